@@ -1,0 +1,162 @@
+//! `WWW-Authenticate`, with several challenges in one header (RFC 9110 section 11.6.1).
+
+use crate::error::{Error, Fault};
+
+/// One challenge. Scheme and parameter names are in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Challenge {
+    /// The scheme, such as `bearer`.
+    pub scheme: String,
+    /// The parameters in order, each name once: of a repeated one, the first.
+    pub params: Vec<(String, String)>,
+    /// The names that stand more than once. Parameters of such a challenge are not acted on:
+    /// "MUST NOT be included more than once" (RFC 6750 section 3).
+    pub duplicate: Vec<String>,
+    /// The credentials form without parameters, as Negotiate uses it.
+    pub token68: Option<String>,
+}
+
+impl Challenge {
+    /// The parameter of this name (lower case), if the challenge can be acted on.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        let found = self.params.iter().find(|(known, _)| known == name);
+        found
+            .filter(|_| self.duplicate.is_empty())
+            .map(|(_, value)| value.as_str())
+    }
+
+    fn add(&mut self, name: &str, value: String) {
+        let name = name.to_ascii_lowercase();
+        if self.params.iter().any(|(known, _)| *known == name) {
+            if !self.duplicate.contains(&name) {
+                self.duplicate.push(name);
+            }
+        } else {
+            self.params.push((name, value));
+        }
+    }
+}
+
+/// Reads the field's values in order, in time linear in their length.
+///
+/// # Errors
+/// `challenge.syntax`.
+pub fn parse<'a>(headers: impl IntoIterator<Item = &'a str>) -> Result<Vec<Challenge>, Error> {
+    let mut challenges = Vec::new();
+    for header in headers {
+        Reader { rest: header }.read(&mut challenges)?;
+    }
+    Ok(challenges)
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Reader<'a> {
+    fn read(mut self, challenges: &mut Vec<Challenge>) -> Result<(), Error> {
+        let before = challenges.len();
+        loop {
+            self.skip(|c| c == ' ' || c == '\t' || c == ',');
+            if self.rest.is_empty() {
+                return Ok(());
+            }
+            let word = self.token()?;
+            let after_word = self.rest;
+            self.skip_blanks();
+            let is_param = self.rest.starts_with('=');
+            match challenges
+                .get_mut(before..)
+                .and_then(<[Challenge]>::last_mut)
+            {
+                Some(challenge) if is_param => {
+                    let value = self.value()?;
+                    challenge.add(word, value);
+                }
+                _ if is_param => return syntax(),
+                _ => {
+                    let scheme = word.to_ascii_lowercase();
+                    let mut challenge = Challenge {
+                        scheme,
+                        ..Challenge::default()
+                    };
+                    if after_word.len() > self.rest.len() {
+                        challenge.token68 = self.token68();
+                    } else if !self.rest.is_empty() && !self.rest.starts_with(',') {
+                        return syntax();
+                    }
+                    challenges.push(challenge);
+                    continue;
+                }
+            }
+            self.skip_blanks();
+            if !self.rest.is_empty() && !self.rest.starts_with(',') {
+                return syntax();
+            }
+        }
+    }
+
+    /// Credentials without a name: they end at a comma or the end, and nothing follows the `=`.
+    fn token68(&mut self) -> Option<String> {
+        let is_char = |c: char| c.is_ascii_alphanumeric() || "-._~+/".contains(c);
+        let body = self.rest.find(|c| !is_char(c)).unwrap_or(self.rest.len());
+        let padded = self.rest.get(body..)?;
+        let end = body + padded.len() - padded.trim_start_matches('=').len();
+        let (text, after) = self.rest.split_at_checked(end)?;
+        let next = after.trim_start_matches([' ', '\t']);
+        if text.is_empty() || body == 0 || !(next.is_empty() || next.starts_with(',')) {
+            return None;
+        }
+        self.rest = after;
+        Some(text.to_owned())
+    }
+
+    fn value(&mut self) -> Result<String, Error> {
+        self.rest = self.rest.strip_prefix('=').unwrap_or(self.rest);
+        self.skip_blanks();
+        match self.rest.strip_prefix('"') {
+            Some(quoted) => self.quoted(quoted),
+            None => self.token().map(str::to_owned),
+        }
+    }
+
+    fn quoted(&mut self, quoted: &'a str) -> Result<String, Error> {
+        let mut value = String::new();
+        let mut chars = quoted.char_indices();
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '"' => {
+                    self.rest = quoted.get(at + 1..).unwrap_or_default();
+                    return Ok(value);
+                }
+                '\\' => value.push(chars.next().map(|(_, c)| c).ok_or(Fault::ChallengeSyntax)?),
+                c => value.push(c),
+            }
+        }
+        syntax()
+    }
+
+    fn token(&mut self) -> Result<&'a str, Error> {
+        let is_char = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        let end = self.rest.find(|c| !is_char(c)).unwrap_or(self.rest.len());
+        let (token, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, ""));
+        self.rest = rest;
+        if token.is_empty() {
+            syntax()
+        } else {
+            Ok(token)
+        }
+    }
+
+    fn skip_blanks(&mut self) {
+        self.skip(|c| c == ' ' || c == '\t');
+    }
+
+    fn skip(&mut self, skipped: impl Fn(char) -> bool) {
+        self.rest = self.rest.trim_start_matches(skipped);
+    }
+}
+
+fn syntax<T>() -> Result<T, Error> {
+    Err(Fault::ChallengeSyntax.into())
+}

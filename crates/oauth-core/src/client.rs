@@ -1,0 +1,157 @@
+//! The front door.
+
+use std::sync::Arc;
+
+use crate::call::Call;
+use crate::client_auth::ClientAuth;
+use crate::endpoint::introspection::{Introspection, TokenState};
+use crate::endpoint::revocation::Revocation;
+use crate::endpoint::token::Token;
+use crate::error::Error;
+use crate::exchange::Exchange;
+use crate::flow::authorization::{AuthorizationRequest, Pending};
+use crate::flow::discovery::Discovery;
+use crate::grant::{ClientCredentials, Grant, Refresh};
+use crate::identity::{ClientId, Identity};
+use crate::issuer::{Issuer, RedirectUri};
+use crate::moment::Moment;
+use crate::quirk::Rules;
+use crate::scope::Scope;
+use crate::server::Server;
+use crate::token::{Binding, RefreshToken, Tokens};
+use crate::url::{Transport, Url};
+
+/// Fetches what a server says about itself (RFC 8414, OpenID Connect Discovery).
+///
+/// Every well-known place of the issuer is tried in turn; the document must be the issuer's own.
+pub fn discover(issuer: Issuer) -> impl Exchange<Output = Server> + Send + use<> {
+    Discovery::new(issuer, Rules::default(), Transport::Https)
+}
+
+/// This client, as one server knows it. Cheap to clone.
+///
+/// Nothing here opens a socket: what talks to the server is an [`Exchange`] for a driver to run.
+#[derive(Debug, Clone)]
+pub struct Client(Arc<Identity>);
+
+impl Client {
+    /// A client of `server`.
+    ///
+    /// # Errors
+    /// `client_auth.colon_in_raw_id`.
+    pub fn new(server: Server, id: ClientId, auth: ClientAuth) -> Result<Self, Error> {
+        Identity::new(server, id, auth).map(|identity| Self(Arc::new(identity)))
+    }
+
+    /// Sends this header with every request, such as a `User-Agent` the server insists on.
+    ///
+    /// # Errors
+    /// `client_auth.header_value`.
+    pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        Arc::make_mut(&mut self.0).add_header(name, value)?;
+        Ok(self)
+    }
+
+    /// Holds the redirect URIs registered for this client: any other is refused before a browser
+    /// opens.
+    #[must_use]
+    pub fn with_redirect_uris(mut self, uris: impl IntoIterator<Item = RedirectUri>) -> Self {
+        Arc::make_mut(&mut self.0).redirect_uris = Some(uris.into_iter().collect());
+        self
+    }
+
+    /// The server.
+    pub fn server(&self) -> &Server {
+        &self.0.server
+    }
+
+    /// The client id.
+    pub fn client_id(&self) -> &ClientId {
+        &self.0.client_id
+    }
+
+    /// How the client authenticates.
+    pub fn auth(&self) -> &ClientAuth {
+        &self.0.auth
+    }
+
+    /// Starts an authorization: the URL to open, and the flow to keep until the callback.
+    ///
+    /// State, nonce (with `openid`) and PKCE are always sent.
+    ///
+    /// # Errors
+    /// `endpoint.missing`, `redirect_uri.not_registered`, `pkce.*`, `form.*`.
+    pub fn authorize(
+        &self,
+        at: Moment,
+        ask: AuthorizationRequest,
+    ) -> Result<(Url, Pending), Error> {
+        ask.start(&self.0, &at)
+            .map_err(|error| error.at_endpoint("authorization"))
+    }
+
+    /// Judges the callback and, if it is this flow's, exchanges its code for tokens.
+    ///
+    /// `callback` is the whole URL that was called, or the posted form. To turn away callbacks
+    /// that belong to no flow without losing this one, ask [`Pending::recognises`] first.
+    ///
+    /// # Errors
+    /// `callback.*`, `stored.issuer`, `denied.*`.
+    pub fn redeem(
+        &self,
+        pending: Pending,
+        callback: &str,
+    ) -> Result<impl Exchange<Output = Tokens> + Send + use<>, Error> {
+        let code = pending
+            .accept(&self.0, callback)
+            .map_err(|error| error.at_endpoint("authorization"))?;
+        Ok(self.token(code))
+    }
+
+    /// Spends a refresh token. Where the server sends no new one, the tokens keep the old.
+    pub fn refresh(&self, token: &RefreshToken) -> impl Exchange<Output = Tokens> + Send + use<> {
+        self.token(Refresh {
+            token: token.clone(),
+            scope: Scope::none(),
+        })
+    }
+
+    /// Gets a token for the client itself; an empty scope leaves it to the server.
+    pub fn client_credentials(
+        &self,
+        scope: Scope,
+    ) -> impl Exchange<Output = Tokens> + Send + use<> {
+        self.token(ClientCredentials { scope })
+    }
+
+    /// Exchanges any grant for tokens.
+    pub fn token<G: Grant + Send + 'static>(
+        &self,
+        grant: G,
+    ) -> impl Exchange<Output = Tokens> + Send + use<G> {
+        self.call(Token {
+            grant,
+            binding: Binding::of(&self.0),
+        })
+    }
+
+    /// Asks the server to forget a token.
+    pub fn revoke(&self, revocation: Revocation) -> impl Exchange<Output = ()> + Send + use<> {
+        self.call(revocation)
+    }
+
+    /// Asks the server about a token.
+    pub fn introspect(
+        &self,
+        introspection: Introspection,
+    ) -> impl Exchange<Output = TokenState> + Send + use<> {
+        self.call(introspection)
+    }
+
+    fn call<E>(&self, endpoint: E) -> Call<E>
+    where
+        E: crate::endpoint::Endpoint,
+    {
+        Call::new(Arc::clone(&self.0), endpoint)
+    }
+}

@@ -1,0 +1,75 @@
+//! Every unsafe switch, and nowhere else. A default never needs this room; a reviewer greps for it.
+
+use crate::error::Error;
+use crate::exchange::Exchange;
+use crate::flow::authorization::{AuthorizationRequest, Pkce};
+use crate::flow::discovery::Discovery;
+use crate::flow::resource::Resource;
+use crate::grant::Password;
+use crate::issuer::Issuer;
+use crate::quirk::Rules;
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::server::Server;
+use crate::url::Transport;
+
+/// Reads an issuer that may be plain `http` on a loopback address, for tests and sidecars.
+///
+/// # Errors
+/// `issuer.*`; a host name, even `localhost`, is no proof of loopback.
+pub fn loopback_issuer(text: &str) -> Result<Issuer, Error> {
+    Issuer::parse_over(text, Transport::LoopbackHttp)
+}
+
+/// Lets a server's endpoints be plain `http` on a loopback address.
+#[must_use]
+pub fn loopback_server(server: Server) -> Server {
+    server.with_transport(Transport::LoopbackHttp)
+}
+
+/// [`crate::discover`] with rules of the caller's choice, where plain `http` on a loopback address
+/// is allowed.
+pub fn discover_on_loopback(
+    issuer: Issuer,
+    rules: Rules,
+) -> impl Exchange<Output = Server> + Send + use<> {
+    Discovery::new(issuer, rules, Transport::LoopbackHttp)
+}
+
+/// Lets tokens be sent to plain `http` origins on a loopback address.
+///
+/// # Errors
+/// `url.syntax`, `url.insecure`.
+pub fn loopback_resource<'a>(
+    origins: impl IntoIterator<Item = &'a str>,
+) -> Result<Resource, Error> {
+    Resource::over(origins, Transport::LoopbackHttp)
+}
+
+/// Sends no PKCE challenge. A stolen code is then as good as a password.
+#[must_use]
+pub fn without_pkce(mut ask: AuthorizationRequest) -> AuthorizationRequest {
+    ask.pkce = Pkce::Off;
+    ask
+}
+
+/// Sends the verifier itself as challenge: anyone who sees the URL can spend the code.
+#[must_use]
+pub fn plain_challenge(mut ask: AuthorizationRequest) -> AuthorizationRequest {
+    ask.pkce = Pkce::Plain;
+    ask
+}
+
+/// The password grant: the client sees the person's password, and no second factor works. "MUST
+/// NOT be used" (RFC 9700 section 2.4); here for servers that offer nothing else.
+pub fn password(
+    username: impl Into<String>,
+    password: impl Into<Secret<String>>,
+    scope: Scope,
+) -> Password {
+    Password {
+        username: username.into(),
+        password: password.into(),
+        scope,
+    }
+}

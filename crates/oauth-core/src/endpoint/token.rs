@@ -1,0 +1,220 @@
+//! `POST {token_endpoint}`: exchange a grant for tokens.
+//!
+//! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-3.2>, reply section 5.1
+
+use bytes::Bytes;
+use http::Response;
+
+use super::{Draft, Endpoint, success};
+use crate::error::{Check, Error, Fault};
+use crate::form::Form;
+use crate::grant::Grant;
+use crate::json::{Json, Object};
+use crate::moment::Moment;
+use crate::quirk::{Quirk, Rules};
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::server::{EndpointKind, Server};
+use crate::token::{Binding, Extra, MAX_LIFETIME, RefreshToken, Tokens, Warning};
+
+/// Exchanges one grant for tokens that will belong to `binding`.
+#[derive(Debug, Clone)]
+pub struct Token<G> {
+    pub(crate) grant: G,
+    pub(crate) binding: Binding,
+}
+
+impl<G: Grant> Endpoint for Token<G> {
+    const NAME: &'static str = "token";
+    type Output = Tokens;
+
+    fn draft(&self, server: &Server) -> Result<Draft, Error> {
+        if let Some(token) = self.grant.refresh_token()
+            && token.binding != self.binding
+        {
+            return Err(Check::StoredIssuer.into());
+        }
+        let mut form = Form::new();
+        form.push("grant_type", self.grant.grant_type());
+        self.grant.fill(&mut form, server.rules())?;
+        let draft = Draft::post(
+            server.endpoint(EndpointKind::Token)?,
+            self.grant.purpose(),
+            form,
+        );
+        Ok(if self.grant.is_for_confidential_clients() {
+            draft.for_confidential_clients()
+        } else {
+            draft
+        })
+    }
+
+    fn read(&self, server: &Server, at: &Moment, reply: &Response<Bytes>) -> Result<Tokens, Error> {
+        let rules = server.rules();
+        let mut object = success(server, at, reply, Fault::TokenShape)?;
+        if rules.has(&Quirk::CamelCaseResponse) {
+            object.rename(snake_case);
+        }
+        if rules.has(&Quirk::PlainFormResponse) {
+            object.rename(|name| (name == "expires").then_some("expires_in"));
+        }
+        let mut warnings = Vec::new();
+        let access_token = access_token(&mut object)?;
+        check_token_type(&mut object, rules)?;
+        let expires_in = expires_in(&mut object, rules, &mut warnings)?;
+        let asked = self.grant.scope();
+        let scope = match granted(&mut object, rules, &mut warnings)? {
+            Some(granted) => {
+                if !asked.is_empty() && !asked.covers(&granted) {
+                    warnings.push(Warning::ScopeWidened);
+                }
+                granted
+            }
+            // "OPTIONAL, if identical to the scope requested by the client" (5.1)
+            None => asked.clone(),
+        };
+        let renewed = optional_secret(&mut object, "refresh_token")?;
+        let old = self.grant.refresh_token();
+        let refresh_token = renewed
+            .or_else(|| old.map(|old| old.secret.clone()))
+            .map(|secret| {
+                RefreshToken {
+                    secret,
+                    // A narrower refresh does not narrow the grant itself (section 6).
+                    scope: old.map_or_else(|| scope.clone(), |old| old.scope.clone()),
+                    binding: self.binding.clone(),
+                }
+            });
+        let id_token = optional_secret(&mut object, "id_token")?;
+        Ok(Tokens {
+            access_token,
+            received_at: at.now(),
+            expires_in,
+            scope,
+            refresh_token,
+            id_token,
+            extra: Extra(object.to_map()),
+            warnings,
+            issuer: self.binding.issuer.clone(),
+            client_id: self.binding.client_id.clone(),
+        })
+    }
+}
+
+fn shape(member: &str) -> Error {
+    Error::from(Fault::TokenShape).about(member)
+}
+
+fn access_token(object: &mut Object<'_>) -> Result<Secret<String>, Error> {
+    optional_secret(object, "access_token")?.ok_or_else(|| Fault::TokenMissing.into())
+}
+
+/// A text of visible ASCII and space (`VSCHAR`, RFC 6749 appendix A); empty counts as absent.
+fn optional_secret(object: &mut Object<'_>, member: &str) -> Result<Option<Secret<String>>, Error> {
+    match object.take(member) {
+        None => Ok(None),
+        Some(Json::String(text)) if text.is_empty() => Ok(None),
+        Some(Json::String(text)) if text.bytes().all(|b| (0x20..=0x7e).contains(&b)) => {
+            Ok(Some(Secret::new(text.into_owned())))
+        }
+        Some(_) => Err(shape(member)),
+    }
+}
+
+fn check_token_type(object: &mut Object<'_>, rules: &Rules) -> Result<(), Error> {
+    let named = match object.take("token_type") {
+        None => None,
+        Some(Json::String(text)) if text.is_empty() => None,
+        Some(Json::String(text)) => Some(text),
+        Some(_) => return Err(shape("token_type")),
+    };
+    match named {
+        // "Value is case insensitive" (5.1)
+        Some(text) if text.eq_ignore_ascii_case("bearer") => Ok(()),
+        Some(text) if rules.is_bearer_alias(&text) => Ok(()),
+        Some(text) => Err(Error::from(Fault::TokenTypeUnknown).about(&text)),
+        None if rules.has(&Quirk::AssumeBearer) => Ok(()),
+        None => Err(Fault::TokenTypeMissing.into()),
+    }
+}
+
+/// Too long a life saturates; a lifetime that is no number counts as unknown, which costs one 401
+/// at the end, where refusing would cost the whole login.
+fn expires_in(
+    object: &mut Object<'_>,
+    rules: &Rules,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<u64>, Error> {
+    let seconds = match object.take("expires_in") {
+        None => return Ok(None),
+        Some(Json::String(text)) if !rules.is_strict() => seconds_in_text(&text),
+        Some(value) => value.as_seconds(),
+    };
+    match seconds {
+        Some(seconds) => Ok(Some(seconds.min(MAX_LIFETIME))),
+        None if rules.is_strict() => Err(shape("expires_in")),
+        None => {
+            warnings.push(Warning::MalformedExpiresIn);
+            Ok(None)
+        }
+    }
+}
+
+/// Microsoft and PayPal wrote the number as text.
+fn seconds_in_text(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    (is_digits(whole) && is_digits(fraction)).then(|| whole.parse().unwrap_or(u64::MAX))
+}
+
+fn granted(
+    object: &mut Object<'_>,
+    rules: &Rules,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<Scope>, Error> {
+    let delimiter = rules.scope_delimiter();
+    match object.take("scope") {
+        None => Ok(None),
+        Some(Json::String(text)) if rules.is_strict() => {
+            let is_strict = delimiter != ' ' || Scope::is_strict(&text);
+            let scope = Scope::split(&text, delimiter).map_err(|_| shape("scope"))?;
+            if is_strict {
+                Ok(Some(scope))
+            } else {
+                Err(shape("scope"))
+            }
+        }
+        Some(Json::String(text)) => Ok(Some(sound_names(text.split(delimiter), warnings))),
+        // Twitch sends a list.
+        Some(value) if !rules.is_strict() => {
+            let names = value.as_texts().ok_or_else(|| shape("scope"))?;
+            Ok(Some(sound_names(names.into_iter(), warnings)))
+        }
+        Some(_) => Err(shape("scope")),
+    }
+}
+
+fn sound_names<'a>(names: impl Iterator<Item = &'a str>, warnings: &mut Vec<Warning>) -> Scope {
+    let mut scope = Scope::none();
+    for name in names {
+        match Scope::parse(name) {
+            Ok(name) => scope = scope.union(&name),
+            Err(_) if !warnings.contains(&Warning::MalformedScope) => {
+                warnings.push(Warning::MalformedScope);
+            }
+            Err(_) => {}
+        }
+    }
+    scope
+}
+
+fn snake_case(name: &str) -> Option<&'static str> {
+    match name {
+        "accessToken" => Some("access_token"),
+        "tokenType" => Some("token_type"),
+        "expiresIn" => Some("expires_in"),
+        "refreshToken" => Some("refresh_token"),
+        "idToken" => Some("id_token"),
+        _ => None,
+    }
+}

@@ -1,0 +1,234 @@
+//! One error type: whose fault it is, a stable code, and what to do about it.
+
+mod cause;
+mod server_error;
+mod table;
+
+use std::fmt;
+
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
+
+pub use cause::{Cause, Reach};
+pub use server_error::{Denial, ServerError};
+pub use table::{Advice, Check, Fault, Misuse};
+
+/// What went wrong in a conversation, and whose fault it was.
+///
+/// No error holds a token, a code, a secret, a request or reply body, or a URL's query.
+#[derive(Debug, Clone)]
+pub struct Error {
+    kind: Kind,
+    endpoint: Option<&'static str>,
+    detail: Option<Box<str>>,
+    source: Option<Cause>,
+}
+
+/// Whose fault it was.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The server understood and said no.
+    Denied(Box<ServerError>),
+    /// The server, or whatever answered in its place, broke the protocol.
+    Malformed(Fault),
+    /// A check failed: the message may not be what it claims. Never act on its content.
+    Untrusted(Check),
+    /// No answer arrived. Whether the request was carried out is in the [`Cause`].
+    Lost,
+    /// The caller asked for something that must not or cannot be done.
+    Misuse(Misuse),
+}
+
+impl Error {
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            endpoint: None,
+            detail: None,
+            source: None,
+        }
+    }
+
+    /// An exchange that ended because no answer arrived.
+    pub fn lost(cause: Cause) -> Self {
+        let kind = match cause.reach() {
+            Reach::TooLarge => Kind::Malformed(Fault::ReplyTooLarge),
+            Reach::Unsent | Reach::Unknown => Kind::Lost,
+        };
+        Self::new(kind).caused_by(cause)
+    }
+
+    /// Names the endpoint the error came from, unless one is named already.
+    #[must_use]
+    pub fn at_endpoint(mut self, endpoint: &'static str) -> Self {
+        self.endpoint.get_or_insert(endpoint);
+        self
+    }
+
+    /// Adds the name of the member, parameter or value at fault; never a secret. Control
+    /// characters are dropped and the text is cut at 200 characters.
+    #[must_use]
+    pub fn about(mut self, detail: &str) -> Self {
+        self.detail = Some(printable(detail, 200).into_boxed_str());
+        self
+    }
+
+    /// Adds the error underneath.
+    #[must_use]
+    pub fn caused_by(mut self, cause: Cause) -> Self {
+        self.source = Some(cause);
+        self
+    }
+
+    /// Whose fault it was.
+    pub const fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// A stable name for programs to match on, such as `callback.state` or `denied.invalid_grant`.
+    /// The same code means the same thing in every language.
+    pub fn code(&self) -> &'static str {
+        match &self.kind {
+            Kind::Denied(server) => server.denial().code(),
+            Kind::Malformed(fault) => fault.code(),
+            Kind::Untrusted(check) => check.code(),
+            Kind::Lost => "lost",
+            Kind::Misuse(misuse) => misuse.code(),
+        }
+    }
+
+    /// What a program should do next.
+    pub fn advice(&self) -> Advice {
+        match &self.kind {
+            Kind::Denied(server) => server.advice(),
+            Kind::Malformed(fault) => fault.advice(),
+            Kind::Untrusted(check) => check.advice(),
+            Kind::Lost => Advice::Retry { after: None },
+            Kind::Misuse(misuse) => misuse.advice(),
+        }
+    }
+
+    /// The endpoint at work, as `token` or `revocation`.
+    pub const fn endpoint(&self) -> Option<&'static str> {
+        self.endpoint
+    }
+
+    /// The member, parameter or value at fault.
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
+    /// What the server said, if it was the server that said no.
+    pub fn server_error(&self) -> Option<&ServerError> {
+        match &self.kind {
+            Kind::Denied(server) => Some(server),
+            _ => None,
+        }
+    }
+
+    /// The cause of a lost exchange.
+    pub const fn cause(&self) -> Option<&Cause> {
+        self.source.as_ref()
+    }
+
+    /// Cuts each of `secrets` out of whatever the server wrote: some servers echo what they got.
+    #[must_use]
+    pub(crate) fn without<'a>(mut self, secrets: impl Iterator<Item = &'a str> + Clone) -> Self {
+        if let Kind::Denied(server) = &mut self.kind {
+            server.cut(secrets.clone());
+        }
+        if let Some(detail) = &mut self.detail {
+            *detail = cut(detail, secrets).into_boxed_str();
+        }
+        self
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::new(Kind::Malformed(fault))
+    }
+}
+
+impl From<Check> for Error {
+    fn from(check: Check) -> Self {
+        Self::new(Kind::Untrusted(check))
+    }
+}
+
+impl From<Misuse> for Error {
+    fn from(misuse: Misuse) -> Self {
+        Self::new(Kind::Misuse(misuse))
+    }
+}
+
+impl From<ServerError> for Error {
+    fn from(server: ServerError) -> Self {
+        Self::new(Kind::Denied(Box::new(server)))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(endpoint) = self.endpoint {
+            write!(f, "{endpoint}: ")?;
+        }
+        match &self.kind {
+            Kind::Denied(server) => write!(f, "{server}")?,
+            Kind::Malformed(fault) => f.write_str(fault.text())?,
+            Kind::Untrusted(check) => f.write_str(check.text())?,
+            Kind::Lost => f.write_str("no answer arrived")?,
+            Kind::Misuse(misuse) => f.write_str(misuse.text())?,
+        }
+        if let Some(detail) = &self.detail {
+            write!(f, ": {detail}")?;
+        }
+        write!(f, " [{}]", self.code())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|cause| cause as _)
+    }
+}
+
+impl Serialize for Error {
+    /// The record every binding and `--json` show: `code`, `message`, `advice`, `retry_after`
+    /// (seconds), `endpoint`, and, of a refusal, `status`, `error`, `error_description`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let server = self.server_error();
+        let advice = self.advice();
+        let mut record = serializer.serialize_struct("Error", 8)?;
+        record.serialize_field("code", self.code())?;
+        record.serialize_field("message", &self.to_string())?;
+        record.serialize_field("advice", advice.as_str())?;
+        record.serialize_field("retry_after", &advice.after().map(|pause| pause.as_secs()))?;
+        record.serialize_field("endpoint", &self.endpoint)?;
+        record.serialize_field("status", &server.and_then(ServerError::status))?;
+        record.serialize_field("error", &server.and_then(ServerError::error))?;
+        record.serialize_field(
+            "error_description",
+            &server.and_then(ServerError::description),
+        )?;
+        record.end()
+    }
+}
+
+/// `text` without control characters, at most `limit` characters of it. What a peer wrote goes to
+/// logs and terminals, where a line break or an escape sequence would be read as more than text.
+pub(crate) fn printable(text: &str, limit: usize) -> String {
+    let is_format = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    text.chars()
+        .filter(|&c| !c.is_control() && !is_format(c))
+        .take(limit)
+        .collect()
+}
+
+fn cut<'a>(text: &str, secrets: impl Iterator<Item = &'a str>) -> String {
+    secrets
+        .filter(|secret| !secret.is_empty())
+        .fold(text.to_owned(), |text, secret| {
+            text.replace(secret, "[redacted]")
+        })
+}

@@ -1,0 +1,75 @@
+//! Why no answer arrived.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a request got no answer, with the transport's own error as source.
+///
+/// The transport's error must name no query and no body: they hold codes and secrets.
+#[derive(Clone)]
+pub struct Cause {
+    reach: Reach,
+    source: Arc<dyn std::error::Error + Send + Sync>,
+}
+
+/// How far the request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reach {
+    /// The server surely never saw it, so asking again repeats nothing.
+    Unsent,
+    /// The server may have carried it out; only the answer is known to be lost.
+    Unknown,
+    /// An answer arrived and was larger than a driver may read (1 MiB).
+    TooLarge,
+}
+
+impl Cause {
+    /// The request surely never left: no connection, no address, a signature that failed.
+    pub fn unsent(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::of(Reach::Unsent, source)
+    }
+
+    /// The request may have arrived: a timeout, a connection cut while waiting.
+    pub fn unknown(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::of(Reach::Unknown, source)
+    }
+
+    /// The reply was larger than the limit and was dropped unread.
+    pub fn too_large() -> Self {
+        Self::of(Reach::TooLarge, "the reply is larger than 1 MiB")
+    }
+
+    fn of(reach: Reach, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self {
+            reach,
+            source: Arc::from(source.into()),
+        }
+    }
+
+    /// How far the request came.
+    pub const fn reach(&self) -> Reach {
+        self.reach
+    }
+}
+
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cause")
+            .field("reach", &self.reach)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.source, f)
+    }
+}
+
+impl std::error::Error for Cause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.source()
+    }
+}

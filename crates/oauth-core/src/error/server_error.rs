@@ -1,0 +1,202 @@
+//! What a server says when it says no (RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1).
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::table::{Advice, table};
+use super::{cut, printable};
+
+const RETRY: Advice = Advice::Retry { after: None };
+const REAUTHORIZE: Advice = Advice::Reauthorize;
+const GIVE_UP: Advice = Advice::GiveUp;
+
+table! {
+    /// The error codes the OAuth registry knows, and what an answer without one is called.
+    Denial {
+        InvalidRequest "denied.invalid_request" GIVE_UP "invalid_request"
+        InvalidClient "denied.invalid_client" GIVE_UP "invalid_client"
+        InvalidGrant "denied.invalid_grant" REAUTHORIZE "invalid_grant"
+        UnauthorizedClient "denied.unauthorized_client" GIVE_UP "unauthorized_client"
+        UnsupportedGrantType "denied.unsupported_grant_type" GIVE_UP "unsupported_grant_type"
+        UnsupportedResponseType "denied.unsupported_response_type" GIVE_UP "unsupported_response_type"
+        InvalidScope "denied.invalid_scope" GIVE_UP "invalid_scope"
+        AccessDenied "denied.access_denied" GIVE_UP "access_denied"
+        ServerError "denied.server_error" RETRY "server_error"
+        TemporarilyUnavailable "denied.temporarily_unavailable" RETRY "temporarily_unavailable"
+        InvalidToken "denied.invalid_token" REAUTHORIZE "invalid_token"
+        InsufficientScope "denied.insufficient_scope" REAUTHORIZE "insufficient_scope"
+        InsufficientUserAuthentication "denied.insufficient_user_authentication" REAUTHORIZE "insufficient_user_authentication"
+        UnsupportedTokenType "denied.unsupported_token_type" GIVE_UP "unsupported_token_type"
+        InteractionRequired "denied.interaction_required" REAUTHORIZE "interaction_required"
+        LoginRequired "denied.login_required" REAUTHORIZE "login_required"
+        AccountSelectionRequired "denied.account_selection_required" REAUTHORIZE "account_selection_required"
+        ConsentRequired "denied.consent_required" REAUTHORIZE "consent_required"
+        InvalidRequestUri "denied.invalid_request_uri" GIVE_UP "invalid_request_uri"
+        InvalidRequestObject "denied.invalid_request_object" GIVE_UP "invalid_request_object"
+        AuthorizationPending "denied.authorization_pending" RETRY "authorization_pending"
+        SlowDown "denied.slow_down" RETRY "slow_down"
+        ExpiredToken "denied.expired_token" REAUTHORIZE "expired_token"
+        InvalidTarget "denied.invalid_target" GIVE_UP "invalid_target"
+        InvalidDpopProof "denied.invalid_dpop_proof" GIVE_UP "invalid_dpop_proof"
+        UseDpopNonce "denied.use_dpop_nonce" RETRY "use_dpop_nonce"
+        InvalidAuthorizationDetails "denied.invalid_authorization_details" GIVE_UP "invalid_authorization_details"
+        Other "denied.other" GIVE_UP "an error code outside the OAuth registry"
+        Challenge "denied.http_challenge" GIVE_UP "only an HTTP challenge"
+        Busy "denied.busy" RETRY "only an HTTP status that asks to come back later"
+        Status "denied.http_status" GIVE_UP "only an HTTP status"
+    }
+}
+
+/// A refusal: an OAuth error, or an HTTP status that stands for one.
+///
+/// All text in it was written by the server: bounded, free of control characters, and free of
+/// the secrets this client sent.
+#[derive(Debug, Clone, Default)]
+pub struct ServerError {
+    status: Option<u16>,
+    error: Option<String>,
+    description: Option<String>,
+    uri: Option<String>,
+    scheme: Option<String>,
+    retry_after: Option<Duration>,
+    extra: Map<String, Value>,
+}
+
+impl ServerError {
+    pub(crate) fn of_status(status: u16) -> Self {
+        Self {
+            status: Some(status),
+            ..Self::default()
+        }
+    }
+
+    /// An OAuth error; `error` must not be empty.
+    pub(crate) fn of_code(error: &str) -> Self {
+        Self {
+            error: Some(printable(error, 200)),
+            ..Self::default()
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn status_was(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn described(mut self, description: Option<&str>, uri: Option<&str>) -> Self {
+        self.description = description.map(|text| printable(text, 1000));
+        self.uri = uri.map(|text| printable(text, 1000));
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn challenged(mut self, scheme: Option<String>) -> Self {
+        self.scheme = scheme;
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn retry_after(mut self, pause: Option<Duration>) -> Self {
+        self.retry_after = pause;
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn with_extra(mut self, extra: Map<String, Value>) -> Self {
+        self.extra = extra;
+        self
+    }
+
+    /// The HTTP status, if the error came in a reply and not in a callback.
+    pub const fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// The `error` code, as the server wrote it.
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// The `error_description`.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// The `error_uri`, as data: it is never opened and may be anything.
+    pub fn uri(&self) -> Option<&str> {
+        self.uri.as_deref()
+    }
+
+    /// The scheme of the first `WWW-Authenticate` challenge, in lower case.
+    pub fn scheme(&self) -> Option<&str> {
+        self.scheme.as_deref()
+    }
+
+    /// The members OAuth does not define; empty for replies without an OAuth error.
+    pub const fn extra(&self) -> &Map<String, Value> {
+        &self.extra
+    }
+
+    /// The row of the table this refusal falls under.
+    pub fn denial(&self) -> Denial {
+        match (&self.error, &self.scheme, self.status) {
+            (Some(error), ..) => Denial::ALL
+                .iter()
+                .copied()
+                .find(|known| known.code().strip_prefix("denied.") == Some(error))
+                .filter(|known| known.text() == error)
+                .unwrap_or(Denial::Other),
+            (None, Some(_), _) => Denial::Challenge,
+            (None, None, Some(429 | 500..=599)) => Denial::Busy,
+            (None, None, _) => Denial::Status,
+        }
+    }
+
+    pub(super) fn advice(&self) -> Advice {
+        let busy = matches!(self.status, Some(429 | 503)) || self.retry_after.is_some();
+        match self.denial().advice() {
+            Advice::Retry { .. } => Advice::Retry {
+                after: self.retry_after,
+            },
+            Advice::GiveUp if busy && self.error.is_none() => Advice::Retry {
+                after: self.retry_after,
+            },
+            advice => advice,
+        }
+    }
+
+    pub(super) fn cut<'a>(&mut self, secrets: impl Iterator<Item = &'a str> + Clone) {
+        for text in [&mut self.error, &mut self.description, &mut self.uri] {
+            if let Some(text) = text {
+                *text = cut(text, secrets.clone());
+            }
+        }
+        let echoes = |value: &Value| {
+            let text = value.to_string();
+            secrets
+                .clone()
+                .any(|secret| !secret.is_empty() && text.contains(secret))
+        };
+        self.extra.retain(|_, value| !echoes(value));
+    }
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server refused")?;
+        if let Some(error) = &self.error {
+            write!(f, ": {error}")?;
+        }
+        if let Some(description) = &self.description {
+            write!(f, ": {description}")?;
+        }
+        match self.status {
+            Some(status) => write!(f, " (HTTP {status})"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The one table of codes. Every language's error classes and documentation come from it.
+
+use std::time::Duration;
+
+/// What a program should do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Advice {
+    /// The same request may succeed later; not before `after`, if the server named a pause.
+    Retry {
+        /// The pause the server asked for, capped at five minutes.
+        after: Option<Duration>,
+    },
+    /// The grant is gone: a person (or the client's own credentials) must authorize anew.
+    Reauthorize,
+    /// Asking again changes nothing; configuration or code must change.
+    GiveUp,
+}
+
+impl Advice {
+    /// `retry`, `reauthorize` or `give_up`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry { .. } => "retry",
+            Self::Reauthorize => "reauthorize",
+            Self::GiveUp => "give_up",
+        }
+    }
+
+    /// The pause to keep before a retry.
+    pub const fn after(self) -> Option<Duration> {
+        match self {
+            Self::Retry { after } => after,
+            _ => None,
+        }
+    }
+}
+
+const REAUTHORIZE: Advice = Advice::Reauthorize;
+const GIVE_UP: Advice = Advice::GiveUp;
+
+macro_rules! table {
+    ($(#[$meta:meta])* $name:ident { $($variant:ident $code:literal $advice:ident $text:literal)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name { $(#[doc = $text] $variant),* }
+
+        impl $name {
+            /// Every row of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The stable code.
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code),* }
+            }
+
+            /// One sentence for people.
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+
+            /// What to do about it.
+            pub const fn advice(self) -> Advice {
+                match self { $(Self::$variant => $advice),* }
+            }
+        }
+    };
+}
+pub(super) use table;
+
+table! {
+    /// How a reply or a callback broke the protocol.
+    Fault {
+        ReplyTooLarge "reply.too_large" GIVE_UP "the reply is larger than 1 MiB"
+        ReplyRedirect "reply.redirect" GIVE_UP "the endpoint answered with a redirect, which is never followed with credentials"
+        ReplyStatus "reply.status" GIVE_UP "the reply has a status this endpoint does not use"
+        ReplyContentType "reply.content_type" GIVE_UP "the reply's content type is not one this endpoint may use"
+        ReplyEncoding "reply.encoding" GIVE_UP "the reply is not UTF-8 or not well-formed form data"
+        ReplyJson "reply.json" GIVE_UP "the reply is not well-formed JSON"
+        ReplyNesting "reply.nesting" GIVE_UP "the reply's JSON is nested more than 64 deep"
+        ReplyDuplicate "reply.duplicate_member" GIVE_UP "the reply names a member twice"
+        TokenShape "token.malformed" GIVE_UP "the token response is not what RFC 6749 section 5.1 describes"
+        TokenMissing "token.missing_access_token" GIVE_UP "the token response holds no access_token"
+        TokenTypeMissing "token.missing_token_type" GIVE_UP "the token response holds no token_type"
+        TokenTypeUnknown "token.unsupported_token_type" GIVE_UP "the token is of a type this client does not understand"
+        MetadataShape "metadata.malformed" GIVE_UP "the metadata document is not what RFC 8414 section 2 describes"
+        MetadataIssuerMissing "metadata.missing_issuer" GIVE_UP "the metadata document names no issuer"
+        EndpointRelative "metadata.endpoint_not_absolute" GIVE_UP "an endpoint is not an absolute URL"
+        EndpointInsecure "metadata.endpoint_not_https" GIVE_UP "an endpoint is not an https URL"
+        EndpointFragment "metadata.endpoint_has_fragment" GIVE_UP "an endpoint has a fragment"
+        EndpointUserinfo "metadata.endpoint_has_userinfo" GIVE_UP "an endpoint holds a user name or password"
+        EndpointSyntax "metadata.endpoint_syntax" GIVE_UP "an endpoint is not a URL that all parsers read alike"
+        IntrospectionShape "introspection.malformed" GIVE_UP "the introspection response is not what RFC 7662 section 2.2 describes"
+        CallbackTooLarge "callback.too_large" GIVE_UP "the callback is larger than 64 KiB"
+        CallbackEncoding "callback.encoding" GIVE_UP "the callback holds bytes that are not UTF-8, or a control character in a code"
+        CallbackDuplicate "callback.duplicate_parameter" GIVE_UP "the callback names a parameter twice"
+        CallbackNoCode "callback.missing_code" GIVE_UP "the callback holds neither a code nor an error"
+        ChallengeSyntax "challenge.syntax" GIVE_UP "the WWW-Authenticate header is not what RFC 9110 section 11.6.1 describes"
+    }
+}
+
+table! {
+    /// Which check failed.
+    Check {
+        MetadataIssuer "metadata.issuer" GIVE_UP "the metadata document is another issuer's"
+        CallbackState "callback.state" GIVE_UP "the callback's state is not the one this flow sent: it does not belong to this flow"
+        CallbackIssuer "callback.issuer" GIVE_UP "the callback names another issuer than the one this flow was sent to"
+        CallbackIssuerMissing "callback.missing_issuer" GIVE_UP "the server says it names itself in every callback, and this one names nobody"
+        CallbackRedirectUri "callback.redirect_uri" GIVE_UP "the callback arrived at another redirect URI than this flow's"
+        StoredIssuer "stored.issuer" REAUTHORIZE "the stored flow or token belongs to another issuer or client"
+    }
+}
+
+table! {
+    /// What the caller did that must not or cannot be done.
+    Misuse {
+        NoClock "misuse.no_clock" GIVE_UP "the system clock stands before 1970"
+        NoRandomness "misuse.no_randomness" GIVE_UP "the system has no random bytes to give"
+        OutOfOrder "misuse.out_of_order" GIVE_UP "the input does not answer the step before it"
+        Over "misuse.over" GIVE_UP "the exchange is over"
+        UrlSyntax "url.syntax" GIVE_UP "not an absolute http or https URL that all parsers read alike"
+        InsecureTransport "url.insecure" GIVE_UP "the URL is not https, and plain http is only for loopback tests that ask for it"
+        IssuerRelative "issuer.not_absolute" GIVE_UP "the issuer is not an absolute URL"
+        IssuerInsecure "issuer.not_https" GIVE_UP "the issuer is not an https URL"
+        IssuerNoHost "issuer.no_host" GIVE_UP "the issuer has no host"
+        IssuerQuery "issuer.has_query" GIVE_UP "the issuer has a query"
+        IssuerFragment "issuer.has_fragment" GIVE_UP "the issuer has a fragment"
+        IssuerUserinfo "issuer.has_userinfo" GIVE_UP "the issuer holds a user name or password"
+        IssuerForm "issuer.not_canonical" GIVE_UP "the issuer is not in canonical form"
+        RedirectUriRefused "redirect_uri.refused" GIVE_UP "the redirect URI must be https, http on a loopback address, or a reverse-domain private scheme, without fragment or user name"
+        RedirectUriUnregistered "redirect_uri.not_registered" GIVE_UP "the redirect URI is not exactly one of those registered for this client"
+        ReturnTarget "return_target.refused" GIVE_UP "the return target leaves this origin"
+        EndpointMissing "endpoint.missing" GIVE_UP "the server has no such endpoint"
+        ParameterTwice "form.duplicate_parameter" GIVE_UP "a request parameter is given twice"
+        ParameterReserved "form.reserved_parameter" GIVE_UP "an extra parameter has the name of a protocol parameter"
+        ParameterUnlisted "form.unlisted_parameter" GIVE_UP "the provider documents no such extra parameter"
+        SecretInUrl "form.secret_in_url" GIVE_UP "a client secret must never enter a URL"
+        ScopeSyntax "scope.syntax" GIVE_UP "a scope holds a character RFC 6749 section 3.3 does not allow"
+        ScopeExceeds "scope.exceeds_grant" GIVE_UP "a refresh must not ask for more scope than was granted"
+        VerifierSyntax "pkce.verifier" GIVE_UP "a code_verifier is 43 to 128 unreserved characters"
+        PkceUnsupported "pkce.unsupported" GIVE_UP "the server does not say that it supports PKCE"
+        PkceS256Unsupported "pkce.s256_unsupported" GIVE_UP "the server supports PKCE only without S256"
+        SecretMissing "client_auth.secret_missing" GIVE_UP "this grant is for clients that authenticate themselves"
+        SecretNotAllowed "client_auth.secret_not_allowed" GIVE_UP "a client secret cannot be kept here: use a public client with PKCE"
+        ColonInRawId "client_auth.colon_in_raw_id" GIVE_UP "a client id with a colon cannot be sent as unencoded Basic"
+        SignatureLength "client_auth.signature_length" GIVE_UP "an ES256 signature is 64 bytes: r and s, each 32"
+        HeaderValue "client_auth.header_value" GIVE_UP "a header value holds characters a header cannot carry"
+        TokenNotAscii "token.not_ascii" GIVE_UP "the token holds characters other than ASCII"
+        TokenNotToken68 "token.not_token68" GIVE_UP "the token holds characters an Authorization header cannot carry"
+        TokenInQuery "token.in_query" GIVE_UP "a token is never sent in a URL's query"
+        TokenTwice "token.more_than_one_method" GIVE_UP "the request already carries credentials"
+        OriginNotAllowed "resource.origin_not_allowed" GIVE_UP "the URL's origin is not one this token may be sent to"
+        NoRefreshToken "grant.no_refresh_token" REAUTHORIZE "there is no refresh token to use"
+        StoredForm "stored.malformed" REAUTHORIZE "the stored flow or token cannot be read"
+        ProviderData "provider.data" GIVE_UP "the provider file is not what its format describes"
+        ProviderUnknown "provider.unknown" GIVE_UP "no provider has this name"
+        ProviderVariable "provider.variable" GIVE_UP "a provider variable is missing, unknown or not of its type"
+    }
+}

@@ -1,0 +1,119 @@
+//! The sans-IO contract: one call, one answer. This file is all a driver author reads.
+
+mod compose;
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::error::{Cause, Error};
+use crate::moment::Moment;
+
+pub use compose::{Boxed, ExchangeExt};
+
+/// One conversation with an authorization server, held as a value.
+///
+/// Tell it what happened; it answers with the one thing to do next. It opens no socket, reads no
+/// clock and draws no randomness: equal state, moment and input always give an equal step.
+pub trait Exchange {
+    /// What the conversation leaves behind once it is over.
+    type Output;
+
+    /// Takes the next step.
+    ///
+    /// [`Input::Begin`] comes first; each later input answers the step before it.
+    ///
+    /// # Errors
+    /// `misuse.out_of_order` for an input that does not answer the step before it, and
+    /// `misuse.over` for any call after [`Step::Done`] or an error. Everything else depends on
+    /// the conversation; see [`Error::code`].
+    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<Self::Output>, Error>;
+}
+
+/// What to do next.
+///
+/// Exhaustive on purpose: a driver that does not know a step must fail to compile.
+#[must_use]
+pub enum Step<T> {
+    /// Send this, once, following no redirect. Answer with [`Input::Reply`] or [`Input::Lost`].
+    Send(http::Request<Bytes>),
+    /// Wait this long. Answer with [`Input::Elapsed`].
+    Sleep(Duration),
+    /// Sign this with a key that lives with the host. Answer with [`Input::Signed`] or
+    /// [`Input::Lost`].
+    Sign(SigningJob),
+    /// The conversation is over.
+    Done(T),
+}
+
+/// What happened.
+pub enum Input {
+    /// Nothing yet: the first input of every exchange.
+    Begin,
+    /// The server answered, with at most 1 MiB of body.
+    Reply(http::Response<Bytes>),
+    /// No answer arrived, no signature was made, or the answer was too large to read.
+    Lost(Cause),
+    /// The pause is over.
+    Elapsed,
+    /// The signature, in the form JWS uses for its algorithm (RFC 7518 section 3).
+    Signed(Bytes),
+}
+
+/// Bytes to be signed with a key the host keeps (WebCrypto, KMS, HSM).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningJob {
+    /// The host's own name for the key.
+    pub key_id: String,
+    /// The JWS algorithm (RFC 7518 section 3.1), such as `ES256`.
+    pub alg: &'static str,
+    /// The JWS signing input (RFC 7515 section 5.1): two base64url texts and a dot.
+    pub signing_input: Bytes,
+}
+
+impl<T> fmt::Debug for Step<T> {
+    /// Method, URL without its query, header names; no header value, no body, no output.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(request) => f
+                .debug_struct("Send")
+                .field("method", request.method())
+                .field("url", &format_args!("{}", bare(request.uri())))
+                .field("headers", &request.headers().keys().collect::<Vec<_>>())
+                .field("body_bytes", &request.body().len())
+                .finish(),
+            Self::Sleep(pause) => f.debug_tuple("Sleep").field(pause).finish(),
+            Self::Sign(job) => f
+                .debug_struct("Sign")
+                .field("alg", &job.alg)
+                .finish_non_exhaustive(),
+            Self::Done(_) => f.write_str("Done(..)"),
+        }
+    }
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Begin => f.write_str("Begin"),
+            Self::Reply(reply) => f
+                .debug_struct("Reply")
+                .field("status", &reply.status())
+                .field("body_bytes", &reply.body().len())
+                .finish_non_exhaustive(),
+            Self::Lost(cause) => f.debug_tuple("Lost").field(cause).finish(),
+            Self::Elapsed => f.write_str("Elapsed"),
+            Self::Signed(_) => f.write_str("Signed(..)"),
+        }
+    }
+}
+
+fn bare(uri: &http::Uri) -> String {
+    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
+    format!(
+        "{}://{authority}{}",
+        uri.scheme_str().unwrap_or_default(),
+        uri.path()
+    )
+}

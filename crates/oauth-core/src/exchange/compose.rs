@@ -1,0 +1,110 @@
+//! Exchanges made of exchanges.
+
+use super::{Exchange, Input, Step};
+use crate::error::{Error, Misuse};
+use crate::moment::Moment;
+
+/// Any exchange with this output, behind one pointer.
+pub type Boxed<T> = Box<dyn Exchange<Output = T> + Send>;
+
+/// Comfort for every exchange.
+pub trait ExchangeExt: Exchange + Sized {
+    /// Turns the output into something else, or into an error, once the conversation is over.
+    fn map<U, F>(self, f: F) -> impl Exchange<Output = U> + use<Self, U, F>
+    where
+        F: FnOnce(Self::Output) -> Result<U, Error>,
+    {
+        Map {
+            first: self,
+            f: Some(f),
+        }
+    }
+
+    /// Begins another exchange with the output of this one.
+    fn then<N, F>(self, f: F) -> impl Exchange<Output = N::Output> + use<Self, N, F>
+    where
+        N: Exchange,
+        F: FnOnce(Self::Output) -> Result<N, Error>,
+    {
+        Then::First(self, f)
+    }
+
+    /// Hides the type behind one pointer, for struct fields and foreign languages.
+    fn boxed(self) -> Boxed<Self::Output>
+    where
+        Self: Send + 'static,
+    {
+        Box::new(self)
+    }
+}
+
+impl<E: Exchange> ExchangeExt for E {}
+
+impl<T> Exchange for Boxed<T> {
+    type Output = T;
+
+    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<T>, Error> {
+        self.as_mut().resume(at, input)
+    }
+}
+
+struct Map<E, F> {
+    first: E,
+    f: Option<F>,
+}
+
+impl<E: Exchange, U, F: FnOnce(E::Output) -> Result<U, Error>> Exchange for Map<E, F> {
+    type Output = U;
+
+    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<U>, Error> {
+        Ok(match self.first.resume(at, input)? {
+            Step::Send(request) => Step::Send(request),
+            Step::Sleep(pause) => Step::Sleep(pause),
+            Step::Sign(job) => Step::Sign(job),
+            Step::Done(output) => Step::Done(self.f.take().ok_or(Misuse::Over)?(output)?),
+        })
+    }
+}
+
+enum Then<E, N, F> {
+    First(E, F),
+    Second(N),
+    Over,
+}
+
+impl<E, N, F> Exchange for Then<E, N, F>
+where
+    E: Exchange,
+    N: Exchange,
+    F: FnOnce(E::Output) -> Result<N, Error>,
+{
+    type Output = N::Output;
+
+    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<N::Output>, Error> {
+        match std::mem::replace(self, Self::Over) {
+            Self::First(mut first, f) => match first.resume(at, input)? {
+                Step::Done(output) => {
+                    let mut second = f(output)?;
+                    let step = second.resume(at, Input::Begin)?;
+                    *self = Self::Second(second);
+                    Ok(step)
+                }
+                step => {
+                    *self = Self::First(first, f);
+                    Ok(match step {
+                        Step::Send(request) => Step::Send(request),
+                        Step::Sleep(pause) => Step::Sleep(pause),
+                        Step::Sign(job) => Step::Sign(job),
+                        Step::Done(_) => return Err(Misuse::Over.into()),
+                    })
+                }
+            },
+            Self::Second(mut second) => {
+                let step = second.resume(at, input)?;
+                *self = Self::Second(second);
+                Ok(step)
+            }
+            Self::Over => Err(Misuse::Over.into()),
+        }
+    }
+}

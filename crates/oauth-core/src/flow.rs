@@ -1,0 +1,5 @@
+//! Conversations that are more than one call, and the pure rules around them.
+
+pub mod authorization;
+pub mod discovery;
+pub mod resource;

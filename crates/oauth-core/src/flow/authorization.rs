@@ -1,0 +1,206 @@
+//! Sending a person to the server, and judging what comes back.
+//!
+//! RFC 6749 section 4.1, RFC 7636 (PKCE), RFC 9207 (issuer in the callback), RFC 9700 section 2.1.
+
+mod callback;
+mod pending;
+
+use crate::call;
+use crate::error::{Error, Misuse};
+use crate::form::Form;
+use crate::identity::Identity;
+use crate::issuer::RedirectUri;
+use crate::moment::Moment;
+use crate::pkce::{ChallengeMethod, CodeVerifier, Demand};
+use crate::quirk::Quirk;
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::server::EndpointKind;
+use crate::url::Url;
+
+pub use callback::{Callback, check_issuers};
+pub use pending::Pending;
+
+/// How the server hands over its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ResponseMode {
+    /// In the query of the redirect URI.
+    #[default]
+    Query,
+    /// In the fragment, for pages that read it with a script.
+    Fragment,
+    /// In a form posted to the redirect URI; the callback is then the form's body.
+    FormPost,
+}
+
+/// What to ask the person for.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AuthorizationRequest {
+    /// Where to come back to; exactly as registered.
+    pub redirect_uri: RedirectUri,
+    /// What to ask for; empty leaves it to the server.
+    pub scope: Scope,
+    /// How the answer comes back.
+    pub response_mode: ResponseMode,
+    /// Parameters of the provider's own, such as `prompt` or `audience`. None may have the name
+    /// of a protocol parameter.
+    pub extra: Vec<(String, String)>,
+    /// Whether the server must say that it supports PKCE.
+    pub pkce_demand: Demand,
+    /// Refuse a callback without `iss` even if the server promises none (FAPI 2.0).
+    pub issuer_required: bool,
+    pub(crate) pkce: Pkce,
+}
+
+/// Whether a challenge is sent. Only [`crate::danger`] chooses anything but `S256`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pkce {
+    S256,
+    Plain,
+    Off,
+}
+
+impl AuthorizationRequest {
+    /// A request for the server's default scope.
+    pub const fn new(redirect_uri: RedirectUri) -> Self {
+        Self {
+            redirect_uri,
+            scope: Scope::none(),
+            response_mode: ResponseMode::Query,
+            extra: Vec::new(),
+            pkce_demand: Demand::Usual,
+            issuer_required: false,
+            pkce: Pkce::S256,
+        }
+    }
+
+    /// Asks for this scope.
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Adds a parameter of the provider's own.
+    #[must_use]
+    pub fn extra(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.extra.push((name.into(), value.into()));
+        self
+    }
+
+    /// The URL to open, and what to keep until the person comes back.
+    pub(crate) fn start(self, us: &Identity, at: &Moment) -> Result<(Url, Pending), Error> {
+        let endpoint = us.server.endpoint(EndpointKind::Authorization)?;
+        if !us.allows(&self.redirect_uri) {
+            return Err(Misuse::RedirectUriUnregistered.into());
+        }
+        let code_verifier = self.verifier(us, at)?;
+        let state = Secret::new(at.token("state"));
+        // The nonce binds an ID Token to this flow; without openid there is none to bind.
+        let nonce = self
+            .scope
+            .contains("openid")
+            .then(|| Secret::new(at.token("nonce")));
+        let mut form = Form::new();
+        form.push("response_type", "code");
+        form.push(
+            us.server.rules().client_id_parameter(),
+            us.client_id.as_str(),
+        );
+        form.push("redirect_uri", self.redirect_uri.as_str());
+        crate::grant::push_scope(&mut form, &self.scope, us.server.rules());
+        form.push("state", state.expose());
+        form.push_some("nonce", nonce.as_ref().map(|nonce| nonce.expose().as_str()));
+        if let Some(verifier) = &code_verifier {
+            self.push_challenge(&mut form, verifier, us);
+        }
+        if self.response_mode != ResponseMode::Query {
+            let mode = if self.response_mode == ResponseMode::Fragment {
+                "fragment"
+            } else {
+                "form_post"
+            };
+            form.push("response_mode", mode);
+        }
+        for (name, value) in &self.extra {
+            check_extra(us, name, value)?;
+            form.push(name, value);
+        }
+        form.check()?;
+        let pending = Pending {
+            issuer: us.server.issuer().as_str().to_owned(),
+            client_id: us.client_id.as_str().to_owned(),
+            issuer_required: self.issuer_required || us.server.names_itself_in_callbacks(),
+            redirect_uri: self.redirect_uri,
+            state,
+            nonce,
+            code_verifier,
+            scope: self.scope,
+            response_mode: self.response_mode,
+            started_at: at.now(),
+        };
+        Ok((endpoint.with_query(&form), pending))
+    }
+
+    fn verifier(&self, us: &Identity, at: &Moment) -> Result<Option<CodeVerifier>, Error> {
+        match self.pkce {
+            Pkce::Off => return Ok(None),
+            Pkce::Plain => {}
+            Pkce::S256 => {
+                let supported = us.server.code_challenge_methods();
+                ChallengeMethod::choose(supported.as_deref(), self.pkce_demand)?;
+            }
+        }
+        Ok(Some(CodeVerifier::at(at)))
+    }
+
+    fn push_challenge(&self, form: &mut Form, verifier: &CodeVerifier, us: &Identity) {
+        if self.pkce == Pkce::Plain {
+            form.push("code_challenge", verifier.expose());
+            form.push("code_challenge_method", ChallengeMethod::Plain.as_str());
+            return;
+        }
+        let challenge = verifier.challenge();
+        form.push("code_challenge", &challenge);
+        form.push("code_challenge_method", ChallengeMethod::S256.as_str());
+        if us.server.rules().has(&Quirk::ChallengeAsVerifier) {
+            form.push("code_verifier", &challenge);
+        }
+    }
+}
+
+/// Parameters this crate writes itself, or that must not be in a front-channel request.
+const RESERVED: &[&str] = &[
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "response_mode",
+    "request",
+    "request_uri",
+    "iss",
+    "error",
+];
+
+fn check_extra(us: &Identity, name: &str, value: &str) -> Result<(), Error> {
+    let holds_secret = us
+        .auth
+        .secret()
+        .is_some_and(|secret| !secret.is_empty() && value.contains(secret));
+    if call::is_secret(name) || holds_secret {
+        // UserTesting's portal shows just this; a URL ends up in histories and logs.
+        return Err(Error::from(Misuse::SecretInUrl).about(name));
+    }
+    let own_id = us.server.rules().client_id_parameter();
+    if RESERVED.contains(&name) || name == own_id || name.is_empty() {
+        return Err(Error::from(Misuse::ParameterReserved).about(name));
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! The authorization response (RFC 6749 section 4.1.2, RFC 9207).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::ResponseMode;
+use crate::error::{Check, Error, Fault, ServerError};
+use crate::form;
+use crate::issuer::{Issuer, RedirectUri};
+use crate::quirk::Rules;
+use crate::secret::Secret;
+
+/// The largest callback that is read, in bytes.
+pub(crate) const MAX_CALLBACK: usize = 64 << 10;
+
+/// Parameters that may stand only once. Others are not read, so they may stand as they like.
+const KNOWN: &[&str] = &[
+    "code",
+    "state",
+    "iss",
+    "error",
+    "error_description",
+    "error_uri",
+    "response",
+];
+
+/// The parameters of a callback, read but not yet judged.
+#[derive(Clone)]
+pub struct Callback<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Callback<'a> {
+    /// Reads the part of the callback that `mode` names: with [`ResponseMode::FormPost`] the
+    /// callback is the form itself, else the whole URL that was called.
+    ///
+    /// # Errors
+    /// `callback.too_large`, `callback.redirect_uri`, `callback.encoding`,
+    /// `callback.duplicate_parameter`.
+    pub fn read(callback: &'a str, uri: &RedirectUri, mode: ResponseMode) -> Result<Self, Error> {
+        if callback.len() > MAX_CALLBACK {
+            return Err(Fault::CallbackTooLarge.into());
+        }
+        if mode != ResponseMode::FormPost && !uri.is_target_of(callback) {
+            return Err(Check::CallbackRedirectUri.into());
+        }
+        let form = match mode {
+            ResponseMode::FormPost => callback,
+            ResponseMode::Query => uri.added_query(callback),
+            ResponseMode::Fragment => callback
+                .split_once('#')
+                .map_or("", |(_, fragment)| fragment),
+        };
+        let pairs = form::parse(form).map_err(|_| Error::from(Fault::CallbackEncoding))?;
+        Self::of(pairs)
+    }
+
+    /// Takes parameters that came another way, such as the claims of a verified JARM response.
+    ///
+    /// # Errors
+    /// `callback.duplicate_parameter`.
+    pub fn of(pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Result<Self, Error> {
+        for name in KNOWN {
+            // "Request and response parameters MUST NOT be included more than once" (3.1)
+            if pairs
+                .iter()
+                .filter(|(known, _)| known == name)
+                .nth(1)
+                .is_some()
+            {
+                return Err(Error::from(Fault::CallbackDuplicate).about(name));
+            }
+        }
+        Ok(Self(pairs))
+    }
+
+    /// The parameter of this name; "sent without a value MUST be treated as if omitted" (3.1).
+    fn get(&self, name: &str) -> Option<&str> {
+        let found = self
+            .0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_ref());
+        found.filter(|value| !value.is_empty())
+    }
+
+    /// The issuer the callback names.
+    pub fn issuer(&self) -> Option<&str> {
+        self.get("iss")
+    }
+
+    pub(super) fn has_state(&self, state: &Secret<String>) -> bool {
+        self.get("state").is_some_and(|given| state.matches(given))
+    }
+
+    pub(super) fn code(&self) -> Option<&str> {
+        self.get("code")
+    }
+
+    pub(super) fn refusal(&self) -> Option<ServerError> {
+        let error = self.get("error")?;
+        let (description, uri) = (self.get("error_description"), self.get("error_uri"));
+        Some(ServerError::of_code(error).described(description, uri))
+    }
+
+    /// Compares the issuer the callback names with the one the flow was sent to (RFC 9207
+    /// section 2.4), before anything else in it is believed. It is compared whenever it is there.
+    pub(super) fn check_issuer(
+        &self,
+        issuer: &Issuer,
+        rules: &Rules,
+        is_required: bool,
+    ) -> Result<(), Error> {
+        check_issuers(issuer, rules, is_required, [self.issuer()])
+    }
+}
+
+/// Compares every issuer a response names, in whichever way, with the expected one: all must
+/// agree (RFC 9207 section 2.4, with an ID Token in the front channel or a JARM response).
+///
+/// # Errors
+/// `callback.issuer`, `callback.missing_issuer`.
+pub fn check_issuers<'a>(
+    issuer: &Issuer,
+    rules: &Rules,
+    is_required: bool,
+    named: impl IntoIterator<Item = Option<&'a str>>,
+) -> Result<(), Error> {
+    let mut is_named = false;
+    for name in named.into_iter().flatten() {
+        if !issuer.is(name, rules) {
+            return Err(Check::CallbackIssuer.into());
+        }
+        is_named = true;
+    }
+    if is_required && !is_named {
+        return Err(Check::CallbackIssuerMissing.into());
+    }
+    Ok(())
+}
+
+impl fmt::Debug for Callback<'_> {
+    /// Names only: the values are a code and a state.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set()
+            .entries(self.0.iter().map(|(name, _)| name))
+            .finish()
+    }
+}

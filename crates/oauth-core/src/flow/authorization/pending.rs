@@ -1,0 +1,159 @@
+//! A flow that waits for its callback, as a value to store.
+
+use serde::{Deserialize, Serialize};
+
+use super::ResponseMode;
+use super::callback::Callback;
+use crate::error::{Check, Error, Fault, Misuse};
+use crate::grant::AuthorizationCode;
+use crate::identity::Identity;
+use crate::issuer::RedirectUri;
+use crate::moment::UnixTime;
+use crate::pkce::CodeVerifier;
+use crate::scope::Scope;
+use crate::secret::Secret;
+
+/// One flow between the authorization URL and its callback: issuer, redirect URI, state, nonce
+/// and code verifier, bound together and used once.
+///
+/// Keep it where only the browser that started the flow can reach it (a sealed cookie, a server
+/// session), never in the URL.
+#[derive(Debug)]
+pub struct Pending {
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+    pub(crate) issuer_required: bool,
+    pub(crate) redirect_uri: RedirectUri,
+    pub(crate) state: Secret<String>,
+    pub(crate) nonce: Option<Secret<String>>,
+    pub(crate) code_verifier: Option<CodeVerifier>,
+    pub(crate) scope: Scope,
+    pub(crate) response_mode: ResponseMode,
+    pub(crate) started_at: UnixTime,
+}
+
+impl Pending {
+    /// The issuer the person was sent to.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The redirect URI the callback must arrive at.
+    pub const fn redirect_uri(&self) -> &RedirectUri {
+        &self.redirect_uri
+    }
+
+    /// When the flow started, for callers that let old flows lapse.
+    pub const fn started_at(&self) -> UnixTime {
+        self.started_at
+    }
+
+    /// The key to find this flow by when several wait in one session.
+    pub const fn state(&self) -> &Secret<String> {
+        &self.state
+    }
+
+    /// Whether a callback carries this flow's state. One that does not must be turned away and
+    /// the flow kept: anyone can make up a callback, and even an error one must not end a flow.
+    pub fn recognises(&self, callback: &str) -> bool {
+        Callback::read(callback, &self.redirect_uri, self.response_mode)
+            .is_ok_and(|callback| callback.has_state(&self.state))
+    }
+
+    /// The flow as JSON. It holds the verifier: store it where secrets belong.
+    pub fn to_json(&self) -> Secret<String> {
+        let stored = Stored {
+            version: 1,
+            issuer: self.issuer.clone(),
+            client_id: self.client_id.clone(),
+            issuer_required: self.issuer_required,
+            redirect_uri: self.redirect_uri.clone(),
+            state: self.state.expose().clone(),
+            nonce: self.nonce.as_ref().map(|nonce| nonce.expose().clone()),
+            code_verifier: self
+                .code_verifier
+                .as_ref()
+                .map(|verifier| verifier.expose().to_owned()),
+            scope: self.scope.clone(),
+            response_mode: self.response_mode,
+            started_at: self.started_at,
+        };
+        // Texts and numbers always serialize.
+        Secret::new(serde_json::to_string(&stored).unwrap_or_default())
+    }
+
+    /// Reads what [`Self::to_json`] wrote.
+    ///
+    /// # Errors
+    /// `stored.malformed`.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        let stored: Stored =
+            serde_json::from_str(text).map_err(|_| Error::from(Misuse::StoredForm))?;
+        if stored.version != 1 || stored.state.is_empty() {
+            return Err(Misuse::StoredForm.into());
+        }
+        let code_verifier = stored
+            .code_verifier
+            .as_deref()
+            .map(CodeVerifier::parse)
+            .transpose()?;
+        Ok(Self {
+            issuer: stored.issuer,
+            client_id: stored.client_id,
+            issuer_required: stored.issuer_required,
+            redirect_uri: stored.redirect_uri,
+            state: Secret::new(stored.state),
+            nonce: stored.nonce.map(Secret::new),
+            code_verifier,
+            scope: stored.scope,
+            response_mode: stored.response_mode,
+            started_at: stored.started_at,
+        })
+    }
+
+    /// Judges a callback and takes its code out. No check can be left out, and the flow is used
+    /// up whatever the verdict.
+    pub(crate) fn accept(self, us: &Identity, callback: &str) -> Result<AuthorizationCode, Error> {
+        if self.issuer != us.server.issuer().as_str() || self.client_id != us.client_id.as_str() {
+            return Err(Check::StoredIssuer.into());
+        }
+        let callback = Callback::read(callback, &self.redirect_uri, self.response_mode)?;
+        self.judge(us, &callback)
+    }
+
+    fn judge(self, us: &Identity, callback: &Callback<'_>) -> Result<AuthorizationCode, Error> {
+        if !callback.has_state(&self.state) {
+            return Err(Check::CallbackState.into());
+        }
+        callback.check_issuer(us.server.issuer(), us.server.rules(), self.issuer_required)?;
+        if let Some(refusal) = callback.refusal() {
+            return Err(refusal.into());
+        }
+        let code = callback.code().ok_or(Fault::CallbackNoCode)?;
+        let is_code = |c: char| !c.is_control() && (c.is_ascii() || !us.server.rules().is_strict());
+        if !code.chars().all(is_code) {
+            return Err(Error::from(Fault::CallbackEncoding).about("code"));
+        }
+        Ok(AuthorizationCode {
+            code: code.into(),
+            redirect_uri: self.redirect_uri,
+            code_verifier: self.code_verifier,
+            scope: self.scope,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    version: u32,
+    issuer: String,
+    client_id: String,
+    issuer_required: bool,
+    redirect_uri: RedirectUri,
+    state: String,
+    nonce: Option<String>,
+    code_verifier: Option<String>,
+    scope: Scope,
+    response_mode: ResponseMode,
+    started_at: UnixTime,
+}

@@ -1,0 +1,220 @@
+//! Using a token: where it may go, and what a refusal asks for (RFC 6750).
+//!
+//! Resource requests are not exchanges, for their bodies stream: these are two pure functions,
+//! one before the request and one after the reply.
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode, request};
+
+use crate::challenge::{self, Challenge};
+use crate::error::{Error, Misuse};
+use crate::form;
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::url::{Transport, Url};
+
+/// The origins a token may be sent to, and nowhere else.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    origins: Vec<Url>,
+    transport: Transport,
+}
+
+/// What the resource server's reply asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Not about the token: hand the reply to the caller.
+    Pass,
+    /// The token is dead: get a new one and repeat the request once, if its body can be repeated.
+    Renew,
+    /// The token covers too little: the person must be asked for this scope too. A refresh would
+    /// not help.
+    WidenScope(Option<Scope>),
+    /// The person must log in again, in this way (RFC 9470). A refresh would not help.
+    StepUp {
+        /// `acr_values`, as the server wrote them.
+        acr_values: Option<String>,
+        /// `max_age` in seconds.
+        max_age: Option<u64>,
+    },
+    /// The server wants something a token cannot give.
+    Refused,
+}
+
+/// What to do with a redirect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Redirect {
+    /// The same origin: go there, token and all.
+    Follow(Url),
+    /// Another origin, another scheme or no URL: hand the reply to the caller as it is.
+    Refuse,
+}
+
+impl Resource {
+    /// Allows these origins, each given as any `https` URL of it.
+    ///
+    /// # Errors
+    /// `url.syntax`, `url.insecure`.
+    pub fn new<'a>(origins: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
+        Self::over(origins, Transport::Https)
+    }
+
+    pub(crate) fn over<'a>(
+        origins: impl IntoIterator<Item = &'a str>,
+        transport: Transport,
+    ) -> Result<Self, Error> {
+        let read = |text: &str| {
+            let url = Url::parse(text)?;
+            url.require(transport).map(|()| url)
+        };
+        let origins = origins.into_iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { origins, transport })
+    }
+
+    /// Whether a token may be sent to this URL.
+    ///
+    /// # Errors
+    /// `url.insecure`, `resource.origin_not_allowed`.
+    pub fn check(&self, url: &Url) -> Result<(), Error> {
+        url.require(self.transport)?;
+        if self.origins.iter().any(|allowed| allowed.same_origin(url)) {
+            Ok(())
+        } else {
+            Err(Error::from(Misuse::OriginNotAllowed).about(&url.origin()))
+        }
+    }
+
+    /// Puts the token into a request's `Authorization` header, once it is sure that it may go
+    /// there. `body` is the request's body, if it is at hand.
+    ///
+    /// # Errors
+    /// `url.*`, `resource.origin_not_allowed`, `token.not_token68`, and
+    /// `token.more_than_one_method` or `token.in_query` if the request already carries a token
+    /// ("MUST NOT use more than one method", RFC 6750 section 2).
+    pub fn before(
+        &self,
+        parts: &mut request::Parts,
+        body: Option<&[u8]>,
+        token: &Secret<String>,
+    ) -> Result<(), Error> {
+        let url = Url::parse(&parts.uri.to_string())?;
+        self.check(&url)?;
+        check_single_method(&url, &parts.headers, body)?;
+        parts.headers.insert(AUTHORIZATION, bearer(token)?);
+        Ok(())
+    }
+
+    /// Where a redirect of the resource server leads (SECURITY: a token must not follow a
+    /// `Location` to another host).
+    pub fn redirect(&self, from: &Url, location: &str) -> Redirect {
+        let target = if location.starts_with('/') && !location.starts_with("//") {
+            Url::parse(&format!("{}{location}", from.origin()))
+        } else {
+            Url::parse(location)
+        };
+        match target {
+            Ok(url) if url.same_origin(from) && self.check(&url).is_ok() => Redirect::Follow(url),
+            _ => Redirect::Refuse,
+        }
+    }
+}
+
+/// The value of an `Authorization: Bearer` header (RFC 6750 section 2.1).
+///
+/// # Errors
+/// `token.not_ascii`, `token.not_token68`.
+pub fn bearer(token: &Secret<String>) -> Result<HeaderValue, Error> {
+    let text = token.expose();
+    if !text.is_ascii() {
+        return Err(Misuse::TokenNotAscii.into());
+    }
+    let body = text.trim_end_matches('=');
+    let is_char = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b);
+    if body.is_empty() || !body.bytes().all(is_char) {
+        return Err(Misuse::TokenNotToken68.into());
+    }
+    let line = zeroize::Zeroizing::new(format!("Bearer {text}"));
+    let mut value =
+        HeaderValue::from_str(&line).map_err(|_| Error::from(Misuse::TokenNotToken68))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn check_single_method(url: &Url, headers: &HeaderMap, body: Option<&[u8]>) -> Result<(), Error> {
+    let carries = |form: &str| {
+        form::parse(form)
+            .unwrap_or_default()
+            .iter()
+            .any(|(name, _)| name == "access_token")
+    };
+    if url.query().is_some_and(carries) {
+        return Err(Misuse::TokenInQuery.into());
+    }
+    let media = headers
+        .get(CONTENT_TYPE)
+        .and_then(|field| field.to_str().ok())
+        .unwrap_or_default();
+    let form = body
+        .filter(|_| media.starts_with("application/x-www-form-urlencoded"))
+        .and_then(|body| std::str::from_utf8(body).ok());
+    if headers.contains_key(AUTHORIZATION) || form.is_some_and(carries) {
+        return Err(Misuse::TokenTwice.into());
+    }
+    Ok(())
+}
+
+/// What a reply to a request with a token asks for (RFC 6750 section 3.1, RFC 9470 section 3).
+pub fn after(status: StatusCode, headers: &HeaderMap) -> Verdict {
+    if !matches!(
+        status,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST
+    ) {
+        return Verdict::Pass;
+    }
+    let fields: Vec<&str> = headers
+        .get_all(WWW_AUTHENTICATE)
+        .iter()
+        .filter_map(|field| field.to_str().ok())
+        .collect();
+    let challenges = match challenge::parse(fields.iter().copied()) {
+        Ok(challenges) => challenges,
+        // Not readable, but still a 401: the token did not do.
+        Err(_) if status == StatusCode::UNAUTHORIZED => return Verdict::Renew,
+        Err(_) => return Verdict::Pass,
+    };
+    let bearers = || {
+        challenges
+            .iter()
+            .filter(|challenge| challenge.scheme == "bearer")
+    };
+    let telling = bearers().find(|challenge| challenge.param("error").is_some());
+    match telling.and_then(|challenge| Some((challenge, challenge.param("error")?))) {
+        Some((_, "invalid_token")) => Verdict::Renew,
+        Some((challenge, "insufficient_scope")) => Verdict::WidenScope(scope(challenge)),
+        Some((challenge, "insufficient_user_authentication")) => Verdict::StepUp {
+            acr_values: challenge.param("acr_values").map(str::to_owned),
+            max_age: challenge
+                .param("max_age")
+                .and_then(|seconds| seconds.parse().ok()),
+        },
+        Some(_) => Verdict::Refused,
+        // A 401 without an error code: UserVoice says no more than that, and RFC 6750 section 3.1
+        // wants no code where the request carried no token.
+        None if status == StatusCode::UNAUTHORIZED => {
+            let is_ours = challenges.is_empty() || bearers().next().is_some();
+            if is_ours {
+                Verdict::Renew
+            } else {
+                Verdict::Refused
+            }
+        }
+        None => Verdict::Pass,
+    }
+}
+
+fn scope(challenge: &Challenge) -> Option<Scope> {
+    challenge
+        .param("scope")
+        .and_then(|names| Scope::parse(names).ok())
+}

@@ -1,0 +1,235 @@
+//! `application/x-www-form-urlencoded`, written and read (RFC 6749 appendix B, URL Standard).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::error::{Error, Misuse};
+
+/// A form being written. It remembers a name given twice and refuses to be sent.
+///
+/// It holds secrets: `Debug` shows names only, and the buffer is overwritten on drop.
+#[derive(Clone, Default)]
+pub struct Form {
+    text: String,
+    twice: Option<String>,
+}
+
+impl Form {
+    /// An empty form.
+    pub const fn new() -> Self {
+        Self {
+            text: String::new(),
+            twice: None,
+        }
+    }
+
+    /// Adds a parameter that may stand only once.
+    pub fn push(&mut self, name: &str, value: &str) {
+        if self.names(name) {
+            self.twice.get_or_insert_with(|| name.to_owned());
+        }
+        self.push_repeated(name, value);
+    }
+
+    /// Adds a parameter if it has a value.
+    pub fn push_some(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.push(name, value);
+        }
+    }
+
+    /// Adds a parameter that may stand several times, such as `resource` (RFC 8707).
+    pub fn push_repeated(&mut self, name: &str, value: &str) {
+        self.grow(name.len() + value.len() + 2);
+        if !self.text.is_empty() {
+            self.text.push('&');
+        }
+        encode(name, &mut self.text);
+        self.text.push('=');
+        encode(value, &mut self.text);
+    }
+
+    /// Whether a parameter of this name is there.
+    pub fn names(&self, name: &str) -> bool {
+        let mut rest = self.text.as_str();
+        loop {
+            if rest
+                .strip_prefix(name)
+                .is_some_and(|after| after.starts_with('='))
+            {
+                return true;
+            }
+            match rest.find('&').and_then(|end| rest.get(end + 1..)) {
+                Some(next) => rest = next,
+                None => return false,
+            }
+        }
+    }
+
+    /// Whether it holds nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// The encoded text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Checks that no parameter stands twice.
+    ///
+    /// # Errors
+    /// `form.duplicate_parameter`, naming it.
+    pub fn check(&self) -> Result<(), Error> {
+        match &self.twice {
+            Some(name) => Err(Error::from(Misuse::ParameterTwice).about(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// The encoded text as a request body whose memory is overwritten once it is sent.
+    pub(crate) fn into_body(mut self) -> Bytes {
+        let text = std::mem::take(&mut self.text).into_bytes();
+        Bytes::from_owner(Zeroizing::new(text))
+    }
+
+    /// Grows without leaving copies of secrets in freed memory.
+    fn grow(&mut self, more: usize) {
+        if self.text.capacity() - self.text.len() < more * 3 {
+            let mut larger = String::with_capacity((self.text.capacity() * 2).max(256) + more * 3);
+            larger.push_str(&self.text);
+            self.text.zeroize();
+            self.text = larger;
+        }
+    }
+}
+
+impl Drop for Form {
+    fn drop(&mut self) {
+        self.text.zeroize();
+    }
+}
+
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self
+            .text
+            .split('&')
+            .filter_map(|pair| pair.split('=').next());
+        f.write_str("Form")?;
+        f.debug_set().entries(names).finish()
+    }
+}
+
+/// Encodes one name or value, space as plus, leaving `A-Za-z0-9*-._` alone.
+pub fn encode(text: &str, into: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let hex = |nibble: u8| {
+        HEX.get(usize::from(nibble))
+            .map_or('0', |&digit| char::from(digit))
+    };
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'*' | b'-' | b'.' | b'_');
+    let mut rest = text;
+    while let Some(stop) = rest.bytes().position(|b| !is_plain(b)) {
+        into.push_str(rest.get(..stop).unwrap_or_default());
+        // One whole character at a time keeps the slices on character boundaries.
+        let next = rest.get(stop..).unwrap_or_default();
+        let width = next.chars().next().map_or(1, char::len_utf8);
+        for byte in next.bytes().take(width) {
+            match byte {
+                b' ' => into.push('+'),
+                _ => into.extend(['%', hex(byte >> 4), hex(byte & 15)]),
+            }
+        }
+        rest = next.get(width..).unwrap_or_default();
+    }
+    into.push_str(rest);
+}
+
+/// Bytes that are not UTF-8 once decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotUtf8;
+
+/// Decodes one name or value; a percent sign without two hex digits stands for itself.
+///
+/// # Errors
+/// [`NotUtf8`].
+pub fn decode(text: &str) -> Result<Cow<'_, str>, NotUtf8> {
+    if !text.contains(['+', '%']) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match (byte, after) {
+            (b'+', _) => bytes.push(b' '),
+            (b'%', [high, low, tail @ ..]) => match (hex_value(*high), hex_value(*low)) {
+                (Some(high), Some(low)) => {
+                    bytes.push(high << 4 | low);
+                    rest = tail;
+                }
+                _ => bytes.push(b'%'),
+            },
+            (byte, _) => bytes.push(byte),
+        }
+    }
+    String::from_utf8(bytes)
+        .map(Cow::Owned)
+        .map_err(|_| NotUtf8)
+}
+
+fn hex_value(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+/// Reads a form in order, duplicates and all; only `&` separates.
+///
+/// # Errors
+/// [`NotUtf8`].
+pub fn parse(text: &str) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, NotUtf8> {
+    text.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(name)?, decode(value)?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_given_twice_is_remembered() {
+        let mut form = Form::new();
+        form.push("a", "1");
+        form.push("ab", "1");
+        assert!(form.check().is_ok());
+        form.push("a", "2");
+        assert_eq!(
+            form.check().map_err(|e| e.code()),
+            Err("form.duplicate_parameter")
+        );
+    }
+
+    #[test]
+    fn debug_shows_names_only() {
+        let mut form = Form::new();
+        form.push("client_secret", "S3CR3T");
+        assert_eq!(format!("{form:?}"), r#"Form{"client_secret"}"#);
+    }
+
+    #[test]
+    fn decoding_is_strict_about_utf8_only() {
+        assert_eq!(decode("a%2"), Ok(Cow::from("a%2")));
+        assert_eq!(decode("%zz+%41"), Ok(Cow::from("%zz A")));
+        assert_eq!(decode("%FF"), Err(NotUtf8));
+    }
+}

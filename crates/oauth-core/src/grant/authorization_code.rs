@@ -1,0 +1,47 @@
+//! `grant_type=authorization_code`: the person has agreed, and the callback brought a code.
+//!
+//! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3>, RFC 7636 section 4.5
+
+use super::Grant;
+use crate::error::Error;
+use crate::form::Form;
+use crate::issuer::RedirectUri;
+use crate::pkce::CodeVerifier;
+use crate::quirk::{Quirk, Rules};
+use crate::scope::Scope;
+use crate::secret::Secret;
+
+/// A code from a callback that passed every check of its flow.
+#[derive(Debug, Clone)]
+pub struct AuthorizationCode {
+    pub(crate) code: Secret<String>,
+    pub(crate) redirect_uri: RedirectUri,
+    pub(crate) code_verifier: Option<CodeVerifier>,
+    pub(crate) scope: Scope,
+}
+
+impl Grant for AuthorizationCode {
+    fn grant_type(&self) -> &str {
+        self.purpose()
+    }
+
+    fn purpose(&self) -> &'static str {
+        "authorization_code"
+    }
+
+    fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
+        form.push("code", self.code.expose());
+        if !rules.has(&Quirk::OmitRedirectUri) {
+            form.push("redirect_uri", self.redirect_uri.as_str());
+        }
+        form.push_some(
+            "code_verifier",
+            self.code_verifier.as_ref().map(CodeVerifier::expose),
+        );
+        Ok(())
+    }
+
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+}

@@ -1,0 +1,40 @@
+//! `grant_type=password`: a person's password in the client's hands.
+//!
+//! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.3>; forbidden by RFC 9700
+//! section 2.4, so it is made by [`crate::danger::password`] only.
+
+use super::{Grant, push_scope};
+use crate::error::Error;
+use crate::form::Form;
+use crate::quirk::Rules;
+use crate::scope::Scope;
+use crate::secret::Secret;
+
+/// A person's name and password, dropped after the request.
+#[derive(Debug, Clone)]
+pub struct Password {
+    pub(crate) username: String,
+    pub(crate) password: Secret<String>,
+    pub(crate) scope: Scope,
+}
+
+impl Grant for Password {
+    fn grant_type(&self) -> &str {
+        self.purpose()
+    }
+
+    fn purpose(&self) -> &'static str {
+        "password"
+    }
+
+    fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
+        form.push("username", &self.username);
+        form.push("password", self.password.expose());
+        push_scope(form, &self.scope, rules);
+        Ok(())
+    }
+
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+}

@@ -1,0 +1,51 @@
+//! `grant_type=refresh_token`: a new access token for an old grant.
+//!
+//! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-6>
+
+use super::{Grant, push_scope};
+use crate::error::{Error, Misuse};
+use crate::form::Form;
+use crate::quirk::Rules;
+use crate::scope::Scope;
+use crate::token::RefreshToken;
+
+/// A refresh token to be spent.
+#[derive(Debug, Clone)]
+pub struct Refresh {
+    /// The token.
+    pub token: RefreshToken,
+    /// A narrower scope than the grant's; empty asks for all of it.
+    pub scope: Scope,
+}
+
+impl Grant for Refresh {
+    fn grant_type(&self) -> &str {
+        self.purpose()
+    }
+
+    fn purpose(&self) -> &'static str {
+        "refresh_token"
+    }
+
+    fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
+        form.push("refresh_token", self.token.secret().expose());
+        // "MUST NOT include any scope not originally granted" (6)
+        if !self.token.scope().covers(&self.scope) {
+            return Err(Misuse::ScopeExceeds.into());
+        }
+        push_scope(form, &self.scope, rules);
+        Ok(())
+    }
+
+    fn scope(&self) -> &Scope {
+        if self.scope.is_empty() {
+            self.token.scope()
+        } else {
+            &self.scope
+        }
+    }
+
+    fn refresh_token(&self) -> Option<&RefreshToken> {
+        Some(&self.token)
+    }
+}

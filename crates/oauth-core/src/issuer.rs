@@ -1,0 +1,333 @@
+//! Who the server is, and where it sends people back to: two texts compared exactly.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Misuse};
+use crate::quirk::Rules;
+use crate::url::{Flaw, Transport, Url};
+
+/// The identifier of an authorization server (RFC 8414 section 2).
+///
+/// Compared code point by code point (RFC 9207 section 2.4): a trailing slash matters.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String")]
+#[serde(try_from = "String")]
+pub struct Issuer(Url);
+
+/// The kinds of document a server may publish about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WellKnown {
+    /// RFC 8414 section 3.1: `oauth-authorization-server`, put before the issuer's path.
+    AuthorizationServer,
+    /// RFC 8414 section 5: `openid-configuration`, put before the issuer's path.
+    OpenIdInserted,
+    /// OpenID Connect Discovery section 4: `openid-configuration`, put behind the issuer's path.
+    OpenIdAppended,
+}
+
+impl WellKnown {
+    /// The order in which they are tried for an issuer with a path; one without has two places.
+    pub const ORDER: [Self; 3] = [
+        Self::AuthorizationServer,
+        Self::OpenIdInserted,
+        Self::OpenIdAppended,
+    ];
+}
+
+impl Issuer {
+    /// An `https` issuer without query, fragment or user name.
+    ///
+    /// # Errors
+    /// `issuer.*`, one code for each rule.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::parse_over(text, Transport::Https)
+    }
+
+    pub(crate) fn parse_over(text: &str, transport: Transport) -> Result<Self, Error> {
+        let misuse = |misuse: Misuse| Err(Error::from(misuse));
+        let before_fragment = text.split('#').next().unwrap_or_default();
+        let url = match Url::scan(before_fragment) {
+            Ok(url) => url,
+            Err(Flaw::NotAbsolute) => return misuse(Misuse::IssuerRelative),
+            Err(Flaw::OtherScheme) => return misuse(Misuse::IssuerInsecure),
+            Err(Flaw::NoHost) => return misuse(Misuse::IssuerNoHost),
+            Err(Flaw::Userinfo) => return misuse(Misuse::IssuerUserinfo),
+            Err(Flaw::Form) => return misuse(Misuse::IssuerForm),
+        };
+        if url.require(transport).is_err() {
+            return misuse(Misuse::IssuerInsecure);
+        }
+        if url.query().is_some() {
+            return misuse(Misuse::IssuerQuery);
+        }
+        if before_fragment.len() < text.len() {
+            return misuse(Misuse::IssuerFragment);
+        }
+        // Upper case in the host or a needless port would make one issuer of two texts.
+        if url.as_str() != text
+            || !url.as_str().starts_with(&url.origin())
+            || has_default_port(&url)
+        {
+            return misuse(Misuse::IssuerForm);
+        }
+        Ok(Self(url))
+    }
+
+    /// The text, exactly as given.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The issuer as a URL.
+    pub const fn url(&self) -> &Url {
+        &self.0
+    }
+
+    /// Where a metadata document of this kind lies.
+    pub fn well_known(&self, kind: WellKnown) -> Url {
+        let origin = self
+            .0
+            .as_str()
+            .strip_suffix(self.0.path())
+            .unwrap_or_default();
+        // "any terminating "/" MUST be removed" (RFC 8414 section 3.1)
+        let path = self.0.path().strip_suffix('/').unwrap_or(self.0.path());
+        let text = match kind {
+            WellKnown::AuthorizationServer => {
+                format!("{origin}/.well-known/oauth-authorization-server{path}")
+            }
+            WellKnown::OpenIdInserted => format!("{origin}/.well-known/openid-configuration{path}"),
+            WellKnown::OpenIdAppended => format!("{origin}{path}/.well-known/openid-configuration"),
+        };
+        // Only characters of a URL that was already read are put together here.
+        Url::parse(&text).unwrap_or_else(|_| self.0.clone())
+    }
+
+    /// Every place to look for metadata, in order, each once.
+    pub fn well_known_places(&self) -> Vec<Url> {
+        let mut places = Vec::with_capacity(3);
+        for kind in WellKnown::ORDER {
+            let place = self.well_known(kind);
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        places
+    }
+
+    /// Whether a message that names its issuer comes from this one: equal texts, or, for a server
+    /// of many tenants, the template of [`crate::quirk::Quirk::TenantIssuer`] filled in.
+    pub fn is(&self, named: &str, rules: &Rules) -> bool {
+        if self.as_str() == named {
+            return true;
+        }
+        let Some((before, after)) = rules
+            .tenant_issuer()
+            .and_then(|t| t.split_once("{tenantid}"))
+        else {
+            return false;
+        };
+        let tenant = named
+            .strip_prefix(before)
+            .and_then(|rest| rest.strip_suffix(after));
+        tenant.is_some_and(|id| id == "{tenantid}" || is_guid(id))
+    }
+}
+
+fn has_default_port(url: &Url) -> bool {
+    let authority = url.as_str().strip_suffix(url.path()).unwrap_or_default();
+    let explicit = authority
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    explicit && !url.origin().ends_with(&format!(":{}", url.port()))
+}
+
+fn is_guid(text: &str) -> bool {
+    let lengths = [8, 4, 4, 4, 12];
+    text.split('-').count() == lengths.len()
+        && text.split('-').zip(lengths).all(|(part, length)| {
+            part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit())
+        })
+}
+
+impl fmt::Display for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Issuer({})", self.as_str())
+    }
+}
+
+impl From<Issuer> for String {
+    fn from(issuer: Issuer) -> Self {
+        issuer.as_str().to_owned()
+    }
+}
+
+impl TryFrom<String> for Issuer {
+    type Error = Error;
+
+    /// For stored issuers: whether plain http on loopback is allowed was decided when the flow
+    /// began, and is decided again by the server it is used with.
+    fn try_from(text: String) -> Result<Self, Error> {
+        Self::parse_over(&text, Transport::LoopbackHttp)
+    }
+}
+
+/// Where the server sends the person back to (RFC 6749 section 3.1.2, RFC 8252 section 7).
+///
+/// `https`; plain `http` on a loopback address or `localhost`; or a private scheme in reverse
+/// domain form (`com.example.app:/callback`). Kept and compared exactly as given.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String")]
+#[serde(try_from = "String")]
+pub struct RedirectUri(String);
+
+impl RedirectUri {
+    /// Reads a redirect URI.
+    ///
+    /// # Errors
+    /// `redirect_uri.refused`.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let accepted = match Url::scan(text) {
+            _ if text.contains('#') => false,
+            Ok(url) => url.scheme() == "https" || url.is_loopback() || url.host() == "localhost",
+            // "a URI scheme based on a domain name under their control, expressed in reverse
+            // order" (RFC 8252 section 7.1)
+            Err(Flaw::OtherScheme) => text.split_once(':').is_some_and(|(scheme, rest)| {
+                scheme.contains('.')
+                    && rest.starts_with('/')
+                    && rest.bytes().all(|b| b.is_ascii_graphic())
+            }),
+            Err(_) => false,
+        };
+        if accepted {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Misuse::RedirectUriRefused.into())
+        }
+    }
+
+    /// The text, exactly as given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a callback arrived here: equal but for what the server added to query or fragment.
+    pub(crate) fn is_target_of(&self, callback: &str) -> bool {
+        let bare = callback.split('#').next().unwrap_or_default();
+        match bare.strip_prefix(self.0.as_str()) {
+            Some("") => true,
+            Some(rest) => rest.starts_with(if self.0.contains('?') { '&' } else { '?' }),
+            None => false,
+        }
+    }
+
+    /// The query of the callback that the server added, without what was there before.
+    pub(crate) fn added_query<'a>(&self, callback: &'a str) -> &'a str {
+        let bare = callback.split('#').next().unwrap_or_default();
+        let added = bare.strip_prefix(self.0.as_str()).unwrap_or_default();
+        added.strip_prefix(['?', '&']).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for RedirectUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedirectUri({})", self.0)
+    }
+}
+
+impl fmt::Display for RedirectUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<RedirectUri> for String {
+    fn from(uri: RedirectUri) -> Self {
+        uri.0
+    }
+}
+
+impl TryFrom<String> for RedirectUri {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        Self::parse(&text)
+    }
+}
+
+/// Where a person may go after the login: a path of this origin, or a URL of it
+/// (RFC 9700 section 4.11.1).
+///
+/// # Errors
+/// `return_target.refused` for anything a browser could read as another origin.
+pub fn return_target<'a>(target: &'a str, own_origin: &Url) -> Result<&'a str, Error> {
+    let refused = || Err(Error::from(Misuse::ReturnTarget));
+    let bare = target.split('#').next().unwrap_or_default();
+    if !target.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
+        return refused();
+    }
+    // A path is read as part of this origin; `//host` in it, or dot segments, would lead away.
+    let absolute = if bare.starts_with('/') && !bare.starts_with("//") {
+        format!("{}{bare}", own_origin.origin())
+    } else {
+        bare.to_owned()
+    };
+    match Url::parse(&absolute) {
+        Ok(url) if url.same_origin(own_origin) => Ok(target),
+        _ => refused(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> Result<(), &'static str> {
+        Issuer::parse(text).map(drop).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn one_issuer_has_one_spelling() {
+        assert_eq!(code("https://as.example"), Ok(()));
+        assert_eq!(code("https://as.example:8443/t/"), Ok(()));
+        assert_eq!(code("https://AS.example"), Err("issuer.not_canonical"));
+        assert_eq!(code("https://as.example:443"), Err("issuer.not_canonical"));
+        assert_eq!(
+            code("https://as.example:443/t"),
+            Err("issuer.not_canonical")
+        );
+        assert_eq!(
+            code("https://as.example/a/../b"),
+            Err("issuer.not_canonical")
+        );
+        assert_eq!(code("https://"), Err("issuer.no_host"));
+        assert_eq!(code(""), Err("issuer.not_absolute"));
+    }
+
+    #[test]
+    fn a_tenant_is_a_guid() {
+        let template = "https://login.microsoftonline.com/{tenantid}/v2.0";
+        let rules = Rules {
+            quirks: vec![crate::quirk::Quirk::TenantIssuer(template.to_owned())],
+            ..Rules::default()
+        };
+        let common = Issuer::parse("https://login.microsoftonline.com/common/v2.0");
+        let common = common.unwrap_or_else(|error| unreachable!("{error}"));
+        assert!(common.is(template, &rules));
+        assert!(common.is(
+            "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0",
+            &rules
+        ));
+        assert!(!common.is("https://login.microsoftonline.com/evil/v2.0", &rules));
+        assert!(!common.is(template, &Rules::default()));
+    }
+}

@@ -1,0 +1,344 @@
+//! A JSON reader with limits: size, depth, and no member twice (RFC 8259; SECURITY of parsers
+//! that disagree). Values borrow from the reply wherever they can.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Fault};
+
+/// The deepest nesting of a reply.
+pub const MAX_DEPTH: usize = 64;
+
+const TOO_DEEP: &str = "nested too deep";
+const TWICE: &str = "duplicate member: ";
+
+/// A JSON value that borrows its text.
+#[derive(Clone)]
+pub enum Json<'a> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A whole number from 0 to 2^64-1.
+    Unsigned(u64),
+    /// Any other number.
+    Float(f64),
+    /// A text.
+    String(Cow<'a, str>),
+    /// A list.
+    Array(Vec<Json<'a>>),
+    /// An object.
+    Object(Object<'a>),
+}
+
+/// A JSON object: its members in order, none twice.
+#[derive(Clone, Default)]
+pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+
+/// Reads one JSON value.
+///
+/// # Errors
+/// `reply.json`, `reply.nesting`, `reply.duplicate_member` (naming it).
+pub fn parse(text: &str) -> Result<Json<'_>, Error> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    // Our own limit is reached first and has a code of its own.
+    let value = Depth(0)
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value));
+    value.map_err(|error| {
+        let text = error.to_string();
+        if text.starts_with(TOO_DEEP) {
+            return Fault::ReplyNesting.into();
+        }
+        // serde_json ends its messages with the place.
+        match text
+            .strip_prefix(TWICE)
+            .and_then(|rest| rest.rsplit_once(" at line "))
+        {
+            Some((member, _)) => Error::from(Fault::ReplyDuplicate).about(member),
+            None => Fault::ReplyJson.into(),
+        }
+    })
+}
+
+impl<'a> Object<'a> {
+    pub(crate) fn from_pairs(pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Result<Self, Error> {
+        let members = pairs
+            .into_iter()
+            .map(|(name, value)| (name, Json::String(value)));
+        let object = Self(members.collect());
+        match object.twice() {
+            Some(name) => Err(Error::from(Fault::ReplyDuplicate).about(name)),
+            None => Ok(object),
+        }
+    }
+
+    /// A name that stands twice, found in n log n: replies are up to a megabyte of members.
+    fn twice(&self) -> Option<&str> {
+        if let [earlier @ .., _] = self.0.as_slice()
+            && self.0.len() <= 16
+        {
+            // Few members, as in every honest reply: look without allocating.
+            let repeats = |(at, (name, _)): &(usize, &(Cow<'_, str>, _))| {
+                self.0.iter().skip(at + 1).any(|(later, _)| later == name)
+            };
+            return earlier
+                .iter()
+                .enumerate()
+                .find(repeats)
+                .map(|(_, (name, _))| name.as_ref());
+        }
+        let mut names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_ref()).collect();
+        names.sort_unstable();
+        names.windows(2).find_map(|pair| match pair {
+            [first, second] if first == second => Some(*first),
+            _ => None,
+        })
+    }
+
+    /// The member of this name; `null` counts as absent.
+    pub fn get(&self, name: &str) -> Option<&Json<'a>> {
+        let found = self
+            .0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value);
+        found.filter(|value| !matches!(value, Json::Null))
+    }
+
+    /// Takes the member of this name out; `null` counts as absent.
+    pub fn take(&mut self, name: &str) -> Option<Json<'a>> {
+        let place = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.swap_remove(place).1).filter(|value| !matches!(value, Json::Null))
+    }
+
+    /// The members in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json<'a>)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// Gives every member another name.
+    pub(crate) fn rename(&mut self, rename: impl Fn(&str) -> Option<&'static str>) {
+        for (name, _) in &mut self.0 {
+            if let Some(new) = rename(name) {
+                *name = Cow::Borrowed(new);
+            }
+        }
+    }
+
+    /// An owned copy for callers.
+    pub fn to_map(&self) -> Map<String, Value> {
+        self.iter()
+            .map(|(name, value)| (name.to_owned(), value.to_value()))
+            .collect()
+    }
+}
+
+impl<'a> Json<'a> {
+    /// The text, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The boolean, if it is one.
+    pub const fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// A boolean that some servers write as text (Apple's `email_verified`). Anything else is
+    /// no answer, never `true`.
+    pub fn as_bool_or_text(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            Self::String(text) if text == "true" => Some(true),
+            Self::String(text) if text == "false" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// A time in whole seconds since the epoch, if it is a number that can be one.
+    pub fn as_seconds(&self) -> Option<u64> {
+        match self {
+            Self::Unsigned(seconds) => Some(*seconds),
+            // `as` saturates, and NaN cannot come out of JSON.
+            Self::Float(seconds) if *seconds >= 0.0 => Some(*seconds as u64),
+            _ => None,
+        }
+    }
+
+    /// The texts of a list of texts.
+    pub fn as_texts(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::Array(items) => items.iter().map(Self::as_str).collect(),
+            _ => None,
+        }
+    }
+
+    /// An owned copy for callers.
+    pub fn to_value(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::from(*value),
+            Self::Unsigned(number) => Value::from(*number),
+            Self::Float(number) => Value::from(*number),
+            Self::String(text) => Value::from(text.as_ref()),
+            Self::Array(items) => items.iter().map(Self::to_value).collect(),
+            Self::Object(object) => Value::Object(object.to_map()),
+        }
+    }
+}
+
+impl fmt::Debug for Json<'_> {
+    /// The kind of value only: replies hold tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Null => "null",
+            Self::Bool(_) => "bool",
+            Self::Unsigned(_) | Self::Float(_) => "number",
+            Self::String(_) => "string",
+            Self::Array(_) => "array",
+            Self::Object(_) => "object",
+        })
+    }
+}
+
+impl fmt::Debug for Object<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// How deep the value about to be read stands.
+struct Depth(usize);
+
+impl Depth {
+    fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
+        if self.0 >= MAX_DEPTH {
+            Err(E::custom(TOO_DEEP))
+        } else {
+            Ok(Self(self.0 + 1))
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Depth {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Depth {
+    type Value = Json<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Json<'de>, E> {
+        Ok(Json::Unsigned(number))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Json<'de>, E> {
+        Ok(Json::Float(number as f64))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Json<'de>, E> {
+        Ok(Json::Float(number))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::String(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
+        Ok(Json::String(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json<'de>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element_seed(self.deeper()?)? {
+            items.push(item);
+        }
+        Ok(Json::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
+        let mut object = Object(Vec::with_capacity(6));
+        while let Some(name) = members.next_key_seed(Name)? {
+            let value = members.next_value_seed(self.deeper()?)?;
+            object.0.push((name, value));
+        }
+        match object.twice() {
+            Some(name) => Err(A::Error::custom(format_args!("{TWICE}{name}"))),
+            None => Ok(Json::Object(object)),
+        }
+    }
+}
+
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member name")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> Result<(), &'static str> {
+        parse(text).map(drop).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn limits_have_codes_of_their_own() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert_eq!(code(&nested(64)), Ok(()));
+        assert_eq!(code(&nested(65)), Err("reply.nesting"));
+        assert_eq!(code(&"[".repeat(100_000)), Err("reply.nesting"));
+        assert_eq!(
+            code(r#"{"a":1,"b":{"c":1,"c":2}}"#),
+            Err("reply.duplicate_member")
+        );
+        assert_eq!(code(r#"{"a":1,"\u0061":2}"#), Err("reply.duplicate_member"));
+        assert_eq!(code("{} x"), Err("reply.json"));
+    }
+}

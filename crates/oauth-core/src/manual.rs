@@ -1,0 +1,1 @@
+//! Chapters for people who decide.

@@ -1,0 +1,128 @@
+//! The two facts a step may not invent: the time, and fresh random bytes.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::error::Error;
+
+/// Whole seconds since 1970-01-01T00:00:00Z, as the wire speaks them. Arithmetic saturates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UnixTime(u64);
+
+impl UnixTime {
+    /// The given number of seconds after the epoch.
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since the epoch.
+    pub const fn as_secs(self) -> u64 {
+        self.0
+    }
+
+    /// This time plus `pause`, cut to whole seconds.
+    #[must_use]
+    pub const fn after(self, pause: Duration) -> Self {
+        Self(self.0.saturating_add(pause.as_secs()))
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// The wall clock and 32 random bytes, as a value.
+///
+/// Equal moments give equal steps, so a conversation can be written down and replayed in any
+/// language. A moment is good for one step: its bytes are stretched by label, and the same label
+/// twice gives the same value.
+#[derive(Clone, Copy)]
+pub struct Moment {
+    now: UnixTime,
+    seed: [u8; 32],
+}
+
+impl Moment {
+    /// A moment with the given time and seed, for tests, replays, and hosts that bring their own
+    /// clock and random source. Never use one seed for two flows.
+    pub const fn fixed(now: UnixTime, seed: [u8; 32]) -> Self {
+        Self { now, seed }
+    }
+
+    /// The operating system's clock and random source.
+    ///
+    /// # Errors
+    /// `misuse.no_clock` or `misuse.no_randomness` if the system has none to give: there is no
+    /// weaker source to fall back to.
+    #[cfg(feature = "system")]
+    pub fn system() -> Result<Self, Error> {
+        use crate::error::{Cause, Misuse};
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_err(|before| Error::from(Misuse::NoClock).caused_by(Cause::unsent(before)))?;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed)
+            .map_err(|none| Error::from(Misuse::NoRandomness).caused_by(Cause::unsent(none)))?;
+        Ok(Self {
+            now: UnixTime(now.as_secs()),
+            seed,
+        })
+    }
+
+    /// The wall clock.
+    pub const fn now(&self) -> UnixTime {
+        self.now
+    }
+
+    /// 256 bits that belong to `label` alone.
+    pub(crate) fn stretch(&self, label: &str) -> [u8; 32] {
+        Sha256::new()
+            .chain_update(self.seed)
+            .chain_update(label)
+            .finalize()
+            .into()
+    }
+
+    /// [`Self::stretch`] as 43 characters of base64url, fit for URLs and JWT claims.
+    pub(crate) fn token(&self, label: &str) -> String {
+        URL_SAFE_NO_PAD.encode(self.stretch(label))
+    }
+}
+
+impl fmt::Debug for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Moment")
+            .field("now", &self.now)
+            .field("seed", &"[redacted]")
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_and_seeds_separate() {
+        let moment = Moment::fixed(UnixTime::from_secs(0), [1; 32]);
+        let other = Moment::fixed(UnixTime::from_secs(0), [2; 32]);
+        assert_eq!(moment.token("state"), moment.token("state"));
+        assert_ne!(moment.token("state"), moment.token("nonce"));
+        assert_ne!(moment.token("state"), other.token("state"));
+        assert_eq!(moment.token("state").len(), 43);
+    }
+
+    #[test]
+    fn time_saturates() {
+        let late = UnixTime::from_secs(u64::MAX);
+        assert_eq!(late.after(Duration::from_secs(1)), late);
+        assert_eq!(UnixTime::from_secs(1).since(late), Duration::ZERO);
+    }
+}

@@ -1,0 +1,94 @@
+//! Proof Key for Code Exchange (RFC 7636).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroize as _;
+
+use crate::error::{Error, Misuse};
+use crate::moment::Moment;
+use crate::secret::Secret;
+
+/// The `code_verifier`: 43 to 128 unreserved characters (RFC 7636 section 4.1).
+#[derive(Debug, Clone)]
+pub struct CodeVerifier(Secret<String>);
+
+/// How a challenge is made of a verifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChallengeMethod {
+    /// `BASE64URL(SHA256(verifier))`
+    S256,
+    /// The verifier itself; see [`crate::danger::plain_challenge`].
+    Plain,
+}
+
+/// Whether a server must say that it supports PKCE before we rely on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Demand {
+    /// Silence is no refusal: S256 is sent anyway (RFC 9700 section 2.1.1).
+    #[default]
+    Usual,
+    /// The server must list S256, as the Model Context Protocol asks.
+    Advertised,
+}
+
+impl CodeVerifier {
+    /// 32 fresh octets as 43 characters.
+    pub(crate) fn at(moment: &Moment) -> Self {
+        Self(Secret::new(moment.token("code_verifier")))
+    }
+
+    /// The verifier that stands for these 32 octets (RFC 7636 appendix B).
+    pub fn from_octets(mut octets: [u8; 32]) -> Self {
+        let text = URL_SAFE_NO_PAD.encode(octets);
+        octets.zeroize();
+        Self(Secret::new(text))
+    }
+
+    /// Reads a verifier made elsewhere.
+    ///
+    /// # Errors
+    /// `pkce.verifier`.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let is_unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+        if (43..=128).contains(&text.len()) && text.bytes().all(is_unreserved) {
+            Ok(Self(text.into()))
+        } else {
+            Err(Misuse::VerifierSyntax.into())
+        }
+    }
+
+    /// The verifier, for the token request only: it must never enter a URL.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// The S256 `code_challenge` (RFC 7636 section 4.2).
+    pub fn challenge(&self) -> String {
+        URL_SAFE_NO_PAD.encode(Sha256::digest(self.expose()))
+    }
+}
+
+impl ChallengeMethod {
+    /// `S256` or `plain`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::S256 => "S256",
+            Self::Plain => "plain",
+        }
+    }
+
+    /// The method to use with a server that lists `supported`. There is no way down from S256
+    /// (RFC 7636 section 7.2).
+    ///
+    /// # Errors
+    /// `pkce.s256_unsupported`, `pkce.unsupported`.
+    pub fn choose(supported: Option<&[String]>, demand: Demand) -> Result<Self, Error> {
+        match supported {
+            Some(methods) if methods.iter().any(|method| method == "S256") => Ok(Self::S256),
+            Some(_) => Err(Misuse::PkceS256Unsupported.into()),
+            None if demand == Demand::Usual => Ok(Self::S256),
+            None => Err(Misuse::PkceUnsupported.into()),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The closed list of named, opt-in deviations.
+//!
+//! Each row is one thing a deployed server does that a standard forbids. None is on by default,
+//! each has a vector that shows the default still refuses, and none weakens anything else.
+
+use serde::{Deserialize, Serialize};
+
+/// One deviation of one server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Quirk {
+    /// The token response has no `token_type`: it is Bearer (UserVoice, Weibo, Douban).
+    AssumeBearer,
+    /// This `token_type` means Bearer (eBay: `User Access Token`).
+    BearerAlias(String),
+    /// Basic credentials are not form-encoded before base64 (Socios.com).
+    RawBasic,
+    /// For this grant the credentials go into the body, whatever the client's usual method
+    /// (Socios.com: `authorization_code`).
+    BodyCredentials(String),
+    /// Scope names are separated by this character (GitHub, Strava: a comma).
+    ScopeDelimiter(char),
+    /// The client id travels under this parameter name (TikTok: `client_key`).
+    ClientIdParameter(String),
+    /// The token request is a JSON object, not a form (Notion).
+    JsonRequest,
+    /// The token response is form data labelled `text/plain`, its lifetime named `expires`
+    /// (early Facebook).
+    PlainFormResponse,
+    /// The token response names its members in camel case (plentymarkets).
+    CamelCaseResponse,
+    /// Errors are listed as `{"errors":[{"errorType":..}]}` (Fitbit).
+    ErrorsArray,
+    /// The issuer in metadata and callbacks is a template with one `{tenantid}` (Microsoft Entra,
+    /// for applications of many tenants).
+    TenantIssuer(String),
+    /// The token request must not repeat `redirect_uri` (servers of OAuth 2.1 only).
+    OmitRedirectUri,
+    /// The PKCE challenge is sent a second time as `code_verifier` in the authorization request:
+    /// the *challenge*, as UserVoice's page shows it; the verifier itself never enters a URL.
+    ChallengeAsVerifier,
+}
+
+/// How strictly replies are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strictness {
+    /// Harmless slips of deployed servers are read as they are meant.
+    #[default]
+    Lenient,
+    /// To the letter of the RFCs.
+    Strict,
+}
+
+/// How one server's words are to be read: its strictness and its quirks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// How strictly replies are read.
+    #[serde(default)]
+    pub strictness: Strictness,
+    /// The deviations in force.
+    #[serde(default)]
+    pub quirks: Vec<Quirk>,
+}
+
+impl Rules {
+    /// Whether this deviation is in force.
+    pub fn has(&self, quirk: &Quirk) -> bool {
+        self.quirks.contains(quirk)
+    }
+
+    /// Whether replies are read to the letter.
+    pub fn is_strict(&self) -> bool {
+        self.strictness == Strictness::Strict
+    }
+
+    pub(crate) fn scope_delimiter(&self) -> char {
+        let custom = self.quirks.iter().find_map(|quirk| match quirk {
+            Quirk::ScopeDelimiter(delimiter) => Some(*delimiter),
+            _ => None,
+        });
+        custom.unwrap_or(' ')
+    }
+
+    pub(crate) fn client_id_parameter(&self) -> &str {
+        let custom = self.quirks.iter().find_map(|quirk| match quirk {
+            Quirk::ClientIdParameter(name) => Some(name.as_str()),
+            _ => None,
+        });
+        custom.unwrap_or("client_id")
+    }
+
+    pub(crate) fn wants_body_credentials(&self, purpose: &str) -> bool {
+        self.quirks
+            .iter()
+            .any(|quirk| matches!(quirk, Quirk::BodyCredentials(grant) if grant == purpose))
+    }
+
+    pub(crate) fn is_bearer_alias(&self, token_type: &str) -> bool {
+        self.quirks
+            .iter()
+            .any(|quirk| matches!(quirk, Quirk::BearerAlias(alias) if alias == token_type))
+    }
+
+    pub(crate) fn tenant_issuer(&self) -> Option<&str> {
+        self.quirks.iter().find_map(|quirk| match quirk {
+            Quirk::TenantIssuer(template) => Some(template.as_str()),
+            _ => None,
+        })
+    }
+}

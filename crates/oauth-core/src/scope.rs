@@ -1,0 +1,140 @@
+//! Scope: a set of case-sensitive names (RFC 6749 section 3.3).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Misuse};
+
+/// A set of scope names, in the order given, none twice. May be empty.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Scope(String);
+
+impl Scope {
+    /// The empty set.
+    pub const fn none() -> Self {
+        Self(String::new())
+    }
+
+    /// Reads names separated by spaces; several spaces count as one.
+    ///
+    /// # Errors
+    /// `scope.syntax` for a character outside `%x21 / %x23-5B / %x5D-7E`.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::split(text, ' ')
+    }
+
+    /// Reads names separated by `delimiter`, for servers that use another than space.
+    pub(crate) fn split(text: &str, delimiter: char) -> Result<Self, Error> {
+        let is_name = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        let mut scope = Self(String::with_capacity(text.len()));
+        for name in text.split(delimiter).filter(|name| !name.is_empty()) {
+            if !name.bytes().all(is_name) {
+                return Err(Misuse::ScopeSyntax.into());
+            }
+            scope.insert(name);
+        }
+        Ok(scope)
+    }
+
+    /// Whether `text` is written just as RFC 6749 appendix A.4 asks: one space between names.
+    pub(crate) fn is_strict(text: &str) -> bool {
+        text.is_empty() || text.split(' ').all(|name| !name.is_empty())
+    }
+
+    /// Collects names.
+    ///
+    /// # Errors
+    /// `scope.syntax`.
+    pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
+        let mut scope = Self::none();
+        for name in names {
+            scope = scope.union(&Self::parse(name)?);
+        }
+        Ok(scope)
+    }
+
+    fn insert(&mut self, name: &str) {
+        if !self.contains(name) {
+            if !self.0.is_empty() {
+                self.0.push(' ');
+            }
+            self.0.push_str(name);
+        }
+    }
+
+    /// The names in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.split(' ').filter(|name| !name.is_empty())
+    }
+
+    /// Whether the set holds this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.iter().any(|known| known == name)
+    }
+
+    /// Whether the set holds every name of `other`.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.iter().all(|name| self.contains(name))
+    }
+
+    /// The names of both, for a step-up that must not lose what was granted before.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut all = self.clone();
+        other.iter().for_each(|name| all.insert(name));
+        all
+    }
+
+    /// What to ask a resource's authorization server for when nobody chose: what the resource's
+    /// challenge names, else all that its metadata lists, else nothing at all.
+    pub fn choose(challenge: Option<&Self>, supported: Option<&Self>) -> Option<Self> {
+        challenge.or(supported).cloned()
+    }
+
+    /// Whether the set is empty.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names separated by single spaces, as the wire wants them.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq for Scope {
+    /// As sets: order does not matter.
+    fn eq(&self, other: &Self) -> bool {
+        self.covers(other) && other.covers(self)
+    }
+}
+
+impl Eq for Scope {}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+impl TryFrom<String> for Scope {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Scope> for String {
+    fn from(scope: Scope) -> Self {
+        scope.0
+    }
+}

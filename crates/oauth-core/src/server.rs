@@ -1,0 +1,277 @@
+//! What one authorization server says about itself (RFC 8414, OpenID Connect Discovery).
+
+use serde_json::{Map, Value};
+
+use crate::error::{Check, Error, Fault, Misuse};
+use crate::issuer::Issuer;
+use crate::json::{Json, Object};
+use crate::quirk::Rules;
+use crate::url::{Flaw, Transport, Url};
+
+macro_rules! endpoints {
+    ($($variant:ident $member:literal $text:literal)*) => {
+        /// The endpoints a server may have.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum EndpointKind { $(#[doc = $text] $variant),* }
+
+        impl EndpointKind {
+            /// Every endpoint this crate knows.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Its member in a metadata document.
+            pub const fn member(self) -> &'static str {
+                match self { $(Self::$variant => $member),* }
+            }
+        }
+    };
+}
+
+endpoints! {
+    Authorization "authorization_endpoint" "RFC 6749 section 3.1; opened in a browser, never called."
+    Token "token_endpoint" "RFC 6749 section 3.2."
+    Revocation "revocation_endpoint" "RFC 7009."
+    Introspection "introspection_endpoint" "RFC 7662."
+    Jwks "jwks_uri" "The server's public keys (RFC 7517)."
+    Userinfo "userinfo_endpoint" "OpenID Connect Core section 5.3."
+    Registration "registration_endpoint" "RFC 7591."
+    EndSession "end_session_endpoint" "OpenID Connect RP-Initiated Logout."
+    DeviceAuthorization "device_authorization_endpoint" "RFC 8628."
+    PushedAuthorizationRequest "pushed_authorization_request_endpoint" "RFC 9126."
+    BackchannelAuthentication "backchannel_authentication_endpoint" "CIBA."
+}
+
+/// One authorization server: its issuer, its endpoints, and how its words are to be read.
+#[derive(Debug, Clone)]
+pub struct Server {
+    issuer: Issuer,
+    transport: Transport,
+    rules: Rules,
+    endpoints: Vec<(EndpointKind, Url)>,
+    mtls_aliases: Vec<(EndpointKind, Url)>,
+    metadata: Map<String, Value>,
+    ignored: Vec<String>,
+}
+
+impl Server {
+    /// A server known by hand, without endpoints yet. Prefer [`crate::discover`].
+    pub fn new(issuer: Issuer) -> Self {
+        Self {
+            issuer,
+            transport: Transport::Https,
+            rules: Rules::default(),
+            endpoints: Vec::new(),
+            mtls_aliases: Vec::new(),
+            metadata: Map::new(),
+            ignored: Vec::new(),
+        }
+    }
+
+    /// Adds or replaces an endpoint.
+    ///
+    /// # Errors
+    /// `metadata.endpoint_*`.
+    pub fn with_endpoint(mut self, kind: EndpointKind, url: &str) -> Result<Self, Error> {
+        let url = endpoint_url(kind, url, self.transport)?;
+        self.endpoints.retain(|(known, _)| *known != kind);
+        self.endpoints.push((kind, url));
+        Ok(self)
+    }
+
+    /// Sets how the server's words are read.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Adds what the server says beyond endpoints, such as `code_challenge_methods_supported`.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Map<String, Value>) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    pub(crate) fn with_transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// Reads a metadata document that was fetched for `issuer`.
+    ///
+    /// The issuer is compared before anything else is read (RFC 8414 section 3.3). A member of
+    /// the wrong type that this crate has no use for is ignored, see [`Self::ignored`].
+    ///
+    /// # Errors
+    /// `metadata.*`.
+    pub fn read(
+        issuer: &Issuer,
+        document: &Object<'_>,
+        rules: Rules,
+        transport: Transport,
+    ) -> Result<Self, Error> {
+        match document.get("issuer") {
+            None => return Err(Fault::MetadataIssuerMissing.into()),
+            Some(Json::String(named)) if issuer.is(named, &rules) => {}
+            Some(Json::String(_)) => return Err(Check::MetadataIssuer.into()),
+            Some(_) => return Err(Error::from(Fault::MetadataShape).about("issuer")),
+        }
+        let mut server = Self::new(issuer.clone())
+            .with_rules(rules)
+            .with_transport(transport);
+        server.endpoints = read_endpoints(document, transport)?;
+        if let Some(Json::Object(aliases)) = document.get("mtls_endpoint_aliases") {
+            server.mtls_aliases = read_endpoints(aliases, transport)?;
+        }
+        for (name, value) in document.iter() {
+            let is_list = name.ends_with("_supported") && !name.ends_with("parameter_supported");
+            let is_flag = matches!(value, Json::Bool(_) | Json::Null);
+            if is_list && value.as_texts().is_none() && !is_flag {
+                server.ignored.push(name.to_owned());
+            } else {
+                server.metadata.insert(name.to_owned(), value.to_value());
+            }
+        }
+        Ok(server)
+    }
+
+    /// Who the server is.
+    pub const fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// How the server's words are read.
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Which URLs of this server may carry credentials.
+    pub const fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// The endpoint of this kind.
+    ///
+    /// # Errors
+    /// `endpoint.missing`, naming it.
+    pub fn endpoint(&self, kind: EndpointKind) -> Result<&Url, Error> {
+        let found = self.endpoints.iter().find(|(known, _)| *known == kind);
+        found
+            .map(|(_, url)| url)
+            .ok_or_else(|| Error::from(Misuse::EndpointMissing).about(kind.member()))
+    }
+
+    /// The endpoint of this kind for a client that speaks mutual TLS (RFC 8705 section 5): the
+    /// alias if there is one.
+    ///
+    /// # Errors
+    /// `endpoint.missing`.
+    pub fn mtls_endpoint(&self, kind: EndpointKind) -> Result<&Url, Error> {
+        let alias = self.mtls_aliases.iter().find(|(known, _)| *known == kind);
+        alias.map_or_else(|| self.endpoint(kind), |(_, url)| Ok(url))
+    }
+
+    /// Everything the server said, for callers; endpoints included.
+    pub const fn metadata(&self) -> &Map<String, Value> {
+        &self.metadata
+    }
+
+    /// The members that were ignored for having the wrong type.
+    pub fn ignored(&self) -> &[String] {
+        &self.ignored
+    }
+
+    /// A list of the metadata, or `default` where the server names none (RFC 8414 section 2).
+    pub fn list(&self, member: &str, default: &[&str]) -> Vec<String> {
+        self.named_list(member)
+            .unwrap_or_else(|| default.iter().map(|&value| value.to_owned()).collect())
+    }
+
+    /// A flag of the metadata, or `default`.
+    pub fn flag(&self, member: &str, default: Flag) -> bool {
+        let said = self.metadata.get(member).and_then(Value::as_bool);
+        said.unwrap_or(default == Flag::True)
+    }
+
+    /// `grant_types_supported`; by default `authorization_code` and `implicit`.
+    pub fn grant_types(&self) -> Vec<String> {
+        self.list("grant_types_supported", &["authorization_code", "implicit"])
+    }
+
+    /// `response_modes_supported`; by default `query` and `fragment`.
+    pub fn response_modes(&self) -> Vec<String> {
+        self.list("response_modes_supported", &["query", "fragment"])
+    }
+
+    /// `token_endpoint_auth_methods_supported`; by default `client_secret_basic`.
+    pub fn token_endpoint_auth_methods(&self) -> Vec<String> {
+        self.list(
+            "token_endpoint_auth_methods_supported",
+            &["client_secret_basic"],
+        )
+    }
+
+    /// `code_challenge_methods_supported`, if the server says.
+    pub fn code_challenge_methods(&self) -> Option<Vec<String>> {
+        self.named_list("code_challenge_methods_supported")
+    }
+
+    /// Whether every callback of this server names its issuer (RFC 9207 section 3).
+    pub fn names_itself_in_callbacks(&self) -> bool {
+        self.flag(
+            "authorization_response_iss_parameter_supported",
+            Flag::False,
+        )
+    }
+
+    fn named_list(&self, member: &str) -> Option<Vec<String>> {
+        let values = self.metadata.get(member)?.as_array()?;
+        values
+            .iter()
+            .map(|value| value.as_str().map(str::to_owned))
+            .collect()
+    }
+}
+
+/// What silence about a flag means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flag {
+    /// Silence means true.
+    True,
+    /// Silence means false.
+    False,
+}
+
+fn read_endpoints(
+    document: &Object<'_>,
+    transport: Transport,
+) -> Result<Vec<(EndpointKind, Url)>, Error> {
+    let mut endpoints = Vec::new();
+    for &kind in EndpointKind::ALL {
+        match document.get(kind.member()) {
+            None => {}
+            Some(Json::String(text)) => {
+                endpoints.push((kind, endpoint_url(kind, text, transport)?))
+            }
+            Some(_) => return Err(Error::from(Fault::MetadataShape).about(kind.member())),
+        }
+    }
+    Ok(endpoints)
+}
+
+fn endpoint_url(kind: EndpointKind, text: &str, transport: Transport) -> Result<Url, Error> {
+    let fault = |fault: Fault| Err(Error::from(fault).about(kind.member()));
+    let (before_fragment, has_fragment) = match text.split_once('#') {
+        Some((before, _)) => (before, true),
+        None => (text, false),
+    };
+    match Url::scan(before_fragment) {
+        Ok(url) if url.require(transport).is_err() => fault(Fault::EndpointInsecure),
+        Ok(_) if has_fragment => fault(Fault::EndpointFragment),
+        Ok(url) => Ok(url),
+        Err(Flaw::NotAbsolute | Flaw::NoHost) => fault(Fault::EndpointRelative),
+        Err(Flaw::OtherScheme) => fault(Fault::EndpointInsecure),
+        Err(Flaw::Userinfo) => fault(Fault::EndpointUserinfo),
+        Err(Flaw::Form) => fault(Fault::EndpointSyntax),
+    }
+}

@@ -1,0 +1,254 @@
+//! What a grant leaves behind: tokens, bound to the server and client they belong to.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Misuse};
+use crate::identity::Identity;
+use crate::moment::UnixTime;
+use crate::scope::Scope;
+use crate::secret::Secret;
+
+/// The longest lifetime a token is given, in seconds: 136 years. Larger numbers saturate.
+pub const MAX_LIFETIME: u64 = u32::MAX as u64;
+
+/// The two kinds of token, for hints (RFC 7009 section 2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenKind {
+    /// `access_token`
+    Access,
+    /// `refresh_token`
+    Refresh,
+}
+
+impl TokenKind {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access_token",
+            Self::Refresh => "refresh_token",
+        }
+    }
+}
+
+/// What was odd about a reply that was understood all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// `expires_in` was not a number of seconds; the lifetime counts as unknown.
+    MalformedExpiresIn,
+    /// `scope` held names RFC 6749 does not allow; they were left out.
+    MalformedScope,
+    /// The server granted more than was asked for.
+    ScopeWidened,
+}
+
+impl Warning {
+    /// A stable name.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::MalformedExpiresIn => "malformed_expires_in",
+            Self::MalformedScope => "malformed_scope",
+            Self::ScopeWidened => "scope_widened",
+        }
+    }
+}
+
+/// How much life a token has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// Good for at least the leeway asked for.
+    Fresh,
+    /// Over, or over within the leeway.
+    Stale,
+    /// The server named no lifetime: only a 401 tells.
+    Unknown,
+}
+
+/// A refresh token, with the scope it was granted for and the server and client it belongs to.
+#[derive(Debug, Clone)]
+pub struct RefreshToken {
+    pub(crate) secret: Secret<String>,
+    pub(crate) scope: Scope,
+    pub(crate) binding: Binding,
+}
+
+impl RefreshToken {
+    /// The token itself.
+    pub const fn secret(&self) -> &Secret<String> {
+        &self.secret
+    }
+
+    /// The scope it was granted for: a refresh may not ask for more.
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
+    }
+}
+
+/// Whose tokens these are: never to be sent to anyone else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Binding {
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+}
+
+impl Binding {
+    pub(crate) fn of(us: &Identity) -> Self {
+        Self {
+            issuer: us.server.issuer().as_str().to_owned(),
+            client_id: us.client_id.as_str().to_owned(),
+        }
+    }
+}
+
+/// The tokens of one grant (RFC 6749 section 5.1).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Tokens {
+    /// The access token. Opaque to the client (RFC 9068 section 6).
+    pub access_token: Secret<String>,
+    /// When the reply arrived.
+    pub received_at: UnixTime,
+    /// The lifetime in seconds from then on, if the server named one.
+    pub expires_in: Option<u64>,
+    /// What was granted: as the server said, or as was asked for where it said nothing.
+    pub scope: Scope,
+    /// The refresh token: a new one, or on refresh the old one where the server sent none.
+    pub refresh_token: Option<RefreshToken>,
+    /// The ID Token as it came: unverified, so of no use but to be verified.
+    pub id_token: Option<Secret<String>>,
+    /// Members RFC 6749 does not define.
+    pub extra: Extra,
+    /// What was odd about the reply.
+    pub warnings: Vec<Warning>,
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+}
+
+/// Members of a token response that RFC 6749 does not define. `Debug` shows names only, for some
+/// servers put tokens there too.
+#[derive(Clone, Default)]
+pub struct Extra(pub(crate) Map<String, Value>);
+
+impl Extra {
+    /// The member of this name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// All of them.
+    pub const fn as_map(&self) -> &Map<String, Value> {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Extra {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Tokens {
+    /// The type on the wire, `Bearer`: the only one this client asks for.
+    pub const fn token_type(&self) -> &'static str {
+        "Bearer"
+    }
+
+    /// When the access token ends, if the server named a lifetime.
+    pub fn expires_at(&self) -> Option<UnixTime> {
+        self.expires_in
+            .map(|seconds| self.received_at.after(Duration::from_secs(seconds)))
+    }
+
+    /// Whether the access token is still good at `now`, with `leeway` to spare.
+    pub fn freshness(&self, now: UnixTime, leeway: Duration) -> Freshness {
+        match self.expires_at() {
+            None => Freshness::Unknown,
+            Some(end) if now.after(leeway) < end => Freshness::Fresh,
+            Some(_) => Freshness::Stale,
+        }
+    }
+
+    /// The issuer whose token this is.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The client the token was issued to.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// Everything needed to go on after a restart, as JSON. Store it where secrets belong.
+    pub fn to_json(&self) -> Secret<String> {
+        let refresh = self.refresh_token.as_ref();
+        let stored = Stored {
+            version: 1,
+            issuer: self.issuer.clone(),
+            client_id: self.client_id.clone(),
+            access_token: self.access_token.expose().clone(),
+            received_at: self.received_at,
+            expires_in: self.expires_in,
+            scope: self.scope.clone(),
+            refresh_token: refresh.map(|token| token.secret.expose().clone()),
+            refresh_scope: refresh.map(|token| token.scope.clone()),
+            id_token: self.id_token.as_ref().map(|token| token.expose().clone()),
+            extra: self.extra.0.clone(),
+        };
+        // A map of texts and numbers always serializes.
+        Secret::new(serde_json::to_string(&stored).unwrap_or_default())
+    }
+
+    /// Reads what [`Self::to_json`] wrote. Whether it belongs to a client is checked where the
+    /// tokens are used.
+    ///
+    /// # Errors
+    /// `stored.malformed`.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        let stored: Stored =
+            serde_json::from_str(text).map_err(|_| Error::from(Misuse::StoredForm))?;
+        if stored.version != 1 {
+            return Err(Error::from(Misuse::StoredForm).about("version"));
+        }
+        let binding = Binding {
+            issuer: stored.issuer.clone(),
+            client_id: stored.client_id.clone(),
+        };
+        let refresh_scope = stored.refresh_scope.unwrap_or_else(|| stored.scope.clone());
+        Ok(Self {
+            access_token: Secret::new(stored.access_token),
+            received_at: stored.received_at,
+            expires_in: stored.expires_in,
+            scope: stored.scope,
+            refresh_token: stored.refresh_token.map(|secret| RefreshToken {
+                secret: Secret::new(secret),
+                scope: refresh_scope,
+                binding,
+            }),
+            id_token: stored.id_token.map(Secret::new),
+            extra: Extra(stored.extra),
+            warnings: Vec::new(),
+            issuer: stored.issuer,
+            client_id: stored.client_id,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    version: u32,
+    issuer: String,
+    client_id: String,
+    access_token: String,
+    received_at: UnixTime,
+    expires_in: Option<u64>,
+    scope: Scope,
+    refresh_token: Option<String>,
+    refresh_scope: Option<Scope>,
+    id_token: Option<String>,
+    #[serde(default)]
+    extra: Map<String, Value>,
+}

@@ -1,0 +1,386 @@
+//! The one URL parser: what is checked is what is sent.
+//!
+//! Two parsers that disagree on a host are a token leak. This one accepts a strict ASCII subset
+//! of RFC 3986 which `http::Uri` and the WHATWG URL Standard read alike, and refuses the rest:
+//! backslashes, white space, user names, dot segments, percent signs or odd numbers in a host,
+//! a non-ASCII host (write it as `xn--`). The workspace's tests hold it against `url::Url`. The
+//! full `url` crate would bring 25 crates of Unicode tables, and 65 kB (brotli) to the browser.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use crate::error::{Error, Misuse};
+use crate::form::Form;
+
+/// An absolute `http` or `https` URL that every parser reads alike.
+///
+/// Its text is kept as given, but for upper case in scheme and host.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Url {
+    text: String,
+    /// Where the host begins, its port (if any) begins, and the path begins, in bytes.
+    host: usize,
+    port: usize,
+    path: usize,
+}
+
+/// Which URLs may carry credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// `https` only.
+    #[default]
+    Https,
+    /// Also plain `http` to a loopback address, for tests and sidecars; see [`crate::danger`].
+    LoopbackHttp,
+}
+
+/// What is wrong with a text that should be a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    NotAbsolute,
+    OtherScheme,
+    NoHost,
+    Userinfo,
+    Form,
+}
+
+impl Url {
+    /// Reads an absolute URL without fragment.
+    ///
+    /// # Errors
+    /// `url.syntax`.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        if text.contains('#') {
+            return Err(Misuse::UrlSyntax.into());
+        }
+        Self::scan(text).map_err(|_| Misuse::UrlSyntax.into())
+    }
+
+    /// The scanner behind every URL of this crate; the caller has dealt with fragments.
+    pub(crate) fn scan(text: &str) -> Result<Self, Flaw> {
+        let (scheme, after) = text.split_once(':').ok_or(Flaw::NotAbsolute)?;
+        let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+        if !is_scheme {
+            return Err(if text.trim_start() == text {
+                Flaw::NotAbsolute
+            } else {
+                Flaw::Form
+            });
+        }
+        if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
+            return Err(Flaw::OtherScheme);
+        }
+        let rest = after.strip_prefix("//").ok_or(Flaw::NoHost)?;
+        if !rest.bytes().all(is_plain) {
+            return Err(Flaw::Form);
+        }
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if authority.contains('@') {
+            return Err(Flaw::Userinfo);
+        }
+        let (name, port) = split_port(authority).ok_or(Flaw::Form)?;
+        if name.is_empty() {
+            return Err(Flaw::NoHost);
+        }
+        if !is_host(name) || !is_port(port) {
+            return Err(Flaw::Form);
+        }
+        let host = scheme.len() + 3;
+        let path = host + authority.len();
+        let tail = rest.get(authority.len()..).unwrap_or_default();
+        let whole_path = tail.split(['?', '#']).next().unwrap_or_default();
+        if has_dot_segment(whole_path) || !escapes_are_whole(tail) {
+            return Err(Flaw::Form);
+        }
+        let mut text = text.to_owned();
+        if let Some(front) = text.get_mut(..path) {
+            front.make_ascii_lowercase();
+        }
+        Ok(Self {
+            text,
+            host,
+            port: host + name.len(),
+            path,
+        })
+    }
+
+    /// The whole URL.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &str {
+        self.text
+            .get(..self.host.saturating_sub(3))
+            .unwrap_or_default()
+    }
+
+    /// The host in lower case; an IPv6 address keeps its brackets.
+    pub fn host(&self) -> &str {
+        self.text.get(self.host..self.port).unwrap_or_default()
+    }
+
+    /// The port, named or implied by the scheme.
+    pub fn port(&self) -> u16 {
+        let named = self
+            .text
+            .get(self.port..self.path)
+            .unwrap_or_default()
+            .strip_prefix(':');
+        let implied = if self.scheme() == "https" { 443 } else { 80 };
+        named
+            .and_then(|digits| digits.parse().ok())
+            .unwrap_or(implied)
+    }
+
+    /// The path and, if there is one, the query.
+    pub fn path_and_query(&self) -> &str {
+        self.text.get(self.path..).unwrap_or_default()
+    }
+
+    /// The path; may be empty.
+    pub fn path(&self) -> &str {
+        self.path_and_query().split('?').next().unwrap_or_default()
+    }
+
+    /// The query without its question mark.
+    pub fn query(&self) -> Option<&str> {
+        self.path_and_query()
+            .split_once('?')
+            .map(|(_, query)| query)
+    }
+
+    /// Scheme, host and port in one normal form (RFC 6454 section 6.2): two URLs are of one
+    /// origin exactly if these texts are equal.
+    pub fn origin(&self) -> String {
+        let (scheme, host, port) = (self.scheme(), self.host(), self.port());
+        match (scheme, port) {
+            ("https", 443) | ("http", 80) => format!("{scheme}://{host}"),
+            _ => format!("{scheme}://{host}:{port}"),
+        }
+    }
+
+    /// Whether both URLs have one scheme, host and port.
+    pub fn same_origin(&self, other: &Self) -> bool {
+        self.scheme() == other.scheme()
+            && self.host() == other.host()
+            && self.port() == other.port()
+    }
+
+    /// Whether the host is an address of 127.0.0.0/8 or `[::1]`. A name never is: not even
+    /// `localhost` proves where it leads.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.host();
+        match host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+        {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok_and(|v6| v6.is_loopback()),
+            None => host.parse::<Ipv4Addr>().is_ok_and(|v4| v4.is_loopback()),
+        }
+    }
+
+    /// Whether credentials may be sent here.
+    ///
+    /// # Errors
+    /// `url.insecure`, naming the origin.
+    pub fn require(&self, transport: Transport) -> Result<(), Error> {
+        let allowed = self.scheme() == "https"
+            || (transport == Transport::LoopbackHttp && self.is_loopback());
+        if allowed {
+            Ok(())
+        } else {
+            Err(Error::from(Misuse::InsecureTransport).about(&self.origin()))
+        }
+    }
+
+    /// The same URL with `form` added to its query (RFC 6749 section 3.1: an existing query is
+    /// kept).
+    pub(crate) fn with_query(&self, form: &Form) -> Self {
+        let mut url = self.clone();
+        if !form.is_empty() {
+            let glue = match url.query() {
+                None => "?",
+                Some("") => "",
+                Some(_) => "&",
+            };
+            url.text.reserve(glue.len() + form.as_str().len());
+            url.text.push_str(glue);
+            url.text.push_str(form.as_str());
+        }
+        url
+    }
+}
+
+impl FromStr for Url {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Url {
+    /// Without the query, which may hold a state or a code.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ellipsis = if self.query().is_some() { "?.." } else { "" };
+        write!(f, "Url({}{}{ellipsis})", self.origin(), self.path())
+    }
+}
+
+/// What every parser takes literally: the characters of RFC 3986, without those that the URL
+/// Standard would escape, strip or turn round.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&()*+,;=%'|".contains(&byte)
+}
+
+fn split_port(authority: &str) -> Option<(&str, &str)> {
+    if authority.starts_with('[') {
+        let end = authority.find(']')? + 1;
+        Some((authority.get(..end)?, authority.get(end..)?))
+    } else {
+        Some(authority.split_at(authority.find(':').unwrap_or(authority.len())))
+    }
+}
+
+fn is_host(name: &str) -> bool {
+    if let Some(rest) = name.strip_prefix('[') {
+        // One spelling only, so that equal addresses are equal texts.
+        let address = rest.strip_suffix(']').unwrap_or_default();
+        return address
+            .parse::<Ipv6Addr>()
+            .is_ok_and(|v6| v6.to_string() == address.to_ascii_lowercase());
+    }
+    let labels_are_plain = name.len() <= 253
+        && name.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        });
+    // A last label of digits makes the URL Standard read the host as IPv4: `127.1`, `0x7f.1`.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let reads_as_number = last.bytes().all(|b| b.is_ascii_digit())
+        || last
+            .get(..2)
+            .is_some_and(|start| start.eq_ignore_ascii_case("0x"));
+    labels_are_plain
+        && is_punycode_sound(name)
+        && (!reads_as_number || name.parse::<Ipv4Addr>().is_ok())
+}
+
+/// A label that begins with `xn--` must be able to be Punycode; the URL Standard refuses the rest.
+fn is_punycode_sound(name: &str) -> bool {
+    name.split('.').all(|label| {
+        let encoded = label
+            .get(..4)
+            .filter(|start| start.eq_ignore_ascii_case("xn--"));
+        encoded.is_none()
+            || label
+                .get(4..)
+                .is_some_and(|code| !code.is_empty() && !code.ends_with('-'))
+    })
+}
+
+fn is_port(port: &str) -> bool {
+    match port.strip_prefix(':') {
+        None => port.is_empty(),
+        Some(digits) => {
+            let is_number = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+            is_number && digits.parse::<u16>().is_ok()
+        }
+    }
+}
+
+fn has_dot_segment(path: &str) -> bool {
+    path.split('/').any(|segment| {
+        matches!(
+            segment.to_ascii_lowercase().replace("%2e", ".").as_str(),
+            "." | ".."
+        )
+    })
+}
+
+fn escapes_are_whole(tail: &str) -> bool {
+    tail.split('%').skip(1).all(|after| {
+        after
+            .as_bytes()
+            .get(..2)
+            .is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_normal() {
+        let origin = |text: &str| Url::parse(text).map(|url| url.origin());
+        assert_eq!(
+            origin("https://API.example:443/x").ok().as_deref(),
+            Some("https://api.example")
+        );
+        assert_eq!(
+            origin("https://a.example:8443").ok().as_deref(),
+            Some("https://a.example:8443")
+        );
+        assert_eq!(
+            origin("http://[::1]:80/").ok().as_deref(),
+            Some("http://[::1]")
+        );
+    }
+
+    #[test]
+    fn what_two_parsers_could_read_differently_is_refused() {
+        for text in [
+            "https://a.example\\@evil.example/",
+            "https://a.example/../b",
+            "https://a.example/%2e%2E/b",
+            "https://127.1/",
+            "https://0x7f.0.0.1/",
+            "https://2130706433/",
+            "https://a.example:080/",
+            "https://a.example:70000/",
+            "https://user@a.example/",
+            "https://a.example /",
+            "https:a.example",
+            "https:///a.example",
+            "//a.example",
+            "/a",
+            "",
+            "https://a%2eexample/",
+            "https://exa\u{e4}.example/",
+            "https://a..example/",
+            "https://[::1/",
+            "https://[0:0::1]/",
+            "https://a.example/%zz",
+            "https://a.example/\t",
+            "https://a.example/#f",
+            "ftp://a.example/",
+            "https://xn--/",
+        ] {
+            assert!(Url::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_addresses_are_loopback() {
+        let loopback = |text: &str| Url::parse(text).is_ok_and(|url| url.is_loopback());
+        assert!(loopback("http://127.0.0.1:8080/"));
+        assert!(loopback("http://[::1]/"));
+        assert!(!loopback("http://localhost/"));
+        assert!(!loopback("http://127.0.0.1.evil.example/"));
+    }
+}
