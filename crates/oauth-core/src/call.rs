@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request};
 
-use crate::client_auth::{self, Method as AuthMethod, SignedSecret};
+use crate::client_auth::{Method as AuthMethod, SignedSecret};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Misuse};
 use crate::exchange::{Exchange, Input, SigningJob, Step};
@@ -14,7 +14,7 @@ use crate::form::{self, Form};
 use crate::identity::Identity;
 use crate::moment::Moment;
 use crate::quirk::Quirk;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 
 /// One endpoint, called once.
 #[derive(Debug)]
@@ -58,18 +58,13 @@ impl<E: Endpoint> Call<E> {
         if draft.confidential_only && !self.us.auth.is_confidential() {
             return Err(Misuse::SecretMissing.into());
         }
-        let mut headers = self.us.headers.clone();
+        let mut headers = HeaderMap::with_capacity(6);
+        headers.extend(self.us.headers.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(purpose) = draft.purpose {
-            let request = client_auth::Request {
-                purpose,
-                form: &mut draft.form,
-                headers: &mut headers,
-            };
             let signed = signed.map(|jwt| jwt.expose().as_str());
             self.us
-                .auth
-                .apply(&self.us.client_id, self.us.server.rules(), request, signed)?;
+                .authenticate(purpose, &mut draft.form, &mut headers, signed);
         }
         draft.form.check()?;
         let body = if draft.method == Method::GET {
@@ -86,11 +81,7 @@ impl<E: Endpoint> Call<E> {
         };
         let mut request = Request::new(body);
         *request.method_mut() = draft.method;
-        *request.uri_mut() = draft
-            .url
-            .as_str()
-            .parse()
-            .map_err(|_| Error::from(Misuse::UrlSyntax))?;
+        *request.uri_mut() = draft.url.uri()?;
         *request.headers_mut() = headers;
         self.state = State::Waiting;
         Ok(Step::Send(request))
@@ -172,7 +163,5 @@ fn json_body(form: &Form) -> Result<Bytes, Error> {
         })
         .collect();
     let text = serde_json::Value::Object(object).to_string();
-    Ok(Bytes::from_owner(zeroize::Zeroizing::new(
-        text.into_bytes(),
-    )))
+    Ok(secret::wiped(text))
 }

@@ -18,7 +18,7 @@ use crate::moment::Moment;
 use crate::quirk::Rules;
 use crate::scope::Scope;
 use crate::server::Server;
-use crate::token::{Binding, RefreshToken, Tokens};
+use crate::token::{RefreshToken, Tokens};
 use crate::url::{Transport, Url};
 
 /// Fetches what a server says about itself (RFC 8414, OpenID Connect Discovery).
@@ -129,10 +129,7 @@ impl Client {
         &self,
         grant: G,
     ) -> impl Exchange<Output = Tokens> + Send + use<G> {
-        self.call(Token {
-            grant,
-            binding: Binding::of(&self.0),
-        })
+        self.call(Token::bound(grant, Arc::clone(&self.0.binding)))
     }
 
     /// Asks the server to forget a token.

@@ -4,15 +4,12 @@ mod signed_secret;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
-use zeroize::Zeroizing;
+use http::HeaderValue;
 
 use crate::error::{Error, Misuse};
-use crate::form::{self, Form};
-use crate::identity::ClientId;
+use crate::form;
 use crate::quirk::{Quirk, Rules};
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 
 pub use signed_secret::SignedSecret;
 
@@ -65,10 +62,6 @@ impl ClientAuth {
         !matches!(self.0, Method::None)
     }
 
-    pub(crate) const fn is_basic(&self) -> bool {
-        matches!(self.0, Method::Basic(_))
-    }
-
     /// The shared secret, to keep it out of URLs and error texts.
     pub(crate) fn secret(&self) -> Option<&str> {
         match &self.0 {
@@ -76,49 +69,6 @@ impl ClientAuth {
             Method::None | Method::Signed(_) => None,
         }
     }
-
-    /// Writes id and credentials into a request with this purpose (a grant type or an endpoint's
-    /// name). `signed` is the JWT of [`Self::signed_secret`].
-    pub(crate) fn apply(
-        &self,
-        id: &ClientId,
-        rules: &Rules,
-        request: Request<'_>,
-        signed: Option<&str>,
-    ) -> Result<(), Error> {
-        let Request {
-            purpose,
-            form,
-            headers,
-        } = request;
-        let id_parameter = rules.client_id_parameter();
-        let (secret, in_body) = match &self.0 {
-            Method::None => (None, true),
-            Method::Basic(secret) => (
-                Some(secret.expose().as_str()),
-                rules.wants_body_credentials(purpose),
-            ),
-            Method::Post(secret) => (Some(secret.expose().as_str()), true),
-            Method::Signed(_) => (signed, true),
-        };
-        if in_body {
-            form.push(id_parameter, id.as_str());
-            form.push_some("client_secret", secret);
-        } else {
-            headers.insert(
-                AUTHORIZATION,
-                basic(id.as_str(), secret.unwrap_or_default(), rules)?,
-            );
-        }
-        Ok(())
-    }
-}
-
-/// The parts of a request that authentication writes to.
-pub(crate) struct Request<'a> {
-    pub(crate) purpose: &'a str,
-    pub(crate) form: &'a mut Form,
-    pub(crate) headers: &'a mut HeaderMap,
 }
 
 /// The value of an `Authorization: Basic` header.
@@ -127,7 +77,7 @@ pub(crate) struct Request<'a> {
 /// `client_auth.colon_in_raw_id`, if the id is to be sent unencoded and holds a colon.
 pub fn basic(id: &str, secret: &str, rules: &Rules) -> Result<HeaderValue, Error> {
     // Room for the worst case, so that no copy of the secret is left behind by growing.
-    let mut pair = Zeroizing::new(String::with_capacity(3 * (id.len() + secret.len()) + 1));
+    let mut pair = String::with_capacity(3 * (id.len() + secret.len()) + 1);
     if rules.has(&Quirk::RawBasic) {
         if id.contains(':') {
             return Err(Misuse::ColonInRawId.into());
@@ -140,10 +90,9 @@ pub fn basic(id: &str, secret: &str, rules: &Rules) -> Result<HeaderValue, Error
         pair.push(':');
         form::encode(secret, &mut pair);
     }
-    let mut text = Zeroizing::new(String::with_capacity(6 + (pair.len() + 2) / 3 * 4));
+    let pair = Secret::new(pair);
+    let mut text = String::with_capacity(6 + pair.expose().len().div_ceil(3) * 4);
     text.push_str("Basic ");
-    STANDARD.encode_string(pair.as_bytes(), &mut text);
-    let mut value = HeaderValue::from_str(&text).map_err(|_| Error::from(Misuse::HeaderValue))?;
-    value.set_sensitive(true);
-    Ok(value)
+    STANDARD.encode_string(pair.expose(), &mut text);
+    secret::header_value(text)
 }

@@ -109,8 +109,11 @@ pub(crate) fn refusal(server: &Server, at: &Moment, reply: &Response<Bytes>) -> 
         return Fault::ReplyRedirect.into();
     }
     match object(server.rules(), reply, Fault::ReplyJson) {
-        Ok(object) => denial(server.rules(), at, reply, &object)
-            .unwrap_or_else(|| bare_status(at, reply).into()),
+        Ok(object) => denial(server.rules(), at, reply, &object).unwrap_or_else(|| {
+            bare_status(at, reply)
+                .with_extra(extra(&object, &TOKENS))
+                .into()
+        }),
         Err(_) => bare_status(at, reply).into(),
     }
 }
@@ -160,29 +163,46 @@ fn denial(
         ),
         _ => return None,
     };
-    let known = [
-        "error",
-        "error_description",
-        "error_uri",
-        "access_token",
-        "refresh_token",
-        "id_token",
-    ];
-    let mut extra: Map<String, Value> = object.to_map();
-    extra.retain(|name, _| !known.contains(&name.as_str()));
     let error = ServerError::of_code(code)
         .described(description, object.get("error_uri").and_then(Json::as_str))
         .status_was(reply.status().as_u16())
         .challenged(first_scheme(reply.headers()))
-        .retry_after(retry_after::read(reply.headers(), at.now()))
-        .with_extra(extra);
+        .retry_after(retry_after::read(
+            reply.headers(),
+            at.now(),
+            retry_after::CAP,
+        ))
+        .with_extra(extra(object, &KNOWN));
     Some(error.into())
+}
+
+/// Members that hold tokens: an error keeps none of them.
+const TOKENS: [&str; 3] = ["access_token", "refresh_token", "id_token"];
+
+/// Members of an error reply that have a place of their own, and [`TOKENS`].
+const KNOWN: [&str; 6] = [
+    "error",
+    "error_description",
+    "error_uri",
+    "access_token",
+    "refresh_token",
+    "id_token",
+];
+
+fn extra(object: &Object<'_>, known: &[&str]) -> Map<String, Value> {
+    let mut extra = object.to_map();
+    extra.retain(|name, _| !known.contains(&name.as_str()));
+    extra
 }
 
 fn bare_status(at: &Moment, reply: &Response<Bytes>) -> ServerError {
     ServerError::of_status(reply.status().as_u16())
         .challenged(first_scheme(reply.headers()))
-        .retry_after(retry_after::read(reply.headers(), at.now()))
+        .retry_after(retry_after::read(
+            reply.headers(),
+            at.now(),
+            retry_after::CAP,
+        ))
 }
 
 fn first_scheme(headers: &HeaderMap) -> Option<String> {
@@ -213,6 +233,9 @@ fn media(rules: &Rules, reply: &Response<Bytes>) -> Result<Media, Error> {
             Ok(Media::Json)
         };
     };
+    if field == "application/json" {
+        return Ok(Media::Json);
+    }
     let text = field.to_str().unwrap_or_default();
     let essence = text
         .split(';')

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::{Error, Misuse};
+use crate::secret::{self, Wipe as _};
 
 /// A form being written. It remembers a name given twice and refuses to be sent.
 ///
@@ -92,8 +92,7 @@ impl Form {
 
     /// The encoded text as a request body whose memory is overwritten once it is sent.
     pub(crate) fn into_body(mut self) -> Bytes {
-        let text = std::mem::take(&mut self.text).into_bytes();
-        Bytes::from_owner(Zeroizing::new(text))
+        secret::wiped(std::mem::take(&mut self.text))
     }
 
     /// Grows without leaving copies of secrets in freed memory.
@@ -101,7 +100,7 @@ impl Form {
         if self.text.capacity() - self.text.len() < more * 3 {
             let mut larger = String::with_capacity((self.text.capacity() * 2).max(256) + more * 3);
             larger.push_str(&self.text);
-            self.text.zeroize();
+            self.text.wipe();
             self.text = larger;
         }
     }
@@ -109,7 +108,7 @@ impl Form {
 
 impl Drop for Form {
     fn drop(&mut self) {
-        self.text.zeroize();
+        self.text.wipe();
     }
 }
 
@@ -188,11 +187,14 @@ fn hex_value(digit: u8) -> Option<u8> {
         .and_then(|value| u8::try_from(value).ok())
 }
 
+/// Names and values in order, decoded.
+pub type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
 /// Reads a form in order, duplicates and all; only `&` separates.
 ///
 /// # Errors
 /// [`NotUtf8`].
-pub fn parse(text: &str) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, NotUtf8> {
+pub fn parse(text: &str) -> Result<Pairs<'_>, NotUtf8> {
     text.split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| {

@@ -1,13 +1,17 @@
 //! Who we are to one server: shared by all calls of one client.
 
 use std::fmt;
+use std::sync::Arc;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::client_auth::ClientAuth;
+use crate::client_auth::{self, ClientAuth, Method};
 use crate::error::{Error, Misuse};
+use crate::form::Form;
 use crate::issuer::RedirectUri;
 use crate::server::Server;
+use crate::token::Binding;
 
 /// The identifier the server knows the client by. Opaque, and unique to that server only
 /// (RFC 6749 section 2.2).
@@ -40,6 +44,10 @@ pub struct Identity {
     pub(crate) auth: ClientAuth,
     pub(crate) headers: HeaderMap,
     pub(crate) redirect_uris: Option<Vec<RedirectUri>>,
+    /// Whose the tokens will be.
+    pub(crate) binding: Arc<Binding>,
+    /// The `Authorization` header of every request, worked out once.
+    basic: Option<HeaderValue>,
 }
 
 impl Identity {
@@ -48,28 +56,58 @@ impl Identity {
         client_id: ClientId,
         auth: ClientAuth,
     ) -> Result<Self, Error> {
-        let raw_basic = server.rules().has(&crate::quirk::Quirk::RawBasic);
-        if raw_basic && auth.is_basic() && client_id.as_str().contains(':') {
-            return Err(Misuse::ColonInRawId.into());
-        }
+        let basic = match &auth.0 {
+            Method::Basic(secret) => Some(client_auth::basic(
+                client_id.as_str(),
+                secret.expose(),
+                server.rules(),
+            )?),
+            _ => None,
+        };
         Ok(Self {
-            server,
-            client_id,
             auth,
-            headers: HeaderMap::new(),
-            redirect_uris: None,
+            basic,
+            ..Self::named(server, client_id)
         })
     }
 
     /// Nobody in particular, for requests that need no client.
     pub(crate) fn anonymous(server: Server) -> Self {
+        Self::named(server, ClientId::new(""))
+    }
+
+    fn named(server: Server, client_id: ClientId) -> Self {
+        let binding = Arc::new(Binding::new(&server, &client_id));
         Self {
             server,
-            client_id: ClientId::new(""),
+            client_id,
             auth: ClientAuth::none(),
             headers: HeaderMap::new(),
             redirect_uris: None,
+            binding,
+            basic: None,
         }
+    }
+
+    /// Writes id and credentials into a request with this purpose (a grant type or an endpoint's
+    /// name), in one way only (RFC 6749 section 2.3). `signed` is the JWT of
+    /// [`ClientAuth::signed_secret`].
+    pub(crate) fn authenticate(
+        &self,
+        purpose: &str,
+        form: &mut Form,
+        headers: &mut HeaderMap,
+        signed: Option<&str>,
+    ) {
+        let rules = self.server.rules();
+        if let Some(basic) = &self.basic
+            && !rules.wants_body_credentials(purpose)
+        {
+            headers.insert(AUTHORIZATION, basic.clone());
+            return;
+        }
+        form.push(rules.client_id_parameter(), self.client_id.as_str());
+        form.push_some("client_secret", signed.or(self.auth.secret()));
     }
 
     pub(crate) fn add_header(&mut self, name: &str, value: &str) -> Result<(), Error> {

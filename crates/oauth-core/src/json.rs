@@ -8,6 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Fault};
+use crate::form::Pairs;
 
 /// The deepest nesting of a reply.
 pub const MAX_DEPTH: usize = 64;
@@ -65,7 +66,7 @@ pub fn parse(text: &str) -> Result<Json<'_>, Error> {
 }
 
 impl<'a> Object<'a> {
-    pub(crate) fn from_pairs(pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Result<Self, Error> {
+    pub(crate) fn from_pairs(pairs: Pairs<'a>) -> Result<Self, Error> {
         let members = pairs
             .into_iter()
             .map(|(name, value)| (name, Json::String(value)));

@@ -63,9 +63,12 @@ impl CodeVerifier {
         self.0.expose()
     }
 
-    /// The S256 `code_challenge` (RFC 7636 section 4.2).
-    pub fn challenge(&self) -> String {
-        URL_SAFE_NO_PAD.encode(Sha256::digest(self.expose()))
+    /// The `code_challenge` (RFC 7636 section 4.2).
+    pub fn challenge(&self, method: ChallengeMethod) -> String {
+        match method {
+            ChallengeMethod::S256 => URL_SAFE_NO_PAD.encode(Sha256::digest(self.expose())),
+            ChallengeMethod::Plain => self.expose().to_owned(),
+        }
     }
 }
 

@@ -7,21 +7,21 @@ use http::header::RETRY_AFTER;
 
 use crate::moment::UnixTime;
 
-/// The longest pause a server can ask of us.
+/// The longest pause a server can ask of this crate.
 pub const CAP: Duration = Duration::from_secs(300);
 
-/// The pause a reply asks for, at most [`CAP`]. A field that stands twice, or that is neither
+/// The pause a reply asks for, at most `cap`. A field that stands twice, or that is neither
 /// whole seconds nor an HTTP date, says nothing.
-pub fn read(headers: &HeaderMap, now: UnixTime) -> Option<Duration> {
+pub fn read(headers: &HeaderMap, now: UnixTime, cap: Duration) -> Option<Duration> {
     let mut fields = headers.get_all(RETRY_AFTER).iter();
     let (first, second) = (fields.next(), fields.next());
     match (first, second) {
-        (Some(field), None) => parse(field.to_str().ok()?, now).map(|pause| pause.min(CAP)),
+        (Some(field), None) => parse(field.to_str().ok()?, now).map(|pause| pause.min(cap)),
         // UserTesting and others name the second at which the limit is lifted instead.
         (None, _) => {
             let reset = headers.get("x-ratelimit-reset")?.to_str().ok()?;
             let at = digits(reset).map(UnixTime::from_secs)?;
-            Some(at.since(now).min(CAP))
+            Some(at.since(now).min(cap))
         }
         _ => None,
     }

@@ -2,8 +2,52 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+use http::HeaderValue;
 use subtle::ConstantTimeEq as _;
-use zeroize::Zeroize;
+use zeroize::Zeroize as _;
+
+use crate::error::{Error, Misuse};
+
+/// Memory that can be overwritten before it is freed.
+pub trait Wipe {
+    /// Overwrites the value; what stays is empty.
+    fn wipe(&mut self);
+}
+
+impl Wipe for Vec<u8> {
+    /// As one block, where `Vec::zeroize` goes byte by byte.
+    fn wipe(&mut self) {
+        self.spare_capacity_mut().zeroize();
+        self.as_mut_slice().zeroize();
+        self.clear();
+    }
+}
+
+impl Wipe for String {
+    fn wipe(&mut self) {
+        std::mem::take(self).into_bytes().wipe();
+    }
+}
+
+/// Bytes that are overwritten once nobody holds them any more.
+pub(crate) fn wiped(text: String) -> Bytes {
+    struct Owner(Vec<u8>);
+
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    impl Drop for Owner {
+        fn drop(&mut self) {
+            self.0.wipe();
+        }
+    }
+
+    Bytes::from_owner(Owner(text.into_bytes()))
+}
 
 /// A value that never prints itself.
 ///
@@ -11,9 +55,9 @@ use zeroize::Zeroize;
 /// is overwritten on drop. Copies made by an HTTP client or a garbage-collected host are beyond
 /// its reach.
 #[derive(Clone)]
-pub struct Secret<T: Zeroize>(T);
+pub struct Secret<T: Wipe>(T);
 
-impl<T: Zeroize> Secret<T> {
+impl<T: Wipe> Secret<T> {
     /// Wraps `value`.
     pub const fn new(value: T) -> Self {
         Self(value)
@@ -32,13 +76,13 @@ impl Secret<String> {
     }
 }
 
-impl<T: Zeroize> Drop for Secret<T> {
+impl<T: Wipe> Drop for Secret<T> {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.0.wipe();
     }
 }
 
-impl<T: Zeroize> fmt::Debug for Secret<T> {
+impl<T: Wipe> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
@@ -54,6 +98,14 @@ impl From<&str> for Secret<String> {
     fn from(value: &str) -> Self {
         Self(value.to_owned())
     }
+}
+
+/// A header value that is not shown, and whose memory is overwritten once it is sent.
+pub(crate) fn header_value(text: String) -> Result<HeaderValue, Error> {
+    let value = HeaderValue::from_maybe_shared(wiped(text));
+    let mut value = value.map_err(|_| Error::from(Misuse::HeaderValue))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 #[cfg(test)]

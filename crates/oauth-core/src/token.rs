@@ -1,15 +1,17 @@
 //! What a grant leaves behind: tokens, bound to the server and client they belong to.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Misuse};
-use crate::identity::Identity;
+use crate::identity::ClientId;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
+use crate::server::Server;
 
 /// The longest lifetime a token is given, in seconds: 136 years. Larger numbers saturate.
 pub const MAX_LIFETIME: u64 = u32::MAX as u64;
@@ -73,7 +75,7 @@ pub enum Freshness {
 pub struct RefreshToken {
     pub(crate) secret: Secret<String>,
     pub(crate) scope: Scope,
-    pub(crate) binding: Binding,
+    pub(crate) binding: Arc<Binding>,
 }
 
 impl RefreshToken {
@@ -96,10 +98,10 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
-    pub(crate) fn of(us: &Identity) -> Self {
+    pub(crate) fn new(server: &Server, client_id: &ClientId) -> Self {
         Self {
-            issuer: us.server.issuer().as_str().to_owned(),
-            client_id: us.client_id.as_str().to_owned(),
+            issuer: server.issuer().as_str().to_owned(),
+            client_id: client_id.as_str().to_owned(),
         }
     }
 }
@@ -124,8 +126,7 @@ pub struct Tokens {
     pub extra: Extra,
     /// What was odd about the reply.
     pub warnings: Vec<Warning>,
-    pub(crate) issuer: String,
-    pub(crate) client_id: String,
+    pub(crate) binding: Arc<Binding>,
 }
 
 /// Members of a token response that RFC 6749 does not define. `Debug` shows names only, for some
@@ -174,12 +175,12 @@ impl Tokens {
 
     /// The issuer whose token this is.
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        &self.binding.issuer
     }
 
     /// The client the token was issued to.
     pub fn client_id(&self) -> &str {
-        &self.client_id
+        &self.binding.client_id
     }
 
     /// Everything needed to go on after a restart, as JSON. Store it where secrets belong.
@@ -187,8 +188,8 @@ impl Tokens {
         let refresh = self.refresh_token.as_ref();
         let stored = Stored {
             version: 1,
-            issuer: self.issuer.clone(),
-            client_id: self.client_id.clone(),
+            issuer: self.binding.issuer.clone(),
+            client_id: self.binding.client_id.clone(),
             access_token: self.access_token.expose().clone(),
             received_at: self.received_at,
             expires_in: self.expires_in,
@@ -213,10 +214,10 @@ impl Tokens {
         if stored.version != 1 {
             return Err(Error::from(Misuse::StoredForm).about("version"));
         }
-        let binding = Binding {
-            issuer: stored.issuer.clone(),
-            client_id: stored.client_id.clone(),
-        };
+        let binding = Arc::new(Binding {
+            issuer: stored.issuer,
+            client_id: stored.client_id,
+        });
         let refresh_scope = stored.refresh_scope.unwrap_or_else(|| stored.scope.clone());
         Ok(Self {
             access_token: Secret::new(stored.access_token),
@@ -226,13 +227,12 @@ impl Tokens {
             refresh_token: stored.refresh_token.map(|secret| RefreshToken {
                 secret: Secret::new(secret),
                 scope: refresh_scope,
-                binding,
+                binding: Arc::clone(&binding),
             }),
             id_token: stored.id_token.map(Secret::new),
             extra: Extra(stored.extra),
             warnings: Vec::new(),
-            issuer: stored.issuer,
-            client_id: stored.client_id,
+            binding,
         })
     }
 }

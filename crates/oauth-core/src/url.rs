@@ -7,8 +7,10 @@
 //! full `url` crate would bring 25 crates of Unicode tables, and 65 kB (brotli) to the browser.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Misuse};
 use crate::form::Form;
@@ -16,9 +18,11 @@ use crate::form::Form;
 /// An absolute `http` or `https` URL that every parser reads alike.
 ///
 /// Its text is kept as given, but for upper case in scheme and host.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct Url {
-    text: String,
+    text: Arc<str>,
+    /// The same for the `http` crate, worked out when first sent.
+    uri: Arc<OnceLock<http::Uri>>,
     /// Where the host begins, its port (if any) begins, and the path begins, in bytes.
     host: usize,
     port: usize,
@@ -101,7 +105,8 @@ impl Url {
             front.make_ascii_lowercase();
         }
         Ok(Self {
-            text,
+            text: text.into(),
+            uri: Arc::default(),
             host,
             port: host + name.len(),
             path,
@@ -202,18 +207,46 @@ impl Url {
     /// The same URL with `form` added to its query (RFC 6749 section 3.1: an existing query is
     /// kept).
     pub(crate) fn with_query(&self, form: &Form) -> Self {
-        let mut url = self.clone();
-        if !form.is_empty() {
-            let glue = match url.query() {
-                None => "?",
-                Some("") => "",
-                Some(_) => "&",
-            };
-            url.text.reserve(glue.len() + form.as_str().len());
-            url.text.push_str(glue);
-            url.text.push_str(form.as_str());
+        if form.is_empty() {
+            return self.clone();
         }
-        url
+        let glue = match self.query() {
+            None => "?",
+            Some("") => "",
+            Some(_) => "&",
+        };
+        let text = [&*self.text, glue, form.as_str()].concat().into();
+        Self {
+            text,
+            uri: Arc::default(),
+            ..*self
+        }
+    }
+
+    /// The URL as the `http` crate has it, for a request.
+    pub(crate) fn uri(&self) -> Result<http::Uri, Error> {
+        if let Some(uri) = self.uri.get() {
+            return Ok(uri.clone());
+        }
+        let uri: http::Uri = self
+            .text
+            .parse()
+            .map_err(|_| Error::from(Misuse::UrlSyntax))?;
+        Ok(self.uri.get_or_init(|| uri).clone())
+    }
+}
+
+impl PartialEq for Url {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Url {}
+
+impl Hash for Url {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
     }
 }
 

@@ -170,10 +170,9 @@ impl ServerError {
     }
 
     pub(super) fn cut<'a>(&mut self, secrets: impl Iterator<Item = &'a str> + Clone) {
-        for text in [&mut self.error, &mut self.description, &mut self.uri] {
-            if let Some(text) = text {
-                *text = cut(text, secrets.clone());
-            }
+        let texts = [&mut self.error, &mut self.description, &mut self.uri];
+        for text in texts.into_iter().flatten() {
+            *text = cut(text, secrets.clone());
         }
         let echoes = |value: &Value| {
             let text = value.to_string();

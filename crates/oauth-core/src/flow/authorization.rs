@@ -97,7 +97,8 @@ impl AuthorizationRequest {
         if !us.allows(&self.redirect_uri) {
             return Err(Misuse::RedirectUriUnregistered.into());
         }
-        let code_verifier = self.verifier(us, at)?;
+        let method = self.challenge_method(us)?;
+        let code_verifier = method.map(|_| CodeVerifier::at(at));
         let state = Secret::new(at.token("state"));
         // The nonce binds an ID Token to this flow; without openid there is none to bind.
         let nonce = self
@@ -114,8 +115,14 @@ impl AuthorizationRequest {
         crate::grant::push_scope(&mut form, &self.scope, us.server.rules());
         form.push("state", state.expose());
         form.push_some("nonce", nonce.as_ref().map(|nonce| nonce.expose().as_str()));
-        if let Some(verifier) = &code_verifier {
-            self.push_challenge(&mut form, verifier, us);
+        if let (Some(method), Some(verifier)) = (method, &code_verifier) {
+            let challenge = verifier.challenge(method);
+            form.push("code_challenge", &challenge);
+            form.push("code_challenge_method", method.as_str());
+            let is_hashed = method == ChallengeMethod::S256;
+            if is_hashed && us.server.rules().has(&Quirk::ChallengeAsVerifier) {
+                form.push("code_verifier", &challenge);
+            }
         }
         if self.response_mode != ResponseMode::Query {
             let mode = if self.response_mode == ResponseMode::Fragment {
@@ -145,29 +152,15 @@ impl AuthorizationRequest {
         Ok((endpoint.with_query(&form), pending))
     }
 
-    fn verifier(&self, us: &Identity, at: &Moment) -> Result<Option<CodeVerifier>, Error> {
+    /// How the challenge is made, or none at all.
+    fn challenge_method(&self, us: &Identity) -> Result<Option<ChallengeMethod>, Error> {
         match self.pkce {
-            Pkce::Off => return Ok(None),
-            Pkce::Plain => {}
+            Pkce::Off => Ok(None),
+            Pkce::Plain => Ok(Some(ChallengeMethod::Plain)),
             Pkce::S256 => {
                 let supported = us.server.code_challenge_methods();
-                ChallengeMethod::choose(supported.as_deref(), self.pkce_demand)?;
+                ChallengeMethod::choose(supported.as_deref(), self.pkce_demand).map(Some)
             }
-        }
-        Ok(Some(CodeVerifier::at(at)))
-    }
-
-    fn push_challenge(&self, form: &mut Form, verifier: &CodeVerifier, us: &Identity) {
-        if self.pkce == Pkce::Plain {
-            form.push("code_challenge", verifier.expose());
-            form.push("code_challenge_method", ChallengeMethod::Plain.as_str());
-            return;
-        }
-        let challenge = verifier.challenge();
-        form.push("code_challenge", &challenge);
-        form.push("code_challenge_method", ChallengeMethod::S256.as_str());
-        if us.server.rules().has(&Quirk::ChallengeAsVerifier) {
-            form.push("code_verifier", &challenge);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::challenge::{self, Challenge};
 use crate::error::{Error, Misuse};
 use crate::form;
 use crate::scope::Scope;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 use crate::url::{Transport, Url};
 
 /// The origins a token may be sent to, and nowhere else.
@@ -134,11 +134,7 @@ pub fn bearer(token: &Secret<String>) -> Result<HeaderValue, Error> {
     if body.is_empty() || !body.bytes().all(is_char) {
         return Err(Misuse::TokenNotToken68.into());
     }
-    let line = zeroize::Zeroizing::new(format!("Bearer {text}"));
-    let mut value =
-        HeaderValue::from_str(&line).map_err(|_| Error::from(Misuse::TokenNotToken68))?;
-    value.set_sensitive(true);
-    Ok(value)
+    secret::header_value(format!("Bearer {text}"))
 }
 
 fn check_single_method(url: &Url, headers: &HeaderMap, body: Option<&[u8]>) -> Result<(), Error> {

@@ -1,11 +1,10 @@
 //! The authorization response (RFC 6749 section 4.1.2, RFC 9207).
 
-use std::borrow::Cow;
 use std::fmt;
 
 use super::ResponseMode;
 use crate::error::{Check, Error, Fault, ServerError};
-use crate::form;
+use crate::form::{self, Pairs};
 use crate::issuer::{Issuer, RedirectUri};
 use crate::quirk::Rules;
 use crate::secret::Secret;
@@ -26,7 +25,7 @@ const KNOWN: &[&str] = &[
 
 /// The parameters of a callback, read but not yet judged.
 #[derive(Clone)]
-pub struct Callback<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub struct Callback<'a>(Pairs<'a>);
 
 impl<'a> Callback<'a> {
     /// Reads the part of the callback that `mode` names: with [`ResponseMode::FormPost`] the
@@ -57,7 +56,7 @@ impl<'a> Callback<'a> {
     ///
     /// # Errors
     /// `callback.duplicate_parameter`.
-    pub fn of(pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Result<Self, Error> {
+    pub fn of(pairs: Pairs<'a>) -> Result<Self, Error> {
         for name in KNOWN {
             // "Request and response parameters MUST NOT be included more than once" (3.1)
             if pairs
