@@ -1,2 +1,113 @@
-//! Project chores.
-fn main() {}
+//! Project chores: `cargo xtask test` runs everything, `cargo xtask ci JOB` one job of it.
+
+mod setup;
+mod shell;
+mod suites;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use shell::Outcome;
+
+/// Project chores.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what is missing, run every suite, and count: ends with `N passed, N failed`.
+    Test {
+        #[command(subcommand)]
+        suite: Option<Suite>,
+    },
+    /// One job of the continuous integration, as it runs there.
+    Ci {
+        /// The job.
+        job: Job,
+    },
+    /// Check the import rules, the sources of time and chance, and the size of files.
+    Tidy,
+    /// Install what the suites need and this machine lacks.
+    Setup,
+}
+
+#[derive(Subcommand)]
+enum Suite {
+    /// Unit, integration and documentation tests of every crate.
+    Rust,
+    /// Known-answer vectors.
+    Vectors {
+        /// A folder of vector files; by default the project's own, of which only the groups with
+        /// a handler are run.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// The language whose implementation is asked.
+        #[arg(long, default_value = "rust")]
+        lang: String,
+    },
+    /// The flows of all four documented systems, through the command line.
+    Demo,
+    /// Formatting, lints, documentation, import rules.
+    Lint,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Job {
+    Test,
+    Lint,
+    Tidy,
+    Msrv,
+    Bench,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Test { suite: None } => suites::all(),
+        Command::Test {
+            suite: Some(Suite::Rust),
+        } => suites::prepared(suites::rust),
+        Command::Test {
+            suite: Some(Suite::Vectors { dir, lang }),
+        } => {
+            // Its own last line is the count.
+            return match suites::vectors(dir.as_deref(), &lang).failed {
+                0 => ExitCode::SUCCESS,
+                _ => ExitCode::FAILURE,
+            };
+        }
+        Command::Test {
+            suite: Some(Suite::Demo),
+        } => suites::demo(),
+        Command::Test {
+            suite: Some(Suite::Lint),
+        } => suites::lint(),
+        Command::Ci { job: Job::Test } => suites::all(),
+        Command::Ci { job: Job::Lint } => suites::lint(),
+        Command::Ci { job: Job::Tidy } | Command::Tidy => tidy::check(),
+        Command::Ci { job: Job::Msrv } => tidy::msrv(),
+        Command::Ci { job: Job::Bench } => shell::step(
+            "bench",
+            shell::cargo().args(["bench", "-p", "oauth-core", "--bench", "request"]),
+        ),
+        Command::Setup => setup::run(),
+    };
+    println!("{} passed, {} failed", outcome.passed, outcome.failed);
+    if outcome.is_green() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+impl Outcome {
+    /// Something ran, and nothing failed.
+    fn is_green(self) -> bool {
+        self.failed == 0 && self.passed > 0
+    }
+}

@@ -69,7 +69,8 @@ impl<'a> Reader<'a> {
                 .get_mut(before..)
                 .and_then(<[Challenge]>::last_mut)
             {
-                Some(challenge) if is_param => {
+                // A challenge has parameters or one token68, never both.
+                Some(challenge) if is_param && challenge.token68.is_none() => {
                     let value = self.value()?;
                     challenge.add(word, value);
                 }

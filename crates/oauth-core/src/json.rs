@@ -71,10 +71,7 @@ impl<'a> Object<'a> {
             .into_iter()
             .map(|(name, value)| (name, Json::String(value)));
         let object = Self(members.collect());
-        match object.twice() {
-            Some(name) => Err(Error::from(Fault::ReplyDuplicate).about(name)),
-            None => Ok(object),
-        }
+        object.check_names().map(|()| object)
     }
 
     /// A name that stands twice, found in n log n: replies are up to a megabyte of members.
@@ -121,12 +118,23 @@ impl<'a> Object<'a> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))
     }
 
-    /// Gives every member another name.
-    pub(crate) fn rename(&mut self, rename: impl Fn(&str) -> Option<&'static str>) {
+    /// Gives members other names; two that end up alike are a duplicate.
+    pub(crate) fn rename(
+        &mut self,
+        rename: impl Fn(&str) -> Option<&'static str>,
+    ) -> Result<(), Error> {
         for (name, _) in &mut self.0 {
             if let Some(new) = rename(name) {
                 *name = Cow::Borrowed(new);
             }
+        }
+        self.check_names()
+    }
+
+    fn check_names(&self) -> Result<(), Error> {
+        match self.twice() {
+            Some(name) => Err(Error::from(Fault::ReplyDuplicate).about(name)),
+            None => Ok(()),
         }
     }
 

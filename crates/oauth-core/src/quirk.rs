@@ -19,8 +19,10 @@ pub enum Quirk {
     /// For this grant the credentials go into the body, whatever the client's usual method
     /// (Socios.com: `authorization_code`).
     BodyCredentials(String),
-    /// Scope names are separated by this character (GitHub, Strava: a comma).
+    /// Scope names are separated by this character, in requests and replies (Strava: a comma).
     ScopeDelimiter(char),
+    /// Scope names are separated by this character in replies only (GitHub: a comma).
+    ReplyScopeDelimiter(char),
     /// The client id travels under this parameter name (TikTok: `client_key`).
     ClientIdParameter(String),
     /// The token request is a JSON object, not a form (Notion).
@@ -30,6 +32,8 @@ pub enum Quirk {
     PlainFormResponse,
     /// The token response names its members in camel case (plentymarkets).
     CamelCaseResponse,
+    /// `"expires_in": 0` means that the token does not expire (Mailchimp).
+    ZeroLifetimeIsForever,
     /// Errors are listed as `{"errors":[{"errorType":..}]}` (Fitbit).
     ErrorsArray,
     /// The issuer in metadata and callbacks is a template with one `{tenantid}` (Microsoft Entra,
@@ -81,6 +85,14 @@ impl Rules {
             _ => None,
         });
         custom.unwrap_or(' ')
+    }
+
+    pub(crate) fn reply_scope_delimiter(&self) -> char {
+        let custom = self.quirks.iter().find_map(|quirk| match quirk {
+            Quirk::ReplyScopeDelimiter(delimiter) => Some(*delimiter),
+            _ => None,
+        });
+        custom.unwrap_or(self.scope_delimiter())
     }
 
     pub(crate) fn client_id_parameter(&self) -> &str {

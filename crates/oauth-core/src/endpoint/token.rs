@@ -67,10 +67,10 @@ impl<G: Grant> Endpoint for Token<G> {
         let rules = server.rules();
         let mut object = success(server, at, reply, Fault::TokenShape)?;
         if rules.has(&Quirk::CamelCaseResponse) {
-            object.rename(snake_case);
+            object.rename(snake_case)?;
         }
         if rules.has(&Quirk::PlainFormResponse) {
-            object.rename(|name| (name == "expires").then_some("expires_in"));
+            object.rename(|name| (name == "expires").then_some("expires_in"))?;
         }
         let mut warnings = Vec::new();
         let access_token = access_token(&mut object)?;
@@ -168,6 +168,7 @@ fn expires_in(
         Some(value) => value.as_seconds(),
     };
     match seconds {
+        Some(0) if rules.has(&Quirk::ZeroLifetimeIsForever) => Ok(None),
         Some(seconds) => Ok(Some(seconds.min(MAX_LIFETIME))),
         None if rules.is_strict() => Err(shape("expires_in")),
         None => {
@@ -189,7 +190,7 @@ fn granted(
     rules: &Rules,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<Scope>, Error> {
-    let delimiter = rules.scope_delimiter();
+    let delimiter = rules.reply_scope_delimiter();
     match object.take("scope") {
         None => Ok(None),
         Some(Json::String(text)) if rules.is_strict() => {
@@ -229,13 +230,16 @@ fn sound_names<'a>(names: impl Iterator<Item = &'a str>, warnings: &mut Vec<Warn
     scope
 }
 
+/// The member a name stands for, whatever its case and underscores.
 fn snake_case(name: &str) -> Option<&'static str> {
-    match name {
-        "accessToken" => Some("access_token"),
-        "tokenType" => Some("token_type"),
-        "expiresIn" => Some("expires_in"),
-        "refreshToken" => Some("refresh_token"),
-        "idToken" => Some("id_token"),
-        _ => None,
-    }
+    let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
+    let known = [
+        "access_token",
+        "token_type",
+        "expires_in",
+        "refresh_token",
+        "id_token",
+        "scope",
+    ];
+    known.into_iter().find(|known| plain(known) == plain(name))
 }

@@ -90,6 +90,11 @@ impl<'a> Callback<'a> {
         self.get("state").is_some_and(|given| state.matches(given))
     }
 
+    /// Whether it holds neither a code nor an error.
+    pub(super) fn is_empty(&self) -> bool {
+        self.get("code").is_none() && self.get("error").is_none()
+    }
+
     pub(super) fn code(&self) -> Option<&str> {
         self.get("code")
     }

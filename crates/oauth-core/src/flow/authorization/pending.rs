@@ -122,6 +122,10 @@ impl Pending {
     }
 
     fn judge(self, us: &Identity, callback: &Callback<'_>) -> Result<AuthorizationCode, Error> {
+        if callback.is_empty() {
+            // Nothing to act on, so nothing to be deceived by: say what is missing.
+            return Err(Fault::CallbackNoCode.into());
+        }
         if !callback.has_state(&self.state) {
             return Err(Check::CallbackState.into());
         }

@@ -1,0 +1,82 @@
+//! What a provider file says beyond URLs.
+
+use serde::Deserialize;
+
+/// Where a fact of a provider file comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Source {
+    /// The fact, in one sentence.
+    pub fact: String,
+    /// The document it was taken from.
+    pub from: String,
+    /// Whether it was compared with that document when the file was written. Not even `true`
+    /// means that a live server was seen.
+    pub checked: bool,
+}
+
+/// A name the provider documents, and what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Documented {
+    /// The name, as it goes over the wire.
+    pub name: String,
+    /// What it means, in a few words.
+    pub description: String,
+}
+
+/// How often the provider may be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct RateLimit {
+    /// The documented limit; a provider may document only how it says "too many".
+    pub allowance: Option<Allowance>,
+    /// The header of a 429 that says when to come back.
+    pub reset_header: String,
+}
+
+/// So many requests in so many seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Allowance {
+    /// The number of requests.
+    pub requests: u32,
+    /// The length of the window in seconds.
+    pub seconds: u32,
+}
+
+/// Where the provider publishes its metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Discovery {
+    /// RFC 8414 section 3.1: `oauth-authorization-server`, put before the issuer's path.
+    AuthorizationServerInserted,
+    /// `oauth-authorization-server` behind the issuer's path, which no standard asks for.
+    AuthorizationServerAppended,
+    /// OpenID Connect Discovery section 4: `openid-configuration` behind the issuer's path.
+    OpenidAppended,
+}
+
+/// Whose token a route needs. Exhaustive on purpose: a request router must know them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenFor {
+    /// The application's own, from client credentials.
+    Application,
+    /// The person's.
+    User,
+    /// The provider makes no difference between routes.
+    Any,
+}
+
+/// How a client with a secret authenticates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Method {
+    Post,
+    Basic,
+    None,
+}

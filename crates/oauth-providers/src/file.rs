@@ -1,0 +1,266 @@
+//! The format of a provider file, and what must hold in one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use oauth_core::error::{Kind, Misuse};
+use oauth_core::quirk::Quirk;
+use oauth_core::server::EndpointKind;
+use oauth_core::url::{Transport, Url};
+use oauth_core::{Error, Scope};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::facts::{Discovery, Method, RateLimit, Source};
+use crate::template::{Place, Template};
+use crate::variable::Variable;
+
+/// The name under which a template refers to the issuer.
+pub(crate) const ISSUER: &str = "issuer";
+
+/// One file, member for member. `provider.data` names the member that is wrong.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    pub(crate) name: String,
+    pub(crate) title: String,
+    #[serde(default)]
+    pub(crate) documentation: Vec<String>,
+    pub(crate) issuer: Template,
+    #[serde(default)]
+    pub(crate) discovery: Vec<Discovery>,
+    pub(crate) client_auth: Method,
+    #[serde(default)]
+    pub(crate) public_clients: bool,
+    pub(crate) grants: Vec<String>,
+    #[serde(default)]
+    pub(crate) quirks: Vec<Quirk>,
+    #[serde(default)]
+    pub(crate) api: Vec<Template>,
+    #[serde(default)]
+    pub(crate) default_scope: Scope,
+    #[serde(default)]
+    pub(crate) variables: BTreeMap<String, Variable>,
+    #[serde(default)]
+    pub(crate) endpoints: BTreeMap<String, Template>,
+    #[serde(default)]
+    pub(crate) metadata: Map<String, Value>,
+    #[serde(default)]
+    pub(crate) scopes: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) tokens: Tokens,
+    #[serde(default)]
+    pub(crate) callback: Callback,
+    pub(crate) rate_limit: Option<RateLimit>,
+    #[serde(default)]
+    pub(crate) authorization_parameters: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) options: BTreeMap<String, Switch>,
+    #[serde(default)]
+    pub(crate) token_route: TokenRoute,
+    #[serde(default)]
+    pub(crate) browser: Browser,
+    #[serde(default, rename = "source")]
+    pub(crate) sources: Vec<Source>,
+}
+
+/// `[tokens]`: lifetimes in seconds; absent means unknown.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tokens {
+    pub(crate) access_token_lifetime: Option<u64>,
+    pub(crate) refresh_token_lifetime: Option<u64>,
+    #[serde(default)]
+    pub(crate) rotates_refresh_token: bool,
+    pub(crate) example_response: Option<String>,
+}
+
+/// `[callback]`: whether the caller must say which redirect URIs it registered.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Callback {
+    #[serde(default)]
+    pub(crate) requires_registered_redirect_uris: bool,
+}
+
+/// `[options.NAME]`: a documented deviation that is off until asked for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Switch {
+    pub(crate) description: String,
+    pub(crate) quirks: Vec<Quirk>,
+}
+
+/// `[token_route]`: the path segments that make a route the user's.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenRoute {
+    pub(crate) user_segments: Vec<String>,
+}
+
+/// `[browser]`: whether a page may hold the client secret. A file that is silent says no.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Browser {
+    pub(crate) client_secret: InBrowser,
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum InBrowser {
+    Refused,
+    Allowed,
+}
+
+impl Default for Browser {
+    fn default() -> Self {
+        Self {
+            client_secret: InBrowser::Refused,
+            reason: "everyone who opens the page could read it".to_owned(),
+        }
+    }
+}
+
+/// `provider.data` about `detail`.
+pub(crate) fn bad(detail: &str) -> Error {
+    Error::from(Misuse::ProviderData).about(detail)
+}
+
+impl File {
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        let mut file: Self = toml::from_str(text).map_err(|error| named(text, &error))?;
+        for (name, variable) in &mut file.variables {
+            variable.name.clone_from(name);
+        }
+        file.check_words()?;
+        file.check_variables()?;
+        file.check_templates()?;
+        Ok(file)
+    }
+
+    /// Every template with the name of its member.
+    fn templates(&self) -> impl Iterator<Item = (String, &Template)> {
+        let endpoints = self.endpoints.iter();
+        let endpoints = endpoints.map(|(kind, url)| (format!("endpoints.{kind}"), url));
+        let api = self.api.iter().map(|url| ("api".to_owned(), url));
+        let issuer = std::iter::once((ISSUER.to_owned(), &self.issuer));
+        issuer.chain(endpoints).chain(api)
+    }
+
+    fn check_words(&self) -> Result<(), Error> {
+        if !is_name(&self.name, b'-') {
+            return Err(bad("name: lower-case letters, digits and hyphens only"));
+        }
+        for link in &self.documentation {
+            let read = Url::parse(link).and_then(|url| url.require(Transport::Https));
+            read.map_err(|_| bad("documentation: not an https URL"))?;
+        }
+        if self.client_auth == Method::None && !self.public_clients {
+            return Err(bad(
+                "public_clients: must be true where client_auth is none",
+            ));
+        }
+        for kind in self.endpoints.keys() {
+            if !EndpointKind::ALL.iter().any(|known| known.member() == kind) {
+                return Err(bad(&format!("endpoints.{kind}: no endpoint has this name")));
+            }
+        }
+        for member in self.metadata.keys() {
+            let is_endpoint = EndpointKind::ALL.iter().any(|k| k.member() == member);
+            if is_endpoint || member == ISSUER {
+                return Err(bad(&format!(
+                    "metadata.{member}: stands elsewhere in the file"
+                )));
+            }
+        }
+        for scope in self.scopes.keys() {
+            let is_one = Scope::parse(scope).is_ok_and(|read| read.iter().eq([scope.as_str()]));
+            if !is_one {
+                return Err(bad(&format!("scopes.{scope}: not one scope")));
+            }
+        }
+        let segments = &self.token_route.user_segments;
+        if segments
+            .iter()
+            .any(|s| s.is_empty() || s.contains(['/', '?', '#']))
+        {
+            return Err(bad("token_route.user_segments: not a path segment"));
+        }
+        let example = self.tokens.example_response.as_deref();
+        if example.is_some_and(|json| serde_json::from_str::<Map<String, Value>>(json).is_err()) {
+            return Err(bad("tokens.example_response: not a JSON object"));
+        }
+        Ok(())
+    }
+
+    fn check_variables(&self) -> Result<(), Error> {
+        for (name, variable) in &self.variables {
+            if !is_name(name, b'_') || name == ISSUER {
+                return Err(bad(&format!("variables.{name}: not a name for a variable")));
+            }
+            let given = [
+                ("example", Some(&variable.example)),
+                ("default", variable.default.as_ref()),
+            ];
+            let listed = variable.values.iter().map(|value| ("values", Some(value)));
+            for (member, value) in given.into_iter().chain(listed) {
+                // Its own spelling, so that what the file says is what will be sent.
+                if value.is_some_and(|value| variable.read(value).as_ref() != Some(value)) {
+                    let kind = variable.kind.as_str();
+                    return Err(bad(&format!("variables.{name}.{member}: not a {kind}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_templates(&self) -> Result<(), Error> {
+        let mut used = BTreeSet::new();
+        for (member, template) in self.templates() {
+            template
+                .visit(|name, place| {
+                    let wanted = match self.variables.get(name) {
+                        Some(variable) => variable.kind.place(),
+                        None if name == ISSUER && member != ISSUER => Place::Whole,
+                        None => return Err(bad(&format!("no variable is called {name}"))),
+                    };
+                    if place != wanted {
+                        return Err(bad(&format!("{name} cannot stand in this place")));
+                    }
+                    used.insert(name.to_owned());
+                    Ok(())
+                })
+                .map_err(|error| at(&member, &error))?;
+        }
+        match self.variables.keys().find(|&name| !used.contains(name)) {
+            Some(name) => Err(bad(&format!("variables.{name}: no URL uses it"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `error` with the member it is about.
+pub(crate) fn at(member: &str, error: &Error) -> Error {
+    match (error.kind(), error.detail()) {
+        (Kind::Misuse(Misuse::ProviderData), Some(detail)) => bad(&format!("{member}: {detail}")),
+        _ => bad(&format!("{member}: {error}")),
+    }
+}
+
+fn is_name(text: &str, also: u8) -> bool {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == also;
+    !text.is_empty() && text.bytes().all(is_plain)
+}
+
+/// The reader's error, with the line it points to: the message alone names an unknown member, but
+/// not one of the wrong type.
+fn named(text: &str, error: &toml::de::Error) -> Error {
+    let message = error.message();
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return bad(message);
+    };
+    let number = before.matches('\n').count();
+    let line = text.lines().nth(number).unwrap_or_default().trim();
+    let line: String = line.chars().take(60).collect();
+    bad(&format!("line {} `{line}`: {message}", number + 1))
+}

@@ -1,0 +1,271 @@
+//! A provider, ready to become a server and a client.
+
+mod known;
+
+use std::collections::BTreeMap;
+
+use oauth_core::error::Misuse;
+use oauth_core::issuer::Issuer;
+use oauth_core::quirk::{Quirk, Rules};
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::url::{Transport, Url};
+use oauth_core::{Client, ClientAuth, ClientId, Error, Secret, danger};
+
+use crate::facts::{Documented, Method};
+use crate::file::{File, ISSUER, at};
+use crate::template::{Template, moved};
+use crate::variable::Variable;
+
+/// What is known about one provider: built in, or read from a file of your own.
+///
+/// Give it the variables it asks for, then turn it into a [`Server`] or a [`Client`].
+#[derive(Debug, Clone)]
+pub struct Provider {
+    file: File,
+    scopes: Vec<Documented>,
+    chosen: BTreeMap<String, String>,
+    /// Quirks of the options that were turned on.
+    opted: Vec<Quirk>,
+    /// The origin everything moved to, for tests.
+    loopback: Option<String>,
+}
+
+impl Provider {
+    /// Reads a provider file. The built-in files are written in the same format.
+    ///
+    /// # Errors
+    /// `provider.data`, naming the member.
+    pub fn from_toml(text: &str) -> Result<Self, Error> {
+        let file = File::parse(text)?;
+        let scopes = file.scopes.iter().map(|(name, description)| Documented {
+            name: name.clone(),
+            description: description.clone(),
+        });
+        let provider = Self {
+            scopes: scopes.collect(),
+            file,
+            chosen: BTreeMap::new(),
+            opted: Vec::new(),
+            loopback: None,
+        };
+        provider.try_examples()?;
+        Ok(provider)
+    }
+
+    /// Fills every URL with examples, so that a bad file fails when it is read, not when a person
+    /// waits to log in.
+    fn try_examples(&self) -> Result<(), Error> {
+        let mut filled = self.clone();
+        for variable in self.variables() {
+            let (name, example) = (variable.name.clone(), variable.example.clone());
+            filled.chosen.insert(name, example);
+        }
+        filled.issuer().map_err(|error| at(ISSUER, &error))?;
+        filled.server().map_err(|error| at("endpoints", &error))?;
+        let origins = filled.api_origins();
+        origins.map(drop).map_err(|error| at("api", &error))
+    }
+
+    /// Gives a variable its value, in the one spelling of its type (a host in lower case).
+    ///
+    /// # Errors
+    /// `provider.variable` for a name the provider does not have, or a value not of its type.
+    pub fn with(mut self, variable: &str, value: &str) -> Result<Self, Error> {
+        let Some(known) = self.file.variables.get(variable) else {
+            return Err(unknown("variable", variable, self.file.variables.keys()));
+        };
+        let Some(value) = known.read(value) else {
+            let detail = format!("{variable}: not a {}", known.kind.as_str());
+            return Err(Error::from(Misuse::ProviderVariable).about(&detail));
+        };
+        self.chosen.insert(variable.to_owned(), value);
+        Ok(self)
+    }
+
+    /// For tests: issuer, endpoints and API keep their paths and move to `base`, such as
+    /// `http://127.0.0.1:1234`.
+    ///
+    /// # Errors
+    /// `url.syntax`; `url.insecure` for anything but a loopback address, a host name included.
+    pub fn on_loopback(mut self, base: &str) -> Result<Self, Error> {
+        let url = Url::parse(base)?;
+        if !url.is_loopback() {
+            return Err(Error::from(Misuse::InsecureTransport).about(&url.origin()));
+        }
+        if !matches!(url.path_and_query(), "" | "/") {
+            return Err(Error::from(Misuse::UrlSyntax).about("a base has neither path nor query"));
+        }
+        self.loopback = Some(url.origin());
+        Ok(self)
+    }
+
+    /// Turns on a documented option, see [`Self::options`].
+    ///
+    /// # Errors
+    /// `provider.variable`, naming it.
+    pub fn option(mut self, name: &str) -> Result<Self, Error> {
+        let Some(switch) = self.file.options.get(name) else {
+            return Err(unknown("option", name, self.file.options.keys()));
+        };
+        self.opted.extend(switch.quirks.iter().cloned());
+        Ok(self)
+    }
+
+    /// Who the server is.
+    ///
+    /// # Errors
+    /// `provider.variable`, naming a variable that has neither value nor default; `issuer.*`.
+    pub fn issuer(&self) -> Result<Issuer, Error> {
+        let text = self.fill(&self.file.issuer)?;
+        match self.loopback {
+            Some(_) => danger::loopback_issuer(&text),
+            None => Issuer::parse(&text),
+        }
+    }
+
+    /// The server with all its endpoints, what its metadata says, and its quirks.
+    ///
+    /// # Errors
+    /// `provider.variable`, `issuer.*`, `metadata.endpoint_*`.
+    pub fn server(&self) -> Result<Server, Error> {
+        let issuer = self.issuer()?;
+        let mut metadata = self.file.metadata.clone();
+        metadata.insert(ISSUER.to_owned(), issuer.as_str().into());
+        // Silence about grants would be read as "code and implicit" (RFC 8414 section 2).
+        let grants = metadata.entry("grant_types_supported");
+        grants.or_insert_with(|| self.file.grants.clone().into());
+        let rules = Rules {
+            quirks: self.quirks(),
+            ..Rules::default()
+        };
+        let mut server = Server::new(issuer).with_rules(rules);
+        if self.loopback.is_some() {
+            server = danger::loopback_server(server);
+        }
+        for &kind in EndpointKind::ALL {
+            if let Some(template) = self.file.endpoints.get(kind.member()) {
+                let url = self.fill(template)?;
+                server = server.with_endpoint(kind, &url)?;
+                metadata.insert(kind.member().to_owned(), url.into());
+            }
+        }
+        Ok(server.with_metadata(metadata))
+    }
+
+    /// The roots of its API, paths included.
+    ///
+    /// # Errors
+    /// `provider.variable`; `url.*` for a value that makes no URL.
+    pub fn api_roots(&self) -> Result<Vec<Url>, Error> {
+        let transport = match self.loopback {
+            Some(_) => Transport::LoopbackHttp,
+            None => Transport::Https,
+        };
+        let read = |template| {
+            let url = Url::parse(&self.fill(template)?)?;
+            url.require(transport).map(|()| url)
+        };
+        self.file.api.iter().map(read).collect()
+    }
+
+    /// The origins of its API, each once: where its tokens may be sent, and nowhere else.
+    ///
+    /// # Errors
+    /// Those of [`Self::api_roots`].
+    pub fn api_origins(&self) -> Result<Vec<String>, Error> {
+        let mut origins = Vec::new();
+        for root in self.api_roots()? {
+            let origin = root.origin();
+            if !origins.contains(&origin) {
+                origins.push(origin);
+            }
+        }
+        Ok(origins)
+    }
+
+    /// The documented way to authenticate; without a secret, a public client.
+    ///
+    /// # Errors
+    /// `client_auth.secret_missing` if the provider has no public clients,
+    /// `client_auth.secret_not_allowed` if it has no other.
+    pub fn client_auth(&self, secret: Option<Secret<String>>) -> Result<ClientAuth, Error> {
+        let misuse = |misuse: Misuse| Err(Error::from(misuse).about(self.title()));
+        match (self.file.client_auth, secret) {
+            (Method::Post, Some(secret)) => Ok(ClientAuth::post(secret)),
+            (Method::Basic, Some(secret)) => Ok(ClientAuth::basic(secret)),
+            (Method::None, Some(_)) => misuse(Misuse::SecretNotAllowed),
+            (_, None) if self.file.public_clients => Ok(ClientAuth::none()),
+            (_, None) => misuse(Misuse::SecretMissing),
+        }
+    }
+
+    /// A client of this provider.
+    ///
+    /// Where registered redirect URIs are required it begins with none, so that it refuses every
+    /// authorization until [`Client::with_redirect_uris`] says which are registered.
+    ///
+    /// # Errors
+    /// Those of [`Self::server`] and [`Self::client_auth`]; `client_auth.colon_in_raw_id`.
+    pub fn client(&self, id: ClientId, secret: Option<Secret<String>>) -> Result<Client, Error> {
+        let client = Client::new(self.server()?, id, self.client_auth(secret)?)?;
+        Ok(if self.requires_registered_redirect_uris() {
+            client.with_redirect_uris([])
+        } else {
+            client
+        })
+    }
+
+    /// The value of a variable: the one given, else its default.
+    fn value(&self, variable: &Variable) -> Option<String> {
+        let chosen = self.chosen.get(&variable.name);
+        chosen.or(variable.default.as_ref()).cloned()
+    }
+
+    fn fill(&self, template: &Template) -> Result<String, Error> {
+        let url = template.fill(|name| match self.file.variables.get(name) {
+            Some(variable) => self.value(variable).ok_or_else(|| {
+                let detail = format!("{name} is missing: {}", variable.description);
+                Error::from(Misuse::ProviderVariable).about(&detail)
+            }),
+            None => self.fill(&self.file.issuer),
+        })?;
+        Ok(match &self.loopback {
+            Some(base) => moved(&url, base),
+            None => url,
+        })
+    }
+
+    /// All quirks in force: the file's, those of variables' values, those of options.
+    fn quirks(&self) -> Vec<Quirk> {
+        let mut quirks = self.file.quirks.clone();
+        for variable in self.variables() {
+            let is_listed = |value| variable.values.contains(&value);
+            if self.value(variable).is_some_and(is_listed) {
+                quirks.extend(variable.quirks_of_values.iter().cloned());
+            }
+        }
+        for quirk in &self.opted {
+            if !quirks.contains(quirk) {
+                quirks.push(quirk.clone());
+            }
+        }
+        if let Some(base) = &self.loopback {
+            for quirk in &mut quirks {
+                if let Quirk::TenantIssuer(template) = quirk {
+                    *template = moved(template, base);
+                }
+            }
+        }
+        quirks
+    }
+}
+
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
+    let known: Vec<&str> = known.map(String::as_str).collect();
+    let name: String = name.chars().take(40).collect();
+    let detail = match known.as_slice() {
+        [] => format!("no {what} `{name}`: there is none"),
+        _ => format!("no {what} `{name}`: there is {}", known.join(", ")),
+    };
+    Error::from(Misuse::ProviderVariable).about(&detail)
+}

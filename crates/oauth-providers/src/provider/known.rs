@@ -1,0 +1,142 @@
+//! What is known about a provider: what its file says, as it stands there.
+
+use oauth_core::error::Misuse;
+use oauth_core::url::Url;
+use oauth_core::{Error, Scope};
+
+use super::Provider;
+use crate::facts::{Discovery, Documented, RateLimit, Source, TokenFor};
+use crate::file::InBrowser;
+use crate::variable::Variable;
+
+impl Provider {
+    /// The name [`crate::provider`] knows it by.
+    pub fn name(&self) -> &str {
+        &self.file.name
+    }
+
+    /// The name for people.
+    pub fn title(&self) -> &str {
+        &self.file.title
+    }
+
+    /// Links to the provider's own documentation.
+    pub fn documentation(&self) -> &[String] {
+        &self.file.documentation
+    }
+
+    /// Where each fact comes from, and whether it was checked there.
+    pub fn sources(&self) -> &[Source] {
+        &self.file.sources
+    }
+
+    /// The variables of its URLs, by name.
+    pub fn variables(&self) -> impl Iterator<Item = &Variable> {
+        self.file.variables.values()
+    }
+
+    /// The places where it publishes metadata; empty if it publishes none.
+    pub fn discovery(&self) -> &[Discovery] {
+        &self.file.discovery
+    }
+
+    /// The documented options, each with what it does.
+    pub fn options(&self) -> impl Iterator<Item = (&str, &str)> {
+        let options = self.file.options.iter();
+        options.map(|(name, switch)| (name.as_str(), switch.description.as_str()))
+    }
+
+    /// What to ask for when nobody chose; empty leaves it to the server.
+    pub fn default_scope(&self) -> Scope {
+        self.file.default_scope.clone()
+    }
+
+    /// The documented scopes, by name. Others may exist.
+    pub fn scopes(&self) -> &[Documented] {
+        &self.scopes
+    }
+
+    /// The grant types it offers, as the wire names them.
+    pub fn grants(&self) -> &[String] {
+        &self.file.grants
+    }
+
+    /// The documented lifetime of an access token in seconds; what a response says goes before it.
+    pub fn access_token_lifetime(&self) -> Option<u64> {
+        self.file.tokens.access_token_lifetime
+    }
+
+    /// The documented lifetime of a refresh token in seconds.
+    pub fn refresh_token_lifetime(&self) -> Option<u64> {
+        self.file.tokens.refresh_token_lifetime
+    }
+
+    /// Whether a refresh is documented to give a new refresh token and end the old one.
+    pub fn rotates_refresh_token(&self) -> bool {
+        self.file.tokens.rotates_refresh_token
+    }
+
+    /// The documented token response, a JSON object, to show to people.
+    pub fn example_response(&self) -> Option<&str> {
+        self.file.tokens.example_response.as_deref()
+    }
+
+    /// How often its API may be asked.
+    pub fn rate_limit(&self) -> Option<&RateLimit> {
+        self.file.rate_limit.as_ref()
+    }
+
+    /// Whether the caller must say which redirect URIs it registered, see [`Self::client`].
+    pub fn requires_registered_redirect_uris(&self) -> bool {
+        self.file.callback.requires_registered_redirect_uris
+    }
+
+    /// The documented authorization parameters of the provider's own, each with its meaning.
+    pub fn authorization_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        let parameters = self.file.authorization_parameters.iter();
+        parameters.map(|(name, meaning)| (name.as_str(), meaning.as_str()))
+    }
+
+    /// Whether the provider documents this extra parameter of the authorization URL.
+    ///
+    /// # Errors
+    /// `form.unlisted_parameter`, naming it.
+    pub fn authorization_parameter(&self, name: &str) -> Result<(), Error> {
+        if self.file.authorization_parameters.contains_key(name) {
+            Ok(())
+        } else {
+            Err(Error::from(Misuse::ParameterUnlisted).about(name))
+        }
+    }
+
+    /// Whose token the API wants for this path or URL.
+    ///
+    /// Whole segments are compared, as they stand: nothing is decoded, the query is not read.
+    pub fn token_for(&self, path: &str) -> TokenFor {
+        let marks = &self.file.token_route.user_segments;
+        if marks.is_empty() {
+            return TokenFor::Any;
+        }
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        let is_users = |path: &str| path.split('/').any(|part| marks.iter().any(|m| m == part));
+        // In a whole URL, the host is not a segment.
+        if Url::parse(path).map_or_else(|_| is_users(path), |url| is_users(url.path())) {
+            TokenFor::User
+        } else {
+            TokenFor::Application
+        }
+    }
+
+    /// Whether a client secret may be held by a page in a browser.
+    ///
+    /// # Errors
+    /// `client_auth.secret_not_allowed` with the reason. Also for a file that says nothing.
+    pub fn allows_secret_in_browser(&self) -> Result<(), Error> {
+        match self.file.browser.client_secret {
+            InBrowser::Allowed => Ok(()),
+            InBrowser::Refused => {
+                Err(Error::from(Misuse::SecretNotAllowed).about(&self.file.browser.reason))
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! URLs with `{variables}` in them.
+
+use oauth_core::Error;
+use serde::Deserialize;
+
+use crate::file::bad;
+
+/// A URL with `{variables}` in it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Template(String);
+
+/// Which part of a URL a variable may stand in.
+///
+/// The two alphabets differ: what is harmless in a path can name another host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In place of a whole URL, at the beginning.
+    Whole,
+    /// Between `https://` and the path.
+    Authority,
+    /// In the path.
+    Path,
+}
+
+enum Piece<'a> {
+    Text(&'a str),
+    Variable(&'a str),
+}
+
+impl Template {
+    /// The URL, each variable replaced by what `value` says.
+    pub(crate) fn fill(
+        &self,
+        mut value: impl FnMut(&str) -> Result<String, Error>,
+    ) -> Result<String, Error> {
+        let mut url = String::with_capacity(2 * self.0.len());
+        for piece in self.pieces()? {
+            match piece {
+                Piece::Text(text) => url.push_str(text),
+                Piece::Variable(name) => url.push_str(&value(name)?),
+            }
+        }
+        Ok(url)
+    }
+
+    /// Tells `visit` each variable and where it stands.
+    pub(crate) fn visit(
+        &self,
+        mut visit: impl FnMut(&str, Place) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut before = String::new();
+        let mut last = None;
+        for piece in self.pieces()? {
+            match piece {
+                // Anything but a path would go on with the host that the URL ended in.
+                Piece::Text(text) if last == Some(Place::Whole) && !text.starts_with('/') => {
+                    return Err(bad("a whole URL must be followed by a path"));
+                }
+                Piece::Text(text) => {
+                    before.push_str(text);
+                    last = None;
+                }
+                Piece::Variable(name) => {
+                    let place = match before.split_once("://") {
+                        None if before.is_empty() => Place::Whole,
+                        None => return Err(bad("a variable stands before ://")),
+                        Some((_, rest)) if rest.contains('/') => Place::Path,
+                        Some(_) => Place::Authority,
+                    };
+                    visit(name, place)?;
+                    // What the variable will be matters only as far as it ends a scheme or host.
+                    before.push_str(if place == Place::Whole { "x://x/" } else { "x" });
+                    last = Some(place);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn pieces(&self) -> Result<Vec<Piece<'_>>, Error> {
+        let mut pieces = Vec::new();
+        let mut rest = self.0.as_str();
+        while let Some((text, after)) = rest.split_once('{') {
+            let (name, behind) = after.split_once('}').ok_or_else(|| bad("unclosed {"))?;
+            pieces.push(Piece::Text(text));
+            pieces.push(Piece::Variable(name));
+            rest = behind;
+        }
+        pieces.push(Piece::Text(rest));
+        Ok(pieces)
+    }
+}
+
+/// `url` with another scheme, host and port; the rest stays.
+///
+/// Works on text, for a template such as a tenant's issuer is no URL yet.
+pub(crate) fn moved(url: &str, base: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = rest
+        .find(['/', '?', '#'])
+        .and_then(|start| rest.get(start..));
+    format!("{base}{}", path.unwrap_or_default())
+}

@@ -1,0 +1,299 @@
+//! What a preset does once it is a client.
+
+use oauth_core::issuer::RedirectUri;
+use oauth_core::moment::UnixTime;
+use oauth_core::quirk::Quirk;
+use oauth_core::server::EndpointKind;
+use oauth_core::{
+    AuthorizationRequest, Client, ClientId, Error, Exchange, Input, Moment, Scope, Secret, Step,
+};
+use oauth_providers::{Provider, TokenFor, names, provider};
+
+type Outcome = Result<(), Error>;
+
+fn now() -> Moment {
+    Moment::fixed(UnixTime::from_secs(1_750_000_000), [7; 32])
+}
+
+fn client(provider: &Provider) -> Result<Client, Error> {
+    provider.client(ClientId::new("id+1"), Some(Secret::from("s+/%")))
+}
+
+/// The `Authorization` header and the body of the first request.
+fn first<E: Exchange>(mut exchange: E) -> (Option<String>, String) {
+    let Ok(Step::Send(request)) = exchange.resume(now(), Input::Begin) else {
+        panic!("no request");
+    };
+    let header = request.headers().get("authorization");
+    let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    (header, String::from_utf8_lossy(request.body()).into_owned())
+}
+
+fn callback() -> RedirectUri {
+    RedirectUri::parse("https://app.example/callback").expect("a good URI")
+}
+
+fn with_examples(name: &str) -> Result<Provider, Error> {
+    let bare = provider(name)?;
+    let values: Vec<_> = bare
+        .variables()
+        .map(|v| (v.name.clone(), v.example.clone()))
+        .collect();
+    values
+        .into_iter()
+        .try_fold(bare, |provider, (name, value)| provider.with(&name, &value))
+}
+
+#[test]
+fn everything_moves_to_loopback() -> Outcome {
+    let base = "http://127.0.0.1:1234";
+    for name in names() {
+        let real = with_examples(name)?;
+        let moved = real.clone().on_loopback(base)?;
+        let (real_server, server) = (real.server()?, moved.server()?);
+        assert_eq!(server.issuer().url().origin(), base);
+        assert_eq!(
+            server.issuer().url().path(),
+            real_server.issuer().url().path()
+        );
+        for &kind in EndpointKind::ALL {
+            let path = |url: Result<&oauth_core::url::Url, Error>| {
+                url.ok().map(|url| url.path_and_query().to_owned())
+            };
+            let url = server.endpoint(kind);
+            assert!(url.is_err() || url.is_ok_and(|url| url.origin() == base));
+            assert_eq!(
+                path(server.endpoint(kind)),
+                path(real_server.endpoint(kind))
+            );
+            if let Ok(url) = server.endpoint(kind) {
+                assert_eq!(server.metadata()[kind.member()], url.as_str());
+            }
+        }
+        for (root, real) in moved.api_roots()?.iter().zip(real.api_roots()?) {
+            assert_eq!(root.as_str(), format!("{base}{}", real.path_and_query()));
+        }
+        assert!(moved.api_origins()?.iter().all(|origin| origin == base));
+        assert!(!real_server.issuer().as_str().starts_with(base));
+    }
+    Ok(())
+}
+
+#[test]
+fn only_loopback_is_loopback() -> Outcome {
+    for (base, code) in [
+        ("http://localhost:1234", "url.insecure"),
+        ("http://192.0.2.1", "url.insecure"),
+        ("https://as.example", "url.insecure"),
+        ("http://127.0.0.1.evil.example", "url.insecure"),
+        ("http://127.0.0.1:1234/path", "url.syntax"),
+        ("http://127.0.0.1:1234/?q", "url.syntax"),
+        ("http://a@127.0.0.1", "url.syntax"),
+        ("127.0.0.1:1234", "url.syntax"),
+        ("", "url.syntax"),
+    ] {
+        let moved = provider("socios")?.on_loopback(base).map(drop);
+        assert_eq!(moved.expect_err(base).code(), code, "{base}");
+    }
+    let six = provider("socios")?.on_loopback("http://[::1]:8/")?;
+    assert_eq!(six.issuer()?.as_str(), "http://[::1]:8");
+    Ok(())
+}
+
+#[test]
+fn a_tenant_of_many_moves_with_its_template() -> Outcome {
+    let template = |provider: Provider| {
+        let quirks = provider.server()?.rules().quirks.clone();
+        Ok::<_, Error>(quirks)
+    };
+    let entra = provider("microsoft-entra")?;
+    let issuer = "https://login.microsoftonline.com/{tenantid}/v2.0";
+    for word in ["common", "organizations", "consumers"] {
+        assert_eq!(
+            template(entra.clone().with("tenant", word)?)?,
+            [Quirk::TenantIssuer(issuer.to_owned())]
+        );
+    }
+    let moved = entra.clone().with("tenant", "common")?;
+    assert_eq!(
+        template(moved.on_loopback("http://127.0.0.1:9")?)?,
+        [Quirk::TenantIssuer(
+            "http://127.0.0.1:9/{tenantid}/v2.0".to_owned()
+        )]
+    );
+    // For one tenant the template would let every other in.
+    for tenant in [
+        "9188040d-6c67-4c5b-b112-36a304b66dad",
+        "contoso.onmicrosoft.com",
+    ] {
+        let one = template(entra.clone().with("tenant", tenant)?)?;
+        assert_eq!(one, []);
+    }
+    Ok(())
+}
+
+#[test]
+fn credentials_go_where_each_grant_wants_them() -> Outcome {
+    // base64 of `id+1:s+/%`, nothing form-encoded
+    let raw = Some("Basic aWQrMTpzKy8l".to_owned());
+    let socios = client(&provider("socios")?)?;
+    assert_eq!(
+        first(socios.client_credentials(Scope::none())),
+        (raw, "grant_type=client_credentials".to_owned())
+    );
+    let (url, pending) = socios.authorize(now(), AuthorizationRequest::new(callback()))?;
+    let state = url
+        .query()
+        .and_then(|q| q.split('&').find(|p| p.starts_with("state=")));
+    let back = format!(
+        "{}?code=c&{}",
+        callback().as_str(),
+        state.expect("a state is sent")
+    );
+    let (header, body) = first(socios.redeem(pending, &back)?);
+    assert_eq!(header, None);
+    assert!(body.contains("client_id=id%2B1"), "{body}");
+    assert!(body.contains("client_secret=s%2B%2F%25"), "{body}");
+    for name in ["uservoice", "usertesting"] {
+        let client = client(&with_examples(name)?)?;
+        let (header, body) = first(client.client_credentials(Scope::none()));
+        assert_eq!(header, None);
+        assert!(body.contains("client_secret=s%2B%2F%25"), "{body}");
+    }
+    Ok(())
+}
+
+#[test]
+fn without_registered_redirect_uris_nobody_is_sent_anywhere() -> Outcome {
+    let apps = provider("usertesting-apps")?.with("guid", "0oa1partnerapp2345678")?;
+    let bare = client(&apps)?;
+    let ask = || AuthorizationRequest::new(callback());
+    let refused = bare.authorize(now(), ask()).map(drop);
+    assert_eq!(
+        refused.expect_err("none is registered").code(),
+        "redirect_uri.not_registered"
+    );
+    let other = RedirectUri::parse("https://app.example/callback/")?;
+    let near = bare.clone().with_redirect_uris([other]);
+    assert!(near.authorize(now(), ask()).is_err(), "not exactly it");
+    let client = bare.with_redirect_uris([callback()]);
+    let (url, _) = client.authorize(now(), ask())?;
+    assert_eq!(url.path(), "/oauth2/0oa1partnerapp2345678/v1/authorize");
+    assert!(!url.as_str().contains("client_secret"));
+    // The portal's own example.
+    let leak = client.authorize(now(), ask().extra("client_secret", "s+/%"));
+    assert_eq!(
+        leak.map(drop).expect_err("a secret in a URL").code(),
+        "form.secret_in_url"
+    );
+    Ok(())
+}
+
+#[test]
+fn the_challenge_is_repeated_only_on_request() -> Outcome {
+    let uservoice = provider("uservoice")?.with("subdomain", "acme")?;
+    let open = |provider: &Provider| {
+        let client = provider.client(ClientId::new("id"), None)?;
+        let (url, _) = client.authorize(now(), AuthorizationRequest::new(callback()))?;
+        Ok::<_, Error>(url.as_str().to_owned())
+    };
+    let url = open(&uservoice)?;
+    assert!(url.contains("code_challenge=") && !url.contains("code_verifier"));
+    let url = open(&uservoice.clone().option("challenge_as_verifier")?)?;
+    let value = |name: &str| {
+        let pair = url
+            .split(['?', '&'])
+            .find_map(|pair| pair.strip_prefix(name));
+        pair.map(str::to_owned)
+    };
+    assert!(value("code_verifier=").is_some());
+    assert_eq!(value("code_verifier="), value("code_challenge="));
+    let unknown = uservoice.option("pkce_plain").map(drop);
+    let unknown = unknown.expect_err("not documented");
+    assert_eq!(unknown.code(), "provider.variable");
+    assert_eq!(
+        unknown.detail(),
+        Some("no option `pkce_plain`: there is challenge_as_verifier")
+    );
+    Ok(())
+}
+
+#[test]
+fn a_route_names_its_token() -> Outcome {
+    let socios = provider("socios")?;
+    for (path, whose) in [
+        ("/wallet/1.0.0/user/wallet", TokenFor::User),
+        ("/user/polls", TokenFor::User),
+        ("/user/poll/7/vote", TokenFor::User),
+        ("/user", TokenFor::User),
+        ("/user/", TokenFor::User),
+        ("user", TokenFor::User),
+        ("//user//", TokenFor::User),
+        ("/a/user?x=1", TokenFor::User),
+        ("https://api-public.socios.com/user/polls", TokenFor::User),
+        ("/polls/1.0.0/polls", TokenFor::Application),
+        ("/polls/1.0.0/poll/7", TokenFor::Application),
+        ("/users/x", TokenFor::Application),
+        ("/x/my-user", TokenFor::Application),
+        ("/User/polls", TokenFor::Application),
+        ("/%75ser/polls", TokenFor::Application),
+        ("/a%2Fuser", TokenFor::Application),
+        ("/polls?next=/user/polls", TokenFor::Application),
+        ("/polls#/user", TokenFor::Application),
+        ("https://user/polls", TokenFor::Application),
+        ("https://api-public.socios.com", TokenFor::Application),
+        ("", TokenFor::Application),
+        ("/", TokenFor::Application),
+    ] {
+        assert_eq!(socios.token_for(path), whose, "{path}");
+    }
+    assert_eq!(provider("usertesting")?.token_for("/user"), TokenFor::Any);
+    Ok(())
+}
+
+#[test]
+fn an_authorization_parameter_must_be_documented() -> Outcome {
+    let socios = provider("socios")?;
+    for name in [
+        "partner_tag",
+        "referrer",
+        "campaign",
+        "param1",
+        "param2",
+        "param3",
+    ] {
+        socios.authorization_parameter(name)?;
+    }
+    for name in ["param4", "Referrer", "", "redirect_uri", "client_secret"] {
+        let error = socios.authorization_parameter(name);
+        let error = error.expect_err(name);
+        assert_eq!(error.code(), "form.unlisted_parameter");
+        assert_eq!(error.detail(), Some(name));
+    }
+    assert!(
+        provider("uservoice")?
+            .authorization_parameter("partner_tag")
+            .is_err()
+    );
+    Ok(())
+}
+
+#[test]
+fn a_page_is_told_why_it_may_hold_no_secret() -> Outcome {
+    let error = provider("uservoice")?.allows_secret_in_browser();
+    let error = error.expect_err("never in browser code");
+    assert_eq!(error.code(), "client_auth.secret_not_allowed");
+    assert!(error.to_string().contains("acts as the account owner"));
+    Ok(())
+}
+
+#[test]
+fn a_consumer_key_with_a_colon_cannot_be_sent_raw() -> Outcome {
+    let socios = provider("socios")?;
+    let client = socios.client(ClientId::new("a:b"), Some(Secret::from("s")));
+    assert_eq!(
+        client.map(drop).expect_err("ambiguous").code(),
+        "client_auth.colon_in_raw_id"
+    );
+    Ok(())
+}

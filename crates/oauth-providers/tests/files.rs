@@ -1,0 +1,368 @@
+//! The format: built-in files keep it, own files may use all of it, bad ones are named.
+
+use std::collections::BTreeSet;
+
+use oauth_core::error::Misuse;
+use oauth_core::quirk::Quirk;
+use oauth_core::server::EndpointKind;
+use oauth_core::{Error, Secret};
+use oauth_providers::{Discovery, Provider, TokenFor, names, provider};
+
+const OWN: &str = r#"
+name = "acme"
+title = "Acme"
+documentation = ["https://docs.acme.example/oauth"]
+issuer = "https://{tenant}.login.acme.example/{realm}"
+discovery = ["openid_appended"]
+client_auth = "none"
+public_clients = true
+grants = ["authorization_code"]
+quirks = ["camel_case_response", { bearer_alias = "User Token" }, { scope_delimiter = "," }]
+api = ["https://api.acme.example/v1/", "https://api.acme.example/v2/", "https://{tenant}.acme.example/"]
+default_scope = "read write"
+
+[variables.tenant]
+type = "dns_label"
+description = "the tenant"
+example = "staff"
+
+[variables.realm]
+type = "path_segment"
+description = "the realm"
+example = "main"
+default = "main"
+
+[endpoints]
+authorization_endpoint = "{issuer}/authorize"
+token_endpoint = "https://{tenant}.login.acme.example/token?realm=x"
+
+[metadata]
+code_challenge_methods_supported = ["S256"]
+acr_values_supported = ["a"]
+
+[scopes]
+read = "reading"
+
+[tokens]
+access_token_lifetime = 60
+refresh_token_lifetime = 3600
+rotates_refresh_token = true
+example_response = '{}'
+
+[callback]
+requires_registered_redirect_uris = true
+
+[rate_limit]
+allowance = { requests = 3, seconds = 1 }
+reset_header = "Retry-After"
+
+[authorization_parameters]
+audience = "the API"
+
+[options.json]
+description = "sends JSON"
+quirks = ["json_request"]
+
+[token_route]
+user_segments = ["me", "user"]
+
+[browser]
+client_secret = "allowed"
+reason = "it is no secret"
+
+[[source]]
+fact = "all of it"
+from = "https://docs.acme.example/oauth"
+checked = true
+"#;
+
+#[test]
+fn an_own_file_says_everything_a_built_in_one_can() -> Result<(), Error> {
+    let acme = Provider::from_toml(OWN)?.with("tenant", "Staff")?;
+    assert_eq!((acme.name(), acme.title()), ("acme", "Acme"));
+    assert_eq!(acme.documentation(), ["https://docs.acme.example/oauth"]);
+    assert_eq!(acme.discovery(), [Discovery::OpenidAppended]);
+    let server = acme.clone().option("json")?.option("json")?.server()?;
+    assert_eq!(
+        server.issuer().as_str(),
+        "https://staff.login.acme.example/main"
+    );
+    assert_eq!(
+        server.endpoint(EndpointKind::Authorization)?.as_str(),
+        "https://staff.login.acme.example/main/authorize"
+    );
+    assert_eq!(
+        server.endpoint(EndpointKind::Token)?.as_str(),
+        "https://staff.login.acme.example/token?realm=x"
+    );
+    assert_eq!(server.metadata()["acr_values_supported"][0], "a");
+    assert_eq!(
+        server.rules().quirks,
+        [
+            Quirk::CamelCaseResponse,
+            Quirk::BearerAlias("User Token".to_owned()),
+            Quirk::ScopeDelimiter(','),
+            Quirk::JsonRequest,
+        ]
+    );
+    assert_eq!(
+        acme.api_origins()?,
+        ["https://api.acme.example", "https://staff.acme.example"]
+    );
+    assert_eq!(acme.default_scope().as_str(), "read write");
+    assert_eq!(acme.scopes()[0].description, "reading");
+    assert_eq!(acme.access_token_lifetime(), Some(60));
+    assert_eq!(acme.refresh_token_lifetime(), Some(3600));
+    assert!(acme.rotates_refresh_token());
+    assert!(acme.requires_registered_redirect_uris());
+    assert_eq!(
+        acme.rate_limit()
+            .and_then(|limit| limit.allowance)
+            .map(|allowance| allowance.requests),
+        Some(3)
+    );
+    acme.authorization_parameter("audience")?;
+    assert_eq!(acme.token_for("/v1/me"), TokenFor::User);
+    acme.allows_secret_in_browser()?;
+    assert_eq!(acme.client_auth(None)?.name(), "none");
+    let refused = acme.client_auth(Some(Secret::from("s"))).map(drop);
+    assert_eq!(
+        refused.expect_err("no client has a secret").code(),
+        "client_auth.secret_not_allowed"
+    );
+    assert!(acme.sources()[0].checked);
+    Ok(())
+}
+
+#[test]
+fn a_file_needs_little_and_is_safe_when_silent() -> Result<(), Error> {
+    let small = Provider::from_toml(
+        r#"
+        name = "small"
+        title = "Small"
+        issuer = "https://as.example"
+        client_auth = "basic"
+        grants = ["client_credentials"]
+        "#,
+    )?;
+    let error = small.allows_secret_in_browser().expect_err("silence is no");
+    assert_eq!(error.code(), "client_auth.secret_not_allowed");
+    let error = small
+        .client_auth(None)
+        .map(drop)
+        .expect_err("no public clients");
+    assert_eq!(error.code(), "client_auth.secret_missing");
+    assert_eq!(small.token_for("/user"), TokenFor::Any);
+    assert!(small.server()?.rules().quirks.is_empty());
+    Ok(())
+}
+
+/// `OWN` with one text replaced must be refused, and the error must name `culprit`.
+fn refused(from: &str, to: &str, culprit: &str) {
+    assert!(OWN.contains(from), "{from}");
+    let text = OWN.replacen(from, to, 1);
+    let error = Provider::from_toml(&text).map(drop).expect_err(to);
+    assert_eq!(error.code(), Misuse::ProviderData.code(), "{error}");
+    let detail = error.detail().unwrap_or_default();
+    assert!(detail.contains(culprit), "{detail} does not say {culprit}");
+}
+
+#[test]
+fn an_unknown_member_is_named() {
+    refused("title =", "subtitle = \"x\"\ntitle =", "subtitle");
+    refused(
+        "example = \"staff\"",
+        "example = \"staff\"\nname = \"x\"",
+        "name",
+    );
+    refused("checked = true", "checked = true\nseen = 1", "seen");
+    refused("reason =", "why = 1\nreason =", "why");
+    refused("[tokens]", "[tokens]\nlifetime = 1", "lifetime");
+    refused("requests = 3,", "requests = 3, per = 1,", "per");
+    refused("token_endpoint =", "token_url =", "token_url");
+    refused("\"camel_case_response\"", "\"snake\"", "snake");
+    refused("[callback]", "[call_back]", "call_back");
+}
+
+#[test]
+fn a_member_of_the_wrong_form_is_named() {
+    refused(
+        "public_clients = true",
+        "public_clients = 1",
+        "public_clients",
+    );
+    refused("public_clients = true", "", "public_clients");
+    refused("title = \"Acme\"", "", "title");
+    refused("name = \"acme\"", "name = \"Acme Inc\"", "name");
+    refused("\"none\"", "\"digest\"", "digest");
+    refused(
+        "refresh_token_lifetime = 3600",
+        "refresh_token_lifetime = -1",
+        "refresh_token_lifetime",
+    );
+    refused("\"read write\"", "'rea\"d'", "default_scope");
+    refused("read = \"reading\"", "\"a b\" = \"reading\"", "scopes.a b");
+    refused(
+        "https://docs.acme.example/oauth\"]",
+        "http://docs.acme.example\"]",
+        "documentation",
+    );
+    refused("'{}'", "'[]'", "example_response");
+    refused("\"me\"", "\"a/b\"", "user_segments");
+    refused(
+        "acr_values_supported",
+        "token_endpoint",
+        "metadata.token_endpoint",
+    );
+    refused("acr_values_supported", "issuer", "metadata.issuer");
+    refused("title = \"Acme\"", "title = \"Acme", "line 3");
+}
+
+#[test]
+fn a_variable_is_used_declared_and_in_its_place() {
+    refused(
+        "{issuer}/authorize",
+        "{issuer}/{other}",
+        "endpoints.authorization_endpoint: no variable is called other",
+    );
+    refused(
+        "https://{tenant}.acme.example/",
+        "https://{realm}.acme.example/",
+        "api: realm cannot stand",
+    );
+    refused(
+        "{issuer}/authorize",
+        "https://as.example/{tenant}",
+        "tenant cannot stand",
+    );
+    refused(
+        "{issuer}/authorize",
+        "https://as.example/{issuer}",
+        "issuer cannot stand",
+    );
+    refused(
+        "{issuer}/authorize",
+        "{issuer}.evil.example/",
+        "followed by a path",
+    );
+    refused(
+        "{issuer}/authorize",
+        "{issuer}{realm}",
+        "followed by a path",
+    );
+    refused("{issuer}/authorize", "{issuer", "unclosed");
+    refused(
+        "{issuer}/authorize",
+        "http{realm}://as.example",
+        "before ://",
+    );
+    refused(
+        "https://{tenant}.login.acme.example/{realm}",
+        "{issuer}",
+        "issuer: no variable",
+    );
+    refused(
+        "https://{tenant}.login.acme.example/{realm}",
+        "https://{tenant}.login.acme.example",
+        "variables.realm",
+    );
+    refused(
+        "[variables.realm]",
+        "[variables.issuer]",
+        "variables.issuer",
+    );
+    refused(
+        "example = \"main\"",
+        "example = \"a/b\"",
+        "variables.realm.example",
+    );
+    refused(
+        "default = \"main\"",
+        "default = \"..\"",
+        "variables.realm.default",
+    );
+    refused(
+        "default = \"main\"",
+        "values = [\"a b\"]",
+        "variables.realm.values",
+    );
+    // Not in its one spelling: what the file says would not be what is sent.
+    refused(
+        "example = \"staff\"",
+        "example = \"Staff\"",
+        "variables.tenant.example",
+    );
+}
+
+#[test]
+fn a_url_that_could_carry_credentials_in_the_clear_is_refused() {
+    refused(
+        "https://{tenant}.login.acme.example/{realm}",
+        "http://{tenant}.login.acme.example/{realm}",
+        "issuer",
+    );
+    refused(
+        "\"https://{tenant}.login.acme.example/token?realm=x\"",
+        "\"http://as.example/token\"",
+        "token_endpoint",
+    );
+    refused(
+        "https://{tenant}.login.acme.example/token",
+        "https://a@{tenant}.acme.example/token",
+        "token_endpoint",
+    );
+    refused(
+        "https://{tenant}.login.acme.example/token",
+        "http://127.0.0.1/token",
+        "token_endpoint",
+    );
+    refused(
+        "https://api.acme.example/v1/",
+        "http://api.acme.example/",
+        "api",
+    );
+}
+
+#[test]
+fn every_built_in_file_is_whole() -> Result<(), Error> {
+    let mut seen = BTreeSet::new();
+    for name in names() {
+        let provider = provider(name)?;
+        assert_eq!(provider.name(), name);
+        assert!(seen.insert(name), "{name} stands twice");
+        assert!(!provider.title().is_empty(), "{name}");
+        assert!(!provider.documentation().is_empty(), "{name}");
+        assert!(!provider.sources().is_empty(), "{name}");
+        assert!(!provider.grants().is_empty(), "{name}");
+        let error = provider.allows_secret_in_browser();
+        let error = error.expect_err("a page keeps no secret");
+        assert_eq!(error.code(), "client_auth.secret_not_allowed");
+        // A detail is cut at 200 characters: a longer reason would lose its end.
+        assert!(error.detail().is_some_and(|reason| reason.len() < 200));
+        for text in provider.sources().iter().flat_map(|s| [&s.fact, &s.from]) {
+            assert!(!text.is_empty(), "{name}");
+        }
+    }
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/providers"));
+    let files = files.expect("the folder is there").count();
+    assert_eq!(files, seen.len(), "a file is not embedded");
+    Ok(())
+}
+
+#[test]
+fn an_unknown_name_meets_its_neighbours() {
+    let detail = |name: &str| {
+        let error = provider(name).map(drop).expect_err(name);
+        assert_eq!(error.code(), "provider.unknown");
+        error.detail().unwrap_or_default().to_owned()
+    };
+    assert_eq!(detail("uservoise"), "`uservoise`; there is uservoice");
+    assert_eq!(detail("microsoft"), "`microsoft`; there is microsoft-entra");
+    assert_eq!(
+        detail("UserTesting"),
+        "`usertesting`; there is usertesting, usertesting-apps"
+    );
+    let all = detail("nothing-like-it");
+    assert!(names().all(|name| all.contains(name)), "{all}");
+    assert!(names().all(|name| detail("").contains(name)));
+}

@@ -1,0 +1,408 @@
+//! The cases: what the hostile server does, and what the driver must make of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use oauth_core::error::{Error, Reach};
+use tokio::net::TcpSocket;
+
+use super::hostile::{Hostile, Visit, contains};
+use super::{CAP, FAILURES_ARE_LOST, NO_LOG, NO_REDIRECT, Probe, SEND_ONCE, Seen, ears};
+use crate::REPLY_LIMIT;
+use crate::twin::gzip;
+
+const MIB: usize = 1 << 20;
+/// The endless reply of one case, and how much of it sockets may hold once nobody reads: Linux
+/// lets the two buffers of a loopback connection grow to some ten megabytes.
+const FLOOD: usize = 50 * MIB;
+const IN_FLIGHT: usize = 16 * MIB;
+
+/// Every way in which a promise was broken.
+pub(super) fn run<D>(driver: D) -> BTreeMap<&'static str, Vec<String>>
+where
+    D: FnMut(Probe) -> Result<Seen, Error>,
+{
+    let mut trial = Trial {
+        driver,
+        broken: BTreeMap::new(),
+    };
+    if let Err(why) = ears::open() {
+        trial.breaks(NO_LOG, why);
+    }
+    let cases: [(&'static str, Case<D>); 7] = [
+        (SEND_ONCE, Trial::plain),
+        (NO_REDIRECT, Trial::redirects),
+        (CAP, Trial::large),
+        (CAP, Trial::flood),
+        (FAILURES_ARE_LOST, Trial::failures),
+        (FAILURES_ARE_LOST, Trial::refused),
+        (SEND_ONCE, Trial::kept_alive),
+    ];
+    for (promise, case) in cases {
+        if let Err(why) = case(&mut trial) {
+            trial.breaks(promise, &format!("cannot be checked: {why}"));
+        }
+    }
+    trial.broken
+}
+
+type Case<D> = fn(&mut Trial<D>) -> io::Result<()>;
+
+struct Trial<D> {
+    driver: D,
+    broken: BTreeMap<&'static str, Vec<String>>,
+}
+
+/// Texts that belong to one probe alone.
+struct Marks {
+    credential: String,
+    query: String,
+    body: String,
+    reply: String,
+}
+
+impl Marks {
+    fn new() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let n = COUNT.fetch_add(1, Ordering::SeqCst);
+        let mark = |of: &str| format!("testkit{of}{n}mark");
+        let (credential, query) = (mark("credential"), mark("query"));
+        Self {
+            credential,
+            query,
+            body: mark("body"),
+            reply: mark("reply"),
+        }
+    }
+
+    fn target(&self) -> String {
+        format!("/probe?q={}", self.query)
+    }
+
+    fn form(&self) -> String {
+        format!("grant_type=probe&secret={}", self.body)
+    }
+
+    fn request(&self, port: u16) -> http::Request<Bytes> {
+        http::Request::post(format!("http://127.0.0.1:{port}{}", self.target()))
+            .header("authorization", format!("Bearer {}", self.credential))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("accept", "application/json")
+            .body(Bytes::from(self.form()))
+            .unwrap_or_default()
+    }
+
+    /// A complete reply of this status.
+    fn reply(&self, status: &str) -> String {
+        let body = self.reply_body();
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-probe: {}\r\n\
+             content-length: {}\r\n\r\n{body}",
+            self.reply,
+            body.len()
+        )
+    }
+
+    fn reply_body(&self) -> String {
+        format!(r#"{{"access_token":"{}"}}"#, self.reply)
+    }
+}
+
+impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
+    fn breaks(&mut self, promise: &'static str, how: &str) {
+        self.broken.entry(promise).or_default().push(how.to_owned());
+    }
+
+    /// One probe through the driver, while the log is listened to.
+    fn send(&mut self, marks: &Marks, port: u16) -> Result<Seen, Error> {
+        let texts = [
+            (&marks.credential, "the Authorization header"),
+            (&marks.query, "the URL's query"),
+            (&marks.body, "the request's body"),
+            (&marks.reply, "the reply"),
+        ];
+        for (text, what) in texts {
+            ears::listen_for(text, what);
+        }
+        let seen = (self.driver)(Probe::new(marks.request(port)));
+        for (text, _) in texts {
+            for line in ears::heard(text) {
+                self.breaks(NO_LOG, &format!("logged: {line}"));
+            }
+        }
+        seen
+    }
+
+    fn plain(&mut self) -> io::Result<()> {
+        for status in ["200 OK", "400 Bad Request", "503 Service Unavailable"] {
+            let marks = Marks::new();
+            let reply = marks.reply(status);
+            let server = Hostile::start(move |visit| answer_all(visit, &reply))?;
+            let seen = self.send(&marks, server.port);
+            self.arrived_as_made(&server, &marks);
+            let came_back = matches!(&seen, Ok(Seen::Reply(reply))
+                if status.starts_with(reply.status().as_str())
+                    && reply.body() == marks.reply_body().as_bytes()
+                    && reply.headers().get("x-probe").is_some_and(|v| v == marks.reply.as_str()));
+            if !came_back {
+                let how = format!(
+                    "a reply {status} did not come back as it was sent: {}",
+                    said(&seen)
+                );
+                self.breaks(SEND_ONCE, &how);
+            }
+        }
+        Ok(())
+    }
+
+    fn arrived_as_made(&mut self, server: &Hostile, marks: &Marks) {
+        let requests = server.requests(&marks.body);
+        let [request] = requests.as_slice() else {
+            let how = format!("one POST arrived {} times", requests.len());
+            return self.breaks(SEND_ONCE, &how);
+        };
+        let line = format!("POST {} HTTP/1.1\r\n", marks.target());
+        let credential = format!("Bearer {}\r\n", marks.credential);
+        let whole = request.head.starts_with(&line)
+            && request.head.contains(&credential)
+            && contains(&request.body, marks.form().as_bytes());
+        if !whole {
+            self.breaks(SEND_ONCE, "the request did not arrive as it was made");
+        }
+    }
+
+    fn redirects(&mut self) -> io::Result<()> {
+        for status in [301, 302, 303, 307, 308] {
+            let marks = Marks::new();
+            let elsewhere = marks.reply("200 OK");
+            let elsewhere = Hostile::start(move |visit| answer_all(visit, &elsewhere))?;
+            let reply = format!(
+                "HTTP/1.1 {status} Elsewhere\r\nlocation: http://127.0.0.1:{}/\r\n\
+                 content-length: 0\r\n\r\n",
+                elsewhere.port
+            );
+            let server = Hostile::start(move |visit| answer_all(visit, &reply))?;
+            let seen = self.send(&marks, server.port);
+            if !matches!(&seen, Ok(Seen::Reply(reply)) if reply.status() == status) {
+                self.breaks(
+                    NO_REDIRECT,
+                    &format!("a reply {status} became {}", said(&seen)),
+                );
+            }
+            if elsewhere.connections() > 0 {
+                self.breaks(NO_REDIRECT, &format!("a reply {status} was followed"));
+            }
+        }
+        Ok(())
+    }
+
+    fn large(&mut self) -> io::Result<()> {
+        // As much as a driver may read is no reason to lose a reply.
+        let seen = self.told(&sized(MIB))?;
+        if !matches!(&seen, Ok(Seen::Reply(reply)) if reply.body().len() == MIB) {
+            self.breaks(
+                CAP,
+                &format!("a reply of exactly 1 MiB became {}", said(&seen)),
+            );
+        }
+        for size in [MIB + 1, 4 * MIB] {
+            let seen = self.told(&sized(size))?;
+            if !is_lost(&seen, Reach::TooLarge) {
+                self.breaks(
+                    CAP,
+                    &format!("a reply of {size} bytes became {}", said(&seen)),
+                );
+            }
+        }
+
+        let bomb = gzip::zeros(1 << 30);
+        let mut reply = head(&format!(
+            "content-encoding: gzip\r\ncontent-length: {}",
+            bomb.len()
+        ));
+        reply.extend(bomb);
+        let seen = self.told(&reply)?;
+        // Left as it came, it is a small reply of nonsense, and harmless.
+        let is_small = matches!(&seen, Ok(Seen::Reply(r)) if r.body().len() as u64 <= REPLY_LIMIT);
+        if !is_small && !is_lost(&seen, Reach::TooLarge) {
+            self.breaks(
+                CAP,
+                &format!("gzip that expands to 1 GiB became {}", said(&seen)),
+            );
+        }
+        Ok(())
+    }
+
+    /// Without a Content-Length, only reading tells how long it is.
+    fn flood(&mut self) -> io::Result<()> {
+        let (tell, told) = mpsc::channel();
+        let server = Hostile::start(move |mut visit| {
+            if visit.read_request() {
+                let _ = tell.send(pour(&mut visit));
+            }
+        })?;
+        let marks = Marks::new();
+        let seen = self.send(&marks, server.port);
+        if !is_lost(&seen, Reach::TooLarge) {
+            self.breaks(CAP, &format!("50 MiB in chunks became {}", said(&seen)));
+        }
+        // A pool may keep the connection open unread; then pouring stalls, which is as good.
+        match told.recv_timeout(Duration::from_secs(30)) {
+            Ok(poured) if poured > IN_FLIGHT => {
+                let how = format!("{} MiB were read of a reply of 50 MiB", poured / MIB);
+                self.breaks(CAP, &how);
+            }
+            Ok(_) => {}
+            Err(_) => self.breaks(CAP, "cannot be checked: no request arrived"),
+        }
+        Ok(())
+    }
+
+    fn failures(&mut self) -> io::Result<()> {
+        let cases: [(&str, &[u8]); 6] = [
+            ("a connection cut before any reply", b""),
+            (
+                "a connection cut within the head",
+                b"HTTP/1.1 200 OK\r\ncontent-ty",
+            ),
+            (
+                "a connection cut within the body",
+                b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"access_token\":",
+            ),
+            (
+                "a connection cut between chunks",
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
+            ),
+            (
+                "a chunk that is none",
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+            ),
+            (
+                "garbage instead of HTTP",
+                b"\x00\x01\x02 this is not HTTP at all\r\n\r\n",
+            ),
+        ];
+        for (name, reply) in cases {
+            let marks = Marks::new();
+            let server = Hostile::start(move |mut visit: Visit| {
+                if visit.read_request() {
+                    let _ = visit.write(reply);
+                }
+            })?;
+            let seen = self.send(&marks, server.port);
+            // The request was read, so "unsent" would invite a second one.
+            if !is_lost(&seen, Reach::Unknown) {
+                self.breaks(FAILURES_ARE_LOST, &format!("{name} became {}", said(&seen)));
+            }
+            let count = server.requests(&marks.body).len();
+            if count != 1 {
+                self.breaks(
+                    SEND_ONCE,
+                    &format!("{name}: the POST arrived {count} times"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self) -> io::Result<()> {
+        // Bound and not listening: refused, and nobody else can come to listen there meanwhile.
+        let nobody = TcpSocket::new_v4()?;
+        nobody.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        let seen = self.send(&Marks::new(), nobody.local_addr()?.port());
+        if !is_lost(&seen, Reach::Unsent) {
+            let how = format!("a refused connection became {}", said(&seen));
+            self.breaks(FAILURES_ARE_LOST, &how);
+        }
+        Ok(())
+    }
+
+    /// HTTP clients like to repeat a request when a connection from their pool turns out dead; a
+    /// POST may have been carried out by then.
+    fn kept_alive(&mut self) -> io::Result<()> {
+        let cases = [
+            ("closed while idle", false),
+            ("closed on the second request", true),
+        ];
+        for (name, reads_second) in cases {
+            let (first, second) = (Marks::new(), Marks::new());
+            let reply = first.reply("200 OK");
+            let server = Hostile::start(move |mut visit| {
+                if visit.read_request() && visit.write(reply.as_bytes()).is_ok() && reads_second {
+                    visit.read_request();
+                }
+            })?;
+            // Whether these succeed is another case's business.
+            let _ = self.send(&first, server.port);
+            let seen = self.send(&second, server.port);
+            let count = server.requests(&second.body).len();
+            if count > 1 || count == 0 && matches!(seen, Ok(Seen::Reply(_))) {
+                let how = format!("a kept connection {name}: the POST arrived {count} times");
+                self.breaks(SEND_ONCE, &how);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a server give one fixed answer to one probe.
+    fn told(&mut self, reply: &[u8]) -> io::Result<Result<Seen, Error>> {
+        let reply = reply.to_vec();
+        let server = Hostile::start(move |mut visit: Visit| {
+            if visit.read_request() {
+                let _ = visit.write(&reply);
+                // Waits for the client to hang up: closing first could cut off what it has not
+                // read yet.
+                visit.read_request();
+            }
+        })?;
+        Ok(self.send(&Marks::new(), server.port))
+    }
+}
+
+fn answer_all(mut visit: Visit, reply: &str) {
+    while visit.read_request() && visit.write(reply.as_bytes()).is_ok() {}
+}
+
+fn head(fields: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{fields}\r\n\r\n").into_bytes()
+}
+
+fn sized(size: usize) -> Vec<u8> {
+    let mut reply = head(&format!("content-length: {size}"));
+    reply.resize(reply.len() + size, b' ');
+    reply
+}
+
+/// Pours the flood, and says how much of it went.
+fn pour(visit: &mut Visit) -> usize {
+    let mut chunk = String::new();
+    // Writing to a String cannot fail.
+    let _ = write!(chunk, "{:x}\r\n{}\r\n", 65536, " ".repeat(65536));
+    let mut poured = 0;
+    let mut open = visit.write(&head("transfer-encoding: chunked")).is_ok();
+    while open && poured < FLOOD {
+        open = visit.write(chunk.as_bytes()).is_ok();
+        poured += 65536;
+    }
+    if open {
+        let _ = visit.write(b"0\r\n\r\n");
+    }
+    poured
+}
+
+fn is_lost(seen: &Result<Seen, Error>, reach: Reach) -> bool {
+    matches!(seen, Ok(Seen::Lost(cause)) if cause.reach() == reach)
+}
+
+fn said(seen: &Result<Seen, Error>) -> String {
+    match seen {
+        Ok(seen) => format!("{seen:?}"),
+        Err(error) => format!("an error of the driver ({error})"),
+    }
+}

@@ -1,0 +1,180 @@
+//! A server that answers with whatever bytes a case wants, over plain sockets.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Longer than any driver's work on loopback takes; only a broken one makes us wait for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A listener with one thread for each connection, all gone when it is dropped.
+pub(super) struct Hostile {
+    pub(super) port: u16,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    requests: Mutex<Vec<Request>>,
+    streams: Mutex<Vec<TcpStream>>,
+    connections: AtomicUsize,
+    stop: AtomicBool,
+}
+
+/// A request as it came.
+#[derive(Clone)]
+pub(super) struct Request {
+    pub(super) head: String,
+    pub(super) body: Vec<u8>,
+}
+
+/// One connection.
+pub(super) struct Visit {
+    stream: TcpStream,
+    shared: Arc<Shared>,
+}
+
+impl Hostile {
+    /// Serves every connection with `behave`; the connection closes when it returns.
+    pub(super) fn start(behave: impl Fn(Visit) + Send + Sync + 'static) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port();
+        let shared = Arc::new(Shared::default());
+        let ours = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("hostile".to_owned())
+            .spawn(move || {
+                let behave = &behave;
+                std::thread::scope(|scope| {
+                    for stream in listener.incoming() {
+                        if ours.stop.load(Ordering::SeqCst) {
+                            break;
+                        }
+                        let Ok(visit) = stream.and_then(|stream| Visit::new(stream, &ours)) else {
+                            continue;
+                        };
+                        scope.spawn(move || behave(visit));
+                    }
+                    // Wakes threads that wait for another request on a connection kept alive.
+                    lock(&ours.streams).iter().for_each(|stream| {
+                        let _ = stream.shutdown(Shutdown::Both);
+                    });
+                });
+            })?;
+        Ok(Self {
+            port,
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// The requests whose body contains `mark`.
+    pub(super) fn requests(&self, mark: &str) -> Vec<Request> {
+        let is_marked = |request: &&Request| contains(&request.body, mark.as_bytes());
+        lock(&self.shared.requests)
+            .iter()
+            .filter(is_marked)
+            .cloned()
+            .collect()
+    }
+}
+
+impl Drop for Hostile {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        // One last connection, so that accept returns and sees the flag.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Visit {
+    fn new(stream: TcpStream, shared: &Arc<Shared>) -> io::Result<Self> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        shared.connections.fetch_add(1, Ordering::SeqCst);
+        lock(&shared.streams).push(stream.try_clone()?);
+        Ok(Self {
+            stream,
+            shared: Arc::clone(shared),
+        })
+    }
+
+    /// Reads one whole request, and remembers it. `false` if the client has no more to say.
+    pub(super) fn read_request(&mut self) -> bool {
+        let request = self.request();
+        let came = request.is_some();
+        lock(&self.shared.requests).extend(request);
+        came
+    }
+
+    /// Writes, as far as the client reads along.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    fn request(&mut self) -> Option<Request> {
+        let mut bytes = Vec::new();
+        let head = loop {
+            if let Some(end) = find(&bytes, b"\r\n\r\n") {
+                break end + 4;
+            }
+            self.more(&mut bytes)?;
+        };
+        let mut body = bytes.split_off(head);
+        let head = String::from_utf8_lossy(&bytes).into_owned();
+        let lower = head.to_ascii_lowercase();
+        if lower.contains("transfer-encoding: chunked") {
+            while find(&body, b"0\r\n\r\n").is_none() {
+                self.more(&mut body)?;
+            }
+        } else if let Some((_, rest)) = lower.split_once("\r\ncontent-length:") {
+            let length: usize = rest.lines().next()?.trim().parse().ok()?;
+            while body.len() < length {
+                self.more(&mut body)?;
+            }
+        }
+        Some(Request { head, body })
+    }
+
+    fn more(&mut self, bytes: &mut Vec<u8>) -> Option<()> {
+        let mut part = [0; 8192];
+        let count = self
+            .stream
+            .read(&mut part)
+            .ok()
+            .filter(|count| *count > 0)?;
+        bytes.extend(part.iter().take(count));
+        Some(())
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        // The clone in `streams` would keep the connection open.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}
+
+pub(super) fn contains(bytes: &[u8], what: &[u8]) -> bool {
+    find(bytes, what).is_some()
+}

@@ -1,0 +1,242 @@
+//! Twins on loopback sockets, for real HTTP clients and for other languages.
+//!
+//! Beside the twin's own routes there are some to steer it by; they are not in its log:
+//!
+//! | request | answer, or effect |
+//! |---|---|
+//! | `GET /_twin/client` | `client_id`, `client_secret`, `public_client_id`, `issuer`, `redirect_uris` |
+//! | `GET /_twin/log` | every request seen, redacted |
+//! | `GET /_twin/counters` | the [`Counters`](crate::twin::Counters) |
+//! | `POST /_twin/fault` | injects `{"name":"status","status":503}`; see [`Fault`] |
+//! | `POST /_twin/advance` | moves the clock by `{"seconds":n}` |
+//! | `POST /_twin/expire` | ends every access token |
+//! | `POST /_twin/deny` | the user says no next time |
+
+mod body;
+mod control;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use oauth_core::moment::{Moment, UnixTime};
+use tokio::sync::oneshot;
+
+use crate::twin::{Delivery, Twin};
+use body::Drip;
+
+#[cfg(doc)]
+use crate::twin::Fault;
+
+/// What a served twin reads of a request, in bytes.
+const REQUEST_LIMIT: usize = 1 << 20;
+
+/// A twin that answers on `127.0.0.1` until this is dropped.
+///
+/// ```
+/// use oauth_testkit::{Served, Twin};
+///
+/// let served = Served::start(Twin::generic)?;
+/// assert!(served.base().starts_with("http://127.0.0.1:"));
+/// served.with(|twin| twin.expire_access_tokens());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Served {
+    base: String,
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<Infallible>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    connections: AtomicUsize,
+    open: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct State {
+    twin: Twin,
+    ahead: Duration,
+}
+
+impl Served {
+    /// Serves a twin on a free port. `make` gets the base it will be reached at.
+    ///
+    /// # Errors
+    /// If no port can be had.
+    pub fn start(make: impl FnOnce(&str) -> Twin) -> io::Result<Self> {
+        Self::start_on(0, make)
+    }
+
+    /// Serves a twin on this port of `127.0.0.1`.
+    ///
+    /// # Errors
+    /// If the port cannot be had.
+    pub fn start_on(port: u16, make: impl FnOnce(&str) -> Twin) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        listener.set_nonblocking(true)?;
+        let base = format!("http://127.0.0.1:{}", listener.local_addr()?.port());
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                twin: make(&base),
+                ahead: Duration::ZERO,
+            }),
+            connections: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (stop, stopped) = oneshot::channel();
+        let ours = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("twin".to_owned())
+            .spawn(move || {
+                runtime.spawn(accept(listener, ours));
+                // Only ever an error: the other end says nothing, and is dropped when it is time.
+                let _ = runtime.block_on(stopped);
+                // Dropping the runtime closes what is still open.
+            })?;
+        Ok(Self {
+            base,
+            shared,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Looks at the twin, or changes it, while it serves. Requests wait until `f` returns.
+    pub fn with<T>(&self, f: impl FnOnce(&mut Twin) -> T) -> T {
+        f(&mut self.shared.state().twin)
+    }
+
+    /// Lets the twin's clock run this much further ahead of the system's.
+    pub fn advance(&self, by: Duration) {
+        let mut state = self.shared.state();
+        state.ahead = state.ahead.saturating_add(by);
+    }
+
+    /// How many connections were accepted so far.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many connections were open at once, at most.
+    pub fn open_connections_peak(&self) -> usize {
+        self.shared.peak.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // It can only fail if the thread panicked, and that was printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    /// A test that panicked inside [`Served::with`] leaves a twin that is still a twin.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn moment(&self) -> Moment {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let now = UnixTime::from_secs(now.saturating_add(self.ahead).as_secs());
+        // A twin draws nothing from the seed.
+        Moment::fixed(now, [0; 32])
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+        return;
+    };
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors: give others time to close theirs.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let open = Open::new(Arc::clone(&shared));
+        tokio::spawn(async move {
+            let answer = |request| answer(&open.0, request);
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service_fn(answer));
+            // An error is the client's hanging up, or a lost reply of ours.
+            let _ = connection.await;
+        });
+    }
+}
+
+/// One open connection, counted for as long as it lives.
+struct Open(Arc<Shared>);
+
+impl Open {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.connections.fetch_add(1, Ordering::SeqCst);
+        let open = shared.open.fetch_add(1, Ordering::SeqCst) + 1;
+        shared.peak.fetch_max(open, Ordering::SeqCst);
+        Self(shared)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// An error closes the connection without a reply.
+async fn answer(
+    shared: &Shared,
+    request: http::Request<Incoming>,
+) -> Result<http::Response<Drip>, Box<dyn std::error::Error + Send + Sync>> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, REQUEST_LIMIT)
+        .collect()
+        .await?
+        .to_bytes();
+    let request = http::Request::from_parts(head, body);
+    let mut reply = {
+        let mut state = shared.state();
+        match control::answer(&mut state, &request) {
+            Some(reply) => reply,
+            None => {
+                let moment = state.moment();
+                state.twin.answer(moment, request)
+            }
+        }
+    };
+    let delivery: Delivery = reply.extensions_mut().remove().unwrap_or_default();
+    if delivery.lost {
+        return Err("the reply is lost, by a fault".into());
+    }
+    let pause = Duration::from_millis(delivery.millis_per_byte);
+    Ok(reply.map(|body| Drip::new(body, pause)))
+}

@@ -1,0 +1,74 @@
+//! The routes below `/_twin/`, for tests in other languages.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::State;
+use crate::twin::Fault;
+
+/// The answer, if the path is one of these routes.
+pub(super) fn answer(
+    state: &mut State,
+    request: &http::Request<Bytes>,
+) -> Option<http::Response<Bytes>> {
+    let route = request.uri().path().strip_prefix("/_twin/")?;
+    let (status, body) = match respond(state, request.method(), route, request.body()) {
+        Ok(body) => (StatusCode::OK, body),
+        Err((status, why)) => (status, json!({ "error": why })),
+    };
+    let mut reply = http::Response::new(Bytes::from(body.to_string()));
+    *reply.status_mut() = status;
+    reply
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Some(reply)
+}
+
+#[derive(Deserialize)]
+struct Advance {
+    seconds: u64,
+}
+
+fn respond(
+    state: &mut State,
+    method: &Method,
+    route: &str,
+    body: &[u8],
+) -> Result<Value, (StatusCode, String)> {
+    let bad = |why: serde_json::Error| (StatusCode::BAD_REQUEST, why.to_string());
+    let twin = &mut state.twin;
+    match (method, route) {
+        (&Method::GET, "client") => Ok(json!({
+            "client_id": twin.client_id(),
+            "client_secret": twin.client_secret(),
+            "public_client_id": twin.public_client_id(),
+            "issuer": twin.issuer(),
+            "redirect_uris": twin.redirect_uris(),
+        })),
+        (&Method::GET, "log") => Ok(json!(twin.log())),
+        (&Method::GET, "counters") => Ok(json!(twin.counters())),
+        (&Method::POST, "fault") => {
+            twin.inject(serde_json::from_slice::<Fault>(body).map_err(bad)?);
+            Ok(json!({}))
+        }
+        (&Method::POST, "advance") => {
+            let by: Advance = serde_json::from_slice(body).map_err(bad)?;
+            state.ahead = state.ahead.saturating_add(Duration::from_secs(by.seconds));
+            Ok(json!({}))
+        }
+        (&Method::POST, "expire") => {
+            twin.expire_access_tokens();
+            Ok(json!({}))
+        }
+        (&Method::POST, "deny") => {
+            twin.deny_next();
+            Ok(json!({}))
+        }
+        _ => Err((StatusCode::NOT_FOUND, "no such control route".to_owned())),
+    }
+}

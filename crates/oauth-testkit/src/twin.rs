@@ -1,0 +1,364 @@
+//! Authorization servers, and the APIs behind them, as pure functions of a moment and a request.
+
+mod authority;
+mod authorize;
+mod cors;
+mod faults;
+mod generic;
+pub(crate) mod gzip;
+mod manage;
+mod record;
+mod rules;
+mod socios;
+mod token;
+mod usertesting;
+mod uservoice;
+mod wire;
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::Method;
+use oauth_core::moment::{Moment, UnixTime};
+use serde_json::json;
+
+use authority::Authority;
+use rules::Rules;
+use wire::{Ask, Reply};
+
+pub use faults::{Delivery, Fault};
+pub use record::{Counters, Entry};
+
+/// An authorization server and its API: requests in, replies out, no sockets, no clock.
+///
+/// A twin is written from the RFCs and the systems' documentation, independently of `oauth-core`:
+/// two readings of one text that agree are worth more than one. Equal moments and requests give
+/// equal answers; tokens are digests of a counter and the time, so they are unique within one twin
+/// and worth nothing outside it.
+///
+/// Every twin verifies PKCE with S256, binds a code to its client and redirect URI, honours it
+/// once and for 60 seconds, refuses parameters given twice and two authentication methods at once,
+/// and answers other methods than `POST` at its token endpoint with 405. What else it does is said
+/// at its constructor.
+pub struct Twin {
+    base: String,
+    us: Authority,
+    faults: Vec<Fault>,
+    log: Vec<Entry>,
+    cors: Option<String>,
+}
+
+impl Twin {
+    /// A plain server that follows the standards.
+    ///
+    /// - `/.well-known/oauth-authorization-server` and `/.well-known/openid-configuration`;
+    /// - `/authorize`, which approves at once and names the issuer (RFC 9207);
+    /// - `/token`: authorization code, refresh token (rotated; reuse revokes the family), client
+    ///   credentials, password (see [`resource_owner`](Self::resource_owner)), device code, and
+    ///   token exchange of access tokens;
+    /// - `/revoke`, `/introspect`, `/device_authorization`; a `GET` of `verification_uri_complete`
+    ///   is the user's approval;
+    /// - `GET /api/echo` (scope `read`) and `POST /api/echo` (scope `write`), with RFC 6750
+    ///   challenges.
+    ///
+    /// The confidential client may use Basic or the body; the public one must use PKCE. Scopes:
+    /// `read` (the default), `write`, `openid`, `profile`, `email`, `offline_access`. No ID Token
+    /// is issued.
+    pub fn generic(base: &str) -> Self {
+        Self::of(base, generic::rules)
+    }
+
+    /// UserVoice.
+    ///
+    /// - `POST /api/v2/oauth/token`, credentials in the body only: `client_credentials` for the
+    ///   trusted client, `authorization_code` for the public one. The reply is
+    ///   `{"access_token":".."}` and nothing else;
+    /// - `GET /api/v2/oauth/auth`, PKCE optional; the documented slip, a `code_verifier` that
+    ///   carries the *challenge*, is understood, and any other `code_verifier` is refused;
+    /// - `GET /api/v2/admin/suggestions` with the trusted client's token,
+    ///   `GET /api/v2/end_users/me` with a user's. A dead token is answered 401 with a JSON body
+    ///   and no challenge, one call too many 429 with `Retry-After`. No number is documented, so
+    ///   there is no limit until [`set_rate_limit`](Self::set_rate_limit).
+    ///
+    /// Tokens do not expire unless [`set_access_token_lifetime`](Self::set_access_token_lifetime)
+    /// says so; the client is never told.
+    pub fn uservoice(base: &str) -> Self {
+        Self::of(base, uservoice::rules)
+    }
+
+    /// UserTesting, for API keys: issuer `{base}/oauth2/aus1p3vtd8vtm4Bxv0h8`.
+    ///
+    /// - metadata in RFC 8414's place and below the issuer, in both names;
+    /// - `{issuer}/v1/token`: `client_credentials` with scope `studies:read` (or the older
+    ///   `public_api.read`), credentials in the body or in Basic; tokens look like JWTs and live
+    ///   an hour; there is no refresh token; also `/v1/revoke`, `/v1/introspect`, `/v1/keys`,
+    ///   `/v1/logout`, and `/v1/device/authorize`, which this client may not use;
+    /// - `GET /api/v2/sessionResults/?testId=..`: ten requests a minute and token, then 429 with
+    ///   `x-ratelimit-reset`; `GET /api/v1/sessionResults/?testId=..` takes the same token.
+    pub fn usertesting(base: &str) -> Self {
+        Self::of(base, usertesting::rules)
+    }
+
+    /// UserTesting, for one partner app: issuer `{base}/oauth2/0oa1partnerapp2345678`.
+    ///
+    /// `{issuer}/v1/authorize` sends codes to registered redirect URLs only, compared exactly,
+    /// ports included. Scopes `clips:read` and `studies:read`. All else is as
+    /// [`usertesting`](Self::usertesting).
+    pub fn usertesting_apps(base: &str) -> Self {
+        Self::of(base, usertesting::apps)
+    }
+
+    /// Socios.com Partner API.
+    ///
+    /// - `/oauth2/token` with Basic of the *unencoded* key and secret for `client_credentials` and
+    ///   `refresh_token`, and with `client_id` and `client_secret` in the body for
+    ///   `authorization_code`; `token_type` is `bearer`; refresh tokens rotate, and reuse revokes
+    ///   the family;
+    /// - `/oauth2/authorize`, which takes `partner_tag` and the tracking parameters; they are in
+    ///   the [`log`](Self::log);
+    /// - `/oauth2/revoke`: 200 for known and unknown tokens alike;
+    /// - `GET /polls/1.0.0/polls` with the application's token; `GET /wallet/1.0.0/user/wallet`,
+    ///   `GET /user/polls` and `POST /user/poll/{id}/vote` with a user's; 403 for the other kind.
+    pub fn socios(base: &str) -> Self {
+        Self::of(base, socios::rules)
+    }
+
+    fn of(base: &str, rules: fn(&str) -> Rules) -> Self {
+        let base = base.trim_end_matches('/').to_owned();
+        let us = Authority::new(&base, rules(&base));
+        Self {
+            base,
+            us,
+            faults: Vec::new(),
+            log: Vec::new(),
+            cors: None,
+        }
+    }
+
+    /// Answers one request. Only its path and query are looked at, not its host.
+    ///
+    /// A reply may carry a [`Delivery`] in its extensions, which whoever delivers it must obey.
+    pub fn answer(&mut self, at: Moment, request: http::Request<Bytes>) -> http::Response<Bytes> {
+        let ask = Ask::read(request);
+        let now = at.now();
+        let place = self.place(&ask.path);
+        if ask.query("client_secret").is_some() {
+            self.us.counters.secrets_in_url += 1;
+        }
+        let preflight = self.preflight(place, &ask);
+        let (mut reply, fault) = match preflight {
+            Some(reply) => (reply, None),
+            None => {
+                let answer = self.faulty(now, place, &ask);
+                self.count(place, answer.0.status().as_u16());
+                answer
+            }
+        };
+        self.allow_origin(place, &ask, &mut reply);
+        self.log
+            .push(Entry::new(now, ask, reply.status().as_u16(), fault));
+        reply
+    }
+
+    /// The origin this twin was made for, without a trailing slash.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The issuer identifier; for systems without metadata, the [`base`](Self::base).
+    pub fn issuer(&self) -> &str {
+        &self.us.rules.issuer
+    }
+
+    /// The confidential client's identifier.
+    pub fn client_id(&self) -> &str {
+        self.us.rules.client_id
+    }
+
+    /// The confidential client's secret. It changes when form-encoded, so that encoding too
+    /// little or too much is refused.
+    pub fn client_secret(&self) -> &str {
+        self.us.rules.client_secret
+    }
+
+    /// The public client's identifier; empty if the system documents no public clients.
+    pub fn public_client_id(&self) -> &str {
+        self.us.rules.public_client_id
+    }
+
+    /// Name and password of the resource owner, for the generic twin's password grant.
+    pub fn resource_owner(&self) -> (&str, &str) {
+        (token::USERNAME, token::USER_PASSWORD)
+    }
+
+    /// The registered redirect URIs, of both clients.
+    pub fn redirect_uris(&self) -> &[String] {
+        &self.us.rules.redirect_uris
+    }
+
+    /// Registers one more redirect URI. The comparison is exact, but for the port of loopback
+    /// addresses (RFC 8252 section 7.3) at the generic and the UserVoice twin.
+    pub fn register_redirect_uri(&mut self, uri: &str) {
+        self.us.rules.redirect_uris.push(uri.to_owned());
+    }
+
+    /// Lets the next matching request go wrong; one fault per request, in the order injected.
+    ///
+    /// The two faults of callbacks wait for the authorization endpoint and all others for any
+    /// other request; those that break JSON wait for a JSON reply.
+    pub fn inject(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+
+    /// Forgets the faults that have not happened yet.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
+
+    /// Lets the user say no to the next authorization request or device.
+    pub fn deny_next(&mut self) {
+        self.us.deny_next = true;
+    }
+
+    /// Every request seen, in order.
+    pub fn log(&self) -> &[Entry] {
+        &self.log
+    }
+
+    /// How often things happened.
+    pub fn counters(&self) -> Counters {
+        self.us.counters
+    }
+
+    /// Ends every access token handed out so far, as the API sees them.
+    pub fn expire_access_tokens(&mut self) {
+        self.us.expire_access_tokens();
+    }
+
+    /// Ends every access token and every refresh token handed out so far.
+    pub fn revoke_all(&mut self) {
+        self.us.revoke_all();
+    }
+
+    /// The lifetime of access tokens from now on, and their `expires_in` if the system has one.
+    pub fn set_access_token_lifetime(&mut self, seconds: u64) {
+        self.us.rules.access_lifetime = Some(seconds);
+    }
+
+    /// How many API calls a minute each token is good for; one more is answered 429.
+    pub fn set_rate_limit(&mut self, per_minute: u32) {
+        self.us.rules.rate_limit = Some(per_minute);
+    }
+
+    /// Lets browser pages of exactly this origin read the token endpoint and its siblings, the
+    /// metadata and the API (CORS). The authorization endpoint stays closed: pages navigate there.
+    pub fn cors_origin(&mut self, origin: &str) {
+        self.cors = Some(origin.to_owned());
+    }
+
+    fn place(&self, path: &str) -> Place {
+        let paths = &self.us.rules.paths;
+        let known = [
+            (&paths.authorize, Place::Authorize),
+            (&paths.token, Place::Token),
+            (&paths.revoke, Place::Revoke),
+            (&paths.introspect, Place::Introspect),
+            (&paths.device_authorization, Place::DeviceAuthorization),
+            (&paths.device_page, Place::DevicePage),
+            (&paths.keys, Place::Keys),
+            (&paths.logout, Place::Logout),
+        ];
+        match known
+            .into_iter()
+            .find(|(known, _)| *known == path && !path.is_empty())
+        {
+            Some((_, place)) => place,
+            None if self.us.rules.metadata.0.iter().any(|known| known == path) => Place::Metadata,
+            None => Place::Api,
+        }
+    }
+
+    /// Answers, with the next fault that matches.
+    fn faulty(&mut self, at: UnixTime, place: Place, ask: &Ask) -> (Reply, Option<&'static str>) {
+        let is_callback = place == Place::Authorize;
+        let next = self
+            .faults
+            .iter()
+            .position(|fault| fault.is_of_callback() == is_callback);
+        let Some(next) = next else {
+            return (self.work(at, place, ask, None), None);
+        };
+        let fault = self.faults.remove(next);
+        if let Some(reply) = fault.instead() {
+            return (reply, Some(fault.name()));
+        }
+        let mut reply = self.work(at, place, ask, Some(&fault));
+        let took_place = match is_callback {
+            true => reply.status().is_redirection(),
+            false => fault.fits(&reply),
+        };
+        if !took_place {
+            self.faults.insert(next, fault);
+            return (reply, None);
+        }
+        fault.spoil(&mut reply);
+        (reply, Some(fault.name()))
+    }
+
+    /// Counts what was asked and answered, by whomever: a fault's 429 is a 429.
+    fn count(&mut self, place: Place, status: u16) {
+        let counters = &mut self.us.counters;
+        match place {
+            Place::Token => counters.token_requests += 1,
+            Place::Api => {
+                counters.api_calls += 1;
+                counters.api_401 += u64::from(status == 401);
+                counters.api_429 += u64::from(status == 429);
+            }
+            _ => {}
+        }
+    }
+
+    fn work(&mut self, at: UnixTime, place: Place, ask: &Ask, fault: Option<&Fault>) -> Reply {
+        let us = &mut self.us;
+        let is_get = ask.method == Method::GET;
+        match place {
+            Place::Authorize => authorize::authorize(us, at, ask, fault),
+            Place::Token => token::token(us, at, ask),
+            Place::Revoke => manage::revoke(us, ask),
+            Place::Introspect => manage::introspect(us, at, ask),
+            Place::DeviceAuthorization => manage::device_authorization(us, at, ask, &self.base),
+            Place::Api => (us.rules.api)(us, at, ask),
+            _ if !is_get => wire::method_not_allowed("GET"),
+            Place::DevicePage => authorize::approve_device(us, at, ask),
+            Place::Metadata => wire::json(200, &us.rules.metadata.1),
+            Place::Keys => wire::json(200, &json!({ "keys": [] })),
+            Place::Logout => wire::page(200, "Signed out."),
+        }
+    }
+}
+
+impl fmt::Debug for Twin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Twin")
+            .field("issuer", &self.issuer())
+            .field("faults", &self.faults)
+            .field("counters", &self.counters())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which part of the twin a path belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Authorize,
+    Token,
+    Revoke,
+    Introspect,
+    DeviceAuthorization,
+    DevicePage,
+    Metadata,
+    Keys,
+    Logout,
+    Api,
+}

@@ -1,0 +1,214 @@
+//! `GET {authorization_endpoint}`: the user approves at once, or has been told to deny.
+//!
+//! RFC 6749 section 4.1.1, RFC 7636 section 4.3, RFC 9207 section 2
+
+use http::Method;
+use oauth_core::moment::UnixTime;
+
+use super::authority::{Approval, Authority, Code, Grant, plus};
+use super::faults::Fault;
+use super::wire::{self, Ask, Reply, repeated};
+
+const CODE_LIFETIME: u64 = 60;
+
+/// The user every approval is by.
+pub(super) const SUBJECT: &str = "user-248289761001";
+
+pub(super) fn authorize(
+    us: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    fault: Option<&Fault>,
+) -> Reply {
+    if ask.method != Method::GET {
+        return wire::method_not_allowed("GET");
+    }
+    // Without a registered address to go to, an error stays on this page (RFC 6749 4.1.2.1).
+    if ask.query("client_secret").is_some() {
+        return wire::page(400, "A client secret must never be in a URL.");
+    }
+    if let Some(name) = repeated(&ask.query) {
+        return wire::page(400, &format!("{} is given twice.", printable(name)));
+    }
+    let Some(client_id) = ask.query("client_id").filter(|id| knows(us, id)) else {
+        return wire::page(400, "Unknown client.");
+    };
+    let Some(redirect_uri) = target(us, ask.query("redirect_uri")) else {
+        return wire::page(400, "The redirect_uri is not registered.");
+    };
+
+    let mut callback = match approve(us, at, ask, client_id) {
+        Ok(code) => vec![("code", code)],
+        Err((error, why)) => vec![("error", error.into()), ("error_description", why.into())],
+    };
+    match ask.query("state") {
+        _ if fault == Some(&Fault::ForeignStateInCallback) => {
+            callback.push(("state", "state-of-another-flow".into()));
+        }
+        Some(state) => callback.push(("state", state.into())),
+        None => {}
+    }
+    if fault == Some(&Fault::WrongIssuerInCallback) {
+        callback.push(("iss", "https://attacker.example".into()));
+    } else if us.rules.names_issuer {
+        callback.push(("iss", us.rules.issuer.clone()));
+    }
+    let joint = if redirect_uri.contains('?') { '&' } else { '?' };
+    let query = serde_urlencoded::to_string(&callback).unwrap_or_default();
+    wire::redirect(302, &format!("{redirect_uri}{joint}{query}"))
+}
+
+/// `GET {verification_uri}?user_code=..`: the user approves a device (RFC 8628 section 3.3).
+pub(super) fn approve_device(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+    let denied = us.deny_next;
+    let device = us.devices.values_mut().find(|device| {
+        Some(device.user_code.as_str()) == ask.query("user_code")
+            && device.approval == Approval::Pending
+            && at < device.expires
+    });
+    let Some(device) = device else {
+        return wire::page(400, "There is no such code.");
+    };
+    us.deny_next = false;
+    device.approval = if denied {
+        Approval::Denied
+    } else {
+        Approval::Approved
+    };
+    wire::page(200, if denied { "Denied." } else { "Approved." })
+}
+
+type Refusal = (&'static str, &'static str);
+
+fn approve(
+    us: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    client_id: &str,
+) -> Result<String, Refusal> {
+    let is_public = us.is_public(client_id);
+    let grants = if is_public {
+        us.rules.grants.1
+    } else {
+        us.rules.grants.0
+    };
+    if !grants.contains(&"authorization_code") {
+        return Err(("unauthorized_client", "this client may not ask for codes"));
+    }
+    match ask.query("response_type") {
+        Some("code") => {}
+        Some(_) => return Err(("unsupported_response_type", "only code is supported")),
+        None => return Err(("invalid_request", "response_type is missing")),
+    }
+    if ask
+        .query("response_mode")
+        .is_some_and(|mode| mode != "query")
+    {
+        return Err(("invalid_request", "this twin answers in the query only"));
+    }
+    let challenge = challenge(us, ask)?;
+    if challenge.is_none() && is_public && us.rules.public_needs_pkce {
+        return Err(("invalid_request", "a public client needs PKCE"));
+    }
+    let scope = us
+        .scope(ask.query("scope"))
+        .map_err(|why| ("invalid_scope", why))?;
+    if std::mem::take(&mut us.deny_next) {
+        return Err(("access_denied", "the user said no"));
+    }
+
+    let code = us.mint(at, "code");
+    let grant = Grant {
+        client_id: client_id.to_owned(),
+        subject: Some(SUBJECT.to_owned()),
+        scope,
+        family: us.new_family(),
+    };
+    let redirect_uri = ask.query("redirect_uri").map(str::to_owned);
+    let expires = plus(at, CODE_LIFETIME);
+    us.codes.insert(
+        code.clone(),
+        Code {
+            grant,
+            redirect_uri,
+            challenge,
+            expires,
+            spent: false,
+        },
+    );
+    us.counters.authorizations += 1;
+    Ok(code)
+}
+
+/// The S256 challenge, if PKCE is used. "plain" is refused: it protects nothing here.
+fn challenge(us: &Authority, ask: &Ask) -> Result<Option<String>, Refusal> {
+    let standard = ask.query("code_challenge");
+    let alias = ask.query("code_verifier");
+    let challenge = match (standard, alias) {
+        (given, None) => given,
+        (None, Some(alias)) if us.rules.challenge_alias => Some(alias),
+        (Some(standard), Some(alias)) if us.rules.challenge_alias && standard == alias => {
+            Some(standard)
+        }
+        // The worst mistake around PKCE: with the verifier in a URL, it proves nothing.
+        _ => return Err(("invalid_request", "a code_verifier must not be in a URL")),
+    };
+    let Some(challenge) = challenge else {
+        return Ok(None);
+    };
+    let is_digest = challenge.len() == 43
+        && challenge
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if ask.query("code_challenge_method") != Some("S256") || !is_digest {
+        return Err(("invalid_request", "the code_challenge must be an S256 one"));
+    }
+    Ok(Some(challenge.to_owned()))
+}
+
+fn knows(us: &Authority, client_id: &str) -> bool {
+    client_id == us.rules.client_id || us.is_public(client_id)
+}
+
+/// Where to send the browser: a registered redirect URI, or nowhere.
+fn target(us: &Authority, asked: Option<&str>) -> Option<String> {
+    let registered = &us.rules.redirect_uris;
+    let Some(asked) = asked else {
+        // It may be left out if only one is registered (RFC 6749 section 3.1.2.3).
+        return <&[String; 1]>::try_from(registered.as_slice())
+            .ok()
+            .map(|[only]| only.clone());
+    };
+    // "The authorization server MUST allow any port to be specified at the time of the request
+    // for loopback IP redirect URIs" (RFC 8252 section 7.3).
+    let alike = |known: &String| {
+        known == asked
+            || us.rules.any_loopback_port
+                && without_port(known).is_some_and(|known| Some(known) == without_port(asked))
+    };
+    registered.iter().any(alike).then(|| asked.to_owned())
+}
+
+/// Host and path of a loopback IP redirect URI; `None` for every other.
+fn without_port(uri: &str) -> Option<(&str, &str)> {
+    ["http://127.0.0.1", "http://[::1]"]
+        .into_iter()
+        .find_map(|host| {
+            let rest = uri.strip_prefix(host)?;
+            let path = match rest.strip_prefix(':') {
+                Some(rest) => {
+                    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+                    rest.split_at_checked(digits).filter(|_| digits > 0)?.1
+                }
+                None => rest,
+            };
+            path.starts_with('/').then_some((host, path))
+        })
+}
+
+fn printable(name: &str) -> String {
+    name.chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .take(40)
+        .collect()
+}

@@ -1,0 +1,251 @@
+//! What can go wrong, by name.
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::gzip;
+use super::wire::{self, Reply};
+
+/// One thing that goes wrong with one reply.
+///
+/// As JSON, a fault is an object with its [`name`](Fault::name) and, if wanted, its values:
+/// `{"name":"status","status":503,"retry_after":5}`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Fault {
+    /// The request is carried out and its reply never arrives.
+    LostReply,
+    /// The server answers with this status (5xx) and carries nothing out.
+    Status {
+        /// The status code; 503 by default.
+        #[serde(default = "unavailable")]
+        status: u16,
+        /// Seconds in a `Retry-After` header.
+        #[serde(default)]
+        retry_after: Option<u64>,
+    },
+    /// A page of HTML with status 200, as a proxy or a captive portal sends it.
+    Html,
+    /// The request is carried out; the JSON of its reply ends in the middle.
+    TruncatedJson,
+    /// Well-formed JSON of this many bytes, at most 64 MiB; nothing is carried out.
+    OversizedJson {
+        /// The size of the body; 2 MiB by default.
+        #[serde(default = "two_mebibytes")]
+        bytes: usize,
+    },
+    /// A redirect; nothing is carried out.
+    RedirectTo {
+        /// Where to; `https://elsewhere.example/` by default.
+        #[serde(default = "elsewhere")]
+        location: String,
+        /// The status code; 307 by default.
+        #[serde(default = "temporary_redirect")]
+        status: u16,
+    },
+    /// The reply is right, and its body trickles.
+    SlowBody {
+        /// The pause before each byte; 50 by default.
+        #[serde(default = "fifty")]
+        millis_per_byte: u64,
+    },
+    /// The request is carried out; the first member of its JSON reply comes twice, and the second
+    /// has another value.
+    DuplicateMember,
+    /// The request is carried out; its JSON reply calls itself `text/plain`.
+    WrongContentType,
+    /// JSON nested this deep, at most a million; nothing is carried out.
+    NestedJson {
+        /// How many arrays are open at once; 10 000 by default.
+        #[serde(default = "ten_thousand")]
+        depth: usize,
+    },
+    /// A small gzip body that expands to this many bytes, at most 64 GiB; nothing is carried out.
+    GzipBomb {
+        /// The size after expansion; 1 GiB by default.
+        #[serde(default = "one_gibibyte")]
+        expanded: u64,
+    },
+    /// The callback names another issuer in `iss` (RFC 9207).
+    WrongIssuerInCallback,
+    /// The callback carries a `state` that another flow sent.
+    ForeignStateInCallback,
+}
+
+/// How a reply is to be delivered, for faults that a reply cannot say of itself.
+///
+/// [`Twin::answer`](super::Twin::answer) leaves it in the reply's extensions;
+/// [`Pair`](crate::Pair) and [`Served`](crate::Served) obey it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// The reply must not arrive: close the connection instead.
+    pub lost: bool,
+    /// The pause before each byte of the body.
+    pub millis_per_byte: u64,
+}
+
+impl Fault {
+    /// Every name, in the order of the enum.
+    pub const NAMES: &[&str] = &[
+        "lost_reply",
+        "status",
+        "html",
+        "truncated_json",
+        "oversized_json",
+        "redirect_to",
+        "slow_body",
+        "duplicate_member",
+        "wrong_content_type",
+        "nested_json",
+        "gzip_bomb",
+        "wrong_issuer_in_callback",
+        "foreign_state_in_callback",
+    ];
+
+    /// The fault's name, the same in every language.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::LostReply => "lost_reply",
+            Self::Status { .. } => "status",
+            Self::Html => "html",
+            Self::TruncatedJson => "truncated_json",
+            Self::OversizedJson { .. } => "oversized_json",
+            Self::RedirectTo { .. } => "redirect_to",
+            Self::SlowBody { .. } => "slow_body",
+            Self::DuplicateMember => "duplicate_member",
+            Self::WrongContentType => "wrong_content_type",
+            Self::NestedJson { .. } => "nested_json",
+            Self::GzipBomb { .. } => "gzip_bomb",
+            Self::WrongIssuerInCallback => "wrong_issuer_in_callback",
+            Self::ForeignStateInCallback => "foreign_state_in_callback",
+        }
+    }
+
+    /// The fault of this name, with its default values.
+    pub fn parse(name: &str) -> Option<Self> {
+        serde_json::from_value(json!({ "name": name })).ok()
+    }
+
+    /// Whether this fault shows in the redirect from the authorization endpoint.
+    pub(super) fn is_of_callback(&self) -> bool {
+        matches!(
+            self,
+            Self::WrongIssuerInCallback | Self::ForeignStateInCallback
+        )
+    }
+
+    /// The reply that takes the place of the server's work, for faults that prevent it.
+    pub(super) fn instead(&self) -> Option<Reply> {
+        Some(match self {
+            Self::Status {
+                status,
+                retry_after,
+            } => {
+                let reply = wire::plain(*status, "text/plain", "out of order");
+                match retry_after {
+                    Some(seconds) => wire::with(reply, RETRY_AFTER, &seconds.to_string()),
+                    None => reply,
+                }
+            }
+            Self::Html => wire::page(200, "Please sign in to this network."),
+            Self::OversizedJson { bytes } => {
+                let (open, close) = (r#"{"padding":""#, r#""}"#);
+                let padding = bytes.saturating_sub(open.len() + close.len()).min(64 << 20);
+                let body = format!("{open}{}{close}", "x".repeat(padding));
+                wire::plain(200, "application/json", body)
+            }
+            Self::RedirectTo { location, status } => wire::redirect(*status, location),
+            Self::NestedJson { depth } => {
+                let depth = (*depth).min(1_000_000);
+                let body = format!(r#"{{"nested":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+                wire::plain(200, "application/json", body)
+            }
+            Self::GzipBomb { expanded } => {
+                let body = wire::plain(
+                    200,
+                    "application/json",
+                    gzip::zeros((*expanded).min(64 << 30)),
+                );
+                wire::with(body, CONTENT_ENCODING, "gzip")
+            }
+            _ => return None,
+        })
+    }
+
+    /// Whether the fault can show in this reply: some need JSON to break.
+    pub(super) fn fits(&self, reply: &Reply) -> bool {
+        match self {
+            Self::TruncatedJson | Self::DuplicateMember | Self::WrongContentType => {
+                reply.body().starts_with(b"{\"")
+            }
+            _ => true,
+        }
+    }
+
+    /// Breaks a reply the server has made.
+    pub(super) fn spoil(&self, reply: &mut Reply) {
+        match self {
+            Self::LostReply => {
+                reply.extensions_mut().insert(Delivery {
+                    lost: true,
+                    millis_per_byte: 0,
+                });
+            }
+            Self::SlowBody { millis_per_byte } => {
+                let delivery = Delivery {
+                    lost: false,
+                    millis_per_byte: *millis_per_byte,
+                };
+                reply.extensions_mut().insert(delivery);
+            }
+            Self::TruncatedJson => {
+                let half = reply.body().len() / 2;
+                *reply.body_mut() = reply.body().slice(..half);
+            }
+            Self::DuplicateMember => *reply.body_mut() = twice(reply.body()),
+            Self::WrongContentType => {
+                reply
+                    .headers_mut()
+                    .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// `{"a":1}` as `{"a":1,"a":"another"}`.
+fn twice(body: &Bytes) -> Bytes {
+    let text = String::from_utf8_lossy(body);
+    let name = text.split('"').nth(1).unwrap_or_default();
+    let mut doubled = text.trim_end().trim_end_matches('}').as_bytes().to_vec();
+    // Writing to a Vec cannot fail.
+    let _ = write!(doubled, r#","{name}":"another"}}"#);
+    doubled.into()
+}
+
+fn unavailable() -> u16 {
+    503
+}
+fn two_mebibytes() -> usize {
+    2 << 20
+}
+fn elsewhere() -> String {
+    "https://elsewhere.example/".to_owned()
+}
+fn temporary_redirect() -> u16 {
+    307
+}
+fn fifty() -> u64 {
+    50
+}
+fn ten_thousand() -> usize {
+    10_000
+}
+fn one_gibibyte() -> u64 {
+    1 << 30
+}

@@ -1,0 +1,166 @@
+//! A plain authorization server that follows the standards, and one protected resource.
+//!
+//! `GET|POST /api/echo` wants a Bearer token and says whose it is (RFC 6750).
+
+use http::Method;
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use oauth_core::moment::UnixTime;
+use serde_json::json;
+
+use super::authority::Authority;
+use super::manage::{DEVICE_AUTHORIZATION, INTROSPECTION, REVOCATION};
+use super::rules::{Accepts, Basic, Paths, Rules, Shape};
+use super::token::{
+    AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN, TOKEN_EXCHANGE,
+};
+use super::wire::{self, Ask, Reply};
+
+const ECHO: &str = "/api/echo";
+const SCOPES: &[&str] = &[
+    "read",
+    "write",
+    "openid",
+    "profile",
+    "email",
+    "offline_access",
+];
+const GRANTS: &[&str] = &[
+    AUTHORIZATION_CODE,
+    REFRESH_TOKEN,
+    CLIENT_CREDENTIALS,
+    PASSWORD,
+    DEVICE_CODE,
+    TOKEN_EXCHANGE,
+];
+const PUBLIC_GRANTS: &[&str] = &[AUTHORIZATION_CODE, REFRESH_TOKEN, DEVICE_CODE];
+
+pub(super) fn rules(base: &str) -> Rules {
+    let document = json!({
+        "issuer": base,
+        "authorization_endpoint": format!("{base}/authorize"),
+        "token_endpoint": format!("{base}/token"),
+        "revocation_endpoint": format!("{base}/revoke"),
+        "introspection_endpoint": format!("{base}/introspect"),
+        "device_authorization_endpoint": format!("{base}/device_authorization"),
+        "jwks_uri": format!("{base}/jwks"),
+        "scopes_supported": SCOPES,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": GRANTS,
+        "token_endpoint_auth_methods_supported":
+            ["client_secret_basic", "client_secret_post", "none"],
+        "revocation_endpoint_auth_methods_supported":
+            ["client_secret_basic", "client_secret_post", "none"],
+        "introspection_endpoint_auth_methods_supported":
+            ["client_secret_basic", "client_secret_post"],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+    });
+    Rules {
+        issuer: base.to_owned(),
+        paths: Paths {
+            authorize: "/authorize".to_owned(),
+            token: "/token".to_owned(),
+            revoke: "/revoke".to_owned(),
+            introspect: "/introspect".to_owned(),
+            device_authorization: "/device_authorization".to_owned(),
+            device_page: "/device".to_owned(),
+            keys: "/jwks".to_owned(),
+            logout: String::new(),
+        },
+        metadata: (
+            vec![
+                "/.well-known/oauth-authorization-server".to_owned(),
+                "/.well-known/openid-configuration".to_owned(),
+            ],
+            document,
+        ),
+        client_id: "twin-client",
+        client_secret: "s3cr+t/%: ~",
+        public_client_id: "twin-public",
+        grants: (GRANTS, PUBLIC_GRANTS),
+        redirect_uris: vec![
+            "https://app.example/callback".to_owned(),
+            "http://127.0.0.1/callback".to_owned(),
+            "http://[::1]/callback".to_owned(),
+        ],
+        any_loopback_port: true,
+        scopes: SCOPES,
+        default_scope: Some("read"),
+        accepts,
+        public_needs_pkce: true,
+        challenge_alias: false,
+        names_issuer: true,
+        reply: Shape {
+            token_type: Some("Bearer"),
+            expires_in: true,
+            scope: true,
+            refresh_token: true,
+            ..Shape::default()
+        },
+        access_lifetime: Some(3600),
+        refresh_lifetime: Some(30 * 86_400),
+        rate_limit: None,
+        api,
+    }
+}
+
+fn accepts(purpose: &str) -> Accepts {
+    let public = match purpose {
+        INTROSPECTION => false,
+        REVOCATION | DEVICE_AUTHORIZATION => true,
+        grant => PUBLIC_GRANTS.contains(&grant),
+    };
+    Accepts {
+        basic: Basic::Encoded,
+        body: true,
+        public,
+    }
+}
+
+fn api(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+    if ask.path != ECHO {
+        return wire::not_found();
+    }
+    if ask.method != Method::GET && ask.method != Method::POST {
+        return wire::method_not_allowed("GET, POST");
+    }
+    // "If the request lacks any authentication information [...] the resource server SHOULD NOT
+    // include an error code" (RFC 6750 section 3.1)
+    let Some(token) = Authority::bearer(ask) else {
+        let reply = wire::plain(401, "text/plain", "who are you?");
+        return wire::with(reply, WWW_AUTHENTICATE, "Bearer realm=\"twin\"");
+    };
+    let Some(grant) = us.access(at, token).cloned() else {
+        let reply = wire::json(401, &json!({ "error": "invalid_token" }));
+        let challenge = "Bearer realm=\"twin\", error=\"invalid_token\"";
+        return wire::with(reply, WWW_AUTHENTICATE, challenge);
+    };
+    let scope = if ask.method == Method::GET {
+        "read"
+    } else {
+        "write"
+    };
+    if !grant.scope.split(' ').any(|granted| granted == scope) {
+        let reply = wire::json(403, &json!({ "error": "insufficient_scope" }));
+        let challenge =
+            format!("Bearer realm=\"twin\", error=\"insufficient_scope\", scope=\"{scope}\"");
+        return wire::with(reply, WWW_AUTHENTICATE, &challenge);
+    }
+    if let Some(until) = us.over_limit(at, token) {
+        let reply = wire::json(429, &json!({ "error": "too_many_requests" }));
+        return wire::with(reply, RETRY_AFTER, &until.since(at).as_secs().to_string());
+    }
+    wire::json(
+        200,
+        &json!({
+            "method": ask.method.as_str(),
+            "client_id": grant.client_id,
+            "sub": grant.subject,
+            "scope": grant.scope,
+            "body": String::from_utf8_lossy(&ask.body),
+        }),
+    )
+}

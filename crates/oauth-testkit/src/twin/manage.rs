@@ -1,0 +1,140 @@
+//! `POST` to the revocation, introspection and device authorization endpoints.
+//!
+//! RFC 7009 section 2, RFC 7662 section 2, RFC 8628 section 3.1
+
+use bytes::Bytes;
+use oauth_core::moment::UnixTime;
+use serde_json::json;
+
+use super::authority::{Approval, Authority, Device, Grant, Refresh, plus};
+use super::authorize::SUBJECT;
+use super::token::{DEVICE_CODE, well_formed};
+use super::wire::{self, Ask, Reply};
+
+pub(super) const REVOCATION: &str = "revocation";
+pub(super) const INTROSPECTION: &str = "introspection";
+pub(super) const DEVICE_AUTHORIZATION: &str = "device_authorization";
+
+pub(super) fn revoke(us: &mut Authority, ask: &Ask) -> Reply {
+    let client = match well_formed(ask).and_then(|()| us.authenticate(ask, REVOCATION)) {
+        Ok(client) => client,
+        Err(reply) => return *reply,
+    };
+    let Some(token) = ask.form("token") else {
+        return wire::refusal("invalid_request", "token is missing");
+    };
+    let family = match us.refresh.get(token) {
+        Some(refresh) if refresh.grant.client_id != client.id => return foreign(),
+        Some(refresh) => Some(refresh.grant.family),
+        None => None,
+    };
+    // A refresh token takes its access tokens with it (RFC 7009 section 2.1).
+    if let Some(family) = family {
+        us.revoke_family(family);
+    } else if us.revoke_access(token, &client.id).is_err() {
+        return foreign();
+    }
+    us.counters.revocations += 1;
+    // "invalid tokens do not cause an error response" (2.2)
+    wire::plain(200, "text/plain", Bytes::new())
+}
+
+fn foreign() -> Reply {
+    wire::refusal("invalid_grant", "the token was issued to another client")
+}
+
+pub(super) fn introspect(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+    if let Err(reply) = well_formed(ask).and_then(|()| us.authenticate(ask, INTROSPECTION)) {
+        return *reply;
+    }
+    let Some(token) = ask.form("token") else {
+        return wire::refusal("invalid_request", "token is missing");
+    };
+    us.counters.introspections += 1;
+    let access = us.access(at, token).map(|grant| {
+        let (issued, expires) = us.access_times(token).unwrap_or((at, None));
+        (grant, Some(issued), expires)
+    });
+    let live = |r: &&Refresh| !r.spent && !r.dead && r.expires.is_none_or(|expires| at < expires);
+    let refresh = || {
+        us.refresh
+            .get(token)
+            .filter(live)
+            .map(|r| (&r.grant, None, r.expires))
+    };
+    let Some((grant, issued, expires)) = access.or_else(refresh) else {
+        return wire::unstored(200, &json!({ "active": false }));
+    };
+    let mut reply = json!({
+        "active": true,
+        "iss": us.rules.issuer,
+        "client_id": grant.client_id,
+        "sub": grant.subject.as_deref().unwrap_or(&grant.client_id),
+        "scope": grant.scope,
+    });
+    if let Some(issued) = issued {
+        reply["token_type"] = "Bearer".into();
+        reply["iat"] = issued.as_secs().into();
+    }
+    if let Some(expires) = expires {
+        reply["exp"] = expires.as_secs().into();
+    }
+    wire::unstored(200, &reply)
+}
+
+pub(super) fn device_authorization(
+    us: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    base: &str,
+) -> Reply {
+    let client = match well_formed(ask).and_then(|()| us.authenticate(ask, DEVICE_AUTHORIZATION)) {
+        Ok(client) => client,
+        Err(reply) => return *reply,
+    };
+    let allowed = if client.is_public {
+        us.rules.grants.1
+    } else {
+        us.rules.grants.0
+    };
+    if !allowed.contains(&DEVICE_CODE) {
+        return wire::refusal("unauthorized_client", "this client may not use the grant");
+    }
+    let scope = match us.scope(ask.form("scope")) {
+        Ok(scope) => scope,
+        Err(why) => return wire::refusal("invalid_scope", why),
+    };
+    let device_code = us.mint(at, "device");
+    let user_code: String = us
+        .mint(at, "user")
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_uppercase())
+        .take(8)
+        .collect();
+    let page = format!("{base}{}", us.rules.paths.device_page);
+    let reply = json!({
+        "device_code": device_code,
+        "user_code": user_code,
+        "verification_uri": page,
+        "verification_uri_complete": format!("{page}?user_code={user_code}"),
+        "expires_in": 600,
+        "interval": 5,
+    });
+    let subject = Some(SUBJECT.to_owned());
+    let device = Device {
+        grant: Grant {
+            client_id: client.id,
+            subject,
+            scope,
+            family: us.new_family(),
+        },
+        user_code,
+        approval: Approval::Pending,
+        expires: plus(at, 600),
+        interval: 5,
+        polled: None,
+    };
+    us.devices.insert(device_code, device);
+    wire::unstored(200, &reply)
+}

@@ -1,0 +1,170 @@
+//! What a twin remembers of the requests it saw.
+
+use std::fmt;
+
+use bytes::Bytes;
+use oauth_core::moment::UnixTime;
+use serde::Serialize;
+use serde::ser::{SerializeStruct as _, Serializer};
+
+use super::wire::Ask;
+
+/// One request a twin saw.
+///
+/// The fields hold everything, secrets included, so that tests can look. `Debug` and `Serialize`
+/// redact: no `Authorization` value, token, code, secret, verifier or password is shown, and no
+/// body that is not a form.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Entry {
+    /// When it came.
+    pub at: UnixTime,
+    /// The method.
+    pub method: String,
+    /// The path, without the query.
+    pub path: String,
+    /// The query's parameters, decoded, in order.
+    pub query: Vec<(String, String)>,
+    /// The header fields, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The form's parameters, decoded, in order; empty if the body is no form.
+    pub form: Vec<(String, String)>,
+    /// The body as it came.
+    pub body: Bytes,
+    /// The status of the answer.
+    pub status: u16,
+    /// The fault that was part of the answer.
+    pub fault: Option<&'static str>,
+}
+
+impl Entry {
+    pub(super) fn new(at: UnixTime, ask: Ask, status: u16, fault: Option<&'static str>) -> Self {
+        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
+        Self {
+            at,
+            method: ask.method.to_string(),
+            path: ask.path,
+            query: ask.query,
+            headers: ask
+                .headers
+                .iter()
+                .map(|(n, v)| (n.as_str().to_owned(), text(v)))
+                .collect(),
+            form: ask.form.unwrap_or_default(),
+            body: ask.body,
+            status,
+            fault,
+        }
+    }
+
+    /// The first query parameter of this name.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        first(&self.query, name)
+    }
+
+    /// The first header field of this name; the name is given in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        first(&self.headers, name)
+    }
+
+    /// The first form parameter of this name.
+    pub fn form(&self, name: &str) -> Option<&str> {
+        first(&self.form, name)
+    }
+}
+
+fn first<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    pairs
+        .iter()
+        .find(|(n, _)| n == name)
+        .map(|(_, value)| value.as_str())
+}
+
+/// Names of parameters and header fields whose values stay unseen.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    [
+        "token",
+        "secret",
+        "code",
+        "password",
+        "assertion",
+        "authorization",
+        "cookie",
+        "referer",
+        "dpop",
+    ]
+    .iter()
+    .any(|part| name.contains(part))
+        && !matches!(
+            name.as_str(),
+            "code_challenge" | "code_challenge_method" | "token_type_hint" | "user_code"
+        )
+        && !name.ends_with("_token_type")
+}
+
+fn redacted(pairs: &[(String, String)]) -> Vec<(&str, &str)> {
+    let shown = |(name, value)| (name, if is_secret(name) { "[redacted]" } else { value });
+    pairs
+        .iter()
+        .map(|(name, value)| shown((name.as_str(), value.as_str())))
+        .collect()
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("at", &self.at.as_secs())
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("query", &redacted(&self.query))
+            .field("headers", &redacted(&self.headers))
+            .field("form", &redacted(&self.form))
+            .field("body_bytes", &self.body.len())
+            .field("status", &self.status)
+            .field("fault", &self.fault)
+            .finish()
+    }
+}
+
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut record = serializer.serialize_struct("Entry", 9)?;
+        record.serialize_field("at", &self.at)?;
+        record.serialize_field("method", &self.method)?;
+        record.serialize_field("path", &self.path)?;
+        record.serialize_field("query", &redacted(&self.query))?;
+        record.serialize_field("headers", &redacted(&self.headers))?;
+        record.serialize_field("form", &redacted(&self.form))?;
+        record.serialize_field("body_bytes", &self.body.len())?;
+        record.serialize_field("status", &self.status)?;
+        record.serialize_field("fault", &self.fault)?;
+        record.end()
+    }
+}
+
+/// How often things happened at a twin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Requests that reached the token endpoint, whatever became of them.
+    pub token_requests: u64,
+    /// Refresh tokens honoured.
+    pub refreshes: u64,
+    /// Refresh tokens that came a second time; each cost its family.
+    pub reuse_events: u64,
+    /// Requests the revocation endpoint answered with success.
+    pub revocations: u64,
+    /// Requests the introspection endpoint answered with success.
+    pub introspections: u64,
+    /// Authorization codes handed out.
+    pub authorizations: u64,
+    /// Requests to the API, whatever became of them.
+    pub api_calls: u64,
+    /// Requests the API answered with 401.
+    pub api_401: u64,
+    /// Requests the API answered with 429.
+    pub api_429: u64,
+    /// Client secrets that arrived in a URL, where they must never be.
+    pub secrets_in_url: u64,
+}

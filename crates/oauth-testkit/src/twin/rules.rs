@@ -1,0 +1,83 @@
+//! What distinguishes one authorization server from another, as data.
+
+use oauth_core::moment::UnixTime;
+use serde_json::Value;
+
+use super::authority::Authority;
+use super::wire::{Ask, Reply};
+
+/// The facts of one system. The engine beside this file is the same for all.
+pub(super) struct Rules {
+    pub(super) issuer: String,
+    pub(super) paths: Paths,
+    /// Where the metadata document is, and what it says; no paths for systems without one.
+    pub(super) metadata: (Vec<String>, Value),
+    pub(super) client_id: &'static str,
+    pub(super) client_secret: &'static str,
+    /// Empty for systems without public clients.
+    pub(super) public_client_id: &'static str,
+    /// Grant types the confidential client may use, and the public one.
+    pub(super) grants: (&'static [&'static str], &'static [&'static str]),
+    pub(super) redirect_uris: Vec<String>,
+    /// RFC 8252 section 7.3: any port on a loopback address.
+    pub(super) any_loopback_port: bool,
+    /// Empty for systems that know no scopes.
+    pub(super) scopes: &'static [&'static str],
+    /// `None` for systems that insist on being asked for one.
+    pub(super) default_scope: Option<&'static str>,
+    /// The client authentication methods for a purpose.
+    pub(super) accepts: fn(&str) -> Accepts,
+    pub(super) public_needs_pkce: bool,
+    /// The authorization request may name the challenge `code_verifier` (UserVoice).
+    pub(super) challenge_alias: bool,
+    /// Callbacks carry `iss` (RFC 9207).
+    pub(super) names_issuer: bool,
+    pub(super) reply: Shape,
+    pub(super) access_lifetime: Option<u64>,
+    pub(super) refresh_lifetime: Option<u64>,
+    /// API calls a minute, per token.
+    pub(super) rate_limit: Option<u32>,
+    pub(super) api: fn(&mut Authority, UnixTime, &Ask) -> Reply,
+}
+
+/// Paths of the endpoints; empty where the system has none.
+#[derive(Default)]
+pub(super) struct Paths {
+    pub(super) authorize: String,
+    pub(super) token: String,
+    pub(super) revoke: String,
+    pub(super) introspect: String,
+    pub(super) device_authorization: String,
+    pub(super) device_page: String,
+    pub(super) keys: String,
+    pub(super) logout: String,
+}
+
+pub(super) struct Accepts {
+    pub(super) basic: Basic,
+    /// `client_id` and `client_secret` in the form.
+    pub(super) body: bool,
+    /// `client_id` alone, of a public client.
+    pub(super) public: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Basic {
+    Refused,
+    /// As RFC 6749 section 2.3.1 has it.
+    Encoded,
+    /// Without form encoding.
+    Raw,
+}
+
+/// Which members a token response has, and what an access token looks like.
+#[derive(Default)]
+pub(super) struct Shape {
+    pub(super) token_type: Option<&'static str>,
+    pub(super) expires_in: bool,
+    pub(super) scope: bool,
+    pub(super) refresh_token: bool,
+    pub(super) jwt: bool,
+    /// So many hexadecimal digits, at most 64.
+    pub(super) hex_digits: Option<usize>,
+}

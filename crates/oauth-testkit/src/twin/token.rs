@@ -1,0 +1,299 @@
+//! `POST {token_endpoint}`: a grant for a token.
+//!
+//! RFC 6749 sections 4.1.3, 4.3.2, 4.4.2 and 6, RFC 7636 section 4.6, RFC 8628 section 3.4,
+//! RFC 8693 section 2
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::Method;
+use oauth_core::moment::UnixTime;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::authority::{Approval, Authority, Client, Grant};
+use super::authorize::SUBJECT;
+use super::wire::{self, Ask, Reply, repeated};
+
+pub(super) const AUTHORIZATION_CODE: &str = "authorization_code";
+pub(super) const REFRESH_TOKEN: &str = "refresh_token";
+pub(super) const CLIENT_CREDENTIALS: &str = "client_credentials";
+pub(super) const PASSWORD: &str = "password";
+pub(super) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+pub(super) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+pub(super) const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+/// The resource owner of the password grant.
+pub(super) const USERNAME: &str = "alice";
+pub(super) const USER_PASSWORD: &str = "w0nder+land & more";
+
+type Refusal = (&'static str, &'static str);
+
+pub(super) fn token(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+    if let Err(reply) = well_formed(ask) {
+        return *reply;
+    }
+    let Some(grant_type) = ask.form("grant_type") else {
+        return wire::refusal("invalid_request", "grant_type is missing");
+    };
+    let (confidential, public) = us.rules.grants;
+    if !confidential.contains(&grant_type) && !public.contains(&grant_type) {
+        return wire::refusal(
+            "unsupported_grant_type",
+            "this server does not know the grant",
+        );
+    }
+    let client = match us.authenticate(ask, grant_type) {
+        Ok(client) => client,
+        Err(reply) => return *reply,
+    };
+    let allowed = if client.is_public {
+        public
+    } else {
+        confidential
+    };
+    if !allowed.contains(&grant_type) {
+        return wire::refusal("unauthorized_client", "this client may not use the grant");
+    }
+    let answer = match grant_type {
+        CLIENT_CREDENTIALS => client_credentials(us, at, ask, client),
+        AUTHORIZATION_CODE => authorization_code(us, at, ask, &client),
+        REFRESH_TOKEN => refresh_token(us, at, ask, &client),
+        PASSWORD => password(us, at, ask, client),
+        DEVICE_CODE => device_code(us, at, ask, &client),
+        _ => token_exchange(us, at, ask, client),
+    };
+    match answer {
+        Ok(reply) => wire::unstored(200, &reply),
+        Err((error, why)) => wire::refusal(error, why),
+    }
+}
+
+/// What every endpoint that takes a client's form insists on.
+pub(super) fn well_formed(ask: &Ask) -> Result<(), Box<Reply>> {
+    if ask.method != Method::POST {
+        return Err(Box::new(wire::method_not_allowed("POST")));
+    }
+    let why = match ask.form.as_deref().map(repeated) {
+        None => "the body is not a form",
+        // "Request and response parameters MUST NOT be included more than once." (RFC 6749 3.2)
+        Some(Some(_)) => "a parameter is given twice",
+        Some(None) => return Ok(()),
+    };
+    Err(Box::new(wire::refusal("invalid_request", why)))
+}
+
+fn client_credentials(
+    us: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    client: Client,
+) -> Result<Value, Refusal> {
+    let scope = us
+        .scope(ask.form("scope"))
+        .map_err(|why| ("invalid_scope", why))?;
+    let grant = Grant {
+        client_id: client.id,
+        subject: None,
+        scope,
+        family: us.new_family(),
+    };
+    // "A refresh token SHOULD NOT be included." (4.4.3)
+    Ok(us.issue(at, grant, false))
+}
+
+fn authorization_code(
+    us: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    client: &Client,
+) -> Result<Value, Refusal> {
+    let given = ask
+        .form("code")
+        .ok_or(("invalid_request", "code is missing"))?;
+    let code = us
+        .codes
+        .get_mut(given)
+        .ok_or(("invalid_grant", "unknown code"))?;
+    if code.grant.client_id != client.id {
+        return Err(("invalid_grant", "the code was issued to another client"));
+    }
+    if code.spent {
+        // "SHOULD revoke (when possible) all tokens previously issued based on that
+        // authorization code" (4.1.2)
+        let family = code.grant.family;
+        us.revoke_family(family);
+        return Err(("invalid_grant", "the code was used before"));
+    }
+    if at >= code.expires {
+        return Err(("invalid_grant", "the code has expired"));
+    }
+    if code.redirect_uri.as_deref() != ask.form("redirect_uri") {
+        return Err((
+            "invalid_grant",
+            "another redirect_uri than in the authorization request",
+        ));
+    }
+    let proved = match (&code.challenge, ask.form("code_verifier")) {
+        (Some(challenge), Some(verifier)) => {
+            is_verifier(verifier) && URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) == *challenge
+        }
+        // A verifier nobody asked for is a downgrade in progress (RFC 9700 section 4.8.2).
+        (challenge, verifier) => challenge.is_none() && verifier.is_none(),
+    };
+    if !proved {
+        return Err((
+            "invalid_grant",
+            "the code_verifier does not fit the code_challenge",
+        ));
+    }
+    code.spent = true;
+    let grant = code.grant.clone();
+    Ok(us.issue(at, grant, true))
+}
+
+/// RFC 7636 section 4.1.
+fn is_verifier(text: &str) -> bool {
+    (43..=128).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+}
+
+fn refresh_token(
+    us: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    client: &Client,
+) -> Result<Value, Refusal> {
+    let given = ask
+        .form("refresh_token")
+        .ok_or(("invalid_request", "refresh_token is missing"))?;
+    let refresh = us
+        .refresh
+        .get_mut(given)
+        .ok_or(("invalid_grant", "unknown refresh token"))?;
+    if refresh.grant.client_id != client.id {
+        return Err(("invalid_grant", "the token was issued to another client"));
+    }
+    if refresh.spent {
+        // Two parties hold the same token and nobody can say which is the thief (RFC 9700 4.14.2).
+        let family = refresh.grant.family;
+        us.counters.reuse_events += 1;
+        us.revoke_family(family);
+        return Err((
+            "invalid_grant",
+            "the refresh token was used before; its family is revoked",
+        ));
+    }
+    if refresh.dead || refresh.expires.is_some_and(|expires| at >= expires) {
+        return Err(("invalid_grant", "the refresh token is expired or revoked"));
+    }
+    let mut grant = refresh.grant.clone();
+    if let Some(scope) = ask.form("scope").filter(|_| !us.rules.scopes.is_empty()) {
+        // "MUST NOT include any scope not originally granted by the resource owner" (6)
+        let granted: Vec<&str> = grant.scope.split(' ').collect();
+        if !scope.split(' ').all(|part| granted.contains(&part)) {
+            return Err(("invalid_scope", "more scope than was granted"));
+        }
+        grant.scope = scope.to_owned();
+    }
+    refresh.spent = true;
+    us.counters.refreshes += 1;
+    Ok(us.issue(at, grant, true))
+}
+
+fn password(us: &mut Authority, at: UnixTime, ask: &Ask, client: Client) -> Result<Value, Refusal> {
+    let (Some(username), Some(password)) = (ask.form("username"), ask.form("password")) else {
+        return Err(("invalid_request", "username or password is missing"));
+    };
+    if (username, password) != (USERNAME, USER_PASSWORD) {
+        return Err(("invalid_grant", "wrong username or password"));
+    }
+    let scope = us
+        .scope(ask.form("scope"))
+        .map_err(|why| ("invalid_scope", why))?;
+    let subject = Some(SUBJECT.to_owned());
+    let grant = Grant {
+        client_id: client.id,
+        subject,
+        scope,
+        family: us.new_family(),
+    };
+    Ok(us.issue(at, grant, true))
+}
+
+fn device_code(
+    us: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    client: &Client,
+) -> Result<Value, Refusal> {
+    let given = ask
+        .form("device_code")
+        .ok_or(("invalid_request", "device_code is missing"))?;
+    let device = us
+        .devices
+        .get_mut(given)
+        .ok_or(("invalid_grant", "unknown device code"))?;
+    if device.grant.client_id != client.id {
+        return Err(("invalid_grant", "the code was issued to another client"));
+    }
+    if at >= device.expires {
+        return Err(("expired_token", "the device code has expired"));
+    }
+    let last = device.polled.replace(at);
+    if last.is_some_and(|last| at.since(last).as_secs() < device.interval) {
+        // "the interval MUST be increased by 5 seconds for this and all subsequent requests"
+        device.interval += 5;
+        return Err(("slow_down", "polling too fast"));
+    }
+    match device.approval {
+        Approval::Pending => Err(("authorization_pending", "the user has not decided yet")),
+        Approval::Denied => Err(("access_denied", "the user said no")),
+        Approval::Spent => Err(("invalid_grant", "the device code was used before")),
+        Approval::Approved => {
+            device.approval = Approval::Spent;
+            let grant = device.grant.clone();
+            Ok(us.issue(at, grant, true))
+        }
+    }
+}
+
+/// Impersonation only: a live access token of this server for another, of the same or less scope.
+fn token_exchange(
+    us: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    client: Client,
+) -> Result<Value, Refusal> {
+    let (Some(subject), Some(kind)) = (ask.form("subject_token"), ask.form("subject_token_type"))
+    else {
+        return Err(("invalid_request", "subject_token or its type is missing"));
+    };
+    let requested = ask
+        .form("requested_token_type")
+        .unwrap_or(ACCESS_TOKEN_TYPE);
+    if kind != ACCESS_TOKEN_TYPE || requested != ACCESS_TOKEN_TYPE {
+        return Err(("invalid_request", "only access tokens are exchanged"));
+    }
+    // RFC 8693 section 2.2.2 wants invalid_request for an unacceptable subject token.
+    let subject = us
+        .access(at, subject)
+        .ok_or(("invalid_request", "the subject_token is dead"))?;
+    let mut grant = Grant {
+        client_id: client.id,
+        ..subject.clone()
+    };
+    if let Some(scope) = ask.form("scope") {
+        if !scope
+            .split(' ')
+            .all(|part| grant.scope.split(' ').any(|granted| granted == part))
+        {
+            return Err(("invalid_scope", "more scope than the subject_token has"));
+        }
+        grant.scope = scope.to_owned();
+    }
+    let mut reply = us.issue(at, grant, false);
+    reply["issued_token_type"] = ACCESS_TOKEN_TYPE.into();
+    Ok(reply)
+}

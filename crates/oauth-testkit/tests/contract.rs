@@ -1,0 +1,73 @@
+//! The contract, checked against a right driver and against wrong ones: every promise can break,
+//! and breaks alone.
+
+mod drivers;
+
+use drivers::{Habit, drive};
+use oauth_testkit::contract::{self, CAP, FAILURES_ARE_LOST, NO_LOG, NO_REDIRECT, SEND_ONCE};
+
+#[track_caller]
+fn breaks_only(promise: &str, habit: Habit) {
+    let mut kept = None;
+    for report in contract::check(|probe| drive(probe, habit, &mut kept)) {
+        let broken = report.outcome.is_err();
+        assert_eq!(broken, report.promise == promise, "{habit:?}: {report:?}");
+    }
+}
+
+#[test]
+fn a_right_driver_keeps_all_promises() {
+    contract::assert(|probe| drive(probe, Habit::None, &mut None));
+    let mut kept = None;
+    contract::assert(|probe| drive(probe, Habit::KeepsAlive, &mut kept));
+}
+
+#[test]
+fn sending_twice_is_noticed() {
+    breaks_only(SEND_ONCE, Habit::SendsTwice);
+    breaks_only(SEND_ONCE, Habit::RetriesWhenCut);
+    breaks_only(SEND_ONCE, Habit::RetriesOnDeadConnection);
+}
+
+#[test]
+fn changing_the_message_is_noticed() {
+    breaks_only(SEND_ONCE, Habit::DropsAuthorization);
+    breaks_only(SEND_ONCE, Habit::FailsOnErrorStatus);
+}
+
+#[test]
+fn following_a_redirect_is_noticed() {
+    breaks_only(NO_REDIRECT, Habit::FollowsRedirects);
+}
+
+#[test]
+fn reading_without_end_is_noticed() {
+    breaks_only(CAP, Habit::ReadsAll);
+    breaks_only(CAP, Habit::ReadsAllThenComplains);
+    breaks_only(CAP, Habit::Truncates);
+}
+
+#[test]
+fn expanding_without_end_is_noticed() {
+    breaks_only(CAP, Habit::Expands);
+}
+
+#[test]
+fn failures_that_do_not_reach_the_exchange_are_noticed() {
+    breaks_only(FAILURES_ARE_LOST, Habit::ReturnsErrors);
+    breaks_only(FAILURES_ARE_LOST, Habit::SaysUnsent);
+    breaks_only(FAILURES_ARE_LOST, Habit::AcceptsHalfBodies);
+}
+
+#[test]
+fn logging_is_noticed() {
+    breaks_only(NO_LOG, Habit::LogsHeads);
+    breaks_only(NO_LOG, Habit::LogsUrls);
+    breaks_only(NO_LOG, Habit::LogsReplies);
+}
+
+#[test]
+#[should_panic(expected = "- follow no redirect:")]
+fn assert_lists_what_is_broken() {
+    contract::assert(|probe| drive(probe, Habit::FollowsRedirects, &mut None));
+}

@@ -1,0 +1,30 @@
+//! A promise that cannot be checked is not reported as kept.
+
+mod drivers;
+
+use drivers::{Habit, drive};
+use oauth_testkit::contract::{self, NO_LOG};
+
+struct Other;
+
+impl log::Log for Other {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        false
+    }
+
+    fn log(&self, _: &log::Record<'_>) {}
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn another_logger_makes_the_check_deaf() {
+    log::set_logger(&Other).unwrap();
+    for report in contract::check(|probe| drive(probe, Habit::None, &mut None)) {
+        assert_eq!(
+            report.outcome.is_err(),
+            report.promise == NO_LOG,
+            "{report:?}"
+        );
+    }
+}

@@ -1,0 +1,256 @@
+//! A blocking driver over one TCP connection, and every bad habit it might have.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use oauth_core::error::{Cause, Error, Reach};
+use oauth_core::exchange::{Exchange as _, Input, Step};
+use oauth_core::moment::{Moment, UnixTime};
+use oauth_testkit::contract::{Probe, Seen};
+
+#[allow(dead_code)] // each test file has its own
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Habit {
+    None,
+    KeepsAlive,
+    SendsTwice,
+    RetriesWhenCut,
+    RetriesOnDeadConnection,
+    DropsAuthorization,
+    FailsOnErrorStatus,
+    FollowsRedirects,
+    ReadsAll,
+    ReadsAllThenComplains,
+    Truncates,
+    Expands,
+    ReturnsErrors,
+    SaysUnsent,
+    AcceptsHalfBodies,
+    LogsHeads,
+    LogsUrls,
+    LogsReplies,
+}
+
+pub(crate) type Kept = Option<(TcpStream, String)>;
+
+const CAP: usize = 1 << 20;
+
+/// The run loop, for an exchange that only sends.
+pub(crate) fn drive(mut probe: Probe, habit: Habit, kept: &mut Kept) -> Result<Seen, Error> {
+    let at = Moment::fixed(UnixTime::from_secs(0), [0; 32]);
+    let mut input = Input::Begin;
+    loop {
+        input = match probe.resume(at, input)? {
+            Step::Send(request) => match with_habit(request, habit, kept) {
+                Ok(reply) => Input::Reply(reply),
+                Err(cause) if habit == Habit::ReturnsErrors && cause.reach() != Reach::TooLarge => {
+                    return Err(Error::lost(cause));
+                }
+                Err(cause) => Input::Lost(cause),
+            },
+            Step::Done(seen) => return Ok(seen),
+            Step::Sleep(_) | Step::Sign(_) => unreachable!("a probe only sends"),
+        };
+    }
+}
+
+fn with_habit(
+    mut request: Request<Bytes>,
+    habit: Habit,
+    kept: &mut Kept,
+) -> Result<Response<Bytes>, Cause> {
+    let again = request.clone();
+    match habit {
+        Habit::DropsAuthorization => drop(request.headers_mut().remove("authorization")),
+        Habit::LogsHeads => log::debug!("sending {:?}", request.headers()),
+        Habit::LogsUrls => log::trace!("sending {}", request.uri()),
+        Habit::SendsTwice => drop(send(request.clone(), habit, kept)),
+        _ => {}
+    }
+    let had_connection = kept.is_some();
+    let mut result = send(request, habit, kept);
+    let retries = match habit {
+        Habit::RetriesWhenCut => true,
+        Habit::RetriesOnDeadConnection => had_connection,
+        _ => false,
+    };
+    if retries && matches!(&result, Err(cause) if cause.reach() == Reach::Unknown) {
+        result = send(again.clone(), habit, kept);
+    }
+    let reply = match result {
+        Err(_) if habit == Habit::SaysUnsent => return Err(unsent_unless_large(result)),
+        other => other?,
+    };
+    if habit == Habit::LogsReplies {
+        log::info!("got {:?}", reply.body());
+    }
+    if habit == Habit::FailsOnErrorStatus && reply.status().as_u16() >= 400 {
+        return Err(Cause::unknown("HTTP error"));
+    }
+    if habit == Habit::FollowsRedirects && reply.status().is_redirection() {
+        let location = reply.headers()["location"]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        let mut next = again;
+        *next.uri_mut() = location;
+        return send(next, habit, kept);
+    }
+    Ok(reply)
+}
+
+fn unsent_unless_large(result: Result<Response<Bytes>, Cause>) -> Cause {
+    match result {
+        Err(cause) if cause.reach() == Reach::TooLarge => cause,
+        _ => Cause::unsent("never mind"),
+    }
+}
+
+fn keeps_alive(habit: Habit) -> bool {
+    matches!(habit, Habit::KeepsAlive | Habit::RetriesOnDeadConnection)
+}
+
+fn send(request: Request<Bytes>, habit: Habit, kept: &mut Kept) -> Result<Response<Bytes>, Cause> {
+    let authority = request.uri().authority().unwrap().to_string();
+    let mut stream = match kept.take() {
+        Some((stream, to)) if to == authority => stream,
+        _ => TcpStream::connect(&authority).map_err(Cause::unsent)?,
+    };
+    let path = request.uri().path_and_query().unwrap();
+    let mut bytes = format!(
+        "{} {path} HTTP/1.1\r\nhost: {authority}\r\n",
+        request.method()
+    );
+    for (name, value) in request.headers() {
+        bytes += &format!("{name}: {}\r\n", value.to_str().unwrap());
+    }
+    bytes += &format!("content-length: {}\r\n\r\n", request.body().len());
+    let bytes = [bytes.as_bytes(), request.body()].concat();
+    stream.write_all(&bytes).map_err(Cause::unknown)?;
+    let reply = receive(&mut stream, habit)?;
+    if keeps_alive(habit) {
+        *kept = Some((stream, authority));
+    }
+    Ok(reply)
+}
+
+fn receive(stream: &mut TcpStream, habit: Habit) -> Result<Response<Bytes>, Cause> {
+    let mut bytes = Vec::new();
+    let end = loop {
+        if let Some(end) = find(&bytes, b"\r\n\r\n") {
+            break end;
+        }
+        more(stream, &mut bytes)?;
+    };
+    let mut body = bytes.split_off(end + 4);
+    let head = String::from_utf8(bytes).map_err(Cause::unknown)?;
+    let mut reply = Response::builder();
+    let mut lines = head.lines();
+    let status = lines
+        .next()
+        .and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3));
+    reply = reply.status(status.ok_or_else(garbage)?);
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        reply = reply.header(name, value);
+    }
+    let mut reply = reply.body(Bytes::new()).map_err(Cause::unknown)?;
+    let headers = reply.headers();
+    let limit = match habit {
+        Habit::ReadsAll | Habit::ReadsAllThenComplains => usize::MAX,
+        _ => CAP,
+    };
+    let read = if headers.contains_key("transfer-encoding") {
+        chunked(stream, &mut body, limit)
+    } else {
+        let length = headers["content-length"].to_str().unwrap().parse().unwrap();
+        sized(stream, &mut body, length, limit)
+    };
+    match read {
+        Err(cause) if habit == Habit::AcceptsHalfBodies && cause.reach() == Reach::Unknown => {}
+        Err(cause) if habit == Habit::Truncates && cause.reach() == Reach::TooLarge => {
+            body.truncate(CAP);
+        }
+        other => other?,
+    }
+    if habit == Habit::ReadsAllThenComplains && body.len() > CAP {
+        return Err(Cause::too_large());
+    }
+    if habit == Habit::Expands && headers.contains_key("content-encoding") {
+        // A sixteenth of the gibibyte makes the point.
+        let mut expanded = Vec::new();
+        let decoder = flate2::read::GzDecoder::new(&body[..]);
+        decoder
+            .take(64 << 20)
+            .read_to_end(&mut expanded)
+            .map_err(Cause::unknown)?;
+        body = expanded;
+    }
+    *reply.body_mut() = body.into();
+    Ok(reply)
+}
+
+fn sized(
+    stream: &mut TcpStream,
+    body: &mut Vec<u8>,
+    length: usize,
+    limit: usize,
+) -> Result<(), Cause> {
+    if length > limit {
+        return Err(Cause::too_large());
+    }
+    while body.len() < length {
+        more(stream, body)?;
+    }
+    Ok(())
+}
+
+fn chunked(stream: &mut TcpStream, body: &mut Vec<u8>, limit: usize) -> Result<(), Cause> {
+    let mut rest = std::mem::take(body);
+    loop {
+        let line = loop {
+            if let Some(end) = find(&rest, b"\r\n") {
+                break end;
+            }
+            more(stream, &mut rest)?;
+        };
+        let size = std::str::from_utf8(&rest[..line]).map_err(Cause::unknown)?;
+        let size = usize::from_str_radix(size, 16).map_err(Cause::unknown)?;
+        rest.drain(..line + 2);
+        while rest.len() < size + 2 {
+            more(stream, &mut rest)?;
+        }
+        body.extend(rest.drain(..size));
+        rest.drain(..2);
+        if body.len() > limit {
+            return Err(Cause::too_large());
+        }
+        if size == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Result<(), Cause> {
+    let mut part = [0; 65536];
+    match stream.read(&mut part) {
+        Ok(0) => Err(Cause::unknown(io::Error::from(
+            io::ErrorKind::UnexpectedEof,
+        ))),
+        Ok(count) => {
+            bytes.extend(&part[..count]);
+            Ok(())
+        }
+        Err(error) => Err(Cause::unknown(error)),
+    }
+}
+
+fn garbage() -> Cause {
+    Cause::unknown("this is not HTTP/1.1")
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}

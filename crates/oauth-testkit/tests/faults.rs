@@ -1,0 +1,207 @@
+//! Faults by name, and what each does to a reply.
+
+mod common;
+
+use std::time::Duration;
+
+use common::toy::Toy;
+use common::*;
+use oauth_testkit::twin::{Delivery, Fault};
+use oauth_testkit::{Pair, Twin};
+
+const FORM: [(&str, &str); 3] = [
+    ("grant_type", "client_credentials"),
+    ("client_id", "twin-client"),
+    ("client_secret", "s3cr+t/%: ~"),
+];
+
+fn pair_with(fault: Fault) -> Pair {
+    let mut pair = Pair::new(Twin::generic("https://as.test"));
+    pair.twin().inject(fault);
+    pair
+}
+
+/// The token endpoint's reply under a fault; the next one must be right again.
+fn reply_with(fault: Fault) -> http::Response<bytes::Bytes> {
+    let name = fault.name();
+    let mut pair = pair_with(fault);
+    let reply = post(&mut pair, "/token", &FORM);
+    assert_eq!(pair.twin().log()[0].fault, Some(name));
+    let next = post(&mut pair, "/token", &FORM);
+    assert!(next.status() == 200 && json(&next)["access_token"].is_string());
+    assert_eq!(next.extensions().get::<Delivery>(), None);
+    assert_eq!(pair.twin().counters().token_requests, 2);
+    reply
+}
+
+#[test]
+fn every_name_is_a_fault_of_that_name() {
+    for name in Fault::NAMES {
+        assert_eq!(Fault::parse(name).unwrap().name(), *name);
+    }
+    assert_eq!(Fault::parse("earthquake"), None);
+    assert_eq!(
+        Fault::parse("status"),
+        Some(Fault::Status {
+            status: 503,
+            retry_after: None
+        })
+    );
+    let with_values = r#"{"name":"status","status":500,"retry_after":7}"#;
+    let parsed: Fault = serde_json::from_str(with_values).unwrap();
+    assert_eq!(
+        parsed,
+        Fault::Status {
+            status: 500,
+            retry_after: Some(7)
+        }
+    );
+}
+
+#[test]
+fn faults_that_take_the_place_of_an_answer() {
+    let reply = reply_with(Fault::Status {
+        status: 502,
+        retry_after: Some(9),
+    });
+    assert_eq!(
+        (reply.status().as_u16(), &reply.headers()["retry-after"]),
+        (502, &"9".parse().unwrap())
+    );
+    let reply = reply_with(Fault::Html);
+    assert_eq!(
+        (reply.status().as_u16(), &reply.body()[..2]),
+        (200, &b"<!"[..])
+    );
+    let reply = reply_with(Fault::OversizedJson { bytes: 3_000_000 });
+    assert_eq!(reply.body().len(), 3_000_000);
+    assert!(json(&reply).is_object());
+    let to = "https://elsewhere.example/x".to_owned();
+    let reply = reply_with(Fault::RedirectTo {
+        location: to.clone(),
+        status: 308,
+    });
+    assert_eq!(
+        (reply.status().as_u16(), &reply.headers()["location"]),
+        (308, &to.parse().unwrap())
+    );
+    let reply = reply_with(Fault::NestedJson { depth: 100 });
+    assert!(json(&reply)["nested"][0][0][0].is_array());
+    let reply = reply_with(Fault::GzipBomb { expanded: 1 << 30 });
+    assert_eq!(reply.headers()["content-encoding"], "gzip");
+    assert!(reply.body().len() < 1 << 20);
+}
+
+#[test]
+fn faults_that_spoil_an_answer() {
+    let reply = reply_with(Fault::TruncatedJson);
+    assert!(reply.body().starts_with(b"{") && !reply.body().ends_with(b"}"));
+    let reply = reply_with(Fault::WrongContentType);
+    assert_eq!(reply.headers()["content-type"], "text/plain");
+    assert!(json(&reply)["access_token"].is_string());
+    let reply = reply_with(Fault::DuplicateMember);
+    let body = std::str::from_utf8(reply.body()).unwrap();
+    assert_eq!(body.matches(r#""access_token":"#).count(), 2);
+    json(&reply);
+    let reply = reply_with(Fault::LostReply);
+    assert_eq!(
+        reply.extensions().get(),
+        Some(&Delivery {
+            lost: true,
+            millis_per_byte: 0
+        })
+    );
+    let reply = reply_with(Fault::SlowBody { millis_per_byte: 3 });
+    assert_eq!(
+        reply.extensions().get(),
+        Some(&Delivery {
+            lost: false,
+            millis_per_byte: 3
+        })
+    );
+}
+
+#[test]
+fn a_lost_reply_was_carried_out() {
+    let mut pair = pair_with(Fault::LostReply);
+    let token = post(&mut pair, "/token", &FORM);
+    let token = text(&json(&token), "access_token");
+    assert_eq!(get(&mut pair, "/api/echo", Some(&token)).status(), 200);
+}
+
+#[test]
+fn a_refused_request_was_not_carried_out() {
+    let mut pair = pair_with(Fault::parse("status").unwrap());
+    let revoke = [("token", "x"), FORM[1], FORM[2]];
+    assert_eq!(post(&mut pair, "/revoke", &revoke).status(), 503);
+    assert_eq!(pair.twin().counters().revocations, 0);
+}
+
+#[test]
+fn a_pair_obeys_the_delivery() {
+    let mut pair = pair_with(Fault::LostReply);
+    let (_, reply) = pair.run(Toy::post("https://as.test/token", &FORM)).unwrap();
+    // The toy's header and body credentials are two methods; what matters is that it came twice.
+    refused(&reply, 400, "invalid_request");
+    assert_eq!(pair.twin().counters().token_requests, 2);
+
+    pair.twin().inject(Fault::SlowBody {
+        millis_per_byte: 1000,
+    });
+    let before = pair.now();
+    let (_, reply) = pair.run(Toy::get("https://as.test/api/echo")).unwrap();
+    let passed = pair.now().since(before);
+    assert_eq!(passed, Duration::from_secs(reply.body().len() as u64));
+
+    pair.twin().inject(Fault::OversizedJson {
+        bytes: (1 << 20) + 1,
+    });
+    pair.twin().inject(Fault::OversizedJson {
+        bytes: (1 << 20) + 1,
+    });
+    let error = pair.run(Toy::get("https://as.test/api/echo")).unwrap_err();
+    assert_eq!(error.code(), "reply.too_large");
+}
+
+#[test]
+fn callbacks_go_wrong_only_at_the_authorization_endpoint() {
+    let mut pair = pair_with(Fault::WrongIssuerInCallback);
+    pair.twin().inject(Fault::ForeignStateInCallback);
+    assert_eq!(post(&mut pair, "/token", &FORM).status(), 200);
+    let query = [
+        ("response_type", "code"),
+        ("client_id", "twin-client"),
+        ("redirect_uri", "https://app.example/callback"),
+        ("state", "mine"),
+    ];
+    let url = ask(&mut pair, "/authorize", &query);
+    let mut callback = || {
+        let callback = pair.browse(&url).unwrap();
+        (
+            param(&callback, "iss").unwrap(),
+            param(&callback, "state").unwrap(),
+        )
+    };
+    let (right, mine) = ("https://as.test".to_owned(), "mine".to_owned());
+    assert_eq!(
+        callback(),
+        ("https://attacker.example".to_owned(), mine.clone())
+    );
+    assert_eq!(
+        callback(),
+        (right.clone(), "state-of-another-flow".to_owned())
+    );
+    assert_eq!(callback(), (right, mine));
+}
+
+#[test]
+fn a_fault_waits_for_a_reply_it_can_break_and_can_be_cleared() {
+    let mut pair = pair_with(Fault::TruncatedJson);
+    let revoke = [("token", "x"), FORM[1], FORM[2]];
+    assert_eq!(post(&mut pair, "/revoke", &revoke).status(), 200);
+    let reply = post(&mut pair, "/token", &FORM);
+    assert!(!reply.body().ends_with(b"}"));
+    pair.twin().inject(Fault::Html);
+    pair.twin().clear_faults();
+    assert!(json(&post(&mut pair, "/token", &FORM)).is_object());
+}

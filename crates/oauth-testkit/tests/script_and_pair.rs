@@ -1,0 +1,159 @@
+//! The two drivers without sockets.
+
+mod common;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::toy::Toy;
+use oauth_core::error::{Error, Reach};
+use oauth_core::exchange::{Exchange, Input, SigningJob, Step};
+use oauth_core::moment::Moment;
+use oauth_testkit::script::Seen;
+use oauth_testkit::{Fault, Pair, Script, Twin};
+
+const URL: &str = "https://as.test/token?q=S3CR3T";
+
+fn toy() -> Toy {
+    Toy::post(URL, &[("a", "1 + 1"), ("secret", "S3CR3T")])
+}
+
+#[test]
+fn a_script_is_played_line_by_line() {
+    let script = Script::new()
+        .at(1000)
+        .lost()
+        .elapsed()
+        .json(200, "{}")
+        .reply(500, &[], "never played");
+    let seen = script.run(toy());
+    assert_eq!((seen.sends(), seen.unused), (2, 1));
+    assert_eq!(seen.pauses(), [Duration::from_millis(2500)]);
+    let sent = seen.send(1).unwrap();
+    assert_eq!(sent.url(), Some(URL));
+    assert_eq!(sent.header("authorization"), Some("Bearer S3CR3T"));
+    assert_eq!(sent.form("a").as_deref(), Some("1 + 1"));
+    assert_eq!(sent.query("q").as_deref(), Some("S3CR3T"));
+    let (at, reply) = seen.outcome.unwrap();
+    assert_eq!((at.as_secs(), reply.status().as_u16()), (1002, 200));
+    assert_eq!(reply.headers()["content-type"], "application/json");
+}
+
+#[test]
+fn the_clock_can_jump_between_lines() {
+    let seen = Script::new()
+        .at(10)
+        .lost()
+        .at(5)
+        .elapsed()
+        .at(7)
+        .reply(204, &[], "")
+        .run(toy());
+    assert_eq!(seen.outcome.unwrap().0.as_secs(), 7);
+}
+
+#[test]
+fn a_script_can_end_early_and_break_the_order() {
+    let seen = Script::new().run(toy());
+    assert_eq!((seen.code(), seen.sends()), (Some("lost"), 1));
+    assert_eq!(
+        Script::new().signed("sig").run(toy()).code(),
+        Some("misuse.out_of_order")
+    );
+    let seen = Script::new().unsent().elapsed().too_large().run(toy());
+    assert_eq!(seen.code(), Some("reply.too_large"));
+}
+
+#[test]
+fn a_transcript_shows_no_secret() {
+    let seen = Script::new()
+        .lost()
+        .elapsed()
+        .reply(200, &[("x", "S3CR3T")], "S3CR3T")
+        .run(toy());
+    assert!(!format!("{:?}", seen.steps).contains("S3CR3T"));
+    assert!(format!("{:?}", seen.steps).contains("https://as.test/token"));
+    assert!(
+        !format!(
+            "{:?}",
+            Script::new().reply(200, &[("x", "S3CR3T")], "S3CR3T")
+        )
+        .contains("S3CR3T")
+    );
+}
+
+struct Signs;
+
+impl Exchange for Signs {
+    type Output = Bytes;
+
+    fn resume(&mut self, _: Moment, input: Input) -> Result<Step<Bytes>, Error> {
+        match input {
+            Input::Signed(signature) => Ok(Step::Done(signature)),
+            Input::Lost(cause) => Err(Error::lost(cause)),
+            _ => Ok(Step::Sign(SigningJob {
+                key_id: "k".to_owned(),
+                alg: "ES256",
+                signing_input: Bytes::from_static(b"S3CR3T"),
+            })),
+        }
+    }
+}
+
+#[test]
+fn signatures_are_scripted_and_a_pair_has_no_keys() {
+    let seen = Script::new().signed("sig").run(Signs);
+    assert!(matches!(&seen.steps[..], [Seen::Sign { alg: "ES256", .. }]));
+    assert_eq!(seen.outcome.unwrap(), "sig");
+    let error = Pair::new(Twin::generic("https://as.test"))
+        .run(Signs)
+        .unwrap_err();
+    assert_eq!(error.cause().unwrap().reach(), Reach::Unsent);
+}
+
+#[test]
+fn a_pair_moves_its_own_clock() {
+    let mut pair = Pair::new(Twin::generic("https://as.test")).at(100);
+    // Two pauses of 2.5 seconds make five.
+    for _ in 0..2 {
+        pair.twin().inject(Fault::LostReply);
+        let (_, reply) = pair.run(Toy::get("https://as.test/api/echo")).unwrap();
+        assert_eq!(reply.status(), 401);
+    }
+    assert_eq!(pair.now().as_secs(), 105);
+    pair.advance(Duration::from_secs(5));
+    assert_eq!(pair.moment().now().as_secs(), 110);
+}
+
+#[test]
+fn a_pair_reaches_its_twin_and_nobody_else() {
+    let mut pair = Pair::new(Twin::generic("https://as.test"));
+    for url in [
+        "https://as.test.evil.example/",
+        "http://as.test/",
+        "https://as.test:8443/",
+    ] {
+        let error = pair.run(Toy::get(url)).unwrap_err();
+        assert_eq!(error.cause().unwrap().reach(), Reach::Unsent);
+        let request = http::Request::get(url).body(Bytes::new()).unwrap();
+        assert_eq!(pair.send(request).status(), 421);
+        assert_eq!(pair.browse(url), None);
+    }
+    assert!(pair.twin().log().is_empty());
+}
+
+struct Endless;
+
+impl Exchange for Endless {
+    type Output = ();
+
+    fn resume(&mut self, _: Moment, _: Input) -> Result<Step<()>, Error> {
+        Ok(Step::Sleep(Duration::from_secs(1)))
+    }
+}
+
+#[test]
+fn an_exchange_without_end_is_ended() {
+    let mut pair = Pair::new(Twin::generic("https://as.test"));
+    assert_eq!(pair.run(Endless).unwrap_err().code(), "lost");
+}

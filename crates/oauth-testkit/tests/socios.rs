@@ -1,0 +1,282 @@
+//! Socios.com, as PROVIDERS.md has it.
+
+mod common;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::*;
+use http::Response;
+use oauth_testkit::{Pair, Twin};
+use serde_json::json;
+
+const KEY: &str = "sociosConsumerKey";
+const SECRET: &str = "c0nsumer+s3cret/xyz";
+const REDIRECT: &str = "https://app.example/callback";
+
+fn pair() -> Pair {
+    Pair::new(Twin::socios("https://partner.socios.com"))
+}
+
+fn app(pair: &mut Pair) -> Response<Bytes> {
+    let auth = raw_basic(KEY, SECRET);
+    post_as(
+        pair,
+        "/oauth2/token",
+        Some(&auth),
+        &[("grant_type", "client_credentials")],
+    )
+}
+
+fn connect(pair: &mut Pair) -> String {
+    let query = [
+        ("response_type", "code"),
+        ("client_id", KEY),
+        ("redirect_uri", REDIRECT),
+        ("state", "st"),
+        ("partner_tag", "acme"),
+        ("referrer", "mail"),
+        ("campaign", "spring"),
+        ("param1", "a"),
+        ("param2", "b"),
+        ("param3", "c"),
+    ];
+    let url = ask(pair, "/oauth2/authorize", &query);
+    let callback = pair.browse(&url).unwrap();
+    assert_eq!(
+        (
+            param(&callback, "state").as_deref(),
+            param(&callback, "iss")
+        ),
+        (Some("st"), None)
+    );
+    param(&callback, "code").unwrap()
+}
+
+fn exchange(code: &str) -> [(&str, &str); 5] {
+    [
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", REDIRECT),
+        ("client_id", KEY),
+        ("client_secret", SECRET),
+    ]
+}
+
+fn user(pair: &mut Pair) -> serde_json::Value {
+    let code = connect(pair);
+    json(&post(pair, "/oauth2/token", &exchange(&code)))
+}
+
+fn refresh(pair: &mut Pair, token: &str) -> Response<Bytes> {
+    let auth = raw_basic(KEY, SECRET);
+    let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
+    post_as(pair, "/oauth2/token", Some(&auth), &form)
+}
+
+#[test]
+fn client_credentials_want_raw_basic() {
+    let mut pair = pair();
+    let twin = pair.twin();
+    assert_eq!((twin.client_id(), twin.client_secret()), (KEY, SECRET));
+    let token = json(&app(&mut pair));
+    assert_eq!(
+        (&token["token_type"], &token["expires_in"]),
+        (&json!("bearer"), &json!(7200))
+    );
+    let grant = ("grant_type", "client_credentials");
+    let encoded = encoded_basic(KEY, SECRET);
+    let reply = post_as(&mut pair, "/oauth2/token", Some(&encoded), &[grant]);
+    refused(&reply, 401, "invalid_client");
+    let body = [grant, ("client_id", KEY), ("client_secret", SECRET)];
+    refused(
+        &post(&mut pair, "/oauth2/token", &body),
+        401,
+        "invalid_client",
+    );
+}
+
+#[test]
+fn the_code_exchange_wants_everything_in_the_body() {
+    let mut pair = pair();
+    let code = connect(&mut pair);
+    let form = exchange(&code);
+    let auth = raw_basic(KEY, SECRET);
+    let basic = post_as(&mut pair, "/oauth2/token", Some(&auth), &form[..3]);
+    refused(&basic, 401, "invalid_client");
+    let both = post_as(&mut pair, "/oauth2/token", Some(&auth), &form);
+    refused(&both, 400, "invalid_request");
+    let elsewhere = [
+        form[0],
+        form[1],
+        ("redirect_uri", "https://app.example/"),
+        form[3],
+        form[4],
+    ];
+    refused(
+        &post(&mut pair, "/oauth2/token", &elsewhere),
+        400,
+        "invalid_grant",
+    );
+    let nowhere = [form[0], form[1], form[3], form[4]];
+    refused(
+        &post(&mut pair, "/oauth2/token", &nowhere),
+        400,
+        "invalid_grant",
+    );
+
+    let token = json(&post(&mut pair, "/oauth2/token", &form));
+    assert_eq!(
+        (&token["token_type"], &token["expires_in"]),
+        (&json!("bearer"), &json!(7200))
+    );
+    assert!(token["refresh_token"].is_string());
+    refused(
+        &post(&mut pair, "/oauth2/token", &form),
+        400,
+        "invalid_grant",
+    );
+}
+
+#[test]
+fn the_authorization_url_takes_tag_and_tracking() {
+    let mut pair = pair();
+    connect(&mut pair);
+    let entry = &pair.twin().log()[0];
+    assert_eq!(
+        (entry.query("partner_tag"), entry.query("param3")),
+        (Some("acme"), Some("c"))
+    );
+    let other = [
+        ("client_id", KEY),
+        ("redirect_uri", "http://127.0.0.1:1/callback"),
+    ];
+    let url = ask(&mut pair, "/oauth2/authorize", &other);
+    assert!(pair.browse(&url).is_none());
+}
+
+#[test]
+fn refresh_rotates_and_reuse_costs_the_family() {
+    let mut pair = pair();
+    let first = user(&mut pair);
+    let second = json(&refresh(&mut pair, &text(&first, "refresh_token")));
+    assert_ne!(first["refresh_token"], second["refresh_token"]);
+    refused(
+        &refresh(&mut pair, &text(&first, "refresh_token")),
+        400,
+        "invalid_grant",
+    );
+    assert_eq!(pair.twin().counters().reuse_events, 1);
+    refused(
+        &refresh(&mut pair, &text(&second, "refresh_token")),
+        400,
+        "invalid_grant",
+    );
+    let access = text(&second, "access_token");
+    assert_eq!(get(&mut pair, "/user/polls", Some(&access)).status(), 401);
+
+    let body = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", "x"),
+        ("client_id", KEY),
+        ("client_secret", SECRET),
+    ];
+    refused(
+        &post(&mut pair, "/oauth2/token", &body),
+        401,
+        "invalid_client",
+    );
+}
+
+#[test]
+fn refresh_tokens_live_ninety_days() {
+    let mut pair = pair();
+    let token = user(&mut pair);
+    pair.advance(Duration::from_secs(7_776_000 - 1));
+    let token = json(&refresh(&mut pair, &text(&token, "refresh_token")));
+    pair.advance(Duration::from_secs(7_776_000));
+    refused(
+        &refresh(&mut pair, &text(&token, "refresh_token")),
+        400,
+        "invalid_grant",
+    );
+    assert_eq!(pair.twin().counters().reuse_events, 0);
+}
+
+#[test]
+fn revocation_answers_alike_for_known_and_unknown() {
+    let mut pair = pair();
+    let token = user(&mut pair);
+    let auth = raw_basic(KEY, SECRET);
+    for token in [&*text(&token, "refresh_token"), "never-seen"] {
+        let reply = post_as(
+            &mut pair,
+            "/oauth2/revoke",
+            Some(&auth),
+            &[("token", token)],
+        );
+        assert_eq!((reply.status().as_u16(), reply.body().len()), (200, 0));
+    }
+    refused(
+        &refresh(&mut pair, &text(&token, "refresh_token")),
+        400,
+        "invalid_grant",
+    );
+    let body = [
+        ("token", "x"),
+        ("client_id", KEY),
+        ("client_secret", SECRET),
+    ];
+    refused(
+        &post(&mut pair, "/oauth2/revoke", &body),
+        401,
+        "invalid_client",
+    );
+}
+
+#[test]
+fn the_router_wants_the_right_kind_of_token() {
+    let mut pair = pair();
+    let app = text(&json(&app(&mut pair)), "access_token");
+    let user = text(&user(&mut pair), "access_token");
+    let mut status =
+        |method, path, token: &str| call(&mut pair, method, path, Some(token)).status().as_u16();
+    for (method, path, is_users) in [
+        ("GET", "/polls/1.0.0/polls", false),
+        ("GET", "/wallet/1.0.0/user/wallet", true),
+        ("GET", "/user/polls", true),
+        ("POST", "/user/poll/1/vote", true),
+    ] {
+        assert_eq!(
+            status(method, path, &app),
+            if is_users { 403 } else { 200 },
+            "{path}"
+        );
+        assert_eq!(
+            status(method, path, &user),
+            if is_users { 200 } else { 403 },
+            "{path}"
+        );
+    }
+    assert_eq!(status("GET", "/user/poll/1/vote", &user), 404);
+    let wallet = get(&mut pair, "/wallet/1.0.0/user/wallet", Some(&user));
+    assert!(json(&wallet)["data"]["userId"].is_string());
+}
+
+#[test]
+fn a_dead_token_is_challenged() {
+    let mut pair = pair();
+    let app = text(&json(&app(&mut pair)), "access_token");
+    pair.advance(Duration::from_secs(7200));
+    let reply = get(&mut pair, "/polls/1.0.0/polls", Some(&app));
+    assert_eq!(reply.status(), 401);
+    assert_eq!(
+        reply.headers()["www-authenticate"],
+        "Bearer error=\"invalid_token\""
+    );
+    assert_eq!(pair.twin().public_client_id(), "");
+    assert_eq!(
+        get(&mut pair, "/.well-known/openid-configuration", None).status(),
+        404
+    );
+}

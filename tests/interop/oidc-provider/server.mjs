@@ -1,0 +1,74 @@
+// A certified authorization server on a loopback port, with a person who always agrees.
+//
+// Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}}. Stops when its
+// standard input closes.
+import { createServer } from 'node:http'
+import Provider from 'oidc-provider'
+
+// Every character that a careless Basic header gets wrong.
+const odd = { client_id: 'basic: +%/client', client_secret: 's3cret: +%/ and space, long enough' }
+const post = { client_id: 'post-client', client_secret: 'another secret: +%/ for the body' }
+const open = { client_id: 'native-client' }
+
+const server = createServer()
+await new Promise((done) => server.listen(0, '127.0.0.1', done))
+const issuer = `http://127.0.0.1:${server.address().port}`
+
+const grants = {
+  grant_types: ['client_credentials', 'authorization_code', 'refresh_token'],
+  redirect_uris: ['http://127.0.0.1/callback'],
+  application_type: 'native',
+  scope: 'openid offline_access read',
+}
+const provider = new Provider(issuer, {
+  clients: [
+    { ...odd, ...grants, token_endpoint_auth_method: 'client_secret_basic' },
+    { ...post, ...grants, token_endpoint_auth_method: 'client_secret_post' },
+    {
+      ...open,
+      ...grants,
+      grant_types: ['authorization_code', 'refresh_token'],
+      token_endpoint_auth_method: 'none',
+    },
+  ],
+  scopes: ['openid', 'offline_access', 'read'],
+  cookies: { keys: ['not a secret, this server lives for one test'] },
+  features: {
+    clientCredentials: { enabled: true },
+    introspection: { enabled: true },
+    revocation: { enabled: true },
+    devInteractions: { enabled: false },
+  },
+  pkce: { required: () => true },
+  rotateRefreshToken: true,
+  issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
+  ttl: { AccessToken: 60, ClientCredentials: 60, RefreshToken: 600, Grant: 600, Interaction: 60, Session: 600 },
+  findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
+})
+
+/** Logs in and agrees to whatever is asked, as a person with a browser would. */
+async function agree(request, response) {
+  const { prompt, params, session, grantId } = await provider.interactionDetails(request, response)
+  if (prompt.name === 'login') {
+    return provider.interactionFinished(request, response, { login: { accountId: 'somebody' } })
+  }
+  const grant = grantId
+    ? await provider.Grant.find(grantId)
+    : new provider.Grant({ accountId: session.accountId, clientId: params.client_id })
+  grant.addOIDCScope('openid offline_access read')
+  const consent = { grantId: await grant.save() }
+  return provider.interactionFinished(request, response, { consent }, { mergeWithLastSubmission: true })
+}
+
+const answer = provider.callback()
+server.on('request', (request, response) => {
+  if (request.url.startsWith('/interaction/')) {
+    agree(request, response).catch((error) => response.writeHead(500).end(String(error)))
+  } else {
+    answer(request, response)
+  }
+})
+console.log(JSON.stringify({ issuer, clients: { basic: odd, post, native: open } }))
+process.stdin.resume()
+process.stdin.on('end', () => process.exit(0))

@@ -1,0 +1,119 @@
+//! Starts npm's `oidc-provider`, a certified authorization server, on a loopback port.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread;
+
+use oauth_core::issuer::Issuer;
+use oauth_core::quirk::Rules;
+use oauth_core::server::Server;
+use oauth_core::url::Url;
+use oauth_core::{Client, ClientAuth, ClientId, Error, danger};
+use oauth_reqwest::blocking::Driver;
+use serde_json::Value;
+
+/// A running server; it stops when this is dropped.
+pub(crate) struct OidcProvider {
+    process: Child,
+    /// The server stops when its standard input closes, even if this process is killed.
+    _alive: Option<ChildStdin>,
+    said: Value,
+}
+
+impl OidcProvider {
+    pub(crate) fn start() -> Self {
+        let place = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("interop/oidc-provider");
+        assert!(
+            place.join("node_modules/oidc-provider").is_dir(),
+            "oidc-provider is not installed: run `cargo xtask setup`"
+        );
+        let mut process = Command::new("node")
+            .arg("server.mjs")
+            .current_dir(place)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("Node.js runs: install it with `cargo xtask setup`");
+        let output = process.stdout.take().expect("a pipe");
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        let line = lines
+            .find(|line| line.starts_with('{'))
+            .expect("the server says where it listens");
+        let said = serde_json::from_str(&line).expect("JSON");
+        let alive = process.stdin.take();
+        // Whatever else it says must not fill the pipe.
+        thread::spawn(move || lines.for_each(drop));
+        Self {
+            process,
+            _alive: alive,
+            said,
+        }
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        self.said["issuer"].as_str().expect("an issuer")
+    }
+
+    pub(crate) fn client_id(&self, which: &str) -> &str {
+        self.said["clients"][which]["client_id"]
+            .as_str()
+            .expect("an id")
+    }
+
+    pub(crate) fn secret(&self, which: &str) -> &str {
+        self.said["clients"][which]["client_secret"]
+            .as_str()
+            .expect("a secret")
+    }
+
+    pub(crate) fn discovered(&self, driver: &Driver) -> Result<Server, Error> {
+        let issuer: Issuer = danger::loopback_issuer(self.issuer())?;
+        driver.run(danger::discover_on_loopback(issuer, Rules::default()))
+    }
+
+    /// The client of this name, authenticated as it is registered.
+    pub(crate) fn client(&self, driver: &Driver, which: &str) -> Result<Client, Error> {
+        let auth = match which {
+            "basic" => ClientAuth::basic(self.secret(which)),
+            "post" => ClientAuth::post(self.secret(which)),
+            _ => ClientAuth::none(),
+        };
+        Client::new(
+            self.discovered(driver)?,
+            ClientId::new(self.client_id(which)),
+            auth,
+        )
+    }
+}
+
+impl Drop for OidcProvider {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A browser with nobody at the screen: it keeps cookies and follows redirects, in a thread of
+/// its own, until a page is shown.
+pub(crate) fn browse(url: &str) {
+    let url = url.to_owned();
+    thread::spawn(move || {
+        let browser = reqwest::blocking::Client::builder()
+            .cookie_store(true)
+            .build()
+            .expect("a browser");
+        browser.get(url).send().map(drop)
+    });
+}
+
+/// [`browse`], in the shape a login wants.
+pub(crate) fn open(url: &Url) -> Result<(), Error> {
+    browse(url.as_str());
+    Ok(())
+}
+
+pub(crate) fn driver() -> Driver {
+    Driver::new(reqwest::blocking::Client::builder()).expect("a driver")
+}

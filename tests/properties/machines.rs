@@ -1,0 +1,201 @@
+//! Every machine, whatever is said to it: no panic, no second request for one conversation, and
+//! silence once it is over.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use oauth_core::client_auth::SignedSecret;
+use oauth_core::endpoint::introspection::Introspection;
+use oauth_core::endpoint::revocation::Revocation;
+use oauth_core::error::{Cause, Error};
+use oauth_core::issuer::Issuer;
+use oauth_core::moment::UnixTime;
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::{
+    Client, ClientAuth, ClientId, Exchange, ExchangeExt, Input, Moment, Scope, Secret, Step,
+    discover,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+#[derive(Debug, Clone)]
+enum Said {
+    Begin,
+    Reply(u16, String),
+    LostUnsent,
+    LostUnknown,
+    TooLarge,
+    Elapsed,
+    Signed(usize),
+}
+
+impl Said {
+    fn input(&self) -> Input {
+        match self {
+            Self::Begin => Input::Begin,
+            Self::Reply(status, body) => {
+                let mut reply = Response::new(Bytes::from(body.clone()));
+                *reply.status_mut() = StatusCode::from_u16(*status).expect("a status");
+                Input::Reply(reply)
+            }
+            Self::LostUnsent => Input::Lost(Cause::unsent("no route")),
+            Self::LostUnknown => Input::Lost(Cause::unknown("cut off")),
+            Self::TooLarge => Input::Lost(Cause::too_large()),
+            Self::Elapsed => Input::Elapsed,
+            Self::Signed(length) => Input::Signed(vec![0; *length].into()),
+        }
+    }
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let status = prop::sample::select(vec![200u16, 204, 302, 400, 401, 404, 429, 500, 503]);
+    let body = prop::sample::select(vec![
+        "",
+        "{}",
+        "[]",
+        "null",
+        r#"{"access_token":"a","token_type":"Bearer"}"#,
+        r#"{"error":"slow_down"}"#,
+        r#"{"error":"use_dpop_nonce"}"#,
+        r#"{"active":true}"#,
+        r#"{"issuer":"https://as.example"}"#,
+        "<html>",
+    ]);
+    prop_oneof![
+        3 => Just(Said::Begin),
+        4 => (status, body).prop_map(|(status, body)| Said::Reply(status, body.to_owned())),
+        1 => Just(Said::LostUnsent),
+        1 => Just(Said::LostUnknown),
+        1 => Just(Said::TooLarge),
+        1 => Just(Said::Elapsed),
+        1 => prop::sample::select(vec![0usize, 63, 64, 65]).prop_map(Said::Signed),
+    ]
+}
+
+/// A machine by name, with the number of requests it may send at most.
+fn machines() -> Vec<(&'static str, oauth_core::exchange::Boxed<()>, usize)> {
+    let build = || -> Result<Vec<_>, Error> {
+        let server = Server::new(Issuer::parse("https://as.example")?)
+            .with_endpoint(EndpointKind::Token, "https://as.example/token")?
+            .with_endpoint(EndpointKind::Revocation, "https://as.example/revoke")?
+            .with_endpoint(EndpointKind::Introspection, "https://as.example/introspect")?;
+        let client = Client::new(
+            server.clone(),
+            ClientId::new("id"),
+            ClientAuth::post("secret"),
+        )?;
+        let apple = SignedSecret::apple("team", "key");
+        let signing = Client::new(
+            server,
+            ClientId::new("id"),
+            ClientAuth::signed_secret(apple),
+        )?;
+        let token = || Secret::from("token");
+        let second = client.clone();
+        Ok(vec![
+            (
+                "token",
+                client
+                    .client_credentials(Scope::none())
+                    .map(|_| Ok(()))
+                    .boxed(),
+                1,
+            ),
+            (
+                "signed",
+                signing
+                    .client_credentials(Scope::none())
+                    .map(|_| Ok(()))
+                    .boxed(),
+                1,
+            ),
+            (
+                "revocation",
+                client
+                    .revoke(Revocation {
+                        token: token(),
+                        hint: None,
+                    })
+                    .boxed(),
+                1,
+            ),
+            (
+                "introspection",
+                client
+                    .introspect(Introspection {
+                        token: token(),
+                        hint: None,
+                    })
+                    .map(|_| Ok(()))
+                    .boxed(),
+                1,
+            ),
+            (
+                "discovery",
+                discover(Issuer::parse("https://as.example/t")?)
+                    .map(|_| Ok(()))
+                    .boxed(),
+                3,
+            ),
+            (
+                "then",
+                client
+                    .client_credentials(Scope::none())
+                    .then(move |tokens| {
+                        Ok(second.revoke(Revocation {
+                            token: tokens.access_token,
+                            hint: None,
+                        }))
+                    })
+                    .boxed(),
+                2,
+            ),
+        ])
+    };
+    build().expect("machines")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn any_sequence_of_inputs(talk in vec(said(), 0..8)) {
+        for (name, mut exchange, at_most) in machines() {
+            let (mut sent, mut over) = (0, false);
+            for (second, said) in talk.iter().enumerate() {
+                let at = Moment::fixed(UnixTime::from_secs(second as u64), [second as u8; 32]);
+                match exchange.resume(at, said.input()) {
+                    Ok(_) if over => prop_assert!(false, "{name} went on after its end"),
+                    Ok(Step::Send(_)) => sent += 1,
+                    Ok(Step::Done(())) => over = true,
+                    Ok(Step::Sleep(_) | Step::Sign(_)) => {}
+                    Err(error) => {
+                        if over {
+                            prop_assert_eq!(error.code(), "misuse.over", "{}", name);
+                        }
+                        over = true;
+                    }
+                }
+            }
+            prop_assert!(sent <= at_most, "{name} sent {sent} requests");
+        }
+    }
+
+    /// Equal state, moment and input give an equal step.
+    #[test]
+    fn steps_are_pure(talk in vec(said(), 0..5), seed in any::<[u8; 32]>()) {
+        let run = || -> Vec<String> {
+            machines().into_iter().flat_map(|(_, mut exchange, _)| {
+                talk.iter().map(|said| {
+                    let at = Moment::fixed(UnixTime::from_secs(7), seed);
+                    match exchange.resume(at, said.input()) {
+                        Ok(Step::Send(request)) => format!("{} {:?} {:?}", request.uri(), request.headers(), request.body()),
+                        Ok(Step::Sign(job)) => format!("{job:?}"),
+                        Ok(step) => format!("{step:?}"),
+                        Err(error) => error.to_string(),
+                    }
+                }).collect::<Vec<_>>()
+            }).collect()
+        };
+        prop_assert_eq!(run(), run());
+    }
+}

@@ -1,0 +1,6 @@
+//! What must hold for every input, not only for those someone thought of.
+
+mod machines;
+mod parsers;
+mod secrets;
+mod urls;

@@ -1,0 +1,204 @@
+//! Everything that reads what others wrote: it reads back what was written, and it never panics.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use oauth_core::flow::authorization::{Callback, ResponseMode};
+use oauth_core::flow::resource;
+use oauth_core::form::{self, Form};
+use oauth_core::issuer::{Issuer, RedirectUri, return_target};
+use oauth_core::moment::UnixTime;
+use oauth_core::quirk::{Quirk, Rules, Strictness};
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::url::Url;
+use oauth_core::{
+    Client, ClientAuth, ClientId, Exchange, Input, Moment, Pending, Scope, Step, Tokens, challenge,
+    json, retry_after,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn moment() -> Moment {
+    Moment::fixed(UnixTime::from_secs(1_750_000_000), [3; 32])
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    let quirk = prop_oneof![
+        Just(Quirk::AssumeBearer),
+        Just(Quirk::RawBasic),
+        Just(Quirk::ScopeDelimiter(',')),
+        Just(Quirk::PlainFormResponse),
+        Just(Quirk::CamelCaseResponse),
+        Just(Quirk::ErrorsArray),
+        Just(Quirk::JsonRequest),
+        Just(Quirk::OmitRedirectUri),
+    ];
+    let strictness = prop_oneof![Just(Strictness::Lenient), Just(Strictness::Strict)];
+    (strictness, vec(quirk, 0..3)).prop_map(|(strictness, quirks)| Rules { strictness, quirks })
+}
+
+fn client(rules: Rules) -> Client {
+    Server::new(Issuer::parse("https://as.example").expect("an issuer"))
+        .with_endpoint(EndpointKind::Token, "https://as.example/token")
+        .and_then(|server| {
+            Client::new(
+                server.with_rules(rules),
+                ClientId::new("id"),
+                ClientAuth::basic("secret"),
+            )
+        })
+        .expect("a client")
+}
+
+fn json_like() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        Just("-1".to_owned()),
+        Just("1e400".to_owned()),
+        "[0-9]{1,25}",
+        "\"[ -~]{0,8}\"",
+        "\"\\PC{0,4}\"",
+        Just("\"\\ud800\"".to_owned()),
+        Just("NaN".to_owned()),
+    ];
+    let value = leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+            vec((member(), inner), 0..6).prop_map(|members| {
+                let members: Vec<_> = members
+                    .iter()
+                    .map(|(name, value)| format!("\"{name}\":{value}"))
+                    .collect();
+                format!("{{{}}}", members.join(","))
+            }),
+        ]
+    });
+    prop_oneof![4 => value, 1 => "\\PC{0,40}".boxed()]
+}
+
+fn member() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "access_token",
+        "token_type",
+        "expires_in",
+        "refresh_token",
+        "scope",
+        "id_token",
+        "error",
+        "error_description",
+        "error_uri",
+        "errors",
+        "errorType",
+        "active",
+        "x",
+        "issuer",
+    ])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn forms_round_trip(pairs in vec((".{1,8}", ".{0,16}"), 0..6)) {
+        let mut form = Form::new();
+        for (name, value) in &pairs {
+            form.push_repeated(name, value);
+        }
+        let read: Vec<(String, String)> = form::parse(form.as_str()).expect("UTF-8").into_iter()
+            .map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        prop_assert_eq!(&read, &pairs);
+        // A decoder we did not write reads the same.
+        let other: Vec<(String, String)> = serde_urlencoded::from_str(form.as_str()).expect("a form");
+        prop_assert_eq!(&other, &pairs);
+        let mut names: Vec<_> = pairs.iter().map(|(name, _)| name).collect();
+        names.sort();
+        names.dedup();
+        let mut guarded = Form::new();
+        pairs.iter().for_each(|(name, value)| guarded.push(name, value));
+        // A name is guarded as it stands on the wire; every name that needs no escape is plain there.
+        let plain = pairs.iter().all(|(name, _)| name.bytes().all(|b| b.is_ascii_alphanumeric()));
+        if plain {
+            prop_assert_eq!(guarded.check().is_err(), names.len() < pairs.len());
+        }
+    }
+
+    #[test]
+    fn callbacks_round_trip(code in "[ -~\u{e4}]{1,32}", state in "[!-~]{1,32}", noise in "[ -~]{0,8}") {
+        let uri = "https://app.example/cb?keep=1";
+        let query = serde_urlencoded::to_string([("code", &code), ("zz", &noise), ("state", &state)]).expect("a query");
+        let callback = format!("{uri}&{query}");
+        let read = Callback::read(&callback, &RedirectUri::parse(uri).expect("a URI"), ResponseMode::Query);
+        prop_assert!(read.is_ok());
+        let stored = serde_json::json!({
+            "version": 1, "issuer": "https://as.example", "client_id": "id", "issuer_required": false,
+            "redirect_uri": uri, "state": state, "nonce": null, "code_verifier": null, "scope": "",
+            "response_mode": "query", "started_at": 0,
+        });
+        let pending = Pending::from_json(&stored.to_string()).expect("a flow");
+        prop_assert!(pending.recognises(&callback));
+        let mut exchange = client(Rules::default()).redeem(pending, &callback).expect("accepted");
+        match exchange.resume(moment(), Input::Begin) {
+            Ok(Step::Send(request)) => {
+                let sent: Vec<(String, String)> = serde_urlencoded::from_bytes(request.body()).expect("a form");
+                prop_assert!(sent.contains(&("code".to_owned(), code)));
+                prop_assert!(sent.contains(&("redirect_uri".to_owned(), uri.to_owned())));
+            }
+            other => prop_assert!(false, "{:?}", other.map(drop)),
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_read_panics(text in "\\PC{0,80}", bytes in vec(any::<u8>(), 0..64)) {
+        let _ = (Issuer::parse(&text), Url::parse(&text), Scope::parse(&text), json::parse(&text));
+        let _ = (Pending::from_json(&text), Tokens::from_json(&text), form::decode(&text));
+        let _ = challenge::parse([text.as_str(), "Bearer "]);
+        let _ = retry_after::parse(&text, UnixTime::from_secs(0));
+        let origin = Url::parse("https://app.example").expect("a URL");
+        if let Ok(target) = return_target(&text, &origin) {
+            let joined = url::Url::parse("https://app.example").and_then(|base| base.join(target));
+            prop_assert_eq!(joined.map(|url| url.origin().ascii_serialization()), Ok("https://app.example".to_owned()));
+        }
+        let mut headers = HeaderMap::new();
+        if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+            headers.append("www-authenticate", value.clone());
+            headers.append("retry-after", value);
+        }
+        let _ = resource::after(StatusCode::UNAUTHORIZED, &headers);
+        let _ = retry_after::read(&headers, UnixTime::from_secs(0), retry_after::CAP);
+    }
+
+    #[test]
+    fn return_targets_stay_at_home(target in "[/\\\\.a-z:%2F@? \t]{0,12}") {
+        let origin = Url::parse("https://app.example").expect("a URL");
+        if let Ok(target) = return_target(&target, &origin) {
+            let joined = url::Url::parse("https://app.example").and_then(|base| base.join(target));
+            prop_assert_eq!(joined.map(|url| url.origin().ascii_serialization()), Ok("https://app.example".to_owned()));
+        }
+    }
+
+    #[test]
+    fn strict_accepts_no_more_than_lenient(
+        status in prop::sample::select(vec![200u16, 201, 204, 302, 400, 401, 429, 500, 503]),
+        media in prop::sample::select(vec!["application/json", "text/html", "text/plain", "application/x-www-form-urlencoded", "a/b+json", ""]),
+        body in json_like(),
+        rules in rules(),
+    ) {
+        let read = |strictness: Strictness| {
+            let mut exchange = client(Rules { strictness, quirks: rules.quirks.clone() }).client_credentials(Scope::none());
+            let _ = exchange.resume(moment(), Input::Begin);
+            let mut reply = Response::new(Bytes::from(body.clone()));
+            *reply.status_mut() = StatusCode::from_u16(status).expect("a status");
+            if !media.is_empty() {
+                reply.headers_mut().insert("content-type", HeaderValue::from_static(media));
+            }
+            exchange.resume(moment(), Input::Reply(reply))
+        };
+        let (strict, lenient) = (read(Strictness::Strict), read(Strictness::Lenient));
+        if matches!(strict, Ok(Step::Done(_))) {
+            prop_assert!(matches!(lenient, Ok(Step::Done(_))));
+        }
+        if let Err(error) = lenient {
+            prop_assert!(!error.code().is_empty() && !error.to_string().chars().any(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Which class of the vectors each of our codes falls into. Our codes are finer: several may fall
+//! into one class, and a class that is a superset lists all of its own.
+
+use oauth_core::Error;
+use oauth_core::error::Kind;
+
+use crate::format::Verdict;
+
+/// Checks that an error falls into one of the wanted classes.
+pub(crate) fn check(error: &Error, wanted: &[&str]) -> Verdict {
+    let classes = classes(error);
+    let fits = wanted
+        .iter()
+        .any(|want| *want == "any" || classes.contains(want));
+    if fits {
+        Ok(())
+    } else if wanted.is_empty() {
+        Err(format!("refused with {}, want success", error.code()))
+    } else {
+        Err(format!(
+            "refused with {} ({classes:?}), want {wanted:?}",
+            error.code()
+        ))
+    }
+}
+
+fn classes(error: &Error) -> &'static [&'static str] {
+    let status = error.server_error().and_then(|server| server.status());
+    match error.code() {
+        "reply.too_large" => &["body_too_large"],
+        "reply.redirect" => &["unexpected_redirect"],
+        "reply.content_type" => &["unexpected_content_type"],
+        "reply.json" | "reply.encoding" => &["malformed_json"],
+        "reply.nesting" => &["nesting_too_deep", "malformed_json"],
+        "reply.duplicate_member" => &["duplicate_member", "duplicate_member_or_http_status"],
+        "token.malformed" => &["malformed_token_response"],
+        "token.missing_access_token" => &["missing_access_token"],
+        "token.missing_token_type" => &["missing_token_type"],
+        "token.unsupported_token_type" => &["unsupported_token_type"],
+        "metadata.malformed" => &["malformed_metadata"],
+        "metadata.missing_issuer" => &["missing_issuer"],
+        "metadata.issuer" | "callback.issuer" => &["issuer_mismatch"],
+        "metadata.endpoint_not_absolute" => &["endpoint_not_absolute"],
+        "metadata.endpoint_not_https" => &["endpoint_not_https"],
+        "metadata.endpoint_has_fragment" => &["endpoint_has_fragment"],
+        "metadata.endpoint_has_userinfo" => &["endpoint_has_userinfo"],
+        "callback.too_large" => &["callback_too_large"],
+        "callback.encoding" => &["invalid_encoding"],
+        "callback.duplicate_parameter" => &["duplicate_parameter"],
+        "callback.missing_code" => &["missing_code"],
+        "callback.state" => &["state_mismatch"],
+        "callback.missing_issuer" => &["issuer_missing"],
+        "callback.redirect_uri" => &["redirect_uri_mismatch"],
+        "issuer.not_absolute" => &["issuer_not_absolute"],
+        "issuer.not_https" => &["issuer_not_https"],
+        "issuer.no_host" => &["issuer_no_host"],
+        "issuer.has_query" => &["issuer_has_query"],
+        "issuer.has_fragment" => &["issuer_has_fragment"],
+        "issuer.has_userinfo" => &["issuer_has_userinfo"],
+        "issuer.not_canonical" => &["issuer_not_canonical"],
+        "redirect_uri.not_registered" => &["redirect_uri_not_registered"],
+        "endpoint.missing" => &["endpoint_missing"],
+        "form.duplicate_parameter" => &["duplicate_parameter"],
+        "scope.syntax" => &["invalid_scope_syntax"],
+        "scope.exceeds_grant" => &["scope_exceeds_grant"],
+        "pkce.verifier" => &["invalid_code_verifier"],
+        "pkce.unsupported" => &["pkce_not_supported"],
+        "pkce.s256_unsupported" => &["pkce_s256_not_supported"],
+        "client_auth.colon_in_raw_id" => &["client_id_with_colon_cannot_be_sent_raw"],
+        "token.not_ascii" => &["token_not_ascii", "token_not_token68"],
+        "token.not_token68" => &["token_not_token68"],
+        "token.in_query" => &["method_not_supported"],
+        "token.more_than_one_method" => &["more_than_one_method"],
+        "url.insecure" => &["insecure_transport"],
+        "denied.http_challenge" => &["http_challenge", "http_status", "http_challenge_or_status"],
+        "denied.busy" => &[
+            "http_status",
+            "temporarily_unavailable",
+            "duplicate_member_or_http_status",
+        ],
+        "denied.http_status" if status == Some(404) => &["http_status", "not_found"],
+        "denied.http_status" => &[
+            "http_status",
+            "http_challenge_or_status",
+            "duplicate_member_or_http_status",
+        ],
+        _ => match error.kind() {
+            // In a callback the refusal has no status; in a reply it has one.
+            Kind::Denied(server) if server.status().is_none() => &["authorization_error"],
+            Kind::Denied(_) => &["oauth_error"],
+            _ => &[],
+        },
+    }
+}

@@ -1,0 +1,269 @@
+//! Group `loopback-listener`: the real listener, by real sockets.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use oauth_core::url::Url;
+use oauth_core::{Error, Pending};
+use oauth_reqwest::blocking::Listener;
+use oauth_reqwest::browser;
+use serde_json::json;
+
+use crate::format::{Vector, Verdict, holds, same};
+
+/// The state every flow here waits with.
+const STATE: &str = "xyz";
+
+/// A listener that waits in a thread of its own for the flow with [`STATE`].
+struct Waiting {
+    address: SocketAddr,
+    host: String,
+    outcome: JoinHandle<Result<String, Error>>,
+}
+
+pub(crate) fn event(vector: &Vector) -> Verdict {
+    let event = vector.must("event")?;
+    let behaviour = vector.expected["behaviour"]
+        .as_str()
+        .ok_or("no behaviour")?;
+    if event.contains("bind address") {
+        return bind_address();
+    }
+    if event.contains("passed to the OS") {
+        return open_url();
+    }
+    let waiting = Waiting::start()?;
+    if event.contains("byte per") {
+        return slow(waiting);
+    }
+    if event.contains("second valid callback") {
+        let first = waiting.send(&waiting.right_callback(""))?;
+        holds("the first is taken", first.starts_with("HTTP/1.1 200"))?;
+        return waiting.is_closed("code=a");
+    }
+    let reply = waiting.send(&waiting.request(event)?)?;
+    judge(behaviour, event, &reply)?;
+    if behaviour.contains("closed") || event.contains("error=") {
+        waiting.is_closed(if event.contains("error=") {
+            "error="
+        } else {
+            "code=a"
+        })
+    } else if event.contains("keep-alive") {
+        waiting.is_closed("code=a")
+    } else {
+        // Whatever was refused, the flow goes on: the right callback still ends it.
+        let right = waiting.send(&waiting.right_callback(""))?;
+        holds(
+            "the flow was still pending",
+            right.starts_with("HTTP/1.1 200"),
+        )?;
+        waiting.is_closed("code=a")
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+impl Waiting {
+    fn start() -> Result<Self, String> {
+        let listener = Listener::bind()
+            .and_then(|listener| listener.at_path("/cb"))
+            .map_err(text)?;
+        let listener = listener.with_header_timeout(Duration::from_millis(300));
+        let uri = listener.redirect_uri().as_str().to_owned();
+        let url = Url::parse(&uri).map_err(text)?;
+        let host = url.origin().trim_start_matches("http://").to_owned();
+        let address = host.parse().map_err(text)?;
+        let stored = json!({
+            "version": 1, "issuer": "https://as.example", "client_id": "id", "issuer_required": false,
+            "redirect_uri": uri, "state": STATE, "nonce": null, "code_verifier": null, "scope": "",
+            "response_mode": "query", "started_at": 0,
+        });
+        let pending = Pending::from_json(&stored.to_string()).map_err(text)?;
+        let outcome = std::thread::spawn(move || listener.wait(&pending, Duration::from_secs(20)));
+        Ok(Self {
+            address,
+            host,
+            outcome,
+        })
+    }
+
+    fn right_callback(&self, more: &str) -> String {
+        format!(
+            "GET /cb?code=a&state={STATE} HTTP/1.1\r\nHost: {}\r\n{more}\r\n",
+            self.host
+        )
+    }
+
+    /// The request an event describes: a request line with or without a header, or words.
+    fn request(&self, event: &str) -> Result<String, String> {
+        let host = format!("Host: {}\r\n", self.host);
+        if let Some((method, rest)) = event.split_once(" /") {
+            let (target, more) = rest.split_once(" with ").unwrap_or((rest, ""));
+            // A browser escapes these before they reach the wire.
+            let target = target.replace('<', "%3C").replace('>', "%3E");
+            let headers = if more.starts_with("Host:") {
+                format!("{more}\r\n")
+            } else {
+                host
+            };
+            return Ok(format!("{method} /{target} HTTP/1.1\r\n{headers}\r\n"));
+        }
+        if event.contains("without Host") {
+            return Ok("GET /cb?code=a&state=xyz HTTP/1.1\r\n\r\n".to_owned());
+        }
+        if let Some((_, after)) = event.split_once("Origin: ") {
+            let origin = after.split(' ').next().unwrap_or_default();
+            return Ok(format!(
+                "GET /cb?code=a&state=guess HTTP/1.1\r\n{host}Origin: {origin}\r\n\r\n"
+            ));
+        }
+        if event.contains("request line") {
+            return Ok(format!(
+                "GET /cb?code={} HTTP/1.1\r\n{host}\r\n",
+                "a".repeat(80 << 10)
+            ));
+        }
+        if event.starts_with("Connection:") {
+            return Ok(self.right_callback(&format!("{event}\r\n")));
+        }
+        Err(format!("no request for {event:?}"))
+    }
+
+    fn send(&self, request: &str) -> Result<String, String> {
+        let mut stream = TcpStream::connect(self.address).map_err(text)?;
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .map_err(text)?;
+        // A refusal may come before the whole request was written.
+        let _ = stream.write_all(request.as_bytes());
+        let mut reply = Vec::new();
+        let _ = stream.read_to_end(&mut reply);
+        String::from_utf8(reply).map_err(text)
+    }
+
+    /// The wait has ended with a callback that holds `sign`, and nobody listens any more.
+    fn is_closed(self, sign: &str) -> Verdict {
+        let callback = self
+            .outcome
+            .join()
+            .map_err(|_| "the listener panicked")?
+            .map_err(text)?;
+        holds("the callback is handed over", callback.contains(sign))?;
+        holds(
+            "connection refused",
+            TcpStream::connect(self.address).is_err(),
+        )
+    }
+}
+
+/// Holds a reply against the words of a behaviour.
+fn judge(behaviour: &str, event: &str, reply: &str) -> Verdict {
+    let (head, page) = reply
+        .split_once("\r\n\r\n")
+        .ok_or_else(|| format!("no reply: {reply:?}"))?;
+    let status = head.split(' ').nth(1).unwrap_or_default();
+    let wanted = behaviour.split([' ', ',', ';']).next().unwrap_or_default();
+    if wanted.starts_with(|c: char| c.is_ascii_digit()) {
+        holds(
+            &format!("status {status} is {wanted}"),
+            wanted.split('/').any(|want| want == status),
+        )?;
+    }
+    if behaviour.contains("rejected") {
+        holds(&format!("status {status} refuses"), status.starts_with('4'))?;
+    }
+    let head = head.to_ascii_lowercase();
+    let named = behaviour
+        .split([';', ','])
+        .filter(|part| part.contains(": "));
+    for header in named.map(|part| part.trim().to_ascii_lowercase()) {
+        let header = header.trim_end_matches(" sent");
+        holds(header, head.lines().any(|line| line == header))?;
+    }
+    // These hold for every reply.
+    holds("no CORS header", !head.contains("access-control-"))?;
+    holds("no cookie", !head.contains("set-cookie"))?;
+    holds(
+        "no code, state or markup on the page",
+        !page.contains(STATE) && !page.contains("code=a") && !page.contains("<script"),
+    )?;
+    holds(
+        "the page does not repeat the event",
+        event.len() < 8 || !page.contains(event),
+    )
+}
+
+fn bind_address() -> Verdict {
+    let listener = Listener::bind().map_err(text)?;
+    let url = Url::parse(listener.redirect_uri().as_str()).map_err(text)?;
+    holds("a loopback address", url.is_loopback())?;
+    holds("a port of the system's choice", url.port() > 1023)?;
+    let second = Listener::bind().map_err(text)?;
+    let other = Url::parse(second.redirect_uri().as_str()).map_err(text)?;
+    holds(
+        "another port for another listener",
+        url.port() != other.port(),
+    )?;
+    // Taken is taken: no second listener beside the first.
+    same("a taken port", Listener::bind_on(url.port()).is_err(), true)
+}
+
+/// A connection that drips must not keep others waiting, and is dropped in the end.
+fn slow(waiting: Waiting) -> Verdict {
+    let mut slow = TcpStream::connect(waiting.address).map_err(text)?;
+    slow.write_all(b"GET /cb").map_err(text)?;
+    let other = waiting.send(&format!(
+        "GET /favicon.ico HTTP/1.1\r\nHost: {}\r\n\r\n",
+        waiting.host
+    ))?;
+    holds("others are served", other.starts_with("HTTP/1.1 404"))?;
+    slow.set_read_timeout(Some(Duration::from_secs(10)))
+        .map_err(text)?;
+    let mut rest = Vec::new();
+    slow.read_to_end(&mut rest)
+        .map_err(|error| format!("not dropped: {error}"))?;
+    let _ = slow.shutdown(Shutdown::Both);
+    let right = waiting.send(&waiting.right_callback(""))?;
+    holds(
+        "the flow was still pending",
+        right.starts_with("HTTP/1.1 200"),
+    )?;
+    waiting.is_closed("code=a")
+}
+
+/// Only http and https can be a [`Url`], and the program gets it as one argument.
+fn open_url() -> Verdict {
+    for hostile in [
+        "javascript:alert(1)",
+        "file:///etc/passwd",
+        "a:$(cmd.exe /c whoami)",
+        "-oProxyCommand=x",
+    ] {
+        holds("not a URL to open", Url::parse(hostile).is_err())?;
+    }
+    let url = Url::parse("https://as.example/authorize?a=$(id)&b=';|&c=%20")
+        .or_else(|_| Url::parse("https://as.example/authorize?a=$(id)&b=';&c=%20"));
+    let url = url.map_err(text)?;
+    let dir = std::env::temp_dir().join(format!("oauth-open-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).map_err(text)?;
+    let (program, seen) = (dir.join("browser"), dir.join("seen"));
+    let script = format!(
+        "#!/bin/sh\nprintf '%s\\n' \"$#\" \"$1\" > '{0}.part' && mv '{0}.part' '{0}'\n",
+        seen.display()
+    );
+    std::fs::write(&program, script).map_err(text)?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&program, mode).map_err(text)?;
+    browser::open_with(&program.to_string_lossy(), &url).map_err(text)?;
+    let arguments = (0..500).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        std::fs::read_to_string(&seen).ok()
+    });
+    let _ = std::fs::remove_dir_all(&dir);
+    same("arguments", arguments, Some(format!("1\n{url}\n")))
+}

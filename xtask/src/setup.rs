@@ -1,0 +1,71 @@
+//! What the suites need and a fresh machine lacks.
+
+use std::process::Command;
+
+use crate::shell::{Outcome, root, step};
+
+/// The oldest Node.js the counterpart server runs on.
+const NODE: u32 = 20;
+
+/// Installs what is missing, or says how to.
+pub(crate) fn run() -> Outcome {
+    node().and(counterpart())
+}
+
+fn node() -> Outcome {
+    if let Some(version) = node_version() {
+        if version >= NODE {
+            return Outcome::of(true);
+        }
+        println!(
+            "node {version} is too old: the interoperability tests need Node.js {NODE} or newer"
+        );
+        return Outcome::of(false);
+    }
+    let installed = step(
+        "install Node.js",
+        Command::new("apt-get").args(["install", "-y", "nodejs", "npm"]),
+    );
+    match node_version() {
+        Some(version) if version >= NODE => installed,
+        _ => {
+            println!(
+                "Node.js {NODE} or newer and npm are needed: install them from https://nodejs.org/"
+            );
+            Outcome::of(false)
+        }
+    }
+}
+
+fn node_version() -> Option<u32> {
+    let output = Command::new("node").arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.trim()
+        .trim_start_matches('v')
+        .split('.')
+        .next()?
+        .parse()
+        .ok()
+}
+
+/// The authorization server from npm, in the versions of its lock file.
+fn counterpart() -> Outcome {
+    let place = root().join("tests/interop/oidc-provider");
+    let (lock, stamp) = (
+        place.join("package-lock.json"),
+        place.join("node_modules/.package-lock.json"),
+    );
+    let age = |path: &std::path::Path| path.metadata().and_then(|data| data.modified()).ok();
+    if age(&stamp)
+        .zip(age(&lock))
+        .is_some_and(|(installed, wanted)| installed >= wanted)
+    {
+        return Outcome::of(true);
+    }
+    let mut npm = Command::new("npm");
+    step(
+        "npm ci (oidc-provider)",
+        npm.args(["ci", "--no-audit", "--no-fund"])
+            .current_dir(place),
+    )
+}

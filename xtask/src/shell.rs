@@ -1,0 +1,128 @@
+//! Running programs and counting what they say.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// How many checks passed and failed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Outcome {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+}
+
+impl Outcome {
+    pub(crate) fn of(is_ok: bool) -> Self {
+        Self {
+            passed: u64::from(is_ok),
+            failed: u64::from(!is_ok),
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            passed: self.passed + other.passed,
+            failed: self.failed + other.failed,
+        }
+    }
+}
+
+/// The workspace's root.
+pub(crate) fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map_or(here.clone(), PathBuf::from)
+}
+
+/// Cargo, as it was called, in the workspace's root.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Runs a program whose success is one check.
+pub(crate) fn step(name: &str, command: &mut Command) -> Outcome {
+    println!("== {name}");
+    match command.status() {
+        Ok(status) if status.success() => Outcome::of(true),
+        Ok(status) => {
+            println!("{name}: {status}");
+            Outcome::of(false)
+        }
+        Err(error) => {
+            println!("{name}: {}: {error}", command.get_program().display());
+            Outcome::of(false)
+        }
+    }
+}
+
+/// Runs a program that prints its counts, and adds them up. `count` reads them from a line. A
+/// program that fails without a count that says so is a failure of its own.
+pub(crate) fn counted(
+    name: &str,
+    command: &mut Command,
+    count: fn(&str) -> Option<Outcome>,
+) -> Outcome {
+    println!("== {name}");
+    let mut child = match command.stdout(Stdio::piped()).spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            println!("{name}: {}: {error}", command.get_program().display());
+            return Outcome::of(false);
+        }
+    };
+    let mut sum = Outcome::default();
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if let Some(outcome) = count(&line) {
+                sum = sum.and(outcome);
+            }
+            println!("{line}");
+        }
+    }
+    let is_ok = child.wait().is_ok_and(|status| status.success());
+    if (!is_ok && sum.failed == 0) || (is_ok && sum.passed == 0) {
+        println!("{name}: ended without success, or ran nothing");
+        sum.failed += 1;
+    }
+    sum
+}
+
+/// Reads cargo's `test result: ok. 3 passed; 0 failed; ...`.
+pub(crate) fn cargo_count(line: &str) -> Option<Outcome> {
+    let rest = line.strip_prefix("test result: ")?;
+    let number = |unit: &str| {
+        let before = rest.split(unit).next()?;
+        before.trim_end().rsplit(' ').next()?.parse().ok()
+    };
+    Some(Outcome {
+        passed: number(" passed")?,
+        failed: number(" failed")?,
+    })
+}
+
+/// Reads `N passed, N failed`.
+pub(crate) fn plain_count(line: &str) -> Option<Outcome> {
+    let (passed, failed) = line.strip_suffix(" failed")?.split_once(" passed, ")?;
+    Some(Outcome {
+        passed: passed.parse().ok()?,
+        failed: failed.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read() {
+        let line =
+            "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out";
+        let outcome = cargo_count(line).expect("a count");
+        assert_eq!((outcome.passed, outcome.failed), (12, 3));
+        let outcome = plain_count("301 passed, 0 failed").expect("a count");
+        assert_eq!((outcome.passed, outcome.failed), (301, 0));
+        assert!(plain_count("nothing passed").is_none());
+    }
+}

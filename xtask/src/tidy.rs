@@ -1,0 +1,318 @@
+//! The rules a reader relies on, proved on every run: who imports whom, where time and chance come
+//! from, how long a file is.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::shell::{Outcome, cargo, root};
+
+/// The longest file, in lines.
+const MAX_LINES: usize = 600;
+
+/// The largest number of crates `oauth-core` stands on, itself included.
+const MAX_CRATES: usize = 35;
+
+/// The layers of `oauth-core`, lowest first: a module imports from its own layer and those below.
+const LAYERS: &[(&str, &[&str])] = &[
+    (
+        "words",
+        &[
+            "error",
+            "secret",
+            "moment",
+            "form",
+            "json",
+            "issuer",
+            "quirk",
+            "url",
+            "scope",
+            "retry_after",
+        ],
+    ),
+    // `exchange` imports only words, and so may anything above.
+    ("contract", &["exchange"]),
+    ("proofs", &["pkce", "challenge"]),
+    ("parties", &["server", "client_auth", "identity", "token"]),
+    ("leaves", &["grant", "endpoint"]),
+    ("engine", &["call"]),
+    ("flows", &["flow"]),
+    ("client", &["client", "danger"]),
+    ("chapters", &["manual"]),
+];
+
+/// The crates, lowest first: a crate depends on those below it only.
+const CRATES: &[&[&str]] = &[
+    &["oauth-core"],
+    &["oauth-providers"],
+    &["oauth-reqwest", "oauth-testkit"],
+    &["oauth-cli", "oauth-tests"],
+    &["xtask"],
+];
+
+/// What only `moment.rs` may name: every way to a clock or to chance.
+const FORBIDDEN: &[&str] = &[
+    "SystemTime::now",
+    "Instant::now",
+    "getrandom::",
+    "OsRng",
+    "thread_rng",
+    "RandomState",
+    "HashMap",
+    "HashSet",
+];
+
+/// A rule in words, and what breaks it.
+type Rule = (&'static str, fn() -> Vec<String>);
+
+/// Checks every rule and prints what breaks it.
+pub(crate) fn check() -> Outcome {
+    let rules: [Rule; 5] = [
+        ("modules of oauth-core import upward only", modules),
+        ("crates depend upward only", crates),
+        (
+            "oauth-core reads no clock and no randomness outside moment.rs",
+            sources,
+        ),
+        ("no file passes 600 lines", lengths),
+        ("oauth-core stands on at most 35 crates", weight),
+    ];
+    rules
+        .iter()
+        .map(|(name, rule)| report(name, &rule()))
+        .fold(Outcome::default(), Outcome::and)
+}
+
+/// Checks that no dependency asks for a newer compiler than this workspace states.
+pub(crate) fn msrv() -> Outcome {
+    report(
+        "no dependency asks for a newer Rust than the workspace states",
+        &newer_than_stated(),
+    )
+}
+
+fn report(name: &str, breaches: &[String]) -> Outcome {
+    println!("== tidy: {name}");
+    for breach in breaches {
+        println!("{breach}");
+    }
+    Outcome::of(breaches.is_empty())
+}
+
+fn core() -> PathBuf {
+    root().join("crates/oauth-core/src")
+}
+
+fn modules() -> Vec<String> {
+    let layer = |module: &str| {
+        LAYERS
+            .iter()
+            .position(|(_, modules)| modules.contains(&module))
+    };
+    let mut breaches = Vec::new();
+    for file in rust_files(&core()) {
+        let Ok(path) = file.strip_prefix(core()) else {
+            continue;
+        };
+        let module = path
+            .iter()
+            .next()
+            .map(|part| part.to_string_lossy().replace(".rs", ""));
+        let module = module.unwrap_or_default();
+        if module == "lib" {
+            continue;
+        }
+        let Some(own) = layer(&module) else {
+            breaches.push(format!(
+                "{}: the module {module} has no layer in xtask/src/tidy.rs",
+                path.display()
+            ));
+            continue;
+        };
+        for (line, code) in code_lines(&file) {
+            for import in code.split("crate::").skip(1) {
+                let name: String = import
+                    .chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect();
+                match layer(&name) {
+                    Some(other) if other <= own => {}
+                    Some(other) => breaches.push(format!(
+                        "{}:{line}: {module} ({}) imports {name} ({})",
+                        path.display(),
+                        LAYERS[own].0,
+                        LAYERS[other].0
+                    )),
+                    None => breaches.push(format!(
+                        "{}:{line}: imports {name}, which has no layer",
+                        path.display()
+                    )),
+                }
+            }
+        }
+    }
+    breaches
+}
+
+fn crates() -> Vec<String> {
+    let rank = |name: &str| CRATES.iter().position(|rank| rank.contains(&name));
+    let mut breaches = Vec::new();
+    for package in packages(&["--no-deps"]) {
+        let name = package["name"].as_str().unwrap_or_default().to_owned();
+        let Some(own) = rank(&name) else {
+            breaches.push(format!("{name} has no place in xtask/src/tidy.rs"));
+            continue;
+        };
+        for dependency in package["dependencies"].as_array().into_iter().flatten() {
+            let other = dependency["name"].as_str().unwrap_or_default();
+            // A driver's tests run against the test kit beside it; the core has no such help.
+            let is_dev = dependency["kind"] == "dev" && own > 0;
+            if rank(other).is_some_and(|other| other >= own) && !is_dev {
+                breaches.push(format!("{name} depends on {other}, which is not below it"));
+            }
+        }
+    }
+    breaches
+}
+
+fn sources() -> Vec<String> {
+    let mut breaches = Vec::new();
+    for file in rust_files(&core())
+        .into_iter()
+        .filter(|file| !file.ends_with("moment.rs"))
+    {
+        for (line, code) in code_lines(&file) {
+            for name in FORBIDDEN.iter().filter(|name| code.contains(**name)) {
+                breaches.push(format!("{}:{line}: {name}", file.display()));
+            }
+        }
+    }
+    breaches
+}
+
+fn lengths() -> Vec<String> {
+    let listed = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root())
+        .output();
+    let Ok(listed) = listed else {
+        return vec!["git is needed to list the files".to_owned()];
+    };
+    let endings = [
+        "rs", "py", "pyi", "ts", "js", "mjs", "cjs", "toml", "yml", "sh", "html", "css",
+    ];
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let mut breaches = Vec::new();
+    for name in text.lines() {
+        let path = root().join(name);
+        let is_code = path
+            .extension()
+            .is_some_and(|ending| endings.iter().any(|known| ending == *known));
+        let lines = fs::read_to_string(&path)
+            .map(|text| text.lines().count())
+            .unwrap_or_default();
+        if is_code && lines > MAX_LINES {
+            breaches.push(format!("{name}: {lines} lines"));
+        }
+    }
+    breaches
+}
+
+fn weight() -> Vec<String> {
+    let tree = cargo()
+        .args([
+            "tree",
+            "-p",
+            "oauth-core",
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
+        ])
+        .output();
+    let Ok(tree) = tree else {
+        return vec!["cargo tree did not run".to_owned()];
+    };
+    let text = String::from_utf8_lossy(&tree.stdout);
+    let mut lines: Vec<_> = text.lines().collect();
+    lines.sort_unstable();
+    lines.dedup();
+    println!("{} crates", lines.len());
+    if (1..=MAX_CRATES).contains(&lines.len()) {
+        Vec::new()
+    } else {
+        vec![format!("{} crates", lines.len())]
+    }
+}
+
+fn newer_than_stated() -> Vec<String> {
+    let packages = packages(&["--filter-platform", "x86_64-unknown-linux-gnu"]);
+    let version = |text: &str| -> Vec<u32> {
+        text.split('.')
+            .filter_map(|part| part.parse().ok())
+            .collect()
+    };
+    let stated = packages
+        .iter()
+        .find(|package| package["name"] == "oauth-core");
+    let Some(stated) = stated.and_then(|package| package["rust_version"].as_str()) else {
+        return vec!["the workspace states no rust-version".to_owned()];
+    };
+    let asks = |package: &Value| package["rust_version"].as_str().map(str::to_owned);
+    let newer: BTreeMap<_, _> = packages
+        .iter()
+        .filter_map(|package| Some((package["name"].as_str()?.to_owned(), asks(package)?)))
+        .filter(|(_, asked)| version(asked) > version(stated))
+        .collect();
+    newer
+        .into_iter()
+        .map(|(name, asked)| format!("{name} asks for Rust {asked}, stated is {stated}"))
+        .collect()
+}
+
+fn packages(options: &[&str]) -> Vec<Value> {
+    let output = cargo()
+        .args(["metadata", "--format-version", "1"])
+        .args(options)
+        .output();
+    let metadata: Value = output
+        .ok()
+        .and_then(|output| serde_json::from_slice(&output.stdout).ok())
+        .unwrap_or_default();
+    metadata["packages"].as_array().cloned().unwrap_or_default()
+}
+
+fn rust_files(place: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The lines of a file before its tests, without comments.
+fn code_lines(file: &Path) -> Vec<(usize, String)> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = code
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim_start().starts_with("//"));
+    lines
+        .map(|(at, line)| {
+            (
+                at + 1,
+                line.split(" // ").next().unwrap_or_default().to_owned(),
+            )
+        })
+        .collect()
+}
