@@ -1,2 +1,12 @@
 //! Suites over the whole workspace. This crate is never published; it exists so that the
 //! published ones need no dev-dependency on one another.
+
+use proptest::test_runner::Config;
+
+/// How many cases a property is tried on: `usual`, times `PROPTEST_FACTOR` from the environment.
+pub fn cases(usual: u32) -> Config {
+    let factor = std::env::var("PROPTEST_FACTOR")
+        .ok()
+        .and_then(|factor| factor.parse().ok());
+    Config::with_cases(usual.saturating_mul(factor.unwrap_or(1)))
+}

@@ -155,7 +155,7 @@ fn machines() -> Vec<(&'static str, oauth_core::exchange::Boxed<()>, usize)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(oauth_tests::cases(3_000))]
 
     #[test]
     fn any_sequence_of_inputs(talk in vec(said(), 0..8)) {

@@ -96,7 +96,7 @@ fn member() -> impl Strategy<Value = &'static str> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #![proptest_config(oauth_tests::cases(4_000))]
 
     #[test]
     fn forms_round_trip(pairs in vec((".{1,8}", ".{0,16}"), 0..6)) {

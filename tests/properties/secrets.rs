@@ -43,7 +43,7 @@ fn moment() -> Moment {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(oauth_tests::cases(2_000))]
 
     #[test]
     fn an_echoing_server_does_not_make_us_talk(

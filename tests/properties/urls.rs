@@ -88,7 +88,7 @@ fn agrees(text: &str) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(oauth_tests::cases(20_000))]
 
     #[test]
     fn three_parsers_agree_near_the_border(text in nearly_url()) {

@@ -4,6 +4,8 @@
 //! Both sides run in turns in one process, on inputs that change, and are checked to agree. The
 //! figure to keep is the ratio, at most 1.25.
 
+#![allow(clippy::indexing_slicing, reason = "a benchmark, not the library")]
+
 use std::hint::black_box;
 use std::time::Instant;
 

@@ -23,7 +23,7 @@ use crate::url::Url;
 /// The largest reply that is read, in bytes.
 pub const MAX_REPLY: usize = 1 << 20;
 
-/// One endpoint's request and reply. Authors of endpoints see no state: [`crate::Call`] adds
+/// One endpoint's request and reply. Authors of endpoints see no state: [`crate::call::Call`] adds
 /// client authentication, signing and order.
 pub trait Endpoint {
     /// Names the endpoint in errors and traces.

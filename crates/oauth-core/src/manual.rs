@@ -1,1 +1,60 @@
-//! Chapters for people who decide.
+//! Chapters for people who decide: the defaults and why, the threats, what to store and where.
+//!
+//! # Defaults, and what each costs
+//!
+//! | default | why | the way out |
+//! | --- | --- | --- |
+//! | PKCE with S256 on every flow, confidential clients too | a stolen code is useless without the verifier (RFC 9700 section 2.1.1); a server's silence about PKCE is no refusal | [`danger::without_pkce`], [`danger::plain_challenge`] |
+//! | `state` on every flow, `nonce` with `openid`, 256 bits each | binds the callback to the browser that started it | none |
+//! | the issuer in a callback is compared whenever it is there | a server that names itself only sometimes can still be mixed up with another (RFC 9207 section 2.4) | none |
+//! | endpoints over `https` only | a bearer token on plain http is public | [`danger::loopback_server`], for loopback addresses |
+//! | redirects are never followed with credentials | a 307 repeats the body, secret and all, to whoever `Location` names | none |
+//! | Basic is form-encoded (RFC 6749 section 2.3.1) | a secret with `%` or `+` is misread otherwise | [`Quirk::RawBasic`] |
+//! | a member that stands twice ends the reading | two parsers may each pick another | none |
+//! | slips that change nothing are read as meant: numbers as text, odd content types, a BOM | servers in use make them; refusing costs a login and protects nobody | [`Strictness::Strict`] |
+//! | the password grant is not offered | the person's password in the client's hands (RFC 9700 section 2.4) | [`danger::password`] |
+//!
+//! # The callback, in order
+//!
+//! [`Client::redeem`] takes the flow by value, so a flow is judged once. It reads at most 64 KiB;
+//! the redirect URI must be the flow's own, to the letter; known parameters may not repeat; the
+//! state is compared in constant time; then the issuer; and only then is an error believed or a
+//! code spent. A callback that carries another state says nothing about this flow, not even that
+//! it failed: ask [`Pending::recognises`] first, and turn it away with the flow still waiting.
+//!
+//! # What to store
+//!
+//! A [`Pending`] flow belongs to one browser for a few minutes. Keep [`Pending::to_json`] in a
+//! sealed cookie or a server session (`Secure`, `HttpOnly`, `SameSite=Lax`, name it `__Host-`),
+//! never in the URL and never under a key that another browser can name. [`Tokens`] belong to a
+//! grant: store [`Tokens::to_json`] where passwords may lie, and store a new refresh token before
+//! anyone uses the new access token, for the old one may be dead already. Both carry issuer and
+//! client, and are refused by any other.
+//!
+//! # Who is to blame
+//!
+//! [`Kind`] answers that: the server refused, the server broke the protocol, a check failed, no
+//! answer arrived, or the caller asked for what must not be. Programs match on [`Error::code`] and
+//! act on [`Error::advice`]; nothing needs to be read from the text.
+//!
+//! # What is kept secret, and the limits of it
+//!
+//! Secrets do not print: not in `Debug`, not in errors, not in traces. What this crate holds is
+//! overwritten when dropped, request bodies and `Authorization` values included. It cannot reach
+//! the copies that an HTTP client, a TLS library or a garbage-collected host makes.
+//!
+//! [`Client::redeem`]: crate::Client::redeem
+//! [`danger::without_pkce`]: crate::danger::without_pkce
+//! [`danger::plain_challenge`]: crate::danger::plain_challenge
+//! [`danger::loopback_server`]: crate::danger::loopback_server
+//! [`danger::password`]: crate::danger::password
+//! [`Quirk::RawBasic`]: crate::quirk::Quirk::RawBasic
+//! [`Strictness::Strict`]: crate::quirk::Strictness::Strict
+//! [`Pending`]: crate::Pending
+//! [`Pending::recognises`]: crate::Pending::recognises
+//! [`Pending::to_json`]: crate::Pending::to_json
+//! [`Tokens`]: crate::Tokens
+//! [`Tokens::to_json`]: crate::Tokens::to_json
+//! [`Kind`]: crate::error::Kind
+//! [`Error::code`]: crate::Error::code
+//! [`Error::advice`]: crate::Error::advice

@@ -40,11 +40,11 @@ pub trait ExchangeExt: Exchange + Sized {
 
 impl<E: Exchange> ExchangeExt for E {}
 
-impl<T> Exchange for Boxed<T> {
-    type Output = T;
+impl<E: Exchange + ?Sized> Exchange for Box<E> {
+    type Output = E::Output;
 
-    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<T>, Error> {
-        self.as_mut().resume(at, input)
+    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<E::Output>, Error> {
+        (**self).resume(at, input)
     }
 }
 

@@ -1,0 +1,162 @@
+//! Everything once more without `async`, over `reqwest::blocking`.
+//!
+//! None of it may be used, or dropped, inside an async runtime: `reqwest::blocking` panics there.
+
+mod authorized;
+mod loopback;
+mod source;
+
+use std::fmt;
+use std::io::Read as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use oauth_core::error::{Cause, Error};
+use oauth_core::exchange::{Exchange, Input, SigningJob, Step};
+use oauth_core::moment::Moment;
+
+use crate::gate::blocking::{Gate, Place};
+use crate::options::{Options, builder_failed};
+use crate::reply::{self, Reply};
+use crate::signer::{self, BlockingSigner};
+
+pub use authorized::{Authorized, Request};
+pub use loopback::Listener;
+pub use source::TokenSource;
+
+/// Runs any [`Exchange`] to its end on the calling thread. Cheap to clone: clones share
+/// connections and limits.
+#[derive(Clone)]
+pub struct Driver {
+    http: reqwest::blocking::Client,
+    gate: Arc<Gate>,
+    options: Options,
+    signer: Option<BlockingSigner>,
+}
+
+impl Driver {
+    /// A driver with the default [`Options`].
+    ///
+    /// `builder` may bring proxies, certificates or a resolver; that no redirect is followed, no
+    /// request repeated and no `Referer` sent is decided here.
+    ///
+    /// # Errors
+    /// `lost` if the TLS roots cannot be loaded, or the builder asks for the impossible.
+    pub fn new(builder: reqwest::blocking::ClientBuilder) -> Result<Self, Error> {
+        Self::with_options(builder, Options::default())
+    }
+
+    /// A driver with other limits than the default.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_options(
+        builder: reqwest::blocking::ClientBuilder,
+        options: Options,
+    ) -> Result<Self, Error> {
+        // No `https_only`: see the async driver.
+        let http = builder
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .pool_max_idle_per_host(options.in_flight_per_origin)
+            .connect_timeout(options.connect_timeout)
+            .timeout(options.timeout)
+            .http2_max_header_list_size(reply::HEADER_LIMIT)
+            .user_agent(options.user_agent.clone())
+            .build()
+            .map_err(builder_failed)?;
+        Ok(Self {
+            http,
+            gate: Arc::new(Gate::new(options.in_flight_per_origin)),
+            options,
+            signer: None,
+        })
+    }
+
+    /// Answers [`Step::Sign`] with this signer; without one, such a step is lost.
+    #[must_use]
+    pub fn with_signer(
+        mut self,
+        signer: impl Fn(SigningJob) -> Result<Bytes, Cause> + Send + Sync + 'static,
+    ) -> Self {
+        self.signer = Some(Arc::new(signer));
+        self
+    }
+
+    /// Runs an exchange to its end.
+    ///
+    /// # Errors
+    /// Those of the exchange. What goes wrong on the way is told to the exchange as
+    /// [`Input::Lost`], and whether it ends by that is the exchange's to say.
+    pub fn run<E: Exchange>(&self, mut exchange: E) -> Result<E::Output, Error> {
+        let mut input = Input::Begin;
+        loop {
+            input = match exchange.resume(Moment::system()?, input)? {
+                Step::Send(request) => self.send(request).map_or_else(Input::Lost, Input::Reply),
+                Step::Sleep(pause) => {
+                    std::thread::sleep(pause);
+                    Input::Elapsed
+                }
+                Step::Sign(job) => self.sign(job).map_or_else(Input::Lost, Input::Signed),
+                Step::Done(output) => return Ok(output),
+            };
+        }
+    }
+
+    fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Cause> {
+        let request = reqwest::blocking::Request::try_from(request).map_err(reply::lost)?;
+        let _place = self.place(request.url())?;
+        let start = Instant::now();
+        let mut response = self.http.execute(request).map_err(reply::lost)?;
+        let mut reply = Reply::begin(response.content_length())?;
+        let mut chunk = [0; 8 << 10];
+        // reqwest measures each read by itself; a server that drips would be read for ever.
+        while start.elapsed() < self.options.timeout {
+            match response.read(&mut chunk) {
+                Ok(0) => {
+                    let headers = std::mem::take(response.headers_mut());
+                    return Ok(reply.end(response.status(), headers));
+                }
+                Ok(size) => reply.push(chunk.get(..size).unwrap_or_default())?,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(reply::cut(error)),
+            }
+        }
+        Err(Cause::unknown("the reply took too long"))
+    }
+
+    fn sign(&self, job: SigningJob) -> Result<Bytes, Cause> {
+        match &self.signer {
+            Some(signer) => signer(job),
+            None => Err(signer::none(&job)),
+        }
+    }
+
+    fn call(
+        &self,
+        mut request: reqwest::blocking::Request,
+        timeout: Option<Duration>,
+    ) -> Result<reqwest::blocking::Response, Cause> {
+        *request.timeout_mut() = Some(timeout.unwrap_or(self.options.timeout));
+        let _place = self.place(request.url())?;
+        self.http.execute(request).map_err(reply::lost)
+    }
+
+    fn place(&self, url: &reqwest::Url) -> Result<Place<'_>, Cause> {
+        let origin = url.origin().ascii_serialization();
+        self.gate
+            .enter(origin, self.options.timeout)
+            .ok_or_else(reply::crowded)
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("options", &self.options)
+            .field("signs", &self.signer.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,95 @@
+//! The login of native apps, for programs without an async runtime.
+
+use std::time::Duration;
+
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::issuer::RedirectUri;
+use oauth_core::url::Url;
+use oauth_core::{AuthorizationRequest, Client, Pending, Tokens};
+use tokio::runtime::{Builder, Runtime};
+
+use super::Driver;
+use crate::loopback;
+
+/// [`crate::loopback::Listener`] on a small runtime of its own, which lives on the calling thread.
+#[derive(Debug)]
+pub struct Listener {
+    // Dropped before the runtime it is registered with.
+    listener: loopback::Listener,
+    runtime: Runtime,
+}
+
+impl Listener {
+    /// Listens on a free port of `127.0.0.1`, or of `[::1]` where there is no IPv4.
+    ///
+    /// # Errors
+    /// `lost` if neither address can be had.
+    pub fn bind() -> Result<Self, Error> {
+        Self::bind_on(0)
+    }
+
+    /// Listens on this port, for servers that compare ports against the letter of RFC 8252.
+    ///
+    /// # Errors
+    /// `lost` if the port is taken.
+    pub fn bind_on(port: u16) -> Result<Self, Error> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|why| {
+                Error::from(Misuse::Setup)
+                    .about("cannot listen")
+                    .caused_by(Cause::unsent(why))
+            })?;
+        let listener = runtime.block_on(loopback::Listener::bind_on(port))?;
+        Ok(Self { listener, runtime })
+    }
+
+    /// Waits at another path than `/callback`.
+    ///
+    /// # Errors
+    /// `redirect_uri.refused` if this is not a path.
+    pub fn at_path(mut self, path: &str) -> Result<Self, Error> {
+        self.listener = self.listener.at_path(path)?;
+        Ok(self)
+    }
+
+    /// How long a connection may take to send its request, instead of 10 s.
+    #[must_use]
+    pub fn with_header_timeout(mut self, limit: Duration) -> Self {
+        self.listener = self.listener.with_header_timeout(limit);
+        self
+    }
+
+    /// Where the callback must come to.
+    pub const fn redirect_uri(&self) -> &RedirectUri {
+        self.listener.redirect_uri()
+    }
+
+    /// The whole login: opens the authorization URL, waits for the callback, redeems its code.
+    /// The arguments are those of [`crate::loopback::Listener::login`].
+    ///
+    /// # Errors
+    /// Those of [`crate::loopback::Listener::login`].
+    pub fn login(
+        self,
+        driver: &Driver,
+        client: &Client,
+        ask: AuthorizationRequest,
+        open: impl FnOnce(&Url) -> Result<(), Error>,
+        patience: Duration,
+    ) -> Result<Tokens, Error> {
+        let pending = self.listener.start(client, ask, open)?;
+        let callback = self.wait(&pending, patience)?;
+        driver.run(client.redeem(pending, &callback)?)
+    }
+
+    /// Waits for the callback of this flow, and gives back the URL that was called, for
+    /// [`Client::redeem`].
+    ///
+    /// # Errors
+    /// `lost` if nobody comes within `patience`.
+    pub fn wait(self, pending: &Pending, patience: Duration) -> Result<String, Error> {
+        self.runtime.block_on(self.listener.wait(pending, patience))
+    }
+}

@@ -1,0 +1,54 @@
+//! Opening a page in the person's browser.
+//!
+//! The URL is handed over as one argument of its own, never through a shell (CVE-2025-6514,
+//! RUSTSEC-2026-0257); that it is an `http` or `https` URL is in its type.
+
+use std::process::{Command, Stdio};
+
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::url::Url;
+
+#[cfg(target_os = "macos")]
+const PROGRAM: (&str, &[&str]) = ("open", &[]);
+#[cfg(windows)]
+const PROGRAM: (&str, &[&str]) = ("rundll32", &["url.dll,FileProtocolHandler"]);
+#[cfg(not(any(target_os = "macos", windows)))]
+const PROGRAM: (&str, &[&str]) = ("xdg-open", &[]);
+
+/// Opens `url` with the system's own opener: `xdg-open`, `open` or `rundll32`.
+///
+/// # Errors
+/// `lost` if there is no such program. That it started does not prove that a page was shown:
+/// print the URL as well, for people without a browser on this machine.
+pub fn open(url: &Url) -> Result<(), Error> {
+    let (program, arguments) = PROGRAM;
+    start(Command::new(program).args(arguments), url)
+}
+
+/// Opens `url` with a program of the caller's choice, with the URL as its only argument.
+///
+/// # Errors
+/// `lost` if the program cannot be started.
+pub fn open_with(program: &str, url: &Url) -> Result<(), Error> {
+    start(&mut Command::new(program), url)
+}
+
+fn start(command: &mut Command, url: &Url) -> Result<(), Error> {
+    let child = command
+        .arg(url.as_str())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let failed = |why: std::io::Error| {
+        let program = command.get_program().to_string_lossy().into_owned();
+        Error::from(Misuse::Setup)
+            .about(&format!("cannot start {program}"))
+            .caused_by(Cause::unsent(why))
+    };
+    let mut child = child.map_err(failed)?;
+    // Some openers live as long as the browser, so they are waited for elsewhere.
+    // Without a thread to wait it stays a zombie until this process ends, which does no harm.
+    let _ = std::thread::Builder::new().spawn(move || child.wait());
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! The async driver: [`Step`] in, [`Input`] out, over one `reqwest::Client`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use oauth_core::error::{Cause, Error};
+use oauth_core::exchange::{Exchange, Input, SigningJob, Step};
+use oauth_core::moment::Moment;
+use tokio::time;
+
+use crate::gate::{Gate, Place};
+use crate::options::{Options, builder_failed};
+use crate::reply::{self, Reply};
+use crate::signer::{self, Signer};
+
+/// Runs any [`Exchange`] to its end. Cheap to clone: clones share connections and limits.
+///
+/// Whoever drops the future of [`run`](Self::run) drops the exchange with it; a request that was
+/// already sent may still be carried out by the server.
+#[derive(Clone)]
+pub struct Driver {
+    http: reqwest::Client,
+    gate: Arc<Gate>,
+    options: Options,
+    signer: Option<Signer>,
+}
+
+impl Driver {
+    /// A driver with the default [`Options`].
+    ///
+    /// `builder` may bring proxies, certificates or a resolver; that no redirect is followed, no
+    /// request repeated and no `Referer` sent is decided here.
+    ///
+    /// # Errors
+    /// `lost` if the TLS roots cannot be loaded, or the builder asks for the impossible.
+    pub fn new(builder: reqwest::ClientBuilder) -> Result<Self, Error> {
+        Self::with_options(builder, Options::default())
+    }
+
+    /// A driver with other limits than the default.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_options(builder: reqwest::ClientBuilder, options: Options) -> Result<Self, Error> {
+        // No `https_only`: which URLs may be plain http (loopback, on request) is decided by
+        // `oauth_core::url::Url::require`, which every request has passed before `Step::Send`.
+        let http = builder
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .pool_max_idle_per_host(options.in_flight_per_origin)
+            .connect_timeout(options.connect_timeout)
+            .http2_max_header_list_size(reply::HEADER_LIMIT)
+            .user_agent(options.user_agent.clone())
+            .build()
+            .map_err(builder_failed)?;
+        Ok(Self {
+            http,
+            gate: Arc::new(Gate::new(options.in_flight_per_origin)),
+            options,
+            signer: None,
+        })
+    }
+
+    /// Answers [`Step::Sign`] with this signer; without one, such a step is lost.
+    #[must_use]
+    pub fn with_signer<F, S>(mut self, signer: F) -> Self
+    where
+        F: Fn(SigningJob) -> S + Send + Sync + 'static,
+        S: Future<Output = Result<Bytes, Cause>> + Send + 'static,
+    {
+        self.signer = Some(Arc::new(move |job| Box::pin(signer(job))));
+        self
+    }
+
+    /// Runs an exchange to its end.
+    ///
+    /// # Errors
+    /// Those of the exchange. What goes wrong on the way is told to the exchange as
+    /// [`Input::Lost`], and whether it ends by that is the exchange's to say.
+    pub async fn run<E: Exchange>(&self, mut exchange: E) -> Result<E::Output, Error> {
+        let mut input = Input::Begin;
+        loop {
+            input = match exchange.resume(Moment::system()?, input)? {
+                Step::Send(request) => self
+                    .send(request)
+                    .await
+                    .map_or_else(Input::Lost, Input::Reply),
+                Step::Sleep(pause) => {
+                    time::sleep(pause).await;
+                    Input::Elapsed
+                }
+                Step::Sign(job) => self.sign(job).await.map_or_else(Input::Lost, Input::Signed),
+                Step::Done(output) => return Ok(output),
+            };
+        }
+    }
+
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Cause> {
+        let mut request = reqwest::Request::try_from(request).map_err(reply::lost)?;
+        *request.timeout_mut() = Some(self.options.timeout);
+        let _place = self.place(request.url()).await?;
+        let mut response = self.http.execute(request).await.map_err(reply::lost)?;
+        let mut reply = Reply::begin(response.content_length())?;
+        while let Some(chunk) = response.chunk().await.map_err(reply::lost)? {
+            reply.push(&chunk)?;
+        }
+        let headers = std::mem::take(response.headers_mut());
+        Ok(reply.end(response.status(), headers))
+    }
+
+    async fn sign(&self, job: SigningJob) -> Result<Bytes, Cause> {
+        match &self.signer {
+            Some(signer) => signer(job).await,
+            None => Err(signer::none(&job)),
+        }
+    }
+
+    /// Sends a resource request. Its place among the requests in flight is free again once the
+    /// head of the reply is here: the body is the caller's, who may read it never.
+    pub(crate) async fn call(
+        &self,
+        request: reqwest::Request,
+        timeout: Option<Duration>,
+    ) -> Result<reqwest::Response, Cause> {
+        let _place = self.place(request.url()).await?;
+        let answer = self.http.execute(request);
+        time::timeout(timeout.unwrap_or(self.options.timeout), answer)
+            .await
+            .map_err(Cause::unknown)?
+            .map_err(reply::lost)
+    }
+
+    async fn place(&self, url: &reqwest::Url) -> Result<Place, Cause> {
+        let origin = url.origin().ascii_serialization();
+        time::timeout(self.options.timeout, self.gate.enter(origin))
+            .await
+            .map_err(|_| reply::crowded())
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("options", &self.options)
+            .field("signs", &self.signer.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,55 @@
+//! OAuth 2.0 and OpenID Connect over [`reqwest`]: drivers for `oauth-core`, tokens that stay
+//! fresh, and the login of native apps.
+//!
+//! ```no_run
+//! use oauth_core::flow::resource::Resource;
+//! use oauth_core::issuer::Issuer;
+//! use oauth_core::{Client, ClientAuth, ClientId, Error, Scope, discover};
+//! use oauth_reqwest::{Authorized, Driver, TokenSource, reqwest};
+//!
+//! # async fn page() -> Result<(), Error> {
+//! let driver = Driver::new(reqwest::Client::builder())?;
+//! let server = driver.run(discover(Issuer::parse("https://as.example")?)).await?;
+//! let client = Client::new(server, ClientId::new("id"), ClientAuth::basic("secret"))?;
+//!
+//! let source = TokenSource::client_credentials(driver.clone(), client, Scope::parse("read")?);
+//! let api = Authorized::new(driver, source, Resource::new(["https://api.example"])?);
+//! let page = api.get("https://api.example/things").send().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`driver`] | [`Driver`]: runs any [`Exchange`](oauth_core::Exchange) of `oauth-core` |
+//! | [`source`] | [`TokenSource`]: one grant, kept fresh, with one request for all who wait |
+//! | [`authorized`] | [`Authorized`]: attaches the token, renews it after a 401, keeps it within its origins |
+//! | [`loopback`] | the listener for the callback of a native app (RFC 8252) |
+//! | [`browser`] | opening the authorization URL, without a shell |
+//! | [`blocking`] | all of it without `async`; feature `blocking`, on by default |
+//!
+//! A driver takes a `ClientBuilder` and not a client, because it must forbid what HTTP clients do
+//! by default: redirects (they carry secrets to other hosts), repetitions (a code or a rotated
+//! refresh token can be spent only once) and unbounded replies. Requests to authorization servers
+//! are `https` or were asked for by name in `oauth_core::danger`; that is checked before a driver
+//! sees them.
+//!
+//! No error and no log line of this crate holds a URL's query, a header or a body.
+
+pub mod authorized;
+#[cfg(feature = "blocking")]
+pub mod blocking;
+pub mod browser;
+pub mod driver;
+mod gate;
+pub mod loopback;
+pub mod options;
+mod reply;
+mod signer;
+pub mod source;
+
+pub use authorized::{Authorized, ResponseExt};
+pub use driver::Driver;
+pub use options::Options;
+pub use reqwest;
+pub use source::TokenSource;

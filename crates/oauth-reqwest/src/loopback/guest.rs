@@ -1,0 +1,153 @@
+//! One connection to the listener: read, judged, answered, closed.
+
+use std::time::Duration;
+
+use oauth_core::Pending;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time;
+
+use super::head::{self, Flaw, Head};
+
+/// How long writing an answer, and waiting for the other side to close, may each take.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// What is read, and thrown away, behind a refused request.
+const MAX_REST: usize = 1 << 20;
+
+pub(super) struct Guest {
+    stream: TcpStream,
+    head: Result<Head, Flaw>,
+}
+
+/// Every answer there is. None says anything that came with the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    Welcome,
+    Malformed,
+    OtherFlow,
+    OtherHost,
+    OtherPath,
+    OtherMethod,
+    LineTooLong,
+    FieldsTooLarge,
+}
+
+impl Guest {
+    /// Reads a head; `None` if the connection ends before.
+    pub(super) async fn read(mut stream: TcpStream) -> Option<Self> {
+        let mut bytes = Vec::with_capacity(2 << 10);
+        loop {
+            let seen = bytes.len();
+            let room = (head::LIMIT - seen).min(8 << 10) as u64;
+            // A read of nothing is the end of the stream, for there is room left.
+            (&mut stream)
+                .take(room)
+                .read_buf(&mut bytes)
+                .await
+                .ok()
+                .filter(|n| *n > 0)?;
+            if let Some(end) = head::end(&bytes, seen) {
+                let head = head::parse(bytes.get(..end)?);
+                return Some(Self { stream, head });
+            }
+            if bytes.len() >= head::LIMIT {
+                let head = Err(head::too_large(&bytes));
+                return Some(Self { stream, head });
+            }
+        }
+    }
+
+    /// The callback, as the URL that was called, if it belongs to this flow.
+    pub(super) fn judge(&self, host: &str, pending: &Pending) -> Result<String, Answer> {
+        let head = self.head.as_ref().map_err(|flaw| match flaw {
+            Flaw::Malformed => Answer::Malformed,
+            Flaw::LineTooLong => Answer::LineTooLong,
+            Flaw::FieldsTooLarge => Answer::FieldsTooLarge,
+        })?;
+        // First of all, or else a page under another name could learn what there is (DNS
+        // rebinding).
+        if head.host != host {
+            return Err(Answer::OtherHost);
+        }
+        let callback = format!("http://{host}{}", head.target);
+        let place = callback.split('?').next().unwrap_or_default();
+        if place != pending.redirect_uri().as_str() {
+            return Err(Answer::OtherPath);
+        }
+        if head.method != "GET" {
+            return Err(Answer::OtherMethod);
+        }
+        if !pending.recognises(&callback) {
+            return Err(Answer::OtherFlow);
+        }
+        Ok(callback)
+    }
+
+    pub(super) async fn answer(mut self, answer: Answer) {
+        let bytes = answer.bytes();
+        let write = async {
+            self.stream.write_all(bytes.as_bytes()).await?;
+            self.stream.shutdown().await
+        };
+        // Whoever does not listen to the answer goes without.
+        if matches!(time::timeout(FAREWELL, write).await, Ok(Ok(()))) {
+            let _ = time::timeout(FAREWELL, self.see_off()).await;
+        }
+    }
+
+    /// Closing while the other side still sends would reset the connection, and the answer with
+    /// it.
+    async fn see_off(&mut self) {
+        let mut rest = [0; 4 << 10];
+        let mut sum = 0;
+        while let Ok(size @ 1..) = self.stream.read(&mut rest).await {
+            sum += size;
+            if sum > MAX_REST {
+                break;
+            }
+        }
+    }
+}
+
+impl Answer {
+    fn bytes(self) -> String {
+        let (status, text) = match self {
+            Self::Welcome => (
+                "200 OK",
+                "The answer has arrived. You can close this page and go back to the application.",
+            ),
+            Self::Malformed => ("400 Bad Request", "This is not a request for this page."),
+            Self::OtherFlow => (
+                "400 Bad Request",
+                "This answer does not belong to the login that is waiting.",
+            ),
+            Self::OtherHost => ("403 Forbidden", "This page has another address."),
+            Self::OtherPath => ("404 Not Found", "There is nothing here."),
+            Self::OtherMethod => ("405 Method Not Allowed", "This page can only be visited."),
+            Self::LineTooLong => ("414 URI Too Long", "The request is too large."),
+            Self::FieldsTooLarge => (
+                "431 Request Header Fields Too Large",
+                "The request is too large.",
+            ),
+        };
+        let allow = if self == Self::OtherMethod {
+            "Allow: GET\r\n"
+        } else {
+            ""
+        };
+        let page = format!(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Login</title><p>{text}</p></html>\n"
+        );
+        format!(
+            "HTTP/1.1 {status}\r\n{allow}\
+             Content-Type: text/html; charset=utf-8\r\n\
+             Content-Length: {}\r\n\
+             Cache-Control: no-store\r\n\
+             Content-Security-Policy: default-src 'none'\r\n\
+             Referrer-Policy: no-referrer\r\n\
+             X-Content-Type-Options: nosniff\r\n\
+             Connection: close\r\n\r\n{page}",
+            page.len()
+        )
+    }
+}

@@ -1,0 +1,116 @@
+//! The head of an HTTP/1.1 request, as far as a callback needs it.
+
+/// What is read of a request, in bytes.
+pub(super) const LIMIT: usize = 64 << 10;
+const MAX_FIELDS: usize = 100;
+
+/// A request line and the `Host` field.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) method: String,
+    pub(super) target: String,
+    pub(super) host: String,
+}
+
+/// Why there is no head.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// Not HTTP/1, or without exactly one `Host`.
+    Malformed,
+    /// No end of the first line within [`LIMIT`].
+    LineTooLong,
+    /// No end of the fields within [`LIMIT`], or too many of them.
+    FieldsTooLarge,
+}
+
+/// The end of the head within `bytes`, when only those from `seen` on are new.
+pub(super) fn end(bytes: &[u8], seen: usize) -> Option<usize> {
+    let from = seen.saturating_sub(3);
+    let new = bytes.get(from..)?;
+    let at = new.windows(4).position(|four| four == b"\r\n\r\n")?;
+    Some(from + at + 4)
+}
+
+/// What is wrong with bytes that have no end of the head within the limit.
+pub(super) fn too_large(bytes: &[u8]) -> Flaw {
+    if bytes.contains(&b'\n') {
+        Flaw::FieldsTooLarge
+    } else {
+        Flaw::LineTooLong
+    }
+}
+
+/// Reads a head that ends where [`end`] says.
+pub(super) fn parse(bytes: &[u8]) -> Result<Head, Flaw> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut request = httparse::Request::new(&mut fields);
+    match request.parse(bytes) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Err(httparse::Error::TooManyHeaders) => return Err(Flaw::FieldsTooLarge),
+        Ok(httparse::Status::Partial) | Err(_) => return Err(Flaw::Malformed),
+    }
+    let mut hosts = request
+        .headers
+        .iter()
+        .filter(|field| field.name.eq_ignore_ascii_case("host"));
+    // "A server MUST respond with a 400 [...] to any HTTP/1.1 request message that lacks a Host
+    // header field and to any request message that contains more than one" (RFC 9112 3.2)
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(Flaw::Malformed);
+    };
+    let target = request.path.filter(|target| target.starts_with('/'));
+    let host = std::str::from_utf8(host.value).ok();
+    match (request.method, target, host) {
+        (Some(method), Some(target), Some(host)) => Ok(Head {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            host: host.to_owned(),
+        }),
+        _ => Err(Flaw::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_read() {
+        let bytes = b"GET /cb?code=a HTTP/1.1\r\nAccept: */*\r\nhost: 127.0.0.1:1\r\n\r\n";
+        let head = parse(bytes).unwrap();
+        assert_eq!(
+            (head.method.as_str(), head.host.as_str()),
+            ("GET", "127.0.0.1:1")
+        );
+        assert_eq!(head.target, "/cb?code=a");
+    }
+
+    #[test]
+    fn odd_heads_are_refused() {
+        for odd in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+            "GET http://evil.example/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n",
+            "GET /\r\n\r\n",
+            "\x16\x03\x01\r\n\r\n",
+        ] {
+            assert_eq!(parse(odd.as_bytes()), Err(Flaw::Malformed), "{odd}");
+        }
+        let many = "a: b\r\n".repeat(MAX_FIELDS + 1);
+        let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n");
+        assert_eq!(parse(many.as_bytes()), Err(Flaw::FieldsTooLarge));
+    }
+
+    #[test]
+    fn the_end_is_found_wherever_reads_are_cut() {
+        let bytes = b"GET / HTTP/1.1\r\n\r\nrest";
+        for seen in 0..18 {
+            assert_eq!(end(bytes, seen), Some(18), "{seen}");
+        }
+        assert_eq!(end(&bytes[..17], 0), None);
+    }
+}

@@ -1,0 +1,80 @@
+//! What a driver allows itself.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use oauth_core::error::{Cause, Error, Misuse};
+
+/// The limits of a driver.
+///
+/// ```
+/// use std::time::Duration;
+/// use oauth_reqwest::Options;
+///
+/// let options = Options::default().timeout(Duration::from_secs(5)).in_flight_per_origin(4);
+/// assert_eq!(options.connect_timeout, Duration::from_secs(10));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// How long a connection may take to open, TLS included: 10 s.
+    pub connect_timeout: Duration,
+    /// How long a request may take from its first byte to the last one of the reply, and how long
+    /// it may wait for its turn before that: 30 s. For a resource request it ends with the head
+    /// of the reply. `reqwest::blocking` looks at the clock between two reads only, so there it
+    /// may be twice as long.
+    pub timeout: Duration,
+    /// How many requests may be in flight to one origin, at least 1; the others wait: 16. As
+    /// many connections may be kept idle. With HTTP/1.1 there are hardly more than these, but for
+    /// those on which the body of a resource server's reply is still to be read.
+    pub in_flight_per_origin: usize,
+    /// The `User-Agent`, for requests that bring none: `oauth-core/VERSION`.
+    pub user_agent: HeaderValue,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            timeout: Duration::from_secs(30),
+            in_flight_per_origin: 16,
+            user_agent: HeaderValue::from_static(concat!("oauth-core/", env!("CARGO_PKG_VERSION"))),
+        }
+    }
+}
+
+impl Options {
+    /// Sets [`connect_timeout`](Self::connect_timeout).
+    #[must_use]
+    pub const fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// Sets [`timeout`](Self::timeout).
+    #[must_use]
+    pub const fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
+        self
+    }
+
+    /// Sets [`in_flight_per_origin`](Self::in_flight_per_origin).
+    #[must_use]
+    pub const fn in_flight_per_origin(mut self, limit: usize) -> Self {
+        self.in_flight_per_origin = limit;
+        self
+    }
+
+    /// Sets [`user_agent`](Self::user_agent).
+    #[must_use]
+    pub fn user_agent(mut self, value: HeaderValue) -> Self {
+        self.user_agent = value;
+        self
+    }
+}
+
+pub(crate) fn builder_failed(error: reqwest::Error) -> Error {
+    Error::from(Misuse::Setup)
+        .about("the HTTP client cannot be built")
+        .caused_by(Cause::unsent(error.without_url()))
+}

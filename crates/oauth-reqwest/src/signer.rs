@@ -1,0 +1,20 @@
+//! Keys that live with the host: how [`Step::Sign`](oauth_core::Step::Sign) is answered.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use oauth_core::error::Cause;
+use oauth_core::exchange::SigningJob;
+
+type Signature = Pin<Box<dyn Future<Output = Result<Bytes, Cause>> + Send>>;
+
+pub(crate) type Signer = Arc<dyn Fn(SigningJob) -> Signature + Send + Sync>;
+
+#[cfg(feature = "blocking")]
+pub(crate) type BlockingSigner = Arc<dyn Fn(SigningJob) -> Result<Bytes, Cause> + Send + Sync>;
+
+/// The key's name is the host's own, so it may be told.
+pub(crate) fn none(job: &SigningJob) -> Cause {
+    Cause::unsent(format!("no signer for the key {}", job.key_id))
+}

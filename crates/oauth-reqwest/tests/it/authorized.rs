@@ -1,0 +1,157 @@
+use oauth_core::flow::resource::Verdict;
+use oauth_core::{Scope, danger};
+use oauth_reqwest::reqwest::Body;
+use oauth_reqwest::{Authorized, ResponseExt as _, TokenSource};
+use oauth_testkit::{Fault, Served};
+
+use crate::support::{confidential, counters, driver, served};
+
+fn api(served: &Served) -> Authorized {
+    let scope = Scope::parse("read write").unwrap();
+    let source = TokenSource::client_credentials(driver(), confidential(served), scope);
+    let resource = danger::loopback_resource([served.base()]).unwrap();
+    Authorized::new(driver(), source, resource)
+}
+
+fn echo(served: &Served) -> String {
+    format!("{}/api/echo", served.base())
+}
+
+#[tokio::test]
+async fn a_401_is_recovered_once() {
+    let served = served();
+    let api = api(&served);
+    assert_eq!(api.get(&echo(&served)).send().await.unwrap().status(), 200);
+    served.with(|twin| twin.expire_access_tokens());
+    let reply = api.post(&echo(&served)).body("again").send().await.unwrap();
+    assert_eq!(reply.status(), 200);
+    assert!(reply.text().await.unwrap().contains(r#""body":"again""#));
+    assert_eq!(counters(&served).api_401, 1);
+    assert_eq!(counters(&served).token_requests, 2);
+}
+
+#[tokio::test]
+async fn a_second_401_is_the_callers() {
+    let served = served();
+    // Dead on arrival, every one of them.
+    served.with(|twin| twin.set_access_token_lifetime(0));
+    let reply = api(&served).get(&echo(&served)).send().await.unwrap();
+    assert_eq!(reply.status(), 401);
+    assert_eq!(reply.verdict(), Verdict::Renew);
+    assert_eq!(counters(&served).api_calls, 2);
+    assert_eq!(counters(&served).token_requests, 2);
+}
+
+#[tokio::test]
+async fn a_stream_is_not_sent_again() {
+    let served = served();
+    let api = api(&served);
+    assert_eq!(api.get(&echo(&served)).send().await.unwrap().status(), 200);
+    served.with(|twin| twin.expire_access_tokens());
+    let post = |text: &'static str| {
+        api.post(&echo(&served))
+            .body_stream(Body::wrap(text.to_owned()))
+    };
+    assert_eq!(post("one").send().await.unwrap().status(), 401);
+    assert_eq!(counters(&served).api_calls, 2);
+    // The token it found dead is not tried again.
+    let reply = post("two").send().await.unwrap();
+    assert_eq!(reply.status(), 200);
+    assert!(reply.text().await.unwrap().contains(r#""body":"two""#));
+    assert_eq!(counters(&served).token_requests, 2);
+}
+
+#[tokio::test]
+async fn a_token_stays_within_its_origin() {
+    let (served, elsewhere) = (served(), crate::support::served());
+    let api = api(&served);
+    assert_eq!(api.get(&echo(&served)).send().await.unwrap().status(), 200);
+
+    let error = api.get(&echo(&elsewhere)).send().await.unwrap_err();
+    assert_eq!(error.code(), "resource.origin_not_allowed");
+    for status in [301, 302, 303, 307, 308] {
+        let location = echo(&elsewhere);
+        served.with(|twin| twin.inject(Fault::RedirectTo { location, status }));
+        let reply = api.get(&echo(&served)).send().await.unwrap();
+        assert_eq!(reply.status(), status);
+    }
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_redirect_within_the_origin_is_followed_by_readers_only() {
+    let served = served();
+    let api = api(&served);
+    let to = |path: &str| {
+        let location = format!("{}{path}", served.base());
+        served.with(|twin| {
+            twin.inject(Fault::RedirectTo {
+                location,
+                status: 307,
+            })
+        });
+    };
+    assert_eq!(api.get(&echo(&served)).send().await.unwrap().status(), 200);
+    to("/api/echo?page=2");
+    assert_eq!(api.get(&echo(&served)).send().await.unwrap().status(), 200);
+    served.with(|twin| {
+        let entry = twin.log().last().unwrap();
+        assert_eq!(entry.query("page"), Some("2"));
+        assert!(entry.header("authorization").is_some());
+    });
+    to("/api/echo");
+    let reply = api.post(&echo(&served)).body("x").send().await.unwrap();
+    assert_eq!(reply.status(), 307);
+}
+
+#[tokio::test]
+async fn what_the_reply_asks_for_is_told() {
+    let served = served();
+    let source = TokenSource::client_credentials(
+        driver(),
+        confidential(&served),
+        Scope::parse("read").unwrap(),
+    );
+    let resource = danger::loopback_resource([served.base()]).unwrap();
+    let api = Authorized::new(driver(), source, resource);
+    let reply = api.post(&echo(&served)).send().await.unwrap();
+    let write = Scope::parse("write").unwrap();
+    assert_eq!(reply.status(), 403);
+    assert_eq!(reply.verdict(), Verdict::WidenScope(Some(write)));
+
+    served.with(|twin| twin.set_rate_limit(1));
+    let first = api.get(&echo(&served)).send().await.unwrap();
+    assert_eq!((first.status().as_u16(), first.retry_after()), (200, None));
+    let second = api.get(&echo(&served)).send().await.unwrap();
+    assert_eq!(second.status(), 429);
+    assert!(second.retry_after().is_some());
+    assert_eq!(counters(&served).api_429, 1);
+}
+
+#[tokio::test]
+async fn a_request_carries_one_token() {
+    let served = served();
+    let api = api(&served);
+    let twice = api
+        .get(&echo(&served))
+        .header("Authorization", "Bearer mine");
+    let error = twice.send().await.unwrap_err();
+    assert_eq!(error.code(), "token.more_than_one_method");
+    let in_url = api.get(&format!("{}?access_token=mine", echo(&served)));
+    assert_eq!(in_url.send().await.unwrap_err().code(), "token.in_query");
+    assert_eq!(counters(&served).api_calls, 0);
+}
+
+#[tokio::test]
+async fn when_no_token_can_be_had_the_source_says_why() {
+    let served = served();
+    served.with(|twin| {
+        twin.inject(Fault::Status {
+            status: 503,
+            retry_after: None,
+        })
+    });
+    let error = api(&served).get(&echo(&served)).send().await.unwrap_err();
+    assert_eq!(error.code(), "denied.busy");
+    assert_eq!(counters(&served).api_calls, 0);
+}

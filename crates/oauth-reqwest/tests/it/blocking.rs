@@ -1,0 +1,151 @@
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use bytes::Bytes;
+use oauth_core::client_auth::SignedSecret;
+use oauth_core::error::Reach;
+use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Scope, Tokens, danger};
+use oauth_reqwest::blocking::{Authorized, Driver, Listener, TokenSource};
+use oauth_reqwest::{Options, ResponseExt as _, reqwest};
+use oauth_testkit::{Fault, Served, contract};
+
+use crate::support::{PATIENCE, browse, confidential, counters, expired, public, served, server};
+
+fn driver() -> Driver {
+    driver_with(Options::default())
+}
+
+fn driver_with(options: Options) -> Driver {
+    let builder = reqwest::blocking::Client::builder().no_proxy();
+    Driver::with_options(builder, options).unwrap()
+}
+
+fn login(client: &Client) -> Tokens {
+    let listener = Listener::bind().unwrap();
+    let ask = AuthorizationRequest::new(listener.redirect_uri().clone())
+        .scope(Scope::parse("read write offline_access").unwrap());
+    let open = |url: &oauth_core::url::Url| {
+        let url = url.as_str().to_owned();
+        std::thread::spawn(|| {
+            tokio::runtime::Runtime::new()
+                .unwrap()
+                .block_on(browse(url))
+        });
+        Ok(())
+    };
+    listener
+        .login(&driver(), client, ask, open, PATIENCE)
+        .unwrap()
+}
+
+fn machine(served: &Served) -> TokenSource {
+    TokenSource::client_credentials(driver(), confidential(served), Scope::none())
+}
+
+#[test]
+fn keeps_the_five_promises() {
+    let driver = driver();
+    contract::assert(|probe| driver.run(probe));
+}
+
+#[test]
+fn fifty_threads_make_one_request() {
+    let served = served();
+    let client = public(server(served.base()), &served);
+    let tokens = expired(&login(&client));
+    let before = counters(&served).token_requests;
+    let source = TokenSource::refreshing(driver(), client, tokens).unwrap();
+    let start = Barrier::new(50);
+    let ask = || {
+        start.wait();
+        source.token().unwrap()
+    };
+    let all: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..50).map(|_| scope.spawn(ask)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    assert!(all.iter().all(|tokens| Arc::ptr_eq(tokens, &all[0])));
+    assert_eq!(counters(&served).token_requests - before, 1);
+    assert_eq!(counters(&served).reuse_events, 0);
+}
+
+#[test]
+fn an_error_ends_one_flight_only() {
+    let served = served();
+    let source = machine(&served);
+    served.with(|twin| twin.inject(Fault::LostReply));
+    assert_eq!(source.token().unwrap_err().code(), "lost");
+    let tokens = source.token().unwrap();
+    source.invalidate(&tokens);
+    assert!(source.renew(&tokens).is_ok());
+    assert_eq!(counters(&served).token_requests, 3);
+}
+
+#[test]
+fn a_401_is_recovered_once() {
+    let served = served();
+    let resource = danger::loopback_resource([served.base()]).unwrap();
+    let api = Authorized::new(driver(), machine(&served), resource);
+    let echo = format!("{}/api/echo", served.base());
+    assert_eq!(api.get(&echo).send().unwrap().status(), 200);
+    served.with(|twin| twin.expire_access_tokens());
+    assert_eq!(api.get(&echo).send().unwrap().status(), 200);
+    assert_eq!(counters(&served).api_401, 1);
+
+    served.with(|twin| twin.expire_access_tokens());
+    let stream = reqwest::blocking::Body::new(std::io::Cursor::new("once"));
+    let reply = api.post(&echo).body_stream(stream).send().unwrap();
+    assert_eq!((reply.status().as_u16(), reply.retry_after()), (401, None));
+    assert_eq!(counters(&served).api_401, 2);
+    assert_eq!(api.get(&echo).send().unwrap().status(), 200);
+    assert_eq!(counters(&served).token_requests, 3);
+}
+
+#[test]
+fn bounds_the_requests_in_flight() {
+    let served = served();
+    let driver = driver_with(Options::default().in_flight_per_origin(2));
+    let client = confidential(&served);
+    std::thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| {
+                driver
+                    .run(client.client_credentials(Scope::none()))
+                    .unwrap()
+            });
+        }
+    });
+    assert!(served.open_connections_peak() <= 6);
+}
+
+#[test]
+fn a_reply_that_drips_is_lost() {
+    let served = served();
+    let driver = driver_with(Options::default().timeout(Duration::from_millis(200)));
+    // Each single read is quick enough.
+    served.with(|twin| {
+        twin.inject(Fault::SlowBody {
+            millis_per_byte: 20,
+        })
+    });
+    let exchange = confidential(&served).client_credentials(Scope::none());
+    let error = driver.run(exchange).unwrap_err();
+    assert_eq!(error.cause().unwrap().reach(), Reach::Unknown);
+}
+
+#[test]
+fn a_key_of_the_host_signs() {
+    let served = served();
+    let auth = ClientAuth::signed_secret(SignedSecret::apple("team", "key-1"));
+    let client = Client::new(server(served.base()), ClientId::new("id"), auth).unwrap();
+    let run = |driver: Driver| {
+        let exchange = client.client_credentials(Scope::none());
+        driver.run(exchange).unwrap_err().code()
+    };
+    assert_eq!(run(driver()), "lost");
+    let signing = driver().with_signer(|_| Ok(Bytes::from_static(&[7; 64])));
+    assert_eq!(run(signing), "denied.invalid_client");
+}

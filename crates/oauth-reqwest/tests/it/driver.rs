@@ -1,0 +1,152 @@
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use oauth_core::client_auth::SignedSecret;
+use oauth_core::error::{Cause, Error, Reach};
+use oauth_core::{Client, ClientAuth, ClientId, Exchange, Input, Moment, Scope, Step};
+use oauth_reqwest::Options;
+use oauth_testkit::{Fault, contract};
+
+use crate::support::{confidential, driver, driver_with, served, server};
+
+#[test]
+fn keeps_the_five_promises() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let driver = driver();
+    contract::assert(|probe| runtime.block_on(driver.run(probe)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bounds_the_requests_in_flight() {
+    let served = served();
+    let driver = driver_with(Options::default().in_flight_per_origin(2));
+    let client = confidential(&served);
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let (driver, exchange) = (driver.clone(), client.client_credentials(Scope::none()));
+        all.spawn(async move { driver.run(exchange).await.map(drop) });
+    }
+    for result in all.join_all().await {
+        result.unwrap();
+    }
+    assert_eq!(served.with(|twin| twin.counters().token_requests), 40);
+    // Two in use; and the pool opens one ahead when it waits for another, and keeps two idle.
+    assert!(served.open_connections_peak() <= 6);
+}
+
+async fn lost(driver: &oauth_reqwest::Driver, client: &Client) -> (Reach, Error) {
+    let exchange = client.client_credentials(Scope::none());
+    let error = driver.run(exchange).await.unwrap_err();
+    assert_eq!(error.code(), "lost");
+    (error.cause().unwrap().reach(), error)
+}
+
+#[tokio::test]
+async fn a_reply_that_drips_is_lost() {
+    let served = served();
+    let driver = driver_with(Options::default().timeout(Duration::from_millis(100)));
+    served.with(|twin| {
+        twin.inject(Fault::SlowBody {
+            millis_per_byte: 60,
+        })
+    });
+    let (reach, _) = lost(&driver, &confidential(&served)).await;
+    assert_eq!(reach, Reach::Unknown);
+}
+
+#[tokio::test]
+async fn what_never_left_is_unsent() {
+    let served = served();
+    // No TLS is spoken there, and no such name is known.
+    let tls = served.base().replace("http:", "https:");
+    for base in [tls.as_str(), "https://nobody.invalid"] {
+        let client = Client::new(
+            server(base),
+            ClientId::new("id"),
+            ClientAuth::post("S3CR3T"),
+        );
+        let (reach, error) = lost(&driver(), &client.unwrap()).await;
+        assert_eq!(reach, Reach::Unsent, "{error:?}");
+    }
+    assert!(served.with(|twin| twin.log().is_empty()));
+}
+
+#[tokio::test]
+async fn errors_name_no_url() {
+    let served = served();
+    served.with(|twin| twin.inject(Fault::LostReply));
+    /// `GET`s one URL with a secret in it.
+    struct Ask(String);
+    impl Exchange for Ask {
+        type Output = ();
+        fn resume(&mut self, _: Moment, input: Input) -> Result<Step<()>, Error> {
+            match input {
+                Input::Lost(cause) => Err(Error::lost(cause)),
+                _ => Ok(Step::Send(
+                    http::Request::get(self.0.as_str())
+                        .body(Bytes::new())
+                        .unwrap(),
+                )),
+            }
+        }
+    }
+    for base in [served.base(), "https://nobody.invalid", "ftp://a.invalid"] {
+        let ask = Ask(format!("{base}/cb?code=S3CR3T"));
+        let error = driver().run(ask).await.unwrap_err();
+        let mut text = format!("{error} {error:?}");
+        let mut source = std::error::Error::source(&error);
+        while let Some(next) = source {
+            text += &format!(" {next} {next:?}");
+            source = next.source();
+        }
+        assert!(!text.contains("S3CR3T"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn says_who_it_is_and_accepts_gzip() {
+    let served = served();
+    let exchange = confidential(&served).client_credentials(Scope::none());
+    driver().run(exchange).await.unwrap();
+    served.with(|twin| {
+        let entry = &twin.log()[0];
+        let version = env!("CARGO_PKG_VERSION");
+        let user_agent = format!("oauth-core/{version}");
+        assert_eq!(entry.header("user-agent"), Some(user_agent.as_str()));
+        assert_eq!(entry.header("accept-encoding"), Some("gzip"));
+        assert_eq!(entry.header("referer"), None);
+    });
+}
+
+#[tokio::test]
+async fn a_key_of_the_host_signs() {
+    let served = served();
+    let auth = ClientAuth::signed_secret(SignedSecret::apple("team", "key-1"));
+    let client = Client::new(server(served.base()), ClientId::new("id"), auth).unwrap();
+
+    let (reach, _) = lost(&driver(), &client).await;
+    assert_eq!(reach, Reach::Unsent);
+
+    let failing = driver().with_signer(|_| async { Err(Cause::unsent("the HSM is asleep")) });
+    let (reach, _) = lost(&failing, &client).await;
+    assert_eq!(reach, Reach::Unsent);
+    assert!(served.with(|twin| twin.log().is_empty()));
+
+    let asked = Arc::new(Mutex::new(None));
+    let seen = Arc::clone(&asked);
+    let signing = driver().with_signer(move |job| {
+        *seen.lock().unwrap() = Some(job.key_id);
+        async { Ok(Bytes::from_static(&[7; 64])) }
+    });
+    // The twin knows no such client; what counts is that a signed secret arrived.
+    let exchange = client.client_credentials(Scope::none());
+    let error = signing.run(exchange).await.unwrap_err();
+    assert_eq!(error.code(), "denied.invalid_client");
+    assert_eq!(asked.lock().unwrap().as_deref(), Some("key-1"));
+    served.with(|twin| {
+        let secret = twin.log()[0].form("client_secret").unwrap();
+        assert_eq!(secret.split('.').count(), 3);
+        assert!(secret.ends_with(".BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBw"));
+    });
+}

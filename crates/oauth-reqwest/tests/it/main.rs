@@ -1,0 +1,11 @@
+//! Every promise of this crate over real sockets, against the twins of `oauth-testkit`.
+
+mod authorized;
+#[cfg(feature = "blocking")]
+mod blocking;
+mod browser;
+mod driver;
+mod flows;
+mod listener;
+mod source;
+mod support;

@@ -1,0 +1,181 @@
+use std::sync::{Arc, Mutex};
+
+use oauth_core::error::Advice;
+use oauth_core::token::RefreshToken;
+use oauth_core::{Scope, Tokens};
+use oauth_reqwest::TokenSource;
+use oauth_testkit::{Fault, Served};
+use tokio::task::JoinSet;
+
+use crate::support::{
+    confidential, counters, driver, expired, login, public, served, server, until,
+};
+
+fn secret(token: Option<&RefreshToken>) -> &str {
+    token.unwrap().secret().expose()
+}
+
+/// A source whose token has expired and whose refresh token can be spent once.
+async fn stale(served: &Served) -> (TokenSource, Tokens) {
+    let driver = driver();
+    let client = public(server(served.base()), served);
+    let tokens = login(&driver, &client).await;
+    let old = expired(&tokens);
+    (
+        TokenSource::refreshing(driver, client, old.clone()).unwrap(),
+        old,
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_callers_make_one_request() {
+    let served = served();
+    let (source, _) = stale(&served).await;
+    let before = counters(&served).token_requests;
+    let mut all = JoinSet::new();
+    for _ in 0..200 {
+        let source = source.clone();
+        all.spawn(async move { source.token().await.unwrap() });
+    }
+    let all = all.join_all().await;
+    let first = all[0].access_token.expose();
+    assert!(
+        all.iter()
+            .all(|tokens| tokens.access_token.expose() == first)
+    );
+    assert_eq!(counters(&served).token_requests - before, 1);
+    assert_eq!(counters(&served).reuse_events, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_callers_with_one_dead_token_make_one_request() {
+    let served = served();
+    let source = TokenSource::client_credentials(driver(), confidential(&served), Scope::none());
+    let dead = source.token().await.unwrap();
+    let mut all = JoinSet::new();
+    for _ in 0..200 {
+        let (source, dead) = (source.clone(), Arc::clone(&dead));
+        all.spawn(async move { source.renew(&dead).await.unwrap() });
+    }
+    for tokens in all.join_all().await {
+        assert_ne!(tokens.access_token.expose(), dead.access_token.expose());
+    }
+    assert_eq!(counters(&served).token_requests, 2);
+}
+
+#[tokio::test]
+async fn a_cancelled_leader_loses_nothing() {
+    let served = served();
+    let (source, old) = stale(&served).await;
+    let before = counters(&served).token_requests;
+    served.with(|twin| twin.inject(Fault::SlowBody { millis_per_byte: 1 }));
+    let leader = tokio::spawn({
+        let source = source.clone();
+        async move { source.token().await.map(drop) }
+    });
+    until(|| counters(&served).refreshes == 1).await;
+    leader.abort();
+    assert!(leader.await.unwrap_err().is_cancelled());
+    let tokens = source.token().await.unwrap();
+    assert_ne!(
+        secret(tokens.refresh_token.as_ref()),
+        secret(old.refresh_token.as_ref())
+    );
+    assert_eq!(counters(&served).token_requests - before, 1);
+}
+
+#[tokio::test]
+async fn a_flight_lands_though_everyone_has_gone() {
+    let served = served();
+    let (source, _) = stale(&served).await;
+    let stored = Arc::new(Mutex::new(None));
+    let store = Arc::clone(&stored);
+    let source = source.on_tokens(move |tokens| {
+        *store.lock().unwrap() = Some(tokens.to_json());
+    });
+    served.with(|twin| twin.inject(Fault::SlowBody { millis_per_byte: 1 }));
+    let leader = tokio::spawn(async move { source.token().await.map(drop) });
+    until(|| counters(&served).refreshes == 1).await;
+    leader.abort();
+    assert!(leader.await.is_err());
+    until(|| stored.lock().unwrap().is_some()).await;
+    let json = stored.lock().unwrap().take().unwrap();
+    assert!(Tokens::from_json(json.expose()).is_ok());
+}
+
+#[tokio::test]
+async fn an_error_goes_to_every_follower_and_the_next_caller_asks_again() {
+    let served = served();
+    let source = TokenSource::client_credentials(driver(), confidential(&served), Scope::none());
+    served.with(|twin| {
+        twin.inject(Fault::Status {
+            status: 503,
+            retry_after: Some(7),
+        });
+    });
+    let (one, two, three) = tokio::join!(source.token(), source.token(), source.token());
+    for result in [one, two, three] {
+        let after = result.unwrap_err().advice().after().unwrap();
+        assert_eq!(after.as_secs(), 7);
+    }
+    assert_eq!(counters(&served).token_requests, 1);
+    assert!(source.token().await.is_ok());
+    assert_eq!(counters(&served).token_requests, 2);
+}
+
+#[tokio::test]
+async fn a_grant_that_is_gone_stays_gone_without_asking() {
+    let served = served();
+    let (source, _) = stale(&served).await;
+    served.with(|twin| twin.revoke_all());
+    let before = counters(&served).token_requests;
+    for _ in 0..3 {
+        let error = source.token().await.unwrap_err();
+        assert_eq!(error.code(), "denied.invalid_grant");
+        assert_eq!(error.advice(), Advice::Reauthorize);
+    }
+    assert_eq!(counters(&served).token_requests - before, 1);
+}
+
+#[tokio::test]
+async fn a_token_of_two_seconds_works() {
+    let served = served();
+    served.with(|twin| twin.set_access_token_lifetime(2));
+    let source = TokenSource::client_credentials(driver(), confidential(&served), Scope::none());
+    let tokens = source.token().await.unwrap();
+    assert_eq!(tokens.expires_in, Some(2));
+}
+
+/// The runtime that carries a flight may end before it lands.
+#[test]
+fn a_runtime_that_ends_takes_no_one_with_it() {
+    let served = served();
+    let source = TokenSource::client_credentials(driver(), confidential(&served), Scope::none());
+    served.with(|twin| {
+        twin.inject(Fault::SlowBody {
+            millis_per_byte: 60_000,
+        })
+    });
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let first = runtime();
+    first.block_on(async {
+        let source = source.clone();
+        tokio::spawn(async move { source.token().await.map(drop) });
+        until(|| counters(&served).token_requests == 1).await;
+    });
+    drop(first);
+    assert!(runtime().block_on(source.token()).is_ok());
+}
+
+#[test]
+fn nothing_secret_is_printed() {
+    let served = served();
+    let source = TokenSource::client_credentials(driver(), confidential(&served), Scope::none());
+    let secret = served.with(|twin| twin.client_secret().to_owned());
+    assert!(!format!("{source:?} {:?}", driver()).contains(&secret));
+}
