@@ -112,7 +112,7 @@ fn code_with_pkce_refresh_with_rotation_and_revocation() {
         assert!(!second.access_token.matches(first.access_token.expose()));
 
         // The server notices a token that is spent twice, and ends the grant.
-        let replayed = driver.run(client.refresh(&spent)).err().expect("a refusal");
+        let replayed = driver.run(client.refresh(&spent)).expect_err("a refusal");
         assert_eq!(replayed.code(), "denied.invalid_grant");
         assert_eq!(replayed.advice().as_str(), "reauthorize");
         assert_eq!(
@@ -150,8 +150,7 @@ fn a_redirect_uri_that_is_not_registered_never_comes_back() {
     let moment = oauth_core::Moment::system().expect("a moment");
     let refused = held
         .authorize(moment, AuthorizationRequest::new(other))
-        .err()
-        .expect("a refusal");
+        .expect_err("a refusal");
     assert_eq!(refused.code(), "redirect_uri.not_registered");
 }
 

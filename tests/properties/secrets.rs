@@ -113,7 +113,7 @@ proptest! {
         prop_assert!(!text.contains(&token));
         let again = Tokens::from_json(tokens.to_json().expose()).expect("tokens");
         prop_assert!(again.to_json().matches(tokens.to_json().expose()));
-        let broken = Tokens::from_json(&format!("{{\"access_token\":\"{token}\"")).err().expect("a refusal");
+        let broken = Tokens::from_json(&format!("{{\"access_token\":\"{token}\"")).expect_err("a refusal");
         prop_assert!(!shown(&broken).contains(&token));
         let lost = Error::lost(Cause::unknown("cut off"));
         prop_assert!(shown(&lost).contains("cut off"));

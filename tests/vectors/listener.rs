@@ -41,18 +41,18 @@ pub(crate) fn event(vector: &Vector) -> Verdict {
     if event.contains("second valid callback") {
         let first = waiting.send(&waiting.right_callback(""))?;
         holds("the first is taken", first.starts_with("HTTP/1.1 200"))?;
-        return waiting.is_closed("code=a");
+        return waiting.ends_with("code=a");
     }
     let reply = waiting.send(&waiting.request(event)?)?;
     judge(behaviour, event, &reply)?;
     if behaviour.contains("closed") || event.contains("error=") {
-        waiting.is_closed(if event.contains("error=") {
+        waiting.ends_with(if event.contains("error=") {
             "error="
         } else {
             "code=a"
         })
     } else if event.contains("keep-alive") {
-        waiting.is_closed("code=a")
+        waiting.ends_with("code=a")
     } else {
         // Whatever was refused, the flow goes on: the right callback still ends it.
         let right = waiting.send(&waiting.right_callback(""))?;
@@ -60,7 +60,7 @@ pub(crate) fn event(vector: &Vector) -> Verdict {
             "the flow was still pending",
             right.starts_with("HTTP/1.1 200"),
         )?;
-        waiting.is_closed("code=a")
+        waiting.ends_with("code=a")
     }
 }
 
@@ -147,7 +147,7 @@ impl Waiting {
     }
 
     /// The wait has ended with a callback that holds `sign`, and nobody listens any more.
-    fn is_closed(self, sign: &str) -> Verdict {
+    fn ends_with(self, sign: &str) -> Verdict {
         let callback = self
             .outcome
             .join()
@@ -233,7 +233,7 @@ fn slow(waiting: Waiting) -> Verdict {
         "the flow was still pending",
         right.starts_with("HTTP/1.1 200"),
     )?;
-    waiting.is_closed("code=a")
+    waiting.ends_with("code=a")
 }
 
 /// Only http and https can be a [`Url`], and the program gets it as one argument.

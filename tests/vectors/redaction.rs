@@ -104,7 +104,7 @@ fn everywhere(value: &str, shown: &mut Shown) -> Verdict {
     }
     shown.debug("password", &danger::password("name", value, Scope::none()));
     // As anything a flow holds.
-    let verifier = format!("{value}{}", "a".repeat(43)).replace(|c: char| c == '_', "-");
+    let verifier = format!("{value}{}", "a".repeat(43)).replace('_', "-");
     let flow = pending("https://app.example/cb", value, Some((value, &verifier)))?;
     shown.debug("pending", &flow);
     shown.debug("stored flow", &flow.to_json());

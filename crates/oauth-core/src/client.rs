@@ -17,6 +17,7 @@ use crate::issuer::{Issuer, RedirectUri};
 use crate::moment::Moment;
 use crate::quirk::Rules;
 use crate::scope::Scope;
+use crate::secret::Secret;
 use crate::server::Server;
 use crate::token::{RefreshToken, Tokens};
 use crate::url::{Transport, Url};
@@ -114,6 +115,16 @@ impl Client {
             token: token.clone(),
             scope: Scope::none(),
         })
+    }
+
+    /// A refresh token of this client that comes from elsewhere than [`Tokens`], such as another
+    /// program's store. `scope` is what it was granted for; empty if that is not known.
+    pub fn refresh_token(&self, token: impl Into<Secret<String>>, scope: Scope) -> RefreshToken {
+        RefreshToken {
+            secret: token.into(),
+            scope,
+            binding: Arc::clone(&self.0.binding),
+        }
     }
 
     /// Gets a token for the client itself; an empty scope leaves it to the server.

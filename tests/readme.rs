@@ -1,0 +1,98 @@
+//! The README's Rust examples are this file's, and this file compiles and runs.
+
+use bytes::Bytes;
+use oauth_core::error::{Cause, Error};
+use oauth_core::exchange::SigningJob;
+use oauth_core::flow::resource::Resource;
+use oauth_core::{ClientId, Exchange, Input, Moment, Scope, Secret, Step, danger};
+use oauth_providers::provider;
+use oauth_reqwest::{Authorized, Driver, TokenSource, reqwest};
+use oauth_testkit::{Served, Twin};
+
+#[rustfmt::skip]
+async fn three_lines(driver: Driver, secret: Secret<String>) -> Result<reqwest::Response, Error> {
+// readme
+let client = provider("usertesting")?.client(ClientId::new("id"), Some(secret))?;
+let source = TokenSource::client_credentials(driver.clone(), client, Scope::parse("studies:read")?);
+let api = Authorized::new(driver, source, Resource::new(["https://api.use2.usertesting.com"])?);
+let page = api.get("https://api.use2.usertesting.com/api/v2/sessionResults/?testId=1").send().await?;
+// end
+Ok(page)
+}
+
+#[rustfmt::skip]
+fn whole_driver<E: Exchange>(
+    mut exchange: E,
+    http: impl Fn(http::Request<Bytes>) -> Result<http::Response<Bytes>, Cause>,
+    sleep: impl Fn(std::time::Duration),
+    sign: impl Fn(SigningJob) -> Result<Bytes, Cause>,
+) -> Result<E::Output, Error> {
+// readme
+let mut input = Input::Begin;
+loop {
+    input = match exchange.resume(Moment::system()?, input)? {
+        Step::Send(request) => http(request).map_or_else(Input::Lost, Input::Reply),
+        Step::Sleep(pause) => { sleep(pause); Input::Elapsed }
+        Step::Sign(job) => sign(job).map_or_else(Input::Lost, Input::Signed),
+        Step::Done(output) => return Ok(output),
+    };
+}
+// end
+}
+
+#[test]
+fn the_readme_shows_this_file() {
+    let readme = include_str!("../README.md");
+    let source = include_str!("readme.rs");
+    let shown: Vec<_> = source
+        .split("// readme\n")
+        .skip(1)
+        .filter_map(|part| part.split_once("// end\n"))
+        .map(|(code, _)| code)
+        .collect();
+    assert_eq!(shown.len(), 2);
+    for code in shown {
+        assert!(readme.contains(code), "the README does not show:\n{code}");
+    }
+}
+
+/// The same lines with the provider moved to its twin.
+#[tokio::test]
+async fn the_three_lines_work() -> Result<(), Error> {
+    let served = Served::start(Twin::usertesting).expect("a twin");
+    let (id, secret) =
+        served.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));
+    let driver = Driver::new(reqwest::Client::builder())?;
+    let client = provider("usertesting")?
+        .on_loopback(served.base())?
+        .client(ClientId::new(id), Some(secret.into()))?;
+    let source =
+        TokenSource::client_credentials(driver.clone(), client, Scope::parse("studies:read")?);
+    let api = Authorized::new(driver, source, danger::loopback_resource([served.base()])?);
+    let url = format!("{}/api/v2/sessionResults/?testId=1", served.base());
+    assert_eq!(api.get(&url).send().await?.status(), 200);
+    Ok(())
+}
+
+/// The driver of the README, over a function that plays the server.
+#[test]
+fn the_whole_driver_works() -> Result<(), Error> {
+    let client = provider("usertesting")?.client(ClientId::new("id"), Some("secret".into()))?;
+    let reply = r#"{"access_token":"abc","token_type":"Bearer","expires_in":3600}"#;
+    let http = |_| {
+        let reply = http::Response::builder()
+            .header("content-type", "application/json")
+            .body(reply.into());
+        reply.map_err(Cause::unsent)
+    };
+    let tokens = whole_driver(
+        client.client_credentials(Scope::none()),
+        http,
+        |_| {},
+        |_| Err(Cause::unsent("no key")),
+    )?;
+    assert_eq!(tokens.expires_in, Some(3600));
+    // Never run: it would leave this machine.
+    let _ = three_lines;
+    Ok(())
+}
