@@ -11,7 +11,6 @@ use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::issuer::RedirectUri;
 use crate::server::Server;
-use crate::token::Binding;
 
 /// The identifier the server knows the client by. Opaque, and unique to that server only
 /// (RFC 6749 section 2.2).
@@ -33,6 +32,22 @@ impl ClientId {
 impl fmt::Debug for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ClientId({})", self.0)
+    }
+}
+
+/// Whose tokens these are: never to be sent to anyone else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Binding {
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+}
+
+impl Binding {
+    pub(crate) fn new(server: &Server, client_id: &ClientId) -> Self {
+        Self {
+            issuer: server.issuer().as_str().to_owned(),
+            client_id: client_id.as_str().to_owned(),
+        }
     }
 }
 

@@ -7,11 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Misuse};
-use crate::identity::ClientId;
+use crate::identity::Binding;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
-use crate::server::Server;
 
 /// The longest lifetime a token is given, in seconds: 136 years. Larger numbers saturate.
 pub const MAX_LIFETIME: u64 = u32::MAX as u64;
@@ -87,22 +86,6 @@ impl RefreshToken {
     /// The scope it was granted for: a refresh may not ask for more.
     pub const fn scope(&self) -> &Scope {
         &self.scope
-    }
-}
-
-/// Whose tokens these are: never to be sent to anyone else.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Binding {
-    pub(crate) issuer: String,
-    pub(crate) client_id: String,
-}
-
-impl Binding {
-    pub(crate) fn new(server: &Server, client_id: &ClientId) -> Self {
-        Self {
-            issuer: server.issuer().as_str().to_owned(),
-            client_id: client_id.as_str().to_owned(),
-        }
     }
 }
 

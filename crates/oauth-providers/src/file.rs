@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::facts::{Discovery, Method, RateLimit, Source};
-use crate::template::{Place, Template};
+use crate::template::{Place, Template, bad};
 use crate::variable::Variable;
 
 /// The name under which a template refers to the issuer.
@@ -119,11 +119,6 @@ impl Default for Browser {
             reason: "everyone who opens the page could read it".to_owned(),
         }
     }
-}
-
-/// `provider.data` about `detail`.
-pub(crate) fn bad(detail: &str) -> Error {
-    Error::from(Misuse::ProviderData).about(detail)
 }
 
 impl File {

@@ -1,9 +1,8 @@
 //! URLs with `{variables}` in them.
 
 use oauth_core::Error;
+use oauth_core::error::Misuse;
 use serde::Deserialize;
-
-use crate::file::bad;
 
 /// A URL with `{variables}` in it.
 #[derive(Debug, Clone, Deserialize)]
@@ -101,4 +100,9 @@ pub(crate) fn moved(url: &str, base: &str) -> String {
         .find(['/', '?', '#'])
         .and_then(|start| rest.get(start..));
     format!("{base}{}", path.unwrap_or_default())
+}
+
+/// `provider.data` about `detail`.
+pub(crate) fn bad(detail: &str) -> Error {
+    Error::from(Misuse::ProviderData).about(detail)
 }

@@ -11,14 +11,14 @@ use super::{Draft, Endpoint, success};
 use crate::error::{Check, Error, Fault};
 use crate::form::Form;
 use crate::grant::Grant;
-use crate::identity::ClientId;
+use crate::identity::{Binding, ClientId};
 use crate::json::{Json, Object};
 use crate::moment::Moment;
 use crate::quirk::{Quirk, Rules};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::{EndpointKind, Server};
-use crate::token::{Binding, Extra, MAX_LIFETIME, RefreshToken, Tokens, Warning};
+use crate::token::{Extra, MAX_LIFETIME, RefreshToken, Tokens, Warning};
 
 /// Exchanges one grant for tokens.
 #[derive(Debug, Clone)]
