@@ -202,3 +202,43 @@ proptest! {
         }
     }
 }
+
+/// Time grows with the input, not with its square: a square of these sizes would take minutes.
+#[test]
+fn megabytes_are_read_in_one_pass() {
+    let members: String = (0..60_000).map(|n| format!(",\"m{n}\":1")).collect();
+    let names: String = (0..120_000).map(|n| format!("s{n} ")).collect();
+    let bodies = [
+        format!("{{\"access_token\":\"a\",\"token_type\":\"Bearer\"{members}}}"),
+        format!("{{\"access_token\":\"a\",\"token_type\":\"Bearer\",\"scope\":\"{names}\"}}"),
+        format!(
+            "{{\"access_token\":\"a\",\"token_type\":\"Bearer\",\"scope\":\"\u{e4} {names}\"}}"
+        ),
+        format!("{{\"error\":\"x\"{members}}}"),
+        "[".repeat(1 << 20),
+        format!("\"{}\"", "\\u0041".repeat(1 << 17)),
+    ];
+    for body in bodies {
+        assert!(body.len() <= 1 << 20, "{}", body.len());
+        let asked = Scope::parse("s1 s2").expect("a scope");
+        let mut exchange = client(Rules::default()).client_credentials(asked);
+        let _ = exchange.resume(moment(), Input::Begin);
+        let mut reply = Response::new(Bytes::from(body));
+        let json = HeaderValue::from_static("application/json");
+        reply.headers_mut().insert("content-type", json);
+        let _ = exchange.resume(moment(), Input::Reply(reply));
+    }
+    let parameters: String = (0..20_000).map(|n| format!("a{n}=b, ")).collect();
+    let header = format!("Bearer {parameters}");
+    assert!(challenge::parse([header.as_str()]).is_err());
+    let many = "a b=c, ".repeat(20_000);
+    let _ = challenge::parse([many.as_str()]);
+    let query = "&a=b".repeat(1 << 14);
+    let uri = RedirectUri::parse("https://app.example/cb").expect("a URI");
+    let callback = format!("https://app.example/cb?{query}");
+    assert!(
+        Callback::read(&callback, &uri, ResponseMode::Query).is_err(),
+        "over 64 KiB"
+    );
+    let _ = Callback::read(&callback[..64 << 10], &uri, ResponseMode::Query);
+}

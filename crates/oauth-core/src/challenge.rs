@@ -37,10 +37,13 @@ impl Challenge {
     }
 }
 
+/// The most parameters a challenge may have; the richest known scheme has ten.
+const MAX_PARAMS: usize = 100;
+
 /// Reads the field's values in order, in time linear in their length.
 ///
 /// # Errors
-/// `challenge.syntax`.
+/// `challenge.syntax`, also for a challenge of more than a hundred parameters.
 pub fn parse<'a>(headers: impl IntoIterator<Item = &'a str>) -> Result<Vec<Challenge>, Error> {
     let mut challenges = Vec::new();
     for header in headers {
@@ -70,7 +73,11 @@ impl<'a> Reader<'a> {
                 .and_then(<[Challenge]>::last_mut)
             {
                 // A challenge has parameters or one token68, never both.
-                Some(challenge) if is_param && challenge.token68.is_none() => {
+                Some(challenge)
+                    if is_param
+                        && challenge.token68.is_none()
+                        && challenge.params.len() < MAX_PARAMS =>
+                {
                     let value = self.value()?;
                     challenge.add(word, value);
                 }

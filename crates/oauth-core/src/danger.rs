@@ -21,7 +21,8 @@ pub fn loopback_issuer(text: &str) -> Result<Issuer, Error> {
     Issuer::parse_over(text, Transport::LoopbackHttp)
 }
 
-/// Lets a server's endpoints be plain `http` on a loopback address.
+/// Lets the endpoints that are added to this server from now on be plain `http` on a loopback
+/// address.
 #[must_use]
 pub fn loopback_server(server: Server) -> Server {
     server.with_transport(Transport::LoopbackHttp)

@@ -1,5 +1,6 @@
 //! Scope: a set of case-sensitive names (RFC 6749 section 3.3).
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -27,15 +28,31 @@ impl Scope {
 
     /// Reads names separated by `delimiter`, for servers that use another than space.
     pub(crate) fn split(text: &str, delimiter: char) -> Result<Self, Error> {
-        let is_name = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-        let mut scope = Self(String::with_capacity(text.len()));
-        for name in text.split(delimiter).filter(|name| !name.is_empty()) {
-            if !name.bytes().all(is_name) {
-                return Err(Misuse::ScopeSyntax.into());
-            }
-            scope.insert(name);
+        let is_sound = |name: &str| name.split(delimiter).all(Self::is_name);
+        if !is_sound(text) {
+            return Err(Misuse::ScopeSyntax.into());
         }
-        Ok(scope)
+        Ok(Self::collect(text.split(delimiter)))
+    }
+
+    /// Whether a name, which may be empty, holds only characters of RFC 6749 section 3.3.
+    pub(crate) fn is_name(name: &str) -> bool {
+        name.bytes()
+            .all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+    }
+
+    /// Sound names, each once. A reply may hold a hundred thousand of them, so the ones seen are
+    /// kept in a set.
+    pub(crate) fn collect<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let mut seen = BTreeSet::new();
+        let mut scope = Self::none();
+        for name in names.filter(|name| !name.is_empty() && seen.insert(*name)) {
+            if !scope.0.is_empty() {
+                scope.0.push(' ');
+            }
+            scope.0.push_str(name);
+        }
+        scope
     }
 
     /// Whether `text` is written just as RFC 6749 appendix A.4 asks: one space between names.
@@ -48,20 +65,8 @@ impl Scope {
     /// # Errors
     /// `scope.syntax`.
     pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
-        let mut scope = Self::none();
-        for name in names {
-            scope = scope.union(&Self::parse(name)?);
-        }
-        Ok(scope)
-    }
-
-    fn insert(&mut self, name: &str) {
-        if !self.contains(name) {
-            if !self.0.is_empty() {
-                self.0.push(' ');
-            }
-            self.0.push_str(name);
-        }
+        let text = names.into_iter().collect::<Vec<_>>().join(" ");
+        Self::parse(&text)
     }
 
     /// The names in order.
@@ -76,15 +81,14 @@ impl Scope {
 
     /// Whether the set holds every name of `other`.
     pub fn covers(&self, other: &Self) -> bool {
-        other.iter().all(|name| self.contains(name))
+        let names: BTreeSet<_> = self.iter().collect();
+        other.iter().all(|name| names.contains(name))
     }
 
     /// The names of both, for a step-up that must not lose what was granted before.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        let mut all = self.clone();
-        other.iter().for_each(|name| all.insert(name));
-        all
+        Self::collect(self.iter().chain(other.iter()))
     }
 
     /// What to ask a resource's authorization server for when nobody chose: what the resource's

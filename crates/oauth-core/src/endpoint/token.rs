@@ -217,17 +217,11 @@ fn granted(
 }
 
 fn sound_names<'a>(names: impl Iterator<Item = &'a str>, warnings: &mut Vec<Warning>) -> Scope {
-    let mut scope = Scope::none();
-    for name in names {
-        match Scope::parse(name) {
-            Ok(name) => scope = scope.union(&name),
-            Err(_) if !warnings.contains(&Warning::MalformedScope) => {
-                warnings.push(Warning::MalformedScope);
-            }
-            Err(_) => {}
-        }
+    let (sound, odd): (Vec<_>, Vec<_>) = names.partition(|name| Scope::is_name(name));
+    if !odd.is_empty() {
+        warnings.push(Warning::MalformedScope);
     }
-    scope
+    Scope::collect(sound.into_iter())
 }
 
 /// The member a name stands for, whatever its case and underscores.
