@@ -9,12 +9,14 @@ use crate::endpoint::revocation::Revocation;
 use crate::endpoint::token::Token;
 use crate::error::Error;
 use crate::exchange::Exchange;
-use crate::flow::authorization::{AuthorizationRequest, Pending};
+use crate::flow::authorization::{AuthorizationRequest, Chance, Drawn, Pending};
 use crate::flow::discovery::Discovery;
 use crate::grant::{ClientCredentials, Grant, Refresh};
 use crate::identity::{ClientId, Identity};
 use crate::issuer::{Issuer, RedirectUri};
+#[cfg(feature = "sha2")]
 use crate::moment::Moment;
+use crate::moment::UnixTime;
 use crate::quirk::Rules;
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -82,12 +84,35 @@ impl Client {
     ///
     /// # Errors
     /// `endpoint.missing`, `redirect_uri.not_registered`, `pkce.*`, `form.*`.
+    #[cfg(feature = "sha2")]
     pub fn authorize(
         &self,
         at: Moment,
         ask: AuthorizationRequest,
     ) -> Result<(Url, Pending), Error> {
-        ask.start(&self.0, &at)
+        self.start(at.now(), &Chance::Stretched(&at), ask)
+    }
+
+    /// [`Self::authorize`] with values that the host drew and hashed itself.
+    ///
+    /// # Errors
+    /// Those of [`Self::authorize`].
+    pub fn authorize_drawn(
+        &self,
+        now: UnixTime,
+        drawn: &Drawn,
+        ask: AuthorizationRequest,
+    ) -> Result<(Url, Pending), Error> {
+        self.start(now, &Chance::Drawn(drawn), ask)
+    }
+
+    fn start(
+        &self,
+        now: UnixTime,
+        chance: &Chance<'_>,
+        ask: AuthorizationRequest,
+    ) -> Result<(Url, Pending), Error> {
+        ask.start(&self.0, now, chance)
             .map_err(|error| error.at_endpoint("authorization"))
     }
 

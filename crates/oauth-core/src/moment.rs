@@ -3,11 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
+#[cfg(feature = "sha2")]
 use base64::Engine as _;
+#[cfg(feature = "sha2")]
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "sha2")]
 use sha2::{Digest as _, Sha256};
 
+#[cfg(feature = "system")]
 use crate::error::Error;
 
 /// Whole seconds since 1970-01-01T00:00:00Z, as the wire speaks them. Arithmetic saturates.
@@ -46,6 +50,10 @@ impl UnixTime {
 #[derive(Clone, Copy)]
 pub struct Moment {
     now: UnixTime,
+    #[cfg_attr(
+        not(feature = "sha2"),
+        expect(dead_code, reason = "stretched by SHA-256")
+    )]
     seed: [u8; 32],
 }
 
@@ -82,6 +90,7 @@ impl Moment {
     }
 
     /// 256 bits that belong to `label` alone.
+    #[cfg(feature = "sha2")]
     pub(crate) fn stretch(&self, label: &str) -> [u8; 32] {
         Sha256::new()
             .chain_update(self.seed)
@@ -91,6 +100,7 @@ impl Moment {
     }
 
     /// [`Self::stretch`] as 43 characters of base64url, fit for URLs and JWT claims.
+    #[cfg(feature = "sha2")]
     pub(crate) fn token(&self, label: &str) -> String {
         URL_SAFE_NO_PAD.encode(self.stretch(label))
     }
@@ -109,6 +119,7 @@ impl fmt::Debug for Moment {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "sha2")]
     #[test]
     fn labels_and_seeds_separate() {
         let moment = Moment::fixed(UnixTime::from_secs(0), [1; 32]);

@@ -2,10 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+#[cfg(feature = "sha2")]
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroize as _;
 
 use crate::error::{Error, Misuse};
+#[cfg(feature = "sha2")]
 use crate::moment::Moment;
 use crate::secret::Secret;
 
@@ -34,6 +36,7 @@ pub enum Demand {
 
 impl CodeVerifier {
     /// 32 fresh octets as 43 characters.
+    #[cfg(feature = "sha2")]
     pub(crate) fn at(moment: &Moment) -> Self {
         Self(Secret::new(moment.token("code_verifier")))
     }
@@ -50,9 +53,14 @@ impl CodeVerifier {
     /// # Errors
     /// `pkce.verifier`.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::check(text, 43).map(|()| Self(text.into()))
+    }
+
+    /// Whether a text is made of unreserved characters, `least` to 128 of them.
+    pub(crate) fn check(text: &str, least: usize) -> Result<(), Error> {
         let is_unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-        if (43..=128).contains(&text.len()) && text.bytes().all(is_unreserved) {
-            Ok(Self(text.into()))
+        if (least..=128).contains(&text.len()) && text.bytes().all(is_unreserved) {
+            Ok(())
         } else {
             Err(Misuse::VerifierSyntax.into())
         }
@@ -64,6 +72,7 @@ impl CodeVerifier {
     }
 
     /// The `code_challenge` (RFC 7636 section 4.2).
+    #[cfg(feature = "sha2")]
     pub fn challenge(&self, method: ChallengeMethod) -> String {
         match method {
             ChallengeMethod::S256 => URL_SAFE_NO_PAD.encode(Sha256::digest(self.expose())),

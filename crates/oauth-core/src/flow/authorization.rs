@@ -3,6 +3,7 @@
 //! RFC 6749 section 4.1, RFC 7636 (PKCE), RFC 9207 (issuer in the callback), RFC 9700 section 2.1.
 
 mod callback;
+mod chance;
 mod pending;
 
 use crate::call;
@@ -10,15 +11,16 @@ use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::identity::Identity;
 use crate::issuer::RedirectUri;
-use crate::moment::Moment;
-use crate::pkce::{ChallengeMethod, CodeVerifier, Demand};
+use crate::moment::UnixTime;
+use crate::pkce::{ChallengeMethod, Demand};
 use crate::quirk::Quirk;
 use crate::scope::Scope;
-use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::url::Url;
 
 pub use callback::{Callback, check_issuers};
+pub(crate) use chance::Chance;
+pub use chance::Drawn;
 pub use pending::Pending;
 
 /// How the server hands over its answer.
@@ -92,19 +94,21 @@ impl AuthorizationRequest {
     }
 
     /// The URL to open, and what to keep until the person comes back.
-    pub(crate) fn start(self, us: &Identity, at: &Moment) -> Result<(Url, Pending), Error> {
+    pub(crate) fn start(
+        self,
+        us: &Identity,
+        now: UnixTime,
+        chance: &Chance<'_>,
+    ) -> Result<(Url, Pending), Error> {
         let endpoint = us.server.endpoint(EndpointKind::Authorization)?;
         if !us.allows(&self.redirect_uri) {
             return Err(Misuse::RedirectUriUnregistered.into());
         }
         let method = self.challenge_method(us)?;
-        let code_verifier = method.map(|_| CodeVerifier::at(at));
-        let state = Secret::new(at.token("state"));
+        let proof = method.map(|method| (method, chance.proof(method)));
+        let state = chance.state();
         // The nonce binds an ID Token to this flow; without openid there is none to bind.
-        let nonce = self
-            .scope
-            .contains("openid")
-            .then(|| Secret::new(at.token("nonce")));
+        let nonce = self.scope.contains("openid").then(|| chance.nonce());
         let mut form = Form::new();
         form.push("response_type", "code");
         form.push(
@@ -115,13 +119,12 @@ impl AuthorizationRequest {
         crate::grant::push_scope(&mut form, &self.scope, us.server.rules());
         form.push("state", state.expose());
         form.push_some("nonce", nonce.as_ref().map(|nonce| nonce.expose().as_str()));
-        if let (Some(method), Some(verifier)) = (method, &code_verifier) {
-            let challenge = verifier.challenge(method);
-            form.push("code_challenge", &challenge);
+        if let Some((method, (_, challenge))) = &proof {
+            form.push("code_challenge", challenge);
             form.push("code_challenge_method", method.as_str());
-            let is_hashed = method == ChallengeMethod::S256;
+            let is_hashed = *method == ChallengeMethod::S256;
             if is_hashed && us.server.rules().has(&Quirk::ChallengeAsVerifier) {
-                form.push("code_verifier", &challenge);
+                form.push("code_verifier", challenge);
             }
         }
         if self.response_mode != ResponseMode::Query {
@@ -144,10 +147,10 @@ impl AuthorizationRequest {
             redirect_uri: self.redirect_uri,
             state,
             nonce,
-            code_verifier,
+            code_verifier: proof.map(|(_, (verifier, _))| verifier),
             scope: self.scope,
             response_mode: self.response_mode,
-            started_at: at.now(),
+            started_at: now,
         };
         Ok((endpoint.with_query(&form), pending))
     }

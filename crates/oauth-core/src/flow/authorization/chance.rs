@@ -1,0 +1,109 @@
+//! Where the unguessable values of one flow come from.
+
+use crate::error::Error;
+#[cfg(feature = "sha2")]
+use crate::moment::Moment;
+use crate::pkce::{ChallengeMethod, CodeVerifier};
+use crate::secret::Secret;
+
+/// State, nonce, verifier and its S256 challenge, drawn by the host for one flow and for no other.
+///
+/// For hosts whose random bytes and hashes are their own, such as a browser's WebCrypto;
+/// [`crate::Client::authorize`] needs none of this.
+#[derive(Debug, Clone)]
+pub struct Drawn {
+    state: Secret<String>,
+    nonce: Secret<String>,
+    code_verifier: CodeVerifier,
+    code_challenge: String,
+}
+
+impl Drawn {
+    /// Takes state and nonce (at least 22 unreserved characters, 128 bits), a verifier, and
+    /// `BASE64URL(SHA256(verifier))`.
+    ///
+    /// # Errors
+    /// `pkce.verifier` for a text that is too short, too long or of other characters.
+    pub fn new(state: &str, nonce: &str, verifier: &str, challenge: &str) -> Result<Self, Error> {
+        let unreserved =
+            |text: &str, length| CodeVerifier::check(text, length).map(|()| text.to_owned());
+        Ok(Self {
+            state: unreserved(state, 22)?.into(),
+            nonce: unreserved(nonce, 22)?.into(),
+            code_verifier: CodeVerifier::parse(verifier)?,
+            code_challenge: unreserved(challenge, 43)?,
+        })
+    }
+}
+
+/// Drawn by the host, or stretched out of a moment's seed when needed.
+pub(crate) enum Chance<'a> {
+    Drawn(&'a Drawn),
+    #[cfg(feature = "sha2")]
+    Stretched(&'a Moment),
+}
+
+impl Chance<'_> {
+    pub(super) fn state(&self) -> Secret<String> {
+        match self {
+            Self::Drawn(drawn) => drawn.state.clone(),
+            #[cfg(feature = "sha2")]
+            Self::Stretched(at) => Secret::new(at.token("state")),
+        }
+    }
+
+    pub(super) fn nonce(&self) -> Secret<String> {
+        match self {
+            Self::Drawn(drawn) => drawn.nonce.clone(),
+            #[cfg(feature = "sha2")]
+            Self::Stretched(at) => Secret::new(at.token("nonce")),
+        }
+    }
+
+    /// A verifier and its challenge.
+    pub(super) fn proof(&self, method: ChallengeMethod) -> (CodeVerifier, String) {
+        let verifier = match self {
+            Self::Drawn(drawn) => drawn.code_verifier.clone(),
+            #[cfg(feature = "sha2")]
+            Self::Stretched(at) => CodeVerifier::at(at),
+        };
+        let challenge = match (self, method) {
+            (_, ChallengeMethod::Plain) => verifier.expose().to_owned(),
+            (Self::Drawn(drawn), ChallengeMethod::S256) => drawn.code_challenge.clone(),
+            #[cfg(feature = "sha2")]
+            (Self::Stretched(_), ChallengeMethod::S256) => verifier.challenge(method),
+        };
+        (verifier, challenge)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+    #[test]
+    fn drawn_values_are_used_as_they_are() {
+        let drawn = Drawn::new(VERIFIER, CHALLENGE, VERIFIER, CHALLENGE);
+        let chance = drawn
+            .as_ref()
+            .map(Chance::Drawn)
+            .map_err(|error| error.code());
+        let proof = chance.map(|chance| chance.proof(ChallengeMethod::S256));
+        let proof = proof.map(|(verifier, challenge)| (verifier.expose().to_owned(), challenge));
+        assert_eq!(proof, Ok((VERIFIER.to_owned(), CHALLENGE.to_owned())));
+    }
+
+    #[test]
+    fn guessable_values_are_refused() {
+        for (state, verifier, challenge) in [
+            ("short", VERIFIER, CHALLENGE),
+            (VERIFIER, "short", CHALLENGE),
+            (VERIFIER, VERIFIER, ""),
+        ] {
+            assert!(Drawn::new(state, VERIFIER, verifier, challenge).is_err());
+        }
+    }
+}
