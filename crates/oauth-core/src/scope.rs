@@ -41,12 +41,22 @@ impl Scope {
             .all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
     }
 
-    /// Sound names, each once. A reply may hold a hundred thousand of them, so the ones seen are
-    /// kept in a set.
+    /// Sound names, each once. A reply may hold a hundred thousand of them, so past a few the ones
+    /// seen are kept in a set.
     pub(crate) fn collect<'a>(names: impl Iterator<Item = &'a str>) -> Self {
-        let mut seen = BTreeSet::new();
-        let mut scope = Self::none();
-        for name in names.filter(|name| !name.is_empty() && seen.insert(*name)) {
+        let (mut scope, mut count, mut seen) = (Self::none(), 0, BTreeSet::new());
+        let mut few = [""; 16];
+        for name in names.filter(|name| !name.is_empty()) {
+            if few.iter().take(count).any(|known| *known == name) || seen.contains(name) {
+                continue;
+            }
+            match few.get_mut(count) {
+                Some(place) => *place = name,
+                None => {
+                    seen.insert(name);
+                }
+            }
+            count += 1;
             if !scope.0.is_empty() {
                 scope.0.push(' ');
             }
@@ -81,6 +91,9 @@ impl Scope {
 
     /// Whether the set holds every name of `other`.
     pub fn covers(&self, other: &Self) -> bool {
+        if self.0.len() <= 256 {
+            return other.iter().all(|name| self.contains(name));
+        }
         let names: BTreeSet<_> = self.iter().collect();
         other.iter().all(|name| names.contains(name))
     }
@@ -140,5 +153,18 @@ impl TryFrom<String> for Scope {
 impl From<Scope> for String {
     fn from(scope: Scope) -> Self {
         scope.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_once_however_many() {
+        let many: String = (0..50).map(|n| format!("s{} ", n % 30)).collect();
+        let scope = Scope::parse(&many);
+        let names: Vec<_> = (0..30).map(|n| format!("s{n}")).collect();
+        assert_eq!(scope.map(|scope| scope.0).ok(), Some(names.join(" ")));
     }
 }
