@@ -11,7 +11,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment, Pending, Scope,
-    Secret, Step, Tokens,
+    Step, Tokens,
 };
 use proptest::prelude::*;
 
@@ -47,10 +47,11 @@ proptest! {
 
     #[test]
     fn an_echoing_server_does_not_make_us_talk(
-        secret in "Zq[A-Za-z0-9+/%:~]{8,24}",
+        secret in "Zq[A-Za-z0-9+/%:~\"\\\\]{8,24}|Zq[a-z]{1500}",
         template in prop::sample::select(vec![
             r#"{"error":"invalid_client","error_description":"bad %"}"#, r#"{"error":"%"}"#,
-            r#"{"error":"x","error_uri":"https://as.example/%","hint":"%","deep":{"a":["%"]}}"#,
+            r#"{"error":"x","error_uri":"https://as.example/%","hint":"%","deep":{"a":["%"],"%":1}}"#,
+            r#"{"error":"x","error_description":"long @ %"}"#, r#"{"error":"x","authed_user":{"access_token":"%"}}"#,
             r#"{"access_token":"%","token_type":"%"}"#, r#"{"%":1,"%":2}"#, r#"{"message":"%"}"#, "%", "<html>%</html>",
             r#"{"access_token":"%"}"#, r#"{"access_token":"%","token_type":"Bearer","scope":7}"#,
         ]),
@@ -60,9 +61,10 @@ proptest! {
         let auth = if basic { ClientAuth::basic(secret.as_str()) } else { ClientAuth::post(secret.as_str()) };
         let client = client(auth);
         let mut texts = vec![format!("{client:?} {client:#?}")];
-        for name in ["refresh_token", "password", "assertion", "client_assertion"] {
-            let parameters = vec![(name.to_owned(), Secret::from(secret.as_str()))];
-            let grant = Extension { grant_type: "urn:x".to_owned(), parameters, scope: Scope::none() };
+        let quoted = serde_json::to_string(&secret).expect("JSON");
+        let escaped = quoted.trim_start_matches('"').strip_suffix('"').expect("quotes");
+        for name in ["refresh_token", "password", "assertion", "pin"] {
+            let grant = Extension::new("urn:x").and_then(|grant| grant.parameter(name, secret.as_str())).expect("a grant");
             let mut exchange = client.token(grant);
             if let Ok(step) = exchange.resume(moment(), Input::Begin) {
                 texts.push(format!("{step:?}"));
@@ -70,7 +72,8 @@ proptest! {
                     texts.push(format!("{:?} {}", request.headers(), request.uri()));
                 }
             }
-            let mut reply = Response::new(Bytes::from(template.replace('%', &secret)));
+            let body = template.replace('%', escaped).replace('@', &"x".repeat(700));
+            let mut reply = Response::new(Bytes::from(body));
             *reply.status_mut() = StatusCode::from_u16(status).expect("a status");
             reply.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
             reply.headers_mut().insert("location", HeaderValue::from_str(&format!("https://evil.example/?{secret}")).expect("ASCII"));
@@ -80,7 +83,11 @@ proptest! {
             }
         }
         for text in texts {
-            prop_assert!(!text.contains(&secret), "{} shows {}", text, secret);
+            let is_shown = text.contains(&secret) || text.contains(escaped);
+            prop_assert!(!is_shown, "{} shows {}", text, secret);
+            if secret.len() > 1000 {
+                prop_assert!(!text.contains(&secret[..16]), "{} shows a part of {}", text, secret);
+            }
         }
     }
 

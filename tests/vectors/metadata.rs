@@ -208,12 +208,7 @@ pub(crate) fn document(members: Value) -> Result<Server, Error> {
     let text = document.to_string();
     let issuer = Issuer::parse("https://as.example")?;
     match oauth_core::json::parse(&text)? {
-        oauth_core::json::Json::Object(object) => Server::read(
-            &issuer,
-            &object,
-            Rules::default(),
-            oauth_core::url::Transport::Https,
-        ),
+        oauth_core::json::Json::Object(object) => Server::read(&issuer, &object, Rules::default()),
         _ => Err(oauth_core::error::Fault::MetadataShape.into()),
     }
 }

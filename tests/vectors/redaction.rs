@@ -87,18 +87,15 @@ fn everywhere(value: &str, shown: &mut Shown) -> Verdict {
     converse(&mut basic.client_credentials(Scope::none()), value, shown)?;
     // As a parameter of a token request.
     for name in [
-        "client_assertion",
+        "assertion",
         "refresh_token",
         "device_code",
-        "password",
-        "code_verifier",
+        "subject_token",
+        "pin",
     ] {
-        let parameters = vec![(name.to_owned(), Secret::from(value))];
-        let grant = Extension {
-            grant_type: "urn:x".to_owned(),
-            parameters,
-            scope: Scope::none(),
-        };
+        let grant = Extension::new("urn:x")
+            .and_then(|grant| grant.parameter(name, value))
+            .map_err(text)?;
         shown.debug("grant", &grant);
         converse(&mut basic.token(grant), value, shown)?;
     }

@@ -9,8 +9,8 @@ use oauth_core::grant::{ClientCredentials, Extension, Grant};
 use oauth_core::issuer::{Issuer, RedirectUri};
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Pending, Scope, Secret,
-    Step, Tokens, danger,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Pending, Scope, Step,
+    Tokens, danger,
 };
 use serde_json::{Value, json};
 
@@ -157,15 +157,14 @@ fn token_request(vector: &Vector) -> Verdict {
 fn extension(vector: &Vector, uri: &str, want: &Value) -> Verdict {
     let known = ["build", "grant", "client_id", "client_secret", "auth"];
     let members = vector.input.as_object().into_iter().flatten();
-    let parameters = members
-        .filter(|(name, _)| !known.contains(&name.as_str()))
-        .filter_map(|(name, value)| Some((name.clone(), Secret::from(value.as_str()?))))
-        .collect();
-    let grant = Extension {
-        grant_type: uri.to_owned(),
-        parameters,
-        scope: Scope::none(),
-    };
+    let mut grant = Extension::new(uri).map_err(text)?;
+    for (name, value) in members.filter(|(name, _)| !known.contains(&name.as_str())) {
+        let value = value.as_str().ok_or_else(|| format!("{name} is no text"))?;
+        grant = match name.as_str() {
+            "scope" => grant.scope(Scope::parse(value).map_err(text)?),
+            _ => grant.parameter(name, value).map_err(text)?,
+        };
+    }
     let server = server().map_err(text)?;
     let draft = Token::new(grant, &server, &ClientId::new(""))
         .draft(&server)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request};
 
 use crate::client_auth::{Method as AuthMethod, SignedSecret};
@@ -28,7 +28,8 @@ pub struct Call<E> {
 enum State {
     Fresh,
     Signing(SigningJob),
-    Waiting,
+    /// For the reply, which must not repeat the signed secret to us.
+    Waiting(Option<Secret<String>>),
     Over,
 }
 
@@ -52,7 +53,7 @@ impl<E: Endpoint> Call<E> {
         }
     }
 
-    fn send(&mut self, signed: Option<&Secret<String>>) -> Result<Step<E::Output>, Error> {
+    fn send(&mut self, signed: Option<Secret<String>>) -> Result<Step<E::Output>, Error> {
         let mut draft = self.endpoint.draft(&self.us.server)?;
         draft.url.require(self.us.server.transport())?;
         if draft.confidential_only && !self.us.auth.is_confidential() {
@@ -62,7 +63,7 @@ impl<E: Endpoint> Call<E> {
         headers.extend(self.us.headers.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(purpose) = draft.purpose {
-            let signed = signed.map(|jwt| jwt.expose().as_str());
+            let signed = signed.as_ref().map(|jwt| jwt.expose().as_str());
             self.us
                 .authenticate(purpose, &mut draft.form, &mut headers, signed);
         }
@@ -83,7 +84,7 @@ impl<E: Endpoint> Call<E> {
         *request.method_mut() = draft.method;
         *request.uri_mut() = draft.url.uri()?;
         *request.headers_mut() = headers;
-        self.state = State::Waiting;
+        self.state = State::Waiting(signed);
         Ok(Step::Send(request))
     }
 
@@ -92,35 +93,60 @@ impl<E: Endpoint> Call<E> {
             (State::Fresh, Input::Begin) => self.begin(at),
             (State::Signing(job), Input::Signed(signature)) => {
                 let jwt = SignedSecret::finish(&job, &signature)?;
-                self.send(Some(&jwt))
+                self.send(Some(jwt))
             }
-            (State::Waiting, Input::Reply(reply)) => self
-                .endpoint
-                .read(&self.us.server, at, &reply)
-                .map(Step::Done),
-            (State::Signing(_) | State::Waiting, Input::Lost(cause)) => Err(Error::lost(cause)),
+            (State::Waiting(signed), Input::Reply(reply)) => {
+                let read = self.endpoint.read(&self.us.server, at, &reply);
+                read.map(Step::Done)
+                    .map_err(|error| error.without(&self.secrets(signed)))
+            }
+            (State::Signing(_) | State::Waiting(_), Input::Lost(cause)) => Err(Error::lost(cause)),
             (State::Over, _) => Err(Misuse::Over.into()),
             _ => Err(Misuse::OutOfOrder.into()),
         }
     }
 
-    /// Some servers repeat in their error text what they were sent.
-    fn without_secrets(&self, error: Error) -> Error {
-        let form = self
-            .endpoint
-            .draft(&self.us.server)
-            .map(|draft| draft.form)
-            .unwrap_or_default();
-        let sent = form::parse(form.as_str()).unwrap_or_default();
-        let secrets = sent
+    /// Everything secret in the request, in each form in which a server may repeat it: as it is,
+    /// form-encoded, and as Basic credentials.
+    fn secrets(&self, signed: Option<Secret<String>>) -> Vec<Secret<String>> {
+        let Ok(mut draft) = self.endpoint.draft(&self.us.server) else {
+            return Vec::new();
+        };
+        let mut headers = HeaderMap::new();
+        if let Some(purpose) = draft.purpose {
+            let signed = signed.as_ref().map(|jwt| jwt.expose().as_str());
+            self.us
+                .authenticate(purpose, &mut draft.form, &mut headers, signed);
+        }
+        let basic = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        let basic = basic.and_then(|value| value.strip_prefix("Basic "));
+        let sent = form::parse(draft.form.as_str()).unwrap_or_default();
+        let values = sent
             .iter()
-            .filter(|(name, _)| is_secret(name))
+            .filter(|(name, _)| !is_public(name))
             .map(|(_, value)| value.as_ref());
-        error.without(
-            secrets
-                .chain(self.us.auth.secret())
-                .filter(|secret| secret.len() >= 4),
-        )
+        let mut secrets = Vec::new();
+        for secret in values
+            .chain(self.us.auth.secret())
+            .chain(basic)
+            .filter(|text| text.len() >= 4)
+        {
+            let mut encoded = String::new();
+            form::encode(secret, &mut encoded);
+            secrets.extend([Secret::from(secret), Secret::new(encoded)]);
+        }
+        secrets
+    }
+
+    fn finish(&self, error: Error) -> Error {
+        let error = error.at_endpoint(E::NAME);
+        if self.endpoint.can_repeat() {
+            error
+        } else {
+            error.once_only()
+        }
     }
 }
 
@@ -128,40 +154,36 @@ impl<E: Endpoint> Exchange for Call<E> {
     type Output = E::Output;
 
     fn resume(&mut self, at: Moment, input: Input) -> Result<Step<E::Output>, Error> {
-        self.step(&at, input)
-            .map_err(|error| self.without_secrets(error.at_endpoint(E::NAME)))
+        self.step(&at, input).map_err(|error| self.finish(error))
     }
 }
 
-/// The form parameters that are worth something to a thief.
-pub(crate) fn is_secret(name: &str) -> bool {
-    [
-        "client_secret",
-        "code",
-        "code_verifier",
-        "refresh_token",
-        "token",
-        "password",
-        "assertion",
-        "client_assertion",
-        "subject_token",
-        "actor_token",
-        "device_code",
-    ]
-    .contains(&name)
+/// The form parameters that are worth nothing to a thief.
+fn is_public(name: &str) -> bool {
+    let known = [
+        "scope",
+        "redirect_uri",
+        "client_id",
+        "token_type_hint",
+        "username",
+        "resource",
+        "audience",
+    ];
+    known.contains(&name) || name.ends_with("_type")
 }
 
+/// A form as a JSON object, which has no place for a name that stands twice.
 fn json_body(form: &Form) -> Result<Bytes, Error> {
-    let pairs = form::parse(form.as_str()).map_err(|_| Error::from(Misuse::HeaderValue))?;
-    let object: serde_json::Map<_, _> = pairs
-        .into_iter()
-        .map(|(name, value)| {
-            (
-                name.into_owned(),
-                serde_json::Value::from(value.into_owned()),
-            )
-        })
-        .collect();
+    let mut object = serde_json::Map::new();
+    // What the form writer wrote is UTF-8.
+    for (name, value) in form::parse(form.as_str()).unwrap_or_default() {
+        if object
+            .insert(name.clone().into_owned(), value.into_owned().into())
+            .is_some()
+        {
+            return Err(Error::from(Misuse::ParameterTwice).about(&name));
+        }
+    }
     let text = serde_json::Value::Object(object).to_string();
     Ok(secret::wiped(text))
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::call::Call;
 use crate::client_auth::ClientAuth;
+use crate::endpoint::Endpoint;
 use crate::endpoint::introspection::{Introspection, TokenState};
 use crate::endpoint::revocation::Revocation;
 use crate::endpoint::token::Token;
-use crate::error::Error;
+use crate::error::{Check, Error};
 use crate::exchange::Exchange;
 use crate::flow::authorization::{AuthorizationRequest, Chance, Drawn, Pending};
 use crate::flow::discovery::Discovery;
@@ -100,10 +101,10 @@ impl Client {
     pub fn authorize_drawn(
         &self,
         now: UnixTime,
-        drawn: &Drawn,
+        drawn: Drawn,
         ask: AuthorizationRequest,
     ) -> Result<(Url, Pending), Error> {
-        self.start(now, &Chance::Drawn(drawn), ask)
+        self.start(now, &Chance::Drawn(&drawn), ask)
     }
 
     fn start(
@@ -130,7 +131,7 @@ impl Client {
     ) -> Result<impl Exchange<Output = Tokens> + Send + use<>, Error> {
         let code = pending
             .accept(&self.0, callback)
-            .map_err(|error| error.at_endpoint("authorization"))?;
+            .map_err(|error| error.at_endpoint("authorization").without(&[]))?;
         Ok(self.token(code))
     }
 
@@ -168,6 +169,24 @@ impl Client {
         self.call(Token::bound(grant, Arc::clone(&self.0.binding)))
     }
 
+    /// Whether these tokens are this client's, of this server. Ask before a token out of a store is
+    /// sent anywhere: [`Self::refresh`] does so by itself, for a bare token nobody can.
+    ///
+    /// # Errors
+    /// `stored.issuer`.
+    pub fn check_owner(&self, tokens: &Tokens) -> Result<(), Error> {
+        if tokens.binding == self.0.binding {
+            Ok(())
+        } else {
+            Err(Check::StoredIssuer.into())
+        }
+    }
+
+    /// Calls any endpoint, also one of your own.
+    pub fn call<E: Endpoint>(&self, endpoint: E) -> Call<E> {
+        Call::new(Arc::clone(&self.0), endpoint)
+    }
+
     /// Asks the server to forget a token.
     pub fn revoke(&self, revocation: Revocation) -> impl Exchange<Output = ()> + Send + use<> {
         self.call(revocation)
@@ -179,12 +198,5 @@ impl Client {
         introspection: Introspection,
     ) -> impl Exchange<Output = TokenState> + Send + use<> {
         self.call(introspection)
-    }
-
-    fn call<E>(&self, endpoint: E) -> Call<E>
-    where
-        E: crate::endpoint::Endpoint,
-    {
-        Call::new(Arc::clone(&self.0), endpoint)
     }
 }

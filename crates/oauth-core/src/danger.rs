@@ -7,6 +7,7 @@ use crate::flow::discovery::Discovery;
 use crate::flow::resource::Resource;
 use crate::grant::Password;
 use crate::issuer::Issuer;
+use crate::json::Object;
 use crate::quirk::Rules;
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -35,6 +36,19 @@ pub fn discover_on_loopback(
     rules: Rules,
 ) -> impl Exchange<Output = Server> + Send + use<> {
     Discovery::new(issuer, rules, Transport::LoopbackHttp)
+}
+
+/// [`Server::read`] for a document whose issuer and endpoints may be plain `http` on a loopback
+/// address.
+///
+/// # Errors
+/// Those of [`Server::read`].
+pub fn read_loopback_metadata(
+    issuer: &Issuer,
+    document: &Object<'_>,
+    rules: Rules,
+) -> Result<Server, Error> {
+    Server::read_over(issuer, document, rules, Transport::LoopbackHttp)
 }
 
 /// Lets tokens be sent to plain `http` origins on a loopback address.

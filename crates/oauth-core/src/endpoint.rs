@@ -8,7 +8,6 @@ pub mod token;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Response, StatusCode};
-use serde_json::{Map, Value};
 
 use crate::challenge;
 use crate::error::{Error, Fault, ServerError};
@@ -37,6 +36,12 @@ pub trait Endpoint {
     /// # Errors
     /// `endpoint.missing` and other misuse.
     fn draft(&self, server: &Server) -> Result<Draft, Error>;
+
+    /// Whether the same request may be sent again after an error. A request that spends
+    /// something, such as a code, may not.
+    fn can_repeat(&self) -> bool {
+        true
+    }
 
     /// Reads the reply by the server's rules.
     ///
@@ -109,11 +114,8 @@ pub(crate) fn refusal(server: &Server, at: &Moment, reply: &Response<Bytes>) -> 
         return Fault::ReplyRedirect.into();
     }
     match object(server.rules(), reply, Fault::ReplyJson) {
-        Ok(object) => denial(server.rules(), at, reply, &object).unwrap_or_else(|| {
-            bare_status(at, reply)
-                .with_extra(extra(&object, &TOKENS))
-                .into()
-        }),
+        Ok(object) => denial(server.rules(), at, reply, &object)
+            .unwrap_or_else(|| bare_status(at, reply).into()),
         Err(_) => bare_status(at, reply).into(),
     }
 }
@@ -142,6 +144,8 @@ pub(crate) fn success<'a>(
     }
 }
 
+/// What the reply says went wrong: an OAuth error, or whatever else stands in its place. Silence,
+/// `null`, `false` and an empty text are no error.
 fn denial(
     rules: &Rules,
     at: &Moment,
@@ -154,55 +158,40 @@ fn denial(
     };
     let (code, description) = match (object.get("error"), listed) {
         (Some(Json::String(code)), _) if !code.is_empty() => (
-            code.as_ref(),
+            Some(code.as_ref()),
             object.get("error_description").and_then(Json::as_str),
         ),
+        (None | Some(Json::String(_) | Json::Bool(false)), None) => return None,
         (_, Some(Json::Object(first))) => (
-            first.get("errorType")?.as_str()?,
+            first
+                .get("errorType")
+                .and_then(Json::as_str)
+                .filter(|code| !code.is_empty()),
             first.get("message").and_then(Json::as_str),
         ),
-        _ => return None,
+        _ => (None, None),
     };
-    let error = ServerError::of_code(code)
-        .described(description, object.get("error_uri").and_then(Json::as_str))
-        .status_was(reply.status().as_u16())
-        .challenged(first_scheme(reply.headers()))
-        .retry_after(retry_after::read(
-            reply.headers(),
-            at.now(),
-            retry_after::CAP,
-        ))
-        .with_extra(extra(object, &KNOWN));
-    Some(error.into())
-}
-
-/// Members that hold tokens: an error keeps none of them.
-const TOKENS: [&str; 3] = ["access_token", "refresh_token", "id_token"];
-
-/// Members of an error reply that have a place of their own, and [`TOKENS`].
-const KNOWN: [&str; 6] = [
-    "error",
-    "error_description",
-    "error_uri",
-    "access_token",
-    "refresh_token",
-    "id_token",
-];
-
-fn extra(object: &Object<'_>, known: &[&str]) -> Map<String, Value> {
+    let said = bare_status(at, reply);
     let mut extra = object.to_map();
-    extra.retain(|name, _| !known.contains(&name.as_str()));
-    extra
+    let Some(code) = code else {
+        extra.retain(|name, _| name == "error" || name == "errors");
+        return Some(said.with_extra(extra).into());
+    };
+    extra.retain(|name, _| !["error", "error_description", "error_uri"].contains(&name.as_str()));
+    let uri = object.get("error_uri").and_then(Json::as_str);
+    Some(
+        said.coded(code)
+            .described(description, uri)
+            .with_extra(extra)
+            .into(),
+    )
 }
 
 fn bare_status(at: &Moment, reply: &Response<Bytes>) -> ServerError {
+    let pause = retry_after::limit(reply.status(), reply.headers(), at.now(), retry_after::CAP);
     ServerError::of_status(reply.status().as_u16())
         .challenged(first_scheme(reply.headers()))
-        .retry_after(retry_after::read(
-            reply.headers(),
-            at.now(),
-            retry_after::CAP,
-        ))
+        .retry_after(pause)
 }
 
 fn first_scheme(headers: &HeaderMap) -> Option<String> {
@@ -279,6 +268,10 @@ fn object<'a>(
         return Err(shape.into());
     }
     match media {
+        // RFC 8414 and RFC 7662 ask for a JSON object; only token endpoints are known to slip.
+        Media::Form if !matches!(shape, Fault::TokenShape | Fault::ReplyJson) => {
+            Err(Error::from(Fault::ReplyContentType).about("a form"))
+        }
         Media::Form => {
             Object::from_pairs(form::parse(text.trim()).map_err(|_| Fault::ReplyEncoding)?)
         }

@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
+use crate::secret::Secret;
+
 pub use cause::{Cause, Reach};
 pub use server_error::{Denial, ServerError};
 pub use table::{Advice, Check, Fault, Misuse};
@@ -21,6 +23,7 @@ pub struct Error {
     endpoint: Option<&'static str>,
     detail: Option<Box<str>>,
     source: Option<Cause>,
+    is_final: bool,
 }
 
 /// Whose fault it was.
@@ -46,6 +49,7 @@ impl Error {
             endpoint: None,
             detail: None,
             source: None,
+            is_final: false,
         }
     }
 
@@ -66,10 +70,17 @@ impl Error {
     }
 
     /// Adds the name of the member, parameter or value at fault; never a secret. Control
-    /// characters are dropped and the text is cut at 200 characters.
+    /// characters are dropped, and [`Self::detail`] shows 200 characters of the rest.
     #[must_use]
     pub fn about(mut self, detail: &str) -> Self {
-        self.detail = Some(printable(detail, 200).into_boxed_str());
+        self.detail = Some(printable(detail).into_boxed_str());
+        self
+    }
+
+    /// Says that this conversation cannot be had again: its code is spent, or may be.
+    #[must_use]
+    pub(crate) fn once_only(mut self) -> Self {
+        self.is_final = true;
         self
     }
 
@@ -99,6 +110,14 @@ impl Error {
 
     /// What a program should do next.
     pub fn advice(&self) -> Advice {
+        match self.kind_advice() {
+            // The same request is not to be had: a person has to start anew.
+            Advice::Retry { .. } if self.is_final => Advice::Reauthorize,
+            advice => advice,
+        }
+    }
+
+    fn kind_advice(&self) -> Advice {
         match &self.kind {
             Kind::Denied(server) => server.advice(),
             Kind::Malformed(fault) => fault.advice(),
@@ -115,7 +134,12 @@ impl Error {
 
     /// The member, parameter or value at fault.
     pub fn detail(&self) -> Option<&str> {
-        self.detail.as_deref()
+        let detail = self.detail.as_deref()?;
+        let end = detail
+            .char_indices()
+            .nth(200)
+            .map_or(detail.len(), |(end, _)| end);
+        detail.get(..end)
     }
 
     /// What the server said, if it was the server that said no.
@@ -133,12 +157,12 @@ impl Error {
 
     /// Cuts each of `secrets` out of whatever the server wrote: some servers echo what they got.
     #[must_use]
-    pub(crate) fn without<'a>(mut self, secrets: impl Iterator<Item = &'a str> + Clone) -> Self {
+    pub(crate) fn without(mut self, secrets: &[Secret<String>]) -> Self {
         if let Kind::Denied(server) = &mut self.kind {
-            server.cut(secrets.clone());
+            server.cut(secrets);
         }
         if let Some(detail) = &mut self.detail {
-            *detail = cut(detail, secrets).into_boxed_str();
+            *detail = cut(detail, secrets, 200).into_boxed_str();
         }
         self
     }
@@ -180,7 +204,7 @@ impl fmt::Display for Error {
             Kind::Lost => f.write_str("no answer arrived")?,
             Kind::Misuse(misuse) => f.write_str(misuse.text())?,
         }
-        if let Some(detail) = &self.detail {
+        if let Some(detail) = self.detail() {
             write!(f, ": {detail}")?;
         }
         write!(f, " [{}]", self.code())
@@ -215,20 +239,24 @@ impl Serialize for Error {
     }
 }
 
-/// `text` without control characters, at most `limit` characters of it. What a peer wrote goes to
-/// logs and terminals, where a line break or an escape sequence would be read as more than text.
-pub(crate) fn printable(text: &str, limit: usize) -> String {
-    let is_format = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+/// `text` without control characters. What a peer wrote goes to logs and terminals, where a line
+/// break or an escape sequence would be read as more than text.
+pub(crate) fn printable(text: &str) -> String {
+    let is_format = |c: char| {
+        matches!(
+            c,
+            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+        )
+    };
     text.chars()
         .filter(|&c| !c.is_control() && !is_format(c))
-        .take(limit)
         .collect()
 }
 
-fn cut<'a>(text: &str, secrets: impl Iterator<Item = &'a str>) -> String {
-    secrets
-        .filter(|secret| !secret.is_empty())
-        .fold(text.to_owned(), |text, secret| {
-            text.replace(secret, "[redacted]")
-        })
+/// `text` without the secrets, and then at most `limit` characters of it.
+fn cut(text: &str, secrets: &[Secret<String>], limit: usize) -> String {
+    let text = secrets.iter().fold(text.to_owned(), |text, secret| {
+        text.replace(secret.expose().as_str(), "[redacted]")
+    });
+    text.chars().take(limit).collect()
 }

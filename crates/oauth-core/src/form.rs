@@ -54,19 +54,17 @@ impl Form {
 
     /// Whether a parameter of this name is there.
     pub fn names(&self, name: &str) -> bool {
-        let mut rest = self.text.as_str();
-        loop {
-            if rest
-                .strip_prefix(name)
-                .is_some_and(|after| after.starts_with('='))
-            {
-                return true;
-            }
-            match rest.find('&').and_then(|end| rest.get(end + 1..)) {
-                Some(next) => rest = next,
-                None => return false,
-            }
+        let mut encoded = String::new();
+        let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !is_plain {
+            encode(name, &mut encoded);
         }
+        let name = if is_plain { name } else { &encoded };
+        let mut pairs = self.text.split('&');
+        pairs.any(|pair| {
+            pair.strip_prefix(name)
+                .is_some_and(|after| after.starts_with('='))
+        })
     }
 
     /// Whether it holds nothing.

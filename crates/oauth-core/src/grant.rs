@@ -40,6 +40,11 @@ pub trait Grant {
         None
     }
 
+    /// Whether it may be sent again after an error.
+    fn can_repeat(&self) -> bool {
+        true
+    }
+
     /// Whether only clients that authenticate may use it.
     fn is_for_confidential_clients(&self) -> bool {
         false

@@ -128,8 +128,22 @@ impl Identity {
     pub(crate) fn add_header(&mut self, name: &str, value: &str) -> Result<(), Error> {
         let refused = || Error::from(Misuse::HeaderValue).about(name);
         let key: HeaderName = name.parse().map_err(|_| refused())?;
-        self.headers
-            .insert(key, HeaderValue::from_str(value).map_err(|_| refused())?);
+        let ours = [
+            "host",
+            "authorization",
+            "accept",
+            "connection",
+            "transfer-encoding",
+        ];
+        let prefix = ["content-", "proxy-"]
+            .iter()
+            .any(|prefix| key.as_str().starts_with(prefix));
+        if prefix || ours.contains(&key.as_str()) {
+            return Err(refused());
+        }
+        let mut value = HeaderValue::from_str(value).map_err(|_| refused())?;
+        value.set_sensitive(true);
+        self.headers.insert(key, value);
         Ok(())
     }
 

@@ -25,6 +25,8 @@ pub enum Json<'a> {
     Bool(bool),
     /// A whole number from 0 to 2^64-1.
     Unsigned(u64),
+    /// A whole number from -2^63 to -1.
+    Negative(i64),
     /// Any other number.
     Float(f64),
     /// A text.
@@ -38,6 +40,29 @@ pub enum Json<'a> {
 /// A JSON object: its members in order, none twice.
 #[derive(Clone, Default)]
 pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+
+/// Members of a reply that the standards do not define. `Debug` shows names only, for some
+/// servers put tokens there too.
+#[derive(Clone, Default)]
+pub struct Extra(pub(crate) Map<String, Value>);
+
+impl Extra {
+    /// The member of this name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// All of them.
+    pub const fn as_map(&self) -> &Map<String, Value> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 /// Reads one JSON value.
 ///
@@ -198,6 +223,7 @@ impl<'a> Json<'a> {
             Self::Null => Value::Null,
             Self::Bool(value) => Value::from(*value),
             Self::Unsigned(number) => Value::from(*number),
+            Self::Negative(number) => Value::from(*number),
             Self::Float(number) => Value::from(*number),
             Self::String(text) => Value::from(text.as_ref()),
             Self::Array(items) => items.iter().map(Self::to_value).collect(),
@@ -212,7 +238,7 @@ impl fmt::Debug for Json<'_> {
         f.write_str(match self {
             Self::Null => "null",
             Self::Bool(_) => "bool",
-            Self::Unsigned(_) | Self::Float(_) => "number",
+            Self::Unsigned(_) | Self::Negative(_) | Self::Float(_) => "number",
             Self::String(_) => "string",
             Self::Array(_) => "array",
             Self::Object(_) => "object",
@@ -267,7 +293,7 @@ impl<'de> Visitor<'de> for Depth {
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Json<'de>, E> {
-        Ok(Json::Float(number as f64))
+        Ok(Json::Negative(number))
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Json<'de>, E> {
@@ -291,7 +317,9 @@ impl<'de> Visitor<'de> for Depth {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
-        let mut object = Object(Vec::with_capacity(6));
+        // The reply itself has a handful of members; a million empty objects inside have none.
+        let room = if self.0 == 0 { 6 } else { 0 };
+        let mut object = Object(Vec::with_capacity(room));
         while let Some(name) = members.next_key_seed(Name)? {
             let value = members.next_value_seed(self.deeper()?)?;
             object.0.push((name, value));

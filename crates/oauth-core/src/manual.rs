@@ -17,7 +17,7 @@
 //! # The callback, in order
 //!
 //! [`Client::redeem`] takes the flow by value, so a flow is judged once. It reads at most 64 KiB;
-//! the redirect URI must be the flow's own, to the letter; known parameters may not repeat; the
+//! the redirect URI must be the flow's own (of a posted form only the caller can see where it came); known parameters may not repeat; the
 //! state is compared in constant time; then the issuer; and only then is an error believed or a
 //! code spent. A callback that carries another state says nothing about this flow, not even that
 //! it failed: ask [`Pending::recognises`] first, and turn it away with the flow still waiting.
@@ -29,7 +29,9 @@
 //! never in the URL and never under a key that another browser can name. [`Tokens`] belong to a
 //! grant: store [`Tokens::to_json`] where passwords may lie, and store a new refresh token before
 //! anyone uses the new access token, for the old one may be dead already. Both carry issuer and
-//! client, and are refused by any other.
+//! client: a flow is redeemed, and a grant refreshed, by no other. A bare token, as revocation and
+//! introspection take it, says nothing of its owner: ask [`Client::check_owner`] before you send one
+//! out of a store.
 //!
 //! # Who is to blame
 //!
@@ -39,11 +41,14 @@
 //!
 //! # What is kept secret, and the limits of it
 //!
-//! Secrets do not print: not in `Debug`, not in errors, not in traces. What this crate holds is
-//! overwritten when dropped, request bodies and `Authorization` values included. It cannot reach
-//! the copies that an HTTP client, a TLS library or a garbage-collected host makes.
+//! Secrets do not print: not in `Debug`, not in errors, not in traces. What stands in a [`Secret`] is
+//! overwritten when dropped, and so are request forms and `Authorization` values. It cannot reach
+//! the copies that an HTTP client, a TLS library or a garbage-collected host makes, nor those that
+//! reading and writing JSON leaves behind.
 //!
 //! [`Client::redeem`]: crate::Client::redeem
+//! [`Client::check_owner`]: crate::Client::check_owner
+//! [`Secret`]: crate::Secret
 //! [`danger::without_pkce`]: crate::danger::without_pkce
 //! [`danger::plain_challenge`]: crate::danger::plain_challenge
 //! [`danger::loopback_server`]: crate::danger::loopback_server

@@ -2,29 +2,47 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::HeaderMap;
 use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
 
 use crate::moment::UnixTime;
 
 /// The longest pause a server can ask of this crate.
 pub const CAP: Duration = Duration::from_secs(300);
 
-/// The pause a reply asks for, at most `cap`. A field that stands twice, or that is neither
-/// whole seconds nor an HTTP date, says nothing.
+/// The pause a `Retry-After` field asks for, at most `cap`. A field that stands twice, or that is
+/// neither whole seconds nor an HTTP date, says nothing.
 pub fn read(headers: &HeaderMap, now: UnixTime, cap: Duration) -> Option<Duration> {
     let mut fields = headers.get_all(RETRY_AFTER).iter();
-    let (first, second) = (fields.next(), fields.next());
-    match (first, second) {
+    match (fields.next(), fields.next()) {
         (Some(field), None) => parse(field.to_str().ok()?, now).map(|pause| pause.min(cap)),
-        // UserTesting and others name the second at which the limit is lifted instead.
-        (None, _) => {
-            let reset = headers.get("x-ratelimit-reset")?.to_str().ok()?;
-            let at = digits(reset).map(UnixTime::from_secs)?;
-            Some(at.since(now).min(cap))
-        }
         _ => None,
     }
+}
+
+/// The pause a reply asks for: [`read`], or, of a 429 or 503 that has no such field, when
+/// `X-RateLimit-Reset` says that the limit is lifted. Gateways send that field with every reply,
+/// so elsewhere it means nothing.
+pub fn limit(
+    status: StatusCode,
+    headers: &HeaderMap,
+    now: UnixTime,
+    cap: Duration,
+) -> Option<Duration> {
+    let is_limited = matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    );
+    if !is_limited || headers.contains_key(RETRY_AFTER) {
+        return read(headers, now, cap);
+    }
+    // UserTesting names the second, Envoy how many are left: no limit lasts thirty years.
+    let reset = digits(headers.get("x-ratelimit-reset")?.to_str().ok()?)?;
+    let pause = match reset {
+        0..1_000_000_000 => Duration::from_secs(reset),
+        at => UnixTime::from_secs(at).since(now),
+    };
+    Some(pause.min(cap))
 }
 
 /// Reads one field, without a cap.

@@ -85,7 +85,7 @@ impl Server {
         self
     }
 
-    /// Adds what the server says beyond endpoints, such as `code_challenge_methods_supported`.
+    /// Sets what the server says beyond endpoints, such as `code_challenge_methods_supported`.
     #[must_use]
     pub fn with_metadata(mut self, metadata: Map<String, Value>) -> Self {
         self.metadata = metadata;
@@ -104,15 +104,21 @@ impl Server {
     ///
     /// # Errors
     /// `metadata.*`.
-    pub fn read(
+    pub fn read(issuer: &Issuer, document: &Object<'_>, rules: Rules) -> Result<Self, Error> {
+        Self::read_over(issuer, document, rules, Transport::Https)
+    }
+
+    pub(crate) fn read_over(
         issuer: &Issuer,
         document: &Object<'_>,
         rules: Rules,
         transport: Transport,
     ) -> Result<Self, Error> {
+        issuer.url().require(transport)?;
+        let is_template = |named: &str| rules.tenant_issuer() == Some(named);
         match document.get("issuer") {
             None => return Err(Fault::MetadataIssuerMissing.into()),
-            Some(Json::String(named)) if issuer.is(named, &rules) => {}
+            Some(Json::String(named)) if issuer.is(named, &rules) || is_template(named) => {}
             Some(Json::String(_)) => return Err(Check::MetadataIssuer.into()),
             Some(_) => return Err(Error::from(Fault::MetadataShape).about("issuer")),
         }
@@ -122,6 +128,11 @@ impl Server {
         server.endpoints = read_endpoints(document, transport)?;
         if let Some(Json::Object(aliases)) = document.get("mtls_endpoint_aliases") {
             server.mtls_aliases = read_endpoints(aliases, transport)?;
+        }
+        for name in PROMISES {
+            if !matches!(document.get(name), None | Some(Json::Bool(_))) {
+                return Err(Error::from(Fault::MetadataShape).about(name));
+            }
         }
         for (name, value) in document.iter() {
             let is_list = name.ends_with("_supported") && !name.ends_with("parameter_supported");
@@ -241,6 +252,13 @@ pub enum Flag {
     /// Silence means false.
     False,
 }
+
+/// Flags that a check hangs on: one that cannot be read must not count as `false`.
+const PROMISES: [&str; 3] = [
+    "authorization_response_iss_parameter_supported",
+    "require_pushed_authorization_requests",
+    "require_signed_request_object",
+];
 
 fn read_endpoints(
     document: &Object<'_>,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Misuse};
 use crate::identity::Binding;
+use crate::json::Extra;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -110,29 +111,6 @@ pub struct Tokens {
     /// What was odd about the reply.
     pub warnings: Vec<Warning>,
     pub(crate) binding: Arc<Binding>,
-}
-
-/// Members of a token response that RFC 6749 does not define. `Debug` shows names only, for some
-/// servers put tokens there too.
-#[derive(Clone, Default)]
-pub struct Extra(pub(crate) Map<String, Value>);
-
-impl Extra {
-    /// The member of this name.
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
-    }
-
-    /// All of them.
-    pub const fn as_map(&self) -> &Map<String, Value> {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Extra {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
 }
 
 impl Tokens {

@@ -3,7 +3,8 @@
 //! Two parsers that disagree on a host are a token leak. This one accepts a strict ASCII subset
 //! of RFC 3986 which `http::Uri` and the WHATWG URL Standard read alike, and refuses the rest:
 //! backslashes, white space, user names, dot segments, percent signs or odd numbers in a host,
-//! a non-ASCII host (write it as `xn--`). The workspace's tests hold it against `url::Url`. The
+//! a non-ASCII host (write it as `xn--`; whether that is sound Punycode only the sender's parser
+//! says). The workspace's tests hold it against `url::Url`. The
 //! full `url` crate would bring 25 crates of Unicode tables, and 65 kB (brotli) to the browser.
 
 use std::fmt;
@@ -272,9 +273,9 @@ impl fmt::Debug for Url {
     }
 }
 
-/// What every parser takes literally: the characters of RFC 3986, without those that the URL
-/// Standard would escape, strip or turn round.
-fn is_plain(byte: u8) -> bool {
+/// The characters of RFC 3986. The URL Standard strips or turns round none of them, and escapes one:
+/// an apostrophe in a query.
+pub(crate) fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&()*+,;=%'|".contains(&byte)
 }
 
@@ -291,9 +292,9 @@ fn is_host(name: &str) -> bool {
     if let Some(rest) = name.strip_prefix('[') {
         // One spelling only, so that equal addresses are equal texts.
         let address = rest.strip_suffix(']').unwrap_or_default();
-        return address
-            .parse::<Ipv6Addr>()
-            .is_ok_and(|v6| v6.to_string() == address.to_ascii_lowercase());
+        return address.parse::<Ipv6Addr>().is_ok_and(|v6| {
+            v6.to_ipv4_mapped().is_none() && v6.to_string() == address.to_ascii_lowercase()
+        });
     }
     let labels_are_plain = name.len() <= 253
         && name.split('.').all(|label| {

@@ -151,7 +151,7 @@ impl ResponseExt for reqwest::Response {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        pause(self.headers())
+        pause(self.status(), self.headers())
     }
 }
 
@@ -162,7 +162,7 @@ impl ResponseExt for reqwest::blocking::Response {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        pause(self.headers())
+        pause(self.status(), self.headers())
     }
 }
 
@@ -170,7 +170,7 @@ fn verdict(status: StatusCode, headers: &HeaderMap) -> Verdict {
     resource::after(status, headers)
 }
 
-fn pause(headers: &HeaderMap) -> Option<Duration> {
+fn pause(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     let now = Moment::system().ok()?.now();
-    retry_after::read(headers, now, retry_after::CAP)
+    retry_after::limit(status, headers, now, retry_after::CAP)
 }

@@ -8,7 +8,7 @@ mod source;
 
 use std::fmt;
 use std::io::Read as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -30,6 +30,9 @@ pub use source::TokenSource;
 #[derive(Clone)]
 pub struct Driver {
     http: reqwest::blocking::Client,
+    /// For plain http, which only loopback addresses may have: no proxy is asked, for it would carry
+    /// off in clear what must not leave this machine.
+    local: Arc<OnceLock<reqwest::blocking::Client>>,
     gate: Arc<Gate>,
     options: Options,
     signer: Option<BlockingSigner>,
@@ -38,11 +41,11 @@ pub struct Driver {
 impl Driver {
     /// A driver with the default [`Options`].
     ///
-    /// `builder` may bring proxies, certificates or a resolver; that no redirect is followed, no
+    /// `builder` may bring proxies, certificates or a resolver, for `https`; that no redirect is followed, no
     /// request repeated and no `Referer` sent is decided here.
     ///
     /// # Errors
-    /// `lost` if the TLS roots cannot be loaded, or the builder asks for the impossible.
+    /// `misuse.setup` if the TLS roots cannot be loaded, or the builder asks for the impossible.
     pub fn new(builder: reqwest::blocking::ClientBuilder) -> Result<Self, Error> {
         Self::with_options(builder, Options::default())
     }
@@ -56,19 +59,12 @@ impl Driver {
         options: Options,
     ) -> Result<Self, Error> {
         // No `https_only`: see the async driver.
-        let http = builder
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .pool_max_idle_per_host(options.in_flight_per_origin)
-            .connect_timeout(options.connect_timeout)
-            .timeout(options.timeout)
-            .http2_max_header_list_size(reply::HEADER_LIMIT)
-            .user_agent(options.user_agent.clone())
+        let http = configure(builder, &options)
             .build()
             .map_err(builder_failed)?;
         Ok(Self {
             http,
+            local: Arc::default(),
             gate: Arc::new(Gate::new(options.in_flight_per_origin)),
             options,
             signer: None,
@@ -109,7 +105,10 @@ impl Driver {
         let request = reqwest::blocking::Request::try_from(request).map_err(reply::lost)?;
         let _place = self.place(request.url())?;
         let start = Instant::now();
-        let mut response = self.http.execute(request).map_err(reply::lost)?;
+        let mut response = self
+            .client(request.url())?
+            .execute(request)
+            .map_err(reply::lost)?;
         let mut reply = Reply::begin(response.content_length())?;
         let mut chunk = [0; 8 << 10];
         // reqwest measures each read by itself; a server that drips would be read for ever.
@@ -141,7 +140,23 @@ impl Driver {
     ) -> Result<reqwest::blocking::Response, Cause> {
         *request.timeout_mut() = Some(timeout.unwrap_or(self.options.timeout));
         let _place = self.place(request.url())?;
-        self.http.execute(request).map_err(reply::lost)
+        self.client(request.url())?
+            .execute(request)
+            .map_err(reply::lost)
+    }
+
+    fn client(&self, url: &reqwest::Url) -> Result<&reqwest::blocking::Client, Cause> {
+        if url.scheme() == "https" {
+            return Ok(&self.http);
+        }
+        if let Some(local) = self.local.get() {
+            return Ok(local);
+        }
+        let builder = reqwest::blocking::Client::builder().no_proxy();
+        let local = configure(builder, &self.options)
+            .build()
+            .map_err(reply::lost)?;
+        Ok(self.local.get_or_init(|| local))
     }
 
     fn place(&self, url: &reqwest::Url) -> Result<Place<'_>, Cause> {
@@ -150,6 +165,21 @@ impl Driver {
             .enter(origin, self.options.timeout)
             .ok_or_else(reply::crowded)
     }
+}
+
+fn configure(
+    builder: reqwest::blocking::ClientBuilder,
+    options: &Options,
+) -> reqwest::blocking::ClientBuilder {
+    builder
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .pool_max_idle_per_host(options.in_flight_per_origin)
+        .connect_timeout(options.connect_timeout)
+        .timeout(options.timeout)
+        .http2_max_header_list_size(reply::HEADER_LIMIT)
+        .user_agent(options.user_agent.clone())
 }
 
 impl fmt::Debug for Driver {

@@ -18,7 +18,7 @@ const PROGRAM: (&str, &[&str]) = ("xdg-open", &[]);
 /// Opens `url` with the system's own opener: `xdg-open`, `open` or `rundll32`.
 ///
 /// # Errors
-/// `lost` if there is no such program. That it started does not prove that a page was shown:
+/// `misuse.setup` if there is no such program. That it started does not prove that a page was shown:
 /// print the URL as well, for people without a browser on this machine.
 pub fn open(url: &Url) -> Result<(), Error> {
     let (program, arguments) = PROGRAM;
@@ -28,7 +28,7 @@ pub fn open(url: &Url) -> Result<(), Error> {
 /// Opens `url` with a program of the caller's choice, with the URL as its only argument.
 ///
 /// # Errors
-/// `lost` if the program cannot be started.
+/// `misuse.setup` if the program cannot be started.
 pub fn open_with(program: &str, url: &Url) -> Result<(), Error> {
     start(&mut Command::new(program), url)
 }

@@ -1,7 +1,7 @@
 //! The async driver: [`Step`] in, [`Input`] out, over one `reqwest::Client`.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +22,9 @@ use crate::signer::{self, Signer};
 #[derive(Clone)]
 pub struct Driver {
     http: reqwest::Client,
+    /// For plain http, which only loopback addresses may have: no proxy is asked, for it would carry
+    /// off in clear what must not leave this machine.
+    local: Arc<OnceLock<reqwest::Client>>,
     gate: Arc<Gate>,
     options: Options,
     signer: Option<Signer>,
@@ -30,11 +33,11 @@ pub struct Driver {
 impl Driver {
     /// A driver with the default [`Options`].
     ///
-    /// `builder` may bring proxies, certificates or a resolver; that no redirect is followed, no
+    /// `builder` may bring proxies, certificates or a resolver, for `https`; that no redirect is followed, no
     /// request repeated and no `Referer` sent is decided here.
     ///
     /// # Errors
-    /// `lost` if the TLS roots cannot be loaded, or the builder asks for the impossible.
+    /// `misuse.setup` if the TLS roots cannot be loaded, or the builder asks for the impossible.
     pub fn new(builder: reqwest::ClientBuilder) -> Result<Self, Error> {
         Self::with_options(builder, Options::default())
     }
@@ -46,18 +49,12 @@ impl Driver {
     pub fn with_options(builder: reqwest::ClientBuilder, options: Options) -> Result<Self, Error> {
         // No `https_only`: which URLs may be plain http (loopback, on request) is decided by
         // `oauth_core::url::Url::require`, which every request has passed before `Step::Send`.
-        let http = builder
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .pool_max_idle_per_host(options.in_flight_per_origin)
-            .connect_timeout(options.connect_timeout)
-            .http2_max_header_list_size(reply::HEADER_LIMIT)
-            .user_agent(options.user_agent.clone())
+        let http = configure(builder, &options)
             .build()
             .map_err(builder_failed)?;
         Ok(Self {
             http,
+            local: Arc::default(),
             gate: Arc::new(Gate::new(options.in_flight_per_origin)),
             options,
             signer: None,
@@ -102,7 +99,11 @@ impl Driver {
         let mut request = reqwest::Request::try_from(request).map_err(reply::lost)?;
         *request.timeout_mut() = Some(self.options.timeout);
         let _place = self.place(request.url()).await?;
-        let mut response = self.http.execute(request).await.map_err(reply::lost)?;
+        let mut response = self
+            .client(request.url())?
+            .execute(request)
+            .await
+            .map_err(reply::lost)?;
         let mut reply = Reply::begin(response.content_length())?;
         while let Some(chunk) = response.chunk().await.map_err(reply::lost)? {
             reply.push(&chunk)?;
@@ -126,11 +127,25 @@ impl Driver {
         timeout: Option<Duration>,
     ) -> Result<reqwest::Response, Cause> {
         let _place = self.place(request.url()).await?;
-        let answer = self.http.execute(request);
+        let answer = self.client(request.url())?.execute(request);
         time::timeout(timeout.unwrap_or(self.options.timeout), answer)
             .await
             .map_err(Cause::unknown)?
             .map_err(reply::lost)
+    }
+
+    fn client(&self, url: &reqwest::Url) -> Result<&reqwest::Client, Cause> {
+        if url.scheme() == "https" {
+            return Ok(&self.http);
+        }
+        if let Some(local) = self.local.get() {
+            return Ok(local);
+        }
+        let builder = reqwest::Client::builder().no_proxy();
+        let local = configure(builder, &self.options)
+            .build()
+            .map_err(reply::lost)?;
+        Ok(self.local.get_or_init(|| local))
     }
 
     async fn place(&self, url: &reqwest::Url) -> Result<Place, Cause> {
@@ -139,6 +154,17 @@ impl Driver {
             .await
             .map_err(|_| reply::crowded())
     }
+}
+
+fn configure(builder: reqwest::ClientBuilder, options: &Options) -> reqwest::ClientBuilder {
+    builder
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .pool_max_idle_per_host(options.in_flight_per_origin)
+        .connect_timeout(options.connect_timeout)
+        .http2_max_header_list_size(reply::HEADER_LIMIT)
+        .user_agent(options.user_agent.clone())
 }
 
 impl fmt::Debug for Driver {

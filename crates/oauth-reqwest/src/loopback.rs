@@ -61,7 +61,7 @@ impl Listener {
     /// registered loopback address (RFC 8252 section 7.3).
     ///
     /// # Errors
-    /// `lost` if neither address can be had.
+    /// `misuse.setup` if neither address can be had.
     pub async fn bind() -> Result<Self, Error> {
         Self::bind_on(0).await
     }
@@ -69,7 +69,7 @@ impl Listener {
     /// Listens on this port, for servers that compare ports against the letter of RFC 8252.
     ///
     /// # Errors
-    /// `lost` if the port is taken: whoever has it would get the callback, so there is no way
+    /// `misuse.setup` if the port is taken: whoever has it would get the callback, so there is no way
     /// around it.
     pub async fn bind_on(port: u16) -> Result<Self, Error> {
         let bound = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {

@@ -76,7 +76,9 @@ impl Endpoint for Introspection {
             server.endpoint(EndpointKind::Introspection)?,
             Self::NAME,
             form,
-        ))
+        )
+        // "The authorization server ... MUST ... require some form of authorization" (2.1)
+        .for_confidential_clients())
     }
 
     fn read(

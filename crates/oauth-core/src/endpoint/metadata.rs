@@ -37,7 +37,7 @@ impl Endpoint for Metadata {
             return Err(refusal(server, at, reply));
         }
         let document = success(server, at, reply, Fault::MetadataShape)?;
-        Server::read(
+        Server::read_over(
             &self.issuer,
             &document,
             server.rules().clone(),

@@ -12,13 +12,13 @@ use crate::error::{Check, Error, Fault};
 use crate::form::Form;
 use crate::grant::Grant;
 use crate::identity::{Binding, ClientId};
-use crate::json::{Json, Object};
+use crate::json::{Extra, Json, Object};
 use crate::moment::Moment;
 use crate::quirk::{Quirk, Rules};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::{EndpointKind, Server};
-use crate::token::{Extra, MAX_LIFETIME, RefreshToken, Tokens, Warning};
+use crate::token::{MAX_LIFETIME, RefreshToken, Tokens, Warning};
 
 /// Exchanges one grant for tokens.
 #[derive(Debug, Clone)]
@@ -61,6 +61,10 @@ impl<G: Grant> Endpoint for Token<G> {
         } else {
             draft
         })
+    }
+
+    fn can_repeat(&self) -> bool {
+        self.grant.can_repeat()
     }
 
     fn read(&self, server: &Server, at: &Moment, reply: &Response<Bytes>) -> Result<Tokens, Error> {

@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 
 use super::table::{Advice, table};
 use super::{cut, printable};
+use crate::json::Extra;
+use crate::secret::Secret;
 
 const RETRY: Advice = Advice::Retry { after: None };
 const REAUTHORIZE: Advice = Advice::Reauthorize;
@@ -52,7 +54,7 @@ table! {
 /// A refusal: an OAuth error, or an HTTP status that stands for one.
 ///
 /// All text in it was written by the server: bounded, free of control characters, and free of
-/// the secrets this client sent.
+/// the secrets this client sent. `Debug` shows the names of [`Self::extra`] only.
 #[derive(Debug, Clone, Default)]
 pub struct ServerError {
     status: Option<u16>,
@@ -61,7 +63,7 @@ pub struct ServerError {
     uri: Option<String>,
     scheme: Option<String>,
     retry_after: Option<Duration>,
-    extra: Map<String, Value>,
+    extra: Extra,
 }
 
 impl ServerError {
@@ -74,28 +76,25 @@ impl ServerError {
 
     /// An OAuth error; `error` must not be empty.
     pub(crate) fn of_code(error: &str) -> Self {
-        Self {
-            error: Some(printable(error, 200)),
-            ..Self::default()
-        }
+        Self::default().coded(error)
     }
 
     #[must_use]
-    pub(crate) fn status_was(mut self, status: u16) -> Self {
-        self.status = Some(status);
+    pub(crate) fn coded(mut self, error: &str) -> Self {
+        self.error = Some(printable(error));
         self
     }
 
     #[must_use]
     pub(crate) fn described(mut self, description: Option<&str>, uri: Option<&str>) -> Self {
-        self.description = description.map(|text| printable(text, 1000));
-        self.uri = uri.map(|text| printable(text, 1000));
+        self.description = description.map(printable);
+        self.uri = uri.map(printable);
         self
     }
 
     #[must_use]
     pub(crate) fn challenged(mut self, scheme: Option<String>) -> Self {
-        self.scheme = scheme;
+        self.scheme = scheme.map(|scheme| scheme.chars().take(50).collect());
         self
     }
 
@@ -107,7 +106,7 @@ impl ServerError {
 
     #[must_use]
     pub(crate) fn with_extra(mut self, extra: Map<String, Value>) -> Self {
-        self.extra = extra;
+        self.extra = Extra(extra);
         self
     }
 
@@ -136,9 +135,11 @@ impl ServerError {
         self.scheme.as_deref()
     }
 
-    /// The members OAuth does not define; empty for replies without an OAuth error.
+    /// The members OAuth does not define, such as Microsoft's `suberror`; of a reply without an
+    /// OAuth error, what stands in place of `error`. Members that are named like tokens or hold
+    /// what this client sent are left out, and all of them if they are more than 4 KiB.
     pub const fn extra(&self) -> &Map<String, Value> {
-        &self.extra
+        self.extra.as_map()
     }
 
     /// The row of the table this refusal falls under.
@@ -151,37 +152,76 @@ impl ServerError {
                 .filter(|known| known.text() == error)
                 .unwrap_or(Denial::Other),
             (None, Some(_), _) => Denial::Challenge,
-            (None, None, Some(429 | 500..=599)) => Denial::Busy,
+            (None, None, Some(408 | 429 | 500 | 502..=504)) => Denial::Busy,
             (None, None, _) => Denial::Status,
         }
     }
 
     pub(super) fn advice(&self) -> Advice {
-        let busy = matches!(self.status, Some(429 | 503)) || self.retry_after.is_some();
+        // "Slow down" is said by the status, whatever stands in the body; and nobody means at once.
+        let is_busy = matches!(self.status, Some(408 | 429 | 503));
+        let retry = Advice::Retry {
+            after: self.retry_after.map(|pause| pause.max(FLOOR)),
+        };
         match self.denial().advice() {
-            Advice::Retry { .. } => Advice::Retry {
-                after: self.retry_after,
-            },
-            Advice::GiveUp if busy && self.error.is_none() => Advice::Retry {
-                after: self.retry_after,
-            },
+            Advice::Retry { .. } => retry,
+            Advice::GiveUp if is_busy => retry,
             advice => advice,
         }
     }
 
-    pub(super) fn cut<'a>(&mut self, secrets: impl Iterator<Item = &'a str> + Clone) {
-        let texts = [&mut self.error, &mut self.description, &mut self.uri];
-        for text in texts.into_iter().flatten() {
-            *text = cut(text, secrets.clone());
+    /// Cuts secrets out, and only then bounds what is left: the other way round a secret that is
+    /// cut in two would stay.
+    pub(super) fn cut(&mut self, secrets: &[Secret<String>]) {
+        let texts = [
+            (&mut self.error, 200),
+            (&mut self.description, 1000),
+            (&mut self.uri, 1000),
+        ];
+        for (text, limit) in texts {
+            if let Some(text) = text {
+                *text = cut(text, secrets, limit);
+            }
         }
-        let echoes = |value: &Value| {
-            let text = value.to_string();
-            secrets
-                .clone()
-                .any(|secret| !secret.is_empty() && text.contains(secret))
-        };
-        self.extra.retain(|_, value| !echoes(value));
+        self.extra.0.retain(|name, value| {
+            !is_token(name, value) && !names(name, secrets) && !holds(value, secrets)
+        });
+        if Value::Object(self.extra.0.clone()).to_string().len() > MAX_EXTRA {
+            self.extra.0.clear();
+        }
     }
+}
+
+/// The shortest pause before a retry that a server named.
+const FLOOR: Duration = Duration::from_secs(1);
+
+/// The most that is kept of a server's own members, in bytes of JSON.
+const MAX_EXTRA: usize = 4 << 10;
+
+/// Whether a secret stands anywhere in a value, or a member that is named like a token does.
+fn holds(value: &Value, secrets: &[Secret<String>]) -> bool {
+    match value {
+        Value::String(text) => names(text, secrets),
+        Value::Array(items) => items.iter().any(|item| holds(item, secrets)),
+        Value::Object(members) => members.iter().any(|(name, value)| {
+            is_token(name, value) || names(name, secrets) || holds(value, secrets)
+        }),
+        _ => false,
+    }
+}
+
+fn names(text: &str, secrets: &[Secret<String>]) -> bool {
+    secrets
+        .iter()
+        .any(|secret| text.contains(secret.expose().as_str()))
+}
+
+/// Whether a member holds a text under the name of a token, in whatever case.
+fn is_token(name: &str, value: &Value) -> bool {
+    let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+    let plain = plain.to_ascii_lowercase();
+    let is_named = plain.ends_with("token") || plain.ends_with("secret");
+    value.is_string() && (is_named || plain == "code" || plain == "session")
 }
 
 impl fmt::Display for ServerError {

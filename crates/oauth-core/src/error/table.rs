@@ -74,7 +74,6 @@ table! {
     Fault {
         ReplyTooLarge "reply.too_large" GIVE_UP "the reply is larger than 1 MiB"
         ReplyRedirect "reply.redirect" GIVE_UP "the endpoint answered with a redirect, which is never followed with credentials"
-        ReplyStatus "reply.status" GIVE_UP "the reply has a status this endpoint does not use"
         ReplyContentType "reply.content_type" GIVE_UP "the reply's content type is not one this endpoint may use"
         ReplyEncoding "reply.encoding" GIVE_UP "the reply is not UTF-8 or not well-formed form data"
         ReplyJson "reply.json" GIVE_UP "the reply is not well-formed JSON"
@@ -108,7 +107,7 @@ table! {
         CallbackIssuer "callback.issuer" GIVE_UP "the callback names another issuer than the one this flow was sent to"
         CallbackIssuerMissing "callback.missing_issuer" GIVE_UP "the server says it names itself in every callback, and this one names nobody"
         CallbackRedirectUri "callback.redirect_uri" GIVE_UP "the callback arrived at another redirect URI than this flow's"
-        StoredIssuer "stored.issuer" REAUTHORIZE "the stored flow or token belongs to another issuer or client"
+        StoredIssuer "stored.issuer" REAUTHORIZE "the flow or token belongs to another issuer or client"
     }
 }
 
@@ -139,6 +138,7 @@ table! {
         SecretInUrl "form.secret_in_url" GIVE_UP "a client secret must never enter a URL"
         ScopeSyntax "scope.syntax" GIVE_UP "a scope holds a character RFC 6749 section 3.3 does not allow"
         ScopeExceeds "scope.exceeds_grant" GIVE_UP "a refresh must not ask for more scope than was granted"
+        DrawnValues "flow.drawn" GIVE_UP "state, nonce, verifier and its S256 challenge are four different texts of unreserved characters, 22 or more"
         VerifierSyntax "pkce.verifier" GIVE_UP "a code_verifier is 43 to 128 unreserved characters"
         PkceUnsupported "pkce.unsupported" GIVE_UP "the server does not say that it supports PKCE"
         PkceS256Unsupported "pkce.s256_unsupported" GIVE_UP "the server supports PKCE only without S256"
@@ -152,6 +152,7 @@ table! {
         TokenInQuery "token.in_query" GIVE_UP "a token is never sent in a URL's query"
         TokenTwice "token.more_than_one_method" GIVE_UP "the request already carries credentials"
         OriginNotAllowed "resource.origin_not_allowed" GIVE_UP "the URL's origin is not one this token may be sent to"
+        GrantNotExtension "grant.not_an_extension" GIVE_UP "an extension grant is named by an absolute URI"
         NoRefreshToken "grant.no_refresh_token" REAUTHORIZE "there is no refresh token to use"
         StoredForm "stored.malformed" REAUTHORIZE "the stored flow or token cannot be read"
         ProviderData "provider.data" GIVE_UP "the provider file is not what its format describes"

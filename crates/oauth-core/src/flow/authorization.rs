@@ -6,9 +6,10 @@ mod callback;
 mod chance;
 mod pending;
 
-use crate::call;
+use std::fmt;
+
 use crate::error::{Error, Misuse};
-use crate::form::Form;
+use crate::form::{self, Form};
 use crate::identity::Identity;
 use crate::issuer::RedirectUri;
 use crate::moment::UnixTime;
@@ -38,7 +39,7 @@ pub enum ResponseMode {
 }
 
 /// What to ask the person for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct AuthorizationRequest {
     /// Where to come back to; exactly as registered.
@@ -139,6 +140,12 @@ impl AuthorizationRequest {
             check_extra(us, name, value)?;
             form.push(name, value);
         }
+        for (name, _) in form::parse(endpoint.query().unwrap_or_default()).unwrap_or_default() {
+            // "Request and response parameters MUST NOT be included more than once" (3.1)
+            if form.names(&name) {
+                return Err(Error::from(Misuse::ParameterTwice).about(&name));
+            }
+        }
         form.check()?;
         let pending = Pending {
             issuer: us.server.issuer().as_str().to_owned(),
@@ -168,6 +175,20 @@ impl AuthorizationRequest {
     }
 }
 
+impl fmt::Debug for AuthorizationRequest {
+    /// Of the provider's own parameters the names only: an `id_token_hint` is a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizationRequest")
+            .field("redirect_uri", &self.redirect_uri)
+            .field("scope", &self.scope)
+            .field(
+                "extra",
+                &self.extra.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            )
+            .finish_non_exhaustive()
+    }
+}
+
 /// Parameters this crate writes itself, or that must not be in a front-channel request.
 const RESERVED: &[&str] = &[
     "response_type",
@@ -185,12 +206,28 @@ const RESERVED: &[&str] = &[
     "error",
 ];
 
+/// Parameters of other requests, whose values must never be in a URL.
+const SECRETS: &[&str] = &[
+    "client_secret",
+    "client_assertion",
+    "code",
+    "code_verifier",
+    "access_token",
+    "refresh_token",
+    "token",
+    "password",
+    "assertion",
+    "subject_token",
+    "actor_token",
+    "device_code",
+];
+
 fn check_extra(us: &Identity, name: &str, value: &str) -> Result<(), Error> {
     let holds_secret = us
         .auth
         .secret()
         .is_some_and(|secret| !secret.is_empty() && value.contains(secret));
-    if call::is_secret(name) || holds_secret {
+    if SECRETS.contains(&name) || holds_secret {
         // UserTesting's portal shows just this; a URL ends up in histories and logs.
         return Err(Error::from(Misuse::SecretInUrl).about(name));
     }

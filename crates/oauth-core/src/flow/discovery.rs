@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::call::Call;
 use crate::endpoint::metadata::Metadata;
-use crate::error::{Advice, Error, Kind};
+use crate::error::{Error, Kind};
 use crate::exchange::{Exchange, Input, Step};
 use crate::identity::Identity;
 use crate::issuer::Issuer;
@@ -79,7 +79,9 @@ impl Exchange for Discovery {
 /// issuer, a busy server or a lost reply ends the search.
 fn is_worth_another_place(error: &Error) -> bool {
     match error.kind() {
-        Kind::Denied(_) => error.advice() == Advice::GiveUp,
+        Kind::Denied(server) => server
+            .status()
+            .is_some_and(|status| status < 500 && !matches!(status, 408 | 429)),
         Kind::Malformed(_) => true,
         _ => false,
     }

@@ -138,11 +138,14 @@ pub fn bearer(token: &Secret<String>) -> Result<HeaderValue, Error> {
 }
 
 fn check_single_method(url: &Url, headers: &HeaderMap, body: Option<&[u8]>) -> Result<(), Error> {
+    // Pair by pair: one that is no UTF-8 must not hide the others.
     let carries = |form: &str| {
-        form::parse(form)
-            .unwrap_or_default()
-            .iter()
-            .any(|(name, _)| name == "access_token")
+        let names = form
+            .split('&')
+            .map(|pair| pair.split('=').next().unwrap_or_default());
+        names
+            .filter_map(|name| form::decode(name).ok())
+            .any(|name| name == "access_token")
     };
     if url.query().is_some_and(carries) {
         return Err(Misuse::TokenInQuery.into());
@@ -151,10 +154,16 @@ fn check_single_method(url: &Url, headers: &HeaderMap, body: Option<&[u8]>) -> R
         .get(CONTENT_TYPE)
         .and_then(|field| field.to_str().ok())
         .unwrap_or_default();
+    let essence = media
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     let form = body
-        .filter(|_| media.starts_with("application/x-www-form-urlencoded"))
-        .and_then(|body| std::str::from_utf8(body).ok());
-    if headers.contains_key(AUTHORIZATION) || form.is_some_and(carries) {
+        .filter(|_| essence == "application/x-www-form-urlencoded")
+        .map(String::from_utf8_lossy);
+    if headers.contains_key(AUTHORIZATION) || form.is_some_and(|form| carries(&form)) {
         return Err(Misuse::TokenTwice.into());
     }
     Ok(())

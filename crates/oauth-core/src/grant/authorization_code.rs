@@ -41,6 +41,11 @@ impl Grant for AuthorizationCode {
         Ok(())
     }
 
+    /// "The client MUST NOT use the authorization code more than once" (4.1.2)
+    fn can_repeat(&self) -> bool {
+        false
+    }
+
     fn scope(&self) -> &Scope {
         &self.scope
     }

@@ -2,8 +2,8 @@
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.5>
 
-use super::Grant;
-use crate::error::Error;
+use super::{Grant, push_scope};
+use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::quirk::Rules;
 use crate::scope::Scope;
@@ -12,12 +12,59 @@ use crate::secret::Secret;
 /// A grant type named by a URI, with parameters of its own.
 #[derive(Debug, Clone)]
 pub struct Extension {
-    /// The absolute URI that names the grant type.
-    pub grant_type: String,
-    /// Its parameters in order; a name may stand twice where the grant type says so.
-    pub parameters: Vec<(String, Secret<String>)>,
-    /// The scope that counts as granted when the server says nothing.
-    pub scope: Scope,
+    grant_type: String,
+    parameters: Vec<(String, Secret<String>)>,
+    scope: Scope,
+}
+
+impl Extension {
+    /// A grant type by its absolute URI. The grants with short names have files of their own, and
+    /// checks that this one could not make.
+    ///
+    /// # Errors
+    /// `grant.not_an_extension`.
+    pub fn new(grant_type: impl Into<String>) -> Result<Self, Error> {
+        let grant_type = grant_type.into();
+        if !grant_type.contains(':') {
+            return Err(Error::from(Misuse::GrantNotExtension).about(&grant_type));
+        }
+        Ok(Self {
+            grant_type,
+            parameters: Vec::new(),
+            scope: Scope::none(),
+        })
+    }
+
+    /// Adds a parameter, behind the ones before it; a name may stand twice where the grant type
+    /// says so.
+    ///
+    /// # Errors
+    /// `form.reserved_parameter` for one that says who the client is, or what is granted.
+    pub fn parameter(
+        mut self,
+        name: &str,
+        value: impl Into<Secret<String>>,
+    ) -> Result<Self, Error> {
+        let reserved = [
+            "grant_type",
+            "client_id",
+            "client_secret",
+            "client_assertion",
+            "scope",
+        ];
+        if reserved.contains(&name) || name == "client_assertion_type" || name.is_empty() {
+            return Err(Error::from(Misuse::ParameterReserved).about(name));
+        }
+        self.parameters.push((name.to_owned(), value.into()));
+        Ok(self)
+    }
+
+    /// Asks for this scope.
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
 }
 
 impl Grant for Extension {
@@ -29,10 +76,14 @@ impl Grant for Extension {
         "extension"
     }
 
-    fn fill(&self, form: &mut Form, _: &Rules) -> Result<(), Error> {
+    fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
         for (name, value) in &self.parameters {
+            if name == rules.client_id_parameter() {
+                return Err(Error::from(Misuse::ParameterReserved).about(name));
+            }
             form.push_repeated(name, value.expose());
         }
+        push_scope(form, &self.scope, rules);
         Ok(())
     }
 

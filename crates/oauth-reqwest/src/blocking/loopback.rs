@@ -23,7 +23,7 @@ impl Listener {
     /// Listens on a free port of `127.0.0.1`, or of `[::1]` where there is no IPv4.
     ///
     /// # Errors
-    /// `lost` if neither address can be had.
+    /// `misuse.setup` if neither address can be had.
     pub fn bind() -> Result<Self, Error> {
         Self::bind_on(0)
     }
@@ -31,7 +31,7 @@ impl Listener {
     /// Listens on this port, for servers that compare ports against the letter of RFC 8252.
     ///
     /// # Errors
-    /// `lost` if the port is taken.
+    /// `misuse.setup` if the port is taken.
     pub fn bind_on(port: u16) -> Result<Self, Error> {
         let runtime = Builder::new_current_thread()
             .enable_all()

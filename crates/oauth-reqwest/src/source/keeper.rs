@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use oauth_core::error::{Advice, Cause, Check, Error, Misuse};
+use oauth_core::error::{Advice, Cause, Error, Misuse};
 use oauth_core::exchange::{Boxed, ExchangeExt as _};
 use oauth_core::moment::UnixTime;
 use oauth_core::token::Freshness;
@@ -69,11 +69,7 @@ impl<F: Flight> Keeper<F> {
 
     /// Tokens of another server or client are refused: they must not be sent to this one.
     pub(crate) fn refreshing(client: Client, tokens: Tokens) -> Result<Self, Error> {
-        let is_ours = tokens.issuer() == client.server().issuer().as_str()
-            && tokens.client_id() == client.client_id().as_str();
-        if !is_ours {
-            return Err(Check::StoredIssuer.into());
-        }
+        client.check_owner(&tokens)?;
         Ok(Self {
             client,
             way: Way::Refresh,

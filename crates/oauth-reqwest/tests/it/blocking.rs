@@ -149,3 +149,15 @@ fn a_key_of_the_host_signs() {
     let signing = driver().with_signer(|_| Ok(Bytes::from_static(&[7; 64])));
     assert_eq!(run(signing), "denied.invalid_client");
 }
+
+#[test]
+fn plain_http_passes_by_every_proxy() {
+    let (served, proxy) = (served(), served());
+    let through = oauth_reqwest::reqwest::Proxy::all(proxy.base()).unwrap();
+    let builder = oauth_reqwest::reqwest::blocking::Client::builder().proxy(through);
+    let driver = oauth_reqwest::blocking::Driver::new(builder).unwrap();
+    driver
+        .run(confidential(&served).client_credentials(oauth_core::Scope::none()))
+        .unwrap();
+    assert_eq!(proxy.connections(), 0);
+}

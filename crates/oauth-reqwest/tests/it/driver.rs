@@ -150,3 +150,15 @@ async fn a_key_of_the_host_signs() {
         assert!(secret.ends_with(".BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBw"));
     });
 }
+
+/// What is plain http may not leave the machine, so no proxy is asked to carry it.
+#[tokio::test]
+async fn plain_http_passes_by_every_proxy() {
+    let (served, proxy) = (served(), served());
+    let through = oauth_reqwest::reqwest::Proxy::all(proxy.base()).unwrap();
+    let builder = oauth_reqwest::reqwest::Client::builder().proxy(through);
+    let driver = oauth_reqwest::Driver::new(builder).unwrap();
+    let exchange = confidential(&served).client_credentials(Scope::none());
+    driver.run(exchange).await.unwrap();
+    assert_eq!(proxy.connections(), 0);
+}

@@ -38,12 +38,15 @@ impl<'a> Callback<'a> {
         if callback.len() > MAX_CALLBACK {
             return Err(Fault::CallbackTooLarge.into());
         }
-        if mode != ResponseMode::FormPost && !uri.is_target_of(callback) {
-            return Err(Check::CallbackRedirectUri.into());
-        }
-        let form = match mode {
+        let query = match mode {
+            // The form is all there is to see: where it was posted only the caller knows.
             ResponseMode::FormPost => callback,
-            ResponseMode::Query => uri.added_query(callback),
+            _ => uri
+                .added_query(callback)
+                .ok_or(Check::CallbackRedirectUri)?,
+        };
+        let form = match mode {
+            ResponseMode::FormPost | ResponseMode::Query => query,
             ResponseMode::Fragment => callback
                 .split_once('#')
                 .map_or("", |(_, fragment)| fragment),

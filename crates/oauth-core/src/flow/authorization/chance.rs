@@ -1,6 +1,6 @@
 //! Where the unguessable values of one flow come from.
 
-use crate::error::Error;
+use crate::error::{Error, Misuse};
 #[cfg(feature = "sha2")]
 use crate::moment::Moment;
 use crate::pkce::{ChallengeMethod, CodeVerifier};
@@ -10,7 +10,7 @@ use crate::secret::Secret;
 ///
 /// For hosts whose random bytes and hashes are their own, such as a browser's WebCrypto;
 /// [`crate::Client::authorize`] needs none of this.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Drawn {
     state: Secret<String>,
     nonce: Secret<String>,
@@ -23,15 +23,27 @@ impl Drawn {
     /// `BASE64URL(SHA256(verifier))`.
     ///
     /// # Errors
-    /// `pkce.verifier` for a text that is too short, too long or of other characters.
+    /// `flow.drawn` unless they are four different texts of the right length and characters, and
+    /// `pkce.verifier`.
     pub fn new(state: &str, nonce: &str, verifier: &str, challenge: &str) -> Result<Self, Error> {
-        let unreserved =
-            |text: &str, length| CodeVerifier::check(text, length).map(|()| text.to_owned());
+        let code_verifier = CodeVerifier::parse(verifier)?;
+        let is_sound = [(state, 22), (nonce, 22), (challenge, 43)]
+            .iter()
+            .all(|(text, least)| CodeVerifier::check(text, *least).is_ok());
+        let mut texts = [state, nonce, verifier, challenge];
+        texts.sort_unstable();
+        if !is_sound || texts.windows(2).any(|pair| pair.first() == pair.last()) {
+            return Err(Misuse::DrawnValues.into());
+        }
+        #[cfg(feature = "sha2")]
+        if code_verifier.challenge(ChallengeMethod::S256) != challenge {
+            return Err(Misuse::DrawnValues.into());
+        }
         Ok(Self {
-            state: unreserved(state, 22)?.into(),
-            nonce: unreserved(nonce, 22)?.into(),
-            code_verifier: CodeVerifier::parse(verifier)?,
-            code_challenge: unreserved(challenge, 43)?,
+            state: state.into(),
+            nonce: nonce.into(),
+            code_verifier,
+            code_challenge: challenge.to_owned(),
         })
     }
 }
@@ -84,9 +96,12 @@ mod tests {
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
+    const STATE: &str = "state-of-at-least-22-characters";
+    const NONCE: &str = "nonce-of-at-least-22-characters";
+
     #[test]
     fn drawn_values_are_used_as_they_are() {
-        let drawn = Drawn::new(VERIFIER, CHALLENGE, VERIFIER, CHALLENGE);
+        let drawn = Drawn::new(STATE, NONCE, VERIFIER, CHALLENGE);
         let chance = drawn
             .as_ref()
             .map(Chance::Drawn)
@@ -97,13 +112,19 @@ mod tests {
     }
 
     #[test]
-    fn guessable_values_are_refused() {
-        for (state, verifier, challenge) in [
-            ("short", VERIFIER, CHALLENGE),
-            (VERIFIER, "short", CHALLENGE),
-            (VERIFIER, VERIFIER, ""),
+    fn guessable_or_repeated_values_are_refused() {
+        for (state, nonce, verifier, challenge) in [
+            ("short", NONCE, VERIFIER, CHALLENGE),
+            (STATE, STATE, VERIFIER, CHALLENGE),
+            (STATE, NONCE, "short", CHALLENGE),
+            (STATE, NONCE, VERIFIER, VERIFIER),
+            (VERIFIER, NONCE, VERIFIER, CHALLENGE),
+            (STATE, NONCE, CHALLENGE, VERIFIER),
         ] {
-            assert!(Drawn::new(state, VERIFIER, verifier, challenge).is_err());
+            assert!(
+                Drawn::new(state, nonce, verifier, challenge).is_err(),
+                "{state} {challenge}"
+            );
         }
     }
 }

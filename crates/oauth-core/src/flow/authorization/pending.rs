@@ -53,6 +53,12 @@ impl Pending {
         &self.state
     }
 
+    /// What the ID Token of this flow must repeat (OpenID Connect Core section 3.1.2.1), if `openid`
+    /// was asked for.
+    pub const fn nonce(&self) -> Option<&Secret<String>> {
+        self.nonce.as_ref()
+    }
+
     /// Whether a callback carries this flow's state. One that does not must be turned away and
     /// the flow kept: anyone can make up a callback, and even an error one must not end a flow.
     pub fn recognises(&self, callback: &str) -> bool {

@@ -1,0 +1,424 @@
+//! Rules that were once broken, one test each.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use oauth_core::client_auth::SignedSecret;
+use oauth_core::endpoint::introspection::Introspection;
+use oauth_core::error::{Advice, Cause, Error};
+use oauth_core::flow::resource::{self, Resource};
+use oauth_core::grant::Extension;
+use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::json::{self, Json};
+use oauth_core::moment::UnixTime;
+use oauth_core::quirk::{Quirk, Rules};
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::{
+    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment, Pending, Scope,
+    Secret, Step, Tokens, discover,
+};
+
+fn moment() -> Moment {
+    Moment::fixed(UnixTime::from_secs(1_750_000_000), [9; 32])
+}
+
+fn server() -> Server {
+    let base = Server::new(Issuer::parse("https://as.example").expect("an issuer"));
+    [
+        (EndpointKind::Token, "https://as.example/token"),
+        (EndpointKind::Authorization, "https://as.example/authorize"),
+        (EndpointKind::Introspection, "https://as.example/introspect"),
+    ]
+    .into_iter()
+    .try_fold(base, |server, (kind, url)| server.with_endpoint(kind, url))
+    .expect("endpoints")
+}
+
+fn client(auth: ClientAuth) -> Client {
+    Client::new(server(), ClientId::new("id"), auth).expect("a client")
+}
+
+fn reply(status: u16, fields: &[(&'static str, &str)], body: &str) -> Input {
+    let mut reply = Response::new(Bytes::from(body.to_owned()));
+    *reply.status_mut() = StatusCode::from_u16(status).expect("a status");
+    for (name, value) in fields {
+        reply
+            .headers_mut()
+            .insert(*name, HeaderValue::from_str(value).expect("a value"));
+    }
+    Input::Reply(reply)
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// The error of a client_credentials request that is answered so.
+fn refused(status: u16, fields: &[(&'static str, &str)], body: &str) -> Error {
+    let mut exchange = client(ClientAuth::basic("secret")).client_credentials(Scope::none());
+    let _ = exchange.resume(moment(), Input::Begin).expect("a request");
+    exchange
+        .resume(moment(), reply(status, fields, body))
+        .expect_err("a refusal")
+}
+
+fn code(error: Option<Error>) -> Option<&'static str> {
+    error.map(|error| error.code())
+}
+
+fn pending(uri: &str) -> Pending {
+    let stored = serde_json::json!({
+        "version": 1, "issuer": "https://as.example", "client_id": "id", "issuer_required": false,
+        "redirect_uri": uri, "state": "xyz", "nonce": null, "code_verifier": null, "scope": "",
+        "response_mode": "query", "started_at": 0,
+    });
+    Pending::from_json(&stored.to_string()).expect("a flow")
+}
+
+#[test]
+fn a_signed_secret_that_comes_back_is_not_shown() {
+    let auth = ClientAuth::signed_secret(SignedSecret::apple("team", "key"));
+    let mut exchange = client(auth).client_credentials(Scope::none());
+    let _ = exchange
+        .resume(moment(), Input::Begin)
+        .expect("a signature");
+    let signed = exchange.resume(moment(), Input::Signed(vec![1; 64].into()));
+    let Ok(Step::Send(request)) = signed else {
+        panic!("a request")
+    };
+    let form: Vec<(String, String)> = serde_urlencoded::from_bytes(request.body()).expect("a form");
+    let jwt = form
+        .into_iter()
+        .find(|(name, _)| name == "client_secret")
+        .expect("a secret")
+        .1;
+    let body = serde_json::json!({ "error": "x", "error_description": format!("bad {jwt}") });
+    let error = exchange
+        .resume(moment(), reply(400, &[JSON], &body.to_string()))
+        .err();
+    assert!(!format!("{:?}", error.expect("a refusal")).contains(&jwt));
+}
+
+#[test]
+fn an_error_keeps_no_token_of_the_reply() {
+    for body in [
+        r#"{"error":"partial","authed_user":{"access_token":"NESTED"}}"#,
+        r#"{"error":"partial","accessToken":"NESTED"}"#,
+        r#"{"session":"NESTED","message":"x"}"#,
+    ] {
+        let error = refused(500, &[JSON], body);
+        let kept = format!(
+            "{error:?} {:?}",
+            error.server_error().map(|said| said.extra().clone())
+        );
+        assert!(!kept.contains("NESTED"), "{kept}");
+    }
+    let long = format!(r#"{{"error":"x","note":"{}"}}"#, "n".repeat(500_000));
+    assert!(
+        refused(400, &[JSON], &long)
+            .server_error()
+            .is_some_and(|said| said.extra().is_empty())
+    );
+}
+
+#[test]
+fn an_extension_grant_is_no_back_door() {
+    assert_eq!(
+        code(Extension::new("password").err()),
+        Some("grant.not_an_extension")
+    );
+    let grant = Extension::new("urn:x").expect("a grant");
+    for name in [
+        "grant_type",
+        "client_id",
+        "client_secret",
+        "client_assertion",
+    ] {
+        let error = grant.clone().parameter(name, "x").err();
+        assert_eq!(code(error), Some("form.reserved_parameter"), "{name}");
+    }
+}
+
+#[test]
+fn a_json_request_has_no_place_for_a_name_twice() {
+    let rules = Rules {
+        quirks: vec![Quirk::JsonRequest],
+        ..Rules::default()
+    };
+    let auth = ClientAuth::basic("secret");
+    let client =
+        Client::new(server().with_rules(rules), ClientId::new("id"), auth).expect("a client");
+    let grant = Extension::new("urn:x")
+        .and_then(|grant| grant.parameter("resource", "a"))
+        .and_then(|grant| grant.parameter("resource", "b"))
+        .expect("a grant");
+    let error = client.token(grant).resume(moment(), Input::Begin).err();
+    assert_eq!(code(error), Some("form.duplicate_parameter"));
+}
+
+#[test]
+fn a_rate_limit_field_means_something_on_a_limited_reply_only() {
+    let reset = ("x-ratelimit-reset", "1750000060");
+    let pause = |status, field| refused(status, &[field], "").advice();
+    let seconds = |seconds| Advice::Retry {
+        after: Some(std::time::Duration::from_secs(seconds)),
+    };
+    assert_eq!(pause(404, reset), Advice::GiveUp);
+    assert_eq!(pause(429, reset), seconds(60));
+    assert_eq!(pause(429, ("x-ratelimit-reset", "30")), seconds(30));
+    assert_eq!(
+        pause(429, ("retry-after", "0")),
+        seconds(1),
+        "nobody means at once"
+    );
+}
+
+#[test]
+fn discovery_goes_on_behind_a_gateway_that_counts() {
+    let mut exchange = discover(Issuer::parse("https://as.example/t").expect("an issuer"));
+    let _ = exchange.resume(moment(), Input::Begin).expect("a request");
+    let gone = reply(404, &[("x-ratelimit-reset", "1750000060")], "");
+    assert!(matches!(exchange.resume(moment(), gone), Ok(Step::Send(_))));
+    let odd = reply(401, &[JSON], r#"{"error":"login_required"}"#);
+    assert!(matches!(exchange.resume(moment(), odd), Ok(Step::Send(_))));
+}
+
+#[test]
+fn a_busy_server_is_busy_whatever_it_writes() {
+    for (status, error) in [
+        (429, "too_many_requests"),
+        (429, "access_denied"),
+        (503, "service_unavailable"),
+    ] {
+        let body = format!(r#"{{"error":"{error}"}}"#);
+        let error = refused(status, &[JSON, ("retry-after", "20")], &body);
+        assert_eq!(error.advice().as_str(), "retry", "{status} {error}");
+    }
+    assert_eq!(refused(501, &[], "").advice(), Advice::GiveUp);
+    assert_eq!(refused(408, &[], "").advice().as_str(), "retry");
+}
+
+#[test]
+fn a_code_that_may_be_spent_is_not_to_be_sent_again() {
+    let redeem = || {
+        let callback = "https://app.example/cb?code=c&state=xyz";
+        let client = client(ClientAuth::none());
+        let mut exchange = client
+            .redeem(pending("https://app.example/cb"), callback)
+            .expect("judged");
+        let _ = exchange.resume(moment(), Input::Begin).expect("a request");
+        exchange
+    };
+    let lost = redeem()
+        .resume(moment(), Input::Lost(Cause::unknown("cut off")))
+        .err();
+    assert_eq!(lost.expect("lost").advice(), Advice::Reauthorize);
+    let busy = redeem().resume(moment(), reply(503, &[], "")).err();
+    assert_eq!(busy.expect("busy").advice(), Advice::Reauthorize);
+    let mut own = client(ClientAuth::basic("secret")).client_credentials(Scope::none());
+    let _ = own.resume(moment(), Input::Begin).expect("a request");
+    let lost = own
+        .resume(moment(), Input::Lost(Cause::unknown("cut off")))
+        .err();
+    assert_eq!(lost.expect("lost").advice().as_str(), "retry");
+}
+
+#[test]
+fn an_error_of_any_kind_wins_over_a_token() {
+    for error in [r#"{"code":1}"#, "true", "[1]", "7"] {
+        let body = format!(r#"{{"error":{error},"access_token":"a","token_type":"Bearer"}}"#);
+        assert_eq!(
+            refused(200, &[JSON], &body).code(),
+            "denied.http_status",
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_client_header_is_neither_shown_nor_ours() {
+    for name in [
+        "Host",
+        "Authorization",
+        "Content-Length",
+        "Proxy-Authorization",
+        "Transfer-Encoding",
+    ] {
+        let error = client(ClientAuth::none()).with_header(name, "x").err();
+        assert_eq!(code(error), Some("client_auth.header_value"), "{name}");
+    }
+    let keyed = client(ClientAuth::none())
+        .with_header("x-api-key", "KEY")
+        .expect("a client");
+    assert!(!format!("{keyed:?}").contains("KEY"));
+}
+
+#[test]
+fn plain_http_on_loopback_is_asked_for_by_name() {
+    let document =
+        json::parse(r#"{"issuer":"http://127.0.0.1:9","token_endpoint":"http://127.0.0.1:9/t"}"#);
+    let Ok(Json::Object(document)) = document else {
+        panic!("an object")
+    };
+    let issuer = oauth_core::danger::loopback_issuer("http://127.0.0.1:9").expect("an issuer");
+    let plain = Server::read(&issuer, &document, Rules::default());
+    assert_eq!(code(plain.err()), Some("url.insecure"));
+    let asked = oauth_core::danger::read_loopback_metadata(&issuer, &document, Rules::default());
+    assert!(asked.is_ok());
+}
+
+#[test]
+fn a_promise_that_cannot_be_read_is_no_silence() {
+    let text = r#"{"issuer":"https://as.example","authorization_response_iss_parameter_supported":"true"}"#;
+    let Ok(Json::Object(document)) = json::parse(text) else {
+        panic!("an object")
+    };
+    let issuer = Issuer::parse("https://as.example").expect("an issuer");
+    let read = Server::read(&issuer, &document, Rules::default());
+    assert_eq!(code(read.err()), Some("metadata.malformed"));
+}
+
+#[test]
+fn a_second_token_cannot_hide_behind_bad_bytes() {
+    let resource = Resource::new(["https://api.example"]).expect("origins");
+    let attach = |uri: &str, media: &'static str, body: &[u8]| {
+        let (mut parts, ()) = Request::builder()
+            .uri(uri)
+            .body(())
+            .expect("a request")
+            .into_parts();
+        parts
+            .headers
+            .insert("content-type", HeaderValue::from_static(media));
+        code(
+            resource
+                .before(&mut parts, Some(body), &Secret::from("token"))
+                .err(),
+        )
+    };
+    let form = "application/x-www-form-urlencoded";
+    assert_eq!(
+        attach(
+            "https://api.example/?access_token=a&x=%ff",
+            "text/plain",
+            b""
+        ),
+        Some("token.in_query")
+    );
+    assert_eq!(
+        attach("https://api.example/", form, b"access_token=a&x=\xff"),
+        Some("token.more_than_one_method")
+    );
+    let odd = attach(
+        "https://api.example/",
+        "Application/X-WWW-Form-Urlencoded; a=b",
+        b"access_token=a",
+    );
+    assert_eq!(odd, Some("token.more_than_one_method"));
+    assert_eq!(attach("https://api.example/?x=1", form, b"y=2"), None);
+    assert_eq!(
+        resource::after(StatusCode::OK, &HeaderMap::new()),
+        resource::Verdict::Pass
+    );
+}
+
+#[test]
+fn authorization_parameters_stand_once_and_hold_no_token() {
+    let ask =
+        || AuthorizationRequest::new(RedirectUri::parse("https://app.example/cb").expect("a URI"));
+    let refused = |ask| code(client(ClientAuth::none()).authorize(moment(), ask).err());
+    assert_eq!(
+        refused(ask().extra("ui[x]", "1").extra("ui[x]", "2")),
+        Some("form.duplicate_parameter")
+    );
+    assert_eq!(
+        refused(ask().extra("access_token", "AT")),
+        Some("form.secret_in_url")
+    );
+    assert!(!format!("{:?}", ask().extra("id_token_hint", "JWT")).contains("JWT"));
+    let own = server().with_endpoint(
+        EndpointKind::Authorization,
+        "https://as.example/a?state=fixed",
+    );
+    let own = own.and_then(|server| Client::new(server, ClientId::new("id"), ClientAuth::none()));
+    let error = own.expect("a client").authorize(moment(), ask()).err();
+    assert_eq!(code(error), Some("form.duplicate_parameter"));
+}
+
+/// Browsers write a URL in a normal form; what was registered may be in another.
+#[test]
+fn a_callback_is_known_as_browsers_write_it() {
+    for (registered, arrives) in [
+        ("https://app.example", "https://app.example/?"),
+        ("http://localhost:3000", "http://localhost:3000/?"),
+        ("https://App.example/cb", "https://app.example/cb?"),
+        ("https://app.example:443/cb", "https://app.example/cb?"),
+        ("https://app.example/cb?", "https://app.example/cb?"),
+        ("https://app.example/cb?x=1", "https://app.example/cb?x=1&"),
+        ("com.example.app:/cb", "com.example.app:/cb?"),
+    ] {
+        let callback = format!("{arrives}code=c&state=xyz");
+        assert!(pending(registered).recognises(&callback), "{registered}");
+    }
+    for (registered, arrives) in [
+        ("https://app.example/cb", "https://app.example/cb2?"),
+        ("https://app.example/cb", "https://evil.example/cb?"),
+        ("https://app.example/cb?x=1", "https://app.example/cb?x=12&"),
+        ("https://app.example/cb?x=1", "https://app.example/cb?"),
+        ("com.example.app:/cb", "com.example.app:/other?"),
+    ] {
+        let callback = format!("{arrives}code=c&state=xyz");
+        assert!(
+            !pending(registered).recognises(&callback),
+            "{registered} {arrives}"
+        );
+    }
+    for odd in ["a.:/x", "com.x:/\"><script>", "com.example.app:/a\\b"] {
+        assert!(RedirectUri::parse(odd).is_err(), "{odd}");
+    }
+}
+
+#[test]
+fn introspection_is_for_clients_that_prove_who_they_are() {
+    let ask = Introspection {
+        token: "t".into(),
+        hint: None,
+    };
+    let error = client(ClientAuth::none())
+        .introspect(ask)
+        .resume(moment(), Input::Begin)
+        .err();
+    assert_eq!(code(error), Some("client_auth.secret_missing"));
+}
+
+#[test]
+fn metadata_is_json() {
+    let mut exchange = discover(Issuer::parse("https://as.example").expect("an issuer"));
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let _ = exchange.resume(moment(), Input::Begin).expect("a request");
+    let _ = exchange
+        .resume(moment(), reply(200, &form, "issuer=https://as.example"))
+        .expect("another place");
+    let error = exchange
+        .resume(moment(), reply(200, &form, "issuer=https://as.example"))
+        .err();
+    assert_eq!(code(error), Some("reply.content_type"));
+}
+
+#[test]
+fn tokens_know_their_owner() {
+    let stored = serde_json::json!({
+        "version": 1, "issuer": "https://other.example", "client_id": "id", "access_token": "a",
+        "received_at": 0, "expires_in": null, "scope": "", "refresh_token": "r", "refresh_scope": null,
+        "id_token": null,
+    });
+    let tokens = Tokens::from_json(&stored.to_string()).expect("tokens");
+    let client = client(ClientAuth::none());
+    assert_eq!(
+        code(client.check_owner(&tokens).err()),
+        Some("stored.issuer")
+    );
+    let refresh = tokens.refresh_token.expect("a refresh token");
+    let error = client
+        .refresh(&refresh)
+        .resume(moment(), Input::Begin)
+        .err();
+    assert_eq!(code(error), Some("stored.issuer"));
+}
