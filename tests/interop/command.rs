@@ -1,1 +1,231 @@
 //! The `oauth` command against `oidc-provider`.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use crate::oidc_provider::{OidcProvider, browse};
+
+/// The command, built once.
+fn oauth() -> Command {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let path = BUILT.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args([
+                "build",
+                "--quiet",
+                "--package",
+                "oauth-cli",
+                "--message-format",
+                "json",
+            ])
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("cargo runs");
+        let text = String::from_utf8(built.stdout).expect("UTF-8");
+        let messages = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut built =
+            messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+        built.next_back().expect("the command is built")
+    });
+    let mut command = Command::new(path);
+    // Nothing of the developer's own profiles.
+    command
+        .env_remove("OAUTH_PROFILE")
+        .env("XDG_CONFIG_HOME", "/nonexistent");
+    command
+}
+
+/// A folder of its own for each test, gone when it is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("oauth-interop-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a folder");
+        Self(path)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The command with what it needs to be this client.
+fn as_client(server: &OidcProvider, which: &str, arguments: &[&str]) -> Command {
+    let mut command = oauth();
+    let method = if which == "native" { "none" } else { which };
+    command
+        .args(arguments)
+        .args([
+            "--issuer",
+            server.issuer(),
+            "--loopback-http",
+            "--client-id",
+            server.client_id(which),
+        ])
+        .args(["--client-auth", method]);
+    if which != "native" {
+        command
+            .args(["--client-secret-env", "INTEROP_SECRET"])
+            .env("INTEROP_SECRET", server.secret(which));
+    }
+    command
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn done(command: &mut Command) -> Output {
+    let output = command.output().expect("the command runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", output.status);
+    output
+}
+
+/// Logs in: the command prints the URL, and nobody's browser follows it.
+fn login(server: &OidcProvider, which: &str, file: &Path) {
+    let save = file.to_string_lossy();
+    let arguments = [
+        "login",
+        "--no-browser",
+        "--scope",
+        "openid read",
+        "--timeout",
+        "30",
+        "--save",
+        &save,
+    ];
+    let mut process = as_client(server, which, &arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command runs");
+    let mut said = BufReader::new(process.stderr.take().expect("a pipe"))
+        .lines()
+        .map_while(Result::ok);
+    let url = said.find_map(|line| {
+        line.split(' ')
+            .find(|word| word.starts_with("http://"))
+            .map(str::to_owned)
+    });
+    browse(&url.expect("a URL to open"));
+    let rest: Vec<_> = said.collect();
+    let mut out = String::new();
+    process
+        .stdout
+        .take()
+        .expect("a pipe")
+        .read_to_string(&mut out)
+        .expect("UTF-8");
+    assert!(process.wait().expect("an end").success(), "{out} {rest:?}");
+}
+
+#[test]
+fn discover_lists_the_endpoints() {
+    let server = OidcProvider::start();
+    let output = done(oauth().args(["discover", server.issuer(), "--loopback-http", "--json"]));
+    let found: Value = serde_json::from_str(&text(&output)).expect("JSON");
+    assert_eq!(found["issuer"], server.issuer());
+    assert_eq!(
+        found["token_endpoint"],
+        format!("{}/token", server.issuer())
+    );
+}
+
+#[test]
+fn token_by_client_credentials_and_introspection_and_revocation() {
+    let server = OidcProvider::start();
+    let folder = Folder::new("token");
+    for which in ["basic", "post"] {
+        let token = done(&mut as_client(
+            &server,
+            which,
+            &["token", "--scope", "read"],
+        ));
+        let token = text(&token);
+        assert!(
+            token.len() > 20 && !token.contains(char::is_whitespace),
+            "the token alone: {token}"
+        );
+        let file = folder.file("token");
+        std::fs::write(&file, &token).expect("written");
+        let place = file.to_string_lossy();
+        let active = || {
+            let arguments = ["introspect", "--json", "--token-file", &place];
+            let said = done(&mut as_client(&server, which, &arguments));
+            serde_json::from_str::<Value>(&text(&said)).expect("JSON")["active"].clone()
+        };
+        assert_eq!(active(), true);
+        done(&mut as_client(
+            &server,
+            which,
+            &["revoke", "--token-file", &place],
+        ));
+        assert_eq!(active(), false);
+    }
+}
+
+#[test]
+fn a_wrong_secret_is_told_by_code() {
+    let server = OidcProvider::start();
+    let mut command = as_client(&server, "basic", &["token", "--json"]);
+    let output = command
+        .env("INTEROP_SECRET", "wrong: +%/")
+        .output()
+        .expect("the command runs");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &text(&output);
+    assert!(said.contains("denied.invalid_client"), "{said}");
+    assert!(!said.contains("wrong: +%/"), "{said}");
+}
+
+#[test]
+fn login_refresh_with_rotation_and_revocation() {
+    let server = OidcProvider::start();
+    let folder = Folder::new("login");
+    for which in ["native", "basic", "post"] {
+        let file = folder.file(which);
+        let place = file.to_string_lossy().into_owned();
+        login(&server, which, &file);
+        let refresh_token = || -> String {
+            let stored = std::fs::read_to_string(&file).expect("tokens");
+            let stored: Value = serde_json::from_str(&stored).expect("JSON");
+            stored["refresh_token"]
+                .as_str()
+                .expect("a refresh token")
+                .to_owned()
+        };
+        let first = refresh_token();
+        done(&mut as_client(
+            &server,
+            which,
+            &["refresh", "--tokens", &place],
+        ));
+        let second = refresh_token();
+        assert_ne!(first, second, "{which}: the refresh token rotates");
+        done(&mut as_client(
+            &server,
+            which,
+            &["revoke", "--tokens", &place],
+        ));
+        let spent = as_client(&server, which, &["refresh", "--tokens", &place])
+            .output()
+            .expect("the command runs");
+        assert_eq!(spent.status.code(), Some(1), "{which}: revoked");
+    }
+}

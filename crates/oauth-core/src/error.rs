@@ -219,11 +219,11 @@ impl std::error::Error for Error {
 
 impl Serialize for Error {
     /// The record every binding and `--json` show: `code`, `message`, `advice`, `retry_after`
-    /// (seconds), `endpoint`, and, of a refusal, `status`, `error`, `error_description`.
+    /// (seconds), `endpoint`, `cause`, and, of a refusal, `status`, `error`, `error_description`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let server = self.server_error();
         let advice = self.advice();
-        let mut record = serializer.serialize_struct("Error", 8)?;
+        let mut record = serializer.serialize_struct("Error", 9)?;
         record.serialize_field("code", self.code())?;
         record.serialize_field("message", &self.to_string())?;
         record.serialize_field("advice", advice.as_str())?;
@@ -235,6 +235,8 @@ impl Serialize for Error {
             "error_description",
             &server.and_then(ServerError::description),
         )?;
+        let cause = self.source.as_ref().map(ToString::to_string);
+        record.serialize_field("cause", &cause)?;
         record.end()
     }
 }

@@ -24,10 +24,13 @@ pub enum WellKnown {
     OpenIdInserted,
     /// OpenID Connect Discovery section 4: `openid-configuration`, put behind the issuer's path.
     OpenIdAppended,
+    /// `oauth-authorization-server` behind the issuer's path: in no standard, but where Okta and
+    /// others have it. Asked for last.
+    AuthorizationServerAppended,
 }
 
 impl WellKnown {
-    /// The order in which they are tried for an issuer with a path; one without has two places.
+    /// The standard places, in the order in which they are tried; an issuer without a path has two.
     pub const ORDER: [Self; 3] = [
         Self::AuthorizationServer,
         Self::OpenIdInserted,
@@ -98,13 +101,16 @@ impl Issuer {
                 format!("{origin}/.well-known/oauth-authorization-server{path}")
             }
             WellKnown::OpenIdInserted => format!("{origin}/.well-known/openid-configuration{path}"),
+            WellKnown::AuthorizationServerAppended => {
+                format!("{origin}{path}/.well-known/oauth-authorization-server")
+            }
             WellKnown::OpenIdAppended => format!("{origin}{path}/.well-known/openid-configuration"),
         };
         // Only characters of a URL that was already read are put together here.
         Url::parse(&text).unwrap_or_else(|_| self.0.clone())
     }
 
-    /// Every place to look for metadata, in order, each once.
+    /// Every standard place to look for metadata, in order, each once.
     pub fn well_known_places(&self) -> Vec<Url> {
         let mut places = Vec::with_capacity(3);
         for kind in WellKnown::ORDER {

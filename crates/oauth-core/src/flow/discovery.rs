@@ -11,7 +11,7 @@ use crate::endpoint::metadata::Metadata;
 use crate::error::{Error, Kind};
 use crate::exchange::{Exchange, Input, Step};
 use crate::identity::Identity;
-use crate::issuer::Issuer;
+use crate::issuer::{Issuer, WellKnown};
 use crate::moment::Moment;
 use crate::quirk::Rules;
 use crate::server::Server;
@@ -30,6 +30,10 @@ pub struct Discovery {
 impl Discovery {
     pub(crate) fn new(issuer: Issuer, rules: Rules, transport: Transport) -> Self {
         let mut places = VecDeque::from(issuer.well_known_places());
+        let last = issuer.well_known(WellKnown::AuthorizationServerAppended);
+        if !places.contains(&last) {
+            places.push_back(last);
+        }
         let place = places.pop_front().unwrap_or_else(|| issuer.url().clone());
         let server = Server::new(issuer)
             .with_rules(rules)

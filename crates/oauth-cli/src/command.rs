@@ -1,0 +1,131 @@
+//! The commands, each in a file of its own.
+
+mod call;
+mod demo;
+mod discover;
+mod introspect;
+mod login;
+mod refresh;
+mod revoke;
+mod serve;
+mod token;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use oauth_core::Secret;
+use oauth_core::token::TokenKind;
+
+use crate::Global;
+use crate::output::{Failure, Output};
+use crate::secret_source::Source;
+use crate::token_file::TokenFile;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run every documented flow of the four systems against test servers on this machine
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::Demo),
+    /// Get a token for the client itself
+    #[command(after_help = token::EXAMPLES)]
+    Token(token::Token),
+    /// Log a person in with the browser
+    #[command(after_help = login::EXAMPLES)]
+    Login(login::Login),
+    /// Call an API with a token
+    #[command(after_help = call::EXAMPLES)]
+    Call(call::Call),
+    /// Spend a refresh token
+    #[command(after_help = refresh::EXAMPLES)]
+    Refresh(refresh::Refresh),
+    /// Ask the server to forget tokens
+    #[command(after_help = revoke::EXAMPLES)]
+    Revoke(revoke::Revoke),
+    /// Ask the server whether a token is alive
+    #[command(after_help = introspect::EXAMPLES)]
+    Introspect(introspect::Introspect),
+    /// Show what a server says about itself
+    #[command(after_help = discover::EXAMPLES)]
+    Discover(discover::Discover),
+    /// Run a test server on this machine
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(serve::Serve),
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(), Failure> {
+    match command {
+        Command::Demo(demo) => demo.run(output),
+        Command::Token(token) => token.run(global, output),
+        Command::Login(login) => login.run(global, output),
+        Command::Call(call) => call.run(global, output),
+        Command::Refresh(refresh) => refresh.run(global, output),
+        Command::Revoke(revoke) => revoke.run(global, output),
+        Command::Introspect(introspect) => introspect.run(global, output),
+        Command::Discover(discover) => discover.run(global, output),
+        Command::Serve(serve) => serve.run(output),
+    }
+}
+
+/// Where the token in question comes from.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct TokenArgs {
+    /// Read tokens from a file that --save wrote
+    #[arg(long, value_name = "FILE", help_heading = "Token")]
+    tokens: Option<PathBuf>,
+    /// Read the token from this environment variable
+    #[arg(long, value_name = "VAR", help_heading = "Token")]
+    token_env: Option<String>,
+    /// Read the token from this file; - is stdin
+    #[arg(long, value_name = "PATH", help_heading = "Token")]
+    token_file: Option<PathBuf>,
+}
+
+impl TokenArgs {
+    fn source(&self) -> Option<Source> {
+        Source::chosen(self.token_env.as_ref(), self.token_file.as_ref())
+    }
+
+    fn reads_stdin(&self) -> bool {
+        self.source().is_some_and(|source| source.is_stdin())
+    }
+
+    fn read(self) -> Result<Given, Failure> {
+        let options =
+            "give it with --tokens FILE, --token-env VAR or --token-file PATH (- is stdin)";
+        match (self.source(), self.tokens) {
+            (_, Some(path)) => Ok(Given::File(TokenFile(path))),
+            (Some(source), None) => source.read("token", options).map(Given::Bare),
+            (None, None) => Err(Failure::usage("usage.token", "no token is given", options)),
+        }
+    }
+}
+
+/// The token in question.
+enum Given {
+    /// All tokens of one grant.
+    File(TokenFile),
+    /// One token by itself.
+    Bare(Secret<String>),
+}
+
+/// The kind of a token, as options say it.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Hint {
+    /// An access token
+    AccessToken,
+    /// A refresh token
+    RefreshToken,
+}
+
+impl From<Hint> for TokenKind {
+    fn from(hint: Hint) -> Self {
+        match hint {
+            Hint::AccessToken => Self::Access,
+            Hint::RefreshToken => Self::Refresh,
+        }
+    }
+}

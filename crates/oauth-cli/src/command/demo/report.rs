@@ -1,0 +1,174 @@
+//! How a flow went, for people and for programs.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use super::stage::{Failed, Flow, System};
+use super::tap::Hop;
+use crate::output::{BOLD, DIM, GREEN, RED};
+use crate::trace::{Item, lively};
+
+/// What stands above the report.
+pub(super) const LEGEND: &str = "\
+Every flow runs over real sockets, against a server of its own on this machine.
+→ was sent, ← came back, · was checked. Values worth something to a thief are shown as …";
+
+/// Where lines are broken.
+const WIDTH: usize = 100;
+
+/// How one flow went.
+pub(super) struct Outcome {
+    flow: &'static Flow,
+    pub(super) hops: Vec<Hop>,
+    pub(super) checks: Vec<String>,
+    pub(super) failed: Option<Failed>,
+    pub(super) milliseconds: u128,
+}
+
+impl Outcome {
+    pub(super) const fn new(flow: &'static Flow) -> Self {
+        Self {
+            flow,
+            hops: Vec::new(),
+            checks: Vec::new(),
+            failed: None,
+            milliseconds: 0,
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let steps = self.hops.iter().map(|hop| {
+            let by = if hop.is_browser { "browser" } else { "client" };
+            json!({ "by": by, "sent": hop.sent, "received": hop.received })
+        });
+        json!({
+            "name": self.flow.name,
+            "ok": self.failed.is_none(),
+            "what": self.flow.what,
+            "checks": self.checks,
+            "error_code": self.failed.as_ref().and_then(|failed| failed.code),
+            "reason": self.failed.as_ref().map(|failed| &failed.reason),
+            "milliseconds": u64::try_from(self.milliseconds).unwrap_or(u64::MAX),
+            "steps": steps.collect::<Vec<_>>(),
+        })
+    }
+}
+
+pub(super) fn to_json(system: &System, flows: &[Outcome]) -> Value {
+    let flows: Vec<Value> = flows.iter().map(Outcome::to_json).collect();
+    json!({ "name": system.name, "flows": flows })
+}
+
+/// What stands above a system's flows.
+pub(super) fn heading(system: &System) -> String {
+    format!("\n{BOLD}{}{BOLD:#}", system.name)
+}
+
+/// How many flows of each system did what they should.
+pub(super) fn summary(tally: &[(&str, Vec<Outcome>)]) -> String {
+    let mut lines = vec![String::new()];
+    for (name, flows) in tally {
+        let good = flows.iter().filter(|flow| flow.failed.is_none()).count();
+        let time: u128 = flows.iter().map(|flow| flow.milliseconds).sum();
+        let color = if good == flows.len() { GREEN } else { RED };
+        let count = format!("{good} of {} ok", flows.len());
+        lines.push(format!("{name:18}{color}{count:>12}{color:#}{time:>8} ms"));
+        for flow in flows.iter().filter(|flow| flow.failed.is_some()) {
+            lines.push(format!("  {RED}✗{RED:#} {}", flow.flow.name));
+        }
+    }
+    lines.join("\n")
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Flow { name, what, .. } = self.flow;
+        let (sign, color) = match self.failed {
+            None => ('✓', GREEN),
+            Some(_) => ('✗', RED),
+        };
+        let time = self.milliseconds;
+        write!(
+            f,
+            "{color}{sign}{color:#} {BOLD}{name}{BOLD:#}  {what} {DIM}{time} ms{DIM:#}"
+        )?;
+        for (hop, times) in runs(&self.hops) {
+            write_hop(f, hop, times)?;
+        }
+        for check in &self.checks {
+            line(f, '·', check.split(' ').map(str::to_owned))?;
+        }
+        match &self.failed {
+            Some(failed) => write!(f, "\n    {RED}failed{RED:#}: {}", failed.reason),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Equal neighbours, counted.
+fn runs(hops: &[Hop]) -> Vec<(&Hop, usize)> {
+    let mut runs: Vec<(&Hop, usize)> = Vec::new();
+    for hop in hops {
+        match runs.last_mut() {
+            Some((last, times)) if *last == hop => *times += 1,
+            _ => runs.push((hop, 1)),
+        }
+    }
+    runs
+}
+
+fn write_hop(f: &mut fmt::Formatter<'_>, hop: &Hop, times: usize) -> fmt::Result {
+    let (sent, who) = (&hop.sent, if hop.is_browser { "browser " } else { "" });
+    let head = format!("{who}{} {}{}", sent.method, sent.origin, sent.path);
+    let query = sent.query.iter().enumerate().map(|(at, item)| {
+        let joint = if at == 0 { '?' } else { '&' };
+        format!("{joint}{item}")
+    });
+    let mut words = vec![head];
+    words.extend(query);
+    words.extend(lively(&sent.headers));
+    words.extend(sent.body.iter().map(ToString::to_string));
+    line(f, '→', words)?;
+    let Some(received) = &hop.received else {
+        return line(f, '←', ["no reply".to_owned()]);
+    };
+    let mut words = vec![received.status.to_string()];
+    words.extend(lively(&received.headers));
+    words.extend(members(&received.body));
+    if times > 1 {
+        words.push(format!("({times} times)"));
+    }
+    line(f, '←', words)
+}
+
+/// The members of a JSON body, in its braces.
+fn members(body: &[Item]) -> Vec<String> {
+    let last = body.len().saturating_sub(1);
+    let member = |(at, item)| {
+        let open = if at == 0 { "{" } else { "" };
+        let close = if at == last { "}" } else { "," };
+        format!("{open}{item}{close}")
+    };
+    body.iter().enumerate().map(member).collect()
+}
+
+/// Words after a sign, broken where the line gets long.
+fn line(
+    f: &mut fmt::Formatter<'_>,
+    sign: char,
+    words: impl IntoIterator<Item = String>,
+) -> fmt::Result {
+    write!(f, "\n    {DIM}{sign}{DIM:#}")?;
+    let mut column = 5;
+    for word in words {
+        let width = word.chars().count() + 1;
+        if column > 5 && column + width > WIDTH {
+            write!(f, "\n       ")?;
+            column = 7;
+        }
+        write!(f, " {word}")?;
+        column += width;
+    }
+    Ok(())
+}

@@ -1,0 +1,389 @@
+//! What a flow plays on: a fresh twin, the system's preset moved to it, and the library.
+
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::Method;
+use http::header::LOCATION;
+use oauth_core::error::Error;
+use oauth_core::flow::resource;
+use oauth_core::url::Url;
+use oauth_core::{
+    AuthorizationRequest, Client, ClientId, Exchange, Moment, Pending, Scope, Secret, Tokens,
+    danger,
+};
+use oauth_providers::Provider;
+use oauth_reqwest::blocking::{Authorized, Driver, Listener, Request, TokenSource};
+use oauth_reqwest::reqwest::blocking::{Client as Http, Response};
+use oauth_reqwest::reqwest::redirect;
+use oauth_reqwest::{Options, ResponseExt as _};
+use oauth_testkit::twin::{Counters, Entry};
+use oauth_testkit::{Served, Twin};
+use serde_json::Value;
+
+use super::tap::{self, BROWSER, Hops, Tap};
+use crate::trace::Received;
+
+/// How long anything here may take: it is all on this machine.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One of the four systems.
+pub(super) struct System {
+    /// The name of its preset, too.
+    pub(super) name: &'static str,
+    pub(super) twin: fn(&str) -> Twin,
+    /// The variables of the preset's URLs.
+    pub(super) variables: &'static [(&'static str, &'static str)],
+    pub(super) flows: &'static [Flow],
+}
+
+/// One documented flow.
+pub(super) struct Flow {
+    pub(super) name: &'static str,
+    pub(super) what: &'static str,
+    pub(super) play: fn(&Stage) -> Played,
+}
+
+/// How a flow ends.
+pub(super) type Played<T = ()> = Result<T, Failed>;
+
+/// What a flow did that is not documented.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) code: Option<&'static str>,
+    pub(super) reason: String,
+}
+
+impl Failed {
+    pub(super) fn new(reason: impl Display) -> Self {
+        Self {
+            code: None,
+            reason: reason.to_string(),
+        }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self {
+            code: Some(error.code()),
+            reason: error.to_string(),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failed {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(error)
+    }
+}
+
+impl From<oauth_reqwest::reqwest::Error> for Failed {
+    fn from(error: oauth_reqwest::reqwest::Error) -> Self {
+        Self::new(error.without_url())
+    }
+}
+
+/// A reply of an API.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    /// The pause it asks for.
+    pub(super) pause: Option<Duration>,
+    /// Its JSON; `null` if it is none.
+    pub(super) body: Value,
+}
+
+/// The driver every flow uses: no proxy and no certificates, for nothing leaves this machine.
+pub(super) fn driver() -> Result<Driver, Error> {
+    let builder = Http::builder().no_proxy().tls_certs_only([]);
+    Driver::with_options(builder, Options::default().timeout(PATIENCE))
+}
+
+/// Where one flow plays.
+pub(super) struct Stage {
+    pub(super) provider: Provider,
+    pub(super) hops: Hops,
+    base: String,
+    served: Served,
+    _tap: Tap,
+    driver: Driver,
+    browser: Http,
+    checks: RefCell<Vec<String>>,
+}
+
+impl Stage {
+    pub(super) fn new(system: &System, driver: Driver) -> Played<Self> {
+        let (listener, base) = tap::listen()?;
+        let served = Served::start(|_| (system.twin)(&base))?;
+        let address = served.base().trim_start_matches("http://").parse();
+        let address: SocketAddr = address.map_err(Failed::new)?;
+        let hops = Hops::default();
+        let mut provider = oauth_providers::provider(system.name)?;
+        for (name, value) in system.variables {
+            provider = provider.with(name, value)?;
+        }
+        let browser = Http::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .redirect(redirect::Policy::none())
+            .user_agent(BROWSER)
+            .timeout(PATIENCE);
+        Ok(Self {
+            provider: provider.on_loopback(&base)?,
+            _tap: Tap::start(listener, address, hops.clone())?,
+            hops,
+            base,
+            served,
+            driver,
+            browser: browser.build()?,
+            checks: RefCell::default(),
+        })
+    }
+
+    pub(super) fn into_checks(self) -> Vec<String> {
+        self.checks.into_inner()
+    }
+
+    /// Says what must hold, and whether it does.
+    pub(super) fn check(&self, what: impl Display, holds: bool) -> Played {
+        if !holds {
+            return Err(Failed::new(format_args!("not so: {what}")));
+        }
+        let what = what.to_string();
+        let mut checks = self.checks.borrow_mut();
+        if checks.last() != Some(&what) {
+            checks.push(what);
+        }
+        Ok(())
+    }
+
+    /// Says that something must be refused, and how.
+    pub(super) fn refused<T>(
+        &self,
+        what: impl Display,
+        result: Result<T, Error>,
+        code: &'static str,
+    ) -> Played<Error> {
+        match result {
+            Err(error) if error.code() == code => {
+                self.check(format_args!("{what} is refused: {code}"), true)?;
+                Ok(error)
+            }
+            Err(error) => Err(error.into()),
+            Ok(_) => Err(Failed::new(format_args!(
+                "not so: {what} is refused: {code}"
+            ))),
+        }
+    }
+
+    // The twin ------------------------------------------------------------------------------
+
+    pub(super) fn twin<T>(&self, look: impl FnOnce(&mut Twin) -> T) -> T {
+        self.served.with(look)
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.twin(|twin| twin.counters())
+    }
+
+    /// How many requests reached the twin.
+    pub(super) fn arrived(&self) -> usize {
+        self.twin(|twin| twin.log().len())
+    }
+
+    /// Everything the twin saw, secrets included.
+    pub(super) fn log(&self) -> Vec<Entry> {
+        self.twin(|twin| twin.log().to_vec())
+    }
+
+    /// The last request to this path.
+    pub(super) fn entry(&self, path: &str) -> Played<Entry> {
+        let found = self.log().into_iter().rfind(|entry| entry.path == path);
+        found.ok_or_else(|| Failed::new(format_args!("nothing was sent to {path}")))
+    }
+
+    /// The last reply on the wire.
+    pub(super) fn last_reply(&self) -> Played<Received> {
+        let hop = self.hops.all().into_iter().next_back();
+        let reply = hop.and_then(|hop| hop.received);
+        reply.ok_or_else(|| Failed::new("no reply came"))
+    }
+
+    /// Lets the twin's clock run ahead.
+    pub(super) fn advance(&self, by: Duration) {
+        self.served.advance(by);
+    }
+
+    // The client ----------------------------------------------------------------------------
+
+    pub(super) fn secret(&self) -> Secret<String> {
+        self.twin(|twin| Secret::from(twin.client_secret()))
+    }
+
+    pub(super) fn client_id(&self) -> ClientId {
+        self.twin(|twin| ClientId::new(twin.client_id()))
+    }
+
+    /// The client with a secret.
+    pub(super) fn trusted(&self) -> Result<Client, Error> {
+        self.provider.client(self.client_id(), Some(self.secret()))
+    }
+
+    /// The client without one.
+    pub(super) fn public(&self) -> Result<Client, Error> {
+        let id = self.twin(|twin| ClientId::new(twin.public_client_id()));
+        self.provider.client(id, None)
+    }
+
+    pub(super) fn run<E: Exchange>(&self, exchange: E) -> Result<E::Output, Error> {
+        self.driver.run(exchange)
+    }
+
+    // The API -------------------------------------------------------------------------------
+
+    /// The API with the application's own tokens.
+    pub(super) fn application(&self, client: Client, scope: Scope) -> Result<Authorized, Error> {
+        self.api(TokenSource::client_credentials(
+            self.driver.clone(),
+            client,
+            scope,
+        ))
+    }
+
+    /// The API with a person's tokens.
+    pub(super) fn person(&self, client: Client, tokens: Tokens) -> Result<Authorized, Error> {
+        self.api(TokenSource::refreshing(
+            self.driver.clone(),
+            client,
+            tokens,
+        )?)
+    }
+
+    fn api(&self, source: TokenSource) -> Result<Authorized, Error> {
+        let origins = self.provider.api_origins()?;
+        let resource = danger::loopback_resource(origins.iter().map(String::as_str))?;
+        Ok(Authorized::new(self.driver.clone(), source, resource))
+    }
+
+    pub(super) fn get(&self, api: &Authorized, path: &str) -> Result<Reply, Error> {
+        self.request(api, Method::GET, path).send().map(reply)
+    }
+
+    pub(super) fn post(&self, api: &Authorized, path: &str) -> Result<Reply, Error> {
+        self.request(api, Method::POST, path).send().map(reply)
+    }
+
+    fn request<'a>(&self, api: &'a Authorized, method: Method, path: &str) -> Request<'a> {
+        api.request(method, &format!("{}{path}", self.base))
+    }
+
+    /// Asks the API with exactly this token: nothing renews it.
+    pub(super) fn get_with(&self, token: &Secret<String>, path: &str) -> Played<Reply> {
+        let request = self.browser.get(format!("{}{path}", self.base));
+        let request = request
+            .header(http::header::AUTHORIZATION, resource::bearer(token)?)
+            .header(http::header::USER_AGENT, "plain");
+        Ok(reply(request.send()?))
+    }
+
+    // The person ----------------------------------------------------------------------------
+
+    /// Opens a page in the browser: where it is sent from there, or what it shows.
+    pub(super) fn visit(&self, url: &Url) -> Played<Visit> {
+        Ok(visit(&self.browser, url)?)
+    }
+
+    /// The first half of a login: the flow that waits, and the callback that came.
+    pub(super) fn authorize(
+        &self,
+        client: &Client,
+        ask: AuthorizationRequest,
+    ) -> Played<(Pending, String)> {
+        let (url, pending) = client.authorize(Moment::system()?, ask)?;
+        match self.visit(&url)? {
+            Visit::Sent(callback) => Ok((pending, callback)),
+            Visit::Page(status) => Err(Failed::new(format_args!(
+                "the server shows a page with status {status} and sends nobody back"
+            ))),
+        }
+    }
+
+    /// A whole login, the callback handed over by the page it came to.
+    pub(super) fn login(&self, client: &Client, ask: AuthorizationRequest) -> Played<Tokens> {
+        let (pending, callback) = self.authorize(client, ask)?;
+        Ok(self.run(client.redeem(pending, &callback)?)?)
+    }
+
+    /// A whole login of a native app: the browser comes back to a port of this machine.
+    pub(super) fn login_at(
+        &self,
+        listener: Listener,
+        client: &Client,
+        ask: AuthorizationRequest,
+    ) -> Played<Tokens> {
+        let (http, hops) = (self.browser.clone(), self.hops.clone());
+        let mut browser = None;
+        let open = |url: &Url| {
+            let url = url.clone();
+            browser = Some(std::thread::spawn(move || come_back(&http, &hops, &url)));
+            Ok(())
+        };
+        let tokens = listener.login(&self.driver, client, ask, open, PATIENCE);
+        if let Some(browser) = browser {
+            // What kept it from coming back shows in `tokens`: nobody came in time.
+            let _ = browser.join();
+        }
+        Ok(tokens?)
+    }
+}
+
+/// What a page does with its visitor.
+pub(super) enum Visit {
+    /// Sends them on.
+    Sent(String),
+    /// Keeps them, with this status.
+    Page(u16),
+}
+
+fn visit(http: &Http, url: &Url) -> Result<Visit, oauth_reqwest::reqwest::Error> {
+    let response = http.get(url.as_str()).send()?;
+    let location = crate::net::header(response.headers(), LOCATION.as_str());
+    Ok(if response.status().is_redirection() {
+        Visit::Sent(location.to_owned())
+    } else {
+        Visit::Page(response.status().as_u16())
+    })
+}
+
+/// Follows the server's redirect to the listener, which the tap does not see.
+fn come_back(http: &Http, hops: &Hops, url: &Url) -> Option<()> {
+    let Visit::Sent(callback) = visit(http, url).ok()? else {
+        return None;
+    };
+    let mut headers = http::HeaderMap::new();
+    headers.insert(
+        http::header::USER_AGENT,
+        http::HeaderValue::from_static(BROWSER),
+    );
+    let place = hops.begin(&Method::GET, &callback.parse().ok()?, &headers, &[]);
+    let response = http.get(&callback).send().ok()?;
+    hops.end(
+        place,
+        Received::new(response.status(), response.headers(), &[]),
+    );
+    Some(())
+}
+
+fn reply(response: Response) -> Reply {
+    Reply {
+        status: response.status().as_u16(),
+        pause: response.retry_after(),
+        body: response
+            .text()
+            .ok()
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default(),
+    }
+}

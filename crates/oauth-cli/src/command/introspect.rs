@@ -1,0 +1,99 @@
+//! `oauth introspect`: asks the server about a token (RFC 7662).
+
+use clap::Args;
+use oauth_core::Scope;
+use oauth_core::endpoint::introspection::{ActiveToken, Introspection, TokenState};
+use oauth_core::moment::UnixTime;
+use oauth_core::token::TokenKind;
+use serde_json::{Map, Value, json};
+
+use super::{Given, Hint, TokenArgs};
+use crate::Global;
+use crate::output::{self, Failure, Output};
+use crate::setup::{Need, ServerArgs, Setup};
+use crate::time::rfc3339;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  oauth --profile acme introspect --tokens tokens.json
+  oauth --profile acme token | oauth --profile acme introspect --token-file -
+
+A token that is dead is an answer as well: the exit code is 0, and `active` says no.";
+
+/// Asks the server whether a token is alive.
+#[derive(Debug, Args)]
+pub(crate) struct Introspect {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    token: TokenArgs,
+    /// The kind of the token; of a file, it is also which one to ask about
+    #[arg(long)]
+    hint: Option<Hint>,
+}
+
+impl Introspect {
+    pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
+        let reads_stdin = self.token.reads_stdin();
+        let given = self.token.read()?;
+        let setup = Setup::new(self.server, global, Need::Secret, reads_stdin)?;
+        let hint = self.hint.map(TokenKind::from);
+        let token = match given {
+            Given::Bare(token) => token,
+            Given::File(file) => {
+                let tokens = file.load()?;
+                setup.client.check_owner(&tokens)?;
+                match (hint, tokens.refresh_token) {
+                    (Some(TokenKind::Refresh), Some(refresh)) => refresh.secret().clone(),
+                    _ => tokens.access_token,
+                }
+            }
+        };
+        let state = setup
+            .net
+            .run(setup.client.introspect(Introspection { token, hint }))?;
+        let record = match state {
+            TokenState::Active(token) => active(*token),
+            _ => Map::from_iter([("active".to_owned(), false.into())]),
+        };
+        let rows: Vec<(String, String)> = record
+            .iter()
+            .map(|(name, value)| (name.clone(), readable(name, value)))
+            .collect();
+        output.result(output::table(&rows), &Value::Object(record))
+    }
+}
+
+/// The members as RFC 7662 names them, without those the server left out.
+fn active(token: ActiveToken) -> Map<String, Value> {
+    let seconds = |time: Option<UnixTime>| time.map(UnixTime::as_secs);
+    let members = [
+        ("active", json!(true)),
+        ("scope", json!(token.scope.as_ref().map(Scope::as_str))),
+        ("client_id", json!(token.client_id)),
+        ("username", json!(token.username)),
+        ("token_type", json!(token.token_type)),
+        ("exp", json!(seconds(token.expires_at))),
+        ("iat", json!(seconds(token.issued_at))),
+        ("nbf", json!(seconds(token.not_before))),
+        ("sub", json!(token.subject)),
+        ("iss", json!(token.issuer)),
+    ];
+    let members = members.into_iter().filter(|(_, value)| !value.is_null());
+    let mut record: Map<String, Value> = members
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    if !token.audience.is_empty() {
+        record.insert("aud".to_owned(), json!(token.audience));
+    }
+    record.extend(token.extra);
+    record
+}
+
+/// Times as people read them.
+fn readable(name: &str, value: &Value) -> String {
+    match (name, value.as_u64()) {
+        ("exp" | "iat" | "nbf", Some(seconds)) => rfc3339(UnixTime::from_secs(seconds)),
+        _ => output::plain(value),
+    }
+}

@@ -1,0 +1,80 @@
+//! `oauth refresh`: spends a refresh token (RFC 6749 section 6).
+
+use std::path::PathBuf;
+
+use clap::Args;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::token::RefreshToken;
+use oauth_core::{Client, Scope, Tokens};
+
+use super::{Given, TokenArgs, token};
+use crate::Global;
+use crate::net::Net;
+use crate::output::{Failure, Output};
+use crate::setup::{Need, ServerArgs, Setup};
+use crate::token_file::TokenFile;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  oauth --profile acme refresh --tokens tokens.json
+  oauth --profile acme refresh --token-file - --save tokens.json < refresh-token.txt
+
+Prints the new access token. The file of --tokens is rewritten before that, for many servers take a
+refresh token only once; a token that comes from elsewhere is best kept with --save; without it, --json prints the new one.";
+
+/// Spends a refresh token.
+#[derive(Debug, Args)]
+pub(crate) struct Refresh {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    token: TokenArgs,
+    /// Write the new tokens to this file instead, readable by this user alone
+    #[arg(long, value_name = "FILE", conflicts_with = "tokens")]
+    save: Option<PathBuf>,
+}
+
+impl Refresh {
+    pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
+        let reads_stdin = self.token.reads_stdin();
+        let given = self.token.read()?;
+        let setup = Setup::new(self.server, global, Need::Perhaps, reads_stdin)?;
+        let (net, client) = (&setup.net, &setup.client);
+        let mut unkept = None;
+        let tokens = match given {
+            Given::File(file) => file.renew(None, |old| {
+                client.check_owner(old)?;
+                renewed(net, client, old)
+            })?,
+            Given::Bare(bare) => {
+                let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
+                let old = client.refresh_token(bare, Scope::none());
+                let tokens = net.run(client.refresh(&old))?;
+                match draft {
+                    Some(draft) => draft.commit(&tokens)?,
+                    None => unkept = tokens.refresh_token.clone(),
+                }
+                let is_new = |new: &RefreshToken| !new.secret().matches(old.secret().expose());
+                if unkept.as_ref().is_some_and(is_new) {
+                    output.note("warning: the server gave a new refresh token; it is lost without --save or --json");
+                }
+                tokens
+            }
+        };
+        output.note(token::summary(&tokens));
+        let mut record = token::record(&tokens);
+        // Whoever keeps the refresh token must get the new one.
+        if let (Some(members), Some(unkept)) = (record.as_object_mut(), unkept) {
+            let unkept = unkept.secret().expose().as_str();
+            members.insert("refresh_token".to_owned(), unkept.into());
+        }
+        output.result(tokens.access_token.expose(), &record)
+    }
+}
+
+/// New tokens for old ones.
+pub(super) fn renewed(net: &Net, client: &Client, old: &Tokens) -> Result<Tokens, Failure> {
+    let token = old.refresh_token.as_ref();
+    let token = token.ok_or_else(|| Error::from(Misuse::NoRefreshToken))?;
+    net.run(client.refresh(token)).map_err(Failure::from)
+}

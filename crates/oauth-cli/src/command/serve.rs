@@ -1,0 +1,106 @@
+//! `oauth serve`: a test server on this machine.
+
+use clap::{Args, ValueEnum};
+use oauth_testkit::{Served, Twin};
+use serde_json::json;
+
+use crate::output::{self, Failure, Output};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  oauth serve --system generic --port 8080
+  oauth serve --system uservoice
+
+It answers on 127.0.0.1 until Ctrl-C, approves every login at once, and is steered by requests to
+/_twin/: GET log, GET counters, POST expire, POST deny, POST advance {\"seconds\":60}.";
+
+/// Runs a test server on this machine.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Which system to stand in for
+    #[arg(long, value_enum, default_value_t = System::Generic)]
+    system: System,
+    /// The port [default: any free one]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    port: u16,
+}
+
+/// The systems there is a twin of.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum System {
+    /// UserVoice
+    Uservoice,
+    /// UserTesting, with an account's credentials
+    Usertesting,
+    /// UserTesting, with a portal app's credentials
+    UsertestingApps,
+    /// Socios.com
+    Socios,
+    /// A plain server that follows the standards
+    Generic,
+}
+
+impl System {
+    fn twin(self, base: &str) -> Twin {
+        match self {
+            Self::Uservoice => Twin::uservoice(base),
+            Self::Usertesting => Twin::usertesting(base),
+            Self::UsertestingApps => Twin::usertesting_apps(base),
+            Self::Socios => Twin::socios(base),
+            Self::Generic => Twin::generic(base),
+        }
+    }
+
+    /// The options that make other commands talk to it.
+    fn options(self, base: &str, issuer: &str) -> String {
+        match self {
+            Self::Uservoice => {
+                format!("--provider uservoice --var subdomain=acme --on-loopback {base}")
+            }
+            Self::Usertesting => format!("--provider usertesting --on-loopback {base}"),
+            Self::UsertestingApps => {
+                let guid = issuer.rsplit('/').next().unwrap_or_default();
+                format!("--provider usertesting-apps --var guid={guid} --on-loopback {base}")
+            }
+            Self::Socios => format!("--provider socios --on-loopback {base}"),
+            Self::Generic => format!("--issuer {issuer} --loopback-http"),
+        }
+    }
+}
+
+impl Serve {
+    pub(super) fn run(self, output: Output) -> Result<(), Failure> {
+        let served = Served::start_on(self.port, |base| self.system.twin(base)).map_err(|why| {
+            Failure::usage(
+                "usage.port",
+                format_args!("cannot listen on port {}: {why}", self.port),
+                "choose another with --port, or none",
+            )
+        })?;
+        let base = served.base();
+        let (rows, record) = served.with(|twin| {
+            let options = self.system.options(base, twin.issuer());
+            let secret = twin.client_secret();
+            let rows = [
+                ("base", base.to_owned()),
+                ("issuer", twin.issuer().to_owned()),
+                ("client_id", twin.client_id().to_owned()),
+                ("client_secret", secret.to_owned()),
+                ("public_client_id", twin.public_client_id().to_owned()),
+                ("redirect_uris", twin.redirect_uris().join(" ")),
+                ("options", options.clone()),
+            ];
+            let record = json!({
+                "base": base, "issuer": twin.issuer(), "client_id": twin.client_id(),
+                "client_secret": secret, "public_client_id": twin.public_client_id(),
+                "redirect_uris": twin.redirect_uris(), "options": options,
+            });
+            (rows.map(|(name, value)| (name.to_owned(), value)), record)
+        });
+        output.result(output::table(&rows), &record)?;
+        output.note("serving until Ctrl-C");
+        loop {
+            std::thread::park();
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The `oauth` command: tokens, logins and API calls from a terminal, and a demonstration of
+//! every flow the four documented systems know.
+//!
+//! Results go to stdout and everything else to stderr. No secret is ever an argument; what goes
+//! over the wire is shown without values that are worth something to a thief.
+//!
+//! Where to look: [`setup`] turns options and a profile into a client; [`net`] runs its exchanges
+//! and calls; `command/` has one file for each command; [`output`] has the exit codes.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+mod command;
+mod net;
+mod output;
+mod profile;
+mod secret_source;
+mod setup;
+mod time;
+mod token_file;
+mod trace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser};
+
+use command::Command;
+use output::{Failure, Output};
+
+/// OAuth 2.0 and OpenID Connect from the command line.
+#[derive(Debug, Parser)]
+#[command(name = "oauth", version, max_term_width = 100)]
+#[command(after_help = "\
+Exit codes:
+  0  done
+  1  the server or the network refused
+  2  the command, the profile or a secret source is not right
+
+Examples:
+  oauth demo
+  oauth serve --system generic
+  oauth --profile acme token")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Print JSON: results on stdout, errors and the trace on stderr, one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Show each request and reply on stderr as it happens, without secrets
+    #[arg(long, global = true)]
+    pub(crate) trace: bool,
+    /// The profile to use instead of the file's `default_profile`
+    #[arg(long, global = true, value_name = "NAME", env = "OAUTH_PROFILE")]
+    pub(crate) profile: Option<String>,
+    /// The profiles' file [default: $XDG_CONFIG_HOME/oauth/config.toml, in ~/.config if unset]
+    #[arg(long, global = true, value_name = "FILE", env = "OAUTH_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let output = Output {
+        json: cli.global.json,
+    };
+    match command::run(cli.command, &cli.global, output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(failure.exit)
+        }
+    }
+}
+
+/// Help and version are no errors; what is one, programs that asked for JSON get as JSON.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        let message = first.trim_start_matches("error: ");
+        let failure = Failure::usage("usage.arguments", message, "see --help");
+        Output { json: true }.failure(&failure);
+    } else {
+        // Nothing can be done about a terminal that is gone.
+        let _ = error.print();
+    }
+    ExitCode::from(if error.use_stderr() { output::USAGE } else { 0 })
+}

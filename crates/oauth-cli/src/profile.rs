@@ -1,0 +1,161 @@
+//! Profiles: what need not be said again each time. The file holds no secret, only where one is.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use serde::Deserialize;
+
+use crate::Global;
+use crate::output::Failure;
+
+/// The file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    /// The profile in force when none is named.
+    default_profile: Option<String>,
+    #[serde(default)]
+    profile: BTreeMap<String, Profile>,
+}
+
+/// `[profile.NAME]`. Options of the command line go before it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Profile {
+    /// The server: a built-in provider,
+    pub(crate) provider: Option<String>,
+    /// a provider file,
+    pub(crate) provider_file: Option<PathBuf>,
+    /// or an issuer to discover.
+    pub(crate) issuer: Option<String>,
+    /// The variables of the provider's URLs.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// The provider's documented options to turn on.
+    pub(crate) options: Vec<String>,
+    /// The base everything of the provider moves to, for tests.
+    pub(crate) on_loopback: Option<String>,
+    /// Whether issuer, endpoints and API may be plain `http` on a loopback address.
+    pub(crate) loopback_http: bool,
+    /// The client id.
+    pub(crate) client_id: Option<String>,
+    /// The environment variable that holds the client secret.
+    pub(crate) client_secret_env: Option<String>,
+    /// The file that holds the client secret.
+    pub(crate) client_secret_file: Option<PathBuf>,
+    /// How the client authenticates.
+    pub(crate) client_auth: Option<Auth>,
+    /// What to ask for.
+    pub(crate) scope: Option<String>,
+    /// The loopback port for logins; any free one if absent.
+    pub(crate) redirect_port: Option<u16>,
+    /// The redirect URIs registered for the client, if the provider compares them.
+    pub(crate) redirect_uris: Vec<String>,
+    /// Origins beside the provider's API that may get its tokens.
+    pub(crate) origins: Vec<String>,
+}
+
+/// How the client authenticates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Auth {
+    /// `client_secret_basic`: in a header
+    Basic,
+    /// `client_secret_post`: in the body
+    Post,
+    /// A public client, without a secret
+    None,
+}
+
+impl Profile {
+    /// The profile that is asked for, or else the file's default, or else an empty one.
+    pub(crate) fn load(global: &Global) -> Result<Self, Failure> {
+        let asked_for_file = global.config.is_some();
+        let Some(path) = global.config.clone().or_else(default_path) else {
+            return missing(global.profile.as_deref(), "there is no home directory");
+        };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !asked_for_file => {
+                let why = format!("{} does not exist", path.display());
+                return missing(global.profile.as_deref(), &why);
+            }
+            Err(error) => return Err(bad(&path, &error.to_string())),
+        };
+        let file: File =
+            toml::from_str(&text).map_err(|error| bad(&path, &named(&text, &error)))?;
+        let Some(name) = global.profile.as_ref().or(file.default_profile.as_ref()) else {
+            return Ok(Self::default());
+        };
+        let Some(profile) = file.profile.get(name) else {
+            let known: Vec<&str> = file.profile.keys().map(String::as_str).collect();
+            let why = format!(
+                "there is no profile `{name}`; there is {}",
+                known.join(", ")
+            );
+            return Err(bad(&path, &why));
+        };
+        Ok(profile.clone().beside(&path))
+    }
+
+    /// Files are named as seen from the profiles' file.
+    fn beside(mut self, config: &Path) -> Self {
+        let folder = config.parent().unwrap_or_else(|| Path::new(""));
+        let files = [&mut self.provider_file, &mut self.client_secret_file];
+        for path in files.into_iter().flatten() {
+            // `-` is stdin.
+            if path != Path::new("-") {
+                *path = folder.join(&*path);
+            }
+        }
+        self
+    }
+}
+
+fn default_path() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let folder = match set("XDG_CONFIG_HOME") {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from(set("HOME").or_else(|| set("USERPROFILE"))?).join(".config"),
+    };
+    Some(folder.join("oauth").join("config.toml"))
+}
+
+/// No file is no problem, unless a profile of it was asked for.
+fn missing(asked: Option<&str>, why: &str) -> Result<Profile, Failure> {
+    match asked {
+        None => Ok(Profile::default()),
+        Some(name) => Err(Failure::usage(
+            "usage.profile",
+            format_args!("there is no profile `{name}`: {why}"),
+            "write one, or say where it is with --config",
+        )),
+    }
+}
+
+fn bad(path: &Path, why: &str) -> Failure {
+    let hint = if why.contains("client_secret`") {
+        "a secret does not belong into this file: name a variable with client_secret_env, or a file with client_secret_file"
+    } else {
+        "put the file right, or choose another with --config or --profile"
+    };
+    Failure::usage(
+        "usage.profile",
+        format_args!("{}: {why}", path.display()),
+        hint,
+    )
+}
+
+/// The reader's error with its line's number, and without the line: it could hold a secret.
+fn named(text: &str, error: &toml::de::Error) -> String {
+    let start = error.span().map_or(0, |span| span.start);
+    let line = text.get(..start).unwrap_or_default().matches('\n').count() + 1;
+    let message = error.message().lines().next().unwrap_or_default();
+    // What stands in quotes is the file's own text.
+    let message = message
+        .split('"')
+        .step_by(2)
+        .collect::<Vec<_>>()
+        .join("...");
+    format!("line {line}: {message}")
+}

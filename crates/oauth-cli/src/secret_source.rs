@@ -1,0 +1,77 @@
+//! Where secrets come from: the environment, a file, stdin or a hidden prompt. Never argv, which
+//! every user of the machine can read.
+
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+
+use oauth_core::Secret;
+
+use crate::output::Failure;
+
+/// The largest secret that is read, in bytes: JWTs can be long.
+const LIMIT: u64 = 1 << 20;
+
+/// Where one secret comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// This environment variable.
+    Env(String),
+    /// This file; `-` is stdin.
+    File(PathBuf),
+    /// A person, at a prompt that shows nothing.
+    Prompt,
+}
+
+impl Source {
+    /// The source that was chosen, if any: a variable goes before a file.
+    pub(crate) fn chosen(env: Option<&String>, file: Option<&PathBuf>) -> Option<Self> {
+        let env = env.cloned().map(Self::Env);
+        env.or_else(|| file.cloned().map(Self::File))
+    }
+
+    /// Whether it is stdin, which can be read only once.
+    pub(crate) fn is_stdin(&self) -> bool {
+        matches!(self, Self::File(path) if path == Path::new("-"))
+    }
+
+    /// Reads the secret. `what` names it, and `options` says how else it may be given.
+    pub(crate) fn read(&self, what: &str, options: &str) -> Result<Secret<String>, Failure> {
+        let fail = |why: String| Err(Failure::usage("usage.secret", why, options));
+        let text = match self {
+            Self::Env(name) => match std::env::var(name) {
+                Ok(text) => text,
+                Err(_) => return fail(format!("{what}: {name} is not set, or is not UTF-8")),
+            },
+            Self::File(path) => match read_file(path) {
+                Ok(text) => text,
+                Err(why) => return fail(format!("{what}: {}: {why}", path.display())),
+            },
+            Self::Prompt if !io::stdin().is_terminal() => {
+                return fail(format!("{what} is needed, and nobody is here to be asked"));
+            }
+            Self::Prompt => match rpassword::prompt_password(format!("{what}: ")) {
+                Ok(text) => text,
+                Err(why) => return fail(format!("{what} could not be asked for: {why}")),
+            },
+        };
+        let text = Secret::new(text);
+        // Editors and `echo` end a file with a line break that is not meant.
+        let line = text.expose().strip_suffix('\n').unwrap_or(text.expose());
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if line.is_empty() {
+            return fail(format!("{what} is empty"));
+        }
+        Ok(Secret::from(line))
+    }
+}
+
+fn read_file(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    if path == Path::new("-") {
+        io::stdin().take(LIMIT).read_to_string(&mut text)?;
+    } else {
+        let file = std::fs::File::open(path)?;
+        file.take(LIMIT).read_to_string(&mut text)?;
+    }
+    Ok(text)
+}

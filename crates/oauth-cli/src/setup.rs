@@ -1,0 +1,285 @@
+//! Options and profile, put together: which server, and who we are there.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::quirk::Rules;
+use oauth_core::server::Server;
+use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret, danger};
+use oauth_providers::Provider;
+
+use crate::Global;
+use crate::net::{Net, Reach};
+use crate::output::Failure;
+use crate::profile::{Auth, Profile};
+use crate::secret_source::Source;
+use crate::trace::Tracer;
+
+/// Which server, and who we are there. All of it may stand in a profile instead.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServerArgs {
+    /// A built-in provider, such as uservoice or google
+    #[arg(long, value_name = "NAME", help_heading = "Server", group = "server")]
+    provider: Option<String>,
+    /// A provider file of your own
+    #[arg(long, value_name = "FILE", help_heading = "Server", group = "server")]
+    provider_file: Option<PathBuf>,
+    /// An issuer whose endpoints are to be discovered
+    #[arg(long, value_name = "URL", help_heading = "Server", group = "server")]
+    issuer: Option<String>,
+    /// A variable of the provider's URLs, such as subdomain=acme
+    #[arg(long = "var", value_name = "NAME=VALUE", help_heading = "Server", value_parser = pair)]
+    variables: Vec<(String, String)>,
+    /// Turn on one of the provider's documented options
+    #[arg(long = "option", value_name = "NAME", help_heading = "Server")]
+    options: Vec<String>,
+    /// Move everything of the provider to a local test server, such as one of `oauth serve`
+    #[arg(long, value_name = "BASE", help_heading = "Server")]
+    on_loopback: Option<String>,
+    /// Allow plain http, to loopback addresses only
+    #[arg(long, help_heading = "Server")]
+    loopback_http: bool,
+    /// The client id
+    #[arg(long, value_name = "ID", help_heading = "Client")]
+    client_id: Option<String>,
+    /// How the client authenticates [default: as the provider or the server says]
+    #[arg(long, value_name = "METHOD", help_heading = "Client")]
+    client_auth: Option<Auth>,
+    /// Read the client secret from this environment variable
+    #[arg(long, value_name = "VAR", help_heading = "Client", group = "secret")]
+    client_secret_env: Option<String>,
+    /// Read the client secret from this file; - is stdin
+    #[arg(long, value_name = "PATH", help_heading = "Client", group = "secret")]
+    client_secret_file: Option<PathBuf>,
+    /// A redirect URI registered for the client, where the provider compares them
+    #[arg(long = "redirect-uri", value_name = "URI", help_heading = "Client")]
+    redirect_uris: Vec<String>,
+}
+
+/// Reads `NAME=VALUE`.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("there is no `=`")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// What to do where no source of a secret is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Ask for one: the request makes no sense without.
+    Secret,
+    /// Do without, if the provider has public clients.
+    Perhaps,
+}
+
+/// A client, ready to be used.
+pub(crate) struct Setup {
+    pub(crate) profile: Profile,
+    pub(crate) provider: Option<Provider>,
+    pub(crate) client: Client,
+    pub(crate) net: Net,
+}
+
+impl Setup {
+    /// Reads profile and secret, and asks the issuer for its metadata if there is no provider.
+    /// `reads_stdin` tells whether something else of this command comes from there.
+    pub(crate) fn new(
+        args: ServerArgs,
+        global: &Global,
+        need: Need,
+        reads_stdin: bool,
+    ) -> Result<Self, Failure> {
+        let profile = args.over(Profile::load(global)?);
+        let provider = provider_of(&profile)?;
+        if provider.is_none() && profile.issuer.is_none() {
+            return Err(no_server());
+        }
+        let is_local = profile.loopback_http || profile.on_loopback.is_some();
+        let net = net(is_local, global)?;
+        let id = profile.client_id.clone().ok_or_else(|| {
+            Failure::usage(
+                "usage.client_id",
+                "there is no client id",
+                "give it with --client-id, or as `client_id` of a profile",
+            )
+        })?;
+        let source = secret_source(&profile, provider.as_ref(), need);
+        if reads_stdin && source.as_ref().is_some_and(Source::is_stdin) {
+            return Err(Failure::usage(
+                "usage.stdin_twice",
+                "stdin can be read only once",
+                "give the secret or the token with a variable or a file",
+            ));
+        }
+        let secret = source
+            .map(|source| source.read("client secret", SECRET_OPTIONS))
+            .transpose()?;
+        let server = match (&provider, &profile.issuer) {
+            (None, Some(issuer)) => discover(&net, issuer, profile.loopback_http)?,
+            (Some(provider), _) => provider.server()?,
+            (None, None) => return Err(no_server()),
+        };
+        let auth = client_auth(&profile, provider.as_ref(), &server, secret)?;
+        let client = Client::new(server, ClientId::new(id), auth)?;
+        let client = registered(client, &profile, provider.as_ref())?;
+        Ok(Self {
+            profile,
+            provider,
+            client,
+            net,
+        })
+    }
+
+    /// What to ask for: what was said, else the profile's, else the provider's default.
+    pub(crate) fn scope(&self, said: Option<&String>) -> Result<Scope, Error> {
+        match said.or(self.profile.scope.as_ref()) {
+            Some(text) => Scope::parse(text),
+            None => Ok(self
+                .provider
+                .as_ref()
+                .map(Provider::default_scope)
+                .unwrap_or_default()),
+        }
+    }
+}
+
+/// How a client secret may be given.
+const SECRET_OPTIONS: &str = "give it with --client-secret-env VAR, --client-secret-file PATH (- is stdin), \
+     `client_secret_env` or `client_secret_file` of a profile, or at the prompt of a terminal; \
+     for a client without one: --client-auth none";
+
+impl ServerArgs {
+    /// The profile with what was said on the command line instead of what it says.
+    fn over(self, mut profile: Profile) -> Profile {
+        if self.provider.is_some() || self.provider_file.is_some() || self.issuer.is_some() {
+            profile.provider = self.provider;
+            profile.provider_file = self.provider_file;
+            profile.issuer = self.issuer;
+        }
+        if self.client_secret_env.is_some() || self.client_secret_file.is_some() {
+            profile.client_secret_env = self.client_secret_env;
+            profile.client_secret_file = self.client_secret_file;
+        }
+        profile.variables.extend(self.variables);
+        profile.options.extend(self.options);
+        profile.redirect_uris.extend(self.redirect_uris);
+        profile.on_loopback = self.on_loopback.or(profile.on_loopback);
+        profile.loopback_http |= self.loopback_http;
+        profile.client_id = self.client_id.or(profile.client_id);
+        profile.client_auth = self.client_auth.or(profile.client_auth);
+        profile
+    }
+}
+
+/// Where requests go out.
+pub(crate) fn net(is_local: bool, global: &Global) -> Result<Net, Error> {
+    let tracer = Tracer {
+        is_on: global.trace,
+        json: global.json,
+    };
+    let reach = if is_local {
+        Reach::Loopback
+    } else {
+        Reach::World
+    };
+    Net::new(reach, tracer)
+}
+
+/// Fetches what an issuer says about itself.
+pub(crate) fn discover(net: &Net, issuer: &str, loopback_http: bool) -> Result<Server, Error> {
+    if loopback_http {
+        let issuer = danger::loopback_issuer(issuer)?;
+        net.run(danger::discover_on_loopback(issuer, Rules::default()))
+    } else {
+        net.run(oauth_core::discover(Issuer::parse(issuer)?))
+    }
+}
+
+fn provider_of(profile: &Profile) -> Result<Option<Provider>, Failure> {
+    let mut provider = match (&profile.provider, &profile.provider_file) {
+        (Some(name), _) => oauth_providers::provider(name)?,
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(path).map_err(|why| {
+                Failure::usage(
+                    "usage.provider_file",
+                    format_args!("{}: {why}", path.display()),
+                    "give a provider file this user may read",
+                )
+            })?;
+            Provider::from_toml(&text)?
+        }
+        (None, None) => return Ok(None),
+    };
+    for (name, value) in &profile.variables {
+        provider = provider.with(name, value)?;
+    }
+    for name in &profile.options {
+        provider = provider.option(name)?;
+    }
+    if let Some(base) = &profile.on_loopback {
+        provider = provider.on_loopback(base)?;
+    }
+    Ok(Some(provider))
+}
+
+fn no_server() -> Failure {
+    Failure::usage(
+        "usage.server",
+        "it is not said which server to talk to",
+        "say it with --issuer, --provider, --provider-file or --profile",
+    )
+}
+
+fn secret_source(profile: &Profile, provider: Option<&Provider>, need: Need) -> Option<Source> {
+    if profile.client_auth == Some(Auth::None) {
+        return None;
+    }
+    let env = profile.client_secret_env.as_ref();
+    Source::chosen(env, profile.client_secret_file.as_ref()).or_else(|| {
+        let may_be_public = provider.is_none_or(|provider| provider.client_auth(None).is_ok());
+        let is_optional = need == Need::Perhaps && may_be_public && profile.client_auth.is_none();
+        (!is_optional).then_some(Source::Prompt)
+    })
+}
+
+fn client_auth(
+    profile: &Profile,
+    provider: Option<&Provider>,
+    server: &Server,
+    secret: Option<Secret<String>>,
+) -> Result<ClientAuth, Error> {
+    let says_basic = || {
+        let methods = server.token_endpoint_auth_methods();
+        methods.iter().any(|method| method == "client_secret_basic")
+    };
+    Ok(match (profile.client_auth, secret) {
+        (Some(Auth::None), _) => ClientAuth::none(),
+        (Some(Auth::Basic), Some(secret)) => ClientAuth::basic(secret),
+        (Some(Auth::Post), Some(secret)) => ClientAuth::post(secret),
+        (Some(Auth::Basic | Auth::Post), None) => return Err(Misuse::SecretMissing.into()),
+        (None, secret) => match (provider, secret) {
+            (Some(provider), secret) => provider.client_auth(secret)?,
+            (None, None) => ClientAuth::none(),
+            (None, Some(secret)) if says_basic() => ClientAuth::basic(secret),
+            (None, Some(secret)) => ClientAuth::post(secret),
+        },
+    })
+}
+
+/// Holds the registered redirect URIs; without any, a provider that compares them gets none.
+fn registered(
+    client: Client,
+    profile: &Profile,
+    provider: Option<&Provider>,
+) -> Result<Client, Error> {
+    let uris = profile.redirect_uris.iter();
+    let uris = uris.map(|uri| RedirectUri::parse(uri));
+    let uris = uris.collect::<Result<Vec<_>, Error>>()?;
+    let is_required = provider.is_some_and(Provider::requires_registered_redirect_uris);
+    Ok(if uris.is_empty() && !is_required {
+        client
+    } else {
+        client.with_redirect_uris(uris)
+    })
+}

@@ -1,0 +1,50 @@
+//! Times as people and programs read them.
+
+use oauth_core::moment::UnixTime;
+
+const DAY: u64 = 86_400;
+
+/// RFC 3339 in UTC, such as `2025-06-15T15:06:40Z`.
+pub(crate) fn rfc3339(time: UnixTime) -> String {
+    let (days, second) = (time.as_secs() / DAY, time.as_secs() % DAY);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Days since 1970-01-01 as year, month and day (Howard Hinnant's `civil_from_days`): years begin
+/// in March, so that the day that comes every four years is a year's last.
+const fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    let january_and_february = if month <= 2 { 1 } else { 0 };
+    (era * 400 + year_of_era + january_and_february, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_times() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_799, "2000-02-29T23:59:59Z"),
+            (1_750_000_000, "2025-06-15T15:06:40Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(rfc3339(UnixTime::from_secs(seconds)), text);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Tokens in a file: for this user's eyes only, never half written, renewed by one process at a
+//! time.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use oauth_core::Tokens;
+
+use crate::output::Failure;
+
+/// A file that holds the tokens of one grant, as `Tokens::to_json` writes them.
+#[derive(Debug, Clone)]
+pub(crate) struct TokenFile(pub(crate) PathBuf);
+
+impl TokenFile {
+    pub(crate) fn load(&self) -> Result<Tokens, Failure> {
+        let text = std::fs::read_to_string(&self.0).map_err(|why| self.failed(&why))?;
+        Tokens::from_json(&text).map_err(Failure::from)
+    }
+
+    /// Renews the tokens and stores them before anyone sees them.
+    ///
+    /// A refresh token can be spent once, and spending it twice can cost the whole grant: so the
+    /// file is locked, read again (another process may have renewed it meanwhile; then its tokens
+    /// are handed out), and room for the new tokens is made before the old are spent.
+    pub(crate) fn renew(
+        &self,
+        dead: Option<&Tokens>,
+        refresh: impl FnOnce(&Tokens) -> Result<Tokens, Failure>,
+    ) -> Result<Tokens, Failure> {
+        let lock = private(&beside(&self.0, ".lock"), OpenOptions::new().create(true))
+            .and_then(|file| file.lock().map(|()| file))
+            .map_err(|why| self.failed(&why))?;
+        let stored = self.load()?;
+        let is_newer = |dead: &Tokens| !stored.access_token.matches(dead.access_token.expose());
+        if dead.is_some_and(is_newer) {
+            return Ok(stored);
+        }
+        let draft = self.draft()?;
+        let tokens = refresh(&stored)?;
+        draft.commit(&tokens)?;
+        drop(lock);
+        Ok(tokens)
+    }
+
+    /// An empty file in the same folder, which proves that the tokens can be stored.
+    pub(crate) fn draft(&self) -> Result<Draft, Failure> {
+        let path = beside(&self.0, &format!(".{}.tmp", std::process::id()));
+        let file = private(&path, OpenOptions::new().create_new(true));
+        Ok(Draft {
+            file: file.map_err(|why| self.failed(&why))?,
+            target: self.clone(),
+            path,
+        })
+    }
+
+    fn failed(&self, why: &io::Error) -> Failure {
+        Failure::usage(
+            "usage.token_file",
+            format_args!("{}: {why}", self.0.display()),
+            "give a file this user may read and write",
+        )
+    }
+}
+
+/// A file that is not yet the one it is to be.
+pub(crate) struct Draft {
+    file: File,
+    path: PathBuf,
+    target: TokenFile,
+}
+
+impl Draft {
+    pub(crate) fn commit(mut self, tokens: &Tokens) -> Result<(), Failure> {
+        let json = tokens.to_json();
+        self.file
+            .write_all(json.expose().as_bytes())
+            .and_then(|()| self.file.sync_all())
+            .and_then(|()| std::fs::rename(&self.path, &self.target.0))
+            .map_err(|why| self.target.failed(&why))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // After the renaming there is nothing left to remove.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// The name of a neighbour: hidden, and only ours.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// Opens a file that nobody else may read, if it is new.
+fn private(path: &Path, how: &mut OpenOptions) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        how.mode(0o600);
+    }
+    how.write(true).open(path)
+}

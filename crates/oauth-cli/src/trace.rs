@@ -1,0 +1,397 @@
+//! What goes over the wire, for eyes: names of everything, values of what is harmless.
+//!
+//! A value is shown only if its name is on a list here. What is on no list could be a code, a
+//! token, a secret or somebody's name, so of that there is only the name.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, Method, StatusCode, Uri};
+use oauth_core::error::{Cause, Error};
+use oauth_core::{Exchange, Input, Moment, Step, form};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::output::{DIM, complain};
+
+/// Parameters whose values the client chose and everyone may see.
+const PARAMETERS: &[&str] = &[
+    "grant_type",
+    "response_type",
+    "response_mode",
+    "redirect_uri",
+    "scope",
+    "code_challenge_method",
+    "token_type_hint",
+    "partner_tag",
+    "referrer",
+    "campaign",
+    "param1",
+    "param2",
+    "param3",
+    "testId",
+];
+
+/// Members of a reply with values out of a small set.
+const MEMBERS: &[&str] = &[
+    "token_type",
+    "expires_in",
+    "active",
+    "error",
+    "errorCode",
+    "testId",
+];
+
+/// Headers with harmless values.
+const HEADERS: &[&str] = &[
+    "accept",
+    "allow",
+    "cache-control",
+    "content-type",
+    "retry-after",
+    "x-ratelimit-reset",
+];
+
+/// Headers that every message has, and that say nothing about OAuth.
+const DULL: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-type",
+    "date",
+    "host",
+    "user-agent",
+];
+
+/// The longest value that is shown.
+const LONGEST: usize = 160;
+
+/// A name, and its value if that is harmless: `name=value` or `name=…`, as JSON `name`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Item {
+    name: String,
+    value: Option<String>,
+}
+
+impl Item {
+    fn new(name: &str, value: Option<String>) -> Self {
+        let name = name.chars().filter(|c| !c.is_control()).take(60).collect();
+        Self { name, value }
+    }
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{}={value}", self.name),
+            None => write!(f, "{}=…", self.name),
+        }
+    }
+}
+
+impl Serialize for Item {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.value {
+            Some(_) => serializer.collect_str(self),
+            None => serializer.serialize_str(&self.name),
+        }
+    }
+}
+
+/// A request, as it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Sent {
+    pub(crate) method: String,
+    pub(crate) origin: String,
+    pub(crate) path: String,
+    pub(crate) query: Vec<Item>,
+    pub(crate) headers: Vec<Item>,
+    /// The parameters of a form, the members of a JSON object; empty for other bodies.
+    pub(crate) body: Vec<Item>,
+    #[serde(skip)]
+    bytes: usize,
+}
+
+impl Sent {
+    pub(crate) fn new(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Self {
+        let origin = match (uri.scheme_str(), uri.authority()) {
+            (Some(scheme), Some(authority)) => format!("{scheme}://{authority}"),
+            _ => String::new(),
+        };
+        Self {
+            method: method.to_string(),
+            origin,
+            path: uri.path().to_owned(),
+            query: parameters(uri.query().unwrap_or_default()),
+            headers: fields(headers),
+            body: body_items(headers, body, PARAMETERS),
+            bytes: body.len(),
+        }
+    }
+
+    pub(crate) fn of(request: &http::Request<Bytes>) -> Self {
+        let (method, uri) = (request.method(), request.uri());
+        Self::new(method, uri, request.headers(), request.body())
+    }
+
+    fn to_json(&self) -> Value {
+        json!({ "sent": self })
+    }
+}
+
+impl fmt::Display for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "→ {} {}{}", self.method, self.origin, self.path)?;
+        rows(f, "query", &texts(&self.query))?;
+        rows(f, "headers", &lively(&self.headers))?;
+        body_row(f, &self.body, self.bytes)
+    }
+}
+
+/// A reply, as it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Received {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<Item>,
+    /// The members of a JSON object; empty for other bodies.
+    pub(crate) body: Vec<Item>,
+    #[serde(skip)]
+    bytes: usize,
+}
+
+impl Received {
+    pub(crate) fn new(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        Self {
+            status: status.as_u16(),
+            headers: fields(headers),
+            body: body_items(headers, body, MEMBERS),
+            bytes: body.len(),
+        }
+    }
+
+    /// The names in a JSON reply.
+    pub(crate) fn members(&self) -> Vec<&str> {
+        self.body.iter().map(|item| item.name.as_str()).collect()
+    }
+
+    fn to_json(&self) -> Value {
+        json!({ "received": self })
+    }
+}
+
+impl fmt::Display for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = StatusCode::from_u16(self.status).ok();
+        let reason = reason.and_then(|status| status.canonical_reason());
+        write!(f, "← {} {}", self.status, reason.unwrap_or_default())?;
+        rows(f, "headers", &lively(&self.headers))?;
+        body_row(f, &self.body, self.bytes)
+    }
+}
+
+fn rows(f: &mut fmt::Formatter<'_>, what: &str, texts: &[String]) -> fmt::Result {
+    match texts {
+        [] => Ok(()),
+        _ => write!(f, "\n    {DIM}{what:8}{DIM:#} {}", texts.join("  ")),
+    }
+}
+
+fn body_row(f: &mut fmt::Formatter<'_>, items: &[Item], bytes: usize) -> fmt::Result {
+    if items.is_empty() && bytes > 0 {
+        return write!(f, "\n    {DIM}body    {DIM:#} {bytes} bytes");
+    }
+    rows(f, "body", &texts(items))
+}
+
+/// The headers worth a look, as headers are written.
+pub(crate) fn lively(headers: &[Item]) -> Vec<String> {
+    let is_lively = |item: &&Item| !DULL.contains(&item.name.as_str());
+    let written = |Item { name, value }: &Item| {
+        let value = value.as_deref().unwrap_or("…");
+        format!("[{name}: {value}]")
+    };
+    headers.iter().filter(is_lively).map(written).collect()
+}
+
+fn texts(items: &[Item]) -> Vec<String> {
+    items.iter().map(Item::to_string).collect()
+}
+
+/// The parameters of a query or form.
+pub(crate) fn parameters(text: &str) -> Vec<Item> {
+    let pairs = form::parse(text).unwrap_or_default();
+    let items = pairs.iter();
+    items
+        .map(|(name, value)| Item::new(name, harmless(name, value, PARAMETERS)))
+        .collect()
+}
+
+fn harmless(name: &str, value: &str, list: &[&str]) -> Option<String> {
+    let is_short = value.len() <= LONGEST && !value.chars().any(char::is_control);
+    (list.contains(&name) && is_short).then(|| value.to_owned())
+}
+
+/// The same for values a server wrote: it may have put into any text what it got, so only single
+/// short words are shown.
+fn word(name: &str, value: &str, list: &[&str]) -> Option<String> {
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
+    harmless(name, value, list).filter(|text| text.len() <= 40 && text.bytes().all(is_word))
+}
+
+fn fields(headers: &HeaderMap) -> Vec<Item> {
+    let item = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        let text = value.to_str().unwrap_or_default();
+        let shown = if *name == AUTHORIZATION || *name == WWW_AUTHENTICATE {
+            // The scheme, and nothing behind it.
+            text.split_once(' ')
+                .map(|(scheme, _)| format!("{scheme} …"))
+        } else if *name == LOCATION {
+            Some(place(text))
+        } else {
+            harmless(name.as_str(), text, HEADERS)
+        };
+        Item::new(name.as_str(), shown)
+    };
+    headers.iter().map(item).collect()
+}
+
+/// A `Location` with the names of its parameters.
+fn place(location: &str) -> String {
+    let (bare, query) = location.split_once('?').unwrap_or((location, ""));
+    let pairs = form::parse(query).unwrap_or_default();
+    let items = pairs
+        .iter()
+        .map(|(name, value)| Item::new(name, word(name, value, MEMBERS)).to_string());
+    let items: Vec<String> = items.collect();
+    let joint = if items.is_empty() { "" } else { "?" };
+    let text = format!("{bare}{joint}{}", items.join("&"));
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(LONGEST)
+        .collect()
+}
+
+fn body_items(headers: &HeaderMap, body: &[u8], list: &[&str]) -> Vec<Item> {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let kind = kind.unwrap_or_default();
+    if kind.starts_with("application/x-www-form-urlencoded") {
+        return parameters(std::str::from_utf8(body).unwrap_or_default());
+    }
+    let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
+        return Vec::new();
+    };
+    let item = |(name, value): (&String, &Value)| {
+        let text = crate::output::plain(value);
+        Item::new(name, word(name, &text, list))
+    };
+    members.iter().map(item).collect()
+}
+
+/// Shows messages on stderr as they go by, if asked to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tracer {
+    /// Whether anything is shown.
+    pub(crate) is_on: bool,
+    /// As JSON, one object a line.
+    pub(crate) json: bool,
+}
+
+impl Tracer {
+    pub(crate) fn sent(self, sent: &Sent) {
+        self.show(sent, Sent::to_json);
+    }
+
+    pub(crate) fn received(self, received: &Received) {
+        self.show(received, Received::to_json);
+    }
+
+    pub(crate) fn lost(self, why: &Cause) {
+        let why = why.to_string();
+        self.show(
+            &format_args!("✗ no answer: {why}"),
+            |_| json!({ "lost": why }),
+        );
+    }
+
+    fn show<T: fmt::Display>(self, item: &T, to_json: impl FnOnce(&T) -> Value) {
+        match (self.is_on, self.json) {
+            (false, _) => {}
+            (true, true) => complain(to_json(item)),
+            (true, false) => complain(item),
+        }
+    }
+}
+
+/// An exchange that is watched while it runs.
+pub(crate) struct Traced<E> {
+    pub(crate) exchange: E,
+    pub(crate) tracer: Tracer,
+}
+
+impl<E: Exchange> Exchange for Traced<E> {
+    type Output = E::Output;
+
+    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<E::Output>, Error> {
+        match &input {
+            Input::Reply(reply) => self.tracer.received(&Received::new(
+                reply.status(),
+                reply.headers(),
+                reply.body(),
+            )),
+            Input::Lost(cause) => self.tracer.lost(cause),
+            _ => {}
+        }
+        let step = self.exchange.resume(at, input)?;
+        if let Step::Send(request) = &step {
+            self.tracer.sent(&Sent::of(request));
+        }
+        Ok(step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listed_values_are_shown() {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            AUTHORIZATION,
+            http::HeaderValue::from_static("Basic S3CR3T"),
+        );
+        headers.insert(
+            CONTENT_TYPE,
+            http::HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        let uri = Uri::from_static("https://as.example/token?state=S3CR3T&scope=a");
+        let body = b"grant_type=password&password=S3CR3T&S3=a%0Ab&username=S3CR3T";
+        let sent = Sent::new(&Method::POST, &uri, &headers, body);
+        for text in [sent.to_string(), sent.to_json().to_string()] {
+            assert!(!text.contains("S3CR3T"), "{text}");
+            assert!(text.contains("grant_type=password"), "{text}");
+            assert!(text.contains("Basic …"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reply_shows_words_and_no_sentences() {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            LOCATION,
+            http::HeaderValue::from_static("https://app.example/cb?code=S3CR3T&state=S3CR3T"),
+        );
+        let body = br#"{"access_token":"S3CR3T","token_type":"Bearer","error":"you sent S3CR3T"}"#;
+        let received = Received::new(StatusCode::OK, &headers, body);
+        let text = received.to_string();
+        assert!(!text.contains("S3CR3T"), "{text}");
+        assert!(text.contains("token_type=Bearer"), "{text}");
+        assert!(text.contains("app.example/cb?code=…&state=…"), "{text}");
+        assert_eq!(received.members(), ["access_token", "error", "token_type"]);
+    }
+}

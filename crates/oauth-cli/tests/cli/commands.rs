@@ -1,0 +1,204 @@
+//! Each command against a plain server.
+
+use crate::common::{SECRET, at, folder, oauth, served};
+use serde_json::Value;
+
+#[test]
+fn every_help_has_an_example() {
+    for command in [
+        "demo",
+        "token",
+        "login",
+        "call",
+        "refresh",
+        "revoke",
+        "introspect",
+        "discover",
+        "serve",
+    ] {
+        let help = oauth(&[command, "--help"]).run().ok();
+        let example = format!("oauth {command}");
+        let examples = help
+            .lines()
+            .skip_while(|line| !line.contains("Example") && !line.ends_with(':'));
+        let shown = examples.filter(|line| line.contains("oauth ") && line.contains(command));
+        assert!(shown.count() > 0, "{example}: {help}");
+    }
+    assert!(oauth(&["--help"]).run().ok().contains("Exit codes"));
+}
+
+#[test]
+fn a_token_is_printed_alone() {
+    let served = served();
+    let token = at(&served, &["token"]).run().ok();
+    assert_eq!(token.trim_end().len(), 43, "{token}");
+    assert_eq!(token.lines().count(), 1);
+
+    let record = at(&served, &["token", "--json", "--scope", "read write"])
+        .run()
+        .json();
+    assert_eq!(record["token_type"], "Bearer");
+    assert_eq!(record["expires_in"], 3600);
+    assert_eq!(record["scope"], "read write");
+    assert_eq!(record["refresh_token_present"], false);
+    let end = record["expires_at"].as_str().unwrap();
+    assert!(
+        end.starts_with("20") && end.ends_with('Z') && end.len() == 20,
+        "{end}"
+    );
+}
+
+#[test]
+fn the_secret_may_come_from_a_file_or_stdin() {
+    let served = served();
+    let path = folder("secret").join("secret.txt");
+    std::fs::write(&path, format!("{SECRET}\n")).unwrap();
+    let base = [
+        "token",
+        "--issuer",
+        served.base(),
+        "--loopback-http",
+        "--client-id",
+        "twin-client",
+    ];
+    for (file, stdin) in [(path.to_str().unwrap(), ""), ("-", SECRET)] {
+        let arguments = [&base[..], &["--client-secret-file", file]].concat();
+        oauth(&arguments).stdin(stdin).run().ok();
+    }
+}
+
+#[test]
+fn a_missing_secret_is_a_usage_error_that_says_how() {
+    let served = served();
+    let arguments = [
+        "token",
+        "--issuer",
+        served.base(),
+        "--loopback-http",
+        "--client-id",
+        "a",
+    ];
+    let done = oauth(&arguments).run();
+    assert_eq!(done.code, 2);
+    assert!(
+        done.stderr.contains("error[usage.secret]"),
+        "{}",
+        done.stderr
+    );
+    assert!(
+        done.stderr.contains("--client-secret-env"),
+        "{}",
+        done.stderr
+    );
+    assert!(done.stdout.is_empty());
+    assert!(
+        served.with(|twin| twin.log().is_empty()),
+        "asked before anything was sent"
+    );
+
+    let done = oauth(&[&arguments[..], &["--json"]].concat()).run();
+    let record: Value = serde_json::from_str(&done.stderr).unwrap();
+    assert_eq!((done.code, &record["code"]), (2, &"usage.secret".into()));
+    assert!(
+        record["hint"]
+            .as_str()
+            .unwrap()
+            .contains("--client-secret-file")
+    );
+}
+
+#[test]
+fn a_call_prints_the_body_and_fails_on_4xx() {
+    let served = served();
+    let url = |path| format!("{}{path}", served.base());
+    let call = |path, more: &[&str]| {
+        let url = url(path);
+        at(
+            &served,
+            &[&["call", &url, "--origin", served.base()], more].concat(),
+        )
+        .run()
+    };
+    assert!(call("/api/echo", &[]).ok().contains("\"method\":\"GET\""));
+    let posted = call(
+        "/api/echo",
+        &["-d", "{\"a\":1}", "--scope", "write", "-H", "X-A: b"],
+    );
+    assert!(posted.ok().contains("\"method\":\"POST\""));
+    let refused = call("/api/echo", &["-X", "POST"]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.stdout.contains("insufficient_scope"),
+        "{}",
+        refused.stdout
+    );
+    assert!(
+        refused.stderr.contains("error[call.status]"),
+        "{}",
+        refused.stderr
+    );
+    let record = call("/api/echo", &["--json"]).json();
+    assert_eq!(
+        (&record["status"], &record["body"]["scope"]),
+        (&200.into(), &"read".into())
+    );
+    let twice = call("/api/echo", &["-H", "Authorization: Bearer x"]);
+    assert!(
+        twice.stderr.contains("token.more_than_one_method"),
+        "{}",
+        twice.stderr
+    );
+}
+
+#[test]
+fn discovery_prints_a_table_or_the_document() {
+    let served = served();
+    let table = oauth(&["discover", served.base(), "--loopback-http"])
+        .run()
+        .ok();
+    assert!(
+        table.contains("token_endpoint") && table.contains("/introspect"),
+        "{table}"
+    );
+    let document = oauth(&["--json", "discover", served.base(), "--loopback-http"])
+        .run()
+        .json();
+    assert_eq!(document["issuer"], served.base());
+    let done = oauth(&["discover", served.base()]).run();
+    assert_eq!(done.code, 2, "plain http has to be asked for");
+    assert!(done.stderr.contains("--loopback-http"), "{}", done.stderr);
+}
+
+#[test]
+fn exit_codes_tell_whose_fault_it_was() {
+    let served = served();
+    assert_eq!(oauth(&["token"]).run().code, 2);
+    assert_eq!(oauth(&["--nonsense"]).run().code, 2);
+    assert_eq!(
+        oauth(&["token", "--provider", "gogle", "--client-id", "a"])
+            .run()
+            .code,
+        2
+    );
+    assert_eq!(at(&served, &["token", "--scope", "unknown"]).run().code, 1);
+    let wrong = at(&served, &["token", "--json"])
+        .env("TWIN_SECRET", "wrong")
+        .run();
+    let record: Value = serde_json::from_str(&wrong.stderr).unwrap();
+    assert_eq!(
+        (wrong.code, &record["code"]),
+        (1, &"denied.invalid_client".into())
+    );
+    assert_eq!(record["status"], 401);
+    let base = served.base().to_owned();
+    drop(served);
+    let gone = oauth(&["discover", &base, "--loopback-http"]).run();
+    assert_eq!(gone.code, 1);
+    assert!(gone.stderr.contains("error[lost]"), "{}", gone.stderr);
+    let arguments = oauth(&["call", "--json"]).run();
+    let record: Value = serde_json::from_str(&arguments.stderr).unwrap();
+    assert_eq!(
+        (arguments.code, &record["code"]),
+        (2, &"usage.arguments".into())
+    );
+}

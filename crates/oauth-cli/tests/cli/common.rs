@@ -1,0 +1,175 @@
+//! Runs the command, and looks at what it did.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use oauth_testkit::{Served, Twin};
+use serde_json::Value;
+
+pub(crate) const SECRET: &str = "s3cr+t/%: ~";
+
+/// The options that lead to this twin, with the secret in a variable.
+fn options(served: &Served) -> Vec<String> {
+    let base = served.base();
+    [
+        "--issuer",
+        base,
+        "--loopback-http",
+        "--client-id",
+        "twin-client",
+    ]
+    .into_iter()
+    .chain(["--client-secret-env", "TWIN_SECRET"])
+    .map(str::to_owned)
+    .collect()
+}
+
+/// A command against this twin.
+pub(crate) fn at(served: &Served, command: &[&str]) -> Run {
+    let options = options(served);
+    let arguments = command
+        .iter()
+        .copied()
+        .chain(options.iter().map(String::as_str));
+    oauth(&arguments.collect::<Vec<_>>()).env("TWIN_SECRET", SECRET)
+}
+
+pub(crate) fn served() -> Served {
+    Served::start(Twin::generic).unwrap()
+}
+
+/// An empty folder of this test's own.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{name}"));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// The command with these arguments, in an environment of its own.
+pub(crate) fn oauth(arguments: &[&str]) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oauth"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("XDG_CONFIG_HOME", "/nonexistent")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    Run {
+        command,
+        stdin: String::new(),
+    }
+}
+
+pub(crate) struct Run {
+    pub(crate) command: Command,
+    stdin: String,
+}
+
+pub(crate) struct Done {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn stdin(mut self, text: &str) -> Self {
+        self.stdin = text.to_owned();
+        self
+    }
+
+    pub(crate) fn run(mut self) -> Done {
+        let mut child = self.command.stdin(Stdio::piped()).spawn().unwrap();
+        // It may end without reading.
+        let _ = child.stdin.take().unwrap().write_all(self.stdin.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        Done {
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Done {
+    /// What it printed, if it went well.
+    pub(crate) fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
+        self.stdout
+    }
+
+    pub(crate) fn json(self) -> Value {
+        serde_json::from_str(&self.ok()).unwrap()
+    }
+}
+
+/// A login of the public client, with a browser that does what the server says.
+pub(crate) fn log_in(served: &Served, more: &[&str]) -> Done {
+    let base = [
+        "login",
+        "--no-browser",
+        "--issuer",
+        served.base(),
+        "--loopback-http",
+    ];
+    let client = [
+        "--client-id",
+        "twin-client",
+        "--client-secret-env",
+        "TWIN_SECRET",
+    ];
+    let mut run = oauth(&[&base[..], &client, more].concat()).env("TWIN_SECRET", SECRET);
+    let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut seen = String::new();
+    let url = loop {
+        let start = seen.len();
+        assert_ne!(stderr.read_line(&mut seen).unwrap(), 0, "{seen}");
+        let line = seen[start..].trim_end();
+        if line.starts_with("http") {
+            break line.to_owned();
+        }
+    };
+    let answer = get(&url);
+    let location = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("location: "));
+    get(location.unwrap());
+    stderr.read_to_string(&mut seen).unwrap();
+    let mut stdout = String::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut stdout)
+        .unwrap();
+    let code = child.wait().unwrap().code().unwrap();
+    assert_eq!(code, 0, "{seen}");
+    Done {
+        code,
+        stdout,
+        stderr: seen,
+    }
+}
+
+/// `GET`, as plain as can be.
+fn get(url: &str) -> String {
+    let rest = url.strip_prefix("http://").unwrap();
+    let (host, path) = rest.split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(
+        stream,
+        "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}

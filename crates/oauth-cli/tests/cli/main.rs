@@ -1,0 +1,7 @@
+//! The command as its users meet it: arguments, profiles, exit codes, and no secret anywhere.
+
+mod commands;
+mod common;
+mod demo;
+mod profile;
+mod tokens;

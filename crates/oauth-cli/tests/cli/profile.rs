@@ -1,0 +1,137 @@
+//! Profiles: what they say counts, what they must not hold is refused.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use crate::common::{Done, folder, oauth, served};
+use serde_json::Value;
+
+fn write(folder: &Path, text: &str) -> PathBuf {
+    let path = folder.join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn with(config: &Path, arguments: &[&str]) -> Done {
+    let config = ["--config", config.to_str().unwrap()];
+    oauth(&[&config, arguments].concat()).run()
+}
+
+#[test]
+fn a_profile_says_it_all() {
+    let served = served();
+    let folder = folder("profile");
+    std::fs::write(folder.join("secret.txt"), "s3cr+t/%: ~\n").unwrap();
+    let base = served.base();
+    let text = format!(
+        "default_profile = \"local\"\n\
+         [profile.local]\n\
+         issuer = \"{base}\"\nloopback_http = true\n\
+         client_id = \"twin-client\"\nclient_secret_file = \"secret.txt\"\n\
+         client_auth = \"post\"\nscope = \"read write\"\norigins = [\"{base}\"]\n\
+         [profile.wrong]\n\
+         issuer = \"{base}\"\nloopback_http = true\n\
+         client_id = \"nobody\"\nclient_secret_file = \"secret.txt\"\n"
+    );
+    let config = write(&folder, &text);
+    assert_eq!(
+        with(&config, &["token", "--json"]).json()["scope"],
+        "read write"
+    );
+    let in_body = served.with(|twin| twin.log().last().unwrap().form("client_secret").is_some());
+    assert!(in_body, "client_auth = post");
+    let url = format!("{base}/api/echo");
+    with(&config, &["call", &url, "-d", "x"]).ok();
+    assert_eq!(
+        with(&config, &["token", "--json", "--scope", "read"]).json()["scope"],
+        "read"
+    );
+    assert_eq!(with(&config, &["--profile", "wrong", "token"]).code, 1);
+    let right = ["--profile", "wrong", "token", "--client-id", "twin-client"];
+    with(&config, &right).ok();
+    let done = with(&config, &["--profile", "none", "token"]);
+    assert_eq!(done.code, 2);
+    assert!(
+        done.stderr.contains("there is local, wrong"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
+fn profiles_are_found_where_they_belong() {
+    let folder = folder("xdg");
+    std::fs::create_dir(folder.join("oauth")).unwrap();
+    write(
+        &folder.join("oauth"),
+        "[profile.acme]\nprovider = \"nobody\"\n",
+    );
+    let asked = ["--profile", "acme", "token", "--client-id", "a"];
+    let found = oauth(&asked)
+        .env("XDG_CONFIG_HOME", folder.to_str().unwrap())
+        .run();
+    assert!(
+        found.stderr.contains("provider.unknown"),
+        "{}",
+        found.stderr
+    );
+    let missing = oauth(&asked).run();
+    assert!(
+        missing.stderr.contains("usage.profile"),
+        "{}",
+        missing.stderr
+    );
+}
+
+#[test]
+fn a_secret_in_the_file_is_refused_and_not_repeated() {
+    let config = write(&folder("leak"), "[profile.a]\nclient_secret = \"S3CR3T\"\n");
+    let done = with(&config, &["--profile", "a", "token"]);
+    assert_eq!(done.code, 2);
+    assert!(done.stderr.contains("client_secret_env"), "{}", done.stderr);
+    assert!(!done.stderr.contains("S3CR3T"), "{}", done.stderr);
+    let config = write(&folder("type"), "[profile.a]\nloopback_http = \"S3CR3T\"\n");
+    let done = with(&config, &["--profile", "a", "token"]);
+    assert!(done.stderr.contains("line 2"), "{}", done.stderr);
+    assert!(!done.stderr.contains("S3CR3T"), "{}", done.stderr);
+}
+
+/// What `oauth serve` prints is enough to talk to it, for every system.
+#[test]
+fn a_served_system_can_be_talked_to() {
+    for system in ["generic", "uservoice", "usertesting", "socios"] {
+        let mut run = oauth(&["serve", "--system", system, "--json"]);
+        let mut server = run.command.stdin(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        let mut stdout = BufReader::new(server.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
+        let said: Value = serde_json::from_str(&line).unwrap();
+        let text = |name: &str| said[name].as_str().unwrap();
+        let mut arguments = vec!["token", "--client-id", text("client_id")];
+        arguments.extend(["--client-secret-env", "S"]);
+        arguments.extend(text("options").split(' '));
+        let done = oauth(&arguments).env("S", text("client_secret")).run();
+        server.kill().unwrap();
+        server.wait().unwrap();
+        assert_eq!(done.code, 0, "{system}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn a_route_of_the_person_is_not_called_with_the_applications_token() {
+    let config = write(
+        &folder("route"),
+        "[profile.s]\nprovider = \"socios\"\nclient_id = \"a\"\nclient_secret_env = \"PATH\"\n",
+    );
+    let url = "https://api-public.socios.com/user/polls";
+    let config = config.to_str().unwrap();
+    let run = oauth(&["--config", config, "--profile", "s", "call", url]).env("PATH", "x");
+    let done = run.run();
+    assert_eq!(done.code, 2);
+    assert!(
+        done.stderr.contains("usage.token_for_route"),
+        "{}",
+        done.stderr
+    );
+}
