@@ -279,6 +279,27 @@ impl Stage {
         api.request(method, &format!("{}{path}", self.base))
     }
 
+    /// Calls, kills every token at the server, and calls again.
+    pub(super) fn recovers_from_401(&self, api: &Authorized, path: &str) -> Played {
+        self.get(api, path)?;
+        self.twin(Twin::expire_access_tokens);
+        let reply = self.get(api, path)?;
+        self.check(
+            "the caller sees nothing but the answer",
+            reply.status == 200,
+        )?;
+        let counters = self.counters();
+        let seen = (
+            counters.api_401,
+            counters.token_requests,
+            counters.api_calls,
+        );
+        self.check(
+            "there was one 401, one new token and one more try",
+            seen == (1, 2, 3),
+        )
+    }
+
     /// Asks the API with exactly this token: nothing renews it.
     pub(super) fn get_with(&self, token: &Secret<String>, path: &str) -> Played<Reply> {
         let request = self.browser.get(format!("{}{path}", self.base));

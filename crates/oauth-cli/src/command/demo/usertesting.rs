@@ -192,22 +192,7 @@ fn expiry(stage: &Stage) -> Played {
 
 fn token_died(stage: &Stage) -> Played {
     let api = stage.application(stage.trusted()?, stage.provider.default_scope())?;
-    stage.get(&api, V2)?;
-    stage.twin(Twin::expire_access_tokens);
-    let reply = stage.get(&api, V2)?;
-    stage.check(
-        "the caller sees nothing but the answer",
-        reply.status == 200,
-    )?;
-    let counters = stage.counters();
-    stage.check(
-        "there was one 401, one new token and one more try",
-        (
-            counters.api_401,
-            counters.token_requests,
-            counters.api_calls,
-        ) == (1, 2, 3),
-    )
+    stage.recovers_from_401(&api, V2)
 }
 
 fn rate_limit(stage: &Stage) -> Played {

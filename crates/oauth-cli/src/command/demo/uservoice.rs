@@ -190,22 +190,7 @@ fn api_call(stage: &Stage) -> Played {
 
 fn token_died(stage: &Stage) -> Played {
     let api = admin(stage)?;
-    stage.get(&api, ADMIN)?;
-    stage.twin(Twin::expire_access_tokens);
-    let reply = stage.get(&api, ADMIN)?;
-    stage.check(
-        "the caller sees nothing but the answer",
-        reply.status == 200,
-    )?;
-    let counters = stage.counters();
-    stage.check(
-        "there was one 401, one new token and one more try",
-        (
-            counters.api_401,
-            counters.token_requests,
-            counters.api_calls,
-        ) == (1, 2, 3),
-    )
+    stage.recovers_from_401(&api, ADMIN)
 }
 
 fn token_revoked_in_console(stage: &Stage) -> Played {
