@@ -31,10 +31,23 @@ pub(crate) fn event(vector: &Vector) -> Verdict {
     if event.contains("bind address") {
         return bind_address();
     }
+    if event.contains("port")
+        && ["taken", "in use", "busy"]
+            .iter()
+            .any(|word| event.contains(word))
+    {
+        return bind_address();
+    }
+    if ["no callback", "nobody", "deadline"]
+        .iter()
+        .any(|words| event.contains(words))
+    {
+        return deadline();
+    }
     if event.contains("passed to the OS") {
         return open_url();
     }
-    let waiting = Waiting::start()?;
+    let waiting = Waiting::start(Duration::from_secs(20))?;
     if event.contains("byte per") {
         return slow(waiting);
     }
@@ -45,23 +58,20 @@ pub(crate) fn event(vector: &Vector) -> Verdict {
     }
     let reply = waiting.send(&waiting.request(event)?)?;
     judge(behaviour, event, &reply)?;
-    if behaviour.contains("closed") || event.contains("error=") {
-        waiting.ends_with(if event.contains("error=") {
+    if reply.starts_with("HTTP/1.1 200") {
+        return waiting.ends_with(if event.contains("error=") {
             "error="
         } else {
             "code=a"
-        })
-    } else if event.contains("keep-alive") {
-        waiting.ends_with("code=a")
-    } else {
-        // Whatever was refused, the flow goes on: the right callback still ends it.
-        let right = waiting.send(&waiting.right_callback(""))?;
-        holds(
-            "the flow was still pending",
-            right.starts_with("HTTP/1.1 200"),
-        )?;
-        waiting.ends_with("code=a")
+        });
     }
+    // Whatever was refused, the flow goes on: the right callback still ends it.
+    let right = waiting.send(&waiting.right_callback(""))?;
+    holds(
+        "the flow was still pending",
+        right.starts_with("HTTP/1.1 200"),
+    )?;
+    waiting.ends_with("code=a")
 }
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -69,7 +79,7 @@ fn text(error: impl std::fmt::Display) -> String {
 }
 
 impl Waiting {
-    fn start() -> Result<Self, String> {
+    fn start(patience: Duration) -> Result<Self, String> {
         let listener = Listener::bind()
             .and_then(|listener| listener.at_path("/cb"))
             .map_err(text)?;
@@ -84,7 +94,7 @@ impl Waiting {
             "response_mode": "query", "started_at": 0,
         });
         let pending = Pending::from_json(&stored.to_string()).map_err(text)?;
-        let outcome = std::thread::spawn(move || listener.wait(&pending, Duration::from_secs(20)));
+        let outcome = std::thread::spawn(move || listener.wait(&pending, patience));
         Ok(Self {
             address,
             host,
@@ -106,10 +116,11 @@ impl Waiting {
             let (target, more) = rest.split_once(" with ").unwrap_or((rest, ""));
             // A browser escapes these before they reach the wire.
             let target = target.replace('<', "%3C").replace('>', "%3E");
-            let headers = if more.starts_with("Host:") {
-                format!("{more}\r\n")
-            } else {
-                host
+            let headers = match more {
+                "" => host,
+                more if more.starts_with("Host:") => format!("{more}\r\n"),
+                more if more.contains(": ") => format!("{host}{more}\r\n"),
+                more => return Err(format!("no header {more:?}")),
             };
             return Ok(format!("{method} /{target} HTTP/1.1\r\n{headers}\r\n"));
         }
@@ -234,6 +245,24 @@ fn slow(waiting: Waiting) -> Verdict {
         right.starts_with("HTTP/1.1 200"),
     )?;
     waiting.ends_with("code=a")
+}
+
+/// A person who never comes back does not keep the program waiting.
+fn deadline() -> Verdict {
+    let waiting = Waiting::start(Duration::from_millis(50))?;
+    let outcome = waiting
+        .outcome
+        .join()
+        .map_err(|_| "the listener panicked")?;
+    same(
+        "outcome",
+        outcome.map_err(|error| error.code()),
+        Err("lost"),
+    )?;
+    holds(
+        "connection refused",
+        TcpStream::connect(waiting.address).is_err(),
+    )
 }
 
 /// Only http and https can be a [`Url`], and the program gets it as one argument.
