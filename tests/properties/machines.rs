@@ -134,7 +134,7 @@ fn machines() -> Vec<(&'static str, oauth_core::exchange::Boxed<()>, usize)> {
                 discover(Issuer::parse("https://as.example/t")?)
                     .map(|_| Ok(()))
                     .boxed(),
-                3,
+                4,
             ),
             (
                 "then",
