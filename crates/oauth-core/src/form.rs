@@ -14,6 +14,8 @@ use crate::secret::{self, Wipe as _};
 #[derive(Clone, Default)]
 pub struct Form {
     text: String,
+    /// Where each name begins, in bytes.
+    starts: Vec<usize>,
     twice: Option<String>,
 }
 
@@ -22,6 +24,7 @@ impl Form {
     pub const fn new() -> Self {
         Self {
             text: String::new(),
+            starts: Vec::new(),
             twice: None,
         }
     }
@@ -47,6 +50,7 @@ impl Form {
         if !self.text.is_empty() {
             self.text.push('&');
         }
+        self.starts.push(self.text.len());
         encode(name, &mut self.text);
         self.text.push('=');
         encode(value, &mut self.text);
@@ -60,11 +64,13 @@ impl Form {
             encode(name, &mut encoded);
         }
         let name = if is_plain { name } else { &encoded };
-        let mut pairs = self.text.split('&');
-        pairs.any(|pair| {
-            pair.strip_prefix(name)
-                .is_some_and(|after| after.starts_with('='))
-        })
+        let pairs = self
+            .starts
+            .iter()
+            .filter_map(|start| self.text.get(*start..));
+        pairs
+            .filter_map(|pair| pair.strip_prefix(name))
+            .any(|after| after.starts_with('='))
     }
 
     /// Whether it holds nothing.
