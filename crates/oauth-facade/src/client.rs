@@ -1,0 +1,231 @@
+//! The client, with texts in and machines out.
+
+#[cfg(feature = "sha2")]
+use oauth_core::Moment;
+use oauth_core::client_auth::ClientAuth;
+use oauth_core::endpoint::introspection::Introspection;
+use oauth_core::endpoint::revocation::Revocation;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::authorization::{AuthorizationRequest, Drawn, ResponseMode};
+use oauth_core::grant::Refresh;
+use oauth_core::issuer::RedirectUri;
+use oauth_core::moment::UnixTime;
+use oauth_core::token::TokenKind;
+use oauth_core::{ClientId, Pending, Scope, Secret, Tokens, danger};
+
+use crate::machine::Machine;
+use crate::server::Server;
+use crate::stored::Facts;
+
+/// How the client authenticates.
+#[derive(Debug, Clone)]
+pub enum Auth {
+    /// As the preset documents it, with this secret; without one, as a public client. A server
+    /// without a preset gets `client_secret_basic`.
+    Documented(Option<Secret<String>>),
+    /// A public client.
+    None,
+    /// `client_secret_basic`.
+    Basic(Secret<String>),
+    /// `client_secret_post`.
+    Post(Secret<String>),
+}
+
+/// What to ask a person for.
+#[derive(Debug, Clone, Default)]
+pub struct Authorize {
+    /// Where to come back to.
+    pub redirect_uri: String,
+    /// Names separated by spaces; empty leaves it to the server.
+    pub scope: String,
+    /// `query`, `fragment` or `form_post`.
+    pub response_mode: ResponseMode,
+    /// Parameters of the provider's own.
+    pub extra: Vec<(String, String)>,
+}
+
+impl Authorize {
+    fn request(self) -> Result<AuthorizationRequest, Error> {
+        let mut request = AuthorizationRequest::new(RedirectUri::parse(&self.redirect_uri)?);
+        request.scope = Scope::parse(&self.scope)?;
+        request.response_mode = self.response_mode;
+        request.extra = self.extra;
+        Ok(request)
+    }
+}
+
+/// Where to send the person, and what to keep meanwhile.
+#[derive(Debug)]
+pub struct Authorization {
+    /// The URL to open.
+    pub url: String,
+    /// The flow, to be kept until the callback.
+    pub pending: Pending,
+}
+
+/// This client, as one server knows it.
+#[derive(Debug, Clone)]
+pub struct Client(oauth_core::Client);
+
+impl Client {
+    /// A client of `server`.
+    ///
+    /// # Errors
+    /// `client_auth.*`.
+    pub fn new(server: &Server, client_id: &str, auth: Auth) -> Result<Self, Error> {
+        let id = ClientId::new(client_id);
+        let auth = match auth {
+            Auth::Documented(secret) => {
+                #[cfg(feature = "providers")]
+                if let Some(provider) = server.provider() {
+                    return provider.client(id, secret).map(Self);
+                }
+                if let Some(facts) = &server.facts {
+                    return Self::of_preset(server, facts, id, secret);
+                }
+                secret.map_or_else(ClientAuth::none, ClientAuth::basic)
+            }
+            Auth::None => ClientAuth::none(),
+            Auth::Basic(secret) => ClientAuth::basic(secret),
+            Auth::Post(secret) => ClientAuth::post(secret),
+        };
+        oauth_core::Client::new(server.core.clone(), id, auth).map(Self)
+    }
+
+    /// A public client of a preset that was read from JSON; its file, which says how a secret is
+    /// sent, is not at hand.
+    fn of_preset(
+        server: &Server,
+        facts: &Facts,
+        id: ClientId,
+        secret: Option<Secret<String>>,
+    ) -> Result<Self, Error> {
+        if secret.is_some() {
+            let unknown = Error::from(Misuse::SecretNotAllowed).about(&facts.title);
+            return Err(server.allows_secret_in_browser().err().unwrap_or(unknown));
+        }
+        if !facts.public_clients {
+            return Err(Error::from(Misuse::SecretMissing).about(&facts.title));
+        }
+        let client = oauth_core::Client::new(server.core.clone(), id, ClientAuth::none())?;
+        Ok(Self(if facts.needs_registered_redirect_uris {
+            client.with_redirect_uris([])
+        } else {
+            client
+        }))
+    }
+
+    /// Holds the redirect URIs registered for this client.
+    ///
+    /// # Errors
+    /// `redirect_uri.refused`.
+    pub fn with_redirect_uris(self, uris: &[String]) -> Result<Self, Error> {
+        let uris: Vec<_> = uris
+            .iter()
+            .map(|uri| RedirectUri::parse(uri))
+            .collect::<Result<_, _>>()?;
+        Ok(Self(self.0.with_redirect_uris(uris)))
+    }
+
+    /// Sends this header with every request.
+    ///
+    /// # Errors
+    /// `client_auth.header_value`.
+    pub fn with_header(self, name: &str, value: &str) -> Result<Self, Error> {
+        self.0.with_header(name, value).map(Self)
+    }
+
+    /// The same client for Rust code: a native driver's token source wants it.
+    pub const fn core(&self) -> &oauth_core::Client {
+        &self.0
+    }
+
+    /// Starts an authorization.
+    ///
+    /// # Errors
+    /// Those of [`oauth_core::Client::authorize`].
+    #[cfg(feature = "sha2")]
+    pub fn authorize(&self, at: Moment, ask: Authorize) -> Result<Authorization, Error> {
+        let (url, pending) = self.0.authorize(at, ask.request()?)?;
+        Ok(Authorization {
+            url: url.as_str().to_owned(),
+            pending,
+        })
+    }
+
+    /// [`Self::authorize`] with values that the host drew and hashed itself.
+    ///
+    /// # Errors
+    /// Those of [`oauth_core::Client::authorize_drawn`].
+    pub fn authorize_drawn(
+        &self,
+        now: UnixTime,
+        drawn: Drawn,
+        ask: Authorize,
+    ) -> Result<Authorization, Error> {
+        let (url, pending) = self.0.authorize_drawn(now, drawn, ask.request()?)?;
+        Ok(Authorization {
+            url: url.as_str().to_owned(),
+            pending,
+        })
+    }
+
+    /// Judges a callback and redeems its code. `pending` is [`Pending::to_json`]'s text.
+    ///
+    /// # Errors
+    /// Those of [`oauth_core::Client::redeem`], and `stored.malformed`.
+    pub fn redeem(&self, pending: &str, callback: &str) -> Result<Machine, Error> {
+        self.0
+            .redeem(Pending::from_json(pending)?, callback)
+            .map(Machine::new)
+    }
+
+    /// A token for the client itself.
+    ///
+    /// # Errors
+    /// `scope.syntax`.
+    pub fn client_credentials(&self, scope: &str) -> Result<Machine, Error> {
+        Ok(Machine::new(
+            self.0.client_credentials(Scope::parse(scope)?),
+        ))
+    }
+
+    /// Spends the refresh token of these tokens; an empty scope asks for all that was granted.
+    ///
+    /// # Errors
+    /// `grant.no_refresh_token`, `scope.syntax`.
+    pub fn refresh(&self, tokens: &Tokens, scope: &str) -> Result<Machine, Error> {
+        let token = tokens.refresh_token.clone().ok_or(Misuse::NoRefreshToken)?;
+        Ok(Machine::new(self.0.token(Refresh {
+            token,
+            scope: Scope::parse(scope)?,
+        })))
+    }
+
+    /// The password grant, see [`danger::password`].
+    ///
+    /// # Errors
+    /// `scope.syntax`.
+    pub fn password(
+        &self,
+        username: &str,
+        password: Secret<String>,
+        scope: &str,
+    ) -> Result<Machine, Error> {
+        Ok(Machine::new(self.0.token(danger::password(
+            username,
+            password,
+            Scope::parse(scope)?,
+        ))))
+    }
+
+    /// Asks the server to forget a token.
+    pub fn revoke(&self, token: Secret<String>, hint: Option<TokenKind>) -> Machine {
+        Machine::new(self.0.revoke(Revocation { token, hint }))
+    }
+
+    /// Asks the server about a token.
+    pub fn introspect(&self, token: Secret<String>, hint: Option<TokenKind>) -> Machine {
+        Machine::new(self.0.introspect(Introspection { token, hint }))
+    }
+}

@@ -1,0 +1,187 @@
+//! Any exchange, owned: five inputs, four steps.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::exchange::{Boxed, Exchange, ExchangeExt as _, Input, SigningJob, Step};
+use oauth_core::moment::Moment;
+
+use crate::record::Record;
+
+/// One conversation. It is itself an [`Exchange`], so a native driver runs it too.
+pub struct Machine(Boxed<Record>);
+
+/// What to do next; the answers are the methods of [`Machine`].
+#[derive(Debug)]
+pub enum Turn {
+    /// Send this once, following no redirect; then [`Machine::reply`] or [`Machine::lost`].
+    Send(Outgoing),
+    /// Wait; then [`Machine::elapsed`].
+    Sleep(Duration),
+    /// Sign this; then [`Machine::signed`] or [`Machine::lost`].
+    Sign(SigningJob),
+    /// It is over.
+    Done(Record),
+}
+
+/// A request in plain parts. `Debug` shows neither its header values nor its body.
+#[derive(Clone)]
+pub struct Outgoing {
+    /// `GET` or `POST`.
+    pub method: String,
+    /// The whole URL.
+    pub url: String,
+    /// Names in lower case, in no particular order.
+    pub headers: Vec<(String, String)>,
+    /// The body, shared with the machine's own memory, which is overwritten once nobody holds it.
+    pub body: Bytes,
+}
+
+/// A reply in plain parts.
+#[derive(Clone)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// Names in any case; a name may stand several times.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// At most 1 MiB.
+    pub body: Vec<u8>,
+}
+
+impl Machine {
+    /// Any exchange whose output has a record.
+    pub fn new<E>(exchange: E) -> Self
+    where
+        E: Exchange + Send + 'static,
+        E::Output: Into<Record> + 'static,
+    {
+        Self(exchange.map(|output| Ok(output.into())).boxed())
+    }
+
+    /// The first step.
+    ///
+    /// # Errors
+    /// Those of the conversation; `misuse.out_of_order` and `misuse.over` for a wrong call.
+    pub fn begin(&mut self, at: Moment) -> Result<Turn, Error> {
+        self.step(at, Input::Begin)
+    }
+
+    /// The server answered.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn reply(&mut self, at: Moment, reply: Reply) -> Result<Turn, Error> {
+        let reply = reply.into_response()?;
+        self.step(at, Input::Reply(reply))
+    }
+
+    /// No answer arrived, or no signature was made.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn lost(&mut self, at: Moment, cause: Cause) -> Result<Turn, Error> {
+        self.step(at, Input::Lost(cause))
+    }
+
+    /// The pause is over.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn elapsed(&mut self, at: Moment) -> Result<Turn, Error> {
+        self.step(at, Input::Elapsed)
+    }
+
+    /// The signature, in the form JWS uses for its algorithm.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn signed(&mut self, at: Moment, signature: Vec<u8>) -> Result<Turn, Error> {
+        self.step(at, Input::Signed(signature.into()))
+    }
+
+    fn step(&mut self, at: Moment, input: Input) -> Result<Turn, Error> {
+        Ok(match self.0.resume(at, input)? {
+            Step::Send(request) => Turn::Send(Outgoing::of(request)?),
+            Step::Sleep(pause) => Turn::Sleep(pause),
+            Step::Sign(job) => Turn::Sign(job),
+            Step::Done(record) => Turn::Done(record),
+        })
+    }
+}
+
+impl Exchange for Machine {
+    type Output = Record;
+
+    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<Record>, Error> {
+        self.0.resume(at, input)
+    }
+}
+
+impl Outgoing {
+    fn of(request: http::Request<Bytes>) -> Result<Self, Error> {
+        let (parts, body) = request.into_parts();
+        let text = |value: &HeaderValue| {
+            value
+                .to_str()
+                .map(str::to_owned)
+                .map_err(|_| Error::from(Misuse::HeaderValue))
+        };
+        let headers = parts
+            .headers
+            .iter()
+            .map(|(name, value)| Ok((name.as_str().to_owned(), text(value)?)));
+        Ok(Self {
+            method: parts.method.as_str().to_owned(),
+            url: parts.uri.to_string(),
+            headers: headers.collect::<Result<_, Error>>()?,
+            body,
+        })
+    }
+}
+
+impl Reply {
+    /// What no HTTP client could have received is the caller's mistake.
+    fn into_response(self) -> Result<Response<Bytes>, Error> {
+        let refused = |what: &str| Error::from(Misuse::HeaderValue).about(what);
+        let mut response = Response::new(Bytes::from(self.body));
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).map_err(|_| refused("status"))?;
+        for (name, value) in self.headers {
+            let key: HeaderName = name.parse().map_err(|_| refused(&name))?;
+            let value =
+                HeaderValue::from_maybe_shared(Bytes::from(value)).map_err(|_| refused(&name))?;
+            response.headers_mut().append(key, value);
+        }
+        Ok(response)
+    }
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Machine").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Outgoing")
+            .field("method", &self.method)
+            .field("url", &self.url.split('?').next().unwrap_or_default())
+            .field("headers", &names)
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}

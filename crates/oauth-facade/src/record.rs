@@ -1,0 +1,158 @@
+//! What a conversation leaves behind, and what an error says, in plain data.
+
+use oauth_core::Tokens;
+use oauth_core::endpoint::introspection::TokenState;
+use oauth_core::error::{Error, Kind, ServerError};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::server::Server;
+
+/// The output of any conversation.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Record {
+    /// Tokens of a grant.
+    Tokens(Box<Tokens>),
+    /// What the server says about a token: `{"active": false}`, or `true` and the members of
+    /// RFC 7662 section 2.2, `scope` and `aud` as lists.
+    Introspection(Value),
+    /// A server found by discovery.
+    Server(Box<Server>),
+    /// Nothing but that it is done.
+    Nothing,
+}
+
+impl Record {
+    /// The tokens, if that is what it is.
+    pub fn tokens(&self) -> Option<&Tokens> {
+        match self {
+            Self::Tokens(tokens) => Some(tokens),
+            _ => None,
+        }
+    }
+}
+
+impl From<Tokens> for Record {
+    fn from(tokens: Tokens) -> Self {
+        Self::Tokens(Box::new(tokens))
+    }
+}
+
+impl From<()> for Record {
+    fn from((): ()) -> Self {
+        Self::Nothing
+    }
+}
+
+impl From<oauth_core::server::Server> for Record {
+    fn from(server: oauth_core::server::Server) -> Self {
+        Self::Server(Box::new(Server::of(server)))
+    }
+}
+
+impl From<TokenState> for Record {
+    fn from(state: TokenState) -> Self {
+        let TokenState::Active(token) = state else {
+            return Self::Introspection(json!({ "active": false }));
+        };
+        let token = *token;
+        let mut members = token.extra;
+        members.insert("active".to_owned(), Value::Bool(true));
+        let scope = token
+            .scope
+            .map(|scope| scope.iter().map(Value::from).collect::<Value>());
+        let seconds =
+            |time: Option<oauth_core::moment::UnixTime>| time.map(|time| time.as_secs().into());
+        let known = [
+            ("scope", scope),
+            ("client_id", token.client_id.map(Value::from)),
+            ("username", token.username.map(Value::from)),
+            ("token_type", token.token_type.map(Value::from)),
+            ("exp", seconds(token.expires_at)),
+            ("iat", seconds(token.issued_at)),
+            ("nbf", seconds(token.not_before)),
+            ("sub", token.subject.map(Value::from)),
+            (
+                "aud",
+                Some(token.audience)
+                    .filter(|list| !list.is_empty())
+                    .map(Value::from),
+            ),
+            ("iss", token.issuer.map(Value::from)),
+        ];
+        let known = known
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        members.extend(known);
+        Self::Introspection(Value::Object(members))
+    }
+}
+
+/// Whose fault an error is: the five classes of every language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// The server said no.
+    Denied,
+    /// The server broke the protocol.
+    Malformed,
+    /// A check failed.
+    Untrusted,
+    /// No answer arrived.
+    Lost,
+    /// The caller asked for what must not be.
+    Misuse,
+}
+
+/// An error in plain data.
+#[derive(Debug, Clone, Serialize)]
+pub struct ErrorRecord {
+    /// Whose fault it is.
+    pub kind: ErrorKind,
+    /// The stable code.
+    pub code: &'static str,
+    /// One line for people.
+    pub message: String,
+    /// `retry`, `reauthorize` or `give_up`.
+    pub advice: &'static str,
+    /// Seconds to wait before a retry, if the server named them.
+    pub retry_after: Option<u64>,
+    /// The endpoint at work.
+    pub endpoint: Option<&'static str>,
+    /// The HTTP status of a refusal.
+    pub status: Option<u16>,
+    /// The OAuth `error` of a refusal.
+    pub error: Option<String>,
+    /// The `error_description` of a refusal.
+    pub error_description: Option<String>,
+    /// Members of a refusal that OAuth does not define.
+    pub extra: Map<String, Value>,
+}
+
+impl From<&Error> for ErrorRecord {
+    fn from(error: &Error) -> Self {
+        let server = error.server_error();
+        let advice = error.advice();
+        Self {
+            kind: match error.kind() {
+                Kind::Denied(_) => ErrorKind::Denied,
+                Kind::Malformed(_) => ErrorKind::Malformed,
+                Kind::Untrusted(_) => ErrorKind::Untrusted,
+                Kind::Lost => ErrorKind::Lost,
+                _ => ErrorKind::Misuse,
+            },
+            code: error.code(),
+            message: error.to_string(),
+            advice: advice.as_str(),
+            retry_after: advice.after().map(|pause| pause.as_secs()),
+            endpoint: error.endpoint(),
+            status: server.and_then(ServerError::status),
+            error: server.and_then(ServerError::error).map(str::to_owned),
+            error_description: server.and_then(ServerError::description).map(str::to_owned),
+            extra: server
+                .map(|server| server.extra().clone())
+                .unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Attaching a token to a request that another language's HTTP client sends.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::resource::{self, Verdict};
+use oauth_core::{Secret, danger};
+
+use crate::server::Transport;
+
+/// The origins a token may be sent to.
+#[derive(Debug, Clone)]
+pub struct Resource(resource::Resource);
+
+/// A request before the token is attached, as far as the rules look at it.
+#[derive(Debug, Clone, Default)]
+pub struct Attachment<'a> {
+    /// The whole URL.
+    pub url: &'a str,
+    /// The request's headers.
+    pub headers: &'a [(String, String)],
+    /// The body, if it is at hand.
+    pub body: Option<&'a [u8]>,
+}
+
+impl Resource {
+    /// Allows these origins.
+    ///
+    /// # Errors
+    /// `url.*`.
+    pub fn new(origins: &[String], transport: Transport) -> Result<Self, Error> {
+        let origins = origins.iter().map(String::as_str);
+        match transport {
+            Transport::Https => resource::Resource::new(origins),
+            Transport::LoopbackHttp => danger::loopback_resource(origins),
+        }
+        .map(Self)
+    }
+
+    /// The rules for Rust code: a native client wants them.
+    pub const fn core(&self) -> &resource::Resource {
+        &self.0
+    }
+
+    /// The value of the `Authorization` header, once it is sure that it may be sent there.
+    ///
+    /// # Errors
+    /// Those of [`resource::Resource::before`].
+    pub fn authorization(
+        &self,
+        request: &Attachment<'_>,
+        token: &Secret<String>,
+    ) -> Result<String, Error> {
+        let uri: http::Uri = request
+            .url
+            .parse()
+            .map_err(|_| Error::from(Misuse::UrlSyntax))?;
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.method = Method::GET;
+        parts.uri = uri;
+        parts.headers = headers(request.headers)?;
+        self.0.before(&mut parts, request.body, token)?;
+        let value = parts.headers.get(http::header::AUTHORIZATION);
+        let text = value
+            .and_then(|value| value.to_str().ok())
+            .ok_or(Misuse::HeaderValue)?;
+        Ok(text.to_owned())
+    }
+
+    /// What a reply asks for: `pass`, `renew`, `widen_scope`, `step_up` or `refused`.
+    ///
+    /// # Errors
+    /// `client_auth.header_value` for what no HTTP client could have received.
+    pub fn verdict(status: u16, fields: &[(String, String)]) -> Result<&'static str, Error> {
+        let status = StatusCode::from_u16(status)
+            .map_err(|_| Error::from(Misuse::HeaderValue).about("status"))?;
+        Ok(match resource::after(status, &headers(fields)?) {
+            Verdict::Renew => "renew",
+            Verdict::WidenScope(_) => "widen_scope",
+            Verdict::StepUp { .. } => "step_up",
+            Verdict::Refused => "refused",
+            _ => "pass",
+        })
+    }
+}
+
+fn headers(fields: &[(String, String)]) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        let refused = || Error::from(Misuse::HeaderValue).about(name);
+        let key: HeaderName = name.parse().map_err(|_| refused())?;
+        headers.append(key, HeaderValue::from_str(value).map_err(|_| refused())?);
+    }
+    Ok(headers)
+}

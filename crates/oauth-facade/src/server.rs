@@ -1,0 +1,189 @@
+//! A server by name, by metadata, or found by discovery.
+
+use oauth_core::error::{Error, Fault};
+use oauth_core::issuer::Issuer;
+use oauth_core::json::{self, Json};
+use oauth_core::quirk::Rules;
+use oauth_core::{danger, discover};
+#[cfg(feature = "providers")]
+use oauth_providers::Provider;
+
+use crate::machine::Machine;
+use crate::resource::Resource;
+use crate::stored::{Facts, Stored, allows_secret_in_browser};
+
+pub use oauth_core::url::Transport;
+
+/// One authorization server, with its preset if it came from one.
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub(crate) core: oauth_core::server::Server,
+    #[cfg(feature = "providers")]
+    pub(crate) provider: Option<Provider>,
+    pub(crate) facts: Option<Facts>,
+}
+
+impl Server {
+    pub(crate) const fn of(core: oauth_core::server::Server) -> Self {
+        Self {
+            core,
+            #[cfg(feature = "providers")]
+            provider: None,
+            facts: None,
+        }
+    }
+
+    pub(crate) fn stored(core: oauth_core::server::Server, facts: Option<Facts>) -> Self {
+        Self {
+            facts,
+            ..Self::of(core)
+        }
+    }
+
+    /// A server by a metadata document at hand (RFC 8414), which must be the issuer's own.
+    ///
+    /// # Errors
+    /// `issuer.*`, `metadata.*`, `reply.json`.
+    pub fn from_metadata(
+        issuer: &str,
+        metadata: &str,
+        transport: Transport,
+    ) -> Result<Self, Error> {
+        let issuer = parse_issuer(issuer, transport)?;
+        match json::parse(metadata)? {
+            Json::Object(document) => match transport {
+                Transport::Https => {
+                    oauth_core::server::Server::read(&issuer, &document, Rules::default())
+                }
+                Transport::LoopbackHttp => {
+                    danger::read_loopback_metadata(&issuer, &document, Rules::default())
+                }
+            }
+            .map(Self::of),
+            _ => Err(Fault::MetadataShape.into()),
+        }
+    }
+
+    /// Fetches the metadata of an issuer; the record is a [`crate::Record::Server`].
+    ///
+    /// # Errors
+    /// `issuer.*`.
+    pub fn discover(issuer: &str, transport: Transport) -> Result<Machine, Error> {
+        let issuer = parse_issuer(issuer, transport)?;
+        Ok(match transport {
+            Transport::Https => Machine::new(discover(issuer)),
+            Transport::LoopbackHttp => {
+                Machine::new(danger::discover_on_loopback(issuer, Rules::default()))
+            }
+        })
+    }
+
+    /// A preset, with its variables and options.
+    ///
+    /// # Errors
+    /// `provider.*`.
+    #[cfg(feature = "providers")]
+    pub fn from_provider(provider: Provider) -> Result<Self, Error> {
+        Ok(Self {
+            core: provider.server()?,
+            provider: Some(provider),
+            facts: None,
+        })
+    }
+
+    /// The preset this server came from.
+    #[cfg(feature = "providers")]
+    pub const fn provider(&self) -> Option<&Provider> {
+        self.provider.as_ref()
+    }
+
+    /// The origins of the preset's API; none without a preset.
+    ///
+    /// # Errors
+    /// `provider.variable`, `url.*`.
+    pub fn api_origins(&self) -> Result<Vec<String>, Error> {
+        #[cfg(feature = "providers")]
+        if let Some(provider) = &self.provider {
+            return provider.api_origins();
+        }
+        let facts = self.facts.as_ref();
+        Ok(facts.map(|facts| facts.api.clone()).unwrap_or_default())
+    }
+
+    /// Where tokens of this server may be sent: these origins, or else those of its preset. They
+    /// may be plain http where the server itself may.
+    ///
+    /// # Errors
+    /// `url.*`.
+    pub fn resource(&self, origins: Option<&[String]>) -> Result<Resource, Error> {
+        let transport = self.core.transport();
+        match origins {
+            Some(origins) => Resource::new(origins, transport),
+            None => Resource::new(&self.api_origins()?, transport),
+        }
+    }
+
+    /// Everything about this server, its preset included, for [`Self::from_json`].
+    ///
+    /// # Errors
+    /// `provider.variable`, `url.*`.
+    pub fn to_json(&self) -> Result<String, Error> {
+        Stored::of(self).map(|stored| stored.to_json())
+    }
+
+    /// Reads what [`Self::to_json`] wrote.
+    ///
+    /// # Errors
+    /// `stored.malformed`, `issuer.*`, `metadata.endpoint_*`.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        Stored::parse(text)?.into_server()
+    }
+
+    /// Whether a page in a browser may hold a client secret.
+    ///
+    /// # Errors
+    /// `client_auth.secret_not_allowed` with the reason; also where nothing is known.
+    pub fn allows_secret_in_browser(&self) -> Result<(), Error> {
+        allows_secret_in_browser(self.facts()?.as_ref())
+    }
+
+    pub(crate) fn facts(&self) -> Result<Option<Facts>, Error> {
+        #[cfg(feature = "providers")]
+        if let Some(provider) = &self.provider {
+            let secret_refused = provider.allows_secret_in_browser().err();
+            return Ok(Some(Facts {
+                title: provider.title().to_owned(),
+                api: provider.api_origins()?,
+                public_clients: provider.client_auth(None).is_ok(),
+                needs_registered_redirect_uris: provider.requires_registered_redirect_uris(),
+                secret_refused: secret_refused
+                    .map(|error| error.detail().unwrap_or_default().to_owned()),
+            }));
+        }
+        Ok(self.facts.clone())
+    }
+
+    /// Who the server is.
+    pub fn issuer(&self) -> &str {
+        self.core.issuer().as_str()
+    }
+
+    /// What the server says about itself, endpoints included, as JSON.
+    pub fn metadata(&self) -> String {
+        let mut metadata = self.core.metadata().clone();
+        metadata.insert("issuer".to_owned(), self.issuer().into());
+        for kind in oauth_core::server::EndpointKind::ALL {
+            if let Ok(url) = self.core.endpoint(*kind) {
+                metadata.insert(kind.member().to_owned(), url.as_str().into());
+            }
+        }
+        serde_json::Value::Object(metadata).to_string()
+    }
+}
+
+fn parse_issuer(issuer: &str, transport: Transport) -> Result<Issuer, Error> {
+    match transport {
+        Transport::Https => Issuer::parse(issuer),
+        Transport::LoopbackHttp => danger::loopback_issuer(issuer),
+    }
+}

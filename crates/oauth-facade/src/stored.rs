@@ -1,0 +1,149 @@
+//! A server as JSON, for hosts that keep it or were given it.
+
+use std::collections::BTreeMap;
+
+use oauth_core::error::{Error, Misuse};
+use oauth_core::quirk::{Quirk, Rules};
+use oauth_core::server::EndpointKind;
+use oauth_core::{danger, issuer::Issuer};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::server::{Server, Transport};
+
+/// What a preset says beyond its server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    pub(crate) title: String,
+    pub(crate) api: Vec<String>,
+    pub(crate) public_clients: bool,
+    pub(crate) needs_registered_redirect_uris: bool,
+    /// Why a page must not hold the client secret; nothing if it may.
+    pub(crate) secret_refused: Option<String>,
+}
+
+/// What is not known to be allowed is refused.
+pub(crate) fn allows_secret_in_browser(facts: Option<&Facts>) -> Result<(), Error> {
+    let reason = match facts {
+        None => "everyone who opens the page could read it",
+        Some(facts) => match &facts.secret_refused {
+            None => return Ok(()),
+            Some(reason) => reason,
+        },
+    };
+    Err(Error::from(Misuse::SecretNotAllowed).about(reason))
+}
+
+/// A server, member for member. Mutual TLS aliases are left out: where this is read, there are no
+/// client certificates.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Stored {
+    version: u32,
+    issuer: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    loopback: bool,
+    rules: Rules,
+    endpoints: BTreeMap<String, String>,
+    metadata: Map<String, Value>,
+    preset: Option<Facts>,
+}
+
+impl Stored {
+    pub(crate) fn of(server: &Server) -> Result<Self, Error> {
+        let core = &server.core;
+        let known = EndpointKind::ALL.iter();
+        let endpoints = known.filter_map(|kind| {
+            let url = core.endpoint(*kind).ok()?;
+            Some((kind.member().to_owned(), url.as_str().to_owned()))
+        });
+        let mut metadata = core.metadata().clone();
+        metadata.remove("issuer");
+        metadata.retain(|name, _| !EndpointKind::ALL.iter().any(|kind| kind.member() == name));
+        Ok(Self {
+            version: 1,
+            issuer: server.issuer().to_owned(),
+            loopback: core.transport() == Transport::LoopbackHttp,
+            rules: core.rules().clone(),
+            endpoints: endpoints.collect(),
+            metadata,
+            preset: server.facts()?,
+        })
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        let malformed = || Error::from(Misuse::StoredForm);
+        let stored: Self = serde_json::from_str(text).map_err(|_| malformed())?;
+        if stored.version == 1 {
+            Ok(stored)
+        } else {
+            Err(malformed().about("version"))
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        // Texts, flags and lists always serialize.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    pub(crate) fn into_server(self) -> Result<Server, Error> {
+        let mut core = if self.loopback {
+            let issuer = danger::loopback_issuer(&self.issuer)?;
+            danger::loopback_server(oauth_core::server::Server::new(issuer))
+        } else {
+            oauth_core::server::Server::new(Issuer::parse(&self.issuer)?)
+        };
+        let mut metadata = self.metadata;
+        metadata.insert("issuer".to_owned(), self.issuer.into());
+        for &kind in EndpointKind::ALL {
+            if let Some(url) = self.endpoints.get(kind.member()) {
+                core = core.with_endpoint(kind, url)?;
+                metadata.insert(kind.member().to_owned(), url.as_str().into());
+            }
+        }
+        let core = core.with_rules(self.rules).with_metadata(metadata);
+        Ok(Server::stored(core, self.preset))
+    }
+
+    pub(crate) fn allows_secret_in_browser(&self) -> Result<(), Error> {
+        allows_secret_in_browser(self.preset.as_ref())
+    }
+
+    pub(crate) fn add_quirks(&mut self, quirks: &[Quirk]) {
+        let known = &mut self.rules.quirks;
+        for quirk in quirks {
+            if !known.contains(quirk) {
+                known.push(quirk.clone());
+            }
+        }
+    }
+
+    /// Every URL, as `change` makes it.
+    pub(crate) fn rewritten(mut self, change: impl Fn(&str) -> String) -> Self {
+        self.issuer = change(&self.issuer);
+        let urls = self.endpoints.values_mut();
+        let api = self.preset.iter_mut().flat_map(|preset| &mut preset.api);
+        for url in urls.chain(api) {
+            *url = change(url);
+        }
+        for quirk in &mut self.rules.quirks {
+            if let Quirk::TenantIssuer(template) = quirk {
+                *template = change(template);
+            }
+        }
+        self
+    }
+
+    /// Every URL moved to this origin, where plain http is allowed.
+    pub(crate) fn moved(mut self, origin: &str) -> Self {
+        self.loopback = true;
+        let mut moved = self.rewritten(|url| {
+            let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+            let path = rest.find('/').and_then(|start| rest.get(start..));
+            format!("{origin}{}", path.unwrap_or_default())
+        });
+        if let Some(preset) = &mut moved.preset {
+            preset.api.dedup();
+        }
+        moved
+    }
+}
