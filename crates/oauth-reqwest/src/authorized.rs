@@ -1,7 +1,8 @@
 //! A client for resource servers: it attaches the token, renews it after a 401, and never takes it
 //! to another origin.
 
-pub(crate) mod trip;
+#[doc(hidden)]
+pub mod trip;
 
 use std::fmt;
 use std::time::Duration;

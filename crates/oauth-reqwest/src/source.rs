@@ -1,6 +1,7 @@
 //! A token that stays fresh, for all tasks of this process.
 
-pub(crate) mod keeper;
+#[doc(hidden)]
+pub mod keeper;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 // A certified authorization server on a loopback port, with a person who always agrees.
 //
+// Pages of the origin in PAGE_ORIGIN, if it is set, may read its replies.
+//
 // Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}}. Stops when its
 // standard input closes.
 import { createServer } from 'node:http'
@@ -39,6 +41,7 @@ const provider = new Provider(issuer, {
     revocation: { enabled: true },
     devInteractions: { enabled: false },
   },
+  clientBasedCORS: (ctx, origin) => origin === process.env.PAGE_ORIGIN,
   pkce: { required: () => true },
   rotateRefreshToken: true,
   issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),

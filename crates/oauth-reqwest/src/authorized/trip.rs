@@ -13,7 +13,7 @@ use oauth_core::url::Url;
 /// How many redirects are followed.
 const MAX_HOPS: u8 = 10;
 
-pub(crate) struct Trip<S> {
+pub struct Trip<S> {
     resource: Resource,
     method: Method,
     url: Result<Url, Error>,
@@ -31,14 +31,14 @@ enum Body<S> {
 }
 
 /// A request with its token; the body is a stream only if it has to be.
-pub(crate) enum Parcel<S> {
+pub enum Parcel<S> {
     Bytes(http::Request<Bytes>),
     Stream(http::Request<S>),
 }
 
 /// What follows from a reply.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Leg {
+pub enum Leg {
     /// The reply is the caller's.
     Over,
     /// The reply is the caller's, and the token is dead.
@@ -50,7 +50,7 @@ pub(crate) enum Leg {
 }
 
 impl<S> Trip<S> {
-    pub(crate) fn new(resource: &Resource, method: Method, url: &str) -> Self {
+    pub fn new(resource: &Resource, method: Method, url: &str) -> Self {
         Self {
             resource: resource.clone(),
             method,
@@ -63,7 +63,7 @@ impl<S> Trip<S> {
     }
 
     /// What is wrong with the field is told when the request is sent.
-    pub(crate) fn header(&mut self, name: &str, value: &str) {
+    pub fn header(&mut self, name: &str, value: &str) {
         match (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
             (Ok(name), Ok(value)) => {
                 self.headers.append(name, value);
@@ -72,21 +72,21 @@ impl<S> Trip<S> {
         }
     }
 
-    pub(crate) fn body(&mut self, body: Bytes) {
+    pub fn body(&mut self, body: Bytes) {
         self.body = Body::Bytes(body);
     }
 
-    pub(crate) fn stream(&mut self, body: S) {
+    pub fn stream(&mut self, body: S) {
         self.body = Body::Stream(body);
     }
 
     /// Fails early: no token is fetched for a request that must not carry one.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub fn check(&self) -> Result<(), Error> {
         self.resource
             .check(self.url.as_ref().map_err(Error::clone)?)
     }
 
-    pub(crate) fn pack(&mut self, tokens: &Tokens) -> Result<Parcel<S>, Error> {
+    pub fn pack(&mut self, tokens: &Tokens) -> Result<Parcel<S>, Error> {
         let url = self.url.as_ref().map_err(Error::clone)?;
         let mut request = http::Request::new(());
         *request.method_mut() = self.method.clone();
@@ -110,7 +110,7 @@ impl<S> Trip<S> {
 
     /// What the reply asks for: at most one renewal and ten redirects, and nothing that would
     /// need a body twice that can be sent only once.
-    pub(crate) fn after(&mut self, status: StatusCode, headers: &HeaderMap) -> Leg {
+    pub fn after(&mut self, status: StatusCode, headers: &HeaderMap) -> Leg {
         let can_repeat = matches!(self.body, Body::Bytes(_));
         if resource::after(status, headers) == Verdict::Renew {
             return match (self.is_renewed, can_repeat) {

@@ -15,17 +15,17 @@ use oauth_core::{Client, Scope, Tokens};
 /// A token is renewed this long before its end, or a tenth of its lifetime if that is less.
 const LEEWAY: Duration = Duration::from_secs(30);
 
-pub(crate) type Outcome = Result<Arc<Tokens>, Error>;
+pub type Outcome = Result<Arc<Tokens>, Error>;
 
 /// What the callers of one flight wait on.
-pub(crate) trait Flight: Clone {
+pub trait Flight: Clone {
     fn new() -> Self;
     /// Tells every follower, now and later.
     fn land(&self, outcome: Outcome);
 }
 
 /// What one caller is to do.
-pub(crate) enum Turn<F> {
+pub enum Turn<F> {
     /// Nothing more: this is the answer.
     Over(Outcome),
     /// Wait for the flight that is under way.
@@ -35,7 +35,7 @@ pub(crate) enum Turn<F> {
 }
 
 /// One grant: how it is renewed, what is held of it, and the flight under way.
-pub(crate) struct Keeper<F> {
+pub struct Keeper<F> {
     client: Client,
     way: Way,
     held: Held,
@@ -58,7 +58,7 @@ enum Held {
 }
 
 impl<F: Flight> Keeper<F> {
-    pub(crate) const fn client_credentials(client: Client, scope: Scope) -> Self {
+    pub const fn client_credentials(client: Client, scope: Scope) -> Self {
         Self {
             client,
             way: Way::ClientCredentials(scope),
@@ -68,7 +68,7 @@ impl<F: Flight> Keeper<F> {
     }
 
     /// Tokens of another server or client are refused: they must not be sent to this one.
-    pub(crate) fn refreshing(client: Client, tokens: Tokens) -> Result<Self, Error> {
+    pub fn refreshing(client: Client, tokens: Tokens) -> Result<Self, Error> {
         client.check_owner(&tokens)?;
         Ok(Self {
             client,
@@ -146,13 +146,13 @@ fn is_fresh(tokens: &Tokens, now: UnixTime) -> bool {
 type Hook = Box<dyn Fn(&Arc<Tokens>) + Send + Sync>;
 
 /// A keeper for many callers at once. The lock is held for decisions only, never across a wait.
-pub(crate) struct Shared<F: Flight> {
+pub struct Shared<F: Flight> {
     keeper: Mutex<Keeper<F>>,
     on_tokens: OnceLock<Hook>,
 }
 
 impl<F: Flight> Shared<F> {
-    pub(crate) const fn new(keeper: Keeper<F>) -> Self {
+    pub const fn new(keeper: Keeper<F>) -> Self {
         Self {
             keeper: Mutex::new(keeper),
             on_tokens: OnceLock::new(),
@@ -160,12 +160,12 @@ impl<F: Flight> Shared<F> {
     }
 
     /// The first hook stays.
-    pub(crate) fn set_hook(&self, hook: impl Fn(&Arc<Tokens>) + Send + Sync + 'static) {
+    pub fn set_hook(&self, hook: impl Fn(&Arc<Tokens>) + Send + Sync + 'static) {
         let _ = self.on_tokens.set(Box::new(hook));
     }
 
     /// One caller asks for a token, knowing perhaps of one that is dead.
-    pub(crate) fn turn(&self, now: UnixTime, dead: Option<&Tokens>) -> Turn<F> {
+    pub fn turn(&self, now: UnixTime, dead: Option<&Tokens>) -> Turn<F> {
         let mut keeper = self.keeper();
         if let Some(dead) = dead {
             keeper.bury(dead);
@@ -173,7 +173,7 @@ impl<F: Flight> Shared<F> {
         keeper.turn(now)
     }
 
-    pub(crate) fn bury(&self, dead: &Tokens) {
+    pub fn bury(&self, dead: &Tokens) {
         self.keeper().bury(dead);
     }
 
@@ -185,14 +185,14 @@ impl<F: Flight> Shared<F> {
 
 /// A flight's way back, which cannot be missed: it lands when this is dropped, be it by a panic
 /// or by the end of a runtime.
-pub(crate) struct Landing<F: Flight> {
+pub struct Landing<F: Flight> {
     shared: Arc<Shared<F>>,
     flight: F,
     outcome: Outcome,
 }
 
 impl<F: Flight> Landing<F> {
-    pub(crate) fn new(shared: Arc<Shared<F>>, flight: F) -> Self {
+    pub fn new(shared: Arc<Shared<F>>, flight: F) -> Self {
         let lost = Cause::unknown("the task or thread that fetched the token was stopped");
         Self {
             shared,
@@ -203,7 +203,7 @@ impl<F: Flight> Landing<F> {
 
     /// The hook sees new tokens before anyone else does. If it panics, the tokens land all the
     /// same: a rotated refresh token that nobody holds is a grant lost.
-    pub(crate) fn with(mut self, result: Result<Tokens, Error>) {
+    pub fn with(mut self, result: Result<Tokens, Error>) {
         self.outcome = result.map(Arc::new);
         if let (Ok(tokens), Some(hook)) = (&self.outcome, self.shared.on_tokens.get()) {
             hook(tokens);

@@ -1,0 +1,27 @@
+//! The twins with public clients, for pages of one origin: `browser_twins ORIGIN`.
+//!
+//! Prints one line of JSON, `{"generic": "http://127.0.0.1:PORT", "uservoice": ..}`, and stops when
+//! its standard input closes.
+
+use std::io::{self, Read as _};
+
+use oauth_testkit::{Served, Twin};
+use serde_json::json;
+
+fn main() -> io::Result<()> {
+    let usage = || io::Error::other("usage: browser_twins ORIGIN");
+    let origin = std::env::args().nth(1).ok_or_else(usage)?;
+    let serve = |make: fn(&str) -> Twin| {
+        Served::start(|base| {
+            let mut twin = make(base);
+            twin.cors_origin(&origin);
+            twin
+        })
+    };
+    let (generic, uservoice) = (serve(Twin::generic)?, serve(Twin::uservoice)?);
+    println!(
+        "{}",
+        json!({ "generic": generic.base(), "uservoice": uservoice.base() })
+    );
+    io::stdin().read_to_end(&mut Vec::new()).map(drop)
+}
