@@ -1,0 +1,24 @@
+"""The Python end of the native module's bridge to asyncio."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import Future
+    from typing import Any, Callable
+
+
+async def wait(start: Callable[[], tuple[Any, Future[Any] | None]]) -> Any:
+    """Begins native work and awaits it, unless it is over at once."""
+    answer, future = start()
+    return answer if future is None else await future
+
+
+def complete(future: Future[Any], answer: Any, error: BaseException | None) -> None:
+    """Called in the loop's own thread; the future may have been cancelled meanwhile."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(answer)
+    else:
+        future.set_exception(error)

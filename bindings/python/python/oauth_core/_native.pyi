@@ -1,0 +1,323 @@
+"""The native half; import its names from ``oauth_core``."""
+
+from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
+from datetime import datetime
+from types import GenericAlias, TracebackType
+from typing import Any, Callable, Literal, TypeVar, final, overload
+
+from typing_extensions import Self, TypeAlias, disjoint_base
+
+from .drive import Answer, Step
+
+__all__ = [
+    "Client",
+    "ClientAuth",
+    "ClientSecretBasic",
+    "ClientSecretPost",
+    "Exchange",
+    "Exchanges",
+    "Flow",
+    "Listener",
+    "Public",
+    "Resource",
+    "Response",
+    "Send",
+    "Server",
+    "Sign",
+    "Sleep",
+    "TokenSource",
+    "Tokens",
+    "__version__",
+    "adiscover",
+    "discover",
+    "discover_exchange",
+    "provider",
+]
+
+__version__: str
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+_Transport: TypeAlias = Literal["https", "loopback_http"]
+_Hint: TypeAlias = Literal["access_token", "refresh_token"]
+_Hook: TypeAlias = Callable[[Tokens], object]
+_Fields: TypeAlias = Iterable[tuple[str | bytes, str | bytes]]
+_Later: TypeAlias = Coroutine[Any, Any, _T]
+
+def provider(
+    name: str, *, options: Sequence[str] = ..., loopback: str | None = None, **variables: str
+) -> Server: ...
+def discover(
+    issuer: str, *, transport: _Transport = "https", timeout: float = 30.0
+) -> Server: ...
+def adiscover(
+    issuer: str, *, transport: _Transport = "https", timeout: float = 30.0
+) -> _Later[Server]: ...
+def discover_exchange(issuer: str, *, transport: _Transport = "https") -> Exchange[Server]: ...
+@final
+class Server:
+    @staticmethod
+    def from_metadata(
+        issuer: str, metadata: Mapping[str, Any] | str, *, transport: _Transport = "https"
+    ) -> Server: ...
+    @property
+    def issuer(self) -> str: ...
+    @property
+    def metadata(self) -> dict[str, Any]: ...
+    @property
+    def api_origins(self) -> tuple[str, ...]: ...
+
+@disjoint_base
+class ClientAuth: ...
+
+@final
+class ClientSecretPost(ClientAuth):
+    def __new__(cls, secret: str, /) -> Self: ...
+
+@final
+class ClientSecretBasic(ClientAuth):
+    def __new__(cls, secret: str, /) -> Self: ...
+
+@final
+class Public(ClientAuth):
+    def __new__(cls) -> Self: ...
+
+@final
+class Client:
+    @overload
+    def __new__(
+        cls,
+        server: Server,
+        *,
+        client_id: str,
+        secret: str | None = None,
+        auth: None = None,
+        redirect_uris: Sequence[str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+    ) -> Self: ...
+    @overload
+    def __new__(
+        cls,
+        server: Server,
+        *,
+        client_id: str,
+        secret: None = None,
+        auth: ClientAuth,
+        redirect_uris: Sequence[str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+    ) -> Self: ...
+    @property
+    def server(self) -> Server: ...
+    @property
+    def client_id(self) -> str: ...
+    @property
+    def exchange(self) -> Exchanges: ...
+    def authorize(
+        self,
+        *,
+        redirect_uri: str,
+        scope: str = "",
+        response_mode: Literal["query", "fragment", "form_post"] = "query",
+        extra: Mapping[str, str] | None = None,
+    ) -> Flow: ...
+    def redeem(self, flow: Flow, callback_url: str) -> Tokens: ...
+    def aredeem(self, flow: Flow, callback_url: str) -> _Later[Tokens]: ...
+    def refresh(self, tokens: Tokens, *, scope: str = "") -> Tokens: ...
+    def arefresh(self, tokens: Tokens, *, scope: str = "") -> _Later[Tokens]: ...
+    def password(self, *, username: str, password: str, scope: str = "") -> Tokens: ...
+    def apassword(self, *, username: str, password: str, scope: str = "") -> _Later[Tokens]: ...
+    def revoke(self, token: str, *, hint: _Hint | None = None) -> None: ...
+    def arevoke(self, token: str, *, hint: _Hint | None = None) -> _Later[None]: ...
+    def introspect(self, token: str, *, hint: _Hint | None = None) -> dict[str, Any]: ...
+    def aintrospect(
+        self, token: str, *, hint: _Hint | None = None
+    ) -> _Later[dict[str, Any]]: ...
+    def client_credentials(
+        self, *, scope: str = "", on_tokens: _Hook | None = None
+    ) -> TokenSource: ...
+    def source(self, tokens: Tokens, *, on_tokens: _Hook | None = None) -> TokenSource: ...
+
+@final
+class Flow:
+    @property
+    def url(self) -> str: ...
+    @property
+    def issuer(self) -> str: ...
+    def to_json(self) -> str: ...
+    @staticmethod
+    def from_json(text: str) -> Flow: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Listener:
+    def __new__(cls, *, port: int = 0) -> Self: ...
+    @property
+    def redirect_uri(self) -> str: ...
+    def callback(self, flow: Flow, *, timeout: float = 300.0) -> str: ...
+    def acallback(self, flow: Flow, *, timeout: float = 300.0) -> _Later[str]: ...
+
+@final
+class Tokens:
+    @property
+    def access_token(self) -> str: ...
+    @property
+    def token_type(self) -> str: ...
+    @property
+    def expires_in(self) -> int | None: ...
+    @property
+    def expires_at(self) -> datetime | None: ...
+    @property
+    def received_at(self) -> datetime: ...
+    @property
+    def scope(self) -> frozenset[str]: ...
+    @property
+    def refresh_token(self) -> str | None: ...
+    @property
+    def id_token(self) -> str | None: ...
+    @property
+    def extra(self) -> dict[str, Any]: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    @property
+    def issuer(self) -> str: ...
+    @property
+    def client_id(self) -> str: ...
+    def to_json(self) -> str: ...
+    @staticmethod
+    def from_json(text: str) -> Tokens: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class TokenSource:
+    def token(self) -> Tokens: ...
+    def atoken(self) -> _Later[Tokens]: ...
+    def renew(self, tokens: Tokens) -> Tokens: ...
+    def arenew(self, tokens: Tokens) -> _Later[Tokens]: ...
+    def invalidate(self, tokens: Tokens) -> None: ...
+    @property
+    def on_tokens(self) -> _Hook | None: ...
+    def resource(self, origins: Sequence[str] | None = None) -> Resource: ...
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        origins: Sequence[str] | None = None,
+        timeout: float | None = None,
+    ) -> Response: ...
+    def arequest(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        origins: Sequence[str] | None = None,
+        timeout: float | None = None,
+    ) -> _Later[Response]: ...
+    def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        origins: Sequence[str] | None = None,
+        timeout: float | None = None,
+    ) -> Response: ...
+    def aget(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        origins: Sequence[str] | None = None,
+        timeout: float | None = None,
+    ) -> _Later[Response]: ...
+
+@final
+class Response:
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> dict[str, str]: ...
+    @property
+    def content(self) -> bytes: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def retry_after(self) -> float | None: ...
+    def json(self) -> Any: ...
+
+@final
+class Resource:
+    def authorization(
+        self,
+        tokens: Tokens,
+        url: str,
+        *,
+        headers: _Fields,
+        body: bytes | None = None,
+    ) -> str: ...
+    @staticmethod
+    def verdict(
+        status: int, headers: _Fields
+    ) -> Literal["pass", "renew", "widen_scope", "step_up", "refused"]: ...
+
+@final
+class Exchange(Generator[Step, Answer, _T_co]):
+    # What `yield from` needs to know its value; at run time it is the exchange itself.
+    def __iter__(self) -> Generator[Step, Answer, _T_co]: ...
+    def __next__(self) -> Step: ...
+    def send(self, answer: Answer, /) -> Step: ...
+    @overload
+    def throw(
+        self,
+        typ: type[BaseException],
+        val: BaseException | object = None,
+        tb: TracebackType | None = None,
+        /,
+    ) -> Step: ...
+    @overload
+    def throw(
+        self, typ: BaseException, val: None = None, tb: TracebackType | None = None, /
+    ) -> Step: ...
+    def close(self) -> None: ...
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+
+@final
+class Exchanges:
+    def client_credentials(self, *, scope: str = "") -> Exchange[Tokens]: ...
+    def redeem(self, flow: Flow, callback_url: str) -> Exchange[Tokens]: ...
+    def refresh(self, tokens: Tokens, *, scope: str = "") -> Exchange[Tokens]: ...
+    def password(self, *, username: str, password: str, scope: str = "") -> Exchange[Tokens]: ...
+    def revoke(self, token: str, *, hint: _Hint | None = None) -> Exchange[None]: ...
+    def introspect(self, token: str, *, hint: _Hint | None = None) -> Exchange[dict[str, Any]]: ...
+
+@final
+class Send:
+    @property
+    def method(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def body(self) -> bytes: ...
+
+@final
+class Sleep:
+    def __new__(cls, seconds: float, /) -> Self: ...
+    @property
+    def seconds(self) -> float: ...
+
+@final
+class Sign:
+    @property
+    def key_id(self) -> str: ...
+    @property
+    def alg(self) -> str: ...
+    @property
+    def signing_input(self) -> bytes: ...

@@ -1,0 +1,374 @@
+//! The client, and every call it makes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_core::Moment;
+use oauth_core::error::Error;
+use oauth_core::token::TokenKind;
+use oauth_facade::{Auth, Authorize, Machine};
+use oauth_reqwest::Driver;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::{PyClass, PyClassInitializer};
+
+use crate::exchange::Exchanges;
+use crate::flow::Flow;
+use crate::process::PerProcess;
+use crate::server::{self, Server};
+use crate::source::TokenSource;
+use crate::tokens::Tokens;
+use crate::value::Pairs;
+use crate::work::{Answer, Work};
+use crate::{errors, secret};
+
+/// How a client authenticates.
+#[pyclass(frozen, subclass, module = "oauth_core")]
+pub(crate) struct ClientAuth(Auth);
+
+/// client_secret_post: id and secret in the form.
+#[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
+pub(crate) struct ClientSecretPost;
+
+/// client_secret_basic: id and secret in the Authorization header.
+#[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
+pub(crate) struct ClientSecretBasic;
+
+/// A public client, which has no secret.
+#[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
+pub(crate) struct Public;
+
+impl ClientAuth {
+    fn with<T: PyClass<BaseType = Self>>(self, kind: T) -> PyClassInitializer<T> {
+        PyClassInitializer::from(self).add_subclass(kind)
+    }
+}
+
+#[pymethods]
+impl ClientSecretPost {
+    #[new]
+    #[pyo3(signature = (secret, /))]
+    fn new(secret: String) -> PyClassInitializer<Self> {
+        ClientAuth(Auth::Post(self::secret(secret))).with(Self)
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "ClientSecretPost([redacted])"
+    }
+}
+
+#[pymethods]
+impl ClientSecretBasic {
+    #[new]
+    #[pyo3(signature = (secret, /))]
+    fn new(secret: String) -> PyClassInitializer<Self> {
+        ClientAuth(Auth::Basic(self::secret(secret))).with(Self)
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "ClientSecretBasic([redacted])"
+    }
+}
+
+#[pymethods]
+impl Public {
+    #[new]
+    fn new() -> PyClassInitializer<Self> {
+        ClientAuth(Auth::None).with(Self)
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "Public()"
+    }
+}
+
+/// What all calls and sources of one client share.
+pub(crate) struct Us {
+    pub(crate) client: oauth_facade::Client,
+    pub(crate) server: oauth_facade::Server,
+    pub(crate) timeout: Duration,
+    driver: PerProcess<Driver>,
+}
+
+impl Us {
+    pub(crate) fn driver(&self, py: Python<'_>) -> PyResult<Driver> {
+        self.driver
+            .with(|| server::driver(py, self.timeout), Driver::clone)
+    }
+}
+
+/// This client, as one server knows it.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct Client {
+    pub(crate) us: Arc<Us>,
+    server: Py<Server>,
+}
+
+impl Client {
+    fn work(
+        &self,
+        py: Python<'_>,
+        name: &'static str,
+        machine: Result<Machine, Error>,
+    ) -> PyResult<Work> {
+        let machine = machine.map_err(|error| errors::raise(py, &error))?;
+        let driver = self.us.driver(py)?;
+        Ok(Work::new(name, async move {
+            driver.run(machine).await.map(Answer::Record)
+        }))
+    }
+
+    fn redeeming(&self, py: Python<'_>, flow: &Flow, callback: &str) -> PyResult<Work> {
+        let machine = flow
+            .take()
+            .and_then(|pending| self.us.client.redeem(pending.expose(), callback));
+        self.work(py, "redeem", machine)
+    }
+
+    fn refreshing(&self, py: Python<'_>, tokens: &Tokens, scope: &str) -> PyResult<Work> {
+        self.work(py, "refresh", self.us.client.refresh(&tokens.0, scope))
+    }
+
+    fn signing_in(
+        &self,
+        py: Python<'_>,
+        username: &str,
+        password: String,
+        scope: &str,
+    ) -> PyResult<Work> {
+        let machine = self.us.client.password(username, secret(password), scope);
+        self.work(py, "password", machine)
+    }
+
+    fn revoking(&self, py: Python<'_>, token: String, hint: Option<&str>) -> PyResult<Work> {
+        let machine = self.us.client.revoke(secret(token), read_hint(hint)?);
+        self.work(py, "revoke", Ok(machine))
+    }
+
+    fn asking(&self, py: Python<'_>, token: String, hint: Option<&str>) -> PyResult<Work> {
+        let machine = self.us.client.introspect(secret(token), read_hint(hint)?);
+        self.work(py, "introspect", Ok(machine))
+    }
+}
+
+#[pymethods]
+impl Client {
+    /// Give either secret, which is used as the server's preset documents it, or auth.
+    #[new]
+    #[pyo3(signature = (server, *, client_id, secret = None, auth = None, redirect_uris = None,
+                        headers = None, timeout = 30.0))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn new(
+        py: Python<'_>,
+        server: Py<Server>,
+        client_id: &str,
+        secret: Option<String>,
+        auth: Option<&Bound<'_, ClientAuth>>,
+        redirect_uris: Option<Vec<String>>,
+        headers: Option<Pairs>,
+        timeout: f64,
+    ) -> PyResult<Self> {
+        let auth = match (auth, secret) {
+            (Some(_), Some(_)) => {
+                return Err(PyTypeError::new_err("give either secret or auth, not both"));
+            }
+            (Some(auth), None) => auth.get().0.clone(),
+            (None, secret) => Auth::Documented(secret.map(self::secret)),
+        };
+        let ours = server.get().0.clone();
+        let build = || {
+            let mut client = oauth_facade::Client::new(&ours, client_id, auth)?;
+            if let Some(uris) = &redirect_uris {
+                client = client.with_redirect_uris(uris)?;
+            }
+            for (name, value) in headers.iter().flat_map(|headers| &headers.0) {
+                client = client.with_header(name, value)?;
+            }
+            Ok(client)
+        };
+        let client = build().map_err(|error: Error| errors::raise(py, &error))?;
+        let us = Arc::new(Us {
+            client,
+            server: ours,
+            timeout: server::seconds(timeout)?,
+            driver: PerProcess::new(),
+        });
+        Ok(Self { us, server })
+    }
+
+    /// The server this is a client of.
+    #[getter]
+    fn server<'py>(&self, py: Python<'py>) -> Bound<'py, Server> {
+        self.server.bind(py).clone()
+    }
+
+    /// The client's identifier.
+    #[getter]
+    fn client_id(&self) -> &str {
+        self.us.client.core().client_id().as_str()
+    }
+
+    /// The same calls without any transport, as generators.
+    #[getter]
+    fn exchange(&self) -> Exchanges {
+        Exchanges(Arc::clone(&self.us))
+    }
+
+    /// Starts an authorization: send the person to flow.url, and keep the flow.
+    #[pyo3(signature = (*, redirect_uri, scope = "", response_mode = "query", extra = None))]
+    fn authorize(
+        &self,
+        py: Python<'_>,
+        redirect_uri: String,
+        scope: &str,
+        response_mode: &str,
+        extra: Option<Pairs>,
+    ) -> PyResult<Flow> {
+        let response_mode = serde_json::from_value(response_mode.into())
+            .map_err(|_| PyValueError::new_err("response_mode is query, fragment or form_post"))?;
+        let ask = Authorize {
+            redirect_uri,
+            scope: scope.to_owned(),
+            response_mode,
+            extra: extra.map_or_else(Vec::new, |extra| extra.0),
+        };
+        Moment::system()
+            .and_then(|at| self.us.client.authorize(at, ask))
+            .map(|begun| Flow::new(Some(begun.url), &begun.pending))
+            .map_err(|error| errors::raise(py, &error))
+    }
+
+    /// Judges the callback and redeems its code. A flow is spent by this, whatever comes of it.
+    #[pyo3(signature = (flow, callback_url))]
+    fn redeem(&self, py: Python<'_>, flow: &Flow, callback_url: &str) -> PyResult<Py<PyAny>> {
+        self.redeeming(py, flow, callback_url)?.wait(py)
+    }
+
+    /// redeem(), in a coroutine.
+    #[pyo3(signature = (flow, callback_url))]
+    fn aredeem<'py>(
+        &self,
+        py: Python<'py>,
+        flow: &Flow,
+        callback_url: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.redeeming(py, flow, callback_url)?.later(py)
+    }
+
+    /// Spends the refresh token; an empty scope asks for all that was granted.
+    #[pyo3(signature = (tokens, *, scope = ""))]
+    fn refresh(&self, py: Python<'_>, tokens: &Tokens, scope: &str) -> PyResult<Py<PyAny>> {
+        self.refreshing(py, tokens, scope)?.wait(py)
+    }
+
+    /// refresh(), in a coroutine.
+    #[pyo3(signature = (tokens, *, scope = ""))]
+    fn arefresh<'py>(
+        &self,
+        py: Python<'py>,
+        tokens: &Tokens,
+        scope: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.refreshing(py, tokens, scope)?.later(py)
+    }
+
+    /// The password grant, for servers that offer nothing better: the client sees the password.
+    #[pyo3(signature = (*, username, password, scope = ""))]
+    fn password(
+        &self,
+        py: Python<'_>,
+        username: &str,
+        password: String,
+        scope: &str,
+    ) -> PyResult<Py<PyAny>> {
+        self.signing_in(py, username, password, scope)?.wait(py)
+    }
+
+    /// password(), in a coroutine.
+    #[pyo3(signature = (*, username, password, scope = ""))]
+    fn apassword<'py>(
+        &self,
+        py: Python<'py>,
+        username: &str,
+        password: String,
+        scope: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.signing_in(py, username, password, scope)?.later(py)
+    }
+
+    /// Asks the server to forget a token.
+    #[pyo3(signature = (token, *, hint = None))]
+    fn revoke(&self, py: Python<'_>, token: String, hint: Option<&str>) -> PyResult<Py<PyAny>> {
+        self.revoking(py, token, hint)?.wait(py)
+    }
+
+    /// revoke(), in a coroutine.
+    #[pyo3(signature = (token, *, hint = None))]
+    fn arevoke<'py>(
+        &self,
+        py: Python<'py>,
+        token: String,
+        hint: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.revoking(py, token, hint)?.later(py)
+    }
+
+    /// Asks the server about a token.
+    #[pyo3(signature = (token, *, hint = None))]
+    fn introspect(&self, py: Python<'_>, token: String, hint: Option<&str>) -> PyResult<Py<PyAny>> {
+        self.asking(py, token, hint)?.wait(py)
+    }
+
+    /// introspect(), in a coroutine.
+    #[pyo3(signature = (token, *, hint = None))]
+    fn aintrospect<'py>(
+        &self,
+        py: Python<'py>,
+        token: String,
+        hint: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.asking(py, token, hint)?.later(py)
+    }
+
+    /// Tokens for the client itself, fetched when first needed and kept fresh.
+    #[pyo3(signature = (*, scope = "", on_tokens = None))]
+    fn client_credentials(
+        &self,
+        py: Python<'_>,
+        scope: &str,
+        on_tokens: Option<Py<PyAny>>,
+    ) -> PyResult<TokenSource> {
+        TokenSource::client_credentials(py, Arc::clone(&self.us), scope, on_tokens)
+    }
+
+    /// Tokens of a person, from a login or from storage, kept fresh with their refresh token.
+    #[pyo3(signature = (tokens, *, on_tokens = None))]
+    fn source(
+        &self,
+        py: Python<'_>,
+        tokens: &Tokens,
+        on_tokens: Option<Py<PyAny>>,
+    ) -> PyResult<TokenSource> {
+        TokenSource::refreshing(py, Arc::clone(&self.us), Arc::clone(&tokens.0), on_tokens)
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<oauth_core.Client {:?} of {}>",
+            self.client_id(),
+            self.us.server.issuer()
+        )
+    }
+}
+
+/// The two values of `hint`.
+pub(crate) fn read_hint(hint: Option<&str>) -> PyResult<Option<TokenKind>> {
+    match hint {
+        None => Ok(None),
+        Some("access_token") => Ok(Some(TokenKind::Access)),
+        Some("refresh_token") => Ok(Some(TokenKind::Refresh)),
+        Some(_) => Err(PyValueError::new_err(
+            "hint is access_token or refresh_token",
+        )),
+    }
+}

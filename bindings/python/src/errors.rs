@@ -1,0 +1,82 @@
+//! Errors and the log, in Python's terms.
+
+use oauth_core::error::Error;
+use oauth_facade::{ErrorKind, ErrorRecord};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
+
+use crate::value;
+
+/// The Python exception for an error.
+pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
+    build(py, error, None).unwrap_or_else(|failed| failed)
+}
+
+/// The same, with the Python exception it came from.
+pub(crate) fn raise_from(py: Python<'_>, error: &Error, cause: &Bound<'_, PyAny>) -> PyErr {
+    build(py, error, Some(cause)).unwrap_or_else(|failed| failed)
+}
+
+fn build(py: Python<'_>, error: &Error, cause: Option<&Bound<'_, PyAny>>) -> PyResult<PyErr> {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let module = MODULE
+        .get_or_try_init(py, || py.import("oauth_core.errors").map(Bound::unbind))?
+        .bind(py);
+    let record = ErrorRecord::from(error);
+    let class = module.getattr(match record.kind {
+        ErrorKind::Denied => "Denied",
+        ErrorKind::Malformed => "Malformed",
+        ErrorKind::Untrusted => "Untrusted",
+        ErrorKind::Lost => "Lost",
+        ErrorKind::Misuse => "Misuse",
+    })?;
+    let facts = PyDict::new(py);
+    facts.set_item("code", record.code)?;
+    facts.set_item("advice", record.advice)?;
+    facts.set_item("retry_after", record.retry_after)?;
+    facts.set_item("endpoint", record.endpoint)?;
+    facts.set_item("status", record.status)?;
+    facts.set_item("error", record.error)?;
+    facts.set_item("error_description", record.error_description)?;
+    facts.set_item("extra", value::of_map(py, &record.extra)?)?;
+    let raised = PyErr::from_value(class.call((record.message,), Some(&facts))?);
+    let cause = match (cause, error.cause()) {
+        (Some(cause), _) => Some(PyErr::from_value(cause.clone())),
+        (None, Some(cause)) => {
+            let class = module.getattr("TransportError")?;
+            Some(PyErr::from_value(class.call1((chain(cause),))?))
+        }
+        (None, None) => None,
+    };
+    raised.set_cause(py, cause);
+    Ok(raised)
+}
+
+/// Every layer's own words: the outermost alone often says no more than "error sending request".
+fn chain(cause: &dyn std::error::Error) -> String {
+    let mut text = cause.to_string();
+    let mut inner = cause.source();
+    while let Some(error) = inner {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        inner = error.source();
+    }
+    text
+}
+
+/// Writes to `logging.getLogger("oauth_core")`; a log that fails must not fail the work.
+pub(crate) fn log(py: Python<'_>, level: &str, text: &str) {
+    static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let written = || -> PyResult<()> {
+        let logger = LOGGER.get_or_try_init(py, || {
+            let logging = py.import("logging")?;
+            let logger = logging.call_method1("getLogger", ("oauth_core",))?;
+            Ok::<_, PyErr>(logger.unbind())
+        })?;
+        logger.call_method1(py, level, (text,)).map(drop)
+    };
+    let _ = written();
+}

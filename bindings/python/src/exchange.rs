@@ -1,0 +1,342 @@
+//! The door without a transport: a conversation as a generator.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use oauth_core::Moment;
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_facade::{Machine, Outgoing, Reply, Turn};
+use pyo3::exceptions::{PyException, PyStopIteration, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple, PyType};
+
+use crate::client::{Us, read_hint};
+use crate::flow::Flow;
+use crate::server::read_transport;
+use crate::tokens::Tokens;
+use crate::{errors, secret, value};
+
+/// What a driver may hand over of a reply's body.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// One conversation: a generator of steps. Its result is the value of StopIteration.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct Exchange(Mutex<State>);
+
+enum State {
+    Fresh(Machine),
+    Begun(Machine),
+    Over,
+}
+
+impl Exchange {
+    fn new(py: Python<'_>, machine: Result<Machine, Error>) -> PyResult<Self> {
+        machine
+            .map(|machine| Self(Mutex::new(State::Fresh(machine))))
+            .map_err(|error| errors::raise(py, &error))
+    }
+
+    /// Takes one step; `answer` is called with the machine, and told whether it has begun.
+    fn step(
+        &self,
+        py: Python<'_>,
+        thrown: Option<&Bound<'_, PyAny>>,
+        answer: impl FnOnce(&mut Machine, Moment, bool) -> Result<Turn, Error>,
+    ) -> PyResult<Py<PyAny>> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut machine, has_begun) = match std::mem::replace(&mut *state, State::Over) {
+            State::Fresh(machine) => (machine, false),
+            State::Begun(machine) => (machine, true),
+            State::Over => return Err(errors::raise(py, &Misuse::Over.into())),
+        };
+        let turn = Moment::system().and_then(|at| answer(&mut machine, at, has_begun));
+        *state = State::Begun(machine);
+        drop(state);
+        match turn {
+            Ok(Turn::Send(request)) => object(py, Send(request)),
+            Ok(Turn::Sleep(pause)) => object(py, Sleep(pause.as_secs_f64())),
+            Ok(Turn::Sign(job)) => object(py, Sign(job)),
+            Ok(Turn::Done(record)) => {
+                Err(PyStopIteration::new_err((value::of_record(py, record)?,)))
+            }
+            Err(error) => Err(match thrown {
+                Some(cause) => errors::raise_from(py, &error, cause),
+                None => errors::raise(py, &error),
+            }),
+        }
+    }
+}
+
+fn object<T: pyo3::PyClass<BaseType = PyAny> + Into<PyClassInitializer<T>>>(
+    py: Python<'_>,
+    value: T,
+) -> PyResult<Py<PyAny>> {
+    Ok(Bound::new(py, value)?.into_any().unbind())
+}
+
+#[pymethods]
+impl Exchange {
+    const fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.send(py, &py.None().into_bound(py))
+    }
+
+    /// Answers the step before: (status, headers, body) for a Send, None after a Sleep, the
+    /// signature's bytes for a Sign.
+    #[pyo3(signature = (answer, /))]
+    fn send(&self, py: Python<'_>, answer: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        if answer.is_none() {
+            return self.step(py, None, |machine, at, has_begun| match has_begun {
+                false => machine.begin(at),
+                true => machine.elapsed(at),
+            });
+        }
+        if let Ok(signature) = answer.cast::<PyBytes>() {
+            let signature = signature.as_bytes().to_vec();
+            return self.step(py, None, |machine, at, _| machine.signed(at, signature));
+        }
+        let reply = read_reply(answer)?;
+        self.step(py, None, |machine, at, _| {
+            if reply.body.len() > BODY_LIMIT {
+                return machine.lost(at, Cause::too_large());
+            }
+            machine.reply(at, reply)
+        })
+    }
+
+    /// Says that no answer arrived. What is no ordinary exception ends the conversation.
+    #[pyo3(signature = (typ, val = None, tb = None, /))]
+    fn throw(
+        &self,
+        py: Python<'_>,
+        typ: &Bound<'_, PyAny>,
+        val: Option<Bound<'_, PyAny>>,
+        tb: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        let _ = tb;
+        let exception = match (typ.cast::<PyType>(), val) {
+            (Err(_), _) => typ.clone(),
+            (Ok(_), Some(val)) if val.is_instance_of::<pyo3::exceptions::PyBaseException>() => val,
+            (Ok(class), Some(val)) => class.call1((val,))?,
+            (Ok(class), None) => class.call0()?,
+        };
+        if !exception.is_instance_of::<PyException>() {
+            self.close();
+            return Err(PyErr::from_value(exception));
+        }
+        // Its name only: its text may hold a URL.
+        let name = exception.get_type().fully_qualified_name()?.to_string();
+        self.step(py, Some(&exception), |machine, at, _| {
+            machine.lost(at, Cause::unknown(name))
+        })
+    }
+
+    /// Ends the conversation.
+    fn close(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State::Over;
+    }
+
+    /// For annotations: Exchange[Tokens].
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        cls: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let types = cls.py().import("types")?;
+        types.call_method1("GenericAlias", (cls, item))
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "<oauth_core.Exchange>"
+    }
+}
+
+fn read_reply(answer: &Bound<'_, PyAny>) -> PyResult<Reply> {
+    let wrong = || PyTypeError::new_err("an answer is (status, headers, body), None or bytes");
+    let parts = answer.cast::<PyTuple>().map_err(|_| wrong())?;
+    let (status, fields, body): (u16, Bound<'_, PyAny>, Vec<u8>) =
+        parts.extract().map_err(|_| wrong())?;
+    let mut headers = Vec::new();
+    for field in fields.try_iter()? {
+        let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = field?.extract()?;
+        let name = String::from_utf8(octets(&name)?).map_err(|_| wrong())?;
+        headers.push((name, octets(&value)?));
+    }
+    Ok(Reply {
+        status,
+        headers,
+        body,
+    })
+}
+
+/// A header's bytes: most libraries show them as text, each byte one character.
+fn octets(text: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    match text.cast::<PyBytes>() {
+        Ok(bytes) => Ok(bytes.as_bytes().to_vec()),
+        Err(_) => text.call_method1("encode", ("latin-1",))?.extract(),
+    }
+}
+
+/// Send this once, following no redirect.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct Send(Outgoing);
+
+#[pymethods]
+impl Send {
+    /// GET or POST.
+    #[getter]
+    fn method(&self) -> &str {
+        &self.0.method
+    }
+
+    /// The whole URL.
+    #[getter]
+    fn url(&self) -> &str {
+        &self.0.url
+    }
+
+    /// Pairs of name and value, names in lower case.
+    #[getter]
+    fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let pairs = self.0.headers.iter().map(|(name, value)| (name, value));
+        PyTuple::new(py, pairs.collect::<Vec<_>>())
+    }
+
+    /// The body; empty for none.
+    #[getter]
+    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.body)
+    }
+
+    fn __repr__(&self) -> String {
+        let bare = self.0.url.split('?').next().unwrap_or_default();
+        format!("<oauth_core.Send {} {bare}>", self.0.method)
+    }
+}
+
+/// Wait this long.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct Sleep(f64);
+
+#[pymethods]
+impl Sleep {
+    /// For tests of a driver of yours.
+    #[new]
+    #[pyo3(signature = (seconds, /))]
+    const fn new(seconds: f64) -> Self {
+        Self(seconds)
+    }
+
+    /// How long.
+    #[getter]
+    const fn seconds(&self) -> f64 {
+        self.0
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.Sleep {}>", self.0)
+    }
+}
+
+/// Sign this with a key of yours.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct Sign(oauth_core::exchange::SigningJob);
+
+#[pymethods]
+impl Sign {
+    /// Your name for the key.
+    #[getter]
+    fn key_id(&self) -> &str {
+        &self.0.key_id
+    }
+
+    /// The JWS algorithm, such as ES256.
+    #[getter]
+    fn alg(&self) -> &'static str {
+        self.0.alg
+    }
+
+    /// The bytes to sign.
+    #[getter]
+    fn signing_input<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.signing_input)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.Sign {}>", self.0.alg)
+    }
+}
+
+/// The calls of a client, each as an Exchange.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct Exchanges(pub(crate) Arc<Us>);
+
+#[pymethods]
+impl Exchanges {
+    /// A token for the client itself.
+    #[pyo3(signature = (*, scope = ""))]
+    fn client_credentials(&self, py: Python<'_>, scope: &str) -> PyResult<Exchange> {
+        Exchange::new(py, self.0.client.client_credentials(scope))
+    }
+
+    /// Judges the callback and redeems its code.
+    fn redeem(&self, py: Python<'_>, flow: &Flow, callback_url: &str) -> PyResult<Exchange> {
+        let machine = flow
+            .take()
+            .and_then(|pending| self.0.client.redeem(pending.expose(), callback_url));
+        Exchange::new(py, machine)
+    }
+
+    /// Spends the refresh token.
+    #[pyo3(signature = (tokens, *, scope = ""))]
+    fn refresh(&self, py: Python<'_>, tokens: &Tokens, scope: &str) -> PyResult<Exchange> {
+        Exchange::new(py, self.0.client.refresh(&tokens.0, scope))
+    }
+
+    /// The password grant.
+    #[pyo3(signature = (*, username, password, scope = ""))]
+    fn password(
+        &self,
+        py: Python<'_>,
+        username: &str,
+        password: String,
+        scope: &str,
+    ) -> PyResult<Exchange> {
+        Exchange::new(
+            py,
+            self.0.client.password(username, secret(password), scope),
+        )
+    }
+
+    /// Asks the server to forget a token.
+    #[pyo3(signature = (token, *, hint = None))]
+    fn revoke(&self, py: Python<'_>, token: String, hint: Option<&str>) -> PyResult<Exchange> {
+        let machine = self.0.client.revoke(secret(token), read_hint(hint)?);
+        Exchange::new(py, Ok(machine))
+    }
+
+    /// Asks the server about a token.
+    #[pyo3(signature = (token, *, hint = None))]
+    fn introspect(&self, py: Python<'_>, token: String, hint: Option<&str>) -> PyResult<Exchange> {
+        let machine = self.0.client.introspect(secret(token), read_hint(hint)?);
+        Exchange::new(py, Ok(machine))
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "<oauth_core.Exchanges>"
+    }
+}
+
+/// Fetches the metadata of an issuer, as an Exchange.
+#[pyfunction]
+#[pyo3(signature = (issuer, *, transport = "https"))]
+pub(crate) fn discover_exchange(
+    py: Python<'_>,
+    issuer: &str,
+    transport: &str,
+) -> PyResult<Exchange> {
+    let machine = oauth_facade::Server::discover(issuer, read_transport(transport)?);
+    Exchange::new(py, machine)
+}

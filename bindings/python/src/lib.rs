@@ -1,0 +1,56 @@
+//! The native half of the Python package: classes, errors and a bridge to asyncio. It knows no
+//! protocol: whatever it does is one call of `oauth-facade` or `oauth-reqwest`.
+
+mod client;
+mod errors;
+mod exchange;
+mod flow;
+mod process;
+mod resource;
+mod runtime;
+mod server;
+mod source;
+mod tokens;
+mod value;
+mod work;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _native {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use super::client::{Client, ClientAuth, ClientSecretBasic, ClientSecretPost, Public};
+    #[pymodule_export]
+    use super::exchange::{Exchange, Exchanges, Send, Sign, Sleep, discover_exchange};
+    #[pymodule_export]
+    use super::flow::{Flow, Listener};
+    #[pymodule_export]
+    use super::resource::Resource;
+    #[pymodule_export]
+    use super::server::{Server, adiscover, discover, provider};
+    #[pymodule_export]
+    use super::source::{Response, TokenSource};
+    #[pymodule_export]
+    use super::tokens::Tokens;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::runtime::watch_process(module)?;
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+/// A secret that came from Python.
+fn secret(text: String) -> oauth_core::Secret<String> {
+    oauth_core::Secret::new(text)
+}
+
+/// What must not travel in a pickle, where nobody expects a secret.
+fn no_pickle<T>(what: &str) -> PyResult<T> {
+    Err(pyo3::exceptions::PyTypeError::new_err(format!(
+        "{what} cannot be pickled, for it holds secrets: store the text of to_json() where \
+         secrets belong"
+    )))
+}

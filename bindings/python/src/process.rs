@@ -1,0 +1,54 @@
+//! Values that belong to one process: threads and sockets do not survive `os.fork()`.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use pyo3::prelude::*;
+
+/// A value made anew in every process that asks for it.
+///
+/// No lock: one that another thread held at the moment of a fork would stay locked in the child.
+pub(crate) struct PerProcess<T>(ArcSwapOption<Made<T>>);
+
+struct Made<T> {
+    pid: u32,
+    value: T,
+}
+
+impl<T> PerProcess<T> {
+    pub(crate) const fn new() -> Self {
+        Self(ArcSwapOption::const_empty())
+    }
+
+    /// The value of this process, made by `make` if there is none.
+    pub(crate) fn with<R>(
+        &self,
+        make: impl FnOnce() -> PyResult<T>,
+        read: impl FnOnce(&T) -> R,
+    ) -> PyResult<R> {
+        let pid = std::process::id();
+        let held = self.0.load_full();
+        if let Some(made) = held.as_ref().filter(|made| made.pid == pid) {
+            return Ok(read(&made.value));
+        }
+        let value = make()?;
+        let made = Some(Arc::new(Made { pid, value }));
+        let before = self.0.compare_and_swap(&held, made);
+        let is_ours = match (&*before, &held) {
+            (None, None) => true,
+            (Some(before), Some(held)) => Arc::ptr_eq(before, held),
+            _ => false,
+        };
+        if is_ours {
+            // The parent's: its threads are not here, so nothing of it may be dropped here.
+            std::mem::forget(held);
+        }
+        // Another thread was faster: its value is the one all use.
+        match self.0.load_full() {
+            Some(made) => Ok(read(&made.value)),
+            None => Err(pyo3::exceptions::PyRuntimeError::new_err(
+                "a value vanished",
+            )),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What the plug-ins ask before they attach a token, and after a reply.
+
+use oauth_facade::Attachment;
+use pyo3::prelude::*;
+
+use crate::errors;
+use crate::tokens::Tokens;
+use crate::value::Fields;
+
+/// The origins a token may be sent to.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct Resource(pub(crate) oauth_facade::Resource);
+
+#[pymethods]
+impl Resource {
+    /// The value of the Authorization header for this request, if it may carry the token.
+    #[pyo3(signature = (tokens, url, *, headers, body = None))]
+    fn authorization(
+        &self,
+        py: Python<'_>,
+        tokens: &Tokens,
+        url: &str,
+        headers: Fields,
+        body: Option<&[u8]>,
+    ) -> PyResult<String> {
+        let request = Attachment {
+            url,
+            headers: &headers.0,
+            body,
+        };
+        self.0
+            .authorization(&request, &tokens.0.access_token)
+            .map_err(|error| errors::raise(py, &error))
+    }
+
+    /// What a reply asks for: "pass", "renew", "widen_scope", "step_up" or "refused".
+    #[staticmethod]
+    fn verdict(py: Python<'_>, status: u16, headers: Fields) -> PyResult<&'static str> {
+        oauth_facade::Resource::verdict(status, &headers.0).map_err(|e| errors::raise(py, &e))
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "<oauth_core.Resource>"
+    }
+}

@@ -1,0 +1,131 @@
+//! Tokens, as Python sees them.
+
+use std::sync::Arc;
+
+use oauth_core::token::Warning;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyFrozenSet};
+
+use crate::{errors, no_pickle, value};
+
+/// The tokens of one grant, bound to the server and client they belong to.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct Tokens(pub(crate) Arc<oauth_core::Tokens>);
+
+#[pymethods]
+impl Tokens {
+    /// The access token; opaque to the client.
+    #[getter]
+    fn access_token(&self) -> &str {
+        self.0.access_token.expose()
+    }
+
+    /// Always "Bearer".
+    #[getter]
+    fn token_type(&self) -> &'static str {
+        self.0.token_type()
+    }
+
+    /// The lifetime in seconds, counted from received_at, if the server named one.
+    #[getter]
+    fn expires_in(&self) -> Option<u64> {
+        self.0.expires_in
+    }
+
+    /// When the access token ends, if the server named a lifetime.
+    #[getter]
+    fn expires_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let end = self.0.expires_at();
+        end.map(|end| value::of_time(py, end)).transpose()
+    }
+
+    /// When the reply arrived.
+    #[getter]
+    fn received_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        value::of_time(py, self.0.received_at)
+    }
+
+    /// What was granted: as the server said, or as was asked for where it said nothing.
+    #[getter]
+    fn scope<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrozenSet>> {
+        PyFrozenSet::new(py, self.0.scope.iter())
+    }
+
+    /// The refresh token: a new one, or on refresh the old one where the server sent none.
+    #[getter]
+    fn refresh_token(&self) -> Option<&str> {
+        let token = self.0.refresh_token.as_ref();
+        token.map(|token| token.secret().expose().as_str())
+    }
+
+    /// The ID Token as it came: unverified, so of no use but to be verified.
+    #[getter]
+    fn id_token(&self) -> Option<&str> {
+        self.0
+            .id_token
+            .as_ref()
+            .map(|token| token.expose().as_str())
+    }
+
+    /// Members of the reply that OAuth does not define.
+    #[getter]
+    fn extra<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        value::of_map(py, self.0.extra.as_map())
+    }
+
+    /// What was odd about the reply, as stable names.
+    #[getter]
+    fn warnings<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyTuple>> {
+        let codes = self
+            .0
+            .warnings
+            .iter()
+            .map(|warning: &Warning| warning.code());
+        pyo3::types::PyTuple::new(py, codes.collect::<Vec<_>>())
+    }
+
+    /// The issuer whose tokens these are.
+    #[getter]
+    fn issuer(&self) -> &str {
+        self.0.issuer()
+    }
+
+    /// The client the tokens were issued to.
+    #[getter]
+    fn client_id(&self) -> &str {
+        self.0.client_id()
+    }
+
+    /// Everything needed to go on after a restart. Store it where secrets belong.
+    fn to_json(&self) -> String {
+        self.0.to_json().expose().clone()
+    }
+
+    /// Reads what to_json() wrote.
+    #[staticmethod]
+    fn from_json(py: Python<'_>, text: &str) -> PyResult<Self> {
+        let tokens = oauth_core::Tokens::from_json(text).map_err(|e| errors::raise(py, &e))?;
+        Ok(Self(Arc::new(tokens)))
+    }
+
+    fn __repr__(&self) -> String {
+        let lifetime = match self.0.expires_in {
+            Some(seconds) => seconds.to_string(),
+            None => "None".to_owned(),
+        };
+        format!(
+            "<oauth_core.Tokens of {}, expires_in={lifetime}, scope={:?}, refresh_token={}>",
+            self.0.issuer(),
+            self.0.scope.as_str(),
+            if self.0.refresh_token.is_some() {
+                "[redacted]"
+            } else {
+                "None"
+            },
+        )
+    }
+
+    fn __reduce__(&self) -> PyResult<Py<PyAny>> {
+        no_pickle("Tokens")
+    }
+}

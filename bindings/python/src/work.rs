@@ -1,0 +1,199 @@
+//! One piece of work, to be waited for by a thread or awaited by a task.
+
+use std::pin::Pin;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use oauth_core::Tokens;
+use oauth_core::error::{Cause, Error};
+use oauth_facade::Record;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use tokio::task::AbortHandle;
+
+use crate::source::Response;
+use crate::{errors, runtime, value};
+
+/// How often a waiting thread looks for signals.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What work leaves behind.
+pub(crate) enum Answer {
+    Record(Record),
+    Tokens(Arc<Tokens>),
+    Response(Response),
+    Text(String),
+}
+
+impl Answer {
+    pub(crate) fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self {
+            Self::Record(record) => value::of_record(py, record),
+            Self::Tokens(tokens) => value::of_tokens(py, tokens),
+            Self::Response(response) => Ok(Bound::new(py, response)?.into_any().unbind()),
+            Self::Text(text) => Ok(text.into_pyobject(py)?.into_any().unbind()),
+        }
+    }
+}
+
+type Outcome = Result<Answer, Error>;
+
+/// Work that has not begun. It runs on the runtime of this process, without Python's lock.
+pub(crate) struct Work {
+    name: &'static str,
+    future: Pin<Box<dyn Future<Output = Outcome> + Send>>,
+    may_be_ready: bool,
+}
+
+impl Work {
+    /// `name` is for the log.
+    pub(crate) fn new(
+        name: &'static str,
+        future: impl Future<Output = Outcome> + Send + 'static,
+    ) -> Self {
+        Self {
+            name,
+            future: Box::pin(future),
+            may_be_ready: false,
+        }
+    }
+
+    /// This work is often over as soon as it is begun, so it is first tried on the spot.
+    pub(crate) const fn often_ready(mut self) -> Self {
+        self.may_be_ready = true;
+        self
+    }
+
+    /// Does the work while this thread waits; Ctrl-C ends the wait.
+    pub(crate) fn wait(mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if let Some(outcome) = self.try_now()? {
+            return finish(py, None, outcome);
+        }
+        let (tell, told) = sync_channel(1);
+        let future = self.future;
+        let task = runtime::handle()?.spawn(async move {
+            // Nobody may be left to hear it.
+            let _ = tell.send(future.await);
+        });
+        let told = Mutex::new(told);
+        loop {
+            let heard = py.detach(|| {
+                let told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                let heard = told.recv_timeout(LOOK);
+                runtime::stay_if_left_behind();
+                heard
+            });
+            match heard {
+                Ok(outcome) => return finish(py, Some(self.name), outcome),
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Err(signal) = py.check_signals() {
+                        task.abort();
+                        return Err(signal);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    let lost = Cause::unknown("the work was stopped");
+                    return finish(py, Some(self.name), Err(Error::lost(lost)));
+                }
+            }
+        }
+    }
+
+    /// A coroutine that begins the work when it is first awaited.
+    pub(crate) fn later(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        static WAIT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let start = Bound::new(py, Start(Mutex::new(Some(self))))?;
+        WAIT.import(py, "oauth_core._bridge", "wait")?
+            .call1((start,))
+    }
+
+    fn try_now(&mut self) -> PyResult<Option<Outcome>> {
+        if !self.may_be_ready {
+            return Ok(None);
+        }
+        let handle = runtime::handle()?;
+        let _inside = handle.enter();
+        let mut context = Context::from_waker(Waker::noop());
+        Ok(match self.future.as_mut().poll(&mut context) {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => None,
+        })
+    }
+}
+
+fn finish(py: Python<'_>, name: Option<&str>, outcome: Outcome) -> PyResult<Py<PyAny>> {
+    if let Some(name) = name {
+        let code = outcome.as_ref().err().map_or("done", Error::code);
+        errors::log(py, "debug", &format!("{name}: {code}"));
+    }
+    match outcome {
+        Ok(answer) => answer.into_python(py),
+        Err(error) => Err(errors::raise(py, &error)),
+    }
+}
+
+/// The answer, or the future of it.
+type Begun = (Option<Py<PyAny>>, Option<Py<PyAny>>);
+
+/// Begins the work: gives back its answer if that is at hand, or else a future of the running loop.
+#[pyclass(frozen)]
+struct Start(Mutex<Option<Work>>);
+
+#[pymethods]
+impl Start {
+    fn __call__(&self, py: Python<'_>) -> PyResult<Begun> {
+        static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        runtime::refuse_if_closed()?;
+        let event_loop = RUNNING.import(py, "asyncio", "get_running_loop")?.call0()?;
+        let work = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut work = work.ok_or_else(|| PyRuntimeError::new_err("already awaited"))?;
+        if let Some(outcome) = work.try_now()? {
+            return Ok((Some(finish(py, None, outcome)?), None));
+        }
+        let future = event_loop.call_method0("create_future")?;
+        let ends = (event_loop.unbind(), future.clone().unbind());
+        let task = runtime::handle()?.spawn(async move {
+            let outcome = work.future.await;
+            runtime::call_python(move |py| hand_over(py, ends, work.name, outcome));
+        });
+        let abort = Bound::new(py, Abort(task.abort_handle()))?;
+        future.call_method1("add_done_callback", (abort,))?;
+        Ok((None, Some(future.unbind())))
+    }
+}
+
+/// Ends the task of a future that was cancelled; of any other it has ended already.
+#[pyclass(frozen)]
+struct Abort(AbortHandle);
+
+#[pymethods]
+impl Abort {
+    fn __call__(&self, _future: Bound<'_, PyAny>) {
+        self.0.abort();
+    }
+}
+
+/// Tells the loop's own thread.
+fn hand_over(
+    py: Python<'_>,
+    (event_loop, future): (Py<PyAny>, Py<PyAny>),
+    name: &str,
+    outcome: Outcome,
+) {
+    static COMPLETE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let (answer, error) = match finish(py, Some(name), outcome) {
+        Ok(answer) => (Some(answer), None),
+        Err(error) => (None, Some(error.into_value(py))),
+    };
+    if let Ok(complete) = COMPLETE.import(py, "oauth_core._bridge", "complete") {
+        // A loop that is closed has nobody who waits.
+        let _ = event_loop.call_method1(
+            py,
+            "call_soon_threadsafe",
+            (complete, future, answer, error),
+        );
+    }
+}

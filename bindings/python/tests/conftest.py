@@ -1,0 +1,247 @@
+"""Servers, clients and a headless browser. The tests run against the installed wheel."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import json
+import os
+import subprocess
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import oauth_core
+
+ROOT = Path(__file__).resolve().parents[3]
+CALLBACK = "https://app.example/callback"
+
+
+@contextmanager
+def process(arguments: list[str], folder: Path) -> Iterator[Any]:
+    """A server that says where it is in one line of JSON, and stops when its input closes."""
+    started = subprocess.Popen(
+        arguments,
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert started.stdin and started.stdout
+    try:
+        line = next(line for line in started.stdout if line.startswith("{"))
+        yield json.loads(line)
+    finally:
+        started.stdin.close()
+        started.stdout.close()
+        started.wait(20)
+
+
+class Twin:
+    """One of the twins, and the routes to steer it by."""
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+
+    def _ask(self, route: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(f"{self.base}/_twin/{route}", data) as reply:
+            return json.load(reply)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return dict(self._ask("client"))
+
+    @property
+    def counters(self) -> dict[str, int]:
+        return dict(self._ask("counters"))
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        return list(self._ask("log"))
+
+    def fault(self, name: str, **values: Any) -> None:
+        self._ask("fault", {"name": name, **values})
+
+    def expire(self) -> None:
+        self._ask("expire", {})
+
+    def deny(self) -> None:
+        self._ask("deny", {})
+
+    def entry(self, path: str) -> dict[str, Any]:
+        """The last request to this path, its parameters as dictionaries."""
+        entry = next(entry for entry in reversed(self.log) if entry["path"] == path)
+        return {**entry, **{key: dict(entry[key]) for key in ("query", "headers", "form")}}
+
+    def client(self, name: str, **options: Any) -> oauth_core.Client:
+        """The confidential client, authenticated as the preset documents it."""
+        variables = options.pop("variables", {})
+        server = oauth_core.provider(name, loopback=self.base, **variables)
+        data = self.data
+        return oauth_core.Client(
+            server, client_id=data["client_id"], secret=data["client_secret"], **options
+        )
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def approve(url: str) -> str:
+    """A person who agrees at once: where the server sends them."""
+    try:
+        urllib.request.build_opener(NoRedirect).open(url)
+    except urllib.error.HTTPError as reply:
+        return str(reply.headers["location"])
+    raise AssertionError("no redirect")
+
+
+def browse(url: str) -> None:
+    """A browser with nobody at the screen: it keeps cookies and follows every redirect."""
+
+    def visit() -> None:
+        jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        try:
+            urllib.request.build_opener(jar).open(url).read()
+        except urllib.error.URLError:
+            pass
+
+    threading.Thread(target=visit).start()
+
+
+def expired(tokens: oauth_core.Tokens) -> oauth_core.Tokens:
+    """The same tokens, received in 1970."""
+    stored = json.loads(tokens.to_json())
+    stored["received_at"] = 0
+    return oauth_core.Tokens.from_json(json.dumps(stored))
+
+
+@pytest.fixture
+def twins() -> Iterator[dict[str, Twin]]:
+    binary = os.environ.get("OAUTH_TWINS")
+    command = (
+        [binary]
+        if binary
+        else ["cargo", "run", "--quiet", "-p", "oauth-testkit", "--example", "twins"]
+    )
+    with process(command, ROOT) as bases:
+        yield {name: Twin(base) for name, base in bases.items()}
+
+
+@pytest.fixture
+def generic(twins: dict[str, Twin]) -> Twin:
+    return twins["generic"]
+
+
+def generic_client(twin: Twin, *, public: bool = False, timeout: float = 30.0) -> oauth_core.Client:
+    server = oauth_core.discover(twin.base, transport="loopback_http")
+    data = twin.data
+    if public:
+        auth: oauth_core.ClientAuth = oauth_core.Public()
+        return oauth_core.Client(
+            server, client_id=data["public_client_id"], auth=auth, timeout=timeout
+        )
+    auth = oauth_core.ClientSecretBasic(data["client_secret"])
+    return oauth_core.Client(server, client_id=data["client_id"], auth=auth, timeout=timeout)
+
+
+@pytest.fixture
+def client(generic: Twin) -> oauth_core.Client:
+    return generic_client(generic)
+
+
+@pytest.fixture
+def person(generic: Twin) -> tuple[oauth_core.Client, oauth_core.Tokens]:
+    """A public client, and tokens of a person with a refresh token that rotates."""
+    client = generic_client(generic, public=True)
+    flow = client.authorize(redirect_uri=CALLBACK, scope="read write offline_access")
+    return client, client.redeem(flow, approve(flow.url))
+
+
+@pytest.fixture(scope="session")
+def oidc() -> Iterator[Any]:
+    with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as said:
+        yield said
+
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Plain:
+    """A server that answers as it is told, and remembers what it saw."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
+        plain = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                plain.seen.append((self.command, self.path, headers, body))
+                answer(self)
+
+            do_GET = do_POST = handle_any
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.base = f"http://127.0.0.1:{self.server.server_address[1]}"
+        serve = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
+        serve.start()
+
+
+def reply(status: int, body: bytes = b"", **headers: str) -> Answer:
+    """The same answer to everything."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.send_header("content-length", str(len(body)))
+        handler.end_headers()
+        try:
+            handler.wfile.write(body)
+        except OSError:
+            pass  # the client has seen enough
+
+    return answer
+
+
+@pytest.fixture
+def plain() -> Iterator[Callable[[Answer], Plain]]:
+    started: list[Plain] = []
+
+    def start(answer: Answer) -> Plain:
+        started.append(Plain(answer))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.server.shutdown()
+        server.server.server_close()
+
+
+def server_at(token_base: str) -> oauth_core.Server:
+    """A server whose endpoints are all at one base."""
+    metadata = {
+        "issuer": token_base,
+        "authorization_endpoint": f"{token_base}/authorize",
+        "token_endpoint": f"{token_base}/token",
+        "revocation_endpoint": f"{token_base}/revoke",
+        "introspection_endpoint": f"{token_base}/introspect",
+    }
+    return oauth_core.Server.from_metadata(token_base, metadata, transport="loopback_http")

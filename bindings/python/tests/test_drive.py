@@ -1,0 +1,181 @@
+"""The door without our transport: a conversation is a generator."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Generator
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+from conftest import CALLBACK, Answer, Plain, Twin, approve, generic_client, reply, server_at
+
+import oauth_core
+from oauth_core import drive
+
+REPLY = (200, [("content-type", "application/json")], b'{"access_token":"t","token_type":"Bearer"}')
+
+
+def offline() -> oauth_core.Client:
+    return oauth_core.Client(
+        oauth_core.provider("socios"), client_id="id", secret="top secret"
+    )
+
+
+def test_an_exchange_is_a_generator() -> None:
+    exchange = offline().exchange.client_credentials(scope="read")
+    assert isinstance(exchange, Generator)
+    assert iter(exchange) is exchange
+    step = next(exchange)
+    assert isinstance(step, oauth_core.Send)
+    assert (step.method, step.url) == ("POST", "https://partner.socios.com/oauth2/token")
+    assert dict(step.headers)["content-type"] == "application/x-www-form-urlencoded"
+    assert step.body == b"grant_type=client_credentials&scope=read"
+    with pytest.raises(StopIteration) as done:
+        exchange.send(REPLY)
+    assert done.value.value.access_token == "t"
+    with pytest.raises(oauth_core.Misuse) as caught:
+        exchange.send(None)
+    assert caught.value.code == "misuse.over"
+
+
+def test_yield_from_delegates_send_throw_and_close() -> None:
+    def outer() -> Generator[Any, Any, str]:
+        tokens = yield from offline().exchange.client_credentials()
+        return f"got {tokens.access_token}"
+
+    flow = outer()
+    assert isinstance(next(flow), oauth_core.Send)
+    with pytest.raises(StopIteration) as done:
+        flow.send(REPLY)
+    assert done.value.value == "got t"
+
+    flow = outer()
+    next(flow)
+    with pytest.raises(oauth_core.Lost) as caught:
+        flow.throw(OSError("https://as.example/?code=secret"))
+    assert isinstance(caught.value.__cause__, OSError)
+    assert "secret" not in str(caught.value)
+
+    flow = outer()
+    next(flow)
+    flow.close()
+    with pytest.raises(KeyboardInterrupt):
+        exchange = offline().exchange.client_credentials()
+        next(exchange)
+        exchange.throw(KeyboardInterrupt)
+
+
+def test_an_answer_out_of_order_is_misuse() -> None:
+    exchange = offline().exchange.client_credentials()
+    with pytest.raises(oauth_core.Misuse) as caught:
+        exchange.send(REPLY)
+    assert caught.value.code == "misuse.out_of_order"
+    exchange = offline().exchange.client_credentials()
+    next(exchange)
+    with pytest.raises(TypeError):
+        exchange.send("nonsense")  # type: ignore[arg-type]
+    with pytest.raises(oauth_core.Misuse):
+        exchange.send(b"a signature nobody asked for")
+
+
+def test_a_reply_too_large_is_not_looked_at() -> None:
+    exchange = offline().exchange.client_credentials()
+    next(exchange)
+    with pytest.raises(oauth_core.Malformed) as caught:
+        exchange.send((200, [], b" " * (1 << 20) + b"{}"))
+    assert caught.value.code == "reply.too_large"
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_every_call_over_the_users_own_client(generic: Twin, library: Any) -> None:
+    client = generic_client(generic)
+    with library.Client(timeout=10) as http:
+        issuer = drive.run(
+            oauth_core.discover_exchange(generic.base, transport="loopback_http"), http
+        )
+        assert issuer.issuer == generic.base
+        tokens = drive.run(client.exchange.client_credentials(scope="read"), http)
+        state = drive.run(client.exchange.introspect(tokens.access_token), http)
+        assert state["active"] is True
+        assert drive.run(client.exchange.revoke(tokens.access_token), http) is None
+        public = generic_client(generic, public=True)
+        flow = public.authorize(redirect_uri=CALLBACK, scope="read offline_access")
+        person = drive.run(public.exchange.redeem(flow, approve(flow.url)), http)
+        assert drive.run(public.exchange.refresh(person), http).access_token
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_the_same_in_a_coroutine(generic: Twin, library: Any) -> None:
+    client = generic_client(generic)
+
+    async def main() -> oauth_core.Tokens:
+        async with library.AsyncClient() as http:
+            return await drive.arun(client.exchange.client_credentials(scope="read"), http)
+
+    assert asyncio.run(main()).scope == {"read"}
+
+
+Start = Callable[[Answer], Plain]
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_the_drivers_promises(plain: Start, library: Any) -> None:
+    thief = plain(reply(200, b"{}"))
+    server = plain(reply(307, location=f"{thief.base}/token"))
+    client = oauth_core.Client(server_at(server.base), client_id="id", secret="secret")
+    with library.Client(follow_redirects=True, auth=("user", "password")) as http:
+        with pytest.raises(oauth_core.Malformed) as caught:
+            drive.run(client.exchange.client_credentials(), http)
+    assert caught.value.code == "reply.redirect"
+    assert thief.seen == [] and len(server.seen) == 1
+    assert server.seen[0][2]["authorization"].startswith("Basic aWQ6"), "not the user's own"
+
+    large = plain(reply(200, b"x" * 5_000_000))
+    client = oauth_core.Client(server_at(large.base), client_id="id", secret="secret")
+    with library.Client() as http, pytest.raises(oauth_core.Malformed) as caught:
+        drive.run(client.exchange.client_credentials(), http)
+    assert caught.value.code == "reply.too_large"
+
+    client = oauth_core.Client(server_at("http://127.0.0.1:9"), client_id="id", secret="secret")
+    with library.Client() as http, pytest.raises(oauth_core.Lost) as lost:
+        drive.run(client.exchange.client_credentials(), http)
+    assert isinstance(lost.value.__cause__, library.ConnectError)
+
+
+def test_any_library_will_do(generic: Twin) -> None:
+    """The whole driver, for a library we do not know."""
+    import urllib.request
+
+    exchange = generic_client(generic).exchange.client_credentials()
+    try:
+        step = next(exchange)
+        while True:
+            assert isinstance(step, oauth_core.Send)
+            request = urllib.request.Request(
+                step.url, step.body, dict(step.headers), method=step.method
+            )
+            with urllib.request.urlopen(request) as got:
+                step = exchange.send((got.status, got.headers.items(), got.read()))
+    except StopIteration as done:
+        assert json.loads(done.value.to_json())["access_token"]
+
+
+def test_a_driver_sleeps_when_told() -> None:
+    def waits() -> Generator[drive.Step, drive.Answer, str]:
+        assert (yield oauth_core.Sleep(1.5)) is None
+        assert (yield oauth_core.Sleep(2)) is None
+        return "rested"
+
+    async def asleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    slept: list[float] = []
+    nobody: Any = None
+    exchange: Any = waits()
+    assert drive.run(exchange, nobody, sleep=slept.append) == "rested"
+    exchange = waits()
+    assert asyncio.run(drive.arun(exchange, nobody, sleep=asleep)) == "rested"
+    assert slept == [1.5, 2, 1.5, 2]

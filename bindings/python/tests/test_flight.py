@@ -1,0 +1,200 @@
+"""One token request, however many wait for it, and nothing lost when they stop waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+from conftest import Answer, Plain, Twin, expired, reply, server_at
+
+import oauth_core
+
+Person = tuple[oauth_core.Client, oauth_core.Tokens]
+
+
+def wait_for(twin: Twin, counter: str, value: int) -> None:
+    end = time.monotonic() + 20
+    while twin.counters[counter] < value:
+        assert time.monotonic() < end, counter
+        time.sleep(0.005)
+
+
+def test_200_threads_make_one_request(generic: Twin, person: Person) -> None:
+    client, tokens = person
+    source = client.source(expired(tokens))
+    before = generic.counters["token_requests"]
+    gate = threading.Barrier(200)
+
+    def ask(_: int) -> str:
+        gate.wait()
+        return source.token().access_token
+
+    with ThreadPoolExecutor(200) as pool:
+        got = set(pool.map(ask, range(200)))
+    assert len(got) == 1 and tokens.access_token not in got
+    counters = generic.counters
+    assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
+
+
+def test_1000_tasks_make_one_request(generic: Twin, person: Person) -> None:
+    client, tokens = person
+    source = client.source(expired(tokens))
+    before = generic.counters["token_requests"]
+
+    async def main() -> set[str]:
+        tasks = [asyncio.create_task(source.atoken()) for _ in range(1000)]
+        return {token.access_token for token in await asyncio.gather(*tasks)}
+
+    assert len(asyncio.run(main())) == 1
+    counters = generic.counters
+    assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
+
+
+def test_threads_and_tasks_with_one_dead_token_make_one_request(
+    generic: Twin, client: oauth_core.Client
+) -> None:
+    source = client.client_credentials()
+    dead = source.token()
+
+    async def main() -> set[str]:
+        ours = [source.arenew(dead) for _ in range(100)]
+        theirs = [asyncio.to_thread(source.renew, dead) for _ in range(50)]
+        return {token.access_token for token in await asyncio.gather(*ours, *theirs)}
+
+    renewed = asyncio.run(main())
+    assert len(renewed) == 1 and dead.access_token not in renewed
+    assert generic.counters["token_requests"] == 2
+
+
+def test_a_cancelled_leader_loses_nothing(generic: Twin, person: Person) -> None:
+    client, tokens = person
+    stored: list[oauth_core.Tokens] = []
+    source = client.source(expired(tokens), on_tokens=stored.append)
+    before = generic.counters["token_requests"]
+    generic.fault("slow_body", millis_per_byte=2)
+
+    async def main() -> oauth_core.Tokens:
+        leader = asyncio.create_task(source.atoken())
+        await asyncio.to_thread(wait_for, generic, "refreshes", 1)
+        leader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leader
+        return await source.atoken()
+
+    got = asyncio.run(main())
+    assert got.refresh_token != tokens.refresh_token
+    assert generic.counters["token_requests"] - before == 1
+    assert [new.access_token for new in stored] == [got.access_token]
+
+
+def test_a_timeout_around_the_wait_loses_nothing(generic: Twin, person: Person) -> None:
+    client, tokens = person
+    source = client.source(expired(tokens))
+    generic.fault("slow_body", millis_per_byte=2)
+
+    async def main() -> oauth_core.Tokens:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(source.atoken(), 0.05)
+        return await source.atoken()
+
+    assert asyncio.run(main()).refresh_token != tokens.refresh_token
+    assert generic.counters["reuse_events"] == 0
+
+
+def test_a_loop_that_closes_takes_nothing_with_it(generic: Twin, person: Person) -> None:
+    client, tokens = person
+    source = client.source(expired(tokens))
+    generic.fault("slow_body", millis_per_byte=1)
+
+    async def start() -> None:
+        asyncio.ensure_future(source.atoken())
+        await asyncio.to_thread(wait_for, generic, "refreshes", 1)
+
+    asyncio.run(start())
+    assert source.token().refresh_token != tokens.refresh_token
+    assert generic.counters["reuse_events"] == 0
+
+
+def test_an_error_goes_to_all_who_wait_and_the_next_asks_again(
+    plain: Callable[[Answer], Plain],
+) -> None:
+    refuse = reply(503, retry_after="7")
+
+    def slowly(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(0.5)
+        refuse(handler)
+
+    server = plain(slowly)
+    client = oauth_core.Client(server_at(server.base), client_id="id", secret="secret")
+    source = client.client_credentials()
+
+    async def main() -> list[object]:
+        asked = (source.atoken() for _ in range(20))
+        return list(await asyncio.gather(*asked, return_exceptions=True))
+
+    errors = asyncio.run(main())
+    assert len({id(error) for error in errors}) == 20, "each has an exception of its own"
+    for error in errors:
+        assert isinstance(error, oauth_core.OAuthError)
+        assert (error.advice, error.retry_after) == ("retry", 7)
+    assert len(server.seen) == 1
+    with pytest.raises(oauth_core.OAuthError):
+        source.token()
+    assert len(server.seen) == 2
+
+
+def test_on_tokens_comes_first_and_its_failure_loses_nothing(
+    client: oauth_core.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def store(tokens: oauth_core.Tokens) -> None:
+        seen.append(tokens.to_json())
+        raise RuntimeError("the disk is full")
+
+    seen: list[str] = []
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    source = client.client_credentials(on_tokens=store)
+    assert source.on_tokens is store
+    tokens = source.token()
+    assert len(seen) == 1 and tokens.access_token in seen[0]
+    assert len(told) == 1
+
+
+def test_on_tokens_must_not_wait_for_a_token(client: oauth_core.Client) -> None:
+    caught: list[BaseException] = []
+
+    def store(_: oauth_core.Tokens) -> None:
+        try:
+            source.token()
+        except RuntimeError as error:
+            caught.append(error)
+
+    source = client.client_credentials(on_tokens=store)
+    assert source.token().access_token
+    assert "on_tokens" in str(caught[0])
+
+
+def test_the_native_client_renews_once(generic: Twin, client: oauth_core.Client) -> None:
+    source = client.client_credentials()
+    origins = [generic.base]
+    source.token()
+    generic.expire()
+    reply_ = source.request("POST", f"{generic.base}/api/echo", content=b"x", origins=origins)
+    assert reply_.status in (200, 403)
+    assert generic.counters["token_requests"] == 2
+
+
+def test_invalidate_forgets_exactly_this_token(generic: Twin, client: oauth_core.Client) -> None:
+    source = client.client_credentials()
+    first = source.token()
+    source.invalidate(first)
+    second = source.token()
+    source.invalidate(first)
+    assert source.token().access_token == second.access_token != first.access_token
+    assert generic.counters["token_requests"] == 2

@@ -1,0 +1,240 @@
+"""Servers and callbacks that lie, and what must not leave this machine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+from conftest import CALLBACK, Answer, Plain, Twin, approve, generic_client, reply, server_at
+
+import oauth_core
+
+Start = Callable[[Answer], Plain]
+SECRET = "s3cr+t/%: ~"
+
+
+def client_at(base: str, timeout: float = 30.0) -> oauth_core.Client:
+    auth = oauth_core.ClientSecretPost(SECRET)
+    return oauth_core.Client(server_at(base), client_id="id", auth=auth, timeout=timeout)
+
+
+def flow_and_callback(twin: Twin) -> tuple[oauth_core.Client, oauth_core.Flow, str]:
+    client = generic_client(twin, public=True)
+    flow = client.authorize(redirect_uri=CALLBACK, scope="read")
+    return client, flow, approve(flow.url)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("foreign_state_in_callback", "callback.state"),
+        ("wrong_issuer_in_callback", "callback.issuer"),
+    ],
+)
+def test_a_callback_of_another_flow_or_server(generic: Twin, fault: str, code: str) -> None:
+    client = generic_client(generic, public=True)
+    flow = client.authorize(redirect_uri=CALLBACK)
+    generic.fault(fault)
+    callback = approve(flow.url)
+    before = generic.counters["token_requests"]
+    with pytest.raises(oauth_core.Untrusted) as caught:
+        client.redeem(flow, callback)
+    assert (caught.value.code, caught.value.advice) == (code, "give_up")
+    assert generic.counters["token_requests"] == before
+
+
+def test_a_person_who_says_no(generic: Twin) -> None:
+    client = generic_client(generic, public=True)
+    flow = client.authorize(redirect_uri=CALLBACK)
+    generic.deny()
+    with pytest.raises(oauth_core.Denied) as caught:
+        client.redeem(flow, approve(flow.url))
+    assert (caught.value.code, caught.value.error) == ("denied.access_denied", "access_denied")
+
+
+def test_a_flow_is_redeemed_once(generic: Twin) -> None:
+    client, flow, callback = flow_and_callback(generic)
+    saved = oauth_core.Flow.from_json(flow.to_json())
+    assert client.redeem(saved, callback).access_token
+    for again in (saved.to_json, lambda: client.redeem(saved, callback)):
+        with pytest.raises(oauth_core.Misuse) as caught:
+            again()
+        assert caught.value.code == "misuse.over"
+    with pytest.raises(AttributeError):
+        saved.url  # noqa: B018
+
+
+def test_a_flow_of_another_client_is_refused(generic: Twin) -> None:
+    _, flow, callback = flow_and_callback(generic)
+    with pytest.raises(oauth_core.Untrusted) as caught:
+        generic_client(generic).redeem(flow, callback)
+    assert caught.value.code == "stored.issuer"
+
+
+def test_tokens_of_another_client_are_refused(generic: Twin) -> None:
+    client, flow, callback = flow_and_callback(generic)
+    with pytest.raises(oauth_core.Untrusted) as caught:
+        generic_client(generic).source(client.redeem(flow, callback))
+    assert caught.value.code == "stored.issuer"
+
+
+def test_a_redirect_with_a_secret_is_not_followed(plain: Start) -> None:
+    thief = plain(reply(200, b"{}"))
+    server = plain(reply(307, location=f"{thief.base}/token"))
+    with pytest.raises(oauth_core.Malformed) as caught:
+        client_at(server.base).client_credentials().token()
+    assert caught.value.code == "reply.redirect"
+    assert len(server.seen) == 1 and thief.seen == []
+
+
+def test_50_mb_are_not_read(plain: Start) -> None:
+    body = b'{"access_token":"' + b"x" * 50_000_000 + b'"}'
+    server = plain(reply(200, body, content_type="application/json"))
+    with pytest.raises(oauth_core.Malformed) as caught:
+        client_at(server.base).client_credentials().token()
+    assert caught.value.code == "reply.too_large"
+
+
+@pytest.mark.parametrize(
+    ("fault", "values", "kind", "code"),
+    [
+        ("html", {}, oauth_core.Malformed, "reply.content_type"),
+        ("truncated_json", {}, oauth_core.Malformed, "reply.json"),
+        ("duplicate_member", {}, oauth_core.Malformed, "reply.duplicate_member"),
+        ("nested_json", {}, oauth_core.Malformed, "reply.nesting"),
+        ("oversized_json", {}, oauth_core.Malformed, "reply.too_large"),
+        ("gzip_bomb", {}, oauth_core.Malformed, "reply.too_large"),
+        ("redirect_to", {}, oauth_core.Malformed, "reply.redirect"),
+        ("lost_reply", {}, oauth_core.Lost, "lost"),
+        ("status", {"status": 503, "retry_after": 5}, oauth_core.OAuthError, None),
+    ],
+)
+def test_every_fault_has_its_code(
+    generic: Twin,
+    client: oauth_core.Client,
+    fault: str,
+    values: dict[str, Any],
+    kind: type[oauth_core.OAuthError],
+    code: str | None,
+) -> None:
+    source = client.client_credentials()
+    generic.fault(fault, **values)
+    with pytest.raises(kind) as caught:
+        source.token()
+    error = caught.value
+    assert error.endpoint == "token" and error.code in str(error)
+    assert code is None or error.code == code
+    if fault == "status":
+        assert (error.advice, error.retry_after) == ("retry", 5)
+    if kind is oauth_core.Lost:
+        assert isinstance(error.__cause__, oauth_core.TransportError)
+    assert generic.data["client_secret"] not in f"{error!r} {error.__cause__!r}"
+    assert source.token().access_token, "the next caller asks again"
+
+
+def test_nobody_there(plain: Start) -> None:
+    client = client_at("http://127.0.0.1:9")
+    with pytest.raises(oauth_core.Lost) as caught:
+        client.client_credentials().token()
+    assert (caught.value.code, caught.value.advice) == ("lost", "retry")
+    assert "127.0.0.1" not in str(caught.value)
+
+
+def test_a_server_that_never_answers(generic: Twin) -> None:
+    client = generic_client(generic, timeout=0.3)
+    generic.fault("slow_body", millis_per_byte=60_000)
+    with pytest.raises(oauth_core.Lost):
+        client.client_credentials().token()
+
+
+def test_a_resource_server_that_never_ends(
+    generic: Twin, client: oauth_core.Client, plain: Start
+) -> None:
+    def trickle(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-length", "10")
+        handler.end_headers()
+        handler.wfile.write(b"x")
+        ended.wait(20)
+
+    ended = threading.Event()
+    api = plain(trickle)
+    source = client.client_credentials()
+    with pytest.raises(oauth_core.Lost):
+        source.get(api.base, origins=[api.base], timeout=0.3)
+    ended.set()
+    assert generic.counters["token_requests"] == 1
+
+
+def test_a_refused_refresh_names_what_to_do(generic: Twin) -> None:
+    client = generic_client(generic, public=True)
+    flow = client.authorize(redirect_uri=CALLBACK, scope="read offline_access")
+    tokens = client.redeem(flow, approve(flow.url))
+    client.refresh(tokens)
+    with pytest.raises(oauth_core.Denied) as caught:
+        client.refresh(tokens)
+    error = caught.value
+    assert (error.code, error.advice, error.status) == ("denied.invalid_grant", "reauthorize", 400)
+    assert error.error == "invalid_grant" and error.endpoint == "token"
+
+
+def test_a_token_never_leaves_its_origins(
+    generic: Twin, client: oauth_core.Client, plain: Start
+) -> None:
+    thief = plain(reply(200))
+    source = client.client_credentials()
+    with pytest.raises(oauth_core.Misuse) as caught:
+        source.get(thief.base, origins=[generic.base])
+    assert caught.value.code == "resource.origin_not_allowed"
+    assert thief.seen == [] and generic.counters["token_requests"] == 0
+    with pytest.raises(oauth_core.Misuse):
+        source.get(f"{generic.base}/api/echo")  # no preset, so no origin is known
+    api = plain(reply(302, location=f"{thief.base}/"))
+    assert source.get(api.base, origins=[api.base]).status == 302
+    assert thief.seen == []
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        (lambda: oauth_core.provider("uservois"), "provider.unknown"),
+        (lambda: oauth_core.provider("uservoice"), "provider.variable"),
+        (lambda: oauth_core.discover("http://as.example"), "issuer.not_https"),
+        (lambda: oauth_core.Server.from_metadata("https://a.example", "[]"), "metadata.malformed"),
+        (lambda: oauth_core.Server.from_metadata("https://a.example", "{"), "reply.json"),
+        (lambda: oauth_core.Tokens.from_json("{}"), "stored.malformed"),
+        (lambda: oauth_core.Flow.from_json("nonsense"), "stored.malformed"),
+        (lambda: client_at("http://127.0.0.1:9").client_credentials(scope='"'), "scope.syntax"),
+        (
+            lambda: client_at("http://127.0.0.1:9").authorize(redirect_uri="http://a.example"),
+            "redirect_uri.refused",
+        ),
+    ],
+)
+def test_what_the_caller_did_wrong(call: Callable[[], object], code: str) -> None:
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        call()
+    assert caught.value.code == code
+
+
+def test_wrong_arguments_are_pythons_own_errors(client: oauth_core.Client) -> None:
+    wrong: list[tuple[type[Exception], Callable[[], object]]] = [
+        (ValueError, lambda: oauth_core.discover("https://a.example", transport="http")),  # type: ignore[arg-type]
+        (ValueError, lambda: oauth_core.discover("https://a.example", timeout=0)),
+        (ValueError, lambda: oauth_core.discover("https://a.example", timeout=float("nan"))),
+        (ValueError, lambda: client.revoke("x", hint="id_token")),  # type: ignore[arg-type]
+        (ValueError, lambda: client.authorize(redirect_uri=CALLBACK, response_mode="x")),  # type: ignore[arg-type]
+        (TypeError, lambda: client.authorize(CALLBACK)),  # type: ignore[call-arg]
+        (
+            TypeError,
+            lambda: oauth_core.Client(  # type: ignore[call-overload]
+                client.server, client_id="id", secret="a", auth=oauth_core.Public()
+            ),
+        ),
+    ]
+    for kind, call in wrong:
+        with pytest.raises(kind):
+            call()

@@ -1,0 +1,86 @@
+"""A server we did not write: npm's oidc-provider, which is certified."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from conftest import browse
+
+import oauth_core
+
+
+def client_of(oidc: Any, which: str) -> oauth_core.Client:
+    server = oauth_core.discover(oidc["issuer"], transport="loopback_http")
+    data = oidc["clients"][which]
+    auths: dict[str, oauth_core.ClientAuth] = {
+        "basic": oauth_core.ClientSecretBasic(data.get("client_secret", "")),
+        "post": oauth_core.ClientSecretPost(data.get("client_secret", "")),
+        "native": oauth_core.Public(),
+    }
+    return oauth_core.Client(server, client_id=data["client_id"], auth=auths[which])
+
+
+@pytest.mark.parametrize("which", ["basic", "post"])
+def test_client_credentials_with_odd_characters(oidc: Any, which: str) -> None:
+    tokens = client_of(oidc, which).client_credentials(scope="read").token()
+    assert tokens.scope == {"read"} and tokens.expires_in == 60
+
+
+def test_discovery(oidc: Any) -> None:
+    server = oauth_core.discover(oidc["issuer"], transport="loopback_http")
+    assert server.issuer == oidc["issuer"]
+    assert server.metadata["token_endpoint"].startswith(oidc["issuer"])
+    assert server.api_origins == ()
+    again = oauth_core.Server.from_metadata(
+        server.issuer, server.metadata, transport="loopback_http"
+    )
+    assert again.metadata == server.metadata
+
+
+def test_login_refresh_rotation_introspection_revocation(oidc: Any) -> None:
+    client = client_of(oidc, "native")
+    tokens = oauth_core.login(
+        client,
+        scope="openid offline_access read",
+        open=browse,
+        timeout=60,
+        extra={"prompt": "consent"},
+    )
+    assert tokens.scope >= {"openid"} and tokens.id_token and tokens.refresh_token
+    renewed = client.refresh(tokens)
+    assert renewed.refresh_token and renewed.refresh_token != tokens.refresh_token
+    with pytest.raises(oauth_core.Denied) as caught:
+        client.refresh(tokens)
+    assert (caught.value.code, caught.value.advice) == ("denied.invalid_grant", "reauthorize")
+
+    basic = client_of(oidc, "basic")
+    token = basic.client_credentials(scope="read").token().access_token
+    assert basic.introspect(token, hint="access_token")["active"] is True
+    basic.revoke(token, hint="access_token")
+    assert basic.introspect(token) == {"active": False}
+
+
+def test_login_in_a_coroutine(oidc: Any) -> None:
+    async def main() -> oauth_core.Tokens:
+        client = client_of(oidc, "native")
+        return await oauth_core.alogin(client, scope="openid", open=browse, timeout=60)
+
+    assert asyncio.run(main()).id_token
+
+
+def test_a_wrong_secret_is_named(oidc: Any) -> None:
+    server = oauth_core.discover(oidc["issuer"], transport="loopback_http")
+    client = oauth_core.Client(
+        server, client_id=oidc["clients"]["basic"]["client_id"], secret="not the secret"
+    )
+    with pytest.raises(oauth_core.Denied) as caught:
+        client.client_credentials().token()
+    error = caught.value
+    assert (error.code, error.status, error.error) == (
+        "denied.invalid_client",
+        401,
+        "invalid_client",
+    )
+    assert error.endpoint == "token"

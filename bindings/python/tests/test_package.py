@@ -1,0 +1,242 @@
+"""What the package itself promises: its import, its prints, its pickles, its README."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import datetime
+import inspect
+import logging
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import CALLBACK, ROOT, Twin, approve, expired, generic_client
+
+import oauth_core
+
+OPTIONAL = ("httpx", "httpx2", "requests", "aiohttp", "asyncio", "logging", "webbrowser", "ssl", "typing")
+
+
+def test_it_is_the_installed_wheel_that_is_tested() -> None:
+    assert "site-packages" in str(oauth_core.__file__)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", oauth_core.__version__)
+
+
+def test_the_import_is_light(tmp_path: Path) -> None:
+    code = (
+        "import sys, oauth_core\n"
+        "tasks = __import__('os').listdir('/proc/self/task')\n"
+        f"print([name for name in {OPTIONAL!r} if name in sys.modules], len(tasks))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[] 1"
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    for name in oauth_core.__all__:
+        thing = getattr(oauth_core, name)
+        assert name == "__version__" or inspect.getdoc(thing), name
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        oauth_core.Denied,
+        oauth_core.Malformed,
+        oauth_core.Untrusted,
+        oauth_core.Lost,
+        oauth_core.Misuse,
+    ],
+)
+def test_errors_survive_a_pickle(kind: type[oauth_core.OAuthError]) -> None:
+    error = kind(
+        "token: no",
+        code="denied.invalid_grant",
+        advice="reauthorize",
+        retry_after=3,
+        endpoint="token",
+        status=400,
+        error="invalid_grant",
+        error_description="gone",
+        extra={"a": 1},
+    )
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(again) is kind and issubclass(kind, oauth_core.OAuthError)
+        assert str(again) == "token: no" and vars(again) == vars(error)
+
+
+def test_an_error_that_was_raised_survives_a_pickle(generic: Twin) -> None:
+    server = oauth_core.discover(generic.base, transport="loopback_http")
+    client = oauth_core.Client(server, client_id=generic.data["client_id"], secret="wrong")
+    with pytest.raises(oauth_core.Denied) as caught:
+        client.client_credentials().token()
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert vars(again) == vars(caught.value) and again.error == "invalid_client"
+
+
+def test_nothing_secret_is_printed(
+    generic: Twin, person: tuple[oauth_core.Client, oauth_core.Tokens]
+) -> None:
+    client, tokens = person
+    secret = generic.data["client_secret"]
+    confidential = generic_client(generic)
+    flow = client.authorize(redirect_uri=CALLBACK, scope="read")
+    source = client.source(tokens)
+    exchange = confidential.exchange.introspect(tokens.access_token)
+    step = next(exchange)
+    shown = [
+        tokens,
+        client,
+        confidential,
+        flow,
+        source,
+        exchange,
+        step,
+        client.server,
+        client.exchange,
+        source.resource([generic.base]),
+        source.get(f"{generic.base}/api/echo", origins=[generic.base]),
+        oauth_core.ClientSecretPost(secret),
+        oauth_core.ClientSecretBasic(secret),
+    ]
+    assert tokens.refresh_token
+    state = re.search(r"state=([^&]+)", flow.url)
+    assert state
+    hidden = [secret, tokens.access_token, tokens.refresh_token, state[1]]
+    for thing in shown:
+        text = f"{thing!r} {thing}"
+        assert not any(word in text for word in hidden), type(thing)
+        assert "oauth_core" in text or "Client" in text
+
+
+def test_secrets_are_not_pickled(
+    person: tuple[oauth_core.Client, oauth_core.Tokens],
+) -> None:
+    client, tokens = person
+    flow = client.authorize(redirect_uri=CALLBACK)
+    for thing in (tokens, flow, client, client.source(tokens)):
+        with pytest.raises(TypeError) as caught:
+            pickle.dumps(thing)
+        assert "pickle" in str(caught.value)
+    with pytest.raises(TypeError, match="to_json"):
+        pickle.dumps(tokens)
+
+
+def test_results_cannot_be_changed(person: tuple[oauth_core.Client, oauth_core.Tokens]) -> None:
+    tokens: Any = person[1]
+    with pytest.raises(AttributeError):
+        tokens.access_token = "x"
+    with pytest.raises(AttributeError):
+        tokens.another = "x"
+
+
+def test_tokens_know_their_times(person: tuple[oauth_core.Client, oauth_core.Tokens]) -> None:
+    _, tokens = person
+    now = datetime.datetime.now(datetime.timezone.utc)
+    assert tokens.expires_at and tokens.expires_in == 3600
+    assert tokens.expires_at.utcoffset() == datetime.timedelta(0)
+    assert tokens.expires_at - tokens.received_at == datetime.timedelta(hours=1)
+    assert abs(now - tokens.received_at) < datetime.timedelta(minutes=1)
+    again = oauth_core.Tokens.from_json(tokens.to_json())
+    assert again.access_token == tokens.access_token and again.scope == tokens.scope
+    assert again.to_json() == tokens.to_json()
+    assert tokens.extra == {} and tokens.warnings == ()
+    assert expired(tokens).received_at.year == 1970
+
+
+def test_the_log_names_what_was_done_and_no_secret(
+    generic: Twin, client: oauth_core.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, logger="oauth_core"):
+        tokens = client.client_credentials().token()
+        with pytest.raises(oauth_core.OAuthError):
+            client.redeem(client.authorize(redirect_uri=CALLBACK), CALLBACK + "?code=c0de&state=x")
+        generic.fault("html")
+        with pytest.raises(oauth_core.Malformed):
+            client.client_credentials().token()
+    assert {record.name for record in caplog.records} == {"oauth_core"}
+    text = caplog.text
+    assert "token: done" in text and "token: reply.content_type" in text
+    assert tokens.access_token not in text and "c0de" not in text
+    assert generic.data["client_secret"] not in text
+
+
+def test_coroutines_begin_when_awaited(generic: Twin, client: oauth_core.Client) -> None:
+    later = client.client_credentials().atoken()
+    assert inspect.iscoroutine(later)
+    assert generic.counters["token_requests"] == 0
+    assert asyncio.run(later).access_token
+    assert generic.counters["token_requests"] == 1
+
+
+def test_a_coroutine_needs_asyncio(generic: Twin, client: oauth_core.Client) -> None:
+    later = client.client_credentials().atoken()
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        later.send(None)
+    assert generic.counters["token_requests"] == 0
+
+
+def test_headers_of_the_client_are_sent(generic: Twin) -> None:
+    data = generic.data
+    client = oauth_core.Client(
+        oauth_core.discover(generic.base, transport="loopback_http"),
+        client_id=data["client_id"],
+        secret=data["client_secret"],
+        headers={"x-tenant": "acme"},
+    )
+    client.client_credentials().token()
+    assert generic.entry("/token")["headers"]["x-tenant"] == "acme"
+
+
+def test_the_password_grant(generic: Twin, client: oauth_core.Client) -> None:
+    with pytest.raises(oauth_core.Denied) as caught:
+        client.password(username="nobody", password="guess", scope="read")
+    assert caught.value.code == "denied.invalid_grant" and "guess" not in str(caught.value)
+
+
+def test_advice_can_be_imported_where_it_is_needed() -> None:
+    from oauth_core import errors
+
+    assert "reauthorize" in errors.Advice.__args__  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError):
+        errors.Another  # type: ignore[attr-defined]  # noqa: B018
+
+
+def readme_examples() -> list[str]:
+    text = (ROOT / "bindings/python/README.md").read_text()
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("index", range(len(readme_examples())))
+def test_the_readme_runs(
+    twins: dict[str, Twin], index: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its code as it stands, with the preset moved to a twin."""
+    twin = twins["usertesting"]
+    api = "https://api.use2.usertesting.com"
+    real = oauth_core.provider
+
+    def moved(name: str) -> oauth_core.Server:
+        return real(name, loopback=twins[name].base)
+
+    monkeypatch.setattr(oauth_core, "provider", moved)
+    data = twin.data
+    names: dict[str, Any] = {
+        "ID": data["client_id"],
+        "SECRET": data["client_secret"],
+        "session": {},
+        "approve": approve,
+    }
+    code = readme_examples()[index].replace(api, twin.base)
+    socios = twins["socios"]
+    if "socios" in code:
+        names |= {"ID": socios.data["client_id"], "SECRET": socios.data["client_secret"]}
+        code = code.replace("https://api-public.socios.com", socios.base)
+    exec(compile(code, "README.md", "exec"), names)  # noqa: S102

@@ -1,0 +1,212 @@
+"""The plug-ins: each attaches, renews once after a 401, and never leaves its origins."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import aiohttp
+import httpx
+import httpx2
+import pytest
+import requests
+from conftest import Answer, Plain, Twin, reply, server_at
+
+import oauth_core
+import oauth_core.aiohttp
+import oauth_core.httpx
+import oauth_core.httpx2
+import oauth_core.requests
+
+Start = Callable[[Answer], Plain]
+Source = oauth_core.TokenSource
+
+
+@pytest.fixture
+def source(client: oauth_core.Client) -> Source:
+    return client.client_credentials(scope="read write")
+
+
+def by_httpx(library: Any, plugin: Any) -> Callable[..., int]:
+    def send(source: Source, origin: str, url: str, content: Any = None) -> int:
+        auth = plugin.Auth(source, origins=[origin])
+        with library.Client(auth=auth, follow_redirects=True) as http:
+            method = "GET" if content is None else "POST"
+            return int(http.request(method, url, content=content).status_code)
+
+    return send
+
+
+def by_async_httpx(library: Any, plugin: Any) -> Callable[..., int]:
+    def send(source: Source, origin: str, url: str, content: Any = None) -> int:
+        async def stream() -> Any:
+            for part in content:
+                yield part
+
+        async def main() -> int:
+            auth = plugin.Auth(source, origins=[origin])
+            async with library.AsyncClient(auth=auth, follow_redirects=True) as http:
+                method = "GET" if content is None else "POST"
+                body = content if content is None or isinstance(content, bytes) else stream()
+                return int((await http.request(method, url, content=body)).status_code)
+
+        return asyncio.run(main())
+
+    return send
+
+
+def by_requests(source: Source, origin: str, url: str, content: Any = None) -> int:
+    with requests.Session() as session:
+        session.auth = oauth_core.requests.Auth(source, origins=[origin])
+        method = "GET" if content is None else "POST"
+        return session.request(method, url, data=content, timeout=20).status_code
+
+
+def by_aiohttp(source: Source, origin: str, url: str, content: Any = None) -> int:
+    async def stream() -> Any:
+        for part in content:
+            yield part
+
+    async def main() -> int:
+        auth = oauth_core.aiohttp.Auth(source, origins=[origin])
+        async with aiohttp.ClientSession(middlewares=[auth]) as session:
+            method = "GET" if content is None else "POST"
+            body = content if content is None or isinstance(content, bytes) else stream()
+            async with session.request(method, url, data=body) as got:
+                await got.read()
+                return got.status
+
+    return asyncio.run(main())
+
+
+WAYS = {
+    "httpx": by_httpx(httpx, oauth_core.httpx),
+    "httpx async": by_async_httpx(httpx, oauth_core.httpx),
+    "httpx2": by_httpx(httpx2, oauth_core.httpx2),
+    "httpx2 async": by_async_httpx(httpx2, oauth_core.httpx2),
+    "requests": by_requests,
+    "aiohttp": by_aiohttp,
+}
+
+
+@pytest.fixture(params=sorted(WAYS))
+def send(request: pytest.FixtureRequest) -> Callable[..., int]:
+    return WAYS[request.param]
+
+
+def test_the_token_is_attached(generic: Twin, source: Source, send: Callable[..., int]) -> None:
+    assert send(source, generic.base, f"{generic.base}/api/echo") == 200
+    assert send(source, generic.base, f"{generic.base}/api/echo", b"hello") == 200
+    assert generic.counters["token_requests"] == 1
+    assert generic.counters["api_401"] == 0
+
+
+def test_a_401_is_renewed_once(generic: Twin, source: Source, send: Callable[..., int]) -> None:
+    for content in (None, b"hello"):
+        source.token()
+        generic.expire()
+        assert send(source, generic.base, f"{generic.base}/api/echo", content) == 200
+    counters = generic.counters
+    assert (counters["token_requests"], counters["api_401"], counters["api_calls"]) == (3, 2, 4)
+
+
+def test_a_second_401_is_handed_back(
+    generic: Twin, source: Source, plain: Start, send: Callable[..., int]
+) -> None:
+    api = plain(reply(401))
+    assert send(source, api.base, api.base + "/") == 401
+    first, second = (seen[2]["authorization"] for seen in api.seen)
+    assert first != second
+    assert generic.counters["token_requests"] == 2
+
+
+def test_a_body_that_streams_is_sent_once(
+    generic: Twin, source: Source, send: Callable[..., int]
+) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"one"
+        yield b"two"
+
+    source.token()
+    generic.expire()
+    assert send(source, generic.base, f"{generic.base}/api/echo", parts()) == 401
+    assert generic.counters["api_calls"] == 1
+    assert send(source, generic.base, f"{generic.base}/api/echo") == 200
+    assert generic.counters["token_requests"] == 2, "the dead token is forgotten"
+
+
+def test_another_origin_is_refused_before_anything_is_sent(
+    generic: Twin, source: Source, plain: Start, send: Callable[..., int]
+) -> None:
+    thief = plain(reply(200))
+    with pytest.raises(oauth_core.Misuse) as caught:
+        send(source, generic.base, thief.base + "/")
+    assert caught.value.code == "resource.origin_not_allowed"
+    assert thief.seen == []
+
+
+def test_a_redirect_to_another_origin_carries_no_token(
+    source: Source, plain: Start, send: Callable[..., int]
+) -> None:
+    thief = plain(reply(401))
+    api = plain(reply(307, location=f"{thief.base}/"))
+    try:
+        assert send(source, api.base, api.base + "/") == 401
+    except oauth_core.Misuse as error:  # aiohttp asks about each redirect
+        assert error.code == "resource.origin_not_allowed"
+    assert all("authorization" not in seen[2] for seen in thief.seen)
+    assert len(api.seen) == 1
+
+
+def test_a_lack_of_scope_is_not_renewed(
+    source: Source, plain: Start, send: Callable[..., int], generic: Twin
+) -> None:
+    api = plain(reply(403, www_authenticate='Bearer error="insufficient_scope"'))
+    assert send(source, api.base, api.base + "/") == 403
+    assert generic.counters["token_requests"] == 1
+
+
+def test_the_token_request_does_not_follow_the_users_redirects(
+    plain: Start, send: Callable[..., int]
+) -> None:
+    thief = plain(reply(200, b"{}"))
+    server = plain(reply(307, location=f"{thief.base}/token"))
+    client = oauth_core.Client(server_at(server.base), client_id="id", secret="secret")
+    api = plain(reply(200))
+    with pytest.raises(oauth_core.Malformed) as caught:
+        send(client.client_credentials(), api.base, api.base + "/")
+    assert caught.value.code == "reply.redirect"
+    assert thief.seen == [] and api.seen == []
+
+
+def test_the_origins_of_the_preset_are_the_default(twins: dict[str, Twin]) -> None:
+    twin = twins["socios"]
+    source = twin.client("socios").client_credentials()
+    url = f"{twin.base}/polls/1.0.0/polls"
+    with httpx.Client(auth=oauth_core.httpx.Auth(source)) as http:
+        assert http.get(url).status_code == 200
+    assert requests.get(url, auth=oauth_core.requests.Auth(source), timeout=20).status_code == 200
+
+
+def test_requests_sends_a_file_once(generic: Twin, source: Source) -> None:
+    source.token()
+    generic.expire()
+    auth = oauth_core.requests.Auth(source, origins=[generic.base])
+    got = requests.post(f"{generic.base}/api/echo", data=io.BytesIO(b"x"), auth=auth, timeout=20)
+    assert got.status_code == 401 and generic.counters["api_calls"] == 1
+
+
+def test_many_tasks_over_one_httpx_client(generic: Twin, source: Source) -> None:
+    source.token()
+    generic.expire()
+
+    async def main() -> set[int]:
+        auth = oauth_core.httpx.Auth(source, origins=[generic.base])
+        async with httpx.AsyncClient(auth=auth) as http:
+            asked = (http.get(f"{generic.base}/api/echo") for _ in range(50))
+            return {got.status_code for got in await asyncio.gather(*asked)}
+
+    assert asyncio.run(main()) == {200}
+    assert generic.counters["token_requests"] == 2

@@ -1,0 +1,163 @@
+"""Forks, signals, and the end of the interpreter."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Twin, expired
+
+import oauth_core
+
+SETUP = """
+import asyncio, os, sys, threading, oauth_core
+base, client_id, secret = sys.argv[1:4]
+server = oauth_core.discover(base, transport="loopback_http")
+client = oauth_core.Client(server, client_id=client_id, secret=secret)
+"""
+
+
+def script(twin: Twin, text: str) -> list[str]:
+    data = twin.data
+    code = SETUP + textwrap.dedent(text)
+    return [sys.executable, "-c", code, twin.base, data["client_id"], data["client_secret"]]
+
+
+def run(twin: Twin, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        script(twin, text), cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """Runs this in the child of a fork: 0 if it returned."""
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(20)
+            work()
+            os._exit(0)
+        except BaseException as error:
+            os.write(2, f"{error!r}\n".encode())
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+FORKED = "ignore:This process .* is multi-threaded:DeprecationWarning"
+
+
+@pytest.mark.filterwarnings(FORKED)
+def test_the_child_of_a_fork_gets_a_token(generic: Twin, client: oauth_core.Client) -> None:
+    source = client.client_credentials()
+    source.token()
+    assert in_child(source.token) == 0
+    assert in_child(lambda: client.client_credentials().token()) == 0
+    assert source.token().access_token
+    assert generic.counters["token_requests"] == 3
+
+
+@pytest.mark.filterwarnings(FORKED)
+def test_the_child_of_a_fork_goes_on_with_the_newest_tokens(
+    generic: Twin, person: tuple[oauth_core.Client, oauth_core.Tokens]
+) -> None:
+    client, tokens = person
+    source = client.source(expired(tokens))
+    parent = source.token()
+    before = generic.counters["token_requests"]
+
+    def child() -> None:
+        assert source.token().access_token == parent.access_token
+
+    assert in_child(child) == 0
+    assert generic.counters["token_requests"] == before
+
+
+@pytest.mark.filterwarnings(FORKED)
+def test_a_fork_with_a_request_in_flight(generic: Twin, client: oauth_core.Client) -> None:
+    source = client.client_credentials()
+    generic.fault("slow_body", millis_per_byte=5)
+    waiting = threading.Thread(target=source.token)
+    waiting.start()
+    while generic.counters["token_requests"] == 0:
+        time.sleep(0.005)
+    assert in_child(source.token) == 0
+    waiting.join()
+
+
+ENDS = {
+    "awaited": """
+        async def main():
+            await asyncio.gather(*(client.client_credentials().atoken() for _ in range(30)))
+        asyncio.run(main())
+    """,
+    "cancelled": """
+        async def main():
+            tasks = [asyncio.ensure_future(client.client_credentials().atoken()) for _ in range(30)]
+            await asyncio.sleep(0.01)
+        asyncio.run(main())
+    """,
+    "daemon": """
+        source = client.client_credentials(on_tokens=lambda tokens: None)
+        for _ in range(10):
+            threading.Thread(target=client.client_credentials().token, daemon=True).start()
+            threading.Thread(target=source.token, daemon=True).start()
+    """,
+    "left": """
+        loop = asyncio.new_event_loop()
+        async def main():
+            for _ in range(30):
+                asyncio.ensure_future(client.client_credentials().atoken())
+            await asyncio.sleep(0.005)
+        loop.run_until_complete(main())
+    """,
+}
+
+
+@pytest.mark.parametrize("end", sorted(ENDS))
+def test_the_interpreter_ends_with_work_in_flight(generic: Twin, tmp_path: Path, end: str) -> None:
+    for _ in range(20):
+        done = run(generic, ENDS[end], tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
+def test_work_in_an_exit_handler_is_done(generic: Twin, tmp_path: Path) -> None:
+    text = """
+        import atexit
+        source = client.client_credentials()
+        @atexit.register
+        def last():
+            client.revoke(source.token().access_token)
+            print("revoked")
+    """
+    done = run(generic, text, tmp_path)
+    assert (done.returncode, done.stdout.strip()) == (0, "revoked")
+    assert generic.counters["revocations"] == 1
+
+
+def test_ctrl_c_ends_a_wait(generic: Twin, tmp_path: Path) -> None:
+    text = """
+        import json, signal, urllib.request
+        # A runner in the background hands down that Ctrl-C is ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        fault = json.dumps({"name": "slow_body", "millis_per_byte": 60000}).encode()
+        urllib.request.urlopen(base + "/_twin/fault", fault).read()
+        try:
+            client.client_credentials().token()
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+    """
+    child = subprocess.Popen(script(generic, text), cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    while generic.counters["token_requests"] == 0:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    assert child.communicate(timeout=20)[0].strip() == "interrupted"
+    assert child.returncode == 0

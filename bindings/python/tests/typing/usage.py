@@ -1,0 +1,65 @@
+"""How the package is used, for the type checkers; nothing here runs."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from datetime import datetime
+
+import aiohttp
+import httpx
+import httpx2
+import requests
+from typing_extensions import assert_type
+
+import oauth_core
+import oauth_core.aiohttp
+import oauth_core.httpx
+import oauth_core.httpx2
+import oauth_core.requests
+from oauth_core import drive
+from oauth_core.errors import Advice
+
+
+def blocking() -> None:
+    server = oauth_core.provider("uservoice", subdomain="acme", options=["challenge_as_verifier"])
+    assert_type(server.api_origins, tuple[str, ...])
+    client = oauth_core.Client(server, client_id="id", secret="secret")
+    public = oauth_core.Client(server, client_id="id", auth=oauth_core.Public(), timeout=5)
+    flow = public.authorize(redirect_uri="https://app.example/", extra={"prompt": "login"})
+    assert_type(flow.url, str)
+    tokens = public.redeem(flow, "https://app.example/?code=x")
+    assert_type(tokens, oauth_core.Tokens)
+    assert_type(tokens.expires_at, "datetime | None")
+    assert_type(tokens.scope, frozenset[str])
+    source = client.source(tokens, on_tokens=lambda new: print(new.issuer))
+    assert_type(source.token().access_token, str)
+    assert_type(source.get("https://api.example/", origins=["https://api.example"]).status, int)
+    assert_type(client.revoke(tokens.access_token, hint="access_token"), None)
+    httpx.Client(auth=oauth_core.httpx.Auth(source))
+    httpx2.Client(auth=oauth_core.httpx2.Auth(source, origins=["https://api.example"]))
+    requests.get("https://api.example/", auth=oauth_core.requests.Auth(source), timeout=5)
+    with httpx.Client() as http:
+        assert_type(drive.run(client.exchange.client_credentials(), http), oauth_core.Tokens)
+    with httpx2.Client() as http2:
+        assert_type(drive.run(oauth_core.discover_exchange("https://a.example"), http2), oauth_core.Server)
+
+
+async def in_a_coroutine(source: oauth_core.TokenSource, client: oauth_core.Client) -> None:
+    assert_type(await source.atoken(), oauth_core.Tokens)
+    assert_type(await oauth_core.adiscover("https://as.example"), oauth_core.Server)
+    assert_type(await oauth_core.alogin(client, scope="openid"), oauth_core.Tokens)
+    httpx.AsyncClient(auth=oauth_core.httpx.Auth(source))
+    aiohttp.ClientSession(middlewares=[oauth_core.aiohttp.Auth(source)])
+    async with httpx.AsyncClient() as http:
+        assert_type(await drive.arun(client.exchange.client_credentials(), http), oauth_core.Tokens)
+
+
+def conversation(client: oauth_core.Client) -> Generator[drive.Step, drive.Answer, str]:
+    tokens = yield from client.exchange.client_credentials()
+    assert_type(tokens, oauth_core.Tokens)
+    return tokens.access_token
+
+
+def what_next(error: oauth_core.OAuthError) -> Advice:
+    assert_type(error.retry_after, "float | None")
+    return error.advice

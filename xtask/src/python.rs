@@ -1,0 +1,197 @@
+//! The Python package: built as a wheel, installed, tested and type-checked from outside its source.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::shell::{Outcome, cargo, counted, root, step};
+
+/// Builds the wheel as it is published, and runs its tests against what users would install.
+pub(crate) fn suite() -> Outcome {
+    let built = environment().and(wheel()).and(twins());
+    if built.failed > 0 {
+        return built;
+    }
+    let elsewhere = std::env::temp_dir().join(format!("oauth-python-{}", std::process::id()));
+    let outcome = match fs::create_dir_all(&elsewhere) {
+        Ok(()) => tests(&elsewhere).and(types(&elsewhere)),
+        Err(why) => said(&elsewhere, &why),
+    };
+    // It is empty but for caches, and in the system's own place for such things.
+    let _ = fs::remove_dir_all(&elsewhere);
+    built.and(outcome)
+}
+
+fn package() -> PathBuf {
+    root().join("bindings/python")
+}
+
+/// Where cargo builds, with an absolute name.
+fn target() -> PathBuf {
+    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    root().join(named.unwrap_or_else(|| "target".into()))
+}
+
+fn place() -> PathBuf {
+    target().join("python")
+}
+
+fn said(what: &Path, why: &io::Error) -> Outcome {
+    println!("{}: {why}", what.display());
+    Outcome::of(false)
+}
+
+/// A virtual environment with the tools, in the versions of the requirements file.
+fn environment() -> Outcome {
+    let wanted = package().join("tests/requirements.txt");
+    let stamp = place().join("venv/requirements.txt");
+    let text = |file: &Path| fs::read(file).ok();
+    if text(&stamp).is_some_and(|installed| text(&wanted) == Some(installed)) {
+        return Outcome::of(true);
+    }
+    let make = || {
+        let mut python = Command::new("python3");
+        python.args(["-m", "venv", "--clear"]);
+        python.arg(place().join("venv"));
+        step("python3 -m venv", &mut python)
+    };
+    let mut made = make();
+    if made.failed > 0 {
+        // Debian keeps the module in a package of its own.
+        let mut apt = Command::new("apt-get");
+        apt.args(["install", "-y", "python3", "python3-venv"]);
+        made = step("install Python", &mut apt).and(make());
+    }
+    let mut pip = python();
+    pip.args(["-m", "pip", "install", "--quiet", "--requirement"]);
+    let installed = made.and(step("pip install", pip.arg(&wanted)));
+    match fs::copy(&wanted, &stamp) {
+        _ if installed.failed > 0 => installed,
+        Ok(_) => installed,
+        Err(why) => installed.and(said(&stamp, &why)),
+    }
+}
+
+/// The environment's interpreter, as if the environment were active.
+fn python() -> Command {
+    let folder = place().join("venv");
+    let mut command = Command::new(folder.join("bin/python"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let paths = std::env::split_paths(&path).collect::<Vec<_>>();
+    let first = std::iter::once(folder.join("bin"));
+    if let Ok(path) = std::env::join_paths(first.chain(paths)) {
+        command.env("PATH", path);
+    }
+    command.env("VIRTUAL_ENV", folder);
+    command.env("CARGO_TARGET_DIR", target());
+    command
+}
+
+/// Builds the wheel, and installs it.
+fn wheel() -> Outcome {
+    let dist = place().join("dist");
+    if dist.exists()
+        && let Err(why) = fs::remove_dir_all(&dist)
+    {
+        return said(&dist, &why);
+    }
+    let mut maturin = python();
+    maturin.args(["-m", "maturin", "build", "--release", "--locked", "--out"]);
+    let built = step("maturin build", maturin.arg(&dist).current_dir(package()));
+    if built.failed > 0 {
+        return built;
+    }
+    let mut pip = python();
+    pip.args(["-m", "pip", "install", "--quiet", "--force-reinstall"]);
+    pip.args(["--no-deps", "--no-index"]);
+    for file in fs::read_dir(&dist).into_iter().flatten().flatten() {
+        let bytes = file.metadata().map(|data| data.len()).unwrap_or_default();
+        println!("{}: {bytes} bytes", file.file_name().to_string_lossy());
+        pip.arg(file.path());
+    }
+    built.and(step("pip install (the wheel)", &mut pip))
+}
+
+/// The servers the tests talk to.
+fn twins() -> Outcome {
+    let mut build = cargo();
+    build.args(["build", "--quiet", "-p", "oauth-testkit"]);
+    step("twins", build.args(["--example", "twins"]))
+}
+
+fn tests(elsewhere: &Path) -> Outcome {
+    let folder = package().join("tests");
+    let mut pytest = python();
+    pytest.args(["-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c"]);
+    pytest.arg(folder.join("pytest.ini")).arg(folder);
+    pytest.env("OAUTH_TWINS", target().join("debug/examples/twins"));
+    counted("pytest", pytest.current_dir(elsewhere), pytest_count)
+}
+
+/// The package as it is installed, its stub against what is there, and how it is used.
+fn types(elsewhere: &Path) -> Outcome {
+    let tests = package().join("tests");
+    let usage = tests.join("typing/usage.py");
+    let mypy = |name: &str, arguments: &[&str], file: Option<&Path>, folder: &Path| {
+        let mut mypy = python();
+        mypy.args(["-m", "mypy", "--strict", "--cache-dir"]);
+        mypy.arg(elsewhere.join("mypy")).args(arguments).args(file);
+        step(name, mypy.current_dir(folder))
+    };
+    let package_types = mypy("mypy (package)", &["-p", "oauth_core"], None, elsewhere);
+    let usage_types = mypy("mypy (usage)", &[], Some(&usage), elsewhere);
+    let test_types = mypy("mypy (tests)", &[], Some(Path::new(".")), &tests);
+    let mut stubtest = python();
+    stubtest.args(["-m", "mypy.stubtest", "oauth_core._native"]);
+    let stub = step("stubtest", stubtest.current_dir(elsewhere));
+    let mut pyright = python();
+    pyright.args(["-m", "pyright", "--pythonpath"]);
+    pyright.arg(place().join("venv/bin/python")).arg("-p");
+    pyright.arg(package().join("pyright.json"));
+    let strict = step("pyright", pyright.current_dir(elsewhere));
+    [package_types, usage_types, test_types, stub, strict]
+        .into_iter()
+        .fold(Outcome::default(), Outcome::and)
+}
+
+/// Reads pytest's last line, `1 failed, 25 passed, 2 warnings in 21.13s`, and counts what was
+/// skipped or broke before its test as failed.
+fn pytest_count(line: &str) -> Option<Outcome> {
+    let (counts, time) = line.trim_matches(['=', ' ']).rsplit_once(" in ")?;
+    if !time.split(' ').next()?.ends_with('s') {
+        return None;
+    }
+    let mut sum = Outcome::default();
+    for count in counts.split(", ") {
+        let (number, what) = count.split_once(' ')?;
+        let number: u64 = number.parse().ok()?;
+        match what {
+            "passed" => sum.passed += number,
+            "failed" | "error" | "errors" | "skipped" | "xfailed" | "xpassed" => {
+                sum.failed += number;
+            }
+            _ => {}
+        }
+    }
+    Some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_pytest_are_read() {
+        let count = |line| pytest_count(line).map(|outcome| (outcome.passed, outcome.failed));
+        assert_eq!(count("128 passed in 40.20s"), Some((128, 0)));
+        assert_eq!(
+            count("= 1 failed, 25 passed in 61.1s (0:01:01) ="),
+            Some((25, 1))
+        );
+        assert_eq!(count("3 passed, 1 skipped, 1 error in 2s"), Some((3, 2)));
+        assert_eq!(count("no tests ran in 0.01s"), None);
+        assert_eq!(count("wrote 3 files in /tmp"), None);
+        assert_eq!(count("........ [100%]"), None);
+    }
+}
