@@ -1,0 +1,5 @@
+//! Linker flags an addon needs.
+
+fn main() {
+    napi_build::setup();
+}

@@ -1,0 +1,263 @@
+'use strict'
+
+const { inspect } = require('node:util')
+const { lift, lifted, overdue, OAuthError } = require('./errors.cjs')
+
+/** What is read of a reply, in bytes. */
+const LIMIT = 1 << 20
+/** How long a request may take, and the longest any timer can wait, in milliseconds. */
+const TIMEOUT = 30_000
+const MAX_TIMER = 2 ** 31 - 1
+
+const natives = new WeakMap()
+
+/** What to do next. `console.log` shows neither header values nor a body. */
+class Step {
+  constructor(members) {
+    Object.assign(this, members)
+  }
+
+  [inspect.custom](depth, options) {
+    const shown = { kind: this.kind }
+    if (this.kind === 'send') {
+      shown.method = this.method
+      shown.url = this.url.split('?', 1)[0]
+      shown.headers = this.headers.map(([name]) => name)
+      shown.bodyBytes = this.body.length
+    } else if (this.kind === 'sleep') {
+      shown.ms = this.ms
+    } else if (this.kind === 'sign') {
+      shown.keyId = this.keyId
+      shown.alg = this.alg
+    }
+    return `Step ${inspect(shown, options)}`
+  }
+}
+
+function stepOf(exchange, raw) {
+  const { finish } = natives.get(exchange)
+  switch (raw.kind) {
+    case 'send': {
+      const { kind, method, url, headers, body } = raw
+      return new Step({ kind, method, url, headers, body })
+    }
+    case 'sleep':
+      return new Step({ kind: raw.kind, ms: raw.ms })
+    case 'sign': {
+      const { kind, keyId, alg, signingInput } = raw
+      return new Step({ kind, keyId, alg, signingInput })
+    }
+    default:
+      return new Step({ kind: 'done', value: finish(raw) })
+  }
+}
+
+/** One conversation with an authorization server, held as a value. It opens no socket. */
+class Exchange {
+  constructor(known, finish) {
+    if (typeof finish !== 'function') throw new TypeError('exchanges come from client.exchange')
+    natives.set(this, { known, finish })
+  }
+
+  begin() { return this.#step((known) => known.begin()) }
+
+  reply({ status, headers, body }) {
+    const pairs = headers instanceof Array ? headers : [...headers]
+    return this.#step((known) => known.reply(status, pairs, body ?? new Uint8Array()))
+  }
+
+  /** No answer arrived. `reach` says how far the request came. */
+  lost(reason, reach = 'unknown') {
+    const cause = reason instanceof Error ? reason : undefined
+    return this.#step((known) => known.lost(textOf(reason), reach), cause)
+  }
+
+  elapsed() { return this.#step((known) => known.elapsed()) }
+  signed(signature) { return this.#step((known) => known.signed(signature)) }
+
+  #step(answer, cause) {
+    return stepOf(this, lifted(() => answer(natives.get(this).known), cause))
+  }
+}
+
+/** The message of a transport's error; never a URL, whose query may hold a code. */
+function textOf(reason) {
+  if (!(reason instanceof Error)) return String(reason)
+  const under = reason.cause instanceof Error ? reason.cause : reason
+  return under.code ? `${under.name} ${under.code}` : under.name
+}
+
+/** A body of at most 1 MiB, or nothing at all. */
+async function bodyOf(reply) {
+  const announced = Number(reply.headers.get('content-length') ?? 0)
+  const chunks = []
+  let size = 0
+  if (announced <= LIMIT) {
+    for await (const chunk of reply.body ?? []) {
+      size += chunk.length
+      if (size > LIMIT) break
+      chunks.push(chunk)
+    }
+  }
+  if (announced > LIMIT || size > LIMIT) {
+    await reply.body?.cancel().catch(() => {})
+    return undefined
+  }
+  const whole = new Uint8Array(size)
+  let at = 0
+  for (const chunk of chunks) {
+    whole.set(chunk, at)
+    at += chunk.length
+  }
+  return whole
+}
+
+/** Calls `work` with a signal that fires with `signal`, or after `ms`. */
+async function within(ms, signal, work) {
+  const stop = new AbortController()
+  const abort = () => stop.abort(signal.reason)
+  signal?.addEventListener('abort', abort, { once: true })
+  const late = () => stop.abort(new DOMException('no answer in time', 'TimeoutError'))
+  const timer = setTimeout(late, Math.min(ms, MAX_TIMER))
+  try {
+    return await work(stop.signal)
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', abort)
+  }
+}
+
+async function send(exchange, step, { fetch, signal, limit }) {
+  const { url, method, headers, body } = step
+  let reply
+  let bytes
+  try {
+    bytes = await within(limit, signal, async (stop) => {
+      reply = await fetch(url, { method, headers, body: body.length > 0 ? body : undefined, redirect: 'manual', signal: stop })
+      // A browser tells no more of a redirect than that there was one.
+      if (reply.status === 0) throw new Error('an opaque redirect')
+      return bodyOf(reply)
+    })
+  } catch (lost) {
+    signal?.throwIfAborted()
+    const under = lost?.cause?.code
+    const unsent = under === 'ECONNREFUSED' || under === 'ENOTFOUND'
+    return exchange.lost(lost, unsent ? 'unsent' : 'unknown')
+  }
+  if (bytes === undefined) return exchange.lost('the reply is larger than 1 MiB', 'too_large')
+  return exchange.reply({ status: reply.status, headers: [...reply.headers], body: bytes })
+}
+
+function pause(ms, signal) {
+  return new Promise((wake, fail) => {
+    const end = () => {
+      clearTimeout(timer)
+      fail(signal.reason)
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', end)
+      wake()
+    }, ms)
+    signal?.addEventListener('abort', end, { once: true })
+  })
+}
+
+/** Runs an exchange to its end over any `fetch`. */
+async function run(exchange, { fetch = globalThis.fetch, sign, signal, timeoutMs, requestTimeoutMs = TIMEOUT } = {}) {
+  const { known } = natives.get(exchange)
+  checkLimit(timeoutMs)
+  checkLimit(requestTimeoutMs)
+  const deadline = timeoutMs === undefined ? Infinity : performance.now() + timeoutMs
+  try {
+    signal?.throwIfAborted()
+    let step = exchange.begin()
+    for (;;) {
+      signal?.throwIfAborted()
+      const left = deadline - performance.now()
+      switch (step.kind) {
+        case 'send':
+          step = left <= 0
+            ? exchange.lost('no answer in time', 'unsent')
+            : await send(exchange, step, { fetch, signal, limit: Math.min(requestTimeoutMs, left) })
+          break
+        case 'sleep':
+          await pause(Math.min(step.ms, Math.max(left, 0)), signal)
+          step = exchange.elapsed()
+          break
+        case 'sign': {
+          const job = step
+          const signature = await Promise.resolve().then(() => sign(job)).catch((error) => ({ error }))
+          step = signature instanceof Uint8Array
+            ? exchange.signed(signature)
+            : exchange.lost(signature?.error ?? 'no signature was made', 'unsent')
+          break
+        }
+        default:
+          return step.value
+      }
+    }
+  } finally {
+    // Whoever waits for this conversation learns that it is over.
+    known.cancel()
+  }
+}
+
+/**
+ * Waits for a promise that goes on without us: an abort or the end of our patience rejects the
+ * wait, and tells `leave`.
+ */
+function wait(promise, { signal, timeoutMs }, leave = () => {}) {
+  if (!signal && timeoutMs === undefined) return promise
+  return new Promise((resolve, reject) => {
+    let timer
+    const end = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', aborted)
+    }
+    const aborted = () => {
+      end()
+      leave()
+      reject(signal.reason)
+    }
+    signal?.addEventListener('abort', aborted, { once: true })
+    if (timeoutMs !== undefined) {
+      timer = setTimeout(() => {
+        end()
+        leave()
+        reject(overdue('no answer in time'))
+      }, Math.min(timeoutMs, MAX_TIMER))
+    }
+    promise.then(
+      (value) => { end(); resolve(value) },
+      (error) => { end(); reject(error) },
+    )
+    if (signal?.aborted) aborted()
+  })
+}
+
+/** Runs an exchange to its end: over the client's `fetch` if it has one, else natively. */
+async function perform(exchange, { fetch, requestTimeoutMs }, { signal, timeoutMs } = {}) {
+  checkLimit(timeoutMs)
+  if (fetch) return run(exchange, { fetch, requestTimeoutMs, signal, timeoutMs })
+  signal?.throwIfAborted()
+  const { known, finish } = natives.get(exchange)
+  const raw = lifted(() => known.run(requestTimeoutMs, timeoutMs))
+  try {
+    return finish(await wait(raw, { signal }, () => known.cancel()))
+  } catch (error) {
+    const raised = lift(error)
+    // A stack from here on: the native one is empty.
+    if (raised instanceof OAuthError) Error.captureStackTrace(raised)
+    throw raised
+  }
+}
+
+/** A limit as it was given, if it is one. */
+function checkLimit(ms) {
+  if (ms !== undefined && !(typeof ms === 'number' && ms > 0)) {
+    throw new TypeError('timeoutMs must be a positive number of milliseconds')
+  }
+  return ms
+}
+
+module.exports = { Exchange, Step, run, perform, wait, checkLimit }

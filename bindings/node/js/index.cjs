@@ -1,0 +1,29 @@
+'use strict'
+
+const { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse } = require('./errors.cjs')
+const { Server, Client, provider, providers, discover, discovery, login, openBrowser } = require('./client.cjs')
+const { Exchange, run } = require('./exchange.cjs')
+const { TokenSource } = require('./source.cjs')
+const { Tokens, Flow } = require('./tokens.cjs')
+
+module.exports = {
+  Client,
+  Denied,
+  Exchange,
+  Flow,
+  Lost,
+  Malformed,
+  Misuse,
+  OAuthError,
+  Server,
+  TokenSource,
+  Tokens,
+  Untrusted,
+  discover,
+  discovery,
+  login,
+  openBrowser,
+  provider,
+  providers,
+  run,
+}

@@ -1,0 +1,24 @@
+// One implementation for both module systems: an error caught here is an instance there.
+import core from './index.cjs'
+
+export const {
+  Client,
+  Denied,
+  Exchange,
+  Flow,
+  Lost,
+  Malformed,
+  Misuse,
+  OAuthError,
+  Server,
+  TokenSource,
+  Tokens,
+  Untrusted,
+  discover,
+  discovery,
+  login,
+  openBrowser,
+  provider,
+  providers,
+  run,
+} = core

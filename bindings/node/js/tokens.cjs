@@ -1,0 +1,117 @@
+'use strict'
+
+const { inspect } = require('node:util')
+const native = require('./native.cjs')
+const { lifted } = require('./errors.cjs')
+
+const natives = new WeakMap()
+
+/** What the addon knows these tokens by. */
+function nativeTokens(tokens) {
+  const known = tokens !== null && typeof tokens === 'object' ? natives.get(tokens) : undefined
+  if (known === undefined) throw new TypeError('tokens must be Tokens of this package')
+  return known
+}
+
+const date = (seconds) => (seconds === undefined || seconds === null ? undefined : new Date(seconds * 1000))
+
+/** The tokens of one grant. Neither `console.log` nor `JSON.stringify` shows them. */
+class Tokens {
+  constructor(known) {
+    if (!(known instanceof native.NativeTokens)) throw new TypeError('tokens come from a grant or from Tokens.deserialize')
+    natives.set(this, known)
+  }
+
+  static deserialize(text) {
+    return new Tokens(lifted(() => native.NativeTokens.deserialize(text)))
+  }
+
+  get accessToken() { return nativeTokens(this).accessToken }
+  get tokenType() { return nativeTokens(this).tokenType }
+  get expiresIn() { return nativeTokens(this).expiresIn ?? undefined }
+  get expiresAt() { return date(nativeTokens(this).expiresAt) }
+  get receivedAt() { return date(nativeTokens(this).receivedAt) }
+  get scope() { return nativeTokens(this).scope }
+  get refreshToken() { return nativeTokens(this).refreshToken ?? undefined }
+  get idToken() { return nativeTokens(this).idToken ?? undefined }
+  get extra() { return JSON.parse(nativeTokens(this).extra) }
+  get warnings() { return nativeTokens(this).warnings }
+  get issuer() { return nativeTokens(this).issuer }
+  get clientId() { return nativeTokens(this).clientId }
+
+  /** Everything needed to go on after a restart: store it where secrets belong. */
+  serialize() {
+    return nativeTokens(this).serialize()
+  }
+
+  /** What may be shown. */
+  toJSON() {
+    const hidden = (value) => (value === undefined ? undefined : '[redacted]')
+    return {
+      accessToken: '[redacted]',
+      tokenType: this.tokenType,
+      expiresIn: this.expiresIn,
+      expiresAt: this.expiresAt,
+      scope: this.scope,
+      refreshToken: hidden(this.refreshToken),
+      idToken: hidden(this.idToken),
+      extra: Object.fromEntries(Object.keys(this.extra).map((name) => [name, '[redacted]'])),
+      warnings: this.warnings,
+      issuer: this.issuer,
+      clientId: this.clientId,
+    }
+  }
+
+  [inspect.custom](depth, options) {
+    return `Tokens ${inspect(this.toJSON(), options)}`
+  }
+}
+
+/** One login between the authorization URL and its callback. It holds secrets: keep it in the session. */
+class Flow {
+  #text
+  #native
+
+  constructor(text) {
+    this.#native = lifted(() => native.NativeFlow.parse(text))
+    this.#text = text
+  }
+
+  /** Reads what `JSON.stringify(flow)` wrote. */
+  static parse(text) {
+    return new Flow(text)
+  }
+
+  /** The key to find this flow by when several wait in one session. */
+  get state() { return this.#native.state }
+  get issuer() { return this.#native.issuer }
+  get redirectUri() { return this.#native.redirectUri }
+  get startedAt() { return date(this.#native.startedAt) }
+
+  /** Whether a callback carries this flow's state. One that does not must be turned away and the flow kept. */
+  recognises(callback) {
+    return this.#native.recognises(String(callback))
+  }
+
+  toJSON() {
+    return JSON.parse(this.#text)
+  }
+
+  [inspect.custom](depth, options) {
+    const shown = { issuer: this.issuer, redirectUri: this.redirectUri, startedAt: this.startedAt }
+    return `Flow ${inspect(shown, options)}`
+  }
+
+  /** The text the addon wants. */
+  static text(flow) {
+    if (typeof flow !== 'object' || flow === null || !(#text in flow)) {
+      throw new TypeError('flow must be a Flow: read a stored one with Flow.parse')
+    }
+    return flow.#text
+  }
+}
+
+const flowText = Flow.text
+delete Flow.text
+
+module.exports = { Tokens, Flow, flowText, nativeTokens }

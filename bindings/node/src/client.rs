@@ -1,0 +1,222 @@
+//! The client: texts in, conversations out.
+
+use std::collections::HashMap;
+
+use napi::Result;
+use napi_derive::napi;
+use oauth_core::error::Misuse;
+use oauth_core::flow::authorization::ResponseMode;
+use oauth_core::moment::Moment;
+use oauth_core::token::TokenKind;
+use oauth_core::{Pending, Scope, Secret};
+use oauth_facade::{Auth, Authorize, Client};
+
+use crate::error::{fail, invalid};
+use crate::exchange::NativeExchange;
+use crate::server::NativeServer;
+use crate::source::NativeKeeper;
+use crate::tokens::NativeTokens;
+
+/// What a client is made of.
+#[napi(object, object_to_js = false)]
+pub struct NativeClientOptions {
+    /// The client id.
+    pub client_id: String,
+    /// The secret.
+    pub client_secret: Option<String>,
+    /// The registered name of the method.
+    pub client_auth: Option<String>,
+    /// Those registered.
+    pub redirect_uris: Option<Vec<String>>,
+    /// Sent with every request.
+    pub headers: HashMap<String, String>,
+}
+
+/// Where to send the person, and what to keep meanwhile.
+#[napi(object, object_from_js = false)]
+pub struct NativeAuthorization {
+    /// The URL.
+    pub url: String,
+    /// The flow, as JSON.
+    pub flow: String,
+}
+
+/// This client, as one server knows it.
+#[napi]
+pub struct NativeClient(Client);
+
+#[napi]
+impl NativeClient {
+    /// A client of `server`.
+    #[napi(constructor)]
+    pub fn new(server: &NativeServer, options: NativeClientOptions) -> Result<Self> {
+        let secret = options.client_secret.map(Secret::new);
+        let with = |auth: fn(Secret<String>) -> Auth, secret: Option<Secret<String>>| {
+            let secret = secret.ok_or_else(|| fail(Misuse::SecretMissing.into()))?;
+            Ok::<_, napi::Error>(auth(secret))
+        };
+        let auth = match options.client_auth.as_deref() {
+            None => Auth::Documented(secret),
+            Some("none") => match secret {
+                None => Auth::None,
+                Some(_) => return Err(fail(Misuse::SecretNotAllowed.into())),
+            },
+            Some("client_secret_basic") => with(Auth::Basic, secret)?,
+            Some("client_secret_post") => with(Auth::Post, secret)?,
+            Some(_) => {
+                return Err(invalid(
+                    "clientAuth is client_secret_basic, client_secret_post or none",
+                ));
+            }
+        };
+        let mut client = Client::new(&server.0, &options.client_id, auth).map_err(fail)?;
+        if let Some(uris) = options.redirect_uris {
+            client = client.with_redirect_uris(&uris).map_err(fail)?;
+        }
+        for (name, value) in options.headers {
+            client = client.with_header(&name, &value).map_err(fail)?;
+        }
+        Ok(Self(client))
+    }
+
+    /// Starts an authorization.
+    #[napi]
+    pub fn authorize(
+        &self,
+        redirect_uri: String,
+        scope: String,
+        response_mode: Option<String>,
+        extra: Vec<(String, String)>,
+    ) -> Result<NativeAuthorization> {
+        let response_mode = match response_mode.as_deref() {
+            None | Some("query") => ResponseMode::Query,
+            Some("fragment") => ResponseMode::Fragment,
+            Some("form_post") => ResponseMode::FormPost,
+            Some(_) => return Err(invalid("responseMode is query, fragment or form_post")),
+        };
+        let ask = Authorize {
+            redirect_uri,
+            scope,
+            response_mode,
+            extra,
+        };
+        let at = Moment::system().map_err(fail)?;
+        let started = self.0.authorize(at, ask).map_err(fail)?;
+        Ok(NativeAuthorization {
+            url: started.url,
+            flow: started.pending.to_json().expose().clone(),
+        })
+    }
+
+    /// Judges a callback and redeems its code.
+    #[napi]
+    pub fn redeem(&self, flow: String, callback: String) -> Result<NativeExchange> {
+        let machine = self.0.redeem(&flow, &callback);
+        machine.map(NativeExchange::new).map_err(fail)
+    }
+
+    /// A token for the client itself.
+    #[napi]
+    pub fn client_credentials(&self, scope: String) -> Result<NativeExchange> {
+        let machine = self.0.client_credentials(&scope);
+        machine.map(NativeExchange::new).map_err(fail)
+    }
+
+    /// Spends the refresh token.
+    #[napi]
+    pub fn refresh(&self, tokens: &NativeTokens, scope: String) -> Result<NativeExchange> {
+        let machine = self.0.refresh(&tokens.0, &scope);
+        machine.map(NativeExchange::new).map_err(fail)
+    }
+
+    /// The password grant.
+    #[napi]
+    pub fn password(
+        &self,
+        username: String,
+        password: String,
+        scope: String,
+    ) -> Result<NativeExchange> {
+        let machine = self.0.password(&username, Secret::new(password), &scope);
+        machine.map(NativeExchange::new).map_err(fail)
+    }
+
+    /// Asks the server to forget a token.
+    #[napi]
+    pub fn revoke(&self, token: String, hint: Option<String>) -> Result<NativeExchange> {
+        let machine = self.0.revoke(Secret::new(token), kind(hint)?);
+        Ok(NativeExchange::new(machine))
+    }
+
+    /// Asks the server about a token.
+    #[napi]
+    pub fn introspect(&self, token: String, hint: Option<String>) -> Result<NativeExchange> {
+        let machine = self.0.introspect(Secret::new(token), kind(hint)?);
+        Ok(NativeExchange::new(machine))
+    }
+
+    /// One grant of the client's own, kept fresh.
+    #[napi]
+    pub fn keep_client_credentials(&self, scope: String) -> Result<NativeKeeper> {
+        let scope = Scope::parse(&scope).map_err(fail)?;
+        Ok(NativeKeeper::client_credentials(&self.0, scope))
+    }
+
+    /// One grant of a person's, kept fresh.
+    #[napi]
+    pub fn keep(&self, tokens: &NativeTokens) -> Result<NativeKeeper> {
+        NativeKeeper::refreshing(&self.0, &tokens.0).map_err(fail)
+    }
+}
+
+/// The members of a stored flow that may be known, and a check of the rest.
+#[napi]
+pub struct NativeFlow(Pending);
+
+#[napi]
+impl NativeFlow {
+    /// Reads a stored flow.
+    #[napi(factory)]
+    pub fn parse(text: String) -> Result<Self> {
+        Pending::from_json(&text).map(Self).map_err(fail)
+    }
+
+    /// The key to find this flow by.
+    #[napi(getter)]
+    pub fn state(&self) -> &str {
+        self.0.state().expose()
+    }
+
+    /// Who the person was sent to.
+    #[napi(getter)]
+    pub fn issuer(&self) -> &str {
+        self.0.issuer()
+    }
+
+    /// Where the callback must arrive.
+    #[napi(getter)]
+    pub fn redirect_uri(&self) -> &str {
+        self.0.redirect_uri().as_str()
+    }
+
+    /// Unix seconds.
+    #[napi(getter)]
+    pub fn started_at(&self) -> f64 {
+        self.0.started_at().as_secs() as f64
+    }
+
+    /// Whether a callback is this flow's.
+    #[napi]
+    pub fn recognises(&self, callback: String) -> bool {
+        self.0.recognises(&callback)
+    }
+}
+
+fn kind(hint: Option<String>) -> Result<Option<TokenKind>> {
+    match hint.as_deref() {
+        None => Ok(None),
+        Some("access_token") => Ok(Some(TokenKind::Access)),
+        Some("refresh_token") => Ok(Some(TokenKind::Refresh)),
+        Some(_) => Err(invalid("hint is access_token or refresh_token")),
+    }
+}

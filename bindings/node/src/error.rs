@@ -1,0 +1,47 @@
+//! Errors, as one line of JSON that `js/errors.cjs` turns into classes.
+
+use std::error::Error as _;
+
+use oauth_core::error::{Cause, Error};
+use oauth_facade::ErrorRecord;
+use serde_json::{Value, json};
+
+/// What the text of such an error begins with; any other is a plain one.
+const MARK: &str = "oauth-core:";
+
+/// An error of a conversation, on its way to JavaScript.
+pub(crate) fn fail(error: Error) -> napi::Error {
+    napi::Error::from_reason(format!("{MARK}{}", record(&error)))
+}
+
+/// An argument of the wrong type or value.
+pub(crate) fn invalid(what: &str) -> napi::Error {
+    napi::Error::new(napi::Status::InvalidArg, what)
+}
+
+/// What a wait that was given up ends with.
+pub(crate) fn overdue(what: &str) -> Error {
+    Error::lost(Cause::unknown(what.to_owned()))
+}
+
+/// The error of a wait that JavaScript gave up.
+#[napi_derive::napi]
+pub(crate) fn overdue_error(what: String) -> String {
+    format!("{MARK}{}", record(&overdue(&what)))
+}
+
+fn record(error: &Error) -> Value {
+    // A struct of texts and numbers always serializes.
+    let mut record = serde_json::to_value(ErrorRecord::from(error)).unwrap_or_default();
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    causes.dedup();
+    if let (Value::Object(members), false) = (&mut record, causes.is_empty()) {
+        members.insert("cause".to_owned(), json!(causes.join(": ")));
+    }
+    record
+}

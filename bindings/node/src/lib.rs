@@ -1,0 +1,19 @@
+//! The Node.js package `oauth-core`, native half.
+//!
+//! Whatever is decided here is decided by the crates below: `oauth-facade` for conversations,
+//! `oauth-reqwest` for sockets, tokens that stay fresh and resource requests. This crate turns
+//! their values into JavaScript's and back. The other half is `js/`, which users see.
+//!
+//! No thread is started before the first request.
+
+// Tested from JavaScript alone: a test build exports nothing.
+#![cfg(not(test))]
+
+mod client;
+mod error;
+mod exchange;
+mod listener;
+mod runtime;
+mod server;
+mod source;
+mod tokens;

@@ -1,0 +1,85 @@
+//! The loopback listener of native apps, and the person's browser.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use napi::Result;
+use napi::bindgen_prelude::{Env, Object};
+use napi_derive::napi;
+use oauth_core::Pending;
+use oauth_core::error::Misuse;
+use oauth_core::url::Url;
+use oauth_reqwest::loopback::Listener;
+use tokio::sync::Notify;
+
+use crate::error::{fail, overdue};
+use crate::runtime::{millis, promise};
+
+/// Waits on a loopback address for one callback.
+#[napi]
+pub struct NativeListener {
+    listener: Mutex<Option<Listener>>,
+    redirect_uri: String,
+    stop: Arc<Notify>,
+}
+
+/// Listens on this port, or on a free one for 0.
+#[napi(ts_return_type = "Promise<NativeListener>")]
+pub(crate) fn listen(env: &Env, port: u16, path: Option<String>) -> Result<Object<'_>> {
+    promise(env, async move {
+        let mut listener = Listener::bind_on(port).await?;
+        if let Some(path) = path {
+            listener = listener.at_path(&path)?;
+        }
+        Ok(NativeListener {
+            redirect_uri: listener.redirect_uri().as_str().to_owned(),
+            listener: Mutex::new(Some(listener)),
+            stop: Arc::default(),
+        })
+    })
+}
+
+#[napi]
+impl NativeListener {
+    /// Where the callback must come to.
+    #[napi(getter)]
+    pub fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+
+    /// The URL that was called, within `patience` milliseconds.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn wait<'env>(&self, env: &'env Env, flow: String, patience: f64) -> Result<Object<'env>> {
+        let pending = Pending::from_json(&flow).map_err(fail)?;
+        let listener = self.take();
+        let listener = listener.ok_or_else(|| fail(Misuse::Over.into()))?;
+        let stop = Arc::clone(&self.stop);
+        promise(env, async move {
+            tokio::select! {
+                callback = listener.wait(&pending, millis(patience)) => callback,
+                () = stop.notified() => Err(overdue("the caller gave up")),
+            }
+        })
+    }
+
+    /// Stops listening.
+    #[napi]
+    pub fn close(&self) {
+        self.stop.notify_one();
+        if let (Some(listener), Ok(runtime)) = (self.take(), crate::runtime::runtime()) {
+            // A socket of the runtime is let go inside it.
+            runtime.spawn(async move { drop(listener) });
+        }
+    }
+
+    fn take(&self) -> Option<Listener> {
+        let mut listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
+        listener.take()
+    }
+}
+
+/// Shows a page in the person's browser.
+#[napi]
+pub(crate) fn open_browser(url: String) -> Result<()> {
+    let url = Url::parse(&url).map_err(fail)?;
+    oauth_reqwest::browser::open(&url).map_err(fail)
+}

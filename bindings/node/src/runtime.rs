@@ -1,0 +1,90 @@
+//! The runtime behind the native transport, and promises it settles.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use napi::bindgen_prelude::{Env, Object, ToNapiValue};
+use napi::{JsDeferred, Result};
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_reqwest::{Driver, Options, reqwest};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::error::{fail, overdue};
+
+/// One runtime for the process, all of its worker threads included, made on first use.
+pub(crate) fn runtime() -> std::result::Result<&'static Runtime, Error> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    // One thread is enough: requests wait for sockets, and what they decide takes microseconds.
+    let made = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("oauth-core")
+        .enable_all()
+        .build()
+        .map_err(|why| Error::from(Misuse::Setup).caused_by(Cause::unsent(why)))?;
+    Ok(RUNTIME.get_or_init(|| made))
+}
+
+/// The driver with this limit, one for all clients, so that they share connections.
+pub(crate) fn driver(timeout: Option<Duration>) -> std::result::Result<Driver, Error> {
+    static DRIVERS: Mutex<BTreeMap<Duration, Driver>> = Mutex::new(BTreeMap::new());
+    let mut options = Options::default();
+    if let Some(timeout) = timeout {
+        options = options.timeout(timeout);
+    }
+    let key = options.timeout;
+    let mut drivers = DRIVERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(driver) = drivers.get(&key) {
+        return Ok(driver.clone());
+    }
+    let driver = Driver::with_options(reqwest::Client::builder(), options)?;
+    drivers.insert(key, driver.clone());
+    Ok(driver)
+}
+
+/// Milliseconds of JavaScript; what is no pause is none.
+pub(crate) fn millis(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
+}
+
+type Settle<T> = Box<dyn FnOnce(Env) -> Result<T> + Send>;
+
+/// A promise that is settled whatever happens: a task that panics or is stopped rejects it, for
+/// one that stays open would keep the process from ending.
+struct Deferred<T: ToNapiValue>(Option<JsDeferred<T, Settle<T>>>);
+
+impl<T: ToNapiValue + Send + 'static> Deferred<T> {
+    fn settle(mut self, outcome: std::result::Result<T, Error>) {
+        let Some(deferred) = self.0.take() else {
+            return;
+        };
+        match outcome {
+            Ok(value) => deferred.resolve(Box::new(move |_| Ok(value))),
+            Err(error) => deferred.reject(fail(error)),
+        }
+    }
+}
+
+impl<T: ToNapiValue> Drop for Deferred<T> {
+    fn drop(&mut self) {
+        if let Some(deferred) = self.0.take() {
+            deferred.reject(fail(overdue("the task was stopped")));
+        }
+    }
+}
+
+/// Runs a future on the runtime; the promise gets its outcome.
+pub(crate) fn promise<T, F>(env: &Env, future: F) -> Result<Object<'_>>
+where
+    T: ToNapiValue + Send + 'static,
+    F: Future<Output = std::result::Result<T, Error>> + Send + 'static,
+{
+    let runtime = runtime().map_err(fail)?;
+    let (deferred, promise) = env.create_deferred::<T, Settle<T>>()?;
+    let deferred = Deferred(Some(deferred));
+    runtime.spawn(async move { deferred.settle(future.await) });
+    Ok(promise)
+}

@@ -1,0 +1,87 @@
+//! Servers, by name, by metadata, or found by discovery.
+
+use std::collections::HashMap;
+
+use napi::Result;
+use napi_derive::napi;
+use oauth_facade::{Server, Transport};
+
+use crate::error::fail;
+use crate::exchange::NativeExchange;
+
+/// One authorization server.
+#[napi]
+pub struct NativeServer(pub(crate) Server);
+
+#[napi]
+impl NativeServer {
+    /// A preset.
+    #[napi(factory)]
+    pub fn from_provider(
+        name: String,
+        variables: HashMap<String, String>,
+        options: Vec<String>,
+        loopback: Option<String>,
+    ) -> Result<Self> {
+        let mut provider = oauth_providers::provider(&name).map_err(fail)?;
+        for (name, value) in variables {
+            provider = provider.with(&name, &value).map_err(fail)?;
+        }
+        for name in options {
+            provider = provider.option(&name).map_err(fail)?;
+        }
+        if let Some(base) = loopback {
+            provider = provider.on_loopback(&base).map_err(fail)?;
+        }
+        Server::from_provider(provider).map(Self).map_err(fail)
+    }
+
+    /// A server by its metadata document.
+    #[napi(factory)]
+    pub fn from_metadata(issuer: String, metadata: String, loopback: bool) -> Result<Self> {
+        Server::from_metadata(&issuer, &metadata, transport(loopback))
+            .map(Self)
+            .map_err(fail)
+    }
+
+    /// Who the server is.
+    #[napi(getter)]
+    pub fn issuer(&self) -> &str {
+        self.0.issuer()
+    }
+
+    /// What it says about itself, as JSON.
+    #[napi(getter)]
+    pub fn metadata(&self) -> String {
+        self.0.metadata()
+    }
+
+    /// The origins of the preset's API.
+    #[napi]
+    pub fn api_origins(&self) -> Result<Vec<String>> {
+        let provider = self.0.provider();
+        provider.map_or_else(|| Ok(Vec::new()), |known| known.api_origins().map_err(fail))
+    }
+}
+
+/// The names of the presets.
+#[napi]
+pub(crate) fn provider_names() -> Vec<String> {
+    oauth_providers::names().map(str::to_owned).collect()
+}
+
+/// Fetches the metadata of an issuer.
+#[napi]
+pub(crate) fn discovery(issuer: String, loopback: bool) -> Result<NativeExchange> {
+    Server::discover(&issuer, transport(loopback))
+        .map(NativeExchange::new)
+        .map_err(fail)
+}
+
+pub(crate) const fn transport(loopback: bool) -> Transport {
+    if loopback {
+        Transport::LoopbackHttp
+    } else {
+        Transport::Https
+    }
+}

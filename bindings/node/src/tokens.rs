@@ -1,0 +1,106 @@
+//! Tokens, read by JavaScript member by member.
+
+use std::sync::Arc;
+
+use napi::Result;
+use napi_derive::napi;
+
+use crate::error::fail;
+
+/// The tokens of one grant.
+#[napi]
+pub struct NativeTokens(pub(crate) Arc<oauth_core::Tokens>);
+
+#[napi]
+impl NativeTokens {
+    /// Reads what `serialize` wrote.
+    #[napi(factory)]
+    pub fn deserialize(text: String) -> Result<Self> {
+        let tokens = oauth_core::Tokens::from_json(&text).map_err(fail)?;
+        Ok(Self(Arc::new(tokens)))
+    }
+
+    /// Everything needed to go on after a restart.
+    #[napi]
+    pub fn serialize(&self) -> String {
+        self.0.to_json().expose().clone()
+    }
+
+    /// The access token.
+    #[napi(getter)]
+    pub fn access_token(&self) -> &str {
+        self.0.access_token.expose()
+    }
+
+    /// The type on the wire.
+    #[napi(getter)]
+    pub fn token_type(&self) -> &str {
+        self.0.token_type()
+    }
+
+    /// Unix seconds.
+    #[napi(getter)]
+    pub fn received_at(&self) -> f64 {
+        self.0.received_at.as_secs() as f64
+    }
+
+    /// The lifetime in seconds.
+    #[napi(getter)]
+    pub fn expires_in(&self) -> Option<f64> {
+        self.0.expires_in.map(|seconds| seconds as f64)
+    }
+
+    /// Unix seconds.
+    #[napi(getter)]
+    pub fn expires_at(&self) -> Option<f64> {
+        self.0.expires_at().map(|end| end.as_secs() as f64)
+    }
+
+    /// What was granted.
+    #[napi(getter)]
+    pub fn scope(&self) -> Vec<String> {
+        self.0.scope.iter().map(str::to_owned).collect()
+    }
+
+    /// The refresh token.
+    #[napi(getter)]
+    pub fn refresh_token(&self) -> Option<&str> {
+        let token = self.0.refresh_token.as_ref();
+        token.map(|token| token.secret().expose().as_str())
+    }
+
+    /// The ID Token as it came, unverified.
+    #[napi(getter)]
+    pub fn id_token(&self) -> Option<&str> {
+        self.0
+            .id_token
+            .as_ref()
+            .map(|token| token.expose().as_str())
+    }
+
+    /// Members RFC 6749 does not define, as JSON.
+    #[napi(getter)]
+    pub fn extra(&self) -> String {
+        // A map always serializes.
+        serde_json::to_string(self.0.extra.as_map()).unwrap_or_default()
+    }
+
+    /// What was odd about the reply.
+    #[napi(getter)]
+    pub fn warnings(&self) -> Vec<String> {
+        let codes = self.0.warnings.iter().map(|warning| warning.code());
+        codes.map(str::to_owned).collect()
+    }
+
+    /// Whose token this is.
+    #[napi(getter)]
+    pub fn issuer(&self) -> &str {
+        self.0.issuer()
+    }
+
+    /// The client it was issued to.
+    #[napi(getter)]
+    pub fn client_id(&self) -> &str {
+        self.0.client_id()
+    }
+}

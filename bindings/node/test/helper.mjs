@@ -1,0 +1,137 @@
+// What the tests share: the package as one module system gives it, and servers to talk to.
+import { spawn } from 'node:child_process'
+import { createServer } from 'node:http'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { after } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+export const asCommonJs = process.env.OAUTH_CORE_MODULES === 'cjs'
+/** The package under test. */
+export const core = asCommonJs ? createRequire(import.meta.url)('oauth-core') : await import('oauth-core')
+
+/** The workspace's root: the tests may run in a copy elsewhere. */
+export const root = process.env.OAUTH_CORE_ROOT ?? path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..')
+
+/** Starts a program that says where it listens in one line of JSON, and stops when its input closes. */
+async function start(command, args, cwd) {
+  const child = spawn(command, args, { cwd, stdio: ['pipe', 'pipe', 'inherit'] })
+  after(() => new Promise((done) => {
+    child.once('exit', done)
+    child.stdin.end()
+  }))
+  const failed = new Promise((_, fail) => {
+    child.once('error', fail)
+    child.once('exit', (code) => fail(new Error(`${command} ended with ${code}`)))
+  })
+  failed.catch(() => {})
+  const lines = createInterface({ input: child.stdout })
+  const line = new Promise((done) => lines.on('line', (text) => text.startsWith('{') && done(text)))
+  return JSON.parse(await Promise.race([line, failed]))
+}
+
+/** The base of each of the five twins. */
+export async function twins() {
+  const args = ['run', '--quiet', '-p', 'oauth-testkit', '--example', 'twins']
+  const bases = await start(process.env.CARGO ?? 'cargo', args, root)
+  return Object.fromEntries(Object.entries(bases).map(([name, base]) => [name.replace('_', '-'), new Twin(base)]))
+}
+
+/** npm's oidc-provider: `{ issuer, clients }`. */
+export function oidcProvider() {
+  return start(process.execPath, ['server.mjs'], path.join(root, 'tests/interop/oidc-provider'))
+}
+
+/** One twin, and the routes it is steered by. */
+export class Twin {
+  constructor(base) {
+    this.base = base
+  }
+
+  async #control(route, body) {
+    const init = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }
+    const reply = await fetch(`${this.base}/_twin/${route}`, init)
+    if (!reply.ok) throw new Error(await reply.text())
+    return reply.json()
+  }
+
+  /** `{ clientId, clientSecret, publicClientId, issuer, redirectUris }` */
+  async client() {
+    const said = await this.#control('client')
+    return {
+      clientId: said.client_id,
+      clientSecret: said.client_secret,
+      publicClientId: said.public_client_id,
+      issuer: said.issuer,
+      redirectUris: said.redirect_uris,
+    }
+  }
+
+  log() { return this.#control('log') }
+  counters() { return this.#control('counters') }
+  fault(name, values = {}) { return this.#control('fault', { name, ...values }) }
+  advance(seconds) { return this.#control('advance', { seconds }) }
+  expire() { return this.#control('expire', {}) }
+  deny() { return this.#control('deny', {}) }
+
+  /** How many token requests `work` makes. */
+  async tokenRequests(work) {
+    const before = (await this.counters()).token_requests
+    await work()
+    return (await this.counters()).token_requests - before
+  }
+}
+
+/** A browser with nobody at the screen: it keeps cookies, and stops where `isHome` says so. */
+export async function browse(url, isHome) {
+  const cookies = new Map()
+  let here = new URL(url)
+  for (let hop = 0; hop < 20 && !isHome(here); hop += 1) {
+    const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+    const reply = await fetch(here, { redirect: 'manual', headers: cookie ? { cookie } : {} })
+    for (const field of reply.headers.getSetCookie()) {
+      const [pair] = field.split(';', 1)
+      const at = pair.indexOf('=')
+      cookies.set(pair.slice(0, at), pair.slice(at + 1))
+    }
+    await reply.body?.cancel()
+    const location = reply.headers.get('location')
+    if (location === null) throw new Error(`no way on from ${here.origin}${here.pathname}: ${reply.status}`)
+    here = new URL(location, here)
+  }
+  return here
+}
+
+/** The callback of an authorization, from a server whose person says yes at once. */
+export function callbackOf(url, redirectUri) {
+  return browse(url, (here) => here.href.startsWith(redirectUri))
+}
+
+/** An HTTP server of our own, for what no twin would do. */
+export async function listen(answer) {
+  const server = createServer(answer)
+  await new Promise((done) => server.listen(0, '127.0.0.1', done))
+  after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${server.address().port}`
+}
+
+/** A server known by its token endpoint alone. */
+export function serverAt(base) {
+  const metadata = { issuer: base, token_endpoint: `${base}/token`, authorization_endpoint: `${base}/authorize` }
+  return core.Server.fromMetadata(base, metadata, { transport: 'loopback_http' })
+}
+
+/** What a promise is rejected with. */
+export async function rejection(promise) {
+  let value
+  try {
+    value = await promise
+  } catch (error) {
+    return error
+  }
+  throw new Error(`resolved with ${value}`)
+}

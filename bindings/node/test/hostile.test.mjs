@@ -1,0 +1,136 @@
+// Servers and callbacks that mean harm: each ends in an error of the right class and code.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { callbackOf, core, listen, rejection, serverAt, twins } from './helper.mjs'
+
+const { Client, Denied, Lost, Malformed, Misuse, OAuthError, Untrusted, discover } = core
+const { generic: twin } = await twins()
+const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
+const [redirectUri] = redirectUris
+const server = await discover(issuer, { transport: 'loopback_http' })
+const own = { fetch: (...request) => fetch(...request) }
+const kinds = { denied: Denied, malformed: Malformed, untrusted: Untrusted, lost: Lost, misuse: Misuse }
+
+function check(error, kind, code) {
+  assert.ok(error instanceof kinds[kind], `${error}`)
+  assert.ok(error instanceof OAuthError)
+  assert.deepEqual([error.kind, error.code, error.name], [kind, code, kinds[kind].name])
+}
+
+/** Answers every request alike. */
+function always(status, headers, body) {
+  return listen((request, response) => {
+    request.resume()
+    response.writeHead(status, headers)
+    response.end(body)
+  })
+}
+
+for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
+  const client = new Client(server, { clientId, clientSecret, ...options })
+  const at = (base) => new Client(serverAt(base), { clientId, clientSecret, ...options })
+
+  test(`the state of another flow: ${transport}`, async () => {
+    const { url, flow } = client.authorize({ redirectUri, scope: 'read' })
+    await twin.fault('foreign_state_in_callback')
+    const callback = await callbackOf(url, redirectUri)
+    assert.equal(flow.recognises(callback), false)
+    const requests = await twin.tokenRequests(async () => {
+      check(await rejection(client.redeem(flow, callback)), 'untrusted', 'callback.state')
+    })
+    assert.equal(requests, 0)
+  })
+
+  test(`another issuer in the callback: ${transport}`, async () => {
+    const { url, flow } = client.authorize({ redirectUri, scope: 'read' })
+    await twin.fault('wrong_issuer_in_callback')
+    const callback = await callbackOf(url, redirectUri)
+    const requests = await twin.tokenRequests(async () => {
+      check(await rejection(client.redeem(flow, callback)), 'untrusted', 'callback.issuer')
+    })
+    assert.equal(requests, 0)
+  })
+
+  for (const status of [301, 302, 303, 307, 308]) {
+    test(`a ${status} does not carry the secret on: ${transport}`, async () => {
+      let seen = 0
+      const second = await listen((request, response) => {
+        seen += 1
+        response.end()
+      })
+      const us = at(await always(status, { location: `${second}/token` }, ''))
+      check(await rejection(us.clientCredentials().token()), 'malformed', 'reply.redirect')
+      assert.equal(seen, 0)
+    })
+  }
+
+  test(`a reply of 50 MB is not read: ${transport}`, async () => {
+    const chunk = Buffer.alloc(1 << 16, 'x')
+    let sent = 0
+    const endless = await listen((request, response) => {
+      request.resume()
+      response.writeHead(200, { 'content-type': 'application/json' })
+      const more = () => {
+        while (sent < 50 << 20) {
+          sent += chunk.length
+          if (!response.write(chunk)) return response.once('drain', more)
+        }
+        response.end()
+      }
+      more()
+    })
+    check(await rejection(at(endless).clientCredentials().token()), 'malformed', 'reply.too_large')
+    assert.ok(sent < 16 << 20, `${sent} bytes were sent`)
+    const announced = await always(200, { 'content-type': 'application/json', 'content-length': 50 << 20 }, '{')
+    check(await rejection(at(announced).clientCredentials().token()), 'malformed', 'reply.too_large')
+  })
+
+  test(`a connection refused, a reply lost: ${transport}`, async () => {
+    const gone = await rejection(at('http://127.0.0.1:9').clientCredentials().token())
+    check(gone, 'lost', 'lost')
+    assert.equal(gone.advice, 'retry')
+    assert.ok(gone.cause instanceof Error)
+    assert.ok(!String(gone.cause.message).includes('/token'))
+    await twin.fault('lost_reply')
+    check(await rejection(client.clientCredentials().token()), 'lost', 'lost')
+  })
+
+  const faults = {
+    html: 'reply.content_type',
+    truncated_json: 'reply.json',
+    duplicate_member: 'reply.duplicate_member',
+    nested_json: 'reply.nesting',
+    gzip_bomb: 'reply.too_large',
+  }
+  for (const [fault, code] of Object.entries(faults)) {
+    test(`${fault}: ${transport}`, async () => {
+      await twin.fault(fault)
+      check(await rejection(client.clientCredentials().token()), 'malformed', code)
+    })
+  }
+
+  test(`what the server said, without what it should not have said: ${transport}`, async () => {
+    const body = JSON.stringify({ error: 'invalid_scope', error_description: `no \u001b[31m ${clientSecret}`, hint: 'h' })
+    const us = at(await always(400, { 'content-type': 'application/json' }, body))
+    const error = await rejection(us.clientCredentials().token())
+    check(error, 'denied', 'denied.invalid_scope')
+    assert.deepEqual([error.status, error.error, error.endpoint, error.advice], [400, 'invalid_scope', 'token', 'give_up'])
+    assert.equal(error.extra.hint, 'h')
+    assert.ok(!error.errorDescription.includes(clientSecret) && !error.errorDescription.includes('\u001b'))
+  })
+
+  test(`another issuer's metadata: ${transport}`, async () => {
+    const metadata = JSON.stringify({ issuer: 'https://evil.example', token_endpoint: 'https://evil.example/t' })
+    const base = await always(200, { 'content-type': 'application/json' }, metadata)
+    const found = discover(base, { transport: 'loopback_http', ...options })
+    check(await rejection(found), 'untrusted', 'metadata.issuer')
+  })
+}
+
+test('plain http is for loopback alone, and only when asked for', async () => {
+  check(await rejection(discover('http://127.0.0.1:9')), 'misuse', 'issuer.not_https')
+  for (const host of ['localhost', 'as.example', '10.0.0.1']) {
+    check(await rejection(discover(`http://${host}`, { transport: 'loopback_http' })), 'misuse', 'issuer.not_https')
+  }
+  await assert.rejects(discover('https://as.example', { transport: 'http' }), TypeError)
+})

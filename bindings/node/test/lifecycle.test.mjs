@@ -1,0 +1,98 @@
+// Threads and the end of the process.
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
+import { asCommonJs, core, twins } from './helper.mjs'
+
+const { generic: twin } = await twins()
+const { clientId, clientSecret, issuer } = await twin.client()
+
+const prelude = `
+  const { Client, Server } = ${asCommonJs ? "(await import('node:module')).createRequire(process.cwd() + '/x.js')('oauth-core')" : "await import('oauth-core')"}
+  const at = (issuer) => Server.fromMetadata(issuer, { issuer, token_endpoint: issuer + '/token' }, { transport: 'loopback_http' })
+  const client = (issuer) => new Client(at(issuer), ${JSON.stringify({ clientId, clientSecret })})`
+
+function node(script) {
+  const args = ['--input-type=module', '-e', `${prelude}\n${script}`]
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 })
+  return { status, signal, stdout: stdout.trim(), stderr }
+}
+
+test('worker threads share the runtime, and outlive each other', async () => {
+  const code = `
+    const { parentPort } = require('node:worker_threads')
+    ;(async () => {
+      ${prelude}
+      const source = client(${JSON.stringify(issuer)}).clientCredentials({ scope: 'read' })
+      const all = await Promise.all(Array.from({ length: 50 }, () => source.token()))
+      parentPort.postMessage(new Set(all.map((tokens) => tokens.accessToken)).size)
+    })()`
+  for (let round = 0; round < 2; round += 1) {
+    const sizes = await Promise.all(Array.from({ length: 4 }, () => new Promise((done, fail) => {
+      const worker = new Worker(code, { eval: true })
+      let size
+      worker.once('message', (message) => { size = message })
+      worker.once('error', fail)
+      worker.once('exit', () => done(size))
+    })))
+    assert.deepEqual(sizes, [1, 1, 1, 1])
+  }
+  const server = await core.discover(issuer, { transport: 'loopback_http' })
+  assert.equal(server.issuer, issuer)
+})
+
+test('a worker stopped in the middle takes nobody along', async () => {
+  const code = `
+    const { parentPort } = require('node:worker_threads')
+    ;(async () => {
+      ${prelude}
+      const work = Array.from({ length: 50 }, () => client(${JSON.stringify(issuer)}).clientCredentials().token())
+      parentPort.postMessage('busy')
+      await Promise.all(work)
+    })()`
+  for (let round = 0; round < 5; round += 1) {
+    await new Promise((done, fail) => {
+      const worker = new Worker(code, { eval: true })
+      worker.once('error', fail)
+      worker.once('message', () => worker.terminate().then(done, fail))
+    })
+  }
+  assert.ok(await new core.Client(await core.discover(issuer, { transport: 'loopback_http' }), { clientId, clientSecret })
+    .clientCredentials().token())
+})
+
+test('the process ends at once when it is told to, work in flight or not', () => {
+  for (const [how, status] of Object.entries({ 'process.exit(7)': 7, 'throw new Error("out")': 1, 'process.kill(process.pid, "SIGTERM")': null })) {
+    for (let round = 0; round < 3; round += 1) {
+      const run = node(`
+        const us = client(${JSON.stringify(issuer)})
+        for (let n = 0; n < 200; n += 1) us.clientCredentials().token().catch(() => {})
+        await new Promise((wake) => setTimeout(wake, ${round * 5}))
+        ${how}`)
+      assert.equal(run.status, status, run.stderr)
+      assert.equal(run.signal, status === null ? 'SIGTERM' : null)
+    }
+  }
+})
+
+test('a process with nothing left to do ends by itself, after its work', () => {
+  const run = node(`
+    const us = client(${JSON.stringify(issuer)})
+    us.clientCredentials().token().then(() => console.log('done'))`)
+  assert.deepEqual([run.status, run.stdout], [0, 'done'], run.stderr)
+})
+
+test('an abandoned wait does not keep the process', () => {
+  const start = performance.now()
+  const run = node(`
+    import { createServer } from 'node:net'
+    const silent = createServer(() => {}).listen(0, '127.0.0.1')
+    await new Promise((done) => silent.once('listening', done))
+    const us = client('http://127.0.0.1:' + silent.address().port)
+    silent.unref()
+    const error = await us.password({ username: 'u', password: 'p' }, { signal: AbortSignal.timeout(50) }).catch((error) => error)
+    console.log(error.name)`)
+  assert.deepEqual([run.status, run.stdout], [0, 'TimeoutError'], run.stderr)
+  assert.ok(performance.now() - start < 10_000)
+})

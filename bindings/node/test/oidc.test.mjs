@@ -1,0 +1,116 @@
+// npm's oidc-provider: a certified server that this project did not write.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { browse, callbackOf, core, oidcProvider } from './helper.mjs'
+
+const { Client, Flow, Tokens, discover, login } = core
+const { issuer, clients } = await oidcProvider()
+const server = await discover(issuer, { transport: 'loopback_http' })
+const redirectUri = 'http://127.0.0.1:45678/callback'
+
+const methods = { basic: 'client_secret_basic', post: 'client_secret_post', native: 'none' }
+function client(which, options) {
+  const { client_id: clientId, client_secret: clientSecret } = clients[which]
+  return new Client(server, { clientId, clientSecret, clientAuth: methods[which], ...options })
+}
+
+async function signIn(us) {
+  const { url, flow } = us.authorize({ redirectUri, scope: 'openid read' })
+  // As a web server would: the flow waits in a session, as text.
+  const stored = JSON.stringify(flow)
+  const callback = await callbackOf(url, redirectUri)
+  return us.redeem(Flow.parse(stored), callback)
+}
+
+test('discovery finds the endpoints', () => {
+  assert.equal(server.issuer, issuer)
+  for (const name of ['token', 'authorization', 'revocation', 'introspection']) {
+    assert.ok(server.metadata[`${name}_endpoint`].startsWith(issuer), name)
+  }
+})
+
+for (const which of ['basic', 'post']) {
+  test(`client credentials with odd characters: ${which}`, async () => {
+    const us = client(which)
+    const tokens = await us.clientCredentials({ scope: 'read' }).token()
+    assert.deepEqual(tokens.scope, ['read'])
+    const said = await us.introspect(tokens.accessToken)
+    assert.equal(said.active, true)
+    assert.equal(said.client_id, clients[which].client_id)
+  })
+}
+
+for (const which of ['native', 'basic', 'post']) {
+  test(`code with PKCE, refresh with rotation: ${which}`, async () => {
+    const us = client(which)
+    const first = await signIn(us)
+    assert.deepEqual(first.scope, ['openid', 'read'])
+    assert.ok(first.idToken)
+    assert.equal(first.issuer, issuer)
+    const second = await us.refresh(first)
+    assert.notEqual(second.refreshToken, first.refreshToken)
+    assert.notEqual(second.accessToken, first.accessToken)
+    await assert.rejects(us.refresh(first), { code: 'denied.invalid_grant', advice: 'reauthorize' })
+    await assert.rejects(us.refresh(second), { code: 'denied.invalid_grant' })
+  })
+}
+
+test('a source renews a person\'s tokens, and stores them first', async () => {
+  const us = client('basic')
+  const first = await signIn(us)
+  const stored = []
+  const source = us.source(Tokens.deserialize(first.serialize()), { onTokens: (tokens) => stored.push(tokens) })
+  assert.equal((await source.token()).accessToken, first.accessToken)
+  const renewed = await source.renew(first)
+  assert.deepEqual(stored, [renewed])
+  assert.notEqual(renewed.refreshToken, first.refreshToken)
+})
+
+test('once the server has ended a grant, nobody asks again', async () => {
+  const us = client('basic')
+  const tokens = await signIn(us)
+  await us.revoke(tokens.refreshToken, { hint: 'refresh_token' })
+  const source = us.source(tokens)
+  const errors = await Promise.all([source.renew(tokens), source.renew(tokens)].map((each) => each.catch((error) => error)))
+  assert.deepEqual(errors.map((error) => error.code), ['denied.invalid_grant', 'denied.invalid_grant'])
+  await assert.rejects(source.token(), { code: 'denied.invalid_grant' })
+})
+
+test('revocation ends a token and takes unknown ones', async () => {
+  const us = client('basic')
+  const tokens = await signIn(us)
+  await us.revoke(tokens.accessToken)
+  assert.deepEqual(await us.introspect(tokens.accessToken, { hint: 'access_token' }), { active: false })
+  await us.revoke('never-issued')
+})
+
+test('a wrong secret is refused by name, and not repeated', async () => {
+  const us = client('basic', { clientSecret: 'wrong: +%/' })
+  const error = await us.clientCredentials().token().catch((error) => error)
+  assert.equal(error.code, 'denied.invalid_client')
+  assert.equal(error.status, 401)
+  assert.ok(!String(error).includes('wrong: +%/'))
+})
+
+test('the login of a native app', async () => {
+  const us = client('native')
+  let opened
+  const tokens = await login(us, {
+    scope: 'openid read',
+    timeoutMs: 30_000,
+    open: (url) => {
+      opened = url
+      // The callback answers this program's own listener.
+      browse(url, (here) => !here.href.startsWith(issuer)).then((home) => fetch(home)).catch(() => {})
+    },
+  })
+  assert.match(opened.searchParams.get('redirect_uri'), /^http:\/\/127\.0\.0\.1:\d+\/callback$/)
+  assert.ok(tokens.accessToken)
+})
+
+test('a login nobody answers ends in time', async () => {
+  const open = () => {}
+  await assert.rejects(login(client('native'), { open, timeoutMs: 50 }), { code: 'lost', kind: 'lost' })
+  const signal = AbortSignal.timeout(50)
+  await assert.rejects(login(client('native'), { open, signal }), { name: 'TimeoutError' })
+})

@@ -1,0 +1,111 @@
+// The other door: the same machines, driven by HTTP of the caller's own.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { inspect } from 'node:util'
+import { callbackOf, core, listen, rejection, serverAt, twins } from './helper.mjs'
+
+const { Client, Denied, Lost, Misuse, Server, Tokens, discover, discovery, run } = core
+const { generic: twin } = await twins()
+const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
+const server = await run(discovery(issuer, { transport: 'loopback_http' }), { fetch })
+const client = new Client(server, { clientId, clientSecret })
+
+test('discovery and a grant, over fetch', async () => {
+  assert.ok(server instanceof Server)
+  assert.equal(server.issuer, issuer)
+  const tokens = await run(client.exchange.clientCredentials({ scope: 'read' }), { fetch })
+  assert.ok(tokens instanceof Tokens)
+  assert.deepEqual(tokens.scope, ['read'])
+})
+
+test('fetch is the default', async () => {
+  assert.ok((await run(client.exchange.clientCredentials())).accessToken)
+})
+
+test('a whole person\'s grant: redeem, refresh, introspect, revoke', async () => {
+  const [redirectUri] = redirectUris
+  const { url, flow } = client.authorize({ redirectUri, scope: 'read offline_access' })
+  const first = await run(client.exchange.redeem(flow, await callbackOf(url, redirectUri)))
+  const second = await run(client.exchange.refresh(first, { scope: 'read' }))
+  assert.deepEqual(second.scope, ['read'])
+  const state = await run(client.exchange.introspect(second.accessToken, { hint: 'access_token' }))
+  assert.equal(state.active, true)
+  assert.deepEqual(state.scope, ['read'])
+  assert.equal(await run(client.exchange.revoke(second.refreshToken)), undefined)
+  assert.ok(await rejection(run(client.exchange.refresh(second))) instanceof Denied)
+})
+
+test('step by step, by hand', () => {
+  const exchange = client.exchange.clientCredentials({ scope: 'read' })
+  const step = exchange.begin()
+  assert.deepEqual([step.kind, step.method, step.url], ['send', 'POST', `${issuer}/token`])
+  assert.ok(step.headers.every(([name, value]) => name === name.toLowerCase() && typeof value === 'string'))
+  assert.match(Buffer.from(step.body).toString(), /grant_type=client_credentials/)
+  const body = Buffer.from('{"access_token":"abc","token_type":"Bearer","expires_in":60}')
+  const done = exchange.reply({ status: 200, headers: [['Content-Type', 'application/json']], body })
+  assert.equal(done.kind, 'done')
+  assert.equal(done.value.accessToken, 'abc')
+  assert.throws(() => exchange.elapsed(), { code: 'misuse.over' })
+})
+
+test('an answer to another question is misuse', () => {
+  const out = { code: 'misuse.out_of_order', kind: 'misuse' }
+  assert.throws(() => client.exchange.clientCredentials().elapsed(), out)
+  const begun = client.exchange.clientCredentials()
+  begun.begin()
+  assert.throws(() => begun.signed(new Uint8Array(64)), out)
+  const odd = client.exchange.clientCredentials()
+  odd.begin()
+  assert.throws(() => odd.reply({ status: 99, headers: [], body: new Uint8Array() }), Misuse)
+})
+
+test('lost is told with its cause', () => {
+  const exchange = client.exchange.clientCredentials()
+  exchange.begin()
+  const cause = new Error('socket hang up')
+  assert.throws(() => exchange.lost(cause), (error) => error instanceof Lost && error.cause === cause)
+  const large = client.exchange.clientCredentials()
+  large.begin()
+  assert.throws(() => large.lost('large', 'too_large'), { code: 'reply.too_large' })
+})
+
+test('a step does not show what it carries', () => {
+  const exchange = new Client(server, { clientId, clientSecret: 'hush', clientAuth: 'client_secret_post' }).exchange
+  const shown = inspect(exchange.password({ username: 'ann', password: 'hunter2' }).begin(), { depth: 9 })
+  assert.match(shown, /kind: 'send'/)
+  assert.ok(!shown.includes('hush') && !shown.includes('hunter2'))
+})
+
+test('every request says that no redirect is to be followed, and ends with the signal', async () => {
+  const seen = []
+  const own = (url, init) => {
+    seen.push(init)
+    return fetch(url, init)
+  }
+  await run(client.exchange.clientCredentials(), { fetch: own })
+  assert.deepEqual(seen.map((init) => init.redirect), ['manual'])
+  assert.ok(seen[0].signal instanceof AbortSignal)
+  const silent = await listen(() => {})
+  const us = new Client(serverAt(silent), { clientId, clientSecret })
+  const signal = AbortSignal.timeout(40)
+  assert.equal((await rejection(run(us.exchange.clientCredentials(), { signal }))).name, 'TimeoutError')
+  const late = await rejection(run(us.exchange.clientCredentials(), { timeoutMs: 40 }))
+  assert.ok(late instanceof Lost)
+})
+
+test('a client with a fetch of its own sends everything over it', async () => {
+  let requests = 0
+  const counted = (...request) => {
+    requests += 1
+    return fetch(...request)
+  }
+  const us = new Client(server, { clientId, clientSecret, fetch: counted })
+  const source = us.clientCredentials({ scope: 'read', origins: [twin.base] })
+  const tokens = await source.token()
+  assert.equal((await source.fetch(`${twin.base}/api/echo`)).status, 200)
+  assert.equal((await us.introspect(tokens.accessToken)).active, true)
+  await us.revoke(tokens.accessToken)
+  assert.equal(requests, 4)
+  await discover(issuer, { transport: 'loopback_http', fetch: counted })
+  assert.ok(requests > 4)
+})

@@ -1,0 +1,153 @@
+// What the package looks like from outside.
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { test } from 'node:test'
+import { inspect } from 'node:util'
+import { core, serverAt } from './helper.mjs'
+
+const { Client, Denied, Flow, OAuthError, Server, Tokens, TokenSource, provider, providers } = core
+const SECRETS = ['at-secret', 'rt-secret', 'id-secret', 'extra-secret']
+
+function tokens() {
+  return Tokens.deserialize(JSON.stringify({
+    version: 1,
+    issuer: 'https://as.example',
+    client_id: 'id',
+    access_token: 'at-secret',
+    received_at: 1_750_000_000,
+    expires_in: 60,
+    scope: 'read write',
+    refresh_token: 'rt-secret',
+    refresh_scope: 'read write',
+    id_token: 'id-secret',
+    extra: { account: 'extra-secret' },
+  }))
+}
+
+const hides = (shown) => assert.ok(SECRETS.every((secret) => !shown.includes(secret)), shown)
+
+test('both module systems get one and the same', async () => {
+  const names = Object.keys(createRequire(import.meta.url)('oauth-core')).sort()
+  const esm = await import('oauth-core')
+  assert.deepEqual(Object.keys(esm).filter((name) => name !== 'default').sort(), names)
+  assert.equal(esm.OAuthError, createRequire(import.meta.url)('oauth-core').OAuthError)
+})
+
+for (const [how, script] of Object.entries({
+  import: "await import('oauth-core')",
+  require: "createRequire(process.cwd() + '/x.js')('oauth-core')",
+})) {
+  test(`${how} starts no thread and loads no other package`, () => {
+    // Node's own pool is warmed up first: modules are read with it.
+    const code = `
+      import { readdirSync, promises } from 'node:fs'
+      import { createRequire } from 'node:module'
+      const threads = () => process.platform === 'linux' ? readdirSync('/proc/self/task').length : 0
+      await Promise.all(Array.from({ length: 32 }, () => promises.stat('.')))
+      const before = threads()
+      ${script}
+      const require = createRequire(process.cwd() + '/x.js')
+      const loaded = Object.keys(require.cache).filter((file) => /node_modules/.test(file) && !/oauth-core/.test(file))
+      console.log(threads() - before, loaded.length)`
+    const output = execFileSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8' })
+    assert.equal(output.trim(), '0 0')
+  })
+}
+
+test('tokens are read by member, and shown by none', () => {
+  const all = tokens()
+  assert.equal(all.accessToken, 'at-secret')
+  assert.equal(all.refreshToken, 'rt-secret')
+  assert.equal(all.idToken, 'id-secret')
+  assert.deepEqual(all.extra, { account: 'extra-secret' })
+  assert.deepEqual(all.scope, ['read', 'write'])
+  assert.equal(all.expiresAt.getTime(), 1_750_000_060_000)
+  assert.deepEqual([all.issuer, all.clientId, all.warnings], ['https://as.example', 'id', []])
+  hides(inspect(all, { depth: 9, showHidden: true }))
+  hides(JSON.stringify({ all }))
+  hides(String(all))
+  assert.match(JSON.stringify(all), /"scope":\["read","write"\]/)
+  assert.equal(Tokens.deserialize(all.serialize()).refreshToken, 'rt-secret')
+})
+
+test('what was not stored by us is refused', () => {
+  for (const text of ['', '{}', '{"version":2}', 'null']) {
+    assert.throws(() => Tokens.deserialize(text), { code: 'stored.malformed', advice: 'reauthorize' })
+    assert.throws(() => Flow.parse(text), { code: 'stored.malformed' })
+  }
+})
+
+test('a flow is stored whole, and shown without its secrets', () => {
+  const client = new Client(serverAt('http://127.0.0.1:1'), { clientId: 'id' })
+  const { url, flow } = client.authorize({ redirectUri: 'https://app.example/cb', scope: ['openid', 'read'] })
+  assert.ok(url instanceof URL)
+  assert.equal(url.searchParams.get('state'), flow.state)
+  assert.equal(url.searchParams.get('scope'), 'openid read')
+  const { code_verifier: verifier, nonce } = flow.toJSON()
+  assert.ok(verifier && nonce)
+  const shown = inspect(flow, { depth: 9, showHidden: true })
+  assert.ok(![verifier, nonce, flow.state].some((secret) => shown.includes(secret)))
+  assert.equal(Flow.parse(JSON.stringify(flow)).state, flow.state)
+  assert.ok(flow.startedAt instanceof Date)
+})
+
+test('clients, sources and servers show no secret', () => {
+  const client = new Client(provider('socios'), { clientId: 'key', clientSecret: 'at-secret' })
+  for (const value of [client, client.clientCredentials(), client.server, client.exchange, client.exchange.clientCredentials()]) {
+    hides(inspect(value, { depth: 9, showHidden: true }))
+    hides(JSON.stringify(value) ?? '')
+  }
+})
+
+test('presets by name', () => {
+  assert.ok(['uservoice', 'usertesting', 'usertesting-apps', 'socios'].every((name) => providers().includes(name)))
+  assert.throws(() => provider('sociso'), /socios/)
+  assert.throws(() => provider('socios', { variables: { tenant: 'x' } }), { code: 'provider.variable' })
+  assert.equal(provider('socios').metadata.token_endpoint, 'https://partner.socios.com/oauth2/token')
+})
+
+test('how the client authenticates', () => {
+  const server = serverAt('http://127.0.0.1:1')
+  const header = (options) => {
+    const step = new Client(server, { clientId: 'a b', ...options }).exchange.revoke
+    const { headers, body } = new Client(server, { clientId: 'a b', ...options }).exchange.clientCredentials().begin()
+    assert.ok(step)
+    return [Object.fromEntries(headers).authorization, Buffer.from(body).toString()]
+  }
+  assert.equal(header({ clientSecret: 'c:d' })[0], `Basic ${btoa('a+b:c%3Ad')}`)
+  assert.match(header({ clientSecret: 'c:d', clientAuth: 'client_secret_post' })[1], /client_id=a\+b&client_secret=c%3Ad/)
+  const options = { clientId: 'id', clientAuth: 'client_secret_basic' }
+  assert.throws(() => new Client(server, options), { code: 'client_auth.secret_missing' })
+  assert.throws(() => new Client(server, { ...options, clientAuth: 'none', clientSecret: 's' }), { code: 'client_auth.secret_not_allowed' })
+  assert.throws(() => new Client(server, { ...options, clientAuth: 'tls' }), TypeError)
+  assert.throws(() => new Client(provider('socios'), { clientId: 'key' }), { code: 'client_auth.secret_missing' })
+})
+
+test('arguments of the wrong type are type errors', async () => {
+  const client = new Client(provider('socios'), { clientId: 'key', clientSecret: 's' })
+  assert.throws(() => new Client({}, { clientId: 'key' }), TypeError)
+  assert.throws(() => new Client(provider('socios'), { clientId: 7 }), TypeError)
+  assert.throws(() => client.exchange.clientCredentials({ scope: 7 }), TypeError)
+  assert.throws(() => client.exchange.refresh({}), TypeError)
+  assert.throws(() => client.exchange.redeem('{}', 'https://app.example/cb'), TypeError)
+  assert.throws(() => client.source({}), TypeError)
+  assert.throws(() => client.clientCredentials({ onTokens: 1 }), TypeError)
+  for (const timeoutMs of [0, -1, NaN, '5']) {
+    assert.throws(() => new Client(provider('socios'), { clientId: 'key', clientSecret: 's', timeoutMs }), TypeError)
+    await assert.rejects(client.password({ username: 'u', password: 'p' }, { timeoutMs }), TypeError)
+    await assert.rejects(client.clientCredentials().token({ timeoutMs }), TypeError)
+  }
+  for (const known of [Tokens, Server, TokenSource]) assert.throws(() => new known({}), TypeError)
+})
+
+test('errors are errors', () => {
+  const error = assert.throws.bind(assert)
+  error(() => provider('none'), (raised) => {
+    assert.ok(raised instanceof Error && raised instanceof OAuthError && !(raised instanceof Denied))
+    assert.deepEqual([raised.name, raised.kind, raised.advice], ['Misuse', 'misuse', 'give_up'])
+    assert.match(raised.stack, /shape\.test\.mjs/)
+    assert.deepEqual([raised.retryAfter, raised.status, raised.endpoint], [undefined, undefined, undefined])
+    return true
+  })
+})

@@ -1,0 +1,71 @@
+// Socios.com: raw Basic for the application, credentials in the body for a person's code.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { callbackOf, core, twins } from './helper.mjs'
+
+const { Client, Denied, provider } = core
+const twin = (await twins()).socios
+const { clientId, clientSecret, redirectUris } = await twin.client()
+const [redirectUri] = redirectUris
+const server = provider('socios', { loopback: twin.base })
+const client = new Client(server, { clientId, clientSecret, redirectUris })
+
+async function connect() {
+  const { url, flow } = client.authorize({ redirectUri, extra: { partner_tag: 'acme', campaign: 'spring' } })
+  return client.redeem(flow, await callbackOf(url, redirectUri))
+}
+
+test('the application gets a token with unencoded Basic', async () => {
+  const tokens = await client.clientCredentials().token()
+  assert.equal(tokens.tokenType, 'Bearer')
+  assert.equal(tokens.expiresIn, 7200)
+  assert.ok(tokens.expiresAt > new Date())
+})
+
+test('a public route takes the application\'s token', async () => {
+  const reply = await client.clientCredentials().fetch(`${twin.base}/polls/1.0.0/polls`)
+  assert.equal(reply.status, 200)
+  assert.equal(typeof await reply.json(), 'object')
+})
+
+test('Socios.com Connect: code, token, wallet', async () => {
+  const tokens = await connect()
+  assert.ok(tokens.refreshToken)
+  const source = client.source(tokens)
+  assert.equal((await source.fetch(`${twin.base}/wallet/1.0.0/user/wallet`)).status, 200)
+  assert.equal((await source.fetch(`${twin.base}/user/polls`)).status, 200)
+  const vote = await source.fetch(`${twin.base}/user/poll/7/vote`, { method: 'POST', body: '{}' })
+  assert.equal(vote.ok, true)
+})
+
+test('the partner tag is part of the link, and no secret is', async () => {
+  const { url } = client.authorize({ redirectUri, extra: { partner_tag: 'acme' } })
+  assert.equal(url.searchParams.get('partner_tag'), 'acme')
+  assert.ok(!url.href.includes(encodeURIComponent(clientSecret)))
+  assert.equal((await twin.counters()).secrets_in_url, 0)
+})
+
+test('a refresh rotates, and a spent refresh token ends the grant', async () => {
+  const first = await connect()
+  const second = await client.refresh(first)
+  assert.notEqual(second.refreshToken, first.refreshToken)
+  const error = await client.refresh(first).catch((error) => error)
+  assert.ok(error instanceof Denied)
+  assert.equal(error.code, 'denied.invalid_grant')
+  assert.equal(error.advice, 'reauthorize')
+  assert.equal(error.error, 'invalid_grant')
+  assert.equal(error.endpoint, 'token')
+})
+
+test('revocation is 200 for known and unknown tokens alike', async () => {
+  const tokens = await connect()
+  assert.equal(await client.revoke(tokens.accessToken, { hint: 'access_token' }), undefined)
+  await client.revoke('never-issued')
+})
+
+test('a person who says no is told apart', async () => {
+  await twin.deny()
+  const { url, flow } = client.authorize({ redirectUri })
+  const callback = await callbackOf(url, redirectUri)
+  await assert.rejects(client.redeem(flow, callback), { code: 'denied.access_denied', kind: 'denied' })
+})

@@ -1,0 +1,238 @@
+// One grant, kept fresh: one request for all who wait, whoever goes meanwhile.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { callbackOf, core, listen, rejection, serverAt, twins } from './helper.mjs'
+
+const { Client, Lost, Tokens, discover } = core
+const { generic: twin, socios } = await twins()
+const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
+const server = await discover(issuer, { transport: 'loopback_http' })
+const own = { fetch: (...request) => fetch(...request) }
+const clients = {
+  native: new Client(server, { clientId, clientSecret }),
+  fetch: new Client(server, { clientId, clientSecret, ...own }),
+}
+
+async function signIn(client, options) {
+  const [redirectUri] = redirectUris
+  const { url, flow } = client.authorize({ redirectUri, scope: 'read offline_access', ...options })
+  return client.redeem(flow, await callbackOf(url, redirectUri))
+}
+
+/** A token endpoint that answers when it is told to. */
+async function slow(reply = { access_token: 'late', token_type: 'Bearer', expires_in: 3600 }) {
+  let release
+  const gate = new Promise((open) => { release = open })
+  const seen = { requests: 0, release }
+  seen.base = await listen(async (request, response) => {
+    seen.requests += 1
+    request.resume()
+    await gate
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(reply))
+  })
+  return seen
+}
+
+for (const [transport, client] of Object.entries(clients)) {
+  for (const callers of [200, 1000]) {
+    test(`${callers} promises, one request: ${transport}`, async () => {
+      const source = client.clientCredentials({ scope: 'read' })
+      const requests = await twin.tokenRequests(async () => {
+        const all = await Promise.all(Array.from({ length: callers }, () => source.token()))
+        assert.ok(all.every((tokens) => tokens === all[0]))
+      })
+      assert.equal(requests, 1)
+    })
+  }
+
+  test(`1000 promises whose token has ended spend the refresh token once: ${transport}`, async () => {
+    const first = await signIn(client)
+    const stored = JSON.parse(first.serialize())
+    stored.received_at -= 100_000
+    const source = client.source(Tokens.deserialize(JSON.stringify(stored)))
+    const before = await twin.counters()
+    const all = await Promise.all(Array.from({ length: 1000 }, () => source.token()))
+    const after = await twin.counters()
+    assert.equal(after.token_requests - before.token_requests, 1)
+    assert.equal(after.reuse_events, before.reuse_events)
+    assert.ok(all.every((tokens) => tokens.refreshToken !== first.refreshToken))
+  })
+
+  test(`an aborted caller loses nothing: ${transport}`, async () => {
+    const gate = await slow()
+    const us = new Client(serverAt(gate.base), { clientId: 'id', clientSecret: 's', ...(transport === 'fetch' && own) })
+    const source = us.clientCredentials()
+    const leave = new AbortController()
+    const leader = source.token({ signal: leave.signal })
+    const follower = source.token()
+    while (gate.requests === 0) await pause(5)
+    leave.abort(new Error('enough'))
+    assert.equal((await rejection(leader)).message, 'enough')
+    gate.release()
+    assert.equal((await follower).accessToken, 'late')
+    assert.equal((await source.token()).accessToken, 'late')
+    assert.equal(gate.requests, 1)
+  })
+
+  test(`the flight goes on when every caller has gone: ${transport}`, async () => {
+    const gate = await slow()
+    const us = new Client(serverAt(gate.base), { clientId: 'id', clientSecret: 's', ...(transport === 'fetch' && own) })
+    const source = us.clientCredentials()
+    const error = await rejection(source.token({ timeoutMs: 30 }))
+    assert.ok(error instanceof Lost)
+    assert.equal(error.code, 'lost')
+    gate.release()
+    assert.equal((await source.token()).accessToken, 'late')
+    assert.equal(gate.requests, 1)
+  })
+
+  test(`a failed flight fails all who waited, and the next caller asks again: ${transport}`, async () => {
+    const source = client.clientCredentials({ scope: 'read' })
+    await twin.fault('status', { status: 503, retry_after: 7 })
+    const errors = await Promise.all(Array.from({ length: 20 }, () => rejection(source.token())))
+    assert.ok(errors.every((error) => error.advice === 'retry' && error.retryAfter === 7))
+    assert.ok((await source.token()).accessToken)
+  })
+
+  test(`a request ends with its time: ${transport}`, async () => {
+    const gate = await slow()
+    const options = { clientId: 'id', clientSecret: 's', timeoutMs: 50, ...(transport === 'fetch' && own) }
+    const source = new Client(serverAt(gate.base), options).clientCredentials()
+    const error = await rejection(source.token())
+    assert.ok(error instanceof Lost)
+    assert.equal(error.endpoint, 'token')
+    assert.ok(error.cause instanceof Error)
+    gate.release()
+  })
+
+  test(`signal and timeout of a single call: ${transport}`, async () => {
+    const gate = await slow()
+    const us = new Client(serverAt(gate.base), { clientId: 'id', clientSecret: 's', ...(transport === 'fetch' && own) })
+    const grant = { username: 'u', password: 'p' }
+    const late = await rejection(us.password(grant, { timeoutMs: 40 }))
+    assert.equal(late.code, 'lost')
+    while (gate.requests === 0) await pause(5)
+    const signal = AbortSignal.timeout(40)
+    assert.equal((await rejection(us.password(grant, { signal }))).name, 'TimeoutError')
+    assert.equal((await rejection(us.password(grant, { signal }))).name, 'TimeoutError')
+    assert.equal(gate.requests, 2)
+    gate.release()
+  })
+}
+
+test('tokens are stored before anyone sees them', async () => {
+  const order = []
+  const onTokens = async () => {
+    await pause(30)
+    order.push('stored')
+  }
+  const source = clients.native.clientCredentials({ scope: 'read', onTokens })
+  await Promise.all([1, 2, 3].map(() => source.token().then(() => order.push('seen'))))
+  assert.deepEqual(order, ['stored', 'seen', 'seen', 'seen'])
+})
+
+test('a hook that fails is heard of, and the tokens are kept', async () => {
+  let calls = 0
+  const onTokens = () => {
+    calls += 1
+    throw new Error('disk full')
+  }
+  const source = clients.native.clientCredentials({ scope: 'read', onTokens })
+  const requests = await twin.tokenRequests(async () => {
+    assert.equal((await rejection(source.token())).message, 'disk full')
+    assert.ok((await source.token()).accessToken)
+  })
+  assert.deepEqual([requests, calls], [1, 1])
+})
+
+test('invalidate forgets exactly the token it is given', async () => {
+  const source = clients.native.clientCredentials({ scope: 'read' })
+  const first = await source.token()
+  source.invalidate(first)
+  const second = await source.token()
+  assert.notEqual(second.accessToken, first.accessToken)
+  source.invalidate(first)
+  assert.equal(await source.token(), second)
+  assert.equal(await source.renew(first), second)
+})
+
+test('a source refuses the tokens of another server or client', async () => {
+  const tokens = await signIn(clients.native)
+  const other = new Client(server, { clientId: 'other', clientSecret: 's' })
+  assert.throws(() => other.source(tokens), { code: 'stored.issuer', kind: 'untrusted' })
+})
+
+test('the token goes to allowed origins only', async () => {
+  let strangers = 0
+  const elsewhere = await listen((request, response) => {
+    strangers += 1
+    response.end()
+  })
+  const source = clients.native.clientCredentials({ scope: 'read', origins: [twin.base] })
+  const refused = { code: 'resource.origin_not_allowed', kind: 'misuse' }
+  await assert.rejects(source.fetch(`${elsewhere}/`), refused)
+  await assert.rejects(clients.native.clientCredentials().fetch(`${twin.base}/api/echo`), refused)
+  await assert.rejects(source.fetch('/api/echo'), { code: 'url.syntax' })
+  await assert.rejects(source.fetch(`${twin.base}/api/echo?access_token=x`), { code: 'token.in_query' })
+  const authorization = { authorization: 'Basic eDp5' }
+  await assert.rejects(source.fetch(`${twin.base}/api/echo`, { headers: authorization }), { code: 'token.more_than_one_method' })
+  assert.equal(strangers, 0)
+})
+
+test('redirects are followed within the origin, and handed back beyond it', async () => {
+  let seen = []
+  const elsewhere = await listen((request, response) => {
+    seen.push('elsewhere')
+    response.end()
+  })
+  const api = await listen((request, response) => {
+    seen.push(`${request.url} ${request.headers.authorization ?? ''}`.trim())
+    const to = { '/here': '/there', '/away': `${elsewhere}/` }[request.url]
+    response.writeHead(to ? 307 : 200, to ? { location: to } : {}).end()
+  })
+  const source = clients.native.clientCredentials({ scope: 'read', origins: [api] })
+  const { accessToken } = await source.token()
+  assert.equal((await source.fetch(`${api}/here`)).status, 200)
+  assert.deepEqual(seen, [`/here Bearer ${accessToken}`, `/there Bearer ${accessToken}`])
+  seen = []
+  assert.equal((await source.fetch(`${api}/away`)).status, 307)
+  assert.deepEqual(seen, [`/away Bearer ${accessToken}`])
+})
+
+test('any input of fetch: URL, Request, forms, bytes', async () => {
+  const seen = []
+  const api = await listen(async (request, response) => {
+    const chunks = []
+    for await (const chunk of request) chunks.push(chunk)
+    seen.push([request.method, request.headers['content-type'], Buffer.concat(chunks).toString()])
+    response.end('fine')
+  })
+  const source = clients.native.clientCredentials({ scope: 'read', origins: [api] })
+  const reply = await source.fetch(new URL(`${api}/a b`))
+  assert.equal(await reply.text(), 'fine')
+  await source.fetch(new Request(`${api}/`, { method: 'POST', body: 'streams', headers: { 'content-type': 'text/x' } }))
+  await source.fetch(`${api}/`, { method: 'put', body: new URLSearchParams({ a: '1' }) })
+  await source.fetch(`${api}/`, { method: 'POST', body: new Uint8Array([104, 105]) })
+  assert.deepEqual(seen, [
+    ['GET', undefined, ''],
+    ['POST', 'text/x', 'streams'],
+    ['PUT', 'application/x-www-form-urlencoded;charset=UTF-8', 'a=1'],
+    ['POST', undefined, 'hi'],
+  ])
+})
+
+test('an aborted resource request is aborted', async () => {
+  const api = await listen(() => {})
+  const source = clients.native.clientCredentials({ scope: 'read', origins: [api] })
+  await assert.rejects(source.fetch(`${api}/`, { signal: AbortSignal.timeout(50) }), { name: 'TimeoutError' })
+})
+
+test('a preset knows its own origins', async () => {
+  const known = await socios.client()
+  const preset = core.provider('socios', { loopback: socios.base })
+  assert.deepEqual(preset.apiOrigins, [socios.base])
+  assert.deepEqual(core.provider('socios').apiOrigins, ['https://api-public.socios.com'])
+  const source = new Client(preset, known).clientCredentials()
+  await assert.rejects(source.fetch(`${twin.base}/`), { code: 'resource.origin_not_allowed' })
+})

@@ -1,0 +1,72 @@
+// Compiled, never run: what the types allow, and what they refuse.
+import {
+  Client, Denied, Flow, Lost, OAuthError, Server, Tokens, TokenSource, discover, discovery, login, provider, providers, run,
+} from 'oauth-core'
+import type { Exchange, Introspection, Step } from 'oauth-core'
+
+export async function use(signal: AbortSignal): Promise<void> {
+  const preset: Server = provider('uservoice', { variables: { subdomain: 'acme' }, options: ['challenge_as_verifier'] })
+  const found = await discover(new URL('https://as.example'), { transport: 'https', signal, timeoutMs: 1000 })
+  const client = new Client(found, {
+    clientId: 'id',
+    clientSecret: 's',
+    clientAuth: 'client_secret_post',
+    redirectUris: ['https://app.example/cb'],
+    timeoutMs: 5000,
+    fetch,
+  })
+  const source: TokenSource = client.clientCredentials({ scope: ['read'], onTokens: async (tokens) => tokens.serialize() })
+  const tokens: Tokens = await source.token({ signal })
+  const texts: string[] = [tokens.accessToken, ...tokens.scope, ...providers(), preset.issuer]
+  const end: Date | undefined = tokens.expiresAt
+  const reply: Response = await source.fetch('https://api.example/', { method: 'POST', body: '{}', signal })
+  await source.fetch(new URL('https://api.example/'))
+  await source.fetch(new Request('https://api.example/'))
+
+  const { url, flow } = client.authorize({ redirectUri: 'https://app.example/cb', scope: 'openid', extra: { prompt: 'login' } })
+  const again: Flow = Flow.parse(JSON.stringify(flow))
+  const mine: Tokens = await client.redeem(again, url, { signal, timeoutMs: 1 })
+  await client.refresh(mine, { scope: 'read', signal })
+  await client.revoke(mine.accessToken, { hint: 'access_token' })
+  const state: Introspection = await client.introspect(mine.accessToken)
+  if (state.active) texts.push(...(state.scope ?? []))
+  await client.password({ username: 'u', password: 'p' })
+  await login(client, { scope: 'openid', open: (page: URL) => console.log(page.href), port: 0, signal })
+
+  const exchange: Exchange<Tokens> = client.exchange.clientCredentials({ scope: 'read' })
+  const step: Step<Tokens> = exchange.begin()
+  switch (step.kind) {
+    case 'send': exchange.reply({ status: reply.status, headers: reply.headers, body: step.body }); break
+    case 'sleep': setTimeout(() => exchange.elapsed(), step.ms); break
+    case 'sign': exchange.signed(step.signingInput); break
+    case 'done': texts.push(step.value.accessToken); break
+    default: { const never: never = step; throw never }
+  }
+  const value: Tokens = await run(exchange, { fetch, signal, sign: async (job) => job.signingInput })
+  const server: Server = await run(discovery('https://as.example'))
+  const gone: void = await run(client.exchange.revoke(value.accessToken))
+  console.log(end, server, gone, texts)
+
+  // @ts-expect-error a fetch answers with a status
+  new Client(found, { clientId: 'id', fetch: async () => 'no' })
+  // @ts-expect-error a secret is not optional by another name
+  new Client(found, { clientId: 'id', secret: 's' })
+  // @ts-expect-error no such method
+  new Client(found, { clientId: 'id', clientAuth: 'private_key' })
+  // @ts-expect-error tokens are made by servers
+  new Tokens('access')
+  // @ts-expect-error a stored flow is read first
+  await client.redeem('{}', url)
+  // @ts-expect-error read only
+  tokens.accessToken = 'x'
+}
+
+export function judge(error: unknown): string {
+  if (error instanceof Denied) {
+    const kind: 'denied' = error.kind
+    return `${kind} ${error.status ?? 0} ${error.error ?? ''}`
+  }
+  if (error instanceof Lost) return `${error.advice} ${String(error.cause)}`
+  if (error instanceof OAuthError) return `${error.code} ${error.retryAfter ?? 0}`
+  throw error
+}

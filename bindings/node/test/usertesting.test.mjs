@@ -1,0 +1,77 @@
+// UserTesting: accounts with an API key, and apps of the developer portal.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { callbackOf, core, twins } from './helper.mjs'
+
+const { Client, Misuse, discover, provider } = core
+const { usertesting: twin, 'usertesting-apps': portal } = await twins()
+
+test('an account gets a token for an hour, and results of both APIs', async () => {
+  const { clientId, clientSecret } = await twin.client()
+  const client = new Client(provider('usertesting', { loopback: twin.base }), { clientId, clientSecret })
+  const source = client.clientCredentials({ scope: 'studies:read' })
+  const tokens = await source.token()
+  assert.deepEqual(tokens.scope, ['studies:read'])
+  assert.equal(tokens.expiresIn, 3600)
+  assert.equal(tokens.refreshToken, undefined)
+  for (const version of ['v1', 'v2']) {
+    assert.equal((await source.fetch(`${twin.base}/api/${version}/sessionResults/?testId=1`)).status, 200)
+  }
+})
+
+test('the eleventh call within a minute is told when to come back', async () => {
+  const { clientId, clientSecret } = await twin.client()
+  const client = new Client(provider('usertesting', { loopback: twin.base }), { clientId, clientSecret })
+  const source = client.clientCredentials({ scope: ['studies:read'] })
+  let reply
+  for (let call = 0; call < 11; call += 1) {
+    reply = await source.fetch(`${twin.base}/api/v2/sessionResults/?testId=1`)
+  }
+  assert.equal(reply.status, 429)
+  assert.ok(reply.headers.get('x-ratelimit-reset'))
+})
+
+test('discovery of an issuer with a path', async () => {
+  const { issuer } = await twin.client()
+  const server = await discover(issuer, { transport: 'loopback_http' })
+  assert.equal(server.issuer, issuer)
+  assert.equal(server.metadata.token_endpoint, `${issuer}/v1/token`)
+})
+
+test('introspection and revocation', async () => {
+  const { clientId, clientSecret, issuer } = await twin.client()
+  const server = await discover(issuer, { transport: 'loopback_http' })
+  const client = new Client(server, { clientId, clientSecret, clientAuth: 'client_secret_post' })
+  const tokens = await client.clientCredentials({ scope: 'studies:read' }).token()
+  assert.equal((await client.introspect(tokens.accessToken)).active, true)
+  await client.revoke(tokens.accessToken)
+  assert.deepEqual(await client.introspect(tokens.accessToken), { active: false })
+})
+
+test('an app acts for a person, and its secret stays out of the URL', async () => {
+  const { clientId, clientSecret, issuer, redirectUris } = await portal.client()
+  const guid = issuer.split('/').at(-1)
+  const server = provider('usertesting-apps', { variables: { guid }, loopback: portal.base })
+  const client = new Client(server, { clientId, clientSecret, redirectUris })
+  const [redirectUri] = redirectUris
+  const { url, flow } = client.authorize({ redirectUri, scope: 'clips:read studies:read' })
+  assert.equal(url.searchParams.has('client_secret'), false)
+  const tokens = await client.redeem(flow, await callbackOf(url, redirectUri))
+  assert.deepEqual(tokens.scope, ['clips:read', 'studies:read'])
+  assert.equal((await portal.counters()).secrets_in_url, 0)
+})
+
+test('a redirect URI that is not registered opens no browser', async () => {
+  const { clientId, clientSecret, issuer, redirectUris } = await portal.client()
+  const server = provider('usertesting-apps', { variables: { guid: issuer.split('/').at(-1) }, loopback: portal.base })
+  const ask = { redirectUri: `${redirectUris[0]}/`, scope: 'clips:read' }
+  for (const registered of [redirectUris, undefined]) {
+    const client = new Client(server, { clientId, clientSecret, redirectUris: registered })
+    assert.throws(() => client.authorize(ask), (error) => {
+      return error instanceof Misuse && error.code === 'redirect_uri.not_registered'
+    })
+  }
+  const client = new Client(server, { clientId, clientSecret, redirectUris })
+  const secret = { ...ask, redirectUri: redirectUris[0], extra: { client_secret: clientSecret } }
+  assert.throws(() => client.authorize(secret), { code: /^form\./ })
+})

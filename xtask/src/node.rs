@@ -1,0 +1,168 @@
+//! The Node.js package: built, packed, installed in an empty project, and tested there.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::setup;
+use crate::shell::{Outcome, cargo, counted, root, step};
+
+/// Builds the package as it is published, and runs its tests against what users would install.
+pub(crate) fn suite() -> Outcome {
+    let built = setup::npm_ci(&package()).and(build());
+    if built.failed > 0 {
+        return built;
+    }
+    let project = target().join("node-project");
+    let packed = match pack(&project) {
+        Ok(outcome) => outcome,
+        Err(why) => {
+            println!("{}: {why}", project.display());
+            Outcome::of(false)
+        }
+    };
+    if packed.failed > 0 {
+        return built.and(packed);
+    }
+    ["esm", "cjs"]
+        .iter()
+        .map(|modules| tests(&project, modules))
+        .chain(["node", "dom"].iter().map(|types| compile(&project, types)))
+        .fold(built.and(packed), Outcome::and)
+}
+
+fn package() -> PathBuf {
+    root().join("bindings/node")
+}
+
+/// Where cargo builds, with an absolute name: it is also run from elsewhere.
+fn target() -> PathBuf {
+    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    root().join(named.unwrap_or_else(|| "target".into()))
+}
+
+fn build() -> Outcome {
+    let mut node = Command::new("node");
+    node.arg("build.mjs").current_dir(package());
+    node.env("CARGO_TARGET_DIR", target());
+    node.env("CARGO", cargo().get_program());
+    step("node build.mjs", &mut node)
+}
+
+/// Packs the package and the one for this platform, and installs both from these files alone.
+fn pack(project: &Path) -> io::Result<Outcome> {
+    let tarballs = target().join("node-tarballs");
+    for place in [project, &tarballs] {
+        if place.exists() {
+            fs::remove_dir_all(place)?;
+        }
+        fs::create_dir_all(place)?;
+    }
+    let mut packed = Outcome::default();
+    let mut sources = vec![package()];
+    for platform in fs::read_dir(package().join("npm"))? {
+        sources.push(platform?.path());
+    }
+    for source in sources {
+        let mut npm = Command::new("npm");
+        npm.args(["pack", "--silent", "--pack-destination"]);
+        npm.arg(&tarballs).current_dir(source);
+        packed = packed.and(step("npm pack", &mut npm));
+    }
+    fs::write(project.join("package.json"), "{ \"private\": true }\n")?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--offline", "--no-audit", "--no-fund"]);
+    npm.args(files(&tarballs)?).current_dir(project);
+    packed = packed.and(step("npm install (tarballs only)", &mut npm));
+    copy(&package().join("test"), &project.join("test"))?;
+    fs::copy(package().join("README.md"), project.join("README.md"))?;
+    Ok(packed)
+}
+
+/// All tests, with the package loaded by `import` or by `require`.
+fn tests(project: &Path, modules: &str) -> Outcome {
+    let found = files(&project.join("test")).unwrap_or_default();
+    let found = found
+        .iter()
+        .filter(|file| file.to_string_lossy().contains(".test."));
+    let mut node = Command::new("node");
+    node.args(["--test", "--test-reporter=tap"]);
+    node.args(found).current_dir(project);
+    node.env("OAUTH_CORE_MODULES", modules);
+    node.env("OAUTH_CORE_ROOT", root());
+    node.env("CARGO_TARGET_DIR", target());
+    node.env("CARGO", cargo().get_program());
+    counted(&format!("node --test ({modules})"), &mut node, node_count)
+}
+
+/// The types, with Node's own and with a browser's.
+fn compile(project: &Path, types: &str) -> Outcome {
+    let mut tsc = tool("tsc");
+    tsc.arg("--project");
+    tsc.arg(project.join(format!("test/types/tsconfig.{types}.json")));
+    tsc.arg("--typeRoots");
+    tsc.arg(package().join("node_modules/@types"));
+    step(&format!("tsc ({types})"), &mut tsc)
+}
+
+/// A program that npm installed.
+fn tool(name: &str) -> Command {
+    let mut command = Command::new(package().join("node_modules/.bin").join(name));
+    command.current_dir(package());
+    command
+}
+
+/// Reads `# pass 3` and `# fail 1`, and counts what was cancelled or skipped as failed.
+pub(crate) fn node_count(line: &str) -> Option<Outcome> {
+    let (what, number) = line.strip_prefix("# ")?.split_once(' ')?;
+    let number = number.parse().ok()?;
+    let (passed, failed) = match what {
+        "pass" => (number, 0),
+        "fail" | "cancelled" | "skipped" | "todo" => (0, number),
+        _ => return None,
+    };
+    Some(Outcome { passed, failed })
+}
+
+fn files(place: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(place)? {
+        let path = entry?.path();
+        if path.is_file() {
+            found.push(path);
+        }
+    }
+    found.sort_by(|a, b| OsStr::cmp(a.as_os_str(), b.as_os_str()));
+    Ok(found)
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let place = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &place)?;
+        } else {
+            fs::copy(entry.path(), place)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_node_are_read() {
+        let count = |line| node_count(line).map(|outcome| (outcome.passed, outcome.failed));
+        assert_eq!(count("# pass 12"), Some((12, 0)));
+        assert_eq!(count("# fail 1"), Some((0, 1)));
+        assert_eq!(count("# skipped 2"), Some((0, 2)));
+        assert_eq!(count("# tests 15"), None);
+        assert_eq!(count("ok 1 - pass 3"), None);
+    }
+}
