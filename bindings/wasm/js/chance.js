@@ -1,0 +1,17 @@
+// Random values and hashes, from WebCrypto and nowhere else.
+
+/** State, nonce, verifier, and the verifier's SHA-256: fresh for one flow. */
+export async function drawn() {
+  const [state, nonce, verifier] = [random(), random(), random()]
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier))
+  return { state, nonce, verifier, challenge: base64url(new Uint8Array(digest)) }
+}
+
+/** 32 random bytes, as 43 characters. */
+export const random = () => base64url(crypto.getRandomValues(new Uint8Array(32)))
+
+const base64url = (bytes) =>
+  btoa(String.fromCharCode(...bytes))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '')

@@ -1,0 +1,51 @@
+// What a page says about itself, made into a server and a client.
+
+import { presets } from './presets.js'
+import { run } from './run.js'
+import { ready } from './wasm.js'
+
+/** The module, the server and the client of a configuration; a client secret is refused. */
+export async function prepare(config, stored) {
+  const wasm = await ready(config.wasm)
+  const preset = presetOf(wasm, config.provider)
+  // Before anything is asked or sent.
+  if (config.clientSecret !== undefined) {
+    if (preset) wasm.checkSecretInBrowser(preset)
+    throw wasm.secretError()
+  }
+  const server = await serverOf(wasm, config, preset, stored)
+  const client = new wasm.Client(server, config.clientId, config.redirectUri)
+  return { wasm, server, client }
+}
+
+function presetOf(wasm, provider) {
+  if (provider === undefined) return undefined
+  if (!Object.hasOwn(presets, provider)) throw wasm.setupError(`no provider is called ${provider}`)
+  return JSON.stringify(presets[provider])
+}
+
+async function serverOf(wasm, config, preset, stored) {
+  const { issuer, metadata, loopback = false } = config
+  if (preset) {
+    const variables = Object.entries(config.variables ?? {}).flat()
+    return wasm.Server.fromPreset(preset, variables, config.options ?? [], loopback || undefined)
+  }
+  if (typeof issuer !== 'string') throw wasm.setupError('provider or issuer is missing')
+  if (metadata !== undefined) {
+    return wasm.Server.fromMetadata(issuer, JSON.stringify(metadata), Boolean(loopback))
+  }
+  if (stored) {
+    const server = wasm.Server.fromJson(stored)
+    if (server.issuer === issuer) return server
+  }
+  return (await run(wasm.Server.discover(issuer, Boolean(loopback)), config)).server()
+}
+
+/** The origins that tokens may be sent to. */
+export function origins(config, server) {
+  const known = config.api ?? server.apiOrigins()
+  return known.length > 0 ? known : [location.origin]
+}
+
+/** The name by which tabs of this client find each other. */
+export const nameOf = (server, config) => `oauth-core ${server.issuer} ${config.clientId}`

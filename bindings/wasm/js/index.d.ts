@@ -1,0 +1,118 @@
+/** Which server, and who we are. A client secret is refused: see `clientSecret`. */
+export interface Config {
+  /** A preset by name, see `providers`. */
+  provider?: string
+  /** The preset's variables, such as the tenant. */
+  variables?: Record<string, string>
+  /** The preset's options. */
+  options?: string[]
+  /** The server's issuer, where there is no preset; its metadata is fetched. */
+  issuer?: string
+  /** The metadata document (RFC 8414), so that nothing is fetched. */
+  metadata?: Record<string, unknown>
+  /**
+   * For tests: lets a server be plain http on a loopback address. With a preset, the base its URLs
+   * move to, such as `http://127.0.0.1:1234`.
+   */
+  loopback?: boolean | string
+  clientId: string
+  /** Exactly as registered. The page there calls `handleCallback`. */
+  redirectUri: string
+  /** The origins that tokens may be sent to. By default those of the preset, or else the page's own. */
+  api?: string[]
+  /** Where tokens are kept. By default in memory alone; `session` survives a reload of the tab. */
+  storage?: 'memory' | 'session'
+  /** Whether tabs share the session and its refresh. On by default. */
+  tabs?: boolean
+  /** How long the server may take to answer, in milliseconds. By default 30 000. */
+  timeout?: number
+  /** Hears of every step as it happens, without any secret. */
+  observe?: (event: Observed) => void
+  /** Where the WebAssembly module is, if not beside the package. */
+  wasm?: string | URL | BufferSource | WebAssembly.Module
+  /** Always refused with `client_auth.secret_not_allowed`, and the reason. */
+  clientSecret?: never
+}
+
+export interface SignInOptions {
+  /** Names separated by spaces; empty leaves it to the server. */
+  scope?: string
+  /** `redirect` leaves the page; `popup` must be called from a click. */
+  mode?: 'redirect' | 'popup'
+  /** Parameters of the provider's own, such as `prompt`. */
+  extra?: Record<string, string>
+  /** Gives up; a popup is closed. */
+  signal?: AbortSignal
+}
+
+/** What an observer hears. Values are shown where they give nothing away, and are `[redacted]` else. */
+export type Observed =
+  | { kind: 'authorize' | 'callback'; url: string; parameters: Record<string, string> }
+  | { kind: 'request'; method: string; url: string; parameters: Record<string, string> }
+  | { kind: 'response'; status: number; bytes?: number; members: Record<string, string> }
+  | { kind: 'lost'; why: string }
+  | { kind: 'api'; method: string; url: string }
+  | { kind: 'api-response'; status: number }
+  | { kind: 'renew'; why: string }
+  | { kind: 'tab'; what: string }
+  | { kind: 'end' }
+
+/** By popup, the session; by redirect, the page leaves and this never settles. */
+export function signIn(config: Config, options?: SignInOptions): Promise<Session>
+
+/**
+ * On the page of the redirect URI: redeems the callback, cleans the address, gives the session. In a
+ * popup, hands the callback to the opener and gives `null`. Without a callback, does `restore`.
+ */
+export function handleCallback(config: Config): Promise<Session | null>
+
+/** The session that another tab holds, or that this tab kept; or `null`. */
+export function restore(config: Config): Promise<Session | null>
+
+/** The names of the presets. */
+export const providers: readonly string[]
+
+/** A signed-in person. */
+export class Session {
+  private constructor()
+  readonly signedIn: boolean
+  /** What was granted. */
+  readonly scope: string
+  /** When the access token ends, if the server said. */
+  readonly expiresAt: Date | undefined
+  /** The ID Token as it came, unverified. */
+  readonly idToken: string | undefined
+  /** An access token that is fresh, as far as can be known. */
+  token(): Promise<string>
+  /** `fetch` with the token: to the allowed origins, without following redirects, once more after a 401. */
+  fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>
+  /** Asks the server to forget the tokens; they are gone from every tab in any case. */
+  revoke(): Promise<void>
+  /** Ends the session in every tab, and at the server if it can be asked and answers. */
+  signOut(): Promise<void>
+}
+
+/** Anything that goes wrong between this page and an authorization server. */
+export class OAuthError extends Error {
+  /** Stable, and the same in every language, such as `callback.state`. */
+  readonly code: string
+  readonly advice: 'retry' | 'reauthorize' | 'give_up'
+  /** Seconds to wait before a retry, if the server named them. */
+  readonly retryAfter: number | undefined
+  readonly endpoint: string | undefined
+  /** The HTTP status, `error` and `error_description` of a refusal. */
+  readonly status: number | undefined
+  readonly error: string | undefined
+  readonly errorDescription: string | undefined
+  readonly extra: Record<string, unknown>
+}
+/** The server said no. */
+export class DeniedError extends OAuthError {}
+/** The server broke the protocol. */
+export class MalformedError extends OAuthError {}
+/** A check failed. */
+export class UntrustedError extends OAuthError {}
+/** No answer arrived. */
+export class LostError extends OAuthError {}
+/** The page asked for what must not be. */
+export class MisuseError extends OAuthError {}

@@ -1,0 +1,18 @@
+// Sign-in for browser pages. See README.md.
+
+import { presets } from './presets.js'
+
+export { handleCallback, restore } from './callback.js'
+export {
+  DeniedError,
+  LostError,
+  MalformedError,
+  MisuseError,
+  OAuthError,
+  UntrustedError,
+} from './errors.js'
+export { Session } from './session.js'
+export { signIn } from './signin.js'
+
+/** The names of the presets. */
+export const providers = Object.freeze(Object.keys(presets))

@@ -1,0 +1,98 @@
+// The driver: runs one conversation with `fetch`. It sends exactly once, follows no redirect, reads
+// at most 1 MiB, and turns every failure into an answer for the machine.
+
+import { shownReply, shownRequest } from './observe.js'
+
+const LIMIT = 1 << 20
+const now = () => Date.now() / 1000
+
+/** The last step of a conversation. */
+export async function run(machine, { observe, signal, timeout = 30_000 } = {}) {
+  try {
+    let step = machine.begin(now())
+    while (step.kind !== 'done') {
+      signal?.throwIfAborted()
+      if (step.kind === 'sleep') {
+        await new Promise((wake) => setTimeout(wake, step.millis))
+        step = machine.elapsed(now())
+      } else {
+        step = await exchange(machine, step, observe, limits(signal, timeout))
+      }
+    }
+    return step
+  } finally {
+    machine.free()
+  }
+}
+
+async function exchange(machine, step, observe, signal) {
+  const { method, url, body } = step
+  const headers = pairs(step.headers)
+  observe?.(shownRequest(method, url, headers, body))
+  let reply
+  try {
+    const response = await fetch(url, {
+      method,
+      headers,
+      body: method === 'GET' ? undefined : body,
+      redirect: 'manual',
+      credentials: 'omit',
+      cache: 'no-store',
+      referrerPolicy: 'no-referrer',
+      signal,
+    })
+    reply = await read(response)
+  } catch (error) {
+    // The text of a failed fetch names no URL; that of an abort is the caller's own.
+    observe?.({ kind: 'lost', why: error.name })
+    return machine.lost(now(), error.name)
+  }
+  observe?.(shownReply(reply))
+  return reply.body === undefined
+    ? machine.tooLarge(now())
+    : machine.reply(now(), reply.status, reply.headers.flat(), reply.body)
+}
+
+async function read(response) {
+  // A browser says that it was a redirect and hides the rest. Which of the five it was does not
+  // matter: none is followed.
+  if (response.type === 'opaqueredirect') return { status: 302, headers: [], body: new Uint8Array() }
+  const { status } = response
+  const headers = [...response.headers]
+  return { status, headers, body: await capped(response.body) }
+}
+
+/** The whole body, or nothing if it is larger than may be read. */
+async function capped(stream) {
+  if (!stream) return new Uint8Array()
+  const reader = stream.getReader()
+  const chunks = []
+  let length = 0
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) break
+    length += value.length
+    if (length > LIMIT) {
+      // It is dropped unread; that the server may notice is no failure of ours.
+      reader.cancel().catch(() => {})
+      return undefined
+    }
+    chunks.push(value)
+  }
+  const body = new Uint8Array(length)
+  let at = 0
+  for (const chunk of chunks) {
+    body.set(chunk, at)
+    at += chunk.length
+  }
+  return body
+}
+
+function pairs(flat) {
+  const list = []
+  for (let at = 0; at < flat.length; at += 2) list.push([flat[at], flat[at + 1]])
+  return list
+}
+
+const limits = (signal, timeout) =>
+  signal ? AbortSignal.any([signal, AbortSignal.timeout(timeout)]) : AbortSignal.timeout(timeout)

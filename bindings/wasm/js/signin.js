@@ -1,0 +1,49 @@
+// Sending the person to the server: the page itself, or a popup.
+
+import { drawn } from './chance.js'
+import { nameOf, prepare } from './config.js'
+import { shownPage } from './observe.js'
+import { keep } from './pending.js'
+import * as popups from './popup.js'
+import { run } from './run.js'
+import { begin } from './session.js'
+
+/**
+ * Signs the person in. By redirect, the page leaves and `handleCallback` goes on; by popup, the
+ * session is the result.
+ */
+export async function signIn(config, { scope = '', mode = 'redirect', extra = {}, signal } = {}) {
+  // A popup opened later than the click would be blocked.
+  const popup = mode === 'popup' ? popups.open() : undefined
+  try {
+    const { wasm, server, client } = await prepare(config)
+    if (popup === null) throw wasm.setupError('the browser blocked the popup')
+    const values = await drawn()
+    const started = client.authorize(
+      Date.now() / 1000,
+      values.state,
+      values.nonce,
+      values.verifier,
+      values.challenge,
+      config.redirectUri,
+      scope,
+      Object.entries(extra).flat(),
+    )
+    const { url, pending, state } = started
+    started.free()
+    config.observe?.(shownPage('authorize', url))
+    if (!popup) {
+      keep(state, { pending, server: server.toJson() })
+      location.assign(url)
+      return await new Promise(() => {})
+    }
+    const own = (callback) => wasm.recognises(pending, callback)
+    const callback = await popups.answer(popup, url, config.redirectUri, own, wasm, signal)
+    config.observe?.(shownPage('callback', callback))
+    const tokens = (await run(client.redeem(pending, callback), { ...config, signal })).tokens()
+    return begin({ wasm, server, client, config, name: nameOf(server, config) }, tokens)
+  } catch (error) {
+    popup?.close()
+    throw error
+  }
+}

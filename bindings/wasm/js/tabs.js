@@ -1,0 +1,182 @@
+// Tabs of one origin that share one session: who holds which tokens, and who may refresh now.
+//
+// Web Locks let one tab refresh at a time. Where there are none, tabs agree by messages alone
+// (Ricart and Agrawala, 1981): whoever wants to go on asks every other tab and waits for all to
+// agree; of two that want to, the earlier goes first.
+
+import { random } from './chance.js'
+
+/** How long to wait for other tabs' answers, in milliseconds. */
+const PATIENCE = 300
+/** How long a tab may be silent before it counts as gone. */
+const SILENCE = 1000
+/** How long a tab that asked for patience may take: a token request's own limit, and some. */
+const WORK = 40_000
+
+/** The other tabs, as one session sees them. */
+export class Tabs {
+  #id = random()
+  #channel
+  #locks
+  #name
+  #peers = new Set()
+  #session
+  /** What to do with an answer, by the kind of answer. */
+  #waiting = new Map()
+  #ticket
+  #deferred = []
+
+  /** `session` has `share(asked)`, `adopt(share)` and `ended(sid)`. */
+  constructor(name, session) {
+    this.#name = name
+    this.#session = session
+    this.#locks = globalThis.navigator?.locks
+    if (typeof BroadcastChannel === 'undefined') return
+    this.#channel = new BroadcastChannel(name)
+    this.#channel.onmessage = ({ data }) => this.#hear(data)
+    addEventListener('pagehide', this.#leave)
+    addEventListener('pageshow', this.#greet)
+    this.#greet()
+  }
+
+  /** Runs `work` while no other tab runs its own. */
+  exclusive(work) {
+    if (this.#locks) return this.#locks.request(this.#name, work)
+    return this.#agreed(work)
+  }
+
+  /** A share newer than this one, if another tab has one. */
+  async newer(asked) {
+    if (!this.#channel || this.#peers.size === 0) return undefined
+    return this.#ask(asked, new Set(this.#peers))
+  }
+
+  /** The share of any tab. */
+  async any() {
+    // Nobody knows yet who is there, so nobody's silence means anything.
+    return this.#channel && this.#ask({}, undefined)
+  }
+
+  /** Tells every tab of new tokens. */
+  spread(share) {
+    this.#post({ type: 'tokens', share })
+  }
+
+  /** Tells every tab that the session is over. */
+  end(sid) {
+    this.#post({ type: 'out', sid })
+  }
+
+  /** Leaves for good. */
+  close() {
+    this.#leave()
+    removeEventListener('pagehide', this.#leave)
+    removeEventListener('pageshow', this.#greet)
+    this.#channel?.close()
+    this.#channel = undefined
+  }
+
+  #greet = () => this.#post({ type: 'hello' })
+  #leave = () => this.#post({ type: 'bye' })
+
+  #post(message) {
+    this.#channel?.postMessage({ ...message, from: this.#id })
+  }
+
+  #hear(message) {
+    const { type, from, to } = message
+    if (to !== undefined && to !== this.#id) return
+    if (type !== 'bye') this.#peers.add(from)
+    switch (type) {
+      case 'hello':
+        return this.#post({ type: 'here', to: from })
+      case 'bye':
+        this.#peers.delete(from)
+        return this.#waiting.forEach((gone) => gone({ type, from }))
+      case 'ask':
+        return this.#post({ type: 'answer', to: from, share: this.#session.share(message.asked) })
+      case 'tokens':
+        return this.#session.adopt(message.share)
+      case 'out':
+        return this.#session.ended(message.sid)
+      case 'want':
+        return this.#judge(message)
+      default:
+        return this.#waiting.get(type)?.(message)
+    }
+  }
+
+  /** The first share that `asked` is behind of; `peers` are those to wait for, if known. */
+  #ask(asked, peers) {
+    return new Promise((resolve) => {
+      const end = (share) => {
+        clearTimeout(timer)
+        this.#waiting.delete('answer')
+        resolve(share)
+      }
+      const timer = setTimeout(() => {
+        // Whoever is silent for so long is frozen or gone; it says hello when it is back.
+        peers?.forEach((peer) => this.#peers.delete(peer))
+        end()
+      }, PATIENCE)
+      this.#waiting.set('answer', ({ from, share }) => {
+        peers?.delete(from)
+        if (share || peers?.size === 0) end(share)
+      })
+      this.#post({ type: 'ask', asked })
+    })
+  }
+
+  async #agreed(work) {
+    // All tabs share one wall clock; equal times are told apart by the tabs' names.
+    this.#ticket = [Date.now(), this.#id]
+    try {
+      await this.#permission(new Set(this.#peers))
+      return await work()
+    } finally {
+      this.#ticket = undefined
+      for (const to of this.#deferred.splice(0)) this.#post({ type: 'go', to })
+    }
+  }
+
+  #permission(peers) {
+    if (peers.size === 0) return undefined
+    return new Promise((resolve) => {
+      let timer
+      const end = () => {
+        clearTimeout(timer)
+        this.#waiting.delete('go')
+        this.#waiting.delete('wait')
+        resolve()
+      }
+      const patience = (millis) => {
+        clearTimeout(timer)
+        timer = setTimeout(end, millis)
+      }
+      this.#waiting.set('wait', () => patience(WORK))
+      this.#waiting.set('go', ({ from }) => {
+        peers.delete(from)
+        if (peers.size === 0) end()
+      })
+      patience(SILENCE)
+      this.#post({ type: 'want', ticket: this.#ticket })
+    })
+  }
+
+  #judge({ from, ticket }) {
+    const own = this.#ticket
+    const ours = own && (own[0] < ticket[0] || (own[0] === ticket[0] && own[1] < ticket[1]))
+    if (ours) this.#deferred.push(from)
+    this.#post({ type: ours ? 'wait' : 'go', to: from })
+  }
+}
+
+/** For a session that keeps to its own tab. */
+export class Alone {
+  exclusive = (work) => work()
+  newer = async () => undefined
+  any = async () => undefined
+  spread() {}
+  end() {}
+  close() {}
+}

@@ -1,0 +1,108 @@
+//! The client: always a public one.
+
+use oauth_facade::{Auth, Authorize, Drawn, Pending, ResponseMode, TokenKind};
+use wasm_bindgen::prelude::*;
+
+use crate::error::fail;
+use crate::machine::{Machine, time};
+use crate::server::Server;
+use crate::tokens::Tokens;
+
+/// A public client of one server.
+#[wasm_bindgen]
+pub struct Client(oauth_facade::Client);
+
+/// Where to send the person, and what to keep meanwhile.
+#[wasm_bindgen]
+pub struct Authorization(oauth_facade::Authorization);
+
+#[wasm_bindgen]
+impl Client {
+    /// A public client. The one redirect URI it uses is the one it has registered.
+    #[wasm_bindgen(constructor)]
+    pub fn new(server: &Server, client_id: &str, redirect_uri: String) -> Result<Self, JsValue> {
+        oauth_facade::Client::new(&server.0, client_id, Auth::Documented(None))
+            .and_then(|client| client.with_redirect_uris(&[redirect_uri]))
+            .map(Self)
+            .map_err(fail)
+    }
+
+    /// Starts an authorization with values that WebCrypto drew and hashed. `extra` are names and
+    /// values in turn.
+    #[expect(clippy::too_many_arguments, reason = "objects do not cross cheaply")]
+    pub fn authorize(
+        &self,
+        now: f64,
+        state: &str,
+        nonce: &str,
+        verifier: &str,
+        challenge: &str,
+        redirect_uri: String,
+        scope: String,
+        extra: Vec<String>,
+    ) -> Result<Authorization, JsValue> {
+        let pairs = extra.chunks_exact(2);
+        let ask = Authorize {
+            redirect_uri,
+            scope,
+            response_mode: ResponseMode::Query,
+            extra: pairs
+                .map(|pair| (pair[0].clone(), pair[1].clone()))
+                .collect(),
+        };
+        Drawn::new(state, nonce, verifier, challenge)
+            .and_then(|drawn| self.0.authorize_drawn(time(now), drawn, ask))
+            .map(Authorization)
+            .map_err(fail)
+    }
+
+    /// Judges a callback and redeems its code.
+    pub fn redeem(&self, pending: &str, callback: &str) -> Result<Machine, JsValue> {
+        self.0
+            .redeem(pending, callback)
+            .map(Machine::of)
+            .map_err(fail)
+    }
+
+    /// Spends the refresh token.
+    pub fn refresh(&self, tokens: &Tokens) -> Result<Machine, JsValue> {
+        self.0.refresh(&tokens.0, "").map(Machine::of).map_err(fail)
+    }
+
+    /// Asks the server to forget the refresh token, or else the access token.
+    pub fn revoke(&self, tokens: &Tokens) -> Machine {
+        let refresh = tokens.0.refresh_token.as_ref();
+        let (token, kind) = refresh.map_or_else(
+            || (tokens.0.access_token.clone(), TokenKind::Access),
+            |refresh| (refresh.secret().clone(), TokenKind::Refresh),
+        );
+        Machine::of(self.0.revoke(token, Some(kind)))
+    }
+}
+
+#[wasm_bindgen]
+impl Authorization {
+    /// The URL to open.
+    #[wasm_bindgen(getter)]
+    pub fn url(&self) -> String {
+        self.0.url.clone()
+    }
+
+    /// The flow, to be kept until the callback.
+    #[wasm_bindgen(getter)]
+    pub fn pending(&self) -> String {
+        self.0.pending.to_json().expose().clone()
+    }
+
+    /// The key to keep it under.
+    #[wasm_bindgen(getter)]
+    pub fn state(&self) -> String {
+        self.0.pending.state().expose().clone()
+    }
+}
+
+/// Whether a callback carries the state of this flow.
+#[wasm_bindgen]
+pub fn recognises(pending: &str, callback: &str) -> bool {
+    Pending::from_json(pending).is_ok_and(|pending| pending.recognises(callback))
+}

@@ -1,0 +1,71 @@
+//! Errors, as the JavaScript class that the page named.
+
+use std::cell::RefCell;
+use std::error::Error as _;
+
+use js_sys::Function;
+use oauth_facade::{Cause, Check, Error, ErrorRecord, Fault, Misuse};
+use wasm_bindgen::prelude::*;
+
+thread_local! {
+    /// Makes an error of a record's JSON; named once, before anything else is called.
+    static CLASS: RefCell<Option<Function>> = const { RefCell::new(None) };
+}
+
+/// Names the function that makes an error of a record's JSON.
+#[wasm_bindgen(js_name = setErrorClass)]
+pub fn set_error_class(make: Function) {
+    CLASS.set(Some(make));
+}
+
+/// An error of a conversation, on its way to JavaScript.
+pub(crate) fn fail(error: Error) -> JsValue {
+    // A struct of texts and numbers always serializes.
+    let mut record = serde_json::to_value(ErrorRecord::from(&error)).unwrap_or_default();
+    if let Some(cause) = error.source() {
+        record["cause"] = cause.to_string().into();
+    }
+    let record = JsValue::from_str(&record.to_string());
+    let made = CLASS.with_borrow(|make| {
+        let make = make.as_ref()?;
+        make.call1(&JsValue::NULL, &record).ok()
+    });
+    made.unwrap_or(record)
+}
+
+/// What this browser or its settings do not allow.
+#[wasm_bindgen(js_name = setupError)]
+pub fn setup_error(detail: &str) -> JsValue {
+    fail(Error::from(Misuse::Setup).about(detail))
+}
+
+/// A wait that ended without an answer.
+#[wasm_bindgen(js_name = lostError)]
+pub fn lost_error(why: &str) -> JsValue {
+    fail(Error::lost(Cause::unknown(why.to_owned())))
+}
+
+/// A callback that belongs to no flow of this tab.
+#[wasm_bindgen(js_name = strangerError)]
+pub fn stranger_error() -> JsValue {
+    fail(Check::CallbackState.into())
+}
+
+/// A resource's redirect: where it leads is hidden from the page, so it is not followed.
+#[wasm_bindgen(js_name = redirectError)]
+pub fn redirect_error() -> JsValue {
+    fail(Fault::ReplyRedirect.into())
+}
+
+/// A client secret, where nothing is known of the server yet.
+#[wasm_bindgen(js_name = secretError)]
+pub fn secret_error() -> JsValue {
+    let why = "everyone who opens the page could read it";
+    fail(Error::from(Misuse::SecretNotAllowed).about(why))
+}
+
+/// The tokens are gone.
+#[wasm_bindgen(js_name = signedOutError)]
+pub fn signed_out_error() -> JsValue {
+    fail(Error::from(Misuse::NoRefreshToken).about("signed out"))
+}

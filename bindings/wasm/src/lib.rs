@@ -1,0 +1,13 @@
+//! The browser's view of `oauth-core`: its machines, for the modules in `js/` to drive.
+//!
+//! Nothing here opens a connection, reads a clock, draws a random number or hashes: the page does
+//! all four, the last two with WebCrypto, and the crate is built without any cryptography.
+
+#![allow(unsafe_code, reason = "wasm-bindgen's macro writes it")]
+
+mod client;
+mod error;
+mod machine;
+mod resource;
+mod server;
+mod tokens;

@@ -1,0 +1,163 @@
+//! One conversation: four inputs, three kinds of step.
+
+use oauth_facade::{Cause, Error, Misuse, Moment, Outgoing, Record, Reply, Turn, UnixTime};
+use wasm_bindgen::prelude::*;
+
+use crate::error::fail;
+use crate::server::Server;
+use crate::tokens::Tokens;
+
+/// A conversation. `now` is the page's clock, in seconds.
+#[wasm_bindgen]
+pub struct Machine(oauth_facade::Machine);
+
+/// What to do next.
+#[wasm_bindgen]
+pub struct Step(Turn);
+
+impl Machine {
+    pub(crate) const fn of(machine: oauth_facade::Machine) -> Self {
+        Self(machine)
+    }
+}
+
+#[wasm_bindgen]
+impl Machine {
+    /// The first step.
+    pub fn begin(&mut self, now: f64) -> Result<Step, JsValue> {
+        step(self.0.begin(moment(now)))
+    }
+
+    /// The server answered; `headers` are names and values in turn.
+    pub fn reply(
+        &mut self,
+        now: f64,
+        status: u16,
+        headers: Vec<String>,
+        body: Vec<u8>,
+    ) -> Result<Step, JsValue> {
+        let headers = headers.chunks_exact(2);
+        let headers = headers.map(|pair| (pair[0].clone(), pair[1].clone().into_bytes()));
+        let reply = Reply {
+            status,
+            headers: headers.collect(),
+            body,
+        };
+        step(self.0.reply(moment(now), reply))
+    }
+
+    /// No answer arrived.
+    pub fn lost(&mut self, now: f64, why: &str) -> Result<Step, JsValue> {
+        step(self.0.lost(moment(now), Cause::unknown(why.to_owned())))
+    }
+
+    /// The answer was larger than may be read.
+    #[wasm_bindgen(js_name = tooLarge)]
+    pub fn too_large(&mut self, now: f64) -> Result<Step, JsValue> {
+        step(self.0.lost(moment(now), Cause::too_large()))
+    }
+
+    /// The pause is over.
+    pub fn elapsed(&mut self, now: f64) -> Result<Step, JsValue> {
+        step(self.0.elapsed(moment(now)))
+    }
+}
+
+#[wasm_bindgen]
+impl Step {
+    /// `send`, `sleep` or `done`.
+    #[wasm_bindgen(getter)]
+    pub fn kind(&self) -> String {
+        let kind = match &self.0 {
+            Turn::Send(_) => "send",
+            Turn::Sleep(_) => "sleep",
+            Turn::Sign(_) => "sign",
+            Turn::Done(_) => "done",
+        };
+        kind.to_owned()
+    }
+
+    /// The method of the request to send.
+    #[wasm_bindgen(getter)]
+    pub fn method(&self) -> Option<String> {
+        self.request().map(|request| request.method.clone())
+    }
+
+    /// Its URL.
+    #[wasm_bindgen(getter)]
+    pub fn url(&self) -> Option<String> {
+        self.request().map(|request| request.url.clone())
+    }
+
+    /// Its headers, names and values in turn.
+    #[wasm_bindgen(getter)]
+    pub fn headers(&self) -> Vec<String> {
+        let headers = self.request().map(|request| request.headers.iter());
+        let pairs = headers.into_iter().flatten();
+        pairs
+            .flat_map(|(name, value)| [name.clone(), value.clone()])
+            .collect()
+    }
+
+    /// Its body.
+    #[wasm_bindgen(getter)]
+    pub fn body(&self) -> Vec<u8> {
+        let body = self.request().map(|request| request.body.to_vec());
+        body.unwrap_or_default()
+    }
+
+    /// How long to sleep.
+    #[wasm_bindgen(getter)]
+    pub fn millis(&self) -> f64 {
+        match &self.0 {
+            Turn::Sleep(pause) => pause.as_secs_f64() * 1e3,
+            _ => 0.0,
+        }
+    }
+
+    /// The tokens it ended with.
+    pub fn tokens(self) -> Option<Tokens> {
+        match self.0 {
+            Turn::Done(Record::Tokens(tokens)) => Some(Tokens::of(*tokens)),
+            _ => None,
+        }
+    }
+
+    /// The server it ended with.
+    pub fn server(self) -> Option<Server> {
+        match self.0 {
+            Turn::Done(Record::Server(server)) => Some(Server::of(*server)),
+            _ => None,
+        }
+    }
+
+    const fn request(&self) -> Option<&Outgoing> {
+        match &self.0 {
+            Turn::Send(request) => Some(request),
+            _ => None,
+        }
+    }
+}
+
+/// The seed is left empty: nothing in this build stretches it.
+fn moment(now: f64) -> Moment {
+    Moment::fixed(time(now), [0; 32])
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates, and a clock before 1970 is 1970"
+)]
+pub(crate) fn time(now: f64) -> UnixTime {
+    UnixTime::from_secs(now as u64)
+}
+
+fn step(turn: Result<Turn, Error>) -> Result<Step, JsValue> {
+    match turn {
+        // No client here holds a key: there is nobody to sign.
+        Ok(Turn::Sign(_)) => Err(fail(Error::from(Misuse::Setup).about("a signature"))),
+        Ok(turn) => Ok(Step(turn)),
+        Err(error) => Err(fail(error)),
+    }
+}

@@ -1,0 +1,79 @@
+//! The tokens of one grant.
+
+use std::time::Duration;
+
+use oauth_facade::Freshness;
+use wasm_bindgen::prelude::*;
+
+use crate::error::fail;
+use crate::machine::time;
+
+/// The tokens of one grant.
+#[wasm_bindgen]
+pub struct Tokens(pub(crate) oauth_facade::Tokens);
+
+impl Tokens {
+    pub(crate) const fn of(tokens: oauth_facade::Tokens) -> Self {
+        Self(tokens)
+    }
+}
+
+#[wasm_bindgen]
+impl Tokens {
+    /// Reads what `toJson` wrote.
+    #[wasm_bindgen(js_name = fromJson)]
+    pub fn from_json(text: &str) -> Result<Self, JsValue> {
+        oauth_facade::Tokens::from_json(text)
+            .map(Self)
+            .map_err(fail)
+    }
+
+    /// Everything, secrets included.
+    #[wasm_bindgen(js_name = toJson)]
+    pub fn to_json(&self) -> String {
+        self.0.to_json().expose().clone()
+    }
+
+    /// The access token.
+    #[wasm_bindgen(getter, js_name = accessToken)]
+    pub fn access_token(&self) -> String {
+        self.0.access_token.expose().clone()
+    }
+
+    /// The ID Token as it came, unverified.
+    #[wasm_bindgen(getter, js_name = idToken)]
+    pub fn id_token(&self) -> Option<String> {
+        self.0.id_token.as_ref().map(|token| token.expose().clone())
+    }
+
+    /// Whether there is a refresh token.
+    #[wasm_bindgen(getter)]
+    pub fn refreshable(&self) -> bool {
+        self.0.refresh_token.is_some()
+    }
+
+    /// What was granted, separated by spaces.
+    #[wasm_bindgen(getter)]
+    pub fn scope(&self) -> String {
+        let names: Vec<&str> = self.0.scope.iter().collect();
+        names.join(" ")
+    }
+
+    /// When the access token ends, in seconds since 1970.
+    #[wasm_bindgen(getter, js_name = expiresAt)]
+    pub fn expires_at(&self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "exact for eons")]
+        self.0.expires_at().map(|end| end.as_secs() as f64)
+    }
+
+    /// `fresh`, `stale` or `unknown`, with `leeway` seconds to spare.
+    pub fn freshness(&self, now: f64, leeway: u32) -> String {
+        let leeway = Duration::from_secs(leeway.into());
+        let freshness = match self.0.freshness(time(now), leeway) {
+            Freshness::Fresh => "fresh",
+            Freshness::Stale => "stale",
+            Freshness::Unknown => "unknown",
+        };
+        freshness.to_owned()
+    }
+}

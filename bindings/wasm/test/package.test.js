@@ -1,0 +1,51 @@
+// The package as it is published: its files, its types, its names.
+
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { world } from './suite.js'
+
+const us = world()
+const here = fileURLToPath(new URL('..', import.meta.url))
+const run = (command, ...args) => execFileSync(command, args, { cwd: here, encoding: 'utf8' })
+
+test('the package holds what a page needs, and nothing else', () => {
+  const [{ files }] = JSON.parse(run('npm', 'pack', '--dry-run', '--json', '--ignore-scripts'))
+  const names = files.map(({ path }) => path).sort()
+  const modules = readdirSync(`${here}js`).map((name) => `js/${name}`)
+  const built = ['pkg/oauth_core_web.js', 'pkg/oauth_core_web_bg.wasm']
+  assert.deepEqual(names, ['README.md', 'package.json', ...modules, ...built].sort())
+})
+
+test('every module that is imported is in the package', () => {
+  for (const name of readdirSync(`${here}js`).filter((name) => name.endsWith('.js'))) {
+    const text = readFileSync(`${here}js/${name}`, 'utf8')
+    for (const [, path] of text.matchAll(/from '([^']+)'/g)) {
+      assert.ok(existsSync(new URL(path, `file://${here}js/`)), `${name} imports ${path}`)
+    }
+  }
+})
+
+test('the types fit', () => {
+  run('node_modules/.bin/tsc', '--project', 'test/tsconfig.json')
+})
+
+test('the types name what the module exports', async () => {
+  const page = await us.page()
+  const exported = (await page.evaluate(() => Object.keys(web))).sort()
+  const types = readFileSync(`${here}js/index.d.ts`, 'utf8')
+  const declared = [...types.matchAll(/^export (?:const|class|function) (\w+)/gm)].map(([, name]) => name)
+  assert.deepEqual(exported, declared.sort())
+})
+
+test('nothing but WebCrypto draws and hashes', () => {
+  const glue = readFileSync(`${here}pkg/oauth_core_web.js`, 'utf8')
+  assert.doesNotMatch(glue, /getRandomValues|randomFillSync|Math\.random|Date\.now/)
+  const module = readFileSync(`${here}pkg/oauth_core_web_bg.wasm`)
+  // The first round constant of SHA-256, as data and as an operand.
+  for (const bytes of [[0x98, 0x2f, 0x8a, 0x42], [0x98, 0xdf, 0xa8, 0x94, 0x04]]) {
+    assert.equal(module.indexOf(Buffer.from(bytes)), -1)
+  }
+})

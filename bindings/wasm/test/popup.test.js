@@ -1,0 +1,167 @@
+// Code and PKCE by popup, with others posting messages too.
+
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { handle, world } from './suite.js'
+import { pages } from './world.js'
+
+const us = world()
+let hostile
+
+before(async () => {
+  hostile = await pages('test/hostile.html')
+})
+after(() => hostile?.close())
+
+/** Opens the popup as a click would, and lets the popup's page handle its callback. */
+async function begin(page, config) {
+  const opened = us.context.waitForEvent('page')
+  await page.evaluate((config) => {
+    globalThis.heard = []
+    addEventListener('message', ({ origin, data }) => heard.push([origin, data?.type]))
+    globalThis.result = told(
+      web.signIn(config, { mode: 'popup' }).then((session) => ((globalThis.session = session), true)),
+    )
+  }, config)
+  return opened
+}
+
+/** Holds the server's answer back until it is let go. */
+async function held(pattern) {
+  let letGo
+  const gate = new Promise((done) => (letGo = done))
+  await us.context.route(pattern, async (route) => {
+    await gate
+    await route.continue()
+  })
+  return letGo
+}
+
+const settle = (popup, config) =>
+  popup
+    .waitForURL((url) => url.pathname === '/callback')
+    .then(() => popup.waitForFunction(() => globalThis.loaded === true))
+    // The window may be gone before it can say how it went.
+    .then(() => handle(popup, config))
+    .catch(() => {})
+
+for (const name of ['generic', 'uservoice']) {
+  test(`the ${name} twin signs a person in`, async () => {
+    const config = us.configs[name]
+    const page = await us.page()
+    const popup = await begin(page, config)
+    await settle(popup, config)
+    assert.deepEqual(await page.evaluate(() => result), { value: true })
+    assert.ok(popup.isClosed())
+    const left = await page.evaluate(() => [sessionStorage.length, localStorage.length])
+    assert.deepEqual(left, [0, 0])
+    const url = name === 'generic' ? '/api/echo' : '/api/v2/end_users/me'
+    const status = await page.evaluate(
+      async (url) => (await session.fetch(url)).status,
+      us.twins[name] + url,
+    )
+    assert.equal(status, 200)
+  })
+}
+
+test('messages from other origins and other windows are ignored', async () => {
+  const config = us.configs.generic
+  const page = await us.page()
+  const authorize = us.context.waitForEvent('request', (request) => request.url().includes('/authorize?'))
+  const letGo = await held('**/authorize?*')
+  const popup = await begin(page, config)
+  const state = new URL((await authorize).url()).searchParams.get('state')
+  // The best a stranger could make up: the right shape, even the right state.
+  const forged = `${config.redirectUri}?code=stolen&state=${state}&iss=${encodeURIComponent(us.twins.generic)}`
+  await page.evaluate(
+    ([origin, forged]) =>
+      new Promise((done) => {
+        // A frame of another origin, and this window itself.
+        const frame = document.createElement('iframe')
+        frame.src = `${origin}/#${encodeURIComponent(forged)}`
+        document.body.append(frame)
+        window.postMessage({ type: 'oauth-core:callback', url: forged }, location.origin)
+        const look = setInterval(() => {
+          if (heard.length < 2) return
+          clearInterval(look)
+          done()
+        }, 20)
+      }),
+    [hostile.origin, forged],
+  )
+  const heard = await page.evaluate(() => globalThis.heard)
+  assert.deepEqual(
+    heard.map(([, type]) => type),
+    ['oauth-core:callback', 'oauth-core:callback'],
+    'both arrived',
+  )
+  assert.ok(heard.some(([origin]) => origin === hostile.origin))
+  const before = await us.generic.counters()
+  letGo()
+  await settle(popup, config)
+  assert.deepEqual(await page.evaluate(() => result), { value: true })
+  const after = await us.generic.counters()
+  assert.equal(after.token_requests - before.token_requests, 1, 'the stolen code was never sent')
+})
+
+test('a popup that went elsewhere cannot answer for the redirect URI', async () => {
+  const config = us.configs.generic
+  const page = await us.page()
+  const authorize = us.context.waitForEvent('request', (request) => request.url().includes('/authorize?'))
+  const letGo = await held('**/authorize?*')
+  const popup = await begin(page, config)
+  const state = new URL((await authorize).url()).searchParams.get('state')
+  const forged = `${config.redirectUri}?code=stolen&state=${state}`
+  // The popup itself, but of another origin.
+  await popup.goto(`${hostile.origin}/#${encodeURIComponent(forged)}`)
+  await page.waitForFunction(() => heard.length > 0)
+  letGo()
+  assert.equal(await page.evaluate(() => Promise.race([result, 'still waiting'])), 'still waiting')
+  await popup.close()
+  const end = await page.evaluate(() => result)
+  assert.equal(end.name, 'LostError')
+  assert.match(end.cause, /popup was closed/)
+})
+
+test('a popup page tells the code to no opener of another origin', async () => {
+  const { redirectUri } = us.configs.generic
+  const page = await us.context.newPage()
+  await page.goto(hostile.origin)
+  const opened = us.context.waitForEvent('page')
+  await page.evaluate((url) => {
+    globalThis.heard = []
+    addEventListener('message', ({ data }) => heard.push(data))
+    window.open(url)
+  }, `${redirectUri}?code=secret&state=of-somebody`)
+  const popup = await opened
+  await settle(popup, us.configs.generic)
+  await new Promise((done) => setTimeout(done, 300))
+  assert.deepEqual(await page.evaluate(() => heard), [])
+})
+
+test('an abort closes the popup', async () => {
+  const page = await us.page()
+  await held('**/authorize?*')
+  const opened = us.context.waitForEvent('page')
+  await page.evaluate((config) => {
+    globalThis.stop = new AbortController()
+    globalThis.result = told(web.signIn(config, { mode: 'popup', signal: stop.signal }))
+  }, us.configs.generic)
+  const popup = await opened
+  const closed = popup.waitForEvent('close')
+  await new Promise((done) => setTimeout(done, 200))
+  await page.evaluate(() => stop.abort())
+  await closed
+  assert.equal((await page.evaluate(() => result)).name, 'AbortError')
+})
+
+test('a blocked popup is told', async () => {
+  const page = await us.page()
+  await page.evaluate(() => (window.open = () => null))
+  const result = await page.evaluate(
+    (config) => told(web.signIn(config, { mode: 'popup' })),
+    us.configs.generic,
+  )
+  assert.equal(result.code, 'misuse.setup')
+  assert.match(result.message, /blocked the popup/)
+})

@@ -1,0 +1,134 @@
+// Code and PKCE by redirect, against every server that has public clients.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { handle, loaded, signedIn, toCallback, world } from './suite.js'
+
+const us = world({ oidc: true })
+const call = (page, url) =>
+  page.evaluate(async (url) => {
+    const reply = await session.fetch(url)
+    return { status: reply.status, body: await reply.json() }
+  }, url)
+
+test('the generic twin signs a person in, and its API is called', async () => {
+  const page = await signedIn(us, us.configs.generic, { scope: 'read write' })
+  const url = `${us.twins.generic}/api/echo`
+  const reply = await page.evaluate(async (url) => {
+    const reply = await session.fetch(url, { method: 'POST', body: 'hello' })
+    return { status: reply.status, body: await reply.json(), scope: session.scope }
+  }, url)
+  assert.equal(reply.status, 200)
+  assert.equal(reply.body.client_id, 'twin-public')
+  assert.equal(reply.body.body, 'hello')
+  assert.equal(reply.scope, 'read write')
+})
+
+test('the UserVoice twin signs a person in, by its preset', async () => {
+  const page = await signedIn(us, us.configs.uservoice)
+  const reply = await call(page, `${us.twins.uservoice}/api/v2/end_users/me`)
+  assert.equal(reply.status, 200)
+  assert.equal(reply.body.users.length, 1)
+  const end = await page.evaluate(() => String(session.expiresAt))
+  assert.equal(end, 'undefined', 'the server named no lifetime')
+})
+
+test('the documented slip of UserVoice is an option', async () => {
+  const config = { ...us.configs.uservoice, options: ['challenge_as_verifier'] }
+  const page = await signedIn(us, config)
+  const reply = await call(page, `${us.twins.uservoice}/api/v2/end_users/me`)
+  assert.equal(reply.status, 200)
+})
+
+test('oidc-provider signs a person in, renews and revokes', async () => {
+  const config = us.configs.oidc
+  const page = await signedIn(us, config, { scope: 'openid offline_access', extra: { prompt: 'consent' } })
+  const told = await page.evaluate(async () => {
+    const first = await session.token()
+    return { first: first.length > 20, idToken: session.idToken?.split('.').length, end: session.expiresAt > new Date() }
+  })
+  assert.deepEqual(told, { first: true, idToken: 3, end: true })
+  const later = await page.evaluate(async () => {
+    const before = await session.token()
+    // 60 seconds of life: in 45, the 30 to spare are not there any more.
+    const now = Date.now()
+    Date.now = () => now + 45_000
+    const after = await session.token()
+    await session.revoke()
+    return { renewed: before !== after, signedIn: session.signedIn }
+  })
+  assert.deepEqual(later, { renewed: true, signedIn: false })
+})
+
+test('a metadata document at hand needs no discovery', async () => {
+  const metadata = await (await fetch(`${us.twins.generic}/.well-known/oauth-authorization-server`)).json()
+  const page = await signedIn(us, { ...us.configs.generic, metadata })
+  assert.equal((await call(page, `${us.twins.generic}/api/echo`)).status, 200)
+})
+
+test('after the login storage is empty and the address is clean', async () => {
+  const page = await us.page()
+  await toCallback(us, page, us.configs.generic)
+  assert.match(page.url(), /[?&]code=/)
+  assert.equal(await page.evaluate(() => sessionStorage.length), 1, 'the flow waits in this tab')
+  assert.equal((await handle(page, us.configs.generic)).value, true)
+  assert.equal(page.url(), us.configs.generic.redirectUri)
+  const left = await page.evaluate(async () => ({
+    session: sessionStorage.length,
+    local: localStorage.length,
+    cookies: document.cookie,
+    databases: (await indexedDB.databases()).length,
+    caches: (await caches.keys()).length,
+  }))
+  assert.deepEqual(left, { session: 0, local: 0, cookies: '', databases: 0, caches: 0 })
+})
+
+test('the code is in no history entry', async () => {
+  const page = await signedIn(us, us.configs.generic)
+  const cdp = await us.context.newCDPSession(page)
+  const { entries } = await cdp.send('Page.getNavigationHistory')
+  assert.ok(entries.every(({ url }) => !url.includes('code=')), JSON.stringify(entries))
+})
+
+test('a session kept on request survives a reload, and no other does', async () => {
+  const config = { ...us.configs.generic, storage: 'session', tabs: false }
+  const page = await signedIn(us, config)
+  const restored = (config) =>
+    page.evaluate((config) => web.restore(config).then((session) => session !== null), config)
+  await page.reload()
+  await loaded(page)
+  assert.equal(await restored({ ...config, storage: 'memory' }), false)
+  assert.equal(await restored(config), true)
+  await page.evaluate(async (config) => (await web.restore(config)).signOut(), config)
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0)
+})
+
+test('PKCE is S256 and fresh each time, and no verifier is in a URL', async () => {
+  await signedIn(us, us.configs.generic)
+  await signedIn(us, us.configs.generic)
+  const log = await us.generic.log()
+  const asked = log.filter(({ path }) => path === '/authorize').map(({ query }) => Object.fromEntries(query))
+  const last = asked.slice(-2)
+  assert.ok(last.every((query) => query.code_challenge_method === 'S256' && query.code_challenge.length === 43))
+  assert.ok(last.every((query) => query.state.length === 43 && !('code_verifier' in query)))
+  assert.notEqual(last[0].code_challenge, last[1].code_challenge)
+  assert.notEqual(last[0].state, last[1].state)
+})
+
+test('the observer sees the sequence, and no secret', async () => {
+  const page = await us.page()
+  await toCallback(us, page, us.configs.generic)
+  const result = await page.evaluate(async (config) => {
+    const seen = []
+    const session = await web.handleCallback({ ...config, observe: (event) => seen.push(event) })
+    return { seen, token: await session.token() }
+  }, us.configs.generic)
+  const kinds = result.seen.map(({ kind }) => kind)
+  assert.deepEqual(kinds, ['callback', 'request', 'response'])
+  const text = JSON.stringify(result.seen)
+  assert.ok(!text.includes(result.token))
+  assert.equal(result.seen[1].parameters.code_verifier, '[redacted]')
+  assert.equal(result.seen[1].parameters.grant_type, 'authorization_code')
+  assert.equal(result.seen[2].members.access_token, '[redacted]')
+  assert.equal(result.seen[2].members.expires_in, '3600')
+})

@@ -1,0 +1,215 @@
+// What is refused, and what is left of the flow afterwards.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { handle, loaded, signedIn, toCallback, world } from './suite.js'
+
+const us = world()
+const waiting = (page) => page.evaluate(() => sessionStorage.length)
+/** What `web.signIn` says before it leaves the page. */
+const refusal = (page, config) => page.evaluate((config) => told(web.signIn(config)), config)
+
+test('a callback with a foreign state is refused, and the flow goes on', async () => {
+  const page = await us.page()
+  await us.generic.fault({ name: 'foreign_state_in_callback' })
+  const authorize = page.waitForRequest((request) => request.url().includes('/authorize?'))
+  await toCallback(us, page, us.configs.generic)
+  const result = await handle(page, us.configs.generic)
+  assert.equal(result.code, 'callback.state')
+  assert.equal(result.name, 'UntrustedError')
+  assert.equal(await waiting(page), 1, 'the flow is kept')
+  assert.equal(page.url(), us.configs.generic.redirectUri, 'the foreign code is not left in the address')
+  await page.goto((await authorize).url())
+  await loaded(page)
+  assert.equal((await handle(page, us.configs.generic)).value, true)
+  assert.equal(await waiting(page), 0)
+})
+
+test('a callback that nobody asked for is refused', async () => {
+  const page = await us.page('/callback?code=stolen&state=made-up')
+  const result = await handle(page, us.configs.generic)
+  assert.equal(result.code, 'callback.state')
+})
+
+test('a callback of another issuer is refused, and the flow is over', async () => {
+  const page = await us.page()
+  await us.generic.fault({ name: 'wrong_issuer_in_callback' })
+  await toCallback(us, page, us.configs.generic)
+  const before = await us.generic.counters()
+  const result = await handle(page, us.configs.generic)
+  assert.equal(result.code, 'callback.issuer')
+  assert.equal(result.name, 'UntrustedError')
+  assert.equal(await waiting(page), 0)
+  const after = await us.generic.counters()
+  assert.equal(after.token_requests, before.token_requests, 'the code goes nowhere')
+})
+
+test('a callback is good for one use', async () => {
+  const page = await us.page()
+  await toCallback(us, page, us.configs.generic)
+  const callback = page.url()
+  assert.equal((await handle(page, us.configs.generic)).value, true)
+  await page.goto(callback)
+  await loaded(page)
+  assert.equal((await handle(page, us.configs.generic)).code, 'callback.state')
+})
+
+test('a page that asks twice at once redeems once, and hears the same', async () => {
+  const page = await us.page()
+  await toCallback(us, page, us.configs.generic)
+  const before = await us.generic.counters()
+  const same = await page.evaluate(async (config) => {
+    const [first, second] = await Promise.all([web.handleCallback(config), web.handleCallback(config)])
+    return first.signedIn && first === second
+  }, us.configs.generic)
+  assert.equal(same, true)
+  const after = await us.generic.counters()
+  assert.equal(after.token_requests - before.token_requests, 1)
+})
+
+test('another tab cannot take over the flow', async () => {
+  const page = await us.page()
+  await toCallback(us, page, us.configs.generic)
+  const other = await us.page(new URL(page.url()).pathname + new URL(page.url()).search)
+  assert.equal((await handle(other, us.configs.generic)).code, 'callback.state')
+})
+
+test('the person says no', async () => {
+  const page = await us.page()
+  await us.generic.deny()
+  await toCallback(us, page, us.configs.generic)
+  const result = await handle(page, us.configs.generic)
+  assert.equal(result.code, 'denied.access_denied')
+  assert.equal(result.name, 'DeniedError')
+  assert.equal(await waiting(page), 0)
+})
+
+test('a client secret is refused, for each preset with its reason', async () => {
+  const page = await us.page()
+  const names = await page.evaluate(() => web.providers)
+  assert.equal(names.length, 11)
+  const reasons = new Set()
+  for (const provider of names) {
+    const config = { provider, clientId: 'id', clientSecret: 'secret', redirectUri: us.configs.generic.redirectUri }
+    const result = await refusal(page, config)
+    assert.equal(result.code, 'client_auth.secret_not_allowed', `${provider}: ${result.message}`)
+    assert.equal(result.name, 'MisuseError')
+    assert.match(result.message, /secret/)
+    assert.ok(!result.message.includes('"secret"'))
+    reasons.add(result.message)
+  }
+  assert.ok(reasons.size >= 7, 'the reasons differ')
+  assert.equal(await waiting(page), 0)
+})
+
+test('a client secret is refused without a preset too, before any request', async () => {
+  const page = await us.page()
+  const before = (await us.generic.log()).length
+  const result = await refusal(page, { ...us.configs.generic, clientSecret: 'secret' })
+  assert.equal(result.code, 'client_auth.secret_not_allowed')
+  assert.match(result.message, /everyone who opens the page could read it/)
+  assert.equal((await us.generic.log()).length, before)
+})
+
+test('a preset without public clients is refused', async () => {
+  const page = await us.page()
+  const { redirectUri } = us.configs.generic
+  const result = await refusal(page, { provider: 'socios', clientId: 'id', redirectUri })
+  assert.equal(result.code, 'client_auth.secret_missing')
+})
+
+test('a tenant is one label of a host name', async () => {
+  const page = await us.page()
+  for (const subdomain of ['evil.example/', 'a.b', '', 'a@b', '{subdomain}', 'a#']) {
+    const result = await refusal(page, { ...us.configs.uservoice, variables: { subdomain } })
+    assert.equal(result.code, 'provider.variable', subdomain)
+  }
+  const unknown = await refusal(page, { ...us.configs.uservoice, variables: { tenant: 'acme' } })
+  assert.equal(unknown.code, 'provider.variable')
+  const moved = await refusal(page, { ...us.configs.uservoice, loopback: 'https://evil.example' })
+  assert.equal(moved.code, 'url.insecure')
+  const nobody = await refusal(page, { ...us.configs.uservoice, provider: 'toString' })
+  assert.equal(nobody.code, 'misuse.setup')
+})
+
+test('plain http is only for loopback that was asked for', async () => {
+  const page = await us.page()
+  const result = await refusal(page, { ...us.configs.generic, loopback: false })
+  assert.equal(result.code, 'issuer.not_https')
+})
+
+test('a redirect of the token endpoint is refused, and followed nowhere', async () => {
+  const page = await us.page()
+  await toCallback(us, page, us.configs.generic)
+  const other = `${us.twins.uservoice}/elsewhere`
+  const before = (await us.uservoice.log()).length
+  await us.generic.fault({ name: 'redirect_to', location: other, status: 307 })
+  const result = await handle(page, us.configs.generic)
+  assert.equal(result.code, 'reply.redirect')
+  assert.equal((await us.uservoice.log()).length, before)
+})
+
+test('a reply of 50 MB is refused', async () => {
+  const page = await us.page()
+  await toCallback(us, page, us.configs.generic)
+  await us.generic.fault({ name: 'oversized_json', bytes: 50_000_000 })
+  const start = Date.now()
+  const result = await handle(page, us.configs.generic)
+  assert.equal(result.code, 'reply.too_large')
+  assert.ok(Date.now() - start < 10_000)
+})
+
+test('a gzip bomb is refused', async () => {
+  const page = await us.page()
+  await toCallback(us, page, us.configs.generic)
+  await us.generic.fault({ name: 'gzip_bomb', expanded: 1 << 30 })
+  assert.equal((await handle(page, us.configs.generic)).code, 'reply.too_large')
+})
+
+test('a lost reply is told as lost', async () => {
+  const page = await us.page()
+  await toCallback(us, page, us.configs.generic)
+  // Not the twin's fault of this name: Chromium by itself repeats a request whose reused connection
+  // was closed without a byte.
+  await page.route('**/token', (route) => route.abort())
+  const result = await handle(page, us.configs.generic)
+  assert.equal(result.name, 'LostError')
+})
+
+test('broken replies are told as what they are', async () => {
+  for (const [fault, code] of [
+    ['html', 'reply.content_type'],
+    ['truncated_json', 'reply.json'],
+    ['duplicate_member', 'reply.duplicate_member'],
+    ['nested_json', 'reply.nesting'],
+  ]) {
+    const page = await us.page()
+    await toCallback(us, page, us.configs.generic)
+    await us.generic.fault({ name: fault })
+    assert.equal((await handle(page, us.configs.generic)).code, code, fault)
+    await page.close()
+  }
+})
+
+test('the token goes to the allowed origins only, and into no URL', async () => {
+  const page = await signedIn(us, us.configs.generic)
+  const fetched = (url, init) =>
+    page.evaluate(([url, init]) => told(session.fetch(url, init)), [url, init])
+  const before = (await us.uservoice.log()).length
+  const elsewhere = await fetched(`${us.twins.uservoice}/api/v2/end_users/me`)
+  assert.equal(elsewhere.code, 'resource.origin_not_allowed')
+  assert.equal((await us.uservoice.log()).length, before)
+  const twice = await fetched(`${us.twins.generic}/api/echo`, { headers: { authorization: 'Bearer x' } })
+  assert.equal(twice.code, 'token.more_than_one_method')
+  const inUrl = await fetched(`${us.twins.generic}/api/echo?access_token=x`)
+  assert.equal(inUrl.code, 'token.in_query')
+})
+
+test('a redirect of the API is not followed with the token', async () => {
+  const page = await signedIn(us, us.configs.generic)
+  const before = (await us.uservoice.log()).length
+  await us.generic.fault({ name: 'redirect_to', location: `${us.twins.uservoice}/x`, status: 307 })
+  const result = await page.evaluate((url) => told(session.fetch(url)), `${us.twins.generic}/api/echo`)
+  assert.equal(result.code, 'reply.redirect')
+  assert.equal((await us.uservoice.log()).length, before)
+})

@@ -1,0 +1,149 @@
+// A session's life: renewal, a 401, revocation, the end.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { signedIn, world } from './suite.js'
+
+const us = world()
+const echo = (page) =>
+  page.evaluate(async (url) => (await session.fetch(url)).status, `${us.twins.generic}/api/echo`)
+
+/** Lets this page's clock run ahead. */
+const later = (page, seconds) =>
+  page.evaluate((seconds) => {
+    const now = Date.now
+    Date.now = () => now() + seconds * 1000
+  }, seconds)
+
+test('a stale token is renewed, and the refresh token rotates', async () => {
+  const page = await signedIn(us, us.configs.generic)
+  const start = await us.generic.counters()
+  const tokens = []
+  for (let round = 0; round < 3; round++) {
+    tokens.push(await page.evaluate(() => session.token()))
+    await later(page, 3590)
+  }
+  assert.equal(new Set(tokens).size, 3)
+  const end = await us.generic.counters()
+  assert.equal(end.refreshes - start.refreshes, 2)
+  assert.equal(end.reuse_events, start.reuse_events)
+})
+
+test('a hundred calls at once make one refresh', async () => {
+  const page = await signedIn(us, us.configs.generic)
+  await later(page, 3590)
+  const start = await us.generic.counters()
+  const distinct = await page.evaluate(async () => {
+    const tokens = await Promise.all(Array.from({ length: 100 }, () => session.token()))
+    return new Set(tokens).size
+  })
+  const end = await us.generic.counters()
+  assert.equal(distinct, 1)
+  assert.equal(end.refreshes - start.refreshes, 1)
+})
+
+test('a 401 is recovered once, the body included', async () => {
+  const page = await signedIn(us, us.configs.generic, { scope: 'read write' })
+  await us.generic.expire()
+  const start = await us.generic.counters()
+  const reply = await page.evaluate(async (url) => {
+    const reply = await session.fetch(url, { method: 'POST', body: 'once more' })
+    return { status: reply.status, body: (await reply.json()).body }
+  }, `${us.twins.generic}/api/echo`)
+  assert.deepEqual(reply, { status: 200, body: 'once more' })
+  const end = await us.generic.counters()
+  assert.equal(end.refreshes - start.refreshes, 1)
+  assert.equal(end.api_401 - start.api_401, 1)
+})
+
+test('fifty calls that meet a 401 make one refresh', async () => {
+  const page = await signedIn(us, us.configs.generic)
+  await us.generic.expire()
+  const start = await us.generic.counters()
+  const statuses = await page.evaluate(async (url) => {
+    const replies = await Promise.all(Array.from({ length: 50 }, () => session.fetch(url)))
+    return [...new Set(replies.map((reply) => reply.status))]
+  }, `${us.twins.generic}/api/echo`)
+  assert.deepEqual(statuses, [200])
+  const end = await us.generic.counters()
+  assert.equal(end.refreshes - start.refreshes, 1)
+})
+
+test('too little scope is no reason to refresh', async () => {
+  const page = await signedIn(us, us.configs.generic, { scope: 'read' })
+  const start = await us.generic.counters()
+  const status = await page.evaluate(
+    async (url) => (await session.fetch(url, { method: 'POST' })).status,
+    `${us.twins.generic}/api/echo`,
+  )
+  assert.equal(status, 403)
+  assert.equal((await us.generic.counters()).refreshes, start.refreshes)
+})
+
+test('a 401 without a refresh token is handed to the caller', async () => {
+  const page = await signedIn(us, us.configs.uservoice)
+  await us.uservoice.expire()
+  const url = `${us.twins.uservoice}/api/v2/end_users/me`
+  const status = await page.evaluate(async (url) => (await session.fetch(url)).status, url)
+  assert.equal(status, 401)
+})
+
+test('revocation ends the tokens there and here', async () => {
+  const page = await signedIn(us, us.configs.generic)
+  const token = await page.evaluate(() => session.token())
+  const start = await us.generic.counters()
+  await page.evaluate(() => session.revoke())
+  assert.equal((await us.generic.counters()).revocations - start.revocations, 1)
+  const headers = { authorization: `Bearer ${token}` }
+  assert.equal((await fetch(`${us.twins.generic}/api/echo`, { headers })).status, 401)
+  const after = await page.evaluate(() => told(session.token()))
+  assert.equal(after.code, 'grant.no_refresh_token')
+  assert.equal(after.advice, 'reauthorize')
+})
+
+test('a revocation that gets no answer still ends the session here', async () => {
+  const page = await signedIn(us, us.configs.generic)
+  await page.route('**/revoke', (route) => route.abort())
+  const result = await page.evaluate(() => told(session.revoke()))
+  assert.equal(result.name, 'LostError')
+  assert.equal(await page.evaluate(() => session.signedIn), false)
+})
+
+test('signing out works where nothing can be revoked', async () => {
+  const page = await signedIn(us, us.configs.uservoice)
+  await page.evaluate(() => session.signOut())
+  assert.equal(await page.evaluate(() => session.signedIn), false)
+})
+
+test('a refused refresh says that the person must sign in again', async () => {
+  const page = await signedIn(us, us.configs.generic)
+  await later(page, 31 * 86_400)
+  await us.generic.advance(31 * 86_400)
+  const result = await page.evaluate(() => told(session.token()))
+  assert.equal(result.code, 'denied.invalid_grant')
+  assert.equal(result.advice, 'reauthorize')
+  const asked = await us.generic.counters()
+  const again = await page.evaluate(() => told(session.token()))
+  assert.equal(again.code, 'grant.no_refresh_token', 'the dead token is not sent a second time')
+  assert.deepEqual(await us.generic.counters(), asked)
+})
+
+test('a busy server ends no session', async () => {
+  const page = await signedIn(us, us.configs.generic)
+  await later(page, 3590)
+  await us.generic.fault({ name: 'status', status: 503, retry_after: 2 })
+  const result = await page.evaluate(() => told(session.token()))
+  assert.equal(result.advice, 'retry')
+  assert.match(await page.evaluate(() => session.token()), /^.{43}$/)
+})
+
+test('nothing that can be printed holds a token', async () => {
+  const page = await signedIn(us, us.configs.generic)
+  const shown = await page.evaluate(async () => {
+    const token = await session.token()
+    const texts = [JSON.stringify(session), String(session), Object.keys(session).join(), JSON.stringify(Object.getOwnPropertyDescriptors(session))]
+    return texts.filter((text) => text.includes(token)).length
+  })
+  assert.equal(shown, 0)
+  assert.equal(await echo(page), 200)
+})

@@ -1,0 +1,24 @@
+// What a page loads, in bytes: the module with what wasm-bindgen wrote, and the package's own files.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
+
+const here = fileURLToPath(new URL('..', import.meta.url))
+const read = (name) => readFileSync(here + name)
+const own = readdirSync(`${here}js`).filter((name) => name.endsWith('.js') && name !== 'presets.js')
+
+/** Rows of name, raw, gzip, brotli. */
+export const rows = [
+  ['oauth_core_web_bg.wasm', [read('pkg/oauth_core_web_bg.wasm')]],
+  ['oauth_core_web.js (wasm-bindgen)', [read('pkg/oauth_core_web.js')]],
+  ['presets.js', [read('js/presets.js')]],
+  ['the other modules in js/', own.map((name) => read(`js/${name}`))],
+].map(([name, files]) => {
+  const sum = (size) => files.reduce((sum, file) => sum + size(file).length, 0)
+  return [name, sum((file) => file), sum((file) => gzipSync(file, { level: 9 })), sum((file) => brotliCompressSync(file))]
+})
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [name, raw, gzip, brotli] of rows) console.log(`${name}: ${raw} raw, ${gzip} gzip, ${brotli} brotli`)
+}

@@ -1,0 +1,212 @@
+//! The browser package: built for WebAssembly, and tested in Chromium.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::node::node_count;
+use crate::setup;
+use crate::shell::{Outcome, cargo, counted, root, step};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// What Debian calls the pieces: a compiler with the standard library's sources, a linker, a browser.
+const COMPILER: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "lld-19"];
+const BROWSER: &str = "/usr/bin/chromium";
+
+/// Builds the package, and runs its tests in a browser.
+pub(crate) fn suite() -> Outcome {
+    let prepared = browser().and(setup::npm_ci(&package()));
+    let Some(compiler) = compiler() else {
+        println!(
+            "no compiler for {TARGET}: rustup target add {TARGET}, or on Debian, as root: \
+             apt-get install {}",
+            COMPILER.join(" ")
+        );
+        return prepared.and(Outcome::of(false));
+    };
+    let presets = package().join("js/presets.js");
+    let checked = helper(
+        "presets are current",
+        &["presets".as_ref(), &presets, "--check".as_ref()],
+    );
+    let built = build(&compiler).and(checked);
+    if prepared.failed + built.failed > 0 {
+        return prepared.and(built);
+    }
+    prepared.and(built).and(sizes()).and(tests())
+}
+
+fn package() -> PathBuf {
+    root().join("bindings/wasm")
+}
+
+fn target() -> PathBuf {
+    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    root().join(named.unwrap_or_else(|| "target".into()))
+}
+
+/// The ways to compile for WebAssembly.
+enum Compiler {
+    /// The compiler at hand has the target.
+    Own,
+    /// Debian's, with the standard library built along, and this linker.
+    Debian(PathBuf),
+}
+
+fn compiler() -> Option<Compiler> {
+    let own = said(Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]));
+    if own.is_some_and(|place| Path::new(&place).is_dir()) {
+        return Some(Compiler::Own);
+    }
+    debian().or_else(|| {
+        apt(COMPILER);
+        debian()
+    })
+}
+
+fn debian() -> Option<Compiler> {
+    let sysroot = said(Command::new("/usr/bin/rustc").args(["--print", "sysroot"]))?;
+    let sources = Path::new(&sysroot).join("lib/rustlib/src/rust/library");
+    let linkers = fs::read_dir("/usr/bin")
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path());
+    let is_linker = |path: &PathBuf| path.to_string_lossy().starts_with("/usr/bin/wasm-ld-");
+    let linker = linkers.filter(is_linker).max()?;
+    sources.is_dir().then_some(Compiler::Debian(linker))
+}
+
+fn browser() -> Outcome {
+    if std::env::var_os("CHROMIUM").is_some() || Path::new(BROWSER).exists() {
+        return Outcome::of(true);
+    }
+    apt(&["chromium"]);
+    if Path::new(BROWSER).exists() {
+        return Outcome::of(true);
+    }
+    println!("no Chromium: install it as {BROWSER}, or name its path in CHROMIUM");
+    Outcome::of(false)
+}
+
+/// Installs Debian packages; whether that worked is seen by what is there afterwards.
+fn apt(packages: &[&str]) {
+    if said(Command::new("id").arg("-u")).as_deref() != Some("0") {
+        return;
+    }
+    for first in [
+        &["update", "-qq"][..],
+        &["install", "-y", "-qq", "--no-install-recommends"],
+    ] {
+        let mut apt = Command::new("apt-get");
+        apt.args(first).env("DEBIAN_FRONTEND", "noninteractive");
+        if first.len() > 2 {
+            apt.args(packages);
+        }
+        step(
+            &format!("apt-get {} ({})", first[0], packages.join(" ")),
+            &mut apt,
+        );
+    }
+}
+
+fn build(compiler: &Compiler) -> Outcome {
+    let place = target().join("wasm");
+    let mut command = match compiler {
+        Compiler::Own => cargo(),
+        Compiler::Debian(linker) => {
+            let mut debian = Command::new("/usr/bin/cargo");
+            debian.current_dir(root());
+            debian
+                .env("RUSTC", "/usr/bin/rustc")
+                .env("RUSTC_BOOTSTRAP", "1");
+            debian.arg(format!(
+                "--config=target.{TARGET}.linker=\"{}\"",
+                linker.display()
+            ));
+            // A panic is a bug and ends in a trap either way; its text is not worth a fifth of the
+            // size.
+            debian.arg("--config=profile.wasm.panic=\"immediate-abort\"");
+            debian.args([
+                "-Zpanic-immediate-abort",
+                "-Zbuild-std=std,panic_abort",
+                "-Zbuild-std-features=optimize_for_size",
+            ]);
+            debian
+        }
+    };
+    for inherited in ["CARGO", "RUSTFLAGS", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN"] {
+        command.env_remove(inherited);
+    }
+    command.args(["build", "--quiet", "--profile", "wasm", "--target", TARGET]);
+    command
+        .args(["-p", "oauth-core-web"])
+        .env("CARGO_TARGET_DIR", &place);
+    let built = step("cargo build (wasm)", &mut command);
+    let module = place.join(TARGET).join("wasm/oauth_core_web.wasm");
+    built.and(helper(
+        "wasm-bindgen",
+        &["bind".as_ref(), &module, &package().join("pkg")],
+    ))
+}
+
+/// The part of this that takes a while to compile.
+fn helper(name: &str, args: &[&Path]) -> Outcome {
+    let mut command = cargo();
+    command
+        .args(["run", "--quiet", "-p", "xtask-wasm", "--"])
+        .args(args);
+    step(name, &mut command)
+}
+
+/// What a page loads.
+fn sizes() -> Outcome {
+    let mut node = Command::new("node");
+    step("sizes", node.arg("test/sizes.js").current_dir(package()))
+}
+
+fn tests() -> Outcome {
+    let mut twins = cargo();
+    twins.args([
+        "build",
+        "--quiet",
+        "-p",
+        "oauth-testkit",
+        "--example",
+        "browser_twins",
+    ]);
+    let built = step("browser_twins", &mut twins);
+    let mut node = Command::new("node");
+    node.args([
+        "--test",
+        "--test-reporter=tap",
+        "--test-concurrency=1",
+        "--test-timeout=300000",
+    ]);
+    node.args(files(&package().join("test")))
+        .current_dir(package());
+    node.env(
+        "BROWSER_TWINS",
+        target().join("debug/examples/browser_twins"),
+    );
+    built.and(counted("node --test (Chromium)", &mut node, node_count))
+}
+
+fn files(place: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+    let tests = entries.map(|entry| entry.path());
+    let mut tests: Vec<_> = tests
+        .filter(|path| path.to_string_lossy().ends_with(".test.js"))
+        .collect();
+    tests.sort();
+    tests
+}
+
+/// What a program prints, if it ends well.
+fn said(command: &mut Command) -> Option<String> {
+    let output = command
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
