@@ -1,9 +1,12 @@
 //! Project chores: `cargo xtask test` runs everything, `cargo xtask ci JOB` one job of it.
 
+mod node;
+mod python;
 mod setup;
 mod shell;
 mod suites;
 mod tidy;
+mod wasm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,6 +56,12 @@ enum Suite {
     },
     /// The flows of all four documented systems, through the command line.
     Demo,
+    /// The Node.js package, as it is published.
+    Node,
+    /// The Python package, as it is published.
+    Python,
+    /// The browser package, in Chromium.
+    Browser,
     /// Formatting, lints, documentation, import rules.
     Lint,
 }
@@ -84,6 +93,15 @@ fn main() -> ExitCode {
         Command::Test {
             suite: Some(Suite::Demo),
         } => suites::demo(),
+        Command::Test {
+            suite: Some(Suite::Node),
+        } => suites::prepared(node::suite),
+        Command::Test {
+            suite: Some(Suite::Python),
+        } => suites::prepared(python::suite),
+        Command::Test {
+            suite: Some(Suite::Browser),
+        } => suites::prepared(wasm::suite),
         Command::Test {
             suite: Some(Suite::Lint),
         } => suites::lint(),

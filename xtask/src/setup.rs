@@ -1,5 +1,6 @@
 //! What the suites need and a fresh machine lacks.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::shell::{Outcome, root, step};
@@ -48,23 +49,31 @@ fn node_version() -> Option<u32> {
         .ok()
 }
 
-/// The authorization server from npm, in the versions of its lock file.
+/// The authorization server that the project did not write.
 fn counterpart() -> Outcome {
-    let place = root().join("tests/interop/oidc-provider");
-    let (lock, stamp) = (
-        place.join("package-lock.json"),
-        place.join("node_modules/.package-lock.json"),
-    );
-    let age = |path: &std::path::Path| path.metadata().and_then(|data| data.modified()).ok();
-    if age(&stamp)
-        .zip(age(&lock))
-        .is_some_and(|(installed, wanted)| installed >= wanted)
-    {
+    npm_ci(&root().join("tests/interop/oidc-provider"))
+}
+
+/// What a folder's lock file names, unless it is there already.
+pub(crate) fn npm_ci(place: &Path) -> Outcome {
+    let age = |name: &str| {
+        place
+            .join(name)
+            .metadata()
+            .and_then(|data| data.modified())
+            .ok()
+    };
+    let stamp = age("node_modules/.package-lock.json");
+    if stamp.is_some_and(|installed| age("package-lock.json") <= Some(installed)) {
         return Outcome::of(true);
     }
+    let name = format!(
+        "npm ci ({})",
+        place.file_name().unwrap_or_default().display()
+    );
     let mut npm = Command::new("npm");
     step(
-        "npm ci (oidc-provider)",
+        &name,
         npm.args(["ci", "--no-audit", "--no-fund"])
             .current_dir(place),
     )

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::shell::{Outcome, cargo, cargo_count, counted, plain_count, root, step};
-use crate::{setup, tidy};
+use crate::{node, python, setup, tidy, wasm};
 
 /// A suite by name.
 type Named = (&'static str, fn() -> Outcome);
@@ -12,11 +12,14 @@ type Named = (&'static str, fn() -> Outcome);
 /// Everything, on a machine that may lack anything.
 pub(crate) fn all() -> Outcome {
     let start = Instant::now();
-    let suites: [Named; 4] = [
+    let suites: [Named; 7] = [
         ("lint", lint),
         ("rust", rust),
         ("vectors", own_vectors),
         ("demo", demo),
+        ("node", node::suite),
+        ("python", python::suite),
+        ("browser", wasm::suite),
     ];
     let mut sum = setup::run();
     for (name, suite) in suites {

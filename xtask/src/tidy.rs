@@ -48,9 +48,15 @@ const LAYERS: &[(&str, &[&str])] = &[
 const CRATES: &[&[&str]] = &[
     &["oauth-core"],
     &["oauth-providers"],
-    &["oauth-reqwest", "oauth-testkit"],
-    &["oauth-cli", "oauth-tests"],
-    &["xtask"],
+    &["oauth-reqwest", "oauth-testkit", "oauth-facade"],
+    &[
+        "oauth-cli",
+        "oauth-tests",
+        "oauth-core-node",
+        "oauth-python",
+        "oauth-core-web",
+    ],
+    &["xtask", "xtask-wasm"],
 ];
 
 /// What only `moment.rs` may name: every way to a clock or to chance.
@@ -68,9 +74,31 @@ const FORBIDDEN: &[&str] = &[
 /// A rule in words, and what breaks it.
 type Rule = (&'static str, fn() -> Vec<String>);
 
+/// What the browser package must not be built of: transports, and what WebCrypto does better.
+const NOT_IN_BROWSERS: &[&str] = &[
+    "aws-lc-rs",
+    "digest",
+    "ecdsa",
+    "getrandom",
+    "hmac",
+    "hyper",
+    "md-5",
+    "p256",
+    "rand",
+    "rand_core",
+    "reqwest",
+    "ring",
+    "rsa",
+    "rustls",
+    "sha1",
+    "sha2",
+    "sha3",
+    "tokio",
+];
+
 /// Checks every rule and prints what breaks it.
 pub(crate) fn check() -> Outcome {
-    let rules: [Rule; 5] = [
+    let rules: [Rule; 6] = [
         ("modules of oauth-core import upward only", modules),
         ("crates depend upward only", crates),
         (
@@ -79,6 +107,10 @@ pub(crate) fn check() -> Outcome {
         ),
         ("no file passes 600 lines", lengths),
         ("oauth-core stands on at most 35 crates", weight),
+        (
+            "the browser package holds no transport and no cryptography",
+            browser,
+        ),
     ];
     rules
         .iter()
@@ -222,30 +254,37 @@ fn lengths() -> Vec<String> {
 }
 
 fn weight() -> Vec<String> {
-    let tree = cargo()
-        .args([
-            "tree",
-            "-p",
-            "oauth-core",
-            "-e",
-            "normal",
-            "--prefix",
-            "none",
-        ])
-        .output();
-    let Ok(tree) = tree else {
-        return vec!["cargo tree did not run".to_owned()];
-    };
-    let text = String::from_utf8_lossy(&tree.stdout);
-    let mut lines: Vec<_> = text.lines().collect();
-    lines.sort_unstable();
-    lines.dedup();
-    println!("{} crates", lines.len());
-    if (1..=MAX_CRATES).contains(&lines.len()) {
+    let crates = tree("oauth-core", &[]);
+    println!("{} crates", crates.len());
+    if (1..=MAX_CRATES).contains(&crates.len()) {
         Vec::new()
     } else {
-        vec![format!("{} crates", lines.len())]
+        vec![format!("{} crates", crates.len())]
     }
+}
+
+fn browser() -> Vec<String> {
+    let crates = tree("oauth-core-web", &["--target", "wasm32-unknown-unknown"]);
+    let is_never =
+        |line: &String| NOT_IN_BROWSERS.contains(&line.split(' ').next().unwrap_or_default());
+    match crates.is_empty() {
+        true => vec!["cargo tree did not run".to_owned()],
+        false => crates.into_iter().filter(is_never).collect(),
+    }
+}
+
+/// The crates a package stands on, itself included, each once.
+fn tree(package: &str, options: &[&str]) -> Vec<String> {
+    let arguments = ["tree", "-p", package, "-e", "normal", "--prefix", "none"];
+    let output = cargo().args(arguments).args(options).output();
+    let text = output.map(|output| output.stdout).unwrap_or_default();
+    let mut lines: Vec<_> = String::from_utf8_lossy(&text)
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    lines.sort_unstable();
+    lines.dedup();
+    lines
 }
 
 fn newer_than_stated() -> Vec<String> {
