@@ -22,6 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "words",
         &[
             "error",
+            "extra",
             "secret",
             "moment",
             "form",

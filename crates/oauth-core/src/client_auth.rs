@@ -94,5 +94,13 @@ pub fn basic(id: &str, secret: &str, rules: &Rules) -> Result<HeaderValue, Error
     let mut text = String::with_capacity(6 + pair.expose().len().div_ceil(3) * 4);
     text.push_str("Basic ");
     STANDARD.encode_string(pair.expose(), &mut text);
-    secret::header_value(text)
+    header_value(text)
+}
+
+/// A header value that is not shown, and whose memory is overwritten once it is sent.
+pub(crate) fn header_value(text: String) -> Result<HeaderValue, Error> {
+    let value = HeaderValue::from_maybe_shared(secret::wiped(text));
+    let mut value = value.map_err(|_| Error::from(Misuse::HeaderValue))?;
+    value.set_sensitive(true);
+    Ok(value)
 }

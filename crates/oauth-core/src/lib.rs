@@ -61,6 +61,7 @@ pub mod danger;
 pub mod endpoint;
 pub mod error;
 pub mod exchange;
+pub mod extra;
 pub mod flow;
 pub mod form;
 pub mod grant;

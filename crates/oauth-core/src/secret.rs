@@ -3,11 +3,8 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroize as _;
-
-use crate::error::{Error, Misuse};
 
 /// Memory that can be overwritten before it is freed.
 pub trait Wipe {
@@ -98,14 +95,6 @@ impl From<&str> for Secret<String> {
     fn from(value: &str) -> Self {
         Self(value.to_owned())
     }
-}
-
-/// A header value that is not shown, and whose memory is overwritten once it is sent.
-pub(crate) fn header_value(text: String) -> Result<HeaderValue, Error> {
-    let value = HeaderValue::from_maybe_shared(wiped(text));
-    let mut value = value.map_err(|_| Error::from(Misuse::HeaderValue))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 #[cfg(test)]

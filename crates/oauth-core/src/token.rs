@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Misuse};
+use crate::extra::Extra;
 use crate::identity::Binding;
-use crate::json::Extra;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;

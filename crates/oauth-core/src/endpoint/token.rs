@@ -9,10 +9,11 @@ use http::Response;
 
 use super::{Draft, Endpoint, success};
 use crate::error::{Check, Error, Fault};
+use crate::extra::Extra;
 use crate::form::Form;
 use crate::grant::Grant;
 use crate::identity::{Binding, ClientId};
-use crate::json::{Extra, Json, Object};
+use crate::json::{Json, Object};
 use crate::moment::Moment;
 use crate::quirk::{Quirk, Rules};
 use crate::scope::Scope;

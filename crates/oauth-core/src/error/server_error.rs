@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::table::{Advice, table};
 use super::{cut, printable};
-use crate::json::Extra;
+use crate::extra::Extra;
 use crate::secret::Secret;
 
 const RETRY: Advice = Advice::Retry { after: None };

@@ -7,10 +7,11 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode, request};
 
 use crate::challenge::{self, Challenge};
+use crate::client_auth;
 use crate::error::{Error, Misuse};
 use crate::form;
 use crate::scope::Scope;
-use crate::secret::{self, Secret};
+use crate::secret::Secret;
 use crate::url::{Transport, Url};
 
 /// The origins a token may be sent to, and nowhere else.
@@ -134,7 +135,7 @@ pub fn bearer(token: &Secret<String>) -> Result<HeaderValue, Error> {
     if body.is_empty() || !body.bytes().all(is_char) {
         return Err(Misuse::TokenNotToken68.into());
     }
-    secret::header_value(format!("Bearer {text}"))
+    client_auth::header_value(format!("Bearer {text}"))
 }
 
 fn check_single_method(url: &Url, headers: &HeaderMap, body: Option<&[u8]>) -> Result<(), Error> {

@@ -1,0 +1,28 @@
+//! What a server says beyond the standards.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// Members of a reply that the standards do not define. `Debug` shows names only, for some
+/// servers put tokens there too.
+#[derive(Clone, Default)]
+pub struct Extra(pub(crate) Map<String, Value>);
+
+impl Extra {
+    /// The member of this name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// All of them.
+    pub const fn as_map(&self) -> &Map<String, Value> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
