@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::shell::{Outcome, root, step};
+use crate::shell::{Outcome, root, said, step};
 
 /// The oldest Node.js the counterpart server runs on.
 const NODE: u32 = 20;
@@ -23,25 +23,38 @@ fn node() -> Outcome {
         );
         return Outcome::of(false);
     }
-    let installed = step(
-        "install Node.js",
-        Command::new("apt-get").args(["install", "-y", "nodejs", "npm"]),
-    );
-    match node_version() {
-        Some(version) if version >= NODE => installed,
-        _ => {
-            println!(
-                "Node.js {NODE} or newer and npm are needed: install them from https://nodejs.org/"
-            );
-            Outcome::of(false)
-        }
+    apt(&["nodejs", "npm"]);
+    let is_there = node_version().is_some_and(|version| version >= NODE);
+    if !is_there {
+        println!(
+            "Node.js {NODE} or newer and npm are needed: install them from https://nodejs.org/"
+        );
     }
+    Outcome::of(is_there)
+}
+
+/// Installs Debian packages, as root; whether that worked is seen by what is there afterwards.
+pub(crate) fn apt(packages: &[&str]) {
+    if said(Command::new("id").arg("-u")).as_deref() != Some("0") {
+        return;
+    }
+    let mut update = Command::new("apt-get");
+    update.args(["update", "-qq"]);
+    let mut install = Command::new("apt-get");
+    install
+        .args(["install", "-y", "-qq", "--no-install-recommends"])
+        .args(packages);
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    step("apt-get update", &mut update);
+    step(
+        &format!("apt-get install {}", packages.join(" ")),
+        &mut install,
+    );
 }
 
 fn node_version() -> Option<u32> {
-    let output = Command::new("node").arg("--version").output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    text.trim()
+    let version = said(Command::new("node").arg("--version"))?;
+    version
         .trim_start_matches('v')
         .split('.')
         .next()?

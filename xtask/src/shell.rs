@@ -57,6 +57,15 @@ pub(crate) fn step(name: &str, command: &mut Command) -> Outcome {
     }
 }
 
+/// What a program prints, if it ends well.
+pub(crate) fn said(command: &mut Command) -> Option<String> {
+    let output = command
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 /// Runs a program that prints its counts, and adds them up. `count` reads them from a line. A
 /// program that fails without a count that says so is a failure of its own.
 pub(crate) fn counted(

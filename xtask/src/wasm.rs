@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::node::node_count;
 use crate::setup;
-use crate::shell::{Outcome, cargo, counted, root, step};
+use crate::shell::{Outcome, cargo, counted, root, said, step};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -60,7 +60,7 @@ fn compiler() -> Option<Compiler> {
         return Some(Compiler::Own);
     }
     debian().or_else(|| {
-        apt(COMPILER);
+        setup::apt(COMPILER);
         debian()
     })
 }
@@ -81,33 +81,12 @@ fn browser() -> Outcome {
     if std::env::var_os("CHROMIUM").is_some() || Path::new(BROWSER).exists() {
         return Outcome::of(true);
     }
-    apt(&["chromium"]);
+    setup::apt(&["chromium"]);
     if Path::new(BROWSER).exists() {
         return Outcome::of(true);
     }
     println!("no Chromium: install it as {BROWSER}, or name its path in CHROMIUM");
     Outcome::of(false)
-}
-
-/// Installs Debian packages; whether that worked is seen by what is there afterwards.
-fn apt(packages: &[&str]) {
-    if said(Command::new("id").arg("-u")).as_deref() != Some("0") {
-        return;
-    }
-    for first in [
-        &["update", "-qq"][..],
-        &["install", "-y", "-qq", "--no-install-recommends"],
-    ] {
-        let mut apt = Command::new("apt-get");
-        apt.args(first).env("DEBIAN_FRONTEND", "noninteractive");
-        if first.len() > 2 {
-            apt.args(packages);
-        }
-        step(
-            &format!("apt-get {} ({})", first[0], packages.join(" ")),
-            &mut apt,
-        );
-    }
 }
 
 fn build(compiler: &Compiler) -> Outcome {
@@ -200,13 +179,4 @@ fn files(place: &Path) -> Vec<PathBuf> {
         .collect();
     tests.sort();
     tests
-}
-
-/// What a program prints, if it ends well.
-fn said(command: &mut Command) -> Option<String> {
-    let output = command
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
