@@ -49,6 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const CRATES: &[&[&str]] = &[
     &["oauth-core"],
     &["oauth-providers"],
+    &["oauth-session"],
     &["oauth-reqwest", "oauth-testkit", "oauth-facade"],
     &[
         "oauth-cli",

@@ -12,6 +12,7 @@ use crate::error::{Check, Error};
 use crate::exchange::Exchange;
 use crate::flow::authorization::{AuthorizationRequest, Chance, Drawn, Pending};
 use crate::flow::discovery::Discovery;
+use crate::flow::keeper::{Keeper, Upkeep};
 use crate::grant::{ClientCredentials, Grant, Refresh};
 use crate::identity::{ClientId, Identity};
 use crate::issuer::{Issuer, RedirectUri};
@@ -180,6 +181,11 @@ impl Client {
         } else {
             Err(Check::StoredIssuer.into())
         }
+    }
+
+    /// Keeps the tokens of one grant fresh.
+    pub fn keeper(&self, upkeep: Upkeep) -> Keeper {
+        Keeper::new(Arc::clone(&self.0), upkeep)
     }
 
     /// Calls any endpoint, also one of your own.

@@ -2,4 +2,5 @@
 
 pub mod authorization;
 pub mod discovery;
+pub mod keeper;
 pub mod resource;

@@ -36,6 +36,12 @@ impl UnixTime {
         Self(self.0.saturating_add(pause.as_secs()))
     }
 
+    /// This time less `pause`, cut to whole seconds.
+    #[must_use]
+    pub const fn before(self, pause: Duration) -> Self {
+        Self(self.0.saturating_sub(pause.as_secs()))
+    }
+
     /// How long after `earlier` this is; zero if it is not.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
@@ -50,10 +56,6 @@ impl UnixTime {
 #[derive(Clone, Copy)]
 pub struct Moment {
     now: UnixTime,
-    #[cfg_attr(
-        not(feature = "sha2"),
-        expect(dead_code, reason = "stretched by SHA-256")
-    )]
     seed: [u8; 32],
 }
 
@@ -87,6 +89,19 @@ impl Moment {
     /// The wall clock.
     pub const fn now(&self) -> UnixTime {
         self.now
+    }
+
+    /// A number to spread many workers by; no secret.
+    pub(crate) fn dice(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.seed;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+
+    /// A name that nobody else draws: 32 hexadecimal digits, no secret.
+    pub(crate) fn ticket(&self) -> String {
+        let [.., a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.seed;
+        let number = u128::from_be_bytes([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]);
+        format!("{number:032x}")
     }
 
     /// 256 bits that belong to `label` alone.

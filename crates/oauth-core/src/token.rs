@@ -146,8 +146,13 @@ impl Tokens {
 
     /// Everything needed to go on after a restart, as JSON. Store it where secrets belong.
     pub fn to_json(&self) -> Secret<String> {
+        // A map of texts and numbers always serializes.
+        Secret::new(serde_json::to_string(&self.stored()).unwrap_or_default())
+    }
+
+    pub(crate) fn stored(&self) -> Stored {
         let refresh = self.refresh_token.as_ref();
-        let stored = Stored {
+        Stored {
             version: 1,
             issuer: self.binding.issuer.clone(),
             client_id: self.binding.client_id.clone(),
@@ -159,9 +164,7 @@ impl Tokens {
             refresh_scope: refresh.map(|token| token.scope.clone()),
             id_token: self.id_token.as_ref().map(|token| token.expose().clone()),
             extra: self.extra.0.clone(),
-        };
-        // A map of texts and numbers always serializes.
-        Secret::new(serde_json::to_string(&stored).unwrap_or_default())
+        }
     }
 
     /// Reads what [`Self::to_json`] wrote. Whether it belongs to a client is checked where the
@@ -170,8 +173,11 @@ impl Tokens {
     /// # Errors
     /// `stored.malformed`.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        let stored: Stored =
-            serde_json::from_str(text).map_err(|_| Error::from(Misuse::StoredForm))?;
+        let stored = serde_json::from_str(text).map_err(|_| Error::from(Misuse::StoredForm))?;
+        Self::restored(stored)
+    }
+
+    pub(crate) fn restored(stored: Stored) -> Result<Self, Error> {
         if stored.version != 1 {
             return Err(Error::from(Misuse::StoredForm).about("version"));
         }
@@ -198,8 +204,9 @@ impl Tokens {
     }
 }
 
+/// Tokens as they are stored.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+pub(crate) struct Stored {
     version: u32,
     issuer: String,
     client_id: String,

@@ -108,6 +108,7 @@ table! {
         CallbackIssuerMissing "callback.missing_issuer" GIVE_UP "the server says it names itself in every callback, and this one names nobody"
         CallbackRedirectUri "callback.redirect_uri" GIVE_UP "the callback arrived at another redirect URI than this flow's"
         StoredIssuer "stored.issuer" REAUTHORIZE "the flow or token belongs to another issuer or client"
+        StoredGrant "stored.grant" REAUTHORIZE "what is stored is of another grant: its token endpoint, subject, scope, resource or key differs"
     }
 }
 
@@ -153,6 +154,7 @@ table! {
         TokenTwice "token.more_than_one_method" GIVE_UP "the request already carries credentials"
         OriginNotAllowed "resource.origin_not_allowed" GIVE_UP "the URL's origin is not one this token may be sent to"
         GrantNotExtension "grant.not_an_extension" GIVE_UP "an extension grant is named by an absolute URI"
+        OutcomeUnknown "grant.outcome_unknown" REAUTHORIZE "the reply to the last refresh was lost, and this server ends a grant whose refresh token comes twice: a person must log in again"
         NoRefreshToken "grant.no_refresh_token" REAUTHORIZE "there is no refresh token to use"
         StoredForm "stored.malformed" REAUTHORIZE "the stored flow or token cannot be read"
         ProviderData "provider.data" GIVE_UP "the provider file is not what its format describes"

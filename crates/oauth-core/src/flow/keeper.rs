@@ -1,0 +1,447 @@
+//! The life of one grant: who renews its token, when, what the others do meanwhile, and what is
+//! stored before anyone sees it.
+//!
+//! A [`Keeper`] is a value, like an exchange. Each caller asks it ([`Keeper::ask`]) and is told to
+//! take a token, to wait, or to renew. Renewing is a conversation with a host that has a store and
+//! a driver ([`Keeper::resume`]): [`Event::Begin`] first, then the answer to each [`Step`], until
+//! [`Step::Over`]. Any number of hosts may share one store; what they see of each other is there.
+//!
+//! ```text
+//!            ask: fresh ──────────────────────────────► HandOut
+//!            ask: nearly stale ───────────────────────► HandOutAndRenew ─┐
+//!            ask: stale, refused by a 401, none ──────► Renew ───────────┤
+//!                                                                        ▼
+//!   Load ── another's newer token ──► Over(it)                         Begin
+//!    │
+//!    ▼
+//!   Lease ── held by another ──► Wait ──► Load
+//!    │ won
+//!    ▼
+//!   Load ── newer? ──► give back the lease ──► Over(it)
+//!    │
+//!    ▼
+//!   Save(the refresh token is on its way) ──► Run(exchange) ──► Save(the new tokens)
+//!                                                │                  │
+//!                                                │ refused, lost    ▼
+//!                                                └──────────► give back the lease ──► Over
+//! ```
+//!
+//! What makes it safe:
+//! - a record is saved only if it is still at the version that was read: a worker that slept through
+//!   its lease cannot overwrite what others have stored since, nor send a token they have sent;
+//! - that a refresh token is on its way is stored before it is sent, so a crash between two steps
+//!   leaves a mark, and whoever comes next knows that the token's fate is not known;
+//! - new tokens are stored before they are handed out. If the store fails for good, they are handed
+//!   out all the same, for then nobody else can have them, and stored as soon as that is possible.
+
+mod landing;
+mod policy;
+mod record;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Check, Error};
+use crate::exchange::Boxed;
+use crate::identity::Identity;
+use crate::moment::{Moment, UnixTime};
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::token::Tokens;
+
+use policy::{Times, Trouble};
+use record::Record;
+use work::Work;
+
+pub use policy::{Policy, Reuse};
+pub use record::GrantId;
+
+/// How a token is renewed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Upkeep {
+    /// The client asks for another one in its own name; for this scope, empty leaves it to the
+    /// server.
+    ClientCredentials(Scope),
+    /// With the refresh token.
+    Refresh,
+}
+
+/// What a caller is to do.
+#[derive(Debug)]
+pub enum Turn {
+    /// Take these: they are good.
+    HandOut(Arc<Tokens>),
+    /// Take these, and renew them beside: call [`Keeper::resume`] with [`Event::Begin`].
+    HandOutAndRenew(Arc<Tokens>),
+    /// Renew, for yourself and all who come meanwhile: call [`Keeper::resume`] with
+    /// [`Event::Begin`].
+    Renew,
+    /// Another caller renews: wait for the end of that.
+    Follow,
+    /// There is nothing to be had now; the error says what to do.
+    GiveUp(Error),
+}
+
+/// What the host is to do next.
+#[must_use]
+pub enum Step {
+    /// Read the record. Answer with [`Event::Loaded`].
+    Load,
+    /// Take the lease for so long, in this name; for no time at all: give it back. Answer with
+    /// [`Event::Leased`].
+    Lease {
+        /// Who takes it: no other worker has this name.
+        holder: String,
+        /// For how long.
+        ttl: Duration,
+    },
+    /// Save the record if it is still at this version; 0 is the version of one that is not there.
+    /// Answer with [`Event::Saved`].
+    Save {
+        /// What to save.
+        record: Secret<String>,
+        /// The version it replaces.
+        version: u64,
+    },
+    /// Run this. Answer with [`Event::Flown`], also if every caller has gone.
+    Run(Boxed<Tokens>),
+    /// Wait this long. Answer with [`Event::Elapsed`].
+    Wait(Duration),
+    /// The end, for everyone who waited.
+    Over(Result<Arc<Tokens>, Error>),
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Nothing yet.
+    Begin,
+    /// The record, or that there is none.
+    Loaded(Option<Entry>),
+    /// What became of the lease.
+    Leased(Lease),
+    /// What the exchange left behind.
+    Flown(Result<Tokens, Error>),
+    /// What became of the record.
+    Saved(Saved),
+    /// The pause is over.
+    Elapsed,
+    /// The store gave no answer; what it was asked for may have happened or not.
+    Failed(Error),
+}
+
+/// A record as it is stored.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// How often it was saved: 1 or more.
+    pub version: u64,
+    /// What was saved.
+    pub record: Secret<String>,
+}
+
+/// Who may renew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lease {
+    /// The holder who asked. So it is too for one who gave the lease back.
+    Won,
+    /// Another, for so long from now.
+    Held(Duration),
+}
+
+/// Whether a record was saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    /// It was, and is now at this version.
+    At(u64),
+    /// It was not: the record is at another version.
+    Conflict,
+}
+
+/// One grant, kept fresh.
+pub struct Keeper {
+    us: Arc<Identity>,
+    upkeep: Upkeep,
+    id: GrantId,
+    policy: Policy,
+    place: Place,
+    record: Record,
+    version: u64,
+    times: Times,
+    /// The access token that a resource server refused, whatever its lifetime says.
+    refused: Option<Secret<String>>,
+    unsaved: Unsaved,
+    trouble: Trouble,
+    /// Our last attempt, once its flight is over: nobody else can still hold its reply.
+    settled: Option<Settled>,
+    /// The name of the renewal under way: of its lease, and of its attempt.
+    ticket: String,
+    work: Option<Work>,
+}
+
+/// Where the record lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Here only: whatever goes to a store is answered on the spot.
+    Here,
+    Store,
+}
+
+/// Tokens that the store has not got yet.
+#[derive(Debug, Clone)]
+enum Unsaved {
+    Nothing,
+    /// Of a new login: they take the place of whatever is stored.
+    Login(Arc<Tokens>),
+    /// Of this attempt, as long as it is the last one.
+    Landed(String),
+}
+
+/// What became of an attempt of ours.
+#[derive(Debug, Clone)]
+enum Settled {
+    /// The server may have seen it.
+    Unknown(String),
+    /// The server surely has not acted on it.
+    Unspent(String),
+}
+
+impl Keeper {
+    pub(crate) fn new(us: Arc<Identity>, upkeep: Upkeep) -> Self {
+        let scope = match &upkeep {
+            Upkeep::ClientCredentials(scope) => scope.clone(),
+            Upkeep::Refresh => Scope::none(),
+        };
+        let none = UnixTime::from_secs(0);
+        Self {
+            us,
+            upkeep,
+            id: GrantId::default().with_scope(scope),
+            policy: Policy::default(),
+            place: Place::Here,
+            record: Record::default(),
+            version: 0,
+            times: Times {
+                ahead: none,
+                stale: none,
+                end: none,
+            },
+            refused: None,
+            unsaved: Unsaved::Nothing,
+            trouble: Trouble::default(),
+            settled: None,
+            ticket: String::new(),
+            work: None,
+        }
+    }
+
+    /// Begins with these tokens. Where there is a store, they take the place of whatever it holds:
+    /// for tokens of a new login, not for tokens out of a store.
+    ///
+    /// # Errors
+    /// `stored.issuer` for tokens of another server or client.
+    pub fn with_tokens(mut self, at: Moment, tokens: Tokens) -> Result<Self, Error> {
+        self.replace(at, tokens)?;
+        Ok(self)
+    }
+
+    /// Decides differently.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Shares the grant through a store, as this one. For client credentials the scope is the one
+    /// that is asked for, whatever `id` says.
+    #[must_use]
+    pub fn shared(mut self, id: GrantId) -> Self {
+        self.place = Place::Store;
+        self.id = match &self.upkeep {
+            Upkeep::ClientCredentials(scope) => id.with_scope(scope.clone()),
+            Upkeep::Refresh => id,
+        };
+        self
+    }
+
+    /// The name of the record in a store: a hash of the issuer, the client, its token endpoint and
+    /// the [`GrantId`].
+    #[cfg(feature = "sha2")]
+    pub fn key(&self) -> String {
+        self.id.key(&self.us)
+    }
+
+    /// Takes the tokens of a new login. What a renewal under way brings is then of no use, and
+    /// dropped.
+    ///
+    /// # Errors
+    /// `stored.issuer` for tokens of another server or client.
+    pub fn replace(&mut self, at: Moment, tokens: Tokens) -> Result<(), Error> {
+        if tokens.binding != self.us.binding {
+            return Err(Check::StoredIssuer.into());
+        }
+        self.unsaved = Unsaved::Login(Arc::new(tokens));
+        if self.work.is_none() {
+            self.log_in(&at);
+        }
+        Ok(())
+    }
+
+    /// One caller asks for a token, knowing perhaps of one that a resource server refused.
+    pub fn ask(&mut self, now: UnixTime, refused: Option<&Tokens>) -> Turn {
+        if let Some(refused) = refused {
+            self.refuse(refused);
+        }
+        match self.good(now) {
+            Some(tokens) if now < self.times.ahead && self.is_saved() => Turn::HandOut(tokens),
+            Some(tokens) if now < self.times.stale => {
+                match self.is_busy() || self.trouble.holds(now).is_some() {
+                    true => Turn::HandOut(tokens),
+                    false => self.begin(Turn::HandOutAndRenew(tokens)),
+                }
+            }
+            _ if self.is_busy() => Turn::Follow,
+            held => self.renew(now, held),
+        }
+    }
+
+    /// Stale, or none at all; `held` may do if nothing better is to be had.
+    fn renew(&mut self, now: UnixTime, held: Option<Arc<Tokens>>) -> Turn {
+        if let (Place::Here, Some(ended)) = (self.place, &self.record.ended) {
+            let why = self.trouble.error().cloned();
+            return Turn::GiveUp(why.unwrap_or_else(|| ended.error()));
+        }
+        match (self.trouble.holds(now), held) {
+            (Some(_), Some(tokens)) => Turn::HandOut(tokens),
+            (Some(error), None) => Turn::GiveUp(error.clone()),
+            (None, _) => self.begin(Turn::Renew),
+        }
+    }
+
+    /// Forgets exactly this token: one that has taken its place meanwhile lives on.
+    pub fn refuse(&mut self, refused: &Tokens) {
+        let refused = refused.access_token.expose();
+        if let Some(tokens) = &self.record.tokens
+            && tokens.access_token.matches(refused)
+        {
+            self.refused = Some(tokens.access_token.clone());
+        }
+    }
+
+    /// Whether a renewal is under way.
+    pub const fn is_busy(&self) -> bool {
+        self.work.is_some()
+    }
+
+    /// The host that renewed has gone, in the midst of it.
+    pub fn abandon(&mut self, at: Moment) {
+        if let Some(work) = self.work.take() {
+            self.abandoned(&at, work);
+        }
+    }
+
+    /// The tokens that may be handed out without asking, and until when.
+    pub fn fresh(&self) -> Option<(Arc<Tokens>, UnixTime)> {
+        let is_settled = self.is_saved() && !self.is_refused();
+        let tokens = self.record.tokens.clone().filter(|_| is_settled)?;
+        Some((tokens, self.times.ahead))
+    }
+
+    /// The newest tokens there are, good or not.
+    pub const fn tokens(&self) -> Option<&Arc<Tokens>> {
+        self.record.tokens.as_ref()
+    }
+
+    /// Why the last attempt failed, if it did. Callers do not hear of it while their token lives.
+    pub fn trouble(&self) -> Option<&Error> {
+        self.trouble.error()
+    }
+
+    fn begin(&mut self, turn: Turn) -> Turn {
+        self.work = Some(Work::Begun);
+        turn
+    }
+
+    const fn is_saved(&self) -> bool {
+        matches!(self.unsaved, Unsaved::Nothing)
+    }
+
+    fn is_refused(&self) -> bool {
+        let tokens = self.record.tokens.as_ref();
+        self.refused.as_ref().is_some_and(|refused| {
+            tokens.is_some_and(|tokens| tokens.access_token.matches(refused.expose()))
+        })
+    }
+
+    /// The tokens, unless they are over or refused.
+    fn good(&self, now: UnixTime) -> Option<Arc<Tokens>> {
+        let is_good = now < self.times.end && !self.is_refused();
+        self.record.tokens.clone().filter(|_| is_good)
+    }
+
+    /// Takes over a record.
+    fn know(&mut self, at: &Moment, record: Record, version: u64) {
+        if let Some(tokens) = &record.tokens {
+            self.times = Times::of(tokens, &self.policy, at);
+        }
+        self.record = record;
+        self.version = version;
+    }
+
+    fn log_in(&mut self, at: &Moment) {
+        let Unsaved::Login(tokens) = &self.unsaved else {
+            return;
+        };
+        if self
+            .record
+            .tokens
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, tokens))
+        {
+            return;
+        }
+        let record = Record::of(Arc::clone(tokens));
+        self.know(at, record, self.version);
+        self.trouble.clear();
+        if self.place == Place::Here {
+            self.version += 1;
+            self.unsaved = Unsaved::Nothing;
+        }
+    }
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeper")
+            .field("upkeep", &self.upkeep)
+            .field("version", &self.version)
+            .field("times", &self.times)
+            .field("work", &self.work)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Load => f.write_str("Load"),
+            Self::Lease { holder, ttl } => f
+                .debug_struct("Lease")
+                .field("holder", holder)
+                .field("ttl", ttl)
+                .finish(),
+            Self::Save { version, .. } => f
+                .debug_struct("Save")
+                .field("version", version)
+                .finish_non_exhaustive(),
+            Self::Run(_) => f.write_str("Run(..)"),
+            Self::Wait(pause) => f.debug_tuple("Wait").field(pause).finish(),
+            Self::Over(outcome) => f.debug_tuple("Over").field(outcome).finish(),
+        }
+    }
+}

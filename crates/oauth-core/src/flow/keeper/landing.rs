@@ -1,0 +1,201 @@
+//! How a flight ends: new tokens stored before anyone sees them, or what is left without them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::record::{Ended, Record};
+use super::work::Work;
+use super::{Entry, Keeper, Place, Settled, Step, Unsaved, Upkeep};
+use crate::error::{Advice, Cause, Error, Kind, Misuse, Reach, ServerError};
+use crate::moment::{Moment, UnixTime};
+use crate::token::Tokens;
+
+/// How often a save is tried before new tokens are handed out unsaved.
+const SAVES: u32 = 5;
+
+/// New tokens on their way into the store.
+#[derive(Debug)]
+pub(super) struct Landing {
+    pub(super) ticket: String,
+    pub(super) record: Record,
+    tries: u32,
+}
+
+impl Landing {
+    pub(super) const fn new(ticket: String, record: Record) -> Self {
+        Self {
+            ticket,
+            record,
+            tries: 0,
+        }
+    }
+}
+
+impl Keeper {
+    pub(super) fn arrive(&mut self, tokens: Tokens) -> Step {
+        let token = |tokens: &Tokens| Some(tokens.refresh_token.as_ref()?.secret.clone());
+        let before = self.record.tokens.as_deref().and_then(token);
+        let rotates = match (self.upkeep_is_refresh(), before, token(&tokens)) {
+            (true, Some(before), Some(after)) => Some(!before.matches(after.expose())),
+            _ => self.record.rotates,
+        };
+        let record = Record {
+            rotates,
+            ..Record::of(Arc::new(tokens))
+        };
+        self.land(Landing::new(self.ticket.clone(), record))
+    }
+
+    const fn upkeep_is_refresh(&self) -> bool {
+        matches!(self.upkeep, Upkeep::Refresh)
+    }
+
+    pub(super) fn land(&mut self, landing: Landing) -> Step {
+        let record = landing.record.clone();
+        self.save(&record, Work::Landing(landing))
+    }
+
+    pub(super) fn landed(&mut self, at: &Moment, landing: Landing, version: u64) -> Step {
+        let tokens = landing.record.tokens.clone();
+        self.know(at, landing.record, version);
+        self.trouble.clear();
+        self.settled = None;
+        if matches!(self.unsaved, Unsaved::Landed(_)) {
+            self.unsaved = Unsaved::Nothing;
+        }
+        self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
+    }
+
+    /// Something else was stored meanwhile. As long as the last attempt is ours, the tokens are the
+    /// newest there are, whoever gave them up; otherwise they are what others have replaced.
+    pub(super) fn collide(&mut self, at: &Moment, landing: Landing, entry: Option<Entry>) -> Step {
+        let stored = match entry {
+            Some(entry) => Record::read(entry.record.expose(), &self.us, &self.id)
+                .map(|record| (record, entry.version)),
+            None if self.place == Place::Here => Ok((self.record.clone(), self.version)),
+            None if self.version == 0 => Ok((Record::default(), 0)),
+            None => Err(Misuse::NoRefreshToken.into()),
+        };
+        let (stored, version) = match stored {
+            Ok(stored) => stored,
+            Err(error) => {
+                self.unsaved = Unsaved::Nothing;
+                self.know(at, Record::default(), 0);
+                return self.release(Err(error));
+            }
+        };
+        let last = stored.attempt.as_ref().map(|attempt| attempt.id.as_str());
+        let is_ours = last == Some(landing.ticket.as_str());
+        let theirs = stored.tokens.as_ref().map(|tokens| tokens.received_at);
+        let ours = landing
+            .record
+            .tokens
+            .as_ref()
+            .map(|tokens| tokens.received_at);
+        let is_newer = !self.upkeep_is_refresh() || self.tolerates();
+        if is_ours || (is_newer && ours > theirs) || stored.tokens.is_none() && version == 0 {
+            self.version = version;
+            return self.land(landing);
+        }
+        self.know(at, stored, version);
+        if matches!(self.unsaved, Unsaved::Landed(_)) {
+            self.unsaved = Unsaved::Nothing;
+        }
+        let outcome = match (self.end(at), self.good(at.now())) {
+            (Some(error), _) => Err(error),
+            (None, Some(tokens)) => Ok(tokens),
+            (None, None) => {
+                let replaced = Cause::unknown("another worker has replaced the tokens");
+                self.failed(at, Error::lost(replaced))
+            }
+        };
+        self.release(outcome)
+    }
+
+    /// The store gives no answer: once more, and then without it. A token that nobody holds is a
+    /// grant lost.
+    pub(super) fn circle(&mut self, at: &Moment, mut landing: Landing, error: &Error) -> Step {
+        landing.tries += 1;
+        if landing.tries < SAVES {
+            let pause = Duration::from_millis(100 << landing.tries);
+            self.work = Some(Work::Circling(landing));
+            return Step::Wait(pause);
+        }
+        let Landing { ticket, record, .. } = landing;
+        let tokens = record.tokens.clone();
+        self.know(at, record, self.version);
+        self.trouble.note(at, error);
+        if matches!(self.unsaved, Unsaved::Nothing) {
+            self.unsaved = Unsaved::Landed(ticket);
+        }
+        self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
+    }
+
+    /// An attempt that brought no tokens.
+    pub(super) fn miss(&mut self, at: &Moment, error: Error) -> Step {
+        if self.upkeep_is_refresh() && error.advice() == Advice::Reauthorize {
+            return self.load(Work::Doubting(error));
+        }
+        let ticket = self.ticket.clone();
+        let attempt = self.record.attempt.as_ref();
+        let is_marked = attempt.is_some_and(|attempt| attempt.id == ticket);
+        let is_unspent = is_unspent(&error);
+        let outcome = self.failed(at, error);
+        if !is_marked {
+            return self.release(outcome);
+        }
+        if !is_unspent {
+            self.settled = Some(Settled::Unknown(ticket));
+            return self.release(outcome);
+        }
+        self.settled = Some(Settled::Unspent(ticket));
+        self.record.attempt = None;
+        let record = self.record.clone();
+        self.save(&record, Work::Closing(outcome))
+    }
+
+    /// The server has refused the refresh token. If another worker has a newer one, it is that which
+    /// counts; otherwise the grant is over, and nobody needs to ask again.
+    pub(super) fn doubt(&mut self, at: &Moment, error: Error, entry: Option<Entry>) -> Step {
+        let version = self.version;
+        let read = self.read(at, entry);
+        if read.is_ok() && self.version == version {
+            let word = error.server_error().and_then(ServerError::error);
+            let ended = Ended::Refused(word.unwrap_or("invalid_grant").to_owned());
+            return self.close(ended, error);
+        }
+        let newer = self.good(at.now());
+        let outcome = match (read, self.end(at), newer) {
+            (Err(error), ..) | (Ok(()), Some(error), _) => Err(error),
+            (Ok(()), None, Some(tokens)) => Ok(tokens),
+            (Ok(()), None, None) => {
+                let replaced = Cause::unknown("another worker has replaced the tokens");
+                self.failed(at, Error::lost(replaced))
+            }
+        };
+        self.release(outcome)
+    }
+
+    pub(super) fn close(&mut self, ended: Ended, error: Error) -> Step {
+        self.record.ended = Some(ended);
+        // Callers to come get the same answer, and what led to it.
+        self.trouble.hold(UnixTime::from_secs(0), &error);
+        let record = self.record.clone();
+        self.save(&record, Work::Closing(Err(error)))
+    }
+}
+
+/// Whether the server surely has not acted on the request: it was never sent, or refused in a way
+/// that says so. A gateway that gives up on its server (500, 502, 504) says nothing of the kind.
+fn is_unspent(error: &Error) -> bool {
+    match error.kind() {
+        Kind::Lost => error
+            .cause()
+            .is_some_and(|cause| cause.reach() == Reach::Unsent),
+        Kind::Denied(server) => {
+            server.error().is_some() || !matches!(server.status(), Some(500 | 502 | 504))
+        }
+        Kind::Misuse(_) => true,
+        Kind::Malformed(_) | Kind::Untrusted(_) => false,
+    }
+}

@@ -1,0 +1,140 @@
+//! When a token is renewed, and how long to hold back after trouble.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::moment::{Moment, UnixTime};
+use crate::token::Tokens;
+
+/// The longest pause between two attempts, unless the server names one.
+const LONGEST: u64 = 60;
+
+/// What a [`Keeper`](super::Keeper) may decide differently.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Policy {
+    /// A token this near to its end is stale: whoever asks waits for the next one. 30 s, and never
+    /// more than a tenth of the lifetime.
+    pub leeway: Duration,
+    /// This long before that, a token is handed out while the next one is fetched beside: 60 s,
+    /// and never more than a fifth of the lifetime. Up to half as much is added by chance, so that
+    /// a fleet does not wake at once.
+    pub ahead: Duration,
+    /// For how long a lease is taken: 60 s. It must be longer than a token request can take, its
+    /// connection included; a worker that died is waited for until its lease is over.
+    pub lease: Duration,
+    /// What the server does with a refresh token that comes a second time.
+    pub reuse: Reuse,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            leeway: Duration::from_secs(30),
+            ahead: Duration::from_secs(60),
+            lease: Duration::from_secs(60),
+            reuse: Reuse::Unknown,
+        }
+    }
+}
+
+/// What the server does with a refresh token that comes a second time (RFC 9700 section 4.14.2).
+///
+/// It matters once the reply to a refresh is lost: the server may have replaced the token, and the
+/// replacement is gone. A server that was seen not to replace tokens is taken as
+/// [`Tolerated`](Self::Tolerated), whatever is said here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Reuse {
+    /// Not known. After a lost reply the token is sent again only when nothing is left to lose: the
+    /// access token is over, and whoever might still hold the reply has had the time of a lease to
+    /// store it. Wrong for a server that tolerates it, this costs a pause; wrong for one that
+    /// revokes, an alarm at the server for a grant that was lost already.
+    #[default]
+    Unknown,
+    /// The server revokes the grant. A refresh token whose fate is not known is never sent again:
+    /// the grant ends with `grant.outcome_unknown`, even where the server had not seen it.
+    Revokes,
+    /// The old token stays good, or is taken again for a while: it is sent again at once.
+    Tolerated,
+}
+
+/// When the access token changes its standing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// From here on it is renewed beside.
+    pub(super) ahead: UnixTime,
+    /// From here on it is stale.
+    pub(super) stale: UnixTime,
+    /// From here on the server refuses it.
+    pub(super) end: UnixTime,
+}
+
+impl Times {
+    /// A token without a lifetime lasts until somebody refuses it.
+    pub(super) fn of(tokens: &Tokens, policy: &Policy, at: &Moment) -> Self {
+        let never = UnixTime::from_secs(u64::MAX);
+        let Some((end, lifetime)) = tokens.expires_at().zip(tokens.expires_in) else {
+            return Self {
+                ahead: never,
+                stale: never,
+                end: never,
+            };
+        };
+        let lifetime = Duration::from_secs(lifetime);
+        let stale = end.before(policy.leeway.min(lifetime / 10));
+        let ahead = policy.ahead.min(lifetime / 5);
+        let jitter = at.dice() % (ahead.as_secs() / 2 + 1);
+        Self {
+            ahead: stale.before(ahead + Duration::from_secs(jitter)),
+            stale,
+            end,
+        }
+    }
+}
+
+/// Attempts that failed in a row.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trouble {
+    count: u32,
+    last: Option<(UnixTime, Error)>,
+}
+
+impl Trouble {
+    /// The error to answer with instead of another attempt, if it is too early for one.
+    pub(super) fn holds(&self, now: UnixTime) -> Option<&Error> {
+        let (until, error) = self.last.as_ref()?;
+        (now < *until).then_some(error)
+    }
+
+    /// The first failure holds nobody back, for it may be nothing; the next ones do so for longer
+    /// and longer, and a server that names a pause gets it ("Retry-After", RFC 9110 section
+    /// 10.2.3).
+    pub(super) fn note(&mut self, at: &Moment, error: &Error) {
+        let doubled = match self.count {
+            0 => 0,
+            count => 1 << (count - 1).min(6),
+        };
+        self.count = self.count.saturating_add(1);
+        let pause = u64::min(doubled, LONGEST);
+        let pause = Duration::from_secs(pause + at.dice() % (pause / 2 + 1));
+        let named = error.advice().after().unwrap_or_default();
+        // The clock is cut to whole seconds, so a pause may be a second short.
+        let named = named + Duration::from_secs(u64::from(!named.is_zero()));
+        self.hold(at.now().after(pause.max(named)), error);
+    }
+
+    /// No attempt before this time.
+    pub(super) fn hold(&mut self, until: UnixTime, error: &Error) {
+        self.last = Some((until, error.clone()));
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The error of the last attempt, if it failed.
+    pub(super) fn error(&self) -> Option<&Error> {
+        self.last.as_ref().map(|(_, error)| error)
+    }
+}

@@ -1,0 +1,230 @@
+//! What is stored of a grant, for everyone who shares it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Check, Error, Misuse, ServerError};
+use crate::identity::Identity;
+use crate::moment::UnixTime;
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::server::EndpointKind;
+use crate::token::{Stored as StoredTokens, Tokens};
+
+/// The format of a stored record.
+const FORMAT: u32 = 1;
+
+/// Which grant of a client this is. Two that differ in any of these never share a token.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GrantId {
+    /// Whose grant it is, as far as that is known: the `sub` of the issuer, or your own name for
+    /// the person. Nothing for a client's own.
+    pub subject: Option<String>,
+    /// The scope that was asked for.
+    pub scope: Scope,
+    /// The resources that were asked for (RFC 8707).
+    pub resource: Vec<String>,
+    /// The thumbprint of the key the tokens are bound to (RFC 9449 section 6.1).
+    pub dpop_jkt: Option<String>,
+}
+
+impl GrantId {
+    /// The grant of this person.
+    pub fn of_subject(subject: impl Into<String>) -> Self {
+        Self {
+            subject: Some(subject.into()),
+            ..Self::default()
+        }
+    }
+
+    /// With this scope.
+    #[must_use]
+    pub fn with_scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// With these resources.
+    #[must_use]
+    pub fn with_resource(mut self, resource: impl IntoIterator<Item = String>) -> Self {
+        self.resource = resource.into_iter().collect();
+        self
+    }
+
+    /// With tokens bound to the key of this thumbprint.
+    #[must_use]
+    pub fn with_dpop_jkt(mut self, thumbprint: impl Into<String>) -> Self {
+        self.dpop_jkt = Some(thumbprint.into());
+        self
+    }
+
+    /// A name for a store: 43 characters of base64url, the same in every process and language.
+    #[cfg(feature = "sha2")]
+    pub(super) fn key(&self, us: &Identity) -> String {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        use sha2::{Digest as _, Sha256};
+        let mut scope: Vec<_> = self.scope.iter().collect();
+        scope.sort_unstable();
+        let scope = scope.join(" ");
+        let mut hash = Sha256::new();
+        let given = |text: &Option<String>| {
+            text.clone()
+                .map_or(String::new(), |text| format!("={text}"))
+        };
+        let facts = [
+            "oauth-core grant 1",
+            &us.binding.issuer,
+            &us.binding.client_id,
+            token_endpoint(us),
+            &given(&self.subject),
+            &scope,
+            &given(&self.dpop_jkt),
+        ];
+        // Each with its length before it: no two lists of facts read alike.
+        for fact in facts
+            .into_iter()
+            .chain(self.resource.iter().map(String::as_str))
+        {
+            hash.update((fact.len() as u64).to_be_bytes());
+            hash.update(fact);
+        }
+        URL_SAFE_NO_PAD.encode(hash.finalize())
+    }
+}
+
+/// A refresh token on its way to the server: its fate is not known until the reply is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Attempt {
+    pub(super) id: String,
+    pub(super) at: UnixTime,
+}
+
+/// Why a grant is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Ended {
+    /// The server said so, in this word.
+    Refused(String),
+    /// Nobody knows, and asking would end it.
+    OutcomeUnknown,
+}
+
+impl Ended {
+    pub(super) fn error(&self) -> Error {
+        match self {
+            Self::Refused(word) => Error::from(ServerError::of_code(word)).at_endpoint("token"),
+            Self::OutcomeUnknown => Misuse::OutcomeUnknown.into(),
+        }
+    }
+}
+
+/// All that is known of a grant.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Record {
+    pub(super) tokens: Option<Arc<Tokens>>,
+    /// Whether the server was seen to replace the refresh token.
+    pub(super) rotates: Option<bool>,
+    pub(super) attempt: Option<Attempt>,
+    pub(super) ended: Option<Ended>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    version: u32,
+    issuer: String,
+    client_id: String,
+    token_endpoint: String,
+    #[serde(default)]
+    subject: Option<String>,
+    scope: Scope,
+    #[serde(default)]
+    resource: Vec<String>,
+    #[serde(default)]
+    dpop_jkt: Option<String>,
+    /// For people and tools that read a store: what counts stands in the tokens.
+    expires_at: Option<UnixTime>,
+    #[serde(default)]
+    rotates: Option<bool>,
+    #[serde(default)]
+    attempt: Option<Attempt>,
+    #[serde(default)]
+    ended: Option<Ended>,
+    tokens: Option<StoredTokens>,
+}
+
+impl Record {
+    pub(super) fn of(tokens: Arc<Tokens>) -> Self {
+        Self {
+            tokens: Some(tokens),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn to_json(&self, us: &Identity, id: &GrantId) -> Secret<String> {
+        let tokens = self.tokens.as_deref();
+        let stored = Stored {
+            version: FORMAT,
+            issuer: us.binding.issuer.clone(),
+            client_id: us.binding.client_id.clone(),
+            token_endpoint: token_endpoint(us).to_owned(),
+            subject: id.subject.clone(),
+            scope: id.scope.clone(),
+            resource: id.resource.clone(),
+            dpop_jkt: id.dpop_jkt.clone(),
+            expires_at: tokens.and_then(Tokens::expires_at),
+            rotates: self.rotates,
+            attempt: self.attempt.clone(),
+            ended: self.ended.clone(),
+            tokens: tokens.map(Tokens::stored),
+        };
+        // Texts and numbers always serialize.
+        Secret::new(serde_json::to_string(&stored).unwrap_or_default())
+    }
+
+    /// Reads a record, and refuses one of another grant: what it holds must not be sent here.
+    pub(super) fn read(text: &str, us: &Identity, id: &GrantId) -> Result<Self, Error> {
+        let malformed = |what| Error::from(Misuse::StoredForm).about(what);
+        let stored: Stored = serde_json::from_str(text).map_err(|_| malformed("record"))?;
+        if stored.version != FORMAT {
+            return Err(malformed("version"));
+        }
+        if stored.issuer != us.binding.issuer || stored.client_id != us.binding.client_id {
+            return Err(Check::StoredIssuer.into());
+        }
+        let same = [
+            (
+                "token_endpoint",
+                stored.token_endpoint == token_endpoint(us),
+            ),
+            ("subject", stored.subject == id.subject),
+            ("scope", stored.scope == id.scope),
+            ("resource", stored.resource == id.resource),
+            ("dpop_jkt", stored.dpop_jkt == id.dpop_jkt),
+        ];
+        if let Some((name, _)) = same.iter().find(|(_, is_same)| !is_same) {
+            return Err(Error::from(Check::StoredGrant).about(name));
+        }
+        let tokens = stored.tokens.map(Tokens::restored).transpose()?;
+        if tokens
+            .as_ref()
+            .is_some_and(|tokens| tokens.binding != us.binding)
+        {
+            return Err(Check::StoredIssuer.into());
+        }
+        Ok(Self {
+            tokens: tokens.map(Arc::new),
+            rotates: stored.rotates,
+            attempt: stored.attempt,
+            ended: stored.ended,
+        })
+    }
+}
+
+fn token_endpoint(us: &Identity) -> &str {
+    us.server
+        .endpoint(EndpointKind::Token)
+        .map_or("", crate::url::Url::as_str)
+}

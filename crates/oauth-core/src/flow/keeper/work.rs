@@ -1,0 +1,446 @@
+//! One renewal, from its beginning to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::landing::Landing;
+use super::record::{Attempt, Ended, Record};
+use super::{Entry, Event, Keeper, Lease, Place, Reuse, Saved, Settled, Step, Unsaved, Upkeep};
+use crate::call::Call;
+use crate::endpoint::token::Token;
+use crate::error::{Cause, Error, Misuse};
+use crate::exchange::{Boxed, ExchangeExt as _};
+use crate::grant::{ClientCredentials, Refresh};
+use crate::moment::{Moment, UnixTime};
+use crate::scope::Scope;
+use crate::token::Tokens;
+
+/// The pauses between looks at a record that another worker is about to renew.
+const LOOK_SHORTEST: u64 = 25;
+const LOOK_LONGEST: u64 = 1000;
+
+pub(super) type Outcome = Result<Arc<Tokens>, Error>;
+
+/// Where a renewal stands: each state but the first names what was asked of the host.
+#[derive(Debug)]
+pub(super) enum Work {
+    Begun,
+    /// The record, before there is a lease.
+    Looking {
+        looks: u32,
+    },
+    Leasing {
+        looks: u32,
+    },
+    /// For another to finish.
+    Waiting {
+        looks: u32,
+    },
+    /// The record, with the lease in hand.
+    Checking,
+    /// Give back the lease, and wait for whoever may know more.
+    Yielding,
+    /// That the refresh token is on its way.
+    Marking(Attempt),
+    Flying,
+    /// The new tokens.
+    Landing(Landing),
+    /// What is stored instead, after a conflict.
+    Colliding(Landing),
+    /// Until the store may have come back.
+    Circling(Landing),
+    /// Whether another has newer tokens than the ones that were refused.
+    Doubting(Error),
+    /// The last word on a failed attempt.
+    Closing(Outcome),
+    Releasing(Outcome),
+    /// What the tokens of a new login take the place of.
+    Entering,
+    /// The tokens of a new login.
+    Settling(Arc<Tokens>),
+}
+
+/// What may be done with the lease in hand.
+enum Verdict {
+    Fly {
+        marked: bool,
+    },
+    /// Others may come back with the answer.
+    Hold,
+    End(Ended),
+    Fail(Error),
+}
+
+impl Keeper {
+    /// Takes the next step of the renewal under way. [`Event::Begin`] comes first; each later event
+    /// answers the step before it.
+    ///
+    /// [`Step::Over`] ends it: with `misuse.out_of_order` for an event that answers nothing.
+    pub fn resume(&mut self, at: Moment, event: Event) -> Step {
+        let mut step = self.next(&at, event);
+        while self.place == Place::Here {
+            let answer = match step {
+                // Nothing else writes here: what is known is what is stored.
+                Step::Load => Event::Loaded(None),
+                Step::Lease { .. } => Event::Leased(Lease::Won),
+                Step::Save { version, .. } if version == self.version => {
+                    Event::Saved(Saved::At(version + 1))
+                }
+                Step::Save { .. } => Event::Saved(Saved::Conflict),
+                step => return step,
+            };
+            step = self.next(&at, answer);
+        }
+        step
+    }
+
+    fn next(&mut self, at: &Moment, event: Event) -> Step {
+        let Some(work) = self.work.take() else {
+            return Step::Over(Err(Misuse::Over.into()));
+        };
+        match (work, event) {
+            (Work::Begun, Event::Begin) => {
+                self.ticket = at.ticket();
+                match &self.unsaved {
+                    Unsaved::Login(_) => self.load(Work::Entering),
+                    Unsaved::Nothing | Unsaved::Landed(_) => self.load(Work::Looking { looks: 0 }),
+                }
+            }
+            (Work::Entering, Event::Loaded(entry)) => self.enter(entry),
+            (Work::Settling(tokens), Event::Saved(saved)) => self.settle(at, tokens, saved),
+            (Work::Looking { looks }, Event::Loaded(entry)) => self.look(at, looks, entry),
+            (Work::Leasing { .. }, Event::Leased(Lease::Won)) => self.load(Work::Checking),
+            (Work::Leasing { looks }, Event::Leased(Lease::Held(rest))) => {
+                self.stand_by(at, looks, rest)
+            }
+            (Work::Waiting { looks }, Event::Elapsed) => self.load(Work::Looking { looks }),
+            (Work::Checking, Event::Loaded(entry)) => self.check(at, entry),
+            (Work::Yielding, Event::Leased(_) | Event::Failed(_)) => self.wait(at, u32::MAX),
+            (Work::Marking(attempt), Event::Saved(Saved::At(version))) => {
+                self.version = version;
+                self.record.attempt = Some(attempt);
+                self.fly()
+            }
+            // Somebody acted after his lease was over, or a person logged in.
+            (Work::Marking(_), Event::Saved(Saved::Conflict)) => self.load(Work::Checking),
+            // The mark may be there: it is known to mean nothing.
+            (Work::Marking(attempt), Event::Failed(error)) => {
+                self.settled = Some(Settled::Unspent(attempt.id));
+                self.fail(at, error)
+            }
+            (Work::Flying, Event::Flown(Ok(tokens))) => self.arrive(tokens),
+            (Work::Flying, Event::Flown(Err(error))) => self.miss(at, error),
+            (Work::Landing(landing), Event::Saved(Saved::At(version))) => {
+                self.landed(at, landing, version)
+            }
+            (Work::Landing(landing), Event::Saved(Saved::Conflict)) => {
+                self.load(Work::Colliding(landing))
+            }
+            (Work::Colliding(landing), Event::Loaded(entry)) => self.collide(at, landing, entry),
+            (Work::Circling(landing), Event::Elapsed) => self.land(landing),
+            (Work::Landing(landing) | Work::Colliding(landing), Event::Failed(error)) => {
+                self.circle(at, landing, &error)
+            }
+            (Work::Doubting(error), Event::Loaded(entry)) => self.doubt(at, error, entry),
+            (Work::Closing(outcome), Event::Saved(saved)) => {
+                if let Saved::At(version) = saved {
+                    self.version = version;
+                }
+                self.release(outcome)
+            }
+            (Work::Closing(outcome), Event::Failed(_)) => self.release(outcome),
+            // A lease that could not be given back ends by itself.
+            (Work::Releasing(outcome), Event::Leased(_) | Event::Failed(_)) => {
+                self.over(at, outcome)
+            }
+            (Work::Checking, Event::Failed(error)) | (Work::Doubting(error), Event::Failed(_)) => {
+                self.fail(at, error)
+            }
+            (
+                Work::Looking { .. } | Work::Leasing { .. } | Work::Entering | Work::Settling(_),
+                Event::Failed(error),
+            ) => {
+                let outcome = self.failed(at, error);
+                self.over(at, outcome)
+            }
+            (work, _) => {
+                self.abandoned(at, work);
+                Step::Over(Err(Misuse::OutOfOrder.into()))
+            }
+        }
+    }
+
+    pub(super) fn load(&mut self, work: Work) -> Step {
+        self.work = Some(work);
+        Step::Load
+    }
+
+    pub(super) fn save(&mut self, record: &Record, work: Work) -> Step {
+        self.work = Some(work);
+        Step::Save {
+            record: record.to_json(&self.us, &self.id),
+            version: self.version,
+        }
+    }
+
+    /// Takes over what is stored, if it is not what is known already.
+    pub(super) fn read(&mut self, at: &Moment, entry: Option<Entry>) -> Result<(), Error> {
+        match entry {
+            Some(entry) if entry.version == self.version => Ok(()),
+            Some(entry) => {
+                let record = Record::read(entry.record.expose(), &self.us, &self.id)?;
+                self.know(at, record, entry.version);
+                Ok(())
+            }
+            None if self.place == Place::Here || self.version == 0 => Ok(()),
+            // It was taken out of the store: whoever did that wants it gone.
+            None => {
+                self.know(at, Record::default(), 0);
+                Ok(())
+            }
+        }
+    }
+
+    /// The tokens, if they are not the ones that brought us here.
+    fn changed(&self, before: Option<&Arc<Tokens>>, now: UnixTime) -> Option<Arc<Tokens>> {
+        let tokens = self.good(now).filter(|_| now < self.times.stale)?;
+        let is_same =
+            before.is_some_and(|before| before.access_token.matches(tokens.access_token.expose()));
+        (!is_same).then_some(tokens)
+    }
+
+    fn look(&mut self, at: &Moment, looks: u32, entry: Option<Entry>) -> Step {
+        // What landed here and could not be stored is newer than what is stored.
+        if let Unsaved::Landed(ticket) = &self.unsaved {
+            let landing = Landing::new(ticket.clone(), self.record.clone());
+            return self.collide(at, landing, entry);
+        }
+        let before = self.record.tokens.clone();
+        if let Err(error) = self.read(at, entry) {
+            return self.over(at, Err(error));
+        }
+        if let Some(error) = self.end(at) {
+            return self.over(at, Err(error));
+        }
+        if let Some(tokens) = self.changed(before.as_ref(), at.now()) {
+            self.trouble.clear();
+            return self.over(at, Ok(tokens));
+        }
+        if let Err(error) = self.exchange() {
+            let outcome = self.failed(at, error);
+            return self.over(at, outcome);
+        }
+        self.work = Some(Work::Leasing { looks });
+        Step::Lease {
+            holder: self.ticket.clone(),
+            ttl: self.policy.lease,
+        }
+    }
+
+    /// Another worker renews: what we have does for now, or we look again soon.
+    fn stand_by(&mut self, at: &Moment, looks: u32, rest: Duration) -> Step {
+        if let Some(tokens) = self.good(at.now()).filter(|_| at.now() < self.times.stale) {
+            let busy = Error::lost(Cause::unsent("another worker renews the token"));
+            self.trouble
+                .hold(at.now().after(Duration::from_secs(1)), &busy);
+            return self.over(at, Ok(tokens));
+        }
+        match self.wait(at, looks) {
+            Step::Wait(pause) => Step::Wait(pause.min(rest.max(Duration::from_millis(1)))),
+            step => step,
+        }
+    }
+
+    fn wait(&mut self, at: &Moment, looks: u32) -> Step {
+        self.work = Some(Work::Waiting {
+            looks: looks.saturating_add(1),
+        });
+        let pause = (LOOK_SHORTEST << looks.min(6)).min(LOOK_LONGEST);
+        Step::Wait(Duration::from_millis(pause / 2 + at.dice() % pause))
+    }
+
+    fn check(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
+        let before = self.record.tokens.clone();
+        if let Err(error) = self.read(at, entry) {
+            return self.release(Err(error));
+        }
+        if let Some(error) = self.end(at) {
+            return self.release(Err(error));
+        }
+        if let Some(tokens) = self.changed(before.as_ref(), at.now()) {
+            self.trouble.clear();
+            return self.release(Ok(tokens));
+        }
+        match self.verdict(at.now()) {
+            Verdict::Fly { marked: false } => self.fly(),
+            Verdict::Fly { marked: true } => {
+                let attempt = Attempt {
+                    id: self.ticket.clone(),
+                    at: at.now(),
+                };
+                let marked = Record {
+                    attempt: Some(attempt.clone()),
+                    ..self.record.clone()
+                };
+                self.save(&marked, Work::Marking(attempt))
+            }
+            Verdict::Hold => self.hold(at),
+            Verdict::End(ended) => {
+                let error = ended.error();
+                self.close(ended, error)
+            }
+            Verdict::Fail(error) => {
+                let outcome = self.failed(at, error);
+                self.release(outcome)
+            }
+        }
+    }
+
+    fn verdict(&self, now: UnixTime) -> Verdict {
+        if let Err(error) = self.exchange() {
+            return Verdict::Fail(error);
+        }
+        if matches!(self.upkeep, Upkeep::ClientCredentials(_)) || self.tolerates() {
+            return Verdict::Fly { marked: false };
+        }
+        let Some(attempt) = &self.record.attempt else {
+            return Verdict::Fly { marked: true };
+        };
+        let is_ours_over = match &self.settled {
+            Some(Settled::Unspent(id)) if *id == attempt.id => {
+                return Verdict::Fly { marked: true };
+            }
+            Some(Settled::Unknown(id)) => *id == attempt.id,
+            _ => false,
+        };
+        let is_settled = is_ours_over || now >= attempt.at.after(self.policy.lease);
+        match (self.good(now).is_some() || !is_settled, self.policy.reuse) {
+            (true, _) => Verdict::Hold,
+            (false, Reuse::Revokes) => Verdict::End(Ended::OutcomeUnknown),
+            (false, _) => Verdict::Fly { marked: true },
+        }
+    }
+
+    /// Whether a refresh token may be sent twice.
+    pub(super) fn tolerates(&self) -> bool {
+        self.policy.reuse == Reuse::Tolerated || self.record.rotates == Some(false)
+    }
+
+    /// The fate of the refresh token is not known: the access token does until its end, and after
+    /// that we wait for whoever may know more.
+    fn hold(&mut self, at: &Moment) -> Step {
+        if let Some(tokens) = self.good(at.now()) {
+            let lost = Cause::unknown("the fate of the last refresh is not known");
+            self.trouble.hold(self.times.end, &Error::lost(lost));
+            return self.release(Ok(tokens));
+        }
+        self.give_back(Work::Yielding)
+    }
+
+    fn exchange(&self) -> Result<Boxed<Tokens>, Error> {
+        let us = Arc::clone(&self.us);
+        let binding = Arc::clone(&us.binding);
+        match &self.upkeep {
+            Upkeep::ClientCredentials(scope) => {
+                let grant = ClientCredentials {
+                    scope: scope.clone(),
+                };
+                Ok(Call::new(us, Token::bound(grant, binding)).boxed())
+            }
+            Upkeep::Refresh => {
+                let tokens = self.record.tokens.as_ref();
+                let token = tokens.and_then(|tokens| tokens.refresh_token.clone());
+                let grant = Refresh {
+                    token: token.ok_or(Misuse::NoRefreshToken)?,
+                    scope: Scope::none(),
+                };
+                Ok(Call::new(us, Token::bound(grant, binding)).boxed())
+            }
+        }
+    }
+
+    fn fly(&mut self) -> Step {
+        match self.exchange() {
+            Ok(exchange) => {
+                self.work = Some(Work::Flying);
+                Step::Run(exchange)
+            }
+            Err(error) => self.release(Err(error)),
+        }
+    }
+
+    /// The grant is over, as the record says. A store is asked again from time to time: a person may
+    /// log in elsewhere.
+    pub(super) fn end(&mut self, at: &Moment) -> Option<Error> {
+        let error = self.record.ended.as_ref()?.error();
+        self.trouble
+            .hold(at.now().after(Duration::from_secs(1)), &error);
+        Some(error)
+    }
+
+    /// What is left after a failure: the token, as long as it lives.
+    pub(super) fn failed(&mut self, at: &Moment, error: Error) -> Outcome {
+        self.trouble.note(at, &error);
+        self.good(at.now()).ok_or(error)
+    }
+
+    pub(super) fn fail(&mut self, at: &Moment, error: Error) -> Step {
+        let outcome = self.failed(at, error);
+        self.release(outcome)
+    }
+
+    pub(super) fn release(&mut self, outcome: Outcome) -> Step {
+        self.give_back(Work::Releasing(outcome))
+    }
+
+    fn give_back(&mut self, work: Work) -> Step {
+        self.work = Some(work);
+        Step::Lease {
+            holder: self.ticket.clone(),
+            ttl: Duration::ZERO,
+        }
+    }
+
+    fn enter(&mut self, entry: Option<Entry>) -> Step {
+        self.version = entry.map_or(0, |entry| entry.version);
+        let Unsaved::Login(tokens) = &self.unsaved else {
+            return Step::Over(Err(Misuse::OutOfOrder.into()));
+        };
+        let tokens = Arc::clone(tokens);
+        self.save(&Record::of(Arc::clone(&tokens)), Work::Settling(tokens))
+    }
+
+    fn settle(&mut self, at: &Moment, tokens: Arc<Tokens>, saved: Saved) -> Step {
+        match saved {
+            Saved::Conflict => self.load(Work::Entering),
+            Saved::At(version) => {
+                self.version = version;
+                if matches!(&self.unsaved, Unsaved::Login(newest) if Arc::ptr_eq(newest, &tokens)) {
+                    self.unsaved = Unsaved::Nothing;
+                }
+                self.over(at, Ok(tokens))
+            }
+        }
+    }
+
+    fn over(&mut self, at: &Moment, outcome: Outcome) -> Step {
+        // A person has logged in meanwhile.
+        self.log_in(at);
+        Step::Over(outcome)
+    }
+
+    /// Nobody goes on with this.
+    pub(super) fn abandoned(&mut self, at: &Moment, work: Work) {
+        match work {
+            Work::Flying => self.settled = Some(Settled::Unknown(self.ticket.clone())),
+            Work::Landing(landing) | Work::Colliding(landing) | Work::Circling(landing) => {
+                self.know(at, landing.record, self.version);
+                if self.is_saved() {
+                    self.unsaved = Unsaved::Landed(landing.ticket);
+                }
+            }
+            _ => {}
+        }
+        self.log_in(at);
+    }
+}
