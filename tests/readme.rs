@@ -6,15 +6,15 @@ use oauth_core::exchange::SigningJob;
 use oauth_core::flow::resource::Resource;
 use oauth_core::{ClientId, Exchange, Input, Moment, Scope, Secret, Step, danger};
 use oauth_providers::provider;
-use oauth_reqwest::{Authorized, Driver, TokenSource, reqwest};
+use oauth_reqwest::{Authorized, Driver, Session, reqwest};
 use oauth_testkit::{Served, Twin};
 
 #[rustfmt::skip]
 async fn three_lines(driver: Driver, secret: Secret<String>) -> Result<reqwest::Response, Error> {
 // readme
 let client = provider("usertesting")?.client(ClientId::new("id"), Some(secret))?;
-let source = TokenSource::client_credentials(driver.clone(), client, Scope::parse("studies:read")?);
-let api = Authorized::new(driver, source, Resource::new(["https://api.use2.usertesting.com"])?);
+let session = Session::client_credentials(driver.clone(), &client, Scope::parse("studies:read")?);
+let api = Authorized::new(driver, session, Resource::new(["https://api.use2.usertesting.com"])?);
 let page = api.get("https://api.use2.usertesting.com/api/v2/sessionResults/?testId=1").send().await?;
 // end
 Ok(page)
@@ -66,9 +66,9 @@ async fn the_three_lines_work() -> Result<(), Error> {
     let client = provider("usertesting")?
         .on_loopback(served.base())?
         .client(ClientId::new(id), Some(secret.into()))?;
-    let source =
-        TokenSource::client_credentials(driver.clone(), client, Scope::parse("studies:read")?);
-    let api = Authorized::new(driver, source, danger::loopback_resource([served.base()])?);
+    let session =
+        Session::client_credentials(driver.clone(), &client, Scope::parse("studies:read")?);
+    let api = Authorized::new(driver, session, danger::loopback_resource([served.base()])?);
     let url = format!("{}/api/v2/sessionResults/?testId=1", served.base());
     assert_eq!(api.get(&url).send().await?.status(), 200);
     Ok(())

@@ -5,6 +5,7 @@
 pub mod trip;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,14 +16,14 @@ use oauth_core::{Moment, retry_after};
 
 use crate::driver::Driver;
 use crate::reply;
-use crate::source::TokenSource;
+use oauth_session::TokenSource;
 use trip::{Leg, Parcel, Trip};
 
 /// A resource server, and the token it wants. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Authorized {
     driver: Driver,
-    source: TokenSource,
+    source: Arc<dyn TokenSource>,
     resource: Resource,
 }
 
@@ -30,10 +31,10 @@ impl Authorized {
     /// Requests to the origins of `resource`, with tokens of `source`.
     ///
     /// The driver may be another than the source's: proxies, certificates and limits are its own.
-    pub const fn new(driver: Driver, source: TokenSource, resource: Resource) -> Self {
+    pub fn new(driver: Driver, source: impl TokenSource + 'static, resource: Resource) -> Self {
         Self {
             driver,
-            source,
+            source: Arc::new(source),
             resource,
         }
     }
@@ -55,6 +56,15 @@ impl Authorized {
             trip: Trip::new(&self.resource, method, url),
             timeout: None,
         }
+    }
+}
+
+impl fmt::Debug for Authorized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorized")
+            .field("driver", &self.driver)
+            .field("resource", &self.resource)
+            .finish_non_exhaustive()
     }
 }
 
@@ -112,7 +122,7 @@ impl Request<'_> {
     pub async fn send(mut self) -> Result<reqwest::Response, Error> {
         self.trip.check()?;
         let Authorized { driver, source, .. } = self.us;
-        let mut tokens = source.token().await?;
+        let mut tokens = source.token(None).await?;
         loop {
             let request = match self.trip.pack(&tokens)? {
                 Parcel::Bytes(request) => request.try_into(),
@@ -126,10 +136,10 @@ impl Request<'_> {
             match self.trip.after(response.status(), response.headers()) {
                 Leg::Over => return Ok(response),
                 Leg::OverAndDead => {
-                    source.invalidate(&tokens);
+                    source.refuse(&tokens);
                     return Ok(response);
                 }
-                Leg::Renew => tokens = source.renew(&tokens).await?,
+                Leg::Renew => tokens = source.token(Some(&tokens)).await?,
                 Leg::Follow => {}
             }
         }

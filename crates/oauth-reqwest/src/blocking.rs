@@ -4,7 +4,6 @@
 
 mod authorized;
 mod loopback;
-mod source;
 
 use std::fmt;
 use std::io::Read as _;
@@ -13,8 +12,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use oauth_core::error::{Cause, Error};
-use oauth_core::exchange::{Exchange, Input, SigningJob, Step};
-use oauth_core::moment::Moment;
+use oauth_core::exchange::{Boxed, Exchange, Input, SigningJob, Step};
+use oauth_core::{Moment, Tokens};
+use oauth_session::Drive;
+use oauth_session::store::Answer;
 
 use crate::gate::blocking::{Gate, Place};
 use crate::options::{Options, builder_failed};
@@ -23,7 +24,7 @@ use crate::signer::{self, BlockingSigner};
 
 pub use authorized::{Authorized, Request};
 pub use loopback::Listener;
-pub use source::TokenSource;
+pub use oauth_session::blocking::Session;
 
 /// Runs any [`Exchange`] to its end on the calling thread. Cheap to clone: clones share
 /// connections and limits.
@@ -180,6 +181,18 @@ fn configure(
         .timeout(options.timeout)
         .http2_max_header_list_size(reply::HEADER_LIMIT)
         .user_agent(options.user_agent.clone())
+}
+
+impl Drive for Driver {
+    /// On a thread of the runtime's that may block.
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        let driver = self.clone();
+        let run = tokio::task::spawn_blocking(move || driver.run(exchange));
+        Box::pin(async {
+            run.await
+                .map_err(|stopped| Error::lost(Cause::unknown(stopped)))?
+        })
+    }
 }
 
 impl fmt::Debug for Driver {

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oauth_core::error::{Cause, Error};
-use oauth_core::exchange::{Exchange, Input, SigningJob, Step};
-use oauth_core::moment::Moment;
+use oauth_core::exchange::{Boxed, Exchange, Input, SigningJob, Step};
+use oauth_core::{Moment, Tokens};
+use oauth_session::Drive;
+use oauth_session::store::Answer;
 use tokio::time;
 
 use crate::gate::{Gate, Place};
@@ -165,6 +167,12 @@ fn configure(builder: reqwest::ClientBuilder, options: &Options) -> reqwest::Cli
         .connect_timeout(options.connect_timeout)
         .http2_max_header_list_size(reply::HEADER_LIMIT)
         .user_agent(options.user_agent.clone())
+}
+
+impl Drive for Driver {
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        Box::pin(self.run(exchange))
+    }
 }
 
 impl fmt::Debug for Driver {

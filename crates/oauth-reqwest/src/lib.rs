@@ -5,15 +5,15 @@
 //! use oauth_core::flow::resource::Resource;
 //! use oauth_core::issuer::Issuer;
 //! use oauth_core::{Client, ClientAuth, ClientId, Error, Scope, discover};
-//! use oauth_reqwest::{Authorized, Driver, TokenSource, reqwest};
+//! use oauth_reqwest::{Authorized, Driver, Session, reqwest};
 //!
 //! # async fn page() -> Result<(), Error> {
 //! let driver = Driver::new(reqwest::Client::builder())?;
 //! let server = driver.run(discover(Issuer::parse("https://as.example")?)).await?;
 //! let client = Client::new(server, ClientId::new("id"), ClientAuth::basic("secret"))?;
 //!
-//! let source = TokenSource::client_credentials(driver.clone(), client, Scope::parse("read")?);
-//! let api = Authorized::new(driver, source, Resource::new(["https://api.example"])?);
+//! let session = Session::client_credentials(driver.clone(), &client, Scope::parse("read")?);
+//! let api = Authorized::new(driver, session, Resource::new(["https://api.example"])?);
 //! let page = api.get("https://api.example/things").send().await?;
 //! # Ok(())
 //! # }
@@ -22,7 +22,7 @@
 //! | module | what it gives |
 //! |---|---|
 //! | [`driver`] | [`Driver`]: runs any [`Exchange`](oauth_core::Exchange) of `oauth-core` |
-//! | [`source`] | [`TokenSource`]: one grant, kept fresh, with one request for all who wait |
+//! | [`oauth_session`] | [`Session`]: one grant, kept fresh, with one request for all who wait |
 //! | [`authorized`] | [`Authorized`]: attaches the token, renews it after a 401, keeps it within its origins |
 //! | [`loopback`] | the listener for the callback of a native app (RFC 8252) |
 //! | [`browser`] | opening the authorization URL, without a shell |
@@ -46,10 +46,9 @@ pub mod loopback;
 pub mod options;
 mod reply;
 mod signer;
-pub mod source;
 
 pub use authorized::{Authorized, ResponseExt};
 pub use driver::Driver;
+pub use oauth_session::{self, Session, TokenSource};
 pub use options::Options;
 pub use reqwest;
-pub use source::TokenSource;

@@ -333,6 +333,11 @@ impl Keeper {
         }
     }
 
+    /// Whether the store has the newest tokens.
+    pub const fn is_stored(&self) -> bool {
+        self.is_saved()
+    }
+
     /// Whether a renewal is under way.
     pub const fn is_busy(&self) -> bool {
         self.work.is_some()

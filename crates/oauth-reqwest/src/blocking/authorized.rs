@@ -1,6 +1,7 @@
 //! A client for resource servers, for threads.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,18 +9,20 @@ use http::Method;
 use oauth_core::error::Error;
 use oauth_core::flow::resource::Resource;
 
-use super::{Driver, TokenSource};
+use super::Driver;
 use crate::authorized::trip::{Leg, Parcel, Trip};
 use crate::reply;
+use oauth_session::TokenSource;
+use oauth_session::blocking::wait;
 
 #[cfg(doc)]
 use crate::ResponseExt;
 
 /// A resource server, and the token it wants. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Authorized {
     driver: Driver,
-    source: TokenSource,
+    source: Arc<dyn TokenSource>,
     resource: Resource,
 }
 
@@ -27,10 +30,10 @@ impl Authorized {
     /// Requests to the origins of `resource`, with tokens of `source`.
     ///
     /// The driver may be another than the source's: proxies, certificates and limits are its own.
-    pub const fn new(driver: Driver, source: TokenSource, resource: Resource) -> Self {
+    pub fn new(driver: Driver, source: impl TokenSource + 'static, resource: Resource) -> Self {
         Self {
             driver,
-            source,
+            source: Arc::new(source),
             resource,
         }
     }
@@ -52,6 +55,15 @@ impl Authorized {
             trip: Trip::new(&self.resource, method, url),
             timeout: None,
         }
+    }
+}
+
+impl fmt::Debug for Authorized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorized")
+            .field("driver", &self.driver)
+            .field("resource", &self.resource)
+            .finish_non_exhaustive()
     }
 }
 
@@ -109,7 +121,7 @@ impl Request<'_> {
     pub fn send(mut self) -> Result<reqwest::blocking::Response, Error> {
         self.trip.check()?;
         let Authorized { driver, source, .. } = self.us;
-        let mut tokens = source.token()?;
+        let mut tokens = wait(source.token(None))??;
         loop {
             let request = match self.trip.pack(&tokens)? {
                 Parcel::Bytes(request) => request.try_into(),
@@ -120,10 +132,10 @@ impl Request<'_> {
             match self.trip.after(response.status(), response.headers()) {
                 Leg::Over => return Ok(response),
                 Leg::OverAndDead => {
-                    source.invalidate(&tokens);
+                    source.refuse(&tokens);
                     return Ok(response);
                 }
-                Leg::Renew => tokens = source.renew(&tokens)?,
+                Leg::Renew => tokens = wait(source.token(Some(&tokens)))??,
                 Leg::Follow => {}
             }
         }

@@ -1,14 +1,14 @@
 use oauth_core::flow::resource::Verdict;
 use oauth_core::{Scope, danger};
 use oauth_reqwest::reqwest::Body;
-use oauth_reqwest::{Authorized, ResponseExt as _, TokenSource};
+use oauth_reqwest::{Authorized, ResponseExt as _, Session};
 use oauth_testkit::{Fault, Served};
 
 use crate::support::{confidential, counters, driver, served};
 
 fn api(served: &Served) -> Authorized {
     let scope = Scope::parse("read write").unwrap();
-    let source = TokenSource::client_credentials(driver(), confidential(served), scope);
+    let source = Session::client_credentials(driver(), &confidential(served), scope);
     let resource = danger::loopback_resource([served.base()]).unwrap();
     Authorized::new(driver(), source, resource)
 }
@@ -107,9 +107,9 @@ async fn a_redirect_within_the_origin_is_followed_by_readers_only() {
 #[tokio::test]
 async fn what_the_reply_asks_for_is_told() {
     let served = served();
-    let source = TokenSource::client_credentials(
+    let source = Session::client_credentials(
         driver(),
-        confidential(&served),
+        &confidential(&served),
         Scope::parse("read").unwrap(),
     );
     let resource = danger::loopback_resource([served.base()]).unwrap();

@@ -1,11 +1,11 @@
-use std::sync::{Arc, Barrier};
+use std::sync::Barrier;
 use std::time::Duration;
 
 use bytes::Bytes;
 use oauth_core::client_auth::SignedSecret;
 use oauth_core::error::Reach;
 use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Scope, Tokens, danger};
-use oauth_reqwest::blocking::{Authorized, Driver, Listener, TokenSource};
+use oauth_reqwest::blocking::{Authorized, Driver, Listener, Session};
 use oauth_reqwest::{Options, ResponseExt as _, reqwest};
 use oauth_testkit::{Fault, Served, contract};
 
@@ -38,8 +38,8 @@ fn login(client: &Client) -> Tokens {
         .unwrap()
 }
 
-fn machine(served: &Served) -> TokenSource {
-    TokenSource::client_credentials(driver(), confidential(served), Scope::none())
+fn machine(served: &Served) -> Session {
+    Session::client_credentials(driver(), &confidential(served), Scope::none())
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn fifty_threads_make_one_request() {
     let client = public(server(served.base()), &served);
     let tokens = expired(&login(&client));
     let before = counters(&served).token_requests;
-    let source = TokenSource::refreshing(driver(), client, tokens).unwrap();
+    let source = Session::refreshing(driver(), &client, tokens).unwrap();
     let start = Barrier::new(50);
     let ask = || {
         start.wait();
@@ -67,7 +67,10 @@ fn fifty_threads_make_one_request() {
             .map(|thread| thread.join().unwrap())
             .collect()
     });
-    assert!(all.iter().all(|tokens| Arc::ptr_eq(tokens, &all[0])));
+    assert!(
+        all.iter()
+            .all(|tokens| std::ptr::eq::<Tokens>(&**tokens, &*all[0]))
+    );
     assert_eq!(counters(&served).token_requests - before, 1);
     assert_eq!(counters(&served).reuse_events, 0);
 }

@@ -2,7 +2,7 @@ use oauth_core::endpoint::introspection::{Introspection, TokenState};
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::token::TokenKind;
 use oauth_core::{AuthorizationRequest, Scope};
-use oauth_reqwest::TokenSource;
+use oauth_reqwest::Session;
 use oauth_reqwest::loopback::Listener;
 use oauth_testkit::Fault;
 
@@ -35,7 +35,7 @@ async fn a_person_logs_in_and_the_refresh_token_rotates() {
         entry.is_some_and(|entry| entry.query("code_challenge_method") == Some("S256"))
     }));
 
-    let source = TokenSource::refreshing(driver, client, expired(&tokens)).unwrap();
+    let source = Session::refreshing(driver, &client, expired(&tokens)).unwrap();
     let renewed = source.token().await.unwrap();
     let second = renewed.refresh_token.clone().unwrap();
     assert_ne!(first.secret().expose(), second.secret().expose());

@@ -7,5 +7,5 @@ mod browser;
 mod driver;
 mod flows;
 mod listener;
-mod source;
+mod session;
 mod support;

@@ -15,7 +15,7 @@ use oauth_core::{
     danger,
 };
 use oauth_providers::Provider;
-use oauth_reqwest::blocking::{Authorized, Driver, Listener, Request, TokenSource};
+use oauth_reqwest::blocking::{Authorized, Driver, Listener, Request, Session};
 use oauth_reqwest::reqwest::blocking::{Client as Http, Response};
 use oauth_reqwest::reqwest::redirect;
 use oauth_reqwest::{Options, ResponseExt as _};
@@ -245,23 +245,19 @@ impl Stage {
 
     /// The API with the application's own tokens.
     pub(super) fn application(&self, client: Client, scope: Scope) -> Result<Authorized, Error> {
-        self.api(TokenSource::client_credentials(
+        self.api(Session::client_credentials(
             self.driver.clone(),
-            client,
+            &client,
             scope,
         ))
     }
 
     /// The API with a person's tokens.
     pub(super) fn person(&self, client: Client, tokens: Tokens) -> Result<Authorized, Error> {
-        self.api(TokenSource::refreshing(
-            self.driver.clone(),
-            client,
-            tokens,
-        )?)
+        self.api(Session::refreshing(self.driver.clone(), &client, tokens)?)
     }
 
-    fn api(&self, source: TokenSource) -> Result<Authorized, Error> {
+    fn api(&self, source: Session) -> Result<Authorized, Error> {
         let origins = self.provider.api_origins()?;
         let resource = danger::loopback_resource(origins.iter().map(String::as_str))?;
         Ok(Authorized::new(self.driver.clone(), source, resource))

@@ -1,0 +1,132 @@
+//! Sessions for threads that have no runtime: the same session, carried by one thread of its own.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::flow::keeper::{GrantId, Keeper};
+use oauth_core::{Client, Scope, Tokens};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::source::{Token, TokenSource};
+use crate::store::{Answer, Store};
+use crate::{Drive, Session as Shared};
+
+/// [`crate::Session`] for threads: whoever finds the token stale waits, and so do all who come
+/// after, until the one request is over.
+///
+/// One thread, started on first use, carries all sessions of the process, so a request is finished
+/// and stored though every caller may be gone. None of it may be used inside an async runtime.
+#[derive(Clone)]
+pub struct Session(Shared);
+
+impl Session {
+    /// As [`crate::Session::new`].
+    pub fn new(driver: impl Drive + 'static, keeper: Keeper) -> Self {
+        Self(Shared::new(driver, keeper))
+    }
+
+    /// As [`crate::Session::shared`].
+    pub fn shared(
+        driver: impl Drive + 'static,
+        keeper: Keeper,
+        id: GrantId,
+        store: Arc<dyn Store>,
+    ) -> Self {
+        Self(Shared::shared(driver, keeper, id, store))
+    }
+
+    /// As [`crate::Session::client_credentials`].
+    pub fn client_credentials(driver: impl Drive + 'static, client: &Client, scope: Scope) -> Self {
+        Self(Shared::client_credentials(driver, client, scope))
+    }
+
+    /// As [`crate::Session::refreshing`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn refreshing(
+        driver: impl Drive + 'static,
+        client: &Client,
+        tokens: Tokens,
+    ) -> Result<Self, Error> {
+        Shared::refreshing(driver, client, tokens).map(Self)
+    }
+
+    /// As [`crate::Session::on_tokens`].
+    #[must_use]
+    pub fn on_tokens(self, hook: impl Fn(&Arc<Tokens>) + Send + Sync + 'static) -> Self {
+        Self(self.0.on_tokens(hook))
+    }
+
+    /// A token that is fresh now.
+    ///
+    /// # Errors
+    /// As [`crate::Session::token`], and `misuse.setup` if no thread can be started.
+    pub fn token(&self) -> Result<Token, Error> {
+        match self.0.ready()? {
+            Some(token) => Ok(token),
+            None => wait(self.0.token())?,
+        }
+    }
+
+    /// A token to take the place of one that the resource server refused.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token).
+    pub fn renew(&self, refused: &Tokens) -> Result<Token, Error> {
+        wait(self.0.renew(refused))?
+    }
+
+    /// Forgets exactly this token.
+    pub fn invalidate(&self, refused: &Tokens) {
+        self.0.invalidate(refused);
+    }
+
+    /// Takes the tokens of a new login, and stores them.
+    ///
+    /// # Errors
+    /// As [`crate::Session::log_in`].
+    pub fn log_in(&self, tokens: Tokens) -> Result<(), Error> {
+        wait(self.0.log_in(tokens))?
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl TokenSource for Session {
+    fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
+        TokenSource::token(&self.0, refused)
+    }
+
+    fn refuse(&self, refused: &Tokens) {
+        self.0.refuse(refused);
+    }
+}
+
+/// Waits for what any source has to say.
+///
+/// # Errors
+/// `misuse.setup` if no thread can be started.
+pub fn wait<T>(answer: impl Future<Output = T>) -> Result<T, Error> {
+    Ok(runtime()?.block_on(answer))
+}
+
+fn runtime() -> Result<&'static Runtime, Error> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("oauth-session")
+        .enable_all()
+        .build()
+        .map_err(|error| Error::from(Misuse::Setup).caused_by(Cause::unsent(error)))?;
+    Ok(RUNTIME.get_or_init(|| runtime))
+}

@@ -1,0 +1,417 @@
+//! A [`Keeper`] with many callers: drives it, and carries its answers to everyone who waits.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::exchange::Boxed;
+use oauth_core::flow::keeper::{Event, GrantId, Keeper, Step, Turn, Upkeep};
+use oauth_core::moment::UnixTime;
+use oauth_core::{Client, Moment, Scope, Tokens};
+use tokio::sync::watch;
+
+use crate::faults;
+use crate::source::{Cached, Token, TokenSource};
+use crate::store::{Answer, Store};
+
+/// Runs token requests: the driver of a transport.
+pub trait Drive: Send + Sync {
+    /// Runs an exchange to its end.
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens>;
+}
+
+/// One grant, kept fresh. Cheap to clone: clones share the token.
+///
+/// A fresh token is handed out at once, under no lock. One that is near its end is handed out while
+/// the next is fetched beside. When it is stale, the first caller starts one token request, and all
+/// others wait for the result of that one. The request runs in a task of its own on the runtime of
+/// the caller who started it: it is finished and its result stored even if every caller has gone, so
+/// a rotated refresh token is never lost to a timeout around [`token`](Self::token).
+///
+/// With a [`Store`], that holds for every task, process and machine that shares the store: one of
+/// them asks, and stores the answer before anyone sees it; the others read it. How that is decided,
+/// and what happens when replies are lost or workers die, is told in
+/// [`oauth_core::flow::keeper`].
+///
+/// An error goes to everyone who waited for that request; the next caller starts another, and after
+/// a second failure in a row not before a pause. When the server has ended the grant
+/// (`denied.invalid_grant`, [`Advice::Reauthorize`](oauth_core::error::Advice)), later callers get
+/// the same error without a request: a person has to log in again, see [`log_in`](Self::log_in).
+///
+/// Use a session on one runtime: a request stands still while the runtime that carries it does, as a
+/// `current_thread` one does between two calls of `block_on`.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    /// The cached path, which takes no lock.
+    cached: OnceLock<ArcSwap<Cached>>,
+    state: Mutex<State>,
+    driver: Arc<dyn Drive>,
+    shared: Option<Shared>,
+    on_tokens: OnceLock<Hook>,
+}
+
+struct Shared {
+    store: Arc<dyn Store>,
+    key: String,
+}
+
+/// Decisions are made under its lock; nothing ever waits there.
+struct State {
+    keeper: Keeper,
+    flight: Option<Flight>,
+}
+
+type Outcome = Result<Arc<Tokens>, Error>;
+type Hook = Box<dyn Fn(&Arc<Tokens>) + Send + Sync>;
+/// What followers wait on.
+type Flight = Arc<watch::Sender<Option<Outcome>>>;
+
+impl Session {
+    /// Keeps a grant fresh for this process.
+    pub fn new(driver: impl Drive + 'static, keeper: Keeper) -> Self {
+        Self::of(Arc::new(driver), keeper, None)
+    }
+
+    /// Keeps a grant fresh for everyone who shares the store. `id` says which grant of the client it
+    /// is; for the same one, every worker must say the same.
+    pub fn shared(
+        driver: impl Drive + 'static,
+        keeper: Keeper,
+        id: GrantId,
+        store: Arc<dyn Store>,
+    ) -> Self {
+        let keeper = keeper.shared(id);
+        let key = keeper.key();
+        Self::of(Arc::new(driver), keeper, Some(Shared { store, key }))
+    }
+
+    /// Tokens for the client itself. An empty scope leaves it to the server.
+    pub fn client_credentials(driver: impl Drive + 'static, client: &Client, scope: Scope) -> Self {
+        Self::new(driver, client.keeper(Upkeep::ClientCredentials(scope)))
+    }
+
+    /// Tokens of a person, from a login or from storage, renewed with their refresh token.
+    ///
+    /// # Errors
+    /// `stored.issuer` for tokens of another server or client.
+    pub fn refreshing(
+        driver: impl Drive + 'static,
+        client: &Client,
+        tokens: Tokens,
+    ) -> Result<Self, Error> {
+        let keeper = client.keeper(Upkeep::Refresh);
+        Ok(Self::new(
+            driver,
+            keeper.with_tokens(Moment::system()?, tokens)?,
+        ))
+    }
+
+    fn of(driver: Arc<dyn Drive>, keeper: Keeper, shared: Option<Shared>) -> Self {
+        let inner = Inner {
+            cached: OnceLock::new(),
+            state: Mutex::new(State {
+                keeper,
+                flight: None,
+            }),
+            driver,
+            shared,
+            on_tokens: OnceLock::new(),
+        };
+        inner.publish(&inner.state());
+        Self(Arc::new(inner))
+    }
+
+    /// Calls `hook` with new tokens before any caller of this session sees them.
+    ///
+    /// It runs inside the task that fetched them, and everyone waits for it: keep it short, and do
+    /// not ask this session for a token in it. A session has one hook, the first; all clones share
+    /// it.
+    #[must_use]
+    pub fn on_tokens(self, hook: impl Fn(&Arc<Tokens>) + Send + Sync + 'static) -> Self {
+        // The first hook stays.
+        let _ = self.0.on_tokens.set(Box::new(hook));
+        self
+    }
+
+    /// A token that is fresh now.
+    ///
+    /// # Errors
+    /// Those of the token request; `grant.no_refresh_token` if there is nothing to renew the token
+    /// with; `lost` at endpoint `store`, and `stored.*`, if the store has no answer or a bad one.
+    pub async fn token(&self) -> Result<Token, Error> {
+        match self.ready()? {
+            Some(token) => Ok(token),
+            None => self.ask(None).await,
+        }
+    }
+
+    /// The token, if it can be had without asking anybody.
+    ///
+    /// # Errors
+    /// `misuse.no_clock`.
+    pub fn ready(&self) -> Result<Option<Token>, Error> {
+        let Some(cached) = self.0.cached.get() else {
+            return Ok(None);
+        };
+        let now = now()?;
+        let cached = cached.load();
+        Ok((now < cached.until).then(|| Token::cached(cached)))
+    }
+
+    /// A token to take the place of one that the resource server refused.
+    ///
+    /// If another caller, or another worker, has replaced it already, the newer one is handed out
+    /// without a request.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token).
+    pub async fn renew(&self, refused: &Tokens) -> Result<Token, Error> {
+        self.ask(Some(refused)).await
+    }
+
+    /// Forgets exactly this token, for callers who do not want another one now.
+    pub fn invalidate(&self, refused: &Tokens) {
+        let mut state = self.0.state();
+        state.keeper.refuse(refused);
+        self.0.publish(&state);
+    }
+
+    /// Takes the tokens of a new login, and stores them.
+    ///
+    /// # Errors
+    /// `stored.issuer` for tokens of another server or client; `lost` if the store gave no answer:
+    /// the tokens are good all the same, and stored later.
+    pub async fn log_in(&self, tokens: Tokens) -> Result<(), Error> {
+        let at = Moment::system()?;
+        self.0.state().keeper.replace(at, tokens)?;
+        loop {
+            let flight = {
+                let mut state = self.0.state();
+                self.0.publish(&state);
+                match &state.flight {
+                    _ if state.keeper.is_stored() => return Ok(()),
+                    Some(flight) => Arc::clone(flight),
+                    None => match self.turn(&mut state, at.now(), None) {
+                        Waiting::Flight(flight) | Waiting::Beside(_, flight) => flight,
+                        Waiting::Over(outcome) => return outcome.map(drop),
+                    },
+                }
+            };
+            // It may have been under way before: what counts is what is stored then.
+            let _ = landed(&flight).await;
+            if let Some(error) = self.trouble() {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Why the last attempt failed, if it did. Callers do not hear of it while their token lives.
+    pub fn trouble(&self) -> Option<Error> {
+        self.0.state().keeper.trouble().cloned()
+    }
+
+    /// The newest tokens there are, good or not.
+    pub fn latest(&self) -> Option<Arc<Tokens>> {
+        self.0.state().keeper.tokens().cloned()
+    }
+
+    async fn ask(&self, refused: Option<&Tokens>) -> Result<Token, Error> {
+        let now = now()?;
+        let waiting = self.turn(&mut self.0.state(), now, refused);
+        let outcome = match waiting {
+            Waiting::Over(outcome) => outcome,
+            Waiting::Beside(tokens, _) => Ok(tokens),
+            Waiting::Flight(flight) => landed(&flight).await,
+        };
+        outcome.map(Token::from)
+    }
+
+    fn turn(&self, state: &mut State, now: UnixTime, refused: Option<&Tokens>) -> Waiting {
+        let turn = state.keeper.ask(now, refused);
+        if refused.is_some() {
+            self.0.publish(state);
+        }
+        match turn {
+            Turn::HandOut(tokens) => Waiting::Over(Ok(tokens)),
+            Turn::GiveUp(error) => Waiting::Over(Err(error)),
+            Turn::HandOutAndRenew(tokens) => Waiting::Beside(tokens, self.launch(state)),
+            Turn::Renew => Waiting::Flight(self.launch(state)),
+            Turn::Follow => match &state.flight {
+                Some(flight) => Waiting::Flight(Arc::clone(flight)),
+                None => Waiting::Over(Err(never_landed())),
+            },
+        }
+    }
+
+    fn launch(&self, state: &mut State) -> Flight {
+        let flight = Flight::new(watch::Sender::new(None));
+        state.flight = Some(Arc::clone(&flight));
+        let carried = Carried {
+            us: Arc::clone(&self.0),
+            flight: Arc::clone(&flight),
+            outcome: None,
+        };
+        tokio::spawn(carried.carry());
+        flight
+    }
+}
+
+enum Waiting {
+    Over(Outcome),
+    Beside(Arc<Tokens>, Flight),
+    Flight(Flight),
+}
+
+async fn landed(flight: &Flight) -> Outcome {
+    let mut landed = flight.subscribe();
+    match landed.wait_for(Option::is_some).await.as_deref() {
+        Ok(Some(outcome)) => outcome.clone(),
+        // The sender is held, and what was waited for is `Some`.
+        Ok(None) | Err(_) => Err(never_landed()),
+    }
+}
+
+/// The time, without the random bytes of a moment: these cost a system call, and the cached path
+/// needs none.
+fn now() -> Result<UnixTime, Error> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let since = since.map_err(|_| Error::from(Misuse::NoClock))?;
+    Ok(UnixTime::from_secs(since.as_secs()))
+}
+
+fn never_landed() -> Error {
+    Error::lost(Cause::unknown(
+        "the task that fetched the token was stopped",
+    ))
+}
+
+/// A renewal under way. It lands when this is dropped, be it by a panic or by the end of a runtime.
+struct Carried {
+    us: Arc<Inner>,
+    flight: Flight,
+    outcome: Option<Outcome>,
+}
+
+impl Carried {
+    async fn carry(mut self) {
+        let (mut event, mut is_new) = (Event::Begin, false);
+        loop {
+            let at = match Moment::system() {
+                Ok(at) => at,
+                Err(error) => {
+                    self.outcome = Some(Err(error));
+                    return;
+                }
+            };
+            let step = self.us.state().keeper.resume(at, event);
+            event = match step {
+                Step::Run(exchange) => {
+                    faults::at("run");
+                    let outcome = self.us.driver.run(exchange).await;
+                    faults::at("flown");
+                    is_new = outcome.is_ok();
+                    Event::Flown(outcome)
+                }
+                Step::Wait(pause) => {
+                    tokio::time::sleep(pause).await;
+                    Event::Elapsed
+                }
+                Step::Over(outcome) => {
+                    self.outcome = Some(outcome);
+                    break;
+                }
+                step => self.us.stored(step).await,
+            };
+        }
+        if let (true, Some(Ok(tokens)), Some(hook)) =
+            (is_new, &self.outcome, self.us.on_tokens.get())
+        {
+            hook(tokens);
+        }
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        let outcome = self.outcome.take().unwrap_or_else(|| Err(never_landed()));
+        let mut state = self.us.state();
+        if state.keeper.is_busy()
+            && let Ok(at) = Moment::system()
+        {
+            state.keeper.abandon(at);
+        }
+        state.flight = None;
+        self.us.publish(&state);
+        drop(state);
+        self.flight.send_replace(Some(outcome));
+    }
+}
+
+impl Inner {
+    /// No code that could panic half-way runs under the lock.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the cached path.
+    fn publish(&self, state: &State) {
+        let fresh = state.keeper.fresh();
+        let cached = match (fresh, self.cached.get()) {
+            (Some((tokens, until)), _) => Cached { tokens, until },
+            (None, None) => return,
+            // Good for nobody any more.
+            (None, Some(before)) => Cached {
+                tokens: Arc::clone(&before.load().tokens),
+                until: UnixTime::from_secs(0),
+            },
+        };
+        let cached = Arc::new(cached);
+        self.cached
+            .get_or_init(|| ArcSwap::new(Arc::clone(&cached)))
+            .store(cached);
+    }
+
+    /// Does what a step asks of the store.
+    async fn stored(&self, step: Step) -> Event {
+        let Some(Shared { store, key }) = &self.shared else {
+            // A keeper that is not shared asks no store.
+            return Event::Failed(Error::lost(Cause::unsent("there is no store")));
+        };
+        let event = match step {
+            Step::Load => store.load(key).await.map(Event::Loaded),
+            Step::Lease { holder, ttl } => store.lease(key, &holder, ttl).await.map(Event::Leased),
+            Step::Save { record, version } => {
+                faults::at("save");
+                let saved = store.save(key, &record, version).await;
+                faults::at("saved");
+                saved.map(Event::Saved)
+            }
+            Step::Run(_) | Step::Wait(_) | Step::Over(_) => return Event::Elapsed,
+        };
+        event.unwrap_or_else(|error| Event::Failed(error.at_endpoint("store")))
+    }
+}
+
+impl TokenSource for Session {
+    fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
+        match (refused, self.ready()) {
+            (None, Ok(Some(token))) => Box::pin(std::future::ready(Ok(token))),
+            (None, Err(error)) => Box::pin(std::future::ready(Err(error))),
+            _ => Box::pin(self.ask(refused)),
+        }
+    }
+
+    fn refuse(&self, refused: &Tokens) {
+        self.invalidate(refused);
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
