@@ -148,22 +148,69 @@ export class Flow {
   toJSON(): Record<string, unknown>
 }
 
+/**
+ * Where the record of a grant lives, for every promise, worker thread, process and machine that
+ * shares it. Each method is one step that no other worker can come between; a method that throws
+ * says that nobody knows whether it was done. What is stored is a secret.
+ */
+export interface Store {
+  /** The record as it was saved last, and its version; nothing if there is none. */
+  load(key: string): MaybePromise<StoredRecord | undefined | null>
+  /**
+   * Saves the record if it is still at `version` (0: there is none) and gives the new version, which
+   * is higher by one; else gives nothing. It must have reached the store before it is answered.
+   */
+  save(key: string, record: string, version: number): MaybePromise<number | undefined | null>
+  /**
+   * Takes the lease in the name of `holder` for `ms`, unless another holds it; 0 gives it back. Gives
+   * for how many milliseconds another still holds it, or nothing. A lease ends by itself after `ms`.
+   */
+  lease(key: string, holder: string, ms: number): MaybePromise<number | undefined | null | void>
+}
+export interface StoredRecord {
+  version: number
+  record: string
+}
+export type MaybePromise<T> = T | Promise<T>
+
+/** How a grant is kept, and which grant of the client it is: all who share one must say the same. */
 export interface SourceOptions {
+  /** Shares the grant with everyone who has this store. */
+  store?: Store | undefined
+  /** Whose grant it is: the `sub` of the issuer, or your own name for the person. */
+  subject?: string | undefined
+  /** The resources that were asked for (RFC 8707). */
+  resource?: string[] | undefined
+  /**
+   * What the server does with a refresh token that comes twice. `unknown`: after a lost reply it is
+   * sent again only when nothing is left to lose. `revokes`: never, the grant then ends with
+   * `grant.outcome_unknown`. `tolerated`: at once.
+   */
+  reuse?: 'unknown' | 'revokes' | 'tolerated' | undefined
+  /** For how long a lease is taken, longer than a token request can take: 60 000 ms. */
+  leaseMs?: number | undefined
   /** Called with new tokens, and waited for, before any caller sees them: the place to store them. */
   onTokens?: (tokens: Tokens) => unknown
   /** Where {@link TokenSource.fetch} may send the token, instead of the preset's API. */
   origins?: Iterable<string | URL>
 }
 
-/** One grant, kept fresh: any number of callers with a stale token make one request. */
+/**
+ * One grant, kept fresh: any number of callers with a stale token make one request, and with a store
+ * so do all workers together. A token near its end is handed out while the next is fetched beside.
+ */
 export class TokenSource {
   private constructor()
+  /** The name of the record in a store. */
+  readonly key: string
   /** A token that is fresh now. A caller that leaves does not stop the request others wait for. */
   token(options?: CallOptions): Promise<Tokens>
   /** A token to take the place of one that was refused; without a request if that has happened already. */
   renew(dead: Tokens, options?: CallOptions): Promise<Tokens>
   /** Forgets exactly this token. */
   invalidate(dead: Tokens): void
+  /** Takes the tokens of a new login in place of whatever was there, and stores them. */
+  logIn(tokens: Tokens): Promise<void>
   /**
    * `fetch` with the token attached, to allowed origins only. A 401 about the token is answered once
    * with a new one, if the body can be sent again. Redirects are followed within the origin.
@@ -221,8 +268,12 @@ export class Client {
   }
   /** A token for the client itself, kept fresh. */
   clientCredentials(options?: SourceOptions & { scope?: Scope }): TokenSource
-  /** Tokens of a person, from a login or from storage, kept fresh. */
-  source(tokens: Tokens, options?: SourceOptions): TokenSource
+  /**
+   * Tokens of a person, kept fresh. With tokens of a new login, these take the place of what a store
+   * has; without any, the store's are used. `scope` is the one that was asked for, if you keep several
+   * grants of one person apart by it.
+   */
+  source(tokens?: Tokens, options?: SourceOptions & { scope?: Scope }): TokenSource
   /** Starts a login: the URL to open, and the flow to keep until the callback. */
   authorize(options: AuthorizeOptions): { url: URL; flow: Flow }
   /** Judges the callback and redeems its code. Every check runs; none can be left out. */

@@ -4,6 +4,7 @@ const { inspect } = require('node:util')
 const native = require('./native.cjs')
 const { lift, lifted } = require('./errors.cjs')
 const { Exchange, checkLimit, perform, wait } = require('./exchange.cjs')
+const { checkStore } = require('./keep.cjs')
 const { TokenSource } = require('./source.cjs')
 const { Tokens, Flow, flowText, nativeTokens } = require('./tokens.cjs')
 
@@ -137,18 +138,22 @@ class Client {
 
   /** A token for the client itself, kept fresh. */
   clientCredentials({ scope, ...options } = {}) {
-    return this.#source((client) => client.keepClientCredentials(words(scope)), options)
+    return this.#source((client, kept) => client.keepClientCredentials(words(scope), kept), options)
   }
 
-  /** Tokens of a person, from a login or from storage, kept fresh. */
+  /** Tokens of a person, kept fresh: from a login, or from the store. */
   source(tokens, options = {}) {
-    return this.#source((client) => client.keep(nativeTokens(tokens)), options)
+    const known = tokens === undefined ? undefined : nativeTokens(tokens)
+    return this.#source((client, kept) => client.keep(known, kept), options)
   }
 
-  #source(make, { onTokens, origins }) {
+  #source(make, { store, subject, scope, resource, reuse, leaseMs, onTokens, origins }) {
     const { loopback } = servers.get(this.#server)
-    return new TokenSource(lifted(() => make(this.#native)), {
+    const shared = checkStore(store) !== undefined
+    const kept = { shared, subject, scope: words(scope), resource, reuse, leaseMs: checkLimit(leaseMs) }
+    return new TokenSource(lifted(() => make(this.#native, kept)), {
       transport: this.#transport,
+      store,
       onTokens,
       origins: origins ? [...origins].map(String) : this.#server.apiOrigins,
       loopback,

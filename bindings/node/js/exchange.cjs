@@ -260,4 +260,4 @@ function checkLimit(ms) {
   return ms
 }
 
-module.exports = { Exchange, Step, run, perform, wait, checkLimit }
+module.exports = { Exchange, Step, run, perform, wait, pause, textOf, checkLimit }

@@ -4,31 +4,39 @@ const { inspect } = require('node:util')
 const native = require('./native.cjs')
 const { lifted } = require('./errors.cjs')
 const { Exchange, checkLimit, perform, wait } = require('./exchange.cjs')
+const { keep } = require('./keep.cjs')
 const { Tokens, nativeTokens } = require('./tokens.cjs')
 
 const finish = (raw) => new Tokens(raw.tokens)
 
 /**
  * One grant, kept fresh: a thousand callers with a stale token make one request, which is finished
- * and kept even if all of them have gone.
+ * and kept even if all of them have gone. With a store, that holds for everyone who shares it.
  */
 class TokenSource {
   #keeper
   #transport
+  #store
   #onTokens
   #origins
   #loopback
   #latest
   #flight
 
-  constructor(keeper, { transport, onTokens, origins, loopback }) {
+  constructor(keeper, { transport, store, onTokens, origins, loopback }) {
     if (!(keeper instanceof native.NativeKeeper)) throw new TypeError('sources come from a client')
     if (onTokens !== undefined && typeof onTokens !== 'function') throw new TypeError('onTokens must be a function')
     this.#keeper = keeper
     this.#transport = transport
+    this.#store = store
     this.#onTokens = onTokens
     this.#origins = origins
     this.#loopback = loopback
+  }
+
+  /** The name of the record in a store. */
+  get key() {
+    return this.#keeper.key
   }
 
   /** A token that is fresh now. */
@@ -47,27 +55,48 @@ class TokenSource {
 
   /** Forgets exactly this token. */
   invalidate(dead) {
-    this.#keeper.bury(nativeTokens(dead))
+    this.#keeper.refuse(nativeTokens(dead))
+  }
+
+  /** Takes the tokens of a new login, and stores them. */
+  async logIn(tokens) {
+    lifted(() => this.#keeper.replace(nativeTokens(tokens)))
+    while (!this.#keeper.isStored) {
+      const flight = this.#flight ?? this.#launched(lifted(() => this.#keeper.ask()))
+      // It may have been under way before: what counts is what is stored then.
+      await flight?.catch(() => {})
+      lifted(() => this.#keeper.throwTrouble())
+    }
   }
 
   async #ask(dead) {
-    if (this.#flight) return this.#flight
     const held = this.#latest && nativeTokens(this.#latest)
-    const turn = lifted(() => this.#keeper.turn(dead === undefined ? undefined : nativeTokens(dead), held))
+    const turn = lifted(() => this.#keeper.ask(dead === undefined ? undefined : nativeTokens(dead), held))
+    const flight = this.#launched(turn)
     // The same tokens are the same object.
     if (turn.held) return this.#latest
     if (turn.tokens) return (this.#latest = new Tokens(turn.tokens))
-    this.#flight = this.#fly(turn.exchange).finally(() => {
-      this.#flight = undefined
-    })
+    return flight
+  }
+
+  /** The renewal under way, begun if this turn says so. */
+  #launched({ kind }) {
+    if (kind === 'renew' || kind === 'hand_out_and_renew') {
+      this.#flight = this.#fly().finally(() => {
+        this.#flight = undefined
+      })
+      // Nobody may be waiting for it.
+      this.#flight.catch(() => {})
+    }
     return this.#flight
   }
 
-  async #fly(exchange) {
-    const tokens = await perform(new Exchange(exchange, finish), this.#transport)
+  async #fly() {
+    const [tokens, isNew] = await keep(this.#keeper, this.#store, (exchange) =>
+      perform(new Exchange(exchange, finish), this.#transport))
     this.#latest = tokens
     // Stored before anyone sees it. Should that fail, they are told, and the token is kept.
-    await this.#onTokens?.(tokens)
+    if (isNew) await this.#onTokens?.(tokens)
     return tokens
   }
 

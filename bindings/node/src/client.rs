@@ -8,13 +8,13 @@ use oauth_core::error::Misuse;
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::moment::Moment;
 use oauth_core::token::TokenKind;
-use oauth_core::{Pending, Scope, Secret};
+use oauth_core::{Pending, Secret};
 use oauth_facade::{Auth, Authorize, Client};
 
 use crate::error::{fail, invalid};
 use crate::exchange::NativeExchange;
+use crate::keeper::{NativeKeep, NativeKeeper};
 use crate::server::NativeServer;
-use crate::source::NativeKeeper;
 use crate::tokens::NativeTokens;
 
 /// What a client is made of.
@@ -157,15 +157,14 @@ impl NativeClient {
 
     /// One grant of the client's own, kept fresh.
     #[napi]
-    pub fn keep_client_credentials(&self, scope: String) -> Result<NativeKeeper> {
-        let scope = Scope::parse(&scope).map_err(fail)?;
-        Ok(NativeKeeper::client_credentials(&self.0, scope))
+    pub fn keep_client_credentials(&self, scope: String, keep: NativeKeep) -> Result<NativeKeeper> {
+        NativeKeeper::client_credentials(&self.0, &scope, keep).map_err(fail)
     }
 
-    /// One grant of a person's, kept fresh.
+    /// One grant of a person's, kept fresh: these tokens, or what a store has of them.
     #[napi]
-    pub fn keep(&self, tokens: &NativeTokens) -> Result<NativeKeeper> {
-        NativeKeeper::refreshing(&self.0, &tokens.0).map_err(fail)
+    pub fn keep(&self, tokens: Option<&NativeTokens>, keep: NativeKeep) -> Result<NativeKeeper> {
+        NativeKeeper::refreshing(&self.0, tokens.map(|tokens| &*tokens.0), keep).map_err(fail)
     }
 }
 

@@ -12,8 +12,9 @@
 mod client;
 mod error;
 mod exchange;
+mod keeper;
 mod listener;
 mod runtime;
 mod server;
-mod source;
 mod tokens;
+mod trip;

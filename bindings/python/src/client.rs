@@ -6,7 +6,7 @@ use std::time::Duration;
 use oauth_core::Moment;
 use oauth_core::error::Error;
 use oauth_core::token::TokenKind;
-use oauth_facade::{Auth, Authorize, Machine};
+use oauth_facade::{Auth, Authorize, Keep, Machine};
 use oauth_reqwest::Driver;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -16,7 +16,8 @@ use crate::exchange::Exchanges;
 use crate::flow::Flow;
 use crate::process::PerProcess;
 use crate::server::{self, Server};
-use crate::source::TokenSource;
+use crate::source::{Kept, TokenSource};
+use crate::store::Store;
 use crate::tokens::Tokens;
 use crate::value::Pairs;
 use crate::work::{Answer, Work};
@@ -331,25 +332,58 @@ impl Client {
     }
 
     /// Tokens for the client itself, fetched when first needed and kept fresh.
-    #[pyo3(signature = (*, scope = "", on_tokens = None))]
+    #[pyo3(signature = (*, scope = "", resource = None, store = None, lease = None,
+                        on_tokens = None))]
     fn client_credentials(
         &self,
         py: Python<'_>,
         scope: &str,
+        resource: Option<Vec<String>>,
+        store: Option<Store>,
+        lease: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
     ) -> PyResult<TokenSource> {
-        TokenSource::client_credentials(py, Arc::clone(&self.us), scope, on_tokens)
+        let kept = Kept {
+            keep: Keep {
+                resource: resource.unwrap_or_default(),
+                lease: lease.map(server::seconds).transpose()?,
+                ..Keep::default()
+            },
+            store,
+            on_tokens: on_tokens.map(Arc::new),
+        };
+        TokenSource::client_credentials(py, Arc::clone(&self.us), scope, kept)
     }
 
-    /// Tokens of a person, from a login or from storage, kept fresh with their refresh token.
-    #[pyo3(signature = (tokens, *, on_tokens = None))]
+    /// Tokens of a person, kept fresh with their refresh token: from a login, or from the store.
+    #[pyo3(signature = (tokens = None, *, store = None, subject = None, scope = "",
+                        resource = None, reuse = None, lease = None, on_tokens = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn source(
         &self,
         py: Python<'_>,
-        tokens: &Tokens,
+        tokens: Option<&Tokens>,
+        store: Option<Store>,
+        subject: Option<String>,
+        scope: &str,
+        resource: Option<Vec<String>>,
+        reuse: Option<String>,
+        lease: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
     ) -> PyResult<TokenSource> {
-        TokenSource::refreshing(py, Arc::clone(&self.us), Arc::clone(&tokens.0), on_tokens)
+        let kept = Kept {
+            keep: Keep {
+                subject,
+                scope: scope.to_owned(),
+                resource: resource.unwrap_or_default(),
+                reuse,
+                lease: lease.map(server::seconds).transpose()?,
+            },
+            store,
+            on_tokens: on_tokens.map(Arc::new),
+        };
+        let tokens = tokens.map(|tokens| Arc::clone(&tokens.0));
+        TokenSource::refreshing(py, Arc::clone(&self.us), tokens, kept)
     }
 
     fn __repr__(&self) -> String {

@@ -10,6 +10,7 @@ mod resource;
 mod runtime;
 mod server;
 mod source;
+mod store;
 mod tokens;
 mod value;
 mod work;

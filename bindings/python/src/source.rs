@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use oauth_core::Scope;
 use oauth_core::error::{Cause, Error};
-use oauth_reqwest::{Authorized, ResponseExt as _, source};
+use oauth_core::flow::keeper::Upkeep;
+use oauth_core::{Moment, Scope};
+use oauth_facade::Keep;
+use oauth_reqwest::{Authorized, ResponseExt as _, Session};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -15,6 +17,7 @@ use pyo3::types::{PyBytes, PyDict};
 use crate::client::Us;
 use crate::process::PerProcess;
 use crate::resource::Resource;
+use crate::store::Store;
 use crate::tokens::Tokens;
 use crate::value::Pairs;
 use crate::work::{Answer, Work};
@@ -25,15 +28,30 @@ use crate::{errors, runtime, server};
 pub(crate) struct TokenSource {
     us: Arc<Us>,
     grant: Grant,
-    hook: Option<Arc<Py<PyAny>>>,
+    kept: Kept,
     /// A source's flights belong to the threads of one process.
-    source: PerProcess<source::TokenSource>,
+    session: PerProcess<Session>,
 }
 
 enum Grant {
     ClientCredentials(Scope),
-    /// The newest tokens, for the child of a fork to go on from.
-    Refresh(Arc<ArcSwapOption<oauth_core::Tokens>>),
+    Refresh(Login),
+}
+
+/// Where a person's tokens come from.
+struct Login {
+    /// The newest tokens, for the child of a fork to go on from; nothing where a store has them.
+    newest: Arc<ArcSwapOption<oauth_core::Tokens>>,
+    /// The process that brought them: where there is a store, no other may put them there again.
+    pid: u32,
+}
+
+/// How a grant is kept, and where.
+#[derive(Default)]
+pub(crate) struct Kept {
+    pub(crate) keep: Keep,
+    pub(crate) store: Option<Store>,
+    pub(crate) on_tokens: Option<Arc<Py<PyAny>>>,
 }
 
 thread_local! {
@@ -46,61 +64,53 @@ impl TokenSource {
         py: Python<'_>,
         us: Arc<Us>,
         scope: &str,
-        hook: Option<Py<PyAny>>,
+        kept: Kept,
     ) -> PyResult<Self> {
         let scope = Scope::parse(scope).map_err(|error| errors::raise(py, &error))?;
-        Self::new(py, us, Grant::ClientCredentials(scope), hook)
+        Self::new(py, us, Grant::ClientCredentials(scope), kept)
     }
 
     pub(crate) fn refreshing(
         py: Python<'_>,
         us: Arc<Us>,
-        tokens: Arc<oauth_core::Tokens>,
-        hook: Option<Py<PyAny>>,
+        tokens: Option<Arc<oauth_core::Tokens>>,
+        kept: Kept,
     ) -> PyResult<Self> {
-        let newest = Arc::new(ArcSwapOption::new(Some(tokens)));
-        Self::new(py, us, Grant::Refresh(newest), hook)
+        let login = Login {
+            newest: Arc::new(ArcSwapOption::new(tokens)),
+            pid: std::process::id(),
+        };
+        Self::new(py, us, Grant::Refresh(login), kept)
     }
 
-    fn new(py: Python<'_>, us: Arc<Us>, grant: Grant, hook: Option<Py<PyAny>>) -> PyResult<Self> {
+    fn new(py: Python<'_>, us: Arc<Us>, grant: Grant, kept: Kept) -> PyResult<Self> {
         let this = Self {
             us,
             grant,
-            hook: hook.map(Arc::new),
-            source: PerProcess::new(),
+            kept,
+            session: PerProcess::new(),
         };
         // What is wrong with the tokens is told now.
         this.native(py)?;
         Ok(this)
     }
 
-    /// The source of this process.
-    fn native(&self, py: Python<'_>) -> PyResult<source::TokenSource> {
-        self.source
-            .with(|| self.make(py), source::TokenSource::clone)
+    /// The session of this process.
+    fn native(&self, py: Python<'_>) -> PyResult<Session> {
+        self.session.with(|| self.make(py), Session::clone)
     }
 
-    fn make(&self, py: Python<'_>) -> PyResult<source::TokenSource> {
-        let (driver, client) = (self.us.driver(py)?, self.us.client.core().clone());
-        let (source, newest) = match &self.grant {
-            Grant::ClientCredentials(scope) => {
-                let scope = scope.clone();
-                (
-                    source::TokenSource::client_credentials(driver, client, scope),
-                    None,
-                )
-            }
-            Grant::Refresh(newest) => {
-                let tokens = newest
-                    .load_full()
-                    .ok_or_else(|| PyRuntimeError::new_err("a source without tokens"))?;
-                let source = source::TokenSource::refreshing(driver, client, (*tokens).clone())
-                    .map_err(|error| errors::raise(py, &error))?;
-                (source, Some(Arc::clone(newest)))
-            }
+    fn make(&self, py: Python<'_>) -> PyResult<Session> {
+        let driver = self.us.driver(py)?;
+        let session = self
+            .begin(driver)
+            .map_err(|error| errors::raise(py, &error))?;
+        let newest = match &self.grant {
+            Grant::Refresh(login) => Some(Arc::clone(&login.newest)),
+            Grant::ClientCredentials(_) => None,
         };
-        let hook = self.hook.clone();
-        Ok(source.on_tokens(move |tokens| {
+        let hook = self.kept.on_tokens.clone();
+        Ok(session.on_tokens(move |tokens| {
             if let Some(newest) = &newest {
                 newest.store(Some(Arc::clone(tokens)));
             }
@@ -108,21 +118,60 @@ impl TokenSource {
         }))
     }
 
+    fn begin(&self, driver: oauth_reqwest::Driver) -> Result<Session, Error> {
+        let Kept { keep, store, .. } = &self.kept;
+        let client = self.us.client.core();
+        let keeper = match &self.grant {
+            Grant::ClientCredentials(scope) => {
+                client.keeper(Upkeep::ClientCredentials(scope.clone()))
+            }
+            Grant::Refresh(login) => {
+                let keeper = client.keeper(Upkeep::Refresh);
+                let is_ours = store.is_none() || login.pid == std::process::id();
+                match login.newest.load_full().filter(|_| is_ours) {
+                    Some(tokens) => keeper.with_tokens(Moment::system()?, (*tokens).clone())?,
+                    None => keeper,
+                }
+            }
+        };
+        let keeper = keeper.with_policy(keep.policy()?);
+        Ok(match store {
+            Some(store) => Session::shared(driver, keeper, keep.id()?, Arc::clone(&store.0)),
+            None => Session::new(driver, keeper),
+        })
+    }
+
     fn fetching(&self, py: Python<'_>) -> PyResult<Work> {
         let source = self.native(py)?;
-        let work = Work::new(
-            "token",
-            async move { source.token().await.map(Answer::Tokens) },
-        );
+        let work = Work::new("token", async move {
+            source
+                .token()
+                .await
+                .map(|token| Answer::Tokens(token.into_arc()))
+        });
         Ok(work.often_ready())
     }
 
     fn renewing(&self, py: Python<'_>, dead: &Tokens) -> PyResult<Work> {
         let (source, dead) = (self.native(py)?, Arc::clone(&dead.0));
         let work = Work::new("renew", async move {
-            source.renew(&dead).await.map(Answer::Tokens)
+            source
+                .renew(&dead)
+                .await
+                .map(|token| Answer::Tokens(token.into_arc()))
         });
         Ok(work.often_ready())
+    }
+
+    fn logging_in(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<Work> {
+        let (session, tokens) = (self.native(py)?, Arc::clone(&tokens.0));
+        if let Grant::Refresh(login) = &self.grant {
+            login.newest.store(Some(Arc::clone(&tokens)));
+        }
+        Ok(Work::new("log_in", async move {
+            session.log_in((*tokens).clone()).await?;
+            Ok(Answer::Record(oauth_facade::Record::Nothing))
+        }))
     }
 
     fn calling(&self, py: Python<'_>, ask: Ask<'_>) -> PyResult<Work> {
@@ -217,10 +266,22 @@ impl TokenSource {
         Ok(())
     }
 
+    /// Takes the tokens of a new login in place of whatever was there, and stores them.
+    fn log_in(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<Py<PyAny>> {
+        refuse_in_hook()?;
+        self.logging_in(py, tokens)?.wait(py)
+    }
+
+    /// log_in(), in a coroutine.
+    fn alog_in<'py>(&self, py: Python<'py>, tokens: &Tokens) -> PyResult<Bound<'py, PyAny>> {
+        self.logging_in(py, tokens)?.later(py)
+    }
+
     /// What is called with new tokens before anyone else sees them.
     #[getter]
     fn on_tokens<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.hook.as_ref().map(|hook| hook.bind(py).clone())
+        let hook = self.kept.on_tokens.as_ref();
+        hook.map(|hook| hook.bind(py).clone())
     }
 
     /// Where these tokens may be sent: these origins, or those of the server's preset.

@@ -29,6 +29,7 @@
 //! ```
 
 mod client;
+mod keeper;
 mod machine;
 mod preset;
 mod record;
@@ -37,6 +38,7 @@ mod server;
 mod stored;
 
 pub use client::{Auth, Authorization, Authorize, Client};
+pub use keeper::{Ask, Keep, Keeper, Task};
 pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use preset::Preset;
 pub use record::{ErrorKind, ErrorRecord, Record};

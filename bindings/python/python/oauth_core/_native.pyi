@@ -8,6 +8,7 @@ from typing import Any, Callable, Literal, TypeVar, final, overload
 from typing_extensions import Self, TypeAlias, disjoint_base
 
 from .drive import Answer, Step
+from .stores import Store
 
 __all__ = [
     "Client",
@@ -135,9 +136,26 @@ class Client:
         self, token: str, *, hint: _Hint | None = None
     ) -> _Later[dict[str, Any]]: ...
     def client_credentials(
-        self, *, scope: str = "", on_tokens: _Hook | None = None
+        self,
+        *,
+        scope: str = "",
+        resource: Sequence[str] | None = None,
+        store: Store | None = None,
+        lease: float | None = None,
+        on_tokens: _Hook | None = None,
     ) -> TokenSource: ...
-    def source(self, tokens: Tokens, *, on_tokens: _Hook | None = None) -> TokenSource: ...
+    def source(
+        self,
+        tokens: Tokens | None = None,
+        *,
+        store: Store | None = None,
+        subject: str | None = None,
+        scope: str = "",
+        resource: Sequence[str] | None = None,
+        reuse: Literal["unknown", "revokes", "tolerated"] | None = None,
+        lease: float | None = None,
+        on_tokens: _Hook | None = None,
+    ) -> TokenSource: ...
 
 @final
 class Flow:
@@ -196,6 +214,8 @@ class TokenSource:
     def renew(self, tokens: Tokens) -> Tokens: ...
     def arenew(self, tokens: Tokens) -> _Later[Tokens]: ...
     def invalidate(self, tokens: Tokens) -> None: ...
+    def log_in(self, tokens: Tokens) -> None: ...
+    def alog_in(self, tokens: Tokens) -> _Later[None]: ...
     @property
     def on_tokens(self) -> _Hook | None: ...
     def resource(self, origins: Sequence[str] | None = None) -> Resource: ...

@@ -262,6 +262,10 @@ impl Keeper {
     #[must_use]
     pub fn shared(mut self, id: GrantId) -> Self {
         self.place = Place::Store;
+        if let Some(tokens) = self.record.tokens.clone() {
+            self.unsaved = Unsaved::Login(tokens);
+            self.version = 0;
+        }
         self.id = match &self.upkeep {
             Upkeep::ClientCredentials(scope) => id.with_scope(scope.clone()),
             Upkeep::Refresh => id,

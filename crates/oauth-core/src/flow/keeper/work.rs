@@ -418,7 +418,10 @@ impl Keeper {
                 if matches!(&self.unsaved, Unsaved::Login(newest) if Arc::ptr_eq(newest, &tokens)) {
                     self.unsaved = Unsaved::Nothing;
                 }
-                self.over(at, Ok(tokens))
+                match self.good(at.now()).filter(|_| at.now() < self.times.stale) {
+                    Some(tokens) => self.over(at, Ok(tokens)),
+                    None => self.load(Work::Looking { looks: 0 }),
+                }
             }
         }
     }

@@ -1,0 +1,157 @@
+// One grant, shared through a store: what one worker has fetched, the others read.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { callbackOf, core, rejection, twins } from './helper.mjs'
+
+const { Client, Denied, Lost, Misuse, Tokens, Untrusted, discover } = core
+const { generic: twin } = await twins()
+const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
+const server = await discover(issuer, { transport: 'loopback_http' })
+const client = new Client(server, { clientId, clientSecret })
+
+/** Three methods, and a clock of its own for leases. */
+class Memory {
+  records = new Map()
+  leases = new Map()
+  calls = []
+
+  async load(key) {
+    this.calls.push('load')
+    await pause(1)
+    return this.records.get(key)
+  }
+
+  async save(key, record, version) {
+    this.calls.push('save')
+    await pause(1)
+    if ((this.records.get(key)?.version ?? 0) !== version) return undefined
+    this.records.set(key, { version: version + 1, record })
+    return version + 1
+  }
+
+  lease(key, holder, ms) {
+    this.calls.push('lease')
+    const held = this.leases.get(key)
+    const left = held ? held.until - performance.now() : 0
+    if (left > 0 && held.holder !== holder) return ms > 0 ? left : 0
+    this.leases.set(key, { holder, until: performance.now() + ms })
+    return 0
+  }
+}
+
+async function signIn() {
+  const [redirectUri] = redirectUris
+  const { url, flow } = client.authorize({ redirectUri, scope: 'read offline_access' })
+  return client.redeem(flow, await callbackOf(url, redirectUri))
+}
+
+const expired = (tokens) => {
+  const stored = JSON.parse(tokens.serialize())
+  stored.received_at -= 100_000
+  return Tokens.deserialize(JSON.stringify(stored))
+}
+
+test('eight workers of fifty promises spend one refresh token', async () => {
+  const store = new Memory()
+  await client.source(undefined, { store, subject: 'ann' }).logIn(expired(await signIn()))
+  const before = await twin.counters()
+  const workers = Array.from({ length: 8 }, () => client.source(undefined, { store, subject: 'ann' }))
+  const all = await Promise.all(workers.flatMap((source) => Array.from({ length: 50 }, () => source.token())))
+  const after = await twin.counters()
+  assert.equal(after.token_requests - before.token_requests, 1)
+  assert.equal(after.reuse_events, before.reuse_events)
+  assert.equal(new Set(all.map((tokens) => tokens.accessToken)).size, 1)
+})
+
+test('one client_credentials request for all who share the store', async () => {
+  const store = new Memory()
+  const workers = Array.from({ length: 8 }, () => client.clientCredentials({ scope: 'read', store }))
+  const requests = await twin.tokenRequests(() => Promise.all(workers.map((source) => source.token())))
+  assert.equal(requests, 1)
+})
+
+test('a token that one worker saw refused is replaced for all', async () => {
+  const store = new Memory()
+  const [one, two] = [0, 1].map(() => client.clientCredentials({ scope: 'read', store }))
+  const dead = await one.token()
+  assert.equal((await two.token()).accessToken, dead.accessToken)
+  const requests = await twin.tokenRequests(async () => {
+    const fresh = await one.renew(dead)
+    assert.equal((await two.renew(dead)).accessToken, fresh.accessToken)
+  })
+  assert.equal(requests, 1)
+})
+
+test('new tokens are in the store before anyone sees them', async () => {
+  const store = new Memory()
+  const source = client.source(undefined, { store, subject: 'ben' })
+  await source.logIn(expired(await signIn()))
+  const tokens = await source.token()
+  assert.match(store.records.get(source.key).record, new RegExp(tokens.refreshToken))
+})
+
+test('other subjects and scopes are other grants', async () => {
+  const store = new Memory()
+  const keys = [
+    client.source(undefined, { store, subject: 'ann' }).key,
+    client.source(undefined, { store, subject: 'ben' }).key,
+    client.source(undefined, { store, subject: 'ann', scope: 'read' }).key,
+    client.source(undefined, { store, subject: 'ann', resource: ['https://api.example/'] }).key,
+    client.clientCredentials({ store }).key,
+  ]
+  assert.equal(new Set(keys).size, keys.length)
+})
+
+test('a record of another grant is refused', async () => {
+  const store = new Memory()
+  const ann = client.source(undefined, { store, subject: 'ann' })
+  await ann.logIn(await signIn())
+  const ben = client.source(undefined, { store, subject: 'ben' })
+  store.records.set(ben.key, store.records.get(ann.key))
+  const error = await rejection(ben.token())
+  assert.ok(error instanceof Untrusted)
+  assert.equal(error.code, 'stored.grant')
+})
+
+test('a grant that the server ended is over for every worker, and a login begins it anew', async () => {
+  const store = new Memory()
+  const [one, two] = [0, 1].map(() => client.source(undefined, { store, subject: 'cas' }))
+  const stale = expired(await signIn())
+  await client.refresh(stale)
+  await one.logIn(stale)
+  const requests = await twin.tokenRequests(async () => {
+    for (const source of [one, two]) {
+      const error = await rejection(source.token())
+      assert.ok(error instanceof Denied)
+      assert.equal(error.code, 'denied.invalid_grant')
+      assert.equal(error.advice, 'reauthorize')
+    }
+  })
+  assert.equal(requests, 1)
+  await two.logIn(await signIn())
+  assert.ok(await two.token())
+})
+
+test('a store that fails is told, and no token is fetched without a lease', async () => {
+  const broken = { load() { throw new Error('secret-of-the-store') }, save() {}, lease() {} }
+  const source = client.clientCredentials({ scope: 'read', store: broken })
+  const requests = await twin.tokenRequests(async () => {
+    const error = await rejection(source.token())
+    assert.ok(error instanceof Lost)
+    assert.equal(error.endpoint, 'store')
+    assert.doesNotMatch(String(error.stack) + error.cause, /secret-of-the-store/)
+  })
+  assert.equal(requests, 0)
+})
+
+test('what is no store, or answers nonsense, is told', async () => {
+  assert.throws(() => client.clientCredentials({ store: { load() {} } }), TypeError)
+  const odd = { load: () => ({ version: 'one' }), save() {}, lease() {} }
+  assert.equal((await rejection(client.clientCredentials({ store: odd }).token())).code, 'lost')
+  const none = client.source(undefined, { store: new Memory(), subject: 'nobody' })
+  const error = await rejection(none.token())
+  assert.ok(error instanceof Misuse)
+  assert.equal(error.code, 'grant.no_refresh_token')
+  assert.throws(() => client.source(undefined, { reuse: 'perhaps' }), (thrown) => thrown.code === 'misuse.setup')
+})

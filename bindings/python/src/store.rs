@@ -1,0 +1,115 @@
+//! Stores: native ones, and any Python object with the three methods.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error};
+use oauth_reqwest::oauth_session::store::{self, Answer, Entry, Lease, Saved};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+
+use crate::{errors, runtime};
+
+/// How long a store of Python's may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A store as a source takes it.
+#[derive(Clone)]
+pub(crate) struct Store(pub(crate) Arc<dyn store::Store>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Store {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        for verb in ["load", "save", "lease"] {
+            let is_there = object
+                .getattr_opt(verb)?
+                .is_some_and(|method| method.is_callable());
+            if !is_there {
+                let text = format!("a store has a method {verb}; this has none");
+                return Err(PyTypeError::new_err(text));
+            }
+        }
+        Ok(Self(Arc::new(Foreign(Arc::new(
+            object.to_owned().unbind(),
+        )))))
+    }
+}
+
+/// A store written in Python. Its methods are called on a thread that may block.
+struct Foreign(Arc<Py<PyAny>>);
+
+impl Foreign {
+    /// Calls a method, and reads what it gives.
+    fn call<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T> + Send + 'static,
+    ) -> Answer<'_, T> {
+        let object = Arc::clone(&self.0);
+        Box::pin(async move {
+            let work = tokio::task::spawn_blocking(move || {
+                let mut answer = None;
+                runtime::call_python(|py| {
+                    answer = Some(call(object.bind(py)).map_err(|error| failed(py, &error)));
+                });
+                answer
+            });
+            let lost = |why: &str| Error::lost(Cause::unknown(why.to_owned()));
+            match tokio::time::timeout(PATIENCE, work).await {
+                Ok(Ok(Some(answer))) => answer,
+                Ok(Ok(None)) => Err(lost("the interpreter is shutting down")),
+                Ok(Err(_)) => Err(lost("the store's thread was stopped")),
+                Err(_) => Err(lost("the store gave no answer in time")),
+            }
+        })
+    }
+}
+
+/// What a store raises may hold an address with a password: only its kind is told, and its text
+/// goes where Python reports what nobody catches.
+fn failed(py: Python<'_>, error: &PyErr) -> Error {
+    let kind = error.get_type(py).to_string();
+    errors::log(py, "error", &format!("the store failed: {kind}"));
+    Error::lost(Cause::unknown(format!("the store raised {kind}")))
+}
+
+impl store::Store for Foreign {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        let key = key.to_owned();
+        self.call(move |store| {
+            let entry: Option<(u64, String)> = store.call_method1("load", (key,))?.extract()?;
+            Ok(entry.map(|(version, record)| Entry {
+                version,
+                record: Secret::new(record),
+            }))
+        })
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+    ) -> Answer<'a, Saved> {
+        let (key, record) = (key.to_owned(), record.clone());
+        self.call(move |store| {
+            let arguments = (key, record.expose().as_str(), version);
+            let saved: Option<u64> = store.call_method1("save", arguments)?.extract()?;
+            Ok(saved.map_or(Saved::Conflict, Saved::At))
+        })
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        let (key, holder) = (key.to_owned(), holder.to_owned());
+        self.call(move |store| {
+            let arguments = (key, holder, ttl.as_secs_f64());
+            let held: Option<f64> = store.call_method1("lease", arguments)?.extract()?;
+            let held = Duration::try_from_secs_f64(held.unwrap_or_default()).unwrap_or_default();
+            Ok(match held.is_zero() {
+                true => Lease::Won,
+                false => Lease::Held(held),
+            })
+        })
+    }
+}

@@ -1,0 +1,216 @@
+"""One grant, shared through a store: what one worker has fetched, the others read."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Twin, expired
+from test_process import FORKED, in_child
+
+import oauth_core
+
+Person = tuple[oauth_core.Client, oauth_core.Tokens]
+
+
+class Memory:
+    """Three methods, and a clock of its own for leases."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, tuple[int, str]] = {}
+        self.leases: dict[str, tuple[str, float]] = {}
+        self.lock = threading.Lock()
+
+    def load(self, key: str, /) -> tuple[int, str] | None:
+        return self.records.get(key)
+
+    def save(self, key: str, record: str, version: int, /) -> int | None:
+        with self.lock:
+            if self.records.get(key, (0, ""))[0] != version:
+                return None
+            self.records[key] = (version + 1, record)
+            return version + 1
+
+    def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
+        with self.lock:
+            other, end = self.leases.get(key, (holder, 0.0))
+            left = end - time.monotonic()
+            if other != holder and left > 0:
+                return left if seconds > 0 else None
+            self.leases[key] = (holder, time.monotonic() + seconds)
+            return None
+
+
+class Sqlite:
+    """The same for processes: a store of one's own in thirty lines."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        with self.transaction() as db:
+            db.execute("create table if not exists record (key primary key, version, record)")
+            db.execute("create table if not exists lease (key primary key, holder, until)")
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        db = sqlite3.connect(self.file, timeout=20, isolation_level=None)
+        try:
+            db.execute("begin immediate")
+            yield db
+            db.execute("commit")
+        finally:
+            db.close()
+
+    def load(self, key: str, /) -> tuple[int, str] | None:
+        with self.transaction() as db:
+            found = db.execute("select version, record from record where key = ?", (key,))
+            row: tuple[int, str] | None = found.fetchone()
+            return row
+
+    def save(self, key: str, record: str, version: int, /) -> int | None:
+        with self.transaction() as db:
+            row = db.execute("select version from record where key = ?", (key,)).fetchone()
+            if (row[0] if row else 0) != version:
+                return None
+            db.execute("replace into record values (?, ?, ?)", (key, version + 1, record))
+            return version + 1
+
+    def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
+        with self.transaction() as db:
+            row = db.execute("select holder, until from lease where key = ?", (key,)).fetchone()
+            left = row[1] - time.time() if row else 0.0
+            if row and row[0] != holder and left > 0:
+                return left if seconds > 0 else None
+            until = time.time() + seconds
+            db.execute("replace into lease values (?, ?, ?)", (key, holder, until))
+            return None
+
+
+def test_eight_workers_of_threads_and_tasks_spend_one_refresh_token(
+    generic: Twin, person: Person
+) -> None:
+    client, tokens = person
+    store = Memory()
+    client.source(store=store, subject="ann").log_in(expired(tokens))
+    before = generic.counters["token_requests"]
+    workers = [client.source(store=store, subject="ann") for _ in range(8)]
+
+    async def tasks() -> set[str]:
+        asked = [worker.atoken() for worker in workers for _ in range(50)]
+        return {token.access_token for token in await asyncio.gather(*asked)}
+
+    with ThreadPoolExecutor(80) as pool:
+        threads = [pool.submit(worker.token) for worker in workers for _ in range(10)]
+        got = asyncio.run(tasks()) | {thread.result().access_token for thread in threads}
+    assert len(got) == 1 and tokens.access_token not in got
+    counters = generic.counters
+    assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
+
+
+@pytest.mark.filterwarnings(FORKED)
+def test_processes_with_a_store_of_ones_own_make_one_request(
+    generic: Twin, person: Person, tmp_path: Path
+) -> None:
+    client, tokens = person
+    store = Sqlite(tmp_path / "store")
+    source = client.source(store=store, subject="ann")
+    source.log_in(expired(tokens))
+    before = generic.counters["token_requests"]
+    gate = time.time() + 0.3
+
+    def child() -> None:
+        while time.time() < gate:
+            time.sleep(0.001)
+        assert source.token().access_token != tokens.access_token
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: in_child(child), range(4))) == [0] * 4
+    counters = generic.counters
+    assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
+
+
+def test_new_tokens_are_stored_before_anyone_sees_them(person: Person) -> None:
+    client, tokens = person
+    store = Memory()
+    seen: list[bool] = []
+
+    def look(new: oauth_core.Tokens) -> None:
+        [(_, record)] = store.records.values()
+        seen.append(str(new.refresh_token) in record)
+
+    source = client.source(expired(tokens), store=store, subject="ann", on_tokens=look)
+    source.token()
+    assert seen == [True]
+
+
+def test_a_grant_that_ended_is_over_for_all_until_a_login(
+    generic: Twin, person: Person
+) -> None:
+    client, tokens = person
+    store = Memory()
+    one, two = (client.source(store=store, subject="ann") for _ in range(2))
+    client.refresh(tokens)
+    one.log_in(expired(tokens))
+    before = generic.counters["token_requests"]
+    for source in (one, two):
+        with pytest.raises(oauth_core.Denied) as caught:
+            source.token()
+        assert (caught.value.code, caught.value.advice) == ("denied.invalid_grant", "reauthorize")
+    assert generic.counters["token_requests"] - before == 1
+
+
+def test_a_record_of_another_grant_is_refused(person: Person) -> None:
+    client, tokens = person
+    store = Memory()
+    client.source(store=store, subject="ann").log_in(tokens)
+    [ann] = store.records.values()
+    seen: list[str] = []
+
+    class Mixed(Memory):
+        def load(self, key: str, /) -> tuple[int, str] | None:
+            seen.append(key)
+            return ann
+
+    with pytest.raises(oauth_core.Untrusted) as caught:
+        client.source(store=Mixed(), subject="ben").token()
+    assert caught.value.code == "stored.grant"
+    assert seen and seen[0] not in store.records
+
+
+def test_a_store_that_fails_is_told_and_nothing_is_sent_without_a_lease(
+    generic: Twin, client: oauth_core.Client
+) -> None:
+    class Broken(Memory):
+        def load(self, key: str, /) -> tuple[int, str] | None:
+            raise OSError("redis://:secret-of-the-store@example")
+
+    source = client.client_credentials(store=Broken())
+    with pytest.raises(oauth_core.Lost) as caught:
+        source.token()
+    assert caught.value.endpoint == "store"
+    assert "secret-of-the-store" not in f"{caught.value}{caught.value.__cause__}"
+    assert generic.counters["token_requests"] == 0
+
+
+def test_what_is_no_store_or_answers_nonsense_is_told(client: oauth_core.Client) -> None:
+    class Odd(Memory):
+        async def load(self, key: str, /) -> Any:  # type: ignore[override]
+            return None
+
+    with pytest.raises(TypeError, match="method load"):
+        client.client_credentials(store=object())  # type: ignore[arg-type]
+    with pytest.warns(RuntimeWarning, match="never awaited"), pytest.raises(oauth_core.Lost):
+        client.client_credentials(store=Odd()).token()  # type: ignore[arg-type]
+    with pytest.raises(oauth_core.Misuse) as caught:
+        client.source(store=Memory(), subject="nobody").token()
+    assert caught.value.code == "grant.no_refresh_token"
+    with pytest.raises(oauth_core.Misuse) as caught:
+        client.source(reuse="perhaps")  # type: ignore[arg-type]
+    assert caught.value.code == "misuse.setup"

@@ -1,0 +1,337 @@
+//! The life of one grant, for hosts in other languages: they have the store and run the exchanges.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::exchange::{Boxed, Exchange, Input, Step};
+use oauth_core::flow::keeper::{self, Entry, Event, GrantId, Lease, Policy, Reuse, Saved, Upkeep};
+use oauth_core::{Moment, Scope, Secret, Tokens};
+
+use crate::client::Client;
+use crate::machine::Machine;
+
+/// One grant, kept fresh; see [`oauth_core::flow::keeper`]. It has a lock of its own, held for
+/// decisions only.
+pub struct Keeper(Mutex<State>);
+
+struct State {
+    keeper: keeper::Keeper,
+    /// What the exchange under way leaves behind.
+    flight: Option<Flight>,
+}
+
+type Flight = Arc<Mutex<Option<Result<Tokens, Error>>>>;
+
+/// What a host knows of a grant before it has seen a token of it, and how it wants it kept.
+#[derive(Debug, Clone, Default)]
+pub struct Keep {
+    /// Whose grant it is.
+    pub subject: Option<String>,
+    /// The scope that was asked for, names separated by spaces.
+    pub scope: String,
+    /// The resources that were asked for.
+    pub resource: Vec<String>,
+    /// What the server does with a refresh token that comes twice: `unknown`, `revokes` or
+    /// `tolerated`. Nothing is `unknown`.
+    pub reuse: Option<String>,
+    /// For how long a lease is taken, if not for 60 s.
+    pub lease: Option<Duration>,
+}
+
+impl Keep {
+    /// Which grant it is, as the core says it.
+    ///
+    /// # Errors
+    /// `scope.syntax`.
+    pub fn id(&self) -> Result<GrantId, Error> {
+        let id = match &self.subject {
+            Some(subject) => GrantId::of_subject(subject),
+            None => GrantId::default(),
+        };
+        let id = id.with_scope(Scope::parse(&self.scope)?);
+        Ok(id.with_resource(self.resource.iter().cloned()))
+    }
+
+    /// How it is kept, as the core says it.
+    ///
+    /// # Errors
+    /// `misuse.setup` for a word that is none of the three.
+    pub fn policy(&self) -> Result<Policy, Error> {
+        let mut policy = Policy::default();
+        policy.reuse = match self.reuse.as_deref() {
+            None | Some("unknown") => Reuse::Unknown,
+            Some("revokes") => Reuse::Revokes,
+            Some("tolerated") => Reuse::Tolerated,
+            Some(_) => {
+                let what = "reuse is unknown, revokes or tolerated";
+                return Err(Error::from(Misuse::Setup).about(what));
+            }
+        };
+        policy.lease = self.lease.unwrap_or(policy.lease);
+        Ok(policy)
+    }
+}
+
+/// What a caller is to do.
+#[derive(Debug)]
+pub enum Ask {
+    /// Take these.
+    HandOut(Arc<Tokens>),
+    /// Take these, and renew beside: go on with [`Keeper::begin`].
+    HandOutAndRenew(Arc<Tokens>),
+    /// Renew for all: go on with [`Keeper::begin`].
+    Renew,
+    /// Wait for the one who renews.
+    Follow,
+}
+
+/// What the host is to do next; the answers are the methods of [`Keeper`].
+#[derive(Debug)]
+pub enum Task {
+    /// Read the record; then [`Keeper::loaded`].
+    Load,
+    /// Take the lease, or for no time give it back; then [`Keeper::leased`].
+    Lease {
+        /// In this name.
+        holder: String,
+        /// For so long.
+        ttl: Duration,
+    },
+    /// Save the record if it is at this version; then [`Keeper::saved`].
+    Save {
+        /// What to save.
+        record: Secret<String>,
+        /// The version it replaces, 0 for none.
+        version: u64,
+    },
+    /// Run this to its end, whatever that is; then [`Keeper::flown`].
+    Run(Machine),
+    /// Wait; then [`Keeper::elapsed`].
+    Wait(Duration),
+    /// The end, for everyone who waited. An error is the `Err` of the call.
+    Over(Arc<Tokens>),
+}
+
+impl Keeper {
+    /// Tokens for the client itself.
+    ///
+    /// # Errors
+    /// `scope.syntax`, and `misuse.setup` for an unknown word in `keep`.
+    pub fn client_credentials(client: &Client, scope: &str, keep: &Keep) -> Result<Self, Error> {
+        let upkeep = Upkeep::ClientCredentials(Scope::parse(scope)?);
+        Ok(Self::of(
+            client.core().keeper(upkeep).with_policy(keep.policy()?),
+        ))
+    }
+
+    /// Tokens of a person: these, or, without any, what a store has of them.
+    ///
+    /// # Errors
+    /// `stored.issuer` for tokens of another server or client; `misuse.setup`.
+    pub fn refreshing(
+        client: &Client,
+        at: Moment,
+        tokens: Option<Tokens>,
+        keep: &Keep,
+    ) -> Result<Self, Error> {
+        let keeper = client
+            .core()
+            .keeper(Upkeep::Refresh)
+            .with_policy(keep.policy()?);
+        Ok(Self::of(match tokens {
+            Some(tokens) => keeper.with_tokens(at, tokens)?,
+            None => keeper,
+        }))
+    }
+
+    fn of(keeper: keeper::Keeper) -> Self {
+        Self(Mutex::new(State {
+            keeper,
+            flight: None,
+        }))
+    }
+
+    /// Shares the grant through a store.
+    ///
+    /// # Errors
+    /// `scope.syntax`.
+    pub fn shared(self, keep: &Keep) -> Result<Self, Error> {
+        let state = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Self::of(state.keeper.shared(keep.id()?)))
+    }
+
+    /// The name of the record in a store.
+    #[cfg(feature = "sha2")]
+    pub fn key(&self) -> String {
+        self.state().keeper.key()
+    }
+
+    /// One caller asks for a token, knowing perhaps of one that a resource server refused.
+    ///
+    /// # Errors
+    /// What there is to say if there is nothing to be had now.
+    pub fn ask(&self, at: Moment, refused: Option<&Tokens>) -> Result<Ask, Error> {
+        Ok(match self.state().keeper.ask(at.now(), refused) {
+            keeper::Turn::HandOut(tokens) => Ask::HandOut(tokens),
+            keeper::Turn::HandOutAndRenew(tokens) => Ask::HandOutAndRenew(tokens),
+            keeper::Turn::Renew => Ask::Renew,
+            keeper::Turn::Follow => Ask::Follow,
+            keeper::Turn::GiveUp(error) => return Err(error),
+        })
+    }
+
+    /// Forgets exactly this token.
+    pub fn refuse(&self, refused: &Tokens) {
+        self.state().keeper.refuse(refused);
+    }
+
+    /// Takes the tokens of a new login; the next renewal stores them.
+    ///
+    /// # Errors
+    /// `stored.issuer`.
+    pub fn replace(&self, at: Moment, tokens: Tokens) -> Result<(), Error> {
+        self.state().keeper.replace(at, tokens)
+    }
+
+    /// The newest tokens there are, good or not.
+    pub fn tokens(&self) -> Option<Arc<Tokens>> {
+        self.state().keeper.tokens().cloned()
+    }
+
+    /// Whether the store has the newest tokens.
+    pub fn is_stored(&self) -> bool {
+        self.state().keeper.is_stored()
+    }
+
+    /// Why the last attempt failed, if it did.
+    pub fn trouble(&self) -> Option<Error> {
+        self.state().keeper.trouble().cloned()
+    }
+
+    /// The host gives up in the midst of a renewal.
+    pub fn abandon(&self, at: Moment) {
+        let mut state = self.state();
+        state.flight = None;
+        state.keeper.abandon(at);
+    }
+
+    /// The first task of a renewal.
+    ///
+    /// # Errors
+    /// The end of the renewal, for everyone who waited: so it is for every method that follows.
+    pub fn begin(&self, at: Moment) -> Result<Task, Error> {
+        self.step(at, Event::Begin)
+    }
+
+    /// The record and its version, or that there is none.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn loaded(&self, at: Moment, entry: Option<(u64, Secret<String>)>) -> Result<Task, Error> {
+        let entry = entry.map(|(version, record)| Entry { version, record });
+        self.step(at, Event::Loaded(entry))
+    }
+
+    /// How long another holds the lease; nothing if it was won, or given back.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn leased(&self, at: Moment, held: Option<Duration>) -> Result<Task, Error> {
+        self.step(at, Event::Leased(held.map_or(Lease::Won, Lease::Held)))
+    }
+
+    /// The new version, or that the record was at another.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn saved(&self, at: Moment, version: Option<u64>) -> Result<Task, Error> {
+        self.step(at, Event::Saved(version.map_or(Saved::Conflict, Saved::At)))
+    }
+
+    /// The exchange was run to its end, or dropped.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn flown(&self, at: Moment) -> Result<Task, Error> {
+        let flight = self.state().flight.take();
+        let outcome = flight.and_then(|flight| lock(&flight).take());
+        let dropped = || {
+            Err(Error::lost(Cause::unknown(
+                "the token request was given up",
+            )))
+        };
+        self.step(at, Event::Flown(outcome.unwrap_or_else(dropped)))
+    }
+
+    /// The pause is over.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn elapsed(&self, at: Moment) -> Result<Task, Error> {
+        self.step(at, Event::Elapsed)
+    }
+
+    /// The store gave no answer, for this reason; what it was asked for may have happened or not.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn failed(&self, at: Moment, why: &str) -> Result<Task, Error> {
+        let error = Error::lost(Cause::unknown(why.to_owned())).at_endpoint("store");
+        self.step(at, Event::Failed(error))
+    }
+
+    fn step(&self, at: Moment, event: Event) -> Result<Task, Error> {
+        let mut state = self.state();
+        Ok(match state.keeper.resume(at, event) {
+            keeper::Step::Load => Task::Load,
+            keeper::Step::Lease { holder, ttl } => Task::Lease { holder, ttl },
+            keeper::Step::Save { record, version } => Task::Save { record, version },
+            keeper::Step::Run(exchange) => {
+                let flight = Flight::default();
+                state.flight = Some(Arc::clone(&flight));
+                Task::Run(Machine::new(Flown { exchange, flight }))
+            }
+            keeper::Step::Wait(pause) => Task::Wait(pause),
+            keeper::Step::Over(outcome) => Task::Over(outcome?),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.0)
+    }
+}
+
+/// No code that could panic half-way runs under these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.state().keeper.fmt(f)
+    }
+}
+
+/// A token request that tells its keeper how it ended, whoever drives it: no error and no token
+/// has to come back through another language.
+struct Flown {
+    exchange: Boxed<Tokens>,
+    flight: Flight,
+}
+
+impl Exchange for Flown {
+    type Output = Tokens;
+
+    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<Tokens>, Error> {
+        let step = self.exchange.resume(at, input);
+        let outcome = match &step {
+            Ok(Step::Done(tokens)) => Ok(tokens.clone()),
+            Ok(_) => return step,
+            Err(error) => Err(error.clone()),
+        };
+        *lock(&self.flight) = Some(outcome);
+        step
+    }
+}
