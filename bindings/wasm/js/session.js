@@ -3,23 +3,21 @@
 import { random } from './chance.js'
 import { origins } from './config.js'
 import { DeniedError, OAuthError } from './errors.js'
+import { keep, moment } from './keep.js'
 import { run } from './run.js'
 import { Alone, Tabs } from './tabs.js'
 
-/** A token with less than this many seconds to live is refreshed before it is used. */
-const LEEWAY = 30
 const KEPT = 'oauth-core:session:'
-const now = () => Date.now() / 1000
 
 /** The tokens of one sign-in. Made by `signIn`, `handleCallback` and `restore`. */
 export class Session {
   #context
   #resource
   #tabs
-  #tokens
-  /** Which sign-in this is, and how often its tokens were renewed: what tabs compare. */
+  #keeper
+  /** Which sign-in this is, and its record as all tabs know it. */
   #sid
-  #serial
+  #entry
   #renewing
 
   constructor(context) {
@@ -34,7 +32,7 @@ export class Session {
 
   static async of(context, tokens) {
     const session = new Session(context)
-    if (tokens) session.#set(tokens, random(), 0)
+    if (tokens) await session.#begin(tokens)
     else session.#adopt(session.#kept() ?? (await session.#tabs.any()))
     if (session.signedIn) return session
     session.#tabs.close()
@@ -43,7 +41,7 @@ export class Session {
 
   /** Whether there are tokens: not after `revoke` and `signOut`, in whichever tab. */
   get signedIn() {
-    return this.#tokens !== undefined
+    return this.#keeper?.tokens() !== undefined
   }
 
   /** What was granted, separated by spaces. */
@@ -64,24 +62,20 @@ export class Session {
 
   /** An access token that is fresh, as far as can be known. */
   async token() {
-    const tokens = this.#live()
-    const leeway = tokens.refreshable ? LEEWAY : 0
-    if (tokens.freshness(now(), leeway) === 'stale') await this.#renew(tokens.accessToken)
-    return this.#live().accessToken
+    return (await this.#ask()).accessToken
   }
 
   /** `fetch` with the token: to the allowed origins only, and once more after a 401. */
   async fetch(input, init) {
     const { wasm, config } = this.#context
     const request = new Request(input, { ...init, redirect: 'manual' })
-    const token = await this.token()
-    const reply = await this.#send(request.clone())
+    const tokens = await this.#ask()
+    const reply = await this.#send(request.clone(), tokens)
     const challenge = reply.headers.get('www-authenticate')
     const verdict = wasm.Resource.verdict(reply.status || 302, challenge ? [challenge] : [])
-    if (verdict !== 'renew' || !this.#live().refreshable) return reply
+    if (verdict !== 'renew' || !tokens.refreshable) return reply
     config.observe?.({ kind: 'renew', why: `HTTP ${reply.status}` })
-    await this.#renew(token)
-    return this.#send(request)
+    return this.#send(request, await this.#ask(tokens))
   }
 
   /** Asks the server to forget the tokens; they are gone here in any case, in every tab. */
@@ -105,10 +99,10 @@ export class Session {
     }
   }
 
-  async #send(request) {
+  async #send(request, tokens) {
     const { wasm, config } = this.#context
     const { url } = request
-    const header = this.#resource.authorization(url, [...request.headers].flat(), this.#live())
+    const header = this.#resource.authorization(url, [...request.headers].flat(), tokens)
     request.headers.set('authorization', header)
     const bare = url.split(/[?#]/)[0]
     config.observe?.({ kind: 'api', method: request.method, url: bare })
@@ -119,57 +113,95 @@ export class Session {
     return reply
   }
 
-  /** Replaces the access token `used`, unless this or another tab has done so meanwhile. */
-  #renew(used) {
-    this.#renewing ??= this.#tabs
-      .exclusive(async () => {
-        const asked = { sid: this.#sid, serial: this.#serial }
-        this.#adopt(await this.#tabs.newer(asked))
-        const tokens = this.#live()
-        if (tokens.accessToken !== used) return
-        const renewed = await this.#refreshed(tokens)
-        this.#set(renewed, this.#sid, this.#serial + 1)
-        this.#tabs.spread(this.#share({}))
-      })
-      .finally(() => {
-        this.#renewing = undefined
-      })
-    return this.#renewing
+  /** Tokens that are good now, and not those that were `refused`. */
+  async #ask(refused) {
+    this.#live()
+    // The keeper takes what it is given.
+    const { wasm } = this.#context
+    const known = refused && wasm.Tokens.fromJson(refused.toJson())
+    const turn = this.#keeper.ask(...moment(), known)
+    const { kind } = turn
+    const tokens = turn.tokens()
+    if (kind === 'renew' || kind === 'hand_out_and_renew') this.#launch()
+    if (tokens) return tokens
+    await this.#renewing
+    return this.#live()
   }
 
-  async #refreshed(tokens) {
-    const { client, config } = this.#context
+  #launch() {
+    const renewing = this.#renew().finally(() => {
+      this.#renewing = undefined
+    })
+    this.#renewing = renewing
+    // Nobody may be waiting for it.
+    renewing.catch(() => {})
+  }
+
+  async #renew() {
+    const store = {
+      load: async () => {
+        this.#adopt(await this.#tabs.newer(this.#asked()))
+        return this.#entry
+      },
+      save: (record, version) => this.#save(record, version),
+      lease: () => this.#tabs.acquire(),
+      giveBack: () => this.#tabs.release(),
+    }
     try {
-      return (await run(client.refresh(tokens), config)).tokens()
+      await keep(this.#keeper, store, this.#context.config)
     } catch (error) {
       // The grant is gone: asking again with the same token would only be refused again.
       if (error instanceof DeniedError && error.advice === 'reauthorize') this.#forget()
       throw error
+    } finally {
+      this.#tabs.release()
     }
   }
 
-  /** What another tab gets, if it is behind. */
-  #share({ sid, serial }) {
-    const isBehind = sid === undefined || (sid === this.#sid && serial < this.#serial)
-    if (!this.#tokens || !isBehind) return undefined
-    return { sid: this.#sid, serial: this.#serial, tokens: this.#tokens.toJson() }
+  #save(record, version) {
+    if ((this.#entry?.version ?? 0) !== version) return undefined
+    this.#put({ version: version + 1, record })
+    this.#tabs.spread(this.#share({}))
+    return version + 1
   }
 
-  /** Takes over another tab's tokens, if they are newer than our own. */
+  /** Takes the tokens of a fresh sign-in. */
+  async #begin(tokens) {
+    const { wasm, client } = this.#context
+    this.#sid = random()
+    this.#keeper = new wasm.Keeper(client, ...moment(), tokens)
+    await this.#ask()
+    await this.#renewing
+  }
+
+  #asked() {
+    return { sid: this.#sid, version: this.#entry?.version ?? 0 }
+  }
+
+  /** What another tab gets, if it is behind. */
+  #share({ sid, version }) {
+    const isBehind = sid === undefined || (sid === this.#sid && version < this.#entry?.version)
+    if (!this.#entry || !isBehind) return undefined
+    return { sid: this.#sid, ...this.#entry }
+  }
+
+  /** Takes over another tab's record, if it is newer than our own. */
   #adopt(share) {
-    if (!share) return
+    if (typeof share?.record !== 'string') return
     const isOurs = this.#sid === undefined || this.#sid === share.sid
-    if (!isOurs || share.serial <= (this.#serial ?? -1)) return
-    const { wasm, config } = this.#context
-    this.#set(wasm.Tokens.fromJson(share.tokens), share.sid, share.serial)
+    if (!isOurs || share.version <= (this.#entry?.version ?? 0)) return
+    const { wasm, client, config } = this.#context
+    const { version, record } = share
+    this.#keeper ??= new wasm.Keeper(client, ...moment())
+    this.#keeper.learn(...moment(), version, record)
+    this.#sid = share.sid
+    this.#put({ version, record })
     config.observe?.({ kind: 'tab', what: 'took over the tokens of another tab' })
   }
 
-  #set(tokens, sid, serial) {
+  #put(entry) {
     const { config, name } = this.#context
-    this.#tokens = tokens
-    this.#sid = sid
-    this.#serial = serial
+    this.#entry = entry
     if (config.storage === 'session') {
       sessionStorage.setItem(KEPT + name, JSON.stringify(this.#share({})))
     }
@@ -182,14 +214,16 @@ export class Session {
   }
 
   #live() {
-    if (!this.#tokens) throw this.#context.wasm.signedOutError()
-    return this.#tokens
+    const tokens = this.#keeper?.tokens()
+    if (!tokens) throw this.#context.wasm.signedOutError()
+    return tokens
   }
 
   #forget() {
     const { config, name } = this.#context
     if (config.storage === 'session') sessionStorage.removeItem(KEPT + name)
-    this.#tokens = undefined
+    this.#keeper = undefined
+    this.#entry = undefined
     this.#tabs.close()
     config.observe?.({ kind: 'end' })
   }

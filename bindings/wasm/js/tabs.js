@@ -25,6 +25,7 @@ export class Tabs {
   #waiting = new Map()
   #ticket
   #deferred = []
+  #release
 
   /** `session` has `share(asked)`, `adopt(share)` and `ended(sid)`. */
   constructor(name, session) {
@@ -39,10 +40,23 @@ export class Tabs {
     this.#greet()
   }
 
-  /** Runs `work` while no other tab runs its own. */
-  exclusive(work) {
-    if (this.#locks) return this.#locks.request(this.#name, work)
-    return this.#agreed(work)
+  /** Waits until no other tab may go on, and keeps them from it until `release`. */
+  acquire() {
+    return new Promise((granted, failed) => {
+      const work = () =>
+        new Promise((release) => {
+          this.#release = release
+          granted()
+        })
+      const held = this.#locks ? this.#locks.request(this.#name, work) : this.#agreed(work)
+      held.catch(failed)
+    })
+  }
+
+  /** Lets the other tabs go on; without `acquire` before it, this changes nothing. */
+  release() {
+    this.#release?.()
+    this.#release = undefined
   }
 
   /** A share newer than this one, if another tab has one. */
@@ -69,6 +83,7 @@ export class Tabs {
 
   /** Leaves for good. */
   close() {
+    this.release()
     this.#leave()
     removeEventListener('pagehide', this.#leave)
     removeEventListener('pageshow', this.#greet)
@@ -173,7 +188,8 @@ export class Tabs {
 
 /** For a session that keeps to its own tab. */
 export class Alone {
-  exclusive = (work) => work()
+  acquire = async () => {}
+  release() {}
   newer = async () => undefined
   any = async () => undefined
   spread() {}

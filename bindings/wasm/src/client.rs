@@ -10,7 +10,7 @@ use crate::tokens::Tokens;
 
 /// A public client of one server.
 #[wasm_bindgen]
-pub struct Client(oauth_facade::Client);
+pub struct Client(pub(crate) oauth_facade::Client);
 
 /// Where to send the person, and what to keep meanwhile.
 #[wasm_bindgen]
@@ -62,11 +62,6 @@ impl Client {
             .redeem(pending, callback)
             .map(Machine::of)
             .map_err(fail)
-    }
-
-    /// Spends the refresh token.
-    pub fn refresh(&self, tokens: &Tokens) -> Result<Machine, JsValue> {
-        self.0.refresh(&tokens.0, "").map(Machine::of).map_err(fail)
     }
 
     /// Asks the server to forget the refresh token, or else the access token.

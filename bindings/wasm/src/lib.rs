@@ -7,6 +7,7 @@
 
 mod client;
 mod error;
+mod keeper;
 mod machine;
 mod resource;
 mod server;

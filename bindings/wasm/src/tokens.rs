@@ -1,12 +1,8 @@
 //! The tokens of one grant.
 
-use std::time::Duration;
-
-use oauth_facade::Freshness;
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
-use crate::machine::time;
 
 /// The tokens of one grant.
 #[wasm_bindgen]
@@ -64,16 +60,5 @@ impl Tokens {
     pub fn expires_at(&self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "exact for eons")]
         self.0.expires_at().map(|end| end.as_secs() as f64)
-    }
-
-    /// `fresh`, `stale` or `unknown`, with `leeway` seconds to spare.
-    pub fn freshness(&self, now: f64, leeway: u32) -> String {
-        let leeway = Duration::from_secs(leeway.into());
-        let freshness = match self.0.freshness(time(now), leeway) {
-            Freshness::Fresh => "fresh",
-            Freshness::Stale => "stale",
-            Freshness::Unknown => "unknown",
-        };
-        freshness.to_owned()
     }
 }

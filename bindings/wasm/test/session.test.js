@@ -131,10 +131,23 @@ test('a refused refresh says that the person must sign in again', async () => {
 test('a busy server ends no session', async () => {
   const page = await signedIn(us, us.configs.generic)
   await later(page, 3590)
+  const before = await page.evaluate(() => session.token())
+  await later(page, 3605)
   await us.generic.fault({ name: 'status', status: 503, retry_after: 2 })
   const result = await page.evaluate(() => told(session.token()))
   assert.equal(result.advice, 'retry')
-  assert.match(await page.evaluate(() => session.token()), /^.{43}$/)
+  await later(page, 5)
+  const after = await page.evaluate(() => session.token())
+  assert.match(after, /^.{43}$/)
+  assert.notEqual(after, before)
+})
+
+test('a token that cannot be renewed yet serves until its end', async () => {
+  const page = await signedIn(us, us.configs.generic)
+  const before = await page.evaluate(() => session.token())
+  await later(page, 3590)
+  await us.generic.fault({ name: 'status', status: 503, retry_after: 60 })
+  assert.equal(await page.evaluate(() => session.token()), before)
 })
 
 test('nothing that can be printed holds a token', async () => {

@@ -195,6 +195,14 @@ impl Keeper {
         self.state().keeper.replace(at, tokens)
     }
 
+    /// Takes over a record that the store told of by itself.
+    ///
+    /// # Errors
+    /// `stored.*` for a record that cannot be read, or is another grant's.
+    pub fn learn(&self, at: Moment, version: u64, record: Secret<String>) -> Result<(), Error> {
+        self.state().keeper.learn(at, Entry { version, record })
+    }
+
     /// The newest tokens there are, good or not.
     pub fn tokens(&self) -> Option<Arc<Tokens>> {
         self.state().keeper.tokens().cloned()

@@ -327,6 +327,19 @@ impl Keeper {
         }
     }
 
+    /// Takes over a record that the store told of by itself. One that is not newer than what is
+    /// known changes nothing; while a renewal is under way, that will see it.
+    ///
+    /// # Errors
+    /// `stored.*` for a record that cannot be read, or is another grant's.
+    pub fn learn(&mut self, at: Moment, entry: Entry) -> Result<(), Error> {
+        let is_news = entry.version > self.version && self.is_saved();
+        match is_news && !self.is_busy() {
+            true => self.read(&at, Some(entry)),
+            false => Ok(()),
+        }
+    }
+
     /// Forgets exactly this token: one that has taken its place meanwhile lives on.
     pub fn refuse(&mut self, refused: &Tokens) {
         let refused = refused.access_token.expose();

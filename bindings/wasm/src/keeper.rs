@@ -1,0 +1,212 @@
+//! The life of one grant: the decisions. The store is the page's, and what other tabs tell it.
+
+use oauth_facade::{Ask, Keep, Moment, Secret, Task as Next};
+use std::sync::Arc;
+use std::time::Duration;
+use wasm_bindgen::prelude::*;
+
+use crate::client::Client;
+use crate::error::fail;
+use crate::machine::{Machine, time};
+use crate::tokens::Tokens;
+
+/// One grant, kept fresh and shared by all tabs. `now` is the page's clock in seconds, `seed` 32
+/// bytes that WebCrypto drew.
+#[wasm_bindgen]
+pub struct Keeper(oauth_facade::Keeper);
+
+/// What a caller is to do.
+#[wasm_bindgen]
+pub struct Turn(Ask);
+
+/// What the page is to do next.
+#[wasm_bindgen]
+pub struct Task(Next);
+
+#[wasm_bindgen]
+impl Keeper {
+    /// The grant of a person: these tokens of a login, or what other tabs have of them.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        client: &Client,
+        now: f64,
+        seed: &[u8],
+        tokens: Option<Tokens>,
+    ) -> Result<Self, JsValue> {
+        let keep = Keep::default();
+        let tokens = tokens.map(|tokens| tokens.0);
+        oauth_facade::Keeper::refreshing(&client.0, moment(now, seed), tokens, &keep)
+            .and_then(|keeper| keeper.shared(&keep))
+            .map(Self)
+            .map_err(fail)
+    }
+
+    /// The newest tokens, good or not.
+    pub fn tokens(&self) -> Option<Tokens> {
+        self.0.tokens().map(|tokens| Tokens::of((*tokens).clone()))
+    }
+
+    /// Takes over a record that another tab told of.
+    pub fn learn(
+        &self,
+        now: f64,
+        seed: &[u8],
+        version: f64,
+        record: String,
+    ) -> Result<(), JsValue> {
+        let record = Secret::new(record);
+        self.0
+            .learn(moment(now, seed), whole(version), record)
+            .map_err(fail)
+    }
+
+    /// One caller asks for a token, knowing perhaps of one that was refused.
+    pub fn ask(&self, now: f64, seed: &[u8], refused: Option<Tokens>) -> Result<Turn, JsValue> {
+        let refused = refused.as_ref().map(|tokens| &tokens.0);
+        self.0
+            .ask(moment(now, seed), refused)
+            .map(Turn)
+            .map_err(fail)
+    }
+
+    /// The page gives up in the midst of a renewal.
+    pub fn abandon(&self, now: f64, seed: &[u8]) {
+        self.0.abandon(moment(now, seed));
+    }
+
+    /// The first task of a renewal.
+    pub fn begin(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
+        self.0.begin(moment(now, seed)).map(Task).map_err(fail)
+    }
+
+    /// The record and its version; neither if there is none.
+    pub fn loaded(
+        &self,
+        now: f64,
+        seed: &[u8],
+        version: Option<f64>,
+        record: Option<String>,
+    ) -> Result<Task, JsValue> {
+        let entry = version.map(whole).zip(record.map(Secret::new));
+        self.0
+            .loaded(moment(now, seed), entry)
+            .map(Task)
+            .map_err(fail)
+    }
+
+    /// The lease was won, or given back: tabs wait for theirs.
+    pub fn leased(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
+        self.0
+            .leased(moment(now, seed), None)
+            .map(Task)
+            .map_err(fail)
+    }
+
+    /// The new version, or nothing if the record was at another.
+    pub fn saved(&self, now: f64, seed: &[u8], version: Option<f64>) -> Result<Task, JsValue> {
+        let version = version.map(whole);
+        self.0
+            .saved(moment(now, seed), version)
+            .map(Task)
+            .map_err(fail)
+    }
+
+    /// The exchange was run to its end, or dropped.
+    pub fn flown(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
+        self.0.flown(moment(now, seed)).map(Task).map_err(fail)
+    }
+
+    /// The pause is over.
+    pub fn elapsed(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
+        self.0.elapsed(moment(now, seed)).map(Task).map_err(fail)
+    }
+}
+
+#[wasm_bindgen]
+impl Turn {
+    /// `hand_out`, `hand_out_and_renew`, `renew` or `follow`.
+    #[wasm_bindgen(getter)]
+    pub fn kind(&self) -> String {
+        let kind = match &self.0 {
+            Ask::HandOut(_) => "hand_out",
+            Ask::HandOutAndRenew(_) => "hand_out_and_renew",
+            Ask::Renew => "renew",
+            Ask::Follow => "follow",
+        };
+        kind.to_owned()
+    }
+
+    /// What is handed out.
+    pub fn tokens(self) -> Option<Tokens> {
+        match self.0 {
+            Ask::HandOut(tokens) | Ask::HandOutAndRenew(tokens) => {
+                Some(Tokens::of(Arc::unwrap_or_clone(tokens)))
+            }
+            Ask::Renew | Ask::Follow => None,
+        }
+    }
+}
+
+#[wasm_bindgen]
+impl Task {
+    /// `load`, `lease`, `save`, `run`, `wait` or `over`.
+    #[wasm_bindgen(getter)]
+    pub fn kind(&self) -> String {
+        let kind = match &self.0 {
+            Next::Load => "load",
+            Next::Lease { .. } => "lease",
+            Next::Save { .. } => "save",
+            Next::Run(_) => "run",
+            Next::Wait(_) => "wait",
+            Next::Over(_) => "over",
+        };
+        kind.to_owned()
+    }
+
+    /// How long to take the lease for, or to wait.
+    #[wasm_bindgen(getter)]
+    pub fn millis(&self) -> f64 {
+        match &self.0 {
+            Next::Wait(pause) | Next::Lease { ttl: pause, .. } => {
+                Duration::as_secs_f64(pause) * 1e3
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// What to save.
+    #[wasm_bindgen(getter)]
+    pub fn record(&self) -> Option<String> {
+        match &self.0 {
+            Next::Save { record, .. } => Some(record.expose().clone()),
+            _ => None,
+        }
+    }
+
+    /// The version it replaces.
+    #[wasm_bindgen(getter)]
+    pub fn version(&self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "it counts renewals")]
+        match &self.0 {
+            Next::Save { version, .. } => Some(*version as f64),
+            _ => None,
+        }
+    }
+
+    /// What to run.
+    pub fn machine(self) -> Option<Machine> {
+        match self.0 {
+            Next::Run(machine) => Some(Machine::of(machine)),
+            _ => None,
+        }
+    }
+}
+
+fn moment(now: f64, seed: &[u8]) -> Moment {
+    Moment::fixed(time(now), seed.try_into().unwrap_or_default())
+}
+
+/// A version as JavaScript tells it.
+fn whole(version: f64) -> u64 {
+    time(version).as_secs()
+}
