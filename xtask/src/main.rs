@@ -1,5 +1,6 @@
 //! Project chores: `cargo xtask test` runs everything, `cargo xtask ci JOB` one job of it.
 
+mod codegen;
 mod node;
 mod python;
 mod setup;
@@ -33,6 +34,12 @@ enum Command {
     Ci {
         /// The job.
         job: Job,
+    },
+    /// Write what comes from a table: error classes, codes and their documentation in every language.
+    Codegen {
+        /// Write nothing, and fail where a file is stale.
+        #[arg(long)]
+        check: bool,
     },
     /// Check the import rules, the sources of time and chance, and the size of files.
     Tidy,
@@ -113,6 +120,7 @@ fn main() -> ExitCode {
             "bench",
             shell::cargo().args(["bench", "-p", "oauth-core", "--bench", "request"]),
         ),
+        Command::Codegen { check } => codegen::run(check),
         Command::Setup => setup::run(),
     };
     println!("{} passed, {} failed", outcome.passed, outcome.failed);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::shell::{Outcome, cargo, cargo_count, counted, plain_count, root, step};
-use crate::{node, python, setup, tidy, wasm};
+use crate::{codegen, node, python, setup, tidy, wasm};
 
 /// A suite by name.
 type Named = (&'static str, fn() -> Outcome);
@@ -109,5 +109,6 @@ pub(crate) fn lint() -> Outcome {
     fmt.and(clippy)
         .and(doc)
         .and(tidy::check())
+        .and(codegen::run(true))
         .and(tidy::msrv())
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::node::node_count;
-use crate::setup;
 use crate::shell::{Outcome, cargo, counted, root, said, step};
+use crate::{codegen, setup};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -25,12 +25,7 @@ pub(crate) fn suite() -> Outcome {
         );
         return prepared.and(Outcome::of(false));
     };
-    let presets = package().join("js/presets.js");
-    let checked = helper(
-        "presets are current",
-        &["presets".as_ref(), &presets, "--check".as_ref()],
-    );
-    let built = build(&compiler).and(checked);
+    let built = build(&compiler).and(codegen::run(true));
     if prepared.failed + built.failed > 0 {
         return prepared.and(built);
     }
