@@ -2,6 +2,7 @@
 
 mod codegen;
 mod node;
+mod parity;
 mod python;
 mod setup;
 mod shell;
@@ -38,6 +39,12 @@ enum Command {
     /// Write what comes from a table: error classes, codes and their documentation in every language.
     Codegen {
         /// Write nothing, and fail where a file is stale.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write the README's table of what each language can do, from what the suites last proved.
+    Parity {
+        /// Write nothing, and fail where the table is stale.
         #[arg(long)]
         check: bool,
     },
@@ -121,6 +128,7 @@ fn main() -> ExitCode {
             shell::cargo().args(["bench", "-p", "oauth-core", "--bench", "request"]),
         ),
         Command::Codegen { check } => codegen::run(check),
+        Command::Parity { check } => parity::run(check),
         Command::Setup => setup::run(),
     };
     println!("{} passed, {} failed", outcome.passed, outcome.failed);
