@@ -1,6 +1,8 @@
 //! Project chores: `cargo xtask test` runs everything, `cargo xtask ci JOB` one job of it.
 
+mod codegen;
 mod node;
+mod parity;
 mod python;
 mod setup;
 mod shell;
@@ -33,6 +35,18 @@ enum Command {
     Ci {
         /// The job.
         job: Job,
+    },
+    /// Write what comes from a table: error classes, codes and their documentation in every language.
+    Codegen {
+        /// Write nothing, and fail where a file is stale.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write the README's table of what each language can do, from what the suites last proved.
+    Parity {
+        /// Write nothing, and fail where the table is stale.
+        #[arg(long)]
+        check: bool,
     },
     /// Check the import rules, the sources of time and chance, and the size of files.
     Tidy,
@@ -113,6 +127,8 @@ fn main() -> ExitCode {
             "bench",
             shell::cargo().args(["bench", "-p", "oauth-core", "--bench", "request"]),
         ),
+        Command::Codegen { check } => codegen::run(check),
+        Command::Parity { check } => parity::run(check),
         Command::Setup => setup::run(),
     };
     println!("{} passed, {} failed", outcome.passed, outcome.failed);

@@ -6,8 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::parity;
 use crate::setup;
-use crate::shell::{Outcome, cargo, counted, root, step};
+use crate::shell::{Outcome, cargo, counted, root, step, target};
 
 /// Builds the package as it is published, and runs its tests against what users would install.
 pub(crate) fn suite() -> Outcome {
@@ -35,12 +36,6 @@ pub(crate) fn suite() -> Outcome {
 
 fn package() -> PathBuf {
     root().join("bindings/node")
-}
-
-/// Where cargo builds, with an absolute name: it is also run from elsewhere.
-fn target() -> PathBuf {
-    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    root().join(named.unwrap_or_else(|| "target".into()))
 }
 
 fn build() -> Outcome {
@@ -88,7 +83,8 @@ fn tests(project: &Path, modules: &str) -> Outcome {
         .iter()
         .filter(|file| file.to_string_lossy().contains(".test."));
     let mut node = Command::new("node");
-    node.args(["--test", "--test-reporter=tap"]);
+    node.arg("--test")
+        .args(reporters(&format!("node-{modules}")));
     node.args(found).current_dir(project);
     node.env("OAUTH_CORE_MODULES", modules);
     node.env("OAUTH_CORE_ROOT", root());
@@ -112,6 +108,18 @@ fn tool(name: &str) -> Command {
     let mut command = Command::new(package().join("node_modules/.bin").join(name));
     command.current_dir(package());
     command
+}
+
+/// TAP for people and for the count, and the record of what passed.
+pub(crate) fn reporters(run: &str) -> [String; 4] {
+    let place = parity::begin(run);
+    let record = root().join("xtask/record.mjs");
+    [
+        "--test-reporter=tap".to_owned(),
+        "--test-reporter-destination=stdout".to_owned(),
+        format!("--test-reporter={}", record.display()),
+        format!("--test-reporter-destination={}", place.display()),
+    ]
 }
 
 /// Reads `# pass 3` and `# fail 1`, and counts what was cancelled or skipped as failed.

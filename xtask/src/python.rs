@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::shell::{Outcome, cargo, counted, root, step};
+use crate::parity::Record;
+use crate::shell::{Outcome, cargo, counted, root, step, target};
 
 /// Builds the wheel as it is published, and runs its tests against what users would install.
 pub(crate) fn suite() -> Outcome {
@@ -25,12 +26,6 @@ pub(crate) fn suite() -> Outcome {
 
 fn package() -> PathBuf {
     root().join("bindings/python")
-}
-
-/// Where cargo builds, with an absolute name.
-fn target() -> PathBuf {
-    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    root().join(named.unwrap_or_else(|| "target".into()))
 }
 
 fn place() -> PathBuf {
@@ -123,10 +118,24 @@ fn twins() -> Outcome {
 fn tests(elsewhere: &Path) -> Outcome {
     let folder = package().join("tests");
     let mut pytest = python();
-    pytest.args(["-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c"]);
+    pytest.args([
+        "-B",
+        "-m",
+        "pytest",
+        "-q",
+        "-rap",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+    ]);
     pytest.arg(folder.join("pytest.ini")).arg(folder);
     pytest.env("OAUTH_TWINS", target().join("debug/examples/twins"));
-    counted("pytest", pytest.current_dir(elsewhere), pytest_count)
+    let mut record = Record::begin("pytest");
+    let outcome = counted("pytest", pytest.current_dir(elsewhere), |line| {
+        record.hear_pytest(line);
+        pytest_count(line)
+    });
+    outcome.and(record.save("pytest"))
 }
 
 /// The package as it is installed, its stub against what is there, and how it is used.

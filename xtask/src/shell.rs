@@ -1,8 +1,8 @@
 //! Running programs and counting what they say.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// How many checks passed and failed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,6 +32,12 @@ impl Outcome {
 pub(crate) fn root() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     here.parent().map_or(here.clone(), PathBuf::from)
+}
+
+/// Where cargo builds, with an absolute name: programs are also run from elsewhere.
+pub(crate) fn target() -> PathBuf {
+    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    root().join(named.unwrap_or_else(|| "target".into()))
 }
 
 /// Cargo, as it was called, in the workspace's root.
@@ -71,24 +77,60 @@ pub(crate) fn said(command: &mut Command) -> Option<String> {
 pub(crate) fn counted(
     name: &str,
     command: &mut Command,
-    count: fn(&str) -> Option<Outcome>,
+    count: impl FnMut(&str) -> Option<Outcome>,
 ) -> Outcome {
     println!("== {name}");
-    let mut child = match command.stdout(Stdio::piped()).spawn() {
-        Ok(child) => child,
+    command.stdout(Stdio::piped());
+    let started = command.spawn().and_then(|mut child| {
+        let output = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok((child, output))
+    });
+    match started {
+        Ok((child, output)) => listen(name, child, output, count),
         Err(error) => {
             println!("{name}: {}: {error}", command.get_program().display());
-            return Outcome::of(false);
+            Outcome::of(false)
         }
-    };
+    }
+}
+
+/// The same for a program whose two outputs only together say what happened.
+pub(crate) fn counted_both(
+    name: &str,
+    command: &mut Command,
+    count: impl FnMut(&str) -> Option<Outcome>,
+) -> Outcome {
+    println!("== {name}");
+    let started = io::pipe().and_then(|(output, input)| {
+        let child = command.stdout(input.try_clone()?).stderr(input).spawn()?;
+        Ok((child, output))
+    });
+    // The command holds its ends of the pipe, which would never end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    match started {
+        Ok((child, output)) => listen(name, child, output, count),
+        Err(error) => {
+            println!("{name}: {}: {error}", command.get_program().display());
+            Outcome::of(false)
+        }
+    }
+}
+
+fn listen(
+    name: &str,
+    mut child: Child,
+    output: impl Read,
+    mut count: impl FnMut(&str) -> Option<Outcome>,
+) -> Outcome {
     let mut sum = Outcome::default();
-    if let Some(output) = child.stdout.take() {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            if let Some(outcome) = count(&line) {
-                sum = sum.and(outcome);
-            }
-            println!("{line}");
+    // What a test prints need not be UTF-8.
+    for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        let line = line.trim_end_matches('\r');
+        if let Some(outcome) = count(line) {
+            sum = sum.and(outcome);
         }
+        println!("{line}");
     }
     let is_ok = child.wait().is_ok_and(|status| status.success());
     if (!is_ok && sum.failed == 0) || (is_ok && sum.passed == 0) {

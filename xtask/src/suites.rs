@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Instant;
 
-use crate::shell::{Outcome, cargo, cargo_count, counted, plain_count, root, step};
-use crate::{node, python, setup, tidy, wasm};
+use crate::parity::Record;
+use crate::shell::{Outcome, cargo, cargo_count, counted, counted_both, plain_count, root, step};
+use crate::{codegen, node, parity, python, setup, tidy, wasm};
 
 /// A suite by name.
 type Named = (&'static str, fn() -> Outcome);
@@ -21,7 +22,7 @@ pub(crate) fn all() -> Outcome {
         ("python", python::suite),
         ("browser", wasm::suite),
     ];
-    let mut sum = setup::run();
+    let mut sum = setup::run().and(parity::forget());
     for (name, suite) in suites {
         let outcome = suite();
         println!(
@@ -32,7 +33,7 @@ pub(crate) fn all() -> Outcome {
         );
         sum = sum.and(outcome);
     }
-    sum
+    sum.and(parity::run(true))
 }
 
 /// A suite after what it needs is there.
@@ -42,11 +43,15 @@ pub(crate) fn prepared(suite: fn() -> Outcome) -> Outcome {
 
 /// Unit, integration and documentation tests; the servers the project did not write among them.
 pub(crate) fn rust() -> Outcome {
-    counted(
-        "cargo test",
-        cargo().args(["test", "--workspace", "--no-fail-fast"]),
-        cargo_count,
-    )
+    let mut cargo = cargo();
+    cargo.args(["test", "--workspace", "--no-fail-fast", "--color", "never"]);
+    let mut record = Record::begin("cargo");
+    // Which program a test belongs to is said beside the tests, not among them.
+    let outcome = counted_both("cargo test", &mut cargo, |line| {
+        record.hear_cargo(line);
+        cargo_count(line)
+    });
+    outcome.and(record.save("cargo"))
 }
 
 /// The vectors of `dir`; without one, the groups of our own that have a handler.
@@ -70,7 +75,11 @@ pub(crate) fn vectors(dir: Option<&Path>, lang: &str) -> Outcome {
         Some(dir) => command.arg(std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())),
         None => command.arg(own).arg("--done"),
     };
-    counted("vectors", &mut command, plain_count)
+    let outcome = counted("vectors", &mut command, plain_count);
+    match dir {
+        Some(_) => outcome,
+        None => outcome.and(Record::of_suite("vectors", outcome).save(&format!("vectors-{lang}"))),
+    }
 }
 
 fn own_vectors() -> Outcome {
@@ -109,5 +118,6 @@ pub(crate) fn lint() -> Outcome {
     fmt.and(clippy)
         .and(doc)
         .and(tidy::check())
+        .and(codegen::run(true))
         .and(tidy::msrv())
 }

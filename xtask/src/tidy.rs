@@ -58,7 +58,7 @@ const CRATES: &[&[&str]] = &[
         "oauth-python",
         "oauth-core-web",
     ],
-    &["xtask", "xtask-wasm"],
+    &["xtask", "xtask-codegen", "xtask-wasm"],
 ];
 
 /// What only `moment.rs` may name: every way to a clock or to chance.

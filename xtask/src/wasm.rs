@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::node::node_count;
-use crate::setup;
-use crate::shell::{Outcome, cargo, counted, root, said, step};
+use crate::node::{node_count, reporters};
+use crate::shell::{Outcome, cargo, counted, root, said, step, target};
+use crate::{codegen, setup};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -25,12 +25,7 @@ pub(crate) fn suite() -> Outcome {
         );
         return prepared.and(Outcome::of(false));
     };
-    let presets = package().join("js/presets.js");
-    let checked = helper(
-        "presets are current",
-        &["presets".as_ref(), &presets, "--check".as_ref()],
-    );
-    let built = build(&compiler).and(checked);
+    let built = build(&compiler).and(codegen::run(true));
     if prepared.failed + built.failed > 0 {
         return prepared.and(built);
     }
@@ -39,11 +34,6 @@ pub(crate) fn suite() -> Outcome {
 
 fn package() -> PathBuf {
     root().join("bindings/wasm")
-}
-
-fn target() -> PathBuf {
-    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    root().join(named.unwrap_or_else(|| "target".into()))
 }
 
 /// The ways to compile for WebAssembly.
@@ -156,12 +146,8 @@ fn tests() -> Outcome {
     ]);
     let built = step("browser_twins", &mut twins);
     let mut node = Command::new("node");
-    node.args([
-        "--test",
-        "--test-reporter=tap",
-        "--test-concurrency=1",
-        "--test-timeout=300000",
-    ]);
+    node.args(["--test", "--test-concurrency=1", "--test-timeout=300000"]);
+    node.args(reporters("browser"));
     node.args(files(&package().join("test")))
         .current_dir(package());
     node.env(

@@ -26,6 +26,22 @@ function always(status, headers, body) {
   })
 }
 
+test('each login has a state, a nonce and a challenge of its own', async () => {
+  const client = new Client(server, { clientId, clientSecret })
+  const seen = new Set()
+  for (let login = 0; login < 2; login += 1) {
+    const { url, flow } = client.authorize({ redirectUri, scope: 'openid' })
+    assert.equal(url.searchParams.get('code_challenge_method'), 'S256')
+    for (const name of ['state', 'nonce', 'code_challenge']) seen.add(url.searchParams.get(name))
+    // The twin compares the verifier with the challenge.
+    await client.redeem(flow, await callbackOf(url, redirectUri))
+    const { form } = (await twin.log()).findLast(({ path }) => path === '/token')
+    assert.ok('code_verifier' in Object.fromEntries(form))
+  }
+  assert.equal(seen.size, 6)
+  assert.ok([...seen].every((value) => value.length === 43))
+})
+
 for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
   const client = new Client(server, { clientId, clientSecret, ...options })
   const at = (base) => new Client(serverAt(base), { clientId, clientSecret, ...options })

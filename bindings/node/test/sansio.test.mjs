@@ -35,6 +35,16 @@ test('a whole person\'s grant: redeem, refresh, introspect, revoke', async () =>
   assert.ok(await rejection(run(client.exchange.refresh(second))) instanceof Denied)
 })
 
+test('the password grant, over fetch and over our own transport', async () => {
+  // The twin's one user.
+  const grant = { username: 'alice', password: 'w0nder+land & more', scope: 'read' }
+  assert.deepEqual((await run(client.exchange.password(grant))).scope, ['read'])
+  assert.deepEqual((await client.password(grant)).scope, ['read'])
+  const error = await rejection(client.password({ ...grant, password: 'guess' }))
+  assert.ok(error instanceof Denied)
+  assert.equal(error.code, 'denied.invalid_grant')
+})
+
 test('step by step, by hand', () => {
   const exchange = client.exchange.clientCredentials({ scope: 'read' })
   const step = exchange.begin()

@@ -1,7 +1,7 @@
 //! Errors and the log, in Python's terms.
 
 use oauth_core::error::Error;
-use oauth_facade::{ErrorKind, ErrorRecord};
+use oauth_facade::ErrorRecord;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
@@ -24,13 +24,7 @@ fn build(py: Python<'_>, error: &Error, cause: Option<&Bound<'_, PyAny>>) -> PyR
         .get_or_try_init(py, || py.import("oauth_core.errors").map(Bound::unbind))?
         .bind(py);
     let record = ErrorRecord::from(error);
-    let class = module.getattr(match record.kind {
-        ErrorKind::Denied => "Denied",
-        ErrorKind::Malformed => "Malformed",
-        ErrorKind::Untrusted => "Untrusted",
-        ErrorKind::Lost => "Lost",
-        ErrorKind::Misuse => "Misuse",
-    })?;
+    let class = module.getattr("CLASSES")?.get_item(record.kind.as_str())?;
     let facts = PyDict::new(py);
     facts.set_item("code", record.code)?;
     facts.set_item("advice", record.advice)?;

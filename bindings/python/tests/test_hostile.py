@@ -46,6 +46,20 @@ def test_a_callback_of_another_flow_or_server(generic: Twin, fault: str, code: s
     assert generic.counters["token_requests"] == before
 
 
+def test_each_login_has_a_state_a_nonce_and_a_challenge_of_its_own(generic: Twin) -> None:
+    client = generic_client(generic, public=True)
+    drawn: set[str] = set()
+    for _ in range(2):
+        flow = client.authorize(redirect_uri=CALLBACK, scope="openid")
+        client.redeem(flow, approve(flow.url))
+        asked = generic.entry("/authorize")["query"]
+        assert asked["code_challenge_method"] == "S256"
+        drawn |= {asked[name] for name in ("state", "nonce", "code_challenge")}
+        # The twin compares the verifier with the challenge.
+        assert "code_verifier" in generic.entry("/token")["form"]
+    assert len(drawn) == 6 and {len(value) for value in drawn} == {43}
+
+
 def test_a_person_who_says_no(generic: Twin) -> None:
     client = generic_client(generic, public=True)
     flow = client.authorize(redirect_uri=CALLBACK)

@@ -196,8 +196,12 @@ def test_headers_of_the_client_are_sent(generic: Twin) -> None:
 
 
 def test_the_password_grant(generic: Twin, client: oauth_core.Client) -> None:
+    # The twin's one user.
+    user, password = "alice", "w0nder+land & more"
+    assert client.password(username=user, password=password, scope="read").scope == {"read"}
+    assert generic.entry("/token")["form"]["grant_type"] == "password"
     with pytest.raises(oauth_core.Denied) as caught:
-        client.password(username="nobody", password="guess", scope="read")
+        client.password(username=user, password="guess", scope="read")
     assert caught.value.code == "denied.invalid_grant" and "guess" not in str(caught.value)
 
 

@@ -103,9 +103,9 @@ test('a session kept on request survives a reload, and no other does', async () 
   assert.equal(await page.evaluate(() => sessionStorage.length), 0)
 })
 
-test('PKCE is S256 and fresh each time, and no verifier is in a URL', async () => {
-  await signedIn(us, us.configs.generic)
-  await signedIn(us, us.configs.generic)
+test('PKCE is S256, it, state and nonce are fresh each time, and no verifier is in a URL', async () => {
+  await signedIn(us, us.configs.generic, { scope: 'openid' })
+  await signedIn(us, us.configs.generic, { scope: 'openid' })
   const log = await us.generic.log()
   const asked = log.filter(({ path }) => path === '/authorize').map(({ query }) => Object.fromEntries(query))
   const last = asked.slice(-2)
@@ -113,6 +113,8 @@ test('PKCE is S256 and fresh each time, and no verifier is in a URL', async () =
   assert.ok(last.every((query) => query.state.length === 43 && !('code_verifier' in query)))
   assert.notEqual(last[0].code_challenge, last[1].code_challenge)
   assert.notEqual(last[0].state, last[1].state)
+  assert.ok(last.every((query) => query.nonce.length === 43))
+  assert.notEqual(last[0].nonce, last[1].nonce)
 })
 
 test('the observer sees the sequence, and no secret', async () => {

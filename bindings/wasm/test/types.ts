@@ -1,19 +1,24 @@
 // What a typed page may write, and what it may not. Checked by test/package.test.js; never run.
 
-import { handleCallback, OAuthError, providers, restore, Session, signIn, type Config } from 'oauth-core-web'
+import { DeniedError, handleCallback, OAuthError, providers, restore, Session, signIn, type Config, type ErrorCode } from 'oauth-core-web'
 
 const config: Config = { provider: 'uservoice', variables: { subdomain: 'acme' }, clientId: 'id', redirectUri: 'x' }
 const session: Session | null = await handleCallback(config)
 const status: number | undefined = (await session?.fetch('/api', { method: 'POST' }))?.status
 const token: string | undefined = await session?.token()
 const again: Session = await signIn(config, { scope: 'read', mode: 'popup', extra: { prompt: 'login' } })
+const codes: ErrorCode[] = []
 const names: readonly string[] = providers
 try {
   await (await restore(config))?.signOut()
 } catch (error) {
   if (error instanceof OAuthError && error.advice === 'reauthorize') await signIn(config)
+  if (error instanceof OAuthError) codes.push(error.code)
+  if (error instanceof DeniedError && error.code === 'denied.access_denied') codes.push(error.code)
+  // @ts-expect-error no such code
+  if (error instanceof DeniedError && error.code === 'denied.acces_denied') codes.push(error.code)
 }
-export { again, names, status, token }
+export { again, codes, names, status, token }
 
 // @ts-expect-error a secret has no place in a page
 export const withSecret: Config = { ...config, clientSecret: 'secret' }

@@ -1,6 +1,9 @@
 //! One error type: whose fault it is, a stable code, and what to do about it.
 
+#![cfg_attr(doc, doc = include_str!("../ERRORS.md"))]
+
 mod cause;
+mod class;
 mod server_error;
 mod table;
 
@@ -11,6 +14,7 @@ use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 use crate::secret::Secret;
 
 pub use cause::{Cause, Reach};
+pub use class::{Class, Row};
 pub use server_error::{Denial, ServerError};
 pub use table::{Advice, Check, Fault, Misuse};
 
@@ -40,6 +44,19 @@ pub enum Kind {
     Lost,
     /// The caller asked for something that must not or cannot be done.
     Misuse(Misuse),
+}
+
+impl Kind {
+    /// The row of the table it falls under.
+    pub fn row(&self) -> Row {
+        match self {
+            Self::Denied(server) => Row::Denied(server.denial()),
+            Self::Malformed(fault) => Row::Malformed(*fault),
+            Self::Untrusted(check) => Row::Untrusted(*check),
+            Self::Lost => Row::Lost,
+            Self::Misuse(misuse) => Row::Misuse(*misuse),
+        }
+    }
 }
 
 impl Error {
@@ -99,13 +116,7 @@ impl Error {
     /// A stable name for programs to match on, such as `callback.state` or `denied.invalid_grant`.
     /// The same code means the same thing in every language.
     pub fn code(&self) -> &'static str {
-        match &self.kind {
-            Kind::Denied(server) => server.denial().code(),
-            Kind::Malformed(fault) => fault.code(),
-            Kind::Untrusted(check) => check.code(),
-            Kind::Lost => "lost",
-            Kind::Misuse(misuse) => misuse.code(),
-        }
+        self.kind.row().code()
     }
 
     /// What a program should do next.
@@ -120,10 +131,7 @@ impl Error {
     fn kind_advice(&self) -> Advice {
         match &self.kind {
             Kind::Denied(server) => server.advice(),
-            Kind::Malformed(fault) => fault.advice(),
-            Kind::Untrusted(check) => check.advice(),
-            Kind::Lost => Advice::Retry { after: None },
-            Kind::Misuse(misuse) => misuse.advice(),
+            kind => kind.row().advice(),
         }
     }
 
@@ -199,10 +207,7 @@ impl fmt::Display for Error {
         }
         match &self.kind {
             Kind::Denied(server) => write!(f, "{server}")?,
-            Kind::Malformed(fault) => f.write_str(fault.text())?,
-            Kind::Untrusted(check) => f.write_str(check.text())?,
-            Kind::Lost => f.write_str("no answer arrived")?,
-            Kind::Misuse(misuse) => f.write_str(misuse.text())?,
+            kind => f.write_str(kind.row().text())?,
         }
         if let Some(detail) = self.detail() {
             write!(f, ": {detail}")?;

@@ -41,13 +41,13 @@ pub use client::{Auth, Authorization, Authorize, Client};
 pub use keeper::{Ask, Keep, Keeper, Task};
 pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use preset::Preset;
-pub use record::{ErrorKind, ErrorRecord, Record};
+pub use record::{ErrorRecord, Record};
 pub use resource::{Attachment, Resource};
 pub use server::{Server, Transport};
 
 // The types of the core that this crate's functions take and give.
 pub use oauth_core::Secret;
-pub use oauth_core::error::{Cause, Check, Error, Fault, Misuse};
+pub use oauth_core::error::{Cause, Check, Class, Error, Fault, Misuse};
 pub use oauth_core::flow::authorization::{Drawn, Pending, ResponseMode};
 pub use oauth_core::moment::{Moment, UnixTime};
 pub use oauth_core::token::{Freshness, TokenKind, Tokens};

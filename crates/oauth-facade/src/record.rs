@@ -2,7 +2,7 @@
 
 use oauth_core::Tokens;
 use oauth_core::endpoint::introspection::TokenState;
-use oauth_core::error::{Error, Kind, ServerError};
+use oauth_core::error::{Class, Error, ServerError};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -89,27 +89,11 @@ impl From<TokenState> for Record {
     }
 }
 
-/// Whose fault an error is: the five classes of every language.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorKind {
-    /// The server said no.
-    Denied,
-    /// The server broke the protocol.
-    Malformed,
-    /// A check failed.
-    Untrusted,
-    /// No answer arrived.
-    Lost,
-    /// The caller asked for what must not be.
-    Misuse,
-}
-
 /// An error in plain data.
 #[derive(Debug, Clone, Serialize)]
 pub struct ErrorRecord {
     /// Whose fault it is.
-    pub kind: ErrorKind,
+    pub kind: Class,
     /// The stable code.
     pub code: &'static str,
     /// One line for people.
@@ -135,13 +119,7 @@ impl From<&Error> for ErrorRecord {
         let server = error.server_error();
         let advice = error.advice();
         Self {
-            kind: match error.kind() {
-                Kind::Denied(_) => ErrorKind::Denied,
-                Kind::Malformed(_) => ErrorKind::Malformed,
-                Kind::Untrusted(_) => ErrorKind::Untrusted,
-                Kind::Lost => ErrorKind::Lost,
-                _ => ErrorKind::Misuse,
-            },
+            kind: error.kind().row().class(),
             code: error.code(),
             message: error.to_string(),
             advice: advice.as_str(),

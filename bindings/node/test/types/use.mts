@@ -1,8 +1,8 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
-  Client, Denied, Flow, Lost, OAuthError, Server, Tokens, TokenSource, discover, discovery, login, provider, providers, run,
+  Client, Denied, Flow, Lost, OAuthError, Server, Tokens, TokenSource, Untrusted, discover, discovery, login, provider, providers, run,
 } from 'oauth-core'
-import type { Exchange, Introspection, Step } from 'oauth-core'
+import type { ErrorCode, Exchange, Introspection, Step, UntrustedCode } from 'oauth-core'
 
 export async function use(signal: AbortSignal): Promise<void> {
   const preset: Server = provider('uservoice', { variables: { subdomain: 'acme' }, options: ['challenge_as_verifier'] })
@@ -66,7 +66,17 @@ export function judge(error: unknown): string {
     const kind: 'denied' = error.kind
     return `${kind} ${error.status ?? 0} ${error.error ?? ''}`
   }
+  if (error instanceof Untrusted) {
+    const code: UntrustedCode = error.code
+    // @ts-expect-error a code of another class
+    if (error.code === 'lost') return code
+    // @ts-expect-error no such code
+    if (error.code === 'callback.sate') return code
+  }
   if (error instanceof Lost) return `${error.advice} ${String(error.cause)}`
-  if (error instanceof OAuthError) return `${error.code} ${error.retryAfter ?? 0}`
+  if (error instanceof OAuthError) {
+    const code: ErrorCode = error.code
+    return `${code} ${error.retryAfter ?? 0}`
+  }
   throw error
 }

@@ -17,7 +17,7 @@ import oauth_core.httpx
 import oauth_core.httpx2
 import oauth_core.requests
 from oauth_core import drive
-from oauth_core.errors import Advice
+from oauth_core.errors import Advice, ErrorCode
 
 
 def blocking() -> None:
@@ -62,4 +62,9 @@ def conversation(client: oauth_core.Client) -> Generator[drive.Step, drive.Answe
 
 def what_next(error: oauth_core.OAuthError) -> Advice:
     assert_type(error.retry_after, "float | None")
+    assert_type(error.code, ErrorCode)
+    if error.code == "callback.state":
+        return "give_up"
+    if error.code == "callback.sate":  # type: ignore[comparison-overlap]
+        return "retry"
     return error.advice

@@ -3,5 +3,6 @@
 mod commands;
 mod common;
 mod demo;
+mod login;
 mod profile;
 mod tokens;

@@ -1,13 +1,18 @@
+use std::collections::BTreeSet;
+
 use oauth_core::endpoint::introspection::{Introspection, TokenState};
 use oauth_core::endpoint::revocation::Revocation;
+use oauth_core::grant::Extension;
+use oauth_core::issuer::RedirectUri;
 use oauth_core::token::TokenKind;
-use oauth_core::{AuthorizationRequest, Scope};
+use oauth_core::{AuthorizationRequest, Moment, Scope, danger};
 use oauth_reqwest::Session;
 use oauth_reqwest::loopback::Listener;
 use oauth_testkit::Fault;
 
 use crate::support::{
-    PATIENCE, browse, confidential, counters, discovered, driver, expired, login, public, served,
+    PATIENCE, browse, callback_of, confidential, counters, discovered, driver, expired, login,
+    public, served,
 };
 
 #[tokio::test]
@@ -79,6 +84,81 @@ async fn a_callback_of_another_issuer_ends_the_login() {
     let login = listener.login(&driver, &client, ask, open, PATIENCE);
     assert_eq!(login.await.unwrap_err().code(), "callback.issuer");
     assert_eq!(counters(&served).token_requests, 0);
+}
+
+#[tokio::test]
+async fn a_login_is_bound_to_its_flow() {
+    let (served, driver) = (served(), driver());
+    let client = public(discovered(&driver, &served).await, &served);
+    let here = RedirectUri::parse("https://app.example/callback").unwrap();
+    let begin = || {
+        let ask = AuthorizationRequest::new(here.clone()).scope(Scope::parse("openid").unwrap());
+        client.authorize(Moment::system().unwrap(), ask).unwrap()
+    };
+    for (fault, code) in [
+        (Fault::ForeignStateInCallback, "callback.state"),
+        (Fault::WrongIssuerInCallback, "callback.issuer"),
+    ] {
+        let (url, pending) = begin();
+        served.with(|twin| twin.inject(fault.clone()));
+        let callback = callback_of(url.as_str().to_owned()).await;
+        let refused = client.redeem(pending, &callback);
+        assert_eq!(refused.err().map(|error| error.code()), Some(code));
+    }
+    assert_eq!(counters(&served).token_requests, 0);
+    let (url, pending) = begin();
+    let callback = callback_of(url.as_str().to_owned()).await;
+    let redeemed = client.redeem(pending, &callback).unwrap();
+    driver.run(redeemed).await.unwrap();
+    // The twin compares the verifier with the challenge; the rest is what it was asked.
+    let log = served.with(|twin| twin.log().to_vec());
+    let asked = log.iter().filter(|entry| entry.path == "/authorize");
+    for name in ["state", "nonce", "code_challenge"] {
+        let values: BTreeSet<_> = asked
+            .clone()
+            .filter_map(|entry| entry.query(name))
+            .collect();
+        assert!(
+            values.len() == 3 && values.iter().all(|value| value.len() == 43),
+            "{name}"
+        );
+    }
+    assert!(
+        log.iter()
+            .any(|entry| entry.form("code_verifier").is_some())
+    );
+}
+
+#[tokio::test]
+async fn the_password_grant_is_a_danger_that_works() {
+    let (served, driver) = (served(), driver());
+    let client = confidential(&served);
+    let (user, password) = served.with(|twin| {
+        let (user, password) = twin.resource_owner();
+        (user.to_owned(), password.to_owned())
+    });
+    let grant = |password: &str| danger::password(&*user, password, Scope::parse("read").unwrap());
+    let tokens = driver.run(client.token(grant(&password))).await.unwrap();
+    assert_eq!(tokens.scope, Scope::parse("read").unwrap());
+    let refused = driver.run(client.token(grant("guess"))).await.unwrap_err();
+    assert_eq!(refused.code(), "denied.invalid_grant");
+}
+
+#[tokio::test]
+async fn an_extension_grant_goes_by_its_uri() {
+    let (served, driver) = (served(), driver());
+    let person = public(discovered(&driver, &served).await, &served);
+    let subject = login(&driver, &person).await;
+    let exchange = Extension::new("urn:ietf:params:oauth:grant-type:token-exchange")
+        .and_then(|grant| grant.parameter("subject_token", subject.access_token.clone()))
+        .and_then(|grant| {
+            let kind = "urn:ietf:params:oauth:token-type:access_token".to_owned();
+            grant.parameter("subject_token_type", kind)
+        })
+        .unwrap();
+    let client = confidential(&served);
+    let tokens = driver.run(client.token(exchange)).await.unwrap();
+    assert!(!tokens.access_token.matches(subject.access_token.expose()));
 }
 
 #[tokio::test]

@@ -69,16 +69,24 @@ pub(crate) fn expired(tokens: &Tokens) -> Tokens {
     Tokens::from_json(&stored.to_string()).unwrap()
 }
 
-/// A person at a browser that follows the one redirect there is; gives back the page.
-pub(crate) async fn browse(url: String) -> (u16, String) {
-    let browser = reqwest::Client::builder()
+fn browser() -> reqwest::Client {
+    reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .build()
-        .unwrap();
-    let reply = browser.get(url).send().await.unwrap();
-    let callback = reply.headers()["location"].to_str().unwrap().to_owned();
-    let page = browser.get(callback).send().await.unwrap();
+        .unwrap()
+}
+
+/// Where a person who says yes is sent.
+pub(crate) async fn callback_of(url: String) -> String {
+    let reply = browser().get(url).send().await.unwrap();
+    reply.headers()["location"].to_str().unwrap().to_owned()
+}
+
+/// A person at a browser that follows the one redirect there is; gives back the page.
+pub(crate) async fn browse(url: String) -> (u16, String) {
+    let callback = callback_of(url).await;
+    let page = browser().get(callback).send().await.unwrap();
     (page.status().as_u16(), page.text().await.unwrap())
 }
 

@@ -1,0 +1,80 @@
+// Every code of the one table, in the class that stands for it here.
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { test } from 'node:test'
+import { core, root, serverAt } from './helper.mjs'
+
+const { Client, Denied, Lost, Malformed, Misuse, OAuthError, Untrusted, provider } = core
+const classes = { denied: Denied, malformed: Malformed, untrusted: Untrusted, lost: Lost, misuse: Misuse }
+const records = JSON.parse(readFileSync(path.join(root, 'tests/errors.json'), 'utf8'))
+const require = createRequire(import.meta.url)
+const installed = path.dirname(require.resolve('oauth-core'))
+// What makes a class of that which the addon throws; no part of the package's surface.
+const { lift } = require(path.join(installed, 'errors.cjs'))
+
+const client = () => new Client(serverAt('http://127.0.0.1:1'), { clientId: 'id', clientSecret: 's' })
+function begun() {
+  const exchange = client().exchange.clientCredentials()
+  exchange.begin()
+  return exchange
+}
+function thrown(call) {
+  try {
+    call()
+  } catch (error) {
+    return error
+  }
+  return assert.fail('nothing was thrown')
+}
+
+test('the types name the codes of the table', () => {
+  const types = readFileSync(path.join(installed, 'codes.d.cts'), 'utf8')
+  for (const kind of Object.keys(classes)) {
+    const [, union] = types.match(new RegExp(`type ${kind}Code =\\n((?:  \\| .+\\n)+)`, 'i'))
+    const named = [...union.matchAll(/'(.+)'/g)].map(([, code]) => code)
+    assert.deepEqual(named, records.filter((record) => record.kind === kind).map(({ code }) => code))
+  }
+})
+
+test('every code belongs to its class', () => {
+  for (const record of records) {
+    const error = lift(new Error(`oauth-core:${JSON.stringify(record)}`))
+    assert.equal(error.constructor, classes[record.kind], record.code)
+    assert.ok(error instanceof OAuthError && error instanceof Error)
+    const { code, kind, advice, message, name } = error
+    assert.deepEqual({ code, kind, advice, message }, Object.fromEntries(
+      ['code', 'kind', 'advice', 'message'].map((member) => [member, record[member]])))
+    assert.equal(name.toLowerCase(), record.kind)
+  }
+})
+
+test('a server that says no, in every way there is', () => {
+  const refusals = records.filter(({ kind }) => kind === 'denied')
+  assert.ok(refusals.length > 20)
+  for (const record of refusals) {
+    const headers = [['content-type', 'application/json']]
+    if (record.code === 'denied.http_challenge') headers.push(['www-authenticate', 'Basic'])
+    const body = Buffer.from(JSON.stringify(record.error === null ? {} : { error: record.error }))
+    const error = thrown(() => begun().reply({ status: record.status, headers, body }))
+    assert.equal(error.constructor, Denied)
+    assert.deepEqual([error.code, error.advice, error.message], [record.code, record.advice, record.message])
+    assert.deepEqual([error.status, error.error ?? null], [record.status, record.error])
+  }
+})
+
+test('each class is thrown for its reason', () => {
+  const html = { status: 200, headers: [['content-type', 'text/html']], body: Buffer.from('<p>') }
+  const callback = 'https://app.example/cb'
+  const { flow } = client().authorize({ redirectUri: callback })
+  const raised = [
+    thrown(() => begun().reply(html)),
+    thrown(() => client().exchange.redeem(flow, `${callback}?code=c&state=of-another-flow`)),
+    thrown(() => begun().lost(new Error('connection reset'))),
+    thrown(() => provider('no such provider')),
+  ]
+  const kinds = Object.fromEntries(records.map(({ code, kind }) => [code, kind]))
+  assert.deepEqual(raised.map((error) => error.constructor), [Malformed, Untrusted, Lost, Misuse])
+  assert.deepEqual(raised.map(({ code }) => kinds[code]), ['malformed', 'untrusted', 'lost', 'misuse'])
+})

@@ -1,0 +1,83 @@
+"""Every code of the one table, in the class that stands for it here."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, get_args
+
+import pytest
+from conftest import CALLBACK, ROOT, server_at
+
+import oauth_core
+from oauth_core import _codes, errors
+
+Record = dict[str, Any]
+
+RECORDS: list[Record] = json.loads((ROOT / "tests/errors.json").read_text())
+KINDS: dict[str, tuple[type[oauth_core.OAuthError], Any]] = {
+    "denied": (oauth_core.Denied, _codes.DeniedCode),
+    "malformed": (oauth_core.Malformed, _codes.MalformedCode),
+    "untrusted": (oauth_core.Untrusted, _codes.UntrustedCode),
+    "lost": (oauth_core.Lost, _codes.LostCode),
+    "misuse": (oauth_core.Misuse, _codes.MisuseCode),
+}
+
+
+def by_code(record: Record) -> str:
+    return str(record["code"])
+
+
+def client() -> oauth_core.Client:
+    return oauth_core.Client(server_at("http://127.0.0.1:1"), client_id="id", secret="secret")
+
+
+def begun() -> oauth_core.Exchange[oauth_core.Tokens]:
+    exchange = client().exchange.client_credentials()
+    next(exchange)
+    return exchange
+
+
+def test_the_types_name_the_codes_of_the_table() -> None:
+    for kind, (_, literal) in KINDS.items():
+        codes = {record["code"] for record in RECORDS if record["kind"] == kind}
+        assert codes and set(get_args(literal)) == codes
+    assert len(RECORDS) == len(get_args(_codes.ErrorCode))
+    assert {record["advice"] for record in RECORDS} == set(get_args(_codes.Advice))
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=by_code)
+def test_a_code_belongs_to_its_class(record: Record) -> None:
+    facts = {name: value for name, value in record.items() if name not in ("kind", "message")}
+    error = errors.CLASSES[record["kind"]](record["message"], **facts)
+    assert type(error) is KINDS[record["kind"]][0] and isinstance(error, oauth_core.OAuthError)
+    assert vars(error) == facts and str(error) == record["message"]
+
+
+@pytest.mark.parametrize("record", [r for r in RECORDS if r["status"]], ids=by_code)
+def test_a_server_that_says_no(record: Record) -> None:
+    headers = [("content-type", "application/json")]
+    if record["code"] == "denied.http_challenge":
+        headers.append(("www-authenticate", "Basic"))
+    body = json.dumps({"error": record["error"]} if record["error"] else {}).encode()
+    with pytest.raises(oauth_core.Denied) as caught:
+        begun().send((record["status"], headers, body))
+    said = vars(caught.value)
+    assert type(caught.value) is oauth_core.Denied and str(caught.value) == record["message"]
+    assert said == {name: record[name] for name in said}
+
+
+def test_each_class_is_raised_for_its_reason() -> None:
+    with pytest.raises(oauth_core.Malformed) as malformed:
+        begun().send((200, [("content-type", "text/html")], b"<p>"))
+    flow = client().authorize(redirect_uri=CALLBACK)
+    with pytest.raises(oauth_core.Untrusted) as untrusted:
+        client().redeem(flow, CALLBACK + "?code=c&state=of-another-flow")
+    with pytest.raises(oauth_core.Lost) as lost:
+        begun().throw(OSError("connection reset"))
+    with pytest.raises(oauth_core.Misuse) as misuse:
+        oauth_core.provider("no such provider")
+    raised = [malformed.value, untrusted.value, lost.value, misuse.value]
+    kinds = {record["code"]: record["kind"] for record in RECORDS}
+    assert [kinds[error.code] for error in raised] == ["malformed", "untrusted", "lost", "misuse"]
+    for error in raised:
+        assert type(error) is KINDS[kinds[error.code]][0]

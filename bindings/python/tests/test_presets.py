@@ -1,0 +1,36 @@
+"""The presets as tests/presets.json states them, which every language is held to."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from conftest import CALLBACK, ROOT
+
+import oauth_core
+
+PRESETS: list[dict[str, Any]] = json.loads((ROOT / "tests/presets.json").read_text())
+
+
+def test_the_presets_are_those() -> None:
+    with pytest.raises(oauth_core.Misuse) as caught:
+        oauth_core.provider("none of them")
+    assert caught.value.code == "provider.unknown"
+    assert len(PRESETS) == 11
+    assert len({preset["name"] for preset in PRESETS}) == len(PRESETS)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: str(preset["name"]))
+def test_every_preset_leads_where_it_says(preset: dict[str, Any]) -> None:
+    server = oauth_core.provider(preset["name"], **preset["variables"])
+    assert server.issuer == preset["issuer"]
+    client = oauth_core.Client(server, client_id="id", secret="secret", redirect_uris=[CALLBACK])
+    url = client.authorize(redirect_uri=CALLBACK).url
+    assert url.startswith(preset["authorization_endpoint"] + "?")
+    if preset["public"]:
+        oauth_core.Client(server, client_id="id")
+    else:
+        with pytest.raises(oauth_core.Misuse) as caught:
+            oauth_core.Client(server, client_id="id")
+        assert caught.value.code == "client_auth.secret_missing"

@@ -1,0 +1,62 @@
+// Every code of the one table, in the class that stands for it here.
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import * as errors from '../js/errors.js'
+import { handle, toCallback, world } from './suite.js'
+
+const us = world()
+const read = (path) => readFileSync(new URL(path, import.meta.url), 'utf8')
+const records = JSON.parse(read('../../../tests/errors.json'))
+const classes = {
+  denied: errors.DeniedError,
+  malformed: errors.MalformedError,
+  untrusted: errors.UntrustedError,
+  lost: errors.LostError,
+  misuse: errors.MisuseError,
+}
+
+test('the types name the codes of the table', () => {
+  const types = read('../js/codes.d.ts')
+  for (const kind of Object.keys(classes)) {
+    const [, union] = types.match(new RegExp(`type ${kind}Code =\\n((?:  \\| .+\\n)+)`, 'i'))
+    const named = [...union.matchAll(/'(.+)'/g)].map(([, code]) => code)
+    assert.deepEqual(named, records.filter((record) => record.kind === kind).map(({ code }) => code))
+  }
+})
+
+test('every code belongs to its class', () => {
+  for (const record of records) {
+    const error = errors.errorOf(JSON.stringify(record))
+    assert.equal(error.constructor, classes[record.kind], record.code)
+    assert.ok(error instanceof errors.OAuthError && error instanceof Error)
+    assert.equal(error.name.toLowerCase(), `${record.kind}error`)
+    for (const member of ['code', 'kind', 'advice', 'message']) assert.equal(error[member], record[member])
+  }
+})
+
+test('the module throws each class for its reason', async () => {
+  const { generic } = us.configs
+  const answered = async (answer) => {
+    const page = await us.page()
+    await toCallback(us, page, generic)
+    await page.route('**/token', answer)
+    return handle(page, generic)
+  }
+  const json = (status, body) => (route) =>
+    route.fulfill({ status, json: body, headers: { 'access-control-allow-origin': '*' } })
+  const stranger = await us.page('/callback?code=stolen&state=made-up')
+  const told = {
+    denied: await answered(json(400, { error: 'invalid_grant' })),
+    malformed: await answered(json(200, {})),
+    untrusted: await handle(stranger, generic),
+    lost: await answered((route) => route.abort()),
+    misuse: await handle(stranger, { ...generic, clientSecret: 'secret' }),
+  }
+  const kinds = Object.fromEntries(records.map(({ code, kind }) => [code, kind]))
+  for (const [kind, { name, code }] of Object.entries(told)) {
+    assert.equal(name, classes[kind].name, code)
+    assert.equal(kinds[code], kind, code)
+  }
+})

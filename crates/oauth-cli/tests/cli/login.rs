@@ -1,0 +1,86 @@
+//! `oauth login`: where it leads, and which callback it believes.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use crate::common::{oauth, served, try_log_in};
+use oauth_testkit::Fault;
+use serde_json::Value;
+
+/// The presets as every language is held to.
+const PRESETS: &str = include_str!("../../../../tests/presets.json");
+
+#[test]
+fn every_preset_leads_to_its_server() {
+    let presets: Vec<Value> = serde_json::from_str(PRESETS).unwrap();
+    assert_eq!(presets.len(), 11);
+    // Some compare redirect URIs, and so the port is stated; it is free, for all it knows.
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    drop(socket);
+    for preset in &presets {
+        let variables = preset["variables"].as_object().unwrap().iter();
+        let mut arguments = vec!["login".to_owned(), "--no-browser".to_owned()];
+        arguments.extend(variables.flat_map(|(name, value)| {
+            let value = value.as_str().unwrap();
+            ["--var".to_owned(), format!("{name}={value}")]
+        }));
+        let name = preset["name"].as_str().unwrap();
+        arguments.extend(["--provider", name, "--client-id", "id"].map(str::to_owned));
+        arguments.extend(["--client-secret-env", "S", "--port"].map(str::to_owned));
+        arguments.extend([port.to_string(), "--redirect-uri".to_owned()]);
+        arguments.push(format!("http://127.0.0.1:{port}/callback"));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut run = oauth(&arguments).env("S", "secret");
+        let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let said: Vec<_> = lines.map_while(Result::ok).take(2).collect();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let wanted = format!("{}?", preset["authorization_endpoint"].as_str().unwrap());
+        assert!(
+            said.iter().any(|line| line.starts_with(&wanted)),
+            "{name}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn a_login_is_bound_to_its_flow() {
+    let served = served();
+    served.with(|twin| twin.inject(Fault::WrongIssuerInCallback));
+    let done = try_log_in(&served, &["--scope", "openid"], 1);
+    assert_eq!(done.code, 1, "{}", done.stderr);
+    assert!(
+        done.stderr.contains("error[callback.issuer]"),
+        "{}",
+        done.stderr
+    );
+    assert_eq!(served.with(|twin| twin.counters().token_requests), 0);
+
+    // A callback with a foreign state is none of this login, which goes on waiting for its own.
+    served.with(|twin| twin.inject(Fault::ForeignStateInCallback));
+    let done = try_log_in(&served, &["--scope", "openid"], 2);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(served.with(|twin| twin.counters().token_requests), 1);
+
+    let log = served.with(|twin| twin.log().to_vec());
+    let asked = log.iter().filter(|entry| entry.path == "/authorize");
+    for name in ["state", "nonce", "code_challenge"] {
+        let values: BTreeSet<_> = asked
+            .clone()
+            .filter_map(|entry| entry.query(name))
+            .collect();
+        assert!(
+            values.len() == 2 && values.iter().all(|value| value.len() == 43),
+            "{name}"
+        );
+    }
+    // The twin compares the verifier with the challenge.
+    assert!(
+        log.iter()
+            .any(|entry| entry.form("code_verifier").is_some())
+    );
+}

@@ -1,0 +1,172 @@
+//! The table as a whole: the five classes, and every row of each.
+
+use serde::Serialize;
+
+use super::{Advice, Check, Denial, Fault, Misuse};
+
+/// Whose fault an error is, without the particulars of [`Kind`](super::Kind): the class that each
+/// language raises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// The server said no.
+    Denied,
+    /// The server broke the protocol.
+    Malformed,
+    /// A check failed.
+    Untrusted,
+    /// No answer arrived.
+    Lost,
+    /// The caller asked for what must not be.
+    Misuse,
+}
+
+impl Class {
+    /// All five.
+    pub const ALL: &'static [Self] = &[
+        Self::Denied,
+        Self::Malformed,
+        Self::Untrusted,
+        Self::Lost,
+        Self::Misuse,
+    ];
+
+    /// The name in records: `denied`, `malformed`, `untrusted`, `lost` or `misuse`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Malformed => "malformed",
+            Self::Untrusted => "untrusted",
+            Self::Lost => "lost",
+            Self::Misuse => "misuse",
+        }
+    }
+
+    /// What it means, in a sentence or two: the documentation of the class in each language.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Denied => "The server understood and said no.",
+            Self::Malformed => "The server, or whatever answered in its place, broke the protocol.",
+            Self::Untrusted => {
+                "A check failed: the message may not be what it claims. Never act on its content."
+            }
+            Self::Lost => "No answer arrived. The request may have been carried out all the same.",
+            Self::Misuse => "The caller asked for something that must not or cannot be done.",
+        }
+    }
+}
+
+/// One row of the table, of whatever class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Row {
+    /// A refusal.
+    Denied(Denial),
+    /// A breach of the protocol.
+    Malformed(Fault),
+    /// A failed check.
+    Untrusted(Check),
+    /// No answer.
+    Lost,
+    /// A mistake of the caller.
+    Misuse(Misuse),
+}
+
+impl Row {
+    /// Every row, class by class.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let denied = Denial::ALL.iter().copied().map(Self::Denied);
+        let malformed = Fault::ALL.iter().copied().map(Self::Malformed);
+        let untrusted = Check::ALL.iter().copied().map(Self::Untrusted);
+        let misuse = Misuse::ALL.iter().copied().map(Self::Misuse);
+        denied
+            .chain(malformed)
+            .chain(untrusted)
+            .chain([Self::Lost])
+            .chain(misuse)
+    }
+
+    /// The class it belongs to.
+    pub const fn class(self) -> Class {
+        match self {
+            Self::Denied(_) => Class::Denied,
+            Self::Malformed(_) => Class::Malformed,
+            Self::Untrusted(_) => Class::Untrusted,
+            Self::Lost => Class::Lost,
+            Self::Misuse(_) => Class::Misuse,
+        }
+    }
+
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Denied(denial) => denial.code(),
+            Self::Malformed(fault) => fault.code(),
+            Self::Untrusted(check) => check.code(),
+            Self::Lost => "lost",
+            Self::Misuse(misuse) => misuse.code(),
+        }
+    }
+
+    /// One sentence for people; of a refusal, what the server said.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Denied(denial) => denial.text(),
+            Self::Malformed(fault) => fault.text(),
+            Self::Untrusted(check) => check.text(),
+            Self::Lost => "no answer arrived",
+            Self::Misuse(misuse) => misuse.text(),
+        }
+    }
+
+    /// What to do about it, as far as the code alone tells. An [`Error`](super::Error) may know
+    /// more: the pause the server named, or that its conversation cannot be had again.
+    pub const fn advice(self) -> Advice {
+        match self {
+            Self::Denied(denial) => denial.advice(),
+            Self::Malformed(fault) => fault.advice(),
+            Self::Untrusted(check) => check.advice(),
+            Self::Lost => Advice::Retry { after: None },
+            Self::Misuse(misuse) => misuse.advice(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_code_stands_twice_and_each_is_a_word_of_its_kind() {
+        let mut codes: Vec<_> = Row::all().map(Row::code).collect();
+        let all = codes.len();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), all);
+        for row in Row::all() {
+            let is_word =
+                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
+            assert!(row.code().chars().all(is_word), "{}", row.code());
+            assert_eq!(
+                row.class() == Class::Denied,
+                row.code().starts_with("denied.")
+            );
+            assert!(
+                !row.text().is_empty() && !row.text().contains('\n'),
+                "{}",
+                row.code()
+            );
+        }
+    }
+
+    #[test]
+    fn records_name_classes_as_the_table_does() {
+        for class in Class::ALL {
+            let name = serde_json::to_value(class).ok();
+            assert_eq!(name, Some(class.as_str().into()));
+            assert!(
+                Row::all().any(|row| row.class() == *class),
+                "{class:?} is empty"
+            );
+        }
+    }
+}

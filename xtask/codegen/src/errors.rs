@@ -1,0 +1,65 @@
+//! The page for people, and what the other generators ask of the table.
+
+use std::error::Error;
+
+use oauth_core::error::{Advice, Class, Row};
+
+use crate::HEADER;
+
+/// The rows of a class.
+pub(crate) fn rows(class: Class) -> impl Iterator<Item = Row> {
+    Row::all().filter(move |row| row.class() == class)
+}
+
+/// The name of a class in most languages: `Denied`.
+pub(crate) fn name(class: Class) -> String {
+    format!("{class:?}")
+}
+
+/// Every advice by name.
+pub(crate) fn advice() -> [&'static str; 3] {
+    let retry = Advice::Retry { after: None };
+    [retry, Advice::Reauthorize, Advice::GiveUp].map(Advice::as_str)
+}
+
+/// Every code, with what it means and what to do about it.
+pub(crate) fn page(_: &str) -> Result<String, Box<dyn Error>> {
+    let mut page = format!("<!-- {HEADER} -->\n\n{INTRODUCTION}");
+    for &class in Class::ALL {
+        let (name, text) = (name(class), class.text());
+        page += &format!("\n## {name}\n\n{text}\n\n");
+        page += "| code | advice | meaning |\n| --- | --- | --- |\n";
+        for row in rows(class) {
+            let (code, advice) = (row.code(), row.advice().as_str());
+            let text = match row {
+                // The server's own word.
+                Row::Denied(_) if code == format!("denied.{}", row.text()) => {
+                    format!("the server said `{}`", row.text())
+                }
+                Row::Denied(_) => format!("the server gave {}", row.text()),
+                _ => row.text().to_owned(),
+            };
+            page += &format!("| `{code}` | `{advice}` | {text} |\n");
+        }
+    }
+    Ok(page)
+}
+
+const INTRODUCTION: &str = "\
+# Errors
+
+Every error has a class, which says whose fault it was, a code to match on, and advice. They are the
+same in every language: `Denied` is `Kind::Denied` in Rust, `Denied` in Python and Node.js,
+`DeniedError` in the browser, and `\"code\": \"denied.access_denied\"` is what `oauth --json` prints.
+Texts for people may change; a code is never renamed and never takes another meaning.
+
+| advice | what to do |
+| --- | --- |
+| `retry` | the same request may succeed later, not before the pause the server asked for |
+| `reauthorize` | the grant is gone: a person, or the client's own credentials, must authorize anew |
+| `give_up` | asking again changes nothing: configuration or code must change |
+
+The tables show the advice of the code alone. An error may know better: where an authorization code
+may be spent, `retry` becomes `reauthorize`; where the status says to come back later (408, 429,
+503), `give_up` becomes `retry`.
+";

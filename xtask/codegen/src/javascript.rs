@@ -1,0 +1,74 @@
+//! Node.js and the browser: the classes, their types, and the codes as unions.
+
+use std::error::Error;
+
+use oauth_core::error::{Class, Row};
+
+use crate::errors::{advice, name, rows};
+use crate::{HEADER, region};
+
+/// The unions of codes, the same in both packages.
+pub(crate) fn codes(_: &str) -> Result<String, Box<dyn Error>> {
+    let mut module = format!("// {HEADER}\n\n");
+    module += "/** What a program should do about an error. */\n";
+    module += &union("Advice", advice().into_iter());
+    for &class in Class::ALL {
+        module += &format!("/** {} */\n", class.text());
+        module += &union(&format!("{}Code", name(class)), rows(class).map(Row::code));
+    }
+    let all = Class::ALL
+        .iter()
+        .map(|class| format!("{}Code", name(*class)));
+    let all: Vec<_> = all.collect();
+    module += "/** Every code there is. */\n";
+    module += &format!("export type ErrorCode = {}\n", all.join(" | "));
+    Ok(module)
+}
+
+fn union<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> String {
+    let words: String = words.map(|word| format!("  | '{word}'\n")).collect();
+    format!("export type {name} =\n{words}")
+}
+
+/// Node.js: `Denied`.
+pub(crate) fn node_classes(now: &str) -> Result<String, Box<dyn Error>> {
+    region(now, "//", &classes("", ""))
+}
+
+/// The browser: `DeniedError`.
+pub(crate) fn browser_classes(now: &str) -> Result<String, Box<dyn Error>> {
+    region(now, "//", &classes("export ", "Error"))
+}
+
+pub(crate) fn node_types(now: &str) -> Result<String, Box<dyn Error>> {
+    region(now, "//", &types(""))
+}
+
+pub(crate) fn browser_types(now: &str) -> Result<String, Box<dyn Error>> {
+    region(now, "//", &types("Error"))
+}
+
+/// The classes, and which one a record's `kind` is.
+fn classes(before: &str, after: &str) -> String {
+    let mut body = String::new();
+    for &class in Class::ALL {
+        let (name, text) = (name(class), class.text());
+        body += &format!("/** {text} */\n{before}class {name}{after} extends OAuthError {{}}\n");
+    }
+    body += "\nconst classes = {\n";
+    for &class in Class::ALL {
+        body += &format!("  {}: {}{after},\n", class.as_str(), name(class));
+    }
+    body + "}\n"
+}
+
+fn types(after: &str) -> String {
+    let declared = Class::ALL.iter().map(|&class| {
+        let (name, text, kind) = (name(class), class.text(), class.as_str());
+        format!(
+            "/** {text} */\nexport class {name}{after} extends OAuthError {{\n  \
+             readonly kind: '{kind}'\n  readonly code: {name}Code\n}}\n"
+        )
+    });
+    declared.collect()
+}

@@ -1,0 +1,25 @@
+//! The presets, for a package that reads no TOML.
+
+use std::error::Error;
+
+use oauth_facade::Preset;
+use serde_json::{Map, Value};
+
+use crate::HEADER;
+
+/// A module whose one export maps names to presets, each on a line of its own.
+pub(crate) fn file(_: &str) -> Result<String, Box<dyn Error>> {
+    let mut presets = Map::new();
+    for name in oauth_providers::names() {
+        let preset = Preset::of(&oauth_providers::provider(name)?)?;
+        presets.insert(name.to_owned(), serde_json::to_value(preset)?);
+    }
+    let mut text = format!(
+        "// {HEADER}\n// The source is crates/oauth-providers.\nexport const presets = {{\n"
+    );
+    for (name, preset) in presets {
+        text.push_str(&format!("  {}: {preset},\n", Value::from(name)));
+    }
+    text.push_str("}\n");
+    Ok(text)
+}

@@ -1,0 +1,54 @@
+//! Python: the classes, and the codes as literal types.
+
+use std::error::Error;
+
+use oauth_core::error::{Class, Row};
+
+use crate::errors::{advice, name, rows};
+use crate::{HEADER, region};
+
+/// The classes, and which one a record's `kind` is.
+pub(crate) fn classes(now: &str) -> Result<String, Box<dyn Error>> {
+    let mut body = String::new();
+    for &class in Class::ALL {
+        let more = match class {
+            Class::Lost => "\n\n    The cause is in ``__cause__``.\n    ",
+            _ => "",
+        };
+        let (name, text) = (name(class), class.text());
+        body += &format!("\n\nclass {name}(OAuthError):\n    \"\"\"{text}{more}\"\"\"\n");
+    }
+    body += "\n\nCLASSES: dict[str, type[OAuthError]] = {\n";
+    for &class in Class::ALL {
+        body += &format!("    \"{}\": {},\n", class.as_str(), name(class));
+    }
+    body += "}\n";
+    region(now, "#", &body)
+}
+
+/// A module that only type checkers need: it imports `typing`.
+pub(crate) fn codes(_: &str) -> Result<String, Box<dyn Error>> {
+    let mut module = format!("# {HEADER}\n{INTRODUCTION}");
+    module += &literal("Advice", advice().into_iter());
+    for &class in Class::ALL {
+        module += &literal(&format!("{}Code", name(class)), rows(class).map(Row::code));
+    }
+    let all = Class::ALL
+        .iter()
+        .map(|class| format!("{}Code", name(*class)));
+    let all: Vec<_> = all.collect();
+    module += &format!("ErrorCode = Literal[{}]\n", all.join(", "));
+    Ok(module)
+}
+
+const INTRODUCTION: &str = "\
+\"\"\"What ``OAuthError.advice`` and ``OAuthError.code`` can be.\"\"\"
+
+from typing import Literal
+
+";
+
+fn literal<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> String {
+    let words: String = words.map(|word| format!("    \"{word}\",\n")).collect();
+    format!("{name} = Literal[\n{words}]\n")
+}

@@ -1,0 +1,64 @@
+//! One error of every code, as the bindings get it: what their tests make classes of.
+
+use std::error::Error;
+
+use oauth_core::error::{Cause, Denial, Row};
+use oauth_facade::{Auth, Client, ErrorRecord, Machine, Moment, Reply, Server, Turn, UnixTime};
+
+/// A list of records, one a line.
+pub(crate) fn file(_: &str) -> Result<String, Box<dyn Error>> {
+    let mut lines = Vec::new();
+    for row in Row::all() {
+        let error = sample(row)?;
+        let record = ErrorRecord::from(&error);
+        if (record.code, record.kind) != (row.code(), row.class()) {
+            return Err(format!("{} came out as {}", row.code(), record.code).into());
+        }
+        lines.push(serde_json::to_string(&record)?);
+    }
+    Ok(format!("[\n{}\n]\n", lines.join(",\n")))
+}
+
+/// An error of this code.
+fn sample(row: Row) -> Result<oauth_core::Error, Box<dyn Error>> {
+    Ok(match row {
+        Row::Denied(denial) => refusal(denial)?,
+        Row::Malformed(fault) => fault.into(),
+        Row::Untrusted(check) => check.into(),
+        Row::Lost => oauth_core::Error::lost(Cause::unknown("connection reset")),
+        Row::Misuse(misuse) => misuse.into(),
+    })
+}
+
+/// Only a server refuses: this one, at the token endpoint.
+fn refusal(denial: Denial) -> Result<oauth_core::Error, Box<dyn Error>> {
+    let named = |error: &str| (400, format!(r#"{{"error":"{error}"}}"#));
+    let (status, body) = match denial {
+        Denial::Other => named("unheard_of"),
+        Denial::Challenge => (401, "{}".to_owned()),
+        Denial::Busy => (503, "{}".to_owned()),
+        Denial::Status => (404, "{}".to_owned()),
+        known => named(known.text()),
+    };
+    let mut headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
+    if status == 401 {
+        headers.push(("www-authenticate".to_owned(), b"Basic".to_vec()));
+    }
+    let metadata = r#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token"}"#;
+    let server = Server::from_metadata("https://as.example", metadata, Default::default())?;
+    let client = Client::new(&server, "id", Auth::Post("secret".into()))?;
+    let at = Moment::fixed(UnixTime::from_secs(1_750_000_000), [7; 32]);
+    let mut machine: Machine = client.client_credentials("")?;
+    let reply = Reply {
+        status,
+        headers,
+        body: body.into_bytes(),
+    };
+    let Turn::Send(_) = machine.begin(at)? else {
+        return Err("no request".into());
+    };
+    match machine.reply(at, reply) {
+        Err(error) => Ok(error),
+        Ok(turn) => Err(format!("{denial:?} is no refusal: {turn:?}").into()),
+    }
+}

@@ -1,0 +1,203 @@
+//! What a run of a suite proved, in a file of its own: a line for each test, `ok NAME` or
+//! `not ok NAME`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use super::Column;
+use crate::shell::{Outcome, target};
+
+/// The record of a run.
+fn place(run: &str) -> PathBuf {
+    target().join("parity").join(format!("{run}.txt"))
+}
+
+/// Forgets every run: what follows proves itself.
+pub(crate) fn forget() -> Outcome {
+    let folder = target().join("parity");
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            println!("{}: {error}", folder.display());
+            Outcome::of(false)
+        }
+        _ => Outcome::default(),
+    }
+}
+
+/// Makes a place for the record of a new run, and forgets the last.
+pub(crate) fn begin(run: &str) -> PathBuf {
+    let place = place(run);
+    let made = place.parent().map_or(Ok(()), fs::create_dir_all);
+    if let Err(error) = made.and_then(|()| fs::write(&place, "")) {
+        // What cannot be recorded proves nothing: the table says so in the end.
+        println!("{}: {error}", place.display());
+    }
+    place
+}
+
+/// One run, listened to line by line.
+#[derive(Default)]
+pub(crate) struct Record {
+    lines: String,
+    /// The program whose tests are running, where names are unique within a program only.
+    program: String,
+}
+
+impl Record {
+    /// A run that begins; see [`begin`].
+    pub(crate) fn begin(run: &str) -> Self {
+        begin(run);
+        Self::default()
+    }
+
+    /// A whole suite as one test.
+    pub(crate) fn of_suite(name: &str, outcome: Outcome) -> Self {
+        let mut record = Self::default();
+        record.add(name, outcome.failed == 0 && outcome.passed > 0);
+        record
+    }
+
+    fn add(&mut self, name: &str, is_ok: bool) {
+        let verdict = if is_ok { "ok" } else { "not ok" };
+        self.lines += &format!("{verdict} {name}\n");
+    }
+
+    /// Hears a line of `cargo test`, both of its outputs in one: `program::path::of::the_test`.
+    pub(crate) fn hear_cargo(&mut self, line: &str) {
+        let words = line.trim_start();
+        if let Some(rest) = words.strip_prefix("Running ") {
+            // `tests/it/main.rs (target/debug/deps/it-0123456789abcdef)`
+            let path = rest.rsplit_once('(').map_or(rest, |(_, path)| path);
+            let file = path.trim_end_matches(')').rsplit(['/', '\\']).next();
+            let file = file.unwrap_or_default().trim_end_matches(".exe");
+            self.program = file
+                .rsplit_once('-')
+                .map_or(file, |(name, _)| name)
+                .to_owned();
+        } else if let Some(rest) = words.strip_prefix("Doc-tests ") {
+            self.program = rest.to_owned();
+        } else if let Some((name, verdict)) = line
+            .strip_prefix("test ")
+            .and_then(|rest| rest.rsplit_once(" ... "))
+        {
+            let name = format!("{}::{name}", self.program);
+            self.add(&name, verdict == "ok");
+        }
+    }
+
+    /// Hears a line of `pytest -rap`: `test_file.py::test_name[parameters]`.
+    pub(crate) fn hear_pytest(&mut self, line: &str) {
+        let Some((verdict, name)) = line.split_once(' ') else {
+            return;
+        };
+        let is_ok = match verdict {
+            "PASSED" => true,
+            "FAILED" | "ERROR" | "XFAIL" | "XPASS" => false,
+            _ => return,
+        };
+        // The folder depends on where pytest was started; a failure is followed by its reason.
+        let (path, test) = name.split_once("::").unwrap_or((name, ""));
+        let file = path.rsplit('/').next().unwrap_or(path);
+        let test = if is_ok {
+            test
+        } else {
+            test.split(" - ").next().unwrap_or(test)
+        };
+        self.add(&format!("{file}::{test}"), is_ok);
+    }
+
+    /// Writes down what was heard.
+    pub(crate) fn save(&self, run: &str) -> Outcome {
+        let place = begin(run);
+        match fs::write(&place, &self.lines) {
+            Ok(()) => Outcome::default(),
+            Err(error) => {
+                println!("{}: {error}", place.display());
+                Outcome::of(false)
+            }
+        }
+    }
+}
+
+/// Whether a test passed in the last runs of this column. A name without parameters stands for all
+/// of its cases.
+pub(super) fn is_proved(column: &Column, name: &str) -> Result<(), String> {
+    let read = |run: &&str| fs::read_to_string(place(run)).unwrap_or_default();
+    let groups = column.groups.iter();
+    let groups = groups.map(|runs| runs.iter().map(read).collect::<Vec<_>>());
+    let mut verdicts = groups.map(|runs| judge(&runs, name));
+    match verdicts.any(|is_ok| is_ok) {
+        true => Ok(()),
+        false => {
+            let runs: Vec<_> = column.groups.concat();
+            Err(format!(
+                "{name} did not run or did not pass in {}",
+                runs.join(", ")
+            ))
+        }
+    }
+}
+
+/// Whether each of these runs saw it pass, and none saw it fail.
+fn judge(runs: &[String], name: &str) -> bool {
+    let is_it = |heard: &str| {
+        let cases = heard.strip_prefix(name);
+        cases.is_some_and(|rest| rest.is_empty() || (rest.starts_with('[') && rest.ends_with(']')))
+    };
+    runs.iter().all(|run| {
+        let heard = run.lines().filter_map(|line| {
+            let (verdict, name) = line.split_once("ok ")?;
+            is_it(name).then_some(verdict.is_empty())
+        });
+        heard.collect::<BTreeSet<_>>() == BTreeSet::from([true])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(hear: fn(&mut Record, &str), said: &str) -> String {
+        let mut record = Record::default();
+        said.lines().for_each(|line| hear(&mut record, line));
+        record.lines
+    }
+
+    #[test]
+    fn cargo_is_heard() {
+        let said = "   Running unittests src/lib.rs (target/debug/deps/oauth_core-0a1b)\n\
+                    running 2 tests\ntest url::tests::a ... ok\ntest b ... FAILED\n\
+                    test c ... ignored, slow\n\
+                    test result: FAILED. 1 passed; 1 failed; 1 ignored\n\
+                    \u{20}    Running tests/it/main.rs (/t/debug/deps/it-9f)\ntest a::b ... ok\n\
+                    \u{20}  Doc-tests oauth_core\ntest src/lib.rs - f (line 7) ... ok\n";
+        let wanted = "ok oauth_core::url::tests::a\nnot ok oauth_core::b\nnot ok oauth_core::c\n\
+                      ok it::a::b\nok oauth_core::src/lib.rs - f (line 7)\n";
+        assert_eq!(heard(Record::hear_cargo, said), wanted);
+    }
+
+    #[test]
+    fn pytest_is_heard() {
+        let said = "PASSED ../tests/test_a.py::test_b[x-y]\nFAILED test_a.py::test_c - assert 1 - 2\n\
+                    ERROR test_a.py::test_d\nSKIPPED [1] test_a.py:7: no\n12 passed in 3s\n";
+        let wanted =
+            "ok test_a.py::test_b[x-y]\nnot ok test_a.py::test_c\nnot ok test_a.py::test_d\n";
+        assert_eq!(heard(Record::hear_pytest, said), wanted);
+    }
+
+    #[test]
+    fn only_what_passed_is_proved() {
+        let judge = |runs: &[&str], name| {
+            let runs: Vec<_> = runs.iter().map(|run| (*run).to_owned()).collect();
+            judge(&runs, name)
+        };
+        let run = "ok a\nok b[1]\nok b[2]\nok c[1]\nnot ok c[2]\nok d\nnot ok d\n";
+        assert!(judge(&[run], "a") && judge(&[run], "b") && judge(&[run], "b[1]"));
+        assert!(!judge(&[run], "c") && !judge(&[run], "d") && !judge(&[run], "e"));
+        assert!(judge(&[run], "c[1]"));
+        assert!(judge(&[run, "ok a\n"], "a") && !judge(&[run, ""], "a"));
+        assert!(!judge(&["ok abc\n"], "a") && !judge(&["ok a[1] and more\n"], "a"));
+    }
+}

@@ -1,0 +1,161 @@
+//! `tests/parity.toml`, and the table it becomes.
+
+use std::error::Error;
+
+use serde::Deserialize;
+
+use super::{COLUMNS, Column};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    row: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    feature: String,
+    rust: Cell,
+    python: Cell,
+    node: Cell,
+    browser: Cell,
+    cli: Cell,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Cell {
+    Proved(Proved),
+    Missing(Missing),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Proved {
+    /// Every test that is needed to prove it, as its suite prints it.
+    tests: Vec<String>,
+    /// What stands in the table, where that is more than `yes`.
+    #[serde(default)]
+    text: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Missing {
+    /// Why not.
+    no: String,
+}
+
+impl Row {
+    /// In the order of the columns.
+    fn cells(&self) -> [(&Column, &Cell); 5] {
+        let cells = [
+            &self.rust,
+            &self.python,
+            &self.node,
+            &self.browser,
+            &self.cli,
+        ];
+        std::array::from_fn(|at| (&COLUMNS[at], cells[at]))
+    }
+}
+
+/// The table, unless a test is not proved; then all that are not.
+pub(super) fn of(
+    text: &str,
+    is_proved: &dyn Fn(&Column, &str) -> Result<(), String>,
+) -> Result<String, Box<dyn Error>> {
+    let file: File = toml::from_str(text)?;
+    let titles: Vec<_> = COLUMNS.iter().map(|column| column.title).collect();
+    let mut table = format!("| | {} |\n", titles.join(" | "));
+    table += &format!("|{}\n", " --- |".repeat(COLUMNS.len() + 1));
+    let mut unproved = Vec::new();
+    for row in &file.row {
+        let mut line = format!("| {} |", row.feature);
+        for (column, cell) in row.cells() {
+            for why in doubts(column, cell, is_proved) {
+                unproved.push(format!("{} ({}): {why}", row.feature, column.key));
+            }
+            line += &format!(" {} |", shown(cell));
+        }
+        table += &(line + "\n");
+    }
+    match unproved.is_empty() {
+        true => Ok(table),
+        false => Err(unproved.join("\n").into()),
+    }
+}
+
+/// What speaks against a cell.
+fn doubts(
+    column: &Column,
+    cell: &Cell,
+    is_proved: &dyn Fn(&Column, &str) -> Result<(), String>,
+) -> Vec<String> {
+    match cell {
+        Cell::Missing(missing) if missing.no.is_empty() => vec!["no reason is given".to_owned()],
+        Cell::Missing(_) => Vec::new(),
+        Cell::Proved(proved) if proved.tests.is_empty() => vec!["no test is named".to_owned()],
+        Cell::Proved(proved) => {
+            let tests = proved.tests.iter();
+            tests
+                .filter_map(|name| is_proved(column, name).err())
+                .collect()
+        }
+    }
+}
+
+fn shown(cell: &Cell) -> String {
+    match cell {
+        Cell::Missing(missing) => format!("no: {}", missing.no),
+        Cell::Proved(proved) => proved.text.clone().unwrap_or_else(|| "yes".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW: &str = "[[row]]\nfeature = \"f\"\nrust.tests = [\"a\", \"b\"]\npython.tests = [\"a\"]\n\
+                       node.tests = [\"a\"]\nbrowser.no = \"a page\"\ncli.tests = [\"a\"]\ncli.text = \"`f`\"\n";
+
+    fn table(text: &str) -> Result<String, String> {
+        let proof = |_: &Column, name: &str| match name {
+            "a" => Ok(()),
+            name => Err(format!("{name} did not pass")),
+        };
+        of(text, &proof).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_row_is_a_line() {
+        let text = ROW.replace(", \"b\"", "");
+        let wanted = "| f | yes | yes | yes | no: a page | `f` |\n";
+        assert!(table(&text).is_ok_and(|table| table.ends_with(wanted)));
+    }
+
+    #[test]
+    fn what_is_not_proved_makes_no_table() {
+        assert_eq!(table(ROW), Err("f (rust): b did not pass".to_owned()));
+        for (from, to) in [
+            ("[\"a\", \"b\"]", "[]"),
+            ("\"a page\"", "\"\""),
+            ("browser.no = \"a page\"\n", ""),
+            ("browser.no", "browser.now"),
+            ("browser.no = \"a page\"", "browser.text = \"yes\""),
+            (
+                "browser.no = \"a page\"",
+                "browser.no = \"a page\"\nbrowser.tests = [\"a\"]",
+            ),
+        ] {
+            let text = ROW.replace(", \"b\"", "").replace(from, to);
+            let text = if to == "[]" {
+                ROW.replace(from, to)
+            } else {
+                text
+            };
+            assert!(table(&text).is_err(), "{text}");
+        }
+    }
+}
