@@ -72,6 +72,7 @@ export type UntrustedCode =
   | 'callback.missing_issuer'
   | 'callback.redirect_uri'
   | 'stored.issuer'
+  | 'stored.grant'
 /** No answer arrived. The request may have been carried out all the same. */
 export type LostCode =
   | 'lost'
@@ -116,6 +117,7 @@ export type MisuseCode =
   | 'token.more_than_one_method'
   | 'resource.origin_not_allowed'
   | 'grant.not_an_extension'
+  | 'grant.outcome_unknown'
   | 'grant.no_refresh_token'
   | 'stored.malformed'
   | 'provider.data'

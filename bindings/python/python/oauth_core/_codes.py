@@ -74,6 +74,7 @@ UntrustedCode = Literal[
     "callback.missing_issuer",
     "callback.redirect_uri",
     "stored.issuer",
+    "stored.grant",
 ]
 LostCode = Literal[
     "lost",
@@ -118,6 +119,7 @@ MisuseCode = Literal[
     "token.more_than_one_method",
     "resource.origin_not_allowed",
     "grant.not_an_extension",
+    "grant.outcome_unknown",
     "grant.no_refresh_token",
     "stored.malformed",
     "provider.data",
