@@ -12,6 +12,8 @@ use serde::Deserialize;
 pub(super) struct Book {
     tokens: HashMap<String, Token>,
     pub(super) sends: Vec<Send>,
+    /// Who marked a refresh token as being on its way, and when, by the name of the attempt.
+    marks: HashMap<String, (usize, u32, u64)>,
     /// Of each grant, every version that was stored.
     pub(super) history: Vec<Vec<Version>>,
     generations: u64,
@@ -61,6 +63,8 @@ pub(super) struct Version {
     pub(super) refresh: Option<String>,
     pub(super) generation: u64,
     pub(super) is_over: bool,
+    /// The attempt that is under way.
+    pub(super) attempt: Option<String>,
 }
 
 /// The part of a stored record that is of interest here.
@@ -68,7 +72,12 @@ pub(super) struct Version {
 pub(super) struct Peek {
     pub(super) tokens: Option<PeekTokens>,
     ended: Option<serde_json::Value>,
-    attempt: Option<serde_json::Value>,
+    pub(super) attempt: Option<PeekAttempt>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct PeekAttempt {
+    pub(super) id: String,
 }
 
 #[derive(Deserialize)]
@@ -88,6 +97,7 @@ impl Book {
         Self {
             tokens: HashMap::new(),
             sends: Vec::new(),
+            marks: HashMap::new(),
             history: (0..grants).map(|_| Vec::new()).collect(),
             generations: 0,
             calls: 0,
@@ -179,6 +189,28 @@ impl Book {
         if let Ok(new) = serde_json::from_slice::<PeekTokens>(reply.body()) {
             self.enter(grant, generation, parent.as_deref(), new);
         }
+    }
+
+    /// A worker has stored that a refresh token is on its way.
+    pub(super) fn mark(&mut self, attempt: &str, worker: usize, epoch: u32, now: u64) {
+        let mark = (worker, epoch, now);
+        self.marks.entry(attempt.to_owned()).or_insert(mark);
+    }
+
+    /// Whether this worker knows that an attempt came to nothing: it is its own, and was not sent
+    /// or surely not acted on.
+    pub(super) fn knows_unspent(&self, worker: usize, epoch: u32, attempt: Option<&str>) -> bool {
+        let mark = attempt.and_then(|attempt| self.marks.get(attempt));
+        mark.is_some_and(|&(marker, marked, since)| {
+            let ours = |send: &&Send| (send.worker, send.epoch) == (worker, epoch);
+            (marker, marked) == (worker, epoch)
+                && self
+                    .sends
+                    .iter()
+                    .filter(ours)
+                    .filter(|send| send.at >= since)
+                    .all(|send| send.end == Some(End::Unspent))
+        })
     }
 
     /// Nobody may rely any more on the lease this was sent under.

@@ -108,7 +108,7 @@ impl World {
                 }
                 let saved = self.shelf.save(&key, &record, version);
                 if let Saved::At(version) = saved {
-                    self.stored(worker, grant, record.expose(), version)?;
+                    self.stored(worker, epoch, grant, record.expose(), version)?;
                 }
                 Event::Saved(saved)
             }

@@ -8,7 +8,7 @@ use oauth_core::Tokens;
 use oauth_core::error::{Advice, Error};
 use oauth_core::flow::keeper::Reuse;
 
-use super::book::{End, Peek, Send, Version};
+use super::book::{Peek, Send, Version};
 use super::world::World;
 use super::{Breach, Rule};
 
@@ -226,12 +226,9 @@ impl World {
             return self.check_hands(worker, grant, refresh, &told);
         }
         if error.code() == "grant.outcome_unknown" && self.setup.policy.reuse == Reuse::Revokes {
-            let sends = self.book.sends.iter().rev();
-            let mut sends = sends.filter(|send| send.refresh.as_deref() == Some(refresh));
             let epoch = self.workers[worker].epoch;
-            let knows = sends.next().is_some_and(|send| {
-                (send.worker, send.epoch) == (worker, epoch) && send.end == Some(End::Unspent)
-            });
+            let attempt = record.attempt.as_deref();
+            let knows = self.book.knows_unspent(worker, epoch, attempt);
             if !knows {
                 return Ok(());
             }
@@ -346,6 +343,7 @@ impl World {
     pub(super) fn stored(
         &mut self,
         worker: usize,
+        epoch: u32,
         grant: usize,
         record: &str,
         version: u64,
@@ -391,7 +389,11 @@ impl World {
             refresh: tokens.refresh_token,
             generation,
             is_over,
+            attempt: peek.attempt.map(|attempt| attempt.id),
         };
+        if let Some(attempt) = &version.attempt {
+            self.book.mark(attempt, worker, epoch, self.now);
+        }
         self.book.history[grant].push(version);
         Ok(())
     }
