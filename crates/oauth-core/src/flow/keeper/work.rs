@@ -119,6 +119,7 @@ impl Keeper {
             (Work::Marking(attempt), Event::Saved(Saved::At(version))) => {
                 self.version = version;
                 self.record.attempt = Some(attempt);
+                self.record.ended = None;
                 self.fly()
             }
             // Somebody acted after his lease was over, or a person logged in.
@@ -285,6 +286,7 @@ impl Keeper {
                 };
                 let marked = Record {
                     attempt: Some(attempt.clone()),
+                    ended: None,
                     ..self.record.clone()
                 };
                 self.save(&marked, Work::Marking(attempt))
@@ -301,6 +303,15 @@ impl Keeper {
         }
     }
 
+    /// Whether the attempt that is stored is one of ours that came to nothing, whatever others had
+    /// to make of it.
+    fn is_unspent(&self) -> bool {
+        match (&self.settled, &self.record.attempt) {
+            (Some(Settled::Unspent(id)), Some(attempt)) => *id == attempt.id,
+            _ => false,
+        }
+    }
+
     fn verdict(&self, now: UnixTime) -> Verdict {
         if let Err(error) = self.exchange() {
             return Verdict::Fail(error);
@@ -311,10 +322,10 @@ impl Keeper {
         let Some(attempt) = &self.record.attempt else {
             return Verdict::Fly { marked: true };
         };
+        if self.is_unspent() {
+            return Verdict::Fly { marked: true };
+        }
         let is_ours_over = match &self.settled {
-            Some(Settled::Unspent(id)) if *id == attempt.id => {
-                return Verdict::Fly { marked: true };
-            }
             Some(Settled::Unknown(id)) => *id == attempt.id,
             _ => false,
         };
@@ -377,7 +388,11 @@ impl Keeper {
     /// The grant is over, as the record says. A store is asked again from time to time: a person may
     /// log in elsewhere.
     pub(super) fn end(&mut self, at: &Moment) -> Option<Error> {
-        let error = self.record.ended.as_ref()?.error();
+        let ended = self.record.ended.as_ref()?;
+        if *ended == Ended::OutcomeUnknown && self.is_unspent() {
+            return None;
+        }
+        let error = ended.error();
         self.trouble
             .hold(at.now().after(Duration::from_secs(1)), &error);
         Some(error)
