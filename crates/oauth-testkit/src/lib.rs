@@ -52,11 +52,13 @@
 
 mod clock;
 pub mod contract;
+pub mod fleet;
 pub mod pair;
 pub mod script;
 pub mod serve;
 pub mod twin;
 
+pub use fleet::Fleet;
 pub use pair::Pair;
 pub use script::Script;
 pub use serve::Served;

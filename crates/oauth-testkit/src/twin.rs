@@ -28,6 +28,7 @@ use wire::{Ask, Reply};
 
 pub use faults::{Delivery, Fault};
 pub use record::{Counters, Entry};
+pub use rules::Rotation;
 
 /// An authorization server and its API: requests in, replies out, no sockets, no clock.
 ///
@@ -53,8 +54,8 @@ impl Twin {
     ///
     /// - `/.well-known/oauth-authorization-server` and `/.well-known/openid-configuration`;
     /// - `/authorize`, which approves at once and names the issuer (RFC 9207);
-    /// - `/token`: authorization code, refresh token (rotated; reuse revokes the family), client
-    ///   credentials, password (see [`resource_owner`](Self::resource_owner)), device code, and
+    /// - `/token`: authorization code, refresh token (rotated; reuse revokes the family, unless
+    ///   [`set_rotation`](Self::set_rotation) says otherwise), client credentials, password (see [`resource_owner`](Self::resource_owner)), device code, and
     ///   token exchange of access tokens;
     /// - `/revoke`, `/introspect`, `/device_authorization`; a `GET` of `verification_uri_complete`
     ///   is the user's approval;
@@ -243,6 +244,23 @@ impl Twin {
     /// The lifetime of access tokens from now on, and their `expires_in` if the system has one.
     pub fn set_access_token_lifetime(&mut self, seconds: u64) {
         self.us.rules.access_lifetime = Some(seconds);
+    }
+
+    /// Names no lifetime from now on, though tokens have one: only a 401 tells.
+    pub fn hide_access_token_lifetime(&mut self) {
+        self.us.rules.reply.expires_in = false;
+    }
+
+    /// What becomes of a refresh token once it was used.
+    pub fn set_rotation(&mut self, rotation: Rotation) {
+        self.us.rules.rotation = rotation;
+    }
+
+    /// Whether an access token or a refresh token would be honoured at this time.
+    pub fn honours(&self, at: UnixTime, token: &str) -> bool {
+        let refresh = self.us.refresh.get(token);
+        self.us.access(at, token).is_some()
+            || refresh.is_some_and(|refresh| refresh.is_live(at, self.us.rules.rotation))
     }
 
     /// How many API calls a minute each token is good for; one more is answered 429.

@@ -196,10 +196,23 @@ enum Place {
 #[derive(Debug, Clone)]
 enum Unsaved {
     Nothing,
-    /// Of a new login: they take the place of whatever is stored.
-    Login(Arc<Tokens>),
+    /// They take the place of whatever is stored.
+    Login(Login),
     /// Of this attempt, as long as it is the last one.
     Landed(String),
+}
+
+/// The tokens of a new login.
+#[derive(Debug, Clone)]
+struct Login {
+    /// Its name, which the record carries for as long as its tokens grew from this login.
+    id: String,
+    tokens: Arc<Tokens>,
+    /// Whether a save of it was asked for and never answered: it may be stored already, and others
+    /// may have renewed it.
+    is_tried: bool,
+    /// The login that was stored before that.
+    over: Option<String>,
 }
 
 /// What became of an attempt of ours.
@@ -262,8 +275,10 @@ impl Keeper {
     #[must_use]
     pub fn shared(mut self, id: GrantId) -> Self {
         self.place = Place::Store;
-        if let Some(tokens) = self.record.tokens.clone() {
-            self.unsaved = Unsaved::Login(tokens);
+        // What it began with was stored here; now it has to be stored there.
+        let Record { login, tokens, .. } = &self.record;
+        if let Some((id, tokens)) = login.clone().zip(tokens.clone()) {
+            self.unsaved = Unsaved::Login(Login::new(id, tokens));
             self.version = 0;
         }
         self.id = match &self.upkeep {
@@ -289,7 +304,7 @@ impl Keeper {
         if tokens.binding != self.us.binding {
             return Err(Check::StoredIssuer.into());
         }
-        self.unsaved = Unsaved::Login(Arc::new(tokens));
+        self.unsaved = Unsaved::Login(Login::new(at.ticket(), Arc::new(tokens)));
         if self.work.is_none() {
             self.log_in(&at);
         }
@@ -416,23 +431,36 @@ impl Keeper {
     }
 
     fn log_in(&mut self, at: &Moment) {
-        let Unsaved::Login(tokens) = &self.unsaved else {
+        let Unsaved::Login(login) = &self.unsaved else {
             return;
         };
-        if self
-            .record
-            .tokens
-            .as_ref()
-            .is_some_and(|known| Arc::ptr_eq(known, tokens))
-        {
+        if self.record.login.as_ref() == Some(&login.id) {
             return;
         }
-        let record = Record::of(Arc::clone(tokens));
+        let record = login.record();
         self.know(at, record, self.version);
         self.trouble.clear();
         if self.place == Place::Here {
             self.version += 1;
             self.unsaved = Unsaved::Nothing;
+        }
+    }
+}
+
+impl Login {
+    const fn new(id: String, tokens: Arc<Tokens>) -> Self {
+        Self {
+            id,
+            tokens,
+            is_tried: false,
+            over: None,
+        }
+    }
+
+    fn record(&self) -> Record {
+        Record {
+            login: Some(self.id.clone()),
+            ..Record::of(Arc::clone(&self.tokens))
         }
     }
 }

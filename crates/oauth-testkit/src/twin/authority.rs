@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::record::Counters;
-use super::rules::{Basic, Rules};
+use super::rules::{Basic, Rotation, Rules};
 use super::wire::{self, Ask, Reply};
 
 pub(super) struct Authority {
@@ -46,8 +46,25 @@ pub(super) struct Code {
 pub(super) struct Refresh {
     pub(super) grant: Grant,
     pub(super) expires: Option<UnixTime>,
-    pub(super) spent: bool,
+    /// When it was honoured first, at a server that replaces refresh tokens.
+    pub(super) spent: Option<UnixTime>,
     pub(super) dead: bool,
+}
+
+impl Refresh {
+    /// Whether it has been replaced, and must not come again.
+    pub(super) fn is_spent(&self, at: UnixTime, rotation: Rotation) -> bool {
+        self.spent.is_some_and(|first| match rotation {
+            Rotation::Grace(seconds) => at >= plus(first, seconds),
+            _ => true,
+        })
+    }
+
+    /// Whether it would be honoured now.
+    pub(super) fn is_live(&self, at: UnixTime, rotation: Rotation) -> bool {
+        let is_spent = self.is_spent(at, rotation);
+        !is_spent && !self.dead && self.expires.is_none_or(|expires| at < expires)
+    }
 }
 
 pub(super) struct Device {
@@ -167,7 +184,7 @@ impl Authority {
             let refresh = Refresh {
                 grant,
                 expires,
-                spent: false,
+                spent: None,
                 dead: false,
             };
             self.refresh.insert(token.clone(), refresh);

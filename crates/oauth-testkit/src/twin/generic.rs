@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::authority::Authority;
 use super::manage::{DEVICE_AUTHORIZATION, INTROSPECTION, REVOCATION};
-use super::rules::{Accepts, Basic, Paths, Rules, Shape};
+use super::rules::{Accepts, Basic, Paths, Rotation, Rules, Shape};
 use super::token::{
     AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN, TOKEN_EXCHANGE,
 };
@@ -102,6 +102,7 @@ pub(super) fn rules(base: &str) -> Rules {
         },
         access_lifetime: Some(3600),
         refresh_lifetime: Some(30 * 86_400),
+        rotation: Rotation::default(),
         rate_limit: None,
         api,
     }

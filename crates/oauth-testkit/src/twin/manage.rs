@@ -55,7 +55,7 @@ pub(super) fn introspect(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
         let (issued, expires) = us.access_times(token).unwrap_or((at, None));
         (grant, Some(issued), expires)
     });
-    let live = |r: &&Refresh| !r.spent && !r.dead && r.expires.is_none_or(|expires| at < expires);
+    let live = |r: &&Refresh| r.is_live(at, us.rules.rotation);
     let refresh = || {
         us.refresh
             .get(token)

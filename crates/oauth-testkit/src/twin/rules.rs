@@ -35,9 +35,25 @@ pub(super) struct Rules {
     pub(super) reply: Shape,
     pub(super) access_lifetime: Option<u64>,
     pub(super) refresh_lifetime: Option<u64>,
+    pub(super) rotation: Rotation,
     /// API calls a minute, per token.
     pub(super) rate_limit: Option<u32>,
     pub(super) api: fn(&mut Authority, UnixTime, &Ask) -> Reply,
+}
+
+/// What a server does with a refresh token once it was used (RFC 9700 section 4.14.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Rotation {
+    /// It is replaced; should it come again, its family is revoked.
+    #[default]
+    Strict,
+    /// It is replaced, and honoured for so many seconds more; after that its family is revoked.
+    Grace(u64),
+    /// It is replaced, and stays good.
+    Lenient,
+    /// It is not replaced.
+    Never,
 }
 
 /// Paths of the endpoints; empty where the system has none.

@@ -9,7 +9,7 @@ use oauth_core::moment::UnixTime;
 use serde_json::json;
 
 use super::authority::Authority;
-use super::rules::{Accepts, Basic, Paths, Rules, Shape};
+use super::rules::{Accepts, Basic, Paths, Rotation, Rules, Shape};
 use super::token::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN};
 use super::wire::{self, Ask, Reply};
 
@@ -55,6 +55,7 @@ pub(super) fn rules(base: &str) -> Rules {
         },
         access_lifetime: Some(7200),
         refresh_lifetime: Some(7_776_000),
+        rotation: Rotation::default(),
         rate_limit: None,
         api,
     }

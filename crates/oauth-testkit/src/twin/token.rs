@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::authority::{Approval, Authority, Client, Grant};
 use super::authorize::SUBJECT;
+use super::rules::Rotation;
 use super::wire::{self, Ask, Reply, repeated};
 
 pub(super) const AUTHORIZATION_CODE: &str = "authorization_code";
@@ -168,6 +169,7 @@ fn refresh_token(
     let given = ask
         .form("refresh_token")
         .ok_or(("invalid_request", "refresh_token is missing"))?;
+    let rotation = us.rules.rotation;
     let refresh = us
         .refresh
         .get_mut(given)
@@ -175,7 +177,7 @@ fn refresh_token(
     if refresh.grant.client_id != client.id {
         return Err(("invalid_grant", "the token was issued to another client"));
     }
-    if refresh.spent {
+    if refresh.is_spent(at, rotation) {
         // Two parties hold the same token and nobody can say which is the thief (RFC 9700 4.14.2).
         let family = refresh.grant.family;
         us.counters.reuse_events += 1;
@@ -197,9 +199,11 @@ fn refresh_token(
         }
         grant.scope = scope.to_owned();
     }
-    refresh.spent = true;
+    if matches!(rotation, Rotation::Strict | Rotation::Grace(_)) {
+        refresh.spent.get_or_insert(at);
+    }
     us.counters.refreshes += 1;
-    Ok(us.issue(at, grant, true))
+    Ok(us.issue(at, grant, rotation != Rotation::Never))
 }
 
 fn password(us: &mut Authority, at: UnixTime, ask: &Ask, client: Client) -> Result<Value, Refusal> {

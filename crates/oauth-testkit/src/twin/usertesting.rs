@@ -9,7 +9,7 @@ use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 
 use super::authority::Authority;
-use super::rules::{Accepts, Basic, Paths, Rules, Shape};
+use super::rules::{Accepts, Basic, Paths, Rotation, Rules, Shape};
 use super::token::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS};
 use super::wire::{self, Ask, Reply};
 
@@ -88,6 +88,7 @@ fn shared(base: &str, id: &str) -> Rules {
         },
         access_lifetime: Some(3600),
         refresh_lifetime: None,
+        rotation: Rotation::default(),
         rate_limit: Some(10),
         api,
     }

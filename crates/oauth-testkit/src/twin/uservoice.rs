@@ -9,7 +9,7 @@ use oauth_core::moment::UnixTime;
 use serde_json::json;
 
 use super::authority::Authority;
-use super::rules::{Accepts, Basic, Paths, Rules, Shape};
+use super::rules::{Accepts, Basic, Paths, Rotation, Rules, Shape};
 use super::token::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS};
 use super::wire::{self, Ask, Reply};
 
@@ -48,6 +48,7 @@ pub(super) fn rules(base: &str) -> Rules {
         // "never expire until revoked"
         access_lifetime: None,
         refresh_lifetime: None,
+        rotation: Rotation::default(),
         rate_limit: None,
         api,
     }

@@ -41,6 +41,7 @@ impl Keeper {
         };
         let record = Record {
             rotates,
+            login: self.record.login.clone(),
             ..Record::of(Arc::new(tokens))
         };
         self.land(Landing::new(self.ticket.clone(), record))

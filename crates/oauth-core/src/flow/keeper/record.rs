@@ -125,6 +125,8 @@ impl Ended {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Record {
     pub(super) tokens: Option<Arc<Tokens>>,
+    /// The login the tokens grew from.
+    pub(super) login: Option<String>,
     /// Whether the server was seen to replace the refresh token.
     pub(super) rotates: Option<bool>,
     pub(super) attempt: Option<Attempt>,
@@ -146,6 +148,8 @@ struct Stored {
     dpop_jkt: Option<String>,
     /// For people and tools that read a store: what counts stands in the tokens.
     expires_at: Option<UnixTime>,
+    #[serde(default)]
+    login: Option<String>,
     #[serde(default)]
     rotates: Option<bool>,
     #[serde(default)]
@@ -175,6 +179,7 @@ impl Record {
             resource: id.resource.clone(),
             dpop_jkt: id.dpop_jkt.clone(),
             expires_at: tokens.and_then(Tokens::expires_at),
+            login: self.login.clone(),
             rotates: self.rotates,
             attempt: self.attempt.clone(),
             ended: self.ended.clone(),
@@ -216,6 +221,7 @@ impl Record {
         }
         Ok(Self {
             tokens: tokens.map(Arc::new),
+            login: stored.login,
             rotates: stored.rotates,
             attempt: stored.attempt,
             ended: stored.ended,

@@ -56,8 +56,8 @@ pub(super) enum Work {
     Releasing(Outcome),
     /// What the tokens of a new login take the place of.
     Entering,
-    /// The tokens of a new login.
-    Settling(Arc<Tokens>),
+    /// The tokens of the login of this name.
+    Settling(String),
 }
 
 /// What may be done with the lease in hand.
@@ -106,8 +106,8 @@ impl Keeper {
                     Unsaved::Nothing | Unsaved::Landed(_) => self.load(Work::Looking { looks: 0 }),
                 }
             }
-            (Work::Entering, Event::Loaded(entry)) => self.enter(entry),
-            (Work::Settling(tokens), Event::Saved(saved)) => self.settle(at, tokens, saved),
+            (Work::Entering, Event::Loaded(entry)) => self.enter(at, entry),
+            (Work::Settling(id), Event::Saved(saved)) => self.settle(at, &id, saved),
             (Work::Looking { looks }, Event::Loaded(entry)) => self.look(at, looks, entry),
             (Work::Leasing { .. }, Event::Leased(Lease::Won)) => self.load(Work::Checking),
             (Work::Leasing { looks }, Event::Leased(Lease::Held(rest))) => {
@@ -119,6 +119,7 @@ impl Keeper {
             (Work::Marking(attempt), Event::Saved(Saved::At(version))) => {
                 self.version = version;
                 self.record.attempt = Some(attempt);
+                self.record.ended = None;
                 self.fly()
             }
             // Somebody acted after his lease was over, or a person logged in.
@@ -156,8 +157,13 @@ impl Keeper {
             (Work::Checking, Event::Failed(error)) | (Work::Doubting(error), Event::Failed(_)) => {
                 self.fail(at, error)
             }
+            (Work::Settling(id), Event::Failed(error)) => {
+                self.tried(&id);
+                let outcome = self.failed(at, error);
+                self.over(at, outcome)
+            }
             (
-                Work::Looking { .. } | Work::Leasing { .. } | Work::Entering | Work::Settling(_),
+                Work::Looking { .. } | Work::Leasing { .. } | Work::Entering,
                 Event::Failed(error),
             ) => {
                 let outcome = self.failed(at, error);
@@ -280,6 +286,7 @@ impl Keeper {
                 };
                 let marked = Record {
                     attempt: Some(attempt.clone()),
+                    ended: None,
                     ..self.record.clone()
                 };
                 self.save(&marked, Work::Marking(attempt))
@@ -296,6 +303,15 @@ impl Keeper {
         }
     }
 
+    /// Whether the attempt that is stored is one of ours that came to nothing, whatever others had
+    /// to make of it.
+    fn is_unspent(&self) -> bool {
+        match (&self.settled, &self.record.attempt) {
+            (Some(Settled::Unspent(id)), Some(attempt)) => *id == attempt.id,
+            _ => false,
+        }
+    }
+
     fn verdict(&self, now: UnixTime) -> Verdict {
         if let Err(error) = self.exchange() {
             return Verdict::Fail(error);
@@ -306,10 +322,10 @@ impl Keeper {
         let Some(attempt) = &self.record.attempt else {
             return Verdict::Fly { marked: true };
         };
+        if self.is_unspent() {
+            return Verdict::Fly { marked: true };
+        }
         let is_ours_over = match &self.settled {
-            Some(Settled::Unspent(id)) if *id == attempt.id => {
-                return Verdict::Fly { marked: true };
-            }
             Some(Settled::Unknown(id)) => *id == attempt.id,
             _ => false,
         };
@@ -372,7 +388,11 @@ impl Keeper {
     /// The grant is over, as the record says. A store is asked again from time to time: a person may
     /// log in elsewhere.
     pub(super) fn end(&mut self, at: &Moment) -> Option<Error> {
-        let error = self.record.ended.as_ref()?.error();
+        let ended = self.record.ended.as_ref()?;
+        if *ended == Ended::OutcomeUnknown && self.is_unspent() {
+            return None;
+        }
+        let error = ended.error();
         self.trouble
             .hold(at.now().after(Duration::from_secs(1)), &error);
         Some(error)
@@ -401,28 +421,55 @@ impl Keeper {
         }
     }
 
-    fn enter(&mut self, entry: Option<Entry>) -> Step {
-        self.version = entry.map_or(0, |entry| entry.version);
-        let Unsaved::Login(tokens) = &self.unsaved else {
+    /// Saves a login over whatever is stored, unless it may be stored already: what others have
+    /// made of it since then is newer, and so is the login of whoever came after it.
+    fn enter(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
+        let Unsaved::Login(login) = &mut self.unsaved else {
             return Step::Over(Err(Misuse::OutOfOrder.into()));
         };
-        let tokens = Arc::clone(tokens);
-        self.save(&Record::of(Arc::clone(&tokens)), Work::Settling(tokens))
+        let version = entry.as_ref().map_or(0, |entry| entry.version);
+        // One that cannot be read is none of ours, and replaced like any other.
+        let stored =
+            entry.and_then(|entry| Record::read(entry.record.expose(), &self.us, &self.id).ok());
+        let over = stored.as_ref().and_then(|stored| stored.login.clone());
+        if login.is_tried && over != login.over {
+            self.unsaved = Unsaved::Nothing;
+            self.know(at, stored.unwrap_or_default(), version);
+            return self.proceed(at);
+        }
+        login.over = over;
+        let (record, id) = (login.record(), login.id.clone());
+        self.version = version;
+        self.save(&record, Work::Settling(id))
     }
 
-    fn settle(&mut self, at: &Moment, tokens: Arc<Tokens>, saved: Saved) -> Step {
+    fn settle(&mut self, at: &Moment, id: &str, saved: Saved) -> Step {
         match saved {
             Saved::Conflict => self.load(Work::Entering),
             Saved::At(version) => {
                 self.version = version;
-                if matches!(&self.unsaved, Unsaved::Login(newest) if Arc::ptr_eq(newest, &tokens)) {
+                if matches!(&self.unsaved, Unsaved::Login(login) if login.id == id) {
                     self.unsaved = Unsaved::Nothing;
                 }
-                match self.good(at.now()).filter(|_| at.now() < self.times.stale) {
-                    Some(tokens) => self.over(at, Ok(tokens)),
-                    None => self.load(Work::Looking { looks: 0 }),
-                }
+                self.proceed(at)
             }
+        }
+    }
+
+    /// A save of this login was asked for, and never answered.
+    fn tried(&mut self, id: &str) {
+        if let Unsaved::Login(login) = &mut self.unsaved
+            && login.id == id
+        {
+            login.is_tried = true;
+        }
+    }
+
+    /// The tokens are stored: they are handed out, unless they need to be renewed by now.
+    fn proceed(&mut self, at: &Moment) -> Step {
+        match self.good(at.now()).filter(|_| at.now() < self.times.stale) {
+            Some(tokens) => self.over(at, Ok(tokens)),
+            None => self.load(Work::Looking { looks: 0 }),
         }
     }
 
@@ -442,6 +489,7 @@ impl Keeper {
                     self.unsaved = Unsaved::Landed(landing.ticket);
                 }
             }
+            Work::Settling(id) => self.tried(&id),
             _ => {}
         }
         self.log_in(at);

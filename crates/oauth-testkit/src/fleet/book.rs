@@ -1,0 +1,322 @@
+//! What really happened: every token, every request, every version of a record.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use oauth_core::Tokens;
+use oauth_core::error::Reach;
+use oauth_core::exchange::Input;
+use oauth_core::flow::keeper::{Event, Step, Turn};
+use serde::Deserialize;
+
+pub(super) struct Book {
+    tokens: HashMap<String, Token>,
+    pub(super) sends: Vec<Send>,
+    /// Who marked a refresh token as being on its way, and when, by the name of the attempt.
+    marks: HashMap<String, (usize, u32, u64)>,
+    /// Of each grant, every version that was stored.
+    pub(super) history: Vec<Vec<Version>>,
+    generations: u64,
+    calls: u64,
+}
+
+/// A token, as the server gave it out.
+pub(super) struct Token {
+    name: String,
+    pub(super) grant: usize,
+    /// Which login it grew from.
+    pub(super) generation: u64,
+    /// The refresh token it was given for.
+    pub(super) parent: Option<String>,
+}
+
+/// A token request.
+pub(super) struct Send {
+    pub(super) worker: usize,
+    pub(super) epoch: u32,
+    pub(super) grant: usize,
+    pub(super) refresh: Option<String>,
+    pub(super) at: u64,
+    /// When the lease ends under which it was sent; `None` once that was given back.
+    pub(super) lease: Option<u64>,
+    /// What its sender knows of its end.
+    pub(super) end: Option<End>,
+    /// It reached the server, or still may, and was or will be acted on.
+    pub(super) may_count: bool,
+    pub(super) is_processed: bool,
+    /// For a refresh token sent again: why that was no mistake.
+    pub(super) excuse: Result<(), String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was certainly not acted on.
+    Unspent,
+    Unknown,
+    Answered,
+}
+
+/// A version of a record.
+pub(super) struct Version {
+    pub(super) version: u64,
+    pub(super) access: String,
+    pub(super) refresh: Option<String>,
+    pub(super) generation: u64,
+    pub(super) is_over: bool,
+    /// The attempt that is under way.
+    pub(super) attempt: Option<String>,
+}
+
+/// The part of a stored record that is of interest here.
+#[derive(Deserialize)]
+pub(super) struct Peek {
+    pub(super) tokens: Option<PeekTokens>,
+    ended: Option<serde_json::Value>,
+    pub(super) attempt: Option<PeekAttempt>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct PeekAttempt {
+    pub(super) id: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct PeekTokens {
+    pub(super) access_token: String,
+    pub(super) refresh_token: Option<String>,
+}
+
+impl Peek {
+    pub(super) const fn is_over(&self) -> bool {
+        self.ended.is_some()
+    }
+}
+
+impl Book {
+    pub(super) fn new(grants: usize) -> Self {
+        Self {
+            tokens: HashMap::new(),
+            sends: Vec::new(),
+            marks: HashMap::new(),
+            history: (0..grants).map(|_| Vec::new()).collect(),
+            generations: 0,
+            calls: 0,
+        }
+    }
+
+    /// A number for something awaited.
+    pub(super) const fn call(&mut self) -> u64 {
+        self.calls += 1;
+        self.calls
+    }
+
+    pub(super) fn token(&self, token: &str) -> Option<&Token> {
+        self.tokens.get(token)
+    }
+
+    fn enter(&mut self, grant: usize, generation: u64, parent: Option<&str>, new: PeekTokens) {
+        let number = self.tokens.len();
+        let mut enter = |kind: char, token: String| {
+            let entry = Token {
+                name: format!("{kind}{number}"),
+                grant,
+                generation,
+                parent: parent.map(str::to_owned),
+            };
+            // A server that does not replace a refresh token may repeat it.
+            self.tokens.entry(token).or_insert(entry);
+        };
+        enter('A', new.access_token);
+        if let Some(refresh) = new.refresh_token {
+            enter('R', refresh);
+        }
+    }
+
+    /// The tokens of a login.
+    pub(super) fn login(&mut self, grant: usize, tokens: &Tokens) {
+        self.generations += 1;
+        let refresh = tokens.refresh_token.as_ref();
+        let new = PeekTokens {
+            access_token: tokens.access_token.expose().clone(),
+            refresh_token: refresh.map(|token| token.secret().expose().clone()),
+        };
+        self.enter(grant, self.generations, None, new);
+    }
+
+    pub(super) fn sender(&self, send: usize) -> (usize, u32, usize) {
+        let send = &self.sends[send];
+        (send.worker, send.epoch, send.grant)
+    }
+
+    pub(super) fn is_closed(&self, send: usize) -> bool {
+        self.sends[send].end.is_some()
+    }
+
+    /// The sender has an answer, or knows that there will be none.
+    pub(super) fn close(&mut self, send: usize, input: &Input) {
+        self.sends[send].end = Some(match input {
+            Input::Lost(cause) if cause.reach() == Reach::Unsent => End::Unspent,
+            Input::Lost(_) => End::Unknown,
+            Input::Reply(reply) if reply.status() == 503 => End::Unspent,
+            Input::Reply(reply) if reply.status() == 502 => End::Unknown,
+            _ => End::Answered,
+        });
+    }
+
+    pub(super) fn never_arrives(&mut self, send: usize) {
+        self.sends[send].may_count = false;
+    }
+
+    /// The server did nothing.
+    pub(super) fn refused(&mut self, send: usize, is_copy: bool) {
+        let send = &mut self.sends[send];
+        send.may_count = send.is_processed || (is_copy && send.may_count);
+    }
+
+    /// The server did what it does.
+    pub(super) fn processed(&mut self, send: usize, reply: &http::Response<Bytes>) {
+        let send = &mut self.sends[send];
+        send.is_processed = true;
+        send.may_count = true;
+        if reply.status() != 200 {
+            return;
+        }
+        let (grant, parent) = (send.grant, send.refresh.clone());
+        let generation = parent
+            .as_ref()
+            .and_then(|parent| self.token(parent))
+            .map_or(0, |token| token.generation);
+        if let Ok(new) = serde_json::from_slice::<PeekTokens>(reply.body()) {
+            self.enter(grant, generation, parent.as_deref(), new);
+        }
+    }
+
+    /// A worker has stored that a refresh token is on its way.
+    pub(super) fn mark(&mut self, attempt: &str, worker: usize, epoch: u32, now: u64) {
+        let mark = (worker, epoch, now);
+        self.marks.entry(attempt.to_owned()).or_insert(mark);
+    }
+
+    /// Whether this worker knows that an attempt came to nothing: it is its own, and was not sent
+    /// or surely not acted on.
+    pub(super) fn knows_unspent(&self, worker: usize, epoch: u32, attempt: Option<&str>) -> bool {
+        let mark = attempt.and_then(|attempt| self.marks.get(attempt));
+        mark.is_some_and(|&(marker, marked, since)| {
+            let ours = |send: &&Send| (send.worker, send.epoch) == (worker, epoch);
+            (marker, marked) == (worker, epoch)
+                && self
+                    .sends
+                    .iter()
+                    .filter(ours)
+                    .filter(|send| send.at >= since)
+                    .all(|send| send.end == Some(End::Unspent))
+        })
+    }
+
+    /// Nobody may rely any more on the lease this was sent under.
+    pub(super) fn give_back(&mut self, worker: usize, epoch: u32, grant: usize) {
+        for send in self.sends.iter_mut().rev().take(20) {
+            if (send.worker, send.epoch, send.grant) == (worker, epoch, grant) {
+                send.lease = None;
+            }
+        }
+    }
+
+    /// Whether `token` grew from `elder`.
+    pub(super) fn descends(&self, token: &str, elder: &str) -> bool {
+        let mut next = self.token(token);
+        while let Some(parent) = next.and_then(|token| token.parent.as_deref()) {
+            if parent == elder {
+                return true;
+            }
+            next = self
+                .token(parent)
+                .filter(|next| next.parent.as_deref() != Some(parent));
+        }
+        false
+    }
+
+    /// A name for a token that is no secret.
+    pub(super) fn name(&self, token: &str) -> &str {
+        self.token(token).map_or("?", |token| token.name.as_str())
+    }
+
+    pub(super) fn tokens(&self, tokens: &Tokens) -> String {
+        let refresh = tokens.refresh_token.as_ref();
+        let refresh = refresh.map_or("no refresh token", |token| {
+            self.name(token.secret().expose())
+        });
+        format!("{} {refresh}", self.name(tokens.access_token.expose()))
+    }
+
+    fn record(&self, text: &str) -> String {
+        let Ok(peek) = serde_json::from_str::<Peek>(text) else {
+            return "unreadable".to_owned();
+        };
+        let mut said = peek.tokens.as_ref().map_or("nothing".to_owned(), |tokens| {
+            let refresh = tokens.refresh_token.as_deref();
+            let refresh = refresh.map_or("no refresh token", |token| self.name(token));
+            format!("{} {refresh}", self.name(&tokens.access_token))
+        });
+        if peek.attempt.is_some() {
+            said += ", on its way";
+        }
+        if peek.is_over() {
+            said += ", over";
+        }
+        said
+    }
+
+    pub(super) fn event(&self, event: &Event) -> String {
+        match event {
+            Event::Begin => "begin".to_owned(),
+            Event::Loaded(None) => "no record".to_owned(),
+            Event::Loaded(Some(entry)) => {
+                let record = self.record(entry.record.expose());
+                format!("record at version {}: {record}", entry.version)
+            }
+            Event::Leased(lease) => format!("lease: {lease:?}"),
+            Event::Flown(Ok(tokens)) => format!("flown: {}", self.tokens(tokens)),
+            Event::Flown(Err(error)) => format!("flown: {}", error.code()),
+            Event::Saved(saved) => format!("saved: {saved:?}"),
+            Event::Elapsed => "elapsed".to_owned(),
+            Event::Failed(error) => format!("failed: {}", error.code()),
+        }
+    }
+
+    pub(super) fn step(&self, step: &Step) -> String {
+        match step {
+            Step::Save { record, version } => {
+                format!(
+                    "save over version {version}: {}",
+                    self.record(record.expose())
+                )
+            }
+            Step::Over(outcome) => format!("over: {}", self.outcome(outcome.as_deref())),
+            Step::Lease { holder, ttl } if ttl.is_zero() => {
+                format!("give back lease {}", &holder[..6.min(holder.len())])
+            }
+            Step::Lease { holder, ttl } => {
+                format!("take lease {} for {ttl:?}", &holder[..6.min(holder.len())])
+            }
+            step => format!("{step:?}").to_lowercase(),
+        }
+    }
+
+    pub(super) fn turn(&self, turn: &Turn) -> String {
+        match turn {
+            Turn::HandOut(tokens) => format!("has {}", self.tokens(tokens)),
+            Turn::HandOutAndRenew(tokens) => format!("has {}; renew", self.tokens(tokens)),
+            Turn::Renew => "renew".to_owned(),
+            Turn::Follow => "follow".to_owned(),
+            Turn::GiveUp(error) => format!("give up: {}", error.code()),
+        }
+    }
+
+    fn outcome(&self, outcome: Result<&Tokens, &oauth_core::Error>) -> String {
+        match outcome {
+            Ok(tokens) => self.tokens(tokens),
+            Err(error) => error.code().to_owned(),
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! The host of a keeper: it carries each step to the store or the network, and the answer back.
+//!
+//! This is the loop every real host has, cut into letters so that a worker can die or fall asleep
+//! between any two of them.
+
+use std::sync::Arc;
+
+use oauth_core::error::{Cause, Error, Reach};
+use oauth_core::exchange::{Boxed, Exchange as _, Input, Step as Move};
+use oauth_core::flow::keeper::{Event, Keeper, Lease, Saved, Step};
+use oauth_core::{Secret, Tokens};
+
+use super::world::{Ev, World, millis};
+use super::{Breach, Flaw, Rule};
+
+pub(super) type Outcome = Result<Arc<Tokens>, Error>;
+
+/// One keeper, and what its host remembers beside it.
+pub(super) struct Slot {
+    pub(super) keeper: Keeper,
+    /// Who waits for the renewal under way.
+    pub(super) waiting: Vec<usize>,
+    /// Who began it.
+    pub(super) leader: Option<usize>,
+    /// What is awaited of the store or of time.
+    pub(super) call: Option<u64>,
+    pub(super) flight: Option<Flight>,
+    /// The name of the last lease asked for.
+    holder: String,
+    pub(super) lease: Option<Held>,
+    /// The newest version of the record this worker has read or saved, and when it did.
+    pub(super) seen: u64,
+    pub(super) seen_at: u64,
+    /// How often the store failed since the last tokens arrived.
+    pub(super) fails: u32,
+    /// Tokens in this worker's hands that nobody else has: an access and a refresh token.
+    pub(super) landing: Option<(String, Option<String>)>,
+    /// The access token of a login that was brought here.
+    pub(super) login: Option<String>,
+    /// An access token that was handed out though the store has not got it.
+    pub(super) unsaved: Option<String>,
+}
+
+/// A token request under way.
+pub(super) struct Flight {
+    exchange: Boxed<Tokens>,
+    /// Its number in the book, once it is sent.
+    pub(super) send: Option<usize>,
+}
+
+/// A lease, as the store gave it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    pub(super) until: u64,
+    pub(super) sends: u32,
+}
+
+/// What a worker gets to do.
+pub(super) enum Mail {
+    Ask(usize),
+    Use(usize),
+    Cancel(usize),
+    Begin,
+    Act(Step),
+    /// The request goes out.
+    Launch,
+    /// An answer of the store, with the end of a lease it gave; or a pause that is over.
+    Heard {
+        call: u64,
+        event: Event,
+        until: Option<u64>,
+    },
+    Net {
+        send: usize,
+        input: Input,
+    },
+    Answer(Vec<usize>, Outcome),
+    Login(Tokens),
+}
+
+/// What the store is asked to do.
+pub(super) enum Order {
+    Load,
+    Lease(String, std::time::Duration),
+    Save(Secret<String>, u64),
+}
+
+impl Slot {
+    pub(super) const fn new(keeper: Keeper) -> Self {
+        Self {
+            keeper,
+            waiting: Vec::new(),
+            leader: None,
+            call: None,
+            flight: None,
+            holder: String::new(),
+            lease: None,
+            seen: 0,
+            seen_at: 0,
+            fails: 0,
+            landing: None,
+            login: None,
+            unsaved: None,
+        }
+    }
+}
+
+impl World {
+    pub(super) fn slot(&mut self, worker: usize, grant: usize) -> &mut Slot {
+        &mut self.workers[worker].slots[grant]
+    }
+
+    pub(super) fn deliver(
+        &mut self,
+        worker: usize,
+        epoch: u32,
+        grant: usize,
+        mail: Mail,
+    ) -> Result<(), Breach> {
+        let (odds, calm) = (self.setup.odds, self.calm);
+        let us = &mut self.workers[worker];
+        if !us.is_up || us.epoch != epoch {
+            return Ok(());
+        }
+        if us.asleep_until > self.now {
+            us.inbox.push((grant, mail));
+            return Ok(());
+        }
+        if !calm && self.dice.hits(odds.crash) {
+            self.crash(worker);
+            return Ok(());
+        }
+        if !calm && self.dice.hits(odds.pause) {
+            self.pause(worker);
+            self.workers[worker].inbox.push((grant, mail));
+            return Ok(());
+        }
+        match mail {
+            Mail::Ask(caller) => self.ask(caller),
+            Mail::Use(caller) => self.use_token(caller),
+            Mail::Cancel(caller) => self.cancel(caller),
+            Mail::Begin => self.feed(worker, grant, Event::Begin),
+            Mail::Act(step) => self.act(worker, grant, step),
+            Mail::Launch => self.launch(worker, grant),
+            Mail::Heard { call, event, until } => {
+                if self.slot(worker, grant).call != Some(call) {
+                    return Ok(());
+                }
+                self.hear(worker, grant, event, until)
+            }
+            Mail::Net { send, input } => self.net(worker, grant, send, input),
+            Mail::Answer(callers, outcome) => {
+                for caller in callers {
+                    match &outcome {
+                        Ok(tokens) => self.hand(caller, tokens),
+                        Err(error) => self.refuse(caller, error)?,
+                    }
+                }
+                Ok(())
+            }
+            Mail::Login(tokens) => self.bring(worker, grant, tokens),
+        }
+    }
+
+    fn crash(&mut self, worker: usize) {
+        let asleep = self.dice.between(100, 60_000);
+        let us = &mut self.workers[worker];
+        us.epoch += 1;
+        us.is_up = false;
+        us.inbox.clear();
+        self.report.crashes += 1;
+        for caller in &mut self.callers {
+            if caller.worker == worker {
+                caller.close();
+            }
+        }
+        self.workers[worker].slots = self.empty_slots();
+        self.note(|| format!("worker {worker} dies"));
+        self.post(asleep, Ev::Restart(worker));
+    }
+
+    pub(super) fn restart(&mut self, worker: usize) {
+        let us = &mut self.workers[worker];
+        us.is_up = true;
+        us.asleep_until = 0;
+        self.note(|| format!("worker {worker} is back, with nothing in its hands"));
+    }
+
+    fn pause(&mut self, worker: usize) {
+        let span = self.dice.between(100, 3 * millis(self.setup.policy.lease));
+        self.workers[worker].asleep_until = self.now + span;
+        self.report.pauses += 1;
+        self.note(|| format!("worker {worker} stands still for {span} ms"));
+        self.post(span, Ev::Wake(worker));
+    }
+
+    /// Everything that arrived meanwhile, in order.
+    pub(super) fn wake(&mut self, worker: usize) {
+        if !self.is_awake(worker) {
+            return;
+        }
+        self.note(|| format!("worker {worker} goes on"));
+        for (grant, mail) in std::mem::take(&mut self.workers[worker].inbox) {
+            self.mail(0, worker, grant, mail);
+        }
+    }
+
+    fn hear(
+        &mut self,
+        worker: usize,
+        grant: usize,
+        event: Event,
+        until: Option<u64>,
+    ) -> Result<(), Breach> {
+        let now = self.now;
+        let slot = self.slot(worker, grant);
+        slot.call = None;
+        match &event {
+            Event::Loaded(Some(entry)) => (slot.seen, slot.seen_at) = (entry.version, now),
+            Event::Loaded(None) => slot.seen_at = now,
+            Event::Saved(Saved::At(version)) => (slot.seen, slot.seen_at) = (*version, now),
+            Event::Leased(Lease::Won) => {
+                slot.lease = until.map(|until| Held { until, sends: 0 });
+            }
+            Event::Failed(_) => slot.fails += 1,
+            _ => {}
+        }
+        self.feed(worker, grant, event)
+    }
+
+    /// The keeper takes a step.
+    fn feed(&mut self, worker: usize, grant: usize, event: Event) -> Result<(), Breach> {
+        self.note_of(worker, grant, |book| format!("<- {}", book.event(&event)));
+        let at = self.moment(worker);
+        let step = self.slot(worker, grant).keeper.resume(at, event);
+        self.note_of(worker, grant, |book| format!("-> {}", book.step(&step)));
+        if let Step::Over(outcome) = step {
+            return self.over(worker, grant, outcome);
+        }
+        let after = self.dice.between(0, 3);
+        self.mail(after, worker, grant, Mail::Act(step));
+        Ok(())
+    }
+
+    fn over(&mut self, worker: usize, grant: usize, outcome: Outcome) -> Result<(), Breach> {
+        let slot = self.slot(worker, grant);
+        slot.leader = None;
+        slot.lease = None;
+        let callers = std::mem::take(&mut slot.waiting);
+        self.check_landing(worker, grant)?;
+        match &outcome {
+            Ok(tokens) if !callers.is_empty() => self.check_hand_out(worker, grant, tokens)?,
+            Ok(_) => {}
+            Err(error) => self.check_refusal(worker, grant, error, !callers.is_empty())?,
+        }
+        self.mail(0, worker, grant, Mail::Answer(callers, outcome));
+        Ok(())
+    }
+
+    fn act(&mut self, worker: usize, grant: usize, step: Step) -> Result<(), Breach> {
+        match step {
+            Step::Load => self.order(worker, grant, Order::Load),
+            Step::Lease { holder, ttl } => {
+                let slot = self.slot(worker, grant);
+                slot.holder.clone_from(&holder);
+                if ttl.is_zero() {
+                    slot.lease = None;
+                    let epoch = self.workers[worker].epoch;
+                    self.book.give_back(worker, epoch, grant);
+                } else if self.setup.flaw == Some(Flaw::NoLease) {
+                    let event = Event::Leased(Lease::Won);
+                    return self.feed(worker, grant, event);
+                }
+                self.order(worker, grant, Order::Lease(holder, ttl));
+            }
+            Step::Save { record, version } => {
+                self.order(worker, grant, Order::Save(record, version));
+            }
+            Step::Wait(pause) => {
+                let call = self.book.call();
+                self.slot(worker, grant).call = Some(call);
+                let event = Event::Elapsed;
+                let mail = Mail::Heard {
+                    call,
+                    event,
+                    until: None,
+                };
+                self.mail(millis(pause), worker, grant, mail);
+            }
+            Step::Run(exchange) => {
+                let flight = Flight {
+                    exchange,
+                    send: None,
+                };
+                self.slot(worker, grant).flight = Some(flight);
+                let after = self.dice.between(0, 3);
+                self.mail(after, worker, grant, Mail::Launch);
+            }
+            Step::Over(_) => {}
+        }
+        Ok(())
+    }
+
+    fn launch(&mut self, worker: usize, grant: usize) -> Result<(), Breach> {
+        let at = self.moment(worker);
+        let Some(flight) = &mut self.slot(worker, grant).flight else {
+            return Ok(());
+        };
+        match flight.exchange.resume(at, Input::Begin) {
+            Ok(Move::Send(request)) => self.send(worker, grant, request),
+            Ok(_) => Err(Breach(Rule::Answered, "an odd first move".to_owned())),
+            Err(error) => self.flown(worker, grant, Err(error)),
+        }
+    }
+
+    fn net(
+        &mut self,
+        worker: usize,
+        grant: usize,
+        send: usize,
+        input: Input,
+    ) -> Result<(), Breach> {
+        let at = self.moment(worker);
+        if self.book.is_closed(send) {
+            return Ok(());
+        }
+        let slot = self.slot(worker, grant);
+        let mut flight = match slot.flight.take() {
+            Some(flight) if flight.send == Some(send) => flight,
+            other => {
+                slot.flight = other;
+                return Err(Breach(
+                    Rule::Kept,
+                    format!("worker {worker} has abandoned a request that was on its way"),
+                ));
+            }
+        };
+        self.book.close(send, &input);
+        let result = match flight.exchange.resume(at, input) {
+            Ok(Move::Done(tokens)) => Ok(tokens),
+            Ok(_) => return Err(Breach(Rule::Answered, "an odd last move".to_owned())),
+            Err(error) => Err(error),
+        };
+        self.flown(worker, grant, result)
+    }
+
+    fn flown(
+        &mut self,
+        worker: usize,
+        grant: usize,
+        mut result: Result<Tokens, Error>,
+    ) -> Result<(), Breach> {
+        let flaw = self.setup.flaw;
+        let slot = self.slot(worker, grant);
+        slot.flight = None;
+        if let Ok(tokens) = &result {
+            let refresh = tokens.refresh_token.as_ref();
+            let refresh = refresh.map(|token| token.secret().expose().clone());
+            slot.landing = Some((tokens.access_token.expose().clone(), refresh));
+            slot.fails = 0;
+            self.report.renewals += 1;
+        }
+        match (&result, flaw) {
+            (Ok(tokens), Some(Flaw::SaveAfterHandOut)) => {
+                let tokens = Arc::new(tokens.clone());
+                let callers = std::mem::take(&mut self.slot(worker, grant).waiting);
+                if !callers.is_empty() {
+                    self.check_hand_out(worker, grant, &tokens)?;
+                }
+                self.mail(0, worker, grant, Mail::Answer(callers, Ok(tokens)));
+            }
+            (Err(error), Some(Flaw::RetryLostReply))
+                if error
+                    .cause()
+                    .is_some_and(|cause| cause.reach() == Reach::Unknown) =>
+            {
+                result = Err(Error::lost(Cause::unsent("a lie")));
+            }
+            _ => {}
+        }
+        self.feed(worker, grant, Event::Flown(result))
+    }
+
+    /// The flaw of a host that ties a request to the caller who began it.
+    pub(super) fn drop_flight(&mut self, worker: usize, grant: usize) {
+        let at = self.moment(worker);
+        let slot = self.slot(worker, grant);
+        if slot.flight.take().is_none() {
+            return;
+        }
+        slot.keeper.abandon(at);
+        slot.lease = None;
+        slot.leader = None;
+        let holder = slot.holder.clone();
+        let left = std::mem::take(&mut slot.waiting);
+        let epoch = self.workers[worker].epoch;
+        self.book.give_back(worker, epoch, grant);
+        self.order(
+            worker,
+            grant,
+            Order::Lease(holder, std::time::Duration::ZERO),
+        );
+        self.slot(worker, grant).call = None;
+        for caller in left {
+            self.mail(0, worker, grant, Mail::Ask(caller));
+        }
+    }
+}

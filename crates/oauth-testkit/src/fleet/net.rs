@@ -1,0 +1,279 @@
+//! Between workers, store and server: where things get lost, come late, or come twice.
+
+use bytes::Bytes;
+use http::header::{HeaderValue, RETRY_AFTER};
+use oauth_core::error::{Cause, Error};
+use oauth_core::exchange::Input;
+use oauth_core::flow::keeper::{Event, Lease, Saved};
+use oauth_core::moment::Moment;
+
+use super::host::{Mail, Order};
+use super::world::{Ev, World, millis};
+use super::{Breach, Flaw};
+
+/// After so long a worker gives up on the store, in milliseconds.
+const STORE_TIMEOUT: u64 = 2000;
+
+/// What becomes of an order to the store.
+enum Fate {
+    Done,
+    Refused,
+    /// It never arrives.
+    Lost,
+    /// It is done, and the answer is lost.
+    Mute,
+    Late,
+}
+
+impl World {
+    pub(super) fn order(&mut self, worker: usize, grant: usize, order: Order) {
+        let call = self.book.call();
+        self.slot(worker, grant).call = Some(call);
+        let odds = self.setup.odds;
+        let is_down = self.store_down_until > self.now;
+        let fate = match () {
+            () if self.calm => Fate::Done,
+            () if is_down && self.dice.hits(5000) => Fate::Refused,
+            () if is_down => Fate::Lost,
+            () if self.dice.hits(odds.store_fails) => Fate::Refused,
+            () if self.dice.hits(odds.store_mute) => Fate::Mute,
+            () if self.dice.hits(odds.store_late) => Fate::Late,
+            () => Fate::Done,
+        };
+        let way = match self.dice.index(10) {
+            0 => self.dice.between(20, 900),
+            _ => self.dice.between(1, 20),
+        };
+        let mut failure = STORE_TIMEOUT;
+        let (arrival, is_answered) = match fate {
+            Fate::Done => (Some(way), true),
+            Fate::Refused => {
+                failure = way;
+                (None, false)
+            }
+            Fate::Lost => (None, false),
+            Fate::Mute => (Some(way), false),
+            Fate::Late => (Some(STORE_TIMEOUT + self.dice.between(1, 8000)), false),
+        };
+        if !is_answered {
+            self.report.store_faults += 1;
+        }
+        if let Some(after) = arrival {
+            let epoch = self.workers[worker].epoch;
+            let ev = Ev::Store {
+                worker,
+                epoch,
+                grant,
+                call,
+                order,
+                is_answered,
+            };
+            self.post(after, ev);
+        }
+        let error = Error::lost(Cause::unknown("the store gives no answer"));
+        let event = Event::Failed(error);
+        let mail = Mail::Heard {
+            call,
+            event,
+            until: None,
+        };
+        self.mail(failure, worker, grant, mail);
+    }
+
+    /// The store does what it is told.
+    pub(super) fn obey(
+        &mut self,
+        worker: usize,
+        epoch: u32,
+        grant: usize,
+        call: u64,
+        order: Order,
+        is_answered: bool,
+    ) -> Result<(), Breach> {
+        let key = self.grants[grant].key.clone();
+        let now = std::time::Duration::from_millis(self.now);
+        let mut until = None;
+        let event = match order {
+            Order::Load => Event::Loaded(self.shelf.load(&key)),
+            Order::Lease(holder, ttl) => {
+                let lease = self.shelf.lease(now, &key, &holder, ttl);
+                if lease == Lease::Won && !ttl.is_zero() {
+                    until = Some(self.now + millis(ttl));
+                }
+                Event::Leased(lease)
+            }
+            Order::Save(record, mut version) => {
+                if self.setup.flaw == Some(Flaw::NoFencing) {
+                    version = self.shelf.load(&key).map_or(0, |entry| entry.version);
+                }
+                let saved = self.shelf.save(&key, &record, version);
+                if let Saved::At(version) = saved {
+                    self.stored(worker, epoch, grant, record.expose(), version)?;
+                }
+                Event::Saved(saved)
+            }
+        };
+        if !is_answered {
+            let text = self.book.event(&event);
+            self.note_of(worker, grant, |_| format!("unheard: {text}"));
+            return Ok(());
+        }
+        let after = self.dice.between(1, 20);
+        let mail = Mail::Heard { call, event, until };
+        self.post(
+            after,
+            Ev::Mail {
+                worker,
+                epoch,
+                grant,
+                mail,
+            },
+        );
+        Ok(())
+    }
+
+    pub(super) fn send(
+        &mut self,
+        worker: usize,
+        grant: usize,
+        request: http::Request<Bytes>,
+    ) -> Result<(), Breach> {
+        let send = self.check_send(worker, grant, &request)?;
+        if let Some(flight) = &mut self.slot(worker, grant).flight {
+            flight.send = Some(send);
+        }
+        // Both together are less than half a lease.
+        let patience = millis(self.setup.policy.lease) / 4;
+        let (odds, calm) = (self.setup.odds, self.calm);
+        let mut hits = |odds: u32| !calm && self.dice.hits(odds);
+        let (mut is_answered, mut is_twice, mut is_late) = (true, false, false);
+        let mut is_sent = true;
+        if hits(odds.unsent) {
+            is_sent = false;
+        } else if hits(odds.lost_request) {
+            self.report.network_faults += 1;
+            self.note_of(worker, grant, |_| "the request is lost".to_owned());
+            let lost = Input::Lost(Cause::unknown("no answer in time"));
+            self.mail(patience, worker, grant, Mail::Net { send, input: lost });
+            self.book.never_arrives(send);
+            return Ok(());
+        } else if hits(odds.lost_reply) {
+            is_answered = false;
+        } else if hits(odds.late_request) {
+            (is_answered, is_late) = (false, true);
+        } else if hits(odds.twice) {
+            is_twice = true;
+        }
+        if !is_sent {
+            self.report.network_faults += 1;
+            let after = self.dice.between(1, 500);
+            let lost = Input::Lost(Cause::unsent("no connection"));
+            self.mail(after, worker, grant, Mail::Net { send, input: lost });
+            self.book.never_arrives(send);
+            return Ok(());
+        }
+        self.report.network_faults += u64::from(!is_answered || is_twice);
+        let way = match (is_late, self.dice.index(10)) {
+            (true, _) => patience + self.dice.between(1, patience - 2000),
+            (false, 0) => self.dice.between(100, patience / 2),
+            (false, _) => self.dice.between(5, 100),
+        };
+        if is_twice {
+            let after = way + self.dice.between(1, patience / 2);
+            let ev = Ev::Arrival {
+                send,
+                request: request.clone(),
+                is_answered: false,
+                is_copy: true,
+            };
+            self.post(after, ev);
+        }
+        let ev = Ev::Arrival {
+            send,
+            request,
+            is_answered,
+            is_copy: false,
+        };
+        self.post(way, ev);
+        let lost = Input::Lost(Cause::unknown("no answer in time"));
+        self.mail(patience, worker, grant, Mail::Net { send, input: lost });
+        Ok(())
+    }
+
+    /// A token request at the server's door.
+    pub(super) fn arrive(
+        &mut self,
+        send: usize,
+        request: http::Request<Bytes>,
+        is_answered: bool,
+        is_copy: bool,
+    ) -> Result<(), Breach> {
+        let (odds, calm) = (self.setup.odds, self.calm);
+        let is_down = self.server_down_until > self.now;
+        let (worker, epoch, grant) = self.book.sender(send);
+        let reply = if is_down || (!calm && self.dice.hits(odds.busy)) {
+            self.book.refused(send, is_copy);
+            let pause = self.dice.pick(&[None, None, Some(1), Some(7), Some(40)]);
+            status(503, pause)
+        } else if !calm && self.dice.hits(odds.gateway) {
+            if self.dice.hits(5000) {
+                self.process(send, request, is_copy)?;
+            } else {
+                self.book.refused(send, is_copy);
+            }
+            status(502, None)
+        } else {
+            self.process(send, request, is_copy)?
+        };
+        self.note(|| {
+            let copy = if is_copy { ", a copy," } else { "" };
+            format!(
+                "server: request {send}{copy} of worker {worker} grant {grant}: {}{}",
+                reply.status().as_u16(),
+                if is_answered { "" } else { ", unheard" },
+            )
+        });
+        if is_answered {
+            let after = self.dice.between(5, 100);
+            let input = Input::Reply(reply);
+            let mail = Mail::Net { send, input };
+            self.post(
+                after,
+                Ev::Mail {
+                    worker,
+                    epoch,
+                    grant,
+                    mail,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        send: usize,
+        request: http::Request<Bytes>,
+        is_copy: bool,
+    ) -> Result<http::Response<Bytes>, Breach> {
+        let before = self.twin.counters().reuse_events;
+        let at = Moment::fixed(self.time(), [0; 32]);
+        let reply = self.twin.answer(at, request);
+        self.report.token_requests += 1;
+        let is_reuse = self.twin.counters().reuse_events > before;
+        self.book.processed(send, &reply);
+        self.check_reuse(send, is_reuse, is_copy)?;
+        Ok(reply)
+    }
+}
+
+fn status(code: u16, pause: Option<u64>) -> http::Response<Bytes> {
+    let mut reply = http::Response::new(Bytes::from_static(b"out of order"));
+    *reply.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
+    if let Some(seconds) = pause {
+        reply
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    reply
+}

@@ -1,0 +1,293 @@
+//! Who asks for tokens, uses them, loses patience, and logs in again.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use oauth_core::danger;
+use oauth_core::error::{Advice, Error};
+use oauth_core::exchange::{Exchange as _, Input, Step as Move};
+use oauth_core::flow::keeper::Turn;
+use oauth_core::moment::Moment;
+use oauth_core::{Scope, Tokens};
+
+use super::host::Mail;
+use super::world::{Ev, World};
+use super::{Breach, Flaw, Rule};
+
+/// Somebody who asks a worker for a token, to use it once.
+pub(super) struct Caller {
+    pub(super) worker: usize,
+    pub(super) grant: usize,
+    pub(super) asked_at: u64,
+    mood: Mood,
+    held: Option<Arc<Tokens>>,
+    refused: Option<Arc<Tokens>>,
+    is_open: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mood {
+    /// Gives up at the first error, and at the second token that does not work.
+    Hasty,
+    /// Does not give up.
+    Patient,
+}
+
+impl Caller {
+    pub(super) const fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    pub(super) fn close(&mut self) {
+        self.is_open = false;
+        self.held = None;
+        self.refused = None;
+    }
+}
+
+impl World {
+    /// A caller or a few, and the next ones later.
+    pub(super) fn visit(&mut self, worker: usize) {
+        if self.calm {
+            return;
+        }
+        let count = if self.dice.hits(1500) {
+            self.dice.between(2, 5)
+        } else {
+            1
+        };
+        let grant = self.dice.index(self.grants.len());
+        if self.workers[worker].is_up {
+            for _ in 0..count {
+                self.come(worker, grant, Mood::Hasty);
+            }
+        }
+        let next = self.dice.between(1000, 30_000);
+        self.post(next, Ev::Visit(worker));
+    }
+
+    pub(super) fn come(&mut self, worker: usize, grant: usize, mood: Mood) {
+        let caller = self.callers.len();
+        self.callers.push(Caller {
+            worker,
+            grant,
+            asked_at: self.now,
+            mood,
+            held: None,
+            refused: None,
+            is_open: true,
+        });
+        self.report.callers += 1;
+        self.mail(0, worker, grant, Mail::Ask(caller));
+    }
+
+    pub(super) fn ask(&mut self, caller: usize) -> Result<(), Breach> {
+        let Caller { worker, grant, .. } = self.callers[caller];
+        if !self.callers[caller].is_open {
+            return Ok(());
+        }
+        let refused = self.callers[caller].refused.clone();
+        let now = self.clock(worker);
+        let slot = self.slot(worker, grant);
+        let turn = slot.keeper.ask(now, refused.as_deref());
+        self.note_of(worker, grant, |book| {
+            let about = refused.as_ref().map_or(String::new(), |tokens| {
+                format!(", {} was refused", book.name(tokens.access_token.expose()))
+            });
+            format!("caller {caller} asks{about}: {}", book.turn(&turn))
+        });
+        match turn {
+            Turn::HandOut(tokens) => {
+                self.check_hand_out(worker, grant, &tokens)?;
+                self.hand(caller, &tokens);
+            }
+            Turn::HandOutAndRenew(tokens) => {
+                self.mail(0, worker, grant, Mail::Begin);
+                self.check_hand_out(worker, grant, &tokens)?;
+                self.hand(caller, &tokens);
+            }
+            Turn::Renew => {
+                self.mail(0, worker, grant, Mail::Begin);
+                self.slot(worker, grant).leader = Some(caller);
+                self.wait(caller);
+            }
+            Turn::Follow => self.wait(caller),
+            Turn::GiveUp(error) => {
+                self.check_refusal(worker, grant, &error, true)?;
+                self.refuse(caller, &error)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, caller: usize) {
+        let Caller { worker, grant, .. } = self.callers[caller];
+        self.slot(worker, grant).waiting.push(caller);
+        if !self.calm && self.dice.hits(self.setup.odds.cancel) {
+            let after = self.dice.between(10, 5000);
+            self.mail(after, worker, grant, Mail::Cancel(caller));
+        }
+    }
+
+    /// A caller goes while the renewal is under way. The renewal goes on.
+    pub(super) fn cancel(&mut self, caller: usize) -> Result<(), Breach> {
+        let Caller { worker, grant, .. } = self.callers[caller];
+        let slot = self.slot(worker, grant);
+        let Some(place) = slot.waiting.iter().position(|waiting| *waiting == caller) else {
+            return Ok(());
+        };
+        slot.waiting.remove(place);
+        let is_leader = slot.leader == Some(caller);
+        self.callers[caller].close();
+        self.report.cancelled += 1;
+        self.note_of(worker, grant, |_| format!("caller {caller} gives up"));
+        if is_leader && self.setup.flaw == Some(Flaw::DropOnCancel) {
+            self.drop_flight(worker, grant);
+        }
+        Ok(())
+    }
+
+    /// A caller has a token, and uses it soon.
+    pub(super) fn hand(&mut self, caller: usize, tokens: &Arc<Tokens>) {
+        let Caller { worker, grant, .. } = self.callers[caller];
+        if !self.callers[caller].is_open {
+            return;
+        }
+        self.callers[caller].held = Some(Arc::clone(tokens));
+        let after = self.dice.between(1, 2000);
+        self.mail(after, worker, grant, Mail::Use(caller));
+    }
+
+    /// A caller has an error.
+    pub(super) fn refuse(&mut self, caller: usize, error: &Error) -> Result<(), Breach> {
+        let Caller { worker, grant, .. } = self.callers[caller];
+        if !self.callers[caller].is_open {
+            return Ok(());
+        }
+        self.note_of(worker, grant, |_| {
+            format!("caller {caller} has an error: {}", error.code())
+        });
+        self.report.errors += 1;
+        let mut pause = 0;
+        match error.advice() {
+            Advice::Reauthorize => self.expect_login(grant),
+            Advice::Retry { after } => {
+                pause = after.map_or(0, |pause| pause.as_secs() * 1000);
+            }
+            _ => {
+                let text = format!("an error with no way out: {error}");
+                return Err(Breach(Rule::Answered, text));
+            }
+        }
+        match self.callers[caller].mood {
+            Mood::Hasty => self.callers[caller].close(),
+            Mood::Patient => {
+                let after = pause.max(self.dice.between(1000, 3000));
+                self.mail(after, worker, grant, Mail::Ask(caller));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn use_token(&mut self, caller: usize) -> Result<(), Breach> {
+        let Caller { worker, grant, .. } = self.callers[caller];
+        let Some(tokens) = self.callers[caller].held.take() else {
+            return Ok(());
+        };
+        if !self.calm && self.dice.hits(self.setup.odds.ended) {
+            self.twin.expire_access_tokens();
+            self.note(|| "the server ends all access tokens".to_owned());
+        }
+        let request = http::Request::get("https://as.example/api/echo")
+            .header(
+                "authorization",
+                format!("Bearer {}", tokens.access_token.expose()),
+            )
+            .body(Bytes::new());
+        let request = request.expect("a token's characters fit a header");
+        let at = Moment::fixed(self.time(), [0; 32]);
+        if self.twin.answer(at, request).status() == 200 {
+            self.report.served += 1;
+            self.callers[caller].close();
+            return Ok(());
+        }
+        self.report.refused += 1;
+        let us = &mut self.callers[caller];
+        if us.mood == Mood::Hasty && us.refused.is_some() {
+            us.close();
+            return Ok(());
+        }
+        us.refused = Some(tokens);
+        let after = self.dice.between(0, 200);
+        self.mail(after, worker, grant, Mail::Ask(caller));
+        Ok(())
+    }
+
+    /// A person will log in, if none is on the way.
+    pub(super) fn expect_login(&mut self, grant: usize) {
+        if !self.grants[grant].is_login_due {
+            self.grants[grant].is_login_due = true;
+            let after = self.dice.between(1000, 30_000);
+            self.post(after, Ev::Login(grant));
+        }
+    }
+
+    /// A person logs in, at any worker that answers.
+    pub(super) fn log_in(&mut self, grant: usize) {
+        let awake: Vec<_> = (0..self.workers.len())
+            .filter(|worker| self.is_awake(*worker))
+            .collect();
+        if awake.is_empty() || self.server_down_until > self.now {
+            self.post(5000, Ev::Login(grant));
+            return;
+        }
+        let worker = self.dice.pick(&awake);
+        let Some(tokens) = self.login(worker) else {
+            self.post(5000, Ev::Login(grant));
+            return;
+        };
+        self.grants[grant].is_login_due = false;
+        self.book.login(grant, &tokens);
+        self.report.logins += 1;
+        let after = self.dice.between(1, 100);
+        self.mail(after, worker, grant, Mail::Login(tokens));
+    }
+
+    fn login(&mut self, worker: usize) -> Option<Tokens> {
+        let (name, word) = self.twin.resource_owner();
+        let grant = danger::password(name, word, Scope::none());
+        let mut exchange = self.client.token(grant);
+        let at = self.moment(worker);
+        let Ok(Move::Send(request)) = exchange.resume(at, Input::Begin) else {
+            return None;
+        };
+        let reply = self
+            .twin
+            .answer(Moment::fixed(self.time(), [0; 32]), request);
+        match exchange.resume(at, Input::Reply(reply)) {
+            Ok(Move::Done(tokens)) => Some(tokens),
+            _ => None,
+        }
+    }
+
+    /// The tokens of a login come to the worker where the person was.
+    pub(super) fn bring(
+        &mut self,
+        worker: usize,
+        grant: usize,
+        tokens: Tokens,
+    ) -> Result<(), Breach> {
+        let access = tokens.access_token.expose().clone();
+        let at = self.moment(worker);
+        self.note_of(worker, grant, |book| {
+            format!("a person has logged in: {}", book.tokens(&tokens))
+        });
+        let slot = self.slot(worker, grant);
+        slot.login = Some(access);
+        slot.keeper
+            .replace(at, tokens)
+            .map_err(|error| Breach(Rule::Answered, format!("a login is refused: {error}")))?;
+        self.come(worker, grant, Mood::Hasty);
+        Ok(())
+    }
+}

@@ -1,0 +1,400 @@
+//! The invariants, each where it can be broken. What they say and excuse is in the module above.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use oauth_core::Tokens;
+use oauth_core::error::{Advice, Error};
+use oauth_core::flow::keeper::Reuse;
+
+use super::book::{Peek, Send, Version};
+use super::world::World;
+use super::{Breach, Rule};
+
+/// So often a save fails before tokens are handed out all the same.
+const SAVES: u32 = 5;
+
+/// What a worker has not read for so long, it need not know: in milliseconds.
+const RECENT: u64 = 5000;
+
+impl World {
+    fn breach<T>(rule: Rule, text: String) -> Result<T, Breach> {
+        Err(Breach(rule, text))
+    }
+
+    fn now_record(&self, grant: usize) -> Option<&Version> {
+        self.book.history[grant].last()
+    }
+
+    /// The server's time, later by what two workers' clocks may differ, and two seconds for the
+    /// clocks' being cut.
+    fn slack(&self) -> Duration {
+        Duration::from_secs(2 * self.setup.odds.skew + 2)
+    }
+
+    /// Rules 1, 2 and 6, for a token request about to leave.
+    pub(super) fn check_send(
+        &mut self,
+        worker: usize,
+        grant: usize,
+        request: &http::Request<Bytes>,
+    ) -> Result<usize, Breach> {
+        let form: Vec<(String, String)> =
+            serde_urlencoded::from_bytes(request.body()).unwrap_or_default();
+        let refresh = form
+            .into_iter()
+            .find_map(|(name, value)| (name == "refresh_token").then_some(value));
+        let (now, epoch, number) = (self.now, self.workers[worker].epoch, self.book.sends.len());
+        self.note_of(worker, grant, |book| {
+            let token = refresh.as_ref().map_or("", |token| book.name(token));
+            format!("sends request {number} {token}")
+        });
+        let Some(lease) = &mut self.slot(worker, grant).lease else {
+            let text = format!("worker {worker} sends a token request without a lease");
+            return Self::breach(Rule::OneFlight, text);
+        };
+        lease.sends += 1;
+        let lease = *lease;
+        if lease.sends > 1 {
+            let text = format!("worker {worker} sends a second request under one lease");
+            return Self::breach(Rule::OneFlight, text);
+        }
+        let patience = super::world::millis(self.setup.policy.lease) / 4;
+        for other in self.book.sends.iter().rev() {
+            if other.at + patience < now {
+                break;
+            }
+            let is_under_way = other.grant == grant && other.end.is_none();
+            let has_run_out = lease.until <= now || other.lease.is_some_and(|until| until <= now);
+            if is_under_way && !has_run_out {
+                let text = format!(
+                    "worker {worker} sends a token request while one of worker {} is under way, \
+                     and neither lease has run out",
+                    other.worker
+                );
+                return Self::breach(Rule::OneFlight, text);
+            }
+        }
+        let mut excuse = Ok(());
+        if let Some(token) = &refresh {
+            if self.book.token(token).map(|token| token.grant) != Some(grant) {
+                let text = format!("worker {worker} sends the refresh token of another grant");
+                return Self::breach(Rule::OwnGrant, text);
+            }
+            if let Some(version) =
+                self.replaced(worker, grant, |it| it.refresh.as_ref() == Some(token))
+            {
+                let text = format!(
+                    "worker {worker} sends {}, though it has read version {version} of the record, \
+                     where another has replaced it",
+                    self.book.name(token)
+                );
+                return Self::breach(Rule::Newest, text);
+            }
+            excuse = self.excuse(grant, token);
+        }
+        self.book.sends.push(Send {
+            worker,
+            epoch,
+            grant,
+            refresh,
+            at: now,
+            lease: Some(lease.until),
+            end: None,
+            may_count: true,
+            is_processed: false,
+            excuse,
+        });
+        Ok(number)
+    }
+
+    /// The version this worker has read that no longer holds what an earlier one held.
+    fn replaced(
+        &self,
+        worker: usize,
+        grant: usize,
+        holds: impl Fn(&Version) -> bool,
+    ) -> Option<u64> {
+        let seen = self.workers[worker].slots[grant].seen;
+        let mut read = self.book.history[grant]
+            .iter()
+            .rev()
+            .skip_while(|version| version.version > seen);
+        let newest = read.next()?;
+        (!holds(newest) && read.any(holds)).then_some(newest.version)
+    }
+
+    /// Whether a refresh token may be sent though it was sent before and may have been spent.
+    fn excuse(&self, grant: usize, token: &str) -> Result<(), String> {
+        let earlier = |send: &&Send| send.refresh.as_deref() == Some(token) && send.may_count;
+        let Some(last) = self.book.sends.iter().rev().find(earlier) else {
+            return Ok(());
+        };
+        let later = self.time().after(self.slack());
+        if let Some(record) = self.now_record(grant)
+            && record.refresh.as_deref() == Some(token)
+            && self.twin.honours(later, &record.access)
+        {
+            return Err(format!("{} is alive", self.book.name(&record.access)));
+        }
+        // Whoever sent it before may have an answer on the way, or in hand, for as long as its lease.
+        let slack = super::world::millis(self.slack());
+        let holder = &self.workers[last.worker];
+        let is_living = holder.epoch == last.epoch && holder.is_up;
+        let has_answer = holder.slots[grant]
+            .landing
+            .as_ref()
+            .is_some_and(|(access, _)| {
+                let token_of = self.book.token(access);
+                token_of.and_then(|it| it.parent.as_deref()) == Some(token)
+            });
+        let is_waiting = last.end.is_none() || has_answer;
+        let is_leased = last.lease.is_some_and(|until| self.now + slack < until);
+        if is_living && is_waiting && is_leased {
+            let text = "worker {} may still have the answer to it, within its lease";
+            return Err(text.replace("{}", &last.worker.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Rule 3: a refresh token that came twice.
+    pub(super) fn check_reuse(
+        &mut self,
+        send: usize,
+        is_reuse: bool,
+        is_copy: bool,
+    ) -> Result<(), Breach> {
+        if !is_reuse {
+            return Ok(());
+        }
+        self.report.reuse_events += 1;
+        self.note(|| "server: a refresh token came twice, its family is revoked".to_owned());
+        let token = self.book.sends[send].refresh.clone();
+        let sends = self.book.sends.iter();
+        let sends = sends.filter(|send| send.is_processed && send.refresh == token);
+        let mut sends = sends.rev();
+        let (Some(last), Some(_)) = (sends.next(), sends.next()) else {
+            // One request, which the network delivered twice: nobody can help it.
+            return Ok(());
+        };
+        let name = token.as_deref().map_or("?", |token| self.book.name(token));
+        match (&last.excuse, self.setup.policy.reuse) {
+            _ if is_copy => Ok(()),
+            (_, Reuse::Revokes) => {
+                let text = format!("{name} was sent twice to a server that revokes");
+                Self::breach(Rule::Kept, text)
+            }
+            (Err(why), Reuse::Unknown) => {
+                let text = format!("{name} was sent twice, though {why}");
+                Self::breach(Rule::Kept, text)
+            }
+            // A server that tolerates it for a while: it came after that.
+            _ => Ok(()),
+        }
+    }
+
+    /// Rule 3: someone is told to log in.
+    pub(super) fn check_refusal(
+        &mut self,
+        worker: usize,
+        grant: usize,
+        error: &Error,
+        is_told: bool,
+    ) -> Result<(), Breach> {
+        match error.advice() {
+            Advice::Retry { .. } => return Ok(()),
+            Advice::Reauthorize if !is_told => return Ok(()),
+            Advice::Reauthorize => {}
+            _ => {
+                let text = format!("an error with no way out: {error}");
+                return Self::breach(Rule::Answered, text);
+            }
+        }
+        let Some(record) = self.now_record(grant) else {
+            return Ok(());
+        };
+        let Some(refresh) = record.refresh.as_deref() else {
+            return Ok(());
+        };
+        let told = format!(
+            "worker {worker} tells a caller to log in ({})",
+            error.code()
+        );
+        let slot = &self.workers[worker].slots[grant];
+        if !self.twin.honours(self.time(), refresh) {
+            return self.check_hands(worker, grant, refresh, &told);
+        }
+        if error.code() == "grant.outcome_unknown" && self.setup.policy.reuse == Reuse::Revokes {
+            let epoch = self.workers[worker].epoch;
+            let attempt = record.attempt.as_deref();
+            let knows = self.book.knows_unspent(worker, epoch, attempt);
+            if !knows {
+                return Ok(());
+            }
+        }
+        if slot.seen >= record.version || slot.seen_at + RECENT < self.now {
+            let name = self.book.name(refresh);
+            let over = if record.is_over { ", over" } else { "" };
+            let text = format!(
+                "{told}, while {name}, in the store at version {}{over}, is alive",
+                record.version
+            );
+            return Self::breach(Rule::Kept, text);
+        }
+        Ok(())
+    }
+
+    /// Whether someone awake has newer tokens than the dead ones in the store, within its lease.
+    fn check_hands(
+        &self,
+        worker: usize,
+        grant: usize,
+        refresh: &str,
+        told: &str,
+    ) -> Result<(), Breach> {
+        for (other, holder) in self.workers.iter().enumerate() {
+            let slot = &holder.slots[grant];
+            let Some((_, Some(newer))) = &slot.landing else {
+                continue;
+            };
+            let is_newer = self.book.descends(newer, refresh);
+            let is_leased = slot.lease.is_some_and(|held| self.now < held.until);
+            let is_near = other == worker || (self.is_awake(other) && is_leased);
+            if is_newer && is_near && self.twin.honours(self.time(), newer) {
+                let text = format!("{told}, while worker {other} has {}", self.book.name(newer));
+                return Self::breach(Rule::Kept, text);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rule 3: what a flight brought is stored, or still in hand, or replaced.
+    pub(super) fn check_landing(&mut self, worker: usize, grant: usize) -> Result<(), Breach> {
+        let slot = &self.workers[worker].slots[grant];
+        let Some((access, refresh)) = &slot.landing else {
+            return Ok(());
+        };
+        let mut history = self.book.history[grant].iter().rev();
+        let is_stored = history.any(|version| version.access == *access);
+        let in_hand = slot.keeper.tokens();
+        let in_hand = in_hand.map(|tokens| tokens.access_token.expose());
+        if !is_stored && in_hand == Some(access) {
+            return Ok(());
+        }
+        let is_login = in_hand.is_some() && in_hand == slot.login.as_ref();
+        let parent = self.book.token(access).and_then(|it| it.parent.as_deref());
+        let record = self.now_record(grant).and_then(|it| it.refresh.as_deref());
+        let is_successor = record.is_some() && record == parent && refresh.as_deref() != parent;
+        let is_alive = refresh
+            .as_ref()
+            .is_some_and(|token| self.twin.honours(self.time(), token));
+        if !is_stored && !is_login && is_successor && is_alive {
+            let text = format!(
+                "worker {worker} drops {}, the only one that can follow the one in the store",
+                self.book.name(refresh.as_deref().unwrap_or_default())
+            );
+            return Self::breach(Rule::Kept, text);
+        }
+        self.slot(worker, grant).landing = None;
+        Ok(())
+    }
+
+    /// Rules 2, 5 and 6, for tokens about to be handed out.
+    pub(super) fn check_hand_out(
+        &mut self,
+        worker: usize,
+        grant: usize,
+        tokens: &Arc<Tokens>,
+    ) -> Result<(), Breach> {
+        let access = tokens.access_token.expose();
+        let name = self.book.name(access).to_owned();
+        if self.book.token(access).map(|token| token.grant) != Some(grant) {
+            let text = format!("worker {worker} hands out {name}, of another grant");
+            return Self::breach(Rule::OwnGrant, text);
+        }
+        if let Some(version) = self.replaced(worker, grant, |it| it.access == *access) {
+            let text = format!(
+                "worker {worker} hands out {name}, though it has read version {version} of the \
+                 record, where another has replaced it"
+            );
+            return Self::breach(Rule::Newest, text);
+        }
+        let is_stored = self.book.history[grant]
+            .iter()
+            .rev()
+            .any(|version| version.access == *access);
+        let slot = self.slot(worker, grant);
+        let is_login = slot.login.as_ref() == Some(access);
+        let is_given_up = slot.fails >= SAVES || slot.unsaved.as_ref() == Some(access);
+        if is_stored || is_login {
+            return Ok(());
+        }
+        if !is_given_up {
+            let text = format!("worker {worker} hands out {name}, which is not stored");
+            return Self::breach(Rule::SavedFirst, text);
+        }
+        slot.unsaved = Some(access.clone());
+        self.report.unsaved += 1;
+        Ok(())
+    }
+
+    /// Rules 3 and 6, for what the store has just taken.
+    pub(super) fn stored(
+        &mut self,
+        worker: usize,
+        epoch: u32,
+        grant: usize,
+        record: &str,
+        version: u64,
+    ) -> Result<(), Breach> {
+        let Ok(peek) = serde_json::from_str::<Peek>(record) else {
+            return Self::breach(Rule::OwnGrant, "an unreadable record".to_owned());
+        };
+        let (is_over, history) = (peek.is_over(), &self.book.history[grant]);
+        let Some(tokens) = peek.tokens else {
+            // The end of a grant that never had any.
+            return Ok(());
+        };
+        let token = self.book.token(&tokens.access_token);
+        let Some(token) = token.filter(|token| token.grant == grant) else {
+            let text = format!("worker {worker} stores a token of another grant");
+            return Self::breach(Rule::OwnGrant, text);
+        };
+        let generation = token.generation;
+        if let Some(last) = history.last() {
+            if last.version >= version {
+                let text = format!("the store gives version {version} twice");
+                return Self::breach(Rule::OneRecord, text);
+            }
+            let is_known = history.iter().any(|it| it.generation == generation);
+            if generation < last.generation && is_known {
+                let text = format!("worker {worker} puts an old grant in place of a login");
+                return Self::breach(Rule::Kept, text);
+            }
+            if let (Some(new), Some(old)) = (&tokens.refresh_token, &last.refresh)
+                && self.book.descends(old, new)
+            {
+                let text = format!(
+                    "worker {worker} puts {} in place of {}, which followed it",
+                    self.book.name(new),
+                    self.book.name(old)
+                );
+                return Self::breach(Rule::Kept, text);
+            }
+        }
+        let version = Version {
+            version,
+            access: tokens.access_token,
+            refresh: tokens.refresh_token,
+            generation,
+            is_over,
+            attempt: peek.attempt.map(|attempt| attempt.id),
+        };
+        if let Some(attempt) = &version.attempt {
+            self.book.mark(attempt, worker, epoch, self.now);
+        }
+        self.book.history[grant].push(version);
+        Ok(())
+    }
+}

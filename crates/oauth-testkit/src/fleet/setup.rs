@@ -1,0 +1,200 @@
+//! What a fleet is made of, and what goes wrong in it.
+
+use std::fmt;
+use std::time::Duration;
+
+use oauth_core::flow::keeper::{Policy, Reuse};
+
+use super::dice::Dice;
+use super::shelf::{Plain, Shelf};
+use crate::twin::Rotation;
+
+/// A fleet: how many workers, what server, what store, and what goes wrong.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Setup {
+    /// How many processes share the store.
+    pub workers: usize,
+    /// How many grants are in the store.
+    pub grants: usize,
+    /// Whether the grants are the client's own (`client_credentials`) and not a person's.
+    pub own: bool,
+    /// What the server does with a used refresh token.
+    pub rotation: Rotation,
+    /// How long an access token lives, in seconds.
+    pub lifetime: u64,
+    /// Whether the server names no lifetime, so that only a 401 tells.
+    pub hides_lifetime: bool,
+    /// The keepers' policy. No token request, delays of the network included, takes longer than
+    /// half its lease.
+    pub policy: Policy,
+    /// How long things go wrong, before all is well again and everyone must get a token.
+    pub trouble: Duration,
+    /// What goes wrong.
+    pub odds: Odds,
+    /// What is wrong with the hosts of the keepers.
+    pub flaw: Option<Flaw>,
+    /// Makes an empty store.
+    pub shelf: fn() -> Box<dyn Shelf>,
+}
+
+/// How often things go wrong: so many times in ten thousand, unless it says otherwise.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct Odds {
+    /// A worker dies, before any step of its own.
+    pub crash: u32,
+    /// A worker sleeps for up to three leases, before any step of its own.
+    pub pause: u32,
+    /// A caller who has to wait gives up.
+    pub cancel: u32,
+    /// A token request finds no connection.
+    pub unsent: u32,
+    /// A token request never arrives.
+    pub lost_request: u32,
+    /// The reply to a token request never arrives.
+    pub lost_reply: u32,
+    /// A token request arrives when its sender has given up on it.
+    pub late_request: u32,
+    /// The network delivers a token request twice.
+    pub twice: u32,
+    /// The server is busy: 503, with or without `Retry-After`, and nothing done.
+    pub busy: u32,
+    /// A gateway gives up: 502, and the request is carried out or not.
+    pub gateway: u32,
+    /// The store answers with an error, and nothing is done.
+    pub store_fails: u32,
+    /// The store does what it is asked, and the answer is lost.
+    pub store_mute: u32,
+    /// The store does what it is asked after the asker has given up.
+    pub store_late: u32,
+    /// In each minute, the token endpoint goes down for up to two.
+    pub outage: u32,
+    /// In each minute, the store goes down for up to two.
+    pub store_outage: u32,
+    /// Each time a token is used, the server has ended all access tokens.
+    pub ended: u32,
+    /// In each minute, a person takes back all grants.
+    pub withdrawn: u32,
+    /// In each minute, a person logs in though nobody asked for it.
+    pub login: u32,
+    /// How far a worker's clock may be wrong, in seconds.
+    pub skew: u64,
+}
+
+/// A mistake in the program around the keepers: the checker must find each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// Every lease is won; the store is not asked.
+    NoLease,
+    /// New tokens are handed out when they arrive, and saved after that.
+    SaveAfterHandOut,
+    /// A record is saved whatever its version.
+    NoFencing,
+    /// A lost reply is reported as a request that was never sent, and so sent again.
+    RetryLostReply,
+    /// When the caller who began a renewal goes, its request is abandoned and the lease given back.
+    DropOnCancel,
+}
+
+impl Setup {
+    /// Any fleet: drawn from the seed, as the whole history is.
+    pub fn drawn(seed: u64) -> Self {
+        let dice = &mut Dice::new(!seed);
+        let kinds = [
+            (Rotation::Strict, Reuse::Unknown),
+            (Rotation::Strict, Reuse::Unknown),
+            (Rotation::Strict, Reuse::Revokes),
+            (Rotation::Strict, Reuse::Revokes),
+            (Rotation::Grace(30), Reuse::Unknown),
+            (Rotation::Grace(30), Reuse::Revokes),
+            (Rotation::Grace(30), Reuse::Tolerated),
+            (Rotation::Lenient, Reuse::Unknown),
+            (Rotation::Lenient, Reuse::Tolerated),
+            (Rotation::Never, Reuse::Unknown),
+            (Rotation::Never, Reuse::Revokes),
+        ];
+        let (rotation, reuse) = dice.pick(&kinds);
+        let mut policy = Policy::default();
+        policy.reuse = reuse;
+        policy.lease = Duration::from_secs(dice.pick(&[20, 60, 60]));
+        Self {
+            workers: dice.pick(&[1, 2, 2, 3, 3, 4, 6]),
+            grants: dice.pick(&[1, 1, 1, 2]),
+            own: dice.hits(800),
+            rotation,
+            lifetime: dice.pick(&[60, 120, 120, 300, 900]),
+            hides_lifetime: dice.hits(1000),
+            policy,
+            trouble: Duration::from_secs(dice.between(200, 1200)),
+            odds: Odds::drawn(dice),
+            flaw: None,
+            shelf: || Box::new(Plain::default()),
+        }
+    }
+
+    /// The same fleet with a mistake in it.
+    #[must_use]
+    pub fn with_flaw(mut self, flaw: Flaw) -> Self {
+        self.flaw = Some(flaw);
+        self
+    }
+
+    /// The same fleet over another store.
+    #[must_use]
+    pub fn with_shelf(mut self, shelf: fn() -> Box<dyn Shelf>) -> Self {
+        self.shelf = shelf;
+        self
+    }
+}
+
+impl Odds {
+    /// Each kind of trouble is absent, rare or frequent, by itself: what hides behind frequent
+    /// trouble of one kind shows in a history without it.
+    fn drawn(dice: &mut Dice) -> Self {
+        let mut some = |rare: u32, frequent: u32| match dice.index(4) {
+            0 | 1 => 0,
+            2 => rare,
+            _ => frequent,
+        };
+        Self {
+            crash: some(10, 100),
+            pause: some(10, 100),
+            cancel: some(1000, 5000),
+            unsent: some(200, 2000),
+            lost_request: some(200, 1500),
+            lost_reply: some(200, 1500),
+            late_request: some(200, 1500),
+            twice: some(100, 500),
+            busy: some(200, 2000),
+            gateway: some(200, 1000),
+            store_fails: some(100, 1500),
+            store_mute: some(100, 1500),
+            store_late: some(100, 1500),
+            outage: some(500, 2000),
+            store_outage: some(500, 2000),
+            ended: some(20, 200),
+            withdrawn: some(100, 300),
+            login: some(200, 1000),
+            skew: u64::from(some(1, 3)),
+        }
+    }
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup")
+            .field("workers", &self.workers)
+            .field("grants", &self.grants)
+            .field("own", &self.own)
+            .field("rotation", &self.rotation)
+            .field("lifetime", &self.lifetime)
+            .field("hides_lifetime", &self.hides_lifetime)
+            .field("policy", &self.policy)
+            .field("trouble", &self.trouble)
+            .field("odds", &self.odds)
+            .field("flaw", &self.flaw)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,403 @@
+//! Time, chance and everything there is: one queue of events, one seed.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use oauth_core::flow::keeper::GrantId;
+use oauth_core::flow::keeper::{Keeper, Upkeep};
+use oauth_core::issuer::Issuer;
+use oauth_core::moment::{Moment, UnixTime};
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::{Client, ClientAuth, ClientId, Scope};
+
+use super::book::Book;
+use super::dice::Dice;
+use super::host::{Mail, Order, Slot};
+use super::people::{Caller, Mood};
+use super::shelf::Shelf;
+use super::{Breach, Report, Rule, Setup};
+use crate::twin::Twin;
+
+/// The world's clock at its beginning, in seconds since the epoch.
+const START: u64 = 1_750_000_000;
+
+/// Minutes, in milliseconds.
+const MINUTE: u64 = 60_000;
+
+pub(super) struct World {
+    pub(super) setup: Setup,
+    pub(super) dice: Dice,
+    /// Milliseconds since the beginning.
+    pub(super) now: u64,
+    queue: BinaryHeap<Reverse<Due>>,
+    posted: u64,
+    pub(super) twin: Twin,
+    pub(super) client: Client,
+    pub(super) shelf: Box<dyn Shelf>,
+    pub(super) workers: Vec<Worker>,
+    pub(super) callers: Vec<Caller>,
+    pub(super) grants: Vec<Grant>,
+    pub(super) book: Book,
+    pub(super) report: Report,
+    /// Nothing goes wrong any more.
+    pub(super) calm: bool,
+    pub(super) server_down_until: u64,
+    pub(super) store_down_until: u64,
+    transcript: Option<Vec<String>>,
+}
+
+/// One process, which may die and come back with nothing in its hands.
+pub(super) struct Worker {
+    /// How often it died.
+    pub(super) epoch: u32,
+    pub(super) is_up: bool,
+    /// How far its clock is ahead, in milliseconds.
+    pub(super) skew: i64,
+    pub(super) asleep_until: u64,
+    /// What arrived while it slept.
+    pub(super) inbox: Vec<(usize, Mail)>,
+    pub(super) slots: Vec<Slot>,
+}
+
+pub(super) struct Grant {
+    pub(super) id: GrantId,
+    pub(super) key: String,
+    /// Somebody is on the way to log in.
+    pub(super) is_login_due: bool,
+}
+
+pub(super) enum Ev {
+    Mail {
+        worker: usize,
+        epoch: u32,
+        grant: usize,
+        mail: Mail,
+    },
+    Wake(usize),
+    Restart(usize),
+    /// A caller comes to a worker.
+    Visit(usize),
+    /// A token request comes to the server.
+    Arrival {
+        send: usize,
+        request: http::Request<Bytes>,
+        is_answered: bool,
+        is_copy: bool,
+    },
+    /// An order comes to the store.
+    Store {
+        worker: usize,
+        epoch: u32,
+        grant: usize,
+        call: u64,
+        order: Order,
+        is_answered: bool,
+    },
+    Login(usize),
+    /// Once a minute.
+    Weather,
+    Calm,
+    /// Everyone asks once more, and until they are served.
+    LastRound,
+}
+
+struct Due {
+    at: u64,
+    posted: u64,
+    ev: Ev,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, setup: &Setup, is_told: bool) -> Self {
+        let mut dice = Dice::new(seed);
+        let mut twin = Twin::generic("https://as.example");
+        twin.set_rotation(setup.rotation);
+        twin.set_access_token_lifetime(setup.lifetime);
+        if setup.hides_lifetime {
+            twin.hide_access_token_lifetime();
+        }
+        let client = client(&twin);
+        let mut world = Self {
+            grants: Vec::new(),
+            workers: Vec::new(),
+            callers: Vec::new(),
+            book: Book::new(setup.grants),
+            report: Report::default(),
+            calm: false,
+            server_down_until: 0,
+            store_down_until: 0,
+            transcript: is_told.then(Vec::new),
+            queue: BinaryHeap::new(),
+            posted: 0,
+            now: 0,
+            shelf: (setup.shelf)(),
+            setup: setup.clone(),
+            twin,
+            client,
+            dice: dice.clone(),
+        };
+        for number in 0..setup.grants {
+            let id = GrantId::of_subject(format!("person {number}"));
+            let key = world.keeper(id.clone()).key();
+            world.grants.push(Grant {
+                id,
+                key,
+                is_login_due: false,
+            });
+        }
+        for number in 0..setup.workers {
+            let skew = i64::try_from(dice.between(0, 2000 * setup.odds.skew)).unwrap_or_default();
+            let worker = Worker {
+                epoch: 0,
+                is_up: true,
+                skew: skew - i64::try_from(1000 * setup.odds.skew).unwrap_or_default(),
+                asleep_until: 0,
+                inbox: Vec::new(),
+                slots: world.empty_slots(),
+            };
+            world.workers.push(worker);
+            world.post(dice.between(5000, 20_000), Ev::Visit(number));
+        }
+        if !setup.own {
+            for grant in 0..setup.grants {
+                world.grants[grant].is_login_due = true;
+                world.post(0, Ev::Login(grant));
+            }
+        }
+        let trouble = millis(setup.trouble);
+        world.post(MINUTE, Ev::Weather);
+        world.post(trouble, Ev::Calm);
+        // Who sleeps now is awake then, and no lease of a dead worker is left.
+        world.post(trouble + 5 * millis(setup.policy.lease), Ev::LastRound);
+        world.dice = dice;
+        world
+    }
+
+    /// Runs until everyone has what is due to them.
+    pub(super) fn run(&mut self) -> Result<(), Breach> {
+        let lease = millis(self.setup.policy.lease);
+        let last_round = millis(self.setup.trouble) + 5 * lease;
+        // A lease, the longest backoff, the longest pause a server names, and some air.
+        let end = last_round + 3 * lease + 4 * MINUTE;
+        let mut is_last_round = false;
+        while let Some(Reverse(due)) = self.queue.pop() {
+            if due.at > end {
+                break;
+            }
+            self.now = due.at;
+            is_last_round |= matches!(due.ev, Ev::LastRound);
+            self.handle(due.ev)?;
+            if is_last_round && self.callers.iter().all(|caller| !caller.is_open()) {
+                return Ok(());
+            }
+        }
+        let left = self.callers.iter().find(|caller| caller.is_open());
+        match left {
+            Some(caller) => Err(Breach(
+                Rule::Answered,
+                format!(
+                    "a caller of worker {} for grant {} who asked at {} s has no token that works \
+                     {} s after all trouble was over",
+                    caller.worker,
+                    caller.grant,
+                    caller.asked_at / 1000,
+                    (self.now.saturating_sub(millis(self.setup.trouble))) / 1000,
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn handle(&mut self, ev: Ev) -> Result<(), Breach> {
+        match ev {
+            Ev::Mail {
+                worker,
+                epoch,
+                grant,
+                mail,
+            } => return self.deliver(worker, epoch, grant, mail),
+            Ev::Wake(worker) => self.wake(worker),
+            Ev::Restart(worker) => self.restart(worker),
+            Ev::Visit(worker) => self.visit(worker),
+            Ev::Arrival {
+                send,
+                request,
+                is_answered,
+                is_copy,
+            } => return self.arrive(send, request, is_answered, is_copy),
+            Ev::Store {
+                worker,
+                epoch,
+                grant,
+                call,
+                order,
+                is_answered,
+            } => return self.obey(worker, epoch, grant, call, order, is_answered),
+            Ev::Login(grant) => self.log_in(grant),
+            Ev::Weather => self.weather(),
+            Ev::Calm => {
+                self.calm = true;
+                self.server_down_until = 0;
+                self.store_down_until = 0;
+                self.note(|| "all is well from now on".to_owned());
+            }
+            Ev::LastRound => {
+                for worker in 0..self.workers.len() {
+                    for grant in 0..self.grants.len() {
+                        self.come(worker, grant, Mood::Patient);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn weather(&mut self) {
+        if self.calm {
+            return;
+        }
+        let odds = self.setup.odds;
+        if self.dice.hits(odds.outage) {
+            self.server_down_until = self.now + self.dice.between(5000, 2 * MINUTE);
+            self.note(|| "the token endpoint goes down".to_owned());
+        }
+        if self.dice.hits(odds.store_outage) {
+            self.store_down_until = self.now + self.dice.between(5000, 2 * MINUTE);
+            self.note(|| "the store goes down".to_owned());
+        }
+        if self.dice.hits(odds.withdrawn) {
+            self.twin.revoke_all();
+            self.note(|| "the server ends all grants, as a person wished".to_owned());
+        }
+        for grant in 0..self.grants.len() {
+            if !self.setup.own && self.dice.hits(odds.login) {
+                self.expect_login(grant);
+            }
+        }
+        self.post(MINUTE, Ev::Weather);
+    }
+
+    /// An event, so many milliseconds from now.
+    pub(super) fn post(&mut self, after: u64, ev: Ev) {
+        self.posted += 1;
+        self.queue.push(Reverse(Due {
+            at: self.now + after,
+            posted: self.posted,
+            ev,
+        }));
+    }
+
+    pub(super) fn mail(&mut self, after: u64, worker: usize, grant: usize, mail: Mail) {
+        let epoch = self.workers[worker].epoch;
+        self.post(
+            after,
+            Ev::Mail {
+                worker,
+                epoch,
+                grant,
+                mail,
+            },
+        );
+    }
+
+    pub(super) fn empty_slots(&self) -> Vec<Slot> {
+        let keeper = |grant: &Grant| self.keeper(grant.id.clone());
+        self.grants
+            .iter()
+            .map(|grant| Slot::new(keeper(grant)))
+            .collect()
+    }
+
+    fn keeper(&self, id: GrantId) -> Keeper {
+        let upkeep = if self.setup.own {
+            Upkeep::ClientCredentials(Scope::none())
+        } else {
+            Upkeep::Refresh
+        };
+        self.client
+            .keeper(upkeep)
+            .with_policy(self.setup.policy.clone())
+            .shared(id)
+    }
+
+    /// The server's time, and the store's.
+    pub(super) fn time(&self) -> UnixTime {
+        UnixTime::from_secs(START + self.now / 1000)
+    }
+
+    /// A worker's time.
+    pub(super) fn clock(&self, worker: usize) -> UnixTime {
+        let millis = (START * 1000 + self.now).saturating_add_signed(self.workers[worker].skew);
+        UnixTime::from_secs(millis / 1000)
+    }
+
+    pub(super) fn moment(&mut self, worker: usize) -> Moment {
+        Moment::fixed(self.clock(worker), self.dice.seed())
+    }
+
+    pub(super) fn is_awake(&self, worker: usize) -> bool {
+        let worker = &self.workers[worker];
+        worker.is_up && worker.asleep_until <= self.now
+    }
+
+    /// A line of the transcript.
+    pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
+        if let Some(lines) = &mut self.transcript {
+            let (seconds, millis) = (self.now / 1000, self.now % 1000);
+            lines.push(format!("{seconds:>6}.{millis:03}  {}", text()));
+        }
+    }
+
+    /// A line about one worker.
+    pub(super) fn note_of(
+        &mut self,
+        worker: usize,
+        grant: usize,
+        text: impl FnOnce(&Book) -> String,
+    ) {
+        if self.transcript.is_some() {
+            let text = text(&self.book);
+            self.note(|| format!("worker {worker} grant {grant}: {text}"));
+        }
+    }
+
+    pub(super) fn transcript(&mut self) -> Vec<String> {
+        self.transcript.take().unwrap_or_default()
+    }
+}
+
+fn client(twin: &Twin) -> Client {
+    let client = Issuer::parse(twin.base()).and_then(|issuer| {
+        let url = format!("{}/token", twin.base());
+        let server = Server::new(issuer).with_endpoint(EndpointKind::Token, &url)?;
+        let auth = ClientAuth::basic(twin.client_secret());
+        Client::new(server, ClientId::new(twin.client_id()), auth)
+    });
+    client.expect("the twin's own names are well formed")
+}
+
+pub(super) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at, self.posted).cmp(&(other.at, other.posted))
+    }
+}

@@ -1,0 +1,143 @@
+//! Runs histories of fleets: `fleet --seeds N` from seed 0, `fleet --seed S` for one, told in full
+//! if it breaks an invariant.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use oauth_testkit::fleet::{Flaw, Fleet, Report, Setup, Violation};
+
+/// Runs histories of fleets.
+#[derive(Parser)]
+struct Options {
+    /// How many seeds, from 0 on.
+    #[arg(long, default_value_t = 10_000)]
+    seeds: u64,
+    /// One seed only.
+    #[arg(long, conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// A mistake in the hosts: no-lease, save-after-hand-out, no-fencing, retry-lost-reply or
+    /// drop-on-cancel.
+    #[arg(long, value_parser = flaw)]
+    flaw: Option<Flaw>,
+}
+
+fn flaw(name: &str) -> Result<Flaw, String> {
+    Ok(match name {
+        "no-lease" => Flaw::NoLease,
+        "save-after-hand-out" => Flaw::SaveAfterHandOut,
+        "no-fencing" => Flaw::NoFencing,
+        "retry-lost-reply" => Flaw::RetryLostReply,
+        "drop-on-cancel" => Flaw::DropOnCancel,
+        _ => return Err("no such flaw".to_owned()),
+    })
+}
+
+fn fleet(seed: u64, flaw: Option<Flaw>) -> Fleet {
+    let setup = Setup::drawn(seed);
+    Fleet::new(
+        seed,
+        flaw.map_or(setup.clone(), |flaw| setup.with_flaw(flaw)),
+    )
+}
+
+/// What all threads work on.
+#[derive(Default)]
+struct Shared {
+    next: AtomicU64,
+    /// No seed from this one on is of interest.
+    end: AtomicU64,
+    done: AtomicU64,
+    sum: Mutex<Report>,
+    first: Mutex<Option<Violation>>,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let shared = Shared::default();
+    let (from, to) = match options.seed {
+        Some(seed) => (seed, seed + 1),
+        None => (0, options.seeds),
+    };
+    shared.next.store(from, Ordering::Relaxed);
+    shared.end.store(to, Ordering::Relaxed);
+    let start = Instant::now();
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| scope.spawn(|| work(&shared, options.flaw)))
+            .collect();
+        let mut shown = Instant::now();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            thread::sleep(Duration::from_millis(20));
+            let is_seen = std::io::stderr().is_terminal();
+            if shown.elapsed() > Duration::from_secs(if is_seen { 1 } else { 20 }) {
+                shown = Instant::now();
+                progress(&shared, to - from, start, is_seen);
+            }
+        }
+    });
+    let done = shared.done.load(Ordering::Relaxed);
+    let first = shared.first.lock().map_or(None, |mut first| first.take());
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "{done} histories in {seconds:.1} s, {:.0} a second; {:?}",
+        done as f64 / seconds,
+        shared.sum.lock().map_or(Report::default(), |sum| *sum)
+    );
+    match first {
+        Some(violation) => {
+            println!("{violation}");
+            println!("again: cargo xtask test fleet --seed {}", violation.seed);
+            println!("{} passed, 1 failed", violation.seed - from);
+            ExitCode::FAILURE
+        }
+        None => {
+            println!("{done} passed, 0 failed");
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn work(shared: &Shared, flaw: Option<Flaw>) {
+    loop {
+        let seed = shared.next.fetch_add(1, Ordering::Relaxed);
+        if seed >= shared.end.load(Ordering::Relaxed) {
+            return;
+        }
+        let result = fleet(seed, flaw).run();
+        shared.done.fetch_add(1, Ordering::Relaxed);
+        match result {
+            Ok(report) => {
+                if let Ok(mut sum) = shared.sum.lock() {
+                    sum.add(&report);
+                }
+            }
+            Err(violation) => {
+                // The lowest seed is the one to look at: the other threads finish theirs.
+                shared.end.fetch_min(seed, Ordering::Relaxed);
+                if let Ok(mut first) = shared.first.lock()
+                    && first.as_ref().is_none_or(|first| seed < first.seed)
+                {
+                    *first = Some(violation);
+                }
+            }
+        }
+    }
+}
+
+fn progress(shared: &Shared, all: u64, start: Instant, is_seen: bool) {
+    let done = shared.done.load(Ordering::Relaxed);
+    let rate = done as f64 / start.elapsed().as_secs_f64();
+    let mut out = std::io::stderr();
+    let line = format!("{done} of {all} histories, {rate:.0} a second");
+    // Nothing depends on the line being seen.
+    let _ = match is_seen {
+        true => write!(out, "\r{line}  "),
+        false => writeln!(out, "{line}"),
+    };
+}
