@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { callbackOf, core, rejection, twins } from './helper.mjs'
 
-const { Client, Denied, Lost, Misuse, Tokens, Untrusted, discover } = core
+const { Client, Denied, Lost, Misuse, Untrusted, discover } = core
 const { generic: twin } = await twins()
 const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
 const server = await discover(issuer, { transport: 'loopback_http' })
@@ -46,15 +46,19 @@ async function signIn() {
   return client.redeem(flow, await callbackOf(url, redirectUri))
 }
 
-const expired = (tokens) => {
-  const stored = JSON.parse(tokens.serialize())
-  stored.received_at -= 100_000
-  return Tokens.deserialize(JSON.stringify(stored))
+/** A login some time ago: what is stored is stale. */
+async function longAgo(store, subject, tokens) {
+  const source = client.source(undefined, { store, subject })
+  await source.logIn(tokens ?? (await signIn()))
+  const { version, record } = await store.load(source.key)
+  const aged = JSON.parse(record)
+  aged.tokens.received_at -= 100_000
+  assert.equal(await store.save(source.key, JSON.stringify(aged), version), version + 1)
 }
 
 test('eight workers of fifty promises spend one refresh token', async () => {
   const store = new Memory()
-  await client.source(undefined, { store, subject: 'ann' }).logIn(expired(await signIn()))
+  await longAgo(store, 'ann')
   const before = await twin.counters()
   const workers = Array.from({ length: 8 }, () => client.source(undefined, { store, subject: 'ann' }))
   const all = await Promise.all(workers.flatMap((source) => Array.from({ length: 50 }, () => source.token())))
@@ -85,8 +89,8 @@ test('a token that one worker saw refused is replaced for all', async () => {
 
 test('new tokens are in the store before anyone sees them', async () => {
   const store = new Memory()
+  await longAgo(store, 'ben')
   const source = client.source(undefined, { store, subject: 'ben' })
-  await source.logIn(expired(await signIn()))
   const tokens = await source.token()
   assert.match(store.records.get(source.key).record, new RegExp(tokens.refreshToken))
 })
@@ -117,9 +121,9 @@ test('a record of another grant is refused', async () => {
 test('a grant that the server ended is over for every worker, and a login begins it anew', async () => {
   const store = new Memory()
   const [one, two] = [0, 1].map(() => client.source(undefined, { store, subject: 'cas' }))
-  const stale = expired(await signIn())
+  const stale = await signIn()
+  await longAgo(store, 'cas', stale)
   await client.refresh(stale)
-  await one.logIn(stale)
   const requests = await twin.tokenRequests(async () => {
     for (const source of [one, two]) {
       const error = await rejection(source.token())

@@ -277,6 +277,12 @@ impl TokenSource {
         self.logging_in(py, tokens)?.later(py)
     }
 
+    /// The name of the record in the store; None without one.
+    #[getter]
+    fn key(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        Ok(self.native(py)?.key().map(str::to_owned))
+    }
+
     /// What is called with new tokens before anyone else sees them.
     #[getter]
     fn on_tokens<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
 import time
@@ -93,12 +94,25 @@ class Sqlite:
             return None
 
 
+def age(store: Memory | Sqlite, source: oauth_core.TokenSource) -> None:
+    """Time passes: what is stored is stale."""
+    assert source.key is not None
+    entry = store.load(source.key)
+    assert entry is not None
+    version, text = entry
+    record = json.loads(text)
+    record["tokens"]["received_at"] -= 100_000
+    assert store.save(source.key, json.dumps(record), version) == version + 1
+
+
 def test_eight_workers_of_threads_and_tasks_spend_one_refresh_token(
     generic: Twin, person: Person
 ) -> None:
     client, tokens = person
     store = Memory()
-    client.source(store=store, subject="ann").log_in(expired(tokens))
+    first = client.source(store=store, subject="ann")
+    first.log_in(tokens)
+    age(store, first)
     before = generic.counters["token_requests"]
     workers = [client.source(store=store, subject="ann") for _ in range(8)]
 
@@ -121,7 +135,8 @@ def test_processes_with_a_store_of_ones_own_make_one_request(
     client, tokens = person
     store = Sqlite(tmp_path / "store")
     source = client.source(store=store, subject="ann")
-    source.log_in(expired(tokens))
+    source.log_in(tokens)
+    age(store, source)
     before = generic.counters["token_requests"]
     gate = time.time() + 0.3
 
@@ -155,9 +170,10 @@ def test_a_grant_that_ended_is_over_for_all_until_a_login(
 ) -> None:
     client, tokens = person
     store = Memory()
-    one, two = (client.source(store=store, subject="ann") for _ in range(2))
+    first, one, two = (client.source(store=store, subject="ann") for _ in range(3))
+    first.log_in(tokens)
+    age(store, first)
     client.refresh(tokens)
-    one.log_in(expired(tokens))
     before = generic.counters["token_requests"]
     for source in (one, two):
         with pytest.raises(oauth_core.Denied) as caught:

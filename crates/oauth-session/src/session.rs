@@ -209,6 +209,11 @@ impl Session {
         }
     }
 
+    /// The name of the record in the store, if there is one.
+    pub fn key(&self) -> Option<&str> {
+        self.0.shared.as_ref().map(|shared| shared.key.as_str())
+    }
+
     /// Why the last attempt failed, if it did. Callers do not hear of it while their token lives.
     pub fn trouble(&self) -> Option<Error> {
         self.0.state().keeper.trouble().cloned()
