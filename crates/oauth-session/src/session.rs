@@ -22,6 +22,12 @@ pub trait Drive: Send + Sync {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens>;
 }
 
+impl<D: Drive + ?Sized> Drive for Arc<D> {
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        (**self).run(exchange)
+    }
+}
+
 /// One grant, kept fresh. Cheap to clone: clones share the token.
 ///
 /// A fresh token is handed out at once, under no lock. One that is near its end is handed out while
