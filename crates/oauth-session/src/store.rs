@@ -1,4 +1,19 @@
 //! Where the record of a grant lives, for everyone who shares it: three verbs.
+//!
+//! | store | shared by | a lease runs by the clock of |
+//! | --- | --- | --- |
+//! | [`Memory`] | the threads and tasks of a process | the process |
+//! | `FileStore` (feature `file`) | the processes of a machine | the machine |
+//! | `KeyringStore` (feature `keyring`) | the processes of a person's session | the machine |
+//! | `RedisStore` (feature `redis`) | machines | the server |
+//! | `PostgresStore` (feature `postgres`) | machines | the server |
+//!
+//! `Sealed` (feature `seal`) encrypts what any of them keeps. `contract` (feature of that name) has
+//! the tests they pass, for your own store too.
+
+#[cfg(feature = "contract")]
+pub mod contract;
+mod memory;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,6 +22,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::Error;
 
+pub use memory::Memory;
 pub use oauth_core::flow::keeper::{Entry, Lease, Saved};
 
 /// An answer that is on its way.
@@ -18,7 +34,11 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 
 /// [`Keeper`](oauth_core::flow::keeper::Keeper); a store has to do three things, each as one step
 /// that no other worker can come between. `contract` has the tests every store must pass.
 ///
-/// An error means that nobody knows whether it was done: the keeper looks again.
+/// Keys and names of holders are texts of up to 60 bytes, records of up to 1 MiB; none holds a
+/// U+0000. Two keys that differ at all, be it in a letter's case, are two keys.
+///
+/// An error means that nobody knows whether it was done: the keeper looks again. Errors name the
+/// endpoint `store`, and hold neither a record nor the credentials of the store.
 pub trait Store: Send + Sync {
     /// Reads the record, as it was saved last.
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>>;
@@ -46,3 +66,6 @@ pub trait Store: Send + Sync {
     /// lease where there is no record yet.
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease>;
 }
+
+/// The longest lease, a year: no clock's arithmetic ends before it.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);

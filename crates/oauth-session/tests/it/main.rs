@@ -1,0 +1,4 @@
+//! Every store here keeps the contract of stores, over the real thing where there is one.
+
+mod contract;
+mod wrong;
