@@ -13,6 +13,10 @@
 
 #[cfg(feature = "contract")]
 pub mod contract;
+#[cfg(feature = "file")]
+mod file;
+#[cfg(feature = "file")]
+mod folder;
 mod memory;
 
 use std::future::Future;
@@ -21,7 +25,13 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::Error;
+#[cfg(feature = "file")]
+use oauth_core::error::Misuse;
 
+#[cfg(feature = "file")]
+pub use file::FileStore;
+#[cfg(feature = "faults")]
+pub use folder::faults::POINTS as FAULT_POINTS;
 pub use memory::Memory;
 pub use oauth_core::flow::keeper::{Entry, Lease, Saved};
 
@@ -67,5 +77,23 @@ pub trait Store: Send + Sync {
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease>;
 }
 
+/// What errors of a store name as their endpoint.
+#[cfg(feature = "file")]
+const ENDPOINT: &str = "store";
+
 /// The longest lease, a year: no clock's arithmetic ends before it.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// A lease's time in whole milliseconds, rounded up: no lease is over before its time.
+#[cfg(feature = "file")]
+fn millis(ttl: Duration) -> u64 {
+    u64::try_from(ttl.min(LONGEST).as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+/// What a store keeps cannot be read, or cannot be kept.
+#[cfg(feature = "file")]
+fn malformed(what: &str) -> Error {
+    Error::from(Misuse::StoredForm)
+        .at_endpoint(ENDPOINT)
+        .about(what)
+}
