@@ -18,6 +18,8 @@ mod file;
 #[cfg(feature = "file")]
 mod folder;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,7 +27,7 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::Error;
-#[cfg(feature = "file")]
+#[cfg(any(feature = "file", feature = "redis"))]
 use oauth_core::error::Misuse;
 
 #[cfg(feature = "file")]
@@ -34,6 +36,9 @@ pub use file::FileStore;
 pub use folder::faults::POINTS as FAULT_POINTS;
 pub use memory::Memory;
 pub use oauth_core::flow::keeper::{Entry, Lease, Saved};
+
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 
 /// An answer that is on its way.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -78,7 +83,7 @@ pub trait Store: Send + Sync {
 }
 
 /// What errors of a store name as their endpoint.
-#[cfg(feature = "file")]
+#[cfg(any(feature = "file", feature = "redis"))]
 const ENDPOINT: &str = "store";
 
 /// The longest lease, a year: no clock's arithmetic ends before it.
@@ -90,8 +95,14 @@ fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.min(LONGEST).as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
+/// The same in microseconds, for clocks that know them.
+#[cfg(feature = "redis")]
+fn micros(ttl: Duration) -> u64 {
+    u64::try_from(ttl.min(LONGEST).as_nanos().div_ceil(1000)).unwrap_or(u64::MAX)
+}
+
 /// What a store keeps cannot be read, or cannot be kept.
-#[cfg(feature = "file")]
+#[cfg(any(feature = "file", feature = "redis"))]
 fn malformed(what: &str) -> Error {
     Error::from(Misuse::StoredForm)
         .at_endpoint(ENDPOINT)

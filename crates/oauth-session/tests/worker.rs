@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_session::Store;
-use oauth_session::store::{FileStore, Saved};
+use oauth_session::store::{FileStore, RedisStore, Saved};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -50,6 +50,7 @@ async fn run() -> Outcome<()> {
 async fn store(place: &str) -> Outcome<Box<dyn Store>> {
     match place.split_once(':') {
         Some(("file", folder)) => Ok(Box::new(FileStore::new(folder)?)),
+        Some(("redis" | "rediss", _)) => Ok(Box::new(RedisStore::new(place)?)),
         _ => Err(format!("no such place: {place}").into()),
     }
 }

@@ -2,5 +2,7 @@
 
 mod contract;
 mod file;
+mod redis;
+mod servers;
 mod workers;
 mod wrong;
