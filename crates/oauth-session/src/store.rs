@@ -1,4 +1,25 @@
 //! Where the record of a grant lives, for everyone who shares it: three verbs.
+//!
+//! | store | shared by | a lease runs by the clock of |
+//! | --- | --- | --- |
+//! | [`Memory`] | the threads and tasks of a process | the process |
+//! | `FileStore` (feature `file`) | the processes of a machine | the machine |
+//! | `KeyringStore` (feature `keyring`) | the processes of a person's session | the machine |
+//! | `RedisStore` (feature `redis`) | machines | the server |
+//! | `PostgresStore` (feature `postgres`) | machines | the server |
+//!
+//! `Sealed` (feature `seal`) encrypts what any of them keeps. `contract` (feature of that name) has
+//! the tests they pass, for your own store too.
+
+#[cfg(feature = "contract")]
+pub mod contract;
+#[cfg(feature = "file")]
+mod file;
+#[cfg(feature = "file")]
+mod folder;
+mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,8 +27,18 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::Error;
+#[cfg(any(feature = "file", feature = "redis"))]
+use oauth_core::error::Misuse;
 
+#[cfg(feature = "file")]
+pub use file::FileStore;
+#[cfg(feature = "faults")]
+pub use folder::faults::POINTS as FAULT_POINTS;
+pub use memory::Memory;
 pub use oauth_core::flow::keeper::{Entry, Lease, Saved};
+
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 
 /// An answer that is on its way.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -18,7 +49,11 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 
 /// [`Keeper`](oauth_core::flow::keeper::Keeper); a store has to do three things, each as one step
 /// that no other worker can come between. `contract` has the tests every store must pass.
 ///
-/// An error means that nobody knows whether it was done: the keeper looks again.
+/// Keys and names of holders are texts of up to 60 bytes, records of up to 1 MiB; none holds a
+/// U+0000. Two keys that differ at all, be it in a letter's case, are two keys.
+///
+/// An error means that nobody knows whether it was done: the keeper looks again. Errors name the
+/// endpoint `store`, and hold neither a record nor the credentials of the store.
 pub trait Store: Send + Sync {
     /// Reads the record, as it was saved last.
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>>;
@@ -45,4 +80,31 @@ pub trait Store: Send + Sync {
     /// It is over after `ttl` by the store's clock, whatever became of the holder. There may be a
     /// lease where there is no record yet.
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease>;
+}
+
+/// What errors of a store name as their endpoint.
+#[cfg(any(feature = "file", feature = "redis"))]
+const ENDPOINT: &str = "store";
+
+/// The longest lease, a year: no clock's arithmetic ends before it.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// A lease's time in whole milliseconds, rounded up: no lease is over before its time.
+#[cfg(feature = "file")]
+fn millis(ttl: Duration) -> u64 {
+    u64::try_from(ttl.min(LONGEST).as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+/// The same in microseconds, for clocks that know them.
+#[cfg(feature = "redis")]
+fn micros(ttl: Duration) -> u64 {
+    u64::try_from(ttl.min(LONGEST).as_nanos().div_ceil(1000)).unwrap_or(u64::MAX)
+}
+
+/// What a store keeps cannot be read, or cannot be kept.
+#[cfg(any(feature = "file", feature = "redis"))]
+fn malformed(what: &str) -> Error {
+    Error::from(Misuse::StoredForm)
+        .at_endpoint(ENDPOINT)
+        .about(what)
 }

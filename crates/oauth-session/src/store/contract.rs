@@ -1,0 +1,116 @@
+//! What every [`Store`] must do, checked against the store itself.
+//!
+//! A store is three small verbs, and a wrong one shows only when two workers meet, or one dies.
+//! Hand some handles on one place to [`assert`], in a test of your own:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use oauth_session::store::{Memory, contract};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! let memory = Memory::new();
+//! contract::assert(&[Arc::new(memory.clone()), Arc::new(memory)]).await;
+//! # });
+//! ```
+//!
+//! Give it every way to the place that workers will have: clones of a handle, and handles with
+//! connections of their own. It writes under keys that no other run has, and leaves its records
+//! behind. It waits in real time for short leases to end, and needs a tokio runtime with a clock; on
+//! a runtime with several threads its workers meet more often.
+
+mod bench;
+mod lease;
+mod record;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Store;
+use bench::{Bench, Verdict};
+
+/// For how long a case may take: a store that does not answer breaks it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What became of one case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// What was asked of the store.
+    pub case: &'static str,
+    /// That it holds, or what happened instead.
+    pub outcome: Result<(), String>,
+}
+
+/// Checks all cases against one place, which the stores given here lead to; one report for each.
+///
+/// # Panics
+/// Without a store, or outside a tokio runtime.
+pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
+    let bench = Bench::new(stores);
+    vec![
+        report("nothing is there at first", record::nothing(&bench)).await,
+        report("version 0 creates a record", record::create(&bench)).await,
+        report(
+            "a record is saved at its version only",
+            record::conflict(&bench),
+        )
+        .await,
+        report(
+            "a version is higher by one than the last",
+            record::rise(&bench),
+        )
+        .await,
+        report("all handles see one place", record::shared(&bench)).await,
+        report("one of many savers wins", record::race(&bench)).await,
+        report("no save of many is lost", record::count(&bench)).await,
+        report("keys are independent", record::keys(&bench)).await,
+        report("a record comes back as it was saved", record::texts(&bench)).await,
+        report("a lease is one holder's", lease::exclusive(&bench)).await,
+        report("one of many takers has the lease", lease::race(&bench)).await,
+        report("the holder takes the lease anew", lease::again(&bench)).await,
+        report("a lease is given back", lease::give_back(&bench)).await,
+        report(
+            "another's lease is not given back",
+            lease::not_theirs(&bench),
+        )
+        .await,
+        report("a lease is over after its time", lease::over(&bench)).await,
+        report("leases are independent", lease::keys(&bench)).await,
+        report("a lease needs no record, and is none", lease::alone(&bench)).await,
+        report(
+            "saving and leasing do not touch each other",
+            lease::apart(&bench),
+        )
+        .await,
+        report(
+            "who slept through the lease is fenced off",
+            lease::fenced(&bench),
+        )
+        .await,
+    ]
+}
+
+/// [`check`] as a test.
+///
+/// # Panics
+/// If a case does not hold, with a list of all that do not; as [`check`].
+pub async fn assert(stores: &[Arc<dyn Store>]) {
+    let broken: Vec<String> = check(stores)
+        .await
+        .into_iter()
+        .filter_map(|report| Some(format!("- {}: {}", report.case, report.outcome.err()?)))
+        .collect();
+    assert!(
+        broken.is_empty(),
+        "the store breaks its contract\n{}",
+        broken.join("\n")
+    );
+}
+
+async fn report(case: &'static str, run: impl Future<Output = Verdict>) -> Report {
+    let outcome = match tokio::time::timeout(PATIENCE, run).await {
+        Ok(verdict) => verdict,
+        Err(_) => Err(format!("not done within {} s", PATIENCE.as_secs())),
+    };
+    Report { case, outcome }
+}

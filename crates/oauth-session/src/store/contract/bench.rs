@@ -1,0 +1,203 @@
+//! What the cases share: the stores under test, fresh keys, many workers.
+
+use std::future::Future;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use oauth_core::Secret;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use crate::store::{Entry, Lease, Saved, Store};
+
+/// That a case holds, or what happened instead.
+pub(super) type Verdict = Result<(), String>;
+
+/// For how long the end of a short lease is waited for.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Workers that meet.
+pub(super) const CROWD: usize = 16;
+
+#[derive(Clone)]
+pub(super) struct Bench {
+    stores: Vec<Arc<dyn Store>>,
+    run: String,
+}
+
+impl Bench {
+    pub(super) fn new(stores: &[Arc<dyn Store>]) -> Self {
+        static RUNS: AtomicU64 = AtomicU64::new(0);
+        assert!(!stores.is_empty(), "there is no store to check");
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            stores: stores.to_vec(),
+            run: format!(
+                "{:x}-{:x}-{:x}",
+                now.unwrap_or_default().as_nanos(),
+                process::id(),
+                RUNS.fetch_add(1, Ordering::Relaxed)
+            ),
+        }
+    }
+
+    /// A key of this run.
+    pub(super) fn key(&self, name: &str) -> String {
+        format!("{name}-{}", self.run)
+    }
+
+    /// One of the handles.
+    fn store(&self, worker: usize) -> &Arc<dyn Store> {
+        &self.stores[worker % self.stores.len()]
+    }
+
+    pub(super) async fn load(&self, worker: usize, key: &str) -> Result<Option<Entry>, String> {
+        let answer = self.store(worker).load(key).await;
+        answer.map_err(|error| format!("load: {error}"))
+    }
+
+    pub(super) async fn save(
+        &self,
+        worker: usize,
+        key: &str,
+        text: &str,
+        version: u64,
+    ) -> Result<Saved, String> {
+        let record = Secret::from(text);
+        let answer = self.store(worker).save(key, &record, version).await;
+        answer.map_err(|error| format!("save at version {version}: {error}"))
+    }
+
+    pub(super) async fn lease(
+        &self,
+        worker: usize,
+        key: &str,
+        holder: &str,
+        millis: u64,
+    ) -> Result<Lease, String> {
+        let ttl = Duration::from_millis(millis);
+        let answer = self.store(worker).lease(key, holder, ttl).await;
+        answer.map_err(|error| format!("lease: {error}"))
+    }
+
+    /// Loads through every handle: this version, this text.
+    pub(super) async fn holds(&self, key: &str, version: u64, text: &str) -> Verdict {
+        for worker in 0..self.stores.len() {
+            let Some(entry) = self.load(worker, key).await? else {
+                return Err("the record is not there".to_owned());
+            };
+            same("the version loaded", &entry.version, &version)?;
+            let record = entry.record.expose();
+            if record != text {
+                let (is, want) = (start(record), start(text));
+                return Err(format!("loaded {is:?} instead of {want:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Saves, which must succeed.
+    pub(super) async fn saved(&self, key: &str, text: &str, version: u64) -> Verdict {
+        let saved = self.save(0, key, text, version).await?;
+        same("the answer to a save", &saved, &Saved::At(version + 1))
+    }
+
+    /// Tries to save, which must fail.
+    pub(super) async fn conflicts(&self, key: &str, version: u64) -> Verdict {
+        let saved = self.save(0, key, "too late", version).await?;
+        same(
+            &format!("the answer to a save at version {version}"),
+            &saved,
+            &Saved::Conflict,
+        )
+    }
+
+    /// Takes the lease, or gives it back, which must succeed.
+    pub(super) async fn won(&self, key: &str, holder: &str, millis: u64) -> Verdict {
+        let lease = self.lease(0, key, holder, millis).await?;
+        same(
+            &format!("the lease of {holder} for {millis} ms"),
+            &lease,
+            &Lease::Won,
+        )
+    }
+
+    /// Tries to take the lease through every handle: another must hold it, for about `rest` more
+    /// milliseconds and no longer.
+    pub(super) async fn held(&self, key: &str, holder: &str, rest: u64) -> Verdict {
+        let rest = Duration::from_millis(rest);
+        for worker in 0..self.stores.len() {
+            match self.lease(worker, key, holder, 60_000).await? {
+                Lease::Won => {
+                    return Err(format!("{holder} was given a lease that another holds"));
+                }
+                Lease::Held(left) if left > rest || left < rest / 2 => {
+                    return Err(format!(
+                        "{holder} was told to wait {left:?} for a lease of {rest:?} that has just begun"
+                    ));
+                }
+                Lease::Held(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a lease of so many milliseconds that another took to end, and takes it for a
+    /// minute.
+    pub(super) async fn inherit(&self, key: &str, holder: &str, millis: u64) -> Verdict {
+        let start = Instant::now();
+        let mut worker = 0;
+        while start.elapsed() < DEADLINE {
+            match self.lease(worker, key, holder, 60_000).await? {
+                Lease::Won => return Ok(()),
+                Lease::Held(rest) if rest > Duration::from_millis(millis) => {
+                    return Err(format!(
+                        "{holder} was told to wait {rest:?} for a lease of {millis} ms"
+                    ));
+                }
+                Lease::Held(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+            worker += 1;
+        }
+        Err(format!("a lease of {millis} ms does not end"))
+    }
+
+    /// Many workers at once, each with a number of its own.
+    pub(super) async fn crowd<T, F>(
+        &self,
+        work: impl Fn(Self, usize) -> F,
+    ) -> Result<Vec<T>, String>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, String>> + Send + 'static,
+    {
+        let mut workers = JoinSet::new();
+        let start = Arc::new(Barrier::new(CROWD));
+        for worker in 0..CROWD {
+            let (work, start) = (work(self.clone(), worker), Arc::clone(&start));
+            workers.spawn(async move {
+                start.wait().await;
+                work.await
+            });
+        }
+        let mut done = Vec::new();
+        while let Some(result) = workers.join_next().await {
+            done.push(result.map_err(|error| format!("a verb panicked: {error}"))??);
+        }
+        Ok(done)
+    }
+}
+
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, want: &T) -> Verdict {
+    match is == want {
+        true => Ok(()),
+        false => Err(format!("{what} is {is:?} instead of {want:?}")),
+    }
+}
+
+/// Enough of a text to tell it from others. The cases' own texts are no secrets.
+fn start(text: &str) -> String {
+    text.chars().take(40).collect()
+}

@@ -1,0 +1,181 @@
+//! Records in files, for the processes of one machine.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error};
+use serde::{Deserialize, Serialize};
+
+use super::folder::{Folder, Locked};
+use super::{Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, millis};
+
+/// What a record's file says it is.
+const FORMAT: &str = "oauth-core grant 1";
+
+/// The ending of a record's file.
+const RECORD: &str = "json";
+
+/// Records in a folder, one file each, for all processes of one person on one machine.
+///
+/// A record is JSON, `{"format": "oauth-core grant 1", "version": 3, "record": "..."}`, in a file
+/// that only its owner may read (0600). It is replaced as a whole: written beside, forced to the
+/// disk, renamed. So a process killed anywhere, and a machine that loses its power, leave the old
+/// record or the new one. Between two of its verbs a store holds nothing open.
+///
+/// Each verb holds an operating system's lock on one of the folder's sixteen lock files, and no
+/// longer than that: it ends with the process, however that ends. A lease is a small file with the
+/// name of the holder, when it was taken, and when it is over by the machine's clock. If the clock
+/// was set back meanwhile, the lease begins anew when that is first seen, so that it is neither
+/// over early nor without end.
+///
+/// What is not a file of ours is refused, as is a file or folder that others could have written:
+/// - `stored.malformed`: a record that is cut, empty, or something else. It is not overwritten:
+///   [`remove`](Self::remove) it, and log in anew;
+/// - `misuse.setup`: a symbolic link, another user's file, one that others may read or write (its
+///   tokens may be known to them), a folder that others may write to.
+///
+/// Use a local file system: network file systems keep neither locks nor the order of writes well
+/// enough. On Windows, files are as private as the folder they are in, and a power cut may undo the
+/// last save.
+///
+/// Within a tokio runtime the work is done on its threads for blocking work, elsewhere in the thread
+/// that polls.
+#[derive(Debug, Clone)]
+pub struct FileStore(Arc<Folder>);
+
+#[derive(Serialize)]
+struct Writing<'a> {
+    format: &'a str,
+    version: u64,
+    record: &'a str,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reading {
+    format: String,
+    version: u64,
+    record: String,
+}
+
+impl FileStore {
+    /// The records of this folder, which is made (0700) if it is not there. What writers that were
+    /// killed have left in it is cleared away.
+    ///
+    /// # Errors
+    /// `misuse.setup` if the folder is not ours alone to write to, or cannot be had.
+    pub fn new(folder: impl Into<PathBuf>) -> Result<Self, Error> {
+        let folder = Folder::open(folder.into())?;
+        folder.sweep()?;
+        Ok(Self(Arc::new(folder)))
+    }
+
+    /// Removes a record and its lease, whatever is in them; whether there was a record.
+    ///
+    /// Versions begin anew with the next record of this key.
+    ///
+    /// # Errors
+    /// As for the verbs of [`Store`].
+    pub async fn remove(&self, key: &str) -> Result<bool, Error> {
+        let work = self.work(key, |locked| {
+            locked.remove_lease()?;
+            locked.remove(RECORD)
+        });
+        work.await
+    }
+
+    /// The keys of all records, sorted. They are names only: no record is read.
+    ///
+    /// # Errors
+    /// `misuse.setup` or `lost` if the folder cannot be read.
+    pub async fn list(&self) -> Result<Vec<String>, Error> {
+        let folder = Arc::clone(&self.0);
+        blocking(move || folder.keys(RECORD)).await
+    }
+
+    /// Does something while no other worker does anything with this key.
+    fn work<T, F>(&self, key: &str, work: F) -> impl Future<Output = Result<T, Error>> + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Locked<'_>) -> Result<T, Error> + Send + 'static,
+    {
+        let (folder, key) = (Arc::clone(&self.0), key.to_owned());
+        blocking(move || work(&folder.lock(&key)?))
+    }
+}
+
+fn read(locked: &Locked<'_>) -> Result<Option<Entry>, Error> {
+    let Some(bytes) = locked.read(RECORD)? else {
+        return Ok(None);
+    };
+    let broken = |what: &str| malformed(&format!("{}: {what}", locked.name(RECORD)));
+    let stored: Reading =
+        serde_json::from_slice(bytes.expose()).map_err(|_| broken("not a record"))?;
+    let record = Secret::new(stored.record);
+    if stored.format != FORMAT || stored.version == 0 {
+        return Err(broken("another format"));
+    }
+    Ok(Some(Entry {
+        version: stored.version,
+        record,
+    }))
+}
+
+fn save(locked: &Locked<'_>, record: &Secret<String>, version: u64) -> Result<Saved, Error> {
+    let stored = read(locked)?.map_or(0, |entry| entry.version);
+    let Some(next) = version.checked_add(1).filter(|_| stored == version) else {
+        return Ok(Saved::Conflict);
+    };
+    let writing = Writing {
+        format: FORMAT,
+        version: next,
+        record: record.expose(),
+    };
+    // Room for all of it, so that no copy is left behind by growing: a record is JSON in JSON, with
+    // a backslash before every quote.
+    let mut bytes = Vec::with_capacity(2 * record.expose().len() + 100);
+    serde_json::to_writer(&mut bytes, &writing).map_err(|_| malformed("record"))?;
+    locked.write(RECORD, &Secret::new(bytes))?;
+    Ok(Saved::At(next))
+}
+
+impl Store for FileStore {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        Box::pin(self.work(key, read))
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+    ) -> Answer<'a, Saved> {
+        let record = record.clone();
+        Box::pin(self.work(key, move |locked| save(locked, &record, version)))
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        let (holder, ttl) = (holder.to_owned(), millis(ttl));
+        Box::pin(self.work(key, move |locked| locked.lease(&holder, ttl)))
+    }
+}
+
+/// Does work that blocks. Once begun within a runtime it goes on to its end, whether or not the
+/// caller waits for it.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        return work();
+    };
+    match runtime.spawn_blocking(work).await {
+        Ok(answer) => answer,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(ended) => Err(Error::lost(Cause::unsent(ended)).at_endpoint(ENDPOINT)),
+        },
+    }
+}

@@ -1,0 +1,337 @@
+//! A folder of small files that several processes change, each key's under a lock of its own.
+
+pub(super) mod faults;
+mod lease;
+mod ours;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error, Misuse};
+
+use super::{ENDPOINT, malformed};
+
+/// How long one waits for others to finish a verb, which takes milliseconds: longer only if a
+/// process was stopped in the midst of one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most that is read or written.
+const LIMIT: u64 = 16 * 1024 * 1024;
+
+/// The longest name of a key, in a file's name of at most 255 bytes.
+const LONGEST_NAME: usize = 200;
+
+const PREFIX: &str = "grant-";
+const TEMP: &str = "tmp";
+
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+}
+
+/// The files of one key, while nobody else has them.
+pub(super) struct Locked<'a> {
+    folder: &'a Folder,
+    name: String,
+    lock: File,
+}
+
+impl Folder {
+    pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
+        // As long as it is relative, it means another folder after a change of directory.
+        let path = std::path::absolute(&path).map_err(|error| failed("the folder", error))?;
+        ours::make_folder(&path).map_err(|error| failed("the folder", error))?;
+        let data = fs::metadata(&path).map_err(|error| failed("the folder", error))?;
+        ours::check_folder(&data).map_err(|what| refused("the folder", what))?;
+        Ok(Self { path })
+    }
+
+    /// Waits until nobody else is at work on this key.
+    pub(super) fn lock(&self, key: &str) -> Result<Locked<'_>, Error> {
+        let start = Instant::now();
+        let mut pause = Duration::from_micros(250);
+        loop {
+            if let Some(locked) = self.try_lock(key)? {
+                return Ok(locked);
+            }
+            if start.elapsed() > PATIENCE {
+                let busy = "another process holds the lock and does not go on";
+                return Err(Error::lost(Cause::unsent(busy)).at_endpoint(ENDPOINT));
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(8));
+        }
+    }
+
+    fn try_lock(&self, key: &str) -> Result<Option<Locked<'_>>, Error> {
+        let name = encoded(key)?;
+        let file = format!("lock-{:x}", stripe(key));
+        let broken = |error| failed(&file, error);
+        let path = self.path.join(&file);
+        let lock =
+            ours::open(&path, OpenOptions::new().write(true).create(true)).map_err(broken)?;
+        let data = lock.metadata().map_err(broken)?;
+        ours::check_file(&data).map_err(|what| refused(&file, what))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Locked {
+                folder: self,
+                name,
+                lock,
+            })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(broken(error)),
+        }
+    }
+
+    /// Removes what killed writers have left. A writer has the lock from before its file is there
+    /// until after it is gone.
+    pub(super) fn sweep(&self) -> Result<(), Error> {
+        for name in self.names()? {
+            let Some(rest) = name.strip_suffix(TEMP).and_then(|n| n.strip_suffix('.')) else {
+                continue;
+            };
+            let Some((key, ending)) = decoded(rest) else {
+                continue;
+            };
+            if let Some(locked) = self.try_lock(&key)? {
+                locked.remove(&format!("{ending}.{TEMP}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys that have a file of this ending, sorted.
+    pub(super) fn keys(&self, ending: &str) -> Result<Vec<String>, Error> {
+        let names = self.names()?;
+        let mut keys: Vec<_> = names
+            .iter()
+            .filter_map(|name| decoded(name))
+            .filter(|(_, found)| found == ending)
+            .map(|(key, _)| key)
+            .collect();
+        keys.sort();
+        Ok(keys)
+    }
+
+    fn names(&self) -> Result<Vec<String>, Error> {
+        let broken = |error| failed("the folder", error);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(broken)? {
+            // A name that is not UTF-8 is none of ours.
+            names.extend(entry.map_err(broken)?.file_name().into_string());
+        }
+        Ok(names)
+    }
+}
+
+impl Locked<'_> {
+    /// The name of the key's file of this ending.
+    pub(super) fn name(&self, ending: &str) -> String {
+        format!("{PREFIX}{}.{ending}", self.name)
+    }
+
+    fn path(&self, ending: &str) -> PathBuf {
+        self.folder.path.join(self.name(ending))
+    }
+
+    pub(super) fn read(&self, ending: &str) -> Result<Option<Secret<Vec<u8>>>, Error> {
+        let name = self.name(ending);
+        let broken = |error| failed(&name, error);
+        let file = match ours::open(&self.path(ending), OpenOptions::new().read(true)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(broken(error)),
+        };
+        let data = file.metadata().map_err(broken)?;
+        ours::check_file(&data).map_err(|what| refused(&name, what))?;
+        if data.len() > LIMIT {
+            return Err(malformed(&format!("{name}: larger than 16 MiB")));
+        }
+        // Room for all of it: growing would leave copies behind.
+        let mut bytes = Vec::with_capacity(usize::try_from(data.len()).unwrap_or(0) + 1);
+        file.take(LIMIT).read_to_end(&mut bytes).map_err(broken)?;
+        Ok(Some(Secret::new(bytes)))
+    }
+
+    /// Replaces the file as a whole: once this is answered, also a power cut leaves the new one.
+    pub(super) fn write(&self, ending: &str, bytes: &Secret<Vec<u8>>) -> Result<(), Error> {
+        if bytes.expose().len() as u64 > LIMIT {
+            let name = self.name(ending);
+            return Err(malformed(&format!("{name}: larger than 16 MiB")));
+        }
+        let name = self.name(ending);
+        let temp = format!("{ending}.{TEMP}");
+        self.remove(&temp)?;
+        let written = self.write_temp(&temp, bytes, ending);
+        let renamed = written.and_then(|()| fs::rename(self.path(&temp), self.path(ending)));
+        if let Err(error) = renamed {
+            // It holds what may not be stored anywhere else; that it cannot be written is told.
+            self.remove(&temp)?;
+            return Err(failed(&name, error));
+        }
+        faults::at(ending, "renamed");
+        let synced = ours::sync_folder(&self.folder.path);
+        faults::at(ending, "folder_synced");
+        synced.map_err(|error| {
+            Error::lost(Cause::unknown(named(&name, &error))).at_endpoint(ENDPOINT)
+        })
+    }
+
+    fn write_temp(&self, temp: &str, bytes: &Secret<Vec<u8>>, ending: &str) -> io::Result<()> {
+        let mut anew = OpenOptions::new();
+        let mut file = ours::open(&self.path(temp), anew.write(true).create_new(true))?;
+        faults::at(ending, "created");
+        // In two parts, as a disk that is full would.
+        let (head, tail) = bytes.expose().split_at(bytes.expose().len() / 2);
+        file.write_all(head)?;
+        faults::at(ending, "half_written");
+        file.write_all(tail)?;
+        faults::at(ending, "written");
+        file.sync_all()?;
+        faults::at(ending, "synced");
+        Ok(())
+    }
+
+    /// Removes the file, whatever it is; whether it was there.
+    pub(super) fn remove(&self, ending: &str) -> Result<bool, Error> {
+        match fs::remove_file(self.path(ending)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(failed(&self.name(ending), error)),
+        }
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        // Closing it would do, were there no copy in a child process that is just being started.
+        // A lock that cannot be given back is gone with the file in any case.
+        let _ = self.lock.unlock();
+    }
+}
+
+/// Which of the sixteen lock files guards a key: the same in every version and language. One file
+/// for each key would never be removed again.
+fn stripe(key: &str) -> u8 {
+    let hash = key
+        .bytes()
+        .fold(0_u8, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte));
+    hash >> 4
+}
+
+/// A key as part of a file's name, so that any two keys differ also where names have no case, and
+/// none leads out of the folder: lower-case letters, digits, `-` and `_` as they are, other bytes as
+/// `%` and two hexadecimal digits.
+fn encoded(key: &str) -> Result<String, Error> {
+    let mut name = String::with_capacity(2 * key.len());
+    for byte in key.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => name.push(char::from(byte)),
+            _ => name.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    if name.len() > LONGEST_NAME {
+        let error = Error::from(Misuse::Setup).at_endpoint(ENDPOINT);
+        return Err(error.about("the key is too long for the name of a file"));
+    }
+    Ok(name)
+}
+
+/// The key and the ending of one of our files' names.
+fn decoded(name: &str) -> Option<(String, String)> {
+    let (name, ending) = name.strip_prefix(PREFIX)?.split_once('.')?;
+    let mut parts = name.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend(rest.bytes());
+    }
+    let key = String::from_utf8(bytes).ok()?;
+    // Other names may read alike.
+    let is_ours = encoded(&key).is_ok_and(|encoded| encoded == name);
+    is_ours.then(|| (key, ending.to_owned()))
+}
+
+fn named(name: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{name}: {error}"))
+}
+
+/// Something that was surely not done.
+fn failed(name: &str, error: io::Error) -> Error {
+    use io::ErrorKind::{
+        AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,
+        Unsupported,
+    };
+    match error.kind() {
+        // Trying again does not help.
+        AlreadyExists | IsADirectory | NotADirectory | NotFound | PermissionDenied
+        | ReadOnlyFilesystem | Unsupported => refused(name, &error.to_string()),
+        _ => Error::lost(Cause::unsent(named(name, &error))).at_endpoint(ENDPOINT),
+    }
+}
+
+fn refused(name: &str, what: &str) -> Error {
+    let error = Error::from(Misuse::Setup).at_endpoint(ENDPOINT);
+    error.about(&format!("{name}: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_nowhere_and_back() {
+        for key in [
+            "",
+            ".",
+            "..",
+            "../../etc/passwd",
+            "a/b",
+            "C:\\a",
+            "Key",
+            "k\u{e9}y",
+            "%41",
+        ] {
+            let name = encoded(key).expect("a name");
+            let is_plain = |c: char| "abcdefghijklmnopqrstuvwxyz0123456789-_%".contains(c);
+            assert!(name.chars().all(is_plain), "{name}");
+            let back = decoded(&format!("{PREFIX}{name}.json"));
+            assert_eq!(back, Some((key.to_owned(), "json".to_owned())));
+        }
+    }
+
+    #[test]
+    fn only_one_name_is_a_keys() {
+        for name in [
+            "grant-%61.json",
+            "grant-A.json",
+            "grant-%4.json",
+            "grant-a",
+            "a.json",
+            "grant-%ff.json",
+            "grant-%+1.json",
+        ] {
+            assert_eq!(decoded(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_long_key_is_refused() {
+        assert!(encoded(&"\u{e9}".repeat(30)).is_ok());
+        let error = encoded(&"\u{e9}".repeat(40)).expect_err("too long");
+        assert_eq!(error.code(), "misuse.setup");
+    }
+
+    /// Every process must take the same lock, whatever version of this library it was built with.
+    #[test]
+    fn stripes_never_change() {
+        assert_eq!(stripe(""), 0);
+        assert_eq!(stripe("a"), 6);
+        assert_eq!(stripe("oauth-core"), 1);
+    }
+}

@@ -1,0 +1,47 @@
+//! Places in the work on a file at which a test can let the process die.
+//!
+//! With the feature `faults`, a process that has the name of such a place in the environment
+//! variable `OAUTH_SESSION_FAULT` is killed when it comes there, as by `kill -9`.
+
+/// Every place: while a record's file is written, and while a lease's is.
+#[cfg(feature = "faults")]
+pub const POINTS: &[&str] = &[
+    "json.created",
+    "json.half_written",
+    "json.written",
+    "json.synced",
+    "json.renamed",
+    "json.folder_synced",
+    "lease.created",
+    "lease.half_written",
+    "lease.written",
+    "lease.synced",
+    "lease.renamed",
+    "lease.folder_synced",
+];
+
+/// The work on the file of this ending has come so far.
+#[cfg(feature = "faults")]
+pub(in crate::store) fn at(ending: &str, done: &str) {
+    let point = format!("{ending}.{done}");
+    assert!(POINTS.contains(&point.as_str()), "{point} has no name");
+    if std::env::var_os("OAUTH_SESSION_FAULT").is_some_and(|fault| fault == *point) {
+        die();
+    }
+}
+
+#[cfg(not(feature = "faults"))]
+pub(in crate::store) const fn at(_: &str, _: &str) {}
+
+#[cfg(all(feature = "faults", unix))]
+fn die() -> ! {
+    use rustix::process::{Signal, getpid, kill_process};
+    // Nobody may forbid a process to kill itself; should somebody, the abort below does it.
+    let _ = kill_process(getpid(), Signal::KILL);
+    std::process::abort()
+}
+
+#[cfg(all(feature = "faults", not(unix)))]
+fn die() -> ! {
+    std::process::abort()
+}

@@ -1,0 +1,172 @@
+//! A lease as a small file beside the record.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use oauth_core::Secret;
+use oauth_core::error::{Error, Misuse};
+use serde::{Deserialize, Serialize};
+
+use super::Locked;
+use crate::store::{ENDPOINT, Lease, malformed};
+
+const FORMAT: &str = "oauth-core lease 1";
+
+/// The ending of a lease's file.
+const LEASE: &str = "lease";
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Held {
+    format: String,
+    holder: String,
+    /// In milliseconds since 1970, as `until`.
+    taken_at: u64,
+    until: u64,
+}
+
+/// What becomes of the file.
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    Keep,
+    Write(Held),
+    Remove,
+}
+
+impl Locked<'_> {
+    /// Takes the lease for so many milliseconds, or for none gives it back.
+    pub(in crate::store) fn lease(&self, holder: &str, ttl: u64) -> Result<Lease, Error> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_err(|_| Error::from(Misuse::NoClock).at_endpoint(ENDPOINT))?;
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let (lease, change) = decide(self.read_lease()?, holder, ttl, now);
+        match change {
+            Change::Keep => {}
+            Change::Write(held) => {
+                let bytes = serde_json::to_vec(&held).map_err(|_| malformed("lease"))?;
+                self.write(LEASE, &Secret::new(bytes))?;
+            }
+            Change::Remove => {
+                self.remove_lease()?;
+            }
+        }
+        Ok(lease)
+    }
+
+    pub(in crate::store) fn remove_lease(&self) -> Result<bool, Error> {
+        self.remove(LEASE)
+    }
+
+    fn read_lease(&self) -> Result<Option<Held>, Error> {
+        let Some(bytes) = self.read(LEASE)? else {
+            return Ok(None);
+        };
+        let held: Option<Held> = serde_json::from_slice(bytes.expose()).ok();
+        let held = held.filter(|held| held.format == FORMAT && held.taken_at <= held.until);
+        // It is replaced as a whole, so this is nothing that a crash leaves behind.
+        let name = self.name(LEASE);
+        held.map(Some)
+            .ok_or_else(|| malformed(&format!("{name}: not a lease")))
+    }
+}
+
+fn decide(stored: Option<Held>, holder: &str, ttl: u64, now: u64) -> (Lease, Change) {
+    let is_there = stored.is_some();
+    let (stored, is_moved) = match stored {
+        // The clock was set back: when the lease is over is not known any more, only for how long
+        // it was taken. To take it as over could make two holders of one; to wait for the clock to
+        // come back could take hours.
+        Some(held) if now < held.taken_at => {
+            let until = now.saturating_add(held.until - held.taken_at);
+            let taken_at = now;
+            (
+                Some(Held {
+                    taken_at,
+                    until,
+                    ..held
+                }),
+                true,
+            )
+        }
+        stored => (stored, false),
+    };
+    let others = stored.filter(|held| held.holder != holder && now < held.until);
+    match (others, ttl) {
+        (Some(_), 0) => (Lease::Won, Change::Keep),
+        (Some(held), _) => {
+            let rest = Duration::from_millis(held.until - now);
+            let change = match is_moved {
+                true => Change::Write(held),
+                false => Change::Keep,
+            };
+            (Lease::Held(rest), change)
+        }
+        (None, 0) if is_there => (Lease::Won, Change::Remove),
+        (None, 0) => (Lease::Won, Change::Keep),
+        (None, _) => {
+            let held = Held {
+                format: FORMAT.to_owned(),
+                holder: holder.to_owned(),
+                taken_at: now,
+                until: now.saturating_add(ttl),
+            };
+            (Lease::Won, Change::Write(held))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(holder: &str, taken_at: u64, until: u64) -> Held {
+        Held {
+            format: FORMAT.to_owned(),
+            holder: holder.to_owned(),
+            taken_at,
+            until,
+        }
+    }
+
+    const fn rest(millis: u64) -> Lease {
+        Lease::Held(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn a_lease_is_over_at_its_end() {
+        let stored = Some(held("one", 1000, 1500));
+        let kept = decide(stored.clone(), "two", 100, 1499);
+        assert_eq!(kept, (rest(1), Change::Keep));
+        let over = decide(stored, "two", 100, 1500);
+        assert_eq!(over, (Lease::Won, Change::Write(held("two", 1500, 1600))));
+    }
+
+    #[test]
+    fn a_clock_set_back_neither_ends_a_lease_nor_keeps_it_for_hours() {
+        let stored = Some(held("one", 3_600_000, 3_600_500));
+        let moved = held("one", 7, 507);
+        let seen = decide(stored, "two", 100, 7);
+        assert_eq!(seen, (rest(500), Change::Write(moved.clone())));
+        let kept = decide(Some(moved.clone()), "two", 100, 506);
+        assert_eq!(kept, (rest(1), Change::Keep));
+        let over = decide(Some(moved), "two", 100, 507);
+        assert_eq!(over, (Lease::Won, Change::Write(held("two", 507, 607))));
+    }
+
+    #[test]
+    fn the_holder_is_not_kept_out_by_a_clock_set_back() {
+        let stored = Some(held("one", 3_600_000, 3_600_500));
+        let again = decide(stored.clone(), "one", 100, 7);
+        assert_eq!(again, (Lease::Won, Change::Write(held("one", 7, 107))));
+        let back = decide(stored, "one", 0, 7);
+        assert_eq!(back, (Lease::Won, Change::Remove));
+    }
+
+    #[test]
+    fn only_the_holder_gives_back() {
+        let stored = Some(held("one", 1000, 1500));
+        let not_theirs = decide(stored.clone(), "two", 0, 1200);
+        assert_eq!(not_theirs, (Lease::Won, Change::Keep));
+        assert_eq!(decide(stored, "one", 0, 1200), (Lease::Won, Change::Remove));
+        assert_eq!(decide(None, "one", 0, 1200), (Lease::Won, Change::Keep));
+    }
+}

@@ -1,0 +1,19 @@
+-- KEYS[1]: a record. ARGV: who takes its lease, for how many microseconds; 0 gives it back.
+-- 0 if it was taken or given back, else the microseconds until another's is over.
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local held = redis.call('HMGET', KEYS[1], 'holder', 'until')
+local ttl = tonumber(ARGV[2])
+
+if held[1] and held[1] ~= ARGV[1] then
+  local rest = tonumber(held[2]) - now
+  if rest > 0 then
+    return ttl > 0 and rest or 0
+  end
+end
+if ttl > 0 then
+  redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'until', string.format('%.0f', now + ttl))
+else
+  redis.call('HDEL', KEYS[1], 'holder', 'until')
+end
+return 0

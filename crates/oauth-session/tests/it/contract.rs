@@ -1,0 +1,44 @@
+//! The contract holds for every store here, and finds what is wrong with a store that is wrong.
+
+use std::sync::Arc;
+
+use oauth_session::Store;
+use oauth_session::store::{Memory, contract};
+
+use crate::wrong::{Way, Wrong, ways};
+
+/// Clones are workers of one process.
+fn clones(store: impl Store + Clone + 'static) -> Vec<Arc<dyn Store>> {
+    (0..4)
+        .map(|_| Arc::new(store.clone()) as Arc<dyn Store>)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory() {
+    contract::assert(&clones(Memory::new())).await;
+}
+
+/// A contract that a wrong store passes is worth nothing: each of these must break the cases named
+/// beside it, and each case must be broken by one of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_stores_are_found_out() {
+    let reports = contract::check(&clones(Memory::new())).await;
+    let mut never_broken: Vec<_> = reports.iter().map(|report| report.case).collect();
+    for (way, must_break) in ways() {
+        let reports = contract::check(&clones(Wrong::new(way))).await;
+        let broken = reports.iter().filter(|report| report.outcome.is_err());
+        let broken: Vec<_> = broken.map(|report| report.case).collect();
+        for case in must_break {
+            assert!(broken.contains(case), "{way:?} passes {case:?}: {broken:?}");
+        }
+        // A store that answers nothing but errors would break them all.
+        if way != Way::Fails {
+            never_broken.retain(|case| !broken.contains(case));
+        }
+    }
+    assert!(
+        never_broken.is_empty(),
+        "no wrong store breaks {never_broken:?}"
+    );
+}

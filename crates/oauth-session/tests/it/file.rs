@@ -1,0 +1,493 @@
+//! Files: what others may have done to them, and what is left of a process that was killed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_core::Secret;
+use oauth_core::error::Error;
+use oauth_session::Store;
+use oauth_session::store::{FAULT_POINTS, FileStore, Lease, Saved, contract};
+
+use crate::workers::{hammer, worker};
+
+const KEY: &str = "a-key";
+const MINUTE: Duration = Duration::from_secs(60);
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { folder }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("deep/grants")
+    }
+
+    fn store(&self) -> FileStore {
+        FileStore::new(self.path()).expect("a store")
+    }
+
+    fn record(&self) -> PathBuf {
+        self.path().join(format!("grant-{KEY}.json"))
+    }
+
+    /// As an argument of a worker.
+    fn name(&self) -> String {
+        format!("file:{}", self.path().display())
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path()).expect("the folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        let mut names: Vec<_> = names
+            .map(|name| name.into_string().expect("a name"))
+            .filter(|name| !name.starts_with("lock-"))
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+async fn load(store: &FileStore) -> Result<Option<(u64, String)>, Error> {
+    let entry = store.load(KEY).await?;
+    Ok(entry.map(|entry| (entry.version, entry.record.expose().clone())))
+}
+
+async fn save(store: &FileStore, text: &str, version: u64) -> Result<Saved, Error> {
+    store.save(KEY, &Secret::from(text), version).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds() {
+    let place = Place::new();
+    let stores: Vec<Arc<dyn Store>> = vec![
+        Arc::new(place.store()),
+        Arc::new(place.store()),
+        Arc::new(place.store().clone()),
+    ];
+    contract::assert(&stores).await;
+}
+
+#[test]
+fn it_works_without_a_runtime() {
+    let place = Place::new();
+    let store = place.store();
+    let mut saving = std::pin::pin!(save(&store, "text", 0));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match saving.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(saved) => assert_eq!(saved.expect("saved"), Saved::At(1)),
+        std::task::Poll::Pending => panic!("nobody would wake it"),
+    }
+}
+
+/// The file is another program's business too: its form is a promise.
+#[tokio::test]
+async fn the_form_of_a_file_is_kept() {
+    let place = Place::new();
+    save(&place.store(), r#"{"a":"b"}"#, 0)
+        .await
+        .expect("saved");
+    let text = fs::read_to_string(place.record()).expect("a file");
+    let want = r#"{"format":"oauth-core grant 1","version":1,"record":"{\"a\":\"b\"}"}"#;
+    assert_eq!(text, want);
+    fs::write(place.record(), want.replace(":1,", ":41,")).expect("written");
+    let entry = load(&place.store()).await.expect("loaded");
+    assert_eq!(entry, Some((41, r#"{"a":"b"}"#.to_owned())));
+}
+
+#[tokio::test]
+async fn records_are_listed_and_removed() {
+    let place = Place::new();
+    let store = place.store();
+    assert!(store.list().await.expect("a list").is_empty());
+    for key in ["b/../c", "A", KEY] {
+        store
+            .save(key, &Secret::from("text"), 0)
+            .await
+            .expect("saved");
+    }
+    fs::write(place.path().join("another.json"), "{}").expect("written");
+    store.lease("leased", "one", MINUTE).await.expect("leased");
+    store.lease(KEY, "one", MINUTE).await.expect("leased");
+    assert_eq!(store.list().await.expect("a list"), ["A", KEY, "b/../c"]);
+    assert!(store.remove(KEY).await.expect("removed"));
+    assert!(!store.remove(KEY).await.expect("removed"));
+    assert_eq!(store.list().await.expect("a list"), ["A", "b/../c"]);
+    assert_eq!(load(&store).await.expect("loaded"), None);
+    let lease = store.lease(KEY, "two", MINUTE).await;
+    assert_eq!(lease.expect("leased"), Lease::Won);
+}
+
+#[tokio::test]
+async fn what_is_not_a_record_is_neither_read_nor_overwritten() {
+    let whole = r#"{"format":"oauth-core grant 1","version":3,"record":"SECRET"}"#;
+    let mut broken: Vec<String> = (0..whole.len())
+        .map(|end| whole[..end].to_owned())
+        .collect();
+    broken.extend([
+        whole.replace("grant 1", "grant 2"),
+        whole.replace(":3", ":0"),
+        whole.replace(":3", ":-3"),
+        whole.replace("\"SECRET\"", "{\"SECRET\":1}"),
+        whole.replace("}", ",\"more\":1}"),
+        format!("{whole}{whole}"),
+        "\0".repeat(4096),
+        "[".repeat(100_000),
+    ]);
+    let place = Place::new();
+    let store = place.store();
+    save(&store, "text", 0).await.expect("saved");
+    for text in broken {
+        fs::write(place.record(), &text).expect("written");
+        let errors = [
+            load(&store).await.expect_err("no record"),
+            save(&store, "new", 0).await.expect_err("no record"),
+            save(&store, "new", 3).await.expect_err("no record"),
+        ];
+        for error in errors {
+            assert_eq!(error.code(), "stored.malformed");
+            assert!(error.to_string().contains("grant-a-key.json"), "{error}");
+            assert!(
+                !format!("{error} {error:?}").contains("SECRET"),
+                "{error:?}"
+            );
+        }
+        assert_eq!(fs::read_to_string(place.record()).expect("a file"), text);
+        // A lease is another file.
+        store.lease(KEY, "one", MINUTE).await.expect("leased");
+    }
+    assert!(store.remove(KEY).await.expect("removed"));
+    assert_eq!(save(&store, "new", 0).await.expect("saved"), Saved::At(1));
+}
+
+#[tokio::test]
+async fn a_lease_that_cannot_be_read_is_an_error() {
+    let place = Place::new();
+    let store = place.store();
+    store.lease(KEY, "one", MINUTE).await.expect("leased");
+    let path = place.path().join(format!("grant-{KEY}.lease"));
+    fs::write(&path, "{\"format\":").expect("written");
+    let error = store.lease(KEY, "two", MINUTE).await.expect_err("no lease");
+    assert_eq!(error.code(), "stored.malformed");
+    store.remove(KEY).await.expect("removed");
+    let lease = store.lease(KEY, "two", MINUTE).await;
+    assert_eq!(lease.expect("leased"), Lease::Won);
+}
+
+#[tokio::test]
+async fn a_record_too_large_to_read_is_not_written() {
+    let place = Place::new();
+    let store = place.store();
+    save(&store, "text", 0).await.expect("saved");
+    let large = "x".repeat(17 * 1024 * 1024);
+    let error = save(&store, &large, 1).await.expect_err("too large");
+    assert_eq!(error.code(), "stored.malformed");
+    assert_eq!(
+        load(&store).await.expect("loaded"),
+        Some((1, "text".to_owned()))
+    );
+    fs::write(place.record(), large).expect("written");
+    let error = load(&store).await.expect_err("too large");
+    assert_eq!(error.code(), "stored.malformed");
+}
+
+#[tokio::test]
+async fn a_folder_that_is_gone_is_told() {
+    let place = Place::new();
+    let store = place.store();
+    fs::remove_dir_all(place.path()).expect("removed");
+    let error = load(&store).await.expect_err("no folder");
+    assert_eq!(error.code(), "misuse.setup");
+    assert_eq!(error.endpoint(), Some("store"));
+}
+
+#[cfg(unix)]
+mod private {
+    use std::os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown, symlink,
+    };
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).expect("it is there").mode() & 0o7777
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("changed");
+    }
+
+    #[tokio::test]
+    async fn only_the_owner_reads_what_is_made() {
+        let place = Place::new();
+        let store = place.store();
+        save(&store, "text", 0).await.expect("saved");
+        store.lease(KEY, "one", MINUTE).await.expect("leased");
+        assert_eq!(mode(&place.path()), 0o700);
+        for entry in fs::read_dir(place.path()).expect("the folder") {
+            let path = entry.expect("an entry").path();
+            assert_eq!(mode(&path), 0o600, "{}", path.display());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_record_that_others_may_read_or_write_is_refused() {
+        let place = Place::new();
+        let store = place.store();
+        save(&store, "text", 0).await.expect("saved");
+        for wide in [0o640, 0o620, 0o604, 0o602] {
+            set_mode(&place.record(), wide);
+            for error in [
+                load(&store).await.expect_err("refused"),
+                save(&store, "new", 1).await.expect_err("refused"),
+            ] {
+                assert_eq!(error.code(), "misuse.setup");
+                assert!(error.to_string().contains("chmod 600"), "{error}");
+            }
+            assert_eq!(mode(&place.record()), wide);
+        }
+        set_mode(&place.record(), 0o600);
+        assert_eq!(
+            load(&store).await.expect("loaded"),
+            Some((1, "text".to_owned()))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_link_is_not_followed() {
+        let place = Place::new();
+        let store = place.store();
+        save(&store, "text", 0).await.expect("saved");
+        let aside = place.folder.path().join("aside");
+        fs::rename(place.record(), &aside).expect("moved");
+        symlink(&aside, place.record()).expect("a link");
+        let error = load(&store).await.expect_err("refused");
+        assert_eq!(error.code(), "misuse.setup");
+        let error = save(&store, "new", 1).await.expect_err("refused");
+        assert_eq!(error.code(), "misuse.setup");
+        let lock = fs::read_dir(place.path()).expect("the folder");
+        let lock = lock.map(|entry| entry.expect("an entry").path());
+        let lock = lock
+            .into_iter()
+            .find(|path| path.display().to_string().contains("lock-"));
+        let lock = lock.expect("a lock");
+        fs::remove_file(&lock).expect("removed");
+        symlink(&aside, &lock).expect("a link");
+        let error = load(&store).await.expect_err("refused");
+        assert_eq!(error.code(), "misuse.setup");
+        assert!(error.to_string().contains("symbolic link"), "{error}");
+        let text = fs::read_to_string(&aside).expect("the file");
+        assert!(text.contains("text"), "it was written through a link");
+    }
+
+    /// A link where the new record is to be written beside would lead it elsewhere.
+    #[tokio::test]
+    async fn a_link_is_not_written_through() {
+        let place = Place::new();
+        let store = place.store();
+        let aside = place.folder.path().join("aside");
+        fs::write(&aside, "theirs").expect("written");
+        symlink(&aside, place.path().join(format!("grant-{KEY}.json.tmp"))).expect("a link");
+        save(&store, "text", 0).await.expect("saved");
+        assert_eq!(fs::read_to_string(&aside).expect("the file"), "theirs");
+        assert!(
+            !fs::symlink_metadata(place.record())
+                .expect("a file")
+                .is_symlink()
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_not_a_file_is_refused() {
+        let place = Place::new();
+        let store = place.store();
+        fs::create_dir(place.record()).expect("a folder");
+        let error = load(&store).await.expect_err("refused");
+        assert_eq!(error.code(), "misuse.setup");
+        fs::remove_dir(place.record()).expect("removed");
+        let made = std::process::Command::new("mkfifo")
+            .arg(place.record())
+            .status();
+        assert!(made.expect("mkfifo").success());
+        let error = load(&store).await.expect_err("refused");
+        assert_eq!(error.code(), "misuse.setup");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_others_may_write_to_is_refused() {
+        let place = Place::new();
+        for (mode, is_ours) in [
+            (0o777, false),
+            (0o1777, false),
+            (0o770, false),
+            (0o702, false),
+            (0o755, true),
+        ] {
+            let path = place.folder.path().join(format!("{mode:o}"));
+            fs::DirBuilder::new()
+                .mode(0o700)
+                .create(&path)
+                .expect("a folder");
+            set_mode(&path, mode);
+            match FileStore::new(&path) {
+                Ok(_) => assert!(is_ours, "{mode:o}"),
+                Err(error) => {
+                    assert!(!is_ours, "{mode:o}: {error}");
+                    assert_eq!(error.code(), "misuse.setup");
+                }
+            }
+        }
+        fs::write(place.folder.path().join("file"), "").expect("written");
+        let error = FileStore::new(place.folder.path().join("file")).expect_err("refused");
+        assert_eq!(error.code(), "misuse.setup");
+    }
+
+    /// Only root can give a file away, so this proves the rule where the tests run as root; the
+    /// other way round, nobody else can make a file of ours.
+    #[tokio::test]
+    async fn another_users_file_is_refused() {
+        let place = Place::new();
+        let store = place.store();
+        save(&store, "text", 0).await.expect("saved");
+        match chown(place.record(), Some(12_345), None) {
+            Ok(()) => {
+                let error = load(&store).await.expect_err("refused");
+                assert_eq!(error.code(), "misuse.setup");
+                assert!(error.to_string().contains("another user"), "{error}");
+            }
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
+        }
+    }
+}
+
+/// What a killed writer left is cleared away, and not what a writer at work is about to use.
+#[tokio::test]
+async fn leftovers_are_cleared_away() {
+    let place = Place::new();
+    let store = place.store();
+    // Makes the lock file of its stripe.
+    store.load("x").await.expect("loaded");
+    for name in [
+        "grant-x.json.tmp",
+        "grant-a.lease.tmp",
+        "another.tmp",
+        "grant-%zz.json.tmp",
+    ] {
+        fs::write(place.path().join(name), "left").expect("written");
+    }
+    let lock = fs::File::open(place.path().join("lock-7")).expect("the lock of x");
+    lock.lock().expect("locked");
+    place.store();
+    let others = ["another.tmp", "grant-%zz.json.tmp"];
+    assert_eq!(place.names(), [others[0], others[1], "grant-x.json.tmp"]);
+    drop(lock);
+    place.store();
+    assert_eq!(place.names(), others);
+}
+
+/// `kill -9` at each place: the old record or the new one, never neither, and the way is free.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_process_killed_anywhere_leaves_the_old_or_the_new() {
+    for point in FAULT_POINTS {
+        let place = Place::new();
+        let is_done = point.ends_with("renamed") || point.ends_with("folder_synced");
+        let is_record = point.starts_with("json.");
+        save(&place.store(), "old", 0).await.expect("saved");
+        let arguments: &[&str] = match is_record {
+            true => &["save", KEY, "1", "new"],
+            false => &["lease", KEY, "victim", "60000"],
+        };
+        let mut victim = worker(&place.name(), arguments);
+        let output = victim
+            .env("OAUTH_SESSION_FAULT", point)
+            .output()
+            .expect("a worker");
+        let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
+        assert_eq!(signal, Some(9), "{point}: {output:?}");
+        assert!(output.stdout.is_empty(), "{point}: it lived on");
+
+        let store = place.store();
+        assert!(
+            !place.names().iter().any(|name| name.ends_with(".tmp")),
+            "{point}"
+        );
+        let (version, text) = load(&store).await.expect("readable").expect("a record");
+        let want = match is_done && is_record {
+            true => (2, "new"),
+            false => (1, "old"),
+        };
+        assert_eq!((version, text.as_str()), want, "{point}");
+        let lease = store.lease(KEY, "heir", MINUTE).await.expect("leased");
+        match is_done && !is_record {
+            true => assert_ne!(lease, Lease::Won, "{point}"),
+            false => assert_eq!(lease, Lease::Won, "{point}"),
+        }
+        let saved = save(&store, "next", version).await.expect("saved");
+        assert_eq!(saved, Saved::At(version + 1), "{point}");
+    }
+}
+
+/// Without a store that clears up in between: the next writer does it.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_next_writer_takes_over_from_a_killed_one() {
+    let place = Place::new();
+    let store = place.store();
+    save(&store, "old", 0).await.expect("saved");
+    for point in FAULT_POINTS
+        .iter()
+        .filter(|point| point.starts_with("json."))
+    {
+        let (version, _) = load(&store).await.expect("readable").expect("a record");
+        let mut victim = worker(&place.name(), &["save", KEY, &version.to_string(), "new"]);
+        victim
+            .env("OAUTH_SESSION_FAULT", point)
+            .output()
+            .expect("a worker");
+        let (version, _) = load(&store).await.expect("readable").expect("a record");
+        let saved = save(&store, "next", version).await.expect("saved");
+        assert_eq!(saved, Saved::At(version + 1), "{point}");
+        assert_eq!(place.names(), [format!("grant-{KEY}.json")], "{point}");
+    }
+}
+
+#[tokio::test]
+async fn many_processes_lose_nothing() {
+    let place = Place::new();
+    let store = place.store();
+    let counted = hammer(&place.name(), KEY);
+    let (version, text) = load(&store).await.expect("readable").expect("a record");
+    assert_eq!(version.to_string(), text);
+    assert!(version >= counted.at_least && version <= counted.at_most);
+    assert_eq!(
+        save(&store, "on", version).await.expect("saved"),
+        Saved::At(version + 1)
+    );
+}
+
+#[tokio::test]
+async fn an_answer_nobody_waits_for_is_saved() {
+    let place = Place::new();
+    let store = place.store();
+    let mut saving = Box::pin(save(&store, "text", 0));
+    // Begun, and dropped.
+    std::future::poll_fn(|context| {
+        let _ = saving.as_mut().poll(context);
+        std::task::Poll::Ready(())
+    })
+    .await;
+    drop(saving);
+    for _ in 0..2_000 {
+        if load(&store).await.expect("readable").is_some() {
+            return;
+        }
+    }
+    panic!("it was never saved");
+}

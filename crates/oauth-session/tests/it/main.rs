@@ -1,0 +1,8 @@
+//! Every store here keeps the contract of stores, over the real thing where there is one.
+
+mod contract;
+mod file;
+mod redis;
+mod servers;
+mod workers;
+mod wrong;

@@ -1,0 +1,187 @@
+//! Redis, a real one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_core::Secret;
+use oauth_core::error::Reach;
+use oauth_session::Store;
+use oauth_session::store::{Lease, RedisStore, Saved, contract};
+
+use crate::servers::{PASSWORD, Server};
+use crate::workers::hammer;
+
+const KEY: &str = "a-key";
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn store(server: &Server) -> RedisStore {
+    RedisStore::new(&server.redis_url()).expect("a store")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds() {
+    let server = Server::redis();
+    let first = store(&server);
+    let stores: Vec<Arc<dyn Store>> = vec![
+        Arc::new(first.clone()),
+        Arc::new(first),
+        Arc::new(store(&server)),
+        Arc::new(store(&server)),
+    ];
+    contract::assert(&stores).await;
+}
+
+#[tokio::test]
+async fn many_processes_lose_nothing() {
+    let server = Server::redis();
+    let counted = hammer(&server.redis_url(), KEY);
+    let entry = store(&server)
+        .load(KEY)
+        .await
+        .expect("loaded")
+        .expect("a record");
+    assert_eq!(entry.record.expose(), &entry.version.to_string());
+    assert!(entry.version >= counted.at_least && entry.version <= counted.at_most);
+}
+
+#[tokio::test]
+async fn prefixes_are_places() {
+    let server = Server::redis();
+    let ours = store(&server).with_prefix("ours:");
+    let theirs = store(&server).with_prefix("theirs:");
+    let saved = ours.save(KEY, &Secret::from("text"), 0).await;
+    assert_eq!(saved.expect("saved"), Saved::At(1));
+    assert!(theirs.load(KEY).await.expect("loaded").is_none());
+    assert!(!theirs.remove(KEY).await.expect("removed"));
+    assert!(ours.load(KEY).await.expect("loaded").is_some());
+    assert!(ours.remove(KEY).await.expect("removed"));
+    assert!(ours.load(KEY).await.expect("loaded").is_none());
+}
+
+/// A server that was away is found again, by the same store, with what was saved.
+#[tokio::test]
+async fn a_server_that_comes_back_is_found() {
+    let mut server = Server::redis();
+    let store = store(&server);
+    let saved = store.save(KEY, &Secret::from("text"), 0).await;
+    assert_eq!(saved.expect("saved"), Saved::At(1));
+    server.stop();
+    let error = store.load(KEY).await.expect_err("no server");
+    assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
+    server.start();
+    for _ in 0..100 {
+        if let Ok(entry) = store.load(KEY).await {
+            assert_eq!(entry.expect("a record").version, 1);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the server is not found again");
+}
+
+/// A connection that broke while nobody used it, as at a restart or a firewall, costs nobody an
+/// error: a renewal begins with what may be asked twice.
+#[tokio::test]
+async fn a_connection_that_broke_unused_is_no_error() {
+    let mut server = Server::redis();
+    let store = store(&server);
+    let saved = store.save(KEY, &Secret::from("text"), 0).await;
+    assert_eq!(saved.expect("saved"), Saved::At(1));
+    server.stop();
+    server.start();
+    let entry = store.load(KEY).await.expect("loaded").expect("a record");
+    assert_eq!(entry.version, 1);
+    server.stop();
+    server.start();
+    let lease = store.lease(KEY, "one", MINUTE).await;
+    assert_eq!(lease.expect("leased"), Lease::Won);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unsent() {
+    let mut server = Server::redis();
+    server.stop();
+    let error = store(&server).load(KEY).await.expect_err("no server");
+    assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
+    assert_eq!(error.cause().expect("a cause").reach(), Reach::Unsent);
+}
+
+/// A server that takes the connection and says nothing.
+#[tokio::test]
+async fn silence_has_an_end() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let port = silent.local_addr().expect("its address").port();
+    let store = RedisStore::new(&format!("redis://:{PASSWORD}@127.0.0.1:{port}")).expect("a store");
+    let store = store.with_timeout(Duration::from_millis(50));
+    let error = store
+        .save(KEY, &Secret::from("text"), 0)
+        .await
+        .expect_err("silence");
+    assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
+}
+
+#[tokio::test]
+async fn errors_show_no_secret() {
+    let server = Server::redis();
+    let record = Secret::from("S3CR3T-record");
+    let wrong = format!("redis://user:wrong-S3CR3T@127.0.0.1:{}", server.port);
+    let wrong = RedisStore::new(&wrong).expect("a store");
+    let refused = wrong.save(KEY, &record, 0).await.expect_err("refused");
+    assert_eq!(refused.code(), "misuse.setup");
+    let nobody = RedisStore::new(&format!("redis://127.0.0.1:{}", server.port)).expect("a store");
+    let unknown = nobody.save(KEY, &record, 0).await.expect_err("refused");
+    let no_url = RedisStore::new("redis://user:S3CR3T@host:port/x").expect_err("no URL");
+    assert_eq!(no_url.code(), "misuse.setup");
+    // Something else is stored there.
+    let store = store(&server);
+    let client = redis::Client::open(server.redis_url()).expect("a client");
+    let mut connection = client
+        .get_multiplexed_async_connection()
+        .await
+        .expect("connected");
+    let () = redis::cmd("SET")
+        .arg("oauth-core:grant:text")
+        .arg("S3CR3T")
+        .query_async(&mut connection)
+        .await
+        .expect("set");
+    let other = store
+        .save("text", &record, 0)
+        .await
+        .expect_err("another type");
+    let read = store.load("text").await.expect_err("another type");
+    for error in [refused, unknown, no_url, other, read] {
+        assert_eq!(error.endpoint(), Some("store"));
+        let shown = format!("{error} {error:?} {:?}", error.cause());
+        assert!(!shown.contains("S3CR3T"), "{shown}");
+    }
+    let shown = format!("{store:?} {wrong:?}");
+    assert!(!shown.contains("S3CR3T"), "{shown}");
+}
+
+#[tokio::test]
+async fn what_is_not_a_record_is_told() {
+    let server = Server::redis();
+    let store = store(&server);
+    let client = redis::Client::open(server.redis_url()).expect("a client");
+    let mut connection = client
+        .get_multiplexed_async_connection()
+        .await
+        .expect("connected");
+    for (key, fields) in [
+        ("word", ["version", "one", "record", "text"]),
+        ("zero", ["version", "0", "record", "text"]),
+        ("half", ["version", "1", "other", "text"]),
+    ] {
+        let () = redis::cmd("HSET")
+            .arg(format!("oauth-core:grant:{key}"))
+            .arg(&fields[..])
+            .query_async(&mut connection)
+            .await
+            .expect("set");
+        let error = store.load(key).await.expect_err("no record");
+        assert_eq!(error.code(), "stored.malformed");
+    }
+}

@@ -1,0 +1,73 @@
+//! Processes that work on one store, some of which are killed.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+/// A process of its own on a place; see `tests/worker.rs`.
+pub(crate) fn worker(place: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oauth-session-worker"));
+    command.arg(place).args(arguments);
+    command
+}
+
+/// Many processes add one to a number, and some are killed in the midst of it. Each number that one
+/// of them is told is stored was stored once, and by no other; and all that one who was killed may
+/// have added besides is the number that he did not live to tell.
+pub(crate) fn hammer(place: &str, key: &str) -> Counted {
+    const WORKERS: usize = 4;
+    const VICTIMS: usize = 3;
+    const TIMES: usize = 40;
+    let start = |times: usize| {
+        let mut command = worker(place, &["count", key, &times.to_string()]);
+        command.stdout(Stdio::piped()).spawn().expect("a worker")
+    };
+    let workers: Vec<_> = (0..WORKERS).map(|_| start(TIMES)).collect();
+    let victims: Vec<_> = (0..VICTIMS).map(|_| start(1_000_000)).collect();
+    let mut told = Vec::new();
+    for (number, victim) in victims.into_iter().enumerate() {
+        told.extend(killed_after(victim, 5 + 5 * number));
+    }
+    for worker in workers {
+        let output = worker.wait_with_output().expect("a worker's end");
+        assert!(output.status.success(), "a worker failed");
+        let numbers = String::from_utf8(output.stdout).expect("numbers");
+        assert_eq!(numbers.lines().count(), TIMES);
+        told.extend(
+            numbers
+                .lines()
+                .map(|line| line.parse::<u64>().expect("a number")),
+        );
+    }
+    told.sort_unstable();
+    let count = told.len();
+    told.dedup();
+    assert_eq!(told.len(), count, "a number was stored twice");
+    Counted {
+        at_least: count as u64,
+        at_most: (count + VICTIMS) as u64,
+    }
+}
+
+/// What may be stored after all this.
+pub(crate) struct Counted {
+    pub(crate) at_least: u64,
+    pub(crate) at_most: u64,
+}
+
+/// Kills the process once it has told so many numbers; all that it told.
+fn killed_after(mut victim: Child, count: usize) -> Vec<u64> {
+    let output = victim.stdout.take().expect("what it says");
+    let mut told = Vec::new();
+    for line in BufReader::new(output).lines() {
+        told.push(line.expect("a line").parse().expect("a number"));
+        if told.len() == count {
+            victim.kill().expect("to kill it");
+        }
+    }
+    let status = victim.wait().expect("its end");
+    assert!(
+        !status.success() && told.len() >= count,
+        "it was not killed"
+    );
+    told
+}

@@ -1,0 +1,231 @@
+//! Stores that are wrong on purpose.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error};
+use oauth_session::store::{Answer, Entry, Lease, Memory, Saved, Store};
+
+/// In which way a store is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Whoever saves wins.
+    IgnoresVersion,
+    /// Looks at the version, and saves later.
+    LooksThenSaves,
+    /// A version says nothing about how often a record was saved.
+    SkipsVersions,
+    /// There is a record from the beginning.
+    InventsRecords,
+    /// Keeps what fits.
+    CutsRecords,
+    /// As a file system that does not see case.
+    FoldsKeys,
+    /// Each handle for itself.
+    SharesNothing,
+    /// Leases outlive their time.
+    NeverEndsLeases,
+    /// Leases are over at once.
+    LeasesNothing,
+    /// Whoever gives back ends the lease.
+    GivesBackAnothers,
+    /// Nobody gives back.
+    GivesBackNothing,
+    /// The holder is one of the others.
+    LocksOutTheHolder,
+    /// A lease is a record.
+    LeaseIsRecord,
+    /// A save ends the lease.
+    SaveEndsLease,
+    /// Says no more than that.
+    Fails,
+}
+
+/// Each way, with cases that must see it.
+pub(crate) fn ways() -> Vec<(Way, &'static [&'static str])> {
+    vec![
+        (
+            Way::IgnoresVersion,
+            &[
+                "a record is saved at its version only",
+                "one of many savers wins",
+                "who slept through the lease is fenced off",
+            ],
+        ),
+        (
+            Way::LooksThenSaves,
+            &["one of many savers wins", "no save of many is lost"],
+        ),
+        (
+            Way::SkipsVersions,
+            &[
+                "version 0 creates a record",
+                "a version is higher by one than the last",
+            ],
+        ),
+        (Way::InventsRecords, &["nothing is there at first"]),
+        (Way::CutsRecords, &["a record comes back as it was saved"]),
+        (Way::FoldsKeys, &["keys are independent"]),
+        (Way::SharesNothing, &["all handles see one place"]),
+        (
+            Way::NeverEndsLeases,
+            &[
+                "a lease is over after its time",
+                "who slept through the lease is fenced off",
+            ],
+        ),
+        (
+            Way::LeasesNothing,
+            &[
+                "a lease is one holder's",
+                "one of many takers has the lease",
+            ],
+        ),
+        (
+            Way::GivesBackAnothers,
+            &["another's lease is not given back"],
+        ),
+        (Way::GivesBackNothing, &["a lease is given back"]),
+        (Way::LocksOutTheHolder, &["the holder takes the lease anew"]),
+        (
+            Way::LeaseIsRecord,
+            &["a lease needs no record, and is none"],
+        ),
+        (
+            Way::SaveEndsLease,
+            &["saving and leasing do not touch each other"],
+        ),
+        (Way::Fails, &["nothing is there at first"]),
+    ]
+}
+
+/// [`Memory`], spoilt.
+pub(crate) struct Wrong {
+    way: Way,
+    memory: Memory,
+    holders: Arc<AtomicU64>,
+}
+
+impl Wrong {
+    pub(crate) fn new(way: Way) -> Self {
+        Self {
+            way,
+            memory: Memory::new(),
+            holders: Arc::default(),
+        }
+    }
+
+    fn key(&self, key: &str) -> String {
+        match self.way {
+            Way::FoldsKeys => key.to_lowercase(),
+            _ => key.to_owned(),
+        }
+    }
+}
+
+impl Clone for Wrong {
+    fn clone(&self) -> Self {
+        Self {
+            way: self.way,
+            memory: match self.way {
+                Way::SharesNothing => Memory::new(),
+                _ => self.memory.clone(),
+            },
+            holders: Arc::clone(&self.holders),
+        }
+    }
+}
+
+impl Store for Wrong {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        Box::pin(async move {
+            let entry = self.memory.load(&self.key(key)).await?;
+            match self.way {
+                Way::Fails => Err(Error::lost(Cause::unknown("no store")).at_endpoint("store")),
+                Way::InventsRecords => Ok(entry.or(Some(Entry {
+                    version: 1,
+                    record: Secret::from("{}"),
+                }))),
+                Way::SkipsVersions => Ok(entry.map(|entry| Entry {
+                    version: entry.version * 2,
+                    ..entry
+                })),
+                _ => Ok(entry),
+            }
+        })
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+    ) -> Answer<'a, Saved> {
+        Box::pin(async move {
+            let key = self.key(key);
+            match self.way {
+                Way::SkipsVersions => {
+                    let saved = self.memory.save(&key, record, version / 2).await?;
+                    return Ok(match saved {
+                        Saved::At(version) => Saved::At(version * 2),
+                        Saved::Conflict => Saved::Conflict,
+                    });
+                }
+                Way::CutsRecords => {
+                    let cut: String = record.expose().chars().take(4000).collect();
+                    return self.memory.save(&key, &Secret::new(cut), version).await;
+                }
+                Way::SaveEndsLease => {
+                    self.memory.lease(&key, "one", Duration::ZERO).await?;
+                }
+                _ => {}
+            }
+            if !matches!(self.way, Way::IgnoresVersion | Way::LooksThenSaves) {
+                return self.memory.save(&key, record, version).await;
+            }
+            let stored = self.memory.load(&key).await?;
+            let stored = stored.map_or(0, |entry| entry.version);
+            if self.way == Way::LooksThenSaves && stored != version {
+                return Ok(Saved::Conflict);
+            }
+            // Long enough for everybody to look.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            loop {
+                let now = self.memory.load(&key).await?;
+                let now = now.map_or(0, |entry| entry.version);
+                if let Saved::At(_) = self.memory.save(&key, record, now).await? {
+                    return Ok(Saved::At(version + 1));
+                }
+            }
+        })
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        Box::pin(async move {
+            let key = self.key(key);
+            let number = self.holders.fetch_add(1, Ordering::Relaxed);
+            let renamed = format!("{holder} {number}");
+            match self.way {
+                Way::LeasesNothing => Ok(Lease::Won),
+                Way::NeverEndsLeases if !ttl.is_zero() => {
+                    self.memory.lease(&key, holder, ttl * 10_000).await
+                }
+                Way::LocksOutTheHolder if !ttl.is_zero() => {
+                    self.memory.lease(&key, &renamed, ttl).await
+                }
+                Way::GivesBackNothing if ttl.is_zero() => Ok(Lease::Won),
+                Way::GivesBackAnothers if ttl.is_zero() => {
+                    self.memory.lease(&key, "one", ttl).await
+                }
+                Way::LeaseIsRecord if !ttl.is_zero() => {
+                    let record = Secret::from(holder);
+                    self.memory.save(&key, &record, 0).await?;
+                    self.memory.lease(&key, holder, ttl).await
+                }
+                _ => self.memory.lease(&key, holder, ttl).await,
+            }
+        })
+    }
+}
