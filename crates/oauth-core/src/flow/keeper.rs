@@ -198,8 +198,8 @@ enum Unsaved {
     Nothing,
     /// They take the place of whatever is stored.
     Login(Login),
-    /// Of this attempt, as long as it is the last one.
-    Landed(String),
+    /// Of a renewal, given for these.
+    Landed(Option<Arc<Tokens>>),
 }
 
 /// The tokens of a new login.

@@ -217,8 +217,8 @@ impl Keeper {
 
     fn look(&mut self, at: &Moment, looks: u32, entry: Option<Entry>) -> Step {
         // What landed here and could not be stored is newer than what is stored.
-        if let Unsaved::Landed(ticket) = &self.unsaved {
-            let landing = Landing::new(ticket.clone(), self.record.clone());
+        if let Unsaved::Landed(parent) = &self.unsaved {
+            let landing = Landing::new(parent.clone(), self.record.clone());
             return self.collide(at, landing, entry);
         }
         let before = self.record.tokens.clone();
@@ -486,7 +486,7 @@ impl Keeper {
             Work::Landing(landing) | Work::Colliding(landing) | Work::Circling(landing) => {
                 self.know(at, landing.record, self.version);
                 if self.is_saved() {
-                    self.unsaved = Unsaved::Landed(landing.ticket);
+                    self.unsaved = Unsaved::Landed(landing.parent);
                 }
             }
             Work::Settling(id) => self.tried(&id),
