@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::record::{Ended, Record};
 use super::work::Work;
-use super::{Entry, Keeper, Place, Settled, Step, Unsaved, Upkeep};
+use super::{Entry, Keeper, Place, Step, Unsaved, Upkeep};
 use crate::error::{Advice, Cause, Error, Kind, Misuse, Reach, ServerError};
 use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
@@ -85,7 +85,7 @@ impl Keeper {
         let tokens = landing.record.tokens.clone();
         self.know(at, landing.record, version);
         self.trouble.clear();
-        self.settled = None;
+        self.settled.clear();
         self.drop_landed();
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
     }
@@ -167,10 +167,10 @@ impl Keeper {
             return self.release(outcome);
         }
         if !is_unspent {
-            self.settled = Some(Settled::Unknown(ticket));
+            self.settle(ticket, false);
             return self.release(outcome);
         }
-        self.settled = Some(Settled::Unspent(ticket));
+        self.settle(ticket, true);
         self.record.attempt = None;
         let record = self.record.clone();
         self.save(&record, Work::Closing(outcome))

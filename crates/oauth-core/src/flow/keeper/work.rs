@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::landing::Landing;
 use super::record::{Attempt, Ended, Record};
-use super::{Entry, Event, Keeper, Lease, Place, Reuse, Saved, Settled, Step, Unsaved, Upkeep};
+use super::{Entry, Event, Keeper, Lease, Place, Reuse, Saved, Step, Unsaved, Upkeep};
 use crate::call::Call;
 use crate::endpoint::token::Token;
 use crate::error::{Cause, Error, Misuse};
@@ -107,7 +107,7 @@ impl Keeper {
                 }
             }
             (Work::Entering, Event::Loaded(entry)) => self.enter(at, entry),
-            (Work::Settling(id), Event::Saved(saved)) => self.settle(at, &id, saved),
+            (Work::Settling(id), Event::Saved(saved)) => self.entered(at, &id, saved),
             (Work::Looking { looks }, Event::Loaded(entry)) => self.look(at, looks, entry),
             (Work::Leasing { .. }, Event::Leased(Lease::Won)) => self.load(Work::Checking),
             (Work::Leasing { looks }, Event::Leased(Lease::Held(rest))) => {
@@ -126,7 +126,7 @@ impl Keeper {
             (Work::Marking(_), Event::Saved(Saved::Conflict)) => self.load(Work::Checking),
             // The mark may be there: it is known to mean nothing.
             (Work::Marking(attempt), Event::Failed(error)) => {
-                self.settled = Some(Settled::Unspent(attempt.id));
+                self.settle(attempt.id, true);
                 self.fail(at, error)
             }
             (Work::Flying, Event::Flown(Ok(tokens))) => self.arrive(tokens),
@@ -303,13 +303,11 @@ impl Keeper {
         }
     }
 
-    /// Whether the attempt that is stored is one of ours that came to nothing, whatever others had
-    /// to make of it.
-    fn is_unspent(&self) -> bool {
-        match (&self.settled, &self.record.attempt) {
-            (Some(Settled::Unspent(id)), Some(attempt)) => *id == attempt.id,
-            _ => false,
-        }
+    /// Of an attempt of ours that is over: whether it surely came to nothing.
+    fn settled(&self) -> Option<bool> {
+        let attempt = self.record.attempt.as_ref()?;
+        let settled = self.settled.iter().find(|ours| ours.id == attempt.id)?;
+        Some(settled.is_unspent)
     }
 
     fn verdict(&self, now: UnixTime) -> Verdict {
@@ -322,14 +320,11 @@ impl Keeper {
         let Some(attempt) = &self.record.attempt else {
             return Verdict::Fly { marked: true };
         };
-        if self.is_unspent() {
-            return Verdict::Fly { marked: true };
-        }
-        let is_ours_over = match &self.settled {
-            Some(Settled::Unknown(id)) => *id == attempt.id,
-            _ => false,
+        let is_settled = match self.settled() {
+            Some(true) => return Verdict::Fly { marked: true },
+            Some(false) => true,
+            None => now >= attempt.at.after(self.policy.lease),
         };
-        let is_settled = is_ours_over || now >= attempt.at.after(self.policy.lease);
         match (self.good(now).is_some() || !is_settled, self.policy.reuse) {
             (true, _) => Verdict::Hold,
             (false, Reuse::Revokes) => Verdict::End(Ended::OutcomeUnknown),
@@ -389,7 +384,7 @@ impl Keeper {
     /// log in elsewhere.
     pub(super) fn end(&mut self, at: &Moment) -> Option<Error> {
         let ended = self.record.ended.as_ref()?;
-        if *ended == Ended::OutcomeUnknown && self.is_unspent() {
+        if *ended == Ended::OutcomeUnknown && self.settled() == Some(true) {
             return None;
         }
         let error = ended.error();
@@ -443,7 +438,7 @@ impl Keeper {
         self.save(&record, Work::Settling(id))
     }
 
-    fn settle(&mut self, at: &Moment, id: &str, saved: Saved) -> Step {
+    fn entered(&mut self, at: &Moment, id: &str, saved: Saved) -> Step {
         match saved {
             Saved::Conflict => self.load(Work::Entering),
             Saved::At(version) => {
@@ -482,7 +477,7 @@ impl Keeper {
     /// Nobody goes on with this.
     pub(super) fn abandoned(&mut self, at: &Moment, work: Work) {
         match work {
-            Work::Flying => self.settled = Some(Settled::Unknown(self.ticket.clone())),
+            Work::Flying => self.settle(self.ticket.clone(), false),
             Work::Landing(landing) | Work::Colliding(landing) | Work::Circling(landing) => {
                 self.know(at, landing.record, self.version);
                 if self.is_saved() {
