@@ -35,8 +35,8 @@ pub(super) struct Slot {
     pub(super) fails: u32,
     /// Tokens in this worker's hands that nobody else has: an access and a refresh token.
     pub(super) landing: Option<(String, Option<String>)>,
-    /// The access token of a login that was brought here.
-    pub(super) login: Option<String>,
+    /// The access tokens of logins that were brought here.
+    pub(super) logins: Vec<String>,
     /// An access token that was handed out though the store has not got it.
     pub(super) unsaved: Option<String>,
 }
@@ -99,7 +99,7 @@ impl Slot {
             seen_at: 0,
             fails: 0,
             landing: None,
-            login: None,
+            logins: Vec::new(),
             unsaved: None,
         }
     }

@@ -283,7 +283,7 @@ impl World {
             format!("a person has logged in: {}", book.tokens(&tokens))
         });
         let slot = self.slot(worker, grant);
-        slot.login = Some(access);
+        slot.logins.push(access);
         slot.keeper
             .replace(at, tokens)
             .map_err(|error| Breach(Rule::Answered, format!("a login is refused: {error}")))?;

@@ -282,7 +282,7 @@ impl World {
         if !is_stored && in_hand == Some(access) {
             return Ok(());
         }
-        let is_login = in_hand.is_some() && in_hand == slot.login.as_ref();
+        let is_login = in_hand.is_some_and(|token| slot.logins.contains(token));
         let parent = self.book.token(access).and_then(|it| it.parent.as_deref());
         let record = self.now_record(grant).and_then(|it| it.refresh.as_deref());
         let is_successor = record.is_some() && record == parent && refresh.as_deref() != parent;
@@ -325,7 +325,7 @@ impl World {
             .rev()
             .any(|version| version.access == *access);
         let slot = self.slot(worker, grant);
-        let is_login = slot.login.as_ref() == Some(access);
+        let is_login = slot.logins.contains(access);
         let is_given_up = slot.fails >= SAVES || slot.unsaved.as_ref() == Some(access);
         if is_stored || is_login {
             return Ok(());
