@@ -154,7 +154,10 @@ impl Keeper {
             (Work::Releasing(outcome), Event::Leased(_) | Event::Failed(_)) => {
                 self.over(at, outcome)
             }
-            (Work::Checking, Event::Failed(error)) | (Work::Doubting(error), Event::Failed(_)) => {
+            (Work::Checking, Event::Failed(error)) => self.fail(at, error),
+            // Another may have newer tokens: nobody is told to log in before that is known.
+            (Work::Doubting(_), Event::Failed(error)) => {
+                self.settle(self.ticket.clone(), false);
                 self.fail(at, error)
             }
             (Work::Settling(id), Event::Failed(error)) => {
