@@ -199,6 +199,7 @@ impl World {
         if !self.is_awake(worker) {
             return;
         }
+        self.workers[worker].awake_since = self.now;
         self.note(|| format!("worker {worker} goes on"));
         for (grant, mail) in std::mem::take(&mut self.workers[worker].inbox) {
             self.mail(0, worker, grant, mail);

@@ -233,7 +233,8 @@ impl World {
                 return Ok(());
             }
         }
-        if slot.seen >= record.version || slot.seen_at + RECENT < self.now {
+        let looked_at = slot.seen_at.max(self.workers[worker].awake_since);
+        if slot.seen >= record.version || looked_at + RECENT < self.now {
             let name = self.book.name(refresh);
             let over = if record.is_over { ", over" } else { "" };
             let text = format!(

@@ -56,6 +56,7 @@ pub(super) struct Worker {
     /// How far its clock is ahead, in milliseconds.
     pub(super) skew: i64,
     pub(super) asleep_until: u64,
+    pub(super) awake_since: u64,
     /// What arrived while it slept.
     pub(super) inbox: Vec<(usize, Mail)>,
     pub(super) slots: Vec<Slot>,
@@ -154,6 +155,7 @@ impl World {
                 is_up: true,
                 skew: skew - i64::try_from(1000 * setup.odds.skew).unwrap_or_default(),
                 asleep_until: 0,
+                awake_since: 0,
                 inbox: Vec::new(),
                 slots: world.empty_slots(),
             };
