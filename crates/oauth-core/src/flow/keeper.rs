@@ -37,6 +37,7 @@
 mod landing;
 mod policy;
 mod record;
+mod timely;
 mod work;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::landing::Landing;
 use super::record::{Attempt, Ended, Record};
+use super::timely::Timely;
 use super::{Entry, Event, Keeper, Lease, Place, Reuse, Saved, Step, Unsaved, Upkeep};
 use crate::call::Call;
 use crate::endpoint::token::Token;
@@ -118,9 +119,8 @@ impl Keeper {
             (Work::Yielding, Event::Leased(_) | Event::Failed(_)) => self.wait(at, u32::MAX),
             (Work::Marking(attempt), Event::Saved(Saved::At(version))) => {
                 self.version = version;
-                self.record.attempt = Some(attempt);
                 self.record.ended = None;
-                self.fly()
+                self.marked(at, attempt)
             }
             // Somebody acted after his lease was over, or a person logged in.
             (Work::Marking(_), Event::Saved(Saved::Conflict)) => self.load(Work::Checking),
@@ -281,7 +281,7 @@ impl Keeper {
             return self.release(Ok(tokens));
         }
         match self.verdict(at.now()) {
-            Verdict::Fly { marked: false } => self.fly(),
+            Verdict::Fly { marked: false } => self.fly(at.now()),
             Verdict::Fly { marked: true } => {
                 let attempt = Attempt {
                     id: self.ticket.clone(),
@@ -373,11 +373,32 @@ impl Keeper {
         }
     }
 
-    fn fly(&mut self) -> Step {
+    /// The mark is stored. A host that took half a lease for that may take the other half to send,
+    /// and by then others count the attempt as over: it begins again.
+    fn marked(&mut self, at: &Moment, attempt: Attempt) -> Step {
+        let (id, since) = (attempt.id.clone(), attempt.at);
+        self.record.attempt = Some(attempt);
+        if at.now() > self.latest(since) {
+            self.settle(id, true);
+            return self.give_back(Work::Yielding);
+        }
+        self.fly(since)
+    }
+
+    /// Nothing is sent after this, by an attempt that began at `since`: what is sent by then has
+    /// arrived, or never will, when others count the attempt as over.
+    fn latest(&self, since: UnixTime) -> UnixTime {
+        since.after((self.policy.lease / 2).max(Duration::from_secs(1)))
+    }
+
+    fn fly(&mut self, since: UnixTime) -> Step {
         match self.exchange() {
             Ok(exchange) => {
                 self.work = Some(Work::Flying);
-                Step::Run(exchange)
+                Step::Run(match self.place {
+                    Place::Here => exchange,
+                    Place::Store => Timely::new(exchange, self.latest(since)).boxed(),
+                })
             }
             Err(error) => self.release(Err(error)),
         }
