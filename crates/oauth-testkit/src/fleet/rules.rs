@@ -175,7 +175,7 @@ impl World {
         let sends = sends.filter(|send| send.is_processed && send.refresh == token);
         let mut sends = sends.rev();
         let (Some(last), Some(_)) = (sends.next(), sends.next()) else {
-            // One request, which the network delivered twice: nobody can help it.
+            // One request, or one and a copy that the network made: nobody can help it.
             return Ok(());
         };
         let name = token.as_deref().map_or("?", |token| self.book.name(token));
