@@ -236,7 +236,8 @@ impl Keeper {
             return self.over(at, Ok(tokens));
         }
         if let Err(error) = self.exchange() {
-            let outcome = self.failed(at, error);
+            self.rest(at, &error);
+            let outcome = self.good(at.now()).ok_or(error);
             return self.over(at, outcome);
         }
         self.work = Some(Work::Leasing { looks });
@@ -250,8 +251,7 @@ impl Keeper {
     fn stand_by(&mut self, at: &Moment, looks: u32, rest: Duration) -> Step {
         if let Some(tokens) = self.good(at.now()).filter(|_| at.now() < self.times.stale) {
             let busy = Error::lost(Cause::unsent("another worker renews the token"));
-            self.trouble
-                .hold(at.now().after(Duration::from_secs(1)), &busy);
+            self.rest(at, &busy);
             return self.over(at, Ok(tokens));
         }
         match self.wait(at, looks) {
@@ -404,17 +404,21 @@ impl Keeper {
         }
     }
 
-    /// The grant is over, as the record says. A store is asked again from time to time: a person may
-    /// log in elsewhere.
+    /// The grant is over, as the record says; a person may log in elsewhere.
     pub(super) fn end(&mut self, at: &Moment) -> Option<Error> {
         let ended = self.record.ended.as_ref()?;
         if *ended == Ended::OutcomeUnknown && self.settled() == Some(true) {
             return None;
         }
         let error = ended.error();
-        self.trouble
-            .hold(at.now().after(Duration::from_secs(1)), &error);
+        self.rest(at, &error);
         Some(error)
+    }
+
+    /// Nothing can be done here; the store is asked again soon, for others may do something.
+    fn rest(&mut self, at: &Moment, error: &Error) {
+        self.trouble
+            .hold(at.now().after(Duration::from_secs(1)), error);
     }
 
     /// What is left after a failure: the token, as long as it lives.
