@@ -234,7 +234,7 @@ impl World {
             }
         }
         let looked_at = slot.seen_at.max(self.workers[worker].awake_since);
-        if slot.seen >= record.version || looked_at + RECENT < self.now {
+        if slot.seen >= record.version || slot.is_behind || looked_at + RECENT < self.now {
             let name = self.book.name(refresh);
             let over = if record.is_over { ", over" } else { "" };
             let text = format!(

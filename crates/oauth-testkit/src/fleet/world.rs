@@ -181,8 +181,9 @@ impl World {
     pub(super) fn run(&mut self) -> Result<(), Breach> {
         let lease = millis(self.setup.policy.lease);
         let last_round = millis(self.setup.trouble) + 5 * lease;
-        // A lease, the longest backoff, the longest pause a server names, and some air.
-        let end = last_round + 3 * lease + 4 * MINUTE;
+        // Every pause, lease and backoff of the bad times is over by then: what is left is a login,
+        // and a few requests.
+        let end = last_round + 2 * MINUTE;
         let mut is_last_round = false;
         while let Some(Reverse(due)) = self.queue.pop() {
             if due.at > end {
