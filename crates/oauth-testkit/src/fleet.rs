@@ -79,6 +79,8 @@ pub struct Report {
     pub unsaved: u64,
     /// Workers that died.
     pub crashes: u64,
+    /// Renewals that were abandoned half-way.
+    pub abandoned: u64,
     /// Workers that stood still.
     pub pauses: u64,
     /// Token requests that the network lost, delayed or doubled.
@@ -101,6 +103,7 @@ impl Report {
         self.reuse_events += other.reuse_events;
         self.unsaved += other.unsaved;
         self.crashes += other.crashes;
+        self.abandoned += other.abandoned;
         self.pauses += other.pauses;
         self.network_faults += other.network_faults;
         self.store_faults += other.store_faults;

@@ -37,11 +37,13 @@
 mod landing;
 mod policy;
 mod record;
+mod timely;
 mod work;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -177,8 +179,9 @@ pub struct Keeper {
     refused: Option<Secret<String>>,
     unsaved: Unsaved,
     trouble: Trouble,
-    /// Our last attempt, once its flight is over: nobody else can still hold its reply.
-    settled: Option<Settled>,
+    /// Our last attempts, once their flights are over: nobody else can still hold their replies. More
+    /// than one, for a store that failed may hold the mark of any.
+    settled: VecDeque<Settled>,
     /// The name of the renewal under way: of its lease, and of its attempt.
     ticket: String,
     work: Option<Work>,
@@ -198,8 +201,8 @@ enum Unsaved {
     Nothing,
     /// They take the place of whatever is stored.
     Login(Login),
-    /// Of this attempt, as long as it is the last one.
-    Landed(String),
+    /// Of a renewal, given for these.
+    Landed(Option<Arc<Tokens>>),
 }
 
 /// The tokens of a new login.
@@ -215,14 +218,16 @@ struct Login {
     over: Option<String>,
 }
 
-/// What became of an attempt of ours.
+/// An attempt of ours that brought nothing.
 #[derive(Debug, Clone)]
-enum Settled {
-    /// The server may have seen it.
-    Unknown(String),
+struct Settled {
+    id: String,
     /// The server surely has not acted on it.
-    Unspent(String),
+    is_unspent: bool,
 }
+
+/// How many attempts are remembered.
+const SETTLED: usize = 16;
 
 impl Keeper {
     pub(crate) fn new(us: Arc<Identity>, upkeep: Upkeep) -> Self {
@@ -247,7 +252,7 @@ impl Keeper {
             refused: None,
             unsaved: Unsaved::Nothing,
             trouble: Trouble::default(),
-            settled: None,
+            settled: VecDeque::new(),
             ticket: String::new(),
             work: None,
         }
@@ -406,6 +411,11 @@ impl Keeper {
 
     const fn is_saved(&self) -> bool {
         matches!(self.unsaved, Unsaved::Nothing)
+    }
+
+    fn settle(&mut self, id: String, is_unspent: bool) {
+        self.settled.truncate(SETTLED - 1);
+        self.settled.push_front(Settled { id, is_unspent });
     }
 
     fn is_refused(&self) -> bool {

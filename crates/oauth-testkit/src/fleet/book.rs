@@ -43,6 +43,7 @@ pub(super) struct Send {
     pub(super) end: Option<End>,
     /// It reached the server, or still may, and was or will be acted on.
     pub(super) may_count: bool,
+    /// The server acted on the request itself, not on a copy that the network made.
     pub(super) is_processed: bool,
     /// For a refresh token sent again: why that was no mistake.
     pub(super) excuse: Result<(), String>,
@@ -174,9 +175,9 @@ impl Book {
     }
 
     /// The server did what it does.
-    pub(super) fn processed(&mut self, send: usize, reply: &http::Response<Bytes>) {
+    pub(super) fn processed(&mut self, send: usize, reply: &http::Response<Bytes>, is_copy: bool) {
         let send = &mut self.sends[send];
-        send.is_processed = true;
+        send.is_processed |= !is_copy;
         send.may_count = true;
         if reply.status() != 200 {
             return;

@@ -22,6 +22,8 @@ pub(super) struct Slot {
     pub(super) waiting: Vec<usize>,
     /// Who began it.
     pub(super) leader: Option<usize>,
+    /// How many renewals were abandoned: what was on its way to them is void.
+    pub(super) round: u32,
     /// What is awaited of the store or of time.
     pub(super) call: Option<u64>,
     pub(super) flight: Option<Flight>,
@@ -31,12 +33,14 @@ pub(super) struct Slot {
     /// The newest version of the record this worker has read or saved, and when it did.
     pub(super) seen: u64,
     pub(super) seen_at: u64,
+    /// Whether the store has said since then that there is another version.
+    pub(super) is_behind: bool,
     /// How often the store failed since the last tokens arrived.
     pub(super) fails: u32,
     /// Tokens in this worker's hands that nobody else has: an access and a refresh token.
     pub(super) landing: Option<(String, Option<String>)>,
-    /// The access token of a login that was brought here.
-    pub(super) login: Option<String>,
+    /// The access tokens of logins that were brought here.
+    pub(super) logins: Vec<String>,
     /// An access token that was handed out though the store has not got it.
     pub(super) unsaved: Option<String>,
 }
@@ -60,10 +64,10 @@ pub(super) enum Mail {
     Ask(usize),
     Use(usize),
     Cancel(usize),
-    Begin,
-    Act(Step),
+    Begin(u32),
+    Act(u32, Step),
     /// The request goes out.
-    Launch,
+    Launch(u32),
     /// An answer of the store, with the end of a lease it gave; or a pause that is over.
     Heard {
         call: u64,
@@ -91,15 +95,17 @@ impl Slot {
             keeper,
             waiting: Vec::new(),
             leader: None,
+            round: 0,
             call: None,
             flight: None,
             holder: String::new(),
             lease: None,
             seen: 0,
             seen_at: 0,
+            is_behind: false,
             fails: 0,
             landing: None,
-            login: None,
+            logins: Vec::new(),
             unsaved: None,
         }
     }
@@ -135,13 +141,25 @@ impl World {
             self.workers[worker].inbox.push((grant, mail));
             return Ok(());
         }
+        if !calm
+            && self.workers[worker].slots[grant].keeper.is_busy()
+            && self.dice.hits(odds.abandon)
+        {
+            self.abandon(worker, grant);
+            return Ok(());
+        }
         match mail {
             Mail::Ask(caller) => self.ask(caller),
             Mail::Use(caller) => self.use_token(caller),
             Mail::Cancel(caller) => self.cancel(caller),
-            Mail::Begin => self.feed(worker, grant, Event::Begin),
-            Mail::Act(step) => self.act(worker, grant, step),
-            Mail::Launch => self.launch(worker, grant),
+            Mail::Begin(round) | Mail::Act(round, _) | Mail::Launch(round)
+                if round != self.slot(worker, grant).round =>
+            {
+                Ok(())
+            }
+            Mail::Begin(_) => self.feed(worker, grant, Event::Begin),
+            Mail::Act(_, step) => self.act(worker, grant, step),
+            Mail::Launch(_) => self.launch(worker, grant),
             Mail::Heard { call, event, until } => {
                 if self.slot(worker, grant).call != Some(call) {
                     return Ok(());
@@ -152,7 +170,7 @@ impl World {
             Mail::Answer(callers, outcome) => {
                 for caller in callers {
                     match &outcome {
-                        Ok(tokens) => self.hand(caller, tokens),
+                        Ok(tokens) => self.hand(caller, tokens)?,
                         Err(error) => self.refuse(caller, error)?,
                     }
                 }
@@ -199,6 +217,7 @@ impl World {
         if !self.is_awake(worker) {
             return;
         }
+        self.workers[worker].awake_since = self.now;
         self.note(|| format!("worker {worker} goes on"));
         for (grant, mail) in std::mem::take(&mut self.workers[worker].inbox) {
             self.mail(0, worker, grant, mail);
@@ -215,6 +234,11 @@ impl World {
         let now = self.now;
         let slot = self.slot(worker, grant);
         slot.call = None;
+        match &event {
+            Event::Loaded(_) | Event::Saved(Saved::At(_)) => slot.is_behind = false,
+            Event::Saved(Saved::Conflict) => slot.is_behind = true,
+            _ => {}
+        }
         match &event {
             Event::Loaded(Some(entry)) => (slot.seen, slot.seen_at) = (entry.version, now),
             Event::Loaded(None) => slot.seen_at = now,
@@ -238,7 +262,8 @@ impl World {
             return self.over(worker, grant, outcome);
         }
         let after = self.dice.between(0, 3);
-        self.mail(after, worker, grant, Mail::Act(step));
+        let round = self.slot(worker, grant).round;
+        self.mail(after, worker, grant, Mail::Act(round, step));
         Ok(())
     }
 
@@ -294,7 +319,8 @@ impl World {
                 };
                 self.slot(worker, grant).flight = Some(flight);
                 let after = self.dice.between(0, 3);
-                self.mail(after, worker, grant, Mail::Launch);
+                let round = self.slot(worker, grant).round;
+                self.mail(after, worker, grant, Mail::Launch(round));
             }
             Step::Over(_) => {}
         }
@@ -379,6 +405,25 @@ impl World {
             _ => {}
         }
         self.feed(worker, grant, Event::Flown(result))
+    }
+
+    /// The part of the program that carried the renewal is gone: the process lives on.
+    fn abandon(&mut self, worker: usize, grant: usize) {
+        let at = self.moment(worker);
+        self.note_of(worker, grant, |_| "the renewal is abandoned".to_owned());
+        self.report.abandoned += 1;
+        let slot = self.slot(worker, grant);
+        slot.keeper.abandon(at);
+        slot.call = None;
+        slot.leader = None;
+        slot.round += 1;
+        if let Some(send) = slot.flight.take().and_then(|flight| flight.send) {
+            let lost = Input::Lost(Cause::unknown("nobody waits for it"));
+            self.book.close(send, &lost);
+        }
+        let left = std::mem::take(&mut self.slot(worker, grant).waiting);
+        let lost = Error::lost(Cause::unknown("the renewal was abandoned"));
+        self.mail(0, worker, grant, Mail::Answer(left, Err(lost)));
     }
 
     /// The flaw of a host that ties a request to the caller who began it.

@@ -261,7 +261,7 @@ impl World {
         let reply = self.twin.answer(at, request);
         self.report.token_requests += 1;
         let is_reuse = self.twin.counters().reuse_events > before;
-        self.book.processed(send, &reply);
+        self.book.processed(send, &reply, is_copy);
         self.check_reuse(send, is_reuse, is_copy)?;
         Ok(reply)
     }

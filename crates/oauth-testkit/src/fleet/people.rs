@@ -99,15 +99,15 @@ impl World {
         match turn {
             Turn::HandOut(tokens) => {
                 self.check_hand_out(worker, grant, &tokens)?;
-                self.hand(caller, &tokens);
+                self.hand(caller, &tokens)?;
             }
             Turn::HandOutAndRenew(tokens) => {
-                self.mail(0, worker, grant, Mail::Begin);
+                self.begin(worker, grant);
                 self.check_hand_out(worker, grant, &tokens)?;
-                self.hand(caller, &tokens);
+                self.hand(caller, &tokens)?;
             }
             Turn::Renew => {
-                self.mail(0, worker, grant, Mail::Begin);
+                self.begin(worker, grant);
                 self.slot(worker, grant).leader = Some(caller);
                 self.wait(caller);
             }
@@ -118,6 +118,11 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    fn begin(&mut self, worker: usize, grant: usize) {
+        let round = self.slot(worker, grant).round;
+        self.mail(0, worker, grant, Mail::Begin(round));
     }
 
     fn wait(&mut self, caller: usize) {
@@ -148,14 +153,24 @@ impl World {
     }
 
     /// A caller has a token, and uses it soon.
-    pub(super) fn hand(&mut self, caller: usize, tokens: &Arc<Tokens>) {
+    pub(super) fn hand(&mut self, caller: usize, tokens: &Arc<Tokens>) -> Result<(), Breach> {
         let Caller { worker, grant, .. } = self.callers[caller];
         if !self.callers[caller].is_open {
-            return;
+            return Ok(());
+        }
+        let refused = self.callers[caller].refused.as_ref();
+        let access = tokens.access_token.expose();
+        if refused.is_some_and(|refused| refused.access_token.expose() == access) {
+            let text = format!(
+                "worker {worker} hands out {}, which this caller has just said was refused",
+                self.book.name(access)
+            );
+            return Err(Breach(Rule::Newest, text));
         }
         self.callers[caller].held = Some(Arc::clone(tokens));
         let after = self.dice.between(1, 2000);
         self.mail(after, worker, grant, Mail::Use(caller));
+        Ok(())
     }
 
     /// A caller has an error.
@@ -283,7 +298,7 @@ impl World {
             format!("a person has logged in: {}", book.tokens(&tokens))
         });
         let slot = self.slot(worker, grant);
-        slot.login = Some(access);
+        slot.logins.push(access);
         slot.keeper
             .replace(at, tokens)
             .map_err(|error| Breach(Rule::Answered, format!("a login is refused: {error}")))?;

@@ -175,7 +175,7 @@ impl World {
         let sends = sends.filter(|send| send.is_processed && send.refresh == token);
         let mut sends = sends.rev();
         let (Some(last), Some(_)) = (sends.next(), sends.next()) else {
-            // One request, which the network delivered twice: nobody can help it.
+            // One request, or one and a copy that the network made: nobody can help it.
             return Ok(());
         };
         let name = token.as_deref().map_or("?", |token| self.book.name(token));
@@ -233,7 +233,8 @@ impl World {
                 return Ok(());
             }
         }
-        if slot.seen >= record.version || slot.seen_at + RECENT < self.now {
+        let looked_at = slot.seen_at.max(self.workers[worker].awake_since);
+        if slot.seen >= record.version || slot.is_behind || looked_at + RECENT < self.now {
             let name = self.book.name(refresh);
             let over = if record.is_over { ", over" } else { "" };
             let text = format!(
@@ -282,7 +283,7 @@ impl World {
         if !is_stored && in_hand == Some(access) {
             return Ok(());
         }
-        let is_login = in_hand.is_some() && in_hand == slot.login.as_ref();
+        let is_login = in_hand.is_some_and(|token| slot.logins.contains(token));
         let parent = self.book.token(access).and_then(|it| it.parent.as_deref());
         let record = self.now_record(grant).and_then(|it| it.refresh.as_deref());
         let is_successor = record.is_some() && record == parent && refresh.as_deref() != parent;
@@ -325,7 +326,7 @@ impl World {
             .rev()
             .any(|version| version.access == *access);
         let slot = self.slot(worker, grant);
-        let is_login = slot.login.as_ref() == Some(access);
+        let is_login = slot.logins.contains(access);
         let is_given_up = slot.fails >= SAVES || slot.unsaved.as_ref() == Some(access);
         if is_stored || is_login {
             return Ok(());

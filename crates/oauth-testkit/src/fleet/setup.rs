@@ -46,6 +46,8 @@ pub struct Odds {
     pub crash: u32,
     /// A worker sleeps for up to three leases, before any step of its own.
     pub pause: u32,
+    /// The part of a program that carries a renewal is stopped, before any step of the worker.
+    pub abandon: u32,
     /// A caller who has to wait gives up.
     pub cancel: u32,
     /// A token request finds no connection.
@@ -161,6 +163,7 @@ impl Odds {
         Self {
             crash: some(10, 100),
             pause: some(10, 100),
+            abandon: some(10, 100),
             cancel: some(1000, 5000),
             unsent: some(200, 2000),
             lost_request: some(200, 1500),

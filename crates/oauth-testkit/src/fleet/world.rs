@@ -56,6 +56,7 @@ pub(super) struct Worker {
     /// How far its clock is ahead, in milliseconds.
     pub(super) skew: i64,
     pub(super) asleep_until: u64,
+    pub(super) awake_since: u64,
     /// What arrived while it slept.
     pub(super) inbox: Vec<(usize, Mail)>,
     pub(super) slots: Vec<Slot>,
@@ -154,6 +155,7 @@ impl World {
                 is_up: true,
                 skew: skew - i64::try_from(1000 * setup.odds.skew).unwrap_or_default(),
                 asleep_until: 0,
+                awake_since: 0,
                 inbox: Vec::new(),
                 slots: world.empty_slots(),
             };
@@ -179,8 +181,9 @@ impl World {
     pub(super) fn run(&mut self) -> Result<(), Breach> {
         let lease = millis(self.setup.policy.lease);
         let last_round = millis(self.setup.trouble) + 5 * lease;
-        // A lease, the longest backoff, the longest pause a server names, and some air.
-        let end = last_round + 3 * lease + 4 * MINUTE;
+        // Every pause, lease and backoff of the bad times is over by then: what is left is a login,
+        // and a few requests.
+        let end = last_round + 2 * MINUTE;
         let mut is_last_round = false;
         while let Some(Reverse(due)) = self.queue.pop() {
             if due.at > end {

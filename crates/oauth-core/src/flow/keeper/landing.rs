@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::record::{Ended, Record};
 use super::work::Work;
-use super::{Entry, Keeper, Place, Settled, Step, Unsaved, Upkeep};
+use super::{Entry, Keeper, Place, Step, Unsaved, Upkeep};
 use crate::error::{Advice, Cause, Error, Kind, Misuse, Reach, ServerError};
 use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
@@ -16,18 +16,43 @@ const SAVES: u32 = 5;
 /// New tokens on their way into the store.
 #[derive(Debug)]
 pub(super) struct Landing {
-    pub(super) ticket: String,
+    /// The tokens they were given for.
+    pub(super) parent: Option<Arc<Tokens>>,
     pub(super) record: Record,
     tries: u32,
 }
 
 impl Landing {
-    pub(super) const fn new(ticket: String, record: Record) -> Self {
+    pub(super) const fn new(parent: Option<Arc<Tokens>>, record: Record) -> Self {
         Self {
-            ticket,
+            parent,
             record,
             tries: 0,
         }
+    }
+
+    /// Whether they belong in the place of what is stored: of the same login, and given for the very
+    /// refresh token that is there. A refresh token that stays the same says nothing; then the time
+    /// does.
+    fn follows(&self, stored: &Record) -> bool {
+        let secret = |tokens: &Option<Arc<Tokens>>| {
+            let token = tokens.as_ref()?.refresh_token.as_ref()?;
+            Some(token.secret.clone())
+        };
+        let is_same = |one: &Option<Arc<Tokens>>, other: &Option<Arc<Tokens>>| match (
+            secret(one),
+            secret(other),
+        ) {
+            (Some(one), Some(other)) => one.matches(other.expose()),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        let received = |record: &Record| record.tokens.as_ref().map(|tokens| tokens.received_at);
+        let (ours, theirs) = (&self.record.tokens, &stored.tokens);
+        stored.login == self.record.login
+            && match is_same(ours, theirs) {
+                true => received(&self.record) > received(stored),
+                false => is_same(&self.parent, theirs),
+            }
     }
 }
 
@@ -44,7 +69,7 @@ impl Keeper {
             login: self.record.login.clone(),
             ..Record::of(Arc::new(tokens))
         };
-        self.land(Landing::new(self.ticket.clone(), record))
+        self.land(Landing::new(self.record.tokens.clone(), record))
     }
 
     const fn upkeep_is_refresh(&self) -> bool {
@@ -60,16 +85,16 @@ impl Keeper {
         let tokens = landing.record.tokens.clone();
         self.know(at, landing.record, version);
         self.trouble.clear();
-        self.settled = None;
-        if matches!(self.unsaved, Unsaved::Landed(_)) {
-            self.unsaved = Unsaved::Nothing;
-        }
+        self.settled.clear();
+        self.drop_landed();
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
     }
 
-    /// Something else was stored meanwhile. As long as the last attempt is ours, the tokens are the
-    /// newest there are, whoever gave them up; otherwise they are what others have replaced.
+    /// Something else was stored meanwhile. As long as that is what the new tokens follow, they are
+    /// the newest there are, whoever gave them up and whoever else tried; otherwise they are what
+    /// others have replaced.
     pub(super) fn collide(&mut self, at: &Moment, landing: Landing, entry: Option<Entry>) -> Step {
+        let is_gone = entry.is_none();
         let stored = match entry {
             Some(entry) => Record::read(entry.record.expose(), &self.us, &self.id)
                 .map(|record| (record, entry.version)),
@@ -80,28 +105,17 @@ impl Keeper {
         let (stored, version) = match stored {
             Ok(stored) => stored,
             Err(error) => {
-                self.unsaved = Unsaved::Nothing;
+                self.drop_landed();
                 self.know(at, Record::default(), 0);
                 return self.release(Err(error));
             }
         };
-        let last = stored.attempt.as_ref().map(|attempt| attempt.id.as_str());
-        let is_ours = last == Some(landing.ticket.as_str());
-        let theirs = stored.tokens.as_ref().map(|tokens| tokens.received_at);
-        let ours = landing
-            .record
-            .tokens
-            .as_ref()
-            .map(|tokens| tokens.received_at);
-        let is_newer = !self.upkeep_is_refresh() || self.tolerates();
-        if is_ours || (is_newer && ours > theirs) || stored.tokens.is_none() && version == 0 {
+        if (is_gone && version == 0) || landing.follows(&stored) {
             self.version = version;
             return self.land(landing);
         }
+        self.drop_landed();
         self.know(at, stored, version);
-        if matches!(self.unsaved, Unsaved::Landed(_)) {
-            self.unsaved = Unsaved::Nothing;
-        }
         let outcome = match (self.end(at), self.good(at.now())) {
             (Some(error), _) => Err(error),
             (None, Some(tokens)) => Ok(tokens),
@@ -113,6 +127,13 @@ impl Keeper {
         self.release(outcome)
     }
 
+    /// They are stored, or of no use.
+    fn drop_landed(&mut self) {
+        if matches!(self.unsaved, Unsaved::Landed(_)) {
+            self.unsaved = Unsaved::Nothing;
+        }
+    }
+
     /// The store gives no answer: once more, and then without it. A token that nobody holds is a
     /// grant lost.
     pub(super) fn circle(&mut self, at: &Moment, mut landing: Landing, error: &Error) -> Step {
@@ -122,12 +143,12 @@ impl Keeper {
             self.work = Some(Work::Circling(landing));
             return Step::Wait(pause);
         }
-        let Landing { ticket, record, .. } = landing;
+        let Landing { parent, record, .. } = landing;
         let tokens = record.tokens.clone();
         self.know(at, record, self.version);
         self.trouble.note(at, error);
         if matches!(self.unsaved, Unsaved::Nothing) {
-            self.unsaved = Unsaved::Landed(ticket);
+            self.unsaved = Unsaved::Landed(parent);
         }
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
     }
@@ -146,10 +167,10 @@ impl Keeper {
             return self.release(outcome);
         }
         if !is_unspent {
-            self.settled = Some(Settled::Unknown(ticket));
+            self.settle(ticket, false);
             return self.release(outcome);
         }
-        self.settled = Some(Settled::Unspent(ticket));
+        self.settle(ticket, true);
         self.record.attempt = None;
         let record = self.record.clone();
         self.save(&record, Work::Closing(outcome))

@@ -20,8 +20,9 @@ pub struct Policy {
     /// and never more than a fifth of the lifetime. Up to half as much is added by chance, so that
     /// a fleet does not wake at once.
     pub ahead: Duration,
-    /// For how long a lease is taken: 60 s. It must be longer than a token request can take, its
-    /// connection included; a worker that died is waited for until its lease is over.
+    /// For how long a lease is taken: 60 s. It must be longer than twice what a token request can
+    /// take, its connection included: none is sent in the second half. A worker that died is waited
+    /// for until its lease is over.
     pub lease: Duration,
     /// What the server does with a refresh token that comes a second time.
     pub reuse: Reuse,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::landing::Landing;
 use super::record::{Attempt, Ended, Record};
-use super::{Entry, Event, Keeper, Lease, Place, Reuse, Saved, Settled, Step, Unsaved, Upkeep};
+use super::timely::Timely;
+use super::{Entry, Event, Keeper, Lease, Place, Reuse, Saved, Step, Unsaved, Upkeep};
 use crate::call::Call;
 use crate::endpoint::token::Token;
 use crate::error::{Cause, Error, Misuse};
@@ -107,7 +108,7 @@ impl Keeper {
                 }
             }
             (Work::Entering, Event::Loaded(entry)) => self.enter(at, entry),
-            (Work::Settling(id), Event::Saved(saved)) => self.settle(at, &id, saved),
+            (Work::Settling(id), Event::Saved(saved)) => self.entered(at, &id, saved),
             (Work::Looking { looks }, Event::Loaded(entry)) => self.look(at, looks, entry),
             (Work::Leasing { .. }, Event::Leased(Lease::Won)) => self.load(Work::Checking),
             (Work::Leasing { looks }, Event::Leased(Lease::Held(rest))) => {
@@ -118,15 +119,14 @@ impl Keeper {
             (Work::Yielding, Event::Leased(_) | Event::Failed(_)) => self.wait(at, u32::MAX),
             (Work::Marking(attempt), Event::Saved(Saved::At(version))) => {
                 self.version = version;
-                self.record.attempt = Some(attempt);
                 self.record.ended = None;
-                self.fly()
+                self.marked(at, attempt)
             }
             // Somebody acted after his lease was over, or a person logged in.
             (Work::Marking(_), Event::Saved(Saved::Conflict)) => self.load(Work::Checking),
             // The mark may be there: it is known to mean nothing.
             (Work::Marking(attempt), Event::Failed(error)) => {
-                self.settled = Some(Settled::Unspent(attempt.id));
+                self.settle(attempt.id, true);
                 self.fail(at, error)
             }
             (Work::Flying, Event::Flown(Ok(tokens))) => self.arrive(tokens),
@@ -154,7 +154,10 @@ impl Keeper {
             (Work::Releasing(outcome), Event::Leased(_) | Event::Failed(_)) => {
                 self.over(at, outcome)
             }
-            (Work::Checking, Event::Failed(error)) | (Work::Doubting(error), Event::Failed(_)) => {
+            (Work::Checking, Event::Failed(error)) => self.fail(at, error),
+            // Another may have newer tokens: nobody is told to log in before that is known.
+            (Work::Doubting(_), Event::Failed(error)) => {
+                self.settle(self.ticket.clone(), false);
                 self.fail(at, error)
             }
             (Work::Settling(id), Event::Failed(error)) => {
@@ -217,8 +220,8 @@ impl Keeper {
 
     fn look(&mut self, at: &Moment, looks: u32, entry: Option<Entry>) -> Step {
         // What landed here and could not be stored is newer than what is stored.
-        if let Unsaved::Landed(ticket) = &self.unsaved {
-            let landing = Landing::new(ticket.clone(), self.record.clone());
+        if let Unsaved::Landed(parent) = &self.unsaved {
+            let landing = Landing::new(parent.clone(), self.record.clone());
             return self.collide(at, landing, entry);
         }
         let before = self.record.tokens.clone();
@@ -233,7 +236,8 @@ impl Keeper {
             return self.over(at, Ok(tokens));
         }
         if let Err(error) = self.exchange() {
-            let outcome = self.failed(at, error);
+            self.rest(at, &error);
+            let outcome = self.good(at.now()).ok_or(error);
             return self.over(at, outcome);
         }
         self.work = Some(Work::Leasing { looks });
@@ -247,8 +251,7 @@ impl Keeper {
     fn stand_by(&mut self, at: &Moment, looks: u32, rest: Duration) -> Step {
         if let Some(tokens) = self.good(at.now()).filter(|_| at.now() < self.times.stale) {
             let busy = Error::lost(Cause::unsent("another worker renews the token"));
-            self.trouble
-                .hold(at.now().after(Duration::from_secs(1)), &busy);
+            self.rest(at, &busy);
             return self.over(at, Ok(tokens));
         }
         match self.wait(at, looks) {
@@ -278,7 +281,7 @@ impl Keeper {
             return self.release(Ok(tokens));
         }
         match self.verdict(at.now()) {
-            Verdict::Fly { marked: false } => self.fly(),
+            Verdict::Fly { marked: false } => self.fly(at.now()),
             Verdict::Fly { marked: true } => {
                 let attempt = Attempt {
                     id: self.ticket.clone(),
@@ -303,13 +306,11 @@ impl Keeper {
         }
     }
 
-    /// Whether the attempt that is stored is one of ours that came to nothing, whatever others had
-    /// to make of it.
-    fn is_unspent(&self) -> bool {
-        match (&self.settled, &self.record.attempt) {
-            (Some(Settled::Unspent(id)), Some(attempt)) => *id == attempt.id,
-            _ => false,
-        }
+    /// Of an attempt of ours that is over: whether it surely came to nothing.
+    fn settled(&self) -> Option<bool> {
+        let attempt = self.record.attempt.as_ref()?;
+        let settled = self.settled.iter().find(|ours| ours.id == attempt.id)?;
+        Some(settled.is_unspent)
     }
 
     fn verdict(&self, now: UnixTime) -> Verdict {
@@ -322,14 +323,11 @@ impl Keeper {
         let Some(attempt) = &self.record.attempt else {
             return Verdict::Fly { marked: true };
         };
-        if self.is_unspent() {
-            return Verdict::Fly { marked: true };
-        }
-        let is_ours_over = match &self.settled {
-            Some(Settled::Unknown(id)) => *id == attempt.id,
-            _ => false,
+        let is_settled = match self.settled() {
+            Some(true) => return Verdict::Fly { marked: true },
+            Some(false) => true,
+            None => now >= attempt.at.after(self.policy.lease),
         };
-        let is_settled = is_ours_over || now >= attempt.at.after(self.policy.lease);
         match (self.good(now).is_some() || !is_settled, self.policy.reuse) {
             (true, _) => Verdict::Hold,
             (false, Reuse::Revokes) => Verdict::End(Ended::OutcomeUnknown),
@@ -375,27 +373,52 @@ impl Keeper {
         }
     }
 
-    fn fly(&mut self) -> Step {
+    /// The mark is stored. A host that took half a lease for that may take the other half to send,
+    /// and by then others count the attempt as over: it begins again.
+    fn marked(&mut self, at: &Moment, attempt: Attempt) -> Step {
+        let (id, since) = (attempt.id.clone(), attempt.at);
+        self.record.attempt = Some(attempt);
+        if at.now() > self.latest(since) {
+            self.settle(id, true);
+            return self.give_back(Work::Yielding);
+        }
+        self.fly(since)
+    }
+
+    /// Nothing is sent after this, by an attempt that began at `since`: what is sent by then has
+    /// arrived, or never will, when others count the attempt as over.
+    fn latest(&self, since: UnixTime) -> UnixTime {
+        since.after((self.policy.lease / 2).max(Duration::from_secs(1)))
+    }
+
+    fn fly(&mut self, since: UnixTime) -> Step {
         match self.exchange() {
             Ok(exchange) => {
                 self.work = Some(Work::Flying);
-                Step::Run(exchange)
+                Step::Run(match self.place {
+                    Place::Here => exchange,
+                    Place::Store => Timely::new(exchange, self.latest(since)).boxed(),
+                })
             }
             Err(error) => self.release(Err(error)),
         }
     }
 
-    /// The grant is over, as the record says. A store is asked again from time to time: a person may
-    /// log in elsewhere.
+    /// The grant is over, as the record says; a person may log in elsewhere.
     pub(super) fn end(&mut self, at: &Moment) -> Option<Error> {
         let ended = self.record.ended.as_ref()?;
-        if *ended == Ended::OutcomeUnknown && self.is_unspent() {
+        if *ended == Ended::OutcomeUnknown && self.settled() == Some(true) {
             return None;
         }
         let error = ended.error();
-        self.trouble
-            .hold(at.now().after(Duration::from_secs(1)), &error);
+        self.rest(at, &error);
         Some(error)
+    }
+
+    /// Nothing can be done here; the store is asked again soon, for others may do something.
+    fn rest(&mut self, at: &Moment, error: &Error) {
+        self.trouble
+            .hold(at.now().after(Duration::from_secs(1)), error);
     }
 
     /// What is left after a failure: the token, as long as it lives.
@@ -443,7 +466,7 @@ impl Keeper {
         self.save(&record, Work::Settling(id))
     }
 
-    fn settle(&mut self, at: &Moment, id: &str, saved: Saved) -> Step {
+    fn entered(&mut self, at: &Moment, id: &str, saved: Saved) -> Step {
         match saved {
             Saved::Conflict => self.load(Work::Entering),
             Saved::At(version) => {
@@ -482,11 +505,11 @@ impl Keeper {
     /// Nobody goes on with this.
     pub(super) fn abandoned(&mut self, at: &Moment, work: Work) {
         match work {
-            Work::Flying => self.settled = Some(Settled::Unknown(self.ticket.clone())),
+            Work::Flying => self.settle(self.ticket.clone(), false),
             Work::Landing(landing) | Work::Colliding(landing) | Work::Circling(landing) => {
                 self.know(at, landing.record, self.version);
                 if self.is_saved() {
-                    self.unsaved = Unsaved::Landed(landing.ticket);
+                    self.unsaved = Unsaved::Landed(landing.parent);
                 }
             }
             Work::Settling(id) => self.tried(&id),

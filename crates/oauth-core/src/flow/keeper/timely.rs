@@ -1,0 +1,32 @@
+//! A token request that is not sent too late.
+
+use crate::error::{Cause, Error};
+use crate::exchange::{Boxed, Exchange, Input, Step};
+use crate::moment::{Moment, UnixTime};
+use crate::token::Tokens;
+
+/// An exchange that sends nothing after a certain time: a host that was stopped between taking it
+/// and running it must not send what others may have sent since.
+pub(super) struct Timely {
+    exchange: Boxed<Tokens>,
+    latest: UnixTime,
+}
+
+impl Timely {
+    pub(super) const fn new(exchange: Boxed<Tokens>, latest: UnixTime) -> Self {
+        Self { exchange, latest }
+    }
+}
+
+impl Exchange for Timely {
+    type Output = Tokens;
+
+    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<Tokens>, Error> {
+        let step = self.exchange.resume(at, input)?;
+        if matches!(step, Step::Send(_)) && at.now() > self.latest {
+            let late = Cause::unsent("the time for this request is over");
+            return Err(Error::lost(late).at_endpoint("token"));
+        }
+        Ok(step)
+    }
+}
