@@ -321,9 +321,9 @@ impl Carried {
             let step = self.us.state().keeper.resume(at, event);
             event = match step {
                 Step::Run(exchange) => {
-                    faults::at("run");
+                    faults::at("session.run");
                     let outcome = self.us.driver.run(exchange).await;
-                    faults::at("flown");
+                    faults::at("session.flown");
                     is_new = outcome.is_ok();
                     Event::Flown(outcome)
                 }
@@ -396,9 +396,9 @@ impl Inner {
             Step::Load => store.load(key).await.map(Event::Loaded),
             Step::Lease { holder, ttl } => store.lease(key, &holder, ttl).await.map(Event::Leased),
             Step::Save { record, version } => {
-                faults::at("save");
+                faults::at("session.save");
                 let saved = store.save(key, &record, version).await;
-                faults::at("saved");
+                faults::at("session.saved");
                 saved.map(Event::Saved)
             }
             Step::Run(_) | Step::Wait(_) | Step::Over(_) => return Event::Elapsed,
