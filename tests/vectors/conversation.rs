@@ -179,33 +179,37 @@ impl Conversation {
         self
     }
 
-    /// The line for a player, with everything computed that it must not know how to compute.
-    pub(crate) fn line(&self) -> Result<String, String> {
-        let mut line = self.clone();
-        if let Some(server) = &mut line.server {
+    /// With everything computed that a player must not know how to compute.
+    pub(crate) fn complete(&self) -> Result<Self, String> {
+        let mut whole = self.clone();
+        if let Some(server) = &mut whole.server {
             server.complete()?;
         }
-        for turn in &mut line.talk {
+        for turn in &mut whole.talk {
             let at = turn.moment()?;
             if let In::Authorize(ask) = &mut turn.input {
                 ask.drawn = Some(Drawn::at(at)?);
             }
         }
-        serde_json::to_string(&line).map_err(|error| error.to_string())
+        Ok(whole)
     }
 }
 
 impl Turn {
     pub(crate) fn moment(&self) -> Result<oauth_core::Moment, String> {
-        let octets: Option<Vec<u8>> = (0..self.seed.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(self.seed.get(at..at + 2)?, 16).ok())
-            .collect();
-        let seed = octets.and_then(|octets| <[u8; 32]>::try_from(octets).ok());
+        let seed = octets(&self.seed).and_then(|octets| <[u8; 32]>::try_from(octets).ok());
         let seed = seed.ok_or("a seed is one byte, or 64 hex digits")?;
         let now = oauth_core::moment::UnixTime::from_secs(self.now);
         Ok(oauth_core::Moment::fixed(now, seed))
     }
+}
+
+/// The bytes that hex digits stand for.
+pub(crate) fn octets(digits: &str) -> Option<Vec<u8>> {
+    let places = (0..digits.len()).step_by(2);
+    places
+        .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
+        .collect()
 }
 
 impl ServerConfig {

@@ -20,13 +20,13 @@ pub(crate) fn compare(
     match said {
         Said::Send(sent) if want.send.is_some() => request(want, sent),
         Said::Done(done) => match (&want.done, done) {
-            (Some(DoneWant::Tokens(want)), Done::Tokens(said)) => {
-                tokens(want, said, turn, conversation)
+            (Some(DoneWant::Tokens(want)), Done::Tokens(given)) => {
+                tokens(want, given, turn, conversation)
             }
-            (Some(DoneWant::Introspection(want)), Done::Introspection(said)) => {
-                same("introspection", said, want)
+            (Some(DoneWant::Introspection(want)), Done::Introspection(given)) => {
+                same("introspection", given, want)
             }
-            (Some(DoneWant::Server(want)), Done::Server(said)) => server(want, said),
+            (Some(DoneWant::Server(want)), Done::Server(found)) => server(want, found),
             (Some(DoneWant::Nothing), Done::Nothing) => Ok(()),
             _ => unwanted(want, said),
         },
@@ -41,9 +41,9 @@ pub(crate) fn compare(
         Said::Authorized { url, flow } if want.url.is_some() => {
             authorized(want, url, flow, turn, conversation)
         }
-        Said::Server(said) => match &want.server {
-            Some(want) => server(want, said),
-            None => unwanted(want, &Said::Open),
+        Said::Server(found) => match &want.server {
+            Some(want) => server(want, found),
+            None => unwanted(want, said),
         },
         Said::Attached(header) if want.attached.is_some() => {
             same("the header", &Some(header), &want.attached.as_ref())

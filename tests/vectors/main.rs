@@ -70,7 +70,8 @@ struct Options {
 
 const HEADERS: &str = "the parser of WWW-Authenticate is the core's own; what it means is asked \
                        by the verdicts of bearer-request";
-const LISTENER: &str = "the listener is a socket, and tested with the package's own login";
+const LISTENER: &str = "a listener is a socket and no conversation; packages that have one test it \
+                        with their login";
 const TARGETS: &str = "return targets are for Rust alone";
 
 fn handler(group: &str) -> Option<Handler> {
@@ -180,7 +181,13 @@ fn ask(questions: &Questions, mut asks: Asks, is_done: bool, report: &mut Report
 
 fn verdict(vector: &Vector, handler: Handler, asks: &mut Asks) -> Verdict {
     match handler {
-        Handler::Talk(talk) => talk(vector, asks),
+        Handler::Talk(talk) => {
+            let verdict = talk(vector, asks);
+            if verdict.is_ok() {
+                asks.left_out.extend(asks.lang.untold(&vector.expected));
+            }
+            verdict
+        }
         Handler::Core(check, _) if asks.is_rust() => check(vector),
         Handler::Core(_, why) => Err(No::OutOfReach(why)),
     }

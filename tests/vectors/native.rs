@@ -8,7 +8,9 @@ use oauth_facade::{
 };
 use serde_json::{Value, json};
 
-use crate::conversation::{Asked, ClientConfig, Conversation, In, ServerConfig};
+use crate::conversation::{
+    Asked, ClientConfig, Conversation, In, ServerConfig, Turn as Happening, octets,
+};
 use crate::fields::Text;
 use crate::player::Player;
 use crate::said::{Done, Entry, Refusal, Said, Sent, ServerSaid, TokensSaid, VerdictSaid};
@@ -18,27 +20,22 @@ pub(crate) struct Native;
 
 impl Player for Native {
     fn play(&mut self, conversation: &Conversation) -> Result<Vec<Entry>, String> {
-        // The same line as for every other player, so that all get the same.
-        let line = conversation.line()?;
-        let line: Value = serde_json::from_str(&line).map_err(|error| error.to_string())?;
+        let whole = conversation.complete()?;
         let mut party = Party {
-            server: conversation.server.as_ref(),
-            client: conversation.client.as_ref(),
-            stored: line["server"]["stored"].as_str().map(str::to_owned),
+            server: whole.server.as_ref(),
+            client: whole.client.as_ref(),
             machine: None,
             flow: None,
             tokens: None,
             shown: Vec::new(),
         };
-        let turns = conversation.talk.iter();
-        turns.map(|turn| party.turn(turn)).collect()
+        whole.talk.iter().map(|turn| party.turn(turn)).collect()
     }
 }
 
 struct Party<'a> {
     server: Option<&'a ServerConfig>,
     client: Option<&'a ClientConfig>,
-    stored: Option<String>,
     machine: Option<Machine>,
     flow: Option<String>,
     tokens: Option<Tokens>,
@@ -46,7 +43,7 @@ struct Party<'a> {
 }
 
 impl Party<'_> {
-    fn turn(&mut self, turn: &crate::conversation::Turn) -> Result<Entry, String> {
+    fn turn(&mut self, turn: &Happening) -> Result<Entry, String> {
         let at = turn.moment()?;
         let said = match self.take(at, &turn.input, turn.hold) {
             Ok(said) => said,
@@ -176,7 +173,10 @@ impl Party<'_> {
                 machine.lost(at, cause)?
             }
             In::Elapsed => machine.elapsed(at)?,
-            In::Signed(signature) => machine.signed(at, signature.clone().into_bytes())?,
+            In::Signed(digits) => {
+                let signature = octets(digits).ok_or(Misuse::Setup)?;
+                machine.signed(at, signature)?
+            }
             _ => machine.begin(at)?,
         };
         self.say(turn)
@@ -211,10 +211,10 @@ impl Party<'_> {
     }
 
     fn server(&self) -> Result<Server, Error> {
-        if let Some(stored) = &self.stored {
+        let config = self.server.ok_or(Misuse::Setup)?;
+        if let Some(stored) = &config.stored {
             return Server::from_json(stored);
         }
-        let config = self.server.ok_or(Misuse::Setup)?;
         if let Some(name) = &config.preset {
             let mut preset = oauth_providers::provider(name)?;
             for (variable, value) in &config.variables {
@@ -226,10 +226,8 @@ impl Party<'_> {
             return Server::from_provider(preset);
         }
         let metadata = config.metadata.clone().ok_or(Misuse::Setup)?;
-        let named = metadata.get("issuer").and_then(Value::as_str);
-        let issuer = config.issuer.as_deref().or(named).ok_or(Misuse::Setup)?;
-        let text = Value::Object(metadata.clone()).to_string();
-        Server::from_metadata(issuer, &text, Transport::Https)
+        let issuer = config.issuer.as_deref().ok_or(Misuse::Setup)?;
+        Server::from_metadata(issuer, &json!(metadata).to_string(), Transport::Https)
     }
 
     fn client(&mut self) -> Result<Client, Error> {

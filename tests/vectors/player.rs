@@ -53,8 +53,9 @@ impl Program {
 
 impl Player for Program {
     fn play(&mut self, conversation: &Conversation) -> Result<Vec<Entry>, String> {
+        let line = serde_json::to_string(&conversation.complete()?);
         let answer = self
-            .exchange(&conversation.line()?)
+            .exchange(&line.map_err(|error| error.to_string())?)
             .map_err(|error| format!("{}: {error}", self.name))?;
         if answer.is_empty() {
             return Err(format!("{}: the player has ended", self.name));

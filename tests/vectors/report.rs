@@ -57,22 +57,26 @@ impl Report {
         if langs.len() > 1 {
             self.table(langs);
         }
-        for ((lang, why), groups) in &self.out_of_reach {
-            let names: Vec<_> = groups
+        let groups = self.out_of_reach.iter().map(|((lang, why), groups)| {
+            let names = groups
                 .iter()
-                .map(|(name, count)| format!("{name} ({count})"))
-                .collect();
-            println!(
-                "not reachable from {}: {why}: {}",
-                lang.name(),
-                names.join(", ")
-            );
+                .map(|(name, count)| format!("{name} ({count})"));
+            (
+                *lang,
+                format!("{why}: {}", names.collect::<Vec<_>>().join(", ")),
+            )
+        });
+        for (langs, what) in by_what(groups) {
+            println!("not reachable from {langs}: {what}");
         }
-        for ((lang, why), count) in &self.left_out {
-            println!(
-                "{}: a part of {count} passed vectors was left out: {why}",
-                lang.name()
-            );
+        let parts = self.left_out.iter().map(|((lang, why), count)| {
+            (
+                *lang,
+                format!("a part of {count} passed vectors was left out: {why}"),
+            )
+        });
+        for (langs, what) in by_what(parts) {
+            println!("{langs}: {what}");
         }
         if !self.open.is_empty() {
             let names: Vec<_> = self
@@ -129,6 +133,17 @@ impl Report {
                 out_of_reach: sum.out_of_reach + tally.out_of_reach,
             })
     }
+}
+
+/// The languages of which the same is said.
+fn by_what(lines: impl Iterator<Item = (Lang, String)>) -> Vec<(String, String)> {
+    let mut said = BTreeMap::<String, Vec<&str>>::new();
+    for (lang, what) in lines {
+        said.entry(what).or_default().push(lang.name());
+    }
+    said.into_iter()
+        .map(|(what, langs)| (langs.join(", "), what))
+        .collect()
 }
 
 impl Tally {

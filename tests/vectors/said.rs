@@ -1,9 +1,9 @@
 //! What a player says: one entry for each turn.
 
 use oauth_core::Error;
-use oauth_facade::{ErrorKind, ErrorRecord};
+use oauth_facade::ErrorRecord;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// What came of one turn, and every text the language makes of the objects that were in it.
 #[derive(Debug, Deserialize)]
@@ -113,15 +113,8 @@ impl From<Error> for Refusal {
             shown.push_str(&format!(" {inner} {inner:?}"));
             source = inner.source();
         }
-        let kind = match record.kind {
-            ErrorKind::Denied => "denied",
-            ErrorKind::Malformed => "malformed",
-            ErrorKind::Untrusted => "untrusted",
-            ErrorKind::Lost => "lost",
-            ErrorKind::Misuse => "misuse",
-        };
         Self {
-            kind: kind.to_owned(),
+            kind: json!(record.kind).as_str().unwrap_or_default().to_owned(),
             code: record.code.to_owned(),
             message: record.message,
             advice: record.advice.to_owned(),

@@ -227,6 +227,7 @@ impl Script {
         {
             judge::compare(want, said, turn, &self.conversation)
                 .map_err(|wrong| format!("turn {}: {wrong}", at + 1))?;
+            asks.left_out.extend(asks.lang.leaves_out(want));
         }
         Ok(())
     }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::shell::{Outcome, cargo, counted, root, step};
+use crate::vectors::{self, Lang};
 
 /// Builds the wheel as it is published, and runs its tests against what users would install.
 pub(crate) fn suite() -> Outcome {
-    let built = environment().and(wheel()).and(twins());
+    let built = installed().and(twins());
     if built.failed > 0 {
         return built;
     }
@@ -20,7 +21,18 @@ pub(crate) fn suite() -> Outcome {
     };
     // It is empty but for caches, and in the system's own place for such things.
     let _ = fs::remove_dir_all(&elsewhere);
-    built.and(outcome)
+    built.and(outcome).and(vectors::own(Lang::Python))
+}
+
+/// The wheel, in an environment of its own.
+pub(crate) fn installed() -> Outcome {
+    environment().and(wheel())
+}
+
+/// The program that plays conversations with what is installed there.
+pub(crate) fn player() -> Vec<PathBuf> {
+    let script = package().join("tests/vectors_player.py");
+    vec![place().join("venv/bin/python"), "-B".into(), script]
 }
 
 fn package() -> PathBuf {
