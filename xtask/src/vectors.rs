@@ -78,7 +78,8 @@ fn judged(dir: Option<&Path>, lang: Lang) -> Outcome {
         Some(dir) => command.arg(std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())),
         None => command.arg(root().join("tests/vectors")).arg("--done"),
     };
-    for player in [Lang::Python, Lang::Node, Lang::Browser] {
+    let players = [Lang::Python, Lang::Node, Lang::Browser].into_iter();
+    for player in players.filter(|player| lang == *player || lang == Lang::All) {
         name_player(&mut command, player);
     }
     counted(
