@@ -1,30 +1,51 @@
 //! Groups about where things may go: `redirect-uri`, `return-target`, `bearer-request`.
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use std::collections::BTreeMap;
+
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use oauth_core::Secret;
-use oauth_core::error::Error;
-use oauth_core::flow::resource::{self, Redirect, Resource, Verdict as Asks};
-use oauth_core::issuer::{RedirectUri, return_target};
+use oauth_core::flow::resource::{self, Redirect, Resource, Verdict as Asking};
+use oauth_core::issuer::return_target;
+use oauth_core::quirk::Rules;
 use oauth_core::url::Url;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::format::{Vector, Verdict, holds, outcome, same};
+use crate::ask::{Asks, as_example, public, stored_tokens};
+use crate::conversation::{Ask, ClientConfig, Conversation, In};
+use crate::expect::outcome;
+use crate::fields::Fields;
+use crate::format::{No, Vector, Verdict, holds, same};
+use crate::said::Said;
+use crate::scope::parameter;
 
-pub(crate) fn redirect_uri(vector: &Vector) -> Verdict {
-    let accepted = RedirectUri::parse(vector.must("redirect_uri")?);
-    let text = accepted.as_ref().ok().map(|uri| uri.as_str().to_owned());
+const CHAINS: &str = "whole chains of redirects are walked by the transport, in its own tests";
+
+pub(crate) fn redirect_uri(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let uri = vector.must("redirect_uri")?;
+    let client = ClientConfig {
+        redirect_uris: Some(vec![uri.to_owned()]),
+        ..public("s6BhdRkqt3")
+    };
+    let ask = Ask {
+        redirect_uri: uri.to_owned(),
+        ..Ask::default()
+    };
+    let server = as_example(&Rules::default());
+    let conversation = Conversation::new(Some(server), Some(client)).then(0, In::Authorize(ask));
+    let said = asks.play(&conversation)?.pop();
+    let sent = match said {
+        Some(Said::Authorized { url, .. }) => parameter(&url, "redirect_uri")?,
+        Some(Said::Error(refusal)) if refusal.code == "redirect_uri.refused" => None,
+        other => return Err(format!("want a URL, or the URI refused, got {other:?}").into()),
+    };
     same(
         "accepted",
-        Some(accepted.is_ok()),
+        Some(sent.is_some()),
         vector.expected["accepted"].as_bool(),
     )?;
     // What is accepted is kept to the letter.
-    holds(
-        "kept as given",
-        text.is_none_or(|text| Some(text.as_str()) == vector.text("redirect_uri")),
-    )
+    holds("kept as given", sent.is_none_or(|sent| sent == uri))
 }
 
 pub(crate) fn target(vector: &Vector) -> Verdict {
@@ -37,65 +58,69 @@ pub(crate) fn target(vector: &Vector) -> Verdict {
     )
 }
 
-pub(crate) fn request(vector: &Vector) -> Verdict {
+pub(crate) fn request(vector: &Vector, asks: &mut Asks) -> Verdict {
     let input = &vector.input;
     if let Some(chain) = vector.text("redirect") {
-        return redirects(vector, chain);
+        return match asks.is_rust() {
+            true => redirects(vector, chain),
+            false => Err(No::OutOfReach(CHAINS)),
+        };
     }
     if input.get("status").is_some() {
-        return challenged(vector);
+        return challenged(vector, asks);
     }
-    let expected = &vector.expected;
-    let token = Secret::from(vector.text("token").unwrap_or("mF_9.B5f-4.1JqM"));
+    let token = vector.text("token").unwrap_or("mF_9.B5f-4.1JqM");
     let url = vector.text("url").unwrap_or("https://api.example/x");
-    let both = input["header_and_body"] == true;
-    let (uri, body, media) = match vector.text("method") {
-        Some("query") => (format!("{url}?access_token=t"), None, None),
-        Some("body") => (
-            url.to_owned(),
-            Some("access_token=t"),
-            Some("application/x-www-form-urlencoded"),
-        ),
-        _ if both => (
-            url.to_owned(),
-            Some("access_token=t"),
-            Some("application/x-www-form-urlencoded"),
-        ),
-        _ => (url.to_owned(), None, None),
+    let is_form = input["header_and_body"] == true || vector.text("method") == Some("body");
+    let form_type = ("content-type", "application/x-www-form-urlencoded");
+    let attach = In::Attach {
+        url: match vector.text("method") {
+            Some("query") => format!("{url}?access_token=t"),
+            _ => url.to_owned(),
+        },
+        headers: is_form
+            .then(|| (form_type.0.to_owned(), form_type.1.to_owned()))
+            .into_iter()
+            .collect::<BTreeMap<_, _>>(),
+        body: is_form.then(|| "access_token=t".to_owned()),
+        origins: Some(vec![
+            "https://api.example".to_owned(),
+            "https://a.example".to_owned(),
+        ]),
+        tokens: Some(stored_tokens(json!({ "access_token": token }))),
     };
-    let attached = attach(&uri, body, media, &token);
-    let Some(headers) = outcome(expected, attached)? else {
+    let server = as_example(&Rules::default());
+    let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3"))).then(0, attach);
+    let attached = match asks.play(&conversation)?.pop() {
+        Some(Said::Attached(header)) => Ok(header),
+        Some(Said::Error(refusal)) => Err(refusal),
+        other => return Err(format!("want a header, got {other:?}").into()),
+    };
+    let Some(header) = outcome(&vector.expected, attached)? else {
         return Ok(());
     };
-    let sent = headers
-        .get(AUTHORIZATION)
-        .ok_or("no Authorization header")?;
-    holds("the header is marked sensitive", sent.is_sensitive())?;
+    if asks.is_rust() {
+        is_marked(url, token)?;
+    }
     same(
         "authorization",
-        sent.to_str().ok(),
-        expected["authorization"].as_str(),
+        Some(header.as_str()),
+        vector.expected["authorization"].as_str(),
     )
 }
 
-fn attach(
-    uri: &str,
-    body: Option<&str>,
-    media: Option<&'static str>,
-    token: &Secret<String>,
-) -> Result<HeaderMap, Error> {
-    let resource = Resource::new(["https://api.example", "https://a.example"])?;
-    let request = Request::builder().uri(uri).body(Bytes::new());
-    let (mut parts, _) = request
-        .map_err(|_| Error::from(oauth_core::error::Misuse::UrlSyntax))?
-        .into_parts();
-    if let Some(media) = media {
-        parts
-            .headers
-            .insert(CONTENT_TYPE, HeaderValue::from_static(media));
-    }
-    resource.before(&mut parts, body.map(str::as_bytes), token)?;
-    Ok(parts.headers)
+/// Loggers are told that the header is not theirs.
+fn is_marked(url: &str, token: &str) -> Verdict {
+    let text = |error: oauth_core::Error| error.to_string();
+    let request = http::Request::builder().uri(url).body(());
+    let (mut parts, ()) = request.map_err(|error| error.to_string())?.into_parts();
+    let resource = Resource::new([url]).map_err(text)?;
+    resource
+        .before(&mut parts, None, &Secret::from(token))
+        .map_err(text)?;
+    let sent = parts.headers.get(AUTHORIZATION);
+    let sent = sent.ok_or("no Authorization header")?;
+    holds("the header is marked sensitive", sent.is_sensitive())
 }
 
 /// Walks a chain `A -> B -> C` of redirects, as the resource rules allow, and notes with what each
@@ -139,24 +164,51 @@ fn redirects(vector: &Vector, chain: &str) -> Verdict {
     Ok(())
 }
 
-fn challenged(vector: &Vector) -> Verdict {
+fn challenged(vector: &Vector, asks: &mut Asks) -> Verdict {
     let status = vector.input["status"]
         .as_u64()
-        .and_then(|status| u16::try_from(status).ok());
-    let status = status
-        .and_then(|status| StatusCode::from_u16(status).ok())
+        .and_then(|status| u16::try_from(status).ok())
         .ok_or("no such status")?;
+    let field = vector.text("www_authenticate");
+    let fields = field.map(|field| ("www-authenticate".to_owned(), field.to_owned()));
+    let headers = Fields(fields.into_iter().collect());
+    let server = as_example(&Rules::default());
+    let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3")))
+        .then(0, In::Verdict { status, headers });
+    let Some(Said::Verdict(said)) = asks.play(&conversation)?.pop() else {
+        return Err("want a verdict".into());
+    };
+    let action = vector.expected["action"].as_str().unwrap_or_default();
+    same("renews", said.renews, action.contains("retry once"))?;
+    if let Some(name) = said.name {
+        let fits = match name.as_str() {
+            "renew" => action.contains("retry once"),
+            "refused" | "pass" => action.contains("surface"),
+            "step_up" => action.starts_with("new authorization"),
+            "widen_scope" => action.contains("scope"),
+            _ => false,
+        };
+        holds(&format!("{name} is {action:?}"), fits)?;
+    }
+    match asks.is_rust() {
+        true => of_the_core(status, field, action),
+        false => Ok(()),
+    }
+}
+
+/// With what a step up asks for, which only Rust is told.
+fn of_the_core(status: u16, field: Option<&str>, action: &str) -> Verdict {
+    let status = StatusCode::from_u16(status).map_err(|error| error.to_string())?;
     let mut headers = HeaderMap::new();
-    if let Some(field) = vector.text("www_authenticate") {
+    if let Some(field) = field {
         let field = HeaderValue::from_str(field).map_err(|error| error.to_string())?;
         headers.insert(WWW_AUTHENTICATE, field);
     }
-    let asks = resource::after(status, &headers);
-    let action = vector.expected["action"].as_str().unwrap_or_default();
-    let fits = match &asks {
-        Asks::Renew => action.contains("retry once"),
-        Asks::Refused | Asks::Pass => action.contains("surface"),
-        Asks::StepUp {
+    let asking = resource::after(status, &headers);
+    let fits = match &asking {
+        Asking::Renew => action.contains("retry once"),
+        Asking::Refused | Asking::Pass => action.contains("surface"),
+        Asking::StepUp {
             acr_values,
             max_age,
         } => {
@@ -166,7 +218,7 @@ fn challenged(vector: &Vector) -> Verdict {
             let age = max_age.is_none_or(|age| action.contains(&format!("max_age={age}")));
             action.starts_with("new authorization") && acr && age
         }
-        Asks::WidenScope(scope) => {
+        Asking::WidenScope(scope) => {
             action.contains("scope")
                 && scope.as_ref().is_none_or(|scope| {
                     scope.iter().all(|name| action.contains(name)) || !action.contains('"')
@@ -174,5 +226,5 @@ fn challenged(vector: &Vector) -> Verdict {
         }
         _ => false,
     };
-    holds(&format!("{asks:?} is {action:?}"), fits)
+    holds(&format!("{asking:?} is {action:?}"), fits)
 }

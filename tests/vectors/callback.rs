@@ -3,24 +3,31 @@
 
 use std::borrow::Cow;
 
-use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::authorization::{Callback, check_issuers};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Rules, Strictness};
-use oauth_core::server::{EndpointKind, Server};
-use oauth_core::{Client, ClientAuth, ClientId, Exchange, Input, Pending, Step};
 use serde_json::{Value, json};
 
-use crate::format::{Vector, Verdict, outcome, same};
-use crate::token::moment;
+use crate::ask::{Asks, Outcome, flow, public, sent};
+use crate::conversation::{Conversation, In, ServerConfig};
+use crate::expect::outcome;
+use crate::format::{No, Vector, Verdict, same};
 
-pub(crate) fn response(vector: &Vector) -> Verdict {
+const OTHER_CHANNELS: &str = "JARM and front-channel ID Tokens are not offered yet";
+
+pub(crate) fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
     if vector.input.get("callback").is_none() {
-        return other_channels(vector);
+        return match asks.is_rust() {
+            true => other_channels(vector),
+            false => Err(No::OutOfReach(OTHER_CHANNELS)),
+        };
     }
-    let lenient = outcome(&vector.expected, code(vector, Strictness::Lenient)?)?;
+    let lenient = outcome(&vector.expected, code(vector, asks, Strictness::Lenient)?)?;
     if let Some(strict) = vector.expected.get("strict") {
-        outcome(strict, code(vector, Strictness::Strict)?)?;
+        let verdict = code(vector, asks, Strictness::Strict)
+            .and_then(|code| outcome(strict, code))
+            .map(drop);
+        asks.part(verdict)?;
     }
     let want = vector.expected["ok"]["code"].as_str();
     match lenient {
@@ -31,7 +38,7 @@ pub(crate) fn response(vector: &Vector) -> Verdict {
 
 /// Sends the callback through a waiting flow; the code is read from the token request that
 /// follows, so nothing but what is really sent is compared.
-fn code(vector: &Vector, strictness: Strictness) -> Result<Result<String, Error>, String> {
+fn code(vector: &Vector, asks: &mut Asks, strictness: Strictness) -> Outcome<String> {
     let callback = grown(vector)?;
     // RFC 6749 prints callbacks over plain http, which no redirect URI of ours may be.
     let callback = match callback.strip_prefix("http://") {
@@ -44,39 +51,31 @@ fn code(vector: &Vector, strictness: Strictness) -> Result<Result<String, Error>
     let promises = vector.input["authorization_response_iss_parameter_supported"].as_bool();
     let required = promises == Some(true) || vector.input["require_iss"] == true;
     let mode = vector.text("response_mode").unwrap_or("query");
-    let stored = json!({
-        "version": 1, "issuer": issuer, "client_id": "s6BhdRkqt3", "issuer_required": required,
-        "redirect_uri": redirect_uri, "state": vector.must("expected_state")?, "nonce": null,
-        "code_verifier": null, "scope": "", "response_mode": mode, "started_at": 0,
-    });
-    let pending = Pending::from_json(&stored.to_string()).map_err(|error| error.to_string())?;
-    let client = client(issuer, strictness).map_err(|error| error.to_string())?;
-    Ok(client.redeem(pending, &callback).and_then(|mut exchange| {
-        match exchange.resume(moment(0), Input::Begin)? {
-            Step::Send(request) => {
-                let form: Vec<(String, String)> =
-                    serde_urlencoded::from_bytes(request.body()).unwrap_or_default();
-                let code = form.into_iter().find(|(name, _)| name == "code");
-                code.map(|(_, code)| code)
-                    .ok_or_else(|| Misuse::OutOfOrder.into())
-            }
-            _ => Err(Misuse::OutOfOrder.into()),
-        }
-    }))
-}
-
-fn client(issuer: &str, strictness: Strictness) -> Result<Client, Error> {
+    let stored = flow(json!({
+        "issuer": issuer, "issuer_required": required, "redirect_uri": redirect_uri,
+        "state": vector.must("expected_state")?, "response_mode": mode,
+    }));
     let rules = Rules {
         strictness,
         ..Rules::default()
     };
-    let server = Server::new(Issuer::parse(issuer)?)
-        .with_endpoint(EndpointKind::Token, "https://as.example/token")?
-        .with_rules(rules);
-    Client::new(server, ClientId::new("s6BhdRkqt3"), ClientAuth::none())
+    let endpoints = json!({ "token_endpoint": "https://as.example/token" });
+    let server = ServerConfig::of(issuer, endpoints, &rules);
+    let redeem = In::Redeem {
+        callback,
+        flow: Some(stored),
+    };
+    let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3"))).then(0, redeem);
+    let request = match sent(asks.play(&conversation)?.pop())? {
+        Ok(request) => request,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let code = request.parameter("code")?;
+    code.map(Ok)
+        .ok_or_else(|| "a request without a code".into())
 }
 
-fn grown(vector: &Vector) -> Result<String, String> {
+fn grown(vector: &Vector) -> Result<String, No> {
     let callback = vector.must("callback")?;
     let Some(bytes) = vector.input["repeat_to_bytes"].as_u64() else {
         return Ok(callback.to_owned());

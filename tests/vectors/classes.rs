@@ -1,13 +1,11 @@
 //! Which class of the vectors each of our codes falls into. Our codes are finer: several may fall
 //! into one class, and a class that is a superset lists all of its own.
 
-use oauth_core::Error;
-use oauth_core::error::Kind;
-
 use crate::format::Verdict;
+use crate::said::Refusal;
 
 /// Checks that an error falls into one of the wanted classes.
-pub(crate) fn check(error: &Error, wanted: &[&str]) -> Verdict {
+pub(crate) fn check(error: &Refusal, wanted: &[&str]) -> Verdict {
     let classes = classes(error);
     let fits = wanted
         .iter()
@@ -15,18 +13,15 @@ pub(crate) fn check(error: &Error, wanted: &[&str]) -> Verdict {
     if fits {
         Ok(())
     } else if wanted.is_empty() {
-        Err(format!("refused with {}, want success", error.code()))
+        Err(format!("refused with {}, want success", error.code).into())
     } else {
-        Err(format!(
-            "refused with {} ({classes:?}), want {wanted:?}",
-            error.code()
-        ))
+        Err(format!("refused with {} ({classes:?}), want {wanted:?}", error.code).into())
     }
 }
 
-fn classes(error: &Error) -> &'static [&'static str] {
-    let status = error.server_error().and_then(|server| server.status());
-    match error.code() {
+fn classes(error: &Refusal) -> &'static [&'static str] {
+    let status = error.status;
+    match error.code.as_str() {
         "reply.too_large" => &["body_too_large"],
         "reply.redirect" => &["unexpected_redirect"],
         "reply.content_type" => &["unexpected_content_type"],
@@ -84,11 +79,9 @@ fn classes(error: &Error) -> &'static [&'static str] {
             "http_challenge_or_status",
             "duplicate_member_or_http_status",
         ],
-        _ => match error.kind() {
-            // In a callback the refusal has no status; in a reply it has one.
-            Kind::Denied(server) if server.status().is_none() => &["authorization_error"],
-            Kind::Denied(_) => &["oauth_error"],
-            _ => &[],
-        },
+        // In a callback the refusal has no status; in a reply it has one.
+        _ if error.kind == "denied" && status.is_none() => &["authorization_error"],
+        _ if error.kind == "denied" => &["oauth_error"],
+        _ => &[],
     }
 }

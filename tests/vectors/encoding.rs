@@ -1,44 +1,32 @@
 //! Groups about one text becoming another: `pkce`, `form-encoding`, `basic-auth`, `retry-after`,
 //! `www-authenticate`.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::RETRY_AFTER;
-use http::{HeaderMap, HeaderValue};
 use oauth_core::moment::UnixTime;
 use oauth_core::pkce::{ChallengeMethod, CodeVerifier, Demand};
-use oauth_core::quirk::{Quirk, Rules};
-use oauth_core::{challenge, client_auth, form, retry_after};
+use oauth_core::quirk::Rules;
+use oauth_core::{challenge, client_auth, form, retry_after as pause};
 use serde_json::{Value, json};
 
-use crate::format::{Vector, Verdict, holds, outcome, same, texts};
+use crate::ask::{
+    Asks, Outcome, as_example, confidential, flow, public, request, sent, stored_tokens,
+};
+use crate::conversation::{Ask, Conversation, In, ServerConfig};
+use crate::expect::outcome;
+use crate::fields::{Fields, Reply};
+use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::said::Said;
+use crate::scope::parameter;
 
-pub(crate) fn pkce(vector: &Vector) -> Verdict {
-    let expected = &vector.expected;
+const DRAWN_INSIDE: &str = "verifiers are drawn inside: the challenge of a given one cannot be had";
+const NO_PROFILE: &str = "to demand that a server advertises PKCE is for Rust alone";
+
+pub(crate) fn pkce(vector: &Vector, asks: &mut Asks) -> Verdict {
     if let Some(metadata) = vector.input.get("metadata") {
-        let listed = metadata.get("code_challenge_methods_supported").map(texts);
-        let chosen = ChallengeMethod::choose(listed.as_deref(), Demand::Usual);
-        if let Some(method) = outcome(expected, chosen)? {
-            let text = expected["ok"]
-                .as_str()
-                .or(expected["default"].as_str())
-                .unwrap_or_default();
-            holds(
-                "the method is the one named",
-                text.contains(method.as_str()),
-            )?;
-        }
-        if let Some(mcp) = expected.get("profile_mcp") {
-            outcome(
-                mcp,
-                ChallengeMethod::choose(listed.as_deref(), Demand::Advertised),
-            )?;
-        }
-        return Ok(());
+        return by_metadata(vector, asks, metadata);
     }
-    let verifier = match vector.input.get("octets").and_then(Value::as_array) {
+    let given = match vector.input.get("octets").and_then(Value::as_array) {
         Some(octets) => {
             let octets: Vec<u8> = octets
                 .iter()
@@ -46,14 +34,97 @@ pub(crate) fn pkce(vector: &Vector) -> Verdict {
                 .map(|o| o as u8)
                 .collect();
             let octets = octets.try_into().map_err(|_| "want 32 octets".to_owned())?;
-            Ok(CodeVerifier::from_octets(octets))
+            CodeVerifier::from_octets(octets).expose().to_owned()
         }
-        None => CodeVerifier::parse(vector.must("code_verifier")?),
+        None => vector.must("code_verifier")?.to_owned(),
     };
-    let Some(verifier) = outcome(expected, verifier)? else {
+    // A stored flow is where a verifier made elsewhere comes from.
+    let Some(sent) = outcome(&vector.expected, redeemed(asks, &given)?)? else {
         return Ok(());
     };
-    let want = expected.get("ok").unwrap_or(expected);
+    same("the verifier that is sent", &sent, &given)?;
+    let derived = match asks.is_rust() {
+        true => challenges(vector, &given),
+        false => Err(No::OutOfReach(DRAWN_INSIDE)),
+    };
+    asks.part(derived)
+}
+
+/// What a server says of PKCE decides on the challenge.
+fn by_metadata(vector: &Vector, asks: &mut Asks, metadata: &Value) -> Verdict {
+    let expected = &vector.expected;
+    let mut members = json!({ "authorization_endpoint": "https://as.example/authorize" });
+    if let (Some(members), Some(more)) = (members.as_object_mut(), metadata.as_object()) {
+        members.extend(more.clone());
+    }
+    let server = ServerConfig::of("https://as.example", members, &Rules::default());
+    if let Some(url) = outcome(expected, authorized(asks, server, [])?)? {
+        let method = parameter(&url, "code_challenge_method")?.ok_or("no method is sent")?;
+        let text = expected["ok"]
+            .as_str()
+            .or(expected["default"].as_str())
+            .unwrap_or_default();
+        holds("the method is the one named", text.contains(&method))?;
+        holds(
+            "so is a challenge",
+            parameter(&url, "code_challenge")?.is_some(),
+        )?;
+    }
+    if let Some(mcp) = expected.get("profile_mcp") {
+        let listed = metadata.get("code_challenge_methods_supported").map(texts);
+        let advertised = match asks.is_rust() {
+            true => outcome(
+                mcp,
+                ChallengeMethod::choose(listed.as_deref(), Demand::Advertised),
+            )
+            .map(drop),
+            false => Err(No::OutOfReach(NO_PROFILE)),
+        };
+        asks.part(advertised)?;
+    }
+    Ok(())
+}
+
+/// An authorization URL, with parameters of the provider's own.
+fn authorized<'a>(
+    asks: &mut Asks,
+    server: ServerConfig,
+    extra: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Outcome<String> {
+    let extra = extra.into_iter();
+    let ask = Ask {
+        redirect_uri: "https://app.example/cb".to_owned(),
+        extra: extra
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        ..Ask::default()
+    };
+    let conversation =
+        Conversation::new(Some(server), Some(public("s6BhdRkqt3"))).then(0, In::Authorize(ask));
+    match asks.play(&conversation)?.pop() {
+        Some(Said::Authorized { url, .. }) => Ok(Ok(url)),
+        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+        other => Err(format!("want a URL, got {other:?}").into()),
+    }
+}
+
+/// The verifier that a stored flow with this one sends.
+fn redeemed(asks: &mut Asks, verifier: &str) -> Outcome<String> {
+    let redeem = In::Redeem {
+        callback: "https://app.example/cb?code=c&state=xyz".to_owned(),
+        flow: Some(flow(json!({ "code_verifier": verifier }))),
+    };
+    let server = as_example(&Rules::default());
+    let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3"))).then(0, redeem);
+    match sent(asks.play(&conversation)?.pop())? {
+        Ok(request) => Ok(Ok(request.parameter("code_verifier")?.unwrap_or_default())),
+        Err(refusal) => Ok(Err(refusal)),
+    }
+}
+
+fn challenges(vector: &Vector, given: &str) -> Verdict {
+    let verifier = CodeVerifier::parse(given).map_err(|error| error.to_string())?;
+    let want = vector.expected.get("ok").unwrap_or(&vector.expected);
     let method = match vector.text("method") {
         Some("plain") => ChallengeMethod::Plain,
         _ => ChallengeMethod::S256,
@@ -75,48 +146,57 @@ pub(crate) fn pkce(vector: &Vector) -> Verdict {
     holds("plain needs an opt-in", default.is_err())
 }
 
-pub(crate) fn form(vector: &Vector) -> Verdict {
+pub(crate) fn form(vector: &Vector, asks: &mut Asks) -> Verdict {
     let value = vector.must("value")?;
-    let mut encoded = String::new();
-    form::encode(value, &mut encoded);
-    same(
-        "canonical",
-        Some(encoded.as_str()),
-        vector.expected["canonical"].as_str(),
-    )?;
-    for other in texts(&vector.expected["also_decodes_to_value"])
-        .iter()
-        .chain([&encoded])
-    {
-        let decoded = form::decode(other).map_err(|_| format!("{other} is not UTF-8"))?;
-        same("decoded", decoded.as_ref(), value)?;
+    let canonical = vector.expected["canonical"]
+        .as_str()
+        .ok_or("no canonical")?;
+    let url = authorized(asks, as_example(&Rules::default()), [("vector", value)])?;
+    let url = url.map_err(|refusal| refusal.message)?;
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let mut pairs = query.split('&');
+    let encoded = pairs.find_map(|pair| pair.strip_prefix("vector="));
+    same("canonical", encoded, Some(canonical))?;
+    let others = texts(&vector.expected["also_decodes_to_value"]);
+    for other in others.iter().map(String::as_str).chain([canonical]) {
+        // A token response that is itself a form.
+        let body = format!("access_token=a&token_type=bearer&vector={other}");
+        let form_type = [("content-type", "application/x-www-form-urlencoded")];
+        let reply = Reply::new(200, &form_type, body);
+        let tokens = asks.token(&Rules::default(), "gX1fBat3bV", reply)?;
+        let tokens = tokens.map_err(|refusal| refusal.message)?;
+        same(
+            "decoded",
+            tokens.get("extra")?["vector"].as_str(),
+            Some(value),
+        )?;
+        if asks.is_rust() {
+            let decoded = form::decode(other).map_err(|_| format!("{other} is not UTF-8"))?;
+            same("decoded by itself", decoded.as_ref(), value)?;
+        }
     }
     Ok(())
 }
 
-pub(crate) fn basic(vector: &Vector) -> Verdict {
+pub(crate) fn basic(vector: &Vector, asks: &mut Asks) -> Verdict {
     let (id, secret) = (vector.must("client_id")?, vector.must("client_secret")?);
-    let raw = Rules {
-        quirks: vec![Quirk::RawBasic],
-        ..Rules::default()
-    };
     let is_raw = vector
         .text("mode")
         .is_some_and(|mode| mode.starts_with("raw"));
-    let rules = if is_raw {
-        raw.clone()
-    } else {
-        Rules::default()
+    let header = authorization(asks, is_raw, id, secret)?;
+    let Some(text) = outcome(&vector.expected, header)? else {
+        return Ok(());
     };
-    let header = outcome(&vector.expected, client_auth::basic(id, secret, &rules))?;
-    let Some(header) = header else { return Ok(()) };
-    holds("the header is marked sensitive", header.is_sensitive())?;
-    let text = header.to_str().map_err(|error| error.to_string())?;
     same(
         "authorization",
-        Some(text),
+        Some(text.as_str()),
         vector.expected["authorization"].as_str(),
     )?;
+    if asks.is_rust() {
+        let header = client_auth::basic(id, secret, &Rules::default());
+        let is_sensitive = header.is_ok_and(|header| header.is_sensitive());
+        holds("the header is marked sensitive", is_sensitive)?;
+    }
     if let Some(want) = vector.expected["userpass"].as_str() {
         let pair = STANDARD
             .decode(text.trim_start_matches("Basic "))
@@ -126,33 +206,86 @@ pub(crate) fn basic(vector: &Vector) -> Verdict {
     let Some(want) = vector.expected["raw_unencoded_variant_for_legacy_quirk"].as_str() else {
         return Ok(());
     };
-    match client_auth::basic(id, secret, &raw) {
-        Ok(header) => same("raw", header.to_str().ok(), Some(want)),
+    match authorization(asks, true, id, secret)? {
+        Ok(header) => same("raw", header.as_str(), want),
         // "a user-id containing a colon character is invalid" (RFC 7617 section 2): the variant
         // shows bytes that no server could take apart again, and `basic-colon-id-raw` refuses it.
-        Err(error) => {
+        Err(refusal) => {
             let colon = json!({ "error": "client_id_with_colon_cannot_be_sent_raw" });
             holds("only an id with a colon is refused", id.contains(':'))?;
-            outcome::<()>(&colon, Err(error)).map(drop)
+            outcome::<()>(&colon, Err(refusal)).map(drop)
         }
     }
 }
 
-pub(crate) fn retry_after(vector: &Vector) -> Verdict {
-    let mut headers = HeaderMap::new();
-    let one = vector.text("retry_after").map(str::to_owned);
-    for field in one.into_iter().chain(texts(&vector.input["headers"])) {
-        let field = HeaderValue::from_bytes(field.as_bytes()).map_err(|error| error.to_string())?;
-        headers.append(RETRY_AFTER, field);
+/// The `Authorization` header of a token request; raw as Socios.com wants it.
+fn authorization(asks: &mut Asks, is_raw: bool, id: &str, secret: &str) -> Outcome<String> {
+    let server = match is_raw {
+        true => ServerConfig {
+            preset: Some("socios".to_owned()),
+            ..ServerConfig::default()
+        },
+        false => as_example(&Rules::default()),
+    };
+    let scope = String::new();
+    let conversation = Conversation::new(Some(server), Some(confidential(id, secret)))
+        .then(0, In::ClientCredentials { scope });
+    match sent(asks.play(&conversation)?.pop())? {
+        Ok(request) => {
+            let header = request.header("authorization");
+            let header = header.ok_or("no Authorization header")?;
+            Ok(Ok(header.to_owned()))
+        }
+        Err(refusal) => Ok(Err(refusal)),
     }
-    let now = UnixTime::from_secs(vector.input["now"].as_u64().unwrap_or_default());
-    let cap = vector.input["cap_s"]
-        .as_u64()
-        .map_or(retry_after::CAP, Duration::from_secs);
-    let pause = retry_after::read(&headers, now, cap).map(|pause| pause.as_secs());
-    same("delay_s", pause, vector.expected["delay_s"].as_u64())?;
+}
+
+pub(crate) fn retry_after(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let one = vector.text("retry_after").map(str::to_owned);
+    let fields: Vec<_> = one
+        .into_iter()
+        .chain(texts(&vector.input["headers"]))
+        .map(|value| ("retry-after".to_owned(), value))
+        .collect();
+    let now = vector.input["now"].as_u64().unwrap_or_default();
+    let cap = vector.input["cap_s"].as_u64();
+    let cap = cap.unwrap_or(pause::CAP.as_secs());
+    let mut reply = Reply::new(429, &[], "");
+    reply.headers = Fields(fields.clone());
+    let refresh = In::Refresh {
+        scope: String::new(),
+        tokens: Some(stored_tokens(json!({}))),
+    };
+    let server = as_example(&Rules::default());
+    let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3")))
+        .then(now, refresh)
+        .then(now, In::Reply(reply));
+    let mut said = asks.play(&conversation)?.into_iter();
+    request(said.next())?;
+    let Some(Said::Error(refusal)) = said.next() else {
+        return Err("want a refusal".into());
+    };
+    same("advice", refusal.advice.as_str(), "retry")?;
+    let want = vector.expected["delay_s"].as_u64();
+    // An error advises no retry at once: a pause of none is one second.
+    same(
+        "delay_s",
+        refusal.retry_after,
+        want.map(|delay| delay.max(1)),
+    )?;
     if vector.expected["capped"] == true {
-        same("the cap", pause, Some(cap.as_secs()))?;
+        same("the cap", refusal.retry_after, Some(cap))?;
+    }
+    if asks.is_rust() {
+        let mut headers = http::HeaderMap::new();
+        for (_, field) in &fields {
+            let field = http::HeaderValue::from_bytes(field.as_bytes());
+            let field = field.map_err(|error| error.to_string())?;
+            headers.append(http::header::RETRY_AFTER, field);
+        }
+        let cap = std::time::Duration::from_secs(cap);
+        let read = pause::read(&headers, UnixTime::from_secs(now), cap);
+        same("read", read.map(|pause| pause.as_secs()), want)?;
     }
     Ok(())
 }

@@ -1,17 +1,44 @@
 //! The format of vector files, and how expectations are compared.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use oauth_core::Error;
 use serde_json::Value;
 
-use crate::classes;
+use crate::ask::Asks;
+use crate::script::{self, Script};
 
-/// `Err` says what was wrong.
-pub(crate) type Verdict = Result<(), String>;
+/// What came of a vector.
+pub(crate) type Verdict = Result<(), No>;
 
-/// Asks the implementation about one vector of a group.
-pub(crate) type Handler = fn(&Vector) -> Verdict;
+/// Why a vector did not pass.
+#[derive(Debug)]
+pub(crate) enum No {
+    /// What was wrong.
+    Wrong(String),
+    /// Why this language cannot be asked.
+    OutOfReach(&'static str),
+}
+
+/// Asks about one vector of a group.
+#[derive(Clone, Copy)]
+pub(crate) enum Handler {
+    /// By conversations, in every language.
+    Talk(fn(&Vector, &mut Asks) -> Verdict),
+    /// What only the core has, and why.
+    Core(fn(&Vector) -> Verdict, &'static str),
+}
+
+impl From<String> for No {
+    fn from(what: String) -> Self {
+        Self::Wrong(what)
+    }
+}
+
+impl From<&str> for No {
+    fn from(what: &str) -> Self {
+        Self::Wrong(what.to_owned())
+    }
+}
 
 /// One question with its known answer.
 pub(crate) struct Vector {
@@ -21,40 +48,72 @@ pub(crate) struct Vector {
     pub(crate) expected: Value,
 }
 
-pub(crate) fn read_dir(dir: &Path) -> Result<Vec<Vector>, String> {
+/// Everything a folder asks: its files, and those of its folder `conversations`.
+pub(crate) struct Questions {
+    pub(crate) vectors: Vec<Vector>,
+    pub(crate) scripts: Vec<Script>,
+}
+
+pub(crate) fn read_dir(dir: &Path) -> Result<Questions, String> {
+    let mut files = json_files(dir)?;
+    let conversations = dir.join("conversations");
+    if conversations.is_dir() {
+        files.extend(json_files(&conversations)?);
+    }
+    let mut questions = Questions {
+        vectors: Vec::new(),
+        scripts: Vec::new(),
+    };
+    for file in files {
+        read_file(&file, &mut questions).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    Ok(questions)
+}
+
+fn json_files(dir: &Path) -> Result<Vec<PathBuf>, String> {
     let mut files: Vec<_> = std::fs::read_dir(dir)
-        .map_err(|error| error.to_string())?
+        .map_err(|error| format!("{}: {error}", dir.display()))?
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
         .collect();
     files.sort();
-    let mut vectors = Vec::new();
-    for file in files {
-        let place = file.display();
-        let text = std::fs::read_to_string(&file).map_err(|error| format!("{place}: {error}"))?;
-        let whole: Value =
-            serde_json::from_str(&text).map_err(|error| format!("{place}: {error}"))?;
-        let list = whole["vectors"]
-            .as_array()
-            .ok_or_else(|| format!("{place}: no vectors"))?;
-        for item in list {
-            let text = |name: &str| item[name].as_str().map(str::to_owned);
-            let (Some(id), Some(group)) = (text("id"), text("group")) else {
-                return Err(format!("{place}: a vector without id or group"));
-            };
-            let (input, expected) = (item["input"].clone(), item["expected"].clone());
-            vectors.push(Vector {
-                id,
-                group,
-                input,
-                expected,
-            });
+    Ok(files)
+}
+
+fn read_file(file: &Path, questions: &mut Questions) -> Result<(), String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let whole: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let has = |name: &str| whole.get(name).is_some();
+    if !has("vectors") && !has("conversations") {
+        return Err("neither vectors nor conversations".to_owned());
+    }
+    if has("conversations") {
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        questions.scripts.extend(script::read(&stem, &whole)?);
+    }
+    if has("vectors") {
+        let list = whole["vectors"].as_array();
+        for item in list.ok_or("vectors is not a list")? {
+            questions.vectors.push(Vector::read(item)?);
         }
     }
-    Ok(vectors)
+    Ok(())
 }
 
 impl Vector {
+    fn read(item: &Value) -> Result<Self, String> {
+        let text = |name: &str| item[name].as_str().map(str::to_owned);
+        let (Some(id), Some(group)) = (text("id"), text("group")) else {
+            return Err("a vector without id or group".to_owned());
+        };
+        Ok(Self {
+            id,
+            group,
+            input: item["input"].clone(),
+            expected: item["expected"].clone(),
+        })
+    }
+
     /// A text of the input.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.input[name].as_str()
@@ -72,134 +131,13 @@ pub(crate) fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, want: T) 
     if got == want {
         Ok(())
     } else {
-        Err(format!("{what}: got {got:?}, want {want:?}"))
+        Err(format!("{what}: got {got:?}, want {want:?}").into())
     }
 }
 
 /// Turns "must hold" into a verdict.
 pub(crate) fn holds(what: &str, is_true: bool) -> Verdict {
-    if is_true {
-        Ok(())
-    } else {
-        Err(what.to_owned())
-    }
-}
-
-/// The error classes an expectation allows; empty if it wants success.
-pub(crate) fn wanted_classes(expected: &Value) -> Vec<&str> {
-    let listed = expected["error_any_of"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str);
-    // "error": 1 means any.
-    let any = expected["error"].is_number().then_some("any");
-    expected["error"]
-        .as_str()
-        .into_iter()
-        .chain(listed)
-        .chain(any)
-        .collect()
-}
-
-/// Checks an outcome against the error class of an expectation. `Ok(None)` means the error was
-/// the one wanted; `Ok(Some(value))` that there is a value and none was wanted wrong.
-pub(crate) fn outcome<T>(expected: &Value, got: Result<T, Error>) -> Result<Option<T>, String> {
-    let wanted = wanted_classes(expected);
-    match got {
-        Ok(value) if wanted.is_empty() => Ok(Some(value)),
-        Ok(_) => Err(format!("accepted, want {wanted:?}")),
-        Err(error) => {
-            classes::check(&error, &wanted)?;
-            refusal_details(expected, &error).map(|()| None)
-        }
-    }
-}
-
-/// Checks what an expectation says about an error beyond its class.
-fn refusal_details(expected: &Value, error: &Error) -> Verdict {
-    let server = error.server_error();
-    let shown = format!("{error} {error:?} {}", json(error));
-    let text = |name: &str| expected.get(name).map(Value::as_str);
-    // `code` of a bare status is null.
-    if let Some(code) = text("code") {
-        same("code", server.and_then(|server| server.error()), code)?;
-    }
-    if let Some(description) = text("description") {
-        same(
-            "description",
-            server.and_then(|server| server.description()),
-            description,
-        )?;
-    }
-    if let Some(uri) = text("uri") {
-        same("uri", server.and_then(|server| server.uri()), uri)?;
-    }
-    if let Some(scheme) = text("scheme") {
-        same("scheme", server.and_then(|server| server.scheme()), scheme)?;
-    }
-    if let Some(Some(detail)) = text("parameter") {
-        same("parameter", error.detail(), Some(detail))?;
-    }
-    if let Some(Some(token_type)) = text("token_type") {
-        same("token_type", error.detail(), Some(token_type))?;
-    }
-    if let Some(status) = expected["status"].as_u64() {
-        same(
-            "status",
-            server.and_then(|server| server.status()).map(u64::from),
-            Some(status),
-        )?;
-    }
-    if let Some(want) = expected["retryable"].as_bool() {
-        same("retryable", error.advice().as_str() == "retry", want)?;
-    }
-    if let Some(want) = expected["code_is_standard"].as_bool() {
-        same("code_is_standard", error.code() != "denied.other", want)?;
-    }
-    if let Some(want) = expected["uri_is_http_url"].as_bool() {
-        let uri = server.and_then(|server| server.uri()).unwrap_or_default();
-        same(
-            "uri_is_http_url",
-            uri.parse::<oauth_core::url::Url>().is_ok(),
-            want,
-        )?;
-    }
-    for name in ["retry_after", "retry_after_s"] {
-        if let Some(seconds) = expected[name].as_u64() {
-            let pause = error.advice().after().map(|pause| pause.as_secs());
-            same(name, pause, Some(seconds))?;
-        }
-    }
-    if expected["raw_error_kept"] == true {
-        holds(
-            "the raw error is kept",
-            server.is_some_and(|server| server.extra().contains_key("error")),
-        )?;
-    }
-    for flag in [
-        "description_has_no_control_chars",
-        "display_has_no_control_chars",
-    ] {
-        if expected[flag] == true {
-            holds(flag, !shown.chars().any(char::is_control))?;
-        }
-    }
-    if let Some(secret) = expected["debug_and_display_do_not_contain"].as_str() {
-        holds("the secret is cut out", !shown.contains(secret))?;
-    }
-    for (name, want) in expected["extra"].as_object().into_iter().flatten() {
-        same(
-            name,
-            server.and_then(|server| server.extra().get(name)),
-            Some(want),
-        )?;
-    }
-    Ok(())
-}
-
-pub(crate) fn json(error: &Error) -> String {
-    serde_json::to_string(error).unwrap_or_default()
+    if is_true { Ok(()) } else { Err(what.into()) }
 }
 
 /// The strings of a list.

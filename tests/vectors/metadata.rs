@@ -12,12 +12,75 @@ use oauth_testkit::twin::{Fault, Twin};
 use serde_json::{Value, json};
 
 use crate::MEMORY;
-use crate::format::{Vector, Verdict, holds, outcome, same, texts};
+use crate::ask::Asks;
+use crate::conversation::{Conversation, In};
+use crate::expect::outcome;
+use crate::fields::Reply;
+use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::said::{Done, Refusal, Said, ServerSaid};
 use crate::token::{self, moment};
 
-pub(crate) fn well_known(vector: &Vector) -> Verdict {
+const LOOPBACK: &str = "an issuer over plain http is asked of the core alone";
+const DEFAULTS: &str = "what silence in metadata means, and mutual TLS, is for Rust alone";
+const TRANSPORT: &str = "the native transport's own: each package's suite has a test of it";
+const STRICT: &str = "discovery by strict rules is for Rust alone";
+
+pub(crate) fn well_known(vector: &Vector, asks: &mut Asks) -> Verdict {
+    if vector.input["allow_insecure_loopback"] == true {
+        return match asks.is_rust() {
+            true => of_the_core(vector, true),
+            false => Err(No::OutOfReach(LOOPBACK)),
+        };
+    }
+    if asks.is_rust() {
+        of_the_core(vector, false)?;
+    }
+    let Some(places) = outcome(&vector.expected, places(vector.must("issuer")?, asks)?)? else {
+        return Ok(());
+    };
+    if let Some(urls) = vector.expected.get("urls_in_order") {
+        // After the places of the specifications discovery tries one more, where Okta has it.
+        let (first, more) = places.split_at(texts(urls).len().min(places.len()));
+        same("urls_in_order", first.to_vec(), texts(urls))?;
+        let appended = "/.well-known/oauth-authorization-server";
+        return holds(
+            "at most one more place, and it is appended",
+            more.len() <= 1 && more.iter().all(|place| place.ends_with(appended)),
+        );
+    }
+    let at = match vector.text("kind").unwrap_or("oauth-authorization-server") {
+        "oauth-authorization-server" => 0,
+        kind if kind.contains("inserted") => 1,
+        // Of an issuer without a path both are one.
+        kind if kind.contains("appended") => places.len().min(3) - 1,
+        other => return Err(format!("no kind {other}").into()),
+    };
+    let url = places.get(at).map(String::as_str);
+    same("url", url, vector.expected["url"].as_str())
+}
+
+/// Where discovery asks, if nothing is anywhere.
+fn places(issuer: &str, asks: &mut Asks) -> crate::ask::Outcome<Vec<String>> {
+    let issuer = issuer.to_owned();
+    let mut conversation = Conversation::new(None, None).then(0, In::Discover { issuer });
+    for _ in 0..4 {
+        conversation = conversation.then(0, In::Reply(Reply::new(404, &[], "")));
+    }
+    let mut places = Vec::new();
+    for said in asks.play(&conversation)? {
+        match said {
+            Said::Send(sent) => places.push(sent.url),
+            Said::Error(refusal) if places.is_empty() => return Ok(Err(refusal)),
+            Said::Error(refusal) if refusal.status == Some(404) => return Ok(Ok(places)),
+            other => return Err(format!("want another place, got {other:?}").into()),
+        }
+    }
+    Err("more places than there are".into())
+}
+
+fn of_the_core(vector: &Vector, on_loopback: bool) -> Verdict {
     let text = vector.must("issuer")?;
-    let issuer = if vector.input["allow_insecure_loopback"] == true {
+    let issuer = if on_loopback {
         danger::loopback_issuer(text)
     } else {
         Issuer::parse(text)
@@ -37,18 +100,32 @@ pub(crate) fn well_known(vector: &Vector) -> Verdict {
         "oauth-authorization-server" => WellKnown::AuthorizationServer,
         kind if kind.contains("inserted") => WellKnown::OpenIdInserted,
         kind if kind.contains("appended") => WellKnown::OpenIdAppended,
-        other => return Err(format!("no kind {other}")),
+        other => return Err(format!("no kind {other}").into()),
     };
     let url = issuer.well_known(kind);
     same("url", Some(url.as_str()), vector.expected["url"].as_str())
 }
 
-pub(crate) fn validation(vector: &Vector) -> Verdict {
+pub(crate) fn validation(vector: &Vector, asks: &mut Asks) -> Verdict {
     if vector
         .text("body")
         .is_some_and(|body| body.contains("gzip"))
     {
-        return gzip_bomb(vector);
+        return match asks.is_rust() {
+            true => gzip_bomb(vector),
+            false => Err(No::OutOfReach(TRANSPORT)),
+        };
+    }
+    let (server, requests) = asked(vector, asks)?;
+    if let Some(want) = vector.expected["requests"].as_u64() {
+        same("requests", requests, want)?;
+    }
+    let said = outcome(&vector.expected, server)?;
+    if !asks.is_rust() {
+        if vector.expected.get("strict").is_some() {
+            asks.left_out.insert(STRICT);
+        }
+        return said.map_or(Ok(()), |said| endpoints(vector, &said));
     }
     let (server, requests) = fetch(vector, Strictness::Lenient)?;
     if let Some(strict) = vector.expected.get("strict") {
@@ -63,13 +140,39 @@ pub(crate) fn validation(vector: &Vector) -> Verdict {
     }
 }
 
-/// Runs a discovery that is answered with the vector's document, or with its list of answers in
-/// turn.
-fn fetch(vector: &Vector, strictness: Strictness) -> Result<(Result<Server, Error>, u64), String> {
+/// The issuer a vector is about.
+fn issuer(vector: &Vector) -> Result<&str, No> {
     let named = vector
         .text("issuer")
         .or(vector.input["document"]["issuer"].as_str());
-    let issuer = Issuer::parse(named.ok_or("no issuer")?).map_err(|error| error.to_string())?;
+    named.ok_or_else(|| "no issuer".into())
+}
+
+/// A discovery that is answered with the vector's document, or with its list of answers in turn;
+/// and how many requests it made.
+fn asked(vector: &Vector, asks: &mut Asks) -> Result<(Result<ServerSaid, Refusal>, u64), No> {
+    let discover = In::Discover {
+        issuer: issuer(vector)?.to_owned(),
+    };
+    let mut conversation = Conversation::new(None, None).then(0, discover);
+    for turn in 0..4 {
+        conversation = conversation.then(0, In::Reply(answer(vector, turn)?));
+    }
+    let mut requests = 0;
+    for said in asks.play(&conversation)? {
+        match said {
+            Said::Send(_) => requests += 1,
+            Said::Done(Done::Server(server)) => return Ok((Ok(server), requests)),
+            Said::Error(refusal) => return Ok((Err(refusal), requests)),
+            other => return Err(format!("an odd step: {other:?}").into()),
+        }
+    }
+    Err("it does not end".into())
+}
+
+/// The same of the core alone, which can be told to be strict.
+fn fetch(vector: &Vector, strictness: Strictness) -> Result<(Result<Server, Error>, u64), No> {
+    let issuer = Issuer::parse(issuer(vector)?).map_err(|error| error.to_string())?;
     let rules = Rules {
         strictness,
         ..Rules::default()
@@ -80,36 +183,59 @@ fn fetch(vector: &Vector, strictness: Strictness) -> Result<(Result<Server, Erro
     loop {
         match exchange.resume(moment(0), input) {
             Ok(Step::Send(_)) => {
-                input = Input::Reply(answer(vector, requests)?);
+                input = Input::Reply(response(answer(vector, requests)?)?);
                 requests += 1;
             }
             Ok(Step::Done(server)) => return Ok((Ok(server), requests)),
-            Ok(step) => return Err(format!("an odd step: {step:?}")),
+            Ok(step) => return Err(format!("an odd step: {step:?}").into()),
             Err(error) => return Ok((Err(error), requests)),
         }
     }
 }
 
-fn answer(vector: &Vector, turn: u64) -> Result<Response<Bytes>, String> {
+fn response(reply: Reply) -> Result<Response<Bytes>, No> {
+    let mut response = Response::builder().status(reply.status);
+    for (name, value) in reply.headers.0 {
+        response = response.header(name, value);
+    }
+    let response = response.body(Bytes::from(reply.body));
+    response.map_err(|error| error.to_string().into())
+}
+
+fn answer(vector: &Vector, turn: u64) -> Result<Reply, No> {
     let answers = vector.input["responses"].as_array();
     let document = match answers.and_then(|list| list.get(turn as usize)) {
         Some(Value::Number(status)) => {
             let status = status
                 .as_u64()
                 .and_then(|status| u16::try_from(status).ok());
-            let reply = Response::builder().status(status.unwrap_or_default());
-            return reply.body(Bytes::new()).map_err(|error| error.to_string());
+            return Ok(Reply::new(status.unwrap_or_default(), &[], ""));
         }
         Some(document) => Some(document),
         None => vector.input.get("document"),
     };
     match document {
-        Some(document) => Response::builder()
-            .header("content-type", "application/json")
-            .body(Bytes::from(document.to_string()))
-            .map_err(|error| error.to_string()),
+        Some(document) => Ok(Reply::json(document)),
         None => token::reply(vector),
     }
+}
+
+/// The endpoints a server is said to have; what silence means is left out.
+fn endpoints(vector: &Vector, server: &ServerSaid) -> Verdict {
+    let uses_mtls = vector.input["client_uses_mtls"] == true;
+    for (name, want) in vector.expected.as_object().into_iter().flatten() {
+        match name.as_str() {
+            "ok" | "note" | "strict" | "requests" => {}
+            endpoint if endpoint.ends_with("_endpoint") && !uses_mtls => {
+                same(endpoint, server.metadata.get(endpoint), Some(want))?;
+            }
+            _ => return Err(No::OutOfReach(DEFAULTS)),
+        }
+    }
+    let named = vector
+        .text("issuer")
+        .or(vector.input["document"]["issuer"].as_str());
+    same("issuer", Some(server.issuer.as_str()), named)
 }
 
 fn compare(vector: &Vector, server: &Server) -> Verdict {
@@ -168,7 +294,7 @@ fn compare(vector: &Vector, server: &Server) -> Verdict {
             flag if want.is_boolean() => {
                 same(flag, Some(server.flag(flag, Flag::False)), want.as_bool())?
             }
-            other => return Err(format!("nothing compares {other}")),
+            other => return Err(format!("nothing compares {other}").into()),
         }
     }
     Ok(())

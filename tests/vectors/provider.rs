@@ -4,78 +4,75 @@
 //! an opt-in is needed, the default is shown to refuse the sample first.
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::Request;
 use oauth_core::client_auth::SignedSecret;
-use oauth_core::error::{Error, Misuse};
+use oauth_core::error::Error;
 use oauth_core::issuer::{Issuer, RedirectUri};
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Scope, Step, Tokens, json,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Scope, Step, json,
 };
 use serde_json::{Value, json as data};
 
-use crate::format::{Vector, Verdict, holds, same};
+use crate::ask::{Asks, Outcome, as_example, confidential, public, request};
+use crate::conversation::{Ask, Asked, ClientConfig, Conversation, In, ServerConfig};
+use crate::fields::Reply;
+use crate::format::{No, Vector, Verdict, holds, same};
 use crate::metadata::document;
-use crate::token::{client, moment};
+use crate::said::{Done, Said, Sent, TokensSaid};
+use crate::token::moment;
 
-pub(crate) fn deviation(vector: &Vector) -> Verdict {
+const BY_PRESET: &str = "this deviation comes with a preset, and is not set by hand";
+const SIGNED: &str = "client secrets signed by a key of the host are for Rust alone";
+
+pub(crate) fn deviation(vector: &Vector, asks: &mut Asks) -> Verdict {
     let handling = vector.expected["handling"].as_str().unwrap_or_default();
     let sample = vector.text("sample").unwrap_or_default();
     let about = vector.text("deviation").unwrap_or_default();
     match handling {
         "JSON response" => {
-            let accept = sent(Rules::default())?.headers().get("accept").cloned();
-            same(
-                "accept",
-                accept,
-                Some(HeaderValue::from_static("application/json")),
-            )
+            let sent = sent(asks, Rules::default(), ClientConfig::default())?;
+            same("accept", sent.header("accept"), Some("application/json"))
         }
         "oauth_error" => {
-            let refused = answered(Rules::default(), 200, "application/json", sample).err();
-            let named = refused
-                .as_ref()
-                .and_then(Error::server_error)
-                .and_then(|said| said.error());
+            let refused = answered(asks, Rules::default(), 200, "application/json", sample)?.err();
+            let named = refused.and_then(|refused| refused.error);
             let want: Value = serde_json::from_str(sample).map_err(|error| error.to_string())?;
-            same("error", named, want["error"].as_str())
+            same("error", named.as_deref(), want["error"].as_str())
         }
-        "lenient" | "ignored members" => lenient(sample, about),
-        "issuer function" => tenant_issuer(),
-        "exact compare keeps the slash" => exact_issuer(sample),
+        "lenient" | "ignored members" => lenient(asks, sample, about),
+        "exact compare keeps the slash" => exact_issuer(asks, sample),
         "caller sets headers" => {
-            let client = client(Rules::default(), "secret")
-                .and_then(|client| client.with_header("User-Agent", "mine/1"));
-            let request = begin(client.map_err(text)?.client_credentials(Scope::none()))?;
-            same(
-                "user-agent",
-                request.headers().get("user-agent"),
-                Some(&HeaderValue::from_static("mine/1")),
-            )?;
-            holds("Basic", request.headers().contains_key("authorization"))
+            let headers = [("User-Agent".to_owned(), "mine/1".to_owned())];
+            let client = ClientConfig {
+                headers: headers.into_iter().collect(),
+                ..ClientConfig::default()
+            };
+            let sent = sent(asks, Rules::default(), client)?;
+            same("user-agent", sent.header("user-agent"), Some("mine/1"))?;
+            holds("Basic", sent.header("authorization").is_some())
         }
-        "parameter rename hook" => renamed(sample),
-        "raw extra params" | "extra params" => extra(sample, about),
+        "raw extra params" | "extra params" => extra(asks, sample, about),
         "body encoder hook" => {
-            let request = sent(with(Quirk::JsonRequest))?;
-            let body: Value =
-                serde_json::from_slice(request.body()).map_err(|error| error.to_string())?;
-            same(
-                "grant_type",
-                body["grant_type"].as_str(),
-                Some("client_credentials"),
-            )?;
-            holds("Basic", request.headers().contains_key("authorization"))?;
-            let plain = sent(Rules::default())?;
-            holds(
-                "a form by default",
-                serde_json::from_slice::<Value>(plain.body()).is_err(),
-            )
+            let plain = sent(asks, Rules::default(), ClientConfig::default())?;
+            let is_json = |sent: &Sent| serde_json::from_str::<Value>(&sent.body).is_ok();
+            holds("a form by default", !is_json(&plain))?;
+            let json = json_request(asks);
+            asks.part(json)
         }
-        "typed helper, boolean-or-string accessor" => apple(),
-        _ if handling.starts_with("quirk") => quirk(sample, about),
-        other => Err(format!("no handling {other:?}")),
+        "issuer function" => of_the_core(asks, BY_PRESET, tenant_issuer),
+        "parameter rename hook" => of_the_core(asks, BY_PRESET, || renamed(sample)),
+        "typed helper, boolean-or-string accessor" => of_the_core(asks, SIGNED, apple),
+        _ if handling.starts_with("quirk") => quirk(asks, sample, about),
+        other => Err(format!("no handling {other:?}").into()),
+    }
+}
+
+fn of_the_core(asks: &Asks, why: &'static str, check: impl Fn() -> Verdict) -> Verdict {
+    match asks.is_rust() {
+        true => check(),
+        false => Err(No::OutOfReach(why)),
     }
 }
 
@@ -97,33 +94,53 @@ fn begin<E: Exchange>(mut exchange: E) -> Result<Request<Bytes>, String> {
     }
 }
 
-fn sent(rules: Rules) -> Result<Request<Bytes>, String> {
-    begin(
-        client(rules, "secret")
-            .map_err(text)?
-            .client_credentials(Scope::none()),
-    )
+/// A token request by a client with these headers: `client_credentials`, or in a page a code.
+fn sent(asks: &mut Asks, rules: Rules, with: ClientConfig) -> Result<Sent, No> {
+    let is_page = asks.lang == crate::lang::Lang::Browser;
+    let client = ClientConfig {
+        headers: with.headers,
+        ..match is_page {
+            true => public("s6BhdRkqt3"),
+            false => confidential("s6BhdRkqt3", "a secret of ours"),
+        }
+    };
+    let input = match is_page {
+        true => crate::ask::code("c"),
+        false => In::ClientCredentials {
+            scope: String::new(),
+        },
+    };
+    let conversation = Conversation::new(Some(as_example(&rules)), Some(client)).then(0, input);
+    request(asks.play(&conversation)?.pop())
+}
+
+fn json_request(asks: &mut Asks) -> Verdict {
+    let sent = sent(asks, with(Quirk::JsonRequest), ClientConfig::default())?;
+    let body: Value = serde_json::from_str(&sent.body).map_err(|error| error.to_string())?;
+    let grant = match asks.lang {
+        crate::lang::Lang::Browser => "authorization_code",
+        _ => {
+            holds("Basic", sent.header("authorization").is_some())?;
+            "client_credentials"
+        }
+    };
+    same("grant_type", body["grant_type"].as_str(), Some(grant))
 }
 
 /// The client's reading of one reply.
-fn answered(rules: Rules, status: u16, media: &str, body: &str) -> Result<Tokens, Error> {
-    let mut exchange = client(rules, "secret")?.client_credentials(Scope::none());
-    let _ = exchange.resume(moment(0), Input::Begin)?;
-    let mut reply = Response::new(Bytes::from(body.to_owned()));
-    *reply.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-    if let Ok(media) = HeaderValue::from_str(media) {
-        reply
-            .headers_mut()
-            .insert(http::header::CONTENT_TYPE, media);
-    }
-    match exchange.resume(moment(1), Input::Reply(reply))? {
-        Step::Done(tokens) => Ok(tokens),
-        _ => Err(Misuse::OutOfOrder.into()),
-    }
+fn answered(
+    asks: &mut Asks,
+    rules: Rules,
+    status: u16,
+    media: &str,
+    body: &str,
+) -> Outcome<TokensSaid> {
+    let reply = Reply::new(status, &[("content-type", media)], body);
+    asks.token(&rules, "a secret of ours", reply)
 }
 
 /// A token response with the sample's members, or with those its description names.
-fn lenient(sample: &str, about: &str) -> Verdict {
+fn lenient(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
     let mut body = data!({ "access_token": "a", "token_type": "Bearer" });
     let fragment = if sample.starts_with('"') {
         format!("{{{sample}}}")
@@ -142,18 +159,27 @@ fn lenient(sample: &str, about: &str) -> Verdict {
                 .for_each(|name| body[name] = data!("x"));
         }
     }
-    let tokens =
-        answered(Rules::default(), 200, "application/json", &body.to_string()).map_err(text)?;
+    let tokens = answered(
+        asks,
+        Rules::default(),
+        200,
+        "application/json",
+        &body.to_string(),
+    )?;
+    let tokens = tokens.map_err(|refusal| refusal.message)?;
     if let Some(seconds) = body["expires_in"].as_str() {
-        same("expires_in", tokens.expires_in, seconds.parse().ok())?;
+        let want: Option<u64> = seconds.parse().ok();
+        same("expires_in", tokens.get("expires_in")?.as_u64(), want)?;
     }
+    let scope = tokens.scope()?;
     for name in body["scope"]
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(Value::as_str)
     {
-        holds("the scope's names are read", tokens.scope.contains(name))?;
+        let is_read = scope.iter().any(|known| known == name);
+        holds("the scope's names are read", is_read)?;
     }
     holds(
         "there is something to be lenient about",
@@ -162,7 +188,7 @@ fn lenient(sample: &str, about: &str) -> Verdict {
 }
 
 /// The default refuses the sample, and exactly one opt-in of the closed list reads it.
-fn quirk(sample: &str, about: &str) -> Verdict {
+fn quirk(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
     let quoted = about.split('"').nth(1).unwrap_or_default();
     let (status, media, body, quirk) = if sample.contains("\"errors\"") {
         (
@@ -187,9 +213,9 @@ fn quirk(sample: &str, about: &str) -> Verdict {
             Quirk::CamelCaseResponse,
         )
     } else if about.contains("comma") || about.contains("scope_delimiter") {
-        return comma_scope();
+        return comma_scope(asks);
     } else if about.contains("expires_in") && about.contains('0') {
-        return zero_lifetime();
+        return zero_lifetime(asks);
     } else if about.contains("token_type")
         && ["missing", "no ", "without", "omit"]
             .iter()
@@ -211,57 +237,54 @@ fn quirk(sample: &str, about: &str) -> Verdict {
             Quirk::BearerAlias(quoted.to_owned()),
         )
     } else {
-        return Err(format!("no sample for {about:?}"));
+        return Err(format!("no sample for {about:?}").into());
     };
-    let default = answered(Rules::default(), status, media, &body);
-    let read = answered(with(quirk.clone()), status, media, &body);
+    let default = answered(asks, Rules::default(), status, media, &body)?;
     holds("the default refuses", default.is_err())?;
-    if quirk == Quirk::ErrorsArray {
-        let said = read
-            .as_ref()
-            .err()
-            .and_then(Error::server_error)
-            .and_then(|said| said.error());
-        let want: Value = serde_json::from_str(sample).map_err(|error| error.to_string())?;
-        return same("error", said, want["errors"][0]["errorType"].as_str());
-    }
-    let tokens = read.map_err(text)?;
-    holds(
-        "the token is read",
-        !tokens.access_token.expose().is_empty(),
-    )?;
-    if about.contains("with expires") || body.contains("expiresIn") {
-        same("expires_in", tokens.expires_in, Some(1))?;
-    }
-    Ok(())
+    let is_listed = quirk == Quirk::ErrorsArray;
+    let opted = answered(asks, with(quirk), status, media, &body).and_then(|read| {
+        if is_listed {
+            let said = read.err().and_then(|refused| refused.error);
+            let want: Value = serde_json::from_str(sample).map_err(|error| error.to_string())?;
+            let want = want["errors"][0]["errorType"].as_str();
+            return same("error", said.as_deref(), want);
+        }
+        let tokens = read.map_err(|refusal| refusal.message)?;
+        let token = tokens.text("access_token")?.unwrap_or_default();
+        holds("the token is read", !token.is_empty())?;
+        if about.contains("with expires") || body.contains("expiresIn") {
+            same("expires_in", tokens.get("expires_in")?, data!(1))?;
+        }
+        Ok(())
+    });
+    asks.part(opted)
 }
 
-fn comma_scope() -> Verdict {
+fn comma_scope(asks: &mut Asks) -> Verdict {
     let body =
         data!({ "access_token": "a", "token_type": "bearer", "scope": "repo,gist" }).to_string();
-    let names = |rules: Rules| -> Result<usize, String> {
-        answered(rules, 200, "application/json", &body)
-            .map(|tokens| tokens.scope.iter().count())
-            .map_err(text)
+    let mut names = |what: &str, rules: Rules, want: usize| -> Verdict {
+        let tokens = answered(asks, rules, 200, "application/json", &body)?;
+        let tokens = tokens.map_err(|refusal| refusal.message)?;
+        same(what, tokens.scope()?.len(), want)
     };
-    same("names by default", names(Rules::default())?, 1)?;
-    same(
-        "names in replies",
-        names(with(Quirk::ReplyScopeDelimiter(',')))?,
-        2,
-    )?;
-    same("names", names(with(Quirk::ScopeDelimiter(',')))?, 2)
+    names("names by default", Rules::default(), 1)?;
+    let in_replies = names("names in replies", with(Quirk::ReplyScopeDelimiter(',')), 2);
+    let everywhere = names("names", with(Quirk::ScopeDelimiter(',')), 2);
+    asks.part(in_replies)?;
+    asks.part(everywhere)
 }
 
-fn zero_lifetime() -> Verdict {
+fn zero_lifetime(asks: &mut Asks) -> Verdict {
     let body = data!({ "access_token": "a", "token_type": "bearer", "expires_in": 0 }).to_string();
-    let life = |rules: Rules| -> Result<Option<u64>, String> {
-        answered(rules, 200, "application/json", &body)
-            .map(|tokens| tokens.expires_in)
-            .map_err(text)
+    let mut life = |what: &str, rules: Rules, want: Value| -> Verdict {
+        let tokens = answered(asks, rules, 200, "application/json", &body)?;
+        let tokens = tokens.map_err(|refusal| refusal.message)?;
+        same(what, tokens.get("expires_in")?, want)
     };
-    same("over at once by default", life(Rules::default())?, Some(0))?;
-    same("no end", life(with(Quirk::ZeroLifetimeIsForever))?, None)
+    life("over at once by default", Rules::default(), data!(0))?;
+    let forever = life("no end", with(Quirk::ZeroLifetimeIsForever), Value::Null);
+    asks.part(forever)
 }
 
 fn tenant_issuer() -> Verdict {
@@ -281,14 +304,30 @@ fn tenant_issuer() -> Verdict {
     holds("refused by default", !common.is(&tenant, &Rules::default()))
 }
 
-fn exact_issuer(sample: &str) -> Verdict {
-    let issuer = Issuer::parse(sample).map_err(text)?;
-    same("as given", issuer.as_str(), sample)?;
-    holds(
-        "the slash counts",
-        !issuer.is(sample.trim_end_matches('/'), &Rules::default()),
-    )?;
-    holds("itself", issuer.is(sample, &Rules::default()))
+/// A document that names the issuer with another slash at its end is another issuer's.
+fn exact_issuer(asks: &mut Asks, sample: &str) -> Verdict {
+    let mut named = |name: &str| -> Result<Option<Said>, No> {
+        let discover = In::Discover {
+            issuer: sample.to_owned(),
+        };
+        let document = Reply::json(&data!({ "issuer": name }));
+        let conversation = Conversation::new(None, None)
+            .then(0, discover)
+            .then(0, In::Reply(document));
+        Ok(asks.play(&conversation)?.pop())
+    };
+    match named(sample)? {
+        Some(Said::Done(Done::Server(server))) => {
+            same("as given", server.issuer.as_str(), sample)?;
+        }
+        other => return Err(format!("want a server, got {other:?}").into()),
+    }
+    match named(sample.trim_end_matches('/'))? {
+        Some(Said::Error(refusal)) => {
+            same("the slash counts", refusal.code.as_str(), "metadata.issuer")
+        }
+        other => Err(format!("want it refused, got {other:?}").into()),
+    }
 }
 
 fn renamed(sample: &str) -> Verdict {
@@ -334,34 +373,55 @@ fn renamed(sample: &str) -> Verdict {
     )
 }
 
-fn extra(sample: &str, about: &str) -> Verdict {
+fn extra(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
     let assignment = about.split(' ').find_map(|word| word.split_once('='));
     let (name, value) = assignment.unwrap_or((sample, "https://app.example/bye"));
-    let server =
-        document(data!({ "authorization_endpoint": "https://as.example/a" })).map_err(text)?;
-    let client = Client::new(server, ClientId::new("id"), ClientAuth::none()).map_err(text)?;
-    let ask = || RedirectUri::parse("https://app.example/cb").map(AuthorizationRequest::new);
-    let asked = ask().map_err(text)?.extra(name, value);
-    let (url, _) = client.authorize(moment(0), asked).map_err(text)?;
-    let sent: Vec<(String, String)> = serde_urlencoded::from_str(url.query().unwrap_or_default())
-        .map_err(|error| error.to_string())?;
-    holds(
-        "the parameter is sent as it is",
-        sent.contains(&(name.to_owned(), value.to_owned())),
-    )?;
-    let shadow = client.authorize(moment(0), ask().map_err(text)?.extra("state", "mine"));
-    same(
-        "protocol names stay ours",
-        shadow.err().map(|error| error.code()),
-        Some("form.reserved_parameter"),
-    )?;
+    let endpoints = data!({ "authorization_endpoint": "https://as.example/a" });
+    let server = ServerConfig::of("https://as.example", endpoints, &Rules::default());
+    let ask = |name: &str, value: &str| {
+        In::Authorize(Ask {
+            redirect_uri: "https://app.example/cb".to_owned(),
+            extra: [(name.to_owned(), value.to_owned())].into_iter().collect(),
+            ..Ask::default()
+        })
+    };
+    let client = Some(public("s6BhdRkqt3"));
+    let conversation = Conversation::new(Some(server.clone()), client.clone())
+        .then(0, ask(name, value))
+        .then(0, ask("state", "mine"));
+    let mut said = asks.play(&conversation)?.into_iter();
+    match said.next() {
+        Some(Said::Authorized { url, .. }) => {
+            let sent = crate::scope::parameter(&url, name)?;
+            same("the parameter as it is", sent.as_deref(), Some(value))?;
+        }
+        other => return Err(format!("want a URL, got {other:?}").into()),
+    }
+    match said.next() {
+        Some(Said::Error(refusal)) => same(
+            "protocol names stay ours",
+            refusal.code.as_str(),
+            "form.reserved_parameter",
+        )?,
+        other => return Err(format!("want it refused, got {other:?}").into()),
+    }
     // A server without an endpoint says so by name, at the time of use.
-    let missing = client.server().endpoint(EndpointKind::Introspection);
-    same(
-        "no introspection",
-        missing.err().map(|error| error.code()),
-        Some("endpoint.missing"),
-    )
+    let introspect = In::Introspect(Asked {
+        token: Some("t".to_owned()),
+        hint: None,
+    });
+    let conversation = Conversation::new(Some(server), client).then(0, introspect);
+    let missing = asks
+        .play(&conversation)
+        .and_then(|mut said| match said.pop() {
+            Some(Said::Error(refusal)) => same(
+                "no introspection",
+                refusal.code.as_str(),
+                "endpoint.missing",
+            ),
+            other => Err(format!("want it missing, got {other:?}").into()),
+        });
+    asks.part(missing)
 }
 
 /// The client secret is a JWT that the host signs, the callback is a posted form, and a flag may
@@ -375,14 +435,14 @@ fn apple() -> Verdict {
     let mut exchange = client.client_credentials(Scope::none());
     let job = match exchange.resume(moment(1000), Input::Begin).map_err(text)? {
         Step::Sign(job) => job,
-        step => return Err(format!("want a signature, got {step:?}")),
+        step => return Err(format!("want a signature, got {step:?}").into()),
     };
     same("key", (job.key_id.as_str(), job.alg), ("KEY", "ES256"))?;
     let signed = exchange
         .resume(moment(1000), Input::Signed(Bytes::from(vec![1; 64])))
         .map_err(text)?;
     let Step::Send(request) = signed else {
-        return Err("want a request".to_owned());
+        return Err("want a request".into());
     };
     let form: Vec<(String, String)> =
         serde_urlencoded::from_bytes(request.body()).map_err(|error| error.to_string())?;

@@ -1,4 +1,7 @@
 //! Group `redaction`: a secret is put everywhere it can stand, and must show nowhere.
+//!
+//! Every language is asked for each text it makes of its objects: what it prints, what a debugger
+//! or a log would show. Rust is asked for more, for it has more objects.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response};
@@ -7,7 +10,11 @@ use oauth_core::quirk::Rules;
 use oauth_core::{Error, Exchange, Input, Pending, Scope, Secret, Step, Tokens, danger};
 use serde_json::json;
 
-use crate::format::{self, Vector, Verdict, holds};
+use crate::ask::{Asks, as_example, confidential, flow, public, stored_tokens};
+use crate::conversation::{Asked, Conversation, In};
+use crate::fields::Reply;
+use crate::format::{Vector, Verdict, holds};
+use crate::lang::Lang;
 use crate::token::{client, moment};
 
 /// Every text the library makes of what it holds.
@@ -20,7 +27,10 @@ impl Shown {
     }
 
     fn error(&mut self, what: &'static str, error: &Error) {
-        let mut text = format!("{error} {error:?} {}", format::json(error));
+        let mut text = format!(
+            "{error} {error:?} {}",
+            serde_json::to_string(error).unwrap_or_default()
+        );
         let mut source = std::error::Error::source(error);
         while let Some(error) = source {
             text.push_str(&format!(" {error} {error:?}"));
@@ -30,19 +40,8 @@ impl Shown {
     }
 }
 
-pub(crate) fn secret(vector: &Vector) -> Verdict {
-    let mut shown = Shown::default();
-    let value = match vector.text("callback_error_for") {
-        Some(callback) => {
-            wrong_callback(callback, &mut shown)?;
-            "S3CR3T"
-        }
-        None => {
-            let value = vector.must("value")?;
-            everywhere(value, &mut shown)?;
-            value
-        }
-    };
+pub(crate) fn secret(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let given = vector.text("value").unwrap_or("S3CR3T");
     let needle = vector
         .expected
         .as_object()
@@ -53,14 +52,125 @@ pub(crate) fn secret(vector: &Vector) -> Verdict {
                 .then(|| text.as_str())
                 .flatten()
         })
-        .unwrap_or(value);
-    for (what, text) in &shown.0 {
+        .unwrap_or(given);
+    let callback = vector.text("callback_error_for");
+    let mut texts = Vec::new();
+    for conversation in conversations(given, callback, asks.lang) {
+        texts.extend(asks.shown(&conversation)?);
+    }
+    clean(texts.iter().map(|text| (asks.lang.name(), text)), needle)?;
+    if asks.is_rust() {
+        let mut shown = Shown::default();
+        match callback {
+            Some(callback) => wrong_callback(callback, &mut shown)?,
+            None => everywhere(given, &mut shown)?,
+        }
+        clean(shown.0.iter().map(|(what, text)| (*what, text)), needle)?;
+    }
+    Ok(())
+}
+
+fn clean<'a>(shown: impl Iterator<Item = (&'a str, &'a String)>, needle: &str) -> Verdict {
+    let mut count = 0;
+    for (what, text) in shown {
+        count += 1;
         holds(
             &format!("{what} shows the secret: {text}"),
             !text.contains(needle),
         )?;
     }
-    holds("something was shown", shown.0.len() > 3)
+    holds("something was shown", count > 3)
+}
+
+/// The secret in each place where a conversation can hold one: as the client's own, as a code, a
+/// state, a verifier, a token of either kind, a password, and in whatever the server answers.
+fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Conversation> {
+    let server = Some(as_example(&Rules::default()));
+    let is_page = lang == Lang::Browser;
+    let client = match is_page {
+        true => public("s6BhdRkqt3"),
+        false => confidential("s6BhdRkqt3", value),
+    };
+    let new = || Conversation::new(server.clone(), Some(client.clone()));
+    let redeem = |callback: String, members| In::Redeem {
+        callback,
+        flow: Some(flow(members)),
+    };
+    if let Some(callback) = callback {
+        let other = json!({ "state": "another-state" });
+        let elsewhere = json!({ "redirect_uri": "https://app.example/other" });
+        let public = Conversation::new(server.clone(), Some(public("s6BhdRkqt3")));
+        return vec![
+            public
+                .then(0, redeem(callback.to_owned(), other.clone()))
+                .then(0, redeem(callback.to_owned(), elsewhere))
+                .then(0, redeem(callback.to_owned(), json!({ "state": "S3CR3T" })))
+                .then(
+                    0,
+                    In::Reply(Reply::json(&json!({ "access_token": "S3CR3T" }))),
+                ),
+        ];
+    }
+    let verifier = format!("{value}{}", "a".repeat(43)).replace('_', "-");
+    let query = serde_urlencoded::to_string([("code", value), ("state", value)]);
+    let held = json!({
+        "state": value, "nonce": value, "code_verifier": verifier,
+    });
+    let callback = format!("https://app.example/cb?{}", query.unwrap_or_default());
+    let tokens = json!({
+        "access_token": value, "token_type": "Bearer", "refresh_token": value, "id_token": value,
+        "registration_access_token": value,
+    });
+    let refused = json!({
+        "error": "invalid_client", "error_description": format!("bad {value}"),
+        "error_uri": format!("https://as.example/{value}"), "access_token": value, "hint": value,
+    });
+    let refused = Reply::new(
+        400,
+        &[("content-type", "application/json")],
+        refused.to_string(),
+    );
+    let scope = String::new();
+    let refresh = In::Refresh {
+        scope: scope.clone(),
+        tokens: Some(stored_tokens(
+            json!({ "access_token": value, "refresh_token": value }),
+        )),
+    };
+    let mut all = vec![
+        new()
+            .then(0, redeem(callback.clone(), held.clone()))
+            .then(1, In::Reply(Reply::json(&tokens))),
+        new()
+            .then(0, redeem(callback, held))
+            .then(1, In::Reply(refused.clone())),
+        new()
+            .then(0, refresh.clone())
+            .then(1, In::Reply(refused.clone())),
+        new()
+            .then(0, refresh)
+            .then(1, In::Lost("unknown".to_owned())),
+    ];
+    if !is_page {
+        let asked = Asked {
+            token: Some(value.to_owned()),
+            hint: None,
+        };
+        let calls = [
+            In::ClientCredentials {
+                scope: scope.clone(),
+            },
+            In::Password {
+                username: "name".to_owned(),
+                password: value.to_owned(),
+                scope,
+            },
+            In::Revoke(asked.clone()),
+            In::Introspect(asked),
+        ];
+        all.extend(calls.map(|call| new().then(0, call).then(1, In::Reply(refused.clone()))));
+    }
+    all
 }
 
 fn wrong_callback(callback: &str, shown: &mut Shown) -> Verdict {

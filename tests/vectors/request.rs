@@ -1,36 +1,48 @@
 //! Group `rfc6749-example`: the RFC's own requests and responses.
 
-use bytes::Bytes;
-use http::Request;
 use oauth_core::endpoint::Endpoint as _;
 use oauth_core::endpoint::token::Token;
 use oauth_core::error::Error;
-use oauth_core::grant::{ClientCredentials, Extension, Grant};
+use oauth_core::grant::Extension;
 use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::quirk::Rules;
 use oauth_core::server::{EndpointKind, Server};
-use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Pending, Scope, Step,
-    Tokens, danger,
-};
+use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Scope, danger};
 use serde_json::{Value, json};
 
+use crate::ask::{self, Asks, flow, public, request, stored_tokens};
 use crate::callback;
-use crate::format::{Vector, Verdict, holds, same};
+use crate::conversation::{ClientConfig, Conversation, In, ServerConfig};
+use crate::expect;
+use crate::fields::{Reply, Text};
+use crate::format::{No, Vector, Verdict, holds, same};
 use crate::token::{self, moment};
 
-pub(crate) fn example(vector: &Vector) -> Verdict {
+const WITHOUT_PKCE: &str = "an authorization without PKCE is a danger that only Rust offers";
+const EXTENSIONS: &str = "extension grants are for Rust alone";
+
+pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
     match vector.text("build") {
-        Some("authorization_url") => authorization_url(vector),
-        Some("token_request") => token_request(vector),
-        Some(other) => Err(format!("nothing builds {other}")),
-        None if callback::is_callback(&vector.input) => callback::response(vector),
-        None if vector.input.get("stored_refresh_token").is_some() => refresh_storage(vector),
-        None => token::response(vector),
+        Some("authorization_url") => match asks.is_rust() {
+            true => authorization_url(vector),
+            false => Err(No::OutOfReach(WITHOUT_PKCE)),
+        },
+        Some("token_request") => token_request(vector, asks),
+        Some(other) => Err(format!("nothing builds {other}").into()),
+        None if callback::is_callback(&vector.input) => callback::response(vector, asks),
+        None if vector.input.get("stored_refresh_token").is_some() => refresh_storage(vector, asks),
+        None => token::response(vector, asks),
     }
 }
 
 fn text(error: Error) -> String {
     error.to_string()
+}
+
+/// The RFC's server, for players.
+fn server_example() -> ServerConfig {
+    let endpoints = json!({ "token_endpoint": "https://server.example.com/token" });
+    ServerConfig::of("https://server.example.com", endpoints, &Rules::default())
 }
 
 fn server() -> Result<Server, Error> {
@@ -46,7 +58,8 @@ fn client(vector: &Vector, server: Server) -> Result<Client, String> {
         Some("none") | None => ClientAuth::none(),
         Some(other) => return Err(format!("no client authentication {other}")),
     };
-    Client::new(server, ClientId::new(vector.must("client_id")?), auth).map_err(text)
+    let id = vector.text("client_id").ok_or("no client_id")?;
+    Client::new(server, ClientId::new(id), auth).map_err(text)
 }
 
 /// State is drawn, never given: the pair's presence is checked and the drawn value compared.
@@ -61,9 +74,9 @@ fn authorization_url(vector: &Vector) -> Verdict {
     let server = match (server, error) {
         (Ok(server), _) => server,
         (Err(refused), Some(_)) => {
-            return crate::format::outcome::<()>(&vector.expected, Err(refused)).map(drop);
+            return expect::outcome::<()>(&vector.expected, Err(refused)).map(drop);
         }
-        (Err(refused), None) => return Err(text(refused)),
+        (Err(refused), None) => return Err(text(refused).into()),
     };
     let uri = RedirectUri::parse(
         vector
@@ -99,56 +112,56 @@ fn authorization_url(vector: &Vector) -> Verdict {
     same_set(sent, want)
 }
 
-fn token_request(vector: &Vector) -> Verdict {
+fn token_request(vector: &Vector, asks: &mut Asks) -> Verdict {
     let want = vector
         .expected
         .get("if_offered")
         .unwrap_or(&vector.expected);
-    let grant = vector.must("grant")?;
-    let request = match grant {
+    let scope = String::new();
+    let input = match vector.must("grant")? {
         "authorization_code" => code_request(vector)?,
-        "refresh_token" => {
-            let stored = tokens(vector)?;
-            let token = stored.refresh_token.as_ref().ok_or("no refresh token")?;
-            begin(client(vector, server().map_err(text)?)?.refresh(token))?
+        "refresh_token" => In::Refresh {
+            scope,
+            tokens: Some(stored(vector)),
+        },
+        "client_credentials" => In::ClientCredentials { scope },
+        "password" => In::Password {
+            username: vector.must("username")?.to_owned(),
+            password: vector.must("password")?.to_owned(),
+            scope,
+        },
+        uri => {
+            return match asks.is_rust() {
+                true => extension(vector, uri, want),
+                false => Err(No::OutOfReach(EXTENSIONS)),
+            };
         }
-        "client_credentials" => granted(
-            vector,
-            ClientCredentials {
-                scope: Scope::none(),
-            },
-        )?,
-        "password" => {
-            let (name, word) = (vector.must("username")?, vector.must("password")?);
-            granted(vector, danger::password(name, word, Scope::none()))?
-        }
-        uri => return extension(vector, uri, want),
     };
+    let client = ClientConfig {
+        id: vector.must("client_id")?.to_owned(),
+        secret: vector.text("client_secret").map(str::to_owned),
+        auth: Some(vector.text("auth").unwrap_or("none").to_owned()),
+        ..ClientConfig::default()
+    };
+    let conversation = Conversation::new(Some(server_example()), Some(client)).then(0, input);
+    let sent = request(asks.play(&conversation)?.pop())?;
     same(
         "method",
-        Some(request.method().as_str()),
+        Some(sent.method.as_str()),
         want["method"].as_str(),
     )?;
-    same(
-        "url",
-        Some(request.uri().to_string().as_str()),
-        want["url"].as_str(),
-    )?;
-    let sent: Vec<(String, String)> =
-        serde_urlencoded::from_bytes(request.body()).map_err(|error| error.to_string())?;
-    same_set(sent, pairs(&want["params"]))?;
+    same("url", Some(sent.url.as_str()), want["url"].as_str())?;
+    same_set(sent.form()?, pairs(&want["params"]))?;
     for (name, value) in want["headers"].as_object().into_iter().flatten() {
-        let sent = request
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok());
-        same(name, sent, value.as_str())?;
+        same(
+            name,
+            sent.header(&name.to_ascii_lowercase()),
+            value.as_str(),
+        )?;
     }
     if let Some(name) = want["must_not_have_header"].as_str() {
-        holds(
-            "the header is absent",
-            !request.headers().contains_key(name),
-        )?;
+        let is_absent = sent.header(&name.to_ascii_lowercase()).is_none();
+        holds("the header is absent", is_absent)?;
     }
     Ok(())
 }
@@ -175,80 +188,47 @@ fn extension(vector: &Vector, uri: &str, want: &Value) -> Verdict {
     same_set(sent, pairs(&want["params"]))
 }
 
-fn granted<G: Grant + Send + 'static>(vector: &Vector, grant: G) -> Result<Request<Bytes>, String> {
-    begin(client(vector, server().map_err(text)?)?.token(grant))
-}
-
-fn code_request(vector: &Vector) -> Result<Request<Bytes>, String> {
+fn code_request(vector: &Vector) -> Result<In, No> {
     let uri = vector.must("redirect_uri")?;
-    let stored = json!({
-        "version": 1, "issuer": "https://server.example.com", "client_id": vector.must("client_id")?,
-        "issuer_required": false, "redirect_uri": uri, "state": "xyz", "nonce": null,
-        "code_verifier": vector.text("code_verifier"), "scope": "", "response_mode": "query",
-        "started_at": 0,
-    });
-    let pending = Pending::from_json(&stored.to_string()).map_err(text)?;
     let query = serde_urlencoded::to_string([("code", vector.must("code")?), ("state", "xyz")]);
-    let callback = format!("{uri}?{}", query.map_err(|error| error.to_string())?);
-    let client = client(vector, server().map_err(text)?)?;
-    begin(client.redeem(pending, &callback).map_err(text)?)
+    let query = query.map_err(|error| error.to_string())?;
+    Ok(In::Redeem {
+        callback: format!("{uri}?{query}"),
+        flow: Some(flow(json!({
+            "issuer": "https://server.example.com", "client_id": vector.must("client_id")?,
+            "redirect_uri": uri, "code_verifier": vector.text("code_verifier"),
+        }))),
+    })
 }
 
-fn begin<E: Exchange>(mut exchange: E) -> Result<Request<Bytes>, String> {
-    match exchange.resume(moment(0), Input::Begin).map_err(text)? {
-        Step::Send(request) => Ok(request),
-        step => Err(format!("want a request, got {step:?}")),
-    }
-}
-
-fn tokens(vector: &Vector) -> Result<Tokens, String> {
+fn stored(vector: &Vector) -> Text {
     let refresh = vector
         .text("refresh_token")
         .or(vector.text("stored_refresh_token"));
-    let stored = json!({
-        "version": 1, "issuer": "https://server.example.com",
-        "client_id": vector.text("client_id").unwrap_or("s6BhdRkqt3"), "access_token": "old",
-        "received_at": 0, "expires_in": null, "scope": "", "refresh_token": refresh,
-        "refresh_scope": null, "id_token": null,
-    });
-    Tokens::from_json(&stored.to_string()).map_err(text)
+    stored_tokens(json!({
+        "issuer": "https://server.example.com",
+        "client_id": vector.text("client_id").unwrap_or("s6BhdRkqt3"),
+        "access_token": "old", "refresh_token": refresh,
+    }))
 }
 
-fn refresh_storage(vector: &Vector) -> Verdict {
-    let client = Client::new(
-        server().map_err(text)?,
-        ClientId::new("s6BhdRkqt3"),
-        ClientAuth::none(),
-    );
-    let stored = tokens(vector)?;
-    let token = stored.refresh_token.as_ref().ok_or("no refresh token")?;
-    let mut exchange = client.map_err(text)?.refresh(token);
-    exchange
-        .resume(moment(0), Input::Begin)
-        .map_err(text)
-        .map(drop)?;
-    let mut reply = http::Response::new(Bytes::from(vector.input["response"].to_string()));
-    let json_type = http::HeaderValue::from_static("application/json");
-    reply
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, json_type);
-    match exchange
-        .resume(moment(1), Input::Reply(reply))
-        .map_err(text)?
-    {
-        Step::Done(after) => {
-            let token = after
-                .refresh_token
-                .as_ref()
-                .map(|token| token.secret().expose().as_str());
-            same(
-                "stored",
-                token,
-                vector.expected["stored_refresh_token_after"].as_str(),
-            )
-        }
-        step => Err(format!("want tokens, got {step:?}")),
-    }
+fn refresh_storage(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let refresh = In::Refresh {
+        scope: String::new(),
+        tokens: Some(stored(vector)),
+    };
+    let reply = In::Reply(Reply::json(&vector.input["response"]));
+    let conversation = Conversation::new(Some(server_example()), Some(public("s6BhdRkqt3")))
+        .then(0, refresh)
+        .then(1, reply);
+    let mut said = asks.play(&conversation)?.into_iter();
+    request(said.next())?;
+    let tokens = ask::tokens(said.next())?.map_err(|refusal| refusal.message)?;
+    same(
+        "stored",
+        tokens.text("refresh_token")?.as_deref(),
+        vector.expected["stored_refresh_token_after"].as_str(),
+    )
 }
 
 fn pairs(value: &Value) -> Vec<(String, String)> {

@@ -1,29 +1,32 @@
 //! Group `scope`.
 
-use bytes::Bytes;
-use http::{HeaderValue, Response};
-use oauth_core::error::Error;
-use oauth_core::grant::Refresh;
+use oauth_core::Scope;
 use oauth_core::quirk::{Quirk, Rules, Strictness};
-use oauth_core::token::Warning;
-use oauth_core::{Exchange, Input, Scope, Step, Tokens};
 use serde_json::{Value, json};
 
-use crate::format::{Vector, Verdict, holds, outcome, same, texts};
-use crate::token::{client, moment};
+use crate::ask::{
+    Asks, Outcome, as_example, confidential, public, request, sent, stored_tokens, tokens,
+};
+use crate::conversation::{Ask, Conversation, In};
+use crate::expect::outcome;
+use crate::fields::Reply;
+use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::lang::Lang;
+use crate::said::{Said, TokensSaid};
 
-pub(crate) fn scope(vector: &Vector) -> Verdict {
+const OF_THE_CORE: &str = "which scope to ask for next is the core's advice to Rust alone";
+
+pub(crate) fn scope(vector: &Vector, asks: &mut Asks) -> Verdict {
     let input = &vector.input;
     if input.get("raw").is_some() {
-        syntax(vector)
+        syntax(vector, asks)
     } else if input.get("requested").is_some() {
-        granted(vector, &input["requested"], None)
+        granted(vector, asks, &input["requested"], None)
     } else if input.get("original").is_some() {
-        granted(
-            vector,
-            &input["original"],
-            Some(&input["refresh_request_scope"]),
-        )
+        let refresh = &input["refresh_request_scope"];
+        granted(vector, asks, &input["original"], Some(refresh))
+    } else if !asks.is_rust() {
+        Err(No::OutOfReach(OF_THE_CORE))
     } else if input.get("previously_requested").is_some() {
         let before = of(&input["previously_requested"])?;
         let next = before.union(&parse(vector.must("challenge_scope")?)?);
@@ -37,12 +40,12 @@ pub(crate) fn scope(vector: &Vector) -> Verdict {
     }
 }
 
-fn syntax(vector: &Vector) -> Verdict {
+fn syntax(vector: &Vector, asks: &mut Asks) -> Verdict {
     let raw = vector.must("raw")?;
-    if let Some(scope) = outcome(&vector.expected, Scope::parse(raw))? {
-        same("scopes", names(&scope), texts(&vector.expected["scopes"]))?;
-        if let Some(other) = vector.expected.get("equal_as_set_to") {
-            same("as sets", scope, of(other)?)?;
+    if let Some(asked) = outcome(&vector.expected, asked(asks, raw)?)? {
+        same("scopes", asked, texts(&vector.expected["scopes"]))?;
+        if let (Some(other), true) = (vector.expected.get("equal_as_set_to"), asks.is_rust()) {
+            same("as sets", parse(raw)?, of(other)?)?;
         }
     }
     if let Some(strict) = vector.expected.get("strict") {
@@ -50,101 +53,153 @@ fn syntax(vector: &Vector) -> Verdict {
             strictness: Strictness::Strict,
             ..Rules::default()
         };
-        let refused = grant(&rules, &Scope::none(), &json!(raw), None);
         // To the client a scope that breaks the syntax is one fault of the token response.
-        holds(
-            "strict refuses",
-            strict["error"].is_string() && refused.is_err(),
-        )?;
+        let refused = grant(asks, &rules, &Scope::none(), &json!(raw), None).and_then(|refused| {
+            holds(
+                "strict refuses",
+                strict["error"].is_string() && refused.is_err(),
+            )
+        });
+        asks.part(refused)?;
     }
     if let Some(quirk) = vector.expected.get("quirk") {
-        let delimiter = quirk["scope_delimiter"]
-            .as_str()
-            .and_then(|text| text.chars().next());
-        let quirks = vec![Quirk::ScopeDelimiter(delimiter.ok_or("no delimiter")?)];
-        let rules = Rules {
-            quirks,
-            ..Rules::default()
-        };
-        let tokens = grant(&rules, &Scope::none(), &json!(raw), None).map_err(|e| e.to_string())?;
-        same("scopes", names(&tokens.scope), texts(&quirk["scopes"]))?;
+        let verdict = delimited(asks, raw, quirk);
+        asks.part(verdict)?;
     }
     Ok(())
 }
 
-fn granted(vector: &Vector, asked: &Value, refresh: Option<&Value>) -> Verdict {
+/// The names that a request for this scope asks for.
+fn asked(asks: &mut Asks, raw: &str) -> Outcome<Vec<String>> {
+    let server = as_example(&Rules::default());
+    let scope = raw.to_owned();
+    let sent = if asks.lang == Lang::Browser {
+        let ask = Ask {
+            redirect_uri: "https://app.example/cb".to_owned(),
+            scope,
+            ..Ask::default()
+        };
+        let conversation =
+            Conversation::new(Some(server), Some(public("s6BhdRkqt3"))).then(0, In::Authorize(ask));
+        match asks.play(&conversation)?.pop() {
+            Some(Said::Authorized { url, .. }) => parameter(&url, "scope")?,
+            Some(Said::Error(refusal)) => return Ok(Err(refusal)),
+            other => return Err(format!("want a URL, got {other:?}").into()),
+        }
+    } else {
+        let client = confidential("s6BhdRkqt3", "gX1fBat3bV");
+        let conversation =
+            Conversation::new(Some(server), Some(client)).then(0, In::ClientCredentials { scope });
+        match sent(asks.play(&conversation)?.pop())? {
+            Ok(request) => request.parameter("scope")?,
+            Err(refusal) => return Ok(Err(refusal)),
+        }
+    };
+    let sent = sent.unwrap_or_default();
+    let names = sent.split(' ').filter(|name| !name.is_empty());
+    Ok(Ok(names.map(str::to_owned).collect()))
+}
+
+/// A parameter of a URL.
+pub(crate) fn parameter(url: &str, name: &str) -> Result<Option<String>, No> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let pairs: Vec<(String, String)> =
+        serde_urlencoded::from_str(query).map_err(|error| error.to_string())?;
+    Ok(pairs
+        .into_iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value))
+}
+
+fn delimited(asks: &mut Asks, raw: &str, quirk: &Value) -> Verdict {
+    let delimiter = quirk["scope_delimiter"]
+        .as_str()
+        .and_then(|text| text.chars().next());
+    let rules = Rules {
+        quirks: vec![Quirk::ScopeDelimiter(delimiter.ok_or("no delimiter")?)],
+        ..Rules::default()
+    };
+    let tokens = grant(asks, &rules, &Scope::none(), &json!(raw), None)?;
+    let tokens = tokens.map_err(|refusal| refusal.message)?;
+    same("scopes", tokens.scope()?, texts(&quirk["scopes"]))
+}
+
+fn granted(vector: &Vector, asks: &mut Asks, asked: &Value, refresh: Option<&Value>) -> Verdict {
     let asked = of(asked)?;
     let said = match &vector.input["response_scope"] {
         Value::String(text) if text == "<absent>" => &Value::Null,
         other => other,
     };
     let refresh = refresh.map(of).transpose()?;
-    let tokens = grant(&Rules::default(), &asked, said, refresh.as_ref());
+    let tokens = grant(asks, &Rules::default(), &asked, said, refresh.as_ref())?;
     if let Some(tokens) = outcome(&vector.expected, tokens)? {
         same(
             "granted",
-            names(&tokens.scope),
+            tokens.scope()?,
             texts(&vector.expected["granted"]),
         )?;
-        let is_widened = tokens.warnings.contains(&Warning::ScopeWidened);
-        same("widened", is_widened, vector.expected["widened"] == true)?;
+        if let Some(warnings) = tokens.warnings() {
+            let is_widened = warnings.iter().any(|given| given == "scope_widened");
+            same("widened", is_widened, vector.expected["widened"] == true)?;
+        }
     }
     if let Some(strict) = vector.expected.get("strict") {
         let rules = Rules {
             strictness: Strictness::Strict,
             ..Rules::default()
         };
-        outcome(strict, grant(&rules, &asked, said, refresh.as_ref()))?;
+        let verdict = grant(asks, &rules, &asked, said, refresh.as_ref())
+            .and_then(|tokens| outcome(strict, tokens))
+            .map(drop);
+        asks.part(verdict)?;
     }
     Ok(())
 }
 
 /// Asks for `asked`, or refreshes a grant of it, and is told `said`.
 fn grant(
+    asks: &mut Asks,
     rules: &Rules,
     asked: &Scope,
     said: &Value,
     refresh: Option<&Scope>,
-) -> Result<Tokens, Error> {
-    let client = client(rules.clone(), "secret")?;
-    match refresh {
-        None => run(client.client_credentials(asked.clone()), said),
-        Some(narrower) => {
-            let stored = json!({
-                "version": 1, "issuer": "https://as.example", "client_id": "s6BhdRkqt3",
-                "access_token": "a", "received_at": 0, "expires_in": null, "scope": asked.as_str(),
-                "refresh_token": "r", "refresh_scope": null, "id_token": null,
-            });
-            let tokens = Tokens::from_json(&stored.to_string())?;
-            let token = tokens
-                .refresh_token
-                .ok_or(oauth_core::error::Misuse::NoRefreshToken)?;
-            run(
-                client.token(Refresh {
-                    token,
-                    scope: narrower.clone(),
-                }),
-                said,
-            )
-        }
-    }
-}
-
-fn run<E: Exchange<Output = Tokens>>(mut exchange: E, said: &Value) -> Result<Tokens, Error> {
+) -> Outcome<TokensSaid> {
+    let server = Some(as_example(rules));
+    let is_page = asks.lang == Lang::Browser;
+    let client = match is_page {
+        true => public("s6BhdRkqt3"),
+        false => confidential("s6BhdRkqt3", "gX1fBat3bV"),
+    };
+    let conversation = Conversation::new(server, Some(client));
+    let scope = asked.as_str().to_owned();
+    let conversation = match refresh {
+        Some(narrower) => conversation.then(
+            0,
+            In::Refresh {
+                scope: narrower.as_str().to_owned(),
+                tokens: Some(stored_tokens(json!({ "scope": scope }))),
+            },
+        ),
+        None if is_page => conversation.then(
+            0,
+            In::Redeem {
+                callback: "https://app.example/cb?code=c&state=xyz".to_owned(),
+                flow: Some(crate::ask::flow(json!({ "scope": scope }))),
+            },
+        ),
+        None => conversation.then(0, In::ClientCredentials { scope }),
+    };
     let mut body = json!({ "access_token": "a", "token_type": "Bearer" });
     if !said.is_null() {
         body["scope"] = said.clone();
     }
-    let mut reply = Response::new(Bytes::from(body.to_string()));
-    let json_type = HeaderValue::from_static("application/json");
-    reply
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, json_type);
-    let _ = exchange.resume(moment(0), Input::Begin)?;
-    match exchange.resume(moment(1), Input::Reply(reply))? {
-        Step::Done(tokens) => Ok(tokens),
-        _ => Err(oauth_core::error::Misuse::OutOfOrder.into()),
+    let conversation = conversation.then(1, In::Reply(Reply::json(&body)));
+    let mut said = asks.play(&conversation)?.into_iter();
+    match said.next() {
+        Some(Said::Error(refusal)) => return Ok(Err(refusal)),
+        first => drop(request(first)?),
     }
+    tokens(said.next())
 }
 
 fn chosen(vector: &Vector) -> Verdict {

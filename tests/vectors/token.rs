@@ -1,37 +1,35 @@
 //! Groups about the token endpoint's reply: `token-response`, `token-error`.
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
-use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::resource;
+use oauth_core::error::Error;
 use oauth_core::issuer::Issuer;
 use oauth_core::moment::UnixTime;
 use oauth_core::quirk::{Quirk, Rules, Strictness};
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::token::MAX_LIFETIME;
-use oauth_core::{Client, ClientAuth, ClientId, Exchange, Input, Moment, Scope, Step, Tokens};
-use serde_json::Value;
+use oauth_core::{Client, ClientAuth, ClientId, Moment};
+use serde_json::{Value, json};
 
-use crate::format::{Vector, Verdict, expand, holds, outcome, same, texts};
+use crate::ask::{Asks, Outcome, as_example, public, stored_tokens};
+use crate::conversation::{Conversation, In};
+use crate::expect::outcome;
+use crate::fields::Reply;
+use crate::format::{No, Vector, Verdict, expand, holds, same, texts};
+use crate::said::{Said, TokensSaid};
 
 pub(crate) fn moment(seconds: u64) -> Moment {
     Moment::fixed(UnixTime::from_secs(seconds), [7; 32])
 }
 
-pub(crate) fn response(vector: &Vector) -> Verdict {
+pub(crate) fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
     let expected = &vector.expected;
-    let lenient = read(vector, Rules::default())?;
+    let lenient = read(vector, asks, Rules::default())?;
     if let Some(tokens) = outcome(expected, lenient)? {
         compare(&expected["ok"], &tokens)?;
         if let Some(then) = expected["then"].get("build_authorization_header") {
-            outcome(then, resource::bearer(&tokens.access_token))?;
+            outcome(then, attached(asks, &tokens)?)?;
         }
-        if let Some(warning) = expected["warning"].as_str() {
-            holds(
-                warning,
-                tokens.warnings.iter().any(|given| given.code() == warning),
-            )?;
+        if let (Some(warning), Some(warnings)) = (expected["warning"].as_str(), tokens.warnings()) {
+            holds(warning, warnings.iter().any(|given| given == warning))?;
         }
     }
     if let Some(strict) = expected.get("strict") {
@@ -39,36 +37,59 @@ pub(crate) fn response(vector: &Vector) -> Verdict {
             strictness: Strictness::Strict,
             ..Rules::default()
         };
-        outcome(strict, read(vector, rules)?)?;
+        let verdict = read(vector, asks, rules)
+            .and_then(|read| outcome(strict, read))
+            .map(drop);
+        asks.part(verdict)?;
     }
     if let Some(quirk) = expected.get("quirk") {
-        with_quirk(vector, quirk)?;
+        let verdict = with_quirk(vector, asks, quirk);
+        asks.part(verdict)?;
     }
     Ok(())
 }
 
+/// The header that this token would be sent in.
+fn attached(asks: &mut Asks, tokens: &TokensSaid) -> Outcome<String> {
+    let token = tokens.text("access_token")?;
+    let attach = In::Attach {
+        url: "https://api.example/x".to_owned(),
+        headers: std::collections::BTreeMap::new(),
+        body: None,
+        origins: Some(vec!["https://api.example".to_owned()]),
+        tokens: Some(stored_tokens(json!({ "access_token": token }))),
+    };
+    let server = as_example(&Rules::default());
+    let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3"))).then(0, attach);
+    match asks.play(&conversation)?.pop() {
+        Some(Said::Attached(header)) => Ok(Ok(header)),
+        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+        other => Err(format!("want a header, got {other:?}").into()),
+    }
+}
+
 /// An opt-in named by the vector must change the verdict, or the part of it that is shown.
-fn with_quirk(vector: &Vector, named: &Value) -> Verdict {
+fn with_quirk(vector: &Vector, asks: &mut Asks, named: &Value) -> Verdict {
     let quirk = quirk(named, &vector.input).ok_or_else(|| format!("no quirk for {named}"))?;
-    let before = read(vector, Rules::default())?;
-    let after = read(
-        vector,
-        Rules {
-            quirks: vec![quirk],
-            ..Rules::default()
-        },
-    )?;
+    let rules = Rules {
+        quirks: vec![quirk],
+        ..Rules::default()
+    };
+    let before = read(vector, asks, Rules::default())?;
+    let after = read(vector, asks, rules)?;
     match (before, after) {
         (Err(before), Err(after)) => {
-            holds("the quirk changes the error", before.code() != after.code())
+            holds("the quirk changes the error", before.code != after.code)
         }
         (Err(_), Ok(_)) => Ok(()),
         (Ok(before), Ok(after)) => {
-            let names: Vec<_> = after.scope.iter().map(str::to_owned).collect();
-            same("scope", names, texts(&named["scope"]))?;
-            holds("the quirk changes the scope", before.scope != after.scope)
+            same("scope", after.scope()?, texts(&named["scope"]))?;
+            holds(
+                "the quirk changes the scope",
+                before.scope()? != after.scope()?,
+            )
         }
-        (Ok(_), Err(after)) => Err(format!("the quirk breaks it: {after}")),
+        (Ok(_), Err(after)) => Err(format!("the quirk breaks it: {}", after.message).into()),
     }
 }
 
@@ -93,34 +114,16 @@ fn quirk(named: &Value, input: &Value) -> Option<Quirk> {
     }
 }
 
-/// Runs a client_credentials conversation whose reply is the vector's.
-fn read(vector: &Vector, rules: Rules) -> Result<Result<Tokens, Error>, String> {
-    let reply = reply(vector)?;
+/// A token request whose reply is the vector's.
+fn read(vector: &Vector, asks: &mut Asks, rules: Rules) -> Outcome<TokensSaid> {
     // Where a secret must not show, it is the one this client sends.
     let secret = vector.expected["debug_and_display_do_not_contain"]
         .as_str()
         .unwrap_or("gX1fBat3bV");
-    let mut exchange = client(rules, secret)
-        .map_err(|error| error.to_string())?
-        .client_credentials(Scope::none());
-    let begun = exchange
-        .resume(moment(0), Input::Begin)
-        .map_err(|error| error.to_string())?;
-    holds("a request is sent first", matches!(begun, Step::Send(_)))?;
-    let outcome = match exchange.resume(moment(1), Input::Reply(reply)) {
-        Ok(Step::Done(tokens)) => Ok(tokens),
-        Ok(step) => return Err(format!("a second step: {step:?}")),
-        Err(error) => Err(error),
-    };
-    let after = exchange.resume(moment(2), Input::Begin).err();
-    same(
-        "over",
-        after.map(|error| error.code()),
-        Some(Error::from(Misuse::Over).code()),
-    )?;
-    Ok(outcome)
+    asks.token(&rules, secret, reply(vector)?)
 }
 
+/// A client for what is asked of the core alone.
 pub(crate) fn client(rules: Rules, secret: &str) -> Result<Client, Error> {
     let server = Server::new(Issuer::parse("https://as.example")?)
         .with_endpoint(EndpointKind::Token, "https://as.example/token")?
@@ -132,79 +135,52 @@ pub(crate) fn client(rules: Rules, secret: &str) -> Result<Client, Error> {
     )
 }
 
-pub(crate) fn reply(vector: &Vector) -> Result<Response<Bytes>, String> {
+pub(crate) fn reply(vector: &Vector) -> Result<Reply, No> {
     let status = vector.input["status"].as_u64().unwrap_or(200);
     let body = match &vector.input["body"] {
         Value::String(text) => expand(text),
         Value::Null => String::new(),
         other => other.to_string(),
     };
-    let mut reply = Response::new(Bytes::from(body));
-    let status = u16::try_from(status)
-        .ok()
-        .and_then(|status| StatusCode::from_u16(status).ok());
-    *reply.status_mut() = status.ok_or("no such status")?;
-    let fields = [
-        ("content_type", CONTENT_TYPE),
-        ("location", LOCATION),
-        ("www_authenticate", WWW_AUTHENTICATE),
-        ("retry_after", RETRY_AFTER),
+    let members = [
+        ("content_type", "content-type"),
+        ("location", "location"),
+        ("www_authenticate", "www-authenticate"),
+        ("retry_after", "retry-after"),
     ];
-    for (member, name) in fields {
-        if let Some(text) = vector.text(member) {
-            let value =
-                HeaderValue::from_bytes(text.as_bytes()).map_err(|error| error.to_string())?;
-            reply.headers_mut().insert(name, value);
-        }
-    }
-    Ok(reply)
+    let fields = members
+        .iter()
+        .filter_map(|(member, name)| Some((*name, vector.text(member)?)));
+    let status = u16::try_from(status).map_err(|_| "no such status")?;
+    Ok(Reply::new(status, &fields.collect::<Vec<_>>(), body))
 }
 
-fn compare(want: &Value, tokens: &Tokens) -> Verdict {
+fn compare(want: &Value, tokens: &TokensSaid) -> Verdict {
     for (name, want) in want.as_object().into_iter().flatten() {
         match name.as_str() {
-            "access_token" => same(
-                name,
-                Some(tokens.access_token.expose().as_str()),
-                want.as_str(),
-            )?,
-            "token_type" => same(name, Some(tokens.token_type()), want.as_str())?,
             "expires_in" if want == "saturated" => {
-                same(name, tokens.expires_in, Some(MAX_LIFETIME))?;
-                let end = tokens.expires_at().ok_or("no end")?;
-                holds(
-                    "not treated as expired",
-                    end > UnixTime::from_secs(4_000_000_000),
-                )?;
-            }
-            "expires_in" => same(name, tokens.expires_in, want.as_u64())?,
-            "refresh_token" => {
-                let token = tokens
-                    .refresh_token
-                    .as_ref()
-                    .map(|token| token.secret().expose().as_str());
-                same(name, token, want.as_str())?;
-            }
-            "id_token" => {
-                same(
-                    name,
-                    tokens
-                        .id_token
-                        .as_ref()
-                        .map(|token| token.expose().as_str()),
-                    want.as_str(),
-                )?;
-            }
-            "scope" => {
-                let names: Vec<_> = tokens.scope.iter().map(str::to_owned).collect();
-                same(name, names, texts(want))?;
-            }
-            "extra" => {
-                for (member, value) in want.as_object().into_iter().flatten() {
-                    same(member, tokens.extra.get(member), Some(value))?;
+                same(name, tokens.get(name)?, Value::from(MAX_LIFETIME))?;
+                // In a page, when it ends is for the page to say; elsewhere it must not wrap.
+                if let Some(end) = tokens.0.get("expires_at").and_then(Value::as_u64) {
+                    holds("not treated as expired", end > 4_000_000_000)?;
                 }
             }
-            other => same(other, tokens.extra.get(other), Some(want))?,
+            "token_type" => {
+                if let Some(named) = tokens.0.get(name) {
+                    same(name, named, want)?;
+                }
+            }
+            "access_token" | "expires_in" | "refresh_token" | "id_token" => {
+                same(name, &tokens.get(name)?, want)?;
+            }
+            "scope" => same(name, tokens.scope()?, texts(want))?,
+            "extra" => {
+                let extra = tokens.get("extra")?;
+                for (member, value) in want.as_object().into_iter().flatten() {
+                    same(member, extra.get(member), Some(value))?;
+                }
+            }
+            other => same(other, tokens.get("extra")?.get(other), Some(want))?,
         }
     }
     Ok(())

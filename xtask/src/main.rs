@@ -8,6 +8,7 @@ mod setup;
 mod shell;
 mod suites;
 mod tidy;
+mod vectors;
 mod wasm;
 
 use std::path::PathBuf;
@@ -58,15 +59,15 @@ enum Command {
 enum Suite {
     /// Unit, integration and documentation tests of every crate.
     Rust,
-    /// Known-answer vectors.
+    /// Known-answer vectors and conversations; builds the packages it asks.
     Vectors {
-        /// A folder of vector files; by default the project's own, of which only the groups with
-        /// a handler are run.
+        /// A folder of vector and conversation files; by default the project's own, of which only
+        /// the groups with a handler are run.
         #[arg(long)]
         dir: Option<PathBuf>,
         /// The language whose implementation is asked.
-        #[arg(long, default_value = "rust")]
-        lang: String,
+        #[arg(long, value_enum, default_value = "rust")]
+        lang: vectors::Lang,
     },
     /// The flows of all four documented systems, through the command line.
     Demo,
@@ -99,7 +100,7 @@ fn main() -> ExitCode {
             suite: Some(Suite::Vectors { dir, lang }),
         } => {
             // Its own last line is the count.
-            return match suites::vectors(dir.as_deref(), &lang).failed {
+            return match vectors::run(dir.as_deref(), lang).failed {
                 0 => ExitCode::SUCCESS,
                 _ => ExitCode::FAILURE,
             };

@@ -9,29 +9,48 @@ use std::process::Command;
 use crate::parity;
 use crate::setup;
 use crate::shell::{Outcome, cargo, counted, root, step, target};
+use crate::vectors::{self, Lang};
 
 /// Builds the package as it is published, and runs its tests against what users would install.
 pub(crate) fn suite() -> Outcome {
+    let installed = installed();
+    if installed.failed > 0 {
+        return installed;
+    }
+    ["esm", "cjs"]
+        .iter()
+        .map(|modules| tests(&project(), modules))
+        .chain(
+            ["node", "dom"]
+                .iter()
+                .map(|types| compile(&project(), types)),
+        )
+        .fold(installed, Outcome::and)
+        .and(vectors::own(Lang::Node))
+}
+
+/// The package, in an empty project.
+pub(crate) fn installed() -> Outcome {
     let built = setup::npm_ci(&package()).and(build());
     if built.failed > 0 {
         return built;
     }
-    let project = target().join("node-project");
-    let packed = match pack(&project) {
+    built.and(match pack(&project()) {
         Ok(outcome) => outcome,
         Err(why) => {
-            println!("{}: {why}", project.display());
+            println!("{}: {why}", project().display());
             Outcome::of(false)
         }
-    };
-    if packed.failed > 0 {
-        return built.and(packed);
-    }
-    ["esm", "cjs"]
-        .iter()
-        .map(|modules| tests(&project, modules))
-        .chain(["node", "dom"].iter().map(|types| compile(&project, types)))
-        .fold(built.and(packed), Outcome::and)
+    })
+}
+
+/// The program that plays conversations with what is installed there.
+pub(crate) fn player() -> Vec<PathBuf> {
+    vec!["node".into(), project().join("test/vectors-player.mjs")]
+}
+
+fn project() -> PathBuf {
+    target().join("node-project")
 }
 
 fn package() -> PathBuf {

@@ -7,10 +7,11 @@ use std::process::Command;
 
 use crate::parity::Record;
 use crate::shell::{Outcome, cargo, counted, root, step, target};
+use crate::vectors::{self, Lang};
 
 /// Builds the wheel as it is published, and runs its tests against what users would install.
 pub(crate) fn suite() -> Outcome {
-    let built = environment().and(wheel()).and(twins());
+    let built = installed().and(twins());
     if built.failed > 0 {
         return built;
     }
@@ -21,7 +22,18 @@ pub(crate) fn suite() -> Outcome {
     };
     // It is empty but for caches, and in the system's own place for such things.
     let _ = fs::remove_dir_all(&elsewhere);
-    built.and(outcome)
+    built.and(outcome).and(vectors::own(Lang::Python))
+}
+
+/// The wheel, in an environment of its own.
+pub(crate) fn installed() -> Outcome {
+    environment().and(wheel())
+}
+
+/// The program that plays conversations with what is installed there.
+pub(crate) fn player() -> Vec<PathBuf> {
+    let script = package().join("tests/vectors_player.py");
+    vec![place().join("venv/bin/python"), "-B".into(), script]
 }
 
 fn package() -> PathBuf {

@@ -13,7 +13,8 @@ pub(crate) fn run() -> Outcome {
     node().and(counterpart())
 }
 
-fn node() -> Outcome {
+/// Node.js, in a version that is new enough.
+pub(crate) fn node() -> Outcome {
     if let Some(version) = node_version() {
         if version >= NODE {
             return Outcome::of(true);

@@ -1,10 +1,10 @@
 //! The suites, one function each.
 
-use std::path::Path;
 use std::time::Instant;
 
 use crate::parity::Record;
-use crate::shell::{Outcome, cargo, cargo_count, counted, counted_both, plain_count, root, step};
+use crate::shell::{Outcome, cargo, cargo_count, counted_both, step};
+use crate::vectors::{self, Lang};
 use crate::{codegen, node, parity, python, setup, tidy, wasm};
 
 /// A suite by name.
@@ -54,36 +54,8 @@ pub(crate) fn rust() -> Outcome {
     outcome.and(record.save("cargo"))
 }
 
-/// The vectors of `dir`; without one, the groups of our own that have a handler.
-pub(crate) fn vectors(dir: Option<&Path>, lang: &str) -> Outcome {
-    let own = root().join("tests/vectors");
-    let mut command = cargo();
-    command.args([
-        "run",
-        "--quiet",
-        "-p",
-        "oauth-tests",
-        "--bin",
-        "vectors",
-        "--",
-        "--lang",
-        lang,
-        "--dir",
-    ]);
-    match dir {
-        // The command runs in the root, the folder was named from where the caller stands.
-        Some(dir) => command.arg(std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())),
-        None => command.arg(own).arg("--done"),
-    };
-    let outcome = counted("vectors", &mut command, plain_count);
-    match dir {
-        Some(_) => outcome,
-        None => outcome.and(Record::of_suite("vectors", outcome).save(&format!("vectors-{lang}"))),
-    }
-}
-
 fn own_vectors() -> Outcome {
-    vectors(None, "rust")
+    vectors::own(Lang::Rust)
 }
 
 /// Every documented flow of the four systems; its exit status is the verdict.

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::node::{node_count, reporters};
 use crate::shell::{Outcome, cargo, counted, root, said, step, target};
+use crate::vectors::{self, Lang};
 use crate::{codegen, setup};
 
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -16,6 +17,67 @@ const BROWSER: &str = "/usr/bin/chromium";
 
 /// Builds the package, and runs its tests in a browser.
 pub(crate) fn suite() -> Outcome {
+    let built = built();
+    if built.failed > 0 {
+        return built;
+    }
+    let packed = packed();
+    let tested = built.and(sizes()).and(tests()).and(packed);
+    if packed.failed > 0 {
+        return tested;
+    }
+    tested.and(vectors::own(Lang::Browser))
+}
+
+/// The package, in an empty project.
+pub(crate) fn installed() -> Outcome {
+    let built = built();
+    if built.failed > 0 {
+        return built;
+    }
+    built.and(packed())
+}
+
+/// The program that plays conversations, in a browser, with what is installed there.
+pub(crate) fn player() -> Vec<PathBuf> {
+    let script = package().join("test/vectors-player.js");
+    let installed = project().join("node_modules/oauth-core-web");
+    vec!["node".into(), script, installed]
+}
+
+fn project() -> PathBuf {
+    target().join("web-project")
+}
+
+/// Packs the package, and installs it from that file alone.
+fn packed() -> Outcome {
+    let project = project();
+    let made = || {
+        if project.exists() {
+            fs::remove_dir_all(&project)?;
+        }
+        fs::create_dir_all(&project)?;
+        fs::write(project.join("package.json"), "{ \"private\": true }\n")
+    };
+    if let Err(why) = made() {
+        println!("{}: {why}", project.display());
+        return Outcome::of(false);
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["pack", "--silent", "--ignore-scripts", "--pack-destination"]);
+    let packed = step("npm pack", npm.arg(&project).current_dir(package()));
+    let files = fs::read_dir(&project).into_iter().flatten().flatten();
+    let tarballs = files
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "tgz"));
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--offline", "--no-audit", "--no-fund"]);
+    npm.args(tarballs).current_dir(&project);
+    packed.and(step("npm install (the tarball only)", &mut npm))
+}
+
+/// Everything the package is made of, with the tools to test it.
+fn built() -> Outcome {
     let prepared = browser().and(setup::npm_ci(&package()));
     let Some(compiler) = compiler() else {
         println!(
@@ -26,10 +88,7 @@ pub(crate) fn suite() -> Outcome {
         return prepared.and(Outcome::of(false));
     };
     let built = build(&compiler).and(codegen::run(true));
-    if prepared.failed + built.failed > 0 {
-        return prepared.and(built);
-    }
-    prepared.and(built).and(sizes()).and(tests())
+    prepared.and(built)
 }
 
 fn package() -> PathBuf {

@@ -3,8 +3,13 @@
 /** State, nonce, verifier, and the verifier's SHA-256: fresh for one flow. */
 export async function drawn() {
   const [state, nonce, verifier] = [random(), random(), random()]
+  return { state, nonce, verifier, challenge: await hashed(verifier) }
+}
+
+/** The S256 challenge of a verifier. */
+export async function hashed(verifier) {
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier))
-  return { state, nonce, verifier, challenge: base64url(new Uint8Array(digest)) }
+  return base64url(new Uint8Array(digest))
 }
 
 /** 32 random bytes, as 43 characters. */

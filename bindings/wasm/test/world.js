@@ -11,7 +11,8 @@ import { chromium } from 'playwright-core'
 
 const here = fileURLToPath(new URL('..', import.meta.url))
 const root = join(here, '../..')
-const TYPES = {
+/** The media types of what a page loads. */
+export const TYPES = {
   '.css': 'text/css',
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript',

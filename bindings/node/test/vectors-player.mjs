@@ -1,0 +1,234 @@
+// Plays conversations for the judge of tests/vectors: one a line in, one transcript a line out.
+//
+// It drives the installed package through its public names, and knows no protocol and no answer.
+import { createInterface } from 'node:readline'
+import { inspect } from 'node:util'
+import {
+  Client, Flow, OAuthError, Server, Tokens, discovery, provider,
+} from 'oauth-core'
+
+const origin = import.meta.resolve('oauth-core')
+if (!origin.includes('/node_modules/')) throw new Error(`${origin} is not the installed package`)
+
+const seconds = (date) => (date === undefined ? null : date.getTime() / 1000)
+/** Header fields as a driver hands them over: each byte of the text's UTF-8 a character. */
+const bytes = (text) => Buffer.from(text, 'utf8').toString('latin1')
+
+/** One conversation: what was made of its configuration, and what it left behind so far. */
+class Party {
+  #server
+  #client
+  #exchange
+  #flow
+  #tokens
+  #at
+  #shown = []
+
+  constructor({ server, client }) {
+    this.#server = server
+    this.#client = client
+  }
+
+  #moment = () => this.#at
+
+  #show(...things) {
+    for (const thing of things) {
+      this.#shown.push(String(thing), inspect(thing, { depth: 9 }), inspect(thing, { depth: 9, showHidden: true }))
+      // What is stored on purpose is not shown by mistake.
+      if (!(thing instanceof Flow) && thing?.kind !== 'send') this.#shown.push(JSON.stringify(thing) ?? '')
+    }
+  }
+
+  server() {
+    const { preset, variables, options, issuer, metadata } = this.#server
+    return preset ? provider(preset, { variables, options }) : Server.fromMetadata(issuer, metadata)
+  }
+
+  client(more) {
+    const { id, secret, auth, redirect_uris: redirectUris, headers } = this.#client
+    const client = new Client(this.server(), {
+      clientId: id,
+      clientSecret: secret ?? undefined,
+      clientAuth: auth ?? undefined,
+      redirectUris: redirectUris ?? undefined,
+      headers,
+      ...more,
+    })
+    this.#show(client, client.server, client.exchange)
+    return client
+  }
+
+  async turn({ now, seed, hold, input }) {
+    this.#at = { now, seed: Buffer.from(seed, 'hex') }
+    this.#shown = []
+    let said
+    try {
+      said = await this.take(input, hold)
+    } catch (error) {
+      if (error instanceof OAuthError) this.#show(error, error.cause)
+      said = error instanceof OAuthError ? { error: told(error) } : { threw: inspect(error) }
+    }
+    return { said, shown: this.#shown }
+  }
+
+  async take(input, hold) {
+    const [name, data] = typeof input === 'string' ? [input] : Object.entries(input)[0]
+    const make = this.#calls[name]
+    if (make) {
+      this.#exchange = make(data)
+      return hold ? 'open' : this.#said(this.#exchange.begin())
+    }
+    const act = this.#others[name]
+    return act ? act(data) : this.#said(this.#answer(name, data))
+  }
+
+  #calls = {
+    client_credentials: ({ scope }) => this.client().exchange.clientCredentials({ scope, moment: this.#moment }),
+    redeem: ({ callback, flow }) => {
+      const client = this.client()
+      const held = flow === null ? this.#flow : Flow.parse(flow)
+      this.#show(held)
+      return client.exchange.redeem(held, callback, { moment: this.#moment })
+    },
+    refresh: ({ scope, tokens }) => {
+      const held = this.#held(tokens)
+      return this.client().exchange.refresh(held, { scope, moment: this.#moment })
+    },
+    password: (grant) => this.client().exchange.password(grant, { moment: this.#moment }),
+    revoke: ({ token, hint }) =>
+      this.client().exchange.revoke(this.#token(token, hint), { hint: hint ?? undefined, moment: this.#moment }),
+    introspect: ({ token, hint }) =>
+      this.client().exchange.introspect(this.#token(token, hint), { hint: hint ?? undefined, moment: this.#moment }),
+    discover: ({ issuer }) => discovery(issuer, { moment: this.#moment }),
+  }
+
+  #others = {
+    server: () => ({ server: serverOf(this.server()) }),
+    authorize: ({ redirect_uri: redirectUri, scope, response_mode: mode, extra }) => {
+      const { url, flow } = this.client().authorize({
+        redirectUri, scope, responseMode: mode ?? undefined, extra, moment: this.#moment,
+      })
+      this.#flow = flow
+      this.#show(flow)
+      return { authorized: { url: url.href, flow: JSON.stringify(flow) } }
+    },
+    attach: async ({ url, headers, body, origins, tokens }) => {
+      // The header is on the one request that a source sends for its caller.
+      let sent
+      const fetch = async (_, init) => {
+        sent = new Headers(init.headers).get('authorization')
+        return new Response()
+      }
+      // A source goes by the system's clock, and would renew what was received long ago.
+      const ageless = { ...JSON.parse(this.#held(tokens).serialize()), expires_in: null }
+      const held = Tokens.deserialize(JSON.stringify(ageless))
+      const source = this.client({ fetch }).source(held, { origins: origins ?? undefined })
+      this.#show(source)
+      await source.fetch(url, { method: body === null ? 'GET' : 'POST', headers, body: body ?? undefined })
+      return { attached: sent }
+    },
+    verdict: async ({ status, headers }) => {
+      // A source hands every reply on but the one that asks for a new token: then it asks the server.
+      const asked = new Set()
+      const api = 'https://api.example/'
+      const fetch = async (url) => {
+        asked.add(url)
+        return url === api ? new Response(null, { status, headers }) : Promise.reject(new Error('asked'))
+      }
+      const stored = JSON.stringify({
+        version: 1, issuer: this.server().issuer, client_id: this.#client.id, access_token: 'a',
+        received_at: 0, expires_in: null, scope: '', refresh_token: 'r', refresh_scope: null, id_token: null,
+      })
+      const source = this.client({ fetch }).source(Tokens.deserialize(stored), { origins: [api] })
+      await source.fetch(api).catch((error) => {
+        if (!(error instanceof OAuthError)) throw error
+      })
+      return { verdict: { renews: asked.size > 1 } }
+    },
+  }
+
+  #answer(name, data) {
+    const exchange = this.#exchange
+    switch (name) {
+      case 'reply': {
+        const headers = data.headers.map(([field, value]) => [field, bytes(value)])
+        return exchange.reply({ status: data.status, headers, body: Buffer.from(data.body) })
+      }
+      case 'lost': return exchange.lost(new Error(data), data)
+      case 'signed': return exchange.signed(Buffer.from(data, 'hex'))
+      default: return exchange[name]()
+    }
+  }
+
+  #said(step) {
+    this.#show(step, this.#exchange)
+    switch (step.kind) {
+      case 'send': {
+        const { method, url, headers, body } = step
+        return { send: { method, url, headers, body: Buffer.from(body).toString() } }
+      }
+      case 'sleep': return { sleep: step.ms / 1000 }
+      case 'sign': return 'sign'
+      default: return { done: this.#done(step.value) }
+    }
+  }
+
+  #done(value) {
+    if (value === undefined) return 'nothing'
+    if (value instanceof Server) return { server: serverOf(value) }
+    if (!(value instanceof Tokens)) return { introspection: value }
+    this.#tokens = value
+    this.#show(value)
+    return {
+      tokens: {
+        stored: value.serialize(),
+        access_token: value.accessToken,
+        token_type: value.tokenType,
+        expires_in: value.expiresIn ?? null,
+        expires_at: seconds(value.expiresAt),
+        received_at: seconds(value.receivedAt),
+        scope: value.scope,
+        refresh_token: value.refreshToken ?? null,
+        id_token: value.idToken ?? null,
+        extra: value.extra,
+        warnings: value.warnings,
+        issuer: value.issuer,
+        client_id: value.clientId,
+      },
+    }
+  }
+
+  #held(stored) {
+    const tokens = stored === null ? this.#tokens : Tokens.deserialize(stored)
+    this.#show(tokens)
+    return tokens
+  }
+
+  #token(token, hint) {
+    if (token !== null) return token
+    return hint === 'refresh_token' ? this.#held(null).refreshToken : this.#held(null).accessToken
+  }
+}
+
+const serverOf = ({ issuer, metadata, apiOrigins }) => ({ issuer, metadata, api_origins: apiOrigins })
+
+const told = ({ kind, message, code, advice, retryAfter, endpoint, status, error, errorDescription, extra }) => ({
+  kind,
+  message,
+  code,
+  advice,
+  retry_after: retryAfter ?? null,
+  endpoint: endpoint ?? null,
+  status: status ?? null,
+  error: error ?? null,
+  error_description: errorDescription ?? null,
+  extra,
+})
+
+for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
+  const conversation = JSON.parse(line)
+  const party = new Party(conversation)
+  const transcript = []
+  for (const turn of conversation.talk) transcript.push(await party.turn(turn))
+  process.stdout.write(`${JSON.stringify(transcript)}\n`)
+}

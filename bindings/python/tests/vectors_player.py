@@ -1,0 +1,248 @@
+"""Plays conversations for the judge of tests/vectors: one a line in, one transcript a line out.
+
+It drives the installed package through its public names, and knows no protocol and no answer.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import oauth_core
+from oauth_core import drive
+
+Json = dict[str, Any]
+
+AUTH = {
+    "none": lambda secret: oauth_core.Public(),
+    "client_secret_basic": oauth_core.ClientSecretBasic,
+    "client_secret_post": oauth_core.ClientSecretPost,
+}
+
+
+class Party:
+    """One conversation: what was made of its configuration, and what it left behind so far."""
+
+    def __init__(self, conversation: Json) -> None:
+        self.conversation = conversation
+        self.exchange: Generator[Any, Any, Any] | None = None
+        self.flow: oauth_core.Flow | None = None
+        self.tokens: oauth_core.Tokens | None = None
+        self.at: tuple[float, bytes] = (0, bytes(32))
+        self.shown: list[str] = []
+
+    def moment(self) -> tuple[float, bytes]:
+        return self.at
+
+    def server(self) -> oauth_core.Server:
+        config = self.conversation["server"]
+        if config["preset"] is not None:
+            return oauth_core.provider(
+                config["preset"], options=config["options"], **config["variables"]
+            )
+        return oauth_core.Server.from_metadata(config["issuer"], config["metadata"])
+
+    def client(self) -> oauth_core.Client:
+        config = self.conversation["client"]
+        more: Json = {"secret": config["secret"]}
+        if config["auth"] is not None:
+            more = {"auth": AUTH[config["auth"]](config["secret"])}
+        client = oauth_core.Client(
+            self.server(),
+            client_id=config["id"],
+            redirect_uris=config["redirect_uris"],
+            headers=config["headers"],
+            **more,
+        )
+        self.show(client, client.server, client.exchange)
+        return client
+
+    def show(self, *objects: object) -> None:
+        self.shown += [text for thing in objects for text in (str(thing), repr(thing))]
+
+    def turn(self, turn: Json) -> Json:
+        self.at = (turn["now"], bytes.fromhex(turn["seed"]))
+        self.shown = []
+        try:
+            said = self.take(turn["input"], turn["hold"])
+        except oauth_core.OAuthError as error:
+            said = {"error": self.error(error)}
+        except Exception as error:
+            said = {"threw": repr(error)}
+        return {"said": said, "shown": self.shown}
+
+    def error(self, error: oauth_core.OAuthError) -> Json:
+        under = [error.__cause__] if error.__cause__ else []
+        self.show(error, *under)
+        self.shown += traceback.format_exception_only(type(error), error)
+        return {
+            "kind": type(error).__name__.lower(),
+            "message": str(error),
+            "code": error.code,
+            "advice": error.advice,
+            "retry_after": error.retry_after,
+            "endpoint": error.endpoint,
+            "status": error.status,
+            "error": error.error,
+            "error_description": error.error_description,
+            "extra": error.extra,
+        }
+
+    def take(self, given: str | Json, hold: bool) -> str | Json:
+        name, data = (given, {}) if isinstance(given, str) else next(iter(given.items()))
+        call = getattr(self, f"call_{name}", None)
+        if call is not None:
+            self.exchange = call(**data)
+            return "open" if hold else self.step(lambda exchange: next(exchange))
+        if name in ("server", "authorize", "attach", "verdict"):
+            said: Json = getattr(self, f"do_{name}")(**data)
+            return said
+        return self.step(lambda exchange: self.answer(exchange, name, data))
+
+    def step(self, act: Any) -> str | Json:
+        assert self.exchange is not None
+        try:
+            step = act(self.exchange)
+        except StopIteration as done:
+            return {"done": self.done(done.value)}
+        self.show(step, self.exchange)
+        if isinstance(step, oauth_core.Send):
+            body = step.body.decode()
+            parts = {"method": step.method, "url": step.url, "headers": step.headers, "body": body}
+            return {"send": parts}
+        return {"sleep": step.seconds} if isinstance(step, oauth_core.Sleep) else "sign"
+
+    def answer(self, exchange: Any, name: str, data: Any) -> Any:
+        if name == "begin":
+            return next(exchange)
+        if name == "elapsed":
+            return exchange.send(None)
+        if name == "signed":
+            return exchange.send(bytes.fromhex(data))
+        if name == "lost" and data != "too_large":
+            return exchange.throw(ConnectionError(data))
+        if name == "lost":
+            return exchange.send((200, [], bytes(drive.LIMIT + 1)))
+        headers = [(field.encode(), value.encode()) for field, value in data["headers"]]
+        return exchange.send((data["status"], headers, data["body"].encode()))
+
+    def done(self, value: Any) -> str | Json:
+        if value is None:
+            return "nothing"
+        if isinstance(value, dict):
+            return {"introspection": value}
+        self.show(value)
+        if isinstance(value, oauth_core.Server):
+            return {"server": self.of_server(value)}
+        self.tokens = value
+        end = value.expires_at
+        names = "access_token token_type expires_in refresh_token id_token extra warnings issuer"
+        said = {name: getattr(value, name) for name in [*names.split(), "client_id"]}
+        said.update(
+            stored=value.to_json(),
+            scope=list(value.scope),
+            received_at=int(value.received_at.timestamp()),
+            expires_at=None if end is None else int(end.timestamp()),
+        )
+        return {"tokens": said}
+
+    def of_server(self, server: oauth_core.Server) -> Json:
+        origins = list(server.api_origins)
+        return {"issuer": server.issuer, "metadata": server.metadata, "api_origins": origins}
+
+    def do_server(self) -> Json:
+        return {"server": self.of_server(self.server())}
+
+    def do_authorize(
+        self,
+        redirect_uri: str,
+        scope: str,
+        response_mode: Any,
+        extra: dict[str, str],
+        drawn: object,
+    ) -> Json:
+        self.flow = self.client().authorize(
+            redirect_uri=redirect_uri,
+            scope=scope,
+            response_mode=response_mode or "query",
+            extra=extra,
+            moment=self.moment,
+        )
+        self.show(self.flow)
+        return {"authorized": {"url": self.flow.url, "flow": self.flow.to_json()}}
+
+    def do_attach(
+        self, url: str, headers: dict[str, str], body: str | None, origins: Any, tokens: Any
+    ) -> Json:
+        resource = self.client().client_credentials().resource(origins)
+        self.show(resource)
+        content = None if body is None else body.encode()
+        header = resource.authorization(
+            self.held(tokens), url, headers=headers.items(), body=content
+        )
+        return {"attached": header}
+
+    def do_verdict(self, status: int, headers: list[list[str]]) -> Json:
+        name = oauth_core.Resource.verdict(status, [(field, value) for field, value in headers])
+        return {"verdict": {"renews": name == "renew", "name": name}}
+
+    def held(self, stored: str | None) -> oauth_core.Tokens:
+        tokens = self.tokens if stored is None else oauth_core.Tokens.from_json(stored)
+        assert tokens is not None
+        self.show(tokens)
+        return tokens
+
+    def token(self, token: str | None, hint: str | None) -> str:
+        if token is not None:
+            return token
+        held = getattr(self.held(None), hint or "access_token")
+        assert isinstance(held, str)
+        return held
+
+    def call_client_credentials(self, scope: str) -> Any:
+        return self.client().exchange.client_credentials(scope=scope, moment=self.moment)
+
+    def call_redeem(self, callback: str, flow: str | None) -> Any:
+        client = self.client()
+        held = self.flow if flow is None else oauth_core.Flow.from_json(flow)
+        assert held is not None
+        self.show(held)
+        return client.exchange.redeem(held, callback, moment=self.moment)
+
+    def call_refresh(self, scope: str, tokens: str | None) -> Any:
+        held = self.held(tokens)
+        return self.client().exchange.refresh(held, scope=scope, moment=self.moment)
+
+    def call_password(self, username: str, password: str, scope: str) -> Any:
+        return self.client().exchange.password(
+            username=username, password=password, scope=scope, moment=self.moment
+        )
+
+    def call_revoke(self, token: str | None, hint: Any) -> Any:
+        text = self.token(token, hint)
+        return self.client().exchange.revoke(text, hint=hint, moment=self.moment)
+
+    def call_introspect(self, token: str | None, hint: Any) -> Any:
+        text = self.token(token, hint)
+        return self.client().exchange.introspect(text, hint=hint, moment=self.moment)
+
+    def call_discover(self, issuer: str) -> Any:
+        return oauth_core.discover_exchange(issuer, moment=self.moment)
+
+
+def main() -> None:
+    place = Path(oauth_core.__file__).resolve()
+    if not place.is_relative_to(Path(sys.prefix).resolve()):
+        sys.exit(f"{place} is not the installed package")
+    for line in sys.stdin:
+        conversation = json.loads(line)
+        party = Party(conversation)
+        print(json.dumps([party.turn(turn) for turn in conversation["talk"]]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+// The page that plays conversations: the package's own modules around its machines, without `fetch`.
+// It knows no protocol and no answer.
+
+import { hashed } from '/js/chance.js'
+import { origins, prepare } from '/js/config.js'
+import { OAuthError, signIn } from '/js/index.js'
+import { ready } from '/js/wasm.js'
+
+const wasm = await ready()
+const REDIRECT_URI = 'https://app.example/callback'
+
+/** One conversation: what was made of its configuration, and what it left behind so far. */
+class Party {
+  #server
+  #client
+  #call
+  #machine
+  #pending
+  #tokens
+  #now
+  #shown = []
+
+  constructor({ server, client }) {
+    this.#server = server
+    this.#client = client
+  }
+
+  #show(...things) {
+    for (const thing of things) {
+      const members = thing instanceof Error ? { ...thing, cause: String(thing.cause), stack: thing.stack } : thing
+      this.#shown.push(String(thing), JSON.stringify(members) ?? '')
+    }
+  }
+
+  /** What `signIn` makes of a configuration before it asks anybody. */
+  async #prepared(redirectUri = REDIRECT_URI) {
+    const { preset, variables, options, issuer, metadata, stored } = this.#server
+    const { id, secret, redirect_uris: registered } = this.#client
+    const config = {
+      provider: preset ?? undefined,
+      variables,
+      options,
+      issuer: issuer ?? undefined,
+      metadata: metadata ?? undefined,
+      clientId: id,
+      redirectUri: registered?.[0] ?? redirectUri,
+    }
+    // A page with a secret gets no further than this.
+    if (secret !== null) await signIn({ ...config, clientSecret: secret })
+    const prepared = await prepare(config)
+    if (stored) {
+      prepared.server = wasm.Server.fromJson(stored)
+      prepared.client = new wasm.Client(prepared.server, id, config.redirectUri)
+    }
+    this.#show(prepared.client, prepared.server)
+    return prepared
+  }
+
+  async turn({ now, hold, input }) {
+    this.#now = now
+    this.#shown = []
+    let said
+    try {
+      said = await this.take(input, hold)
+    } catch (error) {
+      if (error instanceof OAuthError) this.#show(error)
+      said = error instanceof OAuthError ? { error: told(error) } : { threw: String(error) }
+    }
+    return { said, shown: this.#shown }
+  }
+
+  async take(input, hold) {
+    const [name, data] = typeof input === 'string' ? [input] : Object.entries(input)[0]
+    const make = this.#calls[name]
+    if (make) {
+      this.#call = name
+      this.#machine = await make(data)
+      return hold ? 'open' : this.#said(this.#machine.begin(this.#now))
+    }
+    const act = this.#others[name]
+    return act ? act(data) : this.#said(this.#answer(name, data))
+  }
+
+  #calls = {
+    redeem: async ({ callback, flow }) => (await this.#prepared()).client.redeem(flow ?? this.#pending, callback),
+    refresh: async ({ tokens }) => (await this.#prepared()).client.refresh(this.#held(tokens)),
+    revoke: async () => (await this.#prepared()).client.revoke(this.#held(null)),
+    discover: ({ issuer }) => wasm.Server.discover(issuer, false),
+  }
+
+  #others = {
+    server: async () => ({ server: serverOf((await this.#prepared()).server) }),
+    authorize: async ({ redirect_uri: uri, scope, extra, drawn }) => {
+      const { client } = await this.#prepared(uri)
+      const { state, nonce, verifier } = drawn
+      const challenge = await hashed(verifier)
+      const pairs = Object.entries(extra).flat()
+      const started = client.authorize(this.#now, state, nonce, verifier, challenge, uri, scope, pairs)
+      this.#show(started)
+      this.#pending = started.pending
+      return { authorized: { url: started.url, flow: started.pending } }
+    },
+    attach: async ({ url, headers, origins: api, tokens }) => {
+      const { server } = await this.#prepared()
+      const resource = new wasm.Resource(server, origins({ api: api ?? undefined }, server))
+      return { attached: resource.authorization(url, Object.entries(headers).flat(), this.#held(tokens)) }
+    },
+    verdict: ({ status, headers }) => {
+      const challenges = headers.filter(([name]) => name === 'www-authenticate').map(([, value]) => value)
+      const name = wasm.Resource.verdict(status, challenges)
+      return { verdict: { renews: name === 'renew', name } }
+    },
+  }
+
+  #answer(name, data) {
+    const machine = this.#machine
+    switch (name) {
+      case 'reply': {
+        const body = new TextEncoder().encode(data.body)
+        return machine.reply(this.#now, data.status, data.headers.flat(), body)
+      }
+      case 'lost':
+        return data === 'too_large' ? machine.tooLarge(this.#now) : machine.lost(this.#now, data)
+      default:
+        return machine[name](this.#now)
+    }
+  }
+
+  #said(step) {
+    this.#show(step, this.#machine)
+    switch (step.kind) {
+      case 'send': {
+        const { method, url, headers: flat } = step
+        const headers = flat.flatMap((name, at) => (at % 2 === 0 ? [[name, flat[at + 1]]] : []))
+        return { send: { method, url, headers, body: new TextDecoder().decode(step.body) } }
+      }
+      case 'sleep':
+        return { sleep: step.millis / 1000 }
+      default:
+        return { done: this.#done(step) }
+    }
+  }
+
+  /** A step gives away what it ended with, once; which of them, the call decides. */
+  #done(step) {
+    if (this.#call === 'revoke') return 'nothing'
+    if (this.#call === 'discover') return { server: serverOf(step.server()) }
+    const tokens = step.tokens()
+    this.#tokens = tokens
+    this.#show(tokens)
+    return {
+      tokens: {
+        stored: tokens.toJson(),
+        access_token: tokens.accessToken,
+        id_token: tokens.idToken ?? null,
+        scope: tokens.scope,
+        expires_at: tokens.expiresAt ?? null,
+      },
+    }
+  }
+
+  #held(stored) {
+    const tokens = stored === null ? this.#tokens : wasm.Tokens.fromJson(stored)
+    this.#show(tokens)
+    return tokens
+  }
+}
+
+const serverOf = (server) => ({
+  issuer: server.issuer,
+  metadata: JSON.parse(server.metadata),
+  api_origins: server.apiOrigins(),
+})
+
+const told = (error) => ({
+  kind: error.name.replace('Error', '').toLowerCase(),
+  message: error.message,
+  code: error.code,
+  advice: error.advice,
+  retry_after: error.retryAfter ?? null,
+  endpoint: error.endpoint ?? null,
+  status: error.status ?? null,
+  error: error.error ?? null,
+  error_description: error.errorDescription ?? null,
+  extra: error.extra,
+})
+
+/** Plays one conversation, a line; its transcript is a line. */
+globalThis.play = async (line) => {
+  const conversation = JSON.parse(line)
+  const party = new Party(conversation)
+  const transcript = []
+  for (const turn of conversation.talk) transcript.push(await party.turn(turn))
+  return JSON.stringify(transcript)
+}

@@ -1,0 +1,136 @@
+//! A farm of workers against a server we did not write, which ends a grant whose refresh token comes
+//! twice; with tokens of two seconds, and a worker killed every two seconds.
+//!
+//! `farm [--seconds N]` runs threads, tasks and processes over each store, and fails unless the
+//! server counts one refresh for each expiry (and at most one more for each kill), no refresh token
+//! came twice, and no caller was left without a token. Then the same on peers, for their figures.
+
+#[path = "../interop/oidc_provider.rs"]
+#[allow(dead_code, reason = "shared with the interoperability tests")]
+mod oidc_provider;
+mod peers;
+#[path = "../../crates/oauth-session/tests/it/servers.rs"]
+#[allow(dead_code, reason = "shared with the tests of the stores")]
+mod servers;
+mod shift;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::{Parser, Subcommand};
+use serde::{Deserialize, Serialize};
+
+use shift::{Shift, Tally};
+
+/// Workers against a server that ends a grant whose refresh token comes twice.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// How long each part runs, in seconds
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+    /// Only the parts whose name holds this text
+    #[arg(long)]
+    only: Option<String>,
+    /// The Python that has Authlib; without it, that peer is not run, and that is a failure
+    #[arg(long)]
+    python: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// One worker: what it does is told as JSON
+    #[command(hide = true)]
+    Work { work: String },
+    /// One worker of the peer `oauth2`
+    #[command(hide = true)]
+    Peer { work: String },
+}
+
+/// What a worker is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Work {
+    issuer: String,
+    client_id: String,
+    place: Place,
+    callers: Callers,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Place {
+    File(PathBuf),
+    Redis(String),
+    Postgres(String),
+}
+
+/// Who asks in each process.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+enum Callers {
+    Threads(usize),
+    Tasks(usize),
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let read = |work: &str| serde_json::from_str(work).expect("what a farm tells its workers");
+    match &cli.command {
+        Some(Command::Work { work }) => {
+            let Err(error) = worker::run(read(work)) else {
+                return ExitCode::SUCCESS;
+            };
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+        Some(Command::Peer { work }) => {
+            peers::work(&read(work));
+            return ExitCode::SUCCESS;
+        }
+        None => {}
+    }
+    let length = Duration::from_secs(cli.seconds);
+    let is_asked = |name: &str| cli.only.as_ref().is_none_or(|only| name.contains(only));
+    let (mut passed, mut failed) = (0, 0);
+    println!("{:<44} {}", "", Tally::HEAD);
+    for shift in Shift::all() {
+        if !is_asked(shift.name) {
+            continue;
+        }
+        let (tally, wrong) = shift.run(length);
+        println!("{:<44} {tally}", shift.name);
+        for what in &wrong {
+            println!("    {what}");
+        }
+        match wrong.is_empty() {
+            true => passed += 1,
+            false => failed += 1,
+        }
+    }
+    for peer in peers::all(cli.python.as_deref()) {
+        if !is_asked(peer.name) {
+            continue;
+        }
+        match peer.run(length.min(Duration::from_secs(10))) {
+            Ok(tally) => {
+                println!("{:<44} {tally}", peer.name);
+                passed += 1;
+            }
+            Err(why) => {
+                println!("{}: {why}", peer.name);
+                failed += 1;
+            }
+        }
+    }
+    println!("{passed} passed, {failed} failed");
+    ExitCode::from(u8::from(failed > 0 || passed == 0))
+}

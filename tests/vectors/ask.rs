@@ -1,0 +1,246 @@
+//! What the groups of known answers ask with: conversations, had by whichever player it is.
+
+use std::collections::BTreeSet;
+
+use oauth_core::quirk::Rules;
+use serde_json::{Value, json};
+
+use crate::conversation::{ClientConfig, Conversation, In, ServerConfig};
+use crate::fields::{Reply, Text};
+use crate::format::{No, Verdict};
+use crate::lang::Lang;
+use crate::player::Player;
+use crate::said::{Done, Refusal, Said, Sent, TokensSaid};
+
+/// What a call came to.
+pub(crate) type Outcome<T> = Result<Result<T, Refusal>, No>;
+
+/// Asks one language.
+pub(crate) struct Asks {
+    pub(crate) lang: Lang,
+    player: Box<dyn Player>,
+    /// Why parts of vectors were left out.
+    pub(crate) left_out: BTreeSet<&'static str>,
+}
+
+impl Asks {
+    pub(crate) fn new(lang: Lang, player: Box<dyn Player>) -> Self {
+        Self {
+            lang,
+            player,
+            left_out: BTreeSet::new(),
+        }
+    }
+
+    /// Whether the core itself may be asked as well.
+    pub(crate) fn is_rust(&self) -> bool {
+        self.lang == Lang::Rust
+    }
+
+    /// Has a conversation. No text the language makes of it may show its secrets.
+    pub(crate) fn play(&mut self, conversation: &Conversation) -> Result<Vec<Said>, No> {
+        if let Some(why) = self.lang.lacks(conversation) {
+            return Err(No::OutOfReach(why));
+        }
+        self.play_regardless(conversation)
+    }
+
+    /// The same, where a refusal is what is wanted.
+    pub(crate) fn play_regardless(&mut self, conversation: &Conversation) -> Result<Vec<Said>, No> {
+        let entries = self.player.play(conversation)?;
+        if entries.len() != conversation.talk.len() {
+            let (got, want) = (entries.len(), conversation.talk.len());
+            return Err(format!("{got} entries for {want} turns").into());
+        }
+        let secrets = secrets(conversation);
+        let mut shown = entries.iter().flat_map(|entry| &entry.shown);
+        if let Some(text) = shown.find(|text| secrets.iter().any(|secret| text.contains(secret))) {
+            return Err(format!("a secret is shown: {text}").into());
+        }
+        Ok(entries.into_iter().map(|entry| entry.said).collect())
+    }
+
+    /// What each text of a conversation shows.
+    pub(crate) fn shown(&mut self, conversation: &Conversation) -> Result<Vec<String>, No> {
+        if let Some(why) = self.lang.lacks(conversation) {
+            return Err(No::OutOfReach(why));
+        }
+        let entries = self.player.play(conversation)?;
+        let threw = entries.iter().find_map(|entry| match &entry.said {
+            Said::Threw(what) => Some(what.clone()),
+            _ => None,
+        });
+        match threw {
+            Some(what) => Err(what.into()),
+            None => Ok(entries.into_iter().flat_map(|entry| entry.shown).collect()),
+        }
+    }
+
+    /// A part of a vector: where it is out of this language's reach, the rest still counts.
+    pub(crate) fn part(&mut self, verdict: Verdict) -> Verdict {
+        match verdict {
+            Err(No::OutOfReach(why)) => {
+                self.left_out.insert(why);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// A token request that is answered so. It is `client_credentials`, or in a page, which has
+    /// no secret, the redemption of a code. `secret` is the client's, or that code.
+    pub(crate) fn token(
+        &mut self,
+        rules: &Rules,
+        secret: &str,
+        reply: Reply,
+    ) -> Outcome<TokensSaid> {
+        let server = as_example(rules);
+        let conversation = if self.lang == Lang::Browser {
+            let client = public("s6BhdRkqt3");
+            Conversation::new(Some(server), Some(client)).then(0, code(secret))
+        } else {
+            let client = confidential("s6BhdRkqt3", secret);
+            let scope = String::new();
+            Conversation::new(Some(server), Some(client)).then(0, In::ClientCredentials { scope })
+        };
+        let conversation = conversation.then(1, In::Reply(reply)).then(2, In::Begin);
+        let mut said = self.play(&conversation)?.into_iter();
+        request(said.next())?;
+        let tokens = tokens(said.next())?;
+        match said.next() {
+            Some(Said::Error(error)) if error.code == "misuse.over" => Ok(tokens),
+            other => Err(format!("want it to be over, got {other:?}").into()),
+        }
+    }
+}
+
+/// What must show nowhere.
+fn secrets(conversation: &Conversation) -> Vec<String> {
+    let client = conversation.client.as_ref();
+    let secret = client.and_then(|client| client.secret.clone());
+    let of_turns = conversation
+        .talk
+        .iter()
+        .filter_map(|turn| match &turn.input {
+            In::Password { password, .. } => Some(password.clone()),
+            In::Revoke(asked) | In::Introspect(asked) => asked.token.clone(),
+            _ => None,
+        });
+    // A short text may stand anywhere by chance.
+    let secrets = secret.into_iter().chain(of_turns);
+    secrets.filter(|secret| secret.len() >= 10).collect()
+}
+
+/// The server of most vectors.
+pub(crate) fn as_example(rules: &Rules) -> ServerConfig {
+    let endpoints = json!({
+        "token_endpoint": "https://as.example/token",
+        "authorization_endpoint": "https://as.example/authorize",
+        "revocation_endpoint": "https://as.example/revoke",
+        "introspection_endpoint": "https://as.example/introspect",
+    });
+    ServerConfig::of("https://as.example", endpoints, rules)
+}
+
+pub(crate) fn public(id: &str) -> ClientConfig {
+    ClientConfig {
+        id: id.to_owned(),
+        auth: Some("none".to_owned()),
+        ..ClientConfig::default()
+    }
+}
+
+/// With `client_secret_basic`.
+pub(crate) fn confidential(id: &str, secret: &str) -> ClientConfig {
+    ClientConfig {
+        id: id.to_owned(),
+        secret: Some(secret.to_owned()),
+        auth: Some("client_secret_basic".to_owned()),
+        ..ClientConfig::default()
+    }
+}
+
+/// The redemption of this code, by a client of [`as_example`].
+pub(crate) fn code(code: &str) -> In {
+    let query = serde_urlencoded::to_string([("code", code), ("state", "xyz")]);
+    In::Redeem {
+        callback: format!("https://app.example/cb?{}", query.unwrap_or_default()),
+        flow: Some(flow(
+            json!({ "issuer": "https://as.example", "client_id": "s6BhdRkqt3" }),
+        )),
+    }
+}
+
+/// A stored flow, with members other than the usual ones.
+pub(crate) fn flow(members: Value) -> Text {
+    let mut flow = json!({
+        "version": 1, "issuer": "https://as.example", "client_id": "s6BhdRkqt3",
+        "issuer_required": false, "redirect_uri": "https://app.example/cb", "state": "xyz",
+        "nonce": null, "code_verifier": null, "scope": "", "response_mode": "query", "started_at": 0,
+    });
+    merge(&mut flow, members);
+    Text(flow.to_string())
+}
+
+/// Stored tokens, with members other than the usual ones.
+pub(crate) fn stored_tokens(members: Value) -> Text {
+    let mut tokens = json!({
+        "version": 1, "issuer": "https://as.example", "client_id": "s6BhdRkqt3",
+        "access_token": "a", "received_at": 0, "expires_in": null, "scope": "",
+        "refresh_token": "r", "refresh_scope": null, "id_token": null,
+    });
+    merge(&mut tokens, members);
+    Text(tokens.to_string())
+}
+
+fn merge(value: &mut Value, members: Value) {
+    if let (Some(value), Value::Object(members)) = (value.as_object_mut(), members) {
+        value.extend(members);
+    }
+}
+
+/// A request, or why there is none.
+pub(crate) fn sent(said: Option<Said>) -> Outcome<Sent> {
+    match said {
+        Some(Said::Send(sent)) => Ok(Ok(sent)),
+        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+        other => Err(format!("want a request, got {other:?}").into()),
+    }
+}
+
+/// A request that must be there.
+pub(crate) fn request(said: Option<Said>) -> Result<Sent, No> {
+    sent(said)?.map_err(|refusal| refusal.message.into())
+}
+
+/// Tokens, or why there are none.
+pub(crate) fn tokens(said: Option<Said>) -> Outcome<TokensSaid> {
+    match said {
+        Some(Said::Done(Done::Tokens(tokens))) => Ok(Ok(tokens)),
+        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+        other => Err(format!("want tokens, got {other:?}").into()),
+    }
+}
+
+impl Sent {
+    /// The form's parameters.
+    pub(crate) fn form(&self) -> Result<Vec<(String, String)>, No> {
+        serde_urlencoded::from_str(&self.body).map_err(|error| error.to_string().into())
+    }
+
+    /// One of them.
+    pub(crate) fn parameter(&self, name: &str) -> Result<Option<String>, No> {
+        let mut form = self.form()?.into_iter();
+        Ok(form
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+}

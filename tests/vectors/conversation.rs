@@ -1,0 +1,286 @@
+//! A conversation: who talks to whom, and what happens, moment by moment. It is what a player gets,
+//! one JSON line each, and, with the answers wanted, what the files of `conversations/` hold.
+
+use std::collections::BTreeMap;
+
+use oauth_facade::Transport;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::fields::{Fields, Reply, Text};
+
+/// What a player is told. Names and wanted answers are not its business.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Conversation {
+    pub(crate) server: Option<ServerConfig>,
+    pub(crate) client: Option<ClientConfig>,
+    pub(crate) talk: Vec<Turn>,
+}
+
+/// One server: a preset, or a metadata document.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServerConfig {
+    /// The name of a preset, with its variables and options.
+    pub(crate) preset: Option<String>,
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) options: Vec<String>,
+    /// The issuer of `metadata`; the one it names, unless given.
+    pub(crate) issuer: Option<String>,
+    pub(crate) metadata: Option<Map<String, Value>>,
+    /// Strictness and quirks, for the languages that can set them.
+    #[serde(skip_serializing)]
+    pub(crate) rules: Option<Value>,
+    /// What `oauth_facade::Server::to_json` says of a server with `rules`.
+    #[serde(skip_deserializing)]
+    pub(crate) stored: Option<String>,
+}
+
+/// One client.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ClientConfig {
+    pub(crate) id: String,
+    pub(crate) secret: Option<String>,
+    /// `none`, `client_secret_basic` or `client_secret_post`; without it, as the preset documents.
+    pub(crate) auth: Option<String>,
+    /// Those registered.
+    pub(crate) redirect_uris: Option<Vec<String>>,
+    /// Sent with every request.
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+/// Something happens.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Turn {
+    /// Unix seconds.
+    pub(crate) now: u64,
+    /// 32 bytes, as hex.
+    pub(crate) seed: String,
+    /// The call is made and not begun.
+    pub(crate) hold: bool,
+    pub(crate) input: In,
+}
+
+/// What happens. The first eight make a call, which goes on until the next one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum In {
+    Authorize(Ask),
+    ClientCredentials {
+        #[serde(default)]
+        scope: String,
+    },
+    Redeem {
+        callback: String,
+        /// A stored flow; without it, the one that was begun last.
+        #[serde(default)]
+        flow: Option<Text>,
+    },
+    Refresh {
+        #[serde(default)]
+        scope: String,
+        /// Stored tokens; without them, those received last.
+        #[serde(default)]
+        tokens: Option<Text>,
+    },
+    Password {
+        username: String,
+        password: String,
+        #[serde(default)]
+        scope: String,
+    },
+    Revoke(Asked),
+    Introspect(Asked),
+    Discover {
+        issuer: String,
+    },
+    /// The server, asked nothing.
+    Server,
+    Begin,
+    Reply(Reply),
+    /// `unsent`, `unknown` or `too_large`.
+    Lost(String),
+    Elapsed,
+    /// Hex.
+    Signed(String),
+    /// A token is to be put on a request to an API.
+    Attach {
+        url: String,
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+        #[serde(default)]
+        body: Option<String>,
+        /// Where it may go; without them, to the preset's API.
+        #[serde(default)]
+        origins: Option<Vec<String>>,
+        #[serde(default)]
+        tokens: Option<Text>,
+    },
+    /// An API has answered.
+    Verdict {
+        status: u16,
+        #[serde(default)]
+        headers: Fields,
+    },
+}
+
+/// What a person is asked for.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ask {
+    pub(crate) redirect_uri: String,
+    pub(crate) scope: String,
+    /// `query`, `fragment` or `form_post`.
+    pub(crate) response_mode: Option<String>,
+    pub(crate) extra: BTreeMap<String, String>,
+    /// What the seed stretches to, for hosts that draw their own.
+    #[serde(skip_deserializing)]
+    pub(crate) drawn: Option<Drawn>,
+}
+
+/// The unguessable values of one flow.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Drawn {
+    pub(crate) state: String,
+    pub(crate) nonce: String,
+    pub(crate) verifier: String,
+}
+
+/// A token to be asked about, or to be forgotten.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Asked {
+    /// Without it, that kind of those received last which `hint` names.
+    pub(crate) token: Option<String>,
+    /// `access_token` or `refresh_token`.
+    pub(crate) hint: Option<String>,
+}
+
+impl Conversation {
+    /// Nothing has happened yet.
+    pub(crate) const fn new(server: Option<ServerConfig>, client: Option<ClientConfig>) -> Self {
+        Self {
+            server,
+            client,
+            talk: Vec::new(),
+        }
+    }
+
+    /// Then this happens, at a moment whose seed does not matter.
+    #[must_use]
+    pub(crate) fn then(mut self, now: u64, input: In) -> Self {
+        self.talk.push(Turn {
+            now,
+            seed: "07".repeat(32),
+            hold: false,
+            input,
+        });
+        self
+    }
+
+    /// With everything computed that a player must not know how to compute.
+    pub(crate) fn complete(&self) -> Result<Self, String> {
+        let mut whole = self.clone();
+        if let Some(server) = &mut whole.server {
+            server.complete()?;
+        }
+        for turn in &mut whole.talk {
+            let at = turn.moment()?;
+            if let In::Authorize(ask) = &mut turn.input {
+                ask.drawn = Some(Drawn::at(at)?);
+            }
+        }
+        Ok(whole)
+    }
+}
+
+impl Turn {
+    pub(crate) fn moment(&self) -> Result<oauth_core::Moment, String> {
+        let seed = octets(&self.seed).and_then(|octets| <[u8; 32]>::try_from(octets).ok());
+        let seed = seed.ok_or("a seed is one byte, or 64 hex digits")?;
+        let now = oauth_core::moment::UnixTime::from_secs(self.now);
+        Ok(oauth_core::Moment::fixed(now, seed))
+    }
+}
+
+/// The bytes that hex digits stand for.
+pub(crate) fn octets(digits: &str) -> Option<Vec<u8>> {
+    let places = (0..digits.len()).step_by(2);
+    places
+        .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
+        .collect()
+}
+
+impl ServerConfig {
+    /// A server by metadata, with rules of its own unless they are the usual ones.
+    pub(crate) fn of(issuer: &str, members: Value, rules: &oauth_core::quirk::Rules) -> Self {
+        let mut metadata = Map::from_iter([("issuer".to_owned(), issuer.into())]);
+        if let Value::Object(members) = members {
+            metadata.extend(members);
+        }
+        let is_usual = *rules == oauth_core::quirk::Rules::default();
+        Self {
+            issuer: Some(issuer.to_owned()),
+            metadata: Some(metadata),
+            rules: (!is_usual).then(|| json!(rules)),
+            ..Self::default()
+        }
+    }
+
+    /// Names the issuer, and turns rules into what a host would have stored.
+    fn complete(&mut self) -> Result<(), String> {
+        let Some(metadata) = &self.metadata else {
+            return Ok(());
+        };
+        let named = metadata.get("issuer").and_then(Value::as_str);
+        let issuer = self.issuer.clone().or(named.map(str::to_owned));
+        let issuer = issuer.ok_or("metadata without an issuer")?;
+        if let Some(rules) = &self.rules {
+            let text = Value::Object(metadata.clone()).to_string();
+            let stored = oauth_facade::Server::from_metadata(&issuer, &text, Transport::Https)
+                .and_then(|server| server.to_json())
+                .map_err(|error| format!("a server with rules: {error}"))?;
+            let mut stored: Value =
+                serde_json::from_str(&stored).map_err(|error| error.to_string())?;
+            stored["rules"] = rules.clone();
+            self.stored = Some(stored.to_string());
+        }
+        self.issuer = Some(issuer);
+        Ok(())
+    }
+}
+
+impl Drawn {
+    /// What the core stretches a moment to, read off a flow of its own.
+    fn at(moment: oauth_core::Moment) -> Result<Self, String> {
+        let text = |error: oauth_core::Error| error.to_string();
+        let metadata =
+            r#"{"issuer":"https://as.example","authorization_endpoint":"https://as.example/a"}"#;
+        let server =
+            oauth_facade::Server::from_metadata("https://as.example", metadata, Transport::Https);
+        let client =
+            oauth_facade::Client::new(&server.map_err(text)?, "id", oauth_facade::Auth::None);
+        let ask = oauth_facade::Authorize {
+            redirect_uri: "https://app.example/cb".to_owned(),
+            scope: "openid".to_owned(),
+            ..oauth_facade::Authorize::default()
+        };
+        let begun = client
+            .and_then(|client| client.authorize(moment, ask))
+            .map_err(text)?;
+        let flow: Value = serde_json::from_str(begun.pending.to_json().expose())
+            .map_err(|error| error.to_string())?;
+        let member = |name: &str| {
+            flow[name]
+                .as_str()
+                .map(str::to_owned)
+                .ok_or("no such member")
+        };
+        Ok(Self {
+            state: member("state")?,
+            nonce: member("nonce")?,
+            verifier: member("code_verifier")?,
+        })
+    }
+}

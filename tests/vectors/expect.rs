@@ -1,0 +1,134 @@
+//! How expectations are compared with what came of a call.
+
+use oauth_core::Error;
+use serde_json::Value;
+
+use crate::classes;
+use crate::format::{No, Verdict, holds, same};
+use crate::said::Refusal;
+
+/// The error classes an expectation allows; empty if it wants success.
+pub(crate) fn wanted_classes(expected: &Value) -> Vec<&str> {
+    let listed = expected["error_any_of"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
+    // "error": 1 means any.
+    let any = expected["error"].is_number().then_some("any");
+    expected["error"]
+        .as_str()
+        .into_iter()
+        .chain(listed)
+        .chain(any)
+        .collect()
+}
+
+/// Checks an outcome against the error class of an expectation. `Ok(None)` means the error was
+/// the one wanted; `Ok(Some(value))` that there is a value and none was wanted wrong.
+pub(crate) fn outcome<T>(
+    expected: &Value,
+    got: Result<T, impl Into<Refusal>>,
+) -> Result<Option<T>, No> {
+    let wanted = wanted_classes(expected);
+    match got {
+        Ok(value) if wanted.is_empty() => Ok(Some(value)),
+        Ok(_) => Err(format!("accepted, want {wanted:?}").into()),
+        Err(error) => {
+            let refusal = error.into();
+            classes::check(&refusal, &wanted)?;
+            details(expected, &refusal).map(|()| None)
+        }
+    }
+}
+
+/// Checks what an expectation says about an error beyond its class.
+fn details(expected: &Value, refusal: &Refusal) -> Verdict {
+    let text = |name: &str| expected.get(name).map(Value::as_str);
+    // `code` of a bare status is null.
+    if let Some(code) = text("code") {
+        same("code", refusal.error.as_deref(), code)?;
+    }
+    if let Some(description) = text("description") {
+        same(
+            "description",
+            refusal.error_description.as_deref(),
+            description,
+        )?;
+    }
+    // What is at fault is named in the message of every language.
+    for name in ["parameter", "token_type"] {
+        if let Some(Some(detail)) = text(name) {
+            holds(name, refusal.message.contains(&format!(": {detail} [")))?;
+        }
+    }
+    if let Some(status) = expected["status"].as_u64() {
+        same("status", refusal.status.map(u64::from), Some(status))?;
+    }
+    if let Some(want) = expected["retryable"].as_bool() {
+        same("retryable", refusal.advice == "retry", want)?;
+    }
+    if let Some(want) = expected["code_is_standard"].as_bool() {
+        same("code_is_standard", refusal.code != "denied.other", want)?;
+    }
+    for name in ["retry_after", "retry_after_s"] {
+        if let Some(seconds) = expected[name].as_u64() {
+            same(name, refusal.retry_after, Some(seconds))?;
+        }
+    }
+    if expected["raw_error_kept"] == true {
+        holds("the raw error is kept", refusal.extra.contains_key("error"))?;
+    }
+    for flag in [
+        "description_has_no_control_chars",
+        "display_has_no_control_chars",
+    ] {
+        if expected[flag] == true {
+            let description = refusal.error_description.as_deref().unwrap_or_default();
+            let mut texts = description.chars().chain(refusal.message.chars());
+            holds(flag, !texts.any(char::is_control))?;
+        }
+    }
+    if let Some(secret) = expected["debug_and_display_do_not_contain"].as_str() {
+        holds("there is something to look at", !refusal.shown.is_empty())?;
+        holds("the secret is cut out", !refusal.shown.contains(secret))?;
+    }
+    for (name, want) in expected["extra"].as_object().into_iter().flatten() {
+        same(name, refusal.extra.get(name), Some(want))?;
+    }
+    match &refusal.native {
+        Some(error) => native_details(expected, error, &refusal.shown),
+        None => Ok(()),
+    }
+}
+
+/// What only Rust's errors say.
+fn native_details(expected: &Value, error: &Error, shown: &str) -> Verdict {
+    let server = error.server_error();
+    let text = |name: &str| expected.get(name).map(Value::as_str);
+    if let Some(uri) = text("uri") {
+        same("uri", server.and_then(|server| server.uri()), uri)?;
+    }
+    if let Some(scheme) = text("scheme") {
+        same("scheme", server.and_then(|server| server.scheme()), scheme)?;
+    }
+    for name in ["parameter", "token_type"] {
+        if let Some(Some(detail)) = text(name) {
+            same(name, error.detail(), Some(detail))?;
+        }
+    }
+    if let Some(want) = expected["uri_is_http_url"].as_bool() {
+        let uri = server.and_then(|server| server.uri()).unwrap_or_default();
+        let is_url = uri.parse::<oauth_core::url::Url>().is_ok();
+        same("uri_is_http_url", is_url, want)?;
+    }
+    for flag in [
+        "description_has_no_control_chars",
+        "display_has_no_control_chars",
+    ] {
+        if expected[flag] == true {
+            holds(flag, !shown.chars().any(char::is_control))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! The small parts of a conversation whose spelling in a file is shorter than for a player.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+/// Header fields. In a file `{"name": "value", "twice": ["one", "two"]}`; for a player, pairs.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Fields(pub(crate) Vec<(String, String)>);
+
+/// A reply. In a file its body is `json` (with its content type), `body` (text), or so many
+/// `spaces`; for a player it is text, its bytes UTF-8.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Fields,
+    pub(crate) body: String,
+}
+
+/// Stored flows and tokens: in a file an object, for a player its text.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Text(pub(crate) String);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default = "ok")]
+    status: u16,
+    #[serde(default)]
+    headers: Fields,
+    json: Option<Value>,
+    body: Option<String>,
+    spaces: Option<usize>,
+}
+
+const fn ok() -> u16 {
+    200
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = BTreeMap::<String, OneOrMore>::deserialize(deserializer)?;
+        let pairs = map.into_iter().flat_map(|(name, values)| {
+            let values = match values {
+                OneOrMore::One(value) => vec![value],
+                OneOrMore::More(values) => values,
+            };
+            values.into_iter().map(move |value| (name.clone(), value))
+        });
+        Ok(Self(pairs.collect()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(match Value::deserialize(deserializer)? {
+            Value::String(text) => text,
+            other => other.to_string(),
+        }))
+    }
+}
+
+impl TryFrom<Written> for Reply {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, &'static str> {
+        let mut headers = written.headers;
+        let body = match (written.json, written.body, written.spaces) {
+            (Some(json), None, None) => {
+                let is_named = |(name, _): &(String, String)| name == "content-type";
+                if !headers.0.iter().any(is_named) {
+                    headers.0.push(pair("content-type", "application/json"));
+                }
+                json.to_string()
+            }
+            (None, Some(text), None) => text,
+            (None, None, Some(count)) => " ".repeat(count),
+            (None, None, None) => String::new(),
+            _ => return Err("a reply has one of json, body and spaces"),
+        };
+        Ok(Self {
+            status: written.status,
+            headers,
+            body,
+        })
+    }
+}
+
+impl Reply {
+    /// A reply with these header fields.
+    pub(crate) fn new(status: u16, fields: &[(&str, &str)], body: impl Into<String>) -> Self {
+        let fields = fields.iter().map(|(name, value)| pair(name, value));
+        Self {
+            status,
+            headers: Fields(fields.collect()),
+            body: body.into(),
+        }
+    }
+
+    /// 200 with this JSON.
+    pub(crate) fn json(value: &Value) -> Self {
+        Self::new(
+            200,
+            &[("content-type", "application/json")],
+            value.to_string(),
+        )
+    }
+}
+
+fn pair(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}

@@ -1,0 +1,227 @@
+//! Compares what was said with what a conversation's file wants, to the last member.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::conversation::{Conversation, Turn};
+use crate::said::{Done, Refusal, Said, Sent, ServerSaid, TokensSaid, VerdictSaid};
+use crate::script::{DoneWant, ErrorWant, Out, ServerWant, TokensWant};
+
+/// `Err` says what was wrong.
+type Judgement = Result<(), String>;
+
+pub(crate) fn compare(
+    want: &Out,
+    said: &Said,
+    turn: &Turn,
+    conversation: &Conversation,
+) -> Judgement {
+    match said {
+        Said::Send(sent) if want.send.is_some() => request(want, sent),
+        Said::Done(done) => match (&want.done, done) {
+            (Some(DoneWant::Tokens(want)), Done::Tokens(given)) => {
+                tokens(want, given, turn, conversation)
+            }
+            (Some(DoneWant::Introspection(want)), Done::Introspection(given)) => {
+                same("introspection", given, want)
+            }
+            (Some(DoneWant::Server(want)), Done::Server(found)) => server(want, found),
+            (Some(DoneWant::Nothing), Done::Nothing) => Ok(()),
+            _ => unwanted(want, said),
+        },
+        Said::Error(refusal) => match &want.error {
+            Some(want) => error(want, refusal),
+            None => Err(format!(
+                "refused: {}, want {}",
+                refusal.message,
+                wanted(want)
+            )),
+        },
+        Said::Authorized { url, flow } if want.url.is_some() => {
+            authorized(want, url, flow, turn, conversation)
+        }
+        Said::Server(found) => match &want.server {
+            Some(want) => server(want, found),
+            None => unwanted(want, said),
+        },
+        Said::Attached(header) if want.attached.is_some() => {
+            same("the header", &Some(header), &want.attached.as_ref())
+        }
+        Said::Verdict(said) if want.verdict.is_some() => verdict(want, said),
+        Said::Sleep(pause) if want.sleep.is_some() => same("sleep", &Some(*pause), &want.sleep),
+        Said::Open if want.open => Ok(()),
+        other => unwanted(want, other),
+    }
+}
+
+fn unwanted(want: &Out, said: &Said) -> Judgement {
+    Err(format!("got {said:?}, want {}", wanted(want)))
+}
+
+/// What is wanted, in a word.
+fn wanted(want: &Out) -> String {
+    let named = [&want.send, &want.url, &want.attached, &want.verdict];
+    let named = named.iter().find_map(|name| name.as_deref());
+    let error = want.error.as_ref().map(|error| error.code.as_str());
+    match (named.or(error), &want.done) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(done)) => format!("{done:?}"),
+        (None, None) => "something else".to_owned(),
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: &T, want: &T) -> Judgement {
+    if got == want {
+        Ok(())
+    } else {
+        Err(format!("{what}: got {got:?}, want {want:?}"))
+    }
+}
+
+fn pairs(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let list: Vec<(String, String)> =
+        serde_urlencoded::from_str(text).map_err(|error| error.to_string())?;
+    let count = list.len();
+    let map: BTreeMap<_, _> = list.into_iter().collect();
+    if map.len() == count {
+        Ok(map)
+    } else {
+        Err(format!("a parameter stands twice: {map:?}"))
+    }
+}
+
+fn request(want: &Out, sent: &Sent) -> Judgement {
+    let line = format!("{} {}", sent.method, sent.url);
+    same("request", &Some(&line), &want.send.as_ref())?;
+    let mut headers: BTreeMap<_, _> = sent.headers.iter().cloned().collect();
+    same("a header stands twice", &headers.len(), &sent.headers.len())?;
+    let accept = headers.remove("accept");
+    same("accept", &accept.as_deref(), &Some("application/json"))?;
+    let authorization = headers.remove("authorization");
+    same("authorization", &authorization, &want.authorization)?;
+    let media = headers.remove("content-type");
+    let form_type = (sent.method == "POST").then_some("application/x-www-form-urlencoded");
+    same("content-type", &media.as_deref(), &form_type)?;
+    same("headers", &headers, &want.headers)?;
+    match &want.form {
+        Some(form) => same("form", &pairs(&sent.body)?, form),
+        None => same("body", &sent.body.as_str(), &""),
+    }
+}
+
+fn tokens(
+    want: &TokensWant,
+    said: &TokensSaid,
+    turn: &Turn,
+    conversation: &Conversation,
+) -> Judgement {
+    let config = conversation.server.as_ref();
+    let issuer = want
+        .issuer
+        .clone()
+        .or(config.and_then(|config| config.issuer.clone()))
+        .or(config.and_then(|config| {
+            let named = config.metadata.as_ref()?.get("issuer")?;
+            named.as_str().map(str::to_owned)
+        }))
+        .ok_or("the tokens wanted name no issuer")?;
+    let client = conversation.client.as_ref();
+    let members: [(&str, Value); 9] = [
+        ("access_token", want.access_token.as_str().into()),
+        ("expires_in", want.expires_in.into()),
+        ("scope", want.scope.as_str().into()),
+        ("refresh_token", want.refresh_token.clone().into()),
+        ("id_token", want.id_token.clone().into()),
+        ("extra", want.extra.clone().into()),
+        ("received_at", turn.now.into()),
+        ("issuer", issuer.into()),
+        ("client_id", client.map(|client| client.id.clone()).into()),
+    ];
+    for (name, want) in members {
+        same(name, &said.get(name)?, &want)?;
+    }
+    if let Some(named) = said.0.get("token_type") {
+        same("token_type", named, &Value::from("Bearer"))?;
+    }
+    if let Some(end) = said.0.get("expires_at") {
+        let want = want.expires_in.map(|seconds| turn.now + seconds);
+        same("expires_at", end, &want.into())?;
+    }
+    match said.warnings() {
+        Some(warnings) => same("warnings", &warnings, &want.warnings),
+        None => Ok(()),
+    }
+}
+
+fn server(want: &ServerWant, said: &ServerSaid) -> Judgement {
+    same("issuer", &said.issuer, &want.issuer)?;
+    same("api_origins", &said.api_origins, &want.api_origins)?;
+    members(&want.metadata, &said.metadata)
+}
+
+/// The members wanted; null is for one that is not there.
+fn members(want: &Map<String, Value>, said: &Map<String, Value>) -> Judgement {
+    for (name, want) in want {
+        same(name, said.get(name).unwrap_or(&Value::Null), want)?;
+    }
+    Ok(())
+}
+
+fn error(want: &ErrorWant, said: &Refusal) -> Judgement {
+    let got = (said.code.as_str(), said.kind.as_str(), said.advice.as_str());
+    let code = (want.code.as_str(), want.kind.as_str(), want.advice.as_str());
+    same("error", &got, &code)?;
+    same("retry_after", &said.retry_after, &want.retry_after)?;
+    same("endpoint", &said.endpoint, &want.endpoint)?;
+    same("status", &said.status, &want.status)?;
+    same("error", &said.error, &want.error)?;
+    same("description", &said.error_description, &want.description)?;
+    same("extra", &said.extra, &want.extra)?;
+    let is_coded = said.message.ends_with(&format!("[{}]", want.code));
+    if !is_coded {
+        return Err(format!(
+            "the message does not end with its code: {}",
+            said.message
+        ));
+    }
+    match &want.detail {
+        Some(detail) if !said.message.contains(&format!(": {detail} [")) => {
+            Err(format!("{:?} does not say {detail:?}", said.message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn authorized(
+    want: &Out,
+    url: &str,
+    flow: &str,
+    turn: &Turn,
+    conversation: &Conversation,
+) -> Judgement {
+    let (place, query) = url.split_once('?').ok_or("no query")?;
+    same("url", &Some(place), &want.url.as_deref())?;
+    same("query", &pairs(query)?, &want.query)?;
+    let flow: Map<String, Value> =
+        serde_json::from_str(flow).map_err(|error| format!("the flow: {error}"))?;
+    let client = conversation.client.as_ref();
+    let at = Map::from_iter([
+        ("started_at".to_owned(), turn.now.into()),
+        (
+            "client_id".to_owned(),
+            client.map(|client| client.id.clone()).into(),
+        ),
+    ]);
+    members(&at, &flow)?;
+    members(&want.flow, &flow)
+}
+
+fn verdict(want: &Out, said: &VerdictSaid) -> Judgement {
+    let want = want.verdict.as_deref();
+    same("renews", &said.renews, &(want == Some("renew")))?;
+    match &said.name {
+        Some(name) => same("verdict", &Some(name.as_str()), &want),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,311 @@
+//! The player in Rust: the facade, in this process.
+
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::token::TokenKind;
+use oauth_core::{Moment, Secret, Tokens};
+use oauth_facade::{
+    Attachment, Auth, Authorize, Client, Machine, Record, Reply, Resource, Server, Transport, Turn,
+};
+use serde_json::{Value, json};
+
+use crate::conversation::{
+    Asked, ClientConfig, Conversation, In, ServerConfig, Turn as Happening, octets,
+};
+use crate::fields::Text;
+use crate::player::Player;
+use crate::said::{Done, Entry, Refusal, Said, Sent, ServerSaid, TokensSaid, VerdictSaid};
+
+/// Plays in this process.
+pub(crate) struct Native;
+
+impl Player for Native {
+    fn play(&mut self, conversation: &Conversation) -> Result<Vec<Entry>, String> {
+        let whole = conversation.complete()?;
+        let mut party = Party {
+            server: whole.server.as_ref(),
+            client: whole.client.as_ref(),
+            machine: None,
+            flow: None,
+            tokens: None,
+            shown: Vec::new(),
+        };
+        whole.talk.iter().map(|turn| party.turn(turn)).collect()
+    }
+}
+
+struct Party<'a> {
+    server: Option<&'a ServerConfig>,
+    client: Option<&'a ClientConfig>,
+    machine: Option<Machine>,
+    flow: Option<String>,
+    tokens: Option<Tokens>,
+    shown: Vec<String>,
+}
+
+impl Party<'_> {
+    fn turn(&mut self, turn: &Happening) -> Result<Entry, String> {
+        let at = turn.moment()?;
+        let said = match self.take(at, &turn.input, turn.hold) {
+            Ok(said) => said,
+            Err(error) => {
+                let refusal = Refusal::from(error);
+                self.shown.push(refusal.shown.clone());
+                Said::Error(refusal)
+            }
+        };
+        let shown = std::mem::take(&mut self.shown);
+        Ok(Entry { said, shown })
+    }
+
+    fn take(&mut self, at: Moment, input: &In, hold: bool) -> Result<Said, Error> {
+        if let Some(machine) = self.call(input)? {
+            let machine = self.machine.insert(machine);
+            if hold {
+                return Ok(Said::Open);
+            }
+            let turn = machine.begin(at)?;
+            return self.say(turn);
+        }
+        match input {
+            In::Authorize(ask) => {
+                let mode = ask.response_mode.as_deref().unwrap_or("query");
+                let ask = Authorize {
+                    redirect_uri: ask.redirect_uri.clone(),
+                    scope: ask.scope.clone(),
+                    response_mode: serde_json::from_value(mode.into())
+                        .map_err(|_| Misuse::Setup)?,
+                    extra: ask.extra.clone().into_iter().collect(),
+                };
+                let begun = self.client()?.authorize(at, ask)?;
+                self.show(&begun);
+                let flow = begun.pending.to_json().expose().clone();
+                self.flow = Some(flow.clone());
+                Ok(Said::Authorized {
+                    url: begun.url,
+                    flow,
+                })
+            }
+            In::Server => Ok(Said::Server(server_said(&self.server()?)?)),
+            In::Attach {
+                url,
+                headers,
+                body,
+                origins,
+                tokens,
+            } => {
+                let tokens = self.tokens(tokens.as_ref())?;
+                let headers: Vec<_> = headers.clone().into_iter().collect();
+                let request = Attachment {
+                    url,
+                    headers: &headers,
+                    body: body.as_deref().map(str::as_bytes),
+                };
+                let resource = self.server()?.resource(origins.as_deref())?;
+                resource
+                    .authorization(&request, &tokens.access_token)
+                    .map(Said::Attached)
+            }
+            In::Verdict { status, headers } => {
+                let name = Resource::verdict(*status, &headers.0)?;
+                Ok(Said::Verdict(VerdictSaid {
+                    renews: name == "renew",
+                    name: Some(name.to_owned()),
+                }))
+            }
+            _ => self.answer(at, input),
+        }
+    }
+
+    /// The machine of a call, if the input is one.
+    fn call(&mut self, input: &In) -> Result<Option<Machine>, Error> {
+        Ok(Some(match input {
+            In::ClientCredentials { scope } => self.client()?.client_credentials(scope)?,
+            In::Redeem { callback, flow } => {
+                let stored = flow.as_ref().map(|Text(text)| text.clone());
+                let flow = stored.or(self.flow.take()).ok_or(Misuse::Over)?;
+                self.client()?.redeem(&flow, callback)?
+            }
+            In::Refresh { scope, tokens } => {
+                let tokens = self.tokens(tokens.as_ref())?;
+                self.client()?.refresh(&tokens, scope)?
+            }
+            In::Password {
+                username,
+                password,
+                scope,
+            } => {
+                let password = Secret::from(password.as_str());
+                self.client()?.password(username, password, scope)?
+            }
+            In::Revoke(asked) => {
+                let (token, kind) = self.asked(asked)?;
+                self.client()?.revoke(token, kind)
+            }
+            In::Introspect(asked) => {
+                let (token, kind) = self.asked(asked)?;
+                self.client()?.introspect(token, kind)
+            }
+            In::Discover { issuer } => Server::discover(issuer, Transport::Https)?,
+            _ => return Ok(None),
+        }))
+    }
+
+    fn answer(&mut self, at: Moment, input: &In) -> Result<Said, Error> {
+        let machine = self.machine.as_mut().ok_or(Misuse::Setup)?;
+        let turn = match input {
+            In::Reply(reply) => {
+                let fields = reply.headers.0.iter();
+                let reply = Reply {
+                    status: reply.status,
+                    headers: fields
+                        .map(|(name, value)| (name.clone(), value.clone().into_bytes()))
+                        .collect(),
+                    body: reply.body.clone().into_bytes(),
+                };
+                machine.reply(at, reply)?
+            }
+            In::Lost(reach) => {
+                let cause = match reach.as_str() {
+                    "unsent" => Cause::unsent("no connection"),
+                    "too_large" => Cause::too_large(),
+                    _ => Cause::unknown("no answer"),
+                };
+                machine.lost(at, cause)?
+            }
+            In::Elapsed => machine.elapsed(at)?,
+            In::Signed(digits) => {
+                let signature = octets(digits).ok_or(Misuse::Setup)?;
+                machine.signed(at, signature)?
+            }
+            _ => machine.begin(at)?,
+        };
+        self.say(turn)
+    }
+
+    fn say(&mut self, turn: Turn) -> Result<Said, Error> {
+        self.show(&turn);
+        Ok(match turn {
+            Turn::Send(request) => Said::Send(Sent {
+                method: request.method,
+                url: request.url,
+                headers: request.headers,
+                body: String::from_utf8_lossy(&request.body).into_owned(),
+            }),
+            Turn::Sleep(pause) => Said::Sleep(pause.as_secs_f64()),
+            Turn::Sign(_) => Said::Sign,
+            Turn::Done(record) => Said::Done(match record {
+                Record::Tokens(tokens) => {
+                    let said = tokens_said(&tokens);
+                    self.tokens = Some(*tokens);
+                    Done::Tokens(said)
+                }
+                Record::Introspection(state) => Done::Introspection(state),
+                Record::Server(server) => Done::Server(server_said(&server)?),
+                _ => Done::Nothing,
+            }),
+        })
+    }
+
+    fn show(&mut self, value: &impl std::fmt::Debug) {
+        self.shown.push(format!("{value:?} {value:#?}"));
+    }
+
+    fn server(&self) -> Result<Server, Error> {
+        let config = self.server.ok_or(Misuse::Setup)?;
+        if let Some(stored) = &config.stored {
+            return Server::from_json(stored);
+        }
+        if let Some(name) = &config.preset {
+            let mut preset = oauth_providers::provider(name)?;
+            for (variable, value) in &config.variables {
+                preset = preset.with(variable, value)?;
+            }
+            for option in &config.options {
+                preset = preset.option(option)?;
+            }
+            return Server::from_provider(preset);
+        }
+        let metadata = config.metadata.clone().ok_or(Misuse::Setup)?;
+        let issuer = config.issuer.as_deref().ok_or(Misuse::Setup)?;
+        Server::from_metadata(issuer, &json!(metadata).to_string(), Transport::Https)
+    }
+
+    fn client(&mut self) -> Result<Client, Error> {
+        let config = self.client.ok_or(Misuse::Setup)?;
+        let secret = config.secret.as_deref().map(Secret::from);
+        let auth = match config.auth.as_deref() {
+            None => Auth::Documented(secret),
+            Some("client_secret_basic") => Auth::Basic(secret.ok_or(Misuse::SecretMissing)?),
+            Some("client_secret_post") => Auth::Post(secret.ok_or(Misuse::SecretMissing)?),
+            Some(_) => Auth::None,
+        };
+        let mut client = Client::new(&self.server()?, &config.id, auth)?;
+        if let Some(uris) = &config.redirect_uris {
+            client = client.with_redirect_uris(uris)?;
+        }
+        for (name, value) in &config.headers {
+            client = client.with_header(name, value)?;
+        }
+        self.show(&client);
+        Ok(client)
+    }
+
+    fn tokens(&mut self, given: Option<&Text>) -> Result<Tokens, Error> {
+        let tokens = match given {
+            Some(Text(text)) => Tokens::from_json(text)?,
+            None => self.tokens.clone().ok_or(Misuse::NoRefreshToken)?,
+        };
+        self.show(&tokens);
+        Ok(tokens)
+    }
+
+    fn asked(&mut self, asked: &Asked) -> Result<(Secret<String>, Option<TokenKind>), Error> {
+        let kind = match asked.hint.as_deref() {
+            Some("refresh_token") => Some(TokenKind::Refresh),
+            Some(_) => Some(TokenKind::Access),
+            None => None,
+        };
+        if let Some(token) = &asked.token {
+            return Ok((Secret::from(token.as_str()), kind));
+        }
+        let tokens = self.tokens(None)?;
+        let token = match (kind, tokens.refresh_token) {
+            (Some(TokenKind::Refresh), Some(token)) => token.secret().clone(),
+            _ => tokens.access_token,
+        };
+        Ok((token, kind))
+    }
+}
+
+fn tokens_said(tokens: &Tokens) -> TokensSaid {
+    let warnings: Vec<_> = tokens.warnings.iter().map(|given| given.code()).collect();
+    let refresh = tokens.refresh_token.as_ref();
+    let members = json!({
+        "stored": tokens.to_json().expose(),
+        "access_token": tokens.access_token.expose(),
+        "token_type": tokens.token_type(),
+        "expires_in": tokens.expires_in,
+        "expires_at": tokens.expires_at(),
+        "received_at": tokens.received_at,
+        "scope": tokens.scope.iter().collect::<Vec<_>>(),
+        "refresh_token": refresh.map(|token| token.secret().expose()),
+        "id_token": tokens.id_token.as_ref().map(Secret::expose),
+        "extra": tokens.extra.as_map(),
+        "warnings": warnings,
+        "issuer": tokens.issuer(),
+        "client_id": tokens.client_id(),
+    });
+    match members {
+        Value::Object(members) => TokensSaid(members),
+        _ => TokensSaid(serde_json::Map::new()),
+    }
+}
+
+fn server_said(server: &Server) -> Result<ServerSaid, Error> {
+    let metadata = serde_json::from_str(&server.metadata()).map_err(|_| Misuse::StoredForm)?;
+    Ok(ServerSaid {
+        issuer: server.issuer().to_owned(),
+        metadata,
+        api_origins: server.api_origins()?,
+    })
+}

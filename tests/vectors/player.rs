@@ -1,0 +1,80 @@
+//! Whoever plays conversations: a program that reads one a line and answers a line.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use crate::conversation::Conversation;
+use crate::said::Entry;
+
+/// Plays one conversation after the other.
+pub(crate) trait Player {
+    /// One entry for each turn.
+    fn play(&mut self, conversation: &Conversation) -> Result<Vec<Entry>, String>;
+}
+
+/// A program of another language.
+pub(crate) struct Program {
+    name: String,
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Program {
+    /// Starts it. `command` is its name and its arguments.
+    pub(crate) fn start(command: &[String]) -> Result<Self, String> {
+        let (name, arguments) = command.split_first().ok_or("an empty command")?;
+        let mut child = Command::new(name)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{name}: {error}"))?;
+        let output = child.stdout.take().ok_or("no output")?;
+        Ok(Self {
+            name: name.clone(),
+            input: child.stdin.take(),
+            output: BufReader::new(output),
+            child,
+        })
+    }
+
+    fn exchange(&mut self, line: &str) -> std::io::Result<String> {
+        if let Some(input) = &mut self.input {
+            input.write_all(line.as_bytes())?;
+            input.write_all(b"\n")?;
+            input.flush()?;
+        }
+        let mut answer = String::new();
+        self.output.read_line(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+impl Player for Program {
+    fn play(&mut self, conversation: &Conversation) -> Result<Vec<Entry>, String> {
+        let line = serde_json::to_string(&conversation.complete()?);
+        let answer = self
+            .exchange(&line.map_err(|error| error.to_string())?)
+            .map_err(|error| format!("{}: {error}", self.name))?;
+        if answer.is_empty() {
+            return Err(format!("{}: the player has ended", self.name));
+        }
+        let mut entries: Vec<Entry> = serde_json::from_str(&answer)
+            .map_err(|error| format!("{}: not a transcript: {error}", self.name))?;
+        for entry in &mut entries {
+            if let crate::said::Said::Error(refusal) = &mut entry.said {
+                refusal.shown = entry.shown.join(" ");
+            }
+        }
+        Ok(entries)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Its input ends, and so does it.
+        self.input = None;
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,157 @@
+//! The counts: by language and group, and what was not asked.
+
+use std::collections::BTreeMap;
+
+use crate::format::{No, Verdict};
+use crate::lang::Lang;
+
+/// What came of a group in a language.
+#[derive(Debug, Default, Clone, Copy)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    out_of_reach: usize,
+}
+
+/// What came of everything.
+#[derive(Default)]
+pub(crate) struct Report {
+    tallies: BTreeMap<(String, Lang), Tally>,
+    /// Why, in which language, of which group, how many.
+    out_of_reach: BTreeMap<(Lang, &'static str), BTreeMap<String, usize>>,
+    /// Parts that were left out of vectors that passed.
+    left_out: BTreeMap<(Lang, &'static str), usize>,
+    /// Groups without a handler.
+    open: BTreeMap<String, usize>,
+}
+
+impl Report {
+    /// Counts a verdict, and prints what was wrong.
+    pub(crate) fn count(&mut self, lang: Lang, group: &str, id: &str, verdict: Verdict) {
+        let tally = self.tallies.entry((group.to_owned(), lang)).or_default();
+        match verdict {
+            Ok(()) => tally.passed += 1,
+            Err(No::Wrong(why)) => {
+                tally.failed += 1;
+                let why: String = why.chars().take(2000).collect();
+                println!("{}: {id} ({group}): {why}", lang.name());
+            }
+            Err(No::OutOfReach(why)) => {
+                tally.out_of_reach += 1;
+                let groups = self.out_of_reach.entry((lang, why)).or_default();
+                *groups.entry(group.to_owned()).or_default() += 1;
+            }
+        }
+    }
+
+    pub(crate) fn left_out(&mut self, lang: Lang, why: &'static str) {
+        *self.left_out.entry((lang, why)).or_default() += 1;
+    }
+
+    pub(crate) fn open(&mut self, group: &str) {
+        *self.open.entry(group.to_owned()).or_default() += 1;
+    }
+
+    /// Prints everything, and at last the count; whether nothing failed, and something passed.
+    pub(crate) fn print(&self, langs: &[Lang]) -> bool {
+        if langs.len() > 1 {
+            self.table(langs);
+        }
+        let groups = self.out_of_reach.iter().map(|((lang, why), groups)| {
+            let names = groups
+                .iter()
+                .map(|(name, count)| format!("{name} ({count})"));
+            (
+                *lang,
+                format!("{why}: {}", names.collect::<Vec<_>>().join(", ")),
+            )
+        });
+        for (langs, what) in by_what(groups) {
+            println!("not reachable from {langs}: {what}");
+        }
+        let parts = self.left_out.iter().map(|((lang, why), count)| {
+            (
+                *lang,
+                format!("a part of {count} passed vectors was left out: {why}"),
+            )
+        });
+        for (langs, what) in by_what(parts) {
+            println!("{langs}: {what}");
+        }
+        if !self.open.is_empty() {
+            let names: Vec<_> = self
+                .open
+                .iter()
+                .map(|(name, count)| format!("{name} ({count})"))
+                .collect();
+            println!("open groups: {}", names.join(", "));
+        }
+        let sum = self.sum(|_, _| true);
+        println!("{} passed, {} failed", sum.passed, sum.failed);
+        sum.failed == 0 && sum.passed > 0
+    }
+
+    fn table(&self, langs: &[Lang]) {
+        let mut groups: Vec<&String> = self.tallies.keys().map(|(group, _)| group).collect();
+        groups.dedup();
+        let width = groups
+            .iter()
+            .map(|name| name.len())
+            .max()
+            .unwrap_or_default();
+        let row = |name: &str, cells: Vec<String>| {
+            let cells: String = cells.iter().map(|cell| format!("{cell:>9}")).collect();
+            println!("{name:<width$}{cells}");
+        };
+        row(
+            "",
+            langs.iter().map(|lang| lang.name().to_owned()).collect(),
+        );
+        for group in groups {
+            let cells = langs.iter().map(|lang| {
+                let key = (group.clone(), *lang);
+                self.tallies
+                    .get(&key)
+                    .map_or_else(String::new, |tally| tally.cell())
+            });
+            row(group, cells.collect());
+        }
+        let sums = langs
+            .iter()
+            .map(|lang| self.sum(|_, known| known == *lang).cell());
+        row("", sums.collect());
+        println!("passed, or passed/asked; - for what the language's package does not reach");
+    }
+
+    fn sum(&self, counts: impl Fn(&str, Lang) -> bool) -> Tally {
+        let tallies = self.tallies.iter();
+        tallies
+            .filter(|((group, lang), _)| counts(group, *lang))
+            .fold(Tally::default(), |sum, (_, tally)| Tally {
+                passed: sum.passed + tally.passed,
+                failed: sum.failed + tally.failed,
+                out_of_reach: sum.out_of_reach + tally.out_of_reach,
+            })
+    }
+}
+
+/// The languages of which the same is said.
+fn by_what(lines: impl Iterator<Item = (Lang, String)>) -> Vec<(String, String)> {
+    let mut said = BTreeMap::<String, Vec<&str>>::new();
+    for (lang, what) in lines {
+        said.entry(what).or_default().push(lang.name());
+    }
+    said.into_iter()
+        .map(|(what, langs)| (langs.join(", "), what))
+        .collect()
+}
+
+impl Tally {
+    fn cell(self) -> String {
+        match (self.passed, self.failed) {
+            (0, 0) => "-".to_owned(),
+            (passed, 0) => passed.to_string(),
+            (passed, failed) => format!("{passed}/{}", passed + failed),
+        }
+    }
+}

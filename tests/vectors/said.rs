@@ -1,0 +1,183 @@
+//! What a player says: one entry for each turn.
+
+use oauth_core::Error;
+use oauth_facade::ErrorRecord;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// What came of one turn, and every text the language makes of the objects that were in it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) said: Said,
+    #[serde(default)]
+    pub(crate) shown: Vec<String>,
+}
+
+/// What came of one turn.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "few live at once")]
+pub(crate) enum Said {
+    /// A call was made, not begun.
+    Open,
+    Send(Sent),
+    /// Seconds.
+    Sleep(f64),
+    /// No call of these packages asks for a signature.
+    Sign,
+    Done(Done),
+    Error(Refusal),
+    /// A URL to open, and the flow as it is stored.
+    Authorized {
+        url: String,
+        flow: String,
+    },
+    Server(ServerSaid),
+    /// The value of the `Authorization` header.
+    Attached(String),
+    Verdict(VerdictSaid),
+    /// Something else than an error of this library was thrown.
+    Threw(String),
+}
+
+/// A request to be sent.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Sent {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+/// How a conversation ended well.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Done {
+    Tokens(TokensSaid),
+    Introspection(Value),
+    Server(ServerSaid),
+    Nothing,
+}
+
+/// Tokens: `stored` is their text for storage, the others what the language's own members say.
+/// Which of those there are is the language's choice.
+#[derive(Debug, Deserialize)]
+pub(crate) struct TokensSaid(pub(crate) Map<String, Value>);
+
+/// A server.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ServerSaid {
+    pub(crate) issuer: String,
+    pub(crate) metadata: Map<String, Value>,
+    pub(crate) api_origins: Vec<String>,
+}
+
+/// What an API's answer asks for; a language may tell no more than whether a new token is due.
+#[derive(Debug, Deserialize)]
+pub(crate) struct VerdictSaid {
+    pub(crate) renews: bool,
+    pub(crate) name: Option<String>,
+}
+
+/// An error, in the members every language has.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Refusal {
+    pub(crate) kind: String,
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) advice: String,
+    pub(crate) retry_after: Option<u64>,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) status: Option<u16>,
+    pub(crate) error: Option<String>,
+    pub(crate) error_description: Option<String>,
+    #[serde(default)]
+    pub(crate) extra: Map<String, Value>,
+    /// Every text of it.
+    #[serde(skip)]
+    pub(crate) shown: String,
+    /// In Rust, the error itself, which says more.
+    #[serde(skip)]
+    pub(crate) native: Option<Error>,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let record = ErrorRecord::from(&error);
+        let mut shown = format!(
+            "{error} {error:?} {}",
+            serde_json::to_string(&error).unwrap_or_default()
+        );
+        let mut source = std::error::Error::source(&error);
+        while let Some(inner) = source {
+            shown.push_str(&format!(" {inner} {inner:?}"));
+            source = inner.source();
+        }
+        Self {
+            kind: json!(record.kind).as_str().unwrap_or_default().to_owned(),
+            code: record.code.to_owned(),
+            message: record.message,
+            advice: record.advice.to_owned(),
+            retry_after: record.retry_after,
+            endpoint: record.endpoint.map(str::to_owned),
+            status: record.status,
+            error: record.error,
+            error_description: record.error_description,
+            extra: record.extra,
+            shown,
+            native: Some(error),
+        }
+    }
+}
+
+impl TokensSaid {
+    /// A member. Where the language has one of that name, it must say what is stored.
+    pub(crate) fn get(&self, name: &str) -> Result<Value, String> {
+        let stored = self.0.get("stored").and_then(Value::as_str);
+        let stored: Value = stored
+            .and_then(|text| serde_json::from_str(text).ok())
+            .ok_or("tokens without their stored text")?;
+        let kept = stored.get(name);
+        match (self.0.get(name), kept) {
+            (None, None) => Err(format!("tokens have no {name}")),
+            (None, Some(kept)) => Ok(kept.clone()),
+            (Some(own), None) => Ok(own.clone()),
+            (Some(own), Some(kept)) if own == kept => Ok(own.clone()),
+            // A set of names, in no order of its own.
+            (Some(Value::Array(names)), Some(Value::String(kept))) => {
+                let mut own: Vec<_> = names.iter().filter_map(Value::as_str).collect();
+                let mut stored: Vec<_> = kept.split(' ').filter(|name| !name.is_empty()).collect();
+                own.sort_unstable();
+                stored.sort_unstable();
+                match own == stored && own.len() == names.len() {
+                    true => Ok(Value::from(kept.as_str())),
+                    false => Err(format!("{name} is {names:?}, and stored as {kept:?}")),
+                }
+            }
+            (Some(own), Some(kept)) => Err(format!("{name} is {own}, and stored as {kept}")),
+        }
+    }
+
+    /// A member that is text, or nothing.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<String>, String> {
+        match self.get(name)? {
+            Value::Null => Ok(None),
+            Value::String(text) => Ok(Some(text)),
+            other => Err(format!("{name} is {other}")),
+        }
+    }
+
+    /// What was granted.
+    pub(crate) fn scope(&self) -> Result<Vec<String>, String> {
+        let scope = self.text("scope")?.unwrap_or_default();
+        let names = scope.split(' ').filter(|name| !name.is_empty());
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// What was odd about the reply, if the language says.
+    pub(crate) fn warnings(&self) -> Option<Vec<String>> {
+        let list = self.0.get("warnings")?.as_array()?;
+        let names = list.iter().filter_map(Value::as_str);
+        Some(names.map(str::to_owned).collect())
+    }
+}

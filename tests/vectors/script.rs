@@ -1,0 +1,267 @@
+//! The files of `conversations/`: a conversation, and what is wanted at each of its turns. The
+//! format is described in README.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::ask::Asks;
+use crate::conversation::{ClientConfig, Conversation, In, ServerConfig, Turn};
+use crate::format::Verdict;
+use crate::judge;
+use crate::lang::Lang;
+
+/// One conversation of a file.
+#[derive(Debug)]
+pub(crate) struct Script {
+    pub(crate) name: String,
+    /// The file's name without its ending.
+    pub(crate) group: String,
+    /// The languages it is for; every one, if none is named.
+    only: Vec<Lang>,
+    conversation: Conversation,
+    wanted: Vec<Out>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: String,
+    #[serde(default)]
+    only: Vec<Lang>,
+    server: Option<ServerConfig>,
+    client: Option<ClientConfig>,
+    talk: Vec<WrittenTurn>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenTurn {
+    at: (u64, Seed),
+    #[serde(rename = "in")]
+    input: In,
+    #[serde(default)]
+    hold: bool,
+    out: Out,
+}
+
+/// One byte, 32 times; or 64 hex digits.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Seed {
+    Byte(u8),
+    Hex(String),
+}
+
+/// What is wanted. Of `open`, `send`, `done`, `error`, `url`, `server`, `attached`, `verdict` and
+/// `sleep` there is one; the others are parts of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Out {
+    pub(crate) open: bool,
+    /// `POST https://as.example/token`
+    pub(crate) send: Option<String>,
+    /// Every parameter of the body.
+    pub(crate) form: Option<BTreeMap<String, String>>,
+    /// The `Authorization` header; there is none, if it is not named.
+    pub(crate) authorization: Option<String>,
+    /// Every other header but `accept` and `content-type`.
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) done: Option<DoneWant>,
+    pub(crate) error: Option<ErrorWant>,
+    /// An authorization URL, without its query.
+    pub(crate) url: Option<String>,
+    /// Every parameter of the URL.
+    pub(crate) query: BTreeMap<String, String>,
+    /// Members of the stored flow.
+    pub(crate) flow: Map<String, Value>,
+    pub(crate) server: Option<ServerWant>,
+    /// The header an API gets.
+    pub(crate) attached: Option<String>,
+    pub(crate) verdict: Option<String>,
+    pub(crate) sleep: Option<f64>,
+}
+
+/// How a conversation is wanted to end.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DoneWant {
+    Tokens(TokensWant),
+    Introspection(Value),
+    Server(ServerWant),
+    Nothing,
+}
+
+/// Tokens, to the last member. When they were received is the turn's own time.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokensWant {
+    pub(crate) access_token: String,
+    pub(crate) expires_in: Option<u64>,
+    #[serde(default)]
+    pub(crate) scope: String,
+    pub(crate) refresh_token: Option<String>,
+    pub(crate) id_token: Option<String>,
+    #[serde(default)]
+    pub(crate) extra: Map<String, Value>,
+    #[serde(default)]
+    pub(crate) warnings: Vec<String>,
+    /// Of a preset.
+    pub(crate) issuer: Option<String>,
+}
+
+/// A server. Of its metadata the members named; null is for one that must not be there.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServerWant {
+    pub(crate) issuer: String,
+    pub(crate) metadata: Map<String, Value>,
+    pub(crate) api_origins: Vec<String>,
+}
+
+/// An error, to the last member.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ErrorWant {
+    pub(crate) code: String,
+    pub(crate) kind: String,
+    pub(crate) advice: String,
+    pub(crate) retry_after: Option<u64>,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) status: Option<u16>,
+    pub(crate) error: Option<String>,
+    pub(crate) description: Option<String>,
+    #[serde(default)]
+    pub(crate) extra: Map<String, Value>,
+    /// What the message says is at fault.
+    pub(crate) detail: Option<String>,
+}
+
+/// The conversations of one file. What `server` and `client` its top level has are those of every
+/// conversation that has none of its own.
+pub(crate) fn read(group: &str, whole: &Value) -> Result<Vec<Script>, String> {
+    let known = ["about", "server", "client", "conversations"];
+    let members = whole.as_object().into_iter().flatten();
+    if let Some((name, _)) = members
+        .clone()
+        .find(|(name, _)| !known.contains(&name.as_str()))
+    {
+        return Err(format!("no member {name} is known beside conversations"));
+    }
+    let list = whole["conversations"].as_array();
+    let list = list.ok_or("conversations is not a list")?;
+    let mut names = BTreeSet::new();
+    let mut scripts = Vec::new();
+    for (at, item) in list.iter().enumerate() {
+        let mut item = item.clone();
+        for shared in ["server", "client"] {
+            if let (Some(value), Some(item)) = (whole.get(shared), item.as_object_mut()) {
+                item.entry(shared).or_insert_with(|| value.clone());
+            }
+        }
+        let place = match item["name"].as_str() {
+            Some(name) => format!("conversation {name:?}"),
+            None => format!("conversation {}", at + 1),
+        };
+        let script = Script::of(group, item).map_err(|error| format!("{place}: {error}"))?;
+        if !names.insert(script.name.clone()) {
+            return Err(format!("{place} stands there twice"));
+        }
+        scripts.push(script);
+    }
+    Ok(scripts)
+}
+
+impl Script {
+    fn of(group: &str, item: Value) -> Result<Self, String> {
+        let written: Written = serde_json::from_value(item).map_err(|error| error.to_string())?;
+        let mut conversation = Conversation::new(written.server, written.client);
+        let mut wanted = Vec::new();
+        for (number, turn) in written.talk.into_iter().enumerate() {
+            let turn_place = |error: String| format!("turn {}: {error}", number + 1);
+            turn.out.check().map_err(turn_place)?;
+            let (now, seed) = turn.at;
+            let next = Turn {
+                now,
+                seed: match seed {
+                    Seed::Byte(byte) => format!("{byte:02x}").repeat(32),
+                    Seed::Hex(digits) => digits,
+                },
+                hold: turn.hold,
+                input: turn.input,
+            };
+            next.moment().map_err(turn_place)?;
+            conversation.talk.push(next);
+            wanted.push(turn.out);
+        }
+        if wanted.is_empty() {
+            return Err("nothing is said".to_owned());
+        }
+        Ok(Self {
+            name: written.name,
+            group: group.to_owned(),
+            only: written.only,
+            conversation,
+            wanted,
+        })
+    }
+
+    /// Whether it is for this language.
+    pub(crate) fn is_for(&self, lang: Lang) -> bool {
+        self.only.is_empty() || self.only.contains(&lang)
+    }
+
+    /// Has the conversation, and compares what was said with what is wanted.
+    pub(crate) fn verdict(&self, asks: &mut Asks) -> Verdict {
+        let said = match self.only.is_empty() {
+            true => asks.play(&self.conversation)?,
+            // Whoever is named may be asked what its language refuses.
+            false => asks.play_regardless(&self.conversation)?,
+        };
+        for (at, ((said, want), turn)) in said
+            .iter()
+            .zip(&self.wanted)
+            .zip(&self.conversation.talk)
+            .enumerate()
+        {
+            judge::compare(want, said, turn, &self.conversation)
+                .map_err(|wrong| format!("turn {}: {wrong}", at + 1))?;
+            asks.left_out.extend(asks.lang.leaves_out(want));
+        }
+        Ok(())
+    }
+}
+
+impl Out {
+    /// One thing is wanted, and of its parts no others.
+    fn check(&self) -> Result<(), String> {
+        let kinds = [
+            self.open,
+            self.send.is_some(),
+            self.done.is_some(),
+            self.error.is_some(),
+            self.url.is_some(),
+            self.server.is_some(),
+            self.attached.is_some(),
+            self.verdict.is_some(),
+            self.sleep.is_some(),
+        ];
+        if kinds.iter().filter(|is_there| **is_there).count() != 1 {
+            return Err(
+                "out wants one thing: open, send, done, error, url, server, attached, \
+                        verdict or sleep"
+                    .to_owned(),
+            );
+        }
+        let of_send =
+            self.form.is_some() || self.authorization.is_some() || !self.headers.is_empty();
+        if of_send && self.send.is_none() {
+            return Err("form, authorization and headers are parts of send".to_owned());
+        }
+        if (!self.query.is_empty() || !self.flow.is_empty()) && self.url.is_none() {
+            return Err("query and flow are parts of url".to_owned());
+        }
+        Ok(())
+    }
+}
