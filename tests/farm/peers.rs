@@ -180,10 +180,11 @@ pub(crate) fn work(work: &Work) {
         client_id: work.client_id.clone(),
     });
     let (Callers::Tasks(count) | Callers::Threads(count)) = work.callers;
-    runtime.block_on(async {
+    let here = tokio::task::LocalSet::new();
+    here.block_on(&runtime, async {
         for _ in 0..count {
             let desk = Arc::clone(&desk);
-            tokio::spawn(async move {
+            tokio::task::spawn_local(async move {
                 loop {
                     desk.visit().await;
                     tokio::time::sleep(Duration::from_millis(40)).await;

@@ -212,17 +212,12 @@ pub(crate) fn login(server: &OidcProvider) -> Tokens {
 /// Processes at work.
 struct Crew {
     work: String,
-    hands: Vec<Hand>,
+    hands: Vec<Child>,
     heard: Receiver<(usize, Value)>,
     tell: Sender<(usize, Value)>,
     /// What each process, dead or alive, has handed out.
     tokens: BTreeMap<usize, u64>,
     hired: usize,
-}
-
-struct Hand {
-    id: usize,
-    process: Child,
 }
 
 impl Crew {
@@ -262,7 +257,7 @@ impl Crew {
                 }
             }
         });
-        self.hands.push(Hand { id, process });
+        self.hands.push(process);
     }
 
     /// Lets them work for so long, and kills one of them every two seconds. Gives when each was
@@ -310,8 +305,8 @@ impl Crew {
         getrandom::fill(&mut seed).expect("chance");
         let victim = usize::from(seed[0]) % self.hands.len();
         let mut hand = self.hands.swap_remove(victim);
-        hand.process.kill().expect("it was alive");
-        hand.process.wait().expect("it is dead");
+        hand.kill().expect("it was alive");
+        hand.wait().expect("it is dead");
         self.hire_one();
     }
 
@@ -324,8 +319,8 @@ impl Drop for Crew {
     fn drop(&mut self) {
         for hand in &mut self.hands {
             // It may have ended by itself.
-            let _ = hand.process.kill();
-            let _ = hand.process.wait();
+            let _ = hand.kill();
+            let _ = hand.wait();
         }
     }
 }

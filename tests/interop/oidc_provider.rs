@@ -23,6 +23,11 @@ pub(crate) struct OidcProvider {
 
 impl OidcProvider {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With these environment variables.
+    pub(crate) fn start_with(environment: &[(&str, &str)]) -> Self {
         let place = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("interop/oidc-provider");
         assert!(
             place.join("node_modules/oidc-provider").is_dir(),
@@ -31,6 +36,7 @@ impl OidcProvider {
         let mut process = Command::new("node")
             .arg("server.mjs")
             .current_dir(place)
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

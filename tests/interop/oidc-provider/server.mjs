@@ -1,6 +1,8 @@
 // A certified authorization server on a loopback port, with a person who always agrees.
 //
-// Pages of the origin in PAGE_ORIGIN, if it is set, may read its replies.
+// Pages of the origin in PAGE_ORIGIN, if it is set, may read its replies. Access tokens live for
+// ACCESS_TOKEN_SECONDS, 60 if it is not set. GET /_counters tells how often tokens were refreshed,
+// how often a refresh token came a second time (which ends its grant), and what else was refused.
 //
 // Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}}. Stops when its
 // standard input closes.
@@ -45,9 +47,18 @@ const provider = new Provider(issuer, {
   pkce: { required: () => true },
   rotateRefreshToken: true,
   issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
-  ttl: { AccessToken: 60, ClientCredentials: 60, RefreshToken: 600, Grant: 600, Interaction: 60, Session: 600 },
+  ttl: { AccessToken: Number(process.env.ACCESS_TOKEN_SECONDS ?? 60), ClientCredentials: 60, RefreshToken: 600, Grant: 600, Interaction: 60, Session: 600 },
   findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
+})
+
+const counters = { refreshes: 0, reuse_events: 0, refused: 0 }
+provider.on('grant.success', (ctx) => {
+  if (ctx.oidc.params.grant_type === 'refresh_token') counters.refreshes += 1
+})
+provider.on('grant.error', (ctx, error) => {
+  if (error.error_detail === 'refresh token already used') counters.reuse_events += 1
+  else counters.refused += 1
 })
 
 /** Logs in and agrees to whatever is asked, as a person with a browser would. */
@@ -66,7 +77,9 @@ async function agree(request, response) {
 
 const answer = provider.callback()
 server.on('request', (request, response) => {
-  if (request.url.startsWith('/interaction/')) {
+  if (request.url === '/_counters') {
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(counters))
+  } else if (request.url.startsWith('/interaction/')) {
     agree(request, response).catch((error) => response.writeHead(500).end(String(error)))
   } else {
     answer(request, response)
