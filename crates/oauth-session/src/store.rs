@@ -18,6 +18,8 @@ mod file;
 #[cfg(feature = "file")]
 mod folder;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 
@@ -27,7 +29,7 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::Error;
-#[cfg(any(feature = "file", feature = "redis"))]
+#[cfg(any(feature = "file", feature = "redis", feature = "postgres"))]
 use oauth_core::error::Misuse;
 
 #[cfg(feature = "file")]
@@ -37,6 +39,8 @@ pub use folder::faults::POINTS as FAULT_POINTS;
 pub use memory::Memory;
 pub use oauth_core::flow::keeper::{Entry, Lease, Saved};
 
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresStore;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
 
@@ -83,7 +87,7 @@ pub trait Store: Send + Sync {
 }
 
 /// What errors of a store name as their endpoint.
-#[cfg(any(feature = "file", feature = "redis"))]
+#[cfg(any(feature = "file", feature = "redis", feature = "postgres"))]
 const ENDPOINT: &str = "store";
 
 /// The longest lease, a year: no clock's arithmetic ends before it.
@@ -96,13 +100,13 @@ fn millis(ttl: Duration) -> u64 {
 }
 
 /// The same in microseconds, for clocks that know them.
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "postgres"))]
 fn micros(ttl: Duration) -> u64 {
     u64::try_from(ttl.min(LONGEST).as_nanos().div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
 /// What a store keeps cannot be read, or cannot be kept.
-#[cfg(any(feature = "file", feature = "redis"))]
+#[cfg(any(feature = "file", feature = "redis", feature = "postgres"))]
 fn malformed(what: &str) -> Error {
     Error::from(Misuse::StoredForm)
         .at_endpoint(ENDPOINT)

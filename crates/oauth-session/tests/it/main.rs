@@ -2,6 +2,7 @@
 
 mod contract;
 mod file;
+mod postgres;
 mod redis;
 mod servers;
 mod workers;
