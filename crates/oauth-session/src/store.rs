@@ -22,14 +22,22 @@ mod memory;
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "seal")]
+pub mod seal;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::Error;
-#[cfg(any(feature = "file", feature = "redis", feature = "postgres"))]
+#[cfg(any(
+    feature = "file",
+    feature = "postgres",
+    feature = "redis",
+    feature = "seal"
+))]
 use oauth_core::error::Misuse;
 
 #[cfg(feature = "file")]
@@ -43,6 +51,8 @@ pub use oauth_core::flow::keeper::{Entry, Lease, Saved};
 pub use self::postgres::PostgresStore;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
+#[cfg(feature = "seal")]
+pub use seal::Sealed;
 
 /// An answer that is on its way.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -87,8 +97,32 @@ pub trait Store: Send + Sync {
 }
 
 /// What errors of a store name as their endpoint.
-#[cfg(any(feature = "file", feature = "redis", feature = "postgres"))]
+#[cfg(any(
+    feature = "file",
+    feature = "postgres",
+    feature = "redis",
+    feature = "seal"
+))]
 const ENDPOINT: &str = "store";
+
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        (**self).load(key)
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+    ) -> Answer<'a, Saved> {
+        (**self).save(key, record, version)
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        (**self).lease(key, holder, ttl)
+    }
+}
 
 /// The longest lease, a year: no clock's arithmetic ends before it.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -106,7 +140,12 @@ fn micros(ttl: Duration) -> u64 {
 }
 
 /// What a store keeps cannot be read, or cannot be kept.
-#[cfg(any(feature = "file", feature = "redis", feature = "postgres"))]
+#[cfg(any(
+    feature = "file",
+    feature = "postgres",
+    feature = "redis",
+    feature = "seal"
+))]
 fn malformed(what: &str) -> Error {
     Error::from(Misuse::StoredForm)
         .at_endpoint(ENDPOINT)

@@ -4,6 +4,7 @@ mod contract;
 mod file;
 mod postgres;
 mod redis;
+mod seal;
 mod servers;
 mod workers;
 mod wrong;
