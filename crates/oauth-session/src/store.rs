@@ -18,16 +18,26 @@ mod file;
 #[cfg(feature = "file")]
 mod folder;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "seal")]
+pub mod seal;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::Error;
-#[cfg(any(feature = "file", feature = "redis"))]
+#[cfg(any(
+    feature = "file",
+    feature = "postgres",
+    feature = "redis",
+    feature = "seal"
+))]
 use oauth_core::error::Misuse;
 
 #[cfg(feature = "file")]
@@ -37,8 +47,12 @@ pub use folder::faults::POINTS as FAULT_POINTS;
 pub use memory::Memory;
 pub use oauth_core::flow::keeper::{Entry, Lease, Saved};
 
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresStore;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
+#[cfg(feature = "seal")]
+pub use seal::Sealed;
 
 /// An answer that is on its way.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -83,8 +97,32 @@ pub trait Store: Send + Sync {
 }
 
 /// What errors of a store name as their endpoint.
-#[cfg(any(feature = "file", feature = "redis"))]
+#[cfg(any(
+    feature = "file",
+    feature = "postgres",
+    feature = "redis",
+    feature = "seal"
+))]
 const ENDPOINT: &str = "store";
+
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        (**self).load(key)
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+    ) -> Answer<'a, Saved> {
+        (**self).save(key, record, version)
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        (**self).lease(key, holder, ttl)
+    }
+}
 
 /// The longest lease, a year: no clock's arithmetic ends before it.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -96,13 +134,18 @@ fn millis(ttl: Duration) -> u64 {
 }
 
 /// The same in microseconds, for clocks that know them.
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "postgres"))]
 fn micros(ttl: Duration) -> u64 {
     u64::try_from(ttl.min(LONGEST).as_nanos().div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
 /// What a store keeps cannot be read, or cannot be kept.
-#[cfg(any(feature = "file", feature = "redis"))]
+#[cfg(any(
+    feature = "file",
+    feature = "postgres",
+    feature = "redis",
+    feature = "seal"
+))]
 fn malformed(what: &str) -> Error {
     Error::from(Misuse::StoredForm)
         .at_endpoint(ENDPOINT)

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_session::Store;
-use oauth_session::store::{FileStore, RedisStore, Saved};
+use oauth_session::store::{FileStore, PostgresStore, RedisStore, Saved};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -51,6 +51,7 @@ async fn store(place: &str) -> Outcome<Box<dyn Store>> {
     match place.split_once(':') {
         Some(("file", folder)) => Ok(Box::new(FileStore::new(folder)?)),
         Some(("redis" | "rediss", _)) => Ok(Box::new(RedisStore::new(place)?)),
+        Some(("postgres", _)) => Ok(Box::new(PostgresStore::new(place)?)),
         _ => Err(format!("no such place: {place}").into()),
     }
 }

@@ -2,7 +2,9 @@
 
 mod contract;
 mod file;
+mod postgres;
 mod redis;
+mod seal;
 mod servers;
 mod workers;
 mod wrong;

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::Path;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,6 +48,46 @@ impl Server {
 
     pub(crate) fn redis_url(&self) -> String {
         format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port)
+    }
+
+    /// PostgreSQL, without a table.
+    pub(crate) fn postgres() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let password = folder.path().join("password");
+        fs::write(&password, PASSWORD).expect("written");
+        let user = server_user();
+        if let Some((uid, gid)) = user {
+            for path in [folder.path(), &password] {
+                chown(path, Some(uid), Some(gid)).expect("given away");
+            }
+        }
+        let made = as_user(program("initdb"), user)
+            .args(["--username=tester", "--auth=scram-sha-256", "--no-sync"])
+            .args(["--encoding=UTF8", "--locale=C"])
+            .arg("--pwfile")
+            .arg(&password)
+            .arg("--pgdata")
+            .arg(folder.path().join("data"))
+            .output()
+            .expect("initdb");
+        let said = String::from_utf8_lossy(&made.stderr);
+        assert!(made.status.success(), "initdb: {said}");
+        Self::begin(folder, |folder, port| {
+            let mut command = as_user(program("postgres"), server_user());
+            command
+                .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"])
+                .args(["-c", "fsync=off", "-c", "unix_socket_directories="])
+                .arg("-D")
+                .arg(folder.join("data"));
+            command
+        })
+    }
+
+    pub(crate) fn postgres_url(&self) -> String {
+        format!(
+            "postgres://tester:{PASSWORD}@127.0.0.1:{}/postgres",
+            self.port
+        )
     }
 
     fn begin(folder: TempDir, start: fn(&Path, u16) -> Command) -> Self {
@@ -114,6 +156,46 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// PostgreSQL does not run as root; Debian makes a user for it.
+fn server_user() -> Option<(u32, u32)> {
+    let id = |arguments: &[&str]| {
+        let output = Command::new("id").args(arguments).output().expect("id");
+        let text = String::from_utf8(output.stdout).expect("a number");
+        text.trim()
+            .parse()
+            .expect("a user: cargo xtask setup installs PostgreSQL")
+    };
+    (id(&["-u"]) == 0).then(|| (id(&["-u", "postgres"]), id(&["-g", "postgres"])))
+}
+
+fn as_user(program: PathBuf, user: Option<(u32, u32)>) -> Command {
+    let mut command = Command::new(program);
+    // The folder the tests run in may be closed to that user.
+    command.current_dir("/").env("LC_ALL", "C");
+    if let Some((uid, gid)) = user {
+        command.uid(uid).gid(gid);
+    }
+    command
+}
+
+/// One of PostgreSQL's programs: in the path, or of the newest version where Debian puts them.
+fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path = std::env::split_paths(&path).map(|folder| folder.join(name));
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut debians: Vec<_> = versions
+        .map(|version| version.path().join("bin").join(name))
+        .collect();
+    debians.sort();
+    in_path
+        .chain(debians.into_iter().rev())
+        .find(|path| path.exists())
+        .unwrap_or_else(|| panic!("there is no {name}: cargo xtask setup installs it"))
 }
 
 fn free_port() -> u16 {

@@ -1,0 +1,348 @@
+//! Records in PostgreSQL, for machines that share a server.
+
+use std::fmt;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, Object, Pool, PoolError, Runtime};
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error, Misuse};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Config, Row};
+
+use super::{Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, micros};
+
+/// For how long one waits for an answer, unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Connections of one store. A verb has one for a millisecond; more would only wait for each other
+/// in the server.
+const CONNECTIONS: usize = 4;
+
+/// Any number, so long as nobody else's is the same.
+const MIGRATION: i64 = 0x6f61_7574_6863_6f72;
+
+const LOAD: &str = "select version, record from oauth_core_grant where key = $1 and version > 0";
+
+/// A row at version 0 has a lease only.
+const CREATE: &str = "insert into oauth_core_grant as stored (key, version, record) \
+    values ($1, 1, $2) \
+    on conflict (key) do update set version = 1, record = excluded.record \
+    where stored.version = 0 \
+    returning version";
+
+const REPLACE: &str = "update oauth_core_grant set version = version + 1, record = $2 \
+    where key = $1 and version = $3 \
+    returning version";
+
+/// The clock is read once the row is ours, and not when the statement began, which may have waited
+/// for the row. If another has the lease, the second column says for how much longer; not if he took
+/// it since the statement began, whose second half does not see that yet.
+const TAKE: &str = "with taken as ( \
+        insert into oauth_core_grant as stored (key, holder, until) \
+        values ($1, $2, clock_timestamp() + $3 * interval '1 microsecond') \
+        on conflict (key) do update \
+        set holder = $2, until = clock_timestamp() + $3 * interval '1 microsecond' \
+        where stored.holder is null or stored.holder = $2 or stored.until <= clock_timestamp() \
+        returning 1) \
+    select exists (select from taken), \
+        (select (extract(epoch from until - clock_timestamp()) * 1000000)::bigint \
+            from oauth_core_grant where key = $1)";
+
+const GIVE_BACK: &str = "update oauth_core_grant set holder = null, until = null \
+    where key = $1 and holder = $2";
+
+const REMOVE: &str = "delete from oauth_core_grant where key = $1 returning version > 0";
+
+type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// Records in a table of PostgreSQL 9.5 or newer, for all who use the server.
+///
+/// Each verb is one statement without a transaction around it, sent in one round trip and without
+/// a prepared statement, so that poolers between are no hindrance. The table is found as the
+/// connection's `search_path` says: [`SCHEMA`](Self::SCHEMA), which [`migrate`](Self::migrate) runs.
+///
+/// Clones share up to four connections. A pool is more than a single shared connection where many
+/// grants are renewed at once, or a statement waits for a row; and it replaces what breaks. It
+/// belongs to the tokio runtime it is first used in.
+#[derive(Clone)]
+pub struct PostgresStore {
+    pool: Pool,
+    patience: Duration,
+}
+
+impl PostgresStore {
+    /// The table of the records, for those who migrate in their own way.
+    pub const SCHEMA: &str = include_str!("postgres/schema.sql");
+
+    /// The server at this URL, `postgres://user:password@host/database`, or what else tokio-postgres
+    /// reads. With the feature `postgres-tls`, `sslmode=require` asks for TLS, and the server has to
+    /// show a certificate for its name that the system trusts; without `sslmode` TLS is used if the
+    /// server offers it.
+    ///
+    /// # Errors
+    /// `misuse.setup` if it is no such URL. Whether there is a server is seen later.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        Self::with_timeout(url, PATIENCE)
+    }
+
+    /// As [`new`](Self::new), waiting so long for a connection and so long for an answer, instead of
+    /// 5 s each. The server ends a statement after that time too (`statement_timeout`).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_timeout(url: &str, timeout: Duration) -> Result<Self, Error> {
+        // What is wrong with it could show a part of it.
+        let mut config =
+            Config::from_str(url).map_err(|_| setup("not a URL of a PostgreSQL server"))?;
+        let others = config.get_options().unwrap_or_default();
+        let options = format!("{others} -c statement_timeout={}", timeout.as_millis());
+        config.options(options.trim());
+        if config.get_application_name().is_none() {
+            config.application_name("oauth-core");
+        }
+        config.connect_timeout(timeout).tcp_user_timeout(timeout);
+        let pool = Pool::builder(manager(config)?)
+            .max_size(CONNECTIONS)
+            .wait_timeout(Some(timeout))
+            .create_timeout(Some(timeout))
+            .recycle_timeout(Some(timeout))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|_| setup("no pool of connections"))?;
+        Ok(Self {
+            pool,
+            patience: timeout,
+        })
+    }
+
+    /// Makes the table, unless it is there.
+    ///
+    /// # Errors
+    /// `misuse.setup` if the user may not make tables; `lost` as for the verbs of [`Store`].
+    pub async fn migrate(&self) -> Result<(), Error> {
+        let mut client = self.client().await?;
+        let work = async {
+            let transaction = client.transaction().await?;
+            // Two who make the same table at the same time can fail for each other.
+            let lock = format!("select pg_advisory_xact_lock({MIGRATION})");
+            transaction.batch_execute(&lock).await?;
+            transaction.batch_execute(Self::SCHEMA).await?;
+            transaction.commit().await
+        };
+        match tokio::time::timeout(self.patience, work).await {
+            Ok(done) => done.map_err(|error| failed(&error)),
+            Err(late) => Err(late_by(late)),
+        }
+    }
+
+    /// Removes a record and its lease; whether there was a record.
+    ///
+    /// Versions begin anew with the next record of this key.
+    ///
+    /// # Errors
+    /// As for the verbs of [`Store`].
+    pub async fn remove(&self, key: &str) -> Result<bool, Error> {
+        let rows = self.query(REMOVE, &[(&key, Type::TEXT)]).await?;
+        rows.first().map_or(Ok(false), |row| column(row, 0))
+    }
+
+    async fn client(&self) -> Result<Object, Error> {
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) if error.code().is_some() => failed(&error),
+            // Nothing was asked yet.
+            PoolError::Backend(error) => unsent(described(&error)),
+            PoolError::Timeout(_) => unsent("no connection in time".to_owned()),
+            error => unsent(error.to_string()),
+        })
+    }
+
+    async fn query(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, Error> {
+        self.ask(text, parameters)
+            .await?
+            .map_err(|error| failed(&error))
+    }
+
+    /// Asks a second time if the connection was found broken, as one is that nobody used for long:
+    /// only for what may be done twice.
+    async fn again(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, Error> {
+        match self.ask(text, parameters).await? {
+            Err(error) if is_broken(&error) => self.query(text, parameters).await,
+            answer => answer.map_err(|error| failed(&error)),
+        }
+    }
+
+    async fn ask(
+        &self,
+        text: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Result<Vec<Row>, tokio_postgres::Error>, Error> {
+        let client = self.client().await?;
+        let query = client.query_typed(text, parameters);
+        let answer = tokio::time::timeout(self.patience, query).await;
+        if matches!(&answer, Ok(Err(error)) if is_broken(error)) {
+            // What broke one connection broke the others that lie idle.
+            self.pool.retain(|_, _| false);
+        }
+        if matches!(&answer, Err(_) | Ok(Err(_))) {
+            // Nobody else shall wait behind it, or be given what is broken.
+            drop(Object::take(client));
+        }
+        answer.map_err(late_by)
+    }
+}
+
+impl Store for PostgresStore {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        Box::pin(async move {
+            let rows = self.again(LOAD, &[(&key, Type::TEXT)]).await?;
+            let Some(row) = rows.first() else {
+                return Ok(None);
+            };
+            let version: i64 = column(row, 0)?;
+            let record: String = column(row, 1)?;
+            Ok(Some(Entry {
+                version: version.cast_unsigned(),
+                record: Secret::new(record),
+            }))
+        })
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+    ) -> Answer<'a, Saved> {
+        Box::pin(async move {
+            let record = record.expose();
+            let rows = match i64::try_from(version) {
+                // No record ever gets there.
+                Err(_) | Ok(i64::MAX) => return Ok(Saved::Conflict),
+                Ok(0) => {
+                    let parameters: [Parameter<'_>; 2] = [(&key, Type::TEXT), (record, Type::TEXT)];
+                    self.query(CREATE, &parameters).await?
+                }
+                Ok(version) => {
+                    let parameters: [Parameter<'_>; 3] = [
+                        (&key, Type::TEXT),
+                        (record, Type::TEXT),
+                        (&version, Type::INT8),
+                    ];
+                    self.query(REPLACE, &parameters).await?
+                }
+            };
+            Ok(match rows.is_empty() {
+                true => Saved::Conflict,
+                false => Saved::At(version + 1),
+            })
+        })
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        Box::pin(async move {
+            let ttl = micros(ttl).cast_signed();
+            if ttl == 0 {
+                let parameters: [Parameter<'_>; 2] = [(&key, Type::TEXT), (&holder, Type::TEXT)];
+                self.again(GIVE_BACK, &parameters).await?;
+                return Ok(Lease::Won);
+            }
+            let parameters: [Parameter<'_>; 3] = [
+                (&key, Type::TEXT),
+                (&holder, Type::TEXT),
+                (&ttl, Type::INT8),
+            ];
+            let rows = self.again(TAKE, &parameters).await?;
+            let row = rows.first().ok_or_else(|| malformed("no answer"))?;
+            if column(row, 0)? {
+                return Ok(Lease::Won);
+            }
+            let rest: Option<i64> = column(row, 1)?;
+            let rest = rest.and_then(|rest| u64::try_from(rest).ok());
+            Ok(Lease::Held(Duration::from_micros(rest.unwrap_or(0).max(1))))
+        })
+    }
+}
+
+#[cfg(not(feature = "postgres-tls"))]
+#[allow(clippy::unnecessary_wraps, reason = "as its twin")]
+fn manager(config: Config) -> Result<Manager, Error> {
+    Ok(Manager::new(config, tokio_postgres::NoTls))
+}
+
+#[cfg(feature = "postgres-tls")]
+fn manager(config: Config) -> Result<Manager, Error> {
+    use rustls::{ClientConfig, RootCertStore};
+    let mut roots = RootCertStore::empty();
+    // One that cannot be read is one that is not trusted.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| setup("no version of TLS"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connect = tokio_postgres_rustls::MakeRustlsConnect::new(client);
+    Ok(Manager::new(config, connect))
+}
+
+fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
+    row: &'a Row,
+    index: usize,
+) -> Result<T, Error> {
+    row.try_get(index).map_err(|_| malformed("not a record"))
+}
+
+fn setup(what: &str) -> Error {
+    Error::from(Misuse::Setup).at_endpoint(ENDPOINT).about(what)
+}
+
+fn unsent(why: String) -> Error {
+    Error::lost(Cause::unsent(why)).at_endpoint(ENDPOINT)
+}
+
+fn late_by(late: tokio::time::error::Elapsed) -> Error {
+    Error::lost(Cause::unknown(late)).at_endpoint(ENDPOINT)
+}
+
+fn is_broken(error: &tokio_postgres::Error) -> bool {
+    let code = error.code();
+    // The server says goodbye as it goes down.
+    let is_goodbye =
+        code == Some(&SqlState::ADMIN_SHUTDOWN) || code == Some(&SqlState::CRASH_SHUTDOWN);
+    error.is_closed() || is_goodbye || io_error(error).is_some()
+}
+
+fn io_error(error: &tokio_postgres::Error) -> Option<&std::io::Error> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
+/// What the server says may hold a part of what it was asked, so only its code is told.
+fn failed(error: &tokio_postgres::Error) -> Error {
+    let Some(code) = error.code() else {
+        return Error::lost(Cause::unknown(described(error))).at_endpoint(ENDPOINT);
+    };
+    if *code == SqlState::UNDEFINED_TABLE || *code == SqlState::UNDEFINED_COLUMN {
+        return setup("there is no table oauth_core_grant, or another one: migrate() makes it");
+    }
+    // Invalid authorization, invalid catalog name, insufficient privilege.
+    if code.code().starts_with("28") || ["3D000", "42501"].contains(&code.code()) {
+        return setup(&format!("the server refuses this user: {}", code.code()));
+    }
+    Error::lost(Cause::unknown(described(error))).at_endpoint(ENDPOINT)
+}
+
+fn described(error: &tokio_postgres::Error) -> String {
+    match (error.code(), io_error(error)) {
+        (Some(code), _) => format!("{error}: {}", code.code()),
+        (None, Some(io)) => format!("{error}: {io}"),
+        (None, None) => error.to_string(),
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,212 @@
+//! PostgreSQL, a real one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_core::Secret;
+use oauth_core::error::{Error, Reach};
+use oauth_session::Store;
+use oauth_session::store::{Lease, PostgresStore, Saved, contract};
+
+use crate::servers::{PASSWORD, Server};
+use crate::workers::hammer;
+
+const KEY: &str = "a-key";
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn store(server: &Server) -> PostgresStore {
+    PostgresStore::new(&server.postgres_url()).expect("a store")
+}
+
+/// A server answers a moment after it listens.
+async fn migrated(server: &Server) -> PostgresStore {
+    let store = store(server);
+    for _ in 0..200 {
+        match store.migrate().await {
+            Ok(()) => return store,
+            Err(error) if error.code() == "lost" => {
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("the server does not answer");
+}
+
+async fn save(store: &PostgresStore, text: &str, version: u64) -> Result<Saved, Error> {
+    store.save(KEY, &Secret::from(text), version).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds() {
+    let server = Server::postgres();
+    let first = migrated(&server).await;
+    let stores: Vec<Arc<dyn Store>> = vec![
+        Arc::new(first.clone()),
+        Arc::new(first),
+        Arc::new(store(&server)),
+        Arc::new(store(&server)),
+    ];
+    contract::assert(&stores).await;
+}
+
+#[tokio::test]
+async fn many_processes_lose_nothing() {
+    let server = Server::postgres();
+    let store = migrated(&server).await;
+    let counted = hammer(&server.postgres_url(), KEY);
+    let entry = store.load(KEY).await.expect("loaded").expect("a record");
+    assert_eq!(entry.record.expose(), &entry.version.to_string());
+    assert!(entry.version >= counted.at_least && entry.version <= counted.at_most);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_migrate_at_once_and_nothing_is_lost() {
+    let server = Server::postgres();
+    drop(migrated(&server).await);
+    let mut workers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let store = store(&server);
+        workers.spawn(async move { store.migrate().await });
+    }
+    while let Some(done) = workers.join_next().await {
+        done.expect("no panic").expect("migrated");
+    }
+    let store = store(&server);
+    assert_eq!(save(&store, "text", 0).await.expect("saved"), Saved::At(1));
+    store.migrate().await.expect("migrated");
+    let entry = store.load(KEY).await.expect("loaded").expect("a record");
+    assert_eq!(entry.record.expose(), "text");
+    assert!(store.remove(KEY).await.expect("removed"));
+    assert!(!store.remove(KEY).await.expect("removed"));
+    assert!(store.load(KEY).await.expect("loaded").is_none());
+}
+
+#[tokio::test]
+async fn a_missing_table_is_told() {
+    let server = Server::postgres();
+    let store = migrated(&server).await;
+    let client = connect(&server).await;
+    let dropped = client.batch_execute("drop table oauth_core_grant").await;
+    dropped.expect("dropped");
+    let error = store.load(KEY).await.expect_err("no table");
+    assert_eq!(
+        (error.code(), error.endpoint()),
+        ("misuse.setup", Some("store"))
+    );
+    assert!(error.to_string().contains("migrate()"), "{error}");
+}
+
+/// A server that was away is found again, by the same store, with what was saved.
+#[tokio::test]
+async fn a_server_that_comes_back_is_found() {
+    let mut server = Server::postgres();
+    let store = migrated(&server).await;
+    assert_eq!(save(&store, "text", 0).await.expect("saved"), Saved::At(1));
+    server.stop();
+    let error = store.load(KEY).await.expect_err("no server");
+    assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
+    assert_eq!(error.cause().expect("a cause").reach(), Reach::Unsent);
+    server.start();
+    let entry = migrated(&server).await.load(KEY).await;
+    assert_eq!(entry.expect("loaded").expect("a record").version, 1);
+    // Also where a connection was kept from before.
+    let entry = store.load(KEY).await.expect("loaded").expect("a record");
+    assert_eq!(entry.version, 1);
+}
+
+/// A connection that broke while nobody used it costs nobody an error: a renewal begins with what
+/// may be asked twice.
+#[tokio::test]
+async fn a_connection_that_broke_unused_is_no_error() {
+    let server = Server::postgres();
+    let store = migrated(&server).await;
+    let client = connect(&server).await;
+    let cut = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'oauth-core'";
+    client.batch_execute(cut).await.expect("cut");
+    assert!(store.load(KEY).await.expect("loaded").is_none());
+    client.batch_execute(cut).await.expect("cut");
+    let lease = store.lease(KEY, "one", MINUTE).await;
+    assert_eq!(lease.expect("leased"), Lease::Won);
+}
+
+/// A row that somebody else has locked, and a server that says nothing at all.
+#[tokio::test]
+async fn waiting_has_an_end() {
+    let server = Server::postgres();
+    assert_eq!(
+        save(&migrated(&server).await, "text", 0)
+            .await
+            .expect("saved"),
+        Saved::At(1)
+    );
+    let client = connect(&server).await;
+    client
+        .batch_execute("begin; select 1 from oauth_core_grant for update")
+        .await
+        .expect("locked");
+    let hasty = PostgresStore::with_timeout(&server.postgres_url(), Duration::from_millis(300));
+    let hasty = hasty.expect("a store");
+    for _ in 0..6 {
+        let error = save(&hasty, "new", 1).await.expect_err("locked");
+        assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
+    }
+    client.batch_execute("rollback").await.expect("unlocked");
+    let saved = save(&migrated(&server).await, "new", 1).await;
+    assert_eq!(saved.expect("saved"), Saved::At(2));
+
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let port = silent.local_addr().expect("its address").port();
+    let url = format!("postgres://tester:{PASSWORD}@127.0.0.1:{port}/postgres");
+    let store = PostgresStore::with_timeout(&url, Duration::from_millis(50)).expect("a store");
+    let error = save(&store, "text", 0).await.expect_err("silence");
+    assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
+}
+
+#[tokio::test]
+async fn errors_show_no_secret() {
+    let server = Server::postgres();
+    let store = migrated(&server).await;
+    let url = |user: &str, password: &str, database: &str| {
+        format!(
+            "postgres://{user}:{password}@127.0.0.1:{}/{database}",
+            server.port
+        )
+    };
+    let at = |url: String| PostgresStore::new(&url).expect("a store");
+    let wrong = save(&at(url("tester", "wrong-S3CR3T", "postgres")), "S3CR3T", 0).await;
+    let absent = save(&at(url("tester", PASSWORD, "absent")), "S3CR3T", 0).await;
+    let (wrong, absent) = (wrong.expect_err("refused"), absent.expect_err("refused"));
+    assert_eq!(
+        (wrong.code(), absent.code()),
+        ("misuse.setup", "misuse.setup")
+    );
+    let no_url = PostgresStore::new("postgres://user:S3CR3T@host:port/x").expect_err("no URL");
+    assert_eq!(no_url.code(), "misuse.setup");
+    // A server that repeats what it was told.
+    let spoil = "alter table oauth_core_grant add check (record = 'good')";
+    connect(&server)
+        .await
+        .batch_execute(spoil)
+        .await
+        .expect("altered");
+    let check = save(&store, "S3CR3T", 0).await.expect_err("refused");
+    let zero = save(&store, "S3CR3T\0", 0).await.expect_err("refused");
+    for error in [wrong, absent, no_url, check, zero] {
+        assert_eq!(error.endpoint(), Some("store"));
+        let shown = format!("{error} {error:?} {:?}", error.cause());
+        assert!(!shown.contains("S3CR3T"), "{shown}");
+    }
+    assert!(!format!("{store:?}").contains("S3CR3T"));
+}
+
+async fn connect(server: &Server) -> tokio_postgres::Client {
+    let url = server.postgres_url();
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .expect("connected");
+    tokio::spawn(connection);
+    client
+}

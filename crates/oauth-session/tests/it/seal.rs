@@ -1,0 +1,189 @@
+//! Sealed records: who can open them, and what nobody can change.
+
+use std::sync::Arc;
+
+use oauth_core::Secret;
+use oauth_core::error::Error;
+use oauth_session::Store;
+use oauth_session::store::seal::{Key, Keys};
+use oauth_session::store::{Entry, FileStore, Memory, Saved, Sealed, contract};
+
+const NAME: &str = "a-key";
+const TEXT: &str = r#"{"access_token":"S3CR3T"}"#;
+
+const OLD: [u8; 32] = [1; 32];
+const NEW: [u8; 32] = [2; 32];
+
+async fn stored(memory: &Memory) -> Entry {
+    memory.load(NAME).await.expect("loaded").expect("a record")
+}
+
+/// What is stored, and seen by whoever holds these keys.
+async fn open(memory: &Memory, keys: Keys) -> Result<String, Error> {
+    let entry = Sealed::new(memory.clone(), keys).load(NAME).await?;
+    Ok(entry.expect("a record").record.expose().clone())
+}
+
+async fn seal(memory: &Memory, keys: Keys, version: u64) {
+    let sealed = Sealed::new(memory.clone(), keys);
+    let saved = sealed.save(NAME, &Secret::from(TEXT), version).await;
+    assert_eq!(saved.expect("saved"), Saved::At(version + 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds() {
+    let memory = Memory::new();
+    // In the midst of a change of keys.
+    let stores: Vec<Arc<dyn Store>> = vec![
+        Arc::new(Sealed::new(memory.clone(), Keys::new(OLD).also(NEW))),
+        Arc::new(Sealed::new(memory, Keys::new(NEW).also(OLD))),
+    ];
+    contract::assert(&stores).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds_over_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files: Arc<dyn Store> =
+        Arc::new(FileStore::new(folder.path().join("grants")).expect("a store"));
+    let sealed = Sealed::new(files, Keys::new(NEW));
+    contract::assert(&[Arc::new(sealed.clone()), Arc::new(sealed)]).await;
+}
+
+#[tokio::test]
+async fn nothing_of_it_is_seen() {
+    let memory = Memory::new();
+    seal(&memory, Keys::new(NEW), 0).await;
+    let first = stored(&memory).await;
+    assert!(!first.record.expose().contains("S3CR3T"));
+    assert!(!first.record.expose().contains("access_token"));
+    seal(&memory, Keys::new(NEW), 1).await;
+    let second = stored(&memory).await;
+    assert!(
+        !first.record.matches(second.record.expose()),
+        "the same nonce"
+    );
+    let shown = format!("{:?}", Sealed::new(memory, Keys::new(NEW).also(OLD)));
+    assert!(shown.contains(Key::new(NEW).id()));
+    assert!(
+        !shown.contains("[2, 2") && !shown.contains("[1, 1"),
+        "{shown}"
+    );
+}
+
+/// A record that libsodium sealed, with the nonce 0, 1, 2 and so on: neither the form nor the id of a
+/// key may ever change.
+#[tokio::test]
+async fn the_form_is_kept() {
+    let theirs = concat!(
+        r#"{"format":"oauth-core sealed 1","key":"t3TtDd7qwKlN","sealed":""#,
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXCJhjY-4LJ9CJMniht4WsdiNYaRsps1UCrkq-bAGeT00XwiwGvkl41tk",
+        r#""}"#
+    );
+    let memory = Memory::new();
+    memory
+        .save(NAME, &Secret::from(theirs), 0)
+        .await
+        .expect("saved");
+    assert_eq!(open(&memory, Keys::new(NEW)).await.expect("opened"), TEXT);
+    seal(&memory, Keys::new(NEW), 1).await;
+    let ours = stored(&memory).await;
+    let start = r#"{"format":"oauth-core sealed 1","key":"t3TtDd7qwKlN","sealed":""#;
+    assert!(ours.record.expose().starts_with(start));
+}
+
+#[tokio::test]
+async fn another_key_opens_nothing() {
+    let memory = Memory::new();
+    seal(&memory, Keys::new(OLD), 0).await;
+    let error = open(&memory, Keys::new(NEW)).await.expect_err("sealed");
+    assert_eq!(
+        (error.code(), error.endpoint()),
+        ("stored.sealed", Some("store"))
+    );
+    assert!(error.to_string().contains(Key::new(OLD).id()), "{error}");
+    // Also one that says it is the other.
+    let entry = stored(&memory).await;
+    let claimed = entry
+        .record
+        .expose()
+        .replace(Key::new(OLD).id(), Key::new(NEW).id());
+    memory
+        .save(NAME, &Secret::new(claimed), 1)
+        .await
+        .expect("saved");
+    let error = open(&memory, Keys::new(NEW)).await.expect_err("sealed");
+    assert_eq!(error.code(), "stored.sealed");
+}
+
+#[tokio::test]
+async fn a_key_can_be_changed() {
+    let memory = Memory::new();
+    seal(&memory, Keys::new(OLD), 0).await;
+    let both = || Keys::new(NEW).also(OLD);
+    assert_eq!(open(&memory, both()).await.expect("opened"), TEXT);
+    assert!(open(&memory, Keys::new(NEW)).await.is_err());
+    // The next save seals it anew.
+    seal(&memory, both(), 1).await;
+    assert_eq!(open(&memory, Keys::new(NEW)).await.expect("opened"), TEXT);
+    assert!(open(&memory, Keys::new(OLD)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_record_moved_to_another_name_is_refused() {
+    let memory = Memory::new();
+    let sealed = Sealed::new(memory.clone(), Keys::new(NEW));
+    for name in [NAME, "other"] {
+        sealed
+            .save(name, &Secret::from(TEXT), 0)
+            .await
+            .expect("saved");
+    }
+    let moved = stored(&memory).await;
+    memory.save("other", &moved.record, 1).await.expect("saved");
+    let error = sealed.load("other").await.expect_err("moved");
+    assert_eq!(error.code(), "stored.sealed");
+    assert!(sealed.load(NAME).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_record_that_was_changed_is_refused() {
+    let memory = Memory::new();
+    seal(&memory, Keys::new(NEW), 0).await;
+    let whole = stored(&memory).await.record.expose().clone();
+    let mut changed: Vec<String> = (0..whole.len())
+        .map(|end| whole[..end].to_owned())
+        .collect();
+    for place in 0..whole.len() {
+        let mut bytes = whole.clone().into_bytes();
+        bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
+        changed.push(String::from_utf8(bytes).expect("text"));
+    }
+    changed.push(TEXT.to_owned());
+    for (version, text) in (1..).zip(changed) {
+        memory
+            .save(NAME, &Secret::from(text.as_str()), version)
+            .await
+            .expect("saved");
+        let error = open(&memory, Keys::new(NEW)).await.expect_err(&text);
+        assert_eq!(error.code(), "stored.sealed", "{text}");
+        assert!(!format!("{error:?}").contains("S3CR3T"));
+    }
+}
+
+#[test]
+fn a_key_is_read_from_text() {
+    let key = Key::parse(&Secret::from("AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI"));
+    assert_eq!(key.expect("a key").id(), Key::new(NEW).id());
+    assert_ne!(Key::new(NEW).id(), Key::new(OLD).id());
+    for text in [
+        "",
+        "AgI",
+        "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=",
+        "password!AgICAgICAgICAgICAgICAgICAgICAgICAgICAgI",
+    ] {
+        let error = Key::parse(&Secret::from(text)).expect_err("no key");
+        assert_eq!(error.code(), "misuse.setup");
+        assert!(text.is_empty() || !error.to_string().contains(text));
+    }
+}
