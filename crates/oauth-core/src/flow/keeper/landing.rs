@@ -58,6 +58,8 @@ impl Landing {
 
 impl Keeper {
     pub(super) fn arrive(&mut self, tokens: Tokens) -> Step {
+        // A server that sends the same token again stands by it.
+        self.refused = None;
         let token = |tokens: &Tokens| Some(tokens.refresh_token.as_ref()?.secret.clone());
         let before = self.record.tokens.as_deref().and_then(token);
         let rotates = match (self.upkeep_is_refresh(), before, token(&tokens)) {

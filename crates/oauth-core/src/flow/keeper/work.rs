@@ -497,6 +497,13 @@ impl Keeper {
     }
 
     fn over(&mut self, at: &Moment, outcome: Outcome) -> Step {
+        // Somebody tried the token while this was under way: those who wait would get it again.
+        if let (Ok(tokens), Some(refused)) = (&outcome, &self.refused)
+            && tokens.access_token.matches(refused.expose())
+        {
+            self.ticket = at.ticket();
+            return self.load(Work::Looking { looks: 0 });
+        }
         // A person has logged in meanwhile.
         self.log_in(at);
         Step::Over(outcome)
