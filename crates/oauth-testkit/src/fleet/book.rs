@@ -198,6 +198,12 @@ impl Book {
         self.marks.entry(attempt.to_owned()).or_insert(mark);
     }
 
+    /// A worker has taken a request out of its own sight.
+    pub(super) fn forget(&mut self, worker: usize, epoch: u32) {
+        let is_other = |mark: &(usize, u32, u64)| (mark.0, mark.1) != (worker, epoch);
+        self.marks.retain(|_, mark| is_other(mark));
+    }
+
     /// Whether this worker knows that an attempt came to nothing: it is its own, and was not sent
     /// or surely not acted on.
     pub(super) fn knows_unspent(&self, worker: usize, epoch: u32, attempt: Option<&str>) -> bool {

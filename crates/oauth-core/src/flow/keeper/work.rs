@@ -154,7 +154,8 @@ impl Keeper {
             (Work::Releasing(outcome), Event::Leased(_) | Event::Failed(_)) => {
                 self.over(at, outcome)
             }
-            (Work::Checking, Event::Failed(error)) => self.fail(at, error),
+            // A lease may have been given: nobody should wait for its end.
+            (Work::Leasing { .. } | Work::Checking, Event::Failed(error)) => self.fail(at, error),
             // Another may have newer tokens: nobody is told to log in before that is known.
             (Work::Doubting(_), Event::Failed(error)) => {
                 self.settle(self.ticket.clone(), false);
@@ -165,10 +166,7 @@ impl Keeper {
                 let outcome = self.failed(at, error);
                 self.over(at, outcome)
             }
-            (
-                Work::Looking { .. } | Work::Leasing { .. } | Work::Entering,
-                Event::Failed(error),
-            ) => {
+            (Work::Looking { .. } | Work::Entering, Event::Failed(error)) => {
                 let outcome = self.failed(at, error);
                 self.over(at, outcome)
             }
@@ -512,6 +510,8 @@ impl Keeper {
     /// Nobody goes on with this.
     pub(super) fn abandoned(&mut self, at: &Moment, work: Work) {
         match work {
+            // The mark may be there: it is known to mean nothing.
+            Work::Marking(attempt) => self.settle(attempt.id, true),
             Work::Flying => self.settle(self.ticket.clone(), false),
             Work::Landing(landing) | Work::Colliding(landing) | Work::Circling(landing) => {
                 self.know(at, landing.record, self.version);
