@@ -200,8 +200,11 @@ impl Book {
 
     /// A worker has taken a request out of its own sight.
     pub(super) fn forget(&mut self, worker: usize, epoch: u32) {
-        let is_other = |mark: &(usize, u32, u64)| (mark.0, mark.1) != (worker, epoch);
-        self.marks.retain(|_, mark| is_other(mark));
+        for mark in self.marks.values_mut() {
+            if (mark.0, mark.1) == (worker, epoch) {
+                mark.0 = usize::MAX;
+            }
+        }
     }
 
     /// Whether this worker knows that an attempt came to nothing: it is its own, and was not sent
