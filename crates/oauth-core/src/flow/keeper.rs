@@ -201,8 +201,13 @@ enum Unsaved {
     Nothing,
     /// They take the place of whatever is stored.
     Login(Login),
-    /// Of a renewal, given for these.
-    Landed(Option<Arc<Tokens>>),
+    /// Of a renewal.
+    Landed {
+        /// What they were given for.
+        parent: Option<Arc<Tokens>>,
+        /// The store has failed too often: they are handed out all the same.
+        is_given_up: bool,
+    },
 }
 
 /// The tokens of a new login.
@@ -315,7 +320,14 @@ impl Keeper {
         if let Some(refused) = refused {
             self.refuse(refused);
         }
-        match self.good(now) {
+        let is_kept_back = matches!(
+            self.unsaved,
+            Unsaved::Landed {
+                is_given_up: false,
+                ..
+            }
+        );
+        match self.good(now).filter(|_| !is_kept_back) {
             Some(tokens) if now < self.times.ahead && self.is_saved() => Turn::HandOut(tokens),
             Some(tokens) if now < self.times.stale => {
                 match self.is_busy() || self.trouble.holds(now).is_some() {

@@ -19,15 +19,20 @@ pub(super) struct Landing {
     /// The tokens they were given for.
     pub(super) parent: Option<Arc<Tokens>>,
     pub(super) record: Record,
+    /// They did not arrive just now, and may be over.
+    is_late: bool,
     tries: u32,
 }
 
 impl Landing {
-    pub(super) const fn new(parent: Option<Arc<Tokens>>, record: Record) -> Self {
+    /// Tokens that could not be stored before. Once they were handed out all the same, one more
+    /// failure of the store is enough.
+    pub(super) fn late(parent: Option<Arc<Tokens>>, record: Record, is_given_up: bool) -> Self {
         Self {
             parent,
             record,
-            tries: 0,
+            is_late: true,
+            tries: if is_given_up { SAVES - 1 } else { 0 },
         }
     }
 
@@ -71,7 +76,12 @@ impl Keeper {
             login: self.record.login.clone(),
             ..Record::of(Arc::new(tokens))
         };
-        self.land(Landing::new(self.record.tokens.clone(), record))
+        self.land(Landing {
+            parent: self.record.tokens.clone(),
+            record,
+            is_late: false,
+            tries: 0,
+        })
     }
 
     const fn upkeep_is_refresh(&self) -> bool {
@@ -89,6 +99,10 @@ impl Keeper {
         self.trouble.clear();
         self.settled.clear();
         self.drop_landed();
+        let is_good = self.good(at.now()).is_some() && at.now() < self.times.stale;
+        if landing.is_late && !is_good {
+            return self.load(Work::Looking { looks: 0 });
+        }
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
     }
 
@@ -131,7 +145,7 @@ impl Keeper {
 
     /// They are stored, or of no use.
     fn drop_landed(&mut self) {
-        if matches!(self.unsaved, Unsaved::Landed(_)) {
+        if matches!(self.unsaved, Unsaved::Landed { .. }) {
             self.unsaved = Unsaved::Nothing;
         }
     }
@@ -145,14 +159,24 @@ impl Keeper {
             self.work = Some(Work::Circling(landing));
             return Step::Wait(pause);
         }
-        let Landing { parent, record, .. } = landing;
-        let tokens = record.tokens.clone();
-        self.know(at, record, self.version);
-        self.trouble.note(at, error);
-        if matches!(self.unsaved, Unsaved::Nothing) {
-            self.unsaved = Unsaved::Landed(parent);
+        let tokens = landing.record.tokens.clone();
+        self.keep_back(at, &landing, true);
+        if landing.is_late {
+            return self.fail(at, error.clone());
         }
+        self.trouble.note(at, error);
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
+    }
+
+    /// Keeps tokens that are not stored; those of a login have taken their place.
+    pub(super) fn keep_back(&mut self, at: &Moment, landing: &Landing, is_given_up: bool) {
+        self.know(at, landing.record.clone(), self.version);
+        if !matches!(self.unsaved, Unsaved::Login(_)) {
+            self.unsaved = Unsaved::Landed {
+                parent: landing.parent.clone(),
+                is_given_up,
+            };
+        }
     }
 
     /// An attempt that brought no tokens.

@@ -102,9 +102,10 @@ impl Keeper {
         match (work, event) {
             (Work::Begun, Event::Begin) => {
                 self.ticket = at.ticket();
-                match &self.unsaved {
-                    Unsaved::Login(_) => self.load(Work::Entering),
-                    Unsaved::Nothing | Unsaved::Landed(_) => self.load(Work::Looking { looks: 0 }),
+                match self.unlanded() {
+                    Some(landing) => self.land(landing),
+                    None if self.is_saved() => self.load(Work::Looking { looks: 0 }),
+                    None => self.load(Work::Entering),
                 }
             }
             (Work::Entering, Event::Loaded(entry)) => self.enter(at, entry),
@@ -216,10 +217,22 @@ impl Keeper {
         (!is_same).then_some(tokens)
     }
 
+    /// The tokens that could not be stored before.
+    fn unlanded(&self) -> Option<Landing> {
+        let Unsaved::Landed {
+            parent,
+            is_given_up,
+        } = &self.unsaved
+        else {
+            return None;
+        };
+        let record = self.record.clone();
+        Some(Landing::late(parent.clone(), record, *is_given_up))
+    }
+
     fn look(&mut self, at: &Moment, looks: u32, entry: Option<Entry>) -> Step {
         // What landed here and could not be stored is newer than what is stored.
-        if let Unsaved::Landed(parent) = &self.unsaved {
-            let landing = Landing::new(parent.clone(), self.record.clone());
+        if let Some(landing) = self.unlanded() {
             return self.collide(at, landing, entry);
         }
         let before = self.record.tokens.clone();
@@ -514,10 +527,14 @@ impl Keeper {
             Work::Marking(attempt) => self.settle(attempt.id, true),
             Work::Flying => self.settle(self.ticket.clone(), false),
             Work::Landing(landing) | Work::Colliding(landing) | Work::Circling(landing) => {
-                self.know(at, landing.record, self.version);
-                if self.is_saved() {
-                    self.unsaved = Unsaved::Landed(landing.parent);
-                }
+                let is_given_up = matches!(
+                    self.unsaved,
+                    Unsaved::Landed {
+                        is_given_up: true,
+                        ..
+                    }
+                );
+                self.keep_back(at, &landing, is_given_up);
             }
             Work::Settling(id) => self.tried(&id),
             _ => {}
