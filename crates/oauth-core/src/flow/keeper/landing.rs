@@ -229,7 +229,7 @@ impl Keeper {
         // Callers to come get the same answer, and what led to it.
         self.trouble.hold(UnixTime::from_secs(0), &error);
         let record = self.record.clone();
-        self.save(&record, Work::Closing(Err(error)))
+        self.save(&record, Work::Ending(error))
     }
 }
 

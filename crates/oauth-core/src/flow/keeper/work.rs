@@ -52,8 +52,10 @@ pub(super) enum Work {
     Circling(Landing),
     /// Whether another has newer tokens than the ones that were refused.
     Doubting(Error),
-    /// The last word on a failed attempt.
+    /// That a failed attempt came to nothing.
     Closing(Outcome),
+    /// That the grant is over.
+    Ending(Error),
     Releasing(Outcome),
     /// What the tokens of a new login take the place of.
     Entering,
@@ -151,6 +153,15 @@ impl Keeper {
                 self.release(outcome)
             }
             (Work::Closing(outcome), Event::Failed(_)) => self.release(outcome),
+            (Work::Ending(error), Event::Saved(Saved::At(version))) => {
+                self.version = version;
+                self.release(Err(error))
+            }
+            // Somebody knew better.
+            (Work::Ending(error), Event::Saved(Saved::Conflict)) => {
+                self.load(Work::Doubting(error))
+            }
+            (Work::Ending(error), Event::Failed(_)) => self.release(Err(error)),
             // A lease that could not be given back ends by itself.
             (Work::Releasing(outcome), Event::Leased(_) | Event::Failed(_)) => {
                 self.over(at, outcome)
