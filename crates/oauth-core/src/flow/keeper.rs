@@ -284,6 +284,12 @@ impl Keeper {
     /// that is asked for, whatever `id` says.
     #[must_use]
     pub fn shared(mut self, id: GrantId) -> Self {
+        if self.place == Place::Here
+            && let (Some(id), Some(tokens)) = (&self.record.login, &self.record.tokens)
+        {
+            self.unsaved = Unsaved::Login(Login::new(id.clone(), Arc::clone(tokens)));
+            self.version = 0;
+        }
         self.place = Place::Store;
         self.id = match &self.upkeep {
             Upkeep::ClientCredentials(scope) => id.with_scope(scope.clone()),
@@ -346,20 +352,23 @@ impl Keeper {
             let why = self.trouble.error().cloned();
             return Turn::GiveUp(why.unwrap_or_else(|| ended.error()));
         }
-        match (self.trouble.holds(now), held) {
-            (Some(_), Some(tokens)) => Turn::HandOut(tokens),
-            (Some(error), None) => Turn::GiveUp(error.clone()),
-            (None, _) => self.begin(Turn::Renew),
+        match (self.trouble.holds(now), self.trouble.bars(now), held) {
+            (Some(_), _, Some(tokens)) => Turn::HandOut(tokens),
+            (_, Some(error), None) => Turn::GiveUp(error.clone()),
+            _ => self.begin(Turn::Renew),
         }
     }
 
     /// Forgets exactly this token: one that has taken its place meanwhile lives on.
     pub fn refuse(&mut self, refused: &Tokens) {
-        let refused = refused.access_token.expose();
-        if let Some(tokens) = &self.record.tokens
-            && tokens.access_token.matches(refused)
-        {
-            self.refused = Some(tokens.access_token.clone());
+        let is_ours = self
+            .record
+            .tokens
+            .as_ref()
+            .is_some_and(|tokens| tokens.access_token.matches(refused.access_token.expose()));
+        // One that is not known here may be the one in the store.
+        if is_ours || !self.is_refused() {
+            self.refused = Some(refused.access_token.clone());
         }
     }
 

@@ -68,7 +68,10 @@ impl Keeper {
         let token = |tokens: &Tokens| Some(tokens.refresh_token.as_ref()?.secret.clone());
         let before = self.record.tokens.as_deref().and_then(token);
         let rotates = match (self.upkeep_is_refresh(), before, token(&tokens)) {
-            (true, Some(before), Some(after)) => Some(!before.matches(after.expose())),
+            // Some servers replace a token now and then: once seen, that is what they do.
+            (true, Some(before), Some(after)) => {
+                Some(self.record.rotates == Some(true) || !before.matches(after.expose()))
+            }
             _ => self.record.rotates,
         };
         let record = Record {
@@ -208,8 +211,10 @@ impl Keeper {
         let version = self.version;
         let read = self.read(at, entry);
         if read.is_ok() && self.version == version {
-            let word = error.server_error().and_then(ServerError::error);
-            let ended = Ended::Refused(word.unwrap_or("invalid_grant").to_owned());
+            let refused = |server: &ServerError| {
+                Ended::Refused(server.error().unwrap_or("invalid_grant").to_owned())
+            };
+            let ended = error.server_error().map_or(Ended::OutcomeUnknown, refused);
             return self.close(ended, error);
         }
         let newer = self.good(at.now());
@@ -234,14 +239,16 @@ impl Keeper {
 }
 
 /// Whether the server surely has not acted on the request: it was never sent, or refused in a way
-/// that says so. A gateway that gives up on its server (500, 502, 504) says nothing of the kind.
+/// that says so. A gateway that gives up on its server (500, 502, 504) says nothing of the kind, nor
+/// does a server that fell over in the midst of it ("server_error").
 fn is_unspent(error: &Error) -> bool {
     match error.kind() {
         Kind::Lost => error
             .cause()
             .is_some_and(|cause| cause.reach() == Reach::Unsent),
         Kind::Denied(server) => {
-            server.error().is_some() || !matches!(server.status(), Some(500 | 502 | 504))
+            !matches!(server.status(), Some(500 | 502 | 504))
+                && server.error() != Some("server_error")
         }
         Kind::Misuse(_) => true,
         Kind::Malformed(_) | Kind::Untrusted(_) => false,

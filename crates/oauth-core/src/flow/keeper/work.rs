@@ -273,7 +273,8 @@ impl Keeper {
     fn stand_by(&mut self, at: &Moment, looks: u32, rest: Duration) -> Step {
         if let Some(tokens) = self.good(at.now()).filter(|_| at.now() < self.times.stale) {
             let busy = Error::lost(Cause::unsent("another worker renews the token"));
-            self.rest(at, &busy);
+            let soon = at.now().after(Duration::from_secs(1));
+            self.trouble.hold_softly(soon, &busy);
             return self.over(at, Ok(tokens));
         }
         match self.wait(at, looks) {
@@ -367,7 +368,7 @@ impl Keeper {
     fn hold(&mut self, at: &Moment) -> Step {
         if let Some(tokens) = self.good(at.now()) {
             let lost = Cause::unknown("the fate of the last refresh is not known");
-            self.trouble.hold(self.times.end, &Error::lost(lost));
+            self.trouble.hold_softly(self.times.end, &Error::lost(lost));
             return self.release(Ok(tokens));
         }
         self.give_back(Work::Yielding)
