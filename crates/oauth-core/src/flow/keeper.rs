@@ -201,8 +201,13 @@ enum Unsaved {
     Nothing,
     /// They take the place of whatever is stored.
     Login(Login),
-    /// Of a renewal, given for these.
-    Landed(Option<Arc<Tokens>>),
+    /// Of a renewal.
+    Landed {
+        /// What they were given for.
+        parent: Option<Arc<Tokens>>,
+        /// The store has failed too often: they are handed out all the same.
+        is_given_up: bool,
+    },
 }
 
 /// The tokens of a new login.
@@ -279,6 +284,12 @@ impl Keeper {
     /// that is asked for, whatever `id` says.
     #[must_use]
     pub fn shared(mut self, id: GrantId) -> Self {
+        if self.place == Place::Here
+            && let (Some(id), Some(tokens)) = (&self.record.login, &self.record.tokens)
+        {
+            self.unsaved = Unsaved::Login(Login::new(id.clone(), Arc::clone(tokens)));
+            self.version = 0;
+        }
         self.place = Place::Store;
         // What it began with was stored here; now it has to be stored there.
         let Record { login, tokens, .. } = &self.record;
@@ -321,7 +332,14 @@ impl Keeper {
         if let Some(refused) = refused {
             self.refuse(refused);
         }
-        match self.good(now) {
+        let is_kept_back = matches!(
+            self.unsaved,
+            Unsaved::Landed {
+                is_given_up: false,
+                ..
+            }
+        );
+        match self.good(now).filter(|_| !is_kept_back) {
             Some(tokens) if now < self.times.ahead && self.is_saved() => Turn::HandOut(tokens),
             Some(tokens) if now < self.times.stale => {
                 match self.is_busy() || self.trouble.holds(now).is_some() {
@@ -340,10 +358,10 @@ impl Keeper {
             let why = self.trouble.error().cloned();
             return Turn::GiveUp(why.unwrap_or_else(|| ended.error()));
         }
-        match (self.trouble.holds(now), held) {
-            (Some(_), Some(tokens)) => Turn::HandOut(tokens),
-            (Some(error), None) => Turn::GiveUp(error.clone()),
-            (None, _) => self.begin(Turn::Renew),
+        match (self.trouble.holds(now), self.trouble.bars(now), held) {
+            (Some(_), _, Some(tokens)) => Turn::HandOut(tokens),
+            (_, Some(error), None) => Turn::GiveUp(error.clone()),
+            _ => self.begin(Turn::Renew),
         }
     }
 
@@ -362,11 +380,14 @@ impl Keeper {
 
     /// Forgets exactly this token: one that has taken its place meanwhile lives on.
     pub fn refuse(&mut self, refused: &Tokens) {
-        let refused = refused.access_token.expose();
-        if let Some(tokens) = &self.record.tokens
-            && tokens.access_token.matches(refused)
-        {
-            self.refused = Some(tokens.access_token.clone());
+        let is_ours = self
+            .record
+            .tokens
+            .as_ref()
+            .is_some_and(|tokens| tokens.access_token.matches(refused.access_token.expose()));
+        // One that is not known here may be the one in the store.
+        if is_ours || !self.is_refused() {
+            self.refused = Some(refused.access_token.clone());
         }
     }
 

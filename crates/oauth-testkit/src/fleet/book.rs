@@ -198,6 +198,15 @@ impl Book {
         self.marks.entry(attempt.to_owned()).or_insert(mark);
     }
 
+    /// A worker has taken a request out of its own sight.
+    pub(super) fn forget(&mut self, worker: usize, epoch: u32) {
+        for mark in self.marks.values_mut() {
+            if (mark.0, mark.1) == (worker, epoch) {
+                mark.0 = usize::MAX;
+            }
+        }
+    }
+
     /// Whether this worker knows that an attempt came to nothing: it is its own, and was not sent
     /// or surely not acted on.
     pub(super) fn knows_unspent(&self, worker: usize, epoch: u32, attempt: Option<&str>) -> bool {

@@ -27,6 +27,8 @@ pub(super) struct Slot {
     /// What is awaited of the store or of time.
     pub(super) call: Option<u64>,
     pub(super) flight: Option<Flight>,
+    /// Whether the keeper has given away a request and not heard of it.
+    is_flying: bool,
     /// The name of the last lease asked for.
     holder: String,
     pub(super) lease: Option<Held>,
@@ -98,6 +100,7 @@ impl Slot {
             round: 0,
             call: None,
             flight: None,
+            is_flying: false,
             holder: String::new(),
             lease: None,
             seen: 0,
@@ -146,7 +149,6 @@ impl World {
             && self.dice.hits(odds.abandon)
         {
             self.abandon(worker, grant);
-            return Ok(());
         }
         match mail {
             Mail::Ask(caller) => self.ask(caller),
@@ -262,7 +264,9 @@ impl World {
             return self.over(worker, grant, outcome);
         }
         let after = self.dice.between(0, 3);
-        let round = self.slot(worker, grant).round;
+        let slot = self.slot(worker, grant);
+        slot.is_flying = matches!(step, Step::Run(_));
+        let round = slot.round;
         self.mail(after, worker, grant, Mail::Act(round, step));
         Ok(())
     }
@@ -417,7 +421,12 @@ impl World {
         slot.call = None;
         slot.leader = None;
         slot.round += 1;
-        if let Some(send) = slot.flight.take().and_then(|flight| flight.send) {
+        let flight = slot.flight.take();
+        if std::mem::take(&mut slot.is_flying) {
+            let epoch = self.workers[worker].epoch;
+            self.book.forget(worker, epoch);
+        }
+        if let Some(send) = flight.and_then(|flight| flight.send) {
             let lost = Input::Lost(Cause::unknown("nobody waits for it"));
             self.book.close(send, &lost);
         }

@@ -19,15 +19,20 @@ pub(super) struct Landing {
     /// The tokens they were given for.
     pub(super) parent: Option<Arc<Tokens>>,
     pub(super) record: Record,
+    /// They did not arrive just now, and may be over.
+    is_late: bool,
     tries: u32,
 }
 
 impl Landing {
-    pub(super) const fn new(parent: Option<Arc<Tokens>>, record: Record) -> Self {
+    /// Tokens that could not be stored before. Once they were handed out all the same, one more
+    /// failure of the store is enough.
+    pub(super) fn late(parent: Option<Arc<Tokens>>, record: Record, is_given_up: bool) -> Self {
         Self {
             parent,
             record,
-            tries: 0,
+            is_late: true,
+            tries: if is_given_up { SAVES - 1 } else { 0 },
         }
     }
 
@@ -58,10 +63,15 @@ impl Landing {
 
 impl Keeper {
     pub(super) fn arrive(&mut self, tokens: Tokens) -> Step {
+        // A server that sends the same token again stands by it.
+        self.refused = None;
         let token = |tokens: &Tokens| Some(tokens.refresh_token.as_ref()?.secret.clone());
         let before = self.record.tokens.as_deref().and_then(token);
         let rotates = match (self.upkeep_is_refresh(), before, token(&tokens)) {
-            (true, Some(before), Some(after)) => Some(!before.matches(after.expose())),
+            // Some servers replace a token now and then: once seen, that is what they do.
+            (true, Some(before), Some(after)) => {
+                Some(self.record.rotates == Some(true) || !before.matches(after.expose()))
+            }
             _ => self.record.rotates,
         };
         let record = Record {
@@ -69,7 +79,12 @@ impl Keeper {
             login: self.record.login.clone(),
             ..Record::of(Arc::new(tokens))
         };
-        self.land(Landing::new(self.record.tokens.clone(), record))
+        self.land(Landing {
+            parent: self.record.tokens.clone(),
+            record,
+            is_late: false,
+            tries: 0,
+        })
     }
 
     const fn upkeep_is_refresh(&self) -> bool {
@@ -87,6 +102,10 @@ impl Keeper {
         self.trouble.clear();
         self.settled.clear();
         self.drop_landed();
+        let is_good = self.good(at.now()).is_some() && at.now() < self.times.stale;
+        if landing.is_late && !is_good {
+            return self.load(Work::Looking { looks: 0 });
+        }
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
     }
 
@@ -129,7 +148,7 @@ impl Keeper {
 
     /// They are stored, or of no use.
     fn drop_landed(&mut self) {
-        if matches!(self.unsaved, Unsaved::Landed(_)) {
+        if matches!(self.unsaved, Unsaved::Landed { .. }) {
             self.unsaved = Unsaved::Nothing;
         }
     }
@@ -143,14 +162,24 @@ impl Keeper {
             self.work = Some(Work::Circling(landing));
             return Step::Wait(pause);
         }
-        let Landing { parent, record, .. } = landing;
-        let tokens = record.tokens.clone();
-        self.know(at, record, self.version);
-        self.trouble.note(at, error);
-        if matches!(self.unsaved, Unsaved::Nothing) {
-            self.unsaved = Unsaved::Landed(parent);
+        let tokens = landing.record.tokens.clone();
+        self.keep_back(at, &landing, true);
+        if landing.is_late {
+            return self.fail(at, error.clone());
         }
+        self.trouble.note(at, error);
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
+    }
+
+    /// Keeps tokens that are not stored; those of a login have taken their place.
+    pub(super) fn keep_back(&mut self, at: &Moment, landing: &Landing, is_given_up: bool) {
+        self.know(at, landing.record.clone(), self.version);
+        if !matches!(self.unsaved, Unsaved::Login(_)) {
+            self.unsaved = Unsaved::Landed {
+                parent: landing.parent.clone(),
+                is_given_up,
+            };
+        }
     }
 
     /// An attempt that brought no tokens.
@@ -182,8 +211,10 @@ impl Keeper {
         let version = self.version;
         let read = self.read(at, entry);
         if read.is_ok() && self.version == version {
-            let word = error.server_error().and_then(ServerError::error);
-            let ended = Ended::Refused(word.unwrap_or("invalid_grant").to_owned());
+            let refused = |server: &ServerError| {
+                Ended::Refused(server.error().unwrap_or("invalid_grant").to_owned())
+            };
+            let ended = error.server_error().map_or(Ended::OutcomeUnknown, refused);
             return self.close(ended, error);
         }
         let newer = self.good(at.now());
@@ -203,19 +234,21 @@ impl Keeper {
         // Callers to come get the same answer, and what led to it.
         self.trouble.hold(UnixTime::from_secs(0), &error);
         let record = self.record.clone();
-        self.save(&record, Work::Closing(Err(error)))
+        self.save(&record, Work::Ending(error))
     }
 }
 
 /// Whether the server surely has not acted on the request: it was never sent, or refused in a way
-/// that says so. A gateway that gives up on its server (500, 502, 504) says nothing of the kind.
+/// that says so. A gateway that gives up on its server (500, 502, 504) says nothing of the kind, nor
+/// does a server that fell over in the midst of it ("server_error").
 fn is_unspent(error: &Error) -> bool {
     match error.kind() {
         Kind::Lost => error
             .cause()
             .is_some_and(|cause| cause.reach() == Reach::Unsent),
         Kind::Denied(server) => {
-            server.error().is_some() || !matches!(server.status(), Some(500 | 502 | 504))
+            !matches!(server.status(), Some(500 | 502 | 504))
+                && server.error() != Some("server_error")
         }
         Kind::Misuse(_) => true,
         Kind::Malformed(_) | Kind::Untrusted(_) => false,

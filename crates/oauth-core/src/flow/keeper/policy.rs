@@ -99,6 +99,8 @@ impl Times {
 pub(super) struct Trouble {
     count: u32,
     last: Option<(UnixTime, Error)>,
+    /// It is only for as long as the token is good.
+    is_soft: bool,
 }
 
 impl Trouble {
@@ -106,6 +108,11 @@ impl Trouble {
     pub(super) fn holds(&self, now: UnixTime) -> Option<&Error> {
         let (until, error) = self.last.as_ref()?;
         (now < *until).then_some(error)
+    }
+
+    /// The same for a caller who has no token to fall back on.
+    pub(super) fn bars(&self, now: UnixTime) -> Option<&Error> {
+        self.holds(now).filter(|_| !self.is_soft)
     }
 
     /// The first failure holds nobody back, for it may be nothing; the next ones do so for longer
@@ -128,6 +135,13 @@ impl Trouble {
     /// No attempt before this time.
     pub(super) fn hold(&mut self, until: UnixTime, error: &Error) {
         self.last = Some((until, error.clone()));
+        self.is_soft = false;
+    }
+
+    /// No attempt before this time, unless the token turns out to be of no use.
+    pub(super) fn hold_softly(&mut self, until: UnixTime, error: &Error) {
+        self.hold(until, error);
+        self.is_soft = true;
     }
 
     pub(super) fn clear(&mut self) {

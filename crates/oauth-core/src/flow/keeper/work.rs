@@ -52,8 +52,10 @@ pub(super) enum Work {
     Circling(Landing),
     /// Whether another has newer tokens than the ones that were refused.
     Doubting(Error),
-    /// The last word on a failed attempt.
+    /// That a failed attempt came to nothing.
     Closing(Outcome),
+    /// That the grant is over.
+    Ending(Error),
     Releasing(Outcome),
     /// What the tokens of a new login take the place of.
     Entering,
@@ -102,9 +104,10 @@ impl Keeper {
         match (work, event) {
             (Work::Begun, Event::Begin) => {
                 self.ticket = at.ticket();
-                match &self.unsaved {
-                    Unsaved::Login(_) => self.load(Work::Entering),
-                    Unsaved::Nothing | Unsaved::Landed(_) => self.load(Work::Looking { looks: 0 }),
+                match self.unlanded() {
+                    Some(landing) => self.land(landing),
+                    None if self.is_saved() => self.load(Work::Looking { looks: 0 }),
+                    None => self.load(Work::Entering),
                 }
             }
             (Work::Entering, Event::Loaded(entry)) => self.enter(at, entry),
@@ -150,11 +153,21 @@ impl Keeper {
                 self.release(outcome)
             }
             (Work::Closing(outcome), Event::Failed(_)) => self.release(outcome),
+            (Work::Ending(error), Event::Saved(Saved::At(version))) => {
+                self.version = version;
+                self.release(Err(error))
+            }
+            // Somebody knew better.
+            (Work::Ending(error), Event::Saved(Saved::Conflict)) => {
+                self.load(Work::Doubting(error))
+            }
+            (Work::Ending(error), Event::Failed(_)) => self.release(Err(error)),
             // A lease that could not be given back ends by itself.
             (Work::Releasing(outcome), Event::Leased(_) | Event::Failed(_)) => {
                 self.over(at, outcome)
             }
-            (Work::Checking, Event::Failed(error)) => self.fail(at, error),
+            // A lease may have been given: nobody should wait for its end.
+            (Work::Leasing { .. } | Work::Checking, Event::Failed(error)) => self.fail(at, error),
             // Another may have newer tokens: nobody is told to log in before that is known.
             (Work::Doubting(_), Event::Failed(error)) => {
                 self.settle(self.ticket.clone(), false);
@@ -165,10 +178,7 @@ impl Keeper {
                 let outcome = self.failed(at, error);
                 self.over(at, outcome)
             }
-            (
-                Work::Looking { .. } | Work::Leasing { .. } | Work::Entering,
-                Event::Failed(error),
-            ) => {
+            (Work::Looking { .. } | Work::Entering, Event::Failed(error)) => {
                 let outcome = self.failed(at, error);
                 self.over(at, outcome)
             }
@@ -218,10 +228,22 @@ impl Keeper {
         (!is_same).then_some(tokens)
     }
 
+    /// The tokens that could not be stored before.
+    fn unlanded(&self) -> Option<Landing> {
+        let Unsaved::Landed {
+            parent,
+            is_given_up,
+        } = &self.unsaved
+        else {
+            return None;
+        };
+        let record = self.record.clone();
+        Some(Landing::late(parent.clone(), record, *is_given_up))
+    }
+
     fn look(&mut self, at: &Moment, looks: u32, entry: Option<Entry>) -> Step {
         // What landed here and could not be stored is newer than what is stored.
-        if let Unsaved::Landed(parent) = &self.unsaved {
-            let landing = Landing::new(parent.clone(), self.record.clone());
+        if let Some(landing) = self.unlanded() {
             return self.collide(at, landing, entry);
         }
         let before = self.record.tokens.clone();
@@ -251,7 +273,8 @@ impl Keeper {
     fn stand_by(&mut self, at: &Moment, looks: u32, rest: Duration) -> Step {
         if let Some(tokens) = self.good(at.now()).filter(|_| at.now() < self.times.stale) {
             let busy = Error::lost(Cause::unsent("another worker renews the token"));
-            self.rest(at, &busy);
+            let soon = at.now().after(Duration::from_secs(1));
+            self.trouble.hold_softly(soon, &busy);
             return self.over(at, Ok(tokens));
         }
         match self.wait(at, looks) {
@@ -345,7 +368,7 @@ impl Keeper {
     fn hold(&mut self, at: &Moment) -> Step {
         if let Some(tokens) = self.good(at.now()) {
             let lost = Cause::unknown("the fate of the last refresh is not known");
-            self.trouble.hold(self.times.end, &Error::lost(lost));
+            self.trouble.hold_softly(self.times.end, &Error::lost(lost));
             return self.release(Ok(tokens));
         }
         self.give_back(Work::Yielding)
@@ -497,6 +520,13 @@ impl Keeper {
     }
 
     fn over(&mut self, at: &Moment, outcome: Outcome) -> Step {
+        // Somebody tried the token while this was under way: those who wait would get it again.
+        if let (Ok(tokens), Some(refused)) = (&outcome, &self.refused)
+            && tokens.access_token.matches(refused.expose())
+        {
+            self.ticket = at.ticket();
+            return self.load(Work::Looking { looks: 0 });
+        }
         // A person has logged in meanwhile.
         self.log_in(at);
         Step::Over(outcome)
@@ -505,12 +535,18 @@ impl Keeper {
     /// Nobody goes on with this.
     pub(super) fn abandoned(&mut self, at: &Moment, work: Work) {
         match work {
+            // The mark may be there: it is known to mean nothing.
+            Work::Marking(attempt) => self.settle(attempt.id, true),
             Work::Flying => self.settle(self.ticket.clone(), false),
             Work::Landing(landing) | Work::Colliding(landing) | Work::Circling(landing) => {
-                self.know(at, landing.record, self.version);
-                if self.is_saved() {
-                    self.unsaved = Unsaved::Landed(landing.parent);
-                }
+                let is_given_up = matches!(
+                    self.unsaved,
+                    Unsaved::Landed {
+                        is_given_up: true,
+                        ..
+                    }
+                );
+                self.keep_back(at, &landing, is_given_up);
             }
             Work::Settling(id) => self.tried(&id),
             _ => {}
