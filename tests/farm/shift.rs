@@ -125,8 +125,8 @@ impl Shift {
                 (Place::Redis(redis.redis_url()), Some(redis))
             }
             Kind::Postgres => {
-                let postgres = Server::redis();
-                (Place::Postgres(postgres.redis_url()), Some(postgres))
+                let postgres = Server::postgres();
+                (Place::Postgres(postgres.postgres_url()), Some(postgres))
             }
         };
         let work = Work {

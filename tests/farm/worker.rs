@@ -10,7 +10,7 @@ use oauth_core::flow::keeper::{GrantId, Policy, Reuse, Upkeep};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::Rules;
 use oauth_core::{Client, ClientAuth, ClientId, danger};
-use oauth_reqwest::oauth_session::store::{FileStore, RedisStore};
+use oauth_reqwest::oauth_session::store::{FileStore, PostgresStore, RedisStore};
 use oauth_reqwest::oauth_session::{Session, Store, Token, blocking};
 use oauth_reqwest::{Driver, Options};
 use serde_json::json;
@@ -88,7 +88,11 @@ async fn session(work: &Work) -> Result<Session, Error> {
     let store: Arc<dyn Store> = match &work.place {
         Place::File(folder) => Arc::new(FileStore::new(folder)?),
         Place::Redis(url) => Arc::new(RedisStore::new(url)?),
-        Place::Postgres(_) => unimplemented!(),
+        Place::Postgres(url) => {
+            let store = PostgresStore::new(url)?;
+            store.migrate().await?;
+            Arc::new(store)
+        }
     };
     let keeper = client.keeper(Upkeep::Refresh).with_policy(policy);
     Ok(Session::shared(

@@ -73,6 +73,7 @@ export type UntrustedCode =
   | 'callback.redirect_uri'
   | 'stored.issuer'
   | 'stored.grant'
+  | 'stored.sealed'
 /** No answer arrived. The request may have been carried out all the same. */
 export type LostCode =
   | 'lost'

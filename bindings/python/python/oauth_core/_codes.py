@@ -75,6 +75,7 @@ UntrustedCode = Literal[
     "callback.redirect_uri",
     "stored.issuer",
     "stored.grant",
+    "stored.sealed",
 ]
 LostCode = Literal[
     "lost",
