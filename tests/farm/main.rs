@@ -45,6 +45,9 @@ enum Command {
     /// One worker: what it does is told as JSON
     #[command(hide = true)]
     Work { work: String },
+    /// One token, for a test that kills this process on the way to it
+    #[command(hide = true)]
+    Once { work: String },
     /// One worker of the peer `oauth2`
     #[command(hide = true)]
     Peer { work: String },
@@ -57,6 +60,14 @@ struct Work {
     client_id: String,
     place: Place,
     callers: Callers,
+    reuse: Reuse,
+}
+
+/// What the workers take the server for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Reuse {
+    Unknown,
+    Revokes,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -91,6 +102,10 @@ fn main() -> ExitCode {
             };
             eprintln!("{error}");
             return ExitCode::FAILURE;
+        }
+        Some(Command::Once { work }) => {
+            println!("{}", worker::once(&read(work)));
+            return ExitCode::SUCCESS;
         }
         Some(Command::Peer { work }) => {
             peers::work(&read(work));

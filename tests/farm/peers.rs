@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 
 use crate::oidc_provider::OidcProvider;
 use crate::shift::{LIFE, Tally, login};
-use crate::{Callers, Place, Work, now};
+use crate::{Callers, Place, Reuse, Work, now};
 
 /// A program written with another library.
 pub(crate) struct Peer {
@@ -108,6 +108,7 @@ impl Peer {
             client_id: server.client_id("native").to_owned(),
             place: Place::File(file),
             callers: self.callers,
+            reuse: Reuse::Revokes,
         };
         let crew: Result<Vec<Child>, String> =
             (0..self.processes).map(|_| self.hire(&work)).collect();

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::oidc_provider::{OidcProvider, driver, open};
 use crate::servers::Server;
-use crate::{Callers, Place, Work, now, worker};
+use crate::{Callers, Place, Reuse, Work, now, worker};
 
 /// For how long an access token lives, and how often a worker is killed.
 pub(crate) const LIFE: Duration = Duration::from_secs(2);
@@ -134,6 +134,7 @@ impl Shift {
             client_id: server.client_id("native").to_owned(),
             place,
             callers: self.callers,
+            reuse: Reuse::Revokes,
         };
         worker::log_in(&work, login(&server)).expect("the login is stored");
         let mut crew = Crew::hire(self.processes, &work);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use oauth_core::error::Error;
-use oauth_core::flow::keeper::{GrantId, Policy, Reuse, Upkeep};
+use oauth_core::flow::keeper::{self, GrantId, Policy, Upkeep};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::Rules;
 use oauth_core::{Client, ClientAuth, ClientId, danger};
@@ -15,7 +15,7 @@ use oauth_reqwest::oauth_session::{Session, Store, Token, blocking};
 use oauth_reqwest::{Driver, Options};
 use serde_json::json;
 
-use crate::{Callers, Place, Work, now};
+use crate::{Callers, Place, Reuse, Work, now};
 
 /// Whose grant it is.
 const SUBJECT: &str = "somebody";
@@ -67,6 +67,18 @@ pub(crate) fn log_in(work: &Work, tokens: oauth_core::Tokens) -> Result<(), Erro
     blocking::wait(async { session(work).await?.log_in(tokens).await })?
 }
 
+/// What one caller gets: `token`, or the code and the advice of an error.
+pub(crate) fn once(work: &Work) -> String {
+    let told = blocking::wait(async {
+        let session = session(work).await?;
+        session.token().await.map(|_| "token".to_owned())
+    });
+    match told.and_then(|told| told) {
+        Ok(token) => token,
+        Err(error) => format!("{} {}", error.code(), error.advice().as_str()),
+    }
+}
+
 async fn session(work: &Work) -> Result<Session, Error> {
     // A request is over long before a lease is.
     let options = Options::default()
@@ -84,7 +96,10 @@ async fn session(work: &Work) -> Result<Session, Error> {
     )?;
     let mut policy = Policy::default();
     policy.lease = Duration::from_secs(4);
-    policy.reuse = Reuse::Revokes;
+    policy.reuse = match work.reuse {
+        Reuse::Unknown => keeper::Reuse::Unknown,
+        Reuse::Revokes => keeper::Reuse::Revokes,
+    };
     let store: Arc<dyn Store> = match &work.place {
         Place::File(folder) => Arc::new(FileStore::new(folder)?),
         Place::Redis(url) => Arc::new(RedisStore::new(url)?),

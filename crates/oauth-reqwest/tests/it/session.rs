@@ -48,6 +48,22 @@ async fn two_hundred_callers_make_one_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_callers_make_one_request() {
+    let served = served();
+    let (source, _) = stale(&served).await;
+    let before = counters(&served).token_requests;
+    let mut all = JoinSet::new();
+    for _ in 0..10_000 {
+        let source = source.clone();
+        all.spawn(async move { source.token().await.unwrap().access_token.expose().clone() });
+    }
+    let all: std::collections::BTreeSet<_> = all.join_all().await.into_iter().collect();
+    assert_eq!(all.len(), 1);
+    assert_eq!(counters(&served).token_requests - before, 1);
+    assert_eq!(counters(&served).reuse_events, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_callers_with_one_dead_token_make_one_request() {
     let served = served();
     let source = Session::client_credentials(driver(), &confidential(&served), Scope::none());

@@ -1,0 +1,180 @@
+//! A process killed at each point between a reply and its save: whoever comes next has a token, or is
+//! told that a person must log in again, and the store can be read.
+
+#[path = "interop/oidc_provider.rs"]
+#[allow(dead_code, reason = "shared with the interoperability tests")]
+mod oidc_provider;
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use oauth_core::flow::keeper::{Event, GrantId, Step, Upkeep};
+use oauth_core::{AuthorizationRequest, Client, Moment, Scope, Tokens};
+use oauth_reqwest::blocking::Listener;
+use oauth_session::store::{FAULT_POINTS, FileStore};
+use oauth_session::{Store as _, blocking};
+use serde_json::{Value, json};
+
+use oidc_provider::{OidcProvider, driver, open};
+
+const SESSION_POINTS: [&str; 4] = [
+    "session.run",
+    "session.flown",
+    "session.save",
+    "session.saved",
+];
+
+/// A server whose refresh tokens are spent once, and a store with a login whose token has ended.
+struct Scene {
+    server: OidcProvider,
+    folder: tempfile::TempDir,
+    reuse: &'static str,
+}
+
+impl Scene {
+    fn set(reuse: &'static str) -> Self {
+        let server = OidcProvider::start();
+        let driver = driver();
+        let client = server.client(&driver, "native").expect("a client");
+        let listener = Listener::bind().expect("a port");
+        let ask = AuthorizationRequest::new(listener.redirect_uri().clone())
+            .scope(Scope::parse("openid").expect("a scope"));
+        let tokens = listener
+            .login(&driver, &client, ask, open, Duration::from_secs(30))
+            .expect("a login");
+        let scene = Self {
+            server,
+            folder: tempfile::tempdir().expect("a folder"),
+            reuse,
+        };
+        scene.store(&client, tokens);
+        scene
+    }
+
+    fn grants(&self) -> std::path::PathBuf {
+        self.folder.path().join("grants")
+    }
+
+    /// Stores a login of long ago, as a session would have.
+    fn store(&self, client: &Client, tokens: Tokens) {
+        let mut old: Value = serde_json::from_str(tokens.to_json().expose()).expect("JSON");
+        let received_at = old["received_at"].as_u64().expect("a time");
+        old["received_at"] = (received_at - 10_000).into();
+        let old = Tokens::from_json(&old.to_string()).expect("tokens");
+        let store = FileStore::new(self.grants()).expect("a store");
+        let at = Moment::system().expect("a moment");
+        let mut keeper = client
+            .keeper(Upkeep::Refresh)
+            .with_tokens(at, old)
+            .expect("our own")
+            .shared(GrantId::of_subject("somebody"));
+        let key = keeper.key();
+        // The first two steps of any keeper with a new login: what is there, and the login instead.
+        let _ = keeper.ask(at.now(), None);
+        let Step::Load = keeper.resume(at, Event::Begin) else {
+            panic!("it looks first")
+        };
+        let Step::Save { record, version } = keeper.resume(at, Event::Loaded(None)) else {
+            panic!("then it saves")
+        };
+        blocking::wait(store.save(&key, &record, version))
+            .expect("a runtime")
+            .expect("saved");
+    }
+
+    /// A process that asks for one token, and dies where it is told to.
+    fn ask(&self, fault: Option<&str>) -> Output {
+        let work = json!({
+            "issuer": self.server.issuer(),
+            "client_id": self.server.client_id("native"),
+            "place": { "File": self.grants() },
+            "callers": { "Tasks": 1 },
+            "reuse": self.reuse,
+        });
+        let mut command = Command::new(env!("CARGO_BIN_EXE_farm"));
+        command.args(["once", &work.to_string()]);
+        if let Some(fault) = fault {
+            command.env("OAUTH_SESSION_FAULT", fault);
+        }
+        command.output().expect("it runs")
+    }
+
+    fn counters(&self) -> Value {
+        let url = format!("{}/_counters", self.server.issuer());
+        let text = reqwest::blocking::get(url).and_then(reqwest::blocking::Response::text);
+        serde_json::from_str(&text.expect("counters")).expect("JSON")
+    }
+}
+
+/// Kills a process at the point, and gives what the next one says, and how often a token came twice.
+fn killed_at(point: &str, reuse: &'static str) -> (String, u64) {
+    let scene = Scene::set(reuse);
+    let dead = scene.ask(Some(point));
+    assert!(
+        !dead.status.success() && dead.stdout.is_empty(),
+        "{point}: it was to die: {dead:?}"
+    );
+    readable(&scene.grants(), point);
+    let next = scene.ask(None);
+    let said = String::from_utf8(next.stdout)
+        .expect("text")
+        .trim()
+        .to_owned();
+    readable(&scene.grants(), point);
+    (
+        said,
+        scene.counters()["reuse_events"].as_u64().expect("a count"),
+    )
+}
+
+fn readable(folder: &Path, point: &str) {
+    let store = FileStore::new(folder).expect("the folder");
+    let keys = blocking::wait(store.list())
+        .expect("a runtime")
+        .expect("a list");
+    assert_eq!(keys.len(), 1, "{point}");
+    let entry = blocking::wait(store.load(&keys[0])).expect("a runtime");
+    assert!(entry.expect("it can be read").is_some(), "{point}");
+}
+
+/// What comes of a kill at each point; they wait for leases, so all at once.
+fn killed_at_each(reuse: &'static str) -> Vec<(&'static str, String, u64)> {
+    let points = SESSION_POINTS.iter().chain(FAULT_POINTS);
+    std::thread::scope(|scope| {
+        let all: Vec<_> = points
+            .map(|point| scope.spawn(move || (*point, killed_at(point, reuse))))
+            .collect();
+        all.into_iter()
+            .map(|one| one.join().expect("it comes to an end"))
+            .map(|(point, (said, reuse_events))| (point, said, reuse_events))
+            .collect()
+    })
+}
+
+#[test]
+fn a_server_that_revokes_sees_no_token_twice_wherever_a_worker_dies() {
+    for (point, said, reuse_events) in killed_at_each("Revokes") {
+        let is_told = said == "grant.outcome_unknown reauthorize";
+        // A lease says nothing about the token: whoever dies over it has not sent any.
+        let may_be_told = !point.starts_with("lease.");
+        assert!(
+            said == "token" || (is_told && may_be_told),
+            "{point}: {said}"
+        );
+        assert_eq!(reuse_events, 0, "{point}");
+    }
+}
+
+#[test]
+fn what_can_be_kept_of_a_grant_is_kept_wherever_a_worker_dies() {
+    for (point, said, reuse_events) in killed_at_each("Unknown") {
+        let is_over = said == "denied.invalid_grant reauthorize" && reuse_events == 1;
+        // Only between the reply and its save is there something to lose.
+        let may_be_over = ["session.flown", "session.save"].contains(&point);
+        assert!(
+            (said == "token" && reuse_events == 0) || (is_over && may_be_over),
+            "{point}: {said}, {reuse_events}"
+        );
+    }
+}
