@@ -8,7 +8,7 @@ use napi::Result;
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use oauth_core::exchange::{Boxed, Exchange, Input, Step};
-use oauth_core::moment::Moment;
+use oauth_core::moment::{Moment, UnixTime};
 use oauth_core::{Error, Scope, Tokens};
 use oauth_facade::{Client, Machine, Resource};
 
@@ -57,7 +57,7 @@ impl NativeKeeper {
         dead: Option<&NativeTokens>,
         held: Option<&NativeTokens>,
     ) -> Result<NativeTurn> {
-        let now = Moment::system().map_err(fail)?.now();
+        let now = UnixTime::system().map_err(fail)?;
         let mut turn = NativeTurn::default();
         match self.0.turn(now, dead.map(|dead| &*dead.0)) {
             Turn::Over(outcome) => {

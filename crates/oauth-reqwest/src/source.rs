@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Boxed;
-use oauth_core::{Client, Moment, Scope, Tokens};
+use oauth_core::moment::UnixTime;
+use oauth_core::{Client, Scope, Tokens};
 use tokio::sync::watch;
 
 use crate::driver::Driver;
@@ -98,7 +99,7 @@ impl TokenSource {
     }
 
     async fn ask(&self, dead: Option<&Tokens>) -> Result<Arc<Tokens>, Error> {
-        let waiting = match self.shared.turn(Moment::system()?.now(), dead) {
+        let waiting = match self.shared.turn(UnixTime::system()?, dead) {
             Turn::Over(outcome) => return outcome,
             Turn::Follow(flight) => flight,
             Turn::Lead(flight, exchange) => {

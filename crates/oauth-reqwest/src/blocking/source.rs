@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use oauth_core::error::Error;
-use oauth_core::{Client, Moment, Scope, Tokens};
+use oauth_core::moment::UnixTime;
+use oauth_core::{Client, Scope, Tokens};
 
 use super::Driver;
 use crate::source::keeper::{Flight, Keeper, Landing, Outcome, Shared, Turn};
@@ -75,7 +76,7 @@ impl TokenSource {
     }
 
     fn ask(&self, dead: Option<&Tokens>) -> Result<Arc<Tokens>, Error> {
-        match self.shared.turn(Moment::system()?.now(), dead) {
+        match self.shared.turn(UnixTime::system()?, dead) {
             Turn::Over(outcome) => outcome,
             Turn::Follow(flight) => flight.wait().clone(),
             Turn::Lead(flight, exchange) => {
