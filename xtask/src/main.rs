@@ -1,5 +1,6 @@
 //! Project chores: `cargo xtask test` runs everything, `cargo xtask ci JOB` one job of it.
 
+mod bench;
 mod node;
 mod python;
 mod setup;
@@ -34,6 +35,11 @@ enum Command {
         /// The job.
         job: Job,
     },
+    /// Measure what users pay, beside peers: `cargo xtask bench bindings`.
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// Check the import rules, the sources of time and chance, and the size of files.
     Tidy,
     /// Install what the suites need and this machine lacks.
@@ -64,6 +70,16 @@ enum Suite {
     Browser,
     /// Formatting, lints, documentation, import rules.
     Lint,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// The packages for Python, Node.js and the browser. A missed budget is no failure.
+    Bindings {
+        /// Also write the figures there, as JSON.
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -113,6 +129,9 @@ fn main() -> ExitCode {
             "bench",
             shell::cargo().args(["bench", "-p", "oauth-core", "--bench", "request"]),
         ),
+        Command::Bench {
+            what: Bench::Bindings { json },
+        } => setup::run().and(bench::bindings(json.as_deref())),
         Command::Setup => setup::run(),
     };
     println!("{} passed, {} failed", outcome.passed, outcome.failed);

@@ -17,24 +17,37 @@ const BROWSER: &str = "/usr/bin/chromium";
 /// Builds the package, and runs its tests in a browser.
 pub(crate) fn suite() -> Outcome {
     let prepared = browser().and(setup::npm_ci(&package()));
+    let prepared = prepared.and(built());
+    if prepared.failed > 0 {
+        return prepared;
+    }
+    prepared.and(sizes()).and(tests())
+}
+
+/// Builds the package where it lies.
+pub(crate) fn built() -> Outcome {
     let Some(compiler) = compiler() else {
         println!(
             "no compiler for {TARGET}: rustup target add {TARGET}, or on Debian, as root: \
              apt-get install {}",
             COMPILER.join(" ")
         );
-        return prepared.and(Outcome::of(false));
+        return Outcome::of(false);
     };
     let presets = package().join("js/presets.js");
     let checked = helper(
         "presets are current",
         &["presets".as_ref(), &presets, "--check".as_ref()],
     );
-    let built = build(&compiler).and(checked);
-    if prepared.failed + built.failed > 0 {
-        return prepared.and(built);
-    }
-    prepared.and(built).and(sizes()).and(tests())
+    build(&compiler).and(checked)
+}
+
+/// The module as cargo leaves it, with the names of its functions.
+pub(crate) fn module() -> PathBuf {
+    target()
+        .join("wasm")
+        .join(TARGET)
+        .join("wasm/oauth_core_web.wasm")
 }
 
 fn package() -> PathBuf {
@@ -122,10 +135,9 @@ fn build(compiler: &Compiler) -> Outcome {
         .args(["-p", "oauth-core-web"])
         .env("CARGO_TARGET_DIR", &place);
     let built = step("cargo build (wasm)", &mut command);
-    let module = place.join(TARGET).join("wasm/oauth_core_web.wasm");
     built.and(helper(
         "wasm-bindgen",
-        &["bind".as_ref(), &module, &package().join("pkg")],
+        &["bind".as_ref(), &module(), &package().join("pkg")],
     ))
 }
 
