@@ -7,10 +7,14 @@ import { CLIENT, OURS } from './harness.mjs'
 
 const metadata = (base) => ({ issuer: base, token_endpoint: `${base}/token` })
 
-async function ours(base, fetch) {
+export async function ourClient(base, fetch) {
   const { Client, Server } = await import('../../../bindings/node/js/index.mjs')
   const server = Server.fromMetadata(base, metadata(base), { transport: 'loopback_http' })
-  const client = new Client(server, { clientId: CLIENT.id, clientSecret: CLIENT.secret, fetch })
+  return new Client(server, { clientId: CLIENT.id, clientSecret: CLIENT.secret, fetch })
+}
+
+async function ours(base, fetch) {
+  const client = await ourClient(base, fetch)
   return async (scope) => (await client.clientCredentials({ scope }).token()).accessToken
 }
 

@@ -122,6 +122,39 @@ async def asynchronous(library: Any, plugin: Any, source: Any) -> dict[str, list
     return await in_turns_async(runs)
 
 
+def parts(source: Any) -> dict[str, Any]:
+    """Where ours goes with httpx2: each of these does what the one before does, and more."""
+    resource, token = source.resource([API]), source.token()
+
+    def client(header: Callable[[Any], str]) -> Any:
+        class Auth(httpx2.Auth):
+            def sync_auth_flow(self, request: Any) -> Any:
+                request.headers["authorization"] = header(request)
+                yield request
+
+        ears = Ears(httpx2)
+        ears.is_listening = False
+        return httpx2.Client(auth=Auth(), transport=httpx2.MockTransport(ears))
+
+    def checked(request: Any, url: str, fields: Any) -> str:
+        return str(resource.authorization(token, url, fields, request.content))
+
+    fixed = f"Bearer {token.access_token}"
+    plain = Ears(httpx2)
+    plain.is_listening = False
+    transport = httpx2.MockTransport(plain)
+    return {
+        STATIC: httpx2.Client(headers={"authorization": fixed}, transport=transport),
+        "setting a header": client(lambda _: fixed),
+        "and the check": client(lambda request: checked(request, URLS[0], ())),
+        "and httpx's URL as text": client(lambda request: checked(request, str(request.url), ())),
+        "and its list of headers": client(
+            lambda request: checked(request, str(request.url), request.headers.raw)
+        ),
+        OURS: httpx2.Client(auth=oauth_core.httpx2.Auth(source, origins=[API]), transport=transport),
+    }
+
+
 def main() -> None:
     with twin() as server:
         client = our_client(server.base, server.data["client_id"], server.data["client_secret"])
@@ -137,6 +170,11 @@ def main() -> None:
             tell(f"{name}, sync", in_turns(runs, rounds=ROUNDS), 35 if is_peers else None)
             taken = asyncio.run(asynchronous(library, plugin, source))
             tell(f"{name}, async", taken, 56 if is_peers else None)
+        inside = {side: sync(client) for side, client in parts(source).items()}
+        costs = over(in_turns(inside, rounds=ROUNDS), STATIC)
+        micros = {side: seconds * 1e6 for side, seconds in costs.items()}
+        what = "Python: attach with httpx2, from the inside out"
+        figure(what, "us CPU more than a static header", micros)
 
 
 main()
