@@ -1,5 +1,6 @@
 //! Project chores: `cargo xtask test` runs everything, `cargo xtask ci JOB` one job of it.
 
+mod bench;
 mod codegen;
 mod node;
 mod parity;
@@ -49,6 +50,11 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Measure what users pay, beside peers: `cargo xtask bench bindings`.
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// Check the import rules, the sources of time and chance, and the size of files.
     Tidy,
     /// Install what the suites need and this machine lacks.
@@ -79,6 +85,16 @@ enum Suite {
     Browser,
     /// Formatting, lints, documentation, import rules.
     Lint,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// The packages for Python, Node.js and the browser. A missed budget is no failure.
+    Bindings {
+        /// Also write the figures there, as JSON.
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -130,6 +146,9 @@ fn main() -> ExitCode {
         ),
         Command::Codegen { check } => codegen::run(check),
         Command::Parity { check } => parity::run(check),
+        Command::Bench {
+            what: Bench::Bindings { json },
+        } => setup::run().and(bench::bindings(json.as_deref())),
         Command::Setup => setup::run(),
     };
     println!("{} passed, {} failed", outcome.passed, outcome.failed);

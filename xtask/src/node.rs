@@ -31,7 +31,7 @@ pub(crate) fn suite() -> Outcome {
 
 /// The package, in an empty project.
 pub(crate) fn installed() -> Outcome {
-    let built = setup::npm_ci(&package()).and(build());
+    let built = built();
     if built.failed > 0 {
         return built;
     }
@@ -51,6 +51,11 @@ pub(crate) fn player() -> Vec<PathBuf> {
 
 fn project() -> PathBuf {
     target().join("node-project")
+}
+
+/// Builds the package where it lies.
+pub(crate) fn built() -> Outcome {
+    setup::npm_ci(&package()).and(build())
 }
 
 fn package() -> PathBuf {

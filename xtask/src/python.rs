@@ -25,15 +25,15 @@ pub(crate) fn suite() -> Outcome {
     built.and(outcome).and(vectors::own(Lang::Python))
 }
 
-/// The wheel, in an environment of its own.
+/// The wheel, in an environment of its own, beside the tools.
 pub(crate) fn installed() -> Outcome {
-    environment().and(wheel())
+    environment(&tools(), &package().join("tests/requirements.txt")).and(wheel())
 }
 
 /// The program that plays conversations with what is installed there.
 pub(crate) fn player() -> Vec<PathBuf> {
     let script = package().join("tests/vectors_player.py");
-    vec![place().join("venv/bin/python"), "-B".into(), script]
+    vec![tools().join("bin/python"), "-B".into(), script]
 }
 
 fn package() -> PathBuf {
@@ -49,18 +49,22 @@ fn said(what: &Path, why: &io::Error) -> Outcome {
     Outcome::of(false)
 }
 
-/// A virtual environment with the tools, in the versions of the requirements file.
-fn environment() -> Outcome {
-    let wanted = package().join("tests/requirements.txt");
-    let stamp = place().join("venv/requirements.txt");
+/// The virtual environment of the tools.
+fn tools() -> PathBuf {
+    place().join("venv")
+}
+
+/// A virtual environment with packages, in the versions of the requirements file.
+pub(crate) fn environment(folder: &Path, wanted: &Path) -> Outcome {
+    let stamp = folder.join("requirements.txt");
     let text = |file: &Path| fs::read(file).ok();
-    if text(&stamp).is_some_and(|installed| text(&wanted) == Some(installed)) {
+    if text(&stamp).is_some_and(|installed| text(wanted) == Some(installed)) {
         return Outcome::of(true);
     }
     let make = || {
         let mut python = Command::new("python3");
         python.args(["-m", "venv", "--clear"]);
-        python.arg(place().join("venv"));
+        python.arg(folder);
         step("python3 -m venv", &mut python)
     };
     let mut made = make();
@@ -70,10 +74,10 @@ fn environment() -> Outcome {
         apt.args(["install", "-y", "python3", "python3-venv"]);
         made = step("install Python", &mut apt).and(make());
     }
-    let mut pip = python();
+    let mut pip = python(folder);
     pip.args(["-m", "pip", "install", "--quiet", "--requirement"]);
-    let installed = made.and(step("pip install", pip.arg(&wanted)));
-    match fs::copy(&wanted, &stamp) {
+    let installed = made.and(step("pip install", pip.arg(wanted)));
+    match fs::copy(wanted, &stamp) {
         _ if installed.failed > 0 => installed,
         Ok(_) => installed,
         Err(why) => installed.and(said(&stamp, &why)),
@@ -81,8 +85,7 @@ fn environment() -> Outcome {
 }
 
 /// The environment's interpreter, as if the environment were active.
-fn python() -> Command {
-    let folder = place().join("venv");
+fn python(folder: &Path) -> Command {
     let mut command = Command::new(folder.join("bin/python"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let paths = std::env::split_paths(&path).collect::<Vec<_>>();
@@ -97,27 +100,39 @@ fn python() -> Command {
 
 /// Builds the wheel, and installs it.
 fn wheel() -> Outcome {
-    let dist = place().join("dist");
+    let dist = dist();
     if dist.exists()
         && let Err(why) = fs::remove_dir_all(&dist)
     {
         return said(&dist, &why);
     }
-    let mut maturin = python();
+    let mut maturin = python(&tools());
     maturin.args(["-m", "maturin", "build", "--release", "--locked", "--out"]);
     let built = step("maturin build", maturin.arg(&dist).current_dir(package()));
     if built.failed > 0 {
         return built;
     }
-    let mut pip = python();
-    pip.args(["-m", "pip", "install", "--quiet", "--force-reinstall"]);
-    pip.args(["--no-deps", "--no-index"]);
     for file in fs::read_dir(&dist).into_iter().flatten().flatten() {
         let bytes = file.metadata().map(|data| data.len()).unwrap_or_default();
         println!("{}: {bytes} bytes", file.file_name().to_string_lossy());
+    }
+    built.and(install(&tools()))
+}
+
+/// Installs the wheel that was built last.
+pub(crate) fn install(folder: &Path) -> Outcome {
+    let mut pip = python(folder);
+    pip.args(["-m", "pip", "install", "--quiet", "--force-reinstall"]);
+    pip.args(["--no-deps", "--no-index"]);
+    for file in fs::read_dir(dist()).into_iter().flatten().flatten() {
         pip.arg(file.path());
     }
-    built.and(step("pip install (the wheel)", &mut pip))
+    step("pip install (the wheel)", &mut pip)
+}
+
+/// Where the wheel is, and nothing else.
+pub(crate) fn dist() -> PathBuf {
+    place().join("dist")
 }
 
 /// The servers the tests talk to.
@@ -129,7 +144,7 @@ fn twins() -> Outcome {
 
 fn tests(elsewhere: &Path) -> Outcome {
     let folder = package().join("tests");
-    let mut pytest = python();
+    let mut pytest = python(&tools());
     pytest.args([
         "-B",
         "-m",
@@ -155,7 +170,7 @@ fn types(elsewhere: &Path) -> Outcome {
     let tests = package().join("tests");
     let usage = tests.join("typing/usage.py");
     let mypy = |name: &str, arguments: &[&str], file: Option<&Path>, folder: &Path| {
-        let mut mypy = python();
+        let mut mypy = python(&tools());
         mypy.args(["-m", "mypy", "--strict", "--cache-dir"]);
         mypy.arg(elsewhere.join("mypy")).args(arguments).args(file);
         step(name, mypy.current_dir(folder))
@@ -163,12 +178,12 @@ fn types(elsewhere: &Path) -> Outcome {
     let package_types = mypy("mypy (package)", &["-p", "oauth_core"], None, elsewhere);
     let usage_types = mypy("mypy (usage)", &[], Some(&usage), elsewhere);
     let test_types = mypy("mypy (tests)", &[], Some(Path::new(".")), &tests);
-    let mut stubtest = python();
+    let mut stubtest = python(&tools());
     stubtest.args(["-m", "mypy.stubtest", "oauth_core._native"]);
     let stub = step("stubtest", stubtest.current_dir(elsewhere));
-    let mut pyright = python();
+    let mut pyright = python(&tools());
     pyright.args(["-m", "pyright", "--pythonpath"]);
-    pyright.arg(place().join("venv/bin/python")).arg("-p");
+    pyright.arg(tools().join("bin/python")).arg("-p");
     pyright.arg(package().join("pyright.json"));
     let strict = step("pyright", pyright.current_dir(elsewhere));
     [package_types, usage_types, test_types, stub, strict]

@@ -17,7 +17,7 @@ const BROWSER: &str = "/usr/bin/chromium";
 
 /// Builds the package, and runs its tests in a browser.
 pub(crate) fn suite() -> Outcome {
-    let built = built();
+    let built = prepared();
     if built.failed > 0 {
         return built;
     }
@@ -31,7 +31,7 @@ pub(crate) fn suite() -> Outcome {
 
 /// The package, in an empty project.
 pub(crate) fn installed() -> Outcome {
-    let built = built();
+    let built = prepared();
     if built.failed > 0 {
         return built;
     }
@@ -76,19 +76,31 @@ fn packed() -> Outcome {
     packed.and(step("npm install (the tarball only)", &mut npm))
 }
 
-/// Everything the package is made of, with the tools to test it.
-fn built() -> Outcome {
-    let prepared = browser().and(setup::npm_ci(&package()));
+/// Everything the package is made of, and the tools to test it.
+fn prepared() -> Outcome {
+    let tools = browser().and(setup::npm_ci(&package()));
+    tools.and(built())
+}
+
+/// Builds the package where it lies.
+pub(crate) fn built() -> Outcome {
     let Some(compiler) = compiler() else {
         println!(
             "no compiler for {TARGET}: rustup target add {TARGET}, or on Debian, as root: \
              apt-get install {}",
             COMPILER.join(" ")
         );
-        return prepared.and(Outcome::of(false));
+        return Outcome::of(false);
     };
-    let built = build(&compiler).and(codegen::run(true));
-    prepared.and(built)
+    build(&compiler).and(codegen::run(true))
+}
+
+/// The module as cargo leaves it, with the names of its functions.
+pub(crate) fn module() -> PathBuf {
+    target()
+        .join("wasm")
+        .join(TARGET)
+        .join("wasm/oauth_core_web.wasm")
 }
 
 fn package() -> PathBuf {
@@ -171,10 +183,9 @@ fn build(compiler: &Compiler) -> Outcome {
         .args(["-p", "oauth-core-web"])
         .env("CARGO_TARGET_DIR", &place);
     let built = step("cargo build (wasm)", &mut command);
-    let module = place.join(TARGET).join("wasm/oauth_core_web.wasm");
     built.and(helper(
         "wasm-bindgen",
-        &["bind".as_ref(), &module, &package().join("pkg")],
+        &["bind".as_ref(), &module(), &package().join("pkg")],
     ))
 }
 

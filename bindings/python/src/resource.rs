@@ -14,15 +14,16 @@ pub(crate) struct Resource(pub(crate) oauth_facade::Resource);
 #[pymethods]
 impl Resource {
     /// The value of the Authorization header for this request, if it may carry the token.
-    #[pyo3(signature = (tokens, url, *, headers, body = None))]
+    #[pyo3(signature = (tokens, url, headers, body = None))]
     fn authorization(
         &self,
         py: Python<'_>,
         tokens: &Tokens,
         url: &str,
-        headers: Fields,
+        headers: &Bound<'_, PyAny>,
         body: Option<&[u8]>,
     ) -> PyResult<String> {
+        let headers = Fields::wanted(headers, oauth_facade::Resource::reads)?;
         let request = Attachment {
             url,
             headers: &headers.0,
@@ -31,6 +32,13 @@ impl Resource {
         self.0
             .authorization(&request, &tokens.0.access_token)
             .map_err(|error| errors::raise(py, &error))
+    }
+
+    /// Whether a reply of this status can be about the token; if not, its verdict is "pass",
+    /// whatever the headers are.
+    #[staticmethod]
+    fn may_be_about_the_token(status: u16) -> bool {
+        oauth_facade::Resource::may_be_about_the_token(status)
     }
 
     /// What a reply asks for: "pass", "renew", "widen_scope", "step_up" or "refused".

@@ -84,16 +84,32 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Pairs {
 /// Header fields: pairs of texts, or of bytes, each a character.
 pub(crate) struct Fields(pub(crate) Vec<(String, String)>);
 
+impl Fields {
+    /// Those whose names are wanted.
+    pub(crate) fn wanted(
+        object: &Bound<'_, PyAny>,
+        is_wanted: fn(&[u8]) -> bool,
+    ) -> PyResult<Self> {
+        let mut fields = Vec::new();
+        for field in object.try_iter()? {
+            let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = field?.extract()?;
+            let is_wanted = match name.cast::<PyBytes>() {
+                Ok(bytes) => is_wanted(bytes.as_bytes()),
+                Err(_) => is_wanted(text(&name)?.as_bytes()),
+            };
+            if is_wanted {
+                fields.push((text(&name)?, text(&value)?));
+            }
+        }
+        Ok(Self(fields))
+    }
+}
+
 impl<'a, 'py> FromPyObject<'a, 'py> for Fields {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        let mut fields = Vec::with_capacity(object.len().unwrap_or_default());
-        for field in object.try_iter()? {
-            let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = field?.extract()?;
-            fields.push((text(&name)?, text(&value)?));
-        }
-        Ok(Self(fields))
+        Self::wanted(&object, |_| true)
     }
 }
 

@@ -7,7 +7,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request};
 
 use crate::client_auth::{Method as AuthMethod, SignedSecret};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Draft, Endpoint};
 use crate::error::{Error, Misuse};
 use crate::exchange::{Exchange, Input, SigningJob, Step};
 use crate::form::{self, Form};
@@ -54,36 +54,8 @@ impl<E: Endpoint> Call<E> {
     }
 
     fn send(&mut self, signed: Option<Secret<String>>) -> Result<Step<E::Output>, Error> {
-        let mut draft = self.endpoint.draft(&self.us.server)?;
-        draft.url.require(self.us.server.transport())?;
-        if draft.confidential_only && !self.us.auth.is_confidential() {
-            return Err(Misuse::SecretMissing.into());
-        }
-        let mut headers = HeaderMap::with_capacity(6);
-        headers.extend(self.us.headers.clone());
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        if let Some(purpose) = draft.purpose {
-            let signed = signed.as_ref().map(|jwt| jwt.expose().as_str());
-            self.us
-                .authenticate(purpose, &mut draft.form, &mut headers, signed);
-        }
-        draft.form.check()?;
-        let body = if draft.method == Method::GET {
-            Bytes::new()
-        } else if self.us.server.rules().has(&Quirk::JsonRequest) && E::NAME == "token" {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            json_body(&draft.form)?
-        } else {
-            headers.insert(
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/x-www-form-urlencoded"),
-            );
-            draft.form.into_body()
-        };
-        let mut request = Request::new(body);
-        *request.method_mut() = draft.method;
-        *request.uri_mut() = draft.url.uri()?;
-        *request.headers_mut() = headers;
+        let draft = self.endpoint.draft(&self.us.server)?;
+        let request = request(&self.us, E::NAME, draft, signed.as_ref())?;
         self.state = State::Waiting(signed);
         Ok(Step::Send(request))
     }
@@ -98,46 +70,15 @@ impl<E: Endpoint> Call<E> {
             (State::Waiting(signed), Input::Reply(reply)) => {
                 let read = self.endpoint.read(&self.us.server, at, &reply);
                 read.map(Step::Done)
-                    .map_err(|error| error.without(&self.secrets(signed)))
+                    .map_err(|error| match self.endpoint.draft(&self.us.server) {
+                        Ok(draft) => error.without(&secrets(&self.us, draft, signed.as_ref())),
+                        Err(_) => error,
+                    })
             }
             (State::Signing(_) | State::Waiting(_), Input::Lost(cause)) => Err(Error::lost(cause)),
             (State::Over, _) => Err(Misuse::Over.into()),
             _ => Err(Misuse::OutOfOrder.into()),
         }
-    }
-
-    /// Everything secret in the request, in each form in which a server may repeat it: as it is,
-    /// form-encoded, and as Basic credentials.
-    fn secrets(&self, signed: Option<Secret<String>>) -> Vec<Secret<String>> {
-        let Ok(mut draft) = self.endpoint.draft(&self.us.server) else {
-            return Vec::new();
-        };
-        let mut headers = HeaderMap::new();
-        if let Some(purpose) = draft.purpose {
-            let signed = signed.as_ref().map(|jwt| jwt.expose().as_str());
-            self.us
-                .authenticate(purpose, &mut draft.form, &mut headers, signed);
-        }
-        let basic = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        let basic = basic.and_then(|value| value.strip_prefix("Basic "));
-        let sent = form::parse(draft.form.as_str()).unwrap_or_default();
-        let values = sent
-            .iter()
-            .filter(|(name, _)| !is_public(name))
-            .map(|(_, value)| value.as_ref());
-        let mut secrets = Vec::new();
-        for secret in values
-            .chain(self.us.auth.secret())
-            .chain(basic)
-            .filter(|text| text.len() >= 4)
-        {
-            let mut encoded = String::new();
-            form::encode(secret, &mut encoded);
-            secrets.extend([Secret::from(secret), Secret::new(encoded)]);
-        }
-        secrets
     }
 
     fn finish(&self, error: Error) -> Error {
@@ -156,6 +97,85 @@ impl<E: Endpoint> Exchange for Call<E> {
     fn resume(&mut self, at: Moment, input: Input) -> Result<Step<E::Output>, Error> {
         self.step(&at, input).map_err(|error| self.finish(error))
     }
+}
+
+/// The draft of `endpoint` with the client's authentication. Not generic, so that it is compiled
+/// once and not for every endpoint.
+fn request(
+    us: &Identity,
+    endpoint: &str,
+    mut draft: Draft,
+    signed: Option<&Secret<String>>,
+) -> Result<Request<Bytes>, Error> {
+    draft.url.require(us.server.transport())?;
+    if draft.confidential_only && !us.auth.is_confidential() {
+        return Err(Misuse::SecretMissing.into());
+    }
+    let mut headers = HeaderMap::with_capacity(6);
+    headers.extend(us.headers.clone());
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    authenticate(us, &mut draft, &mut headers, signed);
+    draft.form.check()?;
+    let body = if draft.method == Method::GET {
+        Bytes::new()
+    } else if us.server.rules().has(&Quirk::JsonRequest) && endpoint == "token" {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        json_body(&draft.form)?
+    } else {
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        draft.form.into_body()
+    };
+    let mut request = Request::new(body);
+    *request.method_mut() = draft.method;
+    *request.uri_mut() = draft.url.uri()?;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+fn authenticate(
+    us: &Identity,
+    draft: &mut Draft,
+    headers: &mut HeaderMap,
+    signed: Option<&Secret<String>>,
+) {
+    if let Some(purpose) = draft.purpose {
+        let signed = signed.map(|jwt| jwt.expose().as_str());
+        us.authenticate(purpose, &mut draft.form, headers, signed);
+    }
+}
+
+/// Everything secret in the request, in each form in which a server may repeat it: as it is,
+/// form-encoded, and as Basic credentials.
+fn secrets(
+    us: &Identity,
+    mut draft: Draft,
+    signed: Option<&Secret<String>>,
+) -> Vec<Secret<String>> {
+    let mut headers = HeaderMap::new();
+    authenticate(us, &mut draft, &mut headers, signed);
+    let basic = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let basic = basic.and_then(|value| value.strip_prefix("Basic "));
+    let sent = form::parse(draft.form.as_str()).unwrap_or_default();
+    let values = sent
+        .iter()
+        .filter(|(name, _)| !is_public(name))
+        .map(|(_, value)| value.as_ref());
+    let mut secrets = Vec::new();
+    for secret in values
+        .chain(us.auth.secret())
+        .chain(basic)
+        .filter(|text| text.len() >= 4)
+    {
+        let mut encoded = String::new();
+        form::encode(secret, &mut encoded);
+        secrets.extend([Secret::from(secret), Secret::new(encoded)]);
+    }
+    secrets
 }
 
 /// The form parameters that are worth nothing to a thief.

@@ -25,6 +25,20 @@ impl UnixTime {
         Self(seconds)
     }
 
+    /// The operating system's clock, for those who need the time and no chance: random bytes cost a
+    /// system call.
+    ///
+    /// # Errors
+    /// `misuse.no_clock` if it stands before 1970.
+    #[cfg(feature = "system")]
+    pub fn system() -> Result<Self, Error> {
+        use crate::error::{Cause, Misuse};
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map(|since| Self(since.as_secs()))
+            .map_err(|before| Error::from(Misuse::NoClock).caused_by(Cause::unsent(before)))
+    }
+
     /// Seconds since the epoch.
     pub const fn as_secs(self) -> u64 {
         self.0
@@ -74,16 +88,11 @@ impl Moment {
     #[cfg(feature = "system")]
     pub fn system() -> Result<Self, Error> {
         use crate::error::{Cause, Misuse};
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_err(|before| Error::from(Misuse::NoClock).caused_by(Cause::unsent(before)))?;
+        let now = UnixTime::system()?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)
             .map_err(|none| Error::from(Misuse::NoRandomness).caused_by(Cause::unsent(none)))?;
-        Ok(Self {
-            now: UnixTime(now.as_secs()),
-            seed,
-        })
+        Ok(Self { now, seed })
     }
 
     /// The wall clock.

@@ -324,11 +324,20 @@ fn is_port(port: &str) -> bool {
 
 fn has_dot_segment(path: &str) -> bool {
     path.split('/').any(|segment| {
-        matches!(
-            segment.to_ascii_lowercase().replace("%2e", ".").as_str(),
-            "." | ".."
-        )
+        let after = after_dot(segment);
+        after.is_some_and(|rest| rest.is_empty() || after_dot(rest) == Some(""))
     })
+}
+
+/// What follows a dot, plain or escaped.
+fn after_dot(text: &str) -> Option<&str> {
+    let escaped = || text.get(..3).filter(|e| e.eq_ignore_ascii_case("%2e"));
+    let dot = if text.starts_with('.') {
+        "."
+    } else {
+        escaped()?
+    };
+    text.get(dot.len()..)
 }
 
 fn escapes_are_whole(tail: &str) -> bool {

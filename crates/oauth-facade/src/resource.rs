@@ -1,8 +1,9 @@
 //! Attaching a token to a request that another language's HTTP client sends.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::{self, Verdict};
+use oauth_core::url::Url;
 use oauth_core::{Secret, danger};
 
 use crate::server::Transport;
@@ -16,7 +17,7 @@ pub struct Resource(resource::Resource);
 pub struct Attachment<'a> {
     /// The whole URL.
     pub url: &'a str,
-    /// The request's headers.
+    /// The request's headers, at least those that are [read](Resource::reads).
     pub headers: &'a [(String, String)],
     /// The body, if it is at hand.
     pub body: Option<&'a [u8]>,
@@ -50,20 +51,28 @@ impl Resource {
         request: &Attachment<'_>,
         token: &Secret<String>,
     ) -> Result<String, Error> {
-        let uri: http::Uri = request
-            .url
-            .parse()
-            .map_err(|_| Error::from(Misuse::UrlSyntax))?;
-        let (mut parts, ()) = http::Request::new(()).into_parts();
-        parts.method = Method::GET;
-        parts.uri = uri;
-        parts.headers = headers(request.headers)?;
-        self.0.before(&mut parts, request.body, token)?;
-        let value = parts.headers.get(http::header::AUTHORIZATION);
-        let text = value
-            .and_then(|value| value.to_str().ok())
-            .ok_or(Misuse::HeaderValue)?;
+        // The fragment stays with the client.
+        let (url, _) = request.url.split_once('#').unwrap_or((request.url, ""));
+        let headers = headers(request.headers)?;
+        let value = self
+            .0
+            .authorization(&Url::parse(url)?, &headers, request.body, token)?;
+        let text = value.to_str().map_err(|_| Misuse::HeaderValue)?;
         Ok(text.to_owned())
+    }
+
+    /// Whether [`authorization`](Self::authorization) looks at request headers of this name; the
+    /// others need not be brought here.
+    pub fn reads(name: &[u8]) -> bool {
+        let mut read = resource::READ_BEFORE.iter();
+        read.any(|field| name.eq_ignore_ascii_case(field.as_ref()))
+    }
+
+    /// Whether a reply of this status can be about the token. If not, its
+    /// [`verdict`](Self::verdict) is `pass` whatever the headers are, so they need not be brought
+    /// here.
+    pub fn may_be_about_the_token(status: u16) -> bool {
+        StatusCode::from_u16(status).is_ok_and(resource::may_be_about_the_token)
     }
 
     /// What a reply asks for: `pass`, `renew`, `widen_scope`, `step_up` or `refused`.

@@ -12,7 +12,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use oauth_core::error::Error;
 use oauth_core::flow::resource::{self, Resource, Verdict};
-use oauth_core::{Moment, retry_after};
+use oauth_core::moment::UnixTime;
+use oauth_core::retry_after;
 
 use crate::driver::Driver;
 use crate::reply;
@@ -182,6 +183,6 @@ fn verdict(status: StatusCode, headers: &HeaderMap) -> Verdict {
 }
 
 fn pause(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
-    let now = Moment::system().ok()?.now();
+    let now = UnixTime::system().ok()?;
     retry_after::limit(status, headers, now, retry_after::CAP)
 }

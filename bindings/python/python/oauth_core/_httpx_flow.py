@@ -39,6 +39,8 @@ class Flow(Attacher):
 
     def _is_dead(self, response: Any, sent: str, tokens: Tokens, request: Any) -> bool:
         """Whether to try once more with another token; the header is off the request then."""
+        if not self.may_be_about_the_token(response.status_code):
+            return False
         # The reply may be to a redirect, from which httpx takes the header if it leaves the origin.
         is_ours = response.request.headers.get("authorization") == sent
         if not is_ours or not self.wants_renewal(response.status_code, response.headers.raw):

@@ -281,10 +281,11 @@ class Resource:
         self,
         tokens: Tokens,
         url: str,
-        *,
         headers: _Fields,
         body: bytes | None = None,
     ) -> str: ...
+    @staticmethod
+    def may_be_about_the_token(status: int) -> bool: ...
     @staticmethod
     def verdict(
         status: int, headers: _Fields

@@ -23,7 +23,11 @@ class Attacher:
 
     def header(self, tokens: Tokens, url: str, headers: Fields, body: bytes | None) -> str:
         """The value of the Authorization header, once it is sure that it may be sent there."""
-        return self._resource.authorization(tokens, url, headers=headers, body=body)
+        return self._resource.authorization(tokens, url, headers, body)
+
+    #: Whether headers can matter: most replies are told by their status alone, and the libraries'
+    #: headers are slow to read.
+    may_be_about_the_token = staticmethod(Resource.may_be_about_the_token)
 
     @staticmethod
     def wants_renewal(status: int, headers: Fields) -> bool:

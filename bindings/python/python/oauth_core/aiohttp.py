@@ -36,6 +36,8 @@ class Auth(Attacher):
         body = await _body(request)
         self._attach(request, tokens, body)
         response = await handler(request)
+        if not self.may_be_about_the_token(response.status):
+            return response
         if not self.wants_renewal(response.status, response.headers.items()):
             return response
         if body is None:

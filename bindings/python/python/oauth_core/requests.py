@@ -36,6 +36,8 @@ class Auth(Attacher, requests.auth.AuthBase):
 
         def renew_once(response: requests.Response, **options: Any) -> requests.Response:
             request = response.request
+            if not self.may_be_about_the_token(response.status_code):
+                return response
             # requests takes the header off when it follows a redirect to another host.
             is_ours = request.headers.get("Authorization") == sent
             if not is_ours or not self.wants_renewal(

@@ -69,54 +69,76 @@ impl<G: Grant> Endpoint for Token<G> {
     }
 
     fn read(&self, server: &Server, at: &Moment, reply: &Response<Bytes>) -> Result<Tokens, Error> {
-        let rules = server.rules();
-        let mut object = success(server, at, reply, Fault::TokenShape)?;
-        if rules.has(&Quirk::CamelCaseResponse) {
-            object.rename(snake_case)?;
-        }
-        if rules.has(&Quirk::PlainFormResponse) {
-            object.rename(|name| (name == "expires").then_some("expires_in"))?;
-        }
-        let mut warnings = Vec::new();
-        let access_token = access_token(&mut object)?;
-        check_token_type(&mut object, rules)?;
-        let expires_in = expires_in(&mut object, rules, &mut warnings)?;
-        let asked = self.grant.scope();
-        let scope = match granted(&mut object, rules, &mut warnings)? {
-            Some(granted) => {
-                if !asked.is_empty() && !asked.covers(&granted) {
-                    warnings.push(Warning::ScopeWidened);
-                }
-                granted
-            }
-            // "OPTIONAL, if identical to the scope requested by the client" (5.1)
-            None => asked.clone(),
+        let had = Had {
+            scope: self.grant.scope(),
+            refresh_token: self.grant.refresh_token(),
+            binding: &self.binding,
         };
-        let renewed = optional_secret(&mut object, "refresh_token")?;
-        let old = self.grant.refresh_token();
-        let refresh_token = renewed
-            .or_else(|| old.map(|old| old.secret.clone()))
-            .map(|secret| {
-                RefreshToken {
-                    secret,
-                    // A narrower refresh does not narrow the grant itself (section 6).
-                    scope: old.map_or_else(|| scope.clone(), |old| old.scope.clone()),
-                    binding: Arc::clone(&self.binding),
-                }
-            });
-        let id_token = optional_secret(&mut object, "id_token")?;
-        Ok(Tokens {
-            access_token,
-            received_at: at.now(),
-            expires_in,
-            scope,
-            refresh_token,
-            id_token,
-            extra: Extra(object.to_map()),
-            warnings,
-            binding: Arc::clone(&self.binding),
-        })
+        tokens(had, server, at, reply)
     }
+}
+
+/// What stays of the grant where the reply says nothing.
+struct Had<'a> {
+    scope: &'a Scope,
+    refresh_token: Option<&'a RefreshToken>,
+    binding: &'a Arc<Binding>,
+}
+
+/// Reads the reply. Not generic, so that it is compiled once and not for every grant.
+fn tokens(
+    had: Had<'_>,
+    server: &Server,
+    at: &Moment,
+    reply: &Response<Bytes>,
+) -> Result<Tokens, Error> {
+    let rules = server.rules();
+    let mut object = success(server, at, reply, Fault::TokenShape)?;
+    if rules.has(&Quirk::CamelCaseResponse) {
+        object.rename(snake_case)?;
+    }
+    if rules.has(&Quirk::PlainFormResponse) {
+        object.rename(|name| (name == "expires").then_some("expires_in"))?;
+    }
+    let mut warnings = Vec::new();
+    let access_token = access_token(&mut object)?;
+    check_token_type(&mut object, rules)?;
+    let expires_in = expires_in(&mut object, rules, &mut warnings)?;
+    let asked = had.scope;
+    let scope = match granted(&mut object, rules, &mut warnings)? {
+        Some(granted) => {
+            if !asked.is_empty() && !asked.covers(&granted) {
+                warnings.push(Warning::ScopeWidened);
+            }
+            granted
+        }
+        // "OPTIONAL, if identical to the scope requested by the client" (5.1)
+        None => asked.clone(),
+    };
+    let renewed = optional_secret(&mut object, "refresh_token")?;
+    let old = had.refresh_token;
+    let refresh_token = renewed
+        .or_else(|| old.map(|old| old.secret.clone()))
+        .map(|secret| {
+            RefreshToken {
+                secret,
+                // A narrower refresh does not narrow the grant itself (section 6).
+                scope: old.map_or_else(|| scope.clone(), |old| old.scope.clone()),
+                binding: Arc::clone(had.binding),
+            }
+        });
+    let id_token = optional_secret(&mut object, "id_token")?;
+    Ok(Tokens {
+        access_token,
+        received_at: at.now(),
+        expires_in,
+        scope,
+        refresh_token,
+        id_token,
+        extra: Extra(object.to_map()),
+        warnings,
+        binding: Arc::clone(had.binding),
+    })
 }
 
 fn shape(member: &str) -> Error {

@@ -4,7 +4,7 @@
 //! one before the request and one after the reply.
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, StatusCode, request};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request};
 
 use crate::challenge::{self, Challenge};
 use crate::client_auth;
@@ -13,6 +13,10 @@ use crate::form;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::url::{Transport, Url};
+
+/// The header fields of a request that decide whether it may carry a token; a host that has its
+/// own idea of headers need not bring the others.
+pub const READ_BEFORE: [HeaderName; 2] = [AUTHORIZATION, CONTENT_TYPE];
 
 /// The origins a token may be sent to, and nowhere else.
 #[derive(Debug, Clone)]
@@ -90,9 +94,7 @@ impl Resource {
     /// there. `body` is the request's body, if it is at hand.
     ///
     /// # Errors
-    /// `url.*`, `resource.origin_not_allowed`, `token.not_token68`, and
-    /// `token.more_than_one_method` or `token.in_query` if the request already carries a token
-    /// ("MUST NOT use more than one method", RFC 6750 section 2).
+    /// `url.*`, and those of [`authorization`](Self::authorization).
     pub fn before(
         &self,
         parts: &mut request::Parts,
@@ -100,10 +102,28 @@ impl Resource {
         token: &Secret<String>,
     ) -> Result<(), Error> {
         let url = Url::parse(&parts.uri.to_string())?;
-        self.check(&url)?;
-        check_single_method(&url, &parts.headers, body)?;
-        parts.headers.insert(AUTHORIZATION, bearer(token)?);
+        let header = self.authorization(&url, &parts.headers, body, token)?;
+        parts.headers.insert(AUTHORIZATION, header);
         Ok(())
+    }
+
+    /// The `Authorization` header that a request to `url` may carry. Of its `headers` only those
+    /// of [`READ_BEFORE`] are looked at.
+    ///
+    /// # Errors
+    /// `url.insecure`, `resource.origin_not_allowed`, `token.not_token68`, and
+    /// `token.more_than_one_method` or `token.in_query` if the request already carries a token
+    /// ("MUST NOT use more than one method", RFC 6750 section 2).
+    pub fn authorization(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        body: Option<&[u8]>,
+        token: &Secret<String>,
+    ) -> Result<HeaderValue, Error> {
+        self.check(url)?;
+        check_single_method(url, headers, body)?;
+        bearer(token)
     }
 
     /// Where a redirect of the resource server leads (SECURITY: a token must not follow a
@@ -170,12 +190,18 @@ fn check_single_method(url: &Url, headers: &HeaderMap, body: Option<&[u8]>) -> R
     Ok(())
 }
 
-/// What a reply to a request with a token asks for (RFC 6750 section 3.1, RFC 9470 section 3).
-pub fn after(status: StatusCode, headers: &HeaderMap) -> Verdict {
-    if !matches!(
+/// Whether a reply of this status can be about the token: the verdict on any other is
+/// [`Verdict::Pass`], whatever its headers say.
+pub const fn may_be_about_the_token(status: StatusCode) -> bool {
+    matches!(
         status,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST
-    ) {
+    )
+}
+
+/// What a reply to a request with a token asks for (RFC 6750 section 3.1, RFC 9470 section 3).
+pub fn after(status: StatusCode, headers: &HeaderMap) -> Verdict {
+    if !may_be_about_the_token(status) {
         return Verdict::Pass;
     }
     let fields: Vec<&str> = headers

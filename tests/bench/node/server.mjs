@@ -1,0 +1,28 @@
+// A token endpoint in a process of its own, so that its time counts for nobody. It says its port;
+// `GET /seen` says what has come since the last such request: connections, and what was asked.
+import { createServer } from 'node:http'
+
+let issued = 0
+let seen = { connections: 0, asked: {} }
+
+const server = createServer((request, response) => {
+  if (request.url === '/seen') {
+    response.setHeader('connection', 'close')
+    response.end(JSON.stringify(seen))
+    seen = { connections: 0, asked: {} }
+    return
+  }
+  const chunks = []
+  request.on('data', (chunk) => chunks.push(chunk))
+  request.on('end', () => {
+    issued += 1
+    const form = [...new URLSearchParams(Buffer.concat(chunks).toString())].sort()
+    const asked = JSON.stringify([request.method, request.url, request.headers.authorization, form])
+    seen.asked[asked] = (seen.asked[asked] ?? 0) + 1
+    const body = JSON.stringify({ access_token: `2YotnFZFEjr1zCsicMWpAA-${issued}`, token_type: 'Bearer', expires_in: 3600 })
+    response.writeHead(200, { 'content-type': 'application/json' }).end(body)
+  })
+})
+server.on('connection', () => { seen.connections += 1 })
+server.listen(0, '127.0.0.1', 4096, () => process.send(server.address().port))
+process.on('disconnect', () => process.exit())

@@ -1,0 +1,67 @@
+// What one client_credentials grant costs over a `fetch` that answers at once.
+import { SCOPES, agree, cpuOf, figure, inTurns, medians } from './harness.mjs'
+import { run } from '../../../bindings/node/js/index.mjs'
+import { OVER_FETCH, ourClient } from './sides.mjs'
+
+const BASE = 'http://127.0.0.1:1'
+const BATCH = 2000
+const headers = { 'content-type': 'application/json' }
+let issued = 0
+let heard
+
+/** Another token each time. */
+function reply() {
+  issued += 1
+  return `{"access_token":"2YotnFZFEjr1zCsicMWpAA-${issued}","token_type":"Bearer","expires_in":3600}`
+}
+
+/** Answers at once. */
+async function stub(url, { method, headers: sent, body }) {
+  if (heard) {
+    const form = [...new URLSearchParams(await new Response(body).text())].sort()
+    heard.push({ url: String(url), method, form, authorization: new Headers(sent).get('authorization') })
+  }
+  return new Response(reply(), { headers })
+}
+
+const grants = {}
+const requests = {}
+for (const [name, make] of Object.entries(OVER_FETCH)) {
+  grants[name] = await make(BASE, stub)
+  heard = []
+  for (const scope of SCOPES) await grants[name](scope)
+  requests[name] = heard
+  heard = undefined
+}
+agree('client_credentials', requests)
+
+const batch = (grant) => async () => {
+  const cpu = await cpuOf(async () => {
+    for (let n = 0; n < BATCH; n += 1) await grant(SCOPES[n % SCOPES.length])
+  })
+  return cpu / BATCH
+}
+const measured = async (grants) => {
+  const runs = Object.entries(grants).map(([name, grant]) => [name, batch(grant)])
+  return medians(await inTurns(Object.fromEntries(runs), 21))
+}
+figure('Node.js: client_credentials over a stub transport', 'us CPU', await measured(grants), {
+  budget: 15,
+  pace: ['plainest code', 13],
+})
+
+// Where ours goes: each of these does what the one before does, and more.
+const client = await ourClient(BASE, stub)
+const exchange = (scope) => client.exchange.clientCredentials({ scope })
+const plain = async () => ({ status: 200, headers: new Map(Object.entries(headers)), body: [Buffer.from(reply())] })
+const parts = {
+  'the machine alone': (scope) => {
+    const machine = exchange(scope)
+    machine.begin()
+    return machine.reply({ status: 200, headers: Object.entries(headers), body: Buffer.from(reply()) })
+  },
+  'run, with the body at hand': (scope) => run(exchange(scope), { fetch: plain }),
+  'run, over a Response': (scope) => run(exchange(scope), { fetch: stub }),
+  'a token source, over a Response': (scope) => client.clientCredentials({ scope }).token(),
+}
+figure('Node.js: our grant over a stub, from the inside out', 'us CPU', await measured(parts))

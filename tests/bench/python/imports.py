@@ -1,0 +1,56 @@
+"""What an import costs over the bare interpreter, and how much memory it takes to hold one token.
+
+Every import, and every token, is a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+from harness import OURS, child, figure, in_turns, medians, over, twin
+
+BARE = "bare interpreter"
+IMPORTS = {
+    BARE: "pass",
+    OURS: "import oauth_core",
+    "Authlib": "import authlib.integrations.httpx_client",
+    "requests-oauthlib": "import requests_oauthlib",
+    "msal": "import msal",
+}
+#: msal speaks to its own maker's servers only.
+HOLDERS = [BARE, OURS, "Authlib", "requests-oauthlib"]
+
+
+def started(code: str) -> Callable[[int], float]:
+    """CPU milliseconds of an interpreter that runs this and ends."""
+
+    def run(_: int) -> float:
+        process = subprocess.Popen([sys.executable, "-c", code])
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0, code
+        return (used.ru_utime + used.ru_stime) * 1e3
+
+    return run
+
+
+def main() -> None:
+    costs = in_turns({name: started(code) for name, code in IMPORTS.items()}, rounds=15)
+    figure("Python: import", "ms CPU more than the bare interpreter", over(costs, BARE), budget=15, pace=("Authlib", 155))
+
+    with twin() as server:
+        arguments = (server.base, server.data["client_id"], server.data["client_secret"])
+
+        def holding(side: str) -> Callable[[int], float]:
+            return lambda _: float(child("holding.py", side, *arguments))
+
+        memory = in_turns({side: holding(side) for side in HOLDERS}, rounds=5)
+        counted = server.ask("counters")["token_requests"]
+        assert counted == 6 * 3, "every holder has its token from the server"
+    figure("Python: import and one token", "MiB at the peak", medians(memory), budget=26)
+
+
+main()

@@ -1,0 +1,278 @@
+//! Figures beside peers: what users of each language pay, measured in turns in one run.
+//!
+//! The scripts in `tests/bench` print one line of JSON for each figure; this builds what they
+//! measure, installs the peers in pinned versions, and shows what was said. A missed budget is no
+//! failure, for a figure depends on the machine; a side that fails is one, and so are sides that
+//! do not send the same.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::shell::{Outcome, cargo, root, said, step, target};
+use crate::{node, python, setup, wasm};
+
+/// Which side a budget is for.
+const OURS: &str = "oauth-core";
+
+/// Python, Node.js and the browser. The figures also go into a file, if one is named.
+pub(crate) fn bindings(file: Option<&Path>) -> Outcome {
+    let built = setup::npm_ci(&place())
+        .and(python::installed())
+        .and(node::built())
+        .and(wasm::built())
+        .and(twins())
+        .and(peers());
+    if built.failed > 0 {
+        return built;
+    }
+    let mut python = Vec::new();
+    for script in ["imports.py", "url.py", "attach.py", "grants.py"] {
+        let mut command = Command::new(environment().join("bin/python"));
+        command.arg("-B").arg(place().join("python").join(script));
+        command.env("OAUTH_TWINS", target().join("release/examples/twins"));
+        python.push((script, command));
+    }
+    let node = |script: &'static str, arguments: &[PathBuf]| {
+        let mut command = Command::new("node");
+        command.arg(place().join(script)).args(arguments);
+        (script, command)
+    };
+    let node = [
+        node("node/stub.mjs", &[]),
+        node("node/grants.mjs", &[]),
+        node("browser/bytes.mjs", &[wasm::module()]),
+        node("sizes.mjs", &[python::dist()]),
+    ];
+    let mut figures = Vec::new();
+    let mut measured = built;
+    for (script, mut command) in python.into_iter().chain(node) {
+        measured = measured.and(measure(script, &mut command, &mut figures));
+    }
+    show(&figures);
+    match file.map(|file| fs::write(file, as_json(&figures).to_string())) {
+        None | Some(Ok(())) => measured,
+        Some(Err(why)) => {
+            println!("the figures could not be written: {why}");
+            measured.and(Outcome::of(false))
+        }
+    }
+}
+
+fn place() -> PathBuf {
+    root().join("tests/bench")
+}
+
+/// Where the Python peers are, beside our wheel.
+fn environment() -> PathBuf {
+    target().join("bench/venv")
+}
+
+/// Installs the Python peers, and the wheel as it was built.
+fn peers() -> Outcome {
+    let wanted = place().join("python/requirements.txt");
+    let installed = python::environment(&environment(), &wanted);
+    if installed.failed > 0 {
+        return installed;
+    }
+    installed.and(python::install(&environment()))
+}
+
+/// The server that grants are asked of, as fast as it gets.
+fn twins() -> Outcome {
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--release", "-p", "oauth-testkit"]);
+    step("twins", build.args(["--example", "twins"]))
+}
+
+/// Runs a script and keeps the figures it prints.
+fn measure(script: &str, command: &mut Command, figures: &mut Vec<Figure>) -> Outcome {
+    println!("== {script}");
+    let output = match command.stderr(Stdio::inherit()).output() {
+        Ok(output) => output,
+        Err(error) => {
+            println!("{script}: {}: {error}", command.get_program().display());
+            return Outcome::of(false);
+        }
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let before = figures.len();
+    for line in text.lines() {
+        match Figure::read(line) {
+            Some(figure) => figures.push(figure),
+            None => println!("{line}"),
+        }
+    }
+    let is_ok = output.status.success() && figures.len() > before;
+    if !is_ok {
+        println!("{script}: {}", output.status);
+    }
+    Outcome::of(is_ok)
+}
+
+/// One quantity, and what it is for each side.
+struct Figure {
+    what: String,
+    unit: String,
+    /// In the order of the script.
+    sides: Vec<(String, f64)>,
+    /// What ours must not pass.
+    budget: Option<f64>,
+    /// A side, and its value on the machine that the budget was set on.
+    pace: Option<(String, f64)>,
+    row: Value,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    Met,
+    /// By as much as this machine is slower than the one the budget was set on.
+    MetAtPace,
+    Missed,
+}
+
+impl Verdict {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Met => "met",
+            Self::MetAtPace => "met at this machine's pace",
+            Self::Missed => "missed",
+        }
+    }
+}
+
+impl Figure {
+    fn read(line: &str) -> Option<Self> {
+        let row: Value = serde_json::from_str(line).ok()?;
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let mut sides = Vec::new();
+        for side in row["sides"].as_array()? {
+            sides.push((text(&side[0])?, side[1].as_f64()?));
+        }
+        Some(Self {
+            what: text(&row["what"])?,
+            unit: text(&row["unit"])?,
+            sides,
+            budget: row["budget"].as_f64(),
+            pace: text(&row["pace"][0]).zip(row["pace"][1].as_f64()),
+            row,
+        })
+    }
+
+    fn of(&self, side: &str) -> Option<f64> {
+        let found = self.sides.iter().find(|(name, _)| name == side);
+        found.map(|(_, value)| *value)
+    }
+
+    /// The budget as long as it takes here, where the side it was set beside takes so long.
+    fn budget_at_pace(&self) -> Option<f64> {
+        let (side, then) = self.pace.as_ref()?;
+        Some(self.budget? * self.of(side)? / then)
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        let (budget, ours) = (self.budget?, self.of(OURS)?);
+        Some(if ours <= budget {
+            Verdict::Met
+        } else if self.budget_at_pace().is_some_and(|budget| ours <= budget) {
+            Verdict::MetAtPace
+        } else {
+            Verdict::Missed
+        })
+    }
+
+    fn show(&self) {
+        println!("\n{}\n  {}", self.what, self.unit);
+        for (side, value) in &self.sides {
+            println!("  {side:<36}{:>12}", number(*value));
+        }
+        let (Some(budget), Some(verdict)) = (self.budget, self.verdict()) else {
+            return;
+        };
+        print!("  budget {}", number(budget));
+        if let (Some(here), Some((side, then))) = (self.budget_at_pace(), &self.pace) {
+            let here = number(here);
+            print!(" ({here} here, for it was set where {side} took {then})");
+        }
+        println!(": {}", verdict.text());
+    }
+}
+
+/// As many digits as the value deserves.
+fn number(value: f64) -> String {
+    if value.abs() >= 1000.0 {
+        let digits = format!("{value:.0}");
+        let groups = digits.as_bytes().rchunks(3).rev();
+        let groups: Vec<_> = groups.map(String::from_utf8_lossy).collect();
+        groups.join(",")
+    } else if value.abs() >= 100.0 || value.fract() == 0.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.1}")
+    }
+}
+
+fn show(figures: &[Figure]) {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    println!("\nMedians, the sides in turns, on {cores} cores.");
+    let mut verdicts = BTreeMap::new();
+    for figure in figures {
+        figure.show();
+        if let Some(verdict) = figure.verdict() {
+            *verdicts.entry(verdict).or_insert(0) += 1;
+        }
+    }
+    let counts: Vec<_> = verdicts
+        .iter()
+        .map(|(verdict, count)| format!("{count} {}", verdict.text()))
+        .collect();
+    println!("\nBudgets: {}", counts.join(", "));
+}
+
+fn as_json(figures: &[Figure]) -> Value {
+    let rows: Vec<_> = figures
+        .iter()
+        .map(|figure| {
+            let mut row = figure.row.clone();
+            row["verdict"] = figure.verdict().map(Verdict::text).into();
+            row
+        })
+        .collect();
+    json!({
+        "cores": std::thread::available_parallelism().map_or(0, usize::from),
+        "node": said(Command::new("node").arg("--version")),
+        "python": said(Command::new(environment().join("bin/python")).arg("--version")),
+        "figures": rows,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure(ours: f64, floor: f64) -> Figure {
+        let row = json!({
+            "what": "a grant", "unit": "us", "sides": [["floor", floor], [OURS, ours]],
+            "budget": 15, "pace": ["floor", 10],
+        });
+        Figure::read(&row.to_string()).expect("a figure")
+    }
+
+    #[test]
+    fn a_budget_grows_with_the_machine() {
+        assert_eq!(figure(15.0, 10.0).verdict(), Some(Verdict::Met));
+        assert_eq!(figure(15.1, 10.0).verdict(), Some(Verdict::Missed));
+        assert_eq!(figure(22.0, 15.0).verdict(), Some(Verdict::MetAtPace));
+        assert_eq!(figure(23.0, 15.0).verdict(), Some(Verdict::Missed));
+        assert!(Figure::read("not a figure").is_none());
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let shown = [1.25, 12.0, 123.4, 1234.4, 3_571_848.0].map(number);
+        assert_eq!(shown, ["1.2", "12", "123", "1,234", "3,571,848"]);
+    }
+}
