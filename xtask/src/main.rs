@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod farm;
 mod node;
 mod parity;
 mod python;
@@ -77,6 +78,16 @@ enum Suite {
     },
     /// The flows of all four documented systems, through the command line.
     Demo,
+    /// Threads, tasks and processes that share a grant over each store, killed at random, against a
+    /// server that ends a grant whose refresh token comes twice; and peers for comparison.
+    Farm {
+        /// How long each part runs.
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+        /// Only the parts whose name holds this text.
+        #[arg(long)]
+        only: Option<String>,
+    },
     /// The Node.js package, as it is published.
     Node,
     /// The Python package, as it is published.
@@ -125,6 +136,9 @@ fn main() -> ExitCode {
             suite: Some(Suite::Demo),
         } => suites::demo(),
         Command::Test {
+            suite: Some(Suite::Farm { seconds, only }),
+        } => setup::run().and(farm::run(seconds, only.as_deref())),
+        Command::Test {
             suite: Some(Suite::Node),
         } => suites::prepared(node::suite),
         Command::Test {
@@ -140,10 +154,14 @@ fn main() -> ExitCode {
         Command::Ci { job: Job::Lint } => suites::lint(),
         Command::Ci { job: Job::Tidy } | Command::Tidy => tidy::check(),
         Command::Ci { job: Job::Msrv } => tidy::msrv(),
-        Command::Ci { job: Job::Bench } => shell::step(
-            "bench",
-            shell::cargo().args(["bench", "-p", "oauth-core", "--bench", "request"]),
-        ),
+        Command::Ci { job: Job::Bench } => {
+            let bench = |package: &str, bench: &str| {
+                let mut cargo = shell::cargo();
+                cargo.args(["bench", "-p", package, "--bench", bench]);
+                shell::step(&format!("bench ({package})"), &mut cargo)
+            };
+            bench("oauth-core", "request").and(bench("oauth-session", "cached"))
+        }
         Command::Codegen { check } => codegen::run(check),
         Command::Parity { check } => parity::run(check),
         Command::Bench {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::parity::Record;
 use crate::shell::{Outcome, cargo, cargo_count, counted_both, step};
 use crate::vectors::{self, Lang};
-use crate::{codegen, node, parity, python, setup, tidy, wasm};
+use crate::{codegen, farm, node, parity, python, setup, tidy, wasm};
 
 /// A suite by name.
 type Named = (&'static str, fn() -> Outcome);
@@ -13,11 +13,12 @@ type Named = (&'static str, fn() -> Outcome);
 /// Everything, on a machine that may lack anything.
 pub(crate) fn all() -> Outcome {
     let start = Instant::now();
-    let suites: [Named; 7] = [
+    let suites: [Named; 8] = [
         ("lint", lint),
         ("rust", rust),
         ("vectors", own_vectors),
         ("demo", demo),
+        ("farm", farm::short),
         ("node", node::suite),
         ("python", python::suite),
         ("browser", wasm::suite),

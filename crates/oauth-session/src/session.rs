@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Boxed;
 use oauth_core::flow::keeper::{Event, GrantId, Keeper, Step, Turn, Upkeep};
 use oauth_core::moment::UnixTime;
@@ -163,7 +162,7 @@ impl Session {
         let Some(cached) = self.0.cached.get() else {
             return Ok(None);
         };
-        let now = now()?;
+        let now = UnixTime::system()?;
         let cached = cached.load();
         Ok((now < cached.until).then(|| Token::cached(cached)))
     }
@@ -231,7 +230,7 @@ impl Session {
     }
 
     async fn ask(&self, refused: Option<&Tokens>) -> Result<Token, Error> {
-        let now = now()?;
+        let now = UnixTime::system()?;
         let waiting = self.turn(&mut self.0.state(), now, refused);
         let outcome = match waiting {
             Waiting::Over(outcome) => outcome,
@@ -284,14 +283,6 @@ async fn landed(flight: &Flight) -> Outcome {
         // The sender is held, and what was waited for is `Some`.
         Ok(None) | Err(_) => Err(never_landed()),
     }
-}
-
-/// The time, without the random bytes of a moment: these cost a system call, and the cached path
-/// needs none.
-fn now() -> Result<UnixTime, Error> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let since = since.map_err(|_| Error::from(Misuse::NoClock))?;
-    Ok(UnixTime::from_secs(since.as_secs()))
 }
 
 fn never_landed() -> Error {

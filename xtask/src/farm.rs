@@ -1,0 +1,45 @@
+//! Workers that share a grant, at work against a server that ends it when a refresh token comes
+//! twice; and their peers.
+
+use std::path::PathBuf;
+
+use crate::python;
+use crate::shell::{Outcome, cargo, counted, plain_count, root, target};
+
+/// How long each part runs in the gate, in seconds; by itself it runs for 30.
+const SHORT: u64 = 8;
+
+/// A short run of it, for the gate.
+pub(crate) fn short() -> Outcome {
+    run(SHORT, None)
+}
+
+/// Each part for so long; only those whose name holds a text, if one is given.
+pub(crate) fn run(seconds: u64, only: Option<&str>) -> Outcome {
+    let wanted = root().join("tests/farm/peers/requirements.txt");
+    let peers = python::environment(&environment(), &wanted);
+    if peers.failed > 0 {
+        return peers;
+    }
+    let mut farm = cargo();
+    farm.args([
+        "run",
+        "--quiet",
+        "--release",
+        "-p",
+        "oauth-tests",
+        "--bin",
+        "farm",
+    ]);
+    farm.args(["--", "--seconds", &seconds.to_string(), "--python"]);
+    farm.arg(environment().join("bin/python"));
+    if let Some(only) = only {
+        farm.args(["--only", only]);
+    }
+    peers.and(counted("farm", &mut farm, plain_count))
+}
+
+/// Where the Python peer is.
+fn environment() -> PathBuf {
+    target().join("farm/venv")
+}
