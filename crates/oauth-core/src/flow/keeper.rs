@@ -326,14 +326,7 @@ impl Keeper {
         if let Some(refused) = refused {
             self.refuse(refused);
         }
-        let is_kept_back = matches!(
-            self.unsaved,
-            Unsaved::Landed {
-                is_given_up: false,
-                ..
-            }
-        );
-        match self.good(now).filter(|_| !is_kept_back) {
+        match self.good(now).filter(|_| !self.is_kept_back()) {
             Some(tokens) if now < self.times.ahead && self.is_saved() => Turn::HandOut(tokens),
             Some(tokens) if now < self.times.stale => {
                 match self.is_busy() || self.trouble.holds(now).is_some() {
@@ -408,6 +401,16 @@ impl Keeper {
 
     const fn is_saved(&self) -> bool {
         matches!(self.unsaved, Unsaved::Nothing)
+    }
+
+    /// Whether the tokens have to be stored before anyone sees them.
+    fn is_kept_back(&self) -> bool {
+        match &self.unsaved {
+            Unsaved::Nothing => false,
+            Unsaved::Landed { is_given_up, .. } => !is_given_up,
+            // What is on its way into the store may be what the login will take the place of.
+            Unsaved::Login(_) => self.work.as_ref().is_some_and(Work::lands_late),
+        }
     }
 
     fn settle(&mut self, id: String, is_unspent: bool) {
