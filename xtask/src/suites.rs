@@ -12,10 +12,11 @@ type Named = (&'static str, fn() -> Outcome);
 /// Everything, on a machine that may lack anything.
 pub(crate) fn all() -> Outcome {
     let start = Instant::now();
-    let suites: [Named; 7] = [
+    let suites: [Named; 8] = [
         ("lint", lint),
         ("rust", rust),
         ("vectors", own_vectors),
+        ("fleet", some_fleets),
         ("demo", demo),
         ("node", node::suite),
         ("python", python::suite),
@@ -75,6 +76,31 @@ pub(crate) fn vectors(dir: Option<&Path>, lang: &str) -> Outcome {
 
 fn own_vectors() -> Outcome {
     vectors(None, "rust")
+}
+
+/// Histories of fleets, `seeds` of them or the one of this seed.
+pub(crate) fn fleet(seeds: u64, seed: Option<u64>) -> Outcome {
+    let mut command = cargo();
+    command.args([
+        "run",
+        "--release",
+        "--quiet",
+        "-p",
+        "oauth-tests",
+        "--bin",
+        "fleet",
+        "--",
+    ]);
+    match seed {
+        Some(seed) => command.arg(format!("--seed={seed}")),
+        None => command.arg(format!("--seeds={seeds}")),
+    };
+    counted("fleet", &mut command, plain_count)
+}
+
+/// As many as fit into some twenty seconds of two cores.
+fn some_fleets() -> Outcome {
+    fleet(20_000, None)
 }
 
 /// Every documented flow of the four systems; its exit status is the verdict.
