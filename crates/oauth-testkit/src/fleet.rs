@@ -124,7 +124,7 @@ impl Fleet {
                 seed: self.seed,
                 rule,
                 text,
-                setup: self.setup.clone(),
+                setup: Box::new(self.setup.clone()),
                 transcript: world.transcript(),
             }),
         }
@@ -219,7 +219,7 @@ pub struct Violation {
     /// What happened.
     pub text: String,
     /// The fleet.
-    pub setup: Setup,
+    pub setup: Box<Setup>,
     /// Everything up to it, a line each.
     pub transcript: Vec<String>,
 }
