@@ -31,6 +31,10 @@
 //!   its lease cannot overwrite what others have stored since, nor send a token they have sent;
 //! - that a refresh token is on its way is stored before it is sent, so a crash between two steps
 //!   leaves a mark, and whoever comes next knows that the token's fate is not known;
+//! - it is sent within half a lease after that, or not at all: when a lease has passed since the mark,
+//!   the request has arrived, or never will;
+//! - a record carries the name of the login it grew from, and new tokens take the place of those they
+//!   were given for and of no others: a late one replaces neither a login nor what is newer;
 //! - new tokens are stored before they are handed out. If the store fails for good, they are handed
 //!   out all the same, for then nobody else can have them, and stored as soon as that is possible.
 

@@ -12,8 +12,8 @@ use crate::error::{Advice, Cause, ServerError};
 use crate::exchange::{Exchange as _, Input, Step as Move};
 use crate::identity::ClientId;
 use crate::issuer::Issuer;
+use crate::scope::Scope;
 use crate::server::{EndpointKind, Server};
-use crate::{Client, Scope};
 
 /// The time at which every test begins.
 const START: u64 = 1_750_000_000;
@@ -51,7 +51,7 @@ impl Desk {
 
     /// Another worker saves.
     fn put(&mut self, record: &Record) {
-        let (us, id) = (keeper().us, person());
+        let (us, id) = (us(), person());
         self.entry = Some(Entry {
             version: self.version() + 1,
             record: record.to_json(&us, &id),
@@ -60,7 +60,7 @@ impl Desk {
 
     fn record(&self) -> Record {
         let record = &self.entry.as_ref().unwrap().record;
-        Record::read(record.expose(), &keeper().us, &person()).unwrap()
+        Record::read(record.expose(), &us(), &person()).unwrap()
     }
 
     fn version(&self) -> u64 {
@@ -147,11 +147,17 @@ fn over(step: Step) -> Outcome {
     }
 }
 
-fn client() -> Client {
+fn us() -> Arc<Identity> {
     let server = Server::new(Issuer::parse("https://as.example").unwrap())
         .with_endpoint(EndpointKind::Token, "https://as.example/token")
         .unwrap();
-    Client::new(server, ClientId::new("id"), ClientAuth::basic("secret")).unwrap()
+    let auth = ClientAuth::basic("secret");
+    Arc::new(Identity::new(server, ClientId::new("id"), auth).unwrap())
+}
+
+/// Without a store.
+fn alone() -> Keeper {
+    Keeper::new(us(), Upkeep::Refresh)
 }
 
 fn person() -> GrantId {
@@ -159,7 +165,7 @@ fn person() -> GrantId {
 }
 
 fn keeper() -> Keeper {
-    client().keeper(Upkeep::Refresh).shared(person())
+    alone().shared(person())
 }
 
 fn keeper_for(reuse: Reuse) -> Keeper {

@@ -74,7 +74,7 @@ fn a_token_without_lifetime_lasts_until_it_is_refused() {
     let mut desk = Desk::new();
     let mut endless = tokens(1);
     endless.expires_in = None;
-    let mut keeper = client().keeper(Upkeep::Refresh);
+    let mut keeper = alone();
     keeper.replace(desk.at(), endless.clone()).unwrap();
     desk.now = START + 40_000_000;
     assert_eq!(handed(desk.ask(&mut keeper)), "a1");
@@ -89,7 +89,7 @@ fn without_a_refresh_token_the_token_does_until_its_end() {
     let mut desk = Desk::new();
     let mut bare = tokens(1);
     bare.refresh_token = None;
-    let mut keeper = client().keeper(Upkeep::Refresh);
+    let mut keeper = alone();
     keeper.replace(desk.at(), bare).unwrap();
     desk.now = START + 599;
     assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
@@ -119,7 +119,7 @@ fn workers_do_not_wake_at_once() {
 #[test]
 fn without_a_store_a_renewal_is_a_request_and_its_end() {
     let mut desk = Desk::new();
-    let mut keeper = client().keeper(Upkeep::Refresh);
+    let mut keeper = alone();
     keeper.replace(desk.at(), tokens(1)).unwrap();
     desk.now = START + 580;
     assert!(matches!(desk.ask(&mut keeper), Turn::Renew));

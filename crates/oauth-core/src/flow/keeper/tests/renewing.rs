@@ -138,9 +138,8 @@ fn who_slept_while_his_mark_was_stored_begins_again() {
 #[test]
 fn client_credentials_need_no_mark() {
     let scope = Scope::parse("read").unwrap();
-    let mut keeper = client()
-        .keeper(Upkeep::ClientCredentials(scope.clone()))
-        .shared(GrantId::default());
+    let mut keeper =
+        Keeper::new(us(), Upkeep::ClientCredentials(scope.clone())).shared(GrantId::default());
     assert_eq!(keeper.id.scope, scope);
     let mut desk = Desk::new();
     assert!(matches!(desk.ask(&mut keeper), Turn::Renew));

@@ -96,7 +96,7 @@ fn tokens_that_are_over_when_they_are_stored_at_last_are_renewed() {
 fn a_record_of_another_grant_is_refused_and_left_alone() {
     let stranger = |id: GrantId| {
         let mut desk = Desk::new();
-        let record = Record::of(Arc::new(tokens(1))).to_json(&keeper().us, &id);
+        let record = Record::of(Arc::new(tokens(1))).to_json(&us(), &id);
         desk.entry = Some(Entry { version: 1, record });
         desk
     };
@@ -136,7 +136,7 @@ fn a_login_takes_the_place_of_what_is_stored() {
     let built: [fn(Moment) -> Keeper; 2] = [
         |at| keeper().with_tokens(at, tokens(5)).unwrap(),
         |at| {
-            let keeper = client().keeper(Upkeep::Refresh);
+            let keeper = alone();
             keeper.with_tokens(at, tokens(5)).unwrap().shared(person())
         },
     ];
