@@ -1,12 +1,18 @@
 //! The README's Rust examples are this file's, and this file compiles and runs.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::SigningJob;
+use oauth_core::flow::keeper::{GrantId, Upkeep};
 use oauth_core::flow::resource::Resource;
-use oauth_core::{ClientId, Exchange, Input, Moment, Scope, Secret, Step, danger};
+use oauth_core::{Client, ClientId, Exchange, Input, Moment, Scope, Secret, Step, Tokens, danger};
 use oauth_providers::provider;
 use oauth_reqwest::{Authorized, Driver, Session, reqwest};
+use oauth_session::Token;
+use oauth_session::store::FileStore;
 use oauth_testkit::{Served, Twin};
 
 #[rustfmt::skip]
@@ -18,6 +24,18 @@ let api = Authorized::new(driver, session, Resource::new(["https://api.use2.user
 let page = api.get("https://api.use2.usertesting.com/api/v2/sessionResults/?testId=1").send().await?;
 // end
 Ok(page)
+}
+
+#[rustfmt::skip]
+async fn shared(driver: Driver, client: Client, folder: &Path, tokens: Tokens) -> Result<Token, Error> {
+// readme
+let store = Arc::new(FileStore::new(folder)?);
+let keeper = client.keeper(Upkeep::Refresh);
+let session = Session::shared(driver, keeper, GrantId::of_subject("ann"), store);
+session.log_in(tokens).await?;
+let token = session.token().await?;
+// end
+Ok(token)
 }
 
 #[rustfmt::skip]
@@ -50,7 +68,7 @@ fn the_readme_shows_this_file() {
         .filter_map(|part| part.split_once("// end\n"))
         .map(|(code, _)| code)
         .collect();
-    assert_eq!(shown.len(), 2);
+    assert_eq!(shown.len(), 3);
     for code in shown {
         assert!(readme.contains(code), "the README does not show:\n{code}");
     }
@@ -71,6 +89,27 @@ async fn the_three_lines_work() -> Result<(), Error> {
     let api = Authorized::new(driver, session, danger::loopback_resource([served.base()])?);
     let url = format!("{}/api/v2/sessionResults/?testId=1", served.base());
     assert_eq!(api.get(&url).send().await?.status(), 200);
+    Ok(())
+}
+
+/// A login in one process, and the token of it in another that has only the folder.
+#[tokio::test]
+async fn a_shared_token_is_shared() -> Result<(), Error> {
+    let client = provider("usertesting")?.client(ClientId::new("id"), Some("secret".into()))?;
+    let now = Moment::system()?.now().as_secs();
+    let tokens = Tokens::from_json(&format!(
+        r#"{{"version":1,"issuer":"{}","client_id":"id","received_at":{now},"access_token":"abc",
+        "expires_in":3600,"scope":"","refresh_token":"def"}}"#,
+        client.server().issuer().as_str(),
+    ))?;
+    let driver = Driver::new(reqwest::Client::builder())?;
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = shared(driver.clone(), client.clone(), folder.path(), tokens).await?;
+    assert_eq!(token.access_token.expose(), "abc");
+    let store = Arc::new(FileStore::new(folder.path())?);
+    let keeper = client.keeper(Upkeep::Refresh);
+    let other = Session::shared(driver, keeper, GrantId::of_subject("ann"), store);
+    assert_eq!(other.token().await?.access_token.expose(), "abc");
     Ok(())
 }
 

@@ -94,6 +94,15 @@ enum Suite {
     Python,
     /// The browser package, in Chromium.
     Browser,
+    /// Histories of fleets of workers that share a store, while everything goes wrong.
+    Fleet {
+        /// How many seeds, from 0 on.
+        #[arg(long, default_value_t = 100_000)]
+        seeds: u64,
+        /// This seed only; told in full if it breaks a promise.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Formatting, lints, documentation, import rules.
     Lint,
 }
@@ -147,6 +156,9 @@ fn main() -> ExitCode {
         Command::Test {
             suite: Some(Suite::Browser),
         } => suites::prepared(wasm::suite),
+        Command::Test {
+            suite: Some(Suite::Fleet { seeds, seed }),
+        } => suites::fleet(seeds, seed),
         Command::Test {
             suite: Some(Suite::Lint),
         } => suites::lint(),

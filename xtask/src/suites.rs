@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::parity::Record;
-use crate::shell::{Outcome, cargo, cargo_count, counted_both, step};
+use crate::shell::{Outcome, cargo, cargo_count, counted, counted_both, plain_count, step};
 use crate::vectors::{self, Lang};
 use crate::{codegen, farm, node, parity, python, setup, tidy, wasm};
 
@@ -13,10 +13,11 @@ type Named = (&'static str, fn() -> Outcome);
 /// Everything, on a machine that may lack anything.
 pub(crate) fn all() -> Outcome {
     let start = Instant::now();
-    let suites: [Named; 8] = [
+    let suites: [Named; 9] = [
         ("lint", lint),
         ("rust", rust),
         ("vectors", own_vectors),
+        ("fleet", some_fleets),
         ("demo", demo),
         ("farm", farm::short),
         ("node", node::suite),
@@ -57,6 +58,31 @@ pub(crate) fn rust() -> Outcome {
 
 fn own_vectors() -> Outcome {
     vectors::own(Lang::Rust)
+}
+
+/// Histories of fleets, `seeds` of them or the one of this seed.
+pub(crate) fn fleet(seeds: u64, seed: Option<u64>) -> Outcome {
+    let mut command = cargo();
+    command.args([
+        "run",
+        "--release",
+        "--quiet",
+        "-p",
+        "oauth-tests",
+        "--bin",
+        "fleet",
+        "--",
+    ]);
+    match seed {
+        Some(seed) => command.arg(format!("--seed={seed}")),
+        None => command.arg(format!("--seeds={seeds}")),
+    };
+    counted("fleet", &mut command, plain_count)
+}
+
+/// As many as fit into some twenty seconds of two cores.
+fn some_fleets() -> Outcome {
+    fleet(20_000, None)
 }
 
 /// Every documented flow of the four systems; its exit status is the verdict.

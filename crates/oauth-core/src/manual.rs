@@ -33,6 +33,22 @@
 //! introspection take it, says nothing of its owner: ask [`Client::check_owner`] before you send one
 //! out of a store.
 //!
+//! # Keeping a grant
+//!
+//! A refresh token of a server that rotates them can be spent once, and spending it twice may end
+//! the grant (RFC 9700 section 4.14.2). [`Keeper`] takes care of that, for any number of workers:
+//!
+//! | what may happen | what is done | what it costs |
+//! | --- | --- | --- |
+//! | a thousand callers find the token stale | one request; the others wait for its result, not for a lock | a wait as long as the request |
+//! | all workers of a fleet wake at once | a lease in the store; renewal begins before the end, at a time that chance spreads | one more read and write of the store |
+//! | the caller who began it gives up | the request is finished and its result stored | a request nobody wanted |
+//! | the reply is lost, or the worker dies with it | the mark in the store says that the token's fate is not known; the access token does until its end, and then [`Reuse`] says what is risked | with [`Reuse::Revokes`] a login even where the server had not seen the request; with [`Reuse::Unknown`] an alarm at the server for a grant that was lost anyway |
+//! | a worker sleeps through its lease and wakes with a reply | it saves only on the version it read; if nobody has sent the token again, its tokens are the newest and are kept | nothing |
+//! | the store fails when new tokens arrive | a few more tries, then they are handed out all the same and stored later | a crash before that costs a login |
+//! | the server says `invalid_grant` | the store is read once more, for a worker may have newer tokens; if not, the grant is over for all | one read |
+//! | a resource server says 401 | that token, and no other, is renewed; another worker's newer one is used first | nothing |
+//!
 //! # Who is to blame
 //!
 //! [`Kind`] answers that: the server refused, the server broke the protocol, a check failed, no
@@ -60,6 +76,10 @@
 //! [`Pending::to_json`]: crate::Pending::to_json
 //! [`Tokens`]: crate::Tokens
 //! [`Tokens::to_json`]: crate::Tokens::to_json
+//! [`Keeper`]: crate::flow::keeper::Keeper
+//! [`Reuse`]: crate::flow::keeper::Reuse
+//! [`Reuse::Revokes`]: crate::flow::keeper::Reuse::Revokes
+//! [`Reuse::Unknown`]: crate::flow::keeper::Reuse::Unknown
 //! [`Kind`]: crate::error::Kind
 //! [`Error::code`]: crate::Error::code
 //! [`Error::advice`]: crate::Error::advice

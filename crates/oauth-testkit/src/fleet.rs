@@ -1,4 +1,82 @@
 //! Many workers, one store, one server, and everything that can go wrong between them.
+//!
+//! A [`Fleet`] is one history of some workers that share grants through one store: the keepers are
+//! the real ones of `oauth-core`, the server is a [`Twin`](crate::Twin), the store is a [`Shelf`],
+//! and time, chance and the hosts in between are simulated. One seed gives one history, to the last
+//! step; a [`Violation`] tells it, without secrets.
+//!
+//! ```
+//! use oauth_testkit::fleet::{Fleet, Setup};
+//!
+//! for seed in 0..10 {
+//!     let report = Fleet::new(seed, Setup::drawn(seed)).run()?;
+//!     assert!(report.served > 0);
+//! }
+//! # Ok::<(), oauth_testkit::fleet::Violation>(())
+//! ```
+//!
+//! To try a store of your own, give [`Setup::with_shelf`] a function that makes an empty one; to try
+//! a policy, set [`Setup::policy`].
+//!
+//! # What goes wrong
+//! Callers come at any time, alone or in crowds, and go while they wait. Workers die between any two
+//! steps, come back with nothing, stand still for up to three leases and go on with what they had;
+//! their clocks differ. Renewals are abandoned half-way. Token requests find no connection, get
+//! lost, lose their reply, arrive after their sender has given up, arrive twice; the server is busy
+//! or down, a gateway gives up on it, access tokens end early, people take their grants back. The
+//! store fails, does what it was asked without saying so, does it late, goes down. People log in when
+//! they are told to, and sometimes just so. How often each happens is in [`Odds`].
+//!
+//! Two things are taken for granted, as [`Policy::lease`] demands: a worker gives up on a token
+//! request after a quarter of a lease, and the network delays none for more than another quarter.
+//!
+//! [`Policy::lease`]: oauth_core::flow::keeper::Policy::lease
+//!
+//! # What must hold
+//! Each rule with what it excuses: things that nobody could have known, or that no order of events
+//! could have helped.
+//!
+//! 1. **One flight** ([`Rule::OneFlight`]). A token request is sent by a worker that was given a
+//!    lease, and there is one request under a lease. While a request is under way, from when it is
+//!    sent until its sender has the answer or gives up, no other is sent for the same grant.
+//!    *Excused*: one of the two leases has run out. A worker that stands still cannot notice; what
+//!    it sends afterwards is up to rule 3. A lease that was given back has not run out.
+//! 2. **The newest** ([`Rule::Newest`]). A worker that has read a version of the record neither
+//!    sends nor hands out a token that an earlier version held and this one does not; and no caller
+//!    gets the token that it has just reported as refused.
+//!    *Excused*: a version that was not delivered to the worker yet, however long ago it was stored.
+//! 3. **Kept** ([`Rule::Kept`]). No grant is lost that could have been kept:
+//!    - With [`Reuse::Revokes`](oauth_core::flow::keeper::Reuse::Revokes) no two requests of workers
+//!      ever spend one refresh token. With `Unknown` it happens only when, at the time of the later
+//!      request, the access token in the store is over, and whoever sent the earlier one is dead,
+//!      has had the end of it, or has had the time of its lease to store the answer. With
+//!      `Tolerated` it may happen at any time: the user has said that it does no harm.
+//!    - A caller is told to log in only if the refresh token in the store is dead, and no worker
+//!      that is awake and within its lease holds a live one that follows it.
+//!    - A request that was sent is finished as long as its worker lives, and the tokens it brings are
+//!      stored, or kept until they can be, if the store has the very token they were given for.
+//!    - What is stored is never replaced by what it followed, nor a login by what was there before.
+//!
+//!    *Excused*: copies that the network makes of a request. Two clocks' difference, and two seconds
+//!    for their being cut to seconds. With `Revokes`, a token that may be alive, where the one worker
+//!    who knows that it was never sent is not the one who says so: this is what the policy promises.
+//!    A worker that has read the record in the last five seconds, or has just woken up, and was
+//!    overtaken since. An abandoned renewal: whoever takes a request out of its own sight has lost
+//!    its reply.
+//! 4. **Answered** ([`Rule::Answered`]). Once nothing goes wrong any more and the leases of the bad
+//!    times are over, every worker can use a token of every grant within two minutes, a login
+//!    included where it is due, and nobody who ever asked is still waiting. No error says that there
+//!    is no way out (`give_up`).
+//!    *Excused*: callers whose worker died, or who went themselves.
+//! 5. **Saved first** ([`Rule::SavedFirst`]). A token is handed out only after the store has taken
+//!    it.
+//!    *Excused*: the tokens of a login, which were there before the keeper; and tokens that the store
+//!    has failed to take five times.
+//! 6. **One grant, one record** ([`Rule::OwnGrant`], [`Rule::OneRecord`]). Nothing that belongs to
+//!    one grant is sent, stored or handed out for another, and the store gives no version twice.
+//!
+//! That these rules find mistakes is tested with hosts that make them: see [`Flaw`].
+
 mod book;
 mod dice;
 mod host;
@@ -46,7 +124,7 @@ impl Fleet {
                 seed: self.seed,
                 rule,
                 text,
-                setup: self.setup.clone(),
+                setup: Box::new(self.setup.clone()),
                 transcript: world.transcript(),
             }),
         }
@@ -110,38 +188,38 @@ impl Report {
     }
 }
 
-/// Which invariant.
+/// Which rule of the [module](self).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rule {
-    /// 1.
+    /// 1: two token requests at a time, or one without a lease.
     OneFlight,
-    /// 2.
+    /// 2: a token that was replaced, or refused.
     Newest,
-    /// 3.
+    /// 3: a grant lost, or about to be.
     Kept,
-    /// 4.
+    /// 4: someone who gets no answer, or one that is no use.
     Answered,
-    /// 5.
+    /// 5: a token seen before it was stored.
     SavedFirst,
-    /// 6.
+    /// 6: a token of another grant.
     OwnGrant,
-    /// 6.
+    /// 6: two records in one place.
     OneRecord,
 }
 
-/// An invariant broken, and how it came to that.
+/// A rule broken, and how it came to that.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Violation {
     /// The seed of the history.
     pub seed: u64,
-    /// Which invariant.
+    /// Which rule.
     pub rule: Rule,
     /// What happened.
     pub text: String,
     /// The fleet.
-    pub setup: Setup,
+    pub setup: Box<Setup>,
     /// Everything up to it, a line each.
     pub transcript: Vec<String>,
 }

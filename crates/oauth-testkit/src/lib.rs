@@ -6,6 +6,7 @@
 //! | [`pair`] | a twin, a fake clock and the driver between them: whole conversations in microseconds |
 //! | [`script`] | replies line by line, for what no server would ever answer |
 //! | [`serve`] | a twin on a loopback socket, for real HTTP clients and other languages |
+//! | [`fleet`] | workers that share grants through a store, while everything goes wrong: whole histories from one seed, and a checker of what must hold |
 //! | [`contract`] | what every driver promises, checked against a hostile server |
 //!
 //! A conversation in full, with the smallest exchange there is:

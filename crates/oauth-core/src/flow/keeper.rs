@@ -31,6 +31,10 @@
 //!   its lease cannot overwrite what others have stored since, nor send a token they have sent;
 //! - that a refresh token is on its way is stored before it is sent, so a crash between two steps
 //!   leaves a mark, and whoever comes next knows that the token's fate is not known;
+//! - it is sent within half a lease after that, or not at all: when a lease has passed since the mark,
+//!   the request has arrived, or never will;
+//! - a record carries the name of the login it grew from, and new tokens take the place of those they
+//!   were given for and of no others: a late one replaces neither a login nor what is newer;
 //! - new tokens are stored before they are handed out. If the store fails for good, they are handed
 //!   out all the same, for then nobody else can have them, and stored as soon as that is possible.
 
@@ -332,14 +336,7 @@ impl Keeper {
         if let Some(refused) = refused {
             self.refuse(refused);
         }
-        let is_kept_back = matches!(
-            self.unsaved,
-            Unsaved::Landed {
-                is_given_up: false,
-                ..
-            }
-        );
-        match self.good(now).filter(|_| !is_kept_back) {
+        match self.good(now).filter(|_| !self.is_kept_back()) {
             Some(tokens) if now < self.times.ahead && self.is_saved() => Turn::HandOut(tokens),
             Some(tokens) if now < self.times.stale => {
                 match self.is_busy() || self.trouble.holds(now).is_some() {
@@ -432,6 +429,16 @@ impl Keeper {
 
     const fn is_saved(&self) -> bool {
         matches!(self.unsaved, Unsaved::Nothing)
+    }
+
+    /// Whether the tokens have to be stored before anyone sees them.
+    fn is_kept_back(&self) -> bool {
+        match &self.unsaved {
+            Unsaved::Nothing => false,
+            Unsaved::Landed { is_given_up, .. } => !is_given_up,
+            // What is on its way into the store may be what the login will take the place of.
+            Unsaved::Login(_) => self.work.as_ref().is_some_and(Work::lands_late),
+        }
     }
 
     fn settle(&mut self, id: String, is_unspent: bool) {

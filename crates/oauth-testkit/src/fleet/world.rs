@@ -38,6 +38,8 @@ pub(super) struct World {
     pub(super) shelf: Box<dyn Shelf>,
     pub(super) workers: Vec<Worker>,
     pub(super) callers: Vec<Caller>,
+    /// The callers before this one want nothing more.
+    served: usize,
     pub(super) grants: Vec<Grant>,
     pub(super) book: Book,
     pub(super) report: Report,
@@ -124,6 +126,7 @@ impl World {
             grants: Vec::new(),
             workers: Vec::new(),
             callers: Vec::new(),
+            served: 0,
             book: Book::new(setup.grants),
             report: Report::default(),
             calm: false,
@@ -192,7 +195,7 @@ impl World {
             self.now = due.at;
             is_last_round |= matches!(due.ev, Ev::LastRound);
             self.handle(due.ev)?;
-            if is_last_round && self.callers.iter().all(|caller| !caller.is_open()) {
+            if is_last_round && self.is_served() {
                 return Ok(());
             }
         }
@@ -211,6 +214,18 @@ impl World {
             )),
             None => Ok(()),
         }
+    }
+
+    /// Whether nobody waits for anything.
+    fn is_served(&mut self) -> bool {
+        while self
+            .callers
+            .get(self.served)
+            .is_some_and(|caller| !caller.is_open())
+        {
+            self.served += 1;
+        }
+        self.served == self.callers.len()
     }
 
     fn handle(&mut self, ev: Ev) -> Result<(), Breach> {

@@ -20,7 +20,7 @@ pub(super) struct Landing {
     pub(super) parent: Option<Arc<Tokens>>,
     pub(super) record: Record,
     /// They did not arrive just now, and may be over.
-    is_late: bool,
+    pub(super) is_late: bool,
     tries: u32,
 }
 

@@ -1,1 +1,221 @@
+//! One rule of the keeper each. Whole histories are the fleet's part, in the test kit.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
+mod asking;
+mod fate;
+mod renewing;
+mod storing;
+
+use super::*;
+use crate::client_auth::ClientAuth;
+use crate::error::{Advice, Cause, ServerError};
+use crate::exchange::{Exchange as _, Input, Step as Move};
+use crate::identity::ClientId;
+use crate::issuer::Issuer;
+use crate::scope::Scope;
+use crate::server::{EndpointKind, Server};
+
+/// The time at which every test begins.
+const START: u64 = 1_750_000_000;
+
+/// A store, a clock, and a word for everything that was asked of them.
+struct Desk {
+    now: u64,
+    draws: u64,
+    entry: Option<Entry>,
+    /// Whether another has the lease.
+    is_held: bool,
+    /// Whether the store answers with errors only.
+    is_down: bool,
+    log: Vec<&'static str>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self {
+            now: START,
+            draws: 0,
+            entry: None,
+            is_held: false,
+            is_down: false,
+            log: Vec::new(),
+        }
+    }
+
+    /// With this record at version 1.
+    fn with(tokens: Tokens) -> Self {
+        let mut desk = Self::new();
+        desk.put(&Record::of(Arc::new(tokens)));
+        desk
+    }
+
+    /// Another worker saves.
+    fn put(&mut self, record: &Record) {
+        let (us, id) = (us(), person());
+        self.entry = Some(Entry {
+            version: self.version() + 1,
+            record: record.to_json(&us, &id),
+        });
+    }
+
+    fn record(&self) -> Record {
+        let record = &self.entry.as_ref().unwrap().record;
+        Record::read(record.expose(), &us(), &person()).unwrap()
+    }
+
+    fn version(&self) -> u64 {
+        self.entry.as_ref().map_or(0, |entry| entry.version)
+    }
+
+    fn now(&self) -> UnixTime {
+        UnixTime::from_secs(self.now)
+    }
+
+    fn at(&mut self) -> Moment {
+        self.draws += 1;
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.draws.to_be_bytes());
+        seed[24..].copy_from_slice(&self.draws.to_be_bytes());
+        Moment::fixed(self.now(), seed)
+    }
+
+    fn ask(&self, keeper: &mut Keeper) -> Turn {
+        keeper.ask(self.now(), None)
+    }
+
+    /// Answers for the store until there is something else to do.
+    fn go(&mut self, keeper: &mut Keeper, event: Event) -> Step {
+        let mut step = keeper.resume(self.at(), event);
+        loop {
+            let event = match step {
+                Step::Load | Step::Lease { .. } | Step::Save { .. } if self.is_down => {
+                    self.log.push("failure");
+                    Event::Failed(Error::lost(Cause::unknown("down")))
+                }
+                Step::Load => {
+                    self.log.push("load");
+                    Event::Loaded(self.entry.clone())
+                }
+                Step::Lease { ttl, .. } => {
+                    self.log
+                        .push(if ttl.is_zero() { "release" } else { "lease" });
+                    Event::Leased(match self.is_held && !ttl.is_zero() {
+                        true => Lease::Held(Duration::from_secs(9)),
+                        false => Lease::Won,
+                    })
+                }
+                Step::Save { version, .. } if version != self.version() => {
+                    self.log.push("conflict");
+                    Event::Saved(Saved::Conflict)
+                }
+                Step::Save { record, version } => {
+                    self.log.push("save");
+                    let version = version + 1;
+                    self.entry = Some(Entry { version, record });
+                    Event::Saved(Saved::At(version))
+                }
+                Step::Run(_) => {
+                    self.log.push("run");
+                    return step;
+                }
+                Step::Wait(_) | Step::Over(_) => return step,
+            };
+            step = keeper.resume(self.at(), event);
+        }
+    }
+
+    /// A whole renewal, which the server answers like this.
+    fn renew(&mut self, keeper: &mut Keeper, answer: Result<Tokens, Error>) -> Outcome {
+        match self.go(keeper, Event::Begin) {
+            Step::Run(_) => {}
+            step => panic!("no request but {step:?}"),
+        }
+        self.land(keeper, answer)
+    }
+
+    fn land(&mut self, keeper: &mut Keeper, answer: Result<Tokens, Error>) -> Outcome {
+        over(self.go(keeper, Event::Flown(answer)))
+    }
+}
+
+type Outcome = Result<Arc<Tokens>, Error>;
+
+fn over(step: Step) -> Outcome {
+    match step {
+        Step::Over(outcome) => outcome,
+        step => panic!("not over but {step:?}"),
+    }
+}
+
+fn us() -> Arc<Identity> {
+    let server = Server::new(Issuer::parse("https://as.example").unwrap())
+        .with_endpoint(EndpointKind::Token, "https://as.example/token")
+        .unwrap();
+    let auth = ClientAuth::basic("secret");
+    Arc::new(Identity::new(server, ClientId::new("id"), auth).unwrap())
+}
+
+/// Without a store.
+fn alone() -> Keeper {
+    Keeper::new(us(), Upkeep::Refresh)
+}
+
+fn person() -> GrantId {
+    GrantId::of_subject("alice")
+}
+
+fn keeper() -> Keeper {
+    alone().shared(person())
+}
+
+fn keeper_for(reuse: Reuse) -> Keeper {
+    keeper().with_policy(Policy {
+        reuse,
+        ..Policy::default()
+    })
+}
+
+/// `a1` and `r1` for 1, received at the start and good for 600 seconds.
+fn tokens(number: u32) -> Tokens {
+    tokens_from(number, START)
+}
+
+fn tokens_from(number: u32, received_at: u64) -> Tokens {
+    let text = format!(
+        r#"{{"version":1,"issuer":"https://as.example","client_id":"id","access_token":"a{number}",
+        "received_at":{received_at},"expires_in":600,"scope":"","refresh_token":"r{number}",
+        "refresh_scope":null,"id_token":null}}"#
+    );
+    Tokens::from_json(&text).unwrap()
+}
+
+fn access(tokens: &Tokens) -> &str {
+    tokens.access_token.expose()
+}
+
+fn handed(turn: Turn) -> String {
+    match turn {
+        Turn::HandOut(tokens) => access(&tokens).to_owned(),
+        turn => panic!("no token but {turn:?}"),
+    }
+}
+
+fn got(outcome: Outcome) -> String {
+    access(&outcome.unwrap()).to_owned()
+}
+
+fn code(outcome: Outcome) -> &'static str {
+    outcome.unwrap_err().code()
+}
+
+fn lost() -> Error {
+    Error::lost(Cause::unknown("no answer in time"))
+}
+
+fn unsent() -> Error {
+    Error::lost(Cause::unsent("no connection"))
+}
+
+fn invalid_grant() -> Error {
+    ServerError::of_code("invalid_grant").into()
+}

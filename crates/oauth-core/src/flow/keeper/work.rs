@@ -63,6 +63,18 @@ pub(super) enum Work {
     Settling(String),
 }
 
+impl Work {
+    /// Whether tokens that could not be stored before are on their way.
+    pub(super) const fn lands_late(&self) -> bool {
+        match self {
+            Self::Landing(landing) | Self::Colliding(landing) | Self::Circling(landing) => {
+                landing.is_late
+            }
+            _ => false,
+        }
+    }
+}
+
 /// What may be done with the lease in hand.
 enum Verdict {
     Fly {

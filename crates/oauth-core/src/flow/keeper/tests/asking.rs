@@ -1,0 +1,162 @@
+//! What a caller is told.
+
+use super::*;
+
+#[test]
+fn a_fresh_token_is_handed_out() {
+    let desk = Desk::new();
+    let mut keeper = keeper_known(1);
+    assert_eq!(handed(desk.ask(&mut keeper)), "a1");
+    assert!(!keeper.is_busy());
+}
+
+#[test]
+fn a_nearly_stale_token_is_handed_out_and_renewed_once() {
+    let mut desk = Desk::new();
+    let mut keeper = keeper_known(1);
+    // 30 s of leeway and at least 60 s before it, of 600.
+    desk.now = START + 511;
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+    assert_eq!(handed(desk.ask(&mut keeper)), "a1");
+}
+
+#[test]
+fn for_a_stale_token_one_renews_and_all_others_follow() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    desk.now = START + 580;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert!(matches!(desk.ask(&mut keeper), Turn::Follow));
+    let fresh = tokens_from(2, desk.now);
+    assert_eq!(got(desk.renew(&mut keeper, Ok(fresh))), "a2");
+    assert_eq!(handed(desk.ask(&mut keeper)), "a2");
+}
+
+#[test]
+fn a_refused_token_is_renewed_though_its_lifetime_says_otherwise() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper_known(1);
+    let turn = keeper.ask(desk.now(), Some(&tokens(1)));
+    assert!(matches!(turn, Turn::Renew), "{turn:?}");
+    assert_eq!(got(desk.renew(&mut keeper, Ok(tokens(2)))), "a2");
+    // Whoever comes late with the old one does not cost the new one its life.
+    assert_eq!(handed(keeper.ask(desk.now(), Some(&tokens(1)))), "a2");
+}
+
+#[test]
+fn a_refused_token_is_not_taken_out_of_the_store_again() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    assert!(matches!(
+        keeper.ask(desk.now(), Some(&tokens(1))),
+        Turn::Renew
+    ));
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+}
+
+#[test]
+fn a_token_that_is_refused_while_the_renewal_ends_is_not_its_outcome() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper_known(1);
+    desk.now = START + 511;
+    desk.is_held = true;
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+    let Step::Load = keeper.resume(desk.at(), Event::Begin) else {
+        panic!("no look at the store");
+    };
+    keeper.refuse(&tokens(1));
+    let loaded = Event::Loaded(desk.entry.clone());
+    assert!(matches!(desk.go(&mut keeper, loaded), Step::Wait(_)));
+}
+
+#[test]
+fn a_token_without_lifetime_lasts_until_it_is_refused() {
+    let mut desk = Desk::new();
+    let mut endless = tokens(1);
+    endless.expires_in = None;
+    let mut keeper = alone();
+    keeper.replace(desk.at(), endless.clone()).unwrap();
+    desk.now = START + 40_000_000;
+    assert_eq!(handed(desk.ask(&mut keeper)), "a1");
+    assert!(matches!(
+        keeper.ask(desk.now(), Some(&endless)),
+        Turn::Renew
+    ));
+}
+
+#[test]
+fn without_a_refresh_token_the_token_does_until_its_end() {
+    let mut desk = Desk::new();
+    let mut bare = tokens(1);
+    bare.refresh_token = None;
+    let mut keeper = alone();
+    keeper.replace(desk.at(), bare).unwrap();
+    desk.now = START + 599;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+    desk.now = START + 602;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let outcome = over(desk.go(&mut keeper, Event::Begin));
+    assert_eq!(code(outcome), "grant.no_refresh_token");
+}
+
+#[test]
+fn workers_do_not_wake_at_once() {
+    let mut desk = Desk::new();
+    let times: std::collections::BTreeSet<_> = (0..200)
+        .map(|draw| {
+            desk.draws = draw * 7919;
+            let times = Times::of(&tokens(1), &Policy::default(), &desk.at());
+            assert_eq!(times.stale, UnixTime::from_secs(START + 570));
+            let early = times.stale.since(times.ahead).as_secs();
+            assert!((60..=90).contains(&early), "{early}");
+            early
+        })
+        .collect();
+    assert_eq!(times.len(), 31);
+}
+
+#[test]
+fn without_a_store_a_renewal_is_a_request_and_its_end() {
+    let mut desk = Desk::new();
+    let mut keeper = alone();
+    keeper.replace(desk.at(), tokens(1)).unwrap();
+    desk.now = START + 580;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let fresh = tokens_from(2, desk.now);
+    assert_eq!(got(desk.renew(&mut keeper, Ok(fresh))), "a2");
+    desk.now += 580;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let outcome = desk.renew(&mut keeper, Err(invalid_grant()));
+    assert_eq!(code(outcome), "denied.invalid_grant");
+    // Nobody needs to ask the server again.
+    desk.now += 10_000;
+    let turn = desk.ask(&mut keeper);
+    assert!(matches!(&turn, Turn::GiveUp(error) if error.code() == "denied.invalid_grant"));
+    assert_eq!(desk.log, ["run", "run"]);
+    keeper.replace(desk.at(), tokens_from(3, desk.now)).unwrap();
+    assert_eq!(handed(desk.ask(&mut keeper)), "a3");
+}
+
+#[test]
+fn an_event_that_answers_nothing_ends_the_renewal() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    let outcome = over(keeper.resume(desk.at(), Event::Elapsed));
+    assert_eq!(code(outcome), "misuse.over");
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let outcome = over(keeper.resume(desk.at(), Event::Elapsed));
+    assert_eq!(code(outcome), "misuse.out_of_order");
+    assert!(!keeper.is_busy());
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+}
+
+/// One that has read this from the store.
+fn keeper_known(number: u32) -> Keeper {
+    let mut desk = Desk::with(tokens(number));
+    let mut keeper = keeper();
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    over(desk.go(&mut keeper, Event::Begin)).unwrap();
+    keeper
+}

@@ -1,0 +1,279 @@
+//! A request that brought no tokens.
+
+use super::*;
+
+/// A keeper whose renewal began while its token was good for 20 seconds more, and failed.
+fn failed(reuse: Reuse, error: Error) -> (Keeper, Desk, Outcome) {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper_for(reuse);
+    desk.now = START + 580;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let outcome = desk.renew(&mut keeper, Err(error));
+    desk.log.clear();
+    (keeper, desk, outcome)
+}
+
+#[test]
+fn lost_and_unknown_the_old_token_does_and_is_sent_again_after_its_end() {
+    let (mut keeper, mut desk, outcome) = failed(Reuse::Unknown, lost());
+    assert_eq!(got(outcome), "a1");
+    assert!(desk.record().attempt.is_some());
+    // The first look holds back, and nobody looks again before the end.
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+    desk.now = START + 599;
+    assert_eq!(handed(desk.ask(&mut keeper)), "a1");
+    desk.now = START + 600;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let fresh = tokens_from(2, desk.now);
+    assert_eq!(got(desk.renew(&mut keeper, Ok(fresh))), "a2");
+}
+
+#[test]
+fn lost_and_unknown_a_refused_token_is_no_reason_to_wait() {
+    let (mut keeper, mut desk, _) = failed(Reuse::Unknown, lost());
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    over(desk.go(&mut keeper, Event::Begin)).unwrap();
+    let turn = keeper.ask(desk.now(), Some(&tokens(1)));
+    assert!(matches!(turn, Turn::Renew), "{turn:?}");
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+}
+
+#[test]
+fn lost_and_revoking_the_token_is_never_sent_again() {
+    let (mut keeper, mut desk, outcome) = failed(Reuse::Revokes, lost());
+    assert_eq!(got(outcome), "a1");
+    desk.now = START + 600;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let outcome = over(desk.go(&mut keeper, Event::Begin));
+    let error = outcome.unwrap_err();
+    assert_eq!(error.code(), "grant.outcome_unknown");
+    assert_eq!(error.advice(), Advice::Reauthorize);
+    // Others read it, and do not send either.
+    let mut other = keeper_for(Reuse::Unknown);
+    assert!(matches!(desk.ask(&mut other), Turn::Renew));
+    let outcome = over(desk.go(&mut other, Event::Begin));
+    assert_eq!(code(outcome), "grant.outcome_unknown");
+    assert!(!desk.log.contains(&"run"));
+}
+
+#[test]
+fn lost_and_tolerated_it_is_sent_again_at_once() {
+    let (mut keeper, mut desk, _) = failed(Reuse::Tolerated, lost());
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let fresh = tokens_from(2, desk.now);
+    assert_eq!(got(desk.renew(&mut keeper, Ok(fresh))), "a2");
+}
+
+#[test]
+fn lost_where_the_server_never_replaced_a_token_it_is_sent_again_at_once() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper_for(Reuse::Revokes);
+    desk.now = START + 601;
+    desk.ask(&mut keeper);
+    let mut same = tokens_from(2, desk.now);
+    same.refresh_token = tokens(1).refresh_token;
+    assert_eq!(got(desk.renew(&mut keeper, Ok(same))), "a2");
+    assert_eq!(desk.record().rotates, Some(false));
+    desk.now += 601;
+    desk.ask(&mut keeper);
+    assert_eq!(code(desk.renew(&mut keeper, Err(lost()))), "lost");
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+}
+
+#[test]
+fn a_server_that_once_replaced_a_token_is_one_that_does() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    for (number, rotates) in [(2, Some(true)), (3, Some(true))] {
+        desk.now += 601;
+        desk.ask(&mut keeper);
+        let mut new = tokens_from(number, desk.now);
+        if number == 3 {
+            new.refresh_token = tokens(2).refresh_token;
+        }
+        desk.renew(&mut keeper, Ok(new)).unwrap();
+        assert_eq!(desk.record().rotates, rotates);
+    }
+}
+
+#[test]
+fn another_worker_waits_for_the_time_of_a_lease_before_it_sends_the_token_again() {
+    let (_, mut desk, _) = failed(Reuse::Unknown, lost());
+    let mut other = keeper();
+    desk.now = START + 601;
+    assert!(matches!(desk.ask(&mut other), Turn::Renew));
+    assert!(matches!(desk.go(&mut other, Event::Begin), Step::Wait(_)));
+    desk.now = START + 641;
+    assert!(matches!(desk.go(&mut other, Event::Elapsed), Step::Run(_)));
+}
+
+#[test]
+fn unsent_the_mark_is_taken_away() {
+    for error in [unsent(), ServerError::of_status(503).into()] {
+        let (mut keeper, mut desk, outcome) = failed(Reuse::Revokes, error);
+        assert_eq!(got(outcome), "a1");
+        assert!(desk.record().attempt.is_none());
+        desk.now = START + 600;
+        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+        assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    }
+}
+
+#[test]
+fn a_server_that_fell_over_may_have_spent_the_token() {
+    let coded = |status: u16| ServerError::of_status(status).coded("server_error");
+    let errors = [
+        ServerError::of_status(500),
+        ServerError::of_status(502),
+        coded(400),
+    ];
+    for error in errors {
+        let (_, desk, _) = failed(Reuse::Revokes, error.into());
+        assert!(desk.record().attempt.is_some());
+    }
+}
+
+#[test]
+fn an_attempt_known_to_be_unsent_is_not_the_end_whatever_others_made_of_it() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper_for(Reuse::Revokes);
+    desk.now = START + 601;
+    desk.ask(&mut keeper);
+    let mut step = keeper.resume(desk.at(), Event::Begin);
+    let record = loop {
+        let event = match step {
+            Step::Load => Event::Loaded(desk.entry.clone()),
+            Step::Save { record, .. } => break record,
+            _ => Event::Leased(Lease::Won),
+        };
+        step = keeper.resume(desk.at(), event);
+    };
+    // The mark is stored, and nobody hears of it.
+    desk.entry = Some(Entry { version: 2, record });
+    let outcome = over(desk.go(&mut keeper, Event::Failed(lost())));
+    assert_eq!(code(outcome), "lost");
+    let mut other = keeper_for(Reuse::Revokes);
+    desk.now += 61;
+    desk.ask(&mut other);
+    let outcome = over(desk.go(&mut other, Event::Begin));
+    assert_eq!(code(outcome), "grant.outcome_unknown");
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let fresh = tokens_from(2, desk.now);
+    assert_eq!(got(desk.renew(&mut keeper, Ok(fresh))), "a2");
+    assert!(desk.record().ended.is_none());
+}
+
+#[test]
+fn an_invalid_grant_is_the_end_only_if_no_other_has_a_newer_token() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    desk.now = START + 601;
+    desk.ask(&mut keeper);
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    desk.put(&Record::of(Arc::new(tokens_from(2, desk.now))));
+    let outcome = desk.land(&mut keeper, Err(invalid_grant()));
+    assert_eq!(got(outcome), "a2");
+    assert!(desk.record().ended.is_none());
+}
+
+#[test]
+fn an_invalid_grant_is_stored_and_asked_for_no_more_until_a_login() {
+    let (mut keeper, mut desk, outcome) = failed(Reuse::Unknown, invalid_grant());
+    assert_eq!(code(outcome), "denied.invalid_grant");
+    let mut other = keeper_for(Reuse::Unknown);
+    assert!(matches!(desk.ask(&mut other), Turn::Renew));
+    let outcome = over(desk.go(&mut other, Event::Begin));
+    assert_eq!(code(outcome), "denied.invalid_grant");
+    assert_eq!(desk.log, ["load"]);
+    keeper.replace(desk.at(), tokens_from(5, desk.now)).unwrap();
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a5");
+    // Not later than after a second, the other knows.
+    desk.now += 1;
+    assert!(matches!(desk.ask(&mut other), Turn::Renew));
+    assert_eq!(got(over(desk.go(&mut other, Event::Begin))), "a5");
+}
+
+#[test]
+fn nobody_is_told_to_log_in_while_the_store_is_silent() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    desk.now = START + 601;
+    desk.ask(&mut keeper);
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    desk.is_down = true;
+    let outcome = desk.land(&mut keeper, Err(invalid_grant()));
+    assert_eq!(code(outcome), "lost");
+}
+
+#[test]
+fn nobody_is_told_to_log_in_if_the_record_changed_in_the_last_moment() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    desk.now = START + 601;
+    desk.ask(&mut keeper);
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    let step = keeper.resume(desk.at(), Event::Flown(Err(invalid_grant())));
+    assert!(matches!(step, Step::Load));
+    let step = keeper.resume(desk.at(), Event::Loaded(desk.entry.clone()));
+    assert!(matches!(step, Step::Save { .. }));
+    desk.put(&Record::of(Arc::new(tokens_from(2, desk.now))));
+    let outcome = over(desk.go(&mut keeper, Event::Saved(Saved::Conflict)));
+    assert_eq!(got(outcome), "a2");
+}
+
+#[test]
+fn failures_in_a_row_hold_back_and_a_named_pause_is_kept() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    desk.now = START + 601;
+    let mut attempts = Vec::new();
+    for _ in 0..600 {
+        if matches!(desk.ask(&mut keeper), Turn::Renew) {
+            attempts.push(desk.now - START - 601);
+            assert_eq!(code(desk.renew(&mut keeper, Err(unsent()))), "lost");
+        }
+        desk.now += 1;
+    }
+    // 0, then 1, 2, 4 .. 60 s, each with up to half as much by chance.
+    assert_eq!(attempts.first_chunk(), Some(&[0, 1]));
+    assert!((9..=16).contains(&attempts.len()), "{attempts:?}");
+    desk.now += 1000;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let busy = ServerError::of_status(503).retry_after(Some(Duration::from_secs(200)));
+    desk.renew(&mut keeper, Err(busy.into())).unwrap_err();
+    desk.now += 200;
+    let turn = desk.ask(&mut keeper);
+    assert!(matches!(&turn, Turn::GiveUp(error) if error.code() == "denied.busy"));
+    desk.now += 1;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+}
+
+#[test]
+fn an_abandoned_request_may_have_been_sent_and_an_abandoned_mark_was_not() {
+    let mut desk = Desk::with(tokens(1));
+    desk.now = START + 601;
+    let mut keeper = keeper_for(Reuse::Revokes);
+    desk.ask(&mut keeper);
+    let mut step = keeper.resume(desk.at(), Event::Begin);
+    while !matches!(step, Step::Save { .. }) {
+        let event = match step {
+            Step::Load => Event::Loaded(desk.entry.clone()),
+            _ => Event::Leased(Lease::Won),
+        };
+        step = keeper.resume(desk.at(), event);
+    }
+    let Step::Save { record, .. } = step else {
+        panic!("no mark");
+    };
+    desk.entry = Some(Entry { version: 2, record });
+    keeper.abandon(desk.at());
+    desk.ask(&mut keeper);
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    keeper.abandon(desk.at());
+    desk.ask(&mut keeper);
+    let outcome = over(desk.go(&mut keeper, Event::Begin));
+    assert_eq!(code(outcome), "grant.outcome_unknown");
+}

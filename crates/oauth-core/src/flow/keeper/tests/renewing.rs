@@ -1,0 +1,177 @@
+//! Who sends, and what is stored before.
+
+use super::*;
+
+/// The store's tokens are stale, and someone waits for new ones.
+fn stale(keeper: &mut Keeper) -> Desk {
+    let mut desk = Desk::with(tokens(1));
+    desk.now = START + 601;
+    assert!(matches!(desk.ask(keeper), Turn::Renew));
+    desk
+}
+
+#[test]
+fn the_mark_is_stored_before_the_token_is_sent_and_the_tokens_before_they_are_seen() {
+    let mut keeper = keeper();
+    let mut desk = stale(&mut keeper);
+    let Step::Run(mut exchange) = desk.go(&mut keeper, Event::Begin) else {
+        panic!("no request");
+    };
+    assert_eq!(desk.log, ["load", "lease", "load", "save", "run"]);
+    assert!(desk.record().attempt.is_some());
+    let Ok(Move::Send(request)) = exchange.resume(desk.at(), Input::Begin) else {
+        panic!("nothing is sent");
+    };
+    let body = String::from_utf8_lossy(request.body());
+    assert!(body.contains("refresh_token=r1"), "{body}");
+    desk.log.clear();
+    let fresh = tokens_from(2, desk.now);
+    assert_eq!(got(desk.land(&mut keeper, Ok(fresh))), "a2");
+    assert_eq!(desk.log, ["save", "release"]);
+    assert!(desk.record().attempt.is_none());
+    assert_eq!(desk.record().rotates, Some(true));
+}
+
+#[test]
+fn the_newer_token_of_another_is_taken_first() {
+    let mut keeper = keeper();
+    let mut desk = stale(&mut keeper);
+    desk.put(&Record::of(Arc::new(tokens_from(2, desk.now))));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a2");
+    assert_eq!(desk.log, ["load"]);
+}
+
+#[test]
+fn while_another_has_the_lease_one_waits_and_looks_again() {
+    let mut keeper = keeper();
+    let mut desk = stale(&mut keeper);
+    desk.is_held = true;
+    let Step::Wait(pause) = desk.go(&mut keeper, Event::Begin) else {
+        panic!("no pause");
+    };
+    assert!(pause < Duration::from_secs(1), "{pause:?}");
+    desk.put(&Record::of(Arc::new(tokens_from(2, desk.now))));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Elapsed))), "a2");
+    assert_eq!(desk.log, ["load", "lease", "load"]);
+}
+
+#[test]
+fn while_another_has_the_lease_a_good_token_does() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    desk.ask(&mut keeper);
+    over(desk.go(&mut keeper, Event::Begin)).unwrap();
+    desk.now = START + 520;
+    desk.is_held = true;
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+    // Not at once again; but one whose token was refused need not hold back.
+    assert_eq!(handed(desk.ask(&mut keeper)), "a1");
+    let turn = keeper.ask(desk.now(), Some(&tokens(1)));
+    assert!(matches!(turn, Turn::Renew), "{turn:?}");
+}
+
+#[test]
+fn who_finds_another_mark_in_place_of_his_own_does_not_send() {
+    let mut keeper = keeper();
+    let mut desk = stale(&mut keeper);
+    let mut step = keeper.resume(desk.at(), Event::Begin);
+    while !matches!(step, Step::Save { .. }) {
+        let event = match step {
+            Step::Load => Event::Loaded(desk.entry.clone()),
+            _ => Event::Leased(Lease::Won),
+        };
+        step = keeper.resume(desk.at(), event);
+    }
+    let attempt = record::Attempt {
+        id: "another".to_owned(),
+        at: desk.now(),
+    };
+    desk.put(&Record {
+        attempt: Some(attempt),
+        ..Record::of(Arc::new(tokens(1)))
+    });
+    let step = desk.go(&mut keeper, Event::Saved(Saved::Conflict));
+    assert!(matches!(step, Step::Wait(_)), "{step:?}");
+    assert_eq!(desk.log, ["load", "release"]);
+}
+
+#[test]
+fn who_slept_after_his_mark_does_not_send() {
+    let mut keeper = keeper();
+    let mut desk = stale(&mut keeper);
+    let Step::Run(mut exchange) = desk.go(&mut keeper, Event::Begin) else {
+        panic!("no request");
+    };
+    // Half a lease of 60 s, and a second.
+    desk.now += 31;
+    let error = exchange.resume(desk.at(), Input::Begin).unwrap_err();
+    assert_eq!(error.cause().unwrap().reach(), crate::error::Reach::Unsent);
+    assert_eq!(code(desk.land(&mut keeper, Err(error))), "lost");
+    assert!(desk.record().attempt.is_none());
+}
+
+#[test]
+fn who_slept_while_his_mark_was_stored_begins_again() {
+    let mut keeper = keeper();
+    let mut desk = stale(&mut keeper);
+    let mut step = keeper.resume(desk.at(), Event::Begin);
+    loop {
+        let event = match step {
+            Step::Load => Event::Loaded(desk.entry.clone()),
+            Step::Save { record, version } => {
+                let version = version + 1;
+                desk.entry = Some(Entry { version, record });
+                break;
+            }
+            _ => Event::Leased(Lease::Won),
+        };
+        step = keeper.resume(desk.at(), event);
+    }
+    desk.now += 31;
+    let saved = Event::Saved(Saved::At(desk.version()));
+    assert!(matches!(desk.go(&mut keeper, saved), Step::Wait(_)));
+    // Its own mark means nothing to it.
+    assert!(matches!(desk.go(&mut keeper, Event::Elapsed), Step::Run(_)));
+}
+
+#[test]
+fn client_credentials_need_no_mark() {
+    let scope = Scope::parse("read").unwrap();
+    let mut keeper =
+        Keeper::new(us(), Upkeep::ClientCredentials(scope.clone())).shared(GrantId::default());
+    assert_eq!(keeper.id.scope, scope);
+    let mut desk = Desk::new();
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let mut own = tokens(1);
+    own.refresh_token = None;
+    assert_eq!(got(desk.renew(&mut keeper, Ok(own))), "a1");
+    let log = ["load", "lease", "load", "run", "save", "release"];
+    assert_eq!(desk.log, log);
+}
+
+#[test]
+fn what_was_sent_after_a_login_does_not_replace_it() {
+    for reuse in [Reuse::Unknown, Reuse::Tolerated] {
+        let mut keeper = keeper_for(reuse);
+        let mut desk = stale(&mut keeper);
+        assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+        let login = Login::new("elsewhere".to_owned(), Arc::new(tokens_from(5, desk.now)));
+        desk.put(&login.record());
+        let late = tokens_from(2, desk.now + 1);
+        assert_eq!(got(desk.land(&mut keeper, Ok(late))), "a5");
+        assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a5");
+    }
+}
+
+#[test]
+fn new_tokens_follow_the_one_they_were_given_for_whatever_others_tried() {
+    let mut keeper = keeper();
+    let mut desk = stale(&mut keeper);
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    // Another came when the lease was over, found no connection and took its mark away.
+    desk.put(&Record::of(Arc::new(tokens(1))));
+    let late = tokens_from(2, desk.now);
+    assert_eq!(got(desk.land(&mut keeper, Ok(late))), "a2");
+    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a2");
+}

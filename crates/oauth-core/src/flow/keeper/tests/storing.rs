@@ -1,0 +1,220 @@
+//! A store that fails, and logins.
+
+use super::*;
+
+#[test]
+fn a_silent_store_costs_nobody_a_good_token() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    desk.is_down = true;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(code(over(desk.go(&mut keeper, Event::Begin))), "lost");
+    desk.is_down = false;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+    desk.is_down = true;
+    desk.now = START + 590;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+}
+
+#[test]
+fn a_lease_whose_answer_was_lost_is_given_back() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    desk.now = START + 601;
+    desk.ask(&mut keeper);
+    let _ = keeper.resume(desk.at(), Event::Begin);
+    let step = keeper.resume(desk.at(), Event::Loaded(desk.entry.clone()));
+    assert!(matches!(step, Step::Lease { .. }));
+    let step = keeper.resume(desk.at(), Event::Failed(lost()));
+    assert!(matches!(step, Step::Lease { ttl, .. } if ttl.is_zero()));
+}
+
+/// New tokens, and a store that has gone.
+fn unsaved() -> (Keeper, Desk) {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    desk.now = START + 601;
+    desk.ask(&mut keeper);
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    desk.is_down = true;
+    desk.log.clear();
+    (keeper, desk)
+}
+
+#[test]
+fn after_five_failed_saves_tokens_are_handed_out_and_stored_later() {
+    let (mut keeper, mut desk) = unsaved();
+    let fresh = tokens_from(2, desk.now);
+    let mut step = desk.go(&mut keeper, Event::Flown(Ok(fresh)));
+    let mut pauses = Vec::new();
+    while let Step::Wait(pause) = step {
+        pauses.push(pause.as_millis());
+        step = desk.go(&mut keeper, Event::Elapsed);
+    }
+    assert_eq!(pauses, [200, 400, 800, 1600]);
+    assert_eq!(got(over(step)), "a2");
+    // Five saves, and the lease.
+    assert_eq!(desk.log.len(), 6);
+    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a1");
+    desk.is_down = false;
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a2");
+    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a2");
+    assert_eq!(handed(desk.ask(&mut keeper)), "a2");
+}
+
+#[test]
+fn tokens_of_an_abandoned_landing_are_stored_before_they_are_seen() {
+    let (mut keeper, mut desk) = unsaved();
+    let fresh = tokens_from(2, desk.now);
+    let step = desk.go(&mut keeper, Event::Flown(Ok(fresh)));
+    assert!(matches!(step, Step::Wait(_)));
+    keeper.abandon(desk.at());
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Wait(_)));
+    desk.is_down = false;
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Elapsed))), "a2");
+    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a2");
+}
+
+#[test]
+fn tokens_that_are_over_when_they_are_stored_at_last_are_renewed() {
+    let (mut keeper, mut desk) = unsaved();
+    let fresh = tokens_from(2, desk.now);
+    let _ = desk.go(&mut keeper, Event::Flown(Ok(fresh)));
+    keeper.abandon(desk.at());
+    desk.is_down = false;
+    desk.now += 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let newest = tokens_from(3, desk.now);
+    assert_eq!(got(desk.renew(&mut keeper, Ok(newest))), "a3");
+}
+
+#[test]
+fn a_record_of_another_grant_is_refused_and_left_alone() {
+    let stranger = |id: GrantId| {
+        let mut desk = Desk::new();
+        let record = Record::of(Arc::new(tokens(1))).to_json(&us(), &id);
+        desk.entry = Some(Entry { version: 1, record });
+        desk
+    };
+    let scope = Scope::parse("read").unwrap();
+    for id in [
+        GrantId::of_subject("bob"),
+        GrantId::default(),
+        person().with_scope(scope),
+        person().with_resource(["https://api.example".to_owned()]),
+        person().with_dpop_jkt("thumb"),
+    ] {
+        let mut desk = stranger(id);
+        let mut keeper = keeper();
+        desk.ask(&mut keeper);
+        let outcome = over(desk.go(&mut keeper, Event::Begin));
+        assert_eq!(code(outcome), "stored.grant");
+        assert_eq!(desk.log, ["load"]);
+    }
+    let mut foreign = tokens(1);
+    foreign.binding = Arc::new(crate::identity::Binding {
+        issuer: "https://other.example".to_owned(),
+        client_id: "id".to_owned(),
+    });
+    let error = keeper().replace(Desk::new().at(), foreign.clone());
+    assert_eq!(error.unwrap_err().code(), "stored.issuer");
+    let mut desk = Desk::with(foreign);
+    let mut keeper = keeper();
+    desk.ask(&mut keeper);
+    let outcome = over(desk.go(&mut keeper, Event::Begin));
+    assert_eq!(code(outcome), "stored.issuer");
+}
+
+#[test]
+fn a_login_takes_the_place_of_what_is_stored() {
+    let mut desk = Desk::with(tokens(1));
+    // In whichever order it is built.
+    let built: [fn(Moment) -> Keeper; 2] = [
+        |at| keeper().with_tokens(at, tokens(5)).unwrap(),
+        |at| {
+            let keeper = alone();
+            keeper.with_tokens(at, tokens(5)).unwrap().shared(person())
+        },
+    ];
+    for build in built {
+        let mut keeper = build(desk.at());
+        assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+        assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a5");
+        assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a5");
+        assert_eq!(handed(desk.ask(&mut keeper)), "a5");
+    }
+}
+
+#[test]
+fn a_login_that_is_stale_by_now_is_stored_and_renewed() {
+    let mut desk = Desk::new();
+    let mut keeper = keeper().with_tokens(desk.at(), tokens(1)).unwrap();
+    desk.now = START + 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let fresh = tokens_from(2, desk.now);
+    assert_eq!(got(desk.renew(&mut keeper, Ok(fresh))), "a2");
+}
+
+#[test]
+fn a_login_during_a_renewal_outlives_it() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    desk.now = START + 601;
+    desk.ask(&mut keeper);
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    let login = tokens_from(5, desk.now);
+    keeper.replace(desk.at(), login).unwrap();
+    let late = tokens_from(2, desk.now);
+    assert_eq!(got(desk.land(&mut keeper, Ok(late))), "a2");
+    let Turn::HandOutAndRenew(tokens) = desk.ask(&mut keeper) else {
+        panic!("the login is not stored");
+    };
+    assert_eq!(access(&tokens), "a5");
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a5");
+    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a5");
+}
+
+#[test]
+fn a_login_that_may_be_stored_already_is_not_stored_over_what_became_of_it() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    let login = tokens_from(5, desk.now);
+    keeper.replace(desk.at(), login).unwrap();
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+    let _ = keeper.resume(desk.at(), Event::Begin);
+    let step = keeper.resume(desk.at(), Event::Loaded(desk.entry.clone()));
+    let Step::Save { record, .. } = step else {
+        panic!("the login is not saved");
+    };
+    // It is stored, and nobody hears of it; another renews it.
+    desk.entry = Some(Entry { version: 2, record });
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Failed(lost())))), "a5");
+    let renewed = Record {
+        tokens: Some(Arc::new(tokens_from(6, desk.now))),
+        ..desk.record()
+    };
+    desk.put(&renewed);
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a6");
+    assert_eq!(desk.version(), 3);
+}
+
+#[test]
+fn an_empty_store_is_asked_again_after_a_second() {
+    let mut desk = Desk::new();
+    let mut keeper = keeper();
+    for _ in 0..5 {
+        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+        let outcome = over(desk.go(&mut keeper, Event::Begin));
+        assert_eq!(code(outcome), "grant.no_refresh_token");
+        assert!(matches!(desk.ask(&mut keeper), Turn::GiveUp(_)));
+        desk.now += 1;
+    }
+    desk.put(&Record::of(Arc::new(tokens(1))));
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+}

@@ -1,0 +1,153 @@
+//! Histories of whole fleets: the keeper keeps its promises, and the checker can tell.
+//!
+//! Many more of them: `cargo xtask test fleet --seeds 100000`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use oauth_core::Secret;
+use oauth_core::flow::keeper::{Entry, Lease, Saved};
+use oauth_testkit::fleet::{Flaw, Fleet, Odds, Report, Rule, Setup, Shelf, Violation};
+
+#[test]
+fn whatever_goes_wrong_no_promise_is_broken() {
+    let mut sum = Report::default();
+    for seed in 0..200 {
+        match Fleet::new(seed, Setup::drawn(seed)).run() {
+            Ok(report) => sum.add(&report),
+            Err(violation) => panic!("{violation}"),
+        }
+    }
+    // All kinds of trouble came, and tokens were used all the same.
+    assert!(sum.served > 10_000, "{sum:?}");
+    let counts = [
+        sum.renewals,
+        sum.logins,
+        sum.refused,
+        sum.errors,
+        sum.cancelled,
+        sum.reuse_events,
+        sum.crashes,
+        sum.abandoned,
+        sum.pauses,
+        sum.network_faults,
+        sum.store_faults,
+    ];
+    assert!(counts.iter().all(|count| *count > 20), "{sum:?}");
+}
+
+#[test]
+fn one_seed_is_one_history() {
+    for seed in 0..20 {
+        let run = || Fleet::new(seed, Setup::drawn(seed)).run().ok();
+        assert_eq!(run(), run());
+    }
+    let (one, other) = (first(Flaw::NoFencing), first(Flaw::NoFencing));
+    assert_eq!(one.to_string(), other.to_string());
+    assert!(one.transcript.len() > 10);
+}
+
+#[test]
+fn a_thousand_workers_renew_once() {
+    let mut setup = Setup::drawn(0);
+    setup.workers = 1000;
+    setup.grants = 1;
+    setup.own = false;
+    setup.lifetime = 300;
+    setup.hides_lifetime = false;
+    setup.odds = Odds::default();
+    setup.policy.lease = Duration::from_secs(60);
+    setup.trouble = Duration::from_secs(250);
+    let report = Fleet::new(1, setup).run().expect("no violation");
+    // Once shortly before the token's end, and once long after it, when all thousand ask at once.
+    assert_eq!(report.token_requests, 2, "{report:?}");
+    // Who comes before the first login is stored is told that there is none.
+    let troubles = [report.reuse_events, report.refused, report.unsaved];
+    assert_eq!((troubles, report.logins), ([0; 3], 1));
+}
+
+#[test]
+fn a_transcript_holds_no_secret() {
+    let violation = first(Flaw::RetryLostReply).to_string();
+    // Tokens of the twin are 43 characters of base64url, its client's secret is known.
+    let is_long = |word: &str| {
+        word.len() >= 40
+            && word
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+    };
+    assert!(!violation.split_whitespace().any(is_long));
+    assert!(!violation.contains("s3cr"));
+}
+
+#[test]
+fn a_host_that_asks_for_no_lease_is_found() {
+    assert_eq!(first(Flaw::NoLease).rule, Rule::OneFlight);
+}
+
+#[test]
+fn a_host_that_saves_after_it_hands_out_is_found() {
+    assert_eq!(first(Flaw::SaveAfterHandOut).rule, Rule::SavedFirst);
+}
+
+#[test]
+fn a_host_whose_store_ignores_versions_is_found() {
+    assert_eq!(first(Flaw::NoFencing).rule, Rule::Kept);
+}
+
+#[test]
+fn a_host_that_sends_again_what_may_have_arrived_is_found() {
+    assert_eq!(first(Flaw::RetryLostReply).rule, Rule::Kept);
+}
+
+#[test]
+fn a_host_that_drops_a_request_with_its_caller_is_found() {
+    assert_eq!(first(Flaw::DropOnCancel).rule, Rule::Kept);
+}
+
+#[test]
+fn a_store_whose_leases_do_not_exclude_is_found() {
+    let violation = search(|setup| setup.with_shelf(|| Box::new(Careless::default())));
+    println!("at seed {}: {}", violation.seed, violation.text);
+    assert_eq!(violation.rule, Rule::OneFlight);
+}
+
+/// A store in which everyone wins every lease.
+#[derive(Default)]
+struct Careless(HashMap<String, Entry>);
+
+impl Shelf for Careless {
+    fn load(&mut self, key: &str) -> Option<Entry> {
+        self.0.get(key).cloned()
+    }
+
+    fn save(&mut self, key: &str, record: &Secret<String>, version: u64) -> Saved {
+        if self.0.get(key).map_or(0, |entry| entry.version) != version {
+            return Saved::Conflict;
+        }
+        let version = version + 1;
+        let record = record.clone();
+        self.0.insert(key.to_owned(), Entry { version, record });
+        Saved::At(version)
+    }
+
+    fn lease(&mut self, _: Duration, _: &str, _: &str, _: Duration) -> Lease {
+        Lease::Won
+    }
+}
+
+/// The first history in which the checker finds this flaw.
+fn first(flaw: Flaw) -> Violation {
+    let violation = search(|setup| setup.with_flaw(flaw));
+    println!("{flaw:?} at seed {}: {}", violation.seed, violation.text);
+    violation
+}
+
+fn search(change: impl Fn(Setup) -> Setup) -> Violation {
+    for seed in 0..10_000 {
+        if let Err(violation) = Fleet::new(seed, change(Setup::drawn(seed))).run() {
+            return violation;
+        }
+    }
+    panic!("nothing is found in 10 000 histories")
+}
