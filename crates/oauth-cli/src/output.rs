@@ -52,6 +52,20 @@ impl Failure {
         }
     }
 
+    /// With better advice.
+    pub(crate) fn with_hint(self, hint: impl Display) -> Self {
+        Self {
+            hint: hint.to_string(),
+            ..self
+        }
+    }
+
+    /// With something to know beside the advice.
+    pub(crate) fn and_hint(self, more: impl Display) -> Self {
+        let hint = format!("{}; {more}", self.hint);
+        self.with_hint(hint)
+    }
+
     fn to_json(&self) -> Value {
         let mut record = self.record.clone().unwrap_or_else(|| {
             json!({
@@ -123,7 +137,7 @@ fn hint(error: &Error) -> String {
             "plain http is for loopback addresses only, and has to be asked for: --loopback-http"
         }
         "stored.issuer" => "these tokens are another server's or client's: choose its profile",
-        "grant.no_refresh_token" => "log in again: oauth login --save FILE",
+        "grant.no_refresh_token" => "log in again: oauth login",
         "endpoint.missing" => "the server does not offer this",
         _ => "",
     };
