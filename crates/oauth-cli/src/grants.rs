@@ -38,6 +38,26 @@ pub(crate) enum Choice {
     Either,
 }
 
+/// Whose tokens a command uses.
+pub(crate) struct Chosen {
+    pub(crate) owner: Owner,
+    /// What is stored of them.
+    pub(crate) stored: Option<Stored>,
+    /// Whether there may be a login after all, in a record that cannot be read. The client's own
+    /// token is no substitute for it.
+    in_doubt: bool,
+}
+
+impl Chosen {
+    /// The tokens, if they may be used without asking anybody.
+    pub(crate) fn fresh(&mut self) -> Result<Option<Arc<Tokens>>, Error> {
+        match &mut self.stored {
+            Some(stored) if !self.in_doubt => stored.fresh(),
+            _ => Ok(None),
+        }
+    }
+}
+
 /// The grants of one profile.
 pub(crate) struct Grants {
     store: FileStore,
@@ -66,22 +86,30 @@ impl Grants {
 
     /// What is stored of this owner's, found without asking the server anything.
     pub(crate) fn find(&self, plan: &Plan, owner: &Owner) -> Result<Option<Stored>, Failure> {
+        Ok(self.search(plan, owner)?.0)
+    }
+
+    /// The same, and whether it is only not found because something cannot be read.
+    fn search(&self, plan: &Plan, owner: &Owner) -> Result<(Option<Stored>, bool), Failure> {
         let Some(issuer) = plan.discovers() else {
-            return self.load(&plan.reader("")?, owner);
+            return Ok((self.load(&plan.reader("")?, owner)?, false));
         };
+        let mut in_doubt = false;
         // Where an issuer's token endpoint is, the record says itself.
         for (_, outline) in outlines(&self.store)? {
             let Ok(outline) = outline else {
+                in_doubt = true;
                 continue;
             };
             let is_ours = outline.issuer == issuer
                 && outline.client_id == plan.client_id()
                 && outline.id == self.id(owner);
             if is_ours {
-                return self.load(&plan.reader(&outline.token_endpoint)?, owner);
+                let client = plan.reader(&outline.token_endpoint)?;
+                return Ok((self.load(&client, owner)?, false));
             }
         }
-        Ok(None)
+        Ok((None, in_doubt))
     }
 
     /// What is stored of this owner's, as this client.
@@ -109,33 +137,38 @@ impl Grants {
         plan: &Plan,
         choice: Choice,
         said: Option<&String>,
-    ) -> Result<(Owner, Option<Stored>), Failure> {
-        if choice != Choice::Client
-            && let Some(stored) = self.find(plan, &Owner::Login)?
-        {
-            stored.check_scope(said, &self.profile)?;
-            return Ok((Owner::Login, Some(stored)));
+    ) -> Result<Chosen, Failure> {
+        let mut in_doubt = false;
+        if choice == Choice::Either {
+            let (login, doubt) = self.search(plan, &Owner::Login)?;
+            if let Some(login) = login {
+                login.check_scope(said, &self.profile)?;
+                return Ok(Chosen {
+                    owner: Owner::Login,
+                    stored: Some(login),
+                    in_doubt: false,
+                });
+            }
+            in_doubt = doubt;
         }
         let owner = Owner::Client(plan.scope(said)?);
         let stored = self.find(plan, &owner)?;
-        Ok((owner, stored))
+        Ok(Chosen {
+            owner,
+            stored,
+            in_doubt,
+        })
     }
 
-    /// The client, with what the tokens of this owner need of it.
-    pub(crate) fn set_up(
-        &self,
-        plan: Plan,
-        choice: Choice,
-        owner: &Owner,
-    ) -> Result<Setup, Failure> {
-        let need = match owner {
+    /// The client, with what the chosen tokens need of it.
+    pub(crate) fn set_up(&self, plan: Plan, chosen: &Chosen) -> Result<Setup, Failure> {
+        let need = match chosen.owner {
             Owner::Login => Need::Perhaps,
             Owner::Client(_) => Need::Secret,
         };
         let setup = plan.set_up(need, false)?;
-        if choice == Choice::Either && matches!(owner, Owner::Client(_)) {
-            // A record that cannot be read was not found by its issuer. It is no sign that nobody
-            // has logged in, and the client's own token is no substitute.
+        if chosen.in_doubt {
+            // By its name, the login's record is found whether or not it can be read.
             self.load(&setup.client, &Owner::Login)?;
         }
         Ok(setup)
@@ -268,8 +301,7 @@ impl Stored {
         self.keeper.tokens().cloned()
     }
 
-    /// The tokens, if they may be used without asking anybody.
-    pub(crate) fn fresh(&mut self) -> Result<Option<Arc<Tokens>>, Error> {
+    fn fresh(&mut self) -> Result<Option<Arc<Tokens>>, Error> {
         let now = Moment::system()?.now();
         Ok(match self.keeper.ask(now, None) {
             Turn::HandOut(tokens) => Some(tokens),
@@ -334,7 +366,7 @@ impl Grant<'_> {
         let tokens = given.map_err(|error| self.grants.failure(&self.owner, error))?;
         // The token is good, but it could not be renewed, or not be stored.
         if let Some(trouble) = self.session.trouble() {
-            self.output.note(format_args!("warning: {trouble}"));
+            self.output.warn(&trouble);
         }
         Ok(tokens.into_arc())
     }

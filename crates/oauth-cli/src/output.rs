@@ -182,6 +182,14 @@ impl Output {
         }
     }
 
+    /// Tells of an error that did not keep the command from its result, on stderr.
+    pub(crate) fn warn(self, error: &Error) {
+        match self.json {
+            true => complain(json!({ "warning": error })),
+            false => complain(format_args!("warning: {error}")),
+        }
+    }
+
     /// Prints why the command failed, on stderr.
     pub(crate) fn failure(self, failure: &Failure) {
         if self.json {

@@ -104,10 +104,11 @@ impl Call {
                 TokenFor::Application => Choice::Client,
                 _ => token::choice(self.grant),
             };
-            let (owner, _) = grants.choose(&plan, choice, self.scope.as_ref())?;
-            check_route(wanted, &url, matches!(owner, Owner::Login))?;
-            let setup = grants.set_up(plan, choice, &owner)?;
-            return send(&Source::Kept(grants.open(&setup, owner, output)), &setup);
+            let chosen = grants.choose(&plan, choice, self.scope.as_ref())?;
+            check_route(wanted, &url, matches!(chosen.owner, Owner::Login))?;
+            let setup = grants.set_up(plan, &chosen)?;
+            let grant = grants.open(&setup, chosen.owner, output);
+            return send(&Source::Kept(grant), &setup);
         }
         check_route(wanted, &url, self.tokens.is_some())?;
         let need = match self.tokens {

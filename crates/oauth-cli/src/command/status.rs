@@ -46,12 +46,11 @@ impl Status {
                     rows.push(row(&outline)?);
                     records.push(record(&key, &outline));
                 }
-                // Nobody knows whose it is, so it is nobody's in particular.
-                Err(error) if only.is_none() => {
-                    rows.push((key.clone(), format!("cannot be read: {error}")));
+                // It may be anybody's.
+                Err(error) => {
                     records.push(broken(&key, &error));
+                    rows.push((key, format!("cannot be read: {error}")));
                 }
-                Err(_) => {}
             }
         }
         rows.sort();

@@ -76,24 +76,24 @@ impl Token {
             }
             return print(&tokens, output);
         };
-        let choice = choice(self.grant);
-        let (owner, mut stored) = grants.choose(&plan, choice, self.scope.as_ref())?;
-        if self.save.is_some() && matches!(owner, Owner::Login) {
+        let scope = self.scope.as_ref();
+        let mut chosen = grants.choose(&plan, choice(self.grant), scope)?;
+        if self.save.is_some() && matches!(chosen.owner, Owner::Login) {
             return Err(one_home());
         }
         let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
-        let fresh = match &mut stored {
-            Some(stored) if !self.renew => stored.fresh()?,
-            _ => None,
+        let fresh = match self.renew {
+            true => None,
+            false => chosen.fresh()?,
         };
         let tokens = match fresh {
             // Neither a secret nor a server is needed.
             Some(tokens) => tokens,
             None => {
-                let setup = grants.set_up(plan, choice, &owner)?;
-                let grant = grants.open(&setup, owner, output);
+                let setup = grants.set_up(plan, &chosen)?;
+                let grant = grants.open(&setup, chosen.owner, output);
                 match self.renew {
-                    true => grant.renew_stored(stored.as_ref())?,
+                    true => grant.renew_stored(chosen.stored.as_ref())?,
                     false => grant.token()?,
                 }
             }
