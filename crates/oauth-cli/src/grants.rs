@@ -96,7 +96,7 @@ impl Grants {
         };
         let mut in_doubt = false;
         // Where an issuer's token endpoint is, the record says itself.
-        for (_, outline) in outlines(&self.store)? {
+        for Listed { outline, .. } in list(&self.store)? {
             let Ok(outline) = outline else {
                 in_doubt = true;
                 continue;
@@ -117,7 +117,10 @@ impl Grants {
         let mut keeper = self.keeper(client, owner).shared(self.id(owner));
         let key = keeper.key();
         match self.read(&key, &mut keeper) {
-            Ok(true) => Ok(Some(Stored { key, keeper })),
+            Ok(true) => Ok(Some(Stored {
+                key,
+                keeper: Box::new(keeper),
+            })),
             Ok(false) => Ok(None),
             Err(error) => Err(self.failure(owner, error)),
         }
@@ -254,11 +257,16 @@ pub(crate) fn store() -> Result<FileStore, Failure> {
     Ok(FileStore::new(folder()?)?)
 }
 
-/// What every record of a store says of itself, or why it cannot be read; beside its key.
-pub(crate) fn outlines(
-    store: &FileStore,
-) -> Result<Vec<(String, Result<Outline, Error>)>, Failure> {
-    let mut outlines = Vec::new();
+/// A record in a store.
+pub(crate) struct Listed {
+    pub(crate) key: String,
+    /// What it says of itself, or why it cannot be read.
+    pub(crate) outline: Result<Outline, Error>,
+}
+
+/// All records of a store.
+pub(crate) fn list(store: &FileStore) -> Result<Vec<Listed>, Failure> {
+    let mut all = Vec::new();
     for key in wait(store.list())?? {
         let outline = match wait(store.load(&key))? {
             Ok(Some(entry)) => Outline::read(&entry.record),
@@ -266,9 +274,9 @@ pub(crate) fn outlines(
             Ok(None) => continue,
             Err(error) => Err(error),
         };
-        outlines.push((key, outline));
+        all.push(Listed { key, outline });
     }
-    Ok(outlines)
+    Ok(all)
 }
 
 /// Tokens are state, not configuration (XDG Base Directory Specification).
@@ -292,7 +300,7 @@ fn folder() -> Result<PathBuf, Failure> {
 pub(crate) struct Stored {
     /// Its name in the store.
     pub(crate) key: String,
-    keeper: Keeper,
+    keeper: Box<Keeper>,
 }
 
 impl Stored {

@@ -94,8 +94,8 @@ impl From<Error> for Failure {
         }
         Self {
             exit: match error.kind() {
-                // The server's 401 came first.
-                Kind::Misuse(Misuse::NoRefreshToken) => REFUSED,
+                // The command is right: the server's 401, or a lost reply, came first.
+                Kind::Misuse(Misuse::NoRefreshToken | Misuse::OutcomeUnknown) => REFUSED,
                 Kind::Misuse(_) | Kind::Untrusted(Check::StoredIssuer) => USAGE,
                 _ => REFUSED,
             },

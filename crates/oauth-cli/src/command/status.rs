@@ -7,7 +7,7 @@ use oauth_core::{Moment, Scope};
 use serde_json::{Value, json};
 
 use crate::Global;
-use crate::grants::{outlines, store};
+use crate::grants::{Listed, list, store};
 use crate::output::{self, Failure, Output};
 use crate::profile::Profile;
 use crate::setup::Plan;
@@ -35,7 +35,7 @@ impl Status {
         };
         let mut rows = Vec::new();
         let mut records = Vec::new();
-        for (key, outline) in outlines(&store()?)? {
+        for Listed { key, outline } in list(&store()?)? {
             match outline {
                 Ok(outline) => {
                     if let Some(plan) = &only

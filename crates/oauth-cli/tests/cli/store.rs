@@ -326,6 +326,11 @@ fn a_login_that_is_over_says_how_to_log_in() {
     let status = home.p(&["status", "--json"]).json();
     assert_eq!(status["grants"][0]["ended"], "denied.invalid_grant");
 
+    change(&home.record(), |record| {
+        record["ended"] = json!("outcome_unknown");
+    });
+    says(&home.p(&["token"]), 1, &["grant.outcome_unknown", LOG_IN]);
+
     home.log_in("p");
     change(&home.record(), |record| {
         record["tokens"]["refresh_token"] = Value::Null;
@@ -359,6 +364,20 @@ fn a_call_renews_a_dead_token_for_all() {
 }
 
 #[test]
+fn introspection_is_of_the_login() {
+    let home = Home::new("introspect");
+    says(&home.p(&["introspect"]), 2, &["usage.no_login"]);
+    home.log_in("p");
+    let ask = |hint| home.p(&["introspect", "--json", "--hint", hint]).json();
+    for hint in ["access_token", "refresh_token"] {
+        assert_eq!(ask(hint)["active"], true);
+    }
+    home.served.with(Twin::expire_access_tokens);
+    assert_eq!(ask("access_token")["active"], false);
+    assert_eq!(ask("refresh_token")["active"], true);
+}
+
+#[test]
 fn revoking_forgets_the_login_of_one_profile() {
     let home = Home::new("revoke");
     home.log_in("p");
@@ -370,7 +389,7 @@ fn revoking_forgets_the_login_of_one_profile() {
     let done = home.p(&["revoke"]);
     assert_eq!(done.stdout, "revoked: refresh_token, access_token\n");
     says(&done, 0, &["`p` is forgotten"]);
-    assert_eq!(home.files("json"), [other.clone()]);
+    assert_eq!(home.files("json"), std::slice::from_ref(&other));
     assert_eq!(std::fs::read(&other).unwrap(), before);
     assert_eq!(home.served.with(|twin| twin.counters()).revocations, 2);
     says(&home.p(&["revoke"]), 2, &["usage.no_login"]);
