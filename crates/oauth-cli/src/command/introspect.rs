@@ -19,7 +19,8 @@ Examples:
   oauth --profile acme introspect --tokens tokens.json
   oauth --profile acme token | oauth --profile acme introspect --token-file -
 
-Without a token it is the one of the profile's login. A token that is dead is an answer as well: the exit code is 0, and `active` says no.";
+Without a token it is the one of the profile's login. A token that is dead is an answer as well: the
+exit code is 0, and `active` says no.";
 
 /// Asks the server whether a token is alive.
 #[derive(Debug, Args)]

@@ -23,9 +23,9 @@ Examples:
   oauth --profile acme refresh --token-file - --save tokens.json < refresh-token.txt
 
 Prints the new access token. Without a token, the profile's login is renewed, though its token may be
-good; if several shells ask at once, they get one new token. The file of --tokens is rewritten before that, for many servers take a
-refresh token only once; a token that comes from elsewhere is best kept with --save; without it,
---json prints the new one.";
+good. Store and file of --tokens are rewritten before that, for many servers take a refresh token only
+once; a token that comes from elsewhere is best kept with --save; without it, --json prints the new
+one.";
 
 /// Renews a login, or spends a refresh token.
 #[derive(Debug, Args)]

@@ -19,8 +19,8 @@ Examples:
   oauth --profile acme revoke --token-env TOKEN --hint access_token
 
 Without a token, the profile's login is forgotten here, even if the server cannot be reached, and its
-tokens are revoked. Of a login and of --tokens both are revoked, the refresh token first. Servers answer alike for tokens they know
-and tokens they never saw.";
+tokens are revoked. Of a login and of --tokens both are revoked, the refresh token first. Servers
+answer alike for tokens they know and tokens they never saw.";
 
 /// Forgets a login, and asks the server to forget tokens.
 #[derive(Debug, Args)]
@@ -74,22 +74,21 @@ fn log_out(
             false => Err(grants.nobody()),
         };
     };
-    grants.remove(&stored.key)?;
-    output.note(format_args!(
-        "the login of profile `{profile}` is forgotten"
-    ));
+    let removed = grants.remove(&stored.key);
     let tokens = stored.tokens().map(|tokens| both(&tokens));
     let revoked = plan
         .set_up(Need::Perhaps, false)
         .and_then(|setup| revoke(&setup, tokens.unwrap_or_default(), output));
-    revoked.map_err(|failure| {
-        failure.and_hint("the login is forgotten here, and its tokens may be good at the server")
-    })
+    removed?;
+    output.note(format_args!(
+        "the login of profile `{profile}` is forgotten"
+    ));
+    revoked.map_err(|failure| failure.and_hint("its tokens may be good at the server"))
 }
 
 fn unread(profile: &str) -> Failure {
     Failure::refused(
-        "usage.unread",
+        "revoke.unread",
         format_args!("what was stored for profile `{profile}` could not be read, and is removed"),
         "its tokens may be good at the server: revoke them there",
     )

@@ -407,7 +407,15 @@ fn revoking_forgets_the_login_though_the_server_is_gone() {
     token.command.env_remove("TWIN_SECRET");
     token.run().ok();
     revoke.command.stdin(std::process::Stdio::null());
-    says(&revoke.run(), 1, &["error[lost]", "forgotten here"]);
+    says(
+        &revoke.run(),
+        1,
+        &[
+            "error[lost]",
+            "`p` is forgotten",
+            "may be good at the server",
+        ],
+    );
     let left = std::fs::read_dir(folder.join("state/oauth/grants")).unwrap();
     let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let left: Vec<_> = left.filter(|name| name.starts_with("grant-")).collect();
@@ -430,7 +438,7 @@ fn a_record_that_cannot_be_read_is_no_reason_for_another_token() {
     let status = home.p(&["status", "--json"]).json();
     let grants = status["grants"].as_array().unwrap();
     assert!(grants.iter().any(|g| g["error"] == "stored.malformed"));
-    says(&home.p(&["revoke"]), 1, &["usage.unread"]);
+    says(&home.p(&["revoke"]), 1, &["revoke.unread"]);
     assert!(!login.exists());
     home.log_in("p");
     home.p(&["token"]).ok();
