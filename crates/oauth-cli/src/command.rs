@@ -8,6 +8,7 @@ mod login;
 mod refresh;
 mod revoke;
 mod serve;
+mod status;
 mod token;
 
 use std::path::PathBuf;
@@ -17,8 +18,10 @@ use oauth_core::Secret;
 use oauth_core::token::TokenKind;
 
 use crate::Global;
+use crate::grants::{Grants, Owner, Stored};
 use crate::output::{Failure, Output};
 use crate::secret_source::Source;
+use crate::setup::Plan;
 use crate::token_file::TokenFile;
 
 /// What to do.
@@ -27,7 +30,7 @@ pub(crate) enum Command {
     /// Run every documented flow of the four systems against test servers on this machine
     #[command(after_help = demo::EXAMPLES)]
     Demo(demo::Demo),
-    /// Get a token for the client itself
+    /// Get a token: the one of the profile's login, or one for the client itself
     #[command(after_help = token::EXAMPLES)]
     Token(token::Token),
     /// Log a person in with the browser
@@ -36,12 +39,15 @@ pub(crate) enum Command {
     /// Call an API with a token
     #[command(after_help = call::EXAMPLES)]
     Call(call::Call),
-    /// Spend a refresh token
+    /// Renew a login, or spend a refresh token
     #[command(after_help = refresh::EXAMPLES)]
     Refresh(refresh::Refresh),
-    /// Ask the server to forget tokens
+    /// Log out: forget a login, and ask the server to forget its tokens
     #[command(after_help = revoke::EXAMPLES)]
     Revoke(revoke::Revoke),
+    /// Show which tokens are stored, without the tokens
+    #[command(after_help = status::EXAMPLES)]
+    Status(status::Status),
     /// Ask the server whether a token is alive
     #[command(after_help = introspect::EXAMPLES)]
     Introspect(introspect::Introspect),
@@ -62,15 +68,16 @@ pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(
         Command::Call(call) => call.run(global, output),
         Command::Refresh(refresh) => refresh.run(global, output),
         Command::Revoke(revoke) => revoke.run(global, output),
+        Command::Status(status) => status.run(global, output),
         Command::Introspect(introspect) => introspect.run(global, output),
         Command::Discover(discover) => discover.run(global, output),
         Command::Serve(serve) => serve.run(output),
     }
 }
 
-/// Where the token in question comes from.
+/// Where the token in question comes from; the login of the profile, if nothing is said.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct TokenArgs {
     /// Read tokens from a file that --save wrote
     #[arg(long, value_name = "FILE", help_heading = "Token")]
@@ -92,16 +99,23 @@ impl TokenArgs {
         self.source().is_some_and(|source| source.is_stdin())
     }
 
-    fn read(self) -> Result<Given, Failure> {
-        let options =
-            "give it with --tokens FILE, --token-env VAR or --token-file PATH (- is stdin)";
+    fn read(self, plan: &Plan, global: &Global) -> Result<Given, Failure> {
         match (self.source(), self.tokens) {
             (_, Some(path)) => Ok(Given::File(TokenFile(path))),
-            (Some(source), None) => source.read("token", options).map(Given::Bare),
-            (None, None) => Err(Failure::usage("usage.token", "no token is given", options)),
+            (Some(source), None) => source.read("token", OPTIONS).map(Given::Bare),
+            (None, None) => {
+                let grants = Grants::of(&plan.profile, global)?;
+                let grants = grants
+                    .ok_or_else(|| Failure::usage("usage.token", "no token is given", OPTIONS))?;
+                let stored = grants.find(plan, &Owner::Login)?;
+                Ok(Given::Login(grants, stored))
+            }
         }
     }
 }
+
+/// How a token may be given.
+const OPTIONS: &str = "give it with --tokens FILE, --token-env VAR or --token-file PATH (- is stdin), or name the profile of a login";
 
 /// The token in question.
 enum Given {
@@ -109,6 +123,8 @@ enum Given {
     File(TokenFile),
     /// One token by itself.
     Bare(Secret<String>),
+    /// The tokens of the profile's login, if there is one.
+    Login(Grants, Option<Stored>),
 }
 
 /// The kind of a token, as options say it.

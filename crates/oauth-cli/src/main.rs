@@ -5,7 +5,8 @@
 //! over the wire is shown without values that are worth something to a thief.
 //!
 //! Where to look: [`setup`] turns options and a profile into a client; [`net`] runs its exchanges
-//! and calls; `command/` has one file for each command; [`output`] has the exit codes.
+//! and calls; [`grants`] keeps a profile's tokens for all shells; `command/` has one file for each
+//! command; [`output`] has the exit codes.
 
 #![cfg_attr(
     not(test),
@@ -18,6 +19,7 @@
 )]
 
 mod command;
+mod grants;
 mod net;
 mod output;
 mod profile;
@@ -47,6 +49,7 @@ Exit codes:
 Examples:
   oauth demo
   oauth serve --system generic
+  oauth --profile acme login
   oauth --profile acme token")]
 struct Cli {
     #[command(flatten)]
@@ -70,6 +73,9 @@ pub(crate) struct Global {
     /// The profiles' file [default: $XDG_CONFIG_HOME/oauth/config.toml, in ~/.config if unset]
     #[arg(long, global = true, value_name = "FILE", env = "OAUTH_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+    /// Neither use nor keep stored tokens, this once
+    #[arg(long, global = true)]
+    pub(crate) no_store: bool,
 }
 
 fn main() -> ExitCode {

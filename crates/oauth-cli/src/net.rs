@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use oauth_core::Exchange;
 use oauth_core::error::{Cause, Error};
+use oauth_core::exchange::{Boxed, ExchangeExt as _};
+use oauth_core::{Exchange, Tokens};
 use oauth_reqwest::blocking::Driver;
 use oauth_reqwest::reqwest::blocking::{Client, ClientBuilder, Response};
 use oauth_reqwest::reqwest::{self, redirect, retry};
+use oauth_session::Drive;
+use oauth_session::store::Answer;
 
 use crate::trace::{Received, Sent, Traced, Tracer};
 
@@ -24,7 +27,8 @@ pub(crate) enum Reach {
     Loopback,
 }
 
-/// Where requests go out.
+/// Where requests go out. Clones share connections.
+#[derive(Clone)]
 pub(crate) struct Net {
     driver: Driver,
     pub(crate) tracer: Tracer,
@@ -82,6 +86,14 @@ impl Net {
             .timeout(PATIENCE)
             .user_agent(concat!("oauth-cli/", env!("CARGO_PKG_VERSION")))
             .build()
+    }
+}
+
+/// What a session sends is shown like everything else.
+impl Drive for Net {
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        let tracer = self.tracer;
+        Drive::run(&self.driver, Traced { exchange, tracer }.boxed())
     }
 }
 

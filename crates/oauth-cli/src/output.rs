@@ -52,6 +52,20 @@ impl Failure {
         }
     }
 
+    /// With better advice.
+    pub(crate) fn with_hint(self, hint: impl Display) -> Self {
+        Self {
+            hint: hint.to_string(),
+            ..self
+        }
+    }
+
+    /// With something to know beside the advice.
+    pub(crate) fn and_hint(self, more: impl Display) -> Self {
+        let hint = format!("{}; {more}", self.hint);
+        self.with_hint(hint)
+    }
+
     fn to_json(&self) -> Value {
         let mut record = self.record.clone().unwrap_or_else(|| {
             json!({
@@ -80,8 +94,8 @@ impl From<Error> for Failure {
         }
         Self {
             exit: match error.kind() {
-                // The server's 401 came first.
-                Kind::Misuse(Misuse::NoRefreshToken) => REFUSED,
+                // The command is right: the server's 401, or a lost reply, came first.
+                Kind::Misuse(Misuse::NoRefreshToken | Misuse::OutcomeUnknown) => REFUSED,
                 Kind::Misuse(_) | Kind::Untrusted(Check::StoredIssuer) => USAGE,
                 _ => REFUSED,
             },
@@ -123,7 +137,7 @@ fn hint(error: &Error) -> String {
             "plain http is for loopback addresses only, and has to be asked for: --loopback-http"
         }
         "stored.issuer" => "these tokens are another server's or client's: choose its profile",
-        "grant.no_refresh_token" => "log in again: oauth login --save FILE",
+        "grant.no_refresh_token" => "log in again: oauth login",
         "endpoint.missing" => "the server does not offer this",
         _ => "",
     };
@@ -165,6 +179,14 @@ impl Output {
     pub(crate) fn note(self, text: impl Display) {
         if !self.json {
             complain(text);
+        }
+    }
+
+    /// Tells of an error that did not keep the command from its result, on stderr.
+    pub(crate) fn warn(self, error: &Error) {
+        match self.json {
+            true => complain(json!({ "warning": error })),
+            false => complain(format_args!("warning: {error}")),
         }
     }
 

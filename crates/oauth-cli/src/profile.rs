@@ -1,6 +1,7 @@
 //! Profiles: what need not be said again each time. The file holds no secret, only where one is.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -23,6 +24,9 @@ struct File {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Profile {
+    /// Its name; nothing if no profile is in force.
+    #[serde(skip)]
+    pub(crate) name: Option<String>,
     /// The server: a built-in provider,
     pub(crate) provider: Option<String>,
     /// a provider file,
@@ -53,6 +57,21 @@ pub(crate) struct Profile {
     pub(crate) redirect_uris: Vec<String>,
     /// Origins beside the provider's API that may get its tokens.
     pub(crate) origins: Vec<String>,
+    /// Where its tokens are kept.
+    pub(crate) store: StoreKind,
+}
+
+/// Where the tokens of a profile are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StoreKind {
+    /// In files that all shells of this user share.
+    #[default]
+    File,
+    /// In the keyring of the operating system.
+    Keyring,
+    /// Nowhere: each command asks for its own.
+    None,
 }
 
 /// How the client authenticates.
@@ -95,7 +114,9 @@ impl Profile {
             );
             return Err(bad(&path, &why));
         };
-        Ok(profile.clone().beside(&path))
+        let mut profile = profile.clone().beside(&path);
+        profile.name = Some(name.clone());
+        Ok(profile)
     }
 
     /// Files are named as seen from the profiles' file.
@@ -113,12 +134,22 @@ impl Profile {
 }
 
 fn default_path() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let folder = match set("XDG_CONFIG_HOME") {
         Some(folder) => PathBuf::from(folder),
-        None => PathBuf::from(set("HOME").or_else(|| set("USERPROFILE"))?).join(".config"),
+        None => home()?.join(".config"),
     };
     Some(folder.join("oauth").join("config.toml"))
+}
+
+/// An environment variable that says something.
+pub(crate) fn set(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+pub(crate) fn home() -> Option<PathBuf> {
+    set("HOME")
+        .or_else(|| set("USERPROFILE"))
+        .map(PathBuf::from)
 }
 
 /// No file is no problem, unless a profile of it was asked for.

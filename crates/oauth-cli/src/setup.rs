@@ -6,7 +6,7 @@ use clap::Args;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::issuer::{Issuer, RedirectUri};
 use oauth_core::quirk::Rules;
-use oauth_core::server::Server;
+use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret, danger};
 use oauth_providers::Provider;
 
@@ -73,24 +73,29 @@ pub(crate) enum Need {
     Perhaps,
 }
 
+/// Which server and which client it will be: what is known before anybody is asked for anything.
+pub(crate) struct Plan {
+    pub(crate) profile: Profile,
+    pub(crate) provider: Option<Provider>,
+    client_id: ClientId,
+    net: Net,
+}
+
 /// A client, ready to be used.
 pub(crate) struct Setup {
     pub(crate) profile: Profile,
-    pub(crate) provider: Option<Provider>,
     pub(crate) client: Client,
     pub(crate) net: Net,
 }
 
-impl Setup {
-    /// Reads profile and secret, and asks the issuer for its metadata if there is no provider.
-    /// `reads_stdin` tells whether something else of this command comes from there.
-    pub(crate) fn new(
-        args: ServerArgs,
-        global: &Global,
-        need: Need,
-        reads_stdin: bool,
-    ) -> Result<Self, Failure> {
-        let profile = args.over(Profile::load(global)?);
+impl Plan {
+    /// Reads the profile, and puts what is said on the command line over it.
+    pub(crate) fn new(args: ServerArgs, global: &Global) -> Result<Self, Failure> {
+        Self::of(args.over(Profile::load(global)?), global)
+    }
+
+    /// Of a profile alone.
+    pub(crate) fn of(profile: Profile, global: &Global) -> Result<Self, Failure> {
         let provider = provider_of(&profile)?;
         if provider.is_none() && profile.issuer.is_none() {
             return Err(no_server());
@@ -104,6 +109,77 @@ impl Setup {
                 "give it with --client-id, or as `client_id` of a profile",
             )
         })?;
+        Ok(Self {
+            profile,
+            provider,
+            client_id: ClientId::new(id),
+            net,
+        })
+    }
+
+    /// What to ask for: what was said, else the profile's, else the provider's default.
+    pub(crate) fn scope(&self, said: Option<&String>) -> Result<Scope, Error> {
+        match said.or(self.profile.scope.as_ref()) {
+            Some(text) => Scope::parse(text),
+            None => Ok(self
+                .provider
+                .as_ref()
+                .map(Provider::default_scope)
+                .unwrap_or_default()),
+        }
+    }
+
+    /// The issuer whose metadata has to be asked for, if it is not a provider.
+    pub(crate) fn discovers(&self) -> Option<&str> {
+        let issuer = self.profile.issuer.as_deref();
+        issuer.filter(|_| self.provider.is_none())
+    }
+
+    /// The issuer.
+    pub(crate) fn issuer(&self) -> Result<String, Error> {
+        let of_provider = |provider: &Provider| Ok(provider.issuer()?.as_str().to_owned());
+        let stated = || self.profile.issuer.clone().unwrap_or_default();
+        self.provider
+            .as_ref()
+            .map_or_else(|| Ok(stated()), of_provider)
+    }
+
+    /// The client id.
+    pub(crate) fn client_id(&self) -> &str {
+        self.client_id.as_str()
+    }
+
+    /// The client as far as stored tokens can be told to be its own: without a secret, and without
+    /// asking the issuer for its metadata. An issuer's `token_endpoint` is then what a record says;
+    /// nothing is ever sent there.
+    pub(crate) fn reader(&self, token_endpoint: &str) -> Result<Client, Failure> {
+        let server = match (&self.provider, &self.profile.issuer) {
+            (Some(provider), _) => provider.server()?,
+            (None, Some(issuer)) => {
+                let server = match self.profile.loopback_http {
+                    true => danger::loopback_server(Server::new(danger::loopback_issuer(issuer)?)),
+                    false => Server::new(Issuer::parse(issuer)?),
+                };
+                server.with_endpoint(EndpointKind::Token, token_endpoint)?
+            }
+            (None, None) => return Err(no_server()),
+        };
+        Ok(Client::new(
+            server,
+            self.client_id.clone(),
+            ClientAuth::none(),
+        )?)
+    }
+
+    /// Reads the secret, and asks the issuer for its metadata if there is no provider. `reads_stdin`
+    /// tells whether something else of this command comes from there.
+    pub(crate) fn set_up(self, need: Need, reads_stdin: bool) -> Result<Setup, Failure> {
+        let Self {
+            profile,
+            provider,
+            client_id,
+            net,
+        } = self;
         let source = secret_source(&profile, provider.as_ref(), need);
         if reads_stdin && source.as_ref().is_some_and(Source::is_stdin) {
             return Err(Failure::usage(
@@ -121,26 +197,13 @@ impl Setup {
             (None, None) => return Err(no_server()),
         };
         let auth = client_auth(&profile, provider.as_ref(), &server, secret)?;
-        let client = Client::new(server, ClientId::new(id), auth)?;
+        let client = Client::new(server, client_id, auth)?;
         let client = registered(client, &profile, provider.as_ref())?;
-        Ok(Self {
+        Ok(Setup {
             profile,
-            provider,
             client,
             net,
         })
-    }
-
-    /// What to ask for: what was said, else the profile's, else the provider's default.
-    pub(crate) fn scope(&self, said: Option<&String>) -> Result<Scope, Error> {
-        match said.or(self.profile.scope.as_ref()) {
-            Some(text) => Scope::parse(text),
-            None => Ok(self
-                .provider
-                .as_ref()
-                .map(Provider::default_scope)
-                .unwrap_or_default()),
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `oauth call`: a request to an API, with a token that goes nowhere else (RFC 6750).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,16 +13,18 @@ use oauth_core::flow::resource::{self, Resource, Verdict};
 use oauth_core::token::Freshness;
 use oauth_core::url::Url;
 use oauth_core::{Moment, Scope, Tokens, danger};
-use oauth_providers::{Provider, TokenFor};
+use oauth_providers::TokenFor;
 use oauth_reqwest::ResponseExt as _;
 use oauth_reqwest::reqwest::blocking::Response;
 use serde_json::{Value, json};
 
 use super::refresh::renewed;
+use super::token::{self, GrantType};
 use crate::Global;
-use crate::net::header;
+use crate::grants::{Choice, Grant, Grants, Owner};
+use crate::net::{Net, header};
 use crate::output::{self, Failure, Output};
-use crate::setup::{Need, ServerArgs, Setup};
+use crate::setup::{Need, Plan, ServerArgs, Setup};
 use crate::token_file::TokenFile;
 
 pub(super) const EXAMPLES: &str = "\
@@ -30,7 +33,7 @@ Examples:
   oauth --profile acme call https://api.acme.example/things -d '{\"a\":1}' --origin https://api.acme.example
   oauth --profile socios call https://api-public.socios.com/user/polls --tokens tokens.json
 
-The token is the client's own, or that of --tokens, which is refreshed when it has to be. It goes to
+The token is that of oauth token --profile, or that of --tokens, renewed when it has to be. It goes to
 the provider's API and to the origins of --origin, and nowhere else. A 401 is answered once with a
 new token. The body is printed whatever the status; the exit code is 1 from 400 on.";
 
@@ -59,6 +62,9 @@ pub(crate) struct Call {
     /// Use a person's tokens, from a file that --save wrote
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
+    /// How to get the token [default: from the profile's login, or else as the client itself]
+    #[arg(long, value_enum, conflicts_with = "tokens")]
+    grant: Option<GrantType>,
     /// What to ask for, names separated by spaces
     #[arg(long, conflicts_with = "tokens")]
     scope: Option<String>,
@@ -76,24 +82,45 @@ fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 
 impl Call {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
+        let request = self.request()?;
+        let url = Url::parse(&self.url)?;
+        let plan = Plan::new(self.server, global)?;
+        let resource = resource(&plan, &self.origins)?;
+        // Before a token is fetched for a place that must not have it.
+        resource.check(&url)?;
+        let wanted = plan.provider.as_ref();
+        let wanted = wanted.map_or(TokenFor::Any, |provider| provider.token_for(url.as_str()));
+        let kept = match self.tokens {
+            Some(_) => None,
+            None => Grants::of(&plan.profile, global)?,
+        };
+        let scope = plan.scope(self.scope.as_ref())?;
+        let send = |source: &Source<'_>, setup: &Setup| {
+            let response = send(source, &setup.net, &resource, &request)?;
+            finish(response, output)
+        };
+        if let Some(grants) = &kept {
+            let choice = match wanted {
+                TokenFor::Application => Choice::Client,
+                _ => token::choice(self.grant),
+            };
+            let chosen = grants.choose(&plan, choice, self.scope.as_ref())?;
+            check_route(wanted, &url, matches!(chosen.owner, Owner::Login))?;
+            let setup = grants.set_up(plan, &chosen)?;
+            let grant = grants.open(&setup, chosen.owner, output);
+            return send(&Source::Kept(grant), &setup);
+        }
+        check_route(wanted, &url, self.tokens.is_some())?;
         let need = match self.tokens {
             Some(_) => Need::Perhaps,
             None => Need::Secret,
         };
-        let request = self.request()?;
-        let url = Url::parse(&self.url)?;
-        let setup = Setup::new(self.server, global, need, false)?;
-        let resource = resource(&setup, &self.origins)?;
-        // Before a token is fetched for a place that must not have it.
-        resource.check(&url)?;
-        check_route(setup.provider.as_ref(), &url, self.tokens.is_some())?;
-        let grant = Grant {
-            scope: setup.scope(self.scope.as_ref())?,
-            file: self.tokens.map(TokenFile),
-            setup: &setup,
+        let setup = plan.set_up(need, false)?;
+        let source = match self.tokens {
+            Some(path) => Source::File(TokenFile(path), &setup),
+            None => Source::Own(scope, &setup),
         };
-        let response = send(&grant, &resource, &request)?;
-        finish(response, output)
+        send(&source, &setup)
     }
 
     fn request(&self) -> Result<http::Request<Bytes>, Failure> {
@@ -124,14 +151,14 @@ impl Call {
 }
 
 /// The origins that may get the token.
-fn resource(setup: &Setup, said: &[String]) -> Result<Resource, Error> {
-    let mut origins = setup.profile.origins.clone();
+fn resource(plan: &Plan, said: &[String]) -> Result<Resource, Error> {
+    let mut origins = plan.profile.origins.clone();
     origins.extend_from_slice(said);
-    if let Some(provider) = &setup.provider {
+    if let Some(provider) = &plan.provider {
         origins.extend(provider.api_origins()?);
     }
     let origins = origins.iter().map(String::as_str);
-    if setup.profile.loopback_http || setup.profile.on_loopback.is_some() {
+    if plan.profile.loopback_http || plan.profile.on_loopback.is_some() {
         danger::loopback_resource(origins)
     } else {
         Resource::new(origins)
@@ -139,8 +166,7 @@ fn resource(setup: &Setup, said: &[String]) -> Result<Resource, Error> {
 }
 
 /// Some APIs want a person's token for some routes, and the application's for all others.
-fn check_route(provider: Option<&Provider>, url: &Url, is_users: bool) -> Result<(), Failure> {
-    let wanted = provider.map_or(TokenFor::Any, |provider| provider.token_for(url.as_str()));
+fn check_route(wanted: TokenFor, url: &Url, is_users: bool) -> Result<(), Failure> {
     let fail = |whose: &str, hint: &str| {
         let message = format_args!("{} wants {whose} token", url.path()).to_string();
         Err(Failure::usage("usage.token_for_route", message, hint))
@@ -148,7 +174,7 @@ fn check_route(provider: Option<&Provider>, url: &Url, is_users: bool) -> Result
     match (wanted, is_users) {
         (TokenFor::User, false) => fail(
             "the person's",
-            "log in with --save FILE, and give it with --tokens",
+            "log in with a profile and name that, or with --save FILE and --tokens FILE",
         ),
         (TokenFor::Application, true) => fail("the application's", "leave out --tokens"),
         _ => Ok(()),
@@ -156,59 +182,69 @@ fn check_route(provider: Option<&Provider>, url: &Url, is_users: bool) -> Result
 }
 
 /// Where tokens come from.
-struct Grant<'a> {
-    setup: &'a Setup,
-    scope: Scope,
-    file: Option<TokenFile>,
+enum Source<'a> {
+    /// The store of the profile.
+    Kept(Grant<'a>),
+    /// A file that --save wrote.
+    File(TokenFile, &'a Setup),
+    /// The server, each time anew.
+    Own(Scope, &'a Setup),
 }
 
-impl Grant<'_> {
+impl Source<'_> {
     /// A token that is not known to be over.
-    fn token(&self) -> Result<Tokens, Failure> {
-        let Some(file) = &self.file else {
-            return self.new_one();
+    fn token(&self) -> Result<Arc<Tokens>, Failure> {
+        let (file, setup) = match self {
+            Self::Kept(grant) => return grant.token(),
+            Self::Own(scope, setup) => return new_one(setup, scope),
+            Self::File(file, setup) => (file, setup),
         };
         let tokens = file.load()?;
-        self.setup.client.check_owner(&tokens)?;
+        setup.client.check_owner(&tokens)?;
         let leeway = LEEWAY.min(Duration::from_secs(
             tokens.expires_in.unwrap_or_default() / 10,
         ));
         match tokens.freshness(Moment::system()?.now(), leeway) {
             Freshness::Stale => self.renew(&tokens),
-            _ => Ok(tokens),
+            _ => Ok(tokens.into()),
         }
     }
 
     /// A token to take the place of a dead one.
-    fn renew(&self, dead: &Tokens) -> Result<Tokens, Failure> {
-        let Setup { net, client, .. } = self.setup;
-        match &self.file {
-            Some(file) => file.renew(Some(dead), |old| renewed(net, client, old)),
-            None => self.new_one(),
+    fn renew(&self, dead: &Tokens) -> Result<Arc<Tokens>, Failure> {
+        match self {
+            Self::Kept(grant) => grant.renew(dead),
+            Self::Own(scope, setup) => new_one(setup, scope),
+            Self::File(file, setup) => {
+                let Setup { net, client, .. } = setup;
+                let tokens = file.renew(Some(dead), |old| renewed(net, client, old))?;
+                Ok(tokens.into())
+            }
         }
     }
+}
 
-    fn new_one(&self) -> Result<Tokens, Failure> {
-        let Setup { net, client, .. } = self.setup;
-        Ok(net.run(client.client_credentials(self.scope.clone()))?)
-    }
+fn new_one(setup: &Setup, scope: &Scope) -> Result<Arc<Tokens>, Failure> {
+    let asked = setup.client.client_credentials(scope.clone());
+    Ok(setup.net.run(asked)?.into())
 }
 
 /// Sends the request, and once more if the reply says that the token is dead.
 fn send(
-    grant: &Grant<'_>,
+    source: &Source<'_>,
+    net: &Net,
     resource: &Resource,
     request: &http::Request<Bytes>,
 ) -> Result<Response, Failure> {
     let with = |tokens: &Tokens| {
         let (mut parts, body) = request.clone().into_parts();
         resource.before(&mut parts, Some(&body), &tokens.access_token)?;
-        grant.setup.net.call(http::Request::from_parts(parts, body))
+        net.call(http::Request::from_parts(parts, body))
     };
-    let tokens = grant.token()?;
+    let tokens = source.token()?;
     let response = with(&tokens)?;
     match resource::after(response.status(), response.headers()) {
-        Verdict::Renew => Ok(with(&grant.renew(&tokens)?)?),
+        Verdict::Renew => Ok(with(&*source.renew(&tokens)?)?),
         _ => Ok(response),
     }
 }

@@ -1,24 +1,26 @@
 //! `oauth introspect`: asks the server about a token (RFC 7662).
 
 use clap::Args;
-use oauth_core::Scope;
 use oauth_core::endpoint::introspection::{ActiveToken, Introspection, TokenState};
 use oauth_core::moment::UnixTime;
 use oauth_core::token::TokenKind;
+use oauth_core::{Scope, Secret, Tokens};
 use serde_json::{Map, Value, json};
 
 use super::{Given, Hint, TokenArgs};
 use crate::Global;
 use crate::output::{self, Failure, Output};
-use crate::setup::{Need, ServerArgs, Setup};
+use crate::setup::{Need, Plan, ServerArgs};
 use crate::time::rfc3339;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
+  oauth introspect --profile acme
   oauth --profile acme introspect --tokens tokens.json
   oauth --profile acme token | oauth --profile acme introspect --token-file -
 
-A token that is dead is an answer as well: the exit code is 0, and `active` says no.";
+Without a token it is the one of the profile's login. A token that is dead is an answer as well: the
+exit code is 0, and `active` says no.";
 
 /// Asks the server whether a token is alive.
 #[derive(Debug, Args)]
@@ -27,7 +29,7 @@ pub(crate) struct Introspect {
     server: ServerArgs,
     #[command(flatten)]
     token: TokenArgs,
-    /// The kind of the token; of a file, it is also which one to ask about
+    /// The kind of the token; of a file or a login, it is also which one to ask about
     #[arg(long)]
     hint: Option<Hint>,
 }
@@ -35,18 +37,20 @@ pub(crate) struct Introspect {
 impl Introspect {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let reads_stdin = self.token.reads_stdin();
-        let given = self.token.read()?;
-        let setup = Setup::new(self.server, global, Need::Secret, reads_stdin)?;
+        let plan = Plan::new(self.server, global)?;
+        let given = self.token.read(&plan, global)?;
+        let setup = plan.set_up(Need::Secret, reads_stdin)?;
         let hint = self.hint.map(TokenKind::from);
         let token = match given {
             Given::Bare(token) => token,
             Given::File(file) => {
                 let tokens = file.load()?;
                 setup.client.check_owner(&tokens)?;
-                match (hint, tokens.refresh_token) {
-                    (Some(TokenKind::Refresh), Some(refresh)) => refresh.secret().clone(),
-                    _ => tokens.access_token,
-                }
+                one_of(&tokens, hint)
+            }
+            Given::Login(grants, stored) => {
+                let tokens = stored.and_then(|stored| stored.tokens());
+                one_of(&*tokens.ok_or_else(|| grants.nobody())?, hint)
             }
         };
         let state = setup
@@ -61,6 +65,14 @@ impl Introspect {
             .map(|(name, value)| (name.clone(), readable(name, value)))
             .collect();
         output.result(output::table(&rows), &Value::Object(record))
+    }
+}
+
+/// The token that is meant.
+fn one_of(tokens: &Tokens, hint: Option<TokenKind>) -> Secret<String> {
+    match (hint, &tokens.refresh_token) {
+        (Some(TokenKind::Refresh), Some(refresh)) => refresh.secret().clone(),
+        _ => tokens.access_token.clone(),
     }
 }
 

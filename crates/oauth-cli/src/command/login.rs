@@ -10,18 +10,21 @@ use oauth_reqwest::browser;
 
 use super::token;
 use crate::Global;
+use crate::grants::{Grants, Owner};
 use crate::output::{Failure, Output, complain};
-use crate::setup::{Need, ServerArgs, Setup, pair};
+use crate::setup::{Need, Plan, ServerArgs, pair};
 use crate::token_file::TokenFile;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
+  oauth login --profile acme
   oauth login --provider google --client-id 1234.apps.example --scope \"openid email\" --save tokens.json
   oauth login --issuer https://as.example --client-id app --client-auth none --no-browser
   oauth login --provider socios --client-id key --client-secret-file key.txt --param partner_tag=acme
 
-The redirect URI is http://127.0.0.1:PORT/callback. With --save nothing is printed on stdout, else
-the access token is. With --json the URL to open is on stderr, as `authorization_url`.";
+The redirect URI is http://127.0.0.1:PORT/callback. With a profile the tokens are stored for all shells
+of this user: see oauth token. With --save they go to that file only, and with neither the access
+token is printed on stdout. With --json the URL to open is on stderr, as `authorization_url`.";
 
 /// Logs a person in with the browser.
 #[derive(Debug, Args)]
@@ -53,14 +56,19 @@ pub(crate) struct Login {
 
 impl Login {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
-        let setup = Setup::new(self.server, global, Need::Perhaps, false)?;
+        let plan = Plan::new(self.server, global)?;
+        let grants = match self.save {
+            Some(_) => None,
+            None => Grants::of(&plan.profile, global)?,
+        };
+        let scope = plan.scope(self.scope.as_ref())?;
+        let setup = plan.set_up(Need::Perhaps, false)?;
         let file = self.save.map(TokenFile);
         // Better now than after the login. No draft stays here while somebody may press Ctrl-C.
         file.as_ref().map(TokenFile::draft).transpose()?;
         let port = self.port.or(setup.profile.redirect_port);
         let listener = Listener::bind_on(port.unwrap_or_default())?.at_path(&self.path)?;
-        let mut ask = AuthorizationRequest::new(listener.redirect_uri().clone())
-            .scope(setup.scope(self.scope.as_ref())?);
+        let mut ask = AuthorizationRequest::new(listener.redirect_uri().clone()).scope(scope);
         ask.extra = self.parameters;
         let (url, pending) = setup.client.authorize(Moment::system()?, ask)?;
         let is_open = !self.no_browser && browser::open(&url).is_ok();
@@ -82,9 +90,16 @@ impl Login {
         let callback = listener.wait(&pending, Duration::from_secs(self.timeout))?;
         let tokens = setup.net.run(setup.client.redeem(pending, &callback)?)?;
         output.note(format_args!("logged in: {}", token::summary(&tokens)));
-        match file {
-            Some(file) => file.draft()?.commit(&tokens),
-            None => token::print(&tokens, output),
+        match (file, grants) {
+            (Some(file), _) => file.draft()?.commit(&tokens),
+            (None, Some(grants)) => {
+                let grant = grants.open(&setup, Owner::Login, output);
+                grant.log_in(tokens)?;
+                let profile = grants.profile();
+                output.note(format_args!("stored as the login of profile `{profile}`"));
+                Ok(())
+            }
+            (None, None) => token::print(&tokens, output),
         }
     }
 }

@@ -1,6 +1,7 @@
-//! `oauth refresh`: spends a refresh token (RFC 6749 section 6).
+//! `oauth refresh`: renews a login, or spends a refresh token (RFC 6749 section 6).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use oauth_core::error::{Error, Misuse};
@@ -9,20 +10,24 @@ use oauth_core::{Client, Scope, Tokens};
 
 use super::{Given, TokenArgs, token};
 use crate::Global;
+use crate::grants::Owner;
 use crate::net::Net;
 use crate::output::{Failure, Output};
-use crate::setup::{Need, ServerArgs, Setup};
+use crate::setup::{Need, Plan, ServerArgs};
 use crate::token_file::TokenFile;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
+  oauth refresh --profile acme
   oauth --profile acme refresh --tokens tokens.json
   oauth --profile acme refresh --token-file - --save tokens.json < refresh-token.txt
 
-Prints the new access token. The file of --tokens is rewritten before that, for many servers take a
-refresh token only once; a token that comes from elsewhere is best kept with --save; without it, --json prints the new one.";
+Prints the new access token. Without a token, the profile's login is renewed, though its token may be
+good. Store and file of --tokens are rewritten before that, for many servers take a refresh token only
+once; a token that comes from elsewhere is best kept with --save; without it, --json prints the new
+one.";
 
-/// Spends a refresh token.
+/// Renews a login, or spends a refresh token.
 #[derive(Debug, Args)]
 pub(crate) struct Refresh {
     #[command(flatten)]
@@ -37,15 +42,24 @@ pub(crate) struct Refresh {
 impl Refresh {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let reads_stdin = self.token.reads_stdin();
-        let given = self.token.read()?;
-        let setup = Setup::new(self.server, global, Need::Perhaps, reads_stdin)?;
+        let plan = Plan::new(self.server, global)?;
+        let given = self.token.read(&plan, global)?;
+        let setup = plan.set_up(Need::Perhaps, reads_stdin)?;
         let (net, client) = (&setup.net, &setup.client);
         let mut unkept = None;
-        let tokens = match given {
-            Given::File(file) => file.renew(None, |old| {
-                client.check_owner(old)?;
-                renewed(net, client, old)
-            })?,
+        let tokens: Arc<Tokens> = match given {
+            Given::Login(..) if self.save.is_some() => return Err(token::one_home()),
+            Given::Login(grants, stored) => {
+                let stored = stored.ok_or_else(|| grants.nobody())?;
+                let grant = grants.open(&setup, Owner::Login, output);
+                grant.renew_stored(Some(&stored))?
+            }
+            Given::File(file) => file
+                .renew(None, |old| {
+                    client.check_owner(old)?;
+                    renewed(net, client, old)
+                })?
+                .into(),
             Given::Bare(bare) => {
                 let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
                 let old = client.refresh_token(bare, Scope::none());
@@ -58,7 +72,7 @@ impl Refresh {
                 if unkept.as_ref().is_some_and(is_new) {
                     output.note("warning: the server gave a new refresh token; it is lost without --save or --json");
                 }
-                tokens
+                tokens.into()
             }
         };
         output.note(token::summary(&tokens));

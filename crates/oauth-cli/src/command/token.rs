@@ -1,4 +1,4 @@
-//! `oauth token`: client credentials (RFC 6749 section 4.4).
+//! `oauth token`: the token of a login, or client credentials (RFC 6749 section 4.4).
 
 use std::path::PathBuf;
 
@@ -7,29 +7,44 @@ use oauth_core::Tokens;
 use serde_json::{Value, json};
 
 use crate::Global;
+use crate::grants::{Choice, Grants, Owner};
 use crate::output::{Failure, Output};
-use crate::setup::{Need, ServerArgs, Setup};
+use crate::setup::{Need, Plan, ServerArgs};
 use crate::time::rfc3339;
 use crate::token_file::TokenFile;
 
 pub(super) const EXAMPLES: &str = "\
 Only the access token is printed, so that it can be used at once:
+  oauth token --profile acme
+  curl -H \"Authorization: Bearer $(oauth token --profile acme)\" https://api.acme.example/
+  oauth token --profile acme --grant client_credentials --scope read
   oauth token --provider usertesting --client-id 0oa1 --client-secret-file secret.txt
   oauth token --provider uservoice --var subdomain=acme --client-id key --client-secret-env UV_SECRET
-  curl -H \"Authorization: Bearer $(oauth --profile acme token)\" https://api.acme.example/";
 
-/// Gets a token for the client itself.
+With a profile, tokens are stored for all shells of this user, and one that is good is printed at
+once. It is that of oauth login --profile, or without a login the client's own. One that is over is
+renewed, and if several shells find that out, one of them asks and all print the answer; one that was
+killed in the midst of it is waited for, for a minute at most. The store is in
+$XDG_STATE_HOME/oauth/grants (in ~/.local/state if unset; in %LOCALAPPDATA% on Windows).
+
+Without a profile, with --no-store, and with store = \"none\" in the profile, each call asks for a
+token of the client's own.";
+
+/// Gets a token.
 #[derive(Debug, Args)]
 pub(crate) struct Token {
     #[command(flatten)]
     server: ServerArgs,
-    /// How to get the token
-    #[arg(long, value_enum, default_value_t = GrantType::ClientCredentials)]
-    grant: GrantType,
+    /// How to get the token [default: from the profile's login, or else as the client itself]
+    #[arg(long, value_enum)]
+    grant: Option<GrantType>,
     /// What to ask for, names separated by spaces
     #[arg(long)]
     scope: Option<String>,
-    /// Write the tokens to this file as well, readable by this user alone
+    /// Ask for a new one, though the stored one may be good
+    #[arg(long)]
+    renew: bool,
+    /// Write the client's own tokens to this file as well, readable by this user alone
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 }
@@ -37,24 +52,68 @@ pub(crate) struct Token {
 /// The grants that need nobody at a browser.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum GrantType {
+pub(super) enum GrantType {
     /// The client's own credentials
     ClientCredentials,
 }
 
+/// Whose tokens are meant.
+pub(super) const fn choice(grant: Option<GrantType>) -> Choice {
+    match grant {
+        Some(GrantType::ClientCredentials) => Choice::Client,
+        None => Choice::Either,
+    }
+}
+
 impl Token {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
-        let setup = Setup::new(self.server, global, Need::Secret, false)?;
-        let scope = setup.scope(self.scope.as_ref())?;
+        let plan = Plan::new(self.server, global)?;
+        let Some(grants) = Grants::of(&plan.profile, global)? else {
+            let scope = plan.scope(self.scope.as_ref())?;
+            let setup = plan.set_up(Need::Secret, false)?;
+            let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
+            let tokens = setup.net.run(setup.client.client_credentials(scope))?;
+            if let Some(draft) = draft {
+                draft.commit(&tokens)?;
+            }
+            return print(&tokens, output);
+        };
+        let scope = self.scope.as_ref();
+        let mut chosen = grants.choose(&plan, choice(self.grant), scope)?;
+        if self.save.is_some() && matches!(chosen.owner, Owner::Login) {
+            return Err(one_home());
+        }
         let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
-        let tokens = setup.net.run(match self.grant {
-            GrantType::ClientCredentials => setup.client.client_credentials(scope),
-        })?;
+        let fresh = match self.renew {
+            true => None,
+            false => chosen.fresh()?,
+        };
+        let tokens = match fresh {
+            // Neither a secret nor a server is needed.
+            Some(tokens) => tokens,
+            None => {
+                let setup = grants.set_up(plan, &chosen)?;
+                let grant = grants.open(&setup, chosen.owner, output);
+                match self.renew {
+                    true => grant.renew_stored(chosen.stored.as_ref())?,
+                    false => grant.token()?,
+                }
+            }
+        };
         if let Some(draft) = draft {
             draft.commit(&tokens)?;
         }
         print(&tokens, output)
     }
+}
+
+/// Of a refresh token there is one copy: two would be spent twice.
+pub(super) fn one_home() -> Failure {
+    Failure::usage(
+        "usage.save",
+        "a login is stored once, and not copied into a file",
+        "leave out --save",
+    )
 }
 
 /// Prints the access token alone, or what is known about it.

@@ -12,6 +12,7 @@ fn every_help_has_an_example() {
         "call",
         "refresh",
         "revoke",
+        "status",
         "introspect",
         "discover",
         "serve",

@@ -3,7 +3,8 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oauth_testkit::{Served, Twin};
 use serde_json::Value;
@@ -50,11 +51,20 @@ pub(crate) fn folder(name: &str) -> PathBuf {
 
 /// The command with these arguments, in an environment of its own.
 pub(crate) fn oauth(arguments: &[&str]) -> Run {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    // Only commands with a profile make it.
+    let state = format!(
+        "{}/cli-state-{}-{count}",
+        env!("CARGO_TARGET_TMPDIR"),
+        std::process::id()
+    );
     let mut command = Command::new(env!("CARGO_BIN_EXE_oauth"));
     command
         .args(arguments)
         .env_clear()
         .env("XDG_CONFIG_HOME", "/nonexistent")
+        .env("XDG_STATE_HOME", state)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     Run {
@@ -85,18 +95,35 @@ impl Run {
         self
     }
 
-    pub(crate) fn run(mut self) -> Done {
+    pub(crate) fn run(self) -> Done {
+        self.start().end()
+    }
+
+    /// Starts it, and does not wait.
+    pub(crate) fn start(mut self) -> Started {
         let mut child = self.command.stdin(Stdio::piped()).spawn().unwrap();
         // It may end without reading.
         let _ = child.stdin.take().unwrap().write_all(self.stdin.as_bytes());
-        let output = child.wait_with_output().unwrap();
+        Started(child)
+    }
+}
+
+/// A command under way.
+pub(crate) struct Started(Child);
+
+impl Started {
+    pub(crate) fn end(self) -> Done {
+        let output = self.0.wait_with_output().unwrap();
         Done {
-            code: output.status.code().unwrap(),
+            code: output.status.code().unwrap_or(KILLED),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
     }
 }
+
+/// The exit code of a command that had no time for one.
+pub(crate) const KILLED: i32 = -1;
 
 impl Done {
     /// What it printed, if it went well.
@@ -132,7 +159,12 @@ pub(crate) fn try_log_in(served: &Served, more: &[&str], visits: usize) -> Done 
         "--client-secret-env",
         "TWIN_SECRET",
     ];
-    let mut run = oauth(&[&base[..], &client, more].concat()).env("TWIN_SECRET", SECRET);
+    let run = oauth(&[&base[..], &client, more].concat()).env("TWIN_SECRET", SECRET);
+    visit(run, visits)
+}
+
+/// Does what a login asks for: the person opens its URL this many times.
+pub(crate) fn visit(mut run: Run, visits: usize) -> Done {
     let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut seen = String::new();

@@ -5,4 +5,5 @@ mod common;
 mod demo;
 mod login;
 mod profile;
+mod store;
 mod tokens;

@@ -39,6 +39,7 @@
 //!   out all the same, for then nobody else can have them, and stored as soon as that is possible.
 
 mod landing;
+mod outline;
 mod policy;
 mod record;
 mod timely;
@@ -64,6 +65,7 @@ use policy::{Times, Trouble};
 use record::Record;
 use work::Work;
 
+pub use outline::Outline;
 pub use policy::{Policy, Reuse};
 pub use record::GrantId;
 

@@ -134,29 +134,40 @@ pub(super) struct Record {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Stored {
-    version: u32,
-    issuer: String,
-    client_id: String,
-    token_endpoint: String,
+pub(super) struct Stored {
+    pub(super) version: u32,
+    pub(super) issuer: String,
+    pub(super) client_id: String,
+    pub(super) token_endpoint: String,
     #[serde(default)]
-    subject: Option<String>,
-    scope: Scope,
+    pub(super) subject: Option<String>,
+    pub(super) scope: Scope,
     #[serde(default)]
-    resource: Vec<String>,
+    pub(super) resource: Vec<String>,
     #[serde(default)]
-    dpop_jkt: Option<String>,
+    pub(super) dpop_jkt: Option<String>,
     /// For people and tools that read a store: what counts stands in the tokens.
-    expires_at: Option<UnixTime>,
+    pub(super) expires_at: Option<UnixTime>,
     #[serde(default)]
-    login: Option<String>,
+    pub(super) login: Option<String>,
     #[serde(default)]
-    rotates: Option<bool>,
+    pub(super) rotates: Option<bool>,
     #[serde(default)]
-    attempt: Option<Attempt>,
+    pub(super) attempt: Option<Attempt>,
     #[serde(default)]
-    ended: Option<Ended>,
-    tokens: Option<StoredTokens>,
+    pub(super) ended: Option<Ended>,
+    pub(super) tokens: Option<StoredTokens>,
+}
+
+impl Stored {
+    pub(super) fn read(text: &str) -> Result<Self, Error> {
+        let malformed = |what| Error::from(Misuse::StoredForm).about(what);
+        let stored: Self = serde_json::from_str(text).map_err(|_| malformed("record"))?;
+        match stored.version {
+            FORMAT => Ok(stored),
+            _ => Err(malformed("version")),
+        }
+    }
 }
 
 impl Record {
@@ -191,11 +202,7 @@ impl Record {
 
     /// Reads a record, and refuses one of another grant: what it holds must not be sent here.
     pub(super) fn read(text: &str, us: &Identity, id: &GrantId) -> Result<Self, Error> {
-        let malformed = |what| Error::from(Misuse::StoredForm).about(what);
-        let stored: Stored = serde_json::from_str(text).map_err(|_| malformed("record"))?;
-        if stored.version != FORMAT {
-            return Err(malformed("version"));
-        }
+        let stored = Stored::read(text)?;
         if stored.issuer != us.binding.issuer || stored.client_id != us.binding.client_id {
             return Err(Check::StoredIssuer.into());
         }

@@ -1,0 +1,129 @@
+//! `oauth status`: which tokens are stored, without the tokens.
+
+use clap::Args;
+use oauth_core::error::Error;
+use oauth_core::flow::keeper::Outline;
+use oauth_core::{Moment, Scope};
+use serde_json::{Value, json};
+
+use crate::Global;
+use crate::grants::{Listed, list, store};
+use crate::output::{self, Failure, Output};
+use crate::profile::Profile;
+use crate::setup::Plan;
+use crate::time::rfc3339;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  oauth status
+  oauth status --profile acme
+  oauth --json status | jq -r '.grants[] | select(.ended) | .profile'
+
+A login is listed by its profile, a client's own token by the client. With --profile or OAUTH_PROFILE
+it is that one's alone. No server is asked.";
+
+/// Shows which tokens are stored.
+#[derive(Debug, Args)]
+pub(crate) struct Status {}
+
+impl Status {
+    pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
+        let Self {} = self;
+        let only = match &global.profile {
+            Some(_) => Some(Plan::of(Profile::load(global)?, global)?),
+            None => None,
+        };
+        let mut rows = Vec::new();
+        let mut records = Vec::new();
+        for Listed { key, outline } in list(&store()?)? {
+            match outline {
+                Ok(outline) => {
+                    if let Some(plan) = &only
+                        && !is_of(plan, &outline)?
+                    {
+                        continue;
+                    }
+                    rows.push(row(&outline)?);
+                    records.push(record(&key, &outline));
+                }
+                // It may be anybody's.
+                Err(error) => {
+                    records.push(broken(&key, &error));
+                    rows.push((key, format!("cannot be read: {error}")));
+                }
+            }
+        }
+        rows.sort();
+        let text = match rows.is_empty() {
+            true => "nothing is stored".to_owned(),
+            false => output::table(&rows),
+        };
+        output.result(text, &json!({ "grants": records }))
+    }
+}
+
+/// Whether it is the login of this profile, or its client's own.
+fn is_of(plan: &Plan, outline: &Outline) -> Result<bool, Error> {
+    let is_clients = outline.client_id == plan.client_id() && outline.issuer == plan.issuer()?;
+    Ok(match &outline.id.subject {
+        Some(name) => Some(name) == plan.profile.name.as_ref(),
+        None => is_clients,
+    })
+}
+
+fn row(outline: &Outline) -> Result<(String, String), Error> {
+    let Outline {
+        issuer,
+        client_id,
+        scope,
+        ..
+    } = outline;
+    let (name, whose) = match &outline.id.subject {
+        Some(profile) => (profile.clone(), "login"),
+        None => (client_id.clone(), "client's own"),
+    };
+    let scope = match scope.as_ref().filter(|scope| !scope.is_empty()) {
+        Some(scope) => format!(" for {scope}"),
+        None => String::new(),
+    };
+    let state = state(outline)?;
+    let text = format!("{whose} at {issuer}{scope}, {state}");
+    Ok((name, text))
+}
+
+fn state(outline: &Outline) -> Result<String, Error> {
+    if let Some(error) = &outline.ended {
+        return Ok(format!("over: {}", error.code()));
+    }
+    let now = Moment::system()?.now();
+    let end = match outline.expires_at {
+        Some(end) if end <= now => format!("ended {}", rfc3339(end)),
+        Some(end) => format!("good until {}", rfc3339(end)),
+        None => "good until the server refuses it".to_owned(),
+    };
+    let renewal = match (&outline.id.subject, outline.has_refresh_token) {
+        (None, _) => "can be asked for again",
+        (Some(_), true) => "can be refreshed",
+        (Some(_), false) => "no refresh token",
+    };
+    Ok(format!("{end}, {renewal}"))
+}
+
+fn record(key: &str, outline: &Outline) -> Value {
+    json!({
+        "key": key,
+        "profile": outline.id.subject,
+        "issuer": outline.issuer,
+        "client_id": outline.client_id,
+        "requested_scope": outline.id.scope.as_str(),
+        "scope": outline.scope.as_ref().map(Scope::as_str),
+        "expires_at": outline.expires_at.map(rfc3339),
+        "refresh_token_present": outline.has_refresh_token,
+        "ended": outline.ended.as_ref().map(Error::code),
+        "error": null,
+    })
+}
+
+fn broken(key: &str, error: &Error) -> Value {
+    json!({ "key": key, "profile": null, "error": error.code() })
+}

@@ -1,0 +1,381 @@
+//! The tokens of a profile, in a store that all shells of a person share: however many ask at once,
+//! one of them makes the token request, and no refresh token is spent twice.
+//!
+//! There are two kinds of grant: the login of a person, which has the profile's name, and the
+//! client's own, one for each scope.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_core::error::Error;
+use oauth_core::flow::keeper::{GrantId, Keeper, Outline, Policy, Turn, Upkeep};
+use oauth_core::{Client, Moment, Scope, Tokens};
+use oauth_session::blocking::wait;
+use oauth_session::store::{FileStore, Store as _};
+use oauth_session::{Session, Token};
+
+use crate::Global;
+use crate::output::{Failure, Output};
+use crate::profile::{self, Profile, StoreKind};
+use crate::setup::{Need, Plan, Setup};
+
+/// Whose tokens they are.
+#[derive(Debug, Clone)]
+pub(crate) enum Owner {
+    /// The person's who logged in with this profile.
+    Login,
+    /// The client's own, for this scope.
+    Client(Scope),
+}
+
+/// Whose tokens a command may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// The client's own.
+    Client,
+    /// The person's if there is a login, else the client's own.
+    Either,
+}
+
+/// Whose tokens a command uses.
+pub(crate) struct Chosen {
+    pub(crate) owner: Owner,
+    /// What is stored of them.
+    pub(crate) stored: Option<Stored>,
+    /// Whether there may be a login after all, in a record that cannot be read. The client's own
+    /// token is no substitute for it.
+    in_doubt: bool,
+}
+
+impl Chosen {
+    /// The tokens, if they may be used without asking anybody.
+    pub(crate) fn fresh(&mut self) -> Result<Option<Arc<Tokens>>, Error> {
+        match &mut self.stored {
+            Some(stored) if !self.in_doubt => stored.fresh(),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The grants of one profile.
+pub(crate) struct Grants {
+    store: FileStore,
+    profile: String,
+}
+
+impl Grants {
+    /// Those of the profile in force; nothing if none is, or if its tokens are not to be kept.
+    pub(crate) fn of(profile: &Profile, global: &Global) -> Result<Option<Self>, Failure> {
+        let Some(name) = profile.name.clone().filter(|_| !global.no_store) else {
+            return Ok(None);
+        };
+        match profile.store {
+            StoreKind::None => Ok(None),
+            StoreKind::Keyring => Err(Failure::usage(
+                "usage.store",
+                format_args!("profile `{name}` wants the keyring, which this build cannot use"),
+                "say store = \"file\" or store = \"none\" in the profile, or --no-store",
+            )),
+            StoreKind::File => Ok(Some(Self {
+                store: store()?,
+                profile: name,
+            })),
+        }
+    }
+
+    /// What is stored of this owner's, found without asking the server anything.
+    pub(crate) fn find(&self, plan: &Plan, owner: &Owner) -> Result<Option<Stored>, Failure> {
+        Ok(self.search(plan, owner)?.0)
+    }
+
+    /// The same, and whether it is only not found because something cannot be read.
+    fn search(&self, plan: &Plan, owner: &Owner) -> Result<(Option<Stored>, bool), Failure> {
+        let Some(issuer) = plan.discovers() else {
+            return Ok((self.load(&plan.reader("")?, owner)?, false));
+        };
+        let mut in_doubt = false;
+        // Where an issuer's token endpoint is, the record says itself.
+        for Listed { outline, .. } in list(&self.store)? {
+            let Ok(outline) = outline else {
+                in_doubt = true;
+                continue;
+            };
+            let is_ours = outline.issuer == issuer
+                && outline.client_id == plan.client_id()
+                && outline.id == self.id(owner);
+            if is_ours {
+                let client = plan.reader(&outline.token_endpoint)?;
+                return Ok((self.load(&client, owner)?, false));
+            }
+        }
+        Ok((None, in_doubt))
+    }
+
+    /// What is stored of this owner's, as this client.
+    pub(crate) fn load(&self, client: &Client, owner: &Owner) -> Result<Option<Stored>, Failure> {
+        let mut keeper = self.keeper(client, owner).shared(self.id(owner));
+        let key = keeper.key();
+        match self.read(&key, &mut keeper) {
+            Ok(true) => Ok(Some(Stored {
+                key,
+                keeper: Box::new(keeper),
+            })),
+            Ok(false) => Ok(None),
+            Err(error) => Err(self.failure(owner, error)),
+        }
+    }
+
+    fn read(&self, key: &str, keeper: &mut Keeper) -> Result<bool, Error> {
+        let Some(entry) = wait(self.store.load(key))?? else {
+            return Ok(false);
+        };
+        keeper.learn(Moment::system()?, entry)?;
+        Ok(true)
+    }
+
+    /// Whose tokens to use, and what is stored of them.
+    pub(crate) fn choose(
+        &self,
+        plan: &Plan,
+        choice: Choice,
+        said: Option<&String>,
+    ) -> Result<Chosen, Failure> {
+        let mut in_doubt = false;
+        if choice == Choice::Either {
+            let (login, doubt) = self.search(plan, &Owner::Login)?;
+            if let Some(login) = login {
+                login.check_scope(said, &self.profile)?;
+                return Ok(Chosen {
+                    owner: Owner::Login,
+                    stored: Some(login),
+                    in_doubt: false,
+                });
+            }
+            in_doubt = doubt;
+        }
+        let owner = Owner::Client(plan.scope(said)?);
+        let stored = self.find(plan, &owner)?;
+        Ok(Chosen {
+            owner,
+            stored,
+            in_doubt,
+        })
+    }
+
+    /// The client, with what the chosen tokens need of it.
+    pub(crate) fn set_up(&self, plan: Plan, chosen: &Chosen) -> Result<Setup, Failure> {
+        let need = match chosen.owner {
+            Owner::Login => Need::Perhaps,
+            Owner::Client(_) => Need::Secret,
+        };
+        let setup = plan.set_up(need, false)?;
+        if chosen.in_doubt {
+            // By its name, the login's record is found whether or not it can be read.
+            self.load(&setup.client, &Owner::Login)?;
+        }
+        Ok(setup)
+    }
+
+    /// The grant, to be used. Its tokens are renewed when they have to be.
+    pub(crate) fn open(&self, setup: &Setup, owner: Owner, output: Output) -> Grant<'_> {
+        Grant {
+            session: Session::shared(
+                setup.net.clone(),
+                self.keeper(&setup.client, &owner),
+                self.id(&owner),
+                Arc::new(self.store.clone()),
+            ),
+            grants: self,
+            owner,
+            output,
+        }
+    }
+
+    /// Forgets what is stored under this key; whether there was anything.
+    pub(crate) fn remove(&self, key: &str) -> Result<bool, Failure> {
+        Ok(wait(self.store.remove(key))??)
+    }
+
+    /// The name of this client's record.
+    pub(crate) fn key(&self, client: &Client, owner: &Owner) -> String {
+        self.keeper(client, owner).shared(self.id(owner)).key()
+    }
+
+    /// The profile.
+    pub(crate) fn profile(&self) -> &str {
+        &self.profile
+    }
+
+    /// That nobody has logged in.
+    pub(crate) fn nobody(&self) -> Failure {
+        let Self { profile, .. } = self;
+        Failure::usage(
+            "usage.no_login",
+            format_args!("nobody has logged in with profile `{profile}`"),
+            format_args!("log in: oauth login --profile {profile}"),
+        )
+    }
+
+    fn id(&self, owner: &Owner) -> GrantId {
+        match owner {
+            Owner::Login => GrantId::of_subject(&self.profile),
+            Owner::Client(scope) => GrantId::default().with_scope(scope.clone()),
+        }
+    }
+
+    fn keeper(&self, client: &Client, owner: &Owner) -> Keeper {
+        let mut policy = Policy::default();
+        // Nothing is renewed beside: this process would be gone before the answer came.
+        policy.ahead = Duration::ZERO;
+        let upkeep = match owner {
+            Owner::Login => Upkeep::Refresh,
+            Owner::Client(scope) => Upkeep::ClientCredentials(scope.clone()),
+        };
+        client.keeper(upkeep).with_policy(policy)
+    }
+
+    fn failure(&self, owner: &Owner, error: Error) -> Failure {
+        let Self { profile, .. } = self;
+        let code = error.code();
+        let failure = Failure::from(error);
+        match (owner, code) {
+            (
+                Owner::Login,
+                "grant.no_refresh_token" | "grant.outcome_unknown" | "denied.invalid_grant",
+            ) => failure.with_hint(format!("log in again: oauth login --profile {profile}")),
+            (Owner::Login, "stored.malformed") => failure.with_hint(format!(
+                "remove it, and log in again: oauth revoke --profile {profile}"
+            )),
+            _ => failure,
+        }
+    }
+}
+
+/// The store of this user.
+pub(crate) fn store() -> Result<FileStore, Failure> {
+    Ok(FileStore::new(folder()?)?)
+}
+
+/// A record in a store.
+pub(crate) struct Listed {
+    pub(crate) key: String,
+    /// What it says of itself, or why it cannot be read.
+    pub(crate) outline: Result<Outline, Error>,
+}
+
+/// All records of a store.
+pub(crate) fn list(store: &FileStore) -> Result<Vec<Listed>, Failure> {
+    let mut all = Vec::new();
+    for key in wait(store.list())?? {
+        let outline = match wait(store.load(&key))? {
+            Ok(Some(entry)) => Outline::read(&entry.record),
+            // Removed since it was listed.
+            Ok(None) => continue,
+            Err(error) => Err(error),
+        };
+        all.push(Listed { key, outline });
+    }
+    Ok(all)
+}
+
+/// Tokens are state, not configuration (XDG Base Directory Specification).
+fn folder() -> Result<PathBuf, Failure> {
+    let local = || profile::set("LOCALAPPDATA").filter(|_| cfg!(windows));
+    let state = profile::set("XDG_STATE_HOME")
+        .or_else(local)
+        .map(PathBuf::from);
+    let state = state.or_else(|| Some(profile::home()?.join(".local").join("state")));
+    let state = state.ok_or_else(|| {
+        Failure::usage(
+            "usage.store",
+            "there is no home directory to keep tokens in",
+            "set XDG_STATE_HOME, or pass --no-store",
+        )
+    })?;
+    Ok(state.join("oauth").join("grants"))
+}
+
+/// A grant as it is stored.
+pub(crate) struct Stored {
+    /// Its name in the store.
+    pub(crate) key: String,
+    keeper: Box<Keeper>,
+}
+
+impl Stored {
+    /// The tokens, good or not.
+    pub(crate) fn tokens(&self) -> Option<Arc<Tokens>> {
+        self.keeper.tokens().cloned()
+    }
+
+    fn fresh(&mut self) -> Result<Option<Arc<Tokens>>, Error> {
+        let now = Moment::system()?.now();
+        Ok(match self.keeper.ask(now, None) {
+            Turn::HandOut(tokens) => Some(tokens),
+            // Renewing is left to the session.
+            _ => None,
+        })
+    }
+
+    /// A login has the scope it was given; another one is not to be had without the person.
+    fn check_scope(&self, said: Option<&String>, profile: &str) -> Result<(), Failure> {
+        let Some((said, tokens)) = said.zip(self.keeper.tokens()) else {
+            return Ok(());
+        };
+        match tokens.scope.covers(&Scope::parse(said)?) {
+            true => Ok(()),
+            false => Err(Failure::usage(
+                "usage.scope",
+                format_args!("the login of profile `{profile}` is for `{}`", tokens.scope),
+                "log in with that --scope, or ask for the client's own token: --grant client_credentials",
+            )),
+        }
+    }
+}
+
+/// A grant in use.
+pub(crate) struct Grant<'a> {
+    session: Session,
+    grants: &'a Grants,
+    owner: Owner,
+    output: Output,
+}
+
+impl Grant<'_> {
+    /// A token that is fresh now.
+    pub(crate) fn token(&self) -> Result<Arc<Tokens>, Failure> {
+        self.given(wait(self.session.token())?)
+    }
+
+    /// A token to take the place of one that is refused.
+    pub(crate) fn renew(&self, refused: &Tokens) -> Result<Arc<Tokens>, Failure> {
+        self.given(wait(self.session.renew(refused))?)
+    }
+
+    /// A newer token than what was stored a moment ago; another shell may have asked for it.
+    pub(crate) fn renew_stored(&self, stored: Option<&Stored>) -> Result<Arc<Tokens>, Failure> {
+        let before = stored.and_then(Stored::tokens);
+        let tokens = self.token()?;
+        let is_same = |before: &Tokens| before.access_token.matches(tokens.access_token.expose());
+        match before.is_some_and(|before| is_same(&before)) {
+            true => self.renew(&tokens),
+            false => Ok(tokens),
+        }
+    }
+
+    /// Stores the tokens of a new login.
+    pub(crate) fn log_in(&self, tokens: Tokens) -> Result<(), Failure> {
+        let stored = wait(self.session.log_in(tokens))?;
+        stored.map_err(|error| self.grants.failure(&self.owner, error))
+    }
+
+    fn given(&self, given: Result<Token, Error>) -> Result<Arc<Tokens>, Failure> {
+        let tokens = given.map_err(|error| self.grants.failure(&self.owner, error))?;
+        // The token is good, but it could not be renewed, or not be stored.
+        if let Some(trouble) = self.session.trouble() {
+            self.output.warn(&trouble);
+        }
+        Ok(tokens.into_arc())
+    }
+}

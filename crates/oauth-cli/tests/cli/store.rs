@@ -1,0 +1,549 @@
+//! The store that all shells share: one refresh however many find a token over, and no token lost
+//! on the way.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use crate::common::{Done, KILLED, Run, SECRET, Started, folder, oauth, served, visit};
+use oauth_testkit::{Fault, Served, Twin};
+use serde_json::{Value, json};
+
+/// A home of its own, with the profiles `p` and `q` of one plain server.
+struct Home {
+    served: Served,
+    folder: PathBuf,
+    secret: String,
+}
+
+impl Home {
+    fn new(name: &str) -> Self {
+        Self::with(name, "")
+    }
+
+    /// With more lines in profile `p`.
+    fn with(name: &str, more: &str) -> Self {
+        let (served, folder) = (served(), folder(&format!("store-{name}")));
+        let base = served.base();
+        let profile = |name: &str, more: &str| {
+            format!(
+                "[profile.{name}]\nissuer = \"{base}\"\nloopback_http = true\n\
+                 client_id = \"twin-client\"\nclient_secret_env = \"TWIN_SECRET\"\n\
+                 origins = [\"{base}\"]\n{more}\n"
+            )
+        };
+        let text = profile("p", more) + &profile("q", "");
+        std::fs::write(folder.join("config.toml"), text).unwrap();
+        let secret = SECRET.to_owned();
+        Self {
+            served,
+            folder,
+            secret,
+        }
+    }
+
+    /// With the default profile `p` of a provider: its endpoints are known, and nothing but tokens is
+    /// asked for.
+    fn of_provider(name: &str) -> Self {
+        let served = Served::start(Twin::socios).unwrap();
+        let folder = folder(&format!("store-{name}"));
+        // It compares redirect URIs; the port is free, for all it knows.
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        drop(socket);
+        let uri = format!("http://127.0.0.1:{port}/callback");
+        let (id, secret) = served.with(|twin| {
+            twin.register_redirect_uri(&uri);
+            (twin.client_id().to_owned(), twin.client_secret().to_owned())
+        });
+        let text = format!(
+            "default_profile = \"p\"\n[profile.p]\nprovider = \"socios\"\n\
+             on_loopback = \"{}\"\nclient_id = \"{id}\"\nclient_secret_env = \"TWIN_SECRET\"\n\
+             redirect_uris = [\"{uri}\"]\nredirect_port = {port}\n",
+            served.base()
+        );
+        std::fs::write(folder.join("config.toml"), text).unwrap();
+        Self {
+            served,
+            folder,
+            secret,
+        }
+    }
+
+    fn oauth(&self, arguments: &[&str]) -> Run {
+        let config = self.folder.join("config.toml");
+        oauth(&[&["--config", config.to_str().unwrap()], arguments].concat())
+            .env(
+                "XDG_STATE_HOME",
+                self.folder.join("state").to_str().unwrap(),
+            )
+            .env("TWIN_SECRET", &self.secret)
+    }
+
+    /// With profile `p`.
+    fn p(&self, arguments: &[&str]) -> Done {
+        self.run_p(arguments).run()
+    }
+
+    fn run_p(&self, arguments: &[&str]) -> Run {
+        self.oauth(&[arguments, &["--profile", "p"]].concat())
+    }
+
+    fn log_in(&self, profile: &str) -> Done {
+        let login = ["login", "--no-browser", "--profile", profile];
+        let done = visit(self.oauth(&login), 1);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        done
+    }
+
+    fn grants(&self) -> PathBuf {
+        self.folder.join("state").join("oauth").join("grants")
+    }
+
+    fn files(&self, ending: &str) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(self.grants()).unwrap();
+        let files = files.map(|entry| entry.unwrap().path());
+        files
+            .filter(|path| path.extension().is_some_and(|found| found == ending))
+            .collect()
+    }
+
+    /// The only record there is.
+    fn record(&self) -> PathBuf {
+        let [record] = self.files("json").try_into().unwrap();
+        record
+    }
+
+    /// Lets the stored access token be over, and whatever died a while ago.
+    fn age(&self) {
+        change(&self.record(), |record| {
+            let tokens = &mut record["tokens"];
+            tokens["received_at"] = json!(tokens["received_at"].as_u64().unwrap() - 10_000);
+            if let Some(at) = record["attempt"]["at"].as_u64() {
+                record["attempt"]["at"] = json!(at - 10_000);
+            }
+        });
+        for lease in self.files("lease") {
+            std::fs::remove_file(lease).unwrap();
+        }
+    }
+
+    /// Refreshes, reuses, requests for tokens.
+    fn counts(&self) -> (u64, u64, u64) {
+        let counters = self.served.with(|twin| twin.counters());
+        (
+            counters.refreshes,
+            counters.reuse_events,
+            counters.token_requests,
+        )
+    }
+}
+
+/// A record is JSON in JSON.
+fn change(path: &Path, change: impl FnOnce(&mut Value)) {
+    let mut file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let mut record: Value = serde_json::from_str(file["record"].as_str().unwrap()).unwrap();
+    change(&mut record);
+    file["record"] = json!(record.to_string());
+    std::fs::write(path, file.to_string()).unwrap();
+}
+
+/// The tokens in a record.
+fn secrets(path: &Path) -> Vec<String> {
+    let mut secrets = Vec::new();
+    change(path, |record| {
+        let tokens = ["access_token", "refresh_token"].map(|name| &record["tokens"][name]);
+        secrets.extend(
+            tokens
+                .iter()
+                .filter_map(|token| token.as_str())
+                .map(str::to_owned),
+        );
+    });
+    secrets
+}
+
+fn says(done: &Done, code: i32, words: &[&str]) {
+    assert_eq!(done.code, code, "{}{}", done.stdout, done.stderr);
+    for word in words {
+        assert!(done.stderr.contains(word), "{word}: {}", done.stderr);
+    }
+}
+
+const LOG_IN: &str = "log in again: oauth login --profile p";
+
+#[test]
+fn shells_share_one_refresh() {
+    let home = Home::of_provider("shells");
+    let login = home.log_in("p");
+    says(&login, 0, &["stored as the login of profile `p`"]);
+    assert_eq!(login.stdout, "");
+    for (round, shells) in [(1, 2), (2, 8)] {
+        home.age();
+        // While the reply trickles in, all others find the token over.
+        let millis_per_byte = 4;
+        home.served
+            .with(|twin| twin.inject(Fault::SlowBody { millis_per_byte }));
+        let token = || home.oauth(&["token"]).start();
+        let started: Vec<Started> = (0..shells).map(|_| token()).collect();
+        let printed = started.into_iter().map(|shell| shell.end().ok());
+        let mut printed: Vec<String> = printed.collect();
+        printed.dedup();
+        assert_eq!(printed.len(), 1, "all print the same");
+        let (refreshes, reuses, _) = home.counts();
+        assert_eq!((refreshes, reuses), (round, 0));
+    }
+}
+
+#[test]
+fn renewals_at_once_spend_no_token_twice() {
+    let home = Home::new("renewal");
+    home.log_in("p");
+    let first = home.p(&["token"]).ok();
+    let started: Vec<Started> = (0..4)
+        .map(|_| home.run_p(&["token", "--renew"]).start())
+        .collect();
+    for shell in started {
+        assert_ne!(shell.end().ok(), first);
+    }
+    let (refreshes, reuses, _) = home.counts();
+    assert!((1..=4).contains(&refreshes) && reuses == 0, "{refreshes}");
+    // `oauth refresh` goes the same way.
+    let before = home.p(&["token"]).ok();
+    assert_ne!(home.p(&["refresh"]).ok(), before);
+    let after = home.counts();
+    assert_eq!((after.0, after.1), (refreshes + 1, 0));
+}
+
+#[test]
+fn a_fresh_token_needs_no_server_and_no_secret() {
+    let home = Home::new("fresh");
+    home.log_in("p");
+    let first = home.p(&["token"]).ok();
+    let own = ["token", "--grant", "client_credentials"];
+    let of_client = home.p(&own).ok();
+    assert_ne!(first, of_client);
+    let requests = home.served.with(|twin| twin.log().len());
+    let bare = |arguments: &[&str]| {
+        let mut run = home.run_p(&[arguments, &["--trace"]].concat());
+        run.command.env_remove("TWIN_SECRET");
+        run.run()
+    };
+    for (arguments, token) in [(&["token"][..], &first), (&own, &of_client)] {
+        let done = bare(arguments);
+        assert_eq!((&done.stdout, done.stderr.as_str()), (token, ""));
+    }
+    assert_eq!(home.served.with(|twin| twin.log().len()), requests);
+}
+
+#[test]
+fn the_clients_own_token_is_shared_by_scope() {
+    let home = Home::new("own");
+    let read = home.p(&["token", "--scope", "read"]).ok();
+    assert_eq!(home.p(&["token", "--scope", "read"]).ok(), read);
+    let write = home.p(&["token", "--scope", "write"]).ok();
+    assert_ne!(write, read);
+    assert_eq!(home.counts().2, 2);
+    assert_ne!(
+        home.p(&["token", "--scope", "write", "--renew"]).ok(),
+        write
+    );
+    assert_eq!(home.counts().2, 3);
+    // Of a login it is none.
+    says(
+        &home.p(&["refresh"]),
+        2,
+        &["usage.no_login", "oauth login --profile p"],
+    );
+}
+
+#[test]
+fn a_login_is_not_taken_for_another_scope() {
+    let home = Home::new("scope");
+    home.log_in("p");
+    home.p(&["token", "--scope", "read"]).ok();
+    let done = home.p(&["token", "--scope", "write"]);
+    says(&done, 2, &["usage.scope", "--grant client_credentials"]);
+    let copy = home.folder.join("copy.json");
+    let done = home.p(&["token", "--save", copy.to_str().unwrap()]);
+    says(&done, 2, &["usage.save"]);
+    assert!(!copy.exists());
+}
+
+/// Each point at which a shell may be killed, and whether the refresh token is lost there.
+#[test]
+fn a_killed_shell_leaves_a_store_that_goes_on() {
+    let points = [
+        ("lease.written", false),
+        ("lease.renamed", false),
+        ("session.save", false),
+        ("json.half_written", false),
+        ("json.synced", false),
+        ("json.renamed", false),
+        ("session.saved", false),
+        ("session.run", false),
+        ("session.flown", true),
+    ];
+    let home = Home::new("killed");
+    home.log_in("p");
+    for (point, is_lost) in points {
+        home.age();
+        let killed = home.run_p(&["token"]).env("OAUTH_SESSION_FAULT", point);
+        assert_eq!(killed.run().code, KILLED, "{point}");
+        // The lease of the dead is over, and so is the time to wait for his answer.
+        home.age();
+        let (_, reuses, _) = home.counts();
+        let done = home.p(&["token"]);
+        if is_lost {
+            says(&done, 1, &["denied.invalid_grant", LOG_IN]);
+            says(&home.p(&["token"]), 1, &["denied.invalid_grant", LOG_IN]);
+            // The twin ends a grant whose refresh token comes twice; it came no third time.
+            assert_eq!(home.counts().1, reuses + 1);
+            home.log_in("p");
+        } else {
+            assert_eq!(done.code, 0, "{point}: {}", done.stderr);
+            assert_eq!(home.counts().1, reuses, "{point}");
+        }
+        assert_eq!(home.p(&["token"]).ok().trim_end().len(), 43);
+    }
+}
+
+#[test]
+fn a_login_that_is_over_says_how_to_log_in() {
+    let home = Home::new("over");
+    home.log_in("p");
+    home.served.with(Twin::revoke_all);
+    home.age();
+    says(&home.p(&["token"]), 1, &["denied.invalid_grant", LOG_IN]);
+    let requests = home.counts().2;
+    let url = format!("{}/api/echo", home.served.base());
+    says(
+        &home.p(&["call", &url]),
+        1,
+        &["denied.invalid_grant", LOG_IN],
+    );
+    says(&home.p(&["refresh"]), 1, &["denied.invalid_grant", LOG_IN]);
+    assert_eq!(home.counts().2, requests, "the server was asked once");
+    let status = home.p(&["status", "--json"]).json();
+    assert_eq!(status["grants"][0]["ended"], "denied.invalid_grant");
+
+    change(&home.record(), |record| {
+        record["ended"] = json!("outcome_unknown");
+    });
+    says(&home.p(&["token"]), 1, &["grant.outcome_unknown", LOG_IN]);
+
+    home.log_in("p");
+    change(&home.record(), |record| {
+        record["tokens"]["refresh_token"] = Value::Null;
+    });
+    home.p(&["token"]).ok();
+    home.age();
+    says(&home.p(&["token"]), 1, &["grant.no_refresh_token", LOG_IN]);
+}
+
+#[test]
+fn a_call_renews_a_dead_token_for_all() {
+    let home = Home::new("call");
+    home.log_in("p");
+    home.served.with(Twin::expire_access_tokens);
+    let url = format!("{}/api/echo", home.served.base());
+    let mut secrets = secrets(&home.record());
+    let done = home.p(&["call", &url, "--trace"]);
+    says(&done, 0, &["← 401", "grant_type=refresh_token"]);
+    secrets.extend(self::secrets(&home.record()));
+    assert_eq!(secrets.len(), 4);
+    for secret in secrets {
+        assert!(!done.stderr.contains(&secret), "{}", done.stderr);
+    }
+    home.p(&["call", &url]).ok();
+    let counters = home.served.with(|twin| twin.counters());
+    let seen = (counters.api_401, counters.refreshes, counters.api_calls);
+    assert_eq!(seen, (1, 1, 3));
+    home.p(&["call", &url, "--grant", "client_credentials"])
+        .ok();
+    assert_eq!(home.files("json").len(), 2);
+}
+
+#[test]
+fn introspection_is_of_the_login() {
+    let home = Home::new("introspect");
+    says(&home.p(&["introspect"]), 2, &["usage.no_login"]);
+    home.log_in("p");
+    let ask = |hint| home.p(&["introspect", "--json", "--hint", hint]).json();
+    for hint in ["access_token", "refresh_token"] {
+        assert_eq!(ask(hint)["active"], true);
+    }
+    home.served.with(Twin::expire_access_tokens);
+    assert_eq!(ask("access_token")["active"], false);
+    assert_eq!(ask("refresh_token")["active"], true);
+}
+
+#[test]
+fn revoking_forgets_the_login_of_one_profile() {
+    let home = Home::new("revoke");
+    home.log_in("p");
+    let mine = home.record();
+    home.log_in("q");
+    let is_other = |path: &PathBuf| *path != mine;
+    let other = home.files("json").into_iter().find(is_other).unwrap();
+    let before = std::fs::read(&other).unwrap();
+    let done = home.p(&["revoke"]);
+    assert_eq!(done.stdout, "revoked: refresh_token, access_token\n");
+    says(&done, 0, &["`p` is forgotten"]);
+    assert_eq!(home.files("json"), std::slice::from_ref(&other));
+    assert_eq!(std::fs::read(&other).unwrap(), before);
+    assert_eq!(home.served.with(|twin| twin.counters()).revocations, 2);
+    says(&home.p(&["revoke"]), 2, &["usage.no_login"]);
+}
+
+#[test]
+fn revoking_forgets_the_login_though_the_server_is_gone() {
+    let home = Home::new("gone");
+    home.log_in("p");
+    let mut token = home.run_p(&["token"]);
+    let mut revoke = home.run_p(&["revoke"]);
+    let Home { served, folder, .. } = home;
+    drop(served);
+    // The store has a token, though nobody is there any more.
+    token.command.env_remove("TWIN_SECRET");
+    token.run().ok();
+    revoke.command.stdin(std::process::Stdio::null());
+    says(
+        &revoke.run(),
+        1,
+        &[
+            "error[lost]",
+            "`p` is forgotten",
+            "may be good at the server",
+        ],
+    );
+    let left = std::fs::read_dir(folder.join("state/oauth/grants")).unwrap();
+    let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let left: Vec<_> = left.filter(|name| name.starts_with("grant-")).collect();
+    assert_eq!(left, [""; 0]);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_no_reason_for_another_token() {
+    let home = Home::new("unread");
+    home.log_in("p");
+    let login = home.record();
+    let own = ["token", "--grant", "client_credentials"];
+    home.p(&own).ok();
+    std::fs::write(&login, "{").unwrap();
+    let hint = "oauth revoke --profile p";
+    says(&home.p(&["token"]), 2, &["stored.malformed", hint]);
+    // Other profiles, and what is not the login, go on.
+    home.p(&own).ok();
+    home.log_in("q");
+    let status = home.p(&["status", "--json"]).json();
+    let grants = status["grants"].as_array().unwrap();
+    assert!(grants.iter().any(|g| g["error"] == "stored.malformed"));
+    says(&home.p(&["revoke"]), 1, &["revoke.unread"]);
+    assert!(!login.exists());
+    home.log_in("p");
+    home.p(&["token"]).ok();
+}
+
+#[test]
+fn status_tells_everything_but_the_tokens() {
+    let home = Home::new("status");
+    let nothing = home.oauth(&["status"]).run().ok();
+    assert_eq!(nothing, "nothing is stored\n");
+    home.log_in("p");
+    home.log_in("q");
+    home.p(&["token", "--grant", "client_credentials", "--scope", "write"])
+        .ok();
+    let base = home.served.base();
+    let list = home.oauth(&["status"]).run().ok();
+    let rows: Vec<&str> = list.lines().collect();
+    assert_eq!(rows.len(), 3, "{list}");
+    assert!(rows[0].starts_with(&format!(
+        "p            login at {base} for read, good until 2"
+    )));
+    assert!(rows[0].ends_with("Z, can be refreshed"), "{list}");
+    assert!(rows[2].starts_with("twin-client  client's own"), "{list}");
+
+    let record = home.p(&["status", "--json"]).json();
+    let grants = record["grants"].as_array().unwrap();
+    let of = |profile: Value| grants.iter().find(|grant| grant["profile"] == profile);
+    assert_eq!(grants.len(), 2, "of p, and of its client");
+    let login = of(json!("p")).unwrap();
+    assert_eq!(login["issuer"], base);
+    assert_eq!(login["scope"], "read");
+    assert_eq!(login["refresh_token_present"], true);
+    assert_eq!(login["ended"], Value::Null);
+    assert_eq!(of(Value::Null).unwrap()["requested_scope"], "write");
+
+    let texts = [list, record.to_string()];
+    for secret in home.files("json").iter().flat_map(|path| secrets(path)) {
+        assert!(texts.iter().all(|text| !text.contains(&secret)));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_store_is_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::new("private");
+    home.log_in("p");
+    home.age();
+    home.p(&["token"]).ok();
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let grants = home.grants();
+    for folder in [&grants, grants.parent().unwrap()] {
+        assert_eq!(mode(folder), 0o700);
+    }
+    let files: Vec<_> = std::fs::read_dir(&grants).unwrap().collect();
+    assert!(files.len() >= 2);
+    for file in files {
+        assert_eq!(mode(&file.unwrap().path()), 0o600);
+    }
+    // Another's eyes may have seen what is in it.
+    let record = home.record();
+    std::fs::set_permissions(&record, std::fs::Permissions::from_mode(0o644)).unwrap();
+    says(&home.p(&["token"]), 2, &["misuse.setup", "chmod 600"]);
+}
+
+#[test]
+fn without_a_store_nothing_is_kept() {
+    let home = Home::with("none", "store = \"none\"");
+    let first = home.p(&["token"]).ok();
+    assert_ne!(home.p(&["token"]).ok(), first);
+    let keeps_not = |arguments: &[&str]| {
+        let arguments = [arguments, &["--profile", "q", "--no-store"]].concat();
+        home.oauth(&arguments)
+    };
+    keeps_not(&["token"]).run().ok();
+    let login = visit(keeps_not(&["login", "--no-browser"]), 1);
+    assert_eq!(login.stdout.trim_end().len(), 43, "{}", login.stderr);
+    assert_eq!(home.counts().2, 4);
+    says(&home.p(&["refresh"]), 2, &["usage.token"]);
+    assert!(!home.folder.join("state").exists());
+}
+
+#[test]
+fn a_keyring_is_not_replaced_by_a_file() {
+    let home = Home::with("keyring", "store = \"keyring\"");
+    says(&home.p(&["token"]), 2, &["usage.store", "keyring"]);
+    home.p(&["token", "--no-store"]).ok();
+    assert!(!home.folder.join("state").exists());
+}
+
+#[test]
+fn a_providers_login_is_kept_beside_the_clients_own() {
+    let home = Home::of_provider("provider");
+    let token = || home.oauth(&["token"]).run().ok();
+    let own = token();
+    assert_eq!(token(), own);
+    assert_eq!(home.served.with(|twin| twin.log().len()), 1);
+    home.log_in("p");
+    let login = token();
+    assert_ne!(login, own);
+    let renewed = home.oauth(&["refresh"]).run().ok();
+    assert_ne!(renewed, login);
+    assert_eq!(token(), renewed);
+    let (refreshes, reuses, _) = home.counts();
+    assert_eq!((refreshes, reuses), (1, 0));
+    home.p(&["revoke"]).ok();
+    assert_eq!(token(), own);
+}

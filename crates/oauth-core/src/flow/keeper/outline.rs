@@ -1,0 +1,124 @@
+//! What a stored record tells without its secrets: for tools that list a store.
+
+use super::GrantId;
+use super::record::Stored;
+use crate::error::Error;
+use crate::moment::UnixTime;
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::token::Tokens;
+
+/// What may be shown of a stored grant.
+///
+/// It proves nothing: whether a record belongs to a client is checked where its tokens are read,
+/// see [`Keeper::learn`](super::Keeper::learn).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Outline {
+    /// The issuer of the tokens.
+    pub issuer: String,
+    /// The client they were issued to.
+    pub client_id: String,
+    /// Where the client asks for new ones; empty if the server has no such endpoint.
+    pub token_endpoint: String,
+    /// Which grant of the client it is.
+    pub id: GrantId,
+    /// The scope that was granted; nothing if there are no tokens.
+    pub scope: Option<Scope>,
+    /// When the access token ends, if the server named a lifetime.
+    pub expires_at: Option<UnixTime>,
+    /// Whether there is a refresh token.
+    pub has_refresh_token: bool,
+    /// Why the grant is over, if it is: a person has to log in again.
+    pub ended: Option<Error>,
+}
+
+impl Outline {
+    /// Reads it off a record.
+    ///
+    /// # Errors
+    /// `stored.malformed`.
+    pub fn read(record: &Secret<String>) -> Result<Self, Error> {
+        let stored = Stored::read(record.expose())?;
+        let tokens = stored.tokens.map(Tokens::restored).transpose()?;
+        let tokens = tokens.as_ref();
+        Ok(Self {
+            issuer: stored.issuer,
+            client_id: stored.client_id,
+            token_endpoint: stored.token_endpoint,
+            id: GrantId {
+                subject: stored.subject,
+                scope: stored.scope,
+                resource: stored.resource,
+                dpop_jkt: stored.dpop_jkt,
+            },
+            scope: tokens.map(|tokens| tokens.scope.clone()),
+            expires_at: tokens.and_then(Tokens::expires_at),
+            has_refresh_token: tokens.is_some_and(|tokens| tokens.refresh_token.is_some()),
+            ended: stored.ended.map(|ended| ended.error()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKENS: &str = r#"{
+        "version": 1, "issuer": "https://as.example", "client_id": "app", "access_token": "S3CR3T",
+        "received_at": 1000, "expires_in": 60, "scope": "read", "refresh_token": "S3CR3T",
+        "refresh_scope": "read", "id_token": null
+    }"#;
+
+    fn record(version: u32, tokens: &str, ended: &str) -> Secret<String> {
+        Secret::new(format!(
+            r#"{{
+                "version": {version}, "issuer": "https://as.example", "client_id": "app",
+                "token_endpoint": "https://as.example/token", "subject": "anna", "scope": "",
+                "expires_at": 1, "tokens": {tokens}, "ended": {ended}
+            }}"#
+        ))
+    }
+
+    #[test]
+    fn an_outline_has_facts_and_no_secret() {
+        let outline = Outline::read(&record(1, TOKENS, "null"));
+        assert!(!format!("{outline:?}").contains("S3CR3T"));
+        let facts = outline.map(|outline| {
+            let scope = outline.scope.unwrap_or_default();
+            assert!(outline.ended.is_none());
+            // When they end is the tokens' own word, whatever stands beside them.
+            (
+                outline.id,
+                scope.as_str().to_owned(),
+                outline.expires_at,
+                outline.has_refresh_token,
+            )
+        });
+        let end = Some(UnixTime::from_secs(1060));
+        let expected = (GrantId::of_subject("anna"), "read".to_owned(), end, true);
+        assert_eq!(facts.ok(), Some(expected));
+    }
+
+    #[test]
+    fn an_outline_says_why_a_grant_is_over() {
+        for (ended, code) in [
+            (r#""outcome_unknown""#, "grant.outcome_unknown"),
+            (r#"{"refused": "invalid_grant"}"#, "denied.invalid_grant"),
+        ] {
+            let outline = Outline::read(&record(1, "null", ended));
+            let facts = outline.map(|outline| {
+                let code = outline.ended.map(|error| error.code());
+                (code, outline.scope, outline.has_refresh_token)
+            });
+            assert_eq!(facts.ok(), Some((Some(code), None, false)));
+        }
+    }
+
+    #[test]
+    fn another_format_is_not_guessed_at() {
+        let outline = Outline::read(&record(2, TOKENS, "null"));
+        let code = outline.err().map(|error| error.code());
+        assert_eq!(code, Some("stored.malformed"));
+    }
+}
