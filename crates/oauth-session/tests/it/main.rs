@@ -2,6 +2,7 @@
 
 mod contract;
 mod file;
+mod keyring;
 mod postgres;
 mod redis;
 mod seal;

@@ -9,7 +9,7 @@ use oauth_session::Store;
 use oauth_session::store::{Lease, PostgresStore, Saved, contract};
 
 use crate::servers::{PASSWORD, Server};
-use crate::workers::hammer;
+use crate::workers::{hammer, worker};
 
 const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -54,7 +54,7 @@ async fn the_contract_holds() {
 async fn many_processes_lose_nothing() {
     let server = Server::postgres();
     let store = migrated(&server).await;
-    let counted = hammer(&server.postgres_url(), KEY);
+    let counted = hammer(|arguments| worker(&server.postgres_url(), arguments), KEY);
     let entry = store.load(KEY).await.expect("loaded").expect("a record");
     assert_eq!(entry.record.expose(), &entry.version.to_string());
     assert!(entry.version >= counted.at_least && entry.version <= counted.at_most);
