@@ -7,5 +7,6 @@ mod postgres;
 mod redis;
 mod seal;
 mod servers;
+mod tls;
 mod workers;
 mod wrong;

@@ -18,12 +18,17 @@ fn store(server: &Server) -> PostgresStore {
     PostgresStore::new(&server.postgres_url()).expect("a store")
 }
 
-/// A server answers a moment after it listens.
 async fn migrated(server: &Server) -> PostgresStore {
     let store = store(server);
+    migrate(&store).await;
+    store
+}
+
+/// A server answers a moment after it listens.
+pub(crate) async fn migrate(store: &PostgresStore) {
     for _ in 0..200 {
         match store.migrate().await {
-            Ok(()) => return store,
+            Ok(()) => return,
             Err(error) if error.code() == "lost" => {
                 tokio::time::sleep(Duration::from_millis(25)).await;
             }
@@ -171,7 +176,7 @@ async fn errors_show_no_secret() {
     let store = migrated(&server).await;
     let url = |user: &str, password: &str, database: &str| {
         format!(
-            "postgres://{user}:{password}@127.0.0.1:{}/{database}",
+            "postgres://{user}:{password}@127.0.0.1:{}/{database}?sslmode=disable",
             server.port
         )
     };
