@@ -1,5 +1,7 @@
 //! What the suites need and a fresh machine lacks.
 
+use std::env;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -8,9 +10,17 @@ use crate::shell::{Outcome, root, said, step};
 /// The oldest Node.js the counterpart server runs on.
 const NODE: u32 = 20;
 
+/// The programs of the servers that the stores are tested against, and Debian's packages of them.
+const SERVERS: &[(&str, &str)] = &[
+    ("redis-server", "redis-server"),
+    ("initdb", "postgresql"),
+    ("dbus-daemon", "dbus-daemon"),
+    ("gnome-keyring-daemon", "gnome-keyring"),
+];
+
 /// Installs what is missing, or says how to.
 pub(crate) fn run() -> Outcome {
-    node().and(counterpart())
+    node().and(counterpart()).and(servers())
 }
 
 /// Node.js, in a version that is new enough.
@@ -66,6 +76,37 @@ fn node_version() -> Option<u32> {
 /// The authorization server that the project did not write.
 fn counterpart() -> Outcome {
     npm_ci(&root().join("tests/interop/oidc-provider"))
+}
+
+/// The servers that the stores are tested against. The tests start their own, and stop them; what
+/// Debian starts when it installs one is of no use to them.
+fn servers() -> Outcome {
+    let missing = || -> Vec<&str> {
+        let lacks = |(program, _): &&(&str, &str)| !is_there(program);
+        let missing = SERVERS.iter().filter(lacks);
+        missing.map(|(_, package)| *package).collect()
+    };
+    if !missing().is_empty() {
+        apt(&missing());
+    }
+    let missing = missing();
+    if !missing.is_empty() {
+        println!(
+            "the stores are tested against real servers; on Debian, as root: apt-get install {}",
+            missing.join(" ")
+        );
+    }
+    Outcome::of(missing.is_empty())
+}
+
+/// Whether there is such a program: in the path, or where Debian puts PostgreSQL's.
+fn is_there(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let versions = fs::read_dir("/usr/lib/postgresql");
+    let versions = versions.into_iter().flatten().flatten();
+    env::split_paths(&path)
+        .chain(versions.map(|version| version.path().join("bin")))
+        .any(|folder| folder.join(program).exists())
 }
 
 /// What a folder's lock file names, unless it is there already.

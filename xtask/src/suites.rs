@@ -7,6 +7,10 @@ use crate::shell::{Outcome, cargo, cargo_count, counted, counted_both, plain_cou
 use crate::vectors::{self, Lang};
 use crate::{codegen, farm, node, parity, python, setup, tidy, wasm};
 
+/// Every store, for the documentation; the tests ask for them by themselves.
+const STORES: &str = "oauth-session/contract,oauth-session/keyring,oauth-session/postgres-tls,\
+    oauth-session/redis-tls,oauth-session/seal";
+
 /// A suite by name.
 type Named = (&'static str, fn() -> Outcome);
 
@@ -93,6 +97,26 @@ pub(crate) fn demo() -> Outcome {
     )
 }
 
+/// Each kind of store can be had alone.
+fn stores() -> Outcome {
+    let features = [
+        "", "contract", "file", "keyring", "postgres", "redis", "seal",
+    ];
+    let check = |feature: &&str| {
+        let mut clippy = cargo();
+        clippy.args(["clippy", "--quiet", "-p", "oauth-session"]);
+        clippy.args(["--no-default-features", "--features", feature]);
+        step(
+            &format!("cargo clippy -p oauth-session ({feature})"),
+            clippy.args(["--", "-D", "warnings"]),
+        )
+    };
+    features
+        .iter()
+        .map(check)
+        .fold(Outcome::default(), Outcome::and)
+}
+
 /// What needs no test to run.
 pub(crate) fn lint() -> Outcome {
     let fmt = step("cargo fmt", cargo().args(["fmt", "--all", "--check"]));
@@ -112,9 +136,11 @@ pub(crate) fn lint() -> Outcome {
         "cargo doc",
         cargo()
             .args(["doc", "--workspace", "--no-deps", "--quiet"])
+            .args(["--features", STORES])
             .env("RUSTDOCFLAGS", "-D warnings"),
     );
     fmt.and(clippy)
+        .and(stores())
         .and(doc)
         .and(tidy::check())
         .and(codegen::run(true))

@@ -291,10 +291,12 @@ fn tree(package: &str, options: &[&str]) -> Vec<String> {
 
 fn newer_than_stated() -> Vec<String> {
     let packages = packages(&["--filter-platform", "x86_64-unknown-linux-gnu"]);
+    // 1.89 and 1.89.0 are the same.
     let version = |text: &str| -> Vec<u32> {
-        text.split('.')
-            .filter_map(|part| part.parse().ok())
-            .collect()
+        let parts = text.split('.').filter_map(|part| part.parse().ok());
+        let mut parts: Vec<u32> = parts.collect();
+        parts.resize(3, 0);
+        parts
     };
     let stated = packages
         .iter()

@@ -17,6 +17,8 @@ pub mod contract;
 mod file;
 #[cfg(feature = "file")]
 mod folder;
+#[cfg(feature = "keyring")]
+mod keyring;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -47,6 +49,8 @@ pub use folder::faults::POINTS as FAULT_POINTS;
 pub use memory::Memory;
 pub use oauth_core::flow::keeper::{Entry, Lease, Saved};
 
+#[cfg(feature = "keyring")]
+pub use self::keyring::KeyringStore;
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresStore;
 #[cfg(feature = "redis")]

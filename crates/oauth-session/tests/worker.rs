@@ -1,22 +1,35 @@
 //! One worker beside others, as a process that can be killed: `PLACE VERB ARGUMENT...`.
 //!
-//! The verbs are `save KEY VERSION TEXT`, `lease KEY HOLDER MILLISECONDS`, and `count KEY TIMES`,
+//! The verbs are `contract`, `load KEY`, `save KEY VERSION TEXT`, `lease KEY HOLDER MILLISECONDS`, and `count KEY TIMES`,
 //! which adds one to the number stored under the key, so many times, and prints each number it has
 //! stored.
 
 use std::error::Error;
 use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_session::Store;
-use oauth_session::store::{FileStore, PostgresStore, RedisStore, Saved};
+use oauth_session::store::{FileStore, KeyringStore, PostgresStore, RedisStore, Saved, contract};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-fn main() -> Outcome<()> {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_all().build()?.block_on(run())
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let outcome = runtime
+        .map_err(Into::into)
+        .and_then(|runtime| runtime.block_on(run()));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn run() -> Outcome<()> {
@@ -25,8 +38,21 @@ async fn run() -> Outcome<()> {
     let [place, rest @ ..] = arguments.as_slice() else {
         return Err("PLACE VERB ARGUMENT...".into());
     };
-    let store = store(place).await?;
+    let store = open(place)?;
     match rest {
+        ["contract"] => {
+            let second = open(place)?;
+            for report in contract::check(&[store, second]).await {
+                report
+                    .outcome
+                    .map_err(|why| format!("{}: {why}", report.case))?;
+                println!("{}", report.case);
+            }
+        }
+        ["load", key] => match store.load(key).await? {
+            Some(entry) => println!("{} {}", entry.version, entry.record.expose()),
+            None => println!("None"),
+        },
         ["save", key, version, text] => {
             let record = Secret::from(*text);
             println!("{:?}", store.save(key, &record, version.parse()?).await?);
@@ -47,11 +73,12 @@ async fn run() -> Outcome<()> {
     Ok(())
 }
 
-async fn store(place: &str) -> Outcome<Box<dyn Store>> {
+fn open(place: &str) -> Outcome<Arc<dyn Store>> {
     match place.split_once(':') {
-        Some(("file", folder)) => Ok(Box::new(FileStore::new(folder)?)),
-        Some(("redis" | "rediss", _)) => Ok(Box::new(RedisStore::new(place)?)),
-        Some(("postgres", _)) => Ok(Box::new(PostgresStore::new(place)?)),
+        Some(("file", folder)) => Ok(Arc::new(FileStore::new(folder)?)),
+        Some(("keyring", folder)) => Ok(Arc::new(KeyringStore::new(folder)?)),
+        Some(("redis" | "rediss", _)) => Ok(Arc::new(RedisStore::new(place)?)),
+        Some(("postgres", _)) => Ok(Arc::new(PostgresStore::new(place)?)),
         _ => Err(format!("no such place: {place}").into()),
     }
 }

@@ -1,7 +1,7 @@
 //! What every [`Store`] must do, checked against the store itself.
 //!
 //! A store is three small verbs, and a wrong one shows only when two workers meet, or one dies.
-//! Hand some handles on one place to [`assert`], in a test of your own:
+//! Hand some handles on one place to [`assert()`], in a test of your own:
 //!
 //! ```
 //! use std::sync::Arc;

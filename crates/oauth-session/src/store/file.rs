@@ -108,20 +108,10 @@ impl FileStore {
 }
 
 fn read(locked: &Locked<'_>) -> Result<Option<Entry>, Error> {
-    let Some(bytes) = locked.read(RECORD)? else {
-        return Ok(None);
-    };
-    let broken = |what: &str| malformed(&format!("{}: {what}", locked.name(RECORD)));
-    let stored: Reading =
-        serde_json::from_slice(bytes.expose()).map_err(|_| broken("not a record"))?;
-    let record = Secret::new(stored.record);
-    if stored.format != FORMAT || stored.version == 0 {
-        return Err(broken("another format"));
-    }
-    Ok(Some(Entry {
-        version: stored.version,
-        record,
-    }))
+    let bytes = locked.read(RECORD)?;
+    bytes
+        .map(|bytes| decoded(&bytes, &locked.name(RECORD)))
+        .transpose()
 }
 
 fn save(locked: &Locked<'_>, record: &Secret<String>, version: u64) -> Result<Saved, Error> {
@@ -129,17 +119,36 @@ fn save(locked: &Locked<'_>, record: &Secret<String>, version: u64) -> Result<Sa
     let Some(next) = version.checked_add(1).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
     };
+    locked.write(RECORD, &encoded(record, next)?)?;
+    Ok(Saved::At(next))
+}
+
+/// What stands in the place of this name.
+pub(super) fn decoded(bytes: &Secret<Vec<u8>>, name: &str) -> Result<Entry, Error> {
+    let broken = |what: &str| malformed(&format!("{name}: {what}"));
+    let stored: Reading =
+        serde_json::from_slice(bytes.expose()).map_err(|_| broken("not a record"))?;
+    let record = Secret::new(stored.record);
+    if stored.format != FORMAT || stored.version == 0 {
+        return Err(broken("another format"));
+    }
+    Ok(Entry {
+        version: stored.version,
+        record,
+    })
+}
+
+pub(super) fn encoded(record: &Secret<String>, version: u64) -> Result<Secret<Vec<u8>>, Error> {
     let writing = Writing {
         format: FORMAT,
-        version: next,
+        version,
         record: record.expose(),
     };
     // Room for all of it, so that no copy is left behind by growing: a record is JSON in JSON, with
     // a backslash before every quote.
     let mut bytes = Vec::with_capacity(2 * record.expose().len() + 100);
     serde_json::to_writer(&mut bytes, &writing).map_err(|_| malformed("record"))?;
-    locked.write(RECORD, &Secret::new(bytes))?;
-    Ok(Saved::At(next))
+    Ok(Secret::new(bytes))
 }
 
 impl Store for FileStore {

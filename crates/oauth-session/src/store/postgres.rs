@@ -77,9 +77,9 @@ impl PostgresStore {
     pub const SCHEMA: &str = include_str!("postgres/schema.sql");
 
     /// The server at this URL, `postgres://user:password@host/database`, or what else tokio-postgres
-    /// reads. With the feature `postgres-tls`, `sslmode=require` asks for TLS, and the server has to
-    /// show a certificate for its name that the system trusts; without `sslmode` TLS is used if the
-    /// server offers it.
+    /// reads. With the feature `postgres-tls`, TLS is used if the server offers it, and asked for with
+    /// `sslmode=require`; in both cases the server has to show a certificate for its name that the
+    /// system trusts. Without the feature, or with `sslmode=disable`, everything is sent in the clear.
     ///
     /// # Errors
     /// `misuse.setup` if it is no such URL. Whether there is a server is seen later.

@@ -462,7 +462,7 @@ async fn the_next_writer_takes_over_from_a_killed_one() {
 async fn many_processes_lose_nothing() {
     let place = Place::new();
     let store = place.store();
-    let counted = hammer(&place.name(), KEY);
+    let counted = hammer(|arguments| worker(&place.name(), arguments), KEY);
     let (version, text) = load(&store).await.expect("readable").expect("a record");
     assert_eq!(version.to_string(), text);
     assert!(version >= counted.at_least && version <= counted.at_most);

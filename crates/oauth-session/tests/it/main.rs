@@ -2,9 +2,11 @@
 
 mod contract;
 mod file;
+mod keyring;
 mod postgres;
 mod redis;
 mod seal;
 mod servers;
+mod tls;
 mod workers;
 mod wrong;

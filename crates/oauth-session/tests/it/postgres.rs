@@ -9,7 +9,7 @@ use oauth_session::Store;
 use oauth_session::store::{Lease, PostgresStore, Saved, contract};
 
 use crate::servers::{PASSWORD, Server};
-use crate::workers::hammer;
+use crate::workers::{hammer, worker};
 
 const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -18,12 +18,17 @@ fn store(server: &Server) -> PostgresStore {
     PostgresStore::new(&server.postgres_url()).expect("a store")
 }
 
-/// A server answers a moment after it listens.
 async fn migrated(server: &Server) -> PostgresStore {
     let store = store(server);
+    migrate(&store).await;
+    store
+}
+
+/// A server answers a moment after it listens.
+pub(crate) async fn migrate(store: &PostgresStore) {
     for _ in 0..200 {
         match store.migrate().await {
-            Ok(()) => return store,
+            Ok(()) => return,
             Err(error) if error.code() == "lost" => {
                 tokio::time::sleep(Duration::from_millis(25)).await;
             }
@@ -54,7 +59,7 @@ async fn the_contract_holds() {
 async fn many_processes_lose_nothing() {
     let server = Server::postgres();
     let store = migrated(&server).await;
-    let counted = hammer(&server.postgres_url(), KEY);
+    let counted = hammer(|arguments| worker(&server.postgres_url(), arguments), KEY);
     let entry = store.load(KEY).await.expect("loaded").expect("a record");
     assert_eq!(entry.record.expose(), &entry.version.to_string());
     assert!(entry.version >= counted.at_least && entry.version <= counted.at_most);
@@ -171,7 +176,7 @@ async fn errors_show_no_secret() {
     let store = migrated(&server).await;
     let url = |user: &str, password: &str, database: &str| {
         format!(
-            "postgres://{user}:{password}@127.0.0.1:{}/{database}",
+            "postgres://{user}:{password}@127.0.0.1:{}/{database}?sslmode=disable",
             server.port
         )
     };

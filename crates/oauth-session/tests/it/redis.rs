@@ -9,7 +9,7 @@ use oauth_session::Store;
 use oauth_session::store::{Lease, RedisStore, Saved, contract};
 
 use crate::servers::{PASSWORD, Server};
-use crate::workers::hammer;
+use crate::workers::{hammer, worker};
 
 const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -34,7 +34,7 @@ async fn the_contract_holds() {
 #[tokio::test]
 async fn many_processes_lose_nothing() {
     let server = Server::redis();
-    let counted = hammer(&server.redis_url(), KEY);
+    let counted = hammer(|arguments| worker(&server.redis_url(), arguments), KEY);
     let entry = store(&server)
         .load(KEY)
         .await

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -46,18 +46,45 @@ impl Server {
         })
     }
 
+    /// Redis behind TLS only, with a certificate for `localhost`.
+    pub(crate) fn redis_tls() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        certify(folder.path());
+        Self::begin(folder, |folder, port| {
+            let mut command = Command::new("redis-server");
+            command
+                .args(["--tls-port", &port.to_string(), "--port", "0", "--save", ""])
+                .args(["--bind", "127.0.0.1", "--requirepass", PASSWORD])
+                .args(["--tls-auth-clients", "no", "--tls-cert-file", "cert.pem"])
+                .args([
+                    "--tls-key-file",
+                    "key.pem",
+                    "--tls-ca-cert-file",
+                    "cert.pem",
+                ])
+                .current_dir(folder);
+            command
+        })
+    }
+
+    /// The certificate of a server behind TLS: whoever trusts it trusts the server.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.folder.path().join("cert.pem")
+    }
+
     pub(crate) fn redis_url(&self) -> String {
         format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port)
     }
 
-    /// PostgreSQL, without a table.
+    /// PostgreSQL, without a table; with TLS for those who want it, as `localhost`.
     pub(crate) fn postgres() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        let (certificate, key) = certify(folder.path());
         let password = folder.path().join("password");
         fs::write(&password, PASSWORD).expect("written");
         let user = server_user();
         if let Some((uid, gid)) = user {
-            for path in [folder.path(), &password] {
+            for path in [folder.path(), &password, &certificate, &key] {
                 chown(path, Some(uid), Some(gid)).expect("given away");
             }
         }
@@ -77,6 +104,13 @@ impl Server {
             command
                 .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"])
                 .args(["-c", "fsync=off", "-c", "unix_socket_directories="])
+                .args(["-c", "ssl=on", "-c"])
+                .arg(format!(
+                    "ssl_cert_file={}",
+                    folder.join("cert.pem").display()
+                ))
+                .arg("-c")
+                .arg(format!("ssl_key_file={}", folder.join("key.pem").display()))
                 .arg("-D")
                 .arg(folder.join("data"));
             command
@@ -85,7 +119,7 @@ impl Server {
 
     pub(crate) fn postgres_url(&self) -> String {
         format!(
-            "postgres://tester:{PASSWORD}@127.0.0.1:{}/postgres",
+            "postgres://tester:{PASSWORD}@127.0.0.1:{}/postgres?sslmode=disable",
             self.port
         )
     }
@@ -156,6 +190,17 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A certificate that says of itself that it is right, and its key.
+fn certify(folder: &Path) -> (PathBuf, PathBuf) {
+    let names = ["localhost".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    fs::write(&certificate, made.cert.pem()).expect("written");
+    fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("private");
+    (certificate, key)
 }
 
 /// PostgreSQL does not run as root; Debian makes a user for it.

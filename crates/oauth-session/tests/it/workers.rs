@@ -13,12 +13,12 @@ pub(crate) fn worker(place: &str, arguments: &[&str]) -> Command {
 /// Many processes add one to a number, and some are killed in the midst of it. Each number that one
 /// of them is told is stored was stored once, and by no other; and all that one who was killed may
 /// have added besides is the number that he did not live to tell.
-pub(crate) fn hammer(place: &str, key: &str) -> Counted {
+pub(crate) fn hammer(worker: impl Fn(&[&str]) -> Command, key: &str) -> Counted {
     const WORKERS: usize = 4;
     const VICTIMS: usize = 3;
     const TIMES: usize = 40;
     let start = |times: usize| {
-        let mut command = worker(place, &["count", key, &times.to_string()]);
+        let mut command = worker(&["count", key, &times.to_string()]);
         command.stdout(Stdio::piped()).spawn().expect("a worker")
     };
     let workers: Vec<_> = (0..WORKERS).map(|_| start(TIMES)).collect();

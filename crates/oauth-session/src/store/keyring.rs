@@ -1,0 +1,243 @@
+//! Records in the keyring of the operating system, for the processes of one person.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use keyring_core::{CredentialStore, Entry as Item, Error as Trouble};
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error, Misuse};
+
+use super::file::{blocking, decoded, encoded};
+use super::folder::{Folder, Locked};
+use super::{Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, millis};
+
+/// Records in the operating system's keyring: the Secret Service (GNOME, KDE, and others) on Linux
+/// and the BSDs, the keychain on macOS, the credential manager on Windows.
+///
+/// A keyring can set a secret and read it, and no more: it knows no "if nobody else did", and no
+/// lease. Both are done here, as by [`FileStore`](super::FileStore), in a folder of small files: a
+/// lock is held there while a record is compared and set, and leases are kept there. So all
+/// processes that share records must name the same folder and the same service. The folder holds no
+/// secrets.
+///
+/// A record is what `FileStore` writes into a file, under the name of the service and the key. Some
+/// keyrings take no large secrets, Windows' no more than 2560 bytes, which many tokens pass:
+/// `misuse.setup` says so, and nothing is stored. What works everywhere is one key in the keyring,
+/// and files sealed with it (`Sealed`).
+///
+/// A keyring that is locked may ask the person to unlock it; until then the verb waits, and those of
+/// other processes on the same record fail as `lost` after some seconds.
+#[derive(Clone)]
+pub struct KeyringStore {
+    folder: Arc<Folder>,
+    keyring: Arc<Keyring>,
+    service: Arc<str>,
+}
+
+struct Keyring {
+    /// Where it comes from, if not from the platform.
+    given: Option<Arc<CredentialStore>>,
+    open: Mutex<Option<Arc<CredentialStore>>>,
+}
+
+impl KeyringStore {
+    /// The platform's keyring, and this folder for locks and leases, which is made (0700) if it is
+    /// not there. Whether there is a keyring is seen later.
+    ///
+    /// # Errors
+    /// `misuse.setup` if the folder is not ours alone to write to, or cannot be had.
+    pub fn new(folder: impl Into<PathBuf>) -> Result<Self, Error> {
+        Self::open(folder.into(), None)
+    }
+
+    /// As [`new`](Self::new), over any keyring that `keyring-core` knows.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn over(keyring: Arc<CredentialStore>, folder: impl Into<PathBuf>) -> Result<Self, Error> {
+        Self::open(folder.into(), Some(keyring))
+    }
+
+    fn open(folder: PathBuf, given: Option<Arc<CredentialStore>>) -> Result<Self, Error> {
+        let folder = Folder::open(folder)?;
+        folder.sweep()?;
+        Ok(Self {
+            folder: Arc::new(folder),
+            keyring: Arc::new(Keyring {
+                given,
+                open: Mutex::default(),
+            }),
+            service: "oauth-core".into(),
+        })
+    }
+
+    /// Stores under the name of this service, instead of `oauth-core`.
+    #[must_use]
+    pub fn with_service(mut self, service: impl Into<Arc<str>>) -> Self {
+        self.service = service.into();
+        self
+    }
+
+    /// Removes a record and its lease, whatever is in them; whether there was a record.
+    ///
+    /// Versions begin anew with the next record of this key.
+    ///
+    /// # Errors
+    /// As for the verbs of [`Store`].
+    pub async fn remove(&self, key: &str) -> Result<bool, Error> {
+        let work = self.work(key, |locked, item| {
+            locked.remove_lease()?;
+            match item.delete_credential() {
+                Ok(()) => Ok(true),
+                Err(Trouble::NoEntry) => Ok(false),
+                Err(error) => Err(failed(error)),
+            }
+        });
+        work.await
+    }
+
+    /// Does something with a key's item while no other worker does.
+    fn work<T, F>(&self, key: &str, work: F) -> impl Future<Output = Result<T, Error>> + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Locked<'_>, &Item) -> Result<T, Error> + Send + 'static,
+    {
+        let (store, key) = (self.clone(), key.to_owned());
+        blocking(move || {
+            let locked = store.folder.lock(&key)?;
+            let keyring = store.keyring.get()?;
+            let item = keyring.build(&store.service, &key, None).map_err(failed)?;
+            let done = work(&locked, &item);
+            if done.is_err() {
+                // The connection to it may be what broke.
+                store.keyring.forget();
+            }
+            done
+        })
+    }
+}
+
+impl Keyring {
+    fn get(&self) -> Result<Arc<CredentialStore>, Error> {
+        if let Some(given) = &self.given {
+            return Ok(Arc::clone(given));
+        }
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keyring) = &*open {
+            return Ok(Arc::clone(keyring));
+        }
+        let keyring = platform().map_err(|error| match error {
+            Trouble::PlatformFailure(error) | Trouble::NoStorageAccess(error) => {
+                setup(&format!("no keyring can be reached: {error}"))
+            }
+            error => failed(error),
+        })?;
+        Ok(Arc::clone(open.insert(keyring)))
+    }
+
+    fn forget(&self) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "openbsd"))]
+fn platform() -> Result<Arc<CredentialStore>, Trouble> {
+    Ok(zbus_secret_service_keyring_store::Store::new()?)
+}
+
+#[cfg(target_os = "macos")]
+fn platform() -> Result<Arc<CredentialStore>, Trouble> {
+    Ok(apple_native_keyring_store::keychain::Store::new()?)
+}
+
+#[cfg(windows)]
+fn platform() -> Result<Arc<CredentialStore>, Trouble> {
+    Ok(windows_native_keyring_store::Store::new()?)
+}
+
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "freebsd",
+    target_os = "openbsd",
+    target_os = "macos",
+    windows
+)))]
+fn platform() -> Result<Arc<CredentialStore>, Trouble> {
+    Err(Trouble::NotSupportedByStore(
+        "no keyring is known here".to_owned(),
+    ))
+}
+
+fn read(item: &Item) -> Result<Option<Entry>, Error> {
+    match item.get_secret() {
+        Ok(bytes) => decoded(&Secret::new(bytes), "the keyring").map(Some),
+        Err(Trouble::NoEntry) => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn save(item: &Item, record: &Secret<String>, version: u64) -> Result<Saved, Error> {
+    let stored = read(item)?.map_or(0, |entry| entry.version);
+    let Some(next) = version.checked_add(1).filter(|_| stored == version) else {
+        return Ok(Saved::Conflict);
+    };
+    let bytes = encoded(record, next)?;
+    item.set_secret(bytes.expose()).map_err(failed)?;
+    Ok(Saved::At(next))
+}
+
+impl Store for KeyringStore {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        Box::pin(self.work(key, |_, item| read(item)))
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+    ) -> Answer<'a, Saved> {
+        let record = record.clone();
+        Box::pin(self.work(key, move |_, item| save(item, &record, version)))
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        let (folder, key) = (Arc::clone(&self.folder), key.to_owned());
+        let (holder, ttl) = (holder.to_owned(), millis(ttl));
+        Box::pin(blocking(move || folder.lock(&key)?.lease(&holder, ttl)))
+    }
+}
+
+fn setup(what: &str) -> Error {
+    Error::from(Misuse::Setup).at_endpoint(ENDPOINT).about(what)
+}
+
+/// Some of these hold the secret itself, so none is handed on.
+fn failed(error: Trouble) -> Error {
+    let lost = |cause: Cause| Error::lost(cause).at_endpoint(ENDPOINT);
+    match error {
+        Trouble::PlatformFailure(error) => lost(Cause::unknown(error)),
+        Trouble::NoStorageAccess(error) => lost(Cause::unsent(error)),
+        Trouble::TooLong(_, limit) => setup(&format!(
+            "the record is larger than the {limit} bytes that this keyring takes: \
+             seal files with a key that is kept there"
+        )),
+        Trouble::Ambiguous(_) => malformed("the keyring has it more than once"),
+        Trouble::BadEncoding(_) | Trouble::BadDataFormat(..) | Trouble::BadStoreFormat(_) => {
+            malformed("the keyring holds something else")
+        }
+        Trouble::Invalid(what, _) => setup(&format!("the keyring refuses the {what}")),
+        _ => setup("the keyring cannot do this"),
+    }
+}
+
+impl fmt::Debug for KeyringStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyringStore")
+            .field("folder", &self.folder)
+            .field("service", &self.service)
+            .finish_non_exhaustive()
+    }
+}
