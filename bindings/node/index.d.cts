@@ -77,6 +77,20 @@ export interface CallOptions {
   timeoutMs?: number | undefined
 }
 
+/**
+ * For tests and replays, in place of the system's clock and random source: the Unix time in seconds, and
+ * 32 bytes out of which state, nonce and verifier are made. No two flows may have the same bytes.
+ */
+export interface Moment {
+  readonly now: number
+  readonly seed: Uint8Array
+}
+/** Where a conversation gets its moments from, if not from the system. */
+export interface MomentOptions {
+  /** Asked before each step. */
+  moment?: (() => Moment) | undefined
+}
+
 /** `loopback_http` allows plain `http` to a literal loopback address, for tests and sidecars. */
 export type Transport = 'https' | 'loopback_http'
 
@@ -115,7 +129,7 @@ export function discover(
   options?: CallOptions & { transport?: Transport; fetch?: Fetch | undefined },
 ): Promise<Server>
 /** The same as an exchange, for a driver of your own. */
-export function discovery(issuer: string | URL, options?: { transport?: Transport }): Exchange<Server>
+export function discovery(issuer: string | URL, options?: MomentOptions & { transport?: Transport }): Exchange<Server>
 
 /** The tokens of one grant. `console.log` and `JSON.stringify` do not show them. */
 export class Tokens {
@@ -246,7 +260,7 @@ export interface ClientOptions {
   fetch?: Fetch | undefined
 }
 
-export interface AuthorizeOptions {
+export interface AuthorizeOptions extends MomentOptions {
   redirectUri: string | URL
   scope?: Scope
   responseMode?: 'query' | 'fragment' | 'form_post'
@@ -272,12 +286,12 @@ export class Client {
   readonly clientId: string
   /** The same conversations for a driver of your own. */
   readonly exchange: {
-    clientCredentials(options?: { scope?: Scope }): Exchange<Tokens>
-    redeem(flow: Flow, callback: string | URL): Exchange<Tokens>
-    refresh(tokens: Tokens, options?: { scope?: Scope }): Exchange<Tokens>
-    password(grant: PasswordGrant): Exchange<Tokens>
-    revoke(token: string, options?: { hint?: TokenHint }): Exchange<void>
-    introspect(token: string, options?: { hint?: TokenHint }): Exchange<Introspection>
+    clientCredentials(options?: MomentOptions & { scope?: Scope }): Exchange<Tokens>
+    redeem(flow: Flow, callback: string | URL, options?: MomentOptions): Exchange<Tokens>
+    refresh(tokens: Tokens, options?: MomentOptions & { scope?: Scope }): Exchange<Tokens>
+    password(grant: PasswordGrant, options?: MomentOptions): Exchange<Tokens>
+    revoke(token: string, options?: MomentOptions & { hint?: TokenHint }): Exchange<void>
+    introspect(token: string, options?: MomentOptions & { hint?: TokenHint }): Exchange<Introspection>
   }
   /** A token for the client itself, kept fresh. */
   clientCredentials(options?: SourceOptions & { scope?: Scope }): TokenSource

@@ -3,7 +3,7 @@
 const { inspect } = require('node:util')
 const native = require('./native.cjs')
 const { lift, lifted } = require('./errors.cjs')
-const { Exchange, checkLimit, perform, wait } = require('./exchange.cjs')
+const { Exchange, checkLimit, momentOf, perform, wait } = require('./exchange.cjs')
 const { checkStore } = require('./keep.cjs')
 const { TokenSource } = require('./source.cjs')
 const { Tokens, Flow, flowText, nativeTokens } = require('./tokens.cjs')
@@ -71,10 +71,10 @@ async function discover(issuer, { transport, fetch, ...call } = {}) {
 }
 
 /** The same as an exchange, for a driver of your own. */
-function discovery(issuer, { transport } = {}) {
+function discovery(issuer, { transport, moment } = {}) {
   const loopback = isLoopback(transport)
   const exchange = lifted(() => native.discovery(String(issuer), loopback))
-  return new Exchange(exchange, (raw) => new Server(raw.server, loopback))
+  return new Exchange(exchange, (raw) => new Server(raw.server, loopback), moment)
 }
 
 /** The conversations of a client, for a driver of your own. */
@@ -85,32 +85,32 @@ class Exchanges {
     this.#client = client
   }
 
-  clientCredentials({ scope } = {}) {
-    return this.#of((client) => client.clientCredentials(words(scope)), tokensOf)
+  clientCredentials({ scope, moment } = {}) {
+    return this.#of((client) => client.clientCredentials(words(scope)), tokensOf, moment)
   }
 
-  redeem(flow, callback) {
-    return this.#of((client) => client.redeem(flowText(flow), String(callback)), tokensOf)
+  redeem(flow, callback, { moment } = {}) {
+    return this.#of((client) => client.redeem(flowText(flow), String(callback)), tokensOf, moment)
   }
 
-  refresh(tokens, { scope } = {}) {
-    return this.#of((client) => client.refresh(nativeTokens(tokens), words(scope)), tokensOf)
+  refresh(tokens, { scope, moment } = {}) {
+    return this.#of((client) => client.refresh(nativeTokens(tokens), words(scope)), tokensOf, moment)
   }
 
-  password({ username, password, scope }) {
-    return this.#of((client) => client.password(username, password, words(scope)), tokensOf)
+  password({ username, password, scope }, { moment } = {}) {
+    return this.#of((client) => client.password(username, password, words(scope)), tokensOf, moment)
   }
 
-  revoke(token, { hint } = {}) {
-    return this.#of((client) => client.revoke(token, hint), nothing)
+  revoke(token, { hint, moment } = {}) {
+    return this.#of((client) => client.revoke(token, hint), nothing, moment)
   }
 
-  introspect(token, { hint } = {}) {
-    return this.#of((client) => client.introspect(token, hint), stateOf)
+  introspect(token, { hint, moment } = {}) {
+    return this.#of((client) => client.introspect(token, hint), stateOf, moment)
   }
 
-  #of(make, finish) {
-    return new Exchange(lifted(() => make(this.#client)), finish)
+  #of(make, finish, moment) {
+    return new Exchange(lifted(() => make(this.#client)), finish, moment)
   }
 }
 
@@ -161,9 +161,10 @@ class Client {
   }
 
   /** Starts a login: the URL to open, and the flow to keep until the callback. */
-  authorize({ redirectUri, scope, responseMode, extra = {} }) {
+  authorize({ redirectUri, scope, responseMode, extra = {}, moment }) {
     const pairs = Object.entries(extra).map(([name, value]) => [name, String(value)])
-    const started = lifted(() => this.#native.authorize(String(redirectUri), words(scope), responseMode, pairs))
+    const at = momentOf(moment)
+    const started = lifted(() => this.#native.authorize(String(redirectUri), words(scope), responseMode, pairs, at))
     return { url: new URL(started.url), flow: new Flow(started.flow) }
   }
 

@@ -54,30 +54,46 @@ function stepOf(exchange, raw) {
 
 /** One conversation with an authorization server, held as a value. It opens no socket. */
 class Exchange {
-  constructor(known, finish) {
+  constructor(known, finish, moment) {
     if (typeof finish !== 'function') throw new TypeError('exchanges come from client.exchange')
-    natives.set(this, { known, finish })
+    natives.set(this, { known, finish, moment: checkMoment(moment) })
   }
 
-  begin() { return this.#step((known) => known.begin()) }
+  begin() { return this.#step((known, at) => known.begin(at)) }
 
   reply({ status, headers, body }) {
     const pairs = headers instanceof Array ? headers : [...headers]
-    return this.#step((known) => known.reply(status, pairs, body ?? new Uint8Array()))
+    return this.#step((known, at) => known.reply(at, status, pairs, body ?? new Uint8Array()))
   }
 
   /** No answer arrived. `reach` says how far the request came. */
   lost(reason, reach = 'unknown') {
     const cause = reason instanceof Error ? reason : undefined
-    return this.#step((known) => known.lost(textOf(reason), reach), cause)
+    return this.#step((known, at) => known.lost(at, textOf(reason), reach), cause)
   }
 
-  elapsed() { return this.#step((known) => known.elapsed()) }
-  signed(signature) { return this.#step((known) => known.signed(signature)) }
+  elapsed() { return this.#step((known, at) => known.elapsed(at)) }
+  signed(signature) { return this.#step((known, at) => known.signed(at, signature)) }
 
   #step(answer, cause) {
-    return stepOf(this, lifted(() => answer(natives.get(this).known), cause))
+    const { known, moment } = natives.get(this)
+    const at = momentOf(moment)
+    return stepOf(this, lifted(() => answer(known, at), cause))
   }
+}
+
+/** A function that gives moments, or none. */
+function checkMoment(moment) {
+  if (moment !== undefined && typeof moment !== 'function') throw new TypeError('moment must be a function')
+  return moment
+}
+
+/** The moment of one step; where there is no function to ask, the addon asks the system. */
+function momentOf(moment) {
+  if (checkMoment(moment) === undefined) return undefined
+  const at = moment()
+  if (typeof at !== 'object' || at === null) throw new TypeError('a moment is { now, seed }')
+  return at
 }
 
 /** The message of a transport's error; never a URL, whose query may hold a code. */
@@ -260,4 +276,4 @@ function checkLimit(ms) {
   return ms
 }
 
-module.exports = { Exchange, Step, run, perform, wait, pause, textOf, checkLimit }
+module.exports = { Exchange, Step, run, perform, wait, pause, textOf, checkLimit, momentOf }

@@ -6,13 +6,12 @@ use napi::Result;
 use napi_derive::napi;
 use oauth_core::error::Misuse;
 use oauth_core::flow::authorization::ResponseMode;
-use oauth_core::moment::Moment;
 use oauth_core::token::TokenKind;
 use oauth_core::{Pending, Secret};
 use oauth_facade::{Auth, Authorize, Client};
 
 use crate::error::{fail, invalid};
-use crate::exchange::NativeExchange;
+use crate::exchange::{NativeExchange, NativeMoment, moment};
 use crate::keeper::{NativeKeep, NativeKeeper};
 use crate::server::NativeServer;
 use crate::tokens::NativeTokens;
@@ -87,6 +86,7 @@ impl NativeClient {
         scope: String,
         response_mode: Option<String>,
         extra: Vec<(String, String)>,
+        at: Option<NativeMoment>,
     ) -> Result<NativeAuthorization> {
         let response_mode = match response_mode.as_deref() {
             None | Some("query") => ResponseMode::Query,
@@ -100,8 +100,7 @@ impl NativeClient {
             response_mode,
             extra,
         };
-        let at = Moment::system().map_err(fail)?;
-        let started = self.0.authorize(at, ask).map_err(fail)?;
+        let started = self.0.authorize(moment(at)?, ask).map_err(fail)?;
         Ok(NativeAuthorization {
             url: started.url,
             flow: started.pending.to_json().expose().clone(),

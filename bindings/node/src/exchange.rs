@@ -7,7 +7,7 @@ use napi::Result;
 use napi::bindgen_prelude::{Env, Object, Uint8Array};
 use napi_derive::napi;
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_core::moment::Moment;
+use oauth_core::moment::{Moment, UnixTime};
 use oauth_facade::{Machine, Record, Reply, Turn};
 use tokio::sync::Notify;
 
@@ -46,6 +46,15 @@ pub struct NativeStep {
     pub server: Option<NativeServer>,
 }
 
+/// The time and the random bytes of a step, brought along by the host.
+#[napi(object, object_to_js = false)]
+pub struct NativeMoment {
+    /// Unix seconds.
+    pub now: f64,
+    /// 32 bytes.
+    pub seed: Uint8Array,
+}
+
 /// One conversation.
 #[napi]
 pub struct NativeExchange {
@@ -63,27 +72,28 @@ impl NativeExchange {
 
     fn step(
         &mut self,
+        at: Option<NativeMoment>,
         answer: impl FnOnce(&mut Machine, Moment) -> std::result::Result<Turn, Error>,
     ) -> Result<NativeStep> {
         let machine = self.machine.as_mut();
         let machine = machine.ok_or_else(|| fail(Misuse::Over.into()))?;
-        let at = Moment::system().map_err(fail)?;
-        answer(machine, at).map(step).map_err(fail)
+        answer(machine, moment(at)?).map(step).map_err(fail)
     }
 }
 
 #[napi]
 impl NativeExchange {
-    /// The first step.
+    /// The first step. `at`, here and below, is the host's own moment, if it has one.
     #[napi]
-    pub fn begin(&mut self) -> Result<NativeStep> {
-        self.step(Machine::begin)
+    pub fn begin(&mut self, at: Option<NativeMoment>) -> Result<NativeStep> {
+        self.step(at, Machine::begin)
     }
 
     /// The server answered.
     #[napi]
     pub fn reply(
         &mut self,
+        at: Option<NativeMoment>,
         status: u16,
         headers: Vec<(String, String)>,
         body: Uint8Array,
@@ -96,32 +106,41 @@ impl NativeExchange {
             headers: headers.collect(),
             body: body.to_vec(),
         };
-        self.step(|machine, at| machine.reply(at, reply))
+        self.step(at, |machine, at| machine.reply(at, reply))
     }
 
     /// No answer arrived: `unsent`, `unknown` or `too_large`.
     #[napi]
-    pub fn lost(&mut self, reason: String, reach: String) -> Result<NativeStep> {
+    pub fn lost(
+        &mut self,
+        at: Option<NativeMoment>,
+        reason: String,
+        reach: String,
+    ) -> Result<NativeStep> {
         let cause = match reach.as_str() {
             "unsent" => Cause::unsent(reason),
             "unknown" => Cause::unknown(reason),
             "too_large" => Cause::too_large(),
             _ => return Err(invalid("reach is unsent, unknown or too_large")),
         };
-        self.step(|machine, at| machine.lost(at, cause))
+        self.step(at, |machine, at| machine.lost(at, cause))
     }
 
     /// The pause is over.
     #[napi]
-    pub fn elapsed(&mut self) -> Result<NativeStep> {
-        self.step(Machine::elapsed)
+    pub fn elapsed(&mut self, at: Option<NativeMoment>) -> Result<NativeStep> {
+        self.step(at, Machine::elapsed)
     }
 
     /// The signature.
     #[napi]
-    pub fn signed(&mut self, signature: Uint8Array) -> Result<NativeStep> {
+    pub fn signed(
+        &mut self,
+        at: Option<NativeMoment>,
+        signature: Uint8Array,
+    ) -> Result<NativeStep> {
         let signature = signature.to_vec();
-        self.step(|machine, at| machine.signed(at, signature))
+        self.step(at, |machine, at| machine.signed(at, signature))
     }
 
     /// Runs it to its end on the native transport, within `patience` milliseconds if given;
@@ -154,6 +173,25 @@ impl NativeExchange {
         self.machine = None;
         self.stop.notify_one();
     }
+}
+
+/// The host's own moment, or the system's.
+pub(crate) fn moment(own: Option<NativeMoment>) -> Result<Moment> {
+    let Some(NativeMoment { now, seed }) = own else {
+        return Moment::system().map_err(fail);
+    };
+    let seed = <[u8; 32]>::try_from(&*seed)
+        .map_err(|_| invalid("a moment is { now, seed }, its seed 32 bytes"))?;
+    if !(now.is_finite() && now >= 0.0) {
+        return Err(invalid("a moment's now is a number of seconds since 1970"));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole seconds are wanted, and the cast saturates"
+    )]
+    let now = UnixTime::from_secs(now as u64);
+    Ok(Moment::fixed(now, seed))
 }
 
 async fn patience_of(limit: Option<f64>) {

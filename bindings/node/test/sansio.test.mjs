@@ -58,6 +58,40 @@ test('step by step, by hand', () => {
   assert.throws(() => exchange.elapsed(), { code: 'misuse.over' })
 })
 
+test('a moment of one\'s own makes a conversation repeatable', () => {
+  let steps = 0
+  const moment = () => ({ now: 1_750_000_000 + steps++, seed: new Uint8Array(32).fill(7) })
+  const [redirectUri] = redirectUris
+  const [first, second] = [1, 2].map(() => client.authorize({ redirectUri, moment }))
+  assert.equal(first.url.href, second.url.href)
+  assert.notEqual(first.url.href, client.authorize({ redirectUri }).url.href)
+  assert.equal(first.flow.startedAt.getTime(), 1_750_000_000_000)
+  const exchange = client.exchange.clientCredentials({ moment })
+  exchange.begin()
+  const body = Buffer.from('{"access_token":"abc","token_type":"Bearer"}')
+  const { value } = exchange.reply({ status: 200, headers: [], body })
+  assert.equal(value.receivedAt.getTime(), 1_750_000_003_000)
+  assert.equal(steps, 4)
+})
+
+test('what is no moment takes no step', () => {
+  const seed = new Uint8Array(32)
+  for (const given of [undefined, null, {}, { now: 1 }, { now: -1, seed }, { now: NaN, seed }, { now: 1, seed: new Uint8Array(31) }]) {
+    const exchange = client.exchange.clientCredentials({ moment: () => given })
+    assert.throws(() => exchange.begin(), TypeError)
+    assert.throws(() => client.authorize({ redirectUri: redirectUris[0], moment: () => given }), TypeError)
+  }
+  assert.throws(() => client.exchange.clientCredentials({ moment: { now: 1, seed } }), TypeError)
+  let tries = 0
+  const moment = () => {
+    if (tries++ === 0) throw new RangeError('no clock')
+    return { now: 1, seed }
+  }
+  const exchange = client.exchange.clientCredentials({ moment })
+  assert.throws(() => exchange.begin(), RangeError)
+  assert.equal(exchange.begin().kind, 'send')
+})
+
 test('an answer to another question is misuse', () => {
   const out = { code: 'misuse.out_of_order', kind: 'misuse' }
   assert.throws(() => client.exchange.clientCredentials().elapsed(), out)

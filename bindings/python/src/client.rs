@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oauth_core::Moment;
 use oauth_core::error::Error;
 use oauth_core::token::TokenKind;
 use oauth_facade::{Auth, Authorize, Keep, Machine};
@@ -14,6 +13,7 @@ use pyo3::{PyClass, PyClassInitializer};
 
 use crate::exchange::Exchanges;
 use crate::flow::Flow;
+use crate::moment::OwnMoment;
 use crate::process::PerProcess;
 use crate::server::{self, Server};
 use crate::source::{Kept, TokenSource};
@@ -216,7 +216,11 @@ impl Client {
     }
 
     /// Starts an authorization: send the person to flow.url, and keep the flow.
-    #[pyo3(signature = (*, redirect_uri, scope = "", response_mode = "query", extra = None))]
+    ///
+    /// moment is for tests and replays: a callable that gives the Unix time and 32 random bytes,
+    /// out of which state, nonce and verifier are made. Never give two flows the same bytes.
+    #[pyo3(signature = (*, redirect_uri, scope = "", response_mode = "query", extra = None,
+                        moment = None))]
     fn authorize(
         &self,
         py: Python<'_>,
@@ -224,6 +228,7 @@ impl Client {
         scope: &str,
         response_mode: &str,
         extra: Option<Pairs>,
+        moment: Option<Py<PyAny>>,
     ) -> PyResult<Flow> {
         let response_mode = serde_json::from_value(response_mode.into())
             .map_err(|_| PyValueError::new_err("response_mode is query, fragment or form_post"))?;
@@ -233,8 +238,10 @@ impl Client {
             response_mode,
             extra: extra.map_or_else(Vec::new, |extra| extra.0),
         };
-        Moment::system()
-            .and_then(|at| self.us.client.authorize(at, ask))
+        let at = OwnMoment(moment).take(py)?;
+        self.us
+            .client
+            .authorize(at, ask)
             .map(|begun| Flow::new(Some(begun.url), &begun.pending))
             .map_err(|error| errors::raise(py, &error))
     }

@@ -11,6 +11,7 @@ use pyo3::types::{PyBytes, PyTuple, PyType};
 
 use crate::client::{Us, read_hint};
 use crate::flow::Flow;
+use crate::moment::OwnMoment;
 use crate::server::read_transport;
 use crate::tokens::Tokens;
 use crate::{errors, secret, value};
@@ -20,7 +21,10 @@ const BODY_LIMIT: usize = 1 << 20;
 
 /// One conversation: a generator of steps. Its result is the value of StopIteration.
 #[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Exchange(Mutex<State>);
+pub(crate) struct Exchange {
+    state: Mutex<State>,
+    moment: OwnMoment,
+}
 
 enum State {
     Fresh(Machine),
@@ -29,10 +33,16 @@ enum State {
 }
 
 impl Exchange {
-    fn new(py: Python<'_>, machine: Result<Machine, Error>) -> PyResult<Self> {
-        machine
-            .map(|machine| Self(Mutex::new(State::Fresh(machine))))
-            .map_err(|error| errors::raise(py, &error))
+    fn new(
+        py: Python<'_>,
+        machine: Result<Machine, Error>,
+        moment: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let machine = machine.map_err(|error| errors::raise(py, &error))?;
+        Ok(Self {
+            state: Mutex::new(State::Fresh(machine)),
+            moment: OwnMoment(moment),
+        })
     }
 
     /// Takes one step; `answer` is called with the machine, and told whether it has begun.
@@ -42,13 +52,15 @@ impl Exchange {
         thrown: Option<&Bound<'_, PyAny>>,
         answer: impl FnOnce(&mut Machine, Moment, bool) -> Result<Turn, Error>,
     ) -> PyResult<Py<PyAny>> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before the lock: it may be Python that is asked.
+        let at = self.moment.take(py)?;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut machine, has_begun) = match std::mem::replace(&mut *state, State::Over) {
             State::Fresh(machine) => (machine, false),
             State::Begun(machine) => (machine, true),
             State::Over => return Err(errors::raise(py, &Misuse::Over.into())),
         };
-        let turn = Moment::system().and_then(|at| answer(&mut machine, at, has_begun));
+        let turn = answer(&mut machine, at, has_begun);
         *state = State::Begun(machine);
         drop(state);
         match turn {
@@ -135,7 +147,7 @@ impl Exchange {
 
     /// Ends the conversation.
     fn close(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State::Over;
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Over;
     }
 
     /// For annotations: Exchange[Tokens].
@@ -275,53 +287,83 @@ pub(crate) struct Exchanges(pub(crate) Arc<Us>);
 
 #[pymethods]
 impl Exchanges {
-    /// A token for the client itself.
-    #[pyo3(signature = (*, scope = ""))]
-    fn client_credentials(&self, py: Python<'_>, scope: &str) -> PyResult<Exchange> {
-        Exchange::new(py, self.0.client.client_credentials(scope))
+    /// A token for the client itself. `moment`, here and below, is for tests and replays: a
+    /// callable that gives the Unix time and 32 random bytes of each step.
+    #[pyo3(signature = (*, scope = "", moment = None))]
+    fn client_credentials(
+        &self,
+        py: Python<'_>,
+        scope: &str,
+        moment: Option<Py<PyAny>>,
+    ) -> PyResult<Exchange> {
+        Exchange::new(py, self.0.client.client_credentials(scope), moment)
     }
 
     /// Judges the callback and redeems its code.
-    fn redeem(&self, py: Python<'_>, flow: &Flow, callback_url: &str) -> PyResult<Exchange> {
+    #[pyo3(signature = (flow, callback_url, *, moment = None))]
+    fn redeem(
+        &self,
+        py: Python<'_>,
+        flow: &Flow,
+        callback_url: &str,
+        moment: Option<Py<PyAny>>,
+    ) -> PyResult<Exchange> {
         let machine = flow
             .take()
             .and_then(|pending| self.0.client.redeem(pending.expose(), callback_url));
-        Exchange::new(py, machine)
+        Exchange::new(py, machine, moment)
     }
 
     /// Spends the refresh token.
-    #[pyo3(signature = (tokens, *, scope = ""))]
-    fn refresh(&self, py: Python<'_>, tokens: &Tokens, scope: &str) -> PyResult<Exchange> {
-        Exchange::new(py, self.0.client.refresh(&tokens.0, scope))
+    #[pyo3(signature = (tokens, *, scope = "", moment = None))]
+    fn refresh(
+        &self,
+        py: Python<'_>,
+        tokens: &Tokens,
+        scope: &str,
+        moment: Option<Py<PyAny>>,
+    ) -> PyResult<Exchange> {
+        Exchange::new(py, self.0.client.refresh(&tokens.0, scope), moment)
     }
 
     /// The password grant.
-    #[pyo3(signature = (*, username, password, scope = ""))]
+    #[pyo3(signature = (*, username, password, scope = "", moment = None))]
     fn password(
         &self,
         py: Python<'_>,
         username: &str,
         password: String,
         scope: &str,
+        moment: Option<Py<PyAny>>,
     ) -> PyResult<Exchange> {
-        Exchange::new(
-            py,
-            self.0.client.password(username, secret(password), scope),
-        )
+        let machine = self.0.client.password(username, secret(password), scope);
+        Exchange::new(py, machine, moment)
     }
 
     /// Asks the server to forget a token.
-    #[pyo3(signature = (token, *, hint = None))]
-    fn revoke(&self, py: Python<'_>, token: String, hint: Option<&str>) -> PyResult<Exchange> {
+    #[pyo3(signature = (token, *, hint = None, moment = None))]
+    fn revoke(
+        &self,
+        py: Python<'_>,
+        token: String,
+        hint: Option<&str>,
+        moment: Option<Py<PyAny>>,
+    ) -> PyResult<Exchange> {
         let machine = self.0.client.revoke(secret(token), read_hint(hint)?);
-        Exchange::new(py, Ok(machine))
+        Exchange::new(py, Ok(machine), moment)
     }
 
     /// Asks the server about a token.
-    #[pyo3(signature = (token, *, hint = None))]
-    fn introspect(&self, py: Python<'_>, token: String, hint: Option<&str>) -> PyResult<Exchange> {
+    #[pyo3(signature = (token, *, hint = None, moment = None))]
+    fn introspect(
+        &self,
+        py: Python<'_>,
+        token: String,
+        hint: Option<&str>,
+        moment: Option<Py<PyAny>>,
+    ) -> PyResult<Exchange> {
         let machine = self.0.client.introspect(secret(token), read_hint(hint)?);
-        Exchange::new(py, Ok(machine))
+        Exchange::new(py, Ok(machine), moment)
     }
 
     fn __repr__(&self) -> &'static str {
@@ -331,12 +373,13 @@ impl Exchanges {
 
 /// Fetches the metadata of an issuer, as an Exchange.
 #[pyfunction]
-#[pyo3(signature = (issuer, *, transport = "https"))]
+#[pyo3(signature = (issuer, *, transport = "https", moment = None))]
 pub(crate) fn discover_exchange(
     py: Python<'_>,
     issuer: &str,
     transport: &str,
+    moment: Option<Py<PyAny>>,
 ) -> PyResult<Exchange> {
     let machine = oauth_facade::Server::discover(issuer, read_transport(transport)?);
-    Exchange::new(py, machine)
+    Exchange::new(py, machine, moment)
 }

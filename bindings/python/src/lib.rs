@@ -5,6 +5,7 @@ mod client;
 mod errors;
 mod exchange;
 mod flow;
+mod moment;
 mod process;
 mod resource;
 mod runtime;

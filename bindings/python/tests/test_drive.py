@@ -68,6 +68,53 @@ def test_yield_from_delegates_send_throw_and_close() -> None:
         exchange.throw(KeyboardInterrupt)
 
 
+def test_a_moment_of_your_own_makes_a_conversation_repeatable() -> None:
+    seen: list[float] = []
+
+    def moment() -> tuple[float, bytes]:
+        seen.append(1_750_000_000 + len(seen))
+        return seen[-1], bytes([7]) * 32
+
+    first, second = (
+        offline().authorize(redirect_uri=CALLBACK, moment=moment) for _ in range(2)
+    )
+    assert first.url == second.url
+    assert first.url != offline().authorize(redirect_uri=CALLBACK).url
+    assert json.loads(first.to_json())["started_at"] == 1_750_000_000
+
+    exchange = offline().exchange.client_credentials(moment=moment)
+    next(exchange)
+    with pytest.raises(StopIteration) as done:
+        exchange.send(REPLY)
+    assert done.value.value.received_at.timestamp() == 1_750_000_003
+    assert len(seen) == 4, "one for each step"
+
+
+@pytest.mark.parametrize(
+    "given", [(1, b"short"), (-1, b"x" * 32), (float("nan"), b"x" * 32), (1, "x" * 32), None]
+)
+def test_what_is_no_moment_is_refused(given: Any) -> None:
+    exchange = offline().exchange.client_credentials(moment=lambda: given)
+    with pytest.raises((ValueError, TypeError)):
+        next(exchange)
+    with pytest.raises((ValueError, TypeError)):
+        offline().authorize(redirect_uri=CALLBACK, moment=lambda: given)
+
+
+def test_a_moment_that_raises_takes_no_step() -> None:
+    faults = [OSError("no clock")]
+
+    def moment() -> tuple[float, bytes]:
+        if faults:
+            raise faults.pop()
+        return 1_750_000_000, bytes(32)
+
+    exchange = offline().exchange.client_credentials(moment=moment)
+    with pytest.raises(OSError, match="no clock"):
+        next(exchange)
+    assert isinstance(next(exchange), oauth_core.Send)
+
+
 def test_an_answer_out_of_order_is_misuse() -> None:
     exchange = offline().exchange.client_credentials()
     with pytest.raises(oauth_core.Misuse) as caught:

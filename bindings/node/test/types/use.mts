@@ -2,7 +2,7 @@
 import {
   Client, Denied, Flow, Lost, OAuthError, Server, Tokens, TokenSource, Untrusted, discover, discovery, login, provider, providers, run,
 } from 'oauth-core'
-import type { ErrorCode, Exchange, Introspection, Step, UntrustedCode } from 'oauth-core'
+import type { ErrorCode, Exchange, Introspection, Moment, Step, UntrustedCode } from 'oauth-core'
 
 export async function use(signal: AbortSignal): Promise<void> {
   const preset: Server = provider('uservoice', { variables: { subdomain: 'acme' }, options: ['challenge_as_verifier'] })
@@ -46,6 +46,12 @@ export async function use(signal: AbortSignal): Promise<void> {
   const server: Server = await run(discovery('https://as.example'))
   const gone: void = await run(client.exchange.revoke(value.accessToken))
   console.log(end, server, gone, texts)
+
+  const moment = (): Moment => ({ now: 1_750_000_000, seed: new Uint8Array(32) })
+  client.authorize({ redirectUri: 'https://app.example/cb', moment })
+  client.exchange.redeem(flow, url, { moment })
+  client.exchange.refresh(mine, { scope: 'read', moment })
+  discovery('https://as.example', { moment })
 
   // @ts-expect-error a fetch answers with a status
   new Client(found, { clientId: 'id', fetch: async () => 'no' })

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ._native import Exchange
 
-__all__ = ["Answer", "AsyncHttpClient", "HttpClient", "Step", "arun", "run"]
+__all__ = ["Answer", "AsyncHttpClient", "HttpClient", "Moment", "Step", "arun", "run"]
 
 LIMIT = 1 << 20
 """What is read of a body; one byte more, and the exchange calls it too large."""
@@ -30,6 +30,11 @@ Answer = Union[
     tuple[int, Iterable[tuple[Union[str, bytes], Union[str, bytes]]], bytes], bytes, None
 ]
 """What it takes: (status, headers, body) for a Send, None after a Sleep, bytes for a Sign."""
+
+Moment = Callable[[], tuple[float, bytes]]
+"""For tests and replays, in place of the system's clock and random source: asked before each step,
+it gives the Unix time in seconds and 32 bytes, out of which state, nonce and verifier are made. No
+two flows may have the same bytes."""
 
 T = TypeVar("T")
 Sign_ = Callable[[Sign], bytes]

@@ -60,6 +60,16 @@ def conversation(client: oauth_core.Client) -> Generator[drive.Step, drive.Answe
     return tokens.access_token
 
 
+def replay(client: oauth_core.Client) -> drive.Moment:
+    def moment() -> tuple[float, bytes]:
+        return 1_750_000_000, bytes(32)
+
+    assert_type(client.authorize(redirect_uri="https://app.example/", moment=moment).url, str)
+    client.exchange.client_credentials(scope="read", moment=moment)
+    oauth_core.discover_exchange("https://as.example", moment=moment)
+    return moment
+
+
 def what_next(error: oauth_core.OAuthError) -> Advice:
     assert_type(error.retry_after, "float | None")
     assert_type(error.code, ErrorCode)

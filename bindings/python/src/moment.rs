@@ -1,0 +1,37 @@
+//! The time and the random bytes of a step: the system's, or those a host brings along.
+
+use oauth_core::Moment;
+use oauth_core::moment::UnixTime;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::errors;
+
+/// A callable of the host's own, that gives `(now, seed)`; without one, the system is asked.
+pub(crate) struct OwnMoment(pub(crate) Option<Py<PyAny>>);
+
+impl OwnMoment {
+    /// The moment of one step.
+    pub(crate) fn take(&self, py: Python<'_>) -> PyResult<Moment> {
+        let Some(give) = &self.0 else {
+            return Moment::system().map_err(|error| errors::raise(py, &error));
+        };
+        let given = give.bind(py).call0()?;
+        let (now, seed): (f64, Bound<'_, PyBytes>) = given.extract()?;
+        let seed = <[u8; 32]>::try_from(seed.as_bytes())
+            .map_err(|_| PyValueError::new_err("a moment's seed is 32 bytes"))?;
+        if !(now.is_finite() && now >= 0.0) {
+            return Err(PyValueError::new_err(
+                "a moment's time is a number of seconds since 1970",
+            ));
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole seconds are wanted, and the cast saturates"
+        )]
+        let now = UnixTime::from_secs(now as u64);
+        Ok(Moment::fixed(now, seed))
+    }
+}
