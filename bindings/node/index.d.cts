@@ -200,6 +200,44 @@ export interface StoredRecord {
 }
 export type MaybePromise<T> = T | Promise<T>
 
+/**
+ * Records in a folder, for the processes of one person on one machine. Each is a file that only its
+ * owner may read, replaced as a whole: a process killed anywhere leaves the old record or the new one.
+ * A record that is cut or something else is `stored.malformed`; a folder that others may write to is
+ * `misuse.setup`. Use a local file system.
+ */
+export class FileStore implements Store {
+  /** The folder is made (0700) if it is not there. */
+  constructor(path: string | URL)
+  load(key: string): Promise<StoredRecord | undefined>
+  save(key: string, record: string, version: number): Promise<number | undefined>
+  lease(key: string, holder: string, ms: number): Promise<number | undefined>
+  /** Removes a record and its lease, whatever is in them; whether there was one. */
+  remove(key: string): Promise<boolean>
+  /** The keys of all records, sorted; no record is read. */
+  keys(): Promise<string[]>
+}
+
+/**
+ * Records in Redis 5 or newer, for machines that share a server. A record is as safe as the server:
+ * turn `appendonly` on, and see that memory is no reason to evict.
+ */
+export class RedisStore implements Store {
+  /** `redis://user:password@host:6379/0`, or `rediss://` for TLS. Nothing is connected before it is needed. */
+  constructor(url: string | URL, options?: RedisOptions)
+  load(key: string): Promise<StoredRecord | undefined>
+  save(key: string, record: string, version: number): Promise<number | undefined>
+  lease(key: string, holder: string, ms: number): Promise<number | undefined>
+  /** Removes a record and its lease; whether there was either. */
+  remove(key: string): Promise<boolean>
+}
+export interface RedisOptions {
+  /** What stands before every key: `oauth-core:grant:`. */
+  prefix?: string | undefined
+  /** How long a connection may take, and again an answer: 5000 ms. */
+  timeoutMs?: number | undefined
+}
+
 /** How a grant is kept, and which grant of the client it is: all who share one must say the same. */
 export interface SourceOptions {
   /** Shares the grant with everyone who has this store. */

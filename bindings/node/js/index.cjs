@@ -4,17 +4,20 @@ const { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse } = require('./er
 const { Server, Client, provider, providers, discover, discovery, login, openBrowser } = require('./client.cjs')
 const { Exchange, run } = require('./exchange.cjs')
 const { TokenSource } = require('./source.cjs')
+const { FileStore, RedisStore } = require('./stores.cjs')
 const { Tokens, Flow } = require('./tokens.cjs')
 
 module.exports = {
   Client,
   Denied,
   Exchange,
+  FileStore,
   Flow,
   Lost,
   Malformed,
   Misuse,
   OAuthError,
+  RedisStore,
   Server,
   TokenSource,
   Tokens,

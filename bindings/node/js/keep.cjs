@@ -1,6 +1,6 @@
 'use strict'
 
-const { lifted } = require('./errors.cjs')
+const { failureOf, lifted } = require('./errors.cjs')
 const { textOf, pause } = require('./exchange.cjs')
 const { Tokens } = require('./tokens.cjs')
 
@@ -42,7 +42,8 @@ async function asked(store, key, task) {
   try {
     return await inTime(verbs[task.kind](store, key, task))
   } catch (error) {
-    return (keeper) => keeper.failed(textOf(error))
+    const failure = failureOf(error)
+    return (keeper) => (failure ? keeper.failedWith(failure) : keeper.failed(textOf(error)))
   }
 }
 

@@ -13,6 +13,7 @@ use oauth_facade::{Ask, Client, Keep, Keeper, Task};
 use crate::error::fail;
 use crate::exchange::NativeExchange;
 use crate::runtime::millis;
+use crate::store::{NativeFailure, whole};
 use crate::tokens::NativeTokens;
 
 /// How a grant is kept, and which one it is.
@@ -232,6 +233,13 @@ impl NativeKeeper {
     pub fn failed(&self, why: String) -> Result<NativeTask> {
         self.step(|keeper, at| keeper.failed(at, &why))
     }
+
+    /// One of our stores gave no answer.
+    #[napi]
+    pub fn failed_with(&self, failure: &NativeFailure) -> Result<NativeTask> {
+        let error = failure.0.clone();
+        self.step(|keeper, at| keeper.failed_with(at, error))
+    }
 }
 
 fn task(task: Task) -> NativeTask {
@@ -265,14 +273,6 @@ fn task(task: Task) -> NativeTask {
             tokens: Some(NativeTokens(tokens)),
             ..kind("over")
         },
-    }
-}
-
-/// A version as JavaScript tells it; what is none is one that nothing is at.
-fn whole(version: f64) -> u64 {
-    match version.is_finite() && version >= 0.0 {
-        true => version as u64,
-        false => u64::MAX,
     }
 }
 

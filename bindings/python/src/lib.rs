@@ -12,6 +12,7 @@ mod runtime;
 mod server;
 mod source;
 mod store;
+mod stores;
 mod tokens;
 mod value;
 mod work;
@@ -34,6 +35,8 @@ mod _native {
     use super::server::{Server, adiscover, discover, provider};
     #[pymodule_export]
     use super::source::{Response, TokenSource};
+    #[pymodule_export]
+    use super::stores::{FileStore, NativeStore, RedisStore};
     #[pymodule_export]
     use super::tokens::Tokens;
 

@@ -12,6 +12,19 @@ use oauth_core::{Moment, Scope, Secret, Tokens};
 use crate::client::Client;
 use crate::machine::Machine;
 
+/// What errors of a store name as their endpoint.
+const STORE: &str = "store";
+
+/// What a host's store says by an error. One that names a store as its endpoint is passed on as it
+/// is; any other is some other server's, and says no more of this grant than that there was no
+/// answer.
+pub fn of_store(error: Error) -> Error {
+    match error.endpoint() {
+        Some(STORE) => error,
+        _ => Error::lost(Cause::unknown(error)).at_endpoint(STORE),
+    }
+}
+
 /// One grant, kept fresh; see [`oauth_core::flow::keeper`]. It has a lock of its own, held for
 /// decisions only.
 pub struct Keeper(Mutex<State>);
@@ -286,8 +299,16 @@ impl Keeper {
     /// # Errors
     /// As [`Self::begin`].
     pub fn failed(&self, at: Moment, why: &str) -> Result<Task, Error> {
-        let error = Error::lost(Cause::unknown(why.to_owned())).at_endpoint("store");
+        let error = Error::lost(Cause::unknown(why.to_owned())).at_endpoint(STORE);
         self.step(at, Event::Failed(error))
+    }
+
+    /// The store gave this error for an answer; see [`of_store`].
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn failed_with(&self, at: Moment, error: Error) -> Result<Task, Error> {
+        self.step(at, Event::Failed(of_store(error)))
     }
 
     fn step(&self, at: Moment, event: Event) -> Result<Task, Error> {

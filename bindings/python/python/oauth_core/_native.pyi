@@ -1,5 +1,6 @@
 """The native half; import its names from ``oauth_core``."""
 
+import os
 from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import GenericAlias, TracebackType
@@ -17,9 +18,12 @@ __all__ = [
     "ClientSecretPost",
     "Exchange",
     "Exchanges",
+    "FileStore",
     "Flow",
     "Listener",
+    "NativeStore",
     "Public",
+    "RedisStore",
     "Resource",
     "Response",
     "Send",
@@ -358,3 +362,21 @@ class Sign:
     def alg(self) -> str: ...
     @property
     def signing_input(self) -> bytes: ...
+
+@disjoint_base
+class NativeStore:
+    def load(self, key: str, /) -> tuple[int, str] | None: ...
+    def save(self, key: str, record: str, version: int, /) -> int | None: ...
+    def lease(self, key: str, holder: str, seconds: float, /) -> float | None: ...
+    def remove(self, key: str, /) -> bool: ...
+
+@final
+class FileStore(NativeStore):
+    def __new__(cls, path: str | os.PathLike[str], /) -> Self: ...
+    def keys(self) -> list[str]: ...
+
+@final
+class RedisStore(NativeStore):
+    def __new__(
+        cls, url: str, /, *, prefix: str = "oauth-core:grant:", timeout: float = 5.0
+    ) -> Self: ...
