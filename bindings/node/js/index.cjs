@@ -3,6 +3,8 @@
 const { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse } = require('./errors.cjs')
 const { Server, Client, provider, providers, discover, discovery, login, openBrowser } = require('./client.cjs')
 const { Exchange, run } = require('./exchange.cjs')
+const { keep } = require('./keep.cjs')
+const { Keeper } = require('./keeper.cjs')
 const { TokenSource } = require('./source.cjs')
 const { FileStore, RedisStore } = require('./stores.cjs')
 const { Tokens, Flow } = require('./tokens.cjs')
@@ -13,6 +15,7 @@ module.exports = {
   Exchange,
   FileStore,
   Flow,
+  Keeper,
   Lost,
   Malformed,
   Misuse,
@@ -24,6 +27,7 @@ module.exports = {
   Untrusted,
   discover,
   discovery,
+  keep,
   login,
   openBrowser,
   provider,

@@ -13,6 +13,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { callbackOf, core, listen, rejection, twins } from './helper.mjs'
+import { age } from './memory.mjs'
 
 const { Client, FileStore, Lost, Misuse, RedisStore, Server } = core
 const WORKERS = 6
@@ -81,10 +82,7 @@ async function longAgo(config) {
   const client = clientOf(config)
   const source = client.source(undefined, { store, subject: 'ann' })
   await source.logIn(await signIn(client))
-  const { version, record } = await store.load(source.key)
-  const aged = JSON.parse(record)
-  aged.tokens.received_at -= 100_000
-  assert.equal(await store.save(source.key, JSON.stringify(aged), version), version + 1)
+  await age(store, source.key)
 }
 
 const starts = {

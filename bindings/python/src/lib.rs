@@ -5,6 +5,7 @@ mod client;
 mod errors;
 mod exchange;
 mod flow;
+mod keeper;
 mod moment;
 mod process;
 mod resource;
@@ -29,6 +30,8 @@ mod _native {
     use super::exchange::{Exchange, Exchanges, Send, Sign, Sleep, discover_exchange};
     #[pymodule_export]
     use super::flow::{Flow, Listener};
+    #[pymodule_export]
+    use super::keeper::{Keeper, Lease, Load, Renewal, Save, Turn};
     #[pymodule_export]
     use super::resource::Resource;
     #[pymodule_export]

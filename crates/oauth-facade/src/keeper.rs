@@ -159,6 +159,28 @@ impl Keeper {
         }))
     }
 
+    /// One of the two, by the `grant_type` of what it will ask for: `client_credentials`, for the
+    /// scope of `keep`, or `refresh_token`.
+    ///
+    /// # Errors
+    /// As theirs, and `misuse.setup` for any other grant type, and for tokens of a person given for
+    /// `client_credentials`.
+    pub fn of_grant(
+        client: &Client,
+        at: Moment,
+        grant_type: &str,
+        tokens: Option<Tokens>,
+        keep: &Keep,
+    ) -> Result<Self, Error> {
+        let refused = |what| Err(Error::from(Misuse::Setup).about(what));
+        match (grant_type, tokens) {
+            ("refresh_token", tokens) => Self::refreshing(client, at, tokens, keep),
+            ("client_credentials", None) => Self::client_credentials(client, &keep.scope, keep),
+            ("client_credentials", Some(_)) => refused("client_credentials begins without tokens"),
+            _ => refused("what is kept is of the grant type refresh_token or client_credentials"),
+        }
+    }
+
     fn of(keeper: keeper::Keeper) -> Self {
         Self(Mutex::new(State {
             keeper,
