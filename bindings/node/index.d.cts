@@ -200,6 +200,44 @@ export interface StoredRecord {
 }
 export type MaybePromise<T> = T | Promise<T>
 
+/**
+ * Records in a folder, for the processes of one person on one machine. Each is a file that only its
+ * owner may read, replaced as a whole: a process killed anywhere leaves the old record or the new one.
+ * A record that is cut or something else is `stored.malformed`; a folder that others may write to is
+ * `misuse.setup`. Use a local file system.
+ */
+export class FileStore implements Store {
+  /** The folder is made (0700) if it is not there. */
+  constructor(path: string | URL)
+  load(key: string): Promise<StoredRecord | undefined>
+  save(key: string, record: string, version: number): Promise<number | undefined>
+  lease(key: string, holder: string, ms: number): Promise<number | undefined>
+  /** Removes a record and its lease, whatever is in them; whether there was one. */
+  remove(key: string): Promise<boolean>
+  /** The keys of all records, sorted; no record is read. */
+  keys(): Promise<string[]>
+}
+
+/**
+ * Records in Redis 5 or newer, for machines that share a server. A record is as safe as the server:
+ * turn `appendonly` on, and see that memory is no reason to evict.
+ */
+export class RedisStore implements Store {
+  /** `redis://user:password@host:6379/0`, or `rediss://` for TLS. Nothing is connected before it is needed. */
+  constructor(url: string | URL, options?: RedisOptions)
+  load(key: string): Promise<StoredRecord | undefined>
+  save(key: string, record: string, version: number): Promise<number | undefined>
+  lease(key: string, holder: string, ms: number): Promise<number | undefined>
+  /** Removes a record and its lease; whether there was either. */
+  remove(key: string): Promise<boolean>
+}
+export interface RedisOptions {
+  /** What stands before every key: `oauth-core:grant:`. */
+  prefix?: string | undefined
+  /** How long a connection may take, and again an answer: 5000 ms. */
+  timeoutMs?: number | undefined
+}
+
 /** How a grant is kept, and which grant of the client it is: all who share one must say the same. */
 export interface SourceOptions {
   /** Shares the grant with everyone who has this store. */
@@ -244,6 +282,105 @@ export class TokenSource {
    */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>
 }
+
+/** Which grant a keeper keeps, and how: {@link SourceOptions} without what a source does by itself. */
+export interface KeeperOptions
+  extends MomentOptions, Pick<SourceOptions, 'subject' | 'resource' | 'reuse' | 'leaseMs'> {
+  scope?: Scope | undefined
+  /** `refresh_token`: tokens of a person. `client_credentials`: the client's own, for `scope`. */
+  grantType?: 'refresh_token' | 'client_credentials' | undefined
+  /** `false`: the grant is this keeper's alone, and it asks for no store. */
+  shared?: boolean | undefined
+}
+
+/** What a caller is to do: take the tokens, renew, or wait for the one who renews. */
+export type Turn =
+  | { readonly kind: 'hand_out' | 'hand_out_and_renew'; readonly tokens: Tokens }
+  | { readonly kind: 'renew' | 'follow'; readonly tokens: undefined }
+
+/** Read the record; then `loaded`, or `failed`. */
+export interface LoadTask {
+  readonly kind: 'load'
+}
+/** Take the lease, or for 0 ms give it back; then `leased`, or `failed`. */
+export interface LeaseTask {
+  readonly kind: 'lease'
+  readonly holder: string
+  readonly ms: number
+}
+/** Save the record, a secret, if it is at this version, 0 for none; then `saved`, or `failed`. */
+export interface SaveTask {
+  readonly kind: 'save'
+  readonly record: string
+  readonly version: number
+}
+/** Run this to its end, whatever that is; then `flown`. */
+export interface RunTask {
+  readonly kind: 'run'
+  readonly exchange: Exchange<Tokens>
+}
+/** Wait this long; then `elapsed`. */
+export interface WaitTask {
+  readonly kind: 'wait'
+  readonly ms: number
+}
+/** The end, for everyone who waited. An error is thrown by the method that brought it. */
+export interface OverTask {
+  readonly kind: 'over'
+  readonly tokens: Tokens
+}
+export type Task = LoadTask | LeaseTask | SaveTask | RunTask | WaitTask | OverTask
+
+/**
+ * One grant, kept fresh by a driver of your own: {@link keep}, or a loop like it. It opens no socket
+ * and asks no store. After a turn that says `renew` or `hand_out_and_renew`, begin once and answer each
+ * task, until the task is `over` or a method throws; or `abandon`.
+ */
+export class Keeper {
+  private constructor()
+  /** The name of the record in a store. */
+  readonly key: string
+  /** The newest tokens there are, good or not. */
+  readonly tokens: Tokens | undefined
+  /** Whether the store has the newest tokens. */
+  readonly isStored: boolean
+  /** Why the last renewal failed, if it did. Callers do not hear of it while their token lives. */
+  readonly trouble: OAuthError | undefined
+  /** One caller asks for a token, knowing perhaps of one that a resource server refused. */
+  ask(refused?: Tokens): Turn
+  /** Forgets exactly this token. */
+  refuse(tokens: Tokens): void
+  /** Takes the tokens of a new login; the next renewal stores them. */
+  replace(tokens: Tokens): void
+  /** Takes over a record that the store told of by itself. */
+  learn(entry: StoredRecord): void
+  begin(): Task
+  loaded(entry: StoredRecord | undefined | null): Task
+  /** For how many milliseconds another holds it; nothing, or 0, if it was won or given back. */
+  leased(ms?: number | undefined | null | void): Task
+  /** The new version, or nothing if the record was at another. */
+  saved(version?: number | undefined | null): Task
+  flown(): Task
+  elapsed(): Task
+  /** The store gave no answer, or threw. What a store of ours threw keeps its code. */
+  failed(reason: unknown): Task
+  /** Gives up the renewal under way, or the one a turn asked for. */
+  abandon(): void
+}
+
+export interface KeepOptions extends RunOptions {
+  /** Needed unless the keeper is not shared. */
+  store?: Store | undefined
+  /** Tokens that a resource server refused. */
+  refused?: Tokens | undefined
+  /** Called with new tokens, and waited for, before any caller sees them. */
+  onTokens?: ((tokens: Tokens) => unknown) | undefined
+}
+/**
+ * Tokens that are fresh, over a store and a `fetch` of your own. One caller renews, all others wait for
+ * that; whoever leaves does not stop it.
+ */
+export function keep(keeper: Keeper, options?: KeepOptions): Promise<Tokens>
 
 export interface ClientOptions {
   clientId: string
@@ -301,6 +438,8 @@ export class Client {
    * grants of one person apart by it.
    */
   source(tokens?: Tokens, options?: SourceOptions & { scope?: Scope }): TokenSource
+  /** One grant, kept fresh by a driver of your own: {@link Client.source} without transport and store. */
+  keeper(tokens?: Tokens, options?: KeeperOptions): Keeper
   /** Starts a login: the URL to open, and the flow to keep until the callback. */
   authorize(options: AuthorizeOptions): { url: URL; flow: Flow }
   /** Judges the callback and redeems its code. Every check runs; none can be left out. */

@@ -5,6 +5,7 @@ const native = require('./native.cjs')
 const { lift, lifted } = require('./errors.cjs')
 const { Exchange, checkLimit, momentOf, perform, wait } = require('./exchange.cjs')
 const { checkStore } = require('./keep.cjs')
+const { Keeper } = require('./keeper.cjs')
 const { TokenSource } = require('./source.cjs')
 const { Tokens, Flow, flowText, nativeTokens } = require('./tokens.cjs')
 
@@ -137,21 +138,27 @@ class Client {
   get clientId() { return this.#id }
 
   /** A token for the client itself, kept fresh. */
-  clientCredentials({ scope, ...options } = {}) {
-    return this.#source((client, kept) => client.keepClientCredentials(words(scope), kept), options)
+  clientCredentials(options = {}) {
+    return this.#source('client_credentials', undefined, options)
   }
 
   /** Tokens of a person, kept fresh: from a login, or from the store. */
   source(tokens, options = {}) {
-    const known = tokens === undefined ? undefined : nativeTokens(tokens)
-    return this.#source((client, kept) => client.keep(known, kept), options)
+    return this.#source('refresh_token', tokens, options)
   }
 
-  #source(make, { store, subject, scope, resource, reuse, leaseMs, onTokens, origins }) {
+  /** One grant, kept fresh by a driver of your own. */
+  keeper(tokens, { grantType = 'refresh_token', shared = true, subject, scope, resource, reuse, leaseMs, moment } = {}) {
+    const known = tokens === undefined ? undefined : nativeTokens(tokens)
+    const kept = { shared, subject, scope: words(scope), resource, reuse, leaseMs: checkLimit(leaseMs) }
+    const at = momentOf(moment)
+    return new Keeper(lifted(() => this.#native.keep(at, grantType, known, kept)), moment)
+  }
+
+  #source(grantType, tokens, { store, onTokens, origins, subject, scope, resource, reuse, leaseMs }) {
     const { loopback } = servers.get(this.#server)
     const shared = checkStore(store) !== undefined
-    const kept = { shared, subject, scope: words(scope), resource, reuse, leaseMs: checkLimit(leaseMs) }
-    return new TokenSource(lifted(() => make(this.#native, kept)), {
+    return new TokenSource(this.keeper(tokens, { grantType, shared, subject, scope, resource, reuse, leaseMs }), {
       transport: this.#transport,
       store,
       onTokens,

@@ -68,9 +68,21 @@ function lifted(call, cause) {
   }
 }
 
+const failures = new WeakMap()
+
+/** The error of a store of ours, which a keeper can be told as it is. */
+function failed(failure) {
+  const raised = lift(new Error(failure.text))
+  failures.set(raised, failure)
+  return raised
+}
+
+/** What the addon knows such an error by. */
+const failureOf = (error) => failures.get(error)
+
 /** The error of a wait that took too long. */
 function overdue(what, cause) {
   return lift(new Error(native.overdueError(what)), cause)
 }
 
-module.exports = { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse, lift, lifted, overdue }
+module.exports = { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse, lift, lifted, failed, failureOf, overdue }

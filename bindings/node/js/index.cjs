@@ -3,24 +3,31 @@
 const { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse } = require('./errors.cjs')
 const { Server, Client, provider, providers, discover, discovery, login, openBrowser } = require('./client.cjs')
 const { Exchange, run } = require('./exchange.cjs')
+const { keep } = require('./keep.cjs')
+const { Keeper } = require('./keeper.cjs')
 const { TokenSource } = require('./source.cjs')
+const { FileStore, RedisStore } = require('./stores.cjs')
 const { Tokens, Flow } = require('./tokens.cjs')
 
 module.exports = {
   Client,
   Denied,
   Exchange,
+  FileStore,
   Flow,
+  Keeper,
   Lost,
   Malformed,
   Misuse,
   OAuthError,
+  RedisStore,
   Server,
   TokenSource,
   Tokens,
   Untrusted,
   discover,
   discovery,
+  keep,
   login,
   openBrowser,
   provider,

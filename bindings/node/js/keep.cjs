@@ -1,35 +1,57 @@
 'use strict'
 
-const { lifted } = require('./errors.cjs')
-const { textOf, pause } = require('./exchange.cjs')
-const { Tokens } = require('./tokens.cjs')
+const { checkLimit, pause, run, wait } = require('./exchange.cjs')
 
 /** How long a store may take, in milliseconds. */
 const PATIENCE = 30_000
 
+/** The renewals under way. */
+const flights = new WeakMap()
+
 /**
- * Carries out a renewal: does what the keeper says, with the store and `run`, to the end. Gives the
- * tokens, and whether they are new.
+ * Tokens that are fresh: those at hand, or those of the renewal under way. `job` is how a renewal is
+ * carried out: `store`, `run` for its exchange, and `onTokens`.
  */
-async function keep(keeper, store, run) {
-  let task
+async function fresh(keeper, refused, job) {
+  const turn = keeper.ask(refused)
+  const flight = launched(keeper, turn, job)
+  if (turn.tokens) return turn.tokens
+  if (!flight) throw new Error('another driver renews this keeper')
+  return flight
+}
+
+/** The renewal under way, begun if this turn says so. */
+function launched(keeper, { kind }, job) {
+  if (kind === 'renew' || kind === 'hand_out_and_renew') {
+    const flight = renewed(keeper, job).finally(() => flights.delete(keeper))
+    // Nobody may be waiting for it.
+    flight.catch(() => {})
+    flights.set(keeper, flight)
+  }
+  return flights.get(keeper)
+}
+
+/** Carries out a renewal to the end: does what the keeper says. */
+async function renewed(keeper, { store, run, onTokens }) {
   let isNew = false
   try {
-    task = lifted(() => keeper.begin())
-    for (;;) {
-      const { kind } = task
-      if (kind === 'over') return [new Tokens(task.tokens), isNew]
-      if (kind === 'run') {
+    let task = keeper.begin()
+    while (task.kind !== 'over') {
+      if (task.kind === 'run') {
         isNew = await run(task.exchange).then(() => true, () => false)
-        task = lifted(() => keeper.flown())
-      } else if (kind === 'wait') {
+        task = keeper.flown()
+      } else if (task.kind === 'wait') {
         await pause(task.ms)
-        task = lifted(() => keeper.elapsed())
+        task = keeper.elapsed()
       } else {
+        if (store === undefined) throw new TypeError('this keeper is shared, so it needs a store')
         const answer = await asked(store, keeper.key, task)
-        task = lifted(() => answer(keeper))
+        task = answer(keeper)
       }
     }
+    // Stored before anyone sees it. Should that fail, they are told, and the token is kept.
+    if (isNew) await onTokens?.(task.tokens)
+    return task.tokens
   } catch (error) {
     // After the last task this changes nothing.
     keeper.abandon()
@@ -42,22 +64,21 @@ async function asked(store, key, task) {
   try {
     return await inTime(verbs[task.kind](store, key, task))
   } catch (error) {
-    return (keeper) => keeper.failed(textOf(error))
+    return (keeper) => keeper.failed(error)
   }
 }
 
 const verbs = {
   async load(store, key) {
-    const entry = await store.load(key)
-    if (entry === undefined || entry === null) return (keeper) => keeper.loaded()
-    const { version, record } = entry
-    if (!isVersion(version) || typeof record !== 'string') throw new TypeError('load gives { version, record } or nothing')
-    return (keeper) => keeper.loaded(version, record)
+    const entry = (await store.load(key)) ?? undefined
+    if (entry !== undefined && !(isVersion(entry.version) && typeof entry.record === 'string')) {
+      throw new TypeError('load gives { version, record } or nothing')
+    }
+    return (keeper) => keeper.loaded(entry)
   },
   async save(store, key, { record, version }) {
-    const saved = await store.save(key, record, version)
-    if (saved === undefined || saved === null) return (keeper) => keeper.saved()
-    if (!isVersion(saved)) throw new TypeError('save gives the new version, or nothing')
+    const saved = (await store.save(key, record, version)) ?? undefined
+    if (saved !== undefined && !isVersion(saved)) throw new TypeError('save gives the new version, or nothing')
     return (keeper) => keeper.saved(saved)
   },
   async lease(store, key, { holder, ms }) {
@@ -86,4 +107,13 @@ function checkStore(store) {
   return store
 }
 
-module.exports = { keep, checkStore }
+/** Tokens that are fresh, over a store and a `fetch` of your own. */
+async function keep(keeper, options = {}) {
+  const { store, refused, onTokens, fetch, sign, requestTimeoutMs, signal, timeoutMs } = options
+  signal?.throwIfAborted()
+  checkLimit(timeoutMs)
+  const job = { store: checkStore(store), onTokens, run: (exchange) => run(exchange, { fetch, sign, requestTimeoutMs }) }
+  return wait(fresh(keeper, refused, job), { signal, timeoutMs })
+}
+
+module.exports = { fresh, keep, launched, checkStore }

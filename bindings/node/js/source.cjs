@@ -3,11 +3,10 @@
 const { inspect } = require('node:util')
 const native = require('./native.cjs')
 const { lifted } = require('./errors.cjs')
-const { Exchange, checkLimit, perform, wait } = require('./exchange.cjs')
-const { keep } = require('./keep.cjs')
-const { Tokens, nativeTokens } = require('./tokens.cjs')
-
-const finish = (raw) => new Tokens(raw.tokens)
+const { checkLimit, perform, wait } = require('./exchange.cjs')
+const { fresh, launched } = require('./keep.cjs')
+const { Keeper } = require('./keeper.cjs')
+const { nativeTokens } = require('./tokens.cjs')
 
 /**
  * One grant, kept fresh: a thousand callers with a stale token make one request, which is finished
@@ -16,20 +15,16 @@ const finish = (raw) => new Tokens(raw.tokens)
 class TokenSource {
   #keeper
   #transport
-  #store
-  #onTokens
+  #job
   #origins
   #loopback
-  #latest
-  #flight
 
   constructor(keeper, { transport, store, onTokens, origins, loopback }) {
-    if (!(keeper instanceof native.NativeKeeper)) throw new TypeError('sources come from a client')
+    if (!(keeper instanceof Keeper)) throw new TypeError('sources come from a client')
     if (onTokens !== undefined && typeof onTokens !== 'function') throw new TypeError('onTokens must be a function')
     this.#keeper = keeper
     this.#transport = transport
-    this.#store = store
-    this.#onTokens = onTokens
+    this.#job = { store, onTokens, run: (exchange) => perform(exchange, transport) }
     this.#origins = origins
     this.#loopback = loopback
   }
@@ -43,61 +38,30 @@ class TokenSource {
   async token({ signal, timeoutMs } = {}) {
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
-    return wait(this.#ask(), { signal, timeoutMs })
+    return wait(fresh(this.#keeper, undefined, this.#job), { signal, timeoutMs })
   }
 
   /** A token to take the place of one that was refused; without a request if that has happened already. */
   async renew(dead, { signal, timeoutMs } = {}) {
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
-    return wait(this.#ask(dead), { signal, timeoutMs })
+    return wait(fresh(this.#keeper, dead, this.#job), { signal, timeoutMs })
   }
 
   /** Forgets exactly this token. */
   invalidate(dead) {
-    this.#keeper.refuse(nativeTokens(dead))
+    this.#keeper.refuse(dead)
   }
 
   /** Takes the tokens of a new login, and stores them. */
   async logIn(tokens) {
-    lifted(() => this.#keeper.replace(nativeTokens(tokens)))
+    this.#keeper.replace(tokens)
     while (!this.#keeper.isStored) {
-      const flight = this.#flight ?? this.#launched(lifted(() => this.#keeper.ask()))
-      // It may have been under way before: what counts is what is stored then.
-      await flight?.catch(() => {})
-      lifted(() => this.#keeper.throwTrouble())
+      // One may have been under way before: what counts is what is stored then.
+      await launched(this.#keeper, this.#keeper.ask(), this.#job)?.catch(() => {})
+      const { trouble } = this.#keeper
+      if (trouble) throw trouble
     }
-  }
-
-  async #ask(dead) {
-    const held = this.#latest && nativeTokens(this.#latest)
-    const turn = lifted(() => this.#keeper.ask(dead === undefined ? undefined : nativeTokens(dead), held))
-    const flight = this.#launched(turn)
-    // The same tokens are the same object.
-    if (turn.held) return this.#latest
-    if (turn.tokens) return (this.#latest = new Tokens(turn.tokens))
-    return flight
-  }
-
-  /** The renewal under way, begun if this turn says so. */
-  #launched({ kind }) {
-    if (kind === 'renew' || kind === 'hand_out_and_renew') {
-      this.#flight = this.#fly().finally(() => {
-        this.#flight = undefined
-      })
-      // Nobody may be waiting for it.
-      this.#flight.catch(() => {})
-    }
-    return this.#flight
-  }
-
-  async #fly() {
-    const [tokens, isNew] = await keep(this.#keeper, this.#store, (exchange) =>
-      perform(new Exchange(exchange, finish), this.#transport))
-    this.#latest = tokens
-    // Stored before anyone sees it. Should that fail, they are told, and the token is kept.
-    if (isNew) await this.#onTokens?.(tokens)
-    return tokens
   }
 
   /**

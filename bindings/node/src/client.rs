@@ -154,16 +154,17 @@ impl NativeClient {
         Ok(NativeExchange::new(machine))
     }
 
-    /// One grant of the client's own, kept fresh.
+    /// One grant, kept fresh: of the client's own, or of a person's.
     #[napi]
-    pub fn keep_client_credentials(&self, scope: String, keep: NativeKeep) -> Result<NativeKeeper> {
-        NativeKeeper::client_credentials(&self.0, &scope, keep).map_err(fail)
-    }
-
-    /// One grant of a person's, kept fresh: these tokens, or what a store has of them.
-    #[napi]
-    pub fn keep(&self, tokens: Option<&NativeTokens>, keep: NativeKeep) -> Result<NativeKeeper> {
-        NativeKeeper::refreshing(&self.0, tokens.map(|tokens| &*tokens.0), keep).map_err(fail)
+    pub fn keep(
+        &self,
+        at: Option<NativeMoment>,
+        grant_type: String,
+        tokens: Option<&NativeTokens>,
+        keep: NativeKeep,
+    ) -> Result<NativeKeeper> {
+        let tokens = tokens.map(|tokens| &*tokens.0);
+        NativeKeeper::new(&self.0, moment(at)?, &grant_type, tokens, keep).map_err(fail)
     }
 }
 

@@ -11,7 +11,12 @@ const MARK: &str = "oauth-core:";
 
 /// An error of a conversation, on its way to JavaScript.
 pub(crate) fn fail(error: Error) -> napi::Error {
-    napi::Error::from_reason(format!("{MARK}{}", record(&error)))
+    napi::Error::from_reason(text(&error))
+}
+
+/// The same as its text alone.
+pub(crate) fn text(error: &Error) -> String {
+    format!("{MARK}{}", record(error))
 }
 
 /// An argument of the wrong type or value.
@@ -27,7 +32,7 @@ pub(crate) fn overdue(what: &str) -> Error {
 /// The error of a wait that JavaScript gave up.
 #[napi_derive::napi]
 pub(crate) fn overdue_error(what: String) -> String {
-    format!("{MARK}{}", record(&overdue(&what)))
+    text(&overdue(&what))
 }
 
 fn record(error: &Error) -> Value {

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use napi::Result;
-use napi::bindgen_prelude::Undefined;
 use napi_derive::napi;
 use oauth_core::moment::Moment;
 use oauth_core::{Error, Secret, Tokens};
 use oauth_facade::{Ask, Client, Keep, Keeper, Task};
 
 use crate::error::fail;
-use crate::exchange::NativeExchange;
+use crate::exchange::{NativeExchange, NativeMoment, moment};
 use crate::runtime::millis;
+use crate::store::{NativeFailure, whole};
 use crate::tokens::NativeTokens;
 
 /// How a grant is kept, and which one it is.
@@ -81,46 +81,31 @@ pub struct NativeTask {
 pub struct NativeKeeper(Arc<Keeper>);
 
 impl NativeKeeper {
-    pub(crate) fn client_credentials(
+    pub(crate) fn new(
         client: &Client,
-        scope: &str,
-        keep: NativeKeep,
-    ) -> std::result::Result<Self, Error> {
-        let (is_shared, keep) = (keep.shared, keep.into());
-        Self::of(
-            Keeper::client_credentials(client, scope, &keep)?,
-            is_shared,
-            &keep,
-        )
-    }
-
-    pub(crate) fn refreshing(
-        client: &Client,
+        at: Moment,
+        grant_type: &str,
         tokens: Option<&Tokens>,
         keep: NativeKeep,
     ) -> std::result::Result<Self, Error> {
         let (is_shared, keep) = (keep.shared, keep.into());
-        let keeper = Keeper::refreshing(client, Moment::system()?, tokens.cloned(), &keep)?;
-        Self::of(keeper, is_shared, &keep)
-    }
-
-    fn of(keeper: Keeper, is_shared: bool, keep: &Keep) -> std::result::Result<Self, Error> {
-        let keeper = match is_shared {
-            true => keeper.shared(keep)?,
+        let keeper = Keeper::of_grant(client, at, grant_type, tokens.cloned(), &keep)?;
+        Ok(Self(Arc::new(match is_shared {
+            true => keeper.shared(&keep)?,
             false => keeper,
-        };
-        Ok(Self(Arc::new(keeper)))
+        })))
     }
 
     fn step(
         &self,
+        at: Option<NativeMoment>,
         answer: impl FnOnce(&Keeper, Moment) -> std::result::Result<Task, Error>,
     ) -> Result<NativeTask> {
-        let at = Moment::system().map_err(fail)?;
-        answer(&self.0, at).map(task).map_err(fail)
+        answer(&self.0, moment(at)?).map(task).map_err(fail)
     }
 }
 
+/// Each method that decides by the time takes a moment first; without one, the system is asked.
 #[napi]
 impl NativeKeeper {
     /// The name of the record in a store.
@@ -134,21 +119,18 @@ impl NativeKeeper {
     #[napi]
     pub fn ask(
         &self,
+        at: Option<NativeMoment>,
         refused: Option<&NativeTokens>,
         held: Option<&NativeTokens>,
     ) -> Result<NativeTurn> {
-        let at = Moment::system().map_err(fail)?;
-        let ask = self
-            .0
-            .ask(at, refused.map(|refused| &*refused.0))
-            .map_err(fail)?;
-        let (kind, tokens) = match ask {
+        let ask = self.0.ask(moment(at)?, refused.map(|refused| &*refused.0));
+        let (kind, tokens) = match ask.map_err(fail)? {
             Ask::HandOut(tokens) => ("hand_out", Some(tokens)),
             Ask::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
             Ask::Renew => ("renew", None),
             Ask::Follow => ("follow", None),
         };
-        let is_held = |tokens: &Arc<Tokens>| held.is_some_and(|held| is_same(&held.0, tokens));
+        let is_held = |tokens: &Arc<Tokens>| held.is_some_and(|held| held.is(tokens));
         Ok(NativeTurn {
             kind,
             held: tokens.as_ref().is_some_and(is_held),
@@ -164,9 +146,24 @@ impl NativeKeeper {
 
     /// Takes the tokens of a new login.
     #[napi]
-    pub fn replace(&self, tokens: &NativeTokens) -> Result<()> {
-        let at = Moment::system().map_err(fail)?;
-        self.0.replace(at, (*tokens.0).clone()).map_err(fail)
+    pub fn replace(&self, at: Option<NativeMoment>, tokens: &NativeTokens) -> Result<()> {
+        let replaced = self.0.replace(moment(at)?, (*tokens.0).clone());
+        replaced.map_err(fail)
+    }
+
+    /// Takes over a record that the store told of by itself.
+    #[napi]
+    pub fn learn(&self, at: Option<NativeMoment>, version: f64, record: String) -> Result<()> {
+        let learned = self
+            .0
+            .learn(moment(at)?, whole(version), Secret::new(record));
+        learned.map_err(fail)
+    }
+
+    /// The newest tokens there are, good or not.
+    #[napi(getter)]
+    pub fn tokens(&self) -> Option<NativeTokens> {
+        self.0.tokens().map(NativeTokens)
     }
 
     /// Whether the store has the newest tokens.
@@ -175,62 +172,78 @@ impl NativeKeeper {
         self.0.is_stored()
     }
 
-    /// Throws what the last attempt failed with, if it did.
-    #[napi]
-    pub fn throw_trouble(&self) -> Result<Undefined> {
-        self.0.trouble().map_or(Ok(()), |error| Err(fail(error)))
+    /// What the last attempt failed with, if it did.
+    #[napi(getter)]
+    pub fn trouble(&self) -> Option<NativeFailure> {
+        self.0.trouble().map(NativeFailure)
     }
 
     /// The event loop gives up in the midst of a renewal.
     #[napi]
-    pub fn abandon(&self) -> Result<()> {
-        self.0.abandon(Moment::system().map_err(fail)?);
+    pub fn abandon(&self, at: Option<NativeMoment>) -> Result<()> {
+        self.0.abandon(moment(at)?);
         Ok(())
     }
 
     /// The first task of a renewal.
     #[napi]
-    pub fn begin(&self) -> Result<NativeTask> {
-        self.step(Keeper::begin)
+    pub fn begin(&self, at: Option<NativeMoment>) -> Result<NativeTask> {
+        self.step(at, Keeper::begin)
     }
 
     /// The record and its version; neither if there is none.
     #[napi]
-    pub fn loaded(&self, version: Option<f64>, record: Option<String>) -> Result<NativeTask> {
+    pub fn loaded(
+        &self,
+        at: Option<NativeMoment>,
+        version: Option<f64>,
+        record: Option<String>,
+    ) -> Result<NativeTask> {
         let entry = version.zip(record);
         let entry = entry.map(|(version, record)| (whole(version), Secret::new(record)));
-        self.step(|keeper, at| keeper.loaded(at, entry))
+        self.step(at, |keeper, at| keeper.loaded(at, entry))
     }
 
     /// For how many milliseconds another holds the lease; 0 if it was won.
     #[napi]
-    pub fn leased(&self, held_ms: f64) -> Result<NativeTask> {
+    pub fn leased(&self, at: Option<NativeMoment>, held_ms: f64) -> Result<NativeTask> {
         let held = (held_ms > 0.0).then(|| millis(held_ms));
-        self.step(|keeper, at| keeper.leased(at, held))
+        self.step(at, |keeper, at| keeper.leased(at, held))
     }
 
     /// The new version, or nothing if the record was at another.
     #[napi]
-    pub fn saved(&self, version: Option<f64>) -> Result<NativeTask> {
-        self.step(|keeper, at| keeper.saved(at, version.map(whole)))
+    pub fn saved(&self, at: Option<NativeMoment>, version: Option<f64>) -> Result<NativeTask> {
+        self.step(at, |keeper, at| keeper.saved(at, version.map(whole)))
     }
 
     /// The exchange was run to its end, or dropped.
     #[napi]
-    pub fn flown(&self) -> Result<NativeTask> {
-        self.step(Keeper::flown)
+    pub fn flown(&self, at: Option<NativeMoment>) -> Result<NativeTask> {
+        self.step(at, Keeper::flown)
     }
 
     /// The pause is over.
     #[napi]
-    pub fn elapsed(&self) -> Result<NativeTask> {
-        self.step(Keeper::elapsed)
+    pub fn elapsed(&self, at: Option<NativeMoment>) -> Result<NativeTask> {
+        self.step(at, Keeper::elapsed)
     }
 
     /// The store gave no answer.
     #[napi]
-    pub fn failed(&self, why: String) -> Result<NativeTask> {
-        self.step(|keeper, at| keeper.failed(at, &why))
+    pub fn failed(&self, at: Option<NativeMoment>, why: String) -> Result<NativeTask> {
+        self.step(at, |keeper, at| keeper.failed(at, &why))
+    }
+
+    /// One of our stores gave no answer.
+    #[napi]
+    pub fn failed_with(
+        &self,
+        at: Option<NativeMoment>,
+        failure: &NativeFailure,
+    ) -> Result<NativeTask> {
+        let error = failure.0.clone();
+        self.step(at, |keeper, at| keeper.failed_with(at, error))
     }
 }
 
@@ -266,21 +279,4 @@ fn task(task: Task) -> NativeTask {
             ..kind("over")
         },
     }
-}
-
-/// A version as JavaScript tells it; what is none is one that nothing is at.
-fn whole(version: f64) -> u64 {
-    match version.is_finite() && version >= 0.0 {
-        true => version as u64,
-        false => u64::MAX,
-    }
-}
-
-fn is_same(one: &Tokens, other: &Tokens) -> bool {
-    let is_same_refresh = match (&one.refresh_token, &other.refresh_token) {
-        (Some(one), Some(other)) => one.secret().matches(other.secret().expose()),
-        (None, None) => true,
-        _ => false,
-    };
-    is_same_refresh && one.access_token.matches(other.access_token.expose())
 }

@@ -16,5 +16,6 @@ mod keeper;
 mod listener;
 mod runtime;
 mod server;
+mod store;
 mod tokens;
 mod trip;

@@ -11,8 +11,26 @@ use crate::error::fail;
 #[napi]
 pub struct NativeTokens(pub(crate) Arc<oauth_core::Tokens>);
 
+impl NativeTokens {
+    /// Whether these are the same tokens.
+    pub(crate) fn is(&self, other: &oauth_core::Tokens) -> bool {
+        let is_same_refresh = match (&self.0.refresh_token, &other.refresh_token) {
+            (Some(one), Some(other)) => one.secret().matches(other.secret().expose()),
+            (None, None) => true,
+            _ => false,
+        };
+        is_same_refresh && self.0.access_token.matches(other.access_token.expose())
+    }
+}
+
 #[napi]
 impl NativeTokens {
+    /// Whether these are the same tokens.
+    #[napi]
+    pub fn is_same(&self, other: &NativeTokens) -> bool {
+        self.is(&other.0)
+    }
+
     /// Reads what `serialize` wrote.
     #[napi(factory)]
     pub fn deserialize(text: String) -> Result<Self> {

@@ -1,44 +1,14 @@
 // One grant, shared through a store: what one worker has fetched, the others read.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import { callbackOf, core, rejection, twins } from './helper.mjs'
+import { Memory, age } from './memory.mjs'
 
 const { Client, Denied, Lost, Misuse, Untrusted, discover } = core
 const { generic: twin } = await twins()
 const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
 const server = await discover(issuer, { transport: 'loopback_http' })
 const client = new Client(server, { clientId, clientSecret })
-
-/** Three methods, and a clock of its own for leases. */
-class Memory {
-  records = new Map()
-  leases = new Map()
-  calls = []
-
-  async load(key) {
-    this.calls.push('load')
-    await pause(1)
-    return this.records.get(key)
-  }
-
-  async save(key, record, version) {
-    this.calls.push('save')
-    await pause(1)
-    if ((this.records.get(key)?.version ?? 0) !== version) return undefined
-    this.records.set(key, { version: version + 1, record })
-    return version + 1
-  }
-
-  lease(key, holder, ms) {
-    this.calls.push('lease')
-    const held = this.leases.get(key)
-    const left = held ? held.until - performance.now() : 0
-    if (left > 0 && held.holder !== holder) return ms > 0 ? left : 0
-    this.leases.set(key, { holder, until: performance.now() + ms })
-    return 0
-  }
-}
 
 async function signIn() {
   const [redirectUri] = redirectUris
@@ -50,10 +20,7 @@ async function signIn() {
 async function longAgo(store, subject, tokens) {
   const source = client.source(undefined, { store, subject })
   await source.logIn(tokens ?? (await signIn()))
-  const { version, record } = await store.load(source.key)
-  const aged = JSON.parse(record)
-  aged.tokens.received_at -= 100_000
-  assert.equal(await store.save(source.key, JSON.stringify(aged), version), version + 1)
+  await age(store, source.key)
 }
 
 test('eight workers of fifty promises spend one refresh token', async () => {

@@ -13,6 +13,7 @@ use pyo3::{PyClass, PyClassInitializer};
 
 use crate::exchange::Exchanges;
 use crate::flow::Flow;
+use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
 use crate::process::PerProcess;
 use crate::server::{self, Server};
@@ -391,6 +392,38 @@ impl Client {
         };
         let tokens = tokens.map(|tokens| Arc::clone(&tokens.0));
         TokenSource::refreshing(py, Arc::clone(&self.us), tokens, kept)
+    }
+
+    /// One grant, kept fresh by a driver of yours: source() without transport and store.
+    ///
+    /// grant_type is refresh_token, for tokens of a person: these, or what a store has of them; or
+    /// client_credentials. A keeper that is not shared asks for no store. moment is for tests and
+    /// replays, as in exchange.
+    #[pyo3(signature = (tokens = None, *, grant_type = "refresh_token", shared = true,
+                        subject = None, scope = "", resource = None, reuse = None, lease = None,
+                        moment = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn keeper(
+        &self,
+        py: Python<'_>,
+        tokens: Option<&Tokens>,
+        grant_type: &str,
+        shared: bool,
+        subject: Option<String>,
+        scope: &str,
+        resource: Option<Vec<String>>,
+        reuse: Option<String>,
+        lease: Option<f64>,
+        moment: Option<Py<PyAny>>,
+    ) -> PyResult<Keeper> {
+        let keep = Keep {
+            subject,
+            scope: scope.to_owned(),
+            resource: resource.unwrap_or_default(),
+            reuse,
+            lease: lease.map(server::seconds).transpose()?,
+        };
+        Keeper::new(py, &self.us, grant_type, tokens, (&keep, shared), moment)
     }
 
     fn __repr__(&self) -> String {

@@ -8,6 +8,20 @@ use pyo3::types::PyDict;
 
 use crate::value;
 
+/// Where an exception of ours keeps the error it was made of.
+const NATIVE: &str = "_native";
+
+/// An error on its way through Python.
+#[pyclass(frozen)]
+struct Native(Error);
+
+/// The error that an exception was made of, if it was one of ours.
+pub(crate) fn known(exception: &Bound<'_, PyAny>) -> Option<Error> {
+    let native = exception.getattr_opt(NATIVE).ok()??;
+    let native = native.cast::<Native>().ok()?;
+    Some(native.get().0.clone())
+}
+
 /// The Python exception for an error.
 pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
     build(py, error, None).unwrap_or_else(|failed| failed)
@@ -34,7 +48,9 @@ fn build(py: Python<'_>, error: &Error, cause: Option<&Bound<'_, PyAny>>) -> PyR
     facts.set_item("error", record.error)?;
     facts.set_item("error_description", record.error_description)?;
     facts.set_item("extra", value::of_map(py, &record.extra)?)?;
-    let raised = PyErr::from_value(class.call((record.message,), Some(&facts))?);
+    let raised = class.call((record.message,), Some(&facts))?;
+    raised.setattr(NATIVE, Bound::new(py, Native(error.clone()))?)?;
+    let raised = PyErr::from_value(raised);
     let cause = match (cause, error.cause()) {
         (Some(cause), _) => Some(PyErr::from_value(cause.clone())),
         (None, Some(cause)) => {

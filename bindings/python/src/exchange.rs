@@ -1,6 +1,7 @@
 //! The door without a transport: a conversation as a generator.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use oauth_core::Moment;
 use oauth_core::error::{Cause, Error, Misuse};
@@ -33,7 +34,7 @@ enum State {
 }
 
 impl Exchange {
-    fn new(
+    pub(crate) fn new(
         py: Python<'_>,
         machine: Result<Machine, Error>,
         moment: Option<Py<PyAny>>,
@@ -65,7 +66,7 @@ impl Exchange {
         drop(state);
         match turn {
             Ok(Turn::Send(request)) => object(py, Send(request)),
-            Ok(Turn::Sleep(pause)) => object(py, Sleep(pause.as_secs_f64())),
+            Ok(Turn::Sleep(pause)) => object(py, Sleep::of(pause)),
             Ok(Turn::Sign(job)) => object(py, Sign(job)),
             Ok(Turn::Done(record)) => {
                 Err(PyStopIteration::new_err((value::of_record(py, record)?,)))
@@ -78,7 +79,20 @@ impl Exchange {
     }
 }
 
-fn object<T: pyo3::PyClass<BaseType = PyAny> + Into<PyClassInitializer<T>>>(
+/// The exception that the arguments of a generator's throw() stand for.
+pub(crate) fn thrown<'py>(
+    typ: &Bound<'py, PyAny>,
+    val: Option<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    match (typ.cast::<PyType>(), val) {
+        (Err(_), _) => Ok(typ.clone()),
+        (Ok(_), Some(val)) if val.is_instance_of::<pyo3::exceptions::PyBaseException>() => Ok(val),
+        (Ok(class), Some(val)) => class.call1((val,)),
+        (Ok(class), None) => class.call0(),
+    }
+}
+
+pub(crate) fn object<T: pyo3::PyClass<BaseType = PyAny> + Into<PyClassInitializer<T>>>(
     py: Python<'_>,
     value: T,
 ) -> PyResult<Py<PyAny>> {
@@ -128,12 +142,7 @@ impl Exchange {
         tb: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         let _ = tb;
-        let exception = match (typ.cast::<PyType>(), val) {
-            (Err(_), _) => typ.clone(),
-            (Ok(_), Some(val)) if val.is_instance_of::<pyo3::exceptions::PyBaseException>() => val,
-            (Ok(class), Some(val)) => class.call1((val,))?,
-            (Ok(class), None) => class.call0()?,
-        };
+        let exception = thrown(typ, val)?;
         if !exception.is_instance_of::<PyException>() {
             self.close();
             return Err(PyErr::from_value(exception));
@@ -231,6 +240,12 @@ impl Send {
 /// Wait this long.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Sleep(f64);
+
+impl Sleep {
+    pub(crate) fn of(pause: Duration) -> Self {
+        Self(pause.as_secs_f64())
+    }
+}
 
 #[pymethods]
 impl Sleep {

@@ -5,6 +5,7 @@ mod client;
 mod errors;
 mod exchange;
 mod flow;
+mod keeper;
 mod moment;
 mod process;
 mod resource;
@@ -12,6 +13,7 @@ mod runtime;
 mod server;
 mod source;
 mod store;
+mod stores;
 mod tokens;
 mod value;
 mod work;
@@ -29,11 +31,15 @@ mod _native {
     #[pymodule_export]
     use super::flow::{Flow, Listener};
     #[pymodule_export]
+    use super::keeper::{Keeper, Lease, Load, Renewal, Save, Turn};
+    #[pymodule_export]
     use super::resource::Resource;
     #[pymodule_export]
     use super::server::{Server, adiscover, discover, provider};
     #[pymodule_export]
     use super::source::{Response, TokenSource};
+    #[pymodule_export]
+    use super::stores::{FileStore, NativeStore, RedisStore};
     #[pymodule_export]
     use super::tokens::Tokens;
 

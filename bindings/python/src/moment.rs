@@ -12,6 +12,11 @@ use crate::errors;
 pub(crate) struct OwnMoment(pub(crate) Option<Py<PyAny>>);
 
 impl OwnMoment {
+    /// The same callable, for an exchange.
+    pub(crate) fn callable(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.0.as_ref().map(|give| give.clone_ref(py))
+    }
+
     /// The moment of one step.
     pub(crate) fn take(&self, py: Python<'_>) -> PyResult<Moment> {
         let Some(give) = &self.0 else {

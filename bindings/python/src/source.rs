@@ -102,8 +102,10 @@ impl TokenSource {
 
     fn make(&self, py: Python<'_>) -> PyResult<Session> {
         let driver = self.us.driver(py)?;
+        let store = self.kept.store.as_ref();
+        let store = store.map(|store| store.here(py)).transpose()?;
         let session = self
-            .begin(driver)
+            .begin(driver, store)
             .map_err(|error| errors::raise(py, &error))?;
         let newest = match &self.grant {
             Grant::Refresh(login) => Some(Arc::clone(&login.newest)),
@@ -118,8 +120,12 @@ impl TokenSource {
         }))
     }
 
-    fn begin(&self, driver: oauth_reqwest::Driver) -> Result<Session, Error> {
-        let Kept { keep, store, .. } = &self.kept;
+    fn begin(
+        &self,
+        driver: oauth_reqwest::Driver,
+        store: Option<Arc<dyn oauth_session::Store>>,
+    ) -> Result<Session, Error> {
+        let keep = &self.kept.keep;
         let client = self.us.client.core();
         let keeper = match &self.grant {
             Grant::ClientCredentials(scope) => {
@@ -136,7 +142,7 @@ impl TokenSource {
         };
         let keeper = keeper.with_policy(keep.policy()?);
         Ok(match store {
-            Some(store) => Session::shared(driver, keeper, keep.id()?, Arc::clone(&store.0)),
+            Some(store) => Session::shared(driver, keeper, keep.id()?, store),
             None => Session::new(driver, keeper),
         })
     }

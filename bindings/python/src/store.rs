@@ -1,14 +1,15 @@
-//! Stores: native ones, and any Python object with the three methods.
+//! A store as a source takes it: one of ours, or any Python object with the three methods.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
-use oauth_reqwest::oauth_session::store::{self, Answer, Entry, Lease, Saved};
+use oauth_session::store::{self, Answer, Entry, Lease, Saved};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+use crate::stores::{self, Opened};
 use crate::{errors, runtime};
 
 /// How long a store of Python's may take.
@@ -16,12 +17,28 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A store as a source takes it.
 #[derive(Clone)]
-pub(crate) struct Store(pub(crate) Arc<dyn store::Store>);
+pub(crate) enum Store {
+    Native(Arc<Opened>),
+    Foreign(Arc<Py<PyAny>>),
+}
+
+impl Store {
+    /// The store, for use in this process.
+    pub(crate) fn here(&self, py: Python<'_>) -> PyResult<Arc<dyn store::Store>> {
+        Ok(match self {
+            Self::Native(opened) => opened.here(py)?,
+            Self::Foreign(object) => Arc::new(Foreign(Arc::clone(object))),
+        })
+    }
+}
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Store {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if let Some(opened) = stores::opened(&object) {
+            return Ok(Self::Native(opened));
+        }
         for verb in ["load", "save", "lease"] {
             let is_there = object
                 .getattr_opt(verb)?
@@ -31,9 +48,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Store {
                 return Err(PyTypeError::new_err(text));
             }
         }
-        Ok(Self(Arc::new(Foreign(Arc::new(
-            object.to_owned().unbind(),
-        )))))
+        Ok(Self::Foreign(Arc::new(object.to_owned().unbind())))
     }
 }
 
@@ -66,9 +81,12 @@ impl Foreign {
     }
 }
 
-/// What a store raises may hold an address with a password: only its kind is told, and its text
-/// goes where Python reports what nobody catches.
+/// What a store raises may hold an address with a password: only its kind is told. What one of our
+/// stores raised underneath holds none.
 fn failed(py: Python<'_>, error: &PyErr) -> Error {
+    if let Some(error) = errors::known(error.value(py)) {
+        return oauth_facade::of_store(error);
+    }
     let kind = error.get_type(py).to_string();
     errors::log(py, "error", &format!("the store failed: {kind}"));
     Error::lost(Cause::unknown(format!("the store raised {kind}")))

@@ -9,6 +9,7 @@ use std::time::Duration;
 use oauth_core::Tokens;
 use oauth_core::error::{Cause, Error};
 use oauth_facade::Record;
+use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -20,21 +21,35 @@ use crate::{errors, runtime, value};
 /// How often a waiting thread looks for signals.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// What is made once Python's lock is held.
+pub(crate) type Made = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+
 /// What work leaves behind.
 pub(crate) enum Answer {
     Record(Record),
     Tokens(Arc<Tokens>),
     Response(Response),
     Text(String),
+    /// What this makes of it, once Python may be called.
+    Value(Made),
 }
 
 impl Answer {
+    /// A plain value.
+    pub(crate) fn value<T>(value: T) -> Self
+    where
+        T: for<'py> IntoPyObject<'py> + Send + 'static,
+    {
+        Self::Value(Box::new(move |py| value.into_py_any(py)))
+    }
+
     pub(crate) fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match self {
             Self::Record(record) => value::of_record(py, record),
             Self::Tokens(tokens) => value::of_tokens(py, tokens),
             Self::Response(response) => Ok(Bound::new(py, response)?.into_any().unbind()),
             Self::Text(text) => Ok(text.into_pyobject(py)?.into_any().unbind()),
+            Self::Value(make) => make(py),
         }
     }
 }

@@ -18,6 +18,7 @@ from conftest import Twin, expired
 from test_process import FORKED, in_child
 
 import oauth_core
+from oauth_core import stores
 
 Person = tuple[oauth_core.Client, oauth_core.Tokens]
 
@@ -94,7 +95,7 @@ class Sqlite:
             return None
 
 
-def age(store: Memory | Sqlite, source: oauth_core.TokenSource) -> None:
+def age(store: stores.Store, source: oauth_core.TokenSource | oauth_core.Keeper) -> None:
     """Time passes: what is stored is stale."""
     assert source.key is not None
     entry = store.load(source.key)

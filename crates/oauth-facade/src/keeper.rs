@@ -12,6 +12,19 @@ use oauth_core::{Moment, Scope, Secret, Tokens};
 use crate::client::Client;
 use crate::machine::Machine;
 
+/// What errors of a store name as their endpoint.
+const STORE: &str = "store";
+
+/// What a host's store says by an error. One that names a store as its endpoint is passed on as it
+/// is; any other is some other server's, and says no more of this grant than that there was no
+/// answer.
+pub fn of_store(error: Error) -> Error {
+    match error.endpoint() {
+        Some(STORE) => error,
+        _ => Error::lost(Cause::unknown(error)).at_endpoint(STORE),
+    }
+}
+
 /// One grant, kept fresh; see [`oauth_core::flow::keeper`]. It has a lock of its own, held for
 /// decisions only.
 pub struct Keeper(Mutex<State>);
@@ -144,6 +157,28 @@ impl Keeper {
             Some(tokens) => keeper.with_tokens(at, tokens)?,
             None => keeper,
         }))
+    }
+
+    /// One of the two, by the `grant_type` of what it will ask for: `client_credentials`, for the
+    /// scope of `keep`, or `refresh_token`.
+    ///
+    /// # Errors
+    /// As theirs, and `misuse.setup` for any other grant type, and for tokens of a person given for
+    /// `client_credentials`.
+    pub fn of_grant(
+        client: &Client,
+        at: Moment,
+        grant_type: &str,
+        tokens: Option<Tokens>,
+        keep: &Keep,
+    ) -> Result<Self, Error> {
+        let refused = |what| Err(Error::from(Misuse::Setup).about(what));
+        match (grant_type, tokens) {
+            ("refresh_token", tokens) => Self::refreshing(client, at, tokens, keep),
+            ("client_credentials", None) => Self::client_credentials(client, &keep.scope, keep),
+            ("client_credentials", Some(_)) => refused("client_credentials begins without tokens"),
+            _ => refused("what is kept is of the grant type refresh_token or client_credentials"),
+        }
     }
 
     fn of(keeper: keeper::Keeper) -> Self {
@@ -286,8 +321,16 @@ impl Keeper {
     /// # Errors
     /// As [`Self::begin`].
     pub fn failed(&self, at: Moment, why: &str) -> Result<Task, Error> {
-        let error = Error::lost(Cause::unknown(why.to_owned())).at_endpoint("store");
+        let error = Error::lost(Cause::unknown(why.to_owned())).at_endpoint(STORE);
         self.step(at, Event::Failed(error))
+    }
+
+    /// The store gave this error for an answer; see [`of_store`].
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn failed_with(&self, at: Moment, error: Error) -> Result<Task, Error> {
+        self.step(at, Event::Failed(of_store(error)))
     }
 
     fn step(&self, at: Moment, event: Event) -> Result<Task, Error> {

@@ -38,7 +38,7 @@ mod server;
 mod stored;
 
 pub use client::{Auth, Authorization, Authorize, Client};
-pub use keeper::{Ask, Keep, Keeper, Task};
+pub use keeper::{Ask, Keep, Keeper, Task, of_store};
 pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use preset::Preset;
 pub use record::{ErrorRecord, Record};

@@ -1,8 +1,9 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
-  Client, Denied, Flow, Lost, OAuthError, Server, Tokens, TokenSource, Untrusted, discover, discovery, login, provider, providers, run,
+  Client, Denied, FileStore, Flow, Keeper, Lost, OAuthError, RedisStore, Server, Tokens, TokenSource, Untrusted, discover,
+  discovery, keep, login, provider, providers, run,
 } from 'oauth-core'
-import type { ErrorCode, Exchange, Introspection, Moment, Step, UntrustedCode } from 'oauth-core'
+import type { ErrorCode, Exchange, Introspection, Moment, Step, Store, Task, Turn, UntrustedCode } from 'oauth-core'
 
 export async function use(signal: AbortSignal): Promise<void> {
   const preset: Server = provider('uservoice', { variables: { subdomain: 'acme' }, options: ['challenge_as_verifier'] })
@@ -65,6 +66,35 @@ export async function use(signal: AbortSignal): Promise<void> {
   await client.redeem('{}', url)
   // @ts-expect-error read only
   tokens.accessToken = 'x'
+}
+
+export async function kept(client: Client, store: Store, signal: AbortSignal): Promise<Tokens> {
+  const stores: Store[] = [new FileStore('grants'), new FileStore(new URL('file:///grants')), new RedisStore('redis://localhost', { prefix: 'a:' })]
+  client.clientCredentials({ store: stores[0] })
+  const keys: string[] = await new FileStore('grants').keys()
+  const gone: boolean = await new RedisStore('redis://localhost').remove(keys[0] ?? '')
+  const keeper: Keeper = client.keeper(undefined, { subject: 'ann', scope: ['read'], leaseMs: 1000, shared: !gone })
+  const mine: Tokens = await keep(keeper, { store, signal, fetch, onTokens: (tokens) => tokens.serialize() })
+  const turn: Turn = keeper.ask(mine)
+  if (turn.kind === 'hand_out' || turn.kind === 'follow') return turn.tokens ?? mine
+  let task: Task = keeper.begin()
+  while (task.kind !== 'over') {
+    switch (task.kind) {
+      case 'load': task = keeper.loaded(await store.load(keeper.key)); break
+      case 'lease': task = keeper.leased(await store.lease(keeper.key, task.holder, task.ms)); break
+      case 'save': task = keeper.saved(await store.save(keeper.key, task.record, task.version)); break
+      case 'run': await run(task.exchange).catch(() => {}); task = keeper.flown(); break
+      case 'wait': task = keeper.elapsed(); break
+      default: { const never: never = task; throw never }
+    }
+  }
+  // @ts-expect-error keepers come from a client
+  new Keeper()
+  // @ts-expect-error no such grant
+  client.keeper(undefined, { grantType: 'password' })
+  // @ts-expect-error a store has three methods
+  await keep(keeper, { store: { load() {} } })
+  return task.tokens
 }
 
 export function judge(error: unknown): string {

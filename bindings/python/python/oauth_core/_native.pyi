@@ -1,5 +1,6 @@
 """The native half; import its names from ``oauth_core``."""
 
+import os
 from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import GenericAlias, TracebackType
@@ -7,7 +8,8 @@ from typing import Any, Callable, Literal, TypeVar, final, overload
 
 from typing_extensions import Self, TypeAlias, disjoint_base
 
-from .drive import Answer, Moment, Step
+from .drive import Answer, Moment, Said, Step, Task
+from .errors import OAuthError
 from .stores import Store
 
 __all__ = [
@@ -17,17 +19,26 @@ __all__ = [
     "ClientSecretPost",
     "Exchange",
     "Exchanges",
+    "FileStore",
     "Flow",
+    "Keeper",
+    "Lease",
     "Listener",
+    "Load",
+    "NativeStore",
     "Public",
+    "RedisStore",
+    "Renewal",
     "Resource",
     "Response",
+    "Save",
     "Send",
     "Server",
     "Sign",
     "Sleep",
     "TokenSource",
     "Tokens",
+    "Turn",
     "__version__",
     "adiscover",
     "discover",
@@ -159,6 +170,19 @@ class Client:
         lease: float | None = None,
         on_tokens: _Hook | None = None,
     ) -> TokenSource: ...
+    def keeper(
+        self,
+        tokens: Tokens | None = None,
+        *,
+        grant_type: Literal["refresh_token", "client_credentials"] = "refresh_token",
+        shared: bool = True,
+        subject: str | None = None,
+        scope: str = "",
+        resource: Sequence[str] | None = None,
+        reuse: Literal["unknown", "revokes", "tolerated"] | None = None,
+        lease: float | None = None,
+        moment: Moment | None = None,
+    ) -> Keeper: ...
 
 @final
 class Flow:
@@ -359,3 +383,84 @@ class Sign:
     def alg(self) -> str: ...
     @property
     def signing_input(self) -> bytes: ...
+
+@final
+class Keeper:
+    @property
+    def key(self) -> str: ...
+    @property
+    def tokens(self) -> Tokens | None: ...
+    @property
+    def is_stored(self) -> bool: ...
+    @property
+    def trouble(self) -> OAuthError | None: ...
+    def ask(self, refused: Tokens | None = None) -> Turn: ...
+    def renewal(self) -> Renewal: ...
+    def refuse(self, tokens: Tokens) -> None: ...
+    def replace(self, tokens: Tokens) -> None: ...
+    def learn(self, version: int, record: str) -> None: ...
+    def abandon(self) -> None: ...
+
+@final
+class Turn:
+    @property
+    def kind(self) -> Literal["hand_out", "hand_out_and_renew", "renew", "follow"]: ...
+    @property
+    def tokens(self) -> Tokens | None: ...
+
+@final
+class Renewal(Generator[Task, Said, Tokens]):
+    def __iter__(self) -> Generator[Task, Said, Tokens]: ...
+    def __next__(self) -> Task: ...
+    def send(self, answer: Said, /) -> Task: ...
+    @overload
+    def throw(
+        self,
+        typ: type[BaseException],
+        val: BaseException | object = None,
+        tb: TracebackType | None = None,
+        /,
+    ) -> Task: ...
+    @overload
+    def throw(
+        self, typ: BaseException, val: None = None, tb: TracebackType | None = None, /
+    ) -> Task: ...
+    def close(self) -> None: ...
+
+@final
+class Load:
+    def __new__(cls) -> Self: ...
+
+@final
+class Lease:
+    def __new__(cls, holder: str, seconds: float, /) -> Self: ...
+    @property
+    def holder(self) -> str: ...
+    @property
+    def seconds(self) -> float: ...
+
+@final
+class Save:
+    def __new__(cls, record: str, version: int, /) -> Self: ...
+    @property
+    def record(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+
+@disjoint_base
+class NativeStore:
+    def load(self, key: str, /) -> tuple[int, str] | None: ...
+    def save(self, key: str, record: str, version: int, /) -> int | None: ...
+    def lease(self, key: str, holder: str, seconds: float, /) -> float | None: ...
+    def remove(self, key: str, /) -> bool: ...
+
+@final
+class FileStore(NativeStore):
+    def __new__(cls, path: str | os.PathLike[str], /) -> Self: ...
+    def keys(self) -> list[str]: ...
+
+@final
+class RedisStore(NativeStore):
+    def __new__(
+        cls, url: str, /, *, prefix: str = "oauth-core:grant:", timeout: float = 5.0
+    ) -> Self: ...

@@ -4,6 +4,8 @@
 other library the loop below is all there is to write. A driver keeps four promises: it sends each
 request exactly once, follows no redirect, reads at most 1 MiB of a reply, and tells the exchange of
 every failure.
+
+``keep`` and ``akeep`` do the same for a keeper: they give tokens that are fresh.
 """
 
 from __future__ import annotations
@@ -11,14 +13,32 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Protocol, TypeVar, Union
 
-from ._native import Send, Sign, Sleep
+from ._native import Exchange, Lease, Load, Save, Send, Sign, Sleep, Tokens
+from .errors import OAuthError
 
 if TYPE_CHECKING:
+    from asyncio import Future
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
-    from ._native import Exchange
+    from ._native import Keeper, Renewal
+    from .stores import Store
 
-__all__ = ["Answer", "AsyncHttpClient", "HttpClient", "Moment", "Step", "arun", "run"]
+__all__ = [
+    "Answer",
+    "AsyncHttpClient",
+    "HttpClient",
+    "Moment",
+    "Said",
+    "Step",
+    "Task",
+    "akeep",
+    "arun",
+    "keep",
+    "run",
+]
+
+FOLLOW = 0.05
+"""How often those look who wait for another thread or task to renew, in seconds."""
 
 LIMIT = 1 << 20
 """What is read of a body; one byte more, and the exchange calls it too large."""
@@ -30,6 +50,13 @@ Answer = Union[
     tuple[int, Iterable[tuple[Union[str, bytes], Union[str, bytes]]], bytes], bytes, None
 ]
 """What it takes: (status, headers, body) for a Send, None after a Sleep, bytes for a Sign."""
+
+Task = Union[Load, Lease, Save, Exchange[Tokens], Sleep]
+"""What a renewal yields."""
+
+Said = Union[tuple[int, str], int, float, None]
+"""What it takes: (version, record) or None for a Load, the seconds another holds it or None for a
+Lease, the new version or None for a Save, None after an Exchange was run and after a Sleep."""
 
 Moment = Callable[[], tuple[float, bytes]]
 """For tests and replays, in place of the system's clock and random source: asked before each step,
@@ -156,3 +183,160 @@ def _signed(step: Sign, sign: Sign_ | None) -> bytes:
     if sign is None:
         raise LookupError("this exchange needs a signature, and no sign was given")
     return sign(step)
+
+
+def keep(
+    keeper: Keeper,
+    store: Store | None,
+    http: HttpClient,
+    *,
+    refused: Tokens | None = None,
+    sign: Sign_ | None = None,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Tokens:
+    """Tokens that are fresh, and not the ones a resource server ``refused``.
+
+    One caller renews, all others wait for that. Tokens near their end are renewed first, and handed
+    out all the same if that fails: ``keeper.trouble`` then says why. ``store`` is None only for a
+    keeper that is not shared.
+    """
+    while True:
+        turn = keeper.ask(refused)
+        if turn.kind == "follow":
+            sleep(FOLLOW)
+        elif turn.kind == "hand_out" and turn.tokens is not None:
+            return turn.tokens
+        else:
+            try:
+                return _renewed(keeper, store, http, sign, sleep)
+            except OAuthError:
+                if turn.tokens is None:
+                    raise
+                return turn.tokens
+
+
+def _renewed(
+    keeper: Keeper,
+    store: Store | None,
+    http: HttpClient,
+    sign: Sign_ | None,
+    sleep: Callable[[float], object],
+) -> Tokens:
+    renewal = keeper.renewal()
+    try:
+        task = next(renewal)
+        while True:
+            ask = None if isinstance(task, (Exchange, Sleep)) else _verb(store, keeper.key, task)
+            try:
+                said: Said = None
+                if ask is not None:
+                    said = ask()
+                elif isinstance(task, Exchange):
+                    run(task, http, sign=sign, sleep=sleep)
+                elif isinstance(task, Sleep):
+                    sleep(task.seconds)
+            except Exception as failed:
+                task = renewal.throw(failed)
+            else:
+                task = renewal.send(said)
+    except StopIteration as done:
+        tokens: Tokens = done.value
+        return tokens
+    finally:
+        # Whatever ended this, the next caller can begin anew.
+        renewal.close()
+
+
+def _verb(store: Store | None, key: str, task: Load | Lease | Save) -> Callable[[], Said]:
+    if store is None:
+        raise TypeError("this keeper is shared, so it needs a store")
+    if isinstance(task, Load):
+        return lambda: store.load(key)
+    if isinstance(task, Save):
+        return lambda: store.save(key, task.record, task.version)
+    return lambda: store.lease(key, task.holder, task.seconds)
+
+
+_flights: set[Future[Any]] = set()
+
+
+async def akeep(
+    keeper: Keeper,
+    store: Store | None,
+    http: AsyncHttpClient,
+    *,
+    refused: Tokens | None = None,
+    sign: Sign_ | None = None,
+    sleep: Callable[[float], Any] | None = None,
+) -> Tokens:
+    """keep(), in a coroutine of asyncio; the store is called in threads.
+
+    A caller that is cancelled leaves the renewal to go on by itself: keep ``http`` open for it.
+    """
+    import asyncio
+
+    sleep = asyncio.sleep if sleep is None else sleep
+    while True:
+        turn = keeper.ask(refused)
+        if turn.kind == "follow":
+            await sleep(FOLLOW)
+        elif turn.kind == "hand_out" and turn.tokens is not None:
+            return turn.tokens
+        else:
+            renewal = keeper.renewal()
+            try:
+                # Begun here: a renewal whose task is cancelled before its first step is given up.
+                flight = asyncio.ensure_future(
+                    _arenewed(renewal, next(renewal), keeper.key, store, http, sign, sleep)
+                )
+                # The loop itself holds tasks by weak references only.
+                _flights.add(flight)
+                flight.add_done_callback(_landed)
+                return await asyncio.shield(flight)
+            except StopIteration as done:
+                tokens: Tokens = done.value
+                return tokens
+            except OAuthError:
+                if turn.tokens is None:
+                    raise
+                return turn.tokens
+
+
+def _landed(flight: Future[Any]) -> None:
+    _flights.discard(flight)
+    if not flight.cancelled():
+        # Nobody may have waited for it.
+        flight.exception()
+
+
+async def _arenewed(
+    renewal: Renewal,
+    task: Task,
+    key: str,
+    store: Store | None,
+    http: AsyncHttpClient,
+    sign: Sign_ | None,
+    sleep: Callable[[float], Any],
+) -> Tokens:
+    import asyncio
+
+    try:
+        while True:
+            ask = None if isinstance(task, (Exchange, Sleep)) else _verb(store, key, task)
+            try:
+                said: Said = None
+                if ask is not None:
+                    said = await asyncio.to_thread(ask)
+                elif isinstance(task, Exchange):
+                    await arun(task, http, sign=sign, sleep=sleep)
+                elif isinstance(task, Sleep):
+                    await sleep(task.seconds)
+            except Exception as failed:
+                task = renewal.throw(failed)
+            else:
+                task = renewal.send(said)
+    except StopIteration as done:
+        tokens: Tokens = done.value
+        return tokens
+    finally:
+        renewal.close()

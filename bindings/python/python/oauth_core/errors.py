@@ -28,6 +28,9 @@ __all__ = [
 class OAuthError(Exception):
     """What went wrong in a conversation. Its text is one line for people."""
 
+    # Beside the facts: the native error, for whoever hands this one back to the core.
+    __slots__ = ("_native",)
+
     code: ErrorCode
     """The stable name to match on, such as ``callback.state`` or ``denied.invalid_grant``."""
     advice: Advice

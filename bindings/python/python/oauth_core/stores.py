@@ -1,5 +1,7 @@
 """Where the record of a grant lives, for every thread, task, process and machine that shares it.
 
+``FileStore`` is for the processes of one machine, ``RedisStore`` for machines that share a server.
+
 A store has three methods, each one step that no other worker can come between. Write one for
 whatever your workers share; it is called on threads that may block, so it may be as slow as a
 database, and must be safe to call from several threads. What it stores is a secret. A method that
@@ -10,7 +12,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["Store"]
+from ._native import FileStore, RedisStore
+
+__all__ = ["FileStore", "RedisStore", "Store"]
 
 
 class Store(Protocol):

@@ -16,7 +16,7 @@ import oauth_core.aiohttp
 import oauth_core.httpx
 import oauth_core.httpx2
 import oauth_core.requests
-from oauth_core import drive
+from oauth_core import drive, stores
 from oauth_core.errors import Advice, ErrorCode
 
 
@@ -68,6 +68,21 @@ def replay(client: oauth_core.Client) -> drive.Moment:
     client.exchange.client_credentials(scope="read", moment=moment)
     oauth_core.discover_exchange("https://as.example", moment=moment)
     return moment
+
+
+def kept(client: oauth_core.Client, store: stores.Store) -> Generator[drive.Task, drive.Said, str]:
+    shared: list[stores.Store] = [stores.FileStore("grants"), stores.RedisStore("redis://localhost")]
+    client.client_credentials(store=shared[0])
+    assert_type(stores.FileStore("grants").keys(), list[str])
+    assert_type(stores.RedisStore("redis://localhost", prefix="a:").remove("key"), bool)
+    keeper = client.keeper(subject="ann", moment=lambda: (0, bytes(32)))
+    assert_type(keeper.ask().tokens, "oauth_core.Tokens | None")
+    with httpx.Client() as http:
+        assert_type(drive.keep(keeper, store, http), oauth_core.Tokens)
+        drive.keep(client.keeper(grant_type="client_credentials", shared=False), None, http)
+    tokens = yield from keeper.renewal()
+    assert_type(tokens, oauth_core.Tokens)
+    return tokens.access_token
 
 
 def what_next(error: oauth_core.OAuthError) -> Advice:

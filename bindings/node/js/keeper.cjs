@@ -1,0 +1,113 @@
+'use strict'
+
+const { inspect } = require('node:util')
+const native = require('./native.cjs')
+const { failed, failureOf, lifted } = require('./errors.cjs')
+const { Exchange, momentOf, textOf } = require('./exchange.cjs')
+const { Tokens, nativeTokens } = require('./tokens.cjs')
+
+const finish = (raw) => new Tokens(raw.tokens)
+
+/** What to do next. `console.log` does not show what is saved. */
+class Task {
+  constructor(members) {
+    Object.assign(this, members)
+  }
+
+  [inspect.custom](depth, options) {
+    const { kind, ms, version } = this
+    const shown = Object.entries({ kind, ms, version }).filter(([, value]) => value !== undefined)
+    return `Task ${inspect(Object.fromEntries(shown), options)}`
+  }
+}
+
+/** One grant, kept fresh by a driver of your own. It opens no socket and asks no store. */
+class Keeper {
+  #known
+  #moment
+  #latest
+
+  constructor(known, moment) {
+    if (!(known instanceof native.NativeKeeper)) throw new TypeError('keepers come from client.keeper')
+    this.#known = known
+    this.#moment = moment
+  }
+
+  get key() { return this.#known.key }
+  get isStored() { return this.#known.isStored }
+  get tokens() { return this.#held(this.#known.tokens) }
+
+  /** Why the last renewal failed, if it did. */
+  get trouble() {
+    const failure = this.#known.trouble
+    return failure ? failed(failure) : undefined
+  }
+
+  /** One caller asks for a token, knowing perhaps of one that was refused. */
+  ask(refused) {
+    const dead = refused === undefined ? undefined : nativeTokens(refused)
+    const held = this.#latest && nativeTokens(this.#latest)
+    const at = momentOf(this.#moment)
+    const turn = lifted(() => this.#known.ask(at, dead, held))
+    return { kind: turn.kind, tokens: turn.held ? this.#latest : this.#held(turn.tokens) }
+  }
+
+  refuse(tokens) { this.#known.refuse(nativeTokens(tokens)) }
+
+  replace(tokens) {
+    const taken = nativeTokens(tokens)
+    const at = momentOf(this.#moment)
+    lifted(() => this.#known.replace(at, taken))
+  }
+
+  learn({ version, record }) {
+    const at = momentOf(this.#moment)
+    lifted(() => this.#known.learn(at, version, record))
+  }
+
+  abandon() { this.#known.abandon(momentOf(this.#moment)) }
+
+  begin() { return this.#step((known, at) => known.begin(at)) }
+
+  loaded(entry) {
+    const { version, record } = entry ?? {}
+    return this.#step((known, at) => known.loaded(at, version, record))
+  }
+
+  leased(ms) { return this.#step((known, at) => known.leased(at, ms ?? 0)) }
+  saved(version) { return this.#step((known, at) => known.saved(at, version ?? undefined)) }
+  flown() { return this.#step((known, at) => known.flown(at)) }
+  elapsed() { return this.#step((known, at) => known.elapsed(at)) }
+
+  /** The store gave no answer. What it threw may hold an address with a password: it is no `cause`. */
+  failed(reason) {
+    const failure = failureOf(reason)
+    return this.#step((known, at) => (failure ? known.failedWith(at, failure) : known.failed(at, textOf(reason))))
+  }
+
+  #step(answer) {
+    const at = momentOf(this.#moment)
+    const { kind, holder, ms, record, version, exchange, tokens } = lifted(() => answer(this.#known, at))
+    switch (kind) {
+      case 'lease': return new Task({ kind, holder, ms })
+      case 'save': return new Task({ kind, record, version })
+      case 'run': return new Task({ kind, exchange: new Exchange(exchange, finish, this.#moment) })
+      case 'wait': return new Task({ kind, ms })
+      case 'over': return new Task({ kind, tokens: this.#held(tokens) })
+      default: return new Task({ kind })
+    }
+  }
+
+  /** Tokens of the addon's, as the newest we know of: the same tokens are the same object. */
+  #held(known) {
+    if (known === undefined || known === null) return undefined
+    if (this.#latest && nativeTokens(this.#latest).isSame(known)) return this.#latest
+    return (this.#latest = new Tokens(known))
+  }
+
+  [inspect.custom]() {
+    return 'Keeper {}'
+  }
+}
+
+module.exports = { Keeper }

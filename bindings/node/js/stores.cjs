@@ -1,0 +1,77 @@
+'use strict'
+
+const { inspect } = require('node:util')
+const { fileURLToPath } = require('node:url')
+const native = require('./native.cjs')
+const { failed, lifted } = require('./errors.cjs')
+const { checkLimit } = require('./exchange.cjs')
+
+const natives = new WeakMap()
+
+/** Has a store of ours do something. */
+async function asked(store, ask) {
+  const answer = await lifted(() => ask(natives.get(store)))
+  if (answer.failure) throw failed(answer.failure)
+  return answer
+}
+
+/** The three methods of any store, and `remove`. */
+class NativeStore {
+  constructor(open) {
+    natives.set(this, lifted(open))
+  }
+
+  async load(key) {
+    const { version, record } = await asked(this, (store) => store.load(key))
+    return record === undefined || record === null ? undefined : { version, record }
+  }
+
+  async save(key, record, version) {
+    return (await asked(this, (store) => store.save(key, record, version))).version ?? undefined
+  }
+
+  async lease(key, holder, ms) {
+    return (await asked(this, (store) => store.lease(key, holder, ms))).ms ?? undefined
+  }
+
+  /** Removes a record and its lease, whatever is in them; whether there was one. */
+  async remove(key) {
+    return (await asked(this, (store) => store.remove(key))).removed
+  }
+}
+
+/** Records in a folder, for the processes of one person on one machine. */
+class FileStore extends NativeStore {
+  #path
+
+  constructor(path) {
+    const text = path instanceof URL ? fileURLToPath(path) : path
+    if (typeof text !== 'string') throw new TypeError('path must be a text or a file URL')
+    super(() => native.NativeStore.file(text))
+    this.#path = text
+  }
+
+  /** The keys of all records, sorted; no record is read. */
+  async keys() {
+    return (await asked(this, (store) => store.keys())).keys
+  }
+
+  [inspect.custom](depth, options) {
+    return `FileStore ${inspect({ path: this.#path }, options)}`
+  }
+}
+
+/** Records in Redis, for machines that share a server. */
+class RedisStore extends NativeStore {
+  constructor(url, { prefix, timeoutMs } = {}) {
+    checkLimit(timeoutMs)
+    super(() => native.NativeStore.redis(String(url), prefix, timeoutMs))
+  }
+
+  // The URL holds a password.
+  [inspect.custom]() {
+    return 'RedisStore {}'
+  }
+}
+
+module.exports = { FileStore, RedisStore }

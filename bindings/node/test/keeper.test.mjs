@@ -1,0 +1,207 @@
+// A grant that is kept fresh by a driver of the user's own.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { inspect } from 'node:util'
+import { callbackOf, core, rejection, serverAt, twins } from './helper.mjs'
+import { Memory, age } from './memory.mjs'
+
+const { Client, Denied, Exchange, Keeper, Lost, Misuse, Tokens, discover, keep, run } = core
+const { generic: twin } = await twins()
+const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
+const client = new Client(await discover(issuer, { transport: 'loopback_http' }), { clientId, clientSecret })
+
+const NOW = 1_750_000_000
+const moment = () => ({ now: NOW, seed: new Uint8Array(32).fill(7) })
+const offline = new Client(serverAt('http://127.0.0.1:1'), { clientId: 'id', clientSecret: 's' })
+const ofOld = () => Tokens.deserialize(JSON.stringify({
+  version: 1,
+  issuer: 'http://127.0.0.1:1',
+  client_id: 'id',
+  access_token: 'at-1',
+  received_at: 0,
+  expires_in: 60,
+  scope: 'read',
+  refresh_token: 'rt-1',
+  refresh_scope: 'read',
+}))
+const body = Buffer.from('{"access_token":"at-2","token_type":"Bearer","expires_in":60,"refresh_token":"rt-2"}')
+const reply = { status: 200, headers: [['content-type', 'application/json']], body }
+
+test('a renewal, step by step', () => {
+  const keeper = offline.keeper(ofOld(), { subject: 'ann', leaseMs: 9000, moment })
+  assert.deepEqual([keeper.ask(), keeper.ask().kind], [{ kind: 'renew', tokens: undefined }, 'follow'])
+  assert.equal(keeper.begin().kind, 'load')
+  const login = keeper.loaded(undefined)
+  assert.deepEqual([login.kind, login.version, keeper.isStored], ['save', 0, false])
+  assert.match(login.record, /rt-1/)
+  assert.equal(inspect(login, { depth: 9 }), "Task { kind: 'save', version: 0 }")
+
+  // It is stored, and as stale as before.
+  assert.equal(keeper.saved(1).kind, 'load')
+  assert.equal(keeper.isStored, true)
+  const lease = keeper.loaded({ version: 1, record: login.record })
+  assert.deepEqual([lease.kind, lease.ms], ['lease', 9000])
+  const wait = keeper.leased(3500)
+  assert.ok(wait.kind === 'wait' && wait.ms > 0 && wait.ms <= 3500)
+  assert.equal(keeper.elapsed().kind, 'load')
+  assert.equal(keeper.loaded({ version: 1, record: login.record }).holder, lease.holder)
+  assert.equal(keeper.leased().kind, 'load')
+  const mark = keeper.loaded({ version: 1, record: login.record })
+  assert.deepEqual([mark.kind, mark.version], ['save', 1])
+  const { kind, exchange } = keeper.saved(2)
+  assert.ok(kind === 'run' && exchange instanceof Exchange)
+  assert.match(Buffer.from(exchange.begin().body).toString(), /refresh_token=rt-1/)
+  exchange.reply(reply)
+  const landed = keeper.flown()
+  assert.deepEqual([landed.kind, landed.version], ['save', 2])
+  assert.match(landed.record, /at-2/)
+  assert.equal(keeper.ask().kind, 'follow')
+  const release = keeper.saved(3)
+  assert.deepEqual([release.kind, release.ms], ['lease', 0])
+  const over = keeper.leased()
+  assert.equal(over.kind, 'over')
+  assert.equal(over.tokens.accessToken, 'at-2')
+  assert.equal(over.tokens.receivedAt.getTime(), NOW * 1000)
+  const turn = keeper.ask()
+  assert.equal(turn.kind, 'hand_out')
+  // The same tokens are the same object.
+  assert.ok(turn.tokens === over.tokens && keeper.tokens === over.tokens)
+  assert.throws(() => keeper.elapsed(), { code: 'misuse.over' })
+})
+
+test('an answer to another task ends the renewal, and the next may begin', () => {
+  const keeper = offline.keeper(undefined, { subject: 'ann' })
+  assert.throws(() => keeper.begin(), { code: 'misuse.over' })
+  keeper.ask()
+  keeper.begin()
+  assert.throws(() => keeper.elapsed(), { code: 'misuse.out_of_order' })
+  assert.equal(keeper.ask().kind, 'renew')
+  keeper.abandon()
+  assert.equal(keeper.ask().kind, 'renew')
+})
+
+test('a store that fails by hand is told without its words', () => {
+  const keeper = offline.keeper(undefined, { subject: 'ann' })
+  keeper.ask()
+  keeper.begin()
+  assert.throws(() => keeper.failed(new Error('secret-of-the-store')), (error) => {
+    assert.ok(error instanceof Lost)
+    assert.equal(error.endpoint, 'store')
+    return !inspect(error).includes('secret-of-the-store')
+  })
+  assert.deepEqual([keeper.trouble.code, keeper.trouble.endpoint], ['lost', 'store'])
+})
+
+test('a keeper is of one of two grants', () => {
+  const keys = [
+    offline.keeper(undefined, { subject: 'ann' }),
+    offline.keeper(undefined, { subject: 'ben' }),
+    offline.keeper(undefined, { subject: 'ann', scope: ['read'] }),
+    offline.keeper(undefined, { grantType: 'client_credentials', scope: 'read' }),
+  ].map(({ key }) => key)
+  assert.equal(new Set(keys).size, 4)
+  assert.equal(keys[0], offline.source(undefined, { store: new Memory(), subject: 'ann' }).key)
+  const setup = { code: 'misuse.setup' }
+  assert.throws(() => offline.keeper(undefined, { grantType: 'password' }), setup)
+  assert.throws(() => offline.keeper(ofOld(), { grantType: 'client_credentials' }), setup)
+  assert.throws(() => offline.keeper(undefined, { reuse: 'perhaps' }), setup)
+  assert.throws(() => new Keeper({}), TypeError)
+})
+
+test('a record that the store tells of is learned', () => {
+  const keeper = offline.keeper(ofOld(), { subject: 'ann', moment })
+  keeper.ask()
+  keeper.begin()
+  const { record } = keeper.loaded()
+  const other = offline.keeper(undefined, { subject: 'ann', moment })
+  assert.equal(other.tokens, undefined)
+  other.learn({ version: 1, record })
+  assert.equal(other.tokens.accessToken, 'at-1')
+  assert.throws(() => other.learn({ version: 2, record: record.slice(0, 50) }), { code: 'stored.malformed' })
+})
+
+/** A login some time ago: what is stored is stale. */
+async function longAgo(store) {
+  const [redirectUri] = redirectUris
+  const { url, flow } = client.authorize({ redirectUri, scope: 'read offline_access' })
+  const tokens = await client.redeem(flow, await callbackOf(url, redirectUri))
+  const keeper = client.keeper(tokens, { subject: 'ann' })
+  assert.equal((await keep(keeper, { store })).accessToken, tokens.accessToken)
+  for (const end = Date.now() + 10_000; !keeper.isStored && Date.now() < end;) await new Promise(setImmediate)
+  await age(store, keeper.key)
+  return tokens
+}
+
+test('keepers share a store, with each other and with sources', async () => {
+  const store = new Memory()
+  const dead = await longAgo(store)
+  const before = await twin.counters()
+  const told = []
+  const keepers = Array.from({ length: 4 }, () => client.keeper(undefined, { subject: 'ann' }))
+  const onTokens = (tokens) => told.push(tokens)
+  const all = await Promise.all(Array.from({ length: 40 }, (_, n) => keep(keepers[n % 4], { store, onTokens })))
+  const counters = await twin.counters()
+  const got = new Set(all.map(({ accessToken }) => accessToken))
+  assert.ok(got.size === 1 && !got.has(dead.accessToken))
+  assert.ok(got.has((await client.source(undefined, { store, subject: 'ann' }).token()).accessToken))
+  assert.equal(counters.token_requests - before.token_requests, 1)
+  assert.equal(counters.reuse_events, before.reuse_events)
+  assert.equal(told.length, 1)
+})
+
+test('a caller that leaves takes nothing from the others', async () => {
+  const store = new Memory()
+  await longAgo(store)
+  const keeper = client.keeper(undefined, { subject: 'ann' })
+  const requests = await twin.tokenRequests(async () => {
+    const stop = new AbortController()
+    const first = keep(keeper, { store, signal: stop.signal })
+    stop.abort(new Error('gone'))
+    assert.equal((await rejection(first)).message, 'gone')
+    assert.ok(await keep(keeper, { store }))
+  })
+  assert.equal(requests, 1)
+})
+
+test('one keeper without a store, over a fetch of ours', async () => {
+  const keeper = client.keeper(undefined, { grantType: 'client_credentials', scope: 'read', shared: false })
+  let sent = 0
+  const counted = (...request) => {
+    sent += 1
+    return fetch(...request)
+  }
+  const first = await keep(keeper, { fetch: counted })
+  assert.deepEqual(first.scope, ['read'])
+  assert.equal(await keep(keeper, { fetch: counted }), first)
+  const second = await keep(keeper, { fetch: counted, refused: first })
+  assert.notEqual(second.accessToken, first.accessToken)
+  keeper.refuse(second)
+  assert.notEqual((await keep(keeper, { fetch: counted })).accessToken, second.accessToken)
+  assert.equal(sent, 3)
+
+  const shared = client.keeper(undefined, { grantType: 'client_credentials' })
+  await assert.rejects(keep(shared), TypeError)
+  await assert.rejects(keep(shared, { store: {} }), TypeError)
+  assert.equal(shared.ask().kind, 'renew')
+  // Who renews by hand renews alone.
+  await assert.rejects(keep(shared, { store: new Memory() }), /another driver/)
+})
+
+test('the loop of the README, by hand', async () => {
+  const keeper = client.keeper(undefined, { grantType: 'client_credentials', shared: false })
+  assert.equal(keeper.ask().kind, 'renew')
+  const task = keeper.begin()
+  assert.equal(task.kind, 'run')
+  await run(task.exchange)
+  const { kind, tokens } = keeper.flown()
+  assert.equal(kind, 'over')
+  assert.equal(keeper.ask().tokens, tokens)
+})
+
+test('a refusal keeps its code', async () => {
+  const store = new Memory()
+  await client.refresh(await longAgo(store))
+  const error = await rejection(keep(client.keeper(undefined, { subject: 'ann' }), { store }))
+  assert.ok(error instanceof Denied && !(error instanceof Misuse))
+  assert.equal(error.code, 'denied.invalid_grant')
+})

@@ -1,0 +1,41 @@
+// A store of one's own, and time that passes for what is stored.
+import assert from 'node:assert/strict'
+import { setTimeout as pause } from 'node:timers/promises'
+
+/** Three methods, and a clock of its own for leases. */
+export class Memory {
+  records = new Map()
+  leases = new Map()
+  calls = []
+
+  async load(key) {
+    this.calls.push('load')
+    await pause(1)
+    return this.records.get(key)
+  }
+
+  async save(key, record, version) {
+    this.calls.push('save')
+    await pause(1)
+    if ((this.records.get(key)?.version ?? 0) !== version) return undefined
+    this.records.set(key, { version: version + 1, record })
+    return version + 1
+  }
+
+  lease(key, holder, ms) {
+    this.calls.push('lease')
+    const held = this.leases.get(key)
+    const left = held ? held.until - performance.now() : 0
+    if (left > 0 && held.holder !== holder) return ms > 0 ? left : 0
+    this.leases.set(key, { holder, until: performance.now() + ms })
+    return 0
+  }
+}
+
+/** Time passes: what is stored is stale. */
+export async function age(store, key) {
+  const { version, record } = await store.load(key)
+  const aged = JSON.parse(record)
+  aged.tokens.received_at -= 100_000
+  assert.equal(await store.save(key, JSON.stringify(aged), version), version + 1)
+}

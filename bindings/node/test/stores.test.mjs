@@ -1,0 +1,249 @@
+// Stores of ours, shared by real threads and processes.
+import assert from 'node:assert/strict'
+import { fork, spawn } from 'node:child_process'
+import cluster from 'node:cluster'
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { inspect } from 'node:util'
+import { Worker } from 'node:worker_threads'
+import { callbackOf, core, listen, rejection, twins } from './helper.mjs'
+import { age } from './memory.mjs'
+
+const { Client, FileStore, Lost, Misuse, RedisStore, Server } = core
+const WORKERS = 6
+const PASSWORD = 'p-S3CR3T'
+const program = fileURLToPath(new URL('worker.mjs', import.meta.url))
+const { generic: twin } = await twins()
+const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
+
+const folder = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+const redis = await redisServer()
+
+let places = 0
+/** Where a store is, as a worker is told. */
+const newPlace = {
+  FileStore: () => ({ path: path.join(folder, `grants-${(places += 1)}`) }),
+  RedisStore: () => ({ url: `${redis}/${(places += 1) % 16}` }),
+}
+const storeAt = ({ url, path }) => (url === undefined ? new FileStore(path) : new RedisStore(url))
+
+/** A Redis of our own on a free port; gives its URL. */
+async function redisServer() {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address()
+  probe.close()
+  await once(probe, 'close')
+  const options = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--requirepass', PASSWORD]
+  const server = spawn('redis-server', [...options.map(String), '--dir', folder], { stdio: 'ignore' })
+  const failed = once(server, 'exit').then(
+    () => { throw new Error('redis-server ended') },
+    (error) => { throw new Error('redis-server is missing: apt-get install redis-server', { cause: error }) },
+  )
+  failed.catch(() => {})
+  after(() => server.kill('SIGKILL'))
+  const answers = async () => {
+    for (;;) {
+      const socket = connect(port, '127.0.0.1')
+      const isThere = await once(socket, 'connect').then(() => true, () => false)
+      socket.destroy()
+      if (isThere) return `redis://:${PASSWORD}@127.0.0.1:${port}`
+      await pause(10)
+    }
+  }
+  return Promise.race([answers(), failed])
+}
+
+function clientOf({ metadata }) {
+  return new Client(Server.fromMetadata(metadata.issuer, metadata, { transport: 'loopback_http' }), { clientId, clientSecret })
+}
+
+function configOf(place, tokenEndpoint = `${twin.base}/token`) {
+  const metadata = { issuer, authorization_endpoint: `${twin.base}/authorize`, token_endpoint: tokenEndpoint }
+  return { metadata, clientId, clientSecret, place, leaseMs: 2000 }
+}
+
+async function signIn(client) {
+  const [redirectUri] = redirectUris
+  const { url, flow } = client.authorize({ redirectUri, scope: 'read offline_access' })
+  return client.redeem(flow, await callbackOf(url, redirectUri))
+}
+
+/** A login some time ago: what is stored is stale. */
+async function longAgo(config) {
+  const store = storeAt(config.place)
+  const client = clientOf(config)
+  const source = client.source(undefined, { store, subject: 'ann' })
+  await source.logIn(await signIn(client))
+  await age(store, source.key)
+}
+
+const starts = {
+  worker_threads: (config) => new Worker(program, { workerData: config }),
+  child_process: (config) => fork(program, [JSON.stringify(config)]),
+  cluster(config) {
+    cluster.setupPrimary({ exec: program, args: [JSON.stringify(config)] })
+    return cluster.fork()
+  },
+}
+
+const send = (worker, message) => (worker.postMessage ?? worker.send).call(worker, message)
+
+/** Starts them, and lets them all begin at once; for each, what it said, and how it ended. */
+async function workers(start, config) {
+  const all = Array.from({ length: WORKERS }, () => start(config))
+  const ends = all.map(async (worker) => {
+    const said = []
+    worker.on('message', (message) => said.push(message))
+    // What a process said last may arrive after its end.
+    const heard = worker.postMessage ? undefined : once(worker, 'disconnect')
+    const [code, signal] = await once(worker, 'exit')
+    await heard
+    return { pid: worker.pid, code, signal, tokens: said.flatMap(({ tokens = [] }) => tokens) }
+  })
+  await Promise.all(all.map((worker) => once(worker, 'message')))
+  for (const worker of all) send(worker, 'go')
+  return ends
+}
+
+for (const kind of Object.keys(newPlace)) {
+  for (const [how, start] of Object.entries(starts)) {
+    test(`workers of twenty promises spend one refresh token: ${how}, ${kind}`, async () => {
+      const config = configOf(newPlace[kind]())
+      await longAgo(config)
+      const before = await twin.counters()
+      const ended = await Promise.all(await workers(start, config))
+      const counters = await twin.counters()
+      assert.deepEqual(ended.map(({ code }) => code), Array(WORKERS).fill(0))
+      assert.ok(ended.every(({ tokens }) => tokens.length === 1))
+      assert.equal(new Set(ended.flatMap(({ tokens }) => tokens)).size, 1)
+      assert.equal(counters.token_requests - before.token_requests, 1)
+      assert.equal(counters.reuse_events, before.reuse_events)
+    })
+  }
+
+  test(`a worker that is killed while it refreshes holds nobody up: ${kind}`, async () => {
+    let holder
+    let held
+    const isHeld = new Promise((done) => { held = done })
+    // Holds one refresh back, and hands on all other requests.
+    const front = await listen(async (request, response) => {
+      const chunks = await request.toArray()
+      const body = Buffer.concat(chunks)
+      if (holder === undefined && body.includes('grant_type=refresh_token')) {
+        holder = Number(request.headers['x-worker'])
+        return held()
+      }
+      const { authorization, 'content-type': type } = request.headers
+      const reply = await fetch(twin.base + request.url, { method: 'POST', headers: { authorization, 'content-type': type }, body })
+      response.writeHead(reply.status, { 'content-type': 'application/json' }).end(await reply.text())
+    })
+    const config = configOf(newPlace[kind](), `${front}/token`)
+    await longAgo(config)
+    const before = await twin.counters()
+    const ends = await workers(starts.child_process, config)
+    await isHeld
+    process.kill(holder, 'SIGKILL')
+    const ended = await Promise.all(ends)
+    const counters = await twin.counters()
+    const [killed, ...more] = ended.filter(({ pid }) => pid === holder)
+    const others = ended.filter(({ pid }) => pid !== holder)
+    assert.deepEqual([killed.signal, killed.tokens, more], ['SIGKILL', [], []])
+    assert.deepEqual(others.map(({ code }) => code), Array(WORKERS - 1).fill(0))
+    assert.ok(others.every(({ tokens }) => tokens.length === 1))
+    assert.equal(new Set(others.flatMap(({ tokens }) => tokens)).size, 1)
+    assert.equal(counters.token_requests - before.token_requests, 1)
+    assert.equal(counters.reuse_events, before.reuse_events)
+  })
+
+  test(`the methods, called by anybody: ${kind}`, async () => {
+    const place = newPlace[kind]()
+    const [one, two] = [storeAt(place), storeAt(place)]
+    assert.equal(await one.load('k'), undefined)
+    assert.equal(await one.save('k', 'first', 0), 1)
+    assert.equal(await two.save('k', 'lost', 0), undefined)
+    assert.equal(await two.save('k', 'second', 1), 2)
+    assert.deepEqual(await one.load('k'), { version: 2, record: 'second' })
+    assert.equal(await one.lease('k', 'ann', 30_000), undefined)
+    const rest = await two.lease('k', 'ben', 30_000)
+    assert.ok(rest > 0 && rest <= 30_000)
+    assert.equal(await one.lease('k', 'ann', 0), undefined)
+    assert.equal(await two.lease('k', 'ben', 30_000), undefined)
+    assert.deepEqual([await one.remove('k'), await one.remove('k')], [true, false])
+    assert.equal(await two.load('k'), undefined)
+    await assert.rejects(one.load(7), TypeError)
+  })
+}
+
+test('a record cut in half is malformed, and not overwritten', async () => {
+  const config = configOf(newPlace.FileStore())
+  await longAgo(config)
+  const store = storeAt(config.place)
+  const [key] = await store.keys()
+  const name = readdirSync(config.place.path).find((file) => file.endsWith('.json'))
+  const file = path.join(config.place.path, name)
+  const whole = readFileSync(file)
+  const cut = whole.subarray(0, whole.length / 2)
+  writeFileSync(file, cut)
+  // So it is too for a store of one's own around it.
+  const wrapped = {
+    load: (...verb) => store.load(...verb),
+    save: (...verb) => store.save(...verb),
+    lease: (...verb) => store.lease(...verb),
+  }
+  const client = clientOf(config)
+  const asked = [store, wrapped].map((store) => client.source(undefined, { store, subject: 'ann' }))
+  for (const ask of [...asked.map((source) => () => source.token()), () => store.load(key)]) {
+    const error = await rejection(ask())
+    assert.ok(error instanceof Misuse)
+    assert.deepEqual([error.code, error.endpoint, error.advice], ['stored.malformed', 'store', 'reauthorize'])
+  }
+  assert.deepEqual(readFileSync(file), cut)
+  assert.equal(await store.remove(key), true)
+  await asked[0].logIn(await signIn(client))
+  assert.ok(await asked[1].token())
+})
+
+test('what cannot be a store is told at once', () => {
+  const file = path.join(folder, 'file')
+  writeFileSync(file, '')
+  const open = path.join(folder, 'open')
+  mkdirSync(open)
+  chmodSync(open, 0o777)
+  const setup = { code: 'misuse.setup', endpoint: 'store' }
+  assert.throws(() => new FileStore(file), setup)
+  assert.throws(() => new FileStore(open), setup)
+  assert.throws(() => new RedisStore(`http://:${PASSWORD}@127.0.0.1/`), (error) => {
+    assert.equal(error.code, 'misuse.setup')
+    return !String(error.stack).includes(PASSWORD)
+  })
+  assert.throws(() => new FileStore(7), TypeError)
+  assert.throws(() => new RedisStore(redis, { timeoutMs: 0 }), TypeError)
+  assert.equal(inspect(new FileStore(pathToFileURL(path.join(folder, 'new')))), `FileStore { path: '${path.join(folder, 'new')}' }`)
+})
+
+test('a server that is gone or refuses us is told without its password', async () => {
+  const store = new RedisStore(`${redis}/0`, { prefix: 'mine:', timeoutMs: 2000 })
+  assert.equal(await store.save('k', 'text', 0), 1)
+  assert.equal(await new RedisStore(`${redis}/0`).load('k'), undefined)
+  const refused = await rejection(new RedisStore(redis.replace(PASSWORD, 'wr0ng'), { timeoutMs: 2000 }).load('k'))
+  assert.equal(refused.code, 'misuse.setup')
+  assert.ok(!inspect(refused).includes('wr0ng'))
+  const nowhere = createServer().listen(0, '127.0.0.1')
+  await once(nowhere, 'listening')
+  const { port } = nowhere.address()
+  nowhere.close()
+  await once(nowhere, 'close')
+  const gone = new RedisStore(`redis://:${PASSWORD}@127.0.0.1:${port}/`, { timeoutMs: 2000 })
+  const error = await rejection(gone.load('k'))
+  assert.ok(error instanceof Lost)
+  assert.equal(error.endpoint, 'store')
+  assert.ok(![inspect(error), inspect(gone, { showHidden: true }), JSON.stringify(gone)].join().includes(PASSWORD))
+})

@@ -1,0 +1,23 @@
+// One worker of several that share a grant: a thread, or a process of its own.
+import { parentPort, workerData } from 'node:worker_threads'
+import { Client, FileStore, RedisStore, Server } from 'oauth-core'
+
+const CALLERS = 20
+
+const port = parentPort ?? process
+const config = workerData ?? JSON.parse(process.argv[2])
+const tell = (message) => (parentPort ? parentPort.postMessage(message) : process.send(message))
+
+const { metadata, clientId, clientSecret, place, leaseMs } = config
+const server = Server.fromMetadata(metadata.issuer, metadata, { transport: 'loopback_http' })
+// Whoever sees the request knows who sent it.
+const client = new Client(server, { clientId, clientSecret, headers: { 'x-worker': String(process.pid) } })
+const store = place.url === undefined ? new FileStore(place.path) : new RedisStore(place.url)
+const source = client.source(undefined, { store, subject: 'ann', leaseMs })
+
+const go = new Promise((heard) => port.once('message', heard))
+tell({ ready: true })
+await go
+const all = await Promise.all(Array.from({ length: CALLERS }, () => source.token()))
+tell({ tokens: [...new Set(all.map((tokens) => tokens.accessToken))] })
+if (!parentPort) process.disconnect()

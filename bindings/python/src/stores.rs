@@ -1,0 +1,215 @@
+//! Stores of ours, as Python makes them. What a source does with one goes past Python.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_core::Secret;
+use oauth_core::error::Error;
+use oauth_session::store::{self, Entry, Lease, Saved};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::{PyClass, PyClassInitializer};
+
+use crate::process::PerProcess;
+use crate::work::{Answer, Work};
+use crate::{errors, secret, server};
+
+/// What our stores can do beside the verbs.
+pub(crate) trait Native: store::Store {
+    /// Removes a record; whether there was one.
+    fn remove<'a>(&'a self, key: &'a str) -> store::Answer<'a, bool>;
+}
+
+impl Native for store::FileStore {
+    fn remove<'a>(&'a self, key: &'a str) -> store::Answer<'a, bool> {
+        Box::pin(self.remove(key))
+    }
+}
+
+impl Native for store::RedisStore {
+    fn remove<'a>(&'a self, key: &'a str) -> store::Answer<'a, bool> {
+        Box::pin(self.remove(key))
+    }
+}
+
+type Open = Box<dyn Fn() -> Result<Arc<dyn Native>, Error> + Send + Sync>;
+
+/// How a store is opened, and the one that is open in this process: connections do not survive a
+/// fork.
+pub(crate) struct Opened {
+    open: Open,
+    store: PerProcess<Arc<dyn Native>>,
+}
+
+impl Opened {
+    /// The store of this process.
+    pub(crate) fn here(&self, py: Python<'_>) -> PyResult<Arc<dyn Native>> {
+        let open = || (self.open)().map_err(|error| errors::raise(py, &error));
+        self.store.with(open, Arc::clone)
+    }
+}
+
+/// A store of ours: the three verbs, which block without Python's lock, and remove().
+#[pyclass(frozen, subclass, module = "oauth_core.stores")]
+pub(crate) struct NativeStore(Arc<Opened>);
+
+/// The store, if it is one of ours.
+pub(crate) fn opened(object: &Bound<'_, PyAny>) -> Option<Arc<Opened>> {
+    let store = object.cast::<NativeStore>().ok()?;
+    Some(Arc::clone(&store.get().0))
+}
+
+impl NativeStore {
+    /// What is wrong with how it is opened is told now.
+    fn with<T: PyClass<BaseType = Self>>(
+        py: Python<'_>,
+        open: impl Fn() -> Result<Arc<dyn Native>, Error> + Send + Sync + 'static,
+        kind: T,
+    ) -> PyResult<PyClassInitializer<T>> {
+        let opened = Opened {
+            open: Box::new(open),
+            store: PerProcess::new(),
+        };
+        opened.here(py)?;
+        Ok(PyClassInitializer::from(Self(Arc::new(opened))).add_subclass(kind))
+    }
+}
+
+#[pymethods]
+impl NativeStore {
+    /// The version of the record and the record; None if there is none.
+    #[pyo3(signature = (key, /))]
+    fn load(&self, py: Python<'_>, key: String) -> PyResult<Py<PyAny>> {
+        let store = self.0.here(py)?;
+        let work = async move {
+            let entry = store.load(&key).await?;
+            let entry = entry.map(|Entry { version, record }| (version, record.expose().clone()));
+            Ok(Answer::value(entry))
+        };
+        Work::new("store.load", work).wait(py)
+    }
+
+    /// Saves the record if it is still at this version: the new version, or None.
+    #[pyo3(signature = (key, record, version, /))]
+    fn save(
+        &self,
+        py: Python<'_>,
+        key: String,
+        record: String,
+        version: u64,
+    ) -> PyResult<Py<PyAny>> {
+        let (store, record) = (self.0.here(py)?, secret(record));
+        let work = async move {
+            let saved = store.save(&key, &record, version).await?;
+            Ok(Answer::value(match saved {
+                Saved::At(version) => Some(version),
+                Saved::Conflict => None,
+            }))
+        };
+        Work::new("store.save", work).wait(py)
+    }
+
+    /// Takes the lease, or for 0 seconds gives it back: for how long another holds it, or None.
+    #[pyo3(signature = (key, holder, seconds, /))]
+    fn lease(
+        &self,
+        py: Python<'_>,
+        key: String,
+        holder: String,
+        seconds: f64,
+    ) -> PyResult<Py<PyAny>> {
+        let ttl = Duration::try_from_secs_f64(seconds)
+            .map_err(|_| PyValueError::new_err("a lease is for a number of seconds"))?;
+        let store = self.0.here(py)?;
+        let work = async move {
+            let lease = store.lease(&key, &holder, ttl).await?;
+            Ok(Answer::value(match lease {
+                Lease::Won => None,
+                Lease::Held(rest) => Some(rest.as_secs_f64()),
+            }))
+        };
+        Work::new("store.lease", work).wait(py)
+    }
+
+    /// Removes a record and its lease, whatever is in them; whether there was one.
+    #[pyo3(signature = (key, /))]
+    fn remove(&self, py: Python<'_>, key: String) -> PyResult<Py<PyAny>> {
+        let store = self.0.here(py)?;
+        let work = async move { Ok(Answer::value(store.remove(&key).await?)) };
+        Work::new("store.remove", work).wait(py)
+    }
+}
+
+/// Records in a folder, for the processes of one person on one machine.
+///
+/// Each is a file that only its owner may read, replaced as a whole: a process killed anywhere
+/// leaves the old record or the new one. A record that is cut or something else is
+/// stored.malformed; a folder that others may write to is misuse.setup. Use a local file system.
+#[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
+pub(crate) struct FileStore {
+    store: store::FileStore,
+    path: PathBuf,
+}
+
+#[pymethods]
+impl FileStore {
+    /// The folder is made (0700) if it is not there.
+    #[new]
+    #[pyo3(signature = (path, /))]
+    fn new(py: Python<'_>, path: PathBuf) -> PyResult<PyClassInitializer<Self>> {
+        let opened = py.detach(|| store::FileStore::new(&path));
+        let store = opened.map_err(|error| errors::raise(py, &error))?;
+        // It holds nothing open, so it goes with its process into a fork.
+        let kept = store.clone();
+        let open = move || Ok(Arc::new(kept.clone()) as Arc<dyn Native>);
+        NativeStore::with(py, open, Self { store, path })
+    }
+
+    /// The keys of all records, sorted; no record is read.
+    fn keys(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let store = self.store.clone();
+        let work = async move { Ok(Answer::value(store.list().await?)) };
+        Work::new("store.keys", work).wait(py)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.stores.FileStore {:?}>", self.path)
+    }
+}
+
+/// Records in Redis 5 or newer, for machines that share a server.
+///
+/// A record is as safe as the server: turn appendonly on, and see that memory is no reason to evict.
+#[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
+pub(crate) struct RedisStore {
+    prefix: String,
+}
+
+#[pymethods]
+impl RedisStore {
+    /// redis://user:password@host:6379/0, or rediss:// for TLS. Nothing is connected before it is
+    /// needed; timeout is for a connection, and again for an answer.
+    #[new]
+    #[pyo3(signature = (url, /, *, prefix = "oauth-core:grant:", timeout = 5.0))]
+    fn new(
+        py: Python<'_>,
+        url: String,
+        prefix: &str,
+        timeout: f64,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let (url, timeout): (Secret<String>, _) = (secret(url), server::seconds(timeout)?);
+        let prefix = prefix.to_owned();
+        let before = prefix.clone();
+        let open = move || {
+            let store = store::RedisStore::new(url.expose())?;
+            let store = store.with_prefix(before.as_str()).with_timeout(timeout);
+            Ok(Arc::new(store) as Arc<dyn Native>)
+        };
+        NativeStore::with(py, open, Self { prefix })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.stores.RedisStore prefix={:?}>", self.prefix)
+    }
+}

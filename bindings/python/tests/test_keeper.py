@@ -1,0 +1,388 @@
+"""A grant that is kept fresh by a driver of the user's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from conftest import Twin, expired, server_at
+from test_store import Memory, Person, age
+
+import oauth_core
+from oauth_core import drive, stores
+
+NOW = 1_750_000_000
+BODY = b'{"access_token":"at-2","token_type":"Bearer","expires_in":60,"refresh_token":"rt-2"}'
+REPLY = (200, [("content-type", "application/json")], BODY)
+
+
+def offline() -> oauth_core.Client:
+    return oauth_core.Client(server_at("http://127.0.0.1:1"), client_id="id", secret="s3cret")
+
+
+def moment() -> tuple[float, bytes]:
+    return NOW, bytes([7]) * 32
+
+
+def tokens_of_old() -> oauth_core.Tokens:
+    stored = {
+        "version": 1,
+        "issuer": "http://127.0.0.1:1",
+        "client_id": "id",
+        "access_token": "at-1",
+        "received_at": 0,
+        "expires_in": 60,
+        "scope": "read",
+        "refresh_token": "rt-1",
+        "refresh_scope": "read",
+    }
+    return oauth_core.Tokens.from_json(json.dumps(stored))
+
+
+def over(renewal: Generator[Any, Any, oauth_core.Tokens], answer: Any) -> oauth_core.Tokens:
+    with pytest.raises(StopIteration) as done:
+        renewal.send(answer)
+    tokens: oauth_core.Tokens = done.value.value
+    return tokens
+
+
+def test_a_renewal_is_a_generator_of_tasks() -> None:
+    keeper = offline().keeper(tokens_of_old(), subject="ann", lease=9, moment=moment)
+    assert keeper.ask().kind == "renew"
+    assert keeper.ask().kind == "follow"
+    renewal = keeper.renewal()
+    assert isinstance(next(renewal), oauth_core.Load)
+    login = renewal.send(None)
+    assert isinstance(login, oauth_core.Save)
+    assert login.version == 0 and "rt-1" in login.record and "rt-1" not in repr(login)
+    assert not keeper.is_stored
+
+    # It is stored, and as stale as before.
+    assert isinstance(renewal.send(1), oauth_core.Load)
+    assert keeper.is_stored
+    lease = renewal.send((1, login.record))
+    assert isinstance(lease, oauth_core.Lease) and lease.seconds == 9 and lease.holder
+    pause = renewal.send(3.5)
+    assert isinstance(pause, oauth_core.Sleep) and 0 < pause.seconds <= 3.5
+    assert isinstance(renewal.send(None), oauth_core.Load)
+    again = renewal.send((1, login.record))
+    assert isinstance(again, oauth_core.Lease) and again.holder == lease.holder
+    assert isinstance(renewal.send(None), oauth_core.Load)
+    mark = renewal.send((1, login.record))
+    assert isinstance(mark, oauth_core.Save) and mark.version == 1
+    exchange = renewal.send(2)
+    assert isinstance(exchange, oauth_core.Exchange)
+    step = next(exchange)
+    assert isinstance(step, oauth_core.Send) and b"refresh_token=rt-1" in step.body
+    with pytest.raises(StopIteration):
+        exchange.send(REPLY)
+    landed = renewal.send(None)
+    assert isinstance(landed, oauth_core.Save) and landed.version == 2
+    assert "at-2" in landed.record and keeper.ask().kind == "follow"
+    release = renewal.send(3)
+    assert isinstance(release, oauth_core.Lease) and release.seconds == 0
+    tokens = over(renewal, None)
+    assert tokens.access_token == "at-2" and tokens.received_at.timestamp() == NOW
+    turn = keeper.ask()
+    assert turn.kind == "hand_out" and turn.tokens is not None
+    assert turn.tokens.access_token == "at-2"
+    with pytest.raises(oauth_core.Misuse) as caught:
+        renewal.send(None)
+    assert caught.value.code == "misuse.over"
+
+
+def begun(**options: Any) -> tuple[oauth_core.Keeper, oauth_core.Renewal]:
+    keeper = offline().keeper(subject="ann", moment=moment, **options)
+    assert keeper.ask().kind == "renew"
+    renewal = keeper.renewal()
+    assert isinstance(next(renewal), oauth_core.Load)
+    return keeper, renewal
+
+
+def test_yield_from_delegates() -> None:
+    keeper, _ = begun()
+    keeper.abandon()
+    keeper.ask()
+
+    def outer() -> Generator[drive.Task, drive.Said, str]:
+        tokens = yield from keeper.renewal()
+        return tokens.access_token
+
+    whole = outer()
+    assert isinstance(next(whole), oauth_core.Load)
+    with pytest.raises(oauth_core.Lost) as caught:
+        whole.throw(OSError("secret-of-the-store"))
+    assert caught.value.endpoint == "store"
+    assert isinstance(caught.value.__cause__, OSError)
+    assert "secret-of-the-store" not in str(caught.value)
+    assert keeper.trouble is not None and keeper.trouble.code == "lost"
+
+
+@pytest.mark.parametrize("end", ["closed", "dropped", "interrupted", "abandoned"])
+def test_a_renewal_that_is_given_up_stands_in_nobodys_way(end: str) -> None:
+    keeper, renewal = begun()
+    assert keeper.ask().kind == "follow"
+    if end == "closed":
+        renewal.close()
+    elif end == "interrupted":
+        with pytest.raises(KeyboardInterrupt):
+            renewal.throw(KeyboardInterrupt)
+    elif end == "abandoned":
+        keeper.abandon()
+    del renewal
+    assert keeper.ask().kind == "renew"
+
+
+def test_a_renewal_that_nobody_was_told_of_is_misuse() -> None:
+    keeper = offline().keeper(subject="ann")
+    with pytest.raises(oauth_core.Misuse) as caught:
+        next(keeper.renewal())
+    assert caught.value.code == "misuse.over"
+
+
+def test_what_is_no_answer_is_refused_and_can_be_given_again() -> None:
+    keeper, renewal = begun()
+    for nonsense in (7, "text", (1, None), (-1, "record")):
+        with pytest.raises((TypeError, OverflowError)):
+            renewal.send(nonsense)  # type: ignore[arg-type]
+    with pytest.raises(oauth_core.Misuse) as caught:
+        renewal.send(None)
+    assert caught.value.code == "grant.no_refresh_token"
+    fresh = offline().keeper(subject="ann").renewal()
+    with pytest.raises(TypeError, match="nothing was asked"):
+        fresh.send(1)
+
+
+def test_a_keeper_is_of_one_of_two_grants() -> None:
+    client = offline()
+    keys = {
+        client.keeper(subject="ann").key,
+        client.keeper(subject="ben").key,
+        client.keeper(subject="ann", scope="read").key,
+        client.keeper(grant_type="client_credentials", scope="read").key,
+    }
+    assert len(keys) == 4
+    assert client.keeper(subject="ann").key == client.source(store=Memory(), subject="ann").key
+    mistakes: list[dict[str, Any]] = [
+        {"grant_type": "password"},
+        {"grant_type": "client_credentials", "tokens": tokens_of_old()},
+        {"reuse": "perhaps"},
+    ]
+    for mistake in mistakes:
+        with pytest.raises(oauth_core.Misuse) as caught:
+            client.keeper(**mistake)
+        assert caught.value.code == "misuse.setup"
+
+
+def test_a_record_that_the_store_tells_of_is_learned() -> None:
+    keeper = offline().keeper(tokens_of_old(), subject="ann", moment=moment)
+    keeper.ask()
+    renewal = keeper.renewal()
+    next(renewal)
+    save = renewal.send(None)
+    assert isinstance(save, oauth_core.Save)
+    other = offline().keeper(subject="ann", moment=moment)
+    assert other.tokens is None
+    other.learn(1, save.record)
+    assert other.tokens is not None and other.tokens.access_token == "at-1"
+    with pytest.raises(oauth_core.Misuse) as caught:
+        other.learn(2, save.record[:50])
+    assert caught.value.code == "stored.malformed"
+
+
+def long_ago(client: oauth_core.Client, tokens: oauth_core.Tokens, store: stores.Store) -> None:
+    """A login some time ago: what is stored is stale."""
+    keeper = client.keeper(subject="ann")
+    keeper.replace(tokens)
+    with httpx.Client() as http:
+        drive.keep(keeper, store, http)
+    assert keeper.is_stored
+    age(store, keeper)
+
+
+def test_keepers_of_threads_share_a_store(
+    generic: Twin, person: Person, tmp_path: Path
+) -> None:
+    client, tokens = person
+    store = stores.FileStore(tmp_path / "grants")
+    long_ago(client, tokens, store)
+    before = generic.counters["token_requests"]
+    keepers = [client.keeper(subject="ann") for _ in range(4)]
+    with httpx.Client() as http, ThreadPoolExecutor(32) as pool:
+        asked = [pool.submit(drive.keep, keepers[n % 4], store, http) for n in range(32)]
+        got = {thread.result().access_token for thread in asked}
+    assert len(got) == 1 and tokens.access_token not in got
+    # A source over the same store has the same grant.
+    assert client.source(store=store, subject="ann").token().access_token in got
+    counters = generic.counters
+    assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
+
+
+def test_keepers_of_tasks_share_a_store(generic: Twin, person: Person) -> None:
+    client, tokens = person
+    store = Memory()
+    long_ago(client, tokens, store)
+    before = generic.counters["token_requests"]
+
+    async def main() -> set[str]:
+        keepers = [client.keeper(subject="ann") for _ in range(4)]
+        async with httpx.AsyncClient() as http:
+            asked = [drive.akeep(keepers[n % 4], store, http) for n in range(40)]
+            return {token.access_token for token in await asyncio.gather(*asked)}
+
+    got = asyncio.run(main())
+    assert len(got) == 1 and tokens.access_token not in got
+    counters = generic.counters
+    assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
+
+
+def test_a_task_that_is_cancelled_leaves_the_renewal_to_go_on(
+    generic: Twin, person: Person
+) -> None:
+    client, tokens = person
+    store = Memory()
+    long_ago(client, tokens, store)
+    keeper = client.keeper(subject="ann")
+    is_sent = threading.Event()
+
+    class Slow(httpx.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            is_sent.set()
+            await asyncio.sleep(0)
+            return await super().handle_async_request(request)
+
+    async def main() -> oauth_core.Tokens:
+        async with httpx.AsyncClient(transport=Slow()) as http:
+            first = asyncio.ensure_future(drive.akeep(keeper, store, http))
+            while not is_sent.is_set():
+                await asyncio.sleep(0)
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            return await drive.akeep(keeper, store, http)
+
+    before = generic.counters["token_requests"]
+    assert asyncio.run(main()).access_token != tokens.access_token
+    assert generic.counters["token_requests"] - before == 1
+
+
+def test_a_loop_that_ends_gives_the_renewal_up(person: Person) -> None:
+    client, tokens = person
+    store = Memory()
+    long_ago(client, tokens, store)
+    keeper = client.keeper(subject="ann")
+
+    async def main() -> None:
+        async with httpx.AsyncClient() as http:
+            asyncio.ensure_future(drive.akeep(keeper, store, http))
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert keeper.ask().kind == "renew"
+
+
+def test_one_keeper_without_a_store(generic: Twin, client: oauth_core.Client) -> None:
+    keeper = client.keeper(grant_type="client_credentials", scope="read", shared=False)
+    with httpx.Client() as http:
+        first = drive.keep(keeper, None, http)
+        assert first.scope == {"read"}
+        assert drive.keep(keeper, None, http).access_token == first.access_token
+        second = drive.keep(keeper, None, http, refused=first)
+        assert second.access_token != first.access_token
+        keeper.refuse(second)
+        assert drive.keep(keeper, None, http).access_token != second.access_token
+        shared = client.keeper(grant_type="client_credentials")
+        with pytest.raises(TypeError, match="needs a store"):
+            drive.keep(shared, None, http)
+        assert shared.ask().kind == "renew"
+    assert generic.counters["token_requests"] == 3
+
+
+def test_a_follower_waits_for_the_one_who_renews(client: oauth_core.Client) -> None:
+    keeper = client.keeper(grant_type="client_credentials", shared=False)
+    assert keeper.ask().kind == "renew"
+    pauses: list[float] = []
+    with httpx.Client() as http:
+
+        def finish(seconds: float) -> None:
+            pauses.append(seconds)
+            renewal = keeper.renewal()
+            exchange = next(renewal)
+            assert isinstance(exchange, oauth_core.Exchange)
+            drive.run(exchange, http)
+            over(renewal, None)
+
+        tokens = drive.keep(keeper, None, http, sleep=finish)
+    assert pauses == [drive.FOLLOW]
+    assert keeper.tokens is not None and keeper.tokens.access_token == tokens.access_token
+
+
+def test_tokens_that_live_are_handed_out_though_their_store_fails(person: Person) -> None:
+    client, tokens = person
+    keeper = client.keeper(tokens, subject="ann")
+
+    class Broken(Memory):
+        def load(self, key: str, /) -> tuple[int, str] | None:
+            raise OSError("no")
+
+    async def later() -> oauth_core.Tokens:
+        async with httpx.AsyncClient() as http:
+            return await drive.akeep(client.keeper(tokens, subject="ann"), Broken(), http)
+
+    with httpx.Client() as http:
+        assert drive.keep(keeper, Broken(), http).access_token == tokens.access_token
+    assert asyncio.run(later()).access_token == tokens.access_token
+    assert keeper.trouble is not None and keeper.trouble.endpoint == "store"
+    assert not keeper.is_stored
+
+
+def test_a_refusal_and_a_broken_record_keep_their_codes(
+    person: Person, tmp_path: Path
+) -> None:
+    client, tokens = person
+    store = stores.FileStore(tmp_path / "grants")
+    long_ago(client, tokens, store)
+    client.refresh(tokens)
+    with httpx.Client() as http:
+        with pytest.raises(oauth_core.Denied) as denied:
+            drive.keep(client.keeper(subject="ann"), store, http)
+        assert denied.value.code == "denied.invalid_grant"
+        [file] = (tmp_path / "grants").glob("grant-*.json")
+        file.write_bytes(file.read_bytes()[:80])
+        with pytest.raises(oauth_core.Misuse) as caught:
+            drive.keep(client.keeper(subject="ann"), store, http)
+        assert (caught.value.code, caught.value.endpoint) == ("stored.malformed", "store")
+
+        async def later() -> None:
+            async with httpx.AsyncClient() as ahttp:
+                await drive.akeep(client.keeper(subject="ann"), store, ahttp)
+
+        with pytest.raises(oauth_core.Misuse):
+            asyncio.run(later())
+
+
+def test_ctrl_c_in_the_store_gives_the_renewal_up(person: Person) -> None:
+    client, tokens = person
+    keeper = client.keeper(expired(tokens), subject="ann")
+
+    class Interrupted(Memory):
+        def load(self, key: str, /) -> tuple[int, str] | None:
+            raise KeyboardInterrupt
+
+    with httpx.Client() as http, pytest.raises(KeyboardInterrupt):
+        drive.keep(keeper, Interrupted(), http)
+    assert keeper.ask().kind == "renew"
+
+
+def test_tasks_can_be_made_for_tests() -> None:
+    assert oauth_core.Lease("ann", 2).seconds == 2
+    assert oauth_core.Save("text", 3).version == 3
+    shown = f"{oauth_core.Load()} {oauth_core.Lease('ann', 2)} {oauth_core.Save('text', 3)}"
+    assert shown == "<oauth_core.Load> <oauth_core.Lease 2> <oauth_core.Save over 3>"

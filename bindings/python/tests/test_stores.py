@@ -1,0 +1,326 @@
+"""Stores of ours, shared by real processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+import worker
+from conftest import CALLBACK, Answer, Plain, Twin, approve
+from test_process import FORKED
+from test_store import Memory, Person, age
+
+import oauth_core
+from oauth_core import stores
+
+WORKERS = 8
+PASSWORD = "p-S3CR3T"
+Place = tuple[str, str]
+
+
+def until(done: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < end, what
+        time.sleep(0.005)
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[str]:
+    """A Redis of our own on a free port; gives its URL."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.fail("redis-server is missing: apt-get install redis-server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    server = subprocess.Popen(
+        [binary, *options, "--requirepass", PASSWORD, "--dir", str(folder)],
+        stdout=subprocess.DEVNULL,
+    )
+
+    def answers() -> bool:
+        assert server.poll() is None, "redis-server ended"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        until(answers, "redis-server does not answer")
+        yield f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
+    finally:
+        server.kill()
+        server.wait(20)
+
+
+@pytest.fixture(params=["file", "redis"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Where a store is, as a worker is told."""
+    if request.param == "file":
+        yield "file", str(tmp_path / "grants")
+        return
+    with redis_server(tmp_path) as url:
+        yield "redis", url
+
+
+def config_of(twin: Twin, place: Place, folder: Path, token_endpoint: str) -> dict[str, Any]:
+    metadata = {
+        "issuer": twin.base,
+        "authorization_endpoint": f"{twin.base}/authorize",
+        "token_endpoint": token_endpoint,
+    }
+    client_id = twin.data["public_client_id"]
+    return {
+        "metadata": metadata,
+        "client_id": client_id,
+        "store": place,
+        "folder": str(folder),
+        "lease": 2.0,
+    }
+
+
+def long_ago(config: dict[str, Any]) -> tuple[oauth_core.TokenSource, oauth_core.Tokens]:
+    """A login some time ago: what is stored is stale."""
+    client = worker.client_of(config)
+    flow = client.authorize(redirect_uri=CALLBACK, scope="read write offline_access")
+    tokens = client.redeem(flow, approve(flow.url))
+    source = worker.source_of(config)
+    source.log_in(tokens)
+    age(worker.store_of(*config["store"]), source)
+    return source, tokens
+
+
+def said(folder: Path) -> list[list[str]]:
+    return [json.loads(file.read_text()) for file in folder.glob("said-*")]
+
+
+def start(how: str, config: dict[str, Any], source: oauth_core.TokenSource) -> list[Any]:
+    if how == "subprocess":
+        command = [sys.executable, worker.__file__, json.dumps(config)]
+        return [subprocess.Popen(command) for _ in range(WORKERS)]
+    context = multiprocessing.get_context(how)
+    # The child of a fork has all that its parent had; any other is told how to get it.
+    arguments = (config, source) if how == "fork" else (config,)
+    processes = [
+        context.Process(target=worker.work, args=arguments)  # type: ignore[attr-defined]
+        for _ in range(WORKERS)
+    ]
+    for process in processes:
+        process.start()
+    return processes
+
+
+def ended(process: Any) -> int | None:
+    if isinstance(process, subprocess.Popen):
+        return process.wait(60)
+    process.join(60)
+    code: int | None = process.exitcode
+    return code
+
+
+@pytest.mark.filterwarnings(FORKED)
+@pytest.mark.parametrize("how", ["fork", "spawn", "subprocess"])
+def test_processes_of_threads_spend_one_refresh_token(
+    generic: Twin, place: Place, tmp_path: Path, how: str
+) -> None:
+    config = config_of(generic, place, tmp_path, f"{generic.base}/token")
+    # What the children of a fork go on with is in use already: a thread, and perhaps a connection.
+    source, tokens = long_ago(config)
+    before = generic.counters["token_requests"]
+    processes = start(how, config, source)
+    until(lambda: len([*tmp_path.glob("ready-*")]) == WORKERS, "the workers do not begin")
+    (tmp_path / "go").touch()
+    assert [ended(process) for process in processes] == [0] * WORKERS
+    got = said(tmp_path)
+    assert len(got) == WORKERS
+    assert len({digest for digests in got for digest in digests}) == 1
+    fresh = worker.source_of(config).token()
+    assert got[0] == [hashlib.sha256(fresh.access_token.encode()).hexdigest()]
+    assert fresh.access_token != tokens.access_token
+    counters = generic.counters
+    assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
+
+
+class Front:
+    """Stands before a twin's token endpoint: holds one refresh back, and hands on all others."""
+
+    def __init__(self, twin: Twin, plain: Callable[[Answer], Plain]) -> None:
+        self.twin = twin
+        self.holder: int | None = None
+        self.is_held = threading.Event()
+        self.is_over = threading.Event()
+        self.server = plain(self.answer)
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        *_, body = self.server.seen[-1]
+        if b"grant_type=refresh_token" in body and self.holder is None:
+            self.holder = int(handler.headers["x-worker"])
+            self.is_held.set()
+            self.is_over.wait(60)
+            handler.close_connection = True
+            return
+        headers = {"content-type": handler.headers["content-type"]}
+        request = urllib.request.Request(self.twin.base + handler.path, body, headers)
+        with urllib.request.urlopen(request) as reply:
+            content = reply.read()
+        handler.send_response(200)
+        handler.send_header("content-type", "application/json")
+        handler.send_header("content-length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+
+def test_a_worker_that_is_killed_while_it_refreshes_holds_nobody_up(
+    generic: Twin, place: Place, tmp_path: Path, plain: Callable[[Answer], Plain]
+) -> None:
+    front = Front(generic, plain)
+    config = config_of(generic, place, tmp_path, f"{front.server.base}/token")
+    source, _ = long_ago(config)
+    before = generic.counters["token_requests"]
+    processes = start("subprocess", config, source)
+    until(lambda: len([*tmp_path.glob("ready-*")]) == WORKERS, "the workers do not begin")
+    (tmp_path / "go").touch()
+    assert front.is_held.wait(30)
+    holder = front.holder
+    assert holder is not None and holder in [process.pid for process in processes]
+    assert said(tmp_path) == []
+    os.kill(holder, signal.SIGKILL)
+    codes = {process.pid: ended(process) for process in processes}
+    front.is_over.set()
+    assert codes.pop(holder) == -signal.SIGKILL
+    assert list(codes.values()) == [0] * (WORKERS - 1)
+    got = said(tmp_path)
+    assert len(got) == WORKERS - 1
+    assert len({digest for digests in got for digest in digests}) == 1
+    counters = generic.counters
+    assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
+
+
+def test_the_verbs_in_python(place: Place) -> None:
+    one, two = worker.store_of(*place), worker.store_of(*place)
+    assert one.load("k") is None
+    assert one.save("k", "first", 0) == 1
+    assert two.save("k", "lost", 0) is None
+    assert two.save("k", "second", 1) == 2
+    assert one.load("k") == (2, "second")
+    assert one.lease("k", "ann", 30) is None
+    rest = two.lease("k", "ben", 30)
+    assert rest is not None and 0 < rest <= 30
+    assert one.lease("k", "ann", 0) is None
+    assert two.lease("k", "ben", 30) is None
+    assert one.remove("k") is True
+    assert one.remove("k") is False
+    assert two.load("k") is None
+    with pytest.raises(ValueError, match="number of seconds"):
+        one.lease("k", "ann", -1)
+    with pytest.raises(TypeError):
+        one.save("k", "text", None)  # type: ignore[arg-type]
+
+
+def test_the_keys_of_a_folder(tmp_path: Path) -> None:
+    store = stores.FileStore(tmp_path / "grants")
+    for key in ("b", "a"):
+        store.save(key, "text", 0)
+    assert store.keys() == ["a", "b"]
+    assert repr(store) == f'<oauth_core.stores.FileStore "{tmp_path / "grants"}">'
+
+
+class Wrapped:
+    """A store of one's own around one of ours."""
+
+    def __init__(self, inner: stores.FileStore) -> None:
+        self.load, self.save, self.lease = inner.load, inner.save, inner.lease
+
+
+@pytest.mark.parametrize("wrap", [lambda store: store, Wrapped], ids=["native", "wrapped"])
+def test_a_record_cut_in_half_is_malformed_and_not_overwritten(
+    person: Person, tmp_path: Path, wrap: Callable[[stores.FileStore], stores.Store]
+) -> None:
+    client, tokens = person
+    folder = tmp_path / "grants"
+    store = stores.FileStore(folder)
+    source = client.source(store=store, subject="ann")
+    source.log_in(tokens)
+    [file] = folder.glob("grant-*.json")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    cut = file.read_bytes()
+    other = client.source(store=wrap(store), subject="ann")
+    for ask in (other.token, lambda: store.load(str(source.key))):
+        with pytest.raises(oauth_core.Misuse) as caught:
+            ask()
+        error = caught.value
+        assert (error.code, error.endpoint, error.advice) == (
+            "stored.malformed",
+            "store",
+            "reauthorize",
+        )
+        assert str(tokens.refresh_token) not in f"{error}{error.__cause__}"
+    assert file.read_bytes() == cut
+    assert store.remove(str(source.key))
+    other.log_in(tokens)
+    assert other.token().access_token == tokens.access_token
+
+
+def test_an_error_of_another_server_is_not_the_grants(client: oauth_core.Client) -> None:
+    class Behind(Memory):
+        """A store that needs a token of its own, and does not get it."""
+
+        def load(self, key: str, /) -> tuple[int, str] | None:
+            data = client.exchange.client_credentials()
+            next(data)
+            body = b'{"error":"invalid_grant"}'
+            data.send((400, [("content-type", "application/json")], body))
+            return None
+
+    with pytest.raises(oauth_core.Lost) as caught:
+        client.client_credentials(store=Behind()).token()
+    assert caught.value.endpoint == "store"
+
+
+def test_what_cannot_be_a_store_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    for path in (tmp_path / "file", open_to_all):
+        with pytest.raises(oauth_core.Misuse) as caught:
+            stores.FileStore(path)
+        assert (caught.value.code, caught.value.endpoint) == ("misuse.setup", "store")
+    with pytest.raises(oauth_core.Misuse) as caught:
+        stores.RedisStore(f"http://:{PASSWORD}@127.0.0.1/")
+    assert caught.value.code == "misuse.setup" and PASSWORD not in str(caught.value)
+    with pytest.raises(TypeError):
+        stores.FileStore(7)  # type: ignore[arg-type]
+
+
+def test_a_server_that_is_gone_or_refuses_us_is_told_without_its_password(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as url:
+        store = stores.RedisStore(url, prefix="mine:", timeout=2)
+        assert store.save("k", "text", 0) == 1
+        refused = stores.RedisStore(url.replace(PASSWORD, "wr0ng"), timeout=2)
+        with pytest.raises(oauth_core.Misuse) as caught:
+            refused.load("k")
+        assert caught.value.code == "misuse.setup"
+        assert "wr0ng" not in f"{caught.value}{caught.value.__cause__}"
+        assert stores.RedisStore(url).load("k") is None, "another prefix"
+    with pytest.raises(oauth_core.Lost) as lost:
+        store.load("k")
+    assert lost.value.endpoint == "store"
+    for text in (repr(store), str(store), f"{lost.value}{lost.value.__cause__}"):
+        assert PASSWORD not in text and "127.0.0.1" not in repr(store)

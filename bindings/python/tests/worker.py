@@ -1,0 +1,55 @@
+"""One worker of several that share a grant: a process of its own, with threads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import oauth_core
+from oauth_core import stores
+
+THREADS = 8
+
+
+def store_of(kind: str, place: str) -> stores.FileStore | stores.RedisStore:
+    return stores.FileStore(place) if kind == "file" else stores.RedisStore(place)
+
+
+def client_of(config: dict[str, Any]) -> oauth_core.Client:
+    server = oauth_core.Server.from_metadata(
+        config["metadata"]["issuer"], config["metadata"], transport="loopback_http"
+    )
+    # Whoever sees the request knows who sent it.
+    headers = {"x-worker": str(os.getpid())}
+    return oauth_core.Client(
+        server, client_id=config["client_id"], auth=oauth_core.Public(), headers=headers
+    )
+
+
+def source_of(config: dict[str, Any]) -> oauth_core.TokenSource:
+    store = store_of(*config["store"])
+    return client_of(config).source(store=store, subject="ann", lease=config["lease"])
+
+
+def work(config: dict[str, Any], source: oauth_core.TokenSource | None = None) -> None:
+    """Waits for the others, and asks for a token in each thread; says which in a file."""
+    source = source_of(config) if source is None else source
+    folder = Path(config["folder"])
+    (folder / f"ready-{os.getpid()}").touch()
+    while not (folder / "go").exists():
+        time.sleep(0.001)
+    with ThreadPoolExecutor(THREADS) as pool:
+        asked = [pool.submit(source.token) for _ in range(THREADS)]
+        got = {thread.result().access_token for thread in asked}
+    digests = [hashlib.sha256(token.encode()).hexdigest() for token in got]
+    (folder / f"said-{os.getpid()}").write_text(json.dumps(digests))
+
+
+if __name__ == "__main__":
+    work(json.loads(sys.argv[1]))
