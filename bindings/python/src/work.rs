@@ -28,8 +28,10 @@ pub(crate) enum Answer {
     Response(Response),
     Text(String),
     /// What this makes of it, once Python may be called.
-    Value(Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>),
+    Value(Make),
 }
+
+type Make = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 impl Answer {
     /// A plain value.
