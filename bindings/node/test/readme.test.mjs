@@ -1,8 +1,10 @@
 // The README's examples run as they stand, against twins instead of the live systems.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { test } from 'node:test'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
 import { promisify } from 'node:util'
 import { twins } from './helper.mjs'
 
@@ -15,9 +17,15 @@ const visit = `const visit = async (url) => (await fetch(url, { redirect: 'manua
 const said = [
   [/^200 \{/],
   [/^200 Tokens \{/, /redacted/],
+  [/^200 FileStore \{/],
+  [/^1$/m],
   [/^denied\.invalid_client 401 give_up$/m],
   [/^Tokens \{/],
+  [/^Tokens \{/],
 ]
+
+const folder = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
 
 test('there are as many examples as answers', () => assert.equal(examples.length, said.length))
 
@@ -27,6 +35,7 @@ for (const [index, code] of examples.entries()) {
     const script = code
       .replaceAll("provider('socios')", `provider('socios', { loopback: '${socios.base}' })`)
       .replaceAll('https://api-public.socios.com', socios.base)
+      .replaceAll("'grants'", JSON.stringify(path.join(folder, String(index))))
     const env = { ...process.env, SOCIOS_KEY: clientId, SOCIOS_SECRET: clientSecret }
     const args = ['--input-type=module', '-e', `${visit}\n${script}`]
     const { stdout } = await promisify(execFile)(process.execPath, args, { env })

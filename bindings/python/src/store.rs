@@ -6,7 +6,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
 use oauth_session::store::{self, Answer, Entry, Lease, Saved};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::stores::{self, Opened};
@@ -123,7 +123,8 @@ impl store::Store for Foreign {
         self.call(move |store| {
             let arguments = (key, holder, ttl.as_secs_f64());
             let held: Option<f64> = store.call_method1("lease", arguments)?.extract()?;
-            let held = Duration::try_from_secs_f64(held.unwrap_or_default()).unwrap_or_default();
+            let held = Duration::try_from_secs_f64(held.unwrap_or_default())
+                .map_err(|_| PyValueError::new_err("a lease is held for a number of seconds"))?;
             Ok(match held.is_zero() {
                 true => Lease::Won,
                 false => Lease::Held(held),

@@ -21,9 +21,6 @@ use crate::{errors, runtime, value};
 /// How often a waiting thread looks for signals.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What is made once Python's lock is held.
-pub(crate) type Made = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
-
 /// What work leaves behind.
 pub(crate) enum Answer {
     Record(Record),
@@ -31,8 +28,10 @@ pub(crate) enum Answer {
     Response(Response),
     Text(String),
     /// What this makes of it, once Python may be called.
-    Value(Made),
+    Value(Make),
 }
+
+type Make = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 impl Answer {
     /// A plain value.

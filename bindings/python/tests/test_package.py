@@ -220,9 +220,10 @@ def readme_examples() -> list[str]:
 
 @pytest.mark.parametrize("index", range(len(readme_examples())))
 def test_the_readme_runs(
-    twins: dict[str, Twin], index: int, monkeypatch: pytest.MonkeyPatch
+    twins: dict[str, Twin], index: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Its code as it stands, with the preset moved to a twin."""
+    monkeypatch.chdir(tmp_path)
     twin = twins["usertesting"]
     api = "https://api.use2.usertesting.com"
     real = oauth_core.provider

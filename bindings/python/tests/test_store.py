@@ -216,6 +216,16 @@ def test_a_store_that_fails_is_told_and_nothing_is_sent_without_a_lease(
     assert generic.counters["token_requests"] == 0
 
 
+def test_a_lease_of_nonsense_is_not_won(generic: Twin, client: oauth_core.Client) -> None:
+    class Odd(Memory):
+        def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
+            return -1.0
+
+    with pytest.raises(oauth_core.Lost):
+        client.client_credentials(store=Odd()).token()
+    assert generic.counters["token_requests"] == 0
+
+
 def test_what_is_no_store_or_answers_nonsense_is_told(client: oauth_core.Client) -> None:
     class Odd(Memory):
         async def load(self, key: str, /) -> Any:  # type: ignore[override]
