@@ -101,6 +101,7 @@ impl World {
             refresh,
             at: now,
             lease: Some(lease.until),
+            lease_end: lease.until,
             end: None,
             may_count: true,
             is_processed: false,
@@ -158,7 +159,7 @@ impl World {
             let parent = self.book.token(access).and_then(|it| it.parent.as_deref());
             parent == Some(token)
         });
-        let is_leased = send.lease.is_some_and(|until| self.now + slack < until);
+        let is_leased = self.now + slack < send.lease_end;
         is_living && is_leased && (send.end.is_none() || has_answer)
     }
 
