@@ -67,16 +67,8 @@ fn own_vectors() -> Outcome {
 /// Histories of fleets, `seeds` of them or the one of this seed.
 pub(crate) fn fleet(seeds: u64, seed: Option<u64>) -> Outcome {
     let mut command = cargo();
-    command.args([
-        "run",
-        "--release",
-        "--quiet",
-        "-p",
-        "oauth-tests",
-        "--bin",
-        "fleet",
-        "--",
-    ]);
+    command.args(["run", "--release", "--quiet", "-p", "oauth-testkit"]);
+    command.args(["--example", "fleet", "--"]);
     match seed {
         Some(seed) => command.arg(format!("--seed={seed}")),
         None => command.arg(format!("--seeds={seeds}")),

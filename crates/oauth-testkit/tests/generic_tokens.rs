@@ -8,6 +8,7 @@ use bytes::Bytes;
 use common::plain::*;
 use common::*;
 use oauth_testkit::Pair;
+use oauth_testkit::twin::Rotation;
 use serde_json::json;
 
 #[test]
@@ -33,6 +34,49 @@ fn refresh_rotates_and_reuse_costs_the_family() {
     let access = text(&second, "access_token");
     assert_eq!(get(&mut pair, "/api/echo", Some(&access)).status(), 401);
     assert_eq!(pair.twin().counters().refreshes, 1);
+}
+
+#[test]
+fn a_server_may_take_a_used_refresh_token_again() {
+    // At once, within half a minute, and after that.
+    for (rotation, again) in [
+        (Rotation::Strict, [400, 400, 400]),
+        (Rotation::Grace(30), [200, 200, 400]),
+        (Rotation::Lenient, [200, 200, 200]),
+        (Rotation::Never, [200, 200, 200]),
+    ] {
+        let mut pair = pair();
+        pair.twin().set_rotation(rotation);
+        let code = code(&mut pair);
+        let first = text(&json(&redeem(&mut pair, &code)), "refresh_token");
+        let second = json(&refresh(&mut pair, &first));
+        let is_replaced = second["refresh_token"].is_string();
+        assert_eq!(is_replaced, rotation != Rotation::Never);
+        for (pause, status) in [0, 29, 1].into_iter().zip(again) {
+            pair.advance(Duration::from_secs(pause));
+            let now = pair.now();
+            assert_eq!(pair.twin().honours(now, &first), status == 200);
+            assert_eq!(refresh(&mut pair, &first).status(), status);
+        }
+        let events = again.iter().filter(|status| **status == 400).count();
+        assert_eq!(pair.twin().counters().reuse_events, events as u64);
+        let (now, access) = (pair.now(), text(&second, "access_token"));
+        assert_eq!(pair.twin().honours(now, &access), events == 0);
+    }
+}
+
+#[test]
+fn a_server_may_name_no_lifetime() {
+    let mut pair = pair();
+    pair.twin().set_access_token_lifetime(60);
+    pair.twin().hide_access_token_lifetime();
+    let code = code(&mut pair);
+    let token = json(&redeem(&mut pair, &code));
+    assert!(token["expires_in"].is_null());
+    let access = text(&token, "access_token");
+    assert_eq!(get(&mut pair, "/api/echo", Some(&access)).status(), 200);
+    pair.advance(Duration::from_secs(60));
+    assert_eq!(get(&mut pair, "/api/echo", Some(&access)).status(), 401);
 }
 
 #[test]

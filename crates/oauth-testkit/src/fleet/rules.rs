@@ -101,6 +101,7 @@ impl World {
             refresh,
             at: now,
             lease: Some(lease.until),
+            lease_end: lease.until,
             end: None,
             may_count: true,
             is_processed: false,
@@ -128,9 +129,10 @@ impl World {
     /// Whether a refresh token may be sent though it was sent before and may have been spent.
     fn excuse(&self, grant: usize, token: &str) -> Result<(), String> {
         let earlier = |send: &&Send| send.refresh.as_deref() == Some(token) && send.may_count;
-        let Some(last) = self.book.sends.iter().rev().find(earlier) else {
+        let mut earlier = self.book.sends.iter().filter(earlier).peekable();
+        if earlier.peek().is_none() {
             return Ok(());
-        };
+        }
         let later = self.time().after(self.slack());
         if let Some(record) = self.now_record(grant)
             && record.refresh.as_deref() == Some(token)
@@ -138,24 +140,27 @@ impl World {
         {
             return Err(format!("{} is alive", self.book.name(&record.access)));
         }
-        // Whoever sent it before may have an answer on the way, or in hand, for as long as its lease.
-        let slack = super::world::millis(self.slack());
-        let holder = &self.workers[last.worker];
-        let is_living = holder.epoch == last.epoch && holder.is_up;
-        let has_answer = holder.slots[grant]
-            .landing
-            .as_ref()
-            .is_some_and(|(access, _)| {
-                let token_of = self.book.token(access);
-                token_of.and_then(|it| it.parent.as_deref()) == Some(token)
-            });
-        let is_waiting = last.end.is_none() || has_answer;
-        let is_leased = last.lease.is_some_and(|until| self.now + slack < until);
-        if is_living && is_waiting && is_leased {
-            let text = "worker {} may still have the answer to it, within its lease";
-            return Err(text.replace("{}", &last.worker.to_string()));
+        match earlier.find(|send| self.may_hold_answer(grant, token, send)) {
+            Some(send) => Err(format!(
+                "worker {} may still have the answer to it, within its lease",
+                send.worker
+            )),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Whether who sent a refresh token has an answer on the way, or in hand, and time to store it.
+    fn may_hold_answer(&self, grant: usize, token: &str, send: &Send) -> bool {
+        let slack = super::world::millis(self.slack());
+        let holder = &self.workers[send.worker];
+        let is_living = holder.epoch == send.epoch && holder.is_up;
+        let landing = holder.slots[grant].landing.as_ref();
+        let has_answer = landing.is_some_and(|(access, _)| {
+            let parent = self.book.token(access).and_then(|it| it.parent.as_deref());
+            parent == Some(token)
+        });
+        let is_leased = self.now + slack < send.lease_end;
+        is_living && is_leased && (send.end.is_none() || has_answer)
     }
 
     /// Rule 3: a refresh token that came twice.
