@@ -4,7 +4,6 @@
 //! There are two kinds of grant: the login of a person, which has the profile's name, and the
 //! client's own, one for each scope.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +11,12 @@ use oauth_core::error::Error;
 use oauth_core::flow::keeper::{GrantId, Keeper, Outline, Policy, Turn, Upkeep};
 use oauth_core::{Client, Moment, Scope, Tokens};
 use oauth_session::blocking::wait;
-use oauth_session::store::{FileStore, Store as _};
 use oauth_session::{Session, Token};
 
 use crate::Global;
 use crate::output::{Failure, Output};
-use crate::profile::{self, Profile, StoreKind};
+use crate::place::Place;
+use crate::profile::{Profile, StoreKind};
 use crate::setup::{Need, Plan, Setup};
 
 /// Whose tokens they are.
@@ -60,7 +59,7 @@ impl Chosen {
 
 /// The grants of one profile.
 pub(crate) struct Grants {
-    store: FileStore,
+    place: Place,
     profile: String,
 }
 
@@ -70,18 +69,15 @@ impl Grants {
         let Some(name) = profile.name.clone().filter(|_| !global.no_store) else {
             return Ok(None);
         };
-        match profile.store {
-            StoreKind::None => Ok(None),
-            StoreKind::Keyring => Err(Failure::usage(
-                "usage.store",
-                format_args!("profile `{name}` wants the keyring, which this build cannot use"),
-                "say store = \"file\" or store = \"none\" in the profile, or --no-store",
-            )),
-            StoreKind::File => Ok(Some(Self {
-                store: store()?,
-                profile: name,
-            })),
-        }
+        let place = match profile.store {
+            StoreKind::None => return Ok(None),
+            StoreKind::File => Place::files()?,
+            StoreKind::Keyring => Place::sealed()?,
+        };
+        Ok(Some(Self {
+            place,
+            profile: name,
+        }))
     }
 
     /// What is stored of this owner's, found without asking the server anything.
@@ -96,7 +92,7 @@ impl Grants {
         };
         let mut in_doubt = false;
         // Where an issuer's token endpoint is, the record says itself.
-        for Listed { outline, .. } in list(&self.store)? {
+        for Listed { outline, .. } in list(&self.place)? {
             let Ok(outline) = outline else {
                 in_doubt = true;
                 continue;
@@ -127,7 +123,7 @@ impl Grants {
     }
 
     fn read(&self, key: &str, keeper: &mut Keeper) -> Result<bool, Error> {
-        let Some(entry) = wait(self.store.load(key))?? else {
+        let Some(entry) = self.place.load(key)? else {
             return Ok(false);
         };
         keeper.learn(Moment::system()?, entry)?;
@@ -184,7 +180,7 @@ impl Grants {
                 setup.net.clone(),
                 self.keeper(&setup.client, &owner),
                 self.id(&owner),
-                Arc::new(self.store.clone()),
+                self.place.store(),
             ),
             grants: self,
             owner,
@@ -194,7 +190,7 @@ impl Grants {
 
     /// Forgets what is stored under this key; whether there was anything.
     pub(crate) fn remove(&self, key: &str) -> Result<bool, Failure> {
-        Ok(wait(self.store.remove(key))??)
+        Ok(self.place.remove(key)?)
     }
 
     /// The name of this client's record.
@@ -252,11 +248,6 @@ impl Grants {
     }
 }
 
-/// The store of this user.
-pub(crate) fn store() -> Result<FileStore, Failure> {
-    Ok(FileStore::new(folder()?)?)
-}
-
 /// A record in a store.
 pub(crate) struct Listed {
     pub(crate) key: String,
@@ -265,10 +256,10 @@ pub(crate) struct Listed {
 }
 
 /// All records of a store.
-pub(crate) fn list(store: &FileStore) -> Result<Vec<Listed>, Failure> {
+pub(crate) fn list(place: &Place) -> Result<Vec<Listed>, Failure> {
     let mut all = Vec::new();
-    for key in wait(store.list())?? {
-        let outline = match wait(store.load(&key))? {
+    for key in place.keys()? {
+        let outline = match place.load(&key) {
             Ok(Some(entry)) => Outline::read(&entry.record),
             // Removed since it was listed.
             Ok(None) => continue,
@@ -277,23 +268,6 @@ pub(crate) fn list(store: &FileStore) -> Result<Vec<Listed>, Failure> {
         all.push(Listed { key, outline });
     }
     Ok(all)
-}
-
-/// Tokens are state, not configuration (XDG Base Directory Specification).
-fn folder() -> Result<PathBuf, Failure> {
-    let local = || profile::set("LOCALAPPDATA").filter(|_| cfg!(windows));
-    let state = profile::set("XDG_STATE_HOME")
-        .or_else(local)
-        .map(PathBuf::from);
-    let state = state.or_else(|| Some(profile::home()?.join(".local").join("state")));
-    let state = state.ok_or_else(|| {
-        Failure::usage(
-            "usage.store",
-            "there is no home directory to keep tokens in",
-            "set XDG_STATE_HOME, or pass --no-store",
-        )
-    })?;
-    Ok(state.join("oauth").join("grants"))
 }
 
 /// A grant as it is stored.

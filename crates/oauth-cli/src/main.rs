@@ -22,6 +22,7 @@ mod command;
 mod grants;
 mod net;
 mod output;
+mod place;
 mod profile;
 mod secret_source;
 mod setup;

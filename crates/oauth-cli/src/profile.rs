@@ -68,7 +68,7 @@ pub(crate) enum StoreKind {
     /// In files that all shells of this user share.
     #[default]
     File,
-    /// In the keyring of the operating system.
+    /// In files sealed with a key that the keyring of the operating system has.
     Keyring,
     /// Nowhere: each command asks for its own.
     None,

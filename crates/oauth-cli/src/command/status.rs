@@ -7,8 +7,9 @@ use oauth_core::{Moment, Scope};
 use serde_json::{Value, json};
 
 use crate::Global;
-use crate::grants::{Listed, list, store};
+use crate::grants::{Listed, list};
 use crate::output::{self, Failure, Output};
+use crate::place::Place;
 use crate::profile::Profile;
 use crate::setup::Plan;
 use crate::time::rfc3339;
@@ -35,7 +36,11 @@ impl Status {
         };
         let mut rows = Vec::new();
         let mut records = Vec::new();
-        for Listed { key, outline } in list(&store()?)? {
+        let mut all = list(&Place::files()?)?;
+        if Place::is_sealed_there()? {
+            all.extend(list(&Place::sealed()?)?);
+        }
+        for Listed { key, outline } in all {
             match outline {
                 Ok(outline) => {
                     if let Some(plan) = &only

@@ -1,8 +1,12 @@
 //! The command as its users meet it: arguments, profiles, exit codes, and no secret anywhere.
 
+#[path = "../../../oauth-session/tests/it/bus.rs"]
+#[allow(dead_code, reason = "shared with the tests of the stores")]
+mod bus;
 mod commands;
 mod common;
 mod demo;
+mod keyring;
 mod login;
 mod profile;
 mod store;

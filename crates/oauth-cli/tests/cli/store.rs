@@ -9,9 +9,9 @@ use oauth_testkit::{Fault, Served, Twin};
 use serde_json::{Value, json};
 
 /// A home of its own, with the profiles `p` and `q` of one plain server.
-struct Home {
+pub(crate) struct Home {
     served: Served,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     secret: String,
 }
 
@@ -21,7 +21,7 @@ impl Home {
     }
 
     /// With more lines in profile `p`.
-    fn with(name: &str, more: &str) -> Self {
+    pub(crate) fn with(name: &str, more: &str) -> Self {
         let (served, folder) = (served(), folder(&format!("store-{name}")));
         let base = served.base();
         let profile = |name: &str, more: &str| {
@@ -69,7 +69,7 @@ impl Home {
         }
     }
 
-    fn oauth(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn oauth(&self, arguments: &[&str]) -> Run {
         let config = self.folder.join("config.toml");
         oauth(&[&["--config", config.to_str().unwrap()], arguments].concat())
             .env(
@@ -80,11 +80,11 @@ impl Home {
     }
 
     /// With profile `p`.
-    fn p(&self, arguments: &[&str]) -> Done {
+    pub(crate) fn p(&self, arguments: &[&str]) -> Done {
         self.run_p(arguments).run()
     }
 
-    fn run_p(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn run_p(&self, arguments: &[&str]) -> Run {
         self.oauth(&[arguments, &["--profile", "p"]].concat())
     }
 
@@ -128,7 +128,7 @@ impl Home {
     }
 
     /// Refreshes, reuses, requests for tokens.
-    fn counts(&self) -> (u64, u64, u64) {
+    pub(crate) fn counts(&self) -> (u64, u64, u64) {
         let counters = self.served.with(|twin| twin.counters());
         (
             counters.refreshes,
@@ -518,14 +518,6 @@ fn without_a_store_nothing_is_kept() {
     assert_eq!(login.stdout.trim_end().len(), 43, "{}", login.stderr);
     assert_eq!(home.counts().2, 4);
     says(&home.p(&["refresh"]), 2, &["usage.token"]);
-    assert!(!home.folder.join("state").exists());
-}
-
-#[test]
-fn a_keyring_is_not_replaced_by_a_file() {
-    let home = Home::with("keyring", "store = \"keyring\"");
-    says(&home.p(&["token"]), 2, &["usage.store", "keyring"]);
-    home.p(&["token", "--no-store"]).ok();
     assert!(!home.folder.join("state").exists());
 }
 

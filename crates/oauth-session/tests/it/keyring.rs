@@ -1,82 +1,38 @@
 //! The keyring: GNOME's daemon on a bus of its own, and one in memory that fails on demand.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use tempfile::TempDir;
+
+use crate::bus::Bus;
+use crate::workers::{hammer, worker};
 use keyring_core::{CredentialStore, Error as Trouble, mock};
 use oauth_core::Secret;
 use oauth_core::error::Error;
 use oauth_session::Store;
 use oauth_session::store::{Entry, KeyringStore, Lease, Saved, contract};
-use tempfile::TempDir;
-
-use crate::workers::{hammer, worker};
 
 const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A bus that starts no services by itself: a keyring that it started would be a locked one.
-const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
-    "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>session</type>
-  <listen>unix:tmpdir=FOLDER</listen>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-"#;
-
-/// A session with an unlocked keyring, for processes that are told of its bus.
-struct Session {
-    folder: TempDir,
-    address: String,
-    processes: Vec<Child>,
-}
+/// A session with an unlocked keyring, and workers in it.
+struct Session(Bus);
 
 impl Session {
     fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let config = folder.path().join("bus.conf");
-        let place = folder.path().display().to_string();
-        fs::write(&config, BUS.replace("FOLDER", &place)).expect("written");
-        let mut bus = Command::new("dbus-daemon");
-        bus.args(["--nofork", "--print-address", "--config-file"])
-            .arg(config);
-        let mut bus = spawn(bus.stdout(Stdio::piped()));
-        let mut address = String::new();
-        let output = bus.stdout.take().expect("its address");
-        BufReader::new(output)
-            .read_line(&mut address)
-            .expect("its address");
-        let mut session = Self {
-            folder,
-            address: address.trim().to_owned(),
-            processes: vec![bus],
-        };
-        let mut daemon = session.tell(Command::new("gnome-keyring-daemon"));
-        daemon.args(["--foreground", "--unlock", "--components=secrets"]);
-        let mut daemon = spawn(daemon.stdin(Stdio::piped()).stdout(Stdio::null()));
-        // The password of a keyring that is made for it.
-        let mut input = daemon.stdin.take().expect("its input");
-        input.write_all(b"password\n").expect("the password");
-        drop(input);
-        session.processes.push(daemon);
-        session
+        Self(Bus::new())
     }
 
     fn place(&self) -> String {
-        format!("keyring:{}", self.folder.path().join("state").display())
+        format!("keyring:{}", self.0.folder().join("state").display())
     }
 
     fn worker(&self, arguments: &[&str]) -> Command {
-        self.tell(worker(&self.place(), arguments))
+        self.0.tell(worker(&self.place(), arguments))
     }
 
     /// What a worker says. The daemon may need a moment before it answers.
@@ -95,33 +51,6 @@ impl Session {
         }
         panic!("the keyring does not answer");
     }
-
-    fn tell(&self, mut command: Command) -> Command {
-        let home = self.folder.path();
-        command
-            .env("DBUS_SESSION_BUS_ADDRESS", &self.address)
-            .env("XDG_RUNTIME_DIR", home)
-            .env("XDG_DATA_HOME", home)
-            .env("HOME", home);
-        command
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        for process in self.processes.iter_mut().rev() {
-            process.kill().expect("to kill it");
-            process.wait().expect("its end");
-        }
-    }
-}
-
-fn spawn(command: &mut Command) -> Child {
-    let program = command.get_program().display().to_string();
-    command
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{program}: {error}: cargo xtask setup installs it"))
 }
 
 #[test]

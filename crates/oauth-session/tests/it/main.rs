@@ -1,5 +1,6 @@
 //! Every store here keeps the contract of stores, over the real thing where there is one.
 
+mod bus;
 mod contract;
 mod file;
 mod keyring;

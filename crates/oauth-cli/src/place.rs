@@ -1,0 +1,134 @@
+//! Where the tokens of profiles are kept: in files, as they are or sealed with a key that the keyring
+//! of the operating system has.
+//!
+//! Keyrings list nothing, and some take no text as long as many tokens: so one key goes there, and
+//! what it seals into files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use oauth_core::error::Error;
+use oauth_session::Store;
+use oauth_session::blocking::wait;
+use oauth_session::store::{Entry, FileStore};
+
+use crate::output::Failure;
+use crate::profile;
+
+/// The records of this user.
+pub(crate) struct Place {
+    files: FileStore,
+    store: Arc<dyn Store>,
+}
+
+impl Place {
+    /// Files that only this user may read.
+    pub(crate) fn files() -> Result<Self, Failure> {
+        let files = FileStore::new(folder()?.join("grants"))?;
+        Ok(Self {
+            store: Arc::new(files.clone()),
+            files,
+        })
+    }
+
+    /// Files that only the keyring opens.
+    #[cfg(feature = "keyring")]
+    pub(crate) fn sealed() -> Result<Self, Failure> {
+        use oauth_session::store::seal::{Keys, Sealed};
+        let files = FileStore::new(folder()?.join("sealed"))?;
+        let keys = Keys::new(key::of_keyring(folder()?.join("keyring"))?);
+        Ok(Self {
+            store: Arc::new(Sealed::new(files.clone(), keys)),
+            files,
+        })
+    }
+
+    #[cfg(not(feature = "keyring"))]
+    pub(crate) fn sealed() -> Result<Self, Failure> {
+        Err(Failure::usage(
+            "usage.store",
+            "this build cannot use the keyring",
+            "build it with the feature `keyring`, or say store = \"file\" in the profile",
+        ))
+    }
+
+    /// Whether a profile has ever kept anything in sealed files.
+    pub(crate) fn is_sealed_there() -> Result<bool, Failure> {
+        Ok(folder()?.join("sealed").is_dir())
+    }
+
+    /// The store that sessions share.
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
+    /// The names of all records.
+    pub(crate) fn keys(&self) -> Result<Vec<String>, Error> {
+        wait(self.files.list())?
+    }
+
+    /// One record.
+    pub(crate) fn load(&self, key: &str) -> Result<Option<Entry>, Error> {
+        wait(self.store.load(key))?
+    }
+
+    /// Removes a record, whatever is in it; whether there was one.
+    pub(crate) fn remove(&self, key: &str) -> Result<bool, Error> {
+        wait(self.files.remove(key))?
+    }
+}
+
+/// Tokens are state, not configuration (XDG Base Directory Specification).
+fn folder() -> Result<PathBuf, Failure> {
+    let local = || profile::set("LOCALAPPDATA").filter(|_| cfg!(windows));
+    let state = profile::set("XDG_STATE_HOME")
+        .or_else(local)
+        .map(PathBuf::from);
+    let state = state.or_else(|| Some(profile::home()?.join(".local").join("state")));
+    let state = state.ok_or_else(|| {
+        Failure::usage(
+            "usage.store",
+            "there is no home directory to keep tokens in",
+            "set XDG_STATE_HOME, or pass --no-store",
+        )
+    })?;
+    Ok(state.join("oauth"))
+}
+
+#[cfg(feature = "keyring")]
+mod key {
+    use std::path::PathBuf;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use oauth_core::Secret;
+    use oauth_core::error::{Cause, Error, Misuse};
+    use oauth_session::Store as _;
+    use oauth_session::blocking::wait;
+    use oauth_session::store::KeyringStore;
+    use oauth_session::store::seal::Key;
+
+    /// What the keyring knows the key by.
+    const SERVICE: &str = "oauth";
+    const NAME: &str = "seal";
+
+    /// The key in the keyring, drawn by whoever comes first.
+    pub(super) fn of_keyring(folder: PathBuf) -> Result<Key, Error> {
+        let keyring = KeyringStore::new(folder)?.with_service(SERVICE);
+        loop {
+            if let Some(entry) = wait(keyring.load(NAME))?? {
+                return Key::parse(&entry.record);
+            }
+            // Of several who find none, one saves; all take what is there then.
+            wait(keyring.save(NAME, &drawn()?, 0))??;
+        }
+    }
+
+    fn drawn() -> Result<Secret<String>, Error> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)
+            .map_err(|none| Error::from(Misuse::NoRandomness).caused_by(Cause::unsent(none)))?;
+        let bytes = Secret::new(bytes.to_vec());
+        Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes.expose())))
+    }
+}

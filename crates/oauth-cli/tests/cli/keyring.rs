@@ -1,0 +1,82 @@
+//! Tokens in files that only the keyring opens.
+
+use crate::bus::Bus;
+use crate::common::{Run, visit};
+use crate::store::Home;
+
+/// The keyring may need a moment before it answers.
+const TRIES: u32 = 200;
+
+struct Session {
+    bus: Bus,
+    home: Home,
+}
+
+impl Session {
+    fn new(name: &str) -> Self {
+        let session = Self {
+            bus: Bus::new(),
+            home: Home::with(name, "store = \"keyring\""),
+        };
+        for _ in 0..TRIES {
+            let token = session.p(&["token", "--grant", "client_credentials"]);
+            if token.run().code == 0 {
+                return session;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(25));
+        }
+        panic!("the keyring does not answer");
+    }
+
+    fn p(&self, arguments: &[&str]) -> Run {
+        let environment = self.bus.environment();
+        environment
+            .iter()
+            .fold(self.home.run_p(arguments), |run, (name, value)| {
+                run.env(name, value.to_str().unwrap())
+            })
+    }
+
+    /// Everything that lies in files.
+    fn files(&self) -> String {
+        let sealed = self.home.folder.join("state/oauth/sealed");
+        let files = std::fs::read_dir(sealed).unwrap();
+        files
+            .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+            .collect()
+    }
+}
+
+#[test]
+fn a_login_is_sealed_and_shared() {
+    let session = Session::new("keyring");
+    let login = visit(session.p(&["login", "--no-browser"]), 1);
+    assert_eq!(login.code, 0, "{}", login.stderr);
+    let before = session.home.counts();
+    let token = session.p(&["token"]).run().ok();
+    assert_eq!(session.p(&["token"]).run().ok(), token);
+    assert_eq!(session.home.counts(), before, "nobody was asked");
+    assert!(!session.files().contains(token.trim()));
+    let renewed = session.p(&["token", "--renew"]).run().ok();
+    assert_ne!(renewed, token);
+    assert_eq!(session.p(&["token"]).run().ok(), renewed);
+    let status = session.p(&["status"]).run().ok();
+    assert!(status.contains("can be refreshed"), "{status}");
+    session.p(&["revoke"]).run().ok();
+    let status = session.p(&["status"]).run().ok();
+    assert!(!status.contains("can be refreshed"), "{status}");
+}
+
+#[test]
+fn without_its_keyring_nothing_is_read_and_nothing_kept_elsewhere() {
+    let session = Session::new("keyring-gone");
+    visit(session.p(&["login", "--no-browser"]), 1);
+    let nobody = session
+        .home
+        .run_p(&["token"])
+        .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
+        .run();
+    assert_ne!(nobody.code, 0);
+    assert_eq!(nobody.stdout, "");
+    assert!(!session.home.folder.join("state/oauth/grants").exists());
+}
