@@ -23,7 +23,10 @@ async function fresh(keeper, refused, job) {
 /** The renewal under way, begun if this turn says so. */
 function launched(keeper, { kind }, job) {
   if (kind === 'renew' || kind === 'hand_out_and_renew') {
-    const flight = renewed(keeper, job).finally(() => flights.delete(keeper))
+    const flight = renewed(keeper, job).finally(() => {
+      // The next may have begun while the hook of this one was waited for.
+      if (flights.get(keeper) === flight) flights.delete(keeper)
+    })
     // Nobody may be waiting for it.
     flight.catch(() => {})
     flights.set(keeper, flight)
@@ -31,8 +34,16 @@ function launched(keeper, { kind }, job) {
   return flights.get(keeper)
 }
 
-/** Carries out a renewal to the end: does what the keeper says. */
+/** Carries out a renewal, and tells of new tokens. */
 async function renewed(keeper, { store, run, onTokens }) {
+  const [tokens, isNew] = await carried(keeper, store, run)
+  // Stored before anyone sees it. Should that fail, they are told, and the token is kept.
+  if (isNew) await onTokens?.(tokens)
+  return tokens
+}
+
+/** Does what the keeper says, to the end: the tokens, and whether they are new. */
+async function carried(keeper, store, run) {
   let isNew = false
   try {
     let task = keeper.begin()
@@ -49,9 +60,7 @@ async function renewed(keeper, { store, run, onTokens }) {
         task = answer(keeper)
       }
     }
-    // Stored before anyone sees it. Should that fail, they are told, and the token is kept.
-    if (isNew) await onTokens?.(task.tokens)
-    return task.tokens
+    return [task.tokens, isNew]
   } catch (error) {
     // After the last task this changes nothing.
     keeper.abandon()

@@ -3,14 +3,19 @@
 const { inspect } = require('node:util')
 const { fileURLToPath } = require('node:url')
 const native = require('./native.cjs')
-const { failed, lifted } = require('./errors.cjs')
+const { failed, lift, lifted } = require('./errors.cjs')
 const { checkLimit } = require('./exchange.cjs')
 
 const natives = new WeakMap()
 
 /** Has a store of ours do something. */
 async function asked(store, ask) {
-  const answer = await lifted(() => ask(natives.get(store)))
+  let answer
+  try {
+    answer = await ask(natives.get(store))
+  } catch (error) {
+    throw lift(error)
+  }
   if (answer.failure) throw failed(answer.failure)
   return answer
 }

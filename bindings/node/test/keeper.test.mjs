@@ -187,6 +187,30 @@ test('one keeper without a store, over a fetch of ours', async () => {
   await assert.rejects(keep(shared, { store: new Memory() }), /another driver/)
 })
 
+test('a hook that fails late takes nothing from the next renewal', async () => {
+  const keeper = client.keeper(undefined, { grantType: 'client_credentials', shared: false })
+  let tell
+  const told = new Promise((done) => { tell = done })
+  let fail
+  const one = keep(keeper, {
+    onTokens(tokens) {
+      tell(tokens)
+      return new Promise((_, reject) => { fail = reject })
+    },
+  })
+  keeper.refuse(await told)
+  let go
+  const gate = new Promise((done) => { go = done })
+  const two = keep(keeper, { fetch: (...request) => gate.then(() => fetch(...request)) })
+  fail(new Error('hook'))
+  assert.equal((await rejection(one)).message, 'hook')
+  const three = keep(keeper)
+  go()
+  const fresh = await two
+  assert.notEqual(fresh.accessToken, (await told).accessToken)
+  assert.equal(await three, fresh)
+})
+
 test('the loop of the README, by hand', async () => {
   const keeper = client.keeper(undefined, { grantType: 'client_credentials', shared: false })
   assert.equal(keeper.ask().kind, 'renew')
