@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use oauth_core::error::{Cause, Error};
@@ -14,6 +15,9 @@ use tokio::sync::watch;
 use crate::faults;
 use crate::source::{Cached, Token, TokenSource};
 use crate::store::{Answer, Store};
+
+/// How long a store may take for an answer. Those of this crate give up sooner.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs token requests: the driver of a transport.
 pub trait Drive: Send + Sync {
@@ -383,18 +387,30 @@ impl Inner {
             // A keeper that is not shared asks no store.
             return Event::Failed(Error::lost(Cause::unsent("there is no store")));
         };
-        let event = match step {
-            Step::Load => store.load(key).await.map(Event::Loaded),
-            Step::Lease { holder, ttl } => store.lease(key, &holder, ttl).await.map(Event::Leased),
-            Step::Save { record, version } => {
-                faults::at("session.save");
-                let saved = store.save(key, &record, version).await;
-                faults::at("session.saved");
-                saved.map(Event::Saved)
+        let asked = async {
+            match step {
+                Step::Load => store.load(key).await.map(Event::Loaded),
+                Step::Lease { holder, ttl } => {
+                    store.lease(key, &holder, ttl).await.map(Event::Leased)
+                }
+                Step::Save { record, version } => {
+                    faults::at("session.save");
+                    let saved = store.save(key, &record, version).await;
+                    faults::at("session.saved");
+                    saved.map(Event::Saved)
+                }
+                Step::Run(_) | Step::Wait(_) | Step::Over(_) => Ok(Event::Elapsed),
             }
-            Step::Run(_) | Step::Wait(_) | Step::Over(_) => return Event::Elapsed,
         };
-        event.unwrap_or_else(|error| Event::Failed(error.at_endpoint("store")))
+        let late = |_| {
+            Err(Error::lost(Cause::unknown(
+                "the store gave no answer in time",
+            )))
+        };
+        let answer = tokio::time::timeout(PATIENCE, asked).await;
+        answer
+            .unwrap_or_else(late)
+            .unwrap_or_else(|error| Event::Failed(error.at_endpoint("store")))
     }
 }
 

@@ -8,6 +8,7 @@ mod postgres;
 mod redis;
 mod seal;
 mod servers;
+mod session;
 mod tls;
 mod workers;
 mod wrong;
