@@ -49,7 +49,7 @@ pub struct Keep {
     /// What the server does with a refresh token that comes twice: `unknown`, `revokes` or
     /// `tolerated`. Nothing is `unknown`.
     pub reuse: Option<String>,
-    /// For how long a lease is taken, if not for 60 s.
+    /// For how long a lease is taken, if not for 75 s.
     pub lease: Option<Duration>,
 }
 

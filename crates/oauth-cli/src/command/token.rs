@@ -24,7 +24,7 @@ Only the access token is printed, so that it can be used at once:
 With a profile, tokens are stored for all shells of this user, and one that is good is printed at
 once. It is that of oauth login --profile, or without a login the client's own. One that is over is
 renewed, and if several shells find that out, one of them asks and all print the answer; one that was
-killed in the midst of it is waited for, for a minute at most. The store is in
+killed in the midst of it is waited for, for 75 seconds at most. The store is in
 $XDG_STATE_HOME/oauth/grants (in ~/.local/state if unset; in %LOCALAPPDATA% on Windows).
 
 Without a profile, with --no-store, and with store = \"none\" in the profile, each call asks for a

@@ -20,7 +20,7 @@ pub struct Policy {
     /// and never more than a fifth of the lifetime. Up to half as much is added by chance, so that
     /// a fleet does not wake at once.
     pub ahead: Duration,
-    /// For how long a lease is taken: 60 s. It must be longer than twice what a token request can
+    /// For how long a lease is taken: 75 s. It must be longer than twice what a token request can
     /// take, its connection included: none is sent in the second half. A worker that died is waited
     /// for until its lease is over.
     pub lease: Duration,
@@ -33,7 +33,7 @@ impl Default for Policy {
         Self {
             leeway: Duration::from_secs(30),
             ahead: Duration::from_secs(60),
-            lease: Duration::from_secs(60),
+            lease: Duration::from_secs(75),
             reuse: Reuse::Unknown,
         }
     }

@@ -105,7 +105,7 @@ fn another_worker_waits_for_the_time_of_a_lease_before_it_sends_the_token_again(
     desk.now = START + 601;
     assert!(matches!(desk.ask(&mut other), Turn::Renew));
     assert!(matches!(desk.go(&mut other, Event::Begin), Step::Wait(_)));
-    desk.now = START + 641;
+    desk.now = START + 656;
     assert!(matches!(desk.go(&mut other, Event::Elapsed), Step::Run(_)));
 }
 
@@ -155,7 +155,7 @@ fn an_attempt_known_to_be_unsent_is_not_the_end_whatever_others_made_of_it() {
     let outcome = over(desk.go(&mut keeper, Event::Failed(lost())));
     assert_eq!(code(outcome), "lost");
     let mut other = keeper_for(Reuse::Revokes);
-    desk.now += 61;
+    desk.now += 76;
     desk.ask(&mut other);
     let outcome = over(desk.go(&mut other, Event::Begin));
     assert_eq!(code(outcome), "grant.outcome_unknown");

@@ -103,8 +103,8 @@ fn who_slept_after_his_mark_does_not_send() {
     let Step::Run(mut exchange) = desk.go(&mut keeper, Event::Begin) else {
         panic!("no request");
     };
-    // Half a lease of 60 s, and a second.
-    desk.now += 31;
+    // Half a lease of 75 s, and a second.
+    desk.now += 38;
     let error = exchange.resume(desk.at(), Input::Begin).unwrap_err();
     assert_eq!(error.cause().unwrap().reach(), crate::error::Reach::Unsent);
     assert_eq!(code(desk.land(&mut keeper, Err(error))), "lost");
@@ -128,7 +128,7 @@ fn who_slept_while_his_mark_was_stored_begins_again() {
         };
         step = keeper.resume(desk.at(), event);
     }
-    desk.now += 31;
+    desk.now += 38;
     let saved = Event::Saved(Saved::At(desk.version()));
     assert!(matches!(desk.go(&mut keeper, saved), Step::Wait(_)));
     // Its own mark means nothing to it.
