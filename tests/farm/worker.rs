@@ -95,7 +95,7 @@ async fn session(work: &Work) -> Result<Session, Error> {
         ClientAuth::none(),
     )?;
     let mut policy = Policy::default();
-    policy.lease = Duration::from_secs(4);
+    policy.lease = Duration::from_secs(5);
     policy.reuse = match work.reuse {
         Reuse::Unknown => keeper::Reuse::Unknown,
         Reuse::Revokes => keeper::Reuse::Revokes,
