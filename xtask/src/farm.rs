@@ -22,15 +22,7 @@ pub(crate) fn run(seconds: u64, only: Option<&str>) -> Outcome {
         return peers;
     }
     let mut farm = cargo();
-    farm.args([
-        "run",
-        "--quiet",
-        "--release",
-        "-p",
-        "oauth-tests",
-        "--bin",
-        "farm",
-    ]);
+    farm.args(["run", "--quiet", "-p", "oauth-tests", "--bin", "farm"]);
     farm.args(["--", "--seconds", &seconds.to_string(), "--python"]);
     farm.arg(environment().join("bin/python"));
     if let Some(only) = only {
