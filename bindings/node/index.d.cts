@@ -216,6 +216,7 @@ export class FileStore implements Store {
   remove(key: string): Promise<boolean>
   /** The keys of all records, sorted; no record is read. */
   keys(): Promise<string[]>
+  #native
 }
 
 /**
@@ -230,12 +231,67 @@ export class RedisStore implements Store {
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
   /** Removes a record and its lease; whether there was either. */
   remove(key: string): Promise<boolean>
+  #native
 }
 export interface RedisOptions {
   /** What stands before every key: `oauth-core:grant:`. */
   prefix?: string | undefined
   /** How long a connection may take, and again an answer: 5000 ms. */
   timeoutMs?: number | undefined
+}
+
+/**
+ * Records in a table of PostgreSQL 9.5 or newer, for machines that share a server. Each method is one
+ * statement, so a pooler between is no hindrance. A record is as safe as the server.
+ */
+export class PostgresStore implements Store {
+  /** What `migrate` runs, for those who migrate in their own way. */
+  static readonly SCHEMA: string
+  /**
+   * `postgres://user:password@host/database`; with `sslmode=require` nothing is sent without TLS, which
+   * else is used if the server offers it. Nothing is connected before it is needed.
+   */
+  constructor(url: string | URL, options?: PostgresOptions)
+  /** Makes the table of the records, unless it is there. */
+  migrate(): Promise<void>
+  load(key: string): Promise<StoredRecord | undefined>
+  save(key: string, record: string, version: number): Promise<number | undefined>
+  lease(key: string, holder: string, ms: number): Promise<number | undefined>
+  /** Removes a record and its lease; whether there was a record. */
+  remove(key: string): Promise<boolean>
+  #native
+}
+export interface PostgresOptions {
+  /** How long a connection may take, and again an answer: 5000 ms. */
+  timeoutMs?: number | undefined
+}
+
+/** A store of this package: its work is done beside JavaScript. */
+export type NativeStore = FileStore | PostgresStore | RedisStore | Sealed
+
+/**
+ * A store whose records only the holder of a key can read, or change unnoticed. Names, versions and
+ * leases are not hidden, and who can write to the store can put an older record back. A record that
+ * cannot be opened is `stored.sealed`: its key is not given, it was changed or moved, or it was never
+ * sealed.
+ */
+export class Sealed implements Store {
+  /**
+   * Seals a store of this package with `key`; a store of your own is a `TypeError`, for the cipher is
+   * not in JavaScript. A key is 32 random bytes, or their text in base64url without padding, of 43
+   * characters: `randomBytes(32).toString('base64url')`.
+   */
+  constructor(store: NativeStore, key: Uint8Array | string, options?: SealOptions)
+  load(key: string): Promise<StoredRecord | undefined>
+  save(key: string, record: string, version: number): Promise<number | undefined>
+  lease(key: string, holder: string, ms: number): Promise<number | undefined>
+  /** As `remove` of the store that is sealed. It needs no key. */
+  remove(key: string): Promise<boolean>
+  #native
+}
+export interface SealOptions {
+  /** Keys that still open. What one of them opened is sealed anew with `key` when it is saved next. */
+  old?: readonly (Uint8Array | string)[] | undefined
 }
 
 /** How a grant is kept, and which grant of the client it is: all who share one must say the same. */

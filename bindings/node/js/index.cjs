@@ -6,7 +6,7 @@ const { Exchange, run } = require('./exchange.cjs')
 const { keep } = require('./keep.cjs')
 const { Keeper } = require('./keeper.cjs')
 const { TokenSource } = require('./source.cjs')
-const { FileStore, RedisStore } = require('./stores.cjs')
+const { FileStore, PostgresStore, RedisStore, Sealed } = require('./stores.cjs')
 const { Tokens, Flow } = require('./tokens.cjs')
 
 module.exports = {
@@ -20,7 +20,9 @@ module.exports = {
   Malformed,
   Misuse,
   OAuthError,
+  PostgresStore,
   RedisStore,
+  Sealed,
   Server,
   TokenSource,
   Tokens,

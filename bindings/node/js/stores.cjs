@@ -79,4 +79,41 @@ class RedisStore extends NativeStore {
   }
 }
 
-module.exports = { FileStore, RedisStore }
+/** Records in a table of PostgreSQL, for machines that share a server. */
+class PostgresStore extends NativeStore {
+  /** What `migrate` runs, for those who migrate in their own way. */
+  static get SCHEMA() {
+    return native.postgresSchema()
+  }
+
+  constructor(url, { timeoutMs } = {}) {
+    checkLimit(timeoutMs)
+    super(() => native.NativeStore.postgres(String(url), timeoutMs))
+  }
+
+  /** Makes the table of the records, unless it is there. */
+  async migrate() {
+    await asked(this, (store) => store.migrate())
+  }
+
+  // The URL holds a password.
+  [inspect.custom]() {
+    return 'PostgresStore {}'
+  }
+}
+
+/** A store of ours whose records only the holder of a key can read, or change unnoticed. */
+class Sealed extends NativeStore {
+  constructor(store, key, { old = [] } = {}) {
+    const inner = natives.get(store)
+    // The cipher is on the native side, and so must be the store.
+    if (inner === undefined) throw new TypeError('only a store of this package can be sealed')
+    super(() => inner.sealed(key, old))
+  }
+
+  [inspect.custom]() {
+    return 'Sealed {}'
+  }
+}
+
+module.exports = { FileStore, PostgresStore, RedisStore, Sealed }

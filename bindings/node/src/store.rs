@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use napi::Result;
-use napi::bindgen_prelude::{Env, Object};
+use napi::bindgen_prelude::{Either, Env, Object, Uint8Array};
 use napi_derive::napi;
 use oauth_core::{Error, Secret};
+use oauth_session::store::seal::{Key, Keys};
 use oauth_session::store::{self, Answer, Lease, Saved, Store};
 
 use crate::error::{fail, text};
@@ -17,6 +18,10 @@ trait Native: Store {
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool>;
     /// The keys of all records, of a store that can tell.
     fn keys(&self) -> Option<Answer<'_, Vec<String>>> {
+        None
+    }
+    /// Makes the place for records, of a store that has to be told.
+    fn migrate(&self) -> Option<Answer<'_, ()>> {
         None
     }
 }
@@ -35,6 +40,33 @@ impl Native for store::RedisStore {
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
         Box::pin(self.remove(key))
     }
+}
+
+impl Native for store::PostgresStore {
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        Box::pin(self.remove(key))
+    }
+
+    fn migrate(&self) -> Option<Answer<'_, ()>> {
+        Some(Box::pin(self.migrate()))
+    }
+}
+
+impl Native for store::Sealed<Arc<dyn Native>> {
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        self.get_ref().remove(key)
+    }
+}
+
+/// A key as JavaScript gives it: its bytes, or their text.
+type GivenKey = Either<Uint8Array, String>;
+
+fn key(given: GivenKey) -> Result<Key> {
+    let key = match given {
+        Either::A(bytes) => Key::from_slice(&bytes),
+        Either::B(text) => Key::parse(&Secret::new(text)),
+    };
+    key.map_err(fail)
 }
 
 /// Why a store gave no answer: an error that a keeper can be told as it is.
@@ -114,6 +146,27 @@ impl NativeStore {
         Ok(Self(Arc::new(store)))
     }
 
+    /// Records in PostgreSQL.
+    #[napi(factory)]
+    pub fn postgres(url: String, timeout_ms: Option<f64>) -> Result<Self> {
+        let store = match timeout_ms {
+            Some(timeout) => store::PostgresStore::with_timeout(&url, millis(timeout)),
+            None => store::PostgresStore::new(&url),
+        };
+        Ok(Self(Arc::new(store.map_err(fail)?)))
+    }
+
+    /// This store, its records sealed with the current key, and opened with the old ones too.
+    #[napi]
+    pub fn sealed(&self, current: GivenKey, old: Vec<GivenKey>) -> Result<Self> {
+        let keys = Keys::new(key(current)?);
+        let keys = old
+            .into_iter()
+            .try_fold(keys, |keys, old| Ok::<_, napi::Error>(keys.also(key(old)?)))?;
+        let store = store::Sealed::new(Arc::clone(&self.0), keys);
+        Ok(Self(Arc::new(store)))
+    }
+
     /// The record and its version; neither if there is none.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn load<'env>(&self, env: &'env Env, key: String) -> Result<Object<'env>> {
@@ -185,6 +238,17 @@ impl NativeStore {
         })
     }
 
+    /// Makes the place for records, of a store that has to be told.
+    #[napi(ts_return_type = "Promise<NativeAnswer>")]
+    pub fn migrate<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
+        self.ask(env, |store| async move {
+            if let Some(migration) = store.migrate() {
+                migration.await?;
+            }
+            Ok(NativeAnswer::default())
+        })
+    }
+
     /// The keys of all records, sorted; none of a store that cannot tell.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn keys<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
@@ -207,4 +271,10 @@ pub(crate) fn whole(version: f64) -> u64 {
         true => version as u64,
         false => u64::MAX,
     }
+}
+
+/// What `migrate` of a store in PostgreSQL runs.
+#[napi]
+pub(crate) fn postgres_schema() -> &'static str {
+    store::PostgresStore::SCHEMA
 }

@@ -1,23 +1,23 @@
 // Stores of ours, shared by real threads and processes.
 import assert from 'node:assert/strict'
-import { fork, spawn } from 'node:child_process'
+import { fork } from 'node:child_process'
 import cluster from 'node:cluster'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { callbackOf, core, listen, rejection, twins } from './helper.mjs'
 import { age } from './memory.mjs'
+import { storeAt } from './places.mjs'
+import { PASSWORD, freePort, postgresServer, redisServer } from './servers.mjs'
 
-const { Client, FileStore, Lost, Misuse, RedisStore, Server } = core
+const { Client, FileStore, Lost, Misuse, PostgresStore, RedisStore, Server } = core
 const WORKERS = 6
-const PASSWORD = 'p-S3CR3T'
 const program = fileURLToPath(new URL('worker.mjs', import.meta.url))
 const { generic: twin } = await twins()
 const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
@@ -25,40 +25,19 @@ const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
 const folder = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 const redis = await redisServer()
+const newDatabase = await postgresServer()
 
 let places = 0
 /** Where a store is, as a worker is told. */
 const newPlace = {
   FileStore: () => ({ path: path.join(folder, `grants-${(places += 1)}`) }),
+  Sealed: () => ({ ...newPlace.FileStore(), key: randomBytes(32).toString('base64url') }),
   RedisStore: () => ({ url: `${redis}/${(places += 1) % 16}` }),
-}
-const storeAt = ({ url, path }) => (url === undefined ? new FileStore(path) : new RedisStore(url))
-
-/** A Redis of our own on a free port; gives its URL. */
-async function redisServer() {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address()
-  probe.close()
-  await once(probe, 'close')
-  const options = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--requirepass', PASSWORD]
-  const server = spawn('redis-server', [...options.map(String), '--dir', folder], { stdio: 'ignore' })
-  const failed = once(server, 'exit').then(
-    () => { throw new Error('redis-server ended') },
-    (error) => { throw new Error('redis-server is missing: apt-get install redis-server', { cause: error }) },
-  )
-  failed.catch(() => {})
-  after(() => server.kill('SIGKILL'))
-  const answers = async () => {
-    for (;;) {
-      const socket = connect(port, '127.0.0.1')
-      const isThere = await once(socket, 'connect').then(() => true, () => false)
-      socket.destroy()
-      if (isThere) return `redis://:${PASSWORD}@127.0.0.1:${port}`
-      await pause(10)
-    }
-  }
-  return Promise.race([answers(), failed])
+  async PostgresStore() {
+    const url = newDatabase()
+    await new PostgresStore(url).migrate()
+    return { url }
+  },
 }
 
 function clientOf({ metadata }) {
@@ -116,7 +95,7 @@ async function workers(start, config) {
 for (const kind of Object.keys(newPlace)) {
   for (const [how, start] of Object.entries(starts)) {
     test(`workers of twenty promises spend one refresh token: ${how}, ${kind}`, async () => {
-      const config = configOf(newPlace[kind]())
+      const config = configOf(await newPlace[kind]())
       await longAgo(config)
       const before = await twin.counters()
       const ended = await Promise.all(await workers(start, config))
@@ -145,7 +124,7 @@ for (const kind of Object.keys(newPlace)) {
       const reply = await fetch(twin.base + request.url, { method: 'POST', headers: { authorization, 'content-type': type }, body })
       response.writeHead(reply.status, { 'content-type': 'application/json' }).end(await reply.text())
     })
-    const config = configOf(newPlace[kind](), `${front}/token`)
+    const config = configOf(await newPlace[kind](), `${front}/token`)
     await longAgo(config)
     const before = await twin.counters()
     const ends = await workers(starts.child_process, config)
@@ -164,7 +143,7 @@ for (const kind of Object.keys(newPlace)) {
   })
 
   test(`the methods, called by anybody: ${kind}`, async () => {
-    const place = newPlace[kind]()
+    const place = await newPlace[kind]()
     const [one, two] = [storeAt(place), storeAt(place)]
     assert.equal(await one.load('k'), undefined)
     assert.equal(await one.save('k', 'first', 0), 1)
@@ -224,6 +203,10 @@ test('what cannot be a store is told at once', () => {
     assert.equal(error.code, 'misuse.setup')
     return !String(error.stack).includes(PASSWORD)
   })
+  assert.throws(() => new PostgresStore(`postgres://:${PASSWORD}@127.0.0.1:port/`), (error) => {
+    assert.equal(error.code, 'misuse.setup')
+    return !String(error.stack).includes(PASSWORD)
+  })
   assert.throws(() => new FileStore(7), TypeError)
   assert.throws(() => new RedisStore(redis, { timeoutMs: 0 }), TypeError)
   assert.equal(inspect(new FileStore(pathToFileURL(path.join(folder, 'new')))), `FileStore { path: '${path.join(folder, 'new')}' }`)
@@ -236,14 +219,31 @@ test('a server that is gone or refuses us is told without its password', async (
   const refused = await rejection(new RedisStore(redis.replace(PASSWORD, 'wr0ng'), { timeoutMs: 2000 }).load('k'))
   assert.equal(refused.code, 'misuse.setup')
   assert.ok(!inspect(refused).includes('wr0ng'))
-  const nowhere = createServer().listen(0, '127.0.0.1')
-  await once(nowhere, 'listening')
-  const { port } = nowhere.address()
-  nowhere.close()
-  await once(nowhere, 'close')
-  const gone = new RedisStore(`redis://:${PASSWORD}@127.0.0.1:${port}/`, { timeoutMs: 2000 })
-  const error = await rejection(gone.load('k'))
-  assert.ok(error instanceof Lost)
-  assert.equal(error.endpoint, 'store')
-  assert.ok(![inspect(error), inspect(gone, { showHidden: true }), JSON.stringify(gone)].join().includes(PASSWORD))
+  const port = await freePort()
+  for (const gone of [
+    new RedisStore(`redis://:${PASSWORD}@127.0.0.1:${port}/`, { timeoutMs: 2000 }),
+    new PostgresStore(`postgres://tester:${PASSWORD}@127.0.0.1:${port}/`, { timeoutMs: 2000 }),
+  ]) {
+    const error = await rejection(gone.load('k'))
+    assert.ok(error instanceof Lost)
+    assert.equal(error.endpoint, 'store')
+    assert.ok(![inspect(error), inspect(gone, { showHidden: true }), JSON.stringify(gone)].join().includes(PASSWORD))
+  }
+})
+
+test('a table that is made once and kept', async () => {
+  const url = newDatabase()
+  const store = new PostgresStore(url, { timeoutMs: 2000 })
+  const missing = await rejection(store.load('k'))
+  assert.ok(missing instanceof Misuse)
+  assert.deepEqual([missing.code, missing.endpoint], ['misuse.setup', 'store'])
+  assert.match(missing.message, /migrate/)
+  assert.deepEqual(await Promise.all(Array.from({ length: 4 }, () => new PostgresStore(url).migrate())), Array(4).fill(undefined))
+  assert.equal(await store.save('k', 'text', 0), 1)
+  await store.migrate()
+  assert.deepEqual(await store.load('k'), { version: 1, record: 'text' })
+  const refused = await rejection(new PostgresStore(url.replace(PASSWORD, 'wr0ng')).migrate())
+  assert.equal(refused.code, 'misuse.setup')
+  assert.ok(!inspect(refused).includes('wr0ng'))
+  assert.match(PostgresStore.SCHEMA, /create table/i)
 })

@@ -1,6 +1,7 @@
 // One worker of several that share a grant: a thread, or a process of its own.
 import { parentPort, workerData } from 'node:worker_threads'
-import { Client, FileStore, RedisStore, Server } from 'oauth-core'
+import { Client, Server } from 'oauth-core'
+import { storeAt } from './places.mjs'
 
 const CALLERS = 20
 
@@ -12,8 +13,7 @@ const { metadata, clientId, clientSecret, place, leaseMs } = config
 const server = Server.fromMetadata(metadata.issuer, metadata, { transport: 'loopback_http' })
 // Whoever sees the request knows who sent it.
 const client = new Client(server, { clientId, clientSecret, headers: { 'x-worker': String(process.pid) } })
-const store = place.url === undefined ? new FileStore(place.path) : new RedisStore(place.url)
-const source = client.source(undefined, { store, subject: 'ann', leaseMs })
+const source = client.source(undefined, { store: storeAt(place), subject: 'ann', leaseMs })
 
 const go = new Promise((heard) => port.once('message', heard))
 tell({ ready: true })

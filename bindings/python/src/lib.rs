@@ -39,7 +39,7 @@ mod _native {
     #[pymodule_export]
     use super::source::{Response, TokenSource};
     #[pymodule_export]
-    use super::stores::{FileStore, NativeStore, RedisStore};
+    use super::stores::{FileStore, NativeStore, PostgresStore, RedisStore, Sealed};
     #[pymodule_export]
     use super::tokens::Tokens;
 

@@ -104,6 +104,7 @@ impl TokenSource {
         let driver = self.us.driver(py)?;
         let store = self.kept.store.as_ref();
         let store = store.map(|store| store.here(py)).transpose()?;
+        let store = store.map(|store| store as Arc<dyn oauth_session::Store>);
         let session = self
             .begin(driver, store)
             .map_err(|error| errors::raise(py, &error))?;

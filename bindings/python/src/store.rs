@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Secret;
-use oauth_core::error::{Cause, Error};
+use oauth_core::error::{Cause, Error, Misuse};
 use oauth_session::store::{self, Answer, Entry, Lease, Saved};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::stores::{self, Opened};
+use crate::stores::{self, Native, Opened};
 use crate::{errors, runtime};
 
 /// How long a store of Python's may take.
@@ -24,7 +24,7 @@ pub(crate) enum Store {
 
 impl Store {
     /// The store, for use in this process.
-    pub(crate) fn here(&self, py: Python<'_>) -> PyResult<Arc<dyn store::Store>> {
+    pub(crate) fn here(&self, py: Python<'_>) -> PyResult<Arc<dyn Native>> {
         Ok(match self {
             Self::Native(opened) => opened.here(py)?,
             Self::Foreign(object) => Arc::new(Foreign(Arc::clone(object))),
@@ -129,6 +129,24 @@ impl store::Store for Foreign {
                 true => Lease::Won,
                 false => Lease::Held(held),
             })
+        })
+    }
+}
+
+impl Native for Foreign {
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        let key = key.to_owned();
+        let removed = self.call(move |store| match store.getattr_opt("remove")? {
+            Some(remove) => remove.call1((key,))?.extract().map(Some),
+            None => Ok(None),
+        });
+        Box::pin(async move {
+            let none = || {
+                Error::from(Misuse::Setup)
+                    .at_endpoint("store")
+                    .about("the store has no method remove")
+            };
+            removed.await?.ok_or_else(none)
         })
     }
 }

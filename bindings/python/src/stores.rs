@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::Error;
+use oauth_session::store::seal::{Key, Keys};
 use oauth_session::store::{self, Entry, Lease, Saved};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use pyo3::{PyClass, PyClassInitializer};
 
 use crate::process::PerProcess;
+use crate::store::Store;
 use crate::work::{Answer, Work};
 use crate::{errors, secret, server};
 
@@ -33,7 +36,19 @@ impl Native for store::RedisStore {
     }
 }
 
-type Open = Box<dyn Fn() -> Result<Arc<dyn Native>, Error> + Send + Sync>;
+impl Native for store::PostgresStore {
+    fn remove<'a>(&'a self, key: &'a str) -> store::Answer<'a, bool> {
+        Box::pin(self.remove(key))
+    }
+}
+
+impl Native for store::Sealed<Arc<dyn Native>> {
+    fn remove<'a>(&'a self, key: &'a str) -> store::Answer<'a, bool> {
+        self.get_ref().remove(key)
+    }
+}
+
+type Open = Box<dyn Fn(Python<'_>) -> PyResult<Arc<dyn Native>> + Send + Sync>;
 
 /// How a store is opened, and the one that is open in this process: connections do not survive a
 /// fork.
@@ -45,8 +60,7 @@ pub(crate) struct Opened {
 impl Opened {
     /// The store of this process.
     pub(crate) fn here(&self, py: Python<'_>) -> PyResult<Arc<dyn Native>> {
-        let open = || (self.open)().map_err(|error| errors::raise(py, &error));
-        self.store.with(open, Arc::clone)
+        self.store.with(|| (self.open)(py), Arc::clone)
     }
 }
 
@@ -64,7 +78,7 @@ impl NativeStore {
     /// What is wrong with how it is opened is told now.
     fn with<T: PyClass<BaseType = Self>>(
         py: Python<'_>,
-        open: impl Fn() -> Result<Arc<dyn Native>, Error> + Send + Sync + 'static,
+        open: impl Fn(Python<'_>) -> PyResult<Arc<dyn Native>> + Send + Sync + 'static,
         kind: T,
     ) -> PyResult<PyClassInitializer<T>> {
         let opened = Opened {
@@ -162,7 +176,7 @@ impl FileStore {
         let store = opened.map_err(|error| errors::raise(py, &error))?;
         // It holds nothing open, so it goes with its process into a fork.
         let kept = store.clone();
-        let open = move || Ok(Arc::new(kept.clone()) as Arc<dyn Native>);
+        let open = move |_: Python<'_>| Ok(Arc::new(kept.clone()) as Arc<dyn Native>);
         NativeStore::with(py, open, Self { store, path })
     }
 
@@ -201,8 +215,9 @@ impl RedisStore {
         let (url, timeout): (Secret<String>, _) = (secret(url), server::seconds(timeout)?);
         let prefix = prefix.to_owned();
         let before = prefix.clone();
-        let open = move || {
-            let store = store::RedisStore::new(url.expose())?;
+        let open = move |py: Python<'_>| {
+            let store = store::RedisStore::new(url.expose());
+            let store = store.map_err(|error| errors::raise(py, &error))?;
             let store = store.with_prefix(before.as_str()).with_timeout(timeout);
             Ok(Arc::new(store) as Arc<dyn Native>)
         };
@@ -211,5 +226,123 @@ impl RedisStore {
 
     fn __repr__(&self) -> String {
         format!("<oauth_core.stores.RedisStore prefix={:?}>", self.prefix)
+    }
+}
+
+/// Records in a table of PostgreSQL 9.5 or newer, for machines that share a server.
+///
+/// Each verb is one statement, so a pooler between is no hindrance. A record is as safe as the server.
+#[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
+pub(crate) struct PostgresStore(Pool);
+
+type Pool = Arc<dyn Fn(Python<'_>) -> PyResult<store::PostgresStore> + Send + Sync>;
+
+#[pymethods]
+impl PostgresStore {
+    /// What migrate() runs, for those who migrate in their own way.
+    #[classattr]
+    const SCHEMA: &'static str = store::PostgresStore::SCHEMA;
+
+    /// postgres://user:password@host/database; with sslmode=require nothing is sent without TLS,
+    /// which else is used if the server offers it. Nothing is connected before it is needed;
+    /// timeout is for a connection, and again for an answer.
+    #[new]
+    #[pyo3(signature = (url, /, *, timeout = 5.0))]
+    fn new(py: Python<'_>, url: String, timeout: f64) -> PyResult<PyClassInitializer<Self>> {
+        let (url, timeout): (Secret<String>, _) = (secret(url), server::seconds(timeout)?);
+        let of_process = PerProcess::new();
+        let pool: Pool = Arc::new(move |py| {
+            let open = || {
+                let store = store::PostgresStore::with_timeout(url.expose(), timeout);
+                store.map_err(|error| errors::raise(py, &error))
+            };
+            of_process.with(open, Clone::clone)
+        });
+        let shared = Arc::clone(&pool);
+        let open = move |py: Python<'_>| Ok(Arc::new(shared(py)?) as Arc<dyn Native>);
+        NativeStore::with(py, open, Self(pool))
+    }
+
+    /// Makes the table of the records, unless it is there.
+    fn migrate(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.migration(py)?.wait(py)
+    }
+
+    /// As migrate(), as a coroutine.
+    fn amigrate<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.migration(py)?.later(py)
+    }
+
+    #[allow(clippy::unused_self, reason = "it is what Python asks for")]
+    fn __repr__(&self) -> &'static str {
+        "<oauth_core.stores.PostgresStore>"
+    }
+}
+
+impl PostgresStore {
+    fn migration(&self, py: Python<'_>) -> PyResult<Work> {
+        let store = (self.0)(py)?;
+        let work = async move {
+            store.migrate().await?;
+            Ok(Answer::value(None::<u64>))
+        };
+        Ok(Work::new("store.migrate", work))
+    }
+}
+
+/// A store whose records only the holder of a key can read, or change unnoticed.
+///
+/// Names, versions and leases are not hidden, and who can write to the store can put an older record
+/// back. A record that cannot be opened is stored.sealed: its key is not given, it was changed or
+/// moved, or it was never sealed.
+#[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
+pub(crate) struct Sealed;
+
+#[pymethods]
+impl Sealed {
+    /// Seals and opens with key, and opens with the old ones too: 32 random bytes each, or their
+    /// text in base64url without padding, of 43 characters. What an old key opened is sealed anew
+    /// when it is saved next.
+    #[new]
+    #[pyo3(signature = (store, key, /, *, old = Vec::new()))]
+    fn new(
+        py: Python<'_>,
+        store: Store,
+        key: Given,
+        old: Vec<Given>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let keys = key.0.map(Keys::new);
+        let keys = old
+            .into_iter()
+            .fold(keys, |keys, old| Ok(keys?.also(old.0?)));
+        let keys = keys.map_err(|error| errors::raise(py, &error))?;
+        let open = move |py: Python<'_>| {
+            let sealed = store::Sealed::new(store.here(py)?, keys.clone());
+            Ok(Arc::new(sealed) as Arc<dyn Native>)
+        };
+        NativeStore::with(py, open, Self)
+    }
+
+    #[allow(clippy::unused_self, reason = "it is what Python asks for")]
+    fn __repr__(&self) -> &'static str {
+        "<oauth_core.stores.Sealed>"
+    }
+}
+
+/// What was given as a key, bytes or a text, and why it is none.
+struct Given(Result<Key, Error>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Given {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(bytes) = object.cast::<PyBytes>() {
+            return Ok(Self(Key::from_slice(bytes.as_bytes())));
+        }
+        match object.extract() {
+            Ok(text) => Ok(Self(Key::parse(&secret(text)))),
+            // What it says of the value could be a part of a key.
+            Err(_) => Err(PyTypeError::new_err("a key is bytes or a str")),
+        }
     }
 }

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import multiprocessing
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from typing import Any
 import pytest
 import worker
 from conftest import CALLBACK, Answer, Plain, Twin, approve
+from servers import PASSWORD, postgres_server, redis_server, until
 from test_process import FORKED
 from test_store import Memory, Person, age
 
@@ -30,53 +29,21 @@ import oauth_core
 from oauth_core import stores
 
 WORKERS = 8
-PASSWORD = "p-S3CR3T"
 Place = tuple[str, str]
 
 
-def until(done: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < end, what
-        time.sleep(0.005)
-
-
-@contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
-    """A Redis of our own on a free port; gives its URL."""
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.fail("redis-server is missing: apt-get install redis-server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    server = subprocess.Popen(
-        [binary, *options, "--requirepass", PASSWORD, "--dir", str(folder)],
-        stdout=subprocess.DEVNULL,
-    )
-
-    def answers() -> bool:
-        assert server.poll() is None, "redis-server ended"
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    try:
-        until(answers, "redis-server does not answer")
-        yield f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
-    finally:
-        server.kill()
-        server.wait(20)
-
-
-@pytest.fixture(params=["file", "redis"])
+@pytest.fixture(params=["file", "sealed", "redis", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """Where a store is, as a worker is told."""
-    if request.param == "file":
-        yield "file", str(tmp_path / "grants")
-        return
-    with redis_server(tmp_path) as url:
-        yield "redis", url
+    if request.param == "redis":
+        with redis_server(tmp_path) as url:
+            yield "redis", url
+    elif request.param == "postgres":
+        with postgres_server() as url:
+            stores.PostgresStore(url).migrate()
+            yield "postgres", url
+    else:
+        yield request.param, str(tmp_path / "grants")
 
 
 def config_of(twin: Twin, place: Place, folder: Path, token_endpoint: str) -> dict[str, Any]:
@@ -305,6 +272,9 @@ def test_what_cannot_be_a_store_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(oauth_core.Misuse) as caught:
         stores.RedisStore(f"http://:{PASSWORD}@127.0.0.1/")
     assert caught.value.code == "misuse.setup" and PASSWORD not in str(caught.value)
+    with pytest.raises(oauth_core.Misuse) as caught:
+        stores.PostgresStore(f"postgres://:{PASSWORD}@127.0.0.1:port/")
+    assert caught.value.code == "misuse.setup" and PASSWORD not in str(caught.value)
     with pytest.raises(TypeError):
         stores.FileStore(7)  # type: ignore[arg-type]
 
@@ -324,3 +294,27 @@ def test_a_server_that_is_gone_or_refuses_us_is_told_without_its_password(tmp_pa
     assert lost.value.endpoint == "store"
     for text in (repr(store), str(store), f"{lost.value}{lost.value.__cause__}"):
         assert PASSWORD not in text and "127.0.0.1" not in repr(store)
+
+
+def test_a_table_that_is_made_once_and_kept() -> None:
+    with postgres_server() as url:
+        store = stores.PostgresStore(url, timeout=2)
+        with pytest.raises(oauth_core.Misuse, match="migrate") as caught:
+            store.load("k")
+        assert (caught.value.code, caught.value.endpoint) == ("misuse.setup", "store")
+        with ThreadPoolExecutor(4) as pool:
+            for made in [pool.submit(stores.PostgresStore(url).migrate) for _ in range(4)]:
+                made.result()
+        assert store.save("k", "text", 0) == 1
+        asyncio.run(store.amigrate())
+        assert store.load("k") == (1, "text")
+        refused = stores.PostgresStore(url.replace(PASSWORD, "wr0ng"), timeout=2)
+        with pytest.raises(oauth_core.Misuse) as caught:
+            refused.migrate()
+        assert caught.value.code == "misuse.setup"
+        assert "wr0ng" not in f"{caught.value}{caught.value.__cause__}"
+    with pytest.raises(oauth_core.Lost) as lost:
+        store.load("k")
+    for text in (repr(store), f"{lost.value}{lost.value.__cause__}"):
+        assert PASSWORD not in text and "127.0.0.1" not in repr(store)
+    assert "create table" in stores.PostgresStore.SCHEMA.lower()

@@ -9,7 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import oauth_core
 from oauth_core import stores
@@ -17,7 +17,17 @@ from oauth_core import stores
 THREADS = 8
 
 
-def store_of(kind: str, place: str) -> stores.FileStore | stores.RedisStore:
+# What seals the records of a place of that kind.
+KEY = bytes(range(32))
+
+Ours = Union[stores.FileStore, stores.PostgresStore, stores.RedisStore, stores.Sealed]
+
+
+def store_of(kind: str, place: str) -> Ours:
+    if kind == "sealed":
+        return stores.Sealed(stores.FileStore(place), KEY)
+    if kind == "postgres":
+        return stores.PostgresStore(place)
     return stores.FileStore(place) if kind == "file" else stores.RedisStore(place)
 
 

@@ -1,6 +1,6 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
-  Client, Denied, FileStore, Flow, Keeper, Lost, OAuthError, RedisStore, Server, Tokens, TokenSource, Untrusted, discover,
+  Client, Denied, FileStore, Flow, Keeper, Lost, OAuthError, PostgresStore, RedisStore, Sealed, Server, Tokens, TokenSource, Untrusted, discover,
   discovery, keep, login, provider, providers, run,
 } from 'oauth-core'
 import type { ErrorCode, Exchange, Introspection, Moment, Step, Store, Task, Turn, UntrustedCode } from 'oauth-core'
@@ -73,6 +73,12 @@ export async function kept(client: Client, store: Store, signal: AbortSignal): P
   client.clientCredentials({ store: stores[0] })
   const keys: string[] = await new FileStore('grants').keys()
   const gone: boolean = await new RedisStore('redis://localhost').remove(keys[0] ?? '')
+  const postgres = new PostgresStore(new URL('postgres://localhost/db'), { timeoutMs: 1000 })
+  await postgres.migrate()
+  const schema: string = PostgresStore.SCHEMA
+  stores.push(postgres, new Sealed(new Sealed(postgres, new Uint8Array(32)), schema, { old: ['text', new Uint8Array(32)] }))
+  // @ts-expect-error a store of one's own cannot be sealed
+  new Sealed(store, 'key')
   const keeper: Keeper = client.keeper(undefined, { subject: 'ann', scope: ['read'], leaseMs: 1000, shared: !gone })
   const mine: Tokens = await keep(keeper, { store, signal, fetch, onTokens: (tokens) => tokens.serialize() })
   const turn: Turn = keeper.ask(mine)

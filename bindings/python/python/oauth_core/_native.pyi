@@ -4,7 +4,7 @@ import os
 from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import GenericAlias, TracebackType
-from typing import Any, Callable, Literal, TypeVar, final, overload
+from typing import Any, Callable, ClassVar, Literal, TypeVar, final, overload
 
 from typing_extensions import Self, TypeAlias, disjoint_base
 
@@ -26,12 +26,14 @@ __all__ = [
     "Listener",
     "Load",
     "NativeStore",
+    "PostgresStore",
     "Public",
     "RedisStore",
     "Renewal",
     "Resource",
     "Response",
     "Save",
+    "Sealed",
     "Send",
     "Server",
     "Sign",
@@ -463,4 +465,17 @@ class FileStore(NativeStore):
 class RedisStore(NativeStore):
     def __new__(
         cls, url: str, /, *, prefix: str = "oauth-core:grant:", timeout: float = 5.0
+    ) -> Self: ...
+
+@final
+class PostgresStore(NativeStore):
+    SCHEMA: ClassVar[str]
+    def __new__(cls, url: str, /, *, timeout: float = 5.0) -> Self: ...
+    def migrate(self) -> None: ...
+    def amigrate(self) -> _Later[None]: ...
+
+@final
+class Sealed(NativeStore):
+    def __new__(
+        cls, store: Store, key: bytes | str, /, *, old: Sequence[bytes | str] = ...
     ) -> Self: ...

@@ -1,6 +1,7 @@
 """Where the record of a grant lives, for every thread, task, process and machine that shares it.
 
-``FileStore`` is for the processes of one machine, ``RedisStore`` for machines that share a server.
+``FileStore`` is for the processes of one machine, ``RedisStore`` and ``PostgresStore`` for machines
+that share a server. ``Sealed`` encrypts what any store keeps.
 
 A store has three methods, each one step that no other worker can come between. Write one for
 whatever your workers share; it is called on threads that may block, so it may be as slow as a
@@ -12,9 +13,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ._native import FileStore, RedisStore
+from ._native import FileStore, PostgresStore, RedisStore, Sealed
 
-__all__ = ["FileStore", "RedisStore", "Store"]
+__all__ = ["FileStore", "PostgresStore", "RedisStore", "Sealed", "Store"]
 
 
 class Store(Protocol):

@@ -75,6 +75,9 @@ def kept(client: oauth_core.Client, store: stores.Store) -> Generator[drive.Task
     client.client_credentials(store=shared[0])
     assert_type(stores.FileStore("grants").keys(), list[str])
     assert_type(stores.RedisStore("redis://localhost", prefix="a:").remove("key"), bool)
+    postgres = stores.PostgresStore("postgres://localhost/db", timeout=1)
+    assert_type(stores.PostgresStore.SCHEMA, str)
+    shared += [postgres, stores.Sealed(store, "key"), stores.Sealed(postgres, b"", old=["", b""])]
     keeper = client.keeper(subject="ann", moment=lambda: (0, bytes(32)))
     assert_type(keeper.ask().tokens, "oauth_core.Tokens | None")
     with httpx.Client() as http:

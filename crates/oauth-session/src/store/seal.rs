@@ -101,11 +101,17 @@ impl Key {
     /// # Errors
     /// `misuse.setup` if it is anything else.
     pub fn parse(text: &Secret<String>) -> Result<Self, Error> {
-        let refused = || setup("a key is 32 bytes in base64url");
         let decoded = URL_SAFE_NO_PAD.decode(text.expose());
-        let decoded = Secret::new(decoded.map_err(|_| refused())?);
-        let bytes = decoded.expose().as_slice().try_into();
-        Ok(Self::new(bytes.map_err(|_| refused())?))
+        let decoded = Secret::new(decoded.map_err(|_| no_key())?);
+        Self::from_slice(decoded.expose())
+    }
+
+    /// A key of bytes that somebody counted elsewhere; see [`new`](Self::new).
+    ///
+    /// # Errors
+    /// `misuse.setup` unless they are 32.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, Error> {
+        bytes.try_into().map(Self::new).map_err(|_| no_key())
     }
 
     /// Its name, which says nothing about it: 12 characters of base64url.
@@ -196,6 +202,10 @@ fn unopened(what: &str) -> Error {
     Error::from(Check::StoredSealed)
         .at_endpoint(ENDPOINT)
         .about(what)
+}
+
+fn no_key() -> Error {
+    setup("a key is 32 bytes, or their text in base64url without padding")
 }
 
 fn setup(what: &str) -> Error {

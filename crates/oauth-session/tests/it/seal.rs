@@ -175,6 +175,14 @@ async fn a_record_that_was_changed_is_refused() {
 fn a_key_is_read_from_text() {
     let key = Key::parse(&Secret::from("AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI"));
     assert_eq!(key.expect("a key").id(), Key::new(NEW).id());
+    assert_eq!(
+        Key::from_slice(&NEW).expect("a key").id(),
+        Key::new(NEW).id()
+    );
+    for bytes in [&NEW[1..], &[NEW, NEW].concat(), &[]] {
+        let error = Key::from_slice(bytes).expect_err("no key");
+        assert_eq!(error.code(), "misuse.setup");
+    }
     assert_ne!(Key::new(NEW).id(), Key::new(OLD).id());
     for text in [
         "",

@@ -1,0 +1,122 @@
+// Records that only the holder of a key can read.
+import assert from 'node:assert/strict'
+import { fork } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
+import { callbackOf, core, rejection, serverAt, twins } from './helper.mjs'
+import { Memory, age } from './memory.mjs'
+
+const { Client, FileStore, Misuse, Sealed, Untrusted } = core
+const [OLD, NEW] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)]
+const text = (key) => key.toString('base64url')
+
+const root = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
+after(() => rmSync(root, { recursive: true, force: true }))
+let places = 0
+const newPlace = () => path.join(root, String((places += 1)))
+
+function written(folder) {
+  const [name] = readdirSync(folder).filter((file) => file.endsWith('.json'))
+  return readFileSync(path.join(folder, name), 'utf8')
+}
+
+test('two processes share a file that shows no token', async () => {
+  const { generic: twin } = await twins()
+  const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
+  const metadata = { issuer, authorization_endpoint: `${twin.base}/authorize`, token_endpoint: `${twin.base}/token` }
+  const client = new Client(serverAt(twin.base), { clientId, clientSecret })
+  const place = { path: newPlace(), key: text(randomBytes(32)) }
+  const store = new Sealed(new FileStore(place.path), place.key)
+  const { url, flow } = client.authorize({ redirectUri: redirectUris[0], scope: 'read offline_access' })
+  const source = client.source(undefined, { store, subject: 'ann' })
+  await source.logIn(await client.redeem(flow, await callbackOf(url, redirectUris[0])))
+  await age(store, source.key)
+
+  const config = JSON.stringify({ metadata, clientId, clientSecret, place, leaseMs: 2000 })
+  const program = fileURLToPath(new URL('worker.mjs', import.meta.url))
+  const before = await twin.counters()
+  const got = await Promise.all(Array.from({ length: 2 }, async () => {
+    const worker = fork(program, [config])
+    await once(worker, 'message')
+    const said = once(worker, 'message')
+    const end = once(worker, 'exit')
+    worker.send('go')
+    const [{ tokens }] = await said
+    assert.equal((await end)[0], 0)
+    return tokens
+  }))
+  const counters = await twin.counters()
+  assert.equal(counters.token_requests - before.token_requests, 1)
+  assert.equal(counters.reuse_events, before.reuse_events)
+  const fresh = await client.source(undefined, { store, subject: 'ann' }).token()
+  assert.deepEqual(got, [[fresh.accessToken], [fresh.accessToken]])
+  const secrets = [fresh.accessToken, fresh.refreshToken, place.key]
+  assert.ok(secrets.every((secret) => !written(place.path).includes(secret)))
+  // An open store beside it has the token in its file, so the look above could find it.
+  const open = newPlace()
+  await client.source(undefined, { store: new FileStore(open), subject: 'ann' }).logIn(fresh)
+  assert.ok(written(open).includes(fresh.accessToken))
+})
+
+test('a wrong key opens nothing', async () => {
+  const folder = newPlace()
+  const files = new FileStore(folder)
+  const wrong = new Sealed(files, OLD)
+  const client = new Client(serverAt('http://127.0.0.1:1'), { clientId: 'c', clientSecret: 's' })
+  const source = client.clientCredentials({ store: wrong })
+  assert.equal(await new Sealed(files, NEW).save(source.key, 'text', 0), 1)
+  const stored = written(folder)
+  for (const ask of [() => source.token(), () => wrong.load(source.key)]) {
+    const error = await rejection(ask())
+    assert.ok(error instanceof Untrusted)
+    assert.deepEqual([error.code, error.endpoint], ['stored.sealed', 'store'])
+    assert.ok(![OLD, NEW].some((key) => inspect(error).includes(text(key))))
+  }
+  assert.equal(written(folder), stored)
+  assert.equal(await wrong.remove(source.key), true)
+  assert.deepEqual(await files.keys(), [])
+})
+
+test('a record of an old key is sealed anew', async () => {
+  const files = new FileStore(newPlace())
+  assert.equal(await new Sealed(files, text(OLD)).save('k', 'text', 0), 1)
+  const both = new Sealed(files, NEW, { old: [randomBytes(32), OLD] })
+  assert.deepEqual(await both.load('k'), { version: 1, record: 'text' })
+  assert.equal((await rejection(new Sealed(files, NEW).load('k'))).code, 'stored.sealed')
+  assert.equal(await both.save('k', 'text', 1), 2)
+  assert.deepEqual(await new Sealed(files, text(NEW)).load('k'), { version: 2, record: 'text' })
+  assert.equal((await rejection(new Sealed(files, OLD).load('k'))).code, 'stored.sealed')
+})
+
+test('what is no key is told and not shown', () => {
+  const files = new FileStore(newPlace())
+  const long = Buffer.alloc(33, 2)
+  for (const key of [NEW.subarray(1), long, Buffer.alloc(0), text(NEW).slice(1), `${text(NEW)}=`, 'k3y!'.repeat(11), '']) {
+    for (const make of [() => new Sealed(files, key), () => new Sealed(files, NEW, { old: [OLD, key] })]) {
+      assert.throws(make, (error) => {
+        assert.ok(error instanceof Misuse)
+        assert.equal(error.code, 'misuse.setup')
+        return key.length === 0 || !inspect(error).includes(typeof key === 'string' ? key : text(key))
+      })
+    }
+  }
+  for (const key of [7, undefined, {}, [1, 2]]) assert.throws(() => new Sealed(files, key), TypeError)
+  for (const old of [7, text(OLD), [7]]) assert.throws(() => new Sealed(files, NEW, { old }), TypeError)
+})
+
+test('only our stores can be sealed, and one that is shows nothing', async () => {
+  for (const store of [new Memory(), undefined, 'grants']) assert.throws(() => new Sealed(store, NEW), TypeError)
+  const inner = new Sealed(new FileStore(newPlace()), OLD)
+  const twice = new Sealed(inner, NEW)
+  assert.equal(await twice.save('k', 'text', 0), 1)
+  assert.deepEqual(await twice.load('k'), { version: 1, record: 'text' })
+  assert.notEqual((await inner.load('k')).record, 'text')
+  assert.equal(inspect(twice, { showHidden: true }), 'Sealed {}')
+  assert.equal(JSON.stringify(twice), '{}')
+})

@@ -1,0 +1,145 @@
+"""Records that only the holder of a key can read."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Union
+
+import pytest
+import worker
+from conftest import Twin
+from test_store import Memory, Person
+from test_stores import config_of, long_ago, said
+
+import oauth_core
+from oauth_core import stores
+
+Key = Union[bytes, str]
+
+OLD, NEW = bytes([1]) * 32, bytes([2]) * 32
+
+
+def text_of(key: bytes) -> str:
+    return base64.urlsafe_b64encode(key).decode().rstrip("=")
+
+
+def written(folder: Path) -> str:
+    [file] = folder.glob("grant-*.json")
+    return file.read_text()
+
+
+def test_two_processes_share_a_file_that_shows_no_token(generic: Twin, tmp_path: Path) -> None:
+    grants = tmp_path / "grants"
+    config = config_of(generic, ("sealed", str(grants)), tmp_path, f"{generic.base}/token")
+    _, tokens = long_ago(config)
+    (tmp_path / "go").touch()
+    before = generic.counters["token_requests"]
+    command = [sys.executable, worker.__file__, json.dumps(config)]
+    two = [subprocess.Popen(command) for _ in range(2)]
+    assert [process.wait(60) for process in two] == [0, 0]
+    one, other = said(tmp_path)
+    assert one == other and len(one) == 1
+    counters = generic.counters
+    assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
+    fresh = worker.source_of(config).token()
+    assert fresh.access_token != tokens.access_token
+    stored = written(grants)
+    for secret in (fresh.access_token, str(fresh.refresh_token), text_of(worker.KEY)):
+        assert secret not in stored
+    # An open store beside it has the token in its file, so the look above could find it.
+    plain = stores.FileStore(tmp_path / "plain")
+    worker.client_of(config).source(store=plain, subject="ann").log_in(fresh)
+    assert fresh.access_token in written(tmp_path / "plain")
+
+
+def test_a_wrong_key_opens_nothing(person: Person, tmp_path: Path) -> None:
+    client, tokens = person
+    files = stores.FileStore(tmp_path / "grants")
+    source = client.source(store=stores.Sealed(files, NEW), subject="ann")
+    source.log_in(tokens)
+    stored = written(tmp_path / "grants")
+    wrong = stores.Sealed(files, OLD)
+    other = client.source(store=wrong, subject="ann")
+    for ask in (other.token, lambda: wrong.load(str(source.key))):
+        with pytest.raises(oauth_core.Untrusted) as caught:
+            ask()
+        error = caught.value
+        assert (error.code, error.endpoint) == ("stored.sealed", "store")
+        for secret in (tokens.access_token, text_of(OLD), text_of(NEW)):
+            assert secret not in f"{error}{error.__cause__}"
+    assert written(tmp_path / "grants") == stored
+    assert wrong.remove(str(source.key))
+    assert files.keys() == []
+
+
+def test_a_record_of_an_old_key_is_sealed_anew(tmp_path: Path) -> None:
+    files = stores.FileStore(tmp_path)
+    assert stores.Sealed(files, text_of(OLD)).save("k", "text", 0) == 1
+    both = stores.Sealed(files, NEW, old=[os.urandom(32), OLD])
+    assert both.load("k") == (1, "text")
+    with pytest.raises(oauth_core.Untrusted):
+        stores.Sealed(files, NEW).load("k")
+    assert both.save("k", "text", 1) == 2
+    assert stores.Sealed(files, text_of(NEW)).load("k") == (2, "text")
+    with pytest.raises(oauth_core.Untrusted) as caught:
+        stores.Sealed(files, OLD).load("k")
+    assert caught.value.code == "stored.sealed"
+
+
+def test_any_store_can_be_sealed(person: Person) -> None:
+    client, tokens = person
+
+    class Removing(Memory):
+        def remove(self, key: str, /) -> bool:
+            return self.records.pop(key, None) is not None
+
+    for memory in (Memory(), Removing()):
+        sealed = stores.Sealed(memory, NEW)
+        source = client.source(store=sealed, subject="ann")
+        source.log_in(tokens)
+        [(version, record)] = memory.records.values()
+        assert version == 1 and tokens.access_token not in record
+        again = client.source(store=stores.Sealed(memory, NEW), subject="ann")
+        assert again.token().access_token == tokens.access_token
+        # A seal on a seal opens from outside in.
+        twice = stores.Sealed(stores.Sealed(memory, OLD), NEW)
+        assert twice.save("k", "text", 0) == 1
+        assert twice.load("k") == (1, "text")
+        if isinstance(memory, Removing):
+            assert twice.remove("k") is True
+            assert twice.remove("k") is False
+        else:
+            with pytest.raises(oauth_core.Misuse, match="no method remove") as caught:
+                twice.remove("k")
+            assert caught.value.code == "misuse.setup"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [NEW[1:], NEW + b"2", b"", text_of(NEW)[1:], text_of(NEW) + "=", "k3y!" * 11, ""],
+    ids=["short", "long", "no bytes", "short text", "padded", "not base64", "no text"],
+)
+def test_what_is_no_key_is_told_and_not_shown(tmp_path: Path, key: Key) -> None:
+    files = stores.FileStore(tmp_path)
+    cases: list[tuple[Key, list[Key]]] = [(key, []), (NEW, [OLD, key])]
+    for current, old in cases:
+        with pytest.raises(oauth_core.Misuse) as caught:
+            stores.Sealed(files, current, old=old)
+        assert caught.value.code == "misuse.setup"
+        assert not key or repr(key)[2:-1] not in str(caught.value)
+
+
+def test_what_is_no_key_at_all(tmp_path: Path) -> None:
+    files = stores.FileStore(tmp_path)
+    with pytest.raises(TypeError, match="bytes or a str"):
+        stores.Sealed(files, 7)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        stores.Sealed(files, NEW, old=text_of(OLD))
+    with pytest.raises(TypeError, match="a store has a method load"):
+        stores.Sealed(object(), NEW)  # type: ignore[arg-type]
+    assert repr(stores.Sealed(files, NEW)) == "<oauth_core.stores.Sealed>"
