@@ -64,6 +64,11 @@ impl Client {
             .map_err(fail)
     }
 
+    /// Spends the refresh token, for once: a [`Keeper`](crate::keeper::Keeper) does it for all tabs.
+    pub fn refresh(&self, tokens: &Tokens) -> Result<Machine, JsValue> {
+        self.0.refresh(&tokens.0, "").map(Machine::of).map_err(fail)
+    }
+
     /// Asks the server to forget the refresh token, or else the access token.
     pub fn revoke(&self, tokens: &Tokens) -> Machine {
         let refresh = tokens.0.refresh_token.as_ref();
