@@ -150,24 +150,27 @@ impl TokenSource {
 
     fn fetching(&self, py: Python<'_>) -> PyResult<Work> {
         let source = self.native(py)?;
+        let cached = source.clone();
         let work = Work::new("token", async move {
             source
                 .token()
                 .await
                 .map(|token| Answer::Tokens(token.into_arc()))
         });
-        Ok(work.often_ready())
+        Ok(work.unless(move || {
+            let token = cached.ready().transpose()?;
+            Some(token.map(|token| Answer::Tokens(token.into_arc())))
+        }))
     }
 
     fn renewing(&self, py: Python<'_>, dead: &Tokens) -> PyResult<Work> {
         let (source, dead) = (self.native(py)?, Arc::clone(&dead.0));
-        let work = Work::new("renew", async move {
+        Ok(Work::new("renew", async move {
             source
                 .renew(&dead)
                 .await
                 .map(|token| Answer::Tokens(token.into_arc()))
-        });
-        Ok(work.often_ready())
+        }))
     }
 
     fn logging_in(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<Work> {

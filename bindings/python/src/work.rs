@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use oauth_core::Tokens;
@@ -59,8 +58,11 @@ type Outcome = Result<Answer, Error>;
 pub(crate) struct Work {
     name: &'static str,
     future: Pin<Box<dyn Future<Output = Outcome> + Send>>,
-    may_be_ready: bool,
+    ready: Option<Ready>,
 }
+
+/// The answer, if it is at hand when it is asked for.
+type Ready = Box<dyn Fn() -> Option<Outcome> + Send>;
 
 impl Work {
     /// `name` is for the log.
@@ -71,19 +73,19 @@ impl Work {
         Self {
             name,
             future: Box::pin(future),
-            may_be_ready: false,
+            ready: None,
         }
     }
 
-    /// This work is often over as soon as it is begun, so it is first tried on the spot.
-    pub(crate) const fn often_ready(mut self) -> Self {
-        self.may_be_ready = true;
+    /// Often there is nothing to be done, for the answer is at hand: that is seen first.
+    pub(crate) fn unless(mut self, ready: impl Fn() -> Option<Outcome> + Send + 'static) -> Self {
+        self.ready = Some(Box::new(ready));
         self
     }
 
     /// Does the work while this thread waits; Ctrl-C ends the wait.
-    pub(crate) fn wait(mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if let Some(outcome) = self.try_now()? {
+    pub(crate) fn wait(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if let Some(outcome) = self.at_hand() {
             return finish(py, None, outcome);
         }
         let (tell, told) = sync_channel(1);
@@ -124,17 +126,8 @@ impl Work {
             .call1((start,))
     }
 
-    fn try_now(&mut self) -> PyResult<Option<Outcome>> {
-        if !self.may_be_ready {
-            return Ok(None);
-        }
-        let handle = runtime::handle()?;
-        let _inside = handle.enter();
-        let mut context = Context::from_waker(Waker::noop());
-        Ok(match self.future.as_mut().poll(&mut context) {
-            Poll::Ready(outcome) => Some(outcome),
-            Poll::Pending => None,
-        })
+    fn at_hand(&self) -> Option<Outcome> {
+        self.ready.as_ref().and_then(|ready| ready())
     }
 }
 
@@ -163,8 +156,8 @@ impl Start {
         runtime::refuse_if_closed()?;
         let event_loop = RUNNING.import(py, "asyncio", "get_running_loop")?.call0()?;
         let work = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut work = work.ok_or_else(|| PyRuntimeError::new_err("already awaited"))?;
-        if let Some(outcome) = work.try_now()? {
+        let work = work.ok_or_else(|| PyRuntimeError::new_err("already awaited"))?;
+        if let Some(outcome) = work.at_hand() {
             return Ok((Some(finish(py, None, outcome)?), None));
         }
         let future = event_loop.call_method0("create_future")?;
