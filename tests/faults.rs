@@ -92,7 +92,7 @@ impl Scene {
             "callers": { "Tasks": 1 },
             "reuse": self.reuse,
         });
-        let mut command = Command::new(env!("CARGO_BIN_EXE_farm"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_workers"));
         command.args(["once", &work.to_string()]);
         if let Some(fault) = fault {
             command.env("OAUTH_SESSION_FAULT", fault);

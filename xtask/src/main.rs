@@ -2,7 +2,6 @@
 
 mod bench;
 mod codegen;
-mod farm;
 mod node;
 mod parity;
 mod python;
@@ -12,6 +11,7 @@ mod suites;
 mod tidy;
 mod vectors;
 mod wasm;
+mod workers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -80,7 +80,7 @@ enum Suite {
     Demo,
     /// Threads, tasks and processes that share a grant over each store, killed at random, against a
     /// server that ends a grant whose refresh token comes twice; and peers for comparison.
-    Farm {
+    Workers {
         /// How long each part runs.
         #[arg(long, default_value_t = 30)]
         seconds: u64,
@@ -145,8 +145,8 @@ fn main() -> ExitCode {
             suite: Some(Suite::Demo),
         } => suites::demo(),
         Command::Test {
-            suite: Some(Suite::Farm { seconds, only }),
-        } => setup::run().and(farm::run(seconds, only.as_deref())),
+            suite: Some(Suite::Workers { seconds, only }),
+        } => setup::run().and(workers::run(seconds, only.as_deref())),
         Command::Test {
             suite: Some(Suite::Node),
         } => suites::prepared(node::suite),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::parity::Record;
 use crate::shell::{Outcome, cargo, cargo_count, counted, counted_both, plain_count, step};
 use crate::vectors::{self, Lang};
-use crate::{codegen, farm, node, parity, python, setup, tidy, wasm};
+use crate::{codegen, node, parity, python, setup, tidy, wasm, workers};
 
 /// Every store, for the documentation; the tests ask for them by themselves.
 const STORES: &str = "oauth-session/contract,oauth-session/keyring,oauth-session/postgres-tls,\
@@ -23,7 +23,7 @@ pub(crate) fn all() -> Outcome {
         ("vectors", own_vectors),
         ("fleet", some_fleets),
         ("demo", demo),
-        ("farm", farm::short),
+        ("workers", workers::short),
         ("node", node::suite),
         ("python", python::suite),
         ("browser", wasm::suite),

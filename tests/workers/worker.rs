@@ -1,4 +1,4 @@
-//! One process of the farm: many callers who want a token all the time, until somebody kills it.
+//! One process among several: many callers who want a token all the time, until somebody kills it.
 
 use std::io::Write as _;
 use std::sync::Arc;

@@ -32,7 +32,12 @@ pub(crate) struct Peer {
 
 /// Every peer; `python` has Authlib.
 pub(crate) fn all(python: Option<&Path>) -> [Peer; 4] {
-    let authlib = || Some((python.map(PathBuf::from), "farm/peers/authlib_farm.py"));
+    let authlib = || {
+        Some((
+            python.map(PathBuf::from),
+            "workers/peers/authlib_workers.py",
+        ))
+    };
     let peer = |name, processes, callers, script| Peer {
         name,
         processes,
@@ -122,7 +127,7 @@ impl Peer {
         }
         match tally.tokens {
             0 => Err(
-                "it handed out no token: is it installed as `cargo xtask test farm` does?"
+                "it handed out no token: is it installed as `cargo xtask test workers` does?"
                     .to_owned(),
             ),
             _ => Ok(tally),
@@ -138,7 +143,7 @@ impl Peer {
                 us
             }
             Some((None, _)) => {
-                return Err("no Python with Authlib: cargo xtask test farm makes one".to_owned());
+                return Err("no Python with Authlib: cargo xtask test workers makes one".to_owned());
             }
             Some((Some(python), script)) => {
                 let mut python = Command::new(python);

@@ -16,22 +16,22 @@ pub(crate) fn short() -> Outcome {
 
 /// Each part for so long; only those whose name holds a text, if one is given.
 pub(crate) fn run(seconds: u64, only: Option<&str>) -> Outcome {
-    let wanted = root().join("tests/farm/peers/requirements.txt");
+    let wanted = root().join("tests/workers/peers/requirements.txt");
     let peers = python::environment(&environment(), &wanted);
     if peers.failed > 0 {
         return peers;
     }
-    let mut farm = cargo();
-    farm.args(["run", "--quiet", "-p", "oauth-tests", "--bin", "farm"]);
-    farm.args(["--", "--seconds", &seconds.to_string(), "--python"]);
-    farm.arg(environment().join("bin/python"));
+    let mut workers = cargo();
+    workers.args(["run", "--quiet", "-p", "oauth-tests", "--bin", "workers"]);
+    workers.args(["--", "--seconds", &seconds.to_string(), "--python"]);
+    workers.arg(environment().join("bin/python"));
     if let Some(only) = only {
-        farm.args(["--only", only]);
+        workers.args(["--only", only]);
     }
-    peers.and(counted("farm", &mut farm, plain_count))
+    peers.and(counted("workers", &mut workers, plain_count))
 }
 
 /// Where the Python peer is.
 fn environment() -> PathBuf {
-    target().join("farm/venv")
+    target().join("workers/venv")
 }

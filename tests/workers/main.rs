@@ -1,7 +1,7 @@
-//! A farm of workers against a server we did not write, which ends a grant whose refresh token comes
+//! Workers against a server we did not write, which ends a grant whose refresh token comes
 //! twice; with tokens of two seconds, and a worker killed every two seconds.
 //!
-//! `farm [--seconds N]` runs threads, tasks and processes over each store, and fails unless the
+//! `workers [--seconds N]` runs threads, tasks and processes over each store, and fails unless the
 //! server counts one refresh for each expiry (and at most one more for each kill), no refresh token
 //! came twice, and no caller was left without a token. Then the same on peers, for their figures.
 
@@ -94,7 +94,7 @@ fn now() -> u64 {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let read = |work: &str| serde_json::from_str(work).expect("what a farm tells its workers");
+    let read = |work: &str| serde_json::from_str(work).expect("what workers are told");
     match &cli.command {
         Some(Command::Work { work }) => {
             let Err(error) = worker::run(read(work)) else {
