@@ -45,7 +45,10 @@ async function running(program, options, isReady, { install, ...more }) {
   // At once, and a server with processes of its own takes them along.
   after(async () => {
     server.kill('SIGQUIT')
+    // A shell's background job ignores that signal, and so do its children that handle none.
+    const late = setTimeout(() => server.kill('SIGKILL'), 3000)
     await failed.catch(() => {})
+    clearTimeout(late)
   })
   const answers = async () => {
     while (!(await isReady())) await pause(10)

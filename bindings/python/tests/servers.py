@@ -55,7 +55,12 @@ def running(command: list[str], is_ready: Callable[[], bool], **options: Any) ->
     finally:
         # At once, and a server with processes of its own takes them along.
         server.send_signal(signal.SIGQUIT)
-        server.wait(20)
+        try:
+            server.wait(3)
+        except subprocess.TimeoutExpired:
+            # A shell's background job ignores that signal, and so do its children that handle none.
+            server.kill()
+            server.wait(20)
 
 
 @contextmanager

@@ -181,6 +181,15 @@ impl Server {
             // A server with processes of its own takes them along.
             let pid = rustix::process::Pid::from_child(&process);
             rustix::process::kill_process(pid, rustix::process::Signal::QUIT).expect("to stop it");
+            // A shell's background job ignores that signal, and so do its children that handle none.
+            let start = Instant::now();
+            while process.try_wait().expect("its state").is_none() {
+                if start.elapsed() > Duration::from_secs(3) {
+                    process.kill().expect("to kill it");
+                    break;
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
             process.wait().expect("its end");
         }
     }
