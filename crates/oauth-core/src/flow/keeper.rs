@@ -339,7 +339,7 @@ impl Keeper {
             self.refuse(refused);
         }
         match self.good(now).filter(|_| !self.is_kept_back()) {
-            Some(tokens) if now < self.times.ahead && self.is_saved() => Turn::HandOut(tokens),
+            Some(tokens) if now < self.times.ahead && self.is_stored() => Turn::HandOut(tokens),
             Some(tokens) if now < self.times.stale => {
                 match self.is_busy() || self.trouble.holds(now).is_some() {
                     true => Turn::HandOut(tokens),
@@ -370,7 +370,7 @@ impl Keeper {
     /// # Errors
     /// `stored.*` for a record that cannot be read, or is another grant's.
     pub fn learn(&mut self, at: Moment, entry: Entry) -> Result<(), Error> {
-        let is_news = entry.version > self.version && self.is_saved();
+        let is_news = entry.version > self.version && self.is_stored();
         match is_news && !self.is_busy() {
             true => self.read(&at, Some(entry)),
             false => Ok(()),
@@ -392,7 +392,7 @@ impl Keeper {
 
     /// Whether the store has the newest tokens.
     pub const fn is_stored(&self) -> bool {
-        self.is_saved()
+        matches!(self.unsaved, Unsaved::Nothing)
     }
 
     /// Whether a renewal is under way.
@@ -409,7 +409,7 @@ impl Keeper {
 
     /// The tokens that may be handed out without asking, and until when.
     pub fn fresh(&self) -> Option<(Arc<Tokens>, UnixTime)> {
-        let is_settled = self.is_saved() && !self.is_refused();
+        let is_settled = self.is_stored() && !self.is_refused();
         let tokens = self.record.tokens.clone().filter(|_| is_settled)?;
         Some((tokens, self.times.ahead))
     }
@@ -427,10 +427,6 @@ impl Keeper {
     fn begin(&mut self, turn: Turn) -> Turn {
         self.work = Some(Work::Begun);
         turn
-    }
-
-    const fn is_saved(&self) -> bool {
-        matches!(self.unsaved, Unsaved::Nothing)
     }
 
     /// Whether the tokens have to be stored before anyone sees them.

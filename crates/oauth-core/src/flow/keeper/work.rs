@@ -118,7 +118,7 @@ impl Keeper {
                 self.ticket = at.ticket();
                 match self.unlanded() {
                     Some(landing) => self.land(landing),
-                    None if self.is_saved() => self.load(Work::Looking { looks: 0 }),
+                    None if self.is_stored() => self.load(Work::Looking { looks: 0 }),
                     None => self.load(Work::Entering),
                 }
             }
