@@ -38,6 +38,8 @@ export type DeniedCode =
   | 'denied.http_challenge'
   | 'denied.busy'
   | 'denied.http_status'
+  | 'resource.rate_limited'
+  | 'grant.revoked'
 /** The server, or whatever answered in its place, broke the protocol. */
 export type MalformedCode =
   | 'reply.too_large'
@@ -117,9 +119,13 @@ export type MisuseCode =
   | 'token.in_query'
   | 'token.more_than_one_method'
   | 'resource.origin_not_allowed'
+  | 'resource.owner_missing'
+  | 'resource.route_ambiguous'
   | 'grant.not_an_extension'
   | 'grant.outcome_unknown'
   | 'grant.no_refresh_token'
+  | 'grant.expired'
+  | 'token.unreadable'
   | 'stored.malformed'
   | 'provider.data'
   | 'provider.unknown'

@@ -62,6 +62,15 @@ impl UnixTime {
     }
 }
 
+/// The time since this was first asked in this process, by a clock that is never set.
+#[cfg(feature = "system")]
+pub(crate) fn elapsed() -> Duration {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    BEGAN.get_or_init(Instant::now).elapsed()
+}
+
 /// The wall clock and 32 random bytes, as a value.
 ///
 /// Equal moments give equal steps, so a conversation can be written down and replayed in any

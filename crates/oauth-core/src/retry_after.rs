@@ -50,9 +50,14 @@ pub fn parse(field: &str, now: UnixTime) -> Option<Duration> {
     if let Some(seconds) = digits(field) {
         return Some(Duration::from_secs(seconds));
     }
+    date(field).map(|at| at.since(now))
+}
+
+/// Reads an HTTP date (RFC 9110 section 5.6.7).
+pub(crate) fn date(field: &str) -> Option<UnixTime> {
     let date = httpdate::parse_http_date(field).ok()?;
     let at = date.duration_since(UNIX_EPOCH).ok()?;
-    Some(UnixTime::from_secs(at.as_secs()).since(now))
+    Some(UnixTime::from_secs(at.as_secs()))
 }
 
 /// Decimal digits, saturating.

@@ -114,6 +114,33 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// An access token that no grant of this crate brought, such as one that was made in a
+    /// provider's console: of no issuer, with no known end, and nothing to renew it with.
+    pub fn bearer(access_token: impl Into<Secret<String>>) -> Self {
+        let binding = Binding {
+            issuer: String::new(),
+            client_id: String::new(),
+        };
+        Self {
+            access_token: access_token.into(),
+            received_at: UnixTime::from_secs(0),
+            expires_in: None,
+            scope: Scope::default(),
+            refresh_token: None,
+            id_token: None,
+            extra: Extra::default(),
+            warnings: Vec::new(),
+            binding: Arc::new(binding),
+        }
+    }
+
+    /// The same token, which is known to end at this time.
+    #[must_use]
+    pub const fn expiring_at(mut self, end: UnixTime) -> Self {
+        self.expires_in = Some(end.as_secs().saturating_sub(self.received_at.as_secs()));
+        self
+    }
+
     /// The type on the wire, `Bearer`: the only one this client asks for.
     pub const fn token_type(&self) -> &'static str {
         "Bearer"

@@ -28,6 +28,7 @@
 //! # Ok::<(), oauth_core::Error>(())
 //! ```
 
+mod api;
 mod client;
 mod keeper;
 mod machine;
@@ -37,6 +38,7 @@ mod resource;
 mod server;
 mod stored;
 
+pub use api::{Api, ApiCall, Call, CallStep, Keeping, Once, Redirects};
 pub use client::{Auth, Authorization, Authorize, Client};
 pub use keeper::{Ask, Keep, Keeper, Task, of_store};
 pub use machine::{Machine, Outgoing, Reply, Turn};
@@ -49,5 +51,6 @@ pub use server::{Server, Transport};
 pub use oauth_core::Secret;
 pub use oauth_core::error::{Cause, Check, Class, Error, Fault, Misuse};
 pub use oauth_core::flow::authorization::{Drawn, Pending, ResponseMode};
+pub use oauth_core::flow::resource::{Allowance, Clock, OnLimit, TokenFor};
 pub use oauth_core::moment::{Moment, UnixTime};
 pub use oauth_core::token::{Freshness, TokenKind, Tokens};

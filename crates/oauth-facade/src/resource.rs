@@ -13,7 +13,7 @@ use crate::server::Transport;
 pub struct Resource(resource::Resource);
 
 /// A request before the token is attached, as far as the rules look at it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Attachment<'a> {
     /// The whole URL.
     pub url: &'a str,
@@ -92,7 +92,7 @@ impl Resource {
     }
 }
 
-fn headers(fields: &[(String, String)]) -> Result<HeaderMap, Error> {
+pub(crate) fn headers(fields: &[(String, String)]) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         let refused = || Error::from(Misuse::HeaderValue).about(name);

@@ -1,5 +1,6 @@
 //! What a provider file says beyond URLs.
 
+pub use oauth_core::flow::resource::{Allowance, ResetUnit, TokenFor};
 use serde::Deserialize;
 
 /// Where a fact of a provider file comes from.
@@ -35,17 +36,9 @@ pub struct RateLimit {
     pub allowance: Option<Allowance>,
     /// The header of a 429 that says when to come back.
     pub reset_header: String,
-}
-
-/// So many requests in so many seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Allowance {
-    /// The number of requests.
-    pub requests: u32,
-    /// The length of the window in seconds.
-    pub seconds: u32,
+    /// What the number in that header means, where it is not `Retry-After`.
+    #[serde(default)]
+    pub reset_unit: ResetUnit,
 }
 
 /// Where the provider publishes its metadata.
@@ -59,17 +52,6 @@ pub enum Discovery {
     AuthorizationServerAppended,
     /// OpenID Connect Discovery section 4: `openid-configuration` behind the issuer's path.
     OpenidAppended,
-}
-
-/// Whose token a route needs. Exhaustive on purpose: a request router must know them all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenFor {
-    /// The application's own, from client credentials.
-    Application,
-    /// The person's.
-    User,
-    /// The provider makes no difference between routes.
-    Any,
 }
 
 /// How a client with a secret authenticates.

@@ -18,7 +18,7 @@
 //! assert_eq!(client.auth().name(), "client_secret_post");
 //!
 //! let socios = provider("socios")?;
-//! assert_eq!(socios.token_for("/wallet/1.0.0/user/wallet"), TokenFor::User);
+//! assert_eq!(socios.token_for("/wallet/1.0.0/user/wallet")?, TokenFor::User);
 //! assert_eq!(socios.access_token_lifetime(), Some(86_400));
 //! # Ok::<(), oauth_core::Error>(())
 //! ```
@@ -72,7 +72,7 @@ mod variable;
 use oauth_core::Error;
 use oauth_core::error::Misuse;
 
-pub use facts::{Allowance, Discovery, Documented, RateLimit, Source, TokenFor};
+pub use facts::{Allowance, Discovery, Documented, RateLimit, ResetUnit, Source, TokenFor};
 pub use provider::Provider;
 pub use variable::{Variable, VariableKind};
 

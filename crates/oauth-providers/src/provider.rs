@@ -5,6 +5,7 @@ mod known;
 use std::collections::BTreeMap;
 
 use oauth_core::error::Misuse;
+use oauth_core::flow::resource::{Api, RateLimiter, ResetField, Resource};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::server::{EndpointKind, Server};
@@ -62,8 +63,10 @@ impl Provider {
         }
         filled.issuer().map_err(|error| at(ISSUER, &error))?;
         filled.server().map_err(|error| at("endpoints", &error))?;
-        let origins = filled.api_origins();
-        origins.map(drop).map_err(|error| at("api", &error))
+        match filled.api() {
+            Err(error) if error.code() == Misuse::ProviderData.code() => Err(error),
+            api => api.map(drop).map_err(|error| at("api", &error)),
+        }
     }
 
     /// Gives a variable its value, in the one spelling of its type (a host in lower case).
@@ -181,6 +184,31 @@ impl Provider {
             }
         }
         Ok(origins)
+    }
+
+    /// Its API: where tokens may go, whose token each route needs, and how it says that it is asked
+    /// too often. The documented allowance is kept to only on wish, by
+    /// [`Api::keeping`] and [`Self::rate_limit`].
+    ///
+    /// # Errors
+    /// Those of [`Self::api_roots`]; `provider.data` for a reset header that is none.
+    pub fn api(&self) -> Result<Api, Error> {
+        let origins = self.api_origins()?;
+        let origins = origins.iter().map(String::as_str);
+        let resource = match self.loopback {
+            Some(_) => danger::loopback_resource(origins)?,
+            None => Resource::new(origins)?,
+        };
+        let api = Api::new(resource).with_routes(self.routes());
+        let Some(limit) = self.rate_limit() else {
+            return Ok(api);
+        };
+        let name = limit.reset_header.parse().map_err(|_| {
+            let detail = format!("rate_limit.reset_header: `{}`", limit.reset_header);
+            Error::from(Misuse::ProviderData).about(&detail)
+        })?;
+        let reset = ResetField::new(name, limit.reset_unit);
+        Ok(api.with_limiter(RateLimiter::new(reset)))
     }
 
     /// The documented way to authenticate; without a secret, a public client.

@@ -122,7 +122,7 @@ fn an_own_file_says_everything_a_built_in_one_can() -> Result<(), Error> {
         Some(3)
     );
     acme.authorization_parameter("audience")?;
-    assert_eq!(acme.token_for("/v1/me"), TokenFor::User);
+    assert_eq!(acme.token_for("/v1/me").unwrap(), TokenFor::User);
     acme.allows_secret_in_browser()?;
     assert_eq!(acme.client_auth(None)?.name(), "none");
     let refused = acme.client_auth(Some(Secret::from("s"))).map(drop);
@@ -152,7 +152,7 @@ fn a_file_needs_little_and_is_safe_when_silent() -> Result<(), Error> {
         .map(drop)
         .expect_err("no public clients");
     assert_eq!(error.code(), "client_auth.secret_missing");
-    assert_eq!(small.token_for("/user"), TokenFor::Any);
+    assert_eq!(small.token_for("/user").unwrap(), TokenFor::Any);
     assert!(small.server()?.rules().quirks.is_empty());
     Ok(())
 }

@@ -59,6 +59,7 @@
 //! |---|---|
 //! | [`Session`] | one grant, kept fresh, for tasks |
 //! | `blocking` | the same for threads without a runtime; feature `blocking` |
+//! | [`FixedToken`] | one token that was made by hand |
 //! | [`TokenSource`] | the one small trait that whoever needs a token asks |
 //! | [`store`] | where records live, and what a store must do |
 //!
@@ -68,10 +69,12 @@
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod faults;
+mod fixed;
 mod session;
 mod source;
 pub mod store;
 
+pub use fixed::FixedToken;
 pub use session::{Drive, Session};
-pub use source::{Fixed, Token, TokenSource};
+pub use source::{Sources, Token, TokenSource};
 pub use store::Store;

@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use arc_swap::Guard;
 use oauth_core::Tokens;
-use oauth_core::error::Error;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::resource::TokenFor;
 use oauth_core::moment::UnixTime;
 
 use crate::store::Answer;
 
 /// Whatever has a token when one is asked for.
 ///
-/// [`Session`](crate::Session) is the one that matters; [`Fixed`] has one token and no other. Wrap
-/// another to count, log or choose: a source is what its [`token`](Self::token) gives.
+/// [`Session`](crate::Session) keeps a grant fresh; [`FixedToken`](crate::FixedToken) has one token
+/// and no other. Wrap another to count, log or choose, or write one of your own: a source is what
+/// its [`token`](Self::token) gives.
 pub trait TokenSource: Send + Sync {
     /// A token that is fresh, and not the one that a resource server `refused`.
     ///
@@ -104,28 +106,59 @@ impl fmt::Debug for Token {
     }
 }
 
-/// One token and no other, for tests and for tokens that somebody else keeps fresh.
-#[derive(Debug, Clone)]
-pub struct Fixed(Arc<Tokens>);
+/// The sources of an API: one for all its routes, or one for each owner.
+///
+/// ```
+/// use oauth_session::{FixedToken, Sources};
+///
+/// let both = Sources::application(FixedToken::new("ours")).with_user(FixedToken::new("ann's"));
+/// assert_eq!(both.owners().count(), 2);
+/// ```
+#[derive(Clone)]
+pub struct Sources(Vec<(TokenFor, Arc<dyn TokenSource>)>);
 
-impl Fixed {
-    /// Gives these tokens to whoever asks, fresh or not.
-    pub fn new(tokens: Tokens) -> Self {
-        Self(Arc::new(tokens))
+impl Sources {
+    /// One source for all routes.
+    pub fn one(source: impl TokenSource + 'static) -> Self {
+        Self(vec![(TokenFor::Any, Arc::new(source))])
+    }
+
+    /// A source of the application's own tokens, for the application's routes.
+    pub fn application(source: impl TokenSource + 'static) -> Self {
+        Self(vec![(TokenFor::Application, Arc::new(source))])
+    }
+
+    /// A source of a person's tokens, for the person's routes.
+    pub fn user(source: impl TokenSource + 'static) -> Self {
+        Self(vec![(TokenFor::User, Arc::new(source))])
+    }
+
+    /// The same, with this source for the person's routes.
+    #[must_use]
+    pub fn with_user(mut self, source: impl TokenSource + 'static) -> Self {
+        self.0.retain(|(owner, _)| *owner != TokenFor::User);
+        self.0.push((TokenFor::User, Arc::new(source)));
+        self
+    }
+
+    /// Whose sources there are.
+    pub fn owners(&self) -> impl Iterator<Item = TokenFor> {
+        self.0.iter().map(|(owner, _)| *owner)
+    }
+
+    /// The source of this owner's tokens.
+    ///
+    /// # Errors
+    /// `resource.owner_missing`.
+    pub fn of(&self, owner: TokenFor) -> Result<&dyn TokenSource, Error> {
+        let found = self.0.iter().find(|(known, _)| *known == owner);
+        let missing = || Error::from(Misuse::OwnerMissing).about(owner.as_str());
+        found.map(|(_, source)| &**source).ok_or_else(missing)
     }
 }
 
-impl TokenSource for Fixed {
-    fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
-        let is_refused = refused.is_some_and(|refused| {
-            let refused = refused.access_token.expose();
-            self.0.access_token.matches(refused)
-        });
-        Box::pin(std::future::ready(match is_refused {
-            true => Err(Error::from(oauth_core::error::Misuse::NoRefreshToken)),
-            false => Ok(Arc::clone(&self.0).into()),
-        }))
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.owners()).finish()
     }
-
-    fn refuse(&self, _: &Tokens) {}
 }

@@ -9,6 +9,8 @@
 //! | `GET /_twin/counters` | the [`Counters`](crate::twin::Counters) |
 //! | `POST /_twin/fault` | injects `{"name":"status","status":503}`; see [`Fault`] |
 //! | `POST /_twin/advance` | moves the clock by `{"seconds":n}` |
+//! | `POST /_twin/rate_limit` | allows `{"requests":n,"seconds":s}` API calls to a token |
+//! | `POST /_twin/console_token` | makes an access token by hand, answered as `access_token` |
 //! | `POST /_twin/expire` | ends every access token |
 //! | `POST /_twin/deny` | the user says no next time |
 
@@ -23,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::header::DATE;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -229,7 +232,13 @@ async fn answer(
             Some(reply) => reply,
             None => {
                 let moment = state.moment();
-                state.twin.answer(moment, request)
+                let mut reply = state.twin.answer(moment, request);
+                // By the twin's own clock, which may have been moved.
+                let now = SystemTime::UNIX_EPOCH + Duration::from_secs(moment.now().as_secs());
+                if let Ok(date) = httpdate::fmt_http_date(now).parse() {
+                    reply.headers_mut().insert(DATE, date);
+                }
+                reply
             }
         }
     };

@@ -268,6 +268,29 @@ impl Twin {
         self.us.rules.rate_limit = Some(per_minute);
     }
 
+    /// The length of a rate limit's windows in seconds, instead of a minute.
+    pub fn set_rate_window(&mut self, seconds: u64) {
+        self.us.rules.rate_window = seconds.max(1);
+    }
+
+    /// An access token as a person makes one in the system's console: the trusted client's own, for
+    /// all its scopes, without an end until [`expire_access_tokens`](Self::expire_access_tokens).
+    pub fn console_token(&mut self, at: UnixTime) -> String {
+        let grant = authority::Grant {
+            client_id: self.us.rules.client_id.to_owned(),
+            subject: None,
+            scope: self.us.rules.scopes.join(" "),
+            family: self.us.new_family(),
+        };
+        let lifetime = self.us.rules.access_lifetime.take();
+        let reply = self.us.issue(at, grant, false);
+        self.us.rules.access_lifetime = lifetime;
+        reply["access_token"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
     /// Lets browser pages of exactly this origin read the token endpoint and its siblings, the
     /// metadata and the API (CORS). The authorization endpoint stays closed: pages navigate there.
     pub fn cors_origin(&mut self, origin: &str) {

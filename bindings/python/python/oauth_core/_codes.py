@@ -40,6 +40,8 @@ DeniedCode = Literal[
     "denied.http_challenge",
     "denied.busy",
     "denied.http_status",
+    "resource.rate_limited",
+    "grant.revoked",
 ]
 MalformedCode = Literal[
     "reply.too_large",
@@ -119,9 +121,13 @@ MisuseCode = Literal[
     "token.in_query",
     "token.more_than_one_method",
     "resource.origin_not_allowed",
+    "resource.owner_missing",
+    "resource.route_ambiguous",
     "grant.not_an_extension",
     "grant.outcome_unknown",
     "grant.no_refresh_token",
+    "grant.expired",
+    "token.unreadable",
     "stored.malformed",
     "provider.data",
     "provider.unknown",

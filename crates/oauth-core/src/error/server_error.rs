@@ -48,6 +48,8 @@ table! {
         Challenge "denied.http_challenge" GIVE_UP "only an HTTP challenge"
         Busy "denied.busy" RETRY "only an HTTP status that asks to come back later"
         Status "denied.http_status" GIVE_UP "only an HTTP status"
+        RateLimited "resource.rate_limited" RETRY "the API asks for a pause before the next request"
+        Revoked "grant.revoked" REAUTHORIZE "the API refused this token, which cannot be renewed: make another one"
     }
 }
 
@@ -57,6 +59,8 @@ table! {
 /// the secrets this client sent. `Debug` shows the names of [`Self::extra`] only.
 #[derive(Debug, Clone, Default)]
 pub struct ServerError {
+    /// What the refusal means, where neither code nor status tells.
+    meaning: Option<Denial>,
     status: Option<u16>,
     error: Option<String>,
     description: Option<String>,
@@ -72,6 +76,20 @@ impl ServerError {
             status: Some(status),
             ..Self::default()
         }
+    }
+
+    /// A refusal that is known by what it means.
+    pub(crate) fn of_denial(meaning: Denial, status: Option<u16>) -> Self {
+        Self {
+            meaning: Some(meaning),
+            status,
+            ..Self::default()
+        }
+    }
+
+    /// The API refused a token that nothing can renew.
+    pub fn revoked() -> Self {
+        Self::of_denial(Denial::Revoked, Some(401))
     }
 
     /// An OAuth error; `error` must not be empty.
@@ -144,6 +162,9 @@ impl ServerError {
 
     /// The row of the table this refusal falls under.
     pub fn denial(&self) -> Denial {
+        if let Some(meaning) = self.meaning {
+            return meaning;
+        }
         match (&self.error, &self.scheme, self.status) {
             (Some(error), ..) => Denial::ALL
                 .iter()
@@ -226,7 +247,7 @@ fn is_token(name: &str, value: &Value) -> bool {
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the server refused")?;
+        f.write_str(self.meaning.map_or("the server refused", Denial::text))?;
         if let Some(error) = &self.error {
             write!(f, ": {error}")?;
         }

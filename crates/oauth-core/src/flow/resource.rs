@@ -1,10 +1,19 @@
 //! Using a token: where it may go, and what a refusal asks for (RFC 6750).
 //!
-//! Resource requests are not exchanges, for their bodies stream: these are two pure functions,
-//! one before the request and one after the reply.
+//! Resource requests are not exchanges, for their bodies stream: a [`ResourceRequest`] decides what
+//! is done with one, and the host keeps it. Beneath it are two pure functions, one before the
+//! request and one after the reply.
+
+mod limiter;
+mod limits;
+mod request;
+mod routes;
+#[cfg(test)]
+mod tests;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::challenge::{self, Challenge};
 use crate::client_auth;
@@ -13,6 +22,11 @@ use crate::form;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::url::{Transport, Url};
+
+pub use limiter::{Clock, RateLimiter};
+pub use limits::{Allowance, ResetField, ResetUnit};
+pub use request::{Api, Event, OnLimit, ResourceRequest, Step};
+pub use routes::{Routes, TokenFor};
 
 /// The header fields of a request that decide whether it may carry a token; a host that has its
 /// own idea of headers need not bring the others.
@@ -97,7 +111,7 @@ impl Resource {
     /// `url.*`, and those of [`authorization`](Self::authorization).
     pub fn before(
         &self,
-        parts: &mut request::Parts,
+        parts: &mut Parts,
         body: Option<&[u8]>,
         token: &Secret<String>,
     ) -> Result<(), Error> {

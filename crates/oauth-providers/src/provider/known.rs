@@ -1,7 +1,7 @@
 //! What is known about a provider: what its file says, as it stands there.
 
 use oauth_core::error::Misuse;
-use oauth_core::url::Url;
+use oauth_core::flow::resource::Routes;
 use oauth_core::{Error, Scope};
 
 use super::Provider;
@@ -109,22 +109,17 @@ impl Provider {
         }
     }
 
+    /// Which routes of its API need the user's token.
+    pub fn routes(&self) -> Routes {
+        Routes::user_segments(self.file.token_route.user_segments.iter().cloned())
+    }
+
     /// Whose token the API wants for this path or URL.
     ///
-    /// Whole segments are compared, as they stand: nothing is decoded, the query is not read.
-    pub fn token_for(&self, path: &str) -> TokenFor {
-        let marks = &self.file.token_route.user_segments;
-        if marks.is_empty() {
-            return TokenFor::Any;
-        }
-        let path = path.split(['?', '#']).next().unwrap_or_default();
-        let is_users = |path: &str| path.split('/').any(|part| marks.iter().any(|m| m == part));
-        // In a whole URL, the host is not a segment.
-        if Url::parse(path).map_or_else(|_| is_users(path), |url| is_users(url.path())) {
-            TokenFor::User
-        } else {
-            TokenFor::Application
-        }
+    /// # Errors
+    /// `resource.route_ambiguous`, see [`Routes::token_for`].
+    pub fn token_for(&self, path: &str) -> Result<TokenFor, Error> {
+        self.routes().token_for(path)
     }
 
     /// Whether a client secret may be held by a page in a browser.

@@ -6,24 +6,26 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use oauth_core::error::Error;
-use oauth_core::flow::resource::Resource;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, Resource, Step};
 
 use super::Driver;
-use crate::authorized::trip::{Leg, Parcel, Trip};
+use crate::authorized::{OnWait, Outgoing, Parcel};
 use crate::reply;
-use oauth_session::TokenSource;
 use oauth_session::blocking::wait;
+use oauth_session::{Sources, Token, TokenSource};
 
-#[cfg(doc)]
-use crate::ResponseExt;
-
-/// A resource server, and the token it wants. Cheap to clone.
+/// A resource server, and the token it wants. Cheap to clone; clones share what is known of its
+/// limits.
+///
+/// As [`crate::Authorized`], which has an example with two owners and a limit.
 #[derive(Clone)]
 pub struct Authorized {
     driver: Driver,
-    source: Arc<dyn TokenSource>,
-    resource: Resource,
+    sources: Sources,
+    api: Api,
+    on_limit: OnLimit,
+    on_wait: Option<OnWait>,
 }
 
 impl Authorized {
@@ -31,11 +33,40 @@ impl Authorized {
     ///
     /// The driver may be another than the source's: proxies, certificates and limits are its own.
     pub fn new(driver: Driver, source: impl TokenSource + 'static, resource: Resource) -> Self {
+        Self::of(driver, Sources::one(source), Api::new(resource))
+    }
+
+    /// Requests to an API, each with the token of its route's owner.
+    ///
+    /// # Errors
+    /// `resource.owner_missing` if there are two sources, and the API has one kind of route.
+    pub fn with_sources(driver: Driver, sources: Sources, api: Api) -> Result<Self, Error> {
+        let api = api.with_owners(sources.owners())?;
+        Ok(Self::of(driver, sources, api))
+    }
+
+    fn of(driver: Driver, sources: Sources, api: Api) -> Self {
         Self {
             driver,
-            source: Arc::new(source),
-            resource,
+            sources,
+            api,
+            on_limit: OnLimit::default(),
+            on_wait: None,
         }
+    }
+
+    /// What to do where the API asks for a pause, unless a request says otherwise.
+    #[must_use]
+    pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
+        self.on_limit = on_limit;
+        self
+    }
+
+    /// Calls `hook` with each pause before it is waited for, to show it to somebody.
+    #[must_use]
+    pub fn on_wait(mut self, hook: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        self.on_wait = Some(Arc::new(hook));
+        self
     }
 
     /// A `GET` request.
@@ -52,8 +83,7 @@ impl Authorized {
     pub fn request(&self, method: Method, url: &str) -> Request<'_> {
         Request {
             us: self,
-            trip: Trip::new(&self.resource, method, url),
-            timeout: None,
+            outgoing: Outgoing::new(&self.api, self.on_limit, method, url),
         }
     }
 }
@@ -62,7 +92,8 @@ impl fmt::Debug for Authorized {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authorized")
             .field("driver", &self.driver)
-            .field("resource", &self.resource)
+            .field("sources", &self.sources)
+            .field("api", &self.api)
             .finish_non_exhaustive()
     }
 }
@@ -71,8 +102,7 @@ impl fmt::Debug for Authorized {
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request<'a> {
     us: &'a Authorized,
-    trip: Trip<reqwest::blocking::Body>,
-    timeout: Option<Duration>,
+    outgoing: Outgoing<reqwest::blocking::Body>,
 }
 
 impl fmt::Debug for Request<'_> {
@@ -85,27 +115,34 @@ impl fmt::Debug for Request<'_> {
 impl Request<'_> {
     /// Adds a header field. `Authorization` is not yours to set: the request is then refused.
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.trip.header(name, value);
+        self.outgoing = self.outgoing.header(name, value);
         self
     }
 
-    /// Sets a body that can be sent once more after a 401.
+    /// Sets a body that can be sent once more after a 401 or a 429.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
-        self.trip.body(body.into());
+        self.outgoing = self.outgoing.body(body.into());
         self
     }
 
-    /// Sets a body that is read as it is sent. It cannot be sent again, so a 401 is handed back;
-    /// the token it refused is forgotten all the same, and the next request fetches another.
+    /// Sets a body that is read as it is sent. It cannot be sent again, so a 401 is handed back, and
+    /// a 429 an error; the token that a 401 refused is forgotten, and the next request fetches another.
     pub fn body_stream(mut self, body: impl Into<reqwest::blocking::Body>) -> Self {
-        self.trip.stream(body.into());
+        self.outgoing = self.outgoing.stream(body.into());
+        self
+    }
+
+    /// What to do where the API asks for a pause.
+    pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
+        self.outgoing = self.outgoing.on_limit(on_limit);
         self
     }
 
     /// How long the head of the reply may take, the sending of the body included, instead of
-    /// [`Options::timeout`](crate::Options::timeout). Then it holds for each read of the body.
+    /// [`Options::timeout`](crate::Options::timeout). Then it holds for each read of the body. Pauses
+    /// are not part of it.
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.timeout = Some(limit);
+        self.outgoing.timeout = Some(limit);
         self
     }
 
@@ -113,31 +150,61 @@ impl Request<'_> {
     ///
     /// A 401 that speaks of the token is answered once with a new token, if the body can be sent
     /// again. Up to ten redirects of `GET` and `HEAD` are followed within the origin; all others
-    /// are handed back. A 429 is handed back too: see [`ResponseExt`] for what a reply asks for.
+    /// are handed back. A 429, and a 503 that names a pause, are an error with that pause, unless
+    /// [`on_limit`](Self::on_limit) says to wait or to hand them back.
     ///
     /// # Errors
-    /// `url.*` and `resource.origin_not_allowed` before anything is sent; `token.*` for a request
-    /// that carries a token already; `lost`; and the errors of [`TokenSource::token`].
-    pub fn send(mut self) -> Result<reqwest::blocking::Response, Error> {
-        self.trip.check()?;
-        let Authorized { driver, source, .. } = self.us;
-        let mut tokens = wait(source.token(None))??;
+    /// `url.*`, `resource.origin_not_allowed`, `resource.owner_missing` and
+    /// `resource.route_ambiguous` before anything is sent; `resource.rate_limited`; `token.*` for a
+    /// request that carries a token already; `lost`; and the errors of [`TokenSource::token`].
+    pub fn send(self) -> Result<reqwest::blocking::Response, Error> {
+        let Self { us, mut outgoing } = self;
+        let (mut tokens, mut response): (Option<Token>, Option<reqwest::blocking::Response>) =
+            (None, None);
+        let mut step = outgoing.request.resume(Clock::system()?, Event::Begin)?;
         loop {
-            let request = match self.trip.pack(&tokens)? {
-                Parcel::Bytes(request) => request.try_into(),
-                Parcel::Stream(request) => request.try_into(),
-            };
-            let request = request.map_err(|error| Error::lost(reply::lost(error)))?;
-            let response = driver.call(request, self.timeout).map_err(Error::lost)?;
-            match self.trip.after(response.status(), response.headers()) {
-                Leg::Over => return Ok(response),
-                Leg::OverAndDead => {
-                    source.refuse(&tokens);
-                    return Ok(response);
+            step = match step {
+                Step::Wait(pause) => {
+                    // The connection is free for others meanwhile.
+                    response = None;
+                    if let Some(hook) = &us.on_wait {
+                        hook(pause);
+                    }
+                    std::thread::sleep(pause);
+                    outgoing.request.resume(Clock::system()?, Event::Elapsed)?
                 }
-                Leg::Renew => tokens = wait(source.token(Some(&tokens)))??,
-                Leg::Follow => {}
-            }
+                Step::Token(owner) => {
+                    let token = wait(us.sources.of(owner)?.token(None))??;
+                    let token = tokens.insert(token);
+                    outgoing
+                        .request
+                        .resume(Clock::system()?, Event::Token(token))?
+                }
+                Step::Renew(owner) => {
+                    let token = wait(us.sources.of(owner)?.token(tokens.as_deref()))??;
+                    let token = tokens.insert(token);
+                    outgoing
+                        .request
+                        .resume(Clock::system()?, Event::Token(token))?
+                }
+                Step::Send { url, authorization } => {
+                    let request = match outgoing.pack(&url, authorization)? {
+                        Parcel::Bytes(request) => request.try_into(),
+                        Parcel::Stream(request) => request.try_into(),
+                    };
+                    let request = request.map_err(|error| Error::lost(reply::lost(error)))?;
+                    let sent = us.driver.call(request, outgoing.timeout);
+                    let reply = response.insert(sent.map_err(Error::lost)?);
+                    let event = Event::Reply(reply.status(), reply.headers());
+                    outgoing.request.resume(Clock::system()?, event)?
+                }
+                end @ (Step::Done | Step::DoneRefused) => {
+                    if let (Step::DoneRefused, Some(token)) = (end, &tokens) {
+                        us.sources.of(outgoing.request.owner()?)?.refuse(token);
+                    }
+                    return response.ok_or_else(|| Misuse::OutOfOrder.into());
+                }
+            };
         }
     }
 }

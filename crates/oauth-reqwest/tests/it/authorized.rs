@@ -1,4 +1,4 @@
-use oauth_core::flow::resource::Verdict;
+use oauth_core::flow::resource::{OnLimit, Verdict};
 use oauth_core::{Scope, danger};
 use oauth_reqwest::reqwest::Body;
 use oauth_reqwest::{Authorized, ResponseExt as _, Session};
@@ -122,10 +122,20 @@ async fn what_the_reply_asks_for_is_told() {
     served.with(|twin| twin.set_rate_limit(1));
     let first = api.get(&echo(&served)).send().await.unwrap();
     assert_eq!((first.status().as_u16(), first.retry_after()), (200, None));
-    let second = api.get(&echo(&served)).send().await.unwrap();
+    let second = api.get(&echo(&served)).on_limit(OnLimit::HandBack);
+    let second = second.send().await.unwrap();
     assert_eq!(second.status(), 429);
     assert!(second.retry_after().is_some());
     assert_eq!(counters(&served).api_429, 1);
+
+    let error = api.get(&echo(&served)).send().await.unwrap_err();
+    assert_eq!(error.code(), "resource.rate_limited");
+    let after = error.advice().after().unwrap();
+    assert!((1..=60).contains(&after.as_secs()), "{after:?}");
+    // The next one need not be sent to know.
+    let error = api.get(&echo(&served)).send().await.unwrap_err();
+    assert_eq!(error.code(), "resource.rate_limited");
+    assert_eq!(counters(&served).api_429, 2);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use oauth_core::issuer::Issuer;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Scope, Secret, Tokens};
 use oauth_session::store::{Answer, Entry, Lease, Memory, Saved};
-use oauth_session::{Drive, Fixed, Session, Store, TokenSource, blocking};
+use oauth_session::{Drive, FixedToken, Session, Store, TokenSource, blocking};
 
 /// Hands out one token after the other, and counts them.
 #[derive(Clone, Default)]
@@ -141,9 +141,10 @@ fn threads_share_a_session_without_a_runtime_of_their_own() {
 
 #[tokio::test]
 async fn a_fixed_token_is_given_until_it_is_refused() {
-    let source: Arc<dyn TokenSource> = Arc::new(Fixed::new(tokens("only").expect("tokens")));
+    let source: Arc<dyn TokenSource> =
+        Arc::new(FixedToken::of_tokens(tokens("only").expect("tokens")));
     let token = source.token(None).await.expect("the token");
     assert_eq!(token.access_token.expose(), "only");
     let error = source.token(Some(&token)).await.expect_err("no other");
-    assert_eq!(error.code(), "grant.no_refresh_token");
+    assert_eq!(error.code(), "grant.revoked");
 }

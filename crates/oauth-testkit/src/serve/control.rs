@@ -34,6 +34,12 @@ struct Advance {
     seconds: u64,
 }
 
+#[derive(Deserialize)]
+struct RateLimit {
+    requests: u32,
+    seconds: u64,
+}
+
 fn respond(
     state: &mut State,
     method: &Method,
@@ -41,6 +47,7 @@ fn respond(
     body: &[u8],
 ) -> Result<Value, (StatusCode, String)> {
     let bad = |why: serde_json::Error| (StatusCode::BAD_REQUEST, why.to_string());
+    let now = state.moment().now();
     let twin = &mut state.twin;
     match (method, route) {
         (&Method::GET, "client") => Ok(json!({
@@ -60,6 +67,16 @@ fn respond(
             let by: Advance = serde_json::from_slice(body).map_err(bad)?;
             state.ahead = state.ahead.saturating_add(Duration::from_secs(by.seconds));
             Ok(json!({}))
+        }
+        (&Method::POST, "rate_limit") => {
+            let limit: RateLimit = serde_json::from_slice(body).map_err(bad)?;
+            twin.set_rate_limit(limit.requests);
+            twin.set_rate_window(limit.seconds);
+            Ok(json!({}))
+        }
+        (&Method::POST, "console_token") => {
+            let token = twin.console_token(now);
+            Ok(json!({ "access_token": token }))
         }
         (&Method::POST, "expire") => {
             twin.expire_access_tokens();

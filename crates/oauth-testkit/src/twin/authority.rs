@@ -264,22 +264,23 @@ impl Authority {
     }
 
     /// Counts one API call with this token. `Some` with the time the limit ends if it is one too
-    /// many: windows of a minute, each begun by its first call.
+    /// many: windows of a fixed length, each begun by its first call.
     pub(super) fn over_limit(&mut self, at: UnixTime, token: &str) -> Option<UnixTime> {
         let limit = self.rules.rate_limit?;
+        let length = self.rules.rate_window;
         let fresh = Window {
             began: at,
             calls: 0,
         };
         let window = self.windows.entry(token.to_owned()).or_insert(fresh);
-        if at >= plus(window.began, 60) {
+        if at >= plus(window.began, length) {
             *window = Window {
                 began: at,
                 calls: 0,
             };
         }
         if window.calls >= limit {
-            return Some(plus(window.began, 60));
+            return Some(plus(window.began, length));
         }
         window.calls += 1;
         None

@@ -104,6 +104,7 @@ pub(super) fn rules(base: &str) -> Rules {
         refresh_lifetime: Some(30 * 86_400),
         rotation: Rotation::default(),
         rate_limit: None,
+        rate_window: 60,
         api,
     }
 }

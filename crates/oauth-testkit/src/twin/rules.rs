@@ -38,6 +38,8 @@ pub(super) struct Rules {
     pub(super) rotation: Rotation,
     /// API calls a minute, per token.
     pub(super) rate_limit: Option<u32>,
+    /// The length of its windows in seconds.
+    pub(super) rate_window: u64,
     pub(super) api: fn(&mut Authority, UnixTime, &Ask) -> Reply,
 }
 

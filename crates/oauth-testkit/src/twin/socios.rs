@@ -3,9 +3,12 @@
 //! Its deviations: Basic without form encoding for one grant, the body for another, a
 //! `token_type` in lower case, and two kinds of token, each with routes of its own.
 
+use std::borrow::Cow;
+
 use http::Method;
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use oauth_core::moment::UnixTime;
+use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 use super::authority::Authority;
@@ -57,15 +60,28 @@ pub(super) fn rules(base: &str) -> Rules {
         refresh_lifetime: Some(7_776_000),
         rotation: Rotation::default(),
         rate_limit: None,
+        rate_window: 60,
         api,
     }
 }
 
 fn api(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let route: Vec<&str> = ask.path.trim_start_matches('/').split('/').collect();
+    // As RFC 3986 section 6 reads a path: an escaped slash is no slash.
+    let segments = ask.path.trim_start_matches('/').split('/');
+    let segments = segments.map(|segment| percent_decode_str(segment).decode_utf8_lossy());
+    let segments: Vec<Cow<'_, str>> = segments.collect();
+    let route: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
     let token = Authority::bearer(ask).unwrap_or_default();
     let grant = us.access(at, token).cloned();
     let subject = grant.as_ref().and_then(|grant| grant.subject.as_deref());
+    // "a path segment `user` needs the user's token, everything else the application's": the
+    // gateway asks before it looks for the route.
+    if grant.is_some() && route.contains(&"user") != subject.is_some() {
+        return wire::json(
+            403,
+            &json!({ "message": "This route needs the other kind of token" }),
+        );
+    }
     let data = match (&ask.method, route.as_slice()) {
         (&Method::GET, ["polls", _, "polls"]) => json!([{ "id": "1", "title": "Which song?" }]),
         (&Method::GET, ["wallet", _, "user", "wallet"]) => json!({ "userId": subject }),
@@ -76,13 +92,6 @@ fn api(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     if grant.is_none() {
         let reply = wire::json(401, &json!({ "message": "Invalid credentials" }));
         return wire::with(reply, WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"");
-    }
-    // "a path segment `user` needs the user's token, everything else the application's"
-    if route.contains(&"user") != subject.is_some() {
-        return wire::json(
-            403,
-            &json!({ "message": "This route needs the other kind of token" }),
-        );
     }
     if let Some(until) = us.over_limit(at, token) {
         let reply = wire::json(429, &json!({ "message": "Message throttled out" }));

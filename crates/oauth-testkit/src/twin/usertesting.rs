@@ -90,6 +90,7 @@ fn shared(base: &str, id: &str) -> Rules {
         refresh_lifetime: None,
         rotation: Rotation::default(),
         rate_limit: Some(10),
+        rate_window: 60,
         api,
     }
 }

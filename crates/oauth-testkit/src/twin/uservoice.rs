@@ -50,6 +50,7 @@ pub(super) fn rules(base: &str) -> Rules {
         refresh_lifetime: None,
         rotation: Rotation::default(),
         rate_limit: None,
+        rate_window: 60,
         api,
     }
 }

@@ -1,0 +1,360 @@
+//! Who may send a request when, where an API allows only so many.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+
+use super::limits::{self, Allowance, ResetField};
+use crate::moment::UnixTime;
+
+/// Between two callers who wait for the same second, so that they do not wake at once.
+const GAP: Duration = Duration::from_millis(10);
+
+/// How many callers are spread that way; later ones share the last place.
+const SPREAD: usize = 100;
+
+/// How long the requests are counted of which one may be refused.
+const COUNTED: Duration = Duration::from_secs(60);
+
+/// The first pause after a refusal that names none; it doubles with each.
+const UNNAMED: Duration = Duration::from_secs(1);
+
+/// The longest of these.
+const UNNAMED_MAX: Duration = Duration::from_secs(60);
+
+/// For how many windows an allowance is believed that was only observed.
+const BELIEVED: u32 = 10;
+
+/// How many requests are remembered where no allowance is known.
+const REMEMBERED: usize = 1_000;
+
+/// The most that are remembered at all.
+const REMEMBERED_MAX: usize = 100_000;
+
+/// The two clocks a limit needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    /// The wall clock, for servers that name a time of day.
+    pub now: UnixTime,
+    /// Time since any fixed moment of this process, from a clock that is never set.
+    pub elapsed: Duration,
+}
+
+impl Clock {
+    /// The operating system's clocks; `elapsed` counts from the first call in this process.
+    ///
+    /// # Errors
+    /// `misuse.no_clock`.
+    #[cfg(feature = "system")]
+    pub fn system() -> Result<Self, crate::Error> {
+        Ok(Self {
+            now: UnixTime::system()?,
+            elapsed: crate::moment::elapsed(),
+        })
+    }
+}
+
+/// What is known about the limits of an API, shared by everyone who calls it. Clones share it.
+///
+/// Callers who have to wait are served in the order in which they first asked, a few milliseconds
+/// apart. What any of them learns from a reply holds for all.
+#[derive(Clone, Default)]
+pub struct RateLimiter(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    kept: Option<Allowance>,
+    reset: ResetField,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    /// The newest time that was told, for requests that are dropped without a word.
+    elapsed: Duration,
+    origins: BTreeMap<String, Origin>,
+}
+
+/// The limits of one origin, as far as they are known.
+#[derive(Default)]
+struct Origin {
+    /// Nobody sends before this.
+    held: Duration,
+    /// Refusals in a row that named no pause.
+    unnamed: u32,
+    /// When the replies to the last requests came: a request counts at the server from some
+    /// moment before that.
+    spent: VecDeque<Duration>,
+    in_flight: BTreeSet<u64>,
+    waiting: BTreeSet<u64>,
+    run: Run,
+    told: Option<Allowance>,
+    observed: Option<Observed>,
+}
+
+/// The requests since the server last began to count, as far as can be seen from here.
+#[derive(Default, Clone, Copy)]
+struct Run {
+    began: Duration,
+    served: u32,
+    /// The length of the server's window, once a refusal has told its end.
+    window: Option<Duration>,
+}
+
+/// An allowance that was read off a refusal.
+#[derive(Clone, Copy)]
+struct Observed {
+    requests: usize,
+    window: Duration,
+    until: Duration,
+}
+
+/// A caller's place in the queue. It keeps its place over pauses and repetitions.
+pub(super) struct Ticket {
+    limiter: RateLimiter,
+    origin: String,
+    number: u64,
+}
+
+/// How patient a caller is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Waits for its turn, behind all who asked before.
+    Waits,
+    /// Goes now or not at all.
+    None,
+}
+
+impl RateLimiter {
+    /// Reads replies with this reset field beside the standard ones.
+    pub fn new(reset: ResetField) -> Self {
+        Self::of(None, reset)
+    }
+
+    /// Also keeps to this allowance, before the server says no: never more requests than it allows
+    /// in any window of its length, the time of a request's reply taken for the time it counted.
+    #[must_use]
+    pub fn keeping(self, allowance: Allowance) -> Self {
+        Self::of(Some(allowance), self.0.reset.clone())
+    }
+
+    fn of(kept: Option<Allowance>, reset: ResetField) -> Self {
+        Self(Arc::new(Shared {
+            kept,
+            reset,
+            state: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn reads(&self, name: &[u8]) -> bool {
+        name.eq_ignore_ascii_case(self.0.reset.name().as_ref())
+    }
+
+    pub(super) fn ticket(&self, origin: String) -> Ticket {
+        let mut state = self.state();
+        state.next += 1;
+        Ticket {
+            limiter: self.clone(),
+            origin,
+            number: state.next,
+        }
+    }
+
+    /// No code that could panic half-way runs under the lock.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for RateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiter")
+            .field("kept", &self.0.kept)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ticket {
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Nothing: the request may go out now. Or the pause after which to ask again.
+    pub(super) fn admit(&self, at: Duration, patience: Patience) -> Option<Duration> {
+        let mut state = self.limiter.state();
+        state.elapsed = state.elapsed.max(at);
+        let origin = state.origins.entry(self.origin.clone()).or_default();
+        let position = match patience {
+            Patience::Waits => {
+                origin.waiting.insert(self.number);
+                origin.waiting.range(..self.number).count()
+            }
+            Patience::None => origin.waiting.len(),
+        };
+        let due = origin.due(position, at, self.limiter.0.kept, patience);
+        if due > at {
+            let spread = GAP * u32::try_from(position.min(SPREAD)).unwrap_or_default();
+            return Some(due - at + spread);
+        }
+        origin.waiting.remove(&self.number);
+        origin.in_flight.insert(self.number);
+        origin.begin(at);
+        None
+    }
+
+    /// Learns from the reply. A pause, if the request was refused for coming too soon.
+    pub(super) fn replied(
+        &self,
+        at: Clock,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Option<Duration> {
+        let Shared { kept, reset, .. } = &*self.limiter.0;
+        let told = limits::read(status, headers, reset, at.now);
+        let mut state = self.limiter.state();
+        state.elapsed = state.elapsed.max(at.elapsed);
+        let origin = state.origins.entry(self.origin.clone()).or_default();
+        // A server may count what it refuses; whether it does is not guessed where nothing is known.
+        let counts = !told.is_refusal || kept.is_some();
+        if origin.in_flight.remove(&self.number) && counts {
+            origin.count(at.elapsed, *kept);
+        }
+        origin.learn(told, at.elapsed)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let kept = self.limiter.0.kept;
+        let mut state = self.limiter.state();
+        let elapsed = state.elapsed;
+        if let Some(origin) = state.origins.get_mut(&self.origin) {
+            origin.waiting.remove(&self.number);
+            if origin.in_flight.remove(&self.number) {
+                // The server may have it all the same.
+                origin.count(elapsed, kept);
+            }
+        }
+    }
+}
+
+impl Origin {
+    /// The number of requests and the window that are kept to.
+    fn rule(
+        &self,
+        at: Duration,
+        kept: Option<Allowance>,
+        patience: Patience,
+    ) -> Option<(usize, Duration)> {
+        let stated = [kept, self.told].into_iter().flatten();
+        // The slower of the two.
+        let stated = stated.min_by(|a, b| {
+            let rate = |one: &Allowance, other: &Allowance| {
+                u64::from(one.requests) * u64::from(other.seconds)
+            };
+            rate(a, b).cmp(&rate(b, a))
+        });
+        if let Some(allowance) = stated {
+            let requests = usize::try_from(allowance.requests).unwrap_or(REMEMBERED_MAX);
+            return Some((requests.clamp(1, REMEMBERED_MAX), allowance.window()));
+        }
+        // Whoever does not wait is not refused for what is only a guess.
+        let observed = self.observed.filter(|observed| at < observed.until);
+        let observed = observed.filter(|_| patience == Patience::Waits);
+        observed.map(|observed| (observed.requests.max(1), observed.window))
+    }
+
+    /// When the request at this place of the queue may go; for one that is not known, the earliest
+    /// time at which it can be.
+    fn due(
+        &self,
+        position: usize,
+        at: Duration,
+        kept: Option<Allowance>,
+        patience: Patience,
+    ) -> Duration {
+        let due = at.max(self.held);
+        let Some((requests, window)) = self.rule(at, kept, patience) else {
+            return due;
+        };
+        // A full window behind for every `requests` callers who wait before this one.
+        let rounds = u32::try_from(position / requests).unwrap_or(u32::MAX);
+        let over = self.spent.partition_point(|&sent| sent + window <= at);
+        let counting = self.spent.len() - over;
+        let taken = counting + self.in_flight.len();
+        let first = match (taken + position % requests).checked_sub(requests) {
+            None => at,
+            // The one that has to count no more before this one may go.
+            Some(nth) if nth < counting => {
+                let sent = self.spent.get(over + nth).copied();
+                sent.map_or(at, |sent| sent + window)
+            }
+            // Its reply is not here yet.
+            Some(_) => at + window,
+        };
+        due.max(first) + window.saturating_mul(rounds)
+    }
+
+    /// A request goes out.
+    fn begin(&mut self, at: Duration) {
+        let is_over = self.held > self.run.began && at >= self.held;
+        let is_old = at.saturating_sub(self.run.began) >= COUNTED;
+        if is_over || is_old {
+            self.run = Run {
+                began: at,
+                ..Run::default()
+            };
+        }
+    }
+
+    /// A request has come back, or never will.
+    fn count(&mut self, at: Duration, kept: Option<Allowance>) {
+        self.spent.push_back(at);
+        let rule = self.rule(at, kept, Patience::Waits);
+        let remembered = rule.map_or(REMEMBERED, |(requests, _)| requests.max(REMEMBERED));
+        while self.spent.len() > remembered {
+            self.spent.pop_front();
+        }
+    }
+
+    fn learn(&mut self, told: limits::Told, at: Duration) -> Option<Duration> {
+        self.told = told.policy.or(self.told);
+        if !told.is_refusal {
+            self.unnamed = 0;
+            self.run.served = self.run.served.saturating_add(1);
+            if let Some(pause) = told.pause {
+                self.held = self.held.max(at + pause);
+            }
+            // Served in the same window as others that were refused.
+            self.observe(at);
+            return None;
+        }
+        let pause = told.pause.unwrap_or_else(|| {
+            let doubled = UNNAMED * 2u32.saturating_pow(self.unnamed.min(6));
+            self.unnamed = self.unnamed.saturating_add(1);
+            doubled.min(UNNAMED_MAX)
+        });
+        self.held = self.held.max(at + pause);
+        if told.pause.is_some() {
+            let window = self.held.saturating_sub(self.run.began);
+            self.run.window = Some(window.max(Duration::from_secs(1)));
+            self.observe(at);
+        }
+        Some(pause)
+    }
+
+    /// The server served so many in a window of such a length, and refused the rest.
+    fn observe(&mut self, at: Duration) {
+        if let Some(window) = self.run.window {
+            self.observed = Some(Observed {
+                requests: usize::try_from(self.run.served).unwrap_or(REMEMBERED),
+                window,
+                until: at + window * BELIEVED,
+            });
+        }
+    }
+}

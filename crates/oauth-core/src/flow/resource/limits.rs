@@ -1,0 +1,348 @@
+//! What a resource server says about its limits, in a reply.
+
+use std::time::Duration;
+
+use http::header::{DATE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, StatusCode};
+use serde::Deserialize;
+
+use crate::moment::UnixTime;
+use crate::retry_after;
+
+/// The longest pause that is believed; a limit lasts a day at most.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The header fields that a reply is judged by, beside the reset field.
+pub(super) const READ: [&str; 8] = [
+    "www-authenticate",
+    "location",
+    "retry-after",
+    "date",
+    "ratelimit",
+    "ratelimit-policy",
+    "ratelimit-remaining",
+    "ratelimit-reset",
+];
+
+/// So many requests in so many seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Allowance {
+    /// The number of requests.
+    pub requests: u32,
+    /// The length of the window in seconds.
+    pub seconds: u32,
+}
+
+impl Allowance {
+    /// `requests` in any `seconds`, each at least 1.
+    pub const fn new(requests: u32, seconds: u32) -> Self {
+        Self {
+            requests: if requests == 0 { 1 } else { requests },
+            seconds: if seconds == 0 { 1 } else { seconds },
+        }
+    }
+
+    pub(super) const fn window(self) -> Duration {
+        Duration::from_secs(self.seconds as u64)
+    }
+}
+
+/// What the number in a reset field means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ResetUnit {
+    /// The seconds that are left.
+    Seconds,
+    /// The second since 1970 at which the limit is lifted.
+    UnixTime,
+    /// Either of the two, told apart by its size: no limit lasts thirty years.
+    #[default]
+    Either,
+}
+
+/// The field in which an API says when its limit is lifted, beside `Retry-After`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResetField {
+    name: HeaderName,
+    unit: ResetUnit,
+}
+
+impl Default for ResetField {
+    /// `X-RateLimit-Reset`, which most gateways send, in either unit.
+    fn default() -> Self {
+        Self::new(
+            HeaderName::from_static("x-ratelimit-reset"),
+            ResetUnit::Either,
+        )
+    }
+}
+
+impl ResetField {
+    /// The field of this name.
+    pub const fn new(name: HeaderName, unit: ResetUnit) -> Self {
+        Self { name, unit }
+    }
+
+    pub(super) const fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    fn read(&self, headers: &HeaderMap, now: UnixTime) -> Option<Duration> {
+        // Gateways that count in fractions of a second are rounded up.
+        let text = only(headers, &self.name)?;
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let rounded = u64::from(fraction.bytes().any(|digit| digit != b'0'));
+        let number = digits(whole)?.saturating_add(rounded);
+        let is_time = match self.unit {
+            ResetUnit::Seconds => false,
+            ResetUnit::UnixTime => true,
+            ResetUnit::Either => number >= 1_000_000_000,
+        };
+        Some(match is_time {
+            true => UnixTime::from_secs(number).since(now),
+            false => Duration::from_secs(number),
+        })
+    }
+}
+
+/// What one reply says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Told {
+    /// The request was refused for coming too soon.
+    pub(super) is_refusal: bool,
+    /// No further request before this pause is over.
+    pub(super) pause: Option<Duration>,
+    /// How much the server allows.
+    pub(super) policy: Option<Allowance>,
+}
+
+/// Reads the status, `Retry-After`, the reset field, and the `RateLimit` fields of
+/// draft-ietf-httpapi-ratelimit-headers, in its present and its two older forms.
+pub(super) fn read(
+    status: StatusCode,
+    headers: &HeaderMap,
+    reset: &ResetField,
+    now: UnixTime,
+) -> Told {
+    // A time of day is the server's: its own clock tells how far off it is.
+    let now = only(headers, &DATE)
+        .and_then(retry_after::date)
+        .unwrap_or(now);
+    let drafted = drafted(headers);
+    let is_limit = matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    );
+    if !is_limit {
+        let is_used_up = drafted.remaining == Some(0);
+        return Told {
+            is_refusal: false,
+            pause: drafted.reset.filter(|_| is_used_up).map(bounded),
+            policy: drafted.policy,
+        };
+    }
+    let asked = match headers.contains_key(RETRY_AFTER) {
+        true => retry_after::read(headers, now, LONGEST),
+        false => reset.read(headers, now),
+    };
+    let pause = asked.or(drafted.reset).map(bounded);
+    Told {
+        // A 503 without a pause may be anything.
+        is_refusal: status == StatusCode::TOO_MANY_REQUESTS || pause.is_some(),
+        pause,
+        policy: drafted.policy,
+    }
+}
+
+fn bounded(pause: Duration) -> Duration {
+    pause.min(LONGEST)
+}
+
+#[derive(Default)]
+struct Drafted {
+    remaining: Option<u64>,
+    reset: Option<Duration>,
+    policy: Option<Allowance>,
+}
+
+fn drafted(headers: &HeaderMap) -> Drafted {
+    let field = |name: &'static str| only(headers, &HeaderName::from_static(name));
+    let seconds = |text: &str| digits(text).map(Duration::from_secs);
+    // Of several policies the first is looked at: a host that needs more reads them itself.
+    let limit = field("ratelimit").unwrap_or_default();
+    let policy = field("ratelimit-policy").unwrap_or_default();
+    let number = |short: &str, long: &str| {
+        let found = parameter(limit, short).or_else(|| parameter(limit, long));
+        found.and_then(digits)
+    };
+    let alone = |name: &'static str| field(name).and_then(digits);
+    let quota = parameter(policy, "q")
+        .or_else(|| first_item(policy))
+        .and_then(digits);
+    let window = parameter(policy, "w").and_then(digits);
+    Drafted {
+        remaining: number("r", "remaining").or_else(|| alone("ratelimit-remaining")),
+        reset: number("t", "reset")
+            .map(Duration::from_secs)
+            .or_else(|| field("ratelimit-reset").and_then(seconds)),
+        policy: quota.zip(window).and_then(|(quota, window)| {
+            let (quota, window) = (u32::try_from(quota).ok()?, u32::try_from(window).ok()?);
+            (quota > 0 && window > 0).then(|| Allowance::new(quota, window))
+        }),
+    }
+}
+
+/// The value of `name=value` in the first member of a structured list, or among the members of a
+/// dictionary.
+fn parameter<'a>(field: &'a str, name: &str) -> Option<&'a str> {
+    let mut parts = field.split([';', ',']);
+    parts.find_map(|part| {
+        let (key, value) = part.trim().split_once('=')?;
+        (key.trim() == name).then_some(value.trim())
+    })
+}
+
+fn first_item(field: &str) -> Option<&str> {
+    field.split([';', ',']).next().map(str::trim)
+}
+
+/// The one value of a field; one that stands twice says nothing.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut fields = headers.get_all(name).iter();
+    match (fields.next(), fields.next()) {
+        (Some(field), None) => field.to_str().ok().map(str::trim),
+        _ => None,
+    }
+}
+
+/// Decimal digits, saturating.
+fn digits(text: &str) -> Option<u64> {
+    let all_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    all_digits.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that fails says so
+
+    use super::*;
+    use http::HeaderValue;
+
+    const NOW: u64 = 1_750_000_000;
+
+    fn told(status: u16, fields: &[(&'static str, &str)], unit: ResetUnit) -> Told {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            let value = HeaderValue::from_str(value).unwrap();
+            headers.append(HeaderName::from_static(name), value);
+        }
+        let reset = ResetField::new(HeaderName::from_static("x-ratelimit-reset"), unit);
+        let status = StatusCode::from_u16(status).unwrap();
+        read(status, &headers, &reset, UnixTime::from_secs(NOW))
+    }
+
+    fn pause(status: u16, fields: &[(&'static str, &str)]) -> Option<u64> {
+        let told = told(status, fields, ResetUnit::Either);
+        told.pause.map(|pause| pause.as_secs())
+    }
+
+    #[test]
+    fn a_pause_is_read_from_whichever_field_names_it() {
+        let epoch = (NOW + 42).to_string();
+        assert_eq!(pause(429, &[("retry-after", "7")]), Some(7));
+        assert_eq!(pause(503, &[("retry-after", "7")]), Some(7));
+        assert_eq!(pause(429, &[("x-ratelimit-reset", "42")]), Some(42));
+        assert_eq!(pause(429, &[("x-ratelimit-reset", "41.2")]), Some(42));
+        assert_eq!(pause(429, &[("x-ratelimit-reset", &epoch)]), Some(42));
+        assert_eq!(pause(429, &[("ratelimit", "\"default\";r=0;t=9")]), Some(9));
+        let old = "limit=10, remaining=0, reset=8";
+        assert_eq!(pause(429, &[("ratelimit", old)]), Some(8));
+        assert_eq!(pause(429, &[("ratelimit-reset", "6")]), Some(6));
+        assert_eq!(pause(429, &[("retry-after", "999999")]), Some(86_400));
+        // The standard field goes before the others, also where it cannot be read.
+        let both = [("retry-after", "7"), ("x-ratelimit-reset", "42")];
+        assert_eq!(pause(429, &both), Some(7));
+        let odd = [("retry-after", "soon"), ("x-ratelimit-reset", "42")];
+        assert_eq!(pause(429, &odd), None);
+    }
+
+    #[test]
+    fn the_unit_of_a_reset_is_the_presets_to_say() {
+        let field = [("x-ratelimit-reset", "2000000000")];
+        let of = |unit| told(429, &field, unit).pause;
+        assert_eq!(of(ResetUnit::UnixTime), Some(LONGEST));
+        assert_eq!(of(ResetUnit::Seconds), Some(LONGEST));
+        let small = [("x-ratelimit-reset", "30")];
+        assert_eq!(
+            told(429, &small, ResetUnit::UnixTime).pause,
+            Some(Duration::ZERO),
+            "a second of 1970 is over"
+        );
+        let soon = (NOW + 5).to_string();
+        let soon = [("x-ratelimit-reset", soon.as_str())];
+        let of = |unit| told(429, &soon, unit).pause.map(|pause| pause.as_secs());
+        assert_eq!(of(ResetUnit::UnixTime), Some(5));
+        assert_eq!(of(ResetUnit::Seconds), Some(86_400));
+    }
+
+    #[test]
+    fn a_time_of_day_is_read_by_the_servers_clock() {
+        let ahead = NOW + 3_600;
+        let fields = [
+            ("date", "Sun, 15 Jun 2025 16:06:40 GMT"),
+            ("x-ratelimit-reset", &(ahead + 30).to_string()),
+        ];
+        assert_eq!(pause(429, &fields), Some(30));
+        let fields = [
+            ("date", "Sun, 15 Jun 2025 16:06:40 GMT"),
+            ("retry-after", "Sun, 15 Jun 2025 16:07:00 GMT"),
+        ];
+        assert_eq!(pause(429, &fields), Some(20));
+    }
+
+    #[test]
+    fn only_what_refuses_is_a_refusal() {
+        let refused = |status, fields: &[(&'static str, &str)]| {
+            told(status, fields, ResetUnit::Either).is_refusal
+        };
+        assert!(refused(429, &[]));
+        assert!(refused(503, &[("retry-after", "1")]));
+        assert!(!refused(503, &[]));
+        assert!(!refused(500, &[("retry-after", "1")]));
+        assert!(!refused(200, &[("x-ratelimit-reset", "5")]));
+        assert!(!refused(200, &[("ratelimit", "\"default\";r=0;t=9")]));
+    }
+
+    #[test]
+    fn a_good_reply_may_say_that_it_was_the_last() {
+        assert_eq!(pause(200, &[("ratelimit", "\"default\";r=0;t=9")]), Some(9));
+        assert_eq!(pause(200, &[("ratelimit", "\"default\";r=1;t=9")]), None);
+        let three = [("ratelimit-remaining", "0"), ("ratelimit-reset", "4")];
+        assert_eq!(pause(200, &three), Some(4));
+        // What gateways send with every reply means nothing there.
+        assert_eq!(pause(200, &[("x-ratelimit-reset", "5")]), None);
+    }
+
+    #[test]
+    fn a_policy_is_a_quota_and_a_window() {
+        let policy =
+            |text: &str| told(200, &[("ratelimit-policy", text)], ResetUnit::Either).policy;
+        assert_eq!(
+            policy("\"default\";q=100;w=60"),
+            Some(Allowance::new(100, 60))
+        );
+        assert_eq!(policy("100;w=60"), Some(Allowance::new(100, 60)));
+        for nothing in [
+            "\"default\";q=100",
+            "q=0;w=60",
+            "q=1;w=0",
+            "q=99999999999;w=1",
+            "",
+        ] {
+            assert_eq!(policy(nothing), None, "{nothing}");
+        }
+    }
+}

@@ -1,0 +1,538 @@
+//! One request to a resource server, with all that may come before and after it: its token, its
+//! turn, one renewal after a 401, redirects within the origin, and the pause that a 429 asks for.
+//!
+//! The request itself stays with the host, for its body may stream; this decides what is done with
+//! it. The loop of a host is always the same:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use http::{HeaderMap, Method, StatusCode};
+//! # use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, Resource, ResourceRequest, Step};
+//! # use oauth_core::{Error, Tokens};
+//! # fn clock() -> Clock { Clock { now: oauth_core::moment::UnixTime::from_secs(0), elapsed: Duration::ZERO } }
+//! # fn source(refused: Option<&Tokens>) -> Result<Tokens, Error> { assert!(refused.is_none()); Ok(Tokens::bearer("t")) }
+//! # fn http(url: &str, token: &http::HeaderValue) -> (StatusCode, HeaderMap) { assert!(token.is_sensitive() && !url.is_empty()); (StatusCode::OK, HeaderMap::new()) }
+//! # fn forget(_: &Tokens) {}
+//! # fn sleep(_: Duration) {}
+//! let api = Api::new(Resource::new(["https://api.example"])?);
+//! let mut request = ResourceRequest::new(&api, Method::GET, "https://api.example/things")
+//!     .on_limit(OnLimit::Wait { longest: Duration::from_secs(60) });
+//! let (mut tokens, mut reply) = (None, None);
+//! let mut step = request.resume(clock(), Event::Begin)?;
+//! let reply = loop {
+//!     step = match step {
+//!         Step::Wait(pause) => {
+//!             sleep(pause);
+//!             request.resume(clock(), Event::Elapsed)?
+//!         }
+//!         Step::Token(_owner) => {
+//!             let fresh = tokens.insert(source(None)?);
+//!             request.resume(clock(), Event::Token(fresh))?
+//!         }
+//!         Step::Renew(_owner) => {
+//!             let fresh = source(tokens.as_ref())?;
+//!             request.resume(clock(), Event::Token(tokens.insert(fresh)))?
+//!         }
+//!         Step::Send { url, authorization } => {
+//!             let (status, headers) = http(url.as_str(), &authorization);
+//!             let reply = reply.insert((status, headers));
+//!             request.resume(clock(), Event::Reply(reply.0, &reply.1))?
+//!         }
+//!         Step::Done => break reply,
+//!         Step::DoneRefused => {
+//!             tokens.iter().for_each(forget);
+//!             break reply;
+//!         }
+//!     };
+//! };
+//! assert!(reply.is_some());
+//! # Ok::<(), Error>(())
+//! ```
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::LOCATION;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+use super::limiter::{Clock, Patience, RateLimiter, Ticket};
+use super::limits::{self, Allowance};
+use super::{Redirect, Resource, Routes, TokenFor, Verdict};
+use crate::error::{Denial, Error, Misuse, ServerError};
+use crate::token::Tokens;
+use crate::url::Url;
+
+/// How many redirects are followed.
+const MAX_HOPS: u8 = 10;
+
+/// A resource server as its callers see it: where tokens may go, whose token a route needs, and
+/// how often it may be asked. Cheap to clone; clones share the limits.
+#[derive(Debug, Clone)]
+pub struct Api {
+    resource: Resource,
+    routes: Routes,
+    owners: Owners,
+    limiter: RateLimiter,
+}
+
+/// Whose tokens are at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owners {
+    /// One source, for whatever route.
+    One,
+    Application,
+    User,
+    Both,
+}
+
+/// What to do where the API asks for a pause: a 429, a 503 that names one, or an allowance that is
+/// used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnLimit {
+    /// End with `resource.rate_limited`, whose advice holds the pause. While it lasts, other
+    /// requests end the same way without being sent.
+    #[default]
+    Fail,
+    /// Wait and send again, in the order of asking, and fail only where all pauses of this request
+    /// together would be longer than this.
+    Wait {
+        /// The longest wait.
+        longest: Duration,
+    },
+    /// Hand the reply to the caller as it is, and hold nobody back.
+    HandBack,
+}
+
+/// What the host has to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Wait; answer with [`Event::Elapsed`].
+    Wait(Duration),
+    /// Get a token of this owner; answer with [`Event::Token`].
+    Token(TokenFor),
+    /// Get a token in place of the last one, which was refused; answer with [`Event::Token`].
+    Renew(TokenFor),
+    /// Send the request to this URL with this `Authorization`, without following redirects; answer
+    /// with [`Event::Reply`], or drop the request if there is none.
+    Send {
+        /// Where to.
+        url: Url,
+        /// The header's value.
+        authorization: HeaderValue,
+    },
+    /// The last reply is the caller's.
+    Done,
+    /// The last reply is the caller's, and the token that it refused is dead: tell the source.
+    DoneRefused,
+}
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Comes first.
+    Begin,
+    /// The pause is over.
+    Elapsed,
+    /// The token that was asked for.
+    Token(&'a Tokens),
+    /// The head of the reply.
+    Reply(StatusCode, &'a HeaderMap),
+}
+
+/// One request, as far as it decides what is done with it.
+pub struct ResourceRequest {
+    api: Api,
+    method: Method,
+    url: Result<Url, Error>,
+    headers: HeaderMap,
+    body: Body,
+    on_limit: OnLimit,
+    follows: bool,
+    state: State,
+    ticket: Option<Ticket>,
+    waited: Duration,
+    hops: u8,
+    is_renewed: bool,
+}
+
+enum Body {
+    /// Can be sent as often as it takes.
+    Bytes(Bytes),
+    /// Can be sent once.
+    Stream,
+    Gone,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    New,
+    /// Waiting for its turn; the token that it had was refused.
+    Queued {
+        is_refused: bool,
+    },
+    /// A token was asked for.
+    Asking,
+    Sent,
+    Over,
+}
+
+impl Api {
+    /// An API with one source of tokens for all its routes.
+    pub fn new(resource: Resource) -> Self {
+        Self {
+            resource,
+            routes: Routes::default(),
+            owners: Owners::One,
+            limiter: RateLimiter::default(),
+        }
+    }
+
+    /// Tells routes apart by their paths, once [`with_owners`](Self::with_owners) says whose tokens
+    /// are at hand.
+    #[must_use]
+    pub fn with_routes(mut self, routes: Routes) -> Self {
+        self.routes = routes;
+        self
+    }
+
+    /// Each route gets the token of its owner; routes of an owner that is not named here are
+    /// refused.
+    ///
+    /// # Errors
+    /// `resource.owner_missing` if neither owner is named, or both and the API has one kind of route.
+    pub fn with_owners(
+        mut self,
+        owners: impl IntoIterator<Item = TokenFor>,
+    ) -> Result<Self, Error> {
+        let owners: Vec<TokenFor> = owners.into_iter().collect();
+        if owners == [TokenFor::Any] {
+            self.owners = Owners::One;
+            return Ok(self);
+        }
+        let has = |owner| owners.contains(&owner);
+        let missing = |text| Err(Error::from(Misuse::OwnerMissing).about(text));
+        self.owners = match (has(TokenFor::Application), has(TokenFor::User)) {
+            (true, true) if self.routes.segments().is_empty() => {
+                return missing("this API has one kind of route: give one source, not two");
+            }
+            (true, true) => Owners::Both,
+            (true, false) => Owners::Application,
+            (false, true) => Owners::User,
+            (false, false) => return missing("give the application's source, the user's, or both"),
+        };
+        Ok(self)
+    }
+
+    /// Keeps to this allowance before the server says no, see [`RateLimiter::keeping`].
+    #[must_use]
+    pub fn keeping(mut self, allowance: Allowance) -> Self {
+        self.limiter = self.limiter.keeping(allowance);
+        self
+    }
+
+    /// Shares these limits.
+    #[must_use]
+    pub fn with_limiter(mut self, limiter: RateLimiter) -> Self {
+        self.limiter = limiter;
+        self
+    }
+
+    /// Where tokens may go.
+    pub const fn resource(&self) -> &Resource {
+        &self.resource
+    }
+
+    /// The limits.
+    pub const fn limiter(&self) -> &RateLimiter {
+        &self.limiter
+    }
+
+    /// Whether a reply's header fields of this name are looked at; a host that has its own idea of
+    /// headers need not bring the others.
+    pub fn reads(&self, name: &[u8]) -> bool {
+        let mut known = limits::READ.iter().copied();
+        known.any(|known| name.eq_ignore_ascii_case(known.as_bytes())) || self.limiter.reads(name)
+    }
+
+    /// Whose token a request to this URL gets; [`TokenFor::Any`] where there is one source.
+    ///
+    /// # Errors
+    /// `resource.owner_missing`, `resource.route_ambiguous`.
+    pub fn owner(&self, url: &Url) -> Result<TokenFor, Error> {
+        let wanted = match self.owners {
+            Owners::One => return Ok(TokenFor::Any),
+            _ => self.routes.token_for(url.as_str())?,
+        };
+        let missing = |what: &str| {
+            let detail = format!("{} needs {what}", url.path());
+            Err(Error::from(Misuse::OwnerMissing).about(&detail))
+        };
+        match (wanted, self.owners) {
+            (TokenFor::Any, Owners::User) => Ok(TokenFor::User),
+            (TokenFor::Any, _) => Ok(TokenFor::Application),
+            (TokenFor::User, Owners::Application) => {
+                missing("the user's token: log a person in, and give that source as `user`")
+            }
+            (TokenFor::Application, Owners::User) => missing(
+                "the application's token: give a source of client credentials as `application`",
+            ),
+            (owner, _) => Ok(owner),
+        }
+    }
+}
+
+impl ResourceRequest {
+    /// A request. What is wrong with the URL is told at the first step.
+    pub fn new(api: &Api, method: Method, url: &str) -> Self {
+        Self {
+            api: api.clone(),
+            method,
+            url: Url::parse(url),
+            headers: HeaderMap::new(),
+            body: Body::Bytes(Bytes::new()),
+            on_limit: OnLimit::default(),
+            follows: true,
+            state: State::New,
+            ticket: None,
+            waited: Duration::ZERO,
+            hops: 0,
+            is_renewed: false,
+        }
+    }
+
+    /// The header fields of the request; those of [`super::READ_BEFORE`] are looked at.
+    #[must_use]
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// A header field. What is wrong with it is told at the first step.
+    pub fn add_header(&mut self, name: &str, value: &str) {
+        match (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            (Ok(name), Ok(value)) => {
+                self.headers.append(name, value);
+            }
+            _ => self.url = Err(Error::from(Misuse::HeaderValue).about(name)),
+        }
+    }
+
+    /// The fields that were given.
+    pub const fn header_map(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// A body that can be sent again.
+    #[must_use]
+    pub fn body(mut self, body: Bytes) -> Self {
+        self.body = Body::Bytes(body);
+        self
+    }
+
+    /// A body that can be sent once: neither a 401 nor a 429 is answered by sending it again.
+    #[must_use]
+    pub fn body_once(mut self) -> Self {
+        self.body = Body::Stream;
+        self
+    }
+
+    /// What to do where the API asks for a pause.
+    #[must_use]
+    pub const fn on_limit(mut self, on_limit: OnLimit) -> Self {
+        self.on_limit = on_limit;
+        self
+    }
+
+    /// Leaves redirects to the host, which must not take the token to another origin.
+    #[must_use]
+    pub const fn without_redirects(mut self) -> Self {
+        self.follows = false;
+        self
+    }
+
+    /// The method.
+    pub const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The body, if it can be sent again.
+    pub const fn bytes(&self) -> Option<&Bytes> {
+        match &self.body {
+            Body::Bytes(bytes) => Some(bytes),
+            Body::Stream | Body::Gone => None,
+        }
+    }
+
+    /// The next step.
+    ///
+    /// # Errors
+    /// Before anything is sent: `url.*`, `resource.*`, `token.*` for a request that carries a token
+    /// already. After a reply: `resource.rate_limited`. `misuse.out_of_order` for an event that
+    /// does not answer the last step.
+    pub fn resume(&mut self, at: Clock, event: Event<'_>) -> Result<Step, Error> {
+        match (self.state, event) {
+            (State::New, Event::Begin) => {
+                let url = self.url.as_ref().map_err(Error::clone)?;
+                self.api.resource.check(url)?;
+                let owner = self.api.owner(url)?;
+                if self.on_limit != OnLimit::HandBack {
+                    self.ticket = Some(self.api.limiter.ticket(url.origin()));
+                }
+                self.queue(at, owner, false)
+            }
+            (State::Queued { is_refused }, Event::Elapsed) => {
+                let owner = self.owner()?;
+                self.queue(at, owner, is_refused)
+            }
+            (State::Asking, Event::Token(tokens)) => self.send(tokens),
+            (State::Sent, Event::Reply(status, headers)) => self.reply(at, status, headers),
+            (State::Over, _) => Err(Misuse::Over.into()),
+            _ => Err(Misuse::OutOfOrder.into()),
+        }
+    }
+
+    /// Whose token it carries.
+    ///
+    /// # Errors
+    /// `url.*`, and those of [`Api::owner`].
+    pub fn owner(&self) -> Result<TokenFor, Error> {
+        self.api.owner(self.url.as_ref().map_err(Error::clone)?)
+    }
+
+    /// A token, once it is this request's turn.
+    fn queue(&mut self, at: Clock, owner: TokenFor, is_refused: bool) -> Result<Step, Error> {
+        let patience = match self.on_limit {
+            OnLimit::Wait { .. } => Patience::Waits,
+            OnLimit::Fail | OnLimit::HandBack => Patience::None,
+        };
+        let ticket = self.ticket.as_ref();
+        let Some(pause) = ticket.and_then(|ticket| ticket.admit(at.elapsed, patience)) else {
+            self.state = State::Asking;
+            return Ok(match is_refused {
+                true => Step::Renew(owner),
+                false => Step::Token(owner),
+            });
+        };
+        let longest = match self.on_limit {
+            OnLimit::Wait { longest } => longest,
+            OnLimit::Fail | OnLimit::HandBack => Duration::ZERO,
+        };
+        if self.waited.saturating_add(pause) > longest {
+            return Err(self.limited(pause, None));
+        }
+        self.waited += pause;
+        self.state = State::Queued { is_refused };
+        Ok(Step::Wait(pause))
+    }
+
+    fn send(&mut self, tokens: &Tokens) -> Result<Step, Error> {
+        let url = self.url.clone()?;
+        let authorization = self.api.resource.authorization(
+            &url,
+            &self.headers,
+            self.bytes().map(|bytes| &**bytes),
+            &tokens.access_token,
+        )?;
+        match self.body {
+            Body::Bytes(_) => {}
+            Body::Stream => self.body = Body::Gone,
+            Body::Gone => return Err(Misuse::Over.into()),
+        }
+        self.state = State::Sent;
+        Ok(Step::Send { url, authorization })
+    }
+
+    /// At most one renewal and ten redirects, and nothing that would need a body twice that can be
+    /// sent only once.
+    fn reply(&mut self, at: Clock, status: StatusCode, headers: &HeaderMap) -> Result<Step, Error> {
+        let ticket = self.ticket.as_ref();
+        if let Some(pause) = ticket.and_then(|ticket| ticket.replied(at, status, headers)) {
+            return match self.on_limit {
+                OnLimit::Wait { longest } if self.may_repeat(status) => {
+                    let owner = self.owner()?;
+                    if self.waited.saturating_add(pause) > longest {
+                        return Err(self.limited(pause, Some(status)));
+                    }
+                    self.queue(at, owner, false)
+                }
+                _ => Err(self.limited(pause, Some(status))),
+            };
+        }
+        let can_repeat = self.bytes().is_some();
+        if super::after(status, headers) == Verdict::Renew {
+            return match (self.is_renewed, can_repeat) {
+                // The new token is no worse than the next one would be: it stays.
+                (true, _) => Ok(self.over(Step::Done)),
+                (false, false) => Ok(self.over(Step::DoneRefused)),
+                (false, true) => {
+                    self.is_renewed = true;
+                    let owner = self.owner()?;
+                    self.queue(at, owner, true)
+                }
+            };
+        }
+        match self.redirect(status, headers) {
+            Some(url) if can_repeat && self.hops < MAX_HOPS => {
+                self.hops += 1;
+                self.url = Ok(url);
+                let owner = self.owner()?;
+                self.queue(at, owner, false)
+            }
+            _ => Ok(self.over(Step::Done)),
+        }
+    }
+
+    /// A 429 says that nothing was done. A 503 may come after something was: what must not be done
+    /// twice is then not repeated (RFC 9110 section 9.2.2).
+    fn may_repeat(&self, status: StatusCode) -> bool {
+        let is_idempotent = self.method.is_idempotent();
+        self.bytes().is_some() && (status == StatusCode::TOO_MANY_REQUESTS || is_idempotent)
+    }
+
+    fn over(&mut self, step: Step) -> Step {
+        self.state = State::Over;
+        self.ticket = None;
+        step
+    }
+
+    fn limited(&mut self, pause: Duration, status: Option<StatusCode>) -> Error {
+        let origin = self
+            .ticket
+            .as_ref()
+            .map(|ticket| ticket.origin().to_owned());
+        self.over(Step::Done);
+        // Rounded up: whoever waits that long must not come too soon.
+        let whole = Duration::from_secs(pause.as_secs() + u64::from(pause.subsec_nanos() > 0));
+        let status = status.map(|status| status.as_u16());
+        let error = ServerError::of_denial(Denial::RateLimited, status).retry_after(Some(whole));
+        Error::from(error)
+            .about(&origin.unwrap_or_default())
+            .at_endpoint("resource")
+    }
+
+    /// Where a redirect leads, if it stays within the origin and asks for the same once more.
+    fn redirect(&self, status: StatusCode, headers: &HeaderMap) -> Option<Url> {
+        let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
+        let is_read = self.method == Method::GET || self.method == Method::HEAD;
+        if !self.follows || !is_redirect || !is_read {
+            return None;
+        }
+        let mut locations = headers.get_all(LOCATION).iter();
+        let (Some(location), None) = (locations.next(), locations.next()) else {
+            return None;
+        };
+        let resource = &self.api.resource;
+        match resource.redirect(self.url.as_ref().ok()?, location.to_str().ok()?) {
+            Redirect::Follow(url) => Some(url),
+            Redirect::Refuse => None,
+        }
+    }
+}
+
+impl fmt::Debug for ResourceRequest {
+    /// Its fields may be secrets of the caller's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResourceRequest").finish_non_exhaustive()
+    }
+}

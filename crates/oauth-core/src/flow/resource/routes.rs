@@ -1,0 +1,234 @@
+//! Whose token a route needs, where an API tells its routes apart by a segment of their path.
+
+use crate::error::{Error, Misuse};
+use crate::url::Url;
+
+/// Whose token a route needs. Exhaustive on purpose: a request router must know them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenFor {
+    /// The application's own, from client credentials.
+    Application,
+    /// The person's.
+    User,
+    /// The API makes no difference between routes.
+    Any,
+}
+
+impl TokenFor {
+    /// `application`, `user` or `any`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Application => "application",
+            Self::User => "user",
+            Self::Any => "any",
+        }
+    }
+}
+
+/// The path segments that make a route the user's; every other route is the application's.
+///
+/// ```
+/// use oauth_core::flow::resource::{Routes, TokenFor};
+///
+/// let routes = Routes::user_segments(["user"]);
+/// assert_eq!(routes.token_for("/user/polls")?, TokenFor::User);
+/// assert_eq!(routes.token_for("/users?by=user")?, TokenFor::Application);
+/// // Some servers decode `%2F` before they look for a route, and some do not.
+/// assert_eq!(routes.token_for("/polls%2Fuser").unwrap_err().code(), "resource.route_ambiguous");
+/// # Ok::<(), oauth_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Routes {
+    user_segments: Vec<String>,
+}
+
+impl Routes {
+    /// Routes with one of these segments in their path need the user's token. With no segment at
+    /// all, the API makes no difference between routes.
+    pub fn user_segments<S: Into<String>>(segments: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            user_segments: segments.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    /// The segments.
+    pub fn segments(&self) -> &[String] {
+        &self.user_segments
+    }
+
+    /// Whose token this path or URL needs.
+    ///
+    /// Whole segments are compared, upper and lower case apart, with escaped unreserved characters
+    /// read as what they stand for (`%75ser` is `user`: RFC 3986 section 6.2.2.2). Query and host
+    /// are not looked at.
+    ///
+    /// # Errors
+    /// `resource.route_ambiguous` for a path in which one server finds the segment and another
+    /// does not: behind an escaped slash, a matrix parameter, a double escape or a dot segment.
+    /// A token of the wrong person must not depend on which it is.
+    pub fn token_for(&self, path: &str) -> Result<TokenFor, Error> {
+        if self.user_segments.is_empty() {
+            return Ok(TokenFor::Any);
+        }
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        match Url::parse(path) {
+            Ok(url) => self.of_path(url.path()),
+            Err(_) => self.of_path(path),
+        }
+    }
+
+    fn of_path(&self, path: &str) -> Result<TokenFor, Error> {
+        let is_mark = |segment: &[u8]| {
+            let mut marks = self.user_segments.iter();
+            marks.any(|mark| mark.as_bytes() == segment)
+        };
+        let decoded = decode_to_the_end(path);
+        let mut lenient = decoded.split(|byte| matches!(byte, b'/' | b'\\'));
+        let is_dotted = lenient
+            .clone()
+            .any(|segment| matches!(segment, b"." | b".."));
+        if is_dotted {
+            return Err(ambiguous(path));
+        }
+        let mut strict = path
+            .split('/')
+            .map(|segment| decode(segment.as_bytes(), is_unreserved));
+        if strict.any(|segment| is_mark(&segment)) {
+            return Ok(TokenFor::User);
+        }
+        let bare = |segment: &'_ [u8]| {
+            segment
+                .split(|&byte| byte == b';')
+                .next()
+                .map(<[u8]>::to_vec)
+        };
+        if lenient.any(|segment| bare(segment).is_some_and(|segment| is_mark(&segment))) {
+            return Err(ambiguous(path));
+        }
+        Ok(TokenFor::Application)
+    }
+}
+
+fn ambiguous(path: &str) -> Error {
+    Error::from(Misuse::RouteAmbiguous).about(path)
+}
+
+/// All escapes read, and those that come out of them too.
+fn decode_to_the_end(path: &str) -> Vec<u8> {
+    let mut bytes = path.as_bytes().to_vec();
+    loop {
+        let decoded = decode(&bytes, |_| true);
+        if decoded.len() == bytes.len() {
+            return decoded;
+        }
+        bytes = decoded;
+    }
+}
+
+/// `text` with the escapes of those bytes that `reads` says yes to; an odd `%` stays as it is.
+fn decode(text: &[u8], reads: impl Fn(u8) -> bool) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, after)) = rest.split_first() {
+        let escaped = (first == b'%').then(|| hex_pair(after)).flatten();
+        match escaped.filter(|&byte| reads(byte)) {
+            Some(byte) => {
+                decoded.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                decoded.push(first);
+                rest = after;
+            }
+        }
+    }
+    decoded
+}
+
+fn hex_pair(text: &[u8]) -> Option<u8> {
+    let digits = std::str::from_utf8(text.get(..2)?).ok()?;
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex
+        .then(|| u8::from_str_radix(digits, 16).ok())
+        .flatten()
+}
+
+/// RFC 3986 section 2.3.
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that fails says so
+
+    use super::*;
+
+    fn told(path: &str) -> Result<TokenFor, &'static str> {
+        let routes = Routes::user_segments(["user"]);
+        routes.token_for(path).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn whole_segments_decide() {
+        for path in [
+            "/user",
+            "/user/polls",
+            "/wallet/1.0.0/user/wallet",
+            "/user?x=1",
+            "//user",
+            "/user/",
+            "/%75ser/polls",
+            "/%75%73%65%72",
+            "https://api.example/user",
+            "/user/poll/a%2Fb/vote",
+        ] {
+            assert_eq!(told(path), Ok(TokenFor::User), "{path}");
+        }
+        for path in [
+            "",
+            "/",
+            "/users",
+            "/poll/user-1",
+            "/User/polls",
+            "/USER",
+            "/%55ser",
+            "/polls?by=/user/",
+            "/polls#/user",
+            "https://user.example/polls",
+            "https://user.example:8443",
+            "/a%2Fb",
+            "/%zzuser",
+            "/user%",
+        ] {
+            assert_eq!(told(path), Ok(TokenFor::Application), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_servers_read_in_two_ways_is_refused() {
+        for path in [
+            "/polls%2Fuser",
+            "/polls%2fuser/1",
+            "/polls%5Cuser",
+            "/user;v=1/polls",
+            "/%2575ser",
+            "/%252575ser",
+            "/a/../user",
+            "/user/../polls",
+            "/user/%2e%2e/polls",
+            "/user%2f..%2fpolls",
+            "/polls\\user",
+            "/%75ser%3Ba",
+        ] {
+            assert_eq!(told(path), Err("resource.route_ambiguous"), "{path}");
+        }
+    }
+
+    #[test]
+    fn without_segments_all_routes_are_alike() {
+        let routes = Routes::default();
+        assert_eq!(routes.token_for("/user").unwrap(), TokenFor::Any);
+        assert_eq!(routes.token_for("/a/../user").unwrap(), TokenFor::Any);
+    }
+}

@@ -1,0 +1,472 @@
+//! Requests to an API with limits and two owners, under a clock of the test's own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::float_cmp
+)] // a test that fails says so
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::*;
+use crate::Tokens;
+use crate::error::Advice;
+use crate::moment::UnixTime;
+
+const API: &str = "https://api.example";
+const START: u64 = 1_750_000_000;
+const WAIT: OnLimit = OnLimit::Wait {
+    longest: Duration::from_secs(600),
+};
+
+fn at(seconds: f64) -> Clock {
+    let elapsed = Duration::from_secs_f64(seconds);
+    Clock {
+        now: UnixTime::from_secs(START + elapsed.as_secs()),
+        elapsed,
+    }
+}
+
+fn api() -> Api {
+    Api::new(Resource::new([API]).unwrap())
+}
+
+fn get(api: &Api, path: &str) -> ResourceRequest {
+    ResourceRequest::new(api, Method::GET, &format!("{API}{path}"))
+}
+
+fn fields(fields: &[(&str, &str)]) -> HeaderMap {
+    let read = |&(name, value): &(&str, &str)| {
+        let name: http::HeaderName = name.parse().unwrap();
+        (name, HeaderValue::from_str(value).unwrap())
+    };
+    fields.iter().map(read).collect()
+}
+
+/// Up to the request that is sent; panics where anything else comes first.
+fn sent(request: &mut ResourceRequest, at: Clock) {
+    let step = request.resume(at, Event::Begin).unwrap();
+    assert!(matches!(step, Step::Token(_)), "{step:?}");
+    resent(request, at);
+}
+
+fn resent(request: &mut ResourceRequest, at: Clock) {
+    let tokens = Tokens::bearer("t");
+    let step = request.resume(at, Event::Token(&tokens)).unwrap();
+    assert!(matches!(step, Step::Send { .. }), "{step:?}");
+}
+
+fn reply(
+    request: &mut ResourceRequest,
+    at: Clock,
+    status: u16,
+    headers: &HeaderMap,
+) -> Result<Step, Error> {
+    let status = StatusCode::from_u16(status).unwrap();
+    request.resume(at, Event::Reply(status, headers))
+}
+
+#[track_caller]
+fn pause(step: Result<Step, Error>) -> f64 {
+    match step.unwrap() {
+        Step::Wait(pause) => pause.as_secs_f64(),
+        step => panic!("{step:?}"),
+    }
+}
+
+#[test]
+fn a_401_is_renewed_once() {
+    let mut request = ResourceRequest::new(&api(), Method::POST, API).body(Bytes::from("x"));
+    sent(&mut request, at(0.0));
+    let none = HeaderMap::new();
+    let step = reply(&mut request, at(0.0), 401, &none).unwrap();
+    assert!(matches!(step, Step::Renew(TokenFor::Any)), "{step:?}");
+    resent(&mut request, at(0.0));
+    let step = reply(&mut request, at(0.0), 401, &none).unwrap();
+    assert!(matches!(step, Step::Done), "{step:?}");
+    let again = request.resume(at(0.0), Event::Begin);
+    assert_eq!(again.unwrap_err().code(), "misuse.over");
+}
+
+#[test]
+fn a_stream_is_never_sent_twice() {
+    let none = HeaderMap::new();
+    let mut put = ResourceRequest::new(&api(), Method::PUT, API).body_once();
+    sent(&mut put, at(0.0));
+    let step = reply(&mut put, at(0.0), 401, &none).unwrap();
+    assert!(matches!(step, Step::DoneRefused), "{step:?}");
+
+    let mut get = get(&api(), "/a").body_once();
+    sent(&mut get, at(0.0));
+    let step = reply(&mut get, at(0.0), 302, &fields(&[("location", "/b")])).unwrap();
+    assert!(matches!(step, Step::Done), "{step:?}");
+
+    let mut put = ResourceRequest::new(&api(), Method::PUT, API)
+        .body_once()
+        .on_limit(WAIT);
+    sent(&mut put, at(0.0));
+    let refused = reply(&mut put, at(0.0), 429, &fields(&[("retry-after", "1")]));
+    assert_eq!(refused.unwrap_err().code(), "resource.rate_limited");
+}
+
+#[test]
+fn redirects_stay_within_the_origin() {
+    let api = Api::new(Resource::new([API, "https://other.example"]).unwrap());
+    for elsewhere in [
+        "https://other.example/",
+        "https://evil.example/",
+        "http://api.example/",
+        "https://api.example:8443/",
+        "//evil.example/",
+        "https://api.example@evil.example/",
+        "/\\evil.example",
+        "b",
+        "",
+    ] {
+        let mut request = get(&api, "/a");
+        sent(&mut request, at(0.0));
+        let location = HeaderMap::from_iter([(LOCATION, elsewhere.parse().unwrap())]);
+        let step = reply(&mut request, at(0.0), 302, &location).unwrap();
+        assert!(matches!(step, Step::Done), "{elsewhere}: {step:?}");
+    }
+    for here in ["/b", "https://api.example/b", "https://API.example:443/b"] {
+        for status in [301, 302, 303, 307, 308] {
+            let mut request = ResourceRequest::new(&api, Method::HEAD, API);
+            sent(&mut request, at(0.0));
+            let step = reply(
+                &mut request,
+                at(0.0),
+                status,
+                &fields(&[("location", here)]),
+            );
+            assert!(matches!(step, Ok(Step::Token(_))), "{here}: {step:?}");
+        }
+    }
+}
+
+#[test]
+fn only_reading_follows_and_not_for_ever() {
+    let to = fields(&[("location", "/b")]);
+    let mut post = ResourceRequest::new(&api(), Method::POST, API);
+    sent(&mut post, at(0.0));
+    assert!(matches!(
+        reply(&mut post, at(0.0), 307, &to),
+        Ok(Step::Done)
+    ));
+
+    let mut host = get(&api(), "/a").without_redirects();
+    sent(&mut host, at(0.0));
+    assert!(matches!(
+        reply(&mut host, at(0.0), 302, &to),
+        Ok(Step::Done)
+    ));
+
+    let mut get = get(&api(), "/a");
+    sent(&mut get, at(0.0));
+    for _ in 0..10 {
+        assert!(matches!(
+            reply(&mut get, at(0.0), 302, &to),
+            Ok(Step::Token(_))
+        ));
+        resent(&mut get, at(0.0));
+    }
+    assert!(matches!(reply(&mut get, at(0.0), 302, &to), Ok(Step::Done)));
+}
+
+#[test]
+fn two_locations_are_none() {
+    let mut two = fields(&[("location", "/b")]);
+    two.append(LOCATION, HeaderValue::from_static("/c"));
+    let mut request = get(&api(), "/a");
+    sent(&mut request, at(0.0));
+    assert!(matches!(
+        reply(&mut request, at(0.0), 302, &two),
+        Ok(Step::Done)
+    ));
+}
+
+#[test]
+fn what_must_not_carry_a_token_fails_before_one_is_asked_for() {
+    let code =
+        |mut request: ResourceRequest| request.resume(at(0.0), Event::Begin).unwrap_err().code();
+    for (url, expected) in [
+        ("https://evil.example/", "resource.origin_not_allowed"),
+        ("http://api.example/", "url.insecure"),
+        ("/a", "url.syntax"),
+    ] {
+        let request = ResourceRequest::new(&api(), Method::GET, url);
+        assert_eq!(code(request), expected);
+    }
+    let mut odd = get(&api(), "/a");
+    odd.add_header("x-a", "b\r\nc: d");
+    assert_eq!(code(odd), "client_auth.header_value");
+}
+
+#[test]
+fn a_request_with_credentials_of_its_own_is_refused() {
+    let tokens = Tokens::bearer("t");
+    let mut request = get(&api(), "/a").headers(HeaderMap::from_iter([(
+        AUTHORIZATION,
+        HeaderValue::from_static("Basic x"),
+    )]));
+    request.resume(at(0.0), Event::Begin).unwrap();
+    let refused = request.resume(at(0.0), Event::Token(&tokens));
+    assert_eq!(refused.unwrap_err().code(), "token.more_than_one_method");
+
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let mut request = ResourceRequest::new(&api(), Method::POST, API)
+        .headers(HeaderMap::from_iter([(CONTENT_TYPE, form)]))
+        .body(Bytes::from("access_token=x"));
+    request.resume(at(0.0), Event::Begin).unwrap();
+    let refused = request.resume(at(0.0), Event::Token(&tokens));
+    assert_eq!(refused.unwrap_err().code(), "token.more_than_one_method");
+}
+
+mod owners {
+    use super::*;
+
+    fn socios(owners: &[TokenFor]) -> Api {
+        let api = api().with_routes(Routes::user_segments(["user"]));
+        api.with_owners(owners.iter().copied()).unwrap()
+    }
+
+    fn asked(api: &Api, path: &str) -> Result<TokenFor, Error> {
+        match get(api, path).resume(at(0.0), Event::Begin)? {
+            Step::Token(owner) => Ok(owner),
+            step => panic!("{step:?}"),
+        }
+    }
+
+    #[test]
+    fn each_route_asks_for_the_token_of_its_owner() {
+        let both = socios(&[TokenFor::Application, TokenFor::User]);
+        assert_eq!(asked(&both, "/user/polls").unwrap(), TokenFor::User);
+        assert_eq!(
+            asked(&both, "/polls?by=user").unwrap(),
+            TokenFor::Application
+        );
+        let odd = asked(&both, "/polls%2Fuser").unwrap_err();
+        assert_eq!(odd.code(), "resource.route_ambiguous");
+    }
+
+    #[test]
+    fn a_missing_owner_is_named_before_anything_is_sent() {
+        let app = socios(&[TokenFor::Application]);
+        let missing = asked(&app, "/user/polls").unwrap_err();
+        assert_eq!(missing.code(), "resource.owner_missing");
+        assert!(
+            missing
+                .to_string()
+                .contains("/user/polls needs the user's token")
+        );
+        assert_eq!(asked(&app, "/polls").unwrap(), TokenFor::Application);
+
+        let user = socios(&[TokenFor::User]);
+        let missing = asked(&user, "/polls").unwrap_err();
+        assert!(missing.to_string().contains("client credentials"));
+        assert_eq!(asked(&user, "/user").unwrap(), TokenFor::User);
+    }
+
+    #[test]
+    fn a_renewal_and_a_redirect_ask_the_owner_of_the_route() {
+        let both = socios(&[TokenFor::Application, TokenFor::User]);
+        let mut request = get(&both, "/user/polls");
+        sent(&mut request, at(0.0));
+        let step = reply(&mut request, at(0.0), 401, &HeaderMap::new());
+        assert!(matches!(step, Ok(Step::Renew(TokenFor::User))), "{step:?}");
+
+        let mut request = get(&both, "/user/polls");
+        sent(&mut request, at(0.0));
+        let step = reply(
+            &mut request,
+            at(0.0),
+            302,
+            &fields(&[("location", "/polls")]),
+        );
+        assert!(
+            matches!(step, Ok(Step::Token(TokenFor::Application))),
+            "{step:?}"
+        );
+    }
+
+    #[test]
+    fn an_api_with_one_kind_of_route_has_one_owner() {
+        let two = api().with_owners([TokenFor::Application, TokenFor::User]);
+        assert_eq!(two.unwrap_err().code(), "resource.owner_missing");
+        assert_eq!(
+            api().with_owners([]).unwrap_err().code(),
+            "resource.owner_missing"
+        );
+        let one = api().with_owners([TokenFor::User]).unwrap();
+        assert_eq!(asked(&one, "/anything").unwrap(), TokenFor::User);
+    }
+}
+
+mod limits {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_an_error_with_its_pause_by_default() {
+        let api = api();
+        let mut request = get(&api, "/a");
+        sent(&mut request, at(0.0));
+        let error =
+            reply(&mut request, at(0.5), 429, &fields(&[("retry-after", "7")])).unwrap_err();
+        assert_eq!(error.code(), "resource.rate_limited");
+        assert_eq!(error.server_error().unwrap().status(), Some(429));
+        let after = |error: &Error| match error.advice() {
+            Advice::Retry { after } => after.unwrap().as_secs(),
+            advice => panic!("{advice:?}"),
+        };
+        assert_eq!(after(&error), 7);
+        // Others need not ask to know.
+        let error = get(&api, "/b").resume(at(3.0), Event::Begin).unwrap_err();
+        assert_eq!((error.code(), after(&error)), ("resource.rate_limited", 5));
+        assert_eq!(error.server_error().unwrap().status(), None);
+        // Whoever waits as long as was said is not refused again.
+        sent(&mut get(&api, "/b"), at(8.0));
+    }
+
+    #[test]
+    fn another_origin_is_not_held() {
+        let api = Api::new(Resource::new([API, "https://other.example"]).unwrap());
+        let mut request = get(&api, "/a");
+        sent(&mut request, at(0.0));
+        reply(&mut request, at(0.0), 429, &fields(&[("retry-after", "7")])).unwrap_err();
+        let other = "https://other.example/a";
+        sent(&mut ResourceRequest::new(&api, Method::GET, other), at(1.0));
+    }
+
+    #[test]
+    fn a_reply_is_handed_back_on_wish() {
+        let api = api();
+        let mut request = get(&api, "/a").on_limit(OnLimit::HandBack);
+        sent(&mut request, at(0.0));
+        let step = reply(&mut request, at(0.0), 429, &fields(&[("retry-after", "7")]));
+        assert!(matches!(step, Ok(Step::Done)), "{step:?}");
+        sent(&mut get(&api, "/b"), at(0.0));
+    }
+
+    #[test]
+    fn whoever_waits_sends_again_after_the_pause() {
+        let api = api();
+        let mut request = get(&api, "/a").on_limit(WAIT);
+        sent(&mut request, at(0.0));
+        let step = reply(&mut request, at(0.5), 429, &fields(&[("retry-after", "7")]));
+        assert_eq!(pause(step), 7.0);
+        let step = request.resume(at(7.5), Event::Elapsed).unwrap();
+        assert!(matches!(step, Step::Token(_)), "{step:?}");
+        resent(&mut request, at(7.5));
+        let step = reply(&mut request, at(7.6), 200, &HeaderMap::new());
+        assert!(matches!(step, Ok(Step::Done)), "{step:?}");
+    }
+
+    #[test]
+    fn the_longest_wait_bounds_all_pauses_together() {
+        let longest = OnLimit::Wait {
+            longest: Duration::from_secs(10),
+        };
+        let mut request = get(&api(), "/a").on_limit(longest);
+        sent(&mut request, at(0.0));
+        let step = reply(&mut request, at(0.0), 429, &fields(&[("retry-after", "6")]));
+        assert_eq!(pause(step), 6.0);
+        request.resume(at(6.0), Event::Elapsed).unwrap();
+        resent(&mut request, at(6.0));
+        let refused = reply(&mut request, at(6.0), 429, &fields(&[("retry-after", "6")]));
+        assert_eq!(refused.unwrap_err().code(), "resource.rate_limited");
+
+        let mut request = get(&api(), "/a").on_limit(longest);
+        sent(&mut request, at(0.0));
+        let refused = reply(
+            &mut request,
+            at(0.0),
+            429,
+            &fields(&[("retry-after", "11")]),
+        );
+        assert_eq!(refused.unwrap_err().code(), "resource.rate_limited");
+    }
+
+    #[test]
+    fn a_refusal_without_a_pause_is_answered_by_longer_and_longer_ones() {
+        let api = api();
+        let mut request = get(&api, "/a").on_limit(WAIT);
+        sent(&mut request, at(0.0));
+        let mut now = 0.0;
+        for expected in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
+            let step = reply(&mut request, at(now), 429, &HeaderMap::new());
+            assert_eq!(pause(step), expected);
+            now += expected;
+            request.resume(at(now), Event::Elapsed).unwrap();
+            resent(&mut request, at(now));
+        }
+        reply(&mut request, at(now), 200, &HeaderMap::new()).unwrap();
+        let mut request = get(&api, "/a").on_limit(WAIT);
+        sent(&mut request, at(now));
+        let step = reply(&mut request, at(now), 429, &HeaderMap::new());
+        assert_eq!(pause(step), 1.0);
+    }
+
+    #[test]
+    fn what_may_have_been_done_is_not_done_twice() {
+        let busy = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("1"))]);
+        let post = || {
+            ResourceRequest::new(&api(), Method::POST, API)
+                .body(Bytes::from("x"))
+                .on_limit(WAIT)
+        };
+        let mut after_503 = post();
+        sent(&mut after_503, at(0.0));
+        let refused = reply(&mut after_503, at(0.0), 503, &busy).unwrap_err();
+        assert_eq!(refused.code(), "resource.rate_limited");
+
+        let mut after_429 = post();
+        sent(&mut after_429, at(0.0));
+        assert_eq!(pause(reply(&mut after_429, at(0.0), 429, &busy)), 1.0);
+
+        let mut read = get(&api(), "/a").on_limit(WAIT);
+        sent(&mut read, at(0.0));
+        assert_eq!(pause(reply(&mut read, at(0.0), 503, &busy)), 1.0);
+    }
+
+    #[test]
+    fn a_503_without_a_pause_is_the_callers() {
+        let mut request = get(&api(), "/a").on_limit(WAIT);
+        sent(&mut request, at(0.0));
+        let step = reply(&mut request, at(0.0), 503, &HeaderMap::new());
+        assert!(matches!(step, Ok(Step::Done)), "{step:?}");
+    }
+
+    #[test]
+    fn the_last_request_of_a_window_holds_the_next_one_back() {
+        let api = api();
+        let mut request = get(&api, "/a");
+        sent(&mut request, at(0.0));
+        let last = fields(&[("ratelimit", "\"default\";r=0;t=9")]);
+        let step = reply(&mut request, at(0.0), 200, &last);
+        assert!(matches!(step, Ok(Step::Done)), "{step:?}");
+        let waiting = get(&api, "/a").on_limit(WAIT).resume(at(1.0), Event::Begin);
+        assert_eq!(pause(waiting), 8.0);
+    }
+
+    #[test]
+    fn a_request_that_is_dropped_leaves_the_queue_and_counts() {
+        let api = api().keeping(Allowance::new(1, 60));
+        let mut first = get(&api, "/a").on_limit(WAIT);
+        sent(&mut first, at(0.0));
+        let mut second = get(&api, "/b").on_limit(WAIT);
+        assert_eq!(pause(second.resume(at(0.0), Event::Begin)), 60.0);
+        // In flight without a reply: the server may have counted it.
+        drop(first);
+        assert_eq!(pause(second.resume(at(30.0), Event::Elapsed)), 30.0);
+        drop(second);
+        let mut third = get(&api, "/c").on_limit(WAIT);
+        assert_eq!(pause(third.resume(at(59.0), Event::Begin)), 1.0);
+    }
+}
+
+#[path = "tests/crowd.rs"]
+mod crowd;

@@ -1,0 +1,200 @@
+//! Many callers and a server that counts, without sleeping: every pause is an event of a calendar.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A server that allows so many requests in a fixed window.
+struct Server {
+    requests: u32,
+    window: f64,
+    began: f64,
+    served: u32,
+    refused: Vec<f64>,
+    /// A window begins with its first request, or with the clock.
+    is_aligned: bool,
+}
+
+impl Server {
+    fn answer(&mut self, now: f64) -> (u16, HeaderMap) {
+        if now >= self.began + self.window {
+            self.served = 0;
+            self.began = match self.is_aligned {
+                true => (now / self.window).floor() * self.window,
+                false => now,
+            };
+        }
+        if self.served < self.requests {
+            self.served += 1;
+            return (200, HeaderMap::new());
+        }
+        self.refused.push(now);
+        let left = (self.began + self.window - now).ceil();
+        let reset = fields(&[("x-ratelimit-reset", &format!("{left}"))]);
+        (429, reset)
+    }
+}
+
+/// What a caller does next.
+enum Due {
+    Ask,
+    Arrive,
+    Reply(u16, HeaderMap),
+}
+
+/// Runs all of them to their ends; gives the order in which they were answered, and when.
+fn run(
+    api: &Api,
+    server: &mut Server,
+    callers: usize,
+    latency: impl Fn(usize) -> f64,
+) -> Vec<(usize, f64)> {
+    let mut requests: Vec<ResourceRequest> = (0..callers)
+        .map(|_| {
+            get(api, "/a").on_limit(OnLimit::Wait {
+                longest: Duration::from_secs(100_000),
+            })
+        })
+        .collect();
+    // Ordered by time, then by the order in which it was put down.
+    let mut calendar: BTreeMap<(Duration, usize), (usize, Due)> = BTreeMap::new();
+    let mut number = 0;
+    let mut plan = |calendar: &mut BTreeMap<_, _>, time: Duration, caller: usize, due: Due| {
+        number += 1;
+        calendar.insert((time, number), (caller, due));
+    };
+    for caller in 0..callers {
+        plan(&mut calendar, Duration::ZERO, caller, Due::Ask);
+    }
+    let mut has_begun = vec![false; callers];
+    let mut answered = Vec::new();
+    while let Some(((time, _), (caller, due))) = calendar.pop_first() {
+        let now = time.as_secs_f64();
+        let request = &mut requests[caller];
+        let step = match due {
+            Due::Ask => {
+                let event = match std::mem::replace(&mut has_begun[caller], true) {
+                    false => Event::Begin,
+                    true => Event::Elapsed,
+                };
+                request.resume(at(now), event).unwrap()
+            }
+            Due::Arrive => {
+                let (status, headers) = server.answer(now);
+                let back = time + Duration::from_secs_f64(latency(caller));
+                plan(&mut calendar, back, caller, Due::Reply(status, headers));
+                continue;
+            }
+            Due::Reply(status, headers) => {
+                let step = reply(request, at(now), status, &headers).unwrap();
+                if let Step::Done = step {
+                    answered.push((caller, now));
+                    continue;
+                }
+                step
+            }
+        };
+        match step {
+            Step::Wait(pause) => plan(&mut calendar, time + pause, caller, Due::Ask),
+            Step::Token(_) => {
+                resent(request, at(now));
+                let there = time + Duration::from_secs_f64(latency(caller));
+                plan(&mut calendar, there, caller, Due::Arrive);
+            }
+            step => panic!("{step:?}"),
+        }
+    }
+    answered
+}
+
+fn server(requests: u32, window: f64, is_aligned: bool) -> Server {
+    Server {
+        requests,
+        window,
+        began: f64::MIN,
+        served: 0,
+        refused: Vec::new(),
+        is_aligned,
+    }
+}
+
+fn callers(answered: &[(usize, f64)]) -> Vec<usize> {
+    answered.iter().map(|&(caller, _)| caller).collect()
+}
+
+#[test]
+fn a_kept_allowance_is_never_refused_and_serves_in_order() {
+    let api = api().keeping(Allowance::new(10, 60));
+    let mut server = server(10, 60.0, false);
+    let answered = run(&api, &mut server, 50, |_| 0.05);
+    assert!(server.refused.is_empty(), "{:?}", server.refused);
+    assert_eq!(callers(&answered), (0..50).collect::<Vec<_>>());
+    // Five windows, the last of which is not waited for.
+    let (_, end) = answered.last().unwrap();
+    assert!((240.0..244.0).contains(end), "{end}");
+}
+
+#[test]
+fn without_one_at_most_one_burst_is_refused_and_all_are_served() {
+    let mut server = server(10, 60.0, false);
+    let answered = run(&api(), &mut server, 50, |_| 0.05);
+    assert_eq!(server.refused.len(), 40);
+    assert!(
+        server.refused.iter().all(|&when| when < 1.0),
+        "{:?}",
+        server.refused
+    );
+    assert_eq!(callers(&answered), (0..50).collect::<Vec<_>>());
+    let (_, end) = answered.last().unwrap();
+    assert!(*end < 250.0, "{end}");
+}
+
+#[test]
+fn those_who_waited_do_not_come_at_once() {
+    let mut server = server(10, 60.0, false);
+    let mut times: Vec<f64> = run(&api(), &mut server, 30, |_| 0.0)
+        .into_iter()
+        .map(|(_, when)| when)
+        .filter(|&when| when > 1.0)
+        .collect();
+    times.sort_by(f64::total_cmp);
+    for pair in times.windows(2) {
+        assert!(pair[1] - pair[0] >= 0.009, "{pair:?}");
+    }
+}
+
+proptest! {
+    /// Whatever the window, the delays and how the server counts: a kept allowance is never
+    /// refused, and everyone is served.
+    #[test]
+    fn a_kept_allowance_is_never_refused(
+        requests in 1u32..20,
+        window in 1u32..90,
+        is_aligned: bool,
+        count in 1usize..60,
+        delays in prop::collection::vec(0.0f64..3.0, 60),
+    ) {
+        let api = api().keeping(Allowance::new(requests, window));
+        let mut server = server(requests, f64::from(window), is_aligned);
+        let answered = run(&api, &mut server, count, |caller| delays[caller]);
+        prop_assert!(server.refused.is_empty(), "{:?}", server.refused);
+        prop_assert_eq!(answered.len(), count);
+    }
+
+    /// Without one, everyone is served too, and nobody is refused again and again.
+    #[test]
+    fn all_are_served_without_one(
+        requests in 1u32..20,
+        window in 1u32..90,
+        is_aligned: bool,
+        count in 1usize..60,
+        delays in prop::collection::vec(0.0f64..1.0, 60),
+    ) {
+        let mut server = server(requests, f64::from(window), is_aligned);
+        let answered = run(&api(), &mut server, count, |caller| delays[caller]);
+        prop_assert_eq!(answered.len(), count);
+        prop_assert!(server.refused.len() <= count * 4, "{} refusals", server.refused.len());
+    }
+}

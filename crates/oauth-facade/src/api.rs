@@ -1,0 +1,257 @@
+//! Calling an API with another language's HTTP client: whose token, when, and what follows.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use oauth_core::Tokens;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::resource::{self, Allowance, Clock, Event, OnLimit, TokenFor};
+
+use crate::resource::{Attachment, headers};
+use crate::server::Server;
+
+/// An API: where tokens may go, whose token a route needs, and what is known of its limits. Clones
+/// share the limits.
+#[derive(Debug, Clone)]
+pub struct Api(pub(crate) resource::Api);
+
+/// Which allowance is kept to before the API says no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Keeping {
+    /// None: what its replies say is learnt.
+    #[default]
+    Nothing,
+    /// The one that the preset documents.
+    Documented,
+    /// This one.
+    Allowance(Allowance),
+}
+
+impl Server {
+    /// The API of this server's preset, or the one at `origins`. `owners` says whose sources are at
+    /// hand: [`TokenFor::Any`] alone for one source that serves all routes.
+    ///
+    /// # Errors
+    /// `url.*`, `provider.*`, `resource.owner_missing`; `misuse.setup` if the allowance that is
+    /// documented is to be kept, and none is.
+    pub fn api(
+        &self,
+        origins: Option<&[String]>,
+        owners: &[TokenFor],
+        keeping: Keeping,
+    ) -> Result<Api, Error> {
+        let mut api = resource::Api::new(self.resource(origins)?.core().clone());
+        let mut documented = None;
+        #[cfg(feature = "providers")]
+        if let Some(provider) = self.provider() {
+            let preset = provider.api()?;
+            api = api
+                .with_routes(provider.routes())
+                .with_limiter(preset.limiter().clone());
+            documented = provider.rate_limit().and_then(|limit| limit.allowance);
+        }
+        let allowance = match keeping {
+            Keeping::Nothing => None,
+            Keeping::Allowance(allowance) => Some(allowance),
+            Keeping::Documented => {
+                let none = || Error::from(Misuse::Setup).about("no allowance is documented");
+                Some(documented.take().ok_or_else(none)?)
+            }
+        };
+        if let Some(allowance) = allowance {
+            api = api.keeping(allowance);
+        }
+        api.with_owners(owners.iter().copied()).map(Api)
+    }
+}
+
+impl Api {
+    /// An API at these origins, with one source for all of it and no preset.
+    ///
+    /// # Errors
+    /// `url.*`.
+    pub fn new(origins: &[String], transport: crate::Transport) -> Result<Self, Error> {
+        let resource = crate::Resource::new(origins, transport)?;
+        Ok(Self(resource::Api::new(resource.core().clone())))
+    }
+
+    /// The same, keeping to this allowance.
+    #[must_use]
+    pub fn keeping(self, allowance: Allowance) -> Self {
+        Self(self.0.keeping(allowance))
+    }
+
+    /// The rules for Rust code: a native client wants them.
+    pub const fn core(&self) -> &resource::Api {
+        &self.0
+    }
+
+    /// Whether the rules look at reply headers of this name; the others need not be brought to
+    /// [`ApiCall::reply`].
+    pub fn reads(&self, name: &[u8]) -> bool {
+        self.0.reads(name)
+    }
+
+    /// Whose token a request to this URL gets: `application`, `user` or `any`.
+    ///
+    /// # Errors
+    /// `url.*`, `resource.*`.
+    pub fn owner(&self, url: &str) -> Result<&'static str, Error> {
+        let url = oauth_core::url::Url::parse(without_fragment(url))?;
+        self.0.resource().check(&url)?;
+        self.0.owner(&url).map(TokenFor::as_str)
+    }
+}
+
+/// What a request may do, and with what.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Call<'a> {
+    /// The method; empty means `GET`.
+    pub method: &'a str,
+    /// The request as far as the rules look at it. Without a body at hand, see [`Self::once`].
+    pub request: Attachment<'a>,
+    /// The body can be sent once only.
+    pub once: Once,
+    /// What to do where the API asks for a pause.
+    pub on_limit: OnLimit,
+    /// Who follows redirects.
+    pub redirects: Redirects,
+}
+
+/// Whether a body can be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Once {
+    /// As often as it takes.
+    #[default]
+    No,
+    /// It streams.
+    Yes,
+}
+
+/// Who follows redirects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Redirects {
+    /// These rules: within the origin, and reading requests only.
+    #[default]
+    Here,
+    /// The host, which must not take the token to another origin.
+    Host,
+}
+
+/// What the host has to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallStep {
+    /// Wait, then say [`ApiCall::elapsed`].
+    Wait(Duration),
+    /// Get a token of this owner (`application`, `user` or `any`), then say [`ApiCall::token`].
+    Token(&'static str),
+    /// The same, in place of the one that was refused.
+    Renew(&'static str),
+    /// Send the request to this URL with this `Authorization`, then say [`ApiCall::reply`].
+    Send {
+        /// Where to.
+        url: String,
+        /// The value of the header.
+        authorization: String,
+    },
+    /// The reply is the caller's.
+    Done,
+    /// The reply is the caller's, and the token that it refused is to be forgotten.
+    DoneRefused,
+}
+
+/// One request to an API: [`resource::ResourceRequest`] with texts in and texts out.
+#[derive(Debug)]
+pub struct ApiCall(resource::ResourceRequest);
+
+impl ApiCall {
+    /// A request.
+    ///
+    /// # Errors
+    /// `client_auth.header_value` for a method or a header that no request can have.
+    pub fn new(api: &Api, call: &Call<'_>) -> Result<Self, Error> {
+        let method = match call.method {
+            "" => Method::GET,
+            method => Method::from_bytes(method.as_bytes())
+                .map_err(|_| Error::from(Misuse::HeaderValue).about("method"))?,
+        };
+        let url = without_fragment(call.request.url);
+        let mut request = resource::ResourceRequest::new(&api.0, method, url)
+            .headers(headers(call.request.headers)?)
+            .on_limit(call.on_limit);
+        if let Some(body) = call.request.body {
+            request = request.body(Bytes::copy_from_slice(body));
+        }
+        if call.once == Once::Yes {
+            request = request.body_once();
+        }
+        if call.redirects == Redirects::Host {
+            request = request.without_redirects();
+        }
+        Ok(Self(request))
+    }
+
+    /// Begins.
+    ///
+    /// # Errors
+    /// Those of [`resource::ResourceRequest::resume`], here and in what follows.
+    pub fn begin(&mut self, at: Clock) -> Result<CallStep, Error> {
+        self.resume(at, Event::Begin)
+    }
+
+    /// The pause is over.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn elapsed(&mut self, at: Clock) -> Result<CallStep, Error> {
+        self.resume(at, Event::Elapsed)
+    }
+
+    /// The token that was asked for.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn token(&mut self, at: Clock, tokens: &Tokens) -> Result<CallStep, Error> {
+        self.resume(at, Event::Token(tokens))
+    }
+
+    /// The head of the reply. Of its header fields only those that are [read](Api::reads) have to
+    /// be brought.
+    ///
+    /// # Errors
+    /// As [`Self::begin`], and `client_auth.header_value` for what no HTTP client could have
+    /// received.
+    pub fn reply(
+        &mut self,
+        at: Clock,
+        status: u16,
+        fields: &[(String, String)],
+    ) -> Result<CallStep, Error> {
+        let status = StatusCode::from_u16(status)
+            .map_err(|_| Error::from(Misuse::HeaderValue).about("status"))?;
+        self.resume(at, Event::Reply(status, &headers(fields)?))
+    }
+
+    fn resume(&mut self, at: Clock, event: Event<'_>) -> Result<CallStep, Error> {
+        Ok(match self.0.resume(at, event)? {
+            resource::Step::Wait(pause) => CallStep::Wait(pause),
+            resource::Step::Token(owner) => CallStep::Token(owner.as_str()),
+            resource::Step::Renew(owner) => CallStep::Renew(owner.as_str()),
+            resource::Step::Send { url, authorization } => {
+                let text = authorization.to_str().map_err(|_| Misuse::HeaderValue)?;
+                CallStep::Send {
+                    url: url.as_str().to_owned(),
+                    authorization: text.to_owned(),
+                }
+            }
+            resource::Step::Done => CallStep::Done,
+            resource::Step::DoneRefused => CallStep::DoneRefused,
+        })
+    }
+}
+
+/// The fragment stays with the client.
+fn without_fragment(url: &str) -> &str {
+    url.split_once('#').map_or(url, |(url, _)| url)
+}

@@ -1,0 +1,158 @@
+//! An API by its preset, driven with texts as another language would.
+
+use std::time::Duration;
+
+use oauth_core::Tokens;
+use oauth_core::moment::UnixTime;
+use oauth_facade::{
+    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, Keeping, OnLimit, Once, Redirects,
+    Server, TokenFor, Transport,
+};
+
+const POLLS: &str = "https://api-public.socios.com/polls/1.0.0/polls";
+const USER_POLLS: &str = "https://api-public.socios.com/user/polls";
+const RESULTS: &str = "https://api.use2.usertesting.com/api/v2/sessionResults/?testId=1";
+
+fn at(seconds: u64) -> Clock {
+    Clock {
+        now: UnixTime::from_secs(1_750_000_000 + seconds),
+        elapsed: Duration::from_secs(seconds),
+    }
+}
+
+fn preset(name: &str) -> Server {
+    Server::from_provider(oauth_providers::provider(name).unwrap()).unwrap()
+}
+
+fn call(url: &str) -> Call<'_> {
+    Call {
+        request: Attachment {
+            url,
+            ..Attachment::default()
+        },
+        ..Call::default()
+    }
+}
+
+fn field(name: &str, value: &str) -> Vec<(String, String)> {
+    vec![(name.to_owned(), value.to_owned())]
+}
+
+#[test]
+fn a_preset_knows_whose_token_a_route_needs() {
+    let both = [TokenFor::Application, TokenFor::User];
+    let api = preset("socios").api(None, &both, Keeping::Nothing).unwrap();
+    assert_eq!(api.owner(POLLS).unwrap(), "application");
+    assert_eq!(api.owner(USER_POLLS).unwrap(), "user");
+    let elsewhere = api.owner("https://evil.example/user").unwrap_err();
+    assert_eq!(elsewhere.code(), "resource.origin_not_allowed");
+
+    let app = [TokenFor::Application];
+    let api = preset("socios").api(None, &app, Keeping::Nothing).unwrap();
+    let mut request = ApiCall::new(&api, &call(USER_POLLS)).unwrap();
+    let missing = request.begin(at(0)).unwrap_err();
+    assert_eq!(missing.code(), "resource.owner_missing");
+
+    let one = preset("usertesting").api(None, &both, Keeping::Nothing);
+    assert_eq!(one.unwrap_err().code(), "resource.owner_missing");
+}
+
+#[test]
+fn a_request_is_steps_of_plain_texts() {
+    let api = preset("socios").api(None, &[TokenFor::User], Keeping::Nothing);
+    let fragment = format!("{USER_POLLS}#top");
+    let mut request = ApiCall::new(&api.unwrap(), &call(&fragment)).unwrap();
+    assert_eq!(request.begin(at(0)).unwrap(), CallStep::Token("user"));
+    let sent = request.token(at(0), &Tokens::bearer("abc")).unwrap();
+    let expected = CallStep::Send {
+        url: USER_POLLS.to_owned(),
+        authorization: "Bearer abc".to_owned(),
+    };
+    assert_eq!(sent, expected);
+    let step = request.reply(at(0), 401, &[]).unwrap();
+    assert_eq!(step, CallStep::Renew("user"));
+    request.token(at(0), &Tokens::bearer("def")).unwrap();
+    assert_eq!(request.reply(at(0), 200, &[]).unwrap(), CallStep::Done);
+    assert_eq!(request.begin(at(0)).unwrap_err().code(), "misuse.over");
+}
+
+#[test]
+fn the_documented_allowance_is_kept_on_wish() {
+    let any = [TokenFor::Any];
+    let api = preset("usertesting").api(None, &any, Keeping::Documented);
+    let api = api.unwrap();
+    let mut waiting = call(RESULTS);
+    waiting.on_limit = OnLimit::Wait {
+        longest: Duration::from_secs(60),
+    };
+    for _ in 0..10 {
+        let mut request = ApiCall::new(&api, &waiting).unwrap();
+        assert_eq!(request.begin(at(0)).unwrap(), CallStep::Token("any"));
+        request.token(at(0), &Tokens::bearer("abc")).unwrap();
+        assert_eq!(request.reply(at(0), 200, &[]).unwrap(), CallStep::Done);
+    }
+    let mut eleventh = ApiCall::new(&api, &waiting).unwrap();
+    let pause = CallStep::Wait(Duration::from_secs(60));
+    assert_eq!(eleventh.begin(at(0)).unwrap(), pause);
+    assert_eq!(eleventh.elapsed(at(60)).unwrap(), CallStep::Token("any"));
+
+    let mut impatient = ApiCall::new(&api, &call(RESULTS)).unwrap();
+    let error = impatient.begin(at(1)).unwrap_err();
+    assert_eq!(error.code(), "resource.rate_limited");
+
+    let none = preset("socios").api(None, &[TokenFor::User], Keeping::Documented);
+    assert_eq!(none.unwrap_err().code(), "misuse.setup");
+}
+
+#[test]
+fn the_presets_reset_field_is_read() {
+    let any = [TokenFor::Any];
+    let api = preset("usertesting")
+        .api(None, &any, Keeping::Nothing)
+        .unwrap();
+    assert!(api.reads(b"X-RateLimit-Reset") && api.reads(b"WWW-Authenticate"));
+    assert!(!api.reads(b"content-type"));
+    let mut request = ApiCall::new(&api, &call(RESULTS)).unwrap();
+    request.begin(at(0)).unwrap();
+    request.token(at(0), &Tokens::bearer("abc")).unwrap();
+    let error = request
+        .reply(at(2), 429, &field("X-RateLimit-Reset", "1750000042"))
+        .unwrap_err();
+    assert_eq!(error.advice().after(), Some(Duration::from_secs(40)));
+}
+
+#[test]
+fn a_body_that_streams_and_redirects_of_the_host_are_left_alone() {
+    let api = Api::new(&["https://api.example".to_owned()], Transport::Https).unwrap();
+    let mut call = call("https://api.example/a");
+    call.once = Once::Yes;
+    let mut request = ApiCall::new(&api, &call).unwrap();
+    request.begin(at(0)).unwrap();
+    request.token(at(0), &Tokens::bearer("abc")).unwrap();
+    assert_eq!(
+        request.reply(at(0), 401, &[]).unwrap(),
+        CallStep::DoneRefused
+    );
+
+    call.once = Once::No;
+    call.redirects = Redirects::Host;
+    let mut request = ApiCall::new(&api, &call).unwrap();
+    request.begin(at(0)).unwrap();
+    request.token(at(0), &Tokens::bearer("abc")).unwrap();
+    let step = request.reply(at(0), 302, &field("location", "/b")).unwrap();
+    assert_eq!(step, CallStep::Done);
+}
+
+#[test]
+fn an_allowance_of_ones_own_is_kept_too() {
+    let origins = ["https://api.example".to_owned()];
+    let api = Api::new(&origins, Transport::Https).unwrap();
+    let api = api.keeping(Allowance::new(1, 5));
+    let mut first = ApiCall::new(&api, &call("https://api.example/a")).unwrap();
+    assert_eq!(first.begin(at(0)).unwrap(), CallStep::Token("any"));
+    first.token(at(0), &Tokens::bearer("abc")).unwrap();
+    first.reply(at(0), 200, &[]).unwrap();
+    let mut second = ApiCall::new(&api, &call("https://api.example/a")).unwrap();
+    let error = second.begin(at(1)).unwrap_err();
+    assert_eq!(error.advice().after(), Some(Duration::from_secs(4)));
+}

@@ -1,0 +1,71 @@
+//! A request as it goes out: what the core decides about it, and what there is to send.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Method};
+use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::resource::{Api, OnLimit, ResourceRequest};
+use oauth_core::url::Url;
+
+/// A request whose body is at hand, or can be sent only once.
+pub(crate) struct Outgoing<S> {
+    pub(crate) request: ResourceRequest,
+    pub(crate) timeout: Option<Duration>,
+    stream: Option<S>,
+}
+
+/// What is handed to reqwest.
+pub(crate) enum Parcel<S> {
+    Bytes(http::Request<Bytes>),
+    Stream(http::Request<S>),
+}
+
+impl<S> Outgoing<S> {
+    pub(crate) fn new(api: &Api, on_limit: OnLimit, method: Method, url: &str) -> Self {
+        Self {
+            request: ResourceRequest::new(api, method, url).on_limit(on_limit),
+            timeout: None,
+            stream: None,
+        }
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.request.add_header(name, value);
+        self
+    }
+
+    pub(crate) fn body(mut self, body: Bytes) -> Self {
+        self.request = self.request.body(body);
+        self
+    }
+
+    pub(crate) fn stream(mut self, body: S) -> Self {
+        self.request = self.request.body_once();
+        self.stream = Some(body);
+        self
+    }
+
+    pub(crate) fn on_limit(mut self, on_limit: OnLimit) -> Self {
+        self.request = self.request.on_limit(on_limit);
+        self
+    }
+
+    pub(crate) fn pack(&mut self, url: &Url, token: HeaderValue) -> Result<Parcel<S>, Error> {
+        let mut request = http::Request::new(());
+        *request.method_mut() = self.request.method().clone();
+        *request.uri_mut() = url.as_str().parse().map_err(|_| Misuse::UrlSyntax)?;
+        *request.headers_mut() = self.request.header_map().clone();
+        request.headers_mut().insert(AUTHORIZATION, token);
+        let (parts, ()) = request.into_parts();
+        match (self.request.bytes(), self.stream.take()) {
+            (Some(bytes), _) => Ok(Parcel::Bytes(http::Request::from_parts(
+                parts,
+                bytes.clone(),
+            ))),
+            (None, Some(stream)) => Ok(Parcel::Stream(http::Request::from_parts(parts, stream))),
+            (None, None) => Err(Misuse::Over.into()),
+        }
+    }
+}
