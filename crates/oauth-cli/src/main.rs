@@ -19,6 +19,7 @@
 )]
 
 mod command;
+mod fixed;
 mod grants;
 mod net;
 mod output;

@@ -136,6 +136,9 @@ fn hint(error: &Error) -> String {
         "url.insecure" | "issuer.not_https" | "metadata.endpoint_not_https" => {
             "plain http is for loopback addresses only, and has to be asked for: --loopback-http"
         }
+        "grant.revoked" | "grant.expired" => {
+            "make another token where this one was made, and put it where this command reads it"
+        }
         "stored.issuer" => "these tokens are another server's or client's: choose its profile",
         "grant.no_refresh_token" => "log in again: oauth login",
         "endpoint.missing" => "the server does not offer this",

@@ -41,6 +41,10 @@ pub(crate) struct Profile {
     pub(crate) on_loopback: Option<String>,
     /// Whether issuer, endpoints and API may be plain `http` on a loopback address.
     pub(crate) loopback_http: bool,
+    /// The environment variable that holds an access token, instead of a client that gets one.
+    pub(crate) token_env: Option<String>,
+    /// The file that holds an access token.
+    pub(crate) token_file: Option<PathBuf>,
     /// The client id.
     pub(crate) client_id: Option<String>,
     /// The environment variable that holds the client secret.
@@ -119,10 +123,19 @@ impl Profile {
         Ok(profile)
     }
 
+    /// Whether its servers are on this machine.
+    pub(crate) const fn is_local(&self) -> bool {
+        self.loopback_http || self.on_loopback.is_some()
+    }
+
     /// Files are named as seen from the profiles' file.
     fn beside(mut self, config: &Path) -> Self {
         let folder = config.parent().unwrap_or_else(|| Path::new(""));
-        let files = [&mut self.provider_file, &mut self.client_secret_file];
+        let files = [
+            &mut self.provider_file,
+            &mut self.client_secret_file,
+            &mut self.token_file,
+        ];
         for path in files.into_iter().flatten() {
             // `-` is stdin.
             if path != Path::new("-") {

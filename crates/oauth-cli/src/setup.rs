@@ -11,6 +11,7 @@ use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret, danger};
 use oauth_providers::Provider;
 
 use crate::Global;
+use crate::fixed;
 use crate::net::{Net, Reach};
 use crate::output::Failure;
 use crate::profile::{Auth, Profile};
@@ -96,12 +97,12 @@ impl Plan {
 
     /// Of a profile alone.
     pub(crate) fn of(profile: Profile, global: &Global) -> Result<Self, Failure> {
+        fixed::refuse(&profile)?;
         let provider = provider_of(&profile)?;
         if provider.is_none() && profile.issuer.is_none() {
             return Err(no_server());
         }
-        let is_local = profile.loopback_http || profile.on_loopback.is_some();
-        let net = net(is_local, global)?;
+        let net = net(profile.is_local(), global)?;
         let id = profile.client_id.clone().ok_or_else(|| {
             Failure::usage(
                 "usage.client_id",
@@ -214,7 +215,7 @@ const SECRET_OPTIONS: &str = "give it with --client-secret-env VAR, --client-sec
 
 impl ServerArgs {
     /// The profile with what was said on the command line instead of what it says.
-    fn over(self, mut profile: Profile) -> Profile {
+    pub(crate) fn over(self, mut profile: Profile) -> Profile {
         if self.provider.is_some() || self.provider_file.is_some() || self.issuer.is_some() {
             profile.provider = self.provider;
             profile.provider_file = self.provider_file;
@@ -259,7 +260,7 @@ pub(crate) fn discover(net: &Net, issuer: &str, loopback_http: bool) -> Result<S
     }
 }
 
-fn provider_of(profile: &Profile) -> Result<Option<Provider>, Failure> {
+pub(crate) fn provider_of(profile: &Profile) -> Result<Option<Provider>, Failure> {
     let mut provider = match (&profile.provider, &profile.provider_file) {
         (Some(name), _) => oauth_providers::provider(name)?,
         (None, Some(path)) => {

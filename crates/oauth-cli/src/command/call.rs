@@ -6,25 +6,30 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
-use http::header::CONTENT_TYPE;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::resource::{self, Resource, Verdict};
+use oauth_core::flow::resource::{
+    Api, Clock, Event, OnLimit, Resource, ResourceRequest, Step, TokenFor,
+};
 use oauth_core::token::Freshness;
 use oauth_core::url::Url;
 use oauth_core::{Moment, Scope, Tokens, danger};
-use oauth_providers::TokenFor;
+use oauth_providers::Provider;
 use oauth_reqwest::ResponseExt as _;
 use oauth_reqwest::reqwest::blocking::Response;
+use oauth_session::FixedToken;
 use serde_json::{Value, json};
 
 use super::refresh::renewed;
 use super::token::{self, GrantType};
 use crate::Global;
+use crate::fixed::FixedArgs;
 use crate::grants::{Choice, Grant, Grants, Owner};
 use crate::net::{Net, header};
 use crate::output::{self, Failure, Output};
-use crate::setup::{Need, Plan, ServerArgs, Setup};
+use crate::profile::Profile;
+use crate::setup::{Need, Plan, ServerArgs, Setup, net, provider_of};
 use crate::token_file::TokenFile;
 
 pub(super) const EXAMPLES: &str = "\
@@ -32,8 +37,12 @@ Examples:
   oauth --profile acme call https://acme.uservoice.com/api/v2/admin/suggestions
   oauth --profile acme call https://api.acme.example/things -d '{\"a\":1}' --origin https://api.acme.example
   oauth --profile socios call https://api-public.socios.com/user/polls --tokens tokens.json
+  oauth call --provider uservoice --var subdomain=acme --token-env TOKEN https://acme.uservoice.com/api/v2/admin/suggestions
+  oauth --profile ut call --wait=120 'https://api.use2.usertesting.com/api/v2/sessionResults/?testId=1'
 
-The token is that of oauth token --profile, or that of --tokens, renewed when it has to be. It goes to
+The token is that of oauth token --profile, or that of --tokens, renewed when it has to be; or one
+that was made by hand, which nothing renews: --token-env, --token-file, `token_env` and `token_file`
+of a profile. It goes to
 the provider's API and to the origins of --origin, and nowhere else. A 401 is answered once with a
 new token. The body is printed whatever the status; the exit code is 1 from 400 on.";
 
@@ -60,8 +69,13 @@ pub(crate) struct Call {
     #[arg(long = "origin", value_name = "ORIGIN")]
     origins: Vec<String>,
     /// Use a person's tokens, from a file that --save wrote
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["token_env", "token_file"])]
     tokens: Option<PathBuf>,
+    #[command(flatten)]
+    fixed: FixedArgs,
+    /// Where the API asks for a pause (429), wait for it and send again, SECONDS at most in all
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "300")]
+    wait: Option<u64>,
     /// How to get the token [default: from the profile's login, or else as the client itself]
     #[arg(long, value_enum, conflicts_with = "tokens")]
     grant: Option<GrantType>,
@@ -84,19 +98,43 @@ impl Call {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let request = self.request()?;
         let url = Url::parse(&self.url)?;
-        let plan = Plan::new(self.server, global)?;
-        let resource = resource(&plan, &self.origins)?;
+        let profile = self.server.over(Profile::load(global)?);
+        let provider = provider_of(&profile)?;
+        let api = api(&profile, provider.as_ref(), &self.origins)?;
         // Before a token is fetched for a place that must not have it.
-        resource.check(&url)?;
-        let wanted = plan.provider.as_ref();
-        let wanted = wanted.map_or(TokenFor::Any, |provider| provider.token_for(url.as_str()));
+        api.resource().check(&url)?;
+        let on_limit = match self.wait {
+            Some(longest) => OnLimit::Wait {
+                longest: Duration::from_secs(longest),
+            },
+            None => OnLimit::HandBack,
+        };
+        let sending = Sending {
+            api,
+            request,
+            on_limit,
+            output,
+        };
+        let fixed = match self.tokens {
+            Some(_) => None,
+            None => self.fixed.read(&profile)?,
+        };
+        if let (Some(fixed), None) = (fixed, self.grant) {
+            let net = net(profile.is_local(), global)?;
+            return finish(sending.send(&Source::Fixed(fixed), &net)?, output);
+        }
+        let wanted = match &provider {
+            Some(provider) => provider.token_for(url.as_str())?,
+            None => TokenFor::Any,
+        };
+        let plan = Plan::of(profile, global)?;
         let kept = match self.tokens {
             Some(_) => None,
             None => Grants::of(&plan.profile, global)?,
         };
         let scope = plan.scope(self.scope.as_ref())?;
         let send = |source: &Source<'_>, setup: &Setup| {
-            let response = send(source, &setup.net, &resource, &request)?;
+            let response = sending.send(source, &setup.net)?;
             finish(response, output)
         };
         if let Some(grants) = &kept {
@@ -150,19 +188,23 @@ impl Call {
     }
 }
 
-/// The origins that may get the token.
-fn resource(plan: &Plan, said: &[String]) -> Result<Resource, Error> {
-    let mut origins = plan.profile.origins.clone();
+/// The API: the origins that may get the token, and how it speaks of its limits.
+fn api(profile: &Profile, provider: Option<&Provider>, said: &[String]) -> Result<Api, Error> {
+    let mut origins = profile.origins.clone();
     origins.extend_from_slice(said);
-    if let Some(provider) = &plan.provider {
+    if let Some(provider) = provider {
         origins.extend(provider.api_origins()?);
     }
     let origins = origins.iter().map(String::as_str);
-    if plan.profile.loopback_http || plan.profile.on_loopback.is_some() {
-        danger::loopback_resource(origins)
-    } else {
-        Resource::new(origins)
-    }
+    let resource = match profile.is_local() {
+        true => danger::loopback_resource(origins)?,
+        false => Resource::new(origins)?,
+    };
+    let api = Api::new(resource);
+    Ok(match provider {
+        Some(provider) => api.with_limiter(provider.api()?.limiter().clone()),
+        None => api,
+    })
 }
 
 /// Some APIs want a person's token for some routes, and the application's for all others.
@@ -183,6 +225,8 @@ fn check_route(wanted: TokenFor, url: &Url, is_users: bool) -> Result<(), Failur
 
 /// Where tokens come from.
 enum Source<'a> {
+    /// Somebody made one by hand.
+    Fixed(FixedToken),
     /// The store of the profile.
     Kept(Grant<'a>),
     /// A file that --save wrote.
@@ -195,6 +239,7 @@ impl Source<'_> {
     /// A token that is not known to be over.
     fn token(&self) -> Result<Arc<Tokens>, Failure> {
         let (file, setup) = match self {
+            Self::Fixed(fixed) => return Ok(fixed.read(None)?),
             Self::Kept(grant) => return grant.token(),
             Self::Own(scope, setup) => return new_one(setup, scope),
             Self::File(file, setup) => (file, setup),
@@ -213,6 +258,7 @@ impl Source<'_> {
     /// A token to take the place of a dead one.
     fn renew(&self, dead: &Tokens) -> Result<Arc<Tokens>, Failure> {
         match self {
+            Self::Fixed(fixed) => Ok(fixed.read(Some(dead))?),
             Self::Kept(grant) => grant.renew(dead),
             Self::Own(scope, setup) => new_one(setup, scope),
             Self::File(file, setup) => {
@@ -229,23 +275,65 @@ fn new_one(setup: &Setup, scope: &Scope) -> Result<Arc<Tokens>, Failure> {
     Ok(setup.net.run(asked)?.into())
 }
 
-/// Sends the request, and once more if the reply says that the token is dead.
-fn send(
-    source: &Source<'_>,
-    net: &Net,
-    resource: &Resource,
-    request: &http::Request<Bytes>,
-) -> Result<Response, Failure> {
-    let with = |tokens: &Tokens| {
-        let (mut parts, body) = request.clone().into_parts();
-        resource.before(&mut parts, Some(&body), &tokens.access_token)?;
-        net.call(http::Request::from_parts(parts, body))
-    };
-    let tokens = source.token()?;
-    let response = with(&tokens)?;
-    match resource::after(response.status(), response.headers()) {
-        Verdict::Renew => Ok(with(&*source.renew(&tokens)?)?),
-        _ => Ok(response),
+/// A request, and what may be done with it.
+struct Sending {
+    api: Api,
+    request: http::Request<Bytes>,
+    on_limit: OnLimit,
+    output: Output,
+}
+
+impl Sending {
+    /// Sends the request, as often as the core says.
+    fn send(&self, source: &Source<'_>, net: &Net) -> Result<Response, Failure> {
+        let (parts, body) = self.request.clone().into_parts();
+        let mut request =
+            ResourceRequest::new(&self.api, parts.method.clone(), &parts.uri.to_string())
+                .headers(parts.headers.clone())
+                .body(body.clone())
+                .on_limit(self.on_limit);
+        let (mut tokens, mut response) = (None, None);
+        let mut step = request.resume(Clock::system()?, Event::Begin)?;
+        loop {
+            let event = match step {
+                Step::Wait(pause) => {
+                    self.show(pause);
+                    std::thread::sleep(pause);
+                    Event::Elapsed
+                }
+                Step::Token(_) => Event::Token(tokens.insert(source.token()?)),
+                Step::Renew(_) => {
+                    let new = match &tokens {
+                        Some(dead) => source.renew(dead)?,
+                        None => source.token()?,
+                    };
+                    Event::Token(tokens.insert(new))
+                }
+                Step::Send { url, authorization } => {
+                    let mut parts = parts.clone();
+                    parts.uri = url
+                        .as_str()
+                        .parse()
+                        .map_err(|_| Error::from(Misuse::UrlSyntax))?;
+                    parts.headers.insert(AUTHORIZATION, authorization);
+                    let sent = net.call(http::Request::from_parts(parts, body.clone()))?;
+                    let reply = response.insert(sent);
+                    Event::Reply(reply.status(), reply.headers())
+                }
+                Step::Done | Step::DoneRefused => {
+                    let out_of_order = || Error::from(Misuse::OutOfOrder);
+                    return response.ok_or_else(|| out_of_order().into());
+                }
+            };
+            step = request.resume(Clock::system()?, event)?;
+        }
+    }
+
+    fn show(&self, pause: Duration) {
+        let seconds = pause.as_secs_f64().ceil();
+        self.output.note(format_args!(
+            "the API asks for a pause: waiting {seconds} s"
+        ));
     }
 }
 
@@ -270,9 +358,20 @@ fn finish(mut response: Response, output: Output) -> Result<(), Failure> {
     } else {
         output::pour(&mut response)?;
     }
+    if status.is_redirection() {
+        // Those within the origin were followed.
+        return Err(Failure::refused(
+            "call.redirect",
+            format_args!("the API answered {status} and sends the request elsewhere"),
+            "the token must not go there; --trace shows where it is",
+        ));
+    }
     if status.is_client_error() || status.is_server_error() {
         let hint = match pause {
-            Some(pause) => format!("the API asks for a pause of {} s", pause.as_secs()),
+            Some(pause) => format!(
+                "the API asks for a pause of {} s: --wait waits for it",
+                pause.as_secs()
+            ),
             None => "see the body; --trace shows the headers".to_owned(),
         };
         return Err(Failure::refused(

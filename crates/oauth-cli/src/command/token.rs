@@ -7,8 +7,10 @@ use oauth_core::Tokens;
 use serde_json::{Value, json};
 
 use crate::Global;
+use crate::fixed;
 use crate::grants::{Choice, Grants, Owner};
 use crate::output::{Failure, Output};
+use crate::profile::Profile;
 use crate::setup::{Need, Plan, ServerArgs};
 use crate::time::rfc3339;
 use crate::token_file::TokenFile;
@@ -26,6 +28,8 @@ once. It is that of oauth login --profile, or without a login the client's own. 
 renewed, and if several shells find that out, one of them asks and all print the answer; one that was
 killed in the midst of it is waited for, for 75 seconds at most. The store is in
 $XDG_STATE_HOME/oauth/grants (in ~/.local/state if unset; in %LOCALAPPDATA% on Windows).
+
+A profile with `token_env` or `token_file` has a token that was made by hand, and that one is printed.
 
 Without a profile, with --no-store, and with store = \"none\" in the profile, each call asks for a
 token of the client's own.";
@@ -67,7 +71,13 @@ pub(super) const fn choice(grant: Option<GrantType>) -> Choice {
 
 impl Token {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
-        let plan = Plan::new(self.server, global)?;
+        let profile = self.server.over(Profile::load(global)?);
+        if let Some(fixed) = fixed::read_of(&profile)?
+            && self.grant.is_none()
+        {
+            return print(&*fixed.read(None)?, output);
+        }
+        let plan = Plan::of(profile, global)?;
         let Some(grants) = Grants::of(&plan.profile, global)? else {
             let scope = plan.scope(self.scope.as_ref())?;
             let setup = plan.set_up(Need::Secret, false)?;

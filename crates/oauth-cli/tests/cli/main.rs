@@ -6,6 +6,7 @@ mod bus;
 mod commands;
 mod common;
 mod demo;
+mod fixed;
 mod keyring;
 mod login;
 mod profile;

@@ -10,6 +10,7 @@ use oauth_core::issuer::RedirectUri;
 use oauth_core::{AuthorizationRequest, Client, Moment, Scope, Secret, Tokens};
 use oauth_providers::TokenFor;
 use oauth_reqwest::blocking::Authorized;
+use oauth_session::Sources;
 use oauth_testkit::Twin;
 use serde_json::Value;
 
@@ -63,6 +64,11 @@ pub(super) const SYSTEM: System = System {
             name: "token_for_route",
             what: "the preset's rule picks the token for each route",
             play: token_for_route,
+        },
+        Flow {
+            name: "two_owners",
+            what: "one API with both sources: each route gets its owner's token",
+            play: two_owners,
         },
         Flow {
             name: "refresh_rotation",
@@ -122,7 +128,7 @@ fn user_route_refused(stage: &Stage) -> Played {
     let route = stage.provider.token_for(WALLET);
     stage.check(
         "the preset says that this route is a user's",
-        route == TokenFor::User,
+        route? == TokenFor::User,
     )?;
     let reply = stage.get(&application(stage)?, WALLET)?;
     stage.check("the API answers 403", reply.status == 403)?;
@@ -215,17 +221,49 @@ fn token_for_route(stage: &Stage) -> Played {
         (USER_POLLS, TokenFor::User),
         ("/polls/1.0.0/polls?by=user", TokenFor::Application),
     ] {
-        let (api, whose) = match stage.provider.token_for(path) {
+        let (api, whose) = match stage.provider.token_for(path)? {
             TokenFor::User => (&person, "the person's"),
             _ => (&application, "the application's"),
         };
         let status = stage.get(api, path)?.status;
         stage.check(
             format_args!("{path} gets {whose} token, and is answered"),
-            stage.provider.token_for(path) == wanted && status == 200,
+            stage.provider.token_for(path)? == wanted && status == 200,
         )?;
     }
     Ok(())
+}
+
+fn two_owners(stage: &Stage) -> Played {
+    let client = stage.trusted()?;
+    let tokens = stage.login(&client, ask()?)?;
+    let own = || stage.own(&client, Scope::none());
+    let sources = Sources::application(own()).with_user(stage.persons(&client, tokens)?);
+    let both = stage.api_of(sources, stage.provider.api()?)?;
+    for path in [POLLS, WALLET, USER_POLLS, "/polls/1.0.0/polls?by=user"] {
+        let status = stage.get(&both, path)?.status;
+        stage.check(format_args!("{path} is answered"), status == 200)?;
+    }
+    let before = stage.arrived();
+    let odd = stage.get(&both, "/polls%2Fuser");
+    stage.refused(
+        "an escaped slash before `user`",
+        odd,
+        "resource.route_ambiguous",
+    )?;
+    let app = stage.api_of(Sources::application(own()), stage.provider.api()?)?;
+    let missing = stage.get(&app, USER_POLLS);
+    let error = stage.refused(
+        "a user's route without a user",
+        missing,
+        "resource.owner_missing",
+    )?;
+    let detail = error.detail().unwrap_or_default().to_owned();
+    stage.check(
+        "the error says which login it wants",
+        detail.contains("log a person in"),
+    )?;
+    stage.check("nothing was sent for either", stage.arrived() == before)
 }
 
 fn refresh_rotation(stage: &Stage) -> Played {

@@ -8,17 +8,17 @@ use std::time::Duration;
 use http::Method;
 use http::header::LOCATION;
 use oauth_core::error::Error;
-use oauth_core::flow::resource;
+use oauth_core::flow::resource::{self, Api, OnLimit};
 use oauth_core::url::Url;
 use oauth_core::{
     AuthorizationRequest, Client, ClientId, Exchange, Moment, Pending, Scope, Secret, Tokens,
-    danger,
 };
 use oauth_providers::Provider;
 use oauth_reqwest::blocking::{Authorized, Driver, Listener, Request, Session};
 use oauth_reqwest::reqwest::blocking::{Client as Http, Response};
 use oauth_reqwest::reqwest::redirect;
 use oauth_reqwest::{Options, ResponseExt as _};
+use oauth_session::{Sources, TokenSource};
 use oauth_testkit::twin::{Counters, Entry};
 use oauth_testkit::{Served, Twin};
 use serde_json::Value;
@@ -245,22 +245,33 @@ impl Stage {
 
     /// The API with the application's own tokens.
     pub(super) fn application(&self, client: Client, scope: Scope) -> Result<Authorized, Error> {
-        self.api(Session::client_credentials(
-            self.driver.clone(),
-            &client,
-            scope,
-        ))
+        self.api(self.own(&client, scope))
     }
 
     /// The API with a person's tokens.
     pub(super) fn person(&self, client: Client, tokens: Tokens) -> Result<Authorized, Error> {
-        self.api(Session::refreshing(self.driver.clone(), &client, tokens)?)
+        self.api(self.persons(&client, tokens)?)
     }
 
-    fn api(&self, source: Session) -> Result<Authorized, Error> {
-        let origins = self.provider.api_origins()?;
-        let resource = danger::loopback_resource(origins.iter().map(String::as_str))?;
-        Ok(Authorized::new(self.driver.clone(), source, resource))
+    /// The API with one source of tokens for all its routes. A 429 is handed back.
+    pub(super) fn api(&self, source: impl TokenSource + 'static) -> Result<Authorized, Error> {
+        self.api_of(Sources::one(source), self.provider.api()?)
+    }
+
+    /// The API with the token of each route's owner.
+    pub(super) fn api_of(&self, sources: Sources, api: Api) -> Result<Authorized, Error> {
+        let api = Authorized::with_sources(self.driver.clone(), sources, api)?;
+        Ok(api.on_limit(OnLimit::HandBack))
+    }
+
+    /// A source of the application's own tokens.
+    pub(super) fn own(&self, client: &Client, scope: Scope) -> Session {
+        Session::client_credentials(self.driver.clone(), client, scope)
+    }
+
+    /// A source of a person's tokens.
+    pub(super) fn persons(&self, client: &Client, tokens: Tokens) -> Result<Session, Error> {
+        Session::refreshing(self.driver.clone(), client, tokens)
     }
 
     pub(super) fn get(&self, api: &Authorized, path: &str) -> Result<Reply, Error> {

@@ -1,13 +1,18 @@
 //! UserTesting, with an account's credentials: discovery, one grant, an hour, ten calls a minute.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use oauth_core::endpoint::introspection::{Introspection, TokenState};
 use oauth_core::endpoint::revocation::Revocation;
+use oauth_core::flow::resource::{Allowance, Api, OnLimit};
 use oauth_core::quirk::Rules;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::token::{Freshness, TokenKind};
 use oauth_core::{Client, Moment, Scope, Tokens, danger};
+use oauth_reqwest::blocking::Authorized;
+use oauth_session::Sources;
 use oauth_testkit::{Fault, Twin};
 
 use super::stage::{Flow, Played, Stage, System};
@@ -16,6 +21,9 @@ const TENANT: &str = "/oauth2/aus1p3vtd8vtm4Bxv0h8";
 const TOKEN: &str = "/oauth2/aus1p3vtd8vtm4Bxv0h8/v1/token";
 const V2: &str = "/api/v2/sessionResults/?testId=7";
 const V1: &str = "/api/v1/sessionResults/?testId=7";
+const WAIT: OnLimit = OnLimit::Wait {
+    longest: Duration::from_secs(10),
+};
 const HOUR: Duration = Duration::from_secs(3600);
 
 pub(super) const SYSTEM: System = System {
@@ -57,6 +65,21 @@ pub(super) const SYSTEM: System = System {
             name: "rate_limit",
             what: "ten calls a minute, then 429 with x-ratelimit-reset",
             play: rate_limit,
+        },
+        Flow {
+            name: "limit_told",
+            what: "the same as an error: its pause, and no request before it is over",
+            play: limit_told,
+        },
+        Flow {
+            name: "limit_waited_for",
+            what: "the same, waited for (here: three calls in two seconds)",
+            play: limit_waited_for,
+        },
+        Flow {
+            name: "limit_kept",
+            what: "an allowance kept to before the server says no (here: three in two seconds)",
+            play: limit_kept,
         },
         Flow {
             name: "introspection",
@@ -214,6 +237,63 @@ fn rate_limit(stage: &Stage) -> Played {
     stage.check("after it the API answers again", status == 200)?;
     let requests = stage.counters().token_requests;
     stage.check("no new token was asked for", requests == 1)
+}
+
+/// One call more than the twin allows, which is told of by an error.
+fn limit_told(stage: &Stage) -> Played {
+    let api = limited(stage, stage.provider.api()?)?.on_limit(OnLimit::Fail);
+    for _ in 0..3 {
+        let status = stage.get(&api, V2)?.status;
+        stage.check("three calls are answered", status == 200)?;
+    }
+    let fourth = stage.get(&api, V2);
+    let error = stage.refused("the fourth", fourth, "resource.rate_limited")?;
+    let pause = error.advice().after().unwrap_or_default();
+    stage.check(
+        "the error holds the pause that the server asks for",
+        !pause.is_zero() && pause <= Duration::from_secs(2),
+    )?;
+    let before = stage.arrived();
+    stage.refused("the fifth", stage.get(&api, V2), "resource.rate_limited")?;
+    stage.check("nothing was sent for it", stage.arrived() == before)
+}
+
+fn limit_waited_for(stage: &Stage) -> Played {
+    let waits = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&waits);
+    let api = limited(stage, stage.provider.api()?)?
+        .on_limit(WAIT)
+        .on_wait(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+    for _ in 0..5 {
+        let status = stage.get(&api, V2)?.status;
+        stage.check("five calls are answered", status == 200)?;
+    }
+    stage.check(
+        "one of them was refused, and waited for",
+        stage.counters().api_429 == 1 && waits.load(Ordering::Relaxed) == 1,
+    )
+}
+
+fn limit_kept(stage: &Stage) -> Played {
+    let allowance = Allowance::new(3, 2);
+    let api = limited(stage, stage.provider.api()?.keeping(allowance))?.on_limit(WAIT);
+    for _ in 0..5 {
+        let status = stage.get(&api, V2)?.status;
+        stage.check("five calls are answered", status == 200)?;
+    }
+    stage.check("none of them was refused", stage.counters().api_429 == 0)
+}
+
+/// The API of a twin that allows three calls in two seconds.
+fn limited(stage: &Stage, api: Api) -> Played<Authorized> {
+    stage.twin(|twin| {
+        twin.set_rate_limit(3);
+        twin.set_rate_window(2);
+    });
+    let own = stage.own(&stage.trusted()?, stage.provider.default_scope());
+    Ok(stage.api_of(Sources::one(own), api)?)
 }
 
 fn introspection(stage: &Stage) -> Played {

@@ -7,8 +7,9 @@ use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::error::Advice;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::quirk::Rules;
-use oauth_core::{AuthorizationRequest, Client, ClientAuth, Scope, Tokens};
+use oauth_core::{AuthorizationRequest, Client, ClientAuth, Moment, Scope, Tokens};
 use oauth_reqwest::blocking::{Authorized, Listener};
+use oauth_session::FixedToken;
 use oauth_testkit::Twin;
 
 use super::stage::{Flow, Played, Stage, System};
@@ -52,6 +53,11 @@ pub(super) const SYSTEM: System = System {
             name: "api_call",
             what: "two calls with one token",
             play: api_call,
+        },
+        Flow {
+            name: "console_token",
+            what: "a token made by hand in the console, and its end there",
+            play: console_token,
         },
         Flow {
             name: "token_died",
@@ -186,6 +192,32 @@ fn api_call(stage: &Stage) -> Played {
     stage.check("the token is in the Authorization header", is_bearer)?;
     let requests = stage.counters().token_requests;
     stage.check("one token request served both calls", requests == 1)
+}
+
+fn console_token(stage: &Stage) -> Played {
+    let now = Moment::system()?.now();
+    let text = stage.twin(|twin| twin.console_token(now));
+    let api = stage.api(FixedToken::new(text))?;
+    for _ in 0..2 {
+        let status = stage.get(&api, ADMIN)?.status;
+        stage.check("the API takes it, as often as it is asked", status == 200)?;
+    }
+    stage.twin(Twin::revoke_all);
+    let dead = stage.get(&api, ADMIN);
+    let error = stage.refused("the token that was revoked there", dead, "grant.revoked")?;
+    stage.check(
+        "the advice is to make another",
+        error.advice() == Advice::Reauthorize,
+    )?;
+    let counters = stage.counters();
+    stage.check(
+        "it was refused once, and neither renewed nor tried again",
+        (
+            counters.api_401,
+            counters.api_calls,
+            counters.token_requests,
+        ) == (1, 3, 0),
+    )
 }
 
 fn token_died(stage: &Stage) -> Played {

@@ -19,10 +19,11 @@ const SPREAD: usize = 100;
 /// How long the requests are counted of which one may be refused.
 const COUNTED: Duration = Duration::from_secs(60);
 
-/// The first pause after a refusal that names none; it doubles with each.
-const UNNAMED: Duration = Duration::from_secs(1);
+/// The shortest pause after a refusal: nobody who says no means at once, and many say so in whole
+/// seconds. One that names no pause is answered by this one, which doubles with each.
+const FLOOR: Duration = Duration::from_secs(1);
 
-/// The longest of these.
+/// The longest pause after refusals that name none.
 const UNNAMED_MAX: Duration = Duration::from_secs(60);
 
 /// For how many windows an allowance is believed that was only observed.
@@ -333,8 +334,9 @@ impl Origin {
             self.observe(at);
             return None;
         }
-        let pause = told.pause.unwrap_or_else(|| {
-            let doubled = UNNAMED * 2u32.saturating_pow(self.unnamed.min(6));
+        let named = told.pause.map(|pause| pause.max(FLOOR));
+        let pause = named.unwrap_or_else(|| {
+            let doubled = FLOOR * 2u32.saturating_pow(self.unnamed.min(6));
             self.unnamed = self.unnamed.saturating_add(1);
             doubled.min(UNNAMED_MAX)
         });
