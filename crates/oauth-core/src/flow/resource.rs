@@ -4,6 +4,7 @@
 //! is done with one, and the host keeps it. Beneath it are two pure functions, one before the
 //! request and one after the reply.
 
+mod api;
 mod limiter;
 mod limits;
 mod request;
@@ -23,9 +24,10 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::url::{Transport, Url};
 
+pub use api::Api;
 pub use limiter::{Clock, RateLimiter};
 pub use limits::{Allowance, ResetField, ResetUnit};
-pub use request::{Api, Event, OnLimit, ResourceRequest, Step};
+pub use request::{Event, OnLimit, ResourceRequest, Step};
 pub use routes::{Routes, TokenFor};
 
 /// The header fields of a request that decide whether it may carry a token; a host that has its

@@ -10,11 +10,14 @@ use http::{HeaderMap, StatusCode};
 use super::limits::{self, Allowance, ResetField};
 use crate::moment::UnixTime;
 
-/// Between two callers who wait for the same second, so that they do not wake at once.
+/// Between two callers who wait, so that they go in order and do not wake at once.
 const GAP: Duration = Duration::from_millis(10);
 
-/// How many callers are spread that way; later ones share the last place.
-const SPREAD: usize = 100;
+/// A queue takes no longer than this, however many wait for the same moment: the gap shrinks.
+const SPREAD: Duration = Duration::from_secs(1);
+
+/// How long a caller is waited for who could go and does not: its thread may be stopped.
+const OVERDUE: Duration = Duration::from_secs(1);
 
 /// How long the requests are counted of which one may be refused.
 const COUNTED: Duration = Duration::from_secs(60);
@@ -91,7 +94,8 @@ struct Origin {
     /// moment before that.
     spent: VecDeque<Duration>,
     in_flight: BTreeSet<u64>,
-    waiting: BTreeSet<u64>,
+    /// Who waits, and until when.
+    waiting: BTreeMap<u64, Duration>,
     run: Run,
     told: Option<Allowance>,
     observed: Option<Observed>,
@@ -189,17 +193,20 @@ impl Ticket {
         let mut state = self.limiter.state();
         state.elapsed = state.elapsed.max(at);
         let origin = state.origins.entry(self.origin.clone()).or_default();
-        let position = match patience {
+        let kept = self.limiter.0.kept;
+        let due = match patience {
             Patience::Waits => {
-                origin.waiting.insert(self.number);
-                origin.waiting.range(..self.number).count()
+                let position = origin.waiting.range(..self.number).count();
+                let due = origin.due(position, at, kept, patience);
+                due.max(origin.behind(self.number, at))
             }
-            Patience::None => origin.waiting.len(),
+            Patience::None => origin.due(origin.waiting.len(), at, kept, patience),
         };
-        let due = origin.due(position, at, self.limiter.0.kept, patience);
         if due > at {
-            let spread = GAP * u32::try_from(position.min(SPREAD)).unwrap_or_default();
-            return Some(due - at + spread);
+            if patience == Patience::Waits {
+                origin.waiting.insert(self.number, due);
+            }
+            return Some(due - at);
         }
         origin.waiting.remove(&self.number);
         origin.in_flight.insert(self.number);
@@ -298,6 +305,14 @@ impl Origin {
             Some(_) => at + window,
         };
         due.max(first) + window.saturating_mul(rounds)
+    }
+
+    /// When those who asked before this one have gone.
+    fn behind(&self, number: u64, at: Duration) -> Duration {
+        let before = self.waiting.range(..number).map(|(_, &until)| until);
+        let last = before.filter(|&until| until + OVERDUE >= at).max();
+        let queue = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
+        last.map_or(at, |last| last.max(at) + GAP.min(SPREAD / queue.max(1)))
     }
 
     /// A request goes out.

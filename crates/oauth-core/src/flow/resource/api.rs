@@ -1,0 +1,132 @@
+//! A resource server as its callers see it.
+
+use super::limiter::RateLimiter;
+use super::limits::{self, Allowance};
+use super::{Resource, Routes, TokenFor};
+use crate::error::{Error, Misuse};
+use crate::url::Url;
+
+/// A resource server as its callers see it: where tokens may go, whose token a route needs, and
+/// how often it may be asked. Cheap to clone; clones share the limits.
+#[derive(Debug, Clone)]
+pub struct Api {
+    pub(super) resource: Resource,
+    routes: Routes,
+    owners: Owners,
+    pub(super) limiter: RateLimiter,
+}
+
+/// Whose tokens are at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owners {
+    /// One source, for whatever route.
+    One,
+    Application,
+    User,
+    Both,
+}
+
+impl Api {
+    /// An API with one source of tokens for all its routes.
+    pub fn new(resource: Resource) -> Self {
+        Self {
+            resource,
+            routes: Routes::default(),
+            owners: Owners::One,
+            limiter: RateLimiter::default(),
+        }
+    }
+
+    /// Tells routes apart by their paths, once [`with_owners`](Self::with_owners) says whose tokens
+    /// are at hand.
+    #[must_use]
+    pub fn with_routes(mut self, routes: Routes) -> Self {
+        self.routes = routes;
+        self
+    }
+
+    /// Each route gets the token of its owner; routes of an owner that is not named here are
+    /// refused.
+    ///
+    /// # Errors
+    /// `resource.owner_missing` if neither owner is named, or both and the API has one kind of route.
+    pub fn with_owners(
+        mut self,
+        owners: impl IntoIterator<Item = TokenFor>,
+    ) -> Result<Self, Error> {
+        let owners: Vec<TokenFor> = owners.into_iter().collect();
+        if owners == [TokenFor::Any] {
+            self.owners = Owners::One;
+            return Ok(self);
+        }
+        let has = |owner| owners.contains(&owner);
+        let missing = |text| Err(Error::from(Misuse::OwnerMissing).about(text));
+        self.owners = match (has(TokenFor::Application), has(TokenFor::User)) {
+            (true, true) if self.routes.segments().is_empty() => {
+                return missing("this API has one kind of route: give one source, not two");
+            }
+            (true, true) => Owners::Both,
+            (true, false) => Owners::Application,
+            (false, true) => Owners::User,
+            (false, false) => return missing("give the application's source, the user's, or both"),
+        };
+        Ok(self)
+    }
+
+    /// Keeps to this allowance before the server says no, see [`RateLimiter::keeping`].
+    #[must_use]
+    pub fn keeping(mut self, allowance: Allowance) -> Self {
+        self.limiter = self.limiter.keeping(allowance);
+        self
+    }
+
+    /// Shares these limits.
+    #[must_use]
+    pub fn with_limiter(mut self, limiter: RateLimiter) -> Self {
+        self.limiter = limiter;
+        self
+    }
+
+    /// Where tokens may go.
+    pub const fn resource(&self) -> &Resource {
+        &self.resource
+    }
+
+    /// The limits.
+    pub const fn limiter(&self) -> &RateLimiter {
+        &self.limiter
+    }
+
+    /// Whether a reply's header fields of this name are looked at; a host that has its own idea of
+    /// headers need not bring the others.
+    pub fn reads(&self, name: &[u8]) -> bool {
+        let mut known = limits::READ.iter().copied();
+        known.any(|known| name.eq_ignore_ascii_case(known.as_bytes())) || self.limiter.reads(name)
+    }
+
+    /// Whose token a request to this URL gets; [`TokenFor::Any`] where there is one source.
+    ///
+    /// # Errors
+    /// `resource.owner_missing`, `resource.route_ambiguous`.
+    pub fn owner(&self, url: &Url) -> Result<TokenFor, Error> {
+        let wanted = match self.owners {
+            Owners::One => return Ok(TokenFor::Any),
+            _ => self.routes.token_for(url.as_str())?,
+        };
+        let missing = |what: &str| {
+            let detail = format!("{} needs {what}", url.path());
+            Err(Error::from(Misuse::OwnerMissing).about(&detail))
+        };
+        match (wanted, self.owners) {
+            (TokenFor::Any, Owners::User) => Ok(TokenFor::User),
+            (TokenFor::Any, _) => Ok(TokenFor::Application),
+            (TokenFor::User, Owners::Application) => {
+                missing("the user's token: log a person in, and give that source as `user`")
+            }
+            (TokenFor::Application, Owners::User) => missing(
+                "the application's token: give a source of client credentials as `application`",
+            ),
+            (owner, _) => Ok(owner),
+        }
+    }
+}

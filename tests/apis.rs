@@ -1,0 +1,284 @@
+//! The core's rules for API calls against the twins, without sockets and without sleeping: every
+//! pause is an entry of a calendar.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Method, StatusCode};
+use oauth_core::flow::resource::{Allowance, Api, Clock, Event, OnLimit, ResourceRequest, Step};
+use oauth_core::moment::UnixTime;
+use oauth_core::{Moment, Tokens};
+use oauth_providers::{TokenFor, provider};
+use oauth_testkit::Twin;
+use proptest::prelude::*;
+
+const START: u64 = 1_750_000_000;
+const WAIT: OnLimit = OnLimit::Wait {
+    longest: Duration::from_secs(600),
+};
+const USERTESTING: &str = "http://127.0.0.1:1";
+const RESULTS: &str = "http://127.0.0.1:1/api/v2/sessionResults/?testId=1";
+const SOCIOS: &str = "http://127.0.0.1:2";
+
+fn clock(elapsed: Duration) -> Clock {
+    Clock {
+        now: UnixTime::from_secs(START + elapsed.as_secs()),
+        elapsed,
+    }
+}
+
+/// One request to a twin, at this time.
+fn ask(
+    twin: &mut Twin,
+    elapsed: Duration,
+    request: http::request::Builder,
+    body: Bytes,
+) -> (StatusCode, HeaderMap, Bytes) {
+    let at = Moment::fixed(clock(elapsed).now, [7; 32]);
+    let request = request.body(body).expect("a request");
+    let (parts, body) = twin.answer(at, request).into_parts();
+    (parts.status, parts.headers, body)
+}
+
+fn usertesting() -> (Twin, Api, Tokens) {
+    let mut twin = Twin::usertesting(USERTESTING);
+    let token = twin.console_token(UnixTime::from_secs(START));
+    let preset = provider("usertesting").expect("a preset");
+    let api = preset.on_loopback(USERTESTING).and_then(|p| p.api());
+    (twin, api.expect("an API"), Tokens::bearer(token))
+}
+
+enum Due {
+    Ask(Event<'static>),
+    Arrive,
+    Reply(StatusCode, HeaderMap),
+}
+
+/// Fifty callers, all at once; gives the order in which they were answered, and the times of the
+/// refusals.
+fn fifty(api: &Api, twin: &mut Twin, tokens: &Tokens) -> (Vec<usize>, Vec<Duration>) {
+    let latency = Duration::from_millis(40);
+    let new = |_| ResourceRequest::new(api, Method::GET, RESULTS).on_limit(WAIT);
+    let mut requests: Vec<_> = (0..50).map(new).collect();
+    let mut calendar = BTreeMap::new();
+    let mut number = 0;
+    let mut plan = |calendar: &mut BTreeMap<_, _>, time: Duration, caller: usize, due: Due| {
+        number += 1;
+        calendar.insert((time, number), (caller, due));
+    };
+    for caller in 0..50 {
+        plan(
+            &mut calendar,
+            Duration::ZERO,
+            caller,
+            Due::Ask(Event::Begin),
+        );
+    }
+    let (mut answered, mut refused) = (Vec::new(), Vec::new());
+    while let Some(((time, _), (caller, due))) = calendar.pop_first() {
+        let request = &mut requests[caller];
+        let step = match due {
+            Due::Ask(event) => request.resume(clock(time), event),
+            Due::Arrive => {
+                let token = format!("Bearer {}", tokens.access_token.expose());
+                let asked = http::Request::get(RESULTS).header(AUTHORIZATION, token);
+                let (status, headers, _) = ask(twin, time, asked, Bytes::new());
+                plan(
+                    &mut calendar,
+                    time + latency,
+                    caller,
+                    Due::Reply(status, headers),
+                );
+                continue;
+            }
+            Due::Reply(status, headers) => {
+                if status == StatusCode::TOO_MANY_REQUESTS {
+                    refused.push(time);
+                } else {
+                    assert_eq!(status, StatusCode::OK);
+                }
+                request.resume(clock(time), Event::Reply(status, &headers))
+            }
+        };
+        match step.expect("nobody waits too long") {
+            Step::Wait(pause) => {
+                plan(
+                    &mut calendar,
+                    time + pause,
+                    caller,
+                    Due::Ask(Event::Elapsed),
+                );
+            }
+            Step::Token(_) => {
+                let sent = request.resume(clock(time), Event::Token(tokens));
+                assert!(matches!(sent, Ok(Step::Send { .. })), "{sent:?}");
+                plan(&mut calendar, time + latency, caller, Due::Arrive);
+            }
+            Step::Done => answered.push(caller),
+            step => panic!("{step:?}"),
+        }
+    }
+    (answered, refused)
+}
+
+#[test]
+fn fifty_callers_keep_ten_calls_a_minute_and_are_served_in_order() {
+    let (mut twin, api, tokens) = usertesting();
+    let preset = provider("usertesting").expect("a preset");
+    let documented = preset.rate_limit().and_then(|limit| limit.allowance);
+    let allowance = documented.expect("it is documented");
+    assert_eq!(allowance, Allowance::new(10, 60));
+    let (answered, refused) = fifty(&api.keeping(allowance), &mut twin, &tokens);
+    assert_eq!(refused, []);
+    assert_eq!(answered, (0..50).collect::<Vec<_>>());
+    assert_eq!(twin.counters().api_429, 0);
+}
+
+#[test]
+fn without_it_one_burst_is_refused_and_all_are_served() {
+    let (mut twin, api, tokens) = usertesting();
+    let (answered, refused) = fifty(&api, &mut twin, &tokens);
+    assert_eq!(refused.len(), 40);
+    assert!(
+        refused.iter().all(|when| when.as_secs() == 0),
+        "{refused:?}"
+    );
+    assert_eq!(answered, (0..50).collect::<Vec<_>>());
+}
+
+/// A Socios twin with a token of each owner.
+struct Socios {
+    twin: Twin,
+    application: Tokens,
+    user: Tokens,
+}
+
+impl Socios {
+    fn new() -> Self {
+        let mut twin = Twin::socios(SOCIOS);
+        let application = twin.console_token(UnixTime::from_secs(START));
+        Self {
+            user: login(&mut twin),
+            application: Tokens::bearer(application),
+            twin,
+        }
+    }
+
+    /// The status that the twin answers, and whose token it was asked with; or why nothing is sent.
+    fn get(&mut self, path: &str) -> Result<(u16, TokenFor), &'static str> {
+        let preset = provider("socios").expect("a preset");
+        let api = preset.on_loopback(SOCIOS).and_then(|p| p.api());
+        let api = api.and_then(|api| api.with_owners([TokenFor::Application, TokenFor::User]));
+        let url = format!("{SOCIOS}{path}");
+        let mut request = ResourceRequest::new(&api.expect("an API"), Method::GET, &url);
+        let now = clock(Duration::ZERO);
+        let owner = match request.resume(now, Event::Begin) {
+            Ok(Step::Token(owner)) => owner,
+            Ok(step) => panic!("{step:?}"),
+            Err(error) => return Err(error.code()),
+        };
+        let tokens = match owner {
+            TokenFor::User => &self.user,
+            _ => &self.application,
+        };
+        let Ok(Step::Send { url, authorization }) = request.resume(now, Event::Token(tokens))
+        else {
+            panic!("it is sent");
+        };
+        let asked = http::Request::get(url.as_str()).header(AUTHORIZATION, authorization);
+        let (status, ..) = ask(&mut self.twin, Duration::ZERO, asked, Bytes::new());
+        Ok((status.as_u16(), owner))
+    }
+}
+
+/// A person's token, by the code grant.
+fn login(twin: &mut Twin) -> Tokens {
+    let callback = "https://app.example/callback";
+    let id = twin.client_id().to_owned();
+    let url = format!(
+        "{SOCIOS}/oauth2/authorize?response_type=code&client_id={id}&redirect_uri={callback}&state=s"
+    );
+    let (_, headers, _) = ask(twin, Duration::ZERO, http::Request::get(url), Bytes::new());
+    let location = headers["location"].to_str().expect("a URL");
+    let (_, query) = location.split_once('?').expect("a query");
+    let query: BTreeMap<String, String> = serde_urlencoded::from_str(query).expect("a form");
+    let secret = twin.client_secret().to_owned();
+    let form = serde_urlencoded::to_string([
+        ("grant_type", "authorization_code"),
+        ("code", query["code"].as_str()),
+        ("client_id", id.as_str()),
+        ("client_secret", secret.as_str()),
+        ("redirect_uri", callback),
+    ]);
+    let asked = http::Request::post(format!("{SOCIOS}/oauth2/token"))
+        .header("content-type", "application/x-www-form-urlencoded");
+    let (_, _, body) = ask(twin, Duration::ZERO, asked, form.expect("a form").into());
+    let reply: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    Tokens::bearer(reply["access_token"].as_str().expect("a token"))
+}
+
+const WRONG_TOKEN: u16 = 403;
+
+#[test]
+fn routes_of_socios_get_the_token_of_their_owner() {
+    let mut socios = Socios::new();
+    for (path, expected) in [
+        ("/user", TokenFor::User),
+        ("/users", TokenFor::Application),
+        ("/poll/user-1", TokenFor::Application),
+        ("/user/polls", TokenFor::User),
+        ("/%75ser/polls", TokenFor::User),
+        ("/User/polls", TokenFor::Application),
+        ("/polls?by=/user/", TokenFor::Application),
+    ] {
+        let (status, owner) = socios.get(path).expect("it is sent");
+        assert_eq!(owner, expected, "{path}");
+        assert_ne!(status, WRONG_TOKEN, "{path}");
+    }
+    for path in ["/polls%2Fuser", "/user;a=1", "/%2575ser"] {
+        assert_eq!(socios.get(path), Err("resource.route_ambiguous"), "{path}");
+    }
+    assert_eq!(socios.get("/user/../polls"), Err("url.syntax"));
+}
+
+proptest! {
+    /// Whatever the path, the twin, which reads it by itself, never finds the wrong token on it.
+    #[test]
+    fn a_wrong_token_never_reaches_a_route(
+        segments in prop::collection::vec(
+            prop_oneof![
+                Just("user".to_owned()),
+                Just("%75ser".to_owned()),
+                Just("u%73e%72".to_owned()),
+                Just("User".to_owned()),
+                Just("users".to_owned()),
+                Just("user-1".to_owned()),
+                Just("user;v=1".to_owned()),
+                Just("a%2Fuser".to_owned()),
+                Just("%2575ser".to_owned()),
+                Just("a%5Cuser".to_owned()),
+                Just("polls".to_owned()),
+                Just(String::new()),
+                Just("%2e%2e".to_owned()),
+                "[a-zA-Z0-9._~%;!$&'()*+,=:@-]{0,8}",
+            ],
+            0..6,
+        ),
+        query in prop_oneof![
+            Just(String::new()),
+            Just("?next=/user/".to_owned()),
+            Just("?user".to_owned()),
+        ],
+    ) {
+        let path = format!("/{}{query}", segments.join("/"));
+        match Socios::new().get(&path) {
+            Ok((status, _)) => prop_assert_ne!(status, WRONG_TOKEN, "{}", path),
+            Err(code) => prop_assert!(
+                matches!(code, "resource.route_ambiguous" | "url.syntax"),
+                "{}: {}", path, code
+            ),
+        }
+    }
+}
