@@ -79,6 +79,13 @@ export type UntrustedCode =
 /** No answer arrived. The request may have been carried out all the same. */
 export type LostCode =
   | 'lost'
+  | 'lost.unsent'
+  | 'lost.dns'
+  | 'lost.connect'
+  | 'lost.tls'
+  | 'lost.proxy'
+  | 'lost.timeout'
+  | 'lost.closed'
 /** The caller asked for something that must not or cannot be done. */
 export type MisuseCode =
   | 'misuse.no_clock'

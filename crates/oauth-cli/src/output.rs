@@ -89,7 +89,9 @@ impl From<Error> for Failure {
             .strip_suffix(&format!(" [{code}]"))
             .unwrap_or(&text)
             .to_owned();
-        if let Some(cause) = error.cause() {
+        // A lost reply's own text ends with its cause.
+        let is_lost = matches!(error.kind(), Kind::Lost(_));
+        if let Some(cause) = error.cause().filter(|_| !is_lost) {
             message = format!("{message}: {}", roots(cause));
         }
         Self {

@@ -16,7 +16,7 @@ use crate::secret::Secret;
 pub use cause::{Cause, Reach};
 pub use class::{Class, Row};
 pub use server_error::{Denial, ServerError};
-pub use table::{Advice, Check, Fault, Misuse};
+pub use table::{Advice, Check, Fault, Loss, Misuse};
 
 /// What went wrong in a conversation, and whose fault it was.
 ///
@@ -41,7 +41,7 @@ pub enum Kind {
     /// A check failed: the message may not be what it claims. Never act on its content.
     Untrusted(Check),
     /// No answer arrived. Whether the request was carried out is in the [`Cause`].
-    Lost,
+    Lost(Loss),
     /// The caller asked for something that must not or cannot be done.
     Misuse(Misuse),
 }
@@ -53,7 +53,7 @@ impl Kind {
             Self::Denied(server) => Row::Denied(server.denial()),
             Self::Malformed(fault) => Row::Malformed(*fault),
             Self::Untrusted(check) => Row::Untrusted(*check),
-            Self::Lost => Row::Lost,
+            Self::Lost(loss) => Row::Lost(*loss),
             Self::Misuse(misuse) => Row::Misuse(*misuse),
         }
     }
@@ -74,7 +74,7 @@ impl Error {
     pub fn lost(cause: Cause) -> Self {
         let kind = match cause.reach() {
             Reach::TooLarge => Kind::Malformed(Fault::ReplyTooLarge),
-            Reach::Unsent | Reach::Unknown => Kind::Lost,
+            Reach::Unsent | Reach::Unknown => Kind::Lost(cause.loss()),
         };
         Self::new(kind).caused_by(cause)
     }
@@ -211,6 +211,9 @@ impl fmt::Display for Error {
         }
         if let Some(detail) = self.detail() {
             write!(f, ": {detail}")?;
+        }
+        if let (Kind::Lost(_), Some(cause)) = (&self.kind, &self.source) {
+            write!(f, ": {}", printable(&cause.root()))?;
         }
         write!(f, " [{}]", self.code())
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use oauth_core::error::{Cause, Error};
+use oauth_core::error::{Cause, Error, Loss};
 use oauth_core::exchange::{Boxed, Exchange, Input, SigningJob, Step};
 use oauth_core::{Moment, Tokens};
 use oauth_session::Drive;
@@ -124,7 +124,7 @@ impl Driver {
                 Err(error) => return Err(reply::cut(error)),
             }
         }
-        Err(Cause::unknown("the reply took too long"))
+        Err(Cause::unknown("the reply took too long").because(Loss::Timeout))
     }
 
     fn sign(&self, job: SigningJob) -> Result<Bytes, Cause> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use oauth_core::error::{Cause, Error};
+use oauth_core::error::{Cause, Error, Loss};
 use oauth_core::exchange::{Boxed, Exchange, Input, SigningJob, Step};
 use oauth_core::{Moment, Tokens};
 use oauth_session::Drive;
@@ -132,7 +132,7 @@ impl Driver {
         let answer = self.client(request.url())?.execute(request);
         time::timeout(timeout.unwrap_or(self.options.timeout), answer)
             .await
-            .map_err(Cause::unknown)?
+            .map_err(|late| Cause::unknown(late).because(Loss::Timeout))?
             .map_err(reply::lost)
     }
 

@@ -13,7 +13,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::url::Url;
@@ -164,7 +164,7 @@ impl Listener {
         let accepted = time::timeout(patience, self.accept(pending)).await;
         let Ok((guest, callback)) = accepted else {
             let nobody = Cause::unsent("nobody came back to the redirect URI in time");
-            return Err(Error::lost(nobody));
+            return Err(Error::lost(nobody.because(Loss::Timeout)));
         };
         // Nobody else gets in, not even while the answer is on its way.
         drop(self);

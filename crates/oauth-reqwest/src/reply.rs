@@ -1,8 +1,11 @@
 //! A reply on its way in, and what is said when none comes.
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
-use oauth_core::error::Cause;
+use http::{HeaderMap, StatusCode, Uri};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use oauth_core::error::{Cause, Loss};
+use tower_service::Service;
 
 /// What is read of a body, in bytes, after any decompression.
 pub(crate) const BODY_LIMIT: usize = 1 << 20;
@@ -43,21 +46,57 @@ impl Reply {
 /// Without the URL, whose query may hold a code or a token. DNS, TCP and TLS failures come before
 /// the first byte of the request; of any other it cannot be known how far it came.
 pub(crate) fn lost(error: reqwest::Error) -> Cause {
+    let loss = loss(&error);
     let is_unsent = error.is_connect() || error.is_dns() || error.is_builder();
     let error = error.without_url();
-    if is_unsent {
-        Cause::unsent(error)
-    } else {
-        Cause::unknown(error)
+    match is_unsent {
+        true => Cause::unsent(error).because(loss),
+        false => Cause::unknown(error).because(loss),
     }
+}
+
+/// What went wrong, by the types of the errors underneath.
+fn loss(error: &reqwest::Error) -> Loss {
+    let is_of = |has: fn(&(dyn std::error::Error + 'static)) -> bool| any_below(error, has);
+    if error.is_builder() {
+        Loss::Unsent
+    } else if is_of(|below| below.is::<rustls::Error>()) {
+        Loss::Tls
+    } else if is_of(|below| below.is::<TunnelError>()) {
+        Loss::Proxy
+    } else if error.is_dns() {
+        Loss::Dns
+    } else if error.is_timeout() {
+        Loss::Timeout
+    } else if error.is_connect() {
+        Loss::Connect
+    } else {
+        Loss::Closed
+    }
+}
+
+/// hyper-util names this type only as the error of a proxy's tunnel.
+type TunnelError = <Tunnel<HttpConnector> as Service<Uri>>::Error;
+
+/// Whether an error, or one underneath it, is what is looked for.
+fn any_below(
+    error: &(dyn std::error::Error + 'static),
+    has: fn(&(dyn std::error::Error + 'static)) -> bool,
+) -> bool {
+    // `source` of an I/O error leaves out the error that it wraps.
+    let wrapped = error.downcast_ref::<std::io::Error>();
+    let wrapped = wrapped.and_then(std::io::Error::get_ref);
+    has(error)
+        || wrapped.is_some_and(|wrapped| any_below(wrapped, has))
+        || error.source().is_some_and(|source| any_below(source, has))
 }
 
 /// A body cut short, as `std::io` tells it.
 #[cfg(feature = "blocking")]
 pub(crate) fn cut(error: std::io::Error) -> Cause {
     match error.downcast::<reqwest::Error>() {
-        Ok(error) => Cause::unknown(error.without_url()),
-        Err(error) => Cause::unknown(error),
+        Ok(error) => lost(error),
+        Err(error) => Cause::unknown(error).because(Loss::Closed),
     }
 }
 

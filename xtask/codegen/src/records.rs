@@ -1,8 +1,9 @@
 //! One error of every code, as the bindings get it: what their tests make classes of.
 
 use std::error::Error;
+use std::time::Duration;
 
-use oauth_core::error::{Cause, Denial, Row};
+use oauth_core::error::{Cause, Denial, Loss, Row, ServerError};
 use oauth_facade::{Auth, Client, ErrorRecord, Machine, Moment, Reply, Server, Turn, UnixTime};
 
 /// A list of records, one a line.
@@ -22,10 +23,17 @@ pub(crate) fn file(_: &str) -> Result<String, Box<dyn Error>> {
 /// An error of this code.
 fn sample(row: Row) -> Result<oauth_core::Error, Box<dyn Error>> {
     Ok(match row {
+        Row::Denied(Denial::RateLimited) => {
+            ServerError::rate_limited(Duration::from_secs(7), Some(429)).into()
+        }
+        Row::Denied(Denial::Revoked) => ServerError::revoked().into(),
         Row::Denied(denial) => refusal(denial)?,
         Row::Malformed(fault) => fault.into(),
         Row::Untrusted(check) => check.into(),
-        Row::Lost => oauth_core::Error::lost(Cause::unknown("connection reset")),
+        Row::Lost(Loss::Unsent) => oauth_core::Error::lost(Cause::unsent("connection refused")),
+        Row::Lost(loss) => {
+            oauth_core::Error::lost(Cause::unknown("connection reset").because(loss))
+        }
         Row::Misuse(misuse) => misuse.into(),
     })
 }

@@ -81,6 +81,13 @@ UntrustedCode = Literal[
 ]
 LostCode = Literal[
     "lost",
+    "lost.unsent",
+    "lost.dns",
+    "lost.connect",
+    "lost.tls",
+    "lost.proxy",
+    "lost.timeout",
+    "lost.closed",
 ]
 MisuseCode = Literal[
     "misuse.no_clock",

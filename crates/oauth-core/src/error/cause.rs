@@ -3,12 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Loss;
+
 /// Why a request got no answer, with the transport's own error as source.
 ///
 /// The transport's error must name no query and no body: they hold codes and secrets.
 #[derive(Clone)]
 pub struct Cause {
     reach: Reach,
+    loss: Loss,
     source: Arc<dyn std::error::Error + Send + Sync>,
 }
 
@@ -27,29 +30,59 @@ pub enum Reach {
 impl Cause {
     /// The request surely never left: no connection, no address, a signature that failed.
     pub fn unsent(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::of(Reach::Unsent, source)
+        Self::of(Reach::Unsent, Loss::Unsent, source)
     }
 
     /// The request may have arrived: a timeout, a connection cut while waiting.
     pub fn unknown(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::of(Reach::Unknown, source)
+        Self::of(Reach::Unknown, Loss::Unknown, source)
     }
 
     /// The reply was larger than the limit and was dropped unread.
     pub fn too_large() -> Self {
-        Self::of(Reach::TooLarge, "the reply is larger than 1 MiB")
+        Self::of(
+            Reach::TooLarge,
+            Loss::Unknown,
+            "the reply is larger than 1 MiB",
+        )
     }
 
-    fn of(reach: Reach, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    fn of(
+        reach: Reach,
+        loss: Loss,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         Self {
             reach,
+            loss,
             source: Arc::from(source.into()),
         }
+    }
+
+    /// Names what went wrong, where a transport can tell: the error's code and advice follow.
+    #[must_use]
+    pub const fn because(mut self, loss: Loss) -> Self {
+        self.loss = loss;
+        self
     }
 
     /// How far the request came.
     pub const fn reach(&self) -> Reach {
         self.reach
+    }
+
+    /// What went wrong.
+    pub const fn loss(&self) -> Loss {
+        self.loss
+    }
+
+    /// The text of the error at the bottom, which says most.
+    pub(super) fn root(&self) -> String {
+        let mut root: &dyn std::error::Error = &*self.source;
+        while let Some(source) = root.source() {
+            root = source;
+        }
+        root.to_string()
     }
 }
 

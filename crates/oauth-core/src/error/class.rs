@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Advice, Check, Denial, Fault, Misuse};
+use super::{Advice, Check, Denial, Fault, Loss, Misuse};
 
 /// Whose fault an error is, without the particulars of [`Kind`](super::Kind): the class that each
 /// language raises.
@@ -66,7 +66,7 @@ pub enum Row {
     /// A failed check.
     Untrusted(Check),
     /// No answer.
-    Lost,
+    Lost(Loss),
     /// A mistake of the caller.
     Misuse(Misuse),
 }
@@ -81,7 +81,7 @@ impl Row {
         denied
             .chain(malformed)
             .chain(untrusted)
-            .chain([Self::Lost])
+            .chain(Loss::ALL.iter().copied().map(Self::Lost))
             .chain(misuse)
     }
 
@@ -91,7 +91,7 @@ impl Row {
             Self::Denied(_) => Class::Denied,
             Self::Malformed(_) => Class::Malformed,
             Self::Untrusted(_) => Class::Untrusted,
-            Self::Lost => Class::Lost,
+            Self::Lost(_) => Class::Lost,
             Self::Misuse(_) => Class::Misuse,
         }
     }
@@ -102,7 +102,7 @@ impl Row {
             Self::Denied(denial) => denial.code(),
             Self::Malformed(fault) => fault.code(),
             Self::Untrusted(check) => check.code(),
-            Self::Lost => "lost",
+            Self::Lost(loss) => loss.code(),
             Self::Misuse(misuse) => misuse.code(),
         }
     }
@@ -113,7 +113,7 @@ impl Row {
             Self::Denied(denial) => denial.text(),
             Self::Malformed(fault) => fault.text(),
             Self::Untrusted(check) => check.text(),
-            Self::Lost => "no answer arrived",
+            Self::Lost(loss) => loss.text(),
             Self::Misuse(misuse) => misuse.text(),
         }
     }
@@ -125,7 +125,7 @@ impl Row {
             Self::Denied(denial) => denial.advice(),
             Self::Malformed(fault) => fault.advice(),
             Self::Untrusted(check) => check.advice(),
-            Self::Lost => Advice::Retry { after: None },
+            Self::Lost(loss) => loss.advice(),
             Self::Misuse(misuse) => misuse.advice(),
         }
     }

@@ -87,6 +87,12 @@ impl ServerError {
         }
     }
 
+    /// The API asks for this pause before the next request; with a status if it was a reply that
+    /// said so, and not what was learnt from an earlier one.
+    pub fn rate_limited(pause: Duration, status: Option<u16>) -> Self {
+        Self::of_denial(Denial::RateLimited, status).retry_after(Some(pause))
+    }
+
     /// The API refused a token that nothing can renew.
     pub fn revoked() -> Self {
         Self::of_denial(Denial::Revoked, Some(401))

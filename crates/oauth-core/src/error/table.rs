@@ -36,6 +36,7 @@ impl Advice {
     }
 }
 
+const RETRY: Advice = Advice::Retry { after: None };
 const REAUTHORIZE: Advice = Advice::Reauthorize;
 const GIVE_UP: Advice = Advice::GiveUp;
 
@@ -110,6 +111,20 @@ table! {
         StoredIssuer "stored.issuer" REAUTHORIZE "the flow or token belongs to another issuer or client"
         StoredGrant "stored.grant" REAUTHORIZE "what is stored is of another grant: its token endpoint, subject, scope, resource or key differs"
         StoredSealed "stored.sealed" GIVE_UP "what is stored cannot be opened with the keys at hand: it needs another key, or was changed since"
+    }
+}
+
+table! {
+    /// Why no answer arrived, as far as the transport can tell.
+    Loss {
+        Unknown "lost" RETRY "no answer arrived"
+        Unsent "lost.unsent" RETRY "the request could not be sent"
+        Dns "lost.dns" RETRY "the host name could not be resolved"
+        Connect "lost.connect" RETRY "no connection could be opened"
+        Tls "lost.tls" GIVE_UP "no TLS connection that can be trusted could be opened"
+        Proxy "lost.proxy" GIVE_UP "the proxy did not open a way to the server"
+        Timeout "lost.timeout" RETRY "no answer arrived in time"
+        Closed "lost.closed" RETRY "the connection was closed before the answer was complete"
     }
 }
 

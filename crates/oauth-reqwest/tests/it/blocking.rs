@@ -80,7 +80,7 @@ fn an_error_ends_one_flight_only() {
     let served = served();
     let source = machine(&served);
     served.with(|twin| twin.inject(Fault::LostReply));
-    assert_eq!(source.token().unwrap_err().code(), "lost");
+    assert_eq!(source.token().unwrap_err().code(), "lost.closed");
     let tokens = source.token().unwrap();
     source.invalidate(&tokens);
     assert!(source.renew(&tokens).is_ok());
@@ -148,7 +148,7 @@ fn a_key_of_the_host_signs() {
         let exchange = client.client_credentials(Scope::none());
         driver.run(exchange).unwrap_err().code()
     };
-    assert_eq!(run(driver()), "lost");
+    assert_eq!(run(driver()), "lost.unsent");
     let signing = driver().with_signer(|_| Ok(Bytes::from_static(&[7; 64])));
     assert_eq!(run(signing), "denied.invalid_client");
 }

@@ -342,7 +342,7 @@ async fn nobody_comes() {
         .wait(&pending, Duration::from_millis(20))
         .await
         .unwrap_err();
-    assert_eq!(error.code(), "lost");
+    assert_eq!(error.code(), "lost.timeout");
     let cause = error.cause().unwrap();
     assert_eq!(cause.reach(), oauth_core::error::Reach::Unsent);
     assert!(cause.to_string().contains("nobody came back"));

@@ -7,5 +7,6 @@ mod browser;
 mod driver;
 mod flows;
 mod listener;
+mod losses;
 mod session;
 mod support;

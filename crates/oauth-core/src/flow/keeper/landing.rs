@@ -243,7 +243,7 @@ impl Keeper {
 /// does a server that fell over in the midst of it ("server_error").
 fn is_unspent(error: &Error) -> bool {
     match error.kind() {
-        Kind::Lost => error
+        Kind::Lost(_) => error
             .cause()
             .is_some_and(|cause| cause.reach() == Reach::Unsent),
         Kind::Denied(server) => {

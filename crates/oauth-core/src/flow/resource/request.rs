@@ -59,7 +59,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use super::api::Api;
 use super::limiter::{Clock, Patience, Ticket};
 use super::{Redirect, TokenFor, Verdict};
-use crate::error::{Denial, Error, Misuse, ServerError};
+use crate::error::{Error, Misuse, ServerError};
 use crate::token::Tokens;
 use crate::url::Url;
 
@@ -380,8 +380,7 @@ impl ResourceRequest {
         // Rounded up: whoever waits that long must not come too soon.
         let whole = Duration::from_secs(pause.as_secs() + u64::from(pause.subsec_nanos() > 0));
         let status = status.map(|status| status.as_u16());
-        let error = ServerError::of_denial(Denial::RateLimited, status).retry_after(Some(whole));
-        Error::from(error)
+        Error::from(ServerError::rate_limited(whole, status))
             .about(&origin.unwrap_or_default())
             .at_endpoint("resource")
     }
