@@ -195,7 +195,11 @@ fn exit_codes_tell_whose_fault_it_was() {
     drop(served);
     let gone = oauth(&["discover", &base, "--loopback-http"]).run();
     assert_eq!(gone.code, 1);
-    assert!(gone.stderr.contains("error[lost]"), "{}", gone.stderr);
+    assert!(
+        gone.stderr.contains("error[lost.connect]"),
+        "{}",
+        gone.stderr
+    );
     let arguments = oauth(&["call", "--json"]).run();
     let record: Value = serde_json::from_str(&arguments.stderr).unwrap();
     assert_eq!(

@@ -411,7 +411,7 @@ fn revoking_forgets_the_login_though_the_server_is_gone() {
         &revoke.run(),
         1,
         &[
-            "error[lost]",
+            "error[lost.connect]",
             "`p` is forgotten",
             "may be good at the server",
         ],

@@ -233,7 +233,7 @@ fn failures_in_a_row_hold_back_and_a_named_pause_is_kept() {
     for _ in 0..600 {
         if matches!(desk.ask(&mut keeper), Turn::Renew) {
             attempts.push(desk.now - START - 601);
-            assert_eq!(code(desk.renew(&mut keeper, Err(unsent()))), "lost");
+            assert_eq!(code(desk.renew(&mut keeper, Err(unsent()))), "lost.unsent");
         }
         desk.now += 1;
     }

@@ -107,7 +107,7 @@ fn who_slept_after_his_mark_does_not_send() {
     desk.now += 38;
     let error = exchange.resume(desk.at(), Input::Begin).unwrap_err();
     assert_eq!(error.cause().unwrap().reach(), crate::error::Reach::Unsent);
-    assert_eq!(code(desk.land(&mut keeper, Err(error))), "lost");
+    assert_eq!(code(desk.land(&mut keeper, Err(error))), "lost.unsent");
     assert!(desk.record().attempt.is_none());
 }
 
