@@ -186,7 +186,7 @@ async fn troubles_are_told_without_secrets() {
     let secret = || b"S3CR3T".to_vec();
     let troubles = [
         (Trouble::PlatformFailure("gone".into()), "lost"),
-        (Trouble::NoStorageAccess("locked".into()), "lost"),
+        (Trouble::NoStorageAccess("locked".into()), "lost.unsent"),
         (Trouble::TooLong("secret".to_owned(), 2560), "misuse.setup"),
         (Trouble::BadEncoding(secret()), "stored.malformed"),
         (

@@ -29,7 +29,7 @@ pub(crate) async fn migrate(store: &PostgresStore) {
     for _ in 0..200 {
         match store.migrate().await {
             Ok(()) => return,
-            Err(error) if error.code() == "lost" => {
+            Err(error) if error.code().starts_with("lost") => {
                 tokio::time::sleep(Duration::from_millis(25)).await;
             }
             Err(error) => panic!("{error}"),
@@ -110,7 +110,10 @@ async fn a_server_that_comes_back_is_found() {
     assert_eq!(save(&store, "text", 0).await.expect("saved"), Saved::At(1));
     server.stop();
     let error = store.load(KEY).await.expect_err("no server");
-    assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
+    assert_eq!(
+        (error.code(), error.endpoint()),
+        ("lost.unsent", Some("store"))
+    );
     assert_eq!(error.cause().expect("a cause").reach(), Reach::Unsent);
     server.start();
     let entry = migrated(&server).await.load(KEY).await;
@@ -167,7 +170,10 @@ async fn waiting_has_an_end() {
     let url = format!("postgres://tester:{PASSWORD}@127.0.0.1:{port}/postgres");
     let store = PostgresStore::with_timeout(&url, Duration::from_millis(50)).expect("a store");
     let error = save(&store, "text", 0).await.expect_err("silence");
-    assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
+    assert_eq!(
+        (error.code(), error.endpoint()),
+        ("lost.unsent", Some("store"))
+    );
 }
 
 #[tokio::test]

@@ -67,7 +67,10 @@ async fn a_server_that_comes_back_is_found() {
     assert_eq!(saved.expect("saved"), Saved::At(1));
     server.stop();
     let error = store.load(KEY).await.expect_err("no server");
-    assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
+    assert_eq!(
+        (error.code(), error.endpoint()),
+        ("lost.unsent", Some("store"))
+    );
     server.start();
     for _ in 0..100 {
         if let Ok(entry) = store.load(KEY).await {
@@ -102,7 +105,10 @@ async fn a_server_that_is_not_there_is_unsent() {
     let mut server = Server::redis();
     server.stop();
     let error = store(&server).load(KEY).await.expect_err("no server");
-    assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
+    assert_eq!(
+        (error.code(), error.endpoint()),
+        ("lost.unsent", Some("store"))
+    );
     assert_eq!(error.cause().expect("a cause").reach(), Reach::Unsent);
 }
 
