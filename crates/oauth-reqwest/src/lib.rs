@@ -26,6 +26,7 @@
 //! | [`authorized`] | [`Authorized`]: attaches the token, renews it after a 401, keeps it within its origins |
 //! | [`loopback`] | the listener for the callback of a native app (RFC 8252) |
 //! | [`browser`] | opening the authorization URL, without a shell |
+//! | [`transport`] | certificates, proxy and limits in one record |
 //! | [`blocking`] | all of it without `async`; feature `blocking`, on by default |
 //!
 //! A driver takes a `ClientBuilder` and not a client, because it must forbid what HTTP clients do
@@ -46,9 +47,11 @@ pub mod loopback;
 pub mod options;
 mod reply;
 mod signer;
+pub mod transport;
 
 pub use authorized::{Authorized, ResponseExt};
 pub use driver::Driver;
 pub use oauth_session::{self, Session, TokenSource};
 pub use options::Options;
 pub use reqwest;
+pub use transport::Transport;

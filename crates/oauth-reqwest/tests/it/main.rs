@@ -10,3 +10,4 @@ mod listener;
 mod losses;
 mod session;
 mod support;
+mod transport;

@@ -1,0 +1,240 @@
+//! How requests leave this process, as one record that profiles and other languages fill in too.
+
+use std::fmt;
+use std::path::Path;
+
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error, Misuse};
+use reqwest::{Certificate, Identity, NoProxy, Proxy};
+
+use crate::driver::Driver;
+use crate::options::Options;
+
+/// Certificates, proxy and limits, for the token requests and the API calls of a driver alike.
+///
+/// What is left out is the system's: its certificates (or those that `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` name), and the proxy that `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name.
+///
+/// ```
+/// use std::time::Duration;
+/// use oauth_reqwest::{Options, Transport};
+///
+/// let transport = Transport::default()
+///     .proxy("socks5h://proxy.example:1080")
+///     .options(Options::default().timeout(Duration::from_secs(5)));
+/// let driver = transport.driver()?;
+/// # Ok::<(), oauth_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Transport {
+    /// Which certificate authorities are trusted.
+    pub trust: Trust,
+    /// The client's certificate and key, in PEM, for servers that ask for one.
+    pub client_certificate: Option<Secret<String>>,
+    /// Where requests go first.
+    pub route: Route,
+    /// The limits.
+    pub options: Options,
+}
+
+/// Which certificate authorities are trusted.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum Trust {
+    /// Those of the system.
+    #[default]
+    System,
+    /// Those of the system and these, in PEM.
+    Also(Vec<u8>),
+    /// These alone, in PEM.
+    Only(Vec<u8>),
+}
+
+/// Where requests go first.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum Route {
+    /// To the proxy that the environment names, if it names one.
+    #[default]
+    Environment,
+    /// To no proxy.
+    Direct,
+    /// To this one: `http`, `https`, `socks5` or `socks5h`, but for the hosts of `NO_PROXY`. It may
+    /// hold a user name and password.
+    Proxy(Secret<String>),
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Environment => "Environment",
+            Self::Direct => "Direct",
+            Self::Proxy(_) => "Proxy(..)",
+        })
+    }
+}
+
+/// reqwest has two builders, of two types, with the same methods.
+macro_rules! configured {
+    ($builder:expr, $parts:expr) => {{
+        let parts = $parts;
+        let builder = match parts.trust {
+            Trusted::System => $builder,
+            Trusted::Also(certificates) => $builder.tls_certs_merge(certificates),
+            Trusted::Only(certificates) => $builder.tls_certs_only(certificates),
+        };
+        let builder = match parts.identity {
+            Some(identity) => builder.identity(identity),
+            None => builder,
+        };
+        match parts.proxy {
+            Proxied::Environment => builder,
+            Proxied::Direct => builder.no_proxy(),
+            Proxied::By(proxy) => builder.proxy(proxy),
+        }
+    }};
+}
+
+impl Transport {
+    /// Trusts these certificate authorities, in PEM, beside the system's.
+    #[must_use]
+    pub fn trust_also(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.trust = Trust::Also(pem.into());
+        self
+    }
+
+    /// Trusts these certificate authorities, in PEM, and no others.
+    #[must_use]
+    pub fn trust_only(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.trust = Trust::Only(pem.into());
+        self
+    }
+
+    /// Shows this certificate, with its key, both in PEM, to servers that ask for one.
+    #[must_use]
+    pub fn client_certificate(mut self, pem: impl Into<Secret<String>>) -> Self {
+        self.client_certificate = Some(pem.into());
+        self
+    }
+
+    /// Sends everything to this proxy, but for loopback addresses and the hosts of `NO_PROXY`.
+    #[must_use]
+    pub fn proxy(mut self, url: impl Into<Secret<String>>) -> Self {
+        self.route = Route::Proxy(url.into());
+        self
+    }
+
+    /// Sends nothing to a proxy, whatever the environment says.
+    #[must_use]
+    pub fn without_proxy(mut self) -> Self {
+        self.route = Route::Direct;
+        self
+    }
+
+    /// Sets the limits.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// A driver that sends that way.
+    ///
+    /// # Errors
+    /// `misuse.setup` for a certificate or a proxy that is none.
+    pub fn driver(&self) -> Result<Driver, Error> {
+        let builder = configured!(reqwest::Client::builder(), self.parts()?);
+        Driver::with_options(builder, self.options.clone())
+    }
+
+    /// A blocking driver that sends that way.
+    ///
+    /// # Errors
+    /// As [`driver`](Self::driver).
+    #[cfg(feature = "blocking")]
+    pub fn blocking_driver(&self) -> Result<crate::blocking::Driver, Error> {
+        let builder = configured!(reqwest::blocking::Client::builder(), self.parts()?);
+        crate::blocking::Driver::with_options(builder, self.options.clone())
+    }
+
+    fn parts(&self) -> Result<Parts, Error> {
+        Ok(Parts {
+            trust: match &self.trust {
+                Trust::System => Trusted::System,
+                Trust::Also(pem) => Trusted::Also(certificates(pem)?),
+                Trust::Only(pem) => Trusted::Only(certificates(pem)?),
+            },
+            identity: self.client_certificate.as_ref().map(identity).transpose()?,
+            proxy: match &self.route {
+                Route::Environment => Proxied::Environment,
+                Route::Direct => Proxied::Direct,
+                Route::Proxy(url) => Proxied::By(proxy(url)?),
+            },
+        })
+    }
+}
+
+/// Reads a PEM file of certificates, or of a certificate and its key.
+///
+/// # Errors
+/// `misuse.setup`, naming the file.
+pub fn read_pem(path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|why| {
+        Error::from(Misuse::Setup)
+            .about(&path.display().to_string())
+            .caused_by(Cause::unsent(why))
+    })
+}
+
+/// How a proxy may be spoken to.
+const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
+
+struct Parts {
+    trust: Trusted,
+    identity: Option<Identity>,
+    proxy: Proxied,
+}
+
+enum Trusted {
+    System,
+    Also(Vec<Certificate>),
+    Only(Vec<Certificate>),
+}
+
+enum Proxied {
+    Environment,
+    Direct,
+    By(Proxy),
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, Error> {
+    let read = Certificate::from_pem_bundle(pem).map_err(|error| bad("certificates", error))?;
+    match read.is_empty() {
+        true => Err(Error::from(Misuse::Setup).about("there is no certificate in the PEM text")),
+        false => Ok(read),
+    }
+}
+
+fn identity(pem: &Secret<String>) -> Result<Identity, Error> {
+    Identity::from_pem(pem.expose().as_bytes()).map_err(|error| bad("client certificate", error))
+}
+
+fn proxy(url: &Secret<String>) -> Result<Proxy, Error> {
+    // reqwest notices another scheme with the first request only.
+    let (scheme, _) = url.expose().split_once("://").unwrap_or_default();
+    if !SCHEMES.contains(&scheme) {
+        let known = SCHEMES.join(", ");
+        let detail = format!("the scheme of a proxy is one of {known}");
+        return Err(Error::from(Misuse::Setup).about(&detail));
+    }
+    let proxy = Proxy::all(url.expose().as_str()).map_err(|error| bad("proxy", error))?;
+    Ok(proxy.no_proxy(NoProxy::from_env()))
+}
+
+/// Without the text, which may hold a key or a password.
+fn bad(what: &str, error: reqwest::Error) -> Error {
+    Error::from(Misuse::Setup)
+        .about(&format!("the {what} cannot be read"))
+        .caused_by(Cause::unsent(error.without_url()))
+}

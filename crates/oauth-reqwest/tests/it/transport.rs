@@ -1,0 +1,213 @@
+//! Certificates and proxies: which servers are trusted, who is shown a certificate, and where
+//! requests go first.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use oauth_core::error::Error;
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::{Client, ClientAuth, ClientId, Scope, Tokens};
+use oauth_reqwest::{Driver, Transport};
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+
+const REPLY: &str = r#"{"access_token":"abc","token_type":"Bearer","expires_in":60}"#;
+
+/// A certificate authority of the test's own.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.0).unwrap(), key)
+    }
+}
+
+/// A token endpoint over TLS, that may ask for a certificate of this authority.
+async fn serve(authority: &Authority, clients: Option<&Authority>) -> SocketAddr {
+    let (certificate, key) = authority.issue("127.0.0.1");
+    let builder = ServerConfig::builder();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(clients) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(clients.0.der().clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build();
+            builder.with_client_cert_verifier(verifier.unwrap())
+        }
+    };
+    let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = builder.with_single_cert(chain, key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // A client that trusts nobody hangs up here.
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    return;
+                };
+                let mut seen = [0; 4096];
+                if stream.read(&mut seen).await.unwrap_or_default() == 0 {
+                    return;
+                }
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    REPLY.len()
+                );
+                stream.write_all((head + REPLY).as_bytes()).await.unwrap();
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    address
+}
+
+async fn token(driver: &Driver, base: &str) -> Result<Tokens, Error> {
+    let issuer = oauth_core::issuer::Issuer::parse(base).unwrap();
+    let server = Server::new(issuer)
+        .with_endpoint(EndpointKind::Token, &format!("{base}/token"))
+        .unwrap();
+    let client = Client::new(server, ClientId::new("id"), ClientAuth::post("S3CR3T")).unwrap();
+    driver.run(client.client_credentials(Scope::none())).await
+}
+
+fn code(result: Result<Tokens, Error>) -> &'static str {
+    result.map_or_else(|error| error.code(), |_| "a token")
+}
+
+#[tokio::test]
+async fn an_authority_of_ones_own_is_trusted_on_wish() {
+    let ours = Authority::new();
+    let base = format!("https://{}", serve(&ours, None).await);
+    let direct = Transport::default().without_proxy();
+    let with = async |transport: &Transport| code(token(&transport.driver().unwrap(), &base).await);
+    assert_eq!(with(&direct).await, "lost.tls");
+    assert_eq!(
+        with(&direct.clone().trust_also(ours.pem())).await,
+        "a token"
+    );
+    assert_eq!(
+        with(&direct.clone().trust_only(ours.pem())).await,
+        "a token"
+    );
+    let other = direct.trust_only(Authority::new().pem());
+    assert_eq!(with(&other).await, "lost.tls");
+
+    // The blocking driver builds another client of the same record.
+    let blocking = other.trust_only(ours.pem());
+    let base = base.clone();
+    let got = tokio::task::spawn_blocking(move || {
+        let issuer = oauth_core::issuer::Issuer::parse(&base).unwrap();
+        let server = Server::new(issuer)
+            .with_endpoint(EndpointKind::Token, &format!("{base}/token"))
+            .unwrap();
+        let client = Client::new(server, ClientId::new("id"), ClientAuth::post("s")).unwrap();
+        let driver = blocking.blocking_driver().unwrap();
+        driver.run(client.client_credentials(Scope::none())).is_ok()
+    });
+    assert!(got.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_server_that_asks_is_shown_the_certificate() {
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let base = format!("https://{}", serve(&servers, Some(&clients)).await);
+    let plain = Transport::default()
+        .without_proxy()
+        .trust_only(servers.pem());
+    let without = token(&plain.driver().unwrap(), &base).await;
+    assert!(code(without).starts_with("lost"));
+    let (certificate, key) = clients.issue("worker");
+    let identity = format!("{}{}", certificate.pem(), key.serialize_pem());
+    let shown = plain.client_certificate(identity);
+    assert_eq!(
+        code(token(&shown.driver().unwrap(), &base).await),
+        "a token"
+    );
+    assert!(!format!("{shown:?}").contains("PRIVATE KEY"));
+}
+
+/// A proxy that opens every tunnel, and keeps what was asked of it.
+async fn tunnel(asked: Arc<Mutex<Vec<String>>>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let asked = Arc::clone(&asked);
+            tokio::spawn(async move {
+                let mut seen = vec![0; 4096];
+                let size = stream.read(&mut seen).await.unwrap();
+                let head = String::from_utf8_lossy(&seen[..size]).into_owned();
+                let target = head.split(' ').nth(1).unwrap().to_owned();
+                asked.lock().unwrap().push(head);
+                let mut there = TcpStream::connect(target).await.unwrap();
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut there).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_to_open_the_way() {
+    let ours = Authority::new();
+    let base = format!("https://{}", serve(&ours, None).await);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let proxy = tunnel(Arc::clone(&asked)).await;
+    let transport = Transport::default()
+        .trust_only(ours.pem())
+        .proxy(format!("http://ann:PASSW0RD@{proxy}"));
+    assert_eq!(
+        code(token(&transport.driver().unwrap(), &base).await),
+        "a token"
+    );
+    let asked = asked.lock().unwrap();
+    assert!(asked[0].starts_with("CONNECT 127.0.0.1:"), "{}", asked[0]);
+    assert!(
+        asked[0]
+            .to_ascii_lowercase()
+            .contains("proxy-authorization: basic")
+    );
+    assert!(!format!("{transport:?}").contains("PASSW0RD"));
+}
+
+#[test]
+fn what_cannot_be_read_is_told_without_its_text() {
+    let bad = [
+        Transport::default().trust_also("no PEM"),
+        Transport::default()
+            .trust_only("-----BEGIN CERTIFICATE-----\nS3CR3T\n-----END CERTIFICATE-----\n"),
+        Transport::default().client_certificate("S3CR3T"),
+        Transport::default().proxy("ftp://S3CR3T"),
+    ];
+    for transport in bad {
+        let error = transport.driver().unwrap_err();
+        assert_eq!(error.code(), "misuse.setup");
+        assert!(
+            !format!("{error} {error:?}").contains("S3CR3T"),
+            "{error:?}"
+        );
+        assert!(transport.blocking_driver().is_err());
+    }
+}
