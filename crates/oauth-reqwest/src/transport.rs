@@ -91,7 +91,7 @@ macro_rules! configured {
         match parts.proxy {
             Proxied::Environment => builder,
             Proxied::Direct => builder.no_proxy(),
-            Proxied::By(proxy) => builder.proxy(proxy),
+            Proxied::By(proxy) => builder.proxy(*proxy),
         }
     }};
 }
@@ -169,7 +169,7 @@ impl Transport {
             proxy: match &self.route {
                 Route::Environment => Proxied::Environment,
                 Route::Direct => Proxied::Direct,
-                Route::Proxy(url) => Proxied::By(proxy(url)?),
+                Route::Proxy(url) => Proxied::By(Box::new(proxy(url)?)),
             },
         })
     }
@@ -205,7 +205,7 @@ enum Trusted {
 enum Proxied {
     Environment,
     Direct,
-    By(Proxy),
+    By(Box<Proxy>),
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, Error> {
