@@ -2,17 +2,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::SigningJob;
 use oauth_core::flow::keeper::{GrantId, Upkeep};
-use oauth_core::flow::resource::Resource;
+use oauth_core::flow::resource::{OnLimit, Resource};
 use oauth_core::{Client, ClientId, Exchange, Input, Moment, Scope, Secret, Step, Tokens, danger};
-use oauth_providers::provider;
+use oauth_providers::{Provider, provider};
 use oauth_reqwest::{Authorized, Driver, Session, reqwest};
-use oauth_session::Token;
 use oauth_session::store::FileStore;
+use oauth_session::{FixedToken, Sources, Token};
 use oauth_testkit::{Served, Twin};
 
 #[rustfmt::skip]
@@ -36,6 +37,16 @@ session.log_in(tokens).await?;
 let token = session.token().await?;
 // end
 Ok(token)
+}
+
+#[rustfmt::skip]
+fn two_owners(driver: Driver, provider: &Provider, application: Session, person: Session) -> Result<Authorized, Error> {
+// readme
+let sources = Sources::application(application).with_user(person);
+let api = Authorized::with_sources(driver, sources, provider.api()?)?
+    .on_limit(OnLimit::Wait { longest: Duration::from_secs(300) });
+// end
+Ok(api)
 }
 
 #[rustfmt::skip]
@@ -68,7 +79,7 @@ fn the_readme_shows_this_file() {
         .filter_map(|part| part.split_once("// end\n"))
         .map(|(code, _)| code)
         .collect();
-    assert_eq!(shown.len(), 3);
+    assert_eq!(shown.len(), 4);
     for code in shown {
         assert!(readme.contains(code), "the README does not show:\n{code}");
     }
@@ -110,6 +121,31 @@ async fn a_shared_token_is_shared() -> Result<(), Error> {
     let keeper = client.keeper(Upkeep::Refresh);
     let other = Session::shared(driver, keeper, GrantId::of_subject("ann"), store);
     assert_eq!(other.token().await?.access_token.expose(), "abc");
+    Ok(())
+}
+
+/// One API with two sources, as `tests/systems.rs` uses it against its twin.
+#[tokio::test]
+async fn two_owners_are_one_api() -> Result<(), Error> {
+    let socios = provider("socios")?;
+    let client = socios.client(ClientId::new("id"), Some("secret".into()))?;
+    let driver = Driver::new(reqwest::Client::builder())?;
+    let session = || Session::client_credentials(driver.clone(), &client, Scope::none());
+    let api = two_owners(driver.clone(), &socios, session(), session())?;
+    let odd = api
+        .get("https://api-public.socios.com/polls%2Fuser")
+        .send()
+        .await;
+    assert_eq!(odd.unwrap_err().code(), "resource.route_ambiguous");
+    let other = two_owners(
+        driver.clone(),
+        &provider("usertesting")?,
+        session(),
+        session(),
+    );
+    assert_eq!(other.unwrap_err().code(), "resource.owner_missing");
+    let fixed = Sources::one(FixedToken::new("a"));
+    assert!(Authorized::with_sources(driver, fixed, socios.api()?).is_ok());
     Ok(())
 }
 

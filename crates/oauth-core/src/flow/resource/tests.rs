@@ -452,6 +452,27 @@ mod limits {
         assert_eq!(pause(waiting), 8.0);
     }
 
+    /// A thread may be stopped while it waits: those behind it go on without it.
+    #[test]
+    fn a_caller_who_does_not_come_back_holds_nobody_for_long() {
+        let api = api().keeping(Allowance::new(2, 60));
+        for _ in 0..2 {
+            let mut request = get(&api, "/a").on_limit(WAIT);
+            sent(&mut request, at(0.0));
+            reply(&mut request, at(0.0), 200, &HeaderMap::new()).unwrap();
+        }
+        let mut stopped = get(&api, "/b").on_limit(WAIT);
+        assert_eq!(pause(stopped.resume(at(0.0), Event::Begin)), 60.0);
+        let mut next = get(&api, "/c").on_limit(WAIT);
+        let first = pause(next.resume(at(0.0), Event::Begin));
+        assert!(first > 60.0 && first < 60.1, "{first}");
+        // The one before it could go now, and does not.
+        let again = pause(next.resume(at(60.1), Event::Elapsed));
+        assert!(again < 0.1, "{again}");
+        let step = next.resume(at(61.1), Event::Elapsed).unwrap();
+        assert!(matches!(step, Step::Token(_)), "{step:?}");
+    }
+
     #[test]
     fn a_request_that_is_dropped_leaves_the_queue_and_counts() {
         let api = api().keeping(Allowance::new(1, 60));
