@@ -9,8 +9,6 @@ mod limiter;
 mod limits;
 mod request;
 mod routes;
-#[cfg(test)]
-mod tests;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::request::Parts;

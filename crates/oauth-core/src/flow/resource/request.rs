@@ -49,6 +49,9 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use super::*;
+use super::super::*;
 use crate::Tokens;
 use crate::error::Advice;
 use crate::moment::UnixTime;
@@ -489,5 +489,4 @@ mod limits {
     }
 }
 
-#[path = "tests/crowd.rs"]
 mod crowd;
