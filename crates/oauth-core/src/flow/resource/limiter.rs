@@ -1,5 +1,8 @@
 //! Who may send a request when, where an API allows only so many.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -104,7 +107,8 @@ struct Origin {
 /// The requests since the server last began to count, as far as can be seen from here.
 #[derive(Default, Clone, Copy)]
 struct Run {
-    began: Duration,
+    /// Nothing before the first request.
+    began: Option<Duration>,
     served: u32,
     /// The length of the server's window, once a refusal has told its end.
     window: Option<Duration>,
@@ -317,11 +321,13 @@ impl Origin {
 
     /// A request goes out.
     fn begin(&mut self, at: Duration) {
-        let is_over = self.held > self.run.began && at >= self.held;
-        let is_old = at.saturating_sub(self.run.began) >= COUNTED;
-        if is_over || is_old {
+        let is_over = |began| {
+            let is_lifted = self.held > began && at >= self.held;
+            is_lifted || at.saturating_sub(began) >= COUNTED
+        };
+        if self.run.began.is_none_or(is_over) {
             self.run = Run {
-                began: at,
+                began: Some(at),
                 ..Run::default()
             };
         }
@@ -357,7 +363,7 @@ impl Origin {
         });
         self.held = self.held.max(at + pause);
         if told.pause.is_some() {
-            let window = self.held.saturating_sub(self.run.began);
+            let window = self.held.saturating_sub(self.run.began.unwrap_or(at));
             self.run.window = Some(window.max(Duration::from_secs(1)));
             self.observe(at);
         }

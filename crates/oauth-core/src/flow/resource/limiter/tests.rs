@@ -1,0 +1,113 @@
+//! What is learnt from replies, one rule each.
+#![allow(clippy::unwrap_used, clippy::float_cmp)] // a test that fails says so
+
+use super::*;
+
+const START: u64 = 1_750_000_000;
+
+fn at(seconds: u64) -> Clock {
+    Clock {
+        now: UnixTime::from_secs(START + seconds),
+        elapsed: Duration::from_secs(seconds),
+    }
+}
+
+fn ticket(limiter: &RateLimiter) -> Ticket {
+    limiter.ticket("https://api.example".to_owned())
+}
+
+/// Sends one request, and takes a reply for it.
+fn served(limiter: &RateLimiter, seconds: u64, fields: &[(&'static str, &str)]) {
+    let ticket = ticket(limiter);
+    assert_eq!(ticket.admit(at(seconds).elapsed, Patience::Waits), None);
+    let pause = ticket.replied(at(seconds), StatusCode::OK, &headers(fields));
+    assert_eq!(pause, None);
+}
+
+fn refused(limiter: &RateLimiter, seconds: u64, fields: &[(&'static str, &str)]) -> u64 {
+    let ticket = ticket(limiter);
+    assert_eq!(ticket.admit(at(seconds).elapsed, Patience::None), None);
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let pause = ticket.replied(at(seconds), status, &headers(fields));
+    pause.unwrap().as_secs()
+}
+
+fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+    let read = |&(name, value): &(&'static str, &str)| {
+        let name = http::HeaderName::from_static(name);
+        (name, value.parse().unwrap())
+    };
+    fields.iter().map(read).collect()
+}
+
+fn waits(ticket: &Ticket, seconds: u64) -> f64 {
+    let pause = ticket.admit(at(seconds).elapsed, Patience::Waits);
+    pause.unwrap_or_default().as_secs_f64()
+}
+
+#[test]
+fn those_behind_wait_for_a_window_each() {
+    let limiter = RateLimiter::default().keeping(Allowance::new(1, 60));
+    served(&limiter, 0, &[]);
+    let queue: Vec<Ticket> = (0..3).map(|_| ticket(&limiter)).collect();
+    let pauses: Vec<f64> = queue.iter().map(|ticket| waits(ticket, 0)).collect();
+    assert_eq!(pauses, [60.0, 120.0, 180.0]);
+}
+
+#[test]
+fn an_allowance_that_the_server_names_is_kept() {
+    let limiter = RateLimiter::default();
+    served(&limiter, 0, &[("ratelimit-policy", "\"default\";q=1;w=30")]);
+    assert_eq!(waits(&ticket(&limiter), 10), 20.0);
+    // Of two, the slower one.
+    for kept in [Allowance::new(1, 60), Allowance::new(9, 60)] {
+        let limiter = RateLimiter::default().keeping(kept);
+        served(&limiter, 0, &[("ratelimit-policy", "\"default\";q=1;w=30")]);
+        let window = if kept.requests == 1 { 60.0 } else { 30.0 };
+        assert_eq!(waits(&ticket(&limiter), 0), window);
+    }
+}
+
+#[test]
+fn a_pause_of_no_time_is_one_of_a_second() {
+    let limiter = RateLimiter::default();
+    assert_eq!(refused(&limiter, 0, &[("retry-after", "0")]), 1);
+    assert_eq!(waits(&ticket(&limiter), 0), 1.0);
+}
+
+/// What was only observed is a guess, and nobody is refused for it.
+#[test]
+fn a_guess_holds_back_only_those_who_wait() {
+    let limiter = RateLimiter::default();
+    served(&limiter, 0, &[]);
+    assert_eq!(refused(&limiter, 0, &[("retry-after", "60")]), 60);
+    served(&limiter, 60, &[]);
+    let impatient = ticket(&limiter);
+    assert_eq!(impatient.admit(at(61).elapsed, Patience::None), None);
+    drop(impatient);
+    assert!(waits(&ticket(&limiter), 61) > 50.0);
+}
+
+/// A request of long ago is no part of the window in which one is refused.
+#[test]
+fn an_old_request_does_not_stretch_the_window() {
+    let limiter = RateLimiter::default();
+    served(&limiter, 0, &[]);
+    served(&limiter, 1_000, &[]);
+    assert_eq!(refused(&limiter, 1_000, &[("retry-after", "60")]), 60);
+    served(&limiter, 1_060, &[]);
+    assert_eq!(waits(&ticket(&limiter), 1_060), 60.0);
+}
+
+/// After a pause the server counts anew, and so do we.
+#[test]
+fn a_window_begins_when_a_pause_is_over() {
+    let limiter = RateLimiter::default();
+    served(&limiter, 0, &[]);
+    served(&limiter, 0, &[]);
+    assert_eq!(refused(&limiter, 0, &[("retry-after", "20")]), 20);
+    served(&limiter, 20, &[]);
+    assert_eq!(refused(&limiter, 20, &[("retry-after", "20")]), 20);
+    served(&limiter, 40, &[]);
+    assert_eq!(waits(&ticket(&limiter), 40), 20.0);
+}
