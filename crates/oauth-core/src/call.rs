@@ -72,7 +72,7 @@ impl<E: Endpoint> Call<E> {
                 read.map(Step::Done)
                     .map_err(|error| match self.endpoint.draft(&self.us.server) {
                         Ok(draft) => error.without(&secrets(&self.us, draft, signed.as_ref())),
-                        Err(_) => error,
+                        Err(_) => error.without(&[]),
                     })
             }
             (State::Signing(_) | State::Waiting(_), Input::Lost(cause)) => Err(Error::lost(cause)),

@@ -74,6 +74,9 @@ impl Issuer {
         {
             return misuse(Misuse::IssuerForm);
         }
+        if let Some(issuer) = issuer_of_document(text, &url) {
+            return Err(Error::from(Misuse::IssuerDocument).about(&issuer));
+        }
         Ok(Self(url))
     }
 
@@ -139,6 +142,15 @@ impl Issuer {
             .and_then(|rest| rest.strip_suffix(after));
         tenant.is_some_and(is_guid)
     }
+}
+
+/// The issuer whose metadata document `url` is, if it is one: people paste what they have at hand.
+fn issuer_of_document(text: &str, url: &Url) -> Option<String> {
+    let (_, after) = url.path().split_once("/.well-known/")?;
+    let kinds = ["openid-configuration", "oauth-authorization-server"];
+    let path = kinds.iter().find_map(|kind| after.strip_prefix(kind))?;
+    let (before, _) = text.split_once("/.well-known/")?;
+    (path.is_empty() || path.starts_with('/')).then(|| format!("{before}{path}"))
 }
 
 fn has_default_port(url: &Url) -> bool {

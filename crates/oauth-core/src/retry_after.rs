@@ -37,7 +37,8 @@ pub fn limit(
         return read(headers, now, cap);
     }
     // UserTesting names the second, Envoy how many are left: no limit lasts thirty years.
-    let reset = digits(headers.get("x-ratelimit-reset")?.to_str().ok()?)?;
+    let field = headers.get("x-ratelimit-reset")?.to_str().ok()?;
+    let reset = digits(field.trim_matches([' ', '\t']))?;
     let pause = match reset {
         0..1_000_000_000 => Duration::from_secs(reset),
         at => UnixTime::from_secs(at).since(now),
@@ -45,8 +46,9 @@ pub fn limit(
     Some(pause.min(cap))
 }
 
-/// Reads one field, without a cap.
+/// Reads one field, without a cap. White space around it is not part of it (RFC 9110 section 5.5).
 pub fn parse(field: &str, now: UnixTime) -> Option<Duration> {
+    let field = field.trim_matches([' ', '\t']);
     if let Some(seconds) = digits(field) {
         return Some(Duration::from_secs(seconds));
     }

@@ -70,13 +70,19 @@ impl Scope {
         text.is_empty() || text.split(' ').all(|name| !name.is_empty())
     }
 
-    /// Collects names.
+    /// Collects names, each of which is one: `read admin` is none.
     ///
     /// # Errors
-    /// `scope.syntax`.
+    /// `scope.syntax`, also for an empty name.
     pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
-        let text = names.into_iter().collect::<Vec<_>>().join(" ");
-        Self::parse(&text)
+        let names: Vec<_> = names.into_iter().collect();
+        if !names
+            .iter()
+            .all(|name| !name.is_empty() && Self::is_name(name))
+        {
+            return Err(Misuse::ScopeSyntax.into());
+        }
+        Ok(Self::collect(names.into_iter()))
     }
 
     /// The names in order.

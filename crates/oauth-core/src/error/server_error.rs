@@ -64,6 +64,8 @@ pub struct ServerError {
     scheme: Option<String>,
     retry_after: Option<Duration>,
     extra: Extra,
+    /// Whether the description is the text of a page.
+    is_page: bool,
 }
 
 impl ServerError {
@@ -89,6 +91,14 @@ impl ServerError {
     pub(crate) fn described(mut self, description: Option<&str>, uri: Option<&str>) -> Self {
         self.description = description.map(printable);
         self.uri = uri.map(printable);
+        self
+    }
+
+    /// What a page for people says.
+    #[must_use]
+    pub(crate) fn page(mut self, text: &str) -> Self {
+        self.description = Some(printable(text)).filter(|text| !text.is_empty());
+        self.is_page = true;
         self
     }
 
@@ -120,7 +130,8 @@ impl ServerError {
         self.error.as_deref()
     }
 
-    /// The `error_description`.
+    /// The `error_description`; of a reply that has none, its `message`, `detail` or `title`, or the
+    /// first 200 characters of a page of text.
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }
@@ -136,7 +147,8 @@ impl ServerError {
     }
 
     /// The members OAuth does not define, such as Microsoft's `suberror`; of a reply without an
-    /// OAuth error, what stands in place of `error`. Members that are named like tokens or hold
+    /// OAuth error, `error` whatever its type, `message`, `code`, `status`, `detail`, `title` and
+    /// their like. Members that are named like tokens or hold
     /// what this client sent are left out, and all of them if they are more than 4 KiB.
     pub const fn extra(&self) -> &Map<String, Value> {
         self.extra.as_map()
@@ -166,8 +178,15 @@ impl ServerError {
         match self.denial().advice() {
             Advice::Retry { .. } => retry,
             Advice::GiveUp if is_busy => retry,
+            // A 5xx is the server's own trouble, unless the code is one that says otherwise.
+            Advice::GiveUp if self.is_unknown_failure() => retry,
             advice => advice,
         }
+    }
+
+    fn is_unknown_failure(&self) -> bool {
+        let is_failure = self.status.is_some_and(|status| status >= 500);
+        is_failure && self.denial() == Denial::Other
     }
 
     /// Cuts secrets out, and only then bounds what is left: the other way round a secret that is
@@ -175,7 +194,7 @@ impl ServerError {
     pub(super) fn cut(&mut self, secrets: &[Secret<String>]) {
         let texts = [
             (&mut self.error, 200),
-            (&mut self.description, 1000),
+            (&mut self.description, if self.is_page { 200 } else { 1000 }),
             (&mut self.uri, 1000),
         ];
         for (text, limit) in texts {
@@ -221,7 +240,20 @@ fn is_token(name: &str, value: &Value) -> bool {
     let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
     let plain = plain.to_ascii_lowercase();
     let is_named = plain.ends_with("token") || plain.ends_with("secret");
-    value.is_string() && (is_named || plain == "code" || plain == "session")
+    match value {
+        Value::String(text) if plain == "code" => !is_error_name(text),
+        Value::String(_) => is_named || plain == "session",
+        _ => false,
+    }
+}
+
+/// Whether a text can be the name or number of an error: an authorization code mixes small letters
+/// with digits, or is longer.
+fn is_error_name(text: &str) -> bool {
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || b"_-.:/ ".contains(&b);
+    let has_small = text.bytes().any(|b| b.is_ascii_lowercase());
+    let has_digit = text.bytes().any(|b| b.is_ascii_digit());
+    text.len() <= 64 && text.bytes().all(is_word) && !(has_small && has_digit)
 }
 
 impl fmt::Display for ServerError {

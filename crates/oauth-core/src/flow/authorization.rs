@@ -16,7 +16,7 @@ use crate::moment::UnixTime;
 use crate::pkce::{ChallengeMethod, Demand};
 use crate::quirk::Quirk;
 use crate::scope::Scope;
-use crate::server::EndpointKind;
+use crate::server::{EndpointKind, Flag};
 use crate::url::Url;
 
 pub use callback::{Callback, check_issuers};
@@ -101,6 +101,21 @@ impl AuthorizationRequest {
         now: UnixTime,
         chance: &Chance<'_>,
     ) -> Result<(Url, Pending), Error> {
+        for (promise, misuse) in [
+            (
+                "require_pushed_authorization_requests",
+                Misuse::PushRequired,
+            ),
+            (
+                "require_signed_request_object",
+                Misuse::RequestObjectRequired,
+            ),
+        ] {
+            // The person would only be shown the server's error page.
+            if us.server.flag(promise, Flag::False) {
+                return Err(misuse.into());
+            }
+        }
         let endpoint = us.server.endpoint(EndpointKind::Authorization)?;
         if !us.allows(&self.redirect_uri) {
             return Err(Misuse::RedirectUriUnregistered.into());

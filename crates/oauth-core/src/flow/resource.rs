@@ -3,7 +3,10 @@
 //! Resource requests are not exchanges, for their bodies stream: these are two pure functions,
 //! one before the request and one after the reply.
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+#[cfg(test)]
+mod tests;
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request};
 
 use crate::challenge::{self, Challenge};
@@ -143,16 +146,20 @@ impl Resource {
 
 /// The value of an `Authorization: Bearer` header (RFC 6750 section 2.1).
 ///
+/// A token is opaque: one of visible ASCII characters goes as it came, for Salesforce, eBay and
+/// Amazon have `!`, `^`, `#` and `|` in theirs and want them back. Strict rules refuse such a token
+/// where it is issued.
+///
 /// # Errors
-/// `token.not_ascii`, `token.not_token68`.
+/// `token.not_ascii`; `token.not_token68` for one that is empty, or holds a space or a control
+/// character.
 pub fn bearer(token: &Secret<String>) -> Result<HeaderValue, Error> {
     let text = token.expose();
     if !text.is_ascii() {
         return Err(Misuse::TokenNotAscii.into());
     }
-    let body = text.trim_end_matches('=');
-    let is_char = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b);
-    if body.is_empty() || !body.bytes().all(is_char) {
+    let is_empty = text.trim_end_matches('=').is_empty();
+    if is_empty || !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Misuse::TokenNotToken68.into());
     }
     client_auth::header_value(format!("Bearer {text}"))
@@ -204,17 +211,7 @@ pub fn after(status: StatusCode, headers: &HeaderMap) -> Verdict {
     if !may_be_about_the_token(status) {
         return Verdict::Pass;
     }
-    let fields: Vec<&str> = headers
-        .get_all(WWW_AUTHENTICATE)
-        .iter()
-        .filter_map(|field| field.to_str().ok())
-        .collect();
-    let challenges = match challenge::parse(fields.iter().copied()) {
-        Ok(challenges) => challenges,
-        // Not readable, but still a 401: the token did not do.
-        Err(_) if status == StatusCode::UNAUTHORIZED => return Verdict::Renew,
-        Err(_) => return Verdict::Pass,
-    };
+    let (challenges, is_whole) = challenge::readable(headers);
     let bearers = || {
         challenges
             .iter()
@@ -234,7 +231,8 @@ pub fn after(status: StatusCode, headers: &HeaderMap) -> Verdict {
         // A 401 without an error code: UserVoice says no more than that, and RFC 6750 section 3.1
         // wants no code where the request carried no token.
         None if status == StatusCode::UNAUTHORIZED => {
-            let is_ours = challenges.is_empty() || bearers().next().is_some();
+            // What cannot be read may have been a Bearer challenge.
+            let is_ours = challenges.is_empty() || !is_whole || bearers().next().is_some();
             if is_ours {
                 Verdict::Renew
             } else {
