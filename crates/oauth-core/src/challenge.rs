@@ -3,8 +3,8 @@
 #[cfg(test)]
 mod tests;
 
-use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, HeaderValue};
 
 use crate::error::{Error, Fault};
 
@@ -67,10 +67,18 @@ pub fn parse<'a>(headers: impl IntoIterator<Item = &'a str>) -> Result<Vec<Chall
 /// and a byte that is not ASCII, say nothing about the others: proxies add fields of their own, and
 /// servers write their descriptions in whatever character set they like.
 pub(crate) fn readable(headers: &HeaderMap) -> (Vec<Challenge>, bool) {
+    let fields = headers.get_all(WWW_AUTHENTICATE).iter();
+    readable_fields(fields.map(HeaderValue::as_bytes))
+}
+
+/// [`readable`] of the field's values alone.
+pub(crate) fn readable_fields<'a>(
+    fields: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<Challenge>, bool) {
     let mut challenges = Vec::new();
     let mut is_whole = true;
-    for field in headers.get_all(WWW_AUTHENTICATE) {
-        let text = String::from_utf8_lossy(field.as_bytes());
+    for field in fields {
+        let text = String::from_utf8_lossy(field);
         is_whole &= Reader { rest: &text }.read(&mut challenges);
     }
     (challenges, is_whole)

@@ -17,7 +17,7 @@ use crate::url::Transport;
 /// Reads an issuer that may be plain `http` on a loopback address, for tests and sidecars.
 ///
 /// # Errors
-/// `issuer.*`; a host name, even `localhost`, is no proof of loopback.
+/// `issuer.*`; of host names `localhost` alone is taken for loopback.
 pub fn loopback_issuer(text: &str) -> Result<Issuer, Error> {
     Issuer::parse_over(text, Transport::LoopbackHttp)
 }

@@ -185,6 +185,7 @@ fn denial(
     let uri = object.get("error_uri").and_then(Json::as_str);
     Some(
         said.coded(code)
+            .meaning(rules.meaning(code))
             .described(description, uri)
             .with_extra(extra)
             .into(),

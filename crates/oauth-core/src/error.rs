@@ -6,6 +6,8 @@ mod cause;
 mod class;
 mod server_error;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
@@ -246,13 +248,22 @@ impl Serialize for Error {
     }
 }
 
-/// `text` without control characters. What a peer wrote goes to logs and terminals, where a line
-/// break or an escape sequence would be read as more than text.
+/// `text` without control and invisible characters. What a peer wrote goes to logs and terminals,
+/// where a line break or an escape sequence would be read as more than text, and a mark of direction
+/// or a space of no width makes it read as another.
 pub(crate) fn printable(text: &str) -> String {
     let is_format = |c: char| {
         matches!(
             c,
-            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
         )
     };
     text.chars()

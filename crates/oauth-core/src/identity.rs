@@ -26,8 +26,10 @@ impl ClientId {
     /// An empty id is nobody, and one with a space at its end was pasted badly: the server would
     /// only say `invalid_client`. Other bytes are outside `VSCHAR` (RFC 6749 appendix A.1).
     fn check(&self) -> Result<(), Error> {
-        let is_sound =
-            !self.0.is_empty() && self.0.trim() == self.0 && !self.0.chars().any(char::is_control);
+        let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
+        let is_sound = !self.0.is_empty()
+            && self.0.trim_matches(is_blank) == self.0
+            && !self.0.chars().any(char::is_control);
         if is_sound {
             Ok(())
         } else {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::error::{Check, Error, Fault, Misuse};
 use crate::issuer::Issuer;
 use crate::json::{Json, Object};
-use crate::quirk::Rules;
+use crate::quirk::{Quirk, Rules};
 use crate::url::{Flaw, Transport, Url};
 
 macro_rules! endpoints {
@@ -261,10 +261,8 @@ impl Server {
 
     /// Whether every callback of this server names its issuer (RFC 9207 section 3).
     pub fn names_itself_in_callbacks(&self) -> bool {
-        self.flag(
-            "authorization_response_iss_parameter_supported",
-            Flag::False,
-        )
+        let promise = "authorization_response_iss_parameter_supported";
+        self.flag(promise, Flag::False) && !self.rules.has(&Quirk::CallbacksWithoutIssuer)
     }
 
     fn named_list(&self, member: &str) -> Option<Vec<String>> {

@@ -1,5 +1,8 @@
 //! What a grant leaves behind: tokens, bound to the server and client they belong to.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,5 +1,3 @@
-use http::HeaderValue;
-
 use super::*;
 
 fn headers(fields: &[&[u8]]) -> HeaderMap {

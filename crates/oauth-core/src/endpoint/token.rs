@@ -2,6 +2,9 @@
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-3.2>, reply section 5.1
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -59,6 +59,8 @@ table! {
 pub struct ServerError {
     status: Option<u16>,
     error: Option<String>,
+    /// The registered code that `error` stands for, where that is another.
+    meaning: Option<String>,
     description: Option<String>,
     uri: Option<String>,
     scheme: Option<String>,
@@ -84,6 +86,12 @@ impl ServerError {
     #[must_use]
     pub(crate) fn coded(mut self, error: &str) -> Self {
         self.error = Some(printable(error));
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn meaning(mut self, code: Option<&str>) -> Self {
+        self.meaning = code.map(str::to_owned);
         self
     }
 
@@ -156,7 +164,8 @@ impl ServerError {
 
     /// The row of the table this refusal falls under.
     pub fn denial(&self) -> Denial {
-        match (&self.error, &self.scheme, self.status) {
+        let error = self.meaning.as_ref().or(self.error.as_ref());
+        match (error, &self.scheme, self.status) {
             (Some(error), ..) => Denial::ALL
                 .iter()
                 .copied()

@@ -5,6 +5,8 @@
 mod callback;
 mod chance;
 mod pending;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

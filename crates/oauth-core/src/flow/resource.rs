@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request};
 
 use crate::challenge::{self, Challenge};
@@ -208,10 +208,17 @@ pub const fn may_be_about_the_token(status: StatusCode) -> bool {
 
 /// What a reply to a request with a token asks for (RFC 6750 section 3.1, RFC 9470 section 3).
 pub fn after(status: StatusCode, headers: &HeaderMap) -> Verdict {
+    let fields = headers.get_all(WWW_AUTHENTICATE).iter();
+    after_fields(status, fields.map(HeaderValue::as_bytes))
+}
+
+/// [`after`] for hosts whose HTTP client lets through more than [`HeaderValue`] can hold: `fields`
+/// are the values of `WWW-Authenticate`. A control character refuses its challenge and no other.
+pub fn after_fields<'a>(status: StatusCode, fields: impl IntoIterator<Item = &'a [u8]>) -> Verdict {
     if !may_be_about_the_token(status) {
         return Verdict::Pass;
     }
-    let (challenges, is_whole) = challenge::readable(headers);
+    let (challenges, is_whole) = challenge::readable_fields(fields);
     let bearers = || {
         challenges
             .iter()

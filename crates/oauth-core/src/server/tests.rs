@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::json;
-use crate::quirk::{Quirk, Strictness};
+use crate::quirk::Strictness;
 use crate::testing::code;
 
 fn read(members: &str, rules: Rules) -> Result<Server, &'static str> {

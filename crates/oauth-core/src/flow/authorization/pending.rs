@@ -10,6 +10,7 @@ use crate::identity::Identity;
 use crate::issuer::RedirectUri;
 use crate::moment::UnixTime;
 use crate::pkce::CodeVerifier;
+use crate::quirk::Quirk;
 use crate::scope::Scope;
 use crate::secret::Secret;
 
@@ -135,7 +136,18 @@ impl Pending {
         if !callback.has_state(&self.state) {
             return Err(Check::CallbackState.into());
         }
-        callback.check_issuer(us.server.issuer(), us.server.rules(), self.issuer_required)?;
+        let rules = us.server.rules();
+        let error = callback.claimed_error();
+        // A false error costs a flow, as anyone who can reach the browser can; a false code more.
+        let is_excused = error.is_some() && rules.has(&Quirk::ErrorsWithoutIssuer);
+        let is_required = self.issuer_required && !is_excused;
+        callback
+            .check_issuer(us.server.issuer(), rules, is_required)
+            .map_err(|untrusted| match error {
+                // Not to be believed, but the person at the screen has to hear of it.
+                Some(error) => untrusted.about(&format!("it says error={error}")),
+                None => untrusted,
+            })?;
         if let Some(refusal) = callback.refusal() {
             return Err(refusal.into());
         }

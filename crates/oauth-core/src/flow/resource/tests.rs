@@ -1,7 +1,5 @@
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
-use http::header::WWW_AUTHENTICATE;
-
 use super::*;
 use crate::testing::code;
 
@@ -31,6 +29,19 @@ fn one_bad_byte_voids_no_challenge() {
     assert_eq!(verdict(401, &[latin]), stepped);
     let bearer = b"Bearer error=\"insufficient_scope\", scope=\"write\"";
     assert_eq!(verdict(403, &[b"Custom realm=https://x/", bearer]), write);
+}
+
+#[test]
+fn a_control_character_refuses_its_challenge_and_no_other() {
+    let status = StatusCode::FORBIDDEN;
+    let fields: [&[u8]; 2] = [
+        b"Custom realm=\"a\x07\"",
+        b"Bearer error=\"insufficient_scope\", scope=\"write\"",
+    ];
+    let write = Verdict::WidenScope(Scope::parse("write").ok());
+    assert_eq!(after_fields(status, fields), write);
+    let odd: [&[u8]; 1] = [b"Bearer error=\"insufficient_scope\", realm=\"a\x07\""];
+    assert_eq!(after_fields(status, odd), Verdict::Pass);
 }
 
 #[test]
