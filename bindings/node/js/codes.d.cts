@@ -122,6 +122,7 @@ export type MisuseCode =
   | 'token.in_query'
   | 'token.more_than_one_method'
   | 'resource.origin_not_allowed'
+  | 'resource.syntax'
   | 'grant.not_an_extension'
   | 'grant.outcome_unknown'
   | 'grant.no_refresh_token'

@@ -13,7 +13,7 @@ use crate::exchange::Exchange;
 use crate::flow::authorization::{AuthorizationRequest, Chance, Drawn, Pending};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::keeper::{Keeper, Upkeep};
-use crate::grant::{ClientCredentials, Grant, Refresh};
+use crate::grant::{ClientCredentials, Grant, Refresh, TokenParameters};
 use crate::identity::{ClientId, Identity};
 use crate::issuer::{Issuer, RedirectUri};
 #[cfg(feature = "sha2")]
@@ -172,6 +172,16 @@ impl Client {
         grant: G,
     ) -> impl Exchange<Output = Tokens> + Send + use<G> {
         self.call(Token::bound(grant, Arc::clone(&self.0.binding)))
+    }
+
+    /// [`Self::token`] with parameters beyond those of the grant, such as the resource a token is
+    /// for.
+    pub fn token_with<G: Grant + Send + 'static>(
+        &self,
+        grant: G,
+        parameters: TokenParameters,
+    ) -> impl Exchange<Output = Tokens> + Send + use<G> {
+        self.call(Token::bound(grant, Arc::clone(&self.0.binding)).with(parameters))
     }
 
     /// Whether these tokens are this client's, of this server. Ask before a token out of a store is

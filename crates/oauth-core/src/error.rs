@@ -30,6 +30,7 @@ pub struct Error {
     detail: Option<Box<str>>,
     source: Option<Cause>,
     is_final: bool,
+    is_of_refresh: bool,
 }
 
 /// Whose fault it was.
@@ -69,6 +70,7 @@ impl Error {
             detail: None,
             source: None,
             is_final: false,
+            is_of_refresh: false,
         }
     }
 
@@ -103,6 +105,13 @@ impl Error {
         self
     }
 
+    /// Says that it is the answer to a refresh token.
+    #[must_use]
+    pub(crate) fn of_refresh(mut self) -> Self {
+        self.is_of_refresh = true;
+        self
+    }
+
     /// Adds the error underneath.
     #[must_use]
     pub fn caused_by(mut self, cause: Cause) -> Self {
@@ -132,6 +141,9 @@ impl Error {
 
     fn kind_advice(&self) -> Advice {
         match &self.kind {
+            Kind::Denied(server) if self.is_of_refresh && server.is_about_the_grant() => {
+                Advice::Reauthorize
+            }
             Kind::Denied(server) => server.advice(),
             kind => kind.row().advice(),
         }

@@ -124,6 +124,7 @@ MisuseCode = Literal[
     "token.in_query",
     "token.more_than_one_method",
     "resource.origin_not_allowed",
+    "resource.syntax",
     "grant.not_an_extension",
     "grant.outcome_unknown",
     "grant.no_refresh_token",

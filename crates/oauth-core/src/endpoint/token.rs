@@ -14,7 +14,7 @@ use super::{Draft, Endpoint, success};
 use crate::error::{Check, Error, Fault};
 use crate::extra::{Extra, MAX_EXTRA};
 use crate::form::Form;
-use crate::grant::Grant;
+use crate::grant::{Grant, TokenParameters};
 use crate::identity::{Binding, ClientId};
 use crate::json::{Json, Object};
 use crate::moment::{Moment, UnixTime};
@@ -29,6 +29,7 @@ use crate::token::{MAX_LIFETIME, RefreshToken, Tokens, Warning};
 pub struct Token<G> {
     grant: G,
     binding: Arc<Binding>,
+    parameters: TokenParameters,
 }
 
 impl<G: Grant> Token<G> {
@@ -38,7 +39,18 @@ impl<G: Grant> Token<G> {
     }
 
     pub(crate) const fn bound(grant: G, binding: Arc<Binding>) -> Self {
-        Self { grant, binding }
+        Self {
+            grant,
+            binding,
+            parameters: TokenParameters::new(),
+        }
+    }
+
+    /// Adds these parameters to the request.
+    #[must_use]
+    pub fn with(mut self, parameters: TokenParameters) -> Self {
+        self.parameters = parameters;
+        self
     }
 }
 
@@ -55,6 +67,7 @@ impl<G: Grant> Endpoint for Token<G> {
         let mut form = Form::new();
         form.push("grant_type", self.grant.grant_type());
         self.grant.fill(&mut form, server.rules())?;
+        self.parameters.fill(&mut form, server.rules())?;
         let draft = Draft::post(
             server.endpoint(EndpointKind::Token)?,
             self.grant.purpose(),
@@ -77,7 +90,11 @@ impl<G: Grant> Endpoint for Token<G> {
             refresh_token: self.grant.refresh_token(),
             binding: &self.binding,
         };
-        tokens(had, server, at, reply)
+        let is_refresh = had.refresh_token.is_some();
+        tokens(had, server, at, reply).map_err(|error| match is_refresh {
+            true => error.of_refresh(),
+            false => error,
+        })
     }
 }
 

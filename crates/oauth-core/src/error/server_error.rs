@@ -193,6 +193,16 @@ impl ServerError {
         }
     }
 
+    /// Whether this, in answer to a refresh token, can only be about that token: a client that may
+    /// not do what it did an hour ago (Atlassian), or a bare 401 in a web framework's own words.
+    pub(super) fn is_about_the_grant(&self) -> bool {
+        match (self.denial(), self.status) {
+            (Denial::UnauthorizedClient, Some(400 | 403)) => true,
+            (Denial::Other | Denial::Status, Some(401)) => self.scheme.is_none(),
+            _ => false,
+        }
+    }
+
     fn is_unknown_failure(&self) -> bool {
         let is_failure = self.status.is_some_and(|status| status >= 500);
         is_failure && self.denial() == Denial::Other

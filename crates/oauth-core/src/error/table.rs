@@ -159,6 +159,7 @@ table! {
         TokenInQuery "token.in_query" GIVE_UP "a token is never sent in a URL's query"
         TokenTwice "token.more_than_one_method" GIVE_UP "the request already carries credentials"
         OriginNotAllowed "resource.origin_not_allowed" GIVE_UP "the URL's origin is not one this token may be sent to"
+        ResourceSyntax "resource.syntax" GIVE_UP "a resource is an absolute URI without fragment"
         GrantNotExtension "grant.not_an_extension" GIVE_UP "an extension grant is named by an absolute URI"
         OutcomeUnknown "grant.outcome_unknown" REAUTHORIZE "the reply to the last refresh was lost, and this server ends a grant whose refresh token comes twice: a person must log in again"
         NoRefreshToken "grant.no_refresh_token" REAUTHORIZE "there is no refresh token to use"

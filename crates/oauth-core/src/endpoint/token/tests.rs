@@ -150,6 +150,39 @@ fn an_error_of_the_providers_own_means_what_it_is_said_to_mean() {
 }
 
 #[test]
+fn a_refusal_that_can_only_be_about_the_refresh_token_asks_for_a_person() {
+    let advice = |status: u16, body: &str, headers: &[(&'static str, &str)]| {
+        let mut all = vec![("content-type", "application/json")];
+        all.extend(headers);
+        let token = client().refresh_token("r1", Scope::none());
+        let refresh = answered(client().refresh(&token), reply(status, &all, body));
+        let fresh = client().client_credentials(Scope::none());
+        let fresh = answered(fresh, reply(status, &all, body));
+        [refresh, fresh].map(|error| error.unwrap_err().advice().as_str())
+    };
+    let basic = [("www-authenticate", "Basic realm=\"x\"")];
+    let person = ["reauthorize", "give_up"];
+    let nobody = ["give_up", "give_up"];
+    assert_eq!(
+        advice(403, r#"{"error":"unauthorized_client"}"#, &[]),
+        person
+    );
+    assert_eq!(
+        advice(401, r#"{"error":"Unauthorized","code":"FST_X"}"#, &[]),
+        person
+    );
+    assert_eq!(advice(401, "", &[]), person);
+    assert_eq!(advice(401, "", &basic), nobody);
+    // Keycloak says so of a wrong secret.
+    assert_eq!(
+        advice(401, r#"{"error":"unauthorized_client"}"#, &[]),
+        nobody
+    );
+    assert_eq!(advice(401, r#"{"error":"invalid_client"}"#, &[]), nobody);
+    assert_eq!(advice(400, r#"{"error":"odd"}"#, &[]), nobody);
+}
+
+#[test]
 fn a_refresh_asks_for_no_more_than_was_granted() {
     let refresh = |granted: &str, asked: &str| {
         let token = client().refresh_token("r1", Scope::parse(granted).unwrap());

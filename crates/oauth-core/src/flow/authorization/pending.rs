@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ResponseMode;
 use super::callback::Callback;
 use crate::error::{Check, Error, Fault, Misuse};
-use crate::grant::AuthorizationCode;
+use crate::grant::{AuthorizationCode, TokenParameters};
 use crate::identity::Identity;
 use crate::issuer::RedirectUri;
 use crate::moment::UnixTime;
@@ -29,6 +29,7 @@ pub struct Pending {
     pub(crate) nonce: Option<Secret<String>>,
     pub(crate) code_verifier: Option<CodeVerifier>,
     pub(crate) scope: Scope,
+    pub(crate) parameters: TokenParameters,
     pub(crate) response_mode: ResponseMode,
     pub(crate) started_at: UnixTime,
 }
@@ -82,6 +83,11 @@ impl Pending {
                 .as_ref()
                 .map(|verifier| verifier.expose().to_owned()),
             scope: self.scope.clone(),
+            parameters: self
+                .parameters
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             response_mode: self.response_mode,
             started_at: self.started_at,
         };
@@ -104,6 +110,13 @@ impl Pending {
             .as_deref()
             .map(CodeVerifier::parse)
             .transpose()?;
+        let parameters = stored
+            .parameters
+            .into_iter()
+            .try_fold(TokenParameters::new(), |all, (name, value)| {
+                all.extra(name, value)
+            })
+            .map_err(|_| Error::from(Misuse::StoredForm))?;
         Ok(Self {
             issuer: stored.issuer,
             client_id: stored.client_id,
@@ -113,6 +126,7 @@ impl Pending {
             nonce: stored.nonce.map(Secret::new),
             code_verifier,
             scope: stored.scope,
+            parameters,
             response_mode: stored.response_mode,
             started_at: stored.started_at,
         })
@@ -161,6 +175,7 @@ impl Pending {
             redirect_uri: self.redirect_uri,
             code_verifier: self.code_verifier,
             scope: self.scope,
+            parameters: self.parameters,
         })
     }
 }
@@ -176,6 +191,8 @@ struct Stored {
     nonce: Option<String>,
     code_verifier: Option<String>,
     scope: Scope,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    parameters: Vec<(String, String)>,
     response_mode: ResponseMode,
     started_at: UnixTime,
 }

@@ -338,3 +338,51 @@ fn a_code_of_odd_characters_is_for_lenient_rules() {
         Err("callback.encoding")
     );
 }
+
+#[test]
+fn resources_and_audiences_are_asked_for_and_redeemed() {
+    let parameters = TokenParameters::new().extra("expiring", "1").unwrap();
+    let ask = AuthorizationRequest {
+        token_parameters: parameters,
+        ..ask()
+            .resource("https://a.example/")
+            .resource("https://b.example/")
+            .audience("x")
+    };
+    let (url, pending) = client().authorize(at(), ask).unwrap();
+    let query = url.query().unwrap();
+    let targets =
+        "resource=https%3A%2F%2Fa.example%2F&resource=https%3A%2F%2Fb.example%2F&audience=x";
+    assert!(
+        query.contains(targets) && !query.contains("expiring"),
+        "{query}"
+    );
+    let again = Pending::from_json(pending.to_json().expose()).unwrap();
+    for pending in [pending, again] {
+        let callback = format!("{CB}?code=c1&state={}", pending.state().expose());
+        let mut exchange = client().redeem(pending, &callback).unwrap();
+        let Ok(Step::Send(request)) = exchange.resume(at(), Input::Begin) else {
+            unreachable!()
+        };
+        let body = String::from_utf8_lossy(request.body()).into_owned();
+        assert!(body.ends_with(&format!("&{targets}&expiring=1")), "{body}");
+    }
+}
+
+#[test]
+fn a_resource_is_checked_and_a_flow_without_one_is_stored_as_ever() {
+    for bad in ["api", "https://a.example/#f"] {
+        let error = client().authorize(at(), ask().resource(bad)).map(drop);
+        assert_eq!(code(error), Err("resource.syntax"), "{bad}");
+        let error = client()
+            .authorize(at(), ask().extra("resource", bad))
+            .map(drop);
+        assert_eq!(code(error), Err("resource.syntax"), "{bad}");
+    }
+    let leak = client()
+        .authorize(at(), ask().audience("hunter22"))
+        .map(drop);
+    assert_eq!(code(leak), Err("form.secret_in_url"));
+    let (_, pending) = client().authorize(at(), ask()).unwrap();
+    assert!(!pending.to_json().expose().contains("parameters"));
+}
