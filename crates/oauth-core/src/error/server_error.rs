@@ -197,7 +197,7 @@ impl ServerError {
     /// not do what it did an hour ago (Atlassian), or a bare 401 in a web framework's own words.
     pub(super) fn is_about_the_grant(&self) -> bool {
         match (self.denial(), self.status) {
-            (Denial::UnauthorizedClient, Some(400 | 403)) => true,
+            (Denial::UnauthorizedClient, Some(403)) => true,
             (Denial::Other | Denial::Status, Some(401)) => self.scheme.is_none(),
             _ => false,
         }

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod tests;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request};
 
@@ -13,6 +15,7 @@ use crate::challenge::{self, Challenge};
 use crate::client_auth;
 use crate::error::{Error, Misuse};
 use crate::form;
+use crate::json::{self, Json};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::url::{Transport, Url};
@@ -45,6 +48,9 @@ pub enum Verdict {
         acr_values: Option<String>,
         /// `max_age` in seconds.
         max_age: Option<u64>,
+        /// The `claims` parameter (OpenID Connect Core section 5.5) for the next authorization: JSON,
+        /// as Microsoft's resource servers hand it over with `insufficient_claims`.
+        claims: Option<String>,
     },
     /// The server wants something a token cannot give.
     Refused,
@@ -233,6 +239,12 @@ pub fn after_fields<'a>(status: StatusCode, fields: impl IntoIterator<Item = &'a
             max_age: challenge
                 .param("max_age")
                 .and_then(|seconds| seconds.parse().ok()),
+            claims: claims(challenge),
+        },
+        Some((challenge, "insufficient_claims")) => Verdict::StepUp {
+            acr_values: None,
+            max_age: None,
+            claims: claims(challenge),
         },
         Some(_) => Verdict::Refused,
         // A 401 without an error code: UserVoice says no more than that, and RFC 6750 section 3.1
@@ -248,6 +260,16 @@ pub fn after_fields<'a>(status: StatusCode, fields: impl IntoIterator<Item = &'a
         }
         None => Verdict::Pass,
     }
+}
+
+/// `claims` in base64 of either alphabet, if it is an object.
+fn claims(challenge: &Challenge) -> Option<String> {
+    let text = challenge.param("claims")?.trim_end_matches('=');
+    let plain = STANDARD_NO_PAD.decode(text);
+    let bytes = plain.or_else(|_| URL_SAFE_NO_PAD.decode(text)).ok()?;
+    let claims = String::from_utf8(bytes).ok()?;
+    let is_object = matches!(json::parse(&claims), Ok(Json::Object(_)));
+    is_object.then_some(claims)
 }
 
 fn scope(challenge: &Challenge) -> Option<Scope> {

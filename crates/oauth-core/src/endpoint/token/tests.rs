@@ -173,6 +173,11 @@ fn a_refusal_that_can_only_be_about_the_refresh_token_asks_for_a_person() {
     );
     assert_eq!(advice(401, "", &[]), person);
     assert_eq!(advice(401, "", &basic), nobody);
+    // "not authorized to use this authorization grant type" (RFC 6749 section 5.2)
+    assert_eq!(
+        advice(400, r#"{"error":"unauthorized_client"}"#, &[]),
+        nobody
+    );
     // Keycloak says so of a wrong secret.
     assert_eq!(
         advice(401, r#"{"error":"unauthorized_client"}"#, &[]),

@@ -24,11 +24,29 @@ fn one_bad_byte_voids_no_challenge() {
     let stepped = Verdict::StepUp {
         acr_values: Some("urn:mfa".to_owned()),
         max_age: Some(5),
+        claims: None,
     };
     let latin = b"Bearer error=\"insufficient_user_authentication\", acr_values=\"urn:mfa\", max_age=5, error_description=\"re\xe9\"";
     assert_eq!(verdict(401, &[latin]), stepped);
     let bearer = b"Bearer error=\"insufficient_scope\", scope=\"write\"";
     assert_eq!(verdict(403, &[b"Custom realm=https://x/", bearer]), write);
+}
+
+#[test]
+fn claims_that_a_resource_server_wants_are_for_the_next_login() {
+    let wants = |claims: &str| {
+        let field =
+            format!("Bearer realm=\"\", error=\"insufficient_claims\", claims=\"{claims}\"");
+        match verdict(401, &[field.as_bytes()]) {
+            Verdict::StepUp { claims, .. } => claims,
+            other => unreachable!("{other:?}"),
+        }
+    };
+    let text = Some(r#"{"access_token":{}}"#.to_owned());
+    assert_eq!(wants("eyJhY2Nlc3NfdG9rZW4iOnt9fQ=="), text);
+    assert_eq!(wants("eyJhY2Nlc3NfdG9rZW4iOnt9fQ"), text);
+    assert_eq!(wants("bm8ganNvbg=="), None);
+    assert_eq!(wants("!"), None);
 }
 
 #[test]
