@@ -386,3 +386,18 @@ fn a_resource_is_checked_and_a_flow_without_one_is_stored_as_ever() {
     let (_, pending) = client().authorize(at(), ask()).unwrap();
     assert!(!pending.to_json().expose().contains("parameters"));
 }
+
+#[test]
+fn a_redirect_uri_is_repeated_unless_the_server_must_not_see_it() {
+    let body = |client: Client| {
+        let (_, pending) = client.authorize(at(), ask()).unwrap();
+        let callback = format!("{CB}?code=c1&state={}", pending.state().expose());
+        let mut exchange = client.redeem(pending, &callback).unwrap();
+        match exchange.resume(at(), Input::Begin) {
+            Ok(Step::Send(request)) => String::from_utf8_lossy(request.body()).into_owned(),
+            other => unreachable!("{other:?}"),
+        }
+    };
+    assert!(body(client()).contains("&redirect_uri="));
+    assert!(!body(quirky([Quirk::OmitRedirectUri])).contains("redirect_uri"));
+}
