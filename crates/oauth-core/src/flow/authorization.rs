@@ -5,7 +5,7 @@
 mod callback;
 mod chance;
 mod pending;
-#[cfg(test)]
+#[cfg(all(test, feature = "sha2"))]
 mod tests;
 
 use std::fmt;
