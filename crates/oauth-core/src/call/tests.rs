@@ -188,6 +188,22 @@ fn the_second_of_two_calls_follows_the_first() {
 }
 
 #[test]
+fn a_second_call_of_several_steps_is_not_forgotten_between_them() {
+    let again = signing();
+    let first = client().client_credentials(Scope::none());
+    let mut exchange = first.then(move |_| Ok(again.client_credentials(Scope::none())));
+    let _ = sent(exchange.resume(at(), Input::Begin).unwrap());
+    let second = exchange
+        .resume(at(), Input::Reply(json(200, GOOD)))
+        .unwrap();
+    assert!(matches!(second, Step::Sign(_)), "{second:?}");
+    let signature = Input::Signed(vec![1; 64].into());
+    let _ = sent(exchange.resume(at(), signature).unwrap());
+    let done = exchange.resume(at(), Input::Reply(json(200, GOOD)));
+    assert!(matches!(done, Ok(Step::Done(_))), "{done:?}");
+}
+
+#[test]
 fn an_input_that_answers_no_step_ends_the_call() {
     let mut exchange = client().client_credentials(Scope::none());
     let early = exchange.resume(at(), Input::Reply(json(200, GOOD)));
