@@ -211,18 +211,26 @@ fn of_the_core(status: u16, field: Option<&str>, action: &str) -> Verdict {
         Asking::StepUp {
             acr_values,
             max_age,
+            ..
         } => {
-            let acr = acr_values
-                .as_ref()
-                .is_none_or(|acr| action.contains(&format!("acr_values=\"{acr}\"")));
-            let age = max_age.is_none_or(|age| action.contains(&format!("max_age={age}")));
-            action.starts_with("new authorization") && acr && age
+            let says = |name: &str, value: Option<String>| match value {
+                Some(value) => action.contains(&format!("{name}={value}")),
+                None => !action.contains(name),
+            };
+            let acr = acr_values.as_ref().map(|acr| format!("\"{acr}\""));
+            let age = max_age.map(|age| age.to_string());
+            action.starts_with("new authorization")
+                && says("acr_values", acr)
+                && says("max_age", age)
         }
         Asking::WidenScope(scope) => {
             action.contains("scope")
-                && scope.as_ref().is_none_or(|scope| {
-                    scope.iter().all(|name| action.contains(name)) || !action.contains('"')
-                })
+                && match scope {
+                    Some(scope) => {
+                        scope.iter().all(|name| action.contains(name)) || !action.contains('"')
+                    }
+                    None => !action.contains("scope="),
+                }
         }
         _ => false,
     };

@@ -311,9 +311,13 @@ fn exact_issuer(asks: &mut Asks, sample: &str) -> Verdict {
             issuer: sample.to_owned(),
         };
         let document = Reply::json(&data!({ "issuer": name }));
-        let conversation = Conversation::new(None, None)
+        let mut conversation = Conversation::new(None, None)
             .then(0, discover)
             .then(0, In::Reply(document));
+        if name != sample {
+            // The search goes on, and what it found is told at its end.
+            conversation = conversation.then(0, In::Reply(Reply::new(404, &[], "")));
+        }
         Ok(asks.play(&conversation)?.pop())
     };
     match named(sample)? {

@@ -156,7 +156,7 @@ fn modules() -> Vec<String> {
             .next()
             .map(|part| part.to_string_lossy().replace(".rs", ""));
         let module = module.unwrap_or_default();
-        if module == "lib" {
+        if module == "lib" || is_test(path) {
             continue;
         }
         let Some(own) = layer(&module) else {
@@ -342,10 +342,20 @@ fn rust_files(place: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The lines of a file before its tests, without comments.
+/// Whether a file holds nothing but tests, or what they share: those see all layers.
+fn is_test(path: &Path) -> bool {
+    let is_named = |part: &str| matches!(part, "tests" | "tests.rs" | "testing.rs");
+    path.iter().any(|part| part.to_str().is_some_and(is_named))
+}
+
+/// The lines of a file before its tests, without comments. Tests in a file of their own are named at
+/// its head and end nothing.
 fn code_lines(file: &Path) -> Vec<(usize, String)> {
     let text = fs::read_to_string(file).unwrap_or_default();
-    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let code = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
     let lines = code
         .lines()
         .enumerate()

@@ -1,5 +1,8 @@
 //! Any endpoint as an exchange: client authentication, signing, one request, one reply.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -45,6 +48,15 @@ impl<E: Endpoint> Call<E> {
     fn begin(&mut self, at: &Moment) -> Result<Step<E::Output>, Error> {
         match &self.us.auth.0 {
             AuthMethod::Signed(secret) => {
+                // A signature may cost a call to a key service: none for a request that cannot be
+                // made, and none for one that names no client.
+                let draft = self.endpoint.draft(&self.us.server)?;
+                if draft.purpose.is_none() {
+                    return self.send(None);
+                }
+                draft.url.require(self.us.server.transport())?;
+                draft.url.uri()?;
+                draft.form.check()?;
                 let job = secret.job(&self.us.client_id, at);
                 self.state = State::Signing(job.clone());
                 Ok(Step::Sign(job))
@@ -72,7 +84,7 @@ impl<E: Endpoint> Call<E> {
                 read.map(Step::Done)
                     .map_err(|error| match self.endpoint.draft(&self.us.server) {
                         Ok(draft) => error.without(&secrets(&self.us, draft, signed.as_ref())),
-                        Err(_) => error,
+                        Err(_) => error.without(&[]),
                     })
             }
             (State::Signing(_) | State::Waiting(_), Input::Lost(cause)) => Err(Error::lost(cause)),
@@ -148,7 +160,7 @@ fn authenticate(
 }
 
 /// Everything secret in the request, in each form in which a server may repeat it: as it is,
-/// form-encoded, and as Basic credentials.
+/// form-encoded, escaped for a page, and as Basic credentials.
 fn secrets(
     us: &Identity,
     mut draft: Draft,
@@ -174,6 +186,16 @@ fn secrets(
         let mut encoded = String::new();
         form::encode(secret, &mut encoded);
         secrets.extend([Secret::from(secret), Secret::new(encoded)]);
+        if secret.contains(['&', '<', '>', '"', '\'']) {
+            // As a page would show it.
+            let escaped = secret
+                .replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;")
+                .replace('"', "&quot;")
+                .replace('\'', "&#39;");
+            secrets.push(Secret::new(escaped));
+        }
     }
     secrets
 }

@@ -1,5 +1,11 @@
 //! `WWW-Authenticate`, with several challenges in one header (RFC 9110 section 11.6.1).
 
+#[cfg(test)]
+mod tests;
+
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, HeaderValue};
+
 use crate::error::{Error, Fault};
 
 /// One challenge. Scheme and parameter names are in lower case.
@@ -40,16 +46,42 @@ impl Challenge {
 /// The most parameters a challenge may have; the richest known scheme has ten.
 const MAX_PARAMS: usize = 100;
 
+/// The most challenges that are read.
+const MAX_CHALLENGES: usize = 100;
+
 /// Reads the field's values in order, in time linear in their length.
 ///
 /// # Errors
-/// `challenge.syntax`, also for a challenge of more than a hundred parameters.
+/// `challenge.syntax` if any part cannot be read, also for a challenge of more than a hundred
+/// parameters.
 pub fn parse<'a>(headers: impl IntoIterator<Item = &'a str>) -> Result<Vec<Challenge>, Error> {
     let mut challenges = Vec::new();
+    let mut is_whole = true;
     for header in headers {
-        Reader { rest: header }.read(&mut challenges)?;
+        is_whole &= Reader { rest: header }.read(&mut challenges);
     }
-    Ok(challenges)
+    if is_whole { Ok(challenges) } else { syntax() }
+}
+
+/// The challenges of a reply that can be read, and whether those are all. One that cannot be read,
+/// and a byte that is not ASCII, say nothing about the others: proxies add fields of their own, and
+/// servers write their descriptions in whatever character set they like.
+pub(crate) fn readable(headers: &HeaderMap) -> (Vec<Challenge>, bool) {
+    let fields = headers.get_all(WWW_AUTHENTICATE).iter();
+    readable_fields(fields.map(HeaderValue::as_bytes))
+}
+
+/// [`readable`] of the field's values alone.
+pub(crate) fn readable_fields<'a>(
+    fields: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<Challenge>, bool) {
+    let mut challenges = Vec::new();
+    let mut is_whole = true;
+    for field in fields {
+        let text = String::from_utf8_lossy(field);
+        is_whole &= Reader { rest: &text }.read(&mut challenges);
+    }
+    (challenges, is_whole)
 }
 
 struct Reader<'a> {
@@ -57,51 +89,87 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn read(mut self, challenges: &mut Vec<Challenge>) -> Result<(), Error> {
+    /// Adds the challenges that can be read; tells whether those are all.
+    fn read(mut self, challenges: &mut Vec<Challenge>) -> bool {
         let before = challenges.len();
+        let mut is_whole = true;
+        // Whether what follows belongs to a challenge that was given up.
+        let mut is_lost = false;
         loop {
             self.skip(|c| c == ' ' || c == '\t' || c == ',');
             if self.rest.is_empty() {
-                return Ok(());
+                return is_whole;
             }
-            let word = self.token()?;
-            let after_word = self.rest;
-            self.skip_blanks();
-            let is_param = self.rest.starts_with('=');
-            match challenges
-                .get_mut(before..)
-                .and_then(<[Challenge]>::last_mut)
-            {
-                // A challenge has parameters or one token68, never both.
-                Some(challenge)
-                    if is_param
-                        && challenge.token68.is_none()
-                        && challenge.params.len() < MAX_PARAMS =>
-                {
-                    let value = self.value()?;
-                    challenge.add(word, value);
-                }
-                _ if is_param => return syntax(),
-                _ => {
-                    let scheme = word.to_ascii_lowercase();
-                    let mut challenge = Challenge {
-                        scheme,
-                        ..Challenge::default()
-                    };
-                    if after_word.len() > self.rest.len() {
-                        challenge.token68 = self.token68();
-                    } else if !self.rest.is_empty() && !self.rest.starts_with(',') {
-                        return syntax();
-                    }
+            if challenges.len() >= MAX_CHALLENGES {
+                return false;
+            }
+            let mut nobody = Challenge::default();
+            let last = challenges.get_mut(before..).and_then(<[_]>::last_mut);
+            let current = if is_lost { Some(&mut nobody) } else { last };
+            match self.element(current) {
+                Ok(None) => {}
+                Ok(Some(challenge)) => {
                     challenges.push(challenge);
-                    continue;
+                    is_lost = false;
+                }
+                Err(_) => {
+                    is_whole = false;
+                    if !is_lost && challenges.len() > before {
+                        challenges.pop();
+                    }
+                    is_lost = true;
+                    self.skip_element();
                 }
             }
+        }
+    }
+
+    /// Reads the next parameter into `current`, or the beginning of a new challenge.
+    fn element(&mut self, current: Option<&mut Challenge>) -> Result<Option<Challenge>, Error> {
+        let word = self.token()?;
+        let after_word = self.rest;
+        self.skip_blanks();
+        if self.rest.starts_with('=') {
+            // A challenge has parameters or one token68, never both.
+            let current = current
+                .filter(|known| known.token68.is_none() && known.params.len() < MAX_PARAMS)
+                .ok_or(Fault::ChallengeSyntax)?;
+            let value = self.value()?;
             self.skip_blanks();
             if !self.rest.is_empty() && !self.rest.starts_with(',') {
                 return syntax();
             }
+            current.add(word, value);
+            return Ok(None);
         }
+        let mut challenge = Challenge {
+            scheme: word.to_ascii_lowercase(),
+            ..Challenge::default()
+        };
+        if after_word.len() > self.rest.len() {
+            challenge.token68 = self.token68();
+        } else if !self.rest.is_empty() && !self.rest.starts_with(',') {
+            return syntax();
+        }
+        Ok(Some(challenge))
+    }
+
+    /// Goes on to the next comma outside a quoted text.
+    fn skip_element(&mut self) {
+        let (mut is_quoted, mut is_escaped) = (false, false);
+        for (at, c) in self.rest.char_indices() {
+            match c {
+                _ if is_escaped => is_escaped = false,
+                '\\' if is_quoted => is_escaped = true,
+                '"' => is_quoted = !is_quoted,
+                ',' if !is_quoted => {
+                    self.rest = self.rest.get(at..).unwrap_or_default();
+                    return;
+                }
+                _ => {}
+            }
+        }
+        self.rest = "";
     }
 
     /// Credentials without a name: they end at a comma or the end, and nothing follows the `=`.
@@ -138,6 +206,7 @@ impl<'a> Reader<'a> {
                     return Ok(value);
                 }
                 '\\' => value.push(chars.next().map(|(_, c)| c).ok_or(Fault::ChallengeSyntax)?),
+                c if c.is_control() && c != '\t' => return syntax(),
                 c => value.push(c),
             }
         }

@@ -11,26 +11,30 @@ use crate::endpoint::token::Token;
 use crate::error::{Check, Error};
 use crate::exchange::Exchange;
 use crate::flow::authorization::{AuthorizationRequest, Chance, Drawn, Pending};
-use crate::flow::discovery::Discovery;
+use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::keeper::{Keeper, Upkeep};
-use crate::grant::{ClientCredentials, Grant, Refresh};
+use crate::grant::{ClientCredentials, Grant, Refresh, TokenParameters};
 use crate::identity::{ClientId, Identity};
 use crate::issuer::{Issuer, RedirectUri};
 #[cfg(feature = "sha2")]
 use crate::moment::Moment;
 use crate::moment::UnixTime;
-use crate::quirk::Rules;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::Server;
 use crate::token::{RefreshToken, Tokens};
-use crate::url::{Transport, Url};
+use crate::url::Url;
 
 /// Fetches what a server says about itself (RFC 8414, OpenID Connect Discovery).
 ///
 /// Every well-known place of the issuer is tried in turn; the document must be the issuer's own.
 pub fn discover(issuer: Issuer) -> impl Exchange<Output = Server> + Send + use<> {
-    Discovery::new(issuer, Rules::default(), Transport::Https)
+    Discovery::new(DiscoveryRequest::new(issuer))
+}
+
+/// [`discover`] with rules, an order of places, or a place of the caller's choice.
+pub fn discover_with(ask: DiscoveryRequest) -> impl Exchange<Output = Server> + Send + use<> {
+    Discovery::new(ask)
 }
 
 /// This client, as one server knows it. Cheap to clone.
@@ -168,6 +172,16 @@ impl Client {
         grant: G,
     ) -> impl Exchange<Output = Tokens> + Send + use<G> {
         self.call(Token::bound(grant, Arc::clone(&self.0.binding)))
+    }
+
+    /// [`Self::token`] with parameters beyond those of the grant, such as the resource a token is
+    /// for.
+    pub fn token_with<G: Grant + Send + 'static>(
+        &self,
+        grant: G,
+        parameters: TokenParameters,
+    ) -> impl Exchange<Output = Tokens> + Send + use<G> {
+        self.call(Token::bound(grant, Arc::clone(&self.0.binding)).with(parameters))
     }
 
     /// Whether these tokens are this client's, of this server. Ask before a token out of a store is

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::flow::authorization::{AuthorizationRequest, Pkce};
-use crate::flow::discovery::Discovery;
+use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::resource::Resource;
 use crate::grant::Password;
 use crate::issuer::Issuer;
@@ -17,7 +17,7 @@ use crate::url::Transport;
 /// Reads an issuer that may be plain `http` on a loopback address, for tests and sidecars.
 ///
 /// # Errors
-/// `issuer.*`; a host name, even `localhost`, is no proof of loopback.
+/// `issuer.*`; of host names `localhost` alone is taken for loopback.
 pub fn loopback_issuer(text: &str) -> Result<Issuer, Error> {
     Issuer::parse_over(text, Transport::LoopbackHttp)
 }
@@ -35,7 +35,16 @@ pub fn discover_on_loopback(
     issuer: Issuer,
     rules: Rules,
 ) -> impl Exchange<Output = Server> + Send + use<> {
-    Discovery::new(issuer, rules, Transport::LoopbackHttp)
+    Discovery::new(loopback_discovery(
+        DiscoveryRequest::new(issuer).rules(rules),
+    ))
+}
+
+/// Lets a discovery ask plain `http` places on a loopback address, for [`crate::discover_with`].
+#[must_use]
+pub fn loopback_discovery(mut ask: DiscoveryRequest) -> DiscoveryRequest {
+    ask.transport = Transport::LoopbackHttp;
+    ask
 }
 
 /// [`Server::read`] for a document whose issuer and endpoints may be plain `http` on a loopback

@@ -4,9 +4,13 @@ pub mod introspection;
 pub mod metadata;
 pub mod revocation;
 pub mod token;
+mod words;
+
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::challenge;
@@ -115,8 +119,8 @@ pub(crate) fn refusal(server: &Server, at: &Moment, reply: &Response<Bytes>) -> 
     }
     match object(server.rules(), reply, Fault::ReplyJson) {
         Ok(object) => denial(server.rules(), at, reply, &object)
-            .unwrap_or_else(|| bare_status(at, reply).into()),
-        Err(_) => bare_status(at, reply).into(),
+            .unwrap_or_else(|| words::of_object(bare_status(at, reply), &object).into()),
+        Err(_) => words::of_page(bare_status(at, reply), reply).into(),
     }
 }
 
@@ -156,7 +160,7 @@ fn denial(
         Some(Json::Array(errors)) if rules.has(&Quirk::ErrorsArray) => errors.first(),
         _ => None,
     };
-    let (code, description) = match (object.get("error"), listed) {
+    let (code, described) = match (object.get("error"), listed) {
         (Some(Json::String(code)), _) if !code.is_empty() => (
             Some(code.as_ref()),
             object.get("error_description").and_then(Json::as_str),
@@ -172,15 +176,16 @@ fn denial(
         _ => (None, None),
     };
     let said = bare_status(at, reply);
-    let mut extra = object.to_map();
     let Some(code) = code else {
-        extra.retain(|name, _| name == "error" || name == "errors");
-        return Some(said.with_extra(extra).into());
+        return Some(words::of_object(said, object).into());
     };
+    let description = described.or_else(|| words::description(object));
+    let (mut extra, _) = object.to_map_within(words::MOST);
     extra.retain(|name, _| !["error", "error_description", "error_uri"].contains(&name.as_str()));
     let uri = object.get("error_uri").and_then(Json::as_str);
     Some(
         said.coded(code)
+            .meaning(rules.meaning(code))
             .described(description, uri)
             .with_extra(extra)
             .into(),
@@ -195,12 +200,8 @@ fn bare_status(at: &Moment, reply: &Response<Bytes>) -> ServerError {
 }
 
 fn first_scheme(headers: &HeaderMap) -> Option<String> {
-    let fields = headers
-        .get_all(WWW_AUTHENTICATE)
-        .iter()
-        .filter_map(|field| field.to_str().ok());
-    challenge::parse(fields)
-        .ok()?
+    let (challenges, _) = challenge::readable(headers);
+    challenges
         .into_iter()
         .next()
         .map(|challenge| challenge.scheme)
@@ -213,8 +214,26 @@ enum Media {
     Form,
 }
 
+/// The media type in lower case, without its parameters. A field that stands twice, which proxies
+/// and browsers join with a comma, has to say the same each time; else all of it is shown.
+fn essence(headers: &HeaderMap) -> String {
+    let fields = headers.get_all(CONTENT_TYPE).iter();
+    let all: Vec<_> = fields
+        .flat_map(|field| field.as_bytes().split(|&b| b == b','))
+        .map(|one| {
+            let bare = one.split(|&b| b == b';').next().unwrap_or_default();
+            String::from_utf8_lossy(bare).trim().to_ascii_lowercase()
+        })
+        .collect();
+    match all.as_slice() {
+        [first, others @ ..] if others.iter().all(|other| other == first) => first.clone(),
+        _ => all.join(", "),
+    }
+}
+
 fn media(rules: &Rules, reply: &Response<Bytes>) -> Result<Media, Error> {
-    let Some(field) = reply.headers().get(CONTENT_TYPE) else {
+    let mut fields = reply.headers().get_all(CONTENT_TYPE).iter();
+    let Some(field) = fields.next() else {
         let refused = Error::from(Fault::ReplyContentType).about("none");
         return if rules.is_strict() {
             Err(refused)
@@ -222,16 +241,10 @@ fn media(rules: &Rules, reply: &Response<Bytes>) -> Result<Media, Error> {
             Ok(Media::Json)
         };
     };
-    if field == "application/json" {
+    if field == "application/json" && fields.next().is_none() {
         return Ok(Media::Json);
     }
-    let text = field.to_str().unwrap_or_default();
-    let essence = text
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let essence = essence(reply.headers());
     let looks_like_object = reply.body().iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
     match essence.as_str() {
         "application/json" => Ok(Media::Json),
@@ -258,7 +271,12 @@ fn object<'a>(
         return Err(Fault::ReplyTooLarge.into());
     }
     let media = media(rules, reply)?;
-    let text = std::str::from_utf8(reply.body()).map_err(|_| Fault::ReplyEncoding)?;
+    let not_utf8 = match media {
+        // JSON is UTF-8 (RFC 8259 section 8.1).
+        Media::Json => Fault::ReplyJson,
+        Media::Form => Fault::ReplyEncoding,
+    };
+    let text = std::str::from_utf8(reply.body()).map_err(|_| not_utf8)?;
     let text = match text.strip_prefix('\u{feff}') {
         Some(_) if rules.is_strict() => return Err(Fault::ReplyJson.into()),
         Some(rest) => rest,
@@ -270,10 +288,14 @@ fn object<'a>(
     match media {
         // RFC 8414 and RFC 7662 ask for a JSON object; only token endpoints are known to slip.
         Media::Form if !matches!(shape, Fault::TokenShape | Fault::ReplyJson) => {
-            Err(Error::from(Fault::ReplyContentType).about("a form"))
+            Err(Error::from(Fault::ReplyContentType).about(&essence(reply.headers())))
         }
         Media::Form => {
-            Object::from_pairs(form::parse(text.trim()).map_err(|_| Fault::ReplyEncoding)?)
+            let text = text.trim();
+            if text.bytes().filter(|&b| b == b'&').count() >= json::MAX_VALUES {
+                return Err(Fault::ReplyTooManyValues.into());
+            }
+            Object::from_pairs(form::parse(text).map_err(|_| Fault::ReplyEncoding)?)
         }
         Media::Json => match json::parse(text)? {
             Json::Object(object) => Ok(object),

@@ -6,6 +6,8 @@ mod cause;
 mod class;
 mod server_error;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
@@ -28,6 +30,7 @@ pub struct Error {
     detail: Option<Box<str>>,
     source: Option<Cause>,
     is_final: bool,
+    is_of_refresh: bool,
 }
 
 /// Whose fault it was.
@@ -67,6 +70,7 @@ impl Error {
             detail: None,
             source: None,
             is_final: false,
+            is_of_refresh: false,
         }
     }
 
@@ -101,6 +105,13 @@ impl Error {
         self
     }
 
+    /// Says that it is the answer to a refresh token.
+    #[must_use]
+    pub(crate) fn of_refresh(mut self) -> Self {
+        self.is_of_refresh = true;
+        self
+    }
+
     /// Adds the error underneath.
     #[must_use]
     pub fn caused_by(mut self, cause: Cause) -> Self {
@@ -130,6 +141,9 @@ impl Error {
 
     fn kind_advice(&self) -> Advice {
         match &self.kind {
+            Kind::Denied(server) if self.is_of_refresh && server.is_about_the_grant() => {
+                Advice::Reauthorize
+            }
             Kind::Denied(server) => server.advice(),
             kind => kind.row().advice(),
         }
@@ -249,13 +263,22 @@ impl Serialize for Error {
     }
 }
 
-/// `text` without control characters. What a peer wrote goes to logs and terminals, where a line
-/// break or an escape sequence would be read as more than text.
+/// `text` without control and invisible characters. What a peer wrote goes to logs and terminals,
+/// where a line break or an escape sequence would be read as more than text, and a mark of direction
+/// or a space of no width makes it read as another.
 pub(crate) fn printable(text: &str) -> String {
     let is_format = |c: char| {
         matches!(
             c,
-            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
         )
     };
     text.chars()

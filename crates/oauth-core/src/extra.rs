@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+/// The most memory that the members a standard does not define may take, in bytes.
+pub(crate) const MAX_EXTRA: usize = 256 << 10;
+
 /// Members of a reply that the standards do not define. `Debug` shows names only, for some
 /// servers put tokens there too.
 #[derive(Clone, Default)]
@@ -24,5 +27,14 @@ impl Extra {
 impl fmt::Debug for Extra {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl IntoIterator for Extra {
+    type Item = (String, Value);
+    type IntoIter = serde_json::map::IntoIter;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }

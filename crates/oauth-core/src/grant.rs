@@ -3,6 +3,7 @@
 mod authorization_code;
 mod client_credentials;
 mod extension;
+mod parameters;
 mod password;
 mod refresh_token;
 
@@ -15,6 +16,8 @@ use crate::token::RefreshToken;
 pub use authorization_code::AuthorizationCode;
 pub use client_credentials::ClientCredentials;
 pub use extension::Extension;
+pub use parameters::TokenParameters;
+pub(crate) use parameters::check_resource;
 pub use password::Password;
 pub use refresh_token::Refresh;
 

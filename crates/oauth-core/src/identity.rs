@@ -23,6 +23,20 @@ impl ClientId {
         Self(id.into())
     }
 
+    /// An empty id is nobody, and one with a space at its end was pasted badly: the server would
+    /// only say `invalid_client`. Other bytes are outside `VSCHAR` (RFC 6749 appendix A.1).
+    fn check(&self) -> Result<(), Error> {
+        let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
+        let is_sound = !self.0.is_empty()
+            && self.0.trim_matches(is_blank) == self.0
+            && !self.0.chars().any(char::is_control);
+        if is_sound {
+            Ok(())
+        } else {
+            Err(Misuse::ClientIdSyntax.into())
+        }
+    }
+
     /// The identifier.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -71,6 +85,7 @@ impl Identity {
         client_id: ClientId,
         auth: ClientAuth,
     ) -> Result<Self, Error> {
+        client_id.check()?;
         let basic = match &auth.0 {
             Method::Basic(secret) => Some(client_auth::basic(
                 client_id.as_str(),

@@ -1,5 +1,8 @@
 //! Who the server is, and where it sends people back to: two texts compared exactly.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -74,6 +77,9 @@ impl Issuer {
         {
             return misuse(Misuse::IssuerForm);
         }
+        if let Some(issuer) = issuer_of_document(text, &url) {
+            return Err(Error::from(Misuse::IssuerDocument).about(&issuer));
+        }
         Ok(Self(url))
     }
 
@@ -139,6 +145,15 @@ impl Issuer {
             .and_then(|rest| rest.strip_suffix(after));
         tenant.is_some_and(is_guid)
     }
+}
+
+/// The issuer whose metadata document `url` is, if it is one: people paste what they have at hand.
+fn issuer_of_document(text: &str, url: &Url) -> Option<String> {
+    let (_, after) = url.path().split_once("/.well-known/")?;
+    let kinds = ["openid-configuration", "oauth-authorization-server"];
+    let path = kinds.iter().find_map(|kind| after.strip_prefix(kind))?;
+    let (before, _) = text.split_once("/.well-known/")?;
+    (path.is_empty() || path.starts_with('/')).then(|| format!("{before}{path}"))
 }
 
 fn has_default_port(url: &Url) -> bool {
@@ -208,33 +223,70 @@ impl RedirectUri {
         &self.0
     }
 
-    /// The query that the server added to this URI, if the callback arrived here at all.
-    ///
-    /// Browsers write host, default port and an empty path in a normal form, so http URLs are
-    /// compared by their parts.
-    pub(crate) fn added_query<'a>(&self, callback: &'a str) -> Option<&'a str> {
+    /// What the server added to this URI, if the callback arrived here. Of a callback that is no
+    /// whole URL only what is there is compared: of a path with its query the path, of a bare query
+    /// nothing. `Err` is where it arrived instead, without its query.
+    pub(crate) fn arrived<'a>(&self, callback: &'a str) -> Result<Arrived<'a>, &'a str> {
+        let is_path = callback.starts_with('/') && !callback.starts_with("//");
+        if !is_path && !callback.starts_with("//") && !has_scheme(callback) {
+            return Ok(Arrived::Bare(self.without_own_query(callback)));
+        }
         let bare = callback.split('#').next().unwrap_or_default();
         let (here, query) = bare.split_once('?').unwrap_or((bare, ""));
         let (ours, own_query) = self.0.split_once('?').unwrap_or((&self.0, ""));
         let is_here = match (Url::scan(here), Url::scan(ours)) {
-            (Ok(here), Ok(ours)) => {
-                let path = |url: &Url| {
-                    if url.path().is_empty() {
-                        "/".to_owned()
-                    } else {
-                        url.path().to_owned()
-                    }
-                };
-                here.same_origin(&ours) && path(&here) == path(&ours)
-            }
+            (_, Ok(ours)) if is_path => here == path_of(&ours),
+            // Of a private scheme the path is all that follows the colon.
+            (_, Err(_)) if is_path => ours.split_once(':').is_some_and(|(_, path)| path == here),
+            (Ok(here), Ok(ours)) => here.same_origin(&ours) && path_of(&here) == path_of(&ours),
             _ => here == ours,
         };
-        match query.strip_prefix(own_query) {
-            Some(added) if is_here && own_query.is_empty() => Some(added),
-            Some(added) if is_here && added.is_empty() => Some(added),
-            Some(added) if is_here => added.strip_prefix('&'),
-            _ => None,
+        let added = match query.strip_prefix(own_query) {
+            Some(added) if own_query.is_empty() || added.is_empty() => Some(added),
+            Some(added) => added.strip_prefix('&'),
+            None => None,
+        };
+        match added.filter(|_| is_here) {
+            Some(added) => Ok(Arrived::At { added }),
+            None => Err(here),
         }
+    }
+
+    /// A bare query may begin with the one that is this URI's own; a posted form does not.
+    fn without_own_query<'a>(&self, query: &'a str) -> &'a str {
+        let Some((_, own)) = self.0.split_once('?').filter(|(_, own)| !own.is_empty()) else {
+            return query;
+        };
+        let bare = query.strip_prefix('?').unwrap_or(query);
+        bare.strip_prefix(own)
+            .and_then(|added| added.strip_prefix('&'))
+            .unwrap_or(query)
+    }
+}
+
+/// A callback that is this redirect URI's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrived<'a> {
+    /// It says where it arrived, and that is here; with what was added to the query.
+    At { added: &'a str },
+    /// It holds parameters alone.
+    Bare(&'a str),
+}
+
+/// Whether a text begins as an absolute URI does. No parameter of a callback has a colon in its
+/// name, and a value stands behind an equals sign.
+fn has_scheme(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(scheme, _)| {
+        let is_char = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.bytes().all(is_char)
+    })
+}
+
+/// The path as browsers write it: never empty.
+fn path_of(url: &Url) -> &str {
+    match url.path() {
+        "" => "/",
+        path => path,
     }
 }
 
@@ -284,53 +336,5 @@ pub fn return_target<'a>(target: &'a str, own_origin: &Url) -> Result<&'a str, E
     match Url::parse(&absolute) {
         Ok(url) if url.same_origin(own_origin) => Ok(target),
         _ => refused(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn code(text: &str) -> Result<(), &'static str> {
-        Issuer::parse(text).map(drop).map_err(|error| error.code())
-    }
-
-    #[test]
-    fn one_issuer_has_one_spelling() {
-        assert_eq!(code("https://as.example"), Ok(()));
-        assert_eq!(code("https://as.example:8443/t/"), Ok(()));
-        assert_eq!(code("https://AS.example"), Err("issuer.not_canonical"));
-        assert_eq!(code("https://as.example:443"), Err("issuer.not_canonical"));
-        assert_eq!(
-            code("https://as.example:443/t"),
-            Err("issuer.not_canonical")
-        );
-        assert_eq!(
-            code("https://as.example/a/../b"),
-            Err("issuer.not_canonical")
-        );
-        assert_eq!(code("https://"), Err("issuer.no_host"));
-        assert_eq!(code(""), Err("issuer.not_absolute"));
-    }
-
-    #[test]
-    fn a_tenant_is_a_guid() {
-        let template = "https://login.microsoftonline.com/{tenantid}/v2.0";
-        let rules = Rules {
-            quirks: vec![crate::quirk::Quirk::TenantIssuer(template.to_owned())],
-            ..Rules::default()
-        };
-        let common = Issuer::parse("https://login.microsoftonline.com/common/v2.0");
-        let common = common.unwrap_or_else(|error| unreachable!("{error}"));
-        assert!(
-            !common.is(template, &rules),
-            "the template itself is nobody"
-        );
-        assert!(common.is(
-            "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0",
-            &rules
-        ));
-        assert!(!common.is("https://login.microsoftonline.com/evil/v2.0", &rules));
-        assert!(!common.is(template, &Rules::default()));
     }
 }

@@ -1,7 +1,12 @@
-//! A JSON reader with limits: size, depth, and no member twice (RFC 8259; SECURITY of parsers
-//! that disagree). Values borrow from the reply wherever they can.
+//! A JSON reader with limits: size, depth, number of values, and no member twice (RFC 8259;
+//! SECURITY of parsers that disagree). Values borrow from the reply wherever they can.
+
+mod number;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -13,7 +18,12 @@ use crate::form::Pairs;
 /// The deepest nesting of a reply.
 pub const MAX_DEPTH: usize = 64;
 
+/// The most values and members of a reply. Two bytes of JSON can make fifty of memory, so a limit
+/// in bytes alone lets one reply fill a small machine; no honest reply has a tenth as many.
+pub const MAX_VALUES: usize = 4096;
+
 const TOO_DEEP: &str = "nested too deep";
+const TOO_MANY: &str = "too many values";
 const TWICE: &str = "duplicate member: ";
 
 /// A JSON value that borrows its text.
@@ -44,17 +54,22 @@ pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 /// Reads one JSON value.
 ///
 /// # Errors
-/// `reply.json`, `reply.nesting`, `reply.duplicate_member` (naming it).
+/// `reply.json`, `reply.nesting`, `reply.too_many_values`, `reply.duplicate_member` (naming it).
 pub fn parse(text: &str) -> Result<Json<'_>, Error> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    // Our own limit is reached first and has a code of its own.
-    let value = Depth(0)
-        .deserialize(&mut reader)
-        .and_then(|value| reader.end().map(|()| value));
-    value.map_err(|error| {
+    match read(text) {
+        // serde_json refuses a number beyond the range of f64, and the whole text with it.
+        Err(error) if error.to_string().starts_with(number::OUT_OF_RANGE) => {
+            read(&number::saturated(text)).map(Json::into_owned)
+        }
+        value => value,
+    }
+    .map_err(|error| {
         let text = error.to_string();
         if text.starts_with(TOO_DEEP) {
             return Fault::ReplyNesting.into();
+        }
+        if text.starts_with(TOO_MANY) {
+            return Fault::ReplyTooManyValues.into();
         }
         // serde_json ends its messages with the place.
         match text
@@ -65,6 +80,18 @@ pub fn parse(text: &str) -> Result<Json<'_>, Error> {
             None => Fault::ReplyJson.into(),
         }
     })
+}
+
+fn read(text: &str) -> Result<Json<'_>, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let left = Cell::new(MAX_VALUES);
+    // Our own limits are reached first and have codes of their own.
+    let value = Place {
+        depth: 0,
+        left: &left,
+    }
+    .deserialize(&mut reader);
+    value.and_then(|value| reader.end().map(|()| value))
 }
 
 impl<'a> Object<'a> {
@@ -146,7 +173,38 @@ impl<'a> Object<'a> {
             .map(|(name, value)| (name.to_owned(), value.to_value()))
             .collect()
     }
+
+    /// [`Self::to_map`] of the members that together take at most about `limit` bytes of memory,
+    /// and whether those are all.
+    pub(crate) fn to_map_within(&self, limit: usize) -> (Map<String, Value>, bool) {
+        let (mut map, mut left, mut is_whole) = (Map::new(), limit, true);
+        for (name, value) in self.iter() {
+            match left.checked_sub(MEMBER + name.len() + value.footprint()) {
+                Some(rest) => {
+                    left = rest;
+                    map.insert(name.to_owned(), value.to_value());
+                }
+                None => is_whole = false,
+            }
+        }
+        (map, is_whole)
+    }
+
+    fn into_owned(self) -> Object<'static> {
+        let members = self.0.into_iter();
+        Object(
+            members
+                .map(|(name, value)| (Cow::Owned(name.into_owned()), value.into_owned()))
+                .collect(),
+        )
+    }
 }
+
+/// What a member of an owned map takes besides its texts: a name, a value, its part of a node.
+const MEMBER: usize = 128;
+
+/// What the smallest node of an owned map takes.
+const NODE: usize = 768;
 
 impl<'a> Json<'a> {
     /// The text, if it is one.
@@ -209,6 +267,37 @@ impl<'a> Json<'a> {
     }
 }
 
+impl Json<'_> {
+    /// About how much memory an owned copy takes, beside the value itself.
+    pub(crate) fn footprint(&self) -> usize {
+        match self {
+            Self::String(text) => text.len(),
+            Self::Array(items) => items
+                .iter()
+                .map(|item| size_of::<Value>() + item.footprint())
+                .sum(),
+            Self::Object(Object(members)) if members.is_empty() => 0,
+            Self::Object(object) => object.iter().fold(NODE, |sum, (name, value)| {
+                sum + MEMBER + name.len() + value.footprint()
+            }),
+            _ => 0,
+        }
+    }
+
+    fn into_owned(self) -> Json<'static> {
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(value) => Json::Bool(value),
+            Self::Unsigned(number) => Json::Unsigned(number),
+            Self::Negative(number) => Json::Negative(number),
+            Self::Float(number) => Json::Float(number),
+            Self::String(text) => Json::String(Cow::Owned(text.into_owned())),
+            Self::Array(items) => Json::Array(items.into_iter().map(Json::into_owned).collect()),
+            Self::Object(object) => Json::Object(object.into_owned()),
+        }
+    }
+}
+
 impl fmt::Debug for Json<'_> {
     /// The kind of value only: replies hold tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -229,20 +318,31 @@ impl fmt::Debug for Object<'_> {
     }
 }
 
-/// How deep the value about to be read stands.
-struct Depth(usize);
+/// Where the value about to be read stands, and how many more there may be.
+#[derive(Clone, Copy)]
+struct Place<'c> {
+    depth: usize,
+    left: &'c Cell<usize>,
+}
 
-impl Depth {
-    fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
-        if self.0 >= MAX_DEPTH {
-            Err(E::custom(TOO_DEEP))
-        } else {
-            Ok(Self(self.0 + 1))
+impl Place<'_> {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        if self.depth >= MAX_DEPTH {
+            return Err(E::custom(TOO_DEEP));
         }
+        let depth = self.depth + 1;
+        Ok(Self { depth, ..self })
+    }
+
+    /// Counts one value that was found.
+    fn count<E: serde::de::Error>(self) -> Result<(), E> {
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.ok_or_else(|| E::custom(TOO_MANY))?);
+        Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Depth {
+impl<'de> DeserializeSeed<'de> for Place<'_> {
     type Value = Json<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
@@ -250,7 +350,7 @@ impl<'de> DeserializeSeed<'de> for Depth {
     }
 }
 
-impl<'de> Visitor<'de> for Depth {
+impl<'de> Visitor<'de> for Place<'_> {
     type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -288,6 +388,7 @@ impl<'de> Visitor<'de> for Depth {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json<'de>, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = list.next_element_seed(self.deeper()?)? {
+            self.count()?;
             items.push(item);
         }
         Ok(Json::Array(items))
@@ -295,11 +396,15 @@ impl<'de> Visitor<'de> for Depth {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
         // The reply itself has a handful of members; a million empty objects inside have none.
-        let room = if self.0 == 0 { 6 } else { 0 };
+        let room = if self.depth == 0 { 6 } else { 0 };
         let mut object = Object(Vec::with_capacity(room));
         while let Some(name) = members.next_key_seed(Name)? {
             let value = members.next_value_seed(self.deeper()?)?;
+            self.count()?;
             object.0.push((name, value));
+        }
+        if let Some(number) = number::of_members(&object.0) {
+            return Ok(number);
         }
         match object.twice() {
             Some(name) => Err(A::Error::custom(format_args!("{TWICE}{name}"))),
@@ -331,28 +436,5 @@ impl<'de> Visitor<'de> for Name {
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
         Ok(Cow::Owned(text.to_owned()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn code(text: &str) -> Result<(), &'static str> {
-        parse(text).map(drop).map_err(|error| error.code())
-    }
-
-    #[test]
-    fn limits_have_codes_of_their_own() {
-        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
-        assert_eq!(code(&nested(64)), Ok(()));
-        assert_eq!(code(&nested(65)), Err("reply.nesting"));
-        assert_eq!(code(&"[".repeat(100_000)), Err("reply.nesting"));
-        assert_eq!(
-            code(r#"{"a":1,"b":{"c":1,"c":2}}"#),
-            Err("reply.duplicate_member")
-        );
-        assert_eq!(code(r#"{"a":1,"\u0061":2}"#), Err("reply.duplicate_member"));
-        assert_eq!(code("{} x"), Err("reply.json"));
     }
 }

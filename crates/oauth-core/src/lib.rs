@@ -76,10 +76,12 @@ pub mod retry_after;
 pub mod scope;
 pub mod secret;
 pub mod server;
+#[cfg(test)]
+mod testing;
 pub mod token;
 pub mod url;
 
-pub use client::{Client, discover};
+pub use client::{Client, discover, discover_with};
 pub use client_auth::ClientAuth;
 pub use error::Error;
 pub use exchange::{Exchange, ExchangeExt, Input, Step};

@@ -16,8 +16,11 @@
 //!
 //! # The callback, in order
 //!
-//! [`Client::redeem`] takes the flow by value, so a flow is judged once. It reads at most 64 KiB;
-//! the redirect URI must be the flow's own (of a posted form only the caller can see where it came); known parameters may not repeat; the
+//! [`Client::redeem`] takes the flow by value, so a flow is judged once. It reads at most 64 KiB: a
+//! whole URL, a path with its query, a bare query, or a posted form. What is there of the redirect
+//! URI must be the flow's own; what is not there only the caller can see. Behind a proxy that ends
+//! TLS a framework may write `http` or an inner host into its URLs: hand over path and query, which
+//! are compared, and let the route be the proof of the host. Known parameters may not repeat; the
 //! state is compared in constant time; then the issuer; and only then is an error believed or a
 //! code spent. A callback that carries another state says nothing about this flow, not even that
 //! it failed: ask [`Pending::recognises`] first, and turn it away with the flow still waiting.
@@ -26,7 +29,9 @@
 //!
 //! A [`Pending`] flow belongs to one browser for a few minutes. Keep [`Pending::to_json`] in a
 //! sealed cookie or a server session (`Secure`, `HttpOnly`, `SameSite=Lax`, name it `__Host-`),
-//! never in the URL and never under a key that another browser can name. [`Tokens`] belong to a
+//! never in the URL and never under a key that another browser can name. With
+//! [`ResponseMode::FormPost`] the callback is a POST from another site, which carries no `Lax`
+//! cookie: give that one cookie `SameSite=None`, or keep the flow in a store under its state. [`Tokens`] belong to a
 //! grant: store [`Tokens::to_json`] where passwords may lie, and store a new refresh token before
 //! anyone uses the new access token, for the old one may be dead already. Both carry issuer and
 //! client: a flow is redeemed, and a grant refreshed, by no other. A bare token, as revocation and
@@ -72,6 +77,7 @@
 //! [`Quirk::RawBasic`]: crate::quirk::Quirk::RawBasic
 //! [`Strictness::Strict`]: crate::quirk::Strictness::Strict
 //! [`Pending`]: crate::Pending
+//! [`ResponseMode::FormPost`]: crate::flow::authorization::ResponseMode::FormPost
 //! [`Pending::recognises`]: crate::Pending::recognises
 //! [`Pending::to_json`]: crate::Pending::to_json
 //! [`Tokens`]: crate::Tokens

@@ -115,9 +115,15 @@ impl Moment {
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 
-    /// A name that nobody else draws: 32 hexadecimal digits, no secret.
+    /// A name that nobody else draws: 32 hexadecimal digits, no secret. It is stored, so no byte of
+    /// the seed may stand in it.
     pub(crate) fn ticket(&self) -> String {
-        let [.., a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.seed;
+        #[cfg(feature = "sha2")]
+        let from = self.stretch("ticket");
+        // Without the hash no secret is ever made of a seed.
+        #[cfg(not(feature = "sha2"))]
+        let from = self.seed;
+        let [.., a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = from;
         let number = u128::from_be_bytes([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]);
         format!("{number:032x}")
     }
@@ -161,6 +167,17 @@ mod tests {
         assert_ne!(moment.token("state"), moment.token("nonce"));
         assert_ne!(moment.token("state"), other.token("state"));
         assert_eq!(moment.token("state").len(), 43);
+    }
+
+    #[cfg(feature = "sha2")]
+    #[test]
+    fn a_ticket_shows_nothing_of_the_seed() {
+        let moment = Moment::fixed(UnixTime::from_secs(0), [0xab; 32]);
+        assert_eq!(moment.ticket().len(), 32);
+        assert!(!moment.ticket().contains("abab"));
+        assert_eq!(moment.ticket(), moment.ticket());
+        let other = Moment::fixed(UnixTime::from_secs(0), [0xac; 32]);
+        assert_ne!(moment.ticket(), other.ticket());
     }
 
     #[test]

@@ -41,6 +41,15 @@ pub enum Quirk {
     TenantIssuer(String),
     /// The token request must not repeat `redirect_uri` (servers of OAuth 2.1 only).
     OmitRedirectUri,
+    /// Callbacks with an error do not name the issuer, though the server says that all do
+    /// (django-oauth-toolkit). Those with a code still have to.
+    ErrorsWithoutIssuer,
+    /// Callbacks do not name the issuer, whatever the server's metadata or its preset promises
+    /// (Keycloak before 24).
+    CallbacksWithoutIssuer,
+    /// This error code, which is not in the OAuth registry or means something else there, is one
+    /// that is: `["bad_refresh_token", "invalid_grant"]` (GitHub).
+    ErrorMeans(String, String),
     /// The PKCE challenge is sent a second time as `code_verifier` in the authorization request:
     /// the *challenge*, as UserVoice's page shows it; the verifier itself never enters a URL.
     ChallengeAsVerifier,
@@ -113,6 +122,14 @@ impl Rules {
         self.quirks
             .iter()
             .any(|quirk| matches!(quirk, Quirk::BearerAlias(alias) if alias == token_type))
+    }
+
+    /// The registered code that `error` stands for, if it stands for another.
+    pub(crate) fn meaning(&self, error: &str) -> Option<&str> {
+        self.quirks.iter().find_map(|quirk| match quirk {
+            Quirk::ErrorMeans(said, meant) if said == error => Some(meant.as_str()),
+            _ => None,
+        })
     }
 
     pub(crate) fn tenant_issuer(&self) -> Option<&str> {

@@ -37,7 +37,8 @@ pub fn limit(
         return read(headers, now, cap);
     }
     // UserTesting names the second, Envoy how many are left: no limit lasts thirty years.
-    let reset = digits(headers.get("x-ratelimit-reset")?.to_str().ok()?)?;
+    let field = headers.get("x-ratelimit-reset")?.to_str().ok()?;
+    let reset = digits(field.trim_matches([' ', '\t']))?;
     let pause = match reset {
         0..1_000_000_000 => Duration::from_secs(reset),
         at => UnixTime::from_secs(at).since(now),
@@ -45,8 +46,9 @@ pub fn limit(
     Some(pause.min(cap))
 }
 
-/// Reads one field, without a cap.
+/// Reads one field, without a cap. White space around it is not part of it (RFC 9110 section 5.5).
 pub fn parse(field: &str, now: UnixTime) -> Option<Duration> {
+    let field = field.trim_matches([' ', '\t']);
     if let Some(seconds) = digits(field) {
         return Some(Duration::from_secs(seconds));
     }
@@ -64,4 +66,55 @@ pub(crate) fn date(field: &str) -> Option<UnixTime> {
 fn digits(text: &str) -> Option<u64> {
     let all_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     all_digits.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_750_000_000);
+
+    fn pause(status: u16, fields: &[(&'static str, &'static str)]) -> Option<u64> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
+        let status = StatusCode::from_u16(status).unwrap_or_default();
+        limit(status, &headers, NOW, CAP).map(|pause| pause.as_secs())
+    }
+
+    #[test]
+    fn white_space_around_a_field_is_not_part_of_it() {
+        for field in ["5", " 5", "5 ", "\t5 \t"] {
+            assert_eq!(parse(field, NOW), Some(Duration::from_secs(5)), "{field:?}");
+        }
+        for field in ["", " ", "5 5", "-5", "5.0", "5s"] {
+            assert_eq!(parse(field, NOW), None, "{field:?}");
+        }
+    }
+
+    #[test]
+    fn a_limits_end_is_believed_of_a_refusal_alone_and_within_the_cap() {
+        let reset = |status, value| pause(status, &[("x-ratelimit-reset", value)]);
+        assert_eq!(reset(429, "60"), Some(60));
+        assert_eq!(reset(503, " 60 "), Some(60));
+        assert_eq!(reset(429, "1750000060"), Some(60));
+        assert_eq!(reset(429, "999999999"), Some(CAP.as_secs()));
+        assert_eq!(reset(429, "1999999999"), Some(CAP.as_secs()));
+        for status in [200, 400, 401, 403, 500, 502] {
+            assert_eq!(reset(status, "60"), None, "{status}");
+        }
+        let both = [("retry-after", "5"), ("x-ratelimit-reset", "60")];
+        assert_eq!(pause(429, &both), Some(5));
+        assert_eq!(pause(400, &[("retry-after", "9999")]), Some(CAP.as_secs()));
+        assert_eq!(
+            pause(429, &[("retry-after", "5"), ("retry-after", "6")]),
+            None
+        );
+    }
 }

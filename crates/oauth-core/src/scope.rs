@@ -70,13 +70,19 @@ impl Scope {
         text.is_empty() || text.split(' ').all(|name| !name.is_empty())
     }
 
-    /// Collects names.
+    /// Collects names, each of which is one: `read admin` is none.
     ///
     /// # Errors
-    /// `scope.syntax`.
+    /// `scope.syntax`, also for an empty name.
     pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
-        let text = names.into_iter().collect::<Vec<_>>().join(" ");
-        Self::parse(&text)
+        let names: Vec<_> = names.into_iter().collect();
+        if !names
+            .iter()
+            .all(|name| !name.is_empty() && Self::is_name(name))
+        {
+            return Err(Misuse::ScopeSyntax.into());
+        }
+        Ok(Self::collect(names.into_iter()))
     }
 
     /// The names in order.
@@ -166,5 +172,50 @@ mod tests {
         let scope = Scope::parse(&many);
         let names: Vec<_> = (0..30).map(|n| format!("s{n}")).collect();
         assert_eq!(scope.map(|scope| scope.0).ok(), Some(names.join(" ")));
+    }
+
+    #[test]
+    fn a_name_is_one_name() {
+        let of = |names: &[&str]| Scope::of(names.iter().copied()).map(|scope| scope.0).ok();
+        assert_eq!(
+            of(&["read", "write", "read"]).as_deref(),
+            Some("read write")
+        );
+        assert_eq!(of(&[]).as_deref(), Some(""));
+        for bad in [
+            &["read admin"][..],
+            &["read", ""],
+            &["a\"b"],
+            &["a\\b"],
+            &["\u{e9}"],
+            &["a\tb"],
+        ] {
+            assert_eq!(of(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_large_set_covers_its_own_and_no_other() {
+        let names = |range: std::ops::Range<u32>| {
+            let names: Vec<_> = range.map(|n| format!("name-{n}")).collect();
+            Scope::parse(&names.join(" ")).unwrap_or_default()
+        };
+        let large = names(0..40);
+        assert!(large.as_str().len() > 256);
+        assert!(large.covers(&names(0..40)) && large.covers(&names(39..40)));
+        assert!(!large.covers(&names(0..41)) && !large.covers(&names(40..41)));
+        assert!(names(0..2).covers(&Scope::none()));
+        assert!(!Scope::none().covers(&names(0..1)));
+        assert!(large == names(0..40) && large != names(0..41) && large != names(1..40));
+    }
+
+    #[test]
+    fn nobodys_choice_is_the_challenges_then_the_metadatas() {
+        let one = |name: &str| Scope::parse(name).unwrap_or_default();
+        let (a, b) = (one("a"), one("b"));
+        let choose = |first, second| Scope::choose(first, second).map(|scope| scope.0);
+        assert_eq!(choose(Some(&a), Some(&b)).as_deref(), Some("a"));
+        assert_eq!(choose(None, Some(&b)).as_deref(), Some("b"));
+        assert_eq!(choose(None, None), None);
     }
 }

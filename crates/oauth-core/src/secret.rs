@@ -115,4 +115,113 @@ mod tests {
         assert!(!secret.matches("xy"));
         assert!(!secret.matches(""));
     }
+
+    /// A value that tells when it is wiped.
+    struct Told<'a>(&'a std::cell::Cell<u32>);
+
+    impl Wipe for Told<'_> {
+        fn wipe(&mut self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+
+    #[test]
+    fn a_secret_is_wiped_when_it_is_dropped() {
+        let wiped = std::cell::Cell::new(0);
+        let secret = Secret::new(Told(&wiped));
+        assert_eq!(secret.expose().0.get(), 0);
+        drop(secret);
+        assert_eq!(wiped.get(), 1);
+    }
+
+    /// What stands in this process's memory, without a word of unsafe code.
+    #[cfg(target_os = "linux")]
+    fn memory(at: usize, length: usize) -> Vec<u8> {
+        use std::os::unix::fs::FileExt as _;
+        let mut bytes = vec![0; length];
+        let read = std::fs::File::open("/proc/self/mem")
+            .and_then(|memory| memory.read_exact_at(&mut bytes, at as u64));
+        // Memory that was given back to the system holds nothing any more.
+        read.map(|()| bytes).unwrap_or_default()
+    }
+
+    #[cfg(target_os = "linux")]
+    const MARK: &str = "S3CR3T-marker-S3CR3T-marker-S3CR3T-marker-S3CR3T-marker-S3CR3T.";
+
+    /// Drops `holder`, whose bytes lie at `at`, and looks for the end of the mark there: the
+    /// allocator writes its own notes to the beginning only.
+    #[cfg(target_os = "linux")]
+    fn stays(holder: impl Sized, at: *const u8) -> bool {
+        let (address, tail) = (at as usize, MARK.len() / 2);
+        let before = memory(address, MARK.len());
+        assert_eq!(before, MARK.as_bytes(), "the memory is looked at");
+        drop(holder);
+        memory(address + tail, MARK.len() - tail)
+            .windows(8)
+            .any(|part| MARK.as_bytes().windows(8).any(|known| known == part))
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn no_memory_that_is_freed_holds_a_secret() {
+        struct Bare(#[expect(dead_code, reason = "held, not read")] String);
+        let text = MARK.to_owned();
+        let at = text.as_ptr();
+        assert!(
+            stays(Bare(text), at),
+            "an allocator that wipes makes this test worthless"
+        );
+
+        let secret = Secret::new(MARK.to_owned());
+        let at = secret.expose().as_ptr();
+        assert!(!stays(secret, at), "Secret<String>");
+
+        let secret = Secret::new(MARK.as_bytes().to_vec());
+        let at = secret.expose().as_ptr();
+        assert!(!stays(secret, at), "Secret<Vec<u8>>");
+
+        let bytes = wiped(MARK.to_owned());
+        let (other, at) = (bytes.clone(), bytes.as_ptr());
+        drop(bytes);
+        assert!(!stays(other, at), "Bytes");
+
+        // What was cut off is as secret as what is left.
+        let mut text = MARK.as_bytes().to_vec();
+        let at = text.as_ptr();
+        text.truncate(4);
+        assert!(!stays(Secret::new(text), at), "spare capacity");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_form_leaves_nothing_behind() {
+        let mut form = crate::form::Form::new();
+        form.push("a", MARK);
+        let at = form.as_str().as_ptr().wrapping_add(2);
+        let room = form.as_str().len();
+        // It grows into a new block, and the old one is freed.
+        let address = at as usize + MARK.len() / 2;
+        for n in 0..100 {
+            form.push(&format!("p{n}"), "some value that takes room");
+        }
+        assert_ne!(form.as_str().as_ptr().wrapping_add(2), at);
+        assert!(!memory(address, 16).starts_with(b"marker"), "{room}");
+        let found = memory(address, MARK.len() / 2);
+        assert!(
+            !MARK
+                .as_bytes()
+                .windows(8)
+                .any(|part| found.windows(8).any(|it| it == part))
+        );
+
+        let mut form = crate::form::Form::new();
+        form.push("a", MARK);
+        let at = form.as_str().as_ptr().wrapping_add(2);
+        assert!(!stays(form, at), "dropped");
+        let mut form = crate::form::Form::new();
+        form.push("a", MARK);
+        let body = form.into_body();
+        let at = body.as_ptr().wrapping_add(2);
+        assert!(!stays(body, at), "sent");
+    }
 }

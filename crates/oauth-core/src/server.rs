@@ -1,11 +1,14 @@
 //! What one authorization server says about itself (RFC 8414, OpenID Connect Discovery).
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::{Map, Value};
 
 use crate::error::{Check, Error, Fault, Misuse};
 use crate::issuer::Issuer;
 use crate::json::{Json, Object};
-use crate::quirk::Rules;
+use crate::quirk::{Quirk, Rules};
 use crate::url::{Flaw, Transport, Url};
 
 macro_rules! endpoints {
@@ -41,14 +44,18 @@ endpoints! {
     BackchannelAuthentication "backchannel_authentication_endpoint" "CIBA."
 }
 
+/// The endpoints a server names. One that cannot be used is kept with what is wrong with it: it
+/// must not cost those who never call it the rest of the document.
+type Endpoints = Vec<(EndpointKind, Result<Url, Error>)>;
+
 /// One authorization server: its issuer, its endpoints, and how its words are to be read.
 #[derive(Debug, Clone)]
 pub struct Server {
     issuer: Issuer,
     transport: Transport,
     rules: Rules,
-    endpoints: Vec<(EndpointKind, Url)>,
-    mtls_aliases: Vec<(EndpointKind, Url)>,
+    endpoints: Endpoints,
+    mtls_aliases: Endpoints,
     metadata: Map<String, Value>,
     ignored: Vec<String>,
 }
@@ -74,7 +81,7 @@ impl Server {
     pub fn with_endpoint(mut self, kind: EndpointKind, url: &str) -> Result<Self, Error> {
         let url = endpoint_url(kind, url, self.transport)?;
         self.endpoints.retain(|(known, _)| *known != kind);
-        self.endpoints.push((kind, url));
+        self.endpoints.push((kind, Ok(url)));
         Ok(self)
     }
 
@@ -100,7 +107,9 @@ impl Server {
     /// Reads a metadata document that was fetched for `issuer`.
     ///
     /// The issuer is compared before anything else is read (RFC 8414 section 3.3). A member of
-    /// the wrong type that this crate has no use for is ignored, see [`Self::ignored`].
+    /// the wrong type that this crate has no use for is ignored, see [`Self::ignored`]. A bad
+    /// endpoint is an error of that endpoint, unless the rules are strict or it is one that every
+    /// login goes through or trusts in: authorization, token and `jwks_uri`.
     ///
     /// # Errors
     /// `metadata.*`.
@@ -119,28 +128,45 @@ impl Server {
         match document.get("issuer") {
             None => return Err(Fault::MetadataIssuerMissing.into()),
             Some(Json::String(named)) if issuer.is(named, &rules) || is_template(named) => {}
-            Some(Json::String(_)) => return Err(Check::MetadataIssuer.into()),
+            Some(Json::String(named)) => {
+                let both = format!("it names {named}, asked was {issuer}");
+                return Err(Error::from(Check::MetadataIssuer).about(&both));
+            }
             Some(_) => return Err(Error::from(Fault::MetadataShape).about("issuer")),
         }
         let mut server = Self::new(issuer.clone())
             .with_rules(rules)
             .with_transport(transport);
-        server.endpoints = read_endpoints(document, transport)?;
+        server.endpoints = read_endpoints(document, transport);
         if let Some(Json::Object(aliases)) = document.get("mtls_endpoint_aliases") {
-            server.mtls_aliases = read_endpoints(aliases, transport)?;
+            server.mtls_aliases = read_endpoints(aliases, transport);
+        }
+        for (kind, url) in server.endpoints.iter().chain(&server.mtls_aliases) {
+            if let Err(error) = url
+                && (server.rules.is_strict() || VITAL.contains(kind))
+            {
+                return Err(error.clone());
+            }
         }
         for name in PROMISES {
             if !matches!(document.get(name), None | Some(Json::Bool(_))) {
                 return Err(Error::from(Fault::MetadataShape).about(name));
             }
         }
+        let mut left = MAX_METADATA;
         for (name, value) in document.iter() {
             let is_list = name.ends_with("_supported") && !name.ends_with("parameter_supported");
             let is_flag = matches!(value, Json::Bool(_) | Json::Null);
             if is_list && value.as_texts().is_none() && !is_flag {
                 server.ignored.push(name.to_owned());
-            } else {
-                server.metadata.insert(name.to_owned(), value.to_value());
+                continue;
+            }
+            match left.checked_sub(value.footprint()) {
+                Some(rest) => {
+                    left = rest;
+                    server.metadata.insert(name.to_owned(), value.to_value());
+                }
+                None => server.ignored.push(name.to_owned()),
             }
         }
         Ok(server)
@@ -164,22 +190,28 @@ impl Server {
     /// The endpoint of this kind.
     ///
     /// # Errors
-    /// `endpoint.missing`, naming it.
+    /// `endpoint.missing`, naming it; `metadata.*` for one that the document names but that cannot
+    /// be used.
     pub fn endpoint(&self, kind: EndpointKind) -> Result<&Url, Error> {
-        let found = self.endpoints.iter().find(|(known, _)| *known == kind);
-        found
-            .map(|(_, url)| url)
-            .ok_or_else(|| Error::from(Misuse::EndpointMissing).about(kind.member()))
+        match self.endpoints.iter().find(|(known, _)| *known == kind) {
+            Some((_, Ok(url))) => Ok(url),
+            Some((_, Err(error))) => Err(error.clone()),
+            None => Err(Error::from(Misuse::EndpointMissing).about(kind.member())),
+        }
     }
 
     /// The endpoint of this kind for a client that speaks mutual TLS (RFC 8705 section 5): the
     /// alias if there is one.
     ///
     /// # Errors
-    /// `endpoint.missing`.
+    /// Those of [`Self::endpoint`].
     pub fn mtls_endpoint(&self, kind: EndpointKind) -> Result<&Url, Error> {
         let alias = self.mtls_aliases.iter().find(|(known, _)| *known == kind);
-        alias.map_or_else(|| self.endpoint(kind), |(_, url)| Ok(url))
+        match alias {
+            Some((_, Ok(url))) => Ok(url),
+            Some((_, Err(error))) => Err(error.clone()),
+            None => self.endpoint(kind),
+        }
     }
 
     /// Everything the server said, for callers; endpoints included.
@@ -187,7 +219,7 @@ impl Server {
         &self.metadata
     }
 
-    /// The members that were ignored for having the wrong type.
+    /// The members that were ignored, for having the wrong type or for being too large to keep.
     pub fn ignored(&self) -> &[String] {
         &self.ignored
     }
@@ -229,10 +261,8 @@ impl Server {
 
     /// Whether every callback of this server names its issuer (RFC 9207 section 3).
     pub fn names_itself_in_callbacks(&self) -> bool {
-        self.flag(
-            "authorization_response_iss_parameter_supported",
-            Flag::False,
-        )
+        let promise = "authorization_response_iss_parameter_supported";
+        self.flag(promise, Flag::False) && !self.rules.has(&Quirk::CallbacksWithoutIssuer)
     }
 
     fn named_list(&self, member: &str) -> Option<Vec<String>> {
@@ -260,21 +290,27 @@ const PROMISES: [&str; 3] = [
     "require_signed_request_object",
 ];
 
-fn read_endpoints(
-    document: &Object<'_>,
-    transport: Transport,
-) -> Result<Vec<(EndpointKind, Url)>, Error> {
+/// The endpoints without which, or with a false one of which, the whole document is worth nothing.
+const VITAL: [EndpointKind; 3] = [
+    EndpointKind::Authorization,
+    EndpointKind::Token,
+    EndpointKind::Jwks,
+];
+
+/// The most memory that a document's members may take, in bytes.
+const MAX_METADATA: usize = 512 << 10;
+
+fn read_endpoints(document: &Object<'_>, transport: Transport) -> Endpoints {
     let mut endpoints = Vec::new();
     for &kind in EndpointKind::ALL {
-        match document.get(kind.member()) {
-            None => {}
-            Some(Json::String(text)) => {
-                endpoints.push((kind, endpoint_url(kind, text, transport)?))
-            }
-            Some(_) => return Err(Error::from(Fault::MetadataShape).about(kind.member())),
-        }
+        let url = match document.get(kind.member()) {
+            None => continue,
+            Some(Json::String(text)) => endpoint_url(kind, text, transport),
+            Some(_) => Err(Error::from(Fault::MetadataShape).about(kind.member())),
+        };
+        endpoints.push((kind, url));
     }
-    Ok(endpoints)
+    endpoints
 }
 
 fn endpoint_url(kind: EndpointKind, text: &str, transport: Transport) -> Result<Url, Error> {

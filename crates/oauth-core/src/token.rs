@@ -1,5 +1,8 @@
 //! What a grant leaves behind: tokens, bound to the server and client they belong to.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,10 +45,15 @@ impl TokenKind {
 pub enum Warning {
     /// `expires_in` was not a number of seconds; the lifetime counts as unknown.
     MalformedExpiresIn,
-    /// `scope` held names RFC 6749 does not allow; they were left out.
+    /// `scope` held names RFC 6749 does not allow, or more than 64 KiB; they were left out.
     MalformedScope,
     /// The server granted more than was asked for.
     ScopeWidened,
+    /// Members RFC 6749 does not define were left out: together they are larger than 256 KiB.
+    ExtraTooLarge,
+    /// The access token holds characters that RFC 6750 section 2.1 does not allow. It is sent as it
+    /// is.
+    TokenNotToken68,
 }
 
 impl Warning {
@@ -55,6 +63,8 @@ impl Warning {
             Self::MalformedExpiresIn => "malformed_expires_in",
             Self::MalformedScope => "malformed_scope",
             Self::ScopeWidened => "scope_widened",
+            Self::TokenNotToken68 => "token_not_token68",
+            Self::ExtraTooLarge => "extra_too_large",
         }
     }
 }

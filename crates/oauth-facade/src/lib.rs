@@ -45,7 +45,7 @@ pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use preset::Preset;
 pub use record::{ErrorRecord, Record};
 pub use resource::{Attachment, Resource};
-pub use server::{Server, Transport};
+pub use server::{Discover, Prefer, Server, Transport};
 
 // The types of the core that this crate's functions take and give.
 pub use oauth_core::Secret;
@@ -53,4 +53,5 @@ pub use oauth_core::error::{Cause, Check, Class, Error, Fault, Misuse};
 pub use oauth_core::flow::authorization::{Drawn, Pending, ResponseMode};
 pub use oauth_core::flow::resource::{Allowance, Clock, OnLimit, TokenFor};
 pub use oauth_core::moment::{Moment, UnixTime};
+pub use oauth_core::quirk::{Quirk, Rules, Strictness};
 pub use oauth_core::token::{Freshness, TokenKind, Tokens};

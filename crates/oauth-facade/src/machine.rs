@@ -151,12 +151,21 @@ impl Reply {
             StatusCode::from_u16(self.status).map_err(|_| refused("status"))?;
         for (name, value) in self.headers {
             let key: HeaderName = name.parse().map_err(|_| refused(&name))?;
+            // White space around a value is not part of it (RFC 9110 section 5.5), whoever left it.
             let value =
-                HeaderValue::from_maybe_shared(Bytes::from(value)).map_err(|_| refused(&name))?;
+                HeaderValue::from_maybe_shared(trimmed(value)).map_err(|_| refused(&name))?;
             response.headers_mut().append(key, value);
         }
         Ok(response)
     }
+}
+
+fn trimmed(value: Vec<u8>) -> Bytes {
+    let is_blank = |b: &u8| matches!(b, b' ' | b'\t');
+    let start = value.iter().take_while(|b| is_blank(b)).count();
+    let end = value.iter().rev().take_while(|b| is_blank(b)).count();
+    let value = Bytes::from(value);
+    value.slice(start..value.len().saturating_sub(end).max(start))
 }
 
 impl fmt::Debug for Machine {

@@ -57,7 +57,7 @@ impl From<TokenState> for Record {
             return Self::Introspection(json!({ "active": false }));
         };
         let token = *token;
-        let mut members = token.extra;
+        let mut members: Map<String, Value> = token.extra.into_iter().collect();
         members.insert("active".to_owned(), Value::Bool(true));
         let scope = token
             .scope

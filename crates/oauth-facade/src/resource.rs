@@ -1,5 +1,6 @@
 //! Attaching a token to a request that another language's HTTP client sends.
 
+use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::{self, Verdict};
@@ -78,11 +79,15 @@ impl Resource {
     /// What a reply asks for: `pass`, `renew`, `widen_scope`, `step_up` or `refused`.
     ///
     /// # Errors
-    /// `client_auth.header_value` for what no HTTP client could have received.
+    /// `client_auth.header_value` for a status that is none.
     pub fn verdict(status: u16, fields: &[(String, String)]) -> Result<&'static str, Error> {
         let status = StatusCode::from_u16(status)
             .map_err(|_| Error::from(Misuse::HeaderValue).about("status"))?;
-        Ok(match resource::after(status, &headers(fields)?) {
+        let fields = fields
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case(WWW_AUTHENTICATE.as_str()))
+            .map(|(_, value)| value.as_bytes());
+        Ok(match resource::after_fields(status, fields) {
             Verdict::Renew => "renew",
             Verdict::WidenScope(_) => "widen_scope",
             Verdict::StepUp { .. } => "step_up",

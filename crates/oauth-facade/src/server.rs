@@ -1,10 +1,12 @@
 //! A server by name, by metadata, or found by discovery.
 
 use oauth_core::error::{Error, Fault};
+use oauth_core::flow::discovery::DiscoveryRequest;
 use oauth_core::issuer::Issuer;
 use oauth_core::json::{self, Json};
 use oauth_core::quirk::Rules;
-use oauth_core::{danger, discover};
+use oauth_core::url::Url;
+use oauth_core::{Scope, danger, discover_with};
 #[cfg(feature = "providers")]
 use oauth_providers::Provider;
 
@@ -12,7 +14,21 @@ use crate::machine::Machine;
 use crate::resource::Resource;
 use crate::stored::{Facts, Stored, allows_secret_in_browser};
 
+pub use oauth_core::flow::discovery::Prefer;
 pub use oauth_core::url::Transport;
+
+/// How to find a server's metadata.
+#[derive(Debug, Clone, Default)]
+pub struct Discover {
+    /// How the document, and later the server's replies, are read.
+    pub rules: Rules,
+    /// Which document to ask for first.
+    pub prefer: Prefer,
+    /// The scope that will be asked for: with `openid` in it the OpenID document comes first.
+    pub scope: String,
+    /// The only place to ask, for a document that lies elsewhere.
+    pub document: Option<String>,
+}
 
 /// One authorization server, with its preset if it came from one.
 #[derive(Debug, Clone)]
@@ -69,12 +85,29 @@ impl Server {
     /// # Errors
     /// `issuer.*`.
     pub fn discover(issuer: &str, transport: Transport) -> Result<Machine, Error> {
+        Self::discover_with(issuer, transport, Discover::default())
+    }
+
+    /// [`Self::discover`] by rules, in an order, or at a place of the caller's choice.
+    ///
+    /// # Errors
+    /// `issuer.*`, `url.syntax`.
+    pub fn discover_with(
+        issuer: &str,
+        transport: Transport,
+        how: Discover,
+    ) -> Result<Machine, Error> {
         let issuer = parse_issuer(issuer, transport)?;
+        let mut ask = DiscoveryRequest::new(issuer)
+            .rules(how.rules)
+            .prefer(how.prefer)
+            .scope(&Scope::parse(&how.scope)?);
+        if let Some(document) = &how.document {
+            ask = ask.document(Url::parse(document)?);
+        }
         Ok(match transport {
-            Transport::Https => Machine::new(discover(issuer)),
-            Transport::LoopbackHttp => {
-                Machine::new(danger::discover_on_loopback(issuer, Rules::default()))
-            }
+            Transport::Https => Machine::new(discover_with(ask)),
+            Transport::LoopbackHttp => Machine::new(discover_with(danger::loopback_discovery(ask))),
         })
     }
 

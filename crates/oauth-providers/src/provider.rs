@@ -78,7 +78,8 @@ impl Provider {
             return Err(unknown("variable", variable, self.file.variables.keys()));
         };
         let Some(value) = known.read(value) else {
-            let detail = format!("{variable}: not a {}", known.kind.as_str());
+            let (kind, form) = (known.kind.as_str(), known.kind.form());
+            let detail = format!("{variable}: not a {kind}: {form}");
             return Err(Error::from(Misuse::ProviderVariable).about(&detail));
         };
         self.chosen.insert(variable.to_owned(), value);

@@ -69,6 +69,18 @@ impl VariableKind {
         }
     }
 
+    /// What its values look like, for whoever gave another.
+    pub(crate) const fn form(self) -> &'static str {
+        match self {
+            Self::DnsLabel => "1 to 63 letters, digits and inner hyphens",
+            Self::IssuerId => "1 to 64 letters, digits, hyphens and underscores",
+            Self::Guid => "8-4-4-4-12 hexadecimal digits",
+            Self::Host => "a host name, with :port if that is not 443",
+            Self::PathSegment => "letters, digits and any of - . _ ~",
+            Self::Tenant => "a GUID or a domain name",
+        }
+    }
+
     /// Where in a URL a variable of this type may stand.
     pub(crate) const fn place(self) -> Place {
         match self {

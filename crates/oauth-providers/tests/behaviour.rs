@@ -304,3 +304,37 @@ fn a_consumer_key_with_a_colon_cannot_be_sent_raw() -> Outcome {
     );
     Ok(())
 }
+
+#[test]
+fn keycloak_names_itself_in_callbacks_unless_it_is_said_to_be_old() -> Outcome {
+    let keycloak = || {
+        provider("keycloak")?
+            .with("host", "sso.example.com")?
+            .with("realm", "staff")
+    };
+    assert!(keycloak()?.server()?.names_itself_in_callbacks());
+    let old = keycloak()?.option("callbacks_without_issuer")?;
+    assert!(!old.server()?.names_itself_in_callbacks());
+    Ok(())
+}
+
+#[test]
+fn a_value_of_the_wrong_form_is_told_the_right_one() -> Outcome {
+    for value in ["odd name", "M\u{fc}ller", "a+b", "odd%20name"] {
+        let error = provider("keycloak")?.with("realm", value).map(drop);
+        let detail = error
+            .err()
+            .and_then(|error| error.detail().map(str::to_owned));
+        let told = "realm: not a path_segment: letters, digits and any of - . _ ~";
+        assert_eq!(detail.as_deref(), Some(told), "{value}");
+    }
+    Ok(())
+}
+
+#[test]
+fn githubs_word_for_a_dead_refresh_token_is_known() -> Outcome {
+    let rules = provider("github")?.server()?.rules().clone();
+    let known = Quirk::ErrorMeans("bad_refresh_token".into(), "invalid_grant".into());
+    assert!(rules.has(&known));
+    Ok(())
+}

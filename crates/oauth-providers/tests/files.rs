@@ -366,3 +366,43 @@ fn an_unknown_name_meets_its_neighbours() {
     assert!(names().all(|name| all.contains(name)), "{all}");
     assert!(names().all(|name| detail("").contains(name)));
 }
+
+#[test]
+fn small_rules_of_the_format_hold() {
+    let reads = |from: &str, to: &str| {
+        assert!(OWN.contains(from), "{from}");
+        Provider::from_toml(&OWN.replacen(from, to, 1)).map(drop)
+    };
+    for segment in ["", "a/b", "a?b", "a#b"] {
+        let list = format!(r#"user_segments = ["me", "{segment}"]"#);
+        let error = reads(r#"user_segments = ["me", "user"]"#, &list).expect_err(segment);
+        assert!(
+            error.to_string().contains("token_route.user_segments"),
+            "{error}"
+        );
+    }
+    for name in ["issuer", "Realm", "re-alm", "\"\""] {
+        let table = format!("[variables.{name}]");
+        let error = reads("[variables.realm]", &table).expect_err(name);
+        assert_eq!(error.code(), "provider.data", "{name}");
+    }
+    // An example has to lead to an issuer, endpoints and an API that can be used.
+    assert!(reads(r#"example = "main""#, r#"example = "a b""#).is_err());
+    assert!(reads(r#""{issuer}/authorize""#, r#""{issuer}x/authorize""#).is_err());
+    assert!(reads(r#""{issuer}/authorize""#, r#""x{issuer}/authorize""#).is_err());
+}
+
+#[test]
+fn what_a_file_says_of_grants_stands() -> Result<(), Error> {
+    let of = |text: &str| {
+        let server = Provider::from_toml(text)?.with("tenant", "a")?.server()?;
+        Ok::<_, Error>(server.grant_types())
+    };
+    assert_eq!(of(OWN)?, ["authorization_code"]);
+    let said = OWN.replace(
+        "[metadata]",
+        "[metadata]\ngrant_types_supported = [\"password\"]",
+    );
+    assert_eq!(of(&said)?, ["password"]);
+    Ok(())
+}

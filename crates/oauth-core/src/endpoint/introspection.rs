@@ -2,12 +2,15 @@
 //!
 //! RFC 7662 <https://www.rfc-editor.org/rfc/rfc7662#section-2>
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use http::Response;
-use serde_json::{Map, Value};
 
 use super::{Draft, Endpoint, success};
 use crate::error::{Error, Fault};
+use crate::extra::{Extra, MAX_EXTRA};
 use crate::form::Form;
 use crate::json::{Json, Object};
 use crate::moment::{Moment, UnixTime};
@@ -60,8 +63,8 @@ pub struct ActiveToken {
     pub audience: Vec<String>,
     /// `iss`
     pub issuer: Option<String>,
-    /// Members RFC 7662 does not define.
-    pub extra: Map<String, Value>,
+    /// Members RFC 7662 does not define, as far as they fit in 256 KiB.
+    pub extra: Extra,
 }
 
 impl Endpoint for Introspection {
@@ -136,6 +139,6 @@ fn active(mut object: Object<'_>) -> Result<ActiveToken, Error> {
             names.into_iter().map(str::to_owned).collect()
         }
     };
-    token.extra = object.to_map();
+    token.extra = Extra(object.to_map_within(MAX_EXTRA).0);
     Ok(token)
 }

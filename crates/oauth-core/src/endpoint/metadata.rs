@@ -3,6 +3,9 @@
 //! RFC 8414 <https://www.rfc-editor.org/rfc/rfc8414#section-3>,
 //! OpenID Connect Discovery <https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig>
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use http::{Response, StatusCode};
 

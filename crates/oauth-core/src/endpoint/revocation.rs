@@ -2,6 +2,9 @@
 //!
 //! RFC 7009 <https://www.rfc-editor.org/rfc/rfc7009#section-2>
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use http::Response;
 

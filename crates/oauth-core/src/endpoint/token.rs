@@ -2,6 +2,9 @@
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-3.2>, reply section 5.1
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,12 +12,12 @@ use http::Response;
 
 use super::{Draft, Endpoint, success};
 use crate::error::{Check, Error, Fault};
-use crate::extra::Extra;
+use crate::extra::{Extra, MAX_EXTRA};
 use crate::form::Form;
-use crate::grant::Grant;
+use crate::grant::{Grant, TokenParameters};
 use crate::identity::{Binding, ClientId};
 use crate::json::{Json, Object};
-use crate::moment::Moment;
+use crate::moment::{Moment, UnixTime};
 use crate::quirk::{Quirk, Rules};
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -26,6 +29,7 @@ use crate::token::{MAX_LIFETIME, RefreshToken, Tokens, Warning};
 pub struct Token<G> {
     grant: G,
     binding: Arc<Binding>,
+    parameters: TokenParameters,
 }
 
 impl<G: Grant> Token<G> {
@@ -35,7 +39,18 @@ impl<G: Grant> Token<G> {
     }
 
     pub(crate) const fn bound(grant: G, binding: Arc<Binding>) -> Self {
-        Self { grant, binding }
+        Self {
+            grant,
+            binding,
+            parameters: TokenParameters::new(),
+        }
+    }
+
+    /// Adds these parameters to the request.
+    #[must_use]
+    pub fn with(mut self, parameters: TokenParameters) -> Self {
+        self.parameters = parameters;
+        self
     }
 }
 
@@ -52,6 +67,7 @@ impl<G: Grant> Endpoint for Token<G> {
         let mut form = Form::new();
         form.push("grant_type", self.grant.grant_type());
         self.grant.fill(&mut form, server.rules())?;
+        self.parameters.fill(&mut form, server.rules())?;
         let draft = Draft::post(
             server.endpoint(EndpointKind::Token)?,
             self.grant.purpose(),
@@ -74,7 +90,11 @@ impl<G: Grant> Endpoint for Token<G> {
             refresh_token: self.grant.refresh_token(),
             binding: &self.binding,
         };
-        tokens(had, server, at, reply)
+        let is_refresh = had.refresh_token.is_some();
+        tokens(had, server, at, reply).map_err(|error| match is_refresh {
+            true => error.of_refresh(),
+            false => error,
+        })
     }
 }
 
@@ -102,8 +122,14 @@ fn tokens(
     }
     let mut warnings = Vec::new();
     let access_token = access_token(&mut object)?;
+    if !is_token68(access_token.expose()) {
+        if rules.is_strict() {
+            return Err(shape("access_token"));
+        }
+        warnings.push(Warning::TokenNotToken68);
+    }
     check_token_type(&mut object, rules)?;
-    let expires_in = expires_in(&mut object, rules, &mut warnings)?;
+    let expires_in = expires_in(&mut object, rules, at.now(), &mut warnings)?;
     let asked = had.scope;
     let scope = match granted(&mut object, rules, &mut warnings)? {
         Some(granted) => {
@@ -128,6 +154,10 @@ fn tokens(
             }
         });
     let id_token = optional_secret(&mut object, "id_token")?;
+    let (extra, is_whole) = object.to_map_within(MAX_EXTRA);
+    if !is_whole {
+        warnings.push(Warning::ExtraTooLarge);
+    }
     Ok(Tokens {
         access_token,
         received_at: at.now(),
@@ -135,7 +165,7 @@ fn tokens(
         scope,
         refresh_token,
         id_token,
-        extra: Extra(object.to_map()),
+        extra: Extra(extra),
         warnings,
         binding: Arc::clone(had.binding),
     })
@@ -165,6 +195,13 @@ fn is_vschar(text: &str) -> bool {
         .fold(true, |sound, b| sound & (0x20..=0x7e).contains(&b))
 }
 
+/// `b64token` (RFC 6750 section 2.1).
+fn is_token68(token: &str) -> bool {
+    let body = token.trim_end_matches('=');
+    let is_char = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b);
+    !body.is_empty() && body.bytes().all(is_char)
+}
+
 fn check_token_type(object: &mut Object<'_>, rules: &Rules) -> Result<(), Error> {
     let named = match object.take("token_type") {
         None => None,
@@ -187,6 +224,7 @@ fn check_token_type(object: &mut Object<'_>, rules: &Rules) -> Result<(), Error>
 fn expires_in(
     object: &mut Object<'_>,
     rules: &Rules,
+    now: UnixTime,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<u64>, Error> {
     let seconds = match object.take("expires_in") {
@@ -196,6 +234,10 @@ fn expires_in(
     };
     match seconds {
         Some(0) if rules.has(&Quirk::ZeroLifetimeIsForever) => Ok(None),
+        Some(seconds) if is_date(seconds, now) => {
+            warnings.push(Warning::MalformedExpiresIn);
+            Ok(None)
+        }
         Some(seconds) => Ok(Some(seconds.min(MAX_LIFETIME))),
         None if rules.is_strict() => Err(shape("expires_in")),
         None => {
@@ -203,6 +245,14 @@ fn expires_in(
             Ok(None)
         }
     }
+}
+
+/// Whether a lifetime can only be the time of the end, in seconds since the epoch or in
+/// milliseconds: as a lifetime it would be decades, as a date it is within ten years.
+fn is_date(seconds: u64, now: UnixTime) -> bool {
+    const TEN_YEARS: u64 = 10 * 366 * 24 * 3600;
+    let is_near = |at: u64| at.abs_diff(now.as_secs()) <= TEN_YEARS;
+    seconds >= 1_000_000_000 && (is_near(seconds) || is_near(seconds / 1000))
 }
 
 /// Microsoft and PayPal wrote the number as text.
@@ -221,6 +271,9 @@ fn granted(
     match object.take("scope") {
         None => Ok(None),
         Some(Json::String(text)) if rules.is_strict() => {
+            if text.len() > MAX_SCOPE {
+                return Err(shape("scope"));
+            }
             let is_strict = delimiter != ' ' || Scope::is_strict(&text);
             let scope = Scope::split(&text, delimiter).map_err(|_| shape("scope"))?;
             if is_strict {
@@ -228,6 +281,9 @@ fn granted(
             } else {
                 Err(shape("scope"))
             }
+        }
+        Some(Json::String(text)) if text.len() > MAX_SCOPE => {
+            Ok(Some(sound_names(text.split(delimiter), warnings)))
         }
         Some(Json::String(text)) => {
             Ok(Some(Scope::split(&text, delimiter).unwrap_or_else(|_| {
@@ -243,12 +299,26 @@ fn granted(
     }
 }
 
+/// The longest granted scope that is kept whole, in bytes: it is stored with every copy of the
+/// tokens.
+const MAX_SCOPE: usize = 64 << 10;
+
+/// The names a scope may hold, of no more than [`MAX_SCOPE`] bytes.
 fn sound_names<'a>(names: impl Iterator<Item = &'a str>, warnings: &mut Vec<Warning>) -> Scope {
-    let (sound, odd): (Vec<_>, Vec<_>) = names.partition(|name| Scope::is_name(name));
-    if !odd.is_empty() {
+    let (mut left, mut is_whole) = (MAX_SCOPE, true);
+    let sound = names.filter(|name| {
+        let rest = left.checked_sub(name.len() + 1);
+        match rest.filter(|_| Scope::is_name(name)) {
+            Some(rest) => left = rest,
+            None => is_whole = false,
+        }
+        rest.is_some() && Scope::is_name(name)
+    });
+    let scope = Scope::collect(sound);
+    if !is_whole {
         warnings.push(Warning::MalformedScope);
     }
-    Scope::collect(sound.into_iter())
+    scope
 }
 
 /// The member a name stands for, whatever its case and underscores.

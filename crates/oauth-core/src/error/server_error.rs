@@ -59,15 +59,19 @@ table! {
 /// the secrets this client sent. `Debug` shows the names of [`Self::extra`] only.
 #[derive(Debug, Clone, Default)]
 pub struct ServerError {
-    /// What the refusal means, where neither code nor status tells.
-    meaning: Option<Denial>,
+    /// What the refusal is, where neither code nor status tells.
+    denial: Option<Denial>,
     status: Option<u16>,
     error: Option<String>,
+    /// The registered code that `error` stands for, where that is another.
+    meaning: Option<String>,
     description: Option<String>,
     uri: Option<String>,
     scheme: Option<String>,
     retry_after: Option<Duration>,
     extra: Extra,
+    /// Whether the description is the text of a page.
+    is_page: bool,
 }
 
 impl ServerError {
@@ -79,9 +83,9 @@ impl ServerError {
     }
 
     /// A refusal that is known by what it means.
-    pub(crate) fn of_denial(meaning: Denial, status: Option<u16>) -> Self {
+    fn of_denial(denial: Denial, status: Option<u16>) -> Self {
         Self {
-            meaning: Some(meaning),
+            denial: Some(denial),
             status,
             ..Self::default()
         }
@@ -110,9 +114,23 @@ impl ServerError {
     }
 
     #[must_use]
+    pub(crate) fn meaning(mut self, code: Option<&str>) -> Self {
+        self.meaning = code.map(str::to_owned);
+        self
+    }
+
+    #[must_use]
     pub(crate) fn described(mut self, description: Option<&str>, uri: Option<&str>) -> Self {
         self.description = description.map(printable);
         self.uri = uri.map(printable);
+        self
+    }
+
+    /// What a page for people says.
+    #[must_use]
+    pub(crate) fn page(mut self, text: &str) -> Self {
+        self.description = Some(printable(text)).filter(|text| !text.is_empty());
+        self.is_page = true;
         self
     }
 
@@ -144,7 +162,8 @@ impl ServerError {
         self.error.as_deref()
     }
 
-    /// The `error_description`.
+    /// The `error_description`; of a reply that has none, its `message`, `detail` or `title`, or the
+    /// first 200 characters of a page of text.
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }
@@ -160,7 +179,8 @@ impl ServerError {
     }
 
     /// The members OAuth does not define, such as Microsoft's `suberror`; of a reply without an
-    /// OAuth error, what stands in place of `error`. Members that are named like tokens or hold
+    /// OAuth error, `error` whatever its type, `message`, `code`, `status`, `detail`, `title` and
+    /// their like. Members that are named like tokens or hold
     /// what this client sent are left out, and all of them if they are more than 4 KiB.
     pub const fn extra(&self) -> &Map<String, Value> {
         self.extra.as_map()
@@ -168,10 +188,11 @@ impl ServerError {
 
     /// The row of the table this refusal falls under.
     pub fn denial(&self) -> Denial {
-        if let Some(meaning) = self.meaning {
-            return meaning;
+        if let Some(denial) = self.denial {
+            return denial;
         }
-        match (&self.error, &self.scheme, self.status) {
+        let error = self.meaning.as_ref().or(self.error.as_ref());
+        match (error, &self.scheme, self.status) {
             (Some(error), ..) => Denial::ALL
                 .iter()
                 .copied()
@@ -193,8 +214,25 @@ impl ServerError {
         match self.denial().advice() {
             Advice::Retry { .. } => retry,
             Advice::GiveUp if is_busy => retry,
+            // A 5xx is the server's own trouble, unless the code is one that says otherwise.
+            Advice::GiveUp if self.is_unknown_failure() => retry,
             advice => advice,
         }
+    }
+
+    /// Whether this, in answer to a refresh token, can only be about that token: a client that may
+    /// not do what it did an hour ago (Atlassian), or a bare 401 in a web framework's own words.
+    pub(super) fn is_about_the_grant(&self) -> bool {
+        match (self.denial(), self.status) {
+            (Denial::UnauthorizedClient, Some(403)) => true,
+            (Denial::Other | Denial::Status, Some(401)) => self.scheme.is_none(),
+            _ => false,
+        }
+    }
+
+    fn is_unknown_failure(&self) -> bool {
+        let is_failure = self.status.is_some_and(|status| status >= 500);
+        is_failure && self.denial() == Denial::Other
     }
 
     /// Cuts secrets out, and only then bounds what is left: the other way round a secret that is
@@ -202,7 +240,7 @@ impl ServerError {
     pub(super) fn cut(&mut self, secrets: &[Secret<String>]) {
         let texts = [
             (&mut self.error, 200),
-            (&mut self.description, 1000),
+            (&mut self.description, if self.is_page { 200 } else { 1000 }),
             (&mut self.uri, 1000),
         ];
         for (text, limit) in texts {
@@ -248,12 +286,25 @@ fn is_token(name: &str, value: &Value) -> bool {
     let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
     let plain = plain.to_ascii_lowercase();
     let is_named = plain.ends_with("token") || plain.ends_with("secret");
-    value.is_string() && (is_named || plain == "code" || plain == "session")
+    match value {
+        Value::String(text) if plain == "code" => !is_error_name(text),
+        Value::String(_) => is_named || plain == "session",
+        _ => false,
+    }
+}
+
+/// Whether a text can be the name or number of an error: an authorization code mixes small letters
+/// with digits, or is longer.
+fn is_error_name(text: &str) -> bool {
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || b"_-.:/ ".contains(&b);
+    let has_small = text.bytes().any(|b| b.is_ascii_lowercase());
+    let has_digit = text.bytes().any(|b| b.is_ascii_digit());
+    text.len() <= 64 && text.bytes().all(is_word) && !(has_small && has_digit)
 }
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.meaning.map_or("the server refused", Denial::text))?;
+        f.write_str(self.denial.map_or("the server refused", Denial::text))?;
         if let Some(error) = &self.error {
             write!(f, ": {error}")?;
         }

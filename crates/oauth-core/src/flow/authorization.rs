@@ -5,18 +5,21 @@
 mod callback;
 mod chance;
 mod pending;
+#[cfg(all(test, feature = "sha2"))]
+mod tests;
 
 use std::fmt;
 
 use crate::error::{Error, Misuse};
 use crate::form::{self, Form};
+use crate::grant::{TokenParameters, check_resource};
 use crate::identity::Identity;
 use crate::issuer::RedirectUri;
 use crate::moment::UnixTime;
 use crate::pkce::{ChallengeMethod, Demand};
 use crate::quirk::Quirk;
 use crate::scope::Scope;
-use crate::server::EndpointKind;
+use crate::server::{EndpointKind, Flag};
 use crate::url::Url;
 
 pub use callback::{Callback, check_issuers};
@@ -51,6 +54,12 @@ pub struct AuthorizationRequest {
     /// Parameters of the provider's own, such as `prompt` or `audience`. None may have the name
     /// of a protocol parameter.
     pub extra: Vec<(String, String)>,
+    /// The resources the token is for (RFC 8707), asked for here and when the code is redeemed.
+    pub resource: Vec<String>,
+    /// The audiences the token is for, as Auth0 and Ory Hydra name it, likewise.
+    pub audience: Vec<String>,
+    /// What else to send when the code is redeemed.
+    pub token_parameters: TokenParameters,
     /// Whether the server must say that it supports PKCE.
     pub pkce_demand: Demand,
     /// Refuse a callback without `iss` even if the server promises none (FAPI 2.0).
@@ -74,6 +83,9 @@ impl AuthorizationRequest {
             scope: Scope::none(),
             response_mode: ResponseMode::Query,
             extra: Vec::new(),
+            resource: Vec::new(),
+            audience: Vec::new(),
+            token_parameters: TokenParameters::new(),
             pkce_demand: Demand::Usual,
             issuer_required: false,
             pkce: Pkce::S256,
@@ -94,6 +106,35 @@ impl AuthorizationRequest {
         self
     }
 
+    /// Asks for a token for this resource, beside those named before.
+    #[must_use]
+    pub fn resource(mut self, uri: impl Into<String>) -> Self {
+        self.resource.push(uri.into());
+        self
+    }
+
+    /// Asks for a token for this audience, beside those named before.
+    #[must_use]
+    pub fn audience(mut self, name: impl Into<String>) -> Self {
+        self.audience.push(name.into());
+        self
+    }
+
+    /// What the request for the token will add to the grant's own parameters.
+    fn for_the_token(&self) -> Result<TokenParameters, Error> {
+        let mut parameters = TokenParameters::new();
+        for uri in &self.resource {
+            parameters = parameters.resource(uri)?;
+        }
+        for name in &self.audience {
+            parameters = parameters.audience(name);
+        }
+        for (name, value) in self.token_parameters.iter() {
+            parameters = parameters.extra(name, value)?;
+        }
+        Ok(parameters)
+    }
+
     /// The URL to open, and what to keep until the person comes back.
     pub(crate) fn start(
         self,
@@ -101,6 +142,21 @@ impl AuthorizationRequest {
         now: UnixTime,
         chance: &Chance<'_>,
     ) -> Result<(Url, Pending), Error> {
+        for (promise, misuse) in [
+            (
+                "require_pushed_authorization_requests",
+                Misuse::PushRequired,
+            ),
+            (
+                "require_signed_request_object",
+                Misuse::RequestObjectRequired,
+            ),
+        ] {
+            // The person would only be shown the server's error page.
+            if us.server.flag(promise, Flag::False) {
+                return Err(misuse.into());
+            }
+        }
         let endpoint = us.server.endpoint(EndpointKind::Authorization)?;
         if !us.allows(&self.redirect_uri) {
             return Err(Misuse::RedirectUriUnregistered.into());
@@ -136,8 +192,19 @@ impl AuthorizationRequest {
             };
             form.push("response_mode", mode);
         }
+        let parameters = self.for_the_token()?;
+        let targets = [("resource", &self.resource), ("audience", &self.audience)];
+        for (name, values) in targets {
+            for value in values {
+                check_extra(us, name, value)?;
+                form.push_repeated(name, value);
+            }
+        }
         for (name, value) in &self.extra {
             check_extra(us, name, value)?;
+            if name == "resource" {
+                check_resource(value)?;
+            }
             form.push(name, value);
         }
         for (name, _) in form::parse(endpoint.query().unwrap_or_default()).unwrap_or_default() {
@@ -156,6 +223,7 @@ impl AuthorizationRequest {
             nonce,
             code_verifier: proof.map(|(_, (verifier, _))| verifier),
             scope: self.scope,
+            parameters,
             response_mode: self.response_mode,
             started_at: now,
         };

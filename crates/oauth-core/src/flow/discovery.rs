@@ -3,19 +3,119 @@
 //! RFC 8414 section 3.1 inserts the well-known part before the issuer's path, OpenID Connect
 //! Discovery appends it behind: each place is tried in turn until one has the document.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::call::Call;
 use crate::endpoint::metadata::Metadata;
-use crate::error::{Error, Kind};
+use crate::error::{Check, Error, Kind};
 use crate::exchange::{Exchange, Input, Step};
 use crate::identity::Identity;
 use crate::issuer::{Issuer, WellKnown};
 use crate::moment::Moment;
 use crate::quirk::Rules;
+use crate::scope::Scope;
 use crate::server::Server;
 use crate::url::{Transport, Url};
+
+/// Which of a server's documents is wanted, where it publishes both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Prefer {
+    /// That of RFC 8414; the one of OpenID Connect where there is none.
+    #[default]
+    OAuth,
+    /// That of OpenID Connect Discovery, which alone names the userinfo endpoint and the like; the
+    /// one of RFC 8414 where there is none.
+    OpenId,
+}
+
+/// How to find a server's metadata, for [`crate::discover_with`].
+#[derive(Debug, Clone)]
+pub struct DiscoveryRequest {
+    issuer: Issuer,
+    rules: Rules,
+    prefer: Prefer,
+    document: Option<Url>,
+    pub(crate) transport: Transport,
+}
+
+impl DiscoveryRequest {
+    /// Asks the well-known places of `issuer`, that of RFC 8414 first.
+    pub fn new(issuer: Issuer) -> Self {
+        Self {
+            issuer,
+            rules: Rules::default(),
+            prefer: Prefer::default(),
+            document: None,
+            transport: Transport::Https,
+        }
+    }
+
+    /// Reads the document, and later the server's replies, by these rules.
+    #[must_use]
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Asks for this kind of document first.
+    #[must_use]
+    pub const fn prefer(mut self, prefer: Prefer) -> Self {
+        self.prefer = prefer;
+        self
+    }
+
+    /// Prefers the document of OpenID Connect if `scope`, which will be asked for, holds `openid`.
+    #[must_use]
+    pub fn scope(self, scope: &Scope) -> Self {
+        if scope.contains("openid") {
+            self.prefer(Prefer::OpenId)
+        } else {
+            self
+        }
+    }
+
+    /// Asks at this URL and nowhere else, for servers whose document lies elsewhere. It still has
+    /// to name the issuer that was given: whoever names both pins both.
+    #[must_use]
+    pub fn document(mut self, url: Url) -> Self {
+        self.document = Some(url);
+        self
+    }
+
+    fn places(&self) -> VecDeque<Url> {
+        if let Some(url) = &self.document {
+            return VecDeque::from([url.clone()]);
+        }
+        let order = match self.prefer {
+            Prefer::OAuth => [
+                WellKnown::AuthorizationServer,
+                WellKnown::OpenIdInserted,
+                WellKnown::OpenIdAppended,
+                WellKnown::AuthorizationServerAppended,
+            ],
+            Prefer::OpenId => [
+                WellKnown::OpenIdAppended,
+                WellKnown::OpenIdInserted,
+                WellKnown::AuthorizationServer,
+                WellKnown::AuthorizationServerAppended,
+            ],
+        };
+        let mut places = VecDeque::with_capacity(order.len());
+        for kind in order {
+            let place = self.issuer.well_known(kind);
+            // Of an issuer without a path several are one.
+            if !places.contains(&place) {
+                places.push_back(place);
+            }
+        }
+        places
+    }
+}
 
 /// Asks for a server's metadata, place after place.
 #[derive(Debug)]
@@ -23,28 +123,26 @@ pub struct Discovery {
     us: Arc<Identity>,
     places: VecDeque<Url>,
     call: Call<Metadata>,
-    /// What the first place said: where the document should have been.
-    first_error: Option<Error>,
+    /// The most telling of the errors so far.
+    error: Option<Error>,
 }
 
 impl Discovery {
-    pub(crate) fn new(issuer: Issuer, rules: Rules, transport: Transport) -> Self {
-        let mut places = VecDeque::from(issuer.well_known_places());
-        let last = issuer.well_known(WellKnown::AuthorizationServerAppended);
-        if !places.contains(&last) {
-            places.push_back(last);
-        }
-        let place = places.pop_front().unwrap_or_else(|| issuer.url().clone());
-        let server = Server::new(issuer)
-            .with_rules(rules)
-            .with_transport(transport);
+    pub(crate) fn new(ask: DiscoveryRequest) -> Self {
+        let mut places = ask.places();
+        let place = places
+            .pop_front()
+            .unwrap_or_else(|| ask.issuer.url().clone());
+        let server = Server::new(ask.issuer)
+            .with_rules(ask.rules)
+            .with_transport(ask.transport);
         let us = Arc::new(Identity::anonymous(server));
         let call = Self::ask(&us, place);
         Self {
             us,
             places,
             call,
-            first_error: None,
+            error: None,
         }
     }
 
@@ -67,11 +165,14 @@ impl Exchange for Discovery {
             Err(error) if is_worth_another_place(&error) => error,
             other => return other,
         };
-        let error = self.first_error.take().unwrap_or(error);
+        let error = match self.error.take() {
+            Some(earlier) if telling(&earlier) >= telling(&error) => earlier,
+            _ => error,
+        };
         match self.places.pop_front() {
             None => Err(error),
             Some(place) => {
-                self.first_error = Some(error);
+                self.error = Some(error);
                 self.call = Self::ask(&self.us, place);
                 self.call.resume(at, Input::Begin)
             }
@@ -79,14 +180,26 @@ impl Exchange for Discovery {
     }
 }
 
-/// A page that is not there, or is something else, may be elsewhere. A document of another
-/// issuer, a busy server or a lost reply ends the search.
+/// A page that is not there, fails, or is something else says little about the next place: gateways
+/// answer for paths they do not route, and hosts of many issuers have one document at the root. A
+/// server that asks for a pause, and a lost reply, end the search.
 fn is_worth_another_place(error: &Error) -> bool {
     match error.kind() {
-        Kind::Denied(server) => server
-            .status()
-            .is_some_and(|status| status < 500 && !matches!(status, 408 | 429)),
+        Kind::Denied(server) => !matches!(server.status(), None | Some(408 | 429)),
         Kind::Malformed(_) => true,
+        Kind::Untrusted(check) => *check == Check::MetadataIssuer,
         _ => false,
+    }
+}
+
+/// How much an error tells about why there is no document: most of all one that was found and is
+/// not good, least one that is not there.
+fn telling(error: &Error) -> u8 {
+    match error.kind() {
+        Kind::Untrusted(_) => 4,
+        Kind::Malformed(_) if error.code().starts_with("metadata.") => 3,
+        Kind::Denied(server) if server.status().is_some_and(|status| status >= 500) => 2,
+        Kind::Malformed(_) => 1,
+        _ => 0,
     }
 }

@@ -10,6 +10,11 @@ mod limits;
 mod request;
 mod routes;
 
+#[cfg(test)]
+mod tests;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -18,6 +23,7 @@ use crate::challenge::{self, Challenge};
 use crate::client_auth;
 use crate::error::{Error, Misuse};
 use crate::form;
+use crate::json::{self, Json};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::url::{Transport, Url};
@@ -56,6 +62,9 @@ pub enum Verdict {
         acr_values: Option<String>,
         /// `max_age` in seconds.
         max_age: Option<u64>,
+        /// The `claims` parameter (OpenID Connect Core section 5.5) for the next authorization: JSON,
+        /// as Microsoft's resource servers hand it over with `insufficient_claims`.
+        claims: Option<String>,
     },
     /// The server wants something a token cannot give.
     Refused,
@@ -157,16 +166,20 @@ impl Resource {
 
 /// The value of an `Authorization: Bearer` header (RFC 6750 section 2.1).
 ///
+/// A token is opaque: one of visible ASCII characters goes as it came, for Salesforce, eBay and
+/// Amazon have `!`, `^`, `#` and `|` in theirs and want them back. Strict rules refuse such a token
+/// where it is issued.
+///
 /// # Errors
-/// `token.not_ascii`, `token.not_token68`.
+/// `token.not_ascii`; `token.not_token68` for one that is empty, or holds a space or a control
+/// character.
 pub fn bearer(token: &Secret<String>) -> Result<HeaderValue, Error> {
     let text = token.expose();
     if !text.is_ascii() {
         return Err(Misuse::TokenNotAscii.into());
     }
-    let body = text.trim_end_matches('=');
-    let is_char = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b);
-    if body.is_empty() || !body.bytes().all(is_char) {
+    let is_empty = text.trim_end_matches('=').is_empty();
+    if is_empty || !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Misuse::TokenNotToken68.into());
     }
     client_auth::header_value(format!("Bearer {text}"))
@@ -215,20 +228,17 @@ pub const fn may_be_about_the_token(status: StatusCode) -> bool {
 
 /// What a reply to a request with a token asks for (RFC 6750 section 3.1, RFC 9470 section 3).
 pub fn after(status: StatusCode, headers: &HeaderMap) -> Verdict {
+    let fields = headers.get_all(WWW_AUTHENTICATE).iter();
+    after_fields(status, fields.map(HeaderValue::as_bytes))
+}
+
+/// [`after`] for hosts whose HTTP client lets through more than [`HeaderValue`] can hold: `fields`
+/// are the values of `WWW-Authenticate`. A control character refuses its challenge and no other.
+pub fn after_fields<'a>(status: StatusCode, fields: impl IntoIterator<Item = &'a [u8]>) -> Verdict {
     if !may_be_about_the_token(status) {
         return Verdict::Pass;
     }
-    let fields: Vec<&str> = headers
-        .get_all(WWW_AUTHENTICATE)
-        .iter()
-        .filter_map(|field| field.to_str().ok())
-        .collect();
-    let challenges = match challenge::parse(fields.iter().copied()) {
-        Ok(challenges) => challenges,
-        // Not readable, but still a 401: the token did not do.
-        Err(_) if status == StatusCode::UNAUTHORIZED => return Verdict::Renew,
-        Err(_) => return Verdict::Pass,
-    };
+    let (challenges, is_whole) = challenge::readable_fields(fields);
     let bearers = || {
         challenges
             .iter()
@@ -243,12 +253,19 @@ pub fn after(status: StatusCode, headers: &HeaderMap) -> Verdict {
             max_age: challenge
                 .param("max_age")
                 .and_then(|seconds| seconds.parse().ok()),
+            claims: claims(challenge),
+        },
+        Some((challenge, "insufficient_claims")) => Verdict::StepUp {
+            acr_values: None,
+            max_age: None,
+            claims: claims(challenge),
         },
         Some(_) => Verdict::Refused,
         // A 401 without an error code: UserVoice says no more than that, and RFC 6750 section 3.1
         // wants no code where the request carried no token.
         None if status == StatusCode::UNAUTHORIZED => {
-            let is_ours = challenges.is_empty() || bearers().next().is_some();
+            // What cannot be read may have been a Bearer challenge.
+            let is_ours = challenges.is_empty() || !is_whole || bearers().next().is_some();
             if is_ours {
                 Verdict::Renew
             } else {
@@ -257,6 +274,16 @@ pub fn after(status: StatusCode, headers: &HeaderMap) -> Verdict {
         }
         None => Verdict::Pass,
     }
+}
+
+/// `claims` in base64 of either alphabet, if it is an object.
+fn claims(challenge: &Challenge) -> Option<String> {
+    let text = challenge.param("claims")?.trim_end_matches('=');
+    let plain = STANDARD_NO_PAD.decode(text);
+    let bytes = plain.or_else(|_| URL_SAFE_NO_PAD.decode(text)).ok()?;
+    let claims = String::from_utf8(bytes).ok()?;
+    let is_object = matches!(json::parse(&claims), Ok(Json::Object(_)));
+    is_object.then_some(claims)
 }
 
 fn scope(challenge: &Challenge) -> Option<Scope> {

@@ -2,7 +2,7 @@
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3>, RFC 7636 section 4.5
 
-use super::Grant;
+use super::{Grant, TokenParameters};
 use crate::error::Error;
 use crate::form::Form;
 use crate::issuer::RedirectUri;
@@ -18,6 +18,7 @@ pub struct AuthorizationCode {
     pub(crate) redirect_uri: RedirectUri,
     pub(crate) code_verifier: Option<CodeVerifier>,
     pub(crate) scope: Scope,
+    pub(crate) parameters: TokenParameters,
 }
 
 impl Grant for AuthorizationCode {
@@ -38,7 +39,7 @@ impl Grant for AuthorizationCode {
             "code_verifier",
             self.code_verifier.as_ref().map(CodeVerifier::expose),
         );
-        Ok(())
+        self.parameters.fill(form, rules)
     }
 
     /// "The client MUST NOT use the authorization code more than once" (4.1.2)

@@ -91,3 +91,59 @@ impl Grant for Extension {
         &self.scope
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quirk::Quirk;
+    use crate::testing::code;
+
+    fn extension() -> Extension {
+        Extension::new("urn:example:grant").unwrap_or_else(|error| unreachable!("{error}"))
+    }
+
+    #[test]
+    fn names_that_say_who_the_client_is_are_not_for_parameters() {
+        for name in [
+            "",
+            "grant_type",
+            "client_id",
+            "client_secret",
+            "client_assertion",
+            "client_assertion_type",
+            "scope",
+        ] {
+            let parameter = extension().parameter(name, "x");
+            assert_eq!(
+                code(parameter.map(drop)),
+                Err("form.reserved_parameter"),
+                "{name}"
+            );
+        }
+        let rules = Rules {
+            quirks: vec![Quirk::ClientIdParameter("client_key".to_owned())],
+            ..Rules::default()
+        };
+        let named = |rules: &Rules| {
+            let grant = extension().parameter("client_key", "x")?;
+            grant.fill(&mut Form::new(), rules)
+        };
+        assert_eq!(code(named(&rules)), Err("form.reserved_parameter"));
+        assert_eq!(code(named(&Rules::default())), Ok(()));
+        assert!(Extension::new("password").is_err());
+    }
+
+    #[test]
+    fn a_scope_is_asked_for_and_taken_for_granted() {
+        let scope = Scope::parse("a b").unwrap_or_default();
+        let grant = extension().scope(scope.clone()).parameter("resource", "x");
+        let grant = grant.and_then(|grant| grant.parameter("resource", "y"));
+        let grant = grant.unwrap_or_else(|error| unreachable!("{error}"));
+        assert_eq!(grant.scope, scope);
+        assert_eq!(Grant::scope(&grant), &scope);
+        let mut form = Form::new();
+        assert_eq!(code(grant.fill(&mut form, &Rules::default())), Ok(()));
+        assert_eq!(form.as_str(), "resource=x&resource=y&scope=a+b");
+        assert!(form.check().is_ok());
+    }
+}

@@ -5,7 +5,7 @@ use std::fmt;
 use super::ResponseMode;
 use crate::error::{Check, Error, Fault, ServerError};
 use crate::form::{self, Pairs};
-use crate::issuer::{Issuer, RedirectUri};
+use crate::issuer::{Arrived, Issuer, RedirectUri};
 use crate::quirk::Rules;
 use crate::secret::Secret;
 
@@ -38,18 +38,24 @@ impl<'a> Callback<'a> {
         if callback.len() > MAX_CALLBACK {
             return Err(Fault::CallbackTooLarge.into());
         }
-        let query = match mode {
-            // The form is all there is to see: where it was posted only the caller knows.
-            ResponseMode::FormPost => callback,
-            _ => uri
-                .added_query(callback)
-                .ok_or(Check::CallbackRedirectUri)?,
-        };
-        let form = match mode {
-            ResponseMode::FormPost | ResponseMode::Query => query,
-            ResponseMode::Fragment => callback
+        let arrived = uri.arrived(callback).map_err(|where_else| {
+            let detail = format!("it arrived at {where_else}, this flow's is {uri}");
+            Error::from(Check::CallbackRedirectUri).about(&detail)
+        })?;
+        let form = match (mode, arrived) {
+            (ResponseMode::Fragment, Arrived::At { .. }) => callback
                 .split_once('#')
                 .map_or("", |(_, fragment)| fragment),
+            (ResponseMode::Fragment, Arrived::Bare(fragment)) => {
+                fragment.strip_prefix('#').unwrap_or(fragment)
+            }
+            // A server that knows no form_post sends the person on with a query all the same.
+            (_, Arrived::At { added }) => added,
+            (ResponseMode::FormPost, Arrived::Bare(form)) => form,
+            (_, Arrived::Bare(query)) => query
+                .split('#')
+                .next()
+                .map_or(query, |query| query.strip_prefix('?').unwrap_or(query)),
         };
         let pairs = form::parse(form).map_err(|_| Error::from(Fault::CallbackEncoding))?;
         Self::of(pairs)
@@ -106,6 +112,11 @@ impl<'a> Callback<'a> {
         let error = self.get("error")?;
         let (description, uri) = (self.get("error_description"), self.get("error_uri"));
         Some(ServerError::of_code(error).described(description, uri))
+    }
+
+    /// The error code, for whoever has to find out why the callback was not believed.
+    pub(super) fn claimed_error(&self) -> Option<&str> {
+        self.get("error")
     }
 
     /// Compares the issuer the callback names with the one the flow was sent to (RFC 9207

@@ -112,9 +112,18 @@ mod tests {
     }
 
     #[test]
+    fn twenty_two_characters_are_enough() {
+        let (state, nonce) = ("state-of-22-characters", "nonce-of-22-characters");
+        assert_eq!((state.len(), nonce.len()), (22, 22));
+        assert!(Drawn::new(state, nonce, VERIFIER, CHALLENGE).is_ok());
+    }
+
+    #[test]
     fn guessable_or_repeated_values_are_refused() {
         for (state, nonce, verifier, challenge) in [
             ("short", NONCE, VERIFIER, CHALLENGE),
+            ("state-of-21-character", NONCE, VERIFIER, CHALLENGE),
+            (STATE, "nonce-of-21-character", VERIFIER, CHALLENGE),
             (STATE, STATE, VERIFIER, CHALLENGE),
             (STATE, NONCE, "short", CHALLENGE),
             (STATE, NONCE, VERIFIER, VERIFIER),

@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::ResponseMode;
 use super::callback::Callback;
 use crate::error::{Check, Error, Fault, Misuse};
-use crate::grant::AuthorizationCode;
+use crate::grant::{AuthorizationCode, TokenParameters};
 use crate::identity::Identity;
 use crate::issuer::RedirectUri;
 use crate::moment::UnixTime;
 use crate::pkce::CodeVerifier;
+use crate::quirk::Quirk;
 use crate::scope::Scope;
 use crate::secret::Secret;
 
@@ -28,6 +29,7 @@ pub struct Pending {
     pub(crate) nonce: Option<Secret<String>>,
     pub(crate) code_verifier: Option<CodeVerifier>,
     pub(crate) scope: Scope,
+    pub(crate) parameters: TokenParameters,
     pub(crate) response_mode: ResponseMode,
     pub(crate) started_at: UnixTime,
 }
@@ -81,6 +83,11 @@ impl Pending {
                 .as_ref()
                 .map(|verifier| verifier.expose().to_owned()),
             scope: self.scope.clone(),
+            parameters: self
+                .parameters
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             response_mode: self.response_mode,
             started_at: self.started_at,
         };
@@ -103,6 +110,13 @@ impl Pending {
             .as_deref()
             .map(CodeVerifier::parse)
             .transpose()?;
+        let parameters = stored
+            .parameters
+            .into_iter()
+            .try_fold(TokenParameters::new(), |all, (name, value)| {
+                all.extra(name, value)
+            })
+            .map_err(|_| Error::from(Misuse::StoredForm))?;
         Ok(Self {
             issuer: stored.issuer,
             client_id: stored.client_id,
@@ -112,6 +126,7 @@ impl Pending {
             nonce: stored.nonce.map(Secret::new),
             code_verifier,
             scope: stored.scope,
+            parameters,
             response_mode: stored.response_mode,
             started_at: stored.started_at,
         })
@@ -135,7 +150,18 @@ impl Pending {
         if !callback.has_state(&self.state) {
             return Err(Check::CallbackState.into());
         }
-        callback.check_issuer(us.server.issuer(), us.server.rules(), self.issuer_required)?;
+        let rules = us.server.rules();
+        let error = callback.claimed_error();
+        // A false error costs a flow, as anyone who can reach the browser can; a false code more.
+        let is_excused = error.is_some() && rules.has(&Quirk::ErrorsWithoutIssuer);
+        let is_required = self.issuer_required && !is_excused;
+        callback
+            .check_issuer(us.server.issuer(), rules, is_required)
+            .map_err(|untrusted| match error {
+                // Not to be believed, but the person at the screen has to hear of it.
+                Some(error) => untrusted.about(&format!("it says error={error}")),
+                None => untrusted,
+            })?;
         if let Some(refusal) = callback.refusal() {
             return Err(refusal.into());
         }
@@ -149,6 +175,7 @@ impl Pending {
             redirect_uri: self.redirect_uri,
             code_verifier: self.code_verifier,
             scope: self.scope,
+            parameters: self.parameters,
         })
     }
 }
@@ -164,6 +191,8 @@ struct Stored {
     nonce: Option<String>,
     code_verifier: Option<String>,
     scope: Scope,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    parameters: Vec<(String, String)>,
     response_mode: ResponseMode,
     started_at: UnixTime,
 }

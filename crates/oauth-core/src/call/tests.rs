@@ -1,0 +1,253 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use http::Response;
+
+use super::*;
+use crate::client::Client;
+use crate::client_auth::ClientAuth;
+use crate::endpoint::metadata::Metadata;
+use crate::error::Error;
+use crate::exchange::ExchangeExt as _;
+use crate::grant::Grant;
+use crate::identity::ClientId;
+use crate::issuer::Issuer;
+use crate::quirk::Rules;
+use crate::scope::Scope;
+use crate::server::Server;
+use crate::testing::{answered, at, client, code, json, quirky, server};
+use crate::url::Url;
+
+const GOOD: &str = r#"{"access_token":"a","token_type":"Bearer"}"#;
+
+/// An endpoint of a caller's own.
+struct Own(&'static str);
+
+impl Endpoint for Own {
+    const NAME: &'static str = "own";
+    type Output = ();
+
+    fn draft(&self, _: &Server) -> Result<Draft, Error> {
+        let mut form = Form::new();
+        form.push("a", "1");
+        Ok(Draft::post(&Url::parse(self.0)?, "own", form))
+    }
+
+    fn read(&self, _: &Server, _: &Moment, _: &Response<Bytes>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// A grant that gives one parameter twice.
+struct Twice;
+
+impl Grant for Twice {
+    fn grant_type(&self) -> &str {
+        "urn:example:twice"
+    }
+
+    fn purpose(&self) -> &'static str {
+        "twice"
+    }
+
+    fn fill(&self, form: &mut Form, _: &Rules) -> Result<(), Error> {
+        form.push("scope", "a");
+        form.push("scope", "b");
+        Ok(())
+    }
+
+    fn scope(&self) -> &Scope {
+        const { &Scope::none() }
+    }
+}
+
+fn signing() -> Client {
+    let auth = ClientAuth::signed_secret(SignedSecret::apple("team", "key"));
+    Client::new(server(), ClientId::new("id"), auth).unwrap()
+}
+
+fn sent(step: Step<impl Sized>) -> Request<Bytes> {
+    match step {
+        Step::Send(request) => request,
+        step => panic!("{step:?}"),
+    }
+}
+
+#[test]
+fn an_endpoint_of_a_callers_own_is_not_posted_to_in_clear() {
+    let begin = |url| {
+        let mut exchange = client().call(Own(url));
+        code(exchange.resume(at(), Input::Begin)).map(drop)
+    };
+    assert_eq!(begin("https://own.example/"), Ok(()));
+    assert_eq!(begin("http://own.example/"), Err("url.insecure"));
+    assert_eq!(begin("http://127.0.0.1/"), Err("url.insecure"));
+}
+
+#[test]
+fn a_parameter_given_twice_is_not_sent() {
+    let mut exchange = client().token(Twice);
+    assert_eq!(
+        code(exchange.resume(at(), Input::Begin)).map(drop),
+        Err("form.duplicate_parameter")
+    );
+    let mut exchange = signing().token(Twice);
+    assert_eq!(
+        code(exchange.resume(at(), Input::Begin)).map(drop),
+        Err("form.duplicate_parameter")
+    );
+}
+
+#[test]
+fn nothing_is_signed_for_a_request_without_a_client_or_that_cannot_be_made() {
+    let issuer = Issuer::parse("https://as.example").unwrap();
+    let place = issuer.well_known_places().remove(0);
+    let mut exchange = signing().call(Metadata { issuer, place });
+    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    assert_eq!((request.method(), request.body().len()), (&Method::GET, 0));
+    let mut exchange = signing().call(Own("http://own.example/"));
+    assert_eq!(
+        code(exchange.resume(at(), Input::Begin)).map(drop),
+        Err("url.insecure")
+    );
+    let nowhere = Server::new(Issuer::parse("https://as.example").unwrap());
+    let auth = ClientAuth::signed_secret(SignedSecret::apple("team", "key"));
+    let lost = Client::new(nowhere, ClientId::new("id"), auth).unwrap();
+    let mut exchange = lost.client_credentials(Scope::none());
+    assert_eq!(
+        code(exchange.resume(at(), Input::Begin)).map(drop),
+        Err("endpoint.missing")
+    );
+}
+
+#[test]
+fn a_signature_is_64_bytes() {
+    for (length, outcome) in [
+        (64, Ok(())),
+        (0, Err("client_auth.signature_length")),
+        (63, Err("client_auth.signature_length")),
+        (65, Err("client_auth.signature_length")),
+        (70, Err("client_auth.signature_length")),
+    ] {
+        let mut exchange = signing().client_credentials(Scope::none());
+        let Ok(Step::Sign(job)) = exchange.resume(at(), Input::Begin) else {
+            panic!("a signature")
+        };
+        assert_eq!((job.alg, job.key_id.as_str()), ("ES256", "key"));
+        let signed = exchange.resume(at(), Input::Signed(vec![1; length].into()));
+        assert_eq!(code(signed).map(drop), outcome, "{length}");
+    }
+}
+
+#[test]
+fn json_is_for_the_token_endpoint_of_those_who_ask_for_it() {
+    let media = |request: &Request<Bytes>| {
+        let field = request.headers().get(CONTENT_TYPE);
+        field.and_then(|field| field.to_str().ok().map(str::to_owned))
+    };
+    let form = Some("application/x-www-form-urlencoded".to_owned());
+    let quirky = || quirky([Quirk::JsonRequest]);
+    let mut exchange = quirky().client_credentials(Scope::none());
+    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    assert_eq!(media(&request), Some("application/json".to_owned()));
+    assert_eq!(request.body(), r#"{"grant_type":"client_credentials"}"#);
+    let mut exchange = quirky().call(Own("https://own.example/"));
+    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    assert_eq!(
+        (media(&request), &request.body()[..]),
+        (form.clone(), &b"a=1"[..])
+    );
+    let mut exchange = client().client_credentials(Scope::none());
+    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    assert_eq!(media(&request), form);
+}
+
+#[test]
+fn the_second_of_two_calls_follows_the_first() {
+    let again = client();
+    let first = client().client_credentials(Scope::none());
+    let mut exchange = first
+        .then(move |tokens| {
+            assert_eq!(tokens.access_token.expose(), "a");
+            Ok(again.client_credentials(Scope::parse("second")?))
+        })
+        .map(|tokens| Ok(tokens.access_token.expose().clone()))
+        .boxed();
+    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    assert!(!String::from_utf8_lossy(request.body()).contains("second"));
+    let second = exchange
+        .resume(at(), Input::Reply(json(200, GOOD)))
+        .unwrap();
+    assert!(String::from_utf8_lossy(sent(second).body()).contains("scope=second"));
+    let end = json(200, &GOOD.replace(r#""a""#, r#""b""#));
+    let Ok(Step::Done(token)) = exchange.resume(at(), Input::Reply(end)) else {
+        panic!("tokens")
+    };
+    assert_eq!(token, "b");
+    let over = exchange.resume(at(), Input::Begin);
+    assert_eq!(code(over).map(drop), Err("misuse.over"));
+}
+
+#[test]
+fn a_second_call_of_several_steps_is_not_forgotten_between_them() {
+    let again = signing();
+    let first = client().client_credentials(Scope::none());
+    let mut exchange = first.then(move |_| Ok(again.client_credentials(Scope::none())));
+    let _ = sent(exchange.resume(at(), Input::Begin).unwrap());
+    let second = exchange
+        .resume(at(), Input::Reply(json(200, GOOD)))
+        .unwrap();
+    assert!(matches!(second, Step::Sign(_)), "{second:?}");
+    let signature = Input::Signed(vec![1; 64].into());
+    let _ = sent(exchange.resume(at(), signature).unwrap());
+    let done = exchange.resume(at(), Input::Reply(json(200, GOOD)));
+    assert!(matches!(done, Ok(Step::Done(_))), "{done:?}");
+}
+
+#[test]
+fn an_input_that_answers_no_step_ends_the_call() {
+    let mut exchange = client().client_credentials(Scope::none());
+    let early = exchange.resume(at(), Input::Reply(json(200, GOOD)));
+    assert_eq!(code(early).map(drop), Err("misuse.out_of_order"));
+    let over = exchange.resume(at(), Input::Begin);
+    assert_eq!(code(over).map(drop), Err("misuse.over"));
+}
+
+#[test]
+fn a_client_id_is_checked_before_anything_is_sent() {
+    let new = |id: &str| {
+        let client = Client::new(server(), ClientId::new(id), ClientAuth::none());
+        code(client).map(drop)
+    };
+    for good in ["id", "my id", "https://app.example/client.json", "a:b"] {
+        assert_eq!(new(good), Ok(()), "{good:?}");
+    }
+    for bad in ["", " ", "id ", "id\n", "\u{feff}id", "i\u{7}d"] {
+        assert_eq!(new(bad), Err("client_auth.client_id"), "{bad:?}");
+    }
+}
+
+#[test]
+fn an_owner_is_recognised() {
+    let tokens = answered(client().client_credentials(Scope::none()), json(200, GOOD)).unwrap();
+    assert_eq!(code(client().check_owner(&tokens)), Ok(()));
+    let other = Client::new(server(), ClientId::new("other"), ClientAuth::none()).unwrap();
+    assert_eq!(code(other.check_owner(&tokens)), Err("stored.issuer"));
+}
+
+#[test]
+fn a_page_that_repeats_a_secret_in_its_own_spelling_does_not_show_it() {
+    let secret = "a&b<c>d\"e'f+g%h";
+    let auth = ClientAuth::basic(secret);
+    let client = Client::new(server(), ClientId::new("id"), auth).unwrap();
+    for written in [
+        secret.to_owned(),
+        "a&amp;b&lt;c&gt;d&quot;e&#39;f+g%h".to_owned(),
+        "a%26b%3Cc%3Ed%22e%27f%2Bg%25h".to_owned(),
+    ] {
+        let body = serde_json::json!({"error":"x","error_description":format!("got {written}.")});
+        let ask = client.client_credentials(Scope::none());
+        let error = answered(ask, json(400, &body.to_string())).unwrap_err();
+        let said = error.server_error().and_then(|said| said.description());
+        assert_eq!(said, Some("got [redacted]."), "{written}");
+    }
+}

@@ -1,0 +1,111 @@
+use super::*;
+
+fn headers(fields: &[&[u8]]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for field in fields {
+        let field = HeaderValue::from_bytes(field).unwrap_or_else(|_| unreachable!());
+        headers.append(WWW_AUTHENTICATE, field);
+    }
+    headers
+}
+
+/// Schemes and parameters of what can be read, and whether that is all.
+fn shown((challenges, is_whole): (Vec<Challenge>, bool)) -> (String, bool) {
+    let one = |challenge: &Challenge| {
+        let params = challenge.params.iter();
+        let params: Vec<_> = params
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        format!("{} {}", challenge.scheme, params.join(","))
+    };
+    let all: Vec<_> = challenges.iter().map(one).collect();
+    (all.join("; "), is_whole)
+}
+
+fn of(fields: &[&[u8]]) -> (String, bool) {
+    shown(readable(&headers(fields)))
+}
+
+#[test]
+fn a_byte_outside_ascii_in_a_quoted_text_is_part_of_it() {
+    for (bytes, text) in [
+        (
+            &b"Bearer error=\"invalid_token\", error_description=\"re\xe9\""[..],
+            "re\u{fffd}",
+        ),
+        (
+            b"Bearer error=\"invalid_token\", error_description=\"re\xc3\xa9\"",
+            "re\u{e9}",
+        ),
+    ] {
+        let want = format!("bearer error=invalid_token,error_description={text}");
+        assert_eq!(of(&[bytes]), (want, true));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_says_nothing_about_the_others() {
+    let bearer = b"Bearer error=\"insufficient_scope\", scope=\"write\"";
+    let want = "bearer error=insufficient_scope,scope=write";
+    for odd in [
+        &b"Custom realm=https://x/"[..],
+        b"Custom realm=\"x",
+        b"Custom re\xe9=x",
+        b"=x",
+        b"Custom realm=\"a\" junk",
+        b"Custom; x",
+        b"@@@",
+    ] {
+        assert_eq!(of(&[odd, bearer]), (want.to_owned(), false), "{odd:?}");
+        assert_eq!(of(&[bearer, odd]), (want.to_owned(), false), "{odd:?}");
+    }
+    let one = b"Custom realm=https://x/, a=\"b, c\", Bearer error=\"insufficient_scope\", scope=\"write\"";
+    assert_eq!(of(&[one]), (want.to_owned(), false));
+    let one = b"Bearer error=\"insufficient_scope\", scope=\"write\", Custom realm=https://x/, b=c";
+    assert_eq!(of(&[one]), (want.to_owned(), false));
+    // Part of the Bearer challenge itself is odd, so nothing of it is acted on.
+    let one = b"Bearer error=\"insufficient_scope\", realm=https://x/, Basic realm=\"y\"";
+    assert_eq!(of(&[one]), ("basic realm=y".to_owned(), false));
+}
+
+#[test]
+fn a_control_character_refuses_its_challenge_and_no_other() {
+    let mut challenges = Vec::new();
+    let rest = "Custom realm=\"a\u{7}b\", x=y, Bearer error=\"invalid_token\"";
+    let is_whole = Reader { rest }.read(&mut challenges);
+    assert_eq!(
+        shown((challenges, is_whole)),
+        ("bearer error=invalid_token".to_owned(), false)
+    );
+    assert!(parse(["Bearer realm=\"a\nb\""]).is_err());
+    assert!(parse(["Bearer realm=\"a\tb\""]).is_ok());
+    assert!(parse(["Bearer\trealm\t=\ta\t,\tb=c"]).is_ok());
+}
+
+#[test]
+fn junk_behind_a_scheme_or_a_value_is_refused() {
+    for field in [
+        "Bearer;x",
+        "Bearer realm=\"a\"b",
+        "Bearer realm=a b",
+        "Bearer a=b c=d",
+    ] {
+        assert!(parse([field]).is_err(), "{field}");
+    }
+}
+
+#[test]
+fn there_is_an_end_to_challenges_and_parameters() {
+    let many = "a,".repeat(MAX_CHALLENGES);
+    assert!(parse([many.as_str()]).is_ok());
+    let more = "a,".repeat(100_000);
+    let mut challenges = Vec::new();
+    assert!(!Reader { rest: &more }.read(&mut challenges));
+    assert_eq!(challenges.len(), MAX_CHALLENGES);
+    let params = |count: usize| {
+        let params: Vec<_> = (0..count).map(|n| format!("p{n}=v")).collect();
+        format!("Bearer {}", params.join(", "))
+    };
+    assert!(parse([params(MAX_PARAMS).as_str()]).is_ok());
+    assert!(parse([params(MAX_PARAMS + 1).as_str()]).is_err());
+}

@@ -1,0 +1,82 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use super::*;
+use crate::testing::{answered, client, code, json};
+
+fn state(body: &str) -> Result<TokenState, Error> {
+    let ask = client().introspect(Introspection {
+        token: "t".into(),
+        hint: None,
+    });
+    answered(ask, json(200, body))
+}
+
+fn alive(body: &str) -> ActiveToken {
+    match state(body) {
+        Ok(TokenState::Active(token)) => *token,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_member_of_the_standard_is_a_field() {
+    let token = alive(
+        r#"{"active":true,"scope":"a b","client_id":"c","username":"u","token_type":"Bearer",
+            "exp":30,"iat":10,"nbf":20,"sub":"s","aud":["x","y"],"iss":"https://as.example",
+            "jti":"j"}"#,
+    );
+    assert_eq!(token.scope, Scope::parse("a b").ok());
+    assert_eq!(token.client_id.as_deref(), Some("c"));
+    assert_eq!(token.username.as_deref(), Some("u"));
+    assert_eq!(token.token_type.as_deref(), Some("Bearer"));
+    assert_eq!(token.expires_at, Some(UnixTime::from_secs(30)));
+    assert_eq!(token.issued_at, Some(UnixTime::from_secs(10)));
+    assert_eq!(token.not_before, Some(UnixTime::from_secs(20)));
+    assert_eq!(token.subject.as_deref(), Some("s"));
+    assert_eq!(token.audience, ["x", "y"]);
+    assert_eq!(token.issuer.as_deref(), Some("https://as.example"));
+    assert_eq!(token.extra.as_map().keys().collect::<Vec<_>>(), ["jti"]);
+    assert_eq!(alive(r#"{"active":true,"aud":"x"}"#).audience, ["x"]);
+}
+
+#[test]
+fn a_member_of_the_wrong_type_is_no_permission() {
+    for member in [
+        "scope",
+        "client_id",
+        "username",
+        "token_type",
+        "exp",
+        "iat",
+        "nbf",
+        "sub",
+        "aud",
+        "iss",
+    ] {
+        let error = state(&format!(r#"{{"active":true,"{member}":{{}}}}"#)).unwrap_err();
+        assert_eq!(error.code(), "introspection.malformed", "{member}");
+        assert_eq!(error.detail(), Some(member));
+    }
+    assert_eq!(
+        code(state(r#"{"active":true,"scope":"a\"b"}"#)).map(drop),
+        Err("introspection.malformed")
+    );
+    for active in [r#""true""#, "1", "null"] {
+        let body = format!(r#"{{"active":{active}}}"#);
+        assert_eq!(code(state(&body)).map(drop), Err("introspection.malformed"));
+    }
+    assert!(matches!(
+        state(r#"{"active":false,"exp":"x"}"#),
+        Ok(TokenState::Inactive)
+    ));
+}
+
+#[test]
+fn what_a_server_adds_is_not_printed() {
+    let token = alive(r#"{"active":true,"refresh":"SECRET"}"#);
+    let text = format!("{token:?}");
+    assert!(
+        text.contains("refresh") && !text.contains("SECRET"),
+        "{text}"
+    );
+}

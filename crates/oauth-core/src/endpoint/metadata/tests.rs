@@ -1,0 +1,21 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use super::*;
+use crate::testing::{answered, client, code, json};
+
+#[test]
+fn a_document_comes_with_status_200() {
+    for (status, outcome) in [
+        (200, Ok(())),
+        (201, Err("denied.http_status")),
+        (206, Err("denied.http_status")),
+        (302, Err("reply.redirect")),
+        (404, Err("denied.http_status")),
+    ] {
+        let issuer = Issuer::parse("https://as.example").unwrap();
+        let place = issuer.well_known_places().remove(0);
+        let ask = client().call(Metadata { issuer, place });
+        let read = answered(ask, json(status, r#"{"issuer":"https://as.example"}"#));
+        assert_eq!(code(read).map(drop), outcome, "{status}");
+    }
+}

@@ -1,0 +1,21 @@
+use super::*;
+use crate::testing::{answered, client, code, reply};
+
+#[test]
+fn only_the_status_tells_whether_a_token_is_revoked() {
+    for (status, outcome) in [
+        (200, Ok(())),
+        (204, Ok(())),
+        (302, Err("reply.redirect")),
+        (400, Err("denied.http_status")),
+        (503, Err("denied.busy")),
+    ] {
+        let ask = client().revoke(Revocation {
+            token: "t".into(),
+            hint: None,
+        });
+        // "The content of the response body is ignored by the client" (2.2)
+        let page = reply(status, &[("content-type", "text/html")], "<p>hello</p>");
+        assert_eq!(code(answered(ask, page)), outcome, "{status}");
+    }
+}

@@ -1,0 +1,209 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use super::*;
+use crate::client::Client;
+use crate::grant::Refresh;
+use crate::testing::{answered, client, code, json, quirky, reply, strict};
+
+fn got(client: &Client, asked: &str, members: &str) -> Result<Tokens, Error> {
+    let ask = client.client_credentials(Scope::parse(asked).unwrap());
+    let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{members}}}"#);
+    answered(ask, json(200, &body))
+}
+
+#[test]
+fn a_member_of_another_name_is_read_by_its_quirk_alone() {
+    let members = r#","expires":60"#;
+    assert_eq!(got(&client(), "", members).unwrap().expires_in, None);
+    let early = quirky([Quirk::PlainFormResponse]);
+    assert_eq!(got(&early, "", members).unwrap().expires_in, Some(60));
+    let camel = quirky([Quirk::CamelCaseResponse]);
+    let body = r#"{"accessToken":"a","TokenType":"Bearer","expiresIn":60,"id_token":"i","x":1}"#;
+    let tokens = answered(camel.client_credentials(Scope::none()), json(200, body)).unwrap();
+    assert_eq!(tokens.expires_in, Some(60));
+    assert!(tokens.id_token.is_some() && tokens.extra.get("x").is_some());
+    let twice = r#"{"accessToken":"a","access_token":"b","token_type":"Bearer"}"#;
+    let twice = answered(camel.client_credentials(Scope::none()), json(200, twice));
+    assert_eq!(code(twice).map(drop), Err("reply.duplicate_member"));
+}
+
+#[test]
+fn more_scope_than_was_asked_for_is_noted() {
+    let widened = |asked: &str, granted: &str| {
+        let members = format!(r#","scope":"{granted}""#);
+        let tokens = got(&client(), asked, &members).unwrap();
+        tokens.warnings.contains(&Warning::ScopeWidened)
+    };
+    assert!(widened("a", "a b"));
+    assert!(!widened("a b", "a"));
+    assert!(!widened("a b", "b a"));
+    assert!(!widened("", "a"));
+    assert_eq!(Warning::ScopeWidened.code(), "scope_widened");
+}
+
+#[test]
+fn tokens_are_of_visible_ascii_and_spaces() {
+    for (text, is_good) in [
+        ("a~b", true),
+        ("a b", true),
+        (r"a\u007fb", false),
+        (r"a\u001fb", false),
+        (r"a\u0080b", false),
+    ] {
+        let members = format!(r#","refresh_token":"{text}""#);
+        assert_eq!(got(&client(), "", &members).is_ok(), is_good, "{text}");
+    }
+}
+
+#[test]
+fn a_zero_lifetime_is_for_ever_by_its_quirk_alone() {
+    let members = r#","expires_in":0"#;
+    assert_eq!(got(&client(), "", members).unwrap().expires_in, Some(0));
+    let forever = quirky([Quirk::ZeroLifetimeIsForever]);
+    assert_eq!(got(&forever, "", members).unwrap().expires_in, None);
+    assert_eq!(
+        got(&forever, "", r#","expires_in":1"#).unwrap().expires_in,
+        Some(1)
+    );
+}
+
+#[test]
+fn a_lifetime_in_a_text_is_digits_with_a_fraction_at_most() {
+    for (text, seconds) in [
+        ("3600", Some(3600)),
+        ("3600.5", Some(3600)),
+        ("3600.", None),
+        (".5", None),
+        ("3600.x", None),
+        ("36x0", None),
+        ("+1", None),
+    ] {
+        let tokens = got(&client(), "", &format!(r#","expires_in":"{text}""#)).unwrap();
+        assert_eq!(tokens.expires_in, seconds, "{text}");
+        assert_eq!(tokens.warnings.is_empty(), seconds.is_some(), "{text}");
+    }
+}
+
+#[test]
+fn a_malformed_scope_is_read_as_far_as_it_goes_or_by_strict_rules_refused() {
+    for (scope, kept, is_odd, is_strict) in [
+        (r#""a b""#, "a b", false, true),
+        (r#""a  b""#, "a b", false, false),
+        (r#""a b ""#, "a b", false, false),
+        (r#""""#, "", false, true),
+        (r#""a \"b c""#, "a c", true, false),
+        (r#"["a","b"]"#, "a b", false, false),
+        (r#"["a","b c"]"#, "a", true, false),
+    ] {
+        let members = format!(r#","scope":{scope}"#);
+        let tokens = got(&client(), "", &members).unwrap();
+        assert_eq!(tokens.scope.as_str(), kept, "{scope}");
+        assert_eq!(
+            tokens.warnings.contains(&Warning::MalformedScope),
+            is_odd,
+            "{scope}"
+        );
+        assert_eq!(got(&strict(), "", &members).is_ok(), is_strict, "{scope}");
+    }
+    for scope in ["7", "[7]", "{}"] {
+        let members = format!(r#","scope":{scope}"#);
+        assert_eq!(
+            code(got(&client(), "", &members)).map(drop),
+            Err("token.malformed")
+        );
+    }
+    let commas = quirky([Quirk::ReplyScopeDelimiter(',')]);
+    let tokens = got(&commas, "", r#","scope":"a,b""#).unwrap();
+    assert_eq!(tokens.scope.as_str(), "a b");
+}
+
+#[test]
+fn a_scope_is_kept_up_to_64_kib() {
+    let long: String = (0..20_000).map(|n| format!("s{n} ")).collect();
+    let members = format!(r#","scope":"{}""#, long.trim_end());
+    let tokens = got(&client(), "", &members).unwrap();
+    assert!((60_000..=MAX_SCOPE).contains(&tokens.scope.as_str().len()));
+    assert_eq!(tokens.warnings, [Warning::MalformedScope]);
+    assert_eq!(
+        code(got(&strict(), "", &members)).map(drop),
+        Err("token.malformed")
+    );
+}
+
+#[test]
+fn an_error_of_the_providers_own_means_what_it_is_said_to_mean() {
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let body = "error=bad_refresh_token&error_description=expired";
+    let ask = |client: Client| {
+        let token = client.refresh_token("r1", Scope::none());
+        answered(client.refresh(&token), reply(200, &form, body)).unwrap_err()
+    };
+    let meant = Quirk::ErrorMeans("bad_refresh_token".to_owned(), "invalid_grant".to_owned());
+    let error = ask(quirky([meant]));
+    assert_eq!(
+        (error.code(), error.advice().as_str()),
+        ("denied.invalid_grant", "reauthorize")
+    );
+    let said = error.server_error().unwrap();
+    assert_eq!(said.error(), Some("bad_refresh_token"));
+    assert_eq!(ask(client()).code(), "denied.other");
+}
+
+#[test]
+fn a_refusal_that_can_only_be_about_the_refresh_token_asks_for_a_person() {
+    let advice = |status: u16, body: &str, headers: &[(&'static str, &str)]| {
+        let mut all = vec![("content-type", "application/json")];
+        all.extend(headers);
+        let token = client().refresh_token("r1", Scope::none());
+        let refresh = answered(client().refresh(&token), reply(status, &all, body));
+        let fresh = client().client_credentials(Scope::none());
+        let fresh = answered(fresh, reply(status, &all, body));
+        [refresh, fresh].map(|error| error.unwrap_err().advice().as_str())
+    };
+    let basic = [("www-authenticate", "Basic realm=\"x\"")];
+    let person = ["reauthorize", "give_up"];
+    let nobody = ["give_up", "give_up"];
+    assert_eq!(
+        advice(403, r#"{"error":"unauthorized_client"}"#, &[]),
+        person
+    );
+    assert_eq!(
+        advice(401, r#"{"error":"Unauthorized","code":"FST_X"}"#, &[]),
+        person
+    );
+    assert_eq!(advice(401, "", &[]), person);
+    assert_eq!(advice(401, "", &basic), nobody);
+    // "not authorized to use this authorization grant type" (RFC 6749 section 5.2)
+    assert_eq!(
+        advice(400, r#"{"error":"unauthorized_client"}"#, &[]),
+        nobody
+    );
+    // Keycloak says so of a wrong secret.
+    assert_eq!(
+        advice(401, r#"{"error":"unauthorized_client"}"#, &[]),
+        nobody
+    );
+    assert_eq!(advice(401, r#"{"error":"invalid_client"}"#, &[]), nobody);
+    assert_eq!(advice(400, r#"{"error":"odd"}"#, &[]), nobody);
+}
+
+#[test]
+fn a_refresh_asks_for_no_more_than_was_granted() {
+    let refresh = |granted: &str, asked: &str| {
+        let token = client().refresh_token("r1", Scope::parse(granted).unwrap());
+        let scope = Scope::parse(asked).unwrap();
+        let ask = client().token(Refresh { token, scope });
+        let body = r#"{"access_token":"a","token_type":"Bearer"}"#;
+        code(answered(ask, json(200, body))).map(|tokens| tokens.scope.as_str().to_owned())
+    };
+    assert_eq!(refresh("a b", ""), Ok("a b".to_owned()));
+    assert_eq!(refresh("a b", "a"), Ok("a".to_owned()));
+    assert_eq!(refresh("a b", "a c"), Err("scope.exceeds_grant"));
+    // Of a token from elsewhere only the server knows.
+    assert_eq!(refresh("", "c"), Ok("c".to_owned()));
+    // These are asked for at a login, and seldom named among what was granted.
+    assert_eq!(
+        refresh("a", "a offline_access openid"),
+        Ok("a offline_access openid".to_owned())
+    );
+}

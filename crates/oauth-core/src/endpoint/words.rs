@@ -1,0 +1,110 @@
+//! What a reply says went wrong where it is no OAuth error: whoever looks for the cause needs the
+//! server's own words.
+
+use bytes::Bytes;
+use http::Response;
+use http::header::CONTENT_TYPE;
+
+use crate::error::ServerError;
+use crate::json::{Json, Object};
+
+/// The most memory that a refusal's members may take before secrets are cut out of them, in bytes.
+pub(super) const MOST: usize = 64 << 10;
+
+/// The members that are kept of an error that is no OAuth error: Fitbit's, Facebook's and Google's
+/// own, those of web frameworks, and those of RFC 9457.
+const KEPT: [&str; 10] = [
+    "error",
+    "errors",
+    "error_code",
+    "message",
+    "code",
+    "status",
+    "statusCode",
+    "type",
+    "detail",
+    "title",
+];
+
+/// Adds what an object without an OAuth error says.
+pub(super) fn of_object(said: ServerError, object: &Object<'_>) -> ServerError {
+    let (mut extra, _) = object.to_map_within(MOST);
+    extra.retain(|name, _| KEPT.contains(&name.as_str()));
+    said.described(description(object), None).with_extra(extra)
+}
+
+/// The sentence for people, wherever it stands.
+pub(super) fn description<'o>(object: &'o Object<'_>) -> Option<&'o str> {
+    let sentence = |object: &'o Object<'_>| {
+        ["error_description", "message", "detail", "title"]
+            .into_iter()
+            .filter_map(|name| object.get(name)?.as_str())
+            .find(|text| !text.is_empty())
+    };
+    let nested = || match object.get("error")? {
+        Json::Object(inside) => sentence(inside),
+        _ => None,
+    };
+    sentence(object).or_else(nested)
+}
+
+/// Adds what a page for people says.
+pub(super) fn of_page(said: ServerError, reply: &Response<Bytes>) -> ServerError {
+    let media = reply.headers().get(CONTENT_TYPE);
+    let media = media.map(|field| field.as_bytes().to_ascii_lowercase());
+    let is = |start: &[u8]| media.as_ref().is_some_and(|media| media.starts_with(start));
+    if reply.body().len() > super::MAX_REPLY {
+        return said;
+    }
+    let text = String::from_utf8_lossy(reply.body());
+    let text = match () {
+        () if is(b"text/html") || is(b"application/xhtml+xml") => without_markup(&text),
+        () if is(b"text/") => text.into_owned(),
+        () => return said,
+    };
+    let words = text
+        .split_whitespace()
+        .fold(String::new(), |mut words, word| {
+            if !words.is_empty() {
+                words.push(' ');
+            }
+            words.push_str(word);
+            words
+        });
+    said.page(&words)
+}
+
+/// The text of a page, a space for every tag; scripts and styles are left out with all they hold.
+fn without_markup(page: &str) -> String {
+    let mut text = String::with_capacity(page.len());
+    let mut rest = page;
+    while let Some((before, tag)) = rest.split_once('<') {
+        text.push_str(before);
+        text.push(' ');
+        let end = ["script", "style"].into_iter().find_map(|name| {
+            let start = tag.get(..name.len())?;
+            start.eq_ignore_ascii_case(name).then_some(name)
+        });
+        rest = match end {
+            Some(name) => after_element(tag, name),
+            None => tag.split_once('>').map_or("", |(_, after)| after),
+        };
+    }
+    text.push_str(rest);
+    text
+}
+
+/// What follows the end tag of the element that `tag` begins.
+fn after_element<'p>(tag: &'p str, name: &str) -> &'p str {
+    let mut rest = tag;
+    while let Some((_, end)) = rest.split_once("</") {
+        let is_end = end
+            .get(..name.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(name));
+        if is_end {
+            return end.split_once('>').map_or("", |(_, after)| after);
+        }
+        rest = end;
+    }
+    ""
+}

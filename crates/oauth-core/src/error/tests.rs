@@ -1,0 +1,65 @@
+use super::*;
+
+#[test]
+fn no_text_of_a_peer_changes_how_a_terminal_shows_it() {
+    for odd in [
+        '\u{0}',
+        '\u{7}',
+        '\u{1b}',
+        '\n',
+        '\u{7f}',
+        '\u{9b}',
+        '\u{ad}',
+        '\u{61c}',
+        '\u{180e}',
+        '\u{200b}',
+        '\u{200c}',
+        '\u{200d}',
+        '\u{200e}',
+        '\u{200f}',
+        '\u{2028}',
+        '\u{2029}',
+        '\u{202a}',
+        '\u{202e}',
+        '\u{2060}',
+        '\u{2066}',
+        '\u{2069}',
+        '\u{206f}',
+        '\u{feff}',
+        '\u{fff9}',
+        '\u{e0001}',
+        '\u{e007f}',
+    ] {
+        let text = format!("a{odd}b");
+        assert_eq!(printable(&text), "ab", "{odd:?}");
+        let said = ServerError::of_code(&text).described(Some(&text), Some(&text));
+        assert_eq!(
+            (said.error(), said.description(), said.uri()),
+            (Some("ab"), Some("ab"), Some("ab"))
+        );
+        assert_eq!(
+            Error::from(Fault::TokenShape).about(&text).detail(),
+            Some("ab")
+        );
+    }
+    assert_eq!(
+        printable("h\u{e9} \u{4e2d}\u{6587} \u{1f600}"),
+        "h\u{e9} \u{4e2d}\u{6587} \u{1f600}"
+    );
+}
+
+#[test]
+fn a_detail_is_cut_at_200_characters() {
+    let error = Error::from(Fault::TokenShape).about(&"\u{e9}".repeat(500));
+    assert_eq!(
+        error.detail().map(|detail| detail.chars().count()),
+        Some(200)
+    );
+}
+
+#[test]
+fn what_cannot_be_repeated_is_never_advised_to_be() {
+    let busy = || Error::from(ServerError::of_status(503));
+    assert_eq!(busy().advice().as_str(), "retry");
+    assert_eq!(busy().once_only().advice().as_str(), "reauthorize");
+}

@@ -1,0 +1,403 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use serde_json::json;
+
+use super::*;
+use crate::client::Client;
+use crate::client_auth::ClientAuth;
+use crate::danger;
+use crate::exchange::{Exchange as _, Input, Step};
+use crate::identity::ClientId;
+use crate::quirk::{Rules, Strictness};
+use crate::server::Server;
+use crate::testing::{at, client, code, of, quirky, server};
+
+const CB: &str = "https://app.example/cb";
+
+fn ask() -> AuthorizationRequest {
+    AuthorizationRequest::new(RedirectUri::parse(CB).unwrap())
+}
+
+fn naming() -> Server {
+    let said = json!({"authorization_response_iss_parameter_supported": true});
+    server().with_metadata(said.as_object().cloned().unwrap())
+}
+
+/// What comes of a callback with these parameters and the flow's own state.
+fn judged(client: &Client, ask: AuthorizationRequest, parameters: &str) -> Result<(), Error> {
+    let (_, pending) = client.authorize(at(), ask)?;
+    let state = pending.state().expose().clone();
+    let callback = format!("{CB}?state={state}&{parameters}");
+    client.redeem(pending, &callback).map(drop)
+}
+
+fn parameter(url: &Url, name: &str) -> Option<String> {
+    let pairs = form::parse(url.query().unwrap_or_default()).unwrap();
+    let found = pairs.into_iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.into_owned())
+}
+
+#[test]
+fn an_issuer_that_the_caller_demands_must_be_named() {
+    let demanding = || AuthorizationRequest {
+        issuer_required: true,
+        ..ask()
+    };
+    let client = client();
+    assert_eq!(code(judged(&client, ask(), "code=c")), Ok(()));
+    assert_eq!(
+        code(judged(&client, demanding(), "code=c")),
+        Err("callback.missing_issuer")
+    );
+    assert_eq!(
+        code(judged(
+            &client,
+            demanding(),
+            "code=c&iss=https://as.example"
+        )),
+        Ok(())
+    );
+    assert_eq!(
+        code(judged(&of(naming()), ask(), "code=c")),
+        Err("callback.missing_issuer")
+    );
+}
+
+#[test]
+fn an_error_without_its_issuer_is_told_but_not_believed() {
+    let refused = "error=access_denied&error_description=no";
+    let error = judged(&of(naming()), ask(), refused).unwrap_err();
+    assert_eq!(error.code(), "callback.missing_issuer");
+    assert_eq!(error.detail(), Some("it says error=access_denied"));
+    let other = format!("{refused}&iss=https://evil.example");
+    let error = judged(&of(naming()), ask(), &other).unwrap_err();
+    assert_eq!(error.code(), "callback.issuer");
+    assert_eq!(error.detail(), Some("it says error=access_denied"));
+}
+
+#[test]
+fn a_server_may_be_known_to_leave_its_name_out_of_errors() {
+    let rules = Rules {
+        quirks: vec![Quirk::ErrorsWithoutIssuer],
+        ..Rules::default()
+    };
+    let client = of(naming().with_rules(rules));
+    let refused = "error=access_denied&error_description=no";
+    let error = judged(&client, ask(), refused).unwrap_err();
+    assert_eq!(error.code(), "denied.access_denied");
+    let said = error.server_error().unwrap();
+    assert_eq!(said.description(), Some("no"));
+    let other = format!("{refused}&iss=https://evil.example");
+    assert_eq!(code(judged(&client, ask(), &other)), Err("callback.issuer"));
+    assert_eq!(
+        code(judged(&client, ask(), "code=c")),
+        Err("callback.missing_issuer")
+    );
+}
+
+#[test]
+fn a_promise_to_name_the_issuer_may_be_known_to_be_void() {
+    let rules = Rules {
+        quirks: vec![Quirk::CallbacksWithoutIssuer],
+        ..Rules::default()
+    };
+    let client = of(naming().with_rules(rules));
+    assert_eq!(code(judged(&client, ask(), "code=c")), Ok(()));
+    assert_eq!(
+        code(judged(&client, ask(), "code=c&iss=https://evil.example")),
+        Err("callback.issuer")
+    );
+}
+
+#[test]
+fn all_that_an_error_says_is_kept() {
+    let refused = "error=access_denied&error_description=no&error_uri=https://as.example/why";
+    let error = judged(&client(), ask(), refused).unwrap_err();
+    assert_eq!(
+        error
+            .server_error()
+            .and_then(crate::error::ServerError::uri),
+        Some("https://as.example/why")
+    );
+}
+
+#[test]
+fn a_verifier_never_enters_a_url() {
+    let quirky = quirky([Quirk::ChallengeAsVerifier]);
+    let (url, pending) = quirky.authorize(at(), ask()).unwrap();
+    let challenge = parameter(&url, "code_challenge");
+    assert_eq!(parameter(&url, "code_verifier"), challenge);
+    let verifier = pending
+        .code_verifier
+        .as_ref()
+        .map(|it| it.expose().to_owned());
+    assert!(challenge.is_some() && challenge != verifier);
+
+    // With `plain` the challenge is the verifier: it is not written a second time.
+    let (url, pending) = quirky
+        .authorize(at(), danger::plain_challenge(ask()))
+        .unwrap();
+    let verifier = pending
+        .code_verifier
+        .as_ref()
+        .map(|it| it.expose().to_owned());
+    assert_eq!(parameter(&url, "code_challenge"), verifier);
+    assert_eq!(
+        parameter(&url, "code_challenge_method").as_deref(),
+        Some("plain")
+    );
+    assert_eq!(parameter(&url, "code_verifier"), None);
+
+    let (url, _) = client().authorize(at(), ask()).unwrap();
+    assert_eq!(parameter(&url, "code_verifier"), None);
+    assert_eq!(
+        parameter(&url, "code_challenge_method").as_deref(),
+        Some("S256")
+    );
+
+    let (url, pending) = client()
+        .authorize(at(), danger::without_pkce(ask()))
+        .unwrap();
+    assert_eq!(parameter(&url, "code_challenge"), None);
+    assert!(pending.code_verifier.is_none());
+}
+
+#[test]
+fn parameters_of_the_callers_own_have_names_of_their_own() {
+    let with = |name: &str, value: &str| {
+        code(client().authorize(at(), ask().extra(name, value))).map(drop)
+    };
+    assert_eq!(with("prompt", "login"), Ok(()));
+    assert_eq!(with("", "x"), Err("form.reserved_parameter"));
+    for name in RESERVED {
+        assert_eq!(with(name, "x"), Err("form.reserved_parameter"), "{name}");
+    }
+    for name in SECRETS {
+        assert_eq!(with(name, "x"), Err("form.secret_in_url"), "{name}");
+    }
+    assert_eq!(with("hint", "is hunter22"), Err("form.secret_in_url"));
+    let twice = ask().extra("prompt", "login").extra("prompt", "none");
+    assert_eq!(
+        code(client().authorize(at(), twice)).map(drop),
+        Err("form.duplicate_parameter")
+    );
+    // An empty secret stands in every text.
+    let auth = ClientAuth::basic("");
+    let empty = Client::new(server(), ClientId::new("id"), auth).unwrap();
+    let extra = ask().extra("prompt", "login");
+    assert_eq!(code(empty.authorize(at(), extra)).map(drop), Ok(()));
+}
+
+#[test]
+fn a_server_that_takes_pushed_or_signed_requests_only_is_not_sent_a_person() {
+    for (member, error) in [
+        (
+            "require_pushed_authorization_requests",
+            "authorization.push_required",
+        ),
+        (
+            "require_signed_request_object",
+            "authorization.request_object_required",
+        ),
+    ] {
+        for (said, outcome) in [(true, Err(error)), (false, Ok(()))] {
+            let metadata = json!({ member: said }).as_object().cloned().unwrap();
+            let client = of(server().with_metadata(metadata));
+            assert_eq!(
+                code(client.authorize(at(), ask())).map(drop),
+                outcome,
+                "{member}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_flow_outlives_its_storage_whole() {
+    let openid = ask().scope(Scope::parse("openid read").unwrap());
+    let (url, pending) = client().authorize(at(), openid).unwrap();
+    let again = Pending::from_json(pending.to_json().expose()).unwrap();
+    for flow in [&pending, &again] {
+        assert_eq!(flow.issuer(), "https://as.example");
+        assert_eq!(flow.redirect_uri().as_str(), CB);
+        assert_eq!(flow.started_at(), at().now());
+        let nonce = flow.nonce().map(|nonce| nonce.expose().clone());
+        assert!(nonce.is_some());
+        assert_eq!(nonce, parameter(&url, "nonce"));
+        assert_eq!(
+            Some(flow.state().expose().clone()),
+            parameter(&url, "state")
+        );
+    }
+    let (_, plain) = client().authorize(at(), ask()).unwrap();
+    assert!(plain.nonce().is_none());
+}
+
+#[test]
+fn a_flow_of_another_version_or_without_state_is_not_read() {
+    let (_, pending) = client().authorize(at(), ask()).unwrap();
+    let text = pending.to_json();
+    let read = |name: &str, value: serde_json::Value| {
+        let mut stored: serde_json::Value = serde_json::from_str(text.expose()).unwrap();
+        *stored.get_mut(name).unwrap() = value;
+        code(Pending::from_json(&stored.to_string())).map(drop)
+    };
+    assert_eq!(read("version", json!(1)), Ok(()));
+    assert_eq!(read("version", json!(2)), Err("stored.malformed"));
+    assert_eq!(read("version", json!(0)), Err("stored.malformed"));
+    assert_eq!(read("state", json!("")), Err("stored.malformed"));
+    assert_eq!(
+        code(Pending::from_json("{}")).map(drop),
+        Err("stored.malformed")
+    );
+}
+
+/// The body of the token request that a callback of this flow leads to.
+fn redeemed(mode: ResponseMode, callback: impl Fn(&str) -> String) -> Result<String, &'static str> {
+    let ask = AuthorizationRequest {
+        response_mode: mode,
+        ..ask()
+    };
+    let (_, pending) = client().authorize(at(), ask).unwrap();
+    let callback = callback(pending.state().expose());
+    assert_eq!(
+        pending.recognises(&callback),
+        code(Callback::read(&callback, pending.redirect_uri(), mode)).is_ok()
+    );
+    let mut exchange = code(client().redeem(pending, &callback))?;
+    match exchange.resume(at(), Input::Begin) {
+        Ok(Step::Send(request)) => Ok(String::from_utf8_lossy(request.body()).into_owned()),
+        other => unreachable!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_callback_is_taken_in_whatever_form_a_framework_has_it() {
+    use ResponseMode::{FormPost, Fragment, Query};
+
+    type Form = fn(&str) -> String;
+    let forms: [(ResponseMode, Form); 12] = [
+        (Query, |state| format!("{CB}?code=c1&state={state}")),
+        (Query, |state| format!("{CB}?code=c1&state={state}#_=_")),
+        (Query, |state| format!("/cb?code=c1&state={state}")),
+        (Query, |state| format!("?code=c1&state={state}")),
+        (Query, |state| format!("code=c1&state={state}")),
+        (Query, |state| {
+            format!("state={state}&code=c1&iss=https://as.example#_=_")
+        }),
+        (FormPost, |state| format!("code=c1&state={state}")),
+        (FormPost, |state| format!("{CB}?code=c1&state={state}")),
+        (FormPost, |state| format!("/cb?code=c1&state={state}")),
+        (Fragment, |state| format!("{CB}#code=c1&state={state}")),
+        (Fragment, |state| format!("#code=c1&state={state}")),
+        (Fragment, |state| format!("code=c1&state={state}")),
+    ];
+    for (mode, callback) in forms {
+        let body = redeemed(mode, callback);
+        let is_spent = body.as_ref().is_ok_and(|body| body.contains("&code=c1&"));
+        assert!(is_spent, "{mode:?} {} {body:?}", callback("S"));
+    }
+}
+
+#[test]
+fn a_callback_that_says_it_arrived_elsewhere_is_refused_and_names_the_place() {
+    for elsewhere in [
+        "http://app.example/cb",
+        "https://evil.example/cb",
+        "/other",
+        "//app.example/cb",
+    ] {
+        let (_, pending) = client().authorize(at(), ask()).unwrap();
+        let state = pending.state().expose().clone();
+        let error = client().redeem(pending, &format!("{elsewhere}?code=c1&state={state}"));
+        let error = error.map(drop).unwrap_err();
+        assert_eq!(error.code(), "callback.redirect_uri");
+        let detail = error.detail().unwrap_or_default();
+        assert_eq!(
+            detail,
+            format!("it arrived at {elsewhere}, this flow's is {CB}")
+        );
+        assert!(!detail.contains("c1"));
+    }
+}
+
+#[test]
+fn a_code_of_odd_characters_is_for_lenient_rules() {
+    let strict = of(server().with_rules(Rules {
+        strictness: Strictness::Strict,
+        ..Rules::default()
+    }));
+    assert_eq!(code(judged(&strict, ask(), "code=abc")), Ok(()));
+    assert_eq!(
+        code(judged(&strict, ask(), "code=%C3%A9")),
+        Err("callback.encoding")
+    );
+    assert_eq!(code(judged(&client(), ask(), "code=%C3%A9")), Ok(()));
+    assert_eq!(
+        code(judged(&client(), ask(), "code=a%0Ab")),
+        Err("callback.encoding")
+    );
+}
+
+#[test]
+fn resources_and_audiences_are_asked_for_and_redeemed() {
+    let parameters = TokenParameters::new().extra("expiring", "1").unwrap();
+    let ask = AuthorizationRequest {
+        token_parameters: parameters,
+        ..ask()
+            .resource("https://a.example/")
+            .resource("https://b.example/")
+            .audience("x")
+    };
+    let (url, pending) = client().authorize(at(), ask).unwrap();
+    let query = url.query().unwrap();
+    let targets =
+        "resource=https%3A%2F%2Fa.example%2F&resource=https%3A%2F%2Fb.example%2F&audience=x";
+    assert!(
+        query.contains(targets) && !query.contains("expiring"),
+        "{query}"
+    );
+    let again = Pending::from_json(pending.to_json().expose()).unwrap();
+    for pending in [pending, again] {
+        let callback = format!("{CB}?code=c1&state={}", pending.state().expose());
+        let mut exchange = client().redeem(pending, &callback).unwrap();
+        let Ok(Step::Send(request)) = exchange.resume(at(), Input::Begin) else {
+            unreachable!()
+        };
+        let body = String::from_utf8_lossy(request.body()).into_owned();
+        assert!(body.ends_with(&format!("&{targets}&expiring=1")), "{body}");
+    }
+}
+
+#[test]
+fn a_resource_is_checked_and_a_flow_without_one_is_stored_as_ever() {
+    for bad in ["api", "https://a.example/#f"] {
+        let error = client().authorize(at(), ask().resource(bad)).map(drop);
+        assert_eq!(code(error), Err("resource.syntax"), "{bad}");
+        let error = client()
+            .authorize(at(), ask().extra("resource", bad))
+            .map(drop);
+        assert_eq!(code(error), Err("resource.syntax"), "{bad}");
+    }
+    let leak = client()
+        .authorize(at(), ask().audience("hunter22"))
+        .map(drop);
+    assert_eq!(code(leak), Err("form.secret_in_url"));
+    let (_, pending) = client().authorize(at(), ask()).unwrap();
+    assert!(!pending.to_json().expose().contains("parameters"));
+}
+
+#[test]
+fn a_redirect_uri_is_repeated_unless_the_server_must_not_see_it() {
+    let body = |client: Client| {
+        let (_, pending) = client.authorize(at(), ask()).unwrap();
+        let callback = format!("{CB}?code=c1&state={}", pending.state().expose());
+        let mut exchange = client.redeem(pending, &callback).unwrap();
+        match exchange.resume(at(), Input::Begin) {
+            Ok(Step::Send(request)) => String::from_utf8_lossy(request.body()).into_owned(),
+            other => unreachable!("{other:?}"),
+        }
+    };
+    assert!(body(client()).contains("&redirect_uri="));
+    assert!(!body(quirky([Quirk::OmitRedirectUri])).contains("redirect_uri"));
+}

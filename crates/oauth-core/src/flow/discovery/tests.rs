@@ -1,0 +1,158 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use bytes::Bytes;
+use http::Response;
+
+use super::*;
+use crate::error::Cause;
+use crate::quirk::Strictness;
+use crate::testing::{at, json, reply};
+
+const GOOD: &str =
+    r#"{"issuer":"https://as.example/t","token_endpoint":"https://as.example/t/token"}"#;
+const OTHER: &str = r#"{"issuer":"https://as.example"}"#;
+
+fn issuer() -> Issuer {
+    Issuer::parse("https://as.example/t").unwrap()
+}
+
+/// Asks, answers each place in turn, and tells how many were asked and where the first was.
+fn found(
+    ask: DiscoveryRequest,
+    replies: Vec<Response<Bytes>>,
+) -> (Vec<String>, Result<Server, Error>) {
+    let mut exchange = Discovery::new(ask);
+    let mut input = Input::Begin;
+    let (mut places, mut replies) = (Vec::new(), replies.into_iter());
+    loop {
+        match exchange.resume(at(), input) {
+            Ok(Step::Send(request)) => {
+                places.push(request.uri().path().to_owned());
+                let next = replies.next();
+                input = Input::Reply(next.unwrap_or_else(|| json(404, "")));
+            }
+            Ok(Step::Done(server)) => return (places, Ok(server)),
+            Ok(step) => unreachable!("{step:?}"),
+            Err(error) => return (places, Err(error)),
+        }
+    }
+}
+
+fn ask() -> DiscoveryRequest {
+    DiscoveryRequest::new(issuer())
+}
+
+#[test]
+fn a_place_that_fails_does_not_end_the_search() {
+    let html = || reply(200, &[("content-type", "text/html")], "<html>");
+    for first in [
+        json(500, "{}"),
+        reply(502, &[("content-type", "text/html")], "<html>"),
+        json(503, ""),
+        html(),
+        json(200, OTHER),
+        json(200, "[]"),
+        reply(302, &[("location", "/")], ""),
+        json(401, ""),
+    ] {
+        let status = first.status();
+        let (places, server) = found(ask(), vec![first, json(200, GOOD)]);
+        assert_eq!(places.len(), 2, "{status}");
+        assert!(server.is_ok(), "{status}");
+    }
+}
+
+#[test]
+fn a_request_for_a_pause_and_a_lost_reply_end_the_search() {
+    for status in [408, 429] {
+        let (places, server) = found(ask(), vec![json(status, ""), json(200, GOOD)]);
+        assert_eq!(places.len(), 1, "{status}");
+        assert_eq!(server.map(drop).map_err(|e| e.code()), Err("denied.busy"));
+    }
+    let mut exchange = Discovery::new(ask());
+    let _ = exchange.resume(at(), Input::Begin).unwrap();
+    let lost = exchange.resume(at(), Input::Lost(Cause::unknown("cut")));
+    assert_eq!(lost.map(drop).map_err(|error| error.code()), Err("lost"));
+}
+
+#[test]
+fn the_most_telling_error_is_given() {
+    let code = |replies| {
+        found(ask(), replies)
+            .1
+            .map(drop)
+            .map_err(|error| error.code())
+    };
+    assert_eq!(code(vec![]), Err("denied.http_status"));
+    assert_eq!(code(vec![json(404, ""), json(500, "")]), Err("denied.busy"));
+    assert_eq!(
+        code(vec![json(500, ""), json(404, ""), json(200, OTHER)]),
+        Err("metadata.issuer")
+    );
+    assert_eq!(
+        code(vec![json(200, "[]"), json(200, OTHER), json(500, "")]),
+        Err("metadata.issuer")
+    );
+}
+
+#[test]
+fn another_issuers_document_is_refused_with_both_names() {
+    let text = found(
+        ask(),
+        vec![json(200, r#"{"issuer":"https://as.example/t/"}"#)],
+    )
+    .1
+    .map(drop)
+    .map_err(|error| error.to_string());
+    let text = text.unwrap_err();
+    assert!(
+        text.contains("it names https://as.example/t/, asked was https://as.example/t ["),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_document_of_openid_connect_is_asked_first_where_it_is_wanted() {
+    let openid = "/t/.well-known/openid-configuration";
+    let oauth = "/.well-known/oauth-authorization-server/t";
+    let wanted = Scope::parse("openid read").unwrap();
+    for ask in [ask().prefer(Prefer::OpenId), ask().scope(&wanted)] {
+        let (places, server) = found(ask.clone(), vec![json(200, GOOD)]);
+        assert_eq!((places, server.is_ok()), (vec![openid.to_owned()], true));
+        let (places, _) = found(ask, vec![]);
+        assert_eq!(places.len(), 4);
+        assert_eq!(places.get(2).map(String::as_str), Some(oauth));
+    }
+    let (places, _) = found(ask().scope(&Scope::parse("read").unwrap()), vec![]);
+    assert_eq!(places.first().map(String::as_str), Some(oauth));
+    assert_eq!(places.len(), 4);
+}
+
+#[test]
+fn a_place_given_by_hand_is_the_only_one_and_its_issuer_is_pinned() {
+    let place = || Url::parse("https://login.example/t/policy/metadata").unwrap();
+    let (places, server) = found(ask().document(place()), vec![json(200, GOOD)]);
+    assert_eq!(places, ["/t/policy/metadata"]);
+    assert_eq!(server.unwrap().issuer(), &issuer());
+    let (places, server) = found(ask().document(place()), vec![json(200, OTHER)]);
+    assert_eq!(places.len(), 1);
+    assert_eq!(
+        server.map(drop).map_err(|error| error.code()),
+        Err("metadata.issuer")
+    );
+}
+
+#[test]
+fn rules_are_kept_by_the_safe_door() {
+    let rules = Rules {
+        strictness: Strictness::Strict,
+        ..Rules::default()
+    };
+    let plain = reply(200, &[], GOOD);
+    assert!(found(ask(), vec![plain.clone()]).1.is_ok());
+    let strict = found(ask().rules(rules), vec![plain]).1;
+    assert_eq!(
+        strict.map(drop).map_err(|error| error.code()),
+        Err("reply.content_type")
+    );
+}

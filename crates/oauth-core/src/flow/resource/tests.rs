@@ -1,0 +1,188 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use super::*;
+use crate::testing::code;
+
+fn verdict(status: u16, fields: &[&[u8]]) -> Verdict {
+    let mut headers = HeaderMap::new();
+    for field in fields {
+        headers.append(WWW_AUTHENTICATE, HeaderValue::from_bytes(field).unwrap());
+    }
+    after(StatusCode::from_u16(status).unwrap(), &headers)
+}
+
+fn url(text: &str) -> Url {
+    Url::parse(text).unwrap()
+}
+
+#[test]
+fn one_bad_byte_voids_no_challenge() {
+    let write = Verdict::WidenScope(Scope::parse("write").ok());
+    let french =
+        b"Bearer error=\"insufficient_scope\", scope=\"write\", error_description=\"acc\xc3\xa8s\"";
+    assert_eq!(verdict(403, &[french]), write);
+    let stepped = Verdict::StepUp {
+        acr_values: Some("urn:mfa".to_owned()),
+        max_age: Some(5),
+        claims: None,
+    };
+    let latin = b"Bearer error=\"insufficient_user_authentication\", acr_values=\"urn:mfa\", max_age=5, error_description=\"re\xe9\"";
+    assert_eq!(verdict(401, &[latin]), stepped);
+    let bearer = b"Bearer error=\"insufficient_scope\", scope=\"write\"";
+    assert_eq!(verdict(403, &[b"Custom realm=https://x/", bearer]), write);
+}
+
+#[test]
+fn claims_that_a_resource_server_wants_are_for_the_next_login() {
+    let wants = |claims: &str| {
+        let field =
+            format!("Bearer realm=\"\", error=\"insufficient_claims\", claims=\"{claims}\"");
+        match verdict(401, &[field.as_bytes()]) {
+            Verdict::StepUp { claims, .. } => claims,
+            other => unreachable!("{other:?}"),
+        }
+    };
+    let text = Some(r#"{"access_token":{}}"#.to_owned());
+    assert_eq!(wants("eyJhY2Nlc3NfdG9rZW4iOnt9fQ=="), text);
+    assert_eq!(wants("eyJhY2Nlc3NfdG9rZW4iOnt9fQ"), text);
+    assert_eq!(wants("bm8ganNvbg=="), None);
+    assert_eq!(wants("!"), None);
+}
+
+#[test]
+fn a_control_character_refuses_its_challenge_and_no_other() {
+    let status = StatusCode::FORBIDDEN;
+    let fields: [&[u8]; 2] = [
+        b"Custom realm=\"a\x07\"",
+        b"Bearer error=\"insufficient_scope\", scope=\"write\"",
+    ];
+    let write = Verdict::WidenScope(Scope::parse("write").ok());
+    assert_eq!(after_fields(status, fields), write);
+    let odd: [&[u8]; 1] = [b"Bearer error=\"insufficient_scope\", realm=\"a\x07\""];
+    assert_eq!(after_fields(status, odd), Verdict::Pass);
+}
+
+#[test]
+fn a_header_that_cannot_be_read_counts_as_the_status_alone() {
+    for odd in [&b"Bearer error="[..], b"Bearer error=\"x", b"@"] {
+        assert_eq!(verdict(401, &[odd]), Verdict::Renew);
+        assert_eq!(verdict(401, &[odd, b"Basic realm=\"x\""]), Verdict::Renew);
+        assert_eq!(verdict(403, &[odd]), Verdict::Pass);
+        assert_eq!(verdict(400, &[odd]), Verdict::Pass);
+    }
+    assert_eq!(verdict(401, &[b"Basic realm=\"x\""]), Verdict::Refused);
+}
+
+#[test]
+fn only_three_statuses_are_about_the_token() {
+    let dead = b"Bearer error=\"invalid_token\"";
+    for status in [200, 204, 302, 402, 404, 407, 500, 503] {
+        assert_eq!(verdict(status, &[dead]), Verdict::Pass, "{status}");
+    }
+    for status in [400, 401, 403] {
+        assert_eq!(verdict(status, &[dead]), Verdict::Renew, "{status}");
+    }
+}
+
+#[test]
+fn only_a_401_renews_without_an_error() {
+    for fields in [&[][..], &[&b"Bearer"[..]], &[&b"Bearer realm=\"x\""[..]]] {
+        assert_eq!(verdict(401, fields), Verdict::Renew);
+        assert_eq!(verdict(403, fields), Verdict::Pass);
+        assert_eq!(verdict(400, fields), Verdict::Pass);
+    }
+}
+
+#[test]
+fn an_error_given_twice_is_not_acted_on() {
+    let twice = b"Bearer error=\"invalid_token\", error=\"insufficient_scope\", scope=\"write\"";
+    assert_eq!(verdict(403, &[twice]), Verdict::Pass);
+}
+
+#[test]
+fn the_bearer_challenge_with_an_error_is_the_one_that_tells() {
+    let fields: &[&[u8]] = &[
+        b"Bearer realm=\"a\"",
+        b"Bearer error=\"insufficient_scope\", scope=\"write\"",
+    ];
+    let write = Verdict::WidenScope(Scope::parse("write").ok());
+    assert_eq!(verdict(403, fields), write);
+    assert_eq!(verdict(401, fields), write);
+}
+
+#[test]
+fn a_redirect_to_another_origin_is_refused_though_both_are_allowed() {
+    let resource = Resource::new(["https://a.example", "https://b.example"]).unwrap();
+    let from = url("https://a.example/x");
+    assert_eq!(
+        resource.redirect(&from, "https://b.example/x"),
+        Redirect::Refuse
+    );
+    assert_eq!(resource.redirect(&from, "//b.example/x"), Redirect::Refuse);
+    assert_eq!(
+        resource.redirect(&from, "https://a.example/y"),
+        Redirect::Follow(url("https://a.example/y"))
+    );
+    assert_eq!(
+        resource.redirect(&from, "/y"),
+        Redirect::Follow(url("https://a.example/y"))
+    );
+}
+
+#[test]
+fn a_token_of_visible_ascii_is_attached_as_it_came() {
+    for token in [
+        "mF_9.B5f-4.1JqM",
+        "abc==",
+        "00D000000000001!AQ0AQexample",
+        "v^1.1#i^1#p^3",
+        "Atza|IwEBexample",
+        "a\"b\\c",
+    ] {
+        let header = bearer(&token.into()).unwrap();
+        assert_eq!(
+            header.to_str().ok(),
+            Some(format!("Bearer {token}").as_str())
+        );
+        assert!(header.is_sensitive());
+    }
+    for (token, error) in [
+        ("", "token.not_token68"),
+        ("=", "token.not_token68"),
+        ("==", "token.not_token68"),
+        ("a b", "token.not_token68"),
+        ("a\tb", "token.not_token68"),
+        ("a\r\nX: y", "token.not_token68"),
+        ("a\u{7f}", "token.not_token68"),
+        ("t\u{f6}k", "token.not_ascii"),
+    ] {
+        assert_eq!(
+            code(bearer(&token.into()).map(drop)),
+            Err(error),
+            "{token:?}"
+        );
+    }
+}
+
+#[test]
+fn a_second_token_in_the_body_is_found_in_any_spelling_of_a_form() {
+    let resource = Resource::new(["https://a.example"]).unwrap();
+    let put = |media: &str, body: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_str(media).unwrap());
+        let token = "t".into();
+        let at = url("https://a.example/x");
+        code(resource.authorization(&at, &headers, Some(body.as_bytes()), &token)).map(drop)
+    };
+    let twice = Err("token.more_than_one_method");
+    let form = "application/x-www-form-urlencoded";
+    assert_eq!(put(form, "a=b&access_token=x"), twice);
+    assert_eq!(
+        put(&format!("{form} ; charset=utf-8"), "access_token=x"),
+        twice
+    );
+    assert_eq!(put(&form.to_uppercase(), "access%5Ftoken=x"), twice);
+    assert_eq!(put(form, "a=access_token"), Ok(()));
+    assert_eq!(put("text/plain", "access_token=x"), Ok(()));
+    assert_eq!(put("application/json", "access_token=x"), Ok(()));
+}

@@ -1,0 +1,246 @@
+//! Parameters of a token request beyond those of its grant.
+
+use std::fmt;
+
+use crate::error::{Error, Misuse};
+use crate::form::Form;
+use crate::quirk::Rules;
+use crate::secret::Secret;
+
+/// What to add to a token request: the resources a token is for (RFC 8707), the audience as Auth0
+/// and Ory Hydra name it, and whatever else a provider documents. Each may stand several times.
+///
+/// `Debug` shows names only, for some providers want keys here.
+#[derive(Clone, Default)]
+pub struct TokenParameters(Vec<(String, Secret<String>)>);
+
+/// Names that the protocol owns in token requests. `resource` and `audience` have methods of their
+/// own and may also come as extras.
+const RESERVED: &[&str] = &[
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "scope",
+    "state",
+    "code",
+    "code_verifier",
+    "redirect_uri",
+    "refresh_token",
+    "username",
+    "password",
+    "assertion",
+    "device_code",
+    "auth_req_id",
+    "subject_token",
+    "subject_token_type",
+    "actor_token",
+    "actor_token_type",
+    "requested_token_type",
+];
+
+impl TokenParameters {
+    /// Nothing to add.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Asks for a token for this resource (RFC 8707 section 2), beside those named before.
+    ///
+    /// # Errors
+    /// `resource.syntax`.
+    pub fn resource(mut self, uri: &str) -> Result<Self, Error> {
+        check_resource(uri)?;
+        self.0.push(("resource".to_owned(), uri.into()));
+        Ok(self)
+    }
+
+    /// Asks for a token for this audience, beside those named before.
+    #[must_use]
+    pub fn audience(mut self, name: &str) -> Self {
+        self.0.push(("audience".to_owned(), name.into()));
+        self
+    }
+
+    /// Adds a parameter that the provider documents.
+    ///
+    /// # Errors
+    /// `form.reserved_parameter` for a name that the protocol owns; `resource.syntax`.
+    pub fn extra(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<Secret<String>>,
+    ) -> Result<Self, Error> {
+        let (name, value) = (name.into(), value.into());
+        if name.is_empty() || RESERVED.contains(&name.as_str()) {
+            return Err(Error::from(Misuse::ParameterReserved).about(&name));
+        }
+        if name == "resource" {
+            check_resource(value.expose())?;
+        }
+        self.0.push((name, value));
+        Ok(self)
+    }
+
+    /// Whether there is nothing to add.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Names and values in order, for storage.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.0.iter();
+        pairs.map(|(name, value)| (name.as_str(), value.expose().as_str()))
+    }
+
+    /// Writes them behind what is there.
+    pub(crate) fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
+        let named = form.clone();
+        for (name, value) in self.iter() {
+            // Neither the client's name by its quirk nor what the grant says for itself.
+            let is_grants = named.names(name) && !matches!(name, "resource" | "audience");
+            if name == rules.client_id_parameter() || is_grants {
+                return Err(Error::from(Misuse::ParameterReserved).about(name));
+            }
+            form.push_repeated(name, value);
+        }
+        Ok(())
+    }
+}
+
+/// "an absolute URI, as specified by Section 4.3 of RFC 3986. The URI MUST NOT include a fragment
+/// component" (RFC 8707 section 2)
+pub(crate) fn check_resource(uri: &str) -> Result<(), Error> {
+    let is_absolute = uri.split_once(':').is_some_and(|(scheme, rest)| {
+        let is_char = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(is_char)
+            && !rest.is_empty()
+    });
+    if is_absolute && !uri.contains('#') && uri.bytes().all(crate::url::is_plain) {
+        Ok(())
+    } else {
+        Err(Error::from(Misuse::ResourceSyntax).about(uri))
+    }
+}
+
+impl fmt::Debug for TokenParameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|(name, _)| name))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::{Exchange, Input, Step};
+    use crate::quirk::Quirk;
+    use crate::scope::Scope;
+    use crate::testing::{at, client, code, quirky};
+
+    fn two() -> TokenParameters {
+        TokenParameters::new()
+            .resource("https://api.example/a")
+            .and_then(|all| all.resource("urn:example:b"))
+            .map(|all| all.audience("x").audience("y"))
+            .and_then(|all| all.extra("expires_in", "3600"))
+            .unwrap_or_else(|error| unreachable!("{error}"))
+    }
+
+    fn body(mut exchange: impl Exchange) -> Result<String, &'static str> {
+        match code(exchange.resume(at(), Input::Begin))? {
+            Step::Send(request) => Ok(String::from_utf8_lossy(request.body()).into_owned()),
+            step => unreachable!("{step:?}"),
+        }
+    }
+
+    #[test]
+    fn every_grant_takes_them_and_each_may_stand_twice() {
+        let added = "&resource=https%3A%2F%2Fapi.example%2Fa&resource=urn%3Aexample%3Ab&audience=x&audience=y&expires_in=3600";
+        let client = client();
+        let scope = || Scope::parse("a").unwrap_or_default();
+        let grant = crate::grant::ClientCredentials { scope: scope() };
+        assert_eq!(
+            body(client.token_with(grant, two())),
+            Ok(format!("grant_type=client_credentials&scope=a{added}"))
+        );
+        let token = client.refresh_token("r1", Scope::none());
+        let grant = crate::grant::Refresh {
+            token,
+            scope: scope(),
+        };
+        assert_eq!(
+            body(client.token_with(grant, two())),
+            Ok(format!(
+                "grant_type=refresh_token&refresh_token=r1&scope=a{added}"
+            ))
+        );
+    }
+
+    #[test]
+    fn a_name_the_protocol_owns_is_refused() {
+        for name in RESERVED.iter().copied().chain([""]) {
+            let extra = TokenParameters::new().extra(name, "x");
+            assert_eq!(
+                code(extra.map(drop)),
+                Err("form.reserved_parameter"),
+                "{name}"
+            );
+        }
+        let named = |client: crate::client::Client, name: &str| {
+            let extra = TokenParameters::new().extra(name, "x");
+            let grant = crate::grant::Extension::new("urn:example:g");
+            let grant = grant.and_then(|grant| grant.parameter("own", "y"));
+            let (Ok(extra), Ok(grant)) = (extra, grant) else {
+                unreachable!()
+            };
+            body(client.token_with(grant, extra)).map(drop)
+        };
+        let tiktok = quirky([Quirk::ClientIdParameter("client_key".to_owned())]);
+        assert_eq!(named(tiktok, "client_key"), Err("form.reserved_parameter"));
+        assert_eq!(named(client(), "client_key"), Ok(()));
+        assert_eq!(named(client(), "own"), Err("form.reserved_parameter"));
+    }
+
+    #[test]
+    fn a_resource_is_an_absolute_uri_without_fragment() {
+        for good in [
+            "https://api.example/",
+            "https://api.example/a?b=c",
+            "urn:a:b",
+            "api://id",
+        ] {
+            assert!(TokenParameters::new().resource(good).is_ok(), "{good}");
+            assert!(
+                TokenParameters::new().extra("resource", good).is_ok(),
+                "{good}"
+            );
+        }
+        for bad in [
+            "",
+            "api",
+            "/a",
+            "//api.example/",
+            "https://api.example/#a",
+            "a b:c",
+            "urn:",
+        ] {
+            let resource = TokenParameters::new().resource(bad);
+            assert_eq!(code(resource.map(drop)), Err("resource.syntax"), "{bad}");
+            let extra = TokenParameters::new().extra("resource", bad);
+            assert_eq!(code(extra.map(drop)), Err("resource.syntax"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn values_are_not_printed() {
+        let text = format!("{:?}", two());
+        assert!(
+            text.contains("expires_in") && !text.contains("3600"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,142 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use super::*;
+use crate::json;
+use crate::quirk::Strictness;
+use crate::testing::code;
+
+fn read(members: &str, rules: Rules) -> Result<Server, &'static str> {
+    let text = format!(
+        r#"{{"issuer":"https://as.example","token_endpoint":"https://as.example/t",{members}}}"#
+    );
+    let Ok(Json::Object(document)) = json::parse(&text) else {
+        unreachable!("{text}")
+    };
+    let issuer = Issuer::parse("https://as.example").unwrap();
+    code(Server::read(&issuer, &document, rules))
+}
+
+#[test]
+fn a_bad_endpoint_is_an_error_of_that_endpoint() {
+    let strict = || Rules {
+        strictness: Strictness::Strict,
+        ..Rules::default()
+    };
+    for (members, kind, error) in [
+        (
+            r#""end_session_endpoint":"""#,
+            EndpointKind::EndSession,
+            "metadata.endpoint_not_absolute",
+        ),
+        (
+            r#""registration_endpoint":"/r""#,
+            EndpointKind::Registration,
+            "metadata.endpoint_not_absolute",
+        ),
+        (
+            r#""userinfo_endpoint":"http://as.example/u""#,
+            EndpointKind::Userinfo,
+            "metadata.endpoint_not_https",
+        ),
+        (
+            r#""revocation_endpoint":7"#,
+            EndpointKind::Revocation,
+            "metadata.malformed",
+        ),
+    ] {
+        let server = read(members, Rules::default()).unwrap();
+        assert!(server.endpoint(EndpointKind::Token).is_ok(), "{members}");
+        assert_eq!(
+            code(server.endpoint(kind).map(drop)),
+            Err(error),
+            "{members}"
+        );
+        assert_eq!(read(members, strict()).map(drop), Err(error), "{members}");
+    }
+    let alias = r#""mtls_endpoint_aliases":{"token_endpoint":"x"}"#;
+    assert_eq!(
+        read(alias, Rules::default()).map(drop),
+        Err("metadata.endpoint_not_absolute")
+    );
+    let alias = r#""mtls_endpoint_aliases":{"userinfo_endpoint":"x"}"#;
+    let server = read(alias, Rules::default()).unwrap();
+    assert!(server.mtls_endpoint(EndpointKind::Token).is_ok());
+    assert!(server.mtls_endpoint(EndpointKind::Userinfo).is_err());
+}
+
+#[test]
+fn a_false_endpoint_that_every_login_uses_spoils_the_document() {
+    for members in [
+        r#""authorization_endpoint":"http://as.example/a""#,
+        r#""jwks_uri":"http://as.example/jwks""#,
+    ] {
+        assert_eq!(
+            read(members, Rules::default()).map(drop),
+            Err("metadata.endpoint_not_https"),
+            "{members}"
+        );
+    }
+}
+
+#[test]
+fn a_member_of_the_wrong_type_is_ignored_and_listed() {
+    let server = read(
+        r#""code_challenge_methods_supported":"S256","scopes_supported":["a"],"claims_parameter_supported":true,"grant_types_supported":[1],"acr_values_supported":null,"x_supported":false"#,
+        Rules::default(),
+    );
+    let server = server.unwrap();
+    assert_eq!(
+        server.ignored(),
+        ["code_challenge_methods_supported", "grant_types_supported"]
+    );
+    assert_eq!(server.code_challenge_methods(), None);
+    assert_eq!(server.list("scopes_supported", &[]), ["a"]);
+    assert!(server.flag("claims_parameter_supported", Flag::False));
+    assert!(server.metadata().contains_key("x_supported"));
+}
+
+#[test]
+fn a_promise_that_cannot_be_read_is_not_silence() {
+    for name in PROMISES {
+        let members = format!(r#""{name}":"true""#);
+        assert_eq!(
+            read(&members, Rules::default()).map(drop),
+            Err("metadata.malformed"),
+            "{name}"
+        );
+        let members = format!(r#""{name}":null"#);
+        assert!(read(&members, Rules::default()).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn the_document_of_many_tenants_names_the_template() {
+    let template = "https://login.example/{tenantid}/v2.0";
+    let document = |named: &str| format!(r#"{{"issuer":"{named}"}}"#);
+    let read = |named: &str, rules: Rules| {
+        let text = document(named);
+        let Ok(Json::Object(document)) = json::parse(&text) else {
+            unreachable!()
+        };
+        let issuer = Issuer::parse("https://login.example/common/v2.0").unwrap();
+        code(Server::read(&issuer, &document, rules).map(drop))
+    };
+    let rules = || Rules {
+        quirks: vec![Quirk::TenantIssuer(template.to_owned())],
+        ..Rules::default()
+    };
+    assert_eq!(read(template, rules()), Ok(()));
+    assert_eq!(read(template, Rules::default()), Err("metadata.issuer"));
+    assert_eq!(
+        read("https://login.example/{other}/v2.0", rules()),
+        Err("metadata.issuer")
+    );
+}
+
+#[test]
+fn a_document_is_kept_as_far_as_it_is_small() {
+    let large = format!(r#""x":"{}","y":1"#, "x".repeat(600 << 10));
+    let server = read(&large, Rules::default()).unwrap();
+    assert_eq!(server.ignored(), ["x"]);
+    assert!(server.metadata().contains_key("y"));
+}

@@ -1,0 +1,102 @@
+//! What the unit tests share.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+
+use crate::client::Client;
+use crate::client_auth::ClientAuth;
+use crate::error::Error;
+use crate::exchange::{Exchange, Input, Step};
+use crate::identity::ClientId;
+use crate::issuer::Issuer;
+use crate::moment::{Moment, UnixTime};
+use crate::quirk::{Quirk, Rules, Strictness};
+use crate::server::{EndpointKind, Server};
+
+/// The time of every test.
+pub(crate) const NOW: u64 = 1_750_000_000;
+
+pub(crate) fn at() -> Moment {
+    Moment::fixed(UnixTime::from_secs(NOW), [9; 32])
+}
+
+pub(crate) fn server() -> Server {
+    let kinds = [
+        (EndpointKind::Authorization, "authorize"),
+        (EndpointKind::Token, "token"),
+        (EndpointKind::Revocation, "revoke"),
+        (EndpointKind::Introspection, "introspect"),
+    ];
+    let server = Server::new(Issuer::parse("https://as.example").unwrap());
+    kinds.into_iter().fold(server, |server, (kind, path)| {
+        let url = format!("https://as.example/{path}");
+        server.with_endpoint(kind, &url).unwrap()
+    })
+}
+
+pub(crate) fn client() -> Client {
+    of(server())
+}
+
+pub(crate) fn of(server: Server) -> Client {
+    Client::new(server, ClientId::new("id"), ClientAuth::basic("hunter22")).unwrap()
+}
+
+/// A client of a server with these quirks.
+pub(crate) fn quirky(quirks: impl Into<Vec<Quirk>>) -> Client {
+    let quirks = quirks.into();
+    of(server().with_rules(Rules {
+        quirks,
+        ..Rules::default()
+    }))
+}
+
+/// A client that reads replies to the letter.
+pub(crate) fn strict() -> Client {
+    of(server().with_rules(Rules {
+        strictness: Strictness::Strict,
+        ..Rules::default()
+    }))
+}
+
+/// A reply in JSON.
+pub(crate) fn json(status: u16, body: &str) -> Response<Bytes> {
+    reply(status, &[("content-type", "application/json")], body)
+}
+
+pub(crate) fn reply(
+    status: u16,
+    headers: &[(&'static str, &str)],
+    body: impl AsRef<[u8]>,
+) -> Response<Bytes> {
+    let mut reply = Response::new(Bytes::copy_from_slice(body.as_ref()));
+    *reply.status_mut() = StatusCode::from_u16(status).unwrap();
+    for (name, value) in headers {
+        // Bytes past ASCII are as good in a header as in a reply.
+        let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+        reply
+            .headers_mut()
+            .append(HeaderName::from_static(name), value);
+    }
+    reply
+}
+
+/// Begins, and answers the one request with this reply.
+pub(crate) fn answered<E: Exchange>(
+    mut exchange: E,
+    reply: Response<Bytes>,
+) -> Result<E::Output, Error> {
+    let Step::Send(_) = exchange.resume(at(), Input::Begin)? else {
+        panic!("a request")
+    };
+    match exchange.resume(at(), Input::Reply(reply))? {
+        Step::Done(output) => Ok(output),
+        step => panic!("{step:?}"),
+    }
+}
+
+/// What the code of an error is.
+pub(crate) fn code<T>(result: Result<T, Error>) -> Result<T, &'static str> {
+    result.map_err(|error| error.code())
+}

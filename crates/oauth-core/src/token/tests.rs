@@ -1,0 +1,63 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use serde_json::json;
+
+use super::*;
+use crate::testing::{NOW, answered, client, code, json as json_reply};
+
+fn tokens(members: &str) -> Tokens {
+    let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{members}}}"#);
+    let ask = client().client_credentials(Scope::none());
+    answered(ask, json_reply(200, &body)).unwrap()
+}
+
+#[test]
+fn tokens_of_another_version_are_not_read() {
+    let text = tokens("").to_json();
+    let read = |version: u32| {
+        let mut stored: Value = serde_json::from_str(text.expose()).unwrap();
+        *stored.get_mut("version").unwrap() = json!(version);
+        code(Tokens::from_json(&stored.to_string())).map(drop)
+    };
+    assert_eq!(read(1), Ok(()));
+    assert_eq!(read(0), Err("stored.malformed"));
+    assert_eq!(read(2), Err("stored.malformed"));
+    assert_eq!(
+        code(Tokens::from_json("{}")).map(drop),
+        Err("stored.malformed")
+    );
+}
+
+#[test]
+fn a_token_is_fresh_until_its_leeway_begins() {
+    let leeway = Duration::from_secs(10);
+    let sixty = tokens(r#","expires_in":60"#);
+    let at = |second| sixty.freshness(UnixTime::from_secs(NOW + second), leeway);
+    assert_eq!(sixty.expires_at(), Some(UnixTime::from_secs(NOW + 60)));
+    assert_eq!((at(0), at(49)), (Freshness::Fresh, Freshness::Fresh));
+    assert_eq!((at(50), at(60)), (Freshness::Stale, Freshness::Stale));
+    let endless = tokens("");
+    assert_eq!(
+        endless.freshness(UnixTime::from_secs(u64::MAX), leeway),
+        Freshness::Unknown
+    );
+}
+
+#[test]
+fn what_a_server_adds_is_kept_and_named_but_not_printed() {
+    let tokens = tokens(r#","user_id":17841400000000001,"session":"SECRET""#);
+    let again = Tokens::from_json(tokens.to_json().expose()).unwrap();
+    for tokens in [tokens, again] {
+        assert_eq!(
+            tokens.extra.get("user_id"),
+            Some(&json!(17_841_400_000_000_001_u64))
+        );
+        assert_eq!(tokens.extra.get("other"), None);
+        let text = format!("{:?} {tokens:?}", tokens.extra);
+        assert!(
+            text.contains(r#"{"session", "user_id"}"#) && !text.contains("SECRET"),
+            "{text}"
+        );
+        assert_eq!(tokens.extra.into_iter().count(), 2);
+    }
+}

@@ -1,0 +1,107 @@
+//! Replies as the HTTP clients of other languages hand them over.
+
+use oauth_facade::{
+    Discover, Machine, Moment, Prefer, Reply, Resource, Server, Transport, Turn, UnixTime,
+};
+
+fn at() -> Moment {
+    Moment::fixed(UnixTime::from_secs(1_750_000_000), [1; 32])
+}
+
+fn reply(status: u16, name: &str, value: &[u8], body: &str) -> Reply {
+    Reply {
+        status,
+        headers: vec![(name.to_owned(), value.to_vec())],
+        body: body.as_bytes().to_vec(),
+    }
+}
+
+fn asked(machine: &mut Machine) -> String {
+    match machine.begin(at()) {
+        Ok(Turn::Send(request)) => request.url,
+        other => panic!("a request, got {other:?}"),
+    }
+}
+
+#[test]
+fn white_space_around_a_header_is_not_part_of_it() {
+    let ask = || Server::discover("https://as.example", Transport::Https).expect("an issuer");
+    let body = r#"{"issuer":"https://as.example"}"#;
+    for value in [
+        &b" application/json"[..],
+        b"application/json\t ",
+        b" \tapplication/json",
+    ] {
+        let mut machine = ask();
+        asked(&mut machine);
+        let done = machine.reply(at(), reply(200, "Content-Type", value, body));
+        assert!(matches!(done, Ok(Turn::Done(_))), "{done:?}");
+    }
+    for value in [&b""[..], b" ", b"\t \t"] {
+        let mut machine = ask();
+        asked(&mut machine);
+        let next = machine.reply(at(), reply(404, "X-Empty", value, ""));
+        assert!(matches!(next, Ok(Turn::Send(_))), "{next:?}");
+    }
+    let mut machine = ask();
+    asked(&mut machine);
+    let error = machine
+        .reply(at(), reply(429, "Retry-After", b" 5 ", ""))
+        .expect_err("a refusal");
+    assert_eq!(error.advice().after().map(|pause| pause.as_secs()), Some(5));
+}
+
+#[test]
+fn an_odd_field_says_nothing_about_the_others() {
+    let bearer = "Bearer error=\"insufficient_scope\", scope=\"write\"";
+    for odd in [
+        "Custom realm=\"a\u{7}\"",
+        "Custom realm=https://x/",
+        "\u{0}",
+        "\u{e9}",
+    ] {
+        for name in ["www-authenticate", "WWW-Authenticate"] {
+            let fields = [odd, bearer].map(|value| (name.to_owned(), value.to_owned()));
+            let verdict = Resource::verdict(403, &fields);
+            assert_eq!(verdict.ok(), Some("widen_scope"), "{odd:?}");
+        }
+    }
+    let other = [("x".to_owned(), bearer.to_owned())];
+    assert_eq!(Resource::verdict(403, &other).ok(), Some("pass"));
+    assert!(Resource::verdict(7, &[]).is_err());
+}
+
+#[test]
+fn discovery_asks_where_it_is_told_to() {
+    let place = |how: Discover| {
+        let machine = Server::discover_with("https://as.example/t", Transport::Https, how);
+        asked(&mut machine.expect("an issuer"))
+    };
+    let openid = "https://as.example/t/.well-known/openid-configuration";
+    assert_eq!(
+        place(Discover::default()),
+        "https://as.example/.well-known/oauth-authorization-server/t"
+    );
+    let prefer = Discover {
+        prefer: Prefer::OpenId,
+        ..Discover::default()
+    };
+    assert_eq!(place(prefer), openid);
+    let scope = Discover {
+        scope: "read openid".to_owned(),
+        ..Discover::default()
+    };
+    assert_eq!(place(scope), openid);
+    let document = Discover {
+        document: Some("https://elsewhere.example/document".to_owned()),
+        ..Discover::default()
+    };
+    assert_eq!(place(document), "https://elsewhere.example/document");
+    let loopback = Server::discover("http://localhost:9998", Transport::LoopbackHttp);
+    let place = asked(&mut loopback.expect("localhost"));
+    assert_eq!(
+        place,
+        "http://localhost:9998/.well-known/oauth-authorization-server"
+    );
+    assert!(Server::discover("http://localhost:9998", Transport::Https).is_err());
+}
