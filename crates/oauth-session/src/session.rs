@@ -195,21 +195,24 @@ impl Session {
     /// `stored.issuer` for tokens of another server or client; `lost` if the store gave no answer:
     /// the tokens are good all the same, and stored later.
     pub async fn log_in(&self, tokens: Tokens) -> Result<(), Error> {
-        let at = Moment::system()?;
+        let (at, runtime) = (Moment::system()?, runtime()?);
         self.0.state().keeper.replace(at, tokens)?;
         loop {
-            let flight = {
+            let (flight, carried) = {
                 let mut state = self.0.state();
                 self.0.publish(&state);
                 match &state.flight {
                     _ if state.keeper.is_stored() => return Ok(()),
-                    Some(flight) => Arc::clone(flight),
+                    Some(flight) => (Arc::clone(flight), None),
                     None => match self.turn(&mut state, at.now(), None) {
-                        Waiting::Flight(flight) | Waiting::Beside(_, flight) => flight,
-                        Waiting::Over(outcome) => return outcome.map(drop),
+                        (Waiting::Flight(flight) | Waiting::Beside(_, flight), carried) => {
+                            (flight, carried)
+                        }
+                        (Waiting::Over(outcome), _) => return outcome.map(drop),
                     },
                 }
             };
+            start(&runtime, carried);
             // It may have been under way before: what counts is what is stored then.
             let _ = landed(&flight).await;
             if let Some(error) = self.trouble() {
@@ -235,7 +238,10 @@ impl Session {
 
     async fn ask(&self, refused: Option<&Tokens>) -> Result<Token, Error> {
         let now = now()?;
-        let waiting = self.turn(&mut self.0.state(), now, refused);
+        // Asked before the keeper is: it must not believe that somebody renews.
+        let runtime = runtime()?;
+        let (waiting, carried) = self.turn(&mut self.0.state(), now, refused);
+        start(&runtime, carried);
         let outcome = match waiting {
             Waiting::Over(outcome) => outcome,
             Waiting::Beside(tokens, _) => Ok(tokens),
@@ -244,24 +250,36 @@ impl Session {
         outcome.map(Token::from)
     }
 
-    fn turn(&self, state: &mut State, now: UnixTime, refused: Option<&Tokens>) -> Waiting {
+    fn turn(
+        &self,
+        state: &mut State,
+        now: UnixTime,
+        refused: Option<&Tokens>,
+    ) -> (Waiting, Option<Carried>) {
         let turn = state.keeper.ask(now, refused);
         if refused.is_some() {
             self.0.publish(state);
         }
-        match turn {
+        let waiting = match turn {
             Turn::HandOut(tokens) => Waiting::Over(Ok(tokens)),
             Turn::GiveUp(error) => Waiting::Over(Err(error)),
-            Turn::HandOutAndRenew(tokens) => Waiting::Beside(tokens, self.launch(state)),
-            Turn::Renew => Waiting::Flight(self.launch(state)),
+            Turn::HandOutAndRenew(tokens) => {
+                let (flight, carried) = self.launch(state);
+                return (Waiting::Beside(tokens, flight), Some(carried));
+            }
+            Turn::Renew => {
+                let (flight, carried) = self.launch(state);
+                return (Waiting::Flight(flight), Some(carried));
+            }
             Turn::Follow => match &state.flight {
                 Some(flight) => Waiting::Flight(Arc::clone(flight)),
                 None => Waiting::Over(Err(never_landed())),
             },
-        }
+        };
+        (waiting, None)
     }
 
-    fn launch(&self, state: &mut State) -> Flight {
+    fn launch(&self, state: &mut State) -> (Flight, Carried) {
         let flight = Flight::new(watch::Sender::new(None));
         state.flight = Some(Arc::clone(&flight));
         let carried = Carried {
@@ -269,9 +287,20 @@ impl Session {
             flight: Arc::clone(&flight),
             outcome: None,
         };
-        tokio::spawn(carried.carry());
-        flight
+        (flight, carried)
     }
+}
+
+/// Spawned under no lock: a runtime that is closed drops the task on the spot, and its drop locks.
+fn start(runtime: &tokio::runtime::Handle, carried: Option<Carried>) {
+    if let Some(carried) = carried {
+        runtime.spawn(carried.carry());
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Handle, Error> {
+    tokio::runtime::Handle::try_current()
+        .map_err(|_| Error::from(oauth_core::error::Misuse::Setup).about("no tokio runtime"))
 }
 
 enum Waiting {

@@ -39,6 +39,7 @@
 //!   out all the same, for then nobody else can have them, and stored as soon as that is possible.
 
 mod landing;
+mod login;
 mod outline;
 mod policy;
 mod record;
@@ -327,7 +328,8 @@ impl Keeper {
             return Err(Check::StoredIssuer.into());
         }
         self.unsaved = Unsaved::Login(Login::new(at.ticket(), Arc::new(tokens)));
-        if self.work.is_none() {
+        // A renewal that has not taken its first step has nothing to lose.
+        if matches!(self.work, None | Some(Work::Begun)) {
             self.log_in(&at);
         }
         Ok(())

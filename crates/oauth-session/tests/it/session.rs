@@ -147,3 +147,136 @@ async fn a_fixed_token_is_given_until_it_is_refused() {
     let error = source.token(Some(&token)).await.expect_err("no other");
     assert_eq!(error.code(), "grant.no_refresh_token");
 }
+
+/// A server that gives a family of tokens for each login, each refresh token good once.
+#[derive(Clone, Default)]
+struct Rotating(Arc<AtomicUsize>);
+
+impl Drive for Rotating {
+    fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        let number = self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move { person(&format!("renewed-{number}")) })
+    }
+}
+
+fn person(name: &str) -> Result<Tokens, Error> {
+    let now = Moment::system()?.now().as_secs();
+    Tokens::from_json(&format!(
+        r#"{{"version":1,"issuer":"https://as.example","client_id":"id","received_at":{now},
+        "access_token":"{name}","expires_in":3600,"scope":"read","refresh_token":"of-{name}",
+        "refresh_scope":null,"id_token":null}}"#
+    ))
+}
+
+fn of_ann(driver: impl Drive + 'static, store: Arc<dyn Store>) -> Session {
+    let keeper = client().keeper(Upkeep::Refresh);
+    Session::shared(driver, keeper, GrantId::of_subject("ann"), store)
+}
+
+#[tokio::test]
+async fn a_login_beside_a_renewal_is_never_lost() {
+    let driver = Rotating::default();
+    for round in 0..500 {
+        let store: Arc<dyn Store> = Arc::new(Memory::new());
+        let before = of_ann(driver.clone(), store.clone());
+        before
+            .log_in(person("first").expect("tokens"))
+            .await
+            .expect("stored");
+        let session = of_ann(driver.clone(), store.clone());
+        let refused = session.token().await.expect("a token");
+        let renewing = {
+            let session = session.clone();
+            tokio::spawn(async move { session.renew(&refused).await.map(drop) })
+        };
+        let logging_in = {
+            let session = session.clone();
+            tokio::spawn(async move {
+                for _ in 0..round % 10 {
+                    tokio::task::yield_now().await;
+                }
+                session.log_in(person("second").expect("tokens")).await
+            })
+        };
+        // Its own outcome may be either token.
+        let _ = renewing.await.expect("no panic");
+        logging_in.await.expect("no panic").expect("stored");
+        let next = of_ann(driver.clone(), store)
+            .token()
+            .await
+            .expect("a token");
+        assert_eq!(next.access_token.expose(), "second", "round {round}");
+        let own = session.token().await.expect("a token");
+        assert_eq!(own.access_token.expose(), "second", "round {round}");
+    }
+}
+
+/// What a thread of its own comes to, unless it hangs.
+fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (done, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(work()));
+    wait.recv_timeout(Duration::from_secs(20)).ok()
+}
+
+#[test]
+fn without_a_runtime_a_session_says_so_and_is_of_use_later() {
+    let driver = Counting::default();
+    let session = Session::client_credentials(driver.clone(), &client(), Scope::none());
+    let outside = session.clone();
+    let polled = in_time(move || {
+        let mut asked = Box::pin(outside.token());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match asked.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(answer) => answer.map(drop).map_err(|error| error.code()),
+            std::task::Poll::Pending => Ok(()),
+        }
+    });
+    assert_eq!(polled, Some(Err("misuse.setup")));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    assert!(runtime.block_on(session.token()).is_ok());
+}
+
+#[test]
+fn on_a_runtime_that_has_ended_a_session_answers() {
+    let session = Session::client_credentials(Counting::default(), &client(), Scope::none());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    let closed = session.clone();
+    let code = in_time(move || {
+        let answer = handle.block_on(closed.token());
+        answer.map(drop).map_err(|error| error.code())
+    });
+    assert_eq!(code, Some(Err("lost")));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    assert!(runtime.block_on(session.token()).is_ok());
+}
+
+#[test]
+fn a_runtime_ends_while_callers_still_come() {
+    for _ in 0..60 {
+        let ended = in_time(|| {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            let (asked, callers) = std::sync::mpsc::channel();
+            for _ in 0..8 {
+                // A token that is over at once: every call begins a renewal.
+                let session = of_ann(Rotating::default(), Arc::new(Memory::new()));
+                let asked = asked.clone();
+                runtime.spawn(async move {
+                    loop {
+                        let _ = session.log_in(person("again").expect("tokens")).await;
+                        let _ = asked.send(());
+                        tokio::task::yield_now().await;
+                    }
+                });
+            }
+            callers.iter().take(100).for_each(drop);
+            drop(runtime);
+        });
+        assert!(ended.is_some(), "the runtime does not end");
+    }
+}

@@ -150,6 +150,13 @@ impl World {
         {
             self.abandon(worker, grant);
         }
+        if !calm
+            && !self.setup.own
+            && self.workers[worker].slots[grant].keeper.is_busy()
+            && self.dice.hits(odds.login_beside)
+        {
+            self.log_in_at(worker, grant)?;
+        }
         match mail {
             Mail::Ask(caller) => self.ask(caller),
             Mail::Use(caller) => self.use_token(caller),

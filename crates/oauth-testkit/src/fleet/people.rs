@@ -268,6 +268,20 @@ impl World {
         self.mail(after, worker, grant, Mail::Login(tokens));
     }
 
+    /// A person comes back from the login page to this very worker, and now.
+    pub(super) fn log_in_at(&mut self, worker: usize, grant: usize) -> Result<(), Breach> {
+        let is_down = self.server_down_until > self.now;
+        let Some(tokens) = Some(())
+            .filter(|()| !is_down)
+            .and_then(|()| self.login(worker))
+        else {
+            return Ok(());
+        };
+        self.book.login(grant, &tokens);
+        self.report.logins += 1;
+        self.bring(worker, grant, tokens)
+    }
+
     fn login(&mut self, worker: usize) -> Option<Tokens> {
         let (name, word) = self.twin.resource_owner();
         let grant = danger::password(name, word, Scope::none());

@@ -82,6 +82,8 @@ pub struct Odds {
     pub login: u32,
     /// How far a worker's clock may be wrong, in seconds.
     pub skew: u64,
+    /// A person logs in, before any step of a renewal, at the worker that renews.
+    pub login_beside: u32,
 }
 
 /// A mistake in the program around the keepers: the checker must find each.
@@ -181,6 +183,7 @@ impl Odds {
             withdrawn: some(100, 300),
             login: some(200, 1000),
             skew: u64::from(some(1, 3)),
+            login_beside: some(20, 200),
         }
     }
 }

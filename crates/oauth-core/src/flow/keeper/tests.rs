@@ -3,6 +3,7 @@
 
 mod asking;
 mod fate;
+mod login;
 mod renewing;
 mod storing;
 
@@ -79,6 +80,17 @@ impl Desk {
         Moment::fixed(self.now(), seed)
     }
 
+    fn save(&mut self, record: Secret<String>, version: u64) -> Saved {
+        if version != self.version() {
+            self.log.push("conflict");
+            return Saved::Conflict;
+        }
+        self.log.push("save");
+        let version = version + 1;
+        self.entry = Some(Entry { version, record });
+        Saved::At(version)
+    }
+
     fn ask(&self, keeper: &mut Keeper) -> Turn {
         keeper.ask(self.now(), None)
     }
@@ -104,16 +116,7 @@ impl Desk {
                         false => Lease::Won,
                     })
                 }
-                Step::Save { version, .. } if version != self.version() => {
-                    self.log.push("conflict");
-                    Event::Saved(Saved::Conflict)
-                }
-                Step::Save { record, version } => {
-                    self.log.push("save");
-                    let version = version + 1;
-                    self.entry = Some(Entry { version, record });
-                    Event::Saved(Saved::At(version))
-                }
+                Step::Save { record, version } => Event::Saved(self.save(record, version)),
                 Step::Run(_) => {
                     self.log.push("run");
                     return step;

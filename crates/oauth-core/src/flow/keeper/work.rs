@@ -59,8 +59,8 @@ pub(super) enum Work {
     Releasing(Outcome),
     /// What the tokens of a new login take the place of.
     Entering,
-    /// The tokens of the login of this name.
-    Settling(String),
+    /// The tokens of the login of this name, and the record they are stored as.
+    Settling(String, Record),
 }
 
 impl Work {
@@ -116,14 +116,20 @@ impl Keeper {
         match (work, event) {
             (Work::Begun, Event::Begin) => {
                 self.ticket = at.ticket();
-                match self.unlanded() {
-                    Some(landing) => self.land(landing),
-                    None if self.is_stored() => self.load(Work::Looking { looks: 0 }),
-                    None => self.load(Work::Entering),
+                match (self.unlanded(), self.good(at.now())) {
+                    (Some(landing), _) => self.land(landing),
+                    // A person has logged in between the asking and this.
+                    (None, Some(tokens)) if self.is_stored() && at.now() < self.times.ahead => {
+                        self.over(at, Ok(tokens))
+                    }
+                    _ if self.is_stored() => self.load(Work::Looking { looks: 0 }),
+                    _ => self.load(Work::Entering),
                 }
             }
             (Work::Entering, Event::Loaded(entry)) => self.enter(at, entry),
-            (Work::Settling(id), Event::Saved(saved)) => self.entered(at, &id, saved),
+            (Work::Settling(id, record), Event::Saved(saved)) => {
+                self.entered(at, &id, record, saved)
+            }
             (Work::Looking { looks }, Event::Loaded(entry)) => self.look(at, looks, entry),
             (Work::Leasing { .. }, Event::Leased(Lease::Won)) => self.load(Work::Checking),
             (Work::Leasing { looks }, Event::Leased(Lease::Held(rest))) => {
@@ -185,7 +191,7 @@ impl Keeper {
                 self.settle(self.ticket.clone(), false);
                 self.fail(at, error)
             }
-            (Work::Settling(id), Event::Failed(error)) => {
+            (Work::Settling(id, _), Event::Failed(error)) => {
                 self.tried(&id);
                 let outcome = self.failed(at, error);
                 self.over(at, outcome)
@@ -479,59 +485,7 @@ impl Keeper {
         }
     }
 
-    /// Saves a login over whatever is stored, unless it may be stored already: what others have
-    /// made of it since then is newer, and so is the login of whoever came after it.
-    fn enter(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
-        let Unsaved::Login(login) = &mut self.unsaved else {
-            return Step::Over(Err(Misuse::OutOfOrder.into()));
-        };
-        let version = entry.as_ref().map_or(0, |entry| entry.version);
-        // One that cannot be read is none of ours, and replaced like any other.
-        let stored =
-            entry.and_then(|entry| Record::read(entry.record.expose(), &self.us, &self.id).ok());
-        let over = stored.as_ref().and_then(|stored| stored.login.clone());
-        if login.is_tried && over != login.over {
-            self.unsaved = Unsaved::Nothing;
-            self.know(at, stored.unwrap_or_default(), version);
-            return self.proceed(at);
-        }
-        login.over = over;
-        let (record, id) = (login.record(), login.id.clone());
-        self.version = version;
-        self.save(&record, Work::Settling(id))
-    }
-
-    fn entered(&mut self, at: &Moment, id: &str, saved: Saved) -> Step {
-        match saved {
-            Saved::Conflict => self.load(Work::Entering),
-            Saved::At(version) => {
-                self.version = version;
-                if matches!(&self.unsaved, Unsaved::Login(login) if login.id == id) {
-                    self.unsaved = Unsaved::Nothing;
-                }
-                self.proceed(at)
-            }
-        }
-    }
-
-    /// A save of this login was asked for, and never answered.
-    fn tried(&mut self, id: &str) {
-        if let Unsaved::Login(login) = &mut self.unsaved
-            && login.id == id
-        {
-            login.is_tried = true;
-        }
-    }
-
-    /// The tokens are stored: they are handed out, unless they need to be renewed by now.
-    fn proceed(&mut self, at: &Moment) -> Step {
-        match self.good(at.now()).filter(|_| at.now() < self.times.stale) {
-            Some(tokens) => self.over(at, Ok(tokens)),
-            None => self.load(Work::Looking { looks: 0 }),
-        }
-    }
-
-    fn over(&mut self, at: &Moment, outcome: Outcome) -> Step {
+    pub(super) fn over(&mut self, at: &Moment, outcome: Outcome) -> Step {
         // Somebody tried the token while this was under way: those who wait would get it again.
         if let (Ok(tokens), Some(refused)) = (&outcome, &self.refused)
             && tokens.access_token.matches(refused.expose())
@@ -560,7 +514,7 @@ impl Keeper {
                 );
                 self.keep_back(at, &landing, is_given_up);
             }
-            Work::Settling(id) => self.tried(&id),
+            Work::Settling(id, _) => self.tried(&id),
             _ => {}
         }
         self.log_in(at);

@@ -1,0 +1,66 @@
+//! A login on its way into the store.
+
+use super::record::Record;
+use super::work::Work;
+use super::{Entry, Keeper, Saved, Step, Unsaved};
+use crate::error::Misuse;
+use crate::moment::Moment;
+
+impl Keeper {
+    /// Saves a login over whatever is stored, unless it may be stored already: what others have
+    /// made of it since then is newer, and so is the login of whoever came after it.
+    pub(super) fn enter(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
+        let Unsaved::Login(login) = &mut self.unsaved else {
+            return Step::Over(Err(Misuse::OutOfOrder.into()));
+        };
+        let version = entry.as_ref().map_or(0, |entry| entry.version);
+        // One that cannot be read is none of ours, and replaced like any other.
+        let stored =
+            entry.and_then(|entry| Record::read(entry.record.expose(), &self.us, &self.id).ok());
+        let over = stored.as_ref().and_then(|stored| stored.login.clone());
+        if login.is_tried && over != login.over {
+            self.unsaved = Unsaved::Nothing;
+            self.know(at, stored.unwrap_or_default(), version);
+            return self.proceed(at);
+        }
+        login.over = over;
+        let (record, id) = (login.record(), login.id.clone());
+        // Whoever asks meanwhile gets the login's tokens: what was known may be older than what has
+        // just been read.
+        self.know(at, record.clone(), version);
+        self.save(&record.clone(), Work::Settling(id, record))
+    }
+
+    pub(super) fn entered(&mut self, at: &Moment, id: &str, record: Record, saved: Saved) -> Step {
+        let Saved::At(version) = saved else {
+            return self.load(Work::Entering);
+        };
+        // The version goes with what is stored there.
+        self.know(at, record, version);
+        self.trouble.clear();
+        match &self.unsaved {
+            Unsaved::Login(login) if login.id != id => self.load(Work::Entering),
+            _ => {
+                self.unsaved = Unsaved::Nothing;
+                self.proceed(at)
+            }
+        }
+    }
+
+    /// A save of this login was asked for, and never answered.
+    pub(super) fn tried(&mut self, id: &str) {
+        if let Unsaved::Login(login) = &mut self.unsaved
+            && login.id == id
+        {
+            login.is_tried = true;
+        }
+    }
+
+    /// The tokens are stored: they are handed out, unless they need to be renewed by now.
+    fn proceed(&mut self, at: &Moment) -> Step {
+        match self.good(at.now()).filter(|_| at.now() < self.times.stale) {
+            Some(tokens) => self.over(at, Ok(tokens)),
+            None => self.load(Work::Looking { looks: 0 }),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A login that comes while something else is under way.
+
+use super::*;
+
+/// The store's answer to a step, or the server's.
+fn answer(desk: &mut Desk, step: Step) -> Result<Event, Outcome> {
+    Ok(match step {
+        Step::Load => Event::Loaded(desk.entry.clone()),
+        Step::Lease { .. } => Event::Leased(Lease::Won),
+        Step::Save { record, version } => Event::Saved(desk.save(record, version)),
+        Step::Wait(_) => Event::Elapsed,
+        Step::Run(_) => Event::Flown(Ok(tokens_from(2, desk.now))),
+        Step::Over(outcome) => return Err(outcome),
+    })
+}
+
+/// A renewal, and after so many of its steps a login; then whatever else is to be done.
+fn log_in_after(steps: usize, mut keeper: Keeper, mut desk: Desk) -> (Keeper, Desk) {
+    desk.now = START + 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let (mut event, mut done) = (Event::Begin, 0);
+    loop {
+        if done == steps {
+            let login = tokens_from(5, desk.now);
+            keeper.replace(desk.at(), login).unwrap();
+        }
+        done += 1;
+        let step = keeper.resume(desk.at(), event);
+        match answer(&mut desk, step) {
+            Ok(next) => event = next,
+            Err(_) if done > steps => break,
+            Err(_) => {
+                let login = tokens_from(5, desk.now);
+                keeper.replace(desk.at(), login).unwrap();
+                break;
+            }
+        }
+    }
+    while !keeper.is_stored() {
+        desk.now += 1;
+        if matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)) {
+            over(desk.go(&mut keeper, Event::Begin)).unwrap();
+        }
+    }
+    (keeper, desk)
+}
+
+#[test]
+fn a_login_between_any_two_steps_of_a_renewal_is_what_is_stored_in_the_end() {
+    for steps in 0..10 {
+        let (mut keeper, desk) = log_in_after(steps, keeper(), Desk::with(tokens(1)));
+        assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a5");
+        assert!(desk.record().ended.is_none(), "{steps}");
+        assert_eq!(handed(desk.ask(&mut keeper)), "a5", "after {steps} steps");
+    }
+}
+
+#[test]
+fn a_login_heals_a_grant_that_is_over_whenever_it_comes() {
+    let ended = Record {
+        ended: Some(record::Ended::Refused("invalid_grant".to_owned())),
+        ..Record::of(Arc::new(tokens(1)))
+    };
+    for steps in 0..4 {
+        let mut desk = Desk::new();
+        desk.put(&ended);
+        let mut known = keeper();
+        let entry = desk.entry.clone().unwrap();
+        known.learn(desk.at(), entry).unwrap();
+        let (mut keeper, desk) = log_in_after(steps, known, desk);
+        assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a5");
+        assert_eq!(handed(desk.ask(&mut keeper)), "a5", "after {steps} steps");
+    }
+}
+
+#[test]
+fn of_two_logins_the_second_is_stored_though_it_came_while_the_first_was() {
+    let mut desk = Desk::new();
+    let mut keeper = keeper().with_tokens(desk.at(), tokens(5)).unwrap();
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+    let _ = keeper.resume(desk.at(), Event::Begin);
+    let step = keeper.resume(desk.at(), Event::Loaded(None));
+    keeper.replace(desk.at(), tokens(6)).unwrap();
+    let event = answer(&mut desk, step).unwrap();
+    assert_eq!(got(over(desk.go(&mut keeper, event))), "a6");
+    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a6");
+    assert_eq!(handed(desk.ask(&mut keeper)), "a6");
+}
+
+#[test]
+fn without_a_store_a_login_before_the_first_step_spares_the_renewal() {
+    let mut desk = Desk::new();
+    let mut keeper = alone().with_tokens(desk.at(), tokens(1)).unwrap();
+    desk.now = START + 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let login = tokens_from(5, desk.now);
+    keeper.replace(desk.at(), login).unwrap();
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a5");
+    assert_eq!(desk.log, [""; 0]);
+}
