@@ -33,6 +33,8 @@
 //!   leaves a mark, and whoever comes next knows that the token's fate is not known;
 //! - it is sent within half a lease after that, or not at all: when a lease has passed since the mark,
 //!   the request has arrived, or never will;
+//! - no version is given twice for one key, and a removed record leaves a mark of its own: what the
+//!   store has lost is put back by whoever still has it, and what a person has removed is not;
 //! - a record carries the name of the login it grew from, and new tokens take the place of those they
 //!   were given for and of no others: a late one replaces neither a login nor what is newer;
 //! - new tokens are stored before they are handed out. If the store fails for good, they are handed
@@ -43,6 +45,7 @@ mod login;
 mod outline;
 mod policy;
 mod record;
+mod sight;
 mod timely;
 mod work;
 
@@ -146,12 +149,24 @@ pub enum Event {
 }
 
 /// A record as it is stored.
+///
+/// An empty one says that the grant was removed: a person has logged out. It is saved like any other
+/// record, so that whoever still has the tokens learns of it, and a store may forget it after 30
+/// days. A record that is just not there was never saved, or is lost: those who have it put it back.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// How often it was saved: 1 or more.
+    /// Higher with every save, and never the same twice for one key, whatever was removed or lost in
+    /// between; 1 or more.
     pub version: u64,
     /// What was saved.
     pub record: Secret<String>,
+}
+
+impl Entry {
+    /// Whether this is what stands in the place of a record that was removed.
+    pub fn is_removed(&self) -> bool {
+        self.record.expose().is_empty()
+    }
 }
 
 /// Who may renew.
@@ -180,7 +195,10 @@ pub struct Keeper {
     policy: Policy,
     place: Place,
     record: Record,
+    /// The highest version that is known to have been stored: of `record`, or of what it follows.
     version: u64,
+    /// When that was last seen to be there.
+    seen: UnixTime,
     times: Times,
     /// The access token that a resource server refused, whatever its lifetime says.
     refused: Option<Secret<String>>,
@@ -256,6 +274,7 @@ impl Keeper {
             place: Place::Here,
             record: Record::default(),
             version: 0,
+            seen: none,
             times: Times {
                 ahead: none,
                 stale: none,
@@ -374,7 +393,7 @@ impl Keeper {
     pub fn learn(&mut self, at: Moment, entry: Entry) -> Result<(), Error> {
         let is_news = entry.version > self.version && self.is_stored();
         match is_news && !self.is_busy() {
-            true => self.read(&at, Some(entry)),
+            true => self.read(&at, Some(entry)).map(drop),
             false => Ok(()),
         }
     }
@@ -465,7 +484,10 @@ impl Keeper {
             self.times = Times::of(tokens, &self.policy, at);
         }
         self.record = record;
-        self.version = version;
+        if self.version != version {
+            self.version = version;
+            self.seen = at.now();
+        }
     }
 
     fn log_in(&mut self, at: &Moment) {

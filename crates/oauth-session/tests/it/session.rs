@@ -280,3 +280,21 @@ fn a_runtime_ends_while_callers_still_come() {
         assert!(ended.is_some(), "the runtime does not end");
     }
 }
+
+#[tokio::test]
+async fn a_logout_and_a_login_elsewhere_are_seen() {
+    let (driver, store) = (Rotating::default(), Memory::new());
+    let one = of_ann(driver.clone(), Arc::new(store.clone()));
+    let first = person("first").expect("tokens");
+    one.log_in(first.clone()).await.expect("stored");
+    let key = one.key().expect("a key");
+    assert!(store.remove(key).await.expect("removed"));
+    let two = of_ann(driver.clone(), Arc::new(store.clone()));
+    two.log_in(person("second").expect("tokens"))
+        .await
+        .expect("stored");
+    // The API refuses what was revoked at the logout.
+    let token = one.renew(&first).await.expect("a token");
+    assert_eq!(token.access_token.expose(), "second");
+    assert_eq!(driver.0.load(Ordering::SeqCst), 0, "nothing was sent");
+}

@@ -66,6 +66,7 @@ pub(super) struct Version {
     pub(super) refresh: Option<String>,
     pub(super) generation: u64,
     pub(super) is_over: bool,
+    pub(super) is_removed: bool,
     /// The attempt that is under way.
     pub(super) attempt: Option<String>,
 }
@@ -133,6 +134,21 @@ impl Book {
         if let Some(refresh) = new.refresh_token {
             enter('R', refresh);
         }
+    }
+
+    /// A person has logged out: what was there until now is not to come back.
+    pub(super) fn removed(&mut self, grant: usize, version: u64) {
+        let history = &mut self.history[grant];
+        let generation = history.iter().map(|it| it.generation).max();
+        history.push(Version {
+            version,
+            access: String::new(),
+            refresh: None,
+            generation: generation.unwrap_or(0),
+            is_over: false,
+            is_removed: true,
+            attempt: None,
+        });
     }
 
     /// The tokens of a login.
@@ -262,6 +278,9 @@ impl Book {
     }
 
     fn record(&self, text: &str) -> String {
+        if text.is_empty() {
+            return "removed".to_owned();
+        }
         let Ok(peek) = serde_json::from_str::<Peek>(text) else {
             return "unreadable".to_owned();
         };

@@ -373,7 +373,13 @@ impl World {
                 let text = format!("the store gives version {version} twice");
                 return Self::breach(Rule::OneRecord, text);
             }
-            let is_known = history.iter().any(|it| it.generation == generation);
+            let is_known = history
+                .iter()
+                .any(|it| it.generation == generation && !it.is_removed);
+            if last.is_removed && is_known {
+                let text = format!("worker {worker} puts back what a person has removed");
+                return Self::breach(Rule::Kept, text);
+            }
             if generation < last.generation && is_known {
                 let text = format!("worker {worker} puts an old grant in place of a login");
                 return Self::breach(Rule::Kept, text);
@@ -395,6 +401,7 @@ impl World {
             refresh: tokens.refresh_token,
             generation,
             is_over,
+            is_removed: false,
             attempt: peek.attempt.map(|attempt| attempt.id),
         };
         if let Some(attempt) = &version.attempt {

@@ -84,6 +84,8 @@ pub struct Odds {
     pub skew: u64,
     /// A person logs in, before any step of a renewal, at the worker that renews.
     pub login_beside: u32,
+    /// In each minute, a person logs out: the record is removed, and the grant ended or not.
+    pub logout: u32,
 }
 
 /// A mistake in the program around the keepers: the checker must find each.
@@ -184,6 +186,7 @@ impl Odds {
             login: some(200, 1000),
             skew: u64::from(some(1, 3)),
             login_beside: some(20, 200),
+            logout: some(100, 500),
         }
     }
 }

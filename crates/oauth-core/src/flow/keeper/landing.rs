@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::record::{Ended, Record};
+use super::sight::{Sight, version};
 use super::work::Work;
 use super::{Entry, Keeper, Place, Step, Unsaved, Upkeep};
 use crate::error::{Advice, Cause, Error, Kind, Misuse, Reach, ServerError};
@@ -21,17 +22,25 @@ pub(super) struct Landing {
     pub(super) record: Record,
     /// They did not arrive just now, and may be over.
     pub(super) is_late: bool,
+    /// The version they are saved over.
+    over: u64,
     tries: u32,
 }
 
 impl Landing {
     /// Tokens that could not be stored before. Once they were handed out all the same, one more
     /// failure of the store is enough.
-    pub(super) fn late(parent: Option<Arc<Tokens>>, record: Record, is_given_up: bool) -> Self {
+    pub(super) fn late(
+        parent: Option<Arc<Tokens>>,
+        record: Record,
+        over: u64,
+        is_given_up: bool,
+    ) -> Self {
         Self {
             parent,
             record,
             is_late: true,
+            over,
             tries: if is_given_up { SAVES - 1 } else { 0 },
         }
     }
@@ -83,6 +92,7 @@ impl Keeper {
             parent: self.record.tokens.clone(),
             record,
             is_late: false,
+            over: self.version,
             tries: 0,
         })
     }
@@ -93,7 +103,7 @@ impl Keeper {
 
     pub(super) fn land(&mut self, landing: Landing) -> Step {
         let record = landing.record.clone();
-        self.save(&record, Work::Landing(landing))
+        self.save_over(landing.over, &record, Work::Landing(landing))
     }
 
     pub(super) fn landed(&mut self, at: &Moment, landing: Landing, version: u64) -> Step {
@@ -110,18 +120,20 @@ impl Keeper {
     }
 
     /// Something else was stored meanwhile. As long as that is what the new tokens follow, they are
-    /// the newest there are, whoever gave them up and whoever else tried; otherwise they are what
-    /// others have replaced.
-    pub(super) fn collide(&mut self, at: &Moment, landing: Landing, entry: Option<Entry>) -> Step {
-        let is_gone = entry.is_none();
-        let stored = match entry {
-            Some(entry) => Record::read(entry.record.expose(), &self.us, &self.id)
-                .map(|record| (record, entry.version)),
-            None if self.place == Place::Here => Ok((self.record.clone(), self.version)),
-            None if self.version == 0 => Ok((Record::default(), 0)),
-            None => Err(Misuse::NoRefreshToken.into()),
+    /// the newest there are, whoever gave them up and whoever else tried; so they are if the store
+    /// has lost what was there. Otherwise they are what others have replaced, or removed.
+    pub(super) fn collide(
+        &mut self,
+        at: &Moment,
+        mut landing: Landing,
+        entry: Option<Entry>,
+    ) -> Step {
+        let is_here = self.place == Place::Here;
+        let (stored, version) = match is_here {
+            true => (Ok(self.record.clone()), self.version),
+            false => (self.stored(entry.clone()), version(entry.as_ref())),
         };
-        let (stored, version) = match stored {
+        let stored = match stored {
             Ok(stored) => stored,
             Err(error) => {
                 self.drop_landed();
@@ -129,8 +141,12 @@ impl Keeper {
                 return self.release(Err(error));
             }
         };
-        if (is_gone && version == 0) || landing.follows(&stored) {
-            self.version = version;
+        let is_first = !is_here && version == 0 && self.version == 0;
+        let is_newest = is_first
+            || self.outlives(at, &landing.record, &stored, version)
+            || (version >= self.version && landing.follows(&stored));
+        if is_newest {
+            landing.over = version;
             return self.land(landing);
         }
         self.drop_landed();
@@ -208,9 +224,11 @@ impl Keeper {
     /// The server has refused the refresh token. If another worker has a newer one, it is that which
     /// counts; otherwise the grant is over, and nobody needs to ask again.
     pub(super) fn doubt(&mut self, at: &Moment, error: Error, entry: Option<Entry>) -> Step {
-        let version = self.version;
         let read = self.read(at, entry);
-        if read.is_ok() && self.version == version {
+        if let Ok(Sight::Known | Sight::Lost(_)) = read {
+            if let Ok(Sight::Lost(version)) = read {
+                self.version = version;
+            }
             let refused = |server: &ServerError| {
                 Ended::Refused(server.error().unwrap_or("invalid_grant").to_owned())
             };
@@ -219,9 +237,9 @@ impl Keeper {
         }
         let newer = self.good(at.now());
         let outcome = match (read, self.end(at), newer) {
-            (Err(error), ..) | (Ok(()), Some(error), _) => Err(error),
-            (Ok(()), None, Some(tokens)) => Ok(tokens),
-            (Ok(()), None, None) => {
+            (Err(error), ..) | (Ok(_), Some(error), _) => Err(error),
+            (Ok(_), None, Some(tokens)) => Ok(tokens),
+            (Ok(_), None, None) => {
                 let replaced = Cause::unknown("another worker has replaced the tokens");
                 self.failed(at, Error::lost(replaced))
             }

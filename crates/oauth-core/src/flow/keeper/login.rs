@@ -1,6 +1,7 @@
 //! A login on its way into the store.
 
 use super::record::Record;
+use super::sight::version;
 use super::work::Work;
 use super::{Entry, Keeper, Saved, Step, Unsaved};
 use crate::error::Misuse;
@@ -13,12 +14,16 @@ impl Keeper {
         let Unsaved::Login(login) = &mut self.unsaved else {
             return Step::Over(Err(Misuse::OutOfOrder.into()));
         };
-        let version = entry.as_ref().map_or(0, |entry| entry.version);
+        let version = version(entry.as_ref());
+        let is_removed = entry.as_ref().is_some_and(Entry::is_removed);
         // One that cannot be read is none of ours, and replaced like any other.
+        let stored = entry.filter(|entry| !entry.is_removed());
         let stored =
-            entry.and_then(|entry| Record::read(entry.record.expose(), &self.us, &self.id).ok());
+            stored.and_then(|entry| Record::read(entry.record.expose(), &self.us, &self.id).ok());
         let over = stored.as_ref().and_then(|stored| stored.login.clone());
-        if login.is_tried && over != login.over {
+        // What stood there when it was tried, or less than that, says nothing of what came after it.
+        let is_newer = version > self.version;
+        if login.is_tried && is_newer && (is_removed || over != login.over) {
             self.unsaved = Unsaved::Nothing;
             self.know(at, stored.unwrap_or_default(), version);
             return self.proceed(at);

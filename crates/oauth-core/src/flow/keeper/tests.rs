@@ -5,6 +5,7 @@ mod asking;
 mod fate;
 mod login;
 mod renewing;
+mod sight;
 mod storing;
 
 use super::*;
@@ -57,6 +58,19 @@ impl Desk {
             version: self.version() + 1,
             record: record.to_json(&us, &id),
         });
+    }
+
+    /// A person logs out.
+    fn remove(&mut self) {
+        self.entry = Some(Entry {
+            version: self.version() + 1,
+            record: Secret::new(String::new()),
+        });
+    }
+
+    /// The store falls back to what it had then.
+    fn lose(&mut self, entry: Option<Entry>) {
+        self.entry = entry;
     }
 
     fn record(&self) -> Record {

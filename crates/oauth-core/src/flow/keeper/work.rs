@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::landing::Landing;
 use super::record::{Attempt, Ended, Record};
+use super::sight::Sight;
 use super::timely::Timely;
 use super::{Entry, Event, Keeper, Lease, Place, Reuse, Saved, Step, Unsaved, Upkeep};
 use crate::call::Call;
@@ -213,28 +214,14 @@ impl Keeper {
     }
 
     pub(super) fn save(&mut self, record: &Record, work: Work) -> Step {
+        self.save_over(self.version, record, work)
+    }
+
+    pub(super) fn save_over(&mut self, version: u64, record: &Record, work: Work) -> Step {
         self.work = Some(work);
         Step::Save {
             record: record.to_json(&self.us, &self.id),
-            version: self.version,
-        }
-    }
-
-    /// Takes over what is stored, if it is not what is known already.
-    pub(super) fn read(&mut self, at: &Moment, entry: Option<Entry>) -> Result<(), Error> {
-        match entry {
-            Some(entry) if entry.version == self.version => Ok(()),
-            Some(entry) => {
-                let record = Record::read(entry.record.expose(), &self.us, &self.id)?;
-                self.know(at, record, entry.version);
-                Ok(())
-            }
-            None if self.place == Place::Here || self.version == 0 => Ok(()),
-            // It was taken out of the store: whoever did that wants it gone.
-            None => {
-                self.know(at, Record::default(), 0);
-                Ok(())
-            }
+            version,
         }
     }
 
@@ -256,7 +243,8 @@ impl Keeper {
             return None;
         };
         let record = self.record.clone();
-        Some(Landing::late(parent.clone(), record, *is_given_up))
+        let version = self.version;
+        Some(Landing::late(parent.clone(), record, version, *is_given_up))
     }
 
     fn look(&mut self, at: &Moment, looks: u32, entry: Option<Entry>) -> Step {
@@ -265,8 +253,10 @@ impl Keeper {
             return self.collide(at, landing, entry);
         }
         let before = self.record.tokens.clone();
-        if let Err(error) = self.read(at, entry) {
-            return self.over(at, Err(error));
+        match self.read(at, entry) {
+            Ok(Sight::Lost(version)) => return self.put_back(version),
+            Ok(Sight::Known | Sight::Taken) => {}
+            Err(error) => return self.over(at, Err(error)),
         }
         if let Some(error) = self.end(at) {
             return self.over(at, Err(error));
@@ -311,8 +301,10 @@ impl Keeper {
 
     fn check(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
         let before = self.record.tokens.clone();
-        if let Err(error) = self.read(at, entry) {
-            return self.release(Err(error));
+        match self.read(at, entry) {
+            Ok(Sight::Lost(version)) => return self.put_back(version),
+            Ok(Sight::Known | Sight::Taken) => {}
+            Err(error) => return self.release(Err(error)),
         }
         if let Some(error) = self.end(at) {
             return self.release(Err(error));
