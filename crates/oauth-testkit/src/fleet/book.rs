@@ -90,6 +90,10 @@ pub(super) struct PeekTokens {
     pub(super) refresh_token: Option<String>,
 }
 
+fn is_json(reply: &http::Response<Bytes>) -> bool {
+    reply.body().starts_with(b"{")
+}
+
 impl Peek {
     pub(super) const fn is_over(&self) -> bool {
         self.ended.is_some()
@@ -176,8 +180,10 @@ impl Book {
         self.sends[send].end = Some(match input {
             Input::Lost(cause) if cause.reach() == Reach::Unsent => End::Unspent,
             Input::Lost(_) => End::Unknown,
-            Input::Reply(reply) if reply.status() == 503 => End::Unspent,
-            Input::Reply(reply) if reply.status() == 502 => End::Unknown,
+            Input::Reply(reply) if reply.status() == 429 => End::Unspent,
+            // The server itself says so; a gateway may just have lost sight of it.
+            Input::Reply(reply) if reply.status() == 503 && is_json(reply) => End::Unspent,
+            Input::Reply(reply) if reply.status().is_server_error() => End::Unknown,
             _ => End::Answered,
         });
     }

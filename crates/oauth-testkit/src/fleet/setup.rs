@@ -60,9 +60,10 @@ pub struct Odds {
     pub late_request: u32,
     /// The network delivers a token request twice.
     pub twice: u32,
-    /// The server is busy: 503, with or without `Retry-After`, and nothing done.
+    /// The server is busy: 429, or 503 in its own words, with or without `Retry-After`, and nothing
+    /// done.
     pub busy: u32,
-    /// A gateway gives up: 502, and the request is carried out or not.
+    /// A gateway gives up: 502, 503 or 504, and the request is carried out or not.
     pub gateway: u32,
     /// The store answers with an error, and nothing is done.
     pub store_fails: u32,

@@ -256,19 +256,44 @@ impl Keeper {
     }
 }
 
-/// Whether the server surely has not acted on the request: it was never sent, or refused in a way
-/// that says so. A gateway that gives up on its server (500, 502, 504) says nothing of the kind, nor
-/// does a server that fell over in the midst of it ("server_error").
+/// Whether it is certain that the server has not acted on the request: it was never sent, or refused
+/// in a way that says so. This is a list of what proves it. Whatever else comes back may come from
+/// somebody between, who has handed the request on and then given up on the answer: that is what
+/// gateways mean by 502 and 504, but also by 499, 520 or 524, some by a bare 503, and a firewall by
+/// any page it likes.
 fn is_unspent(error: &Error) -> bool {
     match error.kind() {
         Kind::Lost => error
             .cause()
             .is_some_and(|cause| cause.reach() == Reach::Unsent),
         Kind::Denied(server) => {
-            !matches!(server.status(), Some(500 | 502 | 504))
-                && server.error() != Some("server_error")
+            // The token endpoint itself has looked at the request, and says why it does not serve it.
+            let is_refused = server.error().is_some_and(|code| code != "server_error");
+            match server.status() {
+                // Nobody who counts requests hands on the one that is too many.
+                Some(429) => true,
+                Some(400..=499 | 503) => is_refused,
+                _ => false,
+            }
         }
-        Kind::Misuse(_) => true,
+        // What keeps a request from being written.
+        Kind::Misuse(misuse) => matches!(
+            misuse,
+            Misuse::NoRefreshToken
+                | Misuse::Setup
+                | Misuse::EndpointMissing
+                | Misuse::UrlSyntax
+                | Misuse::InsecureTransport
+                | Misuse::ParameterTwice
+                | Misuse::ParameterReserved
+                | Misuse::ScopeSyntax
+                | Misuse::ScopeExceeds
+                | Misuse::SecretMissing
+                | Misuse::SecretNotAllowed
+                | Misuse::ColonInRawId
+                | Misuse::SignatureLength
+                | Misuse::HeaderValue
+        ),
         Kind::Malformed(_) | Kind::Untrusted(_) => false,
     }
 }

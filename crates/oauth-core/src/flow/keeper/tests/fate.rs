@@ -111,7 +111,15 @@ fn another_worker_waits_for_the_time_of_a_lease_before_it_sends_the_token_again(
 
 #[test]
 fn unsent_the_mark_is_taken_away() {
-    for error in [unsent(), ServerError::of_status(503).into()] {
+    let coded = |status: u16, code: &str| ServerError::of_status(status).coded(code).into();
+    for error in [
+        unsent(),
+        ServerError::of_status(429).into(),
+        coded(503, "temporarily_unavailable"),
+        coded(400, "invalid_request"),
+        coded(401, "invalid_client"),
+        Misuse::SignatureLength.into(),
+    ] {
         let (mut keeper, mut desk, outcome) = failed(Reuse::Revokes, error);
         assert_eq!(got(outcome), "a1");
         assert!(desk.record().attempt.is_none());
@@ -121,17 +129,24 @@ fn unsent_the_mark_is_taken_away() {
     }
 }
 
+/// Whoever stands between gives up in many ways, and a server may have fallen over half-way.
 #[test]
-fn a_server_that_fell_over_may_have_spent_the_token() {
-    let coded = |status: u16| ServerError::of_status(status).coded("server_error");
-    let errors = [
-        ServerError::of_status(500),
-        ServerError::of_status(502),
-        coded(400),
+fn a_reply_that_does_not_prove_it_may_have_spent_the_token() {
+    let bare = [
+        400, 403, 404, 408, 413, 425, 499, 500, 501, 502, 503, 504, 520, 522, 524, 598,
     ];
-    for error in errors {
-        let (_, desk, _) = failed(Reuse::Revokes, error.into());
-        assert!(desk.record().attempt.is_some());
+    let bare = bare.map(ServerError::of_status).into_iter();
+    let fallen = [400, 500, 503].map(|status| ServerError::of_status(status).coded("server_error"));
+    let gateway = ServerError::of_status(502).coded("temporarily_unavailable");
+    let errors = bare.chain(fallen).chain([gateway]).map(Error::from);
+    for error in errors.chain([Misuse::OutOfOrder.into(), Misuse::NoClock.into()]) {
+        let told = format!("{error}");
+        let (mut keeper, mut desk, _) = failed(Reuse::Revokes, error);
+        assert!(desk.record().attempt.is_some(), "{told}");
+        desk.now = START + 700;
+        assert!(matches!(desk.ask(&mut keeper), Turn::Renew), "{told}");
+        let outcome = over(desk.go(&mut keeper, Event::Begin));
+        assert_eq!(code(outcome), "grant.outcome_unknown", "{told}");
     }
 }
 
