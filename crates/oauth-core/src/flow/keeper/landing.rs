@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::record::{Ended, Record};
+use super::record::{Ended, INVALID_GRANT, Record};
 use super::sight::{Sight, version};
 use super::work::Work;
 use super::{Entry, Keeper, Place, Step, Unsaved, Upkeep};
-use crate::error::{Advice, Cause, Error, Kind, Misuse, Reach, ServerError};
+use crate::error::{Cause, Error, Kind, Misuse, Reach, ServerError};
 use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
 
@@ -200,7 +200,10 @@ impl Keeper {
 
     /// An attempt that brought no tokens.
     pub(super) fn miss(&mut self, at: &Moment, error: Error) -> Step {
-        if self.upkeep_is_refresh() && error.advice() == Advice::Reauthorize {
+        let code = error.server_error().and_then(ServerError::error);
+        // Other refusals are this request's alone: a person has to confirm something, or one machine
+        // is not trusted. The refresh token is as good as it was.
+        if self.upkeep_is_refresh() && code == Some(INVALID_GRANT) {
             return self.load(Work::Doubting(error));
         }
         let ticket = self.ticket.clone();
@@ -229,11 +232,7 @@ impl Keeper {
             if let Ok(Sight::Lost(version)) = read {
                 self.version = version;
             }
-            let refused = |server: &ServerError| {
-                Ended::Refused(server.error().unwrap_or("invalid_grant").to_owned())
-            };
-            let ended = error.server_error().map_or(Ended::OutcomeUnknown, refused);
-            return self.close(ended, error);
+            return self.close(Ended::Refused(INVALID_GRANT.to_owned()), error);
         }
         let newer = self.good(at.now());
         let outcome = match (read, self.end(at), newer) {

@@ -112,7 +112,15 @@ pub(super) enum Ended {
     OutcomeUnknown,
 }
 
+/// The one word by which a server ends a grant for everyone who shares it (RFC 6749 section 5.2).
+pub(super) const INVALID_GRANT: &str = "invalid_grant";
+
 impl Ended {
+    /// Earlier versions stored other refusals as an end too.
+    fn is_an_end(&self) -> bool {
+        !matches!(self, Self::Refused(word) if word != INVALID_GRANT)
+    }
+
     pub(super) fn error(&self) -> Error {
         match self {
             Self::Refused(word) => Error::from(ServerError::of_code(word)).at_endpoint("token"),
@@ -231,7 +239,7 @@ impl Record {
             login: stored.login,
             rotates: stored.rotates,
             attempt: stored.attempt,
-            ended: stored.ended,
+            ended: stored.ended.filter(Ended::is_an_end),
         })
     }
 }
