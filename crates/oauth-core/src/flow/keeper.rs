@@ -310,6 +310,8 @@ impl Keeper {
     /// that is asked for, whatever `id` says.
     #[must_use]
     pub fn shared(mut self, id: GrantId) -> Self {
+        // What it began with was stored here; now it has to be stored there. What it has learned
+        // from the store since it was shared is there.
         if self.place == Place::Here
             && let (Some(id), Some(tokens)) = (&self.record.login, &self.record.tokens)
         {
@@ -317,12 +319,6 @@ impl Keeper {
             self.version = 0;
         }
         self.place = Place::Store;
-        // What it began with was stored here; now it has to be stored there.
-        let Record { login, tokens, .. } = &self.record;
-        if let Some((id, tokens)) = login.clone().zip(tokens.clone()) {
-            self.unsaved = Unsaved::Login(Login::new(id, tokens));
-            self.version = 0;
-        }
         self.id = match &self.upkeep {
             Upkeep::ClientCredentials(scope) => id.with_scope(scope.clone()),
             Upkeep::Refresh => id,

@@ -98,3 +98,26 @@ fn without_a_store_a_login_before_the_first_step_spares_the_renewal() {
     assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a5");
     assert_eq!(desk.log, [""; 0]);
 }
+
+/// Whoever shares a keeper may not be the first to do so.
+#[test]
+fn what_was_learned_from_the_store_is_no_login() {
+    let login = Login::new("one".to_owned(), Arc::new(tokens(1)));
+    let mut desk = Desk::new();
+    desk.put(&login.record());
+    let mut keeper = keeper();
+    let entry = desk.entry.clone().unwrap();
+    keeper.learn(desk.at(), entry).unwrap();
+    // Another worker renews meanwhile.
+    desk.put(&Record {
+        tokens: Some(Arc::new(tokens_from(2, START + 10))),
+        ..login.record()
+    });
+    let mut keeper = keeper.shared(person());
+    assert!(keeper.is_stored());
+    assert_eq!(handed(desk.ask(&mut keeper)), "a1");
+    desk.now = START + 511;
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a2");
+    assert_eq!(desk.log, ["load"]);
+}
