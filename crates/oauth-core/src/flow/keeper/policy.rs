@@ -42,15 +42,15 @@ impl Default for Policy {
 /// What the server does with a refresh token that comes a second time (RFC 9700 section 4.14.2).
 ///
 /// It matters once the reply to a refresh is lost: the server may have replaced the token, and the
-/// replacement is gone. A server that was seen not to replace tokens is taken as
-/// [`Tolerated`](Self::Tolerated), whatever is said here.
+/// replacement is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Reuse {
     /// Not known. After a lost reply the token is sent again only when nothing is left to lose: the
     /// access token is over, and whoever might still hold the reply has had the time of a lease to
     /// store it. Wrong for a server that tolerates it, this costs a pause; wrong for one that
-    /// revokes, an alarm at the server for a grant that was lost already.
+    /// revokes, an alarm at the server for a grant that was lost already. A server that has only
+    /// ever left the token as it was is taken as [`Tolerated`](Self::Tolerated).
     #[default]
     Unknown,
     /// The server revokes the grant. A refresh token whose fate is not known is never sent again:

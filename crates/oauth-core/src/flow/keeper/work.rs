@@ -368,9 +368,14 @@ impl Keeper {
         }
     }
 
-    /// Whether a refresh token may be sent twice.
+    /// Whether a refresh token may be sent twice. A server that was seen to leave one as it is may
+    /// replace the next: that counts only where nobody knows better.
     pub(super) fn tolerates(&self) -> bool {
-        self.policy.reuse == Reuse::Tolerated || self.record.rotates == Some(false)
+        match self.policy.reuse {
+            Reuse::Tolerated => true,
+            Reuse::Unknown => self.record.rotates == Some(false),
+            Reuse::Revokes => false,
+        }
     }
 
     /// The fate of the refresh token is not known: the access token does until its end, and after

@@ -68,7 +68,7 @@ fn lost_and_tolerated_it_is_sent_again_at_once() {
 #[test]
 fn lost_where_the_server_never_replaced_a_token_it_is_sent_again_at_once() {
     let mut desk = Desk::with(tokens(1));
-    let mut keeper = keeper_for(Reuse::Revokes);
+    let mut keeper = keeper_for(Reuse::Unknown);
     desk.now = START + 601;
     desk.ask(&mut keeper);
     let mut same = tokens_from(2, desk.now);
@@ -334,4 +334,22 @@ fn another_refusal_that_was_stored_as_an_end_is_none() {
     let mut keeper = keeper();
     assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
     assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+}
+
+#[test]
+fn lost_and_revoking_one_token_that_was_not_replaced_proves_nothing() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper_for(Reuse::Revokes);
+    desk.now = START + 601;
+    desk.ask(&mut keeper);
+    let mut same = tokens_from(2, desk.now);
+    same.refresh_token = tokens(1).refresh_token;
+    desk.renew(&mut keeper, Ok(same)).unwrap();
+    desk.now += 601;
+    desk.ask(&mut keeper);
+    assert_eq!(code(desk.renew(&mut keeper, Err(lost()))), "lost");
+    assert!(desk.record().attempt.is_some());
+    desk.ask(&mut keeper);
+    let outcome = over(desk.go(&mut keeper, Event::Begin));
+    assert_eq!(code(outcome), "grant.outcome_unknown");
 }
