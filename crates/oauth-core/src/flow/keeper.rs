@@ -244,6 +244,8 @@ struct Login {
     /// Whether a save of it was asked for and never answered: it may be stored already, and others
     /// may have renewed it.
     is_tried: bool,
+    /// Whether it may be no new one, but a copy of what is stored already or has been replaced there.
+    is_copy: bool,
     /// The login that was stored before that.
     over: Option<String>,
 }
@@ -289,13 +291,17 @@ impl Keeper {
         }
     }
 
-    /// Begins with these tokens. Where there is a store, they take the place of whatever it holds:
-    /// for tokens of a new login, not for tokens out of a store.
+    /// Begins with these tokens. Where there is a store, they take the place of what it holds, unless
+    /// that was received at the same time or later: these are then the application's own, older copy.
+    /// For what is certainly a new login, [`replace`](Self::replace) does not look at the time.
     ///
     /// # Errors
     /// `stored.issuer` for tokens of another server or client.
     pub fn with_tokens(mut self, at: Moment, tokens: Tokens) -> Result<Self, Error> {
         self.replace(at, tokens)?;
+        if let Unsaved::Login(login) = &mut self.unsaved {
+            login.is_copy = true;
+        }
         Ok(self)
     }
 
@@ -315,7 +321,9 @@ impl Keeper {
         if self.place == Place::Here
             && let (Some(id), Some(tokens)) = (&self.record.login, &self.record.tokens)
         {
-            self.unsaved = Unsaved::Login(Login::new(id.clone(), Arc::clone(tokens)));
+            let login = Login::new(id.clone(), Arc::clone(tokens));
+            let is_copy = true;
+            self.unsaved = Unsaved::Login(Login { is_copy, ..login });
             self.version = 0;
         }
         self.place = Place::Store;
@@ -509,6 +517,7 @@ impl Login {
             id,
             tokens,
             is_tried: false,
+            is_copy: false,
             over: None,
         }
     }

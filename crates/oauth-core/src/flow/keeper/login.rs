@@ -23,7 +23,10 @@ impl Keeper {
         let over = stored.as_ref().and_then(|stored| stored.login.clone());
         // What stood there when it was tried, or less than that, says nothing of what came after it.
         let is_newer = version > self.version;
-        if login.is_tried && is_newer && (is_removed || over != login.over) {
+        let received = stored.as_ref().and_then(|stored| stored.tokens.as_ref());
+        let is_old = received.is_some_and(|tokens| tokens.received_at >= login.tokens.received_at);
+        let is_replaced = login.is_tried && is_newer && (is_removed || over != login.over);
+        if is_replaced || (login.is_copy && is_old) {
             self.unsaved = Unsaved::Nothing;
             self.know(at, stored.unwrap_or_default(), version);
             return self.proceed(at);

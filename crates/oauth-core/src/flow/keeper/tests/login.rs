@@ -121,3 +121,35 @@ fn what_was_learned_from_the_store_is_no_login() {
     assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a2");
     assert_eq!(desk.log, ["load"]);
 }
+
+/// A program that starts again with the tokens of its own database.
+#[test]
+fn an_older_copy_does_not_take_the_place_of_what_became_of_it() {
+    let login = tokens(1);
+    let builds: [fn(Moment, Tokens) -> Keeper; 2] = [
+        |at, tokens| keeper().with_tokens(at, tokens).unwrap(),
+        |at, tokens| alone().with_tokens(at, tokens).unwrap().shared(person()),
+    ];
+    // Renewed in the same second, and later.
+    for (build, later) in builds.into_iter().zip([0, 100]) {
+        let mut desk = Desk::new();
+        let mut first = build(desk.at(), login.clone());
+        desk.ask(&mut first);
+        over(desk.go(&mut first, Event::Begin)).unwrap();
+        desk.now += later;
+        assert!(matches!(first.ask(desk.now(), Some(&login)), Turn::Renew));
+        let fresh = tokens_from(2, desk.now);
+        assert_eq!(got(desk.renew(&mut first, Ok(fresh))), "a2");
+        desk.log.clear();
+
+        let mut again = build(desk.at(), login.clone());
+        assert!(matches!(desk.ask(&mut again), Turn::HandOutAndRenew(_)));
+        assert_eq!(got(over(desk.go(&mut again, Event::Begin))), "a2");
+        assert_eq!(desk.log, ["load"]);
+        assert_eq!(handed(desk.ask(&mut again)), "a2");
+        // What is certainly a new login does not look at the time.
+        again.replace(desk.at(), tokens(5)).unwrap();
+        desk.ask(&mut again);
+        assert_eq!(got(over(desk.go(&mut again, Event::Begin))), "a5");
+    }
+}

@@ -229,7 +229,8 @@ fn what_was_sent_before_a_login_does_not_replace_it_though_the_refresh_token_is_
 #[test]
 fn a_login_that_may_be_stored_is_stored_though_the_store_has_lost_what_was_there() {
     let mut desk = stored(&of("one", 1, START));
-    let mut keeper = keeper().with_tokens(desk.at(), tokens(5)).unwrap();
+    let mut keeper = keeper();
+    keeper.replace(desk.at(), tokens(5)).unwrap();
     desk.ask(&mut keeper);
     let _ = keeper.resume(desk.at(), Event::Begin);
     let _ = keeper.resume(desk.at(), Event::Loaded(desk.entry.clone()));

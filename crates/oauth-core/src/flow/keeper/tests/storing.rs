@@ -131,16 +131,16 @@ fn a_record_of_another_grant_is_refused_and_left_alone() {
 
 #[test]
 fn a_login_takes_the_place_of_what_is_stored() {
-    let mut desk = Desk::with(tokens(1));
     // In whichever order it is built.
     let built: [fn(Moment) -> Keeper; 2] = [
-        |at| keeper().with_tokens(at, tokens(5)).unwrap(),
+        |at| keeper().with_tokens(at, tokens_from(5, START + 1)).unwrap(),
         |at| {
-            let keeper = alone();
-            keeper.with_tokens(at, tokens(5)).unwrap().shared(person())
+            let keeper = alone().with_tokens(at, tokens_from(5, START + 1));
+            keeper.unwrap().shared(person())
         },
     ];
     for build in built {
+        let mut desk = Desk::with(tokens(1));
         let mut keeper = build(desk.at());
         assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
         assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a5");
