@@ -40,6 +40,7 @@
 //! - new tokens are stored before they are handed out. If the store fails for good, they are handed
 //!   out all the same, for then nobody else can have them, and stored as soon as that is possible.
 
+mod asking;
 mod landing;
 mod login;
 mod outline;
@@ -65,7 +66,7 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token::Tokens;
 
-use policy::{Times, Trouble};
+use policy::{Refusals, Times, Trouble};
 use record::Record;
 use work::Work;
 
@@ -204,6 +205,7 @@ pub struct Keeper {
     refused: Option<Secret<String>>,
     unsaved: Unsaved,
     trouble: Trouble,
+    refusals: Refusals,
     /// Our last attempts, once their flights are over: nobody else can still hold their replies. More
     /// than one, for a store that failed may hold the mark of any.
     settled: VecDeque<Settled>,
@@ -285,6 +287,7 @@ impl Keeper {
             refused: None,
             unsaved: Unsaved::Nothing,
             trouble: Trouble::default(),
+            refusals: Refusals::default(),
             settled: VecDeque::new(),
             ticket: String::new(),
             work: None,
@@ -358,37 +361,6 @@ impl Keeper {
         Ok(())
     }
 
-    /// One caller asks for a token, knowing perhaps of one that a resource server refused.
-    pub fn ask(&mut self, now: UnixTime, refused: Option<&Tokens>) -> Turn {
-        if let Some(refused) = refused {
-            self.refuse(refused);
-        }
-        match self.good(now).filter(|_| !self.is_kept_back()) {
-            Some(tokens) if now < self.times.ahead && self.is_stored() => Turn::HandOut(tokens),
-            Some(tokens) if now < self.times.stale => {
-                match self.is_busy() || self.trouble.holds(now).is_some() {
-                    true => Turn::HandOut(tokens),
-                    false => self.begin(Turn::HandOutAndRenew(tokens)),
-                }
-            }
-            _ if self.is_busy() => Turn::Follow,
-            held => self.renew(now, held),
-        }
-    }
-
-    /// Stale, or none at all; `held` may do if nothing better is to be had.
-    fn renew(&mut self, now: UnixTime, held: Option<Arc<Tokens>>) -> Turn {
-        if let (Place::Here, Some(ended)) = (self.place, &self.record.ended) {
-            let why = self.trouble.error().cloned();
-            return Turn::GiveUp(why.unwrap_or_else(|| ended.error()));
-        }
-        match (self.trouble.holds(now), self.trouble.bars(now), held) {
-            (Some(_), _, Some(tokens)) => Turn::HandOut(tokens),
-            (_, Some(error), None) => Turn::GiveUp(error.clone()),
-            _ => self.begin(Turn::Renew),
-        }
-    }
-
     /// Takes over a record that the store told of by itself. One that is not newer than what is
     /// known changes nothing; while a renewal is under way, that will see it.
     ///
@@ -399,19 +371,6 @@ impl Keeper {
         match is_news && !self.is_busy() {
             true => self.read(&at, Some(entry)).map(drop),
             false => Ok(()),
-        }
-    }
-
-    /// Forgets exactly this token: one that has taken its place meanwhile lives on.
-    pub fn refuse(&mut self, refused: &Tokens) {
-        let is_ours = self
-            .record
-            .tokens
-            .as_ref()
-            .is_some_and(|tokens| tokens.access_token.matches(refused.access_token.expose()));
-        // One that is not known here may be the one in the store.
-        if is_ours || !self.is_refused() {
-            self.refused = Some(refused.access_token.clone());
         }
     }
 
@@ -449,37 +408,9 @@ impl Keeper {
         self.trouble.error()
     }
 
-    fn begin(&mut self, turn: Turn) -> Turn {
-        self.work = Some(Work::Begun);
-        turn
-    }
-
-    /// Whether the tokens have to be stored before anyone sees them.
-    fn is_kept_back(&self) -> bool {
-        match &self.unsaved {
-            Unsaved::Nothing => false,
-            Unsaved::Landed { is_given_up, .. } => !is_given_up,
-            // What is on its way into the store may be what the login will take the place of.
-            Unsaved::Login(_) => self.work.as_ref().is_some_and(Work::lands_late),
-        }
-    }
-
     fn settle(&mut self, id: String, is_unspent: bool) {
         self.settled.truncate(SETTLED - 1);
         self.settled.push_front(Settled { id, is_unspent });
-    }
-
-    fn is_refused(&self) -> bool {
-        let tokens = self.record.tokens.as_ref();
-        self.refused.as_ref().is_some_and(|refused| {
-            tokens.is_some_and(|tokens| tokens.access_token.matches(refused.expose()))
-        })
-    }
-
-    /// The tokens, unless they are over or refused.
-    fn good(&self, now: UnixTime) -> Option<Arc<Tokens>> {
-        let is_good = now < self.times.end && !self.is_refused();
-        self.record.tokens.clone().filter(|_| is_good)
     }
 
     /// Takes over a record.

@@ -71,7 +71,10 @@ impl Landing {
 }
 
 impl Keeper {
-    pub(super) fn arrive(&mut self, tokens: Tokens) -> Step {
+    pub(super) fn arrive(&mut self, at: &Moment, tokens: Tokens) -> Step {
+        if self.is_refused() {
+            self.refusals.note(at.now());
+        }
         // A server that sends the same token again stands by it.
         self.refused = None;
         let token = |tokens: &Tokens| Some(tokens.refresh_token.as_ref()?.secret.clone());

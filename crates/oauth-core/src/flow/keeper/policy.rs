@@ -94,6 +94,43 @@ impl Times {
     }
 }
 
+/// Renewals that refusals of the token have led to. Where every token is refused, a newer one is of
+/// no use, and each costs the server a refresh token.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Refusals {
+    count: u32,
+    last: Option<UnixTime>,
+}
+
+/// So many renewals in a row cost no pause: tokens end early now and then.
+const FREE_RENEWALS: u32 = 3;
+
+/// After so many seconds without one they count anew.
+const QUIET: u64 = 2 * LONGEST;
+
+impl Refusals {
+    /// Whether it is too early for another.
+    pub(super) fn holds(&self, now: UnixTime) -> bool {
+        let pause = match self.count.checked_sub(FREE_RENEWALS) {
+            None => 0,
+            Some(more) => u64::min(1 << more.min(6), LONGEST),
+        };
+        // A clock that was set back holds nobody.
+        self.last
+            .is_some_and(|last| last <= now && now < last.after(Duration::from_secs(pause)))
+    }
+
+    /// There was another.
+    pub(super) fn note(&mut self, now: UnixTime) {
+        let is_near = |last: &UnixTime| *last <= now && now.since(*last).as_secs() < QUIET;
+        if !self.last.as_ref().is_some_and(is_near) {
+            self.count = 0;
+        }
+        self.count = self.count.saturating_add(1);
+        self.last = Some(now);
+    }
+}
+
 /// Attempts that failed in a row.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trouble {

@@ -151,7 +151,7 @@ impl Keeper {
                 self.settle(attempt.id, true);
                 self.fail(at, error)
             }
-            (Work::Flying, Event::Flown(Ok(tokens))) => self.arrive(tokens),
+            (Work::Flying, Event::Flown(Ok(tokens))) => self.arrive(at, tokens),
             (Work::Flying, Event::Flown(Err(error))) => self.miss(at, error),
             (Work::Landing(landing), Event::Saved(Saved::At(version))) => {
                 self.landed(at, landing, version)
