@@ -200,6 +200,8 @@ pub struct Keeper {
     version: u64,
     /// When that was last seen to be there.
     seen: UnixTime,
+    /// When the attempt in `record` was first seen, by our own clock.
+    attempt_seen: UnixTime,
     times: Times,
     /// The access token that a resource server refused, whatever its lifetime says.
     refused: Option<Secret<String>>,
@@ -279,6 +281,7 @@ impl Keeper {
             record: Record::default(),
             version: 0,
             seen: none,
+            attempt_seen: none,
             times: Times {
                 ahead: none,
                 stale: none,
@@ -417,6 +420,10 @@ impl Keeper {
     fn know(&mut self, at: &Moment, record: Record, version: u64) {
         if let Some(tokens) = &record.tokens {
             self.times = Times::of(tokens, &self.policy, at);
+        }
+        let attempt = |record: &Record| record.attempt.as_ref().map(|attempt| attempt.id.clone());
+        if attempt(&record) != attempt(&self.record) {
+            self.attempt_seen = at.now();
         }
         self.record = record;
         if self.version != version {

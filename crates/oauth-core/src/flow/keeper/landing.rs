@@ -252,7 +252,8 @@ impl Keeper {
     pub(super) fn close(&mut self, ended: Ended, error: Error) -> Step {
         self.record.ended = Some(ended);
         // Callers to come get the same answer, and what led to it.
-        self.trouble.hold(UnixTime::from_secs(0), &error);
+        let none = UnixTime::from_secs(0);
+        self.trouble.hold(none, none, &error);
         let record = self.record.clone();
         self.save(&record, Work::Ending(error))
     }

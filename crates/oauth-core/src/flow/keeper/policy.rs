@@ -83,6 +83,8 @@ impl Times {
             };
         };
         let lifetime = Duration::from_secs(lifetime);
+        // The clock of whoever received it may be ahead of ours.
+        let end = end.min(at.now().after(lifetime));
         let stale = end.before(policy.leeway.min(lifetime / 10));
         let ahead = policy.ahead.min(lifetime / 5);
         let jitter = at.dice() % (ahead.as_secs() / 2 + 1);
@@ -135,16 +137,26 @@ impl Refusals {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trouble {
     count: u32,
-    last: Option<(UnixTime, Error)>,
+    last: Option<Hold>,
     /// It is only for as long as the token is good.
     is_soft: bool,
+}
+
+/// No attempt before a certain time.
+#[derive(Debug, Clone)]
+struct Hold {
+    /// When it began. A clock that stands before that was set back, and then nobody knows how much
+    /// of it is left.
+    since: UnixTime,
+    until: UnixTime,
+    error: Error,
 }
 
 impl Trouble {
     /// The error to answer with instead of another attempt, if it is too early for one.
     pub(super) fn holds(&self, now: UnixTime) -> Option<&Error> {
-        let (until, error) = self.last.as_ref()?;
-        (now < *until).then_some(error)
+        let hold = self.last.as_ref()?;
+        (hold.since <= now && now < hold.until).then_some(&hold.error)
     }
 
     /// The same for a caller who has no token to fall back on.
@@ -166,18 +178,24 @@ impl Trouble {
         let named = error.advice().after().unwrap_or_default();
         // The clock is cut to whole seconds, so a pause may be a second short.
         let named = named + Duration::from_secs(u64::from(!named.is_zero()));
-        self.hold(at.now().after(pause.max(named)), error);
+        let now = at.now();
+        self.hold(now, now.after(pause.max(named)), error);
     }
 
-    /// No attempt before this time.
-    pub(super) fn hold(&mut self, until: UnixTime, error: &Error) {
-        self.last = Some((until, error.clone()));
+    /// No attempt from now until then.
+    pub(super) fn hold(&mut self, since: UnixTime, until: UnixTime, error: &Error) {
+        let error = error.clone();
+        self.last = Some(Hold {
+            since,
+            until,
+            error,
+        });
         self.is_soft = false;
     }
 
-    /// No attempt before this time, unless the token turns out to be of no use.
-    pub(super) fn hold_softly(&mut self, until: UnixTime, error: &Error) {
-        self.hold(until, error);
+    /// The same, unless the token turns out to be of no use.
+    pub(super) fn hold_softly(&mut self, since: UnixTime, until: UnixTime, error: &Error) {
+        self.hold(since, until, error);
         self.is_soft = true;
     }
 
@@ -187,6 +205,6 @@ impl Trouble {
 
     /// The error of the last attempt, if it failed.
     pub(super) fn error(&self) -> Option<&Error> {
-        self.last.as_ref().map(|(_, error)| error)
+        self.last.as_ref().map(|hold| &hold.error)
     }
 }

@@ -282,7 +282,7 @@ impl Keeper {
         if let Some(tokens) = self.good(at.now()).filter(|_| at.now() < self.times.stale) {
             let busy = Error::lost(Cause::unsent("another worker renews the token"));
             let soon = at.now().after(Duration::from_secs(1));
-            self.trouble.hold_softly(soon, &busy);
+            self.trouble.hold_softly(at.now(), soon, &busy);
             return self.over(at, Ok(tokens));
         }
         match self.wait(at, looks) {
@@ -313,6 +313,8 @@ impl Keeper {
             self.trouble.clear();
             return self.release(Ok(tokens));
         }
+        // Our clock was set back.
+        self.attempt_seen = self.attempt_seen.min(at.now());
         match self.verdict(at.now()) {
             Verdict::Fly { marked: false } => self.fly(at.now()),
             Verdict::Fly { marked: true } => {
@@ -359,7 +361,9 @@ impl Keeper {
         let is_settled = match self.settled() {
             Some(true) => return Verdict::Fly { marked: true },
             Some(false) => true,
-            None => now >= attempt.at.after(self.policy.lease),
+            // The clock of whoever sent it may have been ahead by any time, and cannot be asked
+            // any more.
+            None => now >= attempt.at.min(self.attempt_seen).after(self.policy.lease),
         };
         match (self.good(now).is_some() || !is_settled, self.policy.reuse) {
             (true, _) => Verdict::Hold,
@@ -383,7 +387,8 @@ impl Keeper {
     fn hold(&mut self, at: &Moment) -> Step {
         if let Some(tokens) = self.good(at.now()) {
             let lost = Cause::unknown("the fate of the last refresh is not known");
-            self.trouble.hold_softly(self.times.end, &Error::lost(lost));
+            let error = Error::lost(lost);
+            self.trouble.hold_softly(at.now(), self.times.end, &error);
             return self.release(Ok(tokens));
         }
         self.give_back(Work::Yielding)
@@ -455,8 +460,8 @@ impl Keeper {
 
     /// Nothing can be done here; the store is asked again soon, for others may do something.
     fn rest(&mut self, at: &Moment, error: &Error) {
-        self.trouble
-            .hold(at.now().after(Duration::from_secs(1)), error);
+        let soon = at.now().after(Duration::from_secs(1));
+        self.trouble.hold(at.now(), soon, error);
     }
 
     /// What is left after a failure: the token, as long as it lives.
