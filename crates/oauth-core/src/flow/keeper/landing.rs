@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::record::{Ended, INVALID_GRANT, Record};
+use super::record::{Ended, INVALID_GRANT, Pause, Record};
 use super::sight::{Sight, version};
 use super::work::Work;
 use super::{Entry, Keeper, Place, Step, Unsaved, Upkeep};
@@ -213,16 +213,19 @@ impl Keeper {
         let attempt = self.record.attempt.as_ref();
         let is_marked = attempt.is_some_and(|attempt| attempt.id == ticket);
         let is_unspent = is_unspent(&error);
+        let pause = Pause::of(&error, at.now());
         let outcome = self.failed(at, error);
-        if !is_marked {
+        if is_marked {
+            self.settle(ticket, is_unspent);
+        }
+        let is_unmarked = is_marked && is_unspent;
+        if !is_unmarked && pause.is_none() {
             return self.release(outcome);
         }
-        if !is_unspent {
-            self.settle(ticket, false);
-            return self.release(outcome);
+        if is_unmarked {
+            self.record.attempt = None;
         }
-        self.settle(ticket, true);
-        self.record.attempt = None;
+        self.record.pause = pause;
         let record = self.record.clone();
         self.save(&record, Work::Closing(outcome))
     }

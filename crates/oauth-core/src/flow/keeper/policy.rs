@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::record::Pause;
 use crate::error::Error;
 use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
@@ -175,11 +176,9 @@ impl Trouble {
         self.count = self.count.saturating_add(1);
         let pause = u64::min(doubled, LONGEST);
         let pause = Duration::from_secs(pause + at.dice() % (pause / 2 + 1));
-        let named = error.advice().after().unwrap_or_default();
-        // The clock is cut to whole seconds, so a pause may be a second short.
-        let named = named + Duration::from_secs(u64::from(!named.is_zero()));
         let now = at.now();
-        self.hold(now, now.after(pause.max(named)), error);
+        let named = Pause::of(error, now).map_or(now, |pause| pause.end(now));
+        self.hold(now, named.max(now.after(pause)), error);
     }
 
     /// No attempt from now until then.

@@ -1,6 +1,7 @@
 //! What is stored of a grant, for everyone who shares it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +103,44 @@ pub(super) struct Attempt {
     pub(super) at: UnixTime,
 }
 
+/// The server has asked for a pause ("Retry-After", RFC 9110 section 10.2.3): of one worker, but it
+/// means all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Pause {
+    pub(super) since: UnixTime,
+    pub(super) seconds: u64,
+    /// What it said so with.
+    pub(super) status: Option<u16>,
+}
+
+/// The longest pause that a server may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
+
+impl Pause {
+    pub(super) fn of(error: &Error, now: UnixTime) -> Option<Self> {
+        let named = error.advice().after()?.min(LONGEST_PAUSE);
+        Some(Self {
+            since: now,
+            // The clock is cut to whole seconds, so a pause may be a second short.
+            seconds: named.as_secs() + 1,
+            status: error.server_error().and_then(ServerError::status),
+        })
+    }
+
+    /// When it is over, as it is seen now for the first time: the clock of whoever was told of it may
+    /// be ahead of ours.
+    pub(super) fn end(&self, now: UnixTime) -> UnixTime {
+        let seconds = self.seconds.min(LONGEST_PAUSE.as_secs() + 1);
+        self.since.min(now).after(Duration::from_secs(seconds))
+    }
+
+    pub(super) fn error(&self, now: UnixTime) -> Error {
+        let server = ServerError::of_status(self.status.unwrap_or(503));
+        let rest = self.end(now).since(now);
+        Error::from(server.retry_after(Some(rest))).at_endpoint("token")
+    }
+}
+
 /// Why a grant is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -139,6 +178,7 @@ pub(super) struct Record {
     pub(super) rotates: Option<bool>,
     pub(super) attempt: Option<Attempt>,
     pub(super) ended: Option<Ended>,
+    pub(super) pause: Option<Pause>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -164,6 +204,8 @@ pub(super) struct Stored {
     pub(super) attempt: Option<Attempt>,
     #[serde(default)]
     pub(super) ended: Option<Ended>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pause: Option<Pause>,
     pub(super) tokens: Option<StoredTokens>,
 }
 
@@ -202,6 +244,7 @@ impl Record {
             rotates: self.rotates,
             attempt: self.attempt.clone(),
             ended: self.ended.clone(),
+            pause: self.pause.clone(),
             tokens: tokens.map(Tokens::stored),
         };
         // Texts and numbers always serialize.
@@ -240,6 +283,7 @@ impl Record {
             rotates: stored.rotates,
             attempt: stored.attempt,
             ended: stored.ended.filter(Ended::is_an_end),
+            pause: stored.pause,
         })
     }
 }

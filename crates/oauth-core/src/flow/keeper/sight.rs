@@ -6,7 +6,7 @@ use super::landing::Landing;
 use super::record::Record;
 use super::{Entry, Keeper, Place, Step};
 use crate::error::Error;
-use crate::moment::Moment;
+use crate::moment::{Moment, UnixTime};
 
 /// For how long it is certain that a record which is not there was not removed: the mark that a
 /// removal leaves stays for 30 days.
@@ -39,8 +39,18 @@ impl Keeper {
         if self.outlives(at, &self.record, &stored, version) {
             return Ok(Sight::Lost(version));
         }
+        if let Some(pause) = &stored.pause {
+            let now = at.now();
+            self.trouble.hold(now, pause.end(now), &pause.error(now));
+        }
         self.know(at, stored, version);
         Ok(Sight::Taken)
+    }
+
+    /// What is left of a pause that the server has asked for, of us or of another worker.
+    pub(super) fn paused(&self, now: UnixTime) -> Option<Error> {
+        self.record.pause.as_ref()?;
+        self.trouble.holds(now).cloned()
     }
 
     /// A record that was removed is an empty one.

@@ -142,6 +142,7 @@ impl Keeper {
             (Work::Marking(attempt), Event::Saved(Saved::At(version))) => {
                 self.version = version;
                 self.record.ended = None;
+                self.record.pause = None;
                 self.marked(at, attempt)
             }
             // Somebody acted after his lease was over, or a person logged in.
@@ -265,6 +266,10 @@ impl Keeper {
             self.trouble.clear();
             return self.over(at, Ok(tokens));
         }
+        if let Some(error) = self.paused(at.now()) {
+            let outcome = self.good(at.now()).ok_or(error);
+            return self.over(at, outcome);
+        }
         if let Err(error) = self.exchange() {
             self.rest(at, &error);
             let outcome = self.good(at.now()).ok_or(error);
@@ -313,6 +318,10 @@ impl Keeper {
             self.trouble.clear();
             return self.release(Ok(tokens));
         }
+        if let Some(error) = self.paused(at.now()) {
+            let outcome = self.good(at.now()).ok_or(error);
+            return self.release(outcome);
+        }
         // Our clock was set back.
         self.attempt_seen = self.attempt_seen.min(at.now());
         match self.verdict(at.now()) {
@@ -325,6 +334,7 @@ impl Keeper {
                 let marked = Record {
                     attempt: Some(attempt.clone()),
                     ended: None,
+                    pause: None,
                     ..self.record.clone()
                 };
                 self.save(&marked, Work::Marking(attempt))
@@ -335,7 +345,8 @@ impl Keeper {
                 self.close(ended, error)
             }
             Verdict::Fail(error) => {
-                let outcome = self.failed(at, error);
+                self.rest(at, &error);
+                let outcome = self.good(at.now()).ok_or(error);
                 self.release(outcome)
             }
         }

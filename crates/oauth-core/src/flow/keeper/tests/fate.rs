@@ -353,3 +353,83 @@ fn lost_and_revoking_one_token_that_was_not_replaced_proves_nothing() {
     let outcome = over(desk.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.outcome_unknown");
 }
+
+fn busy(seconds: u64) -> Error {
+    let pause = Some(Duration::from_secs(seconds));
+    Error::from(ServerError::of_status(503).retry_after(pause))
+}
+
+/// What is asked of one worker means all.
+#[test]
+fn a_pause_that_the_server_names_is_kept_by_all() {
+    let own = || {
+        let upkeep = Upkeep::ClientCredentials(Scope::none());
+        Keeper::new(us(), upkeep).shared(person())
+    };
+    let kinds: [fn() -> Keeper; 2] = [|| keeper_for(Reuse::Unknown), own];
+    for (kind, make) in kinds.into_iter().enumerate() {
+        let mut desk = match kind {
+            0 => Desk::with(tokens(1)),
+            _ => Desk::new(),
+        };
+        desk.now = START + 700;
+        let mut first = make();
+        desk.ask(&mut first);
+        let outcome = desk.renew(&mut first, Err(busy(60)));
+        assert_eq!(code(outcome), "denied.busy");
+        let mut worker = make();
+        for now in [START + 705, START + 760] {
+            desk.now = now;
+            match desk.ask(&mut worker) {
+                Turn::Renew => {
+                    let error = over(desk.go(&mut worker, Event::Begin)).unwrap_err();
+                    let rest = error.advice().after().unwrap();
+                    assert_eq!((error.code(), rest.as_secs()), ("denied.busy", 56));
+                }
+                Turn::GiveUp(error) => assert_eq!(error.code(), "denied.busy"),
+                turn => panic!("{turn:?}"),
+            }
+        }
+        // Whoever knew the record before looks first.
+        desk.now = START + 761;
+        assert!(matches!(desk.ask(&mut worker), Turn::Renew));
+        if kind == 0 {
+            // The server has not said that it did not act.
+            assert!(matches!(desk.go(&mut worker, Event::Begin), Step::Wait(_)));
+            desk.now = START + 776;
+            assert!(matches!(desk.go(&mut worker, Event::Elapsed), Step::Run(_)));
+        } else {
+            assert!(matches!(desk.go(&mut worker, Event::Begin), Step::Run(_)));
+        }
+        let fresh = tokens_from(2, desk.now);
+        assert_eq!(got(desk.land(&mut worker, Ok(fresh))), "a2");
+        assert!(desk.record().pause.is_none());
+    }
+}
+
+#[test]
+fn a_pause_that_was_named_to_a_clock_ahead_ends_in_time() {
+    let mut desk = Desk::with(tokens(1));
+    let mut first = keeper_for(Reuse::Tolerated);
+    desk.now = START + 7200;
+    desk.ask(&mut first);
+    desk.renew(&mut first, Err(busy(60))).unwrap_err();
+    let mut worker = keeper_for(Reuse::Tolerated);
+    desk.now = START + 700;
+    desk.ask(&mut worker);
+    let outcome = over(desk.go(&mut worker, Event::Begin));
+    assert_eq!(code(outcome), "denied.busy");
+    desk.now += 61;
+    assert!(matches!(desk.ask(&mut worker), Turn::Renew));
+    assert!(matches!(desk.go(&mut worker, Event::Begin), Step::Run(_)));
+}
+
+#[test]
+fn a_pause_does_not_take_a_good_token_away() {
+    let (_, mut desk, outcome) = failed(Reuse::Unknown, busy(60));
+    assert_eq!(got(outcome), "a1");
+    let mut other = keeper();
+    assert!(matches!(desk.ask(&mut other), Turn::Renew));
+    assert_eq!(got(over(desk.go(&mut other, Event::Begin))), "a1");
+    assert!(!desk.log.contains(&"run"));
+}
