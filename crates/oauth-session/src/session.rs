@@ -72,6 +72,8 @@ struct Shared {
 struct State {
     keeper: Keeper,
     flight: Option<Flight>,
+    /// Whether a task tries to store what the store has not got yet.
+    is_tended: bool,
 }
 
 type Outcome = Result<Arc<Tokens>, Error>;
@@ -125,6 +127,7 @@ impl Session {
             state: Mutex::new(State {
                 keeper,
                 flight: None,
+                is_tended: false,
             }),
             driver,
             shared,
@@ -280,21 +283,19 @@ impl Session {
     }
 
     fn launch(&self, state: &mut State) -> (Flight, Carried) {
-        let flight = Flight::new(watch::Sender::new(None));
-        state.flight = Some(Arc::clone(&flight));
-        let carried = Carried {
-            us: Arc::clone(&self.0),
-            flight: Arc::clone(&flight),
-            outcome: None,
-        };
-        (flight, carried)
+        let carried = Carried::new(Arc::clone(&self.0), state);
+        (Arc::clone(&carried.flight), carried)
     }
 }
 
 /// Spawned under no lock: a runtime that is closed drops the task on the spot, and its drop locks.
 fn start(runtime: &tokio::runtime::Handle, carried: Option<Carried>) {
     if let Some(carried) = carried {
-        runtime.spawn(carried.carry());
+        runtime.spawn(async move {
+            let us = Arc::clone(&carried.us);
+            carried.carry().await;
+            us.tend().await;
+        });
     }
 }
 
@@ -347,6 +348,16 @@ struct Carried {
 }
 
 impl Carried {
+    fn new(us: Arc<Inner>, state: &mut State) -> Self {
+        let flight = Flight::new(watch::Sender::new(None));
+        state.flight = Some(Arc::clone(&flight));
+        Self {
+            us,
+            flight,
+            outcome: None,
+        }
+    }
+
     async fn carry(mut self) {
         let (mut event, mut is_new) = (Event::Begin, false);
         loop {
@@ -401,7 +412,52 @@ impl Drop for Carried {
     }
 }
 
+/// Who tries to store what the store has not got yet. Another may take over when this is dropped.
+struct Tending<'a>(&'a Inner);
+
+impl Drop for Tending<'_> {
+    fn drop(&mut self) {
+        self.0.state().is_tended = false;
+    }
+}
+
 impl Inner {
+    /// Tries to store what the store has not got yet until it has it, whether or not anybody asks:
+    /// nobody else can have it.
+    async fn tend(self: Arc<Self>) {
+        {
+            let mut state = self.state();
+            if state.keeper.is_stored() || std::mem::replace(&mut state.is_tended, true) {
+                return;
+            }
+        }
+        let _tending = Tending(&self);
+        loop {
+            let Ok(now) = now() else { return };
+            let pause = {
+                let mut state = self.state();
+                match state.keeper.retry_after(now) {
+                    Some(pause) => pause,
+                    // Whoever is at it now tends it after that.
+                    // It must see at its end that nobody does so yet.
+                    None => {
+                        state.is_tended = false;
+                        return;
+                    }
+                }
+            };
+            tokio::time::sleep(pause).await;
+            let carried = {
+                let mut state = self.state();
+                match state.keeper.save_again() {
+                    true => Carried::new(Arc::clone(&self), &mut state),
+                    false => continue,
+                }
+            };
+            carried.carry().await;
+        }
+    }
+
     /// No code that could panic half-way runs under the lock.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -214,6 +214,8 @@ pub struct Keeper {
     /// The name of the renewal under way: of its lease, and of its attempt.
     ticket: String,
     work: Option<Work>,
+    /// Whether anybody waits for the end of that.
+    is_wanted: bool,
 }
 
 /// Where the record lives.
@@ -294,6 +296,7 @@ impl Keeper {
             settled: VecDeque::new(),
             ticket: String::new(),
             work: None,
+            is_wanted: false,
         }
     }
 
@@ -380,6 +383,28 @@ impl Keeper {
     /// Whether the store has the newest tokens.
     pub const fn is_stored(&self) -> bool {
         matches!(self.unsaved, Unsaved::Nothing)
+    }
+
+    /// How long to wait before the next try to store what the store has not got yet; nothing if there
+    /// is no such thing, or somebody is at it.
+    ///
+    /// Whoever has new tokens that nobody else can have should not wait for a caller: after each
+    /// [`Step::Over`] a host waits this long, calls [`save_again`](Self::save_again), and so on until
+    /// it is done.
+    pub fn retry_after(&self, now: UnixTime) -> Option<Duration> {
+        let is_due = !self.is_stored() && !self.is_busy();
+        is_due.then(|| self.trouble.rest(now).max(Duration::from_secs(1)))
+    }
+
+    /// Begins to store what the store has not got yet: call [`resume`](Self::resume) with
+    /// [`Event::Begin`]. Not if there is nothing to store, or somebody is at it.
+    #[must_use]
+    pub fn save_again(&mut self) -> bool {
+        let is_due = !self.is_stored() && !self.is_busy();
+        if is_due {
+            self.work = Some(Work::Begun);
+        }
+        is_due
     }
 
     /// Whether a renewal is under way.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use oauth_core::error::Error;
+use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Boxed;
 use oauth_core::flow::keeper::{GrantId, Upkeep};
 use oauth_core::issuer::Issuer;
@@ -297,4 +297,96 @@ async fn a_logout_and_a_login_elsewhere_are_seen() {
     let token = one.renew(&first).await.expect("a token");
     assert_eq!(token.access_token.expose(), "second");
     assert_eq!(driver.0.load(Ordering::SeqCst), 0, "nothing was sent");
+}
+
+/// A store that fails so many times more.
+#[derive(Clone, Default)]
+struct Failing(Memory, Arc<AtomicUsize>);
+
+impl Failing {
+    fn is_down(&self) -> bool {
+        let less = |left: usize| left.checked_sub(1);
+        let (order, load) = (Ordering::SeqCst, Ordering::SeqCst);
+        self.1.fetch_update(order, load, less).is_ok()
+    }
+
+    fn down<T>() -> Answer<'static, T>
+    where
+        T: Send + 'static,
+    {
+        let error = Error::lost(Cause::unknown("down")).at_endpoint("store");
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
+impl Store for Failing {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        match self.is_down() {
+            true => Self::down(),
+            false => self.0.load(key),
+        }
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+    ) -> Answer<'a, Saved> {
+        match self.is_down() {
+            true => Self::down(),
+            false => self.0.save(key, record, version),
+        }
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        match self.is_down() {
+            true => Self::down(),
+            false => self.0.lease(key, holder, ttl),
+        }
+    }
+}
+
+/// [`Rotating`], whose store goes down while it answers.
+struct Unlucky(Rotating, Failing, usize);
+
+impl Drive for Unlucky {
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        self.1.1.store(self.2, Ordering::SeqCst);
+        self.0.run(exchange)
+    }
+}
+
+async fn in_store(memory: &Memory, key: &str) -> String {
+    let entry = memory.load(key).await.expect("loaded").expect("a record");
+    entry.record.expose().clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_could_not_be_stored_are_stored_though_every_caller_has_gone() {
+    let store = Failing::default();
+    let driver = Unlucky(Rotating::default(), store.clone(), 40);
+    let session = of_ann(driver, Arc::new(store.clone()));
+    let first = person("first").expect("tokens");
+    session.log_in(first.clone()).await.expect("stored");
+    let key = session.key().expect("a key").to_owned();
+    let token = session.renew(&first).await.expect("a token");
+    assert_eq!(token.access_token.expose(), "renewed-0");
+    assert!(in_store(&store.0, &key).await.contains("first"));
+    drop(session);
+    // An hour, by a clock that waits for nobody.
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(in_store(&store.0, &key).await.contains("renewed-0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_could_not_be_stored_is_stored_later() {
+    let store = Failing::default();
+    let session = of_ann(Rotating::default(), Arc::new(store.clone()));
+    store.1.store(40, Ordering::SeqCst);
+    let error = session.log_in(person("first").expect("tokens")).await;
+    assert_eq!(error.expect_err("no store").code(), "lost");
+    let key = session.key().expect("a key").to_owned();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(in_store(&store.0, &key).await.contains("first"));
 }

@@ -82,6 +82,8 @@ pub(super) enum Mail {
     },
     Answer(Vec<usize>, Outcome),
     Login(Tokens),
+    /// What the store has not got yet is due again.
+    Tend,
 }
 
 /// What the store is asked to do.
@@ -186,6 +188,13 @@ impl World {
                 Ok(())
             }
             Mail::Login(tokens) => self.bring(worker, grant, tokens),
+            Mail::Tend => {
+                if self.slot(worker, grant).keeper.save_again() {
+                    self.note_of(worker, grant, |_| "saves again".to_owned());
+                    self.begin(worker, grant);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -290,6 +299,10 @@ impl World {
             Err(error) => self.check_refusal(worker, grant, error, !callers.is_empty())?,
         }
         self.mail(0, worker, grant, Mail::Answer(callers, outcome));
+        let now = self.clock(worker);
+        if let Some(pause) = self.slot(worker, grant).keeper.retry_after(now) {
+            self.mail(millis(pause), worker, grant, Mail::Tend);
+        }
         Ok(())
     }
 

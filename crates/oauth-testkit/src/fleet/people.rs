@@ -120,7 +120,7 @@ impl World {
         Ok(())
     }
 
-    fn begin(&mut self, worker: usize, grant: usize) {
+    pub(super) fn begin(&mut self, worker: usize, grant: usize) {
         let round = self.slot(worker, grant).round;
         self.mail(0, worker, grant, Mail::Begin(round));
     }

@@ -22,7 +22,10 @@ impl Keeper {
                     false => self.begin(Turn::HandOutAndRenew(tokens)),
                 }
             }
-            _ if self.is_busy() => Turn::Follow,
+            _ if self.is_busy() => {
+                self.is_wanted = true;
+                Turn::Follow
+            }
             held => self.renew(now, held),
         }
     }
@@ -59,6 +62,7 @@ impl Keeper {
 
     fn begin(&mut self, turn: Turn) -> Turn {
         self.work = Some(Work::Begun);
+        self.is_wanted = true;
         turn
     }
 

@@ -116,7 +116,8 @@ impl Keeper {
         self.settled.clear();
         self.drop_landed();
         let is_good = self.good(at.now()).is_some() && at.now() < self.times.stale;
-        if landing.is_late && !is_good {
+        // They may be over by now; that is a reason to renew them only if somebody waits.
+        if landing.is_late && !is_good && self.is_wanted {
             return self.load(Work::Looking { looks: 0 });
         }
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))

@@ -68,6 +68,7 @@ impl Keeper {
     fn proceed(&mut self, at: &Moment) -> Step {
         match self.good(at.now()).filter(|_| at.now() < self.times.stale) {
             Some(tokens) => self.over(at, Ok(tokens)),
+            None if !self.is_wanted => self.over(at, Err(Misuse::NoRefreshToken.into())),
             None => self.load(Work::Looking { looks: 0 }),
         }
     }

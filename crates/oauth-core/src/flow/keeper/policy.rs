@@ -202,6 +202,12 @@ impl Trouble {
         *self = Self::default();
     }
 
+    /// For how long it is too early for another attempt.
+    pub(super) fn rest(&self, now: UnixTime) -> Duration {
+        let hold = self.last.as_ref().filter(|hold| hold.since <= now);
+        hold.map_or(Duration::ZERO, |hold| hold.until.since(now))
+    }
+
     /// The error of the last attempt, if it failed.
     pub(super) fn error(&self) -> Option<&Error> {
         self.last.as_ref().map(|hold| &hold.error)

@@ -508,6 +508,7 @@ impl Keeper {
         }
         // A person has logged in meanwhile.
         self.log_in(at);
+        self.is_wanted = false;
         Step::Over(outcome)
     }
 
@@ -531,5 +532,6 @@ impl Keeper {
             _ => {}
         }
         self.log_in(at);
+        self.is_wanted = false;
     }
 }
