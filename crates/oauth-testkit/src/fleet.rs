@@ -40,7 +40,8 @@
 //! 1. **One flight** ([`Rule::OneFlight`]). A token request is sent by a worker that was given a
 //!    lease, and there is one request under a lease. While a request is under way, from when it is
 //!    sent until its sender has the answer or gives up, no other is sent for the same grant.
-//!    *Excused*: one of the two leases has run out. A worker that stands still cannot notice; what
+//!    *Excused*: what needs no lease, a token of the client's own or a refresh token that is
+//!    never replaced, while the store is silent. One of the two leases has run out. A worker that stands still cannot notice; what
 //!    it sends afterwards is up to rule 3. A lease that was given back has not run out.
 //! 2. **The newest** ([`Rule::Newest`]). A worker that has read a version of the record neither
 //!    sends nor hands out a token that an earlier version held and this one does not; and no caller
@@ -73,7 +74,7 @@
 //! 5. **Saved first** ([`Rule::SavedFirst`]). A token is handed out only after the store has taken
 //!    it.
 //!    *Excused*: the tokens of a login, which were there before the keeper; and tokens that the store
-//!    has failed to take five times.
+//!    has failed to take five times, or once if it was silent before.
 //! 6. **One grant, one record** ([`Rule::OwnGrant`], [`Rule::OneRecord`]). Nothing that belongs to
 //!    one grant is sent, stored or handed out for another, and the store gives no version twice.
 //!

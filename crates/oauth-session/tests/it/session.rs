@@ -73,17 +73,19 @@ impl Store for Silent {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_never_answers_hangs_nobody() {
-    let driver = Counting::default();
-    let error = machine(&driver, Arc::new(Silent))
-        .token()
-        .await
-        .expect_err("no store");
+    let driver = Rotating::default();
+    let error = of_ann(driver.clone(), Arc::new(Silent)).token().await;
+    let error = error.expect_err("no store");
     assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
     assert_eq!(
         driver.0.load(Ordering::SeqCst),
         0,
         "nothing is sent without a lease"
     );
+    // But what needs none.
+    let driver = Counting::default();
+    let token = machine(&driver, Arc::new(Silent)).token().await;
+    assert_eq!(token.expect("a token").access_token.expose(), "token-0");
 }
 
 #[tokio::test]

@@ -37,6 +37,10 @@ pub(super) struct Slot {
     pub(super) seen_at: u64,
     /// Whether the store has said since then that there is another version.
     pub(super) is_behind: bool,
+    /// Whether the store had no answer when it was asked last.
+    pub(super) is_silent: bool,
+    /// Whether the last request was sent without the store.
+    pub(super) is_alone: bool,
     /// How often the store failed since the last tokens arrived.
     pub(super) fails: u32,
     /// Tokens in this worker's hands that nobody else has: an access and a refresh token.
@@ -108,6 +112,8 @@ impl Slot {
             seen: 0,
             seen_at: 0,
             is_behind: false,
+            is_silent: false,
+            is_alone: false,
             fails: 0,
             landing: None,
             logins: Vec::new(),
@@ -252,6 +258,7 @@ impl World {
         let now = self.now;
         let slot = self.slot(worker, grant);
         slot.call = None;
+        slot.is_silent = matches!(event, Event::Failed(_));
         match &event {
             Event::Loaded(_) | Event::Saved(Saved::At(_)) => slot.is_behind = false,
             Event::Saved(Saved::Conflict) => slot.is_behind = true,

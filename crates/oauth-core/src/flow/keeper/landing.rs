@@ -9,6 +9,7 @@ use super::work::Work;
 use super::{Entry, Keeper, Place, Step, Unsaved, Upkeep};
 use crate::error::{Cause, Error, Kind, Misuse, Reach, ServerError};
 use crate::moment::{Moment, UnixTime};
+use crate::secret::Secret;
 use crate::token::Tokens;
 
 /// How often a save is tried before new tokens are handed out unsaved.
@@ -71,12 +72,16 @@ impl Landing {
 }
 
 impl Keeper {
-    pub(super) fn arrive(&mut self, at: &Moment, tokens: Tokens) -> Step {
+    pub(super) fn arrive(&mut self, at: &Moment, tokens: Tokens, is_alone: bool) -> Step {
         if self.is_refused() {
             self.refusals.note(at.now());
         }
-        // A server that sends the same token again stands by it.
-        self.refused = None;
+        // A server that sends the same token again stands by it. Any other that was refused is still
+        // what is known until the new one is stored.
+        let is_refused = |refused: &Secret<String>| tokens.access_token.matches(refused.expose());
+        if self.refused.as_ref().is_some_and(is_refused) {
+            self.refused = None;
+        }
         let token = |tokens: &Tokens| Some(tokens.refresh_token.as_ref()?.secret.clone());
         let before = self.record.tokens.as_deref().and_then(token);
         let rotates = match (self.upkeep_is_refresh(), before, token(&tokens)) {
@@ -96,7 +101,8 @@ impl Keeper {
             record,
             is_late: false,
             over: self.version,
-            tries: 0,
+            // A store that was silent before the request is not waited for after it.
+            tries: if is_alone { SAVES - 1 } else { 0 },
         })
     }
 

@@ -44,7 +44,10 @@ pub(super) enum Work {
     Yielding,
     /// That the refresh token is on its way.
     Marking(Attempt),
-    Flying,
+    Flying {
+        /// The store is silent, and was not asked.
+        is_alone: bool,
+    },
     /// The new tokens.
     Landing(Landing),
     /// What is stored instead, after a conflict.
@@ -152,8 +155,10 @@ impl Keeper {
                 self.settle(attempt.id, true);
                 self.fail(at, error)
             }
-            (Work::Flying, Event::Flown(Ok(tokens))) => self.arrive(at, tokens),
-            (Work::Flying, Event::Flown(Err(error))) => self.miss(at, error),
+            (Work::Flying { is_alone }, Event::Flown(Ok(tokens))) => {
+                self.arrive(at, tokens, is_alone)
+            }
+            (Work::Flying { .. }, Event::Flown(Err(error))) => self.miss(at, error),
             (Work::Landing(landing), Event::Saved(Saved::At(version))) => {
                 self.landed(at, landing, version)
             }
@@ -185,6 +190,11 @@ impl Keeper {
             // A lease that could not be given back ends by itself.
             (Work::Releasing(outcome), Event::Leased(_) | Event::Failed(_)) => {
                 self.over(at, outcome)
+            }
+            (Work::Looking { .. } | Work::Leasing { .. } | Work::Checking, Event::Failed(_))
+                if self.flies_alone(at.now()) =>
+            {
+                self.fly(at.now(), true)
             }
             // A lease may have been given: nobody should wait for its end.
             (Work::Leasing { .. } | Work::Checking, Event::Failed(error)) => self.fail(at, error),
@@ -325,7 +335,7 @@ impl Keeper {
         // Our clock was set back.
         self.attempt_seen = self.attempt_seen.min(at.now());
         match self.verdict(at.now()) {
-            Verdict::Fly { marked: false } => self.fly(at.now()),
+            Verdict::Fly { marked: false } => self.fly(at.now(), false),
             Verdict::Fly { marked: true } => {
                 let attempt = Attempt {
                     id: self.ticket.clone(),
@@ -436,7 +446,7 @@ impl Keeper {
             self.settle(id, true);
             return self.give_back(Work::Yielding);
         }
-        self.fly(since)
+        self.fly(since, false)
     }
 
     /// Nothing is sent after this, by an attempt that began at `since`: what is sent by then has
@@ -445,10 +455,23 @@ impl Keeper {
         since.after((self.policy.lease / 2).max(Duration::from_secs(1)))
     }
 
-    fn fly(&mut self, since: UnixTime) -> Step {
+    /// Whether a renewal goes on though the store is silent: callers need it now, and nothing is lost
+    /// by it. So it is with the client's own token, and where the server was seen to leave refresh
+    /// tokens as they are; where it replaces them, another worker may have used ours up long ago.
+    fn flies_alone(&self, now: UnixTime) -> bool {
+        let is_kept = self.tolerates() && self.record.rotates == Some(false);
+        self.place == Place::Store
+            && (matches!(self.upkeep, Upkeep::ClientCredentials(_)) || is_kept)
+            && self.good(now).is_none()
+            && self.record.ended.is_none()
+            && self.trouble.holds(now).is_none()
+            && self.exchange().is_ok()
+    }
+
+    fn fly(&mut self, since: UnixTime, is_alone: bool) -> Step {
         match self.exchange() {
             Ok(exchange) => {
-                self.work = Some(Work::Flying);
+                self.work = Some(Work::Flying { is_alone });
                 Step::Run(match self.place {
                     Place::Here => exchange,
                     Place::Store => Timely::new(exchange, self.latest(since)).boxed(),
@@ -517,7 +540,7 @@ impl Keeper {
         match work {
             // The mark may be there: it is known to mean nothing.
             Work::Marking(attempt) => self.settle(attempt.id, true),
-            Work::Flying => self.settle(self.ticket.clone(), false),
+            Work::Flying { .. } => self.settle(self.ticket.clone(), false),
             Work::Landing(landing) | Work::Colliding(landing) | Work::Circling(landing) => {
                 let is_given_up = matches!(
                     self.unsaved,

@@ -175,3 +175,17 @@ fn new_tokens_follow_the_one_they_were_given_for_whatever_others_tried() {
     assert_eq!(got(desk.land(&mut keeper, Ok(late))), "a2");
     assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a2");
 }
+
+#[test]
+fn a_refused_token_is_handed_to_nobody_while_the_next_is_stored() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    assert!(matches!(
+        keeper.ask(desk.now(), Some(&tokens(1))),
+        Turn::Renew
+    ));
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    let step = keeper.resume(desk.at(), Event::Flown(Ok(tokens(2))));
+    assert!(matches!(step, Step::Save { .. }));
+    assert!(matches!(desk.ask(&mut keeper), Turn::Follow));
+}

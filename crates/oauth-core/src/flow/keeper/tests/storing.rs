@@ -278,3 +278,49 @@ fn a_login_that_could_not_be_stored_is_stored_though_nobody_asks() {
     assert_eq!(desk.log, ["load", "save"]);
     assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a5");
 }
+
+#[test]
+fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
+    let own = Keeper::new(us(), Upkeep::ClientCredentials(Scope::none())).shared(person());
+    let mut desk = Desk::new();
+    desk.is_down = true;
+    let mut keeper = own;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(got(desk.renew(&mut keeper, Ok(tokens(1)))), "a1");
+    assert_eq!(desk.log, ["failure", "run", "failure", "failure"]);
+    // What it brought is stored once the store is back.
+    desk.is_down = false;
+    assert!(keeper.save_again());
+    over(desk.go(&mut keeper, Event::Begin)).unwrap();
+    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a1");
+
+    let (known, never) = (Reuse::Tolerated, Reuse::Revokes);
+    for (reuse, rotates, is_sent) in [
+        (known, Some(false), true),
+        (Reuse::Unknown, Some(false), true),
+        (never, Some(false), false),
+        (known, Some(true), false),
+        (known, None, false),
+    ] {
+        let mut desk = Desk::new();
+        desk.put(&Record {
+            rotates,
+            ..Record::of(Arc::new(tokens(1)))
+        });
+        let mut keeper = keeper_for(reuse);
+        desk.ask(&mut keeper);
+        assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+        desk.is_down = true;
+        // While there is a good token, nobody needs another.
+        desk.now = START + 580;
+        desk.ask(&mut keeper);
+        assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+        desk.now = START + 700;
+        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+        let step = desk.go(&mut keeper, Event::Begin);
+        match is_sent {
+            true => assert!(matches!(step, Step::Run(_)), "{step:?}"),
+            false => assert_eq!(code(over(step)), "lost"),
+        }
+    }
+}
