@@ -1,5 +1,7 @@
 //! A [`Keeper`] with many callers: drives it, and carries its answers to everyone who waits.
 
+mod carried;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -7,17 +9,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Boxed;
-use oauth_core::flow::keeper::{Event, GrantId, Keeper, Step, Turn, Upkeep};
+use oauth_core::flow::keeper::{GrantId, Keeper, Turn, Upkeep};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Moment, Scope, Tokens};
 use tokio::sync::watch;
 
-use crate::faults;
 use crate::source::{Cached, Token, TokenSource};
 use crate::store::{Answer, Store};
 
-/// How long a store may take for an answer. Those of this crate give up sooner.
-const PATIENCE: Duration = Duration::from_secs(30);
+use carried::{Carried, start};
 
 /// Runs token requests: the driver of a transport.
 pub trait Drive: Send + Sync {
@@ -224,6 +224,44 @@ impl Session {
         }
     }
 
+    /// Ends the session in good order, for a program that is about to end: no new renewal begins, one
+    /// that was sent is finished, and what it has brought is stored. Without this, a renewal in flight
+    /// is cut off with the runtime, and with servers that replace refresh tokens its grant is lost.
+    ///
+    /// A token at hand is handed out until it is over; nothing is renewed after that, here or through
+    /// a clone.
+    ///
+    /// # Errors
+    /// `lost` if that has not been done within `limit`; call it again to wait for longer.
+    pub async fn drain(&self, limit: Duration) -> Result<(), Error> {
+        let runtime = runtime()?;
+        self.0.state().keeper.drain();
+        let drained = async {
+            let mut pause = Duration::from_millis(50);
+            loop {
+                let (flight, carried) = {
+                    let mut state = self.0.state();
+                    match state.flight.clone() {
+                        Some(flight) => (flight, None),
+                        None if state.keeper.save_again() => {
+                            let (flight, carried) = self.launch(&mut state);
+                            (flight, Some(carried))
+                        }
+                        None => return,
+                    }
+                };
+                start(&runtime, carried);
+                let _ = landed(&flight).await;
+                if !self.0.state().keeper.is_stored() {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+            }
+        };
+        let late = |_| Error::lost(Cause::unknown("a renewal is not over in time"));
+        tokio::time::timeout(limit, drained).await.map_err(late)
+    }
+
     /// The name of the record in the store, if there is one.
     pub fn key(&self) -> Option<&str> {
         self.0.shared.as_ref().map(|shared| shared.key.as_str())
@@ -288,17 +326,6 @@ impl Session {
     }
 }
 
-/// Spawned under no lock: a runtime that is closed drops the task on the spot, and its drop locks.
-fn start(runtime: &tokio::runtime::Handle, carried: Option<Carried>) {
-    if let Some(carried) = carried {
-        runtime.spawn(async move {
-            let us = Arc::clone(&carried.us);
-            carried.carry().await;
-            us.tend().await;
-        });
-    }
-}
-
 fn runtime() -> Result<tokio::runtime::Handle, Error> {
     tokio::runtime::Handle::try_current()
         .map_err(|_| Error::from(oauth_core::error::Misuse::Setup).about("no tokio runtime"))
@@ -340,124 +367,7 @@ fn never_landed() -> Error {
     ))
 }
 
-/// A renewal under way. It lands when this is dropped, be it by a panic or by the end of a runtime.
-struct Carried {
-    us: Arc<Inner>,
-    flight: Flight,
-    outcome: Option<Outcome>,
-}
-
-impl Carried {
-    fn new(us: Arc<Inner>, state: &mut State) -> Self {
-        let flight = Flight::new(watch::Sender::new(None));
-        state.flight = Some(Arc::clone(&flight));
-        Self {
-            us,
-            flight,
-            outcome: None,
-        }
-    }
-
-    async fn carry(mut self) {
-        let (mut event, mut is_new) = (Event::Begin, false);
-        loop {
-            let at = match Moment::system() {
-                Ok(at) => at,
-                Err(error) => {
-                    self.outcome = Some(Err(error));
-                    return;
-                }
-            };
-            let step = self.us.state().keeper.resume(at, event);
-            event = match step {
-                Step::Run(exchange) => {
-                    faults::at("session.run");
-                    let outcome = self.us.driver.run(exchange).await;
-                    faults::at("session.flown");
-                    is_new = outcome.is_ok();
-                    Event::Flown(outcome)
-                }
-                Step::Wait(pause) => {
-                    tokio::time::sleep(pause).await;
-                    Event::Elapsed
-                }
-                Step::Over(outcome) => {
-                    self.outcome = Some(outcome);
-                    break;
-                }
-                step => self.us.stored(step).await,
-            };
-        }
-        if let (true, Some(Ok(tokens)), Some(hook)) =
-            (is_new, &self.outcome, self.us.on_tokens.get())
-        {
-            hook(tokens);
-        }
-    }
-}
-
-impl Drop for Carried {
-    fn drop(&mut self) {
-        let outcome = self.outcome.take().unwrap_or_else(|| Err(never_landed()));
-        let mut state = self.us.state();
-        if state.keeper.is_busy()
-            && let Ok(at) = Moment::system()
-        {
-            state.keeper.abandon(at);
-        }
-        state.flight = None;
-        self.us.publish(&state);
-        drop(state);
-        self.flight.send_replace(Some(outcome));
-    }
-}
-
-/// Who tries to store what the store has not got yet. Another may take over when this is dropped.
-struct Tending<'a>(&'a Inner);
-
-impl Drop for Tending<'_> {
-    fn drop(&mut self) {
-        self.0.state().is_tended = false;
-    }
-}
-
 impl Inner {
-    /// Tries to store what the store has not got yet until it has it, whether or not anybody asks:
-    /// nobody else can have it.
-    async fn tend(self: Arc<Self>) {
-        {
-            let mut state = self.state();
-            if state.keeper.is_stored() || std::mem::replace(&mut state.is_tended, true) {
-                return;
-            }
-        }
-        let _tending = Tending(&self);
-        loop {
-            let Ok(now) = now() else { return };
-            let pause = {
-                let mut state = self.state();
-                match state.keeper.retry_after(now) {
-                    Some(pause) => pause,
-                    // Whoever is at it now tends it after that.
-                    // It must see at its end that nobody does so yet.
-                    None => {
-                        state.is_tended = false;
-                        return;
-                    }
-                }
-            };
-            tokio::time::sleep(pause).await;
-            let carried = {
-                let mut state = self.state();
-                match state.keeper.save_again() {
-                    true => Carried::new(Arc::clone(&self), &mut state),
-                    false => continue,
-                }
-            };
-            carried.carry().await;
-        }
-    }
-
     /// No code that could panic half-way runs under the lock.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -479,38 +389,6 @@ impl Inner {
         self.cached
             .get_or_init(|| ArcSwap::new(Arc::clone(&cached)))
             .store(cached);
-    }
-
-    /// Does what a step asks of the store.
-    async fn stored(&self, step: Step) -> Event {
-        let Some(Shared { store, key }) = &self.shared else {
-            // A keeper that is not shared asks no store.
-            return Event::Failed(Error::lost(Cause::unsent("there is no store")));
-        };
-        let asked = async {
-            match step {
-                Step::Load => store.load(key).await.map(Event::Loaded),
-                Step::Lease { holder, ttl } => {
-                    store.lease(key, &holder, ttl).await.map(Event::Leased)
-                }
-                Step::Save { record, version } => {
-                    faults::at("session.save");
-                    let saved = store.save(key, &record, version).await;
-                    faults::at("session.saved");
-                    saved.map(Event::Saved)
-                }
-                Step::Run(_) | Step::Wait(_) | Step::Over(_) => Ok(Event::Elapsed),
-            }
-        };
-        let late = |_| {
-            Err(Error::lost(Cause::unknown(
-                "the store gave no answer in time",
-            )))
-        };
-        let answer = tokio::time::timeout(PATIENCE, asked).await;
-        answer
-            .unwrap_or_else(late)
-            .unwrap_or_else(|error| Event::Failed(error.at_endpoint("store")))
     }
 }
 

@@ -216,6 +216,8 @@ pub struct Keeper {
     work: Option<Work>,
     /// Whether anybody waits for the end of that.
     is_wanted: bool,
+    /// Whether no new renewal may begin.
+    is_drained: bool,
 }
 
 /// Where the record lives.
@@ -297,6 +299,7 @@ impl Keeper {
             ticket: String::new(),
             work: None,
             is_wanted: false,
+            is_drained: false,
         }
     }
 
@@ -405,6 +408,12 @@ impl Keeper {
             self.work = Some(Work::Begun);
         }
         is_due
+    }
+
+    /// Begins no renewal from now on: for a host that is about to end. A token at hand is handed out as
+    /// long as it is good; a request that was sent is finished, and what it brings is stored.
+    pub const fn drain(&mut self) {
+        self.is_drained = true;
     }
 
     /// Whether a renewal is under way.

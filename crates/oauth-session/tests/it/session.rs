@@ -392,3 +392,97 @@ async fn a_login_that_could_not_be_stored_is_stored_later() {
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert!(in_store(&store.0, &key).await.contains("first"));
 }
+
+/// [`Rotating`], and slow to be heard.
+#[derive(Clone, Default)]
+struct Slow(Rotating);
+
+impl Drive for Slow {
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        let answer = self.0.run(exchange);
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            answer.await
+        })
+    }
+}
+
+#[test]
+fn a_program_that_ends_in_good_order_loses_no_grant() {
+    const GRANTS: usize = 20;
+    let (driver, memory) = (Slow::default(), Memory::new());
+    let sessions: Vec<_> = (0..GRANTS)
+        .map(|number| {
+            let keeper = client().keeper(Upkeep::Refresh);
+            let id = GrantId::of_subject(format!("person {number}"));
+            Session::shared(driver.clone(), keeper, id, Arc::new(memory.clone()))
+        })
+        .collect();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        for session in &sessions {
+            let first = person("first").expect("tokens");
+            session.log_in(first.clone()).await.expect("stored");
+            let session = session.clone();
+            tokio::spawn(async move { session.renew(&first).await.map(drop) });
+        }
+        while driver.0.0.load(Ordering::SeqCst) < GRANTS {
+            tokio::task::yield_now().await;
+        }
+        for session in &sessions {
+            session
+                .drain(Duration::from_secs(20))
+                .await
+                .expect("drained");
+        }
+    });
+    drop(runtime);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        for session in &sessions {
+            let record = in_store(&memory, session.key().expect("a key")).await;
+            assert!(record.contains("renewed-") && record.contains(r#""attempt":null"#));
+            // What is at hand is handed out, and nothing else.
+            let token = session.token().await.expect("a token");
+            let error = session.renew(&token).await.expect_err("no more");
+            assert_eq!(error.code(), "lost");
+        }
+    });
+    assert_eq!(driver.0.0.load(Ordering::SeqCst), GRANTS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_stores_what_is_not_stored_yet_or_says_that_it_could_not() {
+    for (failures, is_stored) in [(20, true), (usize::MAX, false)] {
+        let store = Failing::default();
+        let driver = Unlucky(Rotating::default(), store.clone(), failures);
+        let session = of_ann(driver, Arc::new(store.clone()));
+        let first = person("first").expect("tokens");
+        session.log_in(first.clone()).await.expect("stored");
+        session.renew(&first).await.expect("a token");
+        let drained = session.drain(Duration::from_secs(60)).await;
+        assert_eq!(drained.is_ok(), is_stored);
+        let record = in_store(&store.0, session.key().expect("a key")).await;
+        assert_eq!(record.contains("renewed-0"), is_stored);
+    }
+}
+
+#[test]
+fn threads_drain_a_session_too() {
+    let keeper = client().keeper(Upkeep::Refresh);
+    let driver = Slow::default();
+    let (id, store) = (GrantId::of_subject("ann"), Arc::new(Memory::new()));
+    let session = blocking::Session::shared(driver.clone(), keeper, id, store);
+    let first = person("first").expect("tokens");
+    session.log_in(first.clone()).expect("stored");
+    let renewing = session.clone();
+    let other = std::thread::spawn(move || renewing.renew(&first).map(drop));
+    while driver.0.0.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+    session.drain(Duration::from_secs(20)).expect("drained");
+    other.join().expect("no panic").expect("a token");
+    let token = session.token().expect("a token");
+    assert_eq!(token.access_token.expose(), "renewed-0");
+    assert!(session.renew(&token).is_err());
+}

@@ -17,7 +17,7 @@ impl Keeper {
         match self.good(now).filter(|_| !self.is_kept_back()) {
             Some(tokens) if now < self.times.ahead && self.is_stored() => Turn::HandOut(tokens),
             Some(tokens) if now < self.times.stale => {
-                match self.is_busy() || self.trouble.holds(now).is_some() {
+                match self.is_busy() || self.is_drained || self.trouble.holds(now).is_some() {
                     true => Turn::HandOut(tokens),
                     false => self.begin(Turn::HandOutAndRenew(tokens)),
                 }
@@ -26,6 +26,7 @@ impl Keeper {
                 self.is_wanted = true;
                 Turn::Follow
             }
+            held if self.is_drained => held.map_or(Turn::GiveUp(drained()), Turn::HandOut),
             held => self.renew(now, held),
         }
     }
@@ -88,4 +89,9 @@ impl Keeper {
         let is_good = now < self.times.end && !self.is_refused();
         self.record.tokens.clone().filter(|_| is_good)
     }
+}
+
+/// What is told to those who come when the host is about to end.
+pub(super) fn drained() -> Error {
+    Error::lost(Cause::unsent("this worker is ending and renews no more"))
 }

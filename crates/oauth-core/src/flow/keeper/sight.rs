@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::asking::drained;
 use super::landing::Landing;
 use super::record::Record;
 use super::{Entry, Keeper, Place, Step};
@@ -47,8 +48,12 @@ impl Keeper {
         Ok(Sight::Taken)
     }
 
-    /// What is left of a pause that the server has asked for, of us or of another worker.
-    pub(super) fn paused(&self, now: UnixTime) -> Option<Error> {
+    /// Why nothing is sent now: the host is about to end, or the server has asked for a pause, us or
+    /// another worker.
+    pub(super) fn held_back(&self, now: UnixTime) -> Option<Error> {
+        if self.is_drained {
+            return Some(drained());
+        }
         self.record.pause.as_ref()?;
         self.trouble.holds(now).cloned()
     }

@@ -276,7 +276,7 @@ impl Keeper {
             self.trouble.clear();
             return self.over(at, Ok(tokens));
         }
-        if let Some(error) = self.paused(at.now()) {
+        if let Some(error) = self.held_back(at.now()) {
             let outcome = self.good(at.now()).ok_or(error);
             return self.over(at, outcome);
         }
@@ -328,7 +328,7 @@ impl Keeper {
             self.trouble.clear();
             return self.release(Ok(tokens));
         }
-        if let Some(error) = self.paused(at.now()) {
+        if let Some(error) = self.held_back(at.now()) {
             let outcome = self.good(at.now()).ok_or(error);
             return self.release(outcome);
         }
@@ -461,6 +461,7 @@ impl Keeper {
     fn flies_alone(&self, now: UnixTime) -> bool {
         let is_kept = self.tolerates() && self.record.rotates == Some(false);
         self.place == Place::Store
+            && !self.is_drained
             && (matches!(self.upkeep, Upkeep::ClientCredentials(_)) || is_kept)
             && self.good(now).is_none()
             && self.record.ended.is_none()

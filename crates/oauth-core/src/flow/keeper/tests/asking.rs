@@ -191,6 +191,44 @@ fn where_every_new_token_is_refused_renewals_become_rare() {
     }
 }
 
+#[test]
+fn whoever_is_about_to_end_begins_nothing_and_finishes_what_was_sent() {
+    // Between any two steps before the request is sent.
+    for steps in 0..4 {
+        let mut desk = Desk::with(tokens(1));
+        let mut keeper = keeper();
+        desk.now = START + 601;
+        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+        let mut event = Event::Begin;
+        for _ in 0..steps {
+            event = match keeper.resume(desk.at(), event) {
+                Step::Load => Event::Loaded(desk.entry.clone()),
+                Step::Lease { .. } => Event::Leased(Lease::Won),
+                step => panic!("{step:?}"),
+            };
+        }
+        keeper.drain();
+        let error = over(desk.go(&mut keeper, event)).unwrap_err();
+        assert!(matches!(error.advice(), Advice::Retry { .. }), "{error}");
+        assert!(desk.record().attempt.is_none());
+    }
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    desk.now = START + 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    keeper.drain();
+    assert!(matches!(desk.ask(&mut keeper), Turn::Follow));
+    let fresh = tokens_from(2, desk.now);
+    assert_eq!(got(desk.land(&mut keeper, Ok(fresh))), "a2");
+    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a2");
+    // As long as it is good, and no longer.
+    desk.now += 599;
+    assert_eq!(handed(desk.ask(&mut keeper)), "a2");
+    desk.now += 1;
+    assert!(matches!(desk.ask(&mut keeper), Turn::GiveUp(_)));
+}
+
 /// One that has read this from the store.
 fn keeper_known(number: u32) -> Keeper {
     let mut desk = Desk::with(tokens(number));
