@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use oauth_core::error::Cause;
+use oauth_core::exchange::SendBy;
+use oauth_core::moment::UnixTime;
 
 /// What is read of a body, in bytes, after any decompression.
 pub(crate) const BODY_LIMIT: usize = 1 << 20;
@@ -10,6 +12,15 @@ pub(crate) const BODY_LIMIT: usize = 1 << 20;
 const FIRST_ROOM: usize = 64 << 10;
 /// What is read of an HTTP/2 head, in bytes; hyper has its own limit for HTTP/1.
 pub(crate) const HEADER_LIMIT: u32 = 64 << 10;
+
+/// Whether a request whose turn has come may still leave.
+pub(crate) fn in_time(by: Option<SendBy>) -> Result<(), Cause> {
+    let now = UnixTime::system().map_err(Cause::unsent)?;
+    match by {
+        Some(SendBy(latest)) if now > latest => Err(Cause::unsent("its turn came too late")),
+        _ => Ok(()),
+    }
+}
 
 /// A body, chunk by chunk, that never grows past its limit.
 pub(crate) struct Reply(Vec<u8>);

@@ -23,11 +23,23 @@ use carried::{Carried, start};
 pub trait Drive: Send + Sync {
     /// Runs an exchange to its end.
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens>;
+
+    /// How long a request can take, from when it leaves until its answer has been read: after that it
+    /// is given up. What it may wait for before that is bounded by
+    /// [`SendBy`](oauth_core::exchange::SendBy), which the driver heeds. Leases are long enough for
+    /// it; without an answer, for 30 s.
+    fn longest(&self) -> Option<Duration> {
+        None
+    }
 }
 
 impl<D: Drive + ?Sized> Drive for Arc<D> {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         (**self).run(exchange)
+    }
+
+    fn longest(&self) -> Option<Duration> {
+        (**self).longest()
     }
 }
 
@@ -95,7 +107,10 @@ impl Session {
         id: GrantId,
         store: Arc<dyn Store>,
     ) -> Self {
-        let keeper = keeper.shared(id);
+        let mut keeper = keeper.shared(id);
+        if let Some(longest) = driver.longest() {
+            keeper = keeper.with_longest_request(longest);
+        }
         let key = keeper.key();
         Self::of(Arc::new(driver), keeper, Some(Shared { store, key }))
     }

@@ -266,6 +266,9 @@ struct Settled {
     is_unspent: bool,
 }
 
+/// What is left of a lease at the end of the longest request, for clocks and the store.
+const MARGIN: Duration = Duration::from_secs(15);
+
 /// How many attempts are remembered.
 const SETTLED: usize = 16;
 
@@ -321,6 +324,15 @@ impl Keeper {
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// Leases a grant for long enough for token requests that may take so long, from when they leave
+    /// until their answer has been read. None leaves in the second half of a lease.
+    #[must_use]
+    pub fn with_longest_request(mut self, longest: Duration) -> Self {
+        let enough = (longest * 2).saturating_add(MARGIN);
+        self.policy.lease = self.policy.lease.max(enough);
         self
     }
 

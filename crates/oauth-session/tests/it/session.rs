@@ -161,7 +161,7 @@ impl Drive for Rotating {
     }
 }
 
-fn person(name: &str) -> Result<Tokens, Error> {
+pub(crate) fn person(name: &str) -> Result<Tokens, Error> {
     let now = Moment::system()?.now().as_secs();
     Tokens::from_json(&format!(
         r#"{{"version":1,"issuer":"https://as.example","client_id":"id","received_at":{now},
@@ -170,7 +170,7 @@ fn person(name: &str) -> Result<Tokens, Error> {
     ))
 }
 
-fn of_ann(driver: impl Drive + 'static, store: Arc<dyn Store>) -> Session {
+pub(crate) fn of_ann(driver: impl Drive + 'static, store: Arc<dyn Store>) -> Session {
     let keeper = client().keeper(Upkeep::Refresh);
     Session::shared(driver, keeper, GrantId::of_subject("ann"), store)
 }

@@ -22,7 +22,9 @@ pub struct Policy {
     /// a fleet does not wake at once.
     pub ahead: Duration,
     /// For how long a lease is taken: 75 s. It must be longer than twice what a token request can
-    /// take, its connection included: none is sent in the second half. A worker that died is waited
+    /// take, its connection included: none is sent in the second half. A host that knows how long
+    /// that is sees to it, see
+    /// [`with_longest_request`](super::Keeper::with_longest_request). A worker that died is waited
     /// for until its lease is over.
     pub lease: Duration,
     /// What the server does with a refresh token that comes a second time.

@@ -340,6 +340,7 @@ impl Keeper {
                 let attempt = Attempt {
                     id: self.ticket.clone(),
                     at: at.now(),
+                    lease: Some(self.policy.lease.as_secs()),
                 };
                 let marked = Record {
                     attempt: Some(attempt.clone()),
@@ -384,7 +385,10 @@ impl Keeper {
             Some(false) => true,
             // The clock of whoever sent it may have been ahead by any time, and cannot be asked
             // any more.
-            None => now >= attempt.at.min(self.attempt_seen).after(self.policy.lease),
+            None => {
+                let lease = attempt.lease(self.policy.lease);
+                now >= attempt.at.min(self.attempt_seen).after(lease)
+            }
         };
         match (self.good(now).is_some() || !is_settled, self.policy.reuse) {
             (true, _) => Verdict::Hold,

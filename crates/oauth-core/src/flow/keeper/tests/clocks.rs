@@ -9,6 +9,7 @@ fn marked(desk: &mut Desk, at: u64) {
     let attempt = record::Attempt {
         id: "dead".to_owned(),
         at: UnixTime::from_secs(at),
+        lease: None,
     };
     desk.put(&Record {
         attempt: Some(attempt),
