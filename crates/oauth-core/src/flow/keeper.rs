@@ -46,6 +46,7 @@ mod login;
 mod outline;
 mod policy;
 mod record;
+mod sending;
 mod sight;
 mod timely;
 mod work;
@@ -66,6 +67,7 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token::Tokens;
 
+use login::Login;
 use policy::{Refusals, Times, Trouble};
 use record::Record;
 use work::Work;
@@ -241,21 +243,6 @@ enum Unsaved {
         /// The store has failed too often: they are handed out all the same.
         is_given_up: bool,
     },
-}
-
-/// The tokens of a new login.
-#[derive(Debug, Clone)]
-struct Login {
-    /// Its name, which the record carries for as long as its tokens grew from this login.
-    id: String,
-    tokens: Arc<Tokens>,
-    /// Whether a save of it was asked for and never answered: it may be stored already, and others
-    /// may have renewed it.
-    is_tried: bool,
-    /// Whether it may be no new one, but a copy of what is stored already or has been replaced there.
-    is_copy: bool,
-    /// The login that was stored before that.
-    over: Option<String>,
 }
 
 /// An attempt of ours that brought nothing.
@@ -491,25 +478,6 @@ impl Keeper {
         if self.place == Place::Here {
             self.version += 1;
             self.unsaved = Unsaved::Nothing;
-        }
-    }
-}
-
-impl Login {
-    const fn new(id: String, tokens: Arc<Tokens>) -> Self {
-        Self {
-            id,
-            tokens,
-            is_tried: false,
-            is_copy: false,
-            over: None,
-        }
-    }
-
-    fn record(&self) -> Record {
-        Record {
-            login: Some(self.id.clone()),
-            ..Record::of(Arc::clone(&self.tokens))
         }
     }
 }

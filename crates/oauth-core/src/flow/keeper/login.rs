@@ -1,11 +1,48 @@
 //! A login on its way into the store.
 
+use std::sync::Arc;
+
 use super::record::Record;
 use super::sight::version;
 use super::work::Work;
 use super::{Entry, Keeper, Saved, Step, Unsaved};
 use crate::error::Misuse;
 use crate::moment::Moment;
+use crate::token::Tokens;
+
+/// The tokens of a new login.
+#[derive(Debug, Clone)]
+pub(super) struct Login {
+    /// Its name, which the record carries for as long as its tokens grew from this login.
+    pub(super) id: String,
+    pub(super) tokens: Arc<Tokens>,
+    /// Whether a save of it was asked for and never answered: it may be stored already, and others
+    /// may have renewed it.
+    pub(super) is_tried: bool,
+    /// Whether it may be no new one, but a copy of what is stored already or has been replaced there.
+    pub(super) is_copy: bool,
+    /// The login that was stored before that.
+    pub(super) over: Option<String>,
+}
+
+impl Login {
+    pub(super) const fn new(id: String, tokens: Arc<Tokens>) -> Self {
+        Self {
+            id,
+            tokens,
+            is_tried: false,
+            is_copy: false,
+            over: None,
+        }
+    }
+
+    pub(super) fn record(&self) -> Record {
+        Record {
+            login: Some(self.id.clone()),
+            ..Record::of(Arc::clone(&self.tokens))
+        }
+    }
+}
 
 impl Keeper {
     /// Saves a login over whatever is stored, unless it may be stored already: what others have
