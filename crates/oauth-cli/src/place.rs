@@ -67,9 +67,10 @@ impl Place {
         wait(self.files.list())?
     }
 
-    /// One record.
+    /// One record, if it is there and not removed.
     pub(crate) fn load(&self, key: &str) -> Result<Option<Entry>, Error> {
-        wait(self.store.load(key))?
+        let entry = wait(self.store.load(key))??;
+        Ok(entry.filter(|entry| !entry.is_removed()))
     }
 
     /// Removes a record, whatever is in it; whether there was one.

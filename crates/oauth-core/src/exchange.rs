@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::{Cause, Error};
-use crate::moment::Moment;
+use crate::moment::{Moment, UnixTime};
 
 pub use compose::{Boxed, ExchangeExt};
 
@@ -46,6 +46,13 @@ pub enum Step<T> {
     /// The conversation is over.
     Done(T),
 }
+
+/// In the extensions of a request: it must not leave after this time.
+///
+/// A driver that lets requests wait for their turn looks at it when the turn has come, and answers with
+/// an unsent [`Input::Lost`] if it is too late: somebody else may send the same refresh token by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendBy(pub UnixTime);
 
 /// What happened.
 pub enum Input {

@@ -103,8 +103,10 @@ impl Driver {
     }
 
     fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Cause> {
+        let send_by = request.extensions().get().copied();
         let request = reqwest::blocking::Request::try_from(request).map_err(reply::lost)?;
         let _place = self.place(request.url())?;
+        reply::in_time(send_by)?;
         let start = Instant::now();
         let mut response = self
             .client(request.url())?
@@ -192,6 +194,11 @@ impl Drive for Driver {
             run.await
                 .map_err(|stopped| Error::lost(Cause::unknown(stopped)))?
         })
+    }
+
+    /// The last read of an answer may take as long as all before it.
+    fn longest(&self) -> Option<Duration> {
+        Some(self.options.timeout * 2)
     }
 }
 

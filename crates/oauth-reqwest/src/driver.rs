@@ -98,9 +98,11 @@ impl Driver {
     }
 
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Cause> {
+        let send_by = request.extensions().get().copied();
         let mut request = reqwest::Request::try_from(request).map_err(reply::lost)?;
         *request.timeout_mut() = Some(self.options.timeout);
         let _place = self.place(request.url()).await?;
+        reply::in_time(send_by)?;
         let mut response = self
             .client(request.url())?
             .execute(request)
@@ -172,6 +174,10 @@ fn configure(builder: reqwest::ClientBuilder, options: &Options) -> reqwest::Cli
 impl Drive for Driver {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(self.run(exchange))
+    }
+
+    fn longest(&self) -> Option<Duration> {
+        Some(self.options.timeout)
     }
 }
 

@@ -5,6 +5,8 @@ use http::{HeaderMap, StatusCode, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use oauth_core::error::{Cause, Loss};
+use oauth_core::exchange::SendBy;
+use oauth_core::moment::UnixTime;
 use tower_service::Service;
 
 /// What is read of a body, in bytes, after any decompression.
@@ -13,6 +15,15 @@ pub(crate) const BODY_LIMIT: usize = 1 << 20;
 const FIRST_ROOM: usize = 64 << 10;
 /// What is read of an HTTP/2 head, in bytes; hyper has its own limit for HTTP/1.
 pub(crate) const HEADER_LIMIT: u32 = 64 << 10;
+
+/// Whether a request whose turn has come may still leave.
+pub(crate) fn in_time(by: Option<SendBy>) -> Result<(), Cause> {
+    let now = UnixTime::system().map_err(Cause::unsent)?;
+    match by {
+        Some(SendBy(latest)) if now > latest => Err(Cause::unsent("its turn came too late")),
+        _ => Ok(()),
+    }
+}
 
 /// A body, chunk by chunk, that never grows past its limit.
 pub(crate) struct Reply(Vec<u8>);

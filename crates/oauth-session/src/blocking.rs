@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::flow::keeper::{GrantId, Keeper};
@@ -90,6 +91,14 @@ impl Session {
     /// As [`crate::Session::log_in`].
     pub fn log_in(&self, tokens: Tokens) -> Result<(), Error> {
         wait(self.0.log_in(tokens))?
+    }
+
+    /// Ends the session in good order, for a program that is about to end.
+    ///
+    /// # Errors
+    /// As [`crate::Session::drain`].
+    pub fn drain(&self, limit: Duration) -> Result<(), Error> {
+        wait(self.0.drain(limit))?
     }
 }
 

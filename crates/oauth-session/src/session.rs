@@ -1,5 +1,7 @@
 //! A [`Keeper`] with many callers: drives it, and carries its answers to everyone who waits.
 
+mod carried;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -7,27 +9,37 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Boxed;
-use oauth_core::flow::keeper::{Event, GrantId, Keeper, Step, Turn, Upkeep};
+use oauth_core::flow::keeper::{GrantId, Keeper, Turn, Upkeep};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Moment, Scope, Tokens};
 use tokio::sync::watch;
 
-use crate::faults;
 use crate::source::{Cached, Token, TokenSource};
 use crate::store::{Answer, Store};
 
-/// How long a store may take for an answer. Those of this crate give up sooner.
-const PATIENCE: Duration = Duration::from_secs(30);
+use carried::{Carried, start};
 
 /// Runs token requests: the driver of a transport.
 pub trait Drive: Send + Sync {
     /// Runs an exchange to its end.
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens>;
+
+    /// How long a request can take, from when it leaves until its answer has been read: after that it
+    /// is given up. What it may wait for before that is bounded by
+    /// [`SendBy`](oauth_core::exchange::SendBy), which the driver heeds. Leases are long enough for
+    /// it; without an answer, for 30 s.
+    fn longest(&self) -> Option<Duration> {
+        None
+    }
 }
 
 impl<D: Drive + ?Sized> Drive for Arc<D> {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         (**self).run(exchange)
+    }
+
+    fn longest(&self) -> Option<Duration> {
+        (**self).longest()
     }
 }
 
@@ -72,6 +84,8 @@ struct Shared {
 struct State {
     keeper: Keeper,
     flight: Option<Flight>,
+    /// Whether a task tries to store what the store has not got yet.
+    is_tended: bool,
 }
 
 type Outcome = Result<Arc<Tokens>, Error>;
@@ -93,7 +107,10 @@ impl Session {
         id: GrantId,
         store: Arc<dyn Store>,
     ) -> Self {
-        let keeper = keeper.shared(id);
+        let mut keeper = keeper.shared(id);
+        if let Some(longest) = driver.longest() {
+            keeper = keeper.with_longest_request(longest);
+        }
         let key = keeper.key();
         Self::of(Arc::new(driver), keeper, Some(Shared { store, key }))
     }
@@ -125,6 +142,7 @@ impl Session {
             state: Mutex::new(State {
                 keeper,
                 flight: None,
+                is_tended: false,
             }),
             driver,
             shared,
@@ -195,27 +213,68 @@ impl Session {
     /// `stored.issuer` for tokens of another server or client; `lost` if the store gave no answer:
     /// the tokens are good all the same, and stored later.
     pub async fn log_in(&self, tokens: Tokens) -> Result<(), Error> {
-        let at = Moment::system()?;
+        let (at, runtime) = (Moment::system()?, runtime()?);
         self.0.state().keeper.replace(at, tokens)?;
         loop {
-            let flight = {
+            let (flight, carried) = {
                 let mut state = self.0.state();
                 self.0.publish(&state);
                 match &state.flight {
                     _ if state.keeper.is_stored() => return Ok(()),
-                    Some(flight) => Arc::clone(flight),
+                    Some(flight) => (Arc::clone(flight), None),
                     None => match self.turn(&mut state, at.now(), None) {
-                        Waiting::Flight(flight) | Waiting::Beside(_, flight) => flight,
-                        Waiting::Over(outcome) => return outcome.map(drop),
+                        (Waiting::Flight(flight) | Waiting::Beside(_, flight), carried) => {
+                            (flight, carried)
+                        }
+                        (Waiting::Over(outcome), _) => return outcome.map(drop),
                     },
                 }
             };
+            start(&runtime, carried);
             // It may have been under way before: what counts is what is stored then.
             let _ = landed(&flight).await;
             if let Some(error) = self.trouble() {
                 return Err(error);
             }
         }
+    }
+
+    /// Ends the session in good order, for a program that is about to end: no new renewal begins, one
+    /// that was sent is finished, and what it has brought is stored. Without this, a renewal in flight
+    /// is cut off with the runtime, and with servers that replace refresh tokens its grant is lost.
+    ///
+    /// A token at hand is handed out until it is over; nothing is renewed after that, here or through
+    /// a clone.
+    ///
+    /// # Errors
+    /// `lost` if that has not been done within `limit`; call it again to wait for longer.
+    pub async fn drain(&self, limit: Duration) -> Result<(), Error> {
+        let runtime = runtime()?;
+        self.0.state().keeper.drain();
+        let drained = async {
+            let mut pause = Duration::from_millis(50);
+            loop {
+                let (flight, carried) = {
+                    let mut state = self.0.state();
+                    match state.flight.clone() {
+                        Some(flight) => (flight, None),
+                        None if state.keeper.save_again() => {
+                            let (flight, carried) = self.launch(&mut state);
+                            (flight, Some(carried))
+                        }
+                        None => return,
+                    }
+                };
+                start(&runtime, carried);
+                let _ = landed(&flight).await;
+                if !self.0.state().keeper.is_stored() {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+            }
+        };
+        let late = |_| Error::lost(Cause::unknown("a renewal is not over in time"));
+        tokio::time::timeout(limit, drained).await.map_err(late)
     }
 
     /// The name of the record in the store, if there is one.
@@ -235,7 +294,10 @@ impl Session {
 
     async fn ask(&self, refused: Option<&Tokens>) -> Result<Token, Error> {
         let now = now()?;
-        let waiting = self.turn(&mut self.0.state(), now, refused);
+        // Asked before the keeper is: it must not believe that somebody renews.
+        let runtime = runtime()?;
+        let (waiting, carried) = self.turn(&mut self.0.state(), now, refused);
+        start(&runtime, carried);
         let outcome = match waiting {
             Waiting::Over(outcome) => outcome,
             Waiting::Beside(tokens, _) => Ok(tokens),
@@ -244,34 +306,44 @@ impl Session {
         outcome.map(Token::from)
     }
 
-    fn turn(&self, state: &mut State, now: UnixTime, refused: Option<&Tokens>) -> Waiting {
+    fn turn(
+        &self,
+        state: &mut State,
+        now: UnixTime,
+        refused: Option<&Tokens>,
+    ) -> (Waiting, Option<Carried>) {
         let turn = state.keeper.ask(now, refused);
         if refused.is_some() {
             self.0.publish(state);
         }
-        match turn {
+        let waiting = match turn {
             Turn::HandOut(tokens) => Waiting::Over(Ok(tokens)),
             Turn::GiveUp(error) => Waiting::Over(Err(error)),
-            Turn::HandOutAndRenew(tokens) => Waiting::Beside(tokens, self.launch(state)),
-            Turn::Renew => Waiting::Flight(self.launch(state)),
+            Turn::HandOutAndRenew(tokens) => {
+                let (flight, carried) = self.launch(state);
+                return (Waiting::Beside(tokens, flight), Some(carried));
+            }
+            Turn::Renew => {
+                let (flight, carried) = self.launch(state);
+                return (Waiting::Flight(flight), Some(carried));
+            }
             Turn::Follow => match &state.flight {
                 Some(flight) => Waiting::Flight(Arc::clone(flight)),
                 None => Waiting::Over(Err(never_landed())),
             },
-        }
+        };
+        (waiting, None)
     }
 
-    fn launch(&self, state: &mut State) -> Flight {
-        let flight = Flight::new(watch::Sender::new(None));
-        state.flight = Some(Arc::clone(&flight));
-        let carried = Carried {
-            us: Arc::clone(&self.0),
-            flight: Arc::clone(&flight),
-            outcome: None,
-        };
-        tokio::spawn(carried.carry());
-        flight
+    fn launch(&self, state: &mut State) -> (Flight, Carried) {
+        let carried = Carried::new(Arc::clone(&self.0), state);
+        (Arc::clone(&carried.flight), carried)
     }
+}
+
+fn runtime() -> Result<tokio::runtime::Handle, Error> {
+    tokio::runtime::Handle::try_current()
+        .map_err(|_| Error::from(oauth_core::error::Misuse::Setup).about("no tokio runtime"))
 }
 
 enum Waiting {
@@ -310,68 +382,6 @@ fn never_landed() -> Error {
     ))
 }
 
-/// A renewal under way. It lands when this is dropped, be it by a panic or by the end of a runtime.
-struct Carried {
-    us: Arc<Inner>,
-    flight: Flight,
-    outcome: Option<Outcome>,
-}
-
-impl Carried {
-    async fn carry(mut self) {
-        let (mut event, mut is_new) = (Event::Begin, false);
-        loop {
-            let at = match Moment::system() {
-                Ok(at) => at,
-                Err(error) => {
-                    self.outcome = Some(Err(error));
-                    return;
-                }
-            };
-            let step = self.us.state().keeper.resume(at, event);
-            event = match step {
-                Step::Run(exchange) => {
-                    faults::at("session.run");
-                    let outcome = self.us.driver.run(exchange).await;
-                    faults::at("session.flown");
-                    is_new = outcome.is_ok();
-                    Event::Flown(outcome)
-                }
-                Step::Wait(pause) => {
-                    tokio::time::sleep(pause).await;
-                    Event::Elapsed
-                }
-                Step::Over(outcome) => {
-                    self.outcome = Some(outcome);
-                    break;
-                }
-                step => self.us.stored(step).await,
-            };
-        }
-        if let (true, Some(Ok(tokens)), Some(hook)) =
-            (is_new, &self.outcome, self.us.on_tokens.get())
-        {
-            hook(tokens);
-        }
-    }
-}
-
-impl Drop for Carried {
-    fn drop(&mut self) {
-        let outcome = self.outcome.take().unwrap_or_else(|| Err(never_landed()));
-        let mut state = self.us.state();
-        if state.keeper.is_busy()
-            && let Ok(at) = Moment::system()
-        {
-            state.keeper.abandon(at);
-        }
-        state.flight = None;
-        self.us.publish(&state);
-        drop(state);
-        self.flight.send_replace(Some(outcome));
-    }
-}
-
 impl Inner {
     /// No code that could panic half-way runs under the lock.
     fn state(&self) -> MutexGuard<'_, State> {
@@ -394,38 +404,6 @@ impl Inner {
         self.cached
             .get_or_init(|| ArcSwap::new(Arc::clone(&cached)))
             .store(cached);
-    }
-
-    /// Does what a step asks of the store.
-    async fn stored(&self, step: Step) -> Event {
-        let Some(Shared { store, key }) = &self.shared else {
-            // A keeper that is not shared asks no store.
-            return Event::Failed(Error::lost(Cause::unsent("there is no store")));
-        };
-        let asked = async {
-            match step {
-                Step::Load => store.load(key).await.map(Event::Loaded),
-                Step::Lease { holder, ttl } => {
-                    store.lease(key, &holder, ttl).await.map(Event::Leased)
-                }
-                Step::Save { record, version } => {
-                    faults::at("session.save");
-                    let saved = store.save(key, &record, version).await;
-                    faults::at("session.saved");
-                    saved.map(Event::Saved)
-                }
-                Step::Run(_) | Step::Wait(_) | Step::Over(_) => Ok(Event::Elapsed),
-            }
-        };
-        let late = |_| {
-            Err(Error::lost(Cause::unknown(
-                "the store gave no answer in time",
-            )))
-        };
-        let answer = tokio::time::timeout(PATIENCE, asked).await;
-        answer
-            .unwrap_or_else(late)
-            .unwrap_or_else(|error| Event::Failed(error.at_endpoint("store")))
     }
 }
 

@@ -30,7 +30,7 @@ pub mod seal;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oauth_core::Secret;
 use oauth_core::error::Error;
@@ -77,10 +77,18 @@ pub trait Store: Send + Sync {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>>;
 
     /// Saves the record if it is still at `version`; 0 is the version of a record that is not
-    /// there. Its new version is higher by one.
+    /// there. Its new version is higher, below 2^53, and one that this key has never had: not before
+    /// it was removed, nor before the store lost its memory or fell back to an older copy. So it is
+    /// taken from the store's clock, in microseconds since 1970, and is one more than the last if
+    /// that is not higher.
     ///
     /// This is what fences off a worker who slept through his lease: he saves on a version that is
     /// over. So it must hold whether or not there is a lease.
+    ///
+    /// An empty record says that the grant was removed, to all who still have its tokens. To remove
+    /// a grant from a store of your own, save one. The store keeps it as it does any other, and may
+    /// forget it after 30 days. A record that is just not there is lost, not removed: whoever has it
+    /// puts it back.
     ///
     /// Once this is answered, the record survives a crash of the process, and of the machine as far
     /// as the store promises that.
@@ -126,6 +134,24 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
         (**self).lease(key, holder, ttl)
     }
+}
+
+/// For how long a store keeps in mind that a record was removed: by then each worker has looked.
+const REMOVAL_SHOWS: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The version after this one, by the clock of this machine. Nothing at the end of all versions,
+/// where no record ever gets.
+fn next(version: u64) -> Option<u64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0));
+    let next = version.checked_add(1)?.max(now);
+    (next < 1 << 53).then_some(next)
+}
+
+/// Whether what was removed at this version may be forgotten by now.
+fn is_forgotten(version: u64) -> bool {
+    let age = next(0).map_or(0, |now| now.saturating_sub(version));
+    u128::from(age) > REMOVAL_SHOWS.as_micros()
 }
 
 /// The longest lease, a year: no clock's arithmetic ends before it.

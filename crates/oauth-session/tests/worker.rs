@@ -57,6 +57,10 @@ async fn run() -> Outcome<()> {
             let record = Secret::from(*text);
             println!("{:?}", store.save(key, &record, version.parse()?).await?);
         }
+        ["remove", key] => {
+            let folder = place.strip_prefix("file:").ok_or("no folder")?;
+            println!("{}", FileStore::new(folder)?.remove(key).await?);
+        }
         ["lease", key, holder, millis] => {
             let ttl = Duration::from_millis(millis.parse()?);
             println!("{:?}", store.lease(key, holder, ttl).await?);

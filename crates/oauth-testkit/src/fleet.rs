@@ -25,7 +25,8 @@
 //! lost, lose their reply, arrive after their sender has given up, arrive twice; the server is busy
 //! or down, a gateway gives up on it, access tokens end early, people take their grants back. The
 //! store fails, does what it was asked without saying so, does it late, goes down. People log in when
-//! they are told to, and sometimes just so. How often each happens is in [`Odds`].
+//! they are told to, and sometimes just so, in the midst of a renewal too; they log out, which removes
+//! the record while workers still have it. How often each happens is in [`Odds`].
 //!
 //! Two things are taken for granted, as [`Policy::lease`] demands: a worker gives up on a token
 //! request after a quarter of a lease, and the network delays none for more than another quarter.
@@ -39,7 +40,8 @@
 //! 1. **One flight** ([`Rule::OneFlight`]). A token request is sent by a worker that was given a
 //!    lease, and there is one request under a lease. While a request is under way, from when it is
 //!    sent until its sender has the answer or gives up, no other is sent for the same grant.
-//!    *Excused*: one of the two leases has run out. A worker that stands still cannot notice; what
+//!    *Excused*: what needs no lease, a token of the client's own or a refresh token that is
+//!    never replaced, while the store is silent. One of the two leases has run out. A worker that stands still cannot notice; what
 //!    it sends afterwards is up to rule 3. A lease that was given back has not run out.
 //! 2. **The newest** ([`Rule::Newest`]). A worker that has read a version of the record neither
 //!    sends nor hands out a token that an earlier version held and this one does not; and no caller
@@ -55,7 +57,8 @@
 //!      that is awake and within its lease holds a live one that follows it.
 //!    - A request that was sent is finished as long as its worker lives, and the tokens it brings are
 //!      stored, or kept until they can be, if the store has the very token they were given for.
-//!    - What is stored is never replaced by what it followed, nor a login by what was there before.
+//!    - What is stored is never replaced by what it followed, nor a login by what was there before;
+//!      and what a person has removed is not stored again.
 //!
 //!    *Excused*: copies that the network makes of a request. Two clocks' difference, and two seconds
 //!    for their being cut to seconds. With `Revokes`, a token that may be alive, where the one worker
@@ -71,7 +74,7 @@
 //! 5. **Saved first** ([`Rule::SavedFirst`]). A token is handed out only after the store has taken
 //!    it.
 //!    *Excused*: the tokens of a login, which were there before the keeper; and tokens that the store
-//!    has failed to take five times.
+//!    has failed to take five times, or once if it was silent before.
 //! 6. **One grant, one record** ([`Rule::OwnGrant`], [`Rule::OneRecord`]). Nothing that belongs to
 //!    one grant is sent, stored or handed out for another, and the store gives no version twice.
 //!
@@ -151,6 +154,8 @@ pub struct Report {
     pub renewals: u64,
     /// Logins.
     pub logins: u64,
+    /// Logouts.
+    pub logouts: u64,
     /// Refresh tokens that came twice at a server that revokes.
     pub reuse_events: u64,
     /// Tokens handed out unsaved, because the store had failed again and again.
@@ -178,6 +183,7 @@ impl Report {
         self.token_requests += other.token_requests;
         self.renewals += other.renewals;
         self.logins += other.logins;
+        self.logouts += other.logouts;
         self.reuse_events += other.reuse_events;
         self.unsaved += other.unsaved;
         self.crashes += other.crashes;

@@ -23,6 +23,7 @@ fn whatever_goes_wrong_no_promise_is_broken() {
     let counts = [
         sum.renewals,
         sum.logins,
+        sum.logouts,
         sum.refused,
         sum.errors,
         sum.cancelled,

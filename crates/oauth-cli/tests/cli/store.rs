@@ -418,7 +418,7 @@ fn revoking_forgets_the_login_though_the_server_is_gone() {
     );
     let left = std::fs::read_dir(folder.join("state/oauth/grants")).unwrap();
     let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let left: Vec<_> = left.filter(|name| name.starts_with("grant-")).collect();
+    let left: Vec<_> = left.filter(|name| name.ends_with(".json")).collect();
     assert_eq!(left, [""; 0]);
 }
 

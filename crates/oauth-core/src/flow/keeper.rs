@@ -33,15 +33,21 @@
 //!   leaves a mark, and whoever comes next knows that the token's fate is not known;
 //! - it is sent within half a lease after that, or not at all: when a lease has passed since the mark,
 //!   the request has arrived, or never will;
+//! - no version is given twice for one key, and a removed record leaves a mark of its own: what the
+//!   store has lost is put back by whoever still has it, and what a person has removed is not;
 //! - a record carries the name of the login it grew from, and new tokens take the place of those they
 //!   were given for and of no others: a late one replaces neither a login nor what is newer;
 //! - new tokens are stored before they are handed out. If the store fails for good, they are handed
 //!   out all the same, for then nobody else can have them, and stored as soon as that is possible.
 
+mod asking;
 mod landing;
+mod login;
 mod outline;
 mod policy;
 mod record;
+mod sending;
+mod sight;
 mod timely;
 mod work;
 
@@ -61,7 +67,8 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token::Tokens;
 
-use policy::{Times, Trouble};
+use login::Login;
+use policy::{Refusals, Times, Trouble};
 use record::Record;
 use work::Work;
 
@@ -145,12 +152,24 @@ pub enum Event {
 }
 
 /// A record as it is stored.
+///
+/// An empty one says that the grant was removed: a person has logged out. It is saved like any other
+/// record, so that whoever still has the tokens learns of it, and a store may forget it after 30
+/// days. A record that is just not there was never saved, or is lost: those who have it put it back.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// How often it was saved: 1 or more.
+    /// Higher with every save, and never the same twice for one key, whatever was removed or lost in
+    /// between; 1 or more.
     pub version: u64,
     /// What was saved.
     pub record: Secret<String>,
+}
+
+impl Entry {
+    /// Whether this is what stands in the place of a record that was removed.
+    pub fn is_removed(&self) -> bool {
+        self.record.expose().is_empty()
+    }
 }
 
 /// Who may renew.
@@ -179,18 +198,28 @@ pub struct Keeper {
     policy: Policy,
     place: Place,
     record: Record,
+    /// The highest version that is known to have been stored: of `record`, or of what it follows.
     version: u64,
+    /// When that was last seen to be there.
+    seen: UnixTime,
+    /// When the attempt in `record` was first seen, by our own clock.
+    attempt_seen: UnixTime,
     times: Times,
     /// The access token that a resource server refused, whatever its lifetime says.
     refused: Option<Secret<String>>,
     unsaved: Unsaved,
     trouble: Trouble,
+    refusals: Refusals,
     /// Our last attempts, once their flights are over: nobody else can still hold their replies. More
     /// than one, for a store that failed may hold the mark of any.
     settled: VecDeque<Settled>,
     /// The name of the renewal under way: of its lease, and of its attempt.
     ticket: String,
     work: Option<Work>,
+    /// Whether anybody waits for the end of that.
+    is_wanted: bool,
+    /// Whether no new renewal may begin.
+    is_drained: bool,
 }
 
 /// Where the record lives.
@@ -216,19 +245,6 @@ enum Unsaved {
     },
 }
 
-/// The tokens of a new login.
-#[derive(Debug, Clone)]
-struct Login {
-    /// Its name, which the record carries for as long as its tokens grew from this login.
-    id: String,
-    tokens: Arc<Tokens>,
-    /// Whether a save of it was asked for and never answered: it may be stored already, and others
-    /// may have renewed it.
-    is_tried: bool,
-    /// The login that was stored before that.
-    over: Option<String>,
-}
-
 /// An attempt of ours that brought nothing.
 #[derive(Debug, Clone)]
 struct Settled {
@@ -236,6 +252,9 @@ struct Settled {
     /// The server surely has not acted on it.
     is_unspent: bool,
 }
+
+/// What is left of a lease at the end of the longest request, for clocks and the store.
+const MARGIN: Duration = Duration::from_secs(15);
 
 /// How many attempts are remembered.
 const SETTLED: usize = 16;
@@ -255,6 +274,8 @@ impl Keeper {
             place: Place::Here,
             record: Record::default(),
             version: 0,
+            seen: none,
+            attempt_seen: none,
             times: Times {
                 ahead: none,
                 stale: none,
@@ -263,19 +284,26 @@ impl Keeper {
             refused: None,
             unsaved: Unsaved::Nothing,
             trouble: Trouble::default(),
+            refusals: Refusals::default(),
             settled: VecDeque::new(),
             ticket: String::new(),
             work: None,
+            is_wanted: false,
+            is_drained: false,
         }
     }
 
-    /// Begins with these tokens. Where there is a store, they take the place of whatever it holds:
-    /// for tokens of a new login, not for tokens out of a store.
+    /// Begins with these tokens. Where there is a store, they take the place of what it holds, unless
+    /// that was received at the same time or later: these are then the application's own, older copy.
+    /// For what is certainly a new login, [`replace`](Self::replace) does not look at the time.
     ///
     /// # Errors
     /// `stored.issuer` for tokens of another server or client.
     pub fn with_tokens(mut self, at: Moment, tokens: Tokens) -> Result<Self, Error> {
         self.replace(at, tokens)?;
+        if let Unsaved::Login(login) = &mut self.unsaved {
+            login.is_copy = true;
+        }
         Ok(self)
     }
 
@@ -286,23 +314,30 @@ impl Keeper {
         self
     }
 
+    /// Leases a grant for long enough for token requests that may take so long, from when they leave
+    /// until their answer has been read. None leaves in the second half of a lease.
+    #[must_use]
+    pub fn with_longest_request(mut self, longest: Duration) -> Self {
+        let enough = (longest * 2).saturating_add(MARGIN);
+        self.policy.lease = self.policy.lease.max(enough);
+        self
+    }
+
     /// Shares the grant through a store, as this one. For client credentials the scope is the one
     /// that is asked for, whatever `id` says.
     #[must_use]
     pub fn shared(mut self, id: GrantId) -> Self {
+        // What it began with was stored here; now it has to be stored there. What it has learned
+        // from the store since it was shared is there.
         if self.place == Place::Here
             && let (Some(id), Some(tokens)) = (&self.record.login, &self.record.tokens)
         {
-            self.unsaved = Unsaved::Login(Login::new(id.clone(), Arc::clone(tokens)));
+            let login = Login::new(id.clone(), Arc::clone(tokens));
+            let is_copy = true;
+            self.unsaved = Unsaved::Login(Login { is_copy, ..login });
             self.version = 0;
         }
         self.place = Place::Store;
-        // What it began with was stored here; now it has to be stored there.
-        let Record { login, tokens, .. } = &self.record;
-        if let Some((id, tokens)) = login.clone().zip(tokens.clone()) {
-            self.unsaved = Unsaved::Login(Login::new(id, tokens));
-            self.version = 0;
-        }
         self.id = match &self.upkeep {
             Upkeep::ClientCredentials(scope) => id.with_scope(scope.clone()),
             Upkeep::Refresh => id,
@@ -327,41 +362,11 @@ impl Keeper {
             return Err(Check::StoredIssuer.into());
         }
         self.unsaved = Unsaved::Login(Login::new(at.ticket(), Arc::new(tokens)));
-        if self.work.is_none() {
+        // A renewal that has not taken its first step has nothing to lose.
+        if matches!(self.work, None | Some(Work::Begun)) {
             self.log_in(&at);
         }
         Ok(())
-    }
-
-    /// One caller asks for a token, knowing perhaps of one that a resource server refused.
-    pub fn ask(&mut self, now: UnixTime, refused: Option<&Tokens>) -> Turn {
-        if let Some(refused) = refused {
-            self.refuse(refused);
-        }
-        match self.good(now).filter(|_| !self.is_kept_back()) {
-            Some(tokens) if now < self.times.ahead && self.is_stored() => Turn::HandOut(tokens),
-            Some(tokens) if now < self.times.stale => {
-                match self.is_busy() || self.trouble.holds(now).is_some() {
-                    true => Turn::HandOut(tokens),
-                    false => self.begin(Turn::HandOutAndRenew(tokens)),
-                }
-            }
-            _ if self.is_busy() => Turn::Follow,
-            held => self.renew(now, held),
-        }
-    }
-
-    /// Stale, or none at all; `held` may do if nothing better is to be had.
-    fn renew(&mut self, now: UnixTime, held: Option<Arc<Tokens>>) -> Turn {
-        if let (Place::Here, Some(ended)) = (self.place, &self.record.ended) {
-            let why = self.trouble.error().cloned();
-            return Turn::GiveUp(why.unwrap_or_else(|| ended.error()));
-        }
-        match (self.trouble.holds(now), self.trouble.bars(now), held) {
-            (Some(_), _, Some(tokens)) => Turn::HandOut(tokens),
-            (_, Some(error), None) => Turn::GiveUp(error.clone()),
-            _ => self.begin(Turn::Renew),
-        }
     }
 
     /// Takes over a record that the store told of by itself. One that is not newer than what is
@@ -372,27 +377,42 @@ impl Keeper {
     pub fn learn(&mut self, at: Moment, entry: Entry) -> Result<(), Error> {
         let is_news = entry.version > self.version && self.is_stored();
         match is_news && !self.is_busy() {
-            true => self.read(&at, Some(entry)),
+            true => self.read(&at, Some(entry)).map(drop),
             false => Ok(()),
-        }
-    }
-
-    /// Forgets exactly this token: one that has taken its place meanwhile lives on.
-    pub fn refuse(&mut self, refused: &Tokens) {
-        let is_ours = self
-            .record
-            .tokens
-            .as_ref()
-            .is_some_and(|tokens| tokens.access_token.matches(refused.access_token.expose()));
-        // One that is not known here may be the one in the store.
-        if is_ours || !self.is_refused() {
-            self.refused = Some(refused.access_token.clone());
         }
     }
 
     /// Whether the store has the newest tokens.
     pub const fn is_stored(&self) -> bool {
         matches!(self.unsaved, Unsaved::Nothing)
+    }
+
+    /// How long to wait before the next try to store what the store has not got yet; nothing if there
+    /// is no such thing, or somebody is at it.
+    ///
+    /// Whoever has new tokens that nobody else can have should not wait for a caller: after each
+    /// [`Step::Over`] a host waits this long, calls [`save_again`](Self::save_again), and so on until
+    /// it is done.
+    pub fn retry_after(&self, now: UnixTime) -> Option<Duration> {
+        let is_due = !self.is_stored() && !self.is_busy();
+        is_due.then(|| self.trouble.rest(now).max(Duration::from_secs(1)))
+    }
+
+    /// Begins to store what the store has not got yet: call [`resume`](Self::resume) with
+    /// [`Event::Begin`]. Not if there is nothing to store, or somebody is at it.
+    #[must_use]
+    pub fn save_again(&mut self) -> bool {
+        let is_due = !self.is_stored() && !self.is_busy();
+        if is_due {
+            self.work = Some(Work::Begun);
+        }
+        is_due
+    }
+
+    /// Begins no renewal from now on: for a host that is about to end. A token at hand is handed out as
+    /// long as it is good; a request that was sent is finished, and what it brings is stored.
+    pub const fn drain(&mut self) {
+        self.is_drained = true;
     }
 
     /// Whether a renewal is under way.
@@ -424,37 +444,9 @@ impl Keeper {
         self.trouble.error()
     }
 
-    fn begin(&mut self, turn: Turn) -> Turn {
-        self.work = Some(Work::Begun);
-        turn
-    }
-
-    /// Whether the tokens have to be stored before anyone sees them.
-    fn is_kept_back(&self) -> bool {
-        match &self.unsaved {
-            Unsaved::Nothing => false,
-            Unsaved::Landed { is_given_up, .. } => !is_given_up,
-            // What is on its way into the store may be what the login will take the place of.
-            Unsaved::Login(_) => self.work.as_ref().is_some_and(Work::lands_late),
-        }
-    }
-
     fn settle(&mut self, id: String, is_unspent: bool) {
         self.settled.truncate(SETTLED - 1);
         self.settled.push_front(Settled { id, is_unspent });
-    }
-
-    fn is_refused(&self) -> bool {
-        let tokens = self.record.tokens.as_ref();
-        self.refused.as_ref().is_some_and(|refused| {
-            tokens.is_some_and(|tokens| tokens.access_token.matches(refused.expose()))
-        })
-    }
-
-    /// The tokens, unless they are over or refused.
-    fn good(&self, now: UnixTime) -> Option<Arc<Tokens>> {
-        let is_good = now < self.times.end && !self.is_refused();
-        self.record.tokens.clone().filter(|_| is_good)
     }
 
     /// Takes over a record.
@@ -462,8 +454,15 @@ impl Keeper {
         if let Some(tokens) = &record.tokens {
             self.times = Times::of(tokens, &self.policy, at);
         }
+        let attempt = |record: &Record| record.attempt.as_ref().map(|attempt| attempt.id.clone());
+        if attempt(&record) != attempt(&self.record) {
+            self.attempt_seen = at.now();
+        }
         self.record = record;
-        self.version = version;
+        if self.version != version {
+            self.version = version;
+            self.seen = at.now();
+        }
     }
 
     fn log_in(&mut self, at: &Moment) {
@@ -479,24 +478,6 @@ impl Keeper {
         if self.place == Place::Here {
             self.version += 1;
             self.unsaved = Unsaved::Nothing;
-        }
-    }
-}
-
-impl Login {
-    const fn new(id: String, tokens: Arc<Tokens>) -> Self {
-        Self {
-            id,
-            tokens,
-            is_tried: false,
-            over: None,
-        }
-    }
-
-    fn record(&self) -> Record {
-        Record {
-            login: Some(self.id.clone()),
-            ..Record::of(Arc::clone(&self.tokens))
         }
     }
 }

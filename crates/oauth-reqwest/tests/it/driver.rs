@@ -4,6 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use oauth_core::client_auth::SignedSecret;
 use oauth_core::error::{Cause, Error, Reach};
+use oauth_core::exchange::SendBy;
 use oauth_core::{Client, ClientAuth, ClientId, Exchange, Input, Moment, Scope, Step};
 use oauth_reqwest::Options;
 use oauth_testkit::{Fault, contract};
@@ -161,4 +162,35 @@ async fn plain_http_passes_by_every_proxy() {
     let exchange = confidential(&served).client_credentials(Scope::none());
     driver.run(exchange).await.unwrap();
     assert_eq!(proxy.connections(), 0);
+}
+
+/// Its turn among the requests to one server has come too late: somebody else may have sent the same
+/// by then.
+#[tokio::test]
+async fn what_must_have_left_by_now_does_not_leave() {
+    struct Late(String, SendBy);
+    impl Exchange for Late {
+        type Output = u16;
+        fn resume(&mut self, _: Moment, input: Input) -> Result<Step<u16>, Error> {
+            match input {
+                Input::Lost(cause) => Err(Error::lost(cause)),
+                Input::Reply(reply) => Ok(Step::Done(reply.status().as_u16())),
+                _ => {
+                    let mut request = http::Request::new(Bytes::new());
+                    *request.uri_mut() = self.0.parse().unwrap();
+                    request.extensions_mut().insert(self.1);
+                    Ok(Step::Send(request))
+                }
+            }
+        }
+    }
+    let served = served();
+    let url = format!("{}/nothing", served.base());
+    let now = Moment::system().unwrap().now();
+    let past = SendBy(now.before(Duration::from_secs(2)));
+    let error = driver().run(Late(url.clone(), past)).await.unwrap_err();
+    assert_eq!(error.cause().unwrap().reach(), Reach::Unsent);
+    assert!(served.with(|twin| twin.log().is_empty()));
+    let soon = SendBy(now.after(Duration::from_secs(60)));
+    assert!(driver().run(Late(url, soon)).await.is_ok());
 }

@@ -55,9 +55,15 @@ pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
             record::conflict(&bench),
         )
         .await,
+        report("a version is higher than the last", record::rise(&bench)).await,
         report(
-            "a version is higher by one than the last",
-            record::rise(&bench),
+            "a removed record is at a version of its own",
+            record::removed(&bench),
+        )
+        .await,
+        report(
+            "a first version is higher than those of before",
+            record::first(&bench),
         )
         .await,
         report("all handles see one place", record::shared(&bench)).await,

@@ -10,7 +10,7 @@ use oauth_core::error::{Cause, Error};
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, Locked};
-use super::{Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, millis};
+use super::{Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, millis, next};
 
 /// What a record's file says it is.
 const FORMAT: &str = "oauth-core grant 1";
@@ -75,16 +75,22 @@ impl FileStore {
 
     /// Removes a record and its lease, whatever is in them; whether there was a record.
     ///
-    /// Versions begin anew with the next record of this key.
+    /// Whoever still has the record learns that it was removed, within the next 30 days.
     ///
     /// # Errors
     /// As for the verbs of [`Store`].
     pub async fn remove(&self, key: &str) -> Result<bool, Error> {
         let work = self.work(key, |locked| {
             locked.remove_lease()?;
+            // One that cannot be read is gone all the same.
+            let version = read(locked).ok().flatten().map_or(0, |entry| entry.version);
+            locked.mark_removed(version)?;
             locked.remove(RECORD)
         });
-        work.await
+        let was_there = work.await?;
+        let folder = Arc::clone(&self.0);
+        blocking(move || folder.forget_removed()).await?;
+        Ok(was_there)
     }
 
     /// The keys of all records, sorted. They are names only: no record is read.
@@ -109,17 +115,17 @@ impl FileStore {
 
 fn read(locked: &Locked<'_>) -> Result<Option<Entry>, Error> {
     let bytes = locked.read(RECORD)?;
-    bytes
-        .map(|bytes| decoded(&bytes, &locked.name(RECORD)))
-        .transpose()
+    let entry = bytes.map(|bytes| decoded(&bytes, &locked.name(RECORD)));
+    Ok(locked.removed()?.newer_than(entry.transpose()?))
 }
 
 fn save(locked: &Locked<'_>, record: &Secret<String>, version: u64) -> Result<Saved, Error> {
     let stored = read(locked)?.map_or(0, |entry| entry.version);
-    let Some(next) = version.checked_add(1).filter(|_| stored == version) else {
+    let Some(next) = next(version).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
     };
     locked.write(RECORD, &encoded(record, next)?)?;
+    locked.unmark_removed()?;
     Ok(Saved::At(next))
 }
 

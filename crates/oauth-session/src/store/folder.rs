@@ -3,6 +3,7 @@
 pub(super) mod faults;
 mod lease;
 mod ours;
+mod removed;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
@@ -101,7 +102,7 @@ impl Folder {
                 locked.remove(&format!("{ending}.{TEMP}"))?;
             }
         }
-        Ok(())
+        self.forget_removed()
     }
 
     /// The keys that have a file of this ending, sorted.

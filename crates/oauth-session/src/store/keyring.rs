@@ -11,7 +11,7 @@ use oauth_core::error::{Cause, Error, Misuse};
 
 use super::file::{blocking, decoded, encoded};
 use super::folder::{Folder, Locked};
-use super::{Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, millis};
+use super::{Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, millis, next};
 
 /// Records in the operating system's keyring: the Secret Service (GNOME, KDE, and others) on Linux
 /// and the BSDs, the keychain on macOS, the credential manager on Windows.
@@ -82,20 +82,26 @@ impl KeyringStore {
 
     /// Removes a record and its lease, whatever is in them; whether there was a record.
     ///
-    /// Versions begin anew with the next record of this key.
+    /// Whoever still has the record learns that it was removed, within the next 30 days.
     ///
     /// # Errors
     /// As for the verbs of [`Store`].
     pub async fn remove(&self, key: &str) -> Result<bool, Error> {
         let work = self.work(key, |locked, item| {
             locked.remove_lease()?;
+            // One that cannot be read is gone all the same.
+            let entry = read(locked, item).ok().flatten();
+            locked.mark_removed(entry.map_or(0, |entry| entry.version))?;
             match item.delete_credential() {
                 Ok(()) => Ok(true),
                 Err(Trouble::NoEntry) => Ok(false),
                 Err(error) => Err(failed(error)),
             }
         });
-        work.await
+        let was_there = work.await?;
+        let folder = Arc::clone(&self.folder);
+        blocking(move || folder.forget_removed()).await?;
+        Ok(was_there)
     }
 
     /// Does something with a key's item while no other worker does.
@@ -170,27 +176,34 @@ fn platform() -> Result<Arc<CredentialStore>, Trouble> {
     ))
 }
 
-fn read(item: &Item) -> Result<Option<Entry>, Error> {
-    match item.get_secret() {
-        Ok(bytes) => decoded(&Secret::new(bytes), "the keyring").map(Some),
-        Err(Trouble::NoEntry) => Ok(None),
-        Err(error) => Err(failed(error)),
-    }
+fn read(locked: &Locked<'_>, item: &Item) -> Result<Option<Entry>, Error> {
+    let entry = match item.get_secret() {
+        Ok(bytes) => Some(decoded(&Secret::new(bytes), "the keyring")?),
+        Err(Trouble::NoEntry) => None,
+        Err(error) => return Err(failed(error)),
+    };
+    Ok(locked.removed()?.newer_than(entry))
 }
 
-fn save(item: &Item, record: &Secret<String>, version: u64) -> Result<Saved, Error> {
-    let stored = read(item)?.map_or(0, |entry| entry.version);
-    let Some(next) = version.checked_add(1).filter(|_| stored == version) else {
+fn save(
+    locked: &Locked<'_>,
+    item: &Item,
+    record: &Secret<String>,
+    version: u64,
+) -> Result<Saved, Error> {
+    let stored = read(locked, item)?.map_or(0, |entry| entry.version);
+    let Some(next) = next(version).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
     };
     let bytes = encoded(record, next)?;
     item.set_secret(bytes.expose()).map_err(failed)?;
+    locked.unmark_removed()?;
     Ok(Saved::At(next))
 }
 
 impl Store for KeyringStore {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
-        Box::pin(self.work(key, |_, item| read(item)))
+        Box::pin(self.work(key, read))
     }
 
     fn save<'a>(
@@ -200,7 +213,9 @@ impl Store for KeyringStore {
         version: u64,
     ) -> Answer<'a, Saved> {
         let record = record.clone();
-        Box::pin(self.work(key, move |_, item| save(item, &record, version)))
+        Box::pin(self.work(key, move |locked, item| {
+            save(locked, item, &record, version)
+        }))
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {

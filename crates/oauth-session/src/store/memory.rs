@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use oauth_core::Secret;
+use oauth_core::error::Error;
 
-use super::{Answer, Entry, LONGEST, Lease, Saved, Store};
+use super::{Answer, Entry, LONGEST, Lease, Saved, Store, is_forgotten, next};
 
 /// Records in the memory of this process, for all its threads and tasks. Clones share them.
 #[derive(Clone, Default)]
@@ -30,6 +31,22 @@ impl Memory {
         Self::default()
     }
 
+    /// Removes a record and its lease; whether there was a record. Whoever still has it learns that
+    /// it was removed.
+    ///
+    /// # Errors
+    /// None: as for the other stores.
+    pub async fn remove(&self, key: &str) -> Result<bool, Error> {
+        let mut grants = self.grants();
+        grants.retain(|_, grant| !grant.is_forgotten());
+        let grant = grants.entry(key.to_owned()).or_default();
+        let was_there = grant.is_there();
+        grant.lease = None;
+        let version = grant.entry.as_ref().map_or(0, |entry| entry.version);
+        grant.save(&Secret::new(String::new()), version);
+        Ok(was_there)
+    }
+
     fn grants(&self) -> MutexGuard<'_, HashMap<String, Grant>> {
         // Each verb changes one value in one assignment, so a panic elsewhere leaves none half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -39,14 +56,21 @@ impl Memory {
 impl Grant {
     fn save(&mut self, record: &Secret<String>, version: u64) -> Saved {
         let stored = self.entry.as_ref().map_or(0, |entry| entry.version);
-        if stored != version {
+        let Some(version) = next(version).filter(|_| stored == version) else {
             return Saved::Conflict;
-        }
-        self.entry = Some(Entry {
-            version: version + 1,
-            record: record.clone(),
-        });
-        Saved::At(version + 1)
+        };
+        let record = record.clone();
+        self.entry = Some(Entry { version, record });
+        Saved::At(version)
+    }
+
+    fn is_there(&self) -> bool {
+        self.entry.as_ref().is_some_and(|entry| !entry.is_removed())
+    }
+
+    fn is_forgotten(&self) -> bool {
+        let version = self.entry.as_ref().map_or(0, |entry| entry.version);
+        !self.is_there() && self.lease.is_none() && is_forgotten(version)
     }
 
     fn lease(&mut self, holder: &str, ttl: Duration, now: Instant) -> Lease {

@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Config, Row};
 
-use super::{Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, micros};
+use super::{Answer, ENDPOINT, Entry, Lease, REMOVAL_SHOWS, Saved, Store, malformed, micros};
 
 /// For how long one waits for an answer, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,16 +25,26 @@ const MIGRATION: i64 = 0x6f61_7574_6863_6f72;
 
 const LOAD: &str = "select version, record from oauth_core_grant where key = $1 and version > 0";
 
-/// A row at version 0 has a lease only.
-const CREATE: &str = "insert into oauth_core_grant as stored (key, version, record) \
-    values ($1, 1, $2) \
-    on conflict (key) do update set version = 1, record = excluded.record \
-    where stored.version = 0 \
-    returning version";
+/// The server's clock in microseconds since 1970.
+macro_rules! now {
+    () => {
+        "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
+    };
+}
 
-const REPLACE: &str = "update oauth_core_grant set version = version + 1, record = $2 \
-    where key = $1 and version = $3 \
-    returning version";
+/// A row at version 0 has a lease only.
+const CREATE: &str = concat!(
+    "insert into oauth_core_grant as stored (key, version, record) values ($1, ",
+    now!(),
+    ", $2) on conflict (key) do update set version = excluded.version, record = excluded.record \
+    where stored.version = 0 returning version"
+);
+
+const REPLACE: &str = concat!(
+    "update oauth_core_grant set version = greatest(version + 1, ",
+    now!(),
+    "), record = $2 where key = $1 and version = $3 returning version"
+);
 
 /// The clock is read once the row is ours, and not when the statement began, which may have waited
 /// for the row. If another has the lease, the second column says for how much longer; not if he took
@@ -53,7 +63,29 @@ const TAKE: &str = "with taken as ( \
 const GIVE_BACK: &str = "update oauth_core_grant set holder = null, until = null \
     where key = $1 and holder = $2";
 
-const REMOVE: &str = "delete from oauth_core_grant where key = $1 returning version > 0";
+/// What was removed stays as an empty record, also where there was none: somebody may have it.
+const REMOVE: &str = concat!(
+    "with removed as ( \
+        update oauth_core_grant set version = greatest(version + 1, ",
+    now!(),
+    "), record = '', holder = null, until = null where key = $1 and record <> '' returning 1), \
+    marked as ( \
+        insert into oauth_core_grant as stored (key, version, record) \
+        select $1, ",
+    now!(),
+    ", '' where not exists (select from removed) \
+        on conflict (key) do update set version = greatest(stored.version + 1, excluded.version), \
+            record = '', holder = null, until = null \
+        where stored.record is null or stored.record = '') \
+    select exists (select from removed)"
+);
+
+/// What was removed so long ago that nobody needs to know.
+const FORGET: &str = concat!(
+    "delete from oauth_core_grant where record = '' and version < ",
+    now!(),
+    " - $1"
+);
 
 type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
@@ -139,12 +171,14 @@ impl PostgresStore {
 
     /// Removes a record and its lease; whether there was a record.
     ///
-    /// Versions begin anew with the next record of this key.
+    /// Whoever still has the record learns that it was removed, within the next 30 days.
     ///
     /// # Errors
     /// As for the verbs of [`Store`].
     pub async fn remove(&self, key: &str) -> Result<bool, Error> {
         let rows = self.query(REMOVE, &[(&key, Type::TEXT)]).await?;
+        let age = micros(REMOVAL_SHOWS).cast_signed();
+        self.query(FORGET, &[(&age, Type::INT8)]).await?;
         rows.first().map_or(Ok(false), |row| column(row, 0))
     }
 
@@ -233,10 +267,11 @@ impl Store for PostgresStore {
                     self.query(REPLACE, &parameters).await?
                 }
             };
-            Ok(match rows.is_empty() {
-                true => Saved::Conflict,
-                false => Saved::At(version + 1),
-            })
+            let Some(row) = rows.first() else {
+                return Ok(Saved::Conflict);
+            };
+            let version: i64 = column(row, 0)?;
+            Ok(Saved::At(version.cast_unsigned()))
         })
     }
 

@@ -12,20 +12,21 @@ use redis::{
 };
 use tokio::sync::OnceCell;
 
-use super::{Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, micros};
+use super::{Answer, ENDPOINT, Entry, Lease, REMOVAL_SHOWS, Saved, Store, malformed, micros};
 
 /// For how long one waits for an answer, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Both scripts see nobody come between: Redis runs one at a time. Versions are compared as texts,
-/// for to Lua a number is a double.
+/// The scripts see nobody come between: Redis runs one at a time. To Lua a number is a double, which
+/// is exact up to 2^53: a time in microseconds stays below that until the year 2255.
 static SAVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/save.lua")));
+static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/remove.lua")));
 static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/lease.lua")));
 
 /// Records in Redis 5 or newer, or what speaks like it, for all who use the server.
 ///
 /// Each key is a hash of `version`, `record`, `holder` and `until` (of the lease, in microseconds of
-/// the server's clock). The verbs are a read and two scripts, each on one key, so a cluster's proxy
+/// the server's clock). The verbs are a read and scripts, each on one key, so a cluster's proxy
 /// will do. Clones share one connection, which is made when it is first needed, made anew when it
 /// breaks, and belongs to the tokio runtime it was first used in.
 ///
@@ -85,16 +86,15 @@ impl RedisStore {
 
     /// Removes a record and its lease; whether there was either.
     ///
-    /// Versions begin anew with the next record of this key.
+    /// Whoever still has the record learns that it was removed, within the next 30 days.
     ///
     /// # Errors
     /// As for the verbs of [`Store`].
     pub async fn remove(&self, key: &str) -> Result<bool, Error> {
-        let mut command = redis::cmd("DEL");
-        command.arg(self.name(key));
-        let mut connection = self.connection().await?;
-        let removed: u64 = self.answer(command.query_async(&mut connection)).await?;
-        Ok(removed > 0)
+        let mut script = REMOVE.key(self.name(key));
+        script.arg(REMOVAL_SHOWS.as_millis().to_string());
+        let connection = self.connection().await?;
+        self.answer(invoke(script, connection)).await
     }
 
     fn name(&self, key: &str) -> String {
@@ -173,16 +173,15 @@ impl Store for RedisStore {
         version: u64,
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
-            let Some(next) = version.checked_add(1) else {
+            let mut script = SAVE.key(self.name(key));
+            script.arg(version).arg(record.expose());
+            let connection = self.connection().await?;
+            let saved: Option<String> = self.answer(invoke(script, connection)).await?;
+            let Some(version) = saved else {
                 return Ok(Saved::Conflict);
             };
-            let mut script = SAVE.key(self.name(key));
-            script.arg(version).arg(next).arg(record.expose());
-            let connection = self.connection().await?;
-            match self.answer(invoke(script, connection)).await? {
-                true => Ok(Saved::At(next)),
-                false => Ok(Saved::Conflict),
-            }
+            let version = version.parse().map_err(|_| malformed("no version"))?;
+            Ok(Saved::At(version))
         })
     }
 

@@ -30,7 +30,7 @@ const TAG: usize = 16;
 /// of the key, and in base64url a nonce and the record in XChaCha20-Poly1305. The name of the record
 /// is sealed with it, so a record that somebody moved to another name is refused as one that was
 /// changed. Names, versions and leases are not hidden; and who can write to the store can put an
-/// older record back.
+/// older record back, or remove one.
 ///
 /// `stored.sealed` is a record that cannot be opened: its key is not given, it was changed or moved,
 /// or it was never sealed. Give the key that its detail names, or remove the record and log in anew.
@@ -218,6 +218,9 @@ impl<S: Store> Store for Sealed<S> {
             let Some(entry) = self.store.load(key).await? else {
                 return Ok(None);
             };
+            if entry.is_removed() {
+                return Ok(Some(entry));
+            }
             let record = self.keys.open(key, &entry.record)?;
             Ok(Some(Entry { record, ..entry }))
         })
@@ -230,6 +233,10 @@ impl<S: Store> Store for Sealed<S> {
         version: u64,
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
+            // That there is nothing left is no secret, and the store itself has to see it.
+            if record.expose().is_empty() {
+                return self.store.save(key, record, version).await;
+            }
             let sealed = self.keys.seal(key, record)?;
             self.store.save(key, &sealed, version).await
         })

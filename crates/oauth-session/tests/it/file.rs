@@ -10,7 +10,7 @@ use oauth_core::error::Error;
 use oauth_session::Store;
 use oauth_session::store::{FAULT_POINTS, FileStore, Lease, Saved, contract};
 
-use crate::workers::{hammer, worker};
+use crate::workers::{hammer, version, worker};
 
 const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -81,7 +81,7 @@ fn it_works_without_a_runtime() {
     let mut saving = std::pin::pin!(save(&store, "text", 0));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match saving.as_mut().poll(&mut context) {
-        std::task::Poll::Ready(saved) => assert_eq!(saved.expect("saved"), Saved::At(1)),
+        std::task::Poll::Ready(saved) => assert!(version(saved.expect("saved")) > 0),
         std::task::Poll::Pending => panic!("nobody would wake it"),
     }
 }
@@ -90,13 +90,12 @@ fn it_works_without_a_runtime() {
 #[tokio::test]
 async fn the_form_of_a_file_is_kept() {
     let place = Place::new();
-    save(&place.store(), r#"{"a":"b"}"#, 0)
-        .await
-        .expect("saved");
+    let saved = save(&place.store(), r#"{"a":"b"}"#, 0).await;
+    let version = version(saved.expect("saved")).to_string();
     let text = fs::read_to_string(place.record()).expect("a file");
-    let want = r#"{"format":"oauth-core grant 1","version":1,"record":"{\"a\":\"b\"}"}"#;
-    assert_eq!(text, want);
-    fs::write(place.record(), want.replace(":1,", ":41,")).expect("written");
+    let want = r#"{"format":"oauth-core grant 1","version":VERSION,"record":"{\"a\":\"b\"}"}"#;
+    assert_eq!(text, want.replace("VERSION", &version));
+    fs::write(place.record(), want.replace("VERSION", "41")).expect("written");
     let entry = load(&place.store()).await.expect("loaded");
     assert_eq!(entry, Some((41, r#"{"a":"b"}"#.to_owned())));
 }
@@ -119,9 +118,55 @@ async fn records_are_listed_and_removed() {
     assert!(store.remove(KEY).await.expect("removed"));
     assert!(!store.remove(KEY).await.expect("removed"));
     assert_eq!(store.list().await.expect("a list"), ["A", "b/../c"]);
-    assert_eq!(load(&store).await.expect("loaded"), None);
+    let entry = store
+        .load(KEY)
+        .await
+        .expect("loaded")
+        .expect("a word of it");
+    assert!(entry.is_removed());
     let lease = store.lease(KEY, "two", MINUTE).await;
     assert_eq!(lease.expect("leased"), Lease::Won);
+}
+
+#[tokio::test]
+async fn what_was_removed_is_told_for_thirty_days() {
+    let place = Place::new();
+    let store = place.store();
+    let first = version(save(&store, "first", 0).await.expect("saved"));
+    store.remove(KEY).await.expect("removed");
+    assert_eq!(place.names(), [format!("grant-{KEY}.removed")]);
+    let removed = store
+        .load(KEY)
+        .await
+        .expect("loaded")
+        .expect("a word of it");
+    assert!(removed.is_removed() && removed.version > first);
+    assert_eq!(
+        save(&store, "new", 0).await.expect("asked"),
+        Saved::Conflict
+    );
+    let again = save(&store, "again", removed.version).await;
+    assert!(version(again.expect("saved")) > removed.version);
+    assert_eq!(place.names(), [format!("grant-{KEY}.json")]);
+
+    // As long ago as its version says.
+    store.remove(KEY).await.expect("removed");
+    let path = place.path().join(format!("grant-{KEY}.removed"));
+    let text = fs::read_to_string(&path).expect("a file");
+    let removed = store
+        .load(KEY)
+        .await
+        .expect("loaded")
+        .expect("a word of it");
+    let day = 24 * 3600 * 1_000_000;
+    for (days, is_told) in [(29, true), (31, false)] {
+        let then = (removed.version - days * day).to_string();
+        fs::write(&path, text.replace(&removed.version.to_string(), &then)).expect("written");
+        let entry = place.store().load(KEY).await.expect("loaded");
+        assert_eq!(entry.is_some(), is_told, "after {days} days");
+    }
+    let anew = save(&store, "anew", 0).await.expect("saved");
+    assert!(version(anew) > removed.version);
 }
 
 #[tokio::test]
@@ -163,7 +208,13 @@ async fn what_is_not_a_record_is_neither_read_nor_overwritten() {
         store.lease(KEY, "one", MINUTE).await.expect("leased");
     }
     assert!(store.remove(KEY).await.expect("removed"));
-    assert_eq!(save(&store, "new", 0).await.expect("saved"), Saved::At(1));
+    let removed = store
+        .load(KEY)
+        .await
+        .expect("loaded")
+        .expect("a word of it");
+    let saved = save(&store, "new", removed.version).await;
+    assert!(version(saved.expect("saved")) > removed.version);
 }
 
 #[tokio::test]
@@ -184,13 +235,13 @@ async fn a_lease_that_cannot_be_read_is_an_error() {
 async fn a_record_too_large_to_read_is_not_written() {
     let place = Place::new();
     let store = place.store();
-    save(&store, "text", 0).await.expect("saved");
+    let first = version(save(&store, "text", 0).await.expect("saved"));
     let large = "x".repeat(17 * 1024 * 1024);
-    let error = save(&store, &large, 1).await.expect_err("too large");
+    let error = save(&store, &large, first).await.expect_err("too large");
     assert_eq!(error.code(), "stored.malformed");
     assert_eq!(
         load(&store).await.expect("loaded"),
-        Some((1, "text".to_owned()))
+        Some((first, "text".to_owned()))
     );
     fs::write(place.record(), large).expect("written");
     let error = load(&store).await.expect_err("too large");
@@ -240,12 +291,12 @@ mod private {
     async fn a_record_that_others_may_read_or_write_is_refused() {
         let place = Place::new();
         let store = place.store();
-        save(&store, "text", 0).await.expect("saved");
+        let first = version(save(&store, "text", 0).await.expect("saved"));
         for wide in [0o640, 0o620, 0o604, 0o602] {
             set_mode(&place.record(), wide);
             for error in [
                 load(&store).await.expect_err("refused"),
-                save(&store, "new", 1).await.expect_err("refused"),
+                save(&store, "new", first).await.expect_err("refused"),
             ] {
                 assert_eq!(error.code(), "misuse.setup");
                 assert!(error.to_string().contains("chmod 600"), "{error}");
@@ -255,7 +306,7 @@ mod private {
         set_mode(&place.record(), 0o600);
         assert_eq!(
             load(&store).await.expect("loaded"),
-            Some((1, "text".to_owned()))
+            Some((first, "text".to_owned()))
         );
     }
 
@@ -398,11 +449,14 @@ async fn a_process_killed_anywhere_leaves_the_old_or_the_new() {
     for point in FAULT_POINTS {
         let place = Place::new();
         let is_done = point.ends_with("renamed") || point.ends_with("folder_synced");
-        let is_record = point.starts_with("json.");
-        save(&place.store(), "old", 0).await.expect("saved");
-        let arguments: &[&str] = match is_record {
-            true => &["save", KEY, "1", "new"],
-            false => &["lease", KEY, "victim", "60000"],
+        let (what, _) = point.split_once('.').expect("a point");
+        let (is_record, is_lease) = (what == "json", what == "lease");
+        let old = version(save(&place.store(), "old", 0).await.expect("saved"));
+        let number = old.to_string();
+        let arguments: &[&str] = match what {
+            "json" => &["save", KEY, &number, "new"],
+            "lease" => &["lease", KEY, "victim", "60000"],
+            _ => &["remove", KEY],
         };
         let mut victim = worker(&place.name(), arguments);
         let output = victim
@@ -418,19 +472,23 @@ async fn a_process_killed_anywhere_leaves_the_old_or_the_new() {
             !place.names().iter().any(|name| name.ends_with(".tmp")),
             "{point}"
         );
-        let (version, text) = load(&store).await.expect("readable").expect("a record");
-        let want = match is_done && is_record {
-            true => (2, "new"),
-            false => (1, "old"),
+        let (now, text) = load(&store).await.expect("readable").expect("a record");
+        let want = match is_done && !is_lease {
+            true if is_record => "new",
+            true => "",
+            false => "old",
         };
-        assert_eq!((version, text.as_str()), want, "{point}");
+        assert_eq!(text, want, "{point}");
+        assert_eq!(now > old, is_done && !is_lease, "{point}");
         let lease = store.lease(KEY, "heir", MINUTE).await.expect("leased");
-        match is_done && !is_record {
+        match is_done && is_lease {
             true => assert_ne!(lease, Lease::Won, "{point}"),
             false => assert_eq!(lease, Lease::Won, "{point}"),
         }
-        let saved = save(&store, "next", version).await.expect("saved");
-        assert_eq!(saved, Saved::At(version + 1), "{point}");
+        let saved = save(&store, "next", now).await.expect("saved");
+        assert!(version(saved) > now, "{point}");
+        let (_, text) = load(&store).await.expect("readable").expect("a record");
+        assert_eq!(text, "next", "{point}");
     }
 }
 
@@ -445,15 +503,15 @@ async fn the_next_writer_takes_over_from_a_killed_one() {
         .iter()
         .filter(|point| point.starts_with("json."))
     {
-        let (version, _) = load(&store).await.expect("readable").expect("a record");
-        let mut victim = worker(&place.name(), &["save", KEY, &version.to_string(), "new"]);
+        let (old, _) = load(&store).await.expect("readable").expect("a record");
+        let mut victim = worker(&place.name(), &["save", KEY, &old.to_string(), "new"]);
         victim
             .env("OAUTH_SESSION_FAULT", point)
             .output()
             .expect("a worker");
-        let (version, _) = load(&store).await.expect("readable").expect("a record");
-        let saved = save(&store, "next", version).await.expect("saved");
-        assert_eq!(saved, Saved::At(version + 1), "{point}");
+        let (now, _) = load(&store).await.expect("readable").expect("a record");
+        let saved = save(&store, "next", now).await.expect("saved");
+        assert!(version(saved) > now, "{point}");
         assert_eq!(place.names(), [format!("grant-{KEY}.json")], "{point}");
     }
 }
@@ -463,13 +521,9 @@ async fn many_processes_lose_nothing() {
     let place = Place::new();
     let store = place.store();
     let counted = hammer(|arguments| worker(&place.name(), arguments), KEY);
-    let (version, text) = load(&store).await.expect("readable").expect("a record");
-    assert_eq!(version.to_string(), text);
-    assert!(version >= counted.at_least && version <= counted.at_most);
-    assert_eq!(
-        save(&store, "on", version).await.expect("saved"),
-        Saved::At(version + 1)
-    );
+    let (last, text) = load(&store).await.expect("readable").expect("a record");
+    counted.check(&text);
+    assert!(version(save(&store, "on", last).await.expect("saved")) > last);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod bus;
 mod contract;
+mod drive;
 mod file;
 mod keyring;
 mod postgres;

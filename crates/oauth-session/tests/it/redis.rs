@@ -6,10 +6,10 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::Reach;
 use oauth_session::Store;
-use oauth_session::store::{Lease, RedisStore, Saved, contract};
+use oauth_session::store::{Lease, RedisStore, contract};
 
 use crate::servers::{PASSWORD, Server};
-use crate::workers::{hammer, worker};
+use crate::workers::{hammer, version, worker};
 
 const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -40,8 +40,7 @@ async fn many_processes_lose_nothing() {
         .await
         .expect("loaded")
         .expect("a record");
-    assert_eq!(entry.record.expose(), &entry.version.to_string());
-    assert!(entry.version >= counted.at_least && entry.version <= counted.at_most);
+    counted.check(entry.record.expose());
 }
 
 #[tokio::test]
@@ -50,12 +49,49 @@ async fn prefixes_are_places() {
     let ours = store(&server).with_prefix("ours:");
     let theirs = store(&server).with_prefix("theirs:");
     let saved = ours.save(KEY, &Secret::from("text"), 0).await;
-    assert_eq!(saved.expect("saved"), Saved::At(1));
+    let first = version(saved.expect("saved"));
     assert!(theirs.load(KEY).await.expect("loaded").is_none());
     assert!(!theirs.remove(KEY).await.expect("removed"));
     assert!(ours.load(KEY).await.expect("loaded").is_some());
     assert!(ours.remove(KEY).await.expect("removed"));
-    assert!(ours.load(KEY).await.expect("loaded").is_none());
+    let entry = ours.load(KEY).await.expect("loaded").expect("a word of it");
+    assert!(entry.is_removed() && entry.version > first);
+    assert!(!ours.remove(KEY).await.expect("removed"));
+}
+
+/// The server forgets what was removed by itself, but not while somebody has the lease of it.
+#[tokio::test]
+async fn what_was_removed_is_told_for_thirty_days() {
+    const DAY: u64 = 24 * 3600;
+    let server = Server::redis();
+    let store = store(&server);
+    let saved = store.save(KEY, &Secret::from("text"), 0).await;
+    let first = version(saved.expect("saved"));
+    store.remove(KEY).await.expect("removed");
+    let client = redis::Client::open(server.redis_url()).expect("a client");
+    let mut connection = client
+        .get_multiplexed_async_connection()
+        .await
+        .expect("connected");
+    let mut left = async || -> i64 {
+        let mut command = redis::cmd("TTL");
+        command.arg(format!("oauth-core:grant:{KEY}"));
+        command.query_async(&mut connection).await.expect("a time")
+    };
+    let month = left().await.cast_unsigned();
+    assert!((29 * DAY..=30 * DAY).contains(&month), "{month}");
+    let year = Duration::from_secs(365 * DAY);
+    store.lease(KEY, "one", year).await.expect("leased");
+    assert!(left().await.cast_unsigned() > 364 * DAY);
+    store.remove(KEY).await.expect("removed");
+    let entry = store
+        .load(KEY)
+        .await
+        .expect("loaded")
+        .expect("a word of it");
+    let saved = store.save(KEY, &Secret::from("again"), entry.version).await;
+    assert!(version(saved.expect("saved")) > entry.version.max(first));
+    assert_eq!(left().await, -1, "a record stays");
 }
 
 /// A server that was away is found again, by the same store, with what was saved.
@@ -64,7 +100,7 @@ async fn a_server_that_comes_back_is_found() {
     let mut server = Server::redis();
     let store = store(&server);
     let saved = store.save(KEY, &Secret::from("text"), 0).await;
-    assert_eq!(saved.expect("saved"), Saved::At(1));
+    let first = version(saved.expect("saved"));
     server.stop();
     let error = store.load(KEY).await.expect_err("no server");
     assert_eq!(
@@ -74,7 +110,7 @@ async fn a_server_that_comes_back_is_found() {
     server.start();
     for _ in 0..100 {
         if let Ok(entry) = store.load(KEY).await {
-            assert_eq!(entry.expect("a record").version, 1);
+            assert_eq!(entry.expect("a record").version, first);
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -89,11 +125,11 @@ async fn a_connection_that_broke_unused_is_no_error() {
     let mut server = Server::redis();
     let store = store(&server);
     let saved = store.save(KEY, &Secret::from("text"), 0).await;
-    assert_eq!(saved.expect("saved"), Saved::At(1));
+    let first = version(saved.expect("saved"));
     server.stop();
     server.start();
     let entry = store.load(KEY).await.expect("loaded").expect("a record");
-    assert_eq!(entry.version, 1);
+    assert_eq!(entry.version, first);
     server.stop();
     server.start();
     let lease = store.lease(KEY, "one", MINUTE).await;

@@ -24,10 +24,16 @@ async fn open(memory: &Memory, keys: Keys) -> Result<String, Error> {
     Ok(entry.expect("a record").record.expose().clone())
 }
 
-async fn seal(memory: &Memory, keys: Keys, version: u64) {
-    let sealed = Sealed::new(memory.clone(), keys);
-    let saved = sealed.save(NAME, &Secret::from(TEXT), version).await;
-    assert_eq!(saved.expect("saved"), Saved::At(version + 1));
+/// Saves over whatever is there.
+async fn put(store: &impl Store, name: &str, text: &str) {
+    let version = store.load(name).await;
+    let version = version.ok().flatten().map_or(0, |entry| entry.version);
+    let saved = store.save(name, &Secret::from(text), version).await;
+    assert_ne!(saved.expect("saved"), Saved::Conflict);
+}
+
+async fn seal(memory: &Memory, keys: Keys) {
+    put(&Sealed::new(memory.clone(), keys), NAME, TEXT).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,11 +59,11 @@ async fn the_contract_holds_over_files() {
 #[tokio::test]
 async fn nothing_of_it_is_seen() {
     let memory = Memory::new();
-    seal(&memory, Keys::new(NEW), 0).await;
+    seal(&memory, Keys::new(NEW)).await;
     let first = stored(&memory).await;
     assert!(!first.record.expose().contains("S3CR3T"));
     assert!(!first.record.expose().contains("access_token"));
-    seal(&memory, Keys::new(NEW), 1).await;
+    seal(&memory, Keys::new(NEW)).await;
     let second = stored(&memory).await;
     assert!(
         !first.record.matches(second.record.expose()),
@@ -81,12 +87,9 @@ async fn the_form_is_kept() {
         r#""}"#
     );
     let memory = Memory::new();
-    memory
-        .save(NAME, &Secret::from(theirs), 0)
-        .await
-        .expect("saved");
+    put(&memory, NAME, theirs).await;
     assert_eq!(open(&memory, Keys::new(NEW)).await.expect("opened"), TEXT);
-    seal(&memory, Keys::new(NEW), 1).await;
+    seal(&memory, Keys::new(NEW)).await;
     let ours = stored(&memory).await;
     let start = r#"{"format":"oauth-core sealed 1","key":"t3TtDd7qwKlN","sealed":""#;
     assert!(ours.record.expose().starts_with(start));
@@ -95,7 +98,7 @@ async fn the_form_is_kept() {
 #[tokio::test]
 async fn another_key_opens_nothing() {
     let memory = Memory::new();
-    seal(&memory, Keys::new(OLD), 0).await;
+    seal(&memory, Keys::new(OLD)).await;
     let error = open(&memory, Keys::new(NEW)).await.expect_err("sealed");
     assert_eq!(
         (error.code(), error.endpoint()),
@@ -108,10 +111,7 @@ async fn another_key_opens_nothing() {
         .record
         .expose()
         .replace(Key::new(OLD).id(), Key::new(NEW).id());
-    memory
-        .save(NAME, &Secret::new(claimed), 1)
-        .await
-        .expect("saved");
+    put(&memory, NAME, &claimed).await;
     let error = open(&memory, Keys::new(NEW)).await.expect_err("sealed");
     assert_eq!(error.code(), "stored.sealed");
 }
@@ -119,12 +119,12 @@ async fn another_key_opens_nothing() {
 #[tokio::test]
 async fn a_key_can_be_changed() {
     let memory = Memory::new();
-    seal(&memory, Keys::new(OLD), 0).await;
+    seal(&memory, Keys::new(OLD)).await;
     let both = || Keys::new(NEW).also(OLD);
     assert_eq!(open(&memory, both()).await.expect("opened"), TEXT);
     assert!(open(&memory, Keys::new(NEW)).await.is_err());
     // The next save seals it anew.
-    seal(&memory, both(), 1).await;
+    seal(&memory, both()).await;
     assert_eq!(open(&memory, Keys::new(NEW)).await.expect("opened"), TEXT);
     assert!(open(&memory, Keys::new(OLD)).await.is_err());
 }
@@ -134,13 +134,10 @@ async fn a_record_moved_to_another_name_is_refused() {
     let memory = Memory::new();
     let sealed = Sealed::new(memory.clone(), Keys::new(NEW));
     for name in [NAME, "other"] {
-        sealed
-            .save(name, &Secret::from(TEXT), 0)
-            .await
-            .expect("saved");
+        put(&sealed, name, TEXT).await;
     }
     let moved = stored(&memory).await;
-    memory.save("other", &moved.record, 1).await.expect("saved");
+    put(&memory, "other", moved.record.expose()).await;
     let error = sealed.load("other").await.expect_err("moved");
     assert_eq!(error.code(), "stored.sealed");
     assert!(sealed.load(NAME).await.is_ok());
@@ -149,7 +146,7 @@ async fn a_record_moved_to_another_name_is_refused() {
 #[tokio::test]
 async fn a_record_that_was_changed_is_refused() {
     let memory = Memory::new();
-    seal(&memory, Keys::new(NEW), 0).await;
+    seal(&memory, Keys::new(NEW)).await;
     let whole = stored(&memory).await.record.expose().clone();
     let mut changed: Vec<String> = (0..whole.len())
         .map(|end| whole[..end].to_owned())
@@ -160,11 +157,9 @@ async fn a_record_that_was_changed_is_refused() {
         changed.push(String::from_utf8(bytes).expect("text"));
     }
     changed.push(TEXT.to_owned());
-    for (version, text) in (1..).zip(changed) {
-        memory
-            .save(NAME, &Secret::from(text.as_str()), version)
-            .await
-            .expect("saved");
+    // What is empty was removed, and not changed.
+    for text in changed.into_iter().filter(|text| !text.is_empty()) {
+        put(&memory, NAME, &text).await;
         let error = open(&memory, Keys::new(NEW)).await.expect_err(&text);
         assert_eq!(error.code(), "stored.sealed", "{text}");
         assert!(!format!("{error:?}").contains("S3CR3T"));
@@ -194,4 +189,21 @@ fn a_key_is_read_from_text() {
         assert_eq!(error.code(), "misuse.setup");
         assert!(text.is_empty() || !error.to_string().contains(text));
     }
+}
+
+#[tokio::test]
+async fn what_was_removed_is_seen_through_the_seal() {
+    let memory = Memory::new();
+    seal(&memory, Keys::new(NEW)).await;
+    let sealed = Sealed::new(memory.clone(), Keys::new(NEW));
+    assert!(sealed.get_ref().remove(NAME).await.expect("removed"));
+    assert!(!sealed.get_ref().remove(NAME).await.expect("removed"));
+    let entry = sealed
+        .load(NAME)
+        .await
+        .expect("loaded")
+        .expect("a word of it");
+    assert!(entry.is_removed());
+    seal(&memory, Keys::new(NEW)).await;
+    assert_eq!(open(&memory, Keys::new(NEW)).await.expect("opened"), TEXT);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use oauth_core::error::Error;
+use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Boxed;
 use oauth_core::flow::keeper::{GrantId, Upkeep};
 use oauth_core::issuer::Issuer;
@@ -73,17 +73,19 @@ impl Store for Silent {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_never_answers_hangs_nobody() {
-    let driver = Counting::default();
-    let error = machine(&driver, Arc::new(Silent))
-        .token()
-        .await
-        .expect_err("no store");
+    let driver = Rotating::default();
+    let error = of_ann(driver.clone(), Arc::new(Silent)).token().await;
+    let error = error.expect_err("no store");
     assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
     assert_eq!(
         driver.0.load(Ordering::SeqCst),
         0,
         "nothing is sent without a lease"
     );
+    // But what needs none.
+    let driver = Counting::default();
+    let token = machine(&driver, Arc::new(Silent)).token().await;
+    assert_eq!(token.expect("a token").access_token.expose(), "token-0");
 }
 
 #[tokio::test]
@@ -147,4 +149,341 @@ async fn a_fixed_token_is_given_until_it_is_refused() {
     assert_eq!(token.access_token.expose(), "only");
     let error = source.token(Some(&token)).await.expect_err("no other");
     assert_eq!(error.code(), "grant.revoked");
+}
+
+/// A server that gives a family of tokens for each login, each refresh token good once.
+#[derive(Clone, Default)]
+struct Rotating(Arc<AtomicUsize>);
+
+impl Drive for Rotating {
+    fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        let number = self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move { person(&format!("renewed-{number}")) })
+    }
+}
+
+pub(crate) fn person(name: &str) -> Result<Tokens, Error> {
+    let now = Moment::system()?.now().as_secs();
+    Tokens::from_json(&format!(
+        r#"{{"version":1,"issuer":"https://as.example","client_id":"id","received_at":{now},
+        "access_token":"{name}","expires_in":3600,"scope":"read","refresh_token":"of-{name}",
+        "refresh_scope":null,"id_token":null}}"#
+    ))
+}
+
+pub(crate) fn of_ann(driver: impl Drive + 'static, store: Arc<dyn Store>) -> Session {
+    let keeper = client().keeper(Upkeep::Refresh);
+    Session::shared(driver, keeper, GrantId::of_subject("ann"), store)
+}
+
+#[tokio::test]
+async fn a_login_beside_a_renewal_is_never_lost() {
+    let driver = Rotating::default();
+    for round in 0..500 {
+        let store: Arc<dyn Store> = Arc::new(Memory::new());
+        let before = of_ann(driver.clone(), store.clone());
+        before
+            .log_in(person("first").expect("tokens"))
+            .await
+            .expect("stored");
+        let session = of_ann(driver.clone(), store.clone());
+        let refused = session.token().await.expect("a token");
+        let renewing = {
+            let session = session.clone();
+            tokio::spawn(async move { session.renew(&refused).await.map(drop) })
+        };
+        let logging_in = {
+            let session = session.clone();
+            tokio::spawn(async move {
+                for _ in 0..round % 10 {
+                    tokio::task::yield_now().await;
+                }
+                session.log_in(person("second").expect("tokens")).await
+            })
+        };
+        // Its own outcome may be either token.
+        let _ = renewing.await.expect("no panic");
+        logging_in.await.expect("no panic").expect("stored");
+        let next = of_ann(driver.clone(), store)
+            .token()
+            .await
+            .expect("a token");
+        assert_eq!(next.access_token.expose(), "second", "round {round}");
+        let own = session.token().await.expect("a token");
+        assert_eq!(own.access_token.expose(), "second", "round {round}");
+    }
+}
+
+/// What a thread of its own comes to, unless it hangs.
+fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (done, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(work()));
+    wait.recv_timeout(Duration::from_secs(20)).ok()
+}
+
+#[test]
+fn without_a_runtime_a_session_says_so_and_is_of_use_later() {
+    let driver = Counting::default();
+    let session = Session::client_credentials(driver.clone(), &client(), Scope::none());
+    let outside = session.clone();
+    let polled = in_time(move || {
+        let mut asked = Box::pin(outside.token());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match asked.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(answer) => answer.map(drop).map_err(|error| error.code()),
+            std::task::Poll::Pending => Ok(()),
+        }
+    });
+    assert_eq!(polled, Some(Err("misuse.setup")));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    assert!(runtime.block_on(session.token()).is_ok());
+}
+
+#[test]
+fn on_a_runtime_that_has_ended_a_session_answers() {
+    let session = Session::client_credentials(Counting::default(), &client(), Scope::none());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    let closed = session.clone();
+    let code = in_time(move || {
+        let answer = handle.block_on(closed.token());
+        answer.map(drop).map_err(|error| error.code())
+    });
+    assert_eq!(code, Some(Err("lost")));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    assert!(runtime.block_on(session.token()).is_ok());
+}
+
+#[test]
+fn a_runtime_ends_while_callers_still_come() {
+    for _ in 0..60 {
+        let ended = in_time(|| {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            let (asked, callers) = std::sync::mpsc::channel();
+            for _ in 0..8 {
+                // A token that is over at once: every call begins a renewal.
+                let session = of_ann(Rotating::default(), Arc::new(Memory::new()));
+                let asked = asked.clone();
+                runtime.spawn(async move {
+                    loop {
+                        let _ = session.log_in(person("again").expect("tokens")).await;
+                        let _ = asked.send(());
+                        tokio::task::yield_now().await;
+                    }
+                });
+            }
+            callers.iter().take(100).for_each(drop);
+            drop(runtime);
+        });
+        assert!(ended.is_some(), "the runtime does not end");
+    }
+}
+
+#[tokio::test]
+async fn a_logout_and_a_login_elsewhere_are_seen() {
+    let (driver, store) = (Rotating::default(), Memory::new());
+    let one = of_ann(driver.clone(), Arc::new(store.clone()));
+    let first = person("first").expect("tokens");
+    one.log_in(first.clone()).await.expect("stored");
+    let key = one.key().expect("a key");
+    assert!(store.remove(key).await.expect("removed"));
+    let two = of_ann(driver.clone(), Arc::new(store.clone()));
+    two.log_in(person("second").expect("tokens"))
+        .await
+        .expect("stored");
+    // The API refuses what was revoked at the logout.
+    let token = one.renew(&first).await.expect("a token");
+    assert_eq!(token.access_token.expose(), "second");
+    assert_eq!(driver.0.load(Ordering::SeqCst), 0, "nothing was sent");
+}
+
+/// A store that fails so many times more.
+#[derive(Clone, Default)]
+struct Failing(Memory, Arc<AtomicUsize>);
+
+impl Failing {
+    fn is_down(&self) -> bool {
+        let less = |left: usize| left.checked_sub(1);
+        let (order, load) = (Ordering::SeqCst, Ordering::SeqCst);
+        self.1.fetch_update(order, load, less).is_ok()
+    }
+
+    fn down<T>() -> Answer<'static, T>
+    where
+        T: Send + 'static,
+    {
+        let error = Error::lost(Cause::unknown("down")).at_endpoint("store");
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
+impl Store for Failing {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        match self.is_down() {
+            true => Self::down(),
+            false => self.0.load(key),
+        }
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+    ) -> Answer<'a, Saved> {
+        match self.is_down() {
+            true => Self::down(),
+            false => self.0.save(key, record, version),
+        }
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        match self.is_down() {
+            true => Self::down(),
+            false => self.0.lease(key, holder, ttl),
+        }
+    }
+}
+
+/// [`Rotating`], whose store goes down while it answers.
+struct Unlucky(Rotating, Failing, usize);
+
+impl Drive for Unlucky {
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        self.1.1.store(self.2, Ordering::SeqCst);
+        self.0.run(exchange)
+    }
+}
+
+async fn in_store(memory: &Memory, key: &str) -> String {
+    let entry = memory.load(key).await.expect("loaded").expect("a record");
+    entry.record.expose().clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_could_not_be_stored_are_stored_though_every_caller_has_gone() {
+    let store = Failing::default();
+    let driver = Unlucky(Rotating::default(), store.clone(), 40);
+    let session = of_ann(driver, Arc::new(store.clone()));
+    let first = person("first").expect("tokens");
+    session.log_in(first.clone()).await.expect("stored");
+    let key = session.key().expect("a key").to_owned();
+    let token = session.renew(&first).await.expect("a token");
+    assert_eq!(token.access_token.expose(), "renewed-0");
+    assert!(in_store(&store.0, &key).await.contains("first"));
+    drop(session);
+    // An hour, by a clock that waits for nobody.
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(in_store(&store.0, &key).await.contains("renewed-0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_could_not_be_stored_is_stored_later() {
+    let store = Failing::default();
+    let session = of_ann(Rotating::default(), Arc::new(store.clone()));
+    store.1.store(40, Ordering::SeqCst);
+    let error = session.log_in(person("first").expect("tokens")).await;
+    assert_eq!(error.expect_err("no store").code(), "lost");
+    let key = session.key().expect("a key").to_owned();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(in_store(&store.0, &key).await.contains("first"));
+}
+
+/// [`Rotating`], and slow to be heard.
+#[derive(Clone, Default)]
+struct Slow(Rotating);
+
+impl Drive for Slow {
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        let answer = self.0.run(exchange);
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            answer.await
+        })
+    }
+}
+
+#[test]
+fn a_program_that_ends_in_good_order_loses_no_grant() {
+    const GRANTS: usize = 20;
+    let (driver, memory) = (Slow::default(), Memory::new());
+    let sessions: Vec<_> = (0..GRANTS)
+        .map(|number| {
+            let keeper = client().keeper(Upkeep::Refresh);
+            let id = GrantId::of_subject(format!("person {number}"));
+            Session::shared(driver.clone(), keeper, id, Arc::new(memory.clone()))
+        })
+        .collect();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        for session in &sessions {
+            let first = person("first").expect("tokens");
+            session.log_in(first.clone()).await.expect("stored");
+            let session = session.clone();
+            tokio::spawn(async move { session.renew(&first).await.map(drop) });
+        }
+        while driver.0.0.load(Ordering::SeqCst) < GRANTS {
+            tokio::task::yield_now().await;
+        }
+        for session in &sessions {
+            session
+                .drain(Duration::from_secs(20))
+                .await
+                .expect("drained");
+        }
+    });
+    drop(runtime);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        for session in &sessions {
+            let record = in_store(&memory, session.key().expect("a key")).await;
+            assert!(record.contains("renewed-") && record.contains(r#""attempt":null"#));
+            // What is at hand is handed out, and nothing else.
+            let token = session.token().await.expect("a token");
+            let error = session.renew(&token).await.expect_err("no more");
+            assert_eq!(error.code(), "lost");
+        }
+    });
+    assert_eq!(driver.0.0.load(Ordering::SeqCst), GRANTS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_stores_what_is_not_stored_yet_or_says_that_it_could_not() {
+    for (failures, is_stored) in [(20, true), (usize::MAX, false)] {
+        let store = Failing::default();
+        let driver = Unlucky(Rotating::default(), store.clone(), failures);
+        let session = of_ann(driver, Arc::new(store.clone()));
+        let first = person("first").expect("tokens");
+        session.log_in(first.clone()).await.expect("stored");
+        session.renew(&first).await.expect("a token");
+        let drained = session.drain(Duration::from_secs(60)).await;
+        assert_eq!(drained.is_ok(), is_stored);
+        let record = in_store(&store.0, session.key().expect("a key")).await;
+        assert_eq!(record.contains("renewed-0"), is_stored);
+    }
+}
+
+#[test]
+fn threads_drain_a_session_too() {
+    let keeper = client().keeper(Upkeep::Refresh);
+    let driver = Slow::default();
+    let (id, store) = (GrantId::of_subject("ann"), Arc::new(Memory::new()));
+    let session = blocking::Session::shared(driver.clone(), keeper, id, store);
+    let first = person("first").expect("tokens");
+    session.log_in(first.clone()).expect("stored");
+    let renewing = session.clone();
+    let other = std::thread::spawn(move || renewing.renew(&first).map(drop));
+    while driver.0.0.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+    session.drain(Duration::from_secs(20)).expect("drained");
+    other.join().expect("no panic").expect("a token");
+    let token = session.token().expect("a token");
+    assert_eq!(token.access_token.expose(), "renewed-0");
+    assert!(session.renew(&token).is_err());
 }

@@ -3,6 +3,16 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use oauth_session::store::Saved;
+
+/// The version of what was saved.
+pub(crate) fn version(saved: Saved) -> u64 {
+    match saved {
+        Saved::At(version) => version,
+        Saved::Conflict => panic!("it was not saved"),
+    }
+}
+
 /// A process of its own on a place; see `tests/worker.rs`.
 pub(crate) fn worker(place: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oauth-session-worker"));
@@ -50,8 +60,16 @@ pub(crate) fn hammer(worker: impl Fn(&[&str]) -> Command, key: &str) -> Counted 
 
 /// What may be stored after all this.
 pub(crate) struct Counted {
-    pub(crate) at_least: u64,
-    pub(crate) at_most: u64,
+    at_least: u64,
+    at_most: u64,
+}
+
+impl Counted {
+    /// This is what is stored.
+    pub(crate) fn check(&self, text: &str) {
+        let count: u64 = text.parse().expect("a number");
+        assert!(count >= self.at_least && count <= self.at_most, "{count}");
+    }
 }
 
 /// Kills the process once it has told so many numbers; all that it told.

@@ -1,7 +1,8 @@
 //! Stores that are wrong on purpose.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oauth_core::Secret;
@@ -15,8 +16,10 @@ pub(crate) enum Way {
     IgnoresVersion,
     /// Looks at the version, and saves later.
     LooksThenSaves,
-    /// A version says nothing about how often a record was saved.
-    SkipsVersions,
+    /// Each record's versions are counted from 1.
+    CountsFromOne,
+    /// A record that was removed is just gone, and so are its versions.
+    ForgetsVersions,
     /// There is a record from the beginning.
     InventsRecords,
     /// Keeps what fits.
@@ -59,11 +62,12 @@ pub(crate) fn ways() -> Vec<(Way, &'static [&'static str])> {
             &["one of many savers wins", "no save of many is lost"],
         ),
         (
-            Way::SkipsVersions,
-            &[
-                "version 0 creates a record",
-                "a version is higher by one than the last",
-            ],
+            Way::CountsFromOne,
+            &["a first version is higher than those of before"],
+        ),
+        (
+            Way::ForgetsVersions,
+            &["a removed record is at a version of its own"],
         ),
         (Way::InventsRecords, &["nothing is there at first"]),
         (Way::CutsRecords, &["a record comes back as it was saved"]),
@@ -106,6 +110,7 @@ pub(crate) struct Wrong {
     way: Way,
     memory: Memory,
     holders: Arc<AtomicU64>,
+    counts: Arc<Mutex<HashMap<String, Entry>>>,
 }
 
 impl Wrong {
@@ -114,7 +119,25 @@ impl Wrong {
             way,
             memory: Memory::new(),
             holders: Arc::default(),
+            counts: Arc::default(),
         }
+    }
+
+    const fn counts(&self) -> bool {
+        matches!(self.way, Way::CountsFromOne | Way::ForgetsVersions)
+    }
+
+    fn count(&self, key: &str, record: &Secret<String>, version: u64) -> Saved {
+        let mut counts = self.counts.lock().expect("no panic");
+        if counts.get(key).map_or(0, |entry| entry.version) != version {
+            return Saved::Conflict;
+        }
+        let (version, record) = (version + 1, record.clone());
+        match self.way == Way::ForgetsVersions && record.expose().is_empty() {
+            true => counts.remove(key),
+            false => counts.insert(key.to_owned(), Entry { version, record }),
+        };
+        Saved::At(version)
     }
 
     fn key(&self, key: &str) -> String {
@@ -134,6 +157,7 @@ impl Clone for Wrong {
                 _ => self.memory.clone(),
             },
             holders: Arc::clone(&self.holders),
+            counts: Arc::clone(&self.counts),
         }
     }
 }
@@ -148,10 +172,7 @@ impl Store for Wrong {
                     version: 1,
                     record: Secret::from("{}"),
                 }))),
-                Way::SkipsVersions => Ok(entry.map(|entry| Entry {
-                    version: entry.version * 2,
-                    ..entry
-                })),
+                _ if self.counts() => Ok(self.counts.lock().expect("no panic").get(key).cloned()),
                 _ => Ok(entry),
             }
         })
@@ -166,13 +187,7 @@ impl Store for Wrong {
         Box::pin(async move {
             let key = self.key(key);
             match self.way {
-                Way::SkipsVersions => {
-                    let saved = self.memory.save(&key, record, version / 2).await?;
-                    return Ok(match saved {
-                        Saved::At(version) => Saved::At(version * 2),
-                        Saved::Conflict => Saved::Conflict,
-                    });
-                }
+                _ if self.counts() => return Ok(self.count(&key, record, version)),
                 Way::CutsRecords => {
                     let cut: String = record.expose().chars().take(4000).collect();
                     return self.memory.save(&key, &Secret::new(cut), version).await;
@@ -195,8 +210,8 @@ impl Store for Wrong {
             loop {
                 let now = self.memory.load(&key).await?;
                 let now = now.map_or(0, |entry| entry.version);
-                if let Saved::At(_) = self.memory.save(&key, record, now).await? {
-                    return Ok(Saved::At(version + 1));
+                if let Saved::At(version) = self.memory.save(&key, record, now).await? {
+                    return Ok(Saved::At(version));
                 }
             }
         })

@@ -66,6 +66,7 @@ pub(super) struct Version {
     pub(super) refresh: Option<String>,
     pub(super) generation: u64,
     pub(super) is_over: bool,
+    pub(super) is_removed: bool,
     /// The attempt that is under way.
     pub(super) attempt: Option<String>,
 }
@@ -87,6 +88,10 @@ pub(super) struct PeekAttempt {
 pub(super) struct PeekTokens {
     pub(super) access_token: String,
     pub(super) refresh_token: Option<String>,
+}
+
+fn is_json(reply: &http::Response<Bytes>) -> bool {
+    reply.body().starts_with(b"{")
 }
 
 impl Peek {
@@ -135,6 +140,21 @@ impl Book {
         }
     }
 
+    /// A person has logged out: what was there until now is not to come back.
+    pub(super) fn removed(&mut self, grant: usize, version: u64) {
+        let history = &mut self.history[grant];
+        let generation = history.iter().map(|it| it.generation).max();
+        history.push(Version {
+            version,
+            access: String::new(),
+            refresh: None,
+            generation: generation.unwrap_or(0),
+            is_over: false,
+            is_removed: true,
+            attempt: None,
+        });
+    }
+
     /// The tokens of a login.
     pub(super) fn login(&mut self, grant: usize, tokens: &Tokens) {
         self.generations += 1;
@@ -160,8 +180,10 @@ impl Book {
         self.sends[send].end = Some(match input {
             Input::Lost(cause) if cause.reach() == Reach::Unsent => End::Unspent,
             Input::Lost(_) => End::Unknown,
-            Input::Reply(reply) if reply.status() == 503 => End::Unspent,
-            Input::Reply(reply) if reply.status() == 502 => End::Unknown,
+            Input::Reply(reply) if reply.status() == 429 => End::Unspent,
+            // The server itself says so; a gateway may just have lost sight of it.
+            Input::Reply(reply) if reply.status() == 503 && is_json(reply) => End::Unspent,
+            Input::Reply(reply) if reply.status().is_server_error() => End::Unknown,
             _ => End::Answered,
         });
     }
@@ -262,6 +284,9 @@ impl Book {
     }
 
     fn record(&self, text: &str) -> String {
+        if text.is_empty() {
+            return "removed".to_owned();
+        }
         let Ok(peek) = serde_json::from_str::<Peek>(text) else {
             return "unreadable".to_owned();
         };

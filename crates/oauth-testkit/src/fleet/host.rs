@@ -37,6 +37,10 @@ pub(super) struct Slot {
     pub(super) seen_at: u64,
     /// Whether the store has said since then that there is another version.
     pub(super) is_behind: bool,
+    /// Whether the store had no answer when it was asked last.
+    pub(super) is_silent: bool,
+    /// Whether the last request was sent without the store.
+    pub(super) is_alone: bool,
     /// How often the store failed since the last tokens arrived.
     pub(super) fails: u32,
     /// Tokens in this worker's hands that nobody else has: an access and a refresh token.
@@ -82,6 +86,8 @@ pub(super) enum Mail {
     },
     Answer(Vec<usize>, Outcome),
     Login(Tokens),
+    /// What the store has not got yet is due again.
+    Tend,
 }
 
 /// What the store is asked to do.
@@ -106,6 +112,8 @@ impl Slot {
             seen: 0,
             seen_at: 0,
             is_behind: false,
+            is_silent: false,
+            is_alone: false,
             fails: 0,
             landing: None,
             logins: Vec::new(),
@@ -150,6 +158,13 @@ impl World {
         {
             self.abandon(worker, grant);
         }
+        if !calm
+            && !self.setup.own
+            && self.workers[worker].slots[grant].keeper.is_busy()
+            && self.dice.hits(odds.login_beside)
+        {
+            self.log_in_at(worker, grant)?;
+        }
         match mail {
             Mail::Ask(caller) => self.ask(caller),
             Mail::Use(caller) => self.use_token(caller),
@@ -179,6 +194,13 @@ impl World {
                 Ok(())
             }
             Mail::Login(tokens) => self.bring(worker, grant, tokens),
+            Mail::Tend => {
+                if self.slot(worker, grant).keeper.save_again() {
+                    self.note_of(worker, grant, |_| "saves again".to_owned());
+                    self.begin(worker, grant);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -236,6 +258,7 @@ impl World {
         let now = self.now;
         let slot = self.slot(worker, grant);
         slot.call = None;
+        slot.is_silent = matches!(event, Event::Failed(_));
         match &event {
             Event::Loaded(_) | Event::Saved(Saved::At(_)) => slot.is_behind = false,
             Event::Saved(Saved::Conflict) => slot.is_behind = true,
@@ -283,6 +306,10 @@ impl World {
             Err(error) => self.check_refusal(worker, grant, error, !callers.is_empty())?,
         }
         self.mail(0, worker, grant, Mail::Answer(callers, outcome));
+        let now = self.clock(worker);
+        if let Some(pause) = self.slot(worker, grant).keeper.retry_after(now) {
+            self.mail(millis(pause), worker, grant, Mail::Tend);
+        }
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Between workers, store and server: where things get lost, come late, or come twice.
 
 use bytes::Bytes;
-use http::header::{HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Input;
 use oauth_core::flow::keeper::{Event, Lease, Saved};
@@ -214,14 +214,21 @@ impl World {
         let reply = if is_down || (!calm && self.dice.hits(odds.busy)) {
             self.book.refused(send, is_copy);
             let pause = self.dice.pick(&[None, None, Some(1), Some(7), Some(40)]);
-            status(503, pause)
+            let code = self.dice.pick(&[429, 503]);
+            let mut reply = status(code, pause);
+            if code == 503 {
+                let json = HeaderValue::from_static("application/json");
+                reply.headers_mut().insert(CONTENT_TYPE, json);
+                *reply.body_mut() = Bytes::from_static(br#"{"error":"temporarily_unavailable"}"#);
+            }
+            reply
         } else if !calm && self.dice.hits(odds.gateway) {
             if self.dice.hits(5000) {
                 self.process(send, request, is_copy)?;
             } else {
                 self.book.refused(send, is_copy);
             }
-            status(502, None)
+            status(self.dice.pick(&[502, 503, 504]), None)
         } else {
             self.process(send, request, is_copy)?
         };

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use oauth_core::danger;
 use oauth_core::error::{Advice, Error};
 use oauth_core::exchange::{Exchange as _, Input, Step as Move};
-use oauth_core::flow::keeper::Turn;
+use oauth_core::flow::keeper::{Saved, Turn};
 use oauth_core::moment::Moment;
-use oauth_core::{Scope, Tokens};
+use oauth_core::{Scope, Secret, Tokens};
 
 use super::host::Mail;
 use super::world::{Ev, World};
@@ -120,7 +120,7 @@ impl World {
         Ok(())
     }
 
-    fn begin(&mut self, worker: usize, grant: usize) {
+    pub(super) fn begin(&mut self, worker: usize, grant: usize) {
         let round = self.slot(worker, grant).round;
         self.mail(0, worker, grant, Mail::Begin(round));
     }
@@ -266,6 +266,33 @@ impl World {
         self.report.logins += 1;
         let after = self.dice.between(1, 100);
         self.mail(after, worker, grant, Mail::Login(tokens));
+    }
+
+    /// A person comes back from the login page to this very worker, and now.
+    pub(super) fn log_in_at(&mut self, worker: usize, grant: usize) -> Result<(), Breach> {
+        let is_down = self.server_down_until > self.now;
+        let Some(tokens) = Some(())
+            .filter(|()| !is_down)
+            .and_then(|()| self.login(worker))
+        else {
+            return Ok(());
+        };
+        self.book.login(grant, &tokens);
+        self.report.logins += 1;
+        self.bring(worker, grant, tokens)
+    }
+
+    /// A person logs out, in a program that does not keep the grant: it removes the record, and tells
+    /// no worker.
+    pub(super) fn log_out(&mut self, grant: usize) {
+        let key = self.grants[grant].key.clone();
+        let version = self.shelf.load(&key).map_or(0, |entry| entry.version);
+        let saved = self.shelf.save(&key, &Secret::new(String::new()), version);
+        if let Saved::At(version) = saved {
+            self.report.logouts += 1;
+            self.book.removed(grant, version);
+            self.note(|| format!("grant {grant}: a person logs out, record at version {version}"));
+        }
     }
 
     fn login(&mut self, worker: usize) -> Option<Tokens> {

@@ -9,8 +9,10 @@ use oauth_core::error::{Advice, Error};
 use oauth_core::flow::keeper::Reuse;
 
 use super::book::{Peek, Send, Version};
+use super::host::Held;
 use super::world::World;
 use super::{Breach, Rule};
+use crate::twin::Rotation;
 
 /// So often a save fails before tokens are handed out all the same.
 const SAVES: u32 = 5;
@@ -50,7 +52,15 @@ impl World {
             let token = refresh.as_ref().map_or("", |token| book.name(token));
             format!("sends request {number} {token}")
         });
-        let Some(lease) = &mut self.slot(worker, grant).lease else {
+        let is_kept = self.setup.rotation == Rotation::Never;
+        let needs_none = self.setup.own || (is_kept && self.setup.policy.reuse != Reuse::Revokes);
+        let slot = self.slot(worker, grant);
+        slot.is_alone = needs_none && slot.is_silent;
+        if slot.is_alone {
+            let (until, sends) = (now, 0);
+            slot.lease = Some(Held { until, sends });
+        }
+        let Some(lease) = &mut slot.lease else {
             let text = format!("worker {worker} sends a token request without a lease");
             return Self::breach(Rule::OneFlight, text);
         };
@@ -332,7 +342,8 @@ impl World {
             .any(|version| version.access == *access);
         let slot = self.slot(worker, grant);
         let is_login = slot.logins.contains(access);
-        let is_given_up = slot.fails >= SAVES || slot.unsaved.as_ref() == Some(access);
+        let patience = if slot.is_alone { 1 } else { SAVES };
+        let is_given_up = slot.fails >= patience || slot.unsaved.as_ref() == Some(access);
         if is_stored || is_login {
             return Ok(());
         }
@@ -373,7 +384,13 @@ impl World {
                 let text = format!("the store gives version {version} twice");
                 return Self::breach(Rule::OneRecord, text);
             }
-            let is_known = history.iter().any(|it| it.generation == generation);
+            let is_known = history
+                .iter()
+                .any(|it| it.generation == generation && !it.is_removed);
+            if last.is_removed && is_known {
+                let text = format!("worker {worker} puts back what a person has removed");
+                return Self::breach(Rule::Kept, text);
+            }
             if generation < last.generation && is_known {
                 let text = format!("worker {worker} puts an old grant in place of a login");
                 return Self::breach(Rule::Kept, text);
@@ -395,6 +412,7 @@ impl World {
             refresh: tokens.refresh_token,
             generation,
             is_over,
+            is_removed: false,
             attempt: peek.attempt.map(|attempt| attempt.id),
         };
         if let Some(attempt) = &version.attempt {

@@ -60,9 +60,10 @@ pub struct Odds {
     pub late_request: u32,
     /// The network delivers a token request twice.
     pub twice: u32,
-    /// The server is busy: 503, with or without `Retry-After`, and nothing done.
+    /// The server is busy: 429, or 503 in its own words, with or without `Retry-After`, and nothing
+    /// done.
     pub busy: u32,
-    /// A gateway gives up: 502, and the request is carried out or not.
+    /// A gateway gives up: 502, 503 or 504, and the request is carried out or not.
     pub gateway: u32,
     /// The store answers with an error, and nothing is done.
     pub store_fails: u32,
@@ -82,6 +83,10 @@ pub struct Odds {
     pub login: u32,
     /// How far a worker's clock may be wrong, in seconds.
     pub skew: u64,
+    /// A person logs in, before any step of a renewal, at the worker that renews.
+    pub login_beside: u32,
+    /// In each minute, a person logs out: the record is removed, and the grant ended or not.
+    pub logout: u32,
 }
 
 /// A mistake in the program around the keepers: the checker must find each.
@@ -181,6 +186,8 @@ impl Odds {
             withdrawn: some(100, 300),
             login: some(200, 1000),
             skew: u64::from(some(1, 3)),
+            login_beside: some(20, 200),
+            logout: some(100, 500),
         }
     }
 }

@@ -14,7 +14,8 @@ pub trait Shelf {
     /// Reads the record.
     fn load(&mut self, key: &str) -> Option<Entry>;
 
-    /// Saves the record if it is still at `version`; 0 is the version of one that is not there.
+    /// Saves the record if it is still at `version`; 0 is the version of one that is not there. An
+    /// empty record says that it was removed.
     fn save(&mut self, key: &str, record: &Secret<String>, version: u64) -> Saved;
 
     /// Takes the lease for `ttl` unless another holds it; for no time at all, gives it back.
@@ -26,6 +27,8 @@ pub trait Shelf {
 pub(super) struct Plain {
     records: HashMap<String, Entry>,
     leases: HashMap<String, (String, Duration)>,
+    /// The last version that any record was given.
+    given: u64,
 }
 
 impl Shelf for Plain {
@@ -37,12 +40,11 @@ impl Shelf for Plain {
         if self.records.get(key).map_or(0, |entry| entry.version) != version {
             return Saved::Conflict;
         }
-        let entry = Entry {
-            version: version + 1,
-            record: record.clone(),
-        };
+        self.given += 1;
+        let (version, record) = (self.given, record.clone());
+        let entry = Entry { version, record };
         self.records.insert(key.to_owned(), entry);
-        Saved::At(version + 1)
+        Saved::At(version)
     }
 
     fn lease(&mut self, now: Duration, key: &str, holder: &str, ttl: Duration) -> Lease {

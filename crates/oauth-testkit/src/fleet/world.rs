@@ -99,6 +99,7 @@ pub(super) enum Ev {
         is_answered: bool,
     },
     Login(usize),
+    Logout(usize),
     /// Once a minute.
     Weather,
     Calm,
@@ -254,6 +255,7 @@ impl World {
                 is_answered,
             } => return self.obey(worker, epoch, grant, call, order, is_answered),
             Ev::Login(grant) => self.log_in(grant),
+            Ev::Logout(grant) => self.log_out(grant),
             Ev::Weather => self.weather(),
             Ev::Calm => {
                 self.calm = true;
@@ -292,6 +294,10 @@ impl World {
         for grant in 0..self.grants.len() {
             if !self.setup.own && self.dice.hits(odds.login) {
                 self.expect_login(grant);
+            }
+            if !self.setup.own && self.dice.hits(odds.logout) {
+                let after = self.dice.between(0, MINUTE);
+                self.post(after, Ev::Logout(grant));
             }
         }
         self.post(MINUTE, Ev::Weather);

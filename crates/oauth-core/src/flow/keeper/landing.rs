@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::record::{Ended, Record};
+use super::record::{Ended, INVALID_GRANT, Pause, Record};
+use super::sight::{Sight, version};
 use super::work::Work;
 use super::{Entry, Keeper, Place, Step, Unsaved, Upkeep};
-use crate::error::{Advice, Cause, Error, Kind, Misuse, Reach, ServerError};
+use crate::error::{Cause, Error, Kind, Misuse, Reach, ServerError};
 use crate::moment::{Moment, UnixTime};
+use crate::secret::Secret;
 use crate::token::Tokens;
 
 /// How often a save is tried before new tokens are handed out unsaved.
@@ -21,17 +23,25 @@ pub(super) struct Landing {
     pub(super) record: Record,
     /// They did not arrive just now, and may be over.
     pub(super) is_late: bool,
+    /// The version they are saved over.
+    over: u64,
     tries: u32,
 }
 
 impl Landing {
     /// Tokens that could not be stored before. Once they were handed out all the same, one more
     /// failure of the store is enough.
-    pub(super) fn late(parent: Option<Arc<Tokens>>, record: Record, is_given_up: bool) -> Self {
+    pub(super) fn late(
+        parent: Option<Arc<Tokens>>,
+        record: Record,
+        over: u64,
+        is_given_up: bool,
+    ) -> Self {
         Self {
             parent,
             record,
             is_late: true,
+            over,
             tries: if is_given_up { SAVES - 1 } else { 0 },
         }
     }
@@ -62,9 +72,16 @@ impl Landing {
 }
 
 impl Keeper {
-    pub(super) fn arrive(&mut self, tokens: Tokens) -> Step {
-        // A server that sends the same token again stands by it.
-        self.refused = None;
+    pub(super) fn arrive(&mut self, at: &Moment, tokens: Tokens, is_alone: bool) -> Step {
+        if self.is_refused() {
+            self.refusals.note(at.now());
+        }
+        // A server that sends the same token again stands by it. Any other that was refused is still
+        // what is known until the new one is stored.
+        let is_refused = |refused: &Secret<String>| tokens.access_token.matches(refused.expose());
+        if self.refused.as_ref().is_some_and(is_refused) {
+            self.refused = None;
+        }
         let token = |tokens: &Tokens| Some(tokens.refresh_token.as_ref()?.secret.clone());
         let before = self.record.tokens.as_deref().and_then(token);
         let rotates = match (self.upkeep_is_refresh(), before, token(&tokens)) {
@@ -83,7 +100,9 @@ impl Keeper {
             parent: self.record.tokens.clone(),
             record,
             is_late: false,
-            tries: 0,
+            over: self.version,
+            // A store that was silent before the request is not waited for after it.
+            tries: if is_alone { SAVES - 1 } else { 0 },
         })
     }
 
@@ -93,7 +112,7 @@ impl Keeper {
 
     pub(super) fn land(&mut self, landing: Landing) -> Step {
         let record = landing.record.clone();
-        self.save(&record, Work::Landing(landing))
+        self.save_over(landing.over, &record, Work::Landing(landing))
     }
 
     pub(super) fn landed(&mut self, at: &Moment, landing: Landing, version: u64) -> Step {
@@ -103,25 +122,28 @@ impl Keeper {
         self.settled.clear();
         self.drop_landed();
         let is_good = self.good(at.now()).is_some() && at.now() < self.times.stale;
-        if landing.is_late && !is_good {
+        // They may be over by now; that is a reason to renew them only if somebody waits.
+        if landing.is_late && !is_good && self.is_wanted {
             return self.load(Work::Looking { looks: 0 });
         }
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
     }
 
     /// Something else was stored meanwhile. As long as that is what the new tokens follow, they are
-    /// the newest there are, whoever gave them up and whoever else tried; otherwise they are what
-    /// others have replaced.
-    pub(super) fn collide(&mut self, at: &Moment, landing: Landing, entry: Option<Entry>) -> Step {
-        let is_gone = entry.is_none();
-        let stored = match entry {
-            Some(entry) => Record::read(entry.record.expose(), &self.us, &self.id)
-                .map(|record| (record, entry.version)),
-            None if self.place == Place::Here => Ok((self.record.clone(), self.version)),
-            None if self.version == 0 => Ok((Record::default(), 0)),
-            None => Err(Misuse::NoRefreshToken.into()),
+    /// the newest there are, whoever gave them up and whoever else tried; so they are if the store
+    /// has lost what was there. Otherwise they are what others have replaced, or removed.
+    pub(super) fn collide(
+        &mut self,
+        at: &Moment,
+        mut landing: Landing,
+        entry: Option<Entry>,
+    ) -> Step {
+        let is_here = self.place == Place::Here;
+        let (stored, version) = match is_here {
+            true => (Ok(self.record.clone()), self.version),
+            false => (self.stored(entry.clone()), version(entry.as_ref())),
         };
-        let (stored, version) = match stored {
+        let stored = match stored {
             Ok(stored) => stored,
             Err(error) => {
                 self.drop_landed();
@@ -129,8 +151,12 @@ impl Keeper {
                 return self.release(Err(error));
             }
         };
-        if (is_gone && version == 0) || landing.follows(&stored) {
-            self.version = version;
+        let is_first = !is_here && version == 0 && self.version == 0;
+        let is_newest = is_first
+            || self.outlives(at, &landing.record, &stored, version)
+            || (version >= self.version && landing.follows(&stored));
+        if is_newest {
+            landing.over = version;
             return self.land(landing);
         }
         self.drop_landed();
@@ -184,23 +210,29 @@ impl Keeper {
 
     /// An attempt that brought no tokens.
     pub(super) fn miss(&mut self, at: &Moment, error: Error) -> Step {
-        if self.upkeep_is_refresh() && error.advice() == Advice::Reauthorize {
+        let code = error.server_error().and_then(ServerError::error);
+        // Other refusals are this request's alone: a person has to confirm something, or one machine
+        // is not trusted. The refresh token is as good as it was.
+        if self.upkeep_is_refresh() && code == Some(INVALID_GRANT) {
             return self.load(Work::Doubting(error));
         }
         let ticket = self.ticket.clone();
         let attempt = self.record.attempt.as_ref();
         let is_marked = attempt.is_some_and(|attempt| attempt.id == ticket);
         let is_unspent = is_unspent(&error);
+        let pause = Pause::of(&error, at.now());
         let outcome = self.failed(at, error);
-        if !is_marked {
+        if is_marked {
+            self.settle(ticket, is_unspent);
+        }
+        let is_unmarked = is_marked && is_unspent;
+        if !is_unmarked && pause.is_none() {
             return self.release(outcome);
         }
-        if !is_unspent {
-            self.settle(ticket, false);
-            return self.release(outcome);
+        if is_unmarked {
+            self.record.attempt = None;
         }
-        self.settle(ticket, true);
-        self.record.attempt = None;
+        self.record.pause = pause;
         let record = self.record.clone();
         self.save(&record, Work::Closing(outcome))
     }
@@ -208,20 +240,18 @@ impl Keeper {
     /// The server has refused the refresh token. If another worker has a newer one, it is that which
     /// counts; otherwise the grant is over, and nobody needs to ask again.
     pub(super) fn doubt(&mut self, at: &Moment, error: Error, entry: Option<Entry>) -> Step {
-        let version = self.version;
         let read = self.read(at, entry);
-        if read.is_ok() && self.version == version {
-            let refused = |server: &ServerError| {
-                Ended::Refused(server.error().unwrap_or("invalid_grant").to_owned())
-            };
-            let ended = error.server_error().map_or(Ended::OutcomeUnknown, refused);
-            return self.close(ended, error);
+        if let Ok(Sight::Known | Sight::Lost(_)) = read {
+            if let Ok(Sight::Lost(version)) = read {
+                self.version = version;
+            }
+            return self.close(Ended::Refused(INVALID_GRANT.to_owned()), error);
         }
         let newer = self.good(at.now());
         let outcome = match (read, self.end(at), newer) {
-            (Err(error), ..) | (Ok(()), Some(error), _) => Err(error),
-            (Ok(()), None, Some(tokens)) => Ok(tokens),
-            (Ok(()), None, None) => {
+            (Err(error), ..) | (Ok(_), Some(error), _) => Err(error),
+            (Ok(_), None, Some(tokens)) => Ok(tokens),
+            (Ok(_), None, None) => {
                 let replaced = Cause::unknown("another worker has replaced the tokens");
                 self.failed(at, Error::lost(replaced))
             }
@@ -232,25 +262,51 @@ impl Keeper {
     pub(super) fn close(&mut self, ended: Ended, error: Error) -> Step {
         self.record.ended = Some(ended);
         // Callers to come get the same answer, and what led to it.
-        self.trouble.hold(UnixTime::from_secs(0), &error);
+        let none = UnixTime::from_secs(0);
+        self.trouble.hold(none, none, &error);
         let record = self.record.clone();
         self.save(&record, Work::Ending(error))
     }
 }
 
-/// Whether the server surely has not acted on the request: it was never sent, or refused in a way
-/// that says so. A gateway that gives up on its server (500, 502, 504) says nothing of the kind, nor
-/// does a server that fell over in the midst of it ("server_error").
+/// Whether it is certain that the server has not acted on the request: it was never sent, or refused
+/// in a way that says so. This is a list of what proves it. Whatever else comes back may come from
+/// somebody between, who has handed the request on and then given up on the answer: that is what
+/// gateways mean by 502 and 504, but also by 499, 520 or 524, some by a bare 503, and a firewall by
+/// any page it likes.
 fn is_unspent(error: &Error) -> bool {
     match error.kind() {
         Kind::Lost(_) => error
             .cause()
             .is_some_and(|cause| cause.reach() == Reach::Unsent),
         Kind::Denied(server) => {
-            !matches!(server.status(), Some(500 | 502 | 504))
-                && server.error() != Some("server_error")
+            // The token endpoint itself has looked at the request, and says why it does not serve it.
+            let is_refused = server.error().is_some_and(|code| code != "server_error");
+            match server.status() {
+                // Nobody who counts requests hands on the one that is too many.
+                Some(429) => true,
+                Some(400..=499 | 503) => is_refused,
+                _ => false,
+            }
         }
-        Kind::Misuse(_) => true,
+        // What keeps a request from being written.
+        Kind::Misuse(misuse) => matches!(
+            misuse,
+            Misuse::NoRefreshToken
+                | Misuse::Setup
+                | Misuse::EndpointMissing
+                | Misuse::UrlSyntax
+                | Misuse::InsecureTransport
+                | Misuse::ParameterTwice
+                | Misuse::ParameterReserved
+                | Misuse::ScopeSyntax
+                | Misuse::ScopeExceeds
+                | Misuse::SecretMissing
+                | Misuse::SecretNotAllowed
+                | Misuse::ColonInRawId
+                | Misuse::SignatureLength
+                | Misuse::HeaderValue
+        ),
         Kind::Malformed(_) | Kind::Untrusted(_) => false,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::record::Pause;
 use crate::error::Error;
 use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
@@ -21,7 +22,9 @@ pub struct Policy {
     /// a fleet does not wake at once.
     pub ahead: Duration,
     /// For how long a lease is taken: 75 s. It must be longer than twice what a token request can
-    /// take, its connection included: none is sent in the second half. A worker that died is waited
+    /// take, its connection included: none is sent in the second half. A host that knows how long
+    /// that is sees to it, see
+    /// [`with_longest_request`](super::Keeper::with_longest_request). A worker that died is waited
     /// for until its lease is over.
     pub lease: Duration,
     /// What the server does with a refresh token that comes a second time.
@@ -42,15 +45,15 @@ impl Default for Policy {
 /// What the server does with a refresh token that comes a second time (RFC 9700 section 4.14.2).
 ///
 /// It matters once the reply to a refresh is lost: the server may have replaced the token, and the
-/// replacement is gone. A server that was seen not to replace tokens is taken as
-/// [`Tolerated`](Self::Tolerated), whatever is said here.
+/// replacement is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Reuse {
     /// Not known. After a lost reply the token is sent again only when nothing is left to lose: the
     /// access token is over, and whoever might still hold the reply has had the time of a lease to
     /// store it. Wrong for a server that tolerates it, this costs a pause; wrong for one that
-    /// revokes, an alarm at the server for a grant that was lost already.
+    /// revokes, an alarm at the server for a grant that was lost already. A server that has only
+    /// ever left the token as it was is taken as [`Tolerated`](Self::Tolerated).
     #[default]
     Unknown,
     /// The server revokes the grant. A refresh token whose fate is not known is never sent again:
@@ -83,6 +86,8 @@ impl Times {
             };
         };
         let lifetime = Duration::from_secs(lifetime);
+        // The clock of whoever received it may be ahead of ours.
+        let end = end.min(at.now().after(lifetime));
         let stale = end.before(policy.leeway.min(lifetime / 10));
         let ahead = policy.ahead.min(lifetime / 5);
         let jitter = at.dice() % (ahead.as_secs() / 2 + 1);
@@ -94,20 +99,67 @@ impl Times {
     }
 }
 
+/// Renewals that refusals of the token have led to. Where every token is refused, a newer one is of
+/// no use, and each costs the server a refresh token.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Refusals {
+    count: u32,
+    last: Option<UnixTime>,
+}
+
+/// So many renewals in a row cost no pause: tokens end early now and then.
+const FREE_RENEWALS: u32 = 3;
+
+/// After so many seconds without one they count anew.
+const QUIET: u64 = 2 * LONGEST;
+
+impl Refusals {
+    /// Whether it is too early for another.
+    pub(super) fn holds(&self, now: UnixTime) -> bool {
+        let pause = match self.count.checked_sub(FREE_RENEWALS) {
+            None => 0,
+            Some(more) => u64::min(1 << more.min(6), LONGEST),
+        };
+        // A clock that was set back holds nobody.
+        self.last
+            .is_some_and(|last| last <= now && now < last.after(Duration::from_secs(pause)))
+    }
+
+    /// There was another.
+    pub(super) fn note(&mut self, now: UnixTime) {
+        let is_near = |last: &UnixTime| *last <= now && now.since(*last).as_secs() < QUIET;
+        if !self.last.as_ref().is_some_and(is_near) {
+            self.count = 0;
+        }
+        self.count = self.count.saturating_add(1);
+        self.last = Some(now);
+    }
+}
+
 /// Attempts that failed in a row.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trouble {
     count: u32,
-    last: Option<(UnixTime, Error)>,
+    last: Option<Hold>,
     /// It is only for as long as the token is good.
     is_soft: bool,
+}
+
+/// No attempt before a certain time.
+#[derive(Debug, Clone)]
+struct Hold {
+    /// When it began. A clock that stands before that was set back, and then nobody knows how much
+    /// of it is left.
+    since: UnixTime,
+    until: UnixTime,
+    error: Error,
 }
 
 impl Trouble {
     /// The error to answer with instead of another attempt, if it is too early for one.
     pub(super) fn holds(&self, now: UnixTime) -> Option<&Error> {
-        let (until, error) = self.last.as_ref()?;
-        (now < *until).then_some(error)
+        let hold = self.last.as_ref()?;
+        (hold.since <= now && now < hold.until).then_some(&hold.error)
     }
 
     /// The same for a caller who has no token to fall back on.
@@ -126,21 +178,25 @@ impl Trouble {
         self.count = self.count.saturating_add(1);
         let pause = u64::min(doubled, LONGEST);
         let pause = Duration::from_secs(pause + at.dice() % (pause / 2 + 1));
-        let named = error.advice().after().unwrap_or_default();
-        // The clock is cut to whole seconds, so a pause may be a second short.
-        let named = named + Duration::from_secs(u64::from(!named.is_zero()));
-        self.hold(at.now().after(pause.max(named)), error);
+        let now = at.now();
+        let named = Pause::of(error, now).map_or(now, |pause| pause.end(now));
+        self.hold(now, named.max(now.after(pause)), error);
     }
 
-    /// No attempt before this time.
-    pub(super) fn hold(&mut self, until: UnixTime, error: &Error) {
-        self.last = Some((until, error.clone()));
+    /// No attempt from now until then.
+    pub(super) fn hold(&mut self, since: UnixTime, until: UnixTime, error: &Error) {
+        let error = error.clone();
+        self.last = Some(Hold {
+            since,
+            until,
+            error,
+        });
         self.is_soft = false;
     }
 
-    /// No attempt before this time, unless the token turns out to be of no use.
-    pub(super) fn hold_softly(&mut self, until: UnixTime, error: &Error) {
-        self.hold(until, error);
+    /// The same, unless the token turns out to be of no use.
+    pub(super) fn hold_softly(&mut self, since: UnixTime, until: UnixTime, error: &Error) {
+        self.hold(since, until, error);
         self.is_soft = true;
     }
 
@@ -148,8 +204,14 @@ impl Trouble {
         *self = Self::default();
     }
 
+    /// For how long it is too early for another attempt.
+    pub(super) fn rest(&self, now: UnixTime) -> Duration {
+        let hold = self.last.as_ref().filter(|hold| hold.since <= now);
+        hold.map_or(Duration::ZERO, |hold| hold.until.since(now))
+    }
+
     /// The error of the last attempt, if it failed.
     pub(super) fn error(&self) -> Option<&Error> {
-        self.last.as_ref().map(|(_, error)| error)
+        self.last.as_ref().map(|hold| &hold.error)
     }
 }

@@ -1,6 +1,7 @@
 //! What is stored of a grant, for everyone who shares it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +101,58 @@ impl GrantId {
 pub(super) struct Attempt {
     pub(super) id: String,
     pub(super) at: UnixTime,
+    /// In seconds, the lease it was made under: those of other workers may be shorter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lease: Option<u64>,
+}
+
+/// The longest lease that another worker's mark is believed to have.
+const LONGEST_LEASE: Duration = Duration::from_secs(3600);
+
+impl Attempt {
+    /// How long its request may be on its way, if it was made by a worker like this one.
+    pub(super) fn lease(&self, ours: Duration) -> Duration {
+        let theirs = Duration::from_secs(self.lease.unwrap_or(0));
+        ours.max(theirs.min(LONGEST_LEASE))
+    }
+}
+
+/// The server has asked for a pause ("Retry-After", RFC 9110 section 10.2.3): of one worker, but it
+/// means all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Pause {
+    pub(super) since: UnixTime,
+    pub(super) seconds: u64,
+    /// What it said so with.
+    pub(super) status: Option<u16>,
+}
+
+/// The longest pause that a server may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
+
+impl Pause {
+    pub(super) fn of(error: &Error, now: UnixTime) -> Option<Self> {
+        let named = error.advice().after()?.min(LONGEST_PAUSE);
+        Some(Self {
+            since: now,
+            // The clock is cut to whole seconds, so a pause may be a second short.
+            seconds: named.as_secs() + 1,
+            status: error.server_error().and_then(ServerError::status),
+        })
+    }
+
+    /// When it is over, as it is seen now for the first time: the clock of whoever was told of it may
+    /// be ahead of ours.
+    pub(super) fn end(&self, now: UnixTime) -> UnixTime {
+        let seconds = self.seconds.min(LONGEST_PAUSE.as_secs() + 1);
+        self.since.min(now).after(Duration::from_secs(seconds))
+    }
+
+    pub(super) fn error(&self, now: UnixTime) -> Error {
+        let server = ServerError::of_status(self.status.unwrap_or(503));
+        let rest = self.end(now).since(now);
+        Error::from(server.retry_after(Some(rest))).at_endpoint("token")
+    }
 }
 
 /// Why a grant is over.
@@ -112,7 +165,15 @@ pub(super) enum Ended {
     OutcomeUnknown,
 }
 
+/// The one word by which a server ends a grant for everyone who shares it (RFC 6749 section 5.2).
+pub(super) const INVALID_GRANT: &str = "invalid_grant";
+
 impl Ended {
+    /// Earlier versions stored other refusals as an end too.
+    fn is_an_end(&self) -> bool {
+        !matches!(self, Self::Refused(word) if word != INVALID_GRANT)
+    }
+
     pub(super) fn error(&self) -> Error {
         match self {
             Self::Refused(word) => Error::from(ServerError::of_code(word)).at_endpoint("token"),
@@ -131,6 +192,7 @@ pub(super) struct Record {
     pub(super) rotates: Option<bool>,
     pub(super) attempt: Option<Attempt>,
     pub(super) ended: Option<Ended>,
+    pub(super) pause: Option<Pause>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -156,6 +218,8 @@ pub(super) struct Stored {
     pub(super) attempt: Option<Attempt>,
     #[serde(default)]
     pub(super) ended: Option<Ended>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pause: Option<Pause>,
     pub(super) tokens: Option<StoredTokens>,
 }
 
@@ -194,6 +258,7 @@ impl Record {
             rotates: self.rotates,
             attempt: self.attempt.clone(),
             ended: self.ended.clone(),
+            pause: self.pause.clone(),
             tokens: tokens.map(Tokens::stored),
         };
         // Texts and numbers always serialize.
@@ -231,7 +296,8 @@ impl Record {
             login: stored.login,
             rotates: stored.rotates,
             attempt: stored.attempt,
-            ended: stored.ended,
+            ended: stored.ended.filter(Ended::is_an_end),
+            pause: stored.pause,
         })
     }
 }

@@ -2,13 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
 mod asking;
+mod clocks;
 mod fate;
+mod login;
 mod renewing;
+mod sight;
 mod storing;
 
 use super::*;
 use crate::client_auth::ClientAuth;
-use crate::error::{Advice, Cause, ServerError};
+use crate::error::{Advice, Cause, Misuse, ServerError};
 use crate::exchange::{Exchange as _, Input, Step as Move};
 use crate::identity::ClientId;
 use crate::issuer::Issuer;
@@ -58,6 +61,19 @@ impl Desk {
         });
     }
 
+    /// A person logs out.
+    fn remove(&mut self) {
+        self.entry = Some(Entry {
+            version: self.version() + 1,
+            record: Secret::new(String::new()),
+        });
+    }
+
+    /// The store falls back to what it had then.
+    fn lose(&mut self, entry: Option<Entry>) {
+        self.entry = entry;
+    }
+
     fn record(&self) -> Record {
         let record = &self.entry.as_ref().unwrap().record;
         Record::read(record.expose(), &us(), &person()).unwrap()
@@ -77,6 +93,17 @@ impl Desk {
         seed[..8].copy_from_slice(&self.draws.to_be_bytes());
         seed[24..].copy_from_slice(&self.draws.to_be_bytes());
         Moment::fixed(self.now(), seed)
+    }
+
+    fn save(&mut self, record: Secret<String>, version: u64) -> Saved {
+        if version != self.version() {
+            self.log.push("conflict");
+            return Saved::Conflict;
+        }
+        self.log.push("save");
+        let version = version + 1;
+        self.entry = Some(Entry { version, record });
+        Saved::At(version)
     }
 
     fn ask(&self, keeper: &mut Keeper) -> Turn {
@@ -104,16 +131,7 @@ impl Desk {
                         false => Lease::Won,
                     })
                 }
-                Step::Save { version, .. } if version != self.version() => {
-                    self.log.push("conflict");
-                    Event::Saved(Saved::Conflict)
-                }
-                Step::Save { record, version } => {
-                    self.log.push("save");
-                    let version = version + 1;
-                    self.entry = Some(Entry { version, record });
-                    Event::Saved(Saved::At(version))
-                }
+                Step::Save { record, version } => Event::Saved(self.save(record, version)),
                 Step::Run(_) => {
                     self.log.push("run");
                     return step;

@@ -1,7 +1,7 @@
 //! A token request that is not sent too late.
 
 use crate::error::{Cause, Error};
-use crate::exchange::{Boxed, Exchange, Input, Step};
+use crate::exchange::{Boxed, Exchange, Input, SendBy, Step};
 use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
 
@@ -22,10 +22,14 @@ impl Exchange for Timely {
     type Output = Tokens;
 
     fn resume(&mut self, at: Moment, input: Input) -> Result<Step<Tokens>, Error> {
-        let step = self.exchange.resume(at, input)?;
-        if matches!(step, Step::Send(_)) && at.now() > self.latest {
-            let late = Cause::unsent("the time for this request is over");
-            return Err(Error::lost(late).at_endpoint("token"));
+        let mut step = self.exchange.resume(at, input)?;
+        if let Step::Send(request) = &mut step {
+            if at.now() > self.latest {
+                let late = Cause::unsent("the time for this request is over");
+                return Err(Error::lost(late).at_endpoint("token"));
+            }
+            // The driver may let it wait.
+            request.extensions_mut().insert(SendBy(self.latest));
         }
         Ok(step)
     }

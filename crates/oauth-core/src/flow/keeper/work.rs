@@ -5,15 +5,11 @@ use std::time::Duration;
 
 use super::landing::Landing;
 use super::record::{Attempt, Ended, Record};
-use super::timely::Timely;
-use super::{Entry, Event, Keeper, Lease, Place, Reuse, Saved, Step, Unsaved, Upkeep};
-use crate::call::Call;
-use crate::endpoint::token::Token;
+use super::sending::Verdict;
+use super::sight::Sight;
+use super::{Entry, Event, Keeper, Lease, Place, Saved, Step, Unsaved};
 use crate::error::{Cause, Error, Misuse};
-use crate::exchange::{Boxed, ExchangeExt as _};
-use crate::grant::{ClientCredentials, Refresh};
 use crate::moment::{Moment, UnixTime};
-use crate::scope::Scope;
 use crate::token::Tokens;
 
 /// The pauses between looks at a record that another worker is about to renew.
@@ -43,7 +39,10 @@ pub(super) enum Work {
     Yielding,
     /// That the refresh token is on its way.
     Marking(Attempt),
-    Flying,
+    Flying {
+        /// The store is silent, and was not asked.
+        is_alone: bool,
+    },
     /// The new tokens.
     Landing(Landing),
     /// What is stored instead, after a conflict.
@@ -59,8 +58,8 @@ pub(super) enum Work {
     Releasing(Outcome),
     /// What the tokens of a new login take the place of.
     Entering,
-    /// The tokens of the login of this name.
-    Settling(String),
+    /// The tokens of the login of this name, and the record they are stored as.
+    Settling(String, Record),
 }
 
 impl Work {
@@ -73,17 +72,6 @@ impl Work {
             _ => false,
         }
     }
-}
-
-/// What may be done with the lease in hand.
-enum Verdict {
-    Fly {
-        marked: bool,
-    },
-    /// Others may come back with the answer.
-    Hold,
-    End(Ended),
-    Fail(Error),
 }
 
 impl Keeper {
@@ -116,14 +104,20 @@ impl Keeper {
         match (work, event) {
             (Work::Begun, Event::Begin) => {
                 self.ticket = at.ticket();
-                match self.unlanded() {
-                    Some(landing) => self.land(landing),
-                    None if self.is_stored() => self.load(Work::Looking { looks: 0 }),
-                    None => self.load(Work::Entering),
+                match (self.unlanded(), self.good(at.now())) {
+                    (Some(landing), _) => self.land(landing),
+                    // A person has logged in between the asking and this.
+                    (None, Some(tokens)) if self.is_stored() && at.now() < self.times.ahead => {
+                        self.over(at, Ok(tokens))
+                    }
+                    _ if self.is_stored() => self.load(Work::Looking { looks: 0 }),
+                    _ => self.load(Work::Entering),
                 }
             }
             (Work::Entering, Event::Loaded(entry)) => self.enter(at, entry),
-            (Work::Settling(id), Event::Saved(saved)) => self.entered(at, &id, saved),
+            (Work::Settling(id, record), Event::Saved(saved)) => {
+                self.entered(at, &id, record, saved)
+            }
             (Work::Looking { looks }, Event::Loaded(entry)) => self.look(at, looks, entry),
             (Work::Leasing { .. }, Event::Leased(Lease::Won)) => self.load(Work::Checking),
             (Work::Leasing { looks }, Event::Leased(Lease::Held(rest))) => {
@@ -135,6 +129,7 @@ impl Keeper {
             (Work::Marking(attempt), Event::Saved(Saved::At(version))) => {
                 self.version = version;
                 self.record.ended = None;
+                self.record.pause = None;
                 self.marked(at, attempt)
             }
             // Somebody acted after his lease was over, or a person logged in.
@@ -144,8 +139,10 @@ impl Keeper {
                 self.settle(attempt.id, true);
                 self.fail(at, error)
             }
-            (Work::Flying, Event::Flown(Ok(tokens))) => self.arrive(tokens),
-            (Work::Flying, Event::Flown(Err(error))) => self.miss(at, error),
+            (Work::Flying { is_alone }, Event::Flown(Ok(tokens))) => {
+                self.arrive(at, tokens, is_alone)
+            }
+            (Work::Flying { .. }, Event::Flown(Err(error))) => self.miss(at, error),
             (Work::Landing(landing), Event::Saved(Saved::At(version))) => {
                 self.landed(at, landing, version)
             }
@@ -178,6 +175,11 @@ impl Keeper {
             (Work::Releasing(outcome), Event::Leased(_) | Event::Failed(_)) => {
                 self.over(at, outcome)
             }
+            (Work::Looking { .. } | Work::Leasing { .. } | Work::Checking, Event::Failed(_))
+                if self.flies_alone(at.now()) =>
+            {
+                self.fly(at.now(), true)
+            }
             // A lease may have been given: nobody should wait for its end.
             (Work::Leasing { .. } | Work::Checking, Event::Failed(error)) => self.fail(at, error),
             // Another may have newer tokens: nobody is told to log in before that is known.
@@ -185,7 +187,7 @@ impl Keeper {
                 self.settle(self.ticket.clone(), false);
                 self.fail(at, error)
             }
-            (Work::Settling(id), Event::Failed(error)) => {
+            (Work::Settling(id, _), Event::Failed(error)) => {
                 self.tried(&id);
                 let outcome = self.failed(at, error);
                 self.over(at, outcome)
@@ -207,28 +209,14 @@ impl Keeper {
     }
 
     pub(super) fn save(&mut self, record: &Record, work: Work) -> Step {
+        self.save_over(self.version, record, work)
+    }
+
+    pub(super) fn save_over(&mut self, version: u64, record: &Record, work: Work) -> Step {
         self.work = Some(work);
         Step::Save {
             record: record.to_json(&self.us, &self.id),
-            version: self.version,
-        }
-    }
-
-    /// Takes over what is stored, if it is not what is known already.
-    pub(super) fn read(&mut self, at: &Moment, entry: Option<Entry>) -> Result<(), Error> {
-        match entry {
-            Some(entry) if entry.version == self.version => Ok(()),
-            Some(entry) => {
-                let record = Record::read(entry.record.expose(), &self.us, &self.id)?;
-                self.know(at, record, entry.version);
-                Ok(())
-            }
-            None if self.place == Place::Here || self.version == 0 => Ok(()),
-            // It was taken out of the store: whoever did that wants it gone.
-            None => {
-                self.know(at, Record::default(), 0);
-                Ok(())
-            }
+            version,
         }
     }
 
@@ -250,7 +238,8 @@ impl Keeper {
             return None;
         };
         let record = self.record.clone();
-        Some(Landing::late(parent.clone(), record, *is_given_up))
+        let version = self.version;
+        Some(Landing::late(parent.clone(), record, version, *is_given_up))
     }
 
     fn look(&mut self, at: &Moment, looks: u32, entry: Option<Entry>) -> Step {
@@ -259,8 +248,10 @@ impl Keeper {
             return self.collide(at, landing, entry);
         }
         let before = self.record.tokens.clone();
-        if let Err(error) = self.read(at, entry) {
-            return self.over(at, Err(error));
+        match self.read(at, entry) {
+            Ok(Sight::Lost(version)) => return self.put_back(version),
+            Ok(Sight::Known | Sight::Taken) => {}
+            Err(error) => return self.over(at, Err(error)),
         }
         if let Some(error) = self.end(at) {
             return self.over(at, Err(error));
@@ -268,6 +259,10 @@ impl Keeper {
         if let Some(tokens) = self.changed(before.as_ref(), at.now()) {
             self.trouble.clear();
             return self.over(at, Ok(tokens));
+        }
+        if let Some(error) = self.held_back(at.now()) {
+            let outcome = self.good(at.now()).ok_or(error);
+            return self.over(at, outcome);
         }
         if let Err(error) = self.exchange() {
             self.rest(at, &error);
@@ -286,7 +281,7 @@ impl Keeper {
         if let Some(tokens) = self.good(at.now()).filter(|_| at.now() < self.times.stale) {
             let busy = Error::lost(Cause::unsent("another worker renews the token"));
             let soon = at.now().after(Duration::from_secs(1));
-            self.trouble.hold_softly(soon, &busy);
+            self.trouble.hold_softly(at.now(), soon, &busy);
             return self.over(at, Ok(tokens));
         }
         match self.wait(at, looks) {
@@ -305,8 +300,10 @@ impl Keeper {
 
     fn check(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
         let before = self.record.tokens.clone();
-        if let Err(error) = self.read(at, entry) {
-            return self.release(Err(error));
+        match self.read(at, entry) {
+            Ok(Sight::Lost(version)) => return self.put_back(version),
+            Ok(Sight::Known | Sight::Taken) => {}
+            Err(error) => return self.release(Err(error)),
         }
         if let Some(error) = self.end(at) {
             return self.release(Err(error));
@@ -315,16 +312,24 @@ impl Keeper {
             self.trouble.clear();
             return self.release(Ok(tokens));
         }
+        if let Some(error) = self.held_back(at.now()) {
+            let outcome = self.good(at.now()).ok_or(error);
+            return self.release(outcome);
+        }
+        // Our clock was set back.
+        self.attempt_seen = self.attempt_seen.min(at.now());
         match self.verdict(at.now()) {
-            Verdict::Fly { marked: false } => self.fly(at.now()),
+            Verdict::Fly { marked: false } => self.fly(at.now(), false),
             Verdict::Fly { marked: true } => {
                 let attempt = Attempt {
                     id: self.ticket.clone(),
                     at: at.now(),
+                    lease: Some(self.policy.lease.as_secs()),
                 };
                 let marked = Record {
                     attempt: Some(attempt.clone()),
                     ended: None,
+                    pause: None,
                     ..self.record.clone()
                 };
                 self.save(&marked, Work::Marking(attempt))
@@ -335,107 +340,10 @@ impl Keeper {
                 self.close(ended, error)
             }
             Verdict::Fail(error) => {
-                let outcome = self.failed(at, error);
+                self.rest(at, &error);
+                let outcome = self.good(at.now()).ok_or(error);
                 self.release(outcome)
             }
-        }
-    }
-
-    /// Of an attempt of ours that is over: whether it surely came to nothing.
-    fn settled(&self) -> Option<bool> {
-        let attempt = self.record.attempt.as_ref()?;
-        let settled = self.settled.iter().find(|ours| ours.id == attempt.id)?;
-        Some(settled.is_unspent)
-    }
-
-    fn verdict(&self, now: UnixTime) -> Verdict {
-        if let Err(error) = self.exchange() {
-            return Verdict::Fail(error);
-        }
-        if matches!(self.upkeep, Upkeep::ClientCredentials(_)) || self.tolerates() {
-            return Verdict::Fly { marked: false };
-        }
-        let Some(attempt) = &self.record.attempt else {
-            return Verdict::Fly { marked: true };
-        };
-        let is_settled = match self.settled() {
-            Some(true) => return Verdict::Fly { marked: true },
-            Some(false) => true,
-            None => now >= attempt.at.after(self.policy.lease),
-        };
-        match (self.good(now).is_some() || !is_settled, self.policy.reuse) {
-            (true, _) => Verdict::Hold,
-            (false, Reuse::Revokes) => Verdict::End(Ended::OutcomeUnknown),
-            (false, _) => Verdict::Fly { marked: true },
-        }
-    }
-
-    /// Whether a refresh token may be sent twice.
-    pub(super) fn tolerates(&self) -> bool {
-        self.policy.reuse == Reuse::Tolerated || self.record.rotates == Some(false)
-    }
-
-    /// The fate of the refresh token is not known: the access token does until its end, and after
-    /// that we wait for whoever may know more.
-    fn hold(&mut self, at: &Moment) -> Step {
-        if let Some(tokens) = self.good(at.now()) {
-            let lost = Cause::unknown("the fate of the last refresh is not known");
-            self.trouble.hold_softly(self.times.end, &Error::lost(lost));
-            return self.release(Ok(tokens));
-        }
-        self.give_back(Work::Yielding)
-    }
-
-    fn exchange(&self) -> Result<Boxed<Tokens>, Error> {
-        let us = Arc::clone(&self.us);
-        let binding = Arc::clone(&us.binding);
-        match &self.upkeep {
-            Upkeep::ClientCredentials(scope) => {
-                let grant = ClientCredentials {
-                    scope: scope.clone(),
-                };
-                Ok(Call::new(us, Token::bound(grant, binding)).boxed())
-            }
-            Upkeep::Refresh => {
-                let tokens = self.record.tokens.as_ref();
-                let token = tokens.and_then(|tokens| tokens.refresh_token.clone());
-                let grant = Refresh {
-                    token: token.ok_or(Misuse::NoRefreshToken)?,
-                    scope: Scope::none(),
-                };
-                Ok(Call::new(us, Token::bound(grant, binding)).boxed())
-            }
-        }
-    }
-
-    /// The mark is stored. A host that took half a lease for that may take the other half to send,
-    /// and by then others count the attempt as over: it begins again.
-    fn marked(&mut self, at: &Moment, attempt: Attempt) -> Step {
-        let (id, since) = (attempt.id.clone(), attempt.at);
-        self.record.attempt = Some(attempt);
-        if at.now() > self.latest(since) {
-            self.settle(id, true);
-            return self.give_back(Work::Yielding);
-        }
-        self.fly(since)
-    }
-
-    /// Nothing is sent after this, by an attempt that began at `since`: what is sent by then has
-    /// arrived, or never will, when others count the attempt as over.
-    fn latest(&self, since: UnixTime) -> UnixTime {
-        since.after((self.policy.lease / 2).max(Duration::from_secs(1)))
-    }
-
-    fn fly(&mut self, since: UnixTime) -> Step {
-        match self.exchange() {
-            Ok(exchange) => {
-                self.work = Some(Work::Flying);
-                Step::Run(match self.place {
-                    Place::Here => exchange,
-                    Place::Store => Timely::new(exchange, self.latest(since)).boxed(),
-                })
-            }
-            Err(error) => self.release(Err(error)),
         }
     }
 
@@ -452,8 +360,8 @@ impl Keeper {
 
     /// Nothing can be done here; the store is asked again soon, for others may do something.
     fn rest(&mut self, at: &Moment, error: &Error) {
-        self.trouble
-            .hold(at.now().after(Duration::from_secs(1)), error);
+        let soon = at.now().after(Duration::from_secs(1));
+        self.trouble.hold(at.now(), soon, error);
     }
 
     /// What is left after a failure: the token, as long as it lives.
@@ -471,7 +379,7 @@ impl Keeper {
         self.give_back(Work::Releasing(outcome))
     }
 
-    fn give_back(&mut self, work: Work) -> Step {
+    pub(super) fn give_back(&mut self, work: Work) -> Step {
         self.work = Some(work);
         Step::Lease {
             holder: self.ticket.clone(),
@@ -479,59 +387,7 @@ impl Keeper {
         }
     }
 
-    /// Saves a login over whatever is stored, unless it may be stored already: what others have
-    /// made of it since then is newer, and so is the login of whoever came after it.
-    fn enter(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
-        let Unsaved::Login(login) = &mut self.unsaved else {
-            return Step::Over(Err(Misuse::OutOfOrder.into()));
-        };
-        let version = entry.as_ref().map_or(0, |entry| entry.version);
-        // One that cannot be read is none of ours, and replaced like any other.
-        let stored =
-            entry.and_then(|entry| Record::read(entry.record.expose(), &self.us, &self.id).ok());
-        let over = stored.as_ref().and_then(|stored| stored.login.clone());
-        if login.is_tried && over != login.over {
-            self.unsaved = Unsaved::Nothing;
-            self.know(at, stored.unwrap_or_default(), version);
-            return self.proceed(at);
-        }
-        login.over = over;
-        let (record, id) = (login.record(), login.id.clone());
-        self.version = version;
-        self.save(&record, Work::Settling(id))
-    }
-
-    fn entered(&mut self, at: &Moment, id: &str, saved: Saved) -> Step {
-        match saved {
-            Saved::Conflict => self.load(Work::Entering),
-            Saved::At(version) => {
-                self.version = version;
-                if matches!(&self.unsaved, Unsaved::Login(login) if login.id == id) {
-                    self.unsaved = Unsaved::Nothing;
-                }
-                self.proceed(at)
-            }
-        }
-    }
-
-    /// A save of this login was asked for, and never answered.
-    fn tried(&mut self, id: &str) {
-        if let Unsaved::Login(login) = &mut self.unsaved
-            && login.id == id
-        {
-            login.is_tried = true;
-        }
-    }
-
-    /// The tokens are stored: they are handed out, unless they need to be renewed by now.
-    fn proceed(&mut self, at: &Moment) -> Step {
-        match self.good(at.now()).filter(|_| at.now() < self.times.stale) {
-            Some(tokens) => self.over(at, Ok(tokens)),
-            None => self.load(Work::Looking { looks: 0 }),
-        }
-    }
-
-    fn over(&mut self, at: &Moment, outcome: Outcome) -> Step {
+    pub(super) fn over(&mut self, at: &Moment, outcome: Outcome) -> Step {
         // Somebody tried the token while this was under way: those who wait would get it again.
         if let (Ok(tokens), Some(refused)) = (&outcome, &self.refused)
             && tokens.access_token.matches(refused.expose())
@@ -541,6 +397,7 @@ impl Keeper {
         }
         // A person has logged in meanwhile.
         self.log_in(at);
+        self.is_wanted = false;
         Step::Over(outcome)
     }
 
@@ -549,7 +406,7 @@ impl Keeper {
         match work {
             // The mark may be there: it is known to mean nothing.
             Work::Marking(attempt) => self.settle(attempt.id, true),
-            Work::Flying => self.settle(self.ticket.clone(), false),
+            Work::Flying { .. } => self.settle(self.ticket.clone(), false),
             Work::Landing(landing) | Work::Colliding(landing) | Work::Circling(landing) => {
                 let is_given_up = matches!(
                     self.unsaved,
@@ -560,9 +417,10 @@ impl Keeper {
                 );
                 self.keep_back(at, &landing, is_given_up);
             }
-            Work::Settling(id) => self.tried(&id),
+            Work::Settling(id, _) => self.tried(&id),
             _ => {}
         }
         self.log_in(at);
+        self.is_wanted = false;
     }
 }

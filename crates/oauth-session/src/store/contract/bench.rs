@@ -98,10 +98,10 @@ impl Bench {
         Ok(())
     }
 
-    /// Saves, which must succeed.
-    pub(super) async fn saved(&self, key: &str, text: &str, version: u64) -> Verdict {
+    /// Saves, which must succeed; the new version.
+    pub(super) async fn saved(&self, key: &str, text: &str, version: u64) -> Result<u64, String> {
         let saved = self.save(0, key, text, version).await?;
-        same("the answer to a save", &saved, &Saved::At(version + 1))
+        at(saved, version)
     }
 
     /// Tries to save, which must fail.
@@ -187,6 +187,17 @@ impl Bench {
             done.push(result.map_err(|error| format!("a verb panicked: {error}"))??);
         }
         Ok(done)
+    }
+}
+
+/// The version of what was saved over this one.
+pub(super) fn at(saved: Saved, version: u64) -> Result<u64, String> {
+    match saved {
+        Saved::At(new) if new >= 1 << 53 => Err(format!("version {new} is not below 2^53")),
+        Saved::At(new) if new > version => Ok(new),
+        saved => Err(format!(
+            "the answer to a save over version {version} is {saved:?}"
+        )),
     }
 }
 

@@ -88,32 +88,32 @@ pub(super) async fn alone(bench: &Bench) -> Verdict {
     let entry = bench.load(0, &key).await?;
     same("that a lease made a record", &entry.is_some(), &false)?;
     bench.conflicts(&key, 1).await?;
-    bench.saved(&key, "first", 0).await?;
+    let version = bench.saved(&key, "first", 0).await?;
     bench.won(&key, "one", 0).await?;
-    bench.holds(&key, 1, "first").await
+    bench.holds(&key, version, "first").await
 }
 
 pub(super) async fn apart(bench: &Bench) -> Verdict {
     let key = bench.key("apart");
-    bench.saved(&key, "first", 0).await?;
+    let first = bench.saved(&key, "first", 0).await?;
     bench.won(&key, "one", MINUTE).await?;
-    bench.holds(&key, 1, "first").await?;
+    bench.holds(&key, first, "first").await?;
     // A save asks for the version only, and leaves the lease as it is.
-    bench.saved(&key, "second", 1).await?;
-    bench.conflicts(&key, 1).await?;
+    let second = bench.saved(&key, "second", first).await?;
+    bench.conflicts(&key, first).await?;
     bench.held(&key, "two", MINUTE).await?;
     bench.won(&key, "one", 0).await?;
-    bench.holds(&key, 2, "second").await
+    bench.holds(&key, second, "second").await
 }
 
 pub(super) async fn fenced(bench: &Bench) -> Verdict {
     let key = bench.key("fenced");
-    bench.saved(&key, "first", 0).await?;
+    let first = bench.saved(&key, "first", 0).await?;
     bench.won(&key, "sleeper", SHORT).await?;
     bench.inherit(&key, "next", SHORT).await?;
-    bench.saved(&key, "second", 1).await?;
-    bench.conflicts(&key, 1).await?;
+    let second = bench.saved(&key, "second", first).await?;
+    bench.conflicts(&key, first).await?;
     bench.won(&key, "sleeper", 0).await?;
     bench.held(&key, "sleeper", MINUTE).await?;
-    bench.holds(&key, 2, "second").await
+    bench.holds(&key, second, "second").await
 }

@@ -1,6 +1,8 @@
 //! Cases of loading and saving.
 
-use super::bench::{Bench, CROWD, Verdict, same};
+use std::time::Duration;
+
+use super::bench::{Bench, CROWD, Verdict, at, same};
 use crate::store::Saved;
 
 pub(super) async fn nothing(bench: &Bench) -> Verdict {
@@ -11,8 +13,8 @@ pub(super) async fn nothing(bench: &Bench) -> Verdict {
 
 pub(super) async fn create(bench: &Bench) -> Verdict {
     let key = bench.key("create");
-    bench.saved(&key, "first", 0).await?;
-    bench.holds(&key, 1, "first").await
+    let version = bench.saved(&key, "first", 0).await?;
+    bench.holds(&key, version, "first").await
 }
 
 pub(super) async fn conflict(bench: &Bench) -> Verdict {
@@ -20,46 +22,87 @@ pub(super) async fn conflict(bench: &Bench) -> Verdict {
     bench.conflicts(&key, 1).await?;
     let entry = bench.load(0, &key).await?;
     same("that a conflict left a record", &entry.is_some(), &false)?;
-    bench.saved(&key, "first", 0).await?;
-    for version in [0, 2, u64::from(u32::MAX)] {
+    let first = bench.saved(&key, "first", 0).await?;
+    for version in [0, first + 1, u64::from(u32::MAX)] {
         bench.conflicts(&key, version).await?;
     }
-    bench.holds(&key, 1, "first").await?;
-    bench.saved(&key, "second", 1).await?;
-    bench.conflicts(&key, 1).await?;
-    bench.holds(&key, 2, "second").await
+    bench.holds(&key, first, "first").await?;
+    let second = bench.saved(&key, "second", first).await?;
+    bench.conflicts(&key, first).await?;
+    bench.holds(&key, second, "second").await
 }
 
 pub(super) async fn rise(bench: &Bench) -> Verdict {
     let key = bench.key("rise");
-    for version in 0..12 {
-        let text = format!("record {version}");
-        bench.saved(&key, &text, version).await?;
-        bench.holds(&key, version + 1, &text).await?;
+    let mut version = 0;
+    for number in 0..12 {
+        let text = format!("record {number}");
+        version = bench.saved(&key, &text, version).await?;
+        bench.holds(&key, version, &text).await?;
     }
     Ok(())
 }
 
+/// A record that was removed may be told of as an empty one, or not at all.
+pub(super) async fn removed(bench: &Bench) -> Verdict {
+    let key = bench.key("removed");
+    let first = bench.saved(&key, "first", 0).await?;
+    let removed = bench.saved(&key, "", first).await?;
+    let left = bench.load(1, &key).await?;
+    if let Some(left) = &left {
+        same("the version of what was removed", &left.version, &removed)?;
+        same("that it is empty", &left.is_removed(), &true)?;
+    }
+    bench.conflicts(&key, first).await?;
+    let again = bench
+        .saved(&key, "again", left.map_or(0, |left| left.version))
+        .await?;
+    if again <= removed {
+        let text = format!("version {again} comes after {removed} for the same key");
+        return Err(text);
+    }
+    bench.conflicts(&key, first).await?;
+    bench.holds(&key, again, "again").await
+}
+
+/// A store that has forgotten a key gives it no version that it has had.
+pub(super) async fn first(bench: &Bench) -> Verdict {
+    let mut highest = 0;
+    let before = bench.key("before");
+    for text in ["first", "second", "third"] {
+        highest = bench.saved(&before, text, highest).await?;
+    }
+    // Clocks may count in milliseconds.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let first = bench.saved(&bench.key("after"), "first", 0).await?;
+    match first > highest {
+        true => Ok(()),
+        false => Err(format!(
+            "a key's first version is {first}, when another's was {highest} before that"
+        )),
+    }
+}
+
 pub(super) async fn shared(bench: &Bench) -> Verdict {
     let key = bench.key("shared");
+    let mut version = 0;
     for worker in 0..CROWD {
         let text = format!("from {worker}");
-        let version = worker as u64;
-        let saved = bench.save(worker, &key, &text, version).await?;
-        same("the answer to a save", &saved, &Saved::At(version + 1))?;
-        bench.holds(&key, version + 1, &text).await?;
+        version = at(bench.save(worker, &key, &text, version).await?, version)?;
+        bench.holds(&key, version, &text).await?;
     }
     Ok(())
 }
 
 pub(super) async fn race(bench: &Bench) -> Verdict {
     let key = bench.key("race");
-    for version in 0..8 {
+    let mut version = 0;
+    for round in 0..8 {
         let answers = bench
             .crowd(|bench, worker| {
                 let key = key.clone();
                 async move {
-                    let text = format!("{version} by {worker}");
+                    let text = format!("{round} by {worker}");
                     let saved = bench.save(worker, &key, &text, version).await?;
                     Ok((saved, text))
                 }
@@ -67,16 +110,15 @@ pub(super) async fn race(bench: &Bench) -> Verdict {
             .await?;
         let mut winners = Vec::new();
         for (saved, text) in answers {
-            match saved {
-                Saved::Conflict => {}
-                Saved::At(new) => {
-                    same("the version of the winner", &new, &(version + 1))?;
-                    winners.push(text);
-                }
+            if saved != Saved::Conflict {
+                winners.push((at(saved, version)?, text));
             }
         }
         same("the number of winners", &winners.len(), &1)?;
-        bench.holds(&key, version + 1, &winners.concat()).await?;
+        for (new, text) in winners {
+            bench.holds(&key, new, &text).await?;
+            version = new;
+        }
     }
     Ok(())
 }
@@ -96,8 +138,9 @@ pub(super) async fn count(bench: &Bench) -> Verdict {
             }
         })
         .await?;
-    let total = (CROWD * TURNS) as u64;
-    bench.holds(&key, total, &total.to_string()).await
+    let total = (CROWD * TURNS).to_string();
+    let version = bench.load(0, &key).await?.map_or(0, |entry| entry.version);
+    bench.holds(&key, version, &total).await
 }
 
 async fn add_one(bench: &Bench, worker: usize, key: &str) -> Result<bool, String> {
@@ -135,16 +178,17 @@ pub(super) const ODD_KEYS: &[&str] = &[
 ];
 
 pub(super) async fn keys(bench: &Bench) -> Verdict {
+    let mut versions = Vec::new();
     for name in ODD_KEYS {
-        bench.saved(&bench.key(name), name, 0).await?;
+        versions.push(bench.saved(&bench.key(name), name, 0).await?);
     }
-    for name in ODD_KEYS {
-        bench.holds(&bench.key(name), 1, name).await?;
+    for (name, version) in ODD_KEYS.iter().zip(&versions) {
+        bench.holds(&bench.key(name), *version, name).await?;
     }
     let first = bench.key(ODD_KEYS[0]);
-    bench.saved(&first, "second", 1).await?;
-    for name in &ODD_KEYS[1..] {
-        bench.holds(&bench.key(name), 1, name).await?;
+    bench.saved(&first, "second", versions[0]).await?;
+    for (name, version) in ODD_KEYS.iter().zip(&versions).skip(1) {
+        bench.holds(&bench.key(name), *version, name).await?;
     }
     Ok(())
 }
@@ -153,7 +197,6 @@ pub(super) async fn texts(bench: &Bench) -> Verdict {
     let key = bench.key("texts");
     let all: String = ('\u{1}'..='\u{2fff}').collect();
     let texts = [
-        String::new(),
         " ".to_owned(),
         r#"{"a":"\"\\\u0000","b":[1,null]}"#.to_owned(),
         "line\r\nline\n".to_owned(),
@@ -163,9 +206,10 @@ pub(super) async fn texts(bench: &Bench) -> Verdict {
         "\"".repeat(64 * 1024),
         "\u{1f511}".repeat(16 * 1024),
     ];
-    for (version, text) in (0..).zip(&texts) {
-        bench.saved(&key, text, version).await?;
-        bench.holds(&key, version + 1, text).await?;
+    let mut version = 0;
+    for text in &texts {
+        version = bench.saved(&key, text, version).await?;
+        bench.holds(&key, version, text).await?;
     }
     Ok(())
 }

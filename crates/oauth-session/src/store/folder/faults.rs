@@ -3,7 +3,7 @@
 //! With the feature `faults`, a process that has the name of such a place in the environment
 //! variable `OAUTH_SESSION_FAULT` is killed when it comes there, as by `kill -9`.
 
-/// Every place: while a record's file is written, and while a lease's is.
+/// Every place: while the file of a record, of a lease, or of what was removed is written.
 #[cfg(feature = "faults")]
 pub const POINTS: &[&str] = &[
     "json.created",
@@ -18,6 +18,12 @@ pub const POINTS: &[&str] = &[
     "lease.synced",
     "lease.renamed",
     "lease.folder_synced",
+    "removed.created",
+    "removed.half_written",
+    "removed.written",
+    "removed.synced",
+    "removed.renamed",
+    "removed.folder_synced",
 ];
 
 /// The work on the file of this ending has come so far.

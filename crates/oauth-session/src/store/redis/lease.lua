@@ -13,6 +13,11 @@ if held[1] and held[1] ~= ARGV[1] then
 end
 if ttl > 0 then
   redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'until', string.format('%.0f', now + ttl))
+  -- A record that was removed goes by itself, but not with a lease.
+  local left = redis.call('PTTL', KEYS[1])
+  if left >= 0 and left * 1000 < ttl then
+    redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil(ttl / 1000)))
+  end
 else
   redis.call('HDEL', KEYS[1], 'holder', 'until')
 end

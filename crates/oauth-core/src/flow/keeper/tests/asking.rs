@@ -152,6 +152,83 @@ fn an_event_that_answers_nothing_ends_the_renewal() {
     assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
 }
 
+#[test]
+fn where_every_new_token_is_refused_renewals_become_rare() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper_known(1);
+    let (mut last, mut renewed) = (tokens(1), Vec::new());
+    for second in 0..600 {
+        desk.now = START + second;
+        // Many callers in each second, and each has just tried the newest token.
+        for _ in 0..10 {
+            match keeper.ask(desk.now(), Some(&last)) {
+                Turn::Renew => {
+                    last = tokens_from(2 + u32::try_from(renewed.len()).unwrap(), desk.now);
+                    desk.renew(&mut keeper, Ok(last.clone())).unwrap();
+                    renewed.push(second);
+                }
+                Turn::GiveUp(error) => {
+                    assert!(matches!(error.advice(), Advice::Retry { .. }), "{error}");
+                }
+                turn => panic!("{turn:?}"),
+            }
+        }
+    }
+    assert_eq!(renewed.first_chunk(), Some(&[0, 0, 0, 1, 3, 7]));
+    assert!((12..20).contains(&renewed.len()), "{renewed:?}");
+    // A clock that was set back, and some quiet.
+    for now in [START - 7200, START + 1200] {
+        let mut keeper = keeper_known(1);
+        let mut last = tokens(1);
+        for (number, now) in [(2, START), (3, START), (4, START), (5, now)] {
+            desk.now = now;
+            let turn = keeper.ask(desk.now(), Some(&last));
+            assert!(matches!(turn, Turn::Renew), "{now}: {turn:?}");
+            last = tokens_from(number, START);
+            desk.entry = None;
+            desk.renew(&mut keeper, Ok(last.clone())).unwrap();
+        }
+    }
+}
+
+#[test]
+fn whoever_is_about_to_end_begins_nothing_and_finishes_what_was_sent() {
+    // Between any two steps before the request is sent.
+    for steps in 0..4 {
+        let mut desk = Desk::with(tokens(1));
+        let mut keeper = keeper();
+        desk.now = START + 601;
+        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+        let mut event = Event::Begin;
+        for _ in 0..steps {
+            event = match keeper.resume(desk.at(), event) {
+                Step::Load => Event::Loaded(desk.entry.clone()),
+                Step::Lease { .. } => Event::Leased(Lease::Won),
+                step => panic!("{step:?}"),
+            };
+        }
+        keeper.drain();
+        let error = over(desk.go(&mut keeper, event)).unwrap_err();
+        assert!(matches!(error.advice(), Advice::Retry { .. }), "{error}");
+        assert!(desk.record().attempt.is_none());
+    }
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    desk.now = START + 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    keeper.drain();
+    assert!(matches!(desk.ask(&mut keeper), Turn::Follow));
+    let fresh = tokens_from(2, desk.now);
+    assert_eq!(got(desk.land(&mut keeper, Ok(fresh))), "a2");
+    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a2");
+    // As long as it is good, and no longer.
+    desk.now += 599;
+    assert_eq!(handed(desk.ask(&mut keeper)), "a2");
+    desk.now += 1;
+    assert!(matches!(desk.ask(&mut keeper), Turn::GiveUp(_)));
+}
+
 /// One that has read this from the store.
 fn keeper_known(number: u32) -> Keeper {
     let mut desk = Desk::with(tokens(number));

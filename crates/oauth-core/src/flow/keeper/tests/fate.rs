@@ -68,7 +68,7 @@ fn lost_and_tolerated_it_is_sent_again_at_once() {
 #[test]
 fn lost_where_the_server_never_replaced_a_token_it_is_sent_again_at_once() {
     let mut desk = Desk::with(tokens(1));
-    let mut keeper = keeper_for(Reuse::Revokes);
+    let mut keeper = keeper_for(Reuse::Unknown);
     desk.now = START + 601;
     desk.ask(&mut keeper);
     let mut same = tokens_from(2, desk.now);
@@ -111,7 +111,15 @@ fn another_worker_waits_for_the_time_of_a_lease_before_it_sends_the_token_again(
 
 #[test]
 fn unsent_the_mark_is_taken_away() {
-    for error in [unsent(), ServerError::of_status(503).into()] {
+    let coded = |status: u16, code: &str| ServerError::of_status(status).coded(code).into();
+    for error in [
+        unsent(),
+        ServerError::of_status(429).into(),
+        coded(503, "temporarily_unavailable"),
+        coded(400, "invalid_request"),
+        coded(401, "invalid_client"),
+        Misuse::SignatureLength.into(),
+    ] {
         let (mut keeper, mut desk, outcome) = failed(Reuse::Revokes, error);
         assert_eq!(got(outcome), "a1");
         assert!(desk.record().attempt.is_none());
@@ -121,17 +129,24 @@ fn unsent_the_mark_is_taken_away() {
     }
 }
 
+/// Whoever stands between gives up in many ways, and a server may have fallen over half-way.
 #[test]
-fn a_server_that_fell_over_may_have_spent_the_token() {
-    let coded = |status: u16| ServerError::of_status(status).coded("server_error");
-    let errors = [
-        ServerError::of_status(500),
-        ServerError::of_status(502),
-        coded(400),
+fn a_reply_that_does_not_prove_it_may_have_spent_the_token() {
+    let bare = [
+        400, 403, 404, 408, 413, 425, 499, 500, 501, 502, 503, 504, 520, 522, 524, 598,
     ];
-    for error in errors {
-        let (_, desk, _) = failed(Reuse::Revokes, error.into());
-        assert!(desk.record().attempt.is_some());
+    let bare = bare.map(ServerError::of_status).into_iter();
+    let fallen = [400, 500, 503].map(|status| ServerError::of_status(status).coded("server_error"));
+    let gateway = ServerError::of_status(502).coded("temporarily_unavailable");
+    let errors = bare.chain(fallen).chain([gateway]).map(Error::from);
+    for error in errors.chain([Misuse::OutOfOrder.into(), Misuse::NoClock.into()]) {
+        let told = format!("{error}");
+        let (mut keeper, mut desk, _) = failed(Reuse::Revokes, error);
+        assert!(desk.record().attempt.is_some(), "{told}");
+        desk.now = START + 700;
+        assert!(matches!(desk.ask(&mut keeper), Turn::Renew), "{told}");
+        let outcome = over(desk.go(&mut keeper, Event::Begin));
+        assert_eq!(code(outcome), "grant.outcome_unknown", "{told}");
     }
 }
 
@@ -276,4 +291,145 @@ fn an_abandoned_request_may_have_been_sent_and_an_abandoned_mark_was_not() {
     desk.ask(&mut keeper);
     let outcome = over(desk.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.outcome_unknown");
+}
+
+/// A person has to confirm something, or one machine is not trusted: the grant lives on.
+#[test]
+fn a_refusal_that_wants_interaction_is_told_and_ends_nothing() {
+    for word in [
+        "interaction_required",
+        "login_required",
+        "consent_required",
+        "insufficient_user_authentication",
+        "expired_token",
+    ] {
+        let refused = || Error::from(ServerError::of_status(400).coded(word));
+        let (mut keeper, mut desk, outcome) = failed(Reuse::Revokes, refused());
+        assert_eq!(got(outcome), "a1", "{word}");
+        let record = desk.record();
+        assert!(record.ended.is_none() && record.attempt.is_none(), "{word}");
+        // Without a token to fall back on, it is told in the server's own words.
+        desk.now = START + 601;
+        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+        let error = desk.renew(&mut keeper, Err(refused())).unwrap_err();
+        assert_eq!(error.server_error().unwrap().error(), Some(word));
+        assert_eq!(error.advice(), Advice::Reauthorize);
+        // And asked again, at growing intervals.
+        let turn = desk.ask(&mut keeper);
+        assert!(matches!(&turn, Turn::GiveUp(why) if why.advice() == Advice::Reauthorize));
+        let mut other = keeper_for(Reuse::Revokes);
+        assert!(matches!(desk.ask(&mut other), Turn::Renew));
+        let fresh = tokens_from(2, desk.now);
+        assert_eq!(got(desk.renew(&mut other, Ok(fresh))), "a2", "{word}");
+    }
+}
+
+#[test]
+fn another_refusal_that_was_stored_as_an_end_is_none() {
+    let mut desk = Desk::new();
+    desk.put(&Record {
+        ended: Some(record::Ended::Refused("login_required".to_owned())),
+        ..Record::of(Arc::new(tokens(1)))
+    });
+    let mut keeper = keeper();
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+}
+
+#[test]
+fn lost_and_revoking_one_token_that_was_not_replaced_proves_nothing() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper_for(Reuse::Revokes);
+    desk.now = START + 601;
+    desk.ask(&mut keeper);
+    let mut same = tokens_from(2, desk.now);
+    same.refresh_token = tokens(1).refresh_token;
+    desk.renew(&mut keeper, Ok(same)).unwrap();
+    desk.now += 601;
+    desk.ask(&mut keeper);
+    assert_eq!(code(desk.renew(&mut keeper, Err(lost()))), "lost");
+    assert!(desk.record().attempt.is_some());
+    desk.ask(&mut keeper);
+    let outcome = over(desk.go(&mut keeper, Event::Begin));
+    assert_eq!(code(outcome), "grant.outcome_unknown");
+}
+
+fn busy(seconds: u64) -> Error {
+    let pause = Some(Duration::from_secs(seconds));
+    Error::from(ServerError::of_status(503).retry_after(pause))
+}
+
+/// What is asked of one worker means all.
+#[test]
+fn a_pause_that_the_server_names_is_kept_by_all() {
+    let own = || {
+        let upkeep = Upkeep::ClientCredentials(Scope::none());
+        Keeper::new(us(), upkeep).shared(person())
+    };
+    let kinds: [fn() -> Keeper; 2] = [|| keeper_for(Reuse::Unknown), own];
+    for (kind, make) in kinds.into_iter().enumerate() {
+        let mut desk = match kind {
+            0 => Desk::with(tokens(1)),
+            _ => Desk::new(),
+        };
+        desk.now = START + 700;
+        let mut first = make();
+        desk.ask(&mut first);
+        let outcome = desk.renew(&mut first, Err(busy(60)));
+        assert_eq!(code(outcome), "denied.busy");
+        let mut worker = make();
+        for now in [START + 705, START + 760] {
+            desk.now = now;
+            match desk.ask(&mut worker) {
+                Turn::Renew => {
+                    let error = over(desk.go(&mut worker, Event::Begin)).unwrap_err();
+                    let rest = error.advice().after().unwrap();
+                    assert_eq!((error.code(), rest.as_secs()), ("denied.busy", 56));
+                }
+                Turn::GiveUp(error) => assert_eq!(error.code(), "denied.busy"),
+                turn => panic!("{turn:?}"),
+            }
+        }
+        // Whoever knew the record before looks first.
+        desk.now = START + 761;
+        assert!(matches!(desk.ask(&mut worker), Turn::Renew));
+        if kind == 0 {
+            // The server has not said that it did not act.
+            assert!(matches!(desk.go(&mut worker, Event::Begin), Step::Wait(_)));
+            desk.now = START + 776;
+            assert!(matches!(desk.go(&mut worker, Event::Elapsed), Step::Run(_)));
+        } else {
+            assert!(matches!(desk.go(&mut worker, Event::Begin), Step::Run(_)));
+        }
+        let fresh = tokens_from(2, desk.now);
+        assert_eq!(got(desk.land(&mut worker, Ok(fresh))), "a2");
+        assert!(desk.record().pause.is_none());
+    }
+}
+
+#[test]
+fn a_pause_that_was_named_to_a_clock_ahead_ends_in_time() {
+    let mut desk = Desk::with(tokens(1));
+    let mut first = keeper_for(Reuse::Tolerated);
+    desk.now = START + 7200;
+    desk.ask(&mut first);
+    desk.renew(&mut first, Err(busy(60))).unwrap_err();
+    let mut worker = keeper_for(Reuse::Tolerated);
+    desk.now = START + 700;
+    desk.ask(&mut worker);
+    let outcome = over(desk.go(&mut worker, Event::Begin));
+    assert_eq!(code(outcome), "denied.busy");
+    desk.now += 61;
+    assert!(matches!(desk.ask(&mut worker), Turn::Renew));
+    assert!(matches!(desk.go(&mut worker, Event::Begin), Step::Run(_)));
+}
+
+#[test]
+fn a_pause_does_not_take_a_good_token_away() {
+    let (_, mut desk, outcome) = failed(Reuse::Unknown, busy(60));
+    assert_eq!(got(outcome), "a1");
+    let mut other = keeper();
+    assert!(matches!(desk.ask(&mut other), Turn::Renew));
+    assert_eq!(got(over(desk.go(&mut other, Event::Begin))), "a1");
+    assert!(!desk.log.contains(&"run"));
 }

@@ -86,6 +86,7 @@ fn who_finds_another_mark_in_place_of_his_own_does_not_send() {
     let attempt = record::Attempt {
         id: "another".to_owned(),
         at: desk.now(),
+        lease: None,
     };
     desk.put(&Record {
         attempt: Some(attempt),
@@ -174,4 +175,65 @@ fn new_tokens_follow_the_one_they_were_given_for_whatever_others_tried() {
     let late = tokens_from(2, desk.now);
     assert_eq!(got(desk.land(&mut keeper, Ok(late))), "a2");
     assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a2");
+}
+
+#[test]
+fn a_refused_token_is_handed_to_nobody_while_the_next_is_stored() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    assert!(matches!(
+        keeper.ask(desk.now(), Some(&tokens(1))),
+        Turn::Renew
+    ));
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    let step = keeper.resume(desk.at(), Event::Flown(Ok(tokens(2))));
+    assert!(matches!(step, Step::Save { .. }));
+    assert!(matches!(desk.ask(&mut keeper), Turn::Follow));
+}
+
+#[test]
+fn a_request_carries_the_time_by_which_it_must_leave() {
+    let mut keeper = keeper();
+    let mut desk = stale(&mut keeper);
+    let Step::Run(mut exchange) = desk.go(&mut keeper, Event::Begin) else {
+        panic!("no request");
+    };
+    let latest = UnixTime::from_secs(desk.now + 37);
+    let Ok(Move::Send(request)) = exchange.resume(desk.at(), Input::Begin) else {
+        panic!("nothing is sent");
+    };
+    let by = request.extensions().get::<crate::exchange::SendBy>();
+    assert_eq!(by.map(|by| by.0), Some(latest));
+}
+
+#[test]
+fn a_lease_is_longer_than_twice_the_longest_request() {
+    for (longest, lease) in [(5, 75), (30, 75), (60, 135)] {
+        let longest = Duration::from_secs(longest);
+        let mut keeper = keeper().with_longest_request(longest);
+        let mut desk = stale(&mut keeper);
+        let _ = keeper.resume(desk.at(), Event::Begin);
+        let step = keeper.resume(desk.at(), Event::Loaded(desk.entry.clone()));
+        let Step::Lease { ttl, .. } = step else {
+            panic!("{step:?}");
+        };
+        assert_eq!(ttl.as_secs(), lease);
+    }
+}
+
+#[test]
+fn a_mark_is_over_when_the_lease_of_whoever_made_it_is() {
+    let mut slow = keeper().with_longest_request(Duration::from_secs(60));
+    let mut desk = stale(&mut slow);
+    assert!(matches!(desk.go(&mut slow, Event::Begin), Step::Run(_)));
+    let mut other = keeper();
+    assert!(matches!(desk.ask(&mut other), Turn::Renew));
+    let mut step = desk.go(&mut other, Event::Begin);
+    let since = desk.now;
+    while let Step::Wait(_) = step {
+        desk.now += 1;
+        step = desk.go(&mut other, Event::Elapsed);
+    }
+    assert!(matches!(step, Step::Run(_)), "{step:?}");
+    assert_eq!(desk.now - since, 135);
 }

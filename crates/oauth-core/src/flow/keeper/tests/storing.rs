@@ -131,16 +131,16 @@ fn a_record_of_another_grant_is_refused_and_left_alone() {
 
 #[test]
 fn a_login_takes_the_place_of_what_is_stored() {
-    let mut desk = Desk::with(tokens(1));
     // In whichever order it is built.
     let built: [fn(Moment) -> Keeper; 2] = [
-        |at| keeper().with_tokens(at, tokens(5)).unwrap(),
+        |at| keeper().with_tokens(at, tokens_from(5, START + 1)).unwrap(),
         |at| {
-            let keeper = alone();
-            keeper.with_tokens(at, tokens(5)).unwrap().shared(person())
+            let keeper = alone().with_tokens(at, tokens_from(5, START + 1));
+            keeper.unwrap().shared(person())
         },
     ];
     for build in built {
+        let mut desk = Desk::with(tokens(1));
         let mut keeper = build(desk.at());
         assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
         assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a5");
@@ -217,4 +217,110 @@ fn an_empty_store_is_asked_again_after_a_second() {
     desk.put(&Record::of(Arc::new(tokens(1))));
     assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
     assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+}
+
+#[test]
+fn tokens_that_could_not_be_stored_are_stored_though_nobody_asks() {
+    let (mut keeper, mut desk) = unsaved();
+    assert_eq!(keeper.retry_after(desk.now()), None);
+    let fresh = tokens_from(2, desk.now);
+    let mut step = desk.go(&mut keeper, Event::Flown(Ok(fresh)));
+    while let Step::Wait(_) = step {
+        step = desk.go(&mut keeper, Event::Elapsed);
+    }
+    assert_eq!(got(over(step)), "a2");
+    // The store is down for ten minutes, and the tokens are over when it comes back.
+    let (since, mut tries) = (desk.now, 0);
+    while let Some(pause) = keeper.retry_after(desk.now()) {
+        assert!((1..=90).contains(&pause.as_secs()), "{pause:?}");
+        desk.now += pause.as_secs();
+        desk.is_down = desk.now < since + 601;
+        desk.log.clear();
+        assert!(keeper.save_again());
+        assert!(!keeper.save_again());
+        let _ = over(desk.go(&mut keeper, Event::Begin));
+        tries += 1;
+    }
+    assert!((10..30).contains(&tries), "{tries}");
+    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a2");
+    // Nobody has asked for others.
+    assert_eq!(desk.log, ["save", "release"]);
+    assert!(!keeper.save_again());
+}
+
+#[test]
+fn who_asks_while_old_tokens_are_stored_gets_new_ones() {
+    let (mut keeper, mut desk) = unsaved();
+    let fresh = tokens_from(2, desk.now);
+    let _ = desk.go(&mut keeper, Event::Flown(Ok(fresh)));
+    keeper.abandon(desk.at());
+    desk.is_down = false;
+    desk.now += 601;
+    assert!(keeper.save_again());
+    assert!(matches!(desk.ask(&mut keeper), Turn::Follow));
+    let newest = tokens_from(3, desk.now);
+    assert_eq!(got(desk.renew(&mut keeper, Ok(newest))), "a3");
+}
+
+#[test]
+fn a_login_that_could_not_be_stored_is_stored_though_nobody_asks() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    desk.is_down = true;
+    keeper.replace(desk.at(), tokens(5)).unwrap();
+    assert!(keeper.save_again());
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a5");
+    desk.now += 601;
+    desk.is_down = false;
+    desk.log.clear();
+    assert!(keeper.retry_after(desk.now()).is_some() && keeper.save_again());
+    let _ = over(desk.go(&mut keeper, Event::Begin));
+    assert_eq!(desk.log, ["load", "save"]);
+    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a5");
+}
+
+#[test]
+fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
+    let own = Keeper::new(us(), Upkeep::ClientCredentials(Scope::none())).shared(person());
+    let mut desk = Desk::new();
+    desk.is_down = true;
+    let mut keeper = own;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(got(desk.renew(&mut keeper, Ok(tokens(1)))), "a1");
+    assert_eq!(desk.log, ["failure", "run", "failure", "failure"]);
+    // What it brought is stored once the store is back.
+    desk.is_down = false;
+    assert!(keeper.save_again());
+    over(desk.go(&mut keeper, Event::Begin)).unwrap();
+    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a1");
+
+    let (known, never) = (Reuse::Tolerated, Reuse::Revokes);
+    for (reuse, rotates, is_sent) in [
+        (known, Some(false), true),
+        (Reuse::Unknown, Some(false), true),
+        (never, Some(false), false),
+        (known, Some(true), false),
+        (known, None, false),
+    ] {
+        let mut desk = Desk::new();
+        desk.put(&Record {
+            rotates,
+            ..Record::of(Arc::new(tokens(1)))
+        });
+        let mut keeper = keeper_for(reuse);
+        desk.ask(&mut keeper);
+        assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+        desk.is_down = true;
+        // While there is a good token, nobody needs another.
+        desk.now = START + 580;
+        desk.ask(&mut keeper);
+        assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+        desk.now = START + 700;
+        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+        let step = desk.go(&mut keeper, Event::Begin);
+        match is_sent {
+            true => assert!(matches!(step, Step::Run(_)), "{step:?}"),
+            false => assert_eq!(code(over(step)), "lost"),
+        }
+    }
 }

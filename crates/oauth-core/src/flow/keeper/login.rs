@@ -1,0 +1,112 @@
+//! A login on its way into the store.
+
+use std::sync::Arc;
+
+use super::record::Record;
+use super::sight::version;
+use super::work::Work;
+use super::{Entry, Keeper, Saved, Step, Unsaved};
+use crate::error::Misuse;
+use crate::moment::Moment;
+use crate::token::Tokens;
+
+/// The tokens of a new login.
+#[derive(Debug, Clone)]
+pub(super) struct Login {
+    /// Its name, which the record carries for as long as its tokens grew from this login.
+    pub(super) id: String,
+    pub(super) tokens: Arc<Tokens>,
+    /// Whether a save of it was asked for and never answered: it may be stored already, and others
+    /// may have renewed it.
+    pub(super) is_tried: bool,
+    /// Whether it may be no new one, but a copy of what is stored already or has been replaced there.
+    pub(super) is_copy: bool,
+    /// The login that was stored before that.
+    pub(super) over: Option<String>,
+}
+
+impl Login {
+    pub(super) const fn new(id: String, tokens: Arc<Tokens>) -> Self {
+        Self {
+            id,
+            tokens,
+            is_tried: false,
+            is_copy: false,
+            over: None,
+        }
+    }
+
+    pub(super) fn record(&self) -> Record {
+        Record {
+            login: Some(self.id.clone()),
+            ..Record::of(Arc::clone(&self.tokens))
+        }
+    }
+}
+
+impl Keeper {
+    /// Saves a login over whatever is stored, unless it may be stored already: what others have
+    /// made of it since then is newer, and so is the login of whoever came after it.
+    pub(super) fn enter(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
+        let Unsaved::Login(login) = &mut self.unsaved else {
+            return Step::Over(Err(Misuse::OutOfOrder.into()));
+        };
+        let version = version(entry.as_ref());
+        let is_removed = entry.as_ref().is_some_and(Entry::is_removed);
+        // One that cannot be read is none of ours, and replaced like any other.
+        let stored = entry.filter(|entry| !entry.is_removed());
+        let stored =
+            stored.and_then(|entry| Record::read(entry.record.expose(), &self.us, &self.id).ok());
+        let over = stored.as_ref().and_then(|stored| stored.login.clone());
+        // What stood there when it was tried, or less than that, says nothing of what came after it.
+        let is_newer = version > self.version;
+        let received = stored.as_ref().and_then(|stored| stored.tokens.as_ref());
+        let is_old = received.is_some_and(|tokens| tokens.received_at >= login.tokens.received_at);
+        let is_replaced = login.is_tried && is_newer && (is_removed || over != login.over);
+        if is_replaced || (login.is_copy && is_old) {
+            self.unsaved = Unsaved::Nothing;
+            self.know(at, stored.unwrap_or_default(), version);
+            return self.proceed(at);
+        }
+        login.over = over;
+        let (record, id) = (login.record(), login.id.clone());
+        // Whoever asks meanwhile gets the login's tokens: what was known may be older than what has
+        // just been read.
+        self.know(at, record.clone(), version);
+        self.save(&record.clone(), Work::Settling(id, record))
+    }
+
+    pub(super) fn entered(&mut self, at: &Moment, id: &str, record: Record, saved: Saved) -> Step {
+        let Saved::At(version) = saved else {
+            return self.load(Work::Entering);
+        };
+        // The version goes with what is stored there.
+        self.know(at, record, version);
+        self.trouble.clear();
+        match &self.unsaved {
+            Unsaved::Login(login) if login.id != id => self.load(Work::Entering),
+            _ => {
+                self.unsaved = Unsaved::Nothing;
+                self.proceed(at)
+            }
+        }
+    }
+
+    /// A save of this login was asked for, and never answered.
+    pub(super) fn tried(&mut self, id: &str) {
+        if let Unsaved::Login(login) = &mut self.unsaved
+            && login.id == id
+        {
+            login.is_tried = true;
+        }
+    }
+
+    /// The tokens are stored: they are handed out, unless they need to be renewed by now.
+    fn proceed(&mut self, at: &Moment) -> Step {
+        match self.good(at.now()).filter(|_| at.now() < self.times.stale) {
+            Some(tokens) => self.over(at, Ok(tokens)),
+            None if !self.is_wanted => self.over(at, Err(Misuse::NoRefreshToken.into())),
+            None => self.load(Work::Looking { looks: 0 }),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Records that are removed, and records that are lost.
+
+use super::*;
+
+const DAY: u64 = 24 * 3600;
+
+/// What a login has brought, and what was made of it.
+fn of(login: &str, number: u32, received_at: u64) -> Record {
+    Record {
+        login: Some(login.to_owned()),
+        ..Record::of(Arc::new(tokens_from(number, received_at)))
+    }
+}
+
+/// A worker that knows what is stored.
+fn worker(desk: &mut Desk) -> Keeper {
+    let mut keeper = keeper();
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    over(desk.go(&mut keeper, Event::Begin)).unwrap();
+    keeper
+}
+
+fn stored(record: &Record) -> Desk {
+    let mut desk = Desk::new();
+    desk.put(record);
+    desk
+}
+
+fn in_store(desk: &Desk) -> (Option<String>, String) {
+    let record = desk.record();
+    let tokens = record.tokens.clone().unwrap();
+    (record.login, access(&tokens).to_owned())
+}
+
+#[test]
+fn a_login_after_a_logout_is_seen_by_a_worker_with_the_old_one() {
+    let mut desk = stored(&of("one", 1, START));
+    let mut keeper = worker(&mut desk);
+    desk.remove();
+    desk.put(&of("two", 7, START + 100));
+    // The API refuses the old token.
+    desk.now = START + 200;
+    let turn = keeper.ask(desk.now(), Some(&tokens(1)));
+    assert!(matches!(turn, Turn::Renew), "{turn:?}");
+    desk.log.clear();
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a7");
+    assert_eq!(desk.log, ["load"]);
+}
+
+#[test]
+fn what_was_sent_before_a_logout_is_not_stored_after_it() {
+    for login in [None, Some("two")] {
+        let mut desk = stored(&of("one", 1, START));
+        let mut keeper = worker(&mut desk);
+        desk.now = START + 601;
+        desk.ask(&mut keeper);
+        assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+        desk.remove();
+        if let Some(login) = login {
+            desk.put(&of(login, 7, desk.now));
+        }
+        let late = tokens_from(2, desk.now);
+        let outcome = desk.land(&mut keeper, Ok(late));
+        match login {
+            Some(login) => {
+                assert_eq!(got(outcome), "a7");
+                assert_eq!(in_store(&desk), (Some(login.to_owned()), "a7".to_owned()));
+            }
+            None => {
+                assert_eq!(code(outcome), "lost");
+                assert!(desk.entry.as_ref().unwrap().is_removed());
+            }
+        }
+    }
+}
+
+#[test]
+fn who_sees_that_a_record_was_removed_has_nothing_to_hand_out() {
+    let mut desk = stored(&of("one", 1, START));
+    let mut keeper = worker(&mut desk);
+    desk.remove();
+    desk.now = START + 511;
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+    let outcome = over(desk.go(&mut keeper, Event::Begin));
+    assert_eq!(code(outcome), "grant.no_refresh_token");
+    let turn = desk.ask(&mut keeper);
+    let error = "grant.no_refresh_token";
+    assert!(
+        matches!(&turn, Turn::GiveUp(why) if why.code() == error),
+        "{turn:?}"
+    );
+    assert!(desk.entry.as_ref().unwrap().is_removed());
+}
+
+#[test]
+fn a_login_takes_the_place_of_a_removed_record() {
+    let mut desk = stored(&of("one", 1, START));
+    desk.remove();
+    let mut keeper = keeper().with_tokens(desk.at(), tokens(5)).unwrap();
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a5");
+    assert_eq!(desk.version(), 3);
+}
+
+/// A worker has renewed, and the store has lost that.
+fn lost_save(left: impl FnOnce(&Desk) -> Option<Entry>) -> (Keeper, Desk) {
+    let mut desk = stored(&of("one", 1, START));
+    let mut keeper = worker(&mut desk);
+    let left = left(&desk);
+    for number in [2, 3] {
+        desk.now += 601;
+        desk.ask(&mut keeper);
+        let fresh = tokens_from(number, desk.now);
+        desk.renew(&mut keeper, Ok(fresh)).unwrap();
+    }
+    desk.lose(left);
+    desk.log.clear();
+    (keeper, desk)
+}
+
+#[test]
+fn what_the_store_has_lost_is_put_back_by_who_still_has_it() {
+    let whats: [fn(&Desk) -> Option<Entry>; 2] = [|desk| desk.entry.clone(), |_| None];
+    for what in whats {
+        let (mut keeper, mut desk) = lost_save(what);
+        desk.now += 511;
+        assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+        assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a3");
+        assert_eq!(in_store(&desk), (Some("one".to_owned()), "a3".to_owned()));
+        assert_eq!(desk.log, ["load", "save", "release"]);
+    }
+}
+
+#[test]
+fn of_what_the_store_has_lost_the_newest_refresh_token_is_sent() {
+    let (mut keeper, mut desk) = lost_save(|desk| desk.entry.clone());
+    desk.now += 601;
+    desk.ask(&mut keeper);
+    let Step::Run(mut exchange) = desk.go(&mut keeper, Event::Begin) else {
+        panic!("no request");
+    };
+    let Ok(Move::Send(request)) = exchange.resume(desk.at(), Input::Begin) else {
+        panic!("nothing is sent");
+    };
+    assert!(String::from_utf8_lossy(request.body()).contains("refresh_token=r3"));
+}
+
+#[test]
+fn a_mark_that_the_store_has_lost_is_put_back() {
+    let mut desk = stored(&of("one", 1, START));
+    let before = desk.entry.clone();
+    let mut keeper = worker(&mut desk);
+    desk.now = START + 580;
+    desk.ask(&mut keeper);
+    assert_eq!(got(desk.renew(&mut keeper, Err(lost()))), "a1");
+    desk.lose(before);
+    desk.ask(&mut keeper);
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+    assert!(desk.record().attempt.is_some());
+}
+
+#[test]
+fn new_tokens_are_stored_though_the_store_has_lost_what_they_follow() {
+    let whats: [fn(&Desk) -> Option<Entry>; 2] = [|desk| desk.entry.clone(), |_| None];
+    for what in whats {
+        let (mut keeper, mut desk) = lost_save(what);
+        let left = desk.entry.clone();
+        desk.now += 601;
+        desk.ask(&mut keeper);
+        assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+        desk.lose(left);
+        let fresh = tokens_from(4, desk.now);
+        assert_eq!(got(desk.land(&mut keeper, Ok(fresh))), "a4");
+        assert_eq!(in_store(&desk), (Some("one".to_owned()), "a4".to_owned()));
+    }
+}
+
+#[test]
+fn after_a_month_a_record_that_is_not_there_may_have_been_removed() {
+    let (mut keeper, mut desk) = lost_save(|_| None);
+    desk.now += 30 * DAY;
+    desk.ask(&mut keeper);
+    let outcome = over(desk.go(&mut keeper, Event::Begin));
+    assert_eq!(code(outcome), "grant.no_refresh_token");
+    assert!(desk.entry.is_none());
+}
+
+#[test]
+fn a_store_that_counts_anew_costs_nobody_a_login() {
+    let (mut keeper, mut desk) = lost_save(|_| None);
+    desk.now += 601;
+    desk.put(&of("two", 7, desk.now));
+    assert_eq!(desk.version(), 1);
+    desk.ask(&mut keeper);
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a7");
+    assert_eq!(in_store(&desk), (Some("two".to_owned()), "a7".to_owned()));
+}
+
+#[test]
+fn an_older_record_that_is_told_of_changes_nothing() {
+    let mut desk = stored(&of("one", 1, START));
+    let older = desk.entry.clone().unwrap();
+    desk.put(&of("one", 2, START));
+    let mut keeper = worker(&mut desk);
+    keeper.learn(desk.at(), older).unwrap();
+    assert_eq!(handed(desk.ask(&mut keeper)), "a2");
+}
+
+/// Some servers give the same refresh token at every login.
+#[test]
+fn what_was_sent_before_a_login_does_not_replace_it_though_the_refresh_token_is_the_same() {
+    let mut desk = stored(&of("one", 1, START));
+    let mut keeper = worker(&mut desk);
+    desk.now = START + 601;
+    desk.ask(&mut keeper);
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    let mut login = tokens_from(7, desk.now);
+    login.refresh_token = tokens(1).refresh_token;
+    desk.put(&Record {
+        login: Some("two".to_owned()),
+        ..Record::of(Arc::new(login))
+    });
+    let mut late = tokens_from(2, desk.now + 1);
+    late.refresh_token = tokens(1).refresh_token;
+    assert_eq!(got(desk.land(&mut keeper, Ok(late))), "a7");
+    assert_eq!(in_store(&desk), (Some("two".to_owned()), "a7".to_owned()));
+}
+
+#[test]
+fn a_login_that_may_be_stored_is_stored_though_the_store_has_lost_what_was_there() {
+    let mut desk = stored(&of("one", 1, START));
+    let mut keeper = keeper();
+    keeper.replace(desk.at(), tokens(5)).unwrap();
+    desk.ask(&mut keeper);
+    let _ = keeper.resume(desk.at(), Event::Begin);
+    let _ = keeper.resume(desk.at(), Event::Loaded(desk.entry.clone()));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Failed(lost())))), "a5");
+    desk.lose(None);
+    desk.now += 1;
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a5");
+    assert_eq!(in_store(&desk).1, "a5");
+}
+
+#[test]
+fn a_login_that_may_be_stored_is_not_stored_after_a_logout() {
+    let mut desk = stored(&of("one", 1, START));
+    desk.remove();
+    let mut keeper = keeper().with_tokens(desk.at(), tokens(5)).unwrap();
+    desk.ask(&mut keeper);
+    let _ = keeper.resume(desk.at(), Event::Begin);
+    let _ = keeper.resume(desk.at(), Event::Loaded(desk.entry.clone()));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Failed(lost())))), "a5");
+    desk.remove();
+    desk.now += 1;
+    desk.ask(&mut keeper);
+    let outcome = over(desk.go(&mut keeper, Event::Begin));
+    assert_eq!(code(outcome), "grant.no_refresh_token");
+    assert!(desk.entry.as_ref().unwrap().is_removed());
+}

@@ -1,0 +1,177 @@
+//! A renewal on its way: a task that does what the keeper says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_core::Moment;
+use oauth_core::error::{Cause, Error};
+use oauth_core::flow::keeper::{Event, Step};
+use tokio::sync::watch;
+
+use super::{Flight, Inner, Outcome, Shared, State, never_landed, now};
+use crate::faults;
+
+/// How long a store may take for an answer. Those of this crate give up sooner.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Spawned under no lock: a runtime that is closed drops the task on the spot, and its drop locks.
+pub(super) fn start(runtime: &tokio::runtime::Handle, carried: Option<Carried>) {
+    if let Some(carried) = carried {
+        runtime.spawn(async move {
+            let us = Arc::clone(&carried.us);
+            carried.carry().await;
+            us.tend().await;
+        });
+    }
+}
+
+/// A renewal under way. It lands when this is dropped, be it by a panic or by the end of a runtime.
+pub(super) struct Carried {
+    us: Arc<Inner>,
+    pub(super) flight: Flight,
+    outcome: Option<Outcome>,
+}
+
+impl Carried {
+    pub(super) fn new(us: Arc<Inner>, state: &mut State) -> Self {
+        let flight = Flight::new(watch::Sender::new(None));
+        state.flight = Some(Arc::clone(&flight));
+        Self {
+            us,
+            flight,
+            outcome: None,
+        }
+    }
+
+    async fn carry(mut self) {
+        let (mut event, mut is_new) = (Event::Begin, false);
+        loop {
+            let at = match Moment::system() {
+                Ok(at) => at,
+                Err(error) => {
+                    self.outcome = Some(Err(error));
+                    return;
+                }
+            };
+            let step = self.us.state().keeper.resume(at, event);
+            event = match step {
+                Step::Run(exchange) => {
+                    faults::at("session.run");
+                    let outcome = self.us.driver.run(exchange).await;
+                    faults::at("session.flown");
+                    is_new = outcome.is_ok();
+                    Event::Flown(outcome)
+                }
+                Step::Wait(pause) => {
+                    tokio::time::sleep(pause).await;
+                    Event::Elapsed
+                }
+                Step::Over(outcome) => {
+                    self.outcome = Some(outcome);
+                    break;
+                }
+                step => self.us.stored(step).await,
+            };
+        }
+        if let (true, Some(Ok(tokens)), Some(hook)) =
+            (is_new, &self.outcome, self.us.on_tokens.get())
+        {
+            hook(tokens);
+        }
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        let outcome = self.outcome.take().unwrap_or_else(|| Err(never_landed()));
+        let mut state = self.us.state();
+        if state.keeper.is_busy()
+            && let Ok(at) = Moment::system()
+        {
+            state.keeper.abandon(at);
+        }
+        state.flight = None;
+        self.us.publish(&state);
+        drop(state);
+        self.flight.send_replace(Some(outcome));
+    }
+}
+
+/// Who tries to store what the store has not got yet. Another may take over when this is dropped.
+struct Tending<'a>(&'a Inner);
+
+impl Drop for Tending<'_> {
+    fn drop(&mut self) {
+        self.0.state().is_tended = false;
+    }
+}
+
+impl Inner {
+    /// Tries to store what the store has not got yet until it has it, whether or not anybody asks:
+    /// nobody else can have it.
+    async fn tend(self: Arc<Self>) {
+        {
+            let mut state = self.state();
+            if state.keeper.is_stored() || std::mem::replace(&mut state.is_tended, true) {
+                return;
+            }
+        }
+        let _tending = Tending(&self);
+        loop {
+            let Ok(now) = now() else { return };
+            let pause = {
+                let mut state = self.state();
+                match state.keeper.retry_after(now) {
+                    Some(pause) => pause,
+                    // Whoever is at it now tends it after that.
+                    // It must see at its end that nobody does so yet.
+                    None => {
+                        state.is_tended = false;
+                        return;
+                    }
+                }
+            };
+            tokio::time::sleep(pause).await;
+            let carried = {
+                let mut state = self.state();
+                match state.keeper.save_again() {
+                    true => Carried::new(Arc::clone(&self), &mut state),
+                    false => continue,
+                }
+            };
+            carried.carry().await;
+        }
+    }
+
+    /// Does what a step asks of the store.
+    async fn stored(&self, step: Step) -> Event {
+        let Some(Shared { store, key }) = &self.shared else {
+            // A keeper that is not shared asks no store.
+            return Event::Failed(Error::lost(Cause::unsent("there is no store")));
+        };
+        let asked = async {
+            match step {
+                Step::Load => store.load(key).await.map(Event::Loaded),
+                Step::Lease { holder, ttl } => {
+                    store.lease(key, &holder, ttl).await.map(Event::Leased)
+                }
+                Step::Save { record, version } => {
+                    faults::at("session.save");
+                    let saved = store.save(key, &record, version).await;
+                    faults::at("session.saved");
+                    saved.map(Event::Saved)
+                }
+                Step::Run(_) | Step::Wait(_) | Step::Over(_) => Ok(Event::Elapsed),
+            }
+        };
+        let late = |_| {
+            Err(Error::lost(Cause::unknown(
+                "the store gave no answer in time",
+            )))
+        };
+        let answer = tokio::time::timeout(PATIENCE, asked).await;
+        answer
+            .unwrap_or_else(late)
+            .unwrap_or_else(|error| Event::Failed(error.at_endpoint("store")))
+    }
+}
