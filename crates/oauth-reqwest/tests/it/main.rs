@@ -7,5 +7,6 @@ mod browser;
 mod driver;
 mod flows;
 mod listener;
+mod registered;
 mod session;
 mod support;
