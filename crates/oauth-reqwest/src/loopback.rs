@@ -256,6 +256,8 @@ impl Listener {
                 }
                 Some(text) = next(&mut self.pasted) => match paste::callback(&text, pending) {
                     Some(callback) => return (None, callback),
+                    // A line break is how people see whether a program is alive.
+                    None if text.trim().is_empty() => {}
                     None => astray(Stray::Paste),
                 },
                 Some(_) = writers.join_next(), if !writers.is_empty() => {}

@@ -194,7 +194,7 @@ async fn the_address_one_ended_at_may_be_pasted() {
         assert!(paste.give(""));
         assert!(paste.give(&form(&url)));
         assert_eq!(listener.wait(&flow, PATIENCE).await.unwrap(), url);
-        assert_eq!(told.iter().collect::<Vec<_>>(), [Stray::Paste; 2]);
+        assert_eq!(told.iter().collect::<Vec<_>>(), [Stray::Paste]);
         assert!(!paste.give(&url), "nobody waits any more");
     }
 }
