@@ -268,7 +268,7 @@ impl Grants {
         let Self { profile, .. } = self;
         Failure::usage(
             "usage.no_login",
-            format_args!("nobody has logged in with profile `{profile}`"),
+            format_args!("nobody is logged in with profile `{profile}`"),
             format_args!(
                 "log in: oauth login --profile {profile}; --as client acts for the client itself"
             ),

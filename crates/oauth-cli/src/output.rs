@@ -335,3 +335,19 @@ pub(crate) fn plain(value: &Value) -> String {
 fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::transport_hint;
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_no_reason_to_try_again() {
+        let message = "no answer arrived: invalid peer certificate: UnknownIssuer";
+        for code in ["lost", "lost.tls"] {
+            let hint = transport_hint(code, message);
+            assert!(hint.is_some_and(|hint| hint.contains("SSL_CERT_FILE")));
+        }
+        assert_eq!(transport_hint("denied.invalid_client", message), None);
+        assert_eq!(transport_hint("lost", "connection reset"), None);
+    }
+}

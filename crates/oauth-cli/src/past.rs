@@ -96,5 +96,5 @@ fn subject(tokens: &Tokens) -> Option<String> {
     let claims = token.expose().split('.').nth(1)?;
     let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
     let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
-    claims["sub"].as_str().map(str::to_owned)
+    claims.get("sub")?.as_str().map(str::to_owned)
 }

@@ -106,8 +106,12 @@ impl Plan {
         if provider.is_none() && profile.issuer.is_none() {
             return Err(no_server());
         }
-        if provider.is_some() && profile.loopback_http && profile.on_loopback.is_none() {
-            // The provider's URLs are https, and would be asked for over TLS all the same.
+        // An API on this machine may be plain http, but a provider's own URLs are https wherever they
+        // lead.
+        if profile.loopback_http
+            && profile.on_loopback.is_none()
+            && provider.as_ref().is_some_and(is_here)
+        {
             return Err(Failure::usage(
                 "usage.loopback_http",
                 "a provider's URLs are https, and --loopback-http does not change that",
@@ -331,6 +335,13 @@ pub(crate) fn provider_of(profile: &Profile) -> Result<Option<Provider>, Failure
         provider = provider.on_loopback(base)?;
     }
     Ok(Some(provider))
+}
+
+/// Whether a provider's variables lead to this machine.
+fn is_here(provider: &Provider) -> bool {
+    let issuer = provider.issuer();
+    let url = issuer.and_then(|issuer| Url::parse(issuer.as_str()));
+    url.is_ok_and(|url| url.is_loopback() || url.host() == "localhost")
 }
 
 /// The server with the endpoints that are said by hand.
