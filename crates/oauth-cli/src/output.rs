@@ -155,7 +155,9 @@ fn hint(error: &Error) -> String {
     let known = match error.code() {
         "denied.invalid_client" => "check client id and secret, and --client-auth",
         "denied.invalid_scope" => "check --scope: the server does not grant this one",
-        "denied.unauthorized_client" => "the server does not let this client use this grant",
+        "denied.unauthorized_client" => {
+            "the server does not let this client use this grant; some servers say so of a wrong secret as well: check client id and secret"
+        }
         "denied.access_denied" => "the person, or a policy of the server, said no",
         "provider.unknown" => "give one of these with --provider, or a file with --provider-file",
         "provider.variable" => "give it with --var NAME=VALUE, or under `variables` of the profile",

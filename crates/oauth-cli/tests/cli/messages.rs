@@ -70,6 +70,18 @@ fn a_client_that_gets_no_token_is_not_told_to_log_in() {
 }
 
 #[test]
+fn a_server_may_mean_the_secret_when_it_refuses_the_grant() {
+    let tiny = Tiny::start();
+    tiny.state().error = Some("unauthorized_client");
+    let done = tiny.run(&["token"]).run();
+    assert_eq!(done.code, 1);
+    says(
+        &done,
+        &["[denied.unauthorized_client]", "check client id and secret"],
+    );
+}
+
+#[test]
 fn a_refresh_token_is_not_lost_without_a_word() {
     let tiny = Tiny::start();
     let login = |more: &[&str]| visit(tiny.run(&[&["login", "--no-browser"], more].concat()), 1);
