@@ -1,10 +1,14 @@
 //! The commands, each in a file of its own.
 
 mod call;
+mod completions;
 mod demo;
 mod discover;
+mod format;
 mod introspect;
 mod login;
+mod profile;
+mod providers;
 mod refresh;
 mod revoke;
 mod serve;
@@ -42,7 +46,10 @@ pub(crate) enum Command {
     /// Renew a login, or spend a refresh token
     #[command(after_help = refresh::EXAMPLES)]
     Refresh(refresh::Refresh),
-    /// Log out: forget a login, and ask the server to forget its tokens
+    /// Log out: forget a login here and at the server
+    #[command(after_help = revoke::LOGOUT_EXAMPLES)]
+    Logout(revoke::Logout),
+    /// Ask the server to forget tokens; of a login, it is forgotten here as well
     #[command(after_help = revoke::EXAMPLES)]
     Revoke(revoke::Revoke),
     /// Show which tokens are stored, without the tokens
@@ -54,6 +61,15 @@ pub(crate) enum Command {
     /// Show what a server says about itself
     #[command(after_help = discover::EXAMPLES)]
     Discover(discover::Discover),
+    /// List the built-in providers
+    #[command(after_help = providers::EXAMPLES)]
+    Providers(providers::Providers),
+    /// Show the profiles there are
+    #[command(after_help = profile::EXAMPLES)]
+    Profile(profile::Profile),
+    /// Print a script that lets a shell complete this command
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(completions::Completions),
     /// Run a test server on this machine
     #[command(after_help = serve::EXAMPLES)]
     Serve(serve::Serve),
@@ -67,6 +83,10 @@ pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(
         Command::Login(login) => login.run(global, output),
         Command::Call(call) => call.run(global, output),
         Command::Refresh(refresh) => refresh.run(global, output),
+        Command::Logout(logout) => logout.run(global, output),
+        Command::Providers(providers) => providers.run(output),
+        Command::Profile(profile) => profile.run(global, output),
+        Command::Completions(completions) => completions.run(),
         Command::Revoke(revoke) => revoke.run(global, output),
         Command::Status(status) => status.run(global, output),
         Command::Introspect(introspect) => introspect.run(global, output),

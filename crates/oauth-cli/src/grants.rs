@@ -15,8 +15,9 @@ use oauth_session::{Session, Token};
 
 use crate::Global;
 use crate::output::{Failure, Output};
+use crate::past::Past;
 use crate::place::Place;
-use crate::profile::{Profile, StoreKind};
+use crate::profile::{Profile, StoreKind, Who};
 use crate::setup::{Need, Plan, Setup};
 
 /// Whose tokens they are.
@@ -33,8 +34,33 @@ pub(crate) enum Owner {
 pub(crate) enum Choice {
     /// The client's own.
     Client,
-    /// The person's if there is a login, else the client's own.
+    /// The person's.
+    Person,
+    /// The person's if there is a login or ever was one, else the client's own.
     Either,
+}
+
+impl Choice {
+    /// What the command line says, or else the profile.
+    pub(crate) fn of(said: Option<Who>, profile: &Profile) -> Self {
+        match said.or(profile.who) {
+            Some(Who::Person) => Self::Person,
+            Some(Who::Client) => Self::Client,
+            None => Self::Either,
+        }
+    }
+
+    /// Where nothing is kept, nobody is logged in.
+    pub(crate) fn without_store(self) -> Result<(), Failure> {
+        match self {
+            Self::Person => Err(Failure::usage(
+                "usage.no_login",
+                "no login is kept: no profile is in force, or its tokens are not stored",
+                "name the profile of a login with --profile, or act for the client with --as client",
+            )),
+            Self::Client | Self::Either => Ok(()),
+        }
+    }
 }
 
 /// Whose tokens a command uses.
@@ -137,9 +163,8 @@ impl Grants {
         choice: Choice,
         said: Option<&String>,
     ) -> Result<Chosen, Failure> {
-        let mut in_doubt = false;
-        if choice == Choice::Either {
-            let (login, doubt) = self.search(plan, &Owner::Login)?;
+        if choice != Choice::Client {
+            let (login, in_doubt) = self.search(plan, &Owner::Login)?;
             if let Some(login) = login {
                 login.check_scope(said, &self.profile)?;
                 return Ok(Chosen {
@@ -148,15 +173,47 @@ impl Grants {
                     in_doubt: false,
                 });
             }
-            in_doubt = doubt;
+            // Whoever acted for a person does not go on as somebody else.
+            let is_persons = choice == Choice::Person || Past::load(&self.profile)?.is_some();
+            if is_persons && !in_doubt {
+                return Err(self.nobody());
+            }
+            let owner = match is_persons {
+                true => Owner::Login,
+                false => Owner::Client(plan.scope(said)?),
+            };
+            return Ok(Chosen {
+                stored: match &owner {
+                    Owner::Login => None,
+                    Owner::Client(_) => self.find(plan, &owner)?,
+                },
+                owner,
+                in_doubt,
+            });
         }
         let owner = Owner::Client(plan.scope(said)?);
-        let stored = self.find(plan, &owner)?;
         Ok(Chosen {
+            stored: self.find(plan, &owner)?,
             owner,
-            stored,
-            in_doubt,
+            in_doubt: false,
         })
+    }
+
+    /// All of the client's own, whatever their scopes.
+    pub(crate) fn clients(&self, plan: &Plan) -> Result<Vec<ClientsOwn>, Failure> {
+        let mut all = Vec::new();
+        for Listed { key, outline } in list(&self.place)? {
+            let Ok(outline) = outline else { continue };
+            if outline.id.subject.is_some() || !is_clients(plan, &outline)? {
+                continue;
+            }
+            let client = plan.reader(&outline.token_endpoint)?;
+            let stored = self.load(&client, &Owner::Client(outline.id.scope));
+            // One that cannot be used can be forgotten all the same.
+            let tokens = stored.ok().flatten().and_then(|stored| stored.tokens());
+            all.push(ClientsOwn { key, tokens });
+        }
+        Ok(all)
     }
 
     /// The client, with what the chosen tokens need of it.
@@ -168,7 +225,10 @@ impl Grants {
         let setup = plan.set_up(need, false)?;
         if chosen.in_doubt {
             // By its name, the login's record is found whether or not it can be read.
-            self.load(&setup.client, &Owner::Login)?;
+            let login = self.load(&setup.client, &Owner::Login)?;
+            if login.is_none() && matches!(chosen.owner, Owner::Login) {
+                return Err(self.nobody());
+            }
         }
         Ok(setup)
     }
@@ -208,8 +268,10 @@ impl Grants {
         let Self { profile, .. } = self;
         Failure::usage(
             "usage.no_login",
-            format_args!("nobody has logged in with profile `{profile}`"),
-            format_args!("log in: oauth login --profile {profile}"),
+            format_args!("nobody is logged in with profile `{profile}`"),
+            format_args!(
+                "log in: oauth login --profile {profile}; --as client acts for the client itself"
+            ),
         )
     }
 
@@ -243,9 +305,21 @@ impl Grants {
             (Owner::Login, "stored.malformed") => failure.with_hint(format!(
                 "remove it, and log in again: oauth revoke --profile {profile}"
             )),
+            (Owner::Client(_), _) => failure.of_the_client(),
             _ => failure,
         }
     }
+}
+
+/// Whether it is of this client at this server.
+pub(crate) fn is_clients(plan: &Plan, outline: &Outline) -> Result<bool, Error> {
+    Ok(outline.client_id == plan.client_id() && outline.issuer == plan.issuer()?)
+}
+
+/// A stored token of the client's own.
+pub(crate) struct ClientsOwn {
+    pub(crate) key: String,
+    pub(crate) tokens: Option<Arc<Tokens>>,
 }
 
 /// A record in a store.
@@ -302,7 +376,7 @@ impl Stored {
             false => Err(Failure::usage(
                 "usage.scope",
                 format_args!("the login of profile `{profile}` is for `{}`", tokens.scope),
-                "log in with that --scope, or ask for the client's own token: --grant client_credentials",
+                "log in with that --scope, or ask for the client's own token: --as client, or --grant client_credentials",
             )),
         }
     }

@@ -23,10 +23,13 @@ mod fixed;
 mod grants;
 mod net;
 mod output;
+mod past;
 mod place;
 mod profile;
+mod redirect;
 mod secret_source;
 mod setup;
+mod shell;
 mod time;
 mod token_file;
 mod trace;
@@ -34,7 +37,8 @@ mod trace;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::{Args, Parser, ValueHint};
 
 use command::Command;
 use output::{Failure, Output};
@@ -73,7 +77,10 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "NAME", env = "OAUTH_PROFILE")]
     pub(crate) profile: Option<String>,
     /// The profiles' file [default: $XDG_CONFIG_HOME/oauth/config.toml, in ~/.config if unset]
-    #[arg(long, global = true, value_name = "FILE", env = "OAUTH_CONFIG")]
+    #[arg(
+        long, global = true, value_name = "FILE", env = "OAUTH_CONFIG", value_hint = ValueHint::FilePath,
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
     pub(crate) config: Option<PathBuf>,
     /// Neither use nor keep stored tokens, this once
     #[arg(long, global = true)]
@@ -81,10 +88,13 @@ pub(crate) struct Global {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
+    // An empty variable is how some environments unset one.
+    cli.global.profile = cli.global.profile.filter(|name| !name.is_empty());
+    cli.global.config = (cli.global.config).filter(|path| !path.as_os_str().is_empty());
     let output = Output {
         json: cli.global.json,
     };

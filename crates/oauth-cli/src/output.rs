@@ -52,12 +52,27 @@ impl Failure {
         }
     }
 
+    /// Whether it has this code.
+    pub(crate) fn is(&self, code: &str) -> bool {
+        self.code == code
+    }
+
     /// With better advice.
     pub(crate) fn with_hint(self, hint: impl Display) -> Self {
         Self {
             hint: hint.to_string(),
             ..self
         }
+    }
+
+    /// Of a request for a token of the client's own: no login has to do with it.
+    pub(crate) fn of_the_client(self) -> Self {
+        if self.code != "denied.invalid_grant" {
+            return self;
+        }
+        self.with_hint(
+            "no login is concerned: the server gives this client no token of its own; see what it says, and what the client's registration there demands",
+        )
     }
 
     /// With something to know beside the advice.
@@ -89,11 +104,16 @@ impl From<Error> for Failure {
             .strip_suffix(&format!(" [{code}]"))
             .unwrap_or(&text)
             .to_owned();
-        // A lost reply's own text ends with its cause.
-        let is_lost = matches!(error.kind(), Kind::Lost(_));
-        if let Some(cause) = error.cause().filter(|_| !is_lost) {
-            message = format!("{message}: {}", roots(cause));
+        // A cause may say what the message has said already.
+        let mut cause: Option<&dyn std::error::Error> = error.cause().map(|cause| cause as _);
+        while let Some(one) = cause {
+            let text = one.to_string();
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
+            cause = one.source();
         }
+        let hint = transport_hint(code, &message).map_or_else(|| hint(&error), str::to_owned);
         Self {
             exit: match error.kind() {
                 // The command is right: the server's 401, or a lost reply, came first.
@@ -102,18 +122,31 @@ impl From<Error> for Failure {
                 _ => REFUSED,
             },
             code: code.to_owned(),
-            hint: hint(&error),
+            hint,
             record: serde_json::to_value(&error).ok(),
             message,
         }
     }
 }
 
-/// An error with all that lies under it.
-fn roots(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", roots(source)),
-        None => error.to_string(),
+/// What to do where asking again changes nothing, though no answer arrived.
+fn transport_hint(code: &str, message: &str) -> Option<&'static str> {
+    if !code.starts_with("lost") {
+        return None;
+    }
+    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if says(&["UnknownIssuer", "certificate"]) {
+        Some(
+            "this machine does not trust the server's certificate: check the URL, or name the CA's PEM file in SSL_CERT_FILE",
+        )
+    } else if says(&["InvalidContentType", "corrupt message"]) {
+        Some(
+            "what answers there does not speak TLS: check host and port; for a test server on this machine there are --on-loopback (with a provider) and --loopback-http (with an issuer)",
+        )
+    } else if says(&["dns error", "failed to lookup"]) {
+        Some("the host's name is not known: check the URL and the network")
+    } else {
+        None
     }
 }
 
@@ -122,12 +155,14 @@ fn hint(error: &Error) -> String {
     let known = match error.code() {
         "denied.invalid_client" => "check client id and secret, and --client-auth",
         "denied.invalid_scope" => "check --scope: the server does not grant this one",
-        "denied.unauthorized_client" => "the server does not let this client use this grant",
+        "denied.unauthorized_client" => {
+            "the server does not let this client use this grant; some servers say so of a wrong secret as well: check client id and secret"
+        }
         "denied.access_denied" => "the person, or a policy of the server, said no",
         "provider.unknown" => "give one of these with --provider, or a file with --provider-file",
         "provider.variable" => "give it with --var NAME=VALUE, or under `variables` of the profile",
         "redirect_uri.not_registered" => {
-            "say which are registered: --redirect-uri, or `redirect_uris` of the profile"
+            "say which is registered: --redirect-uri, or `redirect_uri` of the profile"
         }
         "resource.origin_not_allowed" => {
             "if the token may go there, allow it: --origin, or `origins` of the profile"
@@ -218,17 +253,43 @@ pub(crate) fn print(text: impl Display) -> Result<(), Failure> {
     written(writeln!(stdout, "{text}").and_then(|()| stdout.flush()))
 }
 
-/// Writes bytes to stdout as they are.
-pub(crate) fn pour(from: &mut impl io::Read) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
+/// Writes bytes to stdout as they are; whether what comes next begins a line.
+pub(crate) fn pour(from: &mut impl io::Read) -> Result<bool, Failure> {
+    let mut stdout = Watched {
+        inner: io::stdout().lock(),
+        last: b'\n',
+    };
+    let mut is_at_start = true;
     let poured = io::copy(from, &mut stdout).and_then(|_| {
+        is_at_start = stdout.last == b'\n';
         // Bodies seldom end with a line break, and the prompt comes next.
-        if stdout.is_terminal() {
+        if !is_at_start && stdout.inner.is_terminal() {
             writeln!(stdout)?;
+            is_at_start = true;
         }
         stdout.flush()
     });
-    written(poured)
+    written(poured)?;
+    Ok(is_at_start)
+}
+
+/// Remembers the last byte.
+struct Watched<W> {
+    inner: W,
+    last: u8,
+}
+
+impl<W: io::Write> io::Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let size = self.inner.write(bytes)?;
+        let written = bytes.get(..size).and_then(<[u8]>::last);
+        self.last = *written.unwrap_or(&self.last);
+        Ok(size)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 /// Whoever reads may have had enough.
@@ -275,4 +336,20 @@ pub(crate) fn plain(value: &Value) -> String {
 
 fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::transport_hint;
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_no_reason_to_try_again() {
+        let message = "no answer arrived: invalid peer certificate: UnknownIssuer";
+        for code in ["lost", "lost.tls"] {
+            let hint = transport_hint(code, message);
+            assert!(hint.is_some_and(|hint| hint.contains("SSL_CERT_FILE")));
+        }
+        assert_eq!(transport_hint("denied.invalid_client", message), None);
+        assert_eq!(transport_hint("lost", "connection reset"), None);
+    }
 }

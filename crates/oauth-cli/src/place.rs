@@ -80,7 +80,7 @@ impl Place {
 }
 
 /// Tokens are state, not configuration (XDG Base Directory Specification).
-fn folder() -> Result<PathBuf, Failure> {
+pub(crate) fn folder() -> Result<PathBuf, Failure> {
     let local = || profile::set("LOCALAPPDATA").filter(|_| cfg!(windows));
     let state = profile::set("XDG_STATE_HOME")
         .or_else(local)

@@ -13,11 +13,11 @@ use crate::output::Failure;
 /// The file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(crate) struct File {
     /// The profile in force when none is named.
-    default_profile: Option<String>,
+    pub(crate) default_profile: Option<String>,
     #[serde(default)]
-    profile: BTreeMap<String, Profile>,
+    pub(crate) profile: BTreeMap<String, Profile>,
 }
 
 /// `[profile.NAME]`. Options of the command line go before it.
@@ -53,10 +53,20 @@ pub(crate) struct Profile {
     pub(crate) client_secret_file: Option<PathBuf>,
     /// How the client authenticates.
     pub(crate) client_auth: Option<Auth>,
+    /// Whom commands act for; if it says nothing, the person who has ever logged in with it, and
+    /// else the client.
+    #[serde(rename = "as")]
+    pub(crate) who: Option<Who>,
+    /// Endpoints that the server does not name, or names wrongly.
+    pub(crate) endpoints: BTreeMap<String, String>,
     /// What to ask for.
     pub(crate) scope: Option<String>,
+    /// The redirect URI of logins, as it is registered.
+    pub(crate) redirect_uri: Option<String>,
     /// The loopback port for logins; any free one if absent.
     pub(crate) redirect_port: Option<u16>,
+    /// The path for logins; `/callback` if absent.
+    pub(crate) redirect_path: Option<String>,
     /// The redirect URIs registered for the client, if the provider compares them.
     pub(crate) redirect_uris: Vec<String>,
     /// Origins beside the provider's API that may get its tokens.
@@ -78,6 +88,25 @@ pub(crate) enum StoreKind {
     None,
 }
 
+/// Whom a command acts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Who {
+    /// The person who logged in with the profile
+    Person,
+    /// The client itself
+    Client,
+}
+
+impl Who {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Client => "client",
+        }
+    }
+}
+
 /// How the client authenticates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -90,23 +119,43 @@ pub(crate) enum Auth {
     None,
 }
 
-impl Profile {
-    /// The profile that is asked for, or else the file's default, or else an empty one.
+impl File {
+    /// The profiles there are; none if there is no file.
     pub(crate) fn load(global: &Global) -> Result<Self, Failure> {
-        let asked_for_file = global.config.is_some();
+        Ok(Self::find(global)?
+            .map(|(_, file)| file)
+            .unwrap_or_default())
+    }
+
+    /// The file and where it is. One that was asked for has to be there.
+    fn find(global: &Global) -> Result<Option<(PathBuf, Self)>, Failure> {
         let Some(path) = global.config.clone().or_else(default_path) else {
-            return missing(global.profile.as_deref(), "there is no home directory");
+            return Ok(None);
         };
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !asked_for_file => {
-                let why = format!("{} does not exist", path.display());
-                return missing(global.profile.as_deref(), &why);
+            Err(error)
+                if error.kind() == std::io::ErrorKind::NotFound && global.config.is_none() =>
+            {
+                return Ok(None);
             }
             Err(error) => return Err(bad(&path, &error.to_string())),
         };
-        let file: File =
-            toml::from_str(&text).map_err(|error| bad(&path, &named(&text, &error)))?;
+        let file = toml::from_str(&text).map_err(|error| bad(&path, &named(&text, &error)))?;
+        Ok(Some((path, file)))
+    }
+}
+
+impl Profile {
+    /// The profile that is asked for, or else the file's default, or else an empty one.
+    pub(crate) fn load(global: &Global) -> Result<Self, Failure> {
+        let Some((path, file)) = File::find(global)? else {
+            let why = match default_path() {
+                Some(path) => format!("{} does not exist", path.display()),
+                None => "there is no home directory".to_owned(),
+            };
+            return missing(global.profile.as_deref(), &why);
+        };
         let Some(name) = global.profile.as_ref().or(file.default_profile.as_ref()) else {
             return Ok(Self::default());
         };
@@ -121,6 +170,15 @@ impl Profile {
         let mut profile = profile.clone().beside(&path);
         profile.name = Some(name.clone());
         Ok(profile)
+    }
+
+    /// The redirect URIs that are registered.
+    pub(crate) fn registered(&self) -> Vec<String> {
+        let first = self.redirect_uri.iter();
+        let mut all: Vec<String> = first.chain(&self.redirect_uris).cloned().collect();
+        let mut seen = std::collections::BTreeSet::new();
+        all.retain(|uri| seen.insert(uri.clone()));
+        all
     }
 
     /// Whether its servers are on this machine.

@@ -7,6 +7,7 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::issuer::{Issuer, RedirectUri};
 use oauth_core::quirk::Rules;
 use oauth_core::server::{EndpointKind, Server};
+use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret, danger};
 use oauth_providers::Provider;
 
@@ -42,6 +43,9 @@ pub(crate) struct ServerArgs {
     /// Allow plain http, to loopback addresses only
     #[arg(long, help_heading = "Server")]
     loopback_http: bool,
+    /// An endpoint that the server does not name, such as introspection=https://as.example/introspect
+    #[arg(long = "endpoint", value_name = "NAME=URL", help_heading = "Server", value_parser = pair)]
+    endpoints: Vec<(String, String)>,
     /// The client id
     #[arg(long, value_name = "ID", help_heading = "Client")]
     client_id: Option<String>,
@@ -54,7 +58,7 @@ pub(crate) struct ServerArgs {
     /// Read the client secret from this file; - is stdin
     #[arg(long, value_name = "PATH", help_heading = "Client", group = "secret")]
     client_secret_file: Option<PathBuf>,
-    /// A redirect URI registered for the client, where the provider compares them
+    /// A redirect URI as it is registered for the client; a login listens there
     #[arg(long = "redirect-uri", value_name = "URI", help_heading = "Client")]
     redirect_uris: Vec<String>,
 }
@@ -101,6 +105,21 @@ impl Plan {
         let provider = provider_of(&profile)?;
         if provider.is_none() && profile.issuer.is_none() {
             return Err(no_server());
+        }
+        // An API on this machine may be plain http, but a provider's own URLs are https wherever they
+        // lead.
+        if profile.loopback_http
+            && profile.on_loopback.is_none()
+            && provider.as_ref().is_some_and(is_here)
+        {
+            return Err(Failure::usage(
+                "usage.loopback_http",
+                "a provider's URLs are https, and --loopback-http does not change that",
+                "move it to a server on this machine with --on-loopback BASE, such as http://127.0.0.1:8080",
+            ));
+        }
+        for name in profile.endpoints.keys() {
+            endpoint_kind(name)?;
         }
         let net = net(profile.is_local(), global)?;
         let id = profile.client_id.clone().ok_or_else(|| {
@@ -155,7 +174,7 @@ impl Plan {
     /// nothing is ever sent there.
     pub(crate) fn reader(&self, token_endpoint: &str) -> Result<Client, Failure> {
         let server = match (&self.provider, &self.profile.issuer) {
-            (Some(provider), _) => provider.server()?,
+            (Some(provider), _) => with_endpoints(provider.server()?, &self.profile)?,
             (None, Some(issuer)) => {
                 let server = match self.profile.loopback_http {
                     true => danger::loopback_server(Server::new(danger::loopback_issuer(issuer)?)),
@@ -197,6 +216,7 @@ impl Plan {
             (Some(provider), _) => provider.server()?,
             (None, None) => return Err(no_server()),
         };
+        let server = with_endpoints(server, &profile)?;
         let auth = client_auth(&profile, provider.as_ref(), &server, secret)?;
         let client = Client::new(server, client_id, auth)?;
         let client = registered(client, &profile, provider.as_ref())?;
@@ -206,6 +226,27 @@ impl Plan {
             net,
         })
     }
+}
+
+impl Setup {
+    /// Lets a login use the redirect URI it listens at, if the registered one leaves the port open
+    /// (RFC 8252 section 7.3).
+    pub(crate) fn admit(&mut self, uri: &RedirectUri) -> Result<(), Error> {
+        let mut all = self.profile.registered();
+        let here = portless(&Url::parse(uri.as_str())?);
+        if all.contains(&here) {
+            all.push(uri.as_str().to_owned());
+            let all = all.iter().map(|uri| RedirectUri::parse(uri));
+            let all = all.collect::<Result<Vec<_>, Error>>()?;
+            self.client = self.client.clone().with_redirect_uris(all);
+        }
+        Ok(())
+    }
+}
+
+/// A redirect URI of a login as it is registered for any port.
+pub(crate) fn portless(url: &Url) -> String {
+    format!("http://{}{}", url.host(), url.path_and_query())
 }
 
 /// How a client secret may be given.
@@ -227,7 +268,16 @@ impl ServerArgs {
         }
         profile.variables.extend(self.variables);
         profile.options.extend(self.options);
-        profile.redirect_uris.extend(self.redirect_uris);
+        profile.endpoints.extend(self.endpoints);
+        let mut said = self.redirect_uris.into_iter();
+        if let Some(first) = said.next() {
+            // What is said here is where a login listens, whatever the profile says of it.
+            (profile.redirect_port, profile.redirect_path) = (None, None);
+            profile
+                .redirect_uris
+                .extend(profile.redirect_uri.replace(first));
+        }
+        profile.redirect_uris.extend(said);
         profile.on_loopback = self.on_loopback.or(profile.on_loopback);
         profile.loopback_http |= self.loopback_http;
         profile.client_id = self.client_id.or(profile.client_id);
@@ -287,6 +337,37 @@ pub(crate) fn provider_of(profile: &Profile) -> Result<Option<Provider>, Failure
     Ok(Some(provider))
 }
 
+/// Whether a provider's variables lead to this machine.
+fn is_here(provider: &Provider) -> bool {
+    let issuer = provider.issuer();
+    let url = issuer.and_then(|issuer| Url::parse(issuer.as_str()));
+    url.is_ok_and(|url| url.is_loopback() || url.host() == "localhost")
+}
+
+/// The server with the endpoints that are said by hand.
+fn with_endpoints(mut server: Server, profile: &Profile) -> Result<Server, Failure> {
+    for (name, url) in &profile.endpoints {
+        server = server.with_endpoint(endpoint_kind(name)?, url)?;
+    }
+    Ok(server)
+}
+
+/// An endpoint by its name in a metadata document, with or without `_endpoint`.
+fn endpoint_kind(name: &str) -> Result<EndpointKind, Failure> {
+    let short = |kind: EndpointKind| kind.member().trim_end_matches("_endpoint");
+    let mut all = EndpointKind::ALL.iter().copied();
+    let found = all.find(|&kind| name == kind.member() || name == short(kind));
+    found.ok_or_else(|| {
+        let known = EndpointKind::ALL.iter().map(|&kind| short(kind));
+        let known = known.collect::<Vec<_>>().join(", ");
+        Failure::usage(
+            "usage.endpoint",
+            format_args!("there is no endpoint `{name}`"),
+            format_args!("name one of these: {known}"),
+        )
+    })
+}
+
 fn no_server() -> Failure {
     Failure::usage(
         "usage.server",
@@ -337,8 +418,8 @@ fn registered(
     profile: &Profile,
     provider: Option<&Provider>,
 ) -> Result<Client, Error> {
-    let uris = profile.redirect_uris.iter();
-    let uris = uris.map(|uri| RedirectUri::parse(uri));
+    let uris = profile.registered();
+    let uris = uris.iter().map(|uri| RedirectUri::parse(uri));
     let uris = uris.collect::<Result<Vec<_>, Error>>()?;
     let is_required = provider.is_some_and(Provider::requires_registered_redirect_uris);
     Ok(if uris.is_empty() && !is_required {

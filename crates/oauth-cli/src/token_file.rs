@@ -97,8 +97,20 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Makes a folder that nobody else may look into, if it is not there.
+pub(crate) fn private_folder(path: Option<&Path>) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        builder.mode(0o700);
+    }
+    path.map_or(Ok(()), |path| builder.create(path))
+}
+
 /// Opens a file that nobody else may read, if it is new.
-fn private(path: &Path, how: &mut OpenOptions) -> io::Result<File> {
+pub(crate) fn private(path: &Path, how: &mut OpenOptions) -> io::Result<File> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;

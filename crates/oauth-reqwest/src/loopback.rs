@@ -1,16 +1,18 @@
 //! The login of native apps: a listener on a loopback address for one callback.
 //!
 //! RFC 8252 sections 7.3 and 8.3. The listener is bound before the browser opens, answers only
-//! under its own literal address (a page of another host that resolves to this machine gets a
+//! under the name in its redirect URI (a page of another host that resolves to this machine gets a
 //! 403), serves one path, is closed by the first callback that belongs to the flow, and sets no
-//! cookie and no CORS header. A callback of another flow is turned away and the wait goes on.
+//! cookie and no CORS header. A callback of another flow is turned away, the program is told, and
+//! the wait goes on.
 
+mod bound;
 mod guest;
 mod head;
+mod paste;
 
 use std::collections::VecDeque;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::fmt;
 use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Loss, Misuse};
@@ -18,12 +20,15 @@ use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::url::Url;
 use oauth_core::{AuthorizationRequest, Client, Moment, Pending, Tokens};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time;
 
 use crate::driver::Driver;
+use bound::Bound;
 use guest::{Answer, Guest};
+pub use paste::{Paste, Stray};
 
 /// How many connections are served at once; one more pushes out the oldest.
 const MAX_GUESTS: usize = 32;
@@ -45,13 +50,23 @@ const MAX_GUESTS: usize = 32;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
+    socket: Bound,
     /// What `Host` must say, to the letter.
     host: String,
     redirect_uri: RedirectUri,
     header_timeout: Duration,
+    pasted: Option<mpsc::UnboundedReceiver<String>>,
+    notice: Option<Notice>,
+}
+
+type Notice = Box<dyn Fn(Stray) + Send + Sync>;
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { redirect_uri, .. } = self;
+        write!(f, "Listener({})", redirect_uri.as_str())
+    }
 }
 
 impl Listener {
@@ -72,27 +87,35 @@ impl Listener {
     /// `misuse.setup` if the port is taken: whoever has it would get the callback, so there is no way
     /// around it.
     pub async fn bind_on(port: u16) -> Result<Self, Error> {
-        let bound = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
-            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-                let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await;
-                v6.map_err(|_| error)
-            }
-            bound => bound,
-        };
-        let failed = |why: io::Error| {
-            Error::from(Misuse::Setup)
-                .about("cannot listen")
-                .caused_by(Cause::unsent(why))
-        };
-        let socket = bound.map_err(failed)?;
-        let host = host_of(socket.local_addr().map_err(failed)?);
+        let (socket, host) = Bound::on(port).await?;
         let redirect_uri = RedirectUri::parse(&format!("http://{host}/callback"))?;
-        Ok(Self {
+        Ok(Self::of(socket, host, redirect_uri))
+    }
+
+    /// Listens where a redirect URI leads that is registered as a whole: at this address, this port
+    /// and this path. One without a port is at a free one, as RFC 8252 section 7.3 has it; port 80
+    /// has to be named.
+    ///
+    /// `http://localhost` means both addresses of this machine: the listener is bound to
+    /// `127.0.0.1` and to `[::1]`. Prefer a literal address where the server takes one.
+    ///
+    /// # Errors
+    /// `redirect_uri.refused` if it is not plain http on a loopback address; `misuse.setup` if the
+    /// port is taken.
+    pub async fn at(redirect_uri: &RedirectUri) -> Result<Self, Error> {
+        let (socket, host, redirect_uri) = Bound::at(redirect_uri).await?;
+        Ok(Self::of(socket, host, redirect_uri))
+    }
+
+    fn of(socket: Bound, host: String, redirect_uri: RedirectUri) -> Self {
+        Self {
             socket,
             host,
             redirect_uri,
             header_timeout: Duration::from_secs(10),
-        })
+            pasted: None,
+            notice: None,
+        }
     }
 
     /// Waits at another path than `/callback`.
@@ -112,6 +135,21 @@ impl Listener {
     pub const fn with_header_timeout(mut self, limit: Duration) -> Self {
         self.header_timeout = limit;
         self
+    }
+
+    /// Tells of what comes and is no callback of this login, at once: the wait goes on, and the
+    /// person should not have to wait for its end to learn that something is wrong.
+    #[must_use]
+    pub fn on_stray(mut self, notice: impl Fn(Stray) + Send + Sync + 'static) -> Self {
+        self.notice = Some(Box::new(notice));
+        self
+    }
+
+    /// Takes a pasted address as well, for people whose browser is on another machine.
+    pub fn paste(&mut self) -> Paste {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.pasted = Some(receiver);
+        Paste(sender)
     }
 
     /// Where the callback must come to.
@@ -160,23 +198,40 @@ impl Listener {
     ///
     /// # Errors
     /// `lost` if nobody comes within `patience`.
-    pub async fn wait(self, pending: &Pending, patience: Duration) -> Result<String, Error> {
-        let accepted = time::timeout(patience, self.accept(pending)).await;
+    pub async fn wait(mut self, pending: &Pending, patience: Duration) -> Result<String, Error> {
+        let mut strays = 0;
+        let accepted = time::timeout(patience, self.accept(pending, &mut strays)).await;
         let Ok((guest, callback)) = accepted else {
-            let nobody = Cause::unsent("nobody came back to the redirect URI in time");
-            return Err(Error::lost(nobody.because(Loss::Timeout)));
+            let nobody = match strays {
+                0 => "nobody came back to the redirect URI in time",
+                _ => {
+                    "nobody came back to the redirect URI in time but with callbacks of other logins"
+                }
+            };
+            return Err(Error::lost(Cause::unsent(nobody).because(Loss::Timeout)));
         };
         // Nobody else gets in, not even while the answer is on its way.
         drop(self);
-        guest.answer(Answer::Welcome).await;
+        if let Some((guest, answer)) = guest {
+            guest.answer(answer).await;
+        }
         Ok(callback)
     }
 
     /// Serves until the right callback comes. All other connections are dropped with the two sets.
-    async fn accept(&self, pending: &Pending) -> (Guest, String) {
+    async fn accept(
+        &mut self,
+        pending: &Pending,
+        strays: &mut usize,
+    ) -> (Option<(Guest, Answer)>, String) {
         let mut readers = JoinSet::new();
         let mut writers = JoinSet::new();
         let mut handles = VecDeque::new();
+        let notice = self.notice.take();
+        let mut astray = |stray| {
+            *strays += 1;
+            notice.iter().for_each(|notice| notice(stray));
+        };
         loop {
             tokio::select! {
                 accepted = self.socket.accept() => match accepted {
@@ -190,16 +245,30 @@ impl Listener {
                 Some(read) = readers.join_next(), if !readers.is_empty() => {
                     let Ok(Some(guest)) = read else { continue };
                     match guest.judge(&self.host, pending) {
-                        Ok(callback) => return (guest, callback),
+                        Ok((callback, answer)) => return (Some((guest, answer)), callback),
                         Err(answer) => {
+                            if answer == Answer::OtherFlow {
+                                astray(Stray::Callback);
+                            }
                             handles.push_back(writers.spawn(guest.answer(answer)));
                         }
                     }
                 }
+                Some(text) = next(&mut self.pasted) => match paste::callback(&text, pending) {
+                    Some(callback) => return (None, callback),
+                    // A line break is how people see whether a program is alive.
+                    None if text.trim().is_empty() => {}
+                    None => astray(Stray::Paste),
+                },
                 Some(_) = writers.join_next(), if !writers.is_empty() => {}
             }
         }
     }
+}
+
+/// What is pasted next; nothing once nobody can paste any more.
+async fn next(pasted: &mut Option<mpsc::UnboundedReceiver<String>>) -> Option<String> {
+    pasted.as_mut()?.recv().await
 }
 
 async fn read(stream: TcpStream, patience: Duration) -> Option<Guest> {
@@ -211,14 +280,5 @@ fn make_room(handles: &mut VecDeque<AbortHandle>) {
     handles.retain(|handle| !handle.is_finished());
     while handles.len() >= MAX_GUESTS {
         handles.pop_front().iter().for_each(AbortHandle::abort);
-    }
-}
-
-fn host_of(address: SocketAddr) -> String {
-    match (address.ip(), address.port()) {
-        // Clients leave out the port that http implies.
-        (IpAddr::V4(ip), 80) => ip.to_string(),
-        (IpAddr::V6(ip), 80) => format!("[{ip}]"),
-        _ => address.to_string(),
     }
 }

@@ -28,23 +28,27 @@ use crate::fixed::FixedArgs;
 use crate::grants::{Choice, Grant, Grants, Owner};
 use crate::net::{Net, header};
 use crate::output::{self, Failure, Output};
-use crate::profile::Profile;
+use crate::profile::{Profile, Who};
 use crate::setup::{Need, Plan, ServerArgs, Setup, net, provider_of};
 use crate::token_file::TokenFile;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  oauth --profile acme call https://acme.uservoice.com/api/v2/admin/suggestions
-  oauth --profile acme call https://api.acme.example/things -d '{\"a\":1}' --origin https://api.acme.example
-  oauth --profile socios call https://api-public.socios.com/user/polls --tokens tokens.json
-  oauth call --provider uservoice --var subdomain=acme --token-env TOKEN https://acme.uservoice.com/api/v2/admin/suggestions
-  oauth --profile ut call --wait=120 'https://api.use2.usertesting.com/api/v2/sessionResults/?testId=1'
+  oauth call --profile acme https://acme.uservoice.com/api/v2/admin/suggestions
+  oauth call --profile acme -d '{\"a\":1}' https://api.acme.example/things \\
+    --origin https://api.acme.example
+  oauth call --profile socios https://api-public.socios.com/user/polls \\
+    --tokens tokens.json
+  oauth call --provider uservoice --var subdomain=acme --token-env TOKEN \\
+    https://acme.uservoice.com/api/v2/admin/suggestions
+  oauth call --profile ut --wait=120 \\
+    'https://api.use2.usertesting.com/api/v2/sessionResults/?testId=1'
 
-The token is that of oauth token --profile, or that of --tokens, renewed when it has to be; or one
-that was made by hand, which nothing renews: --token-env, --token-file, `token_env` and `token_file`
-of a profile. It goes to
-the provider's API and to the origins of --origin, and nowhere else. A 401 is answered once with a
-new token. The body is printed whatever the status; the exit code is 1 from 400 on.";
+The token is that of oauth token --profile, or that of --tokens, renewed when it has to be; or one \
+that was made by hand, which nothing renews: --token-env, --token-file, `token_env` and \
+`token_file` of a profile. It goes to the provider's API and to the origins of --origin, and \
+nowhere else. A 401 is answered once with a new token. The body is printed whatever the status; \
+the exit code is 1 from 400 on.";
 
 /// How long before its end a token is taken for over.
 const LEEWAY: Duration = Duration::from_secs(30);
@@ -79,6 +83,9 @@ pub(crate) struct Call {
     /// How to get the token [default: from the profile's login, or else as the client itself]
     #[arg(long, value_enum, conflicts_with = "tokens")]
     grant: Option<GrantType>,
+    /// Whom to act for [default: the profile's `as`, or as oauth token says]
+    #[arg(long = "as", value_enum, conflicts_with_all = ["tokens", "grant", "token_env", "token_file"])]
+    who: Option<Who>,
     /// What to ask for, names separated by spaces
     #[arg(long, conflicts_with = "tokens")]
     scope: Option<String>,
@@ -119,7 +126,7 @@ impl Call {
             Some(_) => None,
             None => self.fixed.read(&profile)?,
         };
-        if let (Some(fixed), None) = (fixed, self.grant) {
+        if let (Some(fixed), None, None) = (fixed, self.grant, self.who) {
             let net = net(profile.is_local(), global)?;
             return finish(sending.send(&Source::Fixed(fixed), &net)?, output);
         }
@@ -132,15 +139,19 @@ impl Call {
             Some(_) => None,
             None => Grants::of(&plan.profile, global)?,
         };
+        let choice = token::choice(self.grant, self.who, &plan.profile);
+        if kept.is_none() && self.tokens.is_none() {
+            choice.without_store()?;
+        }
         let scope = plan.scope(self.scope.as_ref())?;
         let send = |source: &Source<'_>, setup: &Setup| {
             let response = sending.send(source, &setup.net)?;
             finish(response, output)
         };
         if let Some(grants) = &kept {
-            let choice = match wanted {
-                TokenFor::Application => Choice::Client,
-                _ => token::choice(self.grant),
+            let choice = match (wanted, choice) {
+                (TokenFor::Application, Choice::Either) => Choice::Client,
+                _ => choice,
             };
             let chosen = grants.choose(&plan, choice, self.scope.as_ref())?;
             check_route(wanted, &url, matches!(chosen.owner, Owner::Login))?;
@@ -272,7 +283,10 @@ impl Source<'_> {
 
 fn new_one(setup: &Setup, scope: &Scope) -> Result<Arc<Tokens>, Failure> {
     let asked = setup.client.client_credentials(scope.clone());
-    Ok(setup.net.run(asked)?.into())
+    let tokens = setup.net.run(asked);
+    Ok(tokens
+        .map_err(|error| Failure::from(error).of_the_client())?
+        .into())
 }
 
 /// A request, and what may be done with it.
@@ -356,7 +370,12 @@ fn finish(mut response: Response, output: Output) -> Result<(), Failure> {
         let record = json!({ "status": status.as_u16(), "content_type": kind, "body": body });
         output::print(&record)?;
     } else {
-        output::pour(&mut response)?;
+        let is_at_start = output::pour(&mut response)?;
+        let fails = status.is_redirection() || status.as_u16() >= 400;
+        if fails && !is_at_start {
+            // Where both go to one place, the error begins a line of its own.
+            output::complain("");
+        }
     }
     if status.is_redirection() {
         // Those within the origin were followed.

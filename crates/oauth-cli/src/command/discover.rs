@@ -11,7 +11,7 @@ use crate::setup::{discover, net};
 pub(super) const EXAMPLES: &str = "\
 Examples:
   oauth discover https://accounts.google.com
-  oauth --json discover http://127.0.0.1:8080 --loopback-http";
+  oauth discover --json http://127.0.0.1:8080 --loopback-http";
 
 /// The lists worth a line below the endpoints.
 const LISTS: [&str; 5] = [

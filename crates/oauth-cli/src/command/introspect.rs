@@ -16,11 +16,13 @@ use crate::time::rfc3339;
 pub(super) const EXAMPLES: &str = "\
 Examples:
   oauth introspect --profile acme
-  oauth --profile acme introspect --tokens tokens.json
-  oauth --profile acme token | oauth --profile acme introspect --token-file -
+  oauth introspect --profile acme --tokens tokens.json
+  oauth token --profile acme | oauth introspect --profile acme --token-file -
+  oauth introspect --profile hydra \\
+    --endpoint introspection=https://admin.example/oauth2/introspect
 
-Without a token it is the one of the profile's login. A token that is dead is an answer as well: the
-exit code is 0, and `active` says no.";
+Without a token it is the one of the profile's login. A token that is dead is an answer as well: \
+the exit code is 0, and `active` says no.";
 
 /// Asks the server whether a token is alive.
 #[derive(Debug, Args)]

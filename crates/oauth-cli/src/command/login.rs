@@ -1,30 +1,45 @@
 //! `oauth login`: authorization code with PKCE, over the browser and a loopback port (RFC 8252).
 
+use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use clap::Args;
-use oauth_core::{AuthorizationRequest, Moment};
+use oauth_core::endpoint::revocation::Revocation;
+use oauth_core::token::TokenKind;
+use oauth_core::{AuthorizationRequest, Moment, Tokens};
 use oauth_reqwest::blocking::Listener;
 use oauth_reqwest::browser;
+use oauth_reqwest::loopback::Stray;
+use serde_json::json;
 
 use super::token;
 use crate::Global;
 use crate::grants::{Grants, Owner};
 use crate::output::{Failure, Output, complain};
-use crate::setup::{Need, Plan, ServerArgs, pair};
+use crate::past::Past;
+use crate::redirect::{self, Wanted};
+use crate::setup::{Need, Plan, ServerArgs, Setup, pair};
 use crate::token_file::TokenFile;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   oauth login --profile acme
-  oauth login --provider google --client-id 1234.apps.example --scope \"openid email\" --save tokens.json
-  oauth login --issuer https://as.example --client-id app --client-auth none --no-browser
-  oauth login --provider socios --client-id key --client-secret-file key.txt --param partner_tag=acme
+  oauth login --provider google --client-id 1234.apps.example \\
+    --scope \"openid email\" --save tokens.json
+  oauth login --issuer https://as.example --client-id app --client-auth none \\
+    --no-browser --redirect-uri http://localhost:8080/cb
+  oauth login --provider socios --client-id key --client-secret-file key.txt \\
+    --param partner_tag=acme
 
-The redirect URI is http://127.0.0.1:PORT/callback. With a profile the tokens are stored for all shells
-of this user: see oauth token. With --save they go to that file only, and with neither the access
-token is printed on stdout. With --json the URL to open is on stderr, as `authorization_url`.";
+The redirect URI is the registered one that --redirect-uri or the profile's `redirect_uri` says, \
+and else http://127.0.0.1:PORT/callback. With a profile the tokens are stored for all shells of \
+this user: see oauth token. With --save they go to that file only, and with neither the access \
+token is printed on stdout. With --json the URL to open is on stderr, as `authorization_url`.
+
+The URL is always printed. If the browser is on another machine, as over SSH, it ends at an \
+address that shows an error: paste that address into the terminal.";
 
 /// Logs a person in with the browser.
 #[derive(Debug, Args)]
@@ -43,15 +58,18 @@ pub(crate) struct Login {
     /// The loopback port to wait at [default: the profile's, else any free one]
     #[arg(long)]
     port: Option<u16>,
-    /// The path to wait at
-    #[arg(long, default_value = "/callback")]
-    path: String,
+    /// The path to wait at [default: the profile's, else /callback]
+    #[arg(long)]
+    path: Option<String>,
     /// How many seconds to wait for the browser to come back
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
     /// Write the tokens to this file, readable by this user alone
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
+    /// Take the place of the profile's login, even if it is somebody else's
+    #[arg(long)]
+    replace: bool,
 }
 
 impl Login {
@@ -62,12 +80,16 @@ impl Login {
             None => Grants::of(&plan.profile, global)?,
         };
         let scope = plan.scope(self.scope.as_ref())?;
-        let setup = plan.set_up(Need::Perhaps, false)?;
+        let mut setup = plan.set_up(Need::Perhaps, false)?;
         let file = self.save.map(TokenFile);
         // Better now than after the login. No draft stays here while somebody may press Ctrl-C.
         file.as_ref().map(TokenFile::draft).transpose()?;
-        let port = self.port.or(setup.profile.redirect_port);
-        let listener = Listener::bind_on(port.unwrap_or_default())?.at_path(&self.path)?;
+        let wanted = Wanted {
+            port: self.port,
+            path: self.path,
+        };
+        let mut listener = redirect::listener(&setup.profile, wanted)?;
+        setup.admit(listener.redirect_uri())?;
         let mut ask = AuthorizationRequest::new(listener.redirect_uri().clone()).scope(scope);
         ask.extra = self.parameters;
         let (url, pending) = setup.client.authorize(Moment::system()?, ask)?;
@@ -79,7 +101,7 @@ impl Login {
         }
         // Programs need it too: it is no result, but somebody has to open it.
         complain(match output.json {
-            true => serde_json::json!({ "authorization_url": url.as_str() }).to_string(),
+            true => json!({ "authorization_url": url.as_str() }).to_string(),
             false => url.to_string(),
         });
         output.note(format_args!(
@@ -87,19 +109,144 @@ impl Login {
             listener.redirect_uri(),
             self.timeout
         ));
+        let typed = typed(&mut listener, output);
+        let listener = listener.on_stray(move |stray| tell(stray, output));
         let callback = listener.wait(&pending, Duration::from_secs(self.timeout))?;
         let tokens = setup.net.run(setup.client.redeem(pending, &callback)?)?;
         output.note(format_args!("logged in: {}", token::summary(&tokens)));
         match (file, grants) {
             (Some(file), _) => file.draft()?.commit(&tokens),
             (None, Some(grants)) => {
-                let grant = grants.open(&setup, Owner::Login, output);
-                grant.log_in(tokens)?;
-                let profile = grants.profile();
-                output.note(format_args!("stored as the login of profile `{profile}`"));
-                Ok(())
+                let mut home = Home {
+                    setup: &setup,
+                    grants: &grants,
+                    typed,
+                    output,
+                };
+                home.store(tokens, self.replace)
             }
-            (None, None) => token::print(&tokens, output),
+            (None, None) => print(&tokens, output),
         }
     }
+}
+
+/// Where the tokens of a login are kept.
+struct Home<'a> {
+    setup: &'a Setup,
+    grants: &'a Grants,
+    typed: Option<Receiver<String>>,
+    output: Output,
+}
+
+impl Home<'_> {
+    fn store(&mut self, tokens: Tokens, replace: bool) -> Result<(), Failure> {
+        let profile = self.grants.profile();
+        let mut now = Past::of(&tokens);
+        let before = Past::load(profile)?;
+        if let Some(before) = &before {
+            if let Some((old, new)) = before.other_than(&now)
+                && !replace
+                && !self.may_replace(old, new)
+            {
+                let failure = other_person(profile, old, new);
+                self.take_back(&tokens);
+                return Err(failure);
+            }
+            now.keep_name_of(before);
+        }
+        let grant = self.grants.open(self.setup, Owner::Login, self.output);
+        grant.log_in(tokens)?;
+        now.save(profile)?;
+        self.output
+            .note(format_args!("stored as the login of profile `{profile}`"));
+        Ok(())
+    }
+
+    fn may_replace(&self, old: &str, new: &str) -> bool {
+        let Some(typed) = self.typed.as_ref().filter(|_| !self.output.json) else {
+            return false;
+        };
+        let profile = self.grants.profile();
+        self.output.note(format_args!(
+            "profile `{profile}` has the login of `{old}`, and this is `{new}`; replace it? [y/N]"
+        ));
+        let answer = typed.recv().unwrap_or_default();
+        ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
+    }
+
+    /// Nobody has these tokens, so they should not be good for long; if the server does not help,
+    /// there is nothing left to do.
+    fn take_back(&self, tokens: &Tokens) {
+        let refresh = tokens.refresh_token.as_ref().map(|token| token.secret());
+        let secrets = [
+            (refresh, TokenKind::Refresh),
+            (Some(&tokens.access_token), TokenKind::Access),
+        ];
+        for (secret, kind) in secrets {
+            let Some(secret) = secret else { continue };
+            let _ = self.setup.net.run(self.setup.client.revoke(Revocation {
+                token: secret.clone(),
+                hint: Some(kind),
+            }));
+        }
+    }
+}
+
+fn other_person(profile: &str, old: &str, new: &str) -> Failure {
+    Failure::usage(
+        "usage.other_person",
+        format_args!("profile `{profile}` has the login of `{old}`, and this is `{new}`"),
+        "the old login is kept; to replace it, log in with --replace, or log out first: oauth logout",
+    )
+}
+
+/// Reads what is typed into a terminal: an address, for as long as one is waited for, then answers.
+fn typed(listener: &mut Listener, output: Output) -> Option<Receiver<String>> {
+    if !io::stdin().is_terminal() {
+        return None;
+    }
+    output.note("if the browser is on another machine, paste the address it ends at:");
+    let (sender, receiver) = mpsc::channel();
+    let paste = listener.paste();
+    std::thread::Builder::new()
+        .spawn(move || {
+            for line in io::stdin().lock().lines().map_while(Result::ok) {
+                if !paste.give(&line) && sender.send(line).is_err() {
+                    break;
+                }
+            }
+        })
+        .ok()?;
+    Some(receiver)
+}
+
+fn tell(stray: Stray, output: Output) {
+    let (code, text) = match stray {
+        Stray::Paste => (
+            "login.foreign_paste",
+            "this is not the address that this login ended at; paste the whole address",
+        ),
+        _ => (
+            "login.foreign_callback",
+            "a callback came that is not this login's (`state` is another, or is missing); still waiting for the right one",
+        ),
+    };
+    match output.json {
+        true => complain(json!({ "warning": { "code": code, "message": text } })),
+        false => complain(format_args!("warning: {text}")),
+    }
+}
+
+/// Prints the tokens that nobody else keeps.
+fn print(tokens: &Tokens, output: Output) -> Result<(), Failure> {
+    token::warn(tokens, output);
+    let mut record = token::record(tokens);
+    if let (Some(members), Some(refresh)) = (record.as_object_mut(), &tokens.refresh_token) {
+        output.note(
+            "warning: the refresh token is not kept; to keep it, log in with --save FILE, with a profile, or with --json",
+        );
+        let refresh = refresh.secret().expose().as_str();
+        members.insert("refresh_token".to_owned(), refresh.into());
+    }
+    output.result(tokens.access_token.expose(), &record)
 }

@@ -19,13 +19,13 @@ use crate::token_file::TokenFile;
 pub(super) const EXAMPLES: &str = "\
 Examples:
   oauth refresh --profile acme
-  oauth --profile acme refresh --tokens tokens.json
-  oauth --profile acme refresh --token-file - --save tokens.json < refresh-token.txt
+  oauth refresh --profile acme --tokens tokens.json
+  oauth refresh --profile acme --token-file - --save tokens.json < token.txt
 
-Prints the new access token. Without a token, the profile's login is renewed, though its token may be
-good. Store and file of --tokens are rewritten before that, for many servers take a refresh token only
-once; a token that comes from elsewhere is best kept with --save; without it, --json prints the new
-one.";
+Prints the new access token. Without a token, the profile's login is renewed, though its token \
+may be good. Store and file of --tokens are rewritten before that, for many servers take a \
+refresh token only once; a token that comes from elsewhere is best kept with --save; without it, \
+--json prints the new one.";
 
 /// Renews a login, or spends a refresh token.
 #[derive(Debug, Args)]

@@ -5,14 +5,16 @@ use oauth_testkit::{Served, Twin};
 use serde_json::json;
 
 use crate::output::{self, Failure, Output};
+use crate::shell::quote;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   oauth serve --system generic --port 8080
   oauth serve --system uservoice
 
-It answers on 127.0.0.1 until Ctrl-C, approves every login at once, and is steered by requests to
-/_twin/: GET log, GET counters, POST expire, POST deny, POST advance {\"seconds\":60}.";
+It answers on 127.0.0.1 until Ctrl-C, approves every login at once, and is steered by requests to \
+/_twin/: GET log, GET counters, POST expire, POST deny, POST advance {\"seconds\":60}. The \
+`try` lines can be pasted into another shell.";
 
 /// Runs a test server on this machine.
 #[derive(Debug, Args)]
@@ -81,19 +83,29 @@ impl Serve {
         let (rows, record) = served.with(|twin| {
             let options = self.system.options(base, twin.issuer());
             let secret = twin.client_secret();
+            let commands = [
+                format!("export OAUTH_CLIENT_SECRET={}", quote(secret)),
+                format!(
+                    "oauth token {options} --client-id {} --client-secret-env OAUTH_CLIENT_SECRET",
+                    quote(twin.client_id())
+                ),
+            ];
             let rows = [
                 ("base", base.to_owned()),
                 ("issuer", twin.issuer().to_owned()),
-                ("client_id", twin.client_id().to_owned()),
-                ("client_secret", secret.to_owned()),
+                ("client_id", quote(twin.client_id())),
+                ("client_secret", quote(secret)),
                 ("public_client_id", twin.public_client_id().to_owned()),
                 ("redirect_uris", twin.redirect_uris().join(" ")),
                 ("options", options.clone()),
+                ("try", commands[0].clone()),
+                ("", commands[1].clone()),
             ];
             let record = json!({
                 "base": base, "issuer": twin.issuer(), "client_id": twin.client_id(),
                 "client_secret": secret, "public_client_id": twin.public_client_id(),
                 "redirect_uris": twin.redirect_uris(), "options": options,
+                "commands": commands,
             });
             (rows.map(|(name, value)| (name.to_owned(), value)), record)
         });

@@ -7,7 +7,7 @@ use oauth_core::{Moment, Scope};
 use serde_json::{Value, json};
 
 use crate::Global;
-use crate::grants::{Listed, list};
+use crate::grants::{Listed, is_clients, list};
 use crate::output::{self, Failure, Output};
 use crate::place::Place;
 use crate::profile::Profile;
@@ -20,8 +20,9 @@ Examples:
   oauth status --profile acme
   oauth --json status | jq -r '.grants[] | select(.ended) | .profile'
 
-A login is listed by its profile, a client's own token by the client. With --profile or OAUTH_PROFILE
-it is that one's alone. No server is asked.";
+A login is listed by its profile, a client's own token by the client. With --profile or \
+OAUTH_PROFILE it is that one's alone. No server is asked. oauth logout removes a login, and \
+oauth logout --client the client's own.";
 
 /// Shows which tokens are stored.
 #[derive(Debug, Args)]
@@ -69,7 +70,7 @@ impl Status {
 
 /// Whether it is the login of this profile, or its client's own.
 fn is_of(plan: &Plan, outline: &Outline) -> Result<bool, Error> {
-    let is_clients = outline.client_id == plan.client_id() && outline.issuer == plan.issuer()?;
+    let is_clients = is_clients(plan, outline)?;
     Ok(match &outline.id.subject {
         Some(name) => Some(name) == plan.profile.name.as_ref(),
         None => is_clients,

@@ -1,16 +1,19 @@
 //! `oauth token`: the token of a login, or client credentials (RFC 6749 section 4.4).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use oauth_core::Tokens;
+use oauth_core::token::Warning;
 use serde_json::{Value, json};
 
+use super::format::Format;
 use crate::Global;
 use crate::fixed;
 use crate::grants::{Choice, Grants, Owner};
 use crate::output::{Failure, Output};
-use crate::profile::Profile;
+use crate::profile::{Profile, Who};
 use crate::setup::{Need, Plan, ServerArgs};
 use crate::time::rfc3339;
 use crate::token_file::TokenFile;
@@ -18,21 +21,29 @@ use crate::token_file::TokenFile;
 pub(super) const EXAMPLES: &str = "\
 Only the access token is printed, so that it can be used at once:
   oauth token --profile acme
-  curl -H \"Authorization: Bearer $(oauth token --profile acme)\" https://api.acme.example/
-  oauth token --profile acme --grant client_credentials --scope read
-  oauth token --provider usertesting --client-id 0oa1 --client-secret-file secret.txt
-  oauth token --provider uservoice --var subdomain=acme --client-id key --client-secret-env UV_SECRET
+  oauth token --profile acme --format curl | \\
+    curl --config - https://api.acme.example/
+  oauth token --profile acme --as client --scope read
+  oauth token --provider usertesting --client-id 0oa1 \\
+    --client-secret-file secret.txt
+  oauth token --provider uservoice --var subdomain=acme --client-id key \\
+    --client-secret-env UV_SECRET
 
-With a profile, tokens are stored for all shells of this user, and one that is good is printed at
-once. It is that of oauth login --profile, or without a login the client's own. One that is over is
-renewed, and if several shells find that out, one of them asks and all print the answer; one that was
-killed in the midst of it is waited for, for 75 seconds at most. The store is in
-$XDG_STATE_HOME/oauth/grants (in ~/.local/state if unset; in %LOCALAPPDATA% on Windows).
+With a profile, tokens are stored for all shells of this user, and one that is good is printed at \
+once. A profile with which somebody has ever logged in is that person's: the token is that of the \
+login, and if the login is gone, the command says so. All other profiles are the client's own. \
+--as, and `as` in the profile, say it expressly.
 
-A profile with `token_env` or `token_file` has a token that was made by hand, and that one is printed.
+A token that is over is renewed, and if several shells find that out, one of them asks and all \
+print the answer; one that was killed in the midst of it is waited for, for 75 seconds at most. \
+The store is in $XDG_STATE_HOME/oauth/grants (in ~/.local/state if unset; in %LOCALAPPDATA% on \
+Windows).
 
-Without a profile, with --no-store, and with store = \"none\" in the profile, each call asks for a
-token of the client's own.";
+A profile with `token_env` or `token_file` has a token that was made by hand, and that one is \
+printed.
+
+Without a profile, with --no-store, and with store = \"none\" in the profile, each call asks for \
+a token of the client's own.";
 
 /// Gets a token.
 #[derive(Debug, Args)]
@@ -42,6 +53,12 @@ pub(crate) struct Token {
     /// How to get the token [default: from the profile's login, or else as the client itself]
     #[arg(long, value_enum)]
     grant: Option<GrantType>,
+    /// Whose token to get [default: the profile's `as`, or see below]
+    #[arg(long = "as", value_enum, conflicts_with = "grant")]
+    who: Option<Who>,
+    /// How to print it
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// What to ask for, names separated by spaces
     #[arg(long)]
     scope: Option<String>,
@@ -62,34 +79,47 @@ pub(super) enum GrantType {
 }
 
 /// Whose tokens are meant.
-pub(super) const fn choice(grant: Option<GrantType>) -> Choice {
+pub(super) fn choice(grant: Option<GrantType>, said: Option<Who>, profile: &Profile) -> Choice {
     match grant {
         Some(GrantType::ClientCredentials) => Choice::Client,
-        None => Choice::Either,
+        None => Choice::of(said, profile),
     }
 }
 
 impl Token {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
+        let format = self.format;
+        let tokens = self.tokens(global, output)?;
+        match format {
+            Some(format) => format.print(&tokens, output),
+            None => print(&tokens, output),
+        }
+    }
+
+    fn tokens(self, global: &Global, output: Output) -> Result<Arc<Tokens>, Failure> {
         let profile = self.server.over(Profile::load(global)?);
         if let Some(fixed) = fixed::read_of(&profile)?
             && self.grant.is_none()
+            && self.who.is_none()
         {
-            return print(&*fixed.read(None)?, output);
+            return Ok(fixed.read(None)?);
         }
         let plan = Plan::of(profile, global)?;
+        let choice = choice(self.grant, self.who, &plan.profile);
         let Some(grants) = Grants::of(&plan.profile, global)? else {
+            choice.without_store()?;
             let scope = plan.scope(self.scope.as_ref())?;
             let setup = plan.set_up(Need::Secret, false)?;
             let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
-            let tokens = setup.net.run(setup.client.client_credentials(scope))?;
+            let tokens = setup.net.run(setup.client.client_credentials(scope));
+            let tokens = tokens.map_err(|error| Failure::from(error).of_the_client())?;
             if let Some(draft) = draft {
                 draft.commit(&tokens)?;
             }
-            return print(&tokens, output);
+            return Ok(tokens.into());
         };
         let scope = self.scope.as_ref();
-        let mut chosen = grants.choose(&plan, choice(self.grant), scope)?;
+        let mut chosen = grants.choose(&plan, choice, scope)?;
         if self.save.is_some() && matches!(chosen.owner, Owner::Login) {
             return Err(one_home());
         }
@@ -113,7 +143,7 @@ impl Token {
         if let Some(draft) = draft {
             draft.commit(&tokens)?;
         }
-        print(&tokens, output)
+        Ok(tokens)
     }
 }
 
@@ -128,10 +158,28 @@ pub(super) fn one_home() -> Failure {
 
 /// Prints the access token alone, or what is known about it.
 pub(super) fn print(tokens: &Tokens, output: Output) -> Result<(), Failure> {
-    for warning in &tokens.warnings {
-        output.note(format_args!("warning: {}", warning.code()));
-    }
+    warn(tokens, output);
     output.result(tokens.access_token.expose(), &record(tokens))
+}
+
+/// Tells what was odd about the reply. That servers add scopes of their own to what was asked for is
+/// everyday life, and no warning: what was granted is said anyway.
+pub(super) fn warn(tokens: &Tokens, output: Output) {
+    for warning in &tokens.warnings {
+        match warning {
+            Warning::ScopeWidened => {
+                output.note(format_args!("the server granted: {}", tokens.scope));
+            }
+            Warning::MalformedScope => {
+                output
+                    .note("warning: some names in the server's scope are malformed, and left out");
+            }
+            Warning::MalformedExpiresIn => {
+                output.note("warning: the server names no lifetime that can be read");
+            }
+            other => output.note(format_args!("warning: {}", other.code())),
+        }
+    }
 }
 
 /// What is known about an access token.

@@ -200,7 +200,7 @@ pub(crate) fn visit(mut run: Run, visits: usize) -> Done {
 }
 
 /// `GET`, as plain as can be.
-fn get(url: &str) -> String {
+pub(crate) fn get(url: &str) -> String {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_once('/').unwrap();
     let mut stream = TcpStream::connect(host).unwrap();

@@ -16,7 +16,7 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self::with(name, "")
     }
 
@@ -43,7 +43,7 @@ impl Home {
 
     /// With the default profile `p` of a provider: its endpoints are known, and nothing but tokens is
     /// asked for.
-    fn of_provider(name: &str) -> Self {
+    pub(crate) fn of_provider(name: &str) -> Self {
         let served = Served::start(Twin::socios).unwrap();
         let folder = folder(&format!("store-{name}"));
         // It compares redirect URIs; the port is free, for all it knows.
@@ -88,7 +88,7 @@ impl Home {
         self.oauth(&[arguments, &["--profile", "p"]].concat())
     }
 
-    fn log_in(&self, profile: &str) -> Done {
+    pub(crate) fn log_in(&self, profile: &str) -> Done {
         let login = ["login", "--no-browser", "--profile", profile];
         let done = visit(self.oauth(&login), 1);
         assert_eq!(done.code, 0, "{}", done.stderr);
@@ -99,7 +99,7 @@ impl Home {
         self.folder.join("state").join("oauth").join("grants")
     }
 
-    fn files(&self, ending: &str) -> Vec<PathBuf> {
+    pub(crate) fn files(&self, ending: &str) -> Vec<PathBuf> {
         let files = std::fs::read_dir(self.grants()).unwrap();
         let files = files.map(|entry| entry.unwrap().path());
         files
@@ -108,7 +108,7 @@ impl Home {
     }
 
     /// The only record there is.
-    fn record(&self) -> PathBuf {
+    pub(crate) fn record(&self) -> PathBuf {
         let [record] = self.files("json").try_into().unwrap();
         record
     }
@@ -125,6 +125,19 @@ impl Home {
         for lease in self.files("lease") {
             std::fs::remove_file(lease).unwrap();
         }
+    }
+
+    pub(crate) fn base(&self) -> &str {
+        self.served.base()
+    }
+
+    /// Requests of any kind.
+    pub(crate) fn requests(&self) -> usize {
+        self.served.with(|twin| twin.log().len())
+    }
+
+    pub(crate) fn revocations(&self) -> u64 {
+        self.served.with(|twin| twin.counters()).revocations
     }
 
     /// Refreshes, reuses, requests for tokens.
@@ -162,7 +175,7 @@ fn secrets(path: &Path) -> Vec<String> {
     secrets
 }
 
-fn says(done: &Done, code: i32, words: &[&str]) {
+pub(crate) fn says(done: &Done, code: i32, words: &[&str]) {
     assert_eq!(done.code, code, "{}{}", done.stdout, done.stderr);
     for word in words {
         assert!(done.stderr.contains(word), "{word}: {}", done.stderr);
@@ -254,19 +267,6 @@ fn the_clients_own_token_is_shared_by_scope() {
         2,
         &["usage.no_login", "oauth login --profile p"],
     );
-}
-
-#[test]
-fn a_login_is_not_taken_for_another_scope() {
-    let home = Home::new("scope");
-    home.log_in("p");
-    home.p(&["token", "--scope", "read"]).ok();
-    let done = home.p(&["token", "--scope", "write"]);
-    says(&done, 2, &["usage.scope", "--grant client_credentials"]);
-    let copy = home.folder.join("copy.json");
-    let done = home.p(&["token", "--save", copy.to_str().unwrap()]);
-    says(&done, 2, &["usage.save"]);
-    assert!(!copy.exists());
 }
 
 /// Each point at which a shell may be killed, and whether the refresh token is lost there.
@@ -378,24 +378,6 @@ fn introspection_is_of_the_login() {
 }
 
 #[test]
-fn revoking_forgets_the_login_of_one_profile() {
-    let home = Home::new("revoke");
-    home.log_in("p");
-    let mine = home.record();
-    home.log_in("q");
-    let is_other = |path: &PathBuf| *path != mine;
-    let other = home.files("json").into_iter().find(is_other).unwrap();
-    let before = std::fs::read(&other).unwrap();
-    let done = home.p(&["revoke"]);
-    assert_eq!(done.stdout, "revoked: refresh_token, access_token\n");
-    says(&done, 0, &["`p` is forgotten"]);
-    assert_eq!(home.files("json"), std::slice::from_ref(&other));
-    assert_eq!(std::fs::read(&other).unwrap(), before);
-    assert_eq!(home.served.with(|twin| twin.counters()).revocations, 2);
-    says(&home.p(&["revoke"]), 2, &["usage.no_login"]);
-}
-
-#[test]
 fn revoking_forgets_the_login_though_the_server_is_gone() {
     let home = Home::new("gone");
     home.log_in("p");
@@ -502,40 +484,4 @@ fn the_store_is_private() {
     let record = home.record();
     std::fs::set_permissions(&record, std::fs::Permissions::from_mode(0o644)).unwrap();
     says(&home.p(&["token"]), 2, &["misuse.setup", "chmod 600"]);
-}
-
-#[test]
-fn without_a_store_nothing_is_kept() {
-    let home = Home::with("none", "store = \"none\"");
-    let first = home.p(&["token"]).ok();
-    assert_ne!(home.p(&["token"]).ok(), first);
-    let keeps_not = |arguments: &[&str]| {
-        let arguments = [arguments, &["--profile", "q", "--no-store"]].concat();
-        home.oauth(&arguments)
-    };
-    keeps_not(&["token"]).run().ok();
-    let login = visit(keeps_not(&["login", "--no-browser"]), 1);
-    assert_eq!(login.stdout.trim_end().len(), 43, "{}", login.stderr);
-    assert_eq!(home.counts().2, 4);
-    says(&home.p(&["refresh"]), 2, &["usage.token"]);
-    assert!(!home.folder.join("state").exists());
-}
-
-#[test]
-fn a_providers_login_is_kept_beside_the_clients_own() {
-    let home = Home::of_provider("provider");
-    let token = || home.oauth(&["token"]).run().ok();
-    let own = token();
-    assert_eq!(token(), own);
-    assert_eq!(home.served.with(|twin| twin.log().len()), 1);
-    home.log_in("p");
-    let login = token();
-    assert_ne!(login, own);
-    let renewed = home.oauth(&["refresh"]).run().ok();
-    assert_ne!(renewed, login);
-    assert_eq!(token(), renewed);
-    let (refreshes, reuses, _) = home.counts();
-    assert_eq!((refreshes, reuses), (1, 0));
-    home.p(&["revoke"]).ok();
-    assert_eq!(token(), own);
 }

@@ -9,7 +9,7 @@ use oauth_core::{AuthorizationRequest, Client, Pending, Tokens};
 use tokio::runtime::{Builder, Runtime};
 
 use super::Driver;
-use crate::loopback;
+use crate::loopback::{self, Paste, Stray};
 
 /// [`crate::loopback::Listener`] on a small runtime of its own, which lives on the calling thread.
 #[derive(Debug)]
@@ -33,15 +33,19 @@ impl Listener {
     /// # Errors
     /// `misuse.setup` if the port is taken.
     pub fn bind_on(port: u16) -> Result<Self, Error> {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|why| {
-                Error::from(Misuse::Setup)
-                    .about("cannot listen")
-                    .caused_by(Cause::unsent(why))
-            })?;
+        let runtime = runtime()?;
         let listener = runtime.block_on(loopback::Listener::bind_on(port))?;
+        Ok(Self { listener, runtime })
+    }
+
+    /// Listens where a redirect URI leads that is registered as a whole, as
+    /// [`crate::loopback::Listener::at`] does.
+    ///
+    /// # Errors
+    /// `redirect_uri.refused`, or `misuse.setup` if the port is taken.
+    pub fn at(redirect_uri: &RedirectUri) -> Result<Self, Error> {
+        let runtime = runtime()?;
+        let listener = runtime.block_on(loopback::Listener::at(redirect_uri))?;
         Ok(Self { listener, runtime })
     }
 
@@ -59,6 +63,19 @@ impl Listener {
     pub fn with_header_timeout(mut self, limit: Duration) -> Self {
         self.listener = self.listener.with_header_timeout(limit);
         self
+    }
+
+    /// Tells of what comes and is no callback of this login, as
+    /// [`crate::loopback::Listener::on_stray`] does.
+    #[must_use]
+    pub fn on_stray(mut self, notice: impl Fn(Stray) + Send + Sync + 'static) -> Self {
+        self.listener = self.listener.on_stray(notice);
+        self
+    }
+
+    /// Takes a pasted address as well. What this gives back may go to the thread that reads it.
+    pub fn paste(&mut self) -> Paste {
+        self.listener.paste()
     }
 
     /// Where the callback must come to.
@@ -92,4 +109,13 @@ impl Listener {
     pub fn wait(self, pending: &Pending, patience: Duration) -> Result<String, Error> {
         self.runtime.block_on(self.listener.wait(pending, patience))
     }
+}
+
+fn runtime() -> Result<Runtime, Error> {
+    let built = Builder::new_current_thread().enable_all().build();
+    built.map_err(|why| {
+        Error::from(Misuse::Setup)
+            .about("cannot listen")
+            .caused_by(Cause::unsent(why))
+    })
 }

@@ -23,6 +23,7 @@ pub(super) struct Guest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     Welcome,
+    Refused,
     Malformed,
     OtherFlow,
     OtherHost,
@@ -57,8 +58,9 @@ impl Guest {
         }
     }
 
-    /// The callback, as the URL that was called, if it belongs to this flow.
-    pub(super) fn judge(&self, host: &str, pending: &Pending) -> Result<String, Answer> {
+    /// The callback, as the URL that was called, if it belongs to this flow; and what to tell the
+    /// person.
+    pub(super) fn judge(&self, host: &str, pending: &Pending) -> Result<(String, Answer), Answer> {
         let head = self.head.as_ref().map_err(|flaw| match flaw {
             Flaw::Malformed => Answer::Malformed,
             Flaw::LineTooLong => Answer::LineTooLong,
@@ -70,8 +72,8 @@ impl Guest {
             return Err(Answer::OtherHost);
         }
         let callback = format!("http://{host}{}", head.target);
-        let place = callback.split('?').next().unwrap_or_default();
-        if place != pending.redirect_uri().as_str() {
+        let (path, query) = split(&head.target);
+        if path != path_of(pending.redirect_uri().as_str()) {
             return Err(Answer::OtherPath);
         }
         if head.method != "GET" {
@@ -80,7 +82,12 @@ impl Guest {
         if !pending.recognises(&callback) {
             return Err(Answer::OtherFlow);
         }
-        Ok(callback)
+        let is_error = |pair: &str| pair.split('=').next() == Some("error");
+        let answer = match query.split('&').any(is_error) {
+            true => Answer::Refused,
+            false => Answer::Welcome,
+        };
+        Ok((callback, answer))
     }
 
     pub(super) async fn answer(mut self, answer: Answer) {
@@ -116,10 +123,14 @@ impl Answer {
                 "200 OK",
                 "The answer has arrived. You can close this page and go back to the application.",
             ),
+            Self::Refused => (
+                "200 OK",
+                "The login has failed: the server refuses it. You can close this page; the application says why.",
+            ),
             Self::Malformed => ("400 Bad Request", "This is not a request for this page."),
             Self::OtherFlow => (
                 "400 Bad Request",
-                "This answer does not belong to the login that is waiting.",
+                "The login has failed: this answer does not belong to the login that is waiting. Start again from the application.",
             ),
             Self::OtherHost => ("403 Forbidden", "This page has another address."),
             Self::OtherPath => ("404 Not Found", "There is nothing here."),
@@ -150,4 +161,17 @@ impl Answer {
             page.len()
         )
     }
+}
+
+/// Path and query of a target.
+fn split(target: &str) -> (&str, &str) {
+    target.split_once('?').unwrap_or((target, ""))
+}
+
+/// The path that leads to a redirect URI; browsers write an empty one as `/`.
+fn path_of(uri: &str) -> &str {
+    let rest = uri.split_once("//").map_or("", |(_, rest)| rest);
+    let place = split(rest).0;
+    let path = place.find('/').and_then(|start| place.get(start..));
+    path.unwrap_or("/")
 }

@@ -8,6 +8,7 @@ mod driver;
 mod flows;
 mod listener;
 mod losses;
+mod registered;
 mod session;
 mod support;
 mod transport;

@@ -1,0 +1,38 @@
+//! The forms of an access token that other programs take.
+
+use clap::ValueEnum;
+use oauth_core::Tokens;
+
+use super::token;
+use crate::output::{self, Failure, Output};
+use crate::shell::quote;
+
+/// How an access token is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// A line for `eval`, which exports OAUTH_ACCESS_TOKEN
+    Env,
+    /// An HTTP header
+    Header,
+    /// A line for `curl --config -`, which keeps the token out of the list of processes
+    Curl,
+    /// What --json prints
+    Json,
+}
+
+impl Format {
+    pub(super) fn print(self, tokens: &Tokens, output: Output) -> Result<(), Failure> {
+        let token = tokens.access_token.expose();
+        let header = format!("Authorization: {} {token}", tokens.token_type());
+        token::warn(tokens, output);
+        match self {
+            Self::Env => output::print(format_args!("export OAUTH_ACCESS_TOKEN={}", quote(token))),
+            Self::Header => output::print(header),
+            Self::Curl => {
+                let header = header.replace('\\', "\\\\").replace('"', "\\\"");
+                output::print(format_args!("header = \"{header}\""))
+            }
+            Self::Json => output::print(token::record(tokens)),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Whose a profile is: that somebody has logged in with it, kept beyond the login. A script that ran
+//! as a person must not go on as the client because the login is gone.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth_core::Tokens;
+use serde::{Deserialize, Serialize};
+
+use crate::output::Failure;
+use crate::place;
+use crate::token_file;
+
+/// What is known of a profile's logins.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Past {
+    issuer: String,
+    client_id: String,
+    /// Who is logged in, where the server said so (the `sub` of the ID Token). Nobody after a logout.
+    pub(crate) subject: Option<String>,
+}
+
+impl Past {
+    /// A login that has just been made.
+    pub(crate) fn of(tokens: &Tokens) -> Self {
+        Self {
+            issuer: tokens.issuer().to_owned(),
+            client_id: tokens.client_id().to_owned(),
+            subject: subject(tokens),
+        }
+    }
+
+    /// Both persons, if they are known and are two. A server may call one person differently at each
+    /// of its clients, so only names of one client are compared.
+    pub(crate) fn other_than<'a>(&'a self, new: &'a Self) -> Option<(&'a str, &'a str)> {
+        let is_comparable = self.issuer == new.issuer && self.client_id == new.client_id;
+        let (old, new) = (self.subject.as_deref()?, new.subject.as_deref()?);
+        (is_comparable && old != new).then_some((old, new))
+    }
+
+    /// A login without an ID Token says nothing about who it is, and so changes nothing.
+    pub(crate) fn keep_name_of(&mut self, before: &Self) {
+        let is_same_client = self.issuer == before.issuer && self.client_id == before.client_id;
+        if self.subject.is_none() && is_same_client {
+            self.subject.clone_from(&before.subject);
+        }
+    }
+
+    /// What is known of this profile; nothing if nobody has ever logged in.
+    pub(crate) fn load(profile: &str) -> Result<Option<Self>, Failure> {
+        match std::fs::read(path(profile)?) {
+            // That it is there says enough, whatever is in it.
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).unwrap_or_default())),
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(why) => Err(failed(&why)),
+        }
+    }
+
+    /// Keeps it. Whoever reads meanwhile finds the old or the new.
+    pub(crate) fn save(&self, profile: &str) -> Result<(), Failure> {
+        let path = path(profile)?;
+        let draft = path.with_extension(format!("{}.tmp", std::process::id()));
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        let write = || {
+            token_file::private_folder(path.parent())?;
+            let mut options = std::fs::OpenOptions::new();
+            let mut file = token_file::private(&draft, options.create(true).truncate(true))?;
+            file.write_all(&json)?;
+            std::fs::rename(&draft, &path)
+        };
+        write().map_err(|why| failed(&why))
+    }
+}
+
+/// The profile's name may be anything; a file's may not.
+fn path(profile: &str) -> Result<PathBuf, Failure> {
+    let name = URL_SAFE_NO_PAD.encode(profile);
+    Ok(place::folder()?.join("logins").join(format!("{name}.json")))
+}
+
+fn failed(why: &std::io::Error) -> Failure {
+    Failure::usage(
+        "usage.store",
+        format_args!("the record of the profile's logins: {why}"),
+        "let this user read and write what is in $XDG_STATE_HOME/oauth, or pass --no-store",
+    )
+}
+
+/// Whom the ID Token names. It came from the token endpoint itself, and it only tells one person of
+/// this machine from another; nobody is let in by it.
+fn subject(tokens: &Tokens) -> Option<String> {
+    let token = tokens.id_token.as_ref()?;
+    let claims = token.expose().split('.').nth(1)?;
+    let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
+    claims.get("sub")?.as_str().map(str::to_owned)
+}

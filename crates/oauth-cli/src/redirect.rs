@@ -1,0 +1,85 @@
+//! Where a login listens: at a redirect URI that is registered as a whole, or at a port and a path.
+
+use oauth_core::issuer::RedirectUri;
+use oauth_core::url::Url;
+use oauth_reqwest::blocking::Listener;
+
+use crate::output::Failure;
+use crate::profile::Profile;
+use crate::setup::portless;
+
+const PATH: &str = "/callback";
+
+/// What the command line says about it.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    pub(crate) port: Option<u16>,
+    pub(crate) path: Option<String>,
+}
+
+/// Listens. Port and path of the command line go before the profile's, and choose among several
+/// redirect URIs.
+pub(crate) fn listener(profile: &Profile, wanted: Wanted) -> Result<Listener, Failure> {
+    let port = wanted.port.or(profile.redirect_port);
+    let path = wanted.path.or_else(|| profile.redirect_path.clone());
+    let registered = profile.registered();
+    let fitting = registered
+        .iter()
+        .find_map(|uri| fitting(uri, port, path.as_deref()));
+    if let Some(uri) = fitting {
+        return Ok(Listener::at(&RedirectUri::parse(&uri)?)?);
+    }
+    if port.is_none() && path.is_none() && !registered.is_empty() {
+        return Err(Failure::usage(
+            "usage.redirect_uri",
+            "none of the redirect URIs is on this machine",
+            "register one such as http://127.0.0.1/callback, and say which: --redirect-uri, or `redirect_uri` of the profile",
+        ));
+    }
+    let listener = Listener::bind_on(port.unwrap_or_default())?;
+    Ok(listener.at_path(path.as_deref().unwrap_or(PATH))?)
+}
+
+/// The redirect URI, if a listener can be there, and with this port and path. One without a port is
+/// for any port (RFC 8252 section 7.3).
+fn fitting(uri: &str, port: Option<u16>, path: Option<&str>) -> Option<String> {
+    let url = Url::parse(uri).ok()?;
+    let is_here = url.scheme() == "http" && (url.is_loopback() || url.host() == "localhost");
+    let is_there = path.is_none_or(|path| path == url.path());
+    if !is_here || !is_there {
+        return None;
+    }
+    let has_port = uri != portless(&url);
+    match port {
+        None => Some(uri.to_owned()),
+        Some(port) if has_port => (port == url.port()).then(|| uri.to_owned()),
+        Some(port) => Some(format!(
+            "http://{}:{port}{}",
+            url.host(),
+            url.path_and_query()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fitting;
+
+    #[test]
+    fn port_and_path_choose_a_redirect_uri() {
+        let with = "http://127.0.0.1:8080/cb";
+        let without = "http://localhost/cb?a=b";
+        assert_eq!(fitting(with, None, None).as_deref(), Some(with));
+        assert_eq!(
+            fitting(with, Some(8080), Some("/cb")).as_deref(),
+            Some(with)
+        );
+        assert_eq!(fitting(with, Some(1), None), None);
+        assert_eq!(fitting(with, None, Some("/other")), None);
+        let any = Some("http://localhost:7/cb?a=b");
+        assert_eq!(fitting(without, Some(7), None).as_deref(), any);
+        for elsewhere in ["https://127.0.0.1/cb", "http://app.example/cb", "app:/cb"] {
+            assert_eq!(fitting(elsewhere, None, None), None);
+        }
+    }
+}

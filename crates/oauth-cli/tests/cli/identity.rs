@@ -1,0 +1,236 @@
+//! Whom a command acts for: nobody becomes somebody else without being asked.
+
+use std::path::PathBuf;
+
+use crate::common::{Done, Run, folder, oauth, visit};
+use crate::store::{Home, says};
+use crate::tiny::Tiny;
+
+#[test]
+fn a_profile_that_has_lost_its_login_says_so() {
+    let home = Home::new("lost-login");
+    let url = format!("{}/api/echo", home.base());
+    // Nobody has ever logged in: it is the client's.
+    let own = home.p(&["token"]).ok();
+    home.log_in("p");
+    let login = home.p(&["token"]).ok();
+    assert_ne!(login, own);
+    home.p(&["logout"]).ok();
+    let requests = home.counts().2;
+    for command in [
+        &["token"][..],
+        &["call", &url],
+        &["token", "--as", "person"],
+        &["refresh"],
+        &["introspect"],
+    ] {
+        let done = home.p(command);
+        says(&done, 2, &["usage.no_login", "oauth login --profile p"]);
+        assert_eq!(done.stdout, "");
+    }
+    assert_eq!(home.counts().2, requests, "the server was not asked");
+    // Only who says so acts for the client.
+    assert_eq!(home.p(&["token", "--as", "client"]).ok(), own);
+    assert_eq!(
+        home.p(&["token", "--grant", "client_credentials"]).ok(),
+        own
+    );
+    home.p(&["call", &url, "--as", "client"]).ok();
+    // Another profile is another's.
+    let of_q = ["token", "--profile", "q"];
+    assert_eq!(home.oauth(&of_q).run().ok(), own, "of the same client");
+    home.log_in("p");
+    assert_ne!(home.p(&["token"]).ok(), own);
+}
+
+#[test]
+fn a_profile_may_say_whose_it_is() {
+    let home = Home::with("as-person", "as = \"person\"");
+    says(&home.p(&["token"]), 2, &["usage.no_login"]);
+    home.p(&["token", "--as", "client"]).ok();
+    home.log_in("p");
+    let login = home.p(&["token"]).ok();
+
+    let home = Home::with("as-client", "as = \"client\"");
+    let own = home.p(&["token"]).ok();
+    home.log_in("p");
+    assert_eq!(home.p(&["token"]).ok(), own);
+    assert_ne!(home.p(&["token", "--as", "person"]).ok(), own);
+    assert_ne!(login, own);
+}
+
+#[test]
+fn without_a_store_nobody_is_logged_in() {
+    let home = Home::new("as-nobody");
+    let url = format!("{}/api/echo", home.base());
+    for command in [&["token"][..], &["call", &url]] {
+        let arguments = [command, &["--as", "person", "--no-store"]].concat();
+        says(&home.p(&arguments), 2, &["usage.no_login"]);
+    }
+    assert_eq!(home.counts().2, 0);
+}
+
+#[test]
+fn a_providers_login_is_kept_beside_the_clients_own() {
+    let home = Home::of_provider("provider");
+    let token = || home.oauth(&["token"]).run();
+    let own = token().ok();
+    assert_eq!(token().ok(), own);
+    assert_eq!(home.requests(), 1);
+    home.log_in("p");
+    let login = token().ok();
+    assert_ne!(login, own);
+    let renewed = home.oauth(&["refresh"]).run().ok();
+    assert_ne!(renewed, login);
+    assert_eq!(token().ok(), renewed);
+    let (refreshes, reuses, _) = home.counts();
+    assert_eq!((refreshes, reuses), (1, 0));
+    home.p(&["revoke"]).ok();
+    says(&token(), 2, &["usage.no_login"]);
+    let as_client = home.oauth(&["token", "--as", "client"]).run();
+    assert_eq!(as_client.ok(), own);
+}
+
+#[test]
+fn revoking_forgets_the_login_of_one_profile() {
+    for command in ["revoke", "logout"] {
+        let home = Home::new(command);
+        home.log_in("p");
+        let mine = home.record();
+        home.log_in("q");
+        let is_other = |path: &PathBuf| *path != mine;
+        let other = home.files("json").into_iter().find(is_other).unwrap();
+        let before = std::fs::read(&other).unwrap();
+        let done = home.p(&[command]);
+        assert_eq!(done.stdout, "revoked: refresh_token, access_token\n");
+        says(&done, 0, &["`p` is forgotten"]);
+        assert_eq!(home.files("json"), std::slice::from_ref(&other));
+        assert_eq!(std::fs::read(&other).unwrap(), before);
+        assert_eq!(home.revocations(), 2);
+        says(&home.p(&[command]), 2, &["usage.no_login"]);
+    }
+}
+
+#[test]
+fn the_clients_own_tokens_can_be_forgotten() {
+    for command in [&["logout", "--client"][..], &["revoke", "--as", "client"]] {
+        let home = Home::new(&format!("own-{}", command[0]));
+        says(&home.p(command), 2, &["usage.no_token"]);
+        home.log_in("p");
+        let login = home.p(&["token"]).ok();
+        for scope in ["read", "write"] {
+            home.p(&["token", "--as", "client", "--scope", scope]).ok();
+        }
+        assert_eq!(home.files("json").len(), 3);
+        let done = home.p(command);
+        assert_eq!(done.stdout, "revoked: access_token, access_token\n");
+        says(&done, 0, &["`twin-client` had of its own is forgotten"]);
+        assert_eq!(home.files("json").len(), 1);
+        assert_eq!(home.revocations(), 2);
+        assert_eq!(home.p(&["token"]).ok(), login, "the login goes on");
+        let status = home.oauth(&["status"]).run().ok();
+        assert!(!status.contains("client's own"), "{status}");
+    }
+}
+
+#[test]
+fn a_login_is_not_taken_for_another_scope() {
+    let home = Home::new("scope");
+    home.log_in("p");
+    home.p(&["token", "--scope", "read"]).ok();
+    let done = home.p(&["token", "--scope", "write"]);
+    says(&done, 2, &["usage.scope", "--grant client_credentials"]);
+    let copy = home.folder.join("copy.json");
+    let done = home.p(&["token", "--save", copy.to_str().unwrap()]);
+    says(&done, 2, &["usage.save"]);
+    assert!(!copy.exists());
+}
+
+#[test]
+fn without_a_store_nothing_is_kept() {
+    let home = Home::with("none", "store = \"none\"");
+    let first = home.p(&["token"]).ok();
+    assert_ne!(home.p(&["token"]).ok(), first);
+    let keeps_not = |arguments: &[&str]| {
+        let arguments = [arguments, &["--profile", "q", "--no-store"]].concat();
+        home.oauth(&arguments)
+    };
+    keeps_not(&["token"]).run().ok();
+    let login = visit(keeps_not(&["login", "--no-browser"]), 1);
+    assert_eq!(login.stdout.trim_end().len(), 43, "{}", login.stderr);
+    assert_eq!(home.counts().2, 4);
+    says(&home.p(&["refresh"]), 2, &["usage.token"]);
+    assert!(!home.folder.join("state").exists());
+}
+
+/// A profile of the tiny server, in a home of its own.
+struct Own {
+    tiny: Tiny,
+    folder: PathBuf,
+}
+
+impl Own {
+    fn new(name: &str) -> Self {
+        let (tiny, folder) = (Tiny::start(), folder(&format!("identity-{name}")));
+        let text = format!(
+            "[profile.p]\nissuer = \"{}\"\nloopback_http = true\nclient_id = \"app\"\n\
+             client_secret_env = \"S\"\n",
+            tiny.base
+        );
+        std::fs::write(folder.join("config.toml"), text).unwrap();
+        Self { tiny, folder }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let config = self.folder.join("config.toml");
+        let profile = ["--config", config.to_str().unwrap(), "--profile", "p"];
+        let state = self.folder.join("state");
+        oauth(&[arguments, &profile].concat())
+            .env("XDG_STATE_HOME", state.to_str().unwrap())
+            .env("S", "s3cret")
+    }
+
+    fn log_in(&self, subject: &str, more: &[&str]) -> Done {
+        self.tiny.state().subject = subject.to_owned();
+        visit(self.run(&[&["login", "--no-browser"], more].concat()), 1)
+    }
+}
+
+#[test]
+fn another_person_needs_to_replace_the_login() {
+    let own = Own::new("other");
+    let token = || own.run(&["token"]).run().ok();
+    says(&own.log_in("alice", &[]), 0, &["stored as the login"]);
+    says(&own.log_in("alice", &[]), 0, &["stored as the login"]);
+    let alices = token();
+    let refused = own.log_in("bob", &[]);
+    says(
+        &refused,
+        2,
+        &["usage.other_person", "`alice`", "`bob`", "--replace"],
+    );
+    assert_eq!(token(), alices, "the old login is kept");
+    assert_eq!(own.tiny.asked("/revoke"), 2, "and the new one is none");
+    says(&own.log_in("bob", &["--replace"]), 0, &["stored"]);
+    assert_ne!(token(), alices);
+    // Whoever has logged out is not replaced.
+    own.run(&["logout"]).run().ok();
+    says(&own.log_in("alice", &[]), 0, &["stored"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn on_a_terminal_the_person_is_asked() {
+    use crate::native::Session;
+    for (answer, code) in [("y", 0), ("", 2)] {
+        let own = Own::new(&format!("asked-{code}"));
+        own.log_in("alice", &[]);
+        own.tiny.state().subject = "bob".to_owned();
+        let mut session = Session::start(own.run(&["login", "--no-browser"]));
+        let callback = session.callback();
+        session.type_line(&callback);
+        session.read_until("replace it? [y/N]");
+        session.type_line(answer);
+        assert_eq!(session.end().code, code);
+    }
+}

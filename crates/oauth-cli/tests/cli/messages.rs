@@ -1,0 +1,220 @@
+//! What is said when something is not right, and the small commands.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::common::{Done, SECRET, folder, oauth, served, visit};
+use crate::tiny::Tiny;
+
+fn says(done: &Done, words: &[&str]) {
+    for word in words {
+        assert!(done.stderr.contains(word), "{word}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn a_body_and_an_error_are_two_lines_where_both_go_to_one_place() {
+    let tiny = Tiny::start();
+    let url = format!("{}/api", tiny.base);
+    let path = folder("glued").join("all.txt");
+    let file = std::fs::File::create(&path).unwrap();
+    let mut run = tiny.run(&["call", &url, "--origin", &tiny.base]);
+    run.command.stdout(file.try_clone().unwrap()).stderr(file);
+    assert_eq!(run.run().code, 1);
+    let all = std::fs::read_to_string(path).unwrap();
+    let start = "not for you\nerror[call.status]: the API answered 403";
+    assert!(all.starts_with(start), "{all}");
+    // What is on stdout is the body, and nothing else.
+    let apart = tiny.run(&["call", &url, "--origin", &tiny.base]).run();
+    assert_eq!(apart.stdout, "not for you");
+}
+
+#[test]
+fn a_server_without_tls_is_no_reason_to_try_again() {
+    let served = served();
+    let url = served.base().replace("http:", "https:");
+    let done = oauth(&["discover", &url]).run();
+    assert_eq!(done.code, 1);
+    says(
+        &done,
+        &["does not speak TLS", "--on-loopback", "--loopback-http"],
+    );
+    assert!(!done.stderr.contains("try again"), "{}", done.stderr);
+}
+
+#[test]
+fn a_provider_is_moved_and_not_made_plain() {
+    let server = ["--provider", "keycloak", "--loopback-http"];
+    let variables = ["--var", "host=127.0.0.1:8180", "--var", "realm=a"];
+    let client = ["--client-id", "a", "--client-secret-env", "S"];
+    let arguments = [&["token"][..], &server, &variables, &client].concat();
+    let done = oauth(&arguments).env("S", "s").run();
+    assert_eq!(done.code, 2);
+    says(&done, &["[usage.loopback_http]", "--on-loopback BASE"]);
+}
+
+#[test]
+fn a_client_that_gets_no_token_is_not_told_to_log_in() {
+    let tiny = Tiny::start();
+    tiny.state().error = Some("invalid_grant");
+    let url = format!("{}/api", tiny.base);
+    let call = ["call", &url, "--origin", &tiny.base];
+    for command in [&["token"][..], &call] {
+        let done = tiny.run(command).run();
+        assert_eq!(done.code, 1);
+        says(&done, &["[denied.invalid_grant]", "no login is concerned"]);
+        assert!(!done.stderr.contains("log in"), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn a_server_may_mean_the_secret_when_it_refuses_the_grant() {
+    let tiny = Tiny::start();
+    tiny.state().error = Some("unauthorized_client");
+    let done = tiny.run(&["token"]).run();
+    assert_eq!(done.code, 1);
+    says(
+        &done,
+        &["[denied.unauthorized_client]", "check client id and secret"],
+    );
+}
+
+#[test]
+fn a_refresh_token_is_not_lost_without_a_word() {
+    let tiny = Tiny::start();
+    let login = |more: &[&str]| visit(tiny.run(&[&["login", "--no-browser"], more].concat()), 1);
+    says(
+        &login(&[]),
+        &["the refresh token is not kept", "--save FILE"],
+    );
+    let tokens = folder("kept").join("tokens.json");
+    let saved = login(&["--save", tokens.to_str().unwrap()]);
+    assert!(!saved.stderr.contains("not kept"), "{}", saved.stderr);
+}
+
+#[test]
+fn scopes_that_a_server_adds_are_no_warning() {
+    let tiny = Tiny::start();
+    let done = tiny.run(&["token", "--scope", "openid"]).run();
+    assert!(!done.stderr.contains("warning"), "{}", done.stderr);
+    says(&done, &["the server granted:", "email"]);
+    done.ok();
+}
+
+#[test]
+fn nothing_is_said_twice() {
+    let tiny = Tiny::start();
+    tiny.state().padding = 2 << 20;
+    let done = tiny.run(&["token"]).run();
+    assert_eq!(done.code, 1);
+    let said = done.stderr.matches("larger than 1 MiB").count();
+    assert_eq!(said, 1, "{}", done.stderr);
+}
+
+#[test]
+fn an_endpoint_can_be_named_that_discovery_does_not() {
+    let tiny = Tiny::start();
+    let ask = |more: &[&str]| {
+        let command = [&["introspect", "--token-env", "T"], more].concat();
+        tiny.run(&command).env("T", "token").run()
+    };
+    says(&ask(&[]), &["[endpoint.missing]"]);
+    let endpoint = format!("introspection={}/introspect", tiny.base);
+    assert!(ask(&["--endpoint", &endpoint]).ok().contains("active"));
+    let config = folder("endpoints").join("config.toml");
+    let text = "[profile.p.endpoints]\nintrospection_endpoint = \"BASE/introspect\"\n";
+    std::fs::write(&config, text.replace("BASE", &tiny.base)).unwrap();
+    let profile = ["--config", config.to_str().unwrap(), "--profile", "p"];
+    ask(&profile).ok();
+    let unknown = ask(&["--endpoint", "introspect=http://127.0.0.1/"]);
+    assert_eq!(unknown.code, 2);
+    says(&unknown, &["[usage.endpoint]", "introspection"]);
+}
+
+#[test]
+fn a_token_is_printed_in_the_form_that_others_take() {
+    let tiny = Tiny::start();
+    let token = |form: &str| tiny.run(&["token", "--format", form]).run().ok();
+    assert_eq!(token("env"), "export OAUTH_ACCESS_TOKEN=access1\n");
+    assert_eq!(token("header"), "Authorization: Bearer access2\n");
+    assert_eq!(
+        token("curl"),
+        "header = \"Authorization: Bearer access3\"\n"
+    );
+    let record: Value = serde_json::from_str(&token("json")).unwrap();
+    assert_eq!(record["access_token"], "access4");
+}
+
+#[test]
+fn every_provider_is_listed() {
+    let list = oauth(&["providers"]).run().ok();
+    assert_eq!(list.lines().count(), 11, "{list}");
+    let uservoice = list.lines().find(|line| line.starts_with("uservoice "));
+    let uservoice = uservoice.unwrap();
+    assert!(uservoice.contains("variables: subdomain="), "{uservoice}");
+    assert!(uservoice.contains("client_credentials"), "{uservoice}");
+    let record = oauth(&["providers", "--json"]).run().json();
+    assert_eq!(record["providers"].as_array().unwrap().len(), 11);
+}
+
+#[test]
+fn profiles_are_listed() {
+    let config = folder("profiles").join("config.toml");
+    let text = "default_profile = \"a\"\n[profile.a]\nprovider = \"google\"\nclient_id = \"id\"\n\
+                as = \"person\"\n[profile.b]\nissuer = \"https://as.example\"\n";
+    std::fs::write(&config, text).unwrap();
+    let list = ["profile", "list", "--config", config.to_str().unwrap()];
+    let lines = oauth(&list).run().ok();
+    assert_eq!(
+        lines,
+        "a  google, client id, as the person who logs in (the default)\n\
+         b  https://as.example, as the client itself\n"
+    );
+    let record = oauth(&[&list[..], &["--json"]].concat()).run().json();
+    assert_eq!(record["profiles"][0]["as"], "person");
+    let none = oauth(&["profile", "list"]).run().ok();
+    assert_eq!(none, "there is no profile\n");
+}
+
+#[test]
+fn shells_can_complete_it() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = oauth(&["completions", shell]).run().ok();
+        assert!(script.contains("introspect"), "{shell}");
+    }
+}
+
+#[test]
+fn logout_is_a_command() {
+    let done = oauth(&["logout"]).run();
+    assert!(!done.stderr.contains("login'"), "{}", done.stderr);
+    says(&done, &["[usage.server]"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_serve_prints_can_be_pasted() {
+    let mut run = oauth(&["serve", "--port", "0"]);
+    let mut server = run.command.stdin(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let wanted = lines.map_while(Result::ok).filter_map(|line| {
+        let at = line.find("export ").or_else(|| line.find("oauth token "))?;
+        Some(line[at..].to_owned())
+    });
+    let script: Vec<String> = wanted.take(2).collect();
+    assert!(script[0].contains(&format!("'{SECRET}'")), "{script:?}");
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_oauth"));
+    let path = format!("{}:/usr/bin:/bin", bin.parent().unwrap().display());
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", &script.join("\n")]).env("PATH", path);
+    // Empty is unset.
+    shell.env("OAUTH_PROFILE", "").env("OAUTH_CONFIG", "");
+    let output = shell.output().unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(!output.stdout.is_empty());
+}

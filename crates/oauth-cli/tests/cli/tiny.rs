@@ -1,0 +1,160 @@
+//! An authorization server in one page, for what the twins do not do.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::common::{Run, oauth};
+
+#[derive(Clone)]
+pub(crate) struct Tiny {
+    pub(crate) base: String,
+    state: Arc<Mutex<State>>,
+}
+
+/// What it does, and what it was asked.
+#[derive(Default)]
+pub(crate) struct State {
+    /// Whom ID Tokens name.
+    pub(crate) subject: String,
+    /// The error of token requests.
+    pub(crate) error: Option<&'static str>,
+    /// Sent back instead of a code.
+    pub(crate) callback: Option<&'static str>,
+    /// More bytes in the answers to token requests.
+    pub(crate) padding: usize,
+    /// Path and body of each POST.
+    pub(crate) log: Vec<(String, String)>,
+}
+
+impl Tiny {
+    pub(crate) fn start() -> Self {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let tiny = Self {
+            base: format!("http://{}", socket.local_addr().unwrap()),
+            state: Arc::default(),
+        };
+        let server = tiny.clone();
+        std::thread::spawn(move || {
+            for stream in socket.incoming().map_while(Result::ok) {
+                let server = server.clone();
+                std::thread::spawn(move || server.answer(stream));
+            }
+        });
+        tiny
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(crate) fn asked(&self, path: &str) -> usize {
+        let log = &self.state().log;
+        log.iter().filter(|(asked, _)| asked == path).count()
+    }
+
+    /// The command against this server.
+    pub(crate) fn run(&self, command: &[&str]) -> Run {
+        let server = ["--issuer", &self.base, "--loopback-http"];
+        let client = ["--client-id", "app", "--client-secret-env", "S"];
+        oauth(&[command, &server, &client].concat()).env("S", "s3cret")
+    }
+
+    fn answer(&self, mut stream: TcpStream) -> Option<()> {
+        let mut reader = BufReader::new(stream.try_clone().ok()?);
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let target = line.split(' ').nth(1)?.to_owned();
+        let mut length = 0;
+        loop {
+            let mut field = String::new();
+            reader.read_line(&mut field).ok()?;
+            if field.trim().is_empty() {
+                break;
+            }
+            let (name, value) = field.split_once(':')?;
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse().ok()?;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let (status, field, body) = self.reply(path, query, &String::from_utf8_lossy(&body));
+        let length = body.len();
+        write!(
+            stream,
+            "HTTP/1.1 {status}\r\n{field}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        )
+        .ok()
+    }
+
+    fn reply(&self, path: &str, query: &str, body: &str) -> (&'static str, String, String) {
+        let mut state = self.state();
+        let json = "content-type: application/json".to_owned();
+        let base = &self.base;
+        match path {
+            "/.well-known/oauth-authorization-server" => {
+                let document = json!({
+                    "issuer": base, "authorization_endpoint": format!("{base}/authorize"),
+                    "token_endpoint": format!("{base}/token"),
+                    "revocation_endpoint": format!("{base}/revoke"),
+                    "response_types_supported": ["code"],
+                });
+                return ("200 OK", json, document.to_string());
+            }
+            "/authorize" => {
+                let of = |name: &str| {
+                    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+                    let found = pairs.find(|(key, _)| *key == name);
+                    found.map_or("", |(_, value)| value)
+                };
+                let uri = of("redirect_uri").replace("%3A", ":").replace("%2F", "/");
+                let right = format!("code=c0de&state={}", of("state"));
+                let callback = match state.callback {
+                    Some(said) => said.replace("STATE", of("state")),
+                    None => right,
+                };
+                return (
+                    "302 Found",
+                    format!("location: {uri}?{callback}"),
+                    String::new(),
+                );
+            }
+            _ => state.log.push((path.to_owned(), body.to_owned())),
+        }
+        match (path, state.error) {
+            ("/token", Some(error)) => (
+                "400 Bad Request",
+                json,
+                json!({ "error": error }).to_string(),
+            ),
+            ("/token", None) => {
+                let claims = json!({ "sub": state.subject }).to_string();
+                let number = state.log.len();
+                let tokens = json!({
+                    "access_token": format!("access{number}"), "token_type": "Bearer",
+                    "expires_in": 3600, "refresh_token": format!("refresh{number}"),
+                    "id_token": format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims)),
+                    "scope": "openid email", "padding": "a".repeat(state.padding),
+                });
+                ("200 OK", json, tokens.to_string())
+            }
+            ("/introspect", _) => (
+                "200 OK",
+                json,
+                Value::from_iter([("active", true)]).to_string(),
+            ),
+            ("/api", _) => (
+                "403 Forbidden",
+                "x-a: b".to_owned(),
+                "not for you".to_owned(),
+            ),
+            _ => ("200 OK", "x-a: b".to_owned(), String::new()),
+        }
+    }
+}

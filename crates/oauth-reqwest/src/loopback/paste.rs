@@ -1,0 +1,45 @@
+//! The address one ended at, pasted where no browser reaches the listener.
+
+use oauth_core::Pending;
+use tokio::sync::mpsc;
+
+/// A way to hand a callback to a [`Listener`](super::Listener) that no browser can reach: over SSH
+/// the listener is on another machine, and the browser ends at an address that shows an error. That
+/// address is the callback.
+#[derive(Debug, Clone)]
+pub struct Paste(pub(super) mpsc::UnboundedSender<String>);
+
+impl Paste {
+    /// Hands over what a person pasted: the whole address, or its query. Whether anybody still
+    /// waits for it.
+    pub fn give(&self, text: &str) -> bool {
+        self.0.send(text.to_owned()).is_ok()
+    }
+}
+
+/// What came, and was no callback of the login that waits. The wait goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stray {
+    /// A browser called the redirect URI, with another state than this login's or with none.
+    Callback,
+    /// What was pasted is no callback of this login.
+    Paste,
+}
+
+/// The callback in a pasted text. Address bars hide the scheme, and some people copy the query
+/// alone.
+pub(super) fn callback(text: &str, pending: &Pending) -> Option<String> {
+    let text = text.trim();
+    let uri = pending.redirect_uri().as_str();
+    let query = text.strip_prefix('?').unwrap_or(text);
+    let joint = if uri.contains('?') { '&' } else { '?' };
+    let readings = [
+        text.to_owned(),
+        format!("http://{text}"),
+        format!("{uri}{joint}{query}"),
+    ];
+    readings
+        .into_iter()
+        .find(|reading| pending.recognises(reading))
+}

@@ -1,0 +1,214 @@
+//! Logins whose redirect URI was registered as a whole, and callbacks that fail or are pasted.
+
+use std::net::SocketAddr;
+use std::sync::mpsc;
+
+use oauth_core::issuer::RedirectUri;
+use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Moment, Pending};
+#[cfg(feature = "blocking")]
+use oauth_reqwest::blocking;
+use oauth_reqwest::loopback::{Listener, Stray};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::{PATIENCE, server};
+
+fn uri(text: &str) -> RedirectUri {
+    RedirectUri::parse(text).unwrap()
+}
+
+fn pending(listener: &Listener) -> Pending {
+    flow(listener.redirect_uri())
+}
+
+fn flow(redirect_uri: &RedirectUri) -> Pending {
+    let client = Client::new(
+        server("http://127.0.0.1:9"),
+        ClientId::new("id"),
+        ClientAuth::none(),
+    );
+    let ask = AuthorizationRequest::new(redirect_uri.clone());
+    let now = Moment::system().unwrap();
+    client.unwrap().authorize(now, ask).unwrap().1
+}
+
+fn port_of(uri: &RedirectUri) -> u16 {
+    let rest = uri.as_str().rsplit_once(':').unwrap().1;
+    rest.split(['/', '?']).next().unwrap().parse().unwrap()
+}
+
+fn right(pending: &Pending) -> String {
+    let uri = pending.redirect_uri().as_str();
+    let joint = if uri.contains('?') { '&' } else { '?' };
+    format!("{uri}{joint}code=C0DE&state={}", pending.state().expose())
+}
+
+/// Calls a URL of the listener at this address of its host.
+async fn visit(url: &str, address: SocketAddr) -> String {
+    let rest = url.strip_prefix("http://").unwrap();
+    let at = rest.find(['/', '?']).unwrap();
+    let (host, target) = rest.split_at(at);
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {slash}{target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.unwrap();
+    reply
+}
+
+/// A port that nobody has.
+async fn free_port() -> u16 {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    socket.local_addr().unwrap().port()
+}
+
+#[tokio::test]
+async fn a_registered_redirect_uri_is_kept_to_the_letter() {
+    for form in ["/", "", "/a/b", "/cb?tenant=a", "?tenant=a/b"] {
+        let port = free_port().await;
+        let registered = uri(&format!("http://127.0.0.1:{port}{form}"));
+        let listener = Listener::at(&registered).await.unwrap();
+        assert_eq!(listener.redirect_uri(), &registered);
+        let flow = pending(&listener);
+        let url = right(&flow);
+        let waiting = tokio::spawn(async move { listener.wait(&flow, PATIENCE).await });
+        let reply = visit(&url, ([127, 0, 0, 1], port).into()).await;
+        assert!(reply.starts_with("HTTP/1.1 200"), "{form}: {reply}");
+        waiting.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn without_a_port_any_will_do() {
+    let listener = Listener::at(&uri("http://127.0.0.1/cb")).await.unwrap();
+    let port = port_of(listener.redirect_uri());
+    let wanted = format!("http://127.0.0.1:{port}/cb");
+    assert_eq!(listener.redirect_uri().as_str(), wanted);
+    let taken = Listener::at(listener.redirect_uri()).await.unwrap_err();
+    assert_eq!(taken.code(), "misuse.setup");
+}
+
+#[tokio::test]
+async fn localhost_is_both_addresses_and_nothing_else() {
+    let addresses = |port| -> [SocketAddr; 2] {
+        [
+            ([127, 0, 0, 1], port).into(),
+            ([0, 0, 0, 0, 0, 0, 0, 1], port).into(),
+        ]
+    };
+    let has_v6 = TcpListener::bind("[::1]:0").await.is_ok();
+    for which in 0..if has_v6 { 2 } else { 1 } {
+        let listener = Listener::at(&uri("http://localhost/cb")).await.unwrap();
+        let port = port_of(listener.redirect_uri());
+        let flow = pending(&listener);
+        let url = right(&flow);
+        assert!(url.starts_with(&format!("http://localhost:{port}/cb?")));
+        let waiting = tokio::spawn(async move { listener.wait(&flow, PATIENCE).await });
+        let address = addresses(port)[which];
+        // Under its own name only.
+        let other = visit(&url.replace("localhost", "127.0.0.1"), address).await;
+        assert!(other.starts_with("HTTP/1.1 403"), "{other}");
+        let reply = visit(&url, address).await;
+        assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+        assert_eq!(waiting.await.unwrap().unwrap(), url);
+    }
+    if has_v6 {
+        // Whoever has the port in one family would get callbacks.
+        let other = TcpListener::bind("[::1]:0").await.unwrap();
+        let port = other.local_addr().unwrap().port();
+        let taken = Listener::at(&uri(&format!("http://localhost:{port}/cb"))).await;
+        assert_eq!(taken.unwrap_err().code(), "misuse.setup");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_on_this_machine_is_refused() {
+    for elsewhere in [
+        "https://app.example/cb",
+        "https://127.0.0.1:1/cb",
+        "https://localhost/cb",
+        "com.example.app:/cb",
+    ] {
+        let refused = Listener::at(&uri(elsewhere)).await.unwrap_err();
+        assert_eq!(refused.code(), "redirect_uri.refused", "{elsewhere}");
+    }
+}
+
+#[tokio::test]
+async fn a_callback_of_another_login_is_told_at_once() {
+    let (sender, told) = mpsc::channel();
+    let listener = Listener::bind().await.unwrap();
+    let listener = listener.on_stray(move |stray| sender.send(stray).unwrap());
+    let port = port_of(listener.redirect_uri());
+    let flow = pending(&listener);
+    let address = ([127, 0, 0, 1], port).into();
+    let (url, base) = (right(&flow), flow.redirect_uri().as_str().to_owned());
+    let waiting = tokio::spawn(async move { listener.wait(&flow, PATIENCE).await });
+    for wrong in ["?code=a&state=other", "?error=access_denied"] {
+        let reply = visit(&format!("{base}{wrong}"), address).await;
+        assert!(reply.starts_with("HTTP/1.1 400"), "{reply}");
+        assert!(reply.contains("The login has failed"), "{reply}");
+        assert_eq!(told.recv().unwrap(), Stray::Callback);
+    }
+    let reply = visit(&format!("{base}/other"), address).await;
+    assert!(reply.starts_with("HTTP/1.1 404"), "{reply}");
+    assert!(told.try_recv().is_err(), "icons are no news");
+    assert!(visit(&url, address).await.contains("has arrived"));
+    waiting.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_page_says_that_the_server_refused() {
+    let listener = Listener::bind().await.unwrap();
+    let port = port_of(listener.redirect_uri());
+    let flow = pending(&listener);
+    let url = right(&flow).replace("code=C0DE", "error=access_denied");
+    let waiting = tokio::spawn(async move { listener.wait(&flow, PATIENCE).await });
+    let reply = visit(&url, ([127, 0, 0, 1], port).into()).await;
+    assert!(
+        reply.contains("the server refuses it") && !reply.contains("access_denied"),
+        "{reply}"
+    );
+    assert_eq!(waiting.await.unwrap().unwrap(), url);
+}
+
+/// Over SSH no browser reaches the listener.
+#[tokio::test]
+async fn the_address_one_ended_at_may_be_pasted() {
+    type Form = fn(&str) -> String;
+    let forms: [Form; 4] = [
+        |url| format!("  {url}\n"),
+        |url| url.strip_prefix("http://").unwrap().to_owned(),
+        |url| url.split_once('?').unwrap().1.to_owned(),
+        |url| format!("?{}", url.split_once('?').unwrap().1),
+    ];
+    for form in forms {
+        let (sender, told) = mpsc::channel();
+        let listener = Listener::bind().await.unwrap();
+        let mut listener = listener.on_stray(move |stray| sender.send(stray).unwrap());
+        let paste = listener.paste();
+        let flow = pending(&listener);
+        let url = right(&flow);
+        assert!(paste.give("http://127.0.0.1/?code=a&state=other"));
+        assert!(paste.give(""));
+        assert!(paste.give(&form(&url)));
+        assert_eq!(listener.wait(&flow, PATIENCE).await.unwrap(), url);
+        assert_eq!(told.iter().collect::<Vec<_>>(), [Stray::Paste]);
+        assert!(!paste.give(&url), "nobody waits any more");
+    }
+}
+
+#[cfg(feature = "blocking")]
+#[test]
+fn a_blocking_listener_takes_it_as_well() {
+    let refused = blocking::Listener::at(&uri("https://app.example/cb")).unwrap_err();
+    assert_eq!(refused.code(), "redirect_uri.refused");
+    let mut listener = blocking::Listener::at(&uri("http://127.0.0.1/cb")).unwrap();
+    let paste = listener.paste();
+    let flow = flow(listener.redirect_uri());
+    let url = right(&flow);
+    let hand = url.clone();
+    std::thread::spawn(move || paste.give(&hand));
+    assert_eq!(listener.wait(&flow, PATIENCE).unwrap(), url);
+}
