@@ -9,6 +9,9 @@ const TYPE = 'oauth-core:callback'
  */
 const MARK = 'oauth-core:popup:'
 
+/** How often a popup may be found closed before it is given up: four times in a second. */
+const GRACE = 4
+
 /** An empty popup, or `null` if the browser refuses. */
 export const open = () => window.open('', MARK + random(), 'popup,width=520,height=720')
 
@@ -33,9 +36,10 @@ export function answer(popup, url, redirectUri, recognises, wasm, signal) {
       popup.close()
       end(reject, signal.reason)
     }
-    // A closed window posts nothing.
+    // A closed window posts nothing more, but what it posted last may still be on its way.
+    let gone = 0
     const watch = setInterval(() => {
-      if (popup.closed) end(reject, wasm.lostError('the popup was closed'))
+      if (popup.closed && ++gone > GRACE) end(reject, wasm.lostError('the popup was closed'))
     }, 250)
     addEventListener('message', hear)
     signal?.addEventListener('abort', abort)

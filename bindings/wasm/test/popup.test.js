@@ -155,6 +155,22 @@ test('an abort closes the popup', async () => {
   assert.equal((await page.evaluate(() => result)).name, 'AbortError')
 })
 
+test('a popup that closes before its message is heard is not given up', async () => {
+  const config = us.configs.generic
+  const page = await us.page()
+  // As in a browser that is busy: the message comes well after the window is seen to be closed.
+  await page.evaluate(() => {
+    const hear = window.addEventListener
+    window.addEventListener = (type, listener, ...rest) => {
+      const late = (event) => setTimeout(() => listener(event), 600)
+      hear.call(window, type, type === 'message' ? late : listener, ...rest)
+    }
+  })
+  const popup = await begin(page, config)
+  await settle(popup, config)
+  assert.deepEqual(await page.evaluate(() => result), { value: true })
+})
+
 test('a blocked popup is told', async () => {
   const page = await us.page()
   await page.evaluate(() => (window.open = () => null))
