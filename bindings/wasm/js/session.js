@@ -134,7 +134,7 @@ export class Session {
     const bare = url.split(/[?#]/)[0]
     config.observe?.({ kind: 'api', method: request.method, url: bare })
     const reply = await fetch(request).catch((error) => {
-      throw error.name === 'TypeError' ? wasm.lostError(reasonOf(error)) : error
+      throw error?.name === 'TypeError' ? wasm.lostError(reasonOf(error)) : error
     })
     // Where it leads is hidden from a page, so it cannot be known whether the token may go there.
     if (reply.type === 'opaqueredirect') throw wasm.redirectError()
