@@ -2,34 +2,62 @@
 
 import { nameOf, prepare } from './config.js'
 import { shownPage } from './observe.js'
+import { needPage } from './page.js'
 import { drop, find } from './pending.js'
 import { deliver } from './popup.js'
 import { run } from './run.js'
 import { begin, resume } from './session.js'
 import { ready } from './wasm.js'
 
-/** The callback being handled: a page that asks twice about the same gets the same answer. */
-let current = {}
+/** What this page was told, by client: components ask again whenever they are mounted. */
+const answers = new Map()
 
 /**
  * Takes the callback out of the page's address and redeems it. Without one in it, this is
  * `restore`. In a popup, it hands the callback to the page that opened it.
  */
 export async function handleCallback(config) {
-  const callback = location.href
-  const { redirectUri } = config
-  const added = callback.startsWith(redirectUri) && location.search !== new URL(redirectUri).search
-  if (added) {
-    current = { promise: redeem(config, callback) }
-    const { promise } = current
-    // The code must not stay in the address bar, the history or a referrer, whatever comes of it.
-    history.replaceState(history.state, '', redirectUri)
-    const over = () => {
-      if (current.promise === promise) current = {}
-    }
-    promise.then(over, over)
+  needPage()
+  const callback = callbackOf(config)
+  const { provider, variables, issuer, clientId, redirectUri } = config
+  const key = JSON.stringify([provider, variables, issuer, clientId, redirectUri])
+  const known = answers.get(key)
+  if (!callback && known && (known.session === undefined || known.session.signedIn)) {
+    return known.promise
   }
-  return current.promise ?? restore(config)
+  const answer = { promise: callback ? redeem(config, callback) : restore(config) }
+  answers.set(key, answer)
+  // The code must not stay in the address bar, the history or a referrer, whatever comes of it.
+  if (callback) history.replaceState(history.state, '', redirectUri)
+  try {
+    answer.session = await answer.promise
+    return answer.session
+  } finally {
+    if (!answer.session && answers.get(key) === answer) answers.delete(key)
+  }
+}
+
+/**
+ * The page's address, if the server sent the person here with it: the path is the redirect URI's
+ * own, and the answer holds `state` beside `code` or `error`. Any other query is the page's.
+ */
+function callbackOf({ redirectUri, responseMode }) {
+  let home
+  try {
+    home = new URL(redirectUri)
+  } catch {
+    // The core says what is wrong with it.
+    return undefined
+  }
+  const here = new URL(location.href)
+  if (here.origin !== home.origin || here.pathname !== home.pathname) return undefined
+  // A redirect URI may have a query of its own.
+  const own = [...home.searchParams]
+  if (!own.every(([name, value]) => here.searchParams.getAll(name).includes(value))) return undefined
+  const isFragment = responseMode === 'fragment'
+  const given = isFragment ? new URLSearchParams(here.hash.slice(1)) : here.searchParams
+  const isAnswer = given.has('state') && (given.has('code') || given.has('error'))
+  return isAnswer ? here.href : undefined
 }
 
 async function redeem(config, callback) {
@@ -37,16 +65,22 @@ async function redeem(config, callback) {
   const { own, any } = find(callback, wasm.recognises)
   // Used once, whatever comes of it. A callback that belongs to no flow of this tab ends none.
   if (own) drop(own.key)
-  else if (deliver(callback, config.redirectUri)) return null
+  else if (deliver(callback)) return null
   config.observe?.(shownPage('callback', callback))
   if (!own && !any) throw wasm.strangerError()
-  const { server, client } = await prepare(config, (own ?? any).server)
-  const tokens = (await run(client.redeem((own ?? any).pending, callback), config)).tokens()
-  return begin({ wasm, server, client, config, name: nameOf(server, config) }, tokens)
+  const { pending, server: stored, returnTo } = own ?? any
+  const { server, client } = await prepare(config, stored)
+  const tokens = (await run(client.redeem(pending, callback), config)).tokens()
+  return begin({ wasm, server, client, config, name: nameOf(server, config), returnTo }, tokens)
 }
 
-/** The session that another tab of this client holds, or that this tab kept; or `null`. */
-export async function restore(config) {
+/**
+ * The session that another tab of this client holds, or that this tab kept; or `null`. With `wait`,
+ * the session of the next sign-in in another tab, if there is none yet.
+ */
+export async function restore(config, { wait = false, signal } = {}) {
+  needPage()
   const { wasm, server, client } = await prepare(config)
-  return resume({ wasm, server, client, config, name: nameOf(server, config) })
+  const context = { wasm, server, client, config, name: nameOf(server, config) }
+  return resume(context, wait ? { signal } : undefined)
 }

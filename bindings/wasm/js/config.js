@@ -1,5 +1,6 @@
 // What a page says about itself, made into a server and a client.
 
+import { setupError } from './errors.js'
 import { presets } from './presets.js'
 import { run } from './run.js'
 import { ready } from './wasm.js'
@@ -7,7 +8,7 @@ import { ready } from './wasm.js'
 /** The module, the server and the client of a configuration; a client secret is refused. */
 export async function prepare(config, stored) {
   const wasm = await ready(config.wasm)
-  const preset = presetOf(wasm, config.provider)
+  const preset = presetOf(config.provider)
   // Before anything is asked or sent.
   if (config.clientSecret !== undefined) {
     if (preset) wasm.checkSecretInBrowser(preset)
@@ -18,9 +19,9 @@ export async function prepare(config, stored) {
   return { wasm, server, client }
 }
 
-function presetOf(wasm, provider) {
+function presetOf(provider) {
   if (provider === undefined) return undefined
-  if (!Object.hasOwn(presets, provider)) throw wasm.setupError(`no provider is called ${provider}`)
+  if (!Object.hasOwn(presets, provider)) throw setupError(`no provider is called ${provider}`)
   return JSON.stringify(presets[provider])
 }
 
@@ -30,7 +31,7 @@ async function serverOf(wasm, config, preset, stored) {
     const variables = Object.entries(config.variables ?? {}).flat()
     return wasm.Server.fromPreset(preset, variables, config.options ?? [], loopback || undefined)
   }
-  if (typeof issuer !== 'string') throw wasm.setupError('provider or issuer is missing')
+  if (typeof issuer !== 'string') throw setupError('provider or issuer is missing')
   if (metadata !== undefined) {
     return wasm.Server.fromMetadata(issuer, JSON.stringify(metadata), Boolean(loopback))
   }

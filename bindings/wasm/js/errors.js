@@ -38,6 +38,15 @@ const classes = {
 }
 // end of what is generated
 
+/** What this browser or its settings do not allow; the module need not be there to say so. */
+export const setupError = (detail) =>
+  new MisuseError({
+    kind: 'misuse',
+    code: 'misuse.setup',
+    advice: 'give_up',
+    message: `this machine or its settings do not allow it: ${detail} [misuse.setup]`,
+  })
+
 /** The error that a record of the module's describes. */
 export function errorOf(json) {
   const record = JSON.parse(json)

@@ -22,8 +22,13 @@ export interface Config {
    */
   loopback?: boolean | string
   clientId: string
-  /** Exactly as registered. The page there calls `handleCallback`. */
+  /** Exactly as registered, and of the page's own origin. The page there calls `handleCallback`. */
   redirectUri: string
+  /**
+   * Where the answer stands in the redirect URI: in the query by default, or behind the `#`, which
+   * reaches no server.
+   */
+  responseMode?: 'query' | 'fragment'
   /** The origins that tokens may be sent to. By default those of the preset, or else the page's own. */
   api?: string[]
   /** Where tokens are kept. By default in memory alone; `session` survives a reload of the tab. */
@@ -45,6 +50,11 @@ export interface SignInOptions {
   scope?: string
   /** `redirect` leaves the page; `popup` must be called from a click. */
   mode?: 'redirect' | 'popup'
+  /**
+   * Where the person goes on afterwards, handed back as `session.returnTo`: a path of this origin,
+   * or a URL of it; anything else is refused with `return_target.refused`.
+   */
+  returnTo?: string
   /** Parameters of the provider's own, such as `prompt`. */
   extra?: Record<string, string>
   /** Gives up; a popup is closed. */
@@ -68,12 +78,37 @@ export function signIn(config: Config, options?: SignInOptions): Promise<Session
 
 /**
  * On the page of the redirect URI: redeems the callback, cleans the address, gives the session. In a
- * popup, hands the callback to the opener and gives `null`. Without a callback, does `restore`.
+ * popup, hands the callback to the opener and gives `null`. Without a callback, does `restore`: one
+ * is there if the path is the redirect URI's and the query holds `state` and `code` or `error`.
+ * Called again, at once or later, it gives the same session.
  */
 export function handleCallback(config: Config): Promise<Session | null>
 
-/** The session that another tab holds, or that this tab kept; or `null`. */
-export function restore(config: Config): Promise<Session | null>
+/**
+ * The session that another tab holds, or that this tab kept; or `null`. With `wait`, the session of
+ * the next sign-in in another tab, if there is none yet.
+ */
+export function restore<Options extends RestoreOptions>(
+  config: Config,
+  options?: Options,
+): Promise<Options extends { wait: true } ? Session : Session | null>
+
+export interface RestoreOptions {
+  /** Whether to wait for somebody to sign in, in another tab. */
+  wait?: boolean
+  /** Ends the waiting. */
+  signal?: AbortSignal
+}
+
+/** What there is to show of a session. */
+export type Snapshot =
+  | { readonly signedIn: true; readonly scope: string; readonly expiresAt: Date | undefined }
+  | { readonly signedIn: false; readonly scope?: undefined; readonly expiresAt?: undefined }
+
+/** What has changed, in whichever tab it happened. */
+export interface Change {
+  kind: 'signed-in' | 'renewed' | 'ended'
+}
 
 /** The names of the presets. */
 export const providers: readonly string[]
@@ -86,6 +121,12 @@ export class Session {
   readonly scope: string
   /** When the access token ends, if the server said. */
   readonly expiresAt: Date | undefined
+  /** What `signIn` was given as `returnTo`. */
+  readonly returnTo: string | undefined
+  /** Calls `listener` after every change; gives what ends that. May be passed on by itself. */
+  readonly subscribe: (listener: (change: Change) => void) => () => void
+  /** The same object until something changes, for React's `useSyncExternalStore`. */
+  readonly getSnapshot: () => Snapshot
   /** The ID Token as it came, unverified. */
   readonly idToken: string | undefined
   /** An access token that is fresh, as far as can be known. */

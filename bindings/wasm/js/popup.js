@@ -1,9 +1,19 @@
 // The popup: who opens it, and how its callback comes back.
 
+import { random } from './chance.js'
+
 const TYPE = 'oauth-core:callback'
+/**
+ * The mark of a popup, at the head of its window's name: it stays while the window visits the server,
+ * and no other window has it, however it was opened. The rest keeps two popups apart.
+ */
+const MARK = 'oauth-core:popup:'
+
+/** How often a popup may be found closed before it is given up: four times in a second. */
+const GRACE = 4
 
 /** An empty popup, or `null` if the browser refuses. */
-export const open = () => window.open('', '_blank', 'popup,width=520,height=720')
+export const open = () => window.open('', MARK + random(), 'popup,width=520,height=720')
 
 /** The callback of the flow that `popup` is sent to. */
 export function answer(popup, url, redirectUri, recognises, wasm, signal) {
@@ -26,9 +36,10 @@ export function answer(popup, url, redirectUri, recognises, wasm, signal) {
       popup.close()
       end(reject, signal.reason)
     }
-    // A closed window posts nothing.
+    // A closed window posts nothing more, but what it posted last may still be on its way.
+    let gone = 0
     const watch = setInterval(() => {
-      if (popup.closed) end(reject, wasm.lostError('the popup was closed'))
+      if (popup.closed && ++gone > GRACE) end(reject, wasm.lostError('the popup was closed'))
     }, 250)
     addEventListener('message', hear)
     signal?.addEventListener('abort', abort)
@@ -37,11 +48,22 @@ export function answer(popup, url, redirectUri, recognises, wasm, signal) {
   })
 }
 
-/** Hands the callback to the window that opened this one, if it is of the same origin. */
-export function deliver(callback, redirectUri) {
-  if (!window.opener) return false
-  // Never '*': where the opener has gone elsewhere, the browser drops the message.
-  window.opener.postMessage({ type: TYPE, url: callback }, new URL(redirectUri).origin)
+/** Hands the callback to the page that opened this window as a popup, if it is still there. */
+export function deliver(callback) {
+  const { opener } = window
+  if (!window.name.startsWith(MARK) || !isOurs(opener)) return false
+  // Never '*': should the opener go elsewhere in between, the browser drops the message.
+  opener.postMessage({ type: TYPE, url: callback }, location.origin)
+  window.name = ''
   window.close()
   return true
+}
+
+function isOurs(opener) {
+  try {
+    return opener.location.origin === location.origin
+  } catch {
+    // Gone, or of another origin.
+    return false
+  }
 }

@@ -29,9 +29,9 @@ async function exchange(machine, step, observe, signal) {
   const { method, url, body } = step
   const headers = pairs(step.headers)
   observe?.(shownRequest(method, url, headers, body))
-  let reply
+  let reply, response
   try {
-    const response = await fetch(url, {
+    response = await fetch(url, {
       method,
       headers,
       body: method === 'GET' ? undefined : body,
@@ -45,12 +45,19 @@ async function exchange(machine, step, observe, signal) {
   } catch (error) {
     // The text of a failed fetch names no URL; that of an abort is the caller's own.
     observe?.({ kind: 'lost', why: error.name })
-    return machine.lost(now(), error.name)
+    return machine.lost(now(), response ? error.name : reasonOf(error), error.name === 'TimeoutError')
   }
   observe?.(shownReply(reply))
   return reply.body === undefined
     ? machine.tooLarge(now())
     : machine.reply(now(), reply.status, reply.headers.flat(), reply.body)
+}
+
+/** Why no reply came, as far as a page may know: a browser tells the reason to the person alone. */
+export function reasonOf(error) {
+  if (error.name !== 'TypeError') return error.name
+  const cors = `the server may not let ${location.origin} read its replies (CORS)`
+  return `fetch failed: ${cors}, the page's Content Security Policy may forbid it, or the network failed`
 }
 
 async function read(response) {

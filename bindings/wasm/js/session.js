@@ -4,7 +4,7 @@ import { random } from './chance.js'
 import { origins } from './config.js'
 import { DeniedError, OAuthError } from './errors.js'
 import { keep, moment } from './keep.js'
-import { run } from './run.js'
+import { reasonOf, run } from './run.js'
 import { Alone, Tabs } from './tabs.js'
 
 const KEPT = 'oauth-core:session:'
@@ -19,6 +19,10 @@ export class Session {
   #sid
   #entry
   #renewing
+  #listeners = new Set()
+  /** The access token that listeners know of, and what they were shown. */
+  #told
+  #snapshot
 
   constructor(context) {
     this.#context = context
@@ -30,10 +34,11 @@ export class Session {
     this.#tabs = config.tabs === false ? new Alone() : new Tabs(name, { share, adopt, ended })
   }
 
-  static async of(context, tokens) {
+  static async of(context, tokens, waiting) {
     const session = new Session(context)
     if (tokens) await session.#begin(tokens)
     else session.#adopt(session.#kept() ?? (await session.#tabs.any()))
+    if (!session.signedIn && waiting) await session.#arrival(waiting.signal)
     if (session.signedIn) return session
     session.#tabs.close()
     return null
@@ -42,6 +47,28 @@ export class Session {
   /** Whether there are tokens: not after `revoke` and `signOut`, in whichever tab. */
   get signedIn() {
     return this.#keeper?.tokens() !== undefined
+  }
+
+  /**
+   * Calls `listener` after every change, whichever tab it came from; gives what ends that. Like
+   * `getSnapshot` it may be passed on by itself, as React's `useSyncExternalStore` wants it.
+   */
+  subscribe = (listener) => {
+    const entry = { listener }
+    this.#listeners.add(entry)
+    return () => void this.#listeners.delete(entry)
+  }
+
+  /** What there is to show: the same object until something changes. */
+  getSnapshot = () => {
+    const shown = ({ scope, expiresAt }) => ({ signedIn: true, scope, expiresAt })
+    this.#snapshot ??= Object.freeze(this.signedIn ? shown(this) : { signedIn: false })
+    return this.#snapshot
+  }
+
+  /** Where the person was to go after the sign-in. */
+  get returnTo() {
+    return this.#context.returnTo
   }
 
   /** What was granted, separated by spaces. */
@@ -106,7 +133,9 @@ export class Session {
     request.headers.set('authorization', header)
     const bare = url.split(/[?#]/)[0]
     config.observe?.({ kind: 'api', method: request.method, url: bare })
-    const reply = await fetch(request)
+    const reply = await fetch(request).catch((error) => {
+      throw error?.name === 'TypeError' ? wasm.lostError(reasonOf(error)) : error
+    })
     // Where it leads is hidden from a page, so it cannot be known whether the token may go there.
     if (reply.type === 'opaqueredirect') throw wasm.redirectError()
     config.observe?.({ kind: 'api-response', status: reply.status })
@@ -162,6 +191,8 @@ export class Session {
     if ((this.#entry?.version ?? 0) !== version) return undefined
     this.#put({ version: version + 1, record })
     this.#tabs.spread(this.#share({}))
+    // The keeper knows of it once this has returned.
+    queueMicrotask(() => this.#changed())
     return version + 1
   }
 
@@ -197,6 +228,7 @@ export class Session {
     this.#sid = share.sid
     this.#put({ version, record })
     config.observe?.({ kind: 'tab', what: 'took over the tokens of another tab' })
+    this.#changed()
   }
 
   #put(entry) {
@@ -226,11 +258,47 @@ export class Session {
     this.#entry = undefined
     this.#tabs.close()
     config.observe?.({ kind: 'end' })
+    this.#changed()
+  }
+
+  /** Tells of other tokens than before; a record also holds what is no change, such as a try. */
+  #changed() {
+    const [before, now] = [this.#told, this.#keeper?.tokens()?.accessToken]
+    if (before === now) return
+    this.#told = now
+    this.#snapshot = undefined
+    const kind = !now ? 'ended' : before ? 'renewed' : 'signed-in'
+    for (const { listener } of [...this.#listeners]) {
+      try {
+        listener({ kind })
+      } catch (error) {
+        // A listener's fault must not stop a renewal.
+        reportError(error)
+      }
+    }
+  }
+
+  /** Waits until somebody has signed in, in another tab. */
+  #arrival(signal) {
+    return new Promise((resolve, reject) => {
+      const end = (settle, value) => {
+        stop()
+        signal?.removeEventListener('abort', abort)
+        settle(value)
+      }
+      const stop = this.subscribe(() => end(resolve))
+      const abort = () => {
+        this.#tabs.close()
+        end(reject, signal.reason)
+      }
+      signal?.addEventListener('abort', abort)
+      if (signal?.aborted) abort()
+    })
   }
 }
 
 /** The session of a fresh sign-in. */
 export const begin = (context, tokens) => Session.of(context, tokens)
 
-/** The session that this tab kept or another tab holds; or `null`. */
-export const resume = (context) => Session.of(context, undefined)
+/** The session that this tab kept or another tab holds, or will hold where it is waited for; or `null`. */
+export const resume = (context, waiting) => Session.of(context, undefined, waiting)

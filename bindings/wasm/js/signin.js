@@ -2,7 +2,9 @@
 
 import { drawn } from './chance.js'
 import { nameOf, prepare } from './config.js'
+import { setupError } from './errors.js'
 import { shownPage } from './observe.js'
+import { needPage } from './page.js'
 import { keep } from './pending.js'
 import * as popups from './popup.js'
 import { run } from './run.js'
@@ -12,12 +14,20 @@ import { begin } from './session.js'
  * Signs the person in. By redirect, the page leaves and `handleCallback` goes on; by popup, the
  * session is the result.
  */
-export async function signIn(config, { scope = '', mode = 'redirect', extra = {}, signal } = {}) {
+export async function signIn(config, options = {}) {
+  const { scope = '', mode = 'redirect', returnTo, extra = {}, signal } = options
+  needPage()
   // A popup opened later than the click would be blocked.
   const popup = mode === 'popup' ? popups.open() : undefined
   try {
     const { wasm, server, client } = await prepare(config)
-    if (popup === null) throw wasm.setupError('the browser blocked the popup')
+    if (popup === null) throw setupError('the browser blocked the popup')
+    const { origin } = new URL(config.redirectUri)
+    // Neither what this page keeps nor what it hears could reach the page over there.
+    if (origin !== location.origin) {
+      throw setupError(`the redirect URI is at ${origin}, and this page at ${location.origin}`)
+    }
+    if (returnTo !== undefined) wasm.checkReturnTarget(returnTo, origin)
     const values = await drawn()
     const started = client.authorize(
       Date.now() / 1000,
@@ -28,12 +38,13 @@ export async function signIn(config, { scope = '', mode = 'redirect', extra = {}
       config.redirectUri,
       scope,
       Object.entries(extra).flat(),
+      config.responseMode === 'fragment',
     )
     const { url, pending, state } = started
     started.free()
     config.observe?.(shownPage('authorize', url))
     if (!popup) {
-      keep(state, { pending, server: server.toJson() })
+      keep(state, { pending, server: server.toJson(), returnTo })
       location.assign(url)
       return await new Promise(() => {})
     }
@@ -41,7 +52,7 @@ export async function signIn(config, { scope = '', mode = 'redirect', extra = {}
     const callback = await popups.answer(popup, url, config.redirectUri, own, wasm, signal)
     config.observe?.(shownPage('callback', callback))
     const tokens = (await run(client.redeem(pending, callback), { ...config, signal })).tokens()
-    return begin({ wasm, server, client, config, name: nameOf(server, config) }, tokens)
+    return begin({ wasm, server, client, config, name: nameOf(server, config), returnTo }, tokens)
   } catch (error) {
     popup?.close()
     throw error

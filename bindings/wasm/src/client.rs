@@ -1,6 +1,6 @@
 //! The client: always a public one.
 
-use oauth_facade::{Auth, Authorize, Drawn, Pending, ResponseMode, TokenKind};
+use oauth_facade::{Auth, Authorize, Drawn, Pending, ResponseMode, TokenKind, Url, return_target};
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
@@ -28,7 +28,7 @@ impl Client {
     }
 
     /// Starts an authorization with values that WebCrypto drew and hashed. `extra` are names and
-    /// values in turn.
+    /// values in turn; `fragment` asks for the answer behind the `#` of the redirect URI.
     #[expect(clippy::too_many_arguments, reason = "objects do not cross cheaply")]
     pub fn authorize(
         &self,
@@ -40,12 +40,18 @@ impl Client {
         redirect_uri: String,
         scope: String,
         extra: Vec<String>,
+        fragment: bool,
     ) -> Result<Authorization, JsValue> {
         let pairs = extra.chunks_exact(2);
+        let response_mode = if fragment {
+            ResponseMode::Fragment
+        } else {
+            ResponseMode::Query
+        };
         let ask = Authorize {
             redirect_uri,
             scope,
-            response_mode: ResponseMode::Query,
+            response_mode,
             extra: pairs
                 .map(|pair| (pair[0].clone(), pair[1].clone()))
                 .collect(),
@@ -105,4 +111,12 @@ impl Authorization {
 #[wasm_bindgen]
 pub fn recognises(pending: &str, callback: &str) -> bool {
     Pending::from_json(pending).is_ok_and(|pending| pending.recognises(callback))
+}
+
+/// Where a person may go after the login: throws for anything that leaves this origin.
+#[wasm_bindgen(js_name = checkReturnTarget)]
+pub fn check_return_target(target: &str, origin: &str) -> Result<(), JsValue> {
+    Url::parse(origin)
+        .and_then(|origin| return_target(target, &origin).map(drop))
+        .map_err(fail)
 }

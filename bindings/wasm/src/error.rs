@@ -33,12 +33,6 @@ pub(crate) fn fail(error: Error) -> JsValue {
     made.unwrap_or(record)
 }
 
-/// What this browser or its settings do not allow.
-#[wasm_bindgen(js_name = setupError)]
-pub fn setup_error(detail: &str) -> JsValue {
-    fail(Error::from(Misuse::Setup).about(detail))
-}
-
 /// A wait that ended without an answer.
 #[wasm_bindgen(js_name = lostError)]
 pub fn lost_error(why: &str) -> JsValue {

@@ -1,6 +1,6 @@
 //! One conversation: four inputs, three kinds of step.
 
-use oauth_facade::{Cause, Error, Misuse, Moment, Outgoing, Record, Reply, Turn, UnixTime};
+use oauth_facade::{Cause, Error, Loss, Misuse, Moment, Outgoing, Record, Reply, Turn, UnixTime};
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
@@ -46,9 +46,15 @@ impl Machine {
         step(self.0.reply(moment(now), reply))
     }
 
-    /// No answer arrived.
-    pub fn lost(&mut self, now: f64, why: &str) -> Result<Step, JsValue> {
-        step(self.0.lost(moment(now), Cause::unknown(why.to_owned())))
+    /// No answer arrived, or none in time.
+    pub fn lost(&mut self, now: f64, why: &str, late: bool) -> Result<Step, JsValue> {
+        let cause = Cause::unknown(why.to_owned());
+        let cause = if late {
+            cause.because(Loss::Timeout)
+        } else {
+            cause
+        };
+        step(self.0.lost(moment(now), cause))
     }
 
     /// The answer was larger than may be read.

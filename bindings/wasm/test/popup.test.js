@@ -155,6 +155,22 @@ test('an abort closes the popup', async () => {
   assert.equal((await page.evaluate(() => result)).name, 'AbortError')
 })
 
+test('a popup that closes before its message is heard is not given up', async () => {
+  const config = us.configs.generic
+  const page = await us.page()
+  // As in a browser that is busy: the message comes well after the window is seen to be closed.
+  await page.evaluate(() => {
+    const hear = window.addEventListener
+    window.addEventListener = (type, listener, ...rest) => {
+      const late = (event) => setTimeout(() => listener(event), 600)
+      hear.call(window, type, type === 'message' ? late : listener, ...rest)
+    }
+  })
+  const popup = await begin(page, config)
+  await settle(popup, config)
+  assert.deepEqual(await page.evaluate(() => result), { value: true })
+})
+
 test('a blocked popup is told', async () => {
   const page = await us.page()
   await page.evaluate(() => (window.open = () => null))
@@ -164,4 +180,65 @@ test('a blocked popup is told', async () => {
   )
   assert.equal(result.code, 'misuse.setup')
   assert.match(result.message, /blocked the popup/)
+})
+
+/** Lets a page open a window, and handles a callback there; what the opener heard, and what came. */
+async function opened(opener, url, name, config) {
+  const opening = us.context.waitForEvent('page')
+  await opener.evaluate(
+    ([url, name]) => {
+      globalThis.heard = []
+      addEventListener('message', ({ data }) => heard.push(data))
+      window.open(url, name)
+    },
+    [url, name],
+  )
+  const child = await opening
+  await child.waitForFunction(() => globalThis.loaded === true)
+  const result = await handle(child, config)
+  await new Promise((done) => setTimeout(done, 300))
+  assert.equal(child.isClosed(), false)
+  assert.deepEqual(await opener.evaluate(() => heard), [])
+  return { result, url: child.url() }
+}
+
+test('a window that the application opened is no popup', async () => {
+  const page = await us.page()
+  const config = { ...us.configs.generic, redirectUri: `${us.origin}/` }
+  const url = `${us.origin}/orders/5?tab=2`
+  assert.deepEqual(await opened(page, url, '_blank', config), { result: { value: false }, url })
+  for (const name of ['_blank', 'orders']) {
+    const { result } = await opened(page, `${us.origin}/?code=a&state=b`, name, config)
+    assert.equal(result.code, 'callback.state', 'a callback of nobody, and told as that')
+  }
+})
+
+test('a page of another origin cannot make a popup of this one', async () => {
+  const page = await us.context.newPage()
+  await page.goto(hostile.origin)
+  const { redirectUri } = us.configs.generic
+  const url = `${redirectUri}?code=secret&state=of-somebody`
+  const { result } = await opened(page, url, 'oauth-core:popup:made-up', us.configs.generic)
+  assert.equal(result.code, 'callback.state')
+})
+
+test('the mark outlives the ways of a login, over other sites too', async () => {
+  const config = us.configs.generic
+  const page = await us.page()
+  const authorize = us.context.waitForEvent('request', (request) => request.url().includes('/authorize?'))
+  // Another site altogether, on the way to the server.
+  const detour = hostile.origin.replace('127.0.0.1', 'localhost')
+  let isFirst = true
+  await us.context.route('**/authorize?*', async (route) => {
+    if (!isFirst) return route.continue()
+    isFirst = false
+    await route.fulfill({ contentType: 'text/html', body: `<script>location.href = ${JSON.stringify(detour)}</script>` })
+  })
+  const popup = await begin(page, config)
+  const url = (await authorize).url()
+  await popup.waitForURL((url) => url.hostname === 'localhost')
+  await popup.evaluate((url) => void (location.href = url), url)
+  await settle(popup, config)
+  assert.deepEqual(await page.evaluate(() => result), { value: true })
+  assert.ok(popup.isClosed())
 })

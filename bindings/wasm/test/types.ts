@@ -1,12 +1,19 @@
 // What a typed page may write, and what it may not. Checked by test/package.test.js; never run.
 
-import { DeniedError, handleCallback, OAuthError, providers, restore, Session, signIn, type Config, type ErrorCode } from 'oauth-core-web'
+import { DeniedError, handleCallback, OAuthError, providers, restore, Session, signIn, type Change, type Config, type ErrorCode, type Snapshot } from 'oauth-core-web'
 
 const config: Config = { provider: 'uservoice', variables: { subdomain: 'acme' }, clientId: 'id', redirectUri: 'x' }
 const session: Session | null = await handleCallback(config)
 const status: number | undefined = (await session?.fetch('/api', { method: 'POST' }))?.status
 const token: string | undefined = await session?.token()
 const again: Session = await signIn(config, { scope: 'read', mode: 'popup', extra: { prompt: 'login' } })
+const back: string | undefined = (await signIn({ ...config, responseMode: 'fragment' }, { returnTo: '/orders' })).returnTo
+// React's own signature.
+declare function useSyncExternalStore<T>(subscribe: (changed: () => void) => () => void, get: () => T): T
+const snapshot: Snapshot = useSyncExternalStore(again.subscribe, again.getSnapshot)
+const end: Date | undefined = snapshot.signedIn ? snapshot.expiresAt : undefined
+const stop: () => void = again.subscribe((change: Change) => change.kind === 'ended' && stop())
+const waited: Session = await restore(config, { wait: true, signal: AbortSignal.timeout(1) })
 const codes: ErrorCode[] = []
 const names: readonly string[] = providers
 try {
@@ -18,9 +25,11 @@ try {
   // @ts-expect-error no such code
   if (error instanceof DeniedError && error.code === 'denied.acces_denied') codes.push(error.code)
 }
-export { again, codes, names, status, token }
+export { again, back, codes, end, names, status, token, waited }
 
 // @ts-expect-error a secret has no place in a page
 export const withSecret: Config = { ...config, clientSecret: 'secret' }
+// @ts-expect-error a form cannot be posted to a page
+export const posted: Config = { ...config, responseMode: 'form_post' }
 // @ts-expect-error a session comes from signing in
 export const made = new Session()

@@ -95,7 +95,7 @@ class Party {
       const { state, nonce, verifier } = drawn
       const challenge = await hashed(verifier)
       const pairs = Object.entries(extra).flat()
-      const started = client.authorize(this.#now, state, nonce, verifier, challenge, uri, scope, pairs)
+      const started = client.authorize(this.#now, state, nonce, verifier, challenge, uri, scope, pairs, false)
       this.#show(started)
       this.#pending = started.pending
       return { authorized: { url: started.url, flow: started.pending } }

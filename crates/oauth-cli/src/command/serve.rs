@@ -1,6 +1,7 @@
 //! `oauth serve`: a test server on this machine.
 
 use clap::{Args, ValueEnum};
+use oauth_core::url::Url;
 use oauth_testkit::{Served, Twin};
 use serde_json::json;
 
@@ -11,6 +12,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   oauth serve --system generic --port 8080
   oauth serve --system uservoice
+  oauth serve --cors http://127.0.0.1:5173
 
 It answers on 127.0.0.1 until Ctrl-C, approves every login at once, and is steered by requests to \
 /_twin/: GET log, GET counters, POST expire, POST deny, POST advance {\"seconds\":60}. The \
@@ -25,6 +27,19 @@ pub(crate) struct Serve {
     /// The port [default: any free one]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     port: u16,
+    /// Lets browser pages of this origin read its replies, and registers /callback there
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    cors: Option<String>,
+}
+
+/// An origin as browsers write it: anything else would match no page, without a word.
+fn origin(text: &str) -> Result<String, String> {
+    let own = Url::parse(text).map_err(|why| why.to_string())?.origin();
+    if own == text {
+        Ok(own)
+    } else {
+        Err(format!("an origin ends before the path; perhaps {own}"))
+    }
 }
 
 /// The systems there is a twin of.
@@ -72,7 +87,15 @@ impl System {
 
 impl Serve {
     pub(super) fn run(self, output: Output) -> Result<(), Failure> {
-        let served = Served::start_on(self.port, |base| self.system.twin(base)).map_err(|why| {
+        let twin = |base: &str| {
+            let mut twin = self.system.twin(base);
+            if let Some(origin) = &self.cors {
+                twin.cors_origin(origin);
+                twin.register_redirect_uri(&format!("{origin}/callback"));
+            }
+            twin
+        };
+        let served = Served::start_on(self.port, twin).map_err(|why| {
             Failure::usage(
                 "usage.port",
                 format_args!("cannot listen on port {}: {why}", self.port),

@@ -2,6 +2,9 @@
 
 use crate::common::{SECRET, at, folder, oauth, served};
 use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Stdio;
 
 #[test]
 fn every_help_has_an_example() {
@@ -206,4 +209,38 @@ fn exit_codes_tell_whose_fault_it_was() {
         (arguments.code, &record["code"]),
         (2, &"usage.arguments".into())
     );
+}
+
+/// A page of the origin that `--cors` names may read the replies, and has a redirect URI; no other.
+#[test]
+fn a_served_system_answers_pages_of_one_origin() {
+    let page = "http://127.0.0.1:5173";
+    let mut run = oauth(&["serve", "--cors", page, "--json"]);
+    let mut server = run.command.stdin(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(server.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    let said: Value = serde_json::from_str(&line).unwrap();
+    let redirect_uris = said["redirect_uris"].as_array().unwrap();
+    assert!(redirect_uris.contains(&format!("{page}/callback").into()));
+    let host = said["base"].as_str().unwrap().trim_start_matches("http://");
+    let allowed = |origin: &str| {
+        let mut stream = TcpStream::connect(host).unwrap();
+        let path = "/.well-known/oauth-authorization-server";
+        let head = format!("Host: {host}\r\nOrigin: {origin}\r\nConnection: close");
+        write!(stream, "GET {path} HTTP/1.1\r\n{head}\r\n\r\n").unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        reply
+            .to_lowercase()
+            .contains(&format!("access-control-allow-origin: {page}\r\n"))
+    };
+    let (ours, others) = (allowed(page), allowed("http://127.0.0.1:5174"));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert_eq!((ours, others), (true, false));
+
+    let path = oauth(&["serve", "--cors", &format!("{page}/callback")]).run();
+    assert_eq!(path.code, 2);
+    assert!(path.stderr.contains("an origin ends before the path"));
 }

@@ -1,0 +1,104 @@
+// What a session tells of its changes, in the tab where they happen and in the others.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { signedIn, world } from './suite.js'
+
+const us = world()
+const later = (page, seconds) =>
+  page.evaluate((seconds) => {
+    const now = Date.now
+    Date.now = () => now() + seconds * 1000
+  }, seconds)
+
+/** Listens as `useSyncExternalStore` does: with functions taken out of the session. */
+const listen = (page) =>
+  page.evaluate(() => {
+    const { subscribe, getSnapshot } = session
+    globalThis.heard = []
+    globalThis.shown = getSnapshot
+    globalThis.first = getSnapshot()
+    globalThis.stop = subscribe(({ kind }) => heard.push([kind, getSnapshot().signedIn, getSnapshot() !== first]))
+  })
+
+/** A second tab of the same session. */
+async function joined(config) {
+  const page = await us.page()
+  await page.evaluate(async (config) => void (globalThis.session = await web.restore(config)), config)
+  return page
+}
+
+test('a renewal and the end are told in every tab', async () => {
+  const first = await signedIn(us, us.configs.generic)
+  const second = await joined(us.configs.generic)
+  for (const page of [first, second]) await listen(page)
+  assert.equal(await first.evaluate(() => shown() === first && shown() === shown()), true, 'unchanged, it is the same object')
+  await later(first, 3590)
+  await first.evaluate(() => session.token())
+  for (const page of [first, second]) {
+    await page.waitForFunction(() => heard.length === 1)
+    assert.deepEqual(await page.evaluate(() => heard), [['renewed', true, true]])
+    assert.equal(await page.evaluate(() => shown() === shown()), true)
+    assert.ok(await page.evaluate(() => shown().expiresAt > first.expiresAt))
+  }
+  await first.evaluate(() => session.signOut())
+  for (const page of [first, second]) {
+    await page.waitForFunction(() => heard.length === 2)
+    assert.deepEqual(await page.evaluate(() => heard[1]), ['ended', false, true])
+    assert.deepEqual(await page.evaluate(() => shown()), { signedIn: false })
+  }
+})
+
+test('who has stopped listening hears nothing, and one who fails stops nobody', async () => {
+  const page = await signedIn(us, us.configs.generic)
+  // The error is the page's own to report.
+  await page.evaluate(() => (globalThis.reportError = (error) => (globalThis.reported = error.message)))
+  await page.evaluate(() => void session.subscribe(() => { throw new Error('mine') }))
+  await listen(page)
+  await page.evaluate(() => stop())
+  const count = await page.evaluate(async () => {
+    let count = 0
+    const listener = () => count++
+    const stops = [session.subscribe(listener), session.subscribe(listener)]
+    stops[0]()
+    await session.signOut()
+    return count
+  })
+  assert.equal(count, 1)
+  assert.equal(await page.evaluate(() => reported), 'mine')
+  assert.deepEqual(await page.evaluate(() => heard), [])
+})
+
+test('a refused refresh is told as the end', async () => {
+  const page = await signedIn(us, us.configs.generic)
+  await listen(page)
+  await later(page, 31 * 86_400)
+  await us.generic.advance(31 * 86_400)
+  await page.evaluate(() => told(session.token()))
+  assert.deepEqual(await page.evaluate(() => heard), [['ended', false, true]])
+})
+
+test('a tab that waits gets the session of the next sign-in, in whichever tab', async () => {
+  const page = await us.page()
+  await page.evaluate((config) => {
+    globalThis.result = told(
+      web.restore(config, { wait: true }).then((session) => ((globalThis.session = session), session.signedIn)),
+    )
+  }, us.configs.generic)
+  const other = await signedIn(us, us.configs.generic)
+  assert.deepEqual(await page.evaluate(() => result), { value: true })
+  await listen(page)
+  await other.evaluate(() => session.signOut())
+  await page.waitForFunction(() => heard[0]?.[0] === 'ended')
+})
+
+test('the waiting ends with its signal', async () => {
+  const page = await us.page()
+  const result = await page.evaluate(async (config) => {
+    const stop = new AbortController()
+    const waiting = told(web.restore(config, { wait: true, signal: stop.signal }))
+    setTimeout(() => stop.abort(), 500)
+    return waiting
+  }, us.configs.generic)
+  assert.equal(result.name, 'AbortError')
+})

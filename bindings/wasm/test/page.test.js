@@ -1,0 +1,82 @@
+// Pages that lack something: no page at all, no secure context, no CORS headers.
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { after, before, test } from 'node:test'
+import * as web from '../js/index.js'
+import { handle, loaded, signedIn, toCallback, world } from './suite.js'
+import { twins } from './world.js'
+
+const us = world()
+/** Servers that let no page of ours read their replies. */
+let shut
+before(async () => (shut = await twins('https://other.example')))
+after(() => shut?.close())
+const records = JSON.parse(readFileSync(new URL('../../../tests/errors.json', import.meta.url), 'utf8'))
+
+test('where a server renders, every call says that there is no page', async () => {
+  const config = { issuer: 'https://as.example', clientId: 'id', redirectUri: 'https://app.example/callback' }
+  const setup = records.find(({ code }) => code === 'misuse.setup')
+  for (const call of [web.signIn, web.handleCallback, web.restore]) {
+    const error = await call(config).catch((error) => error)
+    assert.ok(error instanceof web.MisuseError, String(error))
+    assert.equal(error.code, setup.code)
+    assert.equal(error.advice, setup.advice)
+    // As the core puts it, with what it is about before the code.
+    const [text, code] = setup.message.split(/(?= \[)/)
+    assert.ok(error.message.startsWith(`${text}: there is no page here`), error.message)
+    assert.ok(error.message.endsWith(code), error.message)
+  }
+})
+
+test('an insecure context is named', async () => {
+  const origin = 'http://app.internal'
+  await us.context.route(`${origin}/**`, async (route) => {
+    const { pathname } = new URL(route.request().url())
+    const reply = await fetch(us.origin + pathname)
+    const headers = { 'content-type': reply.headers.get('content-type') }
+    await route.fulfill({ status: reply.status, headers, body: Buffer.from(await reply.arrayBuffer()) })
+  })
+  const page = await us.context.newPage()
+  await page.goto(origin)
+  await loaded(page)
+  assert.equal(await page.evaluate(() => isSecureContext), false)
+  const config = { ...us.configs.generic, redirectUri: `${origin}/callback` }
+  for (const name of ['signIn', 'handleCallback', 'restore']) {
+    const result = await page.evaluate(([name, config]) => told(web[name](config)), [name, config])
+    assert.equal(result.code, 'misuse.setup', name)
+    assert.equal(result.name, 'MisuseError')
+    assert.match(result.message, /http:\/\/app\.internal is not a secure context/)
+  }
+})
+
+test('replies without CORS headers are lost, with the likely reason', async () => {
+  const { generic: closed } = shut
+  const config = { ...us.configs.generic, issuer: closed, api: [closed] }
+  const page = await us.page()
+  const found = await page.evaluate((config) => told(web.signIn(config)), config)
+  const metadata = await (await fetch(`${closed}/.well-known/oauth-authorization-server`)).json()
+  await toCallback(us, page, { ...config, metadata })
+  const redeemed = await handle(page, { ...config, metadata })
+  const other = await signedIn(us, { ...us.configs.generic, api: [closed] })
+  const called = await other.evaluate((url) => told(session.fetch(url)), `${closed}/api/echo`)
+  for (const result of [found, redeemed, called]) {
+    assert.equal(result.name, 'LostError')
+    assert.equal(result.code, 'lost')
+    assert.ok(result.cause.includes(`${us.origin} read its replies (CORS)`), result.cause)
+  }
+})
+
+test('an answer that takes too long is lost in time, and an abort is not told as lost', async () => {
+  const page = await us.page()
+  await toCallback(us, page, us.configs.generic)
+  await page.route('**/token', () => {})
+  const result = await handle(page, { ...us.configs.generic, timeout: 300 })
+  assert.equal(result.code, 'lost.timeout')
+  const other = await signedIn(us, us.configs.generic)
+  const aborted = await other.evaluate(
+    (url) => told(session.fetch(url, { signal: AbortSignal.abort() })),
+    `${us.twins.generic}/api/echo`,
+  )
+  assert.equal(aborted.name, 'AbortError')
+})
