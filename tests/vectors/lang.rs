@@ -72,7 +72,9 @@ impl Lang {
             Self::Node => has(&["action"]).then_some(NO_NAME),
             Self::Browser => {
                 let is_typed = expected["ok"].get("token_type").is_some();
-                (is_typed || has(&["warning", "widened"])).then_some(NO_WARNINGS)
+                let is_odd = is_typed || has(&["warning", "widened"]);
+                let is_named = has(&["action"]).then_some(NO_NAME);
+                is_odd.then_some(NO_WARNINGS).or(is_named)
             }
             Self::Python => None,
         }
@@ -87,7 +89,9 @@ impl Lang {
         let is_named = want.verdict.as_deref().is_some_and(|name| name != "renew");
         match self {
             Self::Node => is_named.then_some(NO_NAME),
-            Self::Browser => is_odd.then_some(NO_WARNINGS),
+            Self::Browser => is_odd
+                .then_some(NO_WARNINGS)
+                .or(is_named.then_some(NO_NAME)),
             Self::Rust | Self::Python => None,
         }
     }
