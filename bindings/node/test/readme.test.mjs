@@ -36,7 +36,7 @@ const said = [
   [/^200$/m],
   [/^redirect_uri\.not_registered$/m, /^\[ 'clips:read', 'studies:read' \] 3600$/m],
   [/^resource\.owner_missing$/m, /^200 200$/m],
-  [/^resource\.origin_not_allowed$/m],
+  [/^resource\.rate_limited true\n429$/m],
   [/^1 1$/m],
   [/^200 Tokens \{/, /redacted/],
   [/^200 FileStore \{/],
