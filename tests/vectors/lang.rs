@@ -20,6 +20,8 @@ const NO_SECRET: &str = "a page holds no client secret";
 const NO_CALL: &str = "a page signs people in, refreshes and revokes; it makes no such call";
 const NO_OPTION: &str = "the page's package has no such option";
 
+const NO_REACH: &str = "a page never learns how far a request came";
+
 const NO_URI: &str = "error_uri and the scheme of a challenge are told to Rust alone";
 const NO_WARNINGS: &str = "a page's tokens show neither their type nor what was odd";
 const NO_NAME: &str =
@@ -109,6 +111,7 @@ fn not_in_a_page(input: &In) -> Option<&'static str> {
             (!matches!(mode, None | Some("query"))).then_some(NO_OPTION)
         }
         In::Attach { body, .. } => body.is_some().then_some(NO_OPTION),
+        In::Lost(reach) => (reach == "unsent").then_some(NO_REACH),
         _ => None,
     }
 }
