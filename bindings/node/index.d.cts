@@ -4,6 +4,17 @@ import type {
 
 export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode }
 
+import type { Api, GrantSource, OwnersOptions } from './api.cjs'
+import type { Store, StoredRecord } from './stores.cjs'
+
+export { Api, FixedToken, GrantSource, fixedToken } from './api.cjs'
+export type {
+  Allowance, ApiOptions, ApiRequestInit, FixedTokenOptions, FixedTokenPlace, LimitOptions, Owner, OwnersOptions, RateLimit,
+  TokenSource,
+} from './api.cjs'
+export { FileStore, PostgresStore, RedisStore, Sealed } from './stores.cjs'
+export type { NativeStore, PostgresOptions, RedisOptions, SealOptions, Store, StoredRecord } from './stores.cjs'
+
 /** What went wrong in a conversation, and whose fault it was. No error holds a token, code or secret. */
 export class OAuthError extends Error {
   protected constructor()
@@ -59,7 +70,7 @@ export class Misuse extends OAuthError {
 /** Names of scopes: one text with spaces between, or a list. */
 export type Scope = string | Iterable<string>
 
-/** What is looked at of a reply to the authorization server; `TokenSource.fetch` hands it on as it is. */
+/** What is looked at of a reply to the authorization server; `GrantSource.fetch` hands it on as it is. */
 export interface FetchReply {
   readonly status: number
   readonly headers: Iterable<[string, string]> & { get(name: string): string | null }
@@ -108,6 +119,12 @@ export class Server {
   readonly metadata: Record<string, unknown>
   /** The origins of the preset's API: where its tokens may be sent. */
   readonly apiOrigins: string[]
+  /**
+   * The preset's API, where each request carries the token of its route's owner. A route whose owner
+   * is not given is refused with `resource.owner_missing` before anything is sent, and a path that
+   * servers read in two ways with `resource.route_ambiguous`.
+   */
+  api(options: OwnersOptions): Api
 }
 
 export interface ProviderOptions {
@@ -120,6 +137,8 @@ export interface ProviderOptions {
 }
 /** A preset, by name. */
 export function provider(name: string, options?: ProviderOptions): Server
+/** A provider of your own: the text of a file like those of the presets, in TOML. */
+export function providerFile(text: string, options?: ProviderOptions): Server
 /** The names of the presets. */
 export function providers(): string[]
 
@@ -134,6 +153,8 @@ export function discovery(issuer: string | URL, options?: MomentOptions & { tran
 /** The tokens of one grant. `console.log` and `JSON.stringify` do not show them. */
 export class Tokens {
   private constructor()
+  /** A token that no grant brought, for sources of your own and for tests. */
+  static bearer(accessToken: string, options?: { expiresAt?: Date | undefined }): Tokens
   /** Reads what {@link Tokens.serialize} wrote. */
   static deserialize(text: string): Tokens
   readonly accessToken: string
@@ -175,124 +196,7 @@ export class Flow {
   toJSON(): Record<string, unknown>
 }
 
-/**
- * Where the record of a grant lives, for every promise, worker thread, process and machine that
- * shares it. Each method is one step that no other worker can come between; a method that throws
- * says that nobody knows whether it was done. What is stored is a secret.
- */
-export interface Store {
-  /** The record as it was saved last, and its version; nothing if there is none. */
-  load(key: string): MaybePromise<StoredRecord | undefined | null>
-  /**
-   * Saves the record if it is still at `version` (0: there is none) and gives the new version, which
-   * is higher by one; else gives nothing. It must have reached the store before it is answered.
-   */
-  save(key: string, record: string, version: number): MaybePromise<number | undefined | null>
-  /**
-   * Takes the lease in the name of `holder` for `ms`, unless another holds it; 0 gives it back. Gives
-   * for how many milliseconds another still holds it, or nothing. A lease ends by itself after `ms`.
-   */
-  lease(key: string, holder: string, ms: number): MaybePromise<number | undefined | null | void>
-}
-export interface StoredRecord {
-  version: number
-  record: string
-}
 export type MaybePromise<T> = T | Promise<T>
-
-/**
- * Records in a folder, for the processes of one person on one machine. Each is a file that only its
- * owner may read, replaced as a whole: a process killed anywhere leaves the old record or the new one.
- * A record that is cut or something else is `stored.malformed`; a folder that others may write to is
- * `misuse.setup`. Use a local file system.
- */
-export class FileStore implements Store {
-  /** The folder is made (0700) if it is not there. */
-  constructor(path: string | URL)
-  load(key: string): Promise<StoredRecord | undefined>
-  save(key: string, record: string, version: number): Promise<number | undefined>
-  lease(key: string, holder: string, ms: number): Promise<number | undefined>
-  /** Removes a record and its lease, whatever is in them; whether there was one. */
-  remove(key: string): Promise<boolean>
-  /** The keys of all records, sorted; no record is read. */
-  keys(): Promise<string[]>
-  #native
-}
-
-/**
- * Records in Redis 5 or newer, for machines that share a server. A record is as safe as the server:
- * turn `appendonly` on, and see that memory is no reason to evict.
- */
-export class RedisStore implements Store {
-  /** `redis://user:password@host:6379/0`, or `rediss://` for TLS. Nothing is connected before it is needed. */
-  constructor(url: string | URL, options?: RedisOptions)
-  load(key: string): Promise<StoredRecord | undefined>
-  save(key: string, record: string, version: number): Promise<number | undefined>
-  lease(key: string, holder: string, ms: number): Promise<number | undefined>
-  /** Removes a record and its lease; whether there was either. */
-  remove(key: string): Promise<boolean>
-  #native
-}
-export interface RedisOptions {
-  /** What stands before every key: `oauth-core:grant:`. */
-  prefix?: string | undefined
-  /** How long a connection may take, and again an answer: 5000 ms. */
-  timeoutMs?: number | undefined
-}
-
-/**
- * Records in a table of PostgreSQL 9.5 or newer, for machines that share a server. Each method is one
- * statement, so a pooler between is no hindrance. A record is as safe as the server.
- */
-export class PostgresStore implements Store {
-  /** What `migrate` runs, for those who migrate in their own way. */
-  static readonly SCHEMA: string
-  /**
-   * `postgres://user:password@host/database`; with `sslmode=require` nothing is sent without TLS, which
-   * else is used if the server offers it. Nothing is connected before it is needed.
-   */
-  constructor(url: string | URL, options?: PostgresOptions)
-  /** Makes the table of the records, unless it is there. */
-  migrate(): Promise<void>
-  load(key: string): Promise<StoredRecord | undefined>
-  save(key: string, record: string, version: number): Promise<number | undefined>
-  lease(key: string, holder: string, ms: number): Promise<number | undefined>
-  /** Removes a record and its lease; whether there was a record. */
-  remove(key: string): Promise<boolean>
-  #native
-}
-export interface PostgresOptions {
-  /** How long a connection may take, and again an answer: 5000 ms. */
-  timeoutMs?: number | undefined
-}
-
-/** A store of this package: its work is done beside JavaScript. */
-export type NativeStore = FileStore | PostgresStore | RedisStore | Sealed
-
-/**
- * A store whose records only the holder of a key can read, or change unnoticed. Names, versions and
- * leases are not hidden, and who can write to the store can put an older record back. A record that
- * cannot be opened is `stored.sealed`: its key is not given, it was changed or moved, or it was never
- * sealed.
- */
-export class Sealed implements Store {
-  /**
-   * Seals a store of this package with `key`; a store of your own is a `TypeError`, for the cipher is
-   * not in JavaScript. A key is 32 random bytes, or their text in base64url without padding, of 43
-   * characters: `randomBytes(32).toString('base64url')`.
-   */
-  constructor(store: NativeStore, key: Uint8Array | string, options?: SealOptions)
-  load(key: string): Promise<StoredRecord | undefined>
-  save(key: string, record: string, version: number): Promise<number | undefined>
-  lease(key: string, holder: string, ms: number): Promise<number | undefined>
-  /** As `remove` of the store that is sealed. It needs no key. */
-  remove(key: string): Promise<boolean>
-  #native
-}
-export interface SealOptions {
-  /** Keys that still open. What one of them opened is sealed anew with `key` when it is saved next. */
-  old?: readonly (Uint8Array | string)[] | undefined
-}
 
 /** How a grant is kept, and which grant of the client it is: all who share one must say the same. */
 export interface SourceOptions {
@@ -312,31 +216,8 @@ export interface SourceOptions {
   leaseMs?: number | undefined
   /** Called with new tokens, and waited for, before any caller sees them: the place to store them. */
   onTokens?: (tokens: Tokens) => unknown
-  /** Where {@link TokenSource.fetch} may send the token, instead of the preset's API. */
+  /** Where {@link GrantSource.fetch} may send the token, instead of the preset's API. */
   origins?: Iterable<string | URL>
-}
-
-/**
- * One grant, kept fresh: any number of callers with a stale token make one request, and with a store
- * so do all workers together. A token near its end is handed out while the next is fetched beside.
- */
-export class TokenSource {
-  private constructor()
-  /** The name of the record in a store. */
-  readonly key: string
-  /** A token that is fresh now. A caller that leaves does not stop the request others wait for. */
-  token(options?: CallOptions): Promise<Tokens>
-  /** A token to take the place of one that was refused; without a request if that has happened already. */
-  renew(dead: Tokens, options?: CallOptions): Promise<Tokens>
-  /** Forgets exactly this token. */
-  invalidate(dead: Tokens): void
-  /** Takes the tokens of a new login in place of whatever was there, and stores them. */
-  logIn(tokens: Tokens): Promise<void>
-  /**
-   * `fetch` with the token attached, to allowed origins only. A 401 about the token is answered once
-   * with a new one, if the body can be sent again. Redirects are followed within the origin.
-   */
-  fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>
 }
 
 /** Which grant a keeper keeps, and how: {@link SourceOptions} without what a source does by itself. */
@@ -487,13 +368,13 @@ export class Client {
     introspect(token: string, options?: MomentOptions & { hint?: TokenHint }): Exchange<Introspection>
   }
   /** A token for the client itself, kept fresh. */
-  clientCredentials(options?: SourceOptions & { scope?: Scope }): TokenSource
+  clientCredentials(options?: SourceOptions & { scope?: Scope }): GrantSource
   /**
    * Tokens of a person, kept fresh. With tokens of a new login, these take the place of what a store
    * has; without any, the store's are used. `scope` is the one that was asked for, if you keep several
    * grants of one person apart by it.
    */
-  source(tokens?: Tokens, options?: SourceOptions & { scope?: Scope }): TokenSource
+  source(tokens?: Tokens, options?: SourceOptions & { scope?: Scope }): GrantSource
   /** One grant, kept fresh by a driver of your own: {@link Client.source} without transport and store. */
   keeper(tokens?: Tokens, options?: KeeperOptions): Keeper
   /** Starts a login: the URL to open, and the flow to keep until the callback. */

@@ -20,6 +20,8 @@ const NO_SECRET: &str = "a page holds no client secret";
 const NO_CALL: &str = "a page signs people in, refreshes and revokes; it makes no such call";
 const NO_OPTION: &str = "the page's package has no such option";
 
+const NO_REACH: &str = "a page never learns how far a request came";
+
 const NO_URI: &str = "error_uri and the scheme of a challenge are told to Rust alone";
 const NO_WARNINGS: &str = "a page's tokens show neither their type nor what was odd";
 const NO_NAME: &str =
@@ -72,7 +74,9 @@ impl Lang {
             Self::Node => has(&["action"]).then_some(NO_NAME),
             Self::Browser => {
                 let is_typed = expected["ok"].get("token_type").is_some();
-                (is_typed || has(&["warning", "widened"])).then_some(NO_WARNINGS)
+                let is_odd = is_typed || has(&["warning", "widened"]);
+                let is_named = has(&["action"]).then_some(NO_NAME);
+                is_odd.then_some(NO_WARNINGS).or(is_named)
             }
             Self::Python => None,
         }
@@ -87,7 +91,9 @@ impl Lang {
         let is_named = want.verdict.as_deref().is_some_and(|name| name != "renew");
         match self {
             Self::Node => is_named.then_some(NO_NAME),
-            Self::Browser => is_odd.then_some(NO_WARNINGS),
+            Self::Browser => is_odd
+                .then_some(NO_WARNINGS)
+                .or(is_named.then_some(NO_NAME)),
             Self::Rust | Self::Python => None,
         }
     }
@@ -105,6 +111,7 @@ fn not_in_a_page(input: &In) -> Option<&'static str> {
             (!matches!(mode, None | Some("query"))).then_some(NO_OPTION)
         }
         In::Attach { body, .. } => body.is_some().then_some(NO_OPTION),
+        In::Lost(reach) => (reach == "unsent").then_some(NO_REACH),
         _ => None,
     }
 }

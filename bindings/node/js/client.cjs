@@ -6,7 +6,8 @@ const { lift, lifted } = require('./errors.cjs')
 const { Exchange, checkLimit, momentOf, perform, wait } = require('./exchange.cjs')
 const { checkStore } = require('./keep.cjs')
 const { Keeper } = require('./keeper.cjs')
-const { TokenSource } = require('./source.cjs')
+const { nativeServer } = require('./server.cjs')
+const { GrantSource } = require('./source.cjs')
 const { Tokens, Flow, flowText, nativeTokens } = require('./tokens.cjs')
 
 const tokensOf = (raw) => new Tokens(raw.tokens)
@@ -18,64 +19,6 @@ function words(scope = []) {
   if (typeof scope === 'string') return scope
   if (typeof scope?.[Symbol.iterator] !== 'function') throw new TypeError('scope must be a text or a list of names')
   return [...scope].join(' ')
-}
-
-const servers = new WeakMap()
-
-/** One authorization server. */
-class Server {
-  constructor(known, loopback) {
-    if (!(known instanceof native.NativeServer)) {
-      throw new TypeError('servers come from provider, discover or Server.fromMetadata')
-    }
-    servers.set(this, { known, loopback })
-  }
-
-  /** A server by a metadata document at hand (RFC 8414), which must be the issuer's own. */
-  static fromMetadata(issuer, metadata, { transport } = {}) {
-    const loopback = isLoopback(transport)
-    const text = typeof metadata === 'string' ? metadata : JSON.stringify(metadata)
-    return new Server(lifted(() => native.NativeServer.fromMetadata(String(issuer), text, loopback)), loopback)
-  }
-
-  get issuer() { return servers.get(this).known.issuer }
-  get metadata() { return JSON.parse(servers.get(this).known.metadata) }
-  /** The origins of the preset's API: where its tokens may be sent. */
-  get apiOrigins() { return lifted(() => servers.get(this).known.apiOrigins()) }
-
-  [inspect.custom](depth, options) {
-    return `Server ${inspect({ issuer: this.issuer }, options)}`
-  }
-}
-
-function isLoopback(transport = 'https') {
-  if (transport !== 'https' && transport !== 'loopback_http') {
-    throw new TypeError("transport is 'https' or 'loopback_http'")
-  }
-  return transport === 'loopback_http'
-}
-
-/** A preset, by name. `loopback` moves it to a test server. */
-function provider(name, { variables = {}, options = [], loopback } = {}) {
-  const make = () => native.NativeServer.fromProvider(name, variables, options, loopback)
-  return new Server(lifted(make), loopback !== undefined)
-}
-
-/** Their names. */
-function providers() {
-  return native.providerNames()
-}
-
-/** Fetches what a server says about itself. */
-async function discover(issuer, { transport, fetch, ...call } = {}) {
-  return perform(discovery(issuer, { transport }), { fetch, requestTimeoutMs: call.timeoutMs }, call)
-}
-
-/** The same as an exchange, for a driver of your own. */
-function discovery(issuer, { transport, moment } = {}) {
-  const loopback = isLoopback(transport)
-  const exchange = lifted(() => native.discovery(String(issuer), loopback))
-  return new Exchange(exchange, (raw) => new Server(raw.server, loopback), moment)
 }
 
 /** The conversations of a client, for a driver of your own. */
@@ -123,10 +66,10 @@ class Client {
   #id
 
   constructor(server, { clientId, clientSecret, clientAuth, redirectUris, headers = {}, timeoutMs, fetch } = {}) {
-    if (!servers.has(server)) throw new TypeError('server must be a Server')
+    const known = nativeServer(server)
     if (fetch !== undefined && typeof fetch !== 'function') throw new TypeError('fetch must be a function')
     const options = { clientId, clientSecret, clientAuth, redirectUris, headers }
-    this.#native = lifted(() => new native.NativeClient(servers.get(server).known, options))
+    this.#native = lifted(() => new native.NativeClient(known, options))
     this.#server = server
     this.#transport = { fetch, requestTimeoutMs: checkLimit(timeoutMs) }
     this.#id = clientId
@@ -156,14 +99,13 @@ class Client {
   }
 
   #source(grantType, tokens, { store, onTokens, origins, subject, scope, resource, reuse, leaseMs }) {
-    const { loopback } = servers.get(this.#server)
     const shared = checkStore(store) !== undefined
-    return new TokenSource(this.keeper(tokens, { grantType, shared, subject, scope, resource, reuse, leaseMs }), {
+    return new GrantSource(this.keeper(tokens, { grantType, shared, subject, scope, resource, reuse, leaseMs }), {
       transport: this.#transport,
       store,
       onTokens,
-      origins: origins ? [...origins].map(String) : this.#server.apiOrigins,
-      loopback,
+      origins,
+      server: nativeServer(this.#server),
     })
   }
 
@@ -233,4 +175,4 @@ async function lifting(call) {
   }
 }
 
-module.exports = { Server, Client, provider, providers, discover, discovery, login, openBrowser }
+module.exports = { Client, login, openBrowser }

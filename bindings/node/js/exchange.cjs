@@ -164,6 +164,7 @@ async function send(exchange, step, { fetch, signal, limit }) {
   return exchange.reply({ status: reply.status, headers: [...reply.headers], body: bytes })
 }
 
+/** Waits no less than this long: timers of Node.js cut what is less than a millisecond. */
 function pause(ms, signal) {
   return new Promise((wake, fail) => {
     const end = () => {
@@ -173,7 +174,7 @@ function pause(ms, signal) {
     const timer = setTimeout(() => {
       signal?.removeEventListener('abort', end)
       wake()
-    }, ms)
+    }, Math.min(Math.ceil(ms), MAX_TIMER))
     signal?.addEventListener('abort', end, { once: true })
   })
 }
@@ -269,9 +270,9 @@ async function perform(exchange, { fetch, requestTimeoutMs }, { signal, timeoutM
 }
 
 /** A limit as it was given, if it is one. */
-function checkLimit(ms) {
+function checkLimit(ms, name = 'timeoutMs') {
   if (ms !== undefined && !(typeof ms === 'number' && ms > 0)) {
-    throw new TypeError('timeoutMs must be a positive number of milliseconds')
+    throw new TypeError(`${name} must be a positive number of milliseconds`)
   }
   return ms
 }

@@ -1,20 +1,26 @@
 'use strict'
 
 const { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse } = require('./errors.cjs')
-const { Server, Client, provider, providers, discover, discovery, login, openBrowser } = require('./client.cjs')
+const { Api } = require('./api.cjs')
+const { Client, login, openBrowser } = require('./client.cjs')
 const { Exchange, run } = require('./exchange.cjs')
+const { FixedToken, fixedToken } = require('./fixed.cjs')
 const { keep } = require('./keep.cjs')
 const { Keeper } = require('./keeper.cjs')
-const { TokenSource } = require('./source.cjs')
+const { Server, discover, discovery, provider, providerFile, providers } = require('./server.cjs')
+const { GrantSource } = require('./source.cjs')
 const { FileStore, PostgresStore, RedisStore, Sealed } = require('./stores.cjs')
 const { Tokens, Flow } = require('./tokens.cjs')
 
 module.exports = {
+  Api,
   Client,
   Denied,
   Exchange,
   FileStore,
+  FixedToken,
   Flow,
+  GrantSource,
   Keeper,
   Lost,
   Malformed,
@@ -24,15 +30,16 @@ module.exports = {
   RedisStore,
   Sealed,
   Server,
-  TokenSource,
   Tokens,
   Untrusted,
   discover,
   discovery,
+  fixedToken,
   keep,
   login,
   openBrowser,
   provider,
+  providerFile,
   providers,
   run,
 }

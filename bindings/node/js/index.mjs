@@ -2,11 +2,14 @@
 import core from './index.cjs'
 
 export const {
+  Api,
   Client,
   Denied,
   Exchange,
   FileStore,
+  FixedToken,
   Flow,
+  GrantSource,
   Keeper,
   Lost,
   Malformed,
@@ -16,15 +19,16 @@ export const {
   RedisStore,
   Sealed,
   Server,
-  TokenSource,
   Tokens,
   Untrusted,
   discover,
   discovery,
+  fixedToken,
   keep,
   login,
   openBrowser,
   provider,
+  providerFile,
   providers,
   run,
 } = core

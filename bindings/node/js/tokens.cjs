@@ -15,11 +15,23 @@ function nativeTokens(tokens) {
 
 const date = (seconds) => (seconds === undefined || seconds === null ? undefined : new Date(seconds * 1000))
 
+/** A date in Unix seconds, as the addon wants it. */
+function secondsOf(date) {
+  if (date === undefined) return undefined
+  if (!(date instanceof Date) || Number.isNaN(date.getTime())) throw new TypeError('expiresAt must be a Date')
+  return Math.max(0, Math.floor(date.getTime() / 1000))
+}
+
 /** The tokens of one grant. Neither `console.log` nor `JSON.stringify` shows them. */
 class Tokens {
   constructor(known) {
-    if (!(known instanceof native.NativeTokens)) throw new TypeError('tokens come from a grant or from Tokens.deserialize')
+    if (!(known instanceof native.NativeTokens)) throw new TypeError('tokens come from a grant, Tokens.bearer or Tokens.deserialize')
     natives.set(this, known)
+  }
+
+  /** A token that no grant brought, for sources of your own and for tests. */
+  static bearer(accessToken, { expiresAt } = {}) {
+    return new Tokens(lifted(() => native.NativeTokens.bearer(accessToken, secondsOf(expiresAt))))
   }
 
   static deserialize(text) {
@@ -114,4 +126,4 @@ class Flow {
 const flowText = Flow.text
 delete Flow.text
 
-module.exports = { Tokens, Flow, flowText, nativeTokens }
+module.exports = { Tokens, Flow, flowText, nativeTokens, secondsOf }

@@ -1,7 +1,7 @@
 //! The Node.js package `oauth-core`, native half.
 //!
-//! Whatever is decided here is decided by the crates below: `oauth-facade` for conversations,
-//! `oauth-reqwest` for sockets, tokens that stay fresh and resource requests. This crate turns
+//! Whatever is decided here is decided by the crates below: `oauth-facade` for conversations and
+//! resource requests, `oauth-session` for stores, `oauth-reqwest` for sockets. This crate turns
 //! their values into JavaScript's and back. The other half is `js/`, which users see.
 //!
 //! No thread is started before the first request.
@@ -9,13 +9,14 @@
 // Tested from JavaScript alone: a test build exports nothing.
 #![cfg(not(test))]
 
+mod api;
 mod client;
 mod error;
 mod exchange;
+mod fixed;
 mod keeper;
 mod listener;
 mod runtime;
 mod server;
 mod store;
 mod tokens;
-mod trip;

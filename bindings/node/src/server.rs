@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use napi::Result;
 use napi_derive::napi;
 use oauth_facade::{Server, Transport};
+use oauth_providers::Provider;
 
 use crate::error::fail;
 use crate::exchange::NativeExchange;
@@ -15,15 +16,20 @@ pub struct NativeServer(pub(crate) Server);
 
 #[napi]
 impl NativeServer {
-    /// A preset.
+    /// A preset by `name`, or the one that is written in `toml`.
     #[napi(factory)]
     pub fn from_provider(
-        name: String,
+        name: Option<String>,
+        toml: Option<String>,
         variables: HashMap<String, String>,
         options: Vec<String>,
         loopback: Option<String>,
     ) -> Result<Self> {
-        let mut provider = oauth_providers::provider(&name).map_err(fail)?;
+        let provider = match toml {
+            Some(text) => Provider::from_toml(&text),
+            None => oauth_providers::provider(&name.unwrap_or_default()),
+        };
+        let mut provider = provider.map_err(fail)?;
         for (name, value) in variables {
             provider = provider.with(&name, &value).map_err(fail)?;
         }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use napi::Result;
 use napi_derive::napi;
+use oauth_core::moment::UnixTime;
 
 use crate::error::fail;
+use crate::store::whole;
 
 /// The tokens of one grant.
 #[napi]
@@ -29,6 +31,12 @@ impl NativeTokens {
     #[napi]
     pub fn is_same(&self, other: &NativeTokens) -> bool {
         self.is(&other.0)
+    }
+
+    /// A token that no grant brought; `expires_at` in Unix seconds.
+    #[napi(factory)]
+    pub fn bearer(text: String, expires_at: Option<f64>) -> Self {
+        Self(Arc::new(bearer(text, expires_at)))
     }
 
     /// Reads what `serialize` wrote.
@@ -120,5 +128,14 @@ impl NativeTokens {
     #[napi(getter)]
     pub fn client_id(&self) -> &str {
         self.0.client_id()
+    }
+}
+
+/// A token that no grant brought, and its end in Unix seconds.
+pub(crate) fn bearer(text: String, expires_at: Option<f64>) -> oauth_core::Tokens {
+    let tokens = oauth_core::Tokens::bearer(text);
+    match expires_at {
+        Some(end) => tokens.expiring_at(UnixTime::from_secs(whole(end))),
+        None => tokens,
     }
 }

@@ -74,6 +74,9 @@ export class Twin {
   advance(seconds) { return this.#control('advance', { seconds }) }
   expire() { return this.#control('expire', {}) }
   deny() { return this.#control('deny', {}) }
+  rateLimit(requests, seconds) { return this.#control('rate_limit', { requests, seconds }) }
+  /** A token as a person makes it in the provider's console. */
+  async consoleToken() { return (await this.#control('console_token', {})).access_token }
 
   /** How many token requests `work` makes. */
   async tokenRequests(work) {

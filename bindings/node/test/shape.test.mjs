@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { core, serverAt } from './helper.mjs'
 
-const { Client, Denied, Flow, OAuthError, Server, Tokens, TokenSource, provider, providers } = core
+const { Api, Client, Denied, FixedToken, Flow, GrantSource, OAuthError, Server, Tokens, provider, providers } = core
 const SECRETS = ['at-secret', 'rt-secret', 'id-secret', 'extra-secret']
 
 function tokens() {
@@ -138,7 +138,7 @@ test('arguments of the wrong type are type errors', async () => {
     await assert.rejects(client.password({ username: 'u', password: 'p' }, { timeoutMs }), TypeError)
     await assert.rejects(client.clientCredentials().token({ timeoutMs }), TypeError)
   }
-  for (const known of [Tokens, Server, TokenSource]) assert.throws(() => new known({}), TypeError)
+  for (const known of [Tokens, Server, GrantSource, FixedToken, Api]) assert.throws(() => new known({}), TypeError)
 })
 
 test('errors are errors', () => {

@@ -57,6 +57,30 @@ test('a refresh rotates, and a spent refresh token ends the grant', async () => 
   assert.equal(error.endpoint, 'token')
 })
 
+test('after their lifetime both tokens of an API are renewed, the person\'s with rotation', async () => {
+  const api = server.api({ app: client.clientCredentials(), user: client.source(await connect()) })
+  const both = async () => {
+    for (const route of ['polls/1.0.0/polls', 'user/polls']) assert.equal((await api.fetch(`${twin.base}/${route}`)).status, 200)
+  }
+  await both()
+  await twin.advance(7201)
+  const before = await twin.counters()
+  await both()
+  const after = await twin.counters()
+  assert.equal(after.token_requests - before.token_requests, 2)
+  assert.equal(after.refreshes - before.refreshes, 1)
+  assert.equal(after.reuse_events, before.reuse_events)
+})
+
+test('after a revocation the person has to log in again, and the application has not', async () => {
+  const tokens = await connect()
+  const api = server.api({ app: client.clientCredentials(), user: client.source(tokens) })
+  await client.revoke(tokens.refreshToken, { hint: 'refresh_token' })
+  const error = await api.fetch(`${twin.base}/user/polls`).catch((error) => error)
+  assert.deepEqual([error.code, error.advice], ['denied.invalid_grant', 'reauthorize'])
+  assert.equal((await api.fetch(`${twin.base}/polls/1.0.0/polls`)).status, 200)
+})
+
 test('revocation is 200 for known and unknown tokens alike', async () => {
   const tokens = await connect()
   assert.equal(await client.revoke(tokens.accessToken, { hint: 'access_token' }), undefined)

@@ -23,12 +23,24 @@ test('the eleventh call within a minute is told when to come back', async () => 
   const { clientId, clientSecret } = await twin.client()
   const client = new Client(provider('usertesting', { loopback: twin.base }), { clientId, clientSecret })
   const source = client.clientCredentials({ scope: ['studies:read'] })
-  let reply
-  for (let call = 0; call < 11; call += 1) {
-    reply = await source.fetch(`${twin.base}/api/v2/sessionResults/?testId=1`)
-  }
-  assert.equal(reply.status, 429)
-  assert.ok(reply.headers.get('x-ratelimit-reset'))
+  const results = `${twin.base}/api/v2/sessionResults/?testId=1`
+  for (let call = 0; call < 10; call += 1) assert.equal((await source.fetch(results)).status, 200)
+  await assert.rejects(source.fetch(results), ({ code, advice, retryAfter, status }) => {
+    assert.deepEqual([code, advice, status], ['resource.rate_limited', 'retry', 429])
+    return retryAfter > 0 && retryAfter <= 60
+  })
+})
+
+test('after an hour the next token is asked for, once', async () => {
+  const { clientId, clientSecret } = await twin.client()
+  const client = new Client(provider('usertesting', { loopback: twin.base }), { clientId, clientSecret })
+  const source = client.clientCredentials({ scope: 'studies:read' })
+  await source.token()
+  await twin.advance(3601)
+  const requests = await twin.tokenRequests(async () => {
+    assert.equal((await source.fetch(`${twin.base}/api/v2/sessionResults/?testId=1`)).status, 200)
+  })
+  assert.equal(requests, 1)
 })
 
 test('discovery of an issuer with a path', async () => {
@@ -59,6 +71,19 @@ test('an app acts for a person, and its secret stays out of the URL', async () =
   const tokens = await client.redeem(flow, await callbackOf(url, redirectUri))
   assert.deepEqual(tokens.scope, ['clips:read', 'studies:read'])
   assert.equal((await portal.counters()).secrets_in_url, 0)
+})
+
+test('an app whose hour is over sends the person through the login again', async () => {
+  const { clientId, clientSecret, issuer, redirectUris } = await portal.client()
+  const server = provider('usertesting-apps', { variables: { guid: issuer.split('/').at(-1) }, loopback: portal.base })
+  const client = new Client(server, { clientId, clientSecret, redirectUris })
+  const [redirectUri] = redirectUris
+  const { url, flow } = client.authorize({ redirectUri, scope: 'studies:read' })
+  const source = client.source(await client.redeem(flow, await callbackOf(url, redirectUri)))
+  const results = `${portal.base}/api/v2/sessionResults/?testId=1`
+  assert.equal((await source.fetch(results)).status, 200)
+  await portal.advance(3601)
+  await assert.rejects(source.fetch(results), { code: 'grant.no_refresh_token', advice: 'reauthorize' })
 })
 
 test('a redirect URI that is not registered opens no browser', async () => {

@@ -4,8 +4,27 @@ import type {
 
 export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode }
 
+/**
+ * What to do where an API asks for a pause: a 429, or a 503 that names one. `error`: reject with
+ * `DeniedError` `resource.rate_limited`, whose `retryAfter` are the seconds; while the pause lasts, other
+ * requests are rejected unsent. `wait`: wait and send again, in the order of asking, and reject where that
+ * would take too long. `pass`: hand the reply back as it is, and hold nobody back.
+ */
+export type RateLimit = 'error' | 'wait' | 'pass'
+
+/** Of a session, and of a single request. */
+export interface LimitOptions {
+  /** `error` by default. */
+  rateLimit?: RateLimit
+  /** How long all pauses of a request may take together, for `wait`. By default 300 000 milliseconds. */
+  longestWaitMs?: number
+}
+
+/** What `fetch` takes, and how long this request may wait. */
+export interface ApiRequestInit extends RequestInit, LimitOptions {}
+
 /** Which server, and who we are. A client secret is refused: see `clientSecret`. */
-export interface Config {
+export interface Config extends LimitOptions {
   /** A preset by name, see `providers`. */
   provider?: string
   /** The preset's variables, such as the tenant. */
@@ -37,6 +56,8 @@ export interface Config {
   tabs?: boolean
   /** How long the server may take to answer, in milliseconds. By default 30 000. */
   timeout?: number
+  /** Called with the milliseconds of each pause before it is waited for: the place to show progress. */
+  onWait?: (ms: number) => void
   /** Hears of every step as it happens, without any secret. */
   observe?: (event: Observed) => void
   /** Where the WebAssembly module is, if not beside the package. */
@@ -131,13 +152,36 @@ export class Session {
   readonly idToken: string | undefined
   /** An access token that is fresh, as far as can be known. */
   token(): Promise<string>
-  /** `fetch` with the token: to the allowed origins, without following redirects, once more after a 401. */
-  fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>
+  /**
+   * `fetch` with the token: to the allowed origins, without following redirects, once more after a 401 and
+   * after a pause that the API asks for, if the body can be sent again.
+   */
+  fetch(input: RequestInfo | URL, init?: ApiRequestInit): Promise<Response>
   /** Asks the server to forget the tokens; they are gone from every tab in any case. */
   revoke(): Promise<void>
   /** Ends the session in every tab, and at the server if it can be asked and answers. */
   signOut(): Promise<void>
 }
+
+export interface FixedTokenOptions extends LimitOptions, Pick<Config, 'observe' | 'onWait' | 'wasm'> {
+  /** Where the token may be sent: any URL of each origin. */
+  origins: Iterable<string | URL>
+  /** When it is known to end: afterwards callers get `grant.expired`, and nothing is sent. */
+  expiresAt?: Date
+  /** For tests: lets the origins be plain http on a loopback address. */
+  loopback?: boolean
+}
+
+/** One token that no grant brought. */
+export interface FixedToken {
+  /** The token; `grant.expired` after its end. */
+  token(): Promise<string>
+  /** As `Session.fetch`; a 401 about the token rejects with `grant.revoked`, for nothing renews it. */
+  fetch(input: RequestInfo | URL, init?: ApiRequestInit): Promise<Response>
+}
+
+/** A token that a person made by hand, in a provider's console, and pasted. It is kept in memory alone. */
+export function fixedToken(token: string, options: FixedTokenOptions): FixedToken
 
 /** Anything that goes wrong between this page and an authorization server. */
 export class OAuthError extends Error {

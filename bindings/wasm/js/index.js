@@ -11,6 +11,7 @@ export {
   OAuthError,
   UntrustedError,
 } from './errors.js'
+export { fixedToken } from './fixed.js'
 export { Session } from './session.js'
 export { signIn } from './signin.js'
 

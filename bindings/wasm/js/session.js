@@ -1,10 +1,11 @@
 // A signed-in person: tokens that stay fresh, and stay in memory.
 
+import { call } from './api.js'
 import { random } from './chance.js'
 import { origins } from './config.js'
 import { DeniedError, OAuthError } from './errors.js'
 import { keep, moment } from './keep.js'
-import { reasonOf, run } from './run.js'
+import { run } from './run.js'
 import { Alone, Tabs } from './tabs.js'
 
 const KEPT = 'oauth-core:session:'
@@ -12,7 +13,7 @@ const KEPT = 'oauth-core:session:'
 /** The tokens of one sign-in. Made by `signIn`, `handleCallback` and `restore`. */
 export class Session {
   #context
-  #resource
+  #api
   #tabs
   #keeper
   /** Which sign-in this is, and its record as all tabs know it. */
@@ -27,7 +28,7 @@ export class Session {
   constructor(context) {
     this.#context = context
     const { wasm, server, config, name } = context
-    this.#resource = new wasm.Resource(server, origins(config, server))
+    this.#api = wasm.Api.of(server, origins(config, server))
     const share = (asked) => this.#share(asked)
     const adopt = (given) => this.#adopt(given)
     const ended = (sid) => sid === this.#sid && this.#forget()
@@ -92,17 +93,15 @@ export class Session {
     return (await this.#ask()).accessToken
   }
 
-  /** `fetch` with the token: to the allowed origins only, and once more after a 401. */
+  /** `fetch` with the token: to the allowed origins only, once more after a 401, and as often as limits allow. */
   async fetch(input, init) {
     const { wasm, config } = this.#context
-    const request = new Request(input, { ...init, redirect: 'manual' })
-    const tokens = await this.#ask()
-    const reply = await this.#send(request.clone(), tokens)
-    const challenge = reply.headers.get('www-authenticate')
-    const verdict = wasm.Resource.verdict(reply.status || 302, challenge ? [challenge] : [])
-    if (verdict !== 'renew' || !tokens.refreshable) return reply
-    config.observe?.({ kind: 'renew', why: `HTTP ${reply.status}` })
-    return this.#send(request, await this.#ask(tokens))
+    const source = {
+      token: () => this.#ask(),
+      renew: (refused) => this.#ask(refused),
+      refuse: (refused) => this.#keeper?.refuse(refused),
+    }
+    return call({ wasm, api: this.#api, source, config }, input, init)
   }
 
   /** Asks the server to forget the tokens; they are gone here in any case, in every tab. */
@@ -124,22 +123,6 @@ export class Session {
     } catch (error) {
       if (!(error instanceof OAuthError)) throw error
     }
-  }
-
-  async #send(request, tokens) {
-    const { wasm, config } = this.#context
-    const { url } = request
-    const header = this.#resource.authorization(url, [...request.headers].flat(), tokens)
-    request.headers.set('authorization', header)
-    const bare = url.split(/[?#]/)[0]
-    config.observe?.({ kind: 'api', method: request.method, url: bare })
-    const reply = await fetch(request).catch((error) => {
-      throw error?.name === 'TypeError' ? wasm.lostError(reasonOf(error)) : error
-    })
-    // Where it leads is hidden from a page, so it cannot be known whether the token may go there.
-    if (reply.type === 'opaqueredirect') throw wasm.redirectError()
-    config.observe?.({ kind: 'api-response', status: reply.status })
-    return reply
   }
 
   /** Tokens that are good now, and not those that were `refused`. */

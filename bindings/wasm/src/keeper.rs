@@ -69,6 +69,11 @@ impl Keeper {
             .map_err(fail)
     }
 
+    /// Forgets exactly this token.
+    pub fn refuse(&self, refused: &Tokens) {
+        self.0.refuse(&refused.0);
+    }
+
     /// The page gives up in the midst of a renewal.
     pub fn abandon(&self, now: f64, seed: &[u8]) {
         self.0.abandon(moment(now, seed));

@@ -5,10 +5,10 @@
 
 #![allow(unsafe_code, reason = "wasm-bindgen's macro writes it")]
 
+mod api;
 mod client;
 mod error;
 mod keeper;
 mod machine;
-mod resource;
 mod server;
 mod tokens;

@@ -94,7 +94,7 @@ pub fn check_secret_in_browser(preset: &str) -> Result<(), JsValue> {
         .map_err(fail)
 }
 
-const fn transport(loopback: bool) -> Transport {
+pub(crate) const fn transport(loopback: bool) -> Transport {
     if loopback {
         Transport::LoopbackHttp
     } else {

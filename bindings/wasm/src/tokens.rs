@@ -3,6 +3,7 @@
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
+use crate::machine::time;
 
 /// The tokens of one grant.
 #[wasm_bindgen]
@@ -16,6 +17,22 @@ impl Tokens {
 
 #[wasm_bindgen]
 impl Tokens {
+    /// A token that was made by hand, and when it is known to end, in seconds since 1970.
+    pub fn bearer(text: String, end: Option<f64>) -> Self {
+        let tokens = oauth_facade::Tokens::bearer(text);
+        Self(match end {
+            Some(end) => tokens.expiring_at(time(end)),
+            None => tokens,
+        })
+    }
+
+    /// Fails if this is the token that was `refused`, where nothing renews it, or is over.
+    #[wasm_bindgen(js_name = checkFixed)]
+    pub fn check_fixed(&self, now: f64, refused: bool) -> Result<(), JsValue> {
+        let refused = refused.then_some(&self.0);
+        self.0.check_fixed(time(now), refused).map_err(fail)
+    }
+
     /// Reads what `toJson` wrote.
     #[wasm_bindgen(js_name = fromJson)]
     pub fn from_json(text: &str) -> Result<Self, JsValue> {

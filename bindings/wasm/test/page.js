@@ -8,6 +8,6 @@ globalThis.seen = []
 globalThis.told = (promise) =>
   promise.then(
     (value) => ({ value }),
-    ({ code, name, advice, message, cause }) => ({ code, name, advice, message, cause }),
+    ({ code, name, advice, message, cause, retryAfter }) => ({ code, name, advice, message, cause, retryAfter }),
   )
 globalThis.loaded = true

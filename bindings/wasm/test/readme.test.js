@@ -27,6 +27,18 @@ test('the example signs in and calls the API', async () => {
   assert.match(await answer.textContent(), /"id":/)
 })
 
+test('the example with a pasted token calls the API', async () => {
+  const [, example] = readme.match(/^```js\n([^]*?)^```$/m)
+  const code = example.replaceAll('https://acme.uservoice.com', us.twins.uservoice).replace('{ origins', '{ loopback: true, origins')
+  const map = '<script type="importmap">{"imports":{"oauth-core-web":"/js/index.js"}}</script>'
+  const token = await us.uservoice.consoleToken()
+  const script = `<script type="module">const pasted = '${token}'\n${code}</script>`
+  us.made['/pasted'] = () => `<!doctype html>${map}<pre id="answer"></pre>${script}`
+  const tab = await us.context.newPage()
+  await tab.goto(`${us.origin}/pasted`)
+  await tab.locator('#answer', { hasText: '200' }).waitFor()
+})
+
 test('the sizes are those of a build like this', () => {
   for (const [name, ...sizes] of rows) {
     const row = readme.split('\n').find((line) => line.startsWith(`| ${name} |`))

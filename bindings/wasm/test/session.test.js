@@ -80,12 +80,17 @@ test('too little scope is no reason to refresh', async () => {
   assert.equal((await us.generic.counters()).refreshes, start.refreshes)
 })
 
-test('a 401 without a refresh token is handed to the caller', async () => {
+test('a 401 without a refresh token says that the person must sign in again', async () => {
   const page = await signedIn(us, us.configs.uservoice)
   await us.uservoice.expire()
+  const start = await us.uservoice.counters()
   const url = `${us.twins.uservoice}/api/v2/end_users/me`
-  const status = await page.evaluate(async (url) => (await session.fetch(url)).status, url)
-  assert.equal(status, 401)
+  const result = await page.evaluate((url) => told(session.fetch(url)), url)
+  assert.equal(result.code, 'grant.no_refresh_token')
+  assert.equal(result.advice, 'reauthorize')
+  const end = await us.uservoice.counters()
+  assert.equal(end.api_calls - start.api_calls, 1)
+  assert.equal(end.token_requests, start.token_requests)
 })
 
 test('revocation ends the tokens there and here', async () => {

@@ -1,10 +1,12 @@
 // What a typed page may write, and what it may not. Checked by test/package.test.js; never run.
 
-import { DeniedError, handleCallback, OAuthError, providers, restore, Session, signIn, type Change, type Config, type ErrorCode, type Snapshot } from 'oauth-core-web'
+import { DeniedError, fixedToken, handleCallback, OAuthError, providers, restore, Session, signIn, type Change, type Config, type ErrorCode, type FixedToken, type Snapshot } from 'oauth-core-web'
 
 const config: Config = { provider: 'uservoice', variables: { subdomain: 'acme' }, clientId: 'id', redirectUri: 'x' }
 const session: Session | null = await handleCallback(config)
 const status: number | undefined = (await session?.fetch('/api', { method: 'POST' }))?.status
+const fixed: FixedToken = fixedToken('text', { origins: ['https://api.example'], expiresAt: new Date(), rateLimit: 'wait' })
+await fixed.fetch('/api', { rateLimit: 'pass', longestWaitMs: 1000 })
 const token: string | undefined = await session?.token()
 const again: Session = await signIn(config, { scope: 'read', mode: 'popup', extra: { prompt: 'login' } })
 const back: string | undefined = (await signIn({ ...config, responseMode: 'fragment' }, { returnTo: '/orders' })).returnTo
@@ -31,5 +33,7 @@ export { again, back, codes, end, names, status, token, waited }
 export const withSecret: Config = { ...config, clientSecret: 'secret' }
 // @ts-expect-error a form cannot be posted to a page
 export const posted: Config = { ...config, responseMode: 'form_post' }
+// @ts-expect-error no such way
+export const impatient: Config = { ...config, rateLimit: 'retry' }
 // @ts-expect-error a session comes from signing in
 export const made = new Session()

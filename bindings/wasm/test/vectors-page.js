@@ -102,13 +102,20 @@ class Party {
     },
     attach: async ({ url, headers, origins: api, tokens }) => {
       const { server } = await this.#prepared()
-      const resource = new wasm.Resource(server, origins({ api: api ?? undefined }, server))
-      return { attached: resource.authorization(url, Object.entries(headers).flat(), this.#held(tokens)) }
+      const rules = wasm.Api.of(server, origins({ api: api ?? undefined }, server))
+      const call = rules.call('GET', url, Object.entries(headers).flat(), false, 'pass', 0)
+      this.#show(call)
+      call.begin(this.#now, 0)
+      call.token(this.#now, 0, this.#held(tokens))
+      return { attached: call.authorization }
     },
+    // Seen from what the rules do next.
     verdict: ({ status, headers }) => {
-      const challenges = headers.filter(([name]) => name === 'www-authenticate').map(([, value]) => value)
-      const name = wasm.Resource.verdict(status, challenges)
-      return { verdict: { renews: name === 'renew', name } }
+      const url = 'https://api.example/'
+      const call = new wasm.Api([url], false).call('GET', url, [], false, 'pass', 0)
+      call.begin(this.#now, 0)
+      call.token(this.#now, 0, wasm.Tokens.bearer('text'))
+      return { verdict: { renews: call.reply(this.#now, 0, status, headers.flat()) === 'renew' } }
     },
   }
 

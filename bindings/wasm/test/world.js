@@ -88,6 +88,8 @@ export const control = (base) => ({
   advance: (seconds) => post(base, 'advance', { seconds }),
   expire: () => post(base, 'expire', {}),
   deny: () => post(base, 'deny', {}),
+  rateLimit: (requests, seconds) => post(base, 'rate_limit', { requests, seconds }),
+  consoleToken: async () => (await post(base, 'console_token', {})).access_token,
 })
 
 async function get(base, route) {
@@ -97,4 +99,5 @@ async function get(base, route) {
 async function post(base, route, body) {
   const reply = await fetch(`${base}/_twin/${route}`, { method: 'POST', body: JSON.stringify(body) })
   if (!reply.ok) throw new Error(await reply.text())
+  return reply.json()
 }

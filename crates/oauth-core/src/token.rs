@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Misuse};
+use crate::error::{Error, Misuse, ServerError};
 use crate::extra::Extra;
 use crate::identity::Binding;
 use crate::moment::UnixTime;
@@ -149,6 +149,22 @@ impl Tokens {
     pub const fn expiring_at(mut self, end: UnixTime) -> Self {
         self.expires_in = Some(end.as_secs().saturating_sub(self.received_at.as_secs()));
         self
+    }
+
+    /// Whether a source that cannot renew this token may hand it out, knowing perhaps of one that a
+    /// resource server `refused`.
+    ///
+    /// # Errors
+    /// `grant.revoked` if it is the one that was refused, `grant.expired` after its end.
+    pub fn check_fixed(&self, now: UnixTime, refused: Option<&Self>) -> Result<(), Error> {
+        let is_it = |refused: &Self| self.access_token.matches(refused.access_token.expose());
+        if refused.is_some_and(is_it) {
+            return Err(ServerError::revoked().into());
+        }
+        match self.expires_at() {
+            Some(end) if now >= end => Err(Misuse::TokenExpired.into()),
+            _ => Ok(()),
+        }
     }
 
     /// The type on the wire, `Bearer`: the only one this client asks for.

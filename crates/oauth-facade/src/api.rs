@@ -8,7 +8,7 @@ use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::{self, Allowance, Clock, Event, OnLimit, TokenFor};
 
-use crate::resource::{Attachment, headers};
+use crate::resource::{Attachment, Resource, headers};
 use crate::server::Server;
 
 /// An API: where tokens may go, whose token a route needs, and what is known of its limits. Clones
@@ -177,8 +177,10 @@ impl ApiCall {
                 .map_err(|_| Error::from(Misuse::HeaderValue).about("method"))?,
         };
         let url = without_fragment(call.request.url);
+        let fields = call.request.headers.iter();
+        let read = fields.filter(|(name, _)| Resource::reads(name.as_bytes()));
         let mut request = resource::ResourceRequest::new(&api.0, method, url)
-            .headers(headers(call.request.headers)?)
+            .headers(headers(read)?)
             .on_limit(call.on_limit);
         if let Some(body) = call.request.body {
             request = request.body(Bytes::copy_from_slice(body));
@@ -217,11 +219,11 @@ impl ApiCall {
     }
 
     /// The head of the reply. Of its header fields only those that are [read](Api::reads) have to
-    /// be brought.
+    /// be brought; one whose value is no plain text says nothing.
     ///
     /// # Errors
-    /// As [`Self::begin`], and `client_auth.header_value` for what no HTTP client could have
-    /// received.
+    /// As [`Self::begin`], and `client_auth.header_value` for a status that no HTTP client could
+    /// have received.
     pub fn reply(
         &mut self,
         at: Clock,
@@ -230,7 +232,11 @@ impl ApiCall {
     ) -> Result<CallStep, Error> {
         let status = StatusCode::from_u16(status)
             .map_err(|_| Error::from(Misuse::HeaderValue).about("status"))?;
-        self.resume(at, Event::Reply(status, &headers(fields)?))
+        let plain = |(_, value): &&(String, String)| {
+            value.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        };
+        let fields = headers(fields.iter().filter(plain))?;
+        self.resume(at, Event::Reply(status, &fields))
     }
 
     fn resume(&mut self, at: Clock, event: Event<'_>) -> Result<CallStep, Error> {

@@ -97,7 +97,9 @@ impl Resource {
     }
 }
 
-pub(crate) fn headers(fields: &[(String, String)]) -> Result<HeaderMap, Error> {
+pub(crate) fn headers<'a>(
+    fields: impl IntoIterator<Item = &'a (String, String)>,
+) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         let refused = || Error::from(Misuse::HeaderValue).about(name);

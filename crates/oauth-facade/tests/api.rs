@@ -122,6 +122,19 @@ fn the_presets_reset_field_is_read() {
 }
 
 #[test]
+fn header_fields_that_say_nothing_are_in_nobodys_way() {
+    let api = Api::new(&["https://api.example".to_owned()], Transport::Https).unwrap();
+    let odd = field("x-name", "Zo\u{eb}");
+    let mut call = call("https://api.example/a");
+    call.request.headers = &odd;
+    let mut request = ApiCall::new(&api, &call).unwrap();
+    request.begin(at(0)).unwrap();
+    request.token(at(0), &Tokens::bearer("abc")).unwrap();
+    let step = request.reply(at(0), 302, &field("location", "/Zo\u{eb}"));
+    assert_eq!(step.unwrap(), CallStep::Done);
+}
+
+#[test]
 fn a_body_that_streams_and_redirects_of_the_host_are_left_alone() {
     let api = Api::new(&["https://api.example".to_owned()], Transport::Https).unwrap();
     let mut call = call("https://api.example/a");

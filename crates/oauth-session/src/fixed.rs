@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use oauth_core::error::{Cause, Error, Misuse, ServerError};
+use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Secret, Tokens};
 
@@ -85,7 +85,10 @@ impl FixedToken {
 
     /// The token is known to end then: afterwards `grant.expired` is told, and nothing sent.
     #[must_use]
-    pub const fn expiring_at(mut self, end: UnixTime) -> Self {
+    pub fn expiring_at(mut self, end: UnixTime) -> Self {
+        if let Place::Here(tokens) = &mut self.place {
+            *tokens = Arc::new(Tokens::clone(tokens).expiring_at(end));
+        }
         self.end = Some(end);
         self
     }
@@ -105,17 +108,8 @@ impl FixedToken {
             Place::File(path) => self.tokens(file(path)?),
             Place::Callback(callback) => self.tokens(callback()?),
         };
-        let is_refused = |refused: &Tokens| {
-            let refused = refused.access_token.expose();
-            tokens.access_token.matches(refused)
-        };
-        if refused.is_some_and(is_refused) {
-            return Err(ServerError::revoked().into());
-        }
-        match self.end {
-            Some(end) if UnixTime::system()? >= end => Err(Misuse::TokenExpired.into()),
-            _ => Ok(tokens),
-        }
+        tokens.check_fixed(UnixTime::system()?, refused)?;
+        Ok(tokens)
     }
 
     fn tokens(&self, token: Secret<String>) -> Arc<Tokens> {

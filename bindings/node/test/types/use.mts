@@ -1,9 +1,11 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
-  Client, Denied, FileStore, Flow, Keeper, Lost, OAuthError, PostgresStore, RedisStore, Sealed, Server, Tokens, TokenSource, Untrusted, discover,
-  discovery, keep, login, provider, providers, run,
+  Api, Client, Denied, FileStore, FixedToken, Flow, GrantSource, Keeper, Lost, Misuse, OAuthError, PostgresStore, RedisStore, Sealed, Server, Tokens,
+  Untrusted, discover, discovery, fixedToken, keep, login, provider, providerFile, providers, run,
 } from 'oauth-core'
-import type { ErrorCode, Exchange, Introspection, Moment, Step, Store, Task, Turn, UntrustedCode } from 'oauth-core'
+import type {
+  ErrorCode, Exchange, Introspection, Moment, Owner, RateLimit, Step, Store, Task, TokenSource, Turn, UntrustedCode,
+} from 'oauth-core'
 
 export async function use(signal: AbortSignal): Promise<void> {
   const preset: Server = provider('uservoice', { variables: { subdomain: 'acme' }, options: ['challenge_as_verifier'] })
@@ -16,7 +18,7 @@ export async function use(signal: AbortSignal): Promise<void> {
     timeoutMs: 5000,
     fetch,
   })
-  const source: TokenSource = client.clientCredentials({ scope: ['read'], onTokens: async (tokens) => tokens.serialize() })
+  const source: GrantSource = client.clientCredentials({ scope: ['read'], onTokens: async (tokens) => tokens.serialize() })
   const tokens: Tokens = await source.token({ signal })
   const texts: string[] = [tokens.accessToken, ...tokens.scope, ...providers(), preset.issuer]
   const end: Date | undefined = tokens.expiresAt
@@ -68,6 +70,36 @@ export async function use(signal: AbortSignal): Promise<void> {
   tokens.accessToken = 'x'
 }
 
+export async function called(client: Client, pool: typeof fetch): Promise<number> {
+  const tokens: Tokens = Tokens.bearer('text', { expiresAt: new Date() })
+  const fake: TokenSource = { token: async () => tokens, renew: async (refused) => refused, invalidate() {} }
+  const preset: Server = provider('usertesting')
+  const own: Server = providerFile('name = "acme"', { variables: { tenant: 'staff' } })
+  const fixed: FixedToken = fixedToken({ env: 'TOKEN' }, { origins: preset, expiresAt: new Date() })
+  const sources: TokenSource[] = [
+    fake, fixed, client.clientCredentials(), fixedToken('text', { origins: ['https://api.example'] }),
+    fixedToken({ file: new URL('file:///token') }), fixedToken({ callback: async () => 'text' }), fixedToken({ callback: () => 'text' }),
+  ]
+  const api: Api = own.api({
+    app: sources[0], user: fixed, rateLimit: 'wait', longestWaitMs: 1000, allowance: { requests: 10, seconds: 60 }, fetch: pool,
+    onWait: (ms: number) => console.log(ms),
+  })
+  const one: Api = client.clientCredentials().api({ allowance: 'documented', origins: [new URL('https://api.example')] })
+  const owner: Owner = api.owner(new URL('https://api.example/user'))
+  const rateLimit: RateLimit = owner === 'user' ? 'pass' : 'error'
+  const reply: Response = await one.fetch('https://api.example/', { method: 'POST', body: '{}', rateLimit, longestWaitMs: 5 })
+  await fixed.fetch('https://api.example/', { rateLimit: 'wait' })
+  // @ts-expect-error no such way
+  await one.fetch('https://api.example/', { rateLimit: 'retry' })
+  // @ts-expect-error a source has three methods
+  own.api({ app: { token: async () => tokens } })
+  // @ts-expect-error two places
+  const nowhere: FixedToken = fixedToken({ variable: 'TOKEN' })
+  // @ts-expect-error APIs come from servers and sources
+  new Api()
+  return reply.status + (nowhere ? 1 : 0)
+}
+
 export async function kept(client: Client, store: Store, signal: AbortSignal): Promise<Tokens> {
   const stores: Store[] = [new FileStore('grants'), new FileStore(new URL('file:///grants')), new RedisStore('redis://localhost', { prefix: 'a:' })]
   client.clientCredentials({ store: stores[0] })
@@ -115,6 +147,7 @@ export function judge(error: unknown): string {
     // @ts-expect-error no such code
     if (error.code === 'callback.sate') return code
   }
+  if (error instanceof Misuse && error.code === 'resource.owner_missing') return error.advice
   if (error instanceof Lost) return `${error.advice} ${String(error.cause)}`
   if (error instanceof OAuthError) {
     const code: ErrorCode = error.code

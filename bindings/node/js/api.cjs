@@ -1,0 +1,195 @@
+'use strict'
+
+const { inspect } = require('node:util')
+const native = require('./native.cjs')
+const { lifted } = require('./errors.cjs')
+const { checkLimit, pause } = require('./exchange.cjs')
+const { nativeTokens } = require('./tokens.cjs')
+
+/** How long a request waits at most for its turn, in milliseconds, if nothing else is said. */
+const LONGEST_WAIT = 300_000
+
+/** An API, and whose tokens its requests carry. All who call it share what is known of its limits. */
+class Api {
+  #known
+  #sources
+  #fetch
+  #onWait
+  #limits
+
+  constructor(known, sources, { fetch, onWait, rateLimit = 'error', longestWaitMs = LONGEST_WAIT } = {}) {
+    if (!(known instanceof native.NativeApi)) throw new TypeError('APIs come from server.api or source.api')
+    for (const [name, hook] of Object.entries({ fetch, onWait })) {
+      if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)
+    }
+    this.#known = known
+    this.#sources = sources
+    this.#fetch = fetch
+    this.#onWait = onWait
+    this.#limits = checkLimits(rateLimit, longestWaitMs)
+  }
+
+  /** Whose token a request to this URL carries. */
+  owner(url) {
+    return lifted(() => this.#known.owner(String(url)))
+  }
+
+  /** `fetch` with the token of the route's owner. */
+  async fetch(input, init = {}) {
+    const { rateLimit = this.#limits.rateLimit, longestWaitMs = this.#limits.longestWaitMs, ...others } = init
+    const limits = checkLimits(rateLimit, longestWaitMs)
+    // What `URL` makes one path of, such as `/a/../user`, another language may send as it is: all refuse it.
+    if (typeof input === 'string' && !this.#sources.any) this.owner(input)
+    const { stream, signal, ...request } = await requestOf(input, others)
+    const { method, headers, body } = request
+    const fetch = this.#fetch ?? globalThis.fetch
+    const send = ({ url, authorization }) => fetch(url, {
+      ...rest(others),
+      method,
+      headers: [...headers, ['authorization', authorization]],
+      body: stream ?? (body.length > 0 ? body : undefined),
+      ...(stream && { duplex: 'half' }),
+      redirect: 'manual',
+      signal,
+    })
+    const call = lifted(() => this.#known.call({ ...request, ...limits }))
+    return carried(call, { sources: this.#sources, send, onWait: this.#onWait, signal })
+  }
+
+  [inspect.custom]() {
+    return 'Api {}'
+  }
+}
+
+/** Does what the rules say about a request, to the end: its reply. */
+async function carried(call, { sources, send, onWait, signal }) {
+  let reply
+  let tokens
+  let owner
+  let isOver = false
+  try {
+    let step = lifted(() => call.begin())
+    while (!isOver) {
+      signal?.throwIfAborted()
+      const { kind, ms } = step
+      if (kind === 'send') {
+        reply = await send(step)
+        step = lifted(() => call.reply(reply.status, [...reply.headers]))
+      } else if (kind === 'wait') {
+        await drop(reply)
+        onWait?.(ms)
+        await pause(ms, signal)
+        step = lifted(() => call.elapsed())
+      } else if (kind === 'token' || kind === 'renew') {
+        await drop(reply)
+        owner = step.owner
+        const source = sources[owner]
+        tokens = await (kind === 'token' ? source.token({ signal }) : source.renew(tokens, { signal }))
+        step = lifted(() => call.token(nativeTokens(tokens)))
+      } else {
+        if (kind === 'done_refused') sources[owner].invalidate(tokens)
+        isOver = true
+      }
+    }
+    return reply
+  } finally {
+    // Those who wait behind it go on.
+    call.close()
+    if (!isOver) await drop(reply)
+  }
+}
+
+/** Frees the connection of a reply that nobody reads. */
+const drop = (reply) => reply?.body?.cancel?.().catch(() => {})
+
+function checkLimits(rateLimit, longestWaitMs) {
+  if (!['error', 'wait', 'pass'].includes(rateLimit)) throw new TypeError("rateLimit is 'error', 'wait' or 'pass'")
+  return { rateLimit, longestWaitMs: checkLimit(longestWaitMs, 'longestWaitMs') }
+}
+
+/** What of `init` is not this module's own to decide. */
+function rest({ method, headers, body, redirect, signal, duplex, ...others }) {
+  return others
+}
+
+/** Any input of `fetch` in plain parts: a body is either bytes, or a stream that is sent once. */
+async function requestOf(input, init) {
+  const request = typeof input === 'object' && 'url' in input ? input : undefined
+  const text = request ? request.url : String(input)
+  const headers = new Headers(init.headers ?? request?.headers)
+  const method = (init.method ?? request?.method ?? 'GET').toUpperCase()
+  const signal = init.signal ?? request?.signal ?? undefined
+  const given = init.body ?? request?.body ?? undefined
+  // One text is both checked and sent.
+  const parts = { url: URL.canParse(text) ? new URL(text).href : text, method, signal }
+  if (isStream(given)) return { ...parts, headers: [...headers], stream: given }
+  // At once, so that requests ask for their turn in the order in which they were made.
+  if (given === undefined) return { ...parts, headers: [...headers], body: new Uint8Array() }
+  const carrier = new Response(given)
+  const type = carrier.headers.get('content-type')
+  if (type && !headers.has('content-type')) headers.set('content-type', type)
+  const body = new Uint8Array(await carrier.arrayBuffer())
+  return { ...parts, headers: [...headers], body }
+}
+
+function isStream(body) {
+  return typeof body === 'object' && body !== null && (body instanceof ReadableStream || Symbol.asyncIterator in body)
+}
+
+/** A source as it was given, if it is one. */
+function checkSource(source, name) {
+  for (const verb of ['token', 'renew', 'invalidate']) {
+    if (typeof source?.[verb] !== 'function') throw new TypeError(`${name} must have a method ${verb}`)
+  }
+  return source
+}
+
+/**
+ * An API of `server`, or else one that is known by its origins alone, with a source for each owner.
+ */
+function apiOf({ server, loopback = false }, sources, { origins, allowance, ...options }) {
+  const places = origins === undefined ? undefined : [...origins].map(String)
+  const isDocumented = allowance === 'documented'
+  const kept = isDocumented ? undefined : checkAllowance(allowance)
+  if (isDocumented && !server) throw new TypeError("'documented' is the allowance of a preset: give { requests, seconds }")
+  const make = () => (server
+    ? native.NativeApi.ofServer(server, places, Object.keys(sources), isDocumented, kept)
+    : native.NativeApi.at(places ?? [], loopback, kept))
+  return new Api(lifted(make), sources, options)
+}
+
+function checkAllowance(allowance) {
+  if (allowance === undefined) return undefined
+  const { requests, seconds } = allowance
+  const isCount = (value) => Number.isInteger(value) && value > 0 && value < 2 ** 32
+  if (!isCount(requests) || !isCount(seconds)) {
+    throw new TypeError("allowance is 'documented', or { requests, seconds } in whole numbers")
+  }
+  return { requests, seconds }
+}
+
+/** What a source of ours can do with its token: send it. */
+class Source {
+  #place
+  #options
+  #api
+
+  constructor(place, options) {
+    this.#place = place
+    this.#options = options
+  }
+
+  /** An API with this one source, and limits of its own. */
+  api(options = {}) {
+    const sources = { any: checkSource(this, 'source') }
+    return apiOf(this.#place, sources, { ...this.#options, ...options })
+  }
+
+  /** `fetch` with the token attached, to allowed origins only. */
+  async fetch(input, init) {
+    this.#api ??= this.api()
+    return this.#api.fetch(input, init)
+  }
+}
+
+module.exports = { Api, Source, apiOf, checkSource }

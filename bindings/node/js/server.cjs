@@ -1,0 +1,85 @@
+'use strict'
+
+const { inspect } = require('node:util')
+const native = require('./native.cjs')
+const { apiOf, checkSource } = require('./api.cjs')
+const { lifted } = require('./errors.cjs')
+const { Exchange, perform } = require('./exchange.cjs')
+
+const natives = new WeakMap()
+
+/** What the addon knows a server by. */
+function nativeServer(server) {
+  const known = natives.get(server)
+  if (known === undefined) throw new TypeError('server must be a Server')
+  return known
+}
+
+/** One authorization server. */
+class Server {
+  constructor(known) {
+    if (!(known instanceof native.NativeServer)) {
+      throw new TypeError('servers come from provider, discover or Server.fromMetadata')
+    }
+    natives.set(this, known)
+  }
+
+  /** A server by a metadata document at hand (RFC 8414), which must be the issuer's own. */
+  static fromMetadata(issuer, metadata, { transport } = {}) {
+    const loopback = isLoopback(transport)
+    const text = typeof metadata === 'string' ? metadata : JSON.stringify(metadata)
+    return new Server(lifted(() => native.NativeServer.fromMetadata(String(issuer), text, loopback)))
+  }
+
+  get issuer() { return nativeServer(this).issuer }
+  get metadata() { return JSON.parse(nativeServer(this).metadata) }
+  /** The origins of the preset's API: where its tokens may be sent. */
+  get apiOrigins() { return lifted(() => nativeServer(this).apiOrigins()) }
+
+  /** The preset's API, where each request carries the token of its route's owner. */
+  api({ app, user, ...options } = {}) {
+    const sources = {}
+    if (app !== undefined) sources.application = checkSource(app, 'app')
+    if (user !== undefined) sources.user = checkSource(user, 'user')
+    return apiOf({ server: nativeServer(this) }, sources, options)
+  }
+
+  [inspect.custom](depth, options) {
+    return `Server ${inspect({ issuer: this.issuer }, options)}`
+  }
+}
+
+function isLoopback(transport = 'https') {
+  if (transport !== 'https' && transport !== 'loopback_http') {
+    throw new TypeError("transport is 'https' or 'loopback_http'")
+  }
+  return transport === 'loopback_http'
+}
+
+/** A preset, by name. `loopback` moves it to a test server. */
+function provider(name, { variables = {}, options = [], loopback } = {}) {
+  return new Server(lifted(() => native.NativeServer.fromProvider(name, undefined, variables, options, loopback)))
+}
+
+/** A provider of your own: the text of a provider file. */
+function providerFile(text, { variables = {}, options = [], loopback } = {}) {
+  return new Server(lifted(() => native.NativeServer.fromProvider(undefined, text, variables, options, loopback)))
+}
+
+/** The names of the presets. */
+function providers() {
+  return native.providerNames()
+}
+
+/** Fetches what a server says about itself. */
+async function discover(issuer, { transport, fetch, ...call } = {}) {
+  return perform(discovery(issuer, { transport }), { fetch, requestTimeoutMs: call.timeoutMs }, call)
+}
+
+/** The same as an exchange, for a driver of your own. */
+function discovery(issuer, { transport, moment } = {}) {
+  const exchange = lifted(() => native.discovery(String(issuer), isLoopback(transport)))
+  return new Exchange(exchange, (raw) => new Server(raw.server), moment)
+}
+
+module.exports = { Server, discover, discovery, isLoopback, nativeServer, provider, providerFile, providers }

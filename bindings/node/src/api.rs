@@ -1,0 +1,221 @@
+//! The requests that tokens are attached to: the decisions.
+
+use napi::Result;
+use napi::bindgen_prelude::Uint8Array;
+use napi_derive::napi;
+use oauth_core::error::{Error, Misuse};
+use oauth_facade::{
+    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, Keeping, OnLimit, Once, TokenFor,
+};
+
+use crate::error::{fail, invalid};
+use crate::runtime::millis;
+use crate::server::{NativeServer, transport};
+use crate::tokens::NativeTokens;
+
+/// So many requests in so many seconds.
+#[napi(object, object_to_js = false)]
+pub struct NativeAllowance {
+    /// The number of requests.
+    pub requests: u32,
+    /// The length of the window.
+    pub seconds: u32,
+}
+
+/// A request as `fetch` was asked for it.
+#[napi(object, object_to_js = false)]
+pub struct NativeRequest {
+    /// The method.
+    pub method: String,
+    /// Where to.
+    pub url: String,
+    /// The headers.
+    pub headers: Vec<(String, String)>,
+    /// The body; absent where it streams, and can be sent once.
+    pub body: Option<Uint8Array>,
+    /// `error`, `wait` or `pass`.
+    pub rate_limit: String,
+    /// The longest wait.
+    pub longest_wait_ms: f64,
+}
+
+/// What to do next; which members there are depends on `kind`.
+#[napi(object, object_from_js = false)]
+#[derive(Default)]
+pub struct NativeCallStep {
+    /// `wait`, `token`, `renew`, `send`, `done` or `done_refused`.
+    pub kind: &'static str,
+    /// Of a wait.
+    pub ms: Option<f64>,
+    /// Of a token: `application`, `user` or `any`.
+    pub owner: Option<&'static str>,
+    /// Of a request.
+    pub url: Option<String>,
+    /// The value of the header, of a request.
+    pub authorization: Option<String>,
+}
+
+/// An API; whoever calls it through this shares what is known of its limits.
+#[napi]
+pub struct NativeApi(Api);
+
+#[napi]
+impl NativeApi {
+    /// The API of a server's preset, or of that server at other origins.
+    #[napi(factory)]
+    pub fn of_server(
+        server: &NativeServer,
+        origins: Option<Vec<String>>,
+        owners: Vec<String>,
+        is_documented: bool,
+        allowance: Option<NativeAllowance>,
+    ) -> Result<Self> {
+        let owners = owners.iter().map(|name| owner(name));
+        let owners = owners.collect::<Result<Vec<_>>>()?;
+        let keeping = match (is_documented, allowance) {
+            (true, _) => Keeping::Documented,
+            (false, Some(allowance)) => Keeping::Allowance(allowance.into()),
+            (false, None) => Keeping::Nothing,
+        };
+        let api = server.0.api(origins.as_deref(), &owners, keeping);
+        api.map(Self).map_err(fail)
+    }
+
+    /// An API that is known by its origins alone.
+    #[napi(factory)]
+    pub fn at(
+        origins: Vec<String>,
+        loopback: bool,
+        allowance: Option<NativeAllowance>,
+    ) -> Result<Self> {
+        let api = Api::new(&origins, transport(loopback)).map_err(fail)?;
+        Ok(Self(match allowance {
+            Some(allowance) => api.keeping(allowance.into()),
+            None => api,
+        }))
+    }
+
+    /// Whose token a request to this URL gets.
+    #[napi(ts_return_type = "'application' | 'user' | 'any'")]
+    pub fn owner(&self, url: String) -> Result<&'static str> {
+        self.0.owner(&url).map_err(fail)
+    }
+
+    /// A request.
+    #[napi]
+    pub fn call(&self, request: NativeRequest) -> Result<NativeCall> {
+        let on_limit = match request.rate_limit.as_str() {
+            "error" => OnLimit::Fail,
+            "wait" => OnLimit::Wait {
+                longest: millis(request.longest_wait_ms),
+            },
+            "pass" => OnLimit::HandBack,
+            _ => return Err(invalid("rateLimit is error, wait or pass")),
+        };
+        let call = Call {
+            method: &request.method,
+            request: Attachment {
+                url: &request.url,
+                headers: &request.headers,
+                body: request.body.as_deref(),
+            },
+            once: match request.body {
+                Some(_) => Once::No,
+                None => Once::Yes,
+            },
+            on_limit,
+            ..Call::default()
+        };
+        let call = ApiCall::new(&self.0, &call).map_err(fail)?;
+        Ok(NativeCall(Some(call)))
+    }
+}
+
+/// One request, with all its repetitions.
+#[napi]
+pub struct NativeCall(Option<ApiCall>);
+
+#[napi]
+impl NativeCall {
+    /// Begins.
+    #[napi]
+    pub fn begin(&mut self) -> Result<NativeCallStep> {
+        self.step(ApiCall::begin)
+    }
+
+    /// The pause is over.
+    #[napi]
+    pub fn elapsed(&mut self) -> Result<NativeCallStep> {
+        self.step(ApiCall::elapsed)
+    }
+
+    /// The token that was asked for.
+    #[napi]
+    pub fn token(&mut self, tokens: &NativeTokens) -> Result<NativeCallStep> {
+        self.step(|call, at| call.token(at, &tokens.0))
+    }
+
+    /// The head of the reply.
+    #[napi]
+    pub fn reply(&mut self, status: u16, headers: Vec<(String, String)>) -> Result<NativeCallStep> {
+        self.step(|call, at| call.reply(at, status, &headers))
+    }
+
+    /// Gives its place in the queue to the next.
+    #[napi]
+    pub fn close(&mut self) {
+        self.0 = None;
+    }
+
+    fn step(
+        &mut self,
+        answer: impl FnOnce(&mut ApiCall, Clock) -> std::result::Result<CallStep, Error>,
+    ) -> Result<NativeCallStep> {
+        let call = self.0.as_mut().ok_or_else(|| fail(Misuse::Over.into()))?;
+        let at = Clock::system().map_err(fail)?;
+        answer(call, at).map(step).map_err(fail)
+    }
+}
+
+impl From<NativeAllowance> for Allowance {
+    fn from(given: NativeAllowance) -> Self {
+        Self::new(given.requests, given.seconds)
+    }
+}
+
+fn owner(name: &str) -> Result<TokenFor> {
+    match name {
+        "application" => Ok(TokenFor::Application),
+        "user" => Ok(TokenFor::User),
+        "any" => Ok(TokenFor::Any),
+        _ => Err(invalid("an owner is application, user or any")),
+    }
+}
+
+fn step(step: CallStep) -> NativeCallStep {
+    let of = |kind| NativeCallStep {
+        kind,
+        ..NativeCallStep::default()
+    };
+    match step {
+        CallStep::Wait(pause) => NativeCallStep {
+            ms: Some(pause.as_secs_f64() * 1000.0),
+            ..of("wait")
+        },
+        CallStep::Token(owner) => NativeCallStep {
+            owner: Some(owner),
+            ..of("token")
+        },
+        CallStep::Renew(owner) => NativeCallStep {
+            owner: Some(owner),
+            ..of("renew")
+        },
+        CallStep::Send { url, authorization } => NativeCallStep {
+            url: Some(url),
+            authorization: Some(authorization),
+            ..of("send")
+        },
+        CallStep::Done => of("done"),
+        CallStep::DoneRefused => of("done_refused"),
+    }
+}

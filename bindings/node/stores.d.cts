@@ -1,0 +1,119 @@
+// Where grants are stored, for everyone who shares them.
+import type { MaybePromise } from './index.cjs'
+
+/**
+ * Where the record of a grant lives, for every promise, worker thread, process and machine that
+ * shares it. Each method is one step that no other worker can come between; a method that throws
+ * says that nobody knows whether it was done. What is stored is a secret.
+ */
+export interface Store {
+  /** The record as it was saved last, and its version; nothing if there is none. */
+  load(key: string): MaybePromise<StoredRecord | undefined | null>
+  /**
+   * Saves the record if it is still at `version` (0: there is none) and gives the new version, which
+   * is higher by one; else gives nothing. It must have reached the store before it is answered.
+   */
+  save(key: string, record: string, version: number): MaybePromise<number | undefined | null>
+  /**
+   * Takes the lease in the name of `holder` for `ms`, unless another holds it; 0 gives it back. Gives
+   * for how many milliseconds another still holds it, or nothing. A lease ends by itself after `ms`.
+   */
+  lease(key: string, holder: string, ms: number): MaybePromise<number | undefined | null | void>
+}
+export interface StoredRecord {
+  version: number
+  record: string
+}
+/**
+ * Records in a folder, for the processes of one person on one machine. Each is a file that only its
+ * owner may read, replaced as a whole: a process killed anywhere leaves the old record or the new one.
+ * A record that is cut or something else is `stored.malformed`; a folder that others may write to is
+ * `misuse.setup`. Use a local file system.
+ */
+export class FileStore implements Store {
+  /** The folder is made (0700) if it is not there. */
+  constructor(path: string | URL)
+  load(key: string): Promise<StoredRecord | undefined>
+  save(key: string, record: string, version: number): Promise<number | undefined>
+  lease(key: string, holder: string, ms: number): Promise<number | undefined>
+  /** Removes a record and its lease, whatever is in them; whether there was one. */
+  remove(key: string): Promise<boolean>
+  /** The keys of all records, sorted; no record is read. */
+  keys(): Promise<string[]>
+  #native
+}
+
+/**
+ * Records in Redis 5 or newer, for machines that share a server. A record is as safe as the server:
+ * turn `appendonly` on, and see that memory is no reason to evict.
+ */
+export class RedisStore implements Store {
+  /** `redis://user:password@host:6379/0`, or `rediss://` for TLS. Nothing is connected before it is needed. */
+  constructor(url: string | URL, options?: RedisOptions)
+  load(key: string): Promise<StoredRecord | undefined>
+  save(key: string, record: string, version: number): Promise<number | undefined>
+  lease(key: string, holder: string, ms: number): Promise<number | undefined>
+  /** Removes a record and its lease; whether there was either. */
+  remove(key: string): Promise<boolean>
+  #native
+}
+export interface RedisOptions {
+  /** What stands before every key: `oauth-core:grant:`. */
+  prefix?: string | undefined
+  /** How long a connection may take, and again an answer: 5000 ms. */
+  timeoutMs?: number | undefined
+}
+
+/**
+ * Records in a table of PostgreSQL 9.5 or newer, for machines that share a server. Each method is one
+ * statement, so a pooler between is no hindrance. A record is as safe as the server.
+ */
+export class PostgresStore implements Store {
+  /** What `migrate` runs, for those who migrate in their own way. */
+  static readonly SCHEMA: string
+  /**
+   * `postgres://user:password@host/database`; with `sslmode=require` nothing is sent without TLS, which
+   * else is used if the server offers it. Nothing is connected before it is needed.
+   */
+  constructor(url: string | URL, options?: PostgresOptions)
+  /** Makes the table of the records, unless it is there. */
+  migrate(): Promise<void>
+  load(key: string): Promise<StoredRecord | undefined>
+  save(key: string, record: string, version: number): Promise<number | undefined>
+  lease(key: string, holder: string, ms: number): Promise<number | undefined>
+  /** Removes a record and its lease; whether there was a record. */
+  remove(key: string): Promise<boolean>
+  #native
+}
+export interface PostgresOptions {
+  /** How long a connection may take, and again an answer: 5000 ms. */
+  timeoutMs?: number | undefined
+}
+
+/** A store of this package: its work is done beside JavaScript. */
+export type NativeStore = FileStore | PostgresStore | RedisStore | Sealed
+
+/**
+ * A store whose records only the holder of a key can read, or change unnoticed. Names, versions and
+ * leases are not hidden, and who can write to the store can put an older record back. A record that
+ * cannot be opened is `stored.sealed`: its key is not given, it was changed or moved, or it was never
+ * sealed.
+ */
+export class Sealed implements Store {
+  /**
+   * Seals a store of this package with `key`; a store of your own is a `TypeError`, for the cipher is
+   * not in JavaScript. A key is 32 random bytes, or their text in base64url without padding, of 43
+   * characters: `randomBytes(32).toString('base64url')`.
+   */
+  constructor(store: NativeStore, key: Uint8Array | string, options?: SealOptions)
+  load(key: string): Promise<StoredRecord | undefined>
+  save(key: string, record: string, version: number): Promise<number | undefined>
+  lease(key: string, holder: string, ms: number): Promise<number | undefined>
+  /** As `remove` of the store that is sealed. It needs no key. */
+  remove(key: string): Promise<boolean>
+  #native
+}
+export interface SealOptions {
+  /** Keys that still open. What one of them opened is sealed anew with `key` when it is saved next. */
+  old?: readonly (Uint8Array | string)[] | undefined
+}

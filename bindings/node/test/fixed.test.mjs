@@ -1,0 +1,136 @@
+// A token that somebody made by hand: used as it is, never renewed, read anew.
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { inspect } from 'node:util'
+import { core, listen, rejection, twins } from './helper.mjs'
+
+const { Denied, Misuse, Tokens, fixedToken, provider } = core
+const twin = (await twins()).uservoice
+const origins = provider('uservoice', { variables: { subdomain: 'acme' }, loopback: twin.base })
+const suggestions = `${twin.base}/api/v2/admin/suggestions`
+const folder = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+/** What `work` adds to the twin's counters. */
+async function counted(work) {
+  const before = await twin.counters()
+  await work()
+  const now = await twin.counters()
+  const added = (name) => now[name] - before[name]
+  return { calls: added('api_calls'), refused: added('api_401'), tokens: added('token_requests') }
+}
+
+const revoked = (error) => {
+  assert.ok(error instanceof Denied)
+  assert.deepEqual([error.code, error.advice, error.status], ['grant.revoked', 'reauthorize', 401])
+  return true
+}
+
+test('a token of the console calls the API, with no request for another', async () => {
+  const source = fixedToken(await twin.consoleToken(), { origins })
+  const seen = await counted(async () => {
+    assert.equal((await source.fetch(suggestions)).status, 200)
+    assert.equal((await source.fetch(new URL(suggestions))).status, 200)
+  })
+  assert.deepEqual(seen, { calls: 2, refused: 0, tokens: 0 })
+})
+
+test('a revoked token is told, neither renewed nor sent again', async () => {
+  const source = fixedToken(await twin.consoleToken(), { origins })
+  await source.fetch(suggestions)
+  await twin.expire()
+  const seen = await counted(() => assert.rejects(source.fetch(suggestions), revoked))
+  assert.deepEqual(seen, { calls: 1, refused: 1, tokens: 0 })
+  // A body that streams cannot be sent again anyway: its 401 is the caller's.
+  const body = new Blob(['{}']).stream()
+  assert.equal((await source.fetch(suggestions, { method: 'POST', body })).status, 401)
+})
+
+test('a file is read anew each time, and another token there is tried once', async () => {
+  const file = path.join(folder, 'token')
+  const source = fixedToken({ file }, { origins })
+  const error = await rejection(source.token())
+  assert.ok(error instanceof Misuse)
+  assert.equal(error.code, 'token.unreadable')
+  writeFileSync(file, `  ${await twin.consoleToken()}\n`)
+  assert.equal((await source.fetch(suggestions)).status, 200)
+  await twin.expire()
+  await assert.rejects(source.fetch(suggestions), revoked)
+  writeFileSync(file, 'n0body')
+  let refused = await counted(() => assert.rejects(fixedToken({ file }, { origins }).fetch(suggestions), revoked))
+  assert.deepEqual(refused, { calls: 1, refused: 1, tokens: 0 })
+  // The one that is there after the 401 is another one.
+  const fresh = await twin.consoleToken()
+  const texts = ['n0body', fresh]
+  const changing = fixedToken({ callback: () => texts.shift() }, { origins })
+  refused = await counted(async () => assert.equal((await changing.fetch(suggestions)).status, 200))
+  assert.deepEqual(refused, { calls: 2, refused: 1, tokens: 0 })
+  writeFileSync(file, fresh)
+  assert.equal((await fixedToken({ file: pathToFileURL(file) }, { origins }).token()).accessToken, fresh)
+  assert.equal((await source.fetch(suggestions)).status, 200)
+})
+
+test('an environment variable is read anew each time', async () => {
+  const source = fixedToken({ env: 'OAUTH_CORE_TEST_TOKEN' }, { origins })
+  delete process.env.OAUTH_CORE_TEST_TOKEN
+  const error = await rejection(source.fetch(suggestions))
+  assert.equal(error.code, 'token.unreadable')
+  assert.match(error.message, /OAUTH_CORE_TEST_TOKEN/)
+  process.env.OAUTH_CORE_TEST_TOKEN = await twin.consoleToken()
+  assert.equal((await source.fetch(suggestions)).status, 200)
+})
+
+test('a callback may wait, and what it throws is told', async () => {
+  const token = await twin.consoleToken()
+  assert.equal((await fixedToken({ callback: async () => token }, { origins }).fetch(suggestions)).status, 200)
+  const locked = fixedToken({ callback: () => { throw new Error('the vault is locked') } })
+  assert.equal((await rejection(locked.token())).message, 'the vault is locked')
+  await assert.rejects(fixedToken({ callback: () => 7 }).token(), TypeError)
+})
+
+test('after its end a token is not sent', async () => {
+  const past = fixedToken(await twin.consoleToken(), { origins, expiresAt: new Date(1000) })
+  const seen = await counted(() => assert.rejects(past.fetch(suggestions), { code: 'grant.expired', advice: 'reauthorize' }))
+  assert.deepEqual(seen, { calls: 0, refused: 0, tokens: 0 })
+  const end = new Date('2100-01-01T00:00:00Z')
+  for (const place of ['text', { callback: () => 'text' }]) {
+    assert.deepEqual((await fixedToken(place, { expiresAt: end }).token()).expiresAt, end)
+  }
+})
+
+test('it goes to its origins only, and is seen nowhere', async () => {
+  const source = fixedToken('s3cret-token', { origins })
+  await assert.rejects(source.fetch('https://evil.example/'), { code: 'resource.origin_not_allowed' })
+  await assert.rejects(fixedToken('s3cret-token').fetch('https://api.example/'), { code: 'resource.origin_not_allowed' })
+  await assert.rejects(fixedToken('s3cret-token', { origins: [twin.base] }).fetch(suggestions), { code: 'url.insecure' })
+  const api = await listen((request, response) => response.end(request.headers.authorization))
+  const plain = fixedToken('s3cret-token', { origins: [api], transport: 'loopback_http' })
+  assert.equal(await (await plain.fetch(api)).text(), 'Bearer s3cret-token')
+  for (const value of [source, source.api(), await source.token(), Tokens.bearer('s3cret-token')]) {
+    assert.ok(!inspect(value, { depth: 9, showHidden: true }).includes('s3cret'))
+    assert.ok(!(JSON.stringify(value) ?? '').includes('s3cret'))
+  }
+  const error = await rejection(source.renew(await source.token()))
+  assert.ok(!inspect(error).includes('s3cret'))
+})
+
+test('a token of your own making, for fakes', () => {
+  const tokens = Tokens.bearer('text', { expiresAt: new Date('2030-01-01T00:00:00.900Z') })
+  assert.deepEqual([tokens.accessToken, tokens.tokenType, tokens.refreshToken], ['text', 'Bearer', undefined])
+  assert.deepEqual(tokens.expiresAt, new Date('2030-01-01T00:00:00Z'))
+  assert.equal(Tokens.bearer('text').expiresAt, undefined)
+  for (const expiresAt of [1, 'tomorrow', new Date(NaN)]) assert.throws(() => Tokens.bearer('text', { expiresAt }), TypeError)
+})
+
+test('what is no place of a token is a type error', async () => {
+  for (const place of [undefined, null, 7, {}, { variable: 'X' }, { env: 'A', file: 'b' }, { env: 7 }, { callback: 'x' }]) {
+    assert.throws(() => fixedToken(place), TypeError, inspect(place))
+  }
+  assert.throws(() => fixedToken('text', { expiresAt: 7 }), TypeError)
+  assert.throws(() => fixedToken('text', { transport: 'http' }), TypeError)
+  await assert.rejects(fixedToken('text').renew('text'), TypeError)
+})

@@ -1,0 +1,165 @@
+// What an API allows: kept, waited for, or told. Windows here are short, for the clock is the real one.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { core, listen, rejection, twins } from './helper.mjs'
+
+const { Client, Denied, fixedToken, provider } = core
+const { usertesting: twin, generic } = await twins()
+const { clientId, clientSecret } = await twin.client()
+const server = provider('usertesting', { loopback: twin.base })
+const client = new Client(server, { clientId, clientSecret })
+const results = (id) => `${twin.base}/api/v2/sessionResults/?testId=${id}`
+
+/** A source whose token is new, and so is its window at the twin; `requests` in `seconds` are allowed. */
+async function limited(requests, seconds) {
+  await twin.rateLimit(requests, seconds)
+  const source = client.clientCredentials({ scope: 'studies:read' })
+  await source.token()
+  return source
+}
+
+/** What `work` adds to the twin's counters. */
+async function counted(work) {
+  const before = await twin.counters()
+  await work()
+  const now = await twin.counters()
+  return { calls: now.api_calls - before.api_calls, refused: now.api_429 - before.api_429 }
+}
+
+const statuses = async (replies) => [...new Set((await Promise.all(replies)).map(({ status }) => status))]
+const many = (count, call) => Array.from({ length: count }, (_, at) => call(at))
+
+test('a limit is told with its pause, and nothing is sent while it lasts', async () => {
+  const source = await limited(2, 60)
+  const told = (error) => {
+    assert.ok(error instanceof Denied)
+    assert.deepEqual([error.code, error.advice], ['resource.rate_limited', 'retry'])
+    assert.ok(error.retryAfter > 0 && error.retryAfter <= 61, `${error.retryAfter} s`)
+    return true
+  }
+  const seen = await counted(async () => {
+    for (const id of [1, 2]) assert.equal((await source.fetch(results(id))).status, 200)
+    await assert.rejects(source.fetch(results(3)), told)
+    await assert.rejects(source.fetch(results(4)), told)
+    // A wait that is too long is not begun.
+    await assert.rejects(source.fetch(results(5), { rateLimit: 'wait', longestWaitMs: 1000 }), told)
+  })
+  assert.deepEqual(seen, { calls: 3, refused: 1 })
+})
+
+test('a limit is waited for, and the wait is shown', async () => {
+  const source = await limited(2, 1)
+  const waits = []
+  const api = source.api({ rateLimit: 'wait', onWait: (ms) => waits.push(ms) })
+  const seen = await counted(async () => {
+    assert.deepEqual(await statuses(many(4, (id) => api.fetch(results(id)))), [200])
+  })
+  assert.ok(seen.refused <= 2, `${seen.refused} refused`)
+  assert.ok(waits.length >= 2 && waits.every((ms) => ms > 0))
+})
+
+test('a reply that refuses is handed back on wish, of one request or all', async () => {
+  const source = await limited(1, 60)
+  const api = source.api({ rateLimit: 'pass' })
+  await api.fetch(results(1))
+  const refused = await api.fetch(results(2))
+  assert.equal(refused.status, 429)
+  assert.ok(refused.headers.get('x-ratelimit-reset'))
+  assert.equal((await source.fetch(results(3), { rateLimit: 'pass' })).status, 429)
+  // Nobody was held back by it.
+  assert.equal((await rejection(api.fetch(results(4), { rateLimit: 'error' }))).status, 429)
+})
+
+test('50 callers keep an allowance: in the order of asking, none refused', async () => {
+  const source = await limited(10, 1)
+  const sent = []
+  const own = (url, init) => {
+    sent.push(Number(new URL(url).searchParams.get('testId')))
+    return fetch(url, init)
+  }
+  const api = source.api({ rateLimit: 'wait', allowance: { requests: 10, seconds: 1 }, fetch: own })
+  const seen = await counted(async () => {
+    assert.deepEqual(await statuses(many(50, (id) => api.fetch(results(id)))), [200])
+  })
+  assert.deepEqual(seen, { calls: 50, refused: 0 })
+  assert.deepEqual(sent, many(50, (id) => id))
+})
+
+test('50 callers without an allowance: one burst is refused at most, and all are served', async () => {
+  const source = await limited(25, 1)
+  const api = source.api({ rateLimit: 'wait' })
+  const seen = await counted(async () => {
+    assert.deepEqual(await statuses(many(50, (id) => api.fetch(results(id)))), [200])
+  })
+  assert.ok(seen.refused <= 25, `${seen.refused} refused`)
+})
+
+test('the allowance that the preset documents is kept', async () => {
+  const source = await limited(100, 60)
+  const api = source.api({ allowance: 'documented' })
+  const seen = await counted(async () => {
+    assert.deepEqual(await statuses(many(10, (id) => api.fetch(results(id)))), [200])
+    const error = await rejection(api.fetch(results(10)))
+    assert.deepEqual([error.code, error.status], ['resource.rate_limited', undefined])
+    assert.ok(error.retryAfter > 0 && error.retryAfter <= 61, `${error.retryAfter} s`)
+  })
+  assert.deepEqual(seen, { calls: 10, refused: 0 })
+  const socios = provider('socios')
+  assert.throws(() => socios.api({ app: source, allowance: 'documented' }), { code: 'misuse.setup' })
+})
+
+test('a signal ends a wait, and the next in the queue goes on', async () => {
+  const source = await limited(1, 2)
+  let begun
+  const waiting = new Promise((done) => { begun = done })
+  const api = source.api({ rateLimit: 'wait', onWait: () => begun() })
+  await api.fetch(results(0))
+  const leave = new AbortController()
+  const first = api.fetch(results(1), { signal: leave.signal })
+  const second = api.fetch(results(2))
+  await waiting
+  leave.abort(new Error('enough'))
+  assert.equal((await rejection(first)).message, 'enough')
+  assert.equal((await second).status, 200)
+})
+
+test('a body that streams is not sent again for a limit', async () => {
+  let calls = 0
+  const api = await listen((request, response) => {
+    calls += 1
+    request.resume().on('end', () => response.writeHead(429, { 'retry-after': '1' }).end())
+  })
+  const source = fixedToken('text', { origins: [api], transport: 'loopback_http' })
+  const body = new Blob(['{}']).stream()
+  const error = await rejection(source.fetch(api, { method: 'POST', body, rateLimit: 'wait' }))
+  assert.deepEqual([error.code, error.retryAfter], ['resource.rate_limited', 1])
+  assert.equal(calls, 1)
+})
+
+test('a body at hand is sent again, and a 503 of what may have been done is not', async () => {
+  const seen = []
+  const api = await listen(async (request, response) => {
+    const chunks = []
+    for await (const chunk of request) chunks.push(chunk)
+    seen.push(`${request.method} ${request.url} ${Buffer.concat(chunks)}`)
+    const status = seen.length === 1 ? 429 : { '/busy': 503 }[request.url] ?? 200
+    response.writeHead(status, { 'retry-after': '1' }).end()
+  })
+  const source = fixedToken('text', { origins: [api], transport: 'loopback_http' })
+  const waiting = { method: 'POST', body: 'x', rateLimit: 'wait' }
+  assert.equal((await source.fetch(`${api}/`, waiting)).status, 200)
+  assert.equal((await rejection(source.fetch(`${api}/busy`, waiting))).code, 'resource.rate_limited')
+  assert.deepEqual(seen, ['POST / x', 'POST / x', 'POST /busy x'])
+})
+
+test('what is no limit is a type error', async () => {
+  const source = fixedToken('text', { origins: [generic.base], transport: 'loopback_http' })
+  for (const options of [
+    { rateLimit: 'retry' }, { longestWaitMs: 0 }, { longestWaitMs: '5' }, { allowance: 10 }, { allowance: { requests: 1.5, seconds: 1 } },
+    { allowance: { requests: 1 } }, { allowance: 'documented' }, { onWait: 1 }, { fetch: 1 },
+  ]) {
+    assert.throws(() => source.api(options), TypeError, JSON.stringify(options))
+  }
+  await assert.rejects(source.fetch(generic.base, { rateLimit: 'retry' }), TypeError)
+  await assert.rejects(source.fetch(generic.base, { longestWaitMs: NaN }), TypeError)
+})

@@ -1,0 +1,80 @@
+// Requests with a token: does what the module says about one, to the end.
+
+import { reasonOf } from './run.js'
+
+const WAYS = ['error', 'wait', 'pass']
+/** The page's two clocks in seconds: the wall's, and the one that is never set. */
+const clocks = () => [Date.now() / 1000, performance.now() / 1000]
+
+/** The reply to a request. `source` has `token()`, `renew(refused)` and `refuse(refused)`. */
+export async function call({ wasm, api, source, config }, input, init) {
+  const { rateLimit = 'error', longestWaitMs = 300_000 } = { ...limits(config), ...limits(init) }
+  if (!WAYS.includes(rateLimit)) throw new TypeError("rateLimit is 'error', 'wait' or 'pass'")
+  if (!(longestWaitMs > 0)) throw new TypeError('longestWaitMs must be a positive number of milliseconds')
+  const request = new Request(input, { ...init, redirect: 'manual' })
+  const isStream = init?.body instanceof ReadableStream
+  const { method, url, signal } = request
+  const rules = api.call(method, url, [...request.headers].flat(), isStream, rateLimit, longestWaitMs)
+  let tokens
+  let reply
+  let isOver = false
+  try {
+    let step = rules.begin(...clocks())
+    for (;;) {
+      signal.throwIfAborted()
+      if (step === 'send') {
+        reply = await send(isStream ? request : request.clone(), rules.authorization, { wasm, config })
+        step = rules.reply(...clocks(), reply.status, [...reply.headers].flat())
+      } else if (step === 'wait') {
+        const { millis } = rules
+        config.onWait?.(millis)
+        await pause(millis, signal)
+        step = rules.elapsed(...clocks())
+      } else if (step === 'token' || step === 'renew') {
+        if (step === 'renew') config.observe?.({ kind: 'renew', why: `HTTP ${reply.status}` })
+        tokens = await (step === 'token' ? source.token() : source.renew(tokens))
+        step = rules.token(...clocks(), tokens)
+      } else {
+        if (step === 'done_refused') source.refuse(tokens)
+        isOver = true
+        return reply
+      }
+    }
+  } finally {
+    // Those who wait behind it go on.
+    rules.free()
+    if (!isOver) reply?.body?.cancel().catch(() => {})
+  }
+}
+
+async function send(request, authorization, { wasm, config }) {
+  request.headers.set('authorization', authorization)
+  const [url] = request.url.split(/[?#]/)
+  config.observe?.({ kind: 'api', method: request.method, url })
+  const reply = await fetch(request).catch((error) => {
+    throw error?.name === 'TypeError' ? wasm.lostError(reasonOf(error)) : error
+  })
+  // Where it leads is hidden from a page, so it cannot be known whether the token may go there.
+  if (reply.type === 'opaqueredirect') throw wasm.redirectError()
+  config.observe?.({ kind: 'api-response', status: reply.status })
+  return reply
+}
+
+/** What is said about limits. */
+const limits = ({ rateLimit, longestWaitMs } = {}) => ({
+  ...(rateLimit !== undefined && { rateLimit }),
+  ...(longestWaitMs !== undefined && { longestWaitMs }),
+})
+
+const pause = (millis, signal) =>
+  new Promise((wake, fail) => {
+    const end = () => {
+      clearTimeout(timer)
+      fail(signal.reason)
+    }
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', end)
+      wake()
+    }, Math.ceil(millis))
+    signal.addEventListener('abort', end, { once: true })
+  })

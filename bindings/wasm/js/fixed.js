@@ -1,0 +1,43 @@
+// A token that a person made by hand, and pasted.
+
+import { call } from './api.js'
+import { ready } from './wasm.js'
+
+/** A source of this one token: it is kept in memory alone, and never renewed. */
+export const fixedToken = (token, { origins = [], expiresAt, ...config } = {}) =>
+  new FixedToken(token, origins, expiresAt, config)
+
+class FixedToken {
+  #context
+
+  constructor(token, origins, expiresAt, config) {
+    if (typeof token !== 'string') throw new TypeError('token must be a text')
+    const end = expiresAt === undefined ? undefined : Math.floor(expiresAt.getTime() / 1000)
+    if (Number.isNaN(end)) throw new TypeError('expiresAt must be a Date')
+    const prepared = async () => {
+      const wasm = await ready(config.wasm)
+      const tokens = wasm.Tokens.bearer(token, end)
+      const checked = (isRefused) => {
+        tokens.checkFixed(Date.now() / 1000, isRefused)
+        return tokens
+      }
+      // Nothing is forgotten: there is no other.
+      const source = { token: () => checked(false), renew: () => checked(true), refuse() {} }
+      const api = new wasm.Api([...origins].map(String), Boolean(config.loopback))
+      return { wasm, api, source, config }
+    }
+    let context
+    this.#context = () => (context ??= prepared())
+  }
+
+  /** The token, unless it is over. */
+  async token() {
+    const { source } = await this.#context()
+    return source.token().accessToken
+  }
+
+  /** `fetch` with the token: to its origins only. */
+  async fetch(input, init) {
+    return call(await this.#context(), input, init)
+  }
+}

@@ -1,0 +1,159 @@
+//! The requests that tokens are attached to: the decisions.
+
+use std::time::Duration;
+
+use oauth_facade::{ApiCall, Attachment, CallStep, Clock, Error, Keeping, OnLimit, Once, TokenFor};
+use wasm_bindgen::prelude::*;
+
+use crate::error::fail;
+use crate::machine::time;
+use crate::server::{Server, transport};
+use crate::tokens::Tokens;
+
+/// An API; its requests share what is known of its limits.
+#[wasm_bindgen]
+pub struct Api(oauth_facade::Api);
+
+/// One request, with all its repetitions. `now` is the page's clock and `elapsed` its monotonic one,
+/// both in seconds. Each step is `wait`, `token`, `renew`, `send`, `done` or `done_refused`.
+#[wasm_bindgen]
+pub struct Call {
+    call: ApiCall,
+    millis: f64,
+    authorization: String,
+}
+
+#[wasm_bindgen]
+impl Api {
+    /// The API at these origins, each given as any URL of it.
+    #[wasm_bindgen(constructor)]
+    pub fn new(origins: Vec<String>, loopback: bool) -> Result<Self, JsValue> {
+        oauth_facade::Api::new(&origins, transport(loopback))
+            .map(Self)
+            .map_err(fail)
+    }
+
+    /// The same for tokens of this server.
+    pub fn of(server: &Server, origins: Vec<String>) -> Result<Self, JsValue> {
+        let api = server
+            .0
+            .api(Some(&origins), &[TokenFor::Any], Keeping::Nothing);
+        api.map(Self).map_err(fail)
+    }
+
+    /// A request. `headers` are names and values in turn; `longest` is in milliseconds.
+    pub fn call(
+        &self,
+        method: &str,
+        url: &str,
+        headers: Vec<String>,
+        is_stream: bool,
+        rate_limit: &str,
+        longest: f64,
+    ) -> Result<Call, JsValue> {
+        let call = oauth_facade::Call {
+            method,
+            request: Attachment {
+                url,
+                headers: &pairs(headers),
+                body: None,
+            },
+            once: if is_stream { Once::Yes } else { Once::No },
+            on_limit: match rate_limit {
+                "wait" => OnLimit::Wait {
+                    longest: seconds(longest / 1e3),
+                },
+                "pass" => OnLimit::HandBack,
+                _ => OnLimit::Fail,
+            },
+            ..oauth_facade::Call::default()
+        };
+        let call = ApiCall::new(&self.0, &call).map_err(fail)?;
+        Ok(Call {
+            call,
+            millis: 0.0,
+            authorization: String::new(),
+        })
+    }
+}
+
+#[wasm_bindgen]
+impl Call {
+    /// Begins.
+    pub fn begin(&mut self, now: f64, elapsed: f64) -> Result<String, JsValue> {
+        let step = self.call.begin(clock(now, elapsed));
+        self.step(step)
+    }
+
+    /// The pause is over.
+    pub fn elapsed(&mut self, now: f64, elapsed: f64) -> Result<String, JsValue> {
+        let step = self.call.elapsed(clock(now, elapsed));
+        self.step(step)
+    }
+
+    /// The token that was asked for.
+    pub fn token(&mut self, now: f64, elapsed: f64, tokens: &Tokens) -> Result<String, JsValue> {
+        let step = self.call.token(clock(now, elapsed), &tokens.0);
+        self.step(step)
+    }
+
+    /// The head of the reply; `headers` are names and values in turn.
+    pub fn reply(
+        &mut self,
+        now: f64,
+        elapsed: f64,
+        status: u16,
+        headers: Vec<String>,
+    ) -> Result<String, JsValue> {
+        let step = self
+            .call
+            .reply(clock(now, elapsed), status, &pairs(headers));
+        self.step(step)
+    }
+
+    /// How long to wait.
+    #[wasm_bindgen(getter)]
+    pub fn millis(&self) -> f64 {
+        self.millis
+    }
+
+    /// The value of the `Authorization` header to send.
+    #[wasm_bindgen(getter)]
+    pub fn authorization(&self) -> String {
+        self.authorization.clone()
+    }
+
+    fn step(&mut self, step: Result<CallStep, Error>) -> Result<String, JsValue> {
+        let kind = match step.map_err(fail)? {
+            CallStep::Wait(pause) => {
+                self.millis = pause.as_secs_f64() * 1e3;
+                "wait"
+            }
+            CallStep::Token(_) => "token",
+            CallStep::Renew(_) => "renew",
+            CallStep::Send { authorization, .. } => {
+                self.authorization = authorization;
+                "send"
+            }
+            CallStep::Done => "done",
+            CallStep::DoneRefused => "done_refused",
+        };
+        Ok(kind.to_owned())
+    }
+}
+
+fn clock(now: f64, elapsed: f64) -> Clock {
+    Clock {
+        now: time(now),
+        elapsed: seconds(elapsed),
+    }
+}
+
+fn seconds(number: f64) -> Duration {
+    Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX)
+}
+
+fn pairs(flat: Vec<String>) -> Vec<(String, String)> {
+    let mut flat = flat.into_iter();
+    std::iter::from_fn(|| flat.next().zip(flat.next())).collect()
+}
