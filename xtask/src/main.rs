@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod mutants;
 mod node;
 mod parity;
 mod python;
@@ -103,6 +104,13 @@ enum Suite {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Rules broken by hand, one after another, in a copy of the tree: a test must notice each. Takes
+    /// minutes, and is no part of the whole.
+    Mutants {
+        /// Only the patches of tests/mutants whose name holds this text.
+        #[arg(long)]
+        only: Option<String>,
+    },
     /// Formatting, lints, documentation, import rules.
     Lint,
 }
@@ -159,6 +167,9 @@ fn main() -> ExitCode {
         Command::Test {
             suite: Some(Suite::Fleet { seeds, seed }),
         } => suites::fleet(seeds, seed),
+        Command::Test {
+            suite: Some(Suite::Mutants { only }),
+        } => mutants::run(only.as_deref()),
         Command::Test {
             suite: Some(Suite::Lint),
         } => suites::lint(),

@@ -17,7 +17,7 @@ use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
 use crate::process::PerProcess;
 use crate::server::{self, Server};
-use crate::source::{Kept, TokenSource};
+use crate::source::{GrantSource, Kept};
 use crate::store::Store;
 use crate::tokens::Tokens;
 use crate::value::Pairs;
@@ -350,7 +350,7 @@ impl Client {
         store: Option<Store>,
         lease: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
-    ) -> PyResult<TokenSource> {
+    ) -> PyResult<GrantSource> {
         let kept = Kept {
             keep: Keep {
                 resource: resource.unwrap_or_default(),
@@ -360,7 +360,7 @@ impl Client {
             store,
             on_tokens: on_tokens.map(Arc::new),
         };
-        TokenSource::client_credentials(py, Arc::clone(&self.us), scope, kept)
+        GrantSource::client_credentials(py, Arc::clone(&self.us), scope, kept)
     }
 
     /// Tokens of a person, kept fresh with their refresh token: from a login, or from the store.
@@ -378,7 +378,7 @@ impl Client {
         reuse: Option<String>,
         lease: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
-    ) -> PyResult<TokenSource> {
+    ) -> PyResult<GrantSource> {
         let kept = Kept {
             keep: Keep {
                 subject,
@@ -391,7 +391,7 @@ impl Client {
             on_tokens: on_tokens.map(Arc::new),
         };
         let tokens = tokens.map(|tokens| Arc::clone(&tokens.0));
-        TokenSource::refreshing(py, Arc::clone(&self.us), tokens, kept)
+        GrantSource::refreshing(py, Arc::clone(&self.us), tokens, kept)
     }
 
     /// One grant, kept fresh by a driver of yours: source() without transport and store.

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use oauth_core::error::Error;
 use oauth_facade::Transport;
 use oauth_reqwest::{Driver, Options, reqwest};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
 
+use crate::api::Api;
 use crate::errors;
 use crate::work::{Answer, Work};
 
@@ -67,6 +69,20 @@ impl Server {
         pyo3::types::PyTuple::new(py, origins)
     }
 
+    /// The API of this server's preset, or the one at origins: see Api.
+    #[pyo3(signature = (**options))]
+    fn api<'py>(
+        slf: &Bound<'py, Self>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let keywords = PyDict::new(slf.py());
+        if let Some(options) = options {
+            keywords.update(options.as_mapping())?;
+        }
+        keywords.set_item("server", slf)?;
+        slf.py().get_type::<Api>().call((), Some(&keywords))
+    }
+
     fn __repr__(&self) -> String {
         format!("<oauth_core.Server {}>", self.0.issuer())
     }
@@ -84,22 +100,45 @@ pub(crate) fn provider(
     loopback: Option<&str>,
     variables: Option<BTreeMap<String, String>>,
 ) -> PyResult<Server> {
-    let read = || {
-        let mut preset = oauth_providers::provider(name)?;
-        for (variable, value) in variables.unwrap_or_default() {
-            preset = preset.with(&variable, &value)?;
-        }
-        for option in &options {
-            preset = preset.option(option)?;
-        }
-        if let Some(base) = loopback {
-            preset = preset.on_loopback(base)?;
-        }
-        oauth_facade::Server::from_provider(preset)
-    };
-    read()
+    let preset = oauth_providers::provider(name);
+    filled(preset, &options, loopback, variables.unwrap_or_default())
         .map(Server)
         .map_err(|error| errors::raise(py, &error))
+}
+
+/// A server by a provider file of one's own, the text of it, in the format of the presets.
+#[pyfunction]
+#[pyo3(signature = (text, *, options = Vec::new(), loopback = None, **variables))]
+pub(crate) fn provider_file(
+    py: Python<'_>,
+    text: &str,
+    options: Vec<String>,
+    loopback: Option<&str>,
+    variables: Option<BTreeMap<String, String>>,
+) -> PyResult<Server> {
+    let preset = oauth_providers::Provider::from_toml(text);
+    filled(preset, &options, loopback, variables.unwrap_or_default())
+        .map(Server)
+        .map_err(|error| errors::raise(py, &error))
+}
+
+fn filled(
+    preset: Result<oauth_providers::Provider, Error>,
+    options: &[String],
+    loopback: Option<&str>,
+    variables: BTreeMap<String, String>,
+) -> Result<oauth_facade::Server, Error> {
+    let mut preset = preset?;
+    for (variable, value) in variables {
+        preset = preset.with(&variable, &value)?;
+    }
+    for option in options {
+        preset = preset.option(option)?;
+    }
+    if let Some(base) = loopback {
+        preset = preset.on_loopback(base)?;
+    }
+    oauth_facade::Server::from_provider(preset)
 }
 
 /// Fetches the metadata of an issuer.

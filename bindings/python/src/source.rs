@@ -1,34 +1,35 @@
 //! A token that stays fresh, and requests that carry it.
 
 use std::cell::Cell;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
-use oauth_core::error::{Cause, Error};
+use oauth_core::error::Error;
 use oauth_core::flow::keeper::Upkeep;
 use oauth_core::{Moment, Scope};
-use oauth_facade::Keep;
-use oauth_reqwest::{Authorized, ResponseExt as _, Session};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use oauth_facade::{Keep, Keeping, TokenFor};
+use oauth_reqwest::Session;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::PyDict;
 
+use crate::api::Api;
 use crate::client::Us;
 use crate::process::PerProcess;
 use crate::resource::Resource;
 use crate::store::Store;
 use crate::tokens::Tokens;
-use crate::value::Pairs;
 use crate::work::{Answer, Work};
-use crate::{errors, runtime, server};
+use crate::{errors, runtime};
 
 /// One grant, kept fresh: one token request, however many threads and tasks wait for it.
 #[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct TokenSource {
+pub(crate) struct GrantSource {
     us: Arc<Us>,
     grant: Grant,
     kept: Kept,
+    /// Its API without a choice of origins, for what is known of the limits.
+    limits: OnceLock<oauth_facade::Api>,
     /// A source's flights belong to the threads of one process.
     session: PerProcess<Session>,
 }
@@ -59,7 +60,7 @@ thread_local! {
     static IS_IN_HOOK: Cell<bool> = const { Cell::new(false) };
 }
 
-impl TokenSource {
+impl GrantSource {
     pub(crate) fn client_credentials(
         py: Python<'_>,
         us: Arc<Us>,
@@ -88,6 +89,7 @@ impl TokenSource {
             us,
             grant,
             kept,
+            limits: OnceLock::new(),
             session: PerProcess::new(),
         };
         // What is wrong with the tokens is told now.
@@ -184,35 +186,41 @@ impl TokenSource {
         }))
     }
 
-    fn calling(&self, py: Python<'_>, ask: Ask<'_>) -> PyResult<Work> {
-        let resource = self.resource(py, ask.origins)?;
-        let api = Authorized::new(
-            self.us.driver(py)?,
-            self.native(py)?,
-            resource.0.core().clone(),
-        );
-        let method = http::Method::from_bytes(ask.method.as_bytes())
-            .map_err(|_| PyValueError::new_err("not an HTTP method"))?;
-        let (url, headers, content) = (ask.url.to_owned(), ask.headers, ask.content);
-        let timeout = match ask.timeout {
-            Some(timeout) => server::seconds(timeout)?,
-            None => self.us.timeout,
-        };
-        Ok(Work::new("request", async move {
-            let mut request = api.request(method, &url);
-            for (name, value) in headers.iter().flat_map(|headers: &Pairs| &headers.0) {
-                request = request.header(name, value);
-            }
-            if let Some(content) = content {
-                request = request.body(content);
-            }
-            let response = request.timeout(timeout).send().await?;
-            // As long again for the body.
-            tokio::time::timeout(timeout, Response::read(response))
-                .await
-                .map_err(|late| Error::lost(Cause::unknown(late)))?
-                .map(Answer::Response)
-        }))
+    /// What is known of the limits of this source's API.
+    fn limits(&self) -> Result<&oauth_facade::Api, Error> {
+        if let Some(api) = self.limits.get() {
+            return Ok(api);
+        }
+        let any = [TokenFor::Any];
+        let api = self.us.server.api(None, &any, Keeping::Nothing)?;
+        Ok(self.limits.get_or_init(|| api))
+    }
+
+    /// The session of this process, for native callers.
+    pub(crate) fn session(&self, py: Python<'_>) -> PyResult<Session> {
+        refuse_in_hook()?;
+        self.native(py)
+    }
+
+    pub(crate) const fn us(&self) -> &Arc<Us> {
+        &self.us
+    }
+
+    /// This source's API, or the one at `origins`; all share what is learnt of its limits.
+    pub(crate) fn shared_api(
+        &self,
+        origins: Option<&[String]>,
+    ) -> Result<oauth_facade::Api, Error> {
+        let known = self.limits()?;
+        let any = [TokenFor::Any];
+        Ok(match origins {
+            None => known.clone(),
+            Some(_) => self
+                .us
+                .server
+                .api(origins, &any, Keeping::Nothing)?
+                .sharing(known),
+        })
     }
 }
 
@@ -237,17 +245,8 @@ fn tell(hook: Option<Arc<Py<PyAny>>>, tokens: Arc<oauth_core::Tokens>) {
     tokio::task::block_in_place(call);
 }
 
-struct Ask<'a> {
-    method: &'a str,
-    url: &'a str,
-    headers: Option<Pairs>,
-    content: Option<Vec<u8>>,
-    origins: Option<Vec<String>>,
-    timeout: Option<f64>,
-}
-
 #[pymethods]
-impl TokenSource {
+impl GrantSource {
     /// Tokens that are fresh now.
     fn token(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         refuse_in_hook()?;
@@ -310,172 +309,73 @@ impl TokenSource {
             .map_err(|error| errors::raise(py, &error))
     }
 
-    /// Sends a request with the token, renewed once after a 401; the reply is read whole.
-    ///
-    /// timeout is for the head of the reply, and again for its body; by default the client's.
-    #[pyo3(signature = (method, url, *, headers = None, content = None, origins = None,
-                        timeout = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn request(
-        &self,
-        py: Python<'_>,
+    /// The API that this source's tokens are for, with limits of its own choice; see Api.
+    #[pyo3(signature = (**options))]
+    fn api<'py>(
+        slf: &Bound<'py, Self>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().get_type::<Api>().call((slf,), options)
+    }
+
+    /// Sends a request with the token; the reply is read whole. The keywords are those of
+    /// Api.request, and origins.
+    #[pyo3(signature = (method, url, *, origins = None, **options))]
+    fn request<'py>(
+        slf: &Bound<'py, Self>,
         method: &str,
         url: &str,
-        headers: Option<Pairs>,
-        content: Option<Vec<u8>>,
         origins: Option<Vec<String>>,
-        timeout: Option<f64>,
-    ) -> PyResult<Py<PyAny>> {
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         refuse_in_hook()?;
-        let ask = Ask {
-            method,
-            url,
-            headers,
-            content,
-            origins,
-            timeout,
-        };
-        self.calling(py, ask)?.wait(py)
+        Api::of(slf, origins.as_deref())?.call_method("request", (method, url), options)
     }
 
     /// request(), in a coroutine.
-    #[pyo3(signature = (method, url, *, headers = None, content = None, origins = None,
-                        timeout = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    #[pyo3(signature = (method, url, *, origins = None, **options))]
     fn arequest<'py>(
-        &self,
-        py: Python<'py>,
+        slf: &Bound<'py, Self>,
         method: &str,
         url: &str,
-        headers: Option<Pairs>,
-        content: Option<Vec<u8>>,
         origins: Option<Vec<String>>,
-        timeout: Option<f64>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let ask = Ask {
-            method,
-            url,
-            headers,
-            content,
-            origins,
-            timeout,
-        };
-        self.calling(py, ask)?.later(py)
+        Api::of(slf, origins.as_deref())?.call_method("arequest", (method, url), options)
     }
 
     /// request("GET", url).
-    #[pyo3(signature = (url, *, headers = None, origins = None, timeout = None))]
-    fn get(
-        &self,
-        py: Python<'_>,
+    #[pyo3(signature = (url, *, origins = None, **options))]
+    fn get<'py>(
+        slf: &Bound<'py, Self>,
         url: &str,
-        headers: Option<Pairs>,
         origins: Option<Vec<String>>,
-        timeout: Option<f64>,
-    ) -> PyResult<Py<PyAny>> {
-        self.request(py, "GET", url, headers, None, origins, timeout)
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Self::request(slf, "GET", url, origins, options)
     }
 
     /// get(), in a coroutine.
-    #[pyo3(signature = (url, *, headers = None, origins = None, timeout = None))]
+    #[pyo3(signature = (url, *, origins = None, **options))]
     fn aget<'py>(
-        &self,
-        py: Python<'py>,
+        slf: &Bound<'py, Self>,
         url: &str,
-        headers: Option<Pairs>,
         origins: Option<Vec<String>>,
-        timeout: Option<f64>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.arequest(py, "GET", url, headers, None, origins, timeout)
+        Self::arequest(slf, "GET", url, origins, options)
     }
 
     fn __repr__(&self) -> String {
-        format!("<oauth_core.TokenSource of {}>", self.us.server.issuer())
+        format!("<oauth_core.GrantSource of {}>", self.us.server.issuer())
     }
 }
 
-fn refuse_in_hook() -> PyResult<()> {
+pub(crate) fn refuse_in_hook() -> PyResult<()> {
     match IS_IN_HOOK.get() {
         true => Err(PyRuntimeError::new_err(
             "on_tokens must not wait for a token",
         )),
         false => Ok(()),
-    }
-}
-
-/// A resource server's reply, read whole.
-#[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Response {
-    status: u16,
-    headers: http::HeaderMap,
-    content: Vec<u8>,
-    retry_after: Option<Duration>,
-}
-
-impl Response {
-    async fn read(mut response: oauth_reqwest::reqwest::Response) -> Result<Self, Error> {
-        let (status, retry_after) = (response.status().as_u16(), response.retry_after());
-        let headers = std::mem::take(response.headers_mut());
-        let content = response
-            .bytes()
-            .await
-            .map_err(|error| Error::lost(Cause::unknown(error.without_url())))?;
-        Ok(Self {
-            status,
-            headers,
-            content: content.into(),
-            retry_after,
-        })
-    }
-}
-
-#[pymethods]
-impl Response {
-    /// The HTTP status.
-    #[getter]
-    const fn status(&self) -> u16 {
-        self.status
-    }
-
-    /// The headers, names in lower case; several of one name are joined by a comma.
-    #[getter]
-    fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let headers = PyDict::new(py);
-        for name in self.headers.keys() {
-            let values = self.headers.get_all(name).iter();
-            let values: Vec<_> = values
-                .map(|v| String::from_utf8_lossy(v.as_bytes()))
-                .collect();
-            headers.set_item(name.as_str(), values.join(", "))?;
-        }
-        Ok(headers)
-    }
-
-    /// The body.
-    #[getter]
-    fn content<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.content)
-    }
-
-    /// The body as UTF-8; what is none is replaced.
-    #[getter]
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.content).into_owned()
-    }
-
-    /// The seconds the server asks to wait (Retry-After, X-RateLimit-Reset).
-    #[getter]
-    fn retry_after(&self) -> Option<f64> {
-        self.retry_after.map(|pause| pause.as_secs_f64())
-    }
-
-    /// The body, parsed.
-    fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        py.import("json")?
-            .call_method1("loads", (self.content(py),))
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<oauth_core.Response {}>", self.status)
     }
 }

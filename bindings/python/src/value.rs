@@ -88,7 +88,7 @@ impl Fields {
     /// Those whose names are wanted.
     pub(crate) fn wanted(
         object: &Bound<'_, PyAny>,
-        is_wanted: fn(&[u8]) -> bool,
+        is_wanted: impl Fn(&[u8]) -> bool,
     ) -> PyResult<Self> {
         let mut fields = Vec::new();
         for field in object.try_iter()? {

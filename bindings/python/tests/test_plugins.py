@@ -21,7 +21,7 @@ import oauth_core.httpx2
 import oauth_core.requests
 
 Start = Callable[[Answer], Plain]
-Source = oauth_core.TokenSource
+Source = oauth_core.GrantSource
 
 
 @pytest.fixture

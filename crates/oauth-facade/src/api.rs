@@ -54,10 +54,7 @@ impl Server {
         let allowance = match keeping {
             Keeping::Nothing => None,
             Keeping::Allowance(allowance) => Some(allowance),
-            Keeping::Documented => {
-                let none = || Error::from(Misuse::Setup).about("no allowance is documented");
-                Some(documented.take().ok_or_else(none)?)
-            }
+            Keeping::Documented => Some(documented.take().ok_or_else(nothing_documented)?),
         };
         if let Some(allowance) = allowance {
             api = api.keeping(allowance);
@@ -80,6 +77,24 @@ impl Api {
     #[must_use]
     pub fn keeping(self, allowance: Allowance) -> Self {
         Self(self.0.keeping(allowance))
+    }
+
+    /// The same, keeping to what is said; nothing is documented where there is no preset.
+    ///
+    /// # Errors
+    /// `misuse.setup`.
+    pub fn with(self, keeping: Keeping) -> Result<Self, Error> {
+        match keeping {
+            Keeping::Nothing => Ok(self),
+            Keeping::Allowance(allowance) => Ok(self.keeping(allowance)),
+            Keeping::Documented => Err(nothing_documented()),
+        }
+    }
+
+    /// The same, with what the other knows of the limits; both learn from then on.
+    #[must_use]
+    pub fn sharing(self, other: &Self) -> Self {
+        Self(self.0.with_limiter(other.0.limiter().clone()))
     }
 
     /// The rules for Rust code: a native client wants them.
@@ -255,6 +270,10 @@ impl ApiCall {
             resource::Step::DoneRefused => CallStep::DoneRefused,
         })
     }
+}
+
+fn nothing_documented() -> Error {
+    Error::from(Misuse::Setup).about("no allowance is documented")
 }
 
 /// The fragment stays with the client.

@@ -11,6 +11,8 @@ coroutine for asyncio. ``drive`` runs the same conversations over an HTTP client
 
 from ._login import alogin, login
 from ._native import (
+    Api,
+    ApiCall,
     Client,
     ClientAuth,
     ClientSecretBasic,
@@ -18,6 +20,7 @@ from ._native import (
     Exchange,
     Exchanges,
     Flow,
+    GrantSource,
     Keeper,
     Lease,
     Listener,
@@ -32,17 +35,24 @@ from ._native import (
     Sign,
     Sleep,
     Tokens,
-    TokenSource,
     Turn,
     __version__,
     adiscover,
     discover,
     discover_exchange,
     provider,
+    provider_file,
 )
 from .errors import Denied, Lost, Malformed, Misuse, OAuthError, TransportError, Untrusted
+from .sources import FixedToken, fixed_token
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .protocols import TokenSource
 
 __all__ = [
+    "Api",
+    "ApiCall",
     "Client",
     "ClientAuth",
     "ClientSecretBasic",
@@ -50,7 +60,9 @@ __all__ = [
     "Denied",
     "Exchange",
     "Exchanges",
+    "FixedToken",
     "Flow",
+    "GrantSource",
     "Keeper",
     "Lease",
     "Listener",
@@ -78,6 +90,17 @@ __all__ = [
     "alogin",
     "discover",
     "discover_exchange",
+    "fixed_token",
     "login",
     "provider",
+    "provider_file",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # The protocol needs typing, which takes longer to import than all the rest.
+    if name == "TokenSource":
+        from .protocols import TokenSource
+
+        return TokenSource
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,15 +4,18 @@ import os
 from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import GenericAlias, TracebackType
-from typing import Any, Callable, ClassVar, Literal, TypeVar, final, overload
+from typing import Any, Callable, ClassVar, Literal, TypedDict, TypeVar, final, overload
 
-from typing_extensions import Self, TypeAlias, disjoint_base
+from typing_extensions import Self, TypeAlias, Unpack, disjoint_base
 
 from .drive import Answer, Moment, Said, Step, Task
 from .errors import OAuthError
+from .protocols import TokenSource
 from .stores import Store
 
 __all__ = [
+    "Api",
+    "ApiCall",
     "Client",
     "ClientAuth",
     "ClientSecretBasic",
@@ -21,6 +24,7 @@ __all__ = [
     "Exchanges",
     "FileStore",
     "Flow",
+    "GrantSource",
     "Keeper",
     "Lease",
     "Listener",
@@ -38,7 +42,6 @@ __all__ = [
     "Server",
     "Sign",
     "Sleep",
-    "TokenSource",
     "Tokens",
     "Turn",
     "__version__",
@@ -46,6 +49,8 @@ __all__ = [
     "discover",
     "discover_exchange",
     "provider",
+    "provider_file",
+    "read_fixed",
 ]
 
 __version__: str
@@ -54,6 +59,8 @@ _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _Transport: TypeAlias = Literal["https", "loopback_http"]
 _Hint: TypeAlias = Literal["access_token", "refresh_token"]
+RateLimit: TypeAlias = Literal["error", "wait", "pass"]
+Allowance: TypeAlias = Literal["documented"] | tuple[int, int]
 _Hook: TypeAlias = Callable[[Tokens], object]
 _Fields: TypeAlias = Iterable[tuple[str | bytes, str | bytes]]
 _Later: TypeAlias = Coroutine[Any, Any, _T]
@@ -61,6 +68,17 @@ _Later: TypeAlias = Coroutine[Any, Any, _T]
 def provider(
     name: str, *, options: Sequence[str] = ..., loopback: str | None = None, **variables: str
 ) -> Server: ...
+def provider_file(
+    text: str, *, options: Sequence[str] = ..., loopback: str | None = None, **variables: str
+) -> Server: ...
+def read_fixed(
+    *,
+    token: str | None = None,
+    env: str | None = None,
+    file: str | os.PathLike[str] | None = None,
+    expires_at: datetime | float | None = None,
+    refused: Tokens | None = None,
+) -> Tokens: ...
 def discover(
     issuer: str, *, transport: _Transport = "https", timeout: float = 30.0
 ) -> Server: ...
@@ -82,6 +100,7 @@ class Server:
     def metadata(self) -> dict[str, Any]: ...
     @property
     def api_origins(self) -> tuple[str, ...]: ...
+    def api(self, **options: Unpack[_OwnedApiOptions]) -> Api: ...
 
 @disjoint_base
 class ClientAuth: ...
@@ -159,7 +178,7 @@ class Client:
         store: Store | None = None,
         lease: float | None = None,
         on_tokens: _Hook | None = None,
-    ) -> TokenSource: ...
+    ) -> GrantSource: ...
     def source(
         self,
         tokens: Tokens | None = None,
@@ -171,7 +190,7 @@ class Client:
         reuse: Literal["unknown", "revokes", "tolerated"] | None = None,
         lease: float | None = None,
         on_tokens: _Hook | None = None,
-    ) -> TokenSource: ...
+    ) -> GrantSource: ...
     def keeper(
         self,
         tokens: Tokens | None = None,
@@ -234,10 +253,12 @@ class Tokens:
     def to_json(self) -> str: ...
     @staticmethod
     def from_json(text: str) -> Tokens: ...
+    @staticmethod
+    def bearer(access_token: str, *, expires_at: datetime | float | None = None) -> Tokens: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 
 @final
-class TokenSource:
+class GrantSource:
     def token(self) -> Tokens: ...
     def atoken(self) -> _Later[Tokens]: ...
     def renew(self, tokens: Tokens) -> Tokens: ...
@@ -250,6 +271,77 @@ class TokenSource:
     @property
     def on_tokens(self) -> _Hook | None: ...
     def resource(self, origins: Sequence[str] | None = None) -> Resource: ...
+    def api(self, **options: Unpack[_ApiOptions]) -> Api: ...
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        origins: Sequence[str] | None = None,
+        **options: Unpack[_BodyOptions],
+    ) -> Response: ...
+    def arequest(
+        self,
+        method: str,
+        url: str,
+        *,
+        origins: Sequence[str] | None = None,
+        **options: Unpack[_BodyOptions],
+    ) -> _Later[Response]: ...
+    def get(
+        self,
+        url: str,
+        *,
+        origins: Sequence[str] | None = None,
+        **options: Unpack[_RequestOptions],
+    ) -> Response: ...
+    def aget(
+        self,
+        url: str,
+        *,
+        origins: Sequence[str] | None = None,
+        **options: Unpack[_RequestOptions],
+    ) -> _Later[Response]: ...
+
+class _RequestOptions(TypedDict, total=False):
+    headers: Mapping[str, str] | None
+    rate_limit: RateLimit | None
+    longest_wait: float | None
+    timeout: float | None
+
+class _BodyOptions(_RequestOptions, total=False):
+    content: bytes | None
+
+class _ApiOptions(TypedDict, total=False):
+    origins: Sequence[str] | None
+    rate_limit: RateLimit
+    longest_wait: float
+    allowance: Allowance | None
+    on_wait: Callable[[float], object] | None
+
+class _OwnedApiOptions(_ApiOptions, total=False):
+    app: TokenSource | None
+    user: TokenSource | None
+
+@final
+class Api:
+    def __new__(
+        cls,
+        source: TokenSource | None = None,
+        /,
+        *,
+        app: TokenSource | None = None,
+        user: TokenSource | None = None,
+        server: Server | None = None,
+        origins: Sequence[str] | None = None,
+        rate_limit: RateLimit = "error",
+        longest_wait: float = 300.0,
+        allowance: Allowance | None = None,
+        on_wait: Callable[[float], object] | None = None,
+    ) -> Self: ...
+    @property
+    def on_wait(self) -> Callable[[float], object] | None: ...
+    def owner(self, url: str) -> Literal["application", "user", "any"]: ...
     def request(
         self,
         method: str,
@@ -257,7 +349,8 @@ class TokenSource:
         *,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
-        origins: Sequence[str] | None = None,
+        rate_limit: RateLimit | None = None,
+        longest_wait: float | None = None,
         timeout: float | None = None,
     ) -> Response: ...
     def arequest(
@@ -267,25 +360,23 @@ class TokenSource:
         *,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
-        origins: Sequence[str] | None = None,
+        rate_limit: RateLimit | None = None,
+        longest_wait: float | None = None,
         timeout: float | None = None,
     ) -> _Later[Response]: ...
-    def get(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        origins: Sequence[str] | None = None,
-        timeout: float | None = None,
-    ) -> Response: ...
-    def aget(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        origins: Sequence[str] | None = None,
-        timeout: float | None = None,
-    ) -> _Later[Response]: ...
+    def get(self, url: str, **options: Unpack[_RequestOptions]) -> Response: ...
+    def aget(self, url: str, **options: Unpack[_RequestOptions]) -> _Later[Response]: ...
+    def _source(self, owner: str) -> Any: ...
+    def _call(
+        self, method: str, url: str, headers: _Fields, body: bytes | None = None
+    ) -> ApiCall: ...
+
+@final
+class ApiCall:
+    def begin(self) -> tuple[str, Any]: ...
+    def elapsed(self) -> tuple[str, Any]: ...
+    def token(self, tokens: Tokens) -> tuple[str, Any]: ...
+    def reply(self, status: int, headers: _Fields) -> tuple[str, Any]: ...
 
 @final
 class Response:
@@ -303,6 +394,7 @@ class Response:
 
 @final
 class Resource:
+    def __new__(cls, origins: Sequence[str], server: Server | None = None) -> Self: ...
     def authorization(
         self,
         tokens: Tokens,

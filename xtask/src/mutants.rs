@@ -1,0 +1,152 @@
+//! Rules broken by hand, one at a time, each of which a test must notice.
+//!
+//! A file in `tests/mutants` is a patch. Above it stand the rule that it breaks, and what cargo is
+//! asked to test:
+//!
+//! ```text
+//! Rule: a redirect stays within its origin
+//! Test: -p oauth-core --lib flow::resource
+//! --- a/crates/oauth-core/src/flow/resource.rs
+//! ```
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::shell::{Outcome, cargo, root, said, target};
+
+/// A test that hangs has noticed, too.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Applies every patch whose name holds `only` to a copy of the tree, and runs its test there.
+pub(crate) fn run(only: Option<&str>) -> Outcome {
+    println!("== mutants");
+    let tree = target().join("mutants/tree");
+    let patches = match copy(&tree).and_then(|()| patches(only)) {
+        Ok(patches) => patches,
+        Err(error) => {
+            println!("mutants: {error}");
+            return Outcome::of(false);
+        }
+    };
+    let judged = patches.iter().map(|path| judge(path, &tree));
+    judged.fold(Outcome::default(), Outcome::and)
+}
+
+fn patches(only: Option<&str>) -> io::Result<Vec<PathBuf>> {
+    let mut patches = Vec::new();
+    for entry in fs::read_dir(root().join("tests/mutants"))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".patch") && only.is_none_or(|only| name.contains(only)) {
+            patches.push(path);
+        }
+    }
+    patches.sort();
+    Ok(patches)
+}
+
+/// The tracked files as they are now. What is equal is left alone, so that cargo need not build it
+/// anew.
+fn copy(tree: &Path) -> io::Result<()> {
+    let mut list = Command::new("git");
+    list.args(["ls-files"]).current_dir(root());
+    let files = said(&mut list).ok_or_else(|| io::Error::other("git ls-files failed"))?;
+    for file in files.lines() {
+        let (from, to) = (root().join(file), tree.join(file));
+        // Removed and not yet committed.
+        let Ok(new) = fs::read(&from) else { continue };
+        if fs::read(&to).ok().as_ref() != Some(&new) {
+            fs::create_dir_all(to.parent().unwrap_or(tree))?;
+            fs::write(&to, new)?;
+        }
+    }
+    Ok(())
+}
+
+fn judge(path: &Path, tree: &Path) -> Outcome {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let verdict = fs::read_to_string(path)
+        .map_err(|error| error.to_string())
+        .and_then(|text| verdict(path, &text, tree));
+    match &verdict {
+        Ok(()) => println!("noticed: {name}"),
+        Err(why) => println!("NOT NOTICED: {name}: {why}"),
+    }
+    Outcome::of(verdict.is_ok())
+}
+
+fn verdict(path: &Path, text: &str, tree: &Path) -> Result<(), String> {
+    let said = |what: &str| {
+        let mut lines = text.lines();
+        lines.find_map(|line| line.strip_prefix(what).map(str::trim))
+    };
+    let rule = said("Rule:").ok_or("it does not say which rule it breaks")?;
+    let test = said("Test:").ok_or("it does not say what to test")?;
+    apply(path, tree, Direction::There)?;
+    let tested = tests(test, tree);
+    apply(path, tree, Direction::Back)?;
+    match tested? {
+        Tested::Red => Ok(()),
+        Tested::Green => Err(format!(
+            "{rule}: all of `cargo test {test}` passes without it"
+        )),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    There,
+    Back,
+}
+
+fn apply(path: &Path, tree: &Path, direction: Direction) -> Result<(), String> {
+    let mut git = Command::new("git");
+    git.arg("apply").current_dir(tree);
+    // The copy lies inside another work tree, which is not meant.
+    git.env("GIT_CEILING_DIRECTORIES", tree.parent().unwrap_or(tree));
+    if direction == Direction::Back {
+        git.arg("--reverse");
+    }
+    match git.arg(path).status() {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err("the patch does not apply".to_owned()),
+    }
+}
+
+enum Tested {
+    Red,
+    Green,
+}
+
+fn tests(arguments: &str, tree: &Path) -> Result<Tested, String> {
+    let cargo = |more: &[&str]| {
+        let mut cargo = cargo();
+        cargo.current_dir(tree);
+        cargo.args(["test", "--quiet"]);
+        cargo.args(arguments.split_whitespace()).args(more);
+        cargo.env("CARGO_TARGET_DIR", target().join("mutants/target"));
+        cargo.stdout(Stdio::null()).stderr(Stdio::null());
+        cargo
+    };
+    let built = cargo(&["--no-run"]).status();
+    if !built.is_ok_and(|status| status.success()) {
+        return Err("it does not compile".to_owned());
+    }
+    let mut child = cargo(&[]).spawn().map_err(|error| error.to_string())?;
+    let start = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => return Ok(Tested::Green),
+            Ok(Some(_)) => return Ok(Tested::Red),
+            Ok(None) if start.elapsed() > PATIENCE => {
+                let _ = child.kill();
+                return Ok(Tested::Red);
+            }
+            Ok(None) => std::thread::sleep(Duration::from_millis(100)),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
