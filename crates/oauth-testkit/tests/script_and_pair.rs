@@ -55,7 +55,7 @@ fn the_clock_can_jump_between_lines() {
 #[test]
 fn a_script_can_end_early_and_break_the_order() {
     let seen = Script::new().run(toy());
-    assert_eq!((seen.code(), seen.sends()), (Some("lost"), 1));
+    assert_eq!((seen.code(), seen.sends()), (Some("lost.unsent"), 1));
     assert_eq!(
         Script::new().signed("sig").run(toy()).code(),
         Some("misuse.out_of_order")
@@ -155,5 +155,5 @@ impl Exchange for Endless {
 #[test]
 fn an_exchange_without_end_is_ended() {
     let mut pair = Pair::new(Twin::generic("https://as.test"));
-    assert_eq!(pair.run(Endless).unwrap_err().code(), "lost");
+    assert_eq!(pair.run(Endless).unwrap_err().code(), "lost.unsent");
 }

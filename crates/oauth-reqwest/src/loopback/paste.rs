@@ -34,11 +34,11 @@ pub(super) fn callback(text: &str, pending: &Pending) -> Option<String> {
     let uri = pending.redirect_uri().as_str();
     let query = text.strip_prefix('?').unwrap_or(text);
     let joint = if uri.contains('?') { '&' } else { '?' };
-    let readings = [
-        text.to_owned(),
-        format!("http://{text}"),
-        format!("{uri}{joint}{query}"),
-    ];
+    let whole = match text.contains("://") {
+        true => text.to_owned(),
+        false => format!("http://{text}"),
+    };
+    let readings = [whole, format!("{uri}{joint}{query}")];
     readings
         .into_iter()
         .find(|reading| pending.recognises(reading))
