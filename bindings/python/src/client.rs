@@ -1,7 +1,6 @@
 //! The client, and every call it makes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use oauth_core::error::Error;
 use oauth_core::token::TokenKind;
@@ -15,9 +14,8 @@ use crate::exchange::Exchanges;
 use crate::flow::Flow;
 use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
-use crate::process::PerProcess;
-use crate::server::{self, Server};
-use crate::source::{Kept, TokenSource};
+use crate::server::{self, Line, Server};
+use crate::source::{GrantSource, Kept};
 use crate::store::Store;
 use crate::tokens::Tokens;
 use crate::value::Pairs;
@@ -88,14 +86,12 @@ impl Public {
 pub(crate) struct Us {
     pub(crate) client: oauth_facade::Client,
     pub(crate) server: oauth_facade::Server,
-    pub(crate) timeout: Duration,
-    driver: PerProcess<Driver>,
+    pub(crate) line: Arc<Line>,
 }
 
 impl Us {
     pub(crate) fn driver(&self, py: Python<'_>) -> PyResult<Driver> {
-        self.driver
-            .with(|| server::driver(py, self.timeout), Driver::clone)
+        self.line.driver(py)
     }
 }
 
@@ -192,8 +188,7 @@ impl Client {
         let us = Arc::new(Us {
             client,
             server: ours,
-            timeout: server::seconds(timeout)?,
-            driver: PerProcess::new(),
+            line: Arc::new(Line::new(server::seconds(timeout)?)),
         });
         Ok(Self { us, server })
     }
@@ -350,7 +345,7 @@ impl Client {
         store: Option<Store>,
         lease: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
-    ) -> PyResult<TokenSource> {
+    ) -> PyResult<GrantSource> {
         let kept = Kept {
             keep: Keep {
                 resource: resource.unwrap_or_default(),
@@ -360,7 +355,7 @@ impl Client {
             store,
             on_tokens: on_tokens.map(Arc::new),
         };
-        TokenSource::client_credentials(py, Arc::clone(&self.us), scope, kept)
+        GrantSource::client_credentials(py, Arc::clone(&self.us), scope, kept)
     }
 
     /// Tokens of a person, kept fresh with their refresh token: from a login, or from the store.
@@ -378,7 +373,7 @@ impl Client {
         reuse: Option<String>,
         lease: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
-    ) -> PyResult<TokenSource> {
+    ) -> PyResult<GrantSource> {
         let kept = Kept {
             keep: Keep {
                 subject,
@@ -391,7 +386,7 @@ impl Client {
             on_tokens: on_tokens.map(Arc::new),
         };
         let tokens = tokens.map(|tokens| Arc::clone(&tokens.0));
-        TokenSource::refreshing(py, Arc::clone(&self.us), tokens, kept)
+        GrantSource::refreshing(py, Arc::clone(&self.us), tokens, kept)
     }
 
     /// One grant, kept fresh by a driver of yours: source() without transport and store.

@@ -1,14 +1,19 @@
 //! The native half of the Python package: classes, errors and a bridge to asyncio. It knows no
 //! protocol: whatever it does is one call of `oauth-facade` or `oauth-reqwest`.
 
+mod api;
+mod call;
 mod client;
 mod errors;
 mod exchange;
+mod fixed;
 mod flow;
+mod foreign;
 mod keeper;
 mod moment;
 mod process;
 mod resource;
+mod response;
 mod runtime;
 mod server;
 mod source;
@@ -25,9 +30,15 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use super::api::Api;
+    #[pymodule_export]
+    use super::call::Call;
+    #[pymodule_export]
     use super::client::{Client, ClientAuth, ClientSecretBasic, ClientSecretPost, Public};
     #[pymodule_export]
     use super::exchange::{Exchange, Exchanges, Send, Sign, Sleep, discover_exchange};
+    #[pymodule_export]
+    use super::fixed::{FixedToken, fixed_token};
     #[pymodule_export]
     use super::flow::{Flow, Listener};
     #[pymodule_export]
@@ -35,9 +46,11 @@ mod _native {
     #[pymodule_export]
     use super::resource::Resource;
     #[pymodule_export]
-    use super::server::{Server, adiscover, discover, provider};
+    use super::response::Response;
     #[pymodule_export]
-    use super::source::{Response, TokenSource};
+    use super::server::{Server, adiscover, discover, provider, provider_file};
+    #[pymodule_export]
+    use super::source::GrantSource;
     #[pymodule_export]
     use super::stores::{FileStore, NativeStore, PostgresStore, RedisStore, Sealed};
     #[pymodule_export]

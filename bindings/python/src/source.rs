@@ -2,33 +2,36 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use oauth_core::error::{Cause, Error};
+use oauth_core::error::Error;
 use oauth_core::flow::keeper::Upkeep;
 use oauth_core::{Moment, Scope};
-use oauth_facade::Keep;
-use oauth_reqwest::{Authorized, ResponseExt as _, Session};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use oauth_facade::{Keep, Keeping, OnLimit, TokenFor};
+use oauth_reqwest::{Authorized, Session};
+use oauth_session::Sources;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
 
+use crate::api::Ask;
 use crate::client::Us;
 use crate::process::PerProcess;
 use crate::resource::Resource;
+use crate::server::Line;
 use crate::store::Store;
 use crate::tokens::Tokens;
 use crate::value::Pairs;
 use crate::work::{Answer, Work};
-use crate::{errors, runtime, server};
+use crate::{errors, runtime};
 
 /// One grant, kept fresh: one token request, however many threads and tasks wait for it.
 #[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct TokenSource {
+pub(crate) struct GrantSource {
     us: Arc<Us>,
     grant: Grant,
     kept: Kept,
+    /// Whose limits all callers share.
+    api: oauth_facade::Api,
     /// A source's flights belong to the threads of one process.
     session: PerProcess<Session>,
 }
@@ -59,7 +62,7 @@ thread_local! {
     static IS_IN_HOOK: Cell<bool> = const { Cell::new(false) };
 }
 
-impl TokenSource {
+impl GrantSource {
     pub(crate) fn client_credentials(
         py: Python<'_>,
         us: Arc<Us>,
@@ -84,7 +87,9 @@ impl TokenSource {
     }
 
     fn new(py: Python<'_>, us: Arc<Us>, grant: Grant, kept: Kept) -> PyResult<Self> {
+        let api = us.server.api(None, &[TokenFor::Any], Keeping::Nothing);
         let this = Self {
+            api: api.map_err(|error| errors::raise(py, &error))?,
             us,
             grant,
             kept,
@@ -96,7 +101,7 @@ impl TokenSource {
     }
 
     /// The session of this process.
-    fn native(&self, py: Python<'_>) -> PyResult<Session> {
+    pub(crate) fn native(&self, py: Python<'_>) -> PyResult<Session> {
         self.session.with(|| self.make(py), Session::clone)
     }
 
@@ -184,35 +189,28 @@ impl TokenSource {
         }))
     }
 
-    fn calling(&self, py: Python<'_>, ask: Ask<'_>) -> PyResult<Work> {
-        let resource = self.resource(py, ask.origins)?;
-        let api = Authorized::new(
-            self.us.driver(py)?,
-            self.native(py)?,
-            resource.0.core().clone(),
-        );
-        let method = http::Method::from_bytes(ask.method.as_bytes())
-            .map_err(|_| PyValueError::new_err("not an HTTP method"))?;
-        let (url, headers, content) = (ask.url.to_owned(), ask.headers, ask.content);
-        let timeout = match ask.timeout {
-            Some(timeout) => server::seconds(timeout)?,
-            None => self.us.timeout,
+    /// This source's API, which shares what is known of its limits with all others of it.
+    pub(crate) fn api(
+        &self,
+        origins: Option<&[String]>,
+        keeping: Keeping,
+    ) -> Result<(oauth_facade::Api, Arc<Line>), Error> {
+        let api = self.us.server.api(origins, &[TokenFor::Any], keeping)?;
+        let api = match keeping {
+            Keeping::Nothing => api.sharing(&self.api),
+            _ => api,
         };
-        Ok(Work::new("request", async move {
-            let mut request = api.request(method, &url);
-            for (name, value) in headers.iter().flat_map(|headers: &Pairs| &headers.0) {
-                request = request.header(name, value);
-            }
-            if let Some(content) = content {
-                request = request.body(content);
-            }
-            let response = request.timeout(timeout).send().await?;
-            // As long again for the body.
-            tokio::time::timeout(timeout, Response::read(response))
-                .await
-                .map_err(|late| Error::lost(Cause::unknown(late)))?
-                .map(Answer::Response)
-        }))
+        Ok((api, Arc::clone(&self.us.line)))
+    }
+
+    fn calling(&self, py: Python<'_>, origins: Option<&[String]>, ask: Ask<'_>) -> PyResult<Work> {
+        let (api, line) = self
+            .api(origins, Keeping::Nothing)
+            .map_err(|error| errors::raise(py, &error))?;
+        let sources = Sources::one(self.native(py)?);
+        let api = Authorized::with_sources(self.us.driver(py)?, sources, api.core().clone())
+            .map_err(|error| errors::raise(py, &error))?;
+        ask.send(api, OnLimit::Fail, &line)
     }
 }
 
@@ -237,17 +235,8 @@ fn tell(hook: Option<Arc<Py<PyAny>>>, tokens: Arc<oauth_core::Tokens>) {
     tokio::task::block_in_place(call);
 }
 
-struct Ask<'a> {
-    method: &'a str,
-    url: &'a str,
-    headers: Option<Pairs>,
-    content: Option<Vec<u8>>,
-    origins: Option<Vec<String>>,
-    timeout: Option<f64>,
-}
-
 #[pymethods]
-impl TokenSource {
+impl GrantSource {
     /// Tokens that are fresh now.
     fn token(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         refuse_in_hook()?;
@@ -313,8 +302,9 @@ impl TokenSource {
     /// Sends a request with the token, renewed once after a 401; the reply is read whole.
     ///
     /// timeout is for the head of the reply, and again for its body; by default the client's.
+    /// rate_limit says what is done where the API asks for a pause: an error by default.
     #[pyo3(signature = (method, url, *, headers = None, content = None, origins = None,
-                        timeout = None))]
+                        timeout = None, rate_limit = None, longest_wait = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn request(
         &self,
@@ -325,6 +315,8 @@ impl TokenSource {
         content: Option<Vec<u8>>,
         origins: Option<Vec<String>>,
         timeout: Option<f64>,
+        rate_limit: Option<&str>,
+        longest_wait: Option<f64>,
     ) -> PyResult<Py<PyAny>> {
         refuse_in_hook()?;
         let ask = Ask {
@@ -332,15 +324,16 @@ impl TokenSource {
             url,
             headers,
             content,
-            origins,
             timeout,
+            rate_limit,
+            longest_wait,
         };
-        self.calling(py, ask)?.wait(py)
+        self.calling(py, origins.as_deref(), ask)?.wait(py)
     }
 
     /// request(), in a coroutine.
     #[pyo3(signature = (method, url, *, headers = None, content = None, origins = None,
-                        timeout = None))]
+                        timeout = None, rate_limit = None, longest_wait = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn arequest<'py>(
         &self,
@@ -351,20 +344,25 @@ impl TokenSource {
         content: Option<Vec<u8>>,
         origins: Option<Vec<String>>,
         timeout: Option<f64>,
+        rate_limit: Option<&str>,
+        longest_wait: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let ask = Ask {
             method,
             url,
             headers,
             content,
-            origins,
             timeout,
+            rate_limit,
+            longest_wait,
         };
-        self.calling(py, ask)?.later(py)
+        self.calling(py, origins.as_deref(), ask)?.later(py)
     }
 
     /// request("GET", url).
-    #[pyo3(signature = (url, *, headers = None, origins = None, timeout = None))]
+    #[pyo3(signature = (url, *, headers = None, origins = None, timeout = None,
+                        rate_limit = None, longest_wait = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn get(
         &self,
         py: Python<'_>,
@@ -372,12 +370,26 @@ impl TokenSource {
         headers: Option<Pairs>,
         origins: Option<Vec<String>>,
         timeout: Option<f64>,
+        rate_limit: Option<&str>,
+        longest_wait: Option<f64>,
     ) -> PyResult<Py<PyAny>> {
-        self.request(py, "GET", url, headers, None, origins, timeout)
+        self.request(
+            py,
+            "GET",
+            url,
+            headers,
+            None,
+            origins,
+            timeout,
+            rate_limit,
+            longest_wait,
+        )
     }
 
     /// get(), in a coroutine.
-    #[pyo3(signature = (url, *, headers = None, origins = None, timeout = None))]
+    #[pyo3(signature = (url, *, headers = None, origins = None, timeout = None,
+                        rate_limit = None, longest_wait = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn aget<'py>(
         &self,
         py: Python<'py>,
@@ -385,97 +397,32 @@ impl TokenSource {
         headers: Option<Pairs>,
         origins: Option<Vec<String>>,
         timeout: Option<f64>,
+        rate_limit: Option<&str>,
+        longest_wait: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.arequest(py, "GET", url, headers, None, origins, timeout)
+        self.arequest(
+            py,
+            "GET",
+            url,
+            headers,
+            None,
+            origins,
+            timeout,
+            rate_limit,
+            longest_wait,
+        )
     }
 
     fn __repr__(&self) -> String {
-        format!("<oauth_core.TokenSource of {}>", self.us.server.issuer())
+        format!("<oauth_core.GrantSource of {}>", self.us.server.issuer())
     }
 }
 
-fn refuse_in_hook() -> PyResult<()> {
+pub(crate) fn refuse_in_hook() -> PyResult<()> {
     match IS_IN_HOOK.get() {
         true => Err(PyRuntimeError::new_err(
             "on_tokens must not wait for a token",
         )),
         false => Ok(()),
-    }
-}
-
-/// A resource server's reply, read whole.
-#[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Response {
-    status: u16,
-    headers: http::HeaderMap,
-    content: Vec<u8>,
-    retry_after: Option<Duration>,
-}
-
-impl Response {
-    async fn read(mut response: oauth_reqwest::reqwest::Response) -> Result<Self, Error> {
-        let (status, retry_after) = (response.status().as_u16(), response.retry_after());
-        let headers = std::mem::take(response.headers_mut());
-        let content = response
-            .bytes()
-            .await
-            .map_err(|error| Error::lost(Cause::unknown(error.without_url())))?;
-        Ok(Self {
-            status,
-            headers,
-            content: content.into(),
-            retry_after,
-        })
-    }
-}
-
-#[pymethods]
-impl Response {
-    /// The HTTP status.
-    #[getter]
-    const fn status(&self) -> u16 {
-        self.status
-    }
-
-    /// The headers, names in lower case; several of one name are joined by a comma.
-    #[getter]
-    fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let headers = PyDict::new(py);
-        for name in self.headers.keys() {
-            let values = self.headers.get_all(name).iter();
-            let values: Vec<_> = values
-                .map(|v| String::from_utf8_lossy(v.as_bytes()))
-                .collect();
-            headers.set_item(name.as_str(), values.join(", "))?;
-        }
-        Ok(headers)
-    }
-
-    /// The body.
-    #[getter]
-    fn content<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.content)
-    }
-
-    /// The body as UTF-8; what is none is replaced.
-    #[getter]
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.content).into_owned()
-    }
-
-    /// The seconds the server asks to wait (Retry-After, X-RateLimit-Reset).
-    #[getter]
-    fn retry_after(&self) -> Option<f64> {
-        self.retry_after.map(|pause| pause.as_secs_f64())
-    }
-
-    /// The body, parsed.
-    fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        py.import("json")?
-            .call_method1("loads", (self.content(py),))
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<oauth_core.Response {}>", self.status)
     }
 }

@@ -14,6 +14,19 @@ pub(crate) struct Tokens(pub(crate) Arc<oauth_core::Tokens>);
 
 #[pymethods]
 impl Tokens {
+    /// A bearer token by itself, for sources of your own and for tests; it belongs to no client.
+    /// expires_at is a Unix time or an aware datetime.
+    #[staticmethod]
+    #[pyo3(signature = (access_token, *, expires_at = None))]
+    fn bearer(access_token: String, expires_at: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+        let tokens = oauth_core::Tokens::bearer(crate::secret(access_token));
+        let end = expires_at.map(|end| value::to_time(&end)).transpose()?;
+        Ok(Self(Arc::new(match end {
+            Some(end) => tokens.expiring_at(end),
+            None => tokens,
+        })))
+    }
+
     /// The access token; opaque to the client.
     #[getter]
     fn access_token(&self) -> &str {

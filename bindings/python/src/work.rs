@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tokio::task::AbortHandle;
 
-use crate::source::Response;
+use crate::response::Response;
 use crate::{errors, runtime, value};
 
 /// How often a waiting thread looks for signals.

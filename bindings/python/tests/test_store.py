@@ -95,7 +95,7 @@ class Sqlite:
             return None
 
 
-def age(store: stores.Store, source: oauth_core.TokenSource | oauth_core.Keeper) -> None:
+def age(store: stores.Store, source: oauth_core.GrantSource | oauth_core.Keeper) -> None:
     """Time passes: what is stored is stale."""
     assert source.key is not None
     entry = store.load(source.key)

@@ -62,7 +62,7 @@ def config_of(twin: Twin, place: Place, folder: Path, token_endpoint: str) -> di
     }
 
 
-def long_ago(config: dict[str, Any]) -> tuple[oauth_core.TokenSource, oauth_core.Tokens]:
+def long_ago(config: dict[str, Any]) -> tuple[oauth_core.GrantSource, oauth_core.Tokens]:
     """A login some time ago: what is stored is stale."""
     client = worker.client_of(config)
     flow = client.authorize(redirect_uri=CALLBACK, scope="read write offline_access")
@@ -77,7 +77,7 @@ def said(folder: Path) -> list[list[str]]:
     return [json.loads(file.read_text()) for file in folder.glob("said-*")]
 
 
-def start(how: str, config: dict[str, Any], source: oauth_core.TokenSource) -> list[Any]:
+def start(how: str, config: dict[str, Any], source: oauth_core.GrantSource) -> list[Any]:
     if how == "subprocess":
         command = [sys.executable, worker.__file__, json.dumps(config)]
         return [subprocess.Popen(command) for _ in range(WORKERS)]

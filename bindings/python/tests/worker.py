@@ -42,12 +42,12 @@ def client_of(config: dict[str, Any]) -> oauth_core.Client:
     )
 
 
-def source_of(config: dict[str, Any]) -> oauth_core.TokenSource:
+def source_of(config: dict[str, Any]) -> oauth_core.GrantSource:
     store = store_of(*config["store"])
     return client_of(config).source(store=store, subject="ann", lease=config["lease"])
 
 
-def work(config: dict[str, Any], source: oauth_core.TokenSource | None = None) -> None:
+def work(config: dict[str, Any], source: oauth_core.GrantSource | None = None) -> None:
     """Waits for the others, and asks for a token in each thread; says which in a file."""
     source = source_of(config) if source is None else source
     folder = Path(config["folder"])

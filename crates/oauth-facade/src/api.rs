@@ -82,6 +82,12 @@ impl Api {
         Self(self.0.keeping(allowance))
     }
 
+    /// The same, sharing what `other` knows of the limits.
+    #[must_use]
+    pub fn sharing(self, other: &Self) -> Self {
+        Self(self.0.with_limiter(other.0.limiter().clone()))
+    }
+
     /// The rules for Rust code: a native client wants them.
     pub const fn core(&self) -> &resource::Api {
         &self.0

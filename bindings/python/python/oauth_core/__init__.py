@@ -11,13 +11,16 @@ coroutine for asyncio. ``drive`` runs the same conversations over an HTTP client
 
 from ._login import alogin, login
 from ._native import (
+    Api,
     Client,
     ClientAuth,
     ClientSecretBasic,
     ClientSecretPost,
     Exchange,
     Exchanges,
+    FixedToken,
     Flow,
+    GrantSource,
     Keeper,
     Lease,
     Listener,
@@ -32,17 +35,24 @@ from ._native import (
     Sign,
     Sleep,
     Tokens,
-    TokenSource,
     Turn,
     __version__,
     adiscover,
     discover,
     discover_exchange,
+    fixed_token,
     provider,
+    provider_file,
 )
 from .errors import Denied, Lost, Malformed, Misuse, OAuthError, TransportError, Untrusted
 
+# Type checkers take this for true; the import of `typing` would cost more than all else here.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._source import TokenSource
+
 __all__ = [
+    "Api",
     "Client",
     "ClientAuth",
     "ClientSecretBasic",
@@ -50,7 +60,9 @@ __all__ = [
     "Denied",
     "Exchange",
     "Exchanges",
+    "FixedToken",
     "Flow",
+    "GrantSource",
     "Keeper",
     "Lease",
     "Listener",
@@ -78,6 +90,17 @@ __all__ = [
     "alogin",
     "discover",
     "discover_exchange",
+    "fixed_token",
     "login",
     "provider",
+    "provider_file",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        if name == "TokenSource":
+            from ._source import TokenSource
+
+            return TokenSource
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,49 +7,49 @@ from typing import TYPE_CHECKING, Any, AsyncGenerator, Generator, Sequence
 from ._plugin import Attacher
 
 if TYPE_CHECKING:
-    from ._native import Tokens, TokenSource
+    from ._native import Api, Call
+    from ._source import TokenSource
 
 
 class Flow(Attacher):
-    """Asks for a token, yields the request, and once more if the token was dead."""
+    """Yields the request as often as it has to be sent, with its token on it."""
 
-    def __init__(self, source: TokenSource, *, origins: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, source: TokenSource | Api, *, origins: Sequence[str] | None = None
+    ) -> None:
         super().__init__(source, origins)
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-        tokens = self.source.token()
-        sent = self._attach(request, tokens)
-        response = yield request
-        if self._is_dead(response, sent, tokens, request):
-            self._attach(request, self.source.renew(tokens))
-            yield request
+        call = self._call(request)
+        name, value = self._act(call, call.begin())
+        while name == "send":
+            request.headers["authorization"] = value
+            response = yield request
+            if not _is_ours(response, value):
+                return
+            step = call.reply(response.status_code, response.headers.raw)
+            name, value = self._act(call, step)
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-        tokens = await self.source.atoken()
-        sent = self._attach(request, tokens)
-        response = yield request
-        if self._is_dead(response, sent, tokens, request):
-            self._attach(request, await self.source.arenew(tokens))
-            yield request
+        call = self._call(request)
+        name, value = await self._aact(call, call.begin())
+        while name == "send":
+            request.headers["authorization"] = value
+            response = yield request
+            if not _is_ours(response, value):
+                return
+            step = call.reply(response.status_code, response.headers.raw)
+            name, value = await self._aact(call, step)
 
-    def _attach(self, request: Any, tokens: Tokens) -> str:
-        header = self.header(tokens, str(request.url), request.headers.raw, _body(request))
-        request.headers["authorization"] = header
-        return header
+    def _call(self, request: Any) -> Call:
+        body = _body(request)
+        headers = request.headers.raw
+        return self._begin(request.method, str(request.url), headers, body, body is None)
 
-    def _is_dead(self, response: Any, sent: str, tokens: Tokens, request: Any) -> bool:
-        """Whether to try once more with another token; the header is off the request then."""
-        if not self.may_be_about_the_token(response.status_code):
-            return False
-        # The reply may be to a redirect, from which httpx takes the header if it leaves the origin.
-        is_ours = response.request.headers.get("authorization") == sent
-        if not is_ours or not self.wants_renewal(response.status_code, response.headers.raw):
-            return False
-        if _body(request) is None:
-            self.source.invalidate(tokens)
-            return False
-        del request.headers["authorization"]
-        return True
+
+def _is_ours(response: Any, sent: str) -> bool:
+    """The reply may be to a redirect, from which httpx takes the header if it leaves the origin."""
+    return bool(response.request.headers.get("authorization") == sent)
 
 
 def _body(request: Any) -> bytes | None:

@@ -8,11 +8,14 @@ from typing import Any, Callable, ClassVar, Literal, TypeVar, final, overload
 
 from typing_extensions import Self, TypeAlias, disjoint_base
 
+from ._source import TokenSource
 from .drive import Answer, Moment, Said, Step, Task
 from .errors import OAuthError
 from .stores import Store
 
 __all__ = [
+    "Api",
+    "Call",
     "Client",
     "ClientAuth",
     "ClientSecretBasic",
@@ -20,7 +23,9 @@ __all__ = [
     "Exchange",
     "Exchanges",
     "FileStore",
+    "FixedToken",
     "Flow",
+    "GrantSource",
     "Keeper",
     "Lease",
     "Listener",
@@ -38,14 +43,15 @@ __all__ = [
     "Server",
     "Sign",
     "Sleep",
-    "TokenSource",
     "Tokens",
     "Turn",
     "__version__",
     "adiscover",
     "discover",
     "discover_exchange",
+    "fixed_token",
     "provider",
+    "provider_file",
 ]
 
 __version__: str
@@ -56,11 +62,32 @@ _Transport: TypeAlias = Literal["https", "loopback_http"]
 _Hint: TypeAlias = Literal["access_token", "refresh_token"]
 _Hook: TypeAlias = Callable[[Tokens], object]
 _Fields: TypeAlias = Iterable[tuple[str | bytes, str | bytes]]
+_RateLimit: TypeAlias = Literal["error", "wait", "pass"]
+_Allowance: TypeAlias = Literal["documented"] | tuple[int, int]
+_Place: TypeAlias = str | os.PathLike[str]
 _Later: TypeAlias = Coroutine[Any, Any, _T]
 
 def provider(
     name: str, *, options: Sequence[str] = ..., loopback: str | None = None, **variables: str
 ) -> Server: ...
+def provider_file(
+    path_or_text: _Place,
+    /,
+    *,
+    options: Sequence[str] = ...,
+    loopback: str | None = None,
+    **variables: str,
+) -> Server: ...
+def fixed_token(
+    token: str | None = None,
+    *,
+    env: str | None = None,
+    file: _Place | None = None,
+    callback: Callable[[], str] | None = None,
+    origins: Sequence[str] | Server,
+    expires_at: float | datetime | None = None,
+    transport: _Transport = "https",
+) -> FixedToken: ...
 def discover(
     issuer: str, *, transport: _Transport = "https", timeout: float = 30.0
 ) -> Server: ...
@@ -82,18 +109,26 @@ class Server:
     def metadata(self) -> dict[str, Any]: ...
     @property
     def api_origins(self) -> tuple[str, ...]: ...
+    def api(
+        self,
+        *,
+        app: TokenSource | None = None,
+        user: TokenSource | None = None,
+        origins: Sequence[str] | None = None,
+        rate_limit: _RateLimit = "error",
+        longest_wait: float = 300.0,
+        allowance: _Allowance | None = None,
+        on_wait: Callable[[float], object] | None = None,
+    ) -> Api: ...
 
 @disjoint_base
 class ClientAuth: ...
-
 @final
 class ClientSecretPost(ClientAuth):
     def __new__(cls, secret: str, /) -> Self: ...
-
 @final
 class ClientSecretBasic(ClientAuth):
     def __new__(cls, secret: str, /) -> Self: ...
-
 @final
 class Public(ClientAuth):
     def __new__(cls) -> Self: ...
@@ -159,7 +194,7 @@ class Client:
         store: Store | None = None,
         lease: float | None = None,
         on_tokens: _Hook | None = None,
-    ) -> TokenSource: ...
+    ) -> GrantSource: ...
     def source(
         self,
         tokens: Tokens | None = None,
@@ -171,7 +206,7 @@ class Client:
         reuse: Literal["unknown", "revokes", "tolerated"] | None = None,
         lease: float | None = None,
         on_tokens: _Hook | None = None,
-    ) -> TokenSource: ...
+    ) -> GrantSource: ...
     def keeper(
         self,
         tokens: Tokens | None = None,
@@ -207,6 +242,8 @@ class Listener:
 
 @final
 class Tokens:
+    @staticmethod
+    def bearer(access_token: str, *, expires_at: float | datetime | None = None) -> Tokens: ...
     @property
     def access_token(self) -> str: ...
     @property
@@ -237,7 +274,7 @@ class Tokens:
     def __reduce__(self) -> tuple[Any, ...]: ...
 
 @final
-class TokenSource:
+class GrantSource:
     def token(self) -> Tokens: ...
     def atoken(self) -> _Later[Tokens]: ...
     def renew(self, tokens: Tokens) -> Tokens: ...
@@ -259,6 +296,8 @@ class TokenSource:
         content: bytes | None = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None,
+        rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
     ) -> Response: ...
     def arequest(
         self,
@@ -269,6 +308,8 @@ class TokenSource:
         content: bytes | None = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None,
+        rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
     ) -> _Later[Response]: ...
     def get(
         self,
@@ -277,6 +318,8 @@ class TokenSource:
         headers: Mapping[str, str] | None = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None,
+        rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
     ) -> Response: ...
     def aget(
         self,
@@ -285,7 +328,85 @@ class TokenSource:
         headers: Mapping[str, str] | None = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None,
+        rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
     ) -> _Later[Response]: ...
+
+@disjoint_base
+class Api:
+    def __new__(
+        cls,
+        source: TokenSource,
+        *,
+        origins: Sequence[str] | None = None,
+        rate_limit: _RateLimit = "error",
+        longest_wait: float = 300.0,
+        allowance: _Allowance | None = None,
+        on_wait: Callable[[float], object] | None = None,
+        transport: _Transport = "https",
+    ) -> Self: ...
+    def owner(self, url: str) -> Literal["application", "user", "any"]: ...
+    def call(
+        self, method: str, url: str, headers: _Fields, body: bytes | None, once: bool
+    ) -> Call: ...
+    def waits(self, seconds: float) -> None: ...
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        timeout: float | None = None,
+        rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> Response: ...
+    def arequest(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        timeout: float | None = None,
+        rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> _Later[Response]: ...
+    def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> Response: ...
+    def aget(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> _Later[Response]: ...
+
+@final
+class FixedToken(Api):
+    def token(self) -> Tokens: ...
+    def atoken(self) -> _Later[Tokens]: ...
+    def renew(self, tokens: Tokens) -> Tokens: ...
+    def arenew(self, tokens: Tokens) -> _Later[Tokens]: ...
+    def invalidate(self, tokens: Tokens) -> None: ...
+    def resource(self) -> Resource: ...
+@final
+class Call:
+    def begin(self) -> tuple[str, Any]: ...
+    def elapsed(self) -> tuple[str, Any]: ...
+    def token(self, tokens: Tokens) -> tuple[str, Any]: ...
+    def reply(self, status: int, headers: _Fields) -> tuple[str, Any]: ...
+    @property
+    def tokens(self) -> Tokens | None: ...
 
 @final
 class Response:
@@ -359,7 +480,6 @@ class Exchanges:
     def introspect(
         self, token: str, *, hint: _Hint | None = None, moment: Moment | None = None
     ) -> Exchange[dict[str, Any]]: ...
-
 @final
 class Send:
     @property
@@ -370,13 +490,11 @@ class Send:
     def headers(self) -> tuple[tuple[str, str], ...]: ...
     @property
     def body(self) -> bytes: ...
-
 @final
 class Sleep:
     def __new__(cls, seconds: float, /) -> Self: ...
     @property
     def seconds(self) -> float: ...
-
 @final
 class Sign:
     @property
@@ -402,7 +520,6 @@ class Keeper:
     def replace(self, tokens: Tokens) -> None: ...
     def learn(self, version: int, record: str) -> None: ...
     def abandon(self) -> None: ...
-
 @final
 class Turn:
     @property
@@ -428,11 +545,9 @@ class Renewal(Generator[Task, Said, Tokens]):
         self, typ: BaseException, val: None = None, tb: TracebackType | None = None, /
     ) -> Task: ...
     def close(self) -> None: ...
-
 @final
 class Load:
     def __new__(cls) -> Self: ...
-
 @final
 class Lease:
     def __new__(cls, holder: str, seconds: float, /) -> Self: ...
@@ -440,7 +555,6 @@ class Lease:
     def holder(self) -> str: ...
     @property
     def seconds(self) -> float: ...
-
 @final
 class Save:
     def __new__(cls, record: str, version: int, /) -> Self: ...

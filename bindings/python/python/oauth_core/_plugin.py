@@ -1,13 +1,15 @@
-"""What the plug-ins share: one attempt to attach a token, and what a reply asks for."""
+"""What the plug-ins share: the steps of a request, as the core decides them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterable, Sequence, Union
+import time
+from typing import TYPE_CHECKING, Any, Iterable, Sequence, Union
 
-from ._native import Resource
+from ._native import Api
 
 if TYPE_CHECKING:
-    from ._native import Tokens, TokenSource
+    from ._native import Call, Tokens
+    from ._source import TokenSource
 
 __all__ = ["Attacher"]
 
@@ -15,24 +17,70 @@ Fields = Iterable["tuple[Union[str, bytes], Union[str, bytes]]"]
 
 
 class Attacher:
-    """A source, and the origins its tokens may be sent to."""
+    """An API, or the one of a source."""
 
-    def __init__(self, source: TokenSource, origins: Sequence[str] | None) -> None:
+    def __init__(self, source: TokenSource | Api, origins: Sequence[str] | None) -> None:
         self.source = source
-        self._resource = source.resource(None if origins is None else list(origins))
+        if not isinstance(source, Api):
+            source = Api(source, origins=None if origins is None else list(origins))
+        elif origins is not None:
+            raise TypeError("an API has its origins: give none")
+        self._api = source
 
-    def header(self, tokens: Tokens, url: str, headers: Fields, body: bytes | None) -> str:
-        """The value of the Authorization header, once it is sure that it may be sent there."""
-        return self._resource.authorization(tokens, url, headers, body)
+    def _begin(
+        self, method: str, url: str, headers: Fields, body: bytes | None, once: bool
+    ) -> Call:
+        return self._api.call(method, url, headers, body, once)
 
-    #: Whether headers can matter: most replies are told by their status alone, and the libraries'
-    #: headers are slow to read.
-    may_be_about_the_token = staticmethod(Resource.may_be_about_the_token)
+    def _act(self, call: Call, step: tuple[str, Any]) -> tuple[str, Any]:
+        """Waits and asks for tokens until there is a request to be sent, or the end."""
+        while True:
+            name, value = step
+            if name == "wait":
+                self._api.waits(value)
+                time.sleep(value)
+                step = call.elapsed()
+            elif name == "token":
+                step = call.token(value.token())
+            elif name == "renew":
+                step = call.token(value.renew(call.tokens))
+            elif name == "refused":
+                value.invalidate(call.tokens)
+                return step
+            else:
+                return step
 
-    @staticmethod
-    def wants_renewal(status: int, headers: Fields) -> bool:
-        """Whether the reply says that the token is dead."""
-        return Resource.verdict(status, headers) == "renew"
+    async def _aact(self, call: Call, step: tuple[str, Any]) -> tuple[str, Any]:
+        """The same, for asyncio."""
+        import asyncio
+
+        while True:
+            name, value = step
+            if name == "wait":
+                self._api.waits(value)
+                await asyncio.sleep(value)
+                step = call.elapsed()
+            elif name == "token":
+                step = call.token(await _awaited(value, "token"))
+            elif name == "renew":
+                step = call.token(await _awaited(value, "renew", call.tokens))
+            elif name == "refused":
+                value.invalidate(call.tokens)
+                return step
+            else:
+                return step
 
     def __repr__(self) -> str:
         return f"<{type(self).__module__}.{type(self).__qualname__} of {self.source!r}>"
+
+
+async def _awaited(source: Any, name: str, *arguments: Any) -> Tokens:
+    """The coroutine if there is one, or else the blocking method in a thread."""
+    import asyncio
+
+    later = getattr(source, "a" + name, None)
+    if later is None:
+        tokens: Tokens = await asyncio.to_thread(getattr(source, name), *arguments)
+    else:
+        tokens = await later(*arguments)
+    return tokens

@@ -13,7 +13,8 @@ import aiohttp.payload
 from ._plugin import Attacher
 
 if TYPE_CHECKING:
-    from ._native import Tokens, TokenSource
+    from ._native import Api
+    from ._source import TokenSource
 
 __all__ = ["Auth"]
 
@@ -26,33 +27,29 @@ class Auth(Attacher):
     streams cannot be sent twice: its 401 is handed back, and the token is forgotten.
     """
 
-    def __init__(self, source: TokenSource, *, origins: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, source: TokenSource | Api, *, origins: Sequence[str] | None = None
+    ) -> None:
         super().__init__(source, origins)
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        tokens = await self.source.atoken()
         body = await _body(request)
-        self._attach(request, tokens, body)
-        response = await handler(request)
-        if not self.may_be_about_the_token(response.status):
-            return response
-        if not self.wants_renewal(response.status, response.headers.items()):
-            return response
-        if body is None:
-            self.source.invalidate(tokens)
-            return response
-        response.release()
-        renewed = await self.source.arenew(tokens)
-        del request.headers["Authorization"]
-        self._attach(request, renewed, body)
-        return await handler(request)
-
-    def _attach(self, request: aiohttp.ClientRequest, tokens: Tokens, body: bytes | None) -> None:
-        request.headers["Authorization"] = self.header(
-            tokens, str(request.url), request.headers.items(), body
-        )
+        headers = request.headers.items()
+        call = self._begin(request.method, str(request.url), headers, body, body is None)
+        _, value = await self._aact(call, call.begin())
+        while True:
+            request.headers["Authorization"] = value
+            response = await handler(request)
+            step = call.reply(response.status, response.headers.items())
+            if step[0] == "done":
+                return response
+            if step[0] != "refused":
+                response.release()
+            name, value = await self._aact(call, step)
+            if name != "send":
+                return response
 
 
 async def _body(request: aiohttp.ClientRequest) -> bytes | None:

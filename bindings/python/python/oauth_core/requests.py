@@ -14,7 +14,8 @@ import requests.cookies
 from ._plugin import Attacher
 
 if TYPE_CHECKING:
-    from ._native import Tokens, TokenSource
+    from ._native import Api
+    from ._source import TokenSource
 
 __all__ = ["Auth"]
 
@@ -27,54 +28,51 @@ class Auth(Attacher, requests.auth.AuthBase):
     be sent twice: its 401 is handed back, and the token is forgotten.
     """
 
-    def __init__(self, source: TokenSource, *, origins: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, source: TokenSource | Api, *, origins: Sequence[str] | None = None
+    ) -> None:
         super().__init__(source, origins)
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        tokens = self.source.token()
-        sent = self._attach(r, tokens)
+        body = r.body.encode() if isinstance(r.body, str) else r.body
+        body = body if isinstance(body, bytes) else None
+        once = not _is_at_hand(r)
+        call = self._begin(r.method or "GET", r.url or "", r.headers.items(), body, once)
+        _, sent = self._act(call, call.begin())
+        r.headers["Authorization"] = sent
 
-        def renew_once(response: requests.Response, **options: Any) -> requests.Response:
-            request = response.request
-            if not self.may_be_about_the_token(response.status_code):
-                return response
+        def go_on(response: requests.Response, **options: Any) -> requests.Response:
+            nonlocal sent
             # requests takes the header off when it follows a redirect to another host.
-            is_ours = request.headers.get("Authorization") == sent
-            if not is_ours or not self.wants_renewal(
-                response.status_code, response.headers.items()
-            ):
-                return response
-            if not _is_at_hand(request):
-                self.source.invalidate(tokens)
-                return response
-            return self._again(response, tokens, options)
+            while response.request.headers.get("Authorization") == sent:
+                step = call.reply(response.status_code, response.headers.items())
+                if step[0] not in ("done", "refused"):
+                    # To its end, so that the connection can be used meanwhile.
+                    response.content  # noqa: B018
+                    response.close()
+                name, value = self._act(call, step)
+                if name != "send":
+                    return response
+                sent = value
+                response = self._again(response, sent, options)
+            return response
 
-        _untyped(r).register_hook("response", renew_once)
+        _untyped(r).register_hook("response", go_on)
         return r
 
     def _again(
-        self, response: requests.Response, dead: Tokens, options: dict[str, Any]
+        self, response: requests.Response, header: str, options: dict[str, Any]
     ) -> requests.Response:
-        response.content  # noqa: B018  read to its end, so that the connection can be used again
-        response.close()
         request = response.request.copy()
         untyped = _untyped(request)
         cookies = _untyped(requests.cookies)
         cookies.extract_cookies_to_jar(untyped._cookies, response.request, response.raw)
         untyped.prepare_cookies(untyped._cookies)
-        del request.headers["Authorization"]
-        self._attach(request, self.source.renew(dead))
+        request.headers["Authorization"] = header
         second: requests.Response = _untyped(response).connection.send(request, **options)
         second.history.append(response)
         second.request = request
         return second
-
-    def _attach(self, request: requests.PreparedRequest, tokens: Tokens) -> str:
-        body = request.body.encode() if isinstance(request.body, str) else request.body
-        body = body if isinstance(body, bytes) else None
-        header = self.header(tokens, request.url or "", request.headers.items(), body)
-        request.headers["Authorization"] = header
-        return header
 
 
 def _is_at_hand(request: requests.PreparedRequest) -> bool:

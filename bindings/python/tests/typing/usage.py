@@ -44,7 +44,7 @@ def blocking() -> None:
         assert_type(drive.run(oauth_core.discover_exchange("https://a.example"), http2), oauth_core.Server)
 
 
-async def in_a_coroutine(source: oauth_core.TokenSource, client: oauth_core.Client) -> None:
+async def in_a_coroutine(source: oauth_core.GrantSource, client: oauth_core.Client) -> None:
     assert_type(await source.atoken(), oauth_core.Tokens)
     assert_type(await oauth_core.adiscover("https://as.example"), oauth_core.Server)
     assert_type(await oauth_core.alogin(client, scope="openid"), oauth_core.Tokens)

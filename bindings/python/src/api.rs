@@ -1,0 +1,410 @@
+//! An API: whose token a request gets, when it may go, and what follows its reply.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use oauth_core::error::{Cause, Error};
+use oauth_facade::{Allowance, Keeping, OnLimit, TokenFor};
+use oauth_reqwest::Authorized;
+use oauth_session::{FixedToken, Sources};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::call::Call;
+use crate::foreign::Foreign;
+use crate::response::Response;
+use crate::server::{self, Line};
+use crate::source::{GrantSource, refuse_in_hook};
+use crate::value::{Fields, Pairs};
+use crate::work::{Answer, Work};
+use crate::{errors, fixed, runtime};
+
+/// A source of tokens as Python hands it over.
+pub(crate) enum Source {
+    Grant(Py<GrantSource>),
+    Fixed(FixedToken),
+    Foreign(Arc<Py<PyAny>>),
+}
+
+/// Sources with the owners whose tokens they have.
+pub(crate) type Owned = Vec<(TokenFor, Source)>;
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Source {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(grant) = object.cast::<GrantSource>() {
+            return Ok(Self::Grant(grant.to_owned().unbind()));
+        }
+        if let Ok(fixed) = object.cast::<fixed::FixedToken>() {
+            return Ok(Self::Fixed(fixed.get().token.clone()));
+        }
+        for verb in ["token", "renew", "invalidate"] {
+            let method = object.getattr_opt(verb)?;
+            if !method.is_some_and(|method| method.is_callable()) {
+                let text = format!("a source of tokens has a method {verb}; this has none");
+                return Err(PyTypeError::new_err(text));
+            }
+        }
+        Ok(Self::Foreign(Arc::new(object.to_owned().unbind())))
+    }
+}
+
+pub(crate) fn owned(app: Option<Source>, user: Option<Source>) -> Owned {
+    let app = app.map(|source| (TokenFor::Application, source));
+    let user = user.map(|source| (TokenFor::User, source));
+    app.into_iter().chain(user).collect()
+}
+
+/// What to do where an API asks for a pause.
+pub(crate) struct Limits {
+    pub(crate) on_limit: OnLimit,
+    pub(crate) keeping: Keeping,
+    on_wait: Option<Arc<Py<PyAny>>>,
+}
+
+impl Limits {
+    pub(crate) fn new(
+        rate_limit: &str,
+        longest_wait: f64,
+        allowance: Option<&Bound<'_, PyAny>>,
+        on_wait: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let wrong = || PyValueError::new_err("allowance is \"documented\" or (requests, seconds)");
+        let keeping = match allowance {
+            None => Keeping::Nothing,
+            Some(given)
+                if given
+                    .extract::<String>()
+                    .is_ok_and(|text| text == "documented") =>
+            {
+                Keeping::Documented
+            }
+            Some(given) => {
+                let (requests, seconds) = given.extract::<(u32, u32)>().map_err(|_| wrong())?;
+                Keeping::Allowance(Allowance::new(requests, seconds))
+            }
+        };
+        Ok(Self {
+            on_limit: on_limit(rate_limit, longest_wait)?,
+            keeping,
+            on_wait: on_wait.map(Arc::new),
+        })
+    }
+}
+
+fn on_limit(rate_limit: &str, longest_wait: f64) -> PyResult<OnLimit> {
+    let longest = Duration::try_from_secs_f64(longest_wait)
+        .map_err(|_| PyValueError::new_err("longest_wait is a number of seconds"))?;
+    match rate_limit {
+        "error" => Ok(OnLimit::Fail),
+        "wait" => Ok(OnLimit::Wait { longest }),
+        "pass" => Ok(OnLimit::HandBack),
+        _ => Err(PyValueError::new_err(
+            "rate_limit is \"error\", \"wait\" or \"pass\"",
+        )),
+    }
+}
+
+/// A request as Python asks for it.
+pub(crate) struct Ask<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) url: &'a str,
+    pub(crate) headers: Option<Pairs>,
+    pub(crate) content: Option<Vec<u8>>,
+    pub(crate) timeout: Option<f64>,
+    pub(crate) rate_limit: Option<&'a str>,
+    pub(crate) longest_wait: Option<f64>,
+}
+
+/// The longest wait where nothing else is said.
+const LONGEST: f64 = 300.0;
+
+impl Ask<'_> {
+    fn on_limit(&self, usual: OnLimit) -> PyResult<OnLimit> {
+        let longest = match (self.longest_wait, usual) {
+            (Some(longest), _) => longest,
+            (None, OnLimit::Wait { longest }) => longest.as_secs_f64(),
+            (None, _) => LONGEST,
+        };
+        match (self.rate_limit, usual) {
+            (Some(name), _) => on_limit(name, longest),
+            (None, OnLimit::Wait { .. }) => on_limit("wait", longest),
+            (None, usual) => Ok(usual),
+        }
+    }
+
+    /// Sends it, and reads the reply whole.
+    pub(crate) fn send(self, api: Authorized, on_limit: OnLimit, line: &Line) -> PyResult<Work> {
+        let on_limit = self.on_limit(on_limit)?;
+        let method = Method::from_bytes(self.method.as_bytes())
+            .map_err(|_| PyValueError::new_err("not an HTTP method"))?;
+        let (url, headers, content) = (self.url.to_owned(), self.headers, self.content);
+        let timeout = match self.timeout {
+            Some(timeout) => server::seconds(timeout)?,
+            None => line.timeout,
+        };
+        Ok(Work::new("request", async move {
+            let mut request = api.request(method, &url).on_limit(on_limit);
+            for (name, value) in headers.iter().flat_map(|headers: &Pairs| &headers.0) {
+                request = request.header(name, value);
+            }
+            if let Some(content) = content {
+                request = request.body(content);
+            }
+            let response = request.timeout(timeout).send().await?;
+            // As long again for the body.
+            tokio::time::timeout(timeout, Response::read(response))
+                .await
+                .map_err(|late| Error::lost(Cause::unknown(late)))?
+                .map(Answer::Response)
+        }))
+    }
+}
+
+/// An API: where tokens may be sent, whose token a route gets, and what is known of its limits.
+///
+/// This is the one of a single source, for limits; Server.api() makes one of two owners.
+#[pyclass(frozen, subclass, module = "oauth_core")]
+pub(crate) struct Api {
+    pub(crate) api: oauth_facade::Api,
+    sources: Arc<Owned>,
+    line: Arc<Line>,
+    on_limit: OnLimit,
+    on_wait: Option<Arc<Py<PyAny>>>,
+}
+
+impl Api {
+    pub(crate) fn new(
+        api: oauth_facade::Api,
+        sources: Owned,
+        line: Arc<Line>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            api,
+            sources: Arc::new(sources),
+            line,
+            on_limit: limits.on_limit,
+            on_wait: limits.on_wait,
+        }
+    }
+
+    pub(crate) fn source(&self, owner: &str) -> Option<&Source> {
+        let mut sources = self.sources.iter();
+        sources.find_map(|(known, source)| (known.as_str() == owner).then_some(source))
+    }
+
+    fn authorized(&self, py: Python<'_>) -> PyResult<Authorized> {
+        let one = |source: &Source| -> PyResult<Arc<dyn oauth_session::TokenSource>> {
+            Ok(match source {
+                Source::Grant(grant) => Arc::new(grant.get().native(py)?),
+                Source::Fixed(fixed) => Arc::new(fixed.clone()),
+                Source::Foreign(object) => Arc::new(Foreign(Arc::clone(object))),
+            })
+        };
+        let sources = match &self.sources[..] {
+            [(TokenFor::Any, source)] => Sources::one(one(source)?),
+            [(TokenFor::Application, app)] => Sources::application(one(app)?),
+            [(TokenFor::User, user)] => Sources::user(one(user)?),
+            [(_, app), (_, user), ..] => Sources::application(one(app)?).with_user(one(user)?),
+            [] => return Err(PyValueError::new_err("an API without a source")),
+        };
+        let driver = self.line.driver(py)?;
+        let api = Authorized::with_sources(driver, sources, self.api.core().clone())
+            .map_err(|error| errors::raise(py, &error))?;
+        let hook = self.on_wait.clone();
+        Ok(match hook {
+            None => api,
+            Some(hook) => api.on_wait(move |pause| {
+                let hook = Arc::clone(&hook);
+                tokio::task::block_in_place(|| {
+                    runtime::call_python(move |py| tell(py, &hook, pause));
+                });
+            }),
+        })
+    }
+
+    fn calling(&self, py: Python<'_>, ask: Ask<'_>) -> PyResult<Work> {
+        ask.send(self.authorized(py)?, self.on_limit, &self.line)
+    }
+}
+
+/// A hook that fails must not fail the request.
+fn tell(py: Python<'_>, hook: &Py<PyAny>, pause: Duration) {
+    if let Err(error) = hook.call1(py, (pause.as_secs_f64(),)) {
+        error.write_unraisable(py, None);
+    }
+}
+
+#[pymethods]
+impl Api {
+    #[new]
+    #[pyo3(signature = (source, *, origins = None, rate_limit = "error", longest_wait = 300.0,
+                        allowance = None, on_wait = None, transport = "https"))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn make(
+        py: Python<'_>,
+        source: Source,
+        origins: Option<Vec<String>>,
+        rate_limit: &str,
+        longest_wait: f64,
+        allowance: Option<&Bound<'_, PyAny>>,
+        on_wait: Option<Py<PyAny>>,
+        transport: &str,
+    ) -> PyResult<Self> {
+        let limits = Limits::new(rate_limit, longest_wait, allowance, on_wait)?;
+        let (api, line) = match &source {
+            Source::Grant(grant) => grant.get().api(origins.as_deref(), limits.keeping),
+            _ => {
+                let transport = server::read_transport(transport)?;
+                let api = oauth_facade::Api::new(&origins.unwrap_or_default(), transport);
+                api.map(|api| match limits.keeping {
+                    Keeping::Allowance(allowance) => api.keeping(allowance),
+                    _ => api,
+                })
+                .map(|api| (api, Arc::new(Line::new(server::TIMEOUT))))
+            }
+        }
+        .map_err(|error| errors::raise(py, &error))?;
+        Ok(Self::new(api, vec![(TokenFor::Any, source)], line, limits))
+    }
+
+    /// Whose token a request to this URL gets: "application", "user" or "any".
+    fn owner(&self, py: Python<'_>, url: &str) -> PyResult<&'static str> {
+        let owner = self.api.owner(url);
+        owner.map_err(|error| errors::raise(py, &error))
+    }
+
+    /// Sends a request with its route's token, renewed once after a 401; the reply is read whole.
+    ///
+    /// timeout is for the head of the reply, and again for its body. rate_limit and longest_wait
+    /// are this API's unless they are given.
+    #[pyo3(signature = (method, url, *, headers = None, content = None, timeout = None,
+                        rate_limit = None, longest_wait = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn request(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        url: &str,
+        headers: Option<Pairs>,
+        content: Option<Vec<u8>>,
+        timeout: Option<f64>,
+        rate_limit: Option<&str>,
+        longest_wait: Option<f64>,
+    ) -> PyResult<Py<PyAny>> {
+        refuse_in_hook()?;
+        let ask = Ask {
+            method,
+            url,
+            headers,
+            content,
+            timeout,
+            rate_limit,
+            longest_wait,
+        };
+        self.calling(py, ask)?.wait(py)
+    }
+
+    /// request(), in a coroutine.
+    #[pyo3(signature = (method, url, *, headers = None, content = None, timeout = None,
+                        rate_limit = None, longest_wait = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn arequest<'py>(
+        &self,
+        py: Python<'py>,
+        method: &str,
+        url: &str,
+        headers: Option<Pairs>,
+        content: Option<Vec<u8>>,
+        timeout: Option<f64>,
+        rate_limit: Option<&str>,
+        longest_wait: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let ask = Ask {
+            method,
+            url,
+            headers,
+            content,
+            timeout,
+            rate_limit,
+            longest_wait,
+        };
+        self.calling(py, ask)?.later(py)
+    }
+
+    /// request("GET", url).
+    #[pyo3(signature = (url, *, headers = None, timeout = None, rate_limit = None,
+                        longest_wait = None))]
+    fn get(
+        &self,
+        py: Python<'_>,
+        url: &str,
+        headers: Option<Pairs>,
+        timeout: Option<f64>,
+        rate_limit: Option<&str>,
+        longest_wait: Option<f64>,
+    ) -> PyResult<Py<PyAny>> {
+        self.request(
+            py,
+            "GET",
+            url,
+            headers,
+            None,
+            timeout,
+            rate_limit,
+            longest_wait,
+        )
+    }
+
+    /// get(), in a coroutine.
+    #[pyo3(signature = (url, *, headers = None, timeout = None, rate_limit = None,
+                        longest_wait = None))]
+    fn aget<'py>(
+        &self,
+        py: Python<'py>,
+        url: &str,
+        headers: Option<Pairs>,
+        timeout: Option<f64>,
+        rate_limit: Option<&str>,
+        longest_wait: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.arequest(
+            py,
+            "GET",
+            url,
+            headers,
+            None,
+            timeout,
+            rate_limit,
+            longest_wait,
+        )
+    }
+
+    /// The steps of one request, for a plug-in.
+    fn call(
+        this: &Bound<'_, Self>,
+        method: &str,
+        url: &str,
+        headers: &Bound<'_, PyAny>,
+        body: Option<&[u8]>,
+        once: bool,
+    ) -> PyResult<Call> {
+        let headers = Fields::wanted(headers, oauth_facade::Resource::reads)?;
+        let us = this.get();
+        Call::new(this, method, url, &headers, (body, once), us.on_limit)
+    }
+
+    /// Tells the hook of a pause, for a plug-in that waits.
+    fn waits(&self, py: Python<'_>, seconds: f64) {
+        if let (Some(hook), Ok(pause)) = (&self.on_wait, Duration::try_from_secs_f64(seconds)) {
+            tell(py, hook, pause);
+        }
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "<oauth_core.Api>"
+    }
+}

@@ -1,0 +1,96 @@
+//! A source of tokens that is written in Python, and what it raises.
+
+use std::fmt;
+use std::sync::Arc;
+
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_session::store::Answer;
+use oauth_session::{Token, TokenSource};
+use pyo3::prelude::*;
+
+use crate::tokens::Tokens;
+use crate::{errors, runtime};
+
+/// An object with token(), renew() and invalidate(), called on a thread that may block.
+pub(crate) struct Foreign(pub(crate) Arc<Py<PyAny>>);
+
+impl TokenSource for Foreign {
+    fn token<'a>(&'a self, refused: Option<&'a oauth_core::Tokens>) -> Answer<'a, Token> {
+        let object = Arc::clone(&self.0);
+        let refused = refused.cloned().map(Arc::new);
+        Box::pin(async move {
+            let work = tokio::task::spawn_blocking(move || {
+                let mut answer = None;
+                runtime::call_python(|py| {
+                    let object = object.bind(py);
+                    let given = match refused {
+                        None => object.call_method0("token"),
+                        Some(refused) => object.call_method1("renew", (Tokens(refused),)),
+                    };
+                    let given =
+                        given.and_then(|given| Ok(given.extract::<PyRef<'_, Tokens>>()?.0.clone()));
+                    answer = Some(given.map_err(|error| raised(py, error)));
+                });
+                answer
+            });
+            match work.await {
+                Ok(Some(answer)) => answer.map(Token::from),
+                _ => Err(Error::lost(Cause::unknown("the source was stopped"))),
+            }
+        })
+    }
+
+    fn refuse(&self, refused: &oauth_core::Tokens) {
+        let (object, refused) = (Arc::clone(&self.0), Arc::new(refused.clone()));
+        tokio::task::block_in_place(|| {
+            runtime::call_python(move |py| {
+                if let Err(error) = object.call_method1(py, "invalidate", (Tokens(refused),)) {
+                    error.write_unraisable(py, None);
+                }
+            });
+        });
+    }
+}
+
+/// The caller's own exception, on its way through the rules: it comes out as it went in.
+pub(crate) struct Raised(pub(crate) PyErr);
+
+impl std::error::Error for Raised {}
+
+/// A cause shows what is underneath it, and this is what there is.
+#[derive(Debug)]
+struct Around(Raised);
+
+impl fmt::Display for Around {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Around {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+impl fmt::Display for Raised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the caller's own code raised")
+    }
+}
+
+impl fmt::Debug for Raised {
+    /// Its text may hold a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Raised")
+    }
+}
+
+pub(crate) fn raised(py: Python<'_>, error: PyErr) -> Error {
+    match errors::known(error.value(py)) {
+        Some(known) => known,
+        None => {
+            Error::from(Misuse::TokenUnreadable).caused_by(Cause::unsent(Around(Raised(error))))
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! A reply of a resource server.
+
+use std::time::Duration;
+
+use oauth_core::error::{Cause, Error};
+use oauth_reqwest::ResponseExt as _;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+/// A resource server's reply, read whole.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct Response {
+    status: u16,
+    headers: http::HeaderMap,
+    content: Vec<u8>,
+    retry_after: Option<Duration>,
+}
+
+impl Response {
+    pub(crate) async fn read(
+        mut response: oauth_reqwest::reqwest::Response,
+    ) -> Result<Self, Error> {
+        let (status, retry_after) = (response.status().as_u16(), response.retry_after());
+        let headers = std::mem::take(response.headers_mut());
+        let content = response
+            .bytes()
+            .await
+            .map_err(|error| Error::lost(Cause::unknown(error.without_url())))?;
+        Ok(Self {
+            status,
+            headers,
+            content: content.into(),
+            retry_after,
+        })
+    }
+}
+
+#[pymethods]
+impl Response {
+    /// The HTTP status.
+    #[getter]
+    const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The headers, names in lower case; several of one name are joined by a comma.
+    #[getter]
+    fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let headers = PyDict::new(py);
+        for name in self.headers.keys() {
+            let values = self.headers.get_all(name).iter();
+            let values: Vec<_> = values
+                .map(|v| String::from_utf8_lossy(v.as_bytes()))
+                .collect();
+            headers.set_item(name.as_str(), values.join(", "))?;
+        }
+        Ok(headers)
+    }
+
+    /// The body.
+    #[getter]
+    fn content<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.content)
+    }
+
+    /// The body as UTF-8; what is none is replaced.
+    #[getter]
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.content).into_owned()
+    }
+
+    /// The seconds the server asks to wait (Retry-After, X-RateLimit-Reset).
+    #[getter]
+    fn retry_after(&self) -> Option<f64> {
+        self.retry_after.map(|pause| pause.as_secs_f64())
+    }
+
+    /// The body, parsed.
+    fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        py.import("json")?
+            .call_method1("loads", (self.content(py),))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.Response {}>", self.status)
+    }
+}
