@@ -1,169 +1,105 @@
-//! An API: whose token a route gets, how often it may be asked, and requests to it.
+//! An API: whose token a request gets, when it may go, and what follows its reply.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use oauth_core::error::{Cause, Error, Loss};
+use http::Method;
+use oauth_core::error::{Cause, Error};
 use oauth_facade::{Allowance, Keeping, OnLimit, TokenFor};
-use oauth_reqwest::{Authorized, Driver};
-use oauth_session::Sources;
+use oauth_reqwest::Authorized;
+use oauth_session::{FixedToken, Sources};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::call::ApiCall;
-use crate::foreign::{self, Raised};
-use crate::process::PerProcess;
+use crate::call::Call;
+use crate::foreign::Foreign;
 use crate::response::Response;
-use crate::server::{self, Server};
+use crate::server::{self, Line};
 use crate::source::{GrantSource, refuse_in_hook};
-use crate::value::Pairs;
+use crate::value::{Fields, Pairs};
 use crate::work::{Answer, Work};
-use crate::{errors, runtime};
+use crate::{errors, fixed, runtime};
 
-/// How long all pauses of a request may be together, unless somebody says otherwise.
-const LONGEST: f64 = 300.0;
+/// A source of tokens as Python hands it over.
+pub(crate) enum Source {
+    Grant(Py<GrantSource>),
+    Fixed(FixedToken),
+    Foreign(Arc<Py<PyAny>>),
+}
 
-/// How long a request may take, unless somebody says otherwise.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Sources with the owners whose tokens they have.
+pub(crate) type Owned = Vec<(TokenFor, Source)>;
 
-/// An API, and the sources of the tokens that it wants.
-#[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Api {
-    pub(crate) api: oauth_facade::Api,
-    sources: Vec<(TokenFor, Py<PyAny>)>,
+impl<'a, 'py> FromPyObject<'a, 'py> for Source {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(grant) = object.cast::<GrantSource>() {
+            return Ok(Self::Grant(grant.to_owned().unbind()));
+        }
+        if let Ok(fixed) = object.cast::<fixed::FixedToken>() {
+            return Ok(Self::Fixed(fixed.get().token.clone()));
+        }
+        for verb in ["token", "renew", "invalidate"] {
+            let method = object.getattr_opt(verb)?;
+            if !method.is_some_and(|method| method.is_callable()) {
+                let text = format!("a source of tokens has a method {verb}; this has none");
+                return Err(PyTypeError::new_err(text));
+            }
+        }
+        Ok(Self::Foreign(Arc::new(object.to_owned().unbind())))
+    }
+}
+
+pub(crate) fn owned(app: Option<Source>, user: Option<Source>) -> Owned {
+    let app = app.map(|source| (TokenFor::Application, source));
+    let user = user.map(|source| (TokenFor::User, source));
+    app.into_iter().chain(user).collect()
+}
+
+/// What to do where an API asks for a pause.
+pub(crate) struct Limits {
     pub(crate) on_limit: OnLimit,
+    pub(crate) keeping: Keeping,
     on_wait: Option<Arc<Py<PyAny>>>,
-    timeout: Duration,
-    driver: PerProcess<Driver>,
 }
 
-impl Api {
-    /// The API of this source with nothing chosen but its origins.
-    pub(crate) fn of<'py>(
-        source: &Bound<'py, GrantSource>,
-        origins: Option<&[String]>,
-    ) -> PyResult<Bound<'py, Self>> {
-        let py = source.py();
-        let api = source.get().shared_api(origins);
-        let this = Self {
-            api: api.map_err(|error| errors::raise(py, &error))?,
-            sources: vec![(TokenFor::Any, source.clone().into_any().unbind())],
-            on_limit: OnLimit::Fail,
-            on_wait: None,
-            timeout: source.get().us().timeout,
-            driver: PerProcess::new(),
-        };
-        Bound::new(py, this)
-    }
-
-    /// The driver of the first source that has one, or one of our own.
-    fn driver(&self, py: Python<'_>) -> PyResult<Driver> {
-        let mut sources = self.sources.iter();
-        let grant = sources.find_map(|(_, source)| source.bind(py).cast::<GrantSource>().ok());
-        match grant {
-            Some(grant) => grant.get().us().driver(py),
-            None => self
-                .driver
-                .with(|| server::driver(py, self.timeout), Driver::clone),
-        }
-    }
-
-    fn sources(&self, py: Python<'_>, raised: &Raised) -> PyResult<Sources> {
-        let mut sources = Vec::new();
-        for (owner, source) in &self.sources {
-            sources.push((*owner, foreign::here(source.bind(py), raised)?));
-        }
-        Ok(Sources::from_iter(sources))
-    }
-
-    fn calling(&self, py: Python<'_>, ask: Ask<'_>) -> PyResult<Work> {
-        let raised = Raised::default();
-        let on_limit = self.on_limit_of(ask.rate_limit, ask.longest_wait)?;
-        let sources = self.sources(py, &raised)?;
-        let mut api = Authorized::with_sources(self.driver(py)?, sources, self.api.core().clone())
-            .map_err(|error| errors::raise(py, &error))?
-            .on_limit(on_limit);
-        if let Some(hook) = self.on_wait.clone() {
-            api = api.on_wait(move |pause| tell(&hook, pause));
-        }
-        let method = http::Method::from_bytes(ask.method.as_bytes())
-            .map_err(|_| PyValueError::new_err("not an HTTP method"))?;
-        let (url, headers, content) = (ask.url.to_owned(), ask.headers, ask.content);
-        let timeout = match ask.timeout {
-            Some(timeout) => server::seconds(timeout)?,
-            None => self.timeout,
-        };
-        Ok(Work::new("request", async move {
-            let mut request = api.request(method, &url);
-            for (name, value) in headers.iter().flat_map(|headers: &Pairs| &headers.0) {
-                request = request.header(name, value);
+impl Limits {
+    pub(crate) fn new(
+        rate_limit: &str,
+        longest_wait: f64,
+        allowance: Option<&Bound<'_, PyAny>>,
+        on_wait: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let wrong = || PyValueError::new_err("allowance is \"documented\" or (requests, seconds)");
+        let keeping = match allowance {
+            None => Keeping::Nothing,
+            Some(given)
+                if given
+                    .extract::<String>()
+                    .is_ok_and(|text| text == "documented") =>
+            {
+                Keeping::Documented
             }
-            if let Some(content) = content {
-                request = request.body(content);
+            Some(given) => {
+                let (requests, seconds) = given.extract::<(u32, u32)>().map_err(|_| wrong())?;
+                Keeping::Allowance(Allowance::new(requests, seconds))
             }
-            let response = match request.timeout(timeout).send().await {
-                Ok(response) => response,
-                Err(error) => {
-                    let mut raised = raised.lock().unwrap_or_else(PoisonError::into_inner);
-                    return match raised.take() {
-                        // The source's own exception, as it was.
-                        Some(raised) => Ok(Answer::Value(Box::new(move |_| Err(raised)))),
-                        None => Err(error),
-                    };
-                }
-            };
-            // As long again for the body.
-            let late = |late| Error::lost(Cause::unknown(late).because(Loss::Timeout));
-            tokio::time::timeout(timeout, Response::read(response))
-                .await
-                .map_err(late)?
-                .map(Answer::Response)
-        }))
-    }
-
-    /// What a request does where the API asks for a pause.
-    pub(crate) fn on_limit_of(
-        &self,
-        rate_limit: Option<&str>,
-        longest_wait: Option<f64>,
-    ) -> PyResult<OnLimit> {
-        let longest = match (self.on_limit, longest_wait) {
-            (_, Some(longest)) => longest,
-            (OnLimit::Wait { longest }, None) => longest.as_secs_f64(),
-            (_, None) => LONGEST,
         };
-        match rate_limit {
-            Some(rate_limit) => read_on_limit(rate_limit, longest),
-            None if longest_wait.is_some() => match self.on_limit {
-                OnLimit::Wait { .. } => read_on_limit("wait", longest),
-                _ => Err(PyTypeError::new_err(
-                    "longest_wait is for rate_limit=\"wait\"",
-                )),
-            },
-            None => Ok(self.on_limit),
-        }
+        Ok(Self {
+            on_limit: on_limit(rate_limit, longest_wait)?,
+            keeping,
+            on_wait: on_wait.map(Arc::new),
+        })
     }
 }
 
-/// Tells Python of a pause, from the runtime's thread.
-fn tell(hook: &Arc<Py<PyAny>>, pause: Duration) {
-    let hook = Arc::clone(hook);
-    let call = move || {
-        runtime::call_python(move |py| {
-            if let Err(error) = hook.call1(py, (pause.as_secs_f64(),)) {
-                error.write_unraisable(py, None);
-            }
-        });
-    };
-    tokio::task::block_in_place(call);
-}
-
-fn read_on_limit(name: &str, longest_wait: f64) -> PyResult<OnLimit> {
+fn on_limit(rate_limit: &str, longest_wait: f64) -> PyResult<OnLimit> {
     let longest = Duration::try_from_secs_f64(longest_wait)
-        .map_err(|_| PyValueError::new_err("longest_wait is a number of seconds"));
-    match name {
+        .map_err(|_| PyValueError::new_err("longest_wait is a number of seconds"))?;
+    match rate_limit {
         "error" => Ok(OnLimit::Fail),
-        "wait" => Ok(OnLimit::Wait { longest: longest? }),
+        "wait" => Ok(OnLimit::Wait { longest }),
         "pass" => Ok(OnLimit::HandBack),
         _ => Err(PyValueError::new_err(
             "rate_limit is \"error\", \"wait\" or \"pass\"",
@@ -171,160 +107,182 @@ fn read_on_limit(name: &str, longest_wait: f64) -> PyResult<OnLimit> {
     }
 }
 
-/// None, "documented", or (requests, seconds).
-#[derive(FromPyObject)]
-enum Kept {
-    Name(String),
-    Numbers((u32, u32)),
+/// A request as Python asks for it.
+pub(crate) struct Ask<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) url: &'a str,
+    pub(crate) headers: Option<Pairs>,
+    pub(crate) content: Option<Vec<u8>>,
+    pub(crate) timeout: Option<f64>,
+    pub(crate) rate_limit: Option<&'a str>,
+    pub(crate) longest_wait: Option<f64>,
 }
 
-fn read_keeping(kept: Option<Kept>) -> PyResult<Keeping> {
-    match kept {
-        None => Ok(Keeping::Nothing),
-        Some(Kept::Name(name)) if name == "documented" => Ok(Keeping::Documented),
-        Some(Kept::Numbers((requests, seconds))) if requests > 0 && seconds > 0 => {
-            Ok(Keeping::Allowance(Allowance::new(requests, seconds)))
+/// The longest wait where nothing else is said.
+const LONGEST: f64 = 300.0;
+
+impl Ask<'_> {
+    fn on_limit(&self, usual: OnLimit) -> PyResult<OnLimit> {
+        let longest = match (self.longest_wait, usual) {
+            (Some(longest), _) => longest,
+            (None, OnLimit::Wait { longest }) => longest.as_secs_f64(),
+            (None, _) => LONGEST,
+        };
+        match (self.rate_limit, usual) {
+            (Some(name), _) => on_limit(name, longest),
+            (None, OnLimit::Wait { .. }) => on_limit("wait", longest),
+            (None, usual) => Ok(usual),
         }
-        _ => Err(PyValueError::new_err(
-            "allowance is \"documented\" or (requests, seconds)",
-        )),
+    }
+
+    /// Sends it, and reads the reply whole.
+    pub(crate) fn send(self, api: Authorized, on_limit: OnLimit, line: &Line) -> PyResult<Work> {
+        let on_limit = self.on_limit(on_limit)?;
+        let method = Method::from_bytes(self.method.as_bytes())
+            .map_err(|_| PyValueError::new_err("not an HTTP method"))?;
+        let (url, headers, content) = (self.url.to_owned(), self.headers, self.content);
+        let timeout = match self.timeout {
+            Some(timeout) => server::seconds(timeout)?,
+            None => line.timeout,
+        };
+        Ok(Work::new("request", async move {
+            let mut request = api.request(method, &url).on_limit(on_limit);
+            for (name, value) in headers.iter().flat_map(|headers: &Pairs| &headers.0) {
+                request = request.header(name, value);
+            }
+            if let Some(content) = content {
+                request = request.body(content);
+            }
+            let response = request.timeout(timeout).send().await?;
+            // As long again for the body.
+            tokio::time::timeout(timeout, Response::read(response))
+                .await
+                .map_err(|late| Error::lost(Cause::unknown(late)))?
+                .map(Answer::Response)
+        }))
     }
 }
 
-struct Ask<'a> {
-    method: &'a str,
-    url: &'a str,
-    headers: Option<Pairs>,
-    content: Option<Vec<u8>>,
-    rate_limit: Option<&'a str>,
-    longest_wait: Option<f64>,
-    timeout: Option<f64>,
+/// An API: where tokens may be sent, whose token a route gets, and what is known of its limits.
+///
+/// This is the one of a single source, for limits; Server.api() makes one of two owners.
+#[pyclass(frozen, subclass, module = "oauth_core")]
+pub(crate) struct Api {
+    pub(crate) api: oauth_facade::Api,
+    sources: Arc<Owned>,
+    line: Arc<Line>,
+    on_limit: OnLimit,
+    on_wait: Option<Arc<Py<PyAny>>>,
+}
+
+impl Api {
+    pub(crate) fn new(
+        api: oauth_facade::Api,
+        sources: Owned,
+        line: Arc<Line>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            api,
+            sources: Arc::new(sources),
+            line,
+            on_limit: limits.on_limit,
+            on_wait: limits.on_wait,
+        }
+    }
+
+    pub(crate) fn source(&self, owner: &str) -> Option<&Source> {
+        let mut sources = self.sources.iter();
+        sources.find_map(|(known, source)| (known.as_str() == owner).then_some(source))
+    }
+
+    fn authorized(&self, py: Python<'_>) -> PyResult<Authorized> {
+        let one = |source: &Source| -> PyResult<Arc<dyn oauth_session::TokenSource>> {
+            Ok(match source {
+                Source::Grant(grant) => Arc::new(grant.get().native(py)?),
+                Source::Fixed(fixed) => Arc::new(fixed.clone()),
+                Source::Foreign(object) => Arc::new(Foreign(Arc::clone(object))),
+            })
+        };
+        let sources = match &self.sources[..] {
+            [(TokenFor::Any, source)] => Sources::one(one(source)?),
+            [(TokenFor::Application, app)] => Sources::application(one(app)?),
+            [(TokenFor::User, user)] => Sources::user(one(user)?),
+            [(_, app), (_, user), ..] => Sources::application(one(app)?).with_user(one(user)?),
+            [] => return Err(PyValueError::new_err("an API without a source")),
+        };
+        let driver = self.line.driver(py)?;
+        let api = Authorized::with_sources(driver, sources, self.api.core().clone())
+            .map_err(|error| errors::raise(py, &error))?;
+        let hook = self.on_wait.clone();
+        Ok(match hook {
+            None => api,
+            Some(hook) => api.on_wait(move |pause| {
+                let hook = Arc::clone(&hook);
+                tokio::task::block_in_place(|| {
+                    runtime::call_python(move |py| tell(py, &hook, pause));
+                });
+            }),
+        })
+    }
+
+    fn calling(&self, py: Python<'_>, ask: Ask<'_>) -> PyResult<Work> {
+        ask.send(self.authorized(py)?, self.on_limit, &self.line)
+    }
+}
+
+/// A hook that fails must not fail the request.
+fn tell(py: Python<'_>, hook: &Py<PyAny>, pause: Duration) {
+    if let Err(error) = hook.call1(py, (pause.as_secs_f64(),)) {
+        error.write_unraisable(py, None);
+    }
 }
 
 #[pymethods]
 impl Api {
-    /// An API with one source for all its routes, or with one for each owner of a route.
     #[new]
-    #[pyo3(signature = (source = None, /, *, app = None, user = None, server = None,
-                        origins = None, rate_limit = "error", longest_wait = LONGEST,
-                        allowance = None, on_wait = None))]
+    #[pyo3(signature = (source, *, origins = None, rate_limit = "error", longest_wait = 300.0,
+                        allowance = None, on_wait = None, transport = "https"))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn new(
+    fn make(
         py: Python<'_>,
-        source: Option<Bound<'_, PyAny>>,
-        app: Option<Bound<'_, PyAny>>,
-        user: Option<Bound<'_, PyAny>>,
-        server: Option<&Bound<'_, Server>>,
+        source: Source,
         origins: Option<Vec<String>>,
         rate_limit: &str,
         longest_wait: f64,
-        allowance: Option<Kept>,
+        allowance: Option<&Bound<'_, PyAny>>,
         on_wait: Option<Py<PyAny>>,
+        transport: &str,
     ) -> PyResult<Self> {
-        let fail = |error: Error| errors::raise(py, &error);
-        let owned = [(TokenFor::Application, app), (TokenFor::User, user)];
-        let owned = owned
-            .into_iter()
-            .filter_map(|(owner, source)| Some((owner, source?)));
-        let mut sources: Vec<_> = owned.collect();
-        match (source, sources.is_empty()) {
-            (Some(source), true) => sources.push((TokenFor::Any, source)),
-            (None, false) => {}
-            _ => return Err(PyTypeError::new_err("give one source, or app and user")),
+        let limits = Limits::new(rate_limit, longest_wait, allowance, on_wait)?;
+        let (api, line) = match &source {
+            Source::Grant(grant) => grant.get().api(origins.as_deref(), limits.keeping),
+            _ => {
+                let transport = server::read_transport(transport)?;
+                let api = oauth_facade::Api::new(&origins.unwrap_or_default(), transport);
+                api.map(|api| match limits.keeping {
+                    Keeping::Allowance(allowance) => api.keeping(allowance),
+                    _ => api,
+                })
+                .map(|api| (api, Arc::new(Line::new(server::TIMEOUT))))
+            }
         }
-        for (_, source) in &sources {
-            foreign::check(source)?;
-        }
-        let owners: Vec<TokenFor> = sources.iter().map(|(owner, _)| *owner).collect();
-        let keeping = read_keeping(allowance)?;
-        let mut grants = sources
-            .iter()
-            .filter_map(|(_, source)| source.cast::<GrantSource>().ok());
-        let grant = grants.next().map(|grant| grant.get());
-        let origins = origins.as_deref();
-        let api = match (server, grant, sources.as_slice()) {
-            // One source, one memory of what its API said.
-            (None, Some(grant), [(TokenFor::Any, _)]) if keeping == Keeping::Nothing => {
-                grant.shared_api(origins).map_err(fail)?
-            }
-            (Some(server), ..) => {
-                let server = &server.get().0;
-                server.api(origins, &owners, keeping).map_err(fail)?
-            }
-            (None, Some(grant), _) => {
-                let server = &grant.us().server;
-                server.api(origins, &owners, keeping).map_err(fail)?
-            }
-            (None, None, [(TokenFor::Any, source)]) => {
-                let known = source.getattr_opt("_api_place")?;
-                let known: Option<(Option<Py<Server>>, Vec<String>)> =
-                    known.map(|known| known.extract()).transpose()?;
-                let (server, own) = known.unwrap_or_default();
-                let origins = origins.unwrap_or(&own);
-                match server {
-                    Some(server) => server.get().0.api(Some(origins), &owners, keeping),
-                    None => oauth_facade::Api::new(origins, oauth_facade::Transport::Https)
-                        .and_then(|api| api.with(keeping)),
-                }
-                .map_err(fail)?
-            }
-            _ => return Err(PyTypeError::new_err("server= says whose API it is")),
-        };
-        let timeout = grant.map_or(PATIENCE, |grant| grant.us().timeout);
-        let sources = sources
-            .into_iter()
-            .map(|(owner, source)| (owner, source.unbind()));
-        Ok(Self {
-            api,
-            sources: sources.collect(),
-            on_limit: read_on_limit(rate_limit, longest_wait)?,
-            on_wait: on_wait.map(Arc::new),
-            timeout,
-            driver: PerProcess::new(),
-        })
+        .map_err(|error| errors::raise(py, &error))?;
+        Ok(Self::new(api, vec![(TokenFor::Any, source)], line, limits))
     }
 
-    /// Whose token a request to this URL gets: "application", "user", or "any" where there is one
-    /// source.
+    /// Whose token a request to this URL gets: "application", "user" or "any".
     fn owner(&self, py: Python<'_>, url: &str) -> PyResult<&'static str> {
-        self.api
-            .owner(url)
-            .map_err(|error| errors::raise(py, &error))
+        let owner = self.api.owner(url);
+        owner.map_err(|error| errors::raise(py, &error))
     }
 
-    /// The source of an owner's tokens.
-    fn _source(&self, py: Python<'_>, owner: &str) -> PyResult<Py<PyAny>> {
-        let mut sources = self.sources.iter();
-        let found = sources.find(|(known, _)| known.as_str() == owner);
-        found
-            .map(|(_, source)| source.clone_ref(py))
-            .ok_or_else(|| PyValueError::new_err("no such owner"))
-    }
-
-    /// What is called with each pause, in seconds, before it is waited for.
-    #[getter]
-    fn on_wait<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.on_wait.as_ref().map(|hook| hook.bind(py).clone())
-    }
-
-    /// A request that another HTTP client sends.
-    #[pyo3(signature = (method, url, headers, body = None))]
-    fn _call(
-        &self,
-        py: Python<'_>,
-        method: &str,
-        url: &str,
-        headers: &Bound<'_, PyAny>,
-        body: Option<&[u8]>,
-    ) -> PyResult<ApiCall> {
-        ApiCall::new(py, self, method, url, headers, body)
-    }
-
-    /// Sends a request with the token of its route's owner; the reply is read whole.
+    /// Sends a request with its route's token, renewed once after a 401; the reply is read whole.
     ///
-    /// timeout is for the head of the reply, and again for its body; pauses are not part of it.
-    #[pyo3(signature = (method, url, *, headers = None, content = None, rate_limit = None,
-                        longest_wait = None, timeout = None))]
+    /// timeout is for the head of the reply, and again for its body. rate_limit and longest_wait
+    /// are this API's unless they are given.
+    #[pyo3(signature = (method, url, *, headers = None, content = None, timeout = None,
+                        rate_limit = None, longest_wait = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn request(
         &self,
@@ -333,9 +291,9 @@ impl Api {
         url: &str,
         headers: Option<Pairs>,
         content: Option<Vec<u8>>,
+        timeout: Option<f64>,
         rate_limit: Option<&str>,
         longest_wait: Option<f64>,
-        timeout: Option<f64>,
     ) -> PyResult<Py<PyAny>> {
         refuse_in_hook()?;
         let ask = Ask {
@@ -343,16 +301,16 @@ impl Api {
             url,
             headers,
             content,
+            timeout,
             rate_limit,
             longest_wait,
-            timeout,
         };
         self.calling(py, ask)?.wait(py)
     }
 
     /// request(), in a coroutine.
-    #[pyo3(signature = (method, url, *, headers = None, content = None, rate_limit = None,
-                        longest_wait = None, timeout = None))]
+    #[pyo3(signature = (method, url, *, headers = None, content = None, timeout = None,
+                        rate_limit = None, longest_wait = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn arequest<'py>(
         &self,
@@ -361,48 +319,92 @@ impl Api {
         url: &str,
         headers: Option<Pairs>,
         content: Option<Vec<u8>>,
+        timeout: Option<f64>,
         rate_limit: Option<&str>,
         longest_wait: Option<f64>,
-        timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let ask = Ask {
             method,
             url,
             headers,
             content,
+            timeout,
             rate_limit,
             longest_wait,
-            timeout,
         };
         self.calling(py, ask)?.later(py)
     }
 
     /// request("GET", url).
-    #[pyo3(signature = (url, **options))]
-    fn get<'py>(
-        slf: &Bound<'py, Self>,
+    #[pyo3(signature = (url, *, headers = None, timeout = None, rate_limit = None,
+                        longest_wait = None))]
+    fn get(
+        &self,
+        py: Python<'_>,
         url: &str,
-        options: Option<&Bound<'py, pyo3::types::PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        slf.call_method("request", ("GET", url), options)
+        headers: Option<Pairs>,
+        timeout: Option<f64>,
+        rate_limit: Option<&str>,
+        longest_wait: Option<f64>,
+    ) -> PyResult<Py<PyAny>> {
+        self.request(
+            py,
+            "GET",
+            url,
+            headers,
+            None,
+            timeout,
+            rate_limit,
+            longest_wait,
+        )
     }
 
     /// get(), in a coroutine.
-    #[pyo3(signature = (url, **options))]
+    #[pyo3(signature = (url, *, headers = None, timeout = None, rate_limit = None,
+                        longest_wait = None))]
     fn aget<'py>(
-        slf: &Bound<'py, Self>,
+        &self,
+        py: Python<'py>,
         url: &str,
-        options: Option<&Bound<'py, pyo3::types::PyDict>>,
+        headers: Option<Pairs>,
+        timeout: Option<f64>,
+        rate_limit: Option<&str>,
+        longest_wait: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        slf.call_method("arequest", ("GET", url), options)
+        self.arequest(
+            py,
+            "GET",
+            url,
+            headers,
+            None,
+            timeout,
+            rate_limit,
+            longest_wait,
+        )
     }
 
-    fn __repr__(&self) -> String {
-        let owners: Vec<&str> = self
-            .sources
-            .iter()
-            .map(|(owner, _)| owner.as_str())
-            .collect();
-        format!("<oauth_core.Api for {}>", owners.join(", "))
+    /// The steps of one request, for a plug-in.
+    fn call(
+        this: &Bound<'_, Self>,
+        method: &str,
+        url: &str,
+        headers: &Bound<'_, PyAny>,
+        body: Option<&[u8]>,
+        once: bool,
+    ) -> PyResult<Call> {
+        let headers = Fields::wanted(headers, oauth_facade::Resource::reads)?;
+        let us = this.get();
+        Call::new(this, method, url, &headers, (body, once), us.on_limit)
+    }
+
+    /// Tells the hook of a pause, for a plug-in that waits.
+    fn waits(&self, py: Python<'_>, seconds: f64) {
+        if let (Some(hook), Ok(pause)) = (&self.on_wait, Duration::try_from_secs_f64(seconds)) {
+            tell(py, hook, pause);
+        }
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "<oauth_core.Api>"
     }
 }

@@ -1,103 +1,159 @@
-//! A request that another HTTP client sends: the decisions.
+//! One request of a plug-in, as the steps that the rules ask for.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use oauth_facade::{Attachment, Call, CallStep, Clock, Once, Redirects};
+use oauth_core::error::Error;
+use oauth_facade::{ApiCall, Attachment, CallStep, Clock, OnLimit, Once, Redirects};
+use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
 
-use crate::api::Api;
+use crate::api::{Api, Source};
 use crate::errors;
 use crate::tokens::Tokens;
 use crate::value::Fields;
 
-/// One request to an API, in steps: each method says what has happened, and gives what to do next.
-///
-/// ("wait", seconds), then elapsed(); ("token", owner) or ("renew", owner), then token(tokens);
-/// ("send", header), then reply(status, headers); ("done", "") and ("done_refused", "") are the end.
+/// The steps of one request: pairs of a name and a value. What has its token at hand is never
+/// asked for it.
 #[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct ApiCall {
-    call: Mutex<oauth_facade::ApiCall>,
-    api: oauth_facade::Api,
+pub(crate) struct Call {
+    api: Py<Api>,
+    state: Mutex<State>,
 }
 
-type Step<'py> = (&'static str, Bound<'py, PyAny>);
+struct State {
+    call: ApiCall,
+    owner: &'static str,
+    tokens: Option<Arc<oauth_core::Tokens>>,
+}
 
-impl ApiCall {
+/// "wait" with seconds, "token" or "renew" with a source, "send" with the header's value, "done",
+/// or "refused" with a source.
+type Said = (&'static str, Py<PyAny>);
+
+impl Call {
     pub(crate) fn new(
-        py: Python<'_>,
-        api: &Api,
+        api: &Bound<'_, Api>,
         method: &str,
         url: &str,
-        headers: &Bound<'_, PyAny>,
-        body: Option<&[u8]>,
+        headers: &Fields,
+        (body, once): (Option<&[u8]>, bool),
+        on_limit: OnLimit,
     ) -> PyResult<Self> {
-        let headers = Fields::wanted(headers, oauth_facade::Resource::reads)?;
-        let call = Call {
+        let call = oauth_facade::Call {
             method,
             request: Attachment {
                 url,
                 headers: &headers.0,
                 body,
             },
-            once: if body.is_some() { Once::No } else { Once::Yes },
-            on_limit: api.on_limit,
+            once: if once { Once::Yes } else { Once::No },
+            on_limit,
             redirects: Redirects::Host,
         };
-        let call = oauth_facade::ApiCall::new(&api.api, &call);
+        let call = ApiCall::new(&api.get().api, &call);
         Ok(Self {
-            call: Mutex::new(call.map_err(|error| errors::raise(py, &error))?),
-            api: api.api.clone(),
+            api: api.clone().unbind(),
+            state: Mutex::new(State {
+                call: call.map_err(|error| errors::raise(api.py(), &error))?,
+                owner: "any",
+                tokens: None,
+            }),
         })
     }
 
-    fn step<'py>(
+    /// No code of Python's runs under the lock.
+    fn step(
         &self,
-        py: Python<'py>,
-        resume: impl FnOnce(&mut oauth_facade::ApiCall, Clock) -> Result<CallStep, oauth_core::Error>,
-    ) -> PyResult<Step<'py>> {
-        let fail = |error: oauth_core::Error| errors::raise(py, &error);
-        let at = Clock::system().map_err(fail)?;
-        let step = {
-            let mut call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
-            resume(&mut call, at).map_err(fail)?
-        };
-        let text = |text: &str| Ok::<_, PyErr>(text.into_pyobject(py)?.into_any());
-        Ok(match step {
-            CallStep::Wait(pause) => ("wait", pause.as_secs_f64().into_pyobject(py)?.into_any()),
-            CallStep::Token(owner) => ("token", text(owner)?),
-            CallStep::Renew(owner) => ("renew", text(owner)?),
-            CallStep::Send { authorization, .. } => ("send", text(&authorization)?),
-            CallStep::Done => ("done", text("")?),
-            CallStep::DoneRefused => ("done_refused", text("")?),
+        py: Python<'_>,
+        event: impl FnOnce(&mut State, Clock) -> Result<CallStep, Error>,
+    ) -> PyResult<Said> {
+        let at = Clock::system().map_err(|error| errors::raise(py, &error))?;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut step = event(&mut state, at);
+        if let Ok(CallStep::Token(owner) | CallStep::Renew(owner)) = &step {
+            state.owner = owner;
+        }
+        if let Ok(CallStep::Token(owner)) = &step
+            && let Some(Source::Grant(grant)) = self.api.get().source(owner)
+            && let Ok(Some(token)) = grant.get().native(py)?.ready()
+        {
+            let token = state.tokens.insert(token.into_arc()).clone();
+            step = state.call.token(at, &token);
+        }
+        let owner = state.owner;
+        drop(state);
+        Ok(match step.map_err(|error| errors::raise(py, &error))? {
+            CallStep::Wait(pause) => ("wait", pause.as_secs_f64().into_py_any(py)?),
+            CallStep::Token(_) => ("token", self.source(py, owner)?),
+            CallStep::Renew(_) => ("renew", self.source(py, owner)?),
+            CallStep::Send { authorization, .. } => ("send", authorization.into_py_any(py)?),
+            CallStep::Done => ("done", py.None()),
+            CallStep::DoneRefused => ("refused", self.source(py, owner)?),
+        })
+    }
+
+    fn source(&self, py: Python<'_>, owner: &str) -> PyResult<Py<PyAny>> {
+        Ok(match self.api.get().source(owner) {
+            Some(Source::Grant(grant)) => grant.clone_ref(py).into_any(),
+            Some(Source::Foreign(object)) => object.clone_ref(py),
+            Some(Source::Fixed(fixed)) => Held(fixed.clone()).into_py_any(py)?,
+            None => py.None(),
         })
     }
 }
 
 #[pymethods]
-impl ApiCall {
-    /// Begins.
-    fn begin<'py>(&self, py: Python<'py>) -> PyResult<Step<'py>> {
-        self.step(py, oauth_facade::ApiCall::begin)
+impl Call {
+    fn begin(&self, py: Python<'_>) -> PyResult<Said> {
+        self.step(py, |state, at| state.call.begin(at))
     }
 
-    /// The pause is over.
-    fn elapsed<'py>(&self, py: Python<'py>) -> PyResult<Step<'py>> {
-        self.step(py, oauth_facade::ApiCall::elapsed)
+    fn elapsed(&self, py: Python<'_>) -> PyResult<Said> {
+        self.step(py, |state, at| state.call.elapsed(at))
     }
 
-    /// The tokens that were asked for.
-    fn token<'py>(&self, py: Python<'py>, tokens: &Tokens) -> PyResult<Step<'py>> {
-        self.step(py, |call, at| call.token(at, &tokens.0))
+    fn token(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<Said> {
+        self.step(py, |state, at| {
+            state.tokens = Some(Arc::clone(&tokens.0));
+            state.call.token(at, &tokens.0)
+        })
     }
 
-    /// The head of the reply.
-    fn reply<'py>(
-        &self,
-        py: Python<'py>,
-        status: u16,
-        headers: &Bound<'py, PyAny>,
-    ) -> PyResult<Step<'py>> {
-        let fields = Fields::wanted(headers, |name| self.api.reads(name))?;
-        self.step(py, |call, at| call.reply(at, status, &fields.0))
+    fn reply(&self, py: Python<'_>, status: u16, headers: &Bound<'_, PyAny>) -> PyResult<Said> {
+        let fields = Fields::wanted(headers, |name| self.api.get().api.reads(name))?;
+        self.step(py, |state, at| state.call.reply(at, status, &fields.0))
+    }
+
+    /// The token that was sent last.
+    #[getter]
+    fn tokens(&self) -> Option<Tokens> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.tokens.clone().map(Tokens)
+    }
+}
+
+/// A fixed token, as a plug-in asks it.
+#[pyclass(frozen)]
+struct Held(oauth_session::FixedToken);
+
+impl Held {
+    fn read(&self, py: Python<'_>, refused: Option<&Tokens>) -> PyResult<Tokens> {
+        let read = py.detach(|| self.0.read(refused.map(|refused| &*refused.0)));
+        read.map(Tokens).map_err(|error| errors::raise(py, &error))
+    }
+}
+
+#[pymethods]
+impl Held {
+    fn token(&self, py: Python<'_>) -> PyResult<Tokens> {
+        self.read(py, None)
+    }
+
+    fn renew(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<Tokens> {
+        self.read(py, Some(tokens))
+    }
+
+    const fn invalidate(&self, tokens: &Tokens) {
+        let _ = tokens;
     }
 }

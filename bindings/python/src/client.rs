@@ -1,7 +1,6 @@
 //! The client, and every call it makes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use oauth_core::error::Error;
 use oauth_core::token::TokenKind;
@@ -15,8 +14,7 @@ use crate::exchange::Exchanges;
 use crate::flow::Flow;
 use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
-use crate::process::PerProcess;
-use crate::server::{self, Server};
+use crate::server::{self, Line, Server};
 use crate::source::{GrantSource, Kept};
 use crate::store::Store;
 use crate::tokens::Tokens;
@@ -88,14 +86,12 @@ impl Public {
 pub(crate) struct Us {
     pub(crate) client: oauth_facade::Client,
     pub(crate) server: oauth_facade::Server,
-    pub(crate) timeout: Duration,
-    driver: PerProcess<Driver>,
+    pub(crate) line: Arc<Line>,
 }
 
 impl Us {
     pub(crate) fn driver(&self, py: Python<'_>) -> PyResult<Driver> {
-        self.driver
-            .with(|| server::driver(py, self.timeout), Driver::clone)
+        self.line.driver(py)
     }
 }
 
@@ -192,8 +188,7 @@ impl Client {
         let us = Arc::new(Us {
             client,
             server: ours,
-            timeout: server::seconds(timeout)?,
-            driver: PerProcess::new(),
+            line: Arc::new(Line::new(server::seconds(timeout)?)),
         });
         Ok(Self { us, server })
     }

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
+use crate::foreign::Raised;
 use crate::value;
 
 /// Where an exception of ours keeps the error it was made of.
@@ -33,6 +34,10 @@ pub(crate) fn raise_from(py: Python<'_>, error: &Error, cause: &Bound<'_, PyAny>
 }
 
 fn build(py: Python<'_>, error: &Error, cause: Option<&Bound<'_, PyAny>>) -> PyResult<PyErr> {
+    let cause_is = error.cause().and_then(std::error::Error::source);
+    if let Some(raised) = cause_is.and_then(|cause| cause.downcast_ref::<Raised>()) {
+        return Ok(raised.0.clone_ref(py));
+    }
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
     let module = MODULE
         .get_or_try_init(py, || py.import("oauth_core.errors").map(Bound::unbind))?

@@ -6,6 +6,7 @@ mod call;
 mod client;
 mod errors;
 mod exchange;
+mod fixed;
 mod flow;
 mod foreign;
 mod keeper;
@@ -31,11 +32,13 @@ mod _native {
     #[pymodule_export]
     use super::api::Api;
     #[pymodule_export]
-    use super::call::ApiCall;
+    use super::call::Call;
     #[pymodule_export]
     use super::client::{Client, ClientAuth, ClientSecretBasic, ClientSecretPost, Public};
     #[pymodule_export]
     use super::exchange::{Exchange, Exchanges, Send, Sign, Sleep, discover_exchange};
+    #[pymodule_export]
+    use super::fixed::{FixedToken, fixed_token};
     #[pymodule_export]
     use super::flow::{Flow, Listener};
     #[pymodule_export]
@@ -51,7 +54,7 @@ mod _native {
     #[pymodule_export]
     use super::stores::{FileStore, NativeStore, PostgresStore, RedisStore, Sealed};
     #[pymodule_export]
-    use super::tokens::{Tokens, read_fixed};
+    use super::tokens::Tokens;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -4,7 +4,6 @@ use oauth_facade::Attachment;
 use pyo3::prelude::*;
 
 use crate::errors;
-use crate::server::Server;
 use crate::tokens::Tokens;
 use crate::value::Fields;
 
@@ -14,23 +13,6 @@ pub(crate) struct Resource(pub(crate) oauth_facade::Resource);
 
 #[pymethods]
 impl Resource {
-    /// These origins; they may be plain http where the server itself may.
-    #[new]
-    #[pyo3(signature = (origins, server = None))]
-    fn new(
-        py: Python<'_>,
-        origins: Vec<String>,
-        server: Option<&Bound<'_, Server>>,
-    ) -> PyResult<Self> {
-        let resource = match server {
-            Some(server) => server.get().0.resource(Some(&origins)),
-            None => oauth_facade::Resource::new(&origins, oauth_facade::Transport::Https),
-        };
-        resource
-            .map(Self)
-            .map_err(|error| errors::raise(py, &error))
-    }
-
     /// The value of the Authorization header for this request, if it may carry the token.
     #[pyo3(signature = (tokens, url, headers, body = None))]
     fn authorization(

@@ -1,4 +1,4 @@
-//! A resource server's reply.
+//! A reply of a resource server.
 
 use std::time::Duration;
 

@@ -1,17 +1,21 @@
 //! Servers: by name, by metadata, by discovery.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::error::Error;
 use oauth_facade::Transport;
+use oauth_providers::Provider;
 use oauth_reqwest::{Driver, Options, reqwest};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::PyString;
 
-use crate::api::Api;
+use crate::api::{Api, Limits, Source, owned};
 use crate::errors;
+use crate::process::PerProcess;
 use crate::work::{Answer, Work};
 
 /// One authorization server.
@@ -69,18 +73,28 @@ impl Server {
         pyo3::types::PyTuple::new(py, origins)
     }
 
-    /// The API of this server's preset, or the one at origins: see Api.
-    #[pyo3(signature = (**options))]
-    fn api<'py>(
-        slf: &Bound<'py, Self>,
-        options: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let keywords = PyDict::new(slf.py());
-        if let Some(options) = options {
-            keywords.update(options.as_mapping())?;
-        }
-        keywords.set_item("server", slf)?;
-        slf.py().get_type::<Api>().call((), Some(&keywords))
+    /// This server's API, or the one at these origins, for the application's tokens and a
+    /// person's: each request gets those of its route, by the preset's rule.
+    #[pyo3(signature = (*, app = None, user = None, origins = None, rate_limit = "error",
+                        longest_wait = 300.0, allowance = None, on_wait = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn api(
+        &self,
+        py: Python<'_>,
+        app: Option<Source>,
+        user: Option<Source>,
+        origins: Option<Vec<String>>,
+        rate_limit: &str,
+        longest_wait: f64,
+        allowance: Option<&Bound<'_, PyAny>>,
+        on_wait: Option<Py<PyAny>>,
+    ) -> PyResult<Api> {
+        let sources = owned(app, user);
+        let limits = Limits::new(rate_limit, longest_wait, allowance, on_wait)?;
+        let owners: Vec<_> = sources.iter().map(|(owner, _)| *owner).collect();
+        let api = self.0.api(origins.as_deref(), &owners, limits.keeping);
+        let api = api.map_err(|error| errors::raise(py, &error))?;
+        Ok(Api::new(api, sources, Arc::new(Line::new(TIMEOUT)), limits))
     }
 
     fn __repr__(&self) -> String {
@@ -101,44 +115,51 @@ pub(crate) fn provider(
     variables: Option<BTreeMap<String, String>>,
 ) -> PyResult<Server> {
     let preset = oauth_providers::provider(name);
-    filled(preset, &options, loopback, variables.unwrap_or_default())
-        .map(Server)
-        .map_err(|error| errors::raise(py, &error))
+    with_variables(py, preset, &options, loopback, variables)
 }
 
-/// A server by a provider file of one's own, the text of it, in the format of the presets.
+/// A server by a provider file of your own: its TOML text, or a path to it; otherwise as provider().
 #[pyfunction]
-#[pyo3(signature = (text, *, options = Vec::new(), loopback = None, **variables))]
+#[pyo3(signature = (path_or_text, /, *, options = Vec::new(), loopback = None, **variables))]
 pub(crate) fn provider_file(
     py: Python<'_>,
-    text: &str,
+    path_or_text: &Bound<'_, PyAny>,
     options: Vec<String>,
     loopback: Option<&str>,
     variables: Option<BTreeMap<String, String>>,
 ) -> PyResult<Server> {
-    let preset = oauth_providers::Provider::from_toml(text);
-    filled(preset, &options, loopback, variables.unwrap_or_default())
-        .map(Server)
-        .map_err(|error| errors::raise(py, &error))
+    // A path has no line break, and a provider file more than one line.
+    let text = match path_or_text.extract::<String>() {
+        Ok(text) if text.contains('\n') => text,
+        _ => std::fs::read_to_string(path_or_text.extract::<PathBuf>()?)?,
+    };
+    let preset = Provider::from_toml(&text);
+    with_variables(py, preset, &options, loopback, variables)
 }
 
-fn filled(
-    preset: Result<oauth_providers::Provider, Error>,
+fn with_variables(
+    py: Python<'_>,
+    preset: Result<Provider, Error>,
     options: &[String],
     loopback: Option<&str>,
-    variables: BTreeMap<String, String>,
-) -> Result<oauth_facade::Server, Error> {
-    let mut preset = preset?;
-    for (variable, value) in variables {
-        preset = preset.with(&variable, &value)?;
-    }
-    for option in options {
-        preset = preset.option(option)?;
-    }
-    if let Some(base) = loopback {
-        preset = preset.on_loopback(base)?;
-    }
-    oauth_facade::Server::from_provider(preset)
+    variables: Option<BTreeMap<String, String>>,
+) -> PyResult<Server> {
+    let read = || {
+        let mut preset = preset?;
+        for (variable, value) in variables.unwrap_or_default() {
+            preset = preset.with(&variable, &value)?;
+        }
+        for option in options {
+            preset = preset.option(option)?;
+        }
+        if let Some(base) = loopback {
+            preset = preset.on_loopback(base)?;
+        }
+        oauth_facade::Server::from_provider(preset)
+    };
+    read()
+        .map(Server)
+        .map_err(|error| errors::raise(py, &error))
 }
 
 /// Fetches the metadata of an issuer.
@@ -196,4 +217,26 @@ pub(crate) fn driver(py: Python<'_>, timeout: Duration) -> PyResult<Driver> {
     let options = Options::default().timeout(timeout);
     py.detach(|| Driver::with_options(reqwest::Client::builder(), options))
         .map_err(|error| errors::raise(py, &error))
+}
+
+/// How long an API without a client may take.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A transport of this process.
+pub(crate) struct Line {
+    pub(crate) timeout: Duration,
+    driver: PerProcess<Driver>,
+}
+
+impl Line {
+    pub(crate) const fn new(timeout: Duration) -> Self {
+        Self {
+            timeout,
+            driver: PerProcess::new(),
+        }
+    }
+
+    pub(crate) fn driver(&self, py: Python<'_>) -> PyResult<Driver> {
+        self.driver.with(|| driver(py, self.timeout), Driver::clone)
+    }
 }

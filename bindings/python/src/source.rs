@@ -1,24 +1,26 @@
 //! A token that stays fresh, and requests that carry it.
 
 use std::cell::Cell;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::Upkeep;
 use oauth_core::{Moment, Scope};
-use oauth_facade::{Keep, Keeping, TokenFor};
-use oauth_reqwest::Session;
+use oauth_facade::{Keep, Keeping, OnLimit, TokenFor};
+use oauth_reqwest::{Authorized, Session};
+use oauth_session::Sources;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
-use crate::api::Api;
+use crate::api::Ask;
 use crate::client::Us;
 use crate::process::PerProcess;
 use crate::resource::Resource;
+use crate::server::Line;
 use crate::store::Store;
 use crate::tokens::Tokens;
+use crate::value::Pairs;
 use crate::work::{Answer, Work};
 use crate::{errors, runtime};
 
@@ -28,8 +30,8 @@ pub(crate) struct GrantSource {
     us: Arc<Us>,
     grant: Grant,
     kept: Kept,
-    /// Its API without a choice of origins, for what is known of the limits.
-    limits: OnceLock<oauth_facade::Api>,
+    /// Whose limits all callers share.
+    api: oauth_facade::Api,
     /// A source's flights belong to the threads of one process.
     session: PerProcess<Session>,
 }
@@ -85,11 +87,12 @@ impl GrantSource {
     }
 
     fn new(py: Python<'_>, us: Arc<Us>, grant: Grant, kept: Kept) -> PyResult<Self> {
+        let api = us.server.api(None, &[TokenFor::Any], Keeping::Nothing);
         let this = Self {
+            api: api.map_err(|error| errors::raise(py, &error))?,
             us,
             grant,
             kept,
-            limits: OnceLock::new(),
             session: PerProcess::new(),
         };
         // What is wrong with the tokens is told now.
@@ -98,7 +101,7 @@ impl GrantSource {
     }
 
     /// The session of this process.
-    fn native(&self, py: Python<'_>) -> PyResult<Session> {
+    pub(crate) fn native(&self, py: Python<'_>) -> PyResult<Session> {
         self.session.with(|| self.make(py), Session::clone)
     }
 
@@ -186,41 +189,28 @@ impl GrantSource {
         }))
     }
 
-    /// What is known of the limits of this source's API.
-    fn limits(&self) -> Result<&oauth_facade::Api, Error> {
-        if let Some(api) = self.limits.get() {
-            return Ok(api);
-        }
-        let any = [TokenFor::Any];
-        let api = self.us.server.api(None, &any, Keeping::Nothing)?;
-        Ok(self.limits.get_or_init(|| api))
-    }
-
-    /// The session of this process, for native callers.
-    pub(crate) fn session(&self, py: Python<'_>) -> PyResult<Session> {
-        refuse_in_hook()?;
-        self.native(py)
-    }
-
-    pub(crate) const fn us(&self) -> &Arc<Us> {
-        &self.us
-    }
-
-    /// This source's API, or the one at `origins`; all share what is learnt of its limits.
-    pub(crate) fn shared_api(
+    /// This source's API, which shares what is known of its limits with all others of it.
+    pub(crate) fn api(
         &self,
         origins: Option<&[String]>,
-    ) -> Result<oauth_facade::Api, Error> {
-        let known = self.limits()?;
-        let any = [TokenFor::Any];
-        Ok(match origins {
-            None => known.clone(),
-            Some(_) => self
-                .us
-                .server
-                .api(origins, &any, Keeping::Nothing)?
-                .sharing(known),
-        })
+        keeping: Keeping,
+    ) -> Result<(oauth_facade::Api, Arc<Line>), Error> {
+        let api = self.us.server.api(origins, &[TokenFor::Any], keeping)?;
+        let api = match keeping {
+            Keeping::Nothing => api.sharing(&self.api),
+            _ => api,
+        };
+        Ok((api, Arc::clone(&self.us.line)))
+    }
+
+    fn calling(&self, py: Python<'_>, origins: Option<&[String]>, ask: Ask<'_>) -> PyResult<Work> {
+        let (api, line) = self
+            .api(origins, Keeping::Nothing)
+            .map_err(|error| errors::raise(py, &error))?;
+        let sources = Sources::one(self.native(py)?);
+        let api = Authorized::with_sources(self.us.driver(py)?, sources, api.core().clone())
+            .map_err(|error| errors::raise(py, &error))?;
+        ask.send(api, OnLimit::Fail, &line)
     }
 }
 
@@ -309,61 +299,118 @@ impl GrantSource {
             .map_err(|error| errors::raise(py, &error))
     }
 
-    /// The API that this source's tokens are for, with limits of its own choice; see Api.
-    #[pyo3(signature = (**options))]
-    fn api<'py>(
-        slf: &Bound<'py, Self>,
-        options: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        slf.py().get_type::<Api>().call((slf,), options)
-    }
-
-    /// Sends a request with the token; the reply is read whole. The keywords are those of
-    /// Api.request, and origins.
-    #[pyo3(signature = (method, url, *, origins = None, **options))]
-    fn request<'py>(
-        slf: &Bound<'py, Self>,
+    /// Sends a request with the token, renewed once after a 401; the reply is read whole.
+    ///
+    /// timeout is for the head of the reply, and again for its body; by default the client's.
+    /// rate_limit says what is done where the API asks for a pause: an error by default.
+    #[pyo3(signature = (method, url, *, headers = None, content = None, origins = None,
+                        timeout = None, rate_limit = None, longest_wait = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn request(
+        &self,
+        py: Python<'_>,
         method: &str,
         url: &str,
+        headers: Option<Pairs>,
+        content: Option<Vec<u8>>,
         origins: Option<Vec<String>>,
-        options: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+        timeout: Option<f64>,
+        rate_limit: Option<&str>,
+        longest_wait: Option<f64>,
+    ) -> PyResult<Py<PyAny>> {
         refuse_in_hook()?;
-        Api::of(slf, origins.as_deref())?.call_method("request", (method, url), options)
+        let ask = Ask {
+            method,
+            url,
+            headers,
+            content,
+            timeout,
+            rate_limit,
+            longest_wait,
+        };
+        self.calling(py, origins.as_deref(), ask)?.wait(py)
     }
 
     /// request(), in a coroutine.
-    #[pyo3(signature = (method, url, *, origins = None, **options))]
+    #[pyo3(signature = (method, url, *, headers = None, content = None, origins = None,
+                        timeout = None, rate_limit = None, longest_wait = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn arequest<'py>(
-        slf: &Bound<'py, Self>,
+        &self,
+        py: Python<'py>,
         method: &str,
         url: &str,
+        headers: Option<Pairs>,
+        content: Option<Vec<u8>>,
         origins: Option<Vec<String>>,
-        options: Option<&Bound<'py, PyDict>>,
+        timeout: Option<f64>,
+        rate_limit: Option<&str>,
+        longest_wait: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        Api::of(slf, origins.as_deref())?.call_method("arequest", (method, url), options)
+        let ask = Ask {
+            method,
+            url,
+            headers,
+            content,
+            timeout,
+            rate_limit,
+            longest_wait,
+        };
+        self.calling(py, origins.as_deref(), ask)?.later(py)
     }
 
     /// request("GET", url).
-    #[pyo3(signature = (url, *, origins = None, **options))]
-    fn get<'py>(
-        slf: &Bound<'py, Self>,
+    #[pyo3(signature = (url, *, headers = None, origins = None, timeout = None,
+                        rate_limit = None, longest_wait = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn get(
+        &self,
+        py: Python<'_>,
         url: &str,
+        headers: Option<Pairs>,
         origins: Option<Vec<String>>,
-        options: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        Self::request(slf, "GET", url, origins, options)
+        timeout: Option<f64>,
+        rate_limit: Option<&str>,
+        longest_wait: Option<f64>,
+    ) -> PyResult<Py<PyAny>> {
+        self.request(
+            py,
+            "GET",
+            url,
+            headers,
+            None,
+            origins,
+            timeout,
+            rate_limit,
+            longest_wait,
+        )
     }
 
     /// get(), in a coroutine.
-    #[pyo3(signature = (url, *, origins = None, **options))]
+    #[pyo3(signature = (url, *, headers = None, origins = None, timeout = None,
+                        rate_limit = None, longest_wait = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn aget<'py>(
-        slf: &Bound<'py, Self>,
+        &self,
+        py: Python<'py>,
         url: &str,
+        headers: Option<Pairs>,
         origins: Option<Vec<String>>,
-        options: Option<&Bound<'py, PyDict>>,
+        timeout: Option<f64>,
+        rate_limit: Option<&str>,
+        longest_wait: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        Self::arequest(slf, "GET", url, origins, options)
+        self.arequest(
+            py,
+            "GET",
+            url,
+            headers,
+            None,
+            origins,
+            timeout,
+            rate_limit,
+            longest_wait,
+        )
     }
 
     fn __repr__(&self) -> String {

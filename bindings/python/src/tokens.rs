@@ -2,63 +2,11 @@
 
 use std::sync::Arc;
 
-use oauth_core::moment::UnixTime;
 use oauth_core::token::Warning;
-use oauth_session::FixedToken;
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet};
 
 use crate::{errors, no_pickle, value};
-
-/// A time: a datetime, or seconds since 1970.
-pub(crate) struct Moment(u64);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Moment {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        let seconds: f64 = match object.getattr_opt("timestamp")? {
-            Some(timestamp) => timestamp.call0()?.extract()?,
-            None => object.extract()?,
-        };
-        // Rounded down, and what is before 1970 is over.
-        Ok(Self(seconds.max(0.0) as u64))
-    }
-}
-
-fn ending(tokens: oauth_core::Tokens, end: Option<Moment>) -> oauth_core::Tokens {
-    match end {
-        Some(Moment(end)) => tokens.expiring_at(UnixTime::from_secs(end)),
-        None => tokens,
-    }
-}
-
-/// Reads a token that was made by hand, and refuses one that is over or was refused.
-#[pyfunction]
-#[pyo3(signature = (*, token = None, env = None, file = None, expires_at = None, refused = None))]
-pub(crate) fn read_fixed(
-    py: Python<'_>,
-    token: Option<String>,
-    env: Option<String>,
-    file: Option<std::path::PathBuf>,
-    expires_at: Option<Moment>,
-    refused: Option<&Tokens>,
-) -> PyResult<Tokens> {
-    let source = match (token, env, file) {
-        (Some(token), None, None) => FixedToken::new(crate::secret(token)),
-        (None, Some(env), None) => FixedToken::from_env(env),
-        (None, None, Some(file)) => FixedToken::from_file(file),
-        _ => return Err(PyTypeError::new_err("one of token, env and file")),
-    };
-    let source = match expires_at {
-        Some(Moment(end)) => source.expiring_at(UnixTime::from_secs(end)),
-        None => source,
-    };
-    let refused = refused.map(|refused| &*refused.0);
-    let read = source.read(refused);
-    read.map(Tokens).map_err(|error| errors::raise(py, &error))
-}
 
 /// The tokens of one grant, bound to the server and client they belong to.
 #[pyclass(frozen, module = "oauth_core")]
@@ -66,6 +14,19 @@ pub(crate) struct Tokens(pub(crate) Arc<oauth_core::Tokens>);
 
 #[pymethods]
 impl Tokens {
+    /// A bearer token by itself, for sources of your own and for tests; it belongs to no client.
+    /// expires_at is a Unix time or an aware datetime.
+    #[staticmethod]
+    #[pyo3(signature = (access_token, *, expires_at = None))]
+    fn bearer(access_token: String, expires_at: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+        let tokens = oauth_core::Tokens::bearer(crate::secret(access_token));
+        let end = expires_at.map(|end| value::to_time(&end)).transpose()?;
+        Ok(Self(Arc::new(match end {
+            Some(end) => tokens.expiring_at(end),
+            None => tokens,
+        })))
+    }
+
     /// The access token; opaque to the client.
     #[getter]
     fn access_token(&self) -> &str {
@@ -158,15 +119,6 @@ impl Tokens {
     fn from_json(py: Python<'_>, text: &str) -> PyResult<Self> {
         let tokens = oauth_core::Tokens::from_json(text).map_err(|e| errors::raise(py, &e))?;
         Ok(Self(Arc::new(tokens)))
-    }
-
-    /// An access token that no grant brought, such as one that was made in a console: for fakes,
-    /// and for sources of one's own. expires_at is a datetime, or seconds since 1970.
-    #[staticmethod]
-    #[pyo3(signature = (access_token, *, expires_at = None))]
-    fn bearer(access_token: String, expires_at: Option<Moment>) -> PyResult<Self> {
-        let tokens = oauth_core::Tokens::bearer(crate::secret(access_token));
-        Ok(Self(Arc::new(ending(tokens, expires_at))))
     }
 
     fn __repr__(&self) -> String {

@@ -1,11 +1,12 @@
 //! Plain data on its way to Python.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use oauth_core::Tokens;
 use oauth_core::moment::UnixTime;
 use oauth_facade::Record;
-use pyo3::exceptions::PyNotImplementedError;
+use pyo3::exceptions::{PyNotImplementedError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMapping};
 use serde_json::{Map, Value};
@@ -67,6 +68,20 @@ pub(crate) fn of_time(py: Python<'_>, time: UnixTime) -> PyResult<Bound<'_, PyAn
     module
         .getattr("datetime")?
         .call_method1("fromtimestamp", (time.as_secs(), utc))
+}
+
+/// A Unix time, or an aware `datetime`.
+pub(crate) fn to_time(time: &Bound<'_, PyAny>) -> PyResult<UnixTime> {
+    let seconds: f64 = match time.getattr_opt("tzinfo")? {
+        Some(zone) if zone.is_none() => {
+            return Err(PyValueError::new_err("a datetime without a time zone"));
+        }
+        Some(_) => time.call_method0("timestamp")?.extract()?,
+        None => time.extract()?,
+    };
+    let since = Duration::try_from_secs_f64(seconds)
+        .map_err(|_| PyValueError::new_err("a time is a number of seconds since 1970"))?;
+    Ok(UnixTime::from_secs(since.as_secs()))
 }
 
 /// Names and values, from any mapping.

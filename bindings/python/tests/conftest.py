@@ -74,6 +74,12 @@ class Twin:
     def expire(self) -> None:
         self._ask("expire", {})
 
+    def console_token(self) -> str:
+        return str(self._ask("console_token", {})["access_token"])
+
+    def rate_limit(self, requests: int, seconds: int) -> None:
+        self._ask("rate_limit", {"requests": requests, "seconds": seconds})
+
     def deny(self) -> None:
         self._ask("deny", {})
 

@@ -233,6 +233,7 @@ def test_the_readme_runs(
 
     monkeypatch.setattr(oauth_core, "provider", moved)
     data = twin.data
+    monkeypatch.setenv("API_TOKEN", twin.console_token())
     names: dict[str, Any] = {
         "ID": data["client_id"],
         "SECRET": data["client_secret"],

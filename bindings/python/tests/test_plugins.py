@@ -31,7 +31,7 @@ def source(client: oauth_core.Client) -> Source:
 
 def by_httpx(library: Any, plugin: Any) -> Callable[..., int]:
     def send(source: Source, origin: str, url: str, content: Any = None) -> int:
-        auth = plugin.Auth(source, origins=[origin])
+        auth = plugin.Auth(source, origins=origin and [origin])
         with library.Client(auth=auth, follow_redirects=True) as http:
             method = "GET" if content is None else "POST"
             return int(http.request(method, url, content=content).status_code)
@@ -46,7 +46,7 @@ def by_async_httpx(library: Any, plugin: Any) -> Callable[..., int]:
                 yield part
 
         async def main() -> int:
-            auth = plugin.Auth(source, origins=[origin])
+            auth = plugin.Auth(source, origins=origin and [origin])
             async with library.AsyncClient(auth=auth, follow_redirects=True) as http:
                 method = "GET" if content is None else "POST"
                 body = content if content is None or isinstance(content, bytes) else stream()
@@ -59,7 +59,7 @@ def by_async_httpx(library: Any, plugin: Any) -> Callable[..., int]:
 
 def by_requests(source: Source, origin: str, url: str, content: Any = None) -> int:
     with requests.Session() as session:
-        session.auth = oauth_core.requests.Auth(source, origins=[origin])
+        session.auth = oauth_core.requests.Auth(source, origins=origin and [origin])
         method = "GET" if content is None else "POST"
         return session.request(method, url, data=content, timeout=20).status_code
 
@@ -70,7 +70,7 @@ def by_aiohttp(source: Source, origin: str, url: str, content: Any = None) -> in
             yield part
 
     async def main() -> int:
-        auth = oauth_core.aiohttp.Auth(source, origins=[origin])
+        auth = oauth_core.aiohttp.Auth(source, origins=origin and [origin])
         async with aiohttp.ClientSession(middlewares=[auth]) as session:
             method = "GET" if content is None else "POST"
             body = content if content is None or isinstance(content, bytes) else stream()

@@ -105,7 +105,11 @@ def test_usertesting_rate_limit(twins: Twins) -> None:
     source = twin.client("usertesting").client_credentials(scope="studies:read")
     url = f"{twin.base}/api/v2/sessionResults/?testId=1"
     assert [source.get(url).status for _ in range(10)] == [200] * 10
-    reply = source.get(url)
+    with pytest.raises(oauth_core.Denied) as caught:
+        source.get(url)
+    assert caught.value.code == "resource.rate_limited"
+    assert caught.value.retry_after is not None and 0 < caught.value.retry_after <= 61
+    reply = source.get(url, rate_limit="pass")
     assert reply.status == 429 and reply.json()["errorCode"] == "TOO_MANY_REQUESTS"
     assert reply.retry_after is not None and 0 < reply.retry_after <= 60
     assert "x-ratelimit-reset" in reply.headers

@@ -79,18 +79,6 @@ impl Api {
         Self(self.0.keeping(allowance))
     }
 
-    /// The same, keeping to what is said; nothing is documented where there is no preset.
-    ///
-    /// # Errors
-    /// `misuse.setup`.
-    pub fn with(self, keeping: Keeping) -> Result<Self, Error> {
-        match keeping {
-            Keeping::Nothing => Ok(self),
-            Keeping::Allowance(allowance) => Ok(self.keeping(allowance)),
-            Keeping::Documented => Err(nothing_documented()),
-        }
-    }
-
     /// The same, with what the other knows of the limits; both learn from then on.
     #[must_use]
     pub fn sharing(self, other: &Self) -> Self {
@@ -270,10 +258,6 @@ impl ApiCall {
             resource::Step::DoneRefused => CallStep::DoneRefused,
         })
     }
-}
-
-fn nothing_documented() -> Error {
-    Error::from(Misuse::Setup).about("no allowance is documented")
 }
 
 /// The fragment stays with the client.

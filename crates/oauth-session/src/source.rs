@@ -157,13 +157,6 @@ impl Sources {
     }
 }
 
-impl FromIterator<(TokenFor, Arc<dyn TokenSource>)> for Sources {
-    /// Sources by their owners; [`TokenFor::Any`] alone for all routes.
-    fn from_iter<I: IntoIterator<Item = (TokenFor, Arc<dyn TokenSource>)>>(sources: I) -> Self {
-        Self(sources.into_iter().collect())
-    }
-}
-
 impl fmt::Debug for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.owners()).finish()

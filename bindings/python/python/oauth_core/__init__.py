@@ -12,13 +12,13 @@ coroutine for asyncio. ``drive`` runs the same conversations over an HTTP client
 from ._login import alogin, login
 from ._native import (
     Api,
-    ApiCall,
     Client,
     ClientAuth,
     ClientSecretBasic,
     ClientSecretPost,
     Exchange,
     Exchanges,
+    FixedToken,
     Flow,
     GrantSource,
     Keeper,
@@ -40,19 +40,19 @@ from ._native import (
     adiscover,
     discover,
     discover_exchange,
+    fixed_token,
     provider,
     provider_file,
 )
 from .errors import Denied, Lost, Malformed, Misuse, OAuthError, TransportError, Untrusted
-from .sources import FixedToken, fixed_token
 
+# Type checkers take this for true; the import of `typing` would cost more than all else here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .protocols import TokenSource
+    from ._source import TokenSource
 
 __all__ = [
     "Api",
-    "ApiCall",
     "Client",
     "ClientAuth",
     "ClientSecretBasic",
@@ -96,11 +96,11 @@ __all__ = [
     "provider_file",
 ]
 
+if not TYPE_CHECKING:
 
-def __getattr__(name: str) -> object:
-    # The protocol needs typing, which takes longer to import than all the rest.
-    if name == "TokenSource":
-        from .protocols import TokenSource
+    def __getattr__(name):
+        if name == "TokenSource":
+            from ._source import TokenSource
 
-        return TokenSource
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return TokenSource
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, AsyncGenerator, Generator, Sequence
 from ._plugin import Attacher
 
 if TYPE_CHECKING:
-    from ._native import Api
-    from .protocols import TokenSource
+    from ._native import Api, Call
+    from ._source import TokenSource
 
 
 class Flow(Attacher):
-    """Asks for a token, yields the request, and once more if that is what the reply asks for."""
+    """Yields the request as often as it has to be sent, with its token on it."""
 
     def __init__(
         self, source: TokenSource | Api, *, origins: Sequence[str] | None = None
@@ -20,51 +20,36 @@ class Flow(Attacher):
         super().__init__(source, origins)
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-        loop = self._loop(request)
-        task = next(loop)
-        try:
-            while True:
-                if task[0] == "send":
-                    sent = _attach(request, task[1])
-                    response = yield request
-                    if not _is_ours(response, sent):
-                        return
-                    task = loop.send((response.status_code, response.headers.raw))
-                else:
-                    task = loop.send(self.perform(task))
-        except StopIteration:
-            return
+        call = self._call(request)
+        name, value = self._act(call, call.begin())
+        while name == "send":
+            request.headers["authorization"] = value
+            response = yield request
+            if not _is_ours(response, value):
+                return
+            step = call.reply(response.status_code, response.headers.raw)
+            name, value = self._act(call, step)
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-        loop = self._loop(request)
-        task = next(loop)
-        try:
-            while True:
-                if task[0] == "send":
-                    sent = _attach(request, task[1])
-                    response = yield request
-                    if not _is_ours(response, sent):
-                        return
-                    task = loop.send((response.status_code, response.headers.raw))
-                else:
-                    task = loop.send(await self.aperform(task))
-        except StopIteration:
-            return
+        call = self._call(request)
+        name, value = await self._aact(call, call.begin())
+        while name == "send":
+            request.headers["authorization"] = value
+            response = yield request
+            if not _is_ours(response, value):
+                return
+            step = call.reply(response.status_code, response.headers.raw)
+            name, value = await self._aact(call, step)
 
-    def _loop(self, request: Any) -> Any:
+    def _call(self, request: Any) -> Call:
+        body = _body(request)
         headers = request.headers.raw
-        return self.loop(request.method, str(request.url), headers, _body(request))
-
-
-def _attach(request: Any, header: str) -> str:
-    request.headers["authorization"] = header
-    return header
+        return self._begin(request.method, str(request.url), headers, body, body is None)
 
 
 def _is_ours(response: Any, sent: str) -> bool:
     """The reply may be to a redirect, from which httpx takes the header if it leaves the origin."""
-    is_ours: bool = response.request.headers.get("authorization") == sent
-    return is_ours
+    return bool(response.request.headers.get("authorization") == sent)
 
 
 def _body(request: Any) -> bytes | None:

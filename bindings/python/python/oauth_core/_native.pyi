@@ -4,18 +4,18 @@ import os
 from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import GenericAlias, TracebackType
-from typing import Any, Callable, ClassVar, Literal, TypedDict, TypeVar, final, overload
+from typing import Any, Callable, ClassVar, Literal, TypeVar, final, overload
 
-from typing_extensions import Self, TypeAlias, Unpack, disjoint_base
+from typing_extensions import Self, TypeAlias, disjoint_base
 
+from ._source import TokenSource
 from .drive import Answer, Moment, Said, Step, Task
 from .errors import OAuthError
-from .protocols import TokenSource
 from .stores import Store
 
 __all__ = [
     "Api",
-    "ApiCall",
+    "Call",
     "Client",
     "ClientAuth",
     "ClientSecretBasic",
@@ -23,6 +23,7 @@ __all__ = [
     "Exchange",
     "Exchanges",
     "FileStore",
+    "FixedToken",
     "Flow",
     "GrantSource",
     "Keeper",
@@ -48,9 +49,9 @@ __all__ = [
     "adiscover",
     "discover",
     "discover_exchange",
+    "fixed_token",
     "provider",
     "provider_file",
-    "read_fixed",
 ]
 
 __version__: str
@@ -59,26 +60,34 @@ _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _Transport: TypeAlias = Literal["https", "loopback_http"]
 _Hint: TypeAlias = Literal["access_token", "refresh_token"]
-RateLimit: TypeAlias = Literal["error", "wait", "pass"]
-Allowance: TypeAlias = Literal["documented"] | tuple[int, int]
 _Hook: TypeAlias = Callable[[Tokens], object]
 _Fields: TypeAlias = Iterable[tuple[str | bytes, str | bytes]]
+_RateLimit: TypeAlias = Literal["error", "wait", "pass"]
+_Allowance: TypeAlias = Literal["documented"] | tuple[int, int]
+_Place: TypeAlias = str | os.PathLike[str]
 _Later: TypeAlias = Coroutine[Any, Any, _T]
 
 def provider(
     name: str, *, options: Sequence[str] = ..., loopback: str | None = None, **variables: str
 ) -> Server: ...
 def provider_file(
-    text: str, *, options: Sequence[str] = ..., loopback: str | None = None, **variables: str
-) -> Server: ...
-def read_fixed(
+    path_or_text: _Place,
+    /,
     *,
+    options: Sequence[str] = ...,
+    loopback: str | None = None,
+    **variables: str,
+) -> Server: ...
+def fixed_token(
     token: str | None = None,
+    *,
     env: str | None = None,
-    file: str | os.PathLike[str] | None = None,
-    expires_at: datetime | float | None = None,
-    refused: Tokens | None = None,
-) -> Tokens: ...
+    file: _Place | None = None,
+    callback: Callable[[], str] | None = None,
+    origins: Sequence[str] | Server,
+    expires_at: float | datetime | None = None,
+    transport: _Transport = "https",
+) -> FixedToken: ...
 def discover(
     issuer: str, *, transport: _Transport = "https", timeout: float = 30.0
 ) -> Server: ...
@@ -100,19 +109,26 @@ class Server:
     def metadata(self) -> dict[str, Any]: ...
     @property
     def api_origins(self) -> tuple[str, ...]: ...
-    def api(self, **options: Unpack[_OwnedApiOptions]) -> Api: ...
+    def api(
+        self,
+        *,
+        app: TokenSource | None = None,
+        user: TokenSource | None = None,
+        origins: Sequence[str] | None = None,
+        rate_limit: _RateLimit = "error",
+        longest_wait: float = 300.0,
+        allowance: _Allowance | None = None,
+        on_wait: Callable[[float], object] | None = None,
+    ) -> Api: ...
 
 @disjoint_base
 class ClientAuth: ...
-
 @final
 class ClientSecretPost(ClientAuth):
     def __new__(cls, secret: str, /) -> Self: ...
-
 @final
 class ClientSecretBasic(ClientAuth):
     def __new__(cls, secret: str, /) -> Self: ...
-
 @final
 class Public(ClientAuth):
     def __new__(cls) -> Self: ...
@@ -226,6 +242,8 @@ class Listener:
 
 @final
 class Tokens:
+    @staticmethod
+    def bearer(access_token: str, *, expires_at: float | datetime | None = None) -> Tokens: ...
     @property
     def access_token(self) -> str: ...
     @property
@@ -253,8 +271,6 @@ class Tokens:
     def to_json(self) -> str: ...
     @staticmethod
     def from_json(text: str) -> Tokens: ...
-    @staticmethod
-    def bearer(access_token: str, *, expires_at: datetime | float | None = None) -> Tokens: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 
 @final
@@ -271,77 +287,69 @@ class GrantSource:
     @property
     def on_tokens(self) -> _Hook | None: ...
     def resource(self, origins: Sequence[str] | None = None) -> Resource: ...
-    def api(self, **options: Unpack[_ApiOptions]) -> Api: ...
     def request(
         self,
         method: str,
         url: str,
         *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
         origins: Sequence[str] | None = None,
-        **options: Unpack[_BodyOptions],
+        timeout: float | None = None,
+        rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
     ) -> Response: ...
     def arequest(
         self,
         method: str,
         url: str,
         *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
         origins: Sequence[str] | None = None,
-        **options: Unpack[_BodyOptions],
+        timeout: float | None = None,
+        rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
     ) -> _Later[Response]: ...
     def get(
         self,
         url: str,
         *,
+        headers: Mapping[str, str] | None = None,
         origins: Sequence[str] | None = None,
-        **options: Unpack[_RequestOptions],
+        timeout: float | None = None,
+        rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
     ) -> Response: ...
     def aget(
         self,
         url: str,
         *,
+        headers: Mapping[str, str] | None = None,
         origins: Sequence[str] | None = None,
-        **options: Unpack[_RequestOptions],
+        timeout: float | None = None,
+        rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
     ) -> _Later[Response]: ...
 
-class _RequestOptions(TypedDict, total=False):
-    headers: Mapping[str, str] | None
-    rate_limit: RateLimit | None
-    longest_wait: float | None
-    timeout: float | None
-
-class _BodyOptions(_RequestOptions, total=False):
-    content: bytes | None
-
-class _ApiOptions(TypedDict, total=False):
-    origins: Sequence[str] | None
-    rate_limit: RateLimit
-    longest_wait: float
-    allowance: Allowance | None
-    on_wait: Callable[[float], object] | None
-
-class _OwnedApiOptions(_ApiOptions, total=False):
-    app: TokenSource | None
-    user: TokenSource | None
-
-@final
+@disjoint_base
 class Api:
     def __new__(
         cls,
-        source: TokenSource | None = None,
-        /,
+        source: TokenSource,
         *,
-        app: TokenSource | None = None,
-        user: TokenSource | None = None,
-        server: Server | None = None,
         origins: Sequence[str] | None = None,
-        rate_limit: RateLimit = "error",
+        rate_limit: _RateLimit = "error",
         longest_wait: float = 300.0,
-        allowance: Allowance | None = None,
+        allowance: _Allowance | None = None,
         on_wait: Callable[[float], object] | None = None,
+        transport: _Transport = "https",
     ) -> Self: ...
-    @property
-    def on_wait(self) -> Callable[[float], object] | None: ...
     def owner(self, url: str) -> Literal["application", "user", "any"]: ...
+    def call(
+        self, method: str, url: str, headers: _Fields, body: bytes | None, once: bool
+    ) -> Call: ...
+    def waits(self, seconds: float) -> None: ...
     def request(
         self,
         method: str,
@@ -349,9 +357,9 @@ class Api:
         *,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
-        rate_limit: RateLimit | None = None,
-        longest_wait: float | None = None,
         timeout: float | None = None,
+        rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
     ) -> Response: ...
     def arequest(
         self,
@@ -360,23 +368,45 @@ class Api:
         *,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
-        rate_limit: RateLimit | None = None,
-        longest_wait: float | None = None,
         timeout: float | None = None,
+        rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
     ) -> _Later[Response]: ...
-    def get(self, url: str, **options: Unpack[_RequestOptions]) -> Response: ...
-    def aget(self, url: str, **options: Unpack[_RequestOptions]) -> _Later[Response]: ...
-    def _source(self, owner: str) -> Any: ...
-    def _call(
-        self, method: str, url: str, headers: _Fields, body: bytes | None = None
-    ) -> ApiCall: ...
+    def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> Response: ...
+    def aget(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> _Later[Response]: ...
 
 @final
-class ApiCall:
+class FixedToken(Api):
+    def token(self) -> Tokens: ...
+    def atoken(self) -> _Later[Tokens]: ...
+    def renew(self, tokens: Tokens) -> Tokens: ...
+    def arenew(self, tokens: Tokens) -> _Later[Tokens]: ...
+    def invalidate(self, tokens: Tokens) -> None: ...
+    def resource(self) -> Resource: ...
+@final
+class Call:
     def begin(self) -> tuple[str, Any]: ...
     def elapsed(self) -> tuple[str, Any]: ...
     def token(self, tokens: Tokens) -> tuple[str, Any]: ...
     def reply(self, status: int, headers: _Fields) -> tuple[str, Any]: ...
+    @property
+    def tokens(self) -> Tokens | None: ...
 
 @final
 class Response:
@@ -394,7 +424,6 @@ class Response:
 
 @final
 class Resource:
-    def __new__(cls, origins: Sequence[str], server: Server | None = None) -> Self: ...
     def authorization(
         self,
         tokens: Tokens,
@@ -451,7 +480,6 @@ class Exchanges:
     def introspect(
         self, token: str, *, hint: _Hint | None = None, moment: Moment | None = None
     ) -> Exchange[dict[str, Any]]: ...
-
 @final
 class Send:
     @property
@@ -462,13 +490,11 @@ class Send:
     def headers(self) -> tuple[tuple[str, str], ...]: ...
     @property
     def body(self) -> bytes: ...
-
 @final
 class Sleep:
     def __new__(cls, seconds: float, /) -> Self: ...
     @property
     def seconds(self) -> float: ...
-
 @final
 class Sign:
     @property
@@ -494,7 +520,6 @@ class Keeper:
     def replace(self, tokens: Tokens) -> None: ...
     def learn(self, version: int, record: str) -> None: ...
     def abandon(self) -> None: ...
-
 @final
 class Turn:
     @property
@@ -520,11 +545,9 @@ class Renewal(Generator[Task, Said, Tokens]):
         self, typ: BaseException, val: None = None, tb: TracebackType | None = None, /
     ) -> Task: ...
     def close(self) -> None: ...
-
 @final
 class Load:
     def __new__(cls) -> Self: ...
-
 @final
 class Lease:
     def __new__(cls, holder: str, seconds: float, /) -> Self: ...
@@ -532,7 +555,6 @@ class Lease:
     def holder(self) -> str: ...
     @property
     def seconds(self) -> float: ...
-
 @final
 class Save:
     def __new__(cls, record: str, version: int, /) -> Self: ...

@@ -1,97 +1,86 @@
-"""What the plug-ins share: the loop around one request, and who asks the sources."""
+"""What the plug-ins share: the steps of a request, as the core decides them."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Generator, Iterable, Literal, Sequence, Union
+from typing import TYPE_CHECKING, Any, Iterable, Sequence, Union
 
 from ._native import Api
 
 if TYPE_CHECKING:
-    from ._native import ApiCall, Tokens
-    from .protocols import TokenSource
+    from ._native import Call, Tokens
+    from ._source import TokenSource
 
 __all__ = ["Attacher"]
 
 Fields = Iterable["tuple[Union[str, bytes], Union[str, bytes]]"]
 
-#: What a plug-in does next: put a header on the request and send it, or one of the two below.
-Send = tuple[Literal["send"], str]
-#: Wait so many seconds.
-Wait = tuple[Literal["wait"], float]
-#: Ask this source, for another token than these if there are any.
-Ask = tuple[Literal["ask"], Any, Any]
-#: Send is answered with the reply's status and headers, Ask with tokens, Wait with nothing.
-Loop = Generator[Union[Send, Wait, Ask], Any, None]
-
 
 class Attacher:
-    """An API, and the loop around each request to it."""
+    """An API, or the one of a source."""
 
     def __init__(self, source: TokenSource | Api, origins: Sequence[str] | None) -> None:
-        if isinstance(source, Api):
-            if origins is not None:
-                raise TypeError("an Api has its origins already")
-            self.api = source
-        else:
-            self.api = Api(source, origins=None if origins is None else list(origins))
+        self.source = source
+        if not isinstance(source, Api):
+            source = Api(source, origins=None if origins is None else list(origins))
+        elif origins is not None:
+            raise TypeError("an API has its origins: give none")
+        self._api = source
 
-    def loop(self, method: str, url: str, headers: Fields, body: bytes | None) -> Loop:
-        """One request with all its repetitions; without a body at hand there are none."""
-        call = self.api._call(method, url, headers, body)
-        return _loop(self.api, call)
+    def _begin(
+        self, method: str, url: str, headers: Fields, body: bytes | None, once: bool
+    ) -> Call:
+        return self._api.call(method, url, headers, body, once)
 
-    def perform(self, task: Wait | Ask) -> Tokens | None:
-        """Does what is asked besides sending."""
-        if task[0] == "wait":
-            self._show(task[1])
-            time.sleep(task[1])
-            return None
-        _, source, refused = task
-        tokens: Tokens = source.token() if refused is None else source.renew(refused)
-        return tokens
+    def _act(self, call: Call, step: tuple[str, Any]) -> tuple[str, Any]:
+        """Waits and asks for tokens until there is a request to be sent, or the end."""
+        while True:
+            name, value = step
+            if name == "wait":
+                self._api.waits(value)
+                time.sleep(value)
+                step = call.elapsed()
+            elif name == "token":
+                step = call.token(value.token())
+            elif name == "renew":
+                step = call.token(value.renew(call.tokens))
+            elif name == "refused":
+                value.invalidate(call.tokens)
+                return step
+            else:
+                return step
 
-    async def aperform(self, task: Wait | Ask) -> Tokens | None:
-        """perform(), in a coroutine."""
-        if task[0] == "wait":
-            import asyncio
+    async def _aact(self, call: Call, step: tuple[str, Any]) -> tuple[str, Any]:
+        """The same, for asyncio."""
+        import asyncio
 
-            self._show(task[1])
-            await asyncio.sleep(task[1])
-            return None
-        _, source, refused = task
-        if not (hasattr(source, "atoken") and hasattr(source, "arenew")):
-            import asyncio
-
-            return await asyncio.to_thread(self.perform, task)
-        answer = source.atoken() if refused is None else source.arenew(refused)
-        tokens: Tokens = await answer
-        return tokens
-
-    def _show(self, seconds: float) -> None:
-        if self.api.on_wait is not None:
-            self.api.on_wait(seconds)
+        while True:
+            name, value = step
+            if name == "wait":
+                self._api.waits(value)
+                await asyncio.sleep(value)
+                step = call.elapsed()
+            elif name == "token":
+                step = call.token(await _awaited(value, "token"))
+            elif name == "renew":
+                step = call.token(await _awaited(value, "renew", call.tokens))
+            elif name == "refused":
+                value.invalidate(call.tokens)
+                return step
+            else:
+                return step
 
     def __repr__(self) -> str:
-        return f"<{type(self).__module__}.{type(self).__qualname__} of {self.api!r}>"
+        return f"<{type(self).__module__}.{type(self).__qualname__} of {self.source!r}>"
 
 
-def _loop(api: Api, call: ApiCall) -> Loop:
-    step, value = call.begin()
-    source: Any = None
-    tokens: Any = None
-    while True:
-        if step == "wait":
-            yield ("wait", value)
-            step, value = call.elapsed()
-        elif step == "token" or step == "renew":
-            source = api._source(value)
-            tokens = yield ("ask", source, tokens if step == "renew" else None)
-            step, value = call.token(tokens)
-        elif step == "send":
-            status, headers = yield ("send", value)
-            step, value = call.reply(status, headers)
-        else:
-            if step == "done_refused":
-                source.invalidate(tokens)
-            return
+async def _awaited(source: Any, name: str, *arguments: Any) -> Tokens:
+    """The coroutine if there is one, or else the blocking method in a thread."""
+    import asyncio
+
+    later = getattr(source, "a" + name, None)
+    if later is None:
+        tokens: Tokens = await asyncio.to_thread(getattr(source, name), *arguments)
+    else:
+        tokens = await later(*arguments)
+    return tokens

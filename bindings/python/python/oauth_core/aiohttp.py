@@ -14,7 +14,7 @@ from ._plugin import Attacher
 
 if TYPE_CHECKING:
     from ._native import Api
-    from .protocols import TokenSource
+    from ._source import TokenSource
 
 __all__ = ["Auth"]
 
@@ -27,34 +27,29 @@ class Auth(Attacher):
     streams cannot be sent twice: its 401 is handed back, and the token is forgotten.
     """
 
-    def __init__(self, source: TokenSource | Api, *, origins: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, source: TokenSource | Api, *, origins: Sequence[str] | None = None
+    ) -> None:
         super().__init__(source, origins)
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         body = await _body(request)
-        loop = self.loop(request.method, str(request.url), request.headers.items(), body)
-        task = next(loop)
-        response: aiohttp.ClientResponse | None = None
+        headers = request.headers.items()
+        call = self._begin(request.method, str(request.url), headers, body, body is None)
+        _, value = await self._aact(call, call.begin())
         while True:
-            try:
-                if task[0] == "send":
-                    if response is not None:
-                        response.release()
-                    request.headers["Authorization"] = task[1]
-                    response = await handler(request)
-                    task = loop.send((response.status, response.headers.items()))
-                else:
-                    task = loop.send(await self.aperform(task))
-            except StopIteration:
-                if response is None:
-                    raise RuntimeError("nothing was sent") from None
+            request.headers["Authorization"] = value
+            response = await handler(request)
+            step = call.reply(response.status, response.headers.items())
+            if step[0] == "done":
                 return response
-            except BaseException:
-                if response is not None:
-                    response.release()
-                raise
+            if step[0] != "refused":
+                response.release()
+            name, value = await self._aact(call, step)
+            if name != "send":
+                return response
 
 
 async def _body(request: aiohttp.ClientRequest) -> bytes | None:

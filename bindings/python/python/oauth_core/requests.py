@@ -11,91 +11,73 @@ import requests
 import requests.auth
 import requests.cookies
 
-from ._plugin import Attacher, Loop
+from ._plugin import Attacher
 
 if TYPE_CHECKING:
     from ._native import Api
-    from .protocols import TokenSource
+    from ._source import TokenSource
 
 __all__ = ["Auth"]
 
 
 class Auth(Attacher, requests.auth.AuthBase):
-    """Attaches the token, renews it once after a 401, and waits for limits if the Api says so.
+    """Attaches the source's token, and renews it once after a 401.
 
     A request to any other origin than those given (by default the preset's) is refused before it
     is sent. A redirect to another origin is followed without the token. A body that streams cannot
     be sent twice: its 401 is handed back, and the token is forgotten.
     """
 
-    def __init__(self, source: TokenSource | Api, *, origins: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, source: TokenSource | Api, *, origins: Sequence[str] | None = None
+    ) -> None:
         super().__init__(source, origins)
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        loop = self.loop(r.method or "GET", r.url or "", r.headers.items(), _body(r))
-        sent = self._until_sent(loop, next(loop))
-        if sent is None:
-            return r
+        body = r.body.encode() if isinstance(r.body, str) else r.body
+        body = body if isinstance(body, bytes) else None
+        once = not _is_at_hand(r)
+        call = self._begin(r.method or "GET", r.url or "", r.headers.items(), body, once)
+        _, sent = self._act(call, call.begin())
         r.headers["Authorization"] = sent
 
-        def repeat(response: requests.Response, **options: Any) -> requests.Response:
+        def go_on(response: requests.Response, **options: Any) -> requests.Response:
             nonlocal sent
-            while True:
-                request = response.request
-                # requests takes the header off when it follows a redirect to another host.
-                if request.headers.get("Authorization") != sent:
-                    return response
-                try:
-                    task = loop.send((response.status_code, response.headers.items()))
-                except StopIteration:
-                    return response
-                except BaseException:
+            # requests takes the header off when it follows a redirect to another host.
+            while response.request.headers.get("Authorization") == sent:
+                step = call.reply(response.status_code, response.headers.items())
+                if step[0] not in ("done", "refused"):
+                    # To its end, so that the connection can be used meanwhile.
+                    response.content  # noqa: B018
                     response.close()
-                    raise
-                sent = self._until_sent(loop, task)
-                if sent is None:
+                name, value = self._act(call, step)
+                if name != "send":
                     return response
-                response = _again(response, sent, options)
+                sent = value
+                response = self._again(response, sent, options)
+            return response
 
-        _untyped(r).register_hook("response", repeat)
+        _untyped(r).register_hook("response", go_on)
         return r
 
-    def _until_sent(self, loop: Loop, task: Any) -> str | None:
-        """The header of the next attempt; nothing if the reply is the caller's."""
-        try:
-            while task[0] != "send":
-                task = loop.send(self.perform(task))
-        except StopIteration:
-            return None
-        header: str = task[1]
-        return header
+    def _again(
+        self, response: requests.Response, header: str, options: dict[str, Any]
+    ) -> requests.Response:
+        request = response.request.copy()
+        untyped = _untyped(request)
+        cookies = _untyped(requests.cookies)
+        cookies.extract_cookies_to_jar(untyped._cookies, response.request, response.raw)
+        untyped.prepare_cookies(untyped._cookies)
+        request.headers["Authorization"] = header
+        second: requests.Response = _untyped(response).connection.send(request, **options)
+        second.history.append(response)
+        second.request = request
+        return second
 
 
-def _again(
-    response: requests.Response, header: str, options: dict[str, Any]
-) -> requests.Response:
-    response.content  # noqa: B018  read to its end, so that the connection can be used again
-    response.close()
-    request = response.request.copy()
-    untyped = _untyped(request)
-    cookies = _untyped(requests.cookies)
-    cookies.extract_cookies_to_jar(untyped._cookies, response.request, response.raw)
-    untyped.prepare_cookies(untyped._cookies)
-    request.headers["Authorization"] = header
-    second: requests.Response = _untyped(response).connection.send(request, **options)
-    second.history.append(response)
-    second.request = request
-    return second
-
-
-def _body(request: requests.PreparedRequest) -> bytes | None:
-    """The body, if it is at hand and so can be sent twice."""
+def _is_at_hand(request: requests.PreparedRequest) -> bool:
     body: Any = request.body  # a stream too, whatever the stubs say
-    if body is None:
-        return b""
-    if isinstance(body, str):
-        return body.encode()
-    return body if isinstance(body, bytes) else None
+    return body is None or isinstance(body, (str, bytes))
 
 
 def _untyped(thing: Any) -> Any:

@@ -1,0 +1,34 @@
+"""What a source of tokens is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from ._native import Tokens
+
+__all__ = ["TokenSource"]
+
+
+@runtime_checkable
+class TokenSource(Protocol):
+    """Whatever has a token when one is asked for: any object with these three methods.
+
+    ``GrantSource`` keeps a grant fresh and ``FixedToken`` has one token; wrap another to count, log
+    or choose, or fake one in a test with ``Tokens.bearer("text")``. The methods may be called from
+    several threads. Where a source also has the coroutines ``atoken()`` and ``arenew(tokens)``, the
+    plug-ins for asyncio await them; otherwise they call these in a thread. What a method raises
+    reaches whoever made the request.
+    """
+
+    def token(self) -> Tokens:
+        """Tokens that are fresh now."""
+        ...
+
+    def renew(self, tokens: Tokens, /) -> Tokens:
+        """Tokens to take the place of those a resource server refused."""
+        ...
+
+    def invalidate(self, tokens: Tokens, /) -> None:
+        """Forgets exactly these tokens."""
+        ...

@@ -1,0 +1,145 @@
+//! One token that no grant brought.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use oauth_core::error::{Cause, Error};
+use oauth_facade::{Keeping, TokenFor, Transport};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+
+use crate::api::{Api, Limits, Source};
+use crate::foreign::raised;
+use crate::resource::Resource;
+use crate::server::{Line, Server, TIMEOUT, read_transport};
+use crate::tokens::Tokens;
+use crate::work::{Answer, Work};
+use crate::{errors, runtime, secret, value};
+
+/// One token that no grant brought: it is never renewed. A source of tokens, and an API of its
+/// origins.
+#[pyclass(frozen, extends = Api, module = "oauth_core")]
+pub(crate) struct FixedToken {
+    pub(crate) token: oauth_session::FixedToken,
+    resource: oauth_facade::Resource,
+}
+
+impl FixedToken {
+    /// A callback may wait for another thread of Python's: so not in this one.
+    fn reading(&self, refused: Option<&Tokens>) -> Work {
+        let token = self.token.clone();
+        let refused = refused.map(|refused| Arc::clone(&refused.0));
+        Work::new("token", async move {
+            let read = tokio::task::spawn_blocking(move || token.read(refused.as_deref()));
+            let stopped = |_| Error::lost(Cause::unknown("the work was stopped"));
+            read.await.map_err(stopped)?.map(Answer::Tokens)
+        })
+    }
+}
+
+#[pymethods]
+impl FixedToken {
+    /// The token that is there now.
+    fn token(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.reading(None).wait(py)
+    }
+
+    /// token(), in a coroutine.
+    fn atoken<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.reading(None).later(py)
+    }
+
+    /// The token that is there now; grant.revoked if it is this one still.
+    fn renew(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<Py<PyAny>> {
+        self.reading(Some(tokens)).wait(py)
+    }
+
+    /// renew(), in a coroutine.
+    fn arenew<'py>(&self, py: Python<'py>, tokens: &Tokens) -> PyResult<Bound<'py, PyAny>> {
+        self.reading(Some(tokens)).later(py)
+    }
+
+    /// Forgets nothing: what stands there is asked about again.
+    const fn invalidate(&self, tokens: &Tokens) {
+        let _ = tokens;
+    }
+
+    /// Where the token may be sent.
+    fn resource(&self) -> Resource {
+        Resource(self.resource.clone())
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "<oauth_core.FixedToken>"
+    }
+}
+
+/// One token that no grant brought: this text, or what an environment variable, a file or a
+/// callback says each time it is asked.
+///
+/// origins is where it may be sent: URLs, or a server with a preset.
+#[pyfunction]
+#[pyo3(signature = (token = None, *, env = None, file = None, callback = None, origins,
+                    expires_at = None, transport = "https"))]
+#[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+pub(crate) fn fixed_token<'py>(
+    py: Python<'py>,
+    token: Option<String>,
+    env: Option<String>,
+    file: Option<PathBuf>,
+    callback: Option<Py<PyAny>>,
+    origins: &Bound<'py, PyAny>,
+    expires_at: Option<Bound<'py, PyAny>>,
+    transport: &str,
+) -> PyResult<Bound<'py, FixedToken>> {
+    let fixed = match (token, env, file, callback) {
+        (Some(token), None, None, None) => oauth_session::FixedToken::new(secret(token)),
+        (None, Some(name), None, None) => {
+            // What os.environ was changed to is the process's environment too.
+            oauth_session::FixedToken::from_env(name)
+        }
+        (None, None, Some(path), None) => oauth_session::FixedToken::from_file(path),
+        (None, None, None, Some(callback)) => oauth_session::FixedToken::from_fn(move || {
+            let mut answer = None;
+            runtime::call_python(|py| {
+                let given = callback.call0(py).and_then(|given| given.extract(py));
+                answer = Some(given.map(secret).map_err(|error| raised(py, error)));
+            });
+            let closed = || Error::lost(Cause::unknown("the interpreter is shutting down"));
+            answer.unwrap_or_else(|| Err(closed()))
+        }),
+        _ => {
+            let text = "give the token, or one of env, file and callback";
+            return Err(PyTypeError::new_err(text));
+        }
+    };
+    let fixed = match expires_at {
+        Some(end) => fixed.expiring_at(value::to_time(&end)?),
+        None => fixed,
+    };
+    let transport: Transport = read_transport(transport)?;
+    let made = match origins.cast::<Server>() {
+        Ok(server) => {
+            let server = &server.get().0;
+            let api = server.api(None, &[TokenFor::Any], Keeping::Nothing);
+            server
+                .resource(None)
+                .and_then(|resource| Ok((api?, resource)))
+        }
+        Err(_) => {
+            let origins: Vec<String> = origins.extract()?;
+            let api = oauth_facade::Api::new(&origins, transport);
+            oauth_facade::Resource::new(&origins, transport)
+                .and_then(|resource| Ok((api?, resource)))
+        }
+    };
+    let (api, resource) = made.map_err(|error| errors::raise(py, &error))?;
+    let limits = Limits::new("error", 0.0, None, None)?;
+    let sources = vec![(TokenFor::Any, Source::Fixed(fixed.clone()))];
+    let base = Api::new(api, sources, Arc::new(Line::new(TIMEOUT)), limits);
+    let this = FixedToken {
+        token: fixed,
+        resource,
+    };
+    Bound::new(py, PyClassInitializer::from(base).add_subclass(this))
+}

@@ -1,0 +1,245 @@
+"""Tokens made by hand, APIs with two owners, and limits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from conftest import CALLBACK, Twin, approve
+from test_plugins import WAYS
+
+import oauth_core
+import oauth_core.httpx
+
+Twins = dict[str, Twin]
+
+
+def uservoice(twin: Twin) -> oauth_core.Server:
+    return oauth_core.provider("uservoice", subdomain="acme", loopback=twin.base)
+
+
+def test_a_fixed_token_and_its_revocation(twins: Twins) -> None:
+    twin = twins["uservoice"]
+    text = twin.console_token()
+    source = oauth_core.fixed_token(text, origins=uservoice(twin))
+    assert isinstance(source, oauth_core.TokenSource)
+    url = f"{twin.base}/api/v2/admin/suggestions"
+    assert source.get(url).status == 200 and text not in repr(source)
+    assert asyncio.run(source.aget(url)).status == 200
+    twin.expire()
+    calls = twin.counters["api_calls"]
+    with pytest.raises(oauth_core.Denied) as caught:
+        source.get(url)
+    assert (caught.value.code, caught.value.advice) == ("grant.revoked", "reauthorize")
+    assert twin.counters["api_calls"] == calls + 1 and text not in str(caught.value)
+    assert twin.counters["token_requests"] == 0
+
+
+@pytest.mark.parametrize("way", sorted(WAYS))
+def test_a_fixed_token_in_a_plugin(twins: Twins, way: str) -> None:
+    twin = twins["uservoice"]
+    token = oauth_core.fixed_token(
+        twin.console_token(), origins=[twin.base], transport="loopback_http"
+    )
+    url = f"{twin.base}/api/v2/admin/suggestions"
+    send: Any = WAYS[way]
+    assert send(token, None, url) == 200
+    twin.expire()
+    with pytest.raises(oauth_core.Denied) as caught:
+        send(token, None, url)
+    assert caught.value.code == "grant.revoked"
+
+
+def test_a_fixed_token_is_read_anew(
+    twins: Twins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = twins["uservoice"]
+    server, url = uservoice(twin), f"{twin.base}/api/v2/admin/suggestions"
+    path = tmp_path / "token"
+    by_file = oauth_core.fixed_token(file=path, origins=server)
+    by_env = oauth_core.fixed_token(env="OAUTH_CORE_TEST_TOKEN", origins=server)
+    by_callback = oauth_core.fixed_token(callback=path.read_text, origins=server)
+    for source in (by_file, by_env):
+        with pytest.raises(oauth_core.Misuse) as caught:
+            source.get(url)
+        assert caught.value.code == "token.unreadable"
+    with pytest.raises(FileNotFoundError):
+        by_callback.get(url)
+    for _ in range(2):
+        path.write_text(twin.console_token())
+        monkeypatch.setenv("OAUTH_CORE_TEST_TOKEN", path.read_text())
+        assert os.environ["OAUTH_CORE_TEST_TOKEN"]
+        for source in (by_file, by_env, by_callback):
+            assert source.get(url).status == 200
+    over = oauth_core.fixed_token("a", origins=server, expires_at=1)
+    with pytest.raises(oauth_core.Misuse) as caught:
+        over.get(url)
+    assert caught.value.code == "grant.expired"
+    with pytest.raises(TypeError):
+        oauth_core.fixed_token("a", env="B", origins=server)
+
+
+class Fake:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.asked: list[str] = []
+
+    def token(self) -> oauth_core.Tokens:
+        self.asked.append("token")
+        return oauth_core.Tokens.bearer("dead")
+
+    def renew(self, tokens: oauth_core.Tokens) -> oauth_core.Tokens:
+        self.asked.append(f"renew {tokens.access_token}")
+        return oauth_core.Tokens.bearer(self.text)
+
+    def invalidate(self, tokens: oauth_core.Tokens) -> None:
+        self.asked.append("invalidate")
+
+
+@pytest.mark.parametrize("way", [*sorted(WAYS), "none"])
+def test_a_source_of_ones_own(twins: Twins, way: str) -> None:
+    twin = twins["uservoice"]
+    source = Fake(twin.console_token())
+    assert isinstance(source, oauth_core.TokenSource)
+    api = oauth_core.Api(source, origins=[twin.base], transport="loopback_http")
+    url = f"{twin.base}/api/v2/admin/suggestions"
+    if way == "none":
+        assert api.get(url).status == 200
+    else:
+        send: Any = WAYS[way]
+        assert send(api, None, url) == 200
+    assert source.asked == ["token", "renew dead"]
+
+
+def socios(twin: Twin) -> tuple[oauth_core.GrantSource, oauth_core.GrantSource, oauth_core.Server]:
+    client = twin.client("socios")
+    flow = client.authorize(redirect_uri=CALLBACK, extra={"partner_tag": "acme"})
+    tokens = client.redeem(flow, approve(flow.url))
+    return client.client_credentials(), client.source(tokens), client.server
+
+
+OWNERS = {
+    "/user/polls": "user",
+    "/wallet/1.0.0/user/wallet": "user",
+    "/%75ser/polls": "user",
+    "//user": "user",
+    "/users": "application",
+    "/poll/user-1": "application",
+    "/User/polls": "application",
+    "/%55ser": "application",
+    "/polls?by=/user/": "application",
+    "/polls#/user": "application",
+    "/polls%2Fuser": "resource.route_ambiguous",
+    "/polls%5Cuser": "resource.route_ambiguous",
+    "/user;v=1/polls": "resource.route_ambiguous",
+    "/%2575ser": "resource.route_ambiguous",
+    "/user%2f..%2fpolls": "resource.route_ambiguous",
+}
+
+
+def test_each_route_gets_its_owners_token(twins: Twins) -> None:
+    twin = twins["socios"]
+    app, user, server = socios(twin)
+    api = server.api(app=app, user=user)
+    for path, wanted in OWNERS.items():
+        try:
+            said = str(api.owner(twin.base + path))
+        except oauth_core.Misuse as error:
+            said = error.code
+        assert said == wanted, path
+    for path in ("/user/polls", "/polls/1.0.0/polls"):
+        assert api.get(twin.base + path).status == 200
+        wrong = app if "user" in path else user
+        assert wrong.get(twin.base + path).status == 403, "the twin tells them apart"
+
+
+@pytest.mark.parametrize("way", sorted(WAYS))
+def test_two_owners_in_a_plugin(twins: Twins, way: str) -> None:
+    twin = twins["socios"]
+    app, user, server = socios(twin)
+    send: Any = WAYS[way]
+    api = server.api(app=app, user=user)
+    assert send(api, None, f"{twin.base}/user/polls") == 200
+    assert send(api, None, f"{twin.base}/polls/1.0.0/polls") == 200
+    calls = twin.counters["api_calls"]
+    with pytest.raises(oauth_core.Misuse) as caught:
+        send(server.api(app=app), None, f"{twin.base}/user/polls")
+    assert caught.value.code == "resource.owner_missing"
+    assert twin.counters["api_calls"] == calls
+
+
+def test_a_missing_owner_is_told_before_anything_is_sent(twins: Twins) -> None:
+    twin = twins["socios"]
+    app, _, server = socios(twin)
+    with pytest.raises(oauth_core.Misuse) as caught:
+        server.api(app=app).get(f"{twin.base}/user/polls")
+    assert caught.value.code == "resource.owner_missing"
+    assert twin.counters["api_calls"] == 0
+
+
+def limited(twin: Twin) -> tuple[oauth_core.GrantSource, str]:
+    twin.rate_limit(10, 1)
+    source = twin.client("usertesting").client_credentials(scope="studies:read")
+    return source, f"{twin.base}/api/v2/sessionResults/?testId=1"
+
+
+def test_a_limit_is_waited_for(twins: Twins) -> None:
+    twin = twins["usertesting"]
+    source, url = limited(twin)
+    pauses: list[float] = []
+    api = oauth_core.Api(source, rate_limit="wait", on_wait=pauses.append)
+    assert [api.get(url).status for _ in range(12)] == [200] * 12
+    assert pauses and twin.counters["api_calls"] > 12
+    with pytest.raises(oauth_core.Denied) as caught:
+        for _ in range(30):
+            api.get(url, longest_wait=0)
+    assert caught.value.code == "resource.rate_limited" and caught.value.retry_after
+
+
+def test_fifty_callers_keep_the_allowance(twins: Twins) -> None:
+    twin = twins["usertesting"]
+    source, url = limited(twin)
+    api = oauth_core.Api(source, rate_limit="wait", allowance=(10, 1))
+    with ThreadPoolExecutor(50) as pool:
+        replies = list(pool.map(lambda _: api.get(url).status, range(50)))
+    assert replies == [200] * 50
+    assert twin.counters["api_calls"] == 50, "none was refused and sent again"
+
+
+@pytest.mark.parametrize("way", sorted(WAYS))
+def test_a_limit_in_a_plugin(twins: Twins, way: str) -> None:
+    twin = twins["usertesting"]
+    source, url = limited(twin)
+    api = oauth_core.Api(source, rate_limit="wait", allowance=(10, 1))
+    send: Any = WAYS[way]
+    assert [send(api, None, url) for _ in range(12)] == [200] * 12
+    assert twin.counters["api_calls"] == 12
+
+
+def test_tasks_of_a_plugin_wait_together(twins: Twins) -> None:
+    twin = twins["usertesting"]
+    source, url = limited(twin)
+    api = oauth_core.Api(source, rate_limit="wait", allowance=(10, 1))
+
+    async def main() -> set[int]:
+        async with httpx.AsyncClient(auth=oauth_core.httpx.Auth(api)) as http:
+            asked = (http.get(url, timeout=30) for _ in range(25))
+            return {got.status_code for got in await asyncio.gather(*asked)}
+
+    assert asyncio.run(main()) == {200}
+    assert twin.counters["api_calls"] == 25
+
+
+def test_a_provider_file_of_ones_own(twins: Twins, tmp_path: Path) -> None:
+    shown = sorted(Path(__file__).parents[3].glob("crates/oauth-providers/**/socios.toml"))
+    twin = twins["socios"]
+    app, user, _ = socios(twin)
+    for given in (shown[0], shown[0].read_text()):
+        server = oauth_core.provider_file(given, loopback=twin.base)
+        api = server.api(app=app, user=user)
+        assert api.get(f"{twin.base}/user/polls").status == 200
