@@ -3,6 +3,7 @@
 mod bench;
 mod codegen;
 mod node;
+mod packages;
 mod parity;
 mod python;
 mod setup;
