@@ -9,6 +9,7 @@ import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import webpack from 'webpack'
+import { parse } from 'yaml'
 import { emptied, example, install, nodePackages, registry, root, served } from './registry.mjs'
 
 const run = promisify(execFile)
@@ -64,6 +65,22 @@ test('every platform is asked for by a name that a bundler can read', async () =
   const text = await readFile(path.join(project, 'node_modules/oauth-core/js/native.cjs'), 'utf8')
   const asked = [...text.matchAll(/case '([^']+)': return require\('oauth-core-([^']+)'\)/g)]
   assert.deepEqual(asked.map(([, name, required]) => [name, required]), Object.keys(targets).map((name) => [name, name]))
+})
+
+test('the workflows can be read, and build each platform’s wheel and addon', async () => {
+  const folder = path.join(root, '.github/workflows')
+  const files = {}
+  for (const name of await readdir(folder)) files[name] = parse(await readFile(path.join(folder, name), 'utf8'))
+  const { wheel, node: addon } = files['bindings.yml'].jobs
+  for (const job of [wheel, addon]) {
+    const built = job.strategy.matrix.include.map(({ target }) => target)
+    assert.deepEqual(built.sort(), Object.values(targets).sort())
+  }
+  const publish = files['release.yml'].jobs.npm.steps.at(-1).run
+  assert.match(publish, new RegExp(`-eq ${Object.keys(targets).length}$`, 'm'))
+  for (const { uses } of Object.values(files).flatMap((file) => Object.values(file.jobs))) {
+    if (uses) assert.ok(files[path.basename(uses)].on.workflow_call !== undefined, uses)
+  }
 })
 
 test('require', () => node(project, '-e', "require('oauth-core')"))

@@ -64,7 +64,8 @@ fn package() -> PathBuf {
     root().join("bindings/node")
 }
 
-fn build() -> Outcome {
+/// The same without the tools of the tests.
+pub(crate) fn build() -> Outcome {
     let mut node = Command::new("node");
     node.arg("build.mjs").current_dir(package());
     node.env("CARGO_TARGET_DIR", target());
