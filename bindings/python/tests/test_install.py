@@ -1,0 +1,106 @@
+"""The wheel and the source distribution, each installed alone, as pip does it for everybody."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+from conftest import ROOT, Twin
+
+DIST = Path(os.environ.get("OAUTH_DIST", ROOT / "target/python/dist"))
+README = (ROOT / "bindings/python/README.md").read_text()
+
+# Only what the interpreter brings: the environment has nothing else.
+RUN = """
+import json, sys
+import oauth_core
+
+real, (base, code, names) = oauth_core.provider, json.load(sys.stdin)
+oauth_core.provider = lambda name: real(name, loopback=base)
+exec(compile(code, "README.md", "exec"), names)
+print(oauth_core.__file__)
+"""
+
+
+def only(pattern: str) -> Path:
+    (found,) = DIST.glob(pattern)
+    return found
+
+
+def fresh(place: Path) -> Path:
+    """The interpreter of an empty environment."""
+    subprocess.run([sys.executable, "-m", "venv", place], check=True)
+    return place / "bin/python"
+
+
+def first_example_runs(python: Path, twin: Twin, folder: Path) -> None:
+    found = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert found
+    code = found.group(1).replace("https://api.use2.usertesting.com", twin.base)
+    names = {"ID": twin.data["client_id"], "SECRET": twin.data["client_secret"]}
+    done = subprocess.run(
+        [python, "-I", "-c", RUN],
+        input=json.dumps([twin.base, code, names]),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(python.parents[1]) in done.stdout
+
+
+def test_the_wheel_installs_alone(twins: dict[str, Twin], tmp_path: Path) -> None:
+    python = fresh(tmp_path / "venv")
+    pip = [python, "-m", "pip", "install", "--quiet", "--no-index", "--find-links", DIST]
+    subprocess.run([*pip, "--only-binary", ":all:", "oauth-core"], check=True, cwd=tmp_path)
+    first_example_runs(python, twins["usertesting"], tmp_path)
+
+
+def test_it_installs_from_a_checkout(twins: dict[str, Twin], tmp_path: Path) -> None:
+    """The README's commands as they stand, the clone being this one."""
+    python = fresh(tmp_path / "venv")
+    (tmp_path / "oauth-core").symlink_to(ROOT, target_is_directory=True)
+    found = re.search(r"```sh\n(.*?)```", README, re.DOTALL)
+    assert found
+    clone, *commands = found.group(1).strip().split("\n")
+    assert clone == "git clone https://github.com/oauth-core/oauth-core"
+    path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+    for command in commands:
+        subprocess.run(command, shell=True, check=True, cwd=tmp_path, env={**os.environ, "PATH": path})
+    first_example_runs(python, twins["usertesting"], tmp_path)
+
+
+def test_the_wheel_is_for_every_python_from_39_on_and_every_glibc_since_2012() -> None:
+    wheel = only("*.whl")
+    print(f"{wheel.name}: {wheel.stat().st_size} bytes")
+    _, _, *tags = wheel.stem.split("-")
+    machine = os.uname().machine
+    assert tags[:2] == ["cp39", "abi3"]
+    assert f"manylinux_2_17_{machine}" in tags[2].split(".")
+    with zipfile.ZipFile(wheel) as packed:
+        library = packed.read("oauth_core/_native.abi3.so")
+    needed = {tuple(map(int, found.split(b"."))) for found in re.findall(rb"GLIBC_([\d.]+)\0", library)}
+    assert max(needed) <= (2, 17)
+
+
+def test_the_source_distribution_has_all_it_is_built_from() -> None:
+    with tarfile.open(only("*.tar.gz")) as packed:
+        names = {name.split("/", 1)[1] for name in packed.getnames() if "/" in name}
+    crates = ("oauth-core", "oauth-facade", "oauth-providers", "oauth-reqwest", "oauth-session")
+    wanted = {f"crates/{name}/Cargo.toml" for name in crates} | {
+        "Cargo.lock",
+        "pyproject.toml",
+        "PKG-INFO",
+        "bindings/python/Cargo.toml",
+        "python/oauth_core/py.typed",
+        "python/oauth_core/_native.pyi",
+    }
+    assert wanted <= names
+    presets = {path.name for path in (ROOT / "crates/oauth-providers/providers").glob("*.toml")}
+    assert {f"crates/oauth-providers/providers/{name}" for name in presets} <= names
