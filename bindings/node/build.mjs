@@ -21,13 +21,16 @@ const { values: wanted } = parseArgs({
   options: { target: { type: 'string' }, zig: { type: 'boolean' }, main: { type: 'boolean' } },
 })
 
+const LICENCES = ['LICENSE-APACHE', 'LICENSE-MIT']
+
 /** A package's folder, empty but for its description and the licences. */
-function folder(described) {
+function folder({ files, ...rest }) {
+  const described = { ...rest, files: [...files, ...LICENCES] }
   const place = join(here, 'npm', described.name)
   rmSync(place, { recursive: true, force: true })
   mkdirSync(place, { recursive: true })
   writeFileSync(join(place, 'package.json'), JSON.stringify(described, null, 2) + '\n')
-  for (const licence of ['LICENSE-APACHE', 'LICENSE-MIT']) copyFileSync(join(root, licence), join(place, licence))
+  for (const licence of LICENCES) copyFileSync(join(root, licence), join(place, licence))
   console.log(place)
   return place
 }

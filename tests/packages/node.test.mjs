@@ -58,6 +58,10 @@ test('the main package brings the half for this platform, of its own version, an
   assert.equal(half.version, await version())
   const named = Object.keys(targets).map((name) => [`oauth-core-${name}`, half.version])
   assert.deepEqual(main.optionalDependencies, Object.fromEntries(named))
+  for (const name of ['oauth-core', `oauth-core-${here}`]) {
+    const files = await readdir(path.join(project, 'node_modules', name))
+    assert.deepEqual(files.filter((file) => file.startsWith('LICENSE')).sort(), ['LICENSE-APACHE', 'LICENSE-MIT'])
+  }
   assert.ok(!main.private && !main.devDependencies && !main.scripts)
 })
 
