@@ -57,7 +57,7 @@ def first_example_runs(python: Path, twin: Twin, folder: Path) -> None:
 
 def test_the_wheel_installs_alone(twins: dict[str, Twin], tmp_path: Path) -> None:
     python = fresh(tmp_path / "venv")
-    pip = [python, "-m", "pip", "install", "--quiet", "--no-index", "--find-links", DIST]
+    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-index", "--find-links", DIST]
     subprocess.run([*pip, "--only-binary", ":all:", "oauth-core"], check=True, cwd=tmp_path)
     first_example_runs(python, twins["usertesting"], tmp_path)
 
