@@ -1,37 +1,77 @@
-// Builds the native half for this machine: into native/, and as a package of its own into npm/.
+// Builds the native half, into native/, and lays out what is published, into npm/: a package for each
+// platform that was built here, and the main package, which names them all.
+//
+//   node build.mjs                     for this machine
+//   node build.mjs --target TRIPLE     for another; `--zig` builds with cargo-zigbuild, for an old glibc or musl
+//   node build.mjs --main              the main package alone
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { join, resolve } from 'node:path'
-import { platform } from './js/platform.cjs'
+import { parseArgs } from 'node:util'
+import { platform, targets } from './js/platform.cjs'
+
+/** The oldest glibc that is asked of a machine; Python's wheel asks for the same. */
+const GLIBC = '2.17'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const root = resolve(here, '../..')
-const cargo = process.env.CARGO ?? 'cargo'
-execFileSync(cargo, ['build', '--release', '--package', 'oauth-core-node'], { cwd: root, stdio: 'inherit' })
+const { devDependencies, scripts, private: _, ...main } = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8'))
+const { values: wanted } = parseArgs({
+  options: { target: { type: 'string' }, zig: { type: 'boolean' }, main: { type: 'boolean' } },
+})
 
-const library = { win32: 'oauth_core_node.dll', darwin: 'liboauth_core_node.dylib' }[process.platform] ?? 'liboauth_core_node.so'
-const built = join(resolve(root, process.env.CARGO_TARGET_DIR ?? 'target'), 'release', library)
-const name = platform()
-const file = `oauth-core.${name}.node`
-const [os, cpu, libc] = name.split('-')
-const { version, license, repository, engines } = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8'))
-const described = {
-  name: `oauth-core-${name}`,
-  version,
-  description: `The native half of oauth-core for ${name}`,
-  license,
-  repository,
-  engines,
-  main: file,
-  files: [file],
-  os: [os],
-  cpu: [cpu],
-  ...(os === 'linux' ? { libc: [libc === 'gnu' ? 'glibc' : 'musl'] } : {}),
+const LICENCES = ['LICENSE-APACHE', 'LICENSE-MIT']
+
+/** A package's folder, empty but for its description and the licences. */
+function folder({ files, ...rest }) {
+  const described = { ...rest, files: [...files, ...LICENCES] }
+  const place = join(here, 'npm', described.name)
+  rmSync(place, { recursive: true, force: true })
+  mkdirSync(place, { recursive: true })
+  writeFileSync(join(place, 'package.json'), JSON.stringify(described, null, 2) + '\n')
+  for (const licence of LICENCES) copyFileSync(join(root, licence), join(place, licence))
+  console.log(place)
+  return place
 }
-for (const place of ['native', join('npm', name)]) {
-  mkdirSync(join(here, place), { recursive: true })
-  copyFileSync(built, join(here, place, file))
+
+function built(target) {
+  const cargo = process.env.CARGO ?? 'cargo'
+  const [command, full] = wanted.zig ? ['zigbuild', target.endsWith('-gnu') ? `${target}.${GLIBC}` : target] : ['build', target]
+  const args = [command, '--release', '--package', 'oauth-core-node', ...(wanted.target ? ['--target', full] : [])]
+  // A shared library for musl cannot have its C library inside.
+  const flags = target.endsWith('-musl') ? { RUSTFLAGS: `${process.env.RUSTFLAGS ?? ''} -C target-feature=-crt-static` } : {}
+  execFileSync(cargo, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...flags } })
+  const ending = { windows: 'oauth_core_node.dll', apple: 'liboauth_core_node.dylib' }
+  const library = Object.entries(ending).find(([part]) => target.includes(part))?.[1] ?? 'liboauth_core_node.so'
+  return join(resolve(root, process.env.CARGO_TARGET_DIR ?? 'target'), wanted.target ?? '', 'release', library)
 }
-writeFileSync(join(here, 'npm', name, 'package.json'), JSON.stringify(described, null, 2) + '\n')
-console.log(join('npm', name))
+
+function native() {
+  const name = wanted.target ? Object.keys(targets).find((name) => targets[name] === wanted.target) : platform()
+  if (!Object.hasOwn(targets, name ?? '')) throw new Error(`no package is meant for ${wanted.target ?? name}`)
+  const library = built(targets[name])
+  const file = `oauth-core.${name}.node`
+  const [os, cpu, libc] = name.split('-')
+  const { version, license, repository, engines } = main
+  const place = folder({
+    name: `oauth-core-${name}`,
+    version,
+    description: `The native half of oauth-core for ${name}`,
+    license,
+    repository,
+    engines,
+    main: file,
+    files: [file],
+    os: [os],
+    cpu: [cpu],
+    ...(os === 'linux' ? { libc: [libc === 'gnu' ? 'glibc' : 'musl'] } : {}),
+  })
+  mkdirSync(join(here, 'native'), { recursive: true })
+  for (const to of [join(here, 'native'), place]) copyFileSync(library, join(to, file))
+}
+
+if (!wanted.main) native()
+const halves = Object.keys(targets).map((name) => [`oauth-core-${name}`, main.version])
+const place = folder({ ...main, optionalDependencies: Object.fromEntries(halves) })
+for (const name of [...main.files, 'README.md']) cpSync(join(here, name), join(place, name), { recursive: true })

@@ -4,6 +4,7 @@ mod bench;
 mod codegen;
 mod mutants;
 mod node;
+mod packages;
 mod parity;
 mod python;
 mod setup;
@@ -34,6 +35,16 @@ enum Command {
     Test {
         #[command(subcommand)]
         suite: Option<Suite>,
+    },
+    /// Build a package where it lies, as it is published.
+    Build {
+        /// The package.
+        package: Package,
+    },
+    /// Check that all packages have one version, and that it is the tag's.
+    Version {
+        /// The tag of a release, such as `v1.2.3`.
+        tag: Option<String>,
     },
     /// One job of the continuous integration, as it runs there.
     Ci {
@@ -126,6 +137,16 @@ enum Bench {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
+enum Package {
+    /// For Node.js: `bindings/node/npm`, the main package and the one for this platform.
+    Node,
+    /// For Python: `target/python/dist`, the wheel and the source distribution.
+    Python,
+    /// For browsers: `bindings/wasm`.
+    Web,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
 enum Job {
     Test,
     Lint,
@@ -173,6 +194,16 @@ fn main() -> ExitCode {
         Command::Test {
             suite: Some(Suite::Lint),
         } => suites::lint(),
+        Command::Build {
+            package: Package::Node,
+        } => node::build(),
+        Command::Build {
+            package: Package::Python,
+        } => python::installed(),
+        Command::Build {
+            package: Package::Web,
+        } => wasm::built(),
+        Command::Version { tag } => packages::version(tag.as_deref()),
         Command::Ci { job: Job::Test } => suites::all(),
         Command::Ci { job: Job::Lint } => suites::lint(),
         Command::Ci { job: Job::Tidy } | Command::Tidy => tidy::check(),

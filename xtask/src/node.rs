@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::packages;
 use crate::parity;
 use crate::setup;
 use crate::shell::{Outcome, cargo, counted, root, step, target};
@@ -26,6 +27,7 @@ pub(crate) fn suite() -> Outcome {
                 .map(|types| compile(&project(), types)),
         )
         .fold(installed, Outcome::and)
+        .and(packages::node())
         .and(vectors::own(Lang::Node))
 }
 
@@ -62,7 +64,8 @@ fn package() -> PathBuf {
     root().join("bindings/node")
 }
 
-fn build() -> Outcome {
+/// The same without the tools of the tests.
+pub(crate) fn build() -> Outcome {
     let mut node = Command::new("node");
     node.arg("build.mjs").current_dir(package());
     node.env("CARGO_TARGET_DIR", target());
@@ -70,34 +73,19 @@ fn build() -> Outcome {
     step("node build.mjs", &mut node)
 }
 
-/// Packs the package and the one for this platform, and installs both from these files alone.
+/// Publishes the package and the one for this platform to a registry of this machine, and installs
+/// the main one alone from there.
 fn pack(project: &Path) -> io::Result<Outcome> {
-    let tarballs = target().join("node-tarballs");
-    for place in [project, &tarballs] {
-        if place.exists() {
-            fs::remove_dir_all(place)?;
-        }
-        fs::create_dir_all(place)?;
+    let mut node = Command::new("node");
+    node.arg("install.mjs").arg(project);
+    node.current_dir(packages::place());
+    let installed = packages::tools().and(step("npm install oauth-core", &mut node));
+    if installed.failed > 0 {
+        return Ok(installed);
     }
-    let mut packed = Outcome::default();
-    let mut sources = vec![package()];
-    for platform in fs::read_dir(package().join("npm"))? {
-        sources.push(platform?.path());
-    }
-    for source in sources {
-        let mut npm = Command::new("npm");
-        npm.args(["pack", "--silent", "--pack-destination"]);
-        npm.arg(&tarballs).current_dir(source);
-        packed = packed.and(step("npm pack", &mut npm));
-    }
-    fs::write(project.join("package.json"), "{ \"private\": true }\n")?;
-    let mut npm = Command::new("npm");
-    npm.args(["install", "--offline", "--no-audit", "--no-fund"]);
-    npm.args(files(&tarballs)?).current_dir(project);
-    packed = packed.and(step("npm install (tarballs only)", &mut npm));
     copy(&package().join("test"), &project.join("test"))?;
     fs::copy(package().join("README.md"), project.join("README.md"))?;
-    Ok(packed)
+    Ok(installed)
 }
 
 /// All tests, with the package loaded by `import` or by `require`.

@@ -107,8 +107,12 @@ fn wheel() -> Outcome {
         return said(&dist, &why);
     }
     let mut maturin = python(&tools());
-    maturin.args(["-m", "maturin", "build", "--release", "--locked", "--out"]);
-    let built = step("maturin build", maturin.arg(&dist).current_dir(package()));
+    maturin.args(["-m", "maturin", "build", "--release", "--locked"]);
+    maturin.arg("--out").arg(&dist).current_dir(package());
+    let mut sdist = python(&tools());
+    sdist.args(["-m", "maturin", "sdist", "--out"]);
+    sdist.arg(&dist).current_dir(package());
+    let built = step("maturin build", &mut maturin).and(step("maturin sdist", &mut sdist));
     if built.failed > 0 {
         return built;
     }
@@ -124,9 +128,9 @@ pub(crate) fn install(folder: &Path) -> Outcome {
     let mut pip = python(folder);
     pip.args(["-m", "pip", "install", "--quiet", "--force-reinstall"]);
     pip.args(["--no-deps", "--no-index"]);
-    for file in fs::read_dir(dist()).into_iter().flatten().flatten() {
-        pip.arg(file.path());
-    }
+    let files = fs::read_dir(dist()).into_iter().flatten().flatten();
+    let is_wheel = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "whl");
+    pip.args(files.map(|file| file.path()).filter(is_wheel));
     step("pip install (the wheel)", &mut pip)
 }
 
@@ -157,6 +161,7 @@ fn tests(elsewhere: &Path) -> Outcome {
     ]);
     pytest.arg(folder.join("pytest.ini")).arg(folder);
     pytest.env("OAUTH_TWINS", target().join("debug/examples/twins"));
+    pytest.env("OAUTH_DIST", dist());
     let mut record = Record::begin("pytest");
     let outcome = counted("pytest", pytest.current_dir(elsewhere), |line| {
         record.hear_pytest(line);

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::node::{node_count, reporters};
 use crate::shell::{Outcome, cargo, counted, root, said, step, target};
 use crate::vectors::{self, Lang};
-use crate::{codegen, setup};
+use crate::{codegen, packages, setup};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -26,7 +26,7 @@ pub(crate) fn suite() -> Outcome {
     if packed.failed > 0 {
         return tested;
     }
-    tested.and(vectors::own(Lang::Browser))
+    tested.and(packages::web()).and(vectors::own(Lang::Browser))
 }
 
 /// The package, in an empty project.

@@ -1,5 +1,17 @@
 'use strict'
 
+// Every platform that has a native half, and the Rust target it is built for.
+const targets = {
+  'darwin-arm64': 'aarch64-apple-darwin',
+  'darwin-x64': 'x86_64-apple-darwin',
+  'linux-arm64-gnu': 'aarch64-unknown-linux-gnu',
+  'linux-arm64-musl': 'aarch64-unknown-linux-musl',
+  'linux-x64-gnu': 'x86_64-unknown-linux-gnu',
+  'linux-x64-musl': 'x86_64-unknown-linux-musl',
+  'win32-arm64-msvc': 'aarch64-pc-windows-msvc',
+  'win32-x64-msvc': 'x86_64-pc-windows-msvc',
+}
+
 // The name of this platform in file and package names, such as `linux-x64-gnu`.
 function platform({ platform, arch, report } = process) {
   if (platform === 'win32') return `win32-${arch}-msvc`
@@ -9,4 +21,4 @@ function platform({ platform, arch, report } = process) {
   return `linux-${arch}-${libc}`
 }
 
-module.exports = { platform }
+module.exports = { platform, targets }

@@ -16,4 +16,4 @@ export { Session } from './session.js'
 export { signIn } from './signin.js'
 
 /** The names of the presets. */
-export const providers = Object.freeze(Object.keys(presets))
+export const providers = /* @__PURE__ */ Object.freeze(/* @__PURE__ */ Object.keys(presets))

@@ -16,7 +16,7 @@ test('the package holds what a page needs, and nothing else', () => {
   const names = files.map(({ path }) => path).sort()
   const modules = readdirSync(`${here}js`).map((name) => `js/${name}`)
   const built = ['pkg/oauth_core_web.js', 'pkg/oauth_core_web_bg.wasm']
-  assert.deepEqual(names, ['README.md', 'package.json', ...modules, ...built].sort())
+  assert.deepEqual(names, ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json', ...modules, ...built].sort())
 })
 
 test('every module that is imported is in the package', () => {

@@ -51,11 +51,14 @@ impl Server {
                 .with_limiter(preset.limiter().clone());
             documented = provider.rate_limit().and_then(|limit| limit.allowance);
         }
-        let allowance = match keeping {
-            Keeping::Nothing => None,
-            Keeping::Allowance(allowance) => Some(allowance),
-            Keeping::Documented => Some(documented.take().ok_or_else(nothing_documented)?),
-        };
+        let allowance =
+            match keeping {
+                Keeping::Nothing => None,
+                Keeping::Allowance(allowance) => Some(allowance),
+                Keeping::Documented => Some(documented.take().ok_or_else(|| {
+                    Error::from(Misuse::Setup).about("no allowance is documented")
+                })?),
+            };
         if let Some(allowance) = allowance {
             api = api.keeping(allowance);
         }

@@ -1,0 +1,85 @@
+"""The wheel and the source distribution, each installed alone, as pip does it for everybody."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+from conftest import ROOT, Twin
+
+DIST = Path(os.environ.get("OAUTH_DIST", ROOT / "target/python/dist"))
+README = (ROOT / "bindings/python/README.md").read_text()
+
+# Only what the interpreter brings: the environment has nothing else.
+RUN = """
+import json, sys
+import oauth_core
+
+real, (base, code, names) = oauth_core.provider, json.load(sys.stdin)
+oauth_core.provider = lambda name: real(name, loopback=base)
+exec(compile(code, "README.md", "exec"), names)
+print(oauth_core.__file__)
+"""
+
+
+def only(pattern: str) -> Path:
+    (found,) = DIST.glob(pattern)
+    return found
+
+
+def fresh(place: Path) -> Path:
+    """The interpreter of an empty environment."""
+    subprocess.run([sys.executable, "-m", "venv", place], check=True)
+    return place / "bin/python"
+
+
+def first_example_runs(python: Path, twin: Twin, folder: Path) -> None:
+    found = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert found
+    code = found.group(1).replace("https://api.use2.usertesting.com", twin.base)
+    names = {"ID": twin.data["client_id"], "SECRET": twin.data["client_secret"]}
+    done = subprocess.run(
+        [python, "-I", "-c", RUN],
+        input=json.dumps([twin.base, code, names]),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(python.parents[1]) in done.stdout
+
+
+def test_the_wheel_installs_alone(twins: dict[str, Twin], tmp_path: Path) -> None:
+    python = fresh(tmp_path / "venv")
+    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-index", "--find-links", DIST]
+    subprocess.run([*pip, "--only-binary", ":all:", "oauth-core"], check=True, cwd=tmp_path)
+    first_example_runs(python, twins["usertesting"], tmp_path)
+
+
+def test_the_wheel_is_for_every_python_from_39_on() -> None:
+    wheel = only("*.whl")
+    print(f"{wheel.name}: {wheel.stat().st_size} bytes")
+    _, _, *tags = wheel.stem.split("-")
+    assert tags[:2] == ["cp39", "abi3"]
+
+
+def test_the_source_distribution_has_all_it_is_built_from() -> None:
+    with tarfile.open(only("*.tar.gz")) as packed:
+        names = {name.split("/", 1)[1] for name in packed.getnames() if "/" in name}
+    crates = ("oauth-core", "oauth-facade", "oauth-providers", "oauth-reqwest", "oauth-session")
+    wanted = {f"crates/{name}/Cargo.toml" for name in crates} | {
+        "Cargo.lock",
+        "pyproject.toml",
+        "PKG-INFO",
+        "bindings/python/Cargo.toml",
+        "python/oauth_core/py.typed",
+        "python/oauth_core/_native.pyi",
+    }
+    assert wanted <= names
+    presets = {path.name for path in (ROOT / "crates/oauth-providers/providers").glob("*.toml")}
+    assert {f"crates/oauth-providers/providers/{name}" for name in presets} <= names
