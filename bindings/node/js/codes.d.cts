@@ -66,6 +66,7 @@ export type MalformedCode =
   | 'callback.encoding'
   | 'callback.duplicate_parameter'
   | 'callback.missing_code'
+  | 'resource.redirect'
   | 'challenge.syntax'
 /** A check failed: the message may not be what it claims. Never act on its content. */
 export type UntrustedCode =

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use oauth_core::error::{Cause, Error};
+use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_facade::{Allowance, Keeping, OnLimit, TokenFor};
 use oauth_reqwest::Authorized;
 use oauth_session::{FixedToken, Sources};
@@ -157,7 +157,7 @@ impl Ask<'_> {
             // As long again for the body.
             tokio::time::timeout(timeout, Response::read(response))
                 .await
-                .map_err(|late| Error::lost(Cause::unknown(late)))?
+                .map_err(|late| Error::lost(Cause::unknown(late).because(Loss::Timeout)))?
                 .map(Answer::Response)
         }))
     }
@@ -231,6 +231,18 @@ impl Api {
     }
 }
 
+/// The API, keeping to what is said. Nothing is documented where no preset is known.
+fn kept(api: oauth_facade::Api, keeping: Keeping) -> Result<oauth_facade::Api, Error> {
+    match keeping {
+        Keeping::Nothing => Ok(api),
+        Keeping::Allowance(allowance) => Ok(api.keeping(allowance)),
+        Keeping::Documented => {
+            Err(Error::from(Misuse::Setup)
+                .about("no allowance is documented: server.api() knows one"))
+        }
+    }
+}
+
 /// A hook that fails must not fail the request.
 fn tell(py: Python<'_>, hook: &Py<PyAny>, pause: Duration) {
     if let Err(error) = hook.call1(py, (pause.as_secs_f64(),)) {
@@ -246,7 +258,7 @@ impl Api {
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn make(
         py: Python<'_>,
-        source: Source,
+        source: &Bound<'_, PyAny>,
         origins: Option<Vec<String>>,
         rate_limit: &str,
         longest_wait: f64,
@@ -255,19 +267,28 @@ impl Api {
         transport: &str,
     ) -> PyResult<Self> {
         let limits = Limits::new(rate_limit, longest_wait, allowance, on_wait)?;
-        let (api, line) = match &source {
-            Source::Grant(grant) => grant.get().api(origins.as_deref(), limits.keeping),
-            _ => {
-                let transport = server::read_transport(transport)?;
-                let api = oauth_facade::Api::new(&origins.unwrap_or_default(), transport);
-                api.map(|api| match limits.keeping {
-                    Keeping::Allowance(allowance) => api.keeping(allowance),
-                    _ => api,
-                })
-                .map(|api| (api, Arc::new(Line::new(server::TIMEOUT))))
+        // A fixed token is an API of its own origins.
+        let own = source.cast::<Self>().ok().map(|own| own.get());
+        let source: Source = source.extract()?;
+        let transport = server::read_transport(transport)?;
+        let made = match (&source, own, origins) {
+            (Source::Grant(grant), _, origins) => {
+                grant.get().api(origins.as_deref(), limits.keeping)
             }
-        }
-        .map_err(|error| errors::raise(py, &error))?;
+            (_, Some(own), None) => {
+                kept(own.api.clone(), limits.keeping).map(|api| (api, Arc::clone(&own.line)))
+            }
+            (_, own, origins) => {
+                let api = oauth_facade::Api::new(&origins.unwrap_or_default(), transport);
+                let api = api.map(|api| match own {
+                    Some(own) => api.sharing(&own.api),
+                    None => api,
+                });
+                api.and_then(|api| kept(api, limits.keeping))
+                    .map(|api| (api, Arc::new(Line::new(server::TIMEOUT))))
+            }
+        };
+        let (api, line) = made.map_err(|error| errors::raise(py, &error))?;
         Ok(Self::new(api, vec![(TokenFor::Any, source)], line, limits))
     }
 

@@ -10,11 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import CALLBACK, Twin, approve
-from test_plugins import WAYS
+import requests
+from conftest import CALLBACK, Twin, approve, reply
+from test_plugins import WAYS, Start
 
 import oauth_core
 import oauth_core.httpx
+import oauth_core.requests
 
 Twins = dict[str, Twin]
 
@@ -182,15 +184,26 @@ def test_a_missing_owner_is_told_before_anything_is_sent(twins: Twins) -> None:
     assert twin.counters["api_calls"] == 0
 
 
-def limited(twin: Twin) -> tuple[oauth_core.GrantSource, str]:
-    twin.rate_limit(10, 1)
+def test_a_redirect_to_another_owners_route_is_refused(twins: Twins, plain: Start) -> None:
+    app, user, server = socios(twins["socios"])
+    place = plain(reply(302, location="/user/polls"))
+    api = server.api(app=app, user=user, origins=[place.base])
+    with pytest.raises(oauth_core.Malformed) as caught:
+        requests.get(f"{place.base}/polls", auth=oauth_core.requests.Auth(api), timeout=30)
+    assert caught.value.code == "resource.redirect"
+    assert len(place.seen) == 1, "the token of the application goes no further"
+
+
+def limited(twin: Twin, seconds: int = 1) -> tuple[oauth_core.GrantSource, str]:
+    twin.rate_limit(10, seconds)
     source = twin.client("usertesting").client_credentials(scope="studies:read")
     return source, f"{twin.base}/api/v2/sessionResults/?testId=1"
 
 
 def test_a_limit_is_waited_for(twins: Twins) -> None:
     twin = twins["usertesting"]
-    source, url = limited(twin)
+    # Long enough that no window ends among the first ten.
+    source, url = limited(twin, 3)
     pauses: list[float] = []
     api = oauth_core.Api(source, rate_limit="wait", on_wait=pauses.append)
     assert [api.get(url).status for _ in range(12)] == [200] * 12
@@ -209,6 +222,36 @@ def test_fifty_callers_keep_the_allowance(twins: Twins) -> None:
         replies = list(pool.map(lambda _: api.get(url).status, range(50)))
     assert replies == [200] * 50
     assert twin.counters["api_calls"] == 50, "none was refused and sent again"
+
+
+def test_callers_are_served_in_the_order_of_asking(twins: Twins) -> None:
+    twin = twins["usertesting"]
+    source, url = limited(twin)
+    api = oauth_core.Api(source, rate_limit="wait", allowance=(10, 1))
+    order: list[int] = []
+
+    async def call(number: int) -> None:
+        assert (await api.aget(url)).status == 200
+        order.append(number)
+
+    async def main() -> None:
+        await source.atoken()
+        await asyncio.gather(*(call(number) for number in range(50)))
+
+    asyncio.run(main())
+    # Of those who go together, the replies may overtake each other.
+    windows = [sorted(order[start : start + 10]) for start in range(0, 50, 10)]
+    assert windows == [list(range(start, start + 10)) for start in range(0, 50, 10)]
+
+
+def test_an_api_of_a_fixed_token_is_that_of_its_origins(twins: Twins) -> None:
+    twin = twins["uservoice"]
+    source = oauth_core.fixed_token(twin.console_token(), origins=uservoice(twin))
+    url = f"{twin.base}/api/v2/admin/suggestions"
+    assert oauth_core.Api(source, rate_limit="wait").get(url).status == 200
+    with pytest.raises(oauth_core.Misuse) as caught:
+        oauth_core.Api(source, allowance="documented")
+    assert caught.value.code == "misuse.setup"
 
 
 @pytest.mark.parametrize("way", sorted(WAYS))

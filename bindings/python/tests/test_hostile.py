@@ -122,7 +122,7 @@ def test_50_mb_are_not_read(plain: Start) -> None:
         ("oversized_json", {}, oauth_core.Malformed, "reply.too_large"),
         ("gzip_bomb", {}, oauth_core.Malformed, "reply.too_large"),
         ("redirect_to", {}, oauth_core.Malformed, "reply.redirect"),
-        ("lost_reply", {}, oauth_core.Lost, "lost"),
+        ("lost_reply", {}, oauth_core.Lost, "lost.closed"),
         ("status", {"status": 503, "retry_after": 5}, oauth_core.OAuthError, None),
     ],
 )
@@ -154,7 +154,7 @@ def test_nobody_there(plain: Start) -> None:
     client = client_at("http://127.0.0.1:9")
     with pytest.raises(oauth_core.Lost) as caught:
         client.client_credentials().token()
-    assert (caught.value.code, caught.value.advice) == ("lost", "retry")
+    assert (caught.value.code, caught.value.advice) == ("lost.connect", "retry")
     assert "127.0.0.1" not in str(caught.value)
 
 

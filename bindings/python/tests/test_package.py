@@ -228,8 +228,8 @@ def test_the_readme_runs(
     api = "https://api.use2.usertesting.com"
     real = oauth_core.provider
 
-    def moved(name: str) -> oauth_core.Server:
-        return real(name, loopback=twins[name].base)
+    def moved(name: str, **variables: str) -> oauth_core.Server:
+        return real(name, loopback=twins[name].base, **variables)
 
     monkeypatch.setattr(oauth_core, "provider", moved)
     data = twin.data
@@ -241,8 +241,16 @@ def test_the_readme_runs(
         "approve": approve,
     }
     code = readme_examples()[index].replace(api, twin.base)
-    socios = twins["socios"]
-    if "socios" in code:
-        names |= {"ID": socios.data["client_id"], "SECRET": socios.data["client_secret"]}
-        code = code.replace("https://api-public.socios.com", socios.base)
+    systems = {
+        "socios": "https://api-public.socios.com",
+        "uservoice": "https://acme.uservoice.com",
+        "usertesting-apps": api,
+    }
+    for system, place in systems.items():
+        if f'provider("{system}"' in code:
+            other = twins[system]
+            names |= {"ID": other.data["client_id"], "SECRET": other.data["client_secret"]}
+            names["GUID"] = other.data["issuer"].rsplit("/", 1)[1]
+            monkeypatch.setenv("UV_TOKEN", other.console_token())
+            code = code.replace(place, other.base).replace(twin.base, other.base)
     exec(compile(code, "README.md", "exec"), names)  # noqa: S102

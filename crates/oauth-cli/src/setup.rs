@@ -43,7 +43,7 @@ pub(crate) struct ServerArgs {
     /// Allow plain http, to loopback addresses only
     #[arg(long, help_heading = "Server")]
     loopback_http: bool,
-    /// An endpoint that the server does not name, such as introspection=https://as.example/introspect
+    /// An endpoint that the server does not name, such as `introspection=https://as.example/introspect`
     #[arg(long = "endpoint", value_name = "NAME=URL", help_heading = "Server", value_parser = pair)]
     endpoints: Vec<(String, String)>,
     /// The client id

@@ -68,6 +68,7 @@ MalformedCode = Literal[
     "callback.encoding",
     "callback.duplicate_parameter",
     "callback.missing_code",
+    "resource.redirect",
     "challenge.syntax",
 ]
 UntrustedCode = Literal[

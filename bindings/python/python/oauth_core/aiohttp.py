@@ -42,7 +42,11 @@ class Auth(Attacher):
         while True:
             request.headers["Authorization"] = value
             response = await handler(request)
-            step = call.reply(response.status, response.headers.items())
+            try:
+                step = call.reply(response.status, response.headers.items())
+            except BaseException:
+                response.release()
+                raise
             if step[0] == "done":
                 return response
             if step[0] != "refused":

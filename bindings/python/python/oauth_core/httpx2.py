@@ -18,6 +18,8 @@ class Auth(Flow, httpx2.Auth):
     For ``httpx2.Client`` and ``httpx2.AsyncClient`` alike. A request to any other origin than those
     given (by default the preset's) is refused before it is sent; give such a request its own
     ``auth``. A body that streams cannot be sent twice: its 401 is handed back, and the token is
-    forgotten. Tokens are fetched by the source, with its own transport and timeout, never by the
+    forgotten. With an ``Api`` of two owners leave
+    redirects off, as they are by default: the client would take one owner's token to the other's route.
+    Tokens are fetched by the source, with its own transport and timeout, never by the
     client this is plugged into.
     """

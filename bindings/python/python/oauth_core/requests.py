@@ -24,7 +24,8 @@ class Auth(Attacher, requests.auth.AuthBase):
     """Attaches the source's token, and renews it once after a 401.
 
     A request to any other origin than those given (by default the preset's) is refused before it
-    is sent. A redirect to another origin is followed without the token. A body that streams cannot
+    is sent. A redirect to another origin is followed without the token, one to another owner's route
+    is refused (``resource.redirect``). A body that streams cannot
     be sent twice: its 401 is handed back, and the token is forgotten.
     """
 
@@ -45,7 +46,11 @@ class Auth(Attacher, requests.auth.AuthBase):
             nonlocal sent
             # requests takes the header off when it follows a redirect to another host.
             while response.request.headers.get("Authorization") == sent:
-                step = call.reply(response.status_code, response.headers.items())
+                try:
+                    step = call.reply(response.status_code, response.headers.items())
+                except BaseException:
+                    response.close()
+                    raise
                 if step[0] not in ("done", "refused"):
                     # To its end, so that the connection can be used meanwhile.
                     response.content  # noqa: B018

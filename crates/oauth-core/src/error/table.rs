@@ -97,6 +97,7 @@ table! {
         CallbackEncoding "callback.encoding" GIVE_UP "the callback holds bytes that are not UTF-8, or a control character in a code"
         CallbackDuplicate "callback.duplicate_parameter" GIVE_UP "the callback names a parameter twice"
         CallbackNoCode "callback.missing_code" GIVE_UP "the callback holds neither a code nor an error"
+        ResourceRedirect "resource.redirect" GIVE_UP "the API redirects to a route of another owner, whose token the request does not carry"
         ChallengeSyntax "challenge.syntax" GIVE_UP "the WWW-Authenticate header is not what RFC 9110 section 11.6.1 describes"
     }
 }

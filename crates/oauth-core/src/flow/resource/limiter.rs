@@ -56,7 +56,7 @@ impl Clock {
     /// # Errors
     /// `misuse.no_clock`.
     #[cfg(feature = "system")]
-    pub fn system() -> Result<Self, crate::Error> {
+    pub fn system() -> Result<Self, crate::error::Error> {
         Ok(Self {
             now: UnixTime::system()?,
             elapsed: crate::moment::elapsed(),

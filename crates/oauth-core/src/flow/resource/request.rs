@@ -62,7 +62,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use super::api::Api;
 use super::limiter::{Clock, Patience, Ticket};
 use super::{Redirect, TokenFor, Verdict};
-use crate::error::{Error, Misuse, ServerError};
+use crate::error::{Error, Fault, Misuse, ServerError};
 use crate::token::Tokens;
 use crate::url::Url;
 
@@ -222,7 +222,8 @@ impl ResourceRequest {
         self
     }
 
-    /// Leaves redirects to the host, which must not take the token to another origin.
+    /// Leaves redirects to the host, which must not take the token to another origin. One that leads
+    /// to a route of another owner is `resource.redirect`.
     #[must_use]
     pub const fn without_redirects(mut self) -> Self {
         self.follows = false;
@@ -350,7 +351,18 @@ impl ResourceRequest {
                 }
             };
         }
-        match self.redirect(status, headers) {
+        let redirect = self.redirect(status, headers);
+        if !self.follows {
+            // The host takes the token along, and must not to another owner's route.
+            if let Some(url) = redirect
+                && self.api.owner(&url)? != self.owner()?
+            {
+                return Err(Error::from(Fault::ResourceRedirect).about(url.path()));
+            }
+            return Ok(self.over(Step::Done));
+        }
+        let is_read = self.method == Method::GET || self.method == Method::HEAD;
+        match redirect.filter(|_| is_read) {
             Some(url) if can_repeat && self.hops < MAX_HOPS => {
                 self.hops += 1;
                 self.url = Ok(url);
@@ -388,11 +400,10 @@ impl ResourceRequest {
             .at_endpoint("resource")
     }
 
-    /// Where a redirect leads, if it stays within the origin and asks for the same once more.
+    /// Where a redirect leads, if it stays within the origin.
     fn redirect(&self, status: StatusCode, headers: &HeaderMap) -> Option<Url> {
         let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
-        let is_read = self.method == Method::GET || self.method == Method::HEAD;
-        if !self.follows || !is_redirect || !is_read {
+        if !is_redirect {
             return None;
         }
         let mut locations = headers.get_all(LOCATION).iter();

@@ -294,6 +294,28 @@ mod owners {
     }
 
     #[test]
+    fn a_redirect_that_the_host_follows_must_not_lead_to_another_owner() {
+        let both = socios(&[TokenFor::Application, TokenFor::User]);
+        let follow = |from: &str, to: &str| {
+            let mut request = get(&both, from).without_redirects();
+            sent(&mut request, at(0.0));
+            let step = reply(&mut request, at(0.0), 307, &fields(&[("location", to)]));
+            step.map_err(|error| error.code())
+        };
+        assert_eq!(
+            follow("/polls", "/user/polls").unwrap_err(),
+            "resource.redirect"
+        );
+        assert_eq!(follow("/user", "/polls").unwrap_err(), "resource.redirect");
+        assert!(matches!(follow("/polls", "/polls/2"), Ok(Step::Done)));
+        // There the host takes the token off.
+        assert!(matches!(
+            follow("/polls", "https://other.example/user"),
+            Ok(Step::Done)
+        ));
+    }
+
+    #[test]
     fn an_api_with_one_kind_of_route_has_one_owner() {
         let two = api().with_owners([TokenFor::Application, TokenFor::User]);
         assert_eq!(two.unwrap_err().code(), "resource.owner_missing");
