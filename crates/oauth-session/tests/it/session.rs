@@ -446,7 +446,7 @@ fn a_program_that_ends_in_good_order_loses_no_grant() {
             // What is at hand is handed out, and nothing else.
             let token = session.token().await.expect("a token");
             let error = session.renew(&token).await.expect_err("no more");
-            assert_eq!(error.code(), "lost");
+            assert_eq!(error.code(), "lost.unsent");
         }
     });
     assert_eq!(driver.0.0.load(Ordering::SeqCst), GRANTS);
