@@ -11,7 +11,7 @@ export interface Store {
   load(key: string): MaybePromise<StoredRecord | undefined | null>
   /**
    * Saves the record if it is still at `version` (0: there is none) and gives the new version, which
-   * is higher by one; else gives nothing. It must have reached the store before it is answered.
+   * is higher than any that this key ever had; else gives nothing. It must have reached the store before it is answered.
    */
   save(key: string, record: string, version: number): MaybePromise<number | undefined | null>
   /**

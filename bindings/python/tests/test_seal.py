@@ -79,13 +79,15 @@ def test_a_wrong_key_opens_nothing(person: Person, tmp_path: Path) -> None:
 
 def test_a_record_of_an_old_key_is_sealed_anew(tmp_path: Path) -> None:
     files = stores.FileStore(tmp_path)
-    assert stores.Sealed(files, text_of(OLD)).save("k", "text", 0) == 1
+    first = stores.Sealed(files, text_of(OLD)).save("k", "text", 0)
+    assert first
     both = stores.Sealed(files, NEW, old=[os.urandom(32), OLD])
-    assert both.load("k") == (1, "text")
+    assert both.load("k") == (first, "text")
     with pytest.raises(oauth_core.Untrusted):
         stores.Sealed(files, NEW).load("k")
-    assert both.save("k", "text", 1) == 2
-    assert stores.Sealed(files, text_of(NEW)).load("k") == (2, "text")
+    second = both.save("k", "text", first)
+    assert second and second > first
+    assert stores.Sealed(files, text_of(NEW)).load("k") == (second, "text")
     with pytest.raises(oauth_core.Untrusted) as caught:
         stores.Sealed(files, OLD).load("k")
     assert caught.value.code == "stored.sealed"
