@@ -27,8 +27,8 @@ class Store(Protocol):
     def save(self, key: str, record: str, version: int, /) -> int | None:
         """Saves the record if it is still at ``version`` (0: there is none), else gives None.
 
-        Gives the new version, which is higher than any that this key ever had. The record must have reached the store by
-        then.
+        Gives the new version, which is higher than any that this key ever had. The record must have
+        reached the store by then.
         """
 
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
