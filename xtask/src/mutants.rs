@@ -12,13 +12,13 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::shell::{Outcome, cargo, root, said, target};
 
 /// A test that hangs has noticed, too.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Applies every patch whose name holds `only` to a copy of the tree, and runs its test there.
 pub(crate) fn run(only: Option<&str>) -> Outcome {
@@ -129,6 +129,9 @@ fn tests(arguments: &str, tree: &Path) -> Result<Tested, String> {
         cargo.args(arguments.split_whitespace()).args(more);
         cargo.env("CARGO_TARGET_DIR", target().join("mutants/target"));
         cargo.stdout(Stdio::null()).stderr(Stdio::null());
+        // The tests are cargo's children: whoever ends it must end them as well.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut cargo, 0);
         cargo
     };
     let built = cargo(&["--no-run"]).status();
@@ -142,11 +145,21 @@ fn tests(arguments: &str, tree: &Path) -> Result<Tested, String> {
             Ok(Some(status)) if status.success() => return Ok(Tested::Green),
             Ok(Some(_)) => return Ok(Tested::Red),
             Ok(None) if start.elapsed() > PATIENCE => {
-                let _ = child.kill();
+                end(&mut child);
                 return Ok(Tested::Red);
             }
             Ok(None) => std::thread::sleep(Duration::from_millis(100)),
             Err(error) => return Err(error.to_string()),
         }
     }
+}
+
+/// Ends cargo and the tests that it runs.
+fn end(cargo: &mut Child) {
+    let group = format!("-{}", cargo.id());
+    let killed = Command::new("kill").args(["-KILL", "--", &group]).status();
+    if !killed.is_ok_and(|status| status.success()) {
+        let _ = cargo.kill();
+    }
+    let _ = cargo.wait();
 }
