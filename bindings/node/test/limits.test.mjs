@@ -48,7 +48,8 @@ test('a limit is told with its pause, and nothing is sent while it lasts', async
 })
 
 test('a limit is waited for, and the wait is shown', async () => {
-  const source = await limited(2, 1)
+  // No window of two seconds ends within the first of them.
+  const source = await limited(2, 2)
   const waits = []
   const api = source.api({ rateLimit: 'wait', onWait: (ms) => waits.push(ms) })
   const seen = await counted(async () => {
