@@ -97,7 +97,7 @@ test('a limit is told with its pause, and nothing is sent while it lasts', async
 
 test('a limit is waited for, and the wait is shown', async () => {
   const { page } = await pasted()
-  await us.uservoice.rateLimit(5, 1)
+  await us.uservoice.rateLimit(5, 2)
   const { statuses, order, waits } = await page.evaluate(
     async ([token, origin, url]) => {
       const [waits, order] = [[], []]
