@@ -104,7 +104,10 @@ test('a keeper is of one of two grants', () => {
   const setup = { code: 'misuse.setup' }
   assert.throws(() => offline.keeper(undefined, { grantType: 'password' }), setup)
   assert.throws(() => offline.keeper(ofOld(), { grantType: 'client_credentials' }), setup)
-  assert.throws(() => offline.keeper(undefined, { reuse: 'perhaps' }), setup)
+  assert.throws(() => offline.keeper(undefined, { subject: 'ann', reuse: 'perhaps' }), setup)
+  // Two people without a name would share a record.
+  assert.throws(() => offline.keeper(), setup)
+  assert.throws(() => offline.source(undefined, { store: new Memory() }), setup)
   assert.throws(() => new Keeper({}), TypeError)
 })
 

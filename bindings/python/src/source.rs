@@ -148,7 +148,10 @@ impl GrantSource {
         };
         let keeper = keeper.with_policy(keep.policy()?);
         Ok(match store {
-            Some(store) => Session::shared(driver, keeper, keep.id()?, store),
+            Some(store) => {
+                let id = keep.id(keeper.upkeep())?;
+                Session::shared(driver, keeper, id, store)
+            }
             None => Session::new(driver, keeper),
         })
     }

@@ -173,7 +173,9 @@ def test_a_keeper_is_of_one_of_two_grants() -> None:
     mistakes: list[dict[str, Any]] = [
         {"grant_type": "password"},
         {"grant_type": "client_credentials", "tokens": tokens_of_old()},
-        {"reuse": "perhaps"},
+        {"subject": "ann", "reuse": "perhaps"},
+        # Two people without a name would share a record.
+        {},
     ]
     for mistake in mistakes:
         with pytest.raises(oauth_core.Misuse) as caught:

@@ -57,11 +57,16 @@ impl Keep {
     /// Which grant it is, as the core says it.
     ///
     /// # Errors
-    /// `scope.syntax`.
-    pub fn id(&self) -> Result<GrantId, Error> {
-        let id = match &self.subject {
-            Some(subject) => GrantId::of_subject(subject),
-            None => GrantId::default(),
+    /// `scope.syntax`; `misuse.setup` for a person's grant that does not say whose: two people would
+    /// share a record.
+    pub fn id(&self, upkeep: &Upkeep) -> Result<GrantId, Error> {
+        let id = match (&self.subject, upkeep) {
+            (Some(subject), _) => GrantId::of_subject(subject),
+            (None, Upkeep::ClientCredentials(_)) => GrantId::default(),
+            (None, _) => {
+                let what = "a person's grant in a store has a subject: say whose it is";
+                return Err(Error::from(Misuse::Setup).about(what));
+            }
         };
         let id = id.with_scope(Scope::parse(&self.scope)?);
         Ok(id.with_resource(self.resource.iter().cloned()))
@@ -191,10 +196,11 @@ impl Keeper {
     /// Shares the grant through a store.
     ///
     /// # Errors
-    /// `scope.syntax`.
+    /// `scope.syntax`, and those of [`Keep::id`].
     pub fn shared(self, keep: &Keep) -> Result<Self, Error> {
         let state = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Self::of(state.keeper.shared(keep.id()?)))
+        let id = keep.id(state.keeper.upkeep())?;
+        Ok(Self::of(state.keeper.shared(id)))
     }
 
     /// The name of the record in a store.

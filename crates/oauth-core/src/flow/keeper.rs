@@ -345,11 +345,21 @@ impl Keeper {
         self
     }
 
-    /// The name of the record in a store: a hash of the issuer, the client, its token endpoint and
-    /// the [`GrantId`].
+    /// How its tokens are renewed.
+    pub const fn upkeep(&self) -> &Upkeep {
+        &self.upkeep
+    }
+
+    /// The name of the record in a store: a hash of the issuer, the client, its token endpoint, the
+    /// [`GrantId`], and whether it is a person's grant or the client's own: neither is ever handed
+    /// out for the other.
     #[cfg(feature = "sha2")]
     pub fn key(&self) -> String {
-        self.id.key(&self.us)
+        let whose = match self.upkeep {
+            Upkeep::ClientCredentials(_) => "oauth-core client's own grant 1",
+            Upkeep::Refresh => "oauth-core grant 1",
+        };
+        self.id.key(whose, &self.us)
     }
 
     /// Takes the tokens of a new login. What a renewal under way brings is then of no use, and

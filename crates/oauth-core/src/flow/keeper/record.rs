@@ -63,7 +63,7 @@ impl GrantId {
 
     /// A name for a store: 43 characters of base64url, the same in every process and language.
     #[cfg(feature = "sha2")]
-    pub(super) fn key(&self, us: &Identity) -> String {
+    pub(super) fn key(&self, whose: &str, us: &Identity) -> String {
         use base64::Engine as _;
         use base64::engine::general_purpose::URL_SAFE_NO_PAD;
         use sha2::{Digest as _, Sha256};
@@ -76,7 +76,7 @@ impl GrantId {
                 .map_or(String::new(), |text| format!("={text}"))
         };
         let facts = [
-            "oauth-core grant 1",
+            whose,
             &us.binding.issuer,
             &us.binding.client_id,
             token_endpoint(us),

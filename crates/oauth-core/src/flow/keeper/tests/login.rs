@@ -153,3 +153,12 @@ fn an_older_copy_does_not_take_the_place_of_what_became_of_it() {
         assert_eq!(got(over(desk.go(&mut again, Event::Begin))), "a5");
     }
 }
+
+/// One store, one client, nobody named: a person's record is still none of the client's own.
+#[test]
+#[cfg(feature = "sha2")]
+fn a_persons_grant_and_the_clients_own_are_two_records() {
+    let of = |upkeep| Keeper::new(us(), upkeep).shared(GrantId::default()).key();
+    let own = Upkeep::ClientCredentials(Scope::none());
+    assert_ne!(of(Upkeep::Refresh), of(own));
+}
