@@ -33,7 +33,11 @@ impl Keeper {
         seed: &[u8],
         tokens: Option<Tokens>,
     ) -> Result<Self, JsValue> {
-        let keep = Keep::default();
+        let keep = Keep {
+            // Whoever signed in here: the tabs of one sign-in share no store with anybody else.
+            subject: Some("signed-in".to_owned()),
+            ..Keep::default()
+        };
         let tokens = tokens.map(|tokens| tokens.0);
         oauth_facade::Keeper::refreshing(&client.0, moment(now, seed), tokens, &keep)
             .and_then(|keeper| keeper.shared(&keep))
