@@ -37,5 +37,5 @@ export async function age(store, key) {
   const { version, record } = await store.load(key)
   const aged = JSON.parse(record)
   aged.tokens.received_at -= 100_000
-  assert.equal(await store.save(key, JSON.stringify(aged), version), version + 1)
+  assert.ok(await store.save(key, JSON.stringify(aged), version) > version)
 }

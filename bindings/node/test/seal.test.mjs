@@ -70,7 +70,7 @@ test('a wrong key opens nothing', async () => {
   const wrong = new Sealed(files, OLD)
   const client = new Client(serverAt('http://127.0.0.1:1'), { clientId: 'c', clientSecret: 's' })
   const source = client.clientCredentials({ store: wrong })
-  assert.equal(await new Sealed(files, NEW).save(source.key, 'text', 0), 1)
+  assert.ok(await new Sealed(files, NEW).save(source.key, 'text', 0) > 0)
   const stored = written(folder)
   for (const ask of [() => source.token(), () => wrong.load(source.key)]) {
     const error = await rejection(ask())

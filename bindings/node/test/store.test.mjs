@@ -106,7 +106,7 @@ test('a grant that the server ended is over for every worker, and a login begins
 
 test('a store that fails is told, and no token is fetched without a lease', async () => {
   const broken = { load() { throw new Error('secret-of-the-store') }, save() {}, lease() {} }
-  const source = client.clientCredentials({ scope: 'read', store: broken })
+  const source = client.source(undefined, { store: broken, subject: 'ann' })
   const requests = await twin.tokenRequests(async () => {
     const error = await rejection(source.token())
     assert.ok(error instanceof Lost)
@@ -114,12 +114,16 @@ test('a store that fails is told, and no token is fetched without a lease', asyn
     assert.doesNotMatch(String(error.stack) + error.cause, /secret-of-the-store/)
   })
   assert.equal(requests, 0)
+  // The client's own grant has no refresh token that two could spend: it goes on.
+  const own = client.clientCredentials({ scope: 'read', store: broken })
+  assert.equal(await twin.tokenRequests(async () => assert.ok(await own.token())), 1)
 })
 
 test('what is no store, or answers nonsense, is told', async () => {
   assert.throws(() => client.clientCredentials({ store: { load() {} } }), TypeError)
   const odd = { load: () => ({ version: 'one' }), save() {}, lease() {} }
-  assert.equal((await rejection(client.clientCredentials({ store: odd }).token())).code, 'lost')
+  const asked = client.source(undefined, { store: odd, subject: 'ann' })
+  assert.equal((await rejection(asked.token())).code, 'lost')
   const none = client.source(undefined, { store: new Memory(), subject: 'nobody' })
   const error = await rejection(none.token())
   assert.ok(error instanceof Misuse)

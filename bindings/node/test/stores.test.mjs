@@ -146,10 +146,12 @@ for (const kind of Object.keys(newPlace)) {
     const place = await newPlace[kind]()
     const [one, two] = [storeAt(place), storeAt(place)]
     assert.equal(await one.load('k'), undefined)
-    assert.equal(await one.save('k', 'first', 0), 1)
+    const first = await one.save('k', 'first', 0)
+    assert.ok(first > 0)
     assert.equal(await two.save('k', 'lost', 0), undefined)
-    assert.equal(await two.save('k', 'second', 1), 2)
-    assert.deepEqual(await one.load('k'), { version: 2, record: 'second' })
+    const second = await two.save('k', 'second', first)
+    assert.ok(second > first)
+    assert.deepEqual(await one.load('k'), { version: second, record: 'second' })
     assert.equal(await one.lease('k', 'ann', 30_000), undefined)
     const rest = await two.lease('k', 'ben', 30_000)
     assert.ok(rest > 0 && rest <= 30_000)
@@ -214,7 +216,7 @@ test('what cannot be a store is told at once', () => {
 
 test('a server that is gone or refuses us is told without its password', async () => {
   const store = new RedisStore(`${redis}/0`, { prefix: 'mine:', timeoutMs: 2000 })
-  assert.equal(await store.save('k', 'text', 0), 1)
+  assert.ok(await store.save('k', 'text', 0) > 0)
   assert.equal(await new RedisStore(`${redis}/0`).load('k'), undefined)
   const refused = await rejection(new RedisStore(redis.replace(PASSWORD, 'wr0ng'), { timeoutMs: 2000 }).load('k'))
   assert.equal(refused.code, 'misuse.setup')

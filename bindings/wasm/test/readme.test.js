@@ -28,7 +28,7 @@ test('the example signs in and calls the API', async () => {
 })
 
 test('the example with a pasted token calls the API', async () => {
-  const [, example] = readme.match(/^```js\n([^]*?)^```$/m)
+  const [, example] = readme.match(/^```js\n(import { fixedToken[^]*?)^```$/m)
   const code = example.replaceAll('https://acme.uservoice.com', us.twins.uservoice).replace('{ origins', '{ loopback: true, origins')
   const map = '<script type="importmap">{"imports":{"oauth-core-web":"/js/index.js"}}</script>'
   const token = await us.uservoice.consoleToken()
