@@ -12,7 +12,9 @@ const tell = (message) => (parentPort ? parentPort.postMessage(message) : proces
 const { metadata, clientId, clientSecret, place, leaseMs } = config
 const server = Server.fromMetadata(metadata.issuer, metadata, { transport: 'loopback_http' })
 // Whoever sees the request knows who sent it.
-const client = new Client(server, { clientId, clientSecret, headers: { 'x-worker': String(process.pid) } })
+const headers = { 'x-worker': String(process.pid) }
+// A lease lasts longer than two requests may, and whoever is killed is waited for that long.
+const client = new Client(server, { clientId, clientSecret, headers, timeoutMs: 3000 })
 const source = client.source(undefined, { store: storeAt(place), subject: 'ann', leaseMs })
 
 const go = new Promise((heard) => port.once('message', heard))
