@@ -158,7 +158,9 @@ for (const kind of Object.keys(newPlace)) {
     assert.equal(await one.lease('k', 'ann', 0), undefined)
     assert.equal(await two.lease('k', 'ben', 30_000), undefined)
     assert.deepEqual([await one.remove('k'), await one.remove('k')], [true, false])
-    assert.equal(await two.load('k'), undefined)
+    // What was removed leaves an empty record, for others to see.
+    const { version, record } = await two.load('k')
+    assert.ok(version > second && record === '')
     await assert.rejects(one.load(7), TypeError)
   })
 }

@@ -195,7 +195,9 @@ def test_the_verbs_in_python(place: Place) -> None:
     assert two.lease("k", "ben", 30) is None
     assert one.remove("k") is True
     assert one.remove("k") is False
-    assert two.load("k") is None
+    # What was removed leaves an empty record, for others to see.
+    removed = two.load("k")
+    assert removed is not None and removed[0] > second and removed[1] == ""
     with pytest.raises(ValueError, match="number of seconds"):
         one.lease("k", "ann", -1)
     with pytest.raises(TypeError):

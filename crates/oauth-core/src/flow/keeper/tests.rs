@@ -11,7 +11,7 @@ mod storing;
 
 use super::*;
 use crate::client_auth::ClientAuth;
-use crate::error::{Advice, Cause, Misuse, ServerError};
+use crate::error::{Advice, Cause, Check, Misuse, ServerError};
 use crate::exchange::{Exchange as _, Input, Step as Move};
 use crate::identity::ClientId;
 use crate::issuer::Issuer;

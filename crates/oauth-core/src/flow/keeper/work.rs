@@ -8,7 +8,7 @@ use super::record::{Attempt, Ended, Record};
 use super::sending::Verdict;
 use super::sight::Sight;
 use super::{Entry, Event, Keeper, Lease, Place, Saved, Step, Unsaved};
-use crate::error::{Cause, Error, Misuse};
+use crate::error::{Cause, Error, Kind, Misuse};
 use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
 
@@ -175,9 +175,11 @@ impl Keeper {
             (Work::Releasing(outcome), Event::Leased(_) | Event::Failed(_)) => {
                 self.over(at, outcome)
             }
-            (Work::Looking { .. } | Work::Leasing { .. } | Work::Checking, Event::Failed(_))
-                if self.flies_alone(at.now()) =>
-            {
+            // A store that answers, and refuses, is a fault that somebody must mend.
+            (
+                Work::Looking { .. } | Work::Leasing { .. } | Work::Checking,
+                Event::Failed(error),
+            ) if matches!(error.kind(), Kind::Lost(_)) && self.flies_alone(at.now()) => {
                 self.fly(at.now(), true)
             }
             // A lease may have been given: nobody should wait for its end.

@@ -324,3 +324,20 @@ fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
         }
     }
 }
+
+#[test]
+fn a_store_that_refuses_is_told_though_no_lease_is_needed() {
+    let own = || Keeper::new(us(), Upkeep::ClientCredentials(Scope::none())).shared(person());
+    let mut desk = Desk::new();
+    for refusal in [
+        Error::from(Check::StoredSealed),
+        Error::from(Misuse::StoredForm),
+    ] {
+        let expected = refusal.code();
+        let mut keeper = own();
+        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+        assert!(matches!(keeper.resume(desk.at(), Event::Begin), Step::Load));
+        let step = keeper.resume(desk.at(), Event::Failed(refusal));
+        assert_eq!(code(over(step)), expected);
+    }
+}
