@@ -6,7 +6,7 @@ use std::time::Duration;
 use oauth_core::Moment;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_facade::{Machine, Outgoing, Reply, Turn};
-use pyo3::exceptions::{PyException, PyStopIteration, PyTypeError};
+use pyo3::exceptions::{PyConnectionRefusedError, PyException, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple, PyType};
 
@@ -132,7 +132,8 @@ impl Exchange {
         })
     }
 
-    /// Says that no answer arrived. What is no ordinary exception ends the conversation.
+    /// Says that no answer arrived; a ConnectionRefusedError, that nothing was sent either. What is no
+    /// ordinary exception ends the conversation.
     #[pyo3(signature = (typ, val = None, tb = None, /))]
     fn throw(
         &self,
@@ -149,8 +150,14 @@ impl Exchange {
         }
         // Its name only: its text may hold a URL.
         let name = exception.get_type().fully_qualified_name()?.to_string();
+        // Nobody accepted the connection, so nothing went over it.
+        let is_unsent = exception.is_instance_of::<PyConnectionRefusedError>();
         self.step(py, Some(&exception), |machine, at, _| {
-            machine.lost(at, Cause::unknown(name))
+            let cause = match is_unsent {
+                true => Cause::unsent(name),
+                false => Cause::unknown(name),
+            };
+            machine.lost(at, cause)
         })
     }
 

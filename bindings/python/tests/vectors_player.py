@@ -124,7 +124,8 @@ class Party:
         if name == "signed":
             return exchange.send(bytes.fromhex(data))
         if name == "lost" and data != "too_large":
-            return exchange.throw(ConnectionError(data))
+            lost = ConnectionRefusedError if data == "unsent" else ConnectionError
+            return exchange.throw(lost(data))
         if name == "lost":
             return exchange.send((200, [], bytes(drive.LIMIT + 1)))
         headers = [(field.encode(), value.encode()) for field, value in data["headers"]]
