@@ -28,6 +28,8 @@ pub struct Preset {
 struct Variable {
     name: String,
     kind: String,
+    /// What a value of that kind looks like, in words.
+    form: String,
     description: String,
     default: Option<String>,
     values: Vec<String>,
@@ -97,9 +99,12 @@ impl Preset {
 impl Variable {
     fn value(&self, given: Option<&String>) -> Result<String, Error> {
         match (given, &self.default) {
-            (Some(given), _) => self
-                .read(given)
-                .ok_or_else(|| refused(&format!("{}: not a {}", self.name, self.kind))),
+            (Some(given), _) => self.read(given).ok_or_else(|| {
+                refused(&format!(
+                    "{}: not a {}: {}",
+                    self.name, self.kind, self.form
+                ))
+            }),
             (None, Some(default)) => Ok(default.clone()),
             (None, None) => Err(refused(&format!(
                 "{} is missing: {}",
@@ -206,6 +211,7 @@ mod writing {
             let variables = provider.variables().map(|variable| Variable {
                 name: variable.name.clone(),
                 kind: variable.kind.as_str().to_owned(),
+                form: variable.kind.form().to_owned(),
                 description: variable.description.clone(),
                 default: variable.default.clone(),
                 values: variable.values.clone(),

@@ -70,7 +70,7 @@ impl VariableKind {
     }
 
     /// What its values look like, for whoever gave another.
-    pub(crate) const fn form(self) -> &'static str {
+    pub const fn form(self) -> &'static str {
         match self {
             Self::DnsLabel => "1 to 63 letters, digits and inner hyphens",
             Self::IssuerId => "1 to 64 letters, digits, hyphens and underscores",
