@@ -145,15 +145,17 @@ impl Ask<'_> {
             Some(timeout) => server::seconds(timeout)?,
             None => line.timeout,
         };
+        let mut request = api.request(method, &url).on_limit(on_limit);
+        for (name, value) in headers.iter().flat_map(|headers: &Pairs| &headers.0) {
+            request = request.header(name, value);
+        }
+        if let Some(content) = content {
+            request = request.body(content);
+        }
+        // Here, and not in the runtime's threads, for its place is that of the caller.
+        let sending = request.timeout(timeout).send();
         Ok(Work::new("request", async move {
-            let mut request = api.request(method, &url).on_limit(on_limit);
-            for (name, value) in headers.iter().flat_map(|headers: &Pairs| &headers.0) {
-                request = request.header(name, value);
-            }
-            if let Some(content) = content {
-                request = request.body(content);
-            }
-            let response = request.timeout(timeout).send().await?;
+            let response = sending.await?;
             // As long again for the body.
             tokio::time::timeout(timeout, Response::read(response))
                 .await

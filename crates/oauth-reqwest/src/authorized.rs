@@ -103,19 +103,19 @@ impl Authorized {
     }
 
     /// A `GET` request.
-    pub fn get(&self, url: &str) -> Request<'_> {
+    pub fn get(&self, url: &str) -> Request {
         self.request(Method::GET, url)
     }
 
     /// A `POST` request.
-    pub fn post(&self, url: &str) -> Request<'_> {
+    pub fn post(&self, url: &str) -> Request {
         self.request(Method::POST, url)
     }
 
     /// A request. What is wrong with the URL is told when it is sent.
-    pub fn request(&self, method: Method, url: &str) -> Request<'_> {
+    pub fn request(&self, method: Method, url: &str) -> Request {
         Request {
-            us: self,
+            us: self.clone(),
             outgoing: Outgoing::new(&self.api, self.on_limit, method, url),
         }
     }
@@ -133,19 +133,19 @@ impl fmt::Debug for Authorized {
 
 /// A request that is not sent yet.
 #[must_use = "a request does nothing until it is sent"]
-pub struct Request<'a> {
-    us: &'a Authorized,
+pub struct Request {
+    us: Authorized,
     outgoing: Outgoing<reqwest::Body>,
 }
 
-impl fmt::Debug for Request<'_> {
+impl fmt::Debug for Request {
     /// Its fields may be secrets of the caller's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request").finish_non_exhaustive()
     }
 }
 
-impl Request<'_> {
+impl Request {
     /// Adds a header field. `Authorization` is not yours to set: the request is then refused.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.outgoing = self.outgoing.header(name, value);
@@ -180,6 +180,9 @@ impl Request<'_> {
 
     /// Sends the request, and gives back the reply whatever its status; its body streams.
     ///
+    /// It is sent as the future is polled, and has its place among those who wait for the limits of
+    /// the API from this call on.
+    ///
     /// A 401 that speaks of the token is answered once with a new token, if the body can be sent
     /// again. Up to ten redirects of `GET` and `HEAD` are followed within the origin; all others
     /// are handed back. A 429, and a 503 that names a pause, are an error with that pause, unless
@@ -189,10 +192,15 @@ impl Request<'_> {
     /// `url.*`, `resource.origin_not_allowed`, `resource.owner_missing` and
     /// `resource.route_ambiguous` before anything is sent; `resource.rate_limited`; `token.*` for a
     /// request that carries a token already; `lost`; and the errors of [`TokenSource::token`].
-    pub async fn send(self) -> Result<reqwest::Response, Error> {
+    pub fn send(mut self) -> impl Future<Output = Result<reqwest::Response, Error>> + Send {
+        let begun = Clock::system().and_then(|at| self.outgoing.request.resume(at, Event::Begin));
+        self.go_on(begun)
+    }
+
+    async fn go_on(self, begun: Result<Step, Error>) -> Result<reqwest::Response, Error> {
         let Self { us, mut outgoing } = self;
         let (mut tokens, mut response): (Option<Token>, Option<reqwest::Response>) = (None, None);
-        let mut step = outgoing.request.resume(Clock::system()?, Event::Begin)?;
+        let mut step = begun?;
         loop {
             step = match step {
                 Step::Wait(pause) => {
@@ -206,17 +214,11 @@ impl Request<'_> {
                 }
                 Step::Token(owner) => {
                     let token = us.sources.of(owner)?.token(None).await?;
-                    let token = tokens.insert(token);
-                    outgoing
-                        .request
-                        .resume(Clock::system()?, Event::Token(token))?
+                    outgoing.attach(tokens.insert(token))?
                 }
                 Step::Renew(owner) => {
                     let token = us.sources.of(owner)?.token(tokens.as_deref()).await?;
-                    let token = tokens.insert(token);
-                    outgoing
-                        .request
-                        .resume(Clock::system()?, Event::Token(token))?
+                    outgoing.attach(tokens.insert(token))?
                 }
                 Step::Send { url, authorization } => {
                     let request = match outgoing.pack(&url, authorization)? {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, AsyncGenerator, Generator, Sequence
+from typing import TYPE_CHECKING, Any, AsyncGenerator, ClassVar, Generator, Sequence
 
 from ._plugin import Attacher
 
@@ -11,8 +11,31 @@ if TYPE_CHECKING:
     from ._source import TokenSource
 
 
+def held(headers: type[Any]) -> type[Any]:
+    """Headers of this library that send an ``Authorization`` which copies of them do not have.
+
+    A client that follows redirects copies the headers before an ``Auth`` sees the reply, and would
+    take one owner's token to another owner's route.
+    """
+
+    class Held(headers):  # type: ignore[misc, valid-type]
+        def __init__(self, others: Any, authorization: str) -> None:
+            others = headers(others)
+            others.pop("authorization", None)
+            super().__init__(others)
+            self._authorization = authorization.encode()
+
+        @property
+        def raw(self) -> list[tuple[bytes, bytes]]:
+            return [*super().raw, (b"Authorization", self._authorization)]
+
+    return Held
+
+
 class Flow(Attacher):
     """Yields the request as often as it has to be sent, with its token on it."""
+
+    _held: ClassVar[type[Any]]
 
     def __init__(
         self, source: TokenSource | Api, *, origins: Sequence[str] | None = None
@@ -23,22 +46,32 @@ class Flow(Attacher):
         call = self._call(request)
         name, value = self._act(call, call.begin())
         while name == "send":
-            request.headers["authorization"] = value
+            self._attach(request, value)
             response = yield request
-            if not _is_ours(response, value):
+            if _is_ours(request, value, response):
+                step = call.reply(response.status_code, response.headers.raw)
+            elif self._is_over(call, request, response):
                 return
-            step = call.reply(response.status_code, response.headers.raw)
+            else:
+                request = response.request
+                call = self._call(request)
+                step = call.begin()
             name, value = self._act(call, step)
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         call = self._call(request)
         name, value = await self._aact(call, call.begin())
         while name == "send":
-            request.headers["authorization"] = value
+            self._attach(request, value)
             response = yield request
-            if not _is_ours(response, value):
+            if _is_ours(request, value, response):
+                step = call.reply(response.status_code, response.headers.raw)
+            elif self._is_over(call, request, response):
                 return
-            step = call.reply(response.status_code, response.headers.raw)
+            else:
+                request = response.request
+                call = self._call(request)
+                step = call.begin()
             name, value = await self._aact(call, step)
 
     def _call(self, request: Any) -> Call:
@@ -46,10 +79,38 @@ class Flow(Attacher):
         headers = request.headers.raw
         return self._begin(request.method, str(request.url), headers, body, body is None)
 
+    def _attach(self, request: Any, value: str) -> None:
+        if self._has_owners(request):
+            request.headers = self._held(request.headers, value)
+        else:
+            request.headers["authorization"] = value
 
-def _is_ours(response: Any, sent: str) -> bool:
-    """The reply may be to a redirect, from which httpx takes the header if it leaves the origin."""
-    return bool(response.request.headers.get("authorization") == sent)
+    def _has_owners(self, request: Any) -> bool:
+        return self._api.owner(str(request.url)) != "any"
+
+    def _is_over(self, call: Call, sent: Any, response: Any) -> bool:
+        """Whether the reply to a redirect, which httpx has followed without the token, is the end.
+
+        Where routes have owners, one that stayed with its owner has to be asked for again, with it.
+        """
+        led_to = response.request
+        passed = (*(before.request for before in response.history), led_to)
+        if not self._has_owners(sent) or any(_origin(one) != _origin(sent) for one in passed):
+            return True
+        # Tells the core where it led, which refuses another owner's route.
+        call.reply(302, [(b"location", str(led_to.url).encode())])
+        return bool(response.is_success and led_to.method not in ("GET", "HEAD", "OPTIONS"))
+
+
+def _is_ours(sent: Any, value: str, response: Any) -> bool:
+    """Whether the reply is to a request with the token: the one sent, or where it was led."""
+    request = response.request
+    return request is sent or bool(request.headers.get("authorization") == value)
+
+
+def _origin(request: Any) -> tuple[Any, ...]:
+    url = request.url
+    return (url.scheme, url.host, url.port)
 
 
 def _body(request: Any) -> bytes | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import httpx
 
-from ._httpx_flow import Flow
+from ._httpx_flow import Flow, held
 
 __all__ = ["Auth"]
 
@@ -18,8 +18,11 @@ class Auth(Flow, httpx.Auth):
     For ``httpx.Client`` and ``httpx.AsyncClient`` alike. A request to any other origin than those
     given (by default the preset's) is refused before it is sent; give such a request its own
     ``auth``. A body that streams cannot be sent twice: its 401 is handed back, and the token is
-    forgotten. With an ``Api`` of two owners leave
-    redirects off, as they are by default: the client would take one owner's token to the other's route.
+    forgotten. A redirect that the client follows carries
+    the token within the origin only; with an ``Api`` of two owners it is followed without one and
+    asked for anew, and one to another owner's route is refused (``resource.redirect``).
     Tokens are fetched by the source, with its own transport and timeout, never by the
     client this is plugged into.
     """
+
+    _held = held(httpx.Headers)

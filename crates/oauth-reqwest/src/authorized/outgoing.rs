@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Method};
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::resource::{Api, OnLimit, ResourceRequest};
+use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, ResourceRequest, Step};
+use oauth_core::token::Tokens;
 use oauth_core::url::Url;
 
 /// A request whose body is at hand, or can be sent only once.
@@ -50,6 +51,10 @@ impl<S> Outgoing<S> {
     pub(crate) fn on_limit(mut self, on_limit: OnLimit) -> Self {
         self.request = self.request.on_limit(on_limit);
         self
+    }
+
+    pub(crate) fn attach(&mut self, tokens: &Tokens) -> Result<Step, Error> {
+        self.request.resume(Clock::system()?, Event::Token(tokens))
     }
 
     pub(crate) fn pack(&mut self, url: &Url, token: HeaderValue) -> Result<Parcel<S>, Error> {

@@ -175,17 +175,11 @@ impl Request<'_> {
                 }
                 Step::Token(owner) => {
                     let token = wait(us.sources.of(owner)?.token(None))??;
-                    let token = tokens.insert(token);
-                    outgoing
-                        .request
-                        .resume(Clock::system()?, Event::Token(token))?
+                    outgoing.attach(tokens.insert(token))?
                 }
                 Step::Renew(owner) => {
                     let token = wait(us.sources.of(owner)?.token(tokens.as_deref()))??;
-                    let token = tokens.insert(token);
-                    outgoing
-                        .request
-                        .resume(Clock::system()?, Event::Token(token))?
+                    outgoing.attach(tokens.insert(token))?
                 }
                 Step::Send { url, authorization } => {
                     let request = match outgoing.pack(&url, authorization)? {
