@@ -11,31 +11,26 @@ if TYPE_CHECKING:
     from ._source import TokenSource
 
 
-def held(headers: type[Any]) -> type[Any]:
-    """Headers of this library that send an ``Authorization`` which copies of them do not have.
+class Held:
+    """Headers that send an ``Authorization`` which copies of them do not have.
 
     A client that follows redirects copies the headers before an ``Auth`` sees the reply, and would
-    take one owner's token to another owner's route.
+    take one owner's token to another owner's route. To be mixed into the library's own class.
     """
 
-    class Held(headers):  # type: ignore[misc, valid-type]
-        def __init__(self, others: Any, authorization: str) -> None:
-            others = headers(others)
-            others.pop("authorization", None)
-            super().__init__(others)
-            self._authorization = authorization.encode()
+    authorization = ""
 
-        @property
-        def raw(self) -> list[tuple[bytes, bytes]]:
-            return [*super().raw, (b"Authorization", self._authorization)]
-
-    return Held
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        others: list[tuple[bytes, bytes]] = getattr(super(), "raw")  # noqa: B009
+        kept = [field for field in others if field[0].lower() != b"authorization"]
+        return [*kept, (b"Authorization", self.authorization.encode())]
 
 
 class Flow(Attacher):
     """Yields the request as often as it has to be sent, with its token on it."""
 
-    _held: ClassVar[type[Any]]
+    _headers: ClassVar[Any]
 
     def __init__(
         self, source: TokenSource | Api, *, origins: Sequence[str] | None = None
@@ -81,7 +76,9 @@ class Flow(Attacher):
 
     def _attach(self, request: Any, value: str) -> None:
         if self._has_owners(request):
-            request.headers = self._held(request.headers, value)
+            headers = self._headers(request.headers)
+            headers.authorization = value
+            request.headers = headers
         else:
             request.headers["authorization"] = value
 

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import httpx
 
-from ._httpx_flow import Flow, held
+from ._httpx_flow import Flow, Held
 
 __all__ = ["Auth"]
+
+
+class _Headers(Held, httpx.Headers):
+    pass
 
 
 class Auth(Flow, httpx.Auth):
@@ -25,4 +29,4 @@ class Auth(Flow, httpx.Auth):
     client this is plugged into.
     """
 
-    _held = held(httpx.Headers)
+    _headers = _Headers

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import httpx2
 
-from ._httpx_flow import Flow, held
+from ._httpx_flow import Flow, Held
 
 __all__ = ["Auth"]
+
+
+class _Headers(Held, httpx2.Headers):
+    pass
 
 
 class Auth(Flow, httpx2.Auth):
@@ -25,4 +29,4 @@ class Auth(Flow, httpx2.Auth):
     client this is plugged into.
     """
 
-    _held = held(httpx2.Headers)
+    _headers = _Headers
