@@ -136,7 +136,12 @@ impl Driver {
         }
     }
 
-    fn call(
+    /// Sends a request that is no exchange, within `timeout` or the driver's own: to an API, with
+    /// what it takes already on it. Nothing is followed or repeated.
+    ///
+    /// # Errors
+    /// The cause of a `lost`.
+    pub fn call(
         &self,
         mut request: reqwest::blocking::Request,
         timeout: Option<Duration>,

@@ -123,9 +123,15 @@ impl Driver {
         }
     }
 
-    /// Sends a resource request. Its place among the requests in flight is free again once the
-    /// head of the reply is here: the body is the caller's, who may read it never.
-    pub(crate) async fn call(
+    /// Sends a request that is no exchange, within `timeout` or the driver's own: to an API, with
+    /// what it takes already on it. Nothing is followed or repeated.
+    ///
+    /// Its place among the requests in flight is free again once the head of the reply is here: the
+    /// body is the caller's, who may read it never.
+    ///
+    /// # Errors
+    /// The cause of a `lost`.
+    pub async fn call(
         &self,
         request: reqwest::Request,
         timeout: Option<Duration>,

@@ -1,7 +1,8 @@
 //! How requests leave this process, as one record that profiles and other languages fill in too.
 
+mod settings;
+
 use std::fmt;
-use std::path::Path;
 
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
@@ -9,6 +10,8 @@ use reqwest::{Certificate, Identity, NoProxy, Proxy};
 
 use crate::driver::Driver;
 use crate::options::Options;
+
+pub use settings::Settings;
 
 /// Certificates, proxy and limits, for the token requests and the API calls of a driver alike.
 ///
@@ -175,18 +178,6 @@ impl Transport {
     }
 }
 
-/// Reads a PEM file of certificates, or of a certificate and its key.
-///
-/// # Errors
-/// `misuse.setup`, naming the file.
-pub fn read_pem(path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|why| {
-        Error::from(Misuse::Setup)
-            .about(&path.display().to_string())
-            .caused_by(Cause::unsent(why))
-    })
-}
-
 /// How a proxy may be spoken to.
 const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 
@@ -211,7 +202,7 @@ enum Proxied {
 fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, Error> {
     let read = Certificate::from_pem_bundle(pem).map_err(|error| bad("certificates", error))?;
     match read.is_empty() {
-        true => Err(Error::from(Misuse::Setup).about("there is no certificate in the PEM text")),
+        true => Err(bad_setting("there is no certificate in the PEM text")),
         false => Ok(read),
     }
 }
@@ -225,16 +216,19 @@ fn proxy(url: &Secret<String>) -> Result<Proxy, Error> {
     let (scheme, _) = url.expose().split_once("://").unwrap_or_default();
     if !SCHEMES.contains(&scheme) {
         let known = SCHEMES.join(", ");
-        let detail = format!("the scheme of a proxy is one of {known}");
-        return Err(Error::from(Misuse::Setup).about(&detail));
+        return Err(bad_setting(&format!(
+            "the scheme of a proxy is one of {known}"
+        )));
     }
     let proxy = Proxy::all(url.expose().as_str()).map_err(|error| bad("proxy", error))?;
     Ok(proxy.no_proxy(NoProxy::from_env()))
 }
 
+fn bad_setting(what: &str) -> Error {
+    Error::from(Misuse::Setup).about(what)
+}
+
 /// Without the text, which may hold a key or a password.
 fn bad(what: &str, error: reqwest::Error) -> Error {
-    Error::from(Misuse::Setup)
-        .about(&format!("the {what} cannot be read"))
-        .caused_by(Cause::unsent(error.without_url()))
+    bad_setting(&format!("the {what} cannot be read")).caused_by(Cause::unsent(error.without_url()))
 }

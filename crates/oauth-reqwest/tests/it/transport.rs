@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use oauth_core::error::Error;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Scope, Tokens};
+use oauth_reqwest::transport::Settings;
 use oauth_reqwest::{Driver, Transport};
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -209,5 +210,63 @@ fn what_cannot_be_read_is_told_without_its_text() {
             "{error:?}"
         );
         assert!(transport.blocking_driver().is_err());
+    }
+}
+
+#[tokio::test]
+async fn settings_are_texts_or_files() {
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let base = format!("https://{}", serve(&servers, Some(&clients)).await);
+    let (certificate, key) = clients.issue("worker");
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let mut settings = Settings::default();
+    settings.proxy = Some("direct".into());
+    settings.client_certificate = Some(certificate.pem().into());
+    settings.client_key = Some(file("key.pem", key.serialize_pem()).into());
+    for ca in [servers.pem(), file("ca.pem", servers.pem())] {
+        settings.only_ca = Some(ca);
+        let driver = settings.read().unwrap().driver().unwrap();
+        assert_eq!(code(token(&driver, &base).await), "a token");
+    }
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains("PRIVATE KEY"), "{shown}");
+}
+
+#[test]
+fn settings_that_cannot_be_are_told_at_once() {
+    type Change = fn(&mut Settings);
+    let cases: [(Change, &str); 9] = [
+        (
+            |s| s.ca = Some("no/such/file.pem".into()),
+            "no/such/file.pem",
+        ),
+        (|s| s.ca = Some("no\nPEM".into()), "PEM"),
+        (
+            |s| (s.ca, s.only_ca) = (Some("a".into()), Some("b".into())),
+            "only_ca",
+        ),
+        (
+            |s| s.client_key = Some("S3CR3T".into()),
+            "client_certificate",
+        ),
+        (|s| s.client_certificate = Some("S3CR3T\n".into()), "PEM"),
+        (|s| s.connect_timeout = Some(0.0), "connect_timeout"),
+        (|s| s.timeout = Some(f64::NAN), "timeout"),
+        (|s| s.proxy = Some("gopher://S3CR3T".into()), "proxy"),
+        (|s| s.user_agent = Some("a\nb".into()), "user_agent"),
+    ];
+    for (change, word) in cases {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        let error = settings.read().unwrap_err();
+        assert_eq!(error.code(), "misuse.setup");
+        let text = format!("{error} {error:?}");
+        assert!(text.contains(word), "{text}");
+        assert!(!text.contains("S3CR3T"), "{text}");
     }
 }

@@ -1,0 +1,134 @@
+//! A [`Transport`] in texts and numbers, as profiles and other languages write it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use http::HeaderValue;
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error, Misuse};
+use serde::{Deserialize, Deserializer};
+
+use super::{Route, Transport, Trust, bad_setting};
+use crate::options::Options;
+
+/// What begins a PEM text, and no file name.
+const PEM: &str = "-----BEGIN ";
+
+/// A [`Transport`] in texts and numbers. What is absent is as [`Transport::default`] has it.
+///
+/// ```
+/// use oauth_reqwest::transport::Settings;
+///
+/// let mut settings = Settings::default();
+/// settings.proxy = Some("socks5h://proxy.example:1080".to_owned().into());
+/// settings.connect_timeout = Some(2.5);
+/// let driver = settings.read()?.driver()?;
+/// # Ok::<(), oauth_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Certificate authorities to trust beside the system's: PEM, or the name of a file of it.
+    pub ca: Option<String>,
+    /// Certificate authorities to trust, and no others: PEM, or the name of a file of it.
+    pub only_ca: Option<String>,
+    /// The certificate to show to servers that ask for one: PEM, or the name of a file of it.
+    #[serde(deserialize_with = "secret")]
+    pub client_certificate: Option<Secret<String>>,
+    /// The certificate's key, if it is not beside it: PEM, or the name of a file of it.
+    #[serde(deserialize_with = "secret")]
+    pub client_key: Option<Secret<String>>,
+    /// The URL of a proxy, or `direct` for none. Absent, the environment names one.
+    #[serde(deserialize_with = "secret")]
+    pub proxy: Option<Secret<String>>,
+    /// In seconds.
+    pub connect_timeout: Option<f64>,
+    /// In seconds, see [`Options::timeout`].
+    pub timeout: Option<f64>,
+    /// Sent as `User-Agent`.
+    pub user_agent: Option<String>,
+    /// See [`Options::in_flight_per_origin`].
+    pub in_flight_per_origin: Option<usize>,
+}
+
+impl Settings {
+    /// The transport, its files read.
+    ///
+    /// # Errors
+    /// `misuse.setup` for a file that cannot be read, a number that is no time, both `ca` and
+    /// `only_ca`, a key without a certificate, a user agent that is no header.
+    pub fn read(&self) -> Result<Transport, Error> {
+        let mut transport = Transport {
+            client_certificate: self.identity()?,
+            ..Transport::default()
+        };
+        transport.trust = match (&self.ca, &self.only_ca) {
+            (None, None) => Trust::System,
+            (Some(ca), None) => Trust::Also(pem(ca)?.into_bytes()),
+            (None, Some(ca)) => Trust::Only(pem(ca)?.into_bytes()),
+            (Some(_), Some(_)) => return Err(bad_setting("give either ca or only_ca")),
+        };
+        transport.route = match &self.proxy {
+            None => Route::Environment,
+            Some(proxy) if proxy.expose() == "direct" => Route::Direct,
+            Some(proxy) => Route::Proxy(proxy.clone()),
+        };
+        let mut options = Options::default();
+        if let Some(limit) = self.connect_timeout {
+            options.connect_timeout = seconds("connect_timeout", limit)?;
+        }
+        if let Some(limit) = self.timeout {
+            options.timeout = seconds("timeout", limit)?;
+        }
+        if let Some(limit) = self.in_flight_per_origin {
+            options.in_flight_per_origin = limit;
+        }
+        if let Some(agent) = &self.user_agent {
+            let value = HeaderValue::from_str(agent);
+            options.user_agent = value.map_err(|_| bad_setting("user_agent is no header value"))?;
+        }
+        // Here, and not with the first request: what is no certificate and no proxy.
+        transport.parts()?;
+        Ok(transport.options(options))
+    }
+
+    fn identity(&self) -> Result<Option<Secret<String>>, Error> {
+        match (&self.client_certificate, &self.client_key) {
+            (None, None) => Ok(None),
+            (Some(certificate), None) => pem(certificate.expose()).map(|pem| Some(pem.into())),
+            (Some(certificate), Some(key)) => {
+                let (certificate, key) = (pem(certificate.expose())?, pem(key.expose())?);
+                Ok(Some(format!("{certificate}\n{key}").into()))
+            }
+            (None, Some(_)) => Err(bad_setting("a client_key without a client_certificate")),
+        }
+    }
+}
+
+/// The text, or what the file of that name holds.
+fn pem(text_or_path: &str) -> Result<String, Error> {
+    if text_or_path.trim_start().starts_with(PEM) {
+        return Ok(text_or_path.to_owned());
+    }
+    // A PEM text that lacks its first line is longer than any name, and may be a key.
+    let is_name = !text_or_path.contains('\n');
+    let path = is_name.then(|| Path::new(text_or_path));
+    let path = path.ok_or_else(|| bad_setting("neither PEM nor the name of a file"))?;
+    std::fs::read_to_string(path).map_err(|why| {
+        Error::from(Misuse::Setup)
+            .about(&path.display().to_string())
+            .caused_by(Cause::unsent(why))
+    })
+}
+
+fn seconds(name: &str, value: f64) -> Result<Duration, Error> {
+    Duration::try_from_secs_f64(value)
+        .ok()
+        .filter(|limit| !limit.is_zero())
+        .ok_or_else(|| bad_setting(&format!("{name} is a positive number of seconds")))
+}
+
+fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret<String>>, D::Error> {
+    Option::<String>::deserialize(from).map(|text| text.map(Secret::new))
+}
