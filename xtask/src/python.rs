@@ -143,7 +143,10 @@ pub(crate) fn dist() -> PathBuf {
 fn twins() -> Outcome {
     let mut build = cargo();
     build.args(["build", "--quiet", "-p", "oauth-testkit"]);
-    step("twins", build.args(["--example", "twins"]))
+    step(
+        "twins",
+        build.args(["--example", "twins", "--example", "tls"]),
+    )
 }
 
 fn tests(elsewhere: &Path) -> Outcome {

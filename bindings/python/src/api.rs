@@ -13,8 +13,9 @@ use pyo3::prelude::*;
 
 use crate::call::Call;
 use crate::foreign::Foreign;
+use crate::network::{Line, Network, seconds};
 use crate::response::Response;
-use crate::server::{self, Line};
+use crate::server;
 use crate::source::{GrantSource, refuse_in_hook};
 use crate::value::{Fields, Pairs};
 use crate::work::{Answer, Work};
@@ -23,7 +24,7 @@ use crate::{errors, fixed, runtime};
 /// A source of tokens as Python hands it over.
 pub(crate) enum Source {
     Grant(Py<GrantSource>),
-    Fixed(FixedToken),
+    Fixed(FixedToken, Arc<Line>),
     Foreign(Arc<Py<PyAny>>),
 }
 
@@ -38,7 +39,8 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Source {
             return Ok(Self::Grant(grant.to_owned().unbind()));
         }
         if let Ok(fixed) = object.cast::<fixed::FixedToken>() {
-            return Ok(Self::Fixed(fixed.get().token.clone()));
+            let line = Arc::clone(&fixed.as_super().get().line);
+            return Ok(Self::Fixed(fixed.get().token.clone(), line));
         }
         for verb in ["token", "renew", "invalidate"] {
             let method = object.getattr_opt(verb)?;
@@ -48,6 +50,17 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Source {
             }
         }
         Ok(Self::Foreign(Arc::new(object.to_owned().unbind())))
+    }
+}
+
+impl Source {
+    /// Over what its own requests go, if it makes any.
+    pub(crate) fn line(&self) -> Option<Arc<Line>> {
+        match self {
+            Self::Grant(grant) => Some(grant.get().line()),
+            Self::Fixed(_, line) => Some(Arc::clone(line)),
+            Self::Foreign(_) => None,
+        }
     }
 }
 
@@ -142,8 +155,8 @@ impl Ask<'_> {
             .map_err(|_| PyValueError::new_err("not an HTTP method"))?;
         let (url, headers, content) = (self.url.to_owned(), self.headers, self.content);
         let timeout = match self.timeout {
-            Some(timeout) => server::seconds(timeout)?,
-            None => line.timeout,
+            Some(timeout) => seconds(timeout)?,
+            None => line.timeout(),
         };
         let mut request = api.request(method, &url).on_limit(on_limit);
         for (name, value) in headers.iter().flat_map(|headers: &Pairs| &headers.0) {
@@ -202,7 +215,7 @@ impl Api {
         let one = |source: &Source| -> PyResult<Arc<dyn oauth_session::TokenSource>> {
             Ok(match source {
                 Source::Grant(grant) => Arc::new(grant.get().native(py)?),
-                Source::Fixed(fixed) => Arc::new(fixed.clone()),
+                Source::Fixed(fixed, _) => Arc::new(fixed.clone()),
                 Source::Foreign(object) => Arc::new(Foreign(Arc::clone(object))),
             })
         };
@@ -256,7 +269,7 @@ fn tell(py: Python<'_>, hook: &Py<PyAny>, pause: Duration) {
 impl Api {
     #[new]
     #[pyo3(signature = (source, *, origins = None, rate_limit = "error", longest_wait = 300.0,
-                        allowance = None, on_wait = None, transport = "https"))]
+                        allowance = None, on_wait = None, transport = "https", network = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn make(
         py: Python<'_>,
@@ -267,6 +280,7 @@ impl Api {
         allowance: Option<&Bound<'_, PyAny>>,
         on_wait: Option<Py<PyAny>>,
         transport: &str,
+        network: Option<&Bound<'_, Network>>,
     ) -> PyResult<Self> {
         let limits = Limits::new(rate_limit, longest_wait, allowance, on_wait)?;
         // A fixed token is an API of its own origins.
@@ -277,9 +291,7 @@ impl Api {
             (Source::Grant(grant), _, origins) => {
                 grant.get().api(origins.as_deref(), limits.keeping)
             }
-            (_, Some(own), None) => {
-                kept(own.api.clone(), limits.keeping).map(|api| (api, Arc::clone(&own.line)))
-            }
+            (_, Some(own), None) => kept(own.api.clone(), limits.keeping),
             (_, own, origins) => {
                 let api = oauth_facade::Api::new(&origins.unwrap_or_default(), transport);
                 let api = api.map(|api| match own {
@@ -287,10 +299,13 @@ impl Api {
                     None => api,
                 });
                 api.and_then(|api| kept(api, limits.keeping))
-                    .map(|api| (api, Arc::new(Line::new(server::TIMEOUT))))
             }
         };
-        let (api, line) = made.map_err(|error| errors::raise(py, &error))?;
+        let api = made.map_err(|error| errors::raise(py, &error))?;
+        let line = match (network, source.line()) {
+            (None, Some(line)) => line,
+            (network, _) => Line::new(network.map(Bound::get), None)?,
+        };
         Ok(Self::new(api, vec![(TokenFor::Any, source)], line, limits))
     }
 

@@ -96,7 +96,7 @@ impl Call {
         Ok(match self.api.get().source(owner) {
             Some(Source::Grant(grant)) => grant.clone_ref(py).into_any(),
             Some(Source::Foreign(object)) => object.clone_ref(py),
-            Some(Source::Fixed(fixed)) => Held(fixed.clone()).into_py_any(py)?,
+            Some(Source::Fixed(fixed, _)) => Held(fixed.clone()).into_py_any(py)?,
             None => py.None(),
         })
     }

@@ -14,7 +14,8 @@ use crate::exchange::Exchanges;
 use crate::flow::Flow;
 use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
-use crate::server::{self, Line, Server};
+use crate::network::{Line, Network, seconds};
+use crate::server::Server;
 use crate::source::{GrantSource, Kept};
 use crate::store::Store;
 use crate::tokens::Tokens;
@@ -152,9 +153,11 @@ impl Client {
 #[pymethods]
 impl Client {
     /// Give either secret, which is used as the server's preset documents it, or auth.
+    ///
+    /// timeout is that of one request in seconds, 30 unless the network says otherwise.
     #[new]
     #[pyo3(signature = (server, *, client_id, secret = None, auth = None, redirect_uris = None,
-                        headers = None, timeout = 30.0))]
+                        headers = None, timeout = None, network = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -164,7 +167,8 @@ impl Client {
         auth: Option<&Bound<'_, ClientAuth>>,
         redirect_uris: Option<Vec<String>>,
         headers: Option<Pairs>,
-        timeout: f64,
+        timeout: Option<f64>,
+        network: Option<&Bound<'_, Network>>,
     ) -> PyResult<Self> {
         let auth = match (auth, secret) {
             (Some(_), Some(_)) => {
@@ -188,7 +192,7 @@ impl Client {
         let us = Arc::new(Us {
             client,
             server: ours,
-            line: Arc::new(Line::new(server::seconds(timeout)?)),
+            line: Line::new(network.map(Bound::get), timeout)?,
         });
         Ok(Self { us, server })
     }
@@ -349,7 +353,7 @@ impl Client {
         let kept = Kept {
             keep: Keep {
                 resource: resource.unwrap_or_default(),
-                lease: lease.map(server::seconds).transpose()?,
+                lease: lease.map(seconds).transpose()?,
                 ..Keep::default()
             },
             store,
@@ -380,7 +384,7 @@ impl Client {
                 scope: scope.to_owned(),
                 resource: resource.unwrap_or_default(),
                 reuse,
-                lease: lease.map(server::seconds).transpose()?,
+                lease: lease.map(seconds).transpose()?,
             },
             store,
             on_tokens: on_tokens.map(Arc::new),
@@ -416,7 +420,7 @@ impl Client {
             scope: scope.to_owned(),
             resource: resource.unwrap_or_default(),
             reuse,
-            lease: lease.map(server::seconds).transpose()?,
+            lease: lease.map(seconds).transpose()?,
         };
         Keeper::new(py, &self.us, grant_type, tokens, (&keep, shared), moment)
     }

@@ -10,8 +10,9 @@ use pyo3::prelude::*;
 
 use crate::api::{Api, Limits, Source};
 use crate::foreign::raised;
+use crate::network::{Line, Network};
 use crate::resource::Resource;
-use crate::server::{Line, Server, TIMEOUT, read_transport};
+use crate::server::{Server, read_transport};
 use crate::tokens::Tokens;
 use crate::work::{Answer, Work};
 use crate::{errors, runtime, secret, value};
@@ -80,7 +81,7 @@ impl FixedToken {
 /// origins is where it may be sent: URLs, or a server with a preset.
 #[pyfunction]
 #[pyo3(signature = (token = None, *, env = None, file = None, callback = None, origins,
-                    expires_at = None, transport = "https"))]
+                    expires_at = None, transport = "https", network = None))]
 #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
 pub(crate) fn fixed_token<'py>(
     py: Python<'py>,
@@ -91,6 +92,7 @@ pub(crate) fn fixed_token<'py>(
     origins: &Bound<'py, PyAny>,
     expires_at: Option<Bound<'py, PyAny>>,
     transport: &str,
+    network: Option<&Bound<'py, Network>>,
 ) -> PyResult<Bound<'py, FixedToken>> {
     let fixed = match (token, env, file, callback) {
         (Some(token), None, None, None) => oauth_session::FixedToken::new(secret(token)),
@@ -135,8 +137,9 @@ pub(crate) fn fixed_token<'py>(
     };
     let (api, resource) = made.map_err(|error| errors::raise(py, &error))?;
     let limits = Limits::new("error", 0.0, None, None)?;
-    let sources = vec![(TokenFor::Any, Source::Fixed(fixed.clone()))];
-    let base = Api::new(api, sources, Arc::new(Line::new(TIMEOUT)), limits);
+    let line = Line::new(network.map(Bound::get), None)?;
+    let source = Source::Fixed(fixed.clone(), Arc::clone(&line));
+    let base = Api::new(api, vec![(TokenFor::Any, source)], line, limits);
     let this = FixedToken {
         token: fixed,
         resource,

@@ -3,12 +3,13 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oauth_core::error::{Error, Misuse};
+use oauth_core::issuer::RedirectUri;
 use oauth_core::{Pending, Secret};
-use oauth_reqwest::loopback;
-use pyo3::exceptions::PyAttributeError;
+use oauth_reqwest::loopback::{self, Paste};
+use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::prelude::*;
 
-use crate::server::seconds;
+use crate::network::seconds;
 use crate::work::{Answer, Work};
 use crate::{errors, no_pickle, runtime};
 
@@ -21,6 +22,11 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
+    fn kept(&self) -> Result<Pending, Error> {
+        let text = self.pending().clone().ok_or_else(spent)?;
+        Pending::from_json(text.expose())
+    }
+
     pub(crate) fn new(url: Option<String>, pending: &Pending) -> Self {
         Self {
             url,
@@ -87,20 +93,52 @@ fn spent() -> Error {
 pub(crate) struct Listener {
     redirect_uri: String,
     socket: Mutex<Option<loopback::Listener>>,
+    pasted: Paste,
 }
 
 #[pymethods]
 impl Listener {
+    /// At this port or a free one, and this path or /callback; or where redirect_uri leads, which
+    /// is registered as a whole.
     #[new]
-    #[pyo3(signature = (*, port = 0))]
-    fn new(py: Python<'_>, port: u16) -> PyResult<Self> {
+    #[pyo3(signature = (*, port = 0, path = None, redirect_uri = None))]
+    fn new(
+        py: Python<'_>,
+        port: u16,
+        path: Option<&str>,
+        redirect_uri: Option<&str>,
+    ) -> PyResult<Self> {
+        if redirect_uri.is_some() && (port != 0 || path.is_some()) {
+            let text = "a redirect_uri has its port and its path: give none";
+            return Err(PyTypeError::new_err(text));
+        }
         let handle = runtime::handle()?;
-        let bound = py.detach(|| handle.block_on(loopback::Listener::bind_on(port)));
-        let socket = bound.map_err(|error| errors::raise(py, &error))?;
+        let bind = async {
+            let listener = match redirect_uri {
+                Some(uri) => loopback::Listener::at(&RedirectUri::parse(uri)?).await?,
+                None => loopback::Listener::bind_on(port).await?,
+            };
+            match path {
+                Some(path) => listener.at_path(path),
+                None => Ok(listener),
+            }
+        };
+        let bound = py.detach(|| handle.block_on(bind));
+        let mut socket = bound.map_err(|error| errors::raise(py, &error))?;
         Ok(Self {
             redirect_uri: socket.redirect_uri().as_str().to_owned(),
+            pasted: socket.paste(),
             socket: Mutex::new(Some(socket)),
         })
+    }
+
+    /// Hands over the address at which a browser ended that cannot reach this listener, as a person
+    /// pasted it. Whether it is a callback of this flow, and somebody waits for it.
+    fn paste(&self, py: Python<'_>, flow: &Flow, text: &str) -> PyResult<bool> {
+        let pending = flow
+            .kept()
+            .map_err(|error: Error| errors::raise(py, &error))?;
+        Ok(self.pasted.give_callback(text, &pending))
     }
 
     /// Where the callback must come to.
@@ -135,8 +173,7 @@ impl Listener {
     fn waiting(&self, py: Python<'_>, flow: &Flow, timeout: f64) -> PyResult<Work> {
         let patience = seconds(timeout)?;
         let begin = || {
-            let text = flow.pending().clone().ok_or_else(spent)?;
-            let pending = Pending::from_json(text.expose())?;
+            let pending = flow.kept()?;
             let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
             Ok((pending, socket.take().ok_or(Misuse::Over)?))
         };

@@ -11,6 +11,7 @@ mod flow;
 mod foreign;
 mod keeper;
 mod moment;
+mod network;
 mod process;
 mod resource;
 mod response;
@@ -43,6 +44,8 @@ mod _native {
     use super::flow::{Flow, Listener};
     #[pymodule_export]
     use super::keeper::{Keeper, Lease, Load, Renewal, Save, Turn};
+    #[pymodule_export]
+    use super::network::Network;
     #[pymodule_export]
     use super::resource::Resource;
     #[pymodule_export]

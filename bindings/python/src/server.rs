@@ -2,20 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 use oauth_core::error::Error;
 use oauth_facade::Transport;
 use oauth_providers::Provider;
-use oauth_reqwest::{Driver, Options, reqwest};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::api::{Api, Limits, Source, owned};
 use crate::errors;
-use crate::process::PerProcess;
+use crate::network::{Line, Network};
 use crate::work::{Answer, Work};
 
 /// One authorization server.
@@ -75,8 +72,10 @@ impl Server {
 
     /// This server's API, or the one at these origins, for the application's tokens and a
     /// person's: each request gets those of its route, by the preset's rule.
+    ///
+    /// Requests go over network, or as those of the first source's client do.
     #[pyo3(signature = (*, app = None, user = None, origins = None, rate_limit = "error",
-                        longest_wait = 300.0, allowance = None, on_wait = None))]
+                        longest_wait = 300.0, allowance = None, on_wait = None, network = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn api(
         &self,
@@ -88,13 +87,21 @@ impl Server {
         longest_wait: f64,
         allowance: Option<&Bound<'_, PyAny>>,
         on_wait: Option<Py<PyAny>>,
+        network: Option<&Bound<'_, Network>>,
     ) -> PyResult<Api> {
         let sources = owned(app, user);
         let limits = Limits::new(rate_limit, longest_wait, allowance, on_wait)?;
         let owners: Vec<_> = sources.iter().map(|(owner, _)| *owner).collect();
         let api = self.0.api(origins.as_deref(), &owners, limits.keeping);
         let api = api.map_err(|error| errors::raise(py, &error))?;
-        Ok(Api::new(api, sources, Arc::new(Line::new(TIMEOUT)), limits))
+        let line = match (
+            network,
+            sources.iter().find_map(|(_, source)| source.line()),
+        ) {
+            (None, Some(line)) => line,
+            (network, _) => Line::new(network.map(Bound::get), None)?,
+        };
+        Ok(Api::new(api, sources, line, limits))
     }
 
     fn __repr__(&self) -> String {
@@ -164,32 +171,40 @@ fn with_variables(
 
 /// Fetches the metadata of an issuer.
 #[pyfunction]
-#[pyo3(signature = (issuer, *, transport = "https", timeout = 30.0))]
+#[pyo3(signature = (issuer, *, transport = "https", timeout = None, network = None))]
 pub(crate) fn discover(
     py: Python<'_>,
     issuer: &str,
     transport: &str,
-    timeout: f64,
+    timeout: Option<f64>,
+    network: Option<&Bound<'_, Network>>,
 ) -> PyResult<Py<PyAny>> {
-    discovery(py, issuer, transport, timeout)?.wait(py)
+    discovery(py, issuer, transport, timeout, network)?.wait(py)
 }
 
 /// Fetches the metadata of an issuer, in a coroutine.
 #[pyfunction]
-#[pyo3(signature = (issuer, *, transport = "https", timeout = 30.0))]
+#[pyo3(signature = (issuer, *, transport = "https", timeout = None, network = None))]
 pub(crate) fn adiscover<'py>(
     py: Python<'py>,
     issuer: &str,
     transport: &str,
-    timeout: f64,
+    timeout: Option<f64>,
+    network: Option<&Bound<'py, Network>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    discovery(py, issuer, transport, timeout)?.later(py)
+    discovery(py, issuer, transport, timeout, network)?.later(py)
 }
 
-fn discovery(py: Python<'_>, issuer: &str, transport: &str, timeout: f64) -> PyResult<Work> {
+fn discovery(
+    py: Python<'_>,
+    issuer: &str,
+    transport: &str,
+    timeout: Option<f64>,
+    network: Option<&Bound<'_, Network>>,
+) -> PyResult<Work> {
     let machine = oauth_facade::Server::discover(issuer, read_transport(transport)?)
         .map_err(|error| errors::raise(py, &error))?;
-    let driver = driver(py, seconds(timeout)?)?;
+    let driver = Line::new(network.map(Bound::get), timeout)?.driver(py)?;
     Ok(Work::new("discover", async move {
         driver.run(machine).await.map(Answer::Record)
     }))
@@ -203,40 +218,5 @@ pub(crate) fn read_transport(name: &str) -> PyResult<Transport> {
         _ => Err(PyValueError::new_err(
             "transport is \"https\" or \"loopback_http\"",
         )),
-    }
-}
-
-pub(crate) fn seconds(timeout: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(timeout)
-        .ok()
-        .filter(|pause| !pause.is_zero())
-        .ok_or_else(|| PyValueError::new_err("a timeout is a positive number of seconds"))
-}
-
-pub(crate) fn driver(py: Python<'_>, timeout: Duration) -> PyResult<Driver> {
-    let options = Options::default().timeout(timeout);
-    py.detach(|| Driver::with_options(reqwest::Client::builder(), options))
-        .map_err(|error| errors::raise(py, &error))
-}
-
-/// How long an API without a client may take.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// A transport of this process.
-pub(crate) struct Line {
-    pub(crate) timeout: Duration,
-    driver: PerProcess<Driver>,
-}
-
-impl Line {
-    pub(crate) const fn new(timeout: Duration) -> Self {
-        Self {
-            timeout,
-            driver: PerProcess::new(),
-        }
-    }
-
-    pub(crate) fn driver(&self, py: Python<'_>) -> PyResult<Driver> {
-        self.driver.with(|| driver(py, self.timeout), Driver::clone)
     }
 }

@@ -15,9 +15,9 @@ use pyo3::prelude::*;
 
 use crate::api::Ask;
 use crate::client::Us;
+use crate::network::Line;
 use crate::process::PerProcess;
 use crate::resource::Resource;
-use crate::server::Line;
 use crate::store::Store;
 use crate::tokens::Tokens;
 use crate::value::Pairs;
@@ -197,23 +197,26 @@ impl GrantSource {
         &self,
         origins: Option<&[String]>,
         keeping: Keeping,
-    ) -> Result<(oauth_facade::Api, Arc<Line>), Error> {
+    ) -> Result<oauth_facade::Api, Error> {
         let api = self.us.server.api(origins, &[TokenFor::Any], keeping)?;
-        let api = match keeping {
+        Ok(match keeping {
             Keeping::Nothing => api.sharing(&self.api),
             _ => api,
-        };
-        Ok((api, Arc::clone(&self.us.line)))
+        })
+    }
+
+    pub(crate) fn line(&self) -> Arc<Line> {
+        Arc::clone(&self.us.line)
     }
 
     fn calling(&self, py: Python<'_>, origins: Option<&[String]>, ask: Ask<'_>) -> PyResult<Work> {
-        let (api, line) = self
+        let api = self
             .api(origins, Keeping::Nothing)
             .map_err(|error| errors::raise(py, &error))?;
         let sources = Sources::one(self.native(py)?);
         let api = Authorized::with_sources(self.us.driver(py)?, sources, api.core().clone())
             .map_err(|error| errors::raise(py, &error))?;
-        ask.send(api, OnLimit::Fail, &line)
+        ask.send(api, OnLimit::Fail, &self.us.line)
     }
 }
 

@@ -13,10 +13,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::{PyClass, PyClassInitializer};
 
+use crate::network::seconds;
 use crate::process::PerProcess;
 use crate::store::Store;
 use crate::work::{Answer, Work};
-use crate::{errors, secret, server};
+use crate::{errors, secret};
 
 /// What our stores can do beside the verbs.
 pub(crate) trait Native: store::Store {
@@ -212,7 +213,7 @@ impl RedisStore {
         prefix: &str,
         timeout: f64,
     ) -> PyResult<PyClassInitializer<Self>> {
-        let (url, timeout): (Secret<String>, _) = (secret(url), server::seconds(timeout)?);
+        let (url, timeout): (Secret<String>, _) = (secret(url), seconds(timeout)?);
         let prefix = prefix.to_owned();
         let before = prefix.clone();
         let open = move |py: Python<'_>| {
@@ -249,7 +250,7 @@ impl PostgresStore {
     #[new]
     #[pyo3(signature = (url, /, *, timeout = 5.0))]
     fn new(py: Python<'_>, url: String, timeout: f64) -> PyResult<PyClassInitializer<Self>> {
-        let (url, timeout): (Secret<String>, _) = (secret(url), server::seconds(timeout)?);
+        let (url, timeout): (Secret<String>, _) = (secret(url), seconds(timeout)?);
         let of_process = PerProcess::new();
         let pool: Pool = Arc::new(move |py| {
             let open = || {

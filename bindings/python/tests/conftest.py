@@ -74,6 +74,9 @@ class Twin:
     def expire(self) -> None:
         self._ask("expire", {})
 
+    def register(self, redirect_uri: str) -> None:
+        self._ask("register", {"redirect_uri": redirect_uri})
+
     def console_token(self) -> str:
         return str(self._ask("console_token", {})["access_token"])
 
@@ -132,15 +135,17 @@ def expired(tokens: oauth_core.Tokens) -> oauth_core.Tokens:
     return oauth_core.Tokens.from_json(json.dumps(stored))
 
 
+def example(name: str) -> list[str]:
+    """The command of a server of the test kit."""
+    twins = os.environ.get("OAUTH_TWINS")
+    if twins:
+        return [str(Path(twins).with_name(name))]
+    return ["cargo", "run", "--quiet", "-p", "oauth-testkit", "--example", name]
+
+
 @pytest.fixture
 def twins() -> Iterator[dict[str, Twin]]:
-    binary = os.environ.get("OAUTH_TWINS")
-    command = (
-        [binary]
-        if binary
-        else ["cargo", "run", "--quiet", "-p", "oauth-testkit", "--example", "twins"]
-    )
-    with process(command, ROOT) as bases:
+    with process(example("twins"), ROOT) as bases:
         yield {name: Twin(base) for name, base in bases.items()}
 
 

@@ -10,6 +10,7 @@
 //! | `POST /_twin/fault` | injects `{"name":"status","status":503}`; see [`Fault`] |
 //! | `POST /_twin/advance` | moves the clock by `{"seconds":n}` |
 //! | `POST /_twin/rate_limit` | allows `{"requests":n,"seconds":s}` API calls to a token |
+//! | `POST /_twin/register` | registers `{"redirect_uri":"…"}` as well |
 //! | `POST /_twin/console_token` | makes an access token by hand, answered as `access_token` |
 //! | `POST /_twin/expire` | ends every access token |
 //! | `POST /_twin/deny` | the user says no next time |

@@ -1,9 +1,11 @@
-"""The login of native apps (RFC 8252): a browser, and a listener on a loopback address."""
+"""The login of native apps (RFC 8252): a loopback listener, the person's browser, the tokens."""
 
 from __future__ import annotations
 
 from ._native import Listener
+from .errors import Misuse
 
+# `typing` and `webbrowser` cost more to import than the package itself.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Mapping
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from ._native import Client, Flow, Tokens
 
     Open = Callable[[str], object]
+    Paste = Callable[[], str]
 
 
 def login(
@@ -18,16 +21,27 @@ def login(
     *,
     scope: str = "",
     open: Open | None = None,
+    paste: Paste | None = None,
     port: int = 0,
+    path: str | None = None,
+    redirect_uri: str | None = None,
     timeout: float = 300.0,
     extra: Mapping[str, str] | None = None,
 ) -> Tokens:
     """Sends the person to the server, waits for the callback, and redeems its code.
 
-    ``open`` shows a URL to the person: by default the system's browser. It must not wait for what
-    the browser does. Another ``port`` than 0 is for servers that compare ports.
+    ``open`` shows a URL to the person: by default it is printed on standard error, and opened in
+    the system's browser. It must not wait for what the browser does.
+
+    ``paste``, for example ``input``, asks for the address at which a browser on another machine
+    ended. It is called in a thread of its own, again if the address is none of this login, and is
+    not waited for if the browser comes back first.
+
+    The redirect URI is ``http://127.0.0.1:PORT/callback``, at a free port; a server that compares
+    ports or paths takes the same ones each time, or the whole ``redirect_uri`` that is registered.
     """
-    listener, flow = _begin(client, scope, open, port, extra)
+    listener, flow = _begin(client, scope, open, port, path, redirect_uri, extra)
+    _ask(listener, flow, paste)
     return client.redeem(flow, listener.callback(flow, timeout=timeout))
 
 
@@ -36,23 +50,55 @@ async def alogin(
     *,
     scope: str = "",
     open: Open | None = None,
+    paste: Paste | None = None,
     port: int = 0,
+    path: str | None = None,
+    redirect_uri: str | None = None,
     timeout: float = 300.0,
     extra: Mapping[str, str] | None = None,
 ) -> Tokens:
     """login(), in a coroutine."""
-    listener, flow = _begin(client, scope, open, port, extra)
+    listener, flow = _begin(client, scope, open, port, path, redirect_uri, extra)
+    _ask(listener, flow, paste)
     return await client.aredeem(flow, await listener.acallback(flow, timeout=timeout))
 
 
 def _begin(
-    client: Client, scope: str, open: Open | None, port: int, extra: Mapping[str, str] | None
+    client: Client,
+    scope: str,
+    open: Open | None,
+    port: int,
+    path: str | None,
+    redirect_uri: str | None,
+    extra: Mapping[str, str] | None,
 ) -> tuple[Listener, Flow]:
-    if open is None:
-        from webbrowser import open as open_browser
-
-        open = open_browser
-    listener = Listener(port=port)
+    listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
     flow = client.authorize(redirect_uri=listener.redirect_uri, scope=scope, extra=extra)
-    open(flow.url)
+    (open or _show)(flow.url)
     return listener, flow
+
+
+def _show(url: str) -> None:
+    import sys
+    import webbrowser
+
+    print(f"The browser shows the login; if it does not, open this URL:\n{url}", file=sys.stderr)
+    webbrowser.open(url)
+
+
+def _ask(listener: Listener, flow: Flow, paste: Paste | None) -> None:
+    if paste is None:
+        return
+    import threading
+
+    def ask() -> None:
+        while True:
+            try:
+                if listener.paste(flow, paste()):
+                    return
+            except EOFError:
+                return  # nobody is there to paste
+            except Misuse:
+                return  # the flow is redeemed: the browser came back meanwhile
+
+    threading.Thread(target=ask, name="oauth-core paste", daemon=True).start()

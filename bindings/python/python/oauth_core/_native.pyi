@@ -31,6 +31,7 @@ __all__ = [
     "Listener",
     "Load",
     "NativeStore",
+    "Network",
     "PostgresStore",
     "Public",
     "RedisStore",
@@ -87,16 +88,40 @@ def fixed_token(
     origins: Sequence[str] | Server,
     expires_at: float | datetime | None = None,
     transport: _Transport = "https",
+    network: Network | None = None,
 ) -> FixedToken: ...
 def discover(
-    issuer: str, *, transport: _Transport = "https", timeout: float = 30.0
+    issuer: str,
+    *,
+    transport: _Transport = "https",
+    timeout: float | None = None,
+    network: Network | None = None,
 ) -> Server: ...
 def adiscover(
-    issuer: str, *, transport: _Transport = "https", timeout: float = 30.0
+    issuer: str,
+    *,
+    transport: _Transport = "https",
+    timeout: float | None = None,
+    network: Network | None = None,
 ) -> _Later[Server]: ...
 def discover_exchange(
     issuer: str, *, transport: _Transport = "https", moment: Moment | None = None
 ) -> Exchange[Server]: ...
+@final
+class Network:
+    def __new__(
+        cls,
+        *,
+        ca: _Place | None = None,
+        only_ca: _Place | None = None,
+        client_certificate: _Place | None = None,
+        client_key: _Place | None = None,
+        proxy: str | None = None,
+        connect_timeout: float | None = None,
+        timeout: float | None = None,
+        user_agent: str | None = None,
+        in_flight_per_origin: int | None = None,
+    ) -> Self: ...
 @final
 class Server:
     @staticmethod
@@ -119,6 +144,7 @@ class Server:
         longest_wait: float = 300.0,
         allowance: _Allowance | None = None,
         on_wait: Callable[[float], object] | None = None,
+        network: Network | None = None,
     ) -> Api: ...
 
 @disjoint_base
@@ -145,7 +171,8 @@ class Client:
         auth: None = None,
         redirect_uris: Sequence[str] | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float = 30.0,
+        timeout: float | None = None,
+        network: Network | None = None,
     ) -> Self: ...
     @overload
     def __new__(
@@ -157,7 +184,8 @@ class Client:
         auth: ClientAuth,
         redirect_uris: Sequence[str] | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float = 30.0,
+        timeout: float | None = None,
+        network: Network | None = None,
     ) -> Self: ...
     @property
     def server(self) -> Server: ...
@@ -234,9 +262,12 @@ class Flow:
 
 @final
 class Listener:
-    def __new__(cls, *, port: int = 0) -> Self: ...
+    def __new__(
+        cls, *, port: int = 0, path: str | None = None, redirect_uri: str | None = None
+    ) -> Self: ...
     @property
     def redirect_uri(self) -> str: ...
+    def paste(self, flow: Flow, text: str) -> bool: ...
     def callback(self, flow: Flow, *, timeout: float = 300.0) -> str: ...
     def acallback(self, flow: Flow, *, timeout: float = 300.0) -> _Later[str]: ...
 
@@ -344,6 +375,7 @@ class Api:
         allowance: _Allowance | None = None,
         on_wait: Callable[[float], object] | None = None,
         transport: _Transport = "https",
+        network: Network | None = None,
     ) -> Self: ...
     def owner(self, url: str) -> Literal["application", "user", "any"]: ...
     def call(

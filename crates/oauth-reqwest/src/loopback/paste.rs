@@ -15,6 +15,11 @@ impl Paste {
     pub fn give(&self, text: &str) -> bool {
         self.0.send(text.to_owned()).is_ok()
     }
+
+    /// The same for a callback of this flow only: whether it is one, and somebody waits for it.
+    pub fn give_callback(&self, text: &str, pending: &Pending) -> bool {
+        callback(text, pending).is_some_and(|callback| self.give(&callback))
+    }
 }
 
 /// What came, and was no callback of the login that waits. The wait goes on.

@@ -40,6 +40,11 @@ struct RateLimit {
     seconds: u64,
 }
 
+#[derive(Deserialize)]
+struct Register {
+    redirect_uri: String,
+}
+
 fn respond(
     state: &mut State,
     method: &Method,
@@ -72,6 +77,11 @@ fn respond(
             let limit: RateLimit = serde_json::from_slice(body).map_err(bad)?;
             twin.set_rate_limit(limit.requests);
             twin.set_rate_window(limit.seconds);
+            Ok(json!({}))
+        }
+        (&Method::POST, "register") => {
+            let also: Register = serde_json::from_slice(body).map_err(bad)?;
+            twin.register_redirect_uri(&also.redirect_uri);
             Ok(json!({}))
         }
         (&Method::POST, "console_token") => {

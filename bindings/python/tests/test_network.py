@@ -1,0 +1,164 @@
+"""Certificates and proxies: for token requests and calls to APIs alike."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import socketserver
+import threading
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+from conftest import ROOT, example, process
+
+import oauth_core
+
+PATH = "/api/v2/sessionResults/?testId=1"
+
+
+@pytest.fixture(scope="module")
+def tls() -> Iterator[dict[str, str]]:
+    """The UserTesting twin behind TLS."""
+    with process(example("tls"), ROOT) as said:
+        yield said
+
+
+def client_of(
+    tls: dict[str, str], network: oauth_core.Network | None, base: str
+) -> oauth_core.Client:
+    server = oauth_core.provider("usertesting", loopback=base)
+    return oauth_core.Client(
+        server, client_id=tls["client_id"], secret=tls["client_secret"], network=network
+    )
+
+
+def uses(tls: dict[str, str], network: oauth_core.Network | None, door: str = "base") -> int:
+    """A token and a call with it."""
+    base = tls[door]
+    source = client_of(tls, network, base).client_credentials(scope="studies:read")
+    asyncio.run(source.atoken())
+    return source.get(base + PATH).status
+
+
+def code(act: Callable[[], Any]) -> str:
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        act()
+    return caught.value.code
+
+
+def test_an_authority_of_ones_own(tls: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text(tls["ca"])
+    for ca in (tls["ca"], file, str(file)):
+        assert uses(tls, oauth_core.Network(ca=ca)) == 200
+        assert uses(tls, oauth_core.Network(only_ca=ca)) == 200
+    assert code(lambda: uses(tls, None)) == "lost.tls"
+    assert code(lambda: uses(tls, oauth_core.Network())) == "lost.tls"
+
+
+def test_a_client_certificate(tls: dict[str, str], tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text(tls["key"])
+    together = tls["certificate"] + tls["key"]
+    for shown in (
+        oauth_core.Network(ca=tls["ca"], client_certificate=tls["certificate"], client_key=key),
+        oauth_core.Network(ca=tls["ca"], client_certificate=together),
+    ):
+        assert uses(tls, shown, "mutual") == 200
+        assert "PRIVATE" not in repr(shown)
+    assert code(lambda: uses(tls, oauth_core.Network(ca=tls["ca"]), "mutual")).startswith("lost")
+
+
+class Tunnel(socketserver.BaseRequestHandler):
+    """Opens every way, and keeps what was asked of it."""
+
+    asked: list[str] = []
+
+    def handle(self) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += self.request.recv(4096)
+        self.asked.append(head.decode().lower())
+        host, port = self.asked[-1].split(" ")[1].split(":")
+        with socket.create_connection((host, int(port))) as server:
+            self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            there = threading.Thread(target=carry, args=(self.request, server))
+            there.start()
+            carry(server, self.request)
+            there.join()
+
+
+def carry(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # the other side has hung up
+
+
+@pytest.fixture
+def proxy() -> Iterator[str]:
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Tunnel) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://ann:PASSW0RD@127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_a_proxy_for_tokens_and_apis(
+    tls: dict[str, str], proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Tunnel.asked
+    network = oauth_core.Network(ca=tls["ca"], proxy=proxy)
+    assert uses(tls, network) == 200
+    way = tls["base"].removeprefix("https://")
+    assert asked and all(one.startswith(f"connect {way} ") for one in asked)
+    assert all("proxy-authorization: basic " in one for one in asked)
+    assert "PASSW0RD" not in repr(network)
+
+    # The environment's, unless the network says that there is none.
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    asked.clear()
+    assert uses(tls, oauth_core.Network(ca=tls["ca"])) == 200 and asked
+    asked.clear()
+    assert uses(tls, oauth_core.Network(ca=tls["ca"], proxy="direct")) == 200
+    assert not asked
+
+
+def test_each_door_takes_a_network(tls: dict[str, str]) -> None:
+    network, place = oauth_core.Network(ca=tls["ca"]), tls["base"]
+    client = client_of(tls, network, place)
+    token = client.client_credentials(scope="studies:read").token().access_token
+    fixed = oauth_core.fixed_token(token, origins=[place], network=network)
+    assert fixed.get(place + PATH).status == 200
+    plain = oauth_core.fixed_token(token, origins=[place])
+    assert code(lambda: plain.get(place + PATH)) == "lost.tls"
+    # An API goes the way of its source, unless it is given one.
+    assert oauth_core.Api(fixed).get(place + PATH).status == 200
+    assert oauth_core.Api(plain, network=network).get(place + PATH).status == 200
+    assert code(lambda: oauth_core.Api(plain).get(place + PATH)) == "lost.tls"
+    # The twin publishes no metadata, and a 404 is an answer.
+    assert code(lambda: oauth_core.discover(place)) == "lost.tls"
+    assert code(lambda: oauth_core.discover(place, network=network)) != "lost.tls"
+
+
+def test_what_cannot_be_is_told_at_once(tmp_path: Path) -> None:
+    wrong: list[dict[str, Any]] = [
+        {"ca": tmp_path / "none.pem"},
+        {"ca": "a", "only_ca": "b"},
+        {"client_key": "S3CR3T"},
+        {"client_certificate": "S3CR3T\n"},
+        {"proxy": "gopher://S3CR3T"},
+        {"timeout": 0},
+        {"connect_timeout": -1.0},
+        {"user_agent": "a\nb"},
+    ]
+    for options in wrong:
+        with pytest.raises(oauth_core.Misuse) as caught:
+            oauth_core.Network(**options)
+        assert caught.value.code == "misuse.setup"
+        assert "S3CR3T" not in str(caught.value)
