@@ -1,5 +1,5 @@
 // Calling an API: where tokens come from, whose token a request carries, and how often it may be sent.
-import type { CallOptions, Fetch, MaybePromise, Server, Tokens, Transport } from './index.cjs'
+import type { CallOptions, Fetch, MaybePromise, Network, Server, Tokens, Transport } from './index.cjs'
 
 /**
  * Whatever has a token when one is asked for. {@link GrantSource} keeps a grant fresh, {@link FixedToken}
@@ -52,6 +52,8 @@ export interface ApiOptions extends LimitOptions {
   onWait?: ((ms: number) => void) | undefined
   /** Carries the requests instead of `globalThis.fetch`, such as that of an undici pool. */
   fetch?: Fetch | undefined
+  /** Carries the requests; without either, they go the way of the first source's client. */
+  network?: Network | undefined
 }
 
 /** An API whose routes belong to two owners. */
@@ -122,6 +124,8 @@ export interface FixedTokenOptions {
   transport?: Transport | undefined
   /** Carries the requests instead of `globalThis.fetch`. */
   fetch?: Fetch | undefined
+  /** Carries the requests. */
+  network?: Network | undefined
 }
 
 /**

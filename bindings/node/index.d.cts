@@ -142,10 +142,49 @@ export function providerFile(text: string, options?: ProviderOptions): Server
 /** The names of the presets. */
 export function providers(): string[]
 
+export interface NetworkOptions {
+  /** Trusted beside the system's authorities: PEM, or the path or file URL of it. */
+  ca?: string | URL | undefined
+  /** Trusted instead of the system's authorities. */
+  onlyCa?: string | URL | undefined
+  /** Shown to servers that ask for one, with its key. */
+  clientCertificate?: string | URL | undefined
+  /** The key, if it is not beside the certificate. */
+  clientKey?: string | URL | undefined
+  /** `http`, `https`, `socks5` or `socks5h`, or `direct` for none. */
+  proxy?: string | undefined
+  /** 10 000 ms. */
+  connectTimeoutMs?: number | undefined
+  /** For one request: 30 000 ms. */
+  timeoutMs?: number | undefined
+  userAgent?: string | undefined
+  /** How many requests may be under way to one origin: 16. */
+  inFlightPerOrigin?: number | undefined
+}
+/**
+ * How requests leave this process, of token requests and calls to APIs alike. What is left out is the
+ * system's: its certificates (or those of `SSL_CERT_FILE`), with those of `NODE_EXTRA_CA_CERTS`, and the
+ * proxy that `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name. Files are read once, here.
+ */
+export class Network {
+  constructor(options?: NetworkOptions)
+  /**
+   * The global `fetch`, over this network. It follows no redirect, and reads a body whole before it sends
+   * it; `Response.url` is empty. Plain http goes to loopback addresses only.
+   */
+  readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>
+}
+/** What requests go over, if not over the system's network: one or the other. */
+export interface Line {
+  network?: Network | undefined
+  /** Any `fetch`, such as that of an undici pool. */
+  fetch?: Fetch | undefined
+}
+
 /** Fetches what a server says about itself (RFC 8414, OpenID Connect Discovery). */
 export function discover(
   issuer: string | URL,
-  options?: CallOptions & { transport?: Transport; fetch?: Fetch | undefined },
+  options?: CallOptions & { transport?: Transport } & Line,
 ): Promise<Server>
 /** The same as an exchange, for a driver of your own. */
 export function discovery(issuer: string | URL, options?: MomentOptions & { transport?: Transport }): Exchange<Server>
@@ -330,6 +369,8 @@ export interface ClientOptions {
   headers?: Record<string, string>
   /** How long one request may take: 30 000 ms. */
   timeoutMs?: number | undefined
+  /** What all requests go over, those of its sources to APIs included. */
+  network?: Network | undefined
   /** Carries all requests instead of the native transport. */
   fetch?: Fetch | undefined
 }
@@ -442,12 +483,19 @@ export function run<T>(exchange: Exchange<T>, options?: RunOptions): Promise<T>
 export interface LoginOptions extends CallOptions {
   scope?: Scope
   extra?: Record<string, string | number | boolean>
-  /** Shows the URL to the person; by default with the system's browser. */
+  /** Shows the URL to the person; by default it is printed on standard error, and opened in the system's browser. */
   open?: (url: URL) => unknown
+  /**
+   * Asks for the address at which a browser on another machine ended; again if that is none of this login.
+   * `undefined` is nobody to ask. The signal is aborted when the answer is needed no more.
+   */
+  paste?: (signal: AbortSignal) => Promise<string | undefined>
   /** A free one by default. */
   port?: number
   /** `/callback` by default. */
   path?: string
+  /** Instead of both: a redirect URI that is registered as a whole. */
+  redirectUri?: string | undefined
 }
 /** The login of native apps (RFC 8252): a loopback listener, the person's browser, the tokens. */
 export function login(client: Client, options?: LoginOptions): Promise<Tokens>

@@ -145,7 +145,14 @@ fn twins() -> Outcome {
     build.args(["build", "--quiet", "-p", "oauth-testkit"]);
     step(
         "twins",
-        build.args(["--example", "twins", "--example", "tls"]),
+        build.args([
+            "--example",
+            "twins",
+            "--example",
+            "tls",
+            "--features",
+            "tls",
+        ]),
     )
 }
 

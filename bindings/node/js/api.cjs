@@ -4,6 +4,7 @@ const { inspect } = require('node:util')
 const native = require('./native.cjs')
 const { lifted } = require('./errors.cjs')
 const { checkLimit, pause } = require('./exchange.cjs')
+const { lineOf } = require('./network.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 
 /** How long a request waits at most for its turn, in milliseconds, if nothing else is said. */
@@ -17,14 +18,12 @@ class Api {
   #onWait
   #limits
 
-  constructor(known, sources, { fetch, onWait, rateLimit = 'error', longestWaitMs = LONGEST_WAIT } = {}) {
+  constructor(known, sources, { network, fetch, onWait, rateLimit = 'error', longestWaitMs = LONGEST_WAIT } = {}) {
     if (!(known instanceof native.NativeApi)) throw new TypeError('APIs come from server.api or source.api')
-    for (const [name, hook] of Object.entries({ fetch, onWait })) {
-      if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)
-    }
+    if (onWait !== undefined && typeof onWait !== 'function') throw new TypeError('onWait must be a function')
     this.#known = known
     this.#sources = sources
-    this.#fetch = fetch
+    this.#fetch = lineOf(network, fetch).apiFetch
     this.#onWait = onWait
     this.#limits = checkLimits(rateLimit, longestWaitMs)
   }
@@ -179,10 +178,17 @@ class Source {
     this.#options = options
   }
 
+  /** What the requests of an API with this source go over, if nothing else is said. */
+  static fetchOf(source) {
+    return source !== undefined && #options in source ? source.#options.fetch : undefined
+  }
+
   /** An API with this one source, and limits of its own. */
   api(options = {}) {
     const sources = { any: checkSource(this, 'source') }
-    return apiOf(this.#place, sources, { ...this.#options, ...options })
+    const { fetch, ...usual } = this.#options
+    const line = options.network === undefined ? { fetch } : {}
+    return apiOf(this.#place, sources, { ...usual, ...line, ...options })
   }
 
   /** `fetch` with the token attached, to allowed origins only. */

@@ -2,10 +2,11 @@
 
 const { inspect } = require('node:util')
 const native = require('./native.cjs')
-const { lift, lifted } = require('./errors.cjs')
+const { OAuthError, lift, lifted } = require('./errors.cjs')
 const { Exchange, checkLimit, momentOf, perform, wait } = require('./exchange.cjs')
 const { checkStore } = require('./keep.cjs')
 const { Keeper } = require('./keeper.cjs')
+const { lineOf } = require('./network.cjs')
 const { nativeServer } = require('./server.cjs')
 const { GrantSource } = require('./source.cjs')
 const { Tokens, Flow, flowText, nativeTokens } = require('./tokens.cjs')
@@ -65,13 +66,13 @@ class Client {
   #transport
   #id
 
-  constructor(server, { clientId, clientSecret, clientAuth, redirectUris, headers = {}, timeoutMs, fetch } = {}) {
+  constructor(server, { clientId, clientSecret, clientAuth, redirectUris, headers = {}, timeoutMs, network, fetch } = {}) {
     const known = nativeServer(server)
-    if (fetch !== undefined && typeof fetch !== 'function') throw new TypeError('fetch must be a function')
+    const line = lineOf(network, fetch)
     const options = { clientId, clientSecret, clientAuth, redirectUris, headers }
     this.#native = lifted(() => new native.NativeClient(known, options))
     this.#server = server
-    this.#transport = { fetch, requestTimeoutMs: checkLimit(timeoutMs) }
+    this.#transport = { ...line, requestTimeoutMs: checkLimit(timeoutMs) }
     this.#id = clientId
     this.exchange = new Exchanges(this.#native)
     Object.defineProperty(this, 'exchange', { enumerable: false, writable: false })
@@ -148,18 +149,52 @@ class Client {
 }
 
 /** The login of native apps (RFC 8252): a loopback listener, the person's browser, the tokens. */
-async function login(client, { scope, extra, open = openBrowser, port = 0, path, timeoutMs = 300_000, signal } = {}) {
+async function login(client, options = {}) {
+  const { scope, extra, open = show, paste, port = 0, path, redirectUri, timeoutMs = 300_000, signal } = options
   signal?.throwIfAborted()
   checkLimit(timeoutMs)
-  const listener = await lifting(() => native.listen(port, path))
+  if (redirectUri !== undefined && (port !== 0 || path !== undefined)) {
+    throw new TypeError('a redirectUri has its port and its path: give none')
+  }
+  const listener = await lifting(() => native.listen(port, path, redirectUri))
+  const over = new AbortController()
   try {
     const { url, flow } = client.authorize({ redirectUri: listener.redirectUri, scope, extra })
+    const text = flowText(flow)
     await wait(Promise.resolve(open(url)), { signal, timeoutMs })
-    const arrival = lifting(() => listener.wait(flowText(flow), timeoutMs))
-    const callback = await wait(arrival, { signal }, () => listener.close())
+    const arrival = lifting(() => listener.wait(text, timeoutMs))
+    const pasted = paste && asked(listener, text, paste, over.signal)
+    const callback = await wait(Promise.race([arrival, ...(pasted ? [pasted] : [])]), { signal }, () => listener.close())
     return await client.redeem(flow, callback, { signal })
   } finally {
+    over.abort()
     listener.close()
+  }
+}
+
+/** Asks for the address where a browser ended elsewhere, until it is one of this login. Never fulfilled: the listener is. */
+async function asked(listener, flow, paste, signal) {
+  while (!signal.aborted) {
+    let text
+    try {
+      text = await paste(signal)
+    } catch (error) {
+      // The question was taken back, for the browser came first.
+      if (!signal.aborted) throw error
+      return new Promise(() => {})
+    }
+    if (text === undefined || lifted(() => listener.paste(flow, String(text)))) break
+  }
+  return new Promise(() => {})
+}
+
+function show(url) {
+  console.error(`The browser shows the login; if it does not, open this URL:\n${url.href}`)
+  try {
+    openBrowser(url)
+  } catch (error) {
+    // Where there is no browser, the URL is there to be opened elsewhere.
+    if (!(error instanceof OAuthError)) throw error
   }
 }
 

@@ -253,12 +253,12 @@ function wait(promise, { signal, timeoutMs }, leave = () => {}) {
 }
 
 /** Runs an exchange to its end: over the client's `fetch` if it has one, else natively. */
-async function perform(exchange, { fetch, requestTimeoutMs }, { signal, timeoutMs } = {}) {
+async function perform(exchange, { fetch, network, requestTimeoutMs }, { signal, timeoutMs } = {}) {
   checkLimit(timeoutMs)
   if (fetch) return run(exchange, { fetch, requestTimeoutMs, signal, timeoutMs })
   signal?.throwIfAborted()
   const { known, finish } = natives.get(exchange)
-  const raw = lifted(() => known.run(requestTimeoutMs, timeoutMs))
+  const raw = lifted(() => known.run(requestTimeoutMs, timeoutMs, network))
   try {
     return finish(await wait(raw, { signal }, () => known.cancel()))
   } catch (error) {

@@ -6,6 +6,7 @@ const native = require('./native.cjs')
 const { Source } = require('./api.cjs')
 const { lift, lifted } = require('./errors.cjs')
 const { checkLimit, wait } = require('./exchange.cjs')
+const { lineOf } = require('./network.cjs')
 const { Server, isLoopback, nativeServer } = require('./server.cjs')
 const { Tokens, nativeTokens, secondsOf } = require('./tokens.cjs')
 
@@ -84,10 +85,11 @@ class FixedToken extends Source {
 }
 
 /** A source of one token that was made by hand, or is kept fresh elsewhere. */
-function fixedToken(token, { origins = [], expiresAt, transport, fetch } = {}) {
+function fixedToken(token, { origins = [], expiresAt, transport, network, fetch } = {}) {
   const read = readerOf(token, secondsOf(expiresAt))
-  if (origins instanceof Server) return new FixedToken(read, { server: nativeServer(origins) }, { fetch })
-  return new FixedToken(read, { loopback: isLoopback(transport) }, { origins, fetch })
+  const line = { fetch: lineOf(network, fetch).apiFetch }
+  if (origins instanceof Server) return new FixedToken(read, { server: nativeServer(origins) }, line)
+  return new FixedToken(read, { loopback: isLoopback(transport) }, { origins, ...line })
 }
 
 module.exports = { FixedToken, fixedToken }

@@ -7,6 +7,7 @@ const { Exchange, run } = require('./exchange.cjs')
 const { FixedToken, fixedToken } = require('./fixed.cjs')
 const { keep } = require('./keep.cjs')
 const { Keeper } = require('./keeper.cjs')
+const { Network } = require('./network.cjs')
 const { Server, discover, discovery, provider, providerFile, providers } = require('./server.cjs')
 const { GrantSource } = require('./source.cjs')
 const { FileStore, PostgresStore, RedisStore, Sealed } = require('./stores.cjs')
@@ -25,6 +26,7 @@ module.exports = {
   Lost,
   Malformed,
   Misuse,
+  Network,
   OAuthError,
   PostgresStore,
   RedisStore,

@@ -14,6 +14,7 @@ export const {
   Lost,
   Malformed,
   Misuse,
+  Network,
   OAuthError,
   PostgresStore,
   RedisStore,

@@ -2,9 +2,10 @@
 
 const { inspect } = require('node:util')
 const native = require('./native.cjs')
-const { apiOf, checkSource } = require('./api.cjs')
+const { Source, apiOf, checkSource } = require('./api.cjs')
 const { lifted } = require('./errors.cjs')
 const { Exchange, perform } = require('./exchange.cjs')
+const { lineOf } = require('./network.cjs')
 
 const natives = new WeakMap()
 
@@ -41,7 +42,8 @@ class Server {
     const sources = {}
     if (app !== undefined) sources.application = checkSource(app, 'app')
     if (user !== undefined) sources.user = checkSource(user, 'user')
-    return apiOf({ server: nativeServer(this) }, sources, options)
+    const line = options.network === undefined ? { fetch: Source.fetchOf(app ?? user) } : {}
+    return apiOf({ server: nativeServer(this) }, sources, { ...line, ...options })
   }
 
   [inspect.custom](depth, options) {
@@ -72,8 +74,9 @@ function providers() {
 }
 
 /** Fetches what a server says about itself. */
-async function discover(issuer, { transport, fetch, ...call } = {}) {
-  return perform(discovery(issuer, { transport }), { fetch, requestTimeoutMs: call.timeoutMs }, call)
+async function discover(issuer, { transport, network, fetch, ...call } = {}) {
+  const line = lineOf(network, fetch)
+  return perform(discovery(issuer, { transport }), { ...line, requestTimeoutMs: call.timeoutMs }, call)
 }
 
 /** The same as an exchange, for a driver of your own. */

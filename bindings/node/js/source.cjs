@@ -17,7 +17,7 @@ class GrantSource extends Source {
   constructor(keeper, { transport, store, onTokens, origins, server }) {
     if (!(keeper instanceof Keeper)) throw new TypeError('sources come from a client')
     if (onTokens !== undefined && typeof onTokens !== 'function') throw new TypeError('onTokens must be a function')
-    super({ server }, { origins, fetch: transport.fetch })
+    super({ server }, { origins, fetch: transport.apiFetch })
     this.#keeper = keeper
     this.#job = { store, onTokens, run: (exchange) => perform(exchange, transport) }
   }

@@ -12,6 +12,7 @@ use oauth_facade::{Machine, Record, Reply, Turn};
 use tokio::sync::Notify;
 
 use crate::error::{fail, invalid, overdue};
+use crate::network::NativeNetwork;
 use crate::runtime::{driver, millis, promise};
 use crate::server::NativeServer;
 use crate::tokens::NativeTokens;
@@ -143,21 +144,27 @@ impl NativeExchange {
         self.step(at, |machine, at| machine.signed(at, signature))
     }
 
-    /// Runs it to its end on the native transport, within `patience` milliseconds if given;
-    /// `timeout` limits each request.
+    /// Runs it to its end over this network or the system's, within `patience` milliseconds if
+    /// given; `timeout` limits each request.
     #[napi(ts_return_type = "Promise<NativeStep>")]
     pub fn run<'env>(
         &mut self,
         env: &'env Env,
         timeout: Option<f64>,
         patience: Option<f64>,
+        network: Option<&NativeNetwork>,
     ) -> Result<Object<'env>> {
         let machine = self.machine.take();
         let machine = machine.ok_or_else(|| fail(Misuse::Over.into()))?;
         let stop = Arc::clone(&self.stop);
         let timeout = timeout.map(millis);
+        let network = network.map(|network| Arc::clone(&network.0));
         promise(env, async move {
-            let run = async { driver(timeout)?.run(machine).await };
+            let driver = match network {
+                Some(network) => network.driver(timeout)?,
+                None => driver(timeout)?,
+            };
+            let run = driver.run(machine);
             let record = tokio::select! {
                 record = run => record?,
                 () = stop.notified() => return Err(overdue("the caller gave up")),

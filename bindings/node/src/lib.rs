@@ -16,6 +16,7 @@ mod exchange;
 mod fixed;
 mod keeper;
 mod listener;
+mod network;
 mod runtime;
 mod server;
 mod store;

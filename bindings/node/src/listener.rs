@@ -7,8 +7,9 @@ use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
 use oauth_core::Pending;
 use oauth_core::error::Misuse;
+use oauth_core::issuer::RedirectUri;
 use oauth_core::url::Url;
-use oauth_reqwest::loopback::Listener;
+use oauth_reqwest::loopback::{Listener, Paste};
 use tokio::sync::Notify;
 
 use crate::error::{fail, overdue};
@@ -18,20 +19,30 @@ use crate::runtime::{millis, promise};
 #[napi]
 pub struct NativeListener {
     listener: Mutex<Option<Listener>>,
+    pasted: Paste,
     redirect_uri: String,
     stop: Arc<Notify>,
 }
 
-/// Listens on this port, or on a free one for 0.
+/// Listens where `redirect_uri` leads, or on this port, or on a free one for 0.
 #[napi(ts_return_type = "Promise<NativeListener>")]
-pub(crate) fn listen(env: &Env, port: u16, path: Option<String>) -> Result<Object<'_>> {
+pub(crate) fn listen(
+    env: &Env,
+    port: u16,
+    path: Option<String>,
+    redirect_uri: Option<String>,
+) -> Result<Object<'_>> {
     promise(env, async move {
-        let mut listener = Listener::bind_on(port).await?;
+        let mut listener = match redirect_uri {
+            Some(uri) => Listener::at(&RedirectUri::parse(&uri)?).await?,
+            None => Listener::bind_on(port).await?,
+        };
         if let Some(path) = path {
             listener = listener.at_path(&path)?;
         }
         Ok(NativeListener {
             redirect_uri: listener.redirect_uri().as_str().to_owned(),
+            pasted: listener.paste(),
             listener: Mutex::new(Some(listener)),
             stop: Arc::default(),
         })
@@ -59,6 +70,13 @@ impl NativeListener {
                 () = stop.notified() => Err(overdue("the caller gave up")),
             }
         })
+    }
+
+    /// Hands over a pasted address; whether it is a callback of this flow.
+    #[napi]
+    pub fn paste(&self, flow: String, text: String) -> Result<bool> {
+        let pending = Pending::from_json(&flow).map_err(fail)?;
+        Ok(self.pasted.give_callback(&text, &pending))
     }
 
     /// Stops listening.

@@ -1,16 +1,16 @@
 //! The runtime behind the native transport, and promises it settles.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use napi::bindgen_prelude::{Env, Object, ToNapiValue};
 use napi::{JsDeferred, Result};
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_reqwest::{Driver, Options, reqwest};
+use oauth_reqwest::{Driver, Transport};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{fail, overdue};
+use crate::network::Network;
 
 /// One runtime for the process, all of its worker threads included, made on first use.
 pub(crate) fn runtime() -> std::result::Result<&'static Runtime, Error> {
@@ -28,21 +28,15 @@ pub(crate) fn runtime() -> std::result::Result<&'static Runtime, Error> {
     Ok(RUNTIME.get_or_init(|| made))
 }
 
-/// The driver with this limit, one for all clients, so that they share connections.
+/// The driver with this limit over the system's network, one for all clients, so that they share
+/// connections.
 pub(crate) fn driver(timeout: Option<Duration>) -> std::result::Result<Driver, Error> {
-    static DRIVERS: Mutex<BTreeMap<Duration, Driver>> = Mutex::new(BTreeMap::new());
-    let mut options = Options::default();
-    if let Some(timeout) = timeout {
-        options = options.timeout(timeout);
+    static SYSTEM: OnceLock<Network> = OnceLock::new();
+    if let Some(network) = SYSTEM.get() {
+        return network.driver(timeout);
     }
-    let key = options.timeout;
-    let mut drivers = DRIVERS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(driver) = drivers.get(&key) {
-        return Ok(driver.clone());
-    }
-    let driver = Driver::with_options(reqwest::Client::builder(), options)?;
-    drivers.insert(key, driver.clone());
-    Ok(driver)
+    let network = Network::new(Transport::default())?;
+    SYSTEM.get_or_init(|| network).driver(timeout)
 }
 
 /// Milliseconds of JavaScript; what is no pause is none.

@@ -31,10 +31,18 @@ async function start(command, args, cwd) {
   return JSON.parse(await Promise.race([line, failed]))
 }
 
+/** A server of the test kit. */
+function example(name) {
+  const args = ['run', '--quiet', '-p', 'oauth-testkit', '--features', 'tls', '--example', name]
+  return start(process.env.CARGO ?? 'cargo', args, root)
+}
+
+/** The UserTesting twin behind TLS: `{ base, mutual, ca, certificate, key, client_id, client_secret }`. */
+export const tls = () => example('tls')
+
 /** The base of each of the five twins. */
 export async function twins() {
-  const args = ['run', '--quiet', '-p', 'oauth-testkit', '--example', 'twins']
-  const bases = await start(process.env.CARGO ?? 'cargo', args, root)
+  const bases = await example('twins')
   return Object.fromEntries(Object.entries(bases).map(([name, base]) => [name.replace('_', '-'), new Twin(base)]))
 }
 
@@ -72,6 +80,7 @@ export class Twin {
   counters() { return this.#control('counters') }
   fault(name, values = {}) { return this.#control('fault', { name, ...values }) }
   advance(seconds) { return this.#control('advance', { seconds }) }
+  register(redirectUri) { return this.#control('register', { redirect_uri: redirectUri }) }
   expire() { return this.#control('expire', {}) }
   deny() { return this.#control('deny', {}) }
   rateLimit(requests, seconds) { return this.#control('rate_limit', { requests, seconds }) }

@@ -42,6 +42,7 @@ const said = [
   [/^200 FileStore \{/],
   [/^1$/m],
   [/^denied\.invalid_client 401 give_up$/m],
+  [/^200$/m],
   [/^Tokens \{/],
   [/^Tokens \{/],
 ]

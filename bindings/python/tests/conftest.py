@@ -140,7 +140,7 @@ def example(name: str) -> list[str]:
     twins = os.environ.get("OAUTH_TWINS")
     if twins:
         return [str(Path(twins).with_name(name))]
-    return ["cargo", "run", "--quiet", "-p", "oauth-testkit", "--example", name]
+    return ["cargo", "run", "--quiet", "-p", "oauth-testkit", "--features", "tls", "--example", name]
 
 
 @pytest.fixture

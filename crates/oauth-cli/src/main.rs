@@ -82,6 +82,13 @@ pub(crate) struct Global {
         value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     pub(crate) config: Option<PathBuf>,
+    /// Trust the certificate authorities in this file too [profile: `network.ca`]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) ca: Option<String>,
+    /// Send requests over this proxy: http, https, socks5 or socks5h, or `direct` for none
+    /// [profile: `network.proxy`, default: as HTTPS_PROXY, ALL_PROXY and NO_PROXY say]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
     /// Neither use nor keep stored tokens, this once
     #[arg(long, global = true)]
     pub(crate) no_store: bool,

@@ -1,47 +1,29 @@
 //! The wire: runs exchanges with the blocking driver, and shows what goes over it.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::HeaderMap;
-use oauth_core::error::{Cause, Error};
+use oauth_core::error::{Cause, Error, Loss};
 use oauth_core::exchange::{Boxed, ExchangeExt as _};
 use oauth_core::{Exchange, Tokens};
+use oauth_reqwest::Transport;
 use oauth_reqwest::blocking::Driver;
-use oauth_reqwest::reqwest::blocking::{Client, ClientBuilder, Response};
-use oauth_reqwest::reqwest::{self, redirect, retry};
+use oauth_reqwest::reqwest::blocking::{Request, Response};
 use oauth_session::Drive;
 use oauth_session::store::Answer;
 
 use crate::trace::{Received, Sent, Traced, Tracer};
-
-/// How long one request may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How far a proxy may stand between this command and the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// As the environment says.
-    World,
-    /// No proxy: what is on this machine is not to be asked for elsewhere.
-    Loopback,
-}
 
 /// Where requests go out. Clones share connections.
 #[derive(Clone)]
 pub(crate) struct Net {
     driver: Driver,
     pub(crate) tracer: Tracer,
-    reach: Reach,
 }
 
 impl Net {
-    pub(crate) fn new(reach: Reach, tracer: Tracer) -> Result<Self, Error> {
-        Ok(Self {
-            driver: Driver::new(builder(reach))?,
-            tracer,
-            reach,
-        })
+    pub(crate) fn new(transport: &Transport, tracer: Tracer) -> Result<Self, Error> {
+        let driver = transport.blocking_driver()?;
+        Ok(Self { driver, tracer })
     }
 
     /// Runs an exchange to its end.
@@ -55,37 +37,17 @@ impl Net {
     /// Sends one request to an API, and gives back the reply whatever its status; its body
     /// streams.
     pub(crate) fn call(&self, request: http::Request<Bytes>) -> Result<Response, Error> {
-        let lost = |error: reqwest::Error| {
-            let is_unsent = error.is_connect() || error.is_builder();
-            // A query may hold what nobody else is to see.
-            let error = error.without_url();
-            let cause = if is_unsent {
-                Cause::unsent(error)
-            } else {
-                Cause::unknown(error)
-            };
+        let lost = |cause: Cause| {
             self.tracer.lost(&cause);
             Error::lost(cause)
         };
         self.tracer.sent(&Sent::of(&request));
-        let response = self
-            .api()
-            .and_then(|client| client.execute(request.try_into()?))
-            .map_err(lost)?;
+        let request = Request::try_from(request)
+            .map_err(|error| lost(Cause::unsent(error.without_url()).because(Loss::Unsent)))?;
+        let response = self.driver.call(request, None).map_err(lost)?;
         self.tracer
             .received(&Received::new(response.status(), response.headers(), &[]));
         Ok(response)
-    }
-
-    /// The same promises as the driver's: no redirect, no repetition.
-    fn api(&self) -> reqwest::Result<Client> {
-        builder(self.reach)
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .referer(false)
-            .timeout(PATIENCE)
-            .user_agent(concat!("oauth-cli/", env!("CARGO_PKG_VERSION")))
-            .build()
     }
 }
 
@@ -94,13 +56,6 @@ impl Drive for Net {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         let tracer = self.tracer;
         Drive::run(&self.driver, Traced { exchange, tracer }.boxed())
-    }
-}
-
-fn builder(reach: Reach) -> ClientBuilder {
-    match reach {
-        Reach::World => Client::builder(),
-        Reach::Loopback => Client::builder().no_proxy(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use oauth_reqwest::transport::Settings;
 use serde::Deserialize;
 
 use crate::Global;
@@ -73,6 +74,8 @@ pub(crate) struct Profile {
     pub(crate) origins: Vec<String>,
     /// Where its tokens are kept.
     pub(crate) store: StoreKind,
+    /// Certificates, proxy and limits, as [`Settings`] has them.
+    pub(crate) network: Settings,
 }
 
 /// Where the tokens of a profile are kept.
@@ -200,6 +203,7 @@ impl Profile {
                 *path = folder.join(&*path);
             }
         }
+        self.network = self.network.beside(folder);
         self
     }
 }

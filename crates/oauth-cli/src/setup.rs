@@ -13,7 +13,7 @@ use oauth_providers::Provider;
 
 use crate::Global;
 use crate::fixed;
-use crate::net::{Net, Reach};
+use crate::net::Net;
 use crate::output::Failure;
 use crate::profile::{Auth, Profile};
 use crate::secret_source::Source;
@@ -121,7 +121,7 @@ impl Plan {
         for name in profile.endpoints.keys() {
             endpoint_kind(name)?;
         }
-        let net = net(profile.is_local(), global)?;
+        let net = net(&profile, global)?;
         let id = profile.client_id.clone().ok_or_else(|| {
             Failure::usage(
                 "usage.client_id",
@@ -286,18 +286,26 @@ impl ServerArgs {
     }
 }
 
-/// Where requests go out.
-pub(crate) fn net(is_local: bool, global: &Global) -> Result<Net, Error> {
+/// Where requests go out: as the profile says, and before it the command line.
+pub(crate) fn net(profile: &Profile, global: &Global) -> Result<Net, Error> {
     let tracer = Tracer {
         is_on: global.trace,
         json: global.json,
     };
-    let reach = if is_local {
-        Reach::Loopback
-    } else {
-        Reach::World
-    };
-    Net::new(reach, tracer)
+    let mut settings = profile.network.clone();
+    if let Some(ca) = &global.ca {
+        (settings.ca, settings.only_ca) = (Some(ca.clone()), None);
+    }
+    if let Some(proxy) = &global.proxy {
+        settings.proxy = Some(proxy.as_str().into());
+    } else if profile.is_local() {
+        // What is on this machine is not to be asked for elsewhere.
+        settings.proxy.get_or_insert_with(|| "direct".into());
+    }
+    settings
+        .user_agent
+        .get_or_insert_with(|| concat!("oauth-cli/", env!("CARGO_PKG_VERSION")).to_owned());
+    Net::new(&settings.read()?, tracer)
 }
 
 /// Fetches what an issuer says about itself.

@@ -6,6 +6,7 @@
 //! | [`pair`] | a twin, a fake clock and the driver between them: whole conversations in microseconds |
 //! | [`script`] | replies line by line, for what no server would ever answer |
 //! | [`serve`] | a twin on a loopback socket, for real HTTP clients and other languages |
+//! | `tls` (feature of that name) | a twin behind TLS, with an authority of its own |
 //! | [`fleet`] | workers that share grants through a store, while everything goes wrong: whole histories from one seed, and a checker of what must hold |
 //! | [`contract`] | what every driver promises, checked against a hostile server |
 //!
@@ -57,12 +58,16 @@ pub mod fleet;
 pub mod pair;
 pub mod script;
 pub mod serve;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod twin;
 
 pub use fleet::Fleet;
 pub use pair::Pair;
 pub use script::Script;
 pub use serve::Served;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 pub use twin::{Fault, Twin};
 
 /// What a driver may read of a reply, in bytes.

@@ -1,7 +1,7 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
-  Api, Client, Denied, FileStore, FixedToken, Flow, GrantSource, Keeper, Lost, Misuse, OAuthError, PostgresStore, RedisStore, Sealed, Server, Tokens,
-  Untrusted, discover, discovery, fixedToken, keep, login, provider, providerFile, providers, run,
+  Api, Client, Denied, FileStore, FixedToken, Flow, GrantSource, Keeper, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
+  Server, Tokens, Untrusted, discover, discovery, fixedToken, keep, login, provider, providerFile, providers, run,
 } from 'oauth-core'
 import type {
   ErrorCode, Exchange, Introspection, Moment, Owner, RateLimit, Step, Store, Task, TokenSource, Turn, UntrustedCode,
@@ -133,6 +133,17 @@ export async function kept(client: Client, store: Store, signal: AbortSignal): P
   // @ts-expect-error a store has three methods
   await keep(keeper, { store: { load() {} } })
   return task.tokens
+}
+
+export async function behindAProxy(signal: AbortSignal): Promise<number> {
+  const network = new Network({ ca: new URL('file:///etc/ca.pem'), proxy: 'direct', timeoutMs: 1_000 })
+  const client = new Client(provider('socios'), { clientId: 'id', clientSecret: 'secret', network })
+  await login(client, { redirectUri: 'http://127.0.0.1:7000/cb', paste: async () => undefined })
+  // @ts-expect-error a network is made of options
+  new Network('http://proxy.example')
+  const fixed = fixedToken('text', { origins: ['https://api.example'], network })
+  const reply: Response = await network.fetch(new URL('https://api.example'), { signal })
+  return reply.status + (await fixed.api({ network }).fetch('https://api.example')).status
 }
 
 export function judge(error: unknown): string {

@@ -127,7 +127,7 @@ impl Call {
             None => self.fixed.read(&profile)?,
         };
         if let (Some(fixed), None, None) = (fixed, self.grant, self.who) {
-            let net = net(profile.is_local(), global)?;
+            let net = net(&profile, global)?;
             return finish(sending.send(&Source::Fixed(fixed), &net)?, output);
         }
         let wanted = match &provider {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::Global;
 use crate::output::{self, Failure, Output};
+use crate::profile::Profile;
 use crate::setup::{discover, net};
 
 pub(super) const EXAMPLES: &str = "\
@@ -34,7 +35,10 @@ pub(crate) struct Discover {
 
 impl Discover {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
-        let net = net(self.loopback_http, global)?;
+        // The profile's network leads there, whatever server it is for.
+        let mut profile = Profile::load(global)?;
+        profile.loopback_http |= self.loopback_http;
+        let net = net(&profile, global)?;
         let server = discover(&net, &self.issuer, self.loopback_http)?;
         let record = Value::Object(server.metadata().clone());
         output.result(output::table(&rows(&server)), &record)

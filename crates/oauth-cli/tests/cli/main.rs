@@ -13,6 +13,7 @@ mod keyring;
 mod login;
 mod messages;
 mod native;
+mod network;
 mod profile;
 mod store;
 mod tiny;

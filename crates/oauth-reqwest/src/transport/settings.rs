@@ -53,6 +53,24 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Takes files that are named relatively from this folder.
+    #[must_use]
+    pub fn beside(mut self, folder: &Path) -> Self {
+        let moved = |text: &str| folder.join(text).to_string_lossy().into_owned();
+        for place in [&mut self.ca, &mut self.only_ca].into_iter().flatten() {
+            if !is_pem(place) {
+                *place = moved(place);
+            }
+        }
+        let secrets = [&mut self.client_certificate, &mut self.client_key];
+        for place in secrets.into_iter().flatten() {
+            if !is_pem(place.expose()) {
+                *place = moved(place.expose()).into();
+            }
+        }
+        self
+    }
+
     /// The transport, its files read.
     ///
     /// # Errors
@@ -106,9 +124,13 @@ impl Settings {
     }
 }
 
+fn is_pem(text: &str) -> bool {
+    text.trim_start().starts_with(PEM)
+}
+
 /// The text, or what the file of that name holds.
 fn pem(text_or_path: &str) -> Result<String, Error> {
-    if text_or_path.trim_start().starts_with(PEM) {
+    if is_pem(text_or_path) {
         return Ok(text_or_path.to_owned());
     }
     // A PEM text that lacks its first line is longer than any name, and may be a key.

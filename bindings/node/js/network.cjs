@@ -1,0 +1,95 @@
+'use strict'
+
+const { fileURLToPath } = require('node:url')
+const { inspect } = require('node:util')
+const native = require('./native.cjs')
+const { lift, lifted } = require('./errors.cjs')
+const { checkLimit } = require('./exchange.cjs')
+
+const natives = new WeakMap()
+
+/** What the addon knows a network by. */
+function nativeNetwork(network) {
+  if (network === undefined) return undefined
+  const known = natives.get(network)
+  if (known === undefined) throw new TypeError('network must be a Network')
+  return known
+}
+
+/** Over what the requests of a client go, or those of an API: a network, a `fetch`, or neither. */
+function lineOf(network, fetch) {
+  if (fetch !== undefined && typeof fetch !== 'function') throw new TypeError('fetch must be a function')
+  if (network !== undefined && fetch !== undefined) throw new TypeError('give either network or fetch')
+  return { network: nativeNetwork(network), fetch, apiFetch: fetch ?? network?.fetch }
+}
+
+/** PEM, or where it stands. */
+const pem = (place) => (place instanceof URL ? fileURLToPath(place) : place)
+
+/** How requests leave this process: certificates, proxy and limits. */
+class Network {
+  #known
+
+  constructor({ ca, onlyCa, clientCertificate, clientKey, proxy, connectTimeoutMs, timeoutMs, userAgent, inFlightPerOrigin } = {}) {
+    this.#known = lifted(() => new native.NativeNetwork({
+      ca: pem(ca),
+      onlyCa: pem(onlyCa),
+      clientCertificate: pem(clientCertificate),
+      clientKey: pem(clientKey),
+      proxy,
+      connectTimeout: checkLimit(connectTimeoutMs, 'connectTimeoutMs'),
+      timeout: checkLimit(timeoutMs),
+      userAgent,
+      inFlightPerOrigin,
+    }))
+    natives.set(this, this.#known)
+    // Users pass it on by itself, as they do the global one.
+    Object.defineProperty(this, 'fetch', { value: (input, init) => this.#fetch(input, init) })
+  }
+
+  async #fetch(input, init) {
+    const request = new Request(input, init)
+    const body = request.body === null ? undefined : new Uint8Array(await request.arrayBuffer())
+    const { signal } = request
+    signal.throwIfAborted()
+    const call = lifted(() => this.#known.request(request.method, request.url, [...request.headers], body))
+    const cancel = () => call.cancel()
+    const over = () => signal.removeEventListener('abort', cancel)
+    const failed = (error) => {
+      over()
+      return signal.aborted ? signal.reason : lift(error)
+    }
+    signal.addEventListener('abort', cancel)
+    let head
+    try {
+      head = await call.head()
+    } catch (error) {
+      throw failed(error)
+    }
+    const isEmpty = request.method === 'HEAD' || [204, 205, 304].includes(head.status)
+    if (isEmpty) over()
+    const stream = isEmpty ? null : new ReadableStream({
+      async pull(controller) {
+        const chunk = await call.chunk().catch((error) => {
+          throw failed(error)
+        })
+        // A body that was cut must not look like one that has ended.
+        signal.throwIfAborted()
+        if (chunk) return controller.enqueue(chunk)
+        over()
+        controller.close()
+      },
+      cancel() {
+        over()
+        cancel()
+      },
+    }, { highWaterMark: 0 })
+    return new Response(stream, { status: head.status, headers: head.headers })
+  }
+
+  [inspect.custom]() {
+    return 'Network {}'
+  }
+}
+
+module.exports = { Network, lineOf, nativeNetwork }

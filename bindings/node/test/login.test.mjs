@@ -1,0 +1,75 @@
+// The login of native apps: where it listens, and the address that is pasted.
+import assert from 'node:assert/strict'
+import { createServer } from 'node:net'
+import { test } from 'node:test'
+import { core, twins } from './helper.mjs'
+
+const { Client, discover, login } = core
+const { generic: twin } = await twins()
+const { publicClientId: clientId } = await twin.client()
+const server = await discover(twin.base, { transport: 'loopback_http' })
+const client = new Client(server, { clientId, clientAuth: 'none' })
+
+/** A browser with nobody at the screen. */
+const browse = (url) => { fetch(url).then((reply) => reply.text()) }
+/** Where a browser ends that cannot reach this machine. */
+const ended = async (url) => (await fetch(url, { redirect: 'manual' })).headers.get('location')
+
+async function freePort() {
+  const taken = createServer()
+  await new Promise((done) => taken.listen(0, '127.0.0.1', done))
+  const { port } = taken.address()
+  await new Promise((done) => taken.close(done))
+  return port
+}
+
+test('a login listens where it is told', async () => {
+  const port = await freePort()
+  const redirectUri = `http://127.0.0.1:${port}/my/app`
+  for (const route of ['/my/app', '/signed-in']) await twin.register(`http://127.0.0.1${route}`)
+  const wanted = [
+    [{ port }, (uri) => uri === `http://127.0.0.1:${port}/callback`],
+    [{ path: '/signed-in' }, (uri) => uri.endsWith('/signed-in')],
+    [{ redirectUri }, (uri) => uri === redirectUri],
+  ]
+  for (const [options, isWanted] of wanted) {
+    let asked
+    const open = (url) => {
+      asked = url.searchParams.get('redirect_uri')
+      browse(url)
+    }
+    assert.ok((await login(client, { scope: 'read', open, timeoutMs: 30_000, ...options })).accessToken)
+    assert.ok(isWanted(asked), asked)
+  }
+  await assert.rejects(login(client, { redirectUri, port }), TypeError)
+  for (const elsewhere of ['https://127.0.0.1/cb', 'http://app.example/cb']) {
+    await assert.rejects(login(client, { redirectUri: elsewhere }), { code: 'redirect_uri.refused' })
+  }
+})
+
+test('an address is pasted by somebody who errs at first', async () => {
+  const forms = [(address) => address, (address) => address.replace('http://', ''), (address) => address.split('?')[1]]
+  for (const form of forms) {
+    let address
+    const texts = ['', 'http://127.0.0.1/callback?state=of-another-login&code=x']
+    const open = async (url) => { address = await ended(url) }
+    const paste = async () => texts.shift() ?? form(address)
+    assert.ok((await login(client, { scope: 'read', open, paste, timeoutMs: 30_000 })).accessToken)
+    assert.deepEqual(texts, [], 'what was wrong is asked for again')
+  }
+})
+
+test('the question is taken back when the browser comes', async () => {
+  let isTakenBack = false
+  const paste = (signal) => new Promise((_, fail) => {
+    signal.addEventListener('abort', () => {
+      isTakenBack = true
+      fail(signal.reason)
+    })
+  })
+  assert.ok((await login(client, { scope: 'read', open: browse, paste, timeoutMs: 30_000 })).accessToken)
+  assert.ok(isTakenBack)
+  assert.ok((await login(client, { scope: 'read', open: browse, paste: async () => undefined, timeoutMs: 30_000 })).accessToken)
+  const broken = async () => { throw new Error('no terminal') }
+  await assert.rejects(login(client, { open: () => {}, paste: broken, timeoutMs: 30_000 }), { message: 'no terminal' })
+})

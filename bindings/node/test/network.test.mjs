@@ -1,0 +1,154 @@
+// Certificates and proxies: for token requests and calls to APIs alike.
+import assert from 'node:assert/strict'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { inspect } from 'node:util'
+import { core, tls } from './helper.mjs'
+
+const { Client, Network, discover, fixedToken, provider } = core
+const { base, mutual, ca, certificate, key, client_id: clientId, client_secret: clientSecret } = await tls()
+const folder = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
+const results = (place) => `${place}/api/v2/sessionResults/?testId=1`
+
+const clientOf = (network, place = base) =>
+  new Client(provider('usertesting', { loopback: place }), { clientId, clientSecret, network })
+
+/** A token, and a call with it. */
+async function uses(network, place = base) {
+  const source = clientOf(network, place).clientCredentials({ scope: 'studies:read' })
+  await source.token()
+  const reply = await source.fetch(results(place))
+  assert.equal((await reply.json()).testId, '1')
+  return reply.status
+}
+
+const code = (act) => act().then(() => 'nothing went wrong', (error) => error.code)
+
+test('an authority of one\'s own is trusted on wish', async () => {
+  const file = path.join(folder, 'ca.pem')
+  writeFileSync(file, ca)
+  for (const place of [ca, file, pathToFileURL(file)]) {
+    assert.equal(await uses(new Network({ ca: place })), 200)
+    assert.equal(await uses(new Network({ onlyCa: place })), 200)
+  }
+  assert.equal(await code(() => uses(undefined)), 'lost.tls')
+  assert.equal(await code(() => uses(new Network())), 'lost.tls')
+})
+
+test('what Node is told to trust is trusted', async () => {
+  process.env.NODE_EXTRA_CA_CERTS = path.join(folder, 'extra.pem')
+  after(() => delete process.env.NODE_EXTRA_CA_CERTS)
+  assert.throws(() => new Network(), { code: 'misuse.setup', message: /NODE_EXTRA_CA_CERTS/ })
+  writeFileSync(process.env.NODE_EXTRA_CA_CERTS, ca)
+  const network = new Network()
+  delete process.env.NODE_EXTRA_CA_CERTS
+  assert.equal(await uses(network), 200)
+})
+
+test('a server that asks is shown the certificate', async () => {
+  const apart = path.join(folder, 'key.pem')
+  writeFileSync(apart, key)
+  const shown = new Network({ ca, clientCertificate: certificate, clientKey: apart })
+  assert.equal(await uses(shown, mutual), 200)
+  assert.equal(await uses(new Network({ ca, clientCertificate: certificate + key }), mutual), 200)
+  assert.match(await code(() => uses(new Network({ ca }), mutual)), /^lost/)
+  assert.doesNotMatch(inspect(shown, { showHidden: true, depth: 9 }), /PRIVATE/)
+})
+
+/** A proxy that opens every way, and keeps what was asked of it. */
+async function tunnel(asked) {
+  const server = createServer((client) => {
+    client.once('data', (head) => {
+      asked.push(String(head).toLowerCase())
+      const [host, port] = String(head).split(' ')[1].split(':')
+      const there = connect(port, host, () => {
+        client.write('HTTP/1.1 200 OK\r\n\r\n')
+        client.pipe(there).pipe(client)
+      })
+      for (const end of [client, there]) end.on('error', () => [client, there].forEach((one) => one.destroy()))
+    })
+  })
+  await new Promise((done) => server.listen(0, '127.0.0.1', done))
+  server.unref()
+  return `http://ann:PASSW0RD@127.0.0.1:${server.address().port}`
+}
+
+test('a proxy is asked to open the way, for tokens and for APIs', async () => {
+  const asked = []
+  const proxy = await tunnel(asked)
+  const network = new Network({ ca, proxy })
+  assert.equal(await uses(network), 200)
+  const way = `connect ${new URL(base).host} `
+  assert.ok(asked.length > 0)
+  for (const one of asked) assert.ok(one.startsWith(way) && one.includes('proxy-authorization: basic '), one)
+  assert.doesNotMatch(inspect(network, { showHidden: true, depth: 9 }), /PASSW0RD/)
+
+  // The environment's, unless the network says that there is none.
+  process.env.HTTPS_PROXY = proxy
+  after(() => delete process.env.HTTPS_PROXY)
+  asked.length = 0
+  const byEnvironment = new Network({ ca })
+  assert.equal(await uses(byEnvironment), 200)
+  assert.ok(asked.length > 0)
+  asked.length = 0
+  assert.equal(await uses(new Network({ ca, proxy: 'direct' })), 200)
+  assert.deepEqual(asked, [])
+})
+
+test('each door takes a network', async () => {
+  const network = new Network({ ca })
+  const { accessToken } = await clientOf(network).clientCredentials({ scope: 'studies:read' }).token()
+  const fixed = fixedToken(accessToken, { origins: [base], network })
+  assert.equal((await fixed.fetch(results(base))).status, 200)
+  const plain = fixedToken(accessToken, { origins: [base] })
+  await assert.rejects(plain.fetch(results(base)), { message: 'fetch failed' })
+  // An API goes the way of its source, unless it is given one.
+  assert.equal((await plain.api({ network }).fetch(results(base))).status, 200)
+  assert.equal((await fixed.api().fetch(results(base))).status, 200)
+  const server = provider('usertesting', { loopback: base })
+  assert.equal((await server.api({ app: fixed }).fetch(results(base))).status, 200)
+  assert.equal((await server.api({ app: plain, network }).fetch(results(base))).status, 200)
+  assert.equal(await code(() => discover(base)), 'lost.tls')
+  assert.notEqual(await code(() => discover(base, { network })), 'lost.tls')
+  assert.throws(() => clientOf({ fetch }), TypeError)
+  assert.throws(() => new Client(server, { clientId, network, fetch }), TypeError)
+})
+
+test('its fetch is a fetch', async () => {
+  const { fetch } = new Network({ ca })
+  const reply = await fetch(new URL(`${base}/_twin/client`))
+  assert.equal((await reply.json()).client_id, clientId)
+  const posted = await fetch(new Request(`${base}/_twin/advance`, { method: 'POST', body: '{"seconds":0}' }))
+  assert.deepEqual([posted.status, await posted.text()], [200, '{}'])
+  assert.equal((await fetch(`${base}/_twin/none`, { method: 'HEAD' })).body, null)
+  await assert.rejects(fetch(base, { signal: AbortSignal.abort(new Error('enough')) }), { message: 'enough' })
+  const leaving = new AbortController()
+  const half = await fetch(`${base}/_twin/log`, { signal: leaving.signal })
+  leaving.abort(new Error('enough'))
+  await assert.rejects(half.text(), { message: 'enough' })
+  await assert.rejects(fetch('http://as.example/'), { code: 'url.insecure' })
+})
+
+test('what cannot be is told at once', () => {
+  const wrong = [
+    { ca: path.join(folder, 'none.pem') },
+    { ca: 'a', onlyCa: 'b' },
+    { clientKey: 'S3CR3T' },
+    { clientCertificate: 'S3CR3T\n' },
+    { proxy: 'gopher://S3CR3T' },
+    { userAgent: 'a\nb' },
+  ]
+  for (const options of wrong) {
+    assert.throws(() => new Network(options), (error) => {
+      assert.equal(error.code, 'misuse.setup')
+      assert.ok(!error.message.includes('S3CR3T'))
+      return true
+    })
+  }
+  for (const options of [{ timeoutMs: 0 }, { connectTimeoutMs: -1 }]) assert.throws(() => new Network(options), TypeError)
+  assert.throws(() => new Network({ inFlightPerOrigin: 0 }))
+})

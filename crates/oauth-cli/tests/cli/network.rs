@@ -1,0 +1,113 @@
+//! Certificates and proxies, from the command line and from a profile.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::mpsc;
+
+use oauth_testkit::Tls;
+
+use crate::common::{Run, folder, oauth};
+
+fn config(tls: &Tls, folder: &Path, base: &str, network: &str) -> String {
+    let text = format!(
+        "default_profile = \"acme\"\n\
+         [profile.acme]\n\
+         provider = \"usertesting\"\non_loopback = \"{base}\"\n\
+         client_id = \"{}\"\nclient_secret_env = \"TLS_SECRET\"\n\
+         {network}\n",
+        tls.client_id
+    );
+    let path = folder.join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn with(tls: &Tls, arguments: &[&str]) -> Run {
+    oauth(arguments).env("TLS_SECRET", &tls.client_secret)
+}
+
+#[test]
+fn an_authority_is_trusted_on_wish() {
+    let (tls, folder) = (Tls::start().unwrap(), folder("network-ca"));
+    std::fs::write(folder.join("ca.pem"), &tls.ca).unwrap();
+    let ca = folder.join("ca.pem");
+    let ca = ca.to_str().unwrap();
+    let url = format!("{}/api/v2/sessionResults/?testId=1", tls.base);
+
+    let plain = config(&tls, &folder, &tls.base, "");
+    let refused = with(&tls, &["--config", &plain, "token", "--json"]).run();
+    assert!(refused.stderr.contains("lost.tls"), "{}", refused.stderr);
+    with(&tls, &["--config", &plain, "--ca", ca, "token"]).run().ok();
+    with(&tls, &["--config", &plain, "--ca", ca, "call", &url]).run().ok();
+
+    // A file is named as seen from the profiles' file.
+    for name in ["ca", "only_ca"] {
+        let network = format!("network.{name} = \"ca.pem\"");
+        let said = config(&tls, &folder, &tls.base, &network);
+        with(&tls, &["--config", &said, "call", &url]).run().ok();
+    }
+    let missing = config(&tls, &folder, &tls.base, "network.ca = \"none.pem\"");
+    let refused = with(&tls, &["--config", &missing, "token"]).run();
+    assert!(refused.stderr.contains("none.pem"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_certificate_is_shown_to_a_server_that_asks() {
+    let (tls, folder) = (Tls::start().unwrap(), folder("network-mutual"));
+    for (name, text) in [
+        ("ca.pem", &tls.ca),
+        ("me.pem", &tls.certificate),
+        ("me.key", &tls.key),
+    ] {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let network = "[profile.acme.network]\nca = \"ca.pem\"\n\
+                   client_certificate = \"me.pem\"\nclient_key = \"me.key\"\ntimeout = 20";
+    let said = config(&tls, &folder, &tls.mutual, network);
+    with(&tls, &["--config", &said, "token"]).run().ok();
+    let without = config(&tls, &folder, &tls.mutual, "network.ca = \"ca.pem\"");
+    let refused = with(&tls, &["--config", &without, "token"]).run();
+    assert!(refused.stderr.contains("[lost"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_proxy_is_asked_to_open_the_way() {
+    let (tls, folder) = (Tls::start().unwrap(), folder("network-proxy"));
+    std::fs::write(folder.join("ca.pem"), &tls.ca).unwrap();
+    let said = config(&tls, &folder, &tls.base, "network.ca = \"ca.pem\"");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    let (heard, asked) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = [0; 1024];
+            let size = stream.read(&mut head).unwrap();
+            heard
+                .send(String::from_utf8_lossy(&head[..size]).into_owned())
+                .unwrap();
+            // This one opens no way.
+            let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    let refused = with(
+        &tls,
+        &["--config", &said, "--proxy", &proxy, "token", "--json"],
+    )
+    .run();
+    let way = tls.base.strip_prefix("https://").unwrap();
+    let head = asked.recv().unwrap();
+    assert!(head.starts_with(&format!("CONNECT {way} ")), "{head}");
+    assert!(refused.stderr.contains("lost.proxy"), "{}", refused.stderr);
+    // What is on this machine is not asked for elsewhere, unless somebody says so.
+    let run = with(&tls, &["--config", &said, "token"]);
+    run.env("HTTPS_PROXY", &proxy).run().ok();
+    assert!(asked.try_recv().is_err());
+    let wrong = with(
+        &tls,
+        &["--config", &said, "--proxy", "ftp://S3CR3T", "token"],
+    )
+    .run();
+    assert!(wrong.stderr.contains("misuse.setup") && !wrong.stderr.contains("S3CR3T"));
+}
