@@ -319,48 +319,26 @@ class GrantSource:
     def on_tokens(self) -> _Hook | None: ...
     def resource(self, origins: Sequence[str] | None = None) -> Resource: ...
     def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-        origins: Sequence[str] | None = None,
-        timeout: float | None = None,
-        rate_limit: _RateLimit | None = None,
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, origins: Sequence[str] | None = None,
+        timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response: ...
     def arequest(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-        origins: Sequence[str] | None = None,
-        timeout: float | None = None,
-        rate_limit: _RateLimit | None = None,
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, origins: Sequence[str] | None = None,
+        timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]: ...
     def get(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        origins: Sequence[str] | None = None,
-        timeout: float | None = None,
-        rate_limit: _RateLimit | None = None,
-        longest_wait: float | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        origins: Sequence[str] | None = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> Response: ...
     def aget(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        origins: Sequence[str] | None = None,
-        timeout: float | None = None,
-        rate_limit: _RateLimit | None = None,
-        longest_wait: float | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        origins: Sequence[str] | None = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> _Later[Response]: ...
 
 @disjoint_base
@@ -383,44 +361,22 @@ class Api:
     ) -> Call: ...
     def waits(self, seconds: float) -> None: ...
     def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-        timeout: float | None = None,
-        rate_limit: _RateLimit | None = None,
-        longest_wait: float | None = None,
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> Response: ...
     def arequest(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-        timeout: float | None = None,
-        rate_limit: _RateLimit | None = None,
-        longest_wait: float | None = None,
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> _Later[Response]: ...
     def get(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        rate_limit: _RateLimit | None = None,
-        longest_wait: float | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> Response: ...
     def aget(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        rate_limit: _RateLimit | None = None,
-        longest_wait: float | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> _Later[Response]: ...
 
 @final
