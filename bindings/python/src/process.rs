@@ -20,6 +20,13 @@ impl<T> PerProcess<T> {
         Self(ArcSwapOption::const_empty())
     }
 
+    /// Whether there is a value of this process.
+    pub(crate) fn is_made(&self) -> bool {
+        let held = self.0.load();
+        held.as_ref()
+            .is_some_and(|made| made.pid == std::process::id())
+    }
+
     /// The value of this process, made by `make` if there is none.
     pub(crate) fn with<R>(
         &self,

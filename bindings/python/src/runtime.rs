@@ -13,6 +13,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::errors;
 use crate::process::PerProcess;
 
 static RUNTIME: PerProcess<Runtime> = PerProcess::new();
@@ -23,6 +24,9 @@ static CLOSER: OnceLock<ThreadId> = OnceLock::new();
 
 /// How long the end of the interpreter waits for calls under way.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long the end of the interpreter waits for renewals under way.
+const DRAINING: Duration = Duration::from_secs(5);
 
 /// The runtime of this process, started by the first who asks.
 pub(crate) fn handle() -> PyResult<Handle> {
@@ -84,8 +88,22 @@ pub(crate) fn watch_process(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
+/// Renewals under way are finished and stored first: with servers that replace refresh tokens, one
+/// that is cut off loses its grant.
 #[pyfunction]
-fn shutdown(py: Python<'_>) {
+fn shutdown(py: Python<'_>) -> PyResult<()> {
+    let drained = match RUNTIME.is_made() {
+        true => {
+            let handle = handle()?;
+            py.detach(|| handle.block_on(oauth_session::drain_all(DRAINING)))
+        }
+        false => Ok(()),
+    };
+    close(py);
+    drained.map_err(|error| errors::raise(py, &error))
+}
+
+fn close(py: Python<'_>) {
     // A second shutdown would change nothing.
     let _ = CLOSER.set(std::thread::current().id());
     IS_CLOSED.store(true, Ordering::SeqCst);

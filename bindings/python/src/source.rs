@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 
 use crate::api::Ask;
 use crate::client::Us;
-use crate::network::Line;
+use crate::network::{Line, seconds};
 use crate::process::PerProcess;
 use crate::resource::Resource;
 use crate::store::Store;
@@ -181,6 +181,14 @@ impl GrantSource {
         }))
     }
 
+    fn draining(&self, py: Python<'_>, timeout: f64) -> PyResult<Work> {
+        let (session, limit) = (self.native(py)?, seconds(timeout)?);
+        Ok(Work::new("drain", async move {
+            session.drain(limit).await?;
+            Ok(Answer::Record(oauth_facade::Record::Nothing))
+        }))
+    }
+
     fn logging_in(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<Work> {
         let (session, tokens) = (self.native(py)?, Arc::clone(&tokens.0));
         if let Grant::Refresh(login) = &self.grant {
@@ -280,6 +288,23 @@ impl GrantSource {
     /// log_in(), in a coroutine.
     fn alog_in<'py>(&self, py: Python<'py>, tokens: &Tokens) -> PyResult<Bound<'py, PyAny>> {
         self.logging_in(py, tokens)?.later(py)
+    }
+
+    /// Ends this source in good order, before the program ends: no new renewal begins, one that was
+    /// sent is finished, and what it has brought is stored. A token at hand is handed out until it
+    /// is over.
+    ///
+    /// Lost if that has not been done within timeout, in seconds. The interpreter does the same for
+    /// all sources when it ends, for 5 s.
+    #[pyo3(signature = (*, timeout = 10.0))]
+    fn drain(&self, py: Python<'_>, timeout: f64) -> PyResult<Py<PyAny>> {
+        self.draining(py, timeout)?.wait(py)
+    }
+
+    /// drain(), in a coroutine.
+    #[pyo3(signature = (*, timeout = 10.0))]
+    fn adrain<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyAny>> {
+        self.draining(py, timeout)?.later(py)
     }
 
     /// The name of the record in the store; None without one.

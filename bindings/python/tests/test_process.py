@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Twin, expired
+from conftest import CALLBACK, Twin, approve, expired, generic_client
 
 import oauth_core
+from oauth_core.stores import FileStore
 
 SETUP = """
 import asyncio, os, sys, threading, oauth_core
@@ -140,6 +142,60 @@ def test_work_in_an_exit_handler_is_done(generic: Twin, tmp_path: Path) -> None:
     done = run(generic, text, tmp_path)
     assert (done.returncode, done.stdout.strip()) == (0, "revoked")
     assert generic.counters["revocations"] == 1
+
+
+def a_login(twin: Twin) -> oauth_core.Tokens:
+    client = generic_client(twin)
+    flow = client.authorize(redirect_uri=CALLBACK, scope="read offline_access")
+    return client.redeem(flow, approve(flow.url))
+
+
+def test_a_renewal_under_way_is_finished_and_stored_at_the_end(
+    generic: Twin, tmp_path: Path
+) -> None:
+    """Cut off, it would be lost: the server has replaced the refresh token."""
+    (tmp_path / "tokens.json").write_text(a_login(generic).to_json())
+    text = """
+        import json, pathlib, time, urllib.request
+        from oauth_core.stores import FileStore
+        first = oauth_core.Tokens.from_json(pathlib.Path("tokens.json").read_text())
+        source = client.source(first, store=FileStore("grants"), subject="ann")
+        source.log_in(first)
+        fault = json.dumps({"name": "slow_body", "millis_per_byte": 5}).encode()
+        urllib.request.urlopen(base + "/_twin/fault", fault).read()
+        threading.Thread(target=source.renew, args=(first,), daemon=True).start()
+        def asked():
+            return json.loads(urllib.request.urlopen(base + "/_twin/counters").read())["refreshes"]
+        while asked() == 0:
+            time.sleep(0.005)
+        print("ends", flush=True)
+    """
+    done = run(generic, text, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ends\n", "")
+    store = FileStore(tmp_path / "grants")
+    source = generic_client(generic).source(store=store, subject="ann")
+    newest = source.token()
+    assert source.renew(newest).access_token != newest.access_token
+    assert generic.counters["reuse_events"] == 0
+
+
+def test_a_source_is_drained(generic: Twin) -> None:
+    first = a_login(generic)
+    source = generic_client(generic).source(first)
+    generic.fault("slow_body", millis_per_byte=2)
+    renewing = threading.Thread(target=source.renew, args=(first,))
+    renewing.start()
+    while generic.counters["refreshes"] == 0:
+        time.sleep(0.005)
+    with pytest.raises(oauth_core.Lost):
+        source.drain(timeout=0.01)
+    asyncio.run(source.adrain(timeout=20))
+    renewing.join()
+    token = source.token()
+    assert token.access_token != first.access_token
+    with pytest.raises(oauth_core.Lost):
+        source.renew(token)
+    assert generic.counters["refreshes"] == 1
 
 
 def test_ctrl_c_ends_a_wait(generic: Twin, tmp_path: Path) -> None:

@@ -118,6 +118,14 @@ impl TokenSource for Session {
     }
 }
 
+/// As [`crate::drain_all`].
+///
+/// # Errors
+/// As there, and `misuse.setup` if no thread can be started.
+pub fn drain_all(limit: Duration) -> Result<(), Error> {
+    wait(crate::drain_all(limit))?
+}
+
 /// Waits for what any source has to say.
 ///
 /// # Errors

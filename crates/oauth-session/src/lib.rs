@@ -75,6 +75,6 @@ mod source;
 pub mod store;
 
 pub use fixed::FixedToken;
-pub use session::{Drive, Session};
+pub use session::{Drive, Session, drain_all};
 pub use source::{Sources, Token, TokenSource};
 pub use store::Store;

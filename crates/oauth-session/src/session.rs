@@ -1,5 +1,6 @@
 //! A [`Keeper`] with many callers: drives it, and carries its answers to everyone who waits.
 
+mod at_work;
 mod carried;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use crate::source::{Cached, Token, TokenSource};
 use crate::store::{Answer, Store};
 
+pub use at_work::drain_all;
 use carried::{Carried, start};
 
 /// Runs token requests: the driver of a transport.

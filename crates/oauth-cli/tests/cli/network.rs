@@ -38,8 +38,12 @@ fn an_authority_is_trusted_on_wish() {
     let plain = config(&tls, &folder, &tls.base, "");
     let refused = with(&tls, &["--config", &plain, "token", "--json"]).run();
     assert!(refused.stderr.contains("lost.tls"), "{}", refused.stderr);
-    with(&tls, &["--config", &plain, "--ca", ca, "token"]).run().ok();
-    with(&tls, &["--config", &plain, "--ca", ca, "call", &url]).run().ok();
+    with(&tls, &["--config", &plain, "--ca", ca, "token"])
+        .run()
+        .ok();
+    with(&tls, &["--config", &plain, "--ca", ca, "call", &url])
+        .run()
+        .ok();
 
     // A file is named as seen from the profiles' file.
     for name in ["ca", "only_ca"] {

@@ -8,6 +8,7 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::flow::keeper::{Event, Step};
 use tokio::sync::watch;
 
+use super::at_work::Working;
 use super::{Flight, Inner, Outcome, Shared, State, never_landed, now};
 use crate::faults;
 
@@ -17,7 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Spawned under no lock: a runtime that is closed drops the task on the spot, and its drop locks.
 pub(super) fn start(runtime: &tokio::runtime::Handle, carried: Option<Carried>) {
     if let Some(carried) = carried {
+        let working = Working::new(&carried.us);
         runtime.spawn(async move {
+            let _working = working;
             let us = Arc::clone(&carried.us);
             carried.carry().await;
             us.tend().await;

@@ -1,0 +1,133 @@
+//! The sessions of this process that have something to finish.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use oauth_core::error::{Cause, Error};
+use oauth_core::flow::keeper::Upkeep;
+
+use super::{Inner, Session, runtime};
+
+/// Who renews, or has tokens that the store has not got yet.
+///
+/// The child of a fork begins anew: what its parent's threads do will never end there, and they may
+/// have held the lock.
+static AT_WORK: ArcSwapOption<AtWork> = ArcSwapOption::const_empty();
+
+struct AtWork {
+    pid: u32,
+    sessions: Mutex<Sessions>,
+}
+
+#[derive(Default)]
+struct Sessions {
+    next: u64,
+    by_number: BTreeMap<u64, Arc<Inner>>,
+}
+
+impl AtWork {
+    fn here() -> Arc<Self> {
+        let pid = std::process::id();
+        loop {
+            let held = AT_WORK.load_full();
+            if let Some(ours) = held.as_ref().filter(|held| held.pid == pid) {
+                return Arc::clone(ours);
+            }
+            let ours = Arc::new(Self {
+                pid,
+                sessions: Mutex::default(),
+            });
+            let before = AT_WORK.compare_and_swap(&held, Some(Arc::clone(&ours)));
+            let is_ours = match (before.as_ref(), &held) {
+                (None, None) => true,
+                (Some(before), Some(held)) => Arc::ptr_eq(before, held),
+                _ => false,
+            };
+            if is_ours {
+                // Nothing of the parent's may be dropped here: its threads are not.
+                std::mem::forget(held);
+                return ours;
+            }
+        }
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A session is at work until this is dropped.
+pub(super) struct Working {
+    among: Arc<AtWork>,
+    number: u64,
+}
+
+impl Working {
+    pub(super) fn new(us: &Arc<Inner>) -> Self {
+        let among = AtWork::here();
+        let mut sessions = among.sessions();
+        sessions.next += 1;
+        let number = sessions.next;
+        sessions.by_number.insert(number, Arc::clone(us));
+        drop(sessions);
+        Self { among, number }
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        let ended = self.among.sessions().by_number.remove(&self.number);
+        // The last handle of a session may go with it: not under the lock.
+        drop(ended);
+    }
+}
+
+/// Ends all sessions of this process that renew, or have something to store, in good order: see
+/// [`Session::drain`]. For the end of a program that does not know its sessions; the others do not
+/// notice.
+///
+/// # Errors
+/// `lost` if that has not been done within `limit`.
+pub async fn drain_all(limit: Duration) -> Result<(), Error> {
+    let runtime = runtime()?;
+    let all = async {
+        loop {
+            let known: Vec<_> = AtWork::here()
+                .sessions()
+                .by_number
+                .values()
+                .cloned()
+                .collect();
+            let sessions: Vec<_> = known.into_iter().filter(|us| us.has_work()).collect();
+            if sessions.is_empty() {
+                return Ok(());
+            }
+            let sessions = sessions.into_iter().map(Session);
+            let drain = |session: Session| async move { session.drain(limit).await };
+            let drains: Vec<_> = sessions
+                .map(|session| runtime.spawn(drain(session)))
+                .collect();
+            for drained in drains {
+                drained.await.unwrap_or_else(|_| Err(late()))?;
+            }
+        }
+    };
+    tokio::time::timeout(limit, all)
+        .await
+        .unwrap_or_else(|_| Err(late()))
+}
+
+impl Inner {
+    /// Work that would be missed: a token for the client itself is asked for again, at no cost.
+    fn has_work(&self) -> bool {
+        let state = self.state();
+        let is_missed = self.shared.is_some() || matches!(state.keeper.upkeep(), Upkeep::Refresh);
+        is_missed && (state.flight.is_some() || !state.keeper.is_stored())
+    }
+}
+
+fn late() -> Error {
+    Error::lost(Cause::unknown("a renewal is not over in time"))
+}

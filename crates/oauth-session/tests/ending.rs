@@ -1,0 +1,96 @@
+//! The end of a process. In a process of its own, for it ends all sessions there are.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use oauth_core::error::Error;
+use oauth_core::exchange::Boxed;
+use oauth_core::flow::keeper::{GrantId, Upkeep};
+use oauth_core::issuer::Issuer;
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::{Client, ClientAuth, ClientId, Moment, Tokens};
+use oauth_session::store::{Answer, Memory};
+use oauth_session::{Drive, Session, Store as _, drain_all};
+
+const GRANTS: usize = 20;
+
+/// A server that takes three seconds.
+#[derive(Clone, Default)]
+struct Slow(Arc<AtomicUsize>);
+
+impl Drive for Slow {
+    fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        Box::pin(async move {
+            let number = self.0.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            tokens(&format!("renewed-{number}"))
+        })
+    }
+}
+
+fn client() -> Result<Client, Error> {
+    let server = Server::new(Issuer::parse("https://as.example")?)
+        .with_endpoint(EndpointKind::Token, "https://as.example/token")?;
+    Client::new(server, ClientId::new("id"), ClientAuth::basic("secret"))
+}
+
+fn tokens(name: &str) -> Result<Tokens, Error> {
+    let now = Moment::system()?.now().as_secs();
+    Tokens::from_json(&format!(
+        r#"{{"version":1,"issuer":"https://as.example","client_id":"id","received_at":{now},
+        "access_token":"{name}","expires_in":3600,"scope":"read","refresh_token":"of-{name}",
+        "refresh_scope":null,"id_token":null}}"#
+    ))
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_is_under_way_is_finished_and_stored() -> Result<(), Error> {
+    drain_all(Duration::ZERO).await?;
+    let (driver, store) = (Slow::default(), Arc::new(Memory::new()));
+    let (mut sessions, mut renewals) = (Vec::new(), Vec::new());
+    for number in 0..GRANTS {
+        let id = GrantId::of_subject(number.to_string());
+        let keeper = client()?.keeper(Upkeep::Refresh);
+        let session = Session::shared(driver.clone(), keeper, id, store.clone());
+        let first = tokens("first")?;
+        session.log_in(first.clone()).await?;
+        sessions.push(session.clone());
+        renewals.push(tokio::spawn(async move { session.renew(&first).await }));
+    }
+    while driver.0.load(Ordering::SeqCst) < GRANTS {
+        tokio::task::yield_now().await;
+    }
+    let late = drain_all(Duration::from_secs(1)).await;
+    assert_eq!(late.map_err(|error| error.code()), Err("lost"));
+    drain_all(Duration::from_secs(10)).await?;
+    for session in &sessions {
+        let key = session.key().unwrap_or_default();
+        let record = store.load(key).await?.map(|entry| entry.record);
+        let record = record.expect("a record");
+        assert!(
+            record.expose().contains("renewed-") && record.expose().contains(r#""attempt":null"#)
+        );
+    }
+    for renewal in renewals {
+        let token = renewal.await.expect("no panic")?;
+        assert!(token.access_token.expose().starts_with("renewed-"));
+    }
+    assert_eq!(driver.0.load(Ordering::SeqCst), GRANTS);
+    // They are over, and nobody else is.
+    let token = sessions.first().expect("a session").token().await?;
+    assert!(
+        sessions
+            .first()
+            .expect("a session")
+            .renew(&token)
+            .await
+            .is_err()
+    );
+    let id = GrantId::of_subject("later");
+    let other = Session::shared(driver, client()?.keeper(Upkeep::Refresh), id, store);
+    other.log_in(tokens("first")?).await?;
+    let token = other.token().await?;
+    assert!(other.renew(&token).await.is_ok());
+    Ok(())
+}
