@@ -14,6 +14,7 @@ use oauth_session::blocking::wait;
 use oauth_session::{Session, Token};
 
 use crate::Global;
+use crate::ending;
 use crate::output::{Failure, Output};
 use crate::past::Past;
 use crate::place::Place;
@@ -235,6 +236,7 @@ impl Grants {
 
     /// The grant, to be used. Its tokens are renewed when they have to be.
     pub(crate) fn open(&self, setup: &Setup, owner: Owner, output: Output) -> Grant<'_> {
+        ending::in_good_order(output);
         Grant {
             session: Session::shared(
                 setup.net.clone(),

@@ -19,6 +19,7 @@
 )]
 
 mod command;
+mod ending;
 mod fixed;
 mod grants;
 mod net;

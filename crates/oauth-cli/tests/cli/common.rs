@@ -112,6 +112,11 @@ impl Run {
 pub(crate) struct Started(Child);
 
 impl Started {
+    #[cfg(unix)]
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     pub(crate) fn end(self) -> Done {
         let output = self.0.wait_with_output().unwrap();
         Done {

@@ -307,6 +307,43 @@ fn a_killed_shell_leaves_a_store_that_goes_on() {
     }
 }
 
+/// Whoever stops a shell with SIGTERM or Ctrl-C loses no login, though the server has replaced the
+/// refresh token already.
+#[cfg(unix)]
+#[test]
+fn a_shell_that_is_told_to_stop_finishes_its_renewal() {
+    let home = Home::new("stopped");
+    home.log_in("p");
+    for signal in ["TERM", "INT"] {
+        home.age();
+        let (_, reuses, before) = home.counts();
+        // The first is for the metadata.
+        for millis_per_byte in [0, 3] {
+            let slow = Fault::SlowBody { millis_per_byte };
+            home.served.with(|twin| twin.inject(slow));
+        }
+        let shell = home.run_p(&["token"]).start();
+        while home.counts().2 == before {
+            std::thread::yield_now();
+        }
+        let stopped = std::process::Command::new("kill")
+            .args(["-s", signal, &shell.id().to_string()])
+            .status();
+        assert!(stopped.unwrap().success());
+        let done = shell.end();
+        assert!(
+            done.stderr.contains("finished first"),
+            "{} {}",
+            done.code,
+            done.stderr
+        );
+        assert_eq!(home.p(&["token"]).ok().trim_end().len(), 43);
+        home.age();
+        assert_eq!(home.p(&["token"]).ok().trim_end().len(), 43);
+        assert_eq!(home.counts().1, reuses, "{signal}");
+    }
+}
+
 #[test]
 fn a_login_that_is_over_says_how_to_log_in() {
     let home = Home::new("over");
