@@ -75,10 +75,15 @@ impl Scene {
         let Step::Load = keeper.resume(at, Event::Begin) else {
             panic!("it looks first")
         };
-        let Step::Save { record, version } = keeper.resume(at, Event::Loaded(None)) else {
+        let Step::Save {
+            record,
+            version,
+            due,
+        } = keeper.resume(at, Event::Loaded(None))
+        else {
             panic!("then it saves")
         };
-        blocking::wait(store.save(&key, &record, version))
+        blocking::wait(store.save(&key, &record, version, due))
             .expect("a runtime")
             .expect("saved");
     }

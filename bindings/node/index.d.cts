@@ -12,8 +12,8 @@ export type {
   Allowance, ApiOptions, ApiRequestInit, FixedTokenOptions, FixedTokenPlace, LimitOptions, Owner, OwnersOptions, RateLimit,
   TokenSource,
 } from './api.cjs'
-export { FileStore, PostgresStore, RedisStore, Sealed } from './stores.cjs'
-export type { NativeStore, PostgresOptions, RedisOptions, SealOptions, Store, StoredRecord } from './stores.cjs'
+export { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } from './stores.cjs'
+export type { KeyPage, NativeStore, PostgresOptions, RedisOptions, SealOptions, Store, StoredRecord } from './stores.cjs'
 
 /** What went wrong in a conversation, and whose fault it was. No error holds a token, code or secret. */
 export class OAuthError extends Error {
@@ -289,6 +289,8 @@ export interface SaveTask {
   readonly kind: 'save'
   readonly record: string
   readonly version: number
+  /** When it wants to be renewed, for a store that can find records by that. */
+  readonly due: Date | undefined
 }
 /** Run this to its end, whatever that is; then `flown`. */
 export interface RunTask {

@@ -11,9 +11,11 @@ export interface Store {
   load(key: string): MaybePromise<StoredRecord | undefined | null>
   /**
    * Saves the record if it is still at `version` (0: there is none) and gives the new version, which
-   * is higher than any that this key ever had; else gives nothing. It must have reached the store before it is answered.
+   * is higher than any that this key ever had; else gives nothing. It must have reached the store before
+   * it is answered. `due` is when somebody should renew the grant though nobody asks for it: for a store
+   * that can find records by that.
    */
-  save(key: string, record: string, version: number): MaybePromise<number | undefined | null>
+  save(key: string, record: string, version: number, due?: Date): MaybePromise<number | undefined | null>
   /**
    * Takes the lease in the name of `holder` for `ms`, unless another holds it; 0 gives it back. Gives
    * for how many milliseconds another still holds it, or nothing. A lease ends by itself after `ms`.
@@ -23,6 +25,11 @@ export interface Store {
 export interface StoredRecord {
   version: number
   record: string
+}
+export interface KeyPage {
+  keys: string[]
+  /** Nothing after the last page. */
+  next: string | undefined
 }
 /**
  * Records in a folder, for the processes of one person on one machine. Each is a file that only its
@@ -34,12 +41,51 @@ export class FileStore implements Store {
   /** The folder is made (0700) if it is not there. */
   constructor(path: string | URL)
   load(key: string): Promise<StoredRecord | undefined>
-  save(key: string, record: string, version: number): Promise<number | undefined>
+  save(key: string, record: string, version: number, due?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
   /** Removes a record and its lease, whatever is in them; whether there was one. */
   remove(key: string): Promise<boolean>
   /** The keys of all records, sorted; no record is read. */
   keys(): Promise<string[]>
+  /** The keys of some records, and what to ask for the next with; a key may come twice. */
+  scan(cursor?: string): Promise<KeyPage>
+  /** The keys of up to `limit` records that were due before this time, the longest due first. */
+  due(before: Date, limit: number): Promise<string[]>
+  #native
+}
+
+/**
+ * Records in a SQLite database, for the processes of one person on one machine: as `FileStore`, and
+ * better where there are many grants. The file is private (0600); another's file, a folder that others
+ * may write to, and a link are `misuse.setup`. Use a local file system.
+ */
+export class SqliteStore implements Store {
+  /** The file is made if it is not there, and its folder (0700) too. */
+  constructor(path: string | URL)
+  load(key: string): Promise<StoredRecord | undefined>
+  save(key: string, record: string, version: number, due?: Date): Promise<number | undefined>
+  lease(key: string, holder: string, ms: number): Promise<number | undefined>
+  /** Removes a record and its lease; whether there was a record. */
+  remove(key: string): Promise<boolean>
+  /** The keys of some records, and what to ask for the next with; a key may come twice. */
+  scan(cursor?: string): Promise<KeyPage>
+  /** The keys of up to `limit` records that were due before this time, the longest due first. */
+  due(before: Date, limit: number): Promise<string[]>
+  #native
+}
+
+/** Records in the memory of this thread's process, as long as the object lives: for tests. */
+export class Memory implements Store {
+  constructor()
+  load(key: string): Promise<StoredRecord | undefined>
+  save(key: string, record: string, version: number, due?: Date): Promise<number | undefined>
+  lease(key: string, holder: string, ms: number): Promise<number | undefined>
+  /** Removes a record and its lease; whether there was a record. */
+  remove(key: string): Promise<boolean>
+  /** The keys of some records, and what to ask for the next with; a key may come twice. */
+  scan(cursor?: string): Promise<KeyPage>
+  /** The keys of up to `limit` records that were due before this time, the longest due first. */
+  due(before: Date, limit: number): Promise<string[]>
   #native
 }
 
@@ -48,13 +94,21 @@ export class FileStore implements Store {
  * turn `appendonly` on, and see that memory is no reason to evict.
  */
 export class RedisStore implements Store {
-  /** `redis://user:password@host:6379/0`, or `rediss://` for TLS. Nothing is connected before it is needed. */
+  /**
+   * `redis://user:password@host:6379/0`, `redis+sentinel://user:password@host:26379,host/primary/0` or
+   * `redis+cluster://user:password@host:6379,host`; `rediss` for TLS. Nothing is connected before it is
+   * needed.
+   */
   constructor(url: string | URL, options?: RedisOptions)
   load(key: string): Promise<StoredRecord | undefined>
-  save(key: string, record: string, version: number): Promise<number | undefined>
+  save(key: string, record: string, version: number, due?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
   /** Removes a record and its lease; whether there was either. */
   remove(key: string): Promise<boolean>
+  /** The keys of some records, and what to ask for the next with; a key may come twice. */
+  scan(cursor?: string): Promise<KeyPage>
+  /** The keys of up to `limit` records that were due before this time, the longest due first. */
+  due(before: Date, limit: number): Promise<string[]>
   #native
 }
 export interface RedisOptions {
@@ -62,10 +116,12 @@ export interface RedisOptions {
   prefix?: string | undefined
   /** How long a connection may take, and again an answer: 5000 ms. */
   timeoutMs?: number | undefined
+  /** How many replicas must have a record too before it counts as saved: 0. */
+  replicas?: number | undefined
 }
 
 /**
- * Records in a table of PostgreSQL 9.5 or newer, for machines that share a server. Each method is one
+ * Records in a table of PostgreSQL 9.6 or newer, for machines that share a server. Each method is one
  * statement, so a pooler between is no hindrance. A record is as safe as the server.
  */
 export class PostgresStore implements Store {
@@ -79,10 +135,14 @@ export class PostgresStore implements Store {
   /** Makes the table of the records, unless it is there. */
   migrate(): Promise<void>
   load(key: string): Promise<StoredRecord | undefined>
-  save(key: string, record: string, version: number): Promise<number | undefined>
+  save(key: string, record: string, version: number, due?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
   /** Removes a record and its lease; whether there was a record. */
   remove(key: string): Promise<boolean>
+  /** The keys of some records, and what to ask for the next with; a key may come twice. */
+  scan(cursor?: string): Promise<KeyPage>
+  /** The keys of up to `limit` records that were due before this time, the longest due first. */
+  due(before: Date, limit: number): Promise<string[]>
   #native
 }
 export interface PostgresOptions {
@@ -91,7 +151,7 @@ export interface PostgresOptions {
 }
 
 /** A store of this package: its work is done beside JavaScript. */
-export type NativeStore = FileStore | PostgresStore | RedisStore | Sealed
+export type NativeStore = FileStore | Memory | PostgresStore | RedisStore | Sealed | SqliteStore
 
 /**
  * A store whose records only the holder of a key can read, or change unnoticed. Names, versions and
@@ -107,10 +167,14 @@ export class Sealed implements Store {
    */
   constructor(store: NativeStore, key: Uint8Array | string, options?: SealOptions)
   load(key: string): Promise<StoredRecord | undefined>
-  save(key: string, record: string, version: number): Promise<number | undefined>
+  save(key: string, record: string, version: number, due?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
   /** As `remove` of the store that is sealed. It needs no key. */
   remove(key: string): Promise<boolean>
+  /** The keys of some records, and what to ask for the next with; a key may come twice. */
+  scan(cursor?: string): Promise<KeyPage>
+  /** The keys of up to `limit` records that were due before this time, the longest due first. */
+  due(before: Date, limit: number): Promise<string[]>
   #native
 }
 export interface SealOptions {

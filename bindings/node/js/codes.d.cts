@@ -93,6 +93,7 @@ export type MisuseCode =
   | 'misuse.no_clock'
   | 'misuse.no_randomness'
   | 'misuse.setup'
+  | 'misuse.not_supported'
   | 'misuse.out_of_order'
   | 'misuse.over'
   | 'url.syntax'

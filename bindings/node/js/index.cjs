@@ -10,7 +10,7 @@ const { Keeper } = require('./keeper.cjs')
 const { Network } = require('./network.cjs')
 const { Server, discover, discovery, provider, providerFile, providers } = require('./server.cjs')
 const { GrantSource } = require('./source.cjs')
-const { FileStore, PostgresStore, RedisStore, Sealed } = require('./stores.cjs')
+const { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } = require('./stores.cjs')
 const { Tokens, Flow } = require('./tokens.cjs')
 
 module.exports = {
@@ -25,6 +25,7 @@ module.exports = {
   Keeper,
   Lost,
   Malformed,
+  Memory,
   Misuse,
   Network,
   OAuthError,
@@ -32,6 +33,7 @@ module.exports = {
   RedisStore,
   Sealed,
   Server,
+  SqliteStore,
   Tokens,
   Untrusted,
   discover,

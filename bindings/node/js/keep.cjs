@@ -85,8 +85,8 @@ const verbs = {
     }
     return (keeper) => keeper.loaded(entry)
   },
-  async save(store, key, { record, version }) {
-    const saved = (await store.save(key, record, version)) ?? undefined
+  async save(store, key, { record, version, due }) {
+    const saved = (await store.save(key, record, version, due)) ?? undefined
     if (saved !== undefined && !isVersion(saved)) throw new TypeError('save gives the new version, or nothing')
     return (keeper) => keeper.saved(saved)
   },

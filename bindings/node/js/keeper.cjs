@@ -87,10 +87,10 @@ class Keeper {
 
   #step(answer) {
     const at = momentOf(this.#moment)
-    const { kind, holder, ms, record, version, exchange, tokens } = lifted(() => answer(this.#known, at))
+    const { kind, holder, ms, record, version, due, exchange, tokens } = lifted(() => answer(this.#known, at))
     switch (kind) {
       case 'lease': return new Task({ kind, holder, ms })
-      case 'save': return new Task({ kind, record, version })
+      case 'save': return new Task({ kind, record, version, due: typeof due === 'number' ? new Date(due) : undefined })
       case 'run': return new Task({ kind, exchange: new Exchange(exchange, finish, this.#moment) })
       case 'wait': return new Task({ kind, ms })
       case 'over': return new Task({ kind, tokens: this.#held(tokens) })

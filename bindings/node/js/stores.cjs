@@ -20,7 +20,13 @@ async function asked(store, ask) {
   return answer
 }
 
-/** The three methods of any store, and `remove`. */
+function time(date) {
+  const ms = date instanceof Date ? date.getTime() : NaN
+  if (!(ms >= 0)) throw new TypeError('a time must be a Date after 1970')
+  return ms
+}
+
+/** The three methods of any store, and those for many grants. */
 class NativeStore {
   constructor(open) {
     natives.set(this, lifted(open))
@@ -31,8 +37,9 @@ class NativeStore {
     return record === undefined || record === null ? undefined : { version, record }
   }
 
-  async save(key, record, version) {
-    return (await asked(this, (store) => store.save(key, record, version))).version ?? undefined
+  async save(key, record, version, due) {
+    const ms = due === undefined || due === null ? undefined : time(due)
+    return (await asked(this, (store) => store.save(key, record, version, ms))).version ?? undefined
   }
 
   async lease(key, holder, ms) {
@@ -42,6 +49,19 @@ class NativeStore {
   /** Removes a record and its lease, whatever is in them; whether there was one. */
   async remove(key) {
     return (await asked(this, (store) => store.remove(key))).removed
+  }
+
+  /** The keys of some records, and what to ask for the next with; a key may come twice. */
+  async scan(cursor) {
+    const { keys, next } = await asked(this, (store) => store.scan(cursor ?? undefined))
+    return { keys, next: next ?? undefined }
+  }
+
+  /** The keys of up to so many records that were due before this time, the longest due first. */
+  async due(before, limit) {
+    if (!Number.isSafeInteger(limit) || limit < 0) throw new TypeError('limit must be a whole number')
+    const ms = time(before)
+    return (await asked(this, (store) => store.due(ms, Math.min(limit, 2 ** 32 - 1)))).keys
   }
 }
 
@@ -66,11 +86,41 @@ class FileStore extends NativeStore {
   }
 }
 
+/** Records in a SQLite database, for the processes of one person on one machine. */
+class SqliteStore extends NativeStore {
+  #path
+
+  constructor(path) {
+    const text = path instanceof URL ? fileURLToPath(path) : path
+    if (typeof text !== 'string') throw new TypeError('path must be a text or a file URL')
+    super(() => native.NativeStore.sqlite(text))
+    this.#path = text
+  }
+
+  [inspect.custom](depth, options) {
+    return `SqliteStore ${inspect({ path: this.#path }, options)}`
+  }
+}
+
+/** Records in the memory of this process. */
+class Memory extends NativeStore {
+  constructor() {
+    super(() => native.NativeStore.memory())
+  }
+
+  [inspect.custom]() {
+    return 'Memory {}'
+  }
+}
+
 /** Records in Redis, for machines that share a server. */
 class RedisStore extends NativeStore {
-  constructor(url, { prefix, timeoutMs } = {}) {
+  constructor(url, { prefix, timeoutMs, replicas } = {}) {
     checkLimit(timeoutMs)
-    super(() => native.NativeStore.redis(String(url), prefix, timeoutMs))
+    if (replicas !== undefined && !(Number.isSafeInteger(replicas) && replicas >= 0)) {
+      throw new TypeError('replicas must be a whole number')
+    }
+    super(() => native.NativeStore.redis(String(url), prefix, timeoutMs, replicas))
   }
 
   // The URL holds a password.
@@ -116,4 +166,4 @@ class Sealed extends NativeStore {
   }
 }
 
-module.exports = { FileStore, PostgresStore, RedisStore, Sealed }
+module.exports = { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore }

@@ -70,6 +70,8 @@ pub struct NativeTask {
     pub record: Option<String>,
     /// The version it replaces.
     pub version: Option<f64>,
+    /// When it wants to be renewed, in milliseconds since 1970.
+    pub due: Option<f64>,
     /// What to run.
     pub exchange: Option<NativeExchange>,
     /// The end.
@@ -260,7 +262,12 @@ fn task(task: Task) -> NativeTask {
             ms: ms(ttl),
             ..kind("lease")
         },
-        Task::Save { record, version } => NativeTask {
+        Task::Save {
+            record,
+            version,
+            due,
+        } => NativeTask {
+            due: due.map(|due| due.as_secs() as f64 * 1000.0),
             record: Some(record.expose().clone()),
             // Versions count renewals: they stay far below 2^53.
             version: Some(version as f64),

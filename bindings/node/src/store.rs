@@ -5,6 +5,7 @@ use std::sync::Arc;
 use napi::Result;
 use napi::bindgen_prelude::{Either, Env, Object, Uint8Array};
 use napi_derive::napi;
+use oauth_core::moment::UnixTime;
 use oauth_core::{Error, Secret};
 use oauth_session::store::seal::{Key, Keys};
 use oauth_session::store::{self, Answer, Lease, Saved, Store};
@@ -14,8 +15,6 @@ use crate::runtime::{millis, promise};
 
 /// What our stores can do beside the verbs.
 trait Native: Store {
-    /// Removes a record; whether there was one.
-    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool>;
     /// The keys of all records, of a store that can tell.
     fn keys(&self) -> Option<Answer<'_, Vec<String>>> {
         None
@@ -27,36 +26,24 @@ trait Native: Store {
 }
 
 impl Native for store::FileStore {
-    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
-        Box::pin(self.remove(key))
-    }
-
     fn keys(&self) -> Option<Answer<'_, Vec<String>>> {
         Some(Box::pin(self.list()))
     }
 }
 
-impl Native for store::RedisStore {
-    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
-        Box::pin(self.remove(key))
-    }
-}
+impl Native for store::RedisStore {}
+
+impl Native for store::SqliteStore {}
+
+impl Native for store::Memory {}
 
 impl Native for store::PostgresStore {
-    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
-        Box::pin(self.remove(key))
-    }
-
     fn migrate(&self) -> Option<Answer<'_, ()>> {
         Some(Box::pin(self.migrate()))
     }
 }
 
-impl Native for store::Sealed<Arc<dyn Native>> {
-    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
-        self.get_ref().remove(key)
-    }
-}
+impl Native for store::Sealed<Arc<dyn Native>> {}
 
 /// A key as JavaScript gives it: its bytes, or their text.
 type GivenKey = Either<Uint8Array, String>;
@@ -94,8 +81,10 @@ pub(crate) struct NativeAnswer {
     pub ms: Option<f64>,
     /// Whether there was anything to remove.
     pub removed: Option<bool>,
-    /// The keys of all records.
+    /// The keys of records.
     pub keys: Option<Vec<String>>,
+    /// What to ask for the next keys with.
+    pub next: Option<String>,
     /// There was no answer.
     pub failure: Option<NativeFailure>,
 }
@@ -133,15 +122,36 @@ impl NativeStore {
         Ok(Self(Arc::new(store)))
     }
 
+    /// Records in a SQLite database.
+    #[napi(factory)]
+    pub fn sqlite(path: String) -> Result<Self> {
+        let store = store::SqliteStore::new(path).map_err(fail)?;
+        Ok(Self(Arc::new(store)))
+    }
+
+    /// Records in the memory of this process.
+    #[napi(factory)]
+    pub fn memory() -> Self {
+        Self(Arc::new(store::Memory::new()))
+    }
+
     /// Records in Redis.
     #[napi(factory)]
-    pub fn redis(url: String, prefix: Option<String>, timeout_ms: Option<f64>) -> Result<Self> {
+    pub fn redis(
+        url: String,
+        prefix: Option<String>,
+        timeout_ms: Option<f64>,
+        replicas: Option<u32>,
+    ) -> Result<Self> {
         let mut store = store::RedisStore::new(&url).map_err(fail)?;
         if let Some(prefix) = prefix {
             store = store.with_prefix(prefix);
         }
         if let Some(timeout) = timeout_ms {
             store = store.with_timeout(millis(timeout));
+        }
+        if let Some(replicas) = replicas {
+            store = store.with_replicas(usize::try_from(replicas).unwrap_or(usize::MAX));
         }
         Ok(Self(Arc::new(store)))
     }
@@ -191,10 +201,11 @@ impl NativeStore {
         key: String,
         record: String,
         version: f64,
+        due: Option<f64>,
     ) -> Result<Object<'env>> {
-        let record = Secret::new(record);
+        let (record, due) = (Secret::new(record), due.map(seconds));
         self.ask(env, move |store| async move {
-            let saved = store.save(&key, &record, whole(version)).await?;
+            let saved = store.save(&key, &record, whole(version), due).await?;
             Ok(NativeAnswer {
                 version: match saved {
                     Saved::At(version) => Some(version as f64),
@@ -249,6 +260,32 @@ impl NativeStore {
         })
     }
 
+    /// The keys of some records, and what to ask for the next with.
+    #[napi(ts_return_type = "Promise<NativeAnswer>")]
+    pub fn scan<'env>(&self, env: &'env Env, cursor: Option<String>) -> Result<Object<'env>> {
+        self.ask(env, |store| async move {
+            let page = store.scan(cursor.as_deref()).await?;
+            Ok(NativeAnswer {
+                keys: Some(page.keys),
+                next: page.next,
+                ..NativeAnswer::default()
+            })
+        })
+    }
+
+    /// The keys of up to so many records that were due before this time in milliseconds.
+    #[napi(ts_return_type = "Promise<NativeAnswer>")]
+    pub fn due<'env>(&self, env: &'env Env, before: f64, limit: u32) -> Result<Object<'env>> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        self.ask(env, move |store| async move {
+            let keys = Some(store.due(seconds(before), limit).await?);
+            Ok(NativeAnswer {
+                keys,
+                ..NativeAnswer::default()
+            })
+        })
+    }
+
     /// The keys of all records, sorted; none of a store that cannot tell.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn keys<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
@@ -263,6 +300,11 @@ impl NativeStore {
             })
         })
     }
+}
+
+/// A time as JavaScript tells it, in milliseconds since 1970.
+fn seconds(ms: f64) -> UnixTime {
+    UnixTime::from_secs(whole(ms / 1000.0))
 }
 
 /// A version as JavaScript tells it; what is none is one that nothing is at.

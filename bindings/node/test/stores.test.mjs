@@ -16,7 +16,7 @@ import { age } from './memory.mjs'
 import { storeAt } from './places.mjs'
 import { PASSWORD, freePort, postgresServer, redisServer } from './servers.mjs'
 
-const { Client, FileStore, Lost, Misuse, PostgresStore, RedisStore, Server } = core
+const { Client, FileStore, Lost, Memory, Misuse, PostgresStore, RedisStore, Sealed, Server, SqliteStore } = core
 const WORKERS = 6
 const program = fileURLToPath(new URL('worker.mjs', import.meta.url))
 const { generic: twin } = await twins()
@@ -31,6 +31,7 @@ let places = 0
 /** Where a store is, as a worker is told. */
 const newPlace = {
   FileStore: () => ({ path: path.join(folder, `grants-${(places += 1)}`) }),
+  SqliteStore: () => ({ path: path.join(folder, `grants-${(places += 1)}.db`) }),
   Sealed: () => ({ ...newPlace.FileStore(), key: randomBytes(32).toString('base64url') }),
   RedisStore: () => ({ url: `${redis}/${(places += 1) % 16}` }),
   async PostgresStore() {
@@ -165,6 +166,45 @@ for (const kind of Object.keys(newPlace)) {
   })
 }
 
+test('many grants are listed, and found when they are due', async () => {
+  const all = [
+    new FileStore(path.join(folder, 'many')),
+    new SqliteStore(path.join(folder, 'many.db')),
+    new Sealed(new Memory(), randomBytes(32)),
+    new RedisStore(redis, { prefix: 'many:' }),
+  ]
+  for (const store of all) {
+    for (let number = 0; number < 150; number += 1) {
+      const due = number % 2 ? new Date(1e6 + number * 1000) : undefined
+      assert.ok(await store.save(`key-${number}`, 'text', 0, due) > 0)
+    }
+    const found = new Set()
+    let page
+    do {
+      page = await store.scan(page?.next)
+      for (const key of page.keys) found.add(key)
+    } while (page.next !== undefined)
+    assert.equal(found.size, 150)
+    assert.deepEqual(await store.due(new Date(1e6 + 6000), 2), ['key-1', 'key-3'])
+    assert.equal(await store.remove('key-1'), true)
+    assert.deepEqual(await store.due(new Date(1e6 + 4000), 100), ['key-3'])
+    await assert.rejects(store.due(1e9, 1), TypeError)
+    await assert.rejects(store.due(new Date(), -1), TypeError)
+    await assert.rejects(store.save('k', 'text', 0, 7), TypeError)
+  }
+})
+
+test('a source tells when its grant is due', async () => {
+  const store = new Memory()
+  const config = configOf()
+  const source = clientOf(config).source(undefined, { store, subject: 'ann' })
+  const tokens = await signIn(clientOf(config))
+  await source.logIn(tokens)
+  assert.deepEqual(await store.due(tokens.expiresAt, 9), [])
+  assert.deepEqual(await store.due(new Date(tokens.expiresAt.getTime() + 1000), 9), [source.key])
+  assert.equal(inspect(store), 'Memory {}')
+})
+
 test('a record cut in half is malformed, and not overwritten', async () => {
   const config = configOf(newPlace.FileStore())
   await longAgo(config)
@@ -203,6 +243,8 @@ test('what cannot be a store is told at once', () => {
   const setup = { code: 'misuse.setup', endpoint: 'store' }
   assert.throws(() => new FileStore(file), setup)
   assert.throws(() => new FileStore(open), setup)
+  assert.throws(() => new SqliteStore(path.join(open, 'grants.db')), setup)
+  assert.throws(() => new SqliteStore(7), TypeError)
   assert.throws(() => new RedisStore(`http://:${PASSWORD}@127.0.0.1/`), (error) => {
     assert.equal(error.code, 'misuse.setup')
     return !String(error.stack).includes(PASSWORD)

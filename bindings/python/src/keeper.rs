@@ -269,7 +269,11 @@ impl Renewal {
         match task {
             Task::Load => object(py, Load),
             Task::Lease { holder, ttl } => object(py, Lease(holder, ttl.as_secs_f64())),
-            Task::Save { record, version } => object(py, Save(record, version)),
+            Task::Save {
+                record,
+                version,
+                due,
+            } => object(py, Save(record, version, due)),
             Task::Run(machine) => object(py, Exchange::new(py, Ok(machine), moment.callable(py))?),
             Task::Wait(pause) => object(py, Sleep::of(pause)),
             Task::Over(tokens) => Err(PyStopIteration::new_err((value::of_tokens(py, tokens)?,))),
@@ -416,15 +420,20 @@ impl Lease {
 
 /// Save the record if it is at this version, 0 for none; then send the new version, or None.
 #[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Save(oauth_core::Secret<String>, u64);
+pub(crate) struct Save(
+    oauth_core::Secret<String>,
+    u64,
+    Option<oauth_core::moment::UnixTime>,
+);
 
 #[pymethods]
 impl Save {
     /// For tests of a driver of yours.
     #[new]
-    #[pyo3(signature = (record, version, /))]
-    fn new(record: String, version: u64) -> Self {
-        Self(secret(record), version)
+    #[pyo3(signature = (record, version, /, due = None))]
+    fn new(record: String, version: u64, due: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+        let due = due.map(|due| value::to_time(&due)).transpose()?;
+        Ok(Self(secret(record), version, due))
     }
 
     /// What to save: a secret.
@@ -437,6 +446,12 @@ impl Save {
     #[getter]
     const fn version(&self) -> u64 {
         self.1
+    }
+
+    /// When it wants to be renewed, for a store that can find records by that.
+    #[getter]
+    fn due<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.2.map(|due| value::of_time(py, due)).transpose()
     }
 
     fn __repr__(&self) -> String {

@@ -55,7 +55,9 @@ mod _native {
     #[pymodule_export]
     use super::source::GrantSource;
     #[pymodule_export]
-    use super::stores::{FileStore, NativeStore, PostgresStore, RedisStore, Sealed};
+    use super::stores::{
+        FileStore, Memory, NativeStore, PostgresStore, RedisStore, Sealed, SqliteStore,
+    };
     #[pymodule_export]
     use super::tokens::Tokens;
 

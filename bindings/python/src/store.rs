@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::moment::UnixTime;
 use oauth_session::store::{self, Answer, Entry, Lease, Saved};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::stores::{self, Native, Opened};
+use crate::stores::{self, Opened};
 use crate::{errors, runtime};
 
 /// How long a store of Python's may take.
@@ -24,7 +25,7 @@ pub(crate) enum Store {
 
 impl Store {
     /// The store, for use in this process.
-    pub(crate) fn here(&self, py: Python<'_>) -> PyResult<Arc<dyn Native>> {
+    pub(crate) fn here(&self, py: Python<'_>) -> PyResult<Arc<dyn store::Store>> {
         Ok(match self {
             Self::Native(opened) => opened.here(py)?,
             Self::Foreign(object) => Arc::new(Foreign(Arc::clone(object))),
@@ -109,6 +110,8 @@ impl store::Store for Foreign {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
+        // They have three verbs: nobody asks them what is due.
+        _: Option<UnixTime>,
     ) -> Answer<'a, Saved> {
         let (key, record) = (key.to_owned(), record.clone());
         self.call(move |store| {
@@ -131,9 +134,7 @@ impl store::Store for Foreign {
             })
         })
     }
-}
 
-impl Native for Foreign {
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
         let key = key.to_owned();
         let removed = self.call(move |store| match store.getattr_opt("remove")? {

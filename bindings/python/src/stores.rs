@@ -17,55 +17,25 @@ use crate::network::seconds;
 use crate::process::PerProcess;
 use crate::store::Store;
 use crate::work::{Answer, Work};
-use crate::{errors, secret};
+use crate::{errors, secret, value};
 
-/// What our stores can do beside the verbs.
-pub(crate) trait Native: store::Store {
-    /// Removes a record; whether there was one.
-    fn remove<'a>(&'a self, key: &'a str) -> store::Answer<'a, bool>;
-}
-
-impl Native for store::FileStore {
-    fn remove<'a>(&'a self, key: &'a str) -> store::Answer<'a, bool> {
-        Box::pin(self.remove(key))
-    }
-}
-
-impl Native for store::RedisStore {
-    fn remove<'a>(&'a self, key: &'a str) -> store::Answer<'a, bool> {
-        Box::pin(self.remove(key))
-    }
-}
-
-impl Native for store::PostgresStore {
-    fn remove<'a>(&'a self, key: &'a str) -> store::Answer<'a, bool> {
-        Box::pin(self.remove(key))
-    }
-}
-
-impl Native for store::Sealed<Arc<dyn Native>> {
-    fn remove<'a>(&'a self, key: &'a str) -> store::Answer<'a, bool> {
-        self.get_ref().remove(key)
-    }
-}
-
-type Open = Box<dyn Fn(Python<'_>) -> PyResult<Arc<dyn Native>> + Send + Sync>;
+type Open = Box<dyn Fn(Python<'_>) -> PyResult<Arc<dyn store::Store>> + Send + Sync>;
 
 /// How a store is opened, and the one that is open in this process: connections do not survive a
 /// fork.
 pub(crate) struct Opened {
     open: Open,
-    store: PerProcess<Arc<dyn Native>>,
+    store: PerProcess<Arc<dyn store::Store>>,
 }
 
 impl Opened {
     /// The store of this process.
-    pub(crate) fn here(&self, py: Python<'_>) -> PyResult<Arc<dyn Native>> {
+    pub(crate) fn here(&self, py: Python<'_>) -> PyResult<Arc<dyn store::Store>> {
         self.store.with(|| (self.open)(py), Arc::clone)
     }
 }
 
-/// A store of ours: the three verbs, which block without Python's lock, and remove().
+/// A store of ours: its verbs, which block without Python's lock.
 #[pyclass(frozen, subclass, module = "oauth_core.stores")]
 pub(crate) struct NativeStore(Arc<Opened>);
 
@@ -79,7 +49,7 @@ impl NativeStore {
     /// What is wrong with how it is opened is told now.
     fn with<T: PyClass<BaseType = Self>>(
         py: Python<'_>,
-        open: impl Fn(Python<'_>) -> PyResult<Arc<dyn Native>> + Send + Sync + 'static,
+        open: impl Fn(Python<'_>) -> PyResult<Arc<dyn store::Store>> + Send + Sync + 'static,
         kind: T,
     ) -> PyResult<PyClassInitializer<T>> {
         let opened = Opened {
@@ -105,18 +75,21 @@ impl NativeStore {
         Work::new("store.load", work).wait(py)
     }
 
-    /// Saves the record if it is still at this version: the new version, or None.
-    #[pyo3(signature = (key, record, version, /))]
+    /// Saves the record if it is still at this version: the new version, or None. due is when
+    /// somebody should renew it, as a Unix time or an aware datetime, for due().
+    #[pyo3(signature = (key, record, version, /, due = None))]
     fn save(
         &self,
         py: Python<'_>,
         key: String,
         record: String,
         version: u64,
+        due: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
+        let due = due.map(|due| value::to_time(&due)).transpose()?;
         let (store, record) = (self.0.here(py)?, secret(record));
         let work = async move {
-            let saved = store.save(&key, &record, version).await?;
+            let saved = store.save(&key, &record, version, due).await?;
             Ok(Answer::value(match saved {
                 Saved::At(version) => Some(version),
                 Saved::Conflict => None,
@@ -154,6 +127,26 @@ impl NativeStore {
         let work = async move { Ok(Answer::value(store.remove(&key).await?)) };
         Work::new("store.remove", work).wait(py)
     }
+
+    /// The keys of some records, and what to call it with for the next: None if these were the last.
+    /// A key may come twice.
+    #[pyo3(signature = (cursor = None, /))]
+    fn scan(&self, py: Python<'_>, cursor: Option<String>) -> PyResult<Py<PyAny>> {
+        let store = self.0.here(py)?;
+        let work = async move {
+            let page = store.scan(cursor.as_deref()).await?;
+            Ok(Answer::value((page.keys, page.next)))
+        };
+        Work::new("store.scan", work).wait(py)
+    }
+
+    /// The keys of up to limit records that were due before this time, the longest due first.
+    #[pyo3(signature = (before, limit, /))]
+    fn due(&self, py: Python<'_>, before: &Bound<'_, PyAny>, limit: usize) -> PyResult<Py<PyAny>> {
+        let (before, store) = (value::to_time(before)?, self.0.here(py)?);
+        let work = async move { Ok(Answer::value(store.due(before, limit).await?)) };
+        Work::new("store.due", work).wait(py)
+    }
 }
 
 /// Records in a folder, for the processes of one person on one machine.
@@ -177,7 +170,7 @@ impl FileStore {
         let store = opened.map_err(|error| errors::raise(py, &error))?;
         // It holds nothing open, so it goes with its process into a fork.
         let kept = store.clone();
-        let open = move |_: Python<'_>| Ok(Arc::new(kept.clone()) as Arc<dyn Native>);
+        let open = move |_: Python<'_>| Ok(Arc::new(kept.clone()) as Arc<dyn store::Store>);
         NativeStore::with(py, open, Self { store, path })
     }
 
@@ -193,7 +186,60 @@ impl FileStore {
     }
 }
 
+/// Records in a SQLite database, for the processes of one person on one machine.
+///
+/// As FileStore, and better where there are many grants. The file is private (0600); another's file, a
+/// folder that others may write to, and a link are misuse.setup. Use a local file system.
+#[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
+pub(crate) struct SqliteStore(PathBuf);
+
+#[pymethods]
+impl SqliteStore {
+    /// The file is made if it is not there, and its folder (0700) too.
+    #[new]
+    #[pyo3(signature = (path, /))]
+    fn new(py: Python<'_>, path: PathBuf) -> PyResult<PyClassInitializer<Self>> {
+        // As long as it is relative, it means another file after a change of directory.
+        let path = std::path::absolute(path)?;
+        let kept = path.clone();
+        let open = move |py: Python<'_>| {
+            // Python forks.
+            let opened = py.detach(|| store::SqliteStore::across_forks(&kept));
+            let store = opened.map_err(|error| errors::raise(py, &error))?;
+            Ok(Arc::new(store) as Arc<dyn store::Store>)
+        };
+        NativeStore::with(py, open, Self(path))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.stores.SqliteStore {:?}>", self.0)
+    }
+}
+
+/// Records in the memory of this process, for all its threads and tasks: for tests, and where tokens
+/// need not outlive the process. A forked child begins with a copy, which is its own.
+#[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
+pub(crate) struct Memory;
+
+#[pymethods]
+impl Memory {
+    #[new]
+    fn new(py: Python<'_>) -> PyResult<PyClassInitializer<Self>> {
+        let memory = store::Memory::new();
+        let open = move |_: Python<'_>| Ok(Arc::new(memory.clone()) as Arc<dyn store::Store>);
+        NativeStore::with(py, open, Self)
+    }
+
+    #[allow(clippy::unused_self, reason = "it is what Python asks for")]
+    fn __repr__(&self) -> &'static str {
+        "<oauth_core.stores.Memory>"
+    }
+}
+
 /// Records in Redis 5 or newer, for machines that share a server.
+///
+/// One server, the primary that sentinels name, or a cluster. With replicas, a record counts as saved
+/// once so many have it too.
 ///
 /// A record is as safe as the server: turn appendonly on, and see that memory is no reason to evict.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
@@ -203,15 +249,17 @@ pub(crate) struct RedisStore {
 
 #[pymethods]
 impl RedisStore {
-    /// redis://user:password@host:6379/0, or rediss:// for TLS. Nothing is connected before it is
+    /// redis://user:password@host:6379/0, redis+sentinel://user:password@host:26379,host/primary/0 or
+    /// redis+cluster://user:password@host:6379,host; rediss for TLS. Nothing is connected before it is
     /// needed; timeout is for a connection, and again for an answer.
     #[new]
-    #[pyo3(signature = (url, /, *, prefix = "oauth-core:grant:", timeout = 5.0))]
+    #[pyo3(signature = (url, /, *, prefix = "oauth-core:grant:", timeout = 5.0, replicas = 0))]
     fn new(
         py: Python<'_>,
         url: String,
         prefix: &str,
         timeout: f64,
+        replicas: usize,
     ) -> PyResult<PyClassInitializer<Self>> {
         let (url, timeout): (Secret<String>, _) = (secret(url), seconds(timeout)?);
         let prefix = prefix.to_owned();
@@ -220,7 +268,8 @@ impl RedisStore {
             let store = store::RedisStore::new(url.expose());
             let store = store.map_err(|error| errors::raise(py, &error))?;
             let store = store.with_prefix(before.as_str()).with_timeout(timeout);
-            Ok(Arc::new(store) as Arc<dyn Native>)
+            let store = store.with_replicas(replicas);
+            Ok(Arc::new(store) as Arc<dyn store::Store>)
         };
         NativeStore::with(py, open, Self { prefix })
     }
@@ -230,7 +279,7 @@ impl RedisStore {
     }
 }
 
-/// Records in a table of PostgreSQL 9.5 or newer, for machines that share a server.
+/// Records in a table of PostgreSQL 9.6 or newer, for machines that share a server.
 ///
 /// Each verb is one statement, so a pooler between is no hindrance. A record is as safe as the server.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
@@ -260,7 +309,7 @@ impl PostgresStore {
             of_process.with(open, Clone::clone)
         });
         let shared = Arc::clone(&pool);
-        let open = move |py: Python<'_>| Ok(Arc::new(shared(py)?) as Arc<dyn Native>);
+        let open = move |py: Python<'_>| Ok(Arc::new(shared(py)?) as Arc<dyn store::Store>);
         NativeStore::with(py, open, Self(pool))
     }
 
@@ -319,7 +368,7 @@ impl Sealed {
         let keys = keys.map_err(|error| errors::raise(py, &error))?;
         let open = move |py: Python<'_>| {
             let sealed = store::Sealed::new(store.here(py)?, keys.clone());
-            Ok(Arc::new(sealed) as Arc<dyn Native>)
+            Ok(Arc::new(sealed) as Arc<dyn store::Store>)
         };
         NativeStore::with(py, open, Self)
     }

@@ -14,6 +14,7 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,79 @@ import oauth_core
 from oauth_core import stores
 
 WORKERS = 8
+
+
+def many(store: stores.FileStore | stores.SqliteStore | stores.Memory | stores.Sealed) -> None:
+    """What is there is listed, and found when it is due."""
+    for number in range(150):
+        due = 1000 + number if number % 2 else None
+        assert store.save(f"key-{number}", "text", 0, due=due)
+    found: list[str] = []
+    cursor = None
+    while True:
+        keys, cursor = store.scan(cursor)
+        found += keys
+        if cursor is None:
+            break
+    assert sorted(set(found)) == sorted(f"key-{number}" for number in range(150))
+    assert store.due(1006, 2) == ["key-1", "key-3"]
+    before = datetime.fromtimestamp(1004, timezone.utc)
+    assert store.due(before, 100) == ["key-1", "key-3"]
+    assert store.remove("key-1") and not store.remove("key-1")
+    assert store.due(1004, 100) == ["key-3"]
+    with pytest.raises(ValueError, match="time zone"):
+        store.due(datetime(2026, 1, 1), 1)
+
+
+def test_many_grants_are_listed_and_found_when_they_are_due(tmp_path: Path) -> None:
+    many(stores.FileStore(tmp_path / "grants"))
+    many(stores.SqliteStore(tmp_path / "grants.db"))
+    many(stores.Sealed(stores.SqliteStore(tmp_path / "sealed.db"), bytes(32)))
+    memory = stores.Memory()
+    many(memory)
+    assert repr(memory) == "<oauth_core.stores.Memory>"
+    assert "grants.db" in repr(stores.SqliteStore(tmp_path / "grants.db"))
+
+
+def test_a_source_tells_when_its_grant_is_due(person: Person) -> None:
+    client, tokens = person
+    store = stores.Memory()
+    source = client.source(store=store, subject="ann")
+    source.log_in(tokens)
+    assert tokens.expires_at is not None
+    end = tokens.expires_at.timestamp()
+    assert (store.due(end, 9), store.due(end + 1, 9)) == ([], [source.key])
+
+
+def test_a_store_of_ones_own_need_not_list(tmp_path: Path) -> None:
+    sealed = stores.Sealed(Memory(), bytes(32))
+    for asked in (lambda: sealed.scan(), lambda: sealed.due(1, 1)):
+        with pytest.raises(oauth_core.Misuse) as error:
+            asked()
+        assert error.value.code == "misuse.not_supported"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_database_is_used_on_both_sides_of_a_fork(tmp_path: Path) -> None:
+    store = stores.SqliteStore(tmp_path / "grants.db")
+    version = store.save("key", "text", 0)
+    assert version is not None
+    children = []
+    for child in range(4):
+        pid = os.fork()
+        if pid == 0:
+            saved = [store.save(f"{child}-{number}", "text", 0) for number in range(25)]
+            os._exit(0 if all(saved) and store.load("key") == (version, "text") else 1)
+        children.append(pid)
+        assert store.save(f"parent-{child}", "text", 0)
+    for pid in children:
+        assert os.waitpid(pid, 0)[1] == 0
+    for child in range(4):
+        assert all(store.load(f"{child}-{number}") for number in range(25))
 Place = tuple[str, str]
 
 
-@pytest.fixture(params=["file", "sealed", "redis", "postgres"])
+@pytest.fixture(params=["file", "sqlite", "sealed", "redis", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """Where a store is, as a worker is told."""
     if request.param == "redis":

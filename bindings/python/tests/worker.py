@@ -20,12 +20,20 @@ THREADS = 8
 # What seals the records of a place of that kind.
 KEY = bytes(range(32))
 
-Ours = Union[stores.FileStore, stores.PostgresStore, stores.RedisStore, stores.Sealed]
+Ours = Union[
+    stores.FileStore,
+    stores.PostgresStore,
+    stores.RedisStore,
+    stores.Sealed,
+    stores.SqliteStore,
+]
 
 
 def store_of(kind: str, place: str) -> Ours:
     if kind == "sealed":
         return stores.Sealed(stores.FileStore(place), KEY)
+    if kind == "sqlite":
+        return stores.SqliteStore(place)
     if kind == "postgres":
         return stores.PostgresStore(place)
     return stores.FileStore(place) if kind == "file" else stores.RedisStore(place)

@@ -99,6 +99,7 @@ impl Grants {
         let place = match profile.store {
             StoreKind::None => return Ok(None),
             StoreKind::File => Place::files()?,
+            StoreKind::Sqlite => Place::sqlite()?,
             StoreKind::Keyring => Place::sealed()?,
         };
         Ok(Some(Self {

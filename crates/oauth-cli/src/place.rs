@@ -1,4 +1,4 @@
-//! Where the tokens of profiles are kept: in files, as they are or sealed with a key that the keyring
+//! Where the tokens of profiles are kept: in a database, or in files, as they are or sealed with a key that the keyring
 //! of the operating system has.
 //!
 //! Keyrings list nothing, and some take no text as long as many tokens: so one key goes there, and
@@ -17,18 +17,39 @@ use crate::profile;
 
 /// The records of this user.
 pub(crate) struct Place {
-    files: FileStore,
+    /// As they lie there: a record can be removed that cannot be opened.
+    bare: Arc<dyn Store>,
     store: Arc<dyn Store>,
 }
 
 impl Place {
     /// Files that only this user may read.
     pub(crate) fn files() -> Result<Self, Failure> {
-        let files = FileStore::new(folder()?.join("grants"))?;
-        Ok(Self {
-            store: Arc::new(files.clone()),
-            files,
-        })
+        Ok(Self::plain(FileStore::new(folder()?.join("grants"))?))
+    }
+
+    /// A database that only this user may read.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn sqlite() -> Result<Self, Failure> {
+        use oauth_session::store::SqliteStore;
+        Ok(Self::plain(SqliteStore::new(folder()?.join("grants.db"))?))
+    }
+
+    #[cfg(not(feature = "sqlite"))]
+    pub(crate) fn sqlite() -> Result<Self, Failure> {
+        Err(Failure::usage(
+            "usage.store",
+            "this build has no SQLite",
+            "build it with the feature `sqlite`, or say store = \"file\" in the profile",
+        ))
+    }
+
+    fn plain(store: impl Store + 'static) -> Self {
+        let store: Arc<dyn Store> = Arc::new(store);
+        Self {
+            bare: Arc::clone(&store),
+            store,
+        }
     }
 
     /// Files that only the keyring opens.
@@ -39,7 +60,7 @@ impl Place {
         let keys = Keys::new(key::of_keyring(folder()?.join("keyring"))?);
         Ok(Self {
             store: Arc::new(Sealed::new(files.clone(), keys)),
-            files,
+            bare: Arc::new(files),
         })
     }
 
@@ -52,6 +73,11 @@ impl Place {
         ))
     }
 
+    /// Whether a profile has ever kept anything in a database.
+    pub(crate) fn is_sqlite_there() -> Result<bool, Failure> {
+        Ok(folder()?.join("grants.db").is_file())
+    }
+
     /// Whether a profile has ever kept anything in sealed files.
     pub(crate) fn is_sealed_there() -> Result<bool, Failure> {
         Ok(folder()?.join("sealed").is_dir())
@@ -62,9 +88,19 @@ impl Place {
         Arc::clone(&self.store)
     }
 
-    /// The names of all records.
+    /// The names of all records, sorted.
     pub(crate) fn keys(&self) -> Result<Vec<String>, Error> {
-        wait(self.files.list())?
+        let (mut keys, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = wait(self.bare.scan(cursor.as_deref()))??;
+            keys.extend(page.keys);
+            cursor = page.next;
+            if cursor.is_none() {
+                keys.sort();
+                keys.dedup();
+                return Ok(keys);
+            }
+        }
     }
 
     /// One record, if it is there and not removed.
@@ -75,7 +111,7 @@ impl Place {
 
     /// Removes a record, whatever is in it; whether there was one.
     pub(crate) fn remove(&self, key: &str) -> Result<bool, Error> {
-        wait(self.files.remove(key))?
+        wait(self.bare.remove(key))?
     }
 }
 
@@ -121,7 +157,7 @@ mod key {
                 return Key::parse(&entry.record);
             }
             // Of several who find none, one saves; all take what is there then.
-            wait(keyring.save(NAME, &drawn()?, 0))??;
+            wait(keyring.save(NAME, &drawn()?, 0, None))??;
         }
     }
 

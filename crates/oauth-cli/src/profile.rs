@@ -85,6 +85,8 @@ pub(crate) enum StoreKind {
     /// In files that all shells of this user share.
     #[default]
     File,
+    /// In one database that all shells of this user share.
+    Sqlite,
     /// In files sealed with a key that the keyring of the operating system has.
     Keyring,
     /// Nowhere: each command asks for its own.

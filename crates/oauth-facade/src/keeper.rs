@@ -7,6 +7,7 @@ use std::time::Duration;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::{Boxed, Exchange, Input, Step};
 use oauth_core::flow::keeper::{self, Entry, Event, GrantId, Lease, Policy, Reuse, Saved, Upkeep};
+use oauth_core::moment::UnixTime;
 use oauth_core::{Moment, Scope, Secret, Tokens};
 
 use crate::client::Client;
@@ -123,6 +124,8 @@ pub enum Task {
         record: Secret<String>,
         /// The version it replaces, 0 for none.
         version: u64,
+        /// When it wants to be renewed, for a store that can find records by that.
+        due: Option<UnixTime>,
     },
     /// Run this to its end, whatever that is; then [`Keeper::flown`].
     Run(Machine),
@@ -344,7 +347,15 @@ impl Keeper {
         Ok(match state.keeper.resume(at, event) {
             keeper::Step::Load => Task::Load,
             keeper::Step::Lease { holder, ttl } => Task::Lease { holder, ttl },
-            keeper::Step::Save { record, version } => Task::Save { record, version },
+            keeper::Step::Save {
+                record,
+                version,
+                due,
+            } => Task::Save {
+                record,
+                version,
+                due,
+            },
             keeper::Step::Run(exchange) => {
                 let flight = Flight::default();
                 state.flight = Some(Arc::clone(&flight));

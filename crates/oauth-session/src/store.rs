@@ -1,9 +1,11 @@
-//! Where the record of a grant lives, for everyone who shares it: three verbs.
+//! Where the record of a grant lives, for everyone who shares it: three verbs, and three more for
+//! those who look after many grants.
 //!
 //! | store | shared by | a lease runs by the clock of |
 //! | --- | --- | --- |
 //! | [`Memory`] | the threads and tasks of a process | the process |
 //! | `FileStore` (feature `file`) | the processes of a machine | the machine |
+//! | `SqliteStore` (feature `sqlite`) | the processes of a machine | the machine |
 //! | `KeyringStore` (feature `keyring`) | the processes of a person's session | the machine |
 //! | `RedisStore` (feature `redis`) | machines | the server |
 //! | `PostgresStore` (feature `postgres`) | machines | the server |
@@ -26,6 +28,8 @@ mod postgres;
 mod redis;
 #[cfg(feature = "seal")]
 pub mod seal;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -33,14 +37,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oauth_core::Secret;
-use oauth_core::error::Error;
-#[cfg(any(
-    feature = "file",
-    feature = "postgres",
-    feature = "redis",
-    feature = "seal"
-))]
-use oauth_core::error::Misuse;
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::moment::UnixTime;
 
 #[cfg(feature = "file")]
 pub use file::FileStore;
@@ -55,6 +53,8 @@ pub use self::keyring::KeyringStore;
 pub use self::postgres::PostgresStore;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::SqliteStore;
 #[cfg(feature = "seal")]
 pub use seal::Sealed;
 
@@ -85,10 +85,14 @@ pub trait Store: Send + Sync {
     /// This is what fences off a worker who slept through his lease: he saves on a version that is
     /// over. So it must hold whether or not there is a lease.
     ///
-    /// An empty record says that the grant was removed, to all who still have its tokens. To remove
-    /// a grant from a store of your own, save one. The store keeps it as it does any other, and may
-    /// forget it after 30 days. A record that is just not there is lost, not removed: whoever has it
-    /// puts it back.
+    /// An empty record says that the grant was removed, to all who still have its tokens;
+    /// [`remove`](Self::remove) saves one. The store keeps it as it does any other, and may forget it
+    /// after 30 days. A record that is just not there is lost, not removed: whoever has it puts it
+    /// back.
+    ///
+    /// `due` is when somebody should renew the grant though nobody asks for it, and takes the place
+    /// of what was said before. It is for [`due`](Self::due), and in the clear, so that a store need
+    /// not read records; a store without that verb has no use for it.
     ///
     /// Once this is answered, the record survives a crash of the process, and of the machine as far
     /// as the store promises that.
@@ -97,6 +101,7 @@ pub trait Store: Send + Sync {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
+        due: Option<UnixTime>,
     ) -> Answer<'a, Saved>;
 
     /// Takes the lease of the key in the name of `holder` for `ttl`, unless another holds it; for no
@@ -106,15 +111,77 @@ pub trait Store: Send + Sync {
     /// It is over after `ttl` by the store's clock, whatever became of the holder. There may be a
     /// lease where there is no record yet.
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease>;
+
+    /// Removes the record, as the save of an empty one: whoever still has it learns of that within
+    /// the next 30 days. Whether there was a record.
+    ///
+    /// The stores of this crate remove what cannot be read too, and end a lease there may be. Unless
+    /// a store of your own does better, this loads and saves until no other worker comes between.
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        Box::pin(async move {
+            for _ in 0..REMOVALS {
+                let entry = self.load(key).await?;
+                let was_there = entry.as_ref().is_some_and(|entry| !entry.is_removed());
+                let version = entry.map_or(0, |entry| entry.version);
+                let empty = Secret::new(String::new());
+                if let Saved::At(_) = self.save(key, &empty, version, None).await? {
+                    return Ok(was_there);
+                }
+            }
+            let busy = "others keep saving the record";
+            Err(Error::lost(Cause::unsent(busy)).at_endpoint(ENDPOINT))
+        })
+    }
+
+    /// The names of records, page by page: the first with nothing, each later one with
+    /// [`Page::next`] of the one before. What was removed is not among them.
+    ///
+    /// A record that is there from the first page to the last is told of at least once. One that
+    /// comes or goes meanwhile may be told of or not, and one may be told of twice. The names come in
+    /// no order.
+    ///
+    /// # Errors
+    /// `misuse.not_supported` of a store that cannot list, as it is unless a store says otherwise.
+    fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
+        let _ = cursor;
+        not_supported("scan")
+    }
+
+    /// The names of up to `limit` records that were due before this time, the longest due first, see
+    /// [`save`](Self::save). They are due until they are saved with another time.
+    ///
+    /// # Errors
+    /// `misuse.not_supported`, as [`scan`](Self::scan).
+    fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
+        let _ = (before, limit);
+        not_supported("due")
+    }
+}
+
+/// Some of the names of a store's records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The names. There may be none, and more to come all the same.
+    pub keys: Vec<String>,
+    /// What to ask for the next page with; nothing if this was the last. It means something to the
+    /// store that made it only, to any of its handles.
+    pub next: Option<String>,
+}
+
+/// How often a removal is tried against those who save at the same time.
+const REMOVALS: usize = 16;
+
+/// The names of one page, as far as a store can choose.
+const PAGE: usize = 100;
+
+fn not_supported<'a, T: Send + 'a>(verb: &'static str) -> Answer<'a, T> {
+    let error = Error::from(Misuse::NotSupported);
+    Box::pin(std::future::ready(Err(error
+        .at_endpoint(ENDPOINT)
+        .about(verb))))
 }
 
 /// What errors of a store name as their endpoint.
-#[cfg(any(
-    feature = "file",
-    feature = "postgres",
-    feature = "redis",
-    feature = "seal"
-))]
 const ENDPOINT: &str = "store";
 
 impl<S: Store + ?Sized> Store for Arc<S> {
@@ -127,12 +194,25 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
+        due: Option<UnixTime>,
     ) -> Answer<'a, Saved> {
-        (**self).save(key, record, version)
+        (**self).save(key, record, version, due)
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
         (**self).lease(key, holder, ttl)
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        (**self).remove(key)
+    }
+
+    fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
+        (**self).scan(cursor)
+    }
+
+    fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
+        (**self).due(before, limit)
     }
 }
 

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_session::Store;
-use oauth_session::store::{FileStore, KeyringStore, PostgresStore, RedisStore, Saved, contract};
+use oauth_session::store::{
+    FileStore, KeyringStore, PostgresStore, RedisStore, Saved, SqliteStore, contract,
+};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -55,11 +57,13 @@ async fn run() -> Outcome<()> {
         },
         ["save", key, version, text] => {
             let record = Secret::from(*text);
-            println!("{:?}", store.save(key, &record, version.parse()?).await?);
+            println!(
+                "{:?}",
+                store.save(key, &record, version.parse()?, None).await?
+            );
         }
         ["remove", key] => {
-            let folder = place.strip_prefix("file:").ok_or("no folder")?;
-            println!("{}", FileStore::new(folder)?.remove(key).await?);
+            println!("{}", store.remove(key).await?);
         }
         ["lease", key, holder, millis] => {
             let ttl = Duration::from_millis(millis.parse()?);
@@ -80,8 +84,9 @@ async fn run() -> Outcome<()> {
 fn open(place: &str) -> Outcome<Arc<dyn Store>> {
     match place.split_once(':') {
         Some(("file", folder)) => Ok(Arc::new(FileStore::new(folder)?)),
+        Some(("sqlite", path)) => Ok(Arc::new(SqliteStore::new(path)?)),
         Some(("keyring", folder)) => Ok(Arc::new(KeyringStore::new(folder)?)),
-        Some(("redis" | "rediss", _)) => Ok(Arc::new(RedisStore::new(place)?)),
+        Some((scheme, _)) if scheme.starts_with("redis") => Ok(Arc::new(RedisStore::new(place)?)),
         Some(("postgres", _)) => Ok(Arc::new(PostgresStore::new(place)?)),
         _ => Err(format!("no such place: {place}").into()),
     }
@@ -95,7 +100,7 @@ async fn add_one(store: &dyn Store, key: &str) -> Outcome<u64> {
             Some(entry) => (entry.version, entry.record.expose().parse::<u64>()?),
         };
         let next = Secret::new((count + 1).to_string());
-        if let Saved::At(_) = store.save(key, &next, version).await? {
+        if let Saved::At(_) = store.save(key, &next, version, None).await? {
             return Ok(count + 1);
         }
     }

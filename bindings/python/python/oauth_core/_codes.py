@@ -95,6 +95,7 @@ MisuseCode = Literal[
     "misuse.no_clock",
     "misuse.no_randomness",
     "misuse.setup",
+    "misuse.not_supported",
     "misuse.out_of_order",
     "misuse.over",
     "url.syntax",

@@ -1,7 +1,8 @@
 """Where the record of a grant lives, for every thread, task, process and machine that shares it.
 
-``FileStore`` is for the processes of one machine, ``RedisStore`` and ``PostgresStore`` for machines
-that share a server. ``Sealed`` encrypts what any store keeps.
+``FileStore`` and ``SqliteStore`` are for the processes of one machine, ``RedisStore`` and
+``PostgresStore`` for machines that share a server, ``Memory`` for the threads of one process.
+``Sealed`` encrypts what any store keeps.
 
 A store has three methods, each one step that no other worker can come between. Write one for
 whatever your workers share; it is called on threads that may block, so it may be as slow as a
@@ -13,9 +14,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ._native import FileStore, PostgresStore, RedisStore, Sealed
+from ._native import FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore
 
-__all__ = ["FileStore", "PostgresStore", "RedisStore", "Sealed", "Store"]
+__all__ = [
+    "FileStore",
+    "Memory",
+    "PostgresStore",
+    "RedisStore",
+    "Sealed",
+    "SqliteStore",
+    "Store",
+]
 
 
 class Store(Protocol):

@@ -38,6 +38,9 @@ impl Status {
         let mut rows = Vec::new();
         let mut records = Vec::new();
         let mut all = list(&Place::files()?)?;
+        if Place::is_sqlite_there()? {
+            all.extend(list(&Place::sqlite()?)?);
+        }
         if Place::is_sealed_there()? {
             all.extend(list(&Place::sealed()?)?);
         }

@@ -5,6 +5,7 @@
 mod bus;
 mod commands;
 mod common;
+mod database;
 mod demo;
 mod fixed;
 mod help;

@@ -136,6 +136,7 @@ table! {
         NoClock "misuse.no_clock" GIVE_UP "the system clock stands before 1970"
         NoRandomness "misuse.no_randomness" GIVE_UP "the system has no random bytes to give"
         Setup "misuse.setup" GIVE_UP "this machine or its settings do not allow it"
+        NotSupported "misuse.not_supported" GIVE_UP "this store does not offer that"
         OutOfOrder "misuse.out_of_order" GIVE_UP "the input does not answer the step before it"
         Over "misuse.over" GIVE_UP "the exchange is over"
         UrlSyntax "url.syntax" GIVE_UP "not an absolute http or https URL that all parsers read alike"

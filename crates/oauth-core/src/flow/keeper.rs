@@ -123,6 +123,10 @@ pub enum Step {
         record: Secret<String>,
         /// The version it replaces.
         version: u64,
+        /// When it wants to be renewed, for a store that can find records by that: the end of the
+        /// access token, or when it was received if nobody knows its end. Nothing for a grant that
+        /// is over, or that has no refresh token: nobody has to renew it before it is asked for.
+        due: Option<UnixTime>,
     },
     /// Run this. Answer with [`Event::Flown`], also if every caller has gone.
     Run(Boxed<Tokens>),

@@ -158,9 +158,13 @@ impl Inner {
                 Step::Lease { holder, ttl } => {
                     store.lease(key, &holder, ttl).await.map(Event::Leased)
                 }
-                Step::Save { record, version } => {
+                Step::Save {
+                    record,
+                    version,
+                    due,
+                } => {
                     faults::at("session.save");
-                    let saved = store.save(key, &record, version).await;
+                    let saved = store.save(key, &record, version, due).await;
                     faults::at("session.saved");
                     saved.map(Event::Saved)
                 }

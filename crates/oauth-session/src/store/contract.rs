@@ -1,6 +1,6 @@
 //! What every [`Store`] must do, checked against the store itself.
 //!
-//! A store is three small verbs, and a wrong one shows only when two workers meet, or one dies.
+//! A store is a few small verbs, and a wrong one shows only when two workers meet, or one dies.
 //! Hand some handles on one place to [`assert()`], in a test of your own:
 //!
 //! ```
@@ -17,9 +17,13 @@
 //! connections of their own. It writes under keys that no other run has, and leaves its records
 //! behind. It waits in real time for short leases to end, and needs a tokio runtime with a clock; on
 //! a runtime with several threads its workers meet more often.
+//!
+//! [`scan`](Store::scan) and [`due`](Store::due) are checked of a store that has them: their cases hold
+//! for one that answers `misuse.not_supported`.
 
 mod bench;
 mod lease;
+mod many;
 mod record;
 
 use std::sync::Arc;
@@ -66,6 +70,9 @@ pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
             record::first(&bench),
         )
         .await,
+        report("a removal ends what there is", many::removal(&bench)).await,
+        report("a scan tells of every record", many::scan(&bench)).await,
+        report("what is due is told in order", many::due(&bench)).await,
         report("all handles see one place", record::shared(&bench)).await,
         report("one of many savers wins", record::race(&bench)).await,
         report("no save of many is lost", record::count(&bench)).await,

@@ -7,21 +7,23 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
+use oauth_core::moment::UnixTime;
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, Locked};
-use super::{Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, millis, next};
+use super::{Answer, ENDPOINT, Entry, Lease, PAGE, Page, Saved, Store, malformed, millis, next};
 
 /// What a record's file says it is.
 const FORMAT: &str = "oauth-core grant 1";
 
 /// The ending of a record's file.
-const RECORD: &str = "json";
+pub(super) const RECORD: &str = "json";
 
 /// Records in a folder, one file each, for all processes of one person on one machine.
 ///
 /// A record is JSON, `{"format": "oauth-core grant 1", "version": 3, "record": "..."}`, in a file
-/// that only its owner may read (0600). It is replaced as a whole: written beside, forced to the
+/// that only its owner may read (0600). Where it is known when the grant should be renewed, that stands
+/// there too, as `"due"` in seconds since 1970: to find what is due, every file is read. It is replaced as a whole: written beside, forced to the
 /// disk, renamed. So a process killed anywhere, and a machine that loses its power, leave the old
 /// record or the new one. Between two of its verbs a store holds nothing open.
 ///
@@ -50,6 +52,8 @@ pub struct FileStore(Arc<Folder>);
 struct Writing<'a> {
     format: &'a str,
     version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due: Option<UnixTime>,
     record: &'a str,
 }
 
@@ -58,6 +62,8 @@ struct Writing<'a> {
 struct Reading {
     format: String,
     version: u64,
+    #[serde(default)]
+    due: Option<UnixTime>,
     record: String,
 }
 
@@ -71,26 +77,6 @@ impl FileStore {
         let folder = Folder::open(folder.into())?;
         folder.sweep()?;
         Ok(Self(Arc::new(folder)))
-    }
-
-    /// Removes a record and its lease, whatever is in them; whether there was a record.
-    ///
-    /// Whoever still has the record learns that it was removed, within the next 30 days.
-    ///
-    /// # Errors
-    /// As for the verbs of [`Store`].
-    pub async fn remove(&self, key: &str) -> Result<bool, Error> {
-        let work = self.work(key, |locked| {
-            locked.remove_lease()?;
-            // One that cannot be read is gone all the same.
-            let version = read(locked).ok().flatten().map_or(0, |entry| entry.version);
-            locked.mark_removed(version)?;
-            locked.remove(RECORD)
-        });
-        let was_there = work.await?;
-        let folder = Arc::clone(&self.0);
-        blocking(move || folder.forget_removed()).await?;
-        Ok(was_there)
     }
 
     /// The keys of all records, sorted. They are names only: no record is read.
@@ -119,12 +105,30 @@ fn read(locked: &Locked<'_>) -> Result<Option<Entry>, Error> {
     Ok(locked.removed()?.newer_than(entry.transpose()?))
 }
 
-fn save(locked: &Locked<'_>, record: &Secret<String>, version: u64) -> Result<Saved, Error> {
+/// When the grant of this record should be renewed: one that cannot be read tells whoever asks for it.
+fn due(bytes: &Secret<Vec<u8>>) -> Option<UnixTime> {
+    let stored: Reading = serde_json::from_slice(bytes.expose()).ok()?;
+    let is_removed = Secret::new(stored.record).expose().is_empty();
+    stored.due.filter(|_| !is_removed)
+}
+
+fn save(
+    locked: &Locked<'_>,
+    record: &Secret<String>,
+    version: u64,
+    due: Option<UnixTime>,
+) -> Result<Saved, Error> {
     let stored = read(locked)?.map_or(0, |entry| entry.version);
     let Some(next) = next(version).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
     };
-    locked.write(RECORD, &encoded(record, next)?)?;
+    // A file that says so is what removal leaves behind, and what scans do not count.
+    if record.expose().is_empty() {
+        let next = locked.mark_removed(version)?;
+        locked.remove(RECORD)?;
+        return Ok(Saved::At(next));
+    }
+    locked.write(RECORD, &encoded(record, next, due)?)?;
     locked.unmark_removed()?;
     Ok(Saved::At(next))
 }
@@ -144,15 +148,20 @@ pub(super) fn decoded(bytes: &Secret<Vec<u8>>, name: &str) -> Result<Entry, Erro
     })
 }
 
-pub(super) fn encoded(record: &Secret<String>, version: u64) -> Result<Secret<Vec<u8>>, Error> {
+pub(super) fn encoded(
+    record: &Secret<String>,
+    version: u64,
+    due: Option<UnixTime>,
+) -> Result<Secret<Vec<u8>>, Error> {
     let writing = Writing {
         format: FORMAT,
         version,
+        due,
         record: record.expose(),
     };
     // Room for all of it, so that no copy is left behind by growing: a record is JSON in JSON, with
     // a backslash before every quote.
-    let mut bytes = Vec::with_capacity(2 * record.expose().len() + 100);
+    let mut bytes = Vec::with_capacity(2 * record.expose().len() + 130);
     serde_json::to_writer(&mut bytes, &writing).map_err(|_| malformed("record"))?;
     Ok(Secret::new(bytes))
 }
@@ -167,14 +176,59 @@ impl Store for FileStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
+        due: Option<UnixTime>,
     ) -> Answer<'a, Saved> {
         let record = record.clone();
-        Box::pin(self.work(key, move |locked| save(locked, &record, version)))
+        Box::pin(self.work(key, move |locked| save(locked, &record, version, due)))
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
         let (holder, ttl) = (holder.to_owned(), millis(ttl));
         Box::pin(self.work(key, move |locked| locked.lease(&holder, ttl)))
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let work = self.work(key, |locked| {
+                locked.remove_lease()?;
+                // One that cannot be read is gone all the same.
+                let version = read(locked).ok().flatten().map_or(0, |entry| entry.version);
+                locked.mark_removed(version)?;
+                locked.remove(RECORD)
+            });
+            let was_there = work.await?;
+            let folder = Arc::clone(&self.0);
+            blocking(move || folder.forget_removed()).await?;
+            Ok(was_there)
+        })
+    }
+
+    fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
+        let (folder, after) = (Arc::clone(&self.0), cursor.map(str::to_owned));
+        Box::pin(blocking(move || {
+            let keys = folder.keys(RECORD)?.into_iter();
+            let keys: Vec<String> = keys
+                .skip_while(|key| after.as_ref().is_some_and(|after| key <= after))
+                .take(PAGE)
+                .collect();
+            let next = keys.last().filter(|_| keys.len() == PAGE).cloned();
+            Ok(Page { keys, next })
+        }))
+    }
+
+    fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
+        let folder = Arc::clone(&self.0);
+        Box::pin(blocking(move || {
+            let mut found = Vec::new();
+            for key in folder.keys(RECORD)? {
+                // Files are replaced as a whole, so no lock is needed to read one.
+                let bytes = folder.read(&key, RECORD)?;
+                let due = bytes.as_ref().and_then(due);
+                found.extend(due.filter(|due| *due < before).map(|due| (due, key)));
+            }
+            found.sort();
+            Ok(found.into_iter().map(|(_, key)| key).take(limit).collect())
+        }))
     }
 }
 

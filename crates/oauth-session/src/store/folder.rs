@@ -1,13 +1,13 @@
 //! A folder of small files that several processes change, each key's under a lock of its own.
 
 pub(super) mod faults;
-mod lease;
-mod ours;
+pub(super) mod lease;
+pub(super) mod ours;
 mod removed;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -45,9 +45,7 @@ impl Folder {
     pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
         // As long as it is relative, it means another folder after a change of directory.
         let path = std::path::absolute(&path).map_err(|error| failed("the folder", error))?;
-        ours::make_folder(&path).map_err(|error| failed("the folder", error))?;
-        let data = fs::metadata(&path).map_err(|error| failed("the folder", error))?;
-        ours::check_folder(&data).map_err(|what| refused("the folder", what))?;
+        make(&path)?;
         Ok(Self { path })
     }
 
@@ -118,6 +116,29 @@ impl Folder {
         Ok(keys)
     }
 
+    /// A key's file as it is now, which may be replaced or removed as soon as this has looked.
+    pub(super) fn read(&self, key: &str, ending: &str) -> Result<Option<Secret<Vec<u8>>>, Error> {
+        self.read_file(&format!("{PREFIX}{}.{ending}", encoded(key)?))
+    }
+
+    fn read_file(&self, name: &str) -> Result<Option<Secret<Vec<u8>>>, Error> {
+        let broken = |error| failed(name, error);
+        let file = match ours::open(&self.path.join(name), OpenOptions::new().read(true)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(broken(error)),
+        };
+        let data = file.metadata().map_err(broken)?;
+        ours::check_file(&data).map_err(|what| refused(name, what))?;
+        if data.len() > LIMIT {
+            return Err(malformed(&format!("{name}: larger than 16 MiB")));
+        }
+        // Room for all of it: growing would leave copies behind.
+        let mut bytes = Vec::with_capacity(usize::try_from(data.len()).unwrap_or(0) + 1);
+        file.take(LIMIT).read_to_end(&mut bytes).map_err(broken)?;
+        Ok(Some(Secret::new(bytes)))
+    }
+
     fn names(&self) -> Result<Vec<String>, Error> {
         let broken = |error| failed("the folder", error);
         let mut names = Vec::new();
@@ -140,22 +161,7 @@ impl Locked<'_> {
     }
 
     pub(super) fn read(&self, ending: &str) -> Result<Option<Secret<Vec<u8>>>, Error> {
-        let name = self.name(ending);
-        let broken = |error| failed(&name, error);
-        let file = match ours::open(&self.path(ending), OpenOptions::new().read(true)) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(broken(error)),
-        };
-        let data = file.metadata().map_err(broken)?;
-        ours::check_file(&data).map_err(|what| refused(&name, what))?;
-        if data.len() > LIMIT {
-            return Err(malformed(&format!("{name}: larger than 16 MiB")));
-        }
-        // Room for all of it: growing would leave copies behind.
-        let mut bytes = Vec::with_capacity(usize::try_from(data.len()).unwrap_or(0) + 1);
-        file.take(LIMIT).read_to_end(&mut bytes).map_err(broken)?;
-        Ok(Some(Secret::new(bytes)))
+        self.folder.read_file(&self.name(ending))
     }
 
     /// Replaces the file as a whole: once this is answered, also a power cut leaves the new one.
@@ -215,6 +221,13 @@ impl Drop for Locked<'_> {
     }
 }
 
+/// Makes a folder, unless it is there, and sees that it is ours.
+pub(super) fn make(path: &Path) -> Result<(), Error> {
+    ours::make_folder(path).map_err(|error| failed("the folder", error))?;
+    let data = fs::metadata(path).map_err(|error| failed("the folder", error))?;
+    ours::check_folder(&data).map_err(|what| refused("the folder", what))
+}
+
 /// Which of the sixteen lock files guards a key: the same in every version and language. One file
 /// for each key would never be removed again.
 fn stripe(key: &str) -> u8 {
@@ -263,7 +276,7 @@ fn named(name: &str, error: &io::Error) -> io::Error {
 }
 
 /// Something that was surely not done.
-fn failed(name: &str, error: io::Error) -> Error {
+pub(super) fn failed(name: &str, error: io::Error) -> Error {
     use io::ErrorKind::{
         AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,
         Unsupported,
@@ -276,7 +289,7 @@ fn failed(name: &str, error: io::Error) -> Error {
     }
 }
 
-fn refused(name: &str, what: &str) -> Error {
+pub(super) fn refused(name: &str, what: &str) -> Error {
     let error = Error::from(Misuse::Setup).at_endpoint(ENDPOINT);
     error.about(&format!("{name}: {what}"))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use keyring_core::{CredentialStore, Entry as Item, Error as Trouble};
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::moment::UnixTime;
 
 use super::file::{blocking, decoded, encoded};
 use super::folder::{Folder, Locked};
@@ -26,6 +27,8 @@ use super::{Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, millis, nex
 /// keyrings take no large secrets, Windows' no more than 2560 bytes, which many tokens pass:
 /// `misuse.setup` says so, and nothing is stored. What works everywhere is one key in the keyring,
 /// and files sealed with it (`Sealed`).
+///
+/// Keyrings list nothing, so this store has neither [`scan`](Store::scan) nor [`due`](Store::due).
 ///
 /// A keyring that is locked may ask the person to unlock it; until then the verb waits, and those of
 /// other processes on the same record fail as `lost` after some seconds.
@@ -78,30 +81,6 @@ impl KeyringStore {
     pub fn with_service(mut self, service: impl Into<Arc<str>>) -> Self {
         self.service = service.into();
         self
-    }
-
-    /// Removes a record and its lease, whatever is in them; whether there was a record.
-    ///
-    /// Whoever still has the record learns that it was removed, within the next 30 days.
-    ///
-    /// # Errors
-    /// As for the verbs of [`Store`].
-    pub async fn remove(&self, key: &str) -> Result<bool, Error> {
-        let work = self.work(key, |locked, item| {
-            locked.remove_lease()?;
-            // One that cannot be read is gone all the same.
-            let entry = read(locked, item).ok().flatten();
-            locked.mark_removed(entry.map_or(0, |entry| entry.version))?;
-            match item.delete_credential() {
-                Ok(()) => Ok(true),
-                Err(Trouble::NoEntry) => Ok(false),
-                Err(error) => Err(failed(error)),
-            }
-        });
-        let was_there = work.await?;
-        let folder = Arc::clone(&self.folder);
-        blocking(move || folder.forget_removed()).await?;
-        Ok(was_there)
     }
 
     /// Does something with a key's item while no other worker does.
@@ -195,7 +174,7 @@ fn save(
     let Some(next) = next(version).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
     };
-    let bytes = encoded(record, next)?;
+    let bytes = encoded(record, next, None)?;
     item.set_secret(bytes.expose()).map_err(failed)?;
     locked.unmark_removed()?;
     Ok(Saved::At(next))
@@ -211,6 +190,7 @@ impl Store for KeyringStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
+        _: Option<UnixTime>,
     ) -> Answer<'a, Saved> {
         let record = record.clone();
         Box::pin(self.work(key, move |locked, item| {
@@ -222,6 +202,26 @@ impl Store for KeyringStore {
         let (folder, key) = (Arc::clone(&self.folder), key.to_owned());
         let (holder, ttl) = (holder.to_owned(), millis(ttl));
         Box::pin(blocking(move || folder.lock(&key)?.lease(&holder, ttl)))
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let work = self.work(key, |locked, item| {
+                locked.remove_lease()?;
+                // One that cannot be read is gone all the same.
+                let entry = read(locked, item).ok().flatten();
+                locked.mark_removed(entry.map_or(0, |entry| entry.version))?;
+                match item.delete_credential() {
+                    Ok(()) => Ok(true),
+                    Err(Trouble::NoEntry) => Ok(false),
+                    Err(error) => Err(failed(error)),
+                }
+            });
+            let was_there = work.await?;
+            let folder = Arc::clone(&self.folder);
+            blocking(move || folder.forget_removed()).await?;
+            Ok(was_there)
+        })
     }
 }
 

@@ -7,11 +7,14 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, Object, Pool, PoolError, Runtime};
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::moment::UnixTime;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Config, Row};
 
-use super::{Answer, ENDPOINT, Entry, Lease, REMOVAL_SHOWS, Saved, Store, malformed, micros};
+use super::{
+    Answer, ENDPOINT, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, malformed, micros,
+};
 
 /// For how long one waits for an answer, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,17 +37,23 @@ macro_rules! now {
 
 /// A row at version 0 has a lease only.
 const CREATE: &str = concat!(
-    "insert into oauth_core_grant as stored (key, version, record) values ($1, ",
+    "insert into oauth_core_grant as stored (key, version, record, due) values ($1, ",
     now!(),
-    ", $2) on conflict (key) do update set version = excluded.version, record = excluded.record \
-    where stored.version = 0 returning version"
+    ", $2, $3) on conflict (key) do update set version = excluded.version, record = excluded.record, \
+    due = excluded.due where stored.version = 0 returning version"
 );
 
 const REPLACE: &str = concat!(
     "update oauth_core_grant set version = greatest(version + 1, ",
     now!(),
-    "), record = $2 where key = $1 and version = $3 returning version"
+    "), record = $2, due = $3 where key = $1 and version = $4 returning version"
 );
+
+const SCAN: &str = "select key from oauth_core_grant \
+    where key > $1 and version > 0 and record <> '' order by key limit $2";
+
+const DUE: &str =
+    "select key from oauth_core_grant where due < $1 and record <> '' order by due, key limit $2";
 
 /// The clock is read once the row is ours, and not when the statement began, which may have waited
 /// for the row. If another has the lease, the second column says for how much longer; not if he took
@@ -68,7 +77,8 @@ const REMOVE: &str = concat!(
     "with removed as ( \
         update oauth_core_grant set version = greatest(version + 1, ",
     now!(),
-    "), record = '', holder = null, until = null where key = $1 and record <> '' returning 1), \
+    "), record = '', due = null, holder = null, until = null \
+        where key = $1 and record <> '' returning 1), \
     marked as ( \
         insert into oauth_core_grant as stored (key, version, record) \
         select $1, ",
@@ -89,7 +99,7 @@ const FORGET: &str = concat!(
 
 type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// Records in a table of PostgreSQL 9.5 or newer, for all who use the server.
+/// Records in a table of PostgreSQL 9.6 or newer, for all who use the server.
 ///
 /// Each verb is one statement without a transaction around it, sent in one round trip and without
 /// a prepared statement, so that poolers between are no hindrance. The table is found as the
@@ -169,19 +179,6 @@ impl PostgresStore {
         }
     }
 
-    /// Removes a record and its lease; whether there was a record.
-    ///
-    /// Whoever still has the record learns that it was removed, within the next 30 days.
-    ///
-    /// # Errors
-    /// As for the verbs of [`Store`].
-    pub async fn remove(&self, key: &str) -> Result<bool, Error> {
-        let rows = self.query(REMOVE, &[(&key, Type::TEXT)]).await?;
-        let age = micros(REMOVAL_SHOWS).cast_signed();
-        self.query(FORGET, &[(&age, Type::INT8)]).await?;
-        rows.first().map_or(Ok(false), |row| column(row, 0))
-    }
-
     async fn client(&self) -> Result<Object, Error> {
         self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) if error.code().is_some() => failed(&error),
@@ -248,20 +245,25 @@ impl Store for PostgresStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
+        due: Option<UnixTime>,
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
             let record = record.expose();
+            // What was removed is not due.
+            let due = due.filter(|_| !record.is_empty()).map(seconds);
             let rows = match i64::try_from(version) {
                 // No record ever gets there.
                 Err(_) | Ok(i64::MAX) => return Ok(Saved::Conflict),
                 Ok(0) => {
-                    let parameters: [Parameter<'_>; 2] = [(&key, Type::TEXT), (record, Type::TEXT)];
+                    let parameters: [Parameter<'_>; 3] =
+                        [(&key, Type::TEXT), (record, Type::TEXT), (&due, Type::INT8)];
                     self.query(CREATE, &parameters).await?
                 }
                 Ok(version) => {
-                    let parameters: [Parameter<'_>; 3] = [
+                    let parameters: [Parameter<'_>; 4] = [
                         (&key, Type::TEXT),
                         (record, Type::TEXT),
+                        (&due, Type::INT8),
                         (&version, Type::INT8),
                     ];
                     self.query(REPLACE, &parameters).await?
@@ -298,6 +300,33 @@ impl Store for PostgresStore {
             Ok(Lease::Held(Duration::from_micros(rest.unwrap_or(0).max(1))))
         })
     }
+
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let rows = self.query(REMOVE, &[(&key, Type::TEXT)]).await?;
+            let age = micros(REMOVAL_SHOWS).cast_signed();
+            self.query(FORGET, &[(&age, Type::INT8)]).await?;
+            rows.first().map_or(Ok(false), |row| column(row, 0))
+        })
+    }
+
+    fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
+        Box::pin(async move {
+            let (after, limit) = (cursor.unwrap_or_default(), counted(PAGE));
+            let parameters: [Parameter<'_>; 2] = [(&after, Type::TEXT), (&limit, Type::INT8)];
+            let keys = names(&self.again(SCAN, &parameters).await?)?;
+            let next = keys.last().filter(|_| keys.len() == PAGE).cloned();
+            Ok(Page { keys, next })
+        })
+    }
+
+    fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
+        Box::pin(async move {
+            let (before, limit) = (seconds(before), counted(limit));
+            let parameters: [Parameter<'_>; 2] = [(&before, Type::INT8), (&limit, Type::INT8)];
+            names(&self.again(DUE, &parameters).await?)
+        })
+    }
 }
 
 #[cfg(not(feature = "postgres-tls"))]
@@ -320,6 +349,18 @@ fn manager(config: Config) -> Result<Manager, Error> {
         .with_no_client_auth();
     let connect = tokio_postgres_rustls::MakeRustlsConnect::new(client);
     Ok(Manager::new(config, connect))
+}
+
+fn names(rows: &[Row]) -> Result<Vec<String>, Error> {
+    rows.iter().map(|row| column(row, 0)).collect()
+}
+
+fn seconds(time: UnixTime) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn counted(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 fn column<'a, T: tokio_postgres::types::FromSql<'a>>(

@@ -1,21 +1,30 @@
 //! Records in Redis, for machines that share a server.
 
+mod address;
+mod link;
+
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use oauth_core::moment::UnixTime;
 use redis::{
-    Client, ErrorKind, FromRedisValue, RedisError, Script, ScriptInvocation, ServerErrorKind,
+    Cmd, ErrorKind, FromRedisValue, RedisError, Script, ScriptInvocation, ServerErrorKind,
 };
-use tokio::sync::OnceCell;
 
-use super::{Answer, ENDPOINT, Entry, Lease, REMOVAL_SHOWS, Saved, Store, malformed, micros};
+use super::{
+    Answer, ENDPOINT, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, malformed, micros,
+};
+use address::Address;
+use link::{Link, Numbered, Place, is_broken, is_elsewhere};
 
 /// For how long one waits for an answer, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Into how many places the records of a cluster are divided: more than it has primaries.
+const PLACES: u32 = 64;
 
 /// The scripts see nobody come between: Redis runs one at a time. To Lua a number is a double, which
 /// is exact up to 2^53: a time in microseconds stays below that until the year 2255.
@@ -26,47 +35,60 @@ static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redi
 /// Records in Redis 5 or newer, or what speaks like it, for all who use the server.
 ///
 /// Each key is a hash of `version`, `record`, `holder` and `until` (of the lease, in microseconds of
-/// the server's clock). The verbs are a read and scripts, each on one key, so a cluster's proxy
-/// will do. Clones share one connection, which is made when it is first needed, made anew when it
-/// breaks, and belongs to the tokio runtime it was first used in.
+/// the server's clock). Beside them, a sorted set has all names by when they are due. The verbs are
+/// reads and scripts. Clones share one connection, which is made when it is first needed, and belongs
+/// to the tokio runtime it was first used in. It is left, and another made, when it breaks or gives no
+/// answer, and when the server says that it is not the one to ask: `READONLY` after a failover,
+/// `LOADING`, `MOVED`, `CLUSTERDOWN`.
+///
+/// | URL | of |
+/// |---|---|
+/// | `redis://user:password@host:6379/0` | one server |
+/// | `redis+sentinel://user:password@host:26379,host/primary/0` | the primary that the sentinels name, at each connection anew; their own password as `?sentinel_password=` (and `sentinel_username`) |
+/// | `redis+cluster://user:password@host:6379,host` | a cluster; these nodes tell of the others |
+///
+/// With the feature `redis-tls` also `rediss://`, `rediss+sentinel://` and `rediss+cluster://`, where
+/// the certificates that the system trusts are trusted. (Where the process has chosen no cryptography
+/// for rustls, aws-lc-rs is installed for it.)
+///
+/// In a cluster, records are divided into 64 places, and everything of one record is in one slot.
 ///
 /// A record is as safe as the server: turn `appendonly` on, see that memory is no reason to evict
-/// (`maxmemory-policy noeviction`), and know that a replica that takes over may lack the last save.
-/// Whatever is lost there may cost a login.
+/// (`maxmemory-policy noeviction`), and know that a replica that takes over may lack the last save,
+/// unless it is [waited for](Self::with_replicas). Whatever is lost there may cost a login.
 #[derive(Clone)]
 pub struct RedisStore {
     place: Arc<Place>,
     prefix: Arc<str>,
     patience: Duration,
+    replicas: usize,
 }
 
-struct Place {
-    client: Client,
-    connection: OnceCell<ConnectionManager>,
+/// What a query may be asked twice after.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Twice {
+    /// Only an answer that nothing was done.
+    Undone,
+    /// That, and a connection that broke, as one does that nobody used for long.
+    Always,
 }
 
 impl RedisStore {
-    /// The server at this URL, `redis://user:password@host:6379/0`; with the feature `redis-tls`
-    /// also `rediss://`, where the certificates that the system trusts are trusted. (Where the
-    /// process has chosen no cryptography for rustls, aws-lc-rs is installed for it.)
+    /// Redis at this URL, see above.
     ///
     /// # Errors
     /// `misuse.setup` if it is no such URL. Whether there is a server is seen later.
     pub fn new(url: &str) -> Result<Self, Error> {
         #[cfg(feature = "redis-tls")]
-        if url.starts_with("rediss:") && rustls::crypto::CryptoProvider::get_default().is_none() {
+        if url.starts_with("rediss") && rustls::crypto::CryptoProvider::get_default().is_none() {
             // Whoever was faster has chosen.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
-        // What is wrong with it could show a part of it.
-        let client = Client::open(url).map_err(|_| setup("not a URL of a Redis server"))?;
         Ok(Self {
-            place: Arc::new(Place {
-                client,
-                connection: OnceCell::new(),
-            }),
+            place: Arc::new(Place::new(Address::parse(url)?)),
             prefix: "oauth-core:grant:".into(),
             patience: PATIENCE,
+            replicas: 0,
         })
     }
 
@@ -84,68 +106,123 @@ impl RedisStore {
         self
     }
 
-    /// Removes a record and its lease; whether there was either.
-    ///
-    /// Whoever still has the record learns that it was removed, within the next 30 days.
-    ///
-    /// # Errors
-    /// As for the verbs of [`Store`].
-    pub async fn remove(&self, key: &str) -> Result<bool, Error> {
-        let mut script = REMOVE.key(self.name(key));
-        script.arg(REMOVAL_SHOWS.as_millis().to_string());
-        let connection = self.connection().await?;
-        self.answer(invoke(script, connection)).await
+    /// Counts a record as saved, or removed, once so many replicas have it too (`WAIT`), so that it is
+    /// not lost when one of them takes over. If they are fewer after half the timeout, that is `lost`:
+    /// it is saved at the primary, and nobody knows for how long.
+    #[must_use]
+    pub const fn with_replicas(mut self, count: usize) -> Self {
+        self.replicas = count;
+        self
     }
 
-    fn name(&self, key: &str) -> String {
-        format!("{}{key}", self.prefix)
-    }
-
-    async fn connection(&self) -> Result<ConnectionManager, Error> {
-        let connect = async || {
-            let config = ConnectionManagerConfig::new()
-                .set_connection_timeout(Some(self.patience))
-                .set_response_timeout(Some(self.patience))
-                .set_number_of_retries(1)
-                .set_max_delay(Duration::from_millis(200));
-            self.place.client.get_connection_manager_lazy(config)
-        };
-        let connection = self.place.connection.get_or_try_init(connect).await;
-        connection.cloned().map_err(|error| lost(&error))
-    }
-
-    /// The server's answer. Connecting and waiting have limits of their own; this one is for what
-    /// none of them sees.
-    async fn answer<T>(
-        &self,
-        query: impl Future<Output = Result<T, RedisError>>,
-    ) -> Result<T, Error> {
-        match tokio::time::timeout(self.patience * 4, query).await {
-            Ok(answer) => answer.map_err(|error| lost(&error)),
-            Err(late) => Err(Error::lost(Cause::unknown(late)).at_endpoint(ENDPOINT)),
+    /// What stands before the names of one of the places. A cluster looks at what is in braces only, so
+    /// all of a place is in one slot.
+    fn before(&self, place: u32) -> String {
+        match self.place.is_cluster() {
+            true => format!("{}{{{place}}}:", self.prefix),
+            false => self.prefix.to_string(),
         }
     }
 
-    /// Asks a second time if the connection was found broken, as one is that nobody used for long:
-    /// only for what may be done twice.
-    async fn again<T, F>(&self, query: impl Fn(ConnectionManager) -> F) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, RedisError>>,
-    {
-        let connection = self.connection().await?;
-        let query = async || match query(connection.clone()).await {
-            Err(error) if error.is_connection_dropped() => query(connection.clone()).await,
-            answer => answer,
-        };
-        self.answer(query()).await
+    fn name(&self, key: &str) -> String {
+        format!("{}{key}", self.before(place_of(key)))
+    }
+
+    /// The index of a place. No record can have its name, for no key holds a U+0000.
+    fn index(&self, place: u32) -> String {
+        format!("{}\0due", self.before(place))
+    }
+
+    fn places(&self) -> u32 {
+        match self.place.is_cluster() {
+            true => PLACES,
+            false => 1,
+        }
+    }
+
+    async fn connection(&self) -> Result<Numbered, Error> {
+        // Others may be at it; this one waits for them, and not for ever.
+        let link = self.place.link(self.patience);
+        match tokio::time::timeout(self.patience * 2, link).await {
+            Ok(Ok(numbered)) => Ok(numbered),
+            Ok(Err(error)) if is_refused(&error) => Err(lost(&error)),
+            Ok(Err(error)) => Err(unsent(described(&error))),
+            Err(_) => Err(unsent("no connection in time".to_owned())),
+        }
+    }
+
+    /// Asks the server, and if it was found to be the wrong one, the right one. Gives the connection
+    /// too that has answered.
+    async fn ask<T: FromRedisValue>(
+        &self,
+        twice: Twice,
+        query: Query<'_>,
+    ) -> Result<(T, Numbered), Error> {
+        let mut is_first = true;
+        loop {
+            let mut used = self.connection().await?;
+            // The connection has a limit for each answer; this one is for what it does not see.
+            let answer = tokio::time::timeout(self.patience * 4, query.run(&mut used.link)).await;
+            let Ok(answer) = answer else {
+                self.place.leave(&used).await;
+                return Err(Error::lost(Cause::unknown("no answer in time")).at_endpoint(ENDPOINT));
+            };
+            let error = match answer {
+                Ok(answer) => return Ok((answer, used)),
+                Err(error) => error,
+            };
+            if is_broken(&error) {
+                self.place.leave(&used).await;
+            }
+            let may_ask =
+                is_elsewhere(&error) || (twice == Twice::Always && error.is_connection_dropped());
+            if !(is_first && may_ask) {
+                return Err(lost(&error));
+            }
+            is_first = false;
+        }
+    }
+
+    /// Waits until enough replicas have what was just written.
+    async fn replicated(&self, mut used: Numbered, name: &str) -> Result<(), Error> {
+        if self.replicas == 0 {
+            return Ok(());
+        }
+        let limit = self.patience / 2;
+        let count = used.link.replicas(name, self.replicas, limit).await;
+        // It was written, so no error says here that nothing was done.
+        match count.is_ok_and(|count| count >= self.replicas) {
+            true => Ok(()),
+            false => {
+                let why = "it is saved, but not on as many replicas as it should be";
+                Err(Error::lost(Cause::unknown(why)).at_endpoint(ENDPOINT))
+            }
+        }
     }
 }
 
-async fn invoke<T: FromRedisValue>(
-    script: ScriptInvocation<'_>,
-    mut connection: ConnectionManager,
-) -> Result<T, RedisError> {
-    script.invoke_async(&mut connection).await
+/// What the server is asked.
+enum Query<'a> {
+    Command(Cmd),
+    Script(ScriptInvocation<'a>),
+}
+
+impl Query<'_> {
+    async fn run<T: FromRedisValue>(&self, link: &mut Link) -> Result<T, RedisError> {
+        match self {
+            Self::Command(command) => command.query_async(link).await,
+            Self::Script(script) => script.invoke_async(link).await,
+        }
+    }
+}
+
+/// The same in every version and language.
+fn place_of(key: &str) -> u32 {
+    // FNV-1a.
+    let hash = key.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    hash % PLACES
 }
 
 impl Store for RedisStore {
@@ -153,9 +230,9 @@ impl Store for RedisStore {
         Box::pin(async move {
             let mut command = redis::cmd("HMGET");
             command.arg(self.name(key)).arg("version").arg("record");
-            let read = async |mut connection| command.query_async(&mut connection).await;
-            let stored: (Option<String>, Option<String>) = self.again(read).await?;
-            let (Some(version), record) = stored else {
+            let read = Query::Command(command);
+            let (stored, _) = self.ask(Twice::Always, read).await?;
+            let (Some(version), record): (Option<String>, Option<String>) = stored else {
                 return Ok(None);
             };
             let version = version.parse().ok().filter(|version| *version > 0);
@@ -171,15 +248,20 @@ impl Store for RedisStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
+        due: Option<UnixTime>,
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
-            let mut script = SAVE.key(self.name(key));
-            script.arg(version).arg(record.expose());
-            let connection = self.connection().await?;
-            let saved: Option<String> = self.answer(invoke(script, connection)).await?;
-            let Some(version) = saved else {
+            let name = self.name(key);
+            let due = due.map_or_else(|| "+inf".to_owned(), |due| due.as_secs().to_string());
+            let mut script = SAVE.key(&name);
+            script.key(self.index(place_of(key)));
+            script.arg(version).arg(record.expose()).arg(due);
+            script.arg(key).arg(removal_shows());
+            let (saved, used) = self.ask(Twice::Undone, Query::Script(script)).await?;
+            let Some(version): Option<String> = saved else {
                 return Ok(Saved::Conflict);
             };
+            self.replicated(used, &name).await?;
             let version = version.parse().map_err(|_| malformed("no version"))?;
             Ok(Saved::At(version))
         })
@@ -187,48 +269,111 @@ impl Store for RedisStore {
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
         Box::pin(async move {
-            let take = |connection| async {
-                let mut script = LEASE.key(self.name(key));
-                script.arg(holder).arg(micros(ttl));
-                invoke(script, connection).await
-            };
-            match self.again(take).await? {
-                0 => Ok(Lease::Won),
-                rest => Ok(Lease::Held(Duration::from_micros(rest))),
+            let mut script = LEASE.key(self.name(key));
+            script.arg(holder).arg(micros(ttl));
+            match self.ask(Twice::Always, Query::Script(script)).await? {
+                (0, _) => Ok(Lease::Won),
+                (rest, _) => Ok(Lease::Held(Duration::from_micros(rest))),
             }
         })
     }
+
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let name = self.name(key);
+            let mut script = REMOVE.key(&name);
+            script.key(self.index(place_of(key)));
+            script.arg(removal_shows()).arg(key);
+            let (was_there, used) = self.ask(Twice::Undone, Query::Script(script)).await?;
+            self.replicated(used, &name).await?;
+            Ok(was_there)
+        })
+    }
+
+    fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
+        Box::pin(async move {
+            let (place, at) = cursor
+                .unwrap_or("0/0")
+                .split_once('/')
+                .and_then(|(place, at)| Some((place.parse::<u32>().ok()?, at.parse::<u64>().ok()?)))
+                .ok_or_else(|| setup("not a cursor of this store"))?;
+            let mut command = redis::cmd("ZSCAN");
+            command.arg(self.index(place)).arg(at);
+            command.arg("COUNT").arg(PAGE);
+            let (found, _) = self.ask(Twice::Always, Query::Command(command)).await?;
+            let (at, found): (u64, Vec<(String, String)>) = found;
+            let keys = found.into_iter().map(|(key, _)| key).collect();
+            let (place, at) = match at {
+                0 => (place + 1, 0),
+                at => (place, at),
+            };
+            let next = (place < self.places()).then(|| format!("{place}/{at}"));
+            Ok(Page { keys, next })
+        })
+    }
+
+    fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
+        Box::pin(async move {
+            let mut found: Vec<(u64, String)> = Vec::new();
+            for place in 0..self.places() {
+                let mut command = redis::cmd("ZRANGEBYSCORE");
+                command.arg(self.index(place)).arg("-inf");
+                command
+                    .arg(format!("({}", before.as_secs()))
+                    .arg("WITHSCORES");
+                command.arg("LIMIT").arg(0).arg(limit);
+                let (due, _) = self.ask(Twice::Always, Query::Command(command)).await?;
+                let due: Vec<(String, u64)> = due;
+                found.extend(due.into_iter().map(|(key, due)| (due, key)));
+            }
+            found.sort();
+            Ok(found.into_iter().map(|(_, key)| key).take(limit).collect())
+        })
+    }
+}
+
+fn removal_shows() -> String {
+    REMOVAL_SHOWS.as_millis().to_string()
 }
 
 fn setup(what: &str) -> Error {
     Error::from(Misuse::Setup).at_endpoint(ENDPOINT).about(what)
 }
 
+fn unsent(why: String) -> Error {
+    Error::lost(Cause::unsent(why)).at_endpoint(ENDPOINT)
+}
+
+/// Whether asking again does not help.
+fn is_refused(error: &RedisError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::AuthenticationFailed
+            | ErrorKind::InvalidClientConfig
+            | ErrorKind::Server(ServerErrorKind::NoPerm)
+    )
+}
+
 /// A server may repeat what it was asked in what it answers, so only the kind of that is told.
 fn lost(error: &RedisError) -> Error {
-    let kind = error.kind();
-    match kind {
-        ErrorKind::AuthenticationFailed
-        | ErrorKind::InvalidClientConfig
-        | ErrorKind::Server(ServerErrorKind::NoPerm) => {
-            return setup(
-                error
-                    .code()
-                    .unwrap_or("the credentials or the URL are refused"),
-            );
-        }
-        _ => {}
+    if is_refused(error) {
+        let code = error.code();
+        return setup(code.unwrap_or("the credentials or the URL are refused"));
     }
-    let cause = match kind {
-        ErrorKind::Io if error.is_connection_refusal() => Cause::unsent(error.to_string()),
-        ErrorKind::Io => Cause::unknown(error.to_string()),
-        _ => Cause::unknown(format!(
-            "{}: {}",
-            error.category(),
-            error.code().unwrap_or("no code")
-        )),
-    };
-    Error::lost(cause).at_endpoint(ENDPOINT)
+    match error.is_connection_refusal() || is_elsewhere(error) {
+        true => unsent(described(error)),
+        false => Error::lost(Cause::unknown(described(error))).at_endpoint(ENDPOINT),
+    }
+}
+
+fn described(error: &RedisError) -> String {
+    match error.kind() {
+        ErrorKind::Io => error.to_string(),
+        _ => {
+            let code = error.code().unwrap_or("no code");
+            format!("{}: {code}", error.category())
+        }
+    }
 }
 
 impl fmt::Debug for RedisStore {

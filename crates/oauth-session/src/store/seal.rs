@@ -10,11 +10,12 @@ use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use oauth_core::Secret;
 use oauth_core::error::{Check, Error, Misuse};
+use oauth_core::moment::UnixTime;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroize as _;
 
-use super::{Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed};
+use super::{Answer, ENDPOINT, Entry, Lease, Page, Saved, Store, malformed};
 
 const FORMAT: &str = "oauth-core sealed 1";
 
@@ -231,19 +232,32 @@ impl<S: Store> Store for Sealed<S> {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
+        due: Option<UnixTime>,
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
             // That there is nothing left is no secret, and the store itself has to see it.
             if record.expose().is_empty() {
-                return self.store.save(key, record, version).await;
+                return self.store.save(key, record, version, due).await;
             }
             let sealed = self.keys.seal(key, record)?;
-            self.store.save(key, &sealed, version).await
+            self.store.save(key, &sealed, version, due).await
         })
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
         self.store.lease(key, holder, ttl)
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        self.store.remove(key)
+    }
+
+    fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
+        self.store.scan(cursor)
+    }
+
+    fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
+        self.store.due(before, limit)
     }
 }
 

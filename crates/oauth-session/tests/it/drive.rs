@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use oauth_core::exchange::Boxed;
+use oauth_core::moment::UnixTime;
 use oauth_core::{Secret, Tokens};
 use oauth_session::store::{Answer, Entry, Lease, Memory, Saved};
 use oauth_session::{Drive, Store};
@@ -38,8 +39,9 @@ impl Store for Leases {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
+        due: Option<UnixTime>,
     ) -> Answer<'a, Saved> {
-        self.0.save(key, record, version)
+        self.0.save(key, record, version, due)
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {

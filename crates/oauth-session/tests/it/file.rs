@@ -60,7 +60,7 @@ async fn load(store: &FileStore) -> Result<Option<(u64, String)>, Error> {
 }
 
 async fn save(store: &FileStore, text: &str, version: u64) -> Result<Saved, Error> {
-    store.save(KEY, &Secret::from(text), version).await
+    store.save(KEY, &Secret::from(text), version, None).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,7 +107,7 @@ async fn records_are_listed_and_removed() {
     assert!(store.list().await.expect("a list").is_empty());
     for key in ["b/../c", "A", KEY] {
         store
-            .save(key, &Secret::from("text"), 0)
+            .save(key, &Secret::from("text"), 0, None)
             .await
             .expect("saved");
     }

@@ -124,7 +124,7 @@ async fn load(store: &KeyringStore) -> Result<Option<Entry>, Error> {
 }
 
 async fn save(store: &KeyringStore, text: &str, version: u64) -> Result<Saved, Error> {
-    store.save(KEY, &Secret::from(text), version).await
+    store.save(KEY, &Secret::from(text), version, None).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

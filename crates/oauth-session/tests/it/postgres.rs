@@ -39,7 +39,7 @@ pub(crate) async fn migrate(store: &PostgresStore) {
 }
 
 async fn save(store: &PostgresStore, text: &str, version: u64) -> Result<Saved, Error> {
-    store.save(KEY, &Secret::from(text), version).await
+    store.save(KEY, &Secret::from(text), version, None).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

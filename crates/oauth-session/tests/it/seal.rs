@@ -28,7 +28,7 @@ async fn open(memory: &Memory, keys: Keys) -> Result<String, Error> {
 async fn put(store: &impl Store, name: &str, text: &str) {
     let version = store.load(name).await;
     let version = version.ok().flatten().map_or(0, |entry| entry.version);
-    let saved = store.save(name, &Secret::from(text), version).await;
+    let saved = store.save(name, &Secret::from(text), version, None).await;
     assert_ne!(saved.expect("saved"), Saved::Conflict);
 }
 

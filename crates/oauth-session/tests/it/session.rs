@@ -9,6 +9,7 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Boxed;
 use oauth_core::flow::keeper::{GrantId, Upkeep};
 use oauth_core::issuer::Issuer;
+use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Scope, Secret, Tokens};
 use oauth_session::store::{Answer, Entry, Lease, Memory, Saved};
@@ -62,7 +63,13 @@ impl Store for Silent {
         Box::pin(pending())
     }
 
-    fn save<'a>(&'a self, _: &'a str, _: &'a Secret<String>, _: u64) -> Answer<'a, Saved> {
+    fn save<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a Secret<String>,
+        _: u64,
+        _: Option<UnixTime>,
+    ) -> Answer<'a, Saved> {
         Box::pin(pending())
     }
 
@@ -153,7 +160,7 @@ async fn a_fixed_token_is_given_until_it_is_refused() {
 
 /// A server that gives a family of tokens for each login, each refresh token good once.
 #[derive(Clone, Default)]
-struct Rotating(Arc<AtomicUsize>);
+pub(crate) struct Rotating(Arc<AtomicUsize>);
 
 impl Drive for Rotating {
     fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {
@@ -335,10 +342,11 @@ impl Store for Failing {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
+        due: Option<UnixTime>,
     ) -> Answer<'a, Saved> {
         match self.is_down() {
             true => Self::down(),
-            false => self.0.save(key, record, version),
+            false => self.0.save(key, record, version, due),
         }
     }
 

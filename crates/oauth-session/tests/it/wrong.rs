@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
-use oauth_session::store::{Answer, Entry, Lease, Memory, Saved, Store};
+use oauth_core::moment::UnixTime;
+use oauth_session::store::{Answer, Entry, Lease, Memory, Page, Saved, Store};
 
 /// In which way a store is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,14 @@ pub(crate) enum Way {
     LeaseIsRecord,
     /// A save ends the lease.
     SaveEndsLease,
+    /// Says that it was removed.
+    RemovesNothing,
+    /// There is one page only.
+    ScansOnePage,
+    /// Nothing is ever due.
+    ForgetsDue,
+    /// What is due last comes first.
+    TurnsDueAround,
     /// Says no more than that.
     Fails,
 }
@@ -101,6 +110,10 @@ pub(crate) fn ways() -> Vec<(Way, &'static [&'static str])> {
             Way::SaveEndsLease,
             &["saving and leasing do not touch each other"],
         ),
+        (Way::RemovesNothing, &["a removal ends what there is"]),
+        (Way::ScansOnePage, &["a scan tells of every record"]),
+        (Way::ForgetsDue, &["what is due is told in order"]),
+        (Way::TurnsDueAround, &["what is due is told in order"]),
         (Way::Fails, &["nothing is there at first"]),
     ]
 }
@@ -183,14 +196,19 @@ impl Store for Wrong {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
+        due: Option<UnixTime>,
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
             let key = self.key(key);
+            let due = due.filter(|_| self.way != Way::ForgetsDue);
             match self.way {
                 _ if self.counts() => return Ok(self.count(&key, record, version)),
                 Way::CutsRecords => {
                     let cut: String = record.expose().chars().take(4000).collect();
-                    return self.memory.save(&key, &Secret::new(cut), version).await;
+                    return self
+                        .memory
+                        .save(&key, &Secret::new(cut), version, due)
+                        .await;
                 }
                 Way::SaveEndsLease => {
                     self.memory.lease(&key, "one", Duration::ZERO).await?;
@@ -198,7 +216,7 @@ impl Store for Wrong {
                 _ => {}
             }
             if !matches!(self.way, Way::IgnoresVersion | Way::LooksThenSaves) {
-                return self.memory.save(&key, record, version).await;
+                return self.memory.save(&key, record, version, due).await;
             }
             let stored = self.memory.load(&key).await?;
             let stored = stored.map_or(0, |entry| entry.version);
@@ -210,7 +228,7 @@ impl Store for Wrong {
             loop {
                 let now = self.memory.load(&key).await?;
                 let now = now.map_or(0, |entry| entry.version);
-                if let Saved::At(version) = self.memory.save(&key, record, now).await? {
+                if let Saved::At(version) = self.memory.save(&key, record, now, due).await? {
                     return Ok(Saved::At(version));
                 }
             }
@@ -236,11 +254,36 @@ impl Store for Wrong {
                 }
                 Way::LeaseIsRecord if !ttl.is_zero() => {
                     let record = Secret::from(holder);
-                    self.memory.save(&key, &record, 0).await?;
+                    self.memory.save(&key, &record, 0, None).await?;
                     self.memory.lease(&key, holder, ttl).await
                 }
                 _ => self.memory.lease(&key, holder, ttl).await,
             }
+        })
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        match self.way {
+            Way::RemovesNothing => Box::pin(async { Ok(true) }),
+            _ => self.memory.remove(key),
+        }
+    }
+
+    fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
+        Box::pin(async move {
+            let mut page = self.memory.scan(cursor).await?;
+            page.next = page.next.filter(|_| self.way != Way::ScansOnePage);
+            Ok(page)
+        })
+    }
+
+    fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
+        Box::pin(async move {
+            let mut due = self.memory.due(before, limit).await?;
+            if self.way == Way::TurnsDueAround {
+                due.reverse();
+            }
+            Ok(due)
         })
     }
 }

@@ -323,7 +323,9 @@ impl Book {
 
     pub(super) fn step(&self, step: &Step) -> String {
         match step {
-            Step::Save { record, version } => {
+            Step::Save {
+                record, version, ..
+            } => {
                 format!(
                     "save over version {version}: {}",
                     self.record(record.expose())

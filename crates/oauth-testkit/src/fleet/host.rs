@@ -329,7 +329,9 @@ impl World {
                 }
                 self.order(worker, grant, Order::Lease(holder, ttl));
             }
-            Step::Save { record, version } => {
+            Step::Save {
+                record, version, ..
+            } => {
                 self.order(worker, grant, Order::Save(record, version));
             }
             Step::Wait(pause) => {

@@ -242,6 +242,13 @@ impl Record {
         }
     }
 
+    /// When somebody should renew it, though nobody asks: refresh tokens that are not used end too.
+    pub(super) fn due(&self) -> Option<UnixTime> {
+        let tokens = self.tokens.as_deref().filter(|_| self.ended.is_none())?;
+        tokens.refresh_token.as_ref()?;
+        Some(tokens.expires_at().unwrap_or(tokens.received_at))
+    }
+
     pub(super) fn to_json(&self, us: &Identity, id: &GrantId) -> Secret<String> {
         let tokens = self.tokens.as_deref();
         let stored = Stored {

@@ -131,7 +131,9 @@ impl Desk {
                         false => Lease::Won,
                     })
                 }
-                Step::Save { record, version } => Event::Saved(self.save(record, version)),
+                Step::Save {
+                    record, version, ..
+                } => Event::Saved(self.save(record, version)),
                 Step::Run(_) => {
                     self.log.push("run");
                     return step;

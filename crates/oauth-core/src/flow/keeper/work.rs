@@ -219,6 +219,7 @@ impl Keeper {
         Step::Save {
             record: record.to_json(&self.us, &self.id),
             version,
+            due: record.due(),
         }
     }
 

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use oauth_core::Secret;
+use oauth_core::error::{Error, Kind, Misuse};
+use oauth_core::moment::UnixTime;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -65,9 +67,64 @@ impl Bench {
         text: &str,
         version: u64,
     ) -> Result<Saved, String> {
-        let record = Secret::from(text);
-        let answer = self.store(worker).save(key, &record, version).await;
+        self.save_due(worker, key, text, version, None).await
+    }
+
+    /// The same, due at so many seconds since 1970.
+    pub(super) async fn save_due(
+        &self,
+        worker: usize,
+        key: &str,
+        text: &str,
+        version: u64,
+        due: Option<u64>,
+    ) -> Result<Saved, String> {
+        let (record, due) = (Secret::from(text), due.map(UnixTime::from_secs));
+        let answer = self.store(worker).save(key, &record, version, due).await;
         answer.map_err(|error| format!("save at version {version}: {error}"))
+    }
+
+    pub(super) async fn remove(&self, worker: usize, key: &str) -> Result<bool, String> {
+        let answer = self.store(worker).remove(key).await;
+        answer.map_err(|error| format!("remove: {error}"))
+    }
+
+    /// All pages that a handle tells, one after the other, as far as they are of this run; nothing if
+    /// the store does not list.
+    pub(super) async fn scan(&self, worker: usize) -> Result<Option<Vec<String>>, String> {
+        let mut found = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let answer = self.store(worker).scan(cursor.as_deref()).await;
+            let Some(page) = offered(answer).map_err(|error| format!("scan: {error}"))? else {
+                return Ok(None);
+            };
+            found.extend(page.keys.into_iter().filter(|key| self.is_ours(key)));
+            match page.next {
+                Some(next) if cursor.as_ref() == Some(&next) => {
+                    return Err(format!("scan leads from {next:?} to where it was"));
+                }
+                Some(next) => cursor = Some(next),
+                None => return Ok(Some(found)),
+            }
+        }
+    }
+
+    /// What is due before this time; nothing if the store cannot tell.
+    pub(super) async fn due(
+        &self,
+        worker: usize,
+        before: u64,
+        limit: usize,
+    ) -> Result<Option<Vec<String>>, String> {
+        let before = UnixTime::from_secs(before);
+        let answer = self.store(worker).due(before, limit).await;
+        offered(answer).map_err(|error| format!("due: {error}"))
+    }
+
+    /// Whether a key is of this run.
+    pub(super) fn is_ours(&self, key: &str) -> bool {
+        key.ends_with(&self.run)
     }
 
     pub(super) async fn lease(
@@ -198,6 +255,14 @@ pub(super) fn at(saved: Saved, version: u64) -> Result<u64, String> {
         saved => Err(format!(
             "the answer to a save over version {version} is {saved:?}"
         )),
+    }
+}
+
+/// What a verb gives that a store need not have.
+fn offered<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Err(error) if matches!(error.kind(), Kind::Misuse(Misuse::NotSupported)) => Ok(None),
+        answer => answer.map(Some),
     }
 }
 

@@ -16,28 +16,44 @@ const LEASE: &str = "lease";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Held {
+pub(in crate::store) struct Held {
     format: String,
-    holder: String,
+    pub(in crate::store) holder: String,
     /// In milliseconds since 1970, as `until`.
-    taken_at: u64,
-    until: u64,
+    pub(in crate::store) taken_at: u64,
+    pub(in crate::store) until: u64,
 }
 
-/// What becomes of the file.
+/// What becomes of what is kept of it.
 #[derive(Debug, PartialEq, Eq)]
-enum Change {
+pub(in crate::store) enum Change {
     Keep,
     Write(Held),
     Remove,
 }
 
+impl Held {
+    pub(in crate::store) fn new(holder: String, taken_at: u64, until: u64) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            holder,
+            taken_at,
+            until,
+        }
+    }
+}
+
+/// The time that leases are told in.
+pub(in crate::store) fn clock() -> Result<u64, Error> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_err(|_| Error::from(Misuse::NoClock).at_endpoint(ENDPOINT))?;
+    Ok(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}
+
 impl Locked<'_> {
     /// Takes the lease for so many milliseconds, or for none gives it back.
     pub(in crate::store) fn lease(&self, holder: &str, ttl: u64) -> Result<Lease, Error> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_err(|_| Error::from(Misuse::NoClock).at_endpoint(ENDPOINT))?;
-        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let now = clock()?;
         let (lease, change) = decide(self.read_lease()?, holder, ttl, now);
         match change {
             Change::Keep => {}
@@ -69,7 +85,13 @@ impl Locked<'_> {
     }
 }
 
-fn decide(stored: Option<Held>, holder: &str, ttl: u64, now: u64) -> (Lease, Change) {
+/// Who has the lease from now on, if another asks for it for so many milliseconds.
+pub(in crate::store) fn decide(
+    stored: Option<Held>,
+    holder: &str,
+    ttl: u64,
+    now: u64,
+) -> (Lease, Change) {
     let is_there = stored.is_some();
     let (stored, is_moved) = match stored {
         // The clock was set back: when the lease is over is not known any more, only for how long
@@ -103,12 +125,7 @@ fn decide(stored: Option<Held>, holder: &str, ttl: u64, now: u64) -> (Lease, Cha
         (None, 0) if is_there => (Lease::Won, Change::Remove),
         (None, 0) => (Lease::Won, Change::Keep),
         (None, _) => {
-            let held = Held {
-                format: FORMAT.to_owned(),
-                holder: holder.to_owned(),
-                taken_at: now,
-                until: now.saturating_add(ttl),
-            };
+            let held = Held::new(holder.to_owned(), now, now.saturating_add(ttl));
             (Lease::Won, Change::Write(held))
         }
     }
@@ -119,12 +136,7 @@ mod tests {
     use super::*;
 
     fn held(holder: &str, taken_at: u64, until: u64) -> Held {
-        Held {
-            format: FORMAT.to_owned(),
-            holder: holder.to_owned(),
-            taken_at,
-            until,
-        }
+        Held::new(holder.to_owned(), taken_at, until)
     }
 
     const fn rest(millis: u64) -> Lease {

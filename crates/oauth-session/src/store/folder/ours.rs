@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Opens a file, and makes it private if it makes it; never through a symbolic link.
 #[cfg(unix)]
-pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+pub(in crate::store) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     use rustix::fs::OFlags;
     use rustix::io::Errno;
     use std::os::unix::fs::OpenOptionsExt as _;
@@ -21,7 +21,7 @@ pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 }
 
 #[cfg(not(unix))]
-pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+pub(in crate::store) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     if fs::symlink_metadata(path).is_ok_and(|data| data.is_symlink()) {
         return Err(link());
     }
@@ -34,7 +34,7 @@ fn link() -> io::Error {
 }
 
 /// Why this is not a file of ours.
-pub(super) fn check_file(data: &Metadata) -> Result<(), &'static str> {
+pub(in crate::store) fn check_file(data: &Metadata) -> Result<(), &'static str> {
     if !data.is_file() {
         return Err("not a file");
     }
@@ -52,7 +52,7 @@ pub(super) fn check_file(data: &Metadata) -> Result<(), &'static str> {
 }
 
 /// Why this is not a folder of ours.
-pub(super) fn check_folder(data: &Metadata) -> Result<(), &'static str> {
+pub(in crate::store) fn check_folder(data: &Metadata) -> Result<(), &'static str> {
     if !data.is_dir() {
         return Err("not a folder");
     }
@@ -70,7 +70,7 @@ pub(super) fn check_folder(data: &Metadata) -> Result<(), &'static str> {
 }
 
 /// Makes the folder and those above it, as far as they are not there.
-pub(super) fn make_folder(path: &Path) -> io::Result<()> {
+pub(in crate::store) fn make_folder(path: &Path) -> io::Result<()> {
     #[cfg_attr(not(unix), allow(unused_mut, reason = "there are no modes to set"))]
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
@@ -83,13 +83,13 @@ pub(super) fn make_folder(path: &Path) -> io::Result<()> {
 
 /// Forces the names in a folder to the disk.
 #[cfg(unix)]
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+pub(in crate::store) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
 /// Windows does not open folders like files; it writes their names in its own time.
 #[cfg(not(unix))]
 #[allow(clippy::unnecessary_wraps, reason = "as its twin")]
-pub(super) const fn sync_folder(_: &Path) -> io::Result<()> {
+pub(in crate::store) const fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }

@@ -4,7 +4,7 @@ use oauth_core::Secret;
 use oauth_core::error::Error;
 
 use super::{Folder, Locked, decoded as named};
-use crate::store::file::{decoded, encoded};
+use crate::store::file::{RECORD, decoded, encoded};
 use crate::store::{Entry, is_forgotten, malformed, next};
 
 /// The ending of such a file.
@@ -31,10 +31,22 @@ impl Locked<'_> {
         Ok(Removed(entry.transpose()?))
     }
 
-    /// The record that was at this version is about to be removed.
-    pub(in crate::store) fn mark_removed(&self, version: u64) -> Result<(), Error> {
+    /// The record that was at this version is about to be removed; the version of that.
+    pub(in crate::store) fn mark_removed(&self, version: u64) -> Result<u64, Error> {
         let next = next(version).ok_or_else(|| malformed("version"))?;
-        self.write(REMOVED, &encoded(&Secret::new(String::new()), next)?)
+        self.write(REMOVED, &encoded(&Secret::new(String::new()), next, None)?)?;
+        Ok(next)
+    }
+
+    /// A record that its remover did not live to remove must not come back once nobody says that it
+    /// was.
+    fn remove_older(&self, version: u64) -> Result<(), Error> {
+        let record = self.read(RECORD)?;
+        let record = record.and_then(|bytes| decoded(&bytes, &self.name(RECORD)).ok());
+        if record.is_some_and(|entry| entry.version < version) {
+            self.remove(RECORD)?;
+        }
+        Ok(())
     }
 
     /// There is a record again.
@@ -55,7 +67,8 @@ impl Folder {
             };
             // One that cannot be read is for those who ask for it.
             let removed = locked.removed().ok().and_then(|removed| removed.0);
-            if removed.is_some_and(|entry| is_forgotten(entry.version)) {
+            if let Some(entry) = removed.filter(|entry| is_forgotten(entry.version)) {
+                locked.remove_older(entry.version)?;
                 locked.unmark_removed()?;
             }
         }

@@ -5,8 +5,13 @@ create table if not exists oauth_core_grant (
     version bigint not null default 0,
     -- Empty where it was removed.
     record text,
+    -- When it should be renewed, in seconds since 1970; null if nobody has to.
+    due bigint,
     -- Who has the lease, and until when by this server's clock.
     holder text,
     until timestamptz
 );
+-- Tables of earlier versions lack it.
+alter table oauth_core_grant add column if not exists due bigint;
+create index if not exists oauth_core_grant_due on oauth_core_grant (due) where due is not null;
 create index if not exists oauth_core_grant_removed on oauth_core_grant (version) where record = '';

@@ -1,4 +1,5 @@
--- KEYS[1]: a record. ARGV: for how many milliseconds it is told that it was removed.
+-- KEYS: a record, and when the records of its place are due. ARGV: for how many milliseconds it is told
+-- that it was removed, its name.
 -- 1 if there was anything else than that, 0 if not.
 local was_there = redis.call('EXISTS', KEYS[1])
 -- Whatever it is: what cannot be read has to go too.
@@ -12,4 +13,5 @@ local next = math.max(tonumber(time[1]) * 1000000 + tonumber(time[2]), version +
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'version', string.format('%.0f', next), 'record', '')
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[2])
 return was_there

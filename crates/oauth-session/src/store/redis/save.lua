@@ -1,4 +1,6 @@
--- KEYS[1]: a record. ARGV: the version it must have, what to save.
+-- KEYS: a record, and when the records of its place are due. ARGV: the version it must have, what to
+-- save, when it is due in seconds (inf for never), its name, for how many milliseconds it is told that
+-- it was removed.
 -- The version it has now, as a text; nothing if it is at another version.
 local version = redis.call('HGET', KEYS[1], 'version') or '0'
 if version ~= ARGV[1] then
@@ -8,6 +10,12 @@ local time = redis.call('TIME')
 local next = math.max(tonumber(time[1]) * 1000000 + tonumber(time[2]), tonumber(version) + 1)
 next = string.format('%.0f', next)
 redis.call('HSET', KEYS[1], 'version', next, 'record', ARGV[2])
--- It may have been removed before.
-redis.call('PERSIST', KEYS[1])
+if ARGV[2] == '' then
+  redis.call('PEXPIRE', KEYS[1], ARGV[5])
+  redis.call('ZREM', KEYS[2], ARGV[4])
+else
+  -- It may have been removed before.
+  redis.call('PERSIST', KEYS[1])
+  redis.call('ZADD', KEYS[2], ARGV[3], ARGV[4])
+end
 return next

@@ -7,7 +7,9 @@ fn answer(desk: &mut Desk, step: Step) -> Result<Event, Outcome> {
     Ok(match step {
         Step::Load => Event::Loaded(desk.entry.clone()),
         Step::Lease { .. } => Event::Leased(Lease::Won),
-        Step::Save { record, version } => Event::Saved(desk.save(record, version)),
+        Step::Save {
+            record, version, ..
+        } => Event::Saved(desk.save(record, version)),
         Step::Wait(_) => Event::Elapsed,
         Step::Run(_) => Event::Flown(Ok(tokens_from(2, desk.now))),
         Step::Over(outcome) => return Err(outcome),

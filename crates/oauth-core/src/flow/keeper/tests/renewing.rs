@@ -120,7 +120,9 @@ fn who_slept_while_his_mark_was_stored_begins_again() {
     loop {
         let event = match step {
             Step::Load => Event::Loaded(desk.entry.clone()),
-            Step::Save { record, version } => {
+            Step::Save {
+                record, version, ..
+            } => {
                 let version = version + 1;
                 desk.entry = Some(Entry { version, record });
                 break;

@@ -1,0 +1,188 @@
+//! What a URL says of where Redis is.
+
+use oauth_core::error::Error;
+use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _};
+
+use super::setup;
+
+/// Where Redis is.
+pub(super) enum Address {
+    One(Client),
+    Sentinels(Sentinels),
+    Cluster(Vec<ConnectionInfo>),
+}
+
+/// Who knows which server is the primary of a name.
+pub(super) struct Sentinels {
+    pub(super) nodes: Vec<Client>,
+    pub(super) primary: String,
+    /// A server of that name, but for its host and port.
+    server: ConnectionInfo,
+}
+
+/// The port of a sentinel, unless it is told.
+const SENTINEL_PORT: &str = "26379";
+
+impl Address {
+    pub(super) fn parse(url: &str) -> Result<Self, Error> {
+        let (scheme, rest) = url.split_once("://").ok_or_else(no_url)?;
+        let Some((scheme, kind)) = scheme.split_once('+') else {
+            return Client::open(url).map(Self::One).map_err(|_| no_url());
+        };
+        if !["redis", "rediss", "valkey", "valkeys"].contains(&scheme) {
+            return Err(no_url());
+        }
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (user, hosts) = match place.rsplit_once('@') {
+            Some((user, hosts)) => (format!("{user}@"), hosts),
+            None => (String::new(), place),
+        };
+        let hosts = hosts.split(',').filter(|host| !host.is_empty());
+        match kind {
+            "sentinel" => {
+                let (primary, base) = path.split_once('/').unwrap_or((path, "0"));
+                let theirs = sentinel_user(query)?;
+                let node = |host: &str| {
+                    let port = match has_port(host) {
+                        true => String::new(),
+                        false => format!(":{SENTINEL_PORT}"),
+                    };
+                    Client::open(format!("{scheme}://{theirs}{host}{port}")).map_err(|_| no_url())
+                };
+                let nodes = hosts.map(node).collect::<Result<Vec<_>, _>>()?;
+                if nodes.is_empty() || primary.is_empty() {
+                    return Err(no_url());
+                }
+                Ok(Self::Sentinels(Sentinels {
+                    nodes,
+                    primary: primary.to_owned(),
+                    server: info(&format!("{scheme}://{user}server/{base}"))?,
+                }))
+            }
+            "cluster" if path.is_empty() && query.is_empty() => {
+                let nodes = hosts.map(|host| info(&format!("{scheme}://{user}{host}")));
+                let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+                match nodes.is_empty() {
+                    true => Err(no_url()),
+                    false => Ok(Self::Cluster(nodes)),
+                }
+            }
+            _ => Err(no_url()),
+        }
+    }
+}
+
+impl Sentinels {
+    /// The server at this host and port.
+    pub(super) fn node(&self, host: String, port: u16) -> ConnectionInfo {
+        let addr = match self.server.addr() {
+            ConnectionAddr::TcpTls {
+                insecure,
+                tls_params,
+                ..
+            } => ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure: *insecure,
+                tls_params: tls_params.clone(),
+            },
+            _ => ConnectionAddr::Tcp(host, port),
+        };
+        self.server.clone().set_addr(addr)
+    }
+}
+
+/// What sentinels ask for: they have credentials of their own.
+fn sentinel_user(query: &str) -> Result<String, Error> {
+    let (mut name, mut password) = ("", None);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("sentinel_username", text)) => name = text,
+            Some(("sentinel_password", text)) => password = Some(text),
+            _ => return Err(no_url()),
+        }
+    }
+    Ok(password.map_or_else(String::new, |password| format!("{name}:{password}@")))
+}
+
+/// Whether a host has a port after it: those of IPv6 have colons in brackets.
+fn has_port(host: &str) -> bool {
+    host.rsplit_once(':')
+        .is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn info(url: &str) -> Result<ConnectionInfo, Error> {
+    url.into_connection_info().map_err(|_| no_url())
+}
+
+/// What is wrong with it could show a part of it.
+fn no_url() -> Error {
+    setup("not a URL of a Redis server")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(url: &str) -> Address {
+        Address::parse(url).expect(url)
+    }
+
+    fn at(info: &ConnectionInfo) -> String {
+        let redis = info.redis_settings();
+        let word = |text: Option<&str>| text.unwrap_or("-").to_owned();
+        let (name, password) = (word(redis.username()), word(redis.password()));
+        format!("{} {name} {password} {}", info.addr(), redis.db())
+    }
+
+    #[test]
+    fn sentinels_are_read_from_a_url() {
+        let url = "redis+sentinel://me:s%40me@one,two:7000,[::1]/main/3?sentinel_password=other";
+        let Address::Sentinels(sentinels) = address(url) else {
+            panic!("other than sentinels")
+        };
+        let nodes = sentinels.nodes.iter();
+        let nodes: Vec<_> = nodes.map(|node| at(node.get_connection_info())).collect();
+        let expected = [
+            "one:26379 - other 0",
+            "two:7000 - other 0",
+            "::1:26379 - other 0",
+        ];
+        assert_eq!(nodes, expected);
+        assert_eq!(sentinels.primary, "main");
+        assert_eq!(
+            at(&sentinels.node("ten".to_owned(), 10)),
+            "ten:10 me s@me 3"
+        );
+    }
+
+    #[test]
+    fn a_cluster_is_read_from_a_url() {
+        let Address::Cluster(nodes) = address("redis+cluster://:word@one:1,two") else {
+            panic!("other than a cluster")
+        };
+        let nodes: Vec<_> = nodes.iter().map(at).collect();
+        assert_eq!(nodes, ["one:1 - word 0", "two:6379 - word 0"]);
+        assert!(matches!(address("redis://one"), Address::One(_)));
+    }
+
+    #[test]
+    fn other_urls_are_refused() {
+        for url in [
+            "one",
+            "http://one",
+            "redis+sentinel://one",
+            "redis+sentinel:///main",
+            "redis+sentinel://one/main?password=S3CR3T",
+            "redis+cluster://",
+            "redis+cluster://one/1",
+            "redis+other://one",
+            "http+cluster://one",
+        ] {
+            let error = Address::parse(url).err().expect(url);
+            assert_eq!(error.code(), "misuse.setup");
+            assert!(!error.to_string().contains("S3CR3T"));
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The way to the server, and how one that leads nowhere any more is left.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture,
+    ServerErrorKind, Value,
+};
+use tokio::sync::Mutex;
+
+use super::address::{Address, Sentinels};
+
+/// One way to the server, for all handles.
+pub(super) struct Place {
+    address: Address,
+    open: Mutex<Option<Numbered>>,
+    numbers: AtomicU64,
+}
+
+/// A connection, with a number that no other has.
+#[derive(Clone)]
+pub(super) struct Numbered {
+    number: u64,
+    pub(super) link: Link,
+}
+
+/// What a connection leads to.
+#[derive(Clone)]
+pub(super) enum Link {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Place {
+    pub(super) fn new(address: Address) -> Self {
+        Self {
+            address,
+            open: Mutex::default(),
+            numbers: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) const fn is_cluster(&self) -> bool {
+        matches!(self.address, Address::Cluster(_))
+    }
+
+    /// The connection there is, or a new one.
+    pub(super) async fn link(&self, patience: Duration) -> Result<Numbered, RedisError> {
+        let mut open = self.open.lock().await;
+        if let Some(numbered) = &*open {
+            return Ok(numbered.clone());
+        }
+        let link = connect(&self.address, patience).await?;
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        Ok(open.insert(Numbered { number, link }).clone())
+    }
+
+    /// Nobody uses this connection from now on.
+    pub(super) async fn leave(&self, used: &Numbered) {
+        let mut open = self.open.lock().await;
+        if open.as_ref().is_some_and(|open| open.number == used.number) {
+            *open = None;
+        }
+    }
+}
+
+async fn connect(address: &Address, patience: Duration) -> Result<Link, RedisError> {
+    match address {
+        Address::One(client) => Ok(Link::One(open(client, patience).await?)),
+        Address::Sentinels(sentinels) => Ok(Link::One(primary(sentinels, patience).await?)),
+        Address::Cluster(nodes) => {
+            let builder = ClusterClient::builder(nodes.clone())
+                .connection_timeout(patience)
+                .response_timeout(patience)
+                // A failover takes longer than a caller should wait: the keeper asks again.
+                .retries(2);
+            let cluster = builder.build()?.get_async_connection().await?;
+            Ok(Link::Cluster(cluster))
+        }
+    }
+}
+
+async fn open(client: &Client, patience: Duration) -> Result<MultiplexedConnection, RedisError> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(patience))
+        .set_response_timeout(Some(patience));
+    client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+}
+
+/// The primary that the first sentinel names which knows one, if that server says so too ("Guidelines
+/// for Redis clients with support for Redis Sentinel", steps 1 to 3).
+async fn primary(
+    sentinels: &Sentinels,
+    patience: Duration,
+) -> Result<MultiplexedConnection, RedisError> {
+    // Those that are away must leave time for the others.
+    let patience = patience
+        / u32::try_from(sentinels.nodes.len())
+            .unwrap_or(u32::MAX)
+            .max(1);
+    let mut last = None;
+    for sentinel in &sentinels.nodes {
+        match ask(sentinel, sentinels, patience).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| no_primary("there are no sentinels")))
+}
+
+async fn ask(
+    sentinel: &Client,
+    sentinels: &Sentinels,
+    patience: Duration,
+) -> Result<MultiplexedConnection, RedisError> {
+    let mut sentinel = open(sentinel, patience).await?;
+    let mut name = redis::cmd("SENTINEL");
+    name.arg("GET-MASTER-ADDR-BY-NAME").arg(&sentinels.primary);
+    let found: Option<(String, u16)> = name.query_async(&mut sentinel).await?;
+    let (host, port) = found.ok_or_else(|| no_primary("no sentinel knows this primary"))?;
+    let client = Client::open(sentinels.node(host, port))?;
+    let mut connection = open(&client, patience).await?;
+    let role: Vec<Value> = redis::cmd("ROLE").query_async(&mut connection).await?;
+    let is_primary = match role.first() {
+        Some(Value::BulkString(role)) => role == b"master",
+        Some(Value::SimpleString(role)) => role == "master",
+        _ => false,
+    };
+    match is_primary {
+        true => Ok(connection),
+        false => Err(no_primary("the sentinels' primary is none yet")),
+    }
+}
+
+fn no_primary(why: &'static str) -> RedisError {
+    RedisError::from((ErrorKind::MasterNameNotFoundBySentinel, why))
+}
+
+impl Link {
+    /// How many replicas have what this connection has written to the place of a key, as soon as
+    /// they are so many, or this time is over.
+    pub(super) async fn replicas(
+        &mut self,
+        key: &str,
+        count: usize,
+        limit: Duration,
+    ) -> Result<usize, RedisError> {
+        let mut wait = redis::cmd("WAIT");
+        wait.arg(count)
+            .arg(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        match self {
+            Self::One(connection) => wait.query_async(connection).await,
+            Self::Cluster(cluster) => {
+                let route = Route::with_key(key, SlotAddr::Master);
+                let place = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route));
+                let answer = cluster.route_command(wait, place).await?;
+                Ok(redis::from_redis_value(answer)?)
+            }
+        }
+    }
+}
+
+impl ConnectionLike for Link {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::One(connection) => connection.req_packed_command(cmd),
+            Self::Cluster(cluster) => cluster.req_packed_command(cmd),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::One(connection) => connection.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(cluster) => cluster.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::One(connection) => connection.get_db(),
+            Self::Cluster(cluster) => cluster.get_db(),
+        }
+    }
+}
+
+/// Whether the server said that it is not the one to ask, and so did nothing: it has become a replica,
+/// has not read its data yet, or the key lives elsewhere.
+pub(super) fn is_elsewhere(error: &RedisError) -> bool {
+    use ServerErrorKind::{Ask, BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain};
+    match error.kind() {
+        ErrorKind::Server(
+            Ask | BusyLoading | ClusterDown | MasterDown | Moved | ReadOnly | TryAgain,
+        ) => true,
+        // Before Redis 7, a script's error was told within another.
+        ErrorKind::Server(ServerErrorKind::ResponseError) => error
+            .detail()
+            .is_some_and(|detail| detail.contains("-READONLY ")),
+        _ => false,
+    }
+}
+
+/// Whether the connection is of no more use: also one that gives no answer, as it does when the machine
+/// at its other end is gone.
+pub(super) fn is_broken(error: &RedisError) -> bool {
+    is_elsewhere(error) || error.is_io_error() || error.is_unrecoverable_error()
+}

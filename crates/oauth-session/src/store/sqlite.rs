@@ -1,0 +1,255 @@
+//! Records in a SQLite database, for the processes of one machine.
+
+mod base;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_core::Secret;
+use oauth_core::error::Error;
+use oauth_core::moment::UnixTime;
+use rusqlite::{OptionalExtension as _, Transaction, params};
+
+use super::file::blocking;
+use super::folder::lease::{Change, Held, clock, decide};
+use super::{
+    Answer, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, malformed, millis, next,
+};
+use base::{Base, Keeping};
+
+/// Records in one file, a SQLite database, for all processes of one person on one machine.
+///
+/// As [`FileStore`](super::FileStore), and better where there are many grants: to find what is due, or
+/// to list a page, takes no look at every record.
+///
+/// Each verb is one transaction. The database is in WAL mode, so that there are two more files beside
+/// it, `-wal` and `-shm`, and each commit is forced to the disk: a process killed anywhere, and a
+/// machine that loses its power, leave the old record or the new one. What is replaced or removed is
+/// overwritten. Who cannot write for 10 s because others do has an error. A lease runs by the machine's
+/// clock, and begins anew if that was set back meanwhile. What was removed is forgotten after 30 days, at
+/// another removal.
+///
+/// The file is made private (0600), and the folder (0700) if it is not there. A file that others could
+/// read, a folder that they could write to, and a symbolic link are refused as `misuse.setup`; a file
+/// that is no such database is `stored.malformed`. Should somebody delete or replace the file, the next
+/// verb opens the one that is there then.
+///
+/// Use a local file system: WAL needs shared memory. Where a process forks, see [`across_forks`](Self::across_forks).
+/// Within a tokio runtime the work is done on its threads for blocking work, elsewhere in the thread
+/// that polls.
+#[derive(Clone)]
+pub struct SqliteStore(Arc<Base>);
+
+const LOAD: &str = "select version, record from oauth_core_grant where key = ?1 and version > 0";
+
+const SAVE: &str = "insert into oauth_core_grant (key, version, record, due) values (?1, ?2, ?3, ?4) \
+    on conflict (key) do update \
+    set version = excluded.version, record = excluded.record, due = excluded.due";
+
+const LEASE: &str = "insert into oauth_core_grant (key, holder, taken_at, until) \
+    values (?1, ?2, ?3, ?4) on conflict (key) do update \
+    set holder = excluded.holder, taken_at = excluded.taken_at, until = excluded.until";
+
+const GIVE_BACK: &str =
+    "update oauth_core_grant set holder = null, taken_at = null, until = null where key = ?1";
+
+const FORGET: &str = "delete from oauth_core_grant where record = '' and version < ?1";
+
+const SCAN: &str = "select key from oauth_core_grant \
+    where key > ?1 and version > 0 and record <> '' order by key limit ?2";
+
+const DUE: &str = "select key from oauth_core_grant where due < ?1 order by due, key limit ?2";
+
+impl SqliteStore {
+    /// The records in this file, which is made if it is not there.
+    ///
+    /// # Errors
+    /// `misuse.setup` if the file or its folder is not ours alone, or cannot be had;
+    /// `stored.malformed` if it is something else.
+    pub fn new(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Base::open(path.into(), Keeping::Open)?)))
+    }
+
+    /// As [`new`](Self::new), and no connection is open between two verbs, as none may be when a
+    /// process forks: what SQLite knows of its locks is wrong in the child. A verb takes some
+    /// milliseconds more.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn across_forks(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Base::open(path.into(), Keeping::Nothing)?)))
+    }
+
+    /// Reads, in a transaction of its own.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let base = Arc::clone(&self.0);
+        blocking(move || base.read(work)).await
+    }
+
+    /// Writes, when nobody else does.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Error> {
+        let base = Arc::clone(&self.0);
+        blocking(move || base.write(work)).await
+    }
+}
+
+/// What ends a transaction.
+enum Failure {
+    Sqlite(rusqlite::Error),
+    Ours(Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Ours(error)
+    }
+}
+
+fn load(work: &Transaction<'_>, key: &str) -> rusqlite::Result<Option<(i64, Secret<String>)>> {
+    let mut statement = work.prepare(LOAD)?;
+    let row = statement.query_row([key], |row| Ok((row.get(0)?, Secret::new(row.get(1)?))));
+    row.optional()
+}
+
+fn save(
+    work: &Transaction<'_>,
+    key: &str,
+    record: &Secret<String>,
+    version: u64,
+    due: Option<UnixTime>,
+) -> Result<Saved, Failure> {
+    let stored = load(work, key)?.map_or(0, |(version, _)| version.cast_unsigned());
+    let Some(next) = next(version).filter(|_| stored == version) else {
+        return Ok(Saved::Conflict);
+    };
+    // What was removed is not due.
+    let due = due.filter(|_| !record.expose().is_empty()).map(seconds);
+    let mut statement = work.prepare(SAVE)?;
+    statement.execute(params![key, next.cast_signed(), record.expose(), due])?;
+    Ok(Saved::At(next))
+}
+
+fn lease(work: &Transaction<'_>, key: &str, holder: &str, ttl: u64) -> Result<Lease, Failure> {
+    const HELD: &str = "select holder, taken_at, until from oauth_core_grant \
+        where key = ?1 and holder is not null";
+    let mut statement = work.prepare(HELD)?;
+    let held = statement.query_row([key], |row| {
+        let time = |index| row.get(index).map(i64::cast_unsigned);
+        Ok(Held::new(row.get(0)?, time(1)?, time(2)?))
+    });
+    let (lease, change) = decide(held.optional()?, holder, ttl, clock()?);
+    match change {
+        Change::Keep => {}
+        Change::Write(held) => {
+            let (taken_at, until) = (held.taken_at.cast_signed(), held.until.cast_signed());
+            let mut statement = work.prepare(LEASE)?;
+            statement.execute(params![key, held.holder, taken_at, until])?;
+        }
+        Change::Remove => {
+            work.prepare(GIVE_BACK)?.execute([key])?;
+        }
+    }
+    Ok(lease)
+}
+
+fn remove(work: &Transaction<'_>, key: &str) -> Result<bool, Failure> {
+    let version = next(0).ok_or_else(|| malformed("version"))?;
+    let oldest = u64::try_from(REMOVAL_SHOWS.as_micros()).unwrap_or(u64::MAX);
+    let oldest = version.saturating_sub(oldest).cast_signed();
+    work.prepare(FORGET)?.execute([oldest])?;
+    let stored = load(work, key)?;
+    let was_there = stored
+        .as_ref()
+        .is_some_and(|(_, record)| !record.expose().is_empty());
+    let version = stored.map_or(0, |(version, _)| version.cast_unsigned());
+    save(work, key, &Secret::new(String::new()), version, None)?;
+    work.prepare(GIVE_BACK)?.execute([key])?;
+    Ok(was_there)
+}
+
+fn names(
+    work: &Transaction<'_>,
+    query: &str,
+    parameters: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<String>> {
+    let mut statement = work.prepare(query)?;
+    let rows = statement.query_map(parameters, |row| row.get(0))?;
+    rows.collect()
+}
+
+fn seconds(time: UnixTime) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn counted(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+impl Store for SqliteStore {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        let key = key.to_owned();
+        Box::pin(async move {
+            let stored = self.read(move |work| load(work, &key)).await?;
+            Ok(stored.map(|(version, record)| Entry {
+                version: version.cast_unsigned(),
+                record,
+            }))
+        })
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+        due: Option<UnixTime>,
+    ) -> Answer<'a, Saved> {
+        let (key, record) = (key.to_owned(), record.clone());
+        Box::pin(self.write(move |work| save(work, &key, &record, version, due)))
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        let (key, holder, ttl) = (key.to_owned(), holder.to_owned(), millis(ttl));
+        Box::pin(self.write(move |work| lease(work, &key, &holder, ttl)))
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        let key = key.to_owned();
+        Box::pin(self.write(move |work| remove(work, &key)))
+    }
+
+    fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
+        let after = cursor.unwrap_or_default().to_owned();
+        Box::pin(async move {
+            let names = self.read(move |work| names(work, SCAN, params![after, counted(PAGE)]));
+            let keys = names.await?;
+            let next = keys.last().filter(|_| keys.len() == PAGE).cloned();
+            Ok(Page { keys, next })
+        })
+    }
+
+    fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
+        let (before, limit) = (seconds(before), counted(limit));
+        Box::pin(self.read(move |work| names(work, DUE, [before, limit])))
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SqliteStore").field(&self.0.path()).finish()
+    }
+}

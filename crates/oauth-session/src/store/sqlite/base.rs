@@ -1,0 +1,261 @@
+//! The database's file, and the connection to it.
+
+use std::fs::{self, Metadata, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use oauth_core::error::{Cause, Error};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+
+use super::Failure;
+use crate::store::folder::{failed, make, ours, refused};
+use crate::store::{ENDPOINT, malformed};
+
+/// How long one waits for others, who write for milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The format of the table.
+const FORMAT: i64 = 1;
+
+const SCHEMA: &str = include_str!("schema.sql");
+
+pub(super) struct Base {
+    path: PathBuf,
+    keeping: Keeping,
+    open: Mutex<Option<Open>>,
+}
+
+/// What is held between two verbs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeping {
+    /// The connection.
+    Open,
+    Nothing,
+}
+
+struct Open {
+    connection: Connection,
+    file: Identity,
+}
+
+/// Which file it is, whatever is at its path later.
+#[derive(PartialEq, Eq)]
+struct Identity(Option<(u64, u64)>);
+
+impl Identity {
+    #[cfg(unix)]
+    fn of(data: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        Self(Some((data.dev(), data.ino())))
+    }
+
+    /// There, a file that is open cannot be replaced.
+    #[cfg(not(unix))]
+    fn of(_: &Metadata) -> Self {
+        Self(None)
+    }
+}
+
+impl Base {
+    pub(super) fn open(path: PathBuf, keeping: Keeping) -> Result<Self, Error> {
+        let path = found(&path)?;
+        let open = Some(open(&path, keeping)?).filter(|_| keeping == Keeping::Open);
+        Ok(Self {
+            path,
+            keeping,
+            open: Mutex::new(open),
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn read<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        self.within(TransactionBehavior::Deferred, |within| Ok(work(within)?))
+    }
+
+    pub(super) fn write<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Error> {
+        self.within(TransactionBehavior::Immediate, work)
+    }
+
+    fn within<T>(
+        &self,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Error> {
+        // Who panicked has rolled back what he did.
+        let mut held = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = fs::symlink_metadata(&self.path).ok();
+        let mut open = match (held.take(), there) {
+            (Some(open), Some(data)) if Identity::of(&data) == open.file => open,
+            _ => open(&self.path, self.keeping)?,
+        };
+        let done = run(&mut open.connection, behavior, work);
+        // The next verb finds out what is wrong with the connection, if something is.
+        if done.is_ok() && self.keeping == Keeping::Open {
+            *held = Some(open);
+        }
+        done
+    }
+}
+
+fn run<T>(
+    connection: &mut Connection,
+    behavior: TransactionBehavior,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+) -> Result<T, Error> {
+    let begun = connection.transaction_with_behavior(behavior);
+    let transaction = begun.map_err(|error| not_done(&error))?;
+    let done = work(&transaction).map_err(|failure| match failure {
+        Failure::Sqlite(error) => not_done(&error),
+        Failure::Ours(error) => error,
+    })?;
+    transaction
+        .commit()
+        .map_err(|error| match is_busy(&error) {
+            true => not_done(&error),
+            false => Error::lost(Cause::unknown(described(&error))).at_endpoint(ENDPOINT),
+        })?;
+    Ok(done)
+}
+
+/// The path, whatever the working directory becomes, and with no link in it that SQLite would refuse:
+/// a folder may be one, the file may not.
+fn found(path: &Path) -> Result<PathBuf, Error> {
+    let path = std::path::absolute(path).map_err(|error| failed("the path", error))?;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(refused("the path", "not a file"));
+    };
+    make(folder)?;
+    let folder = fs::canonicalize(folder).map_err(|error| failed("the folder", error))?;
+    Ok(folder.join(name))
+}
+
+/// One at a time in this process, see [`create`].
+static OPENING: Mutex<()> = Mutex::new(());
+
+fn open(path: &Path, keeping: Keeping) -> Result<Open, Error> {
+    let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let broken = |error: io::Error| failed(&name, error);
+    create(path).map_err(broken)?;
+    let data = fs::symlink_metadata(path).map_err(broken)?;
+    ours::check_file(&data).map_err(|what| refused(&name, what))?;
+    for beside in ["-wal", "-shm"] {
+        let mut path = path.as_os_str().to_owned();
+        path.push(beside);
+        if let Ok(data) = fs::symlink_metadata(path) {
+            let name = format!("{name}{beside}");
+            ours::check_file(&data).map_err(|what| refused(&name, what))?;
+        }
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(|e| not_done(&e))?;
+    prepare(&mut connection)?;
+    // Who is often the last would move the log each time, which costs more than the verb.
+    let is_last_to_move = keeping == Keeping::Open;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !is_last_to_move)
+        .map_err(|error| not_done(&error))?;
+    Ok(Open {
+        connection,
+        file: Identity::of(&data),
+    })
+}
+
+/// Makes the file as private as SQLite makes those beside it. One that is there is not even opened: a
+/// process loses all its locks on a file when it closes it anywhere (POSIX `fcntl`), those of
+/// connections too.
+fn create(path: &Path) -> io::Result<()> {
+    match ours::open(path, OpenOptions::new().write(true).create_new(true)) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
+}
+
+/// Who opens it first makes the table, and only once.
+fn prepare(connection: &mut Connection) -> Result<(), Error> {
+    let start = Instant::now();
+    loop {
+        let done = prepared(connection);
+        match done {
+            // SQLite does not wait for others who change the mode at the same time.
+            Err(Failure::Sqlite(error)) if is_busy(&error) && start.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(Failure::Sqlite(error)) => return Err(not_done(&error)),
+            Err(Failure::Ours(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+fn prepared(connection: &mut Connection) -> Result<(), Failure> {
+    connection.busy_timeout(PATIENCE)?;
+    let version = |connection: &Connection| {
+        connection.query_row("pragma user_version", [], |row| row.get::<_, i64>(0))
+    };
+    match version(connection)? {
+        0 | FORMAT => {}
+        _ => return Err(malformed("the database has another format").into()),
+    }
+    // What is answered is on the disk, and what is replaced is gone from there.
+    connection.execute_batch(
+        "pragma journal_mode = wal; pragma synchronous = full; pragma secure_delete = on;",
+    )?;
+    if version(connection)? == FORMAT {
+        return Ok(());
+    }
+    let work = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if version(&work)? == 0 {
+        let tables = "select count(*) from sqlite_schema";
+        let count: i64 = work.query_row(tables, [], |row| row.get(0))?;
+        if count > 0 {
+            return Err(malformed("the database is somebody else's").into());
+        }
+        work.execute_batch(SCHEMA)?;
+    }
+    work.commit()?;
+    Ok(())
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
+/// Something that was rolled back, or never begun. No text of SQLite's is told, for it may hold a part
+/// of a statement's values.
+fn not_done(error: &rusqlite::Error) -> Error {
+    use ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, PermissionDenied, ReadOnly};
+    match error.sqlite_error_code() {
+        Some(NotADatabase | DatabaseCorrupt) => malformed("the file is no SQLite database"),
+        Some(CannotOpen | PermissionDenied | ReadOnly) => {
+            refused("the database", &described(error))
+        }
+        Some(_) => Error::lost(Cause::unsent(described(error))).at_endpoint(ENDPOINT),
+        None => malformed("not a record"),
+    }
+}
+
+fn described(error: &rusqlite::Error) -> String {
+    match error.sqlite_error() {
+        Some(code) => format!("SQLite error {}", code.extended_code),
+        None => "SQLite".to_owned(),
+    }
+}

@@ -1,0 +1,72 @@
+//! The verbs for many grants: what a session tells a store, and stores that have none of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_core::Secret;
+use oauth_core::moment::UnixTime;
+use oauth_session::Store;
+use oauth_session::store::{Answer, Entry, FileStore, Lease, Memory, Saved, contract};
+
+use crate::session::{Rotating, of_ann, person};
+
+/// A store of somebody's own, with three verbs.
+#[derive(Clone, Default)]
+struct Small(Memory);
+
+impl Store for Small {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        self.0.load(key)
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+        due: Option<UnixTime>,
+    ) -> Answer<'a, Saved> {
+        self.0.save(key, record, version, due)
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        self.0.lease(key, holder, ttl)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_verbs_are_enough() {
+    let store = Small::default();
+    contract::assert(&[Arc::new(store.clone()), Arc::new(store.clone())]).await;
+    let scanned = store.scan(None).await.expect_err("it cannot list");
+    let due = store.due(UnixTime::from_secs(1), 1).await;
+    for error in [scanned, due.expect_err("it cannot list")] {
+        assert_eq!(
+            (error.code(), error.endpoint()),
+            ("misuse.not_supported", Some("store"))
+        );
+    }
+}
+
+/// A session says when its token ends; once the grant is removed, nobody has to renew it.
+#[tokio::test]
+async fn a_session_tells_when_its_grant_is_due() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = FileStore::new(folder.path().join("grants")).expect("a store");
+    let stores: [Arc<dyn Store>; 2] = [Arc::new(Memory::new()), Arc::new(files)];
+    for store in stores {
+        let session = of_ann(Rotating::default(), Arc::clone(&store));
+        let tokens = person("first").expect("tokens");
+        let end = tokens.expires_at().expect("a lifetime");
+        session.log_in(tokens).await.expect("stored");
+        let key = session.key().expect("a name").to_owned();
+        let due = async |before| store.due(before, 10).await.expect("told");
+        assert!(due(end).await.is_empty());
+        let next = end.after(Duration::from_secs(1));
+        assert_eq!(due(next).await, [key.clone()]);
+        assert_eq!(store.scan(None).await.expect("told").keys, [key.clone()]);
+        assert!(store.remove(&key).await.expect("removed"));
+        assert!(due(next).await.is_empty());
+        assert!(store.scan(None).await.expect("told").keys.is_empty());
+    }
+}

@@ -1,0 +1,323 @@
+//! A SQLite database: what others may have done to it, and many processes on it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_core::Secret;
+use oauth_core::error::Error;
+use oauth_core::moment::UnixTime;
+use oauth_session::Store;
+use oauth_session::store::{Saved, SqliteStore, contract};
+
+use crate::workers::{hammer, version, worker};
+
+const KEY: &str = "a-key";
+const MINUTE: Duration = Duration::from_secs(60);
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { folder }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("deep/grants.db")
+    }
+
+    fn store(&self) -> SqliteStore {
+        SqliteStore::new(self.path()).expect("a store")
+    }
+
+    fn refused(&self) -> Error {
+        SqliteStore::new(self.path()).expect_err("refused")
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
+        self.folder.path().join(format!("deep/grants.db{ending}"))
+    }
+
+    /// Somebody else's connection.
+    fn other(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.path()).expect("a connection")
+    }
+}
+
+async fn save(store: &SqliteStore, text: &str, version: u64) -> Result<Saved, Error> {
+    store.save(KEY, &Secret::from(text), version, None).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds() {
+    let place = Place::new();
+    let first = place.store();
+    let stores: Vec<Arc<dyn Store>> = vec![
+        Arc::new(first.clone()),
+        Arc::new(first),
+        Arc::new(place.store()),
+        Arc::new(place.store()),
+    ];
+    contract::assert(&stores).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds_across_forks() {
+    let place = Place::new();
+    let store = SqliteStore::across_forks(place.path()).expect("a store");
+    contract::assert(&[
+        Arc::new(store.clone()),
+        Arc::new(store),
+        Arc::new(place.store()),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn many_processes_lose_nothing() {
+    let place = Place::new();
+    let name = format!("sqlite:{}", place.path().display());
+    let counted = hammer(|arguments| worker(&name, arguments), KEY);
+    let entry = place.store().load(KEY).await.expect("loaded");
+    counted.check(entry.expect("a record").record.expose());
+}
+
+/// Many who come first, at once: one of them makes the table.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_may_be_the_first() {
+    let place = Place::new();
+    let name = format!("sqlite:{}", place.path().display());
+    let start = |_| {
+        let mut command = worker(&name, &["count", KEY, "1"]);
+        command.stdout(std::process::Stdio::piped());
+        command.spawn().expect("a worker")
+    };
+    let workers: Vec<_> = (0..8).map(start).collect();
+    for worker in workers {
+        let output = worker.wait_with_output().expect("its end");
+        assert!(output.status.success(), "{output:?}");
+    }
+    let entry = place.store().load(KEY).await.expect("loaded");
+    assert_eq!(entry.expect("a record").record.expose(), "8");
+}
+
+#[test]
+fn it_works_without_a_runtime() {
+    let place = Place::new();
+    let store = place.store();
+    let mut saving = std::pin::pin!(save(&store, "text", 0));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match saving.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(saved) => assert!(version(saved.expect("saved")) > 0),
+        std::task::Poll::Pending => panic!("nobody would wake it"),
+    }
+}
+
+#[tokio::test]
+async fn who_writes_is_waited_for() {
+    let place = Place::new();
+    let store = place.store();
+    let other = place.other();
+    other.execute_batch("begin immediate").expect("begun");
+    let saving = tokio::spawn({
+        let store = store.clone();
+        async move { save(&store, "text", 0).await }
+    });
+    // Others may read meanwhile.
+    assert!(place.store().load(KEY).await.expect("loaded").is_none());
+    assert!(!saving.is_finished());
+    other.execute_batch("rollback").expect("ended");
+    let saved = saving.await.expect("no panic").expect("saved");
+    assert!(version(saved) > 0);
+}
+
+#[tokio::test]
+async fn what_was_removed_is_told_for_thirty_days() {
+    let place = Place::new();
+    let store = place.store();
+    let first = version(save(&store, "text", 0).await.expect("saved"));
+    assert!(store.remove(KEY).await.expect("removed"));
+    let other = place.other();
+    for (days, is_told) in [(29, true), (2, false)] {
+        let age = format!("update oauth_core_grant set version = version - {days} * 86400000000");
+        other.execute_batch(&age).expect("aged");
+        store.remove("another").await.expect("removed");
+        let entry = store.load(KEY).await.expect("loaded");
+        assert_eq!(entry.is_some(), is_told, "{days} more days");
+    }
+    let again = version(save(&store, "text", 0).await.expect("saved"));
+    assert!(again > first);
+}
+
+/// What was replaced is not left on the disk, once it has moved from the log to the database.
+#[tokio::test]
+async fn what_was_replaced_is_gone() {
+    let place = Place::new();
+    let store = place.store();
+    let first = version(
+        save(&store, &"S3CR3T".repeat(5000), 0)
+            .await
+            .expect("saved"),
+    );
+    save(&store, "short", first).await.expect("saved");
+    let checkpoint = "pragma wal_checkpoint(truncate)";
+    let other = place.other();
+    let busy: i64 = other
+        .query_row(checkpoint, [], |row| row.get(0))
+        .expect("moved");
+    assert_eq!(busy, 0);
+    for ending in ["", "-wal"] {
+        let bytes = fs::read(place.beside(ending)).expect("a file");
+        assert!(!bytes.windows(6).any(|part| part == b"S3CR3T"), "{ending}");
+    }
+}
+
+/// A file that was deleted, or put in place of it, is found by those who have the old one open.
+#[tokio::test]
+async fn another_file_at_the_path_is_seen() {
+    let place = Place::new();
+    let store = place.store();
+    save(&store, "text", 0).await.expect("saved");
+    fs::remove_file(place.path()).expect("deleted");
+    assert!(store.load(KEY).await.expect("loaded").is_none());
+    let first = version(save(&store, "new", 0).await.expect("saved"));
+    let entry = place.store().load(KEY).await.expect("loaded");
+    assert_eq!(entry.expect("a record").version, first);
+}
+
+#[tokio::test]
+async fn what_is_something_else_is_told() {
+    let place = Place::new();
+    drop(place.store());
+    let write = |bytes: &[u8]| {
+        for ending in ["-wal", "-shm"] {
+            // They may be gone with the last connection.
+            let _ = fs::remove_file(place.beside(ending));
+        }
+        fs::write(place.path(), bytes).expect("written");
+    };
+    write(&b"S3CR3T, and no database ".repeat(100));
+    let no_database = place.refused();
+    write(b"");
+    let others = "create table theirs (a text)";
+    place.other().execute_batch(others).expect("made");
+    let other = place.refused();
+    write(b"");
+    let later = "pragma user_version = 2";
+    place.other().execute_batch(later).expect("made");
+    let later = place.refused();
+    for error in [no_database, other, later] {
+        let code = (error.code(), error.endpoint());
+        assert_eq!(code, ("stored.malformed", Some("store")));
+        assert!(!format!("{error:?}").contains("S3CR3T"));
+    }
+    write(b"");
+    let store = place.store();
+    save(&store, "text", 0).await.expect("saved");
+    let spoil = "update oauth_core_grant set record = null";
+    place.other().execute_batch(spoil).expect("spoilt");
+    let error = store.load(KEY).await.expect_err("no record");
+    assert_eq!(error.code(), "stored.malformed");
+}
+
+#[tokio::test]
+async fn errors_show_no_secret() {
+    let place = Place::new();
+    let store = place.store();
+    let spoil = "drop table oauth_core_grant; \
+        create table oauth_core_grant (key, version, record check (record = 'good'), due)";
+    place.other().execute_batch(spoil).expect("spoilt");
+    let error = save(&store, "S3CR3T", 0).await.expect_err("refused");
+    let shown = format!("{error} {error:?} {:?} {store:?}", error.cause());
+    assert!(!shown.contains("S3CR3T"), "{shown}");
+}
+
+/// An index finds what is due and what comes next, however many records there are.
+#[tokio::test]
+async fn no_record_is_read_to_find_what_is_due() {
+    let place = Place::new();
+    let store = place.store();
+    let due = Some(UnixTime::from_secs(7));
+    let record = Secret::from("text");
+    store.save(KEY, &record, 0, due).await.expect("saved");
+    let other = place.other();
+    for query in [
+        "select key from oauth_core_grant where due < 9 order by due, key limit 5",
+        "select key from oauth_core_grant where key > 'a' and version > 0 and record <> '' \
+         order by key limit 5",
+    ] {
+        let plan = format!("explain query plan {query}");
+        let step: String = other
+            .query_row(&plan, [], |row| row.get(3))
+            .expect("a plan");
+        assert!(
+            step.starts_with("SEARCH") && !step.contains("TEMP"),
+            "{step}"
+        );
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("a file").permissions().mode() & 0o777
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("changed");
+    }
+
+    #[tokio::test]
+    async fn only_the_owner_reads_what_is_made() {
+        let place = Place::new();
+        let store = place.store();
+        store.lease(KEY, "one", MINUTE).await.expect("leased");
+        for ending in ["", "-wal", "-shm"] {
+            assert_eq!(mode(&place.beside(ending)), 0o600, "{ending}");
+        }
+        let folder = place.path();
+        assert_eq!(mode(folder.parent().expect("a folder")), 0o700);
+    }
+
+    #[tokio::test]
+    async fn what_others_may_read_or_write_is_refused() {
+        let place = Place::new();
+        let store = place.store();
+        save(&store, "text", 0).await.expect("saved");
+        let folder = place.path().parent().expect("a folder").to_owned();
+        for (path, bad, good) in [
+            (place.path(), 0o640, 0o600),
+            (place.beside("-wal"), 0o644, 0o600),
+            (place.beside("-shm"), 0o660, 0o600),
+            (folder, 0o777, 0o700),
+        ] {
+            set_mode(&path, bad);
+            let error = place.refused();
+            assert_eq!(error.code(), "misuse.setup", "{}", path.display());
+            set_mode(&path, good);
+            assert!(place.store().load(KEY).await.expect("loaded").is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_link_is_followed_to_a_folder_only() {
+        let place = Place::new();
+        save(&place.store(), "text", 0).await.expect("saved");
+        let linked = place.folder.path().join("linked");
+        symlink(place.path().parent().expect("a folder"), &linked).expect("linked");
+        let store = SqliteStore::new(linked.join("grants.db")).expect("a store");
+        assert!(store.load(KEY).await.expect("loaded").is_some());
+        let link = place.folder.path().join("deep/link.db");
+        symlink(place.path(), &link).expect("linked");
+        let error = SqliteStore::new(link).expect_err("a link");
+        assert_eq!(error.code(), "misuse.setup");
+    }
+}
