@@ -3,9 +3,11 @@
 mod bus;
 mod contract;
 mod drive;
+mod failover;
 mod file;
 mod keyring;
 mod many;
+mod nodes;
 mod postgres;
 mod redis;
 mod seal;

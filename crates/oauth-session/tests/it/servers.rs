@@ -17,8 +17,11 @@ pub(crate) const PASSWORD: &str = "p-S3CR3T";
 /// For how long a server may take to begin.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How a server is started, in a folder and at a port.
+type Start = Box<dyn Fn(&Path, u16) -> Command + Send + Sync>;
+
 pub(crate) struct Server {
-    start: fn(&Path, u16) -> Command,
+    start: Start,
     process: Option<Child>,
     folder: TempDir,
     pub(crate) port: u16,
@@ -27,8 +30,14 @@ pub(crate) struct Server {
 impl Server {
     /// Redis, which forgets nothing when it is stopped.
     pub(crate) fn redis() -> Self {
+        Self::redis_with(&[])
+    }
+
+    /// The same with more options.
+    pub(crate) fn redis_with(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        Self::begin(folder, |folder, port| {
+        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        Self::begin(folder, move |folder, port| {
             let mut command = Command::new("redis-server");
             command
                 .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
@@ -41,9 +50,36 @@ impl Server {
                     PASSWORD,
                 ])
                 .arg("--dir")
-                .arg(folder);
+                .arg(folder)
+                .args(&options);
             command
         })
+    }
+
+    /// A server with a file of settings, which it may change.
+    pub(crate) fn redis_of(
+        settings: impl Fn(u16) -> String + Send + Sync + 'static,
+        option: &'static str,
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::begin(folder, move |folder, port| {
+            let file = folder.join("redis.conf");
+            fs::write(&file, settings(port)).expect("written");
+            let mut command = Command::new("redis-server");
+            command.arg(file).arg(option).current_dir(folder);
+            command
+        })
+    }
+
+    /// Asks the server, and gives what it says.
+    pub(crate) fn redis_says(&self, command: &[&str]) -> String {
+        let mut cli = Command::new("redis-cli");
+        cli.env("REDISCLI_AUTH", PASSWORD);
+        cli.args(["-p", &self.port.to_string()]).args(command);
+        let output = cli
+            .output()
+            .expect("redis-cli: cargo xtask setup installs it");
+        String::from_utf8(output.stdout).expect("text")
     }
 
     /// Redis behind TLS only, with a certificate for `localhost`.
@@ -124,9 +160,12 @@ impl Server {
         )
     }
 
-    fn begin(folder: TempDir, start: fn(&Path, u16) -> Command) -> Self {
+    fn begin(
+        folder: TempDir,
+        start: impl Fn(&Path, u16) -> Command + Send + Sync + 'static,
+    ) -> Self {
         let mut server = Self {
-            start,
+            start: Box::new(start),
             process: None,
             folder,
             port: 0,
@@ -173,6 +212,14 @@ impl Server {
         process.kill().expect("to kill it");
         process.wait().expect("its end");
         false
+    }
+
+    /// Kills it, as a machine that loses its power does.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("to kill it");
+            process.wait().expect("its end");
+        }
     }
 
     /// Stops it at once; what it has answered it must still know when it starts again.
@@ -252,7 +299,7 @@ fn program(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("there is no {name}: cargo xtask setup installs it"))
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     listener.local_addr().expect("its address").port()
 }

@@ -2,6 +2,8 @@
 -- save, when it is due in seconds (inf for never), its name, for how many milliseconds it is told that
 -- it was removed.
 -- The version it has now, as a text; nothing if it is at another version.
+-- Changes nothing, but only a primary does it: what a replica knows of versions and leases may be old.
+redis.call('HDEL', KEYS[1], '')
 local version = redis.call('HGET', KEYS[1], 'version') or '0'
 if version ~= ARGV[1] then
   return false

@@ -1,0 +1,210 @@
+//! Redis servers that take over from each other, and clusters.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use oauth_core::Secret;
+use oauth_core::moment::UnixTime;
+use oauth_session::Store;
+use oauth_session::store::{Lease, RedisStore, Saved, contract};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::nodes::{Cluster, Pair, Watched, until};
+use crate::servers::PASSWORD;
+use crate::workers::version;
+
+const KEY: &str = "a-key";
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn store(url: &str) -> RedisStore {
+    let store = RedisStore::new(url).expect("a store");
+    store.with_timeout(Duration::from_secs(2))
+}
+
+async fn save(store: &RedisStore, text: &str, version: u64) -> Result<Saved, oauth_core::Error> {
+    store.save(KEY, &Secret::from(text), version, None).await
+}
+
+/// Saves as often as it takes while servers change places: the new version. No try of one that is told
+/// as lost may have been forgotten: the record is looked at first, as the keeper does.
+async fn save_in_the_end(store: &RedisStore, text: &str) -> u64 {
+    let start = Instant::now();
+    while start.elapsed() < MINUTE {
+        if let Ok(entry) = store.load(KEY).await {
+            let version = entry.map_or(0, |entry| entry.version);
+            match save(store, text, version).await {
+                Ok(Saved::At(version)) => return version,
+                Ok(Saved::Conflict) => {}
+                Err(error) => assert!(error.code().starts_with("lost"), "{error}"),
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("nobody takes over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds_behind_sentinels() {
+    let watched = Watched::start();
+    let first = store(&watched.url());
+    let stores: Vec<Arc<dyn Store>> = vec![
+        Arc::new(first.clone()),
+        Arc::new(first),
+        Arc::new(store(&watched.url()).with_replicas(1)),
+    ];
+    contract::assert(&stores).await;
+}
+
+/// The primary loses its power, and a sentinel with it: what was waited for is there, and the same
+/// handle goes on, at versions that were never there.
+#[tokio::test]
+async fn a_failover_in_the_midst_loses_nothing() {
+    let mut watched = Watched::start();
+    let store = store(&watched.url());
+    let careful = store.clone().with_replicas(1);
+    let mut versions = Vec::new();
+    let mut last = 0;
+    for number in 0..20 {
+        let saved = save(&careful, &format!("record {number}"), last).await;
+        last = version(saved.expect("saved"));
+        versions.push(last);
+    }
+    watched.lose_sentinel();
+    watched.lose_primary();
+    let next = save_in_the_end(&store, "after").await;
+    assert!(next > last);
+    // It was over the last record, and no older one.
+    let conflict = save(&store, "late", last).await.expect("an answer");
+    assert_eq!(conflict, Saved::Conflict);
+    assert!(versions.iter().all(|version| *version < next));
+    let lease = store.lease(KEY, "one", MINUTE).await.expect("leased");
+    assert_eq!(lease, Lease::Won);
+    assert_eq!(store.scan(None).await.expect("told").keys, [KEY]);
+    // Nobody is left to have it too.
+    let error = save(&careful, "alone", next).await.expect_err("too few");
+    assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
+    let entry = store.load(KEY).await.expect("loaded").expect("a record");
+    assert_eq!(entry.record.expose(), "alone");
+}
+
+/// Primary and replica change places while somebody writes.
+#[tokio::test]
+async fn a_switch_is_followed() {
+    let watched = Watched::start();
+    let store = store(&watched.url());
+    let mut last = version(save(&store, "before", 0).await.expect("saved"));
+    watched.switch();
+    until("the replica is the primary", || {
+        watched
+            .pair
+            .replica
+            .redis_says(&["role"])
+            .starts_with("master")
+    });
+    for _ in 0..5 {
+        let next = save_in_the_end(&store, "after").await;
+        assert!(next > last);
+        last = next;
+    }
+    assert!(
+        watched
+            .pair
+            .replica
+            .redis_says(&["dbsize"])
+            .starts_with('2')
+    );
+}
+
+/// What stands before a primary and its successors, as a name in DNS does: only new connections lead
+/// to the new one.
+struct Front {
+    port: u16,
+    target: Arc<Mutex<u16>>,
+}
+
+impl Front {
+    async fn start(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let target = Arc::new(Mutex::new(port));
+        let port = listener.local_addr().expect("its address").port();
+        let to = Arc::clone(&target);
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let address = SocketAddr::from(([127, 0, 0, 1], *to.lock().expect("no panic")));
+                tokio::spawn(async move {
+                    let mut server = TcpStream::connect(address).await?;
+                    tokio::io::copy_bidirectional(&mut client, &mut server).await
+                });
+            }
+        });
+        Self { port, target }
+    }
+
+    fn turn(&self, port: u16) {
+        *self.target.lock().expect("no panic") = port;
+    }
+}
+
+/// A primary that has become a replica answers, and refuses to write. It is left at the first word of
+/// that, and nobody has an error.
+#[tokio::test]
+async fn a_demoted_primary_is_left_at_once() {
+    let pair = Pair::start();
+    let front = Front::start(pair.primary.port).await;
+    let store = store(&format!("redis://:{PASSWORD}@127.0.0.1:{}", front.port));
+    let first = version(save(&store, "text", 0).await.expect("saved"));
+    until("the replica has it", || {
+        pair.replica.redis_says(&["dbsize"]).starts_with('2')
+    });
+    let port = pair.replica.port.to_string();
+    assert!(
+        pair.replica
+            .redis_says(&["replicaof", "no", "one"])
+            .starts_with("OK")
+    );
+    let demote = ["replicaof", "127.0.0.1", &port];
+    assert!(pair.primary.redis_says(&demote).starts_with("OK"));
+    front.turn(pair.replica.port);
+    let second = version(save(&store, "after", first).await.expect("saved"));
+    assert!(second > first);
+    let lease = store.lease(KEY, "one", MINUTE).await.expect("leased");
+    assert_eq!(lease, Lease::Won);
+    // A server that only refuses is told as one that did nothing.
+    front.turn(pair.primary.port);
+    let fresh = self::store(&format!("redis://:{PASSWORD}@127.0.0.1:{}", front.port));
+    let error = save(&fresh, "late", second).await.expect_err("a replica");
+    let code = (error.code(), error.endpoint());
+    assert_eq!(code, ("lost.unsent", Some("store")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds_in_a_cluster() {
+    let cluster = Cluster::start();
+    let first = store(&cluster.url());
+    let stores: Vec<Arc<dyn Store>> = vec![
+        Arc::new(first.clone()),
+        Arc::new(first),
+        Arc::new(store(&cluster.url())),
+    ];
+    contract::assert(&stores).await;
+}
+
+#[tokio::test]
+async fn a_cluster_divides_the_records() {
+    let cluster = Cluster::start();
+    let store = store(&cluster.url());
+    let due = |number: u64| Some(UnixTime::from_secs(1000 - number));
+    for number in 0..60 {
+        let (key, record) = (format!("key-{number}"), Secret::from("text"));
+        let saved = store.save(&key, &record, 0, due(number)).await;
+        version(saved.expect("saved"));
+    }
+    assert!(cluster.sizes().iter().all(|size| *size > 5));
+    // They come from all nodes, and in order.
+    let first = store.due(UnixTime::from_secs(2000), 3).await.expect("told");
+    assert_eq!(first, ["key-59", "key-58", "key-57"]);
+    let careful = store.clone().with_replicas(1);
+    let error = save(&careful, "text", 0).await.expect_err("no replicas");
+    assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
+}

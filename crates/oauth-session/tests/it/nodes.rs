@@ -1,0 +1,152 @@
+//! Several Redis servers that belong together: with sentinels, or as a cluster.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::servers::{PASSWORD, Server, free_port};
+
+/// For how long servers may take to find each other.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Tries until it is so.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "not within a minute: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A primary and its replica.
+pub(crate) struct Pair {
+    pub(crate) primary: Server,
+    pub(crate) replica: Server,
+}
+
+impl Pair {
+    pub(crate) fn start() -> Self {
+        let primary = Server::redis_with(&["--masterauth", PASSWORD]);
+        let of = format!("127.0.0.1 {}", primary.port);
+        let replica = Server::redis_with(&["--masterauth", PASSWORD, "--replicaof", &of]);
+        until("the replica has what the primary has", || {
+            replica
+                .redis_says(&["info", "replication"])
+                .contains("master_link_status:up")
+        });
+        Self { primary, replica }
+    }
+}
+
+/// A pair, and three sentinels that replace its primary a second after it is gone.
+pub(crate) struct Watched {
+    pub(crate) pair: Pair,
+    sentinels: Vec<Server>,
+}
+
+impl Watched {
+    pub(crate) fn start() -> Self {
+        let pair = Pair::start();
+        let watched = pair.primary.port;
+        let settings = move |port| {
+            format!(
+                "port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {watched} 2\n\
+                 sentinel auth-pass main {PASSWORD}\n\
+                 sentinel down-after-milliseconds main 1000\n\
+                 sentinel failover-timeout main 5000\n"
+            )
+        };
+        let sentinels: Vec<Server> = (0..3)
+            .map(|_| Server::redis_of(settings, "--sentinel"))
+            .collect();
+        let watched = Self { pair, sentinels };
+        until("the sentinels know each other", || {
+            watched.sentinels.iter().all(|sentinel| {
+                let said = sentinel.redis_says(&["sentinel", "master", "main"]);
+                let lines: Vec<&str> = said.lines().collect();
+                let is = |name, value| lines.windows(2).any(|pair| pair == [name, value]);
+                is("num-other-sentinels", "2") && is("num-slaves", "1")
+            })
+        });
+        watched
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let hosts = self.sentinels.iter();
+        let hosts: Vec<String> = hosts
+            .map(|sentinel| format!("127.0.0.1:{}", sentinel.port))
+            .collect();
+        format!("redis+sentinel://:{PASSWORD}@{}/main/0", hosts.join(","))
+    }
+
+    /// The primary loses its power.
+    pub(crate) fn lose_primary(&mut self) {
+        self.pair.primary.kill();
+    }
+
+    /// The replica takes over, and the primary becomes one.
+    pub(crate) fn switch(&self) {
+        let said = self.sentinels[0].redis_says(&["sentinel", "failover", "main"]);
+        assert!(said.starts_with("OK"), "{said}");
+    }
+
+    /// One sentinel is gone; the others are enough.
+    pub(crate) fn lose_sentinel(&mut self) {
+        self.sentinels[0].kill();
+    }
+}
+
+/// Three primaries that share the slots.
+pub(crate) struct Cluster(Vec<Server>);
+
+impl Cluster {
+    pub(crate) fn start() -> Self {
+        let nodes: Vec<(Server, String)> = (0..3)
+            .map(|_| {
+                let bus = free_port().to_string();
+                let node = Server::redis_with(&[
+                    "--cluster-enabled",
+                    "yes",
+                    "--cluster-port",
+                    &bus,
+                    "--cluster-node-timeout",
+                    "2000",
+                ]);
+                (node, bus)
+            })
+            .collect();
+        let slots = [("0", "5000"), ("5001", "11000"), ("11001", "16383")];
+        for ((node, _), (first, last)) in nodes.iter().zip(slots) {
+            let said = node.redis_says(&["cluster", "addslotsrange", first, last]);
+            assert!(said.starts_with("OK"), "{said}");
+        }
+        for (node, bus) in &nodes[1..] {
+            let port = node.port.to_string();
+            let said = nodes[0]
+                .0
+                .redis_says(&["cluster", "meet", "127.0.0.1", &port, bus]);
+            assert!(said.starts_with("OK"), "{said}");
+        }
+        let nodes: Vec<Server> = nodes.into_iter().map(|(node, _)| node).collect();
+        until("the nodes know each other", || {
+            nodes.iter().all(|node| {
+                let said = node.redis_says(&["cluster", "info"]);
+                said.contains("cluster_state:ok") && said.contains("cluster_known_nodes:3")
+            })
+        });
+        Self(nodes)
+    }
+
+    /// Two of the nodes: they tell of the third.
+    pub(crate) fn url(&self) -> String {
+        let (one, two) = (self.0[0].port, self.0[1].port);
+        format!("redis+cluster://:{PASSWORD}@127.0.0.1:{one},127.0.0.1:{two}")
+    }
+
+    /// How many keys each node has.
+    pub(crate) fn sizes(&self) -> Vec<u64> {
+        let sizes = self.0.iter().map(|node| node.redis_says(&["dbsize"]));
+        sizes
+            .map(|size| size.trim().parse().expect("a number"))
+            .collect()
+    }
+}
