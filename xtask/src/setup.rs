@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::shell::{Outcome, root, said, step};
@@ -13,7 +13,9 @@ const NODE: u32 = 20;
 /// The programs of the servers that the stores are tested against, and Debian's packages of them.
 const SERVERS: &[(&str, &str)] = &[
     ("redis-server", "redis-server"),
+    ("redis-cli", "redis-tools"),
     ("initdb", "postgresql"),
+    ("pgbouncer", "pgbouncer"),
     ("dbus-daemon", "dbus-daemon"),
     ("gnome-keyring-daemon", "gnome-keyring"),
 ];
@@ -99,13 +101,14 @@ fn servers() -> Outcome {
     Outcome::of(missing.is_empty())
 }
 
-/// Whether there is such a program: in the path, or where Debian puts PostgreSQL's.
+/// Whether there is such a program: in the path, or where Debian puts PostgreSQL's and PgBouncer.
 fn is_there(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let versions = fs::read_dir("/usr/lib/postgresql");
     let versions = versions.into_iter().flatten().flatten();
     env::split_paths(&path)
         .chain(versions.map(|version| version.path().join("bin")))
+        .chain([PathBuf::from("/usr/sbin")])
         .any(|folder| folder.join(program).exists())
 }
 

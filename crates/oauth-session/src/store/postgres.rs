@@ -1,5 +1,7 @@
 //! Records in PostgreSQL, for machines that share a server.
 
+mod tls;
+
 use std::fmt;
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use tokio_postgres::{Config, Row};
 use super::{
     Answer, ENDPOINT, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, malformed, micros,
 };
+use tls::Tls;
 
 /// For how long one waits for an answer, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -102,16 +105,23 @@ type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 /// Records in a table of PostgreSQL 9.6 or newer, for all who use the server.
 ///
 /// Each verb is one statement without a transaction around it, sent in one round trip and without
-/// a prepared statement, so that poolers between are no hindrance. The table is found as the
-/// connection's `search_path` says: [`SCHEMA`](Self::SCHEMA), which [`migrate`](Self::migrate) runs.
+/// a prepared statement. Nothing is set on a connection, and no startup option is sent, so that
+/// PgBouncer may stand between, in transaction mode too. The table is found as the connection's
+/// `search_path` says: [`SCHEMA`](Self::SCHEMA), which [`migrate`](Self::migrate) runs.
 ///
-/// Clones share up to four connections. A pool is more than a single shared connection where many
-/// grants are renewed at once, or a statement waits for a row; and it replaces what breaks. It
-/// belongs to the tokio runtime it is first used in.
+/// Clones share up to four connections, or as many as [`with_connections`](Self::with_connections)
+/// says. A pool is more than a single shared connection where many grants are renewed at once, or a
+/// statement waits for a row; and it replaces what breaks, and what has become a standby. It belongs to
+/// the tokio runtime it is first used in.
+///
+/// A statement that has no answer in time is cancelled, so that none goes on waiting in the server for
+/// a row.
 #[derive(Clone)]
 pub struct PostgresStore {
     pool: Pool,
     patience: Duration,
+    /// Only of a pool of our own.
+    tls: Option<Tls>,
 }
 
 impl PostgresStore {
@@ -122,6 +132,7 @@ impl PostgresStore {
     /// reads. With the feature `postgres-tls`, TLS is used if the server offers it, and asked for with
     /// `sslmode=require`; in both cases the server has to show a certificate for its name that the
     /// system trusts. Without the feature, or with `sslmode=disable`, everything is sent in the clear.
+    /// Where a standby may take over, name all hosts and `target_session_attrs=read-write`.
     ///
     /// # Errors
     /// `misuse.setup` if it is no such URL. Whether there is a server is seen later.
@@ -130,7 +141,7 @@ impl PostgresStore {
     }
 
     /// As [`new`](Self::new), waiting so long for a connection and so long for an answer, instead of
-    /// 5 s each. The server ends a statement after that time too (`statement_timeout`).
+    /// 5 s each.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -138,14 +149,12 @@ impl PostgresStore {
         // What is wrong with it could show a part of it.
         let mut config =
             Config::from_str(url).map_err(|_| setup("not a URL of a PostgreSQL server"))?;
-        let others = config.get_options().unwrap_or_default();
-        let options = format!("{others} -c statement_timeout={}", timeout.as_millis());
-        config.options(options.trim());
         if config.get_application_name().is_none() {
             config.application_name("oauth-core");
         }
         config.connect_timeout(timeout).tcp_user_timeout(timeout);
-        let pool = Pool::builder(manager(config)?)
+        let tls = tls::connector()?;
+        let pool = Pool::builder(Manager::new(config, tls.clone()))
             .max_size(CONNECTIONS)
             .wait_timeout(Some(timeout))
             .create_timeout(Some(timeout))
@@ -156,7 +165,28 @@ impl PostgresStore {
         Ok(Self {
             pool,
             patience: timeout,
+            tls: Some(tls),
         })
+    }
+
+    /// The server that the application's own pool leads to (of deadpool-postgres 0.14), waiting so
+    /// long for a connection and so long for an answer.
+    ///
+    /// Its connections are left as they were. A statement that has no answer in time is not
+    /// cancelled, only its connection is closed: set a `statement_timeout` where that matters.
+    pub const fn over(pool: Pool, timeout: Duration) -> Self {
+        Self {
+            pool,
+            patience: timeout,
+            tls: None,
+        }
+    }
+
+    /// Up to so many connections at a time, one at least, for all clones.
+    #[must_use]
+    pub fn with_connections(self, count: usize) -> Self {
+        self.pool.resize(count.max(1));
+        self
     }
 
     /// Makes the table, unless it is there.
@@ -180,7 +210,12 @@ impl PostgresStore {
     }
 
     async fn client(&self) -> Result<Object, Error> {
-        self.pool.get().await.map_err(|error| match error {
+        // A pool of the application's may have no limits of its own.
+        let client = tokio::time::timeout(self.patience * 2, self.pool.get());
+        let client = client
+            .await
+            .map_err(|_| unsent("no connection in time".to_owned()))?;
+        client.map_err(|error| match error {
             PoolError::Backend(error) if error.code().is_some() => failed(&error),
             // Nothing was asked yet.
             PoolError::Backend(error) => unsent(described(&error)),
@@ -211,16 +246,37 @@ impl PostgresStore {
     ) -> Result<Result<Vec<Row>, tokio_postgres::Error>, Error> {
         let client = self.client().await?;
         let query = client.query_typed(text, parameters);
-        let answer = tokio::time::timeout(self.patience, query).await;
-        if matches!(&answer, Ok(Err(error)) if is_broken(error)) {
-            // What broke one connection broke the others that lie idle.
-            self.pool.retain(|_, _| false);
+        match tokio::time::timeout(self.patience, query).await {
+            Ok(Ok(rows)) => Ok(Ok(rows)),
+            Ok(Err(error)) => {
+                if is_broken(&error) && self.tls.is_some() {
+                    // What broke one connection broke the others that lie idle.
+                    self.pool.retain(|_, _| false);
+                }
+                // Nobody else shall be given what is broken.
+                drop(Object::take(client));
+                Ok(Err(error))
+            }
+            Err(late) => {
+                self.cancel(client);
+                Err(late_by(late))
+            }
         }
-        if matches!(&answer, Err(_) | Ok(Err(_))) {
-            // Nobody else shall wait behind it, or be given what is broken.
-            drop(Object::take(client));
+    }
+
+    /// Ends what a connection waits for, and then the connection: a server sees that a client is gone
+    /// only once it has something to tell it.
+    fn cancel(&self, client: Object) {
+        let client = Object::take(client);
+        if let Some(tls) = self.tls.clone() {
+            let patience = self.patience;
+            tokio::spawn(async move {
+                let cancel = client.cancel_token();
+                // Should it fail, the statement ends by itself.
+                let _ = tokio::time::timeout(patience, cancel.cancel_query(tls)).await;
+                drop(client);
+            });
         }
-        answer.map_err(late_by)
     }
 }
 
@@ -329,28 +385,6 @@ impl Store for PostgresStore {
     }
 }
 
-#[cfg(not(feature = "postgres-tls"))]
-#[allow(clippy::unnecessary_wraps, reason = "as its twin")]
-fn manager(config: Config) -> Result<Manager, Error> {
-    Ok(Manager::new(config, tokio_postgres::NoTls))
-}
-
-#[cfg(feature = "postgres-tls")]
-fn manager(config: Config) -> Result<Manager, Error> {
-    use rustls::{ClientConfig, RootCertStore};
-    let mut roots = RootCertStore::empty();
-    // One that cannot be read is one that is not trusted.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| setup("no version of TLS"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connect = tokio_postgres_rustls::MakeRustlsConnect::new(client);
-    Ok(Manager::new(config, connect))
-}
-
 fn names(rows: &[Row]) -> Result<Vec<String>, Error> {
     rows.iter().map(|row| column(row, 0)).collect()
 }
@@ -387,7 +421,12 @@ fn is_broken(error: &tokio_postgres::Error) -> bool {
     // The server says goodbye as it goes down.
     let is_goodbye =
         code == Some(&SqlState::ADMIN_SHUTDOWN) || code == Some(&SqlState::CRASH_SHUTDOWN);
-    error.is_closed() || is_goodbye || io_error(error).is_some()
+    is_standby(error) || error.is_closed() || is_goodbye || io_error(error).is_some()
+}
+
+/// Whether the server has become one that only reads, and so did nothing.
+fn is_standby(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
 }
 
 fn io_error(error: &tokio_postgres::Error) -> Option<&std::io::Error> {
@@ -405,6 +444,9 @@ fn failed(error: &tokio_postgres::Error) -> Error {
     // Invalid authorization, invalid catalog name, insufficient privilege.
     if code.code().starts_with("28") || ["3D000", "42501"].contains(&code.code()) {
         return setup(&format!("the server refuses this user: {}", code.code()));
+    }
+    if is_standby(error) {
+        return unsent(described(error));
     }
     Error::lost(Cause::unknown(described(error))).at_endpoint(ENDPOINT)
 }

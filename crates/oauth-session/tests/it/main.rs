@@ -8,6 +8,7 @@ mod file;
 mod keyring;
 mod many;
 mod nodes;
+mod pooler;
 mod postgres;
 mod redis;
 mod seal;

@@ -187,12 +187,25 @@ async fn waiting_has_an_end() {
         .batch_execute("begin; select 1 from oauth_core_grant for update")
         .await
         .expect("locked");
-    let hasty = PostgresStore::with_timeout(&server.postgres_url(), Duration::from_millis(300));
+    let hasty = PostgresStore::with_timeout(&server.postgres_url(), Duration::from_secs(1));
     let hasty = hasty.expect("a store");
-    for _ in 0..6 {
+    // More than there are connections.
+    for _ in 0..5 {
         let error = save(&hasty, "new", first).await.expect_err("locked");
         assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
     }
+    // None of them is left to wait in the server.
+    let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'";
+    let mut count = 5_i64;
+    for _ in 0..200 {
+        let row = client.query_one(waiting, &[]).await.expect("told");
+        count = row.get(0);
+        if count == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    assert_eq!(count, 0);
     client.batch_execute("rollback").await.expect("unlocked");
     let saved = save(&migrated(&server).await, "new", first).await;
     assert!(version(saved.expect("saved")) > first);

@@ -153,6 +153,37 @@ impl Server {
         })
     }
 
+    /// PgBouncer before a PostgreSQL, in transaction mode, with two connections for all.
+    pub(crate) fn pgbouncer(postgres: &Self) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let users = folder.path().join("users");
+        fs::write(&users, format!("\"tester\" \"{PASSWORD}\"")).expect("written");
+        let behind = postgres.port;
+        let user = server_user();
+        let give = move |path: &Path| {
+            if let Some((uid, gid)) = user {
+                chown(path, Some(uid), Some(gid)).expect("given away");
+            }
+        };
+        give(folder.path());
+        give(&users);
+        Self::begin(folder, move |folder, port| {
+            let settings = format!(
+                "[databases]\npostgres = host=127.0.0.1 port={behind} password={PASSWORD}\n\
+                 [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+                 unix_socket_dir =\nauth_type = plain\nauth_file = {}\n\
+                 pool_mode = transaction\ndefault_pool_size = 2\nmax_client_conn = 200\n",
+                folder.join("users").display()
+            );
+            let file = folder.join("pgbouncer.ini");
+            fs::write(&file, settings).expect("written");
+            give(&file);
+            let mut command = as_user(program("pgbouncer"), user);
+            command.arg(file);
+            command
+        })
+    }
+
     pub(crate) fn postgres_url(&self) -> String {
         format!(
             "postgres://tester:{PASSWORD}@127.0.0.1:{}/postgres?sslmode=disable",
@@ -281,7 +312,8 @@ fn as_user(program: PathBuf, user: Option<(u32, u32)>) -> Command {
     command
 }
 
-/// One of PostgreSQL's programs: in the path, or of the newest version where Debian puts them.
+/// One of PostgreSQL's programs, or PgBouncer: in the path, or of the newest version where Debian puts
+/// them.
 fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let in_path = std::env::split_paths(&path).map(|folder| folder.join(name));
@@ -293,8 +325,10 @@ fn program(name: &str) -> PathBuf {
         .map(|version| version.path().join("bin").join(name))
         .collect();
     debians.sort();
+    let sbin = PathBuf::from("/usr/sbin").join(name);
     in_path
         .chain(debians.into_iter().rev())
+        .chain([sbin])
         .find(|path| path.exists())
         .unwrap_or_else(|| panic!("there is no {name}: cargo xtask setup installs it"))
 }
