@@ -429,6 +429,12 @@ impl Keeper {
         self.is_drained = true;
     }
 
+    /// Whether the record is looked at to put a new login in its place: then one that cannot be
+    /// opened may go.
+    pub const fn is_entering(&self) -> bool {
+        matches!(self.work, Some(Work::Entering))
+    }
+
     /// Whether a renewal is under way.
     pub const fn is_busy(&self) -> bool {
         self.work.is_some()

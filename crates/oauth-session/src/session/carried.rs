@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oauth_core::Moment;
-use oauth_core::error::{Cause, Error};
-use oauth_core::flow::keeper::{Event, Step};
+use oauth_core::error::{Cause, Check, Error, Kind};
+use oauth_core::flow::keeper::{Entry, Event, Step};
+use oauth_core::{Moment, Secret};
 use tokio::sync::watch;
 
 use super::at_work::Working;
 use super::{Flight, Inner, Outcome, Shared, State, never_landed, now};
 use crate::faults;
+use crate::store::Store;
 
 /// How long a store may take for an answer. Those of this crate give up sooner.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -146,6 +147,24 @@ impl Inner {
         }
     }
 
+    /// The record. One that no key opens would stand in the way of every login for ever, so a login
+    /// takes its place: it is told as one that nobody can read.
+    async fn load(&self, store: &dyn Store, key: &str) -> Result<Option<Entry>, Error> {
+        let sealed = match store.load(key).await {
+            Err(error) if matches!(error.kind(), Kind::Untrusted(Check::StoredSealed)) => error,
+            loaded => return loaded,
+        };
+        if !self.state().keeper.is_entering() {
+            return Err(sealed);
+        }
+        store.remove(key).await?;
+        let removed = store.load(key).await?;
+        Ok(removed.map(|Entry { version, .. }| {
+            let record = Secret::from("sealed with another key");
+            Entry { version, record }
+        }))
+    }
+
     /// Does what a step asks of the store.
     async fn stored(&self, step: Step) -> Event {
         let Some(Shared { store, key }) = &self.shared else {
@@ -154,7 +173,7 @@ impl Inner {
         };
         let asked = async {
             match step {
-                Step::Load => store.load(key).await.map(Event::Loaded),
+                Step::Load => self.load(&**store, key).await.map(Event::Loaded),
                 Step::Lease { holder, ttl } => {
                     store.lease(key, &holder, ttl).await.map(Event::Leased)
                 }

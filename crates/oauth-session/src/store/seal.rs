@@ -1,212 +1,198 @@
 //! Records that only the holder of a key can read, in any store.
 
+mod keys;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use oauth_core::Secret;
 use oauth_core::error::{Check, Error, Misuse};
+use oauth_core::flow::keeper::Outline;
 use oauth_core::moment::UnixTime;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use zeroize::Zeroize as _;
 
-use super::{Answer, ENDPOINT, Entry, Lease, Page, Saved, Store, malformed};
-
-const FORMAT: &str = "oauth-core sealed 1";
-
-/// The length of a nonce: long enough to be drawn at random for every record there will ever be.
-const NONCE: usize = 24;
-
-/// The length of a tag.
-const TAG: usize = 16;
+use super::{Answer, ENDPOINT, Entry, Lease, Page, Saved, Store};
+pub use keys::{Key, Keys};
+use keys::{Opened, is_sealed};
 
 /// A store whose records are encrypted, and cannot be changed unnoticed.
 ///
-/// What is stored is JSON, `{"format": "oauth-core sealed 1", "key": "...", "sealed": "..."}`: the id
-/// of the key, and in base64url a nonce and the record in XChaCha20-Poly1305. The name of the record
-/// is sealed with it, so a record that somebody moved to another name is refused as one that was
-/// changed. Names, versions and leases are not hidden; and who can write to the store can put an
-/// older record back, or remove one.
+/// What is stored is JSON, `{"format": "oauth-core sealed 2", "key": "...", "over": 7, "sealed": "..."}`:
+/// the id of the key, the version it was saved over, and in base64url a nonce and the name and the record
+/// in XChaCha20-Poly1305. Its name in the store and the version are sealed with it, so a record that
+/// somebody moved to another name, or put at a version that is not after its own, is refused as one that
+/// was changed. Versions, leases, and when a grant is due are not hidden; nor are names, unless
+/// [`hiding_names`](Self::hiding_names) says so. Who can write to the store can put an older record back
+/// at a new version, or remove one.
 ///
-/// `stored.sealed` is a record that cannot be opened: its key is not given, it was changed or moved,
-/// or it was never sealed. Give the key that its detail names, or remove the record and log in anew.
+/// `stored.sealed` is a record that cannot be opened: its key is not given, it was changed or moved, or
+/// it was never sealed. Give the key that its detail names. Where it is gone, a new login takes the place
+/// of the record.
 #[derive(Clone)]
 pub struct Sealed<S> {
     store: S,
     keys: Arc<Keys>,
+    names: Option<Key>,
+    plain: Plain,
 }
 
-/// A key of 32 random bytes, which are overwritten in memory once nobody needs them.
-#[derive(Clone)]
-pub struct Key {
-    id: String,
-    bytes: Secret<Vec<u8>>,
+/// What is done with a record that was never sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plain {
+    Refused,
+    Accepted,
 }
 
-/// The key that seals, and the old ones that still open.
-///
-/// To change the key: give every process the new one as [`also`](Self::also), then make it the
-/// current one everywhere, with the old one as `also`. Each record is sealed anew with the current
-/// key when it is saved next, as it is when its token is renewed; once no record names the old id,
-/// the old key can go.
-#[derive(Clone)]
-pub struct Keys {
-    current: Key,
-    old: Vec<Key>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Envelope {
-    format: String,
-    key: String,
-    sealed: String,
+/// What [`Sealed::reseal`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Resealed {
+    /// How many records are sealed with the current key that were not.
+    pub count: u64,
+    /// The names in the store of those that no key opens: they were left as they are.
+    pub unopened: Vec<String>,
 }
 
 impl<S: Store> Sealed<S> {
     /// Seals what this store keeps.
     pub fn new(store: S, keys: Keys) -> Self {
-        let keys = Arc::new(keys);
-        Self { store, keys }
+        Self {
+            store,
+            keys: Arc::new(keys),
+            names: None,
+            plain: Plain::Refused,
+        }
+    }
+
+    /// Stores records under other names, which say nothing without this key (HMAC with SHA-256). Names
+    /// are hashes, but of what may be guessed: an issuer, a client, and a person's name.
+    ///
+    /// The key cannot be changed later, for the names would: take one of its own, for a store that has
+    /// no records yet. A record that cannot be opened has no name that could be told:
+    /// [`scan`](Store::scan) and [`due`](Store::due) leave it out, and open each record they tell of.
+    #[must_use]
+    pub fn hiding_names(mut self, key: impl Into<Key>) -> Self {
+        self.names = Some(key.into());
+        self
+    }
+
+    /// Reads records that were never sealed too, and seals them when they are saved next: for a store
+    /// that had records before it was sealed. Until [`reseal`](Self::reseal) has sealed them all and
+    /// this is gone again, who can write to the store can put a record of their own there.
+    #[must_use]
+    pub const fn accepting_plain(mut self) -> Self {
+        self.plain = Plain::Accepted;
+        self
     }
 
     /// The store itself, for what is not a verb of [`Store`].
     pub const fn get_ref(&self) -> &S {
         &self.store
     }
-}
 
-impl Key {
-    /// A key of these bytes. Draw them at random: a password is none, however long.
-    pub fn new(mut bytes: [u8; 32]) -> Self {
-        let mut hash = Sha256::new();
-        hash.update("oauth-core seal key id 1");
-        hash.update(bytes);
-        // Enough to tell one's own keys from each other.
-        let id = URL_SAFE_NO_PAD.encode(&hash.finalize()[..9]);
-        let key = Self {
-            id,
-            bytes: Secret::new(bytes.to_vec()),
-        };
-        bytes.zeroize();
-        key
-    }
-
-    /// A key as text, 43 characters of base64url without padding.
+    /// Seals every record anew that is not sealed with the current key, beside workers who go on. Call it
+    /// when all of them seal with the current key; when nothing is unopened, the old keys can go.
     ///
     /// # Errors
-    /// `misuse.setup` if it is anything else.
-    pub fn parse(text: &Secret<String>) -> Result<Self, Error> {
-        let decoded = URL_SAFE_NO_PAD.decode(text.expose());
-        let decoded = Secret::new(decoded.map_err(|_| no_key())?);
-        Self::from_slice(decoded.expose())
-    }
-
-    /// A key of bytes that somebody counted elsewhere; see [`new`](Self::new).
-    ///
-    /// # Errors
-    /// `misuse.setup` unless they are 32.
-    pub fn from_slice(bytes: &[u8]) -> Result<Self, Error> {
-        bytes.try_into().map(Self::new).map_err(|_| no_key())
-    }
-
-    /// Its name, which says nothing about it: 12 characters of base64url.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn cipher(&self) -> Result<XChaCha20Poly1305, Error> {
-        // It overwrites its own copy when it is dropped.
-        XChaCha20Poly1305::new_from_slice(self.bytes.expose()).map_err(|_| setup("no such key"))
-    }
-}
-
-impl Keys {
-    /// Seals and opens with this key.
-    pub fn new(current: impl Into<Key>) -> Self {
-        Self {
-            current: current.into(),
-            old: Vec::new(),
+    /// As for the verbs of [`Store`], and `misuse.not_supported` of a store that cannot list. Call it
+    /// again then: what was done stays.
+    pub async fn reseal(&self) -> Result<Resealed, Error> {
+        let mut done = Resealed::default();
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self.store.scan(cursor.as_deref()).await?;
+            for stored in page.keys {
+                match self.reseal_one(&stored).await {
+                    Ok(is_new) => done.count += u64::from(is_new),
+                    Err(error) if is_unopened(&error) => done.unopened.push(stored),
+                    Err(error) => return Err(error),
+                }
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                done.unopened.sort();
+                done.unopened.dedup();
+                return Ok(done);
+            }
         }
     }
 
-    /// Opens with this one too.
-    #[must_use]
-    pub fn also(mut self, old: impl Into<Key>) -> Self {
-        self.old.push(old.into());
-        self
-    }
-
-    fn seal(&self, name: &str, record: &Secret<String>) -> Result<Secret<String>, Error> {
-        let mut nonce = [0; NONCE];
-        getrandom::fill(&mut nonce)
-            .map_err(|_| Error::from(Misuse::NoRandomness).at_endpoint(ENDPOINT))?;
-        // Room for all of it, so that no copy of the record is left behind by growing.
-        let mut text = Vec::with_capacity(record.expose().len() + TAG);
-        text.extend_from_slice(record.expose().as_bytes());
-        let cipher = self.current.cipher()?;
-        let done = cipher.encrypt_in_place(&XNonce::from(nonce), &bound_to(name), &mut text);
-        if done.is_err() {
-            text.zeroize();
-            return Err(malformed("the record is too large to seal"));
+    /// Whether there was anything to do.
+    async fn reseal_one(&self, stored: &str) -> Result<bool, Error> {
+        loop {
+            let Some(entry) = self.store.load(stored).await? else {
+                return Ok(false);
+            };
+            if entry.is_removed() {
+                return Ok(false);
+            }
+            let opened = self.open(stored, &entry)?;
+            if opened.is_current {
+                return Ok(false);
+            }
+            // A store that hides names has none that were sealed without.
+            let name = opened.name.as_deref().unwrap_or(stored);
+            let sealed = self
+                .keys
+                .seal(name, stored, &opened.record, entry.version)?;
+            // What the store was told when it was saved is not told by it.
+            let due = Outline::read(&opened.record)
+                .ok()
+                .and_then(|outline| outline.due);
+            let saved = self.store.save(stored, &sealed, entry.version, due).await?;
+            if saved != Saved::Conflict {
+                return Ok(true);
+            }
         }
-        let sealed = [nonce.as_slice(), &text].concat();
-        let envelope = Envelope {
-            format: FORMAT.to_owned(),
-            key: self.current.id.clone(),
-            sealed: URL_SAFE_NO_PAD.encode(sealed),
-        };
-        let text = serde_json::to_string(&envelope).map_err(|_| malformed("the record"))?;
-        Ok(Secret::new(text))
     }
 
-    fn open(&self, name: &str, stored: &Secret<String>) -> Result<Secret<String>, Error> {
-        let envelope: Option<Envelope> = serde_json::from_str(stored.expose()).ok();
-        let envelope = envelope.filter(|envelope| envelope.format == FORMAT);
-        let envelope = envelope.ok_or_else(|| unopened("it is not sealed"))?;
-        let mut keys = std::iter::once(&self.current).chain(&self.old);
-        let key = keys.find(|key| key.id == envelope.key).ok_or_else(|| {
-            let id: String = envelope.key.chars().take(20).collect();
-            unopened(&format!("the key {id} is not given"))
-        })?;
-        let changed = || unopened("it was changed, or moved to this name");
-        let sealed = URL_SAFE_NO_PAD
-            .decode(envelope.sealed)
-            .map_err(|_| changed())?;
-        let (nonce, text) = sealed.split_first_chunk::<NONCE>().ok_or_else(changed)?;
-        let mut text = text.to_vec();
-        key.cipher()?
-            .decrypt_in_place(&XNonce::from(*nonce), &bound_to(name), &mut text)
-            .map_err(|_| changed())?;
-        let text = String::from_utf8(text).map_err(|_| changed())?;
-        Ok(Secret::new(text))
+    /// The name in the store.
+    fn stored(&self, name: &str) -> Result<String, Error> {
+        match &self.names {
+            Some(key) => key.hide(name),
+            None => Ok(name.to_owned()),
+        }
+    }
+
+    fn open(&self, stored: &str, entry: &Entry) -> Result<Opened, Error> {
+        if self.plain == Plain::Accepted && !is_sealed(&entry.record) {
+            return Ok(Opened {
+                name: None,
+                record: entry.record.clone(),
+                is_current: false,
+            });
+        }
+        self.keys.open(stored, &entry.record, entry.version)
+    }
+
+    /// The names of what is stored under these.
+    async fn names(&self, stored: Vec<String>) -> Result<Vec<String>, Error> {
+        if self.names.is_none() {
+            return Ok(stored);
+        }
+        let mut names = Vec::with_capacity(stored.len());
+        for stored in stored {
+            let Some(entry) = self.store.load(&stored).await? else {
+                continue;
+            };
+            match self.open(&stored, &entry) {
+                Ok(opened) => names.extend(opened.name),
+                Err(error) if is_unopened(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(names)
     }
 }
 
-impl From<[u8; 32]> for Key {
-    fn from(bytes: [u8; 32]) -> Self {
-        Self::new(bytes)
-    }
-}
-
-/// What a record is sealed together with: no format holds a line break, so no two names read alike.
-fn bound_to(name: &str) -> Vec<u8> {
-    format!("{FORMAT}\n{name}").into_bytes()
+fn is_unopened(error: &Error) -> bool {
+    error.code() == Error::from(Check::StoredSealed).code()
 }
 
 fn unopened(what: &str) -> Error {
     Error::from(Check::StoredSealed)
         .at_endpoint(ENDPOINT)
         .about(what)
-}
-
-fn no_key() -> Error {
-    setup("a key is 32 bytes, or their text in base64url without padding")
 }
 
 fn setup(what: &str) -> Error {
@@ -216,13 +202,14 @@ fn setup(what: &str) -> Error {
 impl<S: Store> Store for Sealed<S> {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         Box::pin(async move {
-            let Some(entry) = self.store.load(key).await? else {
+            let stored = self.stored(key)?;
+            let Some(entry) = self.store.load(&stored).await? else {
                 return Ok(None);
             };
             if entry.is_removed() {
                 return Ok(Some(entry));
             }
-            let record = self.keys.open(key, &entry.record)?;
+            let record = self.open(&stored, &entry)?.record;
             Ok(Some(Entry { record, ..entry }))
         })
     }
@@ -235,29 +222,34 @@ impl<S: Store> Store for Sealed<S> {
         due: Option<UnixTime>,
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
+            let stored = self.stored(key)?;
             // That there is nothing left is no secret, and the store itself has to see it.
             if record.expose().is_empty() {
-                return self.store.save(key, record, version, due).await;
+                return self.store.save(&stored, record, version, due).await;
             }
-            let sealed = self.keys.seal(key, record)?;
-            self.store.save(key, &sealed, version, due).await
+            let sealed = self.keys.seal(key, &stored, record, version)?;
+            self.store.save(&stored, &sealed, version, due).await
         })
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
-        self.store.lease(key, holder, ttl)
+        Box::pin(async move { self.store.lease(&self.stored(key)?, holder, ttl).await })
     }
 
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
-        self.store.remove(key)
+        Box::pin(async move { self.store.remove(&self.stored(key)?).await })
     }
 
     fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
-        self.store.scan(cursor)
+        Box::pin(async move {
+            let Page { keys, next } = self.store.scan(cursor).await?;
+            let keys = self.names(keys).await?;
+            Ok(Page { keys, next })
+        })
     }
 
     fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
-        self.store.due(before, limit)
+        Box::pin(async move { self.names(self.store.due(before, limit).await?).await })
     }
 }
 
@@ -266,23 +258,8 @@ impl<S: fmt::Debug> fmt::Debug for Sealed<S> {
         f.debug_struct("Sealed")
             .field("store", &self.store)
             .field("keys", &self.keys)
+            .field("names", &self.names)
+            .field("plain", &self.plain)
             .finish()
-    }
-}
-
-impl fmt::Debug for Keys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keys")
-            .field("current", &self.current)
-            .field("old", &self.old)
-            .finish()
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
     }
 }

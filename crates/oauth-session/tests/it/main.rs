@@ -11,6 +11,7 @@ mod nodes;
 mod pooler;
 mod postgres;
 mod redis;
+mod reseal;
 mod seal;
 mod servers;
 mod session;

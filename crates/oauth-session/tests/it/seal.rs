@@ -1,12 +1,14 @@
 //! Sealed records: who can open them, and what nobody can change.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::Error;
+use oauth_core::moment::UnixTime;
 use oauth_session::Store;
 use oauth_session::store::seal::{Key, Keys};
-use oauth_session::store::{Entry, FileStore, Memory, Saved, Sealed, contract};
+use oauth_session::store::{Answer, Entry, FileStore, Lease, Memory, Saved, Sealed, contract};
 
 const NAME: &str = "a-key";
 const TEXT: &str = r#"{"access_token":"S3CR3T"}"#;
@@ -77,21 +79,28 @@ async fn nothing_of_it_is_seen() {
     );
 }
 
-/// A record that libsodium sealed, with the nonce 0, 1, 2 and so on: neither the form nor the id of a
-/// key may ever change.
+/// Records that libsodium sealed, with the nonce 0, 1, 2 and so on: neither the form nor the id of a
+/// key may ever change. The first is of a format that bound the name alone.
 #[tokio::test]
 async fn the_form_is_kept() {
-    let theirs = concat!(
+    let first = concat!(
         r#"{"format":"oauth-core sealed 1","key":"t3TtDd7qwKlN","sealed":""#,
         "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXCJhjY-4LJ9CJMniht4WsdiNYaRsps1UCrkq-bAGeT00XwiwGvkl41tk",
         r#""}"#
     );
+    let second = concat!(
+        r#"{"format":"oauth-core sealed 2","key":"t3TtDd7qwKlN","over":7,"sealed":""#,
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXEpdpZfRuL4G3JXSvoZjROG5gPzZZuiNz4OcOPHdSCEUp7Tb746OLSRm_8Flyw8U",
+        r#""}"#
+    );
     let memory = Memory::new();
-    put(&memory, NAME, theirs).await;
-    assert_eq!(open(&memory, Keys::new(NEW)).await.expect("opened"), TEXT);
+    for theirs in [first, second] {
+        put(&memory, NAME, theirs).await;
+        assert_eq!(open(&memory, Keys::new(NEW)).await.expect("opened"), TEXT);
+    }
     seal(&memory, Keys::new(NEW)).await;
     let ours = stored(&memory).await;
-    let start = r#"{"format":"oauth-core sealed 1","key":"t3TtDd7qwKlN","sealed":""#;
+    let start = r#"{"format":"oauth-core sealed 2","key":"t3TtDd7qwKlN","over":"#;
     assert!(ours.record.expose().starts_with(start));
 }
 
@@ -206,4 +215,54 @@ async fn what_was_removed_is_seen_through_the_seal() {
     assert!(entry.is_removed());
     seal(&memory, Keys::new(NEW)).await;
     assert_eq!(open(&memory, Keys::new(NEW)).await.expect("opened"), TEXT);
+}
+
+/// What was sealed to be saved over a version cannot be put at that version or below, nor told as
+/// saved over another.
+#[tokio::test]
+async fn a_record_is_bound_to_its_version() {
+    let memory = Memory::new();
+    seal(&memory, Keys::new(NEW)).await;
+    let first = stored(&memory).await;
+    seal(&memory, Keys::new(NEW)).await;
+    let second = stored(&memory).await;
+    let over = format!("\"over\":{}", first.version);
+    assert!(second.record.expose().contains(&over));
+    let later = format!("\"over\":{}", u64::MAX / 2);
+    for text in [
+        second.record.expose().replace(&over, &later),
+        second.record.expose().replace(&over, "\"over\":0"),
+        second.record.expose().replace(&format!("{over},"), ""),
+    ] {
+        put(&memory, NAME, &text).await;
+        let error = open(&memory, Keys::new(NEW)).await.expect_err(&text);
+        assert_eq!(error.code(), "stored.sealed");
+    }
+    let sealed = Sealed::new(Older(memory, second.record, first.version), Keys::new(NEW));
+    let error = sealed.load(NAME).await.expect_err("too early");
+    assert_eq!(error.code(), "stored.sealed");
+}
+
+/// It tells a record at an earlier version.
+struct Older(Memory, Secret<String>, u64);
+
+impl Store for Older {
+    fn load<'a>(&'a self, _: &'a str) -> Answer<'a, Option<Entry>> {
+        let (version, record) = (self.2, self.1.clone());
+        Box::pin(async move { Ok(Some(Entry { version, record })) })
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+        due: Option<UnixTime>,
+    ) -> Answer<'a, Saved> {
+        self.0.save(key, record, version, due)
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        self.0.lease(key, holder, ttl)
+    }
 }

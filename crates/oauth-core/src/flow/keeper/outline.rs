@@ -1,7 +1,7 @@
 //! What a stored record tells without its secrets: for tools that list a store.
 
 use super::GrantId;
-use super::record::Stored;
+use super::record::{Stored, due};
 use crate::error::Error;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
@@ -27,6 +27,9 @@ pub struct Outline {
     pub scope: Option<Scope>,
     /// When the access token ends, if the server named a lifetime.
     pub expires_at: Option<UnixTime>,
+    /// When somebody should renew it, as it was told to the store; see
+    /// [`Step::Save`](super::Step::Save).
+    pub due: Option<UnixTime>,
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
     /// Why the grant is over, if it is: a person has to log in again.
@@ -54,6 +57,7 @@ impl Outline {
             },
             scope: tokens.map(|tokens| tokens.scope.clone()),
             expires_at: tokens.and_then(Tokens::expires_at),
+            due: tokens.filter(|_| stored.ended.is_none()).and_then(due),
             has_refresh_token: tokens.is_some_and(|tokens| tokens.refresh_token.is_some()),
             ended: stored.ended.map(|ended| ended.error()),
         })

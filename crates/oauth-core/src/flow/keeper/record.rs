@@ -244,9 +244,8 @@ impl Record {
 
     /// When somebody should renew it, though nobody asks: refresh tokens that are not used end too.
     pub(super) fn due(&self) -> Option<UnixTime> {
-        let tokens = self.tokens.as_deref().filter(|_| self.ended.is_none())?;
-        tokens.refresh_token.as_ref()?;
-        Some(tokens.expires_at().unwrap_or(tokens.received_at))
+        let tokens = self.tokens.as_deref().filter(|_| self.ended.is_none());
+        tokens.and_then(due)
     }
 
     pub(super) fn to_json(&self, us: &Identity, id: &GrantId) -> Secret<String> {
@@ -307,6 +306,12 @@ impl Record {
             pause: stored.pause,
         })
     }
+}
+
+/// The same of tokens whose grant is not over.
+pub(super) fn due(tokens: &Tokens) -> Option<UnixTime> {
+    tokens.refresh_token.as_ref()?;
+    Some(tokens.expires_at().unwrap_or(tokens.received_at))
 }
 
 fn token_endpoint(us: &Identity) -> &str {

@@ -1,0 +1,223 @@
+//! Sealed stores over time: keys that change, records from before, names that are hidden, and keys
+//! that are lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_core::Secret;
+use oauth_core::moment::UnixTime;
+use oauth_session::Store;
+use oauth_session::store::seal::{Key, Keys};
+use oauth_session::store::{Memory, Saved, Sealed, SqliteStore, contract};
+
+use crate::session::{Rotating, of_ann, person};
+use crate::workers::version;
+
+const OLD: [u8; 32] = [1; 32];
+const NEW: [u8; 32] = [2; 32];
+const NAMES: [u8; 32] = [3; 32];
+
+async fn save(store: &dyn Store, name: &str, text: &str) -> u64 {
+    let entry = store.load(name).await.ok().flatten();
+    let version = entry.map_or(0, |entry| entry.version);
+    let saved = store.save(name, &Secret::from(text), version, None).await;
+    self::version(saved.expect("saved"))
+}
+
+async fn text(store: &dyn Store, name: &str) -> Option<String> {
+    let entry = store.load(name).await.expect("loaded")?;
+    Some(entry.record.expose().clone())
+}
+
+fn both() -> Keys {
+    Keys::new(NEW).also(OLD)
+}
+
+/// A rotation ends: after it, the old key opens nothing that is left.
+#[tokio::test]
+async fn all_records_are_sealed_anew() {
+    let memory = Memory::new();
+    let old = Sealed::new(memory.clone(), Keys::new(OLD));
+    for number in 0..250 {
+        save(&old, &format!("key-{number}"), &format!("text {number}")).await;
+    }
+    save(&old, "removed", "text").await;
+    old.remove("removed").await.expect("removed");
+    save(
+        &Sealed::new(memory.clone(), Keys::new([9; 32])),
+        "lost",
+        "text",
+    )
+    .await;
+    let sealed = Sealed::new(memory.clone(), both());
+    save(&sealed, "key-0", "newer").await;
+    let done = sealed.reseal().await.expect("done");
+    assert_eq!(
+        (done.count, done.unopened.clone()),
+        (249, vec!["lost".to_owned()])
+    );
+    let new = Sealed::new(memory.clone(), Keys::new(NEW));
+    assert_eq!(text(&new, "key-0").await.as_deref(), Some("newer"));
+    for number in 1..250 {
+        let expected = format!("text {number}");
+        assert_eq!(text(&new, &format!("key-{number}")).await, Some(expected));
+    }
+    assert_eq!(text(&new, "removed").await.as_deref(), Some(""));
+    let again = sealed.reseal().await.expect("done");
+    assert_eq!((again.count, again.unopened.len()), (0, 1));
+}
+
+/// Nothing that others save meanwhile is lost, and what is due stays so.
+#[tokio::test]
+async fn resealing_takes_no_record_from_those_who_work() {
+    let memory: Arc<dyn Store> = Arc::new(Memory::new());
+    let old: Arc<dyn Store> = Arc::new(Sealed::new(Arc::clone(&memory), Keys::new(OLD)));
+    let session = of_ann(Rotating::default(), Arc::clone(&old));
+    let tokens = person("first").expect("tokens");
+    let due = tokens
+        .expires_at()
+        .expect("an end")
+        .after(Duration::from_secs(1));
+    session.log_in(tokens).await.expect("stored");
+    let key = session.key().expect("a name").to_owned();
+    assert_eq!(memory.due(due, 9).await.expect("told"), [key.clone()]);
+    let sealed = Sealed::new(Arc::clone(&memory), both());
+    assert_eq!(sealed.reseal().await.expect("done").count, 1);
+    assert_eq!(memory.due(due, 9).await.expect("told"), [key.clone()]);
+    let new: Arc<dyn Store> = Arc::new(Sealed::new(memory, Keys::new(NEW)));
+    let other = of_ann(Rotating::default(), new);
+    assert!(
+        other
+            .token()
+            .await
+            .expect("a token")
+            .access_token
+            .matches("first")
+    );
+}
+
+#[tokio::test]
+async fn records_from_before_are_taken_over() {
+    let memory = Memory::new();
+    for name in ["one", "two"] {
+        save(&memory, name, r#"{"access_token":"S3CR3T"}"#).await;
+    }
+    let strict = Sealed::new(memory.clone(), Keys::new(NEW));
+    let error = strict.load("one").await.expect_err("plain");
+    assert_eq!(error.code(), "stored.sealed");
+    assert_eq!(
+        strict.reseal().await.expect("done").unopened,
+        ["one", "two"]
+    );
+    let sealed = strict.clone().accepting_plain();
+    assert!(
+        text(&sealed, "one")
+            .await
+            .expect("a record")
+            .contains("S3CR3T")
+    );
+    let done = sealed.reseal().await.expect("done");
+    assert_eq!((done.count, done.unopened.len()), (2, 0));
+    for name in ["one", "two"] {
+        assert!(
+            !text(&memory, name)
+                .await
+                .expect("a record")
+                .contains("S3CR3T")
+        );
+        assert!(
+            text(&strict, name)
+                .await
+                .expect("a record")
+                .contains("S3CR3T")
+        );
+    }
+    // What was sealed, and cannot be opened, is no plain text.
+    save(
+        &Sealed::new(memory.clone(), Keys::new(OLD)),
+        "three",
+        "text",
+    )
+    .await;
+    let error = sealed.load("three").await.expect_err("sealed");
+    assert_eq!(error.code(), "stored.sealed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds_with_hidden_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("grants.db");
+    let stores = [both(), Keys::new(OLD).also(NEW)].map(|keys| {
+        let files = SqliteStore::new(&path).expect("a store");
+        Arc::new(Sealed::new(files, keys).hiding_names(NAMES)) as Arc<dyn Store>
+    });
+    contract::assert(&stores).await;
+}
+
+#[tokio::test]
+async fn hidden_names_are_seen_with_the_key_only() {
+    let memory = Memory::new();
+    let sealed = Sealed::new(memory.clone(), Keys::new(OLD)).hiding_names(NAMES);
+    save(&sealed, "anna", "text").await;
+    let stored = memory.scan(None).await.expect("told").keys;
+    let [name] = stored.as_slice() else {
+        panic!("one record: {stored:?}")
+    };
+    assert!(name.len() == 43 && !name.contains("anna"));
+    assert_eq!(sealed.scan(None).await.expect("told").keys, ["anna"]);
+    let other = Sealed::new(memory.clone(), Keys::new(OLD)).hiding_names([4; 32]);
+    assert!(other.load("anna").await.expect("loaded").is_none());
+    // Keys change, names do not.
+    let new = Sealed::new(memory.clone(), both()).hiding_names(NAMES);
+    assert_eq!(new.reseal().await.expect("done").count, 1);
+    assert_eq!(memory.scan(None).await.expect("told").keys, stored);
+    let new = Sealed::new(memory, Keys::new(NEW)).hiding_names(NAMES);
+    assert_eq!(text(&new, "anna").await.as_deref(), Some("text"));
+    assert!(new.remove("anna").await.expect("removed"));
+    let due = UnixTime::from_secs(9);
+    let (record, early) = (Secret::from("text"), Some(UnixTime::from_secs(1)));
+    let saved = new.save("ben", &record, 0, early);
+    assert_ne!(saved.await.expect("saved"), Saved::Conflict);
+    assert_eq!(new.due(due, 9).await.expect("told"), ["ben"]);
+    assert!(!format!("{new:?}").contains("[3, 3"));
+    assert_eq!(Key::new(NAMES).id(), Key::new(NAMES).id());
+}
+
+/// The key is gone. Nobody gets a token, and nobody's record is touched, until a person logs in.
+#[tokio::test]
+async fn a_login_takes_the_place_of_what_nobody_can_open() {
+    let memory: Arc<dyn Store> = Arc::new(Memory::new());
+    let sealed = |keys| Arc::new(Sealed::new(Arc::clone(&memory), keys)) as Arc<dyn Store>;
+    let before = of_ann(Rotating::default(), sealed(Keys::new(OLD)));
+    before
+        .log_in(person("first").expect("tokens"))
+        .await
+        .expect("stored");
+    let key = before.key().expect("a name").to_owned();
+    let lost = text(&*memory, &key).await;
+    let session = of_ann(Rotating::default(), sealed(Keys::new(NEW)));
+    let error = session.token().await.expect_err("sealed");
+    assert_eq!(error.code(), "stored.sealed");
+    assert_eq!(text(&*memory, &key).await, lost);
+    session
+        .log_in(person("second").expect("tokens"))
+        .await
+        .expect("stored");
+    assert!(
+        session
+            .token()
+            .await
+            .expect("a token")
+            .access_token
+            .matches("second")
+    );
+    let other = of_ann(Rotating::default(), sealed(Keys::new(NEW)));
+    assert!(
+        other
+            .token()
+            .await
+            .expect("a token")
+            .access_token
+            .matches("second")
+    );
+}
