@@ -13,7 +13,7 @@ export type {
   TokenSource,
 } from './api.cjs'
 export { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } from './stores.cjs'
-export type { KeyPage, NativeStore, PostgresOptions, RedisOptions, SealOptions, Store, StoredRecord } from './stores.cjs'
+export type { KeyPage, NativeStore, PostgresOptions, RedisOptions, Resealed, SealOptions, Store, StoredRecord } from './stores.cjs'
 
 /** What went wrong in a conversation, and whose fault it was. No error holds a token, code or secret. */
 export class OAuthError extends Error {
@@ -322,6 +322,8 @@ export class Keeper {
   readonly tokens: Tokens | undefined
   /** Whether the store has the newest tokens. */
   readonly isStored: boolean
+  /** Whether the record is looked at to put a new login in its place: then one that cannot be opened may go. */
+  readonly isEntering: boolean
   /** Why the last renewal failed, if it did. Callers do not hear of it while their token lives. */
   readonly trouble: OAuthError | undefined
   /** One caller asks for a token, knowing perhaps of one that a resource server refused. */

@@ -154,10 +154,10 @@ export interface PostgresOptions {
 export type NativeStore = FileStore | Memory | PostgresStore | RedisStore | Sealed | SqliteStore
 
 /**
- * A store whose records only the holder of a key can read, or change unnoticed. Names, versions and
- * leases are not hidden, and who can write to the store can put an older record back. A record that
- * cannot be opened is `stored.sealed`: its key is not given, it was changed or moved, or it was never
- * sealed.
+ * A store whose records only the holder of a key can read, or change unnoticed. Versions, leases
+ * and when a grant is due are not hidden, and names only with `names`. Who can write to the store can put
+ * an older record back. A record that cannot be opened is `stored.sealed`: its key is not given, it was
+ * changed or moved, or it was never sealed; a new login takes its place.
  */
 export class Sealed implements Store {
   /**
@@ -169,7 +169,12 @@ export class Sealed implements Store {
   load(key: string): Promise<StoredRecord | undefined>
   save(key: string, record: string, version: number, due?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
-  /** As `remove` of the store that is sealed. It needs no key. */
+  /**
+   * Seals every record anew that is not sealed with the current key, beside workers who go on. When
+   * nothing is `unopened`, the old keys can go.
+   */
+  reseal(): Promise<Resealed>
+  /** As `remove` of the store that is sealed. It needs no key, but for names. */
   remove(key: string): Promise<boolean>
   /** The keys of some records, and what to ask for the next with; a key may come twice. */
   scan(cursor?: string): Promise<KeyPage>
@@ -180,4 +185,13 @@ export class Sealed implements Store {
 export interface SealOptions {
   /** Keys that still open. What one of them opened is sealed anew with `key` when it is saved next. */
   old?: readonly (Uint8Array | string)[] | undefined
+  /** A key that hides names, in a store that has no records yet. It cannot be changed later. */
+  names?: Uint8Array | string | undefined
+  /** Whether records are read that were never sealed; `reseal` seals them. `'refuse'` */
+  plain?: 'refuse' | 'accept' | undefined
+}
+export interface Resealed {
+  count: number
+  /** The names in the store of the records that no key opens. */
+  unopened: string[]
 }

@@ -5,6 +5,9 @@
 //! server counts one refresh for each expiry (and at most one more for each kill), no refresh token
 //! came twice, and no caller was left without a token. Then the same on peers, for their figures.
 
+#[path = "../../crates/oauth-session/tests/it/nodes.rs"]
+#[allow(dead_code, reason = "shared with the tests of the stores")]
+mod nodes;
 #[path = "../interop/oidc_provider.rs"]
 #[allow(dead_code, reason = "shared with the interoperability tests")]
 mod oidc_provider;
@@ -73,7 +76,10 @@ enum Reuse {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum Place {
     File(PathBuf),
+    Sqlite(PathBuf),
     Redis(String),
+    /// Where a server may be lost, and so a record counts as saved once a replica has it.
+    Replicated(String),
     Postgres(String),
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use oauth_core::{AuthorizationRequest, Scope, Tokens};
 use oauth_reqwest::blocking::Listener;
 use serde_json::Value;
 
+use crate::nodes::Watched;
 use crate::oidc_provider::{OidcProvider, driver, open};
 use crate::servers::Server;
 use crate::{Callers, Place, Reuse, Work, now, worker};
@@ -30,9 +32,58 @@ pub(crate) struct Shift {
 #[derive(Clone, Copy)]
 enum Kind {
     File,
+    Sqlite,
     Redis,
+    /// Redis with sentinels, which loses its primary in the midst.
+    Sentinels,
     Postgres,
+    /// PostgreSQL behind PgBouncer in transaction mode.
+    Bouncer,
 }
+
+/// What a place needs as long as it is in use.
+enum Servers {
+    None,
+    Some { _running: Vec<Server> },
+    Watched(Watched),
+}
+
+impl Kind {
+    fn place(self, folder: &Path) -> (Place, Servers) {
+        let running = |servers| Servers::Some { _running: servers };
+        match self {
+            Self::File => (Place::File(folder.join("grants")), Servers::None),
+            Self::Sqlite => (Place::Sqlite(folder.join("grants.db")), Servers::None),
+            Self::Redis => {
+                let redis = Server::redis();
+                (Place::Redis(redis.redis_url()), running(vec![redis]))
+            }
+            Self::Sentinels => {
+                let watched = Watched::start(2);
+                (Place::Replicated(watched.url()), Servers::Watched(watched))
+            }
+            Self::Postgres => {
+                let postgres = Server::postgres();
+                (
+                    Place::Postgres(postgres.postgres_url()),
+                    running(vec![postgres]),
+                )
+            }
+            Self::Bouncer => {
+                let postgres = Server::postgres();
+                let bouncer = Server::pgbouncer(&postgres);
+                (
+                    Place::Postgres(bouncer.postgres_url()),
+                    running(vec![bouncer, postgres]),
+                )
+            }
+        }
+    }
+}
+
+/// For how long callers may be told that the store is lost, after its primary was killed: a second until
+/// that is seen, some for the sentinels to agree, and one for a token to be renewed.
+const OUTAGE: u64 = 10_000;
 
 /// What the server counted, and the callers.
 #[derive(Default)]
@@ -87,7 +138,7 @@ impl Tally {
 }
 
 impl Shift {
-    pub(crate) fn all() -> [Self; 5] {
+    pub(crate) fn all() -> [Self; 8] {
         let shift = |name, processes, callers, store| Self {
             name,
             processes,
@@ -103,12 +154,25 @@ impl Shift {
                 Callers::Tasks(4),
                 Kind::File,
             ),
+            shift("8 processes on SQLite", 8, Callers::Tasks(4), Kind::Sqlite),
             shift("8 processes on Redis", 8, Callers::Tasks(4), Kind::Redis),
+            shift(
+                "8 processes on Redis, a failover",
+                8,
+                Callers::Tasks(4),
+                Kind::Sentinels,
+            ),
             shift(
                 "8 processes on PostgreSQL",
                 8,
                 Callers::Tasks(4),
                 Kind::Postgres,
+            ),
+            shift(
+                "8 processes on PostgreSQL, PgBouncer",
+                8,
+                Callers::Tasks(4),
+                Kind::Bouncer,
             ),
         ]
     }
@@ -118,17 +182,7 @@ impl Shift {
         let life = LIFE.as_secs().to_string();
         let server = OidcProvider::start_with(&[("ACCESS_TOKEN_SECONDS", &life)]);
         let folder = tempfile::tempdir().expect("a folder");
-        let (place, _database) = match self.store {
-            Kind::File => (Place::File(folder.path().join("grants")), None),
-            Kind::Redis => {
-                let redis = Server::redis();
-                (Place::Redis(redis.redis_url()), Some(redis))
-            }
-            Kind::Postgres => {
-                let postgres = Server::postgres();
-                (Place::Postgres(postgres.postgres_url()), Some(postgres))
-            }
-        };
+        let (place, servers) = self.store.place(folder.path());
         let work = Work {
             issuer: server.issuer().to_owned(),
             client_id: server.client_id("native").to_owned(),
@@ -138,9 +192,9 @@ impl Shift {
         };
         worker::log_in(&work, login(&server)).expect("the login is stored");
         let mut crew = Crew::hire(self.processes, &work);
-        let (kills, recoveries, failures) = crew.work(length, || {
-            worker::log_in(&work, login(&server)).expect("the new login is stored");
-        });
+        let failover = std::thread::spawn(move || fail_over(servers, length / 2));
+        let (kills, recoveries, failures) = crew.work(length, || log_in(&work, &server));
+        let lost_at = failover.join().expect("no panic").1;
         let mut tally = Tally::of_server(server.issuer(), length);
         tally.tokens = crew.tokens();
         drop(crew);
@@ -150,7 +204,9 @@ impl Shift {
         // that is excused until somebody has.
         let is_excused = |(at, code): &&(u64, String)| {
             let is_told = code == "grant.outcome_unknown";
-            is_told && recoveries.iter().any(|&done| *at <= done + 1000)
+            let is_outage = code.starts_with("lost")
+                && lost_at.is_some_and(|lost| (lost..lost + OUTAGE).contains(at));
+            is_outage || is_told && recoveries.iter().any(|&done| *at <= done + 1000)
         };
         let failed: Vec<_> = failures
             .iter()
@@ -195,6 +251,27 @@ impl Shift {
             wrong.push("no token was handed out".to_owned());
         }
         wrong
+    }
+}
+
+/// Kills the primary after that time, if there is one that others replace: the servers, which go on, and
+/// when that was.
+fn fail_over(mut servers: Servers, after: Duration) -> (Servers, Option<u64>) {
+    let Servers::Watched(watched) = &mut servers else {
+        return (servers, None);
+    };
+    std::thread::sleep(after);
+    watched.lose_primary();
+    (servers, Some(now()))
+}
+
+/// A person logs in anew, and again while the store is away.
+fn log_in(work: &Work, server: &OidcProvider) {
+    let start = Instant::now();
+    while let Err(error) = worker::log_in(work, login(server)) {
+        let is_away =
+            error.code().starts_with("lost") && start.elapsed().as_millis() < OUTAGE.into();
+        assert!(is_away, "the new login is not stored: {error}");
     }
 }
 

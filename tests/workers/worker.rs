@@ -10,7 +10,7 @@ use oauth_core::flow::keeper::{self, GrantId, Policy, Upkeep};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::Rules;
 use oauth_core::{Client, ClientAuth, ClientId, danger};
-use oauth_reqwest::oauth_session::store::{FileStore, PostgresStore, RedisStore};
+use oauth_reqwest::oauth_session::store::{FileStore, PostgresStore, RedisStore, SqliteStore};
 use oauth_reqwest::oauth_session::{Session, Store, Token, blocking};
 use oauth_reqwest::{Driver, Options};
 use serde_json::json;
@@ -102,7 +102,13 @@ async fn session(work: &Work) -> Result<Session, Error> {
     };
     let store: Arc<dyn Store> = match &work.place {
         Place::File(folder) => Arc::new(FileStore::new(folder)?),
+        Place::Sqlite(path) => Arc::new(SqliteStore::new(path)?),
         Place::Redis(url) => Arc::new(RedisStore::new(url)?),
+        Place::Replicated(url) => Arc::new(
+            RedisStore::new(url)?
+                .with_replicas(1)
+                .with_timeout(Duration::from_secs(2)),
+        ),
         Place::Postgres(url) => {
             let store = PostgresStore::new(url)?;
             store.migrate().await?;

@@ -56,7 +56,7 @@ async function carried(keeper, store, run) {
         task = keeper.elapsed()
       } else {
         if (store === undefined) throw new TypeError('this keeper is shared, so it needs a store')
-        const answer = await asked(store, keeper.key, task)
+        const answer = await asked(store, keeper, task)
         task = answer(keeper)
       }
     }
@@ -69,12 +69,21 @@ async function carried(keeper, store, run) {
 }
 
 /** What the store says to a task, as the call that tells the keeper. */
-async function asked(store, key, task) {
+async function asked(store, keeper, task) {
+  const { key } = keeper
   try {
     return await inTime(verbs[task.kind](store, key, task))
   } catch (error) {
-    return (keeper) => keeper.failed(error)
+    if (task.kind !== 'load' || error?.code !== 'stored.sealed' || !keeper.isEntering) return (keeper) => keeper.failed(error)
+    return cleared(store, key).catch((error) => (keeper) => keeper.failed(error))
   }
+}
+
+/** A record that no key opens would stand in the way of every login: it is told as one that nobody can read. */
+async function cleared(store, key) {
+  await inTime(store.remove(key))
+  const removed = (await inTime(store.load(key))) ?? undefined
+  return (keeper) => keeper.loaded(removed && { version: removed.version, record: 'sealed with another key' })
 }
 
 const verbs = {

@@ -35,6 +35,7 @@ class Keeper {
 
   get key() { return this.#known.key }
   get isStored() { return this.#known.isStored }
+  get isEntering() { return this.#known.isEntering }
   get tokens() { return this.#held(this.#known.tokens) }
 
   /** Why the last renewal failed, if it did. */

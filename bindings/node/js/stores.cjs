@@ -154,11 +154,18 @@ class PostgresStore extends NativeStore {
 
 /** A store of ours whose records only the holder of a key can read, or change unnoticed. */
 class Sealed extends NativeStore {
-  constructor(store, key, { old = [] } = {}) {
+  constructor(store, key, { old = [], names, plain = 'refuse' } = {}) {
     const inner = natives.get(store)
     // The cipher is on the native side, and so must be the store.
     if (inner === undefined) throw new TypeError('only a store of this package can be sealed')
-    super(() => inner.sealed(key, old))
+    if (plain !== 'refuse' && plain !== 'accept') throw new TypeError("plain must be 'refuse' or 'accept'")
+    super(() => inner.sealed(key, old, names, plain === 'accept'))
+  }
+
+  /** Seals anew what is not sealed with the current key: how many, and what no key opens. */
+  async reseal() {
+    const { count, keys } = await asked(this, (store) => store.reseal())
+    return { count, unopened: keys }
   }
 
   [inspect.custom]() {

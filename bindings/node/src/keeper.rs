@@ -174,6 +174,12 @@ impl NativeKeeper {
         self.0.is_stored()
     }
 
+    /// Whether the record is looked at to put a new login in its place.
+    #[napi(getter)]
+    pub fn is_entering(&self) -> bool {
+        self.0.is_entering()
+    }
+
     /// What the last attempt failed with, if it did.
     #[napi(getter)]
     pub fn trouble(&self) -> Option<NativeFailure> {

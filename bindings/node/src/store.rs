@@ -7,7 +7,7 @@ use napi::bindgen_prelude::{Either, Env, Object, Uint8Array};
 use napi_derive::napi;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Error, Secret};
-use oauth_session::store::seal::{Key, Keys};
+use oauth_session::store::seal::{Key, Keys, Resealed};
 use oauth_session::store::{self, Answer, Lease, Saved, Store};
 
 use crate::error::{fail, text};
@@ -21,6 +21,10 @@ trait Native: Store {
     }
     /// Makes the place for records, of a store that has to be told.
     fn migrate(&self) -> Option<Answer<'_, ()>> {
+        None
+    }
+    /// Seals anew what another key sealed, of a store that seals.
+    fn reseal(&self) -> Option<Answer<'_, Resealed>> {
         None
     }
 }
@@ -43,7 +47,11 @@ impl Native for store::PostgresStore {
     }
 }
 
-impl Native for store::Sealed<Arc<dyn Native>> {}
+impl Native for store::Sealed<Arc<dyn Native>> {
+    fn reseal(&self) -> Option<Answer<'_, Resealed>> {
+        Some(Box::pin(self.reseal()))
+    }
+}
 
 /// A key as JavaScript gives it: its bytes, or their text.
 type GivenKey = Either<Uint8Array, String>;
@@ -83,6 +91,8 @@ pub(crate) struct NativeAnswer {
     pub removed: Option<bool>,
     /// The keys of records.
     pub keys: Option<Vec<String>>,
+    /// How many records were sealed anew.
+    pub count: Option<f64>,
     /// What to ask for the next keys with.
     pub next: Option<String>,
     /// There was no answer.
@@ -168,12 +178,24 @@ impl NativeStore {
 
     /// This store, its records sealed with the current key, and opened with the old ones too.
     #[napi]
-    pub fn sealed(&self, current: GivenKey, old: Vec<GivenKey>) -> Result<Self> {
+    pub fn sealed(
+        &self,
+        current: GivenKey,
+        old: Vec<GivenKey>,
+        names: Option<GivenKey>,
+        accepts_plain: bool,
+    ) -> Result<Self> {
         let keys = Keys::new(key(current)?);
         let keys = old
             .into_iter()
             .try_fold(keys, |keys, old| Ok::<_, napi::Error>(keys.also(key(old)?)))?;
-        let store = store::Sealed::new(Arc::clone(&self.0), keys);
+        let mut store = store::Sealed::new(Arc::clone(&self.0), keys);
+        if let Some(names) = names {
+            store = store.hiding_names(key(names)?);
+        }
+        if accepts_plain {
+            store = store.accepting_plain();
+        }
         Ok(Self(Arc::new(store)))
     }
 
@@ -257,6 +279,22 @@ impl NativeStore {
                 migration.await?;
             }
             Ok(NativeAnswer::default())
+        })
+    }
+
+    /// Seals anew what another key sealed: how many, and the keys of those that none opens.
+    #[napi(ts_return_type = "Promise<NativeAnswer>")]
+    pub fn reseal<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
+        self.ask(env, |store| async move {
+            let done = match store.reseal() {
+                Some(done) => done.await?,
+                None => Resealed::default(),
+            };
+            Ok(NativeAnswer {
+                count: Some(done.count as f64),
+                keys: Some(done.unopened),
+                ..NativeAnswer::default()
+            })
         })
     }
 

@@ -16,6 +16,7 @@ mod process;
 mod resource;
 mod response;
 mod runtime;
+mod sealed;
 mod server;
 mod source;
 mod store;
@@ -51,13 +52,14 @@ mod _native {
     #[pymodule_export]
     use super::response::Response;
     #[pymodule_export]
+    use super::sealed::Sealed;
+    #[pymodule_export]
+    #[pymodule_export]
     use super::server::{Server, adiscover, discover, provider, provider_file};
     #[pymodule_export]
     use super::source::GrantSource;
     #[pymodule_export]
-    use super::stores::{
-        FileStore, Memory, NativeStore, PostgresStore, RedisStore, Sealed, SqliteStore,
-    };
+    use super::stores::{FileStore, Memory, NativeStore, PostgresStore, RedisStore, SqliteStore};
     #[pymodule_export]
     use super::tokens::Tokens;
 

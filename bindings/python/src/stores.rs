@@ -5,17 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Secret;
-use oauth_core::error::Error;
-use oauth_session::store::seal::{Key, Keys};
 use oauth_session::store::{self, Entry, Lease, Saved};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use pyo3::{PyClass, PyClassInitializer};
 
 use crate::network::seconds;
 use crate::process::PerProcess;
-use crate::store::Store;
 use crate::work::{Answer, Work};
 use crate::{errors, secret, value};
 
@@ -47,7 +43,7 @@ pub(crate) fn opened(object: &Bound<'_, PyAny>) -> Option<Arc<Opened>> {
 
 impl NativeStore {
     /// What is wrong with how it is opened is told now.
-    fn with<T: PyClass<BaseType = Self>>(
+    pub(crate) fn with<T: PyClass<BaseType = Self>>(
         py: Python<'_>,
         open: impl Fn(Python<'_>) -> PyResult<Arc<dyn store::Store>> + Send + Sync + 'static,
         kind: T,
@@ -337,62 +333,5 @@ impl PostgresStore {
             Ok(Answer::value(None::<u64>))
         };
         Ok(Work::new("store.migrate", work))
-    }
-}
-
-/// A store whose records only the holder of a key can read, or change unnoticed.
-///
-/// Names, versions and leases are not hidden, and who can write to the store can put an older record
-/// back. A record that cannot be opened is stored.sealed: its key is not given, it was changed or
-/// moved, or it was never sealed.
-#[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
-pub(crate) struct Sealed;
-
-#[pymethods]
-impl Sealed {
-    /// Seals and opens with key, and opens with the old ones too: 32 random bytes each, or their
-    /// text in base64url without padding, of 43 characters. What an old key opened is sealed anew
-    /// when it is saved next.
-    #[new]
-    #[pyo3(signature = (store, key, /, *, old = Vec::new()))]
-    fn new(
-        py: Python<'_>,
-        store: Store,
-        key: Given,
-        old: Vec<Given>,
-    ) -> PyResult<PyClassInitializer<Self>> {
-        let keys = key.0.map(Keys::new);
-        let keys = old
-            .into_iter()
-            .fold(keys, |keys, old| Ok(keys?.also(old.0?)));
-        let keys = keys.map_err(|error| errors::raise(py, &error))?;
-        let open = move |py: Python<'_>| {
-            let sealed = store::Sealed::new(store.here(py)?, keys.clone());
-            Ok(Arc::new(sealed) as Arc<dyn store::Store>)
-        };
-        NativeStore::with(py, open, Self)
-    }
-
-    #[allow(clippy::unused_self, reason = "it is what Python asks for")]
-    fn __repr__(&self) -> &'static str {
-        "<oauth_core.stores.Sealed>"
-    }
-}
-
-/// What was given as a key, bytes or a text, and why it is none.
-struct Given(Result<Key, Error>);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Given {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(bytes) = object.cast::<PyBytes>() {
-            return Ok(Self(Key::from_slice(bytes.as_bytes())));
-        }
-        match object.extract() {
-            Ok(text) => Ok(Self(Key::parse(&secret(text)))),
-            // What it says of the value could be a part of a key.
-            Err(_) => Err(PyTypeError::new_err("a key is bytes or a str")),
-        }
     }
 }

@@ -145,3 +145,41 @@ def test_what_is_no_key_at_all(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="a store has a method load"):
         stores.Sealed(object(), NEW)  # type: ignore[arg-type]
     assert repr(stores.Sealed(files, NEW)) == "<oauth_core.stores.Sealed>"
+
+
+def test_a_rotation_ends(tmp_path: Path) -> None:
+    files = stores.FileStore(tmp_path)
+    files.save("plain", "text", 0)
+    stores.Sealed(files, OLD).save("old", "text", 0)
+    stores.Sealed(files, bytes(32)).save("lost", "text", 0)
+    sealed = stores.Sealed(files, NEW, old=[OLD])
+    assert sealed.reseal() == (1, ["lost", "plain"])
+    assert stores.Sealed(files, NEW, old=[OLD], plain="accept").reseal() == (1, ["lost"])
+    new = stores.Sealed(files, NEW)
+    for name in ("plain", "old"):
+        entry = new.load(name)
+        assert entry is not None and entry[1] == "text"
+    with pytest.raises(ValueError, match="plain"):
+        stores.Sealed(files, NEW, plain="maybe")  # type: ignore[arg-type]
+
+
+def test_names_can_be_hidden(tmp_path: Path) -> None:
+    files = stores.FileStore(tmp_path)
+    sealed = stores.Sealed(files, NEW, names=OLD)
+    assert sealed.save("anna", "text", 0, due=1)
+    [name] = files.keys()
+    assert "anna" not in name and len(name) == 43
+    assert sealed.scan() == (["anna"], None)
+    assert sealed.due(2, 9) == ["anna"]
+
+
+def test_a_login_takes_the_place_of_what_no_key_opens(person: Person, tmp_path: Path) -> None:
+    client, tokens = person
+    files = stores.FileStore(tmp_path)
+    client.source(store=stores.Sealed(files, OLD), subject="ann").log_in(tokens)
+    source = client.source(store=stores.Sealed(files, NEW), subject="ann")
+    with pytest.raises(oauth_core.Untrusted) as error:
+        source.token()
+    assert error.value.code == "stored.sealed"
+    source.log_in(tokens)
+    assert source.token().access_token == tokens.access_token

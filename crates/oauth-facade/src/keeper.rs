@@ -257,6 +257,11 @@ impl Keeper {
         self.state().keeper.is_stored()
     }
 
+    /// Whether the record is looked at to put a new login in its place.
+    pub fn is_entering(&self) -> bool {
+        self.state().keeper.is_entering()
+    }
+
     /// Why the last attempt failed, if it did.
     pub fn trouble(&self) -> Option<Error> {
         self.state().keeper.trouble().cloned()

@@ -603,5 +603,13 @@ class PostgresStore(NativeStore):
 @final
 class Sealed(NativeStore):
     def __new__(
-        cls, store: Store, key: bytes | str, /, *, old: Sequence[bytes | str] = ...
+        cls,
+        store: Store,
+        key: bytes | str,
+        /,
+        *,
+        old: Sequence[bytes | str] = ...,
+        names: bytes | str | None = None,
+        plain: Literal["refuse", "accept"] = "refuse",
     ) -> Self: ...
+    def reseal(self) -> tuple[int, list[str]]: ...

@@ -10,7 +10,7 @@ use oauth_session::Store;
 use oauth_session::store::{Lease, RedisStore, Saved, contract};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::nodes::{Cluster, Pair, Watched, until};
+use crate::nodes::{Cluster, Replicated, Watched, until};
 use crate::servers::PASSWORD;
 use crate::workers::version;
 
@@ -46,7 +46,7 @@ async fn save_in_the_end(store: &RedisStore, text: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds_behind_sentinels() {
-    let watched = Watched::start();
+    let watched = Watched::start(1);
     let first = store(&watched.url());
     let stores: Vec<Arc<dyn Store>> = vec![
         Arc::new(first.clone()),
@@ -60,7 +60,7 @@ async fn the_contract_holds_behind_sentinels() {
 /// handle goes on, at versions that were never there.
 #[tokio::test]
 async fn a_failover_in_the_midst_loses_nothing() {
-    let mut watched = Watched::start();
+    let mut watched = Watched::start(1);
     let store = store(&watched.url());
     let careful = store.clone().with_replicas(1);
     let mut versions = Vec::new();
@@ -91,14 +91,14 @@ async fn a_failover_in_the_midst_loses_nothing() {
 /// Primary and replica change places while somebody writes.
 #[tokio::test]
 async fn a_switch_is_followed() {
-    let watched = Watched::start();
+    let watched = Watched::start(1);
     let store = store(&watched.url());
     let mut last = version(save(&store, "before", 0).await.expect("saved"));
     watched.switch();
     until("the replica is the primary", || {
         watched
-            .pair
-            .replica
+            .servers
+            .replica()
             .redis_says(&["role"])
             .starts_with("master")
     });
@@ -109,8 +109,8 @@ async fn a_switch_is_followed() {
     }
     assert!(
         watched
-            .pair
-            .replica
+            .servers
+            .replica()
             .redis_says(&["dbsize"])
             .starts_with('2')
     );
@@ -150,28 +150,29 @@ impl Front {
 /// that, and nobody has an error.
 #[tokio::test]
 async fn a_demoted_primary_is_left_at_once() {
-    let pair = Pair::start();
-    let front = Front::start(pair.primary.port).await;
+    let servers = Replicated::start(1);
+    let front = Front::start(servers.primary.port).await;
     let store = store(&format!("redis://:{PASSWORD}@127.0.0.1:{}", front.port));
     let first = version(save(&store, "text", 0).await.expect("saved"));
     until("the replica has it", || {
-        pair.replica.redis_says(&["dbsize"]).starts_with('2')
+        servers.replica().redis_says(&["dbsize"]).starts_with('2')
     });
-    let port = pair.replica.port.to_string();
+    let port = servers.replica().port.to_string();
     assert!(
-        pair.replica
+        servers
+            .replica()
             .redis_says(&["replicaof", "no", "one"])
             .starts_with("OK")
     );
     let demote = ["replicaof", "127.0.0.1", &port];
-    assert!(pair.primary.redis_says(&demote).starts_with("OK"));
-    front.turn(pair.replica.port);
+    assert!(servers.primary.redis_says(&demote).starts_with("OK"));
+    front.turn(servers.replica().port);
     let second = version(save(&store, "after", first).await.expect("saved"));
     assert!(second > first);
     let lease = store.lease(KEY, "one", MINUTE).await.expect("leased");
     assert_eq!(lease, Lease::Won);
     // A server that only refuses is told as one that did nothing.
-    front.turn(pair.primary.port);
+    front.turn(servers.primary.port);
     let fresh = self::store(&format!("redis://:{PASSWORD}@127.0.0.1:{}", front.port));
     let error = save(&fresh, "late", second).await.expect_err("a replica");
     let code = (error.code(), error.endpoint());

@@ -17,36 +17,42 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A primary and its replica.
-pub(crate) struct Pair {
+/// A primary and its replicas.
+pub(crate) struct Replicated {
     pub(crate) primary: Server,
-    pub(crate) replica: Server,
+    pub(crate) replicas: Vec<Server>,
 }
 
-impl Pair {
-    pub(crate) fn start() -> Self {
+impl Replicated {
+    pub(crate) fn start(count: usize) -> Self {
         let primary = Server::redis_with(&["--masterauth", PASSWORD]);
         let of = format!("127.0.0.1 {}", primary.port);
-        let replica = Server::redis_with(&["--masterauth", PASSWORD, "--replicaof", &of]);
-        until("the replica has what the primary has", || {
-            replica
-                .redis_says(&["info", "replication"])
-                .contains("master_link_status:up")
+        let replica = |_| Server::redis_with(&["--masterauth", PASSWORD, "--replicaof", &of]);
+        let replicas: Vec<Server> = (0..count).map(replica).collect();
+        until("the replicas have what the primary has", || {
+            replicas.iter().all(|replica| {
+                let said = replica.redis_says(&["info", "replication"]);
+                said.contains("master_link_status:up")
+            })
         });
-        Self { primary, replica }
+        Self { primary, replicas }
+    }
+
+    pub(crate) fn replica(&self) -> &Server {
+        &self.replicas[0]
     }
 }
 
-/// A pair, and three sentinels that replace its primary a second after it is gone.
+/// The same, and three sentinels that replace its primary a second after it is gone.
 pub(crate) struct Watched {
-    pub(crate) pair: Pair,
+    pub(crate) servers: Replicated,
     sentinels: Vec<Server>,
 }
 
 impl Watched {
-    pub(crate) fn start() -> Self {
-        let pair = Pair::start();
-        let watched = pair.primary.port;
+    pub(crate) fn start(replicas: usize) -> Self {
+        let servers = Replicated::start(replicas);
+        let watched = servers.primary.port;
         let settings = move |port| {
             format!(
                 "port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {watched} 2\n\
@@ -58,13 +64,14 @@ impl Watched {
         let sentinels: Vec<Server> = (0..3)
             .map(|_| Server::redis_of(settings, "--sentinel"))
             .collect();
-        let watched = Self { pair, sentinels };
+        let watched = Self { servers, sentinels };
+        let count = replicas.to_string();
         until("the sentinels know each other", || {
             watched.sentinels.iter().all(|sentinel| {
                 let said = sentinel.redis_says(&["sentinel", "master", "main"]);
                 let lines: Vec<&str> = said.lines().collect();
-                let is = |name, value| lines.windows(2).any(|pair| pair == [name, value]);
-                is("num-other-sentinels", "2") && is("num-slaves", "1")
+                let is = |name, value: &str| lines.windows(2).any(|pair| pair == [name, value]);
+                is("num-other-sentinels", "2") && is("num-slaves", &count)
             })
         });
         watched
@@ -80,7 +87,7 @@ impl Watched {
 
     /// The primary loses its power.
     pub(crate) fn lose_primary(&mut self) {
-        self.pair.primary.kill();
+        self.servers.primary.kill();
     }
 
     /// The replica takes over, and the primary becomes one.

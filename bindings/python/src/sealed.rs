@@ -1,0 +1,106 @@
+//! Stores whose records only the holder of a key can read.
+
+use std::sync::Arc;
+
+use oauth_core::error::Error;
+use oauth_session::store;
+use oauth_session::store::seal::{Key, Keys};
+use pyo3::PyClassInitializer;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::store::Store;
+use crate::stores::NativeStore;
+use crate::work::{Answer, Work};
+use crate::{errors, secret};
+
+/// A store whose records only the holder of a key can read, or change unnoticed.
+///
+/// Versions, leases and when a grant is due are not hidden, and names only with names=. Who can write to
+/// the store can put an older record back. A record that cannot be opened is stored.sealed: its key is
+/// not given, it was changed or moved, or it was never sealed; a new login takes its place.
+#[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
+pub(crate) struct Sealed(OpenSealed);
+
+type OfStores = store::Sealed<Arc<dyn store::Store>>;
+type OpenSealed = Arc<dyn Fn(Python<'_>) -> PyResult<OfStores> + Send + Sync>;
+
+#[pymethods]
+impl Sealed {
+    /// Seals and opens with key, and opens with the old ones too: 32 random bytes each, or their
+    /// text in base64url without padding, of 43 characters. What an old key opened is sealed anew
+    /// when it is saved next, or by reseal(). names is a key that hides names, in a store that has no
+    /// records yet; plain="accept" reads records that were never sealed.
+    #[new]
+    #[pyo3(signature = (store, key, /, *, old = Vec::new(), names = None, plain = "refuse"))]
+    fn new(
+        py: Python<'_>,
+        store: Store,
+        key: Given,
+        old: Vec<Given>,
+        names: Option<Given>,
+        plain: &str,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let raise = |error| errors::raise(py, &error);
+        let keys = key.0.map(Keys::new);
+        let keys = old
+            .into_iter()
+            .fold(keys, |keys, old| Ok(keys?.also(old.0?)))
+            .map_err(raise)?;
+        let names = names.map(|names| names.0).transpose().map_err(raise)?;
+        let accepts_plain = match plain {
+            "refuse" => false,
+            "accept" => true,
+            _ => return Err(PyValueError::new_err("plain is \"refuse\" or \"accept\"")),
+        };
+        let sealed: OpenSealed = Arc::new(move |py| {
+            let mut sealed = store::Sealed::new(store.here(py)?, keys.clone());
+            if let Some(names) = &names {
+                sealed = sealed.hiding_names(names.clone());
+            }
+            Ok(match accepts_plain {
+                true => sealed.accepting_plain(),
+                false => sealed,
+            })
+        });
+        let opened = Arc::clone(&sealed);
+        let open = move |py: Python<'_>| Ok(Arc::new(opened(py)?) as Arc<dyn store::Store>);
+        NativeStore::with(py, open, Self(sealed))
+    }
+
+    /// Seals every record anew that is not sealed with the current key, beside workers who go on: how
+    /// many, and the names in the store of those that no key opens. When there are none, the old keys
+    /// can go.
+    fn reseal(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let sealed = (self.0)(py)?;
+        let work = async move {
+            let done = sealed.reseal().await?;
+            Ok(Answer::value((done.count, done.unopened)))
+        };
+        Work::new("store.reseal", work).wait(py)
+    }
+
+    #[allow(clippy::unused_self, reason = "it is what Python asks for")]
+    fn __repr__(&self) -> &'static str {
+        "<oauth_core.stores.Sealed>"
+    }
+}
+
+/// What was given as a key, bytes or a text, and why it is none.
+struct Given(Result<Key, Error>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Given {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(bytes) = object.cast::<PyBytes>() {
+            return Ok(Self(Key::from_slice(bytes.as_bytes())));
+        }
+        match object.extract() {
+            Ok(text) => Ok(Self(Key::parse(&secret(text)))),
+            // What it says of the value could be a part of a key.
+            Err(_) => Err(PyTypeError::new_err("a key is bytes or a str")),
+        }
+    }
+}
