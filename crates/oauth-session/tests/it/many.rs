@@ -63,8 +63,11 @@ async fn a_session_tells_when_its_grant_is_due() {
         let due = async |before| store.due(before, 10).await.expect("told");
         assert!(due(end).await.is_empty());
         let next = end.after(Duration::from_secs(1));
-        assert_eq!(due(next).await, [key.clone()]);
-        assert_eq!(store.scan(None).await.expect("told").keys, [key.clone()]);
+        assert_eq!(due(next).await, std::slice::from_ref(&key));
+        assert_eq!(
+            store.scan(None).await.expect("told").keys,
+            std::slice::from_ref(&key)
+        );
         assert!(store.remove(&key).await.expect("removed"));
         assert!(due(next).await.is_empty());
         assert!(store.scan(None).await.expect("told").keys.is_empty());
