@@ -13,47 +13,13 @@ from .drive import Answer, Moment, Said, Step, Task
 from .errors import OAuthError
 from .stores import Store
 
-__all__ = [
-    "Api",
-    "Call",
-    "Client",
-    "ClientAuth",
-    "ClientSecretBasic",
-    "ClientSecretPost",
-    "Exchange",
-    "Exchanges",
-    "FileStore",
-    "FixedToken",
-    "Flow",
-    "GrantSource",
-    "Keeper",
-    "Lease",
-    "Listener",
-    "Load",
-    "NativeStore",
-    "Network",
-    "PostgresStore",
-    "Public",
-    "RedisStore",
-    "Renewal",
-    "Resource",
-    "Response",
-    "Save",
-    "Sealed",
-    "Send",
-    "Server",
-    "Sign",
-    "Sleep",
-    "Tokens",
-    "Turn",
-    "__version__",
-    "adiscover",
-    "discover",
-    "discover_exchange",
-    "fixed_token",
-    "provider",
-    "provider_file",
-]
+__all__ = ["Api", "Call", "Client", "ClientAuth", "ClientSecretBasic", "ClientSecretPost"]
+__all__ += ["Exchange", "Exchanges", "FileStore", "FixedToken", "Flow", "GrantSource", "Keeper"]
+__all__ += ["Lease", "Listener", "Load", "Memory", "NativeStore", "Network", "PostgresStore"]
+__all__ += ["Public", "RedisStore", "Renewal", "Resource", "Response", "Save", "Sealed", "Send"]
+__all__ += ["Server", "Sign", "Sleep", "SqliteStore", "Tokens", "Turn", "__version__"]
+__all__ += ["adiscover", "discover", "discover_exchange", "fixed_token", "provider"]
+__all__ += ["provider_file"]
 
 __version__: str
 
