@@ -1,5 +1,10 @@
 //! Records in PostgreSQL, for machines that share a server.
 
+#![cfg_attr(
+    not(feature = "postgres-tls"),
+    allow(clippy::clone_on_copy, reason = "what connects with TLS is no copy")
+)]
+
 mod tls;
 
 use std::fmt;
