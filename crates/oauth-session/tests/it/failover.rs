@@ -154,29 +154,35 @@ async fn a_demoted_primary_is_left_at_once() {
     let front = Front::start(servers.primary.port).await;
     let store = store(&format!("redis://:{PASSWORD}@127.0.0.1:{}", front.port));
     let first = version(save(&store, "text", 0).await.expect("saved"));
+    let lease = store.lease(KEY, "one", MINUTE).await.expect("leased");
+    assert_eq!(lease, Lease::Won);
     until("the replica has it", || {
         servers.replica().redis_says(&["dbsize"]).starts_with('2')
     });
-    let port = servers.replica().port.to_string();
     assert!(
         servers
             .replica()
             .redis_says(&["replicaof", "no", "one"])
             .starts_with("OK")
     );
-    let demote = ["replicaof", "127.0.0.1", &port];
+    // It finds nobody there, so what it has stays old.
+    let demote = ["replicaof", "127.0.0.1", "1"];
     assert!(servers.primary.redis_says(&demote).starts_with("OK"));
     front.turn(servers.replica().port);
     let second = version(save(&store, "after", first).await.expect("saved"));
     assert!(second > first);
     let lease = store.lease(KEY, "one", MINUTE).await.expect("leased");
     assert_eq!(lease, Lease::Won);
-    // A server that only refuses is told as one that did nothing.
+    // A server that only refuses is told as one that did nothing, and not by what it knew: neither that
+    // the version is another, nor that somebody has the lease.
     front.turn(servers.primary.port);
     let fresh = self::store(&format!("redis://:{PASSWORD}@127.0.0.1:{}", front.port));
-    let error = save(&fresh, "late", second).await.expect_err("a replica");
-    let code = (error.code(), error.endpoint());
-    assert_eq!(code, ("lost.unsent", Some("store")));
+    let saved = save(&fresh, "late", second).await.expect_err("a replica");
+    let leased = fresh.lease(KEY, "two", MINUTE).await;
+    for error in [saved, leased.expect_err("a replica")] {
+        let code = (error.code(), error.endpoint());
+        assert_eq!(code, ("lost.unsent", Some("store")));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
