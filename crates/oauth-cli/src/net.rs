@@ -95,6 +95,10 @@ impl Drive for Net {
         let tracer = self.tracer;
         Drive::run(&self.driver, Traced { exchange, tracer }.boxed())
     }
+
+    fn longest(&self) -> Duration {
+        self.driver.longest()
+    }
 }
 
 fn builder(reach: Reach) -> ClientBuilder {

@@ -14,7 +14,7 @@ impl Keeper {
         if let Some(refused) = refused {
             self.refuse(refused);
         }
-        match self.good(now).filter(|_| !self.is_kept_back()) {
+        match self.still_good(now) {
             Some(tokens) if now < self.times.ahead && self.is_stored() => Turn::HandOut(tokens),
             Some(tokens) if now < self.times.stale => {
                 match self.is_busy() || self.is_drained || self.trouble.holds(now).is_some() {
@@ -46,6 +46,12 @@ impl Keeper {
             (_, Some(error), None) => Turn::GiveUp(error.clone()),
             _ => self.begin(Turn::Renew),
         }
+    }
+
+    /// What a caller may have who does not want to wait any longer for the renewal under way: the token
+    /// at hand, as long as it is good.
+    pub fn still_good(&self, now: UnixTime) -> Option<Arc<Tokens>> {
+        self.good(now).filter(|_| !self.is_kept_back())
     }
 
     /// Forgets exactly this token: one that has taken its place meanwhile lives on.

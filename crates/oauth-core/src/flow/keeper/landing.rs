@@ -188,8 +188,18 @@ impl Keeper {
             self.work = Some(Work::Circling(landing));
             return Step::Wait(pause);
         }
+        self.hand_out_unsaved(at, &landing, error)
+    }
+
+    /// Those who wait get what nobody else can have; it is stored later.
+    pub(super) fn hand_out_unsaved(
+        &mut self,
+        at: &Moment,
+        landing: &Landing,
+        error: &Error,
+    ) -> Step {
         let tokens = landing.record.tokens.clone();
-        self.keep_back(at, &landing, true);
+        self.keep_back(at, landing, true);
         if landing.is_late {
             return self.fail(at, error.clone());
         }

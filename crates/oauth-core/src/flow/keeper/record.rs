@@ -101,19 +101,19 @@ impl GrantId {
 pub(super) struct Attempt {
     pub(super) id: String,
     pub(super) at: UnixTime,
-    /// In seconds, the lease it was made under: those of other workers may be shorter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) lease: Option<u64>,
+    /// In seconds, how long its request may be on its way: those of other workers may be faster.
+    #[serde(default, alias = "lease", skip_serializing_if = "Option::is_none")]
+    pub(super) window: Option<u64>,
 }
 
-/// The longest lease that another worker's mark is believed to have.
-const LONGEST_LEASE: Duration = Duration::from_secs(3600);
+/// The longest time that another worker's request is believed to take.
+const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
 
 impl Attempt {
-    /// How long its request may be on its way, if it was made by a worker like this one.
-    pub(super) fn lease(&self, ours: Duration) -> Duration {
-        let theirs = Duration::from_secs(self.lease.unwrap_or(0));
-        ours.max(theirs.min(LONGEST_LEASE))
+    /// How long its request may be on its way, where ours may be so for `ours`.
+    pub(super) fn window(&self, ours: Duration) -> Duration {
+        let theirs = Duration::from_secs(self.window.unwrap_or(0));
+        ours.max(theirs.min(LONGEST_WINDOW))
     }
 }
 
