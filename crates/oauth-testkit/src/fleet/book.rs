@@ -39,8 +39,8 @@ pub(super) struct Send {
     pub(super) at: u64,
     /// When the lease ends under which it was sent; `None` once that was given back.
     pub(super) lease: Option<u64>,
-    /// When it would have ended, given back or not.
-    pub(super) lease_end: u64,
+    /// When its attempt is over, for whoever finds the mark of it.
+    pub(super) window_end: u64,
     /// What its sender knows of its end.
     pub(super) end: Option<End>,
     /// It reached the server, or still may, and was or will be acted on.
