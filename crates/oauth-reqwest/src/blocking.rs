@@ -171,9 +171,7 @@ impl Driver {
 
     fn place(&self, url: &reqwest::Url, limit: Duration) -> Result<Place<'_>, Cause> {
         let origin = url.origin().ascii_serialization();
-        self.gate
-            .enter(origin, limit)
-            .ok_or_else(reply::crowded)
+        self.gate.enter(origin, limit).ok_or_else(reply::crowded)
     }
 }
 

@@ -101,7 +101,9 @@ impl Driver {
         let start = Instant::now();
         let send_by = request.extensions().get().copied();
         let mut request = reqwest::Request::try_from(request).map_err(reply::lost)?;
-        let _place = self.place(request.url(), self.options.longest_queue()).await?;
+        let _place = self
+            .place(request.url(), self.options.longest_queue())
+            .await?;
         reply::in_time(send_by)?;
         // However long it has waited, it is over in time.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));

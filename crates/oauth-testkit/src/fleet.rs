@@ -23,7 +23,7 @@
 //! steps, come back with nothing, stand still for longer than any lease and go on with what they had;
 //! their clocks differ. Renewals are abandoned half-way. Token requests find no connection, get
 //! lost, lose their reply, arrive after their sender has given up, arrive twice; the server is busy
-//! or down, a gateway gives up on it, access tokens end early, people take their grants back. The
+//! or down, or refuses what is good, a gateway gives up on it, access tokens end early, people take their grants back. The
 //! store fails, does what it was asked without saying so, does it late, goes down. People log in when
 //! they are told to, and sometimes just so, in the midst of a renewal too; they log out, which removes
 //! the record while workers still have it. How often each happens is in [`Odds`].
@@ -58,7 +58,8 @@
 //!      ([`attempt_window`](oauth_core::flow::keeper::Policy::attempt_window)) to store the answer. With
 //!      `Tolerated` it may happen at any time: the user has said that it does no harm.
 //!    - A caller is told to log in only if the refresh token in the store is dead, and no worker
-//!      that is awake and within its lease holds a live one that follows it.
+//!      that is awake and within its lease holds a live one that follows it; or if the server has
+//!      refused it in words of its own.
 //!    - A request that was sent is finished as long as its worker lives, and the tokens it brings are
 //!      stored, or kept until they can be, if the store has the very token they were given for.
 //!    - What is stored is never replaced by what it followed, nor a login by what was there before;
@@ -81,6 +82,11 @@
 //!    has failed to take five times, or once if it was silent before.
 //! 6. **One grant, one record** ([`Rule::OwnGrant`], [`Rule::OneRecord`]). Nothing that belongs to
 //!    one grant is sent, stored or handed out for another, and the store gives no version twice.
+//!
+//! 7. **Heeded** ([`Rule::Heeded`]). A refresh token that the server has refused, without saying that
+//!    the grant is over, is sent again only after the pause that is stored with it, by whoever has read
+//!    that. Nothing is deleted, and a login or a success ends it.
+//!    *Excused*: as much as clocks differ.
 //!
 //! That these rules find mistakes is tested with hosts that make them: see [`Flaw`].
 
@@ -170,6 +176,8 @@ pub struct Report {
     pub abandoned: u64,
     /// Workers that stood still.
     pub pauses: u64,
+    /// Refresh tokens that were refused in words that do not end the grant.
+    pub suspects: u64,
     /// Leases that were extended while a request ran.
     pub extensions: u64,
     /// Callers who took a token near its end, for the renewal took long.
@@ -197,6 +205,7 @@ impl Report {
         self.crashes += other.crashes;
         self.abandoned += other.abandoned;
         self.pauses += other.pauses;
+        self.suspects += other.suspects;
         self.extensions += other.extensions;
         self.impatient += other.impatient;
         self.network_faults += other.network_faults;
@@ -222,6 +231,8 @@ pub enum Rule {
     OwnGrant,
     /// 6: two records in one place.
     OneRecord,
+    /// 7: a token that was refused, sent again too soon.
+    Heeded,
 }
 
 /// A rule broken, and how it came to that.

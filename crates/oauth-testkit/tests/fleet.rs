@@ -31,6 +31,7 @@ fn whatever_goes_wrong_no_promise_is_broken() {
         sum.crashes,
         sum.abandoned,
         sum.pauses,
+        sum.suspects,
         sum.extensions,
         sum.impatient,
         sum.network_faults,

@@ -51,6 +51,7 @@ mod record;
 mod sending;
 mod sight;
 mod step;
+mod suspicion;
 mod timely;
 mod work;
 
@@ -104,6 +105,8 @@ pub struct Keeper {
     seen: UnixTime,
     /// When the attempt in `record` was first seen, by our own clock.
     attempt_seen: UnixTime,
+    /// The same of the suspicion in it.
+    suspected_at: UnixTime,
     times: Times,
     /// The access token that a resource server refused, whatever its lifetime says.
     refused: Option<Secret<String>>,
@@ -175,6 +178,7 @@ impl Keeper {
             version: 0,
             seen: none,
             attempt_seen: none,
+            suspected_at: none,
             times: Times {
                 ahead: none,
                 stale: none,
@@ -382,6 +386,9 @@ impl Keeper {
         let attempt = |record: &Record| record.attempt.as_ref().map(|attempt| attempt.id.clone());
         if attempt(&record) != attempt(&self.record) {
             self.attempt_seen = at.now();
+        }
+        if record.suspicion != self.record.suspicion {
+            self.suspected_at = at.now();
         }
         self.record = record;
         if self.version != version {

@@ -243,6 +243,11 @@ impl World {
                 *reply.body_mut() = Bytes::from_static(br#"{"error":"temporarily_unavailable"}"#);
             }
             reply
+        } else if !calm && !self.setup.own && self.dice.hits(odds.refusal) {
+            self.book.refused(send, is_copy);
+            self.book.refused_in_words(send);
+            self.report.suspects += 1;
+            refusal(self.dice.pick(&REFUSALS))
         } else if !calm && self.dice.hits(odds.gateway) {
             if self.dice.hits(5000) {
                 self.process(send, request, is_copy)?;
@@ -293,6 +298,25 @@ impl World {
         self.check_reuse(send, is_reuse, is_copy)?;
         Ok(reply)
     }
+}
+
+/// What servers say of a refresh token that may be good or not.
+const REFUSALS: [(u16, &str); 5] = [
+    (401, "invalid_client"),
+    (403, "unauthorized_client"),
+    (400, "consent_required"),
+    (400, "token_is_gone"),
+    (403, ""),
+];
+
+fn refusal((code, word): (u16, &str)) -> http::Response<Bytes> {
+    let mut reply = status(code, None);
+    if !word.is_empty() {
+        let json = HeaderValue::from_static("application/json");
+        reply.headers_mut().insert(CONTENT_TYPE, json);
+        *reply.body_mut() = Bytes::from(format!(r#"{{"error":"{word}"}}"#));
+    }
+    reply
 }
 
 fn status(code: u16, pause: Option<u64>) -> http::Response<Bytes> {

@@ -104,6 +104,13 @@ impl World {
                 );
                 return Self::breach(Rule::Newest, text);
             }
+            if self.is_suspect(worker, grant) {
+                let text = format!(
+                    "worker {worker} sends {}, though it has read that the server has just refused it",
+                    self.book.name(token)
+                );
+                return Self::breach(Rule::Heeded, text);
+            }
             excuse = self.excuse(grant, token);
         }
         self.book.sends.push(Send {
@@ -163,6 +170,15 @@ impl World {
             .skip_while(|version| version.version > seen);
         let newest = read.next()?;
         (!holds(newest) && read.any(holds)).then_some(newest.version)
+    }
+
+    /// Whether what the worker has read last says that the token is not to be sent yet.
+    fn is_suspect(&self, worker: usize, grant: usize) -> bool {
+        let seen = self.workers[worker].slots[grant].seen;
+        let mut history = self.book.history[grant].iter().rev();
+        let read = history.find(|version| version.version == seen);
+        let until = read.and_then(|version| version.suspect_until);
+        until.is_some_and(|until| self.time().after(self.slack()) < until)
     }
 
     /// Whether a refresh token may be sent though it was sent before and may have been spent.
@@ -266,9 +282,6 @@ impl World {
             error.code()
         );
         let slot = &self.workers[worker].slots[grant];
-        if !self.twin.honours(self.time(), refresh) {
-            return self.check_hands(worker, grant, refresh, &told);
-        }
         if error.code() == "grant.outcome_unknown" && self.setup.policy.reuse == Reuse::Revokes {
             let epoch = self.workers[worker].epoch;
             let attempt = record.attempt.as_deref();
@@ -276,6 +289,13 @@ impl World {
             if !knows {
                 return Ok(());
             }
+        }
+        if !self.twin.honours(self.time(), refresh) {
+            return self.check_hands(worker, grant, refresh, &told);
+        }
+        let is_in_words = error.server_error().is_some() && error.code() != "denied.invalid_grant";
+        if is_in_words && self.book.suspects.contains(refresh) {
+            return Ok(());
         }
         let looked_at = slot.seen_at.max(self.workers[worker].awake_since);
         if slot.seen >= record.version || slot.is_behind || looked_at + RECENT < self.now {
@@ -398,6 +418,7 @@ impl World {
             return Self::breach(Rule::OwnGrant, "an unreadable record".to_owned());
         };
         let (is_over, history) = (peek.is_over(), &self.book.history[grant]);
+        let suspect_until = peek.suspect_until();
         let Some(tokens) = peek.tokens else {
             // The end of a grant that never had any.
             return Ok(());
@@ -443,6 +464,7 @@ impl World {
             is_over,
             is_removed: false,
             attempt: peek.attempt.map(|attempt| attempt.id),
+            suspect_until,
         };
         if let Some(attempt) = &version.attempt {
             self.book.mark(attempt, worker, epoch, self.now);

@@ -66,6 +66,8 @@ pub struct Odds {
     pub busy: u32,
     /// A gateway gives up: 502, 503 or 504, and the request is carried out or not.
     pub gateway: u32,
+    /// The server refuses a refresh token in words that do not end the grant, and nothing is done.
+    pub refusal: u32,
     /// The store answers with an error, and nothing is done.
     pub store_fails: u32,
     /// The store does what it is asked, and the answer is lost.
@@ -181,6 +183,7 @@ impl Odds {
             twice: some(100, 500),
             busy: some(200, 2000),
             gateway: some(200, 1000),
+            refusal: some(200, 2000),
             store_fails: some(100, 1500),
             store_mute: some(100, 1500),
             store_late: some(100, 1500),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::suspicion::Suspicion;
 use crate::error::{Check, Error, Misuse, ServerError};
 use crate::identity::Identity;
 use crate::moment::UnixTime;
@@ -193,6 +194,7 @@ pub(super) struct Record {
     pub(super) attempt: Option<Attempt>,
     pub(super) ended: Option<Ended>,
     pub(super) pause: Option<Pause>,
+    pub(super) suspicion: Option<Suspicion>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -220,6 +222,8 @@ pub(super) struct Stored {
     pub(super) ended: Option<Ended>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pause: Option<Pause>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) suspicion: Option<Suspicion>,
     pub(super) tokens: Option<StoredTokens>,
 }
 
@@ -259,6 +263,7 @@ impl Record {
             attempt: self.attempt.clone(),
             ended: self.ended.clone(),
             pause: self.pause.clone(),
+            suspicion: self.suspicion.clone(),
             tokens: tokens.map(Tokens::stored),
         };
         // Texts and numbers always serialize.
@@ -298,6 +303,7 @@ impl Record {
             attempt: stored.attempt,
             ended: stored.ended.filter(Ended::is_an_end),
             pause: stored.pause,
+            suspicion: stored.suspicion,
         })
     }
 }

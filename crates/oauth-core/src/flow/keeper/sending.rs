@@ -149,6 +149,7 @@ impl Keeper {
             && (matches!(self.upkeep, Upkeep::ClientCredentials(_)) || is_kept)
             && self.good(now).is_none()
             && self.record.ended.is_none()
+            && self.suspect(now).is_none()
             && self.trouble.holds(now).is_none()
             && self.exchange().is_ok()
     }

@@ -8,6 +8,7 @@ mod login;
 mod renewing;
 mod sight;
 mod storing;
+mod suspicion;
 
 use super::*;
 use crate::client_auth::ClientAuth;

@@ -7,6 +7,7 @@ use super::landing::Landing;
 use super::record::{Attempt, Ended, Record};
 use super::sending::Verdict;
 use super::sight::Sight;
+use super::suspicion::Suspicion;
 use super::{Entry, Event, Keeper, Lease, Place, Saved, Step, Unsaved};
 use crate::error::{Cause, Error, Kind, Loss, Misuse};
 use crate::moment::{Moment, UnixTime};
@@ -58,6 +59,10 @@ pub(super) enum Work {
     Doubting(Error),
     /// That a failed attempt came to nothing.
     Closing(Outcome),
+    /// That the server has refused the token, and not said that the grant is over.
+    Suspecting(Error),
+    /// What is stored instead, after a conflict.
+    Suspected(Error),
     /// That the grant is over.
     Ending(Error),
     Releasing(Outcome),
@@ -133,11 +138,16 @@ impl Keeper {
             }
             (Work::Waiting { looks }, Event::Elapsed) => self.load(Work::Looking { looks }),
             (Work::Checking, Event::Loaded(entry)) => self.check(at, entry),
-            (Work::Yielding, Event::Leased(_) | Event::Failed(_)) => self.wait(at, u32::MAX),
+            (Work::Yielding, Event::Leased(_) | Event::Failed(_)) => {
+                // A store that is late must not give back the next lease in place of this one.
+                self.ticket = at.ticket();
+                self.wait(at, u32::MAX)
+            }
             (Work::Marking(attempt), Event::Saved(Saved::At(version))) => {
                 self.version = version;
                 self.record.ended = None;
                 self.record.pause = None;
+                self.record.suspicion = self.record.suspicion.take().map(Suspicion::tried);
                 self.marked(at, attempt)
             }
             // Somebody acted after his lease was over, or a person logged in.
@@ -171,6 +181,14 @@ impl Keeper {
                 self.release(outcome)
             }
             (Work::Closing(outcome), Event::Failed(_)) => self.release(outcome),
+            (Work::Suspecting(error), Event::Saved(Saved::At(version))) => {
+                self.version = version;
+                self.told(at, error)
+            }
+            (Work::Suspecting(error), Event::Saved(Saved::Conflict)) => {
+                self.contend(at, Work::Suspected(error))
+            }
+            (Work::Suspected(error), Event::Loaded(entry)) => self.suspected_anew(at, error, entry),
             (Work::Ending(error), Event::Saved(Saved::At(version))) => {
                 self.version = version;
                 self.release(Err(error))
@@ -193,6 +211,10 @@ impl Keeper {
             }
             // A lease may have been given: nobody should wait for its end.
             (Work::Leasing { .. } | Work::Checking, Event::Failed(error)) => self.fail(at, error),
+            // As below.
+            (Work::Suspecting(_) | Work::Suspected(_), Event::Failed(error)) => {
+                self.fail(at, error)
+            }
             // Another may have newer tokens: nobody is told to log in before that is known.
             (Work::Doubting(_), Event::Failed(error)) => {
                 self.settle(self.ticket.clone(), false);
@@ -303,7 +325,7 @@ impl Keeper {
             self.trouble.clear();
             return self.over(at, Ok(tokens));
         }
-        if let Some(error) = self.held_back(at.now()) {
+        if let Some(error) = self.held_back(at) {
             let outcome = self.good(at.now()).ok_or(error);
             return self.over(at, outcome);
         }
@@ -355,7 +377,7 @@ impl Keeper {
             self.trouble.clear();
             return self.release(Ok(tokens));
         }
-        if let Some(error) = self.held_back(at.now()) {
+        if let Some(error) = self.held_back(at) {
             let outcome = self.good(at.now()).ok_or(error);
             return self.release(outcome);
         }
@@ -373,6 +395,7 @@ impl Keeper {
                     attempt: Some(attempt.clone()),
                     ended: None,
                     pause: None,
+                    suspicion: self.record.suspicion.clone().map(Suspicion::tried),
                     ..self.record.clone()
                 };
                 self.save(&marked, Work::Marking(attempt))
@@ -402,7 +425,7 @@ impl Keeper {
     }
 
     /// Nothing can be done here; the store is asked again soon, for others may do something.
-    fn rest(&mut self, at: &Moment, error: &Error) {
+    pub(super) fn rest(&mut self, at: &Moment, error: &Error) {
         let soon = at.now().after(Duration::from_secs(1));
         self.trouble.hold(at.now(), soon, error);
     }
@@ -451,13 +474,15 @@ impl Keeper {
             Work::Marking(attempt) => self.settle(attempt.id, true),
             Work::Flying { .. } => self.settle(self.ticket.clone(), false),
             Work::Landing(landing) | Work::Colliding(landing) | Work::Circling(landing) => {
-                let is_given_up = matches!(
-                    self.unsaved,
-                    Unsaved::Landed {
-                        is_given_up: true,
-                        ..
-                    }
-                );
+                // Only a late one is what has been given up before.
+                let is_given_up = landing.is_late
+                    && matches!(
+                        self.unsaved,
+                        Unsaved::Landed {
+                            is_given_up: true,
+                            ..
+                        }
+                    );
                 self.keep_back(at, &landing, is_given_up);
             }
             Work::Settling(id, _) => self.tried(&id),

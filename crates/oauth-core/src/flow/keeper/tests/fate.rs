@@ -296,37 +296,6 @@ fn an_abandoned_request_may_have_been_sent_and_an_abandoned_mark_was_not() {
     assert_eq!(code(outcome), "grant.outcome_unknown");
 }
 
-/// A person has to confirm something, or one machine is not trusted: the grant lives on.
-#[test]
-fn a_refusal_that_wants_interaction_is_told_and_ends_nothing() {
-    for word in [
-        "interaction_required",
-        "login_required",
-        "consent_required",
-        "insufficient_user_authentication",
-        "expired_token",
-    ] {
-        let refused = || Error::from(ServerError::of_status(400).coded(word));
-        let (mut keeper, mut desk, outcome) = failed(Reuse::Revokes, refused());
-        assert_eq!(got(outcome), "a1", "{word}");
-        let record = desk.record();
-        assert!(record.ended.is_none() && record.attempt.is_none(), "{word}");
-        // Without a token to fall back on, it is told in the server's own words.
-        desk.now = START + 601;
-        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-        let error = desk.renew(&mut keeper, Err(refused())).unwrap_err();
-        assert_eq!(error.server_error().unwrap().error(), Some(word));
-        assert_eq!(error.advice(), Advice::Reauthorize);
-        // And asked again, at growing intervals.
-        let turn = desk.ask(&mut keeper);
-        assert!(matches!(&turn, Turn::GiveUp(why) if why.advice() == Advice::Reauthorize));
-        let mut other = keeper_for(Reuse::Revokes);
-        assert!(matches!(desk.ask(&mut other), Turn::Renew));
-        let fresh = tokens_from(2, desk.now);
-        assert_eq!(got(desk.renew(&mut other, Ok(fresh))), "a2", "{word}");
-    }
-}
-
 #[test]
 fn another_refusal_that_was_stored_as_an_end_is_none() {
     let mut desk = Desk::new();

@@ -446,3 +446,32 @@ fn tokens_whose_host_ends_while_the_store_is_in_conflict_are_stored_later() {
     assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a2");
     assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a2");
 }
+
+#[test]
+fn tokens_of_an_abandoned_landing_are_not_seen_because_others_were() {
+    let own = Keeper::new(us(), Upkeep::ClientCredentials(Scope::none()));
+    let mut keeper = own.shared(person());
+    let mut desk = Desk::new();
+    desk.is_down = true;
+    desk.ask(&mut keeper);
+    assert_eq!(got(desk.renew(&mut keeper, Ok(tokens(1)))), "a1");
+    // They are handed out unsaved, and refused when the store has failed once more: others are
+    // fetched, and are on their way into the store when their host ends.
+    desk.now += 100;
+    assert!(keeper.save_again());
+    let step = keeper.resume(desk.at(), Event::Begin);
+    assert!(matches!(step, Step::Save { .. }), "{step:?}");
+    let step = keeper.resume(desk.at(), Event::Failed(lost()));
+    assert!(matches!(step, Step::Lease { .. }), "{step:?}");
+    let turn = keeper.ask(desk.now(), Some(&tokens(1)));
+    assert!(matches!(turn, Turn::Follow), "{turn:?}");
+    desk.now += 100;
+    let step = desk.go(&mut keeper, Event::Failed(lost()));
+    assert!(matches!(step, Step::Run(_)), "{step:?}");
+    let fresh = tokens_from(2, desk.now);
+    let step = keeper.resume(desk.at(), Event::Flown(Ok(fresh)));
+    assert!(matches!(step, Step::Save { .. }), "{step:?}");
+    keeper.abandon(desk.at());
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(keeper.still_good(desk.now()), None);
+}
