@@ -473,5 +473,5 @@ fn tokens_of_an_abandoned_landing_are_not_seen_because_others_were() {
     assert!(matches!(step, Step::Save { .. }), "{step:?}");
     keeper.abandon(desk.at());
     assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    assert_eq!(keeper.still_good(desk.now()), None);
+    assert!(keeper.still_good(desk.now()).is_none());
 }
