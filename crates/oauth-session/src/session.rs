@@ -127,6 +127,17 @@ impl Session {
         Self::of(Arc::new(driver), keeper, Some(Shared { store, key }))
     }
 
+    /// Keeps this grant of the client fresh for everyone who shares the store; how it is renewed
+    /// follows from whose it is. For the same one, every worker must say the same.
+    pub fn of_grant(
+        driver: impl Drive + 'static,
+        client: &Client,
+        id: GrantId,
+        store: Arc<dyn Store>,
+    ) -> Self {
+        Self::shared(driver, client.keeper(id.upkeep()), id, store)
+    }
+
     /// Tokens for the client itself. An empty scope leaves it to the server.
     pub fn client_credentials(driver: impl Drive + 'static, client: &Client, scope: Scope) -> Self {
         Self::new(driver, client.keeper(Upkeep::ClientCredentials(scope)))

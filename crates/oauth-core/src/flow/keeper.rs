@@ -171,7 +171,7 @@ impl Keeper {
         Self {
             us,
             upkeep,
-            id: GrantId::default().with_scope(scope),
+            id: GrantId::own().with_scope(scope),
             policy: Policy::default(),
             place: Place::Here,
             record: Record::default(),
@@ -227,7 +227,8 @@ impl Keeper {
     }
 
     /// Shares the grant through a store, as this one. For client credentials the scope is the one
-    /// that is asked for, whatever `id` says.
+    /// that is asked for, whatever `id` says. A person's has a subject, or [`ask`](Self::ask) says
+    /// `misuse.setup`: two people would share a record.
     #[must_use]
     pub fn shared(mut self, id: GrantId) -> Self {
         // What it began with was stored here; now it has to be stored there. What it has learned

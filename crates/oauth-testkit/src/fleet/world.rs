@@ -144,7 +144,7 @@ impl World {
             dice: dice.clone(),
         };
         for number in 0..setup.grants {
-            let id = GrantId::of_subject(format!("person {number}"));
+            let id = GrantId::person(format!("person {number}"));
             let key = world.keeper(id.clone()).key();
             world.grants.push(Grant {
                 id,

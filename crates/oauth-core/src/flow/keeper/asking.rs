@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use super::work::Work;
-use super::{Keeper, Place, Turn, Unsaved};
-use crate::error::{Cause, Error};
+use super::{Keeper, Place, Turn, Unsaved, Upkeep};
+use crate::error::{Cause, Error, Misuse};
 use crate::moment::UnixTime;
 use crate::token::Tokens;
 
 impl Keeper {
     /// One caller asks for a token, knowing perhaps of one that a resource server refused.
     pub fn ask(&mut self, now: UnixTime, refused: Option<&Tokens>) -> Turn {
+        if self.is_nobodys() {
+            let why = "a person's grant in a store has a subject: say whose it is";
+            return Turn::GiveUp(Error::from(Misuse::Setup).about(why));
+        }
         if let Some(refused) = refused {
             self.refuse(refused);
         }
@@ -71,6 +75,12 @@ impl Keeper {
         self.work = Some(Work::Begun);
         self.is_wanted = true;
         turn
+    }
+
+    /// A person's, and does not say whose.
+    fn is_nobodys(&self) -> bool {
+        let is_persons = matches!(self.upkeep, Upkeep::Refresh);
+        is_persons && self.place == Place::Store && self.id.subject.is_none()
     }
 
     /// Whether the tokens have to be stored before anyone sees them.

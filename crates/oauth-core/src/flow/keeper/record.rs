@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Upkeep;
 use super::suspicion::Suspicion;
 use crate::error::{Check, Error, Misuse, ServerError};
 use crate::identity::Identity;
@@ -18,11 +19,11 @@ use crate::token::{Stored as StoredTokens, Tokens};
 const FORMAT: u32 = 1;
 
 /// Which grant of a client this is. Two that differ in any of these never share a token.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GrantId {
-    /// Whose grant it is, as far as that is known: the `sub` of the issuer, or your own name for
-    /// the person. Nothing for a client's own.
+    /// Whose grant it is: the `sub` of the issuer, or your own name for the person. Nothing for the
+    /// client's own.
     pub subject: Option<String>,
     /// The scope that was asked for.
     pub scope: Scope,
@@ -33,11 +34,29 @@ pub struct GrantId {
 }
 
 impl GrantId {
-    /// The grant of this person.
-    pub fn of_subject(subject: impl Into<String>) -> Self {
+    /// The grant of this person: renewed with the refresh token.
+    pub fn person(subject: impl Into<String>) -> Self {
         Self {
             subject: Some(subject.into()),
-            ..Self::default()
+            ..Self::own()
+        }
+    }
+
+    /// The client's own grant: asked for in its own name.
+    pub const fn own() -> Self {
+        Self {
+            subject: None,
+            scope: Scope::none(),
+            resource: Vec::new(),
+            dpop_jkt: None,
+        }
+    }
+
+    /// How it is renewed, which follows from whose it is.
+    pub fn upkeep(&self) -> Upkeep {
+        match self.subject {
+            Some(_) => Upkeep::Refresh,
+            None => Upkeep::ClientCredentials(self.scope.clone()),
         }
     }
 

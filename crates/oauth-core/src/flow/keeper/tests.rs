@@ -180,7 +180,7 @@ fn alone() -> Keeper {
 }
 
 fn person() -> GrantId {
-    GrantId::of_subject("alice")
+    GrantId::person("alice")
 }
 
 fn keeper() -> Keeper {

@@ -156,7 +156,7 @@ fn slow_mark(desk: &mut Desk, keeper: &mut Keeper, event: Event) -> Event {
 fn client_credentials_need_no_mark() {
     let scope = Scope::parse("read").unwrap();
     let mut keeper =
-        Keeper::new(us(), Upkeep::ClientCredentials(scope.clone())).shared(GrantId::default());
+        Keeper::new(us(), Upkeep::ClientCredentials(scope.clone())).shared(GrantId::own());
     assert_eq!(keeper.id.scope, scope);
     let mut desk = Desk::new();
     assert!(matches!(desk.ask(&mut keeper), Turn::Renew));

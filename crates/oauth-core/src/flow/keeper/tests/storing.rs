@@ -102,8 +102,8 @@ fn a_record_of_another_grant_is_refused_and_left_alone() {
     };
     let scope = Scope::parse("read").unwrap();
     for id in [
-        GrantId::of_subject("bob"),
-        GrantId::default(),
+        GrantId::person("bob"),
+        GrantId::own(),
         person().with_scope(scope),
         person().with_resource(["https://api.example".to_owned()]),
         person().with_dpop_jkt("thumb"),
