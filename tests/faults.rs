@@ -68,7 +68,7 @@ impl Scene {
             .keeper(Upkeep::Refresh)
             .with_tokens(at, old)
             .expect("our own")
-            .shared(GrantId::of_subject("somebody"));
+            .shared(GrantId::person("somebody"));
         let key = keeper.key();
         // The first two steps of any keeper with a new login: what is there, and the login instead.
         let _ = keeper.ask(at.now(), None);

@@ -31,8 +31,7 @@ Ok(page)
 async fn shared(driver: Driver, client: Client, folder: &Path, tokens: Tokens) -> Result<Token, Error> {
 // readme
 let store = Arc::new(FileStore::new(folder)?);
-let keeper = client.keeper(Upkeep::Refresh);
-let session = Session::shared(driver, keeper, GrantId::of_subject("ann"), store);
+let session = Session::of_grant(driver, &client, GrantId::person("ann"), store);
 session.log_in(tokens).await?;
 let token = session.token().await?;
 // end
@@ -119,7 +118,7 @@ async fn a_shared_token_is_shared() -> Result<(), Error> {
     assert_eq!(token.access_token.expose(), "abc");
     let store = Arc::new(FileStore::new(folder.path())?);
     let keeper = client.keeper(Upkeep::Refresh);
-    let other = Session::shared(driver, keeper, GrantId::of_subject("ann"), store);
+    let other = Session::shared(driver, keeper, GrantId::person("ann"), store);
     assert_eq!(other.token().await?.access_token.expose(), "abc");
     Ok(())
 }

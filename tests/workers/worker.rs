@@ -119,7 +119,7 @@ async fn session(work: &Work) -> Result<Session, Error> {
     Ok(Session::shared(
         driver,
         keeper,
-        GrantId::of_subject(SUBJECT),
+        GrantId::person(SUBJECT),
         store,
     ))
 }

@@ -88,6 +88,7 @@ export type LostCode =
   | 'lost.proxy'
   | 'lost.timeout'
   | 'lost.closed'
+  | 'lost.contended'
 /** The caller asked for something that must not or cannot be done. */
 export type MisuseCode =
   | 'misuse.no_clock'

@@ -280,8 +280,8 @@ impl Grants {
 
     fn id(&self, owner: &Owner) -> GrantId {
         match owner {
-            Owner::Login => GrantId::of_subject(&self.profile),
-            Owner::Client(scope) => GrantId::default().with_scope(scope.clone()),
+            Owner::Login => GrantId::person(&self.profile),
+            Owner::Client(scope) => GrantId::own().with_scope(scope.clone()),
         }
     }
 
@@ -289,11 +289,7 @@ impl Grants {
         let mut policy = Policy::default();
         // Nothing is renewed beside: this process would be gone before the answer came.
         policy.ahead = Duration::ZERO;
-        let upkeep = match owner {
-            Owner::Login => Upkeep::Refresh,
-            Owner::Client(scope) => Upkeep::ClientCredentials(scope.clone()),
-        };
-        client.keeper(upkeep).with_policy(policy)
+        client.keeper(self.id(owner).upkeep()).with_policy(policy)
     }
 
     fn failure(&self, owner: &Owner, error: Error) -> Failure {

@@ -57,6 +57,10 @@ impl Drive for Net {
         let tracer = self.tracer;
         Drive::run(&self.driver, Traced { exchange, tracer }.boxed())
     }
+
+    fn longest(&self) -> Duration {
+        self.driver.longest()
+    }
 }
 
 /// A header's text; empty if there is none.

@@ -12,7 +12,7 @@ use crate::error::{Check, Error};
 use crate::exchange::Exchange;
 use crate::flow::authorization::{AuthorizationRequest, Chance, Drawn, Pending};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
-use crate::flow::keeper::{Keeper, Upkeep};
+use crate::flow::keeper::{GrantId, Keeper, Upkeep};
 use crate::grant::{ClientCredentials, Grant, Refresh, TokenParameters};
 use crate::identity::{ClientId, Identity};
 use crate::issuer::{Issuer, RedirectUri};
@@ -200,6 +200,12 @@ impl Client {
     /// Keeps the tokens of one grant fresh.
     pub fn keeper(&self, upkeep: Upkeep) -> Keeper {
         Keeper::new(Arc::clone(&self.0), upkeep)
+    }
+
+    /// Keeps the tokens of this grant fresh, for all who share a store. How they are renewed follows
+    /// from whose they are: [`GrantId::person`] or [`GrantId::own`].
+    pub fn grant(&self, id: GrantId) -> Keeper {
+        self.keeper(id.upkeep()).shared(id)
     }
 
     /// Calls any endpoint, also one of your own.

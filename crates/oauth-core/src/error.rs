@@ -31,6 +31,7 @@ pub struct Error {
     source: Option<Cause>,
     is_final: bool,
     is_of_refresh: bool,
+    is_of_suspect: bool,
 }
 
 /// Whose fault it was.
@@ -71,6 +72,7 @@ impl Error {
             source: None,
             is_final: false,
             is_of_refresh: false,
+            is_of_suspect: false,
         }
     }
 
@@ -112,6 +114,14 @@ impl Error {
         self
     }
 
+    /// Says that it leaves open whether the refresh token will ever be taken again: a person should
+    /// log in.
+    #[must_use]
+    pub(crate) fn of_suspect(mut self) -> Self {
+        self.is_of_suspect = true;
+        self
+    }
+
     /// Adds the error underneath.
     #[must_use]
     pub fn caused_by(mut self, cause: Cause) -> Self {
@@ -144,6 +154,8 @@ impl Error {
             Kind::Denied(server) if self.is_of_refresh && server.is_about_the_grant() => {
                 Advice::Reauthorize
             }
+            Kind::Denied(_) if self.is_of_suspect => Advice::Reauthorize,
+            Kind::Denied(server) if self.is_of_refresh => server.advice_on_refresh(),
             Kind::Denied(server) => server.advice(),
             kind => kind.row().advice(),
         }

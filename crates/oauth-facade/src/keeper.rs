@@ -50,7 +50,7 @@ pub struct Keep {
     /// What the server does with a refresh token that comes twice: `unknown`, `revokes` or
     /// `tolerated`. Nothing is `unknown`.
     pub reuse: Option<String>,
-    /// For how long a lease is taken, if not for 75 s.
+    /// For how long a lease is taken, if not for 10 s. A session extends it while a request runs.
     pub lease: Option<Duration>,
 }
 
@@ -62,8 +62,8 @@ impl Keep {
     /// share a record.
     pub fn id(&self, upkeep: &Upkeep) -> Result<GrantId, Error> {
         let id = match (&self.subject, upkeep) {
-            (Some(subject), _) => GrantId::of_subject(subject),
-            (None, Upkeep::ClientCredentials(_)) => GrantId::default(),
+            (Some(subject), _) => GrantId::person(subject),
+            (None, Upkeep::ClientCredentials(_)) => GrantId::own(),
             (None, _) => {
                 let what = "a person's grant in a store has a subject: say whose it is";
                 return Err(Error::from(Misuse::Setup).about(what));

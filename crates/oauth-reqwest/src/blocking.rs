@@ -103,11 +103,13 @@ impl Driver {
     }
 
     fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Cause> {
-        let send_by = request.extensions().get().copied();
-        let request = reqwest::blocking::Request::try_from(request).map_err(reply::lost)?;
-        let _place = self.place(request.url())?;
-        reply::in_time(send_by)?;
         let start = Instant::now();
+        let send_by = request.extensions().get().copied();
+        let mut request = reqwest::blocking::Request::try_from(request).map_err(reply::lost)?;
+        let _place = self.place(request.url(), self.options.longest_queue())?;
+        reply::in_time(send_by)?;
+        // However long it has waited, it is over in time.
+        *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let mut response = self
             .client(request.url())?
             .execute(request)
@@ -147,7 +149,7 @@ impl Driver {
         timeout: Option<Duration>,
     ) -> Result<reqwest::blocking::Response, Cause> {
         *request.timeout_mut() = Some(timeout.unwrap_or(self.options.timeout));
-        let _place = self.place(request.url())?;
+        let _place = self.place(request.url(), self.options.timeout)?;
         self.client(request.url())?
             .execute(request)
             .map_err(reply::lost)
@@ -167,11 +169,9 @@ impl Driver {
         Ok(self.local.get_or_init(|| local))
     }
 
-    fn place(&self, url: &reqwest::Url) -> Result<Place<'_>, Cause> {
+    fn place(&self, url: &reqwest::Url, limit: Duration) -> Result<Place<'_>, Cause> {
         let origin = url.origin().ascii_serialization();
-        self.gate
-            .enter(origin, self.options.timeout)
-            .ok_or_else(reply::crowded)
+        self.gate.enter(origin, limit).ok_or_else(reply::crowded)
     }
 }
 
@@ -202,8 +202,8 @@ impl Drive for Driver {
     }
 
     /// The last read of an answer may take as long as all before it.
-    fn longest(&self) -> Option<Duration> {
-        Some(self.options.timeout * 2)
+    fn longest(&self) -> Duration {
+        self.options.timeout * 2
     }
 }
 

@@ -10,7 +10,7 @@ use oauth_core::exchange::{Boxed, Exchange, Input, SigningJob, Step};
 use oauth_core::{Moment, Tokens};
 use oauth_session::Drive;
 use oauth_session::store::Answer;
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use crate::gate::{Gate, Place};
 use crate::options::{Options, builder_failed};
@@ -98,11 +98,15 @@ impl Driver {
     }
 
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Cause> {
+        let start = Instant::now();
         let send_by = request.extensions().get().copied();
         let mut request = reqwest::Request::try_from(request).map_err(reply::lost)?;
-        *request.timeout_mut() = Some(self.options.timeout);
-        let _place = self.place(request.url()).await?;
+        let _place = self
+            .place(request.url(), self.options.longest_queue())
+            .await?;
         reply::in_time(send_by)?;
+        // However long it has waited, it is over in time.
+        *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let mut response = self
             .client(request.url())?
             .execute(request)
@@ -136,7 +140,7 @@ impl Driver {
         request: reqwest::Request,
         timeout: Option<Duration>,
     ) -> Result<reqwest::Response, Cause> {
-        let _place = self.place(request.url()).await?;
+        let _place = self.place(request.url(), self.options.timeout).await?;
         let answer = self.client(request.url())?.execute(request);
         time::timeout(timeout.unwrap_or(self.options.timeout), answer)
             .await
@@ -158,9 +162,9 @@ impl Driver {
         Ok(self.local.get_or_init(|| local))
     }
 
-    async fn place(&self, url: &reqwest::Url) -> Result<Place, Cause> {
+    async fn place(&self, url: &reqwest::Url, limit: Duration) -> Result<Place, Cause> {
         let origin = url.origin().ascii_serialization();
-        time::timeout(self.options.timeout, self.gate.enter(origin))
+        time::timeout(limit, self.gate.enter(origin))
             .await
             .map_err(|_| reply::crowded())
     }
@@ -182,8 +186,8 @@ impl Drive for Driver {
         Box::pin(self.run(exchange))
     }
 
-    fn longest(&self) -> Option<Duration> {
-        Some(self.options.timeout)
+    fn longest(&self) -> Duration {
+        self.options.timeout
     }
 }
 

@@ -19,10 +19,12 @@ use oauth_core::error::{Cause, Error, Misuse};
 pub struct Options {
     /// How long a connection may take to open, TLS included: 10 s.
     pub connect_timeout: Duration,
-    /// How long a request may take from its first byte to the last one of the reply, and how long
-    /// it may wait for its turn before that: 30 s. For a resource request it ends with the head
-    /// of the reply. `reqwest::blocking` looks at the clock between two reads only, so there it
-    /// may be twice as long.
+    /// How long a request to an authorization server may take, from when it comes to the driver to the
+    /// last byte of the reply: 30 s. Half of it may be spent waiting for its turn.
+    /// `reqwest::blocking` looks at the clock between two reads only, so there it may be twice as long.
+    ///
+    /// For a resource request it is counted from its turn to the head of the reply, and it may wait
+    /// for its turn as long again.
     pub timeout: Duration,
     /// How many requests may be in flight to one origin, at least 1; the others wait: 16. As
     /// many connections may be kept idle. With HTTP/1.1 there are hardly more than these, but for
@@ -70,6 +72,14 @@ impl Options {
     pub fn user_agent(mut self, value: HeaderValue) -> Self {
         self.user_agent = value;
         self
+    }
+}
+
+impl Options {
+    /// How long a request to an authorization server waits for its turn: there must be time left for
+    /// the answer, or nobody knows what became of it.
+    pub(crate) fn longest_queue(&self) -> Duration {
+        self.timeout / 2
     }
 }
 

@@ -38,6 +38,16 @@ impl Session {
         Self(Shared::shared(driver, keeper, id, store))
     }
 
+    /// As [`crate::Session::of_grant`].
+    pub fn of_grant(
+        driver: impl Drive + 'static,
+        client: &Client,
+        id: GrantId,
+        store: Arc<dyn Store>,
+    ) -> Self {
+        Self(Shared::of_grant(driver, client, id, store))
+    }
+
     /// As [`crate::Session::client_credentials`].
     pub fn client_credentials(driver: impl Drive + 'static, client: &Client, scope: Scope) -> Self {
         Self(Shared::client_credentials(driver, client, scope))

@@ -6,7 +6,7 @@
 //!
 //! use oauth_core::error::Error;
 //! use oauth_core::exchange::Boxed;
-//! use oauth_core::flow::keeper::{GrantId, Upkeep};
+//! use oauth_core::flow::keeper::GrantId;
 //! use oauth_core::{Client, Scope, Tokens};
 //! use oauth_session::store::{Answer, Memory};
 //! use oauth_session::{Drive, Session};
@@ -44,8 +44,8 @@
 //! // The store could be a `FileStore`, a `RedisStore`, or one of your own.
 //! let store = Arc::new(Memory::default());
 //! let worker = || -> Result<Session, Error> {
-//!     let keeper = client()?.keeper(Upkeep::ClientCredentials(Scope::parse("read")?));
-//!     Ok(Session::shared(Driver, keeper, GrantId::default(), store.clone()))
+//!     let id = GrantId::own().with_scope(Scope::parse("read")?);
+//!     Ok(Session::of_grant(Driver, &client()?, id, store.clone()))
 //! };
 //! let (one, two) = (worker()?, worker()?);
 //! // One of them asks the server, the other reads the store.

@@ -2,8 +2,10 @@
 
 mod at_work;
 mod carried;
+mod running;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use oauth_core::flow::keeper::{GrantId, Keeper, Turn, Upkeep};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Moment, Scope, Tokens};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use crate::source::{Cached, Token, TokenSource};
 use crate::store::{Answer, Store};
@@ -26,12 +29,14 @@ pub trait Drive: Send + Sync {
     /// Runs an exchange to its end.
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens>;
 
-    /// How long a request can take, from when it leaves until its answer has been read: after that it
-    /// is given up. What it may wait for before that is bounded by
-    /// [`SendBy`](oauth_core::exchange::SendBy), which the driver heeds. Leases are long enough for
-    /// it; without an answer, for 30 s.
-    fn longest(&self) -> Option<Duration> {
-        None
+    /// How long [`run`](Self::run) can take: waiting for a place, connecting, sending and reading the
+    /// answer. 30 s, if it does not say otherwise.
+    ///
+    /// It is up to the driver to keep to it, for it knows whether anything was sent; a second later
+    /// the session gives the request up, and its fate is not known. Whoever finds the mark of a worker
+    /// that died waits for so long before the same refresh token is sent again.
+    fn longest(&self) -> Duration {
+        Duration::from_secs(30)
     }
 }
 
@@ -40,7 +45,7 @@ impl<D: Drive + ?Sized> Drive for Arc<D> {
         (**self).run(exchange)
     }
 
-    fn longest(&self) -> Option<Duration> {
+    fn longest(&self) -> Duration {
         (**self).longest()
     }
 }
@@ -49,7 +54,8 @@ impl<D: Drive + ?Sized> Drive for Arc<D> {
 ///
 /// A fresh token is handed out at once, under no lock. One that is near its end is handed out while
 /// the next is fetched beside. When it is stale, the first caller starts one token request, and all
-/// others wait for the result of that one. The request runs in a task of its own on the runtime of
+/// others wait for the result of that one; for a second at most, as long as their token is still
+/// good. The request runs in a task of its own on the runtime of
 /// the caller who started it: it is finished and its result stored even if every caller has gone, so
 /// a rotated refresh token is never lost to a timeout around [`token`](Self::token).
 ///
@@ -93,7 +99,16 @@ struct State {
 type Outcome = Result<Arc<Tokens>, Error>;
 type Hook = Box<dyn Fn(&Arc<Tokens>) + Send + Sync>;
 /// What followers wait on.
-type Flight = Arc<watch::Sender<Option<Outcome>>>;
+type Flight = Arc<Renewal>;
+
+struct Renewal {
+    outcome: watch::Sender<Option<Outcome>>,
+    /// When the renewal began.
+    since: Instant,
+}
+
+/// For so long a caller whose token is still good waits for a better one.
+const GOOD_ENOUGH: Duration = Duration::from_secs(1);
 
 impl Session {
     /// Keeps a grant fresh for this process.
@@ -109,12 +124,20 @@ impl Session {
         id: GrantId,
         store: Arc<dyn Store>,
     ) -> Self {
-        let mut keeper = keeper.shared(id);
-        if let Some(longest) = driver.longest() {
-            keeper = keeper.with_longest_request(longest);
-        }
+        let keeper = keeper.shared(id).with_longest_request(driver.longest());
         let key = keeper.key();
         Self::of(Arc::new(driver), keeper, Some(Shared { store, key }))
+    }
+
+    /// Keeps this grant of the client fresh for everyone who shares the store; how it is renewed
+    /// follows from whose it is. For the same one, every worker must say the same.
+    pub fn of_grant(
+        driver: impl Drive + 'static,
+        client: &Client,
+        id: GrantId,
+        store: Arc<dyn Store>,
+    ) -> Self {
+        Self::shared(driver, client.keeper(id.upkeep()), id, store)
     }
 
     /// Tokens for the client itself. An empty scope leaves it to the server.
@@ -303,9 +326,33 @@ impl Session {
         let outcome = match waiting {
             Waiting::Over(outcome) => outcome,
             Waiting::Beside(tokens, _) => Ok(tokens),
-            Waiting::Flight(flight) => landed(&flight).await,
+            Waiting::Flight(flight) => self.landed(&flight, refused).await,
         };
         outcome.map(Token::from)
+    }
+
+    /// The end of a renewal, which goes on by itself. Nobody waits long for it whose token is good: a
+    /// store or a server may hang.
+    async fn landed(&self, flight: &Flight, refused: Option<&Tokens>) -> Outcome {
+        let end = landed(flight);
+        let mut end = pin!(end);
+        if self.still_good(refused).is_none() {
+            return end.await;
+        }
+        match timeout_at(flight.since + GOOD_ENOUGH, end.as_mut()).await {
+            Ok(outcome) => outcome,
+            Err(_) => match self.still_good(refused) {
+                Some(tokens) => Ok(tokens),
+                None => end.await,
+            },
+        }
+    }
+
+    fn still_good(&self, refused: Option<&Tokens>) -> Option<Arc<Tokens>> {
+        let tokens = self.0.state().keeper.still_good(now().ok()?)?;
+        let is_refused = refused
+            .is_some_and(|refused| tokens.access_token.matches(refused.access_token.expose()));
+        (!is_refused).then_some(tokens)
     }
 
     fn turn(
@@ -355,7 +402,7 @@ enum Waiting {
 }
 
 async fn landed(flight: &Flight) -> Outcome {
-    let mut landed = flight.subscribe();
+    let mut landed = flight.outcome.subscribe();
     match landed.wait_for(Option::is_some).await.as_deref() {
         Ok(Some(outcome)) => outcome.clone(),
         // The sender is held, and what was waited for is `Some`.

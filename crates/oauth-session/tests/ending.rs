@@ -50,7 +50,7 @@ async fn all_that_is_under_way_is_finished_and_stored() -> Result<(), Error> {
     let (driver, store) = (Slow::default(), Arc::new(Memory::new()));
     let (mut sessions, mut renewals) = (Vec::new(), Vec::new());
     for number in 0..GRANTS {
-        let id = GrantId::of_subject(number.to_string());
+        let id = GrantId::person(number.to_string());
         let keeper = client()?.keeper(Upkeep::Refresh);
         let session = Session::shared(driver.clone(), keeper, id, store.clone());
         let first = tokens("first")?;
@@ -87,7 +87,7 @@ async fn all_that_is_under_way_is_finished_and_stored() -> Result<(), Error> {
             .await
             .is_err()
     );
-    let id = GrantId::of_subject("later");
+    let id = GrantId::person("later");
     let other = Session::shared(driver, client()?.keeper(Upkeep::Refresh), id, store);
     other.log_in(tokens("first")?).await?;
     let token = other.token().await?;

@@ -20,8 +20,8 @@ struct Options {
     /// One seed only.
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// A mistake in the hosts: no-lease, save-after-hand-out, no-fencing, retry-lost-reply or
-    /// drop-on-cancel.
+    /// A mistake in the hosts: no-lease, save-after-hand-out, no-fencing, retry-lost-reply,
+    /// drop-on-cancel or no-extension.
     #[arg(long, value_parser = flaw)]
     flaw: Option<Flaw>,
 }
@@ -33,6 +33,7 @@ fn flaw(name: &str) -> Result<Flaw, String> {
         "no-fencing" => Flaw::NoFencing,
         "retry-lost-reply" => Flaw::RetryLostReply,
         "drop-on-cancel" => Flaw::DropOnCancel,
+        "no-extension" => Flaw::NoExtension,
         _ => return Err("no such flaw".to_owned()),
     })
 }

@@ -20,18 +20,18 @@
 //!
 //! # What goes wrong
 //! Callers come at any time, alone or in crowds, and go while they wait. Workers die between any two
-//! steps, come back with nothing, stand still for up to three leases and go on with what they had;
+//! steps, come back with nothing, stand still for longer than any lease and go on with what they had;
 //! their clocks differ. Renewals are abandoned half-way. Token requests find no connection, get
 //! lost, lose their reply, arrive after their sender has given up, arrive twice; the server is busy
-//! or down, a gateway gives up on it, access tokens end early, people take their grants back. The
+//! or down, or refuses what is good, a gateway gives up on it, access tokens end early, people take their grants back. The
 //! store fails, does what it was asked without saying so, does it late, goes down. People log in when
 //! they are told to, and sometimes just so, in the midst of a renewal too; they log out, which removes
 //! the record while workers still have it. How often each happens is in [`Odds`].
 //!
-//! Two things are taken for granted, as [`Policy::lease`] demands: a worker gives up on a token
-//! request after a quarter of a lease, and the network delays none for more than another quarter.
+//! Two things are taken for granted: a worker gives up on a token request after the time its
+//! [`Policy::longest_request`] names, and the network delays none for more than 13 s beyond that.
 //!
-//! [`Policy::lease`]: oauth_core::flow::keeper::Policy::lease
+//! [`Policy::longest_request`]: oauth_core::flow::keeper::Policy::longest_request
 //!
 //! # What must hold
 //! Each rule with what it excuses: things that nobody could have known, or that no order of events
@@ -39,10 +39,13 @@
 //!
 //! 1. **One flight** ([`Rule::OneFlight`]). A token request is sent by a worker that was given a
 //!    lease, and there is one request under a lease. While a request is under way, from when it is
-//!    sent until its sender has the answer or gives up, no other is sent for the same grant.
+//!    sent until its sender has the answer or gives up, no other is sent for the same grant, and no
+//!    other worker is given the lease.
 //!    *Excused*: what needs no lease, a token of the client's own or a refresh token that is
 //!    never replaced, while the store is silent. One of the two leases has run out. A worker that stands still cannot notice; what
-//!    it sends afterwards is up to rule 3. A lease that was given back has not run out.
+//!    it sends afterwards is up to rule 3. A lease that was given back has not run out. A lease runs
+//!    out under a request only if its worker has stood still, or the store has not done what it was
+//!    asked.
 //! 2. **The newest** ([`Rule::Newest`]). A worker that has read a version of the record neither
 //!    sends nor hands out a token that an earlier version held and this one does not; and no caller
 //!    gets the token that it has just reported as refused.
@@ -51,10 +54,12 @@
 //!    - With [`Reuse::Revokes`](oauth_core::flow::keeper::Reuse::Revokes) no two requests of workers
 //!      ever spend one refresh token. With `Unknown` it happens only when, at the time of the later
 //!      request, the access token in the store is over, and whoever sent the earlier one is dead,
-//!      has had the end of it, or has had the time of its lease to store the answer. With
+//!      has had the end of it, or has had the time of an attempt
+//!      ([`attempt_window`](oauth_core::flow::keeper::Policy::attempt_window)) to store the answer. With
 //!      `Tolerated` it may happen at any time: the user has said that it does no harm.
 //!    - A caller is told to log in only if the refresh token in the store is dead, and no worker
-//!      that is awake and within its lease holds a live one that follows it.
+//!      that is awake and within its lease holds a live one that follows it; or if the server has
+//!      refused it in words of its own.
 //!    - A request that was sent is finished as long as its worker lives, and the tokens it brings are
 //!      stored, or kept until they can be, if the store has the very token they were given for.
 //!    - What is stored is never replaced by what it followed, nor a login by what was there before;
@@ -77,6 +82,11 @@
 //!    has failed to take five times, or once if it was silent before.
 //! 6. **One grant, one record** ([`Rule::OwnGrant`], [`Rule::OneRecord`]). Nothing that belongs to
 //!    one grant is sent, stored or handed out for another, and the store gives no version twice.
+//!
+//! 7. **Heeded** ([`Rule::Heeded`]). A refresh token that the server has refused, without saying that
+//!    the grant is over, is sent again only after the pause that is stored with it, by whoever has read
+//!    that. Nothing is deleted, and a login or a success ends it.
+//!    *Excused*: as much as clocks differ.
 //!
 //! That these rules find mistakes is tested with hosts that make them: see [`Flaw`].
 
@@ -166,6 +176,12 @@ pub struct Report {
     pub abandoned: u64,
     /// Workers that stood still.
     pub pauses: u64,
+    /// Refresh tokens that were refused in words that do not end the grant.
+    pub suspects: u64,
+    /// Leases that were extended while a request ran.
+    pub extensions: u64,
+    /// Callers who took a token near its end, for the renewal took long.
+    pub impatient: u64,
     /// Token requests that the network lost, delayed or doubled.
     pub network_faults: u64,
     /// Orders to the store that failed.
@@ -189,6 +205,9 @@ impl Report {
         self.crashes += other.crashes;
         self.abandoned += other.abandoned;
         self.pauses += other.pauses;
+        self.suspects += other.suspects;
+        self.extensions += other.extensions;
+        self.impatient += other.impatient;
         self.network_faults += other.network_faults;
         self.store_faults += other.store_faults;
     }
@@ -212,6 +231,8 @@ pub enum Rule {
     OwnGrant,
     /// 6: two records in one place.
     OneRecord,
+    /// 7: a token that was refused, sent again too soon.
+    Heeded,
 }
 
 /// A rule broken, and how it came to that.

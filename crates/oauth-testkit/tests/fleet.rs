@@ -31,6 +31,9 @@ fn whatever_goes_wrong_no_promise_is_broken() {
         sum.crashes,
         sum.abandoned,
         sum.pauses,
+        sum.suspects,
+        sum.extensions,
+        sum.impatient,
         sum.network_faults,
         sum.store_faults,
     ];
@@ -57,7 +60,8 @@ fn a_thousand_workers_renew_once() {
     setup.lifetime = 300;
     setup.hides_lifetime = false;
     setup.odds = Odds::default();
-    setup.policy.lease = Duration::from_secs(60);
+    setup.policy.longest_request = Duration::from_secs(30);
+    setup.policy.lease = Duration::from_secs(10);
     setup.trouble = Duration::from_secs(250);
     let report = Fleet::new(1, setup).run().expect("no violation");
     // Once shortly before the token's end, and once long after it, when all thousand ask at once.
@@ -104,6 +108,11 @@ fn a_host_that_sends_again_what_may_have_arrived_is_found() {
 #[test]
 fn a_host_that_drops_a_request_with_its_caller_is_found() {
     assert_eq!(first(Flaw::DropOnCancel).rule, Rule::Kept);
+}
+
+#[test]
+fn a_host_that_lets_its_lease_run_out_is_found() {
+    assert_eq!(first(Flaw::NoExtension).rule, Rule::OneFlight);
 }
 
 #[test]

@@ -90,6 +90,7 @@ LostCode = Literal[
     "lost.proxy",
     "lost.timeout",
     "lost.closed",
+    "lost.contended",
 ]
 MisuseCode = Literal[
     "misuse.no_clock",

@@ -208,16 +208,18 @@ impl ServerError {
     pub(super) fn advice(&self) -> Advice {
         // "Slow down" is said by the status, whatever stands in the body; and nobody means at once.
         let is_busy = matches!(self.status, Some(408 | 429 | 503));
-        let retry = Advice::Retry {
-            after: self.retry_after.map(|pause| pause.max(FLOOR)),
-        };
         match self.denial().advice() {
-            Advice::Retry { .. } => retry,
-            Advice::GiveUp if is_busy => retry,
+            Advice::Retry { .. } => self.retry(),
+            Advice::GiveUp if is_busy => self.retry(),
             // A 5xx is the server's own trouble, unless the code is one that says otherwise.
-            Advice::GiveUp if self.is_unknown_failure() => retry,
+            Advice::GiveUp if self.is_unknown_failure() => self.retry(),
             advice => advice,
         }
+    }
+
+    fn retry(&self) -> Advice {
+        let after = self.retry_after.map(|pause| pause.max(FLOOR));
+        Advice::Retry { after }
     }
 
     /// Whether this, in answer to a refresh token, can only be about that token: a client that may
@@ -227,6 +229,30 @@ impl ServerError {
             (Denial::UnauthorizedClient, Some(403)) => true,
             (Denial::Other | Denial::Status, Some(401)) => self.scheme.is_none(),
             _ => false,
+        }
+    }
+
+    /// Whether the server only asks to come back later, or has some trouble of its own: this says
+    /// nothing of the grant.
+    pub(crate) fn is_passing(&self) -> bool {
+        let is_told = matches!(self.status, Some(408 | 425 | 429 | 500..=599));
+        is_told || matches!(self.denial().advice(), Advice::Retry { .. })
+    }
+
+    /// Whether the grant is over. Microsoft says `invalid_grant` too where a person only has to
+    /// confirm something, and tells so in a member of its own.
+    pub(crate) fn ends_the_grant(&self) -> bool {
+        let suberror = self.extra().get("suberror").and_then(Value::as_str);
+        let wants_interaction = suberror.is_some_and(|word| INTERACTIVE.contains(&word));
+        self.denial() == Denial::InvalidGrant && !wants_interaction
+    }
+
+    /// What to do where a refresh token was refused. It was good before: what passes is waited for,
+    /// whatever stands in the reply.
+    pub(super) fn advice_on_refresh(&self) -> Advice {
+        match self.advice() {
+            Advice::GiveUp if self.is_passing() => self.retry(),
+            advice => advice,
         }
     }
 
@@ -256,6 +282,19 @@ impl ServerError {
         }
     }
 }
+
+/// The values of Microsoft's `suberror` by which a person can give what the server wants, and the
+/// refresh token lives on.
+const INTERACTIVE: [&str; 8] = [
+    "additional_action",
+    "basic_action",
+    "consent_required",
+    "device_authentication_failed",
+    "interaction_required",
+    "login_required",
+    "message_only",
+    "user_password_expired",
+];
 
 /// The shortest pause before a retry that a server named.
 const FLOOR: Duration = Duration::from_secs(1);

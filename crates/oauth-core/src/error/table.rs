@@ -127,6 +127,7 @@ table! {
         Proxy "lost.proxy" GIVE_UP "the proxy did not open a way to the server"
         Timeout "lost.timeout" RETRY "no answer arrived in time"
         Closed "lost.closed" RETRY "the connection was closed before the answer was complete"
+        Contended "lost.contended" RETRY "the store says again and again that another has saved meanwhile"
     }
 }
 

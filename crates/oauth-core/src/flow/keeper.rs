@@ -31,8 +31,10 @@
 //!   its lease cannot overwrite what others have stored since, nor send a token they have sent;
 //! - that a refresh token is on its way is stored before it is sent, so a crash between two steps
 //!   leaves a mark, and whoever comes next knows that the token's fate is not known;
-//! - it is sent within half a lease after that, or not at all: when a lease has passed since the mark,
-//!   the request has arrived, or never will;
+//! - it is sent within a lease after that, or not at all, and given up after the longest request: when
+//!   the time for both has passed since the mark, the request has arrived, or never will. Only sending
+//!   a token again waits for that; a lease is short, and extended while the request runs
+//!   ([`Keeper::lease_extension`]);
 //! - no version is given twice for one key, and a removed record leaves a mark of its own: what the
 //!   store has lost is put back by whoever still has it, and what a person has removed is not;
 //! - a record carries the name of the login it grew from, and new tokens take the place of those they
@@ -48,6 +50,8 @@ mod policy;
 mod record;
 mod sending;
 mod sight;
+mod step;
+mod suspicion;
 mod timely;
 mod work;
 
@@ -60,7 +64,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Check, Error};
-use crate::exchange::Boxed;
 use crate::identity::Identity;
 use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
@@ -75,6 +78,7 @@ use work::Work;
 pub use outline::Outline;
 pub use policy::{Policy, Reuse};
 pub use record::GrantId;
+pub use step::{Entry, Event, Lease, LeaseExtension, Saved, Step, Turn};
 
 /// How a token is renewed.
 #[derive(Debug, Clone)]
@@ -85,113 +89,6 @@ pub enum Upkeep {
     ClientCredentials(Scope),
     /// With the refresh token.
     Refresh,
-}
-
-/// What a caller is to do.
-#[derive(Debug)]
-pub enum Turn {
-    /// Take these: they are good.
-    HandOut(Arc<Tokens>),
-    /// Take these, and renew them beside: call [`Keeper::resume`] with [`Event::Begin`].
-    HandOutAndRenew(Arc<Tokens>),
-    /// Renew, for yourself and all who come meanwhile: call [`Keeper::resume`] with
-    /// [`Event::Begin`].
-    Renew,
-    /// Another caller renews: wait for the end of that.
-    Follow,
-    /// There is nothing to be had now; the error says what to do.
-    GiveUp(Error),
-}
-
-/// What the host is to do next.
-#[must_use]
-pub enum Step {
-    /// Read the record. Answer with [`Event::Loaded`].
-    Load,
-    /// Take the lease for so long, in this name; for no time at all: give it back. Answer with
-    /// [`Event::Leased`].
-    Lease {
-        /// Who takes it: no other worker has this name.
-        holder: String,
-        /// For how long.
-        ttl: Duration,
-    },
-    /// Save the record if it is still at this version; 0 is the version of one that is not there.
-    /// Answer with [`Event::Saved`].
-    Save {
-        /// What to save.
-        record: Secret<String>,
-        /// The version it replaces.
-        version: u64,
-        /// When it wants to be renewed, for a store that can find records by that: the end of the
-        /// access token, or when it was received if nobody knows its end. Nothing for a grant that
-        /// is over, or that has no refresh token: nobody has to renew it before it is asked for.
-        due: Option<UnixTime>,
-    },
-    /// Run this. Answer with [`Event::Flown`], also if every caller has gone.
-    Run(Boxed<Tokens>),
-    /// Wait this long. Answer with [`Event::Elapsed`].
-    Wait(Duration),
-    /// The end, for everyone who waited.
-    Over(Result<Arc<Tokens>, Error>),
-}
-
-/// What happened.
-#[derive(Debug)]
-pub enum Event {
-    /// Nothing yet.
-    Begin,
-    /// The record, or that there is none.
-    Loaded(Option<Entry>),
-    /// What became of the lease.
-    Leased(Lease),
-    /// What the exchange left behind.
-    Flown(Result<Tokens, Error>),
-    /// What became of the record.
-    Saved(Saved),
-    /// The pause is over.
-    Elapsed,
-    /// The store gave no answer; what it was asked for may have happened or not.
-    Failed(Error),
-}
-
-/// A record as it is stored.
-///
-/// An empty one says that the grant was removed: a person has logged out. It is saved like any other
-/// record, so that whoever still has the tokens learns of it, and a store may forget it after 30
-/// days. A record that is just not there was never saved, or is lost: those who have it put it back.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// Higher with every save, and never the same twice for one key, whatever was removed or lost in
-    /// between; 1 or more.
-    pub version: u64,
-    /// What was saved.
-    pub record: Secret<String>,
-}
-
-impl Entry {
-    /// Whether this is what stands in the place of a record that was removed.
-    pub fn is_removed(&self) -> bool {
-        self.record.expose().is_empty()
-    }
-}
-
-/// Who may renew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lease {
-    /// The holder who asked. So it is too for one who gave the lease back.
-    Won,
-    /// Another, for so long from now.
-    Held(Duration),
-}
-
-/// Whether a record was saved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Saved {
-    /// It was, and is now at this version.
-    At(u64),
-    /// It was not: the record is at another version.
-    Conflict,
 }
 
 /// One grant, kept fresh.
@@ -208,6 +105,8 @@ pub struct Keeper {
     seen: UnixTime,
     /// When the attempt in `record` was first seen, by our own clock.
     attempt_seen: UnixTime,
+    /// The same of the suspicion in it.
+    suspected_at: UnixTime,
     times: Times,
     /// The access token that a resource server refused, whatever its lifetime says.
     refused: Option<Secret<String>>,
@@ -220,6 +119,8 @@ pub struct Keeper {
     /// The name of the renewal under way: of its lease, and of its attempt.
     ticket: String,
     work: Option<Work>,
+    /// How often it had to begin anew.
+    setbacks: u32,
     /// Whether anybody waits for the end of that.
     is_wanted: bool,
     /// Whether no new renewal may begin.
@@ -257,9 +158,6 @@ struct Settled {
     is_unspent: bool,
 }
 
-/// What is left of a lease at the end of the longest request, for clocks and the store.
-const MARGIN: Duration = Duration::from_secs(15);
-
 /// How many attempts are remembered.
 const SETTLED: usize = 16;
 
@@ -273,13 +171,14 @@ impl Keeper {
         Self {
             us,
             upkeep,
-            id: GrantId::default().with_scope(scope),
+            id: GrantId::own().with_scope(scope),
             policy: Policy::default(),
             place: Place::Here,
             record: Record::default(),
             version: 0,
             seen: none,
             attempt_seen: none,
+            suspected_at: none,
             times: Times {
                 ahead: none,
                 stale: none,
@@ -292,6 +191,7 @@ impl Keeper {
             settled: VecDeque::new(),
             ticket: String::new(),
             work: None,
+            setbacks: 0,
             is_wanted: false,
             is_drained: false,
         }
@@ -318,17 +218,17 @@ impl Keeper {
         self
     }
 
-    /// Leases a grant for long enough for token requests that may take so long, from when they leave
-    /// until their answer has been read. None leaves in the second half of a lease.
+    /// For token requests that may take so long, from when the driver gets them until their answer
+    /// has been read. The host sees to it that none takes longer.
     #[must_use]
-    pub fn with_longest_request(mut self, longest: Duration) -> Self {
-        let enough = (longest * 2).saturating_add(MARGIN);
-        self.policy.lease = self.policy.lease.max(enough);
+    pub const fn with_longest_request(mut self, longest: Duration) -> Self {
+        self.policy.longest_request = longest;
         self
     }
 
     /// Shares the grant through a store, as this one. For client credentials the scope is the one
-    /// that is asked for, whatever `id` says.
+    /// that is asked for, whatever `id` says. A person's has a subject, or [`ask`](Self::ask) says
+    /// `misuse.setup`: two people would share a record.
     #[must_use]
     pub fn shared(mut self, id: GrantId) -> Self {
         // What it began with was stored here; now it has to be stored there. What it has learned
@@ -435,6 +335,22 @@ impl Keeper {
         matches!(self.work, Some(Work::Entering))
     }
 
+    /// The lease to take anew, again and again, for as long as the request of [`Step::Run`] runs:
+    /// ask right after that step. Nothing if no lease is held.
+    ///
+    /// What becomes of it changes nothing: a lease that was lost costs a second request where that
+    /// does no harm, and new tokens are stored by their version. So a host that cannot extend a lease
+    /// need not.
+    pub fn lease_extension(&self) -> Option<LeaseExtension> {
+        let is_leased = matches!(self.work, Some(Work::Flying { is_alone: false }));
+        let ttl = self.policy.lease;
+        (is_leased && self.place == Place::Store).then(|| LeaseExtension {
+            holder: self.ticket.clone(),
+            ttl,
+            every: (ttl * 3 / 10).max(Duration::from_millis(1)),
+        })
+    }
+
     /// Whether a renewal is under way.
     pub const fn is_busy(&self) -> bool {
         self.work.is_some()
@@ -478,6 +394,9 @@ impl Keeper {
         if attempt(&record) != attempt(&self.record) {
             self.attempt_seen = at.now();
         }
+        if record.suspicion != self.record.suspicion {
+            self.suspected_at = at.now();
+        }
         self.record = record;
         if self.version != version {
             self.version = version;
@@ -510,25 +429,5 @@ impl fmt::Debug for Keeper {
             .field("times", &self.times)
             .field("work", &self.work)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Load => f.write_str("Load"),
-            Self::Lease { holder, ttl } => f
-                .debug_struct("Lease")
-                .field("holder", holder)
-                .field("ttl", ttl)
-                .finish(),
-            Self::Save { version, .. } => f
-                .debug_struct("Save")
-                .field("version", version)
-                .finish_non_exhaustive(),
-            Self::Run(_) => f.write_str("Run(..)"),
-            Self::Wait(pause) => f.debug_tuple("Wait").field(pause).finish(),
-            Self::Over(outcome) => f.debug_tuple("Over").field(outcome).finish(),
-        }
     }
 }

@@ -7,9 +7,10 @@ use oauth_core::error::{Cause, Error, Reach};
 use oauth_core::exchange::SendBy;
 use oauth_core::{Client, ClientAuth, ClientId, Exchange, Input, Moment, Scope, Step};
 use oauth_reqwest::Options;
+use oauth_session::Drive as _;
 use oauth_testkit::{Fault, contract};
 
-use crate::support::{confidential, driver, driver_with, served, server};
+use crate::support::{confidential, counters, driver, driver_with, served, server};
 
 #[test]
 fn keeps_the_five_promises() {
@@ -54,6 +55,25 @@ async fn a_reply_that_drips_is_lost() {
     });
     let (reach, error) = lost(&driver, &confidential(&served)).await;
     assert_eq!((reach, error.code()), (Reach::Unknown, "lost.timeout"));
+}
+
+/// One that waits for longer would have no time left for its answer, and nobody would know its fate.
+#[tokio::test]
+async fn half_the_time_of_a_request_may_be_spent_waiting_for_its_turn() {
+    let served = served();
+    let options = Options::default().timeout(Duration::from_secs(1));
+    let driver = driver_with(options.in_flight_per_origin(1));
+    assert_eq!(driver.longest(), Duration::from_secs(1));
+    served.with(|twin| {
+        twin.inject(Fault::SlowBody {
+            millis_per_byte: 60,
+        })
+    });
+    let client = confidential(&served);
+    let (first, second) = tokio::join!(lost(&driver, &client), lost(&driver, &client));
+    assert_eq!((first.0, first.1.code()), (Reach::Unknown, "lost.timeout"));
+    assert_eq!((second.0, second.1.code()), (Reach::Unsent, "lost.unsent"));
+    assert_eq!(counters(&served).token_requests, 1);
 }
 
 #[tokio::test]

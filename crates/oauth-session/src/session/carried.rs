@@ -7,14 +7,16 @@ use oauth_core::error::{Cause, Check, Error, Kind};
 use oauth_core::flow::keeper::{Entry, Event, Step};
 use oauth_core::{Moment, Secret};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::at_work::Working;
-use super::{Flight, Inner, Outcome, Shared, State, never_landed, now};
+use super::{Flight, Inner, Outcome, Renewal, Shared, State, never_landed, now};
 use crate::faults;
 use crate::store::Store;
 
-/// How long a store may take for an answer. Those of this crate give up sooner.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a store may take for an answer. Those of this crate give up sooner, and a lease is hardly
+/// longer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Spawned under no lock: a runtime that is closed drops the task on the spot, and its drop locks.
 pub(super) fn start(runtime: &tokio::runtime::Handle, carried: Option<Carried>) {
@@ -38,7 +40,10 @@ pub(super) struct Carried {
 
 impl Carried {
     pub(super) fn new(us: Arc<Inner>, state: &mut State) -> Self {
-        let flight = Flight::new(watch::Sender::new(None));
+        let flight = Flight::new(Renewal {
+            outcome: watch::Sender::new(None),
+            since: Instant::now(),
+        });
         state.flight = Some(Arc::clone(&flight));
         Self {
             us,
@@ -61,7 +66,7 @@ impl Carried {
             event = match step {
                 Step::Run(exchange) => {
                     faults::at("session.run");
-                    let outcome = self.us.driver.run(exchange).await;
+                    let outcome = self.us.run(exchange).await;
                     faults::at("session.flown");
                     is_new = outcome.is_ok();
                     Event::Flown(outcome)
@@ -97,7 +102,7 @@ impl Drop for Carried {
         state.flight = None;
         self.us.publish(&state);
         drop(state);
-        self.flight.send_replace(Some(outcome));
+        self.flight.outcome.send_replace(Some(outcome));
     }
 }
 

@@ -1,37 +1,115 @@
 //! What a session makes of what its driver says of itself.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::future::pending;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use oauth_core::error::{Cause, Error, Reach};
 use oauth_core::exchange::Boxed;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Secret, Tokens};
 use oauth_session::store::{Answer, Entry, Lease, Memory, Saved};
-use oauth_session::{Drive, Store};
+use oauth_session::{Drive, Session, Store};
+use tokio::time::{Instant, sleep};
 
 use crate::session::{of_ann, person};
 
-/// It may take so long for a request, and says so or not.
-struct Taking(Option<Duration>);
+/// It takes so long for a request, or for ever, and says that it takes so long.
+#[derive(Clone)]
+struct Taking {
+    takes: Option<u64>,
+    says: Option<u64>,
+    runs: Arc<AtomicUsize>,
+}
 
-impl Drive for Taking {
-    fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {
-        Box::pin(std::future::ready(person("renewed")))
+fn taking(takes: impl Into<Option<u64>>, says: impl Into<Option<u64>>) -> Taking {
+    let (takes, says, runs) = (takes.into(), says.into(), Arc::default());
+    Taking { takes, says, runs }
+}
+
+/// There is no network for its first request.
+struct Later(Taking);
+
+impl Drive for Later {
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        let answer = self.0.run(exchange);
+        match self.0.runs.load(Ordering::SeqCst) {
+            1 => {
+                let unsent = Error::lost(Cause::unsent("no network"));
+                Box::pin(std::future::ready(Err(unsent)))
+            }
+            _ => answer,
+        }
     }
 
-    fn longest(&self) -> Option<Duration> {
-        self.0
+    fn longest(&self) -> Duration {
+        self.0.longest()
     }
 }
 
-/// It remembers the longest lease, in seconds.
-#[derive(Clone, Default)]
-struct Leases(Memory, Arc<AtomicU64>);
+/// What a driver says that says nothing.
+struct Default(Taking);
+
+impl Drive for Default {
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        self.0.run(exchange)
+    }
+}
+
+impl Drive for Taking {
+    fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        self.runs.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async {
+            match self.takes {
+                Some(seconds) => sleep(Duration::from_secs(seconds)).await,
+                None => pending().await,
+            }
+            person("renewed")
+        })
+    }
+
+    fn longest(&self) -> Duration {
+        self.says
+            .map_or(Default(self.clone()).longest(), Duration::from_secs)
+    }
+}
+
+/// It remembers when the lease was taken and for how long, in seconds, and may fall silent.
+#[derive(Clone)]
+struct Leases {
+    memory: Memory,
+    since: Instant,
+    taken: Arc<Mutex<Vec<(u64, u64)>>>,
+    is_silent: Arc<AtomicBool>,
+}
+
+impl Leases {
+    fn new() -> Self {
+        Self {
+            memory: Memory::new(),
+            since: Instant::now(),
+            taken: Arc::default(),
+            is_silent: Arc::default(),
+        }
+    }
+
+    fn taken(&self) -> Vec<(u64, u64)> {
+        self.taken.lock().expect("no panic").clone()
+    }
+
+    /// The answer, or none.
+    fn answer<'a, T: Send + 'a>(&'a self, answer: Answer<'a, T>) -> Answer<'a, T> {
+        match self.is_silent.load(Ordering::SeqCst) {
+            true => Box::pin(pending()),
+            false => answer,
+        }
+    }
+}
 
 impl Store for Leases {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
-        self.0.load(key)
+        self.answer(self.memory.load(key))
     }
 
     fn save<'a>(
@@ -41,29 +119,101 @@ impl Store for Leases {
         version: u64,
         due: Option<UnixTime>,
     ) -> Answer<'a, Saved> {
-        self.0.save(key, record, version, due)
+        self.answer(self.memory.save(key, record, version, due))
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
-        self.1.fetch_max(ttl.as_secs(), Ordering::SeqCst);
-        self.0.lease(key, holder, ttl)
+        let taken = (self.since.elapsed().as_secs(), ttl.as_secs());
+        self.taken.lock().expect("no panic").push(taken);
+        self.answer(self.memory.lease(key, holder, ttl))
     }
 }
 
-#[tokio::test]
-async fn leases_are_long_enough_for_the_longest_request() {
-    for (longest, lease) in [
-        (None, 75),
-        (Some(30), 75),
-        (Some(60), 135),
-        (Some(300), 615),
-    ] {
-        let store = Leases::default();
-        let driver = Taking(longest.map(Duration::from_secs));
-        let session = of_ann(driver, Arc::new(store.clone()));
-        let first = person("first").expect("tokens");
-        session.log_in(first.clone()).await.expect("stored");
-        session.renew(&first).await.expect("a token");
-        assert_eq!(store.1.load(Ordering::SeqCst), lease, "{longest:?}");
+/// A session with a first token, over this.
+async fn with_first(driver: Taking, store: &Leases) -> (Session, Tokens) {
+    let session = of_ann(driver, Arc::new(store.clone()));
+    let first = person("first").expect("tokens");
+    session.log_in(first.clone()).await.expect("stored");
+    (session, first)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_short_and_extended_while_the_request_runs() {
+    let store = Leases::new();
+    let (session, first) = with_first(taking(20, 30), &store).await;
+    session.renew(&first).await.expect("a token");
+    let every = [0, 3, 6, 9, 12, 15, 18].map(|second| (second, 10));
+    assert_eq!(store.taken()[..7], every);
+    assert_eq!(store.taken()[7..], [(20, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_while_the_request_runs_does_not_hold_up_its_answer() {
+    let store = Leases::new();
+    let (session, first) = with_first(taking(7, 30), &store).await;
+    let renewing = session.clone();
+    let renewal = tokio::spawn(async move { renewing.renew(&first).await });
+    sleep(Duration::from_secs(5)).await;
+    store.is_silent.store(true, Ordering::SeqCst);
+    sleep(Duration::from_millis(1900)).await;
+    store.is_silent.store(false, Ordering::SeqCst);
+    let since = Instant::now();
+    let token = renewal.await.expect("no panic").expect("a token");
+    assert_eq!(token.access_token.expose(), "renewed");
+    assert!(
+        since.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        since.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_given_up_after_the_longest_time_and_its_fate_is_not_known() {
+    for (says, limit) in [(Some(5), 6), (None, 31)] {
+        let store = Leases::new();
+        let driver = taking(None, says);
+        let (session, first) = with_first(driver.clone(), &store).await;
+        let since = Instant::now();
+        let error = session.renew(&first).await.expect_err("no answer");
+        assert_eq!(error.code(), "lost.timeout");
+        assert_eq!(
+            error.cause().map(|cause| cause.reach()),
+            Some(Reach::Unknown)
+        );
+        assert_eq!(since.elapsed().as_secs(), limit);
+        // It may have arrived: whoever comes next finds the mark.
+        let record = store.memory.load(session.key().expect("a key")).await;
+        let record = record.expect("loaded").expect("a record");
+        assert!(!record.record.expose().contains(r#""attempt":null"#));
+    }
+}
+
+/// In the last seconds of the token's life, and nothing answers.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_long_for_a_renewal_whose_token_is_still_good() {
+    for is_silent in [true, false] {
+        let store = Leases::new();
+        let driver = taking(None, 3000);
+        let session = of_ann(Later(driver.clone()), Arc::new(store.clone()));
+        // It was good for 300 s, and is so for 20. The first renewal fails.
+        let mut old = person("old").expect("tokens");
+        old.expires_in = Some(300);
+        old.received_at = old.received_at.before(Duration::from_secs(280));
+        let unsent = session.log_in(old).await.expect_err("no network");
+        assert_eq!(unsent.code(), "lost.unsent");
+        store.is_silent.store(is_silent, Ordering::SeqCst);
+        let since = Instant::now();
+        for _ in 0..3 {
+            let token = session.token().await.expect("a token");
+            assert_eq!(token.access_token.expose(), "old");
+            assert_eq!(since.elapsed().as_secs(), 1);
+            // The renewal goes on beside, once.
+            let runs = 1 + usize::from(!is_silent);
+            assert_eq!(driver.runs.load(Ordering::SeqCst), runs);
+        }
+        // Who has seen it refused has to wait.
+        let token = session.token().await.expect("a token");
+        let renewed = tokio::time::timeout(Duration::from_secs(5), session.renew(&token)).await;
+        assert!(renewed.is_err(), "{renewed:?}");
     }
 }

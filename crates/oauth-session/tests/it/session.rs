@@ -50,7 +50,7 @@ fn machine(driver: &Counting, store: Arc<dyn Store>) -> Session {
     Session::shared(
         driver.clone(),
         client().keeper(upkeep),
-        GrantId::default(),
+        GrantId::own(),
         store,
     )
 }
@@ -180,7 +180,7 @@ pub(crate) fn person(name: &str) -> Result<Tokens, Error> {
 
 pub(crate) fn of_ann(driver: impl Drive + 'static, store: Arc<dyn Store>) -> Session {
     let keeper = client().keeper(Upkeep::Refresh);
-    Session::shared(driver, keeper, GrantId::of_subject("ann"), store)
+    Session::shared(driver, keeper, GrantId::person("ann"), store)
 }
 
 #[tokio::test]
@@ -423,7 +423,7 @@ fn a_program_that_ends_in_good_order_loses_no_grant() {
     let sessions: Vec<_> = (0..GRANTS)
         .map(|number| {
             let keeper = client().keeper(Upkeep::Refresh);
-            let id = GrantId::of_subject(format!("person {number}"));
+            let id = GrantId::person(format!("person {number}"));
             Session::shared(driver.clone(), keeper, id, Arc::new(memory.clone()))
         })
         .collect();
@@ -480,7 +480,7 @@ async fn draining_stores_what_is_not_stored_yet_or_says_that_it_could_not() {
 fn threads_drain_a_session_too() {
     let keeper = client().keeper(Upkeep::Refresh);
     let driver = Slow::default();
-    let (id, store) = (GrantId::of_subject("ann"), Arc::new(Memory::new()));
+    let (id, store) = (GrantId::person("ann"), Arc::new(Memory::new()));
     let session = blocking::Session::shared(driver.clone(), keeper, id, store);
     let first = person("first").expect("tokens");
     session.log_in(first.clone()).expect("stored");

@@ -1,12 +1,14 @@
 //! What really happened: every token, every request, every version of a record.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use oauth_core::Tokens;
 use oauth_core::error::Reach;
 use oauth_core::exchange::Input;
 use oauth_core::flow::keeper::{Event, Step, Turn};
+use oauth_core::moment::UnixTime;
 use serde::Deserialize;
 
 pub(super) struct Book {
@@ -14,6 +16,8 @@ pub(super) struct Book {
     pub(super) sends: Vec<Send>,
     /// Who marked a refresh token as being on its way, and when, by the name of the attempt.
     marks: HashMap<String, (usize, u32, u64)>,
+    /// The refresh tokens that the server has refused, and not said that the grant is over.
+    pub(super) suspects: HashSet<String>,
     /// Of each grant, every version that was stored.
     pub(super) history: Vec<Vec<Version>>,
     generations: u64,
@@ -39,8 +43,8 @@ pub(super) struct Send {
     pub(super) at: u64,
     /// When the lease ends under which it was sent; `None` once that was given back.
     pub(super) lease: Option<u64>,
-    /// When it would have ended, given back or not.
-    pub(super) lease_end: u64,
+    /// When its attempt is over, for whoever finds the mark of it.
+    pub(super) window_end: u64,
     /// What its sender knows of its end.
     pub(super) end: Option<End>,
     /// It reached the server, or still may, and was or will be acted on.
@@ -69,6 +73,8 @@ pub(super) struct Version {
     pub(super) is_removed: bool,
     /// The attempt that is under way.
     pub(super) attempt: Option<String>,
+    /// The refresh token is not sent before this, by the clock of whoever wrote it.
+    pub(super) suspect_until: Option<UnixTime>,
 }
 
 /// The part of a stored record that is of interest here.
@@ -77,6 +83,13 @@ pub(super) struct Peek {
     pub(super) tokens: Option<PeekTokens>,
     ended: Option<serde_json::Value>,
     pub(super) attempt: Option<PeekAttempt>,
+    suspicion: Option<PeekSuspicion>,
+}
+
+#[derive(Deserialize)]
+struct PeekSuspicion {
+    since: UnixTime,
+    seconds: u64,
 }
 
 #[derive(Deserialize)]
@@ -98,6 +111,15 @@ impl Peek {
     pub(super) const fn is_over(&self) -> bool {
         self.ended.is_some()
     }
+
+    pub(super) fn suspect_until(&self) -> Option<UnixTime> {
+        let suspicion = self.suspicion.as_ref()?;
+        Some(
+            suspicion
+                .since
+                .after(Duration::from_secs(suspicion.seconds)),
+        )
+    }
 }
 
 impl Book {
@@ -106,6 +128,7 @@ impl Book {
             tokens: HashMap::new(),
             sends: Vec::new(),
             marks: HashMap::new(),
+            suspects: HashSet::new(),
             history: (0..grants).map(|_| Vec::new()).collect(),
             generations: 0,
             calls: 0,
@@ -152,6 +175,7 @@ impl Book {
             is_over: false,
             is_removed: true,
             attempt: None,
+            suspect_until: None,
         });
     }
 
@@ -196,6 +220,11 @@ impl Book {
     pub(super) fn refused(&mut self, send: usize, is_copy: bool) {
         let send = &mut self.sends[send];
         send.may_count = send.is_processed || (is_copy && send.may_count);
+    }
+
+    /// The server has refused the token of this request, and not said that the grant is over.
+    pub(super) fn refused_in_words(&mut self, send: usize) {
+        self.suspects.extend(self.sends[send].refresh.clone());
     }
 
     /// The server did what it does.
@@ -297,6 +326,9 @@ impl Book {
         });
         if peek.attempt.is_some() {
             said += ", on its way";
+        }
+        if peek.suspicion.is_some() {
+            said += ", suspect";
         }
         if peek.is_over() {
             said += ", over";

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use oauth_core::error::{Cause, Error, Reach};
 use oauth_core::exchange::{Boxed, Exchange as _, Input, Step as Move};
-use oauth_core::flow::keeper::{Event, Keeper, Lease, Saved, Step};
+use oauth_core::flow::keeper::{Event, Keeper, Lease, LeaseExtension, Saved, Step};
 use oauth_core::{Secret, Tokens};
 
-use super::world::{Ev, World, millis};
+use super::world::{Ev, World, millis, window};
 use super::{Breach, Flaw, Rule};
 
 pub(super) type Outcome = Result<Arc<Tokens>, Error>;
@@ -61,8 +61,22 @@ pub(super) struct Flight {
 /// A lease, as the store gave it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Held {
+    pub(super) since: u64,
     pub(super) until: u64,
     pub(super) sends: u32,
+    /// Whether the store has not done what it was asked to extend it.
+    pub(super) is_missed: bool,
+}
+
+impl Held {
+    pub(super) const fn new(since: u64, until: u64) -> Self {
+        Self {
+            since,
+            until,
+            sends: 0,
+            is_missed: false,
+        }
+    }
 }
 
 /// What a worker gets to do.
@@ -88,12 +102,18 @@ pub(super) enum Mail {
     Login(Tokens),
     /// What the store has not got yet is due again.
     Tend,
+    /// The lease is to be extended, if the request still runs.
+    Extend(u32, LeaseExtension),
+    /// A caller has waited long enough, if the token at hand is good.
+    Impatient(usize),
 }
 
 /// What the store is asked to do.
 pub(super) enum Order {
     Load,
     Lease(String, std::time::Duration),
+    /// The same while a request runs; nobody waits for the answer.
+    Extend(String, std::time::Duration),
     Save(Secret<String>, u64),
 }
 
@@ -169,7 +189,10 @@ impl World {
             Mail::Ask(caller) => self.ask(caller),
             Mail::Use(caller) => self.use_token(caller),
             Mail::Cancel(caller) => self.cancel(caller),
-            Mail::Begin(round) | Mail::Act(round, _) | Mail::Launch(round)
+            Mail::Begin(round)
+            | Mail::Act(round, _)
+            | Mail::Launch(round)
+            | Mail::Extend(round, _)
                 if round != self.slot(worker, grant).round =>
             {
                 Ok(())
@@ -177,6 +200,11 @@ impl World {
             Mail::Begin(_) => self.feed(worker, grant, Event::Begin),
             Mail::Act(_, step) => self.act(worker, grant, step),
             Mail::Launch(_) => self.launch(worker, grant),
+            Mail::Extend(_, extension) => {
+                self.extend(worker, grant, extension);
+                Ok(())
+            }
+            Mail::Impatient(caller) => self.lose_patience(caller),
             Mail::Heard { call, event, until } => {
                 if self.slot(worker, grant).call != Some(call) {
                     return Ok(());
@@ -229,7 +257,9 @@ impl World {
     }
 
     fn pause(&mut self, worker: usize) {
-        let span = self.dice.between(100, 3 * millis(self.setup.policy.lease));
+        let spans = [millis(self.setup.policy.lease), window(&self.setup)];
+        let span = 3 * self.dice.pick(&spans);
+        let span = self.dice.between(100, span);
         self.workers[worker].asleep_until = self.now + span;
         self.report.pauses += 1;
         self.note(|| format!("worker {worker} stands still for {span} ms"));
@@ -255,7 +285,7 @@ impl World {
         event: Event,
         until: Option<u64>,
     ) -> Result<(), Breach> {
-        let now = self.now;
+        let (now, lease) = (self.now, millis(self.setup.policy.lease));
         let slot = self.slot(worker, grant);
         slot.call = None;
         slot.is_silent = matches!(event, Event::Failed(_));
@@ -269,7 +299,7 @@ impl World {
             Event::Loaded(None) => slot.seen_at = now,
             Event::Saved(Saved::At(version)) => (slot.seen, slot.seen_at) = (*version, now),
             Event::Leased(Lease::Won) => {
-                slot.lease = until.map(|until| Held { until, sends: 0 });
+                slot.lease = until.map(|until| Held::new(until.saturating_sub(lease), until));
             }
             Event::Failed(_) => slot.fails += 1,
             _ => {}
@@ -314,6 +344,7 @@ impl World {
     }
 
     fn act(&mut self, worker: usize, grant: usize, step: Step) -> Result<(), Breach> {
+        let flaw = self.setup.flaw;
         match step {
             Step::Load => self.order(worker, grant, Order::Load),
             Step::Lease { holder, ttl } => {
@@ -323,7 +354,7 @@ impl World {
                     slot.lease = None;
                     let epoch = self.workers[worker].epoch;
                     self.book.give_back(worker, epoch, grant);
-                } else if self.setup.flaw == Some(Flaw::NoLease) {
+                } else if flaw == Some(Flaw::NoLease) {
                     let event = Event::Leased(Lease::Won);
                     return self.feed(worker, grant, event);
                 }
@@ -350,7 +381,14 @@ impl World {
                     exchange,
                     send: None,
                 };
-                self.slot(worker, grant).flight = Some(flight);
+                let slot = self.slot(worker, grant);
+                slot.flight = Some(flight);
+                let extension = slot.keeper.lease_extension();
+                let extension = extension.filter(|_| flaw != Some(Flaw::NoExtension));
+                if let Some(extension) = extension {
+                    let mail = Mail::Extend(slot.round, extension.clone());
+                    self.mail(millis(extension.every), worker, grant, mail);
+                }
                 let after = self.dice.between(0, 3);
                 let round = self.slot(worker, grant).round;
                 self.mail(after, worker, grant, Mail::Launch(round));
@@ -358,6 +396,52 @@ impl World {
             Step::Over(_) => {}
         }
         Ok(())
+    }
+
+    /// The request still runs: the lease is taken anew, and again after a while.
+    fn extend(&mut self, worker: usize, grant: usize, extension: LeaseExtension) {
+        let slot = self.slot(worker, grant);
+        if slot.flight.is_none() || slot.holder != extension.holder {
+            return;
+        }
+        let (round, every) = (slot.round, millis(extension.every));
+        let order = Order::Extend(extension.holder.clone(), extension.ttl);
+        let call = self.book.call();
+        let (is_done, _) = self.ask_store(worker, grant, order, call);
+        if let (false, Some(lease)) = (is_done, &mut self.slot(worker, grant).lease) {
+            lease.is_missed = true;
+        }
+        self.mail(every, worker, grant, Mail::Extend(round, extension));
+    }
+
+    /// The store has taken the lease anew, or another has it.
+    pub(super) fn extended(
+        &mut self,
+        worker: usize,
+        epoch: u32,
+        grant: usize,
+        holder: &str,
+        lease: Lease,
+        ttl: u64,
+    ) {
+        let until = self.now + ttl;
+        self.note_of(worker, grant, |_| {
+            format!("the lease is extended: {lease:?}")
+        });
+        if self.workers[worker].epoch != epoch || self.slot(worker, grant).holder != holder {
+            return;
+        }
+        let slot = self.slot(worker, grant);
+        let send = slot.flight.as_ref().and_then(|flight| flight.send);
+        match (&mut slot.lease, lease) {
+            (Some(held), Lease::Won) => held.until = until,
+            (Some(held), Lease::Held(_)) => held.is_missed = true,
+            (None, _) => return,
+        }
+        if let (Some(send), Lease::Won) = (send, lease) {
+            self.book.sends[send].lease = Some(until);
+        }
+        self.report.extensions += 1;
     }
 
     fn launch(&mut self, worker: usize, grant: usize) -> Result<(), Breach> {

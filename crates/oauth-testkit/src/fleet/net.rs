@@ -14,6 +14,9 @@ use super::{Breach, Flaw};
 /// After so long a worker gives up on the store, in milliseconds.
 const STORE_TIMEOUT: u64 = 2000;
 
+/// What the network delays a request by at most after its sender has given up on it.
+const LATE: u64 = 13_000;
+
 /// What becomes of an order to the store.
 enum Fate {
     Done,
@@ -26,9 +29,29 @@ enum Fate {
 }
 
 impl World {
+    /// The store is asked, and the keeper waits for the answer.
     pub(super) fn order(&mut self, worker: usize, grant: usize, order: Order) {
         let call = self.book.call();
         self.slot(worker, grant).call = Some(call);
+        let failure = self.ask_store(worker, grant, order, call).1;
+        let error = Error::lost(Cause::unknown("the store gives no answer"));
+        let event = Event::Failed(error);
+        let mail = Mail::Heard {
+            call,
+            event,
+            until: None,
+        };
+        self.mail(failure, worker, grant, mail);
+    }
+
+    /// Whether the order is done and answered, and after how long it is given up.
+    pub(super) fn ask_store(
+        &mut self,
+        worker: usize,
+        grant: usize,
+        order: Order,
+        call: u64,
+    ) -> (bool, u64) {
         let odds = self.setup.odds;
         let is_down = self.store_down_until > self.now;
         let fate = match () {
@@ -70,14 +93,7 @@ impl World {
             };
             self.post(after, ev);
         }
-        let error = Error::lost(Cause::unknown("the store gives no answer"));
-        let event = Event::Failed(error);
-        let mail = Mail::Heard {
-            call,
-            event,
-            until: None,
-        };
-        self.mail(failure, worker, grant, mail);
+        (is_answered, failure)
     }
 
     /// The store does what it is told.
@@ -98,9 +114,15 @@ impl World {
             Order::Lease(holder, ttl) => {
                 let lease = self.shelf.lease(now, &key, &holder, ttl);
                 if lease == Lease::Won && !ttl.is_zero() {
+                    self.check_lease(worker, epoch, grant)?;
                     until = Some(self.now + millis(ttl));
                 }
                 Event::Leased(lease)
+            }
+            Order::Extend(holder, ttl) => {
+                let lease = self.shelf.lease(now, &key, &holder, ttl);
+                self.extended(worker, epoch, grant, &holder, lease, millis(ttl));
+                return Ok(());
             }
             Order::Save(record, mut version) => {
                 if self.setup.flaw == Some(Flaw::NoFencing) {
@@ -142,8 +164,7 @@ impl World {
         if let Some(flight) = &mut self.slot(worker, grant).flight {
             flight.send = Some(send);
         }
-        // Both together are less than half a lease.
-        let patience = millis(self.setup.policy.lease) / 4;
+        let patience = millis(self.setup.policy.longest_request);
         let (odds, calm) = (self.setup.odds, self.calm);
         let mut hits = |odds: u32| !calm && self.dice.hits(odds);
         let (mut is_answered, mut is_twice, mut is_late) = (true, false, false);
@@ -174,7 +195,7 @@ impl World {
         }
         self.report.network_faults += u64::from(!is_answered || is_twice);
         let way = match (is_late, self.dice.index(10)) {
-            (true, _) => patience + self.dice.between(1, patience - 2000),
+            (true, _) => patience + self.dice.between(1, LATE),
             (false, 0) => self.dice.between(100, patience / 2),
             (false, _) => self.dice.between(5, 100),
         };
@@ -222,6 +243,11 @@ impl World {
                 *reply.body_mut() = Bytes::from_static(br#"{"error":"temporarily_unavailable"}"#);
             }
             reply
+        } else if !calm && !self.setup.own && self.dice.hits(odds.refusal) {
+            self.book.refused(send, is_copy);
+            self.book.refused_in_words(send);
+            self.report.suspects += 1;
+            refusal(self.dice.pick(&REFUSALS))
         } else if !calm && self.dice.hits(odds.gateway) {
             if self.dice.hits(5000) {
                 self.process(send, request, is_copy)?;
@@ -272,6 +298,25 @@ impl World {
         self.check_reuse(send, is_reuse, is_copy)?;
         Ok(reply)
     }
+}
+
+/// What servers say of a refresh token that may be good or not.
+const REFUSALS: [(u16, &str); 5] = [
+    (401, "invalid_client"),
+    (403, "unauthorized_client"),
+    (400, "consent_required"),
+    (400, "token_is_gone"),
+    (403, ""),
+];
+
+fn refusal((code, word): (u16, &str)) -> http::Response<Bytes> {
+    let mut reply = status(code, None);
+    if !word.is_empty() {
+        let json = HeaderValue::from_static("application/json");
+        reply.headers_mut().insert(CONTENT_TYPE, json);
+        *reply.body_mut() = Bytes::from(format!(r#"{{"error":"{word}"}}"#));
+    }
+    reply
 }
 
 fn status(code: u16, pause: Option<u64>) -> http::Response<Bytes> {

@@ -14,6 +14,9 @@ use super::host::Mail;
 use super::world::{Ev, World};
 use super::{Breach, Flaw, Rule};
 
+/// How long a caller waits for a better token than one that is good, in milliseconds.
+const GOOD_ENOUGH: u64 = 1000;
+
 /// Somebody who asks a worker for a token, to use it once.
 pub(super) struct Caller {
     pub(super) worker: usize,
@@ -128,10 +131,34 @@ impl World {
     fn wait(&mut self, caller: usize) {
         let Caller { worker, grant, .. } = self.callers[caller];
         self.slot(worker, grant).waiting.push(caller);
+        self.mail(GOOD_ENOUGH, worker, grant, Mail::Impatient(caller));
         if !self.calm && self.dice.hits(self.setup.odds.cancel) {
             let after = self.dice.between(10, 5000);
             self.mail(after, worker, grant, Mail::Cancel(caller));
         }
+    }
+
+    /// A caller takes the token at hand, if it is good. The renewal goes on.
+    pub(super) fn lose_patience(&mut self, caller: usize) -> Result<(), Breach> {
+        let Caller { worker, grant, .. } = self.callers[caller];
+        let now = self.clock(worker);
+        let slot = self.slot(worker, grant);
+        let place = slot.waiting.iter().position(|waiting| *waiting == caller);
+        let (Some(place), Some(tokens)) = (place, slot.keeper.still_good(now)) else {
+            return Ok(());
+        };
+        let refused = self.callers[caller].refused.as_ref();
+        let access = tokens.access_token.expose();
+        if refused.is_some_and(|refused| refused.access_token.expose() == access) {
+            return Ok(());
+        }
+        self.slot(worker, grant).waiting.remove(place);
+        self.report.impatient += 1;
+        self.note_of(worker, grant, |book| {
+            format!("caller {caller} takes {}", book.tokens(&tokens))
+        });
+        self.check_hand_out(worker, grant, &tokens)?;
+        self.hand(caller, &tokens)
     }
 
     /// A caller goes while the renewal is under way. The renewal goes on.

@@ -10,7 +10,7 @@ use oauth_core::flow::keeper::Reuse;
 
 use super::book::{Peek, Send, Version};
 use super::host::Held;
-use super::world::World;
+use super::world::{World, window};
 use super::{Breach, Rule};
 use crate::twin::Rotation;
 
@@ -54,23 +54,25 @@ impl World {
         });
         let is_kept = self.setup.rotation == Rotation::Never;
         let needs_none = self.setup.own || (is_kept && self.setup.policy.reuse != Reuse::Revokes);
+        let extend_every = super::world::millis(self.setup.policy.lease) * 3 / 10;
         let slot = self.slot(worker, grant);
         slot.is_alone = needs_none && slot.is_silent;
         if slot.is_alone {
-            let (until, sends) = (now, 0);
-            slot.lease = Some(Held { until, sends });
+            slot.lease = Some(Held::new(now, now));
         }
         let Some(lease) = &mut slot.lease else {
             let text = format!("worker {worker} sends a token request without a lease");
             return Self::breach(Rule::OneFlight, text);
         };
         lease.sends += 1;
+        // Who has stood still since it was taken may be too late to extend it.
+        lease.is_missed |= lease.until < now + extend_every + 1000;
         let lease = *lease;
         if lease.sends > 1 {
             let text = format!("worker {worker} sends a second request under one lease");
             return Self::breach(Rule::OneFlight, text);
         }
-        let patience = super::world::millis(self.setup.policy.lease) / 4;
+        let patience = super::world::millis(self.setup.policy.longest_request);
         for other in self.book.sends.iter().rev() {
             if other.at + patience < now {
                 break;
@@ -102,6 +104,13 @@ impl World {
                 );
                 return Self::breach(Rule::Newest, text);
             }
+            if self.is_suspect(worker, grant) {
+                let text = format!(
+                    "worker {worker} sends {}, though it has read that the server has just refused it",
+                    self.book.name(token)
+                );
+                return Self::breach(Rule::Heeded, text);
+            }
             excuse = self.excuse(grant, token);
         }
         self.book.sends.push(Send {
@@ -111,13 +120,40 @@ impl World {
             refresh,
             at: now,
             lease: Some(lease.until),
-            lease_end: lease.until,
+            window_end: lease.since + window(&self.setup),
             end: None,
             may_count: true,
             is_processed: false,
             excuse,
         });
         Ok(number)
+    }
+
+    /// Rule 1, for a lease that the store is about to give.
+    pub(super) fn check_lease(
+        &self,
+        worker: usize,
+        epoch: u32,
+        grant: usize,
+    ) -> Result<(), Breach> {
+        for send in self.book.sends.iter().rev().take(50) {
+            let holder = &self.workers[send.worker];
+            let lease = holder.slots[grant].lease;
+            let is_other = (send.worker, send.epoch) != (worker, epoch);
+            let is_under_way = send.grant == grant && send.end.is_none() && send.lease.is_some();
+            let is_awake = self.is_awake(send.worker) && holder.awake_since <= send.at;
+            let is_kept = lease.is_some_and(|lease| !lease.is_missed && lease.since < lease.until);
+            let is_here = holder.epoch == send.epoch && is_awake && is_kept;
+            if is_other && is_under_way && is_here {
+                let text = format!(
+                    "worker {worker} is given the lease while a request of worker {}, awake and \
+                     heard by the store, is under way",
+                    send.worker
+                );
+                return Self::breach(Rule::OneFlight, text);
+            }
+        }
+        Ok(())
     }
 
     /// The version this worker has read that no longer holds what an earlier one held.
@@ -136,6 +172,15 @@ impl World {
         (!holds(newest) && read.any(holds)).then_some(newest.version)
     }
 
+    /// Whether what the worker has read last says that the token is not to be sent yet.
+    fn is_suspect(&self, worker: usize, grant: usize) -> bool {
+        let seen = self.workers[worker].slots[grant].seen;
+        let mut history = self.book.history[grant].iter().rev();
+        let read = history.find(|version| version.version == seen);
+        let until = read.and_then(|version| version.suspect_until);
+        until.is_some_and(|until| self.time().after(self.slack()) < until)
+    }
+
     /// Whether a refresh token may be sent though it was sent before and may have been spent.
     fn excuse(&self, grant: usize, token: &str) -> Result<(), String> {
         let earlier = |send: &&Send| send.refresh.as_deref() == Some(token) && send.may_count;
@@ -152,7 +197,7 @@ impl World {
         }
         match earlier.find(|send| self.may_hold_answer(grant, token, send)) {
             Some(send) => Err(format!(
-                "worker {} may still have the answer to it, within its lease",
+                "worker {} may still have the answer to it, in time",
                 send.worker
             )),
             None => Ok(()),
@@ -169,8 +214,8 @@ impl World {
             let parent = self.book.token(access).and_then(|it| it.parent.as_deref());
             parent == Some(token)
         });
-        let is_leased = self.now + slack < send.lease_end;
-        is_living && is_leased && (send.end.is_none() || has_answer)
+        let is_in_time = self.now + slack < send.window_end;
+        is_living && is_in_time && (send.end.is_none() || has_answer)
     }
 
     /// Rule 3: a refresh token that came twice.
@@ -237,9 +282,6 @@ impl World {
             error.code()
         );
         let slot = &self.workers[worker].slots[grant];
-        if !self.twin.honours(self.time(), refresh) {
-            return self.check_hands(worker, grant, refresh, &told);
-        }
         if error.code() == "grant.outcome_unknown" && self.setup.policy.reuse == Reuse::Revokes {
             let epoch = self.workers[worker].epoch;
             let attempt = record.attempt.as_deref();
@@ -247,6 +289,13 @@ impl World {
             if !knows {
                 return Ok(());
             }
+        }
+        if !self.twin.honours(self.time(), refresh) {
+            return self.check_hands(worker, grant, refresh, &told);
+        }
+        let is_in_words = error.server_error().is_some() && error.code() != "denied.invalid_grant";
+        if is_in_words && self.book.suspects.contains(refresh) {
+            return Ok(());
         }
         let looked_at = slot.seen_at.max(self.workers[worker].awake_since);
         if slot.seen >= record.version || slot.is_behind || looked_at + RECENT < self.now {
@@ -369,6 +418,7 @@ impl World {
             return Self::breach(Rule::OwnGrant, "an unreadable record".to_owned());
         };
         let (is_over, history) = (peek.is_over(), &self.book.history[grant]);
+        let suspect_until = peek.suspect_until();
         let Some(tokens) = peek.tokens else {
             // The end of a grant that never had any.
             return Ok(());
@@ -414,6 +464,7 @@ impl World {
             is_over,
             is_removed: false,
             attempt: peek.attempt.map(|attempt| attempt.id),
+            suspect_until,
         };
         if let Some(attempt) = &version.attempt {
             self.book.mark(attempt, worker, epoch, self.now);

@@ -25,8 +25,8 @@ pub struct Setup {
     pub lifetime: u64,
     /// Whether the server names no lifetime, so that only a 401 tells.
     pub hides_lifetime: bool,
-    /// The keepers' policy. No token request, delays of the network included, takes longer than
-    /// half its lease.
+    /// The keepers' policy. A worker gives up on a token request after its longest time, and the
+    /// network delays none for more than 13 s beyond that.
     pub policy: Policy,
     /// How long things go wrong, before all is well again and everyone must get a token.
     pub trouble: Duration,
@@ -44,7 +44,8 @@ pub struct Setup {
 pub struct Odds {
     /// A worker dies, before any step of its own.
     pub crash: u32,
-    /// A worker sleeps for up to three leases, before any step of its own.
+    /// A worker sleeps, before any step of its own: for up to three leases, or three times as long as
+    /// an attempt may be under way.
     pub pause: u32,
     /// The part of a program that carries a renewal is stopped, before any step of the worker.
     pub abandon: u32,
@@ -65,6 +66,8 @@ pub struct Odds {
     pub busy: u32,
     /// A gateway gives up: 502, 503 or 504, and the request is carried out or not.
     pub gateway: u32,
+    /// The server refuses a refresh token in words that do not end the grant, and nothing is done.
+    pub refusal: u32,
     /// The store answers with an error, and nothing is done.
     pub store_fails: u32,
     /// The store does what it is asked, and the answer is lost.
@@ -103,6 +106,8 @@ pub enum Flaw {
     RetryLostReply,
     /// When the caller who began a renewal goes, its request is abandoned and the lease given back.
     DropOnCancel,
+    /// No lease is extended while a request runs.
+    NoExtension,
 }
 
 impl Setup {
@@ -125,7 +130,8 @@ impl Setup {
         let (rotation, reuse) = dice.pick(&kinds);
         let mut policy = Policy::default();
         policy.reuse = reuse;
-        policy.lease = Duration::from_secs(dice.pick(&[20, 60, 60]));
+        policy.lease = Duration::from_secs(dice.pick(&[4, 10, 10]));
+        policy.longest_request = Duration::from_secs(dice.pick(&[5, 15, 30]));
         Self {
             workers: dice.pick(&[1, 2, 2, 3, 3, 4, 6]),
             grants: dice.pick(&[1, 1, 1, 2]),
@@ -177,6 +183,7 @@ impl Odds {
             twice: some(100, 500),
             busy: some(200, 2000),
             gateway: some(200, 1000),
+            refusal: some(200, 2000),
             store_fails: some(100, 1500),
             store_mute: some(100, 1500),
             store_late: some(100, 1500),

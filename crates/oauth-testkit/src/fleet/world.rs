@@ -144,7 +144,7 @@ impl World {
             dice: dice.clone(),
         };
         for number in 0..setup.grants {
-            let id = GrantId::of_subject(format!("person {number}"));
+            let id = GrantId::person(format!("person {number}"));
             let key = world.keeper(id.clone()).key();
             world.grants.push(Grant {
                 id,
@@ -175,16 +175,15 @@ impl World {
         let trouble = millis(setup.trouble);
         world.post(MINUTE, Ev::Weather);
         world.post(trouble, Ev::Calm);
-        // Who sleeps now is awake then, and no lease of a dead worker is left.
-        world.post(trouble + 5 * millis(setup.policy.lease), Ev::LastRound);
+        // Who sleeps now is awake then, and no attempt of a dead worker is left.
+        world.post(trouble + 5 * window(setup), Ev::LastRound);
         world.dice = dice;
         world
     }
 
     /// Runs until everyone has what is due to them.
     pub(super) fn run(&mut self) -> Result<(), Breach> {
-        let lease = millis(self.setup.policy.lease);
-        let last_round = millis(self.setup.trouble) + 5 * lease;
+        let last_round = millis(self.setup.trouble) + 5 * window(&self.setup);
         // Every pause, lease and backoff of the bad times is over by then: what is left is a login,
         // and a few requests.
         let end = last_round + 2 * MINUTE;
@@ -400,6 +399,11 @@ fn client(twin: &Twin) -> Client {
         Client::new(server, ClientId::new(twin.client_id()), auth)
     });
     client.expect("the twin's own names are well formed")
+}
+
+/// How long an attempt may be under way.
+pub(super) fn window(setup: &Setup) -> u64 {
+    millis(setup.policy.attempt_window())
 }
 
 pub(super) fn millis(span: Duration) -> u64 {

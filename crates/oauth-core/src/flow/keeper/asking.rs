@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use super::work::Work;
-use super::{Keeper, Place, Turn, Unsaved};
-use crate::error::{Cause, Error};
+use super::{Keeper, Place, Turn, Unsaved, Upkeep};
+use crate::error::{Cause, Error, Misuse};
 use crate::moment::UnixTime;
 use crate::token::Tokens;
 
 impl Keeper {
     /// One caller asks for a token, knowing perhaps of one that a resource server refused.
     pub fn ask(&mut self, now: UnixTime, refused: Option<&Tokens>) -> Turn {
+        if self.is_nobodys() {
+            let why = "a person's grant in a store has a subject: say whose it is";
+            return Turn::GiveUp(Error::from(Misuse::Setup).about(why));
+        }
         if let Some(refused) = refused {
             self.refuse(refused);
         }
-        match self.good(now).filter(|_| !self.is_kept_back()) {
+        match self.still_good(now) {
             Some(tokens) if now < self.times.ahead && self.is_stored() => Turn::HandOut(tokens),
             Some(tokens) if now < self.times.stale => {
                 match self.is_busy() || self.is_drained || self.trouble.holds(now).is_some() {
@@ -48,6 +52,12 @@ impl Keeper {
         }
     }
 
+    /// What a caller may have who does not want to wait any longer for the renewal under way: the token
+    /// at hand, as long as it is good.
+    pub fn still_good(&self, now: UnixTime) -> Option<Arc<Tokens>> {
+        self.good(now).filter(|_| !self.is_kept_back())
+    }
+
     /// Forgets exactly this token: one that has taken its place meanwhile lives on.
     pub fn refuse(&mut self, refused: &Tokens) {
         let is_ours = self
@@ -65,6 +75,12 @@ impl Keeper {
         self.work = Some(Work::Begun);
         self.is_wanted = true;
         turn
+    }
+
+    /// A person's, and does not say whose.
+    fn is_nobodys(&self) -> bool {
+        let is_persons = matches!(self.upkeep, Upkeep::Refresh);
+        is_persons && self.place == Place::Store && self.id.subject.is_none()
     }
 
     /// Whether the tokens have to be stored before anyone sees them.

@@ -152,10 +152,13 @@ impl Keeper {
             }
         };
         let is_first = !is_here && version == 0 && self.version == 0;
-        let is_newest = is_first
-            || self.outlives(at, &landing.record, &stored, version)
-            || (version >= self.version && landing.follows(&stored));
+        let follows = version >= self.version && landing.follows(&stored);
+        let is_newest = is_first || self.outlives(at, &landing.record, &stored, version) || follows;
         if is_newest {
+            // Until the new tokens are stored, whoever asks gets what has just been read.
+            if follows && !landing.is_late {
+                self.know(at, stored, version);
+            }
             landing.over = version;
             return self.land(landing);
         }
@@ -188,8 +191,18 @@ impl Keeper {
             self.work = Some(Work::Circling(landing));
             return Step::Wait(pause);
         }
+        self.hand_out_unsaved(at, &landing, error)
+    }
+
+    /// Those who wait get what nobody else can have; it is stored later.
+    pub(super) fn hand_out_unsaved(
+        &mut self,
+        at: &Moment,
+        landing: &Landing,
+        error: &Error,
+    ) -> Step {
         let tokens = landing.record.tokens.clone();
-        self.keep_back(at, &landing, true);
+        self.keep_back(at, landing, true);
         if landing.is_late {
             return self.fail(at, error.clone());
         }
@@ -210,31 +223,41 @@ impl Keeper {
 
     /// An attempt that brought no tokens.
     pub(super) fn miss(&mut self, at: &Moment, error: Error) -> Step {
-        let code = error.server_error().and_then(ServerError::error);
-        // Other refusals are this request's alone: a person has to confirm something, or one machine
-        // is not trusted. The refresh token is as good as it was.
-        if self.upkeep_is_refresh() && code == Some(INVALID_GRANT) {
+        let ends = ServerError::ends_the_grant;
+        if self.upkeep_is_refresh() && error.server_error().is_some_and(ends) {
             return self.load(Work::Doubting(error));
         }
-        let ticket = self.ticket.clone();
-        let attempt = self.record.attempt.as_ref();
-        let is_marked = attempt.is_some_and(|attempt| attempt.id == ticket);
-        let is_unspent = is_unspent(&error);
+        // A person has to confirm something, or one machine is not trusted, or this server has a word
+        // of its own for a token that is dead: nobody knows, and nothing is deleted.
+        if let Some(suspicion) = self.suspicion(at, &error) {
+            return self.suspected(at, error, suspicion);
+        }
+        let is_unmarked = self.unmark(&error);
         let pause = Pause::of(&error, at.now());
         let outcome = self.failed(at, error);
-        if is_marked {
-            self.settle(ticket, is_unspent);
-        }
-        let is_unmarked = is_marked && is_unspent;
         if !is_unmarked && pause.is_none() {
             return self.release(outcome);
-        }
-        if is_unmarked {
-            self.record.attempt = None;
         }
         self.record.pause = pause;
         let record = self.record.clone();
         self.save(&record, Work::Closing(outcome))
+    }
+
+    /// Takes away the mark of an attempt that ended like this, if that is certain to have come to
+    /// nothing; whether there was one.
+    pub(super) fn unmark(&mut self, error: &Error) -> bool {
+        let ticket = self.ticket.clone();
+        let attempt = self.record.attempt.as_ref();
+        let is_marked = attempt.is_some_and(|attempt| attempt.id == ticket);
+        let is_unspent = is_unspent(error);
+        if is_marked {
+            self.settle(ticket, is_unspent);
+        }
+        let is_unmarked = is_marked && is_unspent;
+        if is_unmarked {
+            self.record.attempt = None;
+        }
+        is_unmarked
     }
 
     /// The server has refused the refresh token. If another worker has a newer one, it is that which

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::record::Record;
 use super::sight::version;
 use super::work::Work;
-use super::{Entry, Keeper, Saved, Step, Unsaved};
+use super::{Entry, Keeper, Step, Unsaved};
 use crate::error::Misuse;
 use crate::moment::Moment;
 use crate::token::Tokens;
@@ -76,10 +76,7 @@ impl Keeper {
         self.save(&record.clone(), Work::Settling(id, record))
     }
 
-    pub(super) fn entered(&mut self, at: &Moment, id: &str, record: Record, saved: Saved) -> Step {
-        let Saved::At(version) = saved else {
-            return self.load(Work::Entering);
-        };
+    pub(super) fn entered(&mut self, at: &Moment, id: &str, record: Record, version: u64) -> Step {
         // The version goes with what is stored there.
         self.know(at, record, version);
         self.trouble.clear();

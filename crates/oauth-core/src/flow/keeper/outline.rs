@@ -34,6 +34,9 @@ pub struct Outline {
     pub has_refresh_token: bool,
     /// Why the grant is over, if it is: a person has to log in again.
     pub ended: Option<Error>,
+    /// How the server refused the refresh token, if it did and did not say that the grant is over: a
+    /// person should log in again, and the token is sent again now and then.
+    pub suspect: Option<Error>,
 }
 
 impl Outline {
@@ -60,6 +63,7 @@ impl Outline {
             due: tokens.filter(|_| stored.ended.is_none()).and_then(due),
             has_refresh_token: tokens.is_some_and(|tokens| tokens.refresh_token.is_some()),
             ended: stored.ended.map(|ended| ended.error()),
+            suspect: stored.suspicion.map(|suspicion| suspicion.error(|_| None)),
         })
     }
 }
@@ -100,7 +104,7 @@ mod tests {
             )
         });
         let end = Some(UnixTime::from_secs(1060));
-        let expected = (GrantId::of_subject("anna"), "read".to_owned(), end, true);
+        let expected = (GrantId::person("anna"), "read".to_owned(), end, true);
         assert_eq!(facts.ok(), Some(expected));
     }
 
@@ -117,6 +121,18 @@ mod tests {
             });
             assert_eq!(facts.ok(), Some((Some(code), None, false)));
         }
+    }
+
+    #[test]
+    fn an_outline_says_how_a_token_was_refused() {
+        let suspicion = r#"null, "suspicion": {
+            "since": 1, "seconds": 10, "count": 1, "status": 403, "error": "unauthorized_client",
+            "description": null, "scheme": null
+        }"#;
+        let outline = Outline::read(&record(1, TOKENS, suspicion));
+        let suspect = outline.ok().and_then(|outline| outline.suspect);
+        let facts = suspect.map(|error| (error.code(), error.advice().as_str()));
+        assert_eq!(facts, Some(("denied.unauthorized_client", "reauthorize")));
     }
 
     #[test]

@@ -7,6 +7,9 @@ use crate::error::Error;
 use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
 
+/// What the network may delay a request by after its sender has given up on it, and clocks differ.
+const MARGIN: Duration = Duration::from_secs(15);
+
 /// The longest pause between two attempts, unless the server names one.
 const LONGEST: u64 = 60;
 
@@ -21,12 +24,15 @@ pub struct Policy {
     /// and never more than a fifth of the lifetime. Up to half as much is added by chance, so that
     /// a fleet does not wake at once.
     pub ahead: Duration,
-    /// For how long a lease is taken: 75 s. It must be longer than twice what a token request can
-    /// take, its connection included: none is sent in the second half. A host that knows how long
-    /// that is sees to it, see
-    /// [`with_longest_request`](super::Keeper::with_longest_request). A worker that died is waited
-    /// for until its lease is over.
+    /// For how long a lease is taken: 10 s. The host extends it while a request runs, see
+    /// [`lease_extension`](super::Keeper::lease_extension), so that a worker that died is waited for
+    /// no longer than this.
     pub lease: Duration,
+    /// How long a token request can take, from when it is given to the driver until its answer has
+    /// been read or it is given up: 30 s. Only sending again a refresh token whose fate is not known
+    /// waits for it. A host that knows how long that is says so, see
+    /// [`with_longest_request`](super::Keeper::with_longest_request).
+    pub longest_request: Duration,
     /// What the server does with a refresh token that comes a second time.
     pub reuse: Reuse,
 }
@@ -36,9 +42,19 @@ impl Default for Policy {
         Self {
             leeway: Duration::from_secs(30),
             ahead: Duration::from_secs(60),
-            lease: Duration::from_secs(75),
+            lease: Duration::from_secs(10),
+            longest_request: Duration::from_secs(30),
             reuse: Reuse::Unknown,
         }
+    }
+}
+
+impl Policy {
+    /// How long after the mark of an attempt its request may still arrive: it is begun within a lease
+    /// or not at all, is given up after the longest request, and the network gets a margin of 15 s.
+    pub fn attempt_window(&self) -> Duration {
+        let given_up = self.lease.saturating_add(self.longest_request);
+        given_up.saturating_add(MARGIN)
     }
 }
 
@@ -50,8 +66,8 @@ impl Default for Policy {
 #[non_exhaustive]
 pub enum Reuse {
     /// Not known. After a lost reply the token is sent again only when nothing is left to lose: the
-    /// access token is over, and whoever might still hold the reply has had the time of a lease to
-    /// store it. Wrong for a server that tolerates it, this costs a pause; wrong for one that
+    /// access token is over, and whoever might still hold the reply has had the time for it, see
+    /// [`Policy::attempt_window`]. Wrong for a server that tolerates it, this costs a pause; wrong for one that
     /// revokes, an alarm at the server for a grant that was lost already. A server that has only
     /// ever left the token as it was is taken as [`Tolerated`](Self::Tolerated).
     #[default]

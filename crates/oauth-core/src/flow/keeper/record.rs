@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Upkeep;
+use super::suspicion::Suspicion;
 use crate::error::{Check, Error, Misuse, ServerError};
 use crate::identity::Identity;
 use crate::moment::UnixTime;
@@ -17,11 +19,11 @@ use crate::token::{Stored as StoredTokens, Tokens};
 const FORMAT: u32 = 1;
 
 /// Which grant of a client this is. Two that differ in any of these never share a token.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GrantId {
-    /// Whose grant it is, as far as that is known: the `sub` of the issuer, or your own name for
-    /// the person. Nothing for a client's own.
+    /// Whose grant it is: the `sub` of the issuer, or your own name for the person. Nothing for the
+    /// client's own.
     pub subject: Option<String>,
     /// The scope that was asked for.
     pub scope: Scope,
@@ -32,11 +34,29 @@ pub struct GrantId {
 }
 
 impl GrantId {
-    /// The grant of this person.
-    pub fn of_subject(subject: impl Into<String>) -> Self {
+    /// The grant of this person: renewed with the refresh token.
+    pub fn person(subject: impl Into<String>) -> Self {
         Self {
             subject: Some(subject.into()),
-            ..Self::default()
+            ..Self::own()
+        }
+    }
+
+    /// The client's own grant: asked for in its own name.
+    pub const fn own() -> Self {
+        Self {
+            subject: None,
+            scope: Scope::none(),
+            resource: Vec::new(),
+            dpop_jkt: None,
+        }
+    }
+
+    /// How it is renewed, which follows from whose it is.
+    pub fn upkeep(&self) -> Upkeep {
+        match self.subject {
+            Some(_) => Upkeep::Refresh,
+            None => Upkeep::ClientCredentials(self.scope.clone()),
         }
     }
 
@@ -101,19 +121,19 @@ impl GrantId {
 pub(super) struct Attempt {
     pub(super) id: String,
     pub(super) at: UnixTime,
-    /// In seconds, the lease it was made under: those of other workers may be shorter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) lease: Option<u64>,
+    /// In seconds, how long its request may be on its way: those of other workers may be faster.
+    #[serde(default, alias = "lease", skip_serializing_if = "Option::is_none")]
+    pub(super) window: Option<u64>,
 }
 
-/// The longest lease that another worker's mark is believed to have.
-const LONGEST_LEASE: Duration = Duration::from_secs(3600);
+/// The longest time that another worker's request is believed to take.
+const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
 
 impl Attempt {
-    /// How long its request may be on its way, if it was made by a worker like this one.
-    pub(super) fn lease(&self, ours: Duration) -> Duration {
-        let theirs = Duration::from_secs(self.lease.unwrap_or(0));
-        ours.max(theirs.min(LONGEST_LEASE))
+    /// How long its request may be on its way, where ours may be so for `ours`.
+    pub(super) fn window(&self, ours: Duration) -> Duration {
+        let theirs = Duration::from_secs(self.window.unwrap_or(0));
+        ours.max(theirs.min(LONGEST_WINDOW))
     }
 }
 
@@ -193,6 +213,7 @@ pub(super) struct Record {
     pub(super) attempt: Option<Attempt>,
     pub(super) ended: Option<Ended>,
     pub(super) pause: Option<Pause>,
+    pub(super) suspicion: Option<Suspicion>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -220,6 +241,8 @@ pub(super) struct Stored {
     pub(super) ended: Option<Ended>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pause: Option<Pause>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) suspicion: Option<Suspicion>,
     pub(super) tokens: Option<StoredTokens>,
 }
 
@@ -265,6 +288,7 @@ impl Record {
             attempt: self.attempt.clone(),
             ended: self.ended.clone(),
             pause: self.pause.clone(),
+            suspicion: self.suspicion.clone(),
             tokens: tokens.map(Tokens::stored),
         };
         // Texts and numbers always serialize.
@@ -304,6 +328,7 @@ impl Record {
             attempt: stored.attempt,
             ended: stored.ended.filter(Ended::is_an_end),
             pause: stored.pause,
+            suspicion: stored.suspicion,
         })
     }
 }

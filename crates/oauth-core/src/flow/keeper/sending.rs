@@ -51,8 +51,8 @@ impl Keeper {
             // The clock of whoever sent it may have been ahead by any time, and cannot be asked
             // any more.
             None => {
-                let lease = attempt.lease(self.policy.lease);
-                now >= attempt.at.min(self.attempt_seen).after(lease)
+                let window = attempt.window(self.policy.attempt_window());
+                now >= attempt.at.min(self.attempt_seen).after(window)
             }
         };
         match (self.good(now).is_some() || !is_settled, self.policy.reuse) {
@@ -106,22 +106,37 @@ impl Keeper {
         }
     }
 
-    /// The mark is stored. A host that took half a lease for that may take the other half to send,
-    /// and by then others count the attempt as over: it begins again.
+    /// The mark is stored. A host or store that took a whole lease for that may take as long to send,
+    /// and by then others count the attempt as over: it begins again, once.
     pub(super) fn marked(&mut self, at: &Moment, attempt: Attempt) -> Step {
         let (id, since) = (attempt.id.clone(), attempt.at);
         self.record.attempt = Some(attempt);
         if at.now() > self.latest(since) {
             self.settle(id, true);
-            return self.give_back(Work::Yielding);
+            self.setbacks += 1;
+            if self.setbacks == 1 {
+                return self.give_back(Work::Yielding);
+            }
+            self.record.attempt = None;
+            let outcome = self.failed(at, Timely::late());
+            let record = self.record.clone();
+            return self.save(&record, Work::Closing(outcome));
         }
         self.fly(since, false)
     }
 
-    /// Nothing is sent after this, by an attempt that began at `since`: what is sent by then has
-    /// arrived, or never will, when others count the attempt as over.
+    /// No request is begun after this, by an attempt that began at `since`: one that is begun by then
+    /// has arrived, or never will, when others count the attempt as over.
     fn latest(&self, since: UnixTime) -> UnixTime {
-        since.after((self.policy.lease / 2).max(Duration::from_secs(1)))
+        since.after(self.policy.lease.max(Duration::from_secs(1)))
+    }
+
+    /// An exchange that keeps to the times of an attempt that began at `since`. In the driver it may
+    /// wait for its turn for half the time it has, so that there is time left for the answer.
+    fn timely(&self, exchange: Boxed<Tokens>, since: UnixTime) -> Boxed<Tokens> {
+        let latest = self.latest(since);
+        let turn = latest.after(self.policy.longest_request / 2);
+        Timely::new(exchange, latest, turn).boxed()
     }
 
     /// Whether a renewal goes on though the store is silent: callers need it now, and nothing is lost
@@ -134,6 +149,7 @@ impl Keeper {
             && (matches!(self.upkeep, Upkeep::ClientCredentials(_)) || is_kept)
             && self.good(now).is_none()
             && self.record.ended.is_none()
+            && self.suspect(now).is_none()
             && self.trouble.holds(now).is_none()
             && self.exchange().is_ok()
     }
@@ -144,7 +160,7 @@ impl Keeper {
                 self.work = Some(Work::Flying { is_alone });
                 Step::Run(match self.place {
                     Place::Here => exchange,
-                    Place::Store => Timely::new(exchange, self.latest(since)).boxed(),
+                    Place::Store => self.timely(exchange, since),
                 })
             }
             Err(error) => self.release(Err(error)),

@@ -7,7 +7,7 @@ use super::landing::Landing;
 use super::record::Record;
 use super::{Entry, Keeper, Place, Step};
 use crate::error::Error;
-use crate::moment::{Moment, UnixTime};
+use crate::moment::Moment;
 
 /// For how long it is certain that a record which is not there was not removed: the mark that a
 /// removal leaves stays for 30 days.
@@ -49,13 +49,19 @@ impl Keeper {
     }
 
     /// Why nothing is sent now: the host is about to end, or the server has asked for a pause, us or
-    /// another worker.
-    pub(super) fn held_back(&self, now: UnixTime) -> Option<Error> {
+    /// another worker, or it has refused the token not long ago.
+    pub(super) fn held_back(&mut self, at: &Moment) -> Option<Error> {
         if self.is_drained {
             return Some(drained());
         }
+        // Our clock was set back.
+        self.suspected_at = self.suspected_at.min(at.now());
+        if let Some(error) = self.suspect(at.now()) {
+            self.rest(at, &error);
+            return Some(error);
+        }
         self.record.pause.as_ref()?;
-        self.trouble.holds(now).cloned()
+        self.trouble.holds(at.now()).cloned()
     }
 
     /// A record that was removed is an empty one.

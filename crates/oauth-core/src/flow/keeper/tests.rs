@@ -8,6 +8,7 @@ mod login;
 mod renewing;
 mod sight;
 mod storing;
+mod suspicion;
 
 use super::*;
 use crate::client_auth::ClientAuth;
@@ -181,7 +182,7 @@ fn alone() -> Keeper {
 }
 
 fn person() -> GrantId {
-    GrantId::of_subject("alice")
+    GrantId::person("alice")
 }
 
 fn keeper() -> Keeper {

@@ -9,12 +9,24 @@ use crate::token::Tokens;
 /// and running it must not send what others may have sent since.
 pub(super) struct Timely {
     exchange: Boxed<Tokens>,
+    /// It is not begun after this,
     latest: UnixTime,
+    /// and does not leave the driver after this.
+    turn: UnixTime,
 }
 
 impl Timely {
-    pub(super) const fn new(exchange: Boxed<Tokens>, latest: UnixTime) -> Self {
-        Self { exchange, latest }
+    pub(super) const fn new(exchange: Boxed<Tokens>, latest: UnixTime, turn: UnixTime) -> Self {
+        Self {
+            exchange,
+            latest,
+            turn,
+        }
+    }
+
+    pub(super) fn late() -> Error {
+        let late = Cause::unsent("the time for this request is over");
+        Error::lost(late).at_endpoint("token")
     }
 }
 
@@ -25,11 +37,10 @@ impl Exchange for Timely {
         let mut step = self.exchange.resume(at, input)?;
         if let Step::Send(request) = &mut step {
             if at.now() > self.latest {
-                let late = Cause::unsent("the time for this request is over");
-                return Err(Error::lost(late).at_endpoint("token"));
+                return Err(Self::late());
             }
             // The driver may let it wait.
-            request.extensions_mut().insert(SendBy(self.latest));
+            request.extensions_mut().insert(SendBy(self.turn));
         }
         Ok(step)
     }

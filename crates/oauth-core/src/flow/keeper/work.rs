@@ -7,14 +7,18 @@ use super::landing::Landing;
 use super::record::{Attempt, Ended, Record};
 use super::sending::Verdict;
 use super::sight::Sight;
+use super::suspicion::Suspicion;
 use super::{Entry, Event, Keeper, Lease, Place, Saved, Step, Unsaved};
-use crate::error::{Cause, Error, Kind, Misuse};
+use crate::error::{Cause, Error, Kind, Loss, Misuse};
 use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
 
 /// The pauses between looks at a record that another worker is about to renew.
 const LOOK_SHORTEST: u64 = 25;
 const LOOK_LONGEST: u64 = 1000;
+
+/// So often a renewal may find that another has saved.
+const CONFLICTS: u32 = 8;
 
 pub(super) type Outcome = Result<Arc<Tokens>, Error>;
 
@@ -49,10 +53,16 @@ pub(super) enum Work {
     Colliding(Landing),
     /// Until the store may have come back.
     Circling(Landing),
+    /// Until this is looked at, for the store has said too often that another has saved.
+    Contended(Box<Self>),
     /// Whether another has newer tokens than the ones that were refused.
     Doubting(Error),
     /// That a failed attempt came to nothing.
     Closing(Outcome),
+    /// That the server has refused the token, and not said that the grant is over.
+    Suspecting(Error),
+    /// What is stored instead, after a conflict.
+    Suspected(Error),
     /// That the grant is over.
     Ending(Error),
     Releasing(Outcome),
@@ -69,6 +79,7 @@ impl Work {
             Self::Landing(landing) | Self::Colliding(landing) | Self::Circling(landing) => {
                 landing.is_late
             }
+            Self::Contended(next) => next.lands_late(),
             _ => false,
         }
     }
@@ -104,6 +115,7 @@ impl Keeper {
         match (work, event) {
             (Work::Begun, Event::Begin) => {
                 self.ticket = at.ticket();
+                self.setbacks = 0;
                 match (self.unlanded(), self.good(at.now())) {
                     (Some(landing), _) => self.land(landing),
                     // A person has logged in between the asking and this.
@@ -115,9 +127,10 @@ impl Keeper {
                 }
             }
             (Work::Entering, Event::Loaded(entry)) => self.enter(at, entry),
-            (Work::Settling(id, record), Event::Saved(saved)) => {
-                self.entered(at, &id, record, saved)
+            (Work::Settling(id, record), Event::Saved(Saved::At(version))) => {
+                self.entered(at, &id, record, version)
             }
+            (Work::Settling(..), Event::Saved(Saved::Conflict)) => self.contend(at, Work::Entering),
             (Work::Looking { looks }, Event::Loaded(entry)) => self.look(at, looks, entry),
             (Work::Leasing { .. }, Event::Leased(Lease::Won)) => self.load(Work::Checking),
             (Work::Leasing { looks }, Event::Leased(Lease::Held(rest))) => {
@@ -125,15 +138,20 @@ impl Keeper {
             }
             (Work::Waiting { looks }, Event::Elapsed) => self.load(Work::Looking { looks }),
             (Work::Checking, Event::Loaded(entry)) => self.check(at, entry),
-            (Work::Yielding, Event::Leased(_) | Event::Failed(_)) => self.wait(at, u32::MAX),
+            (Work::Yielding, Event::Leased(_) | Event::Failed(_)) => {
+                // A store that is late must not give back the next lease in place of this one.
+                self.ticket = at.ticket();
+                self.wait(at, u32::MAX)
+            }
             (Work::Marking(attempt), Event::Saved(Saved::At(version))) => {
                 self.version = version;
                 self.record.ended = None;
                 self.record.pause = None;
+                self.record.suspicion = self.record.suspicion.take().map(Suspicion::tried);
                 self.marked(at, attempt)
             }
             // Somebody acted after his lease was over, or a person logged in.
-            (Work::Marking(_), Event::Saved(Saved::Conflict)) => self.load(Work::Checking),
+            (Work::Marking(_), Event::Saved(Saved::Conflict)) => self.contend(at, Work::Checking),
             // The mark may be there: it is known to mean nothing.
             (Work::Marking(attempt), Event::Failed(error)) => {
                 self.settle(attempt.id, true);
@@ -147,8 +165,9 @@ impl Keeper {
                 self.landed(at, landing, version)
             }
             (Work::Landing(landing), Event::Saved(Saved::Conflict)) => {
-                self.load(Work::Colliding(landing))
+                self.contend(at, Work::Colliding(landing))
             }
+            (Work::Contended(next), Event::Elapsed) => self.load(*next),
             (Work::Colliding(landing), Event::Loaded(entry)) => self.collide(at, landing, entry),
             (Work::Circling(landing), Event::Elapsed) => self.land(landing),
             (Work::Landing(landing) | Work::Colliding(landing), Event::Failed(error)) => {
@@ -162,13 +181,21 @@ impl Keeper {
                 self.release(outcome)
             }
             (Work::Closing(outcome), Event::Failed(_)) => self.release(outcome),
+            (Work::Suspecting(error), Event::Saved(Saved::At(version))) => {
+                self.version = version;
+                self.told(at, error)
+            }
+            (Work::Suspecting(error), Event::Saved(Saved::Conflict)) => {
+                self.contend(at, Work::Suspected(error))
+            }
+            (Work::Suspected(error), Event::Loaded(entry)) => self.suspected_anew(at, error, entry),
             (Work::Ending(error), Event::Saved(Saved::At(version))) => {
                 self.version = version;
                 self.release(Err(error))
             }
             // Somebody knew better.
             (Work::Ending(error), Event::Saved(Saved::Conflict)) => {
-                self.load(Work::Doubting(error))
+                self.contend(at, Work::Doubting(error))
             }
             (Work::Ending(error), Event::Failed(_)) => self.release(Err(error)),
             // A lease that could not be given back ends by itself.
@@ -184,6 +211,10 @@ impl Keeper {
             }
             // A lease may have been given: nobody should wait for its end.
             (Work::Leasing { .. } | Work::Checking, Event::Failed(error)) => self.fail(at, error),
+            // As below.
+            (Work::Suspecting(_) | Work::Suspected(_), Event::Failed(error)) => {
+                self.fail(at, error)
+            }
             // Another may have newer tokens: nobody is told to log in before that is known.
             (Work::Doubting(_), Event::Failed(error)) => {
                 self.settle(self.ticket.clone(), false);
@@ -220,6 +251,38 @@ impl Keeper {
             record: record.to_json(&self.us, &self.id),
             version,
             due: record.due(),
+        }
+    }
+
+    /// Another has saved meanwhile, which is looked at next: after a pause, if it is not the first
+    /// time. A store that says nothing else is not asked for ever.
+    fn contend(&mut self, at: &Moment, next: Work) -> Step {
+        self.setbacks += 1;
+        match self.setbacks {
+            1 => self.load(next),
+            2..=CONFLICTS => {
+                self.work = Some(Work::Contended(Box::new(next)));
+                let pause = LOOK_SHORTEST << (self.setbacks - 2);
+                Step::Wait(Duration::from_millis(pause / 2 + at.dice() % pause))
+            }
+            _ => self.contended(at, next),
+        }
+    }
+
+    fn contended(&mut self, at: &Moment, next: Work) -> Step {
+        let cause = Cause::unsent("every save met another").because(Loss::Contended);
+        let error = Error::lost(cause).at_endpoint("store");
+        match next {
+            Work::Colliding(landing) => self.hand_out_unsaved(at, &landing, &error),
+            Work::Entering => {
+                let outcome = self.failed(at, error);
+                self.over(at, outcome)
+            }
+            Work::Doubting(_) => {
+                self.settle(self.ticket.clone(), false);
+                self.fail(at, error)
+            }
+            _ => self.fail(at, error),
         }
     }
 
@@ -263,7 +326,7 @@ impl Keeper {
             self.trouble.clear();
             return self.over(at, Ok(tokens));
         }
-        if let Some(error) = self.held_back(at.now()) {
+        if let Some(error) = self.held_back(at) {
             let outcome = self.good(at.now()).ok_or(error);
             return self.over(at, outcome);
         }
@@ -315,7 +378,7 @@ impl Keeper {
             self.trouble.clear();
             return self.release(Ok(tokens));
         }
-        if let Some(error) = self.held_back(at.now()) {
+        if let Some(error) = self.held_back(at) {
             let outcome = self.good(at.now()).ok_or(error);
             return self.release(outcome);
         }
@@ -327,12 +390,13 @@ impl Keeper {
                 let attempt = Attempt {
                     id: self.ticket.clone(),
                     at: at.now(),
-                    lease: Some(self.policy.lease.as_secs()),
+                    window: Some(self.policy.attempt_window().as_secs()),
                 };
                 let marked = Record {
                     attempt: Some(attempt.clone()),
                     ended: None,
                     pause: None,
+                    suspicion: self.record.suspicion.clone().map(Suspicion::tried),
                     ..self.record.clone()
                 };
                 self.save(&marked, Work::Marking(attempt))
@@ -362,7 +426,7 @@ impl Keeper {
     }
 
     /// Nothing can be done here; the store is asked again soon, for others may do something.
-    fn rest(&mut self, at: &Moment, error: &Error) {
+    pub(super) fn rest(&mut self, at: &Moment, error: &Error) {
         let soon = at.now().after(Duration::from_secs(1));
         self.trouble.hold(at.now(), soon, error);
     }
@@ -411,16 +475,19 @@ impl Keeper {
             Work::Marking(attempt) => self.settle(attempt.id, true),
             Work::Flying { .. } => self.settle(self.ticket.clone(), false),
             Work::Landing(landing) | Work::Colliding(landing) | Work::Circling(landing) => {
-                let is_given_up = matches!(
-                    self.unsaved,
-                    Unsaved::Landed {
-                        is_given_up: true,
-                        ..
-                    }
-                );
+                // Only a late one is what has been given up before.
+                let is_given_up = landing.is_late
+                    && matches!(
+                        self.unsaved,
+                        Unsaved::Landed {
+                            is_given_up: true,
+                            ..
+                        }
+                    );
                 self.keep_back(at, &landing, is_given_up);
             }
             Work::Settling(id, _) => self.tried(&id),
+            Work::Contended(next) => return self.abandoned(at, *next),
             _ => {}
         }
         self.log_in(at);

@@ -160,7 +160,30 @@ fn an_older_copy_does_not_take_the_place_of_what_became_of_it() {
 #[test]
 #[cfg(feature = "sha2")]
 fn a_persons_grant_and_the_clients_own_are_two_records() {
-    let of = |upkeep| Keeper::new(us(), upkeep).shared(GrantId::default()).key();
+    let of = |upkeep| Keeper::new(us(), upkeep).shared(GrantId::own()).key();
     let own = Upkeep::ClientCredentials(Scope::none());
     assert_ne!(of(Upkeep::Refresh), of(own));
+}
+
+/// Two people would share a record.
+#[test]
+fn a_persons_grant_in_a_store_says_whose_it_is() {
+    let mut desk = Desk::new();
+    let mut nobodys = alone().shared(GrantId::own());
+    nobodys.replace(desk.at(), tokens(1)).unwrap();
+    let turn = desk.ask(&mut nobodys);
+    assert!(matches!(&turn, Turn::GiveUp(error) if error.code() == "misuse.setup"));
+    // Without a store, nobody else can come upon it.
+    let mut unnamed = alone();
+    unnamed.replace(desk.at(), tokens(1)).unwrap();
+    assert_eq!(handed(desk.ask(&mut unnamed)), "a1");
+}
+
+#[test]
+fn how_a_grant_is_renewed_follows_from_whose_it_is() {
+    let scope = Scope::parse("read").unwrap();
+    let own = GrantId::own().with_scope(scope.clone()).upkeep();
+    assert!(matches!(own, Upkeep::ClientCredentials(asked) if asked == scope));
+    let person = GrantId::person("alice").with_scope(scope).upkeep();
+    assert!(matches!(person, Upkeep::Refresh));
 }

@@ -86,7 +86,7 @@ fn who_finds_another_mark_in_place_of_his_own_does_not_send() {
     let attempt = record::Attempt {
         id: "another".to_owned(),
         at: desk.now(),
-        lease: None,
+        window: None,
     };
     desk.put(&Record {
         attempt: Some(attempt),
@@ -104,8 +104,8 @@ fn who_slept_after_his_mark_does_not_send() {
     let Step::Run(mut exchange) = desk.go(&mut keeper, Event::Begin) else {
         panic!("no request");
     };
-    // Half a lease of 75 s, and a second.
-    desk.now += 38;
+    // A lease, and a second.
+    desk.now += 11;
     let error = exchange.resume(desk.at(), Input::Begin).unwrap_err();
     assert_eq!(error.cause().unwrap().reach(), crate::error::Reach::Unsent);
     assert_eq!(code(desk.land(&mut keeper, Err(error))), "lost.unsent");
@@ -116,33 +116,47 @@ fn who_slept_after_his_mark_does_not_send() {
 fn who_slept_while_his_mark_was_stored_begins_again() {
     let mut keeper = keeper();
     let mut desk = stale(&mut keeper);
-    let mut step = keeper.resume(desk.at(), Event::Begin);
-    loop {
-        let event = match step {
-            Step::Load => Event::Loaded(desk.entry.clone()),
-            Step::Save {
-                record, version, ..
-            } => {
-                let version = version + 1;
-                desk.entry = Some(Entry { version, record });
-                break;
-            }
-            _ => Event::Leased(Lease::Won),
-        };
-        step = keeper.resume(desk.at(), event);
-    }
-    desk.now += 38;
-    let saved = Event::Saved(Saved::At(desk.version()));
+    let saved = slow_mark(&mut desk, &mut keeper, Event::Begin);
     assert!(matches!(desk.go(&mut keeper, saved), Step::Wait(_)));
     // Its own mark means nothing to it.
     assert!(matches!(desk.go(&mut keeper, Event::Elapsed), Step::Run(_)));
 }
 
 #[test]
+fn a_store_that_is_too_slow_for_a_mark_is_told_and_the_mark_is_taken_away() {
+    let mut keeper = keeper();
+    let mut desk = stale(&mut keeper);
+    let saved = slow_mark(&mut desk, &mut keeper, Event::Begin);
+    assert!(matches!(desk.go(&mut keeper, saved), Step::Wait(_)));
+    let saved = slow_mark(&mut desk, &mut keeper, Event::Elapsed);
+    let outcome = over(desk.go(&mut keeper, saved));
+    assert_eq!(code(outcome), "lost.unsent");
+    assert!(desk.record().attempt.is_none());
+}
+
+/// The store takes longer than a lease to save the mark.
+fn slow_mark(desk: &mut Desk, keeper: &mut Keeper, event: Event) -> Event {
+    let mut step = keeper.resume(desk.at(), event);
+    loop {
+        let event = match step {
+            Step::Load => Event::Loaded(desk.entry.clone()),
+            Step::Save { record, version, .. } => {
+                let version = version + 1;
+                desk.entry = Some(Entry { version, record });
+                desk.now += 11;
+                return Event::Saved(Saved::At(version));
+            }
+            _ => Event::Leased(Lease::Won),
+        };
+        step = keeper.resume(desk.at(), event);
+    }
+}
+
+#[test]
 fn client_credentials_need_no_mark() {
     let scope = Scope::parse("read").unwrap();
     let mut keeper =
-        Keeper::new(us(), Upkeep::ClientCredentials(scope.clone())).shared(GrantId::default());
+        Keeper::new(us(), Upkeep::ClientCredentials(scope.clone())).shared(GrantId::own());
     assert_eq!(keeper.id.scope, scope);
     let mut desk = Desk::new();
     assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
@@ -200,7 +214,7 @@ fn a_request_carries_the_time_by_which_it_must_leave() {
     let Step::Run(mut exchange) = desk.go(&mut keeper, Event::Begin) else {
         panic!("no request");
     };
-    let latest = UnixTime::from_secs(desk.now + 37);
+    let latest = UnixTime::from_secs(desk.now + 10 + 15);
     let Ok(Move::Send(request)) = exchange.resume(desk.at(), Input::Begin) else {
         panic!("nothing is sent");
     };
@@ -209,22 +223,42 @@ fn a_request_carries_the_time_by_which_it_must_leave() {
 }
 
 #[test]
-fn a_lease_is_longer_than_twice_the_longest_request() {
-    for (longest, lease) in [(5, 75), (30, 75), (60, 135)] {
-        let longest = Duration::from_secs(longest);
-        let mut keeper = keeper().with_longest_request(longest);
+fn a_lease_is_short_however_long_a_request_may_take_and_is_extended_while_it_runs() {
+    for longest in [5, 30, 60] {
+        let mut keeper = keeper().with_longest_request(Duration::from_secs(longest));
         let mut desk = stale(&mut keeper);
-        let _ = keeper.resume(desk.at(), Event::Begin);
+        assert!(matches!(keeper.resume(desk.at(), Event::Begin), Step::Load));
         let step = keeper.resume(desk.at(), Event::Loaded(desk.entry.clone()));
-        let Step::Lease { ttl, .. } = step else {
+        let Step::Lease { holder, ttl } = step else {
             panic!("{step:?}");
         };
-        assert_eq!(ttl.as_secs(), lease);
+        assert_eq!((ttl.as_secs(), keeper.lease_extension()), (10, None));
+        let step = desk.go(&mut keeper, Event::Leased(Lease::Won));
+        assert!(matches!(step, Step::Run(_)), "{step:?}");
+        let every = Duration::from_secs(3);
+        let expected = LeaseExtension { holder, ttl, every };
+        assert_eq!(keeper.lease_extension(), Some(expected));
+        let fresh = tokens_from(2, desk.now);
+        assert_eq!(got(desk.land(&mut keeper, Ok(fresh))), "a2");
+        assert_eq!(keeper.lease_extension(), None);
     }
+    // Where there is no lease, none is extended.
+    let mut desk = Desk::new();
+    let mut keeper = alone();
+    keeper.replace(desk.at(), tokens(1)).unwrap();
+    desk.now = START + 601;
+    desk.ask(&mut keeper);
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert_eq!(keeper.lease_extension(), None);
+    let mut keeper = Keeper::new(us(), Upkeep::ClientCredentials(Scope::none())).shared(person());
+    desk.is_down = true;
+    desk.ask(&mut keeper);
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert_eq!(keeper.lease_extension(), None);
 }
 
 #[test]
-fn a_mark_is_over_when_the_lease_of_whoever_made_it_is() {
+fn a_mark_is_over_when_the_request_of_whoever_made_it_is() {
     let mut slow = keeper().with_longest_request(Duration::from_secs(60));
     let mut desk = stale(&mut slow);
     assert!(matches!(desk.go(&mut slow, Event::Begin), Step::Run(_)));
@@ -237,5 +271,5 @@ fn a_mark_is_over_when_the_lease_of_whoever_made_it_is() {
         step = desk.go(&mut other, Event::Elapsed);
     }
     assert!(matches!(step, Step::Run(_)), "{step:?}");
-    assert_eq!(desk.now - since, 135);
+    assert_eq!(desk.now - since, 10 + 60 + 15);
 }

@@ -258,3 +258,34 @@ fn a_login_that_may_be_stored_is_not_stored_after_a_logout() {
     assert_eq!(code(outcome), "grant.no_refresh_token");
     assert!(desk.entry.as_ref().unwrap().is_removed());
 }
+
+#[test]
+fn what_was_read_on_the_way_into_the_store_is_what_is_handed_out_meanwhile() {
+    let own = Keeper::new(us(), Upkeep::ClientCredentials(Scope::none()));
+    let mut keeper = own.shared(person());
+    let bare = |number, at| {
+        let mut bare = tokens_from(number, at);
+        bare.refresh_token = None;
+        bare
+    };
+    let mut desk = Desk::with(bare(1, START));
+    desk.ask(&mut keeper);
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+    desk.now = START + 520;
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    // Another was quicker, and the store falls silent after that is read.
+    desk.put(&Record::of(Arc::new(bare(2, desk.now))));
+    desk.now += 1;
+    let step = keeper.resume(desk.at(), Event::Flown(Ok(bare(3, desk.now))));
+    assert!(matches!(step, Step::Save { .. }), "{step:?}");
+    let step = keeper.resume(desk.at(), Event::Saved(Saved::Conflict));
+    assert!(matches!(step, Step::Load), "{step:?}");
+    let step = keeper.resume(desk.at(), Event::Loaded(desk.entry.clone()));
+    assert!(matches!(step, Step::Save { .. }), "{step:?}");
+    assert_eq!(handed(desk.ask(&mut keeper)), "a2");
+    assert_eq!(
+        got(over(desk.go(&mut keeper, Event::Saved(Saved::At(3))))),
+        "a3"
+    );
+}

@@ -102,8 +102,8 @@ fn a_record_of_another_grant_is_refused_and_left_alone() {
     };
     let scope = Scope::parse("read").unwrap();
     for id in [
-        GrantId::of_subject("bob"),
-        GrantId::default(),
+        GrantId::person("bob"),
+        GrantId::own(),
         person().with_scope(scope),
         person().with_resource(["https://api.example".to_owned()]),
         person().with_dpop_jkt("thumb"),
@@ -340,4 +340,138 @@ fn a_store_that_refuses_is_told_though_no_lease_is_needed() {
         let step = keeper.resume(desk.at(), Event::Failed(refusal));
         assert_eq!(code(over(step)), expected);
     }
+}
+
+/// How often a store that knows no word but "conflict" was asked to save, the pauses in between, and
+/// the end.
+fn in_conflict(desk: &mut Desk, keeper: &mut Keeper, event: Event) -> (usize, Vec<u64>, Outcome) {
+    let (mut saves, mut pauses) = (0, Vec::new());
+    let mut step = keeper.resume(desk.at(), event);
+    loop {
+        let event = match step {
+            Step::Load => Event::Loaded(desk.entry.clone()),
+            Step::Lease { .. } => Event::Leased(Lease::Won),
+            Step::Save { .. } => {
+                saves += 1;
+                assert!(saves < 100, "it is asked for ever");
+                Event::Saved(Saved::Conflict)
+            }
+            Step::Wait(pause) => {
+                pauses.push(u64::try_from(pause.as_millis()).unwrap());
+                Event::Elapsed
+            }
+            Step::Run(_) => panic!("sent without a mark"),
+            Step::Over(outcome) => return (saves, pauses, outcome),
+        };
+        step = keeper.resume(desk.at(), event);
+    }
+}
+
+#[test]
+fn a_store_that_says_conflict_for_ever_is_asked_at_growing_intervals_and_given_up() {
+    let grown = |(saves, pauses, outcome): (usize, Vec<u64>, Outcome)| {
+        assert_eq!((saves, pauses.len()), (9, 7), "{pauses:?}");
+        for (number, pause) in pauses.iter().enumerate() {
+            let middle = 25 << number;
+            assert!((middle / 2..=middle * 3 / 2).contains(pause), "{pauses:?}");
+        }
+        outcome
+    };
+    // A mark.
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper_of_mark = keeper();
+    desk.now = START + 601;
+    desk.ask(&mut keeper_of_mark);
+    let outcome = grown(in_conflict(&mut desk, &mut keeper_of_mark, Event::Begin));
+    let error = outcome.unwrap_err();
+    assert_eq!(
+        (error.code(), error.endpoint()),
+        ("lost.contended", Some("store"))
+    );
+    assert!(matches!(error.advice(), Advice::Retry { .. }));
+    assert!(!keeper_of_mark.is_busy());
+    // New tokens: nobody else can have them, so they are handed out, and stored later.
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper_of_tokens = keeper();
+    desk.now = START + 601;
+    desk.ask(&mut keeper_of_tokens);
+    let step = desk.go(&mut keeper_of_tokens, Event::Begin);
+    assert!(matches!(step, Step::Run(_)));
+    let fresh = Event::Flown(Ok(tokens_from(2, desk.now)));
+    let outcome = grown(in_conflict(&mut desk, &mut keeper_of_tokens, fresh));
+    assert_eq!(got(outcome), "a2");
+    assert!(!keeper_of_tokens.is_stored());
+    desk.now += 60;
+    assert!(keeper_of_tokens.save_again());
+    assert_eq!(
+        got(over(desk.go(&mut keeper_of_tokens, Event::Begin))),
+        "a2"
+    );
+    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a2");
+    // A login.
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper_of_login = keeper();
+    keeper_of_login.replace(desk.at(), tokens(5)).unwrap();
+    assert!(keeper_of_login.save_again());
+    let outcome = grown(in_conflict(&mut desk, &mut keeper_of_login, Event::Begin));
+    assert_eq!(got(outcome), "a5");
+    assert_eq!(keeper_of_login.trouble().unwrap().code(), "lost.contended");
+    assert!(!keeper_of_login.is_stored());
+    // The end of a grant: nobody is told of it before it is known.
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper_of_end = keeper();
+    desk.now = START + 601;
+    desk.ask(&mut keeper_of_end);
+    let step = desk.go(&mut keeper_of_end, Event::Begin);
+    assert!(matches!(step, Step::Run(_)));
+    let ended = Event::Flown(Err(invalid_grant()));
+    let outcome = grown(in_conflict(&mut desk, &mut keeper_of_end, ended));
+    assert_eq!(code(outcome), "lost.contended");
+}
+
+#[test]
+fn tokens_whose_host_ends_while_the_store_is_in_conflict_are_stored_later() {
+    let (mut keeper, mut desk) = unsaved();
+    let mut step = keeper.resume(desk.at(), Event::Flown(Ok(tokens_from(2, desk.now))));
+    while !matches!(step, Step::Wait(_)) {
+        let event = match step {
+            Step::Load => Event::Loaded(desk.entry.clone()),
+            _ => Event::Saved(Saved::Conflict),
+        };
+        step = keeper.resume(desk.at(), event);
+    }
+    keeper.abandon(desk.at());
+    desk.is_down = false;
+    assert!(keeper.save_again());
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a2");
+    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a2");
+}
+
+#[test]
+fn tokens_of_an_abandoned_landing_are_not_seen_because_others_were() {
+    let own = Keeper::new(us(), Upkeep::ClientCredentials(Scope::none()));
+    let mut keeper = own.shared(person());
+    let mut desk = Desk::new();
+    desk.is_down = true;
+    desk.ask(&mut keeper);
+    assert_eq!(got(desk.renew(&mut keeper, Ok(tokens(1)))), "a1");
+    // They are handed out unsaved, and refused when the store has failed once more: others are
+    // fetched, and are on their way into the store when their host ends.
+    desk.now += 100;
+    assert!(keeper.save_again());
+    let step = keeper.resume(desk.at(), Event::Begin);
+    assert!(matches!(step, Step::Save { .. }), "{step:?}");
+    let step = keeper.resume(desk.at(), Event::Failed(lost()));
+    assert!(matches!(step, Step::Lease { .. }), "{step:?}");
+    let turn = keeper.ask(desk.now(), Some(&tokens(1)));
+    assert!(matches!(turn, Turn::Follow), "{turn:?}");
+    desk.now += 100;
+    let step = desk.go(&mut keeper, Event::Failed(lost()));
+    assert!(matches!(step, Step::Run(_)), "{step:?}");
+    let fresh = tokens_from(2, desk.now);
+    let step = keeper.resume(desk.at(), Event::Flown(Ok(fresh)));
+    assert!(matches!(step, Step::Save { .. }), "{step:?}");
+    keeper.abandon(desk.at());
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert!(keeper.still_good(desk.now()).is_none());
 }

@@ -1,0 +1,147 @@
+//! A refresh token that the server refuses without saying that its grant is over.
+//!
+//! The client may not be known for a minute, a person may have to confirm something, a firewall may
+//! have its own view; or the token is dead, and this server has its own word for it. So a person is
+//! told to log in, in the server's own words, and the token is kept, and sent again now and then.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::sight::Sight;
+use super::work::Work;
+use super::{Entry, Keeper, Step, Upkeep};
+use crate::error::{Cause, Error, ServerError};
+use crate::moment::{Moment, UnixTime};
+use crate::secret::Secret;
+
+/// How long the token is not sent after the first refusal, and after any, in seconds.
+const FIRST: u64 = 10;
+const LONGEST: u64 = 3600;
+
+/// What is kept of such a refusal, for all workers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Suspicion {
+    since: UnixTime,
+    /// For how long the token is not sent.
+    seconds: u64,
+    /// How many refusals in a row there were.
+    count: u32,
+    status: Option<u16>,
+    error: Option<String>,
+    description: Option<String>,
+    scheme: Option<String>,
+}
+
+impl Suspicion {
+    fn of(server: &ServerError, before: Option<&Self>, at: &Moment) -> Self {
+        let count = before.map_or(0, |before| before.count).saturating_add(1);
+        let doubled = FIRST << (count - 1).min(10);
+        let pause = doubled.min(LONGEST);
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        Self {
+            since: at.now(),
+            seconds: pause + at.dice() % (pause / 2 + 1),
+            count,
+            status: server.status(),
+            error: own(server.error()),
+            description: own(server.description()),
+            scheme: own(server.scheme()),
+        }
+    }
+
+    /// The same while the token is on its way once more: nobody is told of the refusal before it is
+    /// known whether it stands.
+    pub(super) fn tried(self) -> Self {
+        Self { seconds: 0, ..self }
+    }
+
+    /// Whether the token is not sent now, by who first saw this at `seen`: the clock of whoever wrote
+    /// it may have been ahead.
+    fn holds(&self, seen: UnixTime, now: UnixTime) -> bool {
+        let pause = Duration::from_secs(self.seconds.min(2 * LONGEST));
+        now < self.since.min(seen).after(pause)
+    }
+
+    /// The refusal, in the server's own words; `meaning` is the registered code that its own stands
+    /// for.
+    pub(super) fn error(&self, meaning: impl Fn(&str) -> Option<String>) -> Error {
+        let server = self
+            .status
+            .map_or_else(ServerError::default, ServerError::of_status);
+        let server = server.challenged(self.scheme.clone());
+        let server = match self.error.as_deref() {
+            Some(error) => server.coded(error).meaning(meaning(error).as_deref()),
+            None => server,
+        };
+        let server = server.described(self.description.as_deref(), None);
+        Error::from(server).at_endpoint("token").of_suspect()
+    }
+}
+
+impl Keeper {
+    /// What a refusal makes of the refresh token, if it leaves its fate open.
+    pub(super) fn suspicion(&self, at: &Moment, error: &Error) -> Option<Suspicion> {
+        let server = error.server_error().filter(|server| !server.is_passing())?;
+        matches!(self.upkeep, Upkeep::Refresh)
+            .then(|| Suspicion::of(server, self.record.suspicion.as_ref(), at))
+    }
+
+    pub(super) fn suspected(&mut self, at: &Moment, error: Error, suspicion: Suspicion) -> Step {
+        self.unmark(&error);
+        self.suspected_at = at.now();
+        self.record.suspicion = Some(suspicion);
+        let record = self.record.clone();
+        self.save(&record, Work::Suspecting(error.of_suspect()))
+    }
+
+    /// It is known to all: callers are told, unless there is a token that does for now.
+    pub(super) fn told(&mut self, at: &Moment, error: Error) -> Step {
+        self.rest(at, &error);
+        let outcome = self.good(at.now()).ok_or(error);
+        self.release(outcome)
+    }
+
+    /// Another has saved meanwhile. Nobody is told to log in for a token that has been replaced.
+    pub(super) fn suspected_anew(
+        &mut self,
+        at: &Moment,
+        error: Error,
+        entry: Option<Entry>,
+    ) -> Step {
+        let (suspicion, before) = (self.record.suspicion.clone(), self.refresh_token());
+        match self.read(at, entry) {
+            Ok(Sight::Lost(version)) => self.version = version,
+            Ok(Sight::Known | Sight::Taken) => {}
+            Err(error) => return self.release(Err(error)),
+        }
+        if let Some(error) = self.end(at) {
+            return self.release(Err(error));
+        }
+        let is_same = match (&before, self.refresh_token()) {
+            (Some(before), Some(now)) => before.matches(now.expose()),
+            _ => false,
+        };
+        if !is_same {
+            let replaced = Cause::unknown("another worker has replaced the tokens");
+            return self.fail(at, Error::lost(replaced));
+        }
+        self.record.suspicion = suspicion;
+        let record = self.record.clone();
+        self.save(&record, Work::Suspecting(error))
+    }
+
+    fn refresh_token(&self) -> Option<Secret<String>> {
+        let token = self.record.tokens.as_ref()?.refresh_token.as_ref()?;
+        Some(token.secret().clone())
+    }
+
+    /// The refusal for which the token is not sent now.
+    pub(super) fn suspect(&self, now: UnixTime) -> Option<Error> {
+        let suspicion = self.record.suspicion.as_ref()?;
+        let rules = self.us.server.rules();
+        suspicion
+            .holds(self.suspected_at, now)
+            .then(|| suspicion.error(|word| rules.meaning(word).map(str::to_owned)))
+    }
+}

@@ -1,0 +1,66 @@
+//! A token request under way: how long it may take, and the lease that is kept for it.
+
+use std::convert::Infallible;
+use std::future::{pending, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use oauth_core::Tokens;
+use oauth_core::error::{Cause, Error, Loss};
+use oauth_core::exchange::Boxed;
+use oauth_core::flow::keeper::LeaseExtension;
+use tokio::time::{sleep, timeout};
+
+use super::Inner;
+use super::carried::PATIENCE;
+
+/// What a driver gets beyond the time it asks for: where it ends a request itself, it knows whether it
+/// was sent.
+const GRACE: Duration = Duration::from_secs(1);
+
+impl Inner {
+    /// Runs it, for as long as the driver says that one can take. Meanwhile the lease is extended: it
+    /// is short, so that a worker that dies here holds nobody up.
+    pub(super) async fn run(&self, exchange: Boxed<Tokens>) -> Result<Tokens, Error> {
+        let extension = self.state().keeper.lease_extension();
+        let limit = self.driver.longest().saturating_add(GRACE);
+        let request = timeout(limit, self.driver.run(exchange));
+        let late = |_| {
+            let late = Cause::unknown("the driver took too long").because(Loss::Timeout);
+            Err(Error::lost(late).at_endpoint("token"))
+        };
+        beside(request, self.extend(extension))
+            .await
+            .unwrap_or_else(late)
+    }
+
+    /// Whether the store has heard of it changes nothing for the request: what it brings is stored by
+    /// its version.
+    async fn extend(&self, extension: Option<LeaseExtension>) -> Infallible {
+        let (Some(shared), Some(lease)) = (&self.shared, extension) else {
+            return pending().await;
+        };
+        loop {
+            sleep(lease.every).await;
+            let asked = shared.store.lease(&shared.key, &lease.holder, lease.ttl);
+            let _ = timeout(PATIENCE, asked).await;
+        }
+    }
+}
+
+/// The outcome of `work`, while `other` goes on beside it.
+async fn beside<T>(work: impl Future<Output = T>, other: impl Future<Output = Infallible>) -> T {
+    let (mut work, mut other) = (pin!(work), pin!(other));
+    poll_fn(|context| {
+        let done = work.as_mut().poll(context);
+        if done.is_pending() {
+            match other.as_mut().poll(context) {
+                Poll::Ready(never) => match never {},
+                Poll::Pending => {}
+            }
+        }
+        done
+    })
+    .await
+}
