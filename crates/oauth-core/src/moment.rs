@@ -117,7 +117,7 @@ impl Moment {
 
     /// A name that nobody else draws: 32 hexadecimal digits, no secret. It is stored, so no byte of
     /// the seed may stand in it.
-    pub(crate) fn ticket(&self) -> String {
+    pub fn ticket(&self) -> String {
         #[cfg(feature = "sha2")]
         let from = self.stretch("ticket");
         // Without the hash no secret is ever made of a seed.

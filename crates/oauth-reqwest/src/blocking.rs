@@ -190,15 +190,25 @@ fn configure(
         .user_agent(options.user_agent.clone())
 }
 
-impl Drive for Driver {
+impl Driver {
     /// On a thread of the runtime's that may block.
-    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+    fn run_beside<T: Send + 'static>(&self, exchange: Boxed<T>) -> Answer<'_, T> {
         let driver = self.clone();
         let run = tokio::task::spawn_blocking(move || driver.run(exchange));
         Box::pin(async {
             run.await
                 .map_err(|stopped| Error::lost(Cause::unknown(stopped)))?
         })
+    }
+}
+
+impl Drive for Driver {
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        self.run_beside(exchange)
+    }
+
+    fn revoke(&self, exchange: Boxed<()>) -> Answer<'_, ()> {
+        self.run_beside(exchange)
     }
 
     /// The last read of an answer may take as long as all before it.

@@ -186,6 +186,10 @@ impl Drive for Driver {
         Box::pin(self.run(exchange))
     }
 
+    fn revoke(&self, exchange: Boxed<()>) -> Answer<'_, ()> {
+        Box::pin(self.run(exchange))
+    }
+
     fn longest(&self) -> Duration {
         self.options.timeout
     }

@@ -59,6 +59,8 @@
 //! |---|---|
 //! | [`Session`] | one grant, kept fresh, for tasks |
 //! | `blocking` | the same for threads without a runtime; feature `blocking` |
+//! | [`Sessions`] | many grants of one client: one for each person |
+//! | [`observe`] | what happens to grants, for logs, counters and alarms |
 //! | [`FixedToken`] | one token that was made by hand |
 //! | [`TokenSource`] | the one small trait that whoever needs a token asks |
 //! | [`store`] | where records live, and what a store must do |
@@ -70,11 +72,15 @@
 pub mod blocking;
 mod faults;
 mod fixed;
+pub mod observe;
 mod session;
+pub mod sessions;
 mod source;
 pub mod store;
 
 pub use fixed::FixedToken;
+pub use observe::{Counters, Notice, Observe};
 pub use session::{Drive, Session, drain_all};
+pub use sessions::Sessions;
 pub use source::{Sources, Token, TokenSource};
 pub use store::Store;

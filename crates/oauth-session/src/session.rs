@@ -2,6 +2,7 @@
 
 mod at_work;
 mod carried;
+mod many;
 mod running;
 
 use std::fmt;
@@ -18,6 +19,8 @@ use oauth_core::{Client, Moment, Scope, Tokens};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use crate::observe::Observe;
+use crate::sessions::Pace;
 use crate::source::{Cached, Token, TokenSource};
 use crate::store::{Answer, Store};
 
@@ -28,6 +31,17 @@ use carried::{Carried, start};
 pub trait Drive: Send + Sync {
     /// Runs an exchange to its end.
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens>;
+
+    /// Runs the exchange that revokes a token (RFC 7009) to its end. Only [`Sessions`](crate::Sessions)
+    /// ask for it.
+    ///
+    /// # Errors
+    /// `misuse.not_supported`, if a driver does not say otherwise.
+    fn revoke(&self, exchange: Boxed<()>) -> Answer<'_, ()> {
+        drop(exchange);
+        let error = Error::from(oauth_core::error::Misuse::NotSupported);
+        Box::pin(std::future::ready(Err(error.at_endpoint("revocation"))))
+    }
 
     /// How long [`run`](Self::run) can take: waiting for a place, connecting, sending and reading the
     /// answer. 30 s, if it does not say otherwise.
@@ -43,6 +57,10 @@ pub trait Drive: Send + Sync {
 impl<D: Drive + ?Sized> Drive for Arc<D> {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         (**self).run(exchange)
+    }
+
+    fn revoke(&self, exchange: Boxed<()>) -> Answer<'_, ()> {
+        (**self).revoke(exchange)
     }
 
     fn longest(&self) -> Duration {
@@ -81,6 +99,8 @@ struct Inner {
     driver: Arc<dyn Drive>,
     shared: Option<Shared>,
     on_tokens: OnceLock<Hook>,
+    observer: OnceLock<Box<dyn Observe>>,
+    pace: Option<Arc<Pace>>,
 }
 
 struct Shared {
@@ -94,6 +114,8 @@ struct State {
     flight: Option<Flight>,
     /// Whether a task tries to store what the store has not got yet.
     is_tended: bool,
+    /// Whether it was told that the grant is over.
+    is_over: bool,
 }
 
 type Outcome = Result<Arc<Tokens>, Error>;
@@ -168,10 +190,13 @@ impl Session {
                 keeper,
                 flight: None,
                 is_tended: false,
+                is_over: false,
             }),
             driver,
             shared,
             on_tokens: OnceLock::new(),
+            observer: OnceLock::new(),
+            pace: None,
         };
         inner.publish(&inner.state());
         Self(Arc::new(inner))
@@ -186,6 +211,15 @@ impl Session {
     pub fn on_tokens(self, hook: impl Fn(&Arc<Tokens>) + Send + Sync + 'static) -> Self {
         // The first hook stays.
         let _ = self.0.on_tokens.set(Box::new(hook));
+        self
+    }
+
+    /// Tells `observer` of everything that happens to the grant. A session has one, the first; all
+    /// clones share it.
+    #[must_use]
+    pub fn observe(self, observer: impl Observe + 'static) -> Self {
+        // The first stays.
+        let _ = self.0.observer.set(Box::new(observer));
         self
     }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oauth_core::error::{Cause, Check, Error, Kind};
-use oauth_core::flow::keeper::{Entry, Event, Step};
+use oauth_core::error::{Advice, Cause, Check, Error, Kind};
+use oauth_core::flow::keeper::{Entry, Event, Lease, Step};
 use oauth_core::{Moment, Secret};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::at_work::Working;
 use super::{Flight, Inner, Outcome, Renewal, Shared, State, never_landed, now};
 use crate::faults;
+use crate::observe::Notice;
 use crate::store::Store;
 
 /// How long a store may take for an answer. Those of this crate give up sooner, and a lease is hardly
@@ -54,6 +55,8 @@ impl Carried {
 
     async fn carry(mut self) {
         let (mut event, mut is_new) = (Event::Begin, false);
+        // One turn, however often the lease is asked for.
+        let mut pace = self.us.pace.clone();
         loop {
             let at = match Moment::system() {
                 Ok(at) => at,
@@ -79,13 +82,41 @@ impl Carried {
                     self.outcome = Some(outcome);
                     break;
                 }
-                step => self.us.stored(step).await,
+                step => {
+                    let takes = matches!(&step, Step::Lease { ttl, .. } if !ttl.is_zero());
+                    if takes && let Some(pace) = pace.take() {
+                        pace.turn().await;
+                    }
+                    self.us.stored(step).await
+                }
             };
         }
+        self.tell(is_new);
         if let (true, Some(Ok(tokens)), Some(hook)) =
             (is_new, &self.outcome, self.us.on_tokens.get())
         {
             hook(tokens);
+        }
+    }
+
+    fn tell(&self, is_new: bool) {
+        let Some(outcome) = &self.outcome else { return };
+        let is_over = matches!(outcome, Err(error) if error.advice() == Advice::Reauthorize);
+        let (was_over, is_stored) = {
+            let mut state = self.us.state();
+            let was_over = std::mem::replace(&mut state.is_over, is_over);
+            (was_over, state.keeper.is_stored())
+        };
+        match outcome {
+            Err(error) if is_over && !was_over => self.us.tell(&Notice::Ended(error)),
+            Err(error) => self.us.tell(&Notice::Failed(error)),
+            Ok(_) if is_new => {
+                if !is_stored {
+                    self.us.tell(&Notice::Unsaved);
+                }
+                self.us.tell(&Notice::Renewed);
+            }
+            Ok(_) => {}
         }
     }
 }
@@ -149,6 +180,9 @@ impl Inner {
                 }
             };
             carried.carry().await;
+            if self.state().keeper.is_stored() {
+                self.tell(&Notice::StoredLate);
+            }
         }
     }
 
@@ -180,7 +214,11 @@ impl Inner {
             match step {
                 Step::Load => self.load(&**store, key).await.map(Event::Loaded),
                 Step::Lease { holder, ttl } => {
-                    store.lease(key, &holder, ttl).await.map(Event::Leased)
+                    let leased = store.lease(key, &holder, ttl).await;
+                    if let Ok(Lease::Held(left)) = leased {
+                        self.tell(&Notice::Waits(left));
+                    }
+                    leased.map(Event::Leased)
                 }
                 Step::Save {
                     record,

@@ -9,11 +9,12 @@ use std::time::Duration;
 use oauth_core::Tokens;
 use oauth_core::error::{Cause, Error, Loss};
 use oauth_core::exchange::Boxed;
-use oauth_core::flow::keeper::LeaseExtension;
+use oauth_core::flow::keeper::{Lease, LeaseExtension};
 use tokio::time::{sleep, timeout};
 
 use super::Inner;
 use super::carried::PATIENCE;
+use crate::observe::Notice;
 
 /// What a driver gets beyond the time it asks for: where it ends a request itself, it knows whether it
 /// was sent.
@@ -44,7 +45,10 @@ impl Inner {
         loop {
             sleep(lease.every).await;
             let asked = shared.store.lease(&shared.key, &lease.holder, lease.ttl);
-            let _ = timeout(PATIENCE, asked).await;
+            if let Ok(Ok(Lease::Held(_))) = timeout(PATIENCE, asked).await {
+                self.tell(&Notice::LeaseLost);
+                return pending().await;
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ mod reseal;
 mod seal;
 mod servers;
 mod session;
+mod sessions;
 mod sqlite;
 mod tls;
 mod workers;

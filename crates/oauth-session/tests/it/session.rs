@@ -311,7 +311,7 @@ async fn a_logout_and_a_login_elsewhere_are_seen() {
 
 /// A store that fails so many times more.
 #[derive(Clone, Default)]
-struct Failing(Memory, Arc<AtomicUsize>);
+pub(crate) struct Failing(pub(crate) Memory, pub(crate) Arc<AtomicUsize>);
 
 impl Failing {
     fn is_down(&self) -> bool {

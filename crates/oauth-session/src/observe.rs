@@ -1,0 +1,125 @@
+//! What happens to grants, for logs, counters and alarms.
+
+#[cfg(feature = "tracing")]
+mod traced;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use oauth_core::error::Error;
+
+#[cfg(feature = "tracing")]
+pub use traced::Traced;
+
+/// Something that happened to a grant. It holds no secret.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Notice<'a> {
+    /// New tokens came, and are stored, unless [`Unsaved`](Self::Unsaved) came before.
+    Renewed,
+    /// Another worker renews; it is waited for, for so long at first.
+    Waits(Duration),
+    /// A renewal failed, or could not be tried.
+    Failed(&'a Error),
+    /// The grant is over: a person has to log in again. It is told once, by each worker.
+    Ended(&'a Error),
+    /// New tokens could not be stored. They are handed out, and stored as soon as the store answers.
+    Unsaved,
+    /// They are stored now.
+    StoredLate,
+    /// The lease went to another worker while the request ran, for the store did not answer in time or
+    /// this worker stood still. The tokens are stored by their version all the same.
+    LeaseLost,
+}
+
+impl Notice<'_> {
+    /// The name of what happened: `renewed`, `waits`, `failed`, `ended`, `unsaved`, `stored_late`,
+    /// `lease_lost`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Renewed => "renewed",
+            Self::Waits(_) => "waits",
+            Self::Failed(_) => "failed",
+            Self::Ended(_) => "ended",
+            Self::Unsaved => "unsaved",
+            Self::StoredLate => "stored_late",
+            Self::LeaseLost => "lease_lost",
+        }
+    }
+
+    /// The error, if there was one.
+    pub const fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Failed(error) | Self::Ended(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Hears of what happens to grants.
+///
+/// It is called in the task of the renewal, which waits for it: keep it short, and ask no session for
+/// a token in it.
+pub trait Observe: Send + Sync {
+    /// `key` is the name of the record in the store; nothing for a grant of this process alone.
+    fn observe(&self, key: Option<&str>, notice: &Notice<'_>);
+}
+
+impl<O: Observe + ?Sized> Observe for Arc<O> {
+    fn observe(&self, key: Option<&str>, notice: &Notice<'_>) {
+        (**self).observe(key, notice);
+    }
+}
+
+/// Two who hear the same.
+impl<A: Observe, B: Observe> Observe for (A, B) {
+    fn observe(&self, key: Option<&str>, notice: &Notice<'_>) {
+        self.0.observe(key, notice);
+        self.1.observe(key, notice);
+    }
+}
+
+/// Counts what happens, from zero on and never back: the counters that Prometheus and OpenTelemetry
+/// read.
+#[derive(Debug, Default)]
+pub struct Counters {
+    renewed: AtomicU64,
+    waits: AtomicU64,
+    failed: AtomicU64,
+    ended: AtomicU64,
+    unsaved: AtomicU64,
+    stored_late: AtomicU64,
+    lease_lost: AtomicU64,
+}
+
+impl Counters {
+    /// The counts by the [names](Notice::name) of what happened.
+    pub fn counts(&self) -> [(&'static str, u64); 7] {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        [
+            ("renewed", of(&self.renewed)),
+            ("waits", of(&self.waits)),
+            ("failed", of(&self.failed)),
+            ("ended", of(&self.ended)),
+            ("unsaved", of(&self.unsaved)),
+            ("stored_late", of(&self.stored_late)),
+            ("lease_lost", of(&self.lease_lost)),
+        ]
+    }
+}
+
+impl Observe for Counters {
+    fn observe(&self, _: Option<&str>, notice: &Notice<'_>) {
+        let counter = match notice {
+            Notice::Renewed => &self.renewed,
+            Notice::Waits(_) => &self.waits,
+            Notice::Failed(_) => &self.failed,
+            Notice::Ended(_) => &self.ended,
+            Notice::Unsaved => &self.unsaved,
+            Notice::StoredLate => &self.stored_late,
+            Notice::LeaseLost => &self.lease_lost,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}

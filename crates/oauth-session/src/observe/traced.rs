@@ -1,0 +1,35 @@
+//! What happens to grants, as events of `tracing`.
+
+use super::{Notice, Observe};
+
+/// Tells `tracing`, at target `oauth_session`: what ends or endangers a grant as a warning, the rest
+/// as debug. The field `grant` is the name of the record, `code` that of an error, `wait` a pause in
+/// seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Traced;
+
+impl Observe for Traced {
+    fn observe(&self, key: Option<&str>, notice: &Notice<'_>) {
+        let (grant, what) = (key, notice.name());
+        match notice {
+            Notice::Renewed | Notice::StoredLate => {
+                tracing::debug!(target: "oauth_session", grant, "{what}");
+            }
+            Notice::Waits(pause) => {
+                let wait = pause.as_secs_f64();
+                tracing::debug!(target: "oauth_session", grant, wait, "{what}");
+            }
+            Notice::Failed(error) => {
+                let code = error.code();
+                tracing::warn!(target: "oauth_session", grant, code, %error, "{what}");
+            }
+            Notice::Ended(error) => {
+                let code = error.code();
+                tracing::warn!(target: "oauth_session", grant, code, %error, "{what}");
+            }
+            Notice::Unsaved | Notice::LeaseLost => {
+                tracing::warn!(target: "oauth_session", grant, "{what}");
+            }
+        }
+    }
+}

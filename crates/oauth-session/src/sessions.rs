@@ -1,0 +1,326 @@
+//! Many grants of one client: a person's each, over one store.
+
+mod idle;
+mod known;
+mod logout;
+mod pace;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use oauth_core::error::{Cause, Error, Kind};
+use oauth_core::flow::keeper::{GrantId, Outline, Policy};
+use oauth_core::{Client, Tokens};
+
+use crate::observe::{Counters, Notice, Observe};
+use crate::session::{Drive, Session};
+use crate::store::Store;
+
+use known::Known;
+pub(crate) use pace::Pace;
+
+/// How many sessions are kept in memory, unless something else is said.
+const CAPACITY: usize = 10_000;
+
+/// The grants of a client, as many as its store has. Cheap to clone; clones share everything.
+///
+/// A grant costs memory while somebody uses it only: beyond the capacity, those that nobody holds are
+/// dropped, the longest unused first, and are read from the store when they are asked for again. One
+/// that renews, or whose tokens are not stored yet, is never dropped.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use std::time::Duration;
+/// # use oauth_core::{Client, Error, Tokens};
+/// # use oauth_core::flow::keeper::GrantId;
+/// # use oauth_session::{Drive, Sessions, Store};
+/// # async fn serve(driver: impl Drive + 'static, client: &Client, store: Arc<dyn Store>, tokens: Tokens) -> Result<(), Error> {
+/// let sessions = Sessions::new(driver, client, store)
+///     .capacity(50_000)
+///     .per_second(50)
+///     .on_ended(|grant, error| println!("{:?} has to log in again: {error}", grant.subject));
+/// let ann = GrantId::of_subject("ann");
+/// sessions.log_in(&ann, tokens).await?;
+/// let token = sessions.get(&ann).token().await?;
+/// // Refresh tokens that are not used for a month would die.
+/// sessions.renew_idle(Duration::from_secs(14 * 24 * 3600)).await?;
+/// sessions.log_out(&ann).await?;
+/// sessions.drain(Duration::from_secs(10)).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Sessions(Arc<Inner>);
+
+struct Inner {
+    driver: Arc<dyn Drive>,
+    client: Client,
+    store: Arc<dyn Store>,
+    options: Options,
+    known: Mutex<Known>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Clone)]
+struct Options {
+    policy: Policy,
+    capacity: usize,
+    pace: Option<Arc<Pace>>,
+    on_renewed: Option<Renewed>,
+    on_ended: Option<Ended>,
+    observer: Option<Arc<dyn Observe>>,
+}
+
+type Renewed = Arc<dyn Fn(&GrantId, &Arc<Tokens>) + Send + Sync>;
+type Ended = Arc<dyn Fn(&GrantId, &Error) + Send + Sync>;
+
+/// A page of the grants in a store, see [`Sessions::list`].
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Listed {
+    /// What may be shown of them.
+    pub grants: Vec<Outline>,
+    /// The names of records that are of this store and cannot be read, with the reason.
+    pub unreadable: Vec<(String, Error)>,
+    /// What to ask for the next page with; nothing if this was the last.
+    pub next: Option<String>,
+}
+
+impl Sessions {
+    /// The grants of this client in this store.
+    pub fn new(driver: impl Drive + 'static, client: &Client, store: Arc<dyn Store>) -> Self {
+        Self(Arc::new(Inner {
+            driver: Arc::new(driver),
+            client: client.clone(),
+            store,
+            options: Options {
+                policy: Policy::default(),
+                capacity: CAPACITY,
+                pace: None,
+                on_renewed: None,
+                on_ended: None,
+                observer: None,
+            },
+            known: Mutex::default(),
+            counters: Arc::default(),
+        }))
+    }
+
+    /// Keeps them by another policy than the default.
+    #[must_use]
+    pub fn policy(self, policy: Policy) -> Self {
+        self.with(|options| options.policy = policy)
+    }
+
+    /// Keeps at most so many in memory that nobody uses: 10,000.
+    #[must_use]
+    pub fn capacity(self, capacity: usize) -> Self {
+        self.with(|options| options.capacity = capacity)
+    }
+
+    /// Begins at most so many renewals a second, evenly, whoever asks for them; without this, only the
+    /// driver bounds them. 0 is no bound. Those who have to wait do so before they hold a lease.
+    #[must_use]
+    pub fn per_second(self, renewals: u32) -> Self {
+        self.with(|options| options.pace = Pace::new(renewals).map(Arc::new))
+    }
+
+    /// Calls `hook` with the new tokens of a grant, before anybody sees them.
+    #[must_use]
+    pub fn on_renewed(self, hook: impl Fn(&GrantId, &Arc<Tokens>) + Send + Sync + 'static) -> Self {
+        self.with(|options| options.on_renewed = Some(Arc::new(hook)))
+    }
+
+    /// Calls `hook` when a grant is over and its person has to log in again, once for each worker that
+    /// learns of it.
+    #[must_use]
+    pub fn on_ended(self, hook: impl Fn(&GrantId, &Error) + Send + Sync + 'static) -> Self {
+        self.with(|options| options.on_ended = Some(Arc::new(hook)))
+    }
+
+    /// Tells of everything that happens to them.
+    #[must_use]
+    pub fn observe(self, observer: impl Observe + 'static) -> Self {
+        self.with(|options| options.observer = Some(Arc::new(observer)))
+    }
+
+    fn with(self, change: impl FnOnce(&mut Options)) -> Self {
+        let Inner {
+            driver,
+            client,
+            store,
+            options,
+            ..
+        } = &*self.0;
+        let mut options = options.clone();
+        change(&mut options);
+        Self(Arc::new(Inner {
+            driver: Arc::clone(driver),
+            client: client.clone(),
+            store: Arc::clone(store),
+            options,
+            known: Mutex::default(),
+            counters: Arc::default(),
+        }))
+    }
+
+    /// The session of a grant. All who get the same grant share one, and with it one renewal.
+    ///
+    /// Nothing is read or sent here; the first to ask for its token reads the store.
+    pub fn get(&self, id: &GrantId) -> Session {
+        let keeper = self.0.client.keeper(id.upkeep());
+        let keeper = keeper.with_policy(self.0.options.policy.clone());
+        let key = keeper.shared(id.clone()).key();
+        let (session, left) = {
+            let mut known = self.0.known();
+            let session = known.get(&key).unwrap_or_else(|| {
+                let session = self.make(id);
+                known.put(key, session.clone());
+                session
+            });
+            (session, known.shrink(self.0.options.capacity))
+        };
+        // What they hold may take a while to go.
+        drop(left);
+        session
+    }
+
+    fn make(&self, id: &GrantId) -> Session {
+        let Inner {
+            driver,
+            client,
+            store,
+            options,
+            counters,
+            ..
+        } = &*self.0;
+        let keeper = client.keeper(id.upkeep());
+        let keeper = keeper.with_policy(options.policy.clone());
+        let session = Session::shared(Arc::clone(driver), keeper, id.clone(), Arc::clone(store));
+        let session = match &options.pace {
+            Some(pace) => session.paced(Arc::clone(pace)),
+            None => session,
+        };
+        let session = session.observe(Told {
+            id: id.clone(),
+            on_ended: options.on_ended.clone(),
+            counters: Arc::clone(counters),
+            observer: options.observer.clone(),
+        });
+        match options.on_renewed.clone() {
+            Some(hook) => {
+                let id = id.clone();
+                session.on_tokens(move |tokens| hook(&id, tokens))
+            }
+            None => session,
+        }
+    }
+
+    /// Takes the tokens of a new login, and stores them in the place of what is there.
+    ///
+    /// # Errors
+    /// As [`Session::log_in`].
+    pub async fn log_in(&self, id: &GrantId, tokens: Tokens) -> Result<(), Error> {
+        self.get(id).log_in(tokens).await
+    }
+
+    /// The grants of this client in the store, page by page, in no order: the first with nothing, each
+    /// later one with [`Listed::next`] of the one before.
+    ///
+    /// # Errors
+    /// `misuse.not_supported` of a store that cannot list; `lost` at endpoint `store`.
+    pub async fn list(&self, cursor: Option<&str>) -> Result<Listed, Error> {
+        let page = self.0.store.scan(cursor).await?;
+        let mut listed = Listed {
+            next: page.next,
+            ..Listed::default()
+        };
+        for key in page.keys {
+            match self.outline(&key).await {
+                Ok(Some(outline)) => listed.grants.push(outline),
+                Ok(None) => {}
+                Err(error) if matches!(error.kind(), Kind::Lost(_)) => return Err(error),
+                Err(error) => listed.unreadable.push((key, error)),
+            }
+        }
+        Ok(listed)
+    }
+
+    /// What may be shown of a record, if it is one of this client.
+    async fn outline(&self, key: &str) -> Result<Option<Outline>, Error> {
+        let entry = self.0.store.load(key).await?;
+        let Some(entry) = entry.filter(|entry| !entry.is_removed()) else {
+            return Ok(None);
+        };
+        let outline = Outline::read(&entry.record)?;
+        let client = &self.0.client;
+        let is_ours = outline.issuer == client.server().issuer().as_str()
+            && outline.client_id == client.client_id().as_str();
+        Ok(is_ours.then_some(outline))
+    }
+
+    /// Ends all sessions in good order, see [`Session::drain`].
+    ///
+    /// # Errors
+    /// `lost` if that has not been done within `limit`.
+    pub async fn drain(&self, limit: Duration) -> Result<(), Error> {
+        let sessions = self.0.known().all();
+        let drains = sessions
+            .into_iter()
+            .map(|session| tokio::spawn(async move { session.drain(limit).await }));
+        for drained in drains.collect::<Vec<_>>() {
+            drained.await.map_err(|_| late())??;
+        }
+        Ok(())
+    }
+
+    /// How many sessions are in memory.
+    pub fn in_memory(&self) -> usize {
+        self.0.known().len()
+    }
+
+    /// What has happened to the grants, through this worker.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+}
+
+fn late() -> Error {
+    Error::lost(Cause::unknown("a renewal is not over in time"))
+}
+
+impl Inner {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions")
+            .field("client", &self.0.client)
+            .field("in_memory", &self.in_memory())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who hears what happens to one of the grants.
+struct Told {
+    id: GrantId,
+    on_ended: Option<Ended>,
+    counters: Arc<Counters>,
+    observer: Option<Arc<dyn Observe>>,
+}
+
+impl Observe for Told {
+    fn observe(&self, key: Option<&str>, notice: &Notice<'_>) {
+        self.counters.observe(key, notice);
+        if let (Some(hook), Notice::Ended(error)) = (&self.on_ended, notice) {
+            hook(&self.id, error);
+        }
+        if let Some(observer) = &self.observer {
+            observer.observe(key, notice);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The end of a grant, as its person or its application wants it.
+
+use std::time::Duration;
+
+use oauth_core::endpoint::revocation::Revocation;
+use oauth_core::error::{Cause, Error};
+use oauth_core::exchange::ExchangeExt as _;
+use oauth_core::flow::keeper::{GrantId, Lease};
+use oauth_core::token::TokenKind;
+use oauth_core::{Client, Moment, Tokens};
+use tokio::time::{Instant, sleep};
+
+use super::{Inner, Sessions};
+use crate::session::Session;
+
+/// Between two tries to get the lease.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What the store and a renewal under way are given beyond the longest request.
+const MARGIN: Duration = Duration::from_secs(15);
+
+impl Sessions {
+    /// Ends a grant: waits for a renewal under way, asks the server to forget the tokens (RFC 7009),
+    /// and removes the record. Every worker that still has the tokens learns of it when it next asks
+    /// the store, and holds them for no longer than they are fresh.
+    ///
+    /// # Errors
+    /// What the server or the way to it said, if the tokens could not be revoked: the record is removed
+    /// all the same. `lost` at endpoint `store` if that could not be done. A server without a
+    /// revocation endpoint is no error.
+    pub async fn log_out(&self, id: &GrantId) -> Result<(), Error> {
+        let session = self.get(id);
+        let key = session.key().unwrap_or_default().to_owned();
+        let holder = Moment::system()?.ticket();
+        let longest = self.0.driver.longest();
+        self.0.lease(&key, &holder, longest + MARGIN).await?;
+        let revoked = self.revoke(&session, &key).await;
+        // The lease goes with the record.
+        let removed = self.0.store.remove(&key).await;
+        session.look(&*self.0.store, &key).await?;
+        removed?;
+        revoked
+    }
+
+    async fn revoke(&self, session: &Session, key: &str) -> Result<(), Error> {
+        session.look(&*self.0.store, key).await?;
+        let Some(tokens) = session.latest() else {
+            return Ok(());
+        };
+        match revocation(&self.0.client, &tokens) {
+            None => Ok(()),
+            Some(revocation) => {
+                let exchange = self.0.client.revoke(revocation).boxed();
+                self.0.driver.revoke(exchange).await
+            }
+        }
+    }
+}
+
+/// Of the refresh token, with which the server forgets the access token too, or else of that one.
+fn revocation(client: &Client, tokens: &Tokens) -> Option<Revocation> {
+    client
+        .server()
+        .endpoint(oauth_core::server::EndpointKind::Revocation)
+        .ok()?;
+    Some(match &tokens.refresh_token {
+        Some(token) => Revocation {
+            token: token.secret().clone(),
+            hint: Some(TokenKind::Refresh),
+        },
+        None => Revocation {
+            token: tokens.access_token.clone(),
+            hint: Some(TokenKind::Access),
+        },
+    })
+}
+
+impl Inner {
+    /// The lease, once whoever renews has finished.
+    async fn lease(&self, key: &str, holder: &str, ttl: Duration) -> Result<(), Error> {
+        let start = Instant::now();
+        loop {
+            let pause = match self.store.lease(key, holder, ttl).await? {
+                Lease::Won => return Ok(()),
+                Lease::Held(left) => left.min(PAUSE),
+            };
+            if start.elapsed() > ttl {
+                let busy = Cause::unsent("the grant is renewed again and again");
+                return Err(Error::lost(busy).at_endpoint("store"));
+            }
+            sleep(pause).await;
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! How many renewals begin in a second.
+
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+/// A turn for each renewal, evenly.
+pub(crate) struct Pace {
+    gap: Duration,
+    next: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    /// So many turns a second; nothing for 0.
+    pub(super) fn new(per_second: u32) -> Option<Self> {
+        let per_second = NonZeroU32::new(per_second)?;
+        Some(Self {
+            gap: Duration::from_secs(1) / per_second.get(),
+            next: Mutex::default(),
+        })
+    }
+
+    /// Waits for a turn. One that is not taken in the end is lost: the next comes no sooner.
+    pub(crate) async fn turn(&self) {
+        let turn = {
+            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            let turn = next.map_or(now, |next| next.max(now));
+            *next = Some(turn + self.gap);
+            turn
+        };
+        sleep_until(turn).await;
+    }
+}

@@ -1,0 +1,456 @@
+//! Many grants of one client.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use oauth_core::error::{Cause, Error};
+use oauth_core::exchange::{Boxed, Exchange as _, Input, Step};
+use oauth_core::flow::keeper::{GrantId, Upkeep};
+use oauth_core::issuer::Issuer;
+use oauth_core::moment::UnixTime;
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::{Client, ClientAuth, ClientId, Moment, Secret, Tokens};
+use oauth_session::store::{Answer, Memory};
+use oauth_session::{Drive, Session, Sessions, Store};
+use tokio::time::{Instant, sleep};
+
+use crate::session::Failing;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A server that replaces refresh tokens, and knows which ones it was asked to forget.
+#[derive(Clone, Default)]
+struct Rotating(Arc<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    requests: AtomicUsize,
+    at: Mutex<Vec<Instant>>,
+    revoked: Mutex<Vec<String>>,
+    /// What a refresh token is refused with, if it holds this.
+    refuses: Mutex<Option<&'static str>>,
+    is_gone: Mutex<bool>,
+    /// Which store goes down while this answers, for twenty tries.
+    breaks: Mutex<Option<Failing>>,
+}
+
+impl Drive for Rotating {
+    fn run(&self, mut exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        Box::pin(async move {
+            let Step::Send(request) = exchange.resume(Moment::system()?, Input::Begin)? else {
+                panic!("no request");
+            };
+            let number = self.0.requests.fetch_add(1, Ordering::SeqCst);
+            self.0.at.lock().expect("no panic").push(Instant::now());
+            sleep(Duration::from_millis(100)).await;
+            if let Some(store) = &*self.0.breaks.lock().expect("no panic") {
+                store.1.store(20, Ordering::SeqCst);
+            }
+            let form = String::from_utf8(request.body().to_vec()).expect("a form");
+            let refused = self.0.refuses.lock().expect("no panic");
+            let is_refused = refused.is_some_and(|name| form.contains(name));
+            let (status, body) = match is_refused {
+                true => (400, r#"{"error":"invalid_grant"}"#.to_owned()),
+                false => (
+                    200,
+                    format!(
+                        r#"{{"access_token":"new-{number}","token_type":"Bearer","expires_in":600,"refresh_token":"next-{number}"}}"#
+                    ),
+                ),
+            };
+            let reply = http::Response::builder()
+                .status(status)
+                .header("content-type", "application/json")
+                .body(body.into())
+                .expect("a reply");
+            match exchange.resume(Moment::system()?, Input::Reply(reply))? {
+                Step::Done(tokens) => Ok(tokens),
+                _ => panic!("not done"),
+            }
+        })
+    }
+
+    fn revoke(&self, mut exchange: Boxed<()>) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let Step::Send(request) = exchange.resume(Moment::system()?, Input::Begin)? else {
+                panic!("no request");
+            };
+            if *self.0.is_gone.lock().expect("no panic") {
+                return Err(Error::lost(Cause::unsent("no way")));
+            }
+            let form = String::from_utf8(request.body().to_vec()).expect("a form");
+            self.0.revoked.lock().expect("no panic").push(form);
+            Ok(())
+        })
+    }
+}
+
+fn client(id: &str) -> Client {
+    let server = Server::new(Issuer::parse("https://as.example").expect("an issuer"));
+    let server = [EndpointKind::Token, EndpointKind::Revocation]
+        .into_iter()
+        .try_fold(server, |server, kind| {
+            server.with_endpoint(kind, "https://as.example/endpoint")
+        });
+    let secret = ClientAuth::post("secret");
+    Client::new(server.expect("a server"), ClientId::new(id), secret).expect("a client")
+}
+
+/// Tokens of this person that came so long ago, good for an hour.
+fn tokens(name: &str, age: Duration) -> Tokens {
+    let at = Moment::system()
+        .expect("a clock")
+        .now()
+        .before(age)
+        .as_secs();
+    let text = format!(
+        r#"{{"version":1,"issuer":"https://as.example","client_id":"id","received_at":{at},
+        "access_token":"of-{name}","expires_in":3600,"scope":"","refresh_token":"rt-{name}",
+        "refresh_scope":null,"id_token":null}}"#
+    );
+    Tokens::from_json(&text).expect("tokens")
+}
+
+fn person(number: usize) -> GrantId {
+    GrantId::of_subject(format!("person-{number}"))
+}
+
+fn sessions(server: &Rotating, store: &Arc<Memory>) -> Sessions {
+    Sessions::new(server.clone(), &client("id"), store.clone())
+}
+
+/// So many persons who logged in two days ago, and whom nobody in memory knows.
+async fn stale(server: &Rotating, store: &dyn Store, count: usize) {
+    for number in 0..count {
+        let keeper = client("id").keeper(Upkeep::Refresh).shared(person(number));
+        let fresh = tokens(&number.to_string(), Duration::ZERO);
+        let (new, old) = (fresh.received_at, fresh.received_at.before(2 * DAY));
+        let memory = Arc::new(Memory::new());
+        let session = Session::shared(
+            server.clone(),
+            client("id").keeper(Upkeep::Refresh),
+            person(number),
+            memory.clone(),
+        );
+        session.log_in(fresh).await.expect("stored");
+        let record = memory
+            .load(&keeper.key())
+            .await
+            .expect("read")
+            .expect("a record")
+            .record;
+        let of = |at: UnixTime| format!(r#""received_at":{}"#, at.as_secs());
+        let aged = Secret::new(record.expose().replace(&of(new), &of(old)));
+        assert_ne!(aged.expose(), record.expose());
+        let due = Some(old.after(Duration::from_secs(3600)));
+        store
+            .save(&keeper.key(), &aged, 0, due)
+            .await
+            .expect("saved");
+    }
+}
+
+fn requests(server: &Rotating) -> usize {
+    server.0.requests.load(Ordering::SeqCst)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_callers_of_a_thousand_grants_make_a_thousand_requests() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let sessions = sessions(&server, &store);
+    stale(&server, &*store, 1000).await;
+    let callers: Vec<_> = (0..1000)
+        .flat_map(|number| [person(number), person(number), person(number)])
+        .map(|id| {
+            let sessions = sessions.clone();
+            tokio::spawn(async move { sessions.get(&id).token().await })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.expect("no panic").expect("a token");
+    }
+    assert_eq!(requests(&server), 1000);
+    let counts = sessions.counters().counts();
+    assert!(counts.contains(&("renewed", 1000)), "{counts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_holds_is_dropped_beyond_the_capacity() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let sessions = sessions(&server, &store).capacity(10);
+    let held: Vec<Session> = (0..5).map(|number| sessions.get(&person(number))).collect();
+    stale(&server, &*store, 200).await;
+    assert!(
+        sessions.in_memory() <= 10 + held.len(),
+        "{}",
+        sessions.in_memory()
+    );
+    // Whoever holds one shares it with all who come later.
+    let first = held.first().expect("held");
+    let (a, b) = tokio::join!(first.token(), async {
+        sessions.get(&person(0)).token().await
+    });
+    assert!(
+        a.expect("a token")
+            .access_token
+            .matches(b.expect("a token").access_token.expose())
+    );
+    assert_eq!(requests(&server), 1);
+    // One that was dropped is read again, and not asked for.
+    let stored = sessions.get(&person(150)).token().await.expect("a token");
+    for number in 0..200 {
+        sessions.get(&person(number));
+    }
+    let again = sessions.get(&person(150)).token().await.expect("a token");
+    assert!(again.access_token.matches(stored.access_token.expose()));
+    assert_eq!(requests(&server), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_are_not_stored_are_never_dropped() {
+    let server = Rotating::default();
+    let store = Failing::default();
+    let sessions =
+        Sessions::new(server.clone(), &client("id"), Arc::new(store.clone())).capacity(1);
+    stale(&server, &store, 1).await;
+    *server.0.breaks.lock().expect("no panic") = Some(store.clone());
+    let fresh = sessions
+        .get(&person(0))
+        .token()
+        .await
+        .expect("handed out unsaved");
+    for number in 1..100 {
+        sessions.get(&person(number));
+    }
+    let again = sessions.get(&person(0)).token().await.expect("a token");
+    assert!(again.access_token.matches(fresh.access_token.expose()));
+    assert_eq!(requests(&server), 1);
+    let counts = sessions.counters().counts();
+    assert!(counts.contains(&("unsaved", 1)), "{counts:?}");
+    sleep(Duration::from_secs(3600)).await;
+    let counts = sessions.counters().counts();
+    assert!(counts.contains(&("stored_late", 1)), "{counts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_revokes_and_every_worker_learns_of_it() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (here, there) = (sessions(&server, &store), sessions(&server, &store));
+    let ann = person(1);
+    here.log_in(&ann, tokens("ann", Duration::ZERO))
+        .await
+        .expect("stored");
+    let elsewhere = there.get(&ann).token().await.expect("a token");
+    here.log_out(&ann).await.expect("logged out");
+    let revoked = server.0.revoked.lock().expect("no panic").clone();
+    assert_eq!(revoked.len(), 1);
+    assert!(
+        revoked
+            .iter()
+            .all(|form| form.contains("token=rt-ann") && form.contains("refresh_token"))
+    );
+    // The other worker has a token that it holds for good, until an API refuses it.
+    let error = there
+        .get(&ann)
+        .renew(&elsewhere)
+        .await
+        .expect_err("logged out");
+    assert_eq!(error.advice(), oauth_core::error::Advice::Reauthorize);
+    assert_eq!(requests(&server), 0);
+    // Somebody logs in again, and both have the new tokens.
+    there
+        .log_in(&ann, tokens("ann-again", Duration::ZERO))
+        .await
+        .expect("stored");
+    for sessions in [&here, &there] {
+        let token = sessions.get(&ann).token().await.expect("a token");
+        assert_eq!(token.access_token.expose(), "of-ann-again");
+    }
+    here.log_out(&ann).await.expect("logged out");
+    let error = here.get(&ann).token().await.expect_err("nobody is in");
+    assert_eq!(error.advice(), oauth_core::error::Advice::Reauthorize);
+    // What was never there can be logged out.
+    here.log_out(&person(2)).await.expect("nothing to do");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_that_cannot_revoke_says_so_and_removes_the_record() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let sessions = sessions(&server, &store);
+    sessions
+        .log_in(&person(1), tokens("ann", Duration::ZERO))
+        .await
+        .expect("stored");
+    *server.0.is_gone.lock().expect("no panic") = true;
+    let error = sessions.log_out(&person(1)).await.expect_err("no way");
+    assert_eq!(error.code(), "lost.unsent");
+    assert!(sessions.list(None).await.expect("listed").grants.is_empty());
+    assert!(sessions.get(&person(1)).token().await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_waits_for_a_renewal_under_way() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (here, there) = (sessions(&server, &store), sessions(&server, &store));
+    stale(&server, &*store, 1).await;
+    let renewing = tokio::spawn({
+        let there = there.clone();
+        async move { there.get(&person(0)).token().await }
+    });
+    while requests(&server) == 0 {
+        tokio::task::yield_now().await;
+    }
+    here.log_out(&person(0)).await.expect("logged out");
+    renewing.await.expect("no panic").expect("a token");
+    // What it brought is what was revoked.
+    let revoked = server.0.revoked.lock().expect("no panic").clone();
+    assert!(
+        revoked.iter().all(|form| form.contains("token=next-0")),
+        "{revoked:?}"
+    );
+    assert_eq!(revoked.len(), 1);
+}
+
+#[tokio::test]
+async fn a_list_shows_the_grants_of_this_client() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let sessions = sessions(&server, &store);
+    stale(&server, &*store, 250).await;
+    sessions.log_out(&person(7)).await.expect("logged out");
+    let garbled = Secret::from("S3CR3T");
+    store
+        .save("garbled", &garbled, 0, None)
+        .await
+        .expect("saved");
+    let other = client("other").keeper(Upkeep::ClientCredentials(oauth_core::Scope::none()));
+    let other = Session::shared(server.clone(), other, GrantId::default(), store.clone());
+    other.token().await.expect("a token");
+    let (mut subjects, mut unreadable, mut cursor) = (Vec::new(), Vec::new(), None);
+    loop {
+        let page = sessions.list(cursor.as_deref()).await.expect("a page");
+        subjects.extend(page.grants.into_iter().filter_map(|grant| grant.id.subject));
+        unreadable.extend(page.unreadable);
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => break,
+        }
+    }
+    subjects.sort_unstable();
+    subjects.dedup();
+    assert_eq!(subjects.len(), 249);
+    assert!(!subjects.contains(&"person-7".to_owned()));
+    let [(name, error)] = &unreadable[..] else {
+        panic!("{unreadable:?}");
+    };
+    assert_eq!(
+        (name.as_str(), error.code()),
+        ("garbled", "stored.malformed")
+    );
+    assert!(!format!("{error:?}").contains("S3CR3T"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn grants_that_nobody_uses_are_kept_alive() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let ended = Arc::new(Mutex::new(Vec::new()));
+    let hook = Arc::clone(&ended);
+    let sessions = sessions(&server, &store).on_ended(move |id, error| {
+        hook.lock()
+            .expect("no panic")
+            .push((id.subject.clone(), error.code()));
+    });
+    stale(&server, &*store, 250).await;
+    let fresh = GrantId::of_subject("in use");
+    sessions
+        .log_in(&fresh, tokens("used", Duration::ZERO))
+        .await
+        .expect("stored");
+    *server.0.refuses.lock().expect("no panic") = Some("rt-13&");
+    let idle = sessions.renew_idle(DAY).await.expect("renewed");
+    assert_eq!(idle.renewed, 249);
+    assert_eq!(
+        idle.failed
+            .iter()
+            .map(|(_, error)| error.code())
+            .collect::<Vec<_>>(),
+        ["denied.invalid_grant"]
+    );
+    assert_eq!(requests(&server), 250);
+    assert_eq!(
+        *ended.lock().expect("no panic"),
+        [(Some("person-13".to_owned()), "denied.invalid_grant")]
+    );
+    // All of them are fresh now, and the one that is over is due no more.
+    let again = sessions.renew_idle(DAY).await.expect("renewed");
+    assert_eq!((again.renewed, again.failed.len()), (0, 0));
+    assert_eq!(requests(&server), 250);
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewals_begin_at_the_pace_that_was_asked_for() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let sessions = sessions(&server, &store).per_second(10);
+    stale(&server, &*store, 50).await;
+    let tasks: Vec<_> = (0..50)
+        .map(|number| {
+            let sessions = sessions.clone();
+            tokio::spawn(async move { sessions.get(&person(number)).token().await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic").expect("a token");
+    }
+    let mut at = server.0.at.lock().expect("no panic").clone();
+    at.sort_unstable();
+    for pair in at.windows(11) {
+        let [first, .., last] = pair else { continue };
+        assert!(
+            *last - *first >= Duration::from_millis(999),
+            "{:?}",
+            *last - *first
+        );
+    }
+    assert_eq!(at.len(), 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_tokens_are_told_before_anybody_sees_them() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hook = Arc::clone(&told);
+    let sessions = sessions(&server, &store).on_renewed(move |id, tokens| {
+        let text = tokens.access_token.expose().clone();
+        hook.lock()
+            .expect("no panic")
+            .push((id.subject.clone(), text));
+    });
+    stale(&server, &*store, 1).await;
+    let token = sessions.get(&person(0)).token().await.expect("a token");
+    let expected = (
+        Some("person-0".to_owned()),
+        token.access_token.expose().clone(),
+    );
+    assert_eq!(*told.lock().expect("no panic"), [expected]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_of_them_are_drained() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let sessions = sessions(&server, &store);
+    stale(&server, &*store, 20).await;
+    for number in 0..20 {
+        let session = sessions.get(&person(number));
+        tokio::spawn(async move { session.token().await });
+    }
+    while requests(&server) < 20 {
+        tokio::task::yield_now().await;
+    }
+    sessions
+        .drain(Duration::from_secs(10))
+        .await
+        .expect("drained");
+    for grant in sessions.list(None).await.expect("listed").grants {
+        assert!(grant.expires_at > Some(Moment::system().expect("a clock").now()));
+    }
+}
