@@ -18,6 +18,7 @@ mod response;
 mod runtime;
 mod sealed;
 mod server;
+mod sessions;
 mod source;
 mod store;
 mod stores;
@@ -56,6 +57,8 @@ mod _native {
     #[pymodule_export]
     #[pymodule_export]
     use super::server::{Server, adiscover, discover, provider, provider_file};
+    #[pymodule_export]
+    use super::sessions::Sessions;
     #[pymodule_export]
     use super::source::GrantSource;
     #[pymodule_export]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use oauth_core::error::Error;
-use oauth_core::flow::keeper::Upkeep;
+use oauth_core::flow::keeper::{GrantId, Upkeep};
 use oauth_core::{Moment, Scope};
 use oauth_facade::{Keep, Keeping, OnLimit, TokenFor};
 use oauth_reqwest::{Authorized, Session};
@@ -18,6 +18,7 @@ use crate::client::Us;
 use crate::network::{Line, seconds};
 use crate::process::PerProcess;
 use crate::resource::Resource;
+use crate::sessions::{self, Logged};
 use crate::store::Store;
 use crate::tokens::Tokens;
 use crate::value::Pairs;
@@ -39,6 +40,8 @@ pub(crate) struct GrantSource {
 enum Grant {
     ClientCredentials(Scope),
     Refresh(Login),
+    /// One of many, which have its session.
+    OneOf(Arc<sessions::Shared>, GrantId),
 }
 
 /// Where a person's tokens come from.
@@ -86,6 +89,17 @@ impl GrantSource {
         Self::new(py, us, Grant::Refresh(login), kept)
     }
 
+    /// One of many grants.
+    pub(crate) fn one_of(
+        py: Python<'_>,
+        sessions: &Arc<sessions::Shared>,
+        id: GrantId,
+    ) -> PyResult<Self> {
+        let us = Arc::clone(&sessions.us);
+        let grant = Grant::OneOf(Arc::clone(sessions), id);
+        Self::new(py, us, grant, Kept::default())
+    }
+
     fn new(py: Python<'_>, us: Arc<Us>, grant: Grant, kept: Kept) -> PyResult<Self> {
         let api = us.server.api(None, &[TokenFor::Any], Keeping::Nothing);
         let this = Self {
@@ -102,7 +116,10 @@ impl GrantSource {
 
     /// The session of this process.
     pub(crate) fn native(&self, py: Python<'_>) -> PyResult<Session> {
-        self.session.with(|| self.make(py), Session::clone)
+        match &self.grant {
+            Grant::OneOf(sessions, id) => Ok(sessions.here(py)?.get(id)),
+            _ => self.session.with(|| self.make(py), Session::clone),
+        }
     }
 
     fn make(&self, py: Python<'_>) -> PyResult<Session> {
@@ -115,10 +132,10 @@ impl GrantSource {
             .map_err(|error| errors::raise(py, &error))?;
         let newest = match &self.grant {
             Grant::Refresh(login) => Some(Arc::clone(&login.newest)),
-            Grant::ClientCredentials(_) => None,
+            Grant::ClientCredentials(_) | Grant::OneOf(..) => None,
         };
         let hook = self.kept.on_tokens.clone();
-        Ok(session.on_tokens(move |tokens| {
+        Ok(session.observe(Logged).on_tokens(move |tokens| {
             if let Some(newest) = &newest {
                 newest.store(Some(Arc::clone(tokens)));
             }
@@ -137,6 +154,7 @@ impl GrantSource {
             Grant::ClientCredentials(scope) => {
                 client.keeper(Upkeep::ClientCredentials(scope.clone()))
             }
+            Grant::OneOf(_, id) => client.keeper(id.upkeep()),
             Grant::Refresh(login) => {
                 let keeper = client.keeper(Upkeep::Refresh);
                 let is_ours = store.is_none() || login.pid == std::process::id();
@@ -228,15 +246,23 @@ impl GrantSource {
     }
 }
 
+/// Runs a hook: a wait for a token in there is refused.
+pub(crate) fn while_hooked<T>(hook: impl FnOnce() -> T) -> T {
+    IS_IN_HOOK.set(true);
+    let told = hook();
+    IS_IN_HOOK.set(false);
+    told
+}
+
 /// Tells Python of new tokens, from the runtime's thread.
 fn tell(hook: Option<Arc<Py<PyAny>>>, tokens: Arc<oauth_core::Tokens>) {
     let call = move || {
         runtime::call_python(move |py| {
             errors::log(py, "debug", &format!("new tokens of {}", tokens.issuer()));
             let Some(hook) = &hook else { return };
-            IS_IN_HOOK.set(true);
-            let told = Bound::new(py, Tokens(tokens)).and_then(|tokens| hook.call1(py, (tokens,)));
-            IS_IN_HOOK.set(false);
+            let told = while_hooked(|| {
+                Bound::new(py, Tokens(tokens)).and_then(|tokens| hook.call1(py, (tokens,)))
+            });
             if let Err(error) = told {
                 // The tokens are good all the same, and whoever waits gets them.
                 let name = error.get_type(py).to_string();

@@ -17,6 +17,7 @@ use crate::observe::{Counters, Notice, Observe};
 use crate::session::{Drive, Session};
 use crate::store::Store;
 
+pub use idle::Idle;
 use known::Known;
 pub(crate) use pace::Pace;
 
@@ -40,7 +41,7 @@ const CAPACITY: usize = 10_000;
 ///     .capacity(50_000)
 ///     .per_second(50)
 ///     .on_ended(|grant, error| println!("{:?} has to log in again: {error}", grant.subject));
-/// let ann = GrantId::of_subject("ann");
+/// let ann = GrantId::person("ann");
 /// sessions.log_in(&ann, tokens).await?;
 /// let token = sessions.get(&ann).token().await?;
 /// // Refresh tokens that are not used for a month would die.

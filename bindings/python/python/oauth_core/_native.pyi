@@ -4,22 +4,59 @@ import os
 from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import GenericAlias, TracebackType
-from typing import Any, Callable, ClassVar, Literal, TypeVar, final, overload
+from typing import Any, Callable, ClassVar, Literal, TypedDict, TypeVar, final, overload
 
 from typing_extensions import Self, TypeAlias, disjoint_base
 
 from ._source import TokenSource
 from .drive import Answer, Moment, Said, Step, Task
-from .errors import OAuthError
+from .errors import ErrorCode, OAuthError
 from .stores import Store
 
-__all__ = ["Api", "Call", "Client", "ClientAuth", "ClientSecretBasic", "ClientSecretPost"]
-__all__ += ["Exchange", "Exchanges", "FileStore", "FixedToken", "Flow", "GrantSource", "Keeper"]
-__all__ += ["Lease", "Listener", "Load", "Memory", "NativeStore", "Network", "PostgresStore"]
-__all__ += ["Public", "RedisStore", "Renewal", "Resource", "Response", "Save", "Sealed", "Send"]
-__all__ += ["Server", "Sign", "Sleep", "SqliteStore", "Tokens", "Turn", "__version__"]
-__all__ += ["adiscover", "discover", "discover_exchange", "fixed_token", "provider"]
-__all__ += ["provider_file"]
+__all__ = [
+    "Api",
+    "Call",
+    "Client",
+    "ClientAuth",
+    "ClientSecretBasic",
+    "ClientSecretPost",
+    "Exchange",
+    "Exchanges",
+    "FileStore",
+    "FixedToken",
+    "Flow",
+    "GrantSource",
+    "Keeper",
+    "Lease",
+    "Listener",
+    "Load",
+    "Memory",
+    "NativeStore",
+    "Network",
+    "PostgresStore",
+    "Public",
+    "RedisStore",
+    "Renewal",
+    "Resource",
+    "Response",
+    "Save",
+    "Sealed",
+    "Send",
+    "Server",
+    "Sessions",
+    "Sign",
+    "Sleep",
+    "SqliteStore",
+    "Tokens",
+    "Turn",
+    "__version__",
+    "adiscover",
+    "discover",
+    "discover_exchange",
+    "fixed_token",
+    "provider",
+    "provider_file",
+]
 
 __version__: str
 
@@ -30,6 +67,7 @@ _Hint: TypeAlias = Literal["access_token", "refresh_token"]
 _Hook: TypeAlias = Callable[[Tokens], object]
 _Fields: TypeAlias = Iterable[tuple[str | bytes, str | bytes]]
 _RateLimit: TypeAlias = Literal["error", "wait", "pass"]
+_Reuse: TypeAlias = Literal["unknown", "revokes", "tolerated"]
 _Allowance: TypeAlias = Literal["documented"] | tuple[int, int]
 _Place: TypeAlias = str | os.PathLike[str]
 _Later: TypeAlias = Coroutine[Any, Any, _T]
@@ -38,36 +76,21 @@ def provider(
     name: str, *, options: Sequence[str] = ..., loopback: str | None = None, **variables: str
 ) -> Server: ...
 def provider_file(
-    path_or_text: _Place,
-    /,
-    *,
-    options: Sequence[str] = ...,
-    loopback: str | None = None,
+    path_or_text: _Place, /, *, options: Sequence[str] = ..., loopback: str | None = None,
     **variables: str,
 ) -> Server: ...
 def fixed_token(
-    token: str | None = None,
-    *,
-    env: str | None = None,
-    file: _Place | None = None,
-    callback: Callable[[], str] | None = None,
-    origins: Sequence[str] | Server,
-    expires_at: float | datetime | None = None,
-    transport: _Transport = "https",
+    token: str | None = None, *, env: str | None = None, file: _Place | None = None,
+    callback: Callable[[], str] | None = None, origins: Sequence[str] | Server,
+    expires_at: float | datetime | None = None, transport: _Transport = "https",
     network: Network | None = None,
 ) -> FixedToken: ...
 def discover(
-    issuer: str,
-    *,
-    transport: _Transport = "https",
-    timeout: float | None = None,
+    issuer: str, *, transport: _Transport = "https", timeout: float | None = None,
     network: Network | None = None,
 ) -> Server: ...
 def adiscover(
-    issuer: str,
-    *,
-    transport: _Transport = "https",
-    timeout: float | None = None,
+    issuer: str, *, transport: _Transport = "https", timeout: float | None = None,
     network: Network | None = None,
 ) -> _Later[Server]: ...
 def discover_exchange(
@@ -76,16 +99,10 @@ def discover_exchange(
 @final
 class Network:
     def __new__(
-        cls,
-        *,
-        ca: _Place | None = None,
-        only_ca: _Place | None = None,
-        client_certificate: _Place | None = None,
-        client_key: _Place | None = None,
-        proxy: str | None = None,
-        connect_timeout: float | None = None,
-        timeout: float | None = None,
-        user_agent: str | None = None,
+        cls, *, ca: _Place | None = None, only_ca: _Place | None = None,
+        client_certificate: _Place | None = None, client_key: _Place | None = None,
+        proxy: str | None = None, connect_timeout: float | None = None,
+        timeout: float | None = None, user_agent: str | None = None,
         in_flight_per_origin: int | None = None,
     ) -> Self: ...
 @final
@@ -101,16 +118,10 @@ class Server:
     @property
     def api_origins(self) -> tuple[str, ...]: ...
     def api(
-        self,
-        *,
-        app: TokenSource | None = None,
-        user: TokenSource | None = None,
-        origins: Sequence[str] | None = None,
-        rate_limit: _RateLimit = "error",
-        longest_wait: float = 300.0,
-        allowance: _Allowance | None = None,
-        on_wait: Callable[[float], object] | None = None,
-        network: Network | None = None,
+        self, *, app: TokenSource | None = None, user: TokenSource | None = None,
+        origins: Sequence[str] | None = None, rate_limit: _RateLimit = "error",
+        longest_wait: float = 300.0, allowance: _Allowance | None = None,
+        on_wait: Callable[[float], object] | None = None, network: Network | None = None,
     ) -> Api: ...
 
 @disjoint_base
@@ -129,29 +140,15 @@ class Public(ClientAuth):
 class Client:
     @overload
     def __new__(
-        cls,
-        server: Server,
-        *,
-        client_id: str,
-        secret: str | None = None,
-        auth: None = None,
-        redirect_uris: Sequence[str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        network: Network | None = None,
+        cls, server: Server, *, client_id: str, secret: str | None = None, auth: None = None,
+        redirect_uris: Sequence[str] | None = None, headers: Mapping[str, str] | None = None,
+        timeout: float | None = None, network: Network | None = None,
     ) -> Self: ...
     @overload
     def __new__(
-        cls,
-        server: Server,
-        *,
-        client_id: str,
-        secret: None = None,
-        auth: ClientAuth,
-        redirect_uris: Sequence[str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        network: Network | None = None,
+        cls, server: Server, *, client_id: str, secret: None = None, auth: ClientAuth,
+        redirect_uris: Sequence[str] | None = None, headers: Mapping[str, str] | None = None,
+        timeout: float | None = None, network: Network | None = None,
     ) -> Self: ...
     @property
     def server(self) -> Server: ...
@@ -160,13 +157,9 @@ class Client:
     @property
     def exchange(self) -> Exchanges: ...
     def authorize(
-        self,
-        *,
-        redirect_uri: str,
-        scope: str = "",
+        self, *, redirect_uri: str, scope: str = "",
         response_mode: Literal["query", "fragment", "form_post"] = "query",
-        extra: Mapping[str, str] | None = None,
-        moment: Moment | None = None,
+        extra: Mapping[str, str] | None = None, moment: Moment | None = None,
     ) -> Flow: ...
     def redeem(self, flow: Flow, callback_url: str) -> Tokens: ...
     def aredeem(self, flow: Flow, callback_url: str) -> _Later[Tokens]: ...
@@ -181,38 +174,20 @@ class Client:
         self, token: str, *, hint: _Hint | None = None
     ) -> _Later[dict[str, Any]]: ...
     def client_credentials(
-        self,
-        *,
-        scope: str = "",
-        resource: Sequence[str] | None = None,
-        store: Store | None = None,
-        lease: float | None = None,
-        on_tokens: _Hook | None = None,
+        self, *, scope: str = "", resource: Sequence[str] | None = None,
+        store: Store | None = None, lease: float | None = None, on_tokens: _Hook | None = None,
     ) -> GrantSource: ...
     def source(
-        self,
-        tokens: Tokens | None = None,
-        *,
-        store: Store | None = None,
-        subject: str | None = None,
-        scope: str = "",
-        resource: Sequence[str] | None = None,
-        reuse: Literal["unknown", "revokes", "tolerated"] | None = None,
-        lease: float | None = None,
-        on_tokens: _Hook | None = None,
+        self, tokens: Tokens | None = None, *, store: Store | None = None,
+        subject: str | None = None, scope: str = "", resource: Sequence[str] | None = None,
+        reuse: _Reuse | None = None, lease: float | None = None, on_tokens: _Hook | None = None,
     ) -> GrantSource: ...
     def keeper(
-        self,
-        tokens: Tokens | None = None,
-        *,
+        self, tokens: Tokens | None = None, *,
         grant_type: Literal["refresh_token", "client_credentials"] = "refresh_token",
-        shared: bool = True,
-        subject: str | None = None,
-        scope: str = "",
-        resource: Sequence[str] | None = None,
-        reuse: Literal["unknown", "revokes", "tolerated"] | None = None,
-        lease: float | None = None,
-        moment: Moment | None = None,
+        shared: bool = True, subject: str | None = None, scope: str = "",
+        resource: Sequence[str] | None = None, reuse: _Reuse | None = None,
+        lease: float | None = None, moment: Moment | None = None,
     ) -> Keeper: ...
 
 @final
@@ -309,19 +284,62 @@ class GrantSource:
         rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> _Later[Response]: ...
 
+class _Grant(TypedDict):
+    subject: str | None
+    scope: str
+    resource: list[str]
+    granted: str | None
+    expires_at: datetime | None
+    has_refresh_token: bool
+    ended: ErrorCode | None
+
+_Failed: TypeAlias = list[tuple[str, ErrorCode]]
+
+@final
+class Sessions:
+    def __new__(
+        cls, client: Client, store: Store, *, reuse: _Reuse | None = None,
+        lease: float | None = None, capacity: int = 10_000, per_second: int = 0,
+        on_renewed: Callable[[str | None, Tokens], object] | None = None,
+        on_ended: Callable[[str | None, OAuthError], object] | None = None,
+    ) -> Self: ...
+    def get(
+        self, subject: str | None = None, *, scope: str = "", resource: Sequence[str] | None = None
+    ) -> GrantSource: ...
+    def log_in(
+        self, subject: str, tokens: Tokens, *, scope: str = "",
+        resource: Sequence[str] | None = None,
+    ) -> None: ...
+    def alog_in(
+        self, subject: str, tokens: Tokens, *, scope: str = "",
+        resource: Sequence[str] | None = None,
+    ) -> _Later[None]: ...
+    def log_out(
+        self, subject: str | None, *, scope: str = "", resource: Sequence[str] | None = None
+    ) -> None: ...
+    def alog_out(
+        self, subject: str | None, *, scope: str = "", resource: Sequence[str] | None = None
+    ) -> _Later[None]: ...
+    def list(self, cursor: str | None = None) -> tuple[list[_Grant], _Failed, str | None]: ...
+    def alist(
+        self, cursor: str | None = None
+    ) -> _Later[tuple[list[_Grant], _Failed, str | None]]: ...
+    def renew_idle(self, unused: float, /) -> tuple[int, _Failed]: ...
+    def arenew_idle(self, unused: float, /) -> _Later[tuple[int, _Failed]]: ...
+    def drain(self, *, timeout: float = 10.0) -> None: ...
+    def adrain(self, *, timeout: float = 10.0) -> _Later[None]: ...
+    @property
+    def counters(self) -> dict[str, int]: ...
+    @property
+    def in_memory(self) -> int: ...
+
 @disjoint_base
 class Api:
     def __new__(
-        cls,
-        source: TokenSource,
-        *,
-        origins: Sequence[str] | None = None,
-        rate_limit: _RateLimit = "error",
-        longest_wait: float = 300.0,
-        allowance: _Allowance | None = None,
-        on_wait: Callable[[float], object] | None = None,
-        transport: _Transport = "https",
-        network: Network | None = None,
+        cls, source: TokenSource, *, origins: Sequence[str] | None = None,
+        rate_limit: _RateLimit = "error", longest_wait: float = 300.0,
+        allowance: _Allowance | None = None, on_wait: Callable[[float], object] | None = None,
+        transport: _Transport = "https", network: Network | None = None,
     ) -> Self: ...
     def owner(self, url: str) -> Literal["application", "user", "any"]: ...
     def call(
@@ -381,11 +399,7 @@ class Response:
 @final
 class Resource:
     def authorization(
-        self,
-        tokens: Tokens,
-        url: str,
-        headers: _Fields,
-        body: bytes | None = None,
+        self, tokens: Tokens, url: str, headers: _Fields, body: bytes | None = None,
     ) -> str: ...
     @staticmethod
     def may_be_about_the_token(status: int) -> bool: ...
@@ -402,11 +416,8 @@ class Exchange(Generator[Step, Answer, _T_co]):
     def send(self, answer: Answer, /) -> Step: ...
     @overload
     def throw(
-        self,
-        typ: type[BaseException],
-        val: BaseException | object = None,
-        tb: TracebackType | None = None,
-        /,
+        self, typ: type[BaseException], val: BaseException | object = None,
+        tb: TracebackType | None = None, /,
     ) -> Step: ...
     @overload
     def throw(
@@ -490,11 +501,8 @@ class Renewal(Generator[Task, Said, Tokens]):
     def send(self, answer: Said, /) -> Task: ...
     @overload
     def throw(
-        self,
-        typ: type[BaseException],
-        val: BaseException | object = None,
-        tb: TracebackType | None = None,
-        /,
+        self, typ: type[BaseException], val: BaseException | object = None,
+        tb: TracebackType | None = None, /,
     ) -> Task: ...
     @overload
     def throw(
@@ -550,12 +558,7 @@ class Memory(NativeStore):
 @final
 class RedisStore(NativeStore):
     def __new__(
-        cls,
-        url: str,
-        /,
-        *,
-        prefix: str = "oauth-core:grant:",
-        timeout: float = 5.0,
+        cls, url: str, /, *, prefix: str = "oauth-core:grant:", timeout: float = 5.0,
         replicas: int = 0,
     ) -> Self: ...
 

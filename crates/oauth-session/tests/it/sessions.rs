@@ -113,7 +113,7 @@ fn tokens(name: &str, age: Duration) -> Tokens {
 }
 
 fn person(number: usize) -> GrantId {
-    GrantId::of_subject(format!("person-{number}"))
+    GrantId::person(format!("person-{number}"))
 }
 
 fn sessions(server: &Rotating, store: &Arc<Memory>) -> Sessions {
@@ -361,7 +361,7 @@ async fn grants_that_nobody_uses_are_kept_alive() {
             .push((id.subject.clone(), error.code()));
     });
     stale(&server, &*store, 250).await;
-    let fresh = GrantId::of_subject("in use");
+    let fresh = GrantId::person("in use");
     sessions
         .log_in(&fresh, tokens("used", Duration::ZERO))
         .await

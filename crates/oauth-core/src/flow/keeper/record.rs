@@ -15,7 +15,6 @@ use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::token::{Stored as StoredTokens, Tokens};
 
-use super::Upkeep;
 
 /// The format of a stored record.
 const FORMAT: u32 = 1;
@@ -81,14 +80,6 @@ impl GrantId {
     pub fn with_dpop_jkt(mut self, thumbprint: impl Into<String>) -> Self {
         self.dpop_jkt = Some(thumbprint.into());
         self
-    }
-
-    /// How it is renewed: a person's with a refresh token, the client's own by asking again.
-    pub fn upkeep(&self) -> Upkeep {
-        match self.subject {
-            Some(_) => Upkeep::Refresh,
-            None => Upkeep::ClientCredentials(self.scope.clone()),
-        }
     }
 
     /// A name for a store: 43 characters of base64url, the same in every process and language.

@@ -140,7 +140,9 @@ fn slow_mark(desk: &mut Desk, keeper: &mut Keeper, event: Event) -> Event {
     loop {
         let event = match step {
             Step::Load => Event::Loaded(desk.entry.clone()),
-            Step::Save { record, version, .. } => {
+            Step::Save {
+                record, version, ..
+            } => {
                 let version = version + 1;
                 desk.entry = Some(Entry { version, record });
                 desk.now += 11;

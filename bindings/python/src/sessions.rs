@@ -1,0 +1,395 @@
+//! Many grants of one client, and what happens to grants.
+
+use std::sync::Arc;
+
+use oauth_core::error::Error;
+use oauth_core::flow::keeper::{GrantId, Outline, Upkeep};
+use oauth_facade::{Keep, Record};
+use oauth_session::observe::{Notice, Observe};
+use oauth_session::sessions::{Idle, Listed};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::client::{Client, Us};
+use crate::network::seconds;
+use crate::process::PerProcess;
+use crate::source::{GrantSource, refuse_in_hook, while_hooked};
+use crate::store::Store;
+use crate::tokens::Tokens;
+use crate::work::{Answer, Work};
+use crate::{errors, runtime, value};
+
+/// The grants of a client, as many as its store has: one for each person, and the client's own.
+///
+/// Each costs memory while somebody uses it only. Beyond the capacity, those that nobody uses are
+/// dropped, and read from the store when they are asked for again.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct Sessions(Arc<Shared>);
+
+/// What all handles of the grants share.
+pub(crate) struct Shared {
+    pub(crate) us: Arc<Us>,
+    store: Store,
+    keep: Keep,
+    capacity: usize,
+    per_second: u32,
+    hooks: Hooks,
+    here: PerProcess<oauth_session::Sessions>,
+}
+
+#[derive(Clone, Default)]
+struct Hooks {
+    on_renewed: Option<Arc<Py<PyAny>>>,
+    on_ended: Option<Arc<Py<PyAny>>>,
+}
+
+impl Shared {
+    /// Those of this process: flights and connections do not survive a fork.
+    pub(crate) fn here(&self, py: Python<'_>) -> PyResult<oauth_session::Sessions> {
+        self.here.with(|| self.make(py), Clone::clone)
+    }
+
+    fn make(&self, py: Python<'_>) -> PyResult<oauth_session::Sessions> {
+        let (driver, store) = (self.us.driver(py)?, self.store.here(py)?);
+        let policy = self.keep.policy();
+        let policy = policy.map_err(|error| errors::raise(py, &error))?;
+        let sessions = oauth_session::Sessions::new(driver, self.us.client.core(), store)
+            .policy(policy)
+            .capacity(self.capacity)
+            .per_second(self.per_second)
+            .observe(Logged);
+        let sessions = match self.hooks.on_renewed.clone() {
+            None => sessions,
+            Some(hook) => sessions.on_renewed(move |id, tokens| {
+                let (subject, tokens) = (id.subject.clone(), Arc::clone(tokens));
+                call(&hook, "on_renewed", move |py| {
+                    Ok((subject, Bound::new(py, Tokens(tokens))?.unbind())
+                        .into_pyobject(py)?
+                        .unbind())
+                });
+            }),
+        };
+        Ok(match self.hooks.on_ended.clone() {
+            None => sessions,
+            Some(hook) => sessions.on_ended(move |id, error| {
+                let (subject, error) = (id.subject.clone(), error.clone());
+                call(&hook, "on_ended", move |py| {
+                    let error = errors::raise(py, &error).into_value(py);
+                    Ok((subject, error).into_pyobject(py)?.unbind())
+                });
+            }),
+        })
+    }
+}
+
+/// Calls a hook from a thread of the runtime. One that fails must not fail the renewal.
+fn call(
+    hook: &Arc<Py<PyAny>>,
+    name: &'static str,
+    make: impl FnOnce(Python<'_>) -> PyResult<Py<pyo3::types::PyTuple>>,
+) {
+    let hook = Arc::clone(hook);
+    tokio::task::block_in_place(|| {
+        runtime::call_python(move |py| {
+            let told = while_hooked(|| make(py).and_then(|arguments| hook.call1(py, arguments)));
+            if let Err(error) = told {
+                let kind = error.get_type(py).to_string();
+                errors::log(py, "error", &format!("{name} failed: {kind}"));
+                error.write_unraisable(py, None);
+            }
+        });
+    });
+}
+
+/// What happens to grants, in Python's log.
+pub(crate) struct Logged;
+
+impl Observe for Logged {
+    fn observe(&self, key: Option<&str>, notice: &Notice<'_>) {
+        let level = match notice {
+            Notice::Failed(_) | Notice::Ended(_) | Notice::Unsaved | Notice::LeaseLost => "warning",
+            _ => "debug",
+        };
+        let grant = key.map(|key| format!("grant {key}: ")).unwrap_or_default();
+        let why = notice.error().map(|error| format!(": {error}"));
+        let text = format!("{grant}{}{}", notice.name(), why.unwrap_or_default());
+        tokio::task::block_in_place(|| {
+            runtime::call_python(move |py| errors::log(py, level, &text));
+        });
+    }
+}
+
+#[pymethods]
+impl Sessions {
+    /// The grants of this client in this store.
+    ///
+    /// reuse and lease are those of client.source(). At most per_second renewals begin in a second, 0
+    /// is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a thread of
+    /// the library.
+    #[new]
+    #[pyo3(signature = (client, store, *, reuse = None, lease = None, capacity = 10_000,
+                        per_second = 0, on_renewed = None, on_ended = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn new(
+        py: Python<'_>,
+        client: &Client,
+        store: Store,
+        reuse: Option<String>,
+        lease: Option<f64>,
+        capacity: usize,
+        per_second: u32,
+        on_renewed: Option<Py<PyAny>>,
+        on_ended: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let shared = Shared {
+            us: Arc::clone(&client.us),
+            store,
+            keep: Keep {
+                reuse,
+                lease: lease.map(seconds).transpose()?,
+                ..Keep::default()
+            },
+            capacity,
+            per_second,
+            hooks: Hooks {
+                on_renewed: on_renewed.map(Arc::new),
+                on_ended: on_ended.map(Arc::new),
+            },
+            here: PerProcess::new(),
+        };
+        // What is wrong is told now.
+        shared.here(py)?;
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// The source of one grant: this person's, or the client's own. All who get the same grant share
+    /// its renewals.
+    #[pyo3(signature = (subject = None, *, scope = "", resource = None))]
+    fn get(
+        &self,
+        py: Python<'_>,
+        subject: Option<String>,
+        scope: &str,
+        resource: Option<Vec<String>>,
+    ) -> PyResult<GrantSource> {
+        let id = id(py, subject, scope, resource)?;
+        GrantSource::one_of(py, &self.0, id)
+    }
+
+    /// Takes the tokens of a new login, and stores them in the place of what is there.
+    #[pyo3(signature = (subject, tokens, *, scope = "", resource = None))]
+    fn log_in(
+        &self,
+        py: Python<'_>,
+        subject: String,
+        tokens: &Tokens,
+        scope: &str,
+        resource: Option<Vec<String>>,
+    ) -> PyResult<Py<PyAny>> {
+        self.logging_in(py, id(py, Some(subject), scope, resource)?, tokens)?
+            .wait(py)
+    }
+
+    /// log_in(), in a coroutine.
+    #[pyo3(signature = (subject, tokens, *, scope = "", resource = None))]
+    fn alog_in<'py>(
+        &self,
+        py: Python<'py>,
+        subject: String,
+        tokens: &Tokens,
+        scope: &str,
+        resource: Option<Vec<String>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.logging_in(py, id(py, Some(subject), scope, resource)?, tokens)?
+            .later(py)
+    }
+
+    /// Ends a grant: waits for a renewal under way, asks the server to forget the tokens, and removes
+    /// the record. If the server could not be asked, that is raised, and the record is removed all the
+    /// same.
+    #[pyo3(signature = (subject, *, scope = "", resource = None))]
+    fn log_out(
+        &self,
+        py: Python<'_>,
+        subject: Option<String>,
+        scope: &str,
+        resource: Option<Vec<String>>,
+    ) -> PyResult<Py<PyAny>> {
+        refuse_in_hook()?;
+        self.logging_out(py, id(py, subject, scope, resource)?)?
+            .wait(py)
+    }
+
+    /// log_out(), in a coroutine.
+    #[pyo3(signature = (subject, *, scope = "", resource = None))]
+    fn alog_out<'py>(
+        &self,
+        py: Python<'py>,
+        subject: Option<String>,
+        scope: &str,
+        resource: Option<Vec<String>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.logging_out(py, id(py, subject, scope, resource)?)?
+            .later(py)
+    }
+
+    /// A page of what the store has of this client: grants, unreadable records with the codes of
+    /// their errors, and the cursor of the next page, None at the end.
+    #[pyo3(signature = (cursor = None))]
+    fn list(&self, py: Python<'_>, cursor: Option<String>) -> PyResult<Py<PyAny>> {
+        self.listing(py, cursor)?.wait(py)
+    }
+
+    /// list(), in a coroutine.
+    #[pyo3(signature = (cursor = None))]
+    fn alist<'py>(&self, py: Python<'py>, cursor: Option<String>) -> PyResult<Bound<'py, PyAny>> {
+        self.listing(py, cursor)?.later(py)
+    }
+
+    /// Renews what nobody has used for so many seconds, for refresh tokens die unused: how many were
+    /// renewed, and which records could not be, with the codes of their errors.
+    #[pyo3(signature = (unused, /))]
+    fn renew_idle(&self, py: Python<'_>, unused: f64) -> PyResult<Py<PyAny>> {
+        self.renewing_idle(py, unused)?.wait(py)
+    }
+
+    /// renew_idle(), in a coroutine.
+    #[pyo3(signature = (unused, /))]
+    fn arenew_idle<'py>(&self, py: Python<'py>, unused: f64) -> PyResult<Bound<'py, PyAny>> {
+        self.renewing_idle(py, unused)?.later(py)
+    }
+
+    /// Ends all of them in good order, as GrantSource.drain().
+    #[pyo3(signature = (*, timeout = 10.0))]
+    fn drain(&self, py: Python<'_>, timeout: f64) -> PyResult<Py<PyAny>> {
+        self.draining(py, timeout)?.wait(py)
+    }
+
+    /// drain(), in a coroutine.
+    #[pyo3(signature = (*, timeout = 10.0))]
+    fn adrain<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyAny>> {
+        self.draining(py, timeout)?.later(py)
+    }
+
+    /// How often what has happened to the grants of this process, from zero on.
+    #[getter]
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counters = PyDict::new(py);
+        for (name, count) in self.0.here(py)?.counters().counts() {
+            counters.set_item(name, count)?;
+        }
+        Ok(counters)
+    }
+
+    /// How many are in the memory of this process.
+    #[getter]
+    fn in_memory(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.0.here(py)?.in_memory())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.Sessions at {}>", self.0.us.server.issuer())
+    }
+}
+
+impl Sessions {
+    fn logging_in(&self, py: Python<'_>, id: GrantId, tokens: &Tokens) -> PyResult<Work> {
+        let (sessions, tokens) = (self.0.here(py)?, Arc::clone(&tokens.0));
+        Ok(nothing("log_in", async move {
+            sessions.log_in(&id, (*tokens).clone()).await
+        }))
+    }
+
+    fn logging_out(&self, py: Python<'_>, id: GrantId) -> PyResult<Work> {
+        let sessions = self.0.here(py)?;
+        Ok(nothing(
+            "log_out",
+            async move { sessions.log_out(&id).await },
+        ))
+    }
+
+    fn draining(&self, py: Python<'_>, timeout: f64) -> PyResult<Work> {
+        let (sessions, limit) = (self.0.here(py)?, seconds(timeout)?);
+        Ok(nothing("drain", async move { sessions.drain(limit).await }))
+    }
+
+    fn listing(&self, py: Python<'_>, cursor: Option<String>) -> PyResult<Work> {
+        let sessions = self.0.here(py)?;
+        Ok(Work::new("list", async move {
+            let listed = sessions.list(cursor.as_deref()).await?;
+            Ok(Answer::Value(Box::new(move |py| page(py, listed))))
+        }))
+    }
+
+    fn renewing_idle(&self, py: Python<'_>, unused: f64) -> PyResult<Work> {
+        let (sessions, unused) = (self.0.here(py)?, seconds(unused)?);
+        Ok(Work::new("renew_idle", async move {
+            let Idle {
+                renewed, failed, ..
+            } = sessions.renew_idle(unused).await?;
+            Ok(Answer::value((renewed, coded(failed))))
+        }))
+    }
+}
+
+fn nothing(
+    name: &'static str,
+    work: impl Future<Output = Result<(), Error>> + Send + 'static,
+) -> Work {
+    Work::new(name, async move {
+        work.await?;
+        Ok(Answer::Record(Record::Nothing))
+    })
+}
+
+fn coded(failed: Vec<(String, Error)>) -> Vec<(String, &'static str)> {
+    let coded = failed.into_iter().map(|(key, error)| (key, error.code()));
+    coded.collect()
+}
+
+fn page(py: Python<'_>, listed: Listed) -> PyResult<Py<PyAny>> {
+    let grants = PyList::empty(py);
+    for outline in &listed.grants {
+        grants.append(shown(py, outline)?)?;
+    }
+    let page = (grants, coded(listed.unreadable), listed.next);
+    Ok(page.into_pyobject(py)?.into_any().unbind())
+}
+
+fn shown<'py>(py: Python<'py>, outline: &Outline) -> PyResult<Bound<'py, PyDict>> {
+    let end = outline.expires_at.map(|end| value::of_time(py, end));
+    let shown = PyDict::new(py);
+    shown.set_item("subject", outline.id.subject.as_deref())?;
+    shown.set_item("scope", outline.id.scope.as_str())?;
+    shown.set_item("resource", &outline.id.resource)?;
+    shown.set_item(
+        "granted",
+        outline
+            .scope
+            .as_ref()
+            .map(|scope| scope.as_str().to_owned()),
+    )?;
+    shown.set_item("expires_at", end.transpose()?)?;
+    shown.set_item("has_refresh_token", outline.has_refresh_token)?;
+    shown.set_item("ended", outline.ended.as_ref().map(Error::code))?;
+    Ok(shown)
+}
+
+fn id(
+    py: Python<'_>,
+    subject: Option<String>,
+    scope: &str,
+    resource: Option<Vec<String>>,
+) -> PyResult<GrantId> {
+    let upkeep = match subject {
+        Some(_) => Upkeep::Refresh,
+        None => Upkeep::ClientCredentials(oauth_core::Scope::none()),
+    };
+    let keep = Keep {
+        subject,
+        scope: scope.to_owned(),
+        resource: resource.unwrap_or_default(),
+        ..Keep::default()
+    };
+    keep.id(&upkeep).map_err(|error| errors::raise(py, &error))
+}

@@ -1,0 +1,181 @@
+"""Many grants of one client over one store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import CALLBACK, Twin, approve
+
+import oauth_core
+from oauth_core import stores
+
+DAY = 24 * 3600.0
+
+
+def a_login(client: oauth_core.Client) -> oauth_core.Tokens:
+    flow = client.authorize(redirect_uri=CALLBACK, scope="read offline_access")
+    return client.redeem(flow, approve(flow.url))
+
+
+def aged(store: Any, key: str) -> None:
+    """As if nobody had asked for two days."""
+    version, record = store.load(key)
+    stored = json.loads(record)
+    stored["tokens"]["received_at"] -= int(2 * DAY)
+    due = stored["tokens"]["received_at"] + stored["tokens"]["expires_in"]
+    assert store.save(key, json.dumps(stored), version, due=due)
+
+
+def test_each_person_has_a_grant(
+    generic: Twin, client: oauth_core.Client, tmp_path: Path
+) -> None:
+    store = stores.SqliteStore(tmp_path / "grants.db")
+    sessions = oauth_core.Sessions(client, store)
+    logins = {name: a_login(client) for name in ("ann", "ben")}
+    sessions.log_in("ann", logins["ann"])
+    asyncio.run(sessions.alog_in("ben", logins["ben"]))
+    for name, tokens in logins.items():
+        source = sessions.get(name)
+        assert source.token().access_token == tokens.access_token
+        assert source.get(f"{generic.base}/api/echo", origins=[generic.base]).status == 200
+    # The client's own is another grant.
+    own = sessions.get(scope="read").token()
+    assert own.access_token not in {tokens.access_token for tokens in logins.values()}
+
+    # Another worker has them too, and all of its callers share one renewal.
+    elsewhere = oauth_core.Sessions(client, stores.SqliteStore(tmp_path / "grants.db"))
+    refreshes = generic.counters["refreshes"]
+    with ThreadPoolExecutor(20) as pool:
+        renewed = pool.map(lambda _: elsewhere.get("ann").renew(logins["ann"]), range(20))
+    assert len({tokens.access_token for tokens in renewed}) == 1
+    assert generic.counters["refreshes"] == refreshes + 1
+
+
+def test_a_logout_revokes_and_removes(
+    generic: Twin, client: oauth_core.Client, tmp_path: Path
+) -> None:
+    sessions = oauth_core.Sessions(client, stores.FileStore(tmp_path))
+    for name in ("ann", "ben"):
+        sessions.log_in(name, a_login(client))
+    sessions.log_out("ann")
+    assert generic.counters["revocations"] == 1
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        sessions.get("ann").token()
+    assert caught.value.advice == "reauthorize"
+    assert sessions.get("ben").token().access_token
+    grants, unreadable, cursor = sessions.list()
+    assert [grant["subject"] for grant in grants] == ["ben"]
+    assert not unreadable and cursor is None
+    asyncio.run(sessions.alog_out("ben"))
+    assert sessions.list()[0] == []
+
+
+def test_a_list_says_what_may_be_shown(client: oauth_core.Client) -> None:
+    store = stores.Memory()
+    sessions = oauth_core.Sessions(client, store)
+    tokens = a_login(client)
+    sessions.log_in("ann", tokens)
+    store.save("garbled", "S3CR3T", 0)
+    grants, unreadable, _ = asyncio.run(sessions.alist())
+    (grant,) = grants
+    end = grant["expires_at"]
+    assert end and abs(end - datetime.now(timezone.utc)).total_seconds() < DAY
+    assert grant["has_refresh_token"] and grant["ended"] is None
+    assert unreadable == [("garbled", "stored.malformed")]
+    assert tokens.access_token not in repr(grants)
+
+
+def test_what_nobody_uses_is_renewed(generic: Twin, client: oauth_core.Client) -> None:
+    store = stores.Memory()
+    before = oauth_core.Sessions(client, store)
+    for name in ("ann", "ben", "cem"):
+        before.log_in(name, a_login(client))
+    for name in ("ann", "ben"):
+        aged(store, str(before.get(name).key))
+    told: list[tuple[str | None, object]] = []
+    sessions = oauth_core.Sessions(
+        client, store, on_renewed=lambda subject, tokens: told.append((subject, tokens))
+    )
+    assert sessions.renew_idle(DAY) == (2, [])
+    assert generic.counters["refreshes"] == 2
+    assert sorted(str(subject) for subject, _ in told) == ["ann", "ben"]
+    assert all(isinstance(tokens, oauth_core.Tokens) for _, tokens in told)
+    assert sessions.counters["renewed"] == 2
+    assert asyncio.run(sessions.arenew_idle(DAY)) == (0, [])
+
+
+def test_the_end_of_a_grant_is_told(generic: Twin, client: oauth_core.Client) -> None:
+    ended: list[tuple[str | None, oauth_core.OAuthError]] = []
+    sessions = oauth_core.Sessions(
+        client, stores.Memory(), on_ended=lambda subject, error: ended.append((subject, error))
+    )
+    tokens = a_login(client)
+    sessions.log_in("ann", tokens)
+    assert tokens.refresh_token
+    client.revoke(tokens.refresh_token, hint="refresh_token")
+    for _ in range(2):
+        with pytest.raises(oauth_core.Denied):
+            sessions.get("ann").renew(tokens)
+    ((subject, error),) = ended
+    assert (subject, error.code) == ("ann", "denied.invalid_grant")
+    assert sessions.counters["ended"] == 1
+    (grant,) = sessions.list()[0]
+    assert grant["ended"] == "denied.invalid_grant"
+
+
+def test_memory_is_bounded(client: oauth_core.Client) -> None:
+    sessions = oauth_core.Sessions(client, stores.Memory(), capacity=10)
+    tokens = a_login(client)
+    for number in range(100):
+        sessions.log_in(f"person-{number}", tokens)
+    assert sessions.in_memory <= 11
+    assert sessions.get("person-0").token().access_token == tokens.access_token
+
+
+def test_renewals_have_a_pace(generic: Twin, client: oauth_core.Client) -> None:
+    sessions = oauth_core.Sessions(client, stores.Memory(), per_second=20)
+    logins = [a_login(client) for _ in range(5)]
+    for number, tokens in enumerate(logins):
+        sessions.log_in(f"person-{number}", tokens)
+    begun = time.monotonic()
+    with ThreadPoolExecutor(5) as pool:
+        renew = pool.map(lambda n: sessions.get(f"person-{n}").renew(logins[n]), range(5))
+        assert len({tokens.access_token for tokens in renew}) == 5
+    # Four pauses of 50 ms at least lie between five; nothing is said of how long it takes.
+    assert time.monotonic() - begun >= 0.2
+
+
+def test_all_are_drained(client: oauth_core.Client) -> None:
+    sessions = oauth_core.Sessions(client, stores.Memory())
+    tokens = a_login(client)
+    sessions.log_in("ann", tokens)
+    sessions.drain()
+    assert sessions.get("ann").token().access_token == tokens.access_token
+    with pytest.raises(oauth_core.Lost):
+        sessions.get("ann").renew(tokens)
+    asyncio.run(sessions.adrain(timeout=1))
+
+
+def test_a_store_of_ones_own_that_cannot_list_says_so(client: oauth_core.Client) -> None:
+    class Plain:
+        def load(self, key: str, /) -> tuple[int, str] | None:
+            return None
+
+        def save(self, key: str, record: str, version: int, /) -> int | None:
+            return version + 1
+
+        def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
+            return None
+
+    sessions = oauth_core.Sessions(client, Plain())
+    for call in (sessions.list, lambda: sessions.renew_idle(1.0)):
+        with pytest.raises(oauth_core.Misuse) as caught:
+            call()
+        assert caught.value.code == "misuse.not_supported"
