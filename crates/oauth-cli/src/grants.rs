@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::error::Error;
-use oauth_core::flow::keeper::{GrantId, Keeper, Outline, Policy, Turn, Upkeep};
+use oauth_core::flow::keeper::{GrantId, Keeper, Outline, Policy, Turn};
 use oauth_core::{Client, Moment, Scope, Tokens};
 use oauth_session::blocking::wait;
 use oauth_session::{Session, Token};

@@ -1,5 +1,7 @@
 //! The wire: runs exchanges with the blocking driver, and shows what goes over it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use oauth_core::error::{Cause, Error, Loss};

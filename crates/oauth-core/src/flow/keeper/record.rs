@@ -15,7 +15,6 @@ use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::token::{Stored as StoredTokens, Tokens};
 
-
 /// The format of a stored record.
 const FORMAT: u32 = 1;
 
