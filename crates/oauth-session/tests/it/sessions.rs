@@ -324,7 +324,7 @@ async fn a_list_shows_the_grants_of_this_client() {
         .await
         .expect("saved");
     let other = client("other").keeper(Upkeep::ClientCredentials(oauth_core::Scope::none()));
-    let other = Session::shared(server.clone(), other, GrantId::default(), store.clone());
+    let other = Session::shared(server.clone(), other, GrantId::own(), store.clone());
     other.token().await.expect("a token");
     let (mut subjects, mut unreadable, mut cursor) = (Vec::new(), Vec::new(), None);
     loop {
