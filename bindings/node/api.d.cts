@@ -99,6 +99,12 @@ export class GrantSource implements TokenSource {
   invalidate(refused: Tokens): void
   /** Takes the tokens of a new login in place of whatever was there, and stores them. */
   logIn(tokens: Tokens): Promise<void>
+  /**
+   * Ends this source in good order, before the process ends: no new renewal begins, one that was sent is
+   * finished, and what it has brought is stored. A token at hand is handed out until it is over. Rejects with
+   * `Lost` if that takes longer than 10 000 ms, or what is said here.
+   */
+  drain(options?: CallOptions): Promise<void>
   /** {@link Api.fetch} of the API that this source makes by itself, with one token for all routes. */
   fetch(input: string | URL | Request, init?: ApiRequestInit): Promise<Response>
   /** An API with this source for all routes, and limits of its own. */

@@ -12,6 +12,8 @@ export type {
   Allowance, ApiOptions, ApiRequestInit, FixedTokenOptions, FixedTokenPlace, LimitOptions, Owner, OwnersOptions, RateLimit,
   TokenSource,
 } from './api.cjs'
+export { Sessions, drain } from './sessions.cjs'
+export type { Grant, GrantMessage, GrantOptions, GrantPage, Notice, SessionsOptions } from './sessions.cjs'
 export { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } from './stores.cjs'
 export type { KeyPage, NativeStore, PostgresOptions, RedisOptions, Resealed, SealOptions, Store, StoredRecord } from './stores.cjs'
 
@@ -326,6 +328,14 @@ export class Keeper {
   readonly isEntering: boolean
   /** Why the last renewal failed, if it did. Callers do not hear of it while their token lives. */
   readonly trouble: OAuthError | undefined
+  /** The lease to take anew, every so many milliseconds, while an exchange runs; nothing if none is held. */
+  readonly extension: { holder: string; ms: number; every: number } | undefined
+  /** In how many milliseconds to try again to store what is not stored yet; nothing if there is nothing. */
+  readonly retryAfter: number | undefined
+  /** Whether there is something to store: then `begin`. */
+  saveAgain(): boolean
+  /** Renews nothing from here on. */
+  drain(): void
   /** One caller asks for a token, knowing perhaps of one that a resource server refused. */
   ask(refused?: Tokens): Turn
   /** Forgets exactly this token. */

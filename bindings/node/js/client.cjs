@@ -59,6 +59,9 @@ class Exchanges {
   }
 }
 
+/** A source of this client's, with what only this package may say. */
+let sourceOf
+
 /** This client, as one server knows it. */
 class Client {
   #native
@@ -99,12 +102,18 @@ class Client {
     return new Keeper(lifted(() => this.#native.keep(at, grantType, known, kept)), moment)
   }
 
-  #source(grantType, tokens, { store, onTokens, origins, subject, scope, resource, reuse, leaseMs }) {
+  static {
+    sourceOf = (client, grantType, options) => client.#source(grantType, undefined, options)
+  }
+
+  #source(grantType, tokens, { store, onTokens, onNotice, turn, origins, subject, scope, resource, reuse, leaseMs }) {
     const shared = checkStore(store) !== undefined
     return new GrantSource(this.keeper(tokens, { grantType, shared, subject, scope, resource, reuse, leaseMs }), {
       transport: this.#transport,
       store,
       onTokens,
+      onNotice,
+      turn,
       origins,
       server: nativeServer(this.#server),
     })
@@ -210,4 +219,4 @@ async function lifting(call) {
   }
 }
 
-module.exports = { Client, login, openBrowser }
+module.exports = { Client, login, openBrowser, sourceOf, words }

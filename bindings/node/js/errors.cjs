@@ -85,4 +85,9 @@ function overdue(what, cause) {
   return lift(new Error(native.overdueError(what)), cause)
 }
 
-module.exports = { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse, lift, lifted, failed, failureOf, overdue }
+/** The error of a store that has no such method. */
+function notSupported(verb) {
+  return lift(new Error(native.notSupportedError(verb)))
+}
+
+module.exports = { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse, lift, lifted, failed, failureOf, notSupported, overdue }

@@ -165,7 +165,7 @@ async function send(exchange, step, { fetch, signal, limit }) {
 }
 
 /** Waits no less than this long: timers of Node.js cut what is less than a millisecond. */
-function pause(ms, signal) {
+function pause(ms, signal, { isIdle = false } = {}) {
   return new Promise((wake, fail) => {
     const end = () => {
       clearTimeout(timer)
@@ -175,6 +175,8 @@ function pause(ms, signal) {
       signal?.removeEventListener('abort', end)
       wake()
     }, Math.min(Math.ceil(ms), MAX_TIMER))
+    // The process may end meanwhile.
+    if (isIdle) timer.unref()
     signal?.addEventListener('abort', end, { once: true })
   })
 }

@@ -5,10 +5,11 @@ const { Api } = require('./api.cjs')
 const { Client, login, openBrowser } = require('./client.cjs')
 const { Exchange, run } = require('./exchange.cjs')
 const { FixedToken, fixedToken } = require('./fixed.cjs')
-const { keep } = require('./keep.cjs')
+const { drain, keep } = require('./keep.cjs')
 const { Keeper } = require('./keeper.cjs')
 const { Network } = require('./network.cjs')
 const { Server, discover, discovery, provider, providerFile, providers } = require('./server.cjs')
+const { Sessions } = require('./sessions.cjs')
 const { GrantSource } = require('./source.cjs')
 const { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } = require('./stores.cjs')
 const { Tokens, Flow } = require('./tokens.cjs')
@@ -33,11 +34,13 @@ module.exports = {
   RedisStore,
   Sealed,
   Server,
+  Sessions,
   SqliteStore,
   Tokens,
   Untrusted,
   discover,
   discovery,
+  drain,
   fixedToken,
   keep,
   login,

@@ -1,16 +1,25 @@
 'use strict'
 
+const diagnostics = require('node:diagnostics_channel')
 const { checkLimit, pause, run, wait } = require('./exchange.cjs')
 
 /** How long a store may take, in milliseconds. */
 const PATIENCE = 30_000
 
+/** What happens to grants, for whoever subscribes: `{ grant, what, error, ms }`, no secret among it. */
+const channel = diagnostics.channel('oauth-core:grant')
+
 /** The renewals under way. */
 const flights = new WeakMap()
 
+/** The grants that are over; those who try to store what could not be stored; those whose renewals would be missed. */
+const over = new WeakSet()
+const tended = new WeakSet()
+const atWork = new Set()
+
 /**
  * Tokens that are fresh: those at hand, or those of the renewal under way. `job` is how a renewal is
- * carried out: `store`, `run` for its exchange, and `onTokens`.
+ * carried out: `store`, `run` for its exchange, and `onTokens`; `onEnded` hears of the end of a grant.
  */
 async function fresh(keeper, refused, job) {
   const turn = keeper.ask(refused)
@@ -22,41 +31,92 @@ async function fresh(keeper, refused, job) {
 
 /** The renewal under way, begun if this turn says so. */
 function launched(keeper, { kind }, job) {
-  if (kind === 'renew' || kind === 'hand_out_and_renew') {
-    const flight = renewed(keeper, job).finally(() => {
-      // The next may have begun while the hook of this one was waited for.
-      if (flights.get(keeper) === flight) flights.delete(keeper)
-    })
-    // Nobody may be waiting for it.
-    flight.catch(() => {})
-    flights.set(keeper, flight)
-  }
+  if (kind === 'renew' || kind === 'hand_out_and_renew') launch(keeper, job)
   return flights.get(keeper)
 }
 
+function launch(keeper, job) {
+  const worker = { keeper, job }
+  atWork.add(worker)
+  const flight = renewed(keeper, job).finally(() => {
+    atWork.delete(worker)
+    // The next may have begun while the hook of this one was waited for.
+    if (flights.get(keeper) === flight) flights.delete(keeper)
+    tend(keeper, job)
+  })
+  // Nobody may be waiting for it.
+  flight.catch(() => {})
+  flights.set(keeper, flight)
+  return flight
+}
+
+/** Tries to store what the store has not got yet, whether or not anybody asks: nobody else can have it. */
+async function tend(keeper, job) {
+  if (keeper.isStored || tended.has(keeper)) return
+  tended.add(keeper)
+  const worker = { keeper, job }
+  atWork.add(worker)
+  try {
+    for (let ms = keeper.retryAfter; ms !== undefined; ms = keeper.retryAfter) {
+      // A store that never answers again must not keep the process from ending.
+      await pause(ms, undefined, { isIdle: true })
+      if (!keeper.saveAgain()) continue
+      await launch(keeper, job).catch(() => {})
+      if (keeper.isStored) tell(job, keeper, 'stored_late')
+    }
+  } finally {
+    tended.delete(keeper)
+    atWork.delete(worker)
+  }
+}
+
 /** Carries out a renewal, and tells of new tokens. */
-async function renewed(keeper, { store, run, onTokens }) {
-  const [tokens, isNew] = await carried(keeper, store, run)
+async function renewed(keeper, job) {
+  const [tokens, isNew] = await carried(keeper, job).catch((error) => {
+    const isOver = error?.advice === 'reauthorize'
+    tell(job, keeper, isOver && !over.has(keeper) ? 'ended' : 'failed', { error })
+    if (isOver) over.add(keeper)
+    throw error
+  })
+  over.delete(keeper)
   // Stored before anyone sees it. Should that fail, they are told, and the token is kept.
-  if (isNew) await onTokens?.(tokens)
+  if (isNew) {
+    if (!keeper.isStored) tell(job, keeper, 'unsaved')
+    tell(job, keeper, 'renewed')
+    await job.onTokens?.(tokens)
+  }
   return tokens
 }
 
+/** Tells whoever listens. */
+function tell(job, keeper, what, more = {}) {
+  job.onNotice?.(what, more)
+  if (channel.hasSubscribers) channel.publish({ grant: keeper.key, what, ...more })
+}
+
 /** Does what the keeper says, to the end: the tokens, and whether they are new. */
-async function carried(keeper, store, run) {
+async function carried(keeper, job) {
+  const { store, run, turn } = job
   let isNew = false
+  let hasTurn = turn === undefined
   try {
     let task = keeper.begin()
     while (task.kind !== 'over') {
       if (task.kind === 'run') {
+        const stop = extended(keeper, job)
         isNew = await run(task.exchange).then(() => true, () => false)
+        stop()
         task = keeper.flown()
       } else if (task.kind === 'wait') {
         await pause(task.ms)
         task = keeper.elapsed()
       } else {
         if (store === undefined) throw new TypeError('this keeper is shared, so it needs a store')
-        const answer = await asked(store, keeper, task)
+        if (task.kind === 'lease' && task.ms > 0 && !hasTurn) {
+          hasTurn = true
+          await turn()
+        }
+        const answer = await asked(store, keeper, task, job)
         task = answer(keeper)
       }
     }
@@ -68,11 +128,54 @@ async function carried(keeper, store, run) {
   }
 }
 
+/** Takes the lease anew while a request runs, so that it can be short: what becomes of it changes nothing here. */
+function extended(keeper, job) {
+  const { holder, ms, every } = keeper.extension ?? {}
+  if (holder === undefined || job.store === undefined) return () => {}
+  const timer = setInterval(async () => {
+    const held = await Promise.resolve().then(() => job.store.lease(keeper.key, holder, ms)).catch(() => undefined)
+    if (!(held > 0)) return
+    clearInterval(timer)
+    tell(job, keeper, 'lease_lost')
+  }, every)
+  timer.unref()
+  return () => clearInterval(timer)
+}
+
+/** Ends all grants of this process in good order. */
+async function drain(options) {
+  return drainSome(() => true, options)
+}
+
+/**
+ * Ends in good order what is under way with some keepers: nothing is renewed from here on, what was sent is finished,
+ * and what it has brought is stored.
+ */
+async function drainSome(isOurs, { timeoutMs = 10_000, signal } = {}) {
+  checkLimit(timeoutMs)
+  const ended = async () => {
+    for (;;) {
+      const ours = [...atWork].filter(({ keeper }) => isOurs(keeper) && (flights.has(keeper) || !keeper.isStored))
+      if (ours.length === 0) return
+      await Promise.all(ours.map(({ keeper, job }) => drained(keeper, job)))
+    }
+  }
+  await wait(ended(), { signal, timeoutMs })
+}
+
+async function drained(keeper, job) {
+  keeper.drain()
+  await flights.get(keeper)?.catch(() => {})
+  if (!keeper.isStored && keeper.saveAgain()) await launch(keeper, job).catch(() => {})
+  // One that tends it is in a pause, and one that stores it in vain needs one.
+  await pause(keeper.isStored ? 0 : 50)
+}
+
 /** What the store says to a task, as the call that tells the keeper. */
-async function asked(store, keeper, task) {
+async function asked(store, keeper, task, job) {
   const { key } = keeper
   try {
-    return await inTime(verbs[task.kind](store, key, task))
+    return await inTime(verbs[task.kind](store, key, task, (ms) => tell(job, keeper, 'waits', { ms })))
   } catch (error) {
     if (task.kind !== 'load' || error?.code !== 'stored.sealed' || !keeper.isEntering) return (keeper) => keeper.failed(error)
     return cleared(store, key).catch((error) => (keeper) => keeper.failed(error))
@@ -99,9 +202,10 @@ const verbs = {
     if (saved !== undefined && !isVersion(saved)) throw new TypeError('save gives the new version, or nothing')
     return (keeper) => keeper.saved(saved)
   },
-  async lease(store, key, { holder, ms }) {
+  async lease(store, key, { holder, ms }, waits) {
     const held = (await store.lease(key, holder, ms)) ?? 0
     if (!(typeof held === 'number' && held >= 0)) throw new TypeError('lease gives milliseconds, or nothing')
+    if (held > 0) waits(held)
     return (keeper) => keeper.leased(held)
   },
 }
@@ -134,4 +238,4 @@ async function keep(keeper, options = {}) {
   return wait(fresh(keeper, refused, job), { signal, timeoutMs })
 }
 
-module.exports = { fresh, keep, launched, checkStore }
+module.exports = { checkStore, drain, drainSome, fresh, keep, launched }

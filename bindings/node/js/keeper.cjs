@@ -66,6 +66,18 @@ class Keeper {
     lifted(() => this.#known.learn(at, version, record))
   }
 
+  /** The lease to take anew while an exchange runs: `{ holder, ms, every }`. */
+  get extension() { return this.#known.leaseExtension() ?? undefined }
+
+  /** In how many milliseconds to try again to store what is not stored yet. */
+  get retryAfter() { return this.#known.retryAfter(momentOf(this.#moment)) ?? undefined }
+
+  /** Whether there is something to store: then begin. */
+  saveAgain() { return this.#known.saveAgain() }
+
+  /** Renews nothing from here on. */
+  drain() { this.#known.drain() }
+
   abandon() { this.#known.abandon(momentOf(this.#moment)) }
 
   begin() { return this.#step((known, at) => known.begin(at)) }

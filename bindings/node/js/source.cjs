@@ -3,7 +3,7 @@
 const { inspect } = require('node:util')
 const { Source } = require('./api.cjs')
 const { checkLimit, perform, wait } = require('./exchange.cjs')
-const { fresh, launched } = require('./keep.cjs')
+const { drainSome, fresh, launched } = require('./keep.cjs')
 const { Keeper } = require('./keeper.cjs')
 
 /**
@@ -14,12 +14,25 @@ class GrantSource extends Source {
   #keeper
   #job
 
-  constructor(keeper, { transport, store, onTokens, origins, server }) {
+  constructor(keeper, { transport, store, onTokens, onNotice, turn, origins, server }) {
     if (!(keeper instanceof Keeper)) throw new TypeError('sources come from a client')
     if (onTokens !== undefined && typeof onTokens !== 'function') throw new TypeError('onTokens must be a function')
     super({ server }, { origins, fetch: transport.apiFetch })
     this.#keeper = keeper
-    this.#job = { store, onTokens, run: (exchange) => perform(exchange, transport) }
+    this.#job = { store, onTokens, onNotice, turn, run: (exchange) => perform(exchange, transport) }
+  }
+
+  static keeperOf(source) {
+    return source.#keeper
+  }
+
+  /**
+   * Ends this source in good order: no new renewal begins, one that was sent is finished, and what it has brought is
+   * stored. A token at hand is handed out until it is over.
+   */
+  async drain(options) {
+    this.#keeper.drain()
+    await drainSome((keeper) => keeper === this.#keeper, options)
   }
 
   /** The name of the record in a store. */

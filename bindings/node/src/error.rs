@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use oauth_core::error::{Cause, Error};
+use oauth_core::error::{Cause, Error, Misuse};
 use oauth_facade::ErrorRecord;
 use serde_json::{Value, json};
 
@@ -33,6 +33,13 @@ pub(crate) fn overdue(what: &str) -> Error {
 #[napi_derive::napi]
 pub(crate) fn overdue_error(what: String) -> String {
     text(&overdue(&what))
+}
+
+/// The error of a store that has no such method.
+#[napi_derive::napi]
+pub(crate) fn not_supported_error(verb: String) -> String {
+    let error = Error::from(Misuse::NotSupported).at_endpoint("store");
+    text(&error.about(&verb))
 }
 
 fn record(error: &Error) -> Value {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use napi::Result;
 use napi_derive::napi;
+use oauth_core::flow::keeper::Outline;
 use oauth_core::moment::Moment;
 use oauth_core::{Error, Secret, Tokens};
 use oauth_facade::{Ask, Client, Keep, Keeper, Task};
@@ -76,6 +77,57 @@ pub struct NativeTask {
     pub exchange: Option<NativeExchange>,
     /// The end.
     pub tokens: Option<NativeTokens>,
+}
+
+/// A lease that is taken again and again.
+#[napi(object, object_from_js = false)]
+pub struct NativeExtension {
+    /// In this name.
+    pub holder: String,
+    /// For so many milliseconds.
+    pub ms: f64,
+    /// After so many.
+    pub every: f64,
+}
+
+/// What may be shown of a record.
+#[napi(object, object_from_js = false)]
+pub(crate) struct NativeOutline {
+    /// Who issued the tokens.
+    pub issuer: String,
+    /// To whom.
+    pub client_id: String,
+    /// Whose grant it is.
+    pub subject: Option<String>,
+    /// What was asked for.
+    pub scope: String,
+    /// The resources that were asked for.
+    pub resource: Vec<String>,
+    /// What was granted.
+    pub granted: Option<String>,
+    /// When the access token ends, in milliseconds since 1970.
+    pub expires_at: Option<f64>,
+    /// Whether there is a refresh token.
+    pub has_refresh_token: bool,
+    /// The code of why it is over.
+    pub ended: Option<&'static str>,
+}
+
+/// Reads what may be shown off a record.
+#[napi]
+pub(crate) fn outline(record: String) -> Result<NativeOutline> {
+    let outline = Outline::read(&Secret::new(record)).map_err(fail)?;
+    Ok(NativeOutline {
+        issuer: outline.issuer,
+        client_id: outline.client_id,
+        subject: outline.id.subject,
+        scope: outline.id.scope.as_str().to_owned(),
+        resource: outline.id.resource,
+        granted: outline.scope.map(|scope| scope.as_str().to_owned()),
+        expires_at: outline.expires_at.map(|end| end.as_secs() as f64 * 1000.0),
+        has_refresh_token: outline.has_refresh_token,
+        ended: outline.ended.map(|error| error.code()),
+    })
 }
 
 /// One grant, kept fresh.
@@ -184,6 +236,37 @@ impl NativeKeeper {
     #[napi(getter)]
     pub fn trouble(&self) -> Option<NativeFailure> {
         self.0.trouble().map(NativeFailure)
+    }
+
+    /// The lease to take anew while an exchange runs.
+    #[napi]
+    pub fn lease_extension(&self) -> Option<NativeExtension> {
+        let (holder, ttl, every) = self.0.lease_extension()?;
+        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+        Some(NativeExtension {
+            holder,
+            ms: ms(ttl),
+            every: ms(every),
+        })
+    }
+
+    /// In how many milliseconds to try again to store what is not stored yet.
+    #[napi]
+    pub fn retry_after(&self, at: Option<NativeMoment>) -> Result<Option<f64>> {
+        let pause = self.0.retry_after(moment(at)?);
+        Ok(pause.map(|pause| pause.as_secs_f64() * 1000.0))
+    }
+
+    /// Whether there is something to store: then begin.
+    #[napi]
+    pub fn save_again(&self) -> bool {
+        self.0.save_again()
+    }
+
+    /// Renews nothing from here on.
+    #[napi]
+    pub fn drain(&self) {
+        self.0.drain();
     }
 
     /// The event loop gives up in the midst of a renewal.

@@ -267,6 +267,30 @@ impl Keeper {
         self.state().keeper.trouble().cloned()
     }
 
+    /// The lease to take anew while the exchange of [`Task::Run`] runs: in this name, for so long, as
+    /// often as the second time says. Nothing if none is held.
+    pub fn lease_extension(&self) -> Option<(String, Duration, Duration)> {
+        let extension = self.state().keeper.lease_extension()?;
+        Some((extension.holder, extension.ttl, extension.every))
+    }
+
+    /// How long to wait before the next try to store what the store has not got yet; nothing if there
+    /// is no such thing. After it, [`Self::save_again`].
+    pub fn retry_after(&self, at: Moment) -> Option<Duration> {
+        self.state().keeper.retry_after(at.now())
+    }
+
+    /// Begins to store what the store has not got yet: go on with [`Self::begin`]. Not if there is
+    /// nothing to store, or somebody is at it.
+    pub fn save_again(&self) -> bool {
+        self.state().keeper.save_again()
+    }
+
+    /// From here on nothing is renewed, for the host is about to end.
+    pub fn drain(&self) {
+        self.state().keeper.drain();
+    }
+
     /// The host gives up in the midst of a renewal.
     pub fn abandon(&self, at: Moment) {
         let mut state = self.state();

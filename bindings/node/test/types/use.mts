@@ -1,7 +1,7 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
   Api, Client, Denied, FileStore, FixedToken, Flow, GrantSource, Keeper, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
-  Server, Tokens, Untrusted, discover, discovery, fixedToken, keep, login, provider, providerFile, providers, run,
+  Server, Sessions, Tokens, Untrusted, discover, discovery, drain, fixedToken, keep, login, provider, providerFile, providers, run,
 } from 'oauth-core'
 import type {
   ErrorCode, Exchange, Introspection, Moment, Owner, RateLimit, Step, Store, Task, TokenSource, Turn, UntrustedCode,
@@ -133,6 +133,20 @@ export async function kept(client: Client, store: Store, signal: AbortSignal): P
   // @ts-expect-error a store has three methods
   await keep(keeper, { store: { load() {} } })
   return task.tokens
+}
+
+export async function many(client: Client, store: Store, tokens: Tokens, signal: AbortSignal): Promise<number> {
+  const sessions = new Sessions(client, store, { capacity: 10, perSecond: 5, onEnded: (subject, error) => [subject, error.code] })
+  await sessions.logIn('ann', tokens)
+  const source: GrantSource = sessions.get('ann', { scope: ['read'] })
+  const { grants, next } = await sessions.list()
+  const ended: ErrorCode | undefined = grants[0]?.ended
+  await sessions.logOut('ann')
+  // @ts-expect-error a person's tokens have a subject
+  await sessions.logIn(undefined, tokens)
+  await source.drain({ timeoutMs: 1_000 })
+  await drain({ signal })
+  return (await sessions.renewIdle(1_000)).renewed + sessions.counters.stored_late + (next ?? ended ?? '').length
 }
 
 export async function behindAProxy(signal: AbortSignal): Promise<number> {

@@ -1,0 +1,248 @@
+'use strict'
+
+const { randomUUID } = require('node:crypto')
+const { inspect } = require('node:util')
+const native = require('./native.cjs')
+const { Client, sourceOf, words } = require('./client.cjs')
+const { lift, notSupported, overdue } = require('./errors.cjs')
+const { checkLimit, pause } = require('./exchange.cjs')
+const { checkStore, drainSome } = require('./keep.cjs')
+const { GrantSource } = require('./source.cjs')
+
+/** How long a renewal under way is waited for before a logout, in milliseconds, and between two looks. */
+const PATIENCE = 45_000
+const LOOK = 250
+
+/** How many records the store is asked for at once, and how many are renewed at once. */
+const PAGE = 100
+const ABREAST = 8
+
+const COUNTED = ['renewed', 'waits', 'failed', 'ended', 'unsaved', 'stored_late', 'lease_lost']
+
+/** The grants of a client, as many as its store has: one for each person, and the client's own. */
+class Sessions {
+  #client
+  #store
+  #keep
+  #capacity
+  #hooks
+  #turn
+  /** All that somebody may hold, and those that are held here, the longest unused first. */
+  #known = new Map()
+  #held = new Map()
+  #gone = new FinalizationRegistry((key) => {
+    if (this.#known.get(key)?.deref() === undefined) this.#known.delete(key)
+  })
+  #counters = Object.fromEntries(COUNTED.map((what) => [what, 0]))
+
+  constructor(client, store, { reuse, leaseMs, capacity = 10_000, perSecond = 0, onRenewed, onEnded } = {}) {
+    if (!(client instanceof Client)) throw new TypeError('client must be a Client')
+    if (checkStore(store) === undefined) throw new TypeError('sessions need a store')
+    for (const [name, hook] of Object.entries({ onRenewed, onEnded })) {
+      if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)
+    }
+    for (const [name, count] of Object.entries({ capacity, perSecond })) {
+      if (!(Number.isSafeInteger(count) && count >= 0)) throw new TypeError(`${name} must be a whole number`)
+    }
+    this.#client = client
+    this.#store = store
+    this.#keep = { reuse, leaseMs }
+    this.#capacity = capacity
+    this.#hooks = { onRenewed, onEnded }
+    this.#turn = perSecond > 0 ? pace(1000 / perSecond) : undefined
+  }
+
+  /** The source of one grant: this person's, or the client's own. All who get the same share one. */
+  get(subject, { scope, resource = [] } = {}) {
+    const names = words(scope)
+    const key = JSON.stringify([subject ?? null, names.split(' ').sort(), [...resource]])
+    const source = this.#known.get(key)?.deref() ?? this.#make(key, subject, names, [...resource])
+    this.#held.delete(key)
+    this.#held.set(key, source)
+    this.#shrink()
+    return source
+  }
+
+  #make(key, subject, scope, resource) {
+    const { onRenewed, onEnded } = this.#hooks
+    const grantType = subject === undefined ? 'client_credentials' : 'refresh_token'
+    const source = sourceOf(this.#client, grantType, {
+      ...this.#keep,
+      store: this.#store,
+      subject,
+      scope,
+      resource,
+      turn: this.#turn,
+      onTokens: onRenewed && ((tokens) => onRenewed(subject, tokens)),
+      onNotice: (what, { error }) => {
+        this.#counters[what] += 1
+        if (what === 'ended') onEnded?.(subject, error)
+      },
+    })
+    this.#known.set(key, new WeakRef(source))
+    this.#gone.register(source, key)
+    return source
+  }
+
+  /** Lets go of what is too much; what somebody holds, or has something to store, lives on. */
+  #shrink() {
+    for (let looks = 0; looks < 2 && this.#held.size > this.#capacity; looks += 1) {
+      const [key, source] = this.#held.entries().next().value
+      this.#held.delete(key)
+      if (!GrantSource.keeperOf(source).isStored) this.#held.set(key, source)
+    }
+  }
+
+  /** Takes the tokens of a new login, and stores them in the place of what is there. */
+  async logIn(subject, tokens, options) {
+    await this.get(subject, options).logIn(tokens)
+  }
+
+  /**
+   * Ends a grant: waits for a renewal under way, asks the server to forget the tokens, and removes the record, which
+   * it does even if the server could not be asked.
+   */
+  async logOut(subject, options) {
+    const keeper = GrantSource.keeperOf(this.get(subject, options))
+    await this.#lease(keeper.key)
+    let failure
+    try {
+      await this.#look(keeper)
+      await this.#revoke(keeper.tokens)
+    } catch (error) {
+      failure = { error }
+    }
+    await this.#remove(keeper.key)
+    await this.#look(keeper)
+    if (failure) throw failure.error
+  }
+
+  async #lease(key) {
+    const holder = randomUUID().replaceAll('-', '')
+    const start = performance.now()
+    for (;;) {
+      const held = (await this.#store.lease(key, holder, PATIENCE)) ?? 0
+      if (!(held > 0)) return
+      if (performance.now() - start > PATIENCE) throw overdue('the grant is renewed again and again')
+      await pause(Math.min(held, LOOK))
+    }
+  }
+
+  async #look(keeper) {
+    const entry = await this.#store.load(keeper.key)
+    if (entry) keeper.learn(entry)
+  }
+
+  async #revoke(tokens) {
+    if (tokens === undefined || this.#client.server.metadata.revocation_endpoint === undefined) return
+    const { refreshToken, accessToken } = tokens
+    await (refreshToken === undefined
+      ? this.#client.revoke(accessToken, { hint: 'access_token' })
+      : this.#client.revoke(refreshToken, { hint: 'refresh_token' }))
+  }
+
+  async #remove(key) {
+    if (typeof this.#store.remove === 'function') return this.#store.remove(key)
+    for (let tries = 0; tries < 16; tries += 1) {
+      const { version } = (await this.#store.load(key)) ?? { version: 0 }
+      // An empty record says that the grant was removed.
+      if ((await this.#store.save(key, '', version)) ?? undefined) return undefined
+    }
+    throw overdue('others keep saving the record')
+  }
+
+  /** A page of what the store has of this client; `next` is what to ask for the next page with. */
+  async list(cursor) {
+    const { keys, next } = await this.#many('scan')(cursor)
+    const page = { grants: [], unreadable: [], next: next ?? undefined }
+    for (const key of keys) {
+      const { grant, code } = await this.#outline(key)
+      if (grant) page.grants.push(grant)
+      if (code) page.unreadable.push({ key, code })
+    }
+    return page
+  }
+
+  async #outline(key) {
+    const entry = await this.#store.load(key)
+    if (!entry?.record) return {}
+    let outline
+    try {
+      outline = native.outline(entry.record)
+    } catch (error) {
+      return { code: lift(error).code }
+    }
+    const { issuer, clientId, expiresAt, ...shown } = outline
+    const isOurs = issuer === this.#client.server.issuer && clientId === this.#client.clientId
+    if (!isOurs) return {}
+    return { grant: { ...shown, expiresAt: typeof expiresAt === 'number' ? new Date(expiresAt) : undefined } }
+  }
+
+  /** Renews what nobody has used for so long, for refresh tokens die unused. */
+  async renewIdle(unusedMs) {
+    checkLimit(unusedMs, 'unusedMs')
+    const due = this.#many('due')
+    const before = new Date(Date.now() - unusedMs)
+    const outcome = { renewed: 0, failed: [] }
+    const seen = new Set()
+    for (;;) {
+      // Those that failed are due still, and come first.
+      const keys = (await due(before, PAGE + seen.size)).filter((key) => !seen.has(key))
+      if (keys.length === 0) return outcome
+      for (const key of keys) seen.add(key)
+      for (let start = 0; start < keys.length; start += ABREAST) {
+        await Promise.all(keys.slice(start, start + ABREAST).map((key) => this.#renewOne(key, outcome)))
+      }
+    }
+  }
+
+  async #renewOne(key, outcome) {
+    try {
+      const { grant, code } = await this.#outline(key)
+      if (code) outcome.failed.push({ key, code })
+      if (!grant) return
+      const { subject, scope, resource } = grant
+      await this.get(subject ?? undefined, { scope, resource }).token()
+      outcome.renewed += 1
+    } catch (error) {
+      outcome.failed.push({ key, code: error.code })
+    }
+  }
+
+  /** A method of the store that not every store has. */
+  #many(verb) {
+    const method = this.#store[verb]
+    if (typeof method !== 'function') throw notSupported(verb)
+    return method.bind(this.#store)
+  }
+
+  /** Ends all of them in good order, as `source.drain`. */
+  async drain(options) {
+    const ours = new Set([...this.#known.values()].map((known) => known.deref()).filter(Boolean).map(GrantSource.keeperOf))
+    for (const keeper of ours) keeper.drain()
+    await drainSome((keeper) => ours.has(keeper), options)
+  }
+
+  /** How often what has happened to these grants, through this object. */
+  get counters() { return { ...this.#counters } }
+
+  /** How many are held in memory, though nobody else may hold them. */
+  get inMemory() { return this.#held.size }
+
+  [inspect.custom](depth, options) {
+    return `Sessions ${inspect({ issuer: this.#client.server.issuer }, options)}`
+  }
+}
+
+/** A turn after each gap, in the order of asking. */
+function pace(gap) {
+  let next = 0
+  return async () => {
+    const now = performance.now()
+    const turn = Math.max(now, next)
+    next = turn + gap
+    await pause(turn - now)
+  }
+}
+
+module.exports = { Sessions }

@@ -1,0 +1,94 @@
+// Many grants of one client, and the end of a process.
+import type { GrantSource } from './api.cjs'
+import type { CallOptions, Client, ErrorCode, OAuthError, Scope, Tokens } from './index.cjs'
+import type { Store } from './stores.cjs'
+
+export interface SessionsOptions {
+  /** As {@link SourceOptions.reuse}. */
+  reuse?: 'unknown' | 'revokes' | 'tolerated' | undefined
+  /** As {@link SourceOptions.leaseMs}. */
+  leaseMs?: number | undefined
+  /** How many are held in memory that nobody uses: 10 000. */
+  capacity?: number | undefined
+  /** How many renewals may begin in a second, whoever asks for them: 0 is no limit. */
+  perSecond?: number | undefined
+  /** Called with new tokens, and waited for, before any caller sees them. */
+  onRenewed?: ((subject: string | undefined, tokens: Tokens) => unknown) | undefined
+  /** Called when a grant is over, and its person has to log in again. */
+  onEnded?: ((subject: string | undefined, error: OAuthError) => void) | undefined
+}
+/** What a grant differs by from others of the same person. */
+export interface GrantOptions {
+  scope?: Scope | undefined
+  resource?: string[] | undefined
+}
+/** What may be shown of a stored grant. */
+export interface Grant {
+  /** Nothing for the client's own. */
+  subject?: string | undefined
+  /** What was asked for, names separated by spaces. */
+  scope: string
+  resource: string[]
+  /** What was granted. */
+  granted?: string | undefined
+  /** When the access token ends. */
+  expiresAt: Date | undefined
+  hasRefreshToken: boolean
+  /** Why it is over, if it is. */
+  ended?: ErrorCode | undefined
+}
+export interface GrantPage {
+  grants: Grant[]
+  /** Records that cannot be read. */
+  unreadable: { key: string; code: ErrorCode }[]
+  /** Nothing after the last page. */
+  next: string | undefined
+}
+/** What has happened to grants. `failed` is a renewal, `ended` a grant; `unsaved` tokens could not be stored yet. */
+export type Notice = 'renewed' | 'waits' | 'failed' | 'ended' | 'unsaved' | 'stored_late' | 'lease_lost'
+/** What is published to the channel `oauth-core:grant` of `node:diagnostics_channel`. It holds no secret. */
+export interface GrantMessage {
+  /** The name of the record. */
+  grant: string
+  what: Notice
+  error?: OAuthError
+  /** For how long another worker is waited for at first. */
+  ms?: number
+}
+
+/**
+ * The grants of a client, as many as its store has: one for each person, and the client's own. Each costs
+ * memory while somebody uses it; beyond the capacity, those that nobody uses are dropped, and read from the
+ * store when they are asked for again.
+ */
+export class Sessions {
+  constructor(client: Client, store: Store, options?: SessionsOptions)
+  /** The source of one grant: this person's, or the client's own. All who get the same share its renewals. */
+  get(subject?: string, options?: GrantOptions): GrantSource
+  /** Takes the tokens of a new login, and stores them in the place of what is there. */
+  logIn(subject: string, tokens: Tokens, options?: GrantOptions): Promise<void>
+  /**
+   * Ends a grant: waits for a renewal under way, asks the server to forget the tokens (RFC 7009), and removes
+   * the record, which is done though the server could not be asked and this rejects.
+   */
+  logOut(subject: string | undefined, options?: GrantOptions): Promise<void>
+  /** A page of what the store has of this client, in no order. `misuse.not_supported` if it has no `scan`. */
+  list(cursor?: string): Promise<GrantPage>
+  /**
+   * Renews what nobody has used for so long, for many a refresh token dies unused. One pass; call it now and
+   * then, from any number of workers. `misuse.not_supported` if the store has no `due`.
+   */
+  renewIdle(unusedMs: number): Promise<{ renewed: number; failed: { key: string; code: ErrorCode }[] }>
+  /** Ends all of them in good order, as {@link GrantSource.drain}; 10 000 ms unless something else is said. */
+  drain(options?: CallOptions): Promise<void>
+  /** How often what has happened, from zero on. */
+  readonly counters: Record<Notice, number>
+  /** How many are held in memory. */
+  readonly inMemory: number
+}
+
+/**
+ * Ends all grants of this process in good order, before it ends: nothing is renewed from here on, what was
+ * sent is finished, and what it has brought is stored. Rejects with `Lost` if that takes longer than 10 000 ms.
+ */
+export function drain(options?: CallOptions): Promise<void>

@@ -1,0 +1,215 @@
+// Many grants of one client over one store, and what happens to grants.
+import assert from 'node:assert/strict'
+import diagnostics from 'node:diagnostics_channel'
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { inspect } from 'node:util'
+import { core, twins } from './helper.mjs'
+
+const { Client, Memory, Sessions, SqliteStore, discover, drain } = core
+const { generic: twin } = await twins()
+const { clientId, clientSecret, redirectUris: [redirectUri] } = await twin.client()
+const server = await discover(twin.base, { transport: 'loopback_http' })
+const client = new Client(server, { clientId, clientSecret })
+const folder = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
+const DAY = 24 * 3600 * 1000
+
+async function aLogin() {
+  const { url, flow } = client.authorize({ redirectUri, scope: 'read offline_access' })
+  const reply = await fetch(url, { redirect: 'manual' })
+  return client.redeem(flow, reply.headers.get('location'))
+}
+
+/** As if nobody had asked for two days. */
+async function age(store, key) {
+  const { version, record } = await store.load(key)
+  const stored = JSON.parse(record)
+  stored.tokens.received_at -= 2 * DAY / 1000
+  const due = new Date((stored.tokens.received_at + stored.tokens.expires_in) * 1000)
+  assert.ok(await store.save(key, JSON.stringify(stored), version, due))
+}
+
+const counted = async (what, act) => {
+  const before = (await twin.counters())[what]
+  await act()
+  return (await twin.counters())[what] - before
+}
+
+test('each person has a grant, and all who ask for it share one renewal', async () => {
+  const store = new SqliteStore(path.join(folder, 'grants.db'))
+  const sessions = new Sessions(client, store)
+  const logins = { ann: await aLogin(), ben: await aLogin() }
+  for (const [name, tokens] of Object.entries(logins)) await sessions.logIn(name, tokens)
+  for (const [name, tokens] of Object.entries(logins)) {
+    assert.equal((await sessions.get(name).token()).accessToken, tokens.accessToken)
+    assert.equal(sessions.get(name), sessions.get(name))
+  }
+  const own = await sessions.get(undefined, { scope: 'read' }).token()
+  assert.ok(!Object.values(logins).some(({ accessToken }) => accessToken === own.accessToken))
+  const elsewhere = new Sessions(client, new SqliteStore(path.join(folder, 'grants.db')))
+  const refreshes = await counted('refreshes', async () => {
+    const renewed = await Promise.all(Array.from({ length: 50 }, () => elsewhere.get('ann').renew(logins.ann)))
+    assert.equal(new Set(renewed.map(({ accessToken }) => accessToken)).size, 1)
+  })
+  assert.equal(refreshes, 1)
+})
+
+test('a logout revokes and removes', async () => {
+  const sessions = new Sessions(client, new Memory())
+  for (const name of ['ann', 'ben']) await sessions.logIn(name, await aLogin())
+  assert.equal(await counted('revocations', () => sessions.logOut('ann')), 1)
+  await assert.rejects(sessions.get('ann').token(), { advice: 'reauthorize' })
+  assert.ok(await sessions.get('ben').token())
+  const { grants, unreadable, next } = await sessions.list()
+  assert.deepEqual([grants.map(({ subject }) => subject), unreadable, next], [['ben'], [], undefined])
+  // Who was never there can be logged out, and who was logged out can log in.
+  await sessions.logOut('nobody')
+  const again = await aLogin()
+  await sessions.logIn('ann', again)
+  assert.equal((await sessions.get('ann').token()).accessToken, again.accessToken)
+})
+
+test('a logout that cannot revoke says so, and removes the record', async () => {
+  const sessions = new Sessions(client, new Memory())
+  await sessions.logIn('ann', await aLogin())
+  await twin.fault('status', { status: 500 })
+  await assert.rejects(sessions.logOut('ann'), { name: 'Denied' })
+  assert.deepEqual((await sessions.list()).grants, [])
+})
+
+test('a list says what may be shown', async () => {
+  const store = new Memory()
+  const sessions = new Sessions(client, store)
+  const tokens = await aLogin()
+  await sessions.logIn('ann', tokens)
+  await store.save('garbled', 'S3CR3T', 0)
+  const { grants: [grant], unreadable } = await sessions.list()
+  assert.ok(grant.expiresAt instanceof Date && grant.hasRefreshToken && !grant.ended)
+  assert.deepEqual(unreadable, [{ key: 'garbled', code: 'stored.malformed' }])
+  assert.ok(!inspect(grant).includes(tokens.accessToken))
+})
+
+test('what nobody uses is renewed', async () => {
+  const store = new Memory()
+  const before = new Sessions(client, store)
+  for (const name of ['ann', 'ben', 'cem']) await before.logIn(name, await aLogin())
+  for (const name of ['ann', 'ben']) await age(store, before.get(name).key)
+  const told = []
+  const sessions = new Sessions(client, store, { onRenewed: (subject, tokens) => { told.push([subject, typeof tokens.accessToken]) } })
+  const refreshes = await counted('refreshes', async () => {
+    assert.deepEqual(await sessions.renewIdle(DAY), { renewed: 2, failed: [] })
+  })
+  assert.equal(refreshes, 2)
+  assert.deepEqual(told.sort(), [['ann', 'string'], ['ben', 'string']])
+  assert.equal(sessions.counters.renewed, 2)
+  assert.deepEqual(await sessions.renewIdle(DAY), { renewed: 0, failed: [] })
+})
+
+test('the end of a grant is told once, and to whoever subscribes', async () => {
+  const heard = []
+  const hear = ({ grant, what, error }) => heard.push([grant, what, error?.code])
+  diagnostics.subscribe('oauth-core:grant', hear)
+  after(() => diagnostics.unsubscribe('oauth-core:grant', hear))
+  const ended = []
+  const sessions = new Sessions(client, new Memory(), { onEnded: (subject, error) => ended.push([subject, error.code]) })
+  const tokens = await aLogin()
+  await sessions.logIn('ann', tokens)
+  await client.revoke(tokens.refreshToken, { hint: 'refresh_token' })
+  for (let times = 0; times < 2; times += 1) {
+    await assert.rejects(sessions.get('ann').renew(tokens), { code: 'denied.invalid_grant' })
+  }
+  assert.deepEqual(ended, [['ann', 'denied.invalid_grant']])
+  assert.equal(sessions.counters.ended, 1)
+  assert.deepEqual(heard.filter(([, what]) => what === 'ended'), [[sessions.get('ann').key, 'ended', 'denied.invalid_grant']])
+  const { grants: [grant] } = await sessions.list()
+  assert.equal(grant.ended, 'denied.invalid_grant')
+})
+
+test('memory is bounded', async () => {
+  const sessions = new Sessions(client, new Memory(), { capacity: 10 })
+  const tokens = await aLogin()
+  for (let number = 0; number < 100; number += 1) await sessions.logIn(`person-${number}`, tokens)
+  assert.ok(sessions.inMemory <= 10, `${sessions.inMemory}`)
+  assert.equal((await sessions.get('person-0').token()).accessToken, tokens.accessToken)
+})
+
+test('tokens that could not be stored are stored though nobody asks, and not dropped meanwhile', async () => {
+  const memory = new Memory()
+  let isDown = false
+  const store = {
+    load: (key) => memory.load(key),
+    lease: (...args) => memory.lease(...args),
+    save: async (...args) => {
+      if (isDown && args[1].includes('"attempt":null')) throw new Error('down')
+      return memory.save(...args)
+    },
+  }
+  const sessions = new Sessions(client, store, { capacity: 1 })
+  const first = await aLogin()
+  await sessions.logIn('ann', first)
+  isDown = true
+  const renewed = await sessions.get('ann').renew(first)
+  assert.equal(sessions.counters.unsaved, 1)
+  for (let number = 0; number < 5; number += 1) sessions.get(`person-${number}`)
+  assert.equal((await sessions.get('ann').token()).accessToken, renewed.accessToken)
+  isDown = false
+  while (sessions.counters.stored_late === 0) await new Promise((wake) => setTimeout(wake, 50))
+  const { record } = await memory.load(sessions.get('ann').key)
+  assert.ok(record.includes(renewed.accessToken))
+})
+
+test('renewals under way are drained', async () => {
+  const store = new Memory()
+  const sessions = new Sessions(client, store)
+  const tokens = await aLogin()
+  await sessions.logIn('ann', tokens)
+  await twin.fault('slow_body', { millis_per_byte: 1 })
+  const { refreshes } = await twin.counters()
+  const renewing = sessions.get('ann').renew(tokens)
+  while ((await twin.counters()).refreshes === refreshes) await new Promise((wake) => setTimeout(wake, 5))
+  await drain()
+  const { accessToken } = await renewing
+  assert.ok((await store.load(sessions.get('ann').key)).record.includes(accessToken))
+  await assert.rejects(sessions.get('ann').renew(await renewing), { kind: 'lost' })
+  // All others go on.
+  await sessions.logIn('ben', tokens)
+  await sessions.drain()
+  const source = client.source(await aLogin())
+  await source.drain({ timeoutMs: 1000 })
+  await assert.rejects(source.renew(await source.token()), { kind: 'lost' })
+})
+
+test('a lease is extended while a request takes long', async () => {
+  const memory = new Memory()
+  const leases = []
+  const store = {
+    load: (key) => memory.load(key),
+    save: (...args) => memory.save(...args),
+    lease: (key, holder, ms) => {
+      leases.push(ms)
+      return memory.lease(key, holder, ms)
+    },
+  }
+  const tokens = await aLogin()
+  const source = client.source(tokens, { store, subject: 'ann', leaseMs: 300 })
+  await source.logIn(tokens)
+  await twin.fault('slow_body', { millis_per_byte: 2 })
+  await source.renew(tokens)
+  // Taken, extended a few times, given back.
+  assert.ok(leases.filter((ms) => ms === 300).length >= 3, `${leases}`)
+  assert.equal(leases.at(-1), 0)
+})
+
+test('a store of one\'s own that cannot list says so', async () => {
+  const store = { load: () => undefined, save: (key, record, version) => version + 1, lease: () => undefined }
+  const sessions = new Sessions(client, store)
+  for (const call of [() => sessions.list(), () => sessions.renewIdle(1000)]) {
+    await assert.rejects(call(), { name: 'Misuse', code: 'misuse.not_supported' })
+  }
+  for (const options of [{ capacity: -1 }, { perSecond: 0.5 }, { onEnded: 'hook' }]) {
+    assert.throws(() => new Sessions(client, store, options), TypeError)
+  }
+  assert.throws(() => new Sessions(client), TypeError)
+})
