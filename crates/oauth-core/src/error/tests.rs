@@ -63,3 +63,14 @@ fn what_cannot_be_repeated_is_never_advised_to_be() {
     assert_eq!(busy().advice().as_str(), "retry");
     assert_eq!(busy().once_only().advice().as_str(), "reauthorize");
 }
+
+/// The refresh token was good before: what passes says nothing of it.
+#[test]
+fn what_passes_is_waited_for_where_a_refresh_token_was_refused() {
+    for status in [408, 425, 429, 500, 501, 502, 503, 504, 520, 599] {
+        let error = || Error::from(ServerError::of_status(status));
+        assert_eq!(error().of_refresh().advice().as_str(), "retry", "{status}");
+    }
+    let error = Error::from(ServerError::of_status(404));
+    assert_eq!(error.of_refresh().advice().as_str(), "give_up");
+}

@@ -275,3 +275,36 @@ fn a_mark_is_over_when_the_request_of_whoever_made_it_is() {
     assert!(matches!(step, Step::Run(_)), "{step:?}");
     assert_eq!(desk.now - since, 10 + 60 + 15);
 }
+
+/// A store that is late must not give back the next lease in place of the last one.
+#[test]
+fn no_two_leases_have_one_name() {
+    let (mut keeper, mut desk) = (keeper(), Desk::new());
+    let attempt = record::Attempt {
+        id: "another".to_owned(),
+        at: UnixTime::from_secs(START + 601),
+        window: None,
+    };
+    desk.put(&Record {
+        attempt: Some(attempt),
+        ..Record::of(Arc::new(tokens(1)))
+    });
+    desk.now = START + 601;
+    desk.ask(&mut keeper);
+    let (mut step, mut names) = (keeper.resume(desk.at(), Event::Begin), Vec::new());
+    while names.len() < 3 {
+        let event = match step {
+            Step::Load => Event::Loaded(desk.entry.clone()),
+            Step::Lease { holder, ttl } => {
+                if !ttl.is_zero() {
+                    assert!(!names.contains(&holder));
+                    names.push(holder);
+                }
+                Event::Leased(Lease::Won)
+            }
+            Step::Wait(_) => Event::Elapsed,
+            step => panic!("{step:?}"),
+        };
+        step = keeper.resume(desk.at(), event);
+    }
+}
