@@ -96,14 +96,17 @@ mod host;
 mod net;
 mod people;
 mod rules;
+mod search;
 mod setup;
 mod shelf;
+mod trace;
 mod world;
 
 use std::fmt;
 
 use world::World;
 
+pub use search::{Found, Search};
 pub use setup::{Flaw, Odds, Setup};
 pub use shelf::Shelf;
 

@@ -190,6 +190,17 @@ impl Book {
         self.enter(grant, self.generations, None, new);
     }
 
+    /// The number of the last login.
+    pub(super) const fn newest_login(&self) -> u64 {
+        self.generations
+    }
+
+    /// The number of the last login that was ever stored.
+    pub(super) fn newest_stored(&self, grant: usize) -> u64 {
+        let generations = self.history[grant].iter().map(|it| it.generation);
+        generations.max().unwrap_or(0)
+    }
+
     pub(super) fn sender(&self, send: usize) -> (usize, u32, usize) {
         let send = &self.sends[send];
         (send.worker, send.epoch, send.grant)

@@ -113,6 +113,9 @@ impl World {
             Order::Load => Event::Loaded(self.shelf.load(&key)),
             Order::Lease(holder, ttl) => {
                 let lease = self.shelf.lease(now, &key, &holder, ttl);
+                if lease == Lease::Won {
+                    self.trace_store(&format!("{holder} {ttl:?}"));
+                }
                 if lease == Lease::Won && !ttl.is_zero() {
                     self.check_lease(worker, epoch, grant)?;
                     until = Some(self.now + millis(ttl));
@@ -130,6 +133,7 @@ impl World {
                 }
                 let saved = self.shelf.save(&key, &record, version);
                 if let Saved::At(version) = saved {
+                    self.trace_store(record.expose());
                     self.stored(worker, epoch, grant, record.expose(), version)?;
                 }
                 Event::Saved(saved)
@@ -293,6 +297,7 @@ impl World {
         let at = Moment::fixed(self.time(), [0; 32]);
         let reply = self.twin.answer(at, request);
         self.report.token_requests += 1;
+        self.trace_server(send, reply.status().as_u16());
         let is_reuse = self.twin.counters().reuse_events > before;
         self.book.processed(send, &reply, is_copy);
         self.check_reuse(send, is_reuse, is_copy)?;
