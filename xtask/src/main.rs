@@ -115,6 +115,15 @@ enum Suite {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Every order of events of two workers that share a store, up to a number of steps.
+    Search {
+        /// How many steps; by default, what fits into half a minute.
+        #[arg(long)]
+        depth: Option<usize>,
+        /// How many troubles a history may have.
+        #[arg(long)]
+        troubles: Option<u32>,
+    },
     /// Rules broken by hand, one after another, in a copy of the tree: a test must notice each. Takes
     /// minutes, and is no part of the whole.
     Mutants {
@@ -188,6 +197,9 @@ fn main() -> ExitCode {
         Command::Test {
             suite: Some(Suite::Fleet { seeds, seed }),
         } => suites::fleet(seeds, seed),
+        Command::Test {
+            suite: Some(Suite::Search { depth, troubles }),
+        } => suites::search(depth, troubles),
         Command::Test {
             suite: Some(Suite::Mutants { only }),
         } => mutants::run(only.as_deref()),

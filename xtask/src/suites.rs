@@ -76,9 +76,20 @@ pub(crate) fn fleet(seeds: u64, seed: Option<u64>) -> Outcome {
     counted("fleet", &mut command, plain_count)
 }
 
-/// As many as fit into some twenty seconds of two cores.
+/// As many as fit into some twenty seconds of two cores, and every order of events of two workers as
+/// far as half a minute goes.
 fn some_fleets() -> Outcome {
-    fleet(20_000, None)
+    fleet(20_000, None).and(search(None, None))
+}
+
+/// Every order of events of two workers, up to so many steps.
+pub(crate) fn search(depth: Option<usize>, troubles: Option<u32>) -> Outcome {
+    let mut command = cargo();
+    command.args(["run", "--release", "--quiet", "-p", "oauth-testkit"]);
+    command.args(["--example", "search", "--"]);
+    command.args(depth.map(|depth| format!("--depth={depth}")));
+    command.args(troubles.map(|troubles| format!("--troubles={troubles}")));
+    counted("search", &mut command, plain_count)
 }
 
 /// Every documented flow of the four systems; its exit status is the verdict.

@@ -114,7 +114,7 @@ impl World {
             Order::Lease(holder, ttl) => {
                 let lease = self.shelf.lease(now, &key, &holder, ttl);
                 if lease == Lease::Won {
-                    self.trace_store(&format!("{holder} {ttl:?}"));
+                    self.trace_lease(&holder, ttl);
                 }
                 if lease == Lease::Won && !ttl.is_zero() {
                     self.check_lease(worker, epoch, grant)?;
@@ -133,7 +133,7 @@ impl World {
                 }
                 let saved = self.shelf.save(&key, &record, version);
                 if let Saved::At(version) = saved {
-                    self.trace_store(record.expose());
+                    self.trace_record(record.expose());
                     self.stored(worker, epoch, grant, record.expose(), version)?;
                 }
                 Event::Saved(saved)

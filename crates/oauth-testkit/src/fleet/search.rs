@@ -16,20 +16,22 @@ use std::time::Duration;
 use oauth_core::flow::keeper::{Policy, Reuse};
 
 use super::dice::Dice;
+use super::host::Mail;
 use super::people::Mood;
 use super::shelf::Plain;
 use super::trace::Trace;
 use super::world::{Ev, World, millis};
-use super::{Breach, Odds, Rule, Setup, Violation};
+use super::{Breach, Flaw, Odds, Rule, Setup, Violation};
 use crate::twin::Rotation;
 
 use choices::Left;
 
 /// All histories of two workers that share one grant, whose token is over, up to a number of steps.
 ///
-/// A step is a caller who asks, the begin of a renewal, the store or the server carrying out what it
-/// was asked, an answer that arrives, or one of the troubles. Each of these comes once at most, and at
-/// any time: a login at either worker, a logout, the death of a worker, a lost reply of the server, a
+/// A step is a caller who asks, the begin of a renewal, a request that leaves, the store or the server
+/// carrying out what it was asked, an answer that arrives, or one of the troubles. What a worker does
+/// by itself, unseen by the others, is tried in one order only, but with each trouble before it. Each
+/// trouble comes once at most, and at any time: a login at either worker, a logout, the death of a worker, a lost reply of the server, a
 /// failure of the store (refused, done and not answered, or done later), and a stand-still of both
 /// workers, for more than half a lease or for more than one.
 #[derive(Debug, Clone)]
@@ -86,6 +88,13 @@ impl Search {
     #[must_use]
     pub const fn with_troubles(mut self, most: u32) -> Self {
         self.troubles = most;
+        self
+    }
+
+    /// The same with a mistake in the hosts.
+    #[must_use]
+    pub const fn with_flaw(mut self, flaw: Flaw) -> Self {
+        self.setup.flaw = Some(flaw);
         self
     }
 
@@ -246,15 +255,25 @@ impl World {
             self.now = self.now.max(due.at);
             is_last_round |= matches!(due.ev, Ev::LastRound);
             self.handle(due.ev)?;
-            if is_last_round && self.is_served() {
+            if is_last_round && self.is_at_rest() {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Nothing goes wrong any more: everybody has a token that works before long, and that of the
-    /// last login, if nobody has logged out.
+    /// Whether nobody waits for anything, be it that what he has is stored.
+    fn is_at_rest(&mut self) -> bool {
+        let keepers = self.workers.iter().map(|worker| &worker.slots[0].keeper);
+        let is_idle = keepers.fold(true, |is_idle, keeper| {
+            is_idle && !keeper.is_busy() && keeper.is_stored()
+        });
+        let is_coming = |ev: &Ev| matches!(ev, Ev::Login(_)) || is_login(ev);
+        is_idle && !self.queue.iter().any(|due| is_coming(&due.0.ev)) && self.is_served()
+    }
+
+    /// Nothing goes wrong any more: everybody has a token that works before long, and the store has
+    /// those of the last login, if nobody has logged out.
     fn close(&mut self, left: &Left) -> Result<(), Breach> {
         self.calm = true;
         let before = self.report.logins;
@@ -265,24 +284,27 @@ impl World {
             let text = "a caller has no token that works when all trouble was over".to_owned();
             return Err(Breach(Rule::Answered, text));
         }
-        if left.has_lost_nothing() && self.report.logins > before {
+        if left.has_lost_nothing(&self.setup.policy.reuse) && self.report.logins > before {
             let text = "a person has to log in, though nothing was lost".to_owned();
             return Err(Breach(Rule::Kept, text));
         }
+        if left.is_removed() {
+            return Ok(());
+        }
         // A login that nobody has stored goes with the worker that it came to.
-        let newest = match left.has_died() {
-            true => self.book.newest_stored(0),
-            false => self.book.newest_login(),
-        };
-        for worker in 0..self.workers.len() {
-            let tokens = self.workers[worker].slots[0].keeper.tokens();
-            let access = tokens.map(|tokens| tokens.access_token.expose());
-            let token = access.and_then(|access| self.book.token(access));
-            if !left.is_removed() && token.map(|token| token.generation) != Some(newest) {
-                let text = format!("worker {worker} has no tokens of the last login in the end");
-                return Err(Breach(Rule::Kept, text));
-            }
+        let is_there = left.has_died() || self.book.is_stored(0, self.book.newest_login());
+        if !is_there || !self.book.ends_with_the_last_login(0) {
+            let text = "the tokens of the last login are not in the store in the end".to_owned();
+            return Err(Breach(Rule::Kept, text));
         }
         Ok(())
     }
+}
+
+fn is_login(ev: &Ev) -> bool {
+    let mail = match ev {
+        Ev::Mail { mail, .. } => mail,
+        _ => return false,
+    };
+    matches!(mail, Mail::Login(_))
 }

@@ -5,8 +5,9 @@
 //! order independent things happened.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::time::Duration;
 
-use oauth_core::flow::keeper::{Event, Saved};
+use oauth_core::flow::keeper::{Event, Lease, Saved};
 
 use super::dice::Dice;
 use super::host::{Mail, Order};
@@ -14,20 +15,28 @@ use super::world::{Due, Ev, World};
 
 #[derive(Debug, Clone, Hash)]
 pub(super) struct Trace {
-    pub(super) store: u64,
+    record: u64,
+    leases: u64,
     server: u64,
     workers: Vec<u64>,
-    /// Of each worker, what it could have seen when it began to wait: the store, and the time.
-    waits: Vec<(u64, u64)>,
+    /// Of each worker, what it could have seen when it began to wait.
+    waits: Vec<View>,
+    /// Whether a worker waits because another holds the lease.
+    is_barred: Vec<bool>,
 }
+
+/// What a worker that waits could see: the record, the time, and the leases if it waits for one.
+type View = (u64, u64, Option<u64>);
 
 impl Trace {
     pub(super) fn new(workers: usize) -> Self {
         Self {
-            store: 0,
+            record: 0,
+            leases: 0,
             server: 0,
             workers: (0..).take(workers).collect(),
-            waits: vec![(0, 0); workers],
+            waits: vec![(0, 0, None); workers],
+            is_barred: vec![false; workers],
         }
     }
 
@@ -54,17 +63,27 @@ impl World {
     }
 
     pub(super) fn trace_event(&mut self, worker: usize, event: &Event) {
-        if self.trace.is_some() {
+        if let Some(trace) = &mut self.trace {
+            if let Event::Leased(lease) = event {
+                trace.is_barred[worker] = *lease != Lease::Won;
+            }
             let text = text(event);
             self.trace_text(worker, "event", &text);
         }
     }
 
-    /// The store changes.
-    pub(super) fn trace_store(&mut self, text: &str) {
+    /// The record changes.
+    pub(super) fn trace_record(&mut self, text: &str) {
+        if let Some(trace) = &mut self.trace {
+            trace.record = digest(&(trace.record, text));
+        }
+    }
+
+    /// Who may renew changes.
+    pub(super) fn trace_lease(&mut self, holder: &str, ttl: Duration) {
         let now = self.now;
         if let Some(trace) = &mut self.trace {
-            trace.store = digest(&(trace.store, now, text));
+            trace.leases = digest(&(trace.leases, now, holder, ttl));
         }
     }
 
@@ -76,24 +95,33 @@ impl World {
         }
     }
 
+    fn view(&self, trace: &Trace, worker: usize) -> View {
+        let leases = trace.is_barred[worker].then_some(trace.leases);
+        (trace.record, self.now, leases)
+    }
+
     /// A worker begins to wait.
     pub(super) fn trace_wait(&mut self, worker: usize) {
-        let now = self.now;
-        if let Some(trace) = &mut self.trace {
-            trace.waits[worker] = (trace.store, now);
+        let view = self.trace.as_ref().map(|trace| self.view(trace, worker));
+        if let (Some(trace), Some(view)) = (&mut self.trace, view) {
+            trace.waits[worker] = view;
         }
     }
 
     /// Whether a worker that waits has anything to see.
     pub(super) fn is_news(&self, worker: usize) -> bool {
-        let now = (self.trace.as_ref()).map(|trace| (trace.waits[worker], (trace.store, self.now)));
         let is_silent = self.workers[worker].slots[0].is_silent;
-        is_silent || now.is_some_and(|(before, now)| before != now)
+        let is_new = |trace: &Trace| self.view(trace, worker) != trace.waits[worker];
+        is_silent || self.trace.as_ref().is_some_and(is_new)
     }
 
     /// The state of everything, with what is under way.
     pub(super) fn fingerprint(&self, rest: &[u8]) -> u64 {
-        let mut under_way: Vec<_> = self.queue.iter().map(|due| self.described(&due.0)).collect();
+        let mut under_way: Vec<_> = self
+            .queue
+            .iter()
+            .map(|due| self.described(&due.0))
+            .collect();
         under_way.sort_unstable();
         let workers: Vec<_> = self.workers.iter().map(|it| (it.epoch, it.is_up)).collect();
         digest(&(&self.trace, self.now, under_way, workers, rest))

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use oauth_core::exchange::Input;
-use oauth_core::flow::keeper::Event;
+use oauth_core::flow::keeper::{Event, Reuse};
 
 use super::super::Breach;
 use super::super::host::Mail;
@@ -55,14 +55,16 @@ impl Left {
     }
 
     /// Whether there was nothing that could have cost anybody a grant.
-    pub(super) fn has_lost_nothing(&self) -> bool {
+    pub(super) fn has_lost_nothing(&self, reuse: &Reuse) -> bool {
+        // Whether a mark of its own means anything, only its worker knows.
+        let is_doubted = *reuse == Reuse::Revokes && self.has_come(Trouble::StoreFails);
         let costly = [
             Trouble::Logout,
             Trouble::Crash,
             Trouble::LostReply,
             Trouble::StandStill,
         ];
-        !costly.iter().any(|trouble| self.has_come(*trouble))
+        !is_doubted && !costly.iter().any(|trouble| self.has_come(*trouble))
     }
 
     /// Whether a person has logged out.
@@ -87,7 +89,10 @@ pub(super) enum Choice {
     /// A worker gives up on the store. What it was asked may be done already, or later.
     Silent(u64),
     /// The store refuses: this order is not carried out, and that is what the worker hears.
-    Refused { order: u64, answer: u64 },
+    Refused {
+        order: u64,
+        answer: u64,
+    },
     /// A worker gives up on the server.
     LostReply(u64),
     Crash(usize),
@@ -106,6 +111,9 @@ enum Kind {
     Void,
     /// It changes nothing that others see: no order of it needs to be tried.
     Private,
+    /// It changes nothing that others see, but one of the troubles may come before it.
+    Local,
+    /// Others see it.
     Step,
     /// The store carries out an order.
     Store,
@@ -143,18 +151,18 @@ impl World {
                     Mail::Heard { event, .. } => match event {
                         Event::Failed(_) => Kind::StoreTimeout,
                         Event::Elapsed => Kind::Elapsed,
-                        _ => Kind::Step,
+                        _ => Kind::Local,
                     },
                     Mail::Net { send, .. } if self.book.is_closed(*send) => Kind::Void,
                     Mail::Net { input, .. } => match input {
                         Input::Lost(_) => Kind::NetTimeout,
-                        _ => Kind::Step,
+                        _ => Kind::Local,
                     },
                     Mail::Act(..) | Mail::Answer(..) | Mail::Use(_) | Mail::Cancel(_) => {
                         Kind::Private
                     }
-                    Mail::Ask(_) | Mail::Begin(_) | Mail::Launch(_) | Mail::Tend => Kind::Step,
-                    Mail::Login(_) => Kind::Step,
+                    Mail::Ask(_) | Mail::Begin(_) | Mail::Tend | Mail::Login(_) => Kind::Local,
+                    Mail::Launch(_) => Kind::Step,
                 }
             }
             Ev::Store { .. } => Kind::Store,
@@ -198,20 +206,24 @@ impl World {
     pub(super) fn choices(&self, left: &Left) -> Vec<Choice> {
         let mut events: Vec<_> = self.queue.iter().map(|due| &due.0).collect();
         events.sort_unstable_by_key(|due| due.posted);
-        let mut choices = Vec::new();
-        let mut is_under_way = false;
-        for due in &events {
+        let is_local = |due: &&&Due| match (self.kind(&due.ev), &due.ev) {
+            (Kind::Elapsed, Ev::Mail { worker, .. }) => self.is_news(*worker),
+            (kind, _) => kind == Kind::Local,
+        };
+        let is_seen = |due: &&Due| {
             let kind = self.kind(&due.ev);
-            is_under_way |= matches!(kind, Kind::Store | Kind::Arrival);
-            let is_next = match (kind, &due.ev) {
-                (Kind::Step | Kind::Store | Kind::Arrival, _) => true,
-                (Kind::Elapsed, Ev::Mail { worker, .. }) => self.is_news(*worker),
-                _ => false,
-            };
-            if is_next {
-                choices.push(Choice::Next(due.posted));
-            }
-        }
+            matches!(kind, Kind::Step | Kind::Store | Kind::Arrival)
+        };
+        let seen = events.iter().copied().filter(is_seen);
+        // What is a worker's own affair comes first: before or after what others do, it is the same.
+        let mut choices: Vec<_> = match events.iter().find(is_local) {
+            Some(due) => vec![Choice::Next(due.posted)],
+            None => seen.map(|due| Choice::Next(due.posted)).collect(),
+        };
+        let is_under_way = events.iter().any(|due| {
+            let kind = self.kind(&due.ev);
+            matches!(kind, Kind::Store | Kind::Arrival)
+        });
         let lease = millis(self.setup.policy.lease) + 3000;
         let waits = |due: &&&Due| self.kind(&due.ev) == Kind::Elapsed;
         if choices.is_empty() && events.iter().any(|due| waits(&due)) {
@@ -291,8 +303,7 @@ impl World {
             Choice::LogIn(worker) => self.log_in_at(worker, 0),
             Choice::LogOut => {
                 self.log_out(0);
-                let now = self.now;
-                self.trace_store(&format!("removed at {now}"));
+                self.trace_record("removed");
                 Ok(())
             }
             Choice::StandStill(span) | Choice::Wait(span) => {
