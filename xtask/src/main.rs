@@ -108,6 +108,9 @@ enum Suite {
     Browser,
     /// Histories of fleets of workers that share a store, while everything goes wrong.
     Fleet {
+        /// Whose hosts run the keepers.
+        #[arg(long, value_enum, default_value = "model")]
+        host: suites::Host,
         /// How many seeds, from 0 on.
         #[arg(long, default_value_t = 100_000)]
         seeds: u64,
@@ -195,8 +198,8 @@ fn main() -> ExitCode {
             suite: Some(Suite::Browser),
         } => suites::prepared(wasm::suite),
         Command::Test {
-            suite: Some(Suite::Fleet { seeds, seed }),
-        } => suites::fleet(seeds, seed),
+            suite: Some(Suite::Fleet { host, seeds, seed }),
+        } => suites::fleet(host, seeds, seed),
         Command::Test {
             suite: Some(Suite::Search { depth, troubles }),
         } => suites::search(depth, troubles),

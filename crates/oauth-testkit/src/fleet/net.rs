@@ -124,6 +124,9 @@ impl World {
             }
             Order::Extend(holder, ttl) => {
                 let lease = self.shelf.lease(now, &key, &holder, ttl);
+                if lease == Lease::Won {
+                    self.trace_lease(&holder, ttl);
+                }
                 self.extended(worker, epoch, grant, &holder, lease, millis(ttl));
                 return Ok(());
             }
@@ -306,7 +309,7 @@ impl World {
 }
 
 /// What servers say of a refresh token that may be good or not.
-const REFUSALS: [(u16, &str); 5] = [
+pub(super) const REFUSALS: [(u16, &str); 5] = [
     (401, "invalid_client"),
     (403, "unauthorized_client"),
     (400, "consent_required"),
@@ -314,7 +317,7 @@ const REFUSALS: [(u16, &str); 5] = [
     (403, ""),
 ];
 
-fn refusal((code, word): (u16, &str)) -> http::Response<Bytes> {
+pub(super) fn refusal((code, word): (u16, &str)) -> http::Response<Bytes> {
     let mut reply = status(code, None);
     if !word.is_empty() {
         let json = HeaderValue::from_static("application/json");
@@ -324,7 +327,7 @@ fn refusal((code, word): (u16, &str)) -> http::Response<Bytes> {
     reply
 }
 
-fn status(code: u16, pause: Option<u64>) -> http::Response<Bytes> {
+pub(super) fn status(code: u16, pause: Option<u64>) -> http::Response<Bytes> {
     let mut reply = http::Response::new(Bytes::from_static(b"out of order"));
     *reply.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
     if let Some(seconds) = pause {

@@ -20,7 +20,7 @@ use super::host::Mail;
 use super::people::Mood;
 use super::shelf::Plain;
 use super::trace::Trace;
-use super::world::{Ev, World, millis};
+use super::world::{Ev, World, window};
 use super::{Breach, Flaw, Odds, Rule, Setup, Violation};
 use crate::twin::Rotation;
 
@@ -33,7 +33,7 @@ use choices::Left;
 /// by itself, unseen by the others, is tried in one order only, but with each trouble before it. Each
 /// trouble comes once at most, and at any time: a login at either worker, a logout, the death of a worker, a lost reply of the server, a
 /// failure of the store (refused, done and not answered, or done later), and a stand-still of both
-/// workers, for more than half a lease or for more than one.
+/// workers, for longer than a lease or than an attempt may be under way.
 #[derive(Debug, Clone)]
 pub struct Search {
     setup: Setup,
@@ -63,7 +63,8 @@ impl Search {
     pub fn new(reuse: Reuse, depth: usize) -> Self {
         let mut policy = Policy::default();
         policy.reuse = reuse;
-        policy.lease = Duration::from_secs(20);
+        policy.lease = Duration::from_secs(10);
+        policy.longest_request = Duration::from_secs(5);
         let setup = Setup {
             workers: 2,
             grants: 1,
@@ -277,9 +278,9 @@ impl World {
     fn close(&mut self, left: &Left) -> Result<(), Breach> {
         self.calm = true;
         let before = self.report.logins;
-        let lease = millis(self.setup.policy.lease);
-        self.post(5 * lease, Ev::LastRound);
-        self.go_on(self.now + 5 * lease + 120_000)?;
+        let last_round = 5 * window(&self.setup);
+        self.post(last_round, Ev::LastRound);
+        self.go_on(self.now + last_round + 120_000)?;
         if !self.is_served() {
             let text = "a caller has no token that works when all trouble was over".to_owned();
             return Err(Breach(Rule::Answered, text));

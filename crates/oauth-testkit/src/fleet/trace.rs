@@ -149,6 +149,8 @@ impl World {
                     }
                     Mail::Login(_) => ("login", String::new()),
                     Mail::Tend => ("tend", String::new()),
+                    Mail::Extend(..) => ("extend", String::new()),
+                    Mail::Impatient(_) => ("impatient", String::new()),
                 };
                 (*worker, *epoch, kind, said)
             }
@@ -160,7 +162,9 @@ impl World {
             } => {
                 let said = match order {
                     Order::Load => "load".to_owned(),
-                    Order::Lease(holder, ttl) => format!("{holder} {ttl:?}"),
+                    Order::Lease(holder, ttl) | Order::Extend(holder, ttl) => {
+                        format!("{holder} {ttl:?}")
+                    }
                     Order::Save(record, version) => format!("{version} {}", record.expose()),
                 };
                 (*worker, *epoch, "store", said)

@@ -22,7 +22,7 @@ use super::{Breach, Report, Rule, Setup};
 use crate::twin::Twin;
 
 /// The world's clock at its beginning, in seconds since the epoch.
-const START: u64 = 1_750_000_000;
+pub(super) const START: u64 = 1_750_000_000;
 
 /// Minutes, in milliseconds.
 const MINUTE: u64 = 60_000;
@@ -399,7 +399,7 @@ impl World {
     }
 }
 
-fn client(twin: &Twin) -> Client {
+pub(super) fn client(twin: &Twin) -> Client {
     let client = Issuer::parse(twin.base()).and_then(|issuer| {
         let url = format!("{}/token", twin.base());
         let server = Server::new(issuer).with_endpoint(EndpointKind::Token, &url)?;

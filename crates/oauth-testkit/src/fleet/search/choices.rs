@@ -8,7 +8,7 @@ use oauth_core::flow::keeper::{Event, Reuse};
 use super::super::Breach;
 use super::super::host::Mail;
 use super::super::people::Mood;
-use super::super::world::{Due, Ev, World, millis};
+use super::super::world::{Due, Ev, World, millis, window};
 
 /// The troubles that have not come yet.
 #[derive(Debug, Clone)]
@@ -142,7 +142,10 @@ impl World {
                     return Kind::Void;
                 }
                 match mail {
-                    Mail::Begin(round) | Mail::Act(round, _) | Mail::Launch(round)
+                    Mail::Begin(round)
+                    | Mail::Act(round, _)
+                    | Mail::Launch(round)
+                    | Mail::Extend(round, _)
                         if *round != slot.round =>
                     {
                         Kind::Void
@@ -163,6 +166,7 @@ impl World {
                     }
                     Mail::Ask(_) | Mail::Begin(_) | Mail::Tend | Mail::Login(_) => Kind::Local,
                     Mail::Launch(_) => Kind::Step,
+                    Mail::Extend(..) | Mail::Impatient(_) => Kind::Later,
                 }
             }
             Ev::Store { .. } => Kind::Store,
@@ -224,10 +228,11 @@ impl World {
             let kind = self.kind(&due.ev);
             matches!(kind, Kind::Store | Kind::Arrival)
         });
-        let lease = millis(self.setup.policy.lease) + 3000;
+        let spans = [millis(self.setup.policy.lease), window(&self.setup)];
+        let [lease, attempt] = spans.map(|span| span + 3000);
         let waits = |due: &&&Due| self.kind(&due.ev) == Kind::Elapsed;
         if choices.is_empty() && events.iter().any(|due| waits(&due)) {
-            choices.push(Choice::Wait(lease));
+            choices.push(Choice::Wait(attempt));
         }
         for due in &events {
             match self.kind(&due.ev) {
@@ -258,8 +263,8 @@ impl World {
         }
         // The network delays nothing for as long as that.
         if left.may(Trouble::StandStill) && !is_under_way {
-            choices.push(Choice::StandStill(lease / 2));
             choices.push(Choice::StandStill(lease));
+            choices.push(Choice::StandStill(attempt));
         }
         choices
     }
