@@ -103,11 +103,13 @@ pub(super) async fn call(line: Line, session: Session, mood: Mood) {
             None => session.token().await,
             Some(tokens) => session.renew(tokens).await,
         };
-        if let Ok(token) = &outcome {
-            let result = line.act(|stage| stage.check_hand_out(line.member, token));
-            let result = result.and_then(|()| check_cache(&line, &session, token));
-            line.act(|stage| stage.judge(result));
-        }
+        let result = match &outcome {
+            Ok(token) => line
+                .act(|stage| stage.check_hand_out(line.member, token))
+                .and_then(|()| check_cache(&line, &session, token)),
+            Err(error) => line.act(|stage| stage.check_error(line.member, error)),
+        };
+        line.act(|stage| stage.judge(result));
         // Those who have waited for one renewal are woken in an order that no seed knows.
         tokio::time::sleep(turn).await;
         match outcome {
@@ -138,8 +140,9 @@ pub(super) async fn call(line: Line, session: Session, mood: Mood) {
             }
             Err(error) => {
                 let pause = line.act(|stage| {
-                    let result = stage.check_error(line.member, &error);
-                    stage.judge(result);
+                    if error.advice() == Advice::Reauthorize {
+                        stage.expect_login(line.grant);
+                    }
                     stage.dice.between(1000, 3000)
                 });
                 if mood == Mood::Hasty {
