@@ -108,12 +108,24 @@ enum Suite {
     Browser,
     /// Histories of fleets of workers that share a store, while everything goes wrong.
     Fleet {
+        /// Whose hosts run the keepers.
+        #[arg(long, value_enum, default_value = "model")]
+        host: suites::Host,
         /// How many seeds, from 0 on.
         #[arg(long, default_value_t = 100_000)]
         seeds: u64,
         /// This seed only; told in full if it breaks a promise.
         #[arg(long)]
         seed: Option<u64>,
+    },
+    /// Every order of events of two workers that share a store, up to a number of steps.
+    Search {
+        /// How many steps; by default, what fits into half a minute.
+        #[arg(long)]
+        depth: Option<usize>,
+        /// How many troubles a history may have.
+        #[arg(long)]
+        troubles: Option<u32>,
     },
     /// Rules broken by hand, one after another, in a copy of the tree: a test must notice each. Takes
     /// minutes, and is no part of the whole.
@@ -186,8 +198,11 @@ fn main() -> ExitCode {
             suite: Some(Suite::Browser),
         } => suites::prepared(wasm::suite),
         Command::Test {
-            suite: Some(Suite::Fleet { seeds, seed }),
-        } => suites::fleet(seeds, seed),
+            suite: Some(Suite::Fleet { host, seeds, seed }),
+        } => suites::fleet(host, seeds, seed),
+        Command::Test {
+            suite: Some(Suite::Search { depth, troubles }),
+        } => suites::search(depth, troubles),
         Command::Test {
             suite: Some(Suite::Mutants { only }),
         } => mutants::run(only.as_deref()),

@@ -64,11 +64,24 @@ fn own_vectors() -> Outcome {
     vectors::own(Lang::Rust)
 }
 
+/// Whose hosts a fleet has.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Host {
+    /// A model, cut into single steps.
+    Model,
+    /// The sessions that ship.
+    Real,
+}
+
 /// Histories of fleets, `seeds` of them or the one of this seed.
-pub(crate) fn fleet(seeds: u64, seed: Option<u64>) -> Outcome {
+pub(crate) fn fleet(host: Host, seeds: u64, seed: Option<u64>) -> Outcome {
     let mut command = cargo();
     command.args(["run", "--release", "--quiet", "-p", "oauth-testkit"]);
     command.args(["--example", "fleet", "--"]);
+    command.arg(match host {
+        Host::Model => "--host=model",
+        Host::Real => "--host=real",
+    });
     match seed {
         Some(seed) => command.arg(format!("--seed={seed}")),
         None => command.arg(format!("--seeds={seeds}")),
@@ -76,9 +89,23 @@ pub(crate) fn fleet(seeds: u64, seed: Option<u64>) -> Outcome {
     counted("fleet", &mut command, plain_count)
 }
 
-/// As many as fit into some twenty seconds of two cores.
+/// As many as fit into some twenty seconds of two cores, of the model and of the real sessions; and every order of events of two workers as
+/// far as half a minute goes.
 fn some_fleets() -> Outcome {
-    fleet(20_000, None)
+    let model = fleet(Host::Model, 20_000, None);
+    model
+        .and(fleet(Host::Real, 1_000, None))
+        .and(search(None, None))
+}
+
+/// Every order of events of two workers, up to so many steps.
+pub(crate) fn search(depth: Option<usize>, troubles: Option<u32>) -> Outcome {
+    let mut command = cargo();
+    command.args(["run", "--release", "--quiet", "-p", "oauth-testkit"]);
+    command.args(["--example", "search", "--"]);
+    command.args(depth.map(|depth| format!("--depth={depth}")));
+    command.args(troubles.map(|troubles| format!("--troubles={troubles}")));
+    counted("search", &mut command, plain_count)
 }
 
 /// Every documented flow of the four systems; its exit status is the verdict.

@@ -70,6 +70,7 @@
 
 #[cfg(feature = "blocking")]
 pub mod blocking;
+mod clock;
 mod faults;
 mod fixed;
 pub mod observe;
@@ -78,6 +79,8 @@ pub mod sessions;
 mod source;
 pub mod store;
 
+#[cfg(feature = "simulated")]
+pub use clock::simulated;
 pub use fixed::FixedToken;
 pub use observe::{Counters, Notice, Observe};
 pub use session::{Drive, Session, drain_all};

@@ -15,10 +15,11 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Boxed;
 use oauth_core::flow::keeper::{GrantId, Keeper, Turn, Upkeep};
 use oauth_core::moment::UnixTime;
-use oauth_core::{Client, Moment, Scope, Tokens};
+use oauth_core::{Client, Scope, Tokens};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use crate::clock::{self, now};
 use crate::observe::Observe;
 use crate::sessions::Pace;
 use crate::source::{Cached, Token, TokenSource};
@@ -179,7 +180,7 @@ impl Session {
         let keeper = client.keeper(Upkeep::Refresh);
         Ok(Self::new(
             driver,
-            keeper.with_tokens(Moment::system()?, tokens)?,
+            keeper.with_tokens(clock::moment()?, tokens)?,
         ))
     }
 
@@ -272,7 +273,7 @@ impl Session {
     /// `stored.issuer` for tokens of another server or client; `lost` if the store gave no answer:
     /// the tokens are good all the same, and stored later.
     pub async fn log_in(&self, tokens: Tokens) -> Result<(), Error> {
-        let (at, runtime) = (Moment::system()?, runtime()?);
+        let (at, runtime) = (clock::moment()?, runtime()?);
         self.0.state().keeper.replace(at, tokens)?;
         loop {
             let (flight, carried) = {
@@ -284,6 +285,12 @@ impl Session {
                     None => match self.turn(&mut state, at.now(), None) {
                         (Waiting::Flight(flight) | Waiting::Beside(_, flight), carried) => {
                             (flight, carried)
+                        }
+                        // A session that was drained hands them out and begins nothing: they are
+                        // to be stored all the same.
+                        (Waiting::Over(Ok(_)), _) if state.keeper.save_again() => {
+                            let (flight, carried) = self.launch(&mut state);
+                            (flight, Some(carried))
                         }
                         (Waiting::Over(outcome), _) => return outcome.map(drop),
                     },
@@ -442,21 +449,6 @@ async fn landed(flight: &Flight) -> Outcome {
         // The sender is held, and what was waited for is `Some`.
         Ok(None) | Err(_) => Err(never_landed()),
     }
-}
-
-/// The time in whole seconds, without the random bytes of a moment. Linux has a clock for that which
-/// costs a fraction of the precise one, and lags a few milliseconds behind it.
-#[cfg(target_os = "linux")]
-fn now() -> Result<UnixTime, Error> {
-    use rustix::time::{ClockId, clock_gettime};
-    let seconds = clock_gettime(ClockId::RealtimeCoarse).tv_sec;
-    let seconds = u64::try_from(seconds).map_err(|_| oauth_core::error::Misuse::NoClock)?;
-    Ok(UnixTime::from_secs(seconds))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn now() -> Result<UnixTime, Error> {
-    UnixTime::system()
 }
 
 fn never_landed() -> Error {

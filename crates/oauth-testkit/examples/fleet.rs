@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use oauth_testkit::fleet::{Flaw, Fleet, Report, Setup, Violation};
+use oauth_testkit::fleet::{Flaw, Fleet, Report, Sessions, Setup, Violation};
 
 /// Runs histories of fleets.
 #[derive(Parser)]
@@ -20,10 +20,39 @@ struct Options {
     /// One seed only.
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// A mistake in the hosts: no-lease, save-after-hand-out, no-fencing, retry-lost-reply,
+    /// Whose hosts run the keepers.
+    #[arg(long, value_enum, default_value = "model")]
+    host: Host,
+    /// A mistake in the model's hosts: no-lease, save-after-hand-out, no-fencing, retry-lost-reply,
     /// drop-on-cancel or no-extension.
     #[arg(long, value_parser = flaw)]
     flaw: Option<Flaw>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Host {
+    /// A host cut into single steps.
+    Model,
+    /// The sessions that ship.
+    Real,
+}
+
+impl Host {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Real => "real",
+        }
+    }
+
+    fn run(self, seed: u64, flaw: Option<Flaw>) -> Result<Report, Violation> {
+        let setup = Setup::drawn(seed);
+        let setup = flaw.map_or(setup.clone(), |flaw| setup.with_flaw(flaw));
+        match self {
+            Self::Model => Fleet::new(seed, setup).run(),
+            Self::Real => Sessions::new(seed, setup).run(),
+        }
+    }
 }
 
 fn flaw(name: &str) -> Result<Flaw, String> {
@@ -36,14 +65,6 @@ fn flaw(name: &str) -> Result<Flaw, String> {
         "no-extension" => Flaw::NoExtension,
         _ => return Err("no such flaw".to_owned()),
     })
-}
-
-fn fleet(seed: u64, flaw: Option<Flaw>) -> Fleet {
-    let setup = Setup::drawn(seed);
-    Fleet::new(
-        seed,
-        flaw.map_or(setup.clone(), |flaw| setup.with_flaw(flaw)),
-    )
 }
 
 /// What all threads work on.
@@ -70,7 +91,7 @@ fn main() -> ExitCode {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
-            .map(|_| scope.spawn(|| work(&shared, options.flaw)))
+            .map(|_| scope.spawn(|| work(&shared, options.host, options.flaw)))
             .collect();
         let mut shown = Instant::now();
         while workers.iter().any(|worker| !worker.is_finished()) {
@@ -93,7 +114,11 @@ fn main() -> ExitCode {
     match first {
         Some(violation) => {
             println!("{violation}");
-            println!("again: cargo xtask test fleet --seed {}", violation.seed);
+            println!(
+                "again: cargo xtask test fleet --host {} --seed {}",
+                options.host.name(),
+                violation.seed
+            );
             println!("{} passed, 1 failed", violation.seed - from);
             ExitCode::FAILURE
         }
@@ -104,13 +129,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn work(shared: &Shared, flaw: Option<Flaw>) {
+fn work(shared: &Shared, host: Host, flaw: Option<Flaw>) {
     loop {
         let seed = shared.next.fetch_add(1, Ordering::Relaxed);
         if seed >= shared.end.load(Ordering::Relaxed) {
             return;
         }
-        let result = fleet(seed, flaw).run();
+        let result = host.run(seed, flaw);
         shared.done.fetch_add(1, Ordering::Relaxed);
         match result {
             Ok(report) => {

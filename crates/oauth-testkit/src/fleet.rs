@@ -96,14 +96,21 @@ mod host;
 mod net;
 mod people;
 mod rules;
+mod search;
+#[cfg(feature = "sessions")]
+mod sessions;
 mod setup;
 mod shelf;
+mod trace;
 mod world;
 
 use std::fmt;
 
 use world::World;
 
+pub use search::{Found, Search};
+#[cfg(feature = "sessions")]
+pub use sessions::Sessions;
 pub use setup::{Flaw, Odds, Setup};
 pub use shelf::Shelf;
 

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use oauth_core::Secret;
-use oauth_core::flow::keeper::{Entry, Lease, Saved};
-use oauth_testkit::fleet::{Flaw, Fleet, Odds, Report, Rule, Setup, Shelf, Violation};
+use oauth_core::flow::keeper::{Entry, Lease, Reuse, Saved};
+use oauth_testkit::fleet::{Flaw, Fleet, Odds, Report, Rule, Search, Setup, Shelf, Violation};
 
 #[test]
 fn whatever_goes_wrong_no_promise_is_broken() {
@@ -120,6 +120,34 @@ fn a_store_whose_leases_do_not_exclude_is_found() {
     let violation = search(|setup| setup.with_shelf(|| Box::new(Careless::default())));
     println!("at seed {}: {}", violation.seed, violation.text);
     assert_eq!(violation.rule, Rule::OneFlight);
+}
+
+#[test]
+fn every_order_of_events_keeps_the_promises() {
+    for reuse in [Reuse::Unknown, Reuse::Revokes, Reuse::Tolerated] {
+        let search = |depth, troubles| match Search::new(reuse, depth).with_troubles(troubles).run()
+        {
+            Ok(found) => found,
+            Err(violation) => panic!("{violation}"),
+        };
+        let found = search(100, 0);
+        assert!(found.is_complete && found.states > 100, "{found:?}");
+        let found = search(8, 2);
+        assert!(!found.is_complete && found.states > 1000, "{found:?}");
+    }
+}
+
+#[test]
+fn a_search_finds_what_hosts_do_wrong() {
+    for (flaw, rule, troubles) in [
+        (Flaw::NoLease, Rule::OneFlight, 0),
+        (Flaw::SaveAfterHandOut, Rule::SavedFirst, 0),
+        (Flaw::RetryLostReply, Rule::Kept, 1),
+    ] {
+        let search = Search::new(Reuse::Revokes, 30).with_troubles(troubles);
+        let violation = search.with_flaw(flaw).run().err();
+        assert_eq!(violation.map(|it| it.rule), Some(rule), "{flaw:?}");
+    }
 }
 
 /// A store in which everyone wins every lease.

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use oauth_core::Secret;
 use oauth_core::error::{Advice, Cause, Check, Error, Kind};
 use oauth_core::flow::keeper::{Entry, Event, Lease, Step};
-use oauth_core::{Moment, Secret};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::at_work::Working;
-use super::{Flight, Inner, Outcome, Renewal, Shared, State, never_landed, now};
+use super::{Flight, Inner, Outcome, Renewal, Shared, State, never_landed};
+use crate::clock::{self, now};
 use crate::faults;
 use crate::observe::Notice;
 use crate::store::Store;
@@ -58,7 +59,7 @@ impl Carried {
         // One turn, however often the lease is asked for.
         let mut pace = self.us.pace.clone();
         loop {
-            let at = match Moment::system() {
+            let at = match clock::moment() {
                 Ok(at) => at,
                 Err(error) => {
                     self.outcome = Some(Err(error));
@@ -126,7 +127,7 @@ impl Drop for Carried {
         let outcome = self.outcome.take().unwrap_or_else(|| Err(never_landed()));
         let mut state = self.us.state();
         if state.keeper.is_busy()
-            && let Ok(at) = Moment::system()
+            && let Ok(at) = clock::moment()
         {
             state.keeper.abandon(at);
         }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use oauth_core::Moment;
 use oauth_core::error::Error;
 
 use super::{Inner, Session};
@@ -33,7 +32,7 @@ impl Session {
         let Some(entry) = store.load(key).await? else {
             return Ok(());
         };
-        let at = Moment::system()?;
+        let at = crate::clock::moment()?;
         let mut state = self.0.state();
         let learnt = state.keeper.learn(at, entry);
         self.0.publish(&state);

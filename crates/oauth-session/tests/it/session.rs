@@ -476,6 +476,20 @@ async fn draining_stores_what_is_not_stored_yet_or_says_that_it_could_not() {
     }
 }
 
+#[tokio::test]
+async fn a_login_that_comes_to_a_drained_session_is_stored() {
+    let memory = Memory::new();
+    let session = of_ann(Rotating::default(), Arc::new(memory.clone()));
+    session
+        .drain(Duration::from_secs(5))
+        .await
+        .expect("drained");
+    let login = person("late").expect("tokens");
+    session.log_in(login).await.expect("stored");
+    let key = session.key().expect("a key");
+    assert!(in_store(&memory, key).await.contains("late"));
+}
+
 #[test]
 fn threads_drain_a_session_too() {
     let keeper = client().keeper(Upkeep::Refresh);

@@ -190,6 +190,29 @@ impl Book {
         self.enter(grant, self.generations, None, new);
     }
 
+    /// The number of the last login.
+    pub(super) const fn newest_login(&self) -> u64 {
+        self.generations
+    }
+
+    /// Whether tokens of this login were ever stored.
+    pub(super) fn is_stored(&self, grant: usize, login: u64) -> bool {
+        let mut history = self.history[grant].iter();
+        history.any(|it| it.generation == login && !it.is_removed)
+    }
+
+    /// Whether what is stored grew from the login that was stored last. One that was brought before
+    /// another may be stored after it.
+    pub(super) fn ends_with_the_last_login(&self, grant: usize) -> bool {
+        let is_login = |it: &&Version| {
+            let token = self.token(&it.access);
+            token.is_some_and(|token| token.parent.is_none())
+        };
+        let history = &self.history[grant];
+        let login = history.iter().rfind(is_login).map(|it| it.generation);
+        login == history.last().map(|it| it.generation)
+    }
+
     pub(super) fn sender(&self, send: usize) -> (usize, u32, usize) {
         let send = &self.sends[send];
         (send.worker, send.epoch, send.grant)

@@ -232,7 +232,7 @@ impl World {
         }
     }
 
-    fn crash(&mut self, worker: usize) {
+    pub(super) fn crash(&mut self, worker: usize) {
         let asleep = self.dice.between(100, 60_000);
         let us = &mut self.workers[worker];
         us.epoch += 1;
@@ -310,6 +310,7 @@ impl World {
     /// The keeper takes a step.
     fn feed(&mut self, worker: usize, grant: usize, event: Event) -> Result<(), Breach> {
         self.note_of(worker, grant, |book| format!("<- {}", book.event(&event)));
+        self.trace_event(worker, &event);
         let at = self.moment(worker);
         let step = self.slot(worker, grant).keeper.resume(at, event);
         self.note_of(worker, grant, |book| format!("-> {}", book.step(&step)));
@@ -366,6 +367,7 @@ impl World {
                 self.order(worker, grant, Order::Save(record, version));
             }
             Step::Wait(pause) => {
+                self.trace_wait(worker);
                 let call = self.book.call();
                 self.slot(worker, grant).call = Some(call);
                 let event = Event::Elapsed;

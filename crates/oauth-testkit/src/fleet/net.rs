@@ -113,6 +113,9 @@ impl World {
             Order::Load => Event::Loaded(self.shelf.load(&key)),
             Order::Lease(holder, ttl) => {
                 let lease = self.shelf.lease(now, &key, &holder, ttl);
+                if lease == Lease::Won {
+                    self.trace_lease(&holder, ttl);
+                }
                 if lease == Lease::Won && !ttl.is_zero() {
                     self.check_lease(worker, epoch, grant)?;
                     until = Some(self.now + millis(ttl));
@@ -121,6 +124,9 @@ impl World {
             }
             Order::Extend(holder, ttl) => {
                 let lease = self.shelf.lease(now, &key, &holder, ttl);
+                if lease == Lease::Won {
+                    self.trace_lease(&holder, ttl);
+                }
                 self.extended(worker, epoch, grant, &holder, lease, millis(ttl));
                 return Ok(());
             }
@@ -130,6 +136,7 @@ impl World {
                 }
                 let saved = self.shelf.save(&key, &record, version);
                 if let Saved::At(version) = saved {
+                    self.trace_record(record.expose());
                     self.stored(worker, epoch, grant, record.expose(), version)?;
                 }
                 Event::Saved(saved)
@@ -293,6 +300,7 @@ impl World {
         let at = Moment::fixed(self.time(), [0; 32]);
         let reply = self.twin.answer(at, request);
         self.report.token_requests += 1;
+        self.trace_server(send, reply.status().as_u16());
         let is_reuse = self.twin.counters().reuse_events > before;
         self.book.processed(send, &reply, is_copy);
         self.check_reuse(send, is_reuse, is_copy)?;
@@ -301,7 +309,7 @@ impl World {
 }
 
 /// What servers say of a refresh token that may be good or not.
-const REFUSALS: [(u16, &str); 5] = [
+pub(super) const REFUSALS: [(u16, &str); 5] = [
     (401, "invalid_client"),
     (403, "unauthorized_client"),
     (400, "consent_required"),
@@ -309,7 +317,7 @@ const REFUSALS: [(u16, &str); 5] = [
     (403, ""),
 ];
 
-fn refusal((code, word): (u16, &str)) -> http::Response<Bytes> {
+pub(super) fn refusal((code, word): (u16, &str)) -> http::Response<Bytes> {
     let mut reply = status(code, None);
     if !word.is_empty() {
         let json = HeaderValue::from_static("application/json");
@@ -319,7 +327,7 @@ fn refusal((code, word): (u16, &str)) -> http::Response<Bytes> {
     reply
 }
 
-fn status(code: u16, pause: Option<u64>) -> http::Response<Bytes> {
+pub(super) fn status(code: u16, pause: Option<u64>) -> http::Response<Bytes> {
     let mut reply = http::Response::new(Bytes::from_static(b"out of order"));
     *reply.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
     if let Some(seconds) = pause {

@@ -41,6 +41,16 @@ impl Caller {
         self.is_open
     }
 
+    /// What tells it from another, with its secrets.
+    pub(super) fn describe(&self) -> String {
+        let access = |tokens: &Option<Arc<Tokens>>| {
+            let tokens = tokens.as_ref();
+            tokens.map(|tokens| tokens.access_token.expose().clone())
+        };
+        let (held, refused) = (access(&self.held), access(&self.refused));
+        format!("{:?} {} {held:?} {refused:?}", self.mood, self.is_open)
+    }
+
     pub(super) fn close(&mut self) {
         self.is_open = false;
         self.held = None;
@@ -91,6 +101,8 @@ impl World {
         }
         let refused = self.callers[caller].refused.clone();
         let now = self.clock(worker);
+        let about = refused.as_ref().map(|tokens| &tokens.access_token);
+        self.trace_text(worker, "ask", about.map_or("", |token| token.expose()));
         let slot = self.slot(worker, grant);
         let turn = slot.keeper.ask(now, refused.as_deref());
         self.note_of(worker, grant, |book| {
@@ -351,6 +363,7 @@ impl World {
         self.note_of(worker, grant, |book| {
             format!("a person has logged in: {}", book.tokens(&tokens))
         });
+        self.trace_text(worker, "login", &access);
         let slot = self.slot(worker, grant);
         slot.logins.push(access);
         slot.keeper

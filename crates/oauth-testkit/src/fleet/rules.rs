@@ -8,7 +8,7 @@ use oauth_core::Tokens;
 use oauth_core::error::{Advice, Error};
 use oauth_core::flow::keeper::Reuse;
 
-use super::book::{Peek, Send, Version};
+use super::book::{Book, Peek, Send, Version};
 use super::host::Held;
 use super::world::{World, window};
 use super::{Breach, Rule};
@@ -414,46 +414,60 @@ impl World {
         record: &str,
         version: u64,
     ) -> Result<(), Breach> {
+        let by = (worker, epoch, self.now);
+        self.book.store(by, grant, record, version)
+    }
+}
+
+impl Book {
+    /// Writes down what a worker has stored, if the rules are kept.
+    pub(super) fn store(
+        &mut self,
+        (worker, epoch, now): (usize, u32, u64),
+        grant: usize,
+        record: &str,
+        version: u64,
+    ) -> Result<(), Breach> {
         let Ok(peek) = serde_json::from_str::<Peek>(record) else {
-            return Self::breach(Rule::OwnGrant, "an unreadable record".to_owned());
+            return World::breach(Rule::OwnGrant, "an unreadable record".to_owned());
         };
-        let (is_over, history) = (peek.is_over(), &self.book.history[grant]);
+        let (is_over, history) = (peek.is_over(), &self.history[grant]);
         let suspect_until = peek.suspect_until();
         let Some(tokens) = peek.tokens else {
             // The end of a grant that never had any.
             return Ok(());
         };
-        let token = self.book.token(&tokens.access_token);
+        let token = self.token(&tokens.access_token);
         let Some(token) = token.filter(|token| token.grant == grant) else {
             let text = format!("worker {worker} stores a token of another grant");
-            return Self::breach(Rule::OwnGrant, text);
+            return World::breach(Rule::OwnGrant, text);
         };
         let generation = token.generation;
         if let Some(last) = history.last() {
             if last.version >= version {
                 let text = format!("the store gives version {version} twice");
-                return Self::breach(Rule::OneRecord, text);
+                return World::breach(Rule::OneRecord, text);
             }
             let is_known = history
                 .iter()
                 .any(|it| it.generation == generation && !it.is_removed);
             if last.is_removed && is_known {
                 let text = format!("worker {worker} puts back what a person has removed");
-                return Self::breach(Rule::Kept, text);
+                return World::breach(Rule::Kept, text);
             }
             if generation < last.generation && is_known {
                 let text = format!("worker {worker} puts an old grant in place of a login");
-                return Self::breach(Rule::Kept, text);
+                return World::breach(Rule::Kept, text);
             }
             if let (Some(new), Some(old)) = (&tokens.refresh_token, &last.refresh)
-                && self.book.descends(old, new)
+                && self.descends(old, new)
             {
                 let text = format!(
                     "worker {worker} puts {} in place of {}, which followed it",
-                    self.book.name(new),
-                    self.book.name(old)
+                    self.name(new),
+                    self.name(old)
                 );
-                return Self::breach(Rule::Kept, text);
+                return World::breach(Rule::Kept, text);
             }
         }
         let version = Version {
@@ -467,9 +481,9 @@ impl World {
             suspect_until,
         };
         if let Some(attempt) = &version.attempt {
-            self.book.mark(attempt, worker, epoch, self.now);
+            self.mark(attempt, worker, epoch, now);
         }
-        self.book.history[grant].push(version);
+        self.history[grant].push(version);
         Ok(())
     }
 }

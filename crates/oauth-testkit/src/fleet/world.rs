@@ -17,11 +17,12 @@ use super::dice::Dice;
 use super::host::{Mail, Order, Slot};
 use super::people::{Caller, Mood};
 use super::shelf::Shelf;
+use super::trace::Trace;
 use super::{Breach, Report, Rule, Setup};
 use crate::twin::Twin;
 
 /// The world's clock at its beginning, in seconds since the epoch.
-const START: u64 = 1_750_000_000;
+pub(super) const START: u64 = 1_750_000_000;
 
 /// Minutes, in milliseconds.
 const MINUTE: u64 = 60_000;
@@ -31,7 +32,7 @@ pub(super) struct World {
     pub(super) dice: Dice,
     /// Milliseconds since the beginning.
     pub(super) now: u64,
-    queue: BinaryHeap<Reverse<Due>>,
+    pub(super) queue: BinaryHeap<Reverse<Due>>,
     posted: u64,
     pub(super) twin: Twin,
     pub(super) client: Client,
@@ -48,6 +49,8 @@ pub(super) struct World {
     pub(super) server_down_until: u64,
     pub(super) store_down_until: u64,
     transcript: Option<Vec<String>>,
+    /// What is told apart by a search, which decides itself what comes next.
+    pub(super) trace: Option<Trace>,
 }
 
 /// One process, which may die and come back with nothing in its hands.
@@ -107,10 +110,10 @@ pub(super) enum Ev {
     LastRound,
 }
 
-struct Due {
-    at: u64,
-    posted: u64,
-    ev: Ev,
+pub(super) struct Due {
+    pub(super) at: u64,
+    pub(super) posted: u64,
+    pub(super) ev: Ev,
 }
 
 impl World {
@@ -134,6 +137,7 @@ impl World {
             server_down_until: 0,
             store_down_until: 0,
             transcript: is_told.then(Vec::new),
+            trace: None,
             queue: BinaryHeap::new(),
             posted: 0,
             now: 0,
@@ -217,7 +221,7 @@ impl World {
     }
 
     /// Whether nobody waits for anything.
-    fn is_served(&mut self) -> bool {
+    pub(super) fn is_served(&mut self) -> bool {
         while self
             .callers
             .get(self.served)
@@ -228,7 +232,7 @@ impl World {
         self.served == self.callers.len()
     }
 
-    fn handle(&mut self, ev: Ev) -> Result<(), Breach> {
+    pub(super) fn handle(&mut self, ev: Ev) -> Result<(), Breach> {
         match ev {
             Ev::Mail {
                 worker,
@@ -357,7 +361,11 @@ impl World {
     }
 
     pub(super) fn moment(&mut self, worker: usize) -> Moment {
-        Moment::fixed(self.clock(worker), self.dice.seed())
+        let seed = match &self.trace {
+            Some(trace) => trace.seed(worker),
+            None => self.dice.seed(),
+        };
+        Moment::fixed(self.clock(worker), seed)
     }
 
     pub(super) fn is_awake(&self, worker: usize) -> bool {
@@ -391,7 +399,7 @@ impl World {
     }
 }
 
-fn client(twin: &Twin) -> Client {
+pub(super) fn client(twin: &Twin) -> Client {
     let client = Issuer::parse(twin.base()).and_then(|issuer| {
         let url = format!("{}/token", twin.base());
         let server = Server::new(issuer).with_endpoint(EndpointKind::Token, &url)?;

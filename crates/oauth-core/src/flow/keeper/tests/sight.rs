@@ -227,6 +227,27 @@ fn what_was_sent_before_a_login_does_not_replace_it_though_the_refresh_token_is_
 }
 
 #[test]
+fn tokens_of_the_same_second_do_not_replace_those_with_the_same_refresh_token() {
+    let mut desk = stored(&of("one", 1, START));
+    let mut keeper = worker(&mut desk);
+    desk.now = START + 601;
+    desk.ask(&mut keeper);
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    let renewed = |number| {
+        let mut renewed = tokens_from(number, START + 601);
+        renewed.refresh_token = tokens(1).refresh_token;
+        renewed
+    };
+    desk.put(&Record {
+        login: Some("one".to_owned()),
+        ..Record::of(Arc::new(renewed(7)))
+    });
+    // Others have the stored ones already.
+    assert_eq!(got(desk.land(&mut keeper, Ok(renewed(2)))), "a7");
+    assert_eq!(in_store(&desk).1, "a7");
+}
+
+#[test]
 fn a_login_that_may_be_stored_is_stored_though_the_store_has_lost_what_was_there() {
     let mut desk = stored(&of("one", 1, START));
     let mut keeper = keeper();

@@ -1,0 +1,66 @@
+//! What time it is, and where chance comes from.
+
+use oauth_core::Moment;
+use oauth_core::error::Error;
+use oauth_core::moment::UnixTime;
+
+/// The time, with random bytes.
+pub(crate) fn moment() -> Result<Moment, Error> {
+    #[cfg(feature = "simulated")]
+    if let Some(moment) = simulated::moment() {
+        return Ok(moment);
+    }
+    Moment::system()
+}
+
+/// The time in whole seconds, without the random bytes of a moment. Linux has a clock for that which
+/// costs a fraction of the precise one, and lags a few milliseconds behind it.
+pub(crate) fn now() -> Result<UnixTime, Error> {
+    #[cfg(feature = "simulated")]
+    if let Some(moment) = simulated::moment() {
+        return Ok(moment.now());
+    }
+    coarse()
+}
+
+#[cfg(target_os = "linux")]
+fn coarse() -> Result<UnixTime, Error> {
+    use rustix::time::{ClockId, clock_gettime};
+    let seconds = clock_gettime(ClockId::RealtimeCoarse).tv_sec;
+    let seconds = u64::try_from(seconds).map_err(|_| oauth_core::error::Misuse::NoClock)?;
+    Ok(UnixTime::from_secs(seconds))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn coarse() -> Result<UnixTime, Error> {
+    UnixTime::system()
+}
+
+/// For tests only: a thread whose sessions live in another time.
+#[cfg(feature = "simulated")]
+pub mod simulated {
+    use std::cell::RefCell;
+
+    use oauth_core::Moment;
+
+    /// What tells a session the time.
+    pub type Clock = Box<dyn FnMut() -> Moment>;
+
+    thread_local! {
+        static CLOCK: RefCell<Option<Clock>> = const { RefCell::new(None) };
+    }
+
+    /// All sessions that are used on this thread ask this clock from now on, not the system's.
+    pub fn set(clock: Clock) {
+        CLOCK.with_borrow_mut(|ours| *ours = Some(clock));
+    }
+
+    /// They ask the system's again.
+    pub fn unset() {
+        CLOCK.with_borrow_mut(|ours| *ours = None);
+    }
+
+    pub(super) fn moment() -> Option<Moment> {
+        CLOCK.with_borrow_mut(|clock| clock.as_mut().map(|clock| clock()))
+    }
+}

@@ -1,0 +1,311 @@
+//! Every order of events there is, of two workers and one grant, up to a number of steps.
+//!
+//! Where a [`Fleet`](super::Fleet) draws what comes next, a [`Search`] tries all of it. Nothing is
+//! random, and time stands still but where that is said. Each state is reached on the shortest way;
+//! from each, everything then goes well, and all rules are checked until everybody has an answer.
+
+mod choices;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use oauth_core::flow::keeper::{Policy, Reuse};
+
+use super::dice::Dice;
+use super::host::Mail;
+use super::people::Mood;
+use super::shelf::Plain;
+use super::trace::Trace;
+use super::world::{Ev, World, window};
+use super::{Breach, Flaw, Odds, Rule, Setup, Violation};
+use crate::twin::Rotation;
+
+use choices::Left;
+
+/// All histories of two workers that share one grant, whose token is over, up to a number of steps.
+///
+/// A step is a caller who asks, the begin of a renewal, a request that leaves, the store or the server
+/// carrying out what it was asked, an answer that arrives, or one of the troubles. What a worker does
+/// by itself, unseen by the others, is tried in one order only, but with each trouble before it. Each
+/// trouble comes once at most, and at any time: a login at either worker, a logout, the death of a worker, a lost reply of the server, a
+/// failure of the store (refused, done and not answered, or done later), and a stand-still of both
+/// workers, for longer than a lease or than an attempt may be under way.
+#[derive(Debug, Clone)]
+pub struct Search {
+    setup: Setup,
+    depth: usize,
+    troubles: u32,
+}
+
+/// What a search has seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Found {
+    /// How many steps the longest histories have.
+    pub depth: usize,
+    /// Different states.
+    pub states: usize,
+    /// Histories that ended in a state which another had reached.
+    pub repeated: usize,
+    /// Whether every history came to its end: more depth would bring nothing new.
+    pub is_complete: bool,
+}
+
+type Path = Vec<u8>;
+
+impl Search {
+    /// Histories of so many steps, with a server that replaces refresh tokens and revokes the grant
+    /// when one comes twice, and with this policy's word for that.
+    pub fn new(reuse: Reuse, depth: usize) -> Self {
+        let mut policy = Policy::default();
+        policy.reuse = reuse;
+        policy.lease = Duration::from_secs(10);
+        policy.longest_request = Duration::from_secs(5);
+        let setup = Setup {
+            workers: 2,
+            grants: 1,
+            own: false,
+            rotation: Rotation::Strict,
+            lifetime: 60,
+            hides_lifetime: false,
+            policy,
+            trouble: Duration::ZERO,
+            odds: Odds::default(),
+            flaw: None,
+            shelf: || Box::new(Plain::default()),
+        };
+        Self {
+            setup,
+            depth,
+            troubles: u32::MAX,
+        }
+    }
+
+    /// Only histories with so many troubles in all.
+    #[must_use]
+    pub const fn with_troubles(mut self, most: u32) -> Self {
+        self.troubles = most;
+        self
+    }
+
+    /// The same with a mistake in the hosts.
+    #[must_use]
+    pub const fn with_flaw(mut self, flaw: Flaw) -> Self {
+        self.setup.flaw = Some(flaw);
+        self
+    }
+
+    /// Runs them all, the shortest first.
+    ///
+    /// # Errors
+    /// A violation in the shortest history that has one.
+    pub fn run(&self) -> Result<Found, Violation> {
+        let seen = Mutex::new(HashSet::new());
+        let mut found = Found::default();
+        let mut level = vec![Path::new()];
+        for depth in 0..=self.depth {
+            let (next, bad) = self.level(&level, &seen);
+            if let Some(path) = bad {
+                return Err(self.told(&path));
+            }
+            found.depth = depth;
+            let states = lock(&seen).len();
+            found.repeated += level.len() - (states - found.states);
+            found.states = states;
+            level = next;
+            if level.is_empty() {
+                found.is_complete = true;
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// All histories of one length: those that are one step longer, or one that breaks a rule.
+    fn level(&self, level: &[Path], seen: &Mutex<HashSet<u64>>) -> (Vec<Path>, Option<Path>) {
+        let (number, is_bad) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+        let longer = Mutex::new(BTreeMap::new());
+        let work = || {
+            loop {
+                let number = number.fetch_add(1, Ordering::Relaxed);
+                let Some(path) = level.get(number) else {
+                    return;
+                };
+                match self.follow(path, seen) {
+                    Ok(0) => {}
+                    Ok(choices) => drop(lock(&longer).insert(number, choices)),
+                    Err(_) => {
+                        is_bad.fetch_min(number, Ordering::Relaxed);
+                        return;
+                    }
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+                scope.spawn(work);
+            }
+        });
+        let bad = level.get(is_bad.load(Ordering::Relaxed)).cloned();
+        let longer = longer.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let longer = longer.into_iter().flat_map(|(number, choices)| {
+            (0..choices).map(move |choice| {
+                let mut path = level[number].clone();
+                path.push(choice);
+                path
+            })
+        });
+        (longer.collect(), bad)
+    }
+
+    /// Goes to a state, and on from there; how many choices it has, none if it is known.
+    fn follow(&self, path: &[u8], seen: &Mutex<HashSet<u64>>) -> Result<u8, Breach> {
+        let (mut world, left) = self.reach(path, Told::Never)?;
+        if !lock(seen).insert(world.fingerprint(&left.digest())) {
+            return Ok(0);
+        }
+        let choices = world.choices(&left).len();
+        world.close(&left)?;
+        Ok(u8::try_from(choices).unwrap_or(u8::MAX))
+    }
+
+    fn reach(&self, path: &[u8], told: Told) -> Result<(World, Left), Breach> {
+        let mut world = World::opened(&self.setup, told);
+        let mut left = Left::new(self.troubles);
+        world.settle()?;
+        for choice in path {
+            world.choose(&mut left, usize::from(*choice))?;
+            world.settle()?;
+        }
+        Ok((world, left))
+    }
+
+    /// Once more, and this time it is written down.
+    fn told(&self, path: &[u8]) -> Violation {
+        let mut world = World::opened(&self.setup, Told::Wholly);
+        let mut left = Left::new(self.troubles);
+        let mut run = |world: &mut World| {
+            world.settle()?;
+            for choice in path {
+                world.choose(&mut left, usize::from(*choice))?;
+                world.settle()?;
+            }
+            world.close(&left)
+        };
+        let (rule, text) = match run(&mut world) {
+            Err(Breach(rule, text)) => (rule, text),
+            Ok(()) => (Rule::Answered, "two runs of one history differ".to_owned()),
+        };
+        Violation {
+            seed: 0,
+            rule,
+            text,
+            setup: Box::new(self.setup.clone()),
+            transcript: world.transcript(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Never,
+    Wholly,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl World {
+    /// Both workers know the tokens of a login, which are over by now, and at each a caller comes.
+    fn opened(setup: &Setup, told: Told) -> Self {
+        let mut world = Self::new(0, setup, told == Told::Wholly);
+        world.dice = Dice::still();
+        world.trace = Some(Trace::new(setup.workers));
+        world.queue.clear();
+        world.grants[0].is_login_due = false;
+        let begun = world
+            .log_in_at(0, 0)
+            .and_then(|()| world.go_on(u64::MAX))
+            .map(|()| world.come(1, 0, Mood::Hasty))
+            .and_then(|()| world.go_on(u64::MAX));
+        world.now += (setup.lifetime + 5) * 1000;
+        match begun {
+            Ok(()) => {
+                for worker in 0..setup.workers {
+                    world.come(worker, 0, Mood::Hasty);
+                }
+            }
+            // The rules were broken when nothing had gone wrong: that shows in every history.
+            Err(Breach(_, text)) => world.note(|| text),
+        }
+        world
+    }
+
+    /// Everything that is under way, in the order of time, until there is nothing or so late.
+    fn go_on(&mut self, end: u64) -> Result<(), Breach> {
+        let mut is_last_round = false;
+        while let Some(Reverse(due)) = self.queue.pop() {
+            if due.at > end {
+                break;
+            }
+            self.now = self.now.max(due.at);
+            is_last_round |= matches!(due.ev, Ev::LastRound);
+            self.handle(due.ev)?;
+            if is_last_round && self.is_at_rest() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nobody waits for anything, be it that what he has is stored.
+    fn is_at_rest(&mut self) -> bool {
+        let keepers = self.workers.iter().map(|worker| &worker.slots[0].keeper);
+        let is_idle = keepers.fold(true, |is_idle, keeper| {
+            is_idle && !keeper.is_busy() && keeper.is_stored()
+        });
+        let is_coming = |ev: &Ev| matches!(ev, Ev::Login(_)) || is_login(ev);
+        is_idle && !self.queue.iter().any(|due| is_coming(&due.0.ev)) && self.is_served()
+    }
+
+    /// Nothing goes wrong any more: everybody has a token that works before long, and the store has
+    /// those of the last login, if nobody has logged out.
+    fn close(&mut self, left: &Left) -> Result<(), Breach> {
+        self.calm = true;
+        let before = self.report.logins;
+        let last_round = 5 * window(&self.setup);
+        self.post(last_round, Ev::LastRound);
+        self.go_on(self.now + last_round + 120_000)?;
+        if !self.is_served() {
+            let text = "a caller has no token that works when all trouble was over".to_owned();
+            return Err(Breach(Rule::Answered, text));
+        }
+        if left.has_lost_nothing(&self.setup.policy.reuse) && self.report.logins > before {
+            let text = "a person has to log in, though nothing was lost".to_owned();
+            return Err(Breach(Rule::Kept, text));
+        }
+        if left.is_removed() {
+            return Ok(());
+        }
+        // A login that nobody has stored goes with the worker that it came to.
+        let is_there = left.has_died() || self.book.is_stored(0, self.book.newest_login());
+        if !is_there || !self.book.ends_with_the_last_login(0) {
+            let text = "the tokens of the last login are not in the store in the end".to_owned();
+            return Err(Breach(Rule::Kept, text));
+        }
+        Ok(())
+    }
+}
+
+fn is_login(ev: &Ev) -> bool {
+    let mail = match ev {
+        Ev::Mail { mail, .. } => mail,
+        _ => return false,
+    };
+    matches!(mail, Mail::Login(_))
+}

@@ -1,0 +1,337 @@
+//! What may come next.
+
+use std::cmp::Reverse;
+
+use oauth_core::exchange::Input;
+use oauth_core::flow::keeper::{Event, Reuse};
+
+use super::super::Breach;
+use super::super::host::Mail;
+use super::super::people::Mood;
+use super::super::world::{Due, Ev, World, millis, window};
+
+/// The troubles that have not come yet.
+#[derive(Debug, Clone)]
+pub(super) struct Left {
+    troubles: u32,
+    has_come: [Came; 6],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    No,
+    Yes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    Login,
+    Logout,
+    Crash,
+    LostReply,
+    StoreFails,
+    StandStill,
+}
+
+impl Left {
+    pub(super) const fn new(troubles: u32) -> Self {
+        Self {
+            troubles,
+            has_come: [Came::No; 6],
+        }
+    }
+
+    fn may(&self, trouble: Trouble) -> bool {
+        self.troubles > 0 && self.has_come[trouble as usize] == Came::No
+    }
+
+    const fn comes(&mut self, trouble: Trouble) {
+        self.troubles -= 1;
+        self.has_come[trouble as usize] = Came::Yes;
+    }
+
+    fn has_come(&self, trouble: Trouble) -> bool {
+        self.has_come[trouble as usize] == Came::Yes
+    }
+
+    /// Whether there was nothing that could have cost anybody a grant.
+    pub(super) fn has_lost_nothing(&self, reuse: &Reuse) -> bool {
+        // Whether a mark of its own means anything, only its worker knows.
+        let is_doubted = *reuse == Reuse::Revokes && self.has_come(Trouble::StoreFails);
+        let costly = [
+            Trouble::Logout,
+            Trouble::Crash,
+            Trouble::LostReply,
+            Trouble::StandStill,
+        ];
+        !is_doubted && !costly.iter().any(|trouble| self.has_come(*trouble))
+    }
+
+    /// Whether a person has logged out.
+    pub(super) fn is_removed(&self) -> bool {
+        self.has_come(Trouble::Logout)
+    }
+
+    pub(super) fn has_died(&self) -> bool {
+        self.has_come(Trouble::Crash)
+    }
+
+    pub(super) fn digest(&self) -> [u8; 6] {
+        self.has_come.map(|came| u8::from(came == Came::Yes))
+    }
+}
+
+/// One step. Events have the number they were posted under.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Choice {
+    /// What is under way arrives.
+    Next(u64),
+    /// A worker gives up on the store. What it was asked may be done already, or later.
+    Silent(u64),
+    /// The store refuses: this order is not carried out, and that is what the worker hears.
+    Refused {
+        order: u64,
+        answer: u64,
+    },
+    /// A worker gives up on the server.
+    LostReply(u64),
+    Crash(usize),
+    LogIn(usize),
+    LogOut,
+    /// Nobody does anything for so many milliseconds, though something is to be done.
+    StandStill(u64),
+    /// There is nothing to do but wait.
+    Wait(u64),
+}
+
+/// What an event is to a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// For nobody any more.
+    Void,
+    /// It changes nothing that others see: no order of it needs to be tried.
+    Private,
+    /// It changes nothing that others see, but one of the troubles may come before it.
+    Local,
+    /// Others see it.
+    Step,
+    /// The store carries out an order.
+    Store,
+    /// The server carries out a request.
+    Arrival,
+    /// A worker has waited for long enough for an answer of the store, or of the server.
+    StoreTimeout,
+    NetTimeout,
+    Elapsed,
+    /// It is left to the end.
+    Later,
+}
+
+impl World {
+    fn kind(&self, ev: &Ev) -> Kind {
+        match ev {
+            Ev::Mail {
+                worker,
+                epoch,
+                grant,
+                mail,
+            } => {
+                let us = &self.workers[*worker];
+                let slot = &us.slots[*grant];
+                if us.epoch != *epoch || !us.is_up {
+                    return Kind::Void;
+                }
+                match mail {
+                    Mail::Begin(round)
+                    | Mail::Act(round, _)
+                    | Mail::Launch(round)
+                    | Mail::Extend(round, _)
+                        if *round != slot.round =>
+                    {
+                        Kind::Void
+                    }
+                    Mail::Heard { call, .. } if slot.call != Some(*call) => Kind::Void,
+                    Mail::Heard { event, .. } => match event {
+                        Event::Failed(_) => Kind::StoreTimeout,
+                        Event::Elapsed => Kind::Elapsed,
+                        _ => Kind::Local,
+                    },
+                    Mail::Net { send, .. } if self.book.is_closed(*send) => Kind::Void,
+                    Mail::Net { input, .. } => match input {
+                        Input::Lost(_) => Kind::NetTimeout,
+                        _ => Kind::Local,
+                    },
+                    Mail::Act(..) | Mail::Answer(..) | Mail::Use(_) | Mail::Cancel(_) => {
+                        Kind::Private
+                    }
+                    Mail::Ask(_) | Mail::Begin(_) | Mail::Tend | Mail::Login(_) => Kind::Local,
+                    Mail::Launch(_) => Kind::Step,
+                    Mail::Extend(..) | Mail::Impatient(_) => Kind::Later,
+                }
+            }
+            Ev::Store { .. } => Kind::Store,
+            Ev::Arrival { .. } => Kind::Arrival,
+            Ev::Restart(_) => Kind::Step,
+            _ => Kind::Later,
+        }
+    }
+
+    /// Does what is nobody else's business, and forgets what is for nobody any more.
+    pub(super) fn settle(&mut self) -> Result<(), Breach> {
+        loop {
+            let mut events = std::mem::take(&mut self.queue).into_vec();
+            events.retain(|due| self.kind(&due.0.ev) != Kind::Void);
+            let private = |due: &&Reverse<Due>| self.kind(&due.0.ev) == Kind::Private;
+            let first = events.iter().filter(private).map(|due| due.0.posted).min();
+            self.queue = events.into();
+            match first {
+                Some(posted) => self.pass(posted)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn take(&mut self, posted: u64) -> Option<Ev> {
+        let mut events = std::mem::take(&mut self.queue).into_vec();
+        let place = events.iter().position(|due| due.0.posted == posted);
+        let taken = place.map(|place| events.swap_remove(place).0.ev);
+        self.queue = events.into();
+        taken
+    }
+
+    fn pass(&mut self, posted: u64) -> Result<(), Breach> {
+        match self.take(posted) {
+            Some(ev) => self.handle(ev),
+            None => Ok(()),
+        }
+    }
+
+    /// All that may come next, in an order that is always the same.
+    pub(super) fn choices(&self, left: &Left) -> Vec<Choice> {
+        let mut events: Vec<_> = self.queue.iter().map(|due| &due.0).collect();
+        events.sort_unstable_by_key(|due| due.posted);
+        let is_local = |due: &&&Due| match (self.kind(&due.ev), &due.ev) {
+            (Kind::Elapsed, Ev::Mail { worker, .. }) => self.is_news(*worker),
+            (kind, _) => kind == Kind::Local,
+        };
+        let is_seen = |due: &&Due| {
+            let kind = self.kind(&due.ev);
+            matches!(kind, Kind::Step | Kind::Store | Kind::Arrival)
+        };
+        let seen = events.iter().copied().filter(is_seen);
+        // What is a worker's own affair comes first: before or after what others do, it is the same.
+        let mut choices: Vec<_> = match events.iter().find(is_local) {
+            Some(due) => vec![Choice::Next(due.posted)],
+            None => seen.map(|due| Choice::Next(due.posted)).collect(),
+        };
+        let is_under_way = events.iter().any(|due| {
+            let kind = self.kind(&due.ev);
+            matches!(kind, Kind::Store | Kind::Arrival)
+        });
+        let spans = [millis(self.setup.policy.lease), window(&self.setup)];
+        let [lease, attempt] = spans.map(|span| span + 3000);
+        let waits = |due: &&&Due| self.kind(&due.ev) == Kind::Elapsed;
+        if choices.is_empty() && events.iter().any(|due| waits(&due)) {
+            choices.push(Choice::Wait(attempt));
+        }
+        for due in &events {
+            match self.kind(&due.ev) {
+                Kind::StoreTimeout if left.may(Trouble::StoreFails) => {
+                    choices.push(Choice::Silent(due.posted));
+                    let order = events.iter().find(|other| is_order_of(&other.ev, &due.ev));
+                    choices.extend(order.map(|order| Choice::Refused {
+                        order: order.posted,
+                        answer: due.posted,
+                    }));
+                }
+                Kind::NetTimeout if left.may(Trouble::LostReply) => {
+                    choices.push(Choice::LostReply(due.posted));
+                }
+                _ => {}
+            }
+        }
+        for worker in 0..self.workers.len() {
+            if self.workers[worker].is_up && left.may(Trouble::Crash) {
+                choices.push(Choice::Crash(worker));
+            }
+            if self.workers[worker].is_up && left.may(Trouble::Login) {
+                choices.push(Choice::LogIn(worker));
+            }
+        }
+        if left.may(Trouble::Logout) {
+            choices.push(Choice::LogOut);
+        }
+        // The network delays nothing for as long as that.
+        if left.may(Trouble::StandStill) && !is_under_way {
+            choices.push(Choice::StandStill(lease));
+            choices.push(Choice::StandStill(attempt));
+        }
+        choices
+    }
+
+    pub(super) fn choose(&mut self, left: &mut Left, number: usize) -> Result<(), Breach> {
+        let Some(choice) = self.choices(left).get(number).copied() else {
+            return Ok(());
+        };
+        let trouble = match choice {
+            Choice::Next(_) | Choice::Wait(_) => None,
+            Choice::Silent(_) | Choice::Refused { .. } => Some(Trouble::StoreFails),
+            Choice::LostReply(_) => Some(Trouble::LostReply),
+            Choice::Crash(_) => Some(Trouble::Crash),
+            Choice::LogIn(_) => Some(Trouble::Login),
+            Choice::LogOut => Some(Trouble::Logout),
+            Choice::StandStill(_) => Some(Trouble::StandStill),
+        };
+        if let Some(trouble) = trouble {
+            left.comes(trouble);
+            self.note(|| format!("trouble: {trouble:?}"));
+        }
+        match choice {
+            Choice::Refused { order, answer } => {
+                drop(self.take(order));
+                self.pass(answer)
+            }
+            Choice::Silent(posted) | Choice::LostReply(posted) => self.pass(posted),
+            Choice::Next(posted) => match self.take(posted) {
+                Some(Ev::Restart(worker)) => {
+                    self.handle(Ev::Restart(worker))?;
+                    self.come(worker, 0, Mood::Hasty);
+                    Ok(())
+                }
+                Some(ev) => self.handle(ev),
+                None => Ok(()),
+            },
+            Choice::Crash(worker) => {
+                self.crash(worker);
+                Ok(())
+            }
+            Choice::LogIn(worker) => self.log_in_at(worker, 0),
+            Choice::LogOut => {
+                self.log_out(0);
+                self.trace_record("removed");
+                Ok(())
+            }
+            Choice::StandStill(span) | Choice::Wait(span) => {
+                self.now += span;
+                for worker in &mut self.workers {
+                    worker.awake_since = self.now;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether that is the order whose answer this worker does not wait for any more.
+fn is_order_of(order: &Ev, timeout: &Ev) -> bool {
+    match (order, timeout) {
+        (
+            Ev::Store { call, .. },
+            Ev::Mail {
+                mail: Mail::Heard { call: awaited, .. },
+                ..
+            },
+        ) => call == awaited,
+        _ => false,
+    }
+}

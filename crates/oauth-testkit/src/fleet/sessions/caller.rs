@@ -1,0 +1,225 @@
+//! Who asks a session for tokens, uses them, and logs in.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use oauth_core::Tokens;
+use oauth_core::error::Advice;
+use oauth_core::moment::Moment;
+use oauth_session::Session;
+
+use super::super::people::Mood;
+use super::super::{Breach, Rule};
+use super::host::Line;
+use super::stage::{Shared, lock};
+
+/// So long after tokens were fetched the cache knows of them, the lease given back included; in
+/// milliseconds.
+const SETTLED: u64 = 40_000;
+
+thread_local! {
+    /// The sessions of the history that this thread runs: their stores cannot own them.
+    static SESSIONS: RefCell<BTreeMap<usize, Session>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+pub(super) fn register(member: usize, session: &Session) {
+    SESSIONS.with_borrow_mut(|ours| ours.insert(member, session.clone()));
+}
+
+pub(super) fn forget(member: usize) {
+    // It is dropped when the map is free again: with it goes all that it has begun.
+    let gone = SESSIONS.with_borrow_mut(|ours| ours.remove(&member));
+    drop(gone);
+}
+
+/// A call of a session, open until this is dropped.
+struct Call {
+    stage: Shared,
+    number: u64,
+}
+
+impl Call {
+    fn open(line: &Line, what: &str) -> Self {
+        let number = line.act(|stage| {
+            let now = stage.now / 1000;
+            let (worker, member) = (line.worker, line.member);
+            stage.opened(format!(
+                "{what} of session {member}, worker {worker}, of {now} s"
+            ))
+        });
+        let stage = Arc::clone(&line.stage);
+        Self { stage, number }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        lock(&self.stage).open.remove(&self.number);
+    }
+}
+
+/// A person may log in at this very point.
+pub(super) async fn beside(line: &Line) {
+    let is_login = line.act(|stage| {
+        let odds = stage.setup.odds.login_beside;
+        stage.hits(odds) && !stage.setup.own
+    });
+    let session = SESSIONS.with_borrow(|ours| ours.get(&line.member).cloned());
+    if let (true, Some(session)) = (is_login, session) {
+        tokio::spawn(log_in(line.clone(), session));
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(super) async fn log_in(line: Line, session: Session) {
+    let Some(tokens) = line.act(|stage| stage.login(line.member)) else {
+        line.act(|stage| stage.expect_login(line.grant));
+        return;
+    };
+    let _call = Call::open(&line, "a login");
+    line.act(|stage| stage.members[line.member].logging_in += 1);
+    let logged_in = session.log_in(tokens.clone()).await;
+    line.act(|stage| {
+        stage.members[line.member].logging_in -= 1;
+        if logged_in.is_ok() {
+            let result = stage.logged_in(line.member, &tokens);
+            stage.judge(result);
+        }
+    });
+}
+
+/// Asks until a token works, or patience ends.
+pub(super) async fn call(line: Line, session: Session, mood: Mood) {
+    let call = Call::open(&line, "a caller");
+    let turn = Duration::from_millis(1 + call.number % 64);
+    line.act(|stage| stage.report.callers += 1);
+    let mut refused: Option<Arc<Tokens>> = None;
+    loop {
+        line.act(|stage| stage.note_of(line.member, || format!("caller {} asks", call.number)));
+        let outcome = match &refused {
+            None => session.token().await,
+            Some(tokens) => session.renew(tokens).await,
+        };
+        let result = match &outcome {
+            Ok(token) => line
+                .act(|stage| stage.check_hand_out(line.member, token))
+                .and_then(|()| check_cache(&line, &session, token)),
+            Err(error) => line.act(|stage| stage.check_error(line.member, error)),
+        };
+        line.act(|stage| stage.judge(result));
+        // Those who have waited for one renewal are woken in an order that no seed knows.
+        tokio::time::sleep(turn).await;
+        match outcome {
+            Ok(token) => {
+                let (tokens, pause) = (
+                    token.into_arc(),
+                    line.act(|stage| stage.dice.between(1, 2000)),
+                );
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                if works(&line, &tokens) || (mood == Mood::Hasty && refused.is_some()) {
+                    return;
+                }
+                let is_told = line.act(|stage| {
+                    let access = tokens.access_token.expose().clone();
+                    let name = stage.book.name(&access).to_owned();
+                    stage.note_of(line.member, || format!("{name} was refused"));
+                    stage.members[line.member].refused = Some(access);
+                    stage.dice.hits(3000)
+                });
+                refused = match is_told {
+                    // The same in two steps.
+                    true => {
+                        session.invalidate(&tokens);
+                        None
+                    }
+                    false => Some(tokens),
+                };
+            }
+            Err(error) => {
+                let pause = line.act(|stage| {
+                    if error.advice() == Advice::Reauthorize {
+                        stage.expect_login(line.grant);
+                    }
+                    stage.dice.between(1000, 3000)
+                });
+                if mood == Mood::Hasty {
+                    return;
+                }
+                let named = match error.advice() {
+                    Advice::Retry { after } => after.unwrap_or_default(),
+                    _ => Duration::ZERO,
+                };
+                tokio::time::sleep(named.max(Duration::from_millis(pause))).await;
+            }
+        }
+    }
+}
+
+fn works(line: &Line, tokens: &Tokens) -> bool {
+    line.act(|stage| {
+        let odds = stage.setup.odds.ended;
+        if stage.hits(odds) {
+            stage.twin.expire_access_tokens();
+            stage.note(|| "the server ends all access tokens".to_owned());
+        }
+        let bearer = format!("Bearer {}", tokens.access_token.expose());
+        let request = http::Request::get("https://as.example/api/echo")
+            .header("authorization", bearer)
+            .body(Bytes::new());
+        let request = request.expect("a token's characters fit a header");
+        let at = Moment::fixed(stage.time(), [0; 32]);
+        let is_good = stage.twin.answer(at, request).status() == 200;
+        stage.report.served += u64::from(is_good);
+        stage.report.refused += u64::from(!is_good);
+        is_good
+    })
+}
+
+/// What the cache holds, when a caller has just got these.
+fn check_cache(line: &Line, session: &Session, tokens: &Tokens) -> Result<(), Breach> {
+    let (ready, latest) = (session.ready().ok().flatten(), session.latest());
+    line.act(|stage| {
+        let now = stage.clock(line.worker);
+        let policy = &stage.setup.policy;
+        let left = |tokens: &Tokens| {
+            let lifetime = Duration::from_secs(tokens.expires_in?);
+            let end = tokens.expires_at()?;
+            let leeway = policy.leeway.min(lifetime / 10);
+            let ahead = policy.ahead.min(lifetime / 5);
+            Some((end.before(leeway), ahead))
+        };
+        if let Some((stale, ahead)) = ready.as_deref().and_then(left)
+            && now >= stale.before(ahead)
+        {
+            let text = format!(
+                "session {} has a nearly stale token in its cache",
+                line.member
+            );
+            return Err(Breach(Rule::Newest, text));
+        }
+        let us = &stage.members[line.member];
+        let access = tokens.access_token.expose();
+        let is_latest = latest.is_some_and(|latest| latest.access_token.expose() == access);
+        let is_plain = is_latest && us.logging_in == 0 && us.fails == 0 && !us.has_lost_tasks;
+        let is_stored = stage.book.history[line.grant]
+            .iter()
+            .any(|it| it.access == *access);
+        if let Some((stale, ahead)) = left(tokens)
+            && ready.is_none()
+            && is_plain
+            && is_stored
+            && us
+                .fetched
+                .get(access)
+                .is_some_and(|at| at + SETTLED < stage.now)
+            && now < stale.before(ahead * 2)
+        {
+            let text = format!("session {} has fresh tokens, and none ready", line.member);
+            return Err(Breach(Rule::Answered, text));
+        }
+        Ok(())
+    })
+}

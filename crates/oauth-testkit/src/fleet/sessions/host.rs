@@ -1,0 +1,457 @@
+//! The store and the driver of a session, where things get lost, come late, or come twice.
+
+use std::future::pending;
+use std::time::Duration;
+
+use bytes::Bytes;
+use oauth_core::error::{Cause, Error};
+use oauth_core::exchange::{Boxed, Exchange as _, Input, Step as Move};
+use oauth_core::flow::keeper::{Entry, Lease, Saved};
+use oauth_core::moment::{Moment, UnixTime};
+use oauth_core::{Secret, Tokens};
+use oauth_session::Drive;
+use oauth_session::store::Answer;
+
+use super::super::net::{REFUSALS, refusal, status};
+use super::super::shelf::Shelf as _;
+use super::super::world::millis;
+use super::caller;
+use super::stage::{Shared, Stage, lock};
+
+/// After so long a store of this crate gives up, in milliseconds.
+const STORE_TIMEOUT: u64 = 2000;
+
+/// The way of one session to everything else.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) stage: Shared,
+    pub(super) member: usize,
+    pub(super) worker: usize,
+    pub(super) grant: usize,
+}
+
+enum Fate {
+    Done,
+    Refused,
+    Lost,
+    Mute,
+    Late,
+    /// No answer at all.
+    Never,
+}
+
+async fn sleep(millis: u64) {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
+
+impl Line {
+    fn order(&self) -> (Fate, u64, u64) {
+        let mut stage = lock(&self.stage);
+        let odds = stage.setup.odds;
+        stage.tick(self.worker);
+        let is_down = !stage.calm && stage.store_down_until > stage.now;
+        let fate = match () {
+            () if is_down && stage.dice.hits(5000) => Fate::Refused,
+            () if is_down => Fate::Lost,
+            () if stage.hits(odds.store_fails) => Fate::Refused,
+            () if stage.hits(odds.store_mute) => Fate::Mute,
+            () if stage.hits(odds.store_late) && stage.dice.hits(1000) => Fate::Never,
+            () if stage.hits(odds.store_late) => Fate::Late,
+            () => Fate::Done,
+        };
+        stage.report.store_faults += u64::from(!matches!(fate, Fate::Done));
+        let way = match stage.dice.index(10) {
+            0 => stage.dice.between(20, 900),
+            _ => stage.dice.between(1, 20),
+        };
+        (fate, way, stage.dice.between(1, 20))
+    }
+
+    /// Whatever is asked of the store goes through here.
+    async fn ask<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Stage) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        caller::beside(self).await;
+        let (fate, way, back) = self.order();
+        let asked = Asked(self);
+        match fate {
+            Fate::Done => {
+                sleep(way).await;
+                let answer = self.act(act);
+                sleep(back).await;
+                asked.heard();
+                return Ok(answer);
+            }
+            Fate::Refused => sleep(way).await,
+            Fate::Lost => sleep(STORE_TIMEOUT).await,
+            Fate::Mute => {
+                sleep(way).await;
+                drop(self.act(act));
+                sleep(STORE_TIMEOUT).await;
+            }
+            Fate::Late => {
+                self.act(|stage| {
+                    let after = STORE_TIMEOUT + stage.dice.between(1, 8000);
+                    stage.later(after, |stage| drop(act(stage)));
+                });
+                sleep(STORE_TIMEOUT).await;
+            }
+            Fate::Never => pending::<()>().await,
+        }
+        Err(Error::lost(Cause::unknown("the store gives no answer")))
+    }
+
+    pub(super) fn act<T>(&self, act: impl FnOnce(&mut Stage) -> T) -> T {
+        let mut stage = lock(&self.stage);
+        stage.tick(self.worker);
+        act(&mut stage)
+    }
+
+    /// What the session has read or saved.
+    fn sees(&self, version: u64) {
+        self.act(|stage| {
+            let now = stage.now;
+            let us = &mut stage.members[self.member];
+            (us.seen, us.seen_at) = (version, now);
+        });
+    }
+}
+
+/// A store that is waited for, and has failed if this is dropped: the session may have lost patience.
+struct Asked<'a>(&'a Line);
+
+impl Asked<'_> {
+    fn heard(self) {
+        let us = self.0;
+        us.act(|stage| stage.members[us.member].is_silent = false);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        let us = self.0;
+        us.act(|stage| {
+            let us = &mut stage.members[us.member];
+            us.is_silent = true;
+            us.fails += 1;
+        });
+    }
+}
+
+/// The store, as one session reaches it.
+pub(super) struct Store(pub(super) Line);
+
+impl oauth_session::Store for Store {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        let (line, key) = (&self.0, key.to_owned());
+        Box::pin(async move {
+            let member = line.member;
+            let entry = line.ask(move |stage| {
+                let entry = stage.shelf.load(&key);
+                let version = entry.as_ref().map_or(0, |entry| entry.version);
+                stage.note_of(member, || format!("loads version {version}"));
+                entry
+            });
+            let entry = entry.await?;
+            let seen = |entry: &Entry| entry.version;
+            line.sees(entry.as_ref().map_or(0, seen));
+            Ok(entry)
+        })
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+        _: Option<UnixTime>,
+    ) -> Answer<'a, Saved> {
+        let (line, key, record) = (&self.0, key.to_owned(), record.clone());
+        let Line {
+            member,
+            worker,
+            grant,
+            ..
+        } = *line;
+        Box::pin(async move {
+            let saved = line.ask(move |stage| {
+                let saved = stage.shelf.save(&key, &record, version);
+                if let Saved::At(version) = saved {
+                    let by = (worker, number(member), stage.now);
+                    let stored = stage.book.store(by, grant, record.expose(), version);
+                    stage.judge(stored);
+                }
+                stage.note_of(member, || format!("saves over {version}: {saved:?}"));
+                saved
+            });
+            let saved = saved.await?;
+            if let Saved::At(version) = saved {
+                line.sees(version);
+            }
+            Ok(saved)
+        })
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        let (line, key, holder) = (&self.0, key.to_owned(), holder.to_owned());
+        let member = line.member;
+        if ttl.is_zero() {
+            line.act(|stage| {
+                let (worker, grant) = (line.worker, line.grant);
+                stage.members[member].lease = None;
+                stage.book.give_back(worker, number(member), grant);
+            });
+        }
+        Box::pin(async move {
+            let name = holder.clone();
+            let leased = line.ask(move |stage| {
+                let now = Duration::from_millis(stage.now);
+                (stage.shelf.lease(now, &key, &holder, ttl), stage.now)
+            });
+            let (lease, since) = leased.await?;
+            if lease == Lease::Won && !ttl.is_zero() {
+                let until = since + millis(ttl);
+                line.act(|stage| stage.members[member].holds(name, since, until));
+            }
+            Ok(lease)
+        })
+    }
+}
+
+/// In the book an epoch is the life of a session: it ends with all that the session knows.
+pub(super) fn number(member: usize) -> u32 {
+    u32::try_from(member).unwrap_or(u32::MAX)
+}
+
+/// The way to the server, as one session has it.
+pub(super) struct Driver(pub(super) Line);
+
+impl Drive for Driver {
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        Box::pin(async move {
+            caller::beside(&self.0).await;
+            let result = self.0.send(exchange).await;
+            if let Ok(tokens) = &result {
+                self.0.act(|stage| stage.fetched(self.0.member, tokens));
+            }
+            caller::beside(&self.0).await;
+            result
+        })
+    }
+
+    fn longest(&self) -> Duration {
+        self.0.act(|stage| stage.setup.policy.longest_request)
+    }
+}
+
+/// A request that is under way: whoever drops it does not know what becomes of it.
+struct Sent<'a> {
+    line: &'a Line,
+    send: usize,
+    /// It is on its way, though nobody waits for it any more.
+    request: Option<http::Request<Bytes>>,
+}
+
+impl Sent<'_> {
+    fn ends(&self, input: &Input) {
+        self.line.act(|stage| {
+            if !stage.book.is_closed(self.send) {
+                stage.book.close(self.send, input);
+            }
+        });
+    }
+}
+
+impl Drop for Sent<'_> {
+    fn drop(&mut self) {
+        self.ends(&Input::Lost(Cause::unknown("nobody waits for it")));
+        let (send, request) = (self.send, self.request.take());
+        self.line.act(|stage| match request {
+            Some(request) if stage.dice.hits(5000) => {
+                let after = stage.dice.between(1, 100);
+                stage.later(after, move |stage| {
+                    drop(stage.process(send, request, Copy::No))
+                });
+            }
+            Some(_) => stage.book.never_arrives(send),
+            None => {}
+        });
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Copy {
+    No,
+    Yes,
+}
+
+enum Net {
+    Good,
+    Unsent,
+    LostRequest,
+    LostReply,
+    Late,
+    Twice,
+    Busy,
+    Refusal,
+    Gateway,
+}
+
+impl Line {
+    async fn send(&self, mut exchange: Boxed<Tokens>) -> Result<Tokens, Error> {
+        let at = self.act(|stage| stage.moment(self.worker));
+        let request = match exchange.resume(at, Input::Begin)? {
+            Move::Send(request) => request,
+            _ => return Err(Error::lost(Cause::unsent("an odd first move"))),
+        };
+        let (send, net, way, patience) = self.act(|stage| {
+            let send = stage.check_send(self.member, &request);
+            let net = stage.net();
+            let patience = millis(stage.setup.policy.longest_request);
+            let way = match stage.dice.index(10) {
+                0 => stage.dice.between(100, patience / 2),
+                _ => stage.dice.between(5, 100),
+            };
+            (send, net, way, patience)
+        });
+        let mut sent = Sent {
+            line: self,
+            send,
+            request: Some(request),
+        };
+        let input = self.travel(&mut sent, net, way, patience).await;
+        sent.ends(&input);
+        let at = self.act(|stage| stage.moment(self.worker));
+        match exchange.resume(at, input)? {
+            Move::Done(tokens) => Ok(tokens),
+            _ => Err(Error::lost(Cause::unknown("an odd last move"))),
+        }
+    }
+
+    async fn travel(&self, sent: &mut Sent<'_>, net: Net, way: u64, patience: u64) -> Input {
+        let send = sent.send;
+        let lost = || Input::Lost(Cause::unknown("no answer in time"));
+        match net {
+            Net::Unsent => {
+                sent.request = None;
+                self.act(|stage| stage.book.never_arrives(send));
+                sleep(way).await;
+                return Input::Lost(Cause::unsent("no connection"));
+            }
+            Net::LostRequest => {
+                sent.request = None;
+                self.act(|stage| stage.book.never_arrives(send));
+                sleep(patience).await;
+                return lost();
+            }
+            Net::Late => {
+                let request = sent.request.take();
+                self.act(|stage| {
+                    let after = patience + stage.dice.between(1, 10_000);
+                    stage.later(after, move |stage| {
+                        if let Some(request) = request {
+                            drop(stage.process(send, request, Copy::No));
+                        }
+                    });
+                });
+                sleep(patience).await;
+                return lost();
+            }
+            _ => {}
+        }
+        sleep(way).await;
+        let Some(request) = sent.request.take() else {
+            return lost();
+        };
+        let reply = self.act(|stage| {
+            let is_down = !stage.calm && stage.server_down_until > stage.now;
+            match net {
+                _ if is_down => stage.busy(send),
+                Net::Busy => stage.busy(send),
+                Net::Refusal => stage.refuse(send),
+                Net::Gateway => stage.gateway(send, request),
+                Net::Twice => {
+                    let (after, copy) = (stage.dice.between(1, 2000), request.clone());
+                    stage.later(after, move |stage| {
+                        drop(stage.process(send, copy, Copy::Yes))
+                    });
+                    stage.process(send, request, Copy::No)
+                }
+                _ => stage.process(send, request, Copy::No),
+            }
+        });
+        if matches!(net, Net::LostReply) {
+            sleep(patience - way).await;
+            return lost();
+        }
+        sleep(way.min(100)).await;
+        Input::Reply(reply)
+    }
+}
+
+impl Stage {
+    fn net(&mut self) -> Net {
+        let odds = self.setup.odds;
+        let net = match () {
+            () if self.hits(odds.unsent) => Net::Unsent,
+            () if self.hits(odds.lost_request) => Net::LostRequest,
+            () if self.hits(odds.lost_reply) => Net::LostReply,
+            () if self.hits(odds.late_request) => Net::Late,
+            () if self.hits(odds.twice) => Net::Twice,
+            () if self.hits(odds.busy) => Net::Busy,
+            () if self.hits(odds.refusal) && !self.setup.own => Net::Refusal,
+            () if self.hits(odds.gateway) => Net::Gateway,
+            () => Net::Good,
+        };
+        self.report.network_faults += u64::from(!matches!(net, Net::Good));
+        net
+    }
+
+    /// The server itself says that it has done nothing.
+    fn busy(&mut self, send: usize) -> http::Response<Bytes> {
+        self.book.refused(send, false);
+        let pause = self.dice.pick(&[None, None, Some(1), Some(7), Some(40)]);
+        status(429, pause)
+    }
+
+    /// The server refuses what is good, and does not say that the grant is over.
+    fn refuse(&mut self, send: usize) -> http::Response<Bytes> {
+        self.book.refused(send, false);
+        self.book.refused_in_words(send);
+        self.report.suspects += 1;
+        refusal(self.dice.pick(&REFUSALS))
+    }
+
+    fn gateway(&mut self, send: usize, request: http::Request<Bytes>) -> http::Response<Bytes> {
+        if self.dice.hits(5000) {
+            drop(self.process(send, request, Copy::No));
+        } else {
+            self.book.refused(send, false);
+        }
+        status(self.dice.pick(&[502, 503, 504]), None)
+    }
+
+    /// The server carries out a request.
+    pub(super) fn process(
+        &mut self,
+        send: usize,
+        request: http::Request<Bytes>,
+        copy: Copy,
+    ) -> http::Response<Bytes> {
+        let before = self.twin.counters().reuse_events;
+        let at = Moment::fixed(self.time(), [0; 32]);
+        let reply = self.twin.answer(at, request);
+        self.report.token_requests += 1;
+        let is_copy = copy == Copy::Yes;
+        self.book.processed(send, &reply, is_copy);
+        let code = reply.status().as_u16();
+        self.note(|| format!("server: request {send} ({copy:?} copy): {code}"));
+        if self.twin.counters().reuse_events > before {
+            let result = self.check_reuse(send, copy);
+            self.judge(result);
+        }
+        reply
+    }
+}

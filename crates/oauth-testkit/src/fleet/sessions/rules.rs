@@ -1,0 +1,338 @@
+//! The rules, as far as they can be seen from outside a session.
+
+use bytes::Bytes;
+use oauth_core::Tokens;
+use oauth_core::error::{Advice, Error};
+use oauth_core::flow::keeper::Reuse;
+
+use super::super::book::Send;
+use super::super::host::Held;
+use super::super::world::{millis, window};
+use super::super::{Breach, Rule};
+use super::host::{Copy, number};
+use super::stage::Stage;
+use crate::twin::Rotation;
+
+/// So often a save fails before tokens are handed out all the same.
+const SAVES: u32 = 5;
+
+/// What a session has not read for so long, it need not know; in milliseconds, and longer than a turn.
+const RECENT: u64 = 7000;
+
+/// So long a session waits for a store, in milliseconds.
+const PATIENCE: u64 = 11_000;
+
+/// So long it may take to store tokens and to give back the lease, in milliseconds: a caller who comes
+/// between these two has them before the hook.
+const HOOK: u64 = 120_000;
+
+/// How far the time of two workers may be apart, for they take turns; in milliseconds.
+pub(super) const TURN: u64 = 1000;
+
+fn breach<T>(rule: Rule, text: String) -> Result<T, Breach> {
+    Err(Breach(rule, text))
+}
+
+impl Stage {
+    /// Rules 1, 2 and 6, for a token request about to leave: its number in the book.
+    pub(super) fn check_send(&mut self, member: usize, request: &http::Request<Bytes>) -> usize {
+        let form: Vec<(String, String)> =
+            serde_urlencoded::from_bytes(request.body()).unwrap_or_default();
+        let mut form = form.into_iter();
+        let refresh = form.find_map(|(name, value)| (name == "refresh_token").then_some(value));
+        let send = self.book.sends.len();
+        let name = refresh.as_deref().map_or("", |token| self.book.name(token));
+        let name = name.to_owned();
+        self.note_of(member, || format!("sends request {send} {name}"));
+        let checked = self.may_send(member, refresh.as_deref());
+        self.judge(checked);
+        let us = &mut self.members[member];
+        let (since, until) = us
+            .lease
+            .map_or((self.now, 0), |lease| (lease.since, lease.until));
+        let (worker, grant) = (us.worker, us.grant);
+        let excuse = refresh
+            .as_deref()
+            .map_or(Ok(()), |token| self.excuse(grant, token));
+        self.book.sends.push(Send {
+            worker,
+            epoch: number(member),
+            grant,
+            refresh,
+            at: self.now,
+            lease: Some(until),
+            window_end: since + window(&self.setup),
+            end: None,
+            may_count: true,
+            is_processed: false,
+            excuse,
+        });
+        send
+    }
+
+    fn may_send(&mut self, member: usize, refresh: Option<&str>) -> Result<(), Breach> {
+        let now = self.now;
+        let is_kept = self.setup.rotation == Rotation::Never;
+        let needs_none = self.setup.own || (is_kept && self.setup.policy.reuse != Reuse::Revokes);
+        let us = &mut self.members[member];
+        if us.is_drained {
+            let text = format!("session {member} sends a request though it was drained");
+            return breach(Rule::Kept, text);
+        }
+        us.is_alone = needs_none && us.is_silent;
+        if us.is_alone {
+            us.lease = Some(Held::new(now, now));
+        }
+        let Some(lease) = &mut us.lease else {
+            let text = format!("session {member} sends a token request without a lease");
+            return breach(Rule::OneFlight, text);
+        };
+        lease.sends += 1;
+        let (until, sends, grant) = (lease.until, lease.sends, us.grant);
+        if sends > 1 {
+            let text = format!("session {member} sends a second request under one lease");
+            return breach(Rule::OneFlight, text);
+        }
+        let patience = millis(self.setup.policy.longest_request);
+        let is_soon = |at: u64| at <= now + TURN;
+        let beside = self.book.sends.iter().rev().find(|other| {
+            let is_under_way = other.grant == grant && other.end.is_none();
+            let has_run_out = is_soon(until) || other.lease.is_some_and(is_soon);
+            other.at + patience > now + TURN && is_under_way && !has_run_out
+        });
+        if let Some(other) = beside {
+            let text = format!(
+                "session {member} sends a token request while one of session {} is under way, and \
+                 neither lease has run out",
+                other.epoch
+            );
+            return breach(Rule::OneFlight, text);
+        }
+        let Some(token) = refresh else {
+            return Ok(());
+        };
+        if self.book.token(token).map(|token| token.grant) != Some(grant) {
+            let text = format!("session {member} sends the refresh token of another grant");
+            return breach(Rule::OwnGrant, text);
+        }
+        if self.is_replaced(member, |refresh, _| refresh == Some(token)) {
+            let name = self.book.name(token);
+            let text = format!("session {member} sends {name}, which it has seen replaced");
+            return breach(Rule::Newest, text);
+        }
+        let seen = self.members[member].seen;
+        let mut history = self.book.history[grant].iter().rev();
+        let read = history.find(|version| version.version == seen);
+        let slack = std::time::Duration::from_millis(TURN + 1000 * (2 * self.setup.odds.skew + 2));
+        if let Some(until) = read.and_then(|version| version.suspect_until)
+            && self.time().after(slack) < until
+        {
+            let name = self.book.name(token);
+            let text = format!("session {member} sends {name}, which was just refused");
+            return breach(Rule::Heeded, text);
+        }
+        Ok(())
+    }
+
+    /// Whether the version this session has read last no longer holds what an earlier one held.
+    fn is_replaced(&self, member: usize, holds: impl Fn(Option<&str>, &str) -> bool) -> bool {
+        let us = &self.members[member];
+        let history = self.book.history[us.grant].iter().rev();
+        let mut read = history
+            .skip_while(|version| version.version > us.seen)
+            .map(|version| holds(version.refresh.as_deref(), &version.access));
+        read.next() == Some(false) && read.any(|holds| holds)
+    }
+
+    /// Whether a refresh token may be sent though it was sent before and may have been spent.
+    fn excuse(&self, grant: usize, token: &str) -> Result<(), String> {
+        let slack = TURN + 1000 * (2 * self.setup.odds.skew + 2);
+        let is_earlier = |send: &&Send| send.refresh.as_deref() == Some(token) && send.may_count;
+        let mut earlier = self.book.sends.iter().filter(is_earlier).peekable();
+        if earlier.peek().is_none() {
+            return Ok(());
+        }
+        let later = self.time().after(std::time::Duration::from_millis(slack));
+        if let Some(record) = self.book.history[grant].last()
+            && record.refresh.as_deref() == Some(token)
+            && self.twin.honours(later, &record.access)
+        {
+            return Err(format!("{} is alive", self.book.name(&record.access)));
+        }
+        let holds = |send: &&Send| {
+            let sender = &self.members[usize::try_from(send.epoch).unwrap_or_default()];
+            let is_in_time = self.now + slack < send.window_end;
+            sender.is_alive && is_in_time && send.end.is_none()
+        };
+        match earlier.find(holds) {
+            Some(send) => Err(format!("session {} may have the answer yet", send.epoch)),
+            None => Ok(()),
+        }
+    }
+
+    /// Rule 3: a refresh token that came twice.
+    pub(super) fn check_reuse(&mut self, send: usize, copy: Copy) -> Result<(), Breach> {
+        self.report.reuse_events += 1;
+        let token = self.book.sends[send].refresh.clone();
+        let sends = self.book.sends.iter().rev();
+        let mut sends = sends.filter(|send| send.is_processed && send.refresh == token);
+        let (Some(last), Some(_)) = (sends.next(), sends.next()) else {
+            return Ok(());
+        };
+        let name = token.as_deref().map_or("?", |token| self.book.name(token));
+        match (&last.excuse, self.setup.policy.reuse) {
+            _ if copy == Copy::Yes => Ok(()),
+            (_, Reuse::Revokes) => {
+                let text = format!("{name} was sent twice to a server that revokes");
+                breach(Rule::Kept, text)
+            }
+            (Err(why), Reuse::Unknown) => {
+                let text = format!("{name} was sent twice, though {why}");
+                breach(Rule::Kept, text)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The session's own driver has brought tokens.
+    pub(super) fn fetched(&mut self, member: usize, tokens: &Tokens) {
+        let access = tokens.access_token.expose().clone();
+        let refresh = tokens.refresh_token.as_ref();
+        let refresh = refresh.map(|token| token.secret().expose().clone());
+        self.report.renewals += 1;
+        let us = &mut self.members[member];
+        us.fails = 0;
+        us.fetched.insert(access.clone(), self.now);
+        us.landing = Some((access, refresh));
+    }
+
+    /// The session's hook is called.
+    pub(super) fn hooked(&mut self, member: usize, tokens: &Tokens) {
+        let access = tokens.access_token.expose();
+        let us = &mut self.members[member];
+        us.hooked.insert(access.clone());
+        let ours = us.landing.as_ref().map(|(access, _)| access);
+        // What it fetched itself was replaced before it could be stored.
+        let is_replaced = ours.is_some_and(|ours| us.hooked.insert(ours.clone()));
+        if !us.fetched.contains_key(access) && !is_replaced {
+            let text = format!("session {member} calls its hook for tokens that it did not fetch");
+            self.judge(breach(Rule::SavedFirst, text));
+        }
+    }
+
+    /// Rules 2, 5 and 6, and the hook's, for tokens that a caller gets.
+    pub(super) fn check_hand_out(&mut self, member: usize, tokens: &Tokens) -> Result<(), Breach> {
+        let access = tokens.access_token.expose();
+        let name = self.book.name(access).to_owned();
+        self.note_of(member, || format!("a caller gets {name}"));
+        let us = &self.members[member];
+        if self.book.token(access).map(|token| token.grant) != Some(us.grant) {
+            let text = format!("session {member} hands out {name}, of another grant");
+            return breach(Rule::OwnGrant, text);
+        }
+        if us.refused.as_ref() == Some(access) {
+            let text = format!("session {member} hands out {name}, which it knows was refused");
+            return breach(Rule::Newest, text);
+        }
+        let is_login = us.logins.contains(access);
+        let mut history = self.book.history[us.grant].iter();
+        let is_stored = history.any(|version| version.access == *access);
+        let fetched_at = us.fetched.get(access).filter(|_| !us.has_lost_tasks);
+        let is_late = fetched_at.is_some_and(|at| at + HOOK < self.now);
+        if !is_login && is_late && !us.hooked.contains(access) {
+            let text = format!("session {member} hands out {name}, and its hook was not called");
+            return breach(Rule::SavedFirst, text);
+        }
+        let patience = if us.is_alone { 1 } else { SAVES };
+        let is_given_up = us.fails >= patience || us.unsaved.as_ref() == Some(access);
+        if is_stored || is_login {
+            return Ok(());
+        }
+        if !is_given_up {
+            let text = format!("session {member} hands out {name}, which is not stored");
+            return breach(Rule::SavedFirst, text);
+        }
+        self.report.unsaved += 1;
+        self.members[member].unsaved = Some(access.clone());
+        Ok(())
+    }
+
+    /// Rule 3: someone is told to log in. Rule 4: or that there is no way out.
+    pub(super) fn check_error(&mut self, member: usize, error: &Error) -> Result<(), Breach> {
+        self.report.errors += 1;
+        let code = error.code();
+        self.note_of(member, || format!("a caller has an error: {code}"));
+        let grant = self.members[member].grant;
+        match error.advice() {
+            Advice::Retry { .. } => return Ok(()),
+            Advice::Reauthorize => {}
+            _ => {
+                let text = format!("an error with no way out: {error}");
+                return breach(Rule::Answered, text);
+            }
+        }
+        let Some(record) = self.book.history[grant].last() else {
+            return Ok(());
+        };
+        let Some(refresh) = record.refresh.as_deref() else {
+            return Ok(());
+        };
+        let is_promised =
+            self.setup.policy.reuse == Reuse::Revokes && code == "grant.outcome_unknown";
+        let is_in_words = error.server_error().is_some() && code != "denied.invalid_grant";
+        if is_in_words && self.book.suspects.contains(refresh) {
+            return Ok(());
+        }
+        let us = &self.members[member];
+        let awake_since = self.clocks[us.worker].awake_since;
+        let looked_at = us.seen_at.max(awake_since);
+        // A store that gives no answer is waited for, after the look too.
+        let silence = match self.setup.odds.store_late {
+            0 => 0,
+            _ => PATIENCE,
+        };
+        let is_known = us.seen >= record.version || looked_at + RECENT + silence < self.now;
+        if !is_promised && is_known && self.twin.honours(self.time(), refresh) {
+            let text = format!(
+                "session {member} tells a caller to log in ({code}), while {}, in the store, is alive",
+                self.book.name(refresh)
+            );
+            return breach(Rule::Kept, text);
+        }
+        Ok(())
+    }
+
+    /// Rule 3, when a session has been drained: what its flights brought is stored, or replaced.
+    pub(super) fn drained(&mut self, member: usize) -> Result<(), Breach> {
+        self.members[member].is_drained = true;
+        let us = &self.members[member];
+        let Some((access, Some(refresh))) = &us.landing else {
+            return Ok(());
+        };
+        let history = &self.book.history[us.grant];
+        let parent = self.book.token(access).and_then(|it| it.parent.as_deref());
+        let record = history.last().and_then(|it| it.refresh.as_deref());
+        let is_stored = history.iter().any(|version| version.access == *access);
+        let is_successor = record.is_some() && record == parent && parent != Some(refresh);
+        if !is_stored && is_successor && self.twin.honours(self.time(), refresh) {
+            let text = format!(
+                "session {member} is drained, and {}, which can follow what is stored, is not",
+                self.book.name(refresh)
+            );
+            return breach(Rule::Kept, text);
+        }
+        Ok(())
+    }
+
+    /// A login whose call has returned is stored, or another has come after it.
+    pub(super) fn logged_in(&mut self, member: usize, tokens: &Tokens) -> Result<(), Breach> {
+        let grant = self.members[member].grant;
+        let token = self.book.token(tokens.access_token.expose());
+        let login = token.map_or(0, |token| token.generation);
+        if self.book.is_stored(grant, login) || self.book.newest_login() > login {
+            return Ok(());
+        }
+        let text = format!("session {member} has taken a login, and not stored it");
+        breach(Rule::Kept, text)
+    }
+}

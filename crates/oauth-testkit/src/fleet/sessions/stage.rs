@@ -1,0 +1,318 @@
+//! What all workers share: the store, the server, the time, and what really happened.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oauth_core::danger;
+use oauth_core::exchange::{Exchange as _, Input, Step as Move};
+use oauth_core::flow::keeper::{GrantId, Keeper, Saved, Upkeep};
+use oauth_core::moment::{Moment, UnixTime};
+use oauth_core::{Client, Scope, Secret, Tokens};
+use tokio::time::Instant;
+
+use super::super::book::Book;
+use super::super::dice::Dice;
+use super::super::host::Held;
+use super::super::shelf::{Plain, Shelf as _};
+use super::super::world::{START, client, millis};
+use super::super::{Breach, Report, Setup};
+use crate::twin::Twin;
+
+pub(super) type Shared = Arc<Mutex<Stage>>;
+
+/// What happens later, whoever has gone by then.
+type Later = Box<dyn FnOnce(&mut Stage) + Send>;
+
+pub(super) struct Stage {
+    pub(super) setup: Setup,
+    pub(super) dice: Dice,
+    /// The latest time that any worker has seen: the store's, and the server's.
+    pub(super) now: u64,
+    pub(super) clocks: Vec<Clock>,
+    pub(super) twin: Twin,
+    pub(super) client: Client,
+    pub(super) shelf: Plain,
+    pub(super) book: Book,
+    pub(super) grants: Vec<Grant>,
+    pub(super) members: Vec<Member>,
+    pub(super) report: Report,
+    pub(super) calm: bool,
+    pub(super) server_down_until: u64,
+    pub(super) store_down_until: u64,
+    later: Vec<(u64, Later)>,
+    /// Calls of sessions without an answer, with what is to be said of them.
+    pub(super) open: HashMap<u64, String>,
+    calls: u64,
+    pub(super) breach: Option<Breach>,
+    pub(super) transcript: Option<Vec<String>>,
+}
+
+pub(super) struct Grant {
+    pub(super) id: GrantId,
+    pub(super) key: String,
+    /// When somebody will log in.
+    pub(super) login_at: Option<u64>,
+}
+
+/// The clock of a worker: it stands at a time between two turns.
+pub(super) struct Clock {
+    pub(super) at: u64,
+    pub(super) since: Option<Instant>,
+    /// How far it is ahead, in milliseconds.
+    pub(super) skew: i64,
+    pub(super) awake_since: u64,
+}
+
+/// A session, and what is seen of it from outside.
+pub(super) struct Member {
+    pub(super) worker: usize,
+    pub(super) grant: usize,
+    pub(super) is_alive: bool,
+    pub(super) is_drained: bool,
+    pub(super) lease: Option<Held>,
+    pub(super) holder: String,
+    /// The newest version it has read or saved, and when.
+    pub(super) seen: u64,
+    pub(super) seen_at: u64,
+    pub(super) fails: u32,
+    pub(super) is_silent: bool,
+    /// The last tokens that it has fetched.
+    pub(super) landing: Option<(String, Option<String>)>,
+    /// Access tokens that it has fetched, and when; of which its hook was told, and of logins brought to it.
+    pub(super) fetched: HashMap<String, u64>,
+    pub(super) hooked: HashSet<String>,
+    pub(super) logins: HashSet<String>,
+    /// The last one that it was told was refused.
+    pub(super) refused: Option<String>,
+    pub(super) unsaved: Option<String>,
+    /// Whether its last request was sent without the store.
+    pub(super) is_alone: bool,
+    /// Whether a runtime has ended under it.
+    pub(super) has_lost_tasks: bool,
+    /// How many logins are on their way into it.
+    pub(super) logging_in: u32,
+}
+
+impl Member {
+    pub(super) fn new(worker: usize, grant: usize) -> Self {
+        Self {
+            worker,
+            grant,
+            is_alive: true,
+            is_drained: false,
+            lease: None,
+            holder: String::new(),
+            seen: 0,
+            seen_at: 0,
+            fails: 0,
+            is_silent: false,
+            landing: None,
+            fetched: HashMap::new(),
+            hooked: HashSet::new(),
+            logins: HashSet::new(),
+            refused: None,
+            unsaved: None,
+            is_alone: false,
+            has_lost_tasks: false,
+            logging_in: 0,
+        }
+    }
+}
+
+impl Member {
+    /// The store has given it the lease, or longer than before.
+    pub(super) fn holds(&mut self, holder: String, since: u64, until: u64) {
+        match &mut self.lease {
+            Some(lease) if self.holder == holder => lease.until = until,
+            lease => *lease = Some(Held::new(since, until)),
+        }
+        self.holder = holder;
+    }
+}
+
+pub(super) fn lock(stage: &Shared) -> MutexGuard<'_, Stage> {
+    stage.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Stage {
+    pub(super) fn new(setup: &Setup, mut dice: Dice, transcript: Option<Vec<String>>) -> Self {
+        let mut twin = Twin::generic("https://as.example");
+        twin.set_rotation(setup.rotation);
+        twin.set_access_token_lifetime(setup.lifetime);
+        if setup.hides_lifetime {
+            twin.hide_access_token_lifetime();
+        }
+        let skews = (0..setup.workers).map(|_| {
+            let skew = i64::try_from(dice.between(0, 2000 * setup.odds.skew)).unwrap_or_default();
+            skew - i64::try_from(1000 * setup.odds.skew).unwrap_or_default()
+        });
+        let clock = |skew| Clock {
+            at: 0,
+            since: None,
+            skew,
+            awake_since: 0,
+        };
+        let mut stage = Self {
+            clocks: skews.map(clock).collect(),
+            setup: setup.clone(),
+            dice,
+            now: 0,
+            client: client(&twin),
+            twin,
+            shelf: Plain::default(),
+            book: Book::new(setup.grants),
+            grants: Vec::new(),
+            members: Vec::new(),
+            report: Report::default(),
+            calm: false,
+            server_down_until: 0,
+            store_down_until: 0,
+            later: Vec::new(),
+            open: HashMap::new(),
+            calls: 0,
+            breach: None,
+            transcript,
+        };
+        for number in 0..setup.grants {
+            let id = match setup.own {
+                true => GrantId::own(),
+                false => GrantId::person(format!("person {number}")),
+            };
+            let id = match number {
+                0 => id,
+                number => id.with_resource([format!("https://api.example/{number}")]),
+            };
+            let key = stage.keeper().shared(id.clone()).key();
+            stage.grants.push(Grant {
+                id,
+                key,
+                login_at: (!setup.own).then_some(0),
+            });
+        }
+        stage
+    }
+
+    pub(super) fn keeper(&self) -> Keeper {
+        let upkeep = match self.setup.own {
+            true => Upkeep::ClientCredentials(Scope::none()),
+            false => Upkeep::Refresh,
+        };
+        let policy = self.setup.policy.clone();
+        self.client.keeper(upkeep).with_policy(policy)
+    }
+
+    /// A worker's own milliseconds, which everybody else learns of.
+    pub(super) fn tick(&mut self, worker: usize) -> u64 {
+        let clock = &self.clocks[worker];
+        let gone = clock.since.map_or(0, |since| millis(since.elapsed()));
+        let now = clock.at + gone;
+        self.now = self.now.max(now);
+        now
+    }
+
+    pub(super) fn clock(&mut self, worker: usize) -> UnixTime {
+        let now = self.tick(worker);
+        let now = (START * 1000 + now).saturating_add_signed(self.clocks[worker].skew);
+        UnixTime::from_secs(now / 1000)
+    }
+
+    pub(super) fn moment(&mut self, worker: usize) -> Moment {
+        Moment::fixed(self.clock(worker), self.dice.seed())
+    }
+
+    pub(super) fn time(&self) -> UnixTime {
+        UnixTime::from_secs(START + self.now / 1000)
+    }
+
+    /// Chance for the worse.
+    pub(super) fn hits(&mut self, odds: u32) -> bool {
+        !self.calm && self.dice.hits(odds)
+    }
+
+    pub(super) fn later(&mut self, after: u64, act: impl FnOnce(&mut Self) + Send + 'static) {
+        self.later.push((self.now + after, Box::new(act)));
+    }
+
+    /// What was to happen by now.
+    pub(super) fn catch_up(&mut self) {
+        let (due, left) = std::mem::take(&mut self.later)
+            .into_iter()
+            .partition(|(at, _)| *at <= self.now);
+        self.later = left;
+        let mut due: Vec<(u64, Later)> = due;
+        due.sort_by_key(|(at, _)| *at);
+        for (_, act) in due {
+            act(self);
+        }
+    }
+
+    pub(super) fn opened(&mut self, what: String) -> u64 {
+        self.calls += 1;
+        self.open.insert(self.calls, what);
+        self.calls
+    }
+
+    pub(super) fn expect_login(&mut self, grant: usize) {
+        if self.grants[grant].login_at.is_none() && !self.setup.own {
+            let after = self.dice.between(1000, 30_000);
+            self.grants[grant].login_at = Some(self.now + after);
+        }
+    }
+
+    /// A person logs in, and comes back to this session.
+    pub(super) fn login(&mut self, member: usize) -> Option<Tokens> {
+        let (worker, grant) = (self.members[member].worker, self.members[member].grant);
+        if self.server_down_until > self.now {
+            return None;
+        }
+        let (name, word) = self.twin.resource_owner();
+        let asked = danger::password(name, word, Scope::none());
+        let mut exchange = self.client.token(asked);
+        let at = self.moment(worker);
+        let Ok(Move::Send(request)) = exchange.resume(at, Input::Begin) else {
+            return None;
+        };
+        let server = Moment::fixed(self.time(), [0; 32]);
+        let reply = self.twin.answer(server, request);
+        let Ok(Move::Done(tokens)) = exchange.resume(at, Input::Reply(reply)) else {
+            return None;
+        };
+        self.book.login(grant, &tokens);
+        self.report.logins += 1;
+        let access = tokens.access_token.expose().clone();
+        self.members[member].logins.insert(access);
+        let said = self.book.tokens(&tokens);
+        self.note_of(member, || format!("a person has logged in: {said}"));
+        Some(tokens)
+    }
+
+    pub(super) fn log_out(&mut self, grant: usize) {
+        let key = self.grants[grant].key.clone();
+        let version = self.shelf.load(&key).map_or(0, |entry| entry.version);
+        let saved = self.shelf.save(&key, &Secret::new(String::new()), version);
+        if let Saved::At(version) = saved {
+            self.report.logouts += 1;
+            self.book.removed(grant, version);
+            self.note(|| format!("grant {grant}: a person logs out, record at version {version}"));
+        }
+    }
+
+    pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
+        let (seconds, millis) = (self.now / 1000, self.now % 1000);
+        if let Some(lines) = &mut self.transcript {
+            lines.push(format!("{seconds:>6}.{millis:03}  {}", text()));
+        }
+    }
+
+    pub(super) fn note_of(&mut self, member: usize, text: impl FnOnce() -> String) {
+        let Member { worker, grant, .. } = self.members[member];
+        self.note(|| format!("worker {worker} grant {grant} session {member}: {}", text()));
+    }
+
+    /// The first rule that is broken is the one to look at.
+    pub(super) fn judge(&mut self, result: Result<(), Breach>) {
+        if let Err(breach) = result {
+            self.breach.get_or_insert(breach);
+        }
+    }
+}

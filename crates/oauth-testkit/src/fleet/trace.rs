@@ -1,0 +1,193 @@
+//! What tells one state of a world from another, for a search.
+//!
+//! A keeper is a function of what it was told, so the state of a worker is the digest of that; so it
+//! is with the store and the server. Two histories whose digests are equal go on alike, in whatever
+//! order independent things happened.
+
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::time::Duration;
+
+use oauth_core::flow::keeper::{Event, Lease, Saved};
+
+use super::dice::Dice;
+use super::host::{Mail, Order};
+use super::world::{Due, Ev, World};
+
+#[derive(Debug, Clone, Hash)]
+pub(super) struct Trace {
+    record: u64,
+    leases: u64,
+    server: u64,
+    workers: Vec<u64>,
+    /// Of each worker, what it could have seen when it began to wait.
+    waits: Vec<View>,
+    /// Whether a worker waits because another holds the lease.
+    is_barred: Vec<bool>,
+}
+
+/// What a worker that waits could see: the record, the time, and the leases if it waits for one.
+type View = (u64, u64, Option<u64>);
+
+impl Trace {
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            record: 0,
+            leases: 0,
+            server: 0,
+            workers: (0..).take(workers).collect(),
+            waits: vec![(0, 0, None); workers],
+            is_barred: vec![false; workers],
+        }
+    }
+
+    /// The chance of a worker: the same in every history in which it was told the same.
+    pub(super) fn seed(&self, worker: usize) -> [u8; 32] {
+        Dice::new(digest(&(worker, self.workers[worker]))).seed()
+    }
+}
+
+fn digest(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl World {
+    /// A worker is told something.
+    pub(super) fn trace_text(&mut self, worker: usize, kind: &str, text: &str) {
+        let (now, epoch) = (self.now, self.workers[worker].epoch);
+        if let Some(trace) = &mut self.trace {
+            let ours = &mut trace.workers[worker];
+            *ours = digest(&(*ours, now, epoch, kind, text));
+        }
+    }
+
+    pub(super) fn trace_event(&mut self, worker: usize, event: &Event) {
+        if let Some(trace) = &mut self.trace {
+            if let Event::Leased(lease) = event {
+                trace.is_barred[worker] = *lease != Lease::Won;
+            }
+            let text = text(event);
+            self.trace_text(worker, "event", &text);
+        }
+    }
+
+    /// The record changes.
+    pub(super) fn trace_record(&mut self, text: &str) {
+        if let Some(trace) = &mut self.trace {
+            trace.record = digest(&(trace.record, text));
+        }
+    }
+
+    /// Who may renew changes.
+    pub(super) fn trace_lease(&mut self, holder: &str, ttl: Duration) {
+        let now = self.now;
+        if let Some(trace) = &mut self.trace {
+            trace.leases = digest(&(trace.leases, now, holder, ttl));
+        }
+    }
+
+    /// The server acts.
+    pub(super) fn trace_server(&mut self, send: usize, status: u16) {
+        let token = self.book.sends[send].refresh.clone();
+        if let Some(trace) = &mut self.trace {
+            trace.server = digest(&(trace.server, token, status));
+        }
+    }
+
+    fn view(&self, trace: &Trace, worker: usize) -> View {
+        let leases = trace.is_barred[worker].then_some(trace.leases);
+        (trace.record, self.now, leases)
+    }
+
+    /// A worker begins to wait.
+    pub(super) fn trace_wait(&mut self, worker: usize) {
+        let view = self.trace.as_ref().map(|trace| self.view(trace, worker));
+        if let (Some(trace), Some(view)) = (&mut self.trace, view) {
+            trace.waits[worker] = view;
+        }
+    }
+
+    /// Whether a worker that waits has anything to see.
+    pub(super) fn is_news(&self, worker: usize) -> bool {
+        let is_silent = self.workers[worker].slots[0].is_silent;
+        let is_new = |trace: &Trace| self.view(trace, worker) != trace.waits[worker];
+        is_silent || self.trace.as_ref().is_some_and(is_new)
+    }
+
+    /// The state of everything, with what is under way.
+    pub(super) fn fingerprint(&self, rest: &[u8]) -> u64 {
+        let mut under_way: Vec<_> = self
+            .queue
+            .iter()
+            .map(|due| self.described(&due.0))
+            .collect();
+        under_way.sort_unstable();
+        let workers: Vec<_> = self.workers.iter().map(|it| (it.epoch, it.is_up)).collect();
+        digest(&(&self.trace, self.now, under_way, workers, rest))
+    }
+
+    fn described(&self, due: &Due) -> (usize, u32, &'static str, String) {
+        match &due.ev {
+            Ev::Mail {
+                worker,
+                epoch,
+                mail,
+                ..
+            } => {
+                let (kind, said) = match mail {
+                    Mail::Ask(caller) => ("ask", self.callers[*caller].describe()),
+                    Mail::Use(caller) => ("use", self.callers[*caller].describe()),
+                    Mail::Cancel(_) => ("cancel", String::new()),
+                    Mail::Begin(_) => ("begin", String::new()),
+                    Mail::Act(..) => ("act", String::new()),
+                    Mail::Launch(_) => ("launch", String::new()),
+                    Mail::Heard { event, .. } => ("heard", text(event)),
+                    Mail::Net { input, .. } => ("net", format!("{input:?}")),
+                    Mail::Answer(callers, outcome) => {
+                        ("answer", format!("{} {}", callers.len(), outcome.is_ok()))
+                    }
+                    Mail::Login(_) => ("login", String::new()),
+                    Mail::Tend => ("tend", String::new()),
+                    Mail::Extend(..) => ("extend", String::new()),
+                    Mail::Impatient(_) => ("impatient", String::new()),
+                };
+                (*worker, *epoch, kind, said)
+            }
+            Ev::Store {
+                worker,
+                epoch,
+                order,
+                ..
+            } => {
+                let said = match order {
+                    Order::Load => "load".to_owned(),
+                    Order::Lease(holder, ttl) | Order::Extend(holder, ttl) => {
+                        format!("{holder} {ttl:?}")
+                    }
+                    Order::Save(record, version) => format!("{version} {}", record.expose()),
+                };
+                (*worker, *epoch, "store", said)
+            }
+            Ev::Arrival { send, .. } => {
+                let send = &self.book.sends[*send];
+                let token = send.refresh.clone().unwrap_or_default();
+                (send.worker, send.epoch, "arrival", token)
+            }
+            Ev::Restart(worker) => (*worker, 0, "restart", String::new()),
+            _ => (0, 0, "world", String::new()),
+        }
+    }
+}
+
+/// An event in full: it is digested, and shown to nobody.
+fn text(event: &Event) -> String {
+    match event {
+        Event::Loaded(Some(entry)) => format!("{} {}", entry.version, entry.record.expose()),
+        Event::Loaded(None) => "nothing".to_owned(),
+        Event::Flown(Ok(tokens)) => tokens.access_token.expose().clone(),
+        Event::Flown(Err(error)) | Event::Failed(error) => error.code().to_owned(),
+        Event::Saved(Saved::At(version)) => format!("at {version}"),
+        event => format!("{event:?}"),
+    }
+}

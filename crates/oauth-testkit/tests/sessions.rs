@@ -1,0 +1,42 @@
+//! Histories of real sessions in simulated time.
+//!
+//! Many more of them: `cargo xtask test fleet --host real --seeds 10000`.
+
+use oauth_testkit::fleet::{Report, Sessions, Setup};
+
+#[test]
+fn whatever_goes_wrong_real_sessions_break_no_promise() {
+    let mut sum = Report::default();
+    for seed in 0..60 {
+        match Sessions::new(seed, Setup::drawn(seed)).run() {
+            Ok(report) => sum.add(&report),
+            Err(violation) => panic!("{violation}"),
+        }
+    }
+    assert!(sum.served > 1_000, "{sum:?}");
+    let counts = [
+        sum.renewals,
+        sum.logins,
+        sum.logouts,
+        sum.refused,
+        sum.errors,
+        sum.cancelled,
+        sum.reuse_events,
+        sum.crashes,
+        sum.abandoned,
+        sum.pauses,
+        sum.network_faults,
+        sum.store_faults,
+    ];
+    assert!(counts.iter().all(|count| *count > 0), "{sum:?}");
+}
+
+#[test]
+fn one_seed_is_one_history_of_real_sessions() {
+    for seed in 0..5 {
+        let run = || Sessions::new(seed, Setup::drawn(seed)).run().ok();
+        let first = run();
+        assert!(first.is_some());
+        assert_eq!(first, run());
+    }
+}
