@@ -286,8 +286,7 @@ impl Session {
                         (Waiting::Flight(flight) | Waiting::Beside(_, flight), carried) => {
                             (flight, carried)
                         }
-                        // A session that was drained hands them out and begins nothing: they are
-                        // to be stored all the same.
+                        // One that was drained begins nothing else.
                         (Waiting::Over(Ok(_)), _) if state.keeper.save_again() => {
                             let (flight, carried) = self.launch(&mut state);
                             (flight, Some(carried))
