@@ -286,11 +286,9 @@ impl Session {
                         (Waiting::Flight(flight) | Waiting::Beside(_, flight), carried) => {
                             (flight, carried)
                         }
-                        // A session that was drained hands them out and begins nothing: they are
-                        // to be stored all the same.
+                        // One that was drained begins nothing else.
                         (Waiting::Over(Ok(_)), _) if state.keeper.save_again() => {
-                            let (flight, carried) = self.launch(&mut state);
-                            (flight, Some(carried))
+                            self.launch(&mut state)
                         }
                         (Waiting::Over(outcome), _) => return outcome.map(drop),
                     },
@@ -324,10 +322,7 @@ impl Session {
                     let mut state = self.0.state();
                     match state.flight.clone() {
                         Some(flight) => (flight, None),
-                        None if state.keeper.save_again() => {
-                            let (flight, carried) = self.launch(&mut state);
-                            (flight, Some(carried))
-                        }
+                        None if state.keeper.save_again() => self.launch(&mut state),
                         None => return,
                     }
                 };
@@ -411,11 +406,11 @@ impl Session {
             Turn::GiveUp(error) => Waiting::Over(Err(error)),
             Turn::HandOutAndRenew(tokens) => {
                 let (flight, carried) = self.launch(state);
-                return (Waiting::Beside(tokens, flight), Some(carried));
+                return (Waiting::Beside(tokens, flight), carried);
             }
             Turn::Renew => {
                 let (flight, carried) = self.launch(state);
-                return (Waiting::Flight(flight), Some(carried));
+                return (Waiting::Flight(flight), carried);
             }
             Turn::Follow => match &state.flight {
                 Some(flight) => Waiting::Flight(Arc::clone(flight)),
@@ -425,9 +420,9 @@ impl Session {
         (waiting, None)
     }
 
-    fn launch(&self, state: &mut State) -> (Flight, Carried) {
+    fn launch(&self, state: &mut State) -> (Flight, Option<Carried>) {
         let carried = Carried::new(Arc::clone(&self.0), state);
-        (Arc::clone(&carried.flight), carried)
+        (Arc::clone(&carried.flight), Some(carried))
     }
 }
 

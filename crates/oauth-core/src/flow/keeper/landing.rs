@@ -119,7 +119,9 @@ impl Keeper {
         let tokens = landing.record.tokens.clone();
         self.know(at, landing.record, version);
         self.trouble.clear();
-        self.settled.clear();
+        // What was put back may have a mark of ours.
+        let marked = self.record.attempt.as_ref().map(|attempt| &attempt.id);
+        self.settled.retain(|ours| Some(&ours.id) == marked);
         self.drop_landed();
         let is_good = self.good(at.now()).is_some() && at.now() < self.times.stale;
         // They may be over by now; that is a reason to renew them only if somebody waits.

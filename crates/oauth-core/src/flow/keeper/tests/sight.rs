@@ -132,6 +132,39 @@ fn what_the_store_has_lost_is_put_back_by_who_still_has_it() {
 }
 
 #[test]
+fn a_mark_that_is_put_back_means_as_little_as_before() {
+    let mut desk = stored(&of("one", 1, START));
+    let mut keeper = keeper_for(Reuse::Revokes);
+    desk.now = START + 601;
+    desk.ask(&mut keeper);
+    // The mark is stored, and the answer is lost: nothing is sent.
+    let mut step = keeper.resume(desk.at(), Event::Begin);
+    loop {
+        let event = match step {
+            Step::Load => Event::Loaded(desk.entry.clone()),
+            Step::Save {
+                record, version, ..
+            } => {
+                desk.save(record, version);
+                break;
+            }
+            _ => Event::Leased(Lease::Won),
+        };
+        step = keeper.resume(desk.at(), event);
+    }
+    let outcome = over(desk.go(&mut keeper, Event::Failed(lost())));
+    assert_eq!(code(outcome), "lost");
+    desk.is_held = true;
+    desk.now += 1;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Wait(_)));
+    desk.lose(None);
+    desk.is_held = false;
+    let step = desk.go(&mut keeper, Event::Elapsed);
+    assert!(matches!(step, Step::Run(_)), "{step:?}");
+}
+
+#[test]
 fn of_what_the_store_has_lost_the_newest_refresh_token_is_sent() {
     let (mut keeper, mut desk) = lost_save(|desk| desk.entry.clone());
     desk.now += 601;
