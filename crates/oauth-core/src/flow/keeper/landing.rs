@@ -270,7 +270,10 @@ impl Keeper {
             if let Ok(Sight::Lost(version)) = read {
                 self.version = version;
             }
-            return self.close(Ended::Refused(INVALID_GRANT.to_owned()), error);
+            // It may be over already, for another reason.
+            let ended = self.record.ended.clone();
+            let ended = ended.unwrap_or_else(|| Ended::Refused(INVALID_GRANT.to_owned()));
+            return self.close(ended, error);
         }
         let newer = self.good(at.now());
         let outcome = match (read, self.end(at), newer) {

@@ -1,6 +1,7 @@
 //! Records that are removed, and records that are lost.
 
 use super::*;
+use crate::flow::keeper::record::Ended;
 
 const DAY: u64 = 24 * 3600;
 
@@ -162,6 +163,33 @@ fn a_mark_that_is_put_back_means_as_little_as_before() {
     desk.is_held = false;
     let step = desk.go(&mut keeper, Event::Elapsed);
     assert!(matches!(step, Step::Run(_)), "{step:?}");
+}
+
+#[test]
+fn a_grant_that_is_over_for_one_reason_is_not_put_back_as_over_for_another() {
+    let mut desk = Desk::with(tokens(1));
+    let mut dead = keeper_for(Reuse::Revokes);
+    desk.now = START + 601;
+    desk.ask(&mut dead);
+    assert!(matches!(desk.go(&mut dead, Event::Begin), Step::Run(_)));
+    // Nobody hears of the request any more.
+    desk.now = START + 700;
+    let mut keeper = keeper_for(Reuse::Revokes);
+    desk.ask(&mut keeper);
+    let mut step = keeper.resume(desk.at(), Event::Begin);
+    loop {
+        let event = match step {
+            Step::Load => Event::Loaded(desk.entry.clone()),
+            Step::Lease { .. } => Event::Leased(Lease::Won),
+            Step::Save { .. } => break,
+            step => panic!("not the end of the grant but {step:?}"),
+        };
+        step = keeper.resume(desk.at(), event);
+    }
+    desk.lose(None);
+    let outcome = over(desk.go(&mut keeper, Event::Saved(Saved::Conflict)));
+    assert_eq!(code(outcome), "grant.outcome_unknown");
+    assert_eq!(desk.record().ended, Some(Ended::OutcomeUnknown));
 }
 
 #[test]
