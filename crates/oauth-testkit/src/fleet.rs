@@ -26,7 +26,10 @@
 //! or down, or refuses what is good, a gateway gives up on it, access tokens end early, people take their grants back. The
 //! store fails, does what it was asked without saying so, does it late, goes down. People log in when
 //! they are told to, and sometimes just so, in the midst of a renewal too; they log out, which removes
-//! the record while workers still have it. How often each happens is in [`Odds`].
+//! the record while workers still have it. Clocks step by hours, back and forth. The store forgets a
+//! record, or falls back by some saves, as replicas do that take over. Workers come back with a copy of
+//! tokens that their application has kept. Two grants of a fleet are of one person, as the server sees
+//! it. How often each happens is in [`Odds`].
 //!
 //! Two things are taken for granted: a worker gives up on a token request after the time its
 //! [`Policy::longest_request`] names, and the network delays none for more than 13 s beyond that.
@@ -88,11 +91,24 @@
 //!    that. Nothing is deleted, and a login or a success ends it.
 //!    *Excused*: as much as clocks differ.
 //!
+//! Where clocks step, the store loses saves, or applications bring copies of their own, this is excused,
+//! and nothing else:
+//! - *Steps*: of two sends of a refresh token, what is said of time, if the clock of either sender has
+//!   stepped since the earlier one or is off; that an access token was alive, and rule 7, once any clock
+//!   has stepped. With `Revokes` no token is sent twice all the same.
+//! - *Losses*: a save over less than was there; a second send of a token that was sent before the loss,
+//!   or less than an attempt's time after it; being told to log in while the store is behind; a removal
+//!   whose mark was lost; and the tokens of a login that are no newer, by the clocks of those who
+//!   received them, than what was there before, so all of them once clocks have stepped too.
+//! - *Copies*: one that is newer than the login in the store, or is brought after a logout: nothing
+//!   tells it from a login. Copies are brought only where clocks are right.
+//!
 //! That these rules find mistakes is tested with hosts that make them: see [`Flaw`].
 
 mod book;
 mod dice;
 mod host;
+mod losses;
 mod net;
 mod people;
 mod rules;
@@ -101,6 +117,7 @@ mod search;
 mod sessions;
 mod setup;
 mod shelf;
+mod stored;
 mod trace;
 mod world;
 
@@ -193,6 +210,12 @@ pub struct Report {
     pub network_faults: u64,
     /// Orders to the store that failed.
     pub store_faults: u64,
+    /// Clocks that stepped.
+    pub clock_steps: u64,
+    /// Times the store lost saves of a record.
+    pub losses: u64,
+    /// Workers that began with a copy of their application's own.
+    pub copies: u64,
 }
 
 impl Report {
@@ -217,6 +240,9 @@ impl Report {
         self.impatient += other.impatient;
         self.network_faults += other.network_faults;
         self.store_faults += other.store_faults;
+        self.clock_steps += other.clock_steps;
+        self.losses += other.losses;
+        self.copies += other.copies;
     }
 }
 

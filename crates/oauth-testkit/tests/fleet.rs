@@ -36,6 +36,9 @@ fn whatever_goes_wrong_no_promise_is_broken() {
         sum.impatient,
         sum.network_faults,
         sum.store_faults,
+        sum.clock_steps,
+        sum.losses,
+        sum.copies,
     ];
     assert!(counts.iter().all(|count| *count > 20), "{sum:?}");
 }

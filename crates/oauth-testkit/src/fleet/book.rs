@@ -20,6 +20,12 @@ pub(super) struct Book {
     pub(super) suspects: HashSet<String>,
     /// Of each grant, every version that was stored.
     pub(super) history: Vec<Vec<Version>>,
+    /// The time, in milliseconds.
+    pub(super) now: u64,
+    /// The access tokens that applications have brought of their own.
+    pub(super) copies: HashSet<String>,
+    /// When the store lost saves of which grant.
+    pub(super) losses: Vec<(usize, u64)>,
     generations: u64,
     calls: u64,
 }
@@ -27,6 +33,10 @@ pub(super) struct Book {
 /// A token, as the server gave it out.
 pub(super) struct Token {
     name: String,
+    /// Higher for what the server gave out later.
+    number: usize,
+    /// When it did, in milliseconds.
+    at: u64,
     pub(super) grant: usize,
     /// Which login it grew from.
     pub(super) generation: u64,
@@ -53,6 +63,8 @@ pub(super) struct Send {
     pub(super) is_processed: bool,
     /// For a refresh token sent again: why that was no mistake.
     pub(super) excuse: Result<(), String>,
+    /// The store has lost saves since it was sent before.
+    pub(super) is_after_loss: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +142,9 @@ impl Book {
             marks: HashMap::new(),
             suspects: HashSet::new(),
             history: (0..grants).map(|_| Vec::new()).collect(),
+            now: 0,
+            copies: HashSet::new(),
+            losses: Vec::new(),
             generations: 0,
             calls: 0,
         }
@@ -146,10 +161,12 @@ impl Book {
     }
 
     fn enter(&mut self, grant: usize, generation: u64, parent: Option<&str>, new: PeekTokens) {
-        let number = self.tokens.len();
+        let (number, now) = (self.tokens.len(), self.now);
         let mut enter = |kind: char, token: String| {
             let entry = Token {
                 name: format!("{kind}{number}"),
+                number,
+                at: now,
                 grant,
                 generation,
                 parent: parent.map(str::to_owned),
@@ -320,6 +337,36 @@ impl Book {
                 .filter(|next| next.parent.as_deref() != Some(parent));
         }
         false
+    }
+
+    /// Whether the clocks of those who received them, apart by so much, tell that what one version holds
+    /// is newer than what the other does.
+    pub(super) fn is_clearly_newer(&self, new: &Version, old: &Version, apart: Duration) -> bool {
+        let at = |it: &Version| self.token(&it.access).map_or(0, |token| token.at);
+        Duration::from_millis(at(new)) > Duration::from_millis(at(old)) + apart
+    }
+
+    /// Whether what is stored is a copy of an application's own, brought after a logout or another login.
+    pub(super) fn is_copied_over(&self, grant: usize, refresh: &str) -> bool {
+        let history = &self.history[grant];
+        history.last().is_some_and(|last| {
+            let is_copy = last.refresh.as_deref() == Some(refresh);
+            let is_copy = is_copy && self.copies.contains(&last.access);
+            let is_other = |it: &Version| it.is_removed || it.generation != last.generation;
+            is_copy && history.iter().any(is_other)
+        })
+    }
+
+    /// Whether this is a copy of an application's own, of what the server gave out after that, or brought
+    /// after a logout: nothing tells it from a new login.
+    pub(super) fn is_later_copy(&self, new: &Version, old: &Version) -> bool {
+        let number = |it: &Version| self.token(&it.access).map_or(0, |token| token.number);
+        // The login itself may still wait to be stored, and a login that waits is stored over another.
+        let is_login = self
+            .token(&new.access)
+            .is_some_and(|it| it.parent.is_none());
+        let is_later = old.is_removed || is_login || number(new) > number(old);
+        self.copies.contains(&new.access) && is_later
     }
 
     /// A name for a token that is no secret.

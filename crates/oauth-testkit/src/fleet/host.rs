@@ -254,6 +254,7 @@ impl World {
         us.is_up = true;
         us.asleep_until = 0;
         self.note(|| format!("worker {worker} is back, with nothing in its hands"));
+        self.begin_with_copies(worker);
     }
 
     fn pause(&mut self, worker: usize) {
@@ -295,7 +296,10 @@ impl World {
             _ => {}
         }
         match &event {
-            Event::Loaded(Some(entry)) => (slot.seen, slot.seen_at) = (entry.version, now),
+            // What the store has lost, the worker knows all the same.
+            Event::Loaded(Some(entry)) => {
+                (slot.seen, slot.seen_at) = (slot.seen.max(entry.version), now);
+            }
             Event::Loaded(None) => slot.seen_at = now,
             Event::Saved(Saved::At(version)) => (slot.seen, slot.seen_at) = (*version, now),
             Event::Leased(Lease::Won) => {

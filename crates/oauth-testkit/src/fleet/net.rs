@@ -134,10 +134,12 @@ impl World {
                 if self.setup.flaw == Some(Flaw::NoFencing) {
                     version = self.shelf.load(&key).map_or(0, |entry| entry.version);
                 }
+                let over = self.saved_over(grant);
                 let saved = self.shelf.save(&key, &record, version);
                 if let Saved::At(version) = saved {
                     self.trace_record(record.expose());
-                    self.stored(worker, epoch, grant, record.expose(), version)?;
+                    let (by, record) = ((worker, epoch, self.now), record.expose());
+                    self.book.store(by, grant, record, version, over)?;
                 }
                 Event::Saved(saved)
             }

@@ -206,6 +206,7 @@ impl World {
             );
             return Err(Breach(Rule::Newest, text));
         }
+        self.copy(grant, tokens);
         self.callers[caller].held = Some(Arc::clone(tokens));
         let after = self.dice.between(1, 2000);
         self.mail(after, worker, grant, Mail::Use(caller));

@@ -8,8 +8,9 @@ use oauth_core::Tokens;
 use oauth_core::error::{Advice, Error};
 use oauth_core::flow::keeper::Reuse;
 
-use super::book::{Book, Peek, Send, Version};
+use super::book::{Send, Version};
 use super::host::Held;
+use super::stored::Over;
 use super::world::{World, window};
 use super::{Breach, Rule};
 use crate::twin::Rotation;
@@ -88,7 +89,7 @@ impl World {
                 return Self::breach(Rule::OneFlight, text);
             }
         }
-        let mut excuse = Ok(());
+        let (mut excuse, mut is_after_loss) = (Ok(()), false);
         if let Some(token) = &refresh {
             if self.book.token(token).map(|token| token.grant) != Some(grant) {
                 let text = format!("worker {worker} sends the refresh token of another grant");
@@ -111,7 +112,8 @@ impl World {
                 );
                 return Self::breach(Rule::Heeded, text);
             }
-            excuse = self.excuse(grant, token);
+            excuse = self.excuse(worker, grant, token);
+            is_after_loss = self.is_after_loss(grant, token);
         }
         self.book.sends.push(Send {
             worker,
@@ -125,6 +127,7 @@ impl World {
             may_count: true,
             is_processed: false,
             excuse,
+            is_after_loss,
         });
         Ok(number)
     }
@@ -163,13 +166,31 @@ impl World {
         grant: usize,
         holds: impl Fn(&Version) -> bool,
     ) -> Option<u64> {
+        if self.is_lost_in_time(grant) {
+            return None;
+        }
         let seen = self.workers[worker].slots[grant].seen;
         let mut read = self.book.history[grant]
             .iter()
             .rev()
             .skip_while(|version| version.version > seen);
         let newest = read.next()?;
-        (!holds(newest) && read.any(holds)).then_some(newest.version)
+        // Once the mark of a removal is lost, nobody knows of it; nor does who brings a copy after it.
+        let copies = &self.workers[worker].slots[grant].logins;
+        let has_copy = copies.iter().any(|copy| self.book.copies.contains(copy));
+        if newest.is_removed && (self.may_be_lost(grant, 0) || has_copy) {
+            return None;
+        }
+        let before = read
+            .find(|version| holds(version))
+            .filter(|_| !holds(newest))?;
+        if self.book.is_later_copy(before, newest) {
+            return None;
+        }
+        // So is what was there before a login, if the times of both do not tell which is newer.
+        let is_other = before.generation != newest.generation && self.may_be_lost(grant, 0);
+        let is_told = self.book.is_clearly_newer(newest, before, self.slack());
+        (!is_other || is_told).then_some(newest.version)
     }
 
     /// Whether what the worker has read last says that the token is not to be sent yet.
@@ -178,18 +199,29 @@ impl World {
         let mut history = self.book.history[grant].iter().rev();
         let read = history.find(|version| version.version == seen);
         let until = read.and_then(|version| version.suspect_until);
-        until.is_some_and(|until| self.time().after(self.slack()) < until)
+        !self.have_clocks_stepped()
+            && until.is_some_and(|until| self.time().after(self.slack()) < until)
     }
 
     /// Whether a refresh token may be sent though it was sent before and may have been spent.
-    fn excuse(&self, grant: usize, token: &str) -> Result<(), String> {
-        let earlier = |send: &&Send| send.refresh.as_deref() == Some(token) && send.may_count;
+    fn excuse(&self, worker: usize, grant: usize, token: &str) -> Result<(), String> {
+        // A clock that has stepped since cannot tell when an attempt, or an access token, is over.
+        let is_sure = |send: &Send| {
+            !self.has_stepped(worker, send.at)
+                && !self.has_stepped(send.worker, send.at)
+                && !self.may_be_lost(grant, send.at)
+        };
+        let earlier = |send: &&Send| {
+            send.refresh.as_deref() == Some(token) && send.may_count && is_sure(send)
+        };
         let mut earlier = self.book.sends.iter().filter(earlier).peekable();
         if earlier.peek().is_none() {
             return Ok(());
         }
         let later = self.time().after(self.slack());
+        // When a token ends is told by the clock of whoever received it.
         if let Some(record) = self.now_record(grant)
+            && !self.have_clocks_stepped()
             && record.refresh.as_deref() == Some(token)
             && self.twin.honours(later, &record.access)
         {
@@ -202,6 +234,17 @@ impl World {
             )),
             None => Ok(()),
         }
+    }
+
+    /// Whether the store may have lost what says that a refresh token was sent before; or an application's
+    /// own copy has taken the place of that.
+    fn is_after_loss(&self, grant: usize, token: &str) -> bool {
+        if self.book.is_copied_over(grant, token) {
+            return true;
+        }
+        let mut sends = self.book.sends.iter();
+        let is_earlier = |send: &Send| send.refresh.as_deref() == Some(token);
+        sends.any(|send| is_earlier(send) && self.may_be_lost(grant, send.at))
     }
 
     /// Whether who sent a refresh token has an answer on the way, or in hand, and time to store it.
@@ -240,7 +283,7 @@ impl World {
         };
         let name = token.as_deref().map_or("?", |token| self.book.name(token));
         match (&last.excuse, self.setup.policy.reuse) {
-            _ if is_copy => Ok(()),
+            _ if is_copy || last.is_after_loss => Ok(()),
             (_, Reuse::Revokes) => {
                 let text = format!("{name} was sent twice to a server that revokes");
                 Self::breach(Rule::Kept, text)
@@ -271,6 +314,7 @@ impl World {
                 return Self::breach(Rule::Answered, text);
             }
         }
+        let over = self.saved_over(grant);
         let Some(record) = self.now_record(grant) else {
             return Ok(());
         };
@@ -295,6 +339,9 @@ impl World {
         }
         let is_in_words = error.server_error().is_some() && error.code() != "denied.invalid_grant";
         if is_in_words && self.book.suspects.contains(refresh) {
+            return Ok(());
+        }
+        if over == Over::Less {
             return Ok(());
         }
         let looked_at = slot.seen_at.max(self.workers[worker].awake_since);
@@ -354,7 +401,7 @@ impl World {
         let is_alive = refresh
             .as_ref()
             .is_some_and(|token| self.twin.honours(self.time(), token));
-        if !is_stored && !is_login && is_successor && is_alive {
+        if !is_stored && !is_login && is_successor && is_alive && !self.is_lost_in_time(grant) {
             let text = format!(
                 "worker {worker} drops {}, the only one that can follow the one in the store",
                 self.book.name(refresh.as_deref().unwrap_or_default())
@@ -402,88 +449,6 @@ impl World {
         }
         slot.unsaved = Some(access.clone());
         self.report.unsaved += 1;
-        Ok(())
-    }
-
-    /// Rules 3 and 6, for what the store has just taken.
-    pub(super) fn stored(
-        &mut self,
-        worker: usize,
-        epoch: u32,
-        grant: usize,
-        record: &str,
-        version: u64,
-    ) -> Result<(), Breach> {
-        let by = (worker, epoch, self.now);
-        self.book.store(by, grant, record, version)
-    }
-}
-
-impl Book {
-    /// Writes down what a worker has stored, if the rules are kept.
-    pub(super) fn store(
-        &mut self,
-        (worker, epoch, now): (usize, u32, u64),
-        grant: usize,
-        record: &str,
-        version: u64,
-    ) -> Result<(), Breach> {
-        let Ok(peek) = serde_json::from_str::<Peek>(record) else {
-            return World::breach(Rule::OwnGrant, "an unreadable record".to_owned());
-        };
-        let (is_over, history) = (peek.is_over(), &self.history[grant]);
-        let suspect_until = peek.suspect_until();
-        let Some(tokens) = peek.tokens else {
-            // The end of a grant that never had any.
-            return Ok(());
-        };
-        let token = self.token(&tokens.access_token);
-        let Some(token) = token.filter(|token| token.grant == grant) else {
-            let text = format!("worker {worker} stores a token of another grant");
-            return World::breach(Rule::OwnGrant, text);
-        };
-        let generation = token.generation;
-        if let Some(last) = history.last() {
-            if last.version >= version {
-                let text = format!("the store gives version {version} twice");
-                return World::breach(Rule::OneRecord, text);
-            }
-            let is_known = history
-                .iter()
-                .any(|it| it.generation == generation && !it.is_removed);
-            if last.is_removed && is_known {
-                let text = format!("worker {worker} puts back what a person has removed");
-                return World::breach(Rule::Kept, text);
-            }
-            if generation < last.generation && is_known {
-                let text = format!("worker {worker} puts an old grant in place of a login");
-                return World::breach(Rule::Kept, text);
-            }
-            if let (Some(new), Some(old)) = (&tokens.refresh_token, &last.refresh)
-                && self.descends(old, new)
-            {
-                let text = format!(
-                    "worker {worker} puts {} in place of {}, which followed it",
-                    self.name(new),
-                    self.name(old)
-                );
-                return World::breach(Rule::Kept, text);
-            }
-        }
-        let version = Version {
-            version,
-            access: tokens.access_token,
-            refresh: tokens.refresh_token,
-            generation,
-            is_over,
-            is_removed: false,
-            attempt: peek.attempt.map(|attempt| attempt.id),
-            suspect_until,
-        };
-        if let Some(attempt) = &version.attempt {
-            self.mark(attempt, worker, epoch, now);
-        }
-        self.history[grant].push(version);
         Ok(())
     }
 }

@@ -90,6 +90,15 @@ pub struct Odds {
     pub login_beside: u32,
     /// In each minute, a person logs out: the record is removed, and the grant ended or not.
     pub logout: u32,
+    /// In each minute, a worker's clock steps by up to five hours, back or forth.
+    pub clock_step: u32,
+    /// In each minute, the store forgets a record.
+    pub evicted: u32,
+    /// In each minute, the store goes back by up to five saves of a record: a replica takes over, or a
+    /// backup is restored.
+    pub rolled_back: u32,
+    /// A worker that comes back begins with a copy of tokens that its application has kept.
+    pub own_copy: u32,
 }
 
 /// A mistake in the program around the keepers: the checker must find each.
@@ -195,6 +204,10 @@ impl Odds {
             skew: u64::from(some(1, 3)),
             login_beside: some(20, 200),
             logout: some(100, 500),
+            clock_step: some(300, 2000),
+            evicted: some(100, 500),
+            rolled_back: some(100, 500),
+            own_copy: some(1000, 5000),
         }
     }
 }

@@ -20,12 +20,16 @@ pub trait Shelf {
 
     /// Takes the lease for `ttl` unless another holds it; for no time at all, gives it back.
     fn lease(&mut self, now: Duration, key: &str, holder: &str, ttl: Duration) -> Lease;
+
+    /// Loses the last saves of a record, or all of them. One that cannot loses nothing.
+    fn lose(&mut self, _key: &str, _saves: usize) {}
 }
 
 /// The plainest store that keeps the contract.
 #[derive(Debug, Default)]
 pub(super) struct Plain {
-    records: HashMap<String, Entry>,
+    /// Of each record, all that was saved: a store may fall back.
+    records: HashMap<String, Vec<Entry>>,
     leases: HashMap<String, (String, Duration)>,
     /// The last version that any record was given.
     given: u64,
@@ -33,17 +37,17 @@ pub(super) struct Plain {
 
 impl Shelf for Plain {
     fn load(&mut self, key: &str) -> Option<Entry> {
-        self.records.get(key).cloned()
+        self.records.get(key)?.last().cloned()
     }
 
     fn save(&mut self, key: &str, record: &Secret<String>, version: u64) -> Saved {
-        if self.records.get(key).map_or(0, |entry| entry.version) != version {
+        if self.load(key).map_or(0, |entry| entry.version) != version {
             return Saved::Conflict;
         }
         self.given += 1;
         let (version, record) = (self.given, record.clone());
         let entry = Entry { version, record };
-        self.records.insert(key.to_owned(), entry);
+        self.records.entry(key.to_owned()).or_default().push(entry);
         Saved::At(version)
     }
 
@@ -61,6 +65,12 @@ impl Shelf for Plain {
                 self.leases.insert(key.to_owned(), lease);
                 Lease::Won
             }
+        }
+    }
+
+    fn lose(&mut self, key: &str, saves: usize) {
+        if let Some(saved) = self.records.get_mut(key) {
+            saved.truncate(saved.len().saturating_sub(saves));
         }
     }
 }

@@ -10,7 +10,7 @@ use oauth_core::flow::keeper::{Keeper, Upkeep};
 use oauth_core::issuer::Issuer;
 use oauth_core::moment::{Moment, UnixTime};
 use oauth_core::server::{EndpointKind, Server};
-use oauth_core::{Client, ClientAuth, ClientId, Scope};
+use oauth_core::{Client, ClientAuth, ClientId, Scope, Tokens};
 
 use super::book::Book;
 use super::dice::Dice;
@@ -60,6 +60,9 @@ pub(super) struct Worker {
     pub(super) is_up: bool,
     /// How far its clock is ahead, in milliseconds.
     pub(super) skew: i64,
+    /// How far it has stepped beyond that, and when it did so last.
+    pub(super) step: i64,
+    pub(super) stepped_at: Option<u64>,
     pub(super) asleep_until: u64,
     pub(super) awake_since: u64,
     /// What arrived while it slept.
@@ -72,6 +75,8 @@ pub(super) struct Grant {
     pub(super) key: String,
     /// Somebody is on the way to log in.
     pub(super) is_login_due: bool,
+    /// What the application has kept.
+    pub(super) copy: Option<Tokens>,
 }
 
 pub(super) enum Ev {
@@ -154,6 +159,7 @@ impl World {
                 id,
                 key,
                 is_login_due: false,
+                copy: None,
             });
         }
         for number in 0..setup.workers {
@@ -162,6 +168,8 @@ impl World {
                 epoch: 0,
                 is_up: true,
                 skew: skew - i64::try_from(1000 * setup.odds.skew).unwrap_or_default(),
+                step: 0,
+                stepped_at: None,
                 asleep_until: 0,
                 awake_since: 0,
                 inbox: Vec::new(),
@@ -233,6 +241,7 @@ impl World {
     }
 
     pub(super) fn handle(&mut self, ev: Ev) -> Result<(), Breach> {
+        self.book.now = self.now;
         match ev {
             Ev::Mail {
                 worker,
@@ -264,6 +273,7 @@ impl World {
                 self.calm = true;
                 self.server_down_until = 0;
                 self.store_down_until = 0;
+                self.set_clocks();
                 self.note(|| "all is well from now on".to_owned());
             }
             Ev::LastRound => {
@@ -303,6 +313,7 @@ impl World {
                 self.post(after, Ev::Logout(grant));
             }
         }
+        self.losses();
         self.post(MINUTE, Ev::Weather);
     }
 
@@ -337,7 +348,7 @@ impl World {
             .collect()
     }
 
-    fn keeper(&self, id: GrantId) -> Keeper {
+    pub(super) fn keeper(&self, id: GrantId) -> Keeper {
         let upkeep = if self.setup.own {
             Upkeep::ClientCredentials(Scope::none())
         } else {
@@ -356,7 +367,8 @@ impl World {
 
     /// A worker's time.
     pub(super) fn clock(&self, worker: usize) -> UnixTime {
-        let millis = (START * 1000 + self.now).saturating_add_signed(self.workers[worker].skew);
+        let millis = (START * 1000 + self.now)
+            .saturating_add_signed(self.workers[worker].skew + self.workers[worker].step);
         UnixTime::from_secs(millis / 1000)
     }
 

@@ -14,6 +14,7 @@ use oauth_session::store::Answer;
 
 use super::super::net::{REFUSALS, refusal, status};
 use super::super::shelf::Shelf as _;
+use super::super::stored::Over;
 use super::super::world::millis;
 use super::caller;
 use super::stage::{Shared, Stage, lock};
@@ -180,7 +181,10 @@ impl oauth_session::Store for Store {
                 let saved = stage.shelf.save(&key, &record, version);
                 if let Saved::At(version) = saved {
                     let by = (worker, number(member), stage.now);
-                    let stored = stage.book.store(by, grant, record.expose(), version);
+                    let stored =
+                        stage
+                            .book
+                            .store(by, grant, record.expose(), version, Over::Newest);
                     stage.judge(stored);
                 }
                 stage.note_of(member, || format!("saves over {version}: {saved:?}"));

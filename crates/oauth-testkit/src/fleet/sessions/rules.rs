@@ -66,6 +66,7 @@ impl Stage {
             may_count: true,
             is_processed: false,
             excuse,
+            is_after_loss: false,
         });
         send
     }

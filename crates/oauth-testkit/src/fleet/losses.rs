@@ -1,0 +1,146 @@
+//! Clocks that step, stores that lose what they had, and applications with copies of their own.
+
+use std::sync::Arc;
+
+use oauth_core::Tokens;
+
+use super::book::Book;
+use super::stored::Over;
+use super::world::{World, window};
+
+/// Hours, in milliseconds.
+const HOUR: u64 = 3_600_000;
+
+impl World {
+    /// Once a minute.
+    pub(super) fn losses(&mut self) {
+        let odds = self.setup.odds;
+        for worker in 0..self.workers.len() {
+            if self.dice.hits(odds.clock_step) {
+                let (back, forth) = (self.dice.hits(5000), self.dice.between(1, 5 * HOUR));
+                let step = i64::try_from(forth).unwrap_or_default();
+                let skew = if back { -step } else { step };
+                self.step_clock(worker, skew);
+            }
+        }
+        for grant in 0..self.grants.len() {
+            if self.dice.hits(odds.evicted) {
+                self.lose(grant, usize::MAX);
+            }
+            if self.dice.hits(odds.rolled_back) {
+                let saves = 1 + self.dice.index(5);
+                self.lose(grant, saves);
+            }
+        }
+    }
+
+    fn step_clock(&mut self, worker: usize, skew: i64) {
+        let us = &mut self.workers[worker];
+        us.step = skew;
+        us.stepped_at = Some(self.now);
+        self.report.clock_steps += 1;
+        self.note(|| format!("the clock of worker {worker} is {} s off", skew / 1000));
+    }
+
+    /// All clocks are right again.
+    pub(super) fn set_clocks(&mut self) {
+        for worker in 0..self.workers.len() {
+            if self.workers[worker].step != 0 {
+                self.step_clock(worker, 0);
+            }
+        }
+    }
+
+    fn lose(&mut self, grant: usize, saves: usize) {
+        let key = self.grants[grant].key.clone();
+        self.shelf.lose(&key, saves);
+        let version = self.shelf.load(&key).map_or(0, |entry| entry.version);
+        if self.book.newest_version(grant) > version {
+            self.report.losses += 1;
+            self.book.lost(grant, self.now);
+            self.note(|| format!("the store loses saves of grant {grant}, back to {version}"));
+        }
+    }
+
+    /// What a save takes the place of.
+    pub(super) fn saved_over(&mut self, grant: usize) -> Over {
+        let key = self.grants[grant].key.clone();
+        let version = self.shelf.load(&key).map_or(0, |entry| entry.version);
+        match self.book.newest_version(grant) > version {
+            true => Over::Less,
+            false => Over::Newest,
+        }
+    }
+
+    /// Whether the clock of a worker cannot be trusted for what began at this time.
+    pub(super) fn has_stepped(&self, worker: usize, since: u64) -> bool {
+        let us = &self.workers[worker];
+        us.step != 0 || us.stepped_at.is_some_and(|at| at >= since)
+    }
+
+    pub(super) fn have_clocks_stepped(&self) -> bool {
+        let workers = &self.workers;
+        workers.iter().any(|worker| worker.stepped_at.is_some())
+    }
+
+    /// Whether the store has fallen back to what only clocks that were wrong can tell from what is
+    /// newer.
+    pub(super) fn is_lost_in_time(&self, grant: usize) -> bool {
+        self.have_clocks_stepped() && self.may_be_lost(grant, 0)
+    }
+
+    /// Whether the mark of what was sent then may have been lost.
+    pub(super) fn may_be_lost(&self, grant: usize, sent_at: u64) -> bool {
+        let since = sent_at.saturating_sub(window(&self.setup));
+        self.book.has_lost(grant, since)
+    }
+
+    /// The application keeps a copy of what it gets.
+    pub(super) fn copy(&mut self, grant: usize, tokens: &Arc<Tokens>) {
+        if self.dice.hits(self.setup.odds.own_copy) {
+            self.grants[grant].copy = Some(Tokens::clone(tokens));
+        }
+    }
+
+    /// It begins with that. The time of tokens tells which are older only where clocks are right.
+    pub(super) fn begin_with_copies(&mut self, worker: usize) {
+        let is_right = self.setup.odds.skew == 0 && self.setup.odds.clock_step == 0;
+        for grant in 0..self.grants.len() {
+            let copy = self.grants[grant].copy.clone();
+            let Some(copy) = copy.filter(|_| is_right && !self.calm) else {
+                continue;
+            };
+            if !self.dice.hits(self.setup.odds.own_copy) {
+                continue;
+            }
+            let at = self.moment(worker);
+            let access = copy.access_token.expose().clone();
+            self.report.copies += 1;
+            self.book.copies.insert(access.clone());
+            self.note_of(worker, grant, |book| {
+                format!("begins with a copy of {}", book.tokens(&copy))
+            });
+            let keeper = self.keeper(self.grants[grant].id.clone());
+            if let Ok(keeper) = keeper.with_tokens(at, copy) {
+                let slot = self.slot(worker, grant);
+                slot.keeper = keeper;
+                slot.logins.push(access);
+            }
+        }
+    }
+}
+
+impl Book {
+    pub(super) fn newest_version(&self, grant: usize) -> u64 {
+        self.history[grant].last().map_or(0, |it| it.version)
+    }
+
+    fn lost(&mut self, grant: usize, now: u64) {
+        self.losses.push((grant, now));
+    }
+
+    fn has_lost(&self, grant: usize, since: u64) -> bool {
+        let mut losses = self.losses.iter();
+        losses.any(|(of, at)| *of == grant && *at >= since)
+    }
+}

@@ -1,0 +1,102 @@
+//! Rules 3 and 6, for what a store has just taken.
+
+use super::book::{Book, Peek, Version};
+use super::{Breach, Rule};
+
+/// What a record was saved over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// What was saved last.
+    Newest,
+    /// Less than that: the store has lost saves, and whoever saves cannot know which.
+    Less,
+}
+
+fn breach<T>(rule: Rule, text: String) -> Result<T, Breach> {
+    Err(Breach(rule, text))
+}
+
+impl Book {
+    /// Writes down what a worker has stored, if the rules are kept.
+    pub(super) fn store(
+        &mut self,
+        (worker, epoch, now): (usize, u32, u64),
+        grant: usize,
+        record: &str,
+        version: u64,
+        over: Over,
+    ) -> Result<(), Breach> {
+        let Ok(peek) = serde_json::from_str::<Peek>(record) else {
+            return breach(Rule::OwnGrant, "an unreadable record".to_owned());
+        };
+        let is_over = peek.is_over();
+        let suspect_until = peek.suspect_until();
+        let Some(tokens) = peek.tokens else {
+            // The end of a grant that never had any.
+            return Ok(());
+        };
+        let token = self.token(&tokens.access_token);
+        let Some(token) = token.filter(|token| token.grant == grant) else {
+            let text = format!("worker {worker} stores a token of another grant");
+            return breach(Rule::OwnGrant, text);
+        };
+        let version = Version {
+            version,
+            generation: token.generation,
+            access: tokens.access_token,
+            refresh: tokens.refresh_token,
+            is_over,
+            is_removed: false,
+            attempt: peek.attempt.map(|attempt| attempt.id),
+            suspect_until,
+        };
+        self.check_place(worker, grant, &version, over)?;
+        if let Some(attempt) = &version.attempt {
+            self.mark(attempt, worker, epoch, now);
+        }
+        self.history[grant].push(version);
+        Ok(())
+    }
+
+    /// Whether this may take the place of what was saved last.
+    fn check_place(
+        &self,
+        worker: usize,
+        grant: usize,
+        new: &Version,
+        over: Over,
+    ) -> Result<(), Breach> {
+        let history = &self.history[grant];
+        let Some(last) = history.last() else {
+            return Ok(());
+        };
+        if last.version >= new.version {
+            let text = format!("the store gives version {} twice", new.version);
+            return breach(Rule::OneRecord, text);
+        }
+        if over == Over::Less || self.is_later_copy(new, last) {
+            return Ok(());
+        }
+        let is_same = |it: &Version| it.generation == new.generation && !it.is_removed;
+        let is_known = history.iter().any(is_same);
+        if last.is_removed && is_known {
+            let text = format!("worker {worker} puts back what a person has removed");
+            return breach(Rule::Kept, text);
+        }
+        if new.generation < last.generation && is_known {
+            let text = format!("worker {worker} puts an old grant in place of a login");
+            return breach(Rule::Kept, text);
+        }
+        if let (Some(new), Some(old)) = (&new.refresh, &last.refresh)
+            && self.descends(old, new)
+        {
+            let text = format!(
+                "worker {worker} puts {} in place of {}, which followed it",
+                self.name(new),
+                self.name(old)
+            );
+            return breach(Rule::Kept, text);
+        }
+        Ok(())
+    }
+}
