@@ -253,7 +253,7 @@ export interface SourceOptions {
    * `grant.outcome_unknown`. `tolerated`: at once.
    */
   reuse?: 'unknown' | 'revokes' | 'tolerated' | undefined
-  /** For how long a lease is taken, longer than twice what a token request can take: 75 000 ms. */
+  /** For how long a lease is taken, and taken again while a request runs: 10 000 ms. */
   leaseMs?: number | undefined
   /** Called with new tokens, and waited for, before any caller sees them: the place to store them. */
   onTokens?: (tokens: Tokens) => unknown

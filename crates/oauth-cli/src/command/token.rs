@@ -35,7 +35,8 @@ login, and if the login is gone, the command says so. All other profiles are the
 --as, and `as` in the profile, say it expressly.
 
 A token that is over is renewed, and if several shells find that out, one of them asks and all \
-print the answer; one that was killed in the midst of it is waited for, for 75 seconds at most. \
+print the answer. One that was killed in the midst of it is waited for: for 10 seconds, or for up \
+to a minute and a half if the server may have had the refresh token. \
 The store is in $XDG_STATE_HOME/oauth/grants (in ~/.local/state if unset; in %LOCALAPPDATA% on \
 Windows).
 
