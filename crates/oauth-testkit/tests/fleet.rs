@@ -40,7 +40,8 @@ fn whatever_goes_wrong_no_promise_is_broken() {
         sum.losses,
         sum.copies,
     ];
-    assert!(counts.iter().all(|count| *count > 20), "{sum:?}");
+    // The rarest, a copy of an application's own, comes in one history of nine.
+    assert!(counts.iter().all(|count| *count > 5), "{sum:?}");
 }
 
 #[test]

@@ -15,9 +15,11 @@ use crate::token::Tokens;
 pub enum Turn {
     /// Take these: they are good.
     HandOut(Arc<Tokens>),
-    /// Take these, and renew them beside: call [`Keeper::resume`] with [`Event::Begin`].
+    /// Take these, and renew them beside: call [`Keeper::resume`](super::Keeper::resume) with
+    /// [`Event::Begin`].
     HandOutAndRenew(Arc<Tokens>),
-    /// Renew, for yourself and all who come meanwhile: call [`Keeper::resume`] with
+    /// Renew, for yourself and all who come meanwhile: call
+    /// [`Keeper::resume`](super::Keeper::resume) with
     /// [`Event::Begin`].
     Renew,
     /// Another caller renews: wait for the end of that.
