@@ -326,6 +326,8 @@ export class Keeper {
   readonly isStored: boolean
   /** Whether the record is looked at to put a new login in its place: then one that cannot be opened may go. */
   readonly isEntering: boolean
+  /** `suspect`: the server refuses the refresh token without saying that the grant is over. */
+  readonly standing: 'good' | 'suspect' | 'ended'
   /** Why the last renewal failed, if it did. Callers do not hear of it while their token lives. */
   readonly trouble: OAuthError | undefined
   /** The lease to take anew, every so many milliseconds, while an exchange runs; nothing if none is held. */

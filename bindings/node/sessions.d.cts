@@ -44,8 +44,11 @@ export interface GrantPage {
   /** Nothing after the last page. */
   next: string | undefined
 }
-/** What has happened to grants. `failed` is a renewal, `ended` a grant; `unsaved` tokens could not be stored yet. */
-export type Notice = 'renewed' | 'waits' | 'failed' | 'ended' | 'unsaved' | 'stored_late' | 'lease_lost'
+/**
+ * What has happened to grants. `failed` is a renewal, `ended` a grant; `suspect` is one whose refresh token the
+ * server refuses without saying that it is over; `unsaved` tokens could not be stored yet.
+ */
+export type Notice = 'renewed' | 'waits' | 'failed' | 'suspect' | 'ended' | 'unsaved' | 'stored_late' | 'lease_lost'
 /** What is published to the channel `oauth-core:grant` of `node:diagnostics_channel`. It holds no secret. */
 export interface GrantMessage {
   /** The name of the record. */

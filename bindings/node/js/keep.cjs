@@ -12,8 +12,8 @@ const channel = diagnostics.channel('oauth-core:grant')
 /** The renewals under way. */
 const flights = new WeakMap()
 
-/** The grants that are over; those who try to store what could not be stored; those whose renewals would be missed. */
-const over = new WeakSet()
+/** How each grant stood when that was last told; those who try to store what could not be stored; those whose renewals would be missed. */
+const told = new WeakMap()
 const tended = new WeakSet()
 const atWork = new Set()
 
@@ -73,12 +73,11 @@ async function tend(keeper, job) {
 /** Carries out a renewal, and tells of new tokens. */
 async function renewed(keeper, job) {
   const [tokens, isNew] = await carried(keeper, job).catch((error) => {
-    const isOver = error?.advice === 'reauthorize'
-    tell(job, keeper, isOver && !over.has(keeper) ? 'ended' : 'failed', { error })
-    if (isOver) over.add(keeper)
+    if (!toldStanding(keeper, job, error)) tell(job, keeper, 'failed', { error })
     throw error
   })
-  over.delete(keeper)
+  // A caller whose token is good hears of no error.
+  toldStanding(keeper, job, keeper.trouble)
   // Stored before anyone sees it. Should that fail, they are told, and the token is kept.
   if (isNew) {
     if (!keeper.isStored) tell(job, keeper, 'unsaved')
@@ -86,6 +85,15 @@ async function renewed(keeper, job) {
     await job.onTokens?.(tokens)
   }
   return tokens
+}
+
+/** Tells of a grant that has become suspect, or is over; whether there was that to tell. */
+function toldStanding(keeper, job, error) {
+  const { standing } = keeper
+  const isNews = standing !== 'good' && standing !== told.get(keeper)
+  told.set(keeper, standing)
+  if (isNews) tell(job, keeper, standing, { error })
+  return isNews
 }
 
 /** Tells whoever listens. */

@@ -38,6 +38,9 @@ class Keeper {
   get isEntering() { return this.#known.isEntering }
   get tokens() { return this.#held(this.#known.tokens) }
 
+  /** How the grant stands: `good`, `suspect` or `ended`. */
+  get standing() { return this.#known.standing }
+
   /** Why the last renewal failed, if it did. */
   get trouble() {
     const failure = this.#known.trouble

@@ -17,7 +17,7 @@ const LOOK = 250
 const PAGE = 100
 const ABREAST = 8
 
-const COUNTED = ['renewed', 'waits', 'failed', 'ended', 'unsaved', 'stored_late', 'lease_lost']
+const COUNTED = ['renewed', 'waits', 'failed', 'suspect', 'ended', 'unsaved', 'stored_late', 'lease_lost']
 
 /** The grants of a client, as many as its store has: one for each person, and the client's own. */
 class Sessions {

@@ -232,6 +232,12 @@ impl NativeKeeper {
         self.0.is_entering()
     }
 
+    /// How the grant stands.
+    #[napi(getter)]
+    pub fn standing(&self) -> &'static str {
+        self.0.standing()
+    }
+
     /// What the last attempt failed with, if it did.
     #[napi(getter)]
     pub fn trouble(&self) -> Option<NativeFailure> {

@@ -120,6 +120,8 @@ test('the end of a grant is told once, and to whoever subscribes', async () => {
   for (let times = 0; times < 2; times += 1) {
     await assert.rejects(sessions.get('ann').renew(tokens), { code: 'denied.invalid_grant' })
   }
+  // Who was never there has not ended.
+  await assert.rejects(sessions.get('nobody').token(), { advice: 'reauthorize' })
   assert.deepEqual(ended, [['ann', 'denied.invalid_grant']])
   assert.equal(sessions.counters.ended, 1)
   assert.deepEqual(heard.filter(([, what]) => what === 'ended'), [[sessions.get('ann').key, 'ended', 'denied.invalid_grant']])

@@ -107,7 +107,11 @@ pub(crate) struct Logged;
 impl Observe for Logged {
     fn observe(&self, key: Option<&str>, notice: &Notice<'_>) {
         let level = match notice {
-            Notice::Failed(_) | Notice::Ended(_) | Notice::Unsaved | Notice::LeaseLost => "warning",
+            Notice::Failed(_)
+            | Notice::Suspect(_)
+            | Notice::Ended(_)
+            | Notice::Unsaved
+            | Notice::LeaseLost => "warning",
             _ => "debug",
         };
         let grant = key.map(|key| format!("grant {key}: ")).unwrap_or_default();

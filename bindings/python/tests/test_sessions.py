@@ -122,6 +122,9 @@ def test_the_end_of_a_grant_is_told(generic: Twin, client: oauth_core.Client) ->
     for _ in range(2):
         with pytest.raises(oauth_core.Denied):
             sessions.get("ann").renew(tokens)
+    # Who was never there has not ended.
+    with pytest.raises(oauth_core.OAuthError):
+        sessions.get("nobody").token()
     ((subject, error),) = ended
     assert (subject, error.code) == ("ann", "denied.invalid_grant")
     assert sessions.counters["ended"] == 1

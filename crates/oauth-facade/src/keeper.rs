@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::{Boxed, Exchange, Input, Step};
-use oauth_core::flow::keeper::{self, Entry, Event, GrantId, Lease, Policy, Reuse, Saved, Upkeep};
+use oauth_core::flow::keeper::{
+    self, Entry, Event, GrantId, Lease, Policy, Reuse, Saved, Standing, Upkeep,
+};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Moment, Scope, Secret, Tokens};
 
@@ -260,6 +262,15 @@ impl Keeper {
     /// Whether the record is looked at to put a new login in its place.
     pub fn is_entering(&self) -> bool {
         self.state().keeper.is_entering()
+    }
+
+    /// How the grant stands: `good`, `suspect` or `ended`.
+    pub fn standing(&self) -> &'static str {
+        match self.state().keeper.standing() {
+            Standing::Good => "good",
+            Standing::Suspect => "suspect",
+            Standing::Ended => "ended",
+        }
     }
 
     /// Why the last attempt failed, if it did.

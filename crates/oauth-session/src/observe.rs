@@ -22,6 +22,9 @@ pub enum Notice<'a> {
     Waits(Duration),
     /// A renewal failed, or could not be tried.
     Failed(&'a Error),
+    /// The server refuses the refresh token without saying that the grant is over. A person is told to
+    /// log in; the token is tried again now and then, and may turn out to be good.
+    Suspect(&'a Error),
     /// The grant is over: a person has to log in again. It is told once, by each worker.
     Ended(&'a Error),
     /// New tokens could not be stored. They are handed out, and stored as soon as the store answers.
@@ -34,13 +37,14 @@ pub enum Notice<'a> {
 }
 
 impl Notice<'_> {
-    /// The name of what happened: `renewed`, `waits`, `failed`, `ended`, `unsaved`, `stored_late`,
+    /// The name of what happened: `renewed`, `waits`, `failed`, `suspect`, `ended`, `unsaved`, `stored_late`,
     /// `lease_lost`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Renewed => "renewed",
             Self::Waits(_) => "waits",
             Self::Failed(_) => "failed",
+            Self::Suspect(_) => "suspect",
             Self::Ended(_) => "ended",
             Self::Unsaved => "unsaved",
             Self::StoredLate => "stored_late",
@@ -51,7 +55,7 @@ impl Notice<'_> {
     /// The error, if there was one.
     pub const fn error(&self) -> Option<&Error> {
         match self {
-            Self::Failed(error) | Self::Ended(error) => Some(error),
+            Self::Failed(error) | Self::Suspect(error) | Self::Ended(error) => Some(error),
             _ => None,
         }
     }
@@ -87,6 +91,7 @@ pub struct Counters {
     renewed: AtomicU64,
     waits: AtomicU64,
     failed: AtomicU64,
+    suspect: AtomicU64,
     ended: AtomicU64,
     unsaved: AtomicU64,
     stored_late: AtomicU64,
@@ -95,12 +100,13 @@ pub struct Counters {
 
 impl Counters {
     /// The counts by the [names](Notice::name) of what happened.
-    pub fn counts(&self) -> [(&'static str, u64); 7] {
+    pub fn counts(&self) -> [(&'static str, u64); 8] {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         [
             ("renewed", of(&self.renewed)),
             ("waits", of(&self.waits)),
             ("failed", of(&self.failed)),
+            ("suspect", of(&self.suspect)),
             ("ended", of(&self.ended)),
             ("unsaved", of(&self.unsaved)),
             ("stored_late", of(&self.stored_late)),
@@ -115,6 +121,7 @@ impl Observe for Counters {
             Notice::Renewed => &self.renewed,
             Notice::Waits(_) => &self.waits,
             Notice::Failed(_) => &self.failed,
+            Notice::Suspect(_) => &self.suspect,
             Notice::Ended(_) => &self.ended,
             Notice::Unsaved => &self.unsaved,
             Notice::StoredLate => &self.stored_late,

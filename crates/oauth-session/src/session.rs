@@ -13,7 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Boxed;
-use oauth_core::flow::keeper::{GrantId, Keeper, Turn, Upkeep};
+use oauth_core::flow::keeper::{GrantId, Keeper, Standing, Turn, Upkeep};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Scope, Tokens};
 use tokio::sync::watch;
@@ -26,6 +26,7 @@ use crate::source::{Cached, Token, TokenSource};
 use crate::store::{Answer, Store};
 
 pub use at_work::drain_all;
+pub(crate) use at_work::drain_each;
 use carried::{Carried, start};
 
 /// Runs token requests: the driver of a transport.
@@ -115,8 +116,8 @@ struct State {
     flight: Option<Flight>,
     /// Whether a task tries to store what the store has not got yet.
     is_tended: bool,
-    /// Whether it was told that the grant is over.
-    is_over: bool,
+    /// How the observer was told that the grant stands.
+    told: Standing,
 }
 
 type Outcome = Result<Arc<Tokens>, Error>;
@@ -191,7 +192,7 @@ impl Session {
                 keeper,
                 flight: None,
                 is_tended: false,
-                is_over: false,
+                told: Standing::default(),
             }),
             driver,
             shared,
@@ -334,8 +335,9 @@ impl Session {
                 }
             }
         };
-        let late = |_| Error::lost(Cause::unknown("a renewal is not over in time"));
-        tokio::time::timeout(limit, drained).await.map_err(late)
+        tokio::time::timeout(limit, drained)
+            .await
+            .map_err(|_| late())
     }
 
     /// The name of the record in the store, if there is one.
@@ -444,6 +446,10 @@ async fn landed(flight: &Flight) -> Outcome {
         // The sender is held, and what was waited for is `Some`.
         Ok(None) | Err(_) => Err(never_landed()),
     }
+}
+
+fn late() -> Error {
+    Error::lost(Cause::unknown("a renewal is not over in time"))
 }
 
 fn never_landed() -> Error {

@@ -9,12 +9,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oauth_core::error::{Cause, Error, Kind};
+use oauth_core::error::{Error, Kind};
 use oauth_core::flow::keeper::{GrantId, Outline, Policy};
 use oauth_core::{Client, Tokens};
 
 use crate::observe::{Counters, Notice, Observe};
-use crate::session::{Drive, Session};
+use crate::session::{Drive, Session, drain_each};
 use crate::store::Store;
 
 pub use idle::Idle;
@@ -134,7 +134,8 @@ impl Sessions {
     }
 
     /// Calls `hook` when a grant is over and its person has to log in again, once for each worker that
-    /// learns of it.
+    /// learns of it. One that is only [suspect](Notice::Suspect) is for an
+    /// [observer](Self::observe).
     #[must_use]
     pub fn on_ended(self, hook: impl Fn(&GrantId, &Error) + Send + Sync + 'static) -> Self {
         self.with(|options| options.on_ended = Some(Arc::new(hook)))
@@ -267,13 +268,7 @@ impl Sessions {
     /// `lost` if that has not been done within `limit`.
     pub async fn drain(&self, limit: Duration) -> Result<(), Error> {
         let sessions = self.0.known().all();
-        let drains = sessions
-            .into_iter()
-            .map(|session| tokio::spawn(async move { session.drain(limit).await }));
-        for drained in drains.collect::<Vec<_>>() {
-            drained.await.map_err(|_| late())??;
-        }
-        Ok(())
+        drain_each(sessions.into_iter(), limit).await
     }
 
     /// How many sessions are in memory.
@@ -285,10 +280,6 @@ impl Sessions {
     pub fn counters(&self) -> &Counters {
         &self.0.counters
     }
-}
-
-fn late() -> Error {
-    Error::lost(Cause::unknown("a renewal is not over in time"))
 }
 
 impl Inner {

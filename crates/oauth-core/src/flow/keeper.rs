@@ -78,7 +78,7 @@ use work::Work;
 pub use outline::Outline;
 pub use policy::{Policy, Reuse};
 pub use record::GrantId;
-pub use step::{Entry, Event, Lease, LeaseExtension, Saved, Step, Turn};
+pub use step::{Entry, Event, Lease, LeaseExtension, Saved, Standing, Step, Turn};
 
 /// How a token is renewed.
 #[derive(Debug, Clone)]
@@ -373,6 +373,15 @@ impl Keeper {
     /// The newest tokens there are, good or not.
     pub const fn tokens(&self) -> Option<&Arc<Tokens>> {
         self.record.tokens.as_ref()
+    }
+
+    /// How the grant stands, as far as is known here.
+    pub const fn standing(&self) -> Standing {
+        match (&self.record.ended, &self.record.suspicion) {
+            (Some(_), _) => Standing::Ended,
+            (None, Some(_)) => Standing::Suspect,
+            (None, None) => Standing::Good,
+        }
     }
 
     /// Why the last attempt failed, if it did. Callers do not hear of it while their token lives.

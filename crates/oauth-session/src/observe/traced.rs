@@ -19,11 +19,7 @@ impl Observe for Traced {
                 let wait = pause.as_secs_f64();
                 tracing::debug!(target: "oauth_session", grant, wait, "{what}");
             }
-            Notice::Failed(error) => {
-                let code = error.code();
-                tracing::warn!(target: "oauth_session", grant, code, %error, "{what}");
-            }
-            Notice::Ended(error) => {
+            Notice::Failed(error) | Notice::Suspect(error) | Notice::Ended(error) => {
                 let code = error.code();
                 tracing::warn!(target: "oauth_session", grant, code, %error, "{what}");
             }

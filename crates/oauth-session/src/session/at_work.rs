@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use oauth_core::error::{Cause, Error};
+use oauth_core::error::Error;
 use oauth_core::flow::keeper::Upkeep;
 
-use super::{Inner, Session, runtime};
+use super::{Inner, Session, late, never_landed, runtime};
 
 /// Who renews, or has tokens that the store has not got yet.
 ///
@@ -91,7 +91,8 @@ impl Drop for Working {
 /// # Errors
 /// `lost` if that has not been done within `limit`.
 pub async fn drain_all(limit: Duration) -> Result<(), Error> {
-    let runtime = runtime()?;
+    // Asked before anything else: the timer needs one too.
+    runtime()?;
     let all = async {
         loop {
             let known: Vec<_> = AtWork::here()
@@ -104,19 +105,28 @@ pub async fn drain_all(limit: Duration) -> Result<(), Error> {
             if sessions.is_empty() {
                 return Ok(());
             }
-            let sessions = sessions.into_iter().map(Session);
-            let drain = |session: Session| async move { session.drain(limit).await };
-            let drains: Vec<_> = sessions
-                .map(|session| runtime.spawn(drain(session)))
-                .collect();
-            for drained in drains {
-                drained.await.unwrap_or_else(|_| Err(late()))?;
-            }
+            drain_each(sessions.into_iter().map(Session), limit).await?;
         }
     };
     tokio::time::timeout(limit, all)
         .await
         .unwrap_or_else(|_| Err(late()))
+}
+
+/// Drains these, all at once.
+pub(crate) async fn drain_each(
+    sessions: impl Iterator<Item = Session>,
+    limit: Duration,
+) -> Result<(), Error> {
+    let runtime = runtime()?;
+    let drain = |session: Session| async move { session.drain(limit).await };
+    let drains: Vec<_> = sessions
+        .map(|session| runtime.spawn(drain(session)))
+        .collect();
+    for drained in drains {
+        drained.await.unwrap_or_else(|_| Err(never_landed()))?;
+    }
+    Ok(())
 }
 
 impl Inner {
@@ -126,8 +136,4 @@ impl Inner {
         let is_missed = self.shared.is_some() || matches!(state.keeper.upkeep(), Upkeep::Refresh);
         is_missed && (state.flight.is_some() || !state.keeper.is_stored())
     }
-}
-
-fn late() -> Error {
-    Error::lost(Cause::unknown("a renewal is not over in time"))
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Secret;
-use oauth_core::error::{Advice, Cause, Check, Error, Kind};
-use oauth_core::flow::keeper::{Entry, Event, Lease, Step};
+use oauth_core::error::{Cause, Check, Error, Kind};
+use oauth_core::flow::keeper::{Entry, Event, Lease, Standing, Step};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -102,22 +102,33 @@ impl Carried {
 
     fn tell(&self, is_new: bool) {
         let Some(outcome) = &self.outcome else { return };
-        let is_over = matches!(outcome, Err(error) if error.advice() == Advice::Reauthorize);
-        let (was_over, is_stored) = {
+        let (standing, told, trouble, is_stored) = {
             let mut state = self.us.state();
-            let was_over = std::mem::replace(&mut state.is_over, is_over);
-            (was_over, state.keeper.is_stored())
+            let standing = state.keeper.standing();
+            let told = std::mem::replace(&mut state.told, standing);
+            let trouble = state.keeper.trouble().cloned();
+            (standing, told, trouble, state.keeper.is_stored())
         };
-        match outcome {
-            Err(error) if is_over && !was_over => self.us.tell(&Notice::Ended(error)),
-            Err(error) => self.us.tell(&Notice::Failed(error)),
-            Ok(_) if is_new => {
-                if !is_stored {
-                    self.us.tell(&Notice::Unsaved);
-                }
-                self.us.tell(&Notice::Renewed);
+        // A caller whose token is good hears of no error.
+        let error = outcome.as_ref().err().or(trouble.as_ref());
+        match (standing, error) {
+            (Standing::Ended, Some(error)) if told != standing => {
+                self.us.tell(&Notice::Ended(error));
             }
-            Ok(_) => {}
+            (Standing::Suspect, Some(error)) if told != standing => {
+                self.us.tell(&Notice::Suspect(error));
+            }
+            _ => {
+                if let Err(error) = outcome {
+                    self.us.tell(&Notice::Failed(error));
+                }
+            }
+        }
+        if is_new && outcome.is_ok() {
+            if !is_stored {
+                self.us.tell(&Notice::Unsaved);
+            }
+            self.us.tell(&Notice::Renewed);
         }
     }
 }

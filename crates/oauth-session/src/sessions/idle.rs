@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use oauth_core::error::Error;
+use oauth_core::error::{Cause, Error};
 use oauth_core::moment::UnixTime;
 
 use super::Sessions;
@@ -22,6 +22,10 @@ pub struct Idle {
     pub renewed: usize,
     /// Those that could not be, by the names of their records.
     pub failed: Vec<(String, Error)>,
+}
+
+fn stopped() -> Error {
+    Error::lost(Cause::unknown("the task that renews was stopped"))
 }
 
 impl Sessions {
@@ -51,7 +55,7 @@ impl Sessions {
                 });
                 let tasks: Vec<_> = tasks.collect();
                 for (task, key) in tasks.into_iter().zip(some) {
-                    match task.await.map_err(|_| super::late()).flatten() {
+                    match task.await.unwrap_or_else(|_| Err(stopped())) {
                         Ok(is_ours) => idle.renewed += usize::from(is_ours),
                         Err(error) => idle.failed.push((key.clone(), error)),
                     }

@@ -30,6 +30,8 @@ struct Seen {
     revoked: Mutex<Vec<String>>,
     /// What a refresh token is refused with, if it holds this.
     refuses: Mutex<Option<&'static str>>,
+    /// In this word, if not `invalid_grant`.
+    word: Mutex<&'static str>,
     is_gone: Mutex<bool>,
     /// Which store goes down while this answers, for twenty tries.
     breaks: Mutex<Option<Failing>>,
@@ -51,7 +53,15 @@ impl Drive for Rotating {
             let refused = self.0.refuses.lock().expect("no panic");
             let is_refused = refused.is_some_and(|name| form.contains(name));
             let (status, body) = match is_refused {
-                true => (400, r#"{"error":"invalid_grant"}"#.to_owned()),
+                true => {
+                    let word = *self.0.word.lock().expect("no panic");
+                    let word = if word.is_empty() {
+                        "invalid_grant"
+                    } else {
+                        word
+                    };
+                    (400, format!(r#"{{"error":"{word}"}}"#))
+                }
                 false => (
                     200,
                     format!(
@@ -385,6 +395,36 @@ async fn grants_that_nobody_uses_are_kept_alive() {
     let again = sessions.renew_idle(DAY).await.expect("renewed");
     assert_eq!((again.renewed, again.failed.len()), (0, 0));
     assert_eq!(requests(&server), 250);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_suspect_or_was_never_there_has_not_ended() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let ended = Arc::new(Mutex::new(Vec::new()));
+    let hook = Arc::clone(&ended);
+    let sessions = sessions(&server, &store).on_ended(move |id, _| {
+        hook.lock().expect("no panic").push(id.subject.clone());
+    });
+    let nobody = GrantId::person("nobody");
+    let error = sessions.get(&nobody).token().await.expect_err("no login");
+    assert_eq!(error.advice(), oauth_core::error::Advice::Reauthorize);
+    let counts = sessions.counters().counts();
+    assert!(counts.contains(&("failed", 1)), "{counts:?}");
+
+    stale(&server, &*store, 1).await;
+    *server.0.refuses.lock().expect("no panic") = Some("rt-0");
+    *server.0.word.lock().expect("no panic") = "unauthorized_client";
+    for _ in 0..2 {
+        let error = sessions.get(&person(0)).token().await.expect_err("refused");
+        assert_eq!(error.advice(), oauth_core::error::Advice::Reauthorize);
+    }
+    let counts = sessions.counters().counts();
+    assert!(counts.contains(&("suspect", 1)), "{counts:?}");
+    assert!(counts.contains(&("ended", 0)), "{counts:?}");
+    assert_eq!(
+        *ended.lock().expect("no panic"),
+        Vec::<Option<String>>::new()
+    );
 }
 
 #[tokio::test(start_paused = true)]

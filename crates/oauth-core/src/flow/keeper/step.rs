@@ -28,6 +28,19 @@ pub enum Turn {
     GiveUp(Error),
 }
 
+/// How a grant stands. What was never there, or was removed, is not told apart from what is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Standing {
+    /// Nothing is known against it.
+    #[default]
+    Good,
+    /// The server refuses its refresh token without saying that it is over: a person is told to log
+    /// in, and the token is tried again now and then.
+    Suspect,
+    /// It is over for everyone: a person has to log in.
+    Ended,
+}
+
 /// What the host is to do next.
 #[must_use]
 pub enum Step {
