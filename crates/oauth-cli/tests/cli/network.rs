@@ -51,6 +51,22 @@ fn an_authority_is_trusted_on_wish() {
         let said = config(&tls, &folder, &tls.base, &network);
         with(&tls, &["--config", &said, "call", &url]).run().ok();
     }
+    // What the system trusts, here by its variable, is trusted beside `ca`, and not beside `only_ca`.
+    let other = Tls::start().unwrap();
+    std::fs::write(folder.join("other.pem"), &other.ca).unwrap();
+    for (name, is_trusted) in [("ca", true), ("only_ca", false)] {
+        let network = format!("network.{name} = \"other.pem\"");
+        let said = config(&tls, &folder, &tls.base, &network);
+        let run = with(&tls, &["--config", &said, "call", &url]).env("SSL_CERT_FILE", ca);
+        let done = run.run();
+        assert_eq!(done.code == 0, is_trusted, "{name}: {}", done.stderr);
+        assert_eq!(
+            done.stderr.contains("lost.tls"),
+            !is_trusted,
+            "{name}: {}",
+            done.stderr
+        );
+    }
     let missing = config(&tls, &folder, &tls.base, "network.ca = \"none.pem\"");
     let refused = with(&tls, &["--config", &missing, "token"]).run();
     assert!(refused.stderr.contains("none.pem"), "{}", refused.stderr);

@@ -1,5 +1,6 @@
-use oauth_core::flow::resource::{OnLimit, Verdict};
+use oauth_core::flow::resource::{Allowance, Api, OnLimit, Verdict};
 use oauth_core::{Scope, danger};
+use oauth_reqwest::oauth_session::Sources;
 use oauth_reqwest::reqwest::Body;
 use oauth_reqwest::{Authorized, ResponseExt as _, Session};
 use oauth_testkit::{Fault, Served};
@@ -76,6 +77,23 @@ async fn a_token_stays_within_its_origin() {
         assert_eq!(reply.status(), status);
     }
     assert_eq!(elsewhere.connections(), 0);
+}
+
+/// Not from when a runtime first happens to poll it.
+#[tokio::test]
+async fn a_request_has_its_place_from_the_call_on() {
+    let served = served();
+    let source = Session::client_credentials(driver(), &confidential(&served), Scope::none());
+    let resource = danger::loopback_resource([served.base()]).unwrap();
+    let limited = Api::new(resource).keeping(Allowance::new(1, 60));
+    let api = Authorized::with_sources(driver(), Sources::one(source), limited).unwrap();
+    let (first, second) = (
+        api.get(&echo(&served)).send(),
+        api.get(&echo(&served)).send(),
+    );
+    let second = second.await.unwrap_err();
+    assert_eq!(second.code(), "resource.rate_limited");
+    assert_eq!(first.await.unwrap().status(), 200);
 }
 
 #[tokio::test]

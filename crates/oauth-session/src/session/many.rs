@@ -18,13 +18,10 @@ impl Session {
         self
     }
 
-    /// Whether nobody holds it, it does nothing, and the store has all it knows.
+    /// Whether nobody holds it, and the store has all it knows. A task that renews or stores holds it
+    /// too; one whose runtime has ended does no more, and leaves behind what only this session has.
     pub(crate) fn is_idle(&self) -> bool {
-        let state = self.0.state();
-        Arc::strong_count(&self.0) == 1
-            && state.flight.is_none()
-            && !state.is_tended
-            && state.keeper.is_stored()
+        Arc::strong_count(&self.0) == 1 && self.0.state().keeper.is_stored()
     }
 
     /// Takes over what the store has by now.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use oauth_core::error::{Cause, Error};
-use oauth_core::moment::UnixTime;
 
 use super::Sessions;
+use crate::clock;
 
 /// How many the store is asked for at once.
 const PAGE: usize = 100;
@@ -36,7 +36,7 @@ impl Sessions {
     /// # Errors
     /// `misuse.not_supported` of a store that does not know what is due; `lost` at endpoint `store`.
     pub async fn renew_idle(&self, unused: Duration) -> Result<Idle, Error> {
-        let before = UnixTime::system()?.before(unused);
+        let before = clock::now()?.before(unused);
         let (mut idle, mut seen) = (Idle::default(), BTreeSet::new());
         loop {
             // Those that failed are due still, and come first.

@@ -7,10 +7,11 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::ExchangeExt as _;
 use oauth_core::flow::keeper::{GrantId, Lease};
 use oauth_core::token::TokenKind;
-use oauth_core::{Client, Moment, Tokens};
+use oauth_core::{Client, Tokens};
 use tokio::time::{Instant, sleep};
 
 use super::{Inner, Sessions};
+use crate::clock;
 use crate::session::Session;
 
 /// Between two tries to get the lease.
@@ -31,7 +32,7 @@ impl Sessions {
     pub async fn log_out(&self, id: &GrantId) -> Result<(), Error> {
         let session = self.get(id);
         let key = session.key().unwrap_or_default().to_owned();
-        let holder = Moment::system()?.ticket();
+        let holder = clock::moment()?.ticket();
         let longest = self.0.driver.longest();
         self.0.lease(&key, &holder, longest + MARGIN).await?;
         let revoked = self.revoke(&session, &key).await;

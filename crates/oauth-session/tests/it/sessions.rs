@@ -12,7 +12,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Secret, Tokens};
 use oauth_session::store::{Answer, Memory};
-use oauth_session::{Drive, Session, Sessions, Store};
+use oauth_session::{Drive, Session, Sessions, Store, simulated};
 use tokio::time::{Instant, sleep};
 
 use crate::session::Failing;
@@ -336,9 +336,11 @@ async fn a_list_shows_the_grants_of_this_client() {
     let other = client("other").keeper(Upkeep::ClientCredentials(oauth_core::Scope::none()));
     let other = Session::shared(server.clone(), other, GrantId::own(), store.clone());
     other.token().await.expect("a token");
-    let (mut subjects, mut unreadable, mut cursor) = (Vec::new(), Vec::new(), None);
+    let (mut count, mut subjects) = (0, Vec::new());
+    let (mut unreadable, mut cursor) = (Vec::new(), None);
     loop {
         let page = sessions.list(cursor.as_deref()).await.expect("a page");
+        count += page.grants.len();
         subjects.extend(page.grants.into_iter().filter_map(|grant| grant.id.subject));
         unreadable.extend(page.unreadable);
         match page.next {
@@ -348,7 +350,8 @@ async fn a_list_shows_the_grants_of_this_client() {
     }
     subjects.sort_unstable();
     subjects.dedup();
-    assert_eq!(subjects.len(), 249);
+    // The other client's is none of them.
+    assert_eq!((count, subjects.len()), (249, 249));
     assert!(!subjects.contains(&"person-7".to_owned()));
     let [(name, error)] = &unreadable[..] else {
         panic!("{unreadable:?}");
@@ -395,6 +398,55 @@ async fn grants_that_nobody_uses_are_kept_alive() {
     let again = sessions.renew_idle(DAY).await.expect("renewed");
     assert_eq!((again.renewed, again.failed.len()), (0, 0));
     assert_eq!(requests(&server), 250);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_grant_is_told_once_however_often_it_is_met() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let sessions = sessions(&server, &store);
+    stale(&server, &*store, 1).await;
+    *server.0.refuses.lock().expect("no panic") = Some("rt-0");
+    for minutes in 0..3 {
+        let now = UnixTime::system().expect("a clock");
+        let now = now.after(Duration::from_secs(60 * minutes));
+        simulated::set(Box::new(move || Moment::fixed(now, [7; 32])));
+        sessions.get(&person(0)).token().await.expect_err("over");
+    }
+    simulated::unset();
+    let counts = sessions.counters().counts();
+    assert!(counts.contains(&("ended", 1)), "{counts:?}");
+    assert!(counts.contains(&("failed", 2)), "{counts:?}");
+    assert_eq!(requests(&server), 1);
+}
+
+/// Its task went with the runtime, and nobody holds it: only the registry has the tokens.
+#[test]
+fn what_a_runtime_left_unsaved_is_not_dropped() {
+    let runtime = || {
+        let mut paused = tokio::runtime::Builder::new_current_thread();
+        paused
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .expect("a runtime")
+    };
+    let (server, store) = (Rotating::default(), Failing::default());
+    let sessions =
+        Sessions::new(server.clone(), &client("id"), Arc::new(store.clone())).capacity(1);
+    let first = runtime();
+    let fresh = first.block_on(async {
+        stale(&server, &store, 1).await;
+        *server.0.breaks.lock().expect("no panic") = Some(store.clone());
+        let token = sessions.get(&person(0)).token().await.expect("unsaved");
+        token.access_token.expose().clone()
+    });
+    drop(first);
+    for number in 1..10 {
+        sessions.get(&person(number));
+    }
+    let again = runtime().block_on(async { sessions.get(&person(0)).token().await });
+    assert!(again.expect("a token").access_token.matches(&fresh));
+    assert_eq!(requests(&server), 1);
 }
 
 #[tokio::test(start_paused = true)]
