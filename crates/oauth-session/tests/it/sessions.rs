@@ -207,6 +207,11 @@ async fn what_nobody_holds_is_dropped_beyond_the_capacity() {
             .matches(b.expect("a token").access_token.expose())
     );
     assert_eq!(requests(&server), 1);
+    for number in 100..200 {
+        sessions.get(&person(number));
+    }
+    // Another would have to ask the store first.
+    assert!(sessions.get(&person(0)).latest().is_some());
     // One that was dropped is read again, and not asked for.
     let stored = sessions.get(&person(150)).token().await.expect("a token");
     for number in 0..200 {
@@ -470,6 +475,9 @@ async fn what_is_suspect_or_was_never_there_has_not_ended() {
         let error = sessions.get(&person(0)).token().await.expect_err("refused");
         assert_eq!(error.advice(), oauth_core::error::Advice::Reauthorize);
     }
+    // It stays due, and one pass tries it once.
+    let idle = sessions.renew_idle(DAY).await.expect("a pass");
+    assert_eq!((idle.renewed, idle.failed.len()), (0, 1));
     let counts = sessions.counters().counts();
     assert!(counts.contains(&("suspect", 1)), "{counts:?}");
     assert!(counts.contains(&("ended", 0)), "{counts:?}");
