@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { inspect } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { core, twins } from './helper.mjs'
 
 const { Client, Memory, Sessions, SqliteStore, discover, drain } = core
@@ -69,6 +71,38 @@ test('a logout revokes and removes', async () => {
   const again = await aLogin()
   await sessions.logIn('ann', again)
   assert.equal((await sessions.get('ann').token()).accessToken, again.accessToken)
+})
+
+test('a logout waits for whoever renews', async () => {
+  const store = new Memory()
+  const sessions = new Sessions(client, store)
+  await sessions.logIn('ann', await aLogin())
+  const { key } = sessions.get('ann')
+  assert.equal(await store.lease(key, 'another', 60_000), undefined)
+  let isFree = false
+  const free = new Promise((wake) => setTimeout(wake, 100)).then(() => {
+    isFree = true
+    return store.lease(key, 'another', 0)
+  })
+  await sessions.logOut('ann')
+  assert.ok(isFree)
+  await free
+})
+
+test('renewals begin at the pace that was asked for', async (t) => {
+  const sessions = new Sessions(client, new Memory(), { perSecond: 1 })
+  const logins = [await aLogin(), await aLogin(), await aLogin()]
+  for (const [number, tokens] of logins.entries()) await sessions.logIn(`person-${number}`, tokens)
+  // Nobody waits here: what counts is how long they mean to.
+  const asked = []
+  const { setTimeout } = globalThis
+  t.mock.method(globalThis, 'setTimeout', (wake, ms, ...more) => {
+    if (ms > 500 && ms <= 2000) asked.push(ms)
+    return setTimeout(wake, ms <= 2000 ? 0 : ms, ...more)
+  })
+  await Promise.all(logins.map((tokens, number) => sessions.get(`person-${number}`).renew(tokens)))
+  const [one, two] = asked.sort((a, b) => a - b)
+  assert.ok(one > 900 && two > 1900, `${asked}`)
 })
 
 test('a logout that cannot revoke says so, and removes the record', async () => {
@@ -155,6 +189,10 @@ test('tokens that could not be stored are stored though nobody asks, and not dro
   const renewed = await sessions.get('ann').renew(first)
   assert.equal(sessions.counters.unsaved, 1)
   for (let number = 0; number < 5; number += 1) sessions.get(`person-${number}`)
+  // What nothing holds is gone after this.
+  setFlagsFromString('--expose-gc')
+  await new Promise(setImmediate)
+  runInNewContext('gc')()
   assert.equal((await sessions.get('ann').token()).accessToken, renewed.accessToken)
   isDown = false
   while (sessions.counters.stored_late === 0) await new Promise((wake) => setTimeout(wake, 50))
