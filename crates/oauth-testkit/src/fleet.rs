@@ -117,6 +117,7 @@ mod search;
 mod sessions;
 mod setup;
 mod shelf;
+mod slot;
 mod stored;
 mod trace;
 mod world;

@@ -7,6 +7,7 @@ mod commands;
 mod common;
 mod database;
 mod demo;
+mod ending;
 mod fixed;
 mod help;
 mod identity;

@@ -4,13 +4,13 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use crate::common::{Done, KILLED, Run, SECRET, Started, folder, oauth, served, visit};
+use crate::common::{Done, Run, SECRET, Started, folder, oauth, served, visit};
 use oauth_testkit::{Fault, Served, Twin};
 use serde_json::{Value, json};
 
 /// A home of its own, with the profiles `p` and `q` of one plain server.
 pub(crate) struct Home {
-    served: Served,
+    pub(crate) served: Served,
     pub(crate) folder: PathBuf,
     secret: String,
 }
@@ -114,7 +114,7 @@ impl Home {
     }
 
     /// Lets the stored access token be over, and whatever died a while ago.
-    fn age(&self) {
+    pub(crate) fn age(&self) {
         change(&self.record(), |record| {
             let tokens = &mut record["tokens"];
             tokens["received_at"] = json!(tokens["received_at"].as_u64().unwrap() - 10_000);
@@ -182,7 +182,7 @@ pub(crate) fn says(done: &Done, code: i32, words: &[&str]) {
     }
 }
 
-const LOG_IN: &str = "log in again: oauth login --profile p";
+pub(crate) const LOG_IN: &str = "log in again: oauth login --profile p";
 
 #[test]
 fn shells_share_one_refresh() {
@@ -267,81 +267,6 @@ fn the_clients_own_token_is_shared_by_scope() {
         2,
         &["usage.no_login", "oauth login --profile p"],
     );
-}
-
-/// Each point at which a shell may be killed, and whether the refresh token is lost there.
-#[test]
-fn a_killed_shell_leaves_a_store_that_goes_on() {
-    let points = [
-        ("lease.written", false),
-        ("lease.renamed", false),
-        ("session.save", false),
-        ("json.half_written", false),
-        ("json.synced", false),
-        ("json.renamed", false),
-        ("session.saved", false),
-        ("session.run", false),
-        ("session.flown", true),
-    ];
-    let home = Home::new("killed");
-    home.log_in("p");
-    for (point, is_lost) in points {
-        home.age();
-        let killed = home.run_p(&["token"]).env("OAUTH_SESSION_FAULT", point);
-        assert_eq!(killed.run().code, KILLED, "{point}");
-        // The lease of the dead is over, and so is the time to wait for his answer.
-        home.age();
-        let (_, reuses, _) = home.counts();
-        let done = home.p(&["token"]);
-        if is_lost {
-            says(&done, 1, &["denied.invalid_grant", LOG_IN]);
-            says(&home.p(&["token"]), 1, &["denied.invalid_grant", LOG_IN]);
-            // The twin ends a grant whose refresh token comes twice; it came no third time.
-            assert_eq!(home.counts().1, reuses + 1);
-            home.log_in("p");
-        } else {
-            assert_eq!(done.code, 0, "{point}: {}", done.stderr);
-            assert_eq!(home.counts().1, reuses, "{point}");
-        }
-        assert_eq!(home.p(&["token"]).ok().trim_end().len(), 43);
-    }
-}
-
-/// Whoever stops a shell with SIGTERM or Ctrl-C loses no login, though the server has replaced the
-/// refresh token already.
-#[cfg(unix)]
-#[test]
-fn a_shell_that_is_told_to_stop_finishes_its_renewal() {
-    let home = Home::new("stopped");
-    home.log_in("p");
-    for signal in ["TERM", "INT"] {
-        home.age();
-        let (_, reuses, before) = home.counts();
-        // The first is for the metadata.
-        for millis_per_byte in [0, 3] {
-            let slow = Fault::SlowBody { millis_per_byte };
-            home.served.with(|twin| twin.inject(slow));
-        }
-        let shell = home.run_p(&["token"]).start();
-        while home.counts().2 == before {
-            std::thread::yield_now();
-        }
-        let stopped = std::process::Command::new("kill")
-            .args(["-s", signal, &shell.id().to_string()])
-            .status();
-        assert!(stopped.unwrap().success());
-        let done = shell.end();
-        assert!(
-            done.stderr.contains("finished first"),
-            "{} {}",
-            done.code,
-            done.stderr
-        );
-        assert_eq!(home.p(&["token"]).ok().trim_end().len(), 43);
-        home.age();
-        assert_eq!(home.p(&["token"]).ok().trim_end().len(), 43);
-        assert_eq!(home.counts().1, reuses, "{signal}");
-    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use oauth_core::exchange::Input;
 use oauth_core::flow::keeper::{Event, Lease, Saved};
 use oauth_core::moment::Moment;
 
-use super::host::{Mail, Order};
+use super::slot::{Mail, Order};
 use super::world::{Ev, World, millis};
 use super::{Breach, Flaw};
 

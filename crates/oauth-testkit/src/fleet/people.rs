@@ -10,7 +10,7 @@ use oauth_core::flow::keeper::{Saved, Turn};
 use oauth_core::moment::Moment;
 use oauth_core::{Scope, Secret, Tokens};
 
-use super::host::Mail;
+use super::slot::Mail;
 use super::world::{Ev, World};
 use super::{Breach, Flaw, Rule};
 

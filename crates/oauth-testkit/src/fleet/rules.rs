@@ -9,7 +9,7 @@ use oauth_core::error::{Advice, Error};
 use oauth_core::flow::keeper::Reuse;
 
 use super::book::{Send, Version};
-use super::host::Held;
+use super::slot::Held;
 use super::stored::Over;
 use super::world::{World, window};
 use super::{Breach, Rule};

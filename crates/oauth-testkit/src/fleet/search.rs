@@ -16,9 +16,9 @@ use std::time::Duration;
 use oauth_core::flow::keeper::{Policy, Reuse};
 
 use super::dice::Dice;
-use super::host::Mail;
 use super::people::Mood;
 use super::shelf::Plain;
+use super::slot::Mail;
 use super::trace::Trace;
 use super::world::{Ev, World, window};
 use super::{Breach, Flaw, Odds, Rule, Setup, Violation};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use oauth_core::flow::keeper::{Event, Lease, Saved};
 
 use super::dice::Dice;
-use super::host::{Mail, Order};
+use super::slot::{Mail, Order};
 use super::world::{Due, Ev, World};
 
 #[derive(Debug, Clone, Hash)]

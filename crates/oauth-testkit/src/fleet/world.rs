@@ -14,9 +14,9 @@ use oauth_core::{Client, ClientAuth, ClientId, Scope, Tokens};
 
 use super::book::Book;
 use super::dice::Dice;
-use super::host::{Mail, Order, Slot};
 use super::people::{Caller, Mood};
 use super::shelf::Shelf;
+use super::slot::{Mail, Order, Slot};
 use super::trace::Trace;
 use super::{Breach, Report, Rule, Setup};
 use crate::twin::Twin;

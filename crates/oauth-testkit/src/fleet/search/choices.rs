@@ -6,8 +6,8 @@ use oauth_core::exchange::Input;
 use oauth_core::flow::keeper::{Event, Reuse};
 
 use super::super::Breach;
-use super::super::host::Mail;
 use super::super::people::Mood;
+use super::super::slot::Mail;
 use super::super::world::{Due, Ev, World, millis, window};
 
 /// The troubles that have not come yet.

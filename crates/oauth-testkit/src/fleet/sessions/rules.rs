@@ -6,7 +6,7 @@ use oauth_core::error::{Advice, Error};
 use oauth_core::flow::keeper::Reuse;
 
 use super::super::book::Send;
-use super::super::host::Held;
+use super::super::slot::Held;
 use super::super::world::{millis, window};
 use super::super::{Breach, Rule};
 use super::host::{Copy, number};

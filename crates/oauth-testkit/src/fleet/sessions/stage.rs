@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use super::super::book::Book;
 use super::super::dice::Dice;
-use super::super::host::Held;
 use super::super::shelf::{Plain, Shelf as _};
+use super::super::slot::Held;
 use super::super::world::{START, client, millis};
 use super::super::{Breach, Report, Setup};
 use crate::twin::Twin;

@@ -1,0 +1,81 @@
+//! Shells that end in the midst of a renewal: killed, or told to.
+
+use oauth_testkit::Fault;
+
+use crate::common::KILLED;
+use crate::store::{Home, LOG_IN, says};
+
+/// Each point at which a shell may be killed, and whether the refresh token is lost there.
+#[test]
+fn a_killed_shell_leaves_a_store_that_goes_on() {
+    let points = [
+        ("lease.written", false),
+        ("lease.renamed", false),
+        ("session.save", false),
+        ("json.half_written", false),
+        ("json.synced", false),
+        ("json.renamed", false),
+        ("session.saved", false),
+        ("session.run", false),
+        ("session.flown", true),
+    ];
+    let home = Home::new("killed");
+    home.log_in("p");
+    for (point, is_lost) in points {
+        home.age();
+        let killed = home.run_p(&["token"]).env("OAUTH_SESSION_FAULT", point);
+        assert_eq!(killed.run().code, KILLED, "{point}");
+        // The lease of the dead is over, and so is the time to wait for his answer.
+        home.age();
+        let (_, reuses, _) = home.counts();
+        let done = home.p(&["token"]);
+        if is_lost {
+            says(&done, 1, &["denied.invalid_grant", LOG_IN]);
+            says(&home.p(&["token"]), 1, &["denied.invalid_grant", LOG_IN]);
+            // The twin ends a grant whose refresh token comes twice; it came no third time.
+            assert_eq!(home.counts().1, reuses + 1);
+            home.log_in("p");
+        } else {
+            assert_eq!(done.code, 0, "{point}: {}", done.stderr);
+            assert_eq!(home.counts().1, reuses, "{point}");
+        }
+        assert_eq!(home.p(&["token"]).ok().trim_end().len(), 43);
+    }
+}
+
+/// Whoever stops a shell with SIGTERM or Ctrl-C loses no login, though the server has replaced the
+/// refresh token already.
+#[cfg(unix)]
+#[test]
+fn a_shell_that_is_told_to_stop_finishes_its_renewal() {
+    let home = Home::new("stopped");
+    home.log_in("p");
+    for signal in ["TERM", "INT"] {
+        home.age();
+        let (_, reuses, before) = home.counts();
+        // The first is for the metadata.
+        for millis_per_byte in [0, 3] {
+            let slow = Fault::SlowBody { millis_per_byte };
+            home.served.with(|twin| twin.inject(slow));
+        }
+        let shell = home.run_p(&["token"]).start();
+        while home.counts().2 == before {
+            std::thread::yield_now();
+        }
+        let stopped = std::process::Command::new("kill")
+            .args(["-s", signal, &shell.id().to_string()])
+            .status();
+        assert!(stopped.unwrap().success());
+        let done = shell.end();
+        assert!(
+            done.stderr.contains("finished first"),
+            "{} {}",
+            done.code,
+            done.stderr
+        );
+        assert_eq!(home.p(&["token"]).ok().trim_end().len(), 43);
+        home.age();
+        assert_eq!(home.p(&["token"]).ok().trim_end().len(), 43);
+        assert_eq!(home.counts().1, reuses, "{signal}");
+    }
+}

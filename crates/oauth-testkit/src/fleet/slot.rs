@@ -1,0 +1,137 @@
+//! What a host remembers of a keeper, and what comes to it.
+
+use std::sync::Arc;
+
+use oauth_core::error::Error;
+use oauth_core::exchange::{Boxed, Input};
+use oauth_core::flow::keeper::{Event, Keeper, LeaseExtension, Step};
+use oauth_core::{Secret, Tokens};
+
+pub(super) type Outcome = Result<Arc<Tokens>, Error>;
+
+/// One keeper, and what its host remembers beside it.
+pub(super) struct Slot {
+    pub(super) keeper: Keeper,
+    /// Who waits for the renewal under way.
+    pub(super) waiting: Vec<usize>,
+    /// Who began it.
+    pub(super) leader: Option<usize>,
+    /// How many renewals were abandoned: what was on its way to them is void.
+    pub(super) round: u32,
+    /// What is awaited of the store or of time.
+    pub(super) call: Option<u64>,
+    pub(super) flight: Option<Flight>,
+    /// Whether the keeper has given away a request and not heard of it.
+    pub(super) is_flying: bool,
+    /// The name of the last lease asked for.
+    pub(super) holder: String,
+    pub(super) lease: Option<Held>,
+    /// The newest version of the record this worker has read or saved, and when it did.
+    pub(super) seen: u64,
+    pub(super) seen_at: u64,
+    /// Whether the store has said since then that there is another version.
+    pub(super) is_behind: bool,
+    /// Whether the store had no answer when it was asked last.
+    pub(super) is_silent: bool,
+    /// Whether the last request was sent without the store.
+    pub(super) is_alone: bool,
+    /// How often the store failed since the last tokens arrived.
+    pub(super) fails: u32,
+    /// Tokens in this worker's hands that nobody else has: an access and a refresh token.
+    pub(super) landing: Option<(String, Option<String>)>,
+    /// The access tokens of logins that were brought here.
+    pub(super) logins: Vec<String>,
+    /// An access token that was handed out though the store has not got it.
+    pub(super) unsaved: Option<String>,
+}
+
+/// A token request under way.
+pub(super) struct Flight {
+    pub(super) exchange: Boxed<Tokens>,
+    /// Its number in the book, once it is sent.
+    pub(super) send: Option<usize>,
+}
+
+/// A lease, as the store gave it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    pub(super) since: u64,
+    pub(super) until: u64,
+    pub(super) sends: u32,
+    /// Whether the store has not done what it was asked to extend it.
+    pub(super) is_missed: bool,
+}
+
+impl Held {
+    pub(super) const fn new(since: u64, until: u64) -> Self {
+        Self {
+            since,
+            until,
+            sends: 0,
+            is_missed: false,
+        }
+    }
+}
+
+/// What a worker gets to do.
+pub(super) enum Mail {
+    Ask(usize),
+    Use(usize),
+    Cancel(usize),
+    Begin(u32),
+    Act(u32, Step),
+    /// The request goes out.
+    Launch(u32),
+    /// An answer of the store, with the end of a lease it gave; or a pause that is over.
+    Heard {
+        call: u64,
+        event: Event,
+        until: Option<u64>,
+    },
+    Net {
+        send: usize,
+        input: Input,
+    },
+    Answer(Vec<usize>, Outcome),
+    Login(Tokens),
+    /// What the store has not got yet is due again.
+    Tend,
+    /// The lease is to be extended, if the request still runs.
+    Extend(u32, LeaseExtension),
+    /// A caller has waited long enough, if the token at hand is good.
+    Impatient(usize),
+}
+
+/// What the store is asked to do.
+pub(super) enum Order {
+    Load,
+    Lease(String, std::time::Duration),
+    /// The same while a request runs; nobody waits for the answer.
+    Extend(String, std::time::Duration),
+    Save(Secret<String>, u64),
+}
+
+impl Slot {
+    pub(super) const fn new(keeper: Keeper) -> Self {
+        Self {
+            keeper,
+            waiting: Vec::new(),
+            leader: None,
+            round: 0,
+            call: None,
+            flight: None,
+            is_flying: false,
+            holder: String::new(),
+            lease: None,
+            seen: 0,
+            seen_at: 0,
+            is_behind: false,
+            is_silent: false,
+            is_alone: false,
+            fails: 0,
+            landing: None,
+            logins: Vec::new(),
+            unsaved: None,
+        }
+    }
+}
