@@ -26,8 +26,13 @@ export class OAuthError extends Error {
   readonly kind: 'denied' | 'malformed' | 'untrusted' | 'lost' | 'misuse'
   /** What to do next. */
   readonly advice: Advice
-  /** Seconds to wait before a retry, if the server named them. */
+  /**
+   * Seconds to wait before asking again: the pause that the server named, or what is left of the one that is
+   * kept after failures.
+   */
   readonly retryAfter: number | undefined
+  /** Whether it is the error of the last attempt, told without another one. */
+  readonly toldAgain: boolean
   /** The endpoint at work, such as `token`. */
   readonly endpoint: string | undefined
   /** The HTTP status of a refusal. */

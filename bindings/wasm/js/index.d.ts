@@ -190,8 +190,13 @@ export class OAuthError extends Error {
   /** Whose fault it was. */
   readonly kind: 'denied' | 'malformed' | 'untrusted' | 'lost' | 'misuse'
   readonly advice: Advice
-  /** Seconds to wait before a retry, if the server named them. */
+  /**
+   * Seconds to wait before asking again: the pause that the server named, or what is left of the one that is
+   * kept after failures.
+   */
   readonly retryAfter: number | undefined
+  /** Whether it is the error of the last attempt, told without another one. */
+  readonly toldAgain: boolean
   readonly endpoint: string | undefined
   /** The HTTP status, `error` and `error_description` of a refusal. */
   readonly status: number | undefined

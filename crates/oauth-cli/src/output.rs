@@ -85,7 +85,7 @@ impl Failure {
         let mut record = self.record.clone().unwrap_or_else(|| {
             json!({
                 "code": self.code, "message": self.message, "advice": "give_up",
-                "retry_after": null, "endpoint": null, "status": null, "error": null,
+                "retry_after": null, "told_again": false, "endpoint": null, "status": null, "error": null,
                 "error_description": null,
             })
         });

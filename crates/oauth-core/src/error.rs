@@ -10,6 +10,7 @@ mod table;
 mod tests;
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
@@ -32,6 +33,9 @@ pub struct Error {
     is_final: bool,
     is_of_refresh: bool,
     is_of_suspect: bool,
+    /// For how long it is of no use to ask again, where whoever asks for others knows.
+    pause: Option<Duration>,
+    is_told_again: bool,
 }
 
 /// Whose fault it was.
@@ -73,6 +77,8 @@ impl Error {
             is_final: false,
             is_of_refresh: false,
             is_of_suspect: false,
+            pause: None,
+            is_told_again: false,
         }
     }
 
@@ -122,6 +128,21 @@ impl Error {
         self
     }
 
+    /// Says for how long it is of no use to ask again: what is given out for many is held back after
+    /// failures.
+    #[must_use]
+    pub(crate) fn pausing(mut self, pause: Duration) -> Self {
+        self.pause = (!pause.is_zero()).then_some(pause);
+        self
+    }
+
+    /// The same of an error that was met before, and is told without another attempt.
+    #[must_use]
+    pub(crate) fn told_again(mut self, pause: Duration) -> Self {
+        self.is_told_again = true;
+        self.pausing(pause)
+    }
+
     /// Adds the error underneath.
     #[must_use]
     pub fn caused_by(mut self, cause: Cause) -> Self {
@@ -145,8 +166,26 @@ impl Error {
         match self.kind_advice() {
             // The same request is not to be had: a person has to start anew.
             Advice::Retry { .. } if self.is_final => Advice::Reauthorize,
+            Advice::Retry { after } => Advice::Retry {
+                after: self.pause.or(after),
+            },
             advice => advice,
         }
+    }
+
+    /// How long to wait before asking again: the pause that the server named, or what is left of the
+    /// one that is kept after failures. Whoever waits for exactly so long is not held back any more.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.advice() {
+            Advice::Reauthorize => None,
+            advice => advice.after().or(self.pause),
+        }
+    }
+
+    /// Whether it was not met just now: it is the error of the last attempt, told without another one,
+    /// for which it is too early.
+    pub const fn is_told_again(&self) -> bool {
+        self.is_told_again
     }
 
     fn kind_advice(&self) -> Advice {
@@ -241,6 +280,13 @@ impl fmt::Display for Error {
         if let (Kind::Lost(_), Some(cause)) = (&self.kind, &self.source) {
             write!(f, ": {}", printable(&cause.root()))?;
         }
+        if let (true, Some(pause)) = (self.is_told_again, self.retry_after()) {
+            write!(
+                f,
+                ": told again, the next attempt is in {} s",
+                pause.as_secs()
+            )?;
+        }
         write!(f, " [{}]", self.code())
     }
 }
@@ -253,15 +299,18 @@ impl std::error::Error for Error {
 
 impl Serialize for Error {
     /// The record every binding and `--json` show: `code`, `message`, `advice`, `retry_after`
-    /// (seconds), `endpoint`, `cause`, and, of a refusal, `status`, `error`, `error_description`.
+    /// (seconds), `told_again`, `endpoint`, `cause`, and, of a refusal, `status`, `error`,
+    /// `error_description`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let server = self.server_error();
         let advice = self.advice();
-        let mut record = serializer.serialize_struct("Error", 9)?;
+        let mut record = serializer.serialize_struct("Error", 10)?;
         record.serialize_field("code", self.code())?;
         record.serialize_field("message", &self.to_string())?;
         record.serialize_field("advice", advice.as_str())?;
-        record.serialize_field("retry_after", &advice.after().map(|pause| pause.as_secs()))?;
+        let pause = self.retry_after().map(|pause| pause.as_secs());
+        record.serialize_field("retry_after", &pause)?;
+        record.serialize_field("told_again", &self.is_told_again)?;
         record.serialize_field("endpoint", &self.endpoint)?;
         record.serialize_field("status", &server.and_then(ServerError::status))?;
         record.serialize_field("error", &server.and_then(ServerError::error))?;

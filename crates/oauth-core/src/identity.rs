@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::client_auth::{self, ClientAuth, Method};
 use crate::error::{Error, Misuse};
+use crate::flow::keeper::Breaker;
 use crate::form::Form;
 use crate::issuer::RedirectUri;
 use crate::server::Server;
@@ -75,6 +76,8 @@ pub struct Identity {
     pub(crate) redirect_uris: Option<Vec<RedirectUri>>,
     /// Whose the tokens will be.
     pub(crate) binding: Arc<Binding>,
+    /// Whether the server serves the grants of this client, as all of them have found.
+    pub(crate) breaker: Arc<Breaker>,
     /// The `Authorization` header of every request, worked out once.
     basic: Option<HeaderValue>,
 }
@@ -115,6 +118,7 @@ impl Identity {
             headers: HeaderMap::new(),
             redirect_uris: None,
             binding,
+            breaker: Arc::default(),
             basic: None,
         }
     }

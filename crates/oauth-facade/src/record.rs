@@ -100,8 +100,11 @@ pub struct ErrorRecord {
     pub message: String,
     /// `retry`, `reauthorize` or `give_up`.
     pub advice: &'static str,
-    /// Seconds to wait before a retry, if the server named them.
+    /// Seconds to wait before asking again: the pause that the server named, or what is left of the
+    /// one that is kept after failures.
     pub retry_after: Option<u64>,
+    /// Whether it is the error of the last attempt, told without another one.
+    pub told_again: bool,
     /// The endpoint at work.
     pub endpoint: Option<&'static str>,
     /// The HTTP status of a refusal.
@@ -123,7 +126,8 @@ impl From<&Error> for ErrorRecord {
             code: error.code(),
             message: error.to_string(),
             advice: advice.as_str(),
-            retry_after: advice.after().map(|pause| pause.as_secs()),
+            retry_after: error.retry_after().map(|pause| pause.as_secs()),
+            told_again: error.is_told_again(),
             endpoint: error.endpoint(),
             status: server.and_then(ServerError::status),
             error: server.and_then(ServerError::error).map(str::to_owned),

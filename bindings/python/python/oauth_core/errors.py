@@ -36,7 +36,10 @@ class OAuthError(Exception):
     advice: Advice
     """What to do next."""
     retry_after: float | None
-    """The seconds to wait before a retry, if the server named them."""
+    """The seconds to wait before asking again: the pause that the server named, or what is left of
+    the one that is kept after failures."""
+    told_again: bool
+    """Whether it is the error of the last attempt, told without another one."""
     endpoint: str | None
     """The endpoint at work, such as ``token``."""
     status: int | None
@@ -55,6 +58,7 @@ class OAuthError(Exception):
         code: ErrorCode,
         advice: Advice = "give_up",
         retry_after: float | None = None,
+        told_again: bool = False,
         endpoint: str | None = None,
         status: int | None = None,
         error: str | None = None,
@@ -65,6 +69,7 @@ class OAuthError(Exception):
         self.code = code
         self.advice = advice
         self.retry_after = retry_after
+        self.told_again = told_again
         self.endpoint = endpoint
         self.status = status
         self.error = error

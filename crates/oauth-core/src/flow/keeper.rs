@@ -43,6 +43,7 @@
 //!   out all the same, for then nobody else can have them, and stored as soon as that is possible.
 
 mod asking;
+mod breaker;
 mod landing;
 mod login;
 mod outline;
@@ -75,6 +76,7 @@ use policy::{Refusals, Times, Trouble};
 use record::Record;
 use work::Work;
 
+pub(crate) use breaker::Breaker;
 pub use outline::Outline;
 pub use policy::{Policy, Reuse};
 pub use record::GrantId;

@@ -11,7 +11,7 @@ use oauth_core::exchange::{Exchange as _, Input, Step as Move};
 use oauth_core::flow::keeper::{Event, Lease, LeaseExtension, Saved, Step};
 
 use super::slot::{Flight, Held, Mail, Order, Outcome, Slot};
-use super::world::{Ev, World, millis, window};
+use super::world::{Ev, World, client, millis, window};
 use super::{Breach, Flaw, Rule};
 
 impl World {
@@ -116,7 +116,9 @@ impl World {
                 caller.close();
             }
         }
-        self.workers[worker].slots = self.empty_slots();
+        let client = client(&self.twin);
+        self.workers[worker].slots = self.empty_slots(&client);
+        self.workers[worker].client = client;
         self.note(|| format!("worker {worker} dies"));
         self.post(asleep, Ev::Restart(worker));
     }

@@ -120,7 +120,7 @@ impl World {
             self.note_of(worker, grant, |book| {
                 format!("begins with a copy of {}", book.tokens(&copy))
             });
-            let keeper = self.keeper(self.grants[grant].id.clone());
+            let keeper = self.keeper(&self.workers[worker].client, self.grants[grant].id.clone());
             if let Ok(keeper) = keeper.with_tokens(at, copy) {
                 let slot = self.slot(worker, grant);
                 slot.keeper = keeper;

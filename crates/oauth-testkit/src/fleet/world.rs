@@ -67,6 +67,8 @@ pub(super) struct Worker {
     pub(super) awake_since: u64,
     /// What arrived while it slept.
     pub(super) inbox: Vec<(usize, Mail)>,
+    /// What the keepers of one process share.
+    pub(super) client: Client,
     pub(super) slots: Vec<Slot>,
 }
 
@@ -130,7 +132,7 @@ impl World {
         if setup.hides_lifetime {
             twin.hide_access_token_lifetime();
         }
-        let client = client(&twin);
+        let logins = client(&twin);
         let mut world = Self {
             grants: Vec::new(),
             workers: Vec::new(),
@@ -149,12 +151,12 @@ impl World {
             shelf: (setup.shelf)(),
             setup: setup.clone(),
             twin,
-            client,
+            client: logins,
             dice: dice.clone(),
         };
         for number in 0..setup.grants {
             let id = GrantId::person(format!("person {number}"));
-            let key = world.keeper(id.clone()).key();
+            let key = world.keeper(&world.client, id.clone()).key();
             world.grants.push(Grant {
                 id,
                 key,
@@ -163,6 +165,7 @@ impl World {
             });
         }
         for number in 0..setup.workers {
+            let client = client(&world.twin);
             let skew = i64::try_from(dice.between(0, 2000 * setup.odds.skew)).unwrap_or_default();
             let worker = Worker {
                 epoch: 0,
@@ -173,7 +176,8 @@ impl World {
                 asleep_until: 0,
                 awake_since: 0,
                 inbox: Vec::new(),
-                slots: world.empty_slots(),
+                slots: world.empty_slots(&client),
+                client,
             };
             world.workers.push(worker);
             world.post(dice.between(5000, 20_000), Ev::Visit(number));
@@ -340,21 +344,21 @@ impl World {
         );
     }
 
-    pub(super) fn empty_slots(&self) -> Vec<Slot> {
-        let keeper = |grant: &Grant| self.keeper(grant.id.clone());
+    pub(super) fn empty_slots(&self, client: &Client) -> Vec<Slot> {
+        let keeper = |grant: &Grant| self.keeper(client, grant.id.clone());
         self.grants
             .iter()
             .map(|grant| Slot::new(keeper(grant)))
             .collect()
     }
 
-    pub(super) fn keeper(&self, id: GrantId) -> Keeper {
+    pub(super) fn keeper(&self, client: &Client, id: GrantId) -> Keeper {
         let upkeep = if self.setup.own {
             Upkeep::ClientCredentials(Scope::none())
         } else {
             Upkeep::Refresh
         };
-        self.client
+        client
             .keeper(upkeep)
             .with_policy(self.setup.policy.clone())
             .shared(id)

@@ -21,7 +21,7 @@ impl Keeper {
         match self.still_good(now) {
             Some(tokens) if now < self.times.ahead && self.is_stored() => Turn::HandOut(tokens),
             Some(tokens) if now < self.times.stale => {
-                match self.is_busy() || self.is_drained || self.trouble.holds(now).is_some() {
+                match self.is_busy() || self.is_drained || self.trouble.holds(now) {
                     true => Turn::HandOut(tokens),
                     false => self.begin(Turn::HandOutAndRenew(tokens)),
                 }
@@ -41,13 +41,15 @@ impl Keeper {
             let why = self.trouble.error().cloned();
             return Turn::GiveUp(why.unwrap_or_else(|| ended.error()));
         }
-        if self.is_refused() && self.refusals.holds(now) {
+        if self.is_refused()
+            && let Some(rest) = self.refusals.hold(now)
+        {
             let why = "every new token is refused: the next one is asked for after a pause";
-            return Turn::GiveUp(Error::lost(Cause::unsent(why)));
+            return Turn::GiveUp(Error::lost(Cause::unsent(why)).pausing(rest));
         }
         match (self.trouble.holds(now), self.trouble.bars(now), held) {
-            (Some(_), _, Some(tokens)) => Turn::HandOut(tokens),
-            (_, Some(error), None) => Turn::GiveUp(error.clone()),
+            (true, _, Some(tokens)) => Turn::HandOut(tokens),
+            (_, Some(error), None) => Turn::GiveUp(error),
             _ => self.begin(Turn::Renew),
         }
     }

@@ -73,6 +73,7 @@ impl Landing {
 
 impl Keeper {
     pub(super) fn arrive(&mut self, at: &Moment, tokens: Tokens, is_alone: bool) -> Step {
+        self.us.breaker.note(at, self.name(), None);
         if self.is_refused() {
             self.refusals.note(at.now());
         }
@@ -208,7 +209,7 @@ impl Keeper {
         if landing.is_late {
             return self.fail(at, error.clone());
         }
-        self.trouble.note(at, error);
+        self.trouble.note(at, error.clone());
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
     }
 
@@ -225,6 +226,7 @@ impl Keeper {
 
     /// An attempt that brought no tokens.
     pub(super) fn miss(&mut self, at: &Moment, error: Error) -> Step {
+        self.us.breaker.note(at, self.name(), Some(&error));
         let ends = ServerError::ends_the_grant;
         if self.upkeep_is_refresh() && error.server_error().is_some_and(ends) {
             return self.load(Work::Doubting(error));

@@ -130,15 +130,16 @@ const FREE_RENEWALS: u32 = 3;
 const QUIET: u64 = 2 * LONGEST;
 
 impl Refusals {
-    /// Whether it is too early for another.
-    pub(super) fn holds(&self, now: UnixTime) -> bool {
+    /// For how long it is too early for another, if it is.
+    pub(super) fn hold(&self, now: UnixTime) -> Option<Duration> {
         let pause = match self.count.checked_sub(FREE_RENEWALS) {
             None => 0,
             Some(more) => u64::min(1 << more.min(6), LONGEST),
         };
         // A clock that was set back holds nobody.
-        self.last
-            .is_some_and(|last| last <= now && now < last.after(Duration::from_secs(pause)))
+        let last = self.last.filter(|last| *last <= now)?;
+        let until = last.after(Duration::from_secs(pause));
+        (now < until).then(|| until.since(now))
     }
 
     /// There was another.
@@ -168,25 +169,38 @@ struct Hold {
     /// of it is left.
     since: UnixTime,
     until: UnixTime,
+    /// When another may bring something, which may be later: others hold back too.
+    again: UnixTime,
     error: Error,
 }
 
+impl Hold {
+    fn lasts(&self, now: UnixTime) -> bool {
+        self.since <= now && now < self.until
+    }
+}
+
 impl Trouble {
+    /// Whether it is too early for another attempt.
+    pub(super) fn holds(&self, now: UnixTime) -> bool {
+        self.last.as_ref().is_some_and(|hold| hold.lasts(now))
+    }
+
     /// The error to answer with instead of another attempt, if it is too early for one.
-    pub(super) fn holds(&self, now: UnixTime) -> Option<&Error> {
-        let hold = self.last.as_ref()?;
-        (hold.since <= now && now < hold.until).then_some(&hold.error)
+    pub(super) fn told(&self, now: UnixTime) -> Option<Error> {
+        let hold = self.last.as_ref().filter(|hold| hold.lasts(now))?;
+        Some(hold.error.clone().told_again(hold.again.since(now)))
     }
 
     /// The same for a caller who has no token to fall back on.
-    pub(super) fn bars(&self, now: UnixTime) -> Option<&Error> {
-        self.holds(now).filter(|_| !self.is_soft)
+    pub(super) fn bars(&self, now: UnixTime) -> Option<Error> {
+        self.told(now).filter(|_| !self.is_soft)
     }
 
     /// The first failure holds nobody back, for it may be nothing; the next ones do so for longer
     /// and longer, and a server that names a pause gets it ("Retry-After", RFC 9110 section
-    /// 10.2.3).
-    pub(super) fn note(&mut self, at: &Moment, error: &Error) {
+    /// 10.2.3). The error as callers are told it: with the pause.
+    pub(super) fn note(&mut self, at: &Moment, error: Error) -> Error {
         let doubled = match self.count {
             0 => 0,
             count => 1 << (count - 1).min(6),
@@ -195,17 +209,19 @@ impl Trouble {
         let pause = u64::min(doubled, LONGEST);
         let pause = Duration::from_secs(pause + at.dice() % (pause / 2 + 1));
         let now = at.now();
-        let named = Pause::of(error, now).map_or(now, |pause| pause.end(now));
-        self.hold(now, named.max(now.after(pause)), error);
+        let named = Pause::of(&error, now).map_or(now, |pause| pause.end(now));
+        self.hold(now, named.max(now.after(pause)), &error);
+        error.pausing(self.rest(now))
     }
 
     /// No attempt from now until then.
     pub(super) fn hold(&mut self, since: UnixTime, until: UnixTime, error: &Error) {
-        let error = error.clone();
+        let named = error.retry_after().unwrap_or_default();
         self.last = Some(Hold {
             since,
             until,
-            error,
+            again: until.max(since.after(named)),
+            error: error.clone(),
         });
         self.is_soft = false;
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::record::{Attempt, Ended};
+use super::breaker;
+use super::record::{Attempt, Ended, Record};
+use super::suspicion::Suspicion;
 use super::timely::Timely;
 use super::work::Work;
 use super::{Keeper, Place, Reuse, Step, Upkeep};
@@ -106,6 +108,23 @@ impl Keeper {
         }
     }
 
+    /// Stores that the token is on its way.
+    pub(super) fn mark(&mut self, at: &Moment) -> Step {
+        let attempt = Attempt {
+            id: self.ticket.clone(),
+            at: at.now(),
+            window: Some(self.policy.attempt_window().as_secs()),
+        };
+        let marked = Record {
+            attempt: Some(attempt.clone()),
+            ended: None,
+            pause: None,
+            suspicion: self.record.suspicion.clone().map(Suspicion::tried),
+            ..self.record.clone()
+        };
+        self.save(&marked, Work::Marking(attempt))
+    }
+
     /// The mark is stored. A host or store that took a whole lease for that may take as long to send,
     /// and by then others count the attempt as over: it begins again, once.
     pub(super) fn marked(&mut self, at: &Moment, attempt: Attempt) -> Step {
@@ -150,8 +169,15 @@ impl Keeper {
             && self.good(now).is_none()
             && self.record.ended.is_none()
             && self.suspect(now).is_none()
-            && self.trouble.holds(now).is_none()
+            && !self.trouble.holds(now)
+            && self.us.breaker.told(now).is_none()
             && self.exchange().is_ok()
+    }
+
+    /// What tells this grant from others of the client: those without a store have no other name than
+    /// their login.
+    pub(super) fn name(&self) -> breaker::Name {
+        (self.id.clone(), self.record.login.clone())
     }
 
     pub(super) fn fly(&mut self, since: UnixTime, is_alone: bool) -> Step {

@@ -49,7 +49,7 @@ impl Keeper {
     }
 
     /// Why nothing is sent now: the host is about to end, or the server has asked for a pause, us or
-    /// another worker, or it has refused the token not long ago.
+    /// another worker, or it has refused the token not long ago, or it serves no grant of this client.
     pub(super) fn held_back(&mut self, at: &Moment) -> Option<Error> {
         if self.is_drained {
             return Some(drained());
@@ -60,8 +60,14 @@ impl Keeper {
             self.rest(at, &error);
             return Some(error);
         }
-        self.record.pause.as_ref()?;
-        self.trouble.holds(at.now()).cloned()
+        if self.record.pause.is_some()
+            && let Some(error) = self.trouble.told(at.now())
+        {
+            return Some(error);
+        }
+        let error = self.us.breaker.told(at.now())?;
+        self.rest(at, &error);
+        Some(error)
     }
 
     /// A record that was removed is an empty one.

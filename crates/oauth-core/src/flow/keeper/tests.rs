@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
 mod asking;
+mod breaker;
 mod clocks;
 mod fate;
 mod login;

@@ -207,6 +207,7 @@ impl Keeper {
                 Work::Looking { .. } | Work::Leasing { .. } | Work::Checking,
                 Event::Failed(error),
             ) if matches!(error.kind(), Kind::Lost(_)) && self.flies_alone(at.now()) => {
+                self.us.breaker.pass(at);
                 self.fly(at.now(), true)
             }
             // A lease may have been given: nobody should wait for its end.
@@ -385,21 +386,13 @@ impl Keeper {
         // Our clock was set back.
         self.attempt_seen = self.attempt_seen.min(at.now());
         match self.verdict(at.now()) {
-            Verdict::Fly { marked: false } => self.fly(at.now(), false),
+            Verdict::Fly { marked: false } => {
+                self.us.breaker.pass(at);
+                self.fly(at.now(), false)
+            }
             Verdict::Fly { marked: true } => {
-                let attempt = Attempt {
-                    id: self.ticket.clone(),
-                    at: at.now(),
-                    window: Some(self.policy.attempt_window().as_secs()),
-                };
-                let marked = Record {
-                    attempt: Some(attempt.clone()),
-                    ended: None,
-                    pause: None,
-                    suspicion: self.record.suspicion.clone().map(Suspicion::tried),
-                    ..self.record.clone()
-                };
-                self.save(&marked, Work::Marking(attempt))
+                self.us.breaker.pass(at);
+                self.mark(at)
             }
             Verdict::Hold => self.hold(at),
             Verdict::End(ended) => {
@@ -433,7 +426,7 @@ impl Keeper {
 
     /// What is left after a failure: the token, as long as it lives.
     pub(super) fn failed(&mut self, at: &Moment, error: Error) -> Outcome {
-        self.trouble.note(at, &error);
+        let error = self.trouble.note(at, error);
         self.good(at.now()).ok_or(error)
     }
 

@@ -182,7 +182,7 @@ impl Stage {
                 0 => id,
                 number => id.with_resource([format!("https://api.example/{number}")]),
             };
-            let key = stage.keeper().shared(id.clone()).key();
+            let key = stage.keeper(&stage.client).shared(id.clone()).key();
             stage.grants.push(Grant {
                 id,
                 key,
@@ -192,13 +192,13 @@ impl Stage {
         stage
     }
 
-    pub(super) fn keeper(&self) -> Keeper {
+    pub(super) fn keeper(&self, client: &Client) -> Keeper {
         let upkeep = match self.setup.own {
             true => Upkeep::ClientCredentials(Scope::none()),
             false => Upkeep::Refresh,
         };
         let policy = self.setup.policy.clone();
-        self.client.keeper(upkeep).with_policy(policy)
+        client.keeper(upkeep).with_policy(policy)
     }
 
     /// A worker's own milliseconds, which everybody else learns of.

@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
 use super::super::people::Mood;
-use super::super::world::{millis, window};
+use super::super::world::{client, millis, window};
 use super::super::{Breach, Rule};
 use super::caller;
 use super::host::{Driver, Line, Store};
@@ -190,11 +190,13 @@ impl Crew {
     fn start(&mut self, worker: usize) {
         self.new_runtime(worker);
         let grants = lock(&self.stage).grants.len();
+        // What the sessions of one process share.
+        let client = client(&lock(&self.stage).twin);
         for grant in (0..grants).chain(0..grants) {
             let mut stage = lock(&self.stage);
             let member = stage.members.len();
             stage.members.push(Member::new(worker, grant));
-            let (keeper, id) = (stage.keeper(), stage.grants[grant].id.clone());
+            let (keeper, id) = (stage.keeper(&client), stage.grants[grant].id.clone());
             drop(stage);
             let line = Line {
                 stage: Arc::clone(&self.stage),

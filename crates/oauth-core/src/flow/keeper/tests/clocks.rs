@@ -96,3 +96,57 @@ fn a_token_lives_no_longer_than_its_lifetime_after_it_was_first_seen() {
     desk.now = START + 600;
     assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
 }
+
+/// Fails at these milliseconds, and asks again as long after that as it was told to.
+fn waits_as_told(keeper: &mut Keeper, desk: &mut Desk, millis: u64, error: &Error) -> u64 {
+    desk.now = START + millis / 1000;
+    assert!(matches!(desk.ask(keeper), Turn::Renew), "at {millis}");
+    let error = desk.renew(keeper, Err(error.clone())).unwrap_err();
+    assert!(!error.is_told_again());
+    let pause = error.retry_after().unwrap_or_default().as_secs() * 1000;
+    // Just before, it is told what is left, and that it is told again.
+    if pause > 0 {
+        let Turn::GiveUp(again) = desk.ask(keeper) else {
+            panic!("it is not too early at {millis}");
+        };
+        assert!(again.is_told_again());
+        assert_eq!(again.code(), error.code());
+        assert_eq!(again.retry_after(), error.retry_after());
+        assert!(again.to_string().contains("told again"), "{again}");
+    }
+    millis + pause
+}
+
+#[test]
+fn who_waits_exactly_as_long_as_he_is_told_is_not_told_the_same_again() {
+    for named in [1, 2, 5, 299] {
+        for millis in [0, 1, 500, 999] {
+            let pause = Some(Duration::from_secs(named));
+            let busy = Error::from(ServerError::of_status(503).retry_after(pause));
+            let mut keeper = alone();
+            keeper
+                .replace(Desk::new().at(), tokens_from(1, START))
+                .unwrap();
+            let mut desk = Desk::new();
+            let start = 601_000 + millis;
+            let then = waits_as_told(&mut keeper, &mut desk, start, &busy);
+            assert!(then >= start + named * 1000, "{then}");
+            waits_as_told(&mut keeper, &mut desk, then, &busy);
+        }
+    }
+}
+
+#[test]
+fn who_is_held_back_after_failures_is_told_for_how_long() {
+    let html = Error::from(crate::error::Fault::ReplyContentType);
+    for error in [lost(), html, ServerError::of_status(500).into()] {
+        let mut keeper = keeper_for(Reuse::Tolerated);
+        let mut desk = Desk::with(tokens(1));
+        let mut millis = 601_999;
+        for _ in 0..9 {
+            millis = waits_as_told(&mut keeper, &mut desk, millis, &error);
+        }
+        // Each pause but the first was longer, so it took a while.
+        assert!(millis > 601_999 + 60_000, "{millis}");
+    }
+}

@@ -1,0 +1,218 @@
+//! What one grant learns of the server, for the others of the client.
+
+use super::*;
+
+/// Grants of one client that are asked for in its own name.
+struct Many {
+    desk: Desk,
+    keepers: Vec<Keeper>,
+}
+
+/// What became of a caller.
+#[derive(Debug)]
+enum Met {
+    /// A request was sent.
+    Sent,
+    Told(Error),
+}
+
+impl Many {
+    fn new(count: usize) -> Self {
+        Self::of(&us(), count)
+    }
+
+    fn of(us: &Arc<Identity>, count: usize) -> Self {
+        let keeper = |number: usize| {
+            let scope = Scope::parse(&format!("scope{number}")).unwrap();
+            Keeper::new(Arc::clone(us), Upkeep::ClientCredentials(scope))
+        };
+        Self {
+            desk: Desk::new(),
+            keepers: (0..count).map(keeper).collect(),
+        }
+    }
+
+    /// A caller of this grant, whose request ends like this if there is one.
+    fn ask(&mut self, number: usize, answer: Result<Tokens, Error>) -> Met {
+        let (desk, keeper) = (&mut self.desk, self.keepers.get_mut(number).unwrap());
+        match desk.ask(keeper) {
+            Turn::GiveUp(error) => Met::Told(error),
+            Turn::Renew => match desk.go(keeper, Event::Begin) {
+                Step::Over(outcome) => Met::Told(outcome.unwrap_err()),
+                Step::Run(_) => {
+                    drop(desk.land(keeper, answer));
+                    Met::Sent
+                }
+                step => panic!("{step:?}"),
+            },
+            turn => panic!("{turn:?}"),
+        }
+    }
+
+    fn fail(&mut self, number: usize) -> Met {
+        self.ask(number, Err(lost()))
+    }
+}
+
+impl Met {
+    fn is_sent(&self) -> bool {
+        matches!(self, Self::Sent)
+    }
+
+    fn told(self) -> Error {
+        match self {
+            Self::Told(error) => error,
+            Self::Sent => panic!("a request"),
+        }
+    }
+}
+
+#[test]
+fn three_grants_that_failed_speak_for_all() {
+    let mut many = Many::new(20);
+    for number in 0..3 {
+        assert!(many.fail(number).is_sent(), "{number}");
+    }
+    for number in 3..20 {
+        let error = many.fail(number).told();
+        assert_eq!(error.code(), lost().code());
+        assert!(error.is_told_again());
+        let pause = error.retry_after().unwrap();
+        assert!((1..=2).contains(&pause.as_secs()), "{pause:?}");
+    }
+}
+
+#[test]
+fn when_the_pause_is_over_one_tries_and_the_others_wait_longer() {
+    let mut many = Many::new(40);
+    for number in 0..3 {
+        many.fail(number);
+    }
+    let mut pauses = Vec::new();
+    for _ in 0..9 {
+        let rest = many.fail(39).told().retry_after().unwrap();
+        pauses.push(rest.as_secs());
+        // Whoever waits exactly as long as he was told is not told the same again.
+        many.desk.now += rest.as_secs();
+        let sent = (3..40).filter(|&number| many.fail(number).is_sent());
+        assert_eq!(sent.count(), 1, "after {pauses:?}");
+    }
+    assert!(pauses.get(5) > pauses.get(1), "{pauses:?}");
+    assert!(pauses.iter().all(|&pause| pause <= 90), "{pauses:?}");
+}
+
+#[test]
+fn once_one_is_served_all_may_ask() {
+    let mut many = Many::new(20);
+    for number in 0..3 {
+        many.fail(number);
+    }
+    many.desk.now += many.fail(3).told().retry_after().unwrap().as_secs();
+    let now = many.desk.now;
+    assert!(many.ask(4, Ok(tokens_from(4, now))).is_sent());
+    for number in 5..20 {
+        assert!(many.ask(number, Ok(tokens_from(9, now))).is_sent());
+    }
+    // And what failed before is forgotten.
+    many.desk.now += 600;
+    assert!(many.fail(5).is_sent() && many.fail(6).is_sent());
+    assert!(many.fail(7).is_sent());
+}
+
+#[test]
+fn what_one_grant_is_answered_may_be_about_that_grant() {
+    let mut many = Many::new(2);
+    for _ in 0..10 {
+        many.desk.now += 100;
+        assert!(many.fail(0).is_sent());
+    }
+    assert!(many.fail(1).is_sent());
+}
+
+#[test]
+fn a_refusal_of_a_grant_says_that_the_server_serves() {
+    let mut many = Many::new(20);
+    for round in 0..4 {
+        many.desk.now += 100;
+        assert!(many.fail(round * 3).is_sent());
+        assert!(many.fail(round * 3 + 1).is_sent());
+        let refused = ServerError::of_status(400).coded("unauthorized_client");
+        assert!(many.ask(round * 3 + 2, Err(refused.into())).is_sent());
+    }
+}
+
+#[test]
+fn what_was_never_sent_says_nothing_of_the_server() {
+    let mut many = Many::new(20);
+    for number in 0..20 {
+        assert!(many.ask(number, Err(unsent())).is_sent(), "{number}");
+    }
+}
+
+#[test]
+fn a_pause_that_the_server_asks_of_one_is_kept_by_all() {
+    for status in [429, 503] {
+        let mut many = Many::new(3);
+        let busy = ServerError::of_status(status).retry_after(Some(Duration::from_secs(30)));
+        assert!(many.ask(0, Err(busy.into())).is_sent());
+        let error = many.fail(1).told();
+        assert_eq!(error.server_error().unwrap().status(), Some(status));
+        let pause = error.retry_after().unwrap();
+        assert_eq!(pause.as_secs(), 31);
+        many.desk.now += 30;
+        assert!(!many.fail(2).is_sent());
+        many.desk.now += 1;
+        assert!(many.fail(2).is_sent());
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_holds_nobody() {
+    let mut many = Many::new(5);
+    for number in 0..3 {
+        many.fail(number);
+    }
+    many.desk.now -= 7200;
+    assert!(many.fail(3).is_sent());
+}
+
+#[test]
+fn clients_do_not_speak_for_each_other() {
+    let mut many = Many::new(5);
+    for number in 0..3 {
+        many.fail(number);
+    }
+    assert!(Many::new(1).fail(0).is_sent());
+    // Clones of one do.
+    let us = us();
+    let mut many = Many::of(&us, 3);
+    for number in 0..3 {
+        many.fail(number);
+    }
+    let clone = Arc::new(Identity::clone(&us));
+    assert!(!Many::of(&clone, 4).fail(3).is_sent());
+}
+
+#[test]
+fn a_token_that_is_good_is_handed_out_while_the_server_is_left_alone() {
+    let us = us();
+    let mut many = Many::of(&us, 3);
+    for number in 0..3 {
+        many.fail(number);
+    }
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = Keeper::new(us, Upkeep::Refresh).shared(person());
+    desk.now = START + 575;
+    many.desk.now = desk.now;
+    // The pause of the three is long over by now: they fail again.
+    assert!(many.fail(0).is_sent());
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+    // No lease was taken for it.
+    assert_eq!(desk.log, ["load"]);
+    desk.now = START + 601;
+    let Turn::Renew = desk.ask(&mut keeper) else {
+        panic!("a token");
+    };
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+}
