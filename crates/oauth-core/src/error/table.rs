@@ -111,7 +111,7 @@ table! {
         CallbackIssuerMissing "callback.missing_issuer" GIVE_UP "the server says it names itself in every callback, and this one names nobody"
         CallbackRedirectUri "callback.redirect_uri" GIVE_UP "the callback arrived at another redirect URI than this flow's"
         StoredIssuer "stored.issuer" REAUTHORIZE "the flow or token belongs to another issuer or client"
-        StoredGrant "stored.grant" REAUTHORIZE "what is stored is of another grant: its token endpoint, subject, scope, resource or key differs"
+        StoredGrant "stored.grant" REAUTHORIZE "what is stored is of another grant: its subject, scope, parameters or key differs"
         StoredSealed "stored.sealed" GIVE_UP "what is stored cannot be opened with the keys at hand: it needs another key, or was changed since"
     }
 }

@@ -65,6 +65,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Check, Error};
+use crate::grant::TokenParameters;
 use crate::identity::Identity;
 use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
@@ -244,10 +245,23 @@ impl Keeper {
             self.version = 0;
         }
         self.place = Place::Store;
+        let parameters = match id.parameters.is_empty() {
+            true => std::mem::take(&mut self.id.parameters),
+            false => id.parameters.clone(),
+        };
+        let id = id.with_parameters(parameters);
         self.id = match &self.upkeep {
             Upkeep::ClientCredentials(scope) => id.with_scope(scope.clone()),
             Upkeep::Refresh => id,
         };
+        self
+    }
+
+    /// Asks for tokens with these parameters, beside those of the grant. Where it is shared, those of
+    /// its [`GrantId`] count, if there are any.
+    #[must_use]
+    pub fn with_parameters(mut self, parameters: TokenParameters) -> Self {
+        self.id.parameters = parameters;
         self
     }
 
@@ -256,14 +270,13 @@ impl Keeper {
         &self.upkeep
     }
 
-    /// The name of the record in a store: a hash of the issuer, the client, its token endpoint, the
-    /// [`GrantId`], and whether it is a person's grant or the client's own: neither is ever handed
+    /// The name of the record in a store: a hash of the issuer, the client, the [`GrantId`], and whether it is a person's grant or the client's own: neither is ever handed
     /// out for the other.
     #[cfg(feature = "sha2")]
     pub fn key(&self) -> String {
         let whose = match self.upkeep {
-            Upkeep::ClientCredentials(_) => "oauth-core client's own grant 1",
-            Upkeep::Refresh => "oauth-core grant 1",
+            Upkeep::ClientCredentials(_) => "oauth-core client's own grant 2",
+            Upkeep::Refresh => "oauth-core grant 2",
         };
         self.id.key(whose, &self.us)
     }

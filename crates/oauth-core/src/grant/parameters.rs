@@ -88,7 +88,41 @@ impl TokenParameters {
         self.0.is_empty()
     }
 
-    /// Names and values in order, for storage.
+    /// Those of this name, in order: the resources, for example.
+    pub fn named(&self, name: &str) -> impl Iterator<Item = &Secret<String>> {
+        let is_asked = move |pair: &&(String, Secret<String>)| pair.0 == name;
+        self.0.iter().filter(is_asked).map(|(_, value)| value)
+    }
+
+    /// Names and values as they are stored.
+    pub(crate) fn pairs(&self) -> Vec<(String, String)> {
+        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        self.iter().map(own).collect()
+    }
+
+    /// What was stored.
+    pub(crate) fn stored(pairs: Vec<(String, String)>) -> Result<Self, Error> {
+        pairs
+            .into_iter()
+            .try_fold(Self::new(), |all, (name, value)| {
+                all.extra(name, value)
+                    .map_err(|_| Error::from(Misuse::StoredForm).about("parameters"))
+            })
+    }
+
+    /// Names and values, the same whatever order they were given in.
+    pub(crate) fn by_name(&self) -> Vec<(&str, &Secret<String>)> {
+        let pairs = self.0.iter();
+        let mut pairs: Vec<_> = pairs.map(|(name, value)| (name.as_str(), value)).collect();
+        pairs.sort_by(|one, other| {
+            one.0
+                .cmp(other.0)
+                .then_with(|| one.1.expose().cmp(other.1.expose()))
+        });
+        pairs
+    }
+
+    /// Names and values in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let pairs = self.0.iter();
         pairs.map(|(name, value)| (name.as_str(), value.expose().as_str()))
@@ -124,6 +158,19 @@ pub(crate) fn check_resource(uri: &str) -> Result<(), Error> {
         Err(Error::from(Misuse::ResourceSyntax).about(uri))
     }
 }
+
+/// The same are asked for, in whatever order.
+impl PartialEq for TokenParameters {
+    fn eq(&self, other: &Self) -> bool {
+        let is_same = |(ours, theirs): (&(&str, &Secret<String>), &(&str, &Secret<String>))| {
+            ours.0 == theirs.0 && ours.1.matches(theirs.1.expose())
+        };
+        let (ours, theirs) = (self.by_name(), other.by_name());
+        ours.len() == theirs.len() && ours.iter().zip(&theirs).all(is_same)
+    }
+}
+
+impl Eq for TokenParameters {}
 
 impl fmt::Debug for TokenParameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -186,7 +186,7 @@ pub(crate) fn of_ann(driver: impl Drive + 'static, store: Arc<dyn Store>) -> Ses
 #[tokio::test]
 async fn a_login_beside_a_renewal_is_never_lost() {
     let driver = Rotating::default();
-    for round in 0..500 {
+    for round in 0..10_000 {
         let store: Arc<dyn Store> = Arc::new(Memory::new());
         let before = of_ann(driver.clone(), store.clone());
         before

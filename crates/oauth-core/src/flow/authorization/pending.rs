@@ -83,11 +83,7 @@ impl Pending {
                 .as_ref()
                 .map(|verifier| verifier.expose().to_owned()),
             scope: self.scope.clone(),
-            parameters: self
-                .parameters
-                .iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
+            parameters: self.parameters.pairs(),
             response_mode: self.response_mode,
             started_at: self.started_at,
         };
@@ -110,13 +106,7 @@ impl Pending {
             .as_deref()
             .map(CodeVerifier::parse)
             .transpose()?;
-        let parameters = stored
-            .parameters
-            .into_iter()
-            .try_fold(TokenParameters::new(), |all, (name, value)| {
-                all.extra(name, value)
-            })
-            .map_err(|_| Error::from(Misuse::StoredForm))?;
+        let parameters = TokenParameters::stored(stored.parameters)?;
         Ok(Self {
             issuer: stored.issuer,
             client_id: stored.client_id,

@@ -95,6 +95,7 @@ impl Keeper {
         let record = Record {
             rotates,
             login: self.record.login.clone(),
+            renewals: self.record.renewals.map(|count| count.saturating_add(1)),
             ..Record::of(Arc::new(tokens))
         };
         self.land(Landing {

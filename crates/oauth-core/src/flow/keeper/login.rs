@@ -39,6 +39,7 @@ impl Login {
     pub(super) fn record(&self) -> Record {
         Record {
             login: Some(self.id.clone()),
+            renewals: Some(0),
             ..Record::of(Arc::clone(&self.tokens))
         }
     }

@@ -3,6 +3,7 @@
 use super::GrantId;
 use super::record::{Stored, due};
 use crate::error::Error;
+use crate::grant::TokenParameters;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -55,7 +56,7 @@ impl Outline {
             id: GrantId {
                 subject: stored.subject,
                 scope: stored.scope,
-                resource: stored.resource,
+                parameters: TokenParameters::stored(stored.parameters)?,
                 dpop_jkt: stored.dpop_jkt,
             },
             scope: tokens.map(|tokens| tokens.scope.clone()),

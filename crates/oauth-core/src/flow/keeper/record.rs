@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Upkeep;
 use super::suspicion::Suspicion;
 use crate::error::{Check, Error, Misuse, ServerError};
+use crate::grant::TokenParameters;
 use crate::identity::Identity;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
@@ -27,8 +28,9 @@ pub struct GrantId {
     pub subject: Option<String>,
     /// The scope that was asked for.
     pub scope: Scope,
-    /// The resources that were asked for (RFC 8707).
-    pub resource: Vec<String>,
+    /// What was asked for beside it, and is asked for at each renewal: resources (RFC 8707), audiences,
+    /// and what the provider documents.
+    pub parameters: TokenParameters,
     /// The thumbprint of the key the tokens are bound to (RFC 9449 section 6.1).
     pub dpop_jkt: Option<String>,
 }
@@ -47,7 +49,7 @@ impl GrantId {
         Self {
             subject: None,
             scope: Scope::none(),
-            resource: Vec::new(),
+            parameters: TokenParameters::new(),
             dpop_jkt: None,
         }
     }
@@ -67,10 +69,10 @@ impl GrantId {
         self
     }
 
-    /// With these resources.
+    /// For these resources and audiences, and with whatever else the provider wants to be told.
     #[must_use]
-    pub fn with_resource(mut self, resource: impl IntoIterator<Item = String>) -> Self {
-        self.resource = resource.into_iter().collect();
+    pub fn with_parameters(mut self, parameters: TokenParameters) -> Self {
+        self.parameters = parameters;
         self
     }
 
@@ -81,7 +83,8 @@ impl GrantId {
         self
     }
 
-    /// A name for a store: 43 characters of base64url, the same in every process and language.
+    /// A name for a store: 43 characters of base64url, the same in every process and language. A server
+    /// may move its token endpoint: that is no other grant.
     #[cfg(feature = "sha2")]
     pub(super) fn key(&self, whose: &str, us: &Identity) -> String {
         use base64::Engine as _;
@@ -99,16 +102,14 @@ impl GrantId {
             whose,
             &us.binding.issuer,
             &us.binding.client_id,
-            token_endpoint(us),
             &given(&self.subject),
             &scope,
             &given(&self.dpop_jkt),
         ];
         // Each with its length before it: no two lists of facts read alike.
-        for fact in facts
-            .into_iter()
-            .chain(self.resource.iter().map(String::as_str))
-        {
+        let parameters = self.parameters.by_name().into_iter();
+        let parameters = parameters.flat_map(|(name, value)| [name, value.expose().as_str()]);
+        for fact in facts.into_iter().chain(parameters) {
             hash.update((fact.len() as u64).to_be_bytes());
             hash.update(fact);
         }
@@ -210,6 +211,9 @@ pub(super) struct Record {
     pub(super) login: Option<String>,
     /// Whether the server was seen to replace the refresh token.
     pub(super) rotates: Option<bool>,
+    /// How often the tokens were renewed since that login, if whoever renewed them counted: which of two
+    /// is the older one, whatever became of the store in between.
+    pub(super) renewals: Option<u64>,
     pub(super) attempt: Option<Attempt>,
     pub(super) ended: Option<Ended>,
     pub(super) pause: Option<Pause>,
@@ -225,8 +229,9 @@ pub(super) struct Stored {
     #[serde(default)]
     pub(super) subject: Option<String>,
     pub(super) scope: Scope,
-    #[serde(default)]
-    pub(super) resource: Vec<String>,
+    /// Names and values, in the order in which they are sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) parameters: Vec<(String, String)>,
     #[serde(default)]
     pub(super) dpop_jkt: Option<String>,
     /// For people and tools that read a store: what counts stands in the tokens.
@@ -235,6 +240,8 @@ pub(super) struct Stored {
     pub(super) login: Option<String>,
     #[serde(default)]
     pub(super) rotates: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) renewals: Option<u64>,
     #[serde(default)]
     pub(super) attempt: Option<Attempt>,
     #[serde(default)]
@@ -265,6 +272,14 @@ impl Record {
         }
     }
 
+    /// Whether this grew from the same login as the other, and out of it.
+    pub(super) fn is_later_than(&self, other: &Self) -> bool {
+        let renewals = self.renewals.zip(other.renewals);
+        self.login.is_some()
+            && self.login == other.login
+            && renewals.is_some_and(|(ours, theirs)| ours > theirs)
+    }
+
     /// When somebody should renew it, though nobody asks: refresh tokens that are not used end too.
     pub(super) fn due(&self) -> Option<UnixTime> {
         let tokens = self.tokens.as_deref().filter(|_| self.ended.is_none());
@@ -280,11 +295,12 @@ impl Record {
             token_endpoint: token_endpoint(us).to_owned(),
             subject: id.subject.clone(),
             scope: id.scope.clone(),
-            resource: id.resource.clone(),
+            parameters: id.parameters.pairs(),
             dpop_jkt: id.dpop_jkt.clone(),
             expires_at: tokens.and_then(Tokens::expires_at),
             login: self.login.clone(),
             rotates: self.rotates,
+            renewals: self.renewals,
             attempt: self.attempt.clone(),
             ended: self.ended.clone(),
             pause: self.pause.clone(),
@@ -301,14 +317,11 @@ impl Record {
         if stored.issuer != us.binding.issuer || stored.client_id != us.binding.client_id {
             return Err(Check::StoredIssuer.into());
         }
+        let parameters = TokenParameters::stored(stored.parameters)?;
         let same = [
-            (
-                "token_endpoint",
-                stored.token_endpoint == token_endpoint(us),
-            ),
             ("subject", stored.subject == id.subject),
             ("scope", stored.scope == id.scope),
-            ("resource", stored.resource == id.resource),
+            ("parameters", parameters == id.parameters),
             ("dpop_jkt", stored.dpop_jkt == id.dpop_jkt),
         ];
         if let Some((name, _)) = same.iter().find(|(_, is_same)| !is_same) {
@@ -325,6 +338,7 @@ impl Record {
             tokens: tokens.map(Arc::new),
             login: stored.login,
             rotates: stored.rotates,
+            renewals: stored.renewals,
             attempt: stored.attempt,
             ended: stored.ended.filter(Ended::is_an_end),
             pause: stored.pause,

@@ -89,12 +89,13 @@ impl Keeper {
     pub(super) fn exchange(&self) -> Result<Boxed<Tokens>, Error> {
         let us = Arc::clone(&self.us);
         let binding = Arc::clone(&us.binding);
+        let also = self.id.parameters.clone();
         match &self.upkeep {
             Upkeep::ClientCredentials(scope) => {
                 let grant = ClientCredentials {
                     scope: scope.clone(),
                 };
-                Ok(Call::new(us, Token::bound(grant, binding)).boxed())
+                Ok(Call::new(us, Token::bound(grant, binding).with(also)).boxed())
             }
             Upkeep::Refresh => {
                 let tokens = self.record.tokens.as_ref();
@@ -103,7 +104,7 @@ impl Keeper {
                     token: token.ok_or(Misuse::NoRefreshToken)?,
                     scope: Scope::none(),
                 };
-                Ok(Call::new(us, Token::bound(grant, binding)).boxed())
+                Ok(Call::new(us, Token::bound(grant, binding).with(also)).boxed())
             }
         }
     }

@@ -78,9 +78,9 @@ impl Keeper {
         }
     }
 
-    /// Whether `ours` is newer than what the store has at this version, since that is older than
-    /// what the store is known to have had. A login of somebody else counts by the time of its
-    /// tokens: a store that counts anew after a removal must not cost anyone a login.
+    /// Whether `ours` is newer than what the store has at this version: it grew out of that, or that is
+    /// older than what the store is known to have had. A login of somebody else counts by the time of
+    /// its tokens: a store that counts anew after a removal must not cost anyone a login.
     pub(super) fn outlives(
         &self,
         at: &Moment,
@@ -89,12 +89,13 @@ impl Keeper {
         version: u64,
     ) -> bool {
         let received = |record: &Record| record.tokens.as_ref().map(|tokens| tokens.received_at);
-        version < self.version
+        let is_lost = version < self.version
             && ours.tokens.is_some()
             && match version {
                 0 => at.now().since(self.seen) < REMOVAL_SHOWS,
                 _ => stored.login == ours.login || received(ours) > received(stored),
-            }
+            };
+        is_lost || ours.is_later_than(stored)
     }
 
     /// Stores again what the store has lost.

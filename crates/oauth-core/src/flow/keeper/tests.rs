@@ -6,6 +6,7 @@ mod breaker;
 mod clocks;
 mod fate;
 mod login;
+mod naming;
 mod renewing;
 mod sight;
 mod storing;
@@ -143,6 +144,17 @@ impl Desk {
                 Step::Wait(_) | Step::Over(_) => return step,
             };
             step = keeper.resume(self.at(), event);
+        }
+    }
+
+    /// The request of a renewal.
+    fn sends(&mut self, keeper: &mut Keeper) -> http::Request<bytes::Bytes> {
+        let Step::Run(mut exchange) = self.go(keeper, Event::Begin) else {
+            panic!("no request");
+        };
+        match exchange.resume(self.at(), Input::Begin) {
+            Ok(Move::Send(request)) => request,
+            step => panic!("nothing is sent but {step:?}"),
         }
     }
 

@@ -197,12 +197,7 @@ fn of_what_the_store_has_lost_the_newest_refresh_token_is_sent() {
     let (mut keeper, mut desk) = lost_save(|desk| desk.entry.clone());
     desk.now += 601;
     desk.ask(&mut keeper);
-    let Step::Run(mut exchange) = desk.go(&mut keeper, Event::Begin) else {
-        panic!("no request");
-    };
-    let Ok(Move::Send(request)) = exchange.resume(desk.at(), Input::Begin) else {
-        panic!("nothing is sent");
-    };
+    let request = desk.sends(&mut keeper);
     assert!(String::from_utf8_lossy(request.body()).contains("refresh_token=r3"));
 }
 
@@ -370,4 +365,51 @@ fn what_was_read_on_the_way_into_the_store_is_what_is_handed_out_meanwhile() {
         got(over(desk.go(&mut keeper, Event::Saved(Saved::At(3))))),
         "a3"
     );
+}
+
+#[test]
+fn an_older_record_of_the_same_login_is_not_newer_whatever_its_version() {
+    let mut desk = Desk::new();
+    let mut keeper = keeper();
+    keeper.replace(desk.at(), tokens(1)).unwrap();
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+    let old = desk.entry.clone().unwrap();
+    desk.now = START + 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let fresh = tokens_from(2, desk.now);
+    assert_eq!(got(desk.renew(&mut keeper, Ok(fresh))), "a2");
+    // Somebody restores a backup, and saves it as new.
+    let version = desk.version() + 1000;
+    let record = old.record;
+    desk.entry = Some(Entry { version, record });
+    desk.now += 700;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let request = desk.sends(&mut keeper);
+    let body = String::from_utf8_lossy(request.body());
+    assert!(body.contains("refresh_token=r2"), "{body}");
+    assert!(desk.version() > version);
+}
+
+#[test]
+fn of_records_whose_renewals_nobody_counted_the_version_decides() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    assert_eq!(desk.record().renewals, None);
+    desk.now = START + 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(
+        got(desk.renew(&mut keeper, Ok(tokens_from(2, desk.now)))),
+        "a2"
+    );
+    assert_eq!(desk.record().renewals, None);
+    // A worker of an earlier version has renewed, with a clock that is behind.
+    let mut other = desk.record();
+    other.tokens = Some(Arc::new(tokens_from(3, START + 300)));
+    desk.put(&other);
+    desk.now += 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let request = desk.sends(&mut keeper);
+    let body = String::from_utf8_lossy(request.body());
+    assert!(body.contains("refresh_token=r3"), "{body}");
 }

@@ -105,7 +105,7 @@ fn a_record_of_another_grant_is_refused_and_left_alone() {
         GrantId::person("bob"),
         GrantId::own(),
         person().with_scope(scope),
-        person().with_resource(["https://api.example".to_owned()]),
+        naming::asking_for(&[("resource", "https://api.example")]),
         person().with_dpop_jkt("thumb"),
     ] {
         let mut desk = stranger(id);
