@@ -7,13 +7,14 @@ use oauth_core::endpoint::introspection::Introspection;
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::authorization::{AuthorizationRequest, Drawn, ResponseMode};
-use oauth_core::grant::Refresh;
+use oauth_core::grant::{ClientCredentials, Grant, Refresh};
 use oauth_core::issuer::RedirectUri;
 use oauth_core::moment::UnixTime;
 use oauth_core::token::TokenKind;
-use oauth_core::{ClientId, Pending, Scope, Secret, Tokens, danger};
+use oauth_core::{ClientId, Pending, Secret, Tokens, danger};
 
 use crate::machine::Machine;
+use crate::request::TokenRequest;
 use crate::server::Server;
 use crate::stored::Facts;
 
@@ -36,20 +37,29 @@ pub enum Auth {
 pub struct Authorize {
     /// Where to come back to.
     pub redirect_uri: String,
-    /// Names separated by spaces; empty leaves it to the server.
-    pub scope: String,
+    /// What the tokens are for: asked for here, and when the code is redeemed. Its `extra` goes to the
+    /// token endpoint only.
+    pub token: TokenRequest,
     /// `query`, `fragment` or `form_post`.
     pub response_mode: ResponseMode,
-    /// Parameters of the provider's own.
+    /// Parameters of the provider's own, in the URL.
     pub extra: Vec<(String, String)>,
 }
 
 impl Authorize {
     fn request(self) -> Result<AuthorizationRequest, Error> {
         let mut request = AuthorizationRequest::new(RedirectUri::parse(&self.redirect_uri)?);
-        request.scope = Scope::parse(&self.scope)?;
+        request.scope = self.token.scope()?;
         request.response_mode = self.response_mode;
         request.extra = self.extra;
+        request.token_parameters = TokenRequest {
+            resource: Vec::new(),
+            audience: Vec::new(),
+            ..self.token.clone()
+        }
+        .parameters()?;
+        request.resource = self.token.resource;
+        request.audience = self.token.audience;
         Ok(request)
     }
 }
@@ -183,40 +193,41 @@ impl Client {
     /// A token for the client itself.
     ///
     /// # Errors
-    /// `scope.syntax`.
-    pub fn client_credentials(&self, scope: &str) -> Result<Machine, Error> {
-        Ok(Machine::new(
-            self.0.client_credentials(Scope::parse(scope)?),
-        ))
+    /// Those of [`TokenRequest`].
+    pub fn client_credentials(&self, ask: &TokenRequest) -> Result<Machine, Error> {
+        let scope = ask.scope()?;
+        self.token(ClientCredentials { scope }, ask)
     }
 
     /// Spends the refresh token of these tokens; an empty scope asks for all that was granted.
     ///
     /// # Errors
-    /// `grant.no_refresh_token`, `scope.syntax`.
-    pub fn refresh(&self, tokens: &Tokens, scope: &str) -> Result<Machine, Error> {
+    /// `grant.no_refresh_token`, and those of [`TokenRequest`].
+    pub fn refresh(&self, tokens: &Tokens, ask: &TokenRequest) -> Result<Machine, Error> {
         let token = tokens.refresh_token.clone().ok_or(Misuse::NoRefreshToken)?;
-        Ok(Machine::new(self.0.token(Refresh {
-            token,
-            scope: Scope::parse(scope)?,
-        })))
+        let scope = ask.scope()?;
+        self.token(Refresh { token, scope }, ask)
     }
 
     /// The password grant, see [`danger::password`].
     ///
     /// # Errors
-    /// `scope.syntax`.
+    /// Those of [`TokenRequest`].
     pub fn password(
         &self,
         username: &str,
         password: Secret<String>,
-        scope: &str,
+        ask: &TokenRequest,
     ) -> Result<Machine, Error> {
-        Ok(Machine::new(self.0.token(danger::password(
-            username,
-            password,
-            Scope::parse(scope)?,
-        ))))
+        self.token(danger::password(username, password, ask.scope()?), ask)
+    }
+
+    fn token<G: Grant + Send + 'static>(
+        &self,
+        grant: G,
+        ask: &TokenRequest,
+    ) -> Result<Machine, Error> {
+        Ok(Machine::new(self.0.token_with(grant, ask.parameters()?)))
     }
 
     /// Asks the server to forget a token.

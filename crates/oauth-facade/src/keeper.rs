@@ -10,10 +10,11 @@ use oauth_core::flow::keeper::{
     self, Entry, Event, GrantId, Lease, Policy, Reuse, Saved, Standing, Upkeep,
 };
 use oauth_core::moment::UnixTime;
-use oauth_core::{Moment, Scope, Secret, Tokens};
+use oauth_core::{Moment, Secret, Tokens};
 
 use crate::client::Client;
 use crate::machine::Machine;
+use crate::request::TokenRequest;
 
 /// What errors of a store name as their endpoint.
 const STORE: &str = "store";
@@ -45,10 +46,8 @@ type Flight = Arc<Mutex<Option<Result<Tokens, Error>>>>;
 pub struct Keep {
     /// Whose grant it is.
     pub subject: Option<String>,
-    /// The scope that was asked for, names separated by spaces.
-    pub scope: String,
-    /// The resources that were asked for.
-    pub resource: Vec<String>,
+    /// What was asked for, and is asked for again.
+    pub request: TokenRequest,
     /// What the server does with a refresh token that comes twice: `unknown`, `revokes` or
     /// `tolerated`. Nothing is `unknown`.
     pub reuse: Option<String>,
@@ -60,8 +59,8 @@ impl Keep {
     /// Which grant it is, as the core says it.
     ///
     /// # Errors
-    /// `scope.syntax`; `misuse.setup` for a person's grant that does not say whose: two people would
-    /// share a record.
+    /// Those of [`TokenRequest`]; `misuse.setup` for a person's grant that does not say whose: two people
+    /// would share a record.
     pub fn id(&self, upkeep: &Upkeep) -> Result<GrantId, Error> {
         let id = match (&self.subject, upkeep) {
             (Some(subject), _) => GrantId::person(subject),
@@ -71,8 +70,8 @@ impl Keep {
                 return Err(Error::from(Misuse::Setup).about(what));
             }
         };
-        let id = id.with_scope(Scope::parse(&self.scope)?);
-        Ok(id.with_resource(self.resource.iter().cloned()))
+        let id = id.with_scope(self.request.scope()?);
+        Ok(id.with_parameters(self.request.parameters()?))
     }
 
     /// How it is kept, as the core says it.
@@ -141,12 +140,11 @@ impl Keeper {
     /// Tokens for the client itself.
     ///
     /// # Errors
-    /// `scope.syntax`, and `misuse.setup` for an unknown word in `keep`.
-    pub fn client_credentials(client: &Client, scope: &str, keep: &Keep) -> Result<Self, Error> {
-        let upkeep = Upkeep::ClientCredentials(Scope::parse(scope)?);
-        Ok(Self::of(
-            client.core().keeper(upkeep).with_policy(keep.policy()?),
-        ))
+    /// Those of [`TokenRequest`], and `misuse.setup` for an unknown word in `keep`.
+    pub fn client_credentials(client: &Client, keep: &Keep) -> Result<Self, Error> {
+        let upkeep = Upkeep::ClientCredentials(keep.request.scope()?);
+        let keeper = client.core().keeper(upkeep).with_policy(keep.policy()?);
+        Ok(Self::of(keeper.with_parameters(keep.request.parameters()?)))
     }
 
     /// Tokens of a person: these, or, without any, what a store has of them.
@@ -162,7 +160,8 @@ impl Keeper {
         let keeper = client
             .core()
             .keeper(Upkeep::Refresh)
-            .with_policy(keep.policy()?);
+            .with_policy(keep.policy()?)
+            .with_parameters(keep.request.parameters()?);
         Ok(Self::of(match tokens {
             Some(tokens) => keeper.with_tokens(at, tokens)?,
             None => keeper,
@@ -185,7 +184,7 @@ impl Keeper {
         let refused = |what| Err(Error::from(Misuse::Setup).about(what));
         match (grant_type, tokens) {
             ("refresh_token", tokens) => Self::refreshing(client, at, tokens, keep),
-            ("client_credentials", None) => Self::client_credentials(client, &keep.scope, keep),
+            ("client_credentials", None) => Self::client_credentials(client, keep),
             ("client_credentials", Some(_)) => refused("client_credentials begins without tokens"),
             _ => refused("what is kept is of the grant type refresh_token or client_credentials"),
         }
@@ -201,7 +200,7 @@ impl Keeper {
     /// Shares the grant through a store.
     ///
     /// # Errors
-    /// `scope.syntax`, and those of [`Keep::id`].
+    /// Those of [`Keep::id`].
     pub fn shared(self, keep: &Keep) -> Result<Self, Error> {
         let state = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         let id = keep.id(state.keeper.upkeep())?;

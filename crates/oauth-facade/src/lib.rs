@@ -7,7 +7,7 @@
 //! or `oauth-providers`.
 //!
 //! ```
-//! use oauth_facade::{Auth, Client, Machine, Reply, Server, Turn};
+//! use oauth_facade::{Auth, Client, Machine, Reply, Server, TokenRequest, Turn};
 //! use oauth_core::{Moment, moment::UnixTime};
 //!
 //! let metadata = r#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token"}"#;
@@ -15,7 +15,7 @@
 //! let client = Client::new(&server, "id", Auth::Post("secret".into()))?;
 //! let at = Moment::fixed(UnixTime::from_secs(1_750_000_000), [7; 32]);
 //!
-//! let mut machine: Machine = client.client_credentials("read")?;
+//! let mut machine: Machine = client.client_credentials(&TokenRequest::for_scope("read"))?;
 //! let Turn::Send(request) = machine.begin(at)? else { panic!("a request comes first") };
 //! assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", "https://as.example/token"));
 //! let reply = Reply {
@@ -34,6 +34,7 @@ mod keeper;
 mod machine;
 mod preset;
 mod record;
+mod request;
 mod resource;
 mod server;
 mod stored;
@@ -44,6 +45,7 @@ pub use keeper::{Ask, Keep, Keeper, Task, of_store};
 pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use preset::Preset;
 pub use record::{ErrorRecord, Record};
+pub use request::TokenRequest;
 pub use resource::{Attachment, Resource};
 pub use server::{Discover, Prefer, Server, Transport};
 
