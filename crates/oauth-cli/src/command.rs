@@ -127,7 +127,7 @@ impl TokenArgs {
                 let grants = Grants::of(&plan.profile, global)?;
                 let grants = grants
                     .ok_or_else(|| Failure::usage("usage.token", "no token is given", OPTIONS))?;
-                let stored = grants.find(plan, &Owner::Login)?;
+                let stored = grants.find(plan, &Owner::Login);
                 Ok(Given::Login(grants, stored))
             }
         }
@@ -143,8 +143,8 @@ enum Given {
     File(TokenFile),
     /// One token by itself.
     Bare(Secret<String>),
-    /// The tokens of the profile's login, if there is one.
-    Login(Grants, Option<Stored>),
+    /// The tokens of the profile's login, if there is one that can be read.
+    Login(Grants, Result<Option<Stored>, Failure>),
 }
 
 /// The kind of a token, as options say it.

@@ -2,18 +2,20 @@
 //! one of them makes the token request, and no refresh token is spent twice.
 //!
 //! There are two kinds of grant: the login of a person, which has the profile's name, and the
-//! client's own, one for each scope.
+//! client's own, one for each scope, resource and audience.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::{GrantId, Keeper, Outline, Policy, Turn};
+use oauth_core::grant::TokenParameters;
 use oauth_core::{Client, Moment, Scope, Tokens};
 use oauth_session::blocking::wait;
 use oauth_session::{Session, Token};
 
 use crate::Global;
+use crate::asked::{Asked, AskedArgs};
 use crate::ending;
 use crate::output::{Failure, Output};
 use crate::past::Past;
@@ -26,8 +28,8 @@ use crate::setup::{Need, Plan, Setup};
 pub(crate) enum Owner {
     /// The person's who logged in with this profile.
     Login,
-    /// The client's own, for this scope.
-    Client(Scope),
+    /// The client's own, for what is asked for.
+    Client(Asked),
 }
 
 /// Whose tokens a command may use.
@@ -69,17 +71,14 @@ pub(crate) struct Chosen {
     pub(crate) owner: Owner,
     /// What is stored of them.
     pub(crate) stored: Option<Stored>,
-    /// Whether there may be a login after all, in a record that cannot be read. The client's own
-    /// token is no substitute for it.
-    in_doubt: bool,
 }
 
 impl Chosen {
     /// The tokens, if they may be used without asking anybody.
     pub(crate) fn fresh(&mut self) -> Result<Option<Arc<Tokens>>, Error> {
         match &mut self.stored {
-            Some(stored) if !self.in_doubt => stored.fresh(),
-            _ => Ok(None),
+            Some(stored) => stored.fresh(),
+            None => Ok(None),
         }
     }
 }
@@ -88,6 +87,8 @@ impl Chosen {
 pub(crate) struct Grants {
     place: Place,
     profile: String,
+    /// What the profile's login is for.
+    parameters: TokenParameters,
 }
 
 impl Grants {
@@ -105,35 +106,13 @@ impl Grants {
         Ok(Some(Self {
             place,
             profile: name,
+            parameters: profile.usual().parameters(&AskedArgs::default())?,
         }))
     }
 
     /// What is stored of this owner's, found without asking the server anything.
     pub(crate) fn find(&self, plan: &Plan, owner: &Owner) -> Result<Option<Stored>, Failure> {
-        Ok(self.search(plan, owner)?.0)
-    }
-
-    /// The same, and whether it is only not found because something cannot be read.
-    fn search(&self, plan: &Plan, owner: &Owner) -> Result<(Option<Stored>, bool), Failure> {
-        let Some(issuer) = plan.discovers() else {
-            return Ok((self.load(&plan.reader("")?, owner)?, false));
-        };
-        let mut in_doubt = false;
-        // Where an issuer's token endpoint is, the record says itself.
-        for Listed { outline, .. } in list(&self.place)? {
-            let Ok(outline) = outline else {
-                in_doubt = true;
-                continue;
-            };
-            let is_ours = outline.issuer == issuer
-                && outline.client_id == plan.client_id()
-                && outline.id == self.id(owner);
-            if is_ours {
-                let client = plan.reader(&outline.token_endpoint)?;
-                return Ok((self.load(&client, owner)?, false));
-            }
-        }
-        Ok((None, in_doubt))
+        self.load(&plan.reader()?, owner)
     }
 
     /// What is stored of this owner's, as this client.
@@ -163,41 +142,25 @@ impl Grants {
         &self,
         plan: &Plan,
         choice: Choice,
-        said: Option<&String>,
+        said: &AskedArgs,
     ) -> Result<Chosen, Failure> {
         if choice != Choice::Client {
-            let (login, in_doubt) = self.search(plan, &Owner::Login)?;
-            if let Some(login) = login {
-                login.check_scope(said, &self.profile)?;
+            if let Some(login) = self.find(plan, &Owner::Login)? {
+                login.check_scope(said.scope.as_ref(), &self.profile)?;
                 return Ok(Chosen {
                     owner: Owner::Login,
                     stored: Some(login),
-                    in_doubt: false,
                 });
             }
             // Whoever acted for a person does not go on as somebody else.
-            let is_persons = choice == Choice::Person || Past::load(&self.profile)?.is_some();
-            if is_persons && !in_doubt {
+            if choice == Choice::Person || Past::load(&self.profile)?.is_some() {
                 return Err(self.nobody());
             }
-            let owner = match is_persons {
-                true => Owner::Login,
-                false => Owner::Client(plan.scope(said)?),
-            };
-            return Ok(Chosen {
-                stored: match &owner {
-                    Owner::Login => None,
-                    Owner::Client(_) => self.find(plan, &owner)?,
-                },
-                owner,
-                in_doubt,
-            });
         }
-        let owner = Owner::Client(plan.scope(said)?);
+        let owner = Owner::Client(plan.asked(said)?);
         Ok(Chosen {
             stored: self.find(plan, &owner)?,
             owner,
-            in_doubt: false,
         })
     }
 
@@ -209,8 +172,11 @@ impl Grants {
             if outline.id.subject.is_some() || !is_clients(plan, &outline)? {
                 continue;
             }
-            let client = plan.reader(&outline.token_endpoint)?;
-            let stored = self.load(&client, &Owner::Client(outline.id.scope));
+            let asked = Asked {
+                scope: outline.id.scope,
+                parameters: outline.id.parameters,
+            };
+            let stored = self.find(plan, &Owner::Client(asked));
             // One that cannot be used can be forgotten all the same.
             let tokens = stored.ok().flatten().and_then(|stored| stored.tokens());
             all.push(ClientsOwn { key, tokens });
@@ -224,15 +190,7 @@ impl Grants {
             Owner::Login => Need::Perhaps,
             Owner::Client(_) => Need::Secret,
         };
-        let setup = plan.set_up(need, false)?;
-        if chosen.in_doubt {
-            // By its name, the login's record is found whether or not it can be read.
-            let login = self.load(&setup.client, &Owner::Login)?;
-            if login.is_none() && matches!(chosen.owner, Owner::Login) {
-                return Err(self.nobody());
-            }
-        }
-        Ok(setup)
+        plan.set_up(need, false)
     }
 
     /// The grant, to be used. Its tokens are renewed when they have to be.
@@ -280,8 +238,10 @@ impl Grants {
 
     fn id(&self, owner: &Owner) -> GrantId {
         match owner {
-            Owner::Login => GrantId::person(&self.profile),
-            Owner::Client(scope) => GrantId::own().with_scope(scope.clone()),
+            Owner::Login => GrantId::person(&self.profile).with_parameters(self.parameters.clone()),
+            Owner::Client(asked) => GrantId::own()
+                .with_scope(asked.scope.clone())
+                .with_parameters(asked.parameters.clone()),
         }
     }
 

@@ -18,6 +18,7 @@
     )
 )]
 
+mod asked;
 mod command;
 mod ending;
 mod fixed;

@@ -57,6 +57,11 @@ impl Failure {
         self.code == code
     }
 
+    /// Whether it is about a record that cannot be read.
+    pub(crate) fn is_of_record(&self) -> bool {
+        self.code.starts_with("stored.")
+    }
+
     /// With better advice.
     pub(crate) fn with_hint(self, hint: impl Display) -> Self {
         Self {

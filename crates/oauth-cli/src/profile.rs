@@ -9,6 +9,7 @@ use oauth_reqwest::transport::Settings;
 use serde::Deserialize;
 
 use crate::Global;
+use crate::asked::{Usual, Values};
 use crate::output::Failure;
 
 /// The file.
@@ -62,6 +63,12 @@ pub(crate) struct Profile {
     pub(crate) endpoints: BTreeMap<String, String>,
     /// What to ask for.
     pub(crate) scope: Option<String>,
+    /// The resources the tokens are for (RFC 8707),
+    pub(crate) resource: Vec<String>,
+    /// the audiences,
+    pub(crate) audience: Vec<String>,
+    /// and parameters of the provider's own for the token endpoint.
+    pub(crate) token_parameters: BTreeMap<String, Values>,
     /// The redirect URI of logins, as it is registered.
     pub(crate) redirect_uri: Option<String>,
     /// The loopback port for logins; any free one if absent.
@@ -122,6 +129,17 @@ pub(crate) enum Auth {
     Post,
     /// A public client, without a secret
     None,
+}
+
+impl Profile {
+    /// What its tokens are for, beside the scope.
+    pub(crate) fn usual(&self) -> Usual<'_> {
+        Usual {
+            resource: &self.resource,
+            audience: &self.audience,
+            token_parameters: &self.token_parameters,
+        }
+    }
 }
 
 impl File {

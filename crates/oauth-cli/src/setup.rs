@@ -4,14 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 use oauth_core::error::{Error, Misuse};
+use oauth_core::grant::ClientCredentials;
 use oauth_core::issuer::{Issuer, RedirectUri};
 use oauth_core::quirk::Rules;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::Url;
-use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret, danger};
+use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret, Tokens, danger};
 use oauth_providers::Provider;
 
 use crate::Global;
+use crate::asked::{Asked, AskedArgs};
 use crate::fixed;
 use crate::net::Net;
 use crate::output::Failure;
@@ -138,7 +140,14 @@ impl Plan {
     }
 
     /// What to ask for: what was said, else the profile's, else the provider's default.
-    pub(crate) fn scope(&self, said: Option<&String>) -> Result<Scope, Error> {
+    pub(crate) fn asked(&self, said: &AskedArgs) -> Result<Asked, Error> {
+        Ok(Asked {
+            scope: self.scope(said.scope.as_ref())?,
+            parameters: self.profile.usual().parameters(said)?,
+        })
+    }
+
+    fn scope(&self, said: Option<&String>) -> Result<Scope, Error> {
         match said.or(self.profile.scope.as_ref()) {
             Some(text) => Scope::parse(text),
             None => Ok(self
@@ -147,12 +156,6 @@ impl Plan {
                 .map(Provider::default_scope)
                 .unwrap_or_default()),
         }
-    }
-
-    /// The issuer whose metadata has to be asked for, if it is not a provider.
-    pub(crate) fn discovers(&self) -> Option<&str> {
-        let issuer = self.profile.issuer.as_deref();
-        issuer.filter(|_| self.provider.is_none())
     }
 
     /// The issuer.
@@ -170,18 +173,14 @@ impl Plan {
     }
 
     /// The client as far as stored tokens can be told to be its own: without a secret, and without
-    /// asking the issuer for its metadata. An issuer's `token_endpoint` is then what a record says;
-    /// nothing is ever sent there.
-    pub(crate) fn reader(&self, token_endpoint: &str) -> Result<Client, Failure> {
+    /// asking the issuer for its metadata. Nothing is ever sent by it.
+    pub(crate) fn reader(&self) -> Result<Client, Failure> {
         let server = match (&self.provider, &self.profile.issuer) {
             (Some(provider), _) => with_endpoints(provider.server()?, &self.profile)?,
-            (None, Some(issuer)) => {
-                let server = match self.profile.loopback_http {
-                    true => danger::loopback_server(Server::new(danger::loopback_issuer(issuer)?)),
-                    false => Server::new(Issuer::parse(issuer)?),
-                };
-                server.with_endpoint(EndpointKind::Token, token_endpoint)?
-            }
+            (None, Some(issuer)) => match self.profile.loopback_http {
+                true => danger::loopback_server(Server::new(danger::loopback_issuer(issuer)?)),
+                false => Server::new(Issuer::parse(issuer)?),
+            },
             (None, None) => return Err(no_server()),
         };
         Ok(Client::new(
@@ -229,6 +228,14 @@ impl Plan {
 }
 
 impl Setup {
+    /// A token of the client's own.
+    pub(crate) fn new_one(&self, asked: Asked) -> Result<Tokens, Failure> {
+        let Asked { scope, parameters } = asked;
+        let grant = ClientCredentials { scope };
+        let tokens = self.net.run(self.client.token_with(grant, parameters));
+        tokens.map_err(|error| Failure::from(error).of_the_client())
+    }
+
     /// Lets a login use the redirect URI it listens at, if the registered one leaves the port open
     /// (RFC 8252 section 7.3).
     pub(crate) fn admit(&mut self, uri: &RedirectUri) -> Result<(), Error> {

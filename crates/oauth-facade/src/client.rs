@@ -52,12 +52,8 @@ impl Authorize {
         request.scope = self.token.scope()?;
         request.response_mode = self.response_mode;
         request.extra = self.extra;
-        request.token_parameters = TokenRequest {
-            resource: Vec::new(),
-            audience: Vec::new(),
-            ..self.token.clone()
-        }
-        .parameters()?;
+        let parameters = self.token.parameters()?;
+        request.token_parameters = parameters.without(&["resource", "audience"]);
         request.resource = self.token.resource;
         request.audience = self.token.audience;
         Ok(request)

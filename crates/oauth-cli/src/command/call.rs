@@ -14,7 +14,7 @@ use oauth_core::flow::resource::{
 };
 use oauth_core::token::Freshness;
 use oauth_core::url::Url;
-use oauth_core::{Moment, Scope, Tokens, danger};
+use oauth_core::{Moment, Tokens, danger};
 use oauth_providers::Provider;
 use oauth_reqwest::ResponseExt as _;
 use oauth_reqwest::reqwest::blocking::Response;
@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use super::refresh::renewed;
 use super::token::{self, GrantType};
 use crate::Global;
+use crate::asked::{Asked, AskedArgs};
 use crate::fixed::FixedArgs;
 use crate::grants::{Choice, Grant, Grants, Owner};
 use crate::net::{Net, header};
@@ -73,7 +74,7 @@ pub(crate) struct Call {
     #[arg(long = "origin", value_name = "ORIGIN")]
     origins: Vec<String>,
     /// Use a person's tokens, from a file that --save wrote
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["token_env", "token_file"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["token_env", "token_file", "AskedArgs"])]
     tokens: Option<PathBuf>,
     #[command(flatten)]
     fixed: FixedArgs,
@@ -86,9 +87,8 @@ pub(crate) struct Call {
     /// Whom to act for [default: the profile's `as`, or as oauth token says]
     #[arg(long = "as", value_enum, conflicts_with_all = ["tokens", "grant", "token_env", "token_file"])]
     who: Option<Who>,
-    /// What to ask for, names separated by spaces
-    #[arg(long, conflicts_with = "tokens")]
-    scope: Option<String>,
+    #[command(flatten)]
+    asked: AskedArgs,
 }
 
 fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
@@ -143,7 +143,7 @@ impl Call {
         if kept.is_none() && self.tokens.is_none() {
             choice.without_store()?;
         }
-        let scope = plan.scope(self.scope.as_ref())?;
+        let asked = plan.asked(&self.asked)?;
         let send = |source: &Source<'_>, setup: &Setup| {
             let response = sending.send(source, &setup.net)?;
             finish(response, output)
@@ -153,7 +153,7 @@ impl Call {
                 (TokenFor::Application, Choice::Either) => Choice::Client,
                 _ => choice,
             };
-            let chosen = grants.choose(&plan, choice, self.scope.as_ref())?;
+            let chosen = grants.choose(&plan, choice, &self.asked)?;
             check_route(wanted, &url, matches!(chosen.owner, Owner::Login))?;
             let setup = grants.set_up(plan, &chosen)?;
             let grant = grants.open(&setup, chosen.owner, output);
@@ -167,7 +167,7 @@ impl Call {
         let setup = plan.set_up(need, false)?;
         let source = match self.tokens {
             Some(path) => Source::File(TokenFile(path), &setup),
-            None => Source::Own(scope, &setup),
+            None => Source::Own(asked, &setup),
         };
         send(&source, &setup)
     }
@@ -243,7 +243,7 @@ enum Source<'a> {
     /// A file that --save wrote.
     File(TokenFile, &'a Setup),
     /// The server, each time anew.
-    Own(Scope, &'a Setup),
+    Own(Asked, &'a Setup),
 }
 
 impl Source<'_> {
@@ -252,7 +252,7 @@ impl Source<'_> {
         let (file, setup) = match self {
             Self::Fixed(fixed) => return Ok(fixed.read(None)?),
             Self::Kept(grant) => return grant.token(),
-            Self::Own(scope, setup) => return new_one(setup, scope),
+            Self::Own(asked, setup) => return setup.new_one(asked.clone()).map(Into::into),
             Self::File(file, setup) => (file, setup),
         };
         let tokens = file.load()?;
@@ -271,7 +271,7 @@ impl Source<'_> {
         match self {
             Self::Fixed(fixed) => Ok(fixed.read(Some(dead))?),
             Self::Kept(grant) => grant.renew(dead),
-            Self::Own(scope, setup) => new_one(setup, scope),
+            Self::Own(asked, setup) => setup.new_one(asked.clone()).map(Into::into),
             Self::File(file, setup) => {
                 let Setup { net, client, .. } = setup;
                 let tokens = file.renew(Some(dead), |old| renewed(net, client, old))?;
@@ -279,14 +279,6 @@ impl Source<'_> {
             }
         }
     }
-}
-
-fn new_one(setup: &Setup, scope: &Scope) -> Result<Arc<Tokens>, Failure> {
-    let asked = setup.client.client_credentials(scope.clone());
-    let tokens = setup.net.run(asked);
-    Ok(tokens
-        .map_err(|error| Failure::from(error).of_the_client())?
-        .into())
 }
 
 /// A request, and what may be done with it.

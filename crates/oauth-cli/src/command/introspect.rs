@@ -51,7 +51,7 @@ impl Introspect {
                 one_of(&tokens, hint)
             }
             Given::Login(grants, stored) => {
-                let tokens = stored.and_then(|stored| stored.tokens());
+                let tokens = stored?.and_then(|stored| stored.tokens());
                 one_of(&*tokens.ok_or_else(|| grants.nobody())?, hint)
             }
         };

@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::token;
 use crate::Global;
+use crate::asked::AskedArgs;
 use crate::grants::{Grants, Owner};
 use crate::output::{Failure, Output, complain};
 use crate::past::Past;
@@ -46,9 +47,8 @@ address that shows an error: paste that address into the terminal.";
 pub(crate) struct Login {
     #[command(flatten)]
     server: ServerArgs,
-    /// What to ask for, names separated by spaces
-    #[arg(long)]
-    scope: Option<String>,
+    #[command(flatten)]
+    asked: AskedArgs,
     /// A parameter of the provider's own, such as prompt=login
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
     parameters: Vec<(String, String)>,
@@ -79,7 +79,7 @@ impl Login {
             Some(_) => None,
             None => Grants::of(&plan.profile, global)?,
         };
-        let scope = plan.scope(self.scope.as_ref())?;
+        let asked = plan.asked(&self.asked)?;
         let mut setup = plan.set_up(Need::Perhaps, false)?;
         let file = self.save.map(TokenFile);
         // Better now than after the login. No draft stays here while somebody may press Ctrl-C.
@@ -90,7 +90,8 @@ impl Login {
         };
         let mut listener = redirect::listener(&setup.profile, wanted)?;
         setup.admit(listener.redirect_uri())?;
-        let mut ask = AuthorizationRequest::new(listener.redirect_uri().clone()).scope(scope);
+        let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
+        let mut ask = asked.of_a_person(ask);
         ask.extra = self.parameters;
         let (url, pending) = setup.client.authorize(Moment::system()?, ask)?;
         let is_open = !self.no_browser && browser::open(&url).is_ok();

@@ -50,7 +50,7 @@ impl Refresh {
         let tokens: Arc<Tokens> = match given {
             Given::Login(..) if self.save.is_some() => return Err(token::one_home()),
             Given::Login(grants, stored) => {
-                let stored = stored.ok_or_else(|| grants.nobody())?;
+                let stored = stored?.ok_or_else(|| grants.nobody())?;
                 let grant = grants.open(&setup, Owner::Login, output);
                 grant.renew_stored(Some(&stored))?
             }

@@ -74,7 +74,7 @@ impl Logout {
         let revoked = match self.client {
             true => forget_clients(plan, &grants, output),
             false => {
-                let stored = grants.find(&plan, &Owner::Login)?;
+                let stored = grants.find(&plan, &Owner::Login);
                 log_out(plan, &grants, stored, output)
             }
         };
@@ -121,20 +121,19 @@ impl Revoke {
 fn log_out(
     plan: Plan,
     grants: &Grants,
-    stored: Option<Stored>,
+    stored: Result<Option<Stored>, Failure>,
     output: Output,
 ) -> Result<(), Failure> {
     let profile = grants.profile().to_owned();
-    let Some(stored) = stored else {
-        // What cannot be read is found by its name only.
-        let setup = plan.set_up(Need::Perhaps, false)?;
-        return match grants.remove(&grants.key(&setup.client, &Owner::Login))? {
-            true => {
-                Past::default().save(&profile)?;
-                Err(unread(&profile))
-            }
-            false => Err(grants.nobody()),
-        };
+    let stored = match stored {
+        Ok(stored) => stored.ok_or_else(|| grants.nobody())?,
+        // It can be forgotten all the same.
+        Err(failure) if failure.is_of_record() => {
+            Past::default().save(&profile)?;
+            grants.remove(&grants.key(&plan.reader()?, &Owner::Login))?;
+            return Err(unread(&profile));
+        }
+        Err(failure) => return Err(failure),
     };
     // Before the login is gone: whoever comes then must not act for the client.
     let kept = Past::default().save(&profile);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::format::Format;
 use crate::Global;
+use crate::asked::AskedArgs;
 use crate::fixed;
 use crate::grants::{Choice, Grants, Owner};
 use crate::output::{Failure, Output};
@@ -60,9 +61,8 @@ pub(crate) struct Token {
     /// How to print it
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// What to ask for, names separated by spaces
-    #[arg(long)]
-    scope: Option<String>,
+    #[command(flatten)]
+    asked: AskedArgs,
     /// Ask for a new one, though the stored one may be good
     #[arg(long)]
     renew: bool,
@@ -109,18 +109,16 @@ impl Token {
         let choice = choice(self.grant, self.who, &plan.profile);
         let Some(grants) = Grants::of(&plan.profile, global)? else {
             choice.without_store()?;
-            let scope = plan.scope(self.scope.as_ref())?;
+            let asked = plan.asked(&self.asked)?;
             let setup = plan.set_up(Need::Secret, false)?;
             let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
-            let tokens = setup.net.run(setup.client.client_credentials(scope));
-            let tokens = tokens.map_err(|error| Failure::from(error).of_the_client())?;
+            let tokens = setup.new_one(asked)?;
             if let Some(draft) = draft {
                 draft.commit(&tokens)?;
             }
             return Ok(tokens.into());
         };
-        let scope = self.scope.as_ref();
-        let mut chosen = grants.choose(&plan, choice, scope)?;
+        let mut chosen = grants.choose(&plan, choice, &self.asked)?;
         if self.save.is_some() && matches!(chosen.owner, Owner::Login) {
             return Err(one_home());
         }

@@ -1,5 +1,6 @@
 //! The command as its users meet it: arguments, profiles, exit codes, and no secret anywhere.
 
+mod asked;
 #[path = "../../../oauth-session/tests/it/bus.rs"]
 #[allow(dead_code, reason = "shared with the tests of the stores")]
 mod bus;

@@ -94,6 +94,14 @@ impl TokenParameters {
         self.0.iter().filter(is_asked).map(|(_, value)| value)
     }
 
+    /// All but those of these names.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Self {
+        let others = self.0.iter();
+        let others = others.filter(|(name, _)| !names.contains(&name.as_str()));
+        Self(others.cloned().collect())
+    }
+
     /// Names and values as they are stored.
     pub(crate) fn pairs(&self) -> Vec<(String, String)> {
         let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
@@ -162,11 +170,12 @@ pub(crate) fn check_resource(uri: &str) -> Result<(), Error> {
 /// The same are asked for, in whatever order.
 impl PartialEq for TokenParameters {
     fn eq(&self, other: &Self) -> bool {
-        let is_same = |(ours, theirs): (&(&str, &Secret<String>), &(&str, &Secret<String>))| {
-            ours.0 == theirs.0 && ours.1.matches(theirs.1.expose())
-        };
         let (ours, theirs) = (self.by_name(), other.by_name());
-        ours.len() == theirs.len() && ours.iter().zip(&theirs).all(is_same)
+        ours.len() == theirs.len()
+            && ours
+                .iter()
+                .zip(&theirs)
+                .all(|(ours, theirs)| ours.0 == theirs.0 && ours.1.matches(theirs.1.expose()))
     }
 }
 

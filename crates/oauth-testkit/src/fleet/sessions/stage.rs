@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oauth_core::danger;
 use oauth_core::exchange::{Exchange as _, Input, Step as Move};
 use oauth_core::flow::keeper::{GrantId, Keeper, Saved, Upkeep};
+use oauth_core::grant::TokenParameters;
 use oauth_core::moment::{Moment, UnixTime};
 use oauth_core::{Client, Scope, Secret, Tokens};
 use tokio::time::Instant;
@@ -180,7 +181,10 @@ impl Stage {
             };
             let id = match number {
                 0 => id,
-                number => id.with_resource([format!("https://api.example/{number}")]),
+                number => {
+                    let audience = format!("api {number}");
+                    id.with_parameters(TokenParameters::new().audience(&audience))
+                }
             };
             let key = stage.keeper(&stage.client).shared(id.clone()).key();
             stage.grants.push(Grant {

@@ -1,0 +1,105 @@
+//! What tokens are for: options of commands, keys of profiles.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use oauth_core::error::Error;
+use oauth_core::grant::TokenParameters;
+use oauth_core::{AuthorizationRequest, Scope};
+use serde::Deserialize;
+
+use crate::setup::pair;
+
+/// The options.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct AskedArgs {
+    /// What to ask for, names separated by spaces
+    #[arg(long)]
+    pub(crate) scope: Option<String>,
+    /// A resource the token is for, an absolute URI (RFC 8707); may be given several times [profile:
+    /// `resource`]
+    #[arg(long, value_name = "URI")]
+    resource: Vec<String>,
+    /// An audience the token is for, as some servers name it; may be given several times [profile:
+    /// `audience`]
+    #[arg(long, value_name = "NAME")]
+    audience: Vec<String>,
+    /// A parameter of the provider's own for the token endpoint; may be given several times [profile:
+    /// `token_parameters`]
+    #[arg(long = "token-param", value_name = "NAME=VALUE", value_parser = pair)]
+    token_parameters: Vec<(String, String)>,
+}
+
+/// One value, or several.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Values {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Values {
+    fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Several(values) => values,
+        }
+    }
+}
+
+/// What a profile says of it, beside the scope.
+pub(crate) struct Usual<'a> {
+    pub(crate) resource: &'a [String],
+    pub(crate) audience: &'a [String],
+    pub(crate) token_parameters: &'a BTreeMap<String, Values>,
+}
+
+impl Usual<'_> {
+    /// What stands beside the scope: of each kind what was said, and else what the profile says.
+    pub(crate) fn parameters(&self, said: &AskedArgs) -> Result<TokenParameters, Error> {
+        let or = |said: &[String], usual: &[String]| match said.is_empty() {
+            true => usual.to_vec(),
+            false => said.to_vec(),
+        };
+        let all = or(&said.resource, self.resource)
+            .iter()
+            .try_fold(TokenParameters::new(), |all, uri| all.resource(uri))?;
+        let all = or(&said.audience, self.audience)
+            .iter()
+            .fold(all, |all, name| all.audience(name));
+        if !said.token_parameters.is_empty() {
+            let mut said = said.token_parameters.iter();
+            return said.try_fold(all, |all, (name, value)| {
+                all.extra(name.as_str(), value.clone())
+            });
+        }
+        let mut usual = self.token_parameters.iter();
+        usual.try_fold(all, |all, (name, values)| {
+            let mut values = values.as_slice().iter();
+            values.try_fold(all, |all, value| all.extra(name.as_str(), value.clone()))
+        })
+    }
+}
+
+/// What to ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) scope: Scope,
+    pub(crate) parameters: TokenParameters,
+}
+
+impl Asked {
+    /// The same of a person. Resources and audiences are asked for where the browser goes, and again
+    /// when the code is redeemed.
+    pub(crate) fn of_a_person(self, ask: AuthorizationRequest) -> AuthorizationRequest {
+        let named = |name| {
+            let values = self.parameters.named(name);
+            values.map(|value| value.expose().clone()).collect()
+        };
+        let mut ask = ask.scope(self.scope.clone());
+        ask.resource = named("resource");
+        ask.audience = named("audience");
+        ask.token_parameters = self.parameters.without(&["resource", "audience"]);
+        ask
+    }
+}

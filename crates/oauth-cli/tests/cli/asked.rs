@@ -1,0 +1,149 @@
+//! What tokens are for: resources, audiences, and a provider's own parameters.
+
+use std::path::PathBuf;
+
+use crate::common::{Run, folder, oauth, visit};
+use crate::store::says;
+use crate::tiny::Tiny;
+
+/// A profile of the tiny server, with these lines more.
+struct Home {
+    tiny: Tiny,
+    folder: PathBuf,
+}
+
+impl Home {
+    fn new(name: &str, more: &str) -> Self {
+        let (tiny, folder) = (Tiny::start(), folder(&format!("asked-{name}")));
+        let home = Self { tiny, folder };
+        home.write(more);
+        home
+    }
+
+    fn write(&self, more: &str) {
+        let text = format!(
+            "[profile.p]\nissuer = \"{}\"\nloopback_http = true\nclient_id = \"app\"\n\
+             client_secret_env = \"S\"\n{more}\n",
+            self.tiny.base
+        );
+        std::fs::write(self.folder.join("config.toml"), text).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let config = self.folder.join("config.toml");
+        let profile = ["--config", config.to_str().unwrap(), "--profile", "p"];
+        let state = self.folder.join("state");
+        oauth(&[arguments, &profile].concat())
+            .env("XDG_STATE_HOME", state.to_str().unwrap())
+            .env("S", "s3cret")
+    }
+
+    /// What the last token request had beyond its grant.
+    fn sent(&self) -> String {
+        let state = self.tiny.state();
+        let mut bodies = state.log.iter().rev();
+        let (_, body) = bodies.find(|(path, _)| path == "/token").unwrap();
+        let of_grant = [
+            "grant_type",
+            "client_id",
+            "client_secret",
+            "code",
+            "code_verifier",
+            "redirect_uri",
+            "refresh_token",
+            "scope",
+        ];
+        let pairs = body.split('&').filter(|pair| {
+            let name = pair.split('=').next().unwrap();
+            !of_grant.contains(&name)
+        });
+        pairs.collect::<Vec<_>>().join("&")
+    }
+}
+
+const TWO: &str = "resource = [\"https://a.example/\", \"urn:b\"]\naudience = [\"c\"]\n\
+    token_parameters = { expiring = \"1\", tag = [\"x\", \"y\"] }";
+
+const SENT: &str =
+    "resource=https%3A%2F%2Fa.example%2F&resource=urn%3Ab&audience=c&expiring=1&tag=x&tag=y";
+
+#[test]
+fn a_client_asks_for_what_its_profile_or_the_command_line_says() {
+    let home = Home::new("own", TWO);
+    let of_profile = home.run(&["token"]).run().ok();
+    assert_eq!(home.sent(), SENT);
+    // What was asked for names the grant: another question gets no stored answer.
+    let said = [
+        "token",
+        "--resource",
+        "urn:d",
+        "--audience",
+        "e",
+        "--token-param",
+        "f=g",
+    ];
+    let of_line = home.run(&said).run().ok();
+    assert_eq!(home.sent(), "resource=urn%3Ad&audience=e&f=g");
+    assert_ne!(of_profile, of_line);
+    let asked = home.tiny.asked("/token");
+    assert_eq!(home.run(&["token"]).run().ok(), of_profile);
+    assert_eq!(home.run(&said).run().ok(), of_line);
+    let in_another_order = [
+        "token",
+        "--audience",
+        "e",
+        "--token-param",
+        "f=g",
+        "--resource",
+        "urn:d",
+    ];
+    assert_eq!(home.run(&in_another_order).run().ok(), of_line);
+    assert_eq!(home.tiny.asked("/token"), asked);
+    // Without a store, too.
+    home.run(&[&said[..], &["--no-store"]].concat()).run().ok();
+    assert_eq!(home.sent(), "resource=urn%3Ad&audience=e&f=g");
+    // All of them are the client's own, and forgotten as such.
+    home.run(&["logout", "--client"]).run().ok();
+    assert_ne!(home.run(&said).run().ok(), of_line);
+}
+
+#[test]
+fn a_login_is_for_it_and_so_is_each_renewal() {
+    let home = Home::new("login", TWO);
+    let done = visit(home.run(&["login", "--no-browser"]), 1);
+    says(&done, 0, &["stored as the login"]);
+    assert!(
+        done.stderr
+            .contains("resource=https%3A%2F%2Fa.example%2F&resource=urn%3Ab")
+    );
+    assert!(done.stderr.contains("audience=c"), "{}", done.stderr);
+    assert!(!done.stderr.contains("expiring=1"), "{}", done.stderr);
+    assert_eq!(home.sent(), SENT);
+    home.run(&["refresh"]).run().ok();
+    assert_eq!(home.sent(), SENT);
+    // Who wants a token for something else has none.
+    home.write("resource = [\"urn:other\"]");
+    says(&home.run(&["token"]).run(), 2, &["usage.no_login"]);
+    home.write(TWO);
+    home.run(&["token"]).run().ok();
+}
+
+#[test]
+fn what_cannot_be_asked_for_is_told_before_anybody_is_asked() {
+    let home = Home::new("wrong", "");
+    for (said, code) in [
+        (["--token-param", "grant_type=x"], "form.reserved_parameter"),
+        (
+            ["--token-param", "client_secret=x"],
+            "form.reserved_parameter",
+        ),
+        (["--resource", "no uri"], "resource.syntax"),
+        (["--resource", "https://a.example/#part"], "resource.syntax"),
+    ] {
+        let done = home.run(&[&["token"][..], &said].concat()).run();
+        says(&done, 2, &[code]);
+    }
+    assert_eq!(home.tiny.asked("/token"), 0);
+    home.write("token_parameters = { scope = \"x\" }");
+    says(&home.run(&["token"]).run(), 2, &["form.reserved_parameter"]);
+}
