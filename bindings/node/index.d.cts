@@ -244,14 +244,23 @@ export class Flow {
 
 export type MaybePromise<T> = T | Promise<T>
 
+/** What tokens are for. It is asked for at each renewal again, and part of what names a grant in a store. */
+export interface TokenRequest {
+  scope?: Scope | undefined
+  /** The resources, as absolute URIs (RFC 8707). */
+  resource?: string[] | undefined
+  /** The audiences, as some servers name it. */
+  audience?: string[] | undefined
+  /** Parameters for the token endpoint that the provider documents; none may have a protocol parameter's name. */
+  extra?: Record<string, string | string[]> | undefined
+}
+
 /** How a grant is kept, and which grant of the client it is: all who share one must say the same. */
-export interface SourceOptions {
+export interface SourceOptions extends TokenRequest {
   /** Shares the grant with everyone who has this store. */
   store?: Store | undefined
   /** Whose grant it is: the `sub` of the issuer, or your own name for the person. */
   subject?: string | undefined
-  /** The resources that were asked for (RFC 8707). */
-  resource?: string[] | undefined
   /**
    * What the server does with a refresh token that comes twice. `unknown`: after a lost reply it is
    * sent again only when nothing is left to lose. `revokes`: never, the grant then ends with
@@ -268,8 +277,7 @@ export interface SourceOptions {
 
 /** Which grant a keeper keeps, and how: {@link SourceOptions} without what a source does by itself. */
 export interface KeeperOptions
-  extends MomentOptions, Pick<SourceOptions, 'subject' | 'resource' | 'reuse' | 'leaseMs'> {
-  scope?: Scope | undefined
+  extends MomentOptions, TokenRequest, Pick<SourceOptions, 'subject' | 'reuse' | 'leaseMs'> {
   /** `refresh_token`: tokens of a person. `client_credentials`: the client's own, for `scope`. */
   grantType?: 'refresh_token' | 'client_credentials' | undefined
   /** `false`: the grant is this keeper's alone, and it asks for no store. */
@@ -396,18 +404,22 @@ export interface ClientOptions {
   fetch?: Fetch | undefined
 }
 
-export interface AuthorizeOptions extends MomentOptions {
-  redirectUri: string | URL
-  scope?: Scope
-  responseMode?: 'query' | 'fragment' | 'form_post'
-  /** Parameters of the provider's own; none may have a protocol parameter's name. */
+/** What a login is for. `resource` and `audience` are asked for here and when the code is redeemed. */
+export interface LoginRequest extends Pick<TokenRequest, 'scope' | 'resource' | 'audience'> {
+  /** Parameters of the provider's own in the URL; none may have a protocol parameter's name. */
   extra?: Record<string, string | number | boolean>
+  /** Those of the request that redeems the code. */
+  tokenExtra?: TokenRequest['extra']
 }
 
-export interface PasswordGrant {
+export interface AuthorizeOptions extends MomentOptions, LoginRequest {
+  redirectUri: string | URL
+  responseMode?: 'query' | 'fragment' | 'form_post'
+}
+
+export interface PasswordGrant extends TokenRequest {
   username: string
   password: string
-  scope?: Scope
 }
 
 export type TokenHint = 'access_token' | 'refresh_token'
@@ -422,21 +434,21 @@ export class Client {
   readonly clientId: string
   /** The same conversations for a driver of your own. */
   readonly exchange: {
-    clientCredentials(options?: MomentOptions & { scope?: Scope }): Exchange<Tokens>
+    clientCredentials(options?: MomentOptions & TokenRequest): Exchange<Tokens>
     redeem(flow: Flow, callback: string | URL, options?: MomentOptions): Exchange<Tokens>
-    refresh(tokens: Tokens, options?: MomentOptions & { scope?: Scope }): Exchange<Tokens>
+    refresh(tokens: Tokens, options?: MomentOptions & TokenRequest): Exchange<Tokens>
     password(grant: PasswordGrant, options?: MomentOptions): Exchange<Tokens>
     revoke(token: string, options?: MomentOptions & { hint?: TokenHint }): Exchange<void>
     introspect(token: string, options?: MomentOptions & { hint?: TokenHint }): Exchange<Introspection>
   }
   /** A token for the client itself, kept fresh. */
-  clientCredentials(options?: SourceOptions & { scope?: Scope }): GrantSource
+  clientCredentials(options?: SourceOptions): GrantSource
   /**
    * Tokens of a person, kept fresh. With tokens of a new login, these take the place of what a store
    * has; without any, the store's are used. `scope` is the one that was asked for, if you keep several
    * grants of one person apart by it.
    */
-  source(tokens?: Tokens, options?: SourceOptions & { scope?: Scope }): GrantSource
+  source(tokens?: Tokens, options?: SourceOptions): GrantSource
   /** One grant, kept fresh by a driver of your own: {@link Client.source} without transport and store. */
   keeper(tokens?: Tokens, options?: KeeperOptions): Keeper
   /** Starts a login: the URL to open, and the flow to keep until the callback. */
@@ -444,7 +456,7 @@ export class Client {
   /** Judges the callback and redeems its code. Every check runs; none can be left out. */
   redeem(flow: Flow, callback: string | URL, options?: CallOptions): Promise<Tokens>
   /** Spends the refresh token of these tokens. */
-  refresh(tokens: Tokens, options?: CallOptions & { scope?: Scope }): Promise<Tokens>
+  refresh(tokens: Tokens, options?: CallOptions & TokenRequest): Promise<Tokens>
   /** The password grant, for servers that offer nothing else: the client sees the password. */
   password(grant: PasswordGrant, options?: CallOptions): Promise<Tokens>
   /** Asks the server to forget a token. */
@@ -501,9 +513,7 @@ export interface RunOptions extends CallOptions {
 /** Runs an exchange to its end over any `fetch`. */
 export function run<T>(exchange: Exchange<T>, options?: RunOptions): Promise<T>
 
-export interface LoginOptions extends CallOptions {
-  scope?: Scope
-  extra?: Record<string, string | number | boolean>
+export interface LoginOptions extends CallOptions, LoginRequest {
   /** Shows the URL to the person; by default it is printed on standard error, and opened in the system's browser. */
   open?: (url: URL) => unknown
   /**

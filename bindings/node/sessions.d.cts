@@ -1,6 +1,6 @@
 // Many grants of one client, and the end of a process.
 import type { GrantSource } from './api.cjs'
-import type { CallOptions, Client, ErrorCode, OAuthError, Scope, Tokens } from './index.cjs'
+import type { CallOptions, Client, ErrorCode, OAuthError, TokenRequest, Tokens } from './index.cjs'
 import type { Store } from './stores.cjs'
 
 export interface SessionsOptions {
@@ -18,10 +18,7 @@ export interface SessionsOptions {
   onEnded?: ((subject: string | undefined, error: OAuthError) => void) | undefined
 }
 /** What a grant differs by from others of the same person. */
-export interface GrantOptions {
-  scope?: Scope | undefined
-  resource?: string[] | undefined
-}
+export interface GrantOptions extends TokenRequest {}
 /** What may be shown of a stored grant. */
 export interface Grant {
   /** Nothing for the client's own. */
@@ -29,6 +26,7 @@ export interface Grant {
   /** What was asked for, names separated by spaces. */
   scope: string
   resource: string[]
+  audience: string[]
   /** What was granted. */
   granted?: string | undefined
   /** When the access token ends. */

@@ -263,7 +263,7 @@ impl Drawn {
             oauth_facade::Client::new(&server.map_err(text)?, "id", oauth_facade::Auth::None);
         let ask = oauth_facade::Authorize {
             redirect_uri: "https://app.example/cb".to_owned(),
-            scope: "openid".to_owned(),
+            token: oauth_facade::TokenRequest::for_scope("openid"),
             ..oauth_facade::Authorize::default()
         };
         let begun = client

@@ -4,7 +4,8 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::token::TokenKind;
 use oauth_core::{Moment, Secret, Tokens};
 use oauth_facade::{
-    Attachment, Auth, Authorize, Client, Machine, Record, Reply, Resource, Server, Transport, Turn,
+    Attachment, Auth, Authorize, Client, Machine, Record, Reply, Resource, Server, TokenRequest,
+    Transport, Turn,
 };
 use serde_json::{Value, json};
 
@@ -71,7 +72,7 @@ impl Party<'_> {
                 let mode = ask.response_mode.as_deref().unwrap_or("query");
                 let ask = Authorize {
                     redirect_uri: ask.redirect_uri.clone(),
-                    scope: ask.scope.clone(),
+                    token: TokenRequest::for_scope(&ask.scope),
                     response_mode: serde_json::from_value(mode.into())
                         .map_err(|_| Misuse::Setup)?,
                     extra: ask.extra.clone().into_iter().collect(),
@@ -119,7 +120,9 @@ impl Party<'_> {
     /// The machine of a call, if the input is one.
     fn call(&mut self, input: &In) -> Result<Option<Machine>, Error> {
         Ok(Some(match input {
-            In::ClientCredentials { scope } => self.client()?.client_credentials(scope)?,
+            In::ClientCredentials { scope } => self
+                .client()?
+                .client_credentials(&TokenRequest::for_scope(scope))?,
             In::Redeem { callback, flow } => {
                 let stored = flow.as_ref().map(|Text(text)| text.clone());
                 let flow = stored.or(self.flow.take()).ok_or(Misuse::Over)?;
@@ -127,7 +130,8 @@ impl Party<'_> {
             }
             In::Refresh { scope, tokens } => {
                 let tokens = self.tokens(tokens.as_ref())?;
-                self.client()?.refresh(&tokens, scope)?
+                self.client()?
+                    .refresh(&tokens, &TokenRequest::for_scope(scope))?
             }
             In::Password {
                 username,
@@ -135,7 +139,8 @@ impl Party<'_> {
                 scope,
             } => {
                 let password = Secret::from(password.as_str());
-                self.client()?.password(username, password, scope)?
+                self.client()?
+                    .password(username, password, &TokenRequest::for_scope(scope))?
             }
             In::Revoke(asked) => {
                 let (token, kind) = self.asked(asked)?;

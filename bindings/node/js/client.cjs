@@ -22,6 +22,28 @@ function words(scope = []) {
   return [...scope].join(' ')
 }
 
+/** Values of one name. */
+function values(name, given = []) {
+  if (typeof given === 'string' || typeof given?.[Symbol.iterator] !== 'function') throw new TypeError(`${name} must be a list`)
+  return [...given].map(String)
+}
+
+/** Names and texts, of which each may be several. */
+function pairs(extra = {}) {
+  return Object.entries(extra).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value]).map((value) => [name, String(value)]))
+}
+
+/** What tokens are for. */
+function asking({ scope, resource, audience, extra }) {
+  return {
+    scope: words(scope),
+    resource: values('resource', resource),
+    audience: values('audience', audience),
+    extra: pairs(extra),
+  }
+}
+
 /** The conversations of a client, for a driver of your own. */
 class Exchanges {
   #client
@@ -30,20 +52,20 @@ class Exchanges {
     this.#client = client
   }
 
-  clientCredentials({ scope, moment } = {}) {
-    return this.#of((client) => client.clientCredentials(words(scope)), tokensOf, moment)
+  clientCredentials({ moment, ...ask } = {}) {
+    return this.#of((client) => client.clientCredentials(asking(ask)), tokensOf, moment)
   }
 
   redeem(flow, callback, { moment } = {}) {
     return this.#of((client) => client.redeem(flowText(flow), String(callback)), tokensOf, moment)
   }
 
-  refresh(tokens, { scope, moment } = {}) {
-    return this.#of((client) => client.refresh(nativeTokens(tokens), words(scope)), tokensOf, moment)
+  refresh(tokens, { moment, ...ask } = {}) {
+    return this.#of((client) => client.refresh(nativeTokens(tokens), asking(ask)), tokensOf, moment)
   }
 
-  password({ username, password, scope }, { moment } = {}) {
-    return this.#of((client) => client.password(username, password, words(scope)), tokensOf, moment)
+  password({ username, password, ...ask }, { moment } = {}) {
+    return this.#of((client) => client.password(username, password, asking(ask)), tokensOf, moment)
   }
 
   revoke(token, { hint, moment } = {}) {
@@ -95,9 +117,9 @@ class Client {
   }
 
   /** One grant, kept fresh by a driver of your own. */
-  keeper(tokens, { grantType = 'refresh_token', shared = true, subject, scope, resource, reuse, leaseMs, moment } = {}) {
+  keeper(tokens, { grantType = 'refresh_token', shared = true, subject, reuse, leaseMs, moment, ...ask } = {}) {
     const known = tokens === undefined ? undefined : nativeTokens(tokens)
-    const kept = { shared, subject, scope: words(scope), resource, reuse, leaseMs: checkLimit(leaseMs) }
+    const kept = { shared, subject, ask: asking(ask), reuse, leaseMs: checkLimit(leaseMs) }
     const at = momentOf(moment)
     return new Keeper(lifted(() => this.#native.keep(at, grantType, known, kept)), moment)
   }
@@ -106,9 +128,9 @@ class Client {
     sourceOf = (client, grantType, options) => client.#source(grantType, undefined, options)
   }
 
-  #source(grantType, tokens, { store, onTokens, onNotice, turn, origins, subject, scope, resource, reuse, leaseMs }) {
+  #source(grantType, tokens, { store, onTokens, onNotice, turn, origins, ...keep }) {
     const shared = checkStore(store) !== undefined
-    return new GrantSource(this.keeper(tokens, { grantType, shared, subject, scope, resource, reuse, leaseMs }), {
+    return new GrantSource(this.keeper(tokens, { ...keep, grantType, shared, moment: undefined }), {
       transport: this.#transport,
       store,
       onTokens,
@@ -120,10 +142,10 @@ class Client {
   }
 
   /** Starts a login: the URL to open, and the flow to keep until the callback. */
-  authorize({ redirectUri, scope, responseMode, extra = {}, moment }) {
-    const pairs = Object.entries(extra).map(([name, value]) => [name, String(value)])
+  authorize({ redirectUri, responseMode, extra, tokenExtra, moment, ...ask }) {
     const at = momentOf(moment)
-    const started = lifted(() => this.#native.authorize(String(redirectUri), words(scope), responseMode, pairs, at))
+    const asked = asking({ ...ask, extra: tokenExtra })
+    const started = lifted(() => this.#native.authorize(String(redirectUri), asked, responseMode, pairs(extra), at))
     return { url: new URL(started.url), flow: new Flow(started.flow) }
   }
 
@@ -133,8 +155,8 @@ class Client {
   }
 
   /** Spends the refresh token of these tokens. */
-  async refresh(tokens, { scope, ...call } = {}) {
-    return perform(this.exchange.refresh(tokens, { scope }), this.#transport, call)
+  async refresh(tokens, { scope, resource, audience, extra, ...call } = {}) {
+    return perform(this.exchange.refresh(tokens, { scope, resource, audience, extra }), this.#transport, call)
   }
 
   /** The password grant, for servers that offer nothing else. */
@@ -159,7 +181,7 @@ class Client {
 
 /** The login of native apps (RFC 8252): a loopback listener, the person's browser, the tokens. */
 async function login(client, options = {}) {
-  const { scope, extra, open = show, paste, port = 0, path, redirectUri, timeoutMs = 300_000, signal } = options
+  const { open = show, paste, port = 0, path, redirectUri, timeoutMs = 300_000, signal, ...ask } = options
   signal?.throwIfAborted()
   checkLimit(timeoutMs)
   if (redirectUri !== undefined && (port !== 0 || path !== undefined)) {
@@ -168,7 +190,7 @@ async function login(client, options = {}) {
   const listener = await lifting(() => native.listen(port, path, redirectUri))
   const over = new AbortController()
   try {
-    const { url, flow } = client.authorize({ redirectUri: listener.redirectUri, scope, extra })
+    const { url, flow } = client.authorize({ ...ask, redirectUri: listener.redirectUri })
     const text = flowText(flow)
     await wait(Promise.resolve(open(url)), { signal, timeoutMs })
     const arrival = lifting(() => listener.wait(text, timeoutMs))
@@ -219,4 +241,4 @@ async function lifting(call) {
   }
 }
 
-module.exports = { Client, login, openBrowser, sourceOf, words }
+module.exports = { Client, asking, login, openBrowser, sourceOf }

@@ -3,7 +3,7 @@
 const { randomUUID } = require('node:crypto')
 const { inspect } = require('node:util')
 const native = require('./native.cjs')
-const { Client, sourceOf, words } = require('./client.cjs')
+const { Client, asking, sourceOf } = require('./client.cjs')
 const { lift, notSupported, overdue } = require('./errors.cjs')
 const { checkLimit, pause } = require('./exchange.cjs')
 const { checkStore, drainSome } = require('./keep.cjs')
@@ -18,6 +18,18 @@ const PAGE = 100
 const ABREAST = 8
 
 const COUNTED = ['renewed', 'waits', 'failed', 'suspect', 'ended', 'unsaved', 'stored_late', 'lease_lost']
+
+/** What may be shown: a provider's own parameters may be secret. */
+function shown({ extra, ...facts }) {
+  return facts
+}
+
+/** Names and values, as options have them. */
+function several(pairs) {
+  const extra = {}
+  for (const [name, value] of pairs) (extra[name] ??= []).push(value)
+  return extra
+}
 
 /** The grants of a client, as many as its store has: one for each person, and the client's own. */
 class Sessions {
@@ -53,25 +65,25 @@ class Sessions {
   }
 
   /** The source of one grant: this person's, or the client's own. All who get the same share one. */
-  get(subject, { scope, resource = [] } = {}) {
-    const names = words(scope)
-    const key = JSON.stringify([subject ?? null, names.split(' ').sort(), [...resource]])
-    const source = this.#known.get(key)?.deref() ?? this.#make(key, subject, names, [...resource])
+  get(subject, { scope, resource, audience, extra } = {}) {
+    const ask = asking({ scope, resource, audience, extra })
+    const named = [ask.scope.split(' '), ask.resource, ask.audience, ask.extra.map((pair) => JSON.stringify(pair))]
+    const key = JSON.stringify([subject ?? null, ...named.map((names) => names.sort())])
+    const source = this.#known.get(key)?.deref() ?? this.#make(key, subject, { scope, resource, audience, extra })
     this.#held.delete(key)
     this.#held.set(key, source)
     this.#shrink()
     return source
   }
 
-  #make(key, subject, scope, resource) {
+  #make(key, subject, ask) {
     const { onRenewed, onEnded } = this.#hooks
     const grantType = subject === undefined ? 'client_credentials' : 'refresh_token'
     const source = sourceOf(this.#client, grantType, {
       ...this.#keep,
       store: this.#store,
       subject,
-      scope,
-      resource,
+      ...ask,
       turn: this.#turn,
       onTokens: onRenewed && ((tokens) => onRenewed(subject, tokens)),
       onNotice: (what, { error }) => {
@@ -157,7 +169,7 @@ class Sessions {
     const page = { grants: [], unreadable: [], next: next ?? undefined }
     for (const key of keys) {
       const { grant, code } = await this.#outline(key)
-      if (grant) page.grants.push(grant)
+      if (grant) page.grants.push(shown(grant))
       if (code) page.unreadable.push({ key, code })
     }
     return page
@@ -172,10 +184,10 @@ class Sessions {
     } catch (error) {
       return { code: lift(error).code }
     }
-    const { issuer, clientId, expiresAt, ...shown } = outline
+    const { issuer, clientId, expiresAt, ...facts } = outline
     const isOurs = issuer === this.#client.server.issuer && clientId === this.#client.clientId
     if (!isOurs) return {}
-    return { grant: { ...shown, expiresAt: typeof expiresAt === 'number' ? new Date(expiresAt) : undefined } }
+    return { grant: { ...facts, expiresAt: typeof expiresAt === 'number' ? new Date(expiresAt) : undefined } }
   }
 
   /** Renews what nobody has used for so long, for refresh tokens die unused. */
@@ -201,8 +213,8 @@ class Sessions {
       const { grant, code } = await this.#outline(key)
       if (code) outcome.failed.push({ key, code })
       if (!grant) return
-      const { subject, scope, resource } = grant
-      await this.get(subject ?? undefined, { scope, resource }).token()
+      const { subject, scope, resource, audience, extra } = grant
+      await this.get(subject ?? undefined, { scope, resource, audience, extra: several(extra) }).token()
       outcome.renewed += 1
     } catch (error) {
       outcome.failed.push({ key, code: error.code })

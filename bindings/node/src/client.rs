@@ -8,7 +8,7 @@ use oauth_core::error::Misuse;
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::token::TokenKind;
 use oauth_core::{Pending, Secret};
-use oauth_facade::{Auth, Authorize, Client};
+use oauth_facade::{Auth, Authorize, Client, TokenRequest};
 
 use crate::error::{fail, invalid};
 use crate::exchange::{NativeExchange, NativeMoment, moment};
@@ -43,6 +43,34 @@ pub struct NativeAuthorization {
 /// This client, as one server knows it.
 #[napi]
 pub struct NativeClient(Client);
+
+/// What tokens are for.
+#[napi(object, object_to_js = false)]
+#[derive(Default)]
+pub struct NativeTokenRequest {
+    /// Names separated by spaces.
+    pub scope: String,
+    /// Absolute URIs.
+    pub resource: Vec<String>,
+    /// Names.
+    pub audience: Vec<String>,
+    /// Names and values.
+    pub extra: Vec<(String, String)>,
+}
+
+impl From<NativeTokenRequest> for TokenRequest {
+    fn from(ask: NativeTokenRequest) -> Self {
+        let extra = ask.extra.into_iter();
+        Self {
+            scope: ask.scope,
+            resource: ask.resource,
+            audience: ask.audience,
+            extra: extra
+                .map(|(name, value)| (name, Secret::new(value)))
+                .collect(),
+        }
+    }
+}
 
 #[napi]
 impl NativeClient {
@@ -83,7 +111,7 @@ impl NativeClient {
     pub fn authorize(
         &self,
         redirect_uri: String,
-        scope: String,
+        ask: NativeTokenRequest,
         response_mode: Option<String>,
         extra: Vec<(String, String)>,
         at: Option<NativeMoment>,
@@ -96,7 +124,7 @@ impl NativeClient {
         };
         let ask = Authorize {
             redirect_uri,
-            scope,
+            token: ask.into(),
             response_mode,
             extra,
         };
@@ -116,15 +144,19 @@ impl NativeClient {
 
     /// A token for the client itself.
     #[napi]
-    pub fn client_credentials(&self, scope: String) -> Result<NativeExchange> {
-        let machine = self.0.client_credentials(&scope);
+    pub fn client_credentials(&self, ask: NativeTokenRequest) -> Result<NativeExchange> {
+        let machine = self.0.client_credentials(&ask.into());
         machine.map(NativeExchange::new).map_err(fail)
     }
 
     /// Spends the refresh token.
     #[napi]
-    pub fn refresh(&self, tokens: &NativeTokens, scope: String) -> Result<NativeExchange> {
-        let machine = self.0.refresh(&tokens.0, &scope);
+    pub fn refresh(
+        &self,
+        tokens: &NativeTokens,
+        ask: NativeTokenRequest,
+    ) -> Result<NativeExchange> {
+        let machine = self.0.refresh(&tokens.0, &ask.into());
         machine.map(NativeExchange::new).map_err(fail)
     }
 
@@ -134,9 +166,10 @@ impl NativeClient {
         &self,
         username: String,
         password: String,
-        scope: String,
+        ask: NativeTokenRequest,
     ) -> Result<NativeExchange> {
-        let machine = self.0.password(&username, Secret::new(password), &scope);
+        let password = Secret::new(password);
+        let machine = self.0.password(&username, password, &ask.into());
         machine.map(NativeExchange::new).map_err(fail)
     }
 

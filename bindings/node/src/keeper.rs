@@ -10,6 +10,7 @@ use oauth_core::moment::Moment;
 use oauth_core::{Error, Secret, Tokens};
 use oauth_facade::{Ask, Client, Keep, Keeper, Task};
 
+use crate::client::NativeTokenRequest;
 use crate::error::fail;
 use crate::exchange::{NativeExchange, NativeMoment, moment};
 use crate::runtime::millis;
@@ -24,10 +25,8 @@ pub struct NativeKeep {
     pub shared: bool,
     /// Whose grant it is.
     pub subject: Option<String>,
-    /// The scope that was asked for.
-    pub scope: String,
-    /// The resources that were asked for.
-    pub resource: Option<Vec<String>>,
+    /// What was asked for.
+    pub ask: NativeTokenRequest,
     /// `unknown`, `revokes` or `tolerated`.
     pub reuse: Option<String>,
     /// For how long a lease is taken, in milliseconds.
@@ -38,8 +37,7 @@ impl From<NativeKeep> for Keep {
     fn from(keep: NativeKeep) -> Self {
         Self {
             subject: keep.subject,
-            scope: keep.scope,
-            resource: keep.resource.unwrap_or_default(),
+            request: keep.ask.into(),
             reuse: keep.reuse,
             lease: keep.lease_ms.map(millis),
         }
@@ -103,6 +101,10 @@ pub(crate) struct NativeOutline {
     pub scope: String,
     /// The resources that were asked for.
     pub resource: Vec<String>,
+    /// The audiences.
+    pub audience: Vec<String>,
+    /// Names and values of what else was asked for, which may be secret.
+    pub extra: Vec<(String, String)>,
     /// What was granted.
     pub granted: Option<String>,
     /// When the access token ends, in milliseconds since 1970.
@@ -117,12 +119,24 @@ pub(crate) struct NativeOutline {
 #[napi]
 pub(crate) fn outline(record: String) -> Result<NativeOutline> {
     let outline = Outline::read(&Secret::new(record)).map_err(fail)?;
+    let parameters = &outline.id.parameters;
+    let named = |name| {
+        let values = parameters.named(name);
+        values.map(|value| value.expose().clone()).collect()
+    };
+    let (resource, audience) = (named("resource"), named("audience"));
+    let extra = parameters.without(&["resource", "audience"]);
     Ok(NativeOutline {
         issuer: outline.issuer,
         client_id: outline.client_id,
         subject: outline.id.subject,
         scope: outline.id.scope.as_str().to_owned(),
-        resource: outline.id.resource,
+        resource,
+        audience,
+        extra: extra
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.expose().clone()))
+            .collect(),
         granted: outline.scope.map(|scope| scope.as_str().to_owned()),
         expires_at: outline.expires_at.map(|end| end.as_secs() as f64 * 1000.0),
         has_refresh_token: outline.has_refresh_token,

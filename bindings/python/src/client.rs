@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oauth_core::error::Error;
 use oauth_core::token::TokenKind;
-use oauth_facade::{Auth, Authorize, Keep, Machine};
+use oauth_facade::{Auth, Authorize, Keep, Machine, TokenRequest};
 use oauth_reqwest::Driver;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -15,6 +15,7 @@ use crate::flow::Flow;
 use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
 use crate::network::{Line, Network, seconds};
+use crate::request::{Extra, token_request};
 use crate::server::Server;
 use crate::source::{GrantSource, Kept};
 use crate::store::Store;
@@ -124,8 +125,8 @@ impl Client {
         self.work(py, "redeem", machine)
     }
 
-    fn refreshing(&self, py: Python<'_>, tokens: &Tokens, scope: &str) -> PyResult<Work> {
-        self.work(py, "refresh", self.us.client.refresh(&tokens.0, scope))
+    fn refreshing(&self, py: Python<'_>, tokens: &Tokens, ask: &TokenRequest) -> PyResult<Work> {
+        self.work(py, "refresh", self.us.client.refresh(&tokens.0, ask))
     }
 
     fn signing_in(
@@ -133,9 +134,9 @@ impl Client {
         py: Python<'_>,
         username: &str,
         password: String,
-        scope: &str,
+        ask: &TokenRequest,
     ) -> PyResult<Work> {
-        let machine = self.us.client.password(username, secret(password), scope);
+        let machine = self.us.client.password(username, secret(password), ask);
         self.work(py, "password", machine)
     }
 
@@ -219,22 +220,29 @@ impl Client {
     ///
     /// moment is for tests and replays: a callable that gives the Unix time and 32 random bytes,
     /// out of which state, nonce and verifier are made. Never give two flows the same bytes.
-    #[pyo3(signature = (*, redirect_uri, scope = "", response_mode = "query", extra = None,
-                        moment = None))]
+    ///
+    /// resource and audience are asked for here and when the code is redeemed; extra are parameters of
+    /// the provider's own in the URL, token_extra those of the request for the token.
+    #[pyo3(signature = (*, redirect_uri, scope = "", response_mode = "query", resource = None,
+                        audience = None, extra = None, token_extra = None, moment = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn authorize(
         &self,
         py: Python<'_>,
         redirect_uri: String,
         scope: &str,
         response_mode: &str,
+        resource: Option<Vec<String>>,
+        audience: Option<Vec<String>>,
         extra: Option<Pairs>,
+        token_extra: Option<Extra>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Flow> {
         let response_mode = serde_json::from_value(response_mode.into())
             .map_err(|_| PyValueError::new_err("response_mode is query, fragment or form_post"))?;
         let ask = Authorize {
             redirect_uri,
-            scope: scope.to_owned(),
+            token: token_request(scope, resource, audience, token_extra),
             response_mode,
             extra: extra.map_or_else(Vec::new, |extra| extra.0),
         };
@@ -264,44 +272,69 @@ impl Client {
     }
 
     /// Spends the refresh token; an empty scope asks for all that was granted.
-    #[pyo3(signature = (tokens, *, scope = ""))]
-    fn refresh(&self, py: Python<'_>, tokens: &Tokens, scope: &str) -> PyResult<Py<PyAny>> {
-        self.refreshing(py, tokens, scope)?.wait(py)
+    #[pyo3(signature = (tokens, *, scope = "", resource = None, audience = None, extra = None))]
+    fn refresh(
+        &self,
+        py: Python<'_>,
+        tokens: &Tokens,
+        scope: &str,
+        resource: Option<Vec<String>>,
+        audience: Option<Vec<String>>,
+        extra: Option<Extra>,
+    ) -> PyResult<Py<PyAny>> {
+        let ask = token_request(scope, resource, audience, extra);
+        self.refreshing(py, tokens, &ask)?.wait(py)
     }
 
     /// refresh(), in a coroutine.
-    #[pyo3(signature = (tokens, *, scope = ""))]
+    #[pyo3(signature = (tokens, *, scope = "", resource = None, audience = None, extra = None))]
     fn arefresh<'py>(
         &self,
         py: Python<'py>,
         tokens: &Tokens,
         scope: &str,
+        resource: Option<Vec<String>>,
+        audience: Option<Vec<String>>,
+        extra: Option<Extra>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.refreshing(py, tokens, scope)?.later(py)
+        let ask = token_request(scope, resource, audience, extra);
+        self.refreshing(py, tokens, &ask)?.later(py)
     }
 
     /// The password grant, for servers that offer nothing better: the client sees the password.
-    #[pyo3(signature = (*, username, password, scope = ""))]
+    #[pyo3(signature = (*, username, password, scope = "", resource = None, audience = None,
+                        extra = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn password(
         &self,
         py: Python<'_>,
         username: &str,
         password: String,
         scope: &str,
+        resource: Option<Vec<String>>,
+        audience: Option<Vec<String>>,
+        extra: Option<Extra>,
     ) -> PyResult<Py<PyAny>> {
-        self.signing_in(py, username, password, scope)?.wait(py)
+        let ask = token_request(scope, resource, audience, extra);
+        self.signing_in(py, username, password, &ask)?.wait(py)
     }
 
     /// password(), in a coroutine.
-    #[pyo3(signature = (*, username, password, scope = ""))]
+    #[pyo3(signature = (*, username, password, scope = "", resource = None, audience = None,
+                        extra = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn apassword<'py>(
         &self,
         py: Python<'py>,
         username: &str,
         password: String,
         scope: &str,
+        resource: Option<Vec<String>>,
+        audience: Option<Vec<String>>,
+        extra: Option<Extra>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.signing_in(py, username, password, scope)?.later(py)
+        let ask = token_request(scope, resource, audience, extra);
+        self.signing_in(py, username, password, &ask)?.later(py)
     }
 
     /// Asks the server to forget a token.
@@ -339,32 +372,36 @@ impl Client {
     }
 
     /// Tokens for the client itself, fetched when first needed and kept fresh.
-    #[pyo3(signature = (*, scope = "", resource = None, store = None, lease = None,
-                        on_tokens = None))]
+    #[pyo3(signature = (*, scope = "", resource = None, audience = None, extra = None,
+                        store = None, lease = None, on_tokens = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn client_credentials(
         &self,
         py: Python<'_>,
         scope: &str,
         resource: Option<Vec<String>>,
+        audience: Option<Vec<String>>,
+        extra: Option<Extra>,
         store: Option<Store>,
         lease: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
     ) -> PyResult<GrantSource> {
         let kept = Kept {
             keep: Keep {
-                resource: resource.unwrap_or_default(),
+                request: token_request(scope, resource, audience, extra),
                 lease: lease.map(seconds).transpose()?,
                 ..Keep::default()
             },
             store,
             on_tokens: on_tokens.map(Arc::new),
         };
-        GrantSource::client_credentials(py, Arc::clone(&self.us), scope, kept)
+        GrantSource::client_credentials(py, Arc::clone(&self.us), kept)
     }
 
     /// Tokens of a person, kept fresh with their refresh token: from a login, or from the store.
     #[pyo3(signature = (tokens = None, *, store = None, subject = None, scope = "",
-                        resource = None, reuse = None, lease = None, on_tokens = None))]
+                        resource = None, audience = None, extra = None, reuse = None,
+                        lease = None, on_tokens = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn source(
         &self,
@@ -374,6 +411,8 @@ impl Client {
         subject: Option<String>,
         scope: &str,
         resource: Option<Vec<String>>,
+        audience: Option<Vec<String>>,
+        extra: Option<Extra>,
         reuse: Option<String>,
         lease: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
@@ -381,8 +420,7 @@ impl Client {
         let kept = Kept {
             keep: Keep {
                 subject,
-                scope: scope.to_owned(),
-                resource: resource.unwrap_or_default(),
+                request: token_request(scope, resource, audience, extra),
                 reuse,
                 lease: lease.map(seconds).transpose()?,
             },
@@ -399,8 +437,8 @@ impl Client {
     /// client_credentials. A keeper that is not shared asks for no store. moment is for tests and
     /// replays, as in exchange.
     #[pyo3(signature = (tokens = None, *, grant_type = "refresh_token", shared = true,
-                        subject = None, scope = "", resource = None, reuse = None, lease = None,
-                        moment = None))]
+                        subject = None, scope = "", resource = None, audience = None,
+                        extra = None, reuse = None, lease = None, moment = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn keeper(
         &self,
@@ -411,14 +449,15 @@ impl Client {
         subject: Option<String>,
         scope: &str,
         resource: Option<Vec<String>>,
+        audience: Option<Vec<String>>,
+        extra: Option<Extra>,
         reuse: Option<String>,
         lease: Option<f64>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Keeper> {
         let keep = Keep {
             subject,
-            scope: scope.to_owned(),
-            resource: resource.unwrap_or_default(),
+            request: token_request(scope, resource, audience, extra),
             reuse,
             lease: lease.map(seconds).transpose()?,
         };

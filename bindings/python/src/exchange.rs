@@ -13,6 +13,7 @@ use pyo3::types::{PyBytes, PyTuple, PyType};
 use crate::client::{Us, read_hint};
 use crate::flow::Flow;
 use crate::moment::OwnMoment;
+use crate::request::{Extra, token_request};
 use crate::server::read_transport;
 use crate::tokens::Tokens;
 use crate::{errors, secret, value};
@@ -311,14 +312,19 @@ pub(crate) struct Exchanges(pub(crate) Arc<Us>);
 impl Exchanges {
     /// A token for the client itself. `moment`, here and below, is for tests and replays: a
     /// callable that gives the Unix time and 32 random bytes of each step.
-    #[pyo3(signature = (*, scope = "", moment = None))]
+    #[pyo3(signature = (*, scope = "", resource = None, audience = None, extra = None,
+                        moment = None))]
     fn client_credentials(
         &self,
         py: Python<'_>,
         scope: &str,
+        resource: Option<Vec<String>>,
+        audience: Option<Vec<String>>,
+        extra: Option<Extra>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Exchange> {
-        Exchange::new(py, self.0.client.client_credentials(scope), moment)
+        let ask = token_request(scope, resource, audience, extra);
+        Exchange::new(py, self.0.client.client_credentials(&ask), moment)
     }
 
     /// Judges the callback and redeems its code.
@@ -337,28 +343,40 @@ impl Exchanges {
     }
 
     /// Spends the refresh token.
-    #[pyo3(signature = (tokens, *, scope = "", moment = None))]
+    #[pyo3(signature = (tokens, *, scope = "", resource = None, audience = None, extra = None,
+                        moment = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn refresh(
         &self,
         py: Python<'_>,
         tokens: &Tokens,
         scope: &str,
+        resource: Option<Vec<String>>,
+        audience: Option<Vec<String>>,
+        extra: Option<Extra>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Exchange> {
-        Exchange::new(py, self.0.client.refresh(&tokens.0, scope), moment)
+        let ask = token_request(scope, resource, audience, extra);
+        Exchange::new(py, self.0.client.refresh(&tokens.0, &ask), moment)
     }
 
     /// The password grant.
-    #[pyo3(signature = (*, username, password, scope = "", moment = None))]
+    #[pyo3(signature = (*, username, password, scope = "", resource = None, audience = None,
+                        extra = None, moment = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn password(
         &self,
         py: Python<'_>,
         username: &str,
         password: String,
         scope: &str,
+        resource: Option<Vec<String>>,
+        audience: Option<Vec<String>>,
+        extra: Option<Extra>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Exchange> {
-        let machine = self.0.client.password(username, secret(password), scope);
+        let ask = token_request(scope, resource, audience, extra);
+        let machine = self.0.client.password(username, secret(password), &ask);
         Exchange::new(py, machine, moment)
     }
 

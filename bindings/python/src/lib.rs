@@ -13,6 +13,7 @@ mod keeper;
 mod moment;
 mod network;
 mod process;
+mod request;
 mod resource;
 mod response;
 mod runtime;

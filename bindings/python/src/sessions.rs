@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::{GrantId, Outline, Upkeep};
-use oauth_facade::{Keep, Record};
+use oauth_facade::{Keep, Record, TokenRequest};
 use oauth_session::observe::{Notice, Observe};
 use oauth_session::sessions::{Idle, Listed};
 use pyo3::prelude::*;
@@ -13,6 +13,7 @@ use pyo3::types::{PyDict, PyList};
 use crate::client::{Client, Us};
 use crate::network::seconds;
 use crate::process::PerProcess;
+use crate::request::{Extra, token_request};
 use crate::source::{GrantSource, refuse_in_hook, while_hooked};
 use crate::store::Store;
 use crate::tokens::Tokens;
@@ -168,20 +169,24 @@ impl Sessions {
 
     /// The source of one grant: this person's, or the client's own. All who get the same grant share
     /// its renewals.
-    #[pyo3(signature = (subject = None, *, scope = "", resource = None))]
+    #[pyo3(signature = (subject = None, *, scope = "", resource = None, audience = None, extra = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn get(
         &self,
         py: Python<'_>,
         subject: Option<String>,
         scope: &str,
         resource: Option<Vec<String>>,
+        audience: Option<Vec<String>>,
+        extra: Option<Extra>,
     ) -> PyResult<GrantSource> {
-        let id = id(py, subject, scope, resource)?;
+        let id = id(py, subject, token_request(scope, resource, audience, extra))?;
         GrantSource::one_of(py, &self.0, id)
     }
 
     /// Takes the tokens of a new login, and stores them in the place of what is there.
-    #[pyo3(signature = (subject, tokens, *, scope = "", resource = None))]
+    #[pyo3(signature = (subject, tokens, *, scope = "", resource = None, audience = None, extra = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn log_in(
         &self,
         py: Python<'_>,
@@ -189,13 +194,24 @@ impl Sessions {
         tokens: &Tokens,
         scope: &str,
         resource: Option<Vec<String>>,
+        audience: Option<Vec<String>>,
+        extra: Option<Extra>,
     ) -> PyResult<Py<PyAny>> {
-        self.logging_in(py, id(py, Some(subject), scope, resource)?, tokens)?
-            .wait(py)
+        self.logging_in(
+            py,
+            id(
+                py,
+                Some(subject),
+                token_request(scope, resource, audience, extra),
+            )?,
+            tokens,
+        )?
+        .wait(py)
     }
 
     /// log_in(), in a coroutine.
-    #[pyo3(signature = (subject, tokens, *, scope = "", resource = None))]
+    #[pyo3(signature = (subject, tokens, *, scope = "", resource = None, audience = None, extra = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn alog_in<'py>(
         &self,
         py: Python<'py>,
@@ -203,38 +219,60 @@ impl Sessions {
         tokens: &Tokens,
         scope: &str,
         resource: Option<Vec<String>>,
+        audience: Option<Vec<String>>,
+        extra: Option<Extra>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.logging_in(py, id(py, Some(subject), scope, resource)?, tokens)?
-            .later(py)
+        self.logging_in(
+            py,
+            id(
+                py,
+                Some(subject),
+                token_request(scope, resource, audience, extra),
+            )?,
+            tokens,
+        )?
+        .later(py)
     }
 
     /// Ends a grant: waits for a renewal under way, asks the server to forget the tokens, and removes
     /// the record. If the server could not be asked, that is raised, and the record is removed all the
     /// same.
-    #[pyo3(signature = (subject, *, scope = "", resource = None))]
+    #[pyo3(signature = (subject, *, scope = "", resource = None, audience = None, extra = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn log_out(
         &self,
         py: Python<'_>,
         subject: Option<String>,
         scope: &str,
         resource: Option<Vec<String>>,
+        audience: Option<Vec<String>>,
+        extra: Option<Extra>,
     ) -> PyResult<Py<PyAny>> {
         refuse_in_hook()?;
-        self.logging_out(py, id(py, subject, scope, resource)?)?
-            .wait(py)
+        self.logging_out(
+            py,
+            id(py, subject, token_request(scope, resource, audience, extra))?,
+        )?
+        .wait(py)
     }
 
     /// log_out(), in a coroutine.
-    #[pyo3(signature = (subject, *, scope = "", resource = None))]
+    #[pyo3(signature = (subject, *, scope = "", resource = None, audience = None, extra = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn alog_out<'py>(
         &self,
         py: Python<'py>,
         subject: Option<String>,
         scope: &str,
         resource: Option<Vec<String>>,
+        audience: Option<Vec<String>>,
+        extra: Option<Extra>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.logging_out(py, id(py, subject, scope, resource)?)?
-            .later(py)
+        self.logging_out(
+            py,
+            id(py, subject, token_request(scope, resource, audience, extra))?,
+        )?
+        .later(py)
     }
 
     /// A page of what the store has of this client: grants, unreadable records with the codes of
@@ -365,7 +403,11 @@ fn shown<'py>(py: Python<'py>, outline: &Outline) -> PyResult<Bound<'py, PyDict>
     let shown = PyDict::new(py);
     shown.set_item("subject", outline.id.subject.as_deref())?;
     shown.set_item("scope", outline.id.scope.as_str())?;
-    shown.set_item("resource", &outline.id.resource)?;
+    for name in ["resource", "audience"] {
+        let values = outline.id.parameters.named(name);
+        let values: Vec<_> = values.map(|value| value.expose().as_str()).collect();
+        shown.set_item(name, values)?;
+    }
     shown.set_item(
         "granted",
         outline
@@ -379,20 +421,14 @@ fn shown<'py>(py: Python<'py>, outline: &Outline) -> PyResult<Bound<'py, PyDict>
     Ok(shown)
 }
 
-fn id(
-    py: Python<'_>,
-    subject: Option<String>,
-    scope: &str,
-    resource: Option<Vec<String>>,
-) -> PyResult<GrantId> {
+fn id(py: Python<'_>, subject: Option<String>, request: TokenRequest) -> PyResult<GrantId> {
     let upkeep = match subject {
         Some(_) => Upkeep::Refresh,
         None => Upkeep::ClientCredentials(oauth_core::Scope::none()),
     };
     let keep = Keep {
         subject,
-        scope: scope.to_owned(),
-        resource: resource.unwrap_or_default(),
+        request,
         ..Keep::default()
     };
     keep.id(&upkeep).map_err(|error| errors::raise(py, &error))

@@ -66,13 +66,13 @@ thread_local! {
 }
 
 impl GrantSource {
-    pub(crate) fn client_credentials(
-        py: Python<'_>,
-        us: Arc<Us>,
-        scope: &str,
-        kept: Kept,
-    ) -> PyResult<Self> {
-        let scope = Scope::parse(scope).map_err(|error| errors::raise(py, &error))?;
+    pub(crate) fn client_credentials(py: Python<'_>, us: Arc<Us>, kept: Kept) -> PyResult<Self> {
+        let request = &kept.keep.request;
+        let scope = request.scope();
+        let scope = scope.map_err(|error| errors::raise(py, &error))?;
+        request
+            .parameters()
+            .map_err(|error| errors::raise(py, &error))?;
         Self::new(py, us, Grant::ClientCredentials(scope), kept)
     }
 
@@ -164,7 +164,9 @@ impl GrantSource {
                 }
             }
         };
-        let keeper = keeper.with_policy(keep.policy()?);
+        let keeper = keeper
+            .with_policy(keep.policy()?)
+            .with_parameters(keep.request.parameters()?);
         Ok(match store {
             Some(store) => {
                 let id = keep.id(keeper.upkeep())?;

@@ -15,8 +15,17 @@ export async function prepare(config, stored) {
     throw wasm.secretError()
   }
   const server = await serverOf(wasm, config, preset, stored)
-  const client = new wasm.Client(server, config.clientId, config.redirectUri)
+  const { resource, audience, tokenExtra } = askedFor(config)
+  const client = new wasm.Client(server, config.clientId, config.redirectUri, resource, audience, tokenExtra.flat())
   return { wasm, server, client }
+}
+
+/** What tokens are for, and are asked for with each renewal again. */
+function askedFor({ resource = [], audience = [], tokenExtra = {} }) {
+  const pairs = Object.entries(tokenExtra).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value]).map((one) => [name, String(one)]),
+  )
+  return { resource: [...resource], audience: [...audience], tokenExtra: pairs }
 }
 
 function presetOf(provider) {
@@ -48,5 +57,9 @@ export function origins(config, server) {
   return known.length > 0 ? known : [location.origin]
 }
 
-/** The name by which tabs of this client find each other. */
-export const nameOf = (server, config) => `oauth-core ${server.issuer} ${config.clientId}`
+/** The name by which tabs of this client find each other: those whose tokens are for the same. */
+export function nameOf(server, config) {
+  const asked = Object.values(askedFor(config))
+  const more = asked.some((names) => names.length > 0) ? ` ${JSON.stringify(asked.map((names) => names.sort()))}` : ''
+  return `oauth-core ${server.issuer} ${config.clientId}${more}`
+}

@@ -43,6 +43,12 @@ export interface Config extends LimitOptions {
   clientId: string
   /** Exactly as registered, and of the page's own origin. The page there calls `handleCallback`. */
   redirectUri: string
+  /** The resources that tokens are for, as absolute URIs (RFC 8707): asked for at sign-in and with each renewal. */
+  resource?: string[]
+  /** The audiences, as some servers name it, likewise. */
+  audience?: string[]
+  /** Parameters for the token endpoint that the provider documents. A page can keep nothing secret. */
+  tokenExtra?: Record<string, string | string[]>
   /**
    * Where the answer stands in the redirect URI: in the query by default, or behind the `#`, which
    * reaches no server.

@@ -1,6 +1,9 @@
 //! The client: always a public one.
 
-use oauth_facade::{Auth, Authorize, Drawn, Pending, ResponseMode, TokenKind, Url, return_target};
+use oauth_facade::{
+    Auth, Authorize, Drawn, Pending, ResponseMode, Secret, TokenKind, TokenRequest, Url,
+    return_target,
+};
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
@@ -10,7 +13,7 @@ use crate::tokens::Tokens;
 
 /// A public client of one server.
 #[wasm_bindgen]
-pub struct Client(pub(crate) oauth_facade::Client);
+pub struct Client(pub(crate) oauth_facade::Client, pub(crate) TokenRequest);
 
 /// Where to send the person, and what to keep meanwhile.
 #[wasm_bindgen]
@@ -20,10 +23,29 @@ pub struct Authorization(oauth_facade::Authorization);
 impl Client {
     /// A public client. The one redirect URI it uses is the one it has registered.
     #[wasm_bindgen(constructor)]
-    pub fn new(server: &Server, client_id: &str, redirect_uri: String) -> Result<Self, JsValue> {
-        oauth_facade::Client::new(&server.0, client_id, Auth::Documented(None))
+    ///
+    /// `resource`, `audience` and `extra`, names and values in turn, are asked for with every token.
+    pub fn new(
+        server: &Server,
+        client_id: &str,
+        redirect_uri: String,
+        resource: Vec<String>,
+        audience: Vec<String>,
+        extra: Vec<String>,
+    ) -> Result<Self, JsValue> {
+        let extra = pairs(&extra);
+        let ask = TokenRequest {
+            scope: String::new(),
+            resource,
+            audience,
+            extra: extra
+                .map(|(name, value)| (name, Secret::new(value)))
+                .collect(),
+        };
+        ask.parameters()
+            .and_then(|_| oauth_facade::Client::new(&server.0, client_id, Auth::Documented(None)))
             .and_then(|client| client.with_redirect_uris(&[redirect_uri]))
-            .map(Self)
+            .map(|client| Self(client, ask))
             .map_err(fail)
     }
 
@@ -42,7 +64,6 @@ impl Client {
         extra: Vec<String>,
         fragment: bool,
     ) -> Result<Authorization, JsValue> {
-        let pairs = extra.chunks_exact(2);
         let response_mode = if fragment {
             ResponseMode::Fragment
         } else {
@@ -50,11 +71,12 @@ impl Client {
         };
         let ask = Authorize {
             redirect_uri,
-            scope,
+            token: TokenRequest {
+                scope,
+                ..self.1.clone()
+            },
             response_mode,
-            extra: pairs
-                .map(|pair| (pair[0].clone(), pair[1].clone()))
-                .collect(),
+            extra: pairs(&extra).collect(),
         };
         Drawn::new(state, nonce, verifier, challenge)
             .and_then(|drawn| self.0.authorize_drawn(time(now), drawn, ask))
@@ -72,7 +94,10 @@ impl Client {
 
     /// Spends the refresh token, for once: a [`Keeper`](crate::keeper::Keeper) does it for all tabs.
     pub fn refresh(&self, tokens: &Tokens) -> Result<Machine, JsValue> {
-        self.0.refresh(&tokens.0, "").map(Machine::of).map_err(fail)
+        self.0
+            .refresh(&tokens.0, &self.1)
+            .map(Machine::of)
+            .map_err(fail)
     }
 
     /// Asks the server to forget the refresh token, or else the access token.
@@ -119,4 +144,10 @@ pub fn check_return_target(target: &str, origin: &str) -> Result<(), JsValue> {
     Url::parse(origin)
         .and_then(|origin| return_target(target, &origin).map(drop))
         .map_err(fail)
+}
+
+/// Names and values that came in turn.
+fn pairs(flat: &[String]) -> impl Iterator<Item = (String, String)> {
+    let pairs = flat.chunks_exact(2);
+    pairs.map(|pair| (pair[0].clone(), pair[1].clone()))
 }

@@ -36,6 +36,7 @@ impl Keeper {
         let keep = Keep {
             // Whoever signed in here: the tabs of one sign-in share no store with anybody else.
             subject: Some("signed-in".to_owned()),
+            request: client.1.clone(),
             ..Keep::default()
         };
         let tokens = tokens.map(|tokens| tokens.0);

@@ -50,7 +50,7 @@ class Party {
     const prepared = await prepare(config)
     if (stored) {
       prepared.server = wasm.Server.fromJson(stored)
-      prepared.client = new wasm.Client(prepared.server, id, config.redirectUri)
+      prepared.client = new wasm.Client(prepared.server, id, config.redirectUri, [], [], [])
     }
     this.#show(prepared.client, prepared.server)
     return prepared

@@ -56,7 +56,7 @@ fn refusal(denial: Denial) -> Result<oauth_core::Error, Box<dyn Error>> {
     let server = Server::from_metadata("https://as.example", metadata, Default::default())?;
     let client = Client::new(&server, "id", Auth::Post("secret".into()))?;
     let at = Moment::fixed(UnixTime::from_secs(1_750_000_000), [7; 32]);
-    let mut machine: Machine = client.client_credentials("")?;
+    let mut machine: Machine = client.client_credentials(&oauth_facade::TokenRequest::default())?;
     let reply = Reply {
         status,
         headers,

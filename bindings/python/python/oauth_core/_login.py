@@ -8,7 +8,7 @@ from .errors import Misuse
 # `typing` and `webbrowser` cost more to import than the package itself.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Mapping
+    from typing import Callable, Mapping, Sequence
 
     from ._native import Client, Flow, Tokens
 
@@ -26,7 +26,10 @@ def login(
     path: str | None = None,
     redirect_uri: str | None = None,
     timeout: float = 300.0,
+    resource: Sequence[str] | None = None,
+    audience: Sequence[str] | None = None,
     extra: Mapping[str, str] | None = None,
+    token_extra: Mapping[str, str | Sequence[str]] | None = None,
 ) -> Tokens:
     """Sends the person to the server, waits for the callback, and redeems its code.
 
@@ -39,8 +42,20 @@ def login(
 
     The redirect URI is ``http://127.0.0.1:PORT/callback``, at a free port; a server that compares
     ports or paths takes the same ones each time, or the whole ``redirect_uri`` that is registered.
+
+    ``resource`` and ``audience`` are asked for in the browser and when the code is redeemed; ``extra``
+    are parameters of the provider's own in the URL, ``token_extra`` those of the token request.
     """
-    listener, flow = _begin(client, scope, open, port, path, redirect_uri, extra)
+    listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
+    flow = client.authorize(
+        redirect_uri=listener.redirect_uri,
+        scope=scope,
+        resource=resource,
+        audience=audience,
+        extra=extra,
+        token_extra=token_extra,
+    )
+    (open or _show)(flow.url)
     _ask(listener, flow, paste)
     return client.redeem(flow, listener.callback(flow, timeout=timeout))
 
@@ -55,27 +70,24 @@ async def alogin(
     path: str | None = None,
     redirect_uri: str | None = None,
     timeout: float = 300.0,
+    resource: Sequence[str] | None = None,
+    audience: Sequence[str] | None = None,
     extra: Mapping[str, str] | None = None,
+    token_extra: Mapping[str, str | Sequence[str]] | None = None,
 ) -> Tokens:
     """login(), in a coroutine."""
-    listener, flow = _begin(client, scope, open, port, path, redirect_uri, extra)
+    listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
+    flow = client.authorize(
+        redirect_uri=listener.redirect_uri,
+        scope=scope,
+        resource=resource,
+        audience=audience,
+        extra=extra,
+        token_extra=token_extra,
+    )
+    (open or _show)(flow.url)
     _ask(listener, flow, paste)
     return await client.aredeem(flow, await listener.acallback(flow, timeout=timeout))
-
-
-def _begin(
-    client: Client,
-    scope: str,
-    open: Open | None,
-    port: int,
-    path: str | None,
-    redirect_uri: str | None,
-    extra: Mapping[str, str] | None,
-) -> tuple[Listener, Flow]:
-    listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
-    flow = client.authorize(redirect_uri=listener.redirect_uri, scope=scope, extra=extra)
-    (open or _show)(flow.url)
-    return listener, flow
 
 
 def _show(url: str) -> None:

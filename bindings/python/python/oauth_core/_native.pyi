@@ -67,6 +67,8 @@ _Hint: TypeAlias = Literal["access_token", "refresh_token"]
 _Hook: TypeAlias = Callable[[Tokens], object]
 _Fields: TypeAlias = Iterable[tuple[str | bytes, str | bytes]]
 _RateLimit: TypeAlias = Literal["error", "wait", "pass"]
+_Names: TypeAlias = Sequence[str] | None
+_Extra: TypeAlias = Mapping[str, str | Sequence[str]] | None
 _Reuse: TypeAlias = Literal["unknown", "revokes", "tolerated"]
 _Allowance: TypeAlias = Literal["documented"] | tuple[int, int]
 _Place: TypeAlias = str | os.PathLike[str]
@@ -158,35 +160,48 @@ class Client:
     def exchange(self) -> Exchanges: ...
     def authorize(
         self, *, redirect_uri: str, scope: str = "",
-        response_mode: Literal["query", "fragment", "form_post"] = "query",
-        extra: Mapping[str, str] | None = None, moment: Moment | None = None,
+        response_mode: Literal["query", "fragment", "form_post"] = "query", resource: _Names = None,
+        audience: _Names = None, extra: Mapping[str, str] | None = None, token_extra: _Extra = None,
+        moment: Moment | None = None,
     ) -> Flow: ...
     def redeem(self, flow: Flow, callback_url: str) -> Tokens: ...
     def aredeem(self, flow: Flow, callback_url: str) -> _Later[Tokens]: ...
-    def refresh(self, tokens: Tokens, *, scope: str = "") -> Tokens: ...
-    def arefresh(self, tokens: Tokens, *, scope: str = "") -> _Later[Tokens]: ...
-    def password(self, *, username: str, password: str, scope: str = "") -> Tokens: ...
-    def apassword(self, *, username: str, password: str, scope: str = "") -> _Later[Tokens]: ...
+    def refresh(
+        self, tokens: Tokens, *, scope: str = "", resource: _Names = None, audience: _Names = None,
+        extra: _Extra = None,
+    ) -> Tokens: ...
+    def arefresh(
+        self, tokens: Tokens, *, scope: str = "", resource: _Names = None, audience: _Names = None,
+        extra: _Extra = None,
+    ) -> _Later[Tokens]: ...
+    def password(
+        self, *, username: str, password: str, scope: str = "", resource: _Names = None,
+        audience: _Names = None, extra: _Extra = None,
+    ) -> Tokens: ...
+    def apassword(
+        self, *, username: str, password: str, scope: str = "", resource: _Names = None,
+        audience: _Names = None, extra: _Extra = None,
+    ) -> _Later[Tokens]: ...
     def revoke(self, token: str, *, hint: _Hint | None = None) -> None: ...
     def arevoke(self, token: str, *, hint: _Hint | None = None) -> _Later[None]: ...
     def introspect(self, token: str, *, hint: _Hint | None = None) -> dict[str, Any]: ...
-    def aintrospect(
-        self, token: str, *, hint: _Hint | None = None
-    ) -> _Later[dict[str, Any]]: ...
+    def aintrospect(self, token: str, *, hint: _Hint | None = None) -> _Later[dict[str, Any]]: ...
     def client_credentials(
-        self, *, scope: str = "", resource: Sequence[str] | None = None,
-        store: Store | None = None, lease: float | None = None, on_tokens: _Hook | None = None,
+        self, *, scope: str = "", resource: _Names = None, audience: _Names = None,
+        extra: _Extra = None, store: Store | None = None, lease: float | None = None,
+        on_tokens: _Hook | None = None,
     ) -> GrantSource: ...
     def source(
         self, tokens: Tokens | None = None, *, store: Store | None = None,
-        subject: str | None = None, scope: str = "", resource: Sequence[str] | None = None,
-        reuse: _Reuse | None = None, lease: float | None = None, on_tokens: _Hook | None = None,
+        subject: str | None = None, scope: str = "", resource: _Names = None,
+        audience: _Names = None, extra: _Extra = None, reuse: _Reuse | None = None,
+        lease: float | None = None, on_tokens: _Hook | None = None,
     ) -> GrantSource: ...
     def keeper(
         self, tokens: Tokens | None = None, *,
         grant_type: Literal["refresh_token", "client_credentials"] = "refresh_token",
-        shared: bool = True, subject: str | None = None, scope: str = "",
-        resource: Sequence[str] | None = None, reuse: _Reuse | None = None,
+        shared: bool = True, subject: str | None = None, scope: str = "", resource: _Names = None,
+        audience: _Names = None, extra: _Extra = None, reuse: _Reuse | None = None,
         lease: float | None = None, moment: Moment | None = None,
     ) -> Keeper: ...
 
@@ -288,6 +303,7 @@ class _Grant(TypedDict):
     subject: str | None
     scope: str
     resource: list[str]
+    audience: list[str]
     granted: str | None
     expires_at: datetime | None
     has_refresh_token: bool
@@ -305,26 +321,27 @@ class Sessions:
         on_ended: Callable[[str | None, OAuthError], object] | None = None,
     ) -> Self: ...
     def get(
-        self, subject: str | None = None, *, scope: str = "", resource: Sequence[str] | None = None
+        self, subject: str | None = None, *, scope: str = "", resource: _Names = None,
+        audience: _Names = None, extra: _Extra = None,
     ) -> GrantSource: ...
     def log_in(
-        self, subject: str, tokens: Tokens, *, scope: str = "",
-        resource: Sequence[str] | None = None,
+        self, subject: str, tokens: Tokens, *, scope: str = "", resource: _Names = None,
+        audience: _Names = None, extra: _Extra = None,
     ) -> None: ...
     def alog_in(
-        self, subject: str, tokens: Tokens, *, scope: str = "",
-        resource: Sequence[str] | None = None,
+        self, subject: str, tokens: Tokens, *, scope: str = "", resource: _Names = None,
+        audience: _Names = None, extra: _Extra = None,
     ) -> _Later[None]: ...
     def log_out(
-        self, subject: str | None, *, scope: str = "", resource: Sequence[str] | None = None
+        self, subject: str | None, *, scope: str = "", resource: _Names = None,
+        audience: _Names = None, extra: _Extra = None,
     ) -> None: ...
     def alog_out(
-        self, subject: str | None, *, scope: str = "", resource: Sequence[str] | None = None
+        self, subject: str | None, *, scope: str = "", resource: _Names = None,
+        audience: _Names = None, extra: _Extra = None,
     ) -> _Later[None]: ...
     def list(self, cursor: str | None = None) -> _Page: ...
-    def alist(
-        self, cursor: str | None = None
-    ) -> _Later[_Page]: ...
+    def alist(self, cursor: str | None = None) -> _Later[_Page]: ...
     def renew_idle(self, unused: float, /) -> tuple[int, _Failed]: ...
     def arenew_idle(self, unused: float, /) -> _Later[tuple[int, _Failed]]: ...
     def drain(self, *, timeout: float = 10.0) -> None: ...
@@ -400,7 +417,7 @@ class Response:
 @final
 class Resource:
     def authorization(
-        self, tokens: Tokens, url: str, headers: _Fields, body: bytes | None = None,
+        self, tokens: Tokens, url: str, headers: _Fields, body: bytes | None = None
     ) -> str: ...
     @staticmethod
     def may_be_about_the_token(status: int) -> bool: ...
@@ -431,16 +448,19 @@ class Exchange(Generator[Step, Answer, _T_co]):
 @final
 class Exchanges:
     def client_credentials(
-        self, *, scope: str = "", moment: Moment | None = None
+        self, *, scope: str = "", resource: _Names = None, audience: _Names = None,
+        extra: _Extra = None, moment: Moment | None = None,
     ) -> Exchange[Tokens]: ...
     def redeem(
         self, flow: Flow, callback_url: str, *, moment: Moment | None = None
     ) -> Exchange[Tokens]: ...
     def refresh(
-        self, tokens: Tokens, *, scope: str = "", moment: Moment | None = None
+        self, tokens: Tokens, *, scope: str = "", resource: _Names = None, audience: _Names = None,
+        extra: _Extra = None, moment: Moment | None = None,
     ) -> Exchange[Tokens]: ...
     def password(
-        self, *, username: str, password: str, scope: str = "", moment: Moment | None = None
+        self, *, username: str, password: str, scope: str = "", resource: _Names = None,
+        audience: _Names = None, extra: _Extra = None, moment: Moment | None = None,
     ) -> Exchange[Tokens]: ...
     def revoke(
         self, token: str, *, hint: _Hint | None = None, moment: Moment | None = None
@@ -522,9 +542,7 @@ class Lease:
     def seconds(self) -> float: ...
 @final
 class Save:
-    def __new__(
-        cls, record: str, version: int, /, due: float | datetime | None = None
-    ) -> Self: ...
+    def __new__(cls, record: str, version: int, /, due: float | datetime | None = None) -> Self: ...
     @property
     def record(self) -> str: ...
     @property
@@ -573,13 +591,7 @@ class PostgresStore(NativeStore):
 @final
 class Sealed(NativeStore):
     def __new__(
-        cls,
-        store: Store,
-        key: bytes | str,
-        /,
-        *,
-        old: Sequence[bytes | str] = ...,
-        names: bytes | str | None = None,
-        plain: Literal["refuse", "accept"] = "refuse",
+        cls, store: Store, key: bytes | str, /, *, old: Sequence[bytes | str] = ...,
+        names: bytes | str | None = None, plain: Literal["refuse", "accept"] = "refuse",
     ) -> Self: ...
     def reseal(self) -> tuple[int, list[str]]: ...

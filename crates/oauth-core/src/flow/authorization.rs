@@ -130,7 +130,7 @@ impl AuthorizationRequest {
             parameters = parameters.audience(name);
         }
         for (name, value) in self.token_parameters.iter() {
-            parameters = parameters.extra(name, value)?;
+            parameters = parameters.extra(name, value.clone())?;
         }
         Ok(parameters)
     }

@@ -104,7 +104,8 @@ impl TokenParameters {
 
     /// Names and values as they are stored.
     pub(crate) fn pairs(&self) -> Vec<(String, String)> {
-        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let own =
+            |(name, value): (&str, &Secret<String>)| (name.to_owned(), value.expose().clone());
         self.iter().map(own).collect()
     }
 
@@ -120,8 +121,7 @@ impl TokenParameters {
 
     /// Names and values, the same whatever order they were given in.
     pub(crate) fn by_name(&self) -> Vec<(&str, &Secret<String>)> {
-        let pairs = self.0.iter();
-        let mut pairs: Vec<_> = pairs.map(|(name, value)| (name.as_str(), value)).collect();
+        let mut pairs: Vec<_> = self.iter().collect();
         pairs.sort_by(|one, other| {
             one.0
                 .cmp(other.0)
@@ -131,9 +131,8 @@ impl TokenParameters {
     }
 
     /// Names and values in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let pairs = self.0.iter();
-        pairs.map(|(name, value)| (name.as_str(), value.expose().as_str()))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret<String>)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     /// Writes them behind what is there.
@@ -145,7 +144,7 @@ impl TokenParameters {
             if name == rules.client_id_parameter() || is_grants {
                 return Err(Error::from(Misuse::ParameterReserved).about(name));
             }
-            form.push_repeated(name, value);
+            form.push_repeated(name, value.expose());
         }
         Ok(())
     }

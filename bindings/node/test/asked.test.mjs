@@ -1,0 +1,111 @@
+// What tokens are for: resources, audiences, and a provider's own parameters.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { core, listen, rejection, serverAt } from './helper.mjs'
+
+const { Client, Memory, Sessions } = core
+
+const [A, B] = ['https://a.example/', 'urn:b']
+const ask = { resource: [A, B], audience: ['c'], extra: { expiring: '1', tag: ['x', 'y'] } }
+const SENT = [['resource', A], ['resource', B], ['audience', 'c'], ['expiring', '1'], ['tag', 'x'], ['tag', 'y']]
+const OF_GRANT = ['grant_type', 'code', 'code_verifier', 'redirect_uri', 'refresh_token', 'scope', 'username', 'password']
+
+/** A client whose server gives another token each time, and what the last request had beyond its grant. */
+async function start() {
+  const bodies = []
+  const base = await listen(async (request, reply) => {
+    const chunks = []
+    for await (const chunk of request) chunks.push(chunk)
+    bodies.push(Buffer.concat(chunks).toString())
+    const count = bodies.length
+    reply.setHeader('content-type', 'application/json')
+    const tokens = { access_token: `a${count}`, refresh_token: `r${count}`, token_type: 'Bearer', expires_in: 3600 }
+    reply.end(JSON.stringify(tokens))
+  })
+  const client = new Client(serverAt(base), { clientId: 'app', clientSecret: 's3cret' })
+  const sent = () => [...new URLSearchParams(bodies.at(-1))].filter(([name]) => !OF_GRANT.includes(name))
+  return { client, sent, bodies }
+}
+
+test("the client's own token is for what was asked, and so is the next", async () => {
+  const { client, sent, bodies } = await start()
+  const source = client.clientCredentials(ask)
+  const token = await source.token()
+  assert.deepEqual(sent(), SENT)
+  source.invalidate(token)
+  await source.token()
+  assert.equal(bodies.length, 2)
+  assert.deepEqual(sent(), SENT)
+})
+
+test('a login and each renewal is for it', async () => {
+  const { client, sent } = await start()
+  const { extra: tokenExtra, ...where } = ask
+  const redirectUri = 'https://app.example/cb'
+  const { url, flow } = client.authorize({ redirectUri, ...where, extra: { prompt: 'login' }, tokenExtra })
+  assert.deepEqual(url.searchParams.getAll('resource'), [A, B])
+  assert.deepEqual(url.searchParams.getAll('audience'), ['c'])
+  assert.equal(url.searchParams.get('prompt'), 'login')
+  assert(!url.searchParams.has('expiring') && !url.searchParams.has('tag'))
+  const tokens = await client.redeem(flow, `${redirectUri}?code=c0de&state=${url.searchParams.get('state')}`)
+  assert.deepEqual(sent(), SENT)
+  await client.refresh(tokens, { resource: [A], extra: { tag: 'z' } })
+  assert.deepEqual(sent(), [['resource', A], ['tag', 'z']])
+  await client.password({ username: 'u', password: 'p', ...ask })
+  assert.deepEqual(sent(), SENT)
+  const source = client.source(tokens, ask)
+  source.invalidate(await source.token())
+  await source.token()
+  assert.deepEqual(sent(), SENT)
+})
+
+test('it names a grant, in whatever order it is given', async () => {
+  const { client } = await start()
+  const store = new Memory()
+  const token = async (more) => (await client.clientCredentials({ ...ask, ...more, store }).token()).accessToken
+  const first = await token({})
+  assert.equal(await token({ resource: [B, A] }), first)
+  assert.equal(await token({ extra: { tag: ['y', 'x'], expiring: '1' } }), first)
+  for (const other of [{ resource: [A] }, { audience: [] }, { extra: {} }]) assert.notEqual(await token(other), first)
+  const sessions = new Sessions(client, store)
+  assert.equal(sessions.get(undefined, ask), sessions.get(undefined, { ...ask, resource: [B, A] }))
+  assert.notEqual(sessions.get(undefined, ask), sessions.get(undefined, { ...ask, audience: [] }))
+  assert.equal((await sessions.get(undefined, ask).token()).accessToken, first)
+  const { grants } = await sessions.list()
+  assert(grants.some(({ resource, audience }) => resource.join() === `${A},${B}` && audience.join() === 'c'))
+  assert(grants.every((grant) => !('extra' in grant)), 'it may be secret')
+  await sessions.logOut(undefined, ask)
+  assert.notEqual((await sessions.get(undefined, ask).token()).accessToken, first)
+})
+
+test('what nobody has used is renewed for what it was for', async () => {
+  const { client, sent, bodies } = await start()
+  const store = new Memory()
+  const sessions = new Sessions(client, store)
+  await sessions.logIn('ann', await client.password({ username: 'u', password: 'p' }), ask)
+  const [key] = (await store.scan()).keys
+  // As if nobody had asked for two days.
+  const { version, record } = await store.load(key)
+  const stored = JSON.parse(record)
+  stored.tokens.received_at -= 2 * 24 * 3600
+  await store.save(key, JSON.stringify(stored), version, new Date(Date.now() - 2 * 24 * 3600 * 1000))
+  const outcome = await new Sessions(client, store).renewIdle(24 * 3600 * 1000)
+  assert.deepEqual(outcome, { renewed: 1, failed: [] })
+  assert.equal(bodies.length, 2)
+  assert.deepEqual(sent(), SENT)
+})
+
+test('a name that the protocol owns is refused before anything is sent', async () => {
+  const { client, bodies } = await start()
+  const wrong = [
+    [{ extra: { client_secret: 'x' } }, 'form.reserved_parameter'],
+    [{ resource: ['no uri'] }, 'resource.syntax'],
+    [{ resource: ['https://a.example/#part'] }, 'resource.syntax'],
+  ]
+  for (const [more, code] of wrong) {
+    const error = await rejection((async () => client.clientCredentials(more).token())())
+    assert.equal(error.code, code)
+  }
+  assert.throws(() => client.clientCredentials({ resource: A }), TypeError)
+  assert.deepEqual(bodies, [])
+})

@@ -1,0 +1,62 @@
+// What tokens are for: resources, audiences, and a provider's own parameters.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { signedIn, world } from './suite.js'
+
+const us = world()
+const A = 'https://a.example/'
+const B = 'urn:b'
+const asked = { resource: [A, B], audience: ['c'], tokenExtra: { expiring: '1', tag: ['x', 'y'] } }
+const SENT = [['resource', A], ['resource', B], ['audience', 'c'], ['expiring', '1'], ['tag', 'x'], ['tag', 'y']]
+
+/** What a request had of this. */
+const ofIt = (query) => [...new URLSearchParams(query)].filter(([name]) => SENT.some(([known]) => known === name))
+
+test('sign-in and each renewal ask for it', async () => {
+  const [authorizations, forms] = [[], []]
+  us.context.on('request', (request) => {
+    const { pathname, search } = new URL(request.url())
+    if (pathname.endsWith('/authorize')) authorizations.push(ofIt(search))
+    if (pathname.endsWith('/token') && request.method() === 'POST') forms.push(ofIt(request.postData()))
+  })
+  const page = await signedIn(us, { ...us.configs.generic, ...asked })
+  assert.deepEqual(authorizations, [[['resource', A], ['resource', B], ['audience', 'c']]])
+  assert.deepEqual(forms, [SENT])
+  await page.evaluate(() => {
+    const now = Date.now
+    Date.now = () => now() + 3590 * 1000
+    return session.token()
+  })
+  assert.deepEqual(forms, [SENT, SENT])
+})
+
+test('who asks for something else shares no session', async () => {
+  const page = await us.page()
+  const names = await page.evaluate(
+    async ([config, asked]) => {
+      const { nameOf } = await import('/js/config.js')
+      const server = { issuer: 'https://as.example' }
+      const turned = { ...asked, resource: [...asked.resource].reverse() }
+      const all = [config, { ...config, ...asked }, { ...config, ...turned }, { ...config, ...asked, audience: [] }]
+      return all.map((config) => nameOf(server, config))
+    },
+    [us.configs.generic, asked],
+  )
+  assert.equal(names[1], names[2], 'in whatever order')
+  assert.equal(new Set(names).size, 3)
+})
+
+test('what cannot be asked for is refused before anything is sent', async () => {
+  const page = await us.page()
+  for (const [more, code] of [
+    [{ tokenExtra: { client_secret: 'x' } }, 'form.reserved_parameter'],
+    [{ resource: ['no uri'] }, 'resource.syntax'],
+  ]) {
+    const told = await page.evaluate(
+      (config) => web.signIn(config).then(() => 'signed in', (error) => error.code),
+      { ...us.configs.generic, ...more },
+    )
+    assert.equal(told, code)
+  }
+})
