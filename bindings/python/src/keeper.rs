@@ -74,6 +74,14 @@ impl Keeper {
         error.map(|error| errors::raise(py, &error))
     }
 
+    /// The lease to take anew while the Exchange of a renewal runs: holder, seconds, and how many to
+    /// wait before each time. None if none is held.
+    #[getter]
+    fn lease_extension(&self) -> Option<(String, f64, f64)> {
+        let (holder, ttl, every) = self.0.keeper.lease_extension()?;
+        Some((holder, ttl.as_secs_f64(), every.as_secs_f64()))
+    }
+
     /// One caller asks for a token, knowing perhaps of one that a resource server refused.
     #[pyo3(signature = (refused = None))]
     fn ask(&self, py: Python<'_>, refused: Option<&Tokens>) -> PyResult<Turn> {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Generator
@@ -388,3 +389,71 @@ def test_tasks_can_be_made_for_tests() -> None:
     assert oauth_core.Save("text", 3).version == 3
     shown = f"{oauth_core.Load()} {oauth_core.Lease('ann', 2)} {oauth_core.Save('text', 3)}"
     assert shown == "<oauth_core.Load> <oauth_core.Lease 2> <oauth_core.Save over 3>"
+
+
+def extending() -> tuple[Any, list[tuple[str, float]], threading.Event]:
+    memory, leases, extended = stores.Memory(), [], threading.Event()
+
+    class Noting:
+        def load(self, key: str) -> Any:
+            return memory.load(key)
+
+        def save(self, key: str, record: str, version: int) -> Any:
+            return memory.save(key, record, version)
+
+        def lease(self, key: str, holder: str, seconds: float) -> Any:
+            leases.append((holder, seconds))
+            if sum(seconds > 0 for _, seconds in leases) >= 4:
+                extended.set()
+            return memory.lease(key, holder, seconds)
+
+    return Noting(), leases, extended
+
+
+class Reply:
+    status_code = 200
+
+    class headers:
+        raw = [(b"content-type", b"application/json")]
+
+    def iter_bytes(self, *_: Any) -> list[bytes]:
+        return [BODY]
+
+    async def aiter_bytes(self, *_: Any) -> Any:
+        yield BODY
+
+
+def test_a_lease_is_extended_while_a_request_runs() -> None:
+    store, leases, extended = extending()
+    keeper = offline().keeper(tokens_of_old(), subject="ann", lease=0.05)
+
+    class Slow:
+        @contextlib.contextmanager
+        def stream(self, *_: Any, **__: Any) -> Any:
+            # As long as it takes until the lease was taken three times more.
+            assert extended.wait(30)
+            yield Reply()
+
+    assert drive.keep(keeper, store, Slow()).access_token == "at-2"
+    held = [lease for lease in leases if lease[1] > 0]
+    assert len(held) >= 4 and len({holder for holder, _ in held}) == 1
+    assert leases[-1] == (held[0][0], 0), "it is given back in the end"
+    for thread in threading.enumerate():
+        if thread.name == "oauth-core lease":
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+def test_a_lease_is_extended_while_a_coroutine_waits() -> None:
+    store, leases, extended = extending()
+    keeper = offline().keeper(tokens_of_old(), subject="ann", lease=0.05)
+
+    class Slow:
+        @contextlib.asynccontextmanager
+        async def stream(self, *_: Any, **__: Any) -> Any:
+            assert await asyncio.to_thread(extended.wait, 30)
+            yield Reply()
+
+    tokens = asyncio.run(drive.akeep(keeper, store, Slow()))
+    assert tokens.access_token == "at-2"
+    assert leases[-1][1] == 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Protocol, TypeVar, Union
 
+from ._lease import extended
 from ._native import Exchange, Lease, Load, Save, Send, Sign, Sleep, Tokens
 from .errors import OAuthError
 
@@ -232,7 +233,8 @@ def _renewed(
                 if ask is not None:
                     said = ask()
                 elif isinstance(task, Exchange):
-                    run(task, http, sign=sign, sleep=sleep)
+                    with extended(keeper, store):
+                        run(task, http, sign=sign, sleep=sleep)
                 elif isinstance(task, Sleep):
                     sleep(task.seconds)
             except Exception as failed:
@@ -287,7 +289,7 @@ async def akeep(
             try:
                 # Begun here: a renewal whose task is cancelled before its first step is given up.
                 flight = asyncio.ensure_future(
-                    _arenewed(renewal, next(renewal), keeper.key, store, http, sign, sleep)
+                    _arenewed(renewal, next(renewal), keeper, store, http, sign, sleep)
                 )
                 # The loop itself holds tasks by weak references only.
                 _flights.add(flight)
@@ -312,7 +314,7 @@ def _landed(flight: Future[Any]) -> None:
 async def _arenewed(
     renewal: Renewal,
     task: Task,
-    key: str,
+    keeper: Keeper,
     store: Store | None,
     http: AsyncHttpClient,
     sign: Sign_ | None,
@@ -322,13 +324,14 @@ async def _arenewed(
 
     try:
         while True:
-            ask = None if isinstance(task, (Exchange, Sleep)) else _verb(store, key, task)
+            ask = None if isinstance(task, (Exchange, Sleep)) else _verb(store, keeper.key, task)
             try:
                 said: Said = None
                 if ask is not None:
                     said = await asyncio.to_thread(ask)
                 elif isinstance(task, Exchange):
-                    await arun(task, http, sign=sign, sleep=sleep)
+                    with extended(keeper, store):
+                        await arun(task, http, sign=sign, sleep=sleep)
                 elif isinstance(task, Sleep):
                     await sleep(task.seconds)
             except Exception as failed:

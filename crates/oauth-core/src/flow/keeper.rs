@@ -73,7 +73,7 @@ use crate::secret::Secret;
 use crate::token::Tokens;
 
 use login::Login;
-use policy::{Refusals, Times, Trouble};
+use policy::{Times, Trouble};
 use record::Record;
 use work::Work;
 
@@ -115,7 +115,6 @@ pub struct Keeper {
     refused: Option<Secret<String>>,
     unsaved: Unsaved,
     trouble: Trouble,
-    refusals: Refusals,
     /// Our last attempts, once their flights are over: nobody else can still hold their replies. More
     /// than one, for a store that failed may hold the mark of any.
     settled: VecDeque<Settled>,
@@ -190,7 +189,6 @@ impl Keeper {
             refused: None,
             unsaved: Unsaved::Nothing,
             trouble: Trouble::default(),
-            refusals: Refusals::default(),
             settled: VecDeque::new(),
             ticket: String::new(),
             work: None,

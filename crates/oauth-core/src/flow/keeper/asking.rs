@@ -42,7 +42,7 @@ impl Keeper {
             return Turn::GiveUp(why.unwrap_or_else(|| ended.error()));
         }
         if self.is_refused()
-            && let Some(rest) = self.refusals.hold(now)
+            && let Some(rest) = self.record.refusals.hold(now)
         {
             let why = "every new token is refused: the next one is asked for after a pause";
             return Turn::GiveUp(Error::lost(Cause::unsent(why)).pausing(rest));

@@ -74,8 +74,9 @@ impl Landing {
 impl Keeper {
     pub(super) fn arrive(&mut self, at: &Moment, tokens: Tokens, is_alone: bool) -> Step {
         self.us.breaker.note(at, self.name(), None);
+        let mut refusals = self.record.refusals.clone();
         if self.is_refused() {
-            self.refusals.note(at.now());
+            refusals.note(at.now());
         }
         // A server that sends the same token again stands by it. Any other that was refused is still
         // what is known until the new one is stored.
@@ -96,28 +97,29 @@ impl Keeper {
             rotates,
             login: self.record.login.clone(),
             renewals: self.record.renewals.map(|count| count.saturating_add(1)),
+            refusals,
             ..Record::of(Arc::new(tokens))
         };
-        self.land(Landing {
+        self.land(Box::new(Landing {
             parent: self.record.tokens.clone(),
             record,
             is_late: false,
             over: self.version,
             // A store that was silent before the request is not waited for after it.
             tries: if is_alone { SAVES - 1 } else { 0 },
-        })
+        }))
     }
 
     const fn upkeep_is_refresh(&self) -> bool {
         matches!(self.upkeep, Upkeep::Refresh)
     }
 
-    pub(super) fn land(&mut self, landing: Landing) -> Step {
+    pub(super) fn land(&mut self, landing: Box<Landing>) -> Step {
         let record = landing.record.clone();
         self.save_over(landing.over, &record, Work::Landing(landing))
     }
 
-    pub(super) fn landed(&mut self, at: &Moment, landing: Landing, version: u64) -> Step {
+    pub(super) fn landed(&mut self, at: &Moment, landing: Box<Landing>, version: u64) -> Step {
         let tokens = landing.record.tokens.clone();
         self.know(at, landing.record, version);
         self.trouble.clear();
@@ -139,7 +141,7 @@ impl Keeper {
     pub(super) fn collide(
         &mut self,
         at: &Moment,
-        mut landing: Landing,
+        mut landing: Box<Landing>,
         entry: Option<Entry>,
     ) -> Step {
         let is_here = self.place == Place::Here;
@@ -188,7 +190,7 @@ impl Keeper {
 
     /// The store gives no answer: once more, and then without it. A token that nobody holds is a
     /// grant lost.
-    pub(super) fn circle(&mut self, at: &Moment, mut landing: Landing, error: &Error) -> Step {
+    pub(super) fn circle(&mut self, at: &Moment, mut landing: Box<Landing>, error: &Error) -> Step {
         landing.tries += 1;
         if landing.tries < SAVES {
             let pause = Duration::from_millis(100 << landing.tries);

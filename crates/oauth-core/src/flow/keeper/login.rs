@@ -74,7 +74,7 @@ impl Keeper {
         // Whoever asks meanwhile gets the login's tokens: what was known may be older than what has
         // just been read.
         self.know(at, record.clone(), version);
-        self.save(&record.clone(), Work::Settling(id, record))
+        self.save(&record.clone(), Work::Settling(id, Box::new(record)))
     }
 
     pub(super) fn entered(&mut self, at: &Moment, id: &str, record: Record, version: u64) -> Step {

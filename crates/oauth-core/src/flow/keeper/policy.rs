@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::record::Pause;
 use crate::error::Error;
 use crate::moment::{Moment, UnixTime};
@@ -116,8 +118,9 @@ impl Times {
 }
 
 /// Renewals that refusals of the token have led to. Where every token is refused, a newer one is of
-/// no use, and each costs the server a refresh token.
-#[derive(Debug, Clone, Default)]
+/// no use, and each costs the server a refresh token. They are kept in the record: those of all
+/// workers count.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Refusals {
     count: u32,
     last: Option<UnixTime>,
@@ -130,6 +133,10 @@ const FREE_RENEWALS: u32 = 3;
 const QUIET: u64 = 2 * LONGEST;
 
 impl Refusals {
+    pub(super) const fn is_none(&self) -> bool {
+        self.last.is_none()
+    }
+
     /// For how long it is too early for another, if it is.
     pub(super) fn hold(&self, now: UnixTime) -> Option<Duration> {
         let pause = match self.count.checked_sub(FREE_RENEWALS) {
@@ -157,7 +164,7 @@ impl Refusals {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trouble {
     count: u32,
-    last: Option<Hold>,
+    last: Option<Box<Hold>>,
     /// It is only for as long as the token is good.
     is_soft: bool,
 }
@@ -217,12 +224,12 @@ impl Trouble {
     /// No attempt from now until then.
     pub(super) fn hold(&mut self, since: UnixTime, until: UnixTime, error: &Error) {
         let named = error.retry_after().unwrap_or_default();
-        self.last = Some(Hold {
+        self.last = Some(Box::new(Hold {
             since,
             until,
             again: until.max(since.after(named)),
             error: error.clone(),
-        });
+        }));
         self.is_soft = false;
     }
 

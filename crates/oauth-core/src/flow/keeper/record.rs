@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Upkeep;
+use super::policy::Refusals;
 use super::suspicion::Suspicion;
 use crate::error::{Check, Error, Misuse, ServerError};
 use crate::grant::TokenParameters;
@@ -217,7 +218,8 @@ pub(super) struct Record {
     pub(super) attempt: Option<Attempt>,
     pub(super) ended: Option<Ended>,
     pub(super) pause: Option<Pause>,
-    pub(super) suspicion: Option<Suspicion>,
+    pub(super) suspicion: Option<Box<Suspicion>>,
+    pub(super) refusals: Refusals,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -249,7 +251,9 @@ pub(super) struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pause: Option<Pause>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) suspicion: Option<Suspicion>,
+    pub(super) suspicion: Option<Box<Suspicion>>,
+    #[serde(default, skip_serializing_if = "Refusals::is_none")]
+    pub(super) refusals: Refusals,
     pub(super) tokens: Option<StoredTokens>,
 }
 
@@ -305,6 +309,7 @@ impl Record {
             ended: self.ended.clone(),
             pause: self.pause.clone(),
             suspicion: self.suspicion.clone(),
+            refusals: self.refusals.clone(),
             tokens: tokens.map(Tokens::stored),
         };
         // Texts and numbers always serialize.
@@ -343,6 +348,7 @@ impl Record {
             ended: stored.ended.filter(Ended::is_an_end),
             pause: stored.pause,
             suspicion: stored.suspicion,
+            refusals: stored.refusals,
         })
     }
 }

@@ -101,7 +101,7 @@ impl Keeper {
     /// Stores again what the store has lost.
     pub(super) fn put_back(&mut self, version: u64) -> Step {
         let record = self.record.clone();
-        self.land(Landing::late(None, record, version, true))
+        self.land(Box::new(Landing::late(None, record, version, true)))
     }
 }
 

@@ -52,8 +52,9 @@ impl Suspicion {
 
     /// The same while the token is on its way once more: nobody is told of the refusal before it is
     /// known whether it stands.
-    pub(super) fn tried(self) -> Self {
-        Self { seconds: 0, ..self }
+    pub(super) fn tried(mut self: Box<Self>) -> Box<Self> {
+        self.seconds = 0;
+        self
     }
 
     /// Whether the token is not sent now, by who first saw this at `seen`: the clock of whoever wrote
@@ -84,13 +85,13 @@ impl Keeper {
     pub(super) fn suspicion(&self, at: &Moment, error: &Error) -> Option<Suspicion> {
         let server = error.server_error().filter(|server| !server.is_passing())?;
         matches!(self.upkeep, Upkeep::Refresh)
-            .then(|| Suspicion::of(server, self.record.suspicion.as_ref(), at))
+            .then(|| Suspicion::of(server, self.record.suspicion.as_deref(), at))
     }
 
     pub(super) fn suspected(&mut self, at: &Moment, error: Error, suspicion: Suspicion) -> Step {
         self.unmark(&error);
         self.suspected_at = at.now();
-        self.record.suspicion = Some(suspicion);
+        self.record.suspicion = Some(Box::new(suspicion));
         let record = self.record.clone();
         self.save(&record, Work::Suspecting(error.of_suspect()))
     }

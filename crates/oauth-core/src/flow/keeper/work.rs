@@ -48,11 +48,11 @@ pub(super) enum Work {
         is_alone: bool,
     },
     /// The new tokens.
-    Landing(Landing),
+    Landing(Box<Landing>),
     /// What is stored instead, after a conflict.
-    Colliding(Landing),
+    Colliding(Box<Landing>),
     /// Until the store may have come back.
-    Circling(Landing),
+    Circling(Box<Landing>),
     /// Until this is looked at, for the store has said too often that another has saved.
     Contended(Box<Self>),
     /// Whether another has newer tokens than the ones that were refused.
@@ -69,7 +69,7 @@ pub(super) enum Work {
     /// What the tokens of a new login take the place of.
     Entering,
     /// The tokens of the login of this name, and the record they are stored as.
-    Settling(String, Record),
+    Settling(String, Box<Record>),
 }
 
 impl Work {
@@ -128,7 +128,7 @@ impl Keeper {
             }
             (Work::Entering, Event::Loaded(entry)) => self.enter(at, entry),
             (Work::Settling(id, record), Event::Saved(Saved::At(version))) => {
-                self.entered(at, &id, record, version)
+                self.entered(at, &id, *record, version)
             }
             (Work::Settling(..), Event::Saved(Saved::Conflict)) => self.contend(at, Work::Entering),
             (Work::Looking { looks }, Event::Loaded(entry)) => self.look(at, looks, entry),
@@ -296,7 +296,7 @@ impl Keeper {
     }
 
     /// The tokens that could not be stored before.
-    fn unlanded(&self) -> Option<Landing> {
+    fn unlanded(&self) -> Option<Box<Landing>> {
         let Unsaved::Landed {
             parent,
             is_given_up,
@@ -306,7 +306,8 @@ impl Keeper {
         };
         let record = self.record.clone();
         let version = self.version;
-        Some(Landing::late(parent.clone(), record, version, *is_given_up))
+        let landing = Landing::late(parent.clone(), record, version, *is_given_up);
+        Some(Box::new(landing))
     }
 
     fn look(&mut self, at: &Moment, looks: u32, entry: Option<Entry>) -> Step {

@@ -153,6 +153,33 @@ fn an_event_that_answers_nothing_ends_the_renewal() {
 }
 
 #[test]
+fn where_every_new_token_is_refused_a_fleet_renews_as_rarely_as_one() {
+    let mut desk = Desk::with(tokens(1));
+    let mut workers: Vec<_> = (0..50).map(|_| (keeper(), tokens(1))).collect();
+    let mut renewed = 0;
+    for second in 0..600 {
+        desk.now = START + second;
+        for (keeper, last) in &mut workers {
+            // A caller who has just tried the newest token that this worker has.
+            let Turn::Renew = keeper.ask(desk.now(), Some(last)) else {
+                continue;
+            };
+            *last = match desk.go(keeper, Event::Begin) {
+                Step::Over(outcome) => outcome.map_or(last.clone(), |newer| (*newer).clone()),
+                Step::Run(_) => {
+                    renewed += 1;
+                    let fresh = tokens_from(1 + renewed, desk.now);
+                    desk.land(keeper, Ok(fresh.clone())).unwrap();
+                    fresh
+                }
+                step => panic!("{step:?}"),
+            };
+        }
+    }
+    assert!((12..20).contains(&renewed), "{renewed}");
+}
+
+#[test]
 fn where_every_new_token_is_refused_renewals_become_rare() {
     let mut desk = Desk::with(tokens(1));
     let mut keeper = keeper_known(1);
