@@ -13,7 +13,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_session::Store;
 use oauth_session::store::{
-    FileStore, KeyringStore, PostgresStore, RedisStore, Saved, SqliteStore, contract,
+    Access, FileStore, KeyringStore, PostgresStore, RedisStore, Saved, SqliteStore, contract,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -85,6 +85,8 @@ fn open(place: &str) -> Outcome<Arc<dyn Store>> {
     match place.split_once(':') {
         Some(("file", folder)) => Ok(Arc::new(FileStore::new(folder)?)),
         Some(("sqlite", path)) => Ok(Arc::new(SqliteStore::new(path)?)),
+        Some(("group-file", folder)) => Ok(Arc::new(FileStore::open(folder, Access::Group)?)),
+        Some(("group-sqlite", path)) => Ok(Arc::new(SqliteStore::open(path, Access::Group)?)),
         Some(("keyring", folder)) => Ok(Arc::new(KeyringStore::new(folder)?)),
         Some((scheme, _)) if scheme.starts_with("redis") => Ok(Arc::new(RedisStore::new(place)?)),
         Some(("postgres", _)) => Ok(Arc::new(PostgresStore::new(place)?)),

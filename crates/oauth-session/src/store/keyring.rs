@@ -12,7 +12,7 @@ use oauth_core::moment::UnixTime;
 
 use super::file::{blocking, decoded, encoded};
 use super::folder::{Folder, Locked};
-use super::{Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, millis, next};
+use super::{Access, Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, millis, next};
 
 /// Records in the operating system's keyring: the Secret Service (GNOME, KDE, and others) on Linux
 /// and the BSDs, the keychain on macOS, the credential manager on Windows.
@@ -64,7 +64,7 @@ impl KeyringStore {
     }
 
     fn open(folder: PathBuf, given: Option<Arc<CredentialStore>>) -> Result<Self, Error> {
-        let folder = Folder::open(folder)?;
+        let folder = Folder::open(folder, Access::Owner)?;
         folder.sweep()?;
         Ok(Self {
             folder: Arc::new(folder),

@@ -5,6 +5,8 @@ mod contract;
 mod drive;
 mod failover;
 mod file;
+#[cfg(unix)]
+mod group;
 mod keyring;
 mod many;
 mod nodes;
