@@ -8,6 +8,7 @@ mod file;
 #[cfg(unix)]
 mod group;
 mod keyring;
+mod kms;
 mod many;
 mod nodes;
 mod pooler;
