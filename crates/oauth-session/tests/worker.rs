@@ -1,6 +1,6 @@
 //! One worker beside others, as a process that can be killed: `PLACE VERB ARGUMENT...`.
 //!
-//! The verbs are `contract`, `load KEY`, `save KEY VERSION TEXT`, `lease KEY HOLDER MILLISECONDS`, and `count KEY TIMES`,
+//! The verbs are `key NAME` of a keyring, `contract`, `load KEY`, `save KEY VERSION TEXT`, `lease KEY HOLDER MILLISECONDS`, and `count KEY TIMES`,
 //! which adds one to the number stored under the key, so many times, and prints each number it has
 //! stored.
 
@@ -40,6 +40,10 @@ async fn run() -> Outcome<()> {
     let [place, rest @ ..] = arguments.as_slice() else {
         return Err("PLACE VERB ARGUMENT...".into());
     };
+    if let (Some(("keyring", folder)), ["key", name]) = (place.split_once(':'), rest) {
+        println!("{}", KeyringStore::new(folder)?.seal_key(name).await?.id());
+        return Ok(());
+    }
     let store = open(place)?;
     match rest {
         ["contract"] => {
