@@ -55,9 +55,11 @@ impl Place {
     /// Files that only the keyring opens.
     #[cfg(feature = "keyring")]
     pub(crate) fn sealed() -> Result<Self, Failure> {
+        use oauth_session::store::KeyringStore;
         use oauth_session::store::seal::{Keys, Sealed};
         let files = FileStore::new(folder()?.join("sealed"))?;
-        let keys = Keys::new(key::of_keyring(folder()?.join("keyring"))?);
+        let keyring = KeyringStore::new(folder()?.join("keyring"))?.with_service("oauth");
+        let keys = Keys::new(wait(keyring.seal_key("seal"))??);
         Ok(Self {
             store: Arc::new(Sealed::new(files.clone(), keys)),
             bare: Arc::new(files),
@@ -130,42 +132,4 @@ pub(crate) fn folder() -> Result<PathBuf, Failure> {
         )
     })?;
     Ok(state.join("oauth"))
-}
-
-#[cfg(feature = "keyring")]
-mod key {
-    use std::path::PathBuf;
-
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use oauth_core::Secret;
-    use oauth_core::error::{Cause, Error, Misuse};
-    use oauth_session::Store as _;
-    use oauth_session::blocking::wait;
-    use oauth_session::store::KeyringStore;
-    use oauth_session::store::seal::Key;
-
-    /// What the keyring knows the key by.
-    const SERVICE: &str = "oauth";
-    const NAME: &str = "seal";
-
-    /// The key in the keyring, drawn by whoever comes first.
-    pub(super) fn of_keyring(folder: PathBuf) -> Result<Key, Error> {
-        let keyring = KeyringStore::new(folder)?.with_service(SERVICE);
-        loop {
-            if let Some(entry) = wait(keyring.load(NAME))?? {
-                return Key::parse(&entry.record);
-            }
-            // Of several who find none, one saves; all take what is there then.
-            wait(keyring.save(NAME, &drawn()?, 0, None))??;
-        }
-    }
-
-    fn drawn() -> Result<Secret<String>, Error> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes)
-            .map_err(|none| Error::from(Misuse::NoRandomness).caused_by(Cause::unsent(none)))?;
-        let bytes = Secret::new(bytes.to_vec());
-        Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes.expose())))
-    }
 }

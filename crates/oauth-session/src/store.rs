@@ -44,6 +44,8 @@ use oauth_core::moment::UnixTime;
 pub use file::FileStore;
 #[cfg(feature = "faults")]
 pub use folder::faults::POINTS as FAULT_POINTS;
+#[cfg(feature = "file")]
+pub use folder::ours::Access;
 pub use memory::Memory;
 pub use oauth_core::flow::keeper::{Entry, Lease, Saved};
 

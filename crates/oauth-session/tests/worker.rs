@@ -1,6 +1,6 @@
 //! One worker beside others, as a process that can be killed: `PLACE VERB ARGUMENT...`.
 //!
-//! The verbs are `contract`, `load KEY`, `save KEY VERSION TEXT`, `lease KEY HOLDER MILLISECONDS`, and `count KEY TIMES`,
+//! The verbs are `key NAME` of a keyring, `contract`, `load KEY`, `save KEY VERSION TEXT`, `lease KEY HOLDER MILLISECONDS`, and `count KEY TIMES`,
 //! which adds one to the number stored under the key, so many times, and prints each number it has
 //! stored.
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_session::Store;
 use oauth_session::store::{
-    FileStore, KeyringStore, PostgresStore, RedisStore, Saved, SqliteStore, contract,
+    Access, FileStore, KeyringStore, PostgresStore, RedisStore, Saved, SqliteStore, contract,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -40,6 +40,10 @@ async fn run() -> Outcome<()> {
     let [place, rest @ ..] = arguments.as_slice() else {
         return Err("PLACE VERB ARGUMENT...".into());
     };
+    if let (Some(("keyring", folder)), ["key", name]) = (place.split_once(':'), rest) {
+        println!("{}", KeyringStore::new(folder)?.seal_key(name).await?.id());
+        return Ok(());
+    }
     let store = open(place)?;
     match rest {
         ["contract"] => {
@@ -85,6 +89,8 @@ fn open(place: &str) -> Outcome<Arc<dyn Store>> {
     match place.split_once(':') {
         Some(("file", folder)) => Ok(Arc::new(FileStore::new(folder)?)),
         Some(("sqlite", path)) => Ok(Arc::new(SqliteStore::new(path)?)),
+        Some(("group-file", folder)) => Ok(Arc::new(FileStore::open(folder, Access::Group)?)),
+        Some(("group-sqlite", path)) => Ok(Arc::new(SqliteStore::open(path, Access::Group)?)),
         Some(("keyring", folder)) => Ok(Arc::new(KeyringStore::new(folder)?)),
         Some((scheme, _)) if scheme.starts_with("redis") => Ok(Arc::new(RedisStore::new(place)?)),
         Some(("postgres", _)) => Ok(Arc::new(PostgresStore::new(place)?)),

@@ -11,7 +11,9 @@ use oauth_core::moment::UnixTime;
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, Locked};
-use super::{Answer, ENDPOINT, Entry, Lease, PAGE, Page, Saved, Store, malformed, millis, next};
+use super::{
+    Access, Answer, ENDPOINT, Entry, Lease, PAGE, Page, Saved, Store, malformed, millis, next,
+};
 
 /// What a record's file says it is.
 const FORMAT: &str = "oauth-core grant 1";
@@ -37,7 +39,8 @@ pub(super) const RECORD: &str = "json";
 /// - `stored.malformed`: a record that is cut, empty, or something else. It is not overwritten:
 ///   [`remove`](Self::remove) it, and log in anew;
 /// - `misuse.setup`: a symbolic link, another user's file, one that others may read or write (its
-///   tokens may be known to them), a folder that others may write to.
+///   tokens may be known to them), a folder that others may write to, or that lies in one where
+///   others could put another in its place. [`open`](Self::open) shares it with a group.
 ///
 /// Use a local file system: network file systems keep neither locks nor the order of writes well
 /// enough. On Windows, files are as private as the folder they are in, and a power cut may undo the
@@ -74,7 +77,19 @@ impl FileStore {
     /// # Errors
     /// `misuse.setup` if the folder is not ours alone to write to, or cannot be had.
     pub fn new(folder: impl Into<PathBuf>) -> Result<Self, Error> {
-        let folder = Folder::open(folder.into())?;
+        Self::open(folder, Access::Owner)
+    }
+
+    /// As [`new`](Self::new), shared as `access` says. With [`Access::Group`] the files are made 0660
+    /// and the folder 2770, and another's file is taken if it is of the folder's group. All others are
+    /// refused as ever.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); `misuse.setup` too if this process is not in the folder's group, if the
+    /// group may not write to the folder, or if what is made in the folder would be another group's
+    /// (the setgid bit is not set).
+    pub fn open(folder: impl Into<PathBuf>, access: Access) -> Result<Self, Error> {
+        let folder = Folder::open(folder.into(), access)?;
         folder.sweep()?;
         Ok(Self(Arc::new(folder)))
     }

@@ -15,6 +15,7 @@ use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 
 use super::{ENDPOINT, malformed};
+use ours::{Access, Trusted};
 
 /// How long one waits for others to finish a verb, which takes milliseconds: longer only if a
 /// process was stopped in the midst of one.
@@ -32,6 +33,7 @@ const TEMP: &str = "tmp";
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    trusted: Trusted,
 }
 
 /// The files of one key, while nobody else has them.
@@ -42,11 +44,11 @@ pub(super) struct Locked<'a> {
 }
 
 impl Folder {
-    pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
+    pub(super) fn open(path: PathBuf, access: Access) -> Result<Self, Error> {
         // As long as it is relative, it means another folder after a change of directory.
         let path = std::path::absolute(&path).map_err(|error| failed("the folder", error))?;
-        make(&path)?;
-        Ok(Self { path })
+        let trusted = make(&path, access)?;
+        Ok(Self { path, trusted })
     }
 
     /// Waits until nobody else is at work on this key.
@@ -71,10 +73,10 @@ impl Folder {
         let file = format!("lock-{:x}", stripe(key));
         let broken = |error| failed(&file, error);
         let path = self.path.join(&file);
-        let lock =
-            ours::open(&path, OpenOptions::new().write(true).create(true)).map_err(broken)?;
+        ours::ensure(&path, self.trusted).map_err(broken)?;
+        let lock = ours::open(&path, OpenOptions::new().write(true)).map_err(broken)?;
         let data = lock.metadata().map_err(broken)?;
-        ours::check_file(&data).map_err(|what| refused(&file, what))?;
+        ours::check_file(&data, self.trusted).map_err(|what| refused(&file, what))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(Locked {
                 folder: self,
@@ -129,7 +131,7 @@ impl Folder {
             Err(error) => return Err(broken(error)),
         };
         let data = file.metadata().map_err(broken)?;
-        ours::check_file(&data).map_err(|what| refused(name, what))?;
+        ours::check_file(&data, self.trusted).map_err(|what| refused(name, what))?;
         if data.len() > LIMIT {
             return Err(malformed(&format!("{name}: larger than 16 MiB")));
         }
@@ -189,8 +191,7 @@ impl Locked<'_> {
     }
 
     fn write_temp(&self, temp: &str, bytes: &Secret<Vec<u8>>, ending: &str) -> io::Result<()> {
-        let mut anew = OpenOptions::new();
-        let mut file = ours::open(&self.path(temp), anew.write(true).create_new(true))?;
+        let mut file = ours::create(&self.path(temp), self.folder.trusted)?;
         faults::at(ending, "created");
         // In two parts, as a disk that is full would.
         let (head, tail) = bytes.expose().split_at(bytes.expose().len() / 2);
@@ -221,11 +222,19 @@ impl Drop for Locked<'_> {
     }
 }
 
-/// Makes a folder, unless it is there, and sees that it is ours.
-pub(super) fn make(path: &Path) -> Result<(), Error> {
-    ours::make_folder(path).map_err(|error| failed("the folder", error))?;
-    let data = fs::metadata(path).map_err(|error| failed("the folder", error))?;
-    ours::check_folder(&data).map_err(|what| refused("the folder", what))
+/// Makes a folder, unless it is there, and sees that it is ours: whose files are trusted in it.
+pub(super) fn make(path: &Path, access: Access) -> Result<Trusted, Error> {
+    let broken = |error| failed("the folder", error);
+    ours::make_folder(path, access).map_err(broken)?;
+    let data = fs::metadata(path).map_err(broken)?;
+    let trusted = ours::check_folder(&data, access).map_err(|what| refused("the folder", what))?;
+    match ours::open_above(path).map_err(broken)? {
+        None => Ok(trusted),
+        Some(above) => {
+            let what = "all may write to it, and so put another folder in the place of ours";
+            Err(refused(&above.to_string_lossy(), what))
+        }
+    }
 }
 
 /// Which of the sixteen lock files guards a key: the same in every version and language. One file

@@ -1,8 +1,13 @@
 //! Records in the keyring of the operating system, for the processes of one person.
 
+#[cfg(feature = "seal")]
+mod key;
+
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use keyring_core::{CredentialStore, Entry as Item, Error as Trouble};
@@ -12,7 +17,10 @@ use oauth_core::moment::UnixTime;
 
 use super::file::{blocking, decoded, encoded};
 use super::folder::{Folder, Locked};
-use super::{Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, millis, next};
+use super::{Access, Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, millis, next};
+
+/// How long the keyring may take until it can be asked.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Records in the operating system's keyring: the Secret Service (GNOME, KDE, and others) on Linux
 /// and the BSDs, the keychain on macOS, the credential manager on Windows.
@@ -25,12 +33,12 @@ use super::{Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, millis, nex
 ///
 /// A record is what `FileStore` writes into a file, under the name of the service and the key. Some
 /// keyrings take no large secrets, Windows' no more than 2560 bytes, which many tokens pass:
-/// `misuse.setup` says so, and nothing is stored. What works everywhere is one key in the keyring,
-/// and files sealed with it (`Sealed`).
+/// `misuse.setup` says so, and nothing is stored. What works everywhere is one key in the keyring
+/// (`seal_key`), and files sealed with it (`Sealed`).
 ///
 /// Keyrings list nothing, so this store has neither [`scan`](Store::scan) nor [`due`](Store::due).
 ///
-/// A keyring that is locked may ask the person to unlock it; until then the verb waits, and those of
+/// Where no keyring can be reached, within 5 s, it is `misuse.setup`. One that is locked may ask the person to unlock it; until then the verb waits, and those of
 /// other processes on the same record fail as `lost` after some seconds.
 #[derive(Clone)]
 pub struct KeyringStore {
@@ -64,7 +72,7 @@ impl KeyringStore {
     }
 
     fn open(folder: PathBuf, given: Option<Arc<CredentialStore>>) -> Result<Self, Error> {
-        let folder = Folder::open(folder)?;
+        let folder = Folder::open(folder, Access::Owner)?;
         folder.sweep()?;
         Ok(Self {
             folder: Arc::new(folder),
@@ -113,18 +121,32 @@ impl Keyring {
         if let Some(keyring) = &*open {
             return Ok(Arc::clone(keyring));
         }
-        let keyring = platform().map_err(|error| match error {
-            Trouble::PlatformFailure(error) | Trouble::NoStorageAccess(error) => {
-                setup(&format!("no keyring can be reached: {error}"))
-            }
-            error => failed(error),
-        })?;
-        Ok(Arc::clone(open.insert(keyring)))
+        Ok(Arc::clone(open.insert(reached()?)))
     }
 
     fn forget(&self) {
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
+}
+
+/// The platform's keyring, if it answers.
+fn reached() -> Result<Arc<CredentialStore>, Error> {
+    let nowhere = |why: &str| setup(&format!("no keyring can be reached: {why}"));
+    let (tell, told) = sync_channel(1);
+    // A bus that takes a connection and says nothing would be waited for without end.
+    let asking = thread::Builder::new().name("oauth-keyring".to_owned());
+    asking
+        .spawn(move || tell.send(platform()))
+        .map_err(|error| nowhere(&error.to_string()))?;
+    let answer = told.recv_timeout(PATIENCE);
+    answer
+        .map_err(|_| nowhere("it gives no answer"))?
+        .map_err(|error| match error {
+            Trouble::PlatformFailure(error) | Trouble::NoStorageAccess(error) => {
+                nowhere(&error.to_string())
+            }
+            error => failed(error),
+        })
 }
 
 #[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "openbsd"))]

@@ -1,6 +1,7 @@
 //! Records that only the holder of a key can read, in any store.
 
 mod keys;
+mod source;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use oauth_core::moment::UnixTime;
 use super::{Answer, ENDPOINT, Entry, Lease, Page, Saved, Store};
 pub use keys::{Key, Keys};
 use keys::{Opened, is_sealed};
+pub use source::{DataKey, KeySource};
 
 /// A store whose records are encrypted, and cannot be changed unnoticed.
 ///
@@ -126,15 +128,17 @@ impl<S: Store> Sealed<S> {
             if entry.is_removed() {
                 return Ok(false);
             }
-            let opened = self.open(stored, &entry)?;
-            if opened.is_current {
+            let opened = self.open(stored, &entry).await?;
+            let current = self.keys.current().await?;
+            if opened.key.as_deref() == Some(current.id()) {
                 return Ok(false);
             }
             // A store that hides names has none that were sealed without.
             let name = opened.name.as_deref().unwrap_or(stored);
             let sealed = self
                 .keys
-                .seal(name, stored, &opened.record, entry.version)?;
+                .seal(name, stored, &opened.record, entry.version)
+                .await?;
             // What the store was told when it was saved is not told by it.
             let due = Outline::read(&opened.record)
                 .ok()
@@ -154,15 +158,15 @@ impl<S: Store> Sealed<S> {
         }
     }
 
-    fn open(&self, stored: &str, entry: &Entry) -> Result<Opened, Error> {
+    async fn open(&self, stored: &str, entry: &Entry) -> Result<Opened, Error> {
         if self.plain == Plain::Accepted && !is_sealed(&entry.record) {
             return Ok(Opened {
                 name: None,
                 record: entry.record.clone(),
-                is_current: false,
+                key: None,
             });
         }
-        self.keys.open(stored, &entry.record, entry.version)
+        self.keys.open(stored, &entry.record, entry.version).await
     }
 
     /// The names of what is stored under these.
@@ -175,7 +179,7 @@ impl<S: Store> Sealed<S> {
             let Some(entry) = self.store.load(&stored).await? else {
                 continue;
             };
-            match self.open(&stored, &entry) {
+            match self.open(&stored, &entry).await {
                 Ok(opened) => names.extend(opened.name),
                 Err(error) if is_unopened(&error) => {}
                 Err(error) => return Err(error),
@@ -209,7 +213,7 @@ impl<S: Store> Store for Sealed<S> {
             if entry.is_removed() {
                 return Ok(Some(entry));
             }
-            let record = self.open(&stored, &entry)?.record;
+            let record = self.open(&stored, &entry).await?.record;
             Ok(Some(Entry { record, ..entry }))
         })
     }
@@ -227,7 +231,7 @@ impl<S: Store> Store for Sealed<S> {
             if record.expose().is_empty() {
                 return self.store.save(&stored, record, version, due).await;
             }
-            let sealed = self.keys.seal(key, &stored, record, version)?;
+            let sealed = self.keys.seal(key, &stored, record, version).await?;
             self.store.save(&stored, &sealed, version, due).await
         })
     }

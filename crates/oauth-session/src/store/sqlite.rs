@@ -15,7 +15,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use super::file::blocking;
 use super::folder::lease::{Change, Held, clock, decide};
 use super::{
-    Answer, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, malformed, millis, next,
+    Access, Answer, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, malformed, millis, next,
 };
 use base::{Base, Keeping};
 
@@ -33,7 +33,7 @@ use base::{Base, Keeping};
 ///
 /// The file is made private (0600), and the folder (0700) if it is not there. A file that others could
 /// read, a folder that they could write to, and a symbolic link are refused as `misuse.setup`; a file
-/// that is no such database is `stored.malformed`. Should somebody delete or replace the file, the next
+/// that is no such database is `stored.malformed`; [`open`](Self::open) shares it with a group. Should somebody delete or replace the file, the next
 /// verb opens the one that is there then.
 ///
 /// Use a local file system: WAL needs shared memory. Where a process forks, see [`across_forks`](Self::across_forks).
@@ -69,7 +69,16 @@ impl SqliteStore {
     /// `misuse.setup` if the file or its folder is not ours alone, or cannot be had;
     /// `stored.malformed` if it is something else.
     pub fn new(path: impl Into<PathBuf>) -> Result<Self, Error> {
-        Ok(Self(Arc::new(Base::open(path.into(), Keeping::Open)?)))
+        Self::open(path, Access::Owner)
+    }
+
+    /// As [`new`](Self::new), shared as `access` says, as by [`FileStore::open`](super::FileStore::open):
+    /// with [`Access::Group`] the files are made 0660 and the folder 2770.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and as there.
+    pub fn open(path: impl Into<PathBuf>, access: Access) -> Result<Self, Error> {
+        Self::keeping(Keeping::Open, path.into(), access)
     }
 
     /// As [`new`](Self::new), and no connection is open between two verbs, as none may be when a
@@ -79,7 +88,19 @@ impl SqliteStore {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn across_forks(path: impl Into<PathBuf>) -> Result<Self, Error> {
-        Ok(Self(Arc::new(Base::open(path.into(), Keeping::Nothing)?)))
+        Self::open_across_forks(path, Access::Owner)
+    }
+
+    /// As [`across_forks`](Self::across_forks), shared as `access` says.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_across_forks(path: impl Into<PathBuf>, access: Access) -> Result<Self, Error> {
+        Self::keeping(Keeping::Nothing, path.into(), access)
+    }
+
+    fn keeping(keeping: Keeping, path: PathBuf, access: Access) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Base::open(path, access, keeping)?)))
     }
 
     /// Reads, in a transaction of its own.

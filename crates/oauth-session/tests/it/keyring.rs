@@ -1,7 +1,7 @@
 //! The keyring: GNOME's daemon on a bus of its own, and one in memory that fails on demand.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use keyring_core::{CredentialStore, Error as Trouble, mock};
 use oauth_core::Secret;
 use oauth_core::error::Error;
 use oauth_session::Store;
+use oauth_session::store::seal::Key;
 use oauth_session::store::{Entry, KeyringStore, Lease, Saved, contract};
 
 const KEY: &str = "a-key";
@@ -88,6 +89,54 @@ fn no_session_is_told() {
     );
 }
 
+/// Whoever comes first draws it, and all who come at once get the same.
+#[test]
+fn one_key_is_in_the_keyring_for_all() {
+    let session = Session::new();
+    assert_eq!(session.ask(&["load", KEY]), "None\n");
+    let start = |name: &str| {
+        let mut command = session.worker(&["key", name]);
+        command.stdout(Stdio::piped()).spawn().expect("a worker")
+    };
+    let mut others = Vec::new();
+    for name in ["one", "two"] {
+        let workers: Vec<_> = (0..6).map(|_| start(name)).collect();
+        let mut ids: Vec<_> = workers
+            .into_iter()
+            .map(|worker| worker.wait_with_output().expect("a worker's end"))
+            .map(|output| String::from_utf8(output.stdout).expect("an id"))
+            .collect();
+        ids.push(session.ask(&["key", name]));
+        ids.dedup();
+        assert_eq!(ids.len(), 1, "{ids:?}");
+        others.extend(ids);
+    }
+    assert_ne!(others.first(), others.last());
+}
+
+/// A bus that takes the connection and says nothing hangs nobody.
+#[test]
+fn a_bus_that_is_silent_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("bus");
+    let _silent = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+    let place = format!("keyring:{}", folder.path().join("state").display());
+    let output = worker(&place, &["key", "seal"])
+        .env(
+            "DBUS_SESSION_BUS_ADDRESS",
+            format!("unix:path={}", path.display()),
+        )
+        .output()
+        .expect("a worker");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{error}");
+    assert!(error.contains("misuse.setup"), "{error}");
+    assert!(
+        error.contains("no keyring can be reached: it gives no answer"),
+        "{error}"
+    );
+}
+
 struct Mock {
     keyring: Arc<CredentialStore>,
     folder: TempDir,
@@ -131,6 +180,51 @@ async fn save(store: &KeyringStore, text: &str, version: u64) -> Result<Saved, E
 async fn the_contract_holds() {
     let mock = Mock::new();
     contract::assert(&[Arc::new(mock.store()), Arc::new(mock.store())]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_drawn_once() {
+    let mock = Mock::new();
+    let ask = |name: &'static str| {
+        let store = mock.store();
+        tokio::spawn(async move { store.seal_key(name).await })
+    };
+    let mut ids = Vec::new();
+    for asking in (0..20).map(|_| ask(KEY)).collect::<Vec<_>>() {
+        let key = asking.await.expect("no panic").expect("a key");
+        ids.push(key.id().to_owned());
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    let other = mock.store().seal_key("other").await.expect("a key");
+    assert_ne!(ids, [other.id()]);
+    // It is what the command keeps there.
+    let entry = load(&mock.store()).await.expect("loaded").expect("a key");
+    let key = Key::parse(&entry.record).expect("a key");
+    assert_eq!(ids, [key.id()]);
+
+    // One that was removed is drawn anew, and what is none is left as it is.
+    assert!(mock.store().remove(KEY).await.expect("removed"));
+    let again = mock.store().seal_key(KEY).await.expect("a key");
+    assert_ne!(ids, [again.id()]);
+    let entry = load(&mock.store()).await.expect("loaded").expect("a key");
+    save(&mock.store(), "S3CR3T", entry.version)
+        .await
+        .expect("saved");
+    let error = mock.store().seal_key(KEY).await.expect_err("no key");
+    assert_eq!(
+        (error.code(), error.endpoint()),
+        ("stored.malformed", Some("store"))
+    );
+    assert!(
+        !format!("{error} {error:?}").contains("S3CR3T"),
+        "{error:?}"
+    );
+    let entry = load(&mock.store())
+        .await
+        .expect("loaded")
+        .expect("it is there");
+    assert_eq!(entry.record.expose(), "S3CR3T");
 }
 
 #[tokio::test]

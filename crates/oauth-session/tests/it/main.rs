@@ -5,7 +5,10 @@ mod contract;
 mod drive;
 mod failover;
 mod file;
+#[cfg(unix)]
+mod group;
 mod keyring;
+mod kms;
 mod many;
 mod nodes;
 mod pooler;

@@ -160,7 +160,7 @@ async fn a_fixed_token_is_given_until_it_is_refused() {
 
 /// A server that gives a family of tokens for each login, each refresh token good once.
 #[derive(Clone, Default)]
-pub(crate) struct Rotating(Arc<AtomicUsize>);
+pub(crate) struct Rotating(pub(crate) Arc<AtomicUsize>);
 
 impl Drive for Rotating {
     fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {

@@ -1,11 +1,41 @@
-//! Which files and folders are ours: made so that only their owner can read them, and refused if
-//! they are anything else.
+//! Which files and folders are ours: made so that only those who share them can read them, and
+//! refused if they are anything else.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Opens a file, and makes it private if it makes it; never through a symbolic link.
+/// Who shares what is kept in files, on systems whose files have modes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Access {
+    /// The owner of the files alone: the processes of one user.
+    #[default]
+    Owner,
+    /// The group of the folder: the processes of all its members, as of containers that share a
+    /// volume with `fsGroup`. Each member can read every record, and remove it.
+    Group,
+}
+
+/// Whose files are trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Trusted {
+    Owner,
+    /// Of this group.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "there are no groups"))]
+    Group(u32),
+}
+
+impl Trusted {
+    const fn mode(self) -> u32 {
+        match self {
+            Self::Owner => 0o600,
+            Self::Group(_) => 0o660,
+        }
+    }
+}
+
+/// Opens a file that is there; never through a symbolic link.
 #[cfg(unix)]
 pub(in crate::store) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     use rustix::fs::OFlags;
@@ -13,7 +43,7 @@ pub(in crate::store) fn open(path: &Path, options: &mut OpenOptions) -> io::Resu
     use std::os::unix::fs::OpenOptionsExt as _;
     // Who opens a named pipe would wait for its other end.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let options = options.mode(0o600).custom_flags(flags.bits().cast_signed());
+    let options = options.custom_flags(flags.bits().cast_signed());
     options.open(path).map_err(|error| {
         let is_link = error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
         if is_link { link() } else { error }
@@ -33,52 +63,200 @@ fn link() -> io::Error {
     io::Error::new(kind, "a symbolic link is not followed")
 }
 
+/// Makes a file that is not there, and that nobody else may read.
+pub(in crate::store) fn create(path: &Path, trusted: Trusted) -> io::Result<File> {
+    let mut anew = OpenOptions::new();
+    anew.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut anew, trusted.mode());
+    let file = open(path, &mut anew)?;
+    set_mode(&file, trusted)?;
+    Ok(file)
+}
+
+/// The process's umask may have kept the group out.
+#[cfg(unix)]
+fn set_mode(file: &File, trusted: Trusted) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    match trusted {
+        Trusted::Owner => Ok(()),
+        Trusted::Group(_) => file.set_permissions(fs::Permissions::from_mode(trusted.mode())),
+    }
+}
+
+#[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps, reason = "as its twin")]
+const fn set_mode(_: &File, _: Trusted) -> io::Result<()> {
+    Ok(())
+}
+
+/// Makes an empty file, unless there is one. It is there with its mode or not at all: another user who
+/// shares it may open it at once.
+pub(in crate::store) fn ensure(path: &Path, trusted: Trusted) -> io::Result<()> {
+    let made = match trusted {
+        Trusted::Owner => create(path, trusted).map(drop),
+        Trusted::Group(_) => ensure_whole(path, trusted),
+    };
+    match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+fn ensure_whole(path: &Path, trusted: Trusted) -> io::Result<()> {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    if fs::symlink_metadata(path).is_ok() {
+        return Ok(());
+    }
+    // Containers count their processes each from 1, so the number of one does not tell them apart.
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let nanos = since_1970.map_or(0, |time| time.as_nanos());
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}-{nanos}-{count}", std::process::id()));
+    create(beside.as_ref(), trusted)?;
+    let linked = fs::hard_link(&beside, path);
+    fs::remove_file(&beside)?;
+    linked
+}
+
 /// Why this is not a file of ours.
-pub(in crate::store) fn check_file(data: &Metadata) -> Result<(), &'static str> {
+pub(in crate::store) fn check_file(data: &Metadata, trusted: Trusted) -> Result<(), &'static str> {
     if !data.is_file() {
         return Err("not a file");
     }
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;
-        if data.uid() != rustix::process::geteuid().as_raw() {
-            return Err("another user's file");
-        }
-        if data.mode() & 0o077 != 0 {
-            return Err("others may read or write it: chmod 600, and log in anew if they did");
+        let (mode, is_own) = (
+            data.mode(),
+            data.uid() == rustix::process::geteuid().as_raw(),
+        );
+        match trusted {
+            Trusted::Owner if !is_own => return Err("another user's file"),
+            Trusted::Owner if mode & 0o077 != 0 => {
+                return Err("others may read or write it: chmod 600, and log in anew if they did");
+            }
+            Trusted::Group(_) if mode & 0o007 != 0 => {
+                return Err("all may read or write it: chmod 660, and log in anew if they did");
+            }
+            Trusted::Group(group) if data.gid() != group && (!is_own || mode & 0o070 != 0) => {
+                return Err("another group's file");
+            }
+            _ => {}
         }
     }
+    #[cfg(not(unix))]
+    let _ = trusted;
     Ok(())
 }
 
-/// Why this is not a folder of ours.
-pub(in crate::store) fn check_folder(data: &Metadata) -> Result<(), &'static str> {
+/// Whose files are trusted in this folder, or why it is not ours.
+pub(in crate::store) fn check_folder(
+    data: &Metadata,
+    access: Access,
+) -> Result<Trusted, &'static str> {
     if !data.is_dir() {
         return Err("not a folder");
     }
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;
+        let mode = data.mode();
+        if access == Access::Group {
+            return check_group(mode, data.gid());
+        }
         if data.uid() != rustix::process::geteuid().as_raw() {
             return Err("another user's folder");
         }
-        if data.mode() & 0o022 != 0 {
+        if mode & 0o022 != 0 {
             return Err("others may write to it: chmod 700");
         }
     }
-    Ok(())
+    #[cfg(not(unix))]
+    let _ = access;
+    Ok(Trusted::Owner)
 }
 
-/// Makes the folder and those above it, as far as they are not there.
-pub(in crate::store) fn make_folder(path: &Path) -> io::Result<()> {
+#[cfg(unix)]
+fn check_group(mode: u32, group: u32) -> Result<Trusted, &'static str> {
+    use rustix::process::{getegid, geteuid, getgroups};
+    let own = getegid().as_raw();
+    let is_member = || {
+        let groups = getgroups().unwrap_or_default();
+        groups.iter().any(|member| member.as_raw() == group)
+    };
+    if own != group && !geteuid().is_root() && !is_member() {
+        return Err("the folder of a group that this process is not in");
+    }
+    if mode & 0o002 != 0 {
+        return Err("all may write to it: chmod 2770");
+    }
+    if mode & 0o030 != 0o030 {
+        return Err("its group may not write to it: chmod 2770");
+    }
+    // What is made in it has the group of whoever makes it, unless the folder says otherwise.
+    if mode & 0o2000 == 0 && own != group {
+        return Err("its files would not be its group's: chmod 2770");
+    }
+    Ok(Trusted::Group(group))
+}
+
+/// Whether no stranger can put another folder in the place of this one: the folder above that all may
+/// write to, and that does not keep what is others' (the sticky bit), if there is one.
+#[cfg(unix)]
+pub(in crate::store) fn open_above(path: &Path) -> io::Result<Option<std::path::PathBuf>> {
+    use std::os::unix::fs::MetadataExt as _;
+    // A link is as safe as what it leads to.
+    let path = fs::canonicalize(path)?;
+    for above in path.ancestors().skip(1) {
+        if fs::metadata(above)?.mode() & 0o1002 == 0o002 {
+            return Ok(Some(above.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps, reason = "as its twin")]
+pub(in crate::store) const fn open_above(_: &Path) -> io::Result<Option<std::path::PathBuf>> {
+    Ok(None)
+}
+
+/// Makes the folder and those above it, as far as they are not there, so that a power cut leaves them.
+pub(in crate::store) fn make_folder(path: &Path, access: Access) -> io::Result<()> {
+    let made = match make_one(path, access) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let above = path.parent().ok_or(error)?;
+            make_folder(above, access)?;
+            make_one(path, access)
+        }
+        made => made,
+    };
+    match made {
+        Ok(()) => path.parent().map_or(Ok(()), sync_folder),
+        // Another may have been faster.
+        Err(_) if path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn make_one(path: &Path, access: Access) -> io::Result<()> {
     #[cfg_attr(not(unix), allow(unused_mut, reason = "there are no modes to set"))]
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     {
-        use std::os::unix::fs::DirBuilderExt as _;
+        use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
         builder.mode(0o700);
+        if access == Access::Group {
+            builder.mode(0o770).create(path)?;
+            return fs::set_permissions(path, fs::Permissions::from_mode(0o2770));
+        }
     }
-    builder.recursive(true).create(path)
+    #[cfg(not(unix))]
+    let _ = access;
+    builder.create(path)
 }
 
 /// Forces the names in a folder to the disk.

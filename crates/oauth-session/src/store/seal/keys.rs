@@ -1,6 +1,7 @@
 //! The keys, and what is sealed with them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroize as _;
 
+use super::source::{Asked, KeySource};
 use super::{setup, unopened};
 use crate::store::{ENDPOINT, malformed};
 
@@ -36,14 +38,22 @@ pub struct Key {
 
 /// The key that seals, and the old ones that still open.
 ///
-/// To change the key: give every process the new one as [`also`](Self::also), then make it the
+/// They are given, or asked for when they are needed: see [`KeySource`].
+///
+/// To change a key that is given: give every process the new one as [`also`](Self::also), then make it the
 /// current one everywhere, with the old one as `also`. Each record is sealed anew with the current
 /// key when it is saved next; [`Sealed::reseal`](super::Sealed::reseal) does it for all. When that
 /// has left none behind, the old key can go.
 #[derive(Clone)]
 pub struct Keys {
-    current: Key,
-    old: Vec<Key>,
+    current: Holder,
+    old: Vec<Holder>,
+}
+
+#[derive(Debug, Clone)]
+enum Holder {
+    Here(Key),
+    Elsewhere(Arc<Asked>),
 }
 
 /// What lies in the store.
@@ -63,8 +73,8 @@ pub(super) struct Opened {
     /// Its name, unless it was sealed in the first format.
     pub(super) name: Option<String>,
     pub(super) record: Secret<String>,
-    /// Whether it would be sealed just so today.
-    pub(super) is_current: bool,
+    /// The id of the key, unless it would not be sealed like that today.
+    pub(super) key: Option<String>,
 }
 
 impl Key {
@@ -106,6 +116,12 @@ impl Key {
         &self.id
     }
 
+    /// The key as somebody else knows it.
+    pub(super) fn known_by(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.id);
+        self
+    }
+
     /// What stands for a name: 43 characters, which say nothing of it to those without the key.
     pub(super) fn hide(&self, name: &str) -> Result<String, Error> {
         let mut hash = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.bytes.expose())
@@ -124,8 +140,17 @@ impl Key {
 impl Keys {
     /// Seals and opens with this key.
     pub fn new(current: impl Into<Key>) -> Self {
+        Self::of(Holder::Here(current.into()))
+    }
+
+    /// Seals and opens with the keys of this source, such as a key management service.
+    pub fn from_source(source: impl KeySource + 'static) -> Self {
+        Self::of(Holder::Elsewhere(Arc::new(Asked::new(source))))
+    }
+
+    const fn of(current: Holder) -> Self {
         Self {
-            current: current.into(),
+            current,
             old: Vec::new(),
         }
     }
@@ -133,18 +158,66 @@ impl Keys {
     /// Opens with this one too.
     #[must_use]
     pub fn also(mut self, old: impl Into<Key>) -> Self {
-        self.old.push(old.into());
+        self.old.push(Holder::Here(old.into()));
         self
     }
 
+    /// Opens with the keys of this source too, for records from before.
+    #[must_use]
+    pub fn also_from(mut self, source: impl KeySource + 'static) -> Self {
+        self.old
+            .push(Holder::Elsewhere(Arc::new(Asked::new(source))));
+        self
+    }
+
+    /// The key to seal with.
+    pub(super) async fn current(&self) -> Result<Key, Error> {
+        match &self.current {
+            Holder::Here(key) => Ok(key.clone()),
+            Holder::Elsewhere(asked) => asked.current().await,
+        }
+    }
+
+    /// The key of this id, if it is given, or known to whoever holds keys.
+    async fn find(&self, id: &str) -> Result<Option<Key>, Error> {
+        let holders = || std::iter::once(&self.current).chain(&self.old);
+        let mut here = holders().filter_map(|holder| match holder {
+            Holder::Here(key) => Some(key.clone()).filter(|key| key.id == id),
+            Holder::Elsewhere(asked) => asked.known(id),
+        });
+        if let Some(key) = here.next() {
+            return Ok(Some(key));
+        }
+        // Should one not answer, another may know it.
+        let mut outcome = Ok(None);
+        for holder in holders() {
+            let Holder::Elsewhere(asked) = holder else {
+                continue;
+            };
+            match asked.find(id).await {
+                Ok(Some(key)) => return Ok(Some(key)),
+                Ok(None) => {}
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+        }
+        outcome
+    }
+
+    /// Whether somebody else is asked for keys.
+    fn asks(&self) -> bool {
+        let mut holders = std::iter::once(&self.current).chain(&self.old);
+        holders.any(|holder| matches!(holder, Holder::Elsewhere(_)))
+    }
+
     /// Seals what is saved under `stored`, the name in the store, over this version.
-    pub(super) fn seal(
+    pub(super) async fn seal(
         &self,
         name: &str,
         stored: &str,
         record: &Secret<String>,
         over: u64,
     ) -> Result<Secret<String>, Error> {
+        let key = self.current().await?;
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce)
             .map_err(|_| Error::from(Misuse::NoRandomness).at_endpoint(ENDPOINT))?;
@@ -153,7 +226,7 @@ impl Keys {
         text.extend_from_slice(name.as_bytes());
         text.push(0);
         text.extend_from_slice(record.expose().as_bytes());
-        let cipher = self.current.cipher()?;
+        let cipher = key.cipher()?;
         let bound = bound_to(stored, over);
         if cipher
             .encrypt_in_place(&XNonce::from(nonce), &bound, &mut text)
@@ -165,7 +238,7 @@ impl Keys {
         let sealed = [nonce.as_slice(), &text].concat();
         let envelope = Envelope {
             format: FORMAT.to_owned(),
-            key: self.current.id.clone(),
+            key: key.id,
             over: Some(over),
             sealed: URL_SAFE_NO_PAD.encode(sealed),
         };
@@ -174,7 +247,7 @@ impl Keys {
     }
 
     /// Opens what lies under `stored`, at this version.
-    pub(super) fn open(
+    pub(super) async fn open(
         &self,
         stored: &str,
         text: &Secret<String>,
@@ -188,10 +261,12 @@ impl Keys {
             (FORMAT, Some(over)) if over < version => bound_to(stored, over),
             _ => return Err(changed()),
         };
-        let mut keys = std::iter::once(&self.current).chain(&self.old);
-        let key = keys.find(|key| key.id == envelope.key).ok_or_else(|| {
+        let key = self.find(&envelope.key).await?.ok_or_else(|| {
             let id: String = envelope.key.chars().take(20).collect();
-            unopened(&format!("the key {id} is not given"))
+            unopened(&match self.asks() {
+                true => format!("nobody has the key {id}"),
+                false => format!("the key {id} is not given"),
+            })
         })?;
         let sealed = URL_SAFE_NO_PAD
             .decode(&envelope.sealed)
@@ -206,14 +281,14 @@ impl Keys {
             return Ok(Opened {
                 name: None,
                 record: text,
-                is_current: false,
+                key: None,
             });
         }
         let (name, record) = text.expose().split_once('\0').ok_or_else(changed)?;
         Ok(Opened {
             name: Some(name.to_owned()),
             record: Secret::new(record.to_owned()),
-            is_current: key.id == self.current.id,
+            key: Some(key.id),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The database's file, and the connection to it.
 
-use std::fs::{self, Metadata, OpenOptions};
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -12,8 +12,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::Failure;
+use crate::store::folder::ours::Trusted;
 use crate::store::folder::{failed, make, ours, refused};
-use crate::store::{ENDPOINT, malformed};
+use crate::store::{Access, ENDPOINT, malformed};
 
 /// How long one waits for others, who write for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,6 +26,7 @@ const SCHEMA: &str = include_str!("schema.sql");
 
 pub(super) struct Base {
     path: PathBuf,
+    trusted: Trusted,
     keeping: Keeping,
     open: Mutex<Option<Open>>,
 }
@@ -61,11 +63,12 @@ impl Identity {
 }
 
 impl Base {
-    pub(super) fn open(path: PathBuf, keeping: Keeping) -> Result<Self, Error> {
-        let path = found(&path)?;
-        let open = Some(open(&path, keeping)?).filter(|_| keeping == Keeping::Open);
+    pub(super) fn open(path: PathBuf, access: Access, keeping: Keeping) -> Result<Self, Error> {
+        let (path, trusted) = found(&path, access)?;
+        let open = Some(open(&path, trusted, keeping)?).filter(|_| keeping == Keeping::Open);
         Ok(Self {
             path,
+            trusted,
             keeping,
             open: Mutex::new(open),
         })
@@ -99,7 +102,7 @@ impl Base {
         let there = fs::symlink_metadata(&self.path).ok();
         let mut open = match (held.take(), there) {
             (Some(open), Some(data)) if Identity::of(&data) == open.file => open,
-            _ => open(&self.path, self.keeping)?,
+            _ => open(&self.path, self.trusted, self.keeping)?,
         };
         let done = run(&mut open.connection, behavior, work);
         // The next verb finds out what is wrong with the connection, if something is.
@@ -132,32 +135,34 @@ fn run<T>(
 
 /// The path, whatever the working directory becomes, and with no link in it that SQLite would refuse:
 /// a folder may be one, the file may not.
-fn found(path: &Path) -> Result<PathBuf, Error> {
+fn found(path: &Path, access: Access) -> Result<(PathBuf, Trusted), Error> {
     let path = std::path::absolute(path).map_err(|error| failed("the path", error))?;
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(refused("the path", "not a file"));
     };
-    make(folder)?;
+    let trusted = make(folder, access)?;
     let folder = fs::canonicalize(folder).map_err(|error| failed("the folder", error))?;
-    Ok(folder.join(name))
+    Ok((folder.join(name), trusted))
 }
 
-/// One at a time in this process, see [`create`].
+/// One at a time in this process: see what `open` says of locks.
 static OPENING: Mutex<()> = Mutex::new(());
 
-fn open(path: &Path, keeping: Keeping) -> Result<Open, Error> {
+fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> {
     let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let broken = |error: io::Error| failed(&name, error);
-    create(path).map_err(broken)?;
+    // As private as SQLite makes those beside it. One that is there is not even opened: a process loses
+    // all its locks on a file when it closes it anywhere (POSIX `fcntl`), those of connections too.
+    ours::ensure(path, trusted).map_err(broken)?;
     let data = fs::symlink_metadata(path).map_err(broken)?;
-    ours::check_file(&data).map_err(|what| refused(&name, what))?;
+    ours::check_file(&data, trusted).map_err(|what| refused(&name, what))?;
     for beside in ["-wal", "-shm"] {
         let mut path = path.as_os_str().to_owned();
         path.push(beside);
         if let Ok(data) = fs::symlink_metadata(path) {
             let name = format!("{name}{beside}");
-            ours::check_file(&data).map_err(|what| refused(&name, what))?;
+            ours::check_file(&data, trusted).map_err(|what| refused(&name, what))?;
         }
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -174,16 +179,6 @@ fn open(path: &Path, keeping: Keeping) -> Result<Open, Error> {
         connection,
         file: Identity::of(&data),
     })
-}
-
-/// Makes the file as private as SQLite makes those beside it. One that is there is not even opened: a
-/// process loses all its locks on a file when it closes it anywhere (POSIX `fcntl`), those of
-/// connections too.
-fn create(path: &Path) -> io::Result<()> {
-    match ours::open(path, OpenOptions::new().write(true).create_new(true)) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made.map(drop),
-    }
 }
 
 /// Who opens it first makes the table, and only once.

@@ -1,0 +1,44 @@
+//! One key in the keyring, for what is kept elsewhere.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth_core::Secret;
+use oauth_core::error::{Error, Misuse};
+use zeroize::Zeroize as _;
+
+use super::KeyringStore;
+use crate::store::seal::Key;
+use crate::store::{ENDPOINT, Store as _, malformed};
+
+impl KeyringStore {
+    /// The key that the keyring has under this name, to seal with what is too large for a keyring, or
+    /// has to be listed. If there is none it is drawn at random and put there: of all who come at once,
+    /// each gets the one that is there then. Needs the feature `seal`.
+    ///
+    /// Should the keyring lose it, what was sealed with it is lost too.
+    ///
+    /// # Errors
+    /// `misuse.setup` if no keyring can be reached; `stored.malformed` if it has something else under
+    /// this name; as for the verbs of [`Store`](crate::Store).
+    pub async fn seal_key(&self, name: &str) -> Result<Key, Error> {
+        loop {
+            let entry = self.load(name).await?;
+            if let Some(entry) = entry.as_ref().filter(|entry| !entry.is_removed()) {
+                let key = Key::parse(&entry.record);
+                return key.map_err(|_| malformed("the keyring has something else than a key"));
+            }
+            // Of several who find none, one saves; all take what is there then.
+            let version = entry.map_or(0, |entry| entry.version);
+            self.save(name, &drawn()?, version, None).await?;
+        }
+    }
+}
+
+fn drawn() -> Result<Secret<String>, Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|_| Error::from(Misuse::NoRandomness).at_endpoint(ENDPOINT))?;
+    let text = Secret::new(URL_SAFE_NO_PAD.encode(bytes));
+    bytes.zeroize();
+    Ok(text)
+}

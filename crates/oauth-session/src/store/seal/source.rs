@@ -1,0 +1,312 @@
+//! Keys that somebody else holds: asked for rarely, by one for all, and kept in memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lru::LruCache;
+use oauth_core::error::{Cause, Error, Kind};
+use oauth_core::moment::UnixTime;
+use tokio::sync::watch;
+
+use super::keys::Key;
+use super::{ENDPOINT, setup};
+use crate::clock;
+use crate::store::Answer;
+
+/// For how long a process seals with one key before it asks for the next.
+const CURRENT_LASTS: Duration = Duration::from_secs(24 * 3600);
+
+/// For how long it seals on with that one where there was no next to be had.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// For how long an id stays unknown.
+const UNKNOWN_LASTS: Duration = Duration::from_secs(60);
+
+/// How many ids may be unknown: a store full of made-up ones is no reason to ask for each of them.
+const MOST_UNKNOWN: usize = 64;
+
+/// How many keys are kept.
+const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
+
+/// The longest id, in bytes: a key wrapped with the largest RSA keys in use, as text.
+const LONGEST_ID: usize = 2048;
+
+/// Who holds the keys, such as a key management service: it makes and unwraps the data keys that
+/// records are sealed with (envelope encryption).
+///
+/// The id of a key stands in every record that is sealed with it, in the clear, so it can be the data key
+/// itself as the service has wrapped it: then nothing need be kept anywhere else. Or it is the name by
+/// which the service finds the key, or the version of a secret.
+///
+/// What it answers is kept in memory: an id is asked for once while the process lives (of 1024 keys, those
+/// used last are kept), the key to seal with once a day, and whoever needs a key meanwhile waits for the
+/// one call. An id that is unknown is not asked for again for a minute, and no other ones while there are
+/// 64 such. Errors are not kept. They end what was asked of the store with an error that names the key
+/// service: nothing was written then, and no token that is still good is kept from anybody.
+///
+/// There is no limit on time here: whoever waits for a key waits as long as the service takes. Answer
+/// within some seconds, or fail.
+pub trait KeySource: Send + Sync {
+    /// The key to seal with from now on: a new one, or always the same.
+    ///
+    /// # Errors
+    /// Whatever keeps the service from answering, best as [`Error::lost`]. While there is a key from
+    /// before, that is sealed with for another minute.
+    fn data_key(&self) -> Answer<'_, DataKey>;
+
+    /// The key of this id; nothing if the service knows no such, or refuses it for good: then the record
+    /// is `stored.sealed`, and a new login may take its place.
+    ///
+    /// The id is from the store, where others may have written it.
+    ///
+    /// # Errors
+    /// Whatever keeps the service from answering, best as [`Error::lost`]; the record stays as it is.
+    fn unwrap_key<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Key>>;
+}
+
+/// A key, and what a [`KeySource`] knows it by.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DataKey {
+    /// 1 to 2048 visible characters of ASCII.
+    pub id: String,
+    /// The key itself.
+    pub key: Key,
+}
+
+impl DataKey {
+    /// The key that is known by this id.
+    pub fn new(id: impl Into<String>, key: impl Into<Key>) -> Self {
+        Self {
+            id: id.into(),
+            key: key.into(),
+        }
+    }
+}
+
+/// What a source is asked: for the key of an id, or for the one to seal with.
+type Question = Option<String>;
+
+type Outcome = Result<Option<Key>, Error>;
+
+/// A source, and what it has answered.
+pub(super) struct Asked {
+    source: Box<dyn KeySource>,
+    known: Mutex<Known>,
+}
+
+struct Known {
+    keys: LruCache<String, Key>,
+    /// Until when each of them is not asked for.
+    unknown: BTreeMap<String, UnixTime>,
+    current: Option<Current>,
+    /// What the source is being asked.
+    asking: HashMap<Question, watch::Receiver<Option<Outcome>>>,
+}
+
+struct Current {
+    key: Key,
+    until: UnixTime,
+}
+
+/// Whoever needs a key finds it, waits for another, or asks himself.
+enum Turn<'a> {
+    Found(Outcome),
+    Follow(watch::Receiver<Option<Outcome>>),
+    Lead(Lead<'a>),
+}
+
+/// One who asks for all. If he is gone before there is an answer, the next asks.
+struct Lead<'a> {
+    asked: &'a Asked,
+    question: Question,
+    tell: watch::Sender<Option<Outcome>>,
+}
+
+impl Asked {
+    pub(super) fn new(source: impl KeySource + 'static) -> Self {
+        Self {
+            source: Box::new(source),
+            known: Mutex::new(Known {
+                keys: LruCache::new(KEPT),
+                unknown: BTreeMap::new(),
+                current: None,
+                asking: HashMap::new(),
+            }),
+        }
+    }
+
+    /// The key to seal with.
+    pub(super) async fn current(&self) -> Result<Key, Error> {
+        let none = || failed(setup("it has no key to seal with"));
+        let outcome = self.ask(None).await;
+        outcome.and_then(|key| key.ok_or_else(none))
+    }
+
+    /// The key of this id, if it was asked for before.
+    pub(super) fn known(&self, id: &str) -> Option<Key> {
+        self.lock().keys.get(id).cloned()
+    }
+
+    /// The key of this id, if there is one.
+    pub(super) async fn find(&self, id: &str) -> Outcome {
+        match is_id(id) {
+            true => self.ask(Some(id.to_owned())).await,
+            false => Ok(None),
+        }
+    }
+
+    async fn ask(&self, question: Question) -> Outcome {
+        loop {
+            match self.turn(&question, clock::now()?) {
+                Turn::Found(outcome) => return outcome,
+                Turn::Follow(mut told) => {
+                    if let Ok(outcome) = told.wait_for(Option::is_some).await
+                        && let Some(outcome) = outcome.clone()
+                    {
+                        return outcome;
+                    }
+                }
+                Turn::Lead(lead) => return lead.ask().await,
+            }
+        }
+    }
+
+    fn turn(&self, question: &Question, now: UnixTime) -> Turn<'_> {
+        let mut known = self.lock();
+        if let Some(outcome) = known.at_hand(question, now) {
+            return Turn::Found(outcome);
+        }
+        if let Some(told) = known.asking.get(question) {
+            return Turn::Follow(told.clone());
+        }
+        let (tell, told) = watch::channel(None);
+        known.asking.insert(question.clone(), told);
+        Turn::Lead(Lead {
+            asked: self,
+            question: question.clone(),
+            tell,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        // What is changed under it is whole at any time.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn at_hand(&mut self, question: &Question, now: UnixTime) -> Option<Outcome> {
+        let Some(id) = question else {
+            let is_asked_for = self.asking.contains_key(&None);
+            let current = self.current.as_ref()?;
+            // Until there is a new one, the old one does.
+            let does = now < current.until || is_asked_for;
+            return does.then(|| Ok(Some(current.key.clone())));
+        };
+        if let Some(key) = self.keys.get(id) {
+            return Some(Ok(Some(key.clone())));
+        }
+        // Also those of a clock that was set back.
+        self.unknown
+            .retain(|_, until| now < *until && *until <= now.after(UNKNOWN_LASTS));
+        if self.unknown.contains_key(id) {
+            return Some(Ok(None));
+        }
+        let is_full = self.unknown.len() >= MOST_UNKNOWN;
+        is_full.then(|| {
+            let why = "it was asked for too many keys that it does not know";
+            Err(failed(Error::lost(Cause::unsent(why))))
+        })
+    }
+
+    fn note(&mut self, question: &Question, answer: &Result<Option<Key>, Error>, now: UnixTime) {
+        match (question, answer) {
+            (Some(id), Ok(Some(key))) => {
+                self.keys.put(id.clone(), key.clone());
+            }
+            (Some(id), Ok(None)) => {
+                self.unknown.insert(id.clone(), now.after(UNKNOWN_LASTS));
+            }
+            (None, Ok(Some(key))) => {
+                self.keys.put(key.id().to_owned(), key.clone());
+                self.current = Some(Current {
+                    key: key.clone(),
+                    until: now.after(CURRENT_LASTS),
+                });
+            }
+            (None, _) => {
+                if let Some(current) = &mut self.current {
+                    current.until = now.after(RETRY);
+                }
+            }
+            (Some(_), Err(_)) => {}
+        }
+    }
+}
+
+impl Lead<'_> {
+    async fn ask(self) -> Outcome {
+        let source = &self.asked.source;
+        let answer = match &self.question {
+            Some(id) => {
+                let key = source.unwrap_key(id).await;
+                key.map(|key| key.map(|key| key.known_by(id)))
+            }
+            None => match source.data_key().await {
+                Ok(DataKey { id, key }) if is_id(&id) => Ok(Some(key.known_by(&id))),
+                Ok(_) => Err(setup("the id of a key is 1 to 2048 characters of ASCII")),
+                Err(error) => Err(error),
+            },
+        };
+        let answer = answer.map_err(failed);
+        let now = clock::now()?;
+        let mut known = self.asked.lock();
+        known.note(&self.question, &answer, now);
+        known.asking.remove(&self.question);
+        let outcome = match known.at_hand(&self.question, now) {
+            // There is a key from before.
+            Some(found @ Ok(_)) => found,
+            _ => answer,
+        };
+        drop(known);
+        self.tell.send_replace(Some(outcome.clone()));
+        outcome
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        let mut known = self.asked.lock();
+        let is_ours = |told: &watch::Receiver<_>| told.same_channel(&self.tell.subscribe());
+        if known.asking.get(&self.question).is_some_and(is_ours) {
+            known.asking.remove(&self.question);
+        }
+    }
+}
+
+fn is_id(id: &str) -> bool {
+    (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Nothing was read or written: without the key there was nothing to do it with.
+fn failed(error: Error) -> Error {
+    let what = match error.detail() {
+        Some(detail) => format!("the key service: {detail}"),
+        None => "the key service".to_owned(),
+    };
+    let error = match error.kind() {
+        Kind::Lost(_) => Error::lost(Cause::unsent(error)),
+        _ => error,
+    };
+    error.at_endpoint(ENDPOINT).about(&what)
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeySource").finish_non_exhaustive()
+    }
+}

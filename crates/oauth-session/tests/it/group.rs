@@ -1,0 +1,284 @@
+//! Files that the users of one group share, as containers do with a volume of Kubernetes: `fsGroup` makes
+//! the folder the group's, with mode 2770, and has each container's user in that group.
+
+use std::cell::Cell;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use oauth_session::Store;
+use oauth_session::store::{Access, FileStore, SqliteStore};
+use tempfile::TempDir;
+
+use crate::workers::hammer;
+
+const KEY: &str = "a-key";
+
+/// The group of the volume, and users that have it beside one of their own.
+const GROUP: u32 = 6100;
+const ANN: u32 = 6101;
+const BEN: u32 = 6102;
+
+struct Volume {
+    folder: TempDir,
+    worker: PathBuf,
+    kind: &'static str,
+}
+
+impl Volume {
+    /// To become another user takes the rights of root: what is run without them is one user's.
+    fn new(kind: &'static str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        set_mode(folder.path(), 0o755);
+        // Where it was built may be no place for other users.
+        let worker = folder.path().join("worker");
+        fs::copy(env!("CARGO_BIN_EXE_oauth-session-worker"), &worker).expect("copied");
+        set_mode(&worker, 0o755);
+        let volume = Self {
+            folder,
+            worker,
+            kind,
+        };
+        fs::create_dir(volume.path()).expect("made");
+        if is_root() {
+            chown(volume.path(), Some(0), Some(GROUP)).expect("given");
+        }
+        set_mode(&volume.path(), 0o2770);
+        volume
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("volume")
+    }
+
+    fn place(&self) -> String {
+        let path = self.path();
+        let path = match self.kind {
+            "group-sqlite" | "sqlite" => path.join("grants.db"),
+            _ => path,
+        };
+        format!("{}:{}", self.kind, path.display())
+    }
+
+    /// A process of this user.
+    fn worker(&self, user: u32, groups: &str, arguments: &[&str]) -> Command {
+        let mut command = match is_root() {
+            true => {
+                let mut command = Command::new("setpriv");
+                let user = user.to_string();
+                command.args(["--reuid", &user, "--regid", &user, "--groups", groups]);
+                command.arg(&self.worker);
+                command
+            }
+            false => Command::new(&self.worker),
+        };
+        command.arg(self.place()).args(arguments);
+        command
+    }
+
+    fn member(&self, user: u32, arguments: &[&str]) -> Command {
+        self.worker(user, &GROUP.to_string(), arguments)
+    }
+
+    fn ask(&self, user: u32, arguments: &[&str]) -> String {
+        said(&mut self.member(user, arguments)).expect("done")
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.path()).expect("the folder");
+        files.map(|file| file.expect("a file").path()).collect()
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("changed");
+}
+
+/// What a worker says, or why it failed.
+fn said(command: &mut Command) -> Result<String, String> {
+    let output = command.output().expect("a worker");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    match output.status.success() {
+        true => Ok(text(output.stdout)),
+        false => Err(text(output.stderr)),
+    }
+}
+
+fn refused(command: &mut Command, why: &str) {
+    let error = said(command).expect_err("refused");
+    assert!(error.contains("misuse.setup"), "{error}");
+    assert!(error.contains(why), "{error}");
+}
+
+fn share(kind: &'static str) {
+    let volume = Volume::new(kind);
+    let ask = |user, arguments: &[&str]| volume.ask(user, arguments);
+    let version = |loaded: &str| loaded.split(' ').next().expect("a version").to_owned();
+    assert_eq!(ask(ANN, &["load", KEY]), "None\n");
+    ask(ANN, &["save", KEY, "0", "of-ann"]);
+    let first = ask(BEN, &["load", KEY]);
+    assert!(first.ends_with(" of-ann\n"), "{first}");
+    assert_eq!(ask(BEN, &["lease", KEY, "ben", "60000"]), "Won\n");
+    assert!(ask(ANN, &["lease", KEY, "ann", "60000"]).starts_with("Held"));
+    assert_eq!(ask(BEN, &["lease", KEY, "ben", "0"]), "Won\n");
+    assert_eq!(ask(ANN, &["lease", KEY, "ann", "60000"]), "Won\n");
+    ask(BEN, &["save", KEY, &version(&first), "of-ben"]);
+    let second = ask(ANN, &["load", KEY]);
+    assert!(second.ends_with(" of-ben\n"), "{second}");
+    for file in volume.files() {
+        let data = fs::metadata(&file).expect("a file");
+        assert_eq!(data.mode() & 0o777, 0o660, "{}", file.display());
+        assert!(!is_root() || data.gid() == GROUP, "{}", file.display());
+    }
+    assert_eq!(ask(BEN, &["remove", KEY]), "true\n");
+    let removed = ask(ANN, &["load", KEY]);
+    assert!(removed.ends_with(" \n"), "{removed}");
+    assert_eq!(ask(ANN, &["lease", KEY, "ann", "60000"]), "Won\n");
+
+    let turn = Cell::new(ANN);
+    let counted = hammer(
+        |arguments| volume.member(turn.replace(ANN + BEN - turn.get()), arguments),
+        "count",
+    );
+    let text = ask(BEN, &["load", "count"]);
+    let (_, text) = text.trim().split_once(' ').expect("a version and a text");
+    counted.check(text);
+}
+
+#[test]
+fn two_users_share_files() {
+    share("group-file");
+}
+
+#[test]
+fn two_users_share_a_database() {
+    share("group-sqlite");
+}
+
+#[test]
+fn unless_it_is_asked_for_a_groups_files_are_refused() {
+    for kind in ["file", "sqlite"] {
+        let volume = Volume::new(kind);
+        let why = match is_root() {
+            true => "another user's folder",
+            false => "others may write to it",
+        };
+        refused(&mut volume.member(ANN, &["load", KEY]), why);
+    }
+}
+
+#[test]
+fn what_all_may_read_is_refused() {
+    for kind in ["group-file", "group-sqlite"] {
+        let volume = Volume::new(kind);
+        let save = |key| volume.member(ANN, &["save", key, "0", "text"]);
+        said(&mut save(KEY)).expect("saved");
+        let files = volume.files().into_iter();
+        let mut files = files.filter(|file| !file.to_string_lossy().contains("lock-"));
+        let file = files.next().expect("a file");
+        for wide in [0o664, 0o662, 0o661] {
+            set_mode(&file, wide);
+            refused(&mut volume.member(BEN, &["load", KEY]), "chmod 660");
+        }
+        set_mode(&file, 0o660);
+        volume.ask(BEN, &["load", KEY]);
+        for (wide, why) in [
+            (0o2772, "all may write"),
+            (0o2750, "its group may not write"),
+            (0o2740, "its group may not write"),
+        ] {
+            set_mode(&volume.path(), wide);
+            refused(&mut volume.member(ANN, &["load", KEY]), why);
+        }
+    }
+}
+
+#[test]
+fn strangers_are_refused() {
+    if !is_root() {
+        // Whoever can be nobody else meets no stranger: the folder is one that all may write to.
+        let volume = Volume::new("group-file");
+        set_mode(&volume.path(), 0o2777);
+        return refused(&mut volume.member(ANN, &["load", KEY]), "all may write");
+    }
+    let volume = Volume::new("group-file");
+    volume.ask(ANN, &["save", KEY, "0", "text"]);
+    let stranger = BEN.to_string();
+    let mut outside = volume.worker(BEN, &stranger, &["load", KEY]);
+    refused(&mut outside, "a group that this process is not in");
+
+    // What would be made in it would be of whichever group its maker has.
+    set_mode(&volume.path(), 0o770);
+    refused(&mut volume.member(ANN, &["load", KEY]), "chmod 2770");
+    set_mode(&volume.path(), 0o2770);
+
+    // A file that another group has, from before the folder was shared.
+    let record = volume.path().join(format!("grant-{KEY}.json"));
+    chown(&record, Some(ANN), Some(ANN)).expect("given");
+    refused(
+        &mut volume.member(ANN, &["load", KEY]),
+        "another group's file",
+    );
+    set_mode(&record, 0o600);
+    assert!(volume.ask(ANN, &["load", KEY]).ends_with("text\n"));
+}
+
+/// What is made is the group's whatever the umask says: root's lets nobody write in its place.
+#[tokio::test]
+async fn what_is_made_is_shared_whatever_the_umask() {
+    let volume = Volume::new("group-file");
+    let deep = volume.path().join("deep/grants");
+    let files = FileStore::open(&deep, Access::Group).expect("a store");
+    files.remove(KEY).await.expect("removed");
+    let base = deep.join("base/grants.db");
+    let base = SqliteStore::open(base, Access::Group).expect("a store");
+    base.remove(KEY).await.expect("removed");
+    let mut seen = 0;
+    for made in ["deep", "deep/grants", "deep/grants/base"] {
+        let folder = volume.path().join(made);
+        let data = fs::metadata(&folder).expect("a folder");
+        assert_eq!(data.mode() & 0o7777, 0o2770, "{made}");
+        for file in fs::read_dir(&folder).expect("the folder") {
+            let data = file.expect("an entry").metadata().expect("a file");
+            if data.is_file() {
+                seen += 1;
+                assert_eq!(data.mode() & 0o777, 0o660);
+            }
+            assert!(!is_root() || data.gid() == GROUP);
+        }
+    }
+    // A lock and what was removed; the database and the two beside it.
+    assert_eq!(seen, 5);
+}
+
+/// Who may write to a folder above could put another in the place of the store's.
+#[test]
+fn a_folder_above_that_all_may_write_to_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let above = folder.path().join("above");
+    let path = above.join("between/grants");
+    let files = || FileStore::new(&path).map(drop);
+    let base = || SqliteStore::new(path.join("grants.db")).map(drop);
+    files().expect("a store");
+    for (mode, is_taken) in [
+        (0o777, false),
+        (0o757, false),
+        (0o1777, true),
+        (0o775, true),
+    ] {
+        set_mode(&above, mode);
+        for opened in [files(), base()] {
+            assert_eq!(opened.is_ok(), is_taken, "{mode:o}");
+            if let Err(error) = opened {
+                assert_eq!(error.code(), "misuse.setup");
+                let named = error.to_string();
+                assert!(named.contains("above: all may write to it"), "{named}");
+            }
+        }
+    }
+}

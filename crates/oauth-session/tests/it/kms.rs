@@ -1,0 +1,460 @@
+//! Keys that a key management service holds: how often it is asked, and what its troubles cost.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::moment::UnixTime;
+use oauth_core::{Moment, Secret};
+use oauth_session::store::seal::{DataKey, Key, KeySource, Keys};
+use oauth_session::store::{Answer, Entry, Memory, Saved, Sealed, contract};
+use oauth_session::{Store, simulated};
+use tokio::sync::Semaphore;
+
+use crate::session::{Rotating, of_ann, person};
+
+const NAME: &str = "a-key";
+const TEXT: &str = r#"{"access_token":"S3CR3T"}"#;
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A service in memory. It makes a new data key whenever it is asked for one, and wraps it by name.
+#[derive(Clone)]
+struct Kms(Arc<State>);
+
+struct State {
+    keys: Mutex<BTreeMap<String, [u8; 32]>>,
+    made: AtomicUsize,
+    unwrapped: AtomicUsize,
+    trouble: Mutex<Option<Error>>,
+    /// Who may pass.
+    gate: Semaphore,
+}
+
+impl Kms {
+    fn new() -> Self {
+        Self(Arc::new(State {
+            keys: Mutex::default(),
+            made: AtomicUsize::new(0),
+            unwrapped: AtomicUsize::new(0),
+            trouble: Mutex::default(),
+            gate: Semaphore::new(Semaphore::MAX_PERMITS),
+        }))
+    }
+
+    /// How often it made a key, and how often it unwrapped one.
+    fn calls(&self) -> (usize, usize) {
+        let count = |calls: &AtomicUsize| calls.load(Ordering::SeqCst);
+        (count(&self.0.made), count(&self.0.unwrapped))
+    }
+
+    fn fails(&self, trouble: impl Into<Option<Error>>) {
+        *self.0.trouble.lock().expect("no panic") = trouble.into();
+    }
+
+    fn forgets(&self) {
+        self.0.keys.lock().expect("no panic").clear();
+    }
+
+    fn stops(&self) {
+        self.0.gate.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    fn goes_on(&self) {
+        self.0.gate.add_permits(Semaphore::MAX_PERMITS);
+    }
+
+    async fn call(&self, calls: &AtomicUsize) -> Result<usize, Error> {
+        let number = calls.fetch_add(1, Ordering::SeqCst);
+        drop(self.0.gate.acquire().await.expect("open"));
+        let trouble = self.0.trouble.lock().expect("no panic").clone();
+        trouble.map_or(Ok(number), Err)
+    }
+}
+
+impl KeySource for Kms {
+    fn data_key(&self) -> Answer<'_, DataKey> {
+        Box::pin(async {
+            let number = self.call(&self.0.made).await?;
+            let bytes = [u8::try_from(number + 1).expect("few"); 32];
+            let id = format!("vault:v1:{number}");
+            let mut keys = self.0.keys.lock().expect("no panic");
+            keys.insert(id.clone(), bytes);
+            Ok(DataKey::new(id, bytes))
+        })
+    }
+
+    fn unwrap_key<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Key>> {
+        Box::pin(async move {
+            self.call(&self.0.unwrapped).await?;
+            let keys = self.0.keys.lock().expect("no panic");
+            Ok(keys.get(id).copied().map(Key::new))
+        })
+    }
+}
+
+fn lost() -> Error {
+    Error::lost(Cause::unknown("the line is dead"))
+}
+
+/// What a process has.
+fn process(memory: &Memory, kms: &Kms) -> Sealed<Memory> {
+    Sealed::new(memory.clone(), Keys::from_source(kms.clone()))
+}
+
+async fn read(store: &impl Store, name: &str) -> Result<String, Error> {
+    let entry = store.load(name).await?;
+    Ok(entry.expect("a record").record.expose().clone())
+}
+
+/// Saves over whatever is there.
+async fn put(store: &impl Store, name: &str, text: &str) -> Result<(), Error> {
+    let version = store.load(name).await?.map_or(0, |entry| entry.version);
+    let saved = store.save(name, &Secret::from(text), version, None).await?;
+    assert_ne!(saved, Saved::Conflict);
+    Ok(())
+}
+
+async fn stored(memory: &Memory) -> Entry {
+    memory.load(NAME).await.expect("loaded").expect("a record")
+}
+
+/// Puts a record there as somebody might who can write to the store, sealed with a key of this id.
+async fn forge(memory: &Memory, name: &str, id: &str) {
+    let ours = stored(memory).await.record;
+    let (_, rest) = ours.expose().split_once("vault:v1:0").expect("the id");
+    let forged = format!(r#"{{"format":"oauth-core sealed 2","key":"{id}{rest}"#);
+    let version = memory.load(name).await.expect("loaded");
+    let version = version.map_or(0, |entry| entry.version);
+    let saved = memory.save(name, &Secret::new(forged), version, None).await;
+    assert_ne!(saved.expect("saved"), Saved::Conflict);
+}
+
+fn pass(since: UnixTime, time: Duration) {
+    let now = since.after(time);
+    simulated::set(Box::new(move || Moment::fixed(now, [7; 32])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds() {
+    let (memory, kms) = (Memory::new(), Kms::new());
+    let stores: Vec<Arc<dyn Store>> = vec![
+        Arc::new(process(&memory, &kms)),
+        Arc::new(process(&memory, &kms)),
+    ];
+    contract::assert(&stores).await;
+    assert_eq!(
+        kms.calls(),
+        (2, 2),
+        "each made one, and unwrapped the other's"
+    );
+}
+
+#[tokio::test]
+async fn it_is_asked_for_each_key_once() {
+    let (memory, kms) = (Memory::new(), Kms::new());
+    let (one, two) = (process(&memory, &kms), process(&memory, &kms));
+    for name in ["a", "b", "c", "a"] {
+        put(&one, name, TEXT).await.expect("saved");
+    }
+    assert_eq!(kms.calls(), (1, 0));
+    for name in ["a", "b", "c", "a"] {
+        assert_eq!(read(&two, name).await.expect("opened"), TEXT);
+    }
+    assert_eq!(kms.calls(), (1, 1));
+    put(&two, "a", "of two").await.expect("saved");
+    assert_eq!(read(&one, "a").await.expect("opened"), "of two");
+    assert_eq!(kms.calls(), (2, 2));
+    let shown = format!("{one:?}");
+    assert!(
+        shown.contains("KeySource") && !shown.contains("[1, 1"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn many_callers_wait_for_one_call() {
+    let (memory, kms) = (Memory::new(), Kms::new());
+    put(&process(&memory, &kms), NAME, TEXT)
+        .await
+        .expect("saved");
+    let store = process(&memory, &kms);
+    kms.stops();
+    let ask = || {
+        let store = store.clone();
+        tokio::spawn(async move { read(&store, NAME).await })
+    };
+    let callers: Vec<_> = (0..50).map(|_| ask()).collect();
+    tokio::task::yield_now().await;
+    assert_eq!(kms.calls().1, 1);
+    // The one who asks goes away, and another asks in his place.
+    callers.first().expect("one").abort();
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(kms.calls().1, 2);
+    kms.goes_on();
+    let mut answers = Vec::new();
+    for caller in callers {
+        answers.extend(caller.await.ok());
+    }
+    assert_eq!(answers.len(), 49);
+    assert!(
+        answers
+            .iter()
+            .all(|text| text.as_ref().expect("opened") == TEXT)
+    );
+    assert_eq!(kms.calls().1, 2);
+    // A failure is everybody's too.
+    let store = process(&memory, &kms);
+    kms.fails(lost());
+    let (a, b) = tokio::join!(read(&store, NAME), read(&store, NAME));
+    assert!(a.is_err() && b.is_err());
+}
+
+#[tokio::test]
+async fn a_failure_costs_no_record_and_is_not_kept() {
+    let (memory, kms) = (Memory::new(), Kms::new());
+    put(&process(&memory, &kms), NAME, TEXT)
+        .await
+        .expect("saved");
+    let before = stored(&memory).await;
+    let store = process(&memory, &kms);
+    for (trouble, code) in [
+        (lost(), "lost.unsent"),
+        (Error::from(Misuse::Setup).about("no role"), "misuse.setup"),
+    ] {
+        kms.fails(trouble);
+        let (new, version) = (Secret::from("new"), before.version);
+        let save = store.save(NAME, &new, version, None);
+        for error in [
+            read(&store, NAME).await.expect_err("no key"),
+            save.await.expect_err("no key"),
+        ] {
+            assert_eq!((error.code(), error.endpoint()), (code, Some("store")));
+            let shown = error.to_string();
+            assert!(shown.contains("the key service"), "{shown}");
+            let why = shown.contains("the line is dead") || shown.contains("no role");
+            assert!(why, "{shown}");
+        }
+        let after = stored(&memory).await;
+        assert_eq!(after.version, before.version);
+        assert!(after.record.matches(before.record.expose()));
+    }
+    kms.fails(None);
+    assert_eq!(read(&store, NAME).await.expect("opened"), TEXT);
+    put(&store, NAME, "new").await.expect("saved");
+}
+
+/// Whatever id stands in a record was written by somebody who may write to the store.
+#[tokio::test]
+async fn made_up_ids_are_no_flood() {
+    let (memory, kms) = (Memory::new(), Kms::new());
+    put(&process(&memory, &kms), NAME, TEXT)
+        .await
+        .expect("saved");
+    let start = UnixTime::system().expect("a clock");
+    pass(start, Duration::ZERO);
+    let store = process(&memory, &kms);
+    let code = async |name: &str| read(&store, name).await.expect_err("no key").code();
+    for (count, seconds) in [(1, 0), (1, 59), (2, 61), (2, 119), (3, 122)] {
+        pass(start, Duration::from_secs(seconds));
+        forge(&memory, "forged", "made-up").await;
+        for _ in 0..5 {
+            assert_eq!(code("forged").await, "stored.sealed");
+        }
+        assert_eq!(kms.calls().1, count, "after {seconds} s");
+    }
+    let mut codes = BTreeMap::new();
+    for number in 0..1000 {
+        forge(&memory, "forged", &format!("made-up-{number}")).await;
+        *codes.entry(code("forged").await).or_insert(0) += 1;
+    }
+    // One is still unknown from before. What was not asked for is not told as one that nobody has: that
+    // would let a login take its place.
+    assert_eq!(codes, [("lost.unsent", 937), ("stored.sealed", 63)].into());
+    assert_eq!(kms.calls().1, 66);
+    // One who has his key is not held up, and the others are not for ever.
+    assert_eq!(code(NAME).await, "lost.unsent");
+    pass(start, Duration::from_secs(190));
+    assert_eq!(read(&store, NAME).await.expect("opened"), TEXT);
+    for number in 0..100 {
+        forge(&memory, "forged", &format!("more-{number}")).await;
+        code("forged").await;
+    }
+    assert_eq!(read(&store, NAME).await.expect("opened"), TEXT);
+    // What is no id is not even asked for.
+    pass(start, Duration::from_secs(300));
+    let calls = kms.calls();
+    for id in ["", " ", "a b", "\\u0000", "\u{e9}", &"x".repeat(2049)] {
+        forge(&memory, "forged", id).await;
+        assert_eq!(code("forged").await, "stored.sealed", "{id}");
+    }
+    assert_eq!(kms.calls(), calls);
+    simulated::unset();
+}
+
+#[tokio::test]
+async fn a_key_seals_for_a_day() {
+    let (memory, kms) = (Memory::new(), Kms::new());
+    let start = UnixTime::system().expect("a clock");
+    let store = process(&memory, &kms);
+    let second = Duration::from_secs(1);
+    let seal = async |after: Duration| {
+        pass(start, after);
+        put(&store, NAME, TEXT).await.expect("saved");
+        let record = stored(&memory).await.record;
+        let (_, rest) = record.expose().split_once("vault:v1:").expect("the id");
+        rest.split('"').next().expect("a number").to_owned()
+    };
+    assert_eq!(seal(Duration::ZERO).await, "0");
+    assert_eq!(seal(DAY - second).await, "0");
+    assert_eq!(kms.calls(), (1, 0));
+    // No new one is to be had: the old one goes on, and the service is asked once a minute.
+    kms.fails(lost());
+    assert_eq!(seal(DAY + second).await, "0");
+    assert_eq!(seal(DAY + 30 * second).await, "0");
+    assert_eq!(kms.calls().0, 2);
+    kms.fails(None);
+    assert_eq!(seal(DAY + 62 * second).await, "2");
+    assert_eq!(seal(2 * DAY + 60 * second).await, "2");
+    assert_eq!(kms.calls().0, 3);
+    simulated::unset();
+}
+
+/// While one asks for the next key, others need not wait for it.
+#[tokio::test]
+async fn the_old_key_seals_until_there_is_a_new_one() {
+    let (memory, kms) = (Memory::new(), Kms::new());
+    let start = UnixTime::system().expect("a clock");
+    let store = process(&memory, &kms);
+    put(&store, "first", TEXT).await.expect("saved");
+    pass(start, DAY + DAY);
+    kms.stops();
+    let asking = store.clone();
+    let asking = tokio::spawn(async move { put(&asking, "second", TEXT).await });
+    tokio::task::yield_now().await;
+    assert_eq!(kms.calls().0, 2);
+    put(&store, "third", TEXT).await.expect("saved");
+    kms.goes_on();
+    asking.await.expect("no panic").expect("saved");
+    assert_eq!(kms.calls(), (2, 0));
+    simulated::unset();
+}
+
+#[tokio::test]
+async fn an_id_that_is_none_is_refused() {
+    struct Odd(String);
+    impl KeySource for Odd {
+        fn data_key(&self) -> Answer<'_, DataKey> {
+            Box::pin(async { Ok(DataKey::new(self.0.as_str(), [1; 32])) })
+        }
+        fn unwrap_key<'a>(&'a self, _: &'a str) -> Answer<'a, Option<Key>> {
+            Box::pin(async { Ok(None) })
+        }
+    }
+    for id in [String::new(), "a b".to_owned(), "x".repeat(2049)] {
+        let store = Sealed::new(Memory::new(), Keys::from_source(Odd(id)));
+        let error = put(&store, NAME, TEXT).await.expect_err("no id");
+        assert_eq!(error.code(), "misuse.setup");
+    }
+    let longest = Keys::from_source(Odd("x".repeat(2048)));
+    put(&Sealed::new(Memory::new(), longest), NAME, TEXT)
+        .await
+        .expect("saved");
+}
+
+#[tokio::test]
+async fn records_move_to_a_service_and_back() {
+    let (memory, kms, other) = (Memory::new(), Kms::new(), Kms::new());
+    let given = || Keys::new([99; 32]);
+    put(&Sealed::new(memory.clone(), given()), NAME, TEXT)
+        .await
+        .expect("saved");
+    let moving = Keys::from_source(kms.clone()).also([99; 32]);
+    let moving = Sealed::new(memory.clone(), moving);
+    let done = moving.reseal().await.expect("resealed");
+    assert_eq!((done.count, done.unopened.len()), (1, 0));
+    assert_eq!(moving.reseal().await.expect("again").count, 0);
+    assert_eq!(
+        read(&process(&memory, &kms), NAME).await.expect("opened"),
+        TEXT
+    );
+    // One service does not answer, and the other has it.
+    other.fails(lost());
+    let back = given().also_from(other.clone()).also_from(kms.clone());
+    let back = Sealed::new(memory.clone(), back);
+    assert_eq!(back.reseal().await.expect("resealed").count, 1);
+    assert_eq!(
+        read(&Sealed::new(memory.clone(), given()), NAME)
+            .await
+            .expect("opened"),
+        TEXT
+    );
+    // Where the one that may have it does not answer, nobody says that nobody has it.
+    put(&process(&memory, &kms), "another", TEXT)
+        .await
+        .expect("saved");
+    let two = Keys::from_source(other).also_from(Kms::new());
+    let error = read(&Sealed::new(memory, two), "another")
+        .await
+        .expect_err("no key");
+    assert_eq!(error.code(), "lost.unsent");
+}
+
+#[tokio::test]
+async fn what_it_refuses_for_good_a_login_replaces() {
+    let (memory, kms) = (Memory::new(), Kms::new());
+    let first = of_ann(Rotating::default(), Arc::new(process(&memory, &kms)));
+    first
+        .log_in(person("first").expect("tokens"))
+        .await
+        .expect("stored");
+    kms.forgets();
+    let anew = of_ann(Rotating::default(), Arc::new(process(&memory, &kms)));
+    assert_eq!(
+        anew.token().await.expect_err("sealed").code(),
+        "stored.sealed"
+    );
+    anew.log_in(person("anew").expect("tokens"))
+        .await
+        .expect("stored");
+    let token = anew.token().await.expect("a token");
+    assert_eq!(token.access_token.expose(), "anew");
+}
+
+/// What the service's silence must not cost: a token that is good, and a refresh token that was sent
+/// though what comes back could not be stored.
+#[tokio::test]
+async fn its_troubles_cost_nobody_a_grant() {
+    let (memory, kms, driver) = (Memory::new(), Kms::new(), Rotating::default());
+    let session = of_ann(driver.clone(), Arc::new(process(&memory, &kms)));
+    session
+        .log_in(person("first").expect("tokens"))
+        .await
+        .expect("stored");
+    kms.fails(lost());
+    let token = session.token().await.expect("a good token");
+    assert_eq!(token.access_token.expose(), "first");
+
+    let colleague = of_ann(driver.clone(), Arc::new(process(&memory, &kms)));
+    let error = colleague.token().await.expect_err("no key");
+    assert_eq!(
+        (error.code(), error.endpoint()),
+        ("lost.unsent", Some("store"))
+    );
+    kms.fails(None);
+    let token = colleague.token().await.expect("a token");
+    assert_eq!(token.access_token.expose(), "first");
+    // He can open, and has no key to seal with.
+    kms.fails(lost());
+    let error = colleague.renew(&token).await.expect_err("no key");
+    assert_eq!(error.code(), "lost.unsent");
+    let requests = || driver.0.load(Ordering::SeqCst);
+    assert_eq!(requests(), 0, "nothing is sent that could not be stored");
+    kms.fails(None);
+    let token = colleague.renew(&token).await.expect("renewed");
+    assert_eq!(token.access_token.expose(), "renewed-0");
+    assert_eq!(requests(), 1);
+}
