@@ -3,8 +3,6 @@
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-3.2>, reply section 5.1
 
 #[cfg(test)]
-mod quirks;
-#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
+mod quirks;
+
 use super::*;
 use crate::client::Client;
 use crate::grant::Refresh;
