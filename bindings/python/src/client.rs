@@ -5,7 +5,6 @@ use std::sync::Arc;
 use oauth_core::error::Error;
 use oauth_core::token::TokenKind;
 use oauth_facade::{Auth, Authorize, Keep, Machine, TokenRequest};
-use oauth_reqwest::Driver;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::{PyClass, PyClassInitializer};
@@ -14,7 +13,7 @@ use crate::exchange::Exchanges;
 use crate::flow::Flow;
 use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
-use crate::network::{Line, Network, seconds};
+use crate::network::{Lazy, Line, Network, seconds};
 use crate::request::{Extra, token_request};
 use crate::server::Server;
 use crate::source::{GrantSource, Kept};
@@ -92,8 +91,8 @@ pub(crate) struct Us {
 }
 
 impl Us {
-    pub(crate) fn driver(&self, py: Python<'_>) -> PyResult<Driver> {
-        self.line.driver(py)
+    pub(crate) fn driver(&self) -> Lazy {
+        Lazy(Arc::clone(&self.line))
     }
 }
 
@@ -112,17 +111,14 @@ impl Client {
         machine: Result<Machine, Error>,
     ) -> PyResult<Work> {
         let machine = machine.map_err(|error| errors::raise(py, &error))?;
-        let driver = self.us.driver(py)?;
+        let driver = self.us.driver();
         Ok(Work::new(name, async move {
-            driver.run(machine).await.map(Answer::Record)
+            driver.exchange(machine).await.map(Answer::Record)
         }))
     }
 
     fn redeeming(&self, py: Python<'_>, flow: &Flow, callback: &str) -> PyResult<Work> {
-        let machine = flow
-            .take()
-            .and_then(|pending| self.us.client.redeem(pending.expose(), callback));
-        self.work(py, "redeem", machine)
+        self.work(py, "redeem", flow.0.redeem(&self.us.client, callback))
     }
 
     fn refreshing(&self, py: Python<'_>, tokens: &Tokens, ask: &TokenRequest) -> PyResult<Work> {
@@ -250,11 +246,12 @@ impl Client {
         self.us
             .client
             .authorize(at, ask)
-            .map(|begun| Flow::new(Some(begun.url), &begun.pending))
+            .map(|begun| Flow::new(&begun.pending, Some(begun.url)))
             .map_err(|error| errors::raise(py, &error))
     }
 
-    /// Judges the callback and redeems its code. A flow is spent by this, whatever comes of it.
+    /// Judges the callback and redeems its code. A callback with this flow's state spends the flow,
+    /// whatever comes of it; any other is turned away, and the flow waits on.
     #[pyo3(signature = (flow, callback_url))]
     fn redeem(&self, py: Python<'_>, flow: &Flow, callback_url: &str) -> PyResult<Py<PyAny>> {
         self.redeeming(py, flow, callback_url)?.wait(py)

@@ -336,9 +336,7 @@ impl Exchanges {
         callback_url: &str,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Exchange> {
-        let machine = flow
-            .take()
-            .and_then(|pending| self.0.client.redeem(pending.expose(), callback_url));
+        let machine = flow.0.redeem(&self.0.client, callback_url);
         Exchange::new(py, machine, moment)
     }
 

@@ -1,47 +1,26 @@
 //! An authorization under way, and the listener for its callback.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
+use oauth_core::Pending;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::issuer::RedirectUri;
-use oauth_core::{Pending, Secret};
 use oauth_reqwest::loopback::{self, Paste};
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::prelude::*;
 
 use crate::network::seconds;
 use crate::work::{Answer, Work};
-use crate::{errors, no_pickle, runtime};
+use crate::{errors, no_pickle, runtime, value};
 
 /// An authorization under way: state, nonce and verifier inside. It can be redeemed once.
 #[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Flow {
-    url: Option<String>,
-    issuer: String,
-    pending: Mutex<Option<Secret<String>>>,
-}
+pub(crate) struct Flow(pub(crate) oauth_facade::Flow, Option<String>);
 
 impl Flow {
-    fn kept(&self) -> Result<Pending, Error> {
-        let text = self.pending().clone().ok_or_else(spent)?;
-        Pending::from_json(text.expose())
-    }
-
-    pub(crate) fn new(url: Option<String>, pending: &Pending) -> Self {
-        Self {
-            url,
-            issuer: pending.issuer().to_owned(),
-            pending: Mutex::new(Some(pending.to_json())),
-        }
-    }
-
-    /// For the one redemption.
-    pub(crate) fn take(&self) -> Result<Secret<String>, Error> {
-        self.pending().take().ok_or_else(spent)
-    }
-
-    fn pending(&self) -> MutexGuard<'_, Option<Secret<String>>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    /// With the URL that it begins with, unless it was stored.
+    pub(crate) fn new(pending: &Pending, url: Option<String>) -> Self {
+        Self(oauth_facade::Flow::new(pending), url)
     }
 }
 
@@ -50,7 +29,7 @@ impl Flow {
     /// Where to send the person. A flow that was stored has been sent already, and has none.
     #[getter]
     fn url(&self) -> PyResult<&str> {
-        self.url
+        self.1
             .as_deref()
             .ok_or_else(|| PyAttributeError::new_err("a stored flow has no URL any more"))
     }
@@ -58,34 +37,54 @@ impl Flow {
     /// The issuer the person is sent to.
     #[getter]
     fn issuer(&self) -> &str {
-        &self.issuer
+        self.0.issuer()
+    }
+
+    /// The key to find this flow by when several wait in one session.
+    #[getter]
+    fn state(&self) -> &str {
+        self.0.state().expose()
+    }
+
+    /// Where the callback must come to.
+    #[getter]
+    fn redirect_uri(&self) -> &str {
+        self.0.redirect_uri()
+    }
+
+    /// When the flow began, for whoever lets old ones lapse.
+    #[getter]
+    fn started_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        value::of_time(py, self.0.started_at())
+    }
+
+    /// Whether a callback carries this flow's state. False for any other, and once the flow has
+    /// been redeemed.
+    fn recognises(&self, callback_url: &str) -> bool {
+        self.0.recognises(callback_url)
     }
 
     /// What to keep until the callback, in the person's session. It holds secrets.
     fn to_json(&self, py: Python<'_>) -> PyResult<String> {
-        let pending = self.pending();
-        let text = pending.as_ref().map(|text| text.expose().clone());
-        text.ok_or_else(|| errors::raise(py, &spent()))
+        let text = self.0.to_json().map(|text| text.expose().clone());
+        text.map_err(|error| errors::raise(py, &error))
     }
 
     /// Reads what to_json() wrote.
     #[staticmethod]
     fn from_json(py: Python<'_>, text: &str) -> PyResult<Self> {
-        let pending = Pending::from_json(text).map_err(|error| errors::raise(py, &error))?;
-        Ok(Self::new(None, &pending))
+        let flow = oauth_facade::Flow::parse(text);
+        flow.map(|flow| Self(flow, None))
+            .map_err(|error| errors::raise(py, &error))
     }
 
     fn __repr__(&self) -> String {
-        format!("<oauth_core.Flow to {}>", self.issuer)
+        format!("<oauth_core.Flow to {}>", self.0.issuer())
     }
 
     fn __reduce__(&self) -> PyResult<Py<PyAny>> {
         no_pickle("a Flow")
     }
-}
-
-fn spent() -> Error {
-    Error::from(Misuse::Over).about("this flow was redeemed before")
 }
 
 /// Waits on a loopback address for one callback (RFC 8252).
@@ -135,9 +134,8 @@ impl Listener {
     /// Hands over the address at which a browser ended that cannot reach this listener, as a person
     /// pasted it. Whether it is a callback of this flow, and somebody waits for it.
     fn paste(&self, py: Python<'_>, flow: &Flow, text: &str) -> PyResult<bool> {
-        let pending = flow
-            .kept()
-            .map_err(|error: Error| errors::raise(py, &error))?;
+        let pending = flow.0.pending();
+        let pending = pending.map_err(|error| errors::raise(py, &error))?;
         Ok(self.pasted.give_callback(text, &pending))
     }
 
@@ -173,7 +171,7 @@ impl Listener {
     fn waiting(&self, py: Python<'_>, flow: &Flow, timeout: f64) -> PyResult<Work> {
         let patience = seconds(timeout)?;
         let begin = || {
-            let pending = flow.kept()?;
+            let pending = flow.0.pending()?;
             let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
             Ok((pending, socket.take().ok_or(Misuse::Over)?))
         };

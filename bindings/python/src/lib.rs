@@ -57,7 +57,7 @@ mod _native {
     use super::sealed::Sealed;
     #[pymodule_export]
     #[pymodule_export]
-    use super::server::{Server, adiscover, discover, provider, provider_file};
+    use super::server::{Server, adiscover, discover, provider, provider_file, providers};
     #[pymodule_export]
     use super::sessions::Sessions;
     #[pymodule_export]
@@ -65,7 +65,7 @@ mod _native {
     #[pymodule_export]
     use super::stores::{FileStore, Memory, NativeStore, PostgresStore, RedisStore, SqliteStore};
     #[pymodule_export]
-    use super::tokens::Tokens;
+    use super::tokens::{Tokens, allow_pickling};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,11 +1,16 @@
 //! How requests leave this process.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use oauth_core::exchange::{Boxed, Exchange};
+use oauth_core::{Error, Tokens};
 use oauth_reqwest::transport::Settings;
 use oauth_reqwest::{Driver, Transport};
+use oauth_session::Drive;
+use oauth_session::store::Answer as DriveAnswer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -17,7 +22,7 @@ use crate::{errors, secret};
 /// What is left out is the system's: its certificates (or those that SSL_CERT_FILE and SSL_CERT_DIR
 /// name), and the proxy that HTTPS_PROXY, ALL_PROXY and NO_PROXY name. Files are read once, here.
 #[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Network(Transport);
+pub(crate) struct Network(Arc<Drivers>);
 
 /// PEM, or the path of a file that holds it.
 pub(crate) struct Pem(String);
@@ -69,7 +74,7 @@ impl Network {
         settings.user_agent = user_agent;
         settings.in_flight_per_origin = in_flight_per_origin;
         py.detach(|| settings.read())
-            .map(Self)
+            .map(|transport| Self(Arc::new(Drivers::of(transport))))
             .map_err(|error| errors::raise(py, &error))
     }
 
@@ -78,36 +83,98 @@ impl Network {
     }
 }
 
-/// A transport of this process.
-pub(crate) struct Line {
+/// A transport, and its drivers in this process: one for each limit, so that all who share one share
+/// its connections.
+pub(crate) struct Drivers {
     transport: Transport,
-    driver: PerProcess<Driver>,
+    made: PerProcess<Mutex<BTreeMap<Duration, Driver>>>,
+}
+
+impl Drivers {
+    const fn of(transport: Transport) -> Self {
+        Self {
+            transport,
+            made: PerProcess::new(),
+        }
+    }
+
+    /// Those of the system's transport.
+    fn usual() -> Arc<Self> {
+        static USUAL: OnceLock<Arc<Drivers>> = OnceLock::new();
+        Arc::clone(USUAL.get_or_init(|| Arc::new(Self::of(Transport::default()))))
+    }
+
+    /// Takes milliseconds for the first of a limit, which reads the certificates of the system. Not
+    /// to be called with Python's lock: whoever makes one holds a lock of its own.
+    fn driver(&self, timeout: Duration) -> Result<Driver, Error> {
+        let make = || Ok::<_, Error>(Mutex::default());
+        self.made.with(make, |made| {
+            let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(driver) = made.get(&timeout) {
+                return Ok(driver.clone());
+            }
+            let mut transport = self.transport.clone();
+            transport.options.timeout = timeout;
+            let driver = transport.driver()?;
+            made.insert(timeout, driver.clone());
+            Ok(driver)
+        })?
+    }
+}
+
+/// How a client, or an API, sends its requests.
+pub(crate) struct Line {
+    drivers: Arc<Drivers>,
+    timeout: Duration,
 }
 
 impl Line {
     /// Over this network, or the system's; with this limit, or the network's.
     pub(crate) fn new(network: Option<&Network>, timeout: Option<f64>) -> PyResult<Arc<Self>> {
-        let mut transport = network.map(|network| network.0.clone()).unwrap_or_default();
-        if let Some(timeout) = timeout {
-            transport.options.timeout = seconds(timeout)?;
-        }
-        Ok(Arc::new(Self {
-            transport,
-            driver: PerProcess::new(),
-        }))
+        let drivers = network.map_or_else(Drivers::usual, |network| Arc::clone(&network.0));
+        let timeout = match timeout {
+            Some(timeout) => seconds(timeout)?,
+            None => drivers.transport.options.timeout,
+        };
+        Ok(Arc::new(Self { drivers, timeout }))
     }
 
     /// How long one request may take.
     pub(crate) const fn timeout(&self) -> Duration {
-        self.transport.options.timeout
+        self.timeout
     }
 
     pub(crate) fn driver(&self, py: Python<'_>) -> PyResult<Driver> {
-        let make = || {
-            py.detach(|| self.transport.driver())
-                .map_err(|error| errors::raise(py, &error))
-        };
-        self.driver.with(make, Driver::clone)
+        py.detach(|| self.drivers.driver(self.timeout))
+            .map_err(|error| errors::raise(py, &error))
+    }
+}
+
+/// A driver that is made when it is first used: a source of tokens costs an event loop nothing.
+pub(crate) struct Lazy(pub(crate) Arc<Line>);
+
+impl Lazy {
+    /// Runs an exchange to its end.
+    pub(crate) async fn exchange<E: Exchange>(&self, exchange: E) -> Result<E::Output, Error> {
+        self.driver()?.run(exchange).await
+    }
+
+    fn driver(&self) -> Result<Driver, Error> {
+        self.0.drivers.driver(self.0.timeout)
+    }
+}
+
+impl Drive for Lazy {
+    fn run(&self, exchange: Boxed<Tokens>) -> DriveAnswer<'_, Tokens> {
+        Box::pin(self.exchange(exchange))
+    }
+
+    fn revoke(&self, exchange: Boxed<()>) -> DriveAnswer<'_, ()> {
+        Box::pin(self.exchange(exchange))
+    }
+
+    fn longest(&self) -> Duration {
+        self.0.timeout
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use pyo3::prelude::*;
 
 /// A value made anew in every process that asks for it.
 ///
@@ -28,19 +27,21 @@ impl<T> PerProcess<T> {
     }
 
     /// The value of this process, made by `make` if there is none.
-    pub(crate) fn with<R>(
+    pub(crate) fn with<R, E>(
         &self,
-        make: impl FnOnce() -> PyResult<T>,
+        make: impl FnOnce() -> Result<T, E>,
         read: impl FnOnce(&T) -> R,
-    ) -> PyResult<R> {
+    ) -> Result<R, E> {
         let pid = std::process::id();
         let held = self.0.load_full();
         if let Some(made) = held.as_ref().filter(|made| made.pid == pid) {
             return Ok(read(&made.value));
         }
-        let value = make()?;
-        let made = Some(Arc::new(Made { pid, value }));
-        let before = self.0.compare_and_swap(&held, made);
+        let ours = Arc::new(Made {
+            pid,
+            value: make()?,
+        });
+        let before = self.0.compare_and_swap(&held, Some(Arc::clone(&ours)));
         let is_ours = match (&*before, &held) {
             (None, None) => true,
             (Some(before), Some(held)) => Arc::ptr_eq(before, held),
@@ -50,12 +51,7 @@ impl<T> PerProcess<T> {
             // The parent's: its threads are not here, so nothing of it may be dropped here.
             std::mem::forget(held);
         }
-        // Another thread was faster: its value is the one all use.
-        match self.0.load_full() {
-            Some(made) => Ok(read(&made.value)),
-            None => Err(pyo3::exceptions::PyRuntimeError::new_err(
-                "a value vanished",
-            )),
-        }
+        // If another thread was faster, its value is the one all use.
+        Ok(read(&self.0.load_full().unwrap_or(ours).value))
     }
 }

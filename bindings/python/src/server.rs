@@ -8,11 +8,11 @@ use oauth_facade::Transport;
 use oauth_providers::Provider;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyTuple};
 
 use crate::api::{Api, Limits, Source, owned};
 use crate::errors;
-use crate::network::{Line, Network};
+use crate::network::{Lazy, Line, Network};
 use crate::work::{Answer, Work};
 
 /// One authorization server.
@@ -125,6 +125,12 @@ pub(crate) fn provider(
     with_variables(py, preset, &options, loopback, variables)
 }
 
+/// The names of the presets.
+#[pyfunction]
+pub(crate) fn providers(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
+    PyTuple::new(py, oauth_providers::names().collect::<Vec<_>>())
+}
+
 /// A server by a provider file of your own: its TOML text, or a path to it; otherwise as provider().
 #[pyfunction]
 #[pyo3(signature = (path_or_text, /, *, options = Vec::new(), loopback = None, **variables))]
@@ -204,9 +210,9 @@ fn discovery(
 ) -> PyResult<Work> {
     let machine = oauth_facade::Server::discover(issuer, read_transport(transport)?)
         .map_err(|error| errors::raise(py, &error))?;
-    let driver = Line::new(network.map(Bound::get), timeout)?.driver(py)?;
+    let driver = Lazy(Line::new(network.map(Bound::get), timeout)?);
     Ok(Work::new("discover", async move {
-        driver.run(machine).await.map(Answer::Record)
+        driver.exchange(machine).await.map(Answer::Record)
     }))
 }
 

@@ -51,7 +51,7 @@ impl Shared {
     }
 
     fn make(&self, py: Python<'_>) -> PyResult<oauth_session::Sessions> {
-        let (driver, store) = (self.us.driver(py)?, self.store.here(py)?);
+        let (driver, store) = (self.us.driver(), self.store.here(py)?);
         let policy = self.keep.policy();
         let policy = policy.map_err(|error| errors::raise(py, &error))?;
         let sessions = oauth_session::Sessions::new(driver, self.us.client.core(), store)

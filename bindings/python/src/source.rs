@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 
 use crate::api::Ask;
 use crate::client::Us;
-use crate::network::{Line, seconds};
+use crate::network::{Lazy, Line, seconds};
 use crate::process::PerProcess;
 use crate::resource::Resource;
 use crate::sessions::{self, Logged};
@@ -123,7 +123,7 @@ impl GrantSource {
     }
 
     fn make(&self, py: Python<'_>) -> PyResult<Session> {
-        let driver = self.us.driver(py)?;
+        let driver = self.us.driver();
         let store = self.kept.store.as_ref();
         let store = store.map(|store| store.here(py)).transpose()?;
         let store = store.map(|store| store as Arc<dyn oauth_session::Store>);
@@ -145,7 +145,7 @@ impl GrantSource {
 
     fn begin(
         &self,
-        driver: oauth_reqwest::Driver,
+        driver: Lazy,
         store: Option<Arc<dyn oauth_session::Store>>,
     ) -> Result<Session, Error> {
         let keep = &self.kept.keep;
@@ -242,7 +242,7 @@ impl GrantSource {
             .api(origins, Keeping::Nothing)
             .map_err(|error| errors::raise(py, &error))?;
         let sources = Sources::one(self.native(py)?);
-        let api = Authorized::with_sources(self.us.driver(py)?, sources, api.core().clone())
+        let api = Authorized::with_sources(self.us.line.driver(py)?, sources, api.core().clone())
             .map_err(|error| errors::raise(py, &error))?;
         ask.send(api, OnLimit::Fail, &self.us.line)
     }

@@ -1,12 +1,22 @@
 //! Tokens, as Python sees them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use oauth_core::token::Warning;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet};
 
 use crate::{errors, no_pickle, value};
+
+/// Whether somebody has asked for pickles that hold tokens.
+static IS_PICKLED: AtomicBool = AtomicBool::new(false);
+
+/// Lets tokens be pickled.
+#[pyfunction]
+pub(crate) fn allow_pickling() {
+    IS_PICKLED.store(true, Ordering::Relaxed);
+}
 
 /// The tokens of one grant, bound to the server and client they belong to.
 #[pyclass(frozen, module = "oauth_core")]
@@ -138,7 +148,38 @@ impl Tokens {
         )
     }
 
-    fn __reduce__(&self) -> PyResult<Py<PyAny>> {
-        no_pickle("Tokens")
+    /// The same tokens, whoever holds them: what is stored of them is compared.
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast::<Self>().is_ok_and(|other| {
+            let other = &other.get().0;
+            Arc::ptr_eq(&self.0, other) || self.0.to_json().matches(other.to_json().expose())
+        })
+    }
+
+    fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
+        // Python's own hash, which is salted: it tells nothing of the token.
+        self.access_token().into_pyobject(py)?.hash()
+    }
+
+    /// Tokens do not change, so a copy is the same.
+    fn __copy__(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+
+    fn __deepcopy__(&self, _memo: &Bound<'_, PyAny>) -> Self {
+        self.__copy__()
+    }
+
+    fn __reduce__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match IS_PICKLED.load(Ordering::Relaxed) {
+            true => {
+                let rebuild = py.import("oauth_core.pickling")?.getattr("_rebuild")?;
+                Ok((rebuild, (self.to_json(),))
+                    .into_pyobject(py)?
+                    .into_any()
+                    .unbind())
+            }
+            false => no_pickle("Tokens"),
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use oauth_core::Tokens;
-use oauth_core::error::{Cause, Error};
+use oauth_core::error::{Cause, Error, Misuse};
 use oauth_facade::Record;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyRuntimeError;
@@ -154,12 +154,14 @@ impl Start {
     fn __call__(&self, py: Python<'_>) -> PyResult<Begun> {
         static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         runtime::refuse_if_closed()?;
-        let event_loop = RUNNING.import(py, "asyncio", "get_running_loop")?.call0()?;
         let work = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let work = work.ok_or_else(|| PyRuntimeError::new_err("already awaited"))?;
+        // Whatever runs this coroutine: what is at hand needs no loop.
         if let Some(outcome) = work.at_hand() {
             return Ok((Some(finish(py, None, outcome)?), None));
         }
+        let running = RUNNING.import(py, "asyncio", "get_running_loop")?.call0();
+        let event_loop = running.map_err(|_| errors::raise(py, &no_loop(work.name)))?;
         let future = event_loop.call_method0("create_future")?;
         let ends = (event_loop.unbind(), future.clone().unbind());
         let task = runtime::handle()?.spawn(async move {
@@ -170,6 +172,14 @@ impl Start {
         future.call_method1("add_done_callback", (abort,))?;
         Ok((None, Some(future.unbind())))
     }
+}
+
+/// Coroutines of trio, or that somebody runs by hand, cannot await a future of asyncio.
+fn no_loop(name: &str) -> Error {
+    let hint = format!(
+        "{name}: no running event loop of asyncio; under trio call the blocking method in a thread"
+    );
+    Error::from(Misuse::Setup).about(&hint)
 }
 
 /// Ends the task of a future that was cancelled; of any other it has ended already.

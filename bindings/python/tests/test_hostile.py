@@ -81,6 +81,25 @@ def test_a_flow_is_redeemed_once(generic: Twin) -> None:
         saved.url  # noqa: B018
 
 
+def test_a_callback_of_another_flow_leaves_this_one_as_it_was(generic: Twin) -> None:
+    client, flow, callback = flow_and_callback(generic)
+    _, other, strange = flow_and_callback(generic)
+    assert flow.state in callback and flow.state not in strange
+    assert (flow.recognises(callback), flow.recognises(strange)) == (True, False)
+    assert flow.redirect_uri == CALLBACK
+    assert flow.started_at <= other.started_at
+    before = generic.counters["token_requests"]
+    for turned_away in (strange, f"{CALLBACK}?error=access_denied", f"{CALLBACK}?state=x&code=c"):
+        with pytest.raises(oauth_core.OAuthError):
+            client.redeem(flow, turned_away)
+        with pytest.raises(oauth_core.OAuthError):
+            client.exchange.redeem(flow, turned_away)
+    assert generic.counters["token_requests"] == before
+    assert flow.state not in repr(flow)
+    assert client.redeem(flow, callback).access_token
+    assert not flow.recognises(callback)
+
+
 def test_a_flow_of_another_client_is_refused(generic: Twin) -> None:
     _, flow, callback = flow_and_callback(generic)
     with pytest.raises(oauth_core.Untrusted) as caught:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import socketserver
 import threading
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
-from conftest import ROOT, example, process
+from conftest import ROOT, Answer, Plain, example, process, reply, server_at
 
 import oauth_core
 
+Start = Callable[[Answer], Plain]
 PATH = "/api/v2/sessionResults/?testId=1"
 
 
@@ -162,3 +165,43 @@ def test_what_cannot_be_is_told_at_once(tmp_path: Path) -> None:
             oauth_core.Network(**options)
         assert caught.value.code == "misuse.setup"
         assert "S3CR3T" not in str(caught.value)
+
+
+def test_clients_of_one_network_share_its_connections(plain: Start) -> None:
+    tokens = b'{"access_token":"t","token_type":"Bearer"}'
+    answer = reply(200, tokens, content_type="application/json")
+    doors: set[Any] = set()
+
+    def counting(handler: BaseHTTPRequestHandler) -> None:
+        doors.add(handler.client_address)
+        answer(handler)
+
+    server = server_at(plain(counting).base)
+    for networks in ([None, None], [oauth_core.Network()] * 2):
+        doors.clear()
+        for network in networks:
+            client = oauth_core.Client(server, client_id="id", secret="s", network=network)
+            assert client.client_credentials().token().access_token == "t"
+        assert len(doors) == 1
+    # Each network has its own.
+    client = oauth_core.Client(server, client_id="id", secret="s", network=oauth_core.Network())
+    client.client_credentials().token()
+    assert len(doors) == 2
+
+
+def test_localhost_is_this_machine(plain: Start) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        base = f"http://{handler.headers['host']}"
+        document = {"issuer": base, "token_endpoint": f"{base}/token"}
+        body = document if handler.command == "GET" else TOKENS
+        reply(200, json.dumps(body).encode(), content_type="application/json")(handler)
+
+    base = plain(answer).base.replace("127.0.0.1", "localhost")
+    server = oauth_core.discover(base, transport="loopback_http")
+    client = oauth_core.Client(server, client_id="id", secret="s")
+    assert client.client_credentials().token().access_token == "t"
+    with pytest.raises(oauth_core.Misuse):
+        oauth_core.discover(base)
+
+
+TOKENS = {"access_token": "t", "token_type": "Bearer"}

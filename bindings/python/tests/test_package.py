@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import dataclasses
 import datetime
 import inspect
 import logging
@@ -20,6 +21,11 @@ from conftest import CALLBACK, ROOT, Twin, approve, expired, generic_client
 import oauth_core
 
 OPTIONAL = ("httpx", "httpx2", "requests", "aiohttp", "asyncio", "logging", "webbrowser", "ssl", "typing")
+
+
+@dataclasses.dataclass
+class Held:
+    tokens: oauth_core.Tokens
 
 
 def test_it_is_the_installed_wheel_that_is_tested() -> None:
@@ -176,11 +182,53 @@ def test_coroutines_begin_when_awaited(generic: Twin, client: oauth_core.Client)
     assert generic.counters["token_requests"] == 1
 
 
-def test_a_coroutine_needs_asyncio(generic: Twin, client: oauth_core.Client) -> None:
-    later = client.client_credentials().atoken()
-    with pytest.raises(RuntimeError, match="no running event loop"):
-        later.send(None)
+def test_a_coroutine_that_has_to_wait_needs_asyncio(
+    generic: Twin, client: oauth_core.Client
+) -> None:
+    source = client.client_credentials()
+    with pytest.raises(oauth_core.Misuse, match="asyncio") as caught:
+        source.atoken().send(None)
+    assert caught.value.code == "misuse.setup"
     assert generic.counters["token_requests"] == 0
+    # Under whatever runs it, trio or nothing at all, a token at hand is handed out.
+    tokens = source.token()
+    with pytest.raises(StopIteration) as done:
+        source.atoken().send(None)
+    assert done.value.value == tokens
+    assert generic.counters["token_requests"] == 1
+
+
+def test_tokens_are_compared_by_what_they_are(client: oauth_core.Client) -> None:
+    first = client.client_credentials().token()
+    again = oauth_core.Tokens.from_json(first.to_json())
+    assert first == again and hash(first) == hash(again)
+    other = client.client_credentials().token()
+    assert first != other and first != first.to_json()
+    assert len({first, again, other}) == 2
+
+
+def test_tokens_are_copied_in_whatever_holds_them(client: oauth_core.Client) -> None:
+    tokens = client.client_credentials().token()
+    held = Held(tokens)
+    assert dataclasses.asdict(held) == {"tokens": tokens}
+    assert copy.deepcopy([held])[0].tokens == copy.copy(tokens) == tokens
+
+
+def test_tokens_are_pickled_for_whoever_asks_for_it() -> None:
+    # The switch is the process's: this one's stays as it was.
+    script = """
+import pickle, oauth_core, oauth_core.pickling
+tokens = oauth_core.Tokens.bearer("t", expires_at=2_000_000_000)
+try:
+    pickle.dumps(tokens)
+except TypeError:
+    pass
+else:
+    raise SystemExit("pickled without being asked to")
+oauth_core.pickling.allow()
+assert pickle.loads(pickle.dumps([tokens])) == [tokens]
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_headers_of_the_client_are_sent(generic: Twin) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import oauth_core
-from oauth_core import drive
+from oauth_core import _body
 
 Json = dict[str, Any]
 
@@ -127,7 +127,7 @@ class Party:
             lost = ConnectionRefusedError if data == "unsent" else ConnectionError
             return exchange.throw(lost(data))
         if name == "lost":
-            return exchange.send((200, [], bytes(drive.LIMIT + 1)))
+            return exchange.send((200, [], bytes(_body.LIMIT + 1)))
         headers = [(field.encode(), value.encode()) for field, value in data["headers"]]
         return exchange.send((data["status"], headers, data["body"].encode()))
 

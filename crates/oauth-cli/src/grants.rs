@@ -330,7 +330,7 @@ impl Stored {
         let Some((said, tokens)) = said.zip(self.keeper.tokens()) else {
             return Ok(());
         };
-        match tokens.scope.covers(&Scope::parse(said)?) {
+        match self.keeper.covers(&Scope::parse(said)?) {
             true => Ok(()),
             false => Err(Failure::usage(
                 "usage.scope",

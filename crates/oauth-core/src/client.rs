@@ -153,6 +153,7 @@ impl Client {
     pub fn refresh_token(&self, token: impl Into<Secret<String>>, scope: Scope) -> RefreshToken {
         RefreshToken {
             secret: token.into(),
+            requested: scope.clone(),
             scope,
             binding: Arc::clone(&self.0.binding),
         }

@@ -156,6 +156,11 @@ fn denial(
     reply: &Response<Bytes>,
     object: &Object<'_>,
 ) -> Option<Error> {
+    if let Some(code) = rules.failed_status(object) {
+        let text = |name| object.get(name).and_then(Json::as_str);
+        let described = text("error_description").or_else(|| text("error"));
+        return Some(coded(rules, at, reply, object, &code, described));
+    }
     let listed = match object.get("errors") {
         Some(Json::Array(errors)) if rules.has(&Quirk::ErrorsArray) => errors.first(),
         _ => None,
@@ -175,21 +180,31 @@ fn denial(
         ),
         _ => (None, None),
     };
-    let said = bare_status(at, reply);
-    let Some(code) = code else {
-        return Some(words::of_object(said, object).into());
-    };
+    Some(match code {
+        Some(code) => coded(rules, at, reply, object, code, described),
+        None => words::of_object(bare_status(at, reply), object).into(),
+    })
+}
+
+/// A refusal of this code.
+fn coded(
+    rules: &Rules,
+    at: &Moment,
+    reply: &Response<Bytes>,
+    object: &Object<'_>,
+    code: &str,
+    described: Option<&str>,
+) -> Error {
     let description = described.or_else(|| words::description(object));
     let (mut extra, _) = object.to_map_within(words::MOST);
     extra.retain(|name, _| !["error", "error_description", "error_uri"].contains(&name.as_str()));
     let uri = object.get("error_uri").and_then(Json::as_str);
-    Some(
-        said.coded(code)
-            .meaning(rules.meaning(code))
-            .described(description, uri)
-            .with_extra(extra)
-            .into(),
-    )
+    bare_status(at, reply)
+        .coded(code)
+        .meaning(rules.meaning(code, description))
+        .described(description, uri)
+        .with_extra(extra)
+        .into()
 }
 
 fn bare_status(at: &Moment, reply: &Response<Bytes>) -> ServerError {

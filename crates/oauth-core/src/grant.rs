@@ -20,6 +20,7 @@ pub use parameters::TokenParameters;
 pub(crate) use parameters::check_resource;
 pub use password::Password;
 pub use refresh_token::Refresh;
+pub(crate) use refresh_token::unnamed;
 
 /// One grant type (RFC 6749 section 1.3).
 pub trait Grant {

@@ -142,6 +142,29 @@ impl<'a> Object<'a> {
         Some(self.0.swap_remove(place).1).filter(|value| !matches!(value, Json::Null))
     }
 
+    /// Moves members of these names out of the object inside `member`, in place of its own. Nothing
+    /// moves unless the first of them stands there.
+    pub(crate) fn lift(&mut self, member: &str, names: &[&'static str]) {
+        let inside = self.0.iter_mut().find(|(known, _)| known == member);
+        let Some((_, Json::Object(inside))) = inside else {
+            return;
+        };
+        if names
+            .first()
+            .is_none_or(|first| inside.get(first).is_none())
+        {
+            return;
+        }
+        let lifted: Vec<_> = names
+            .iter()
+            .filter_map(|&name| Some((name, inside.take(name)?)))
+            .collect();
+        for (name, value) in lifted {
+            self.take(name);
+            self.0.push((Cow::Borrowed(name), value));
+        }
+    }
+
     /// The members in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json<'a>)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))
@@ -212,6 +235,17 @@ impl<'a> Json<'a> {
         match self {
             Self::String(text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// A text, number or boolean as it would stand in a form.
+    pub(crate) fn as_text(&self) -> Option<String> {
+        match self {
+            Self::Bool(value) => Some(value.to_string()),
+            Self::Unsigned(number) => Some(number.to_string()),
+            Self::Negative(number) => Some(number.to_string()),
+            Self::String(text) => Some(text.clone().into_owned()),
+            Self::Null | Self::Float(_) | Self::Array(_) | Self::Object(_) => None,
         }
     }
 

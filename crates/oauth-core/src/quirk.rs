@@ -5,6 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::json::Object;
+use crate::scope::Scope;
+
 /// One deviation of one server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,6 +53,36 @@ pub enum Quirk {
     /// This error code, which is not in the OAuth registry or means something else there, is one
     /// that is: `["bad_refresh_token", "invalid_grant"]` (GitHub).
     ErrorMeans(String, String),
+    /// A refusal whose description holds these words, in whatever case, is the error of this
+    /// registered code, whatever its own: `["token request is already being processed",
+    /// "temporarily_unavailable"]` (Salesforce).
+    DescriptionMeans(String, String),
+    /// A reply whose first of these members is not the second is a refusal, also with status 200.
+    /// The member's value is its code, what stands in `error` its description: `["status", "0"]`
+    /// (Withings).
+    StatusMember(String, String),
+    /// What RFC 6749 section 5.1 names stands inside this member of the token response, where the
+    /// response itself has no access token (Slack: `authed_user`, Withings: `body`).
+    TokenMember(String),
+    /// This parameter goes with every token request: `["action", "requesttoken"]` (Withings).
+    TokenParameter(String, String),
+    /// Where a token response has no `expires_in`, this member names the end of the token in
+    /// seconds since the epoch (Strava: `expires_at`).
+    ExpiresAtMember(String),
+    /// `"scope": ""` says nothing about what was granted (Apigee). Elsewhere it says that nothing
+    /// was (GitHub).
+    EmptyScopeIsAbsent,
+    /// What is asked for by the first name is granted by the second, or the other way round:
+    /// `["email", "https://www.googleapis.com/auth/userinfo.email"]` (Google).
+    ScopeAlias(String, String),
+    /// A scope name is the same with and without this at its beginning (Microsoft Entra:
+    /// `https://graph.microsoft.com/`).
+    ScopePrefix(String),
+    /// A refresh that chooses no scope names what was granted, and these as well: without a scope
+    /// some are refused (Microsoft Entra: `offline_access`).
+    ScopeOnRefresh(Scope),
+    /// A refresh token is good for the scopes of other resources too (Microsoft Entra, Auth0).
+    RefreshesAnyScope,
     /// The PKCE challenge is sent a second time as `code_verifier` in the authorization request:
     /// the *challenge*, as UserVoice's page shows it; the verifier itself never enters a URL.
     ChallengeAsVerifier,
@@ -124,10 +157,78 @@ impl Rules {
             .any(|quirk| matches!(quirk, Quirk::BearerAlias(alias) if alias == token_type))
     }
 
-    /// The registered code that `error` stands for, if it stands for another.
-    pub(crate) fn meaning(&self, error: &str) -> Option<&str> {
+    /// The registered code that an error stands for, if it stands for another. What its
+    /// description says is the more particular.
+    pub(crate) fn meaning(&self, error: &str, description: Option<&str>) -> Option<&str> {
+        let described = description.map(str::to_ascii_lowercase).unwrap_or_default();
+        let by_description = self.quirks.iter().find_map(|quirk| match quirk {
+            Quirk::DescriptionMeans(words, meant) => described
+                .contains(&words.to_ascii_lowercase())
+                .then_some(meant.as_str()),
+            _ => None,
+        });
+        let by_code = || {
+            self.quirks.iter().find_map(|quirk| match quirk {
+                Quirk::ErrorMeans(said, meant) if said == error => Some(meant.as_str()),
+                _ => None,
+            })
+        };
+        by_description.or_else(by_code)
+    }
+
+    /// What a reply's status member says, if it is not that all is well.
+    pub(crate) fn failed_status(&self, object: &Object<'_>) -> Option<String> {
         self.quirks.iter().find_map(|quirk| match quirk {
-            Quirk::ErrorMeans(said, meant) if said == error => Some(meant.as_str()),
+            Quirk::StatusMember(member, good) => {
+                object.get(member)?.as_text().filter(|said| said != good)
+            }
+            _ => None,
+        })
+    }
+
+    /// The members in which a token response may stand.
+    pub(crate) fn token_members(&self) -> impl Iterator<Item = &str> {
+        self.quirks.iter().filter_map(|quirk| match quirk {
+            Quirk::TokenMember(member) => Some(member.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The parameters that go with every token request.
+    pub(crate) fn token_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.quirks.iter().filter_map(|quirk| match quirk {
+            Quirk::TokenParameter(name, value) => Some((name.as_str(), value.as_str())),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn expires_at_member(&self) -> Option<&str> {
+        self.quirks.iter().find_map(|quirk| match quirk {
+            Quirk::ExpiresAtMember(member) => Some(member.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Whether `scope` holds every name of `other`, under whichever of its names.
+    pub(crate) fn covers(&self, scope: &Scope, other: &Scope) -> bool {
+        let spelled = |scope: &Scope| Scope::collect(scope.iter().map(|name| self.spelled(name)));
+        scope.covers(other) || spelled(scope).covers(&spelled(other))
+    }
+
+    /// The one name by which a scope of several names is compared.
+    fn spelled<'n>(&'n self, name: &'n str) -> &'n str {
+        let known = self.quirks.iter().find_map(|quirk| match quirk {
+            Quirk::ScopeAlias(asked, granted) if granted == name => Some(asked.as_str()),
+            Quirk::ScopePrefix(prefix) => name.strip_prefix(prefix).filter(|rest| !rest.is_empty()),
+            _ => None,
+        });
+        known.unwrap_or(name)
+    }
+
+    /// What a refresh without a scope of its own names beside what was granted.
+    pub(crate) fn scope_on_refresh(&self) -> Option<&Scope> {
+        self.quirks.iter().find_map(|quirk| match quirk {
+            Quirk::ScopeOnRefresh(also) => Some(also),
             _ => None,
         })
     }

@@ -85,6 +85,8 @@ pub enum Freshness {
 pub struct RefreshToken {
     pub(crate) secret: Secret<String>,
     pub(crate) scope: Scope,
+    /// What the login asked for.
+    pub(crate) requested: Scope,
     pub(crate) binding: Arc<Binding>,
 }
 
@@ -94,9 +96,15 @@ impl RefreshToken {
         &self.secret
     }
 
-    /// The scope it was granted for: a refresh may not ask for more.
+    /// The scope it was granted for.
     pub const fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    /// The scope that the login asked for, as far as it is known: a refresh may ask for this too,
+    /// and the server decides.
+    pub const fn requested(&self) -> &Scope {
+        &self.requested
     }
 }
 
@@ -215,6 +223,9 @@ impl Tokens {
             scope: self.scope.clone(),
             refresh_token: refresh.map(|token| token.secret.expose().clone()),
             refresh_scope: refresh.map(|token| token.scope.clone()),
+            requested_scope: refresh
+                .filter(|token| !token.scope.covers(&token.requested))
+                .map(|token| token.requested.clone()),
             id_token: self.id_token.as_ref().map(|token| token.expose().clone()),
             extra: self.extra.0.clone(),
         }
@@ -239,6 +250,9 @@ impl Tokens {
             client_id: stored.client_id,
         });
         let refresh_scope = stored.refresh_scope.unwrap_or_else(|| stored.scope.clone());
+        let requested = stored
+            .requested_scope
+            .unwrap_or_else(|| refresh_scope.clone());
         Ok(Self {
             access_token: Secret::new(stored.access_token),
             received_at: stored.received_at,
@@ -247,6 +261,7 @@ impl Tokens {
             refresh_token: stored.refresh_token.map(|secret| RefreshToken {
                 secret: Secret::new(secret),
                 scope: refresh_scope,
+                requested,
                 binding: Arc::clone(&binding),
             }),
             id_token: stored.id_token.map(Secret::new),
@@ -269,6 +284,10 @@ pub(crate) struct Stored {
     scope: Scope,
     refresh_token: Option<String>,
     refresh_scope: Option<Scope>,
+    /// What the login asked for, where that is more than was granted. Records of earlier versions
+    /// have no such member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    requested_scope: Option<Scope>,
     id_token: Option<String>,
     #[serde(default)]
     extra: Map<String, Value>,

@@ -30,6 +30,8 @@
 
 mod api;
 mod client;
+mod doubles;
+mod flow;
 mod keeper;
 mod machine;
 mod preset;
@@ -41,6 +43,8 @@ mod stored;
 
 pub use api::{Api, ApiCall, Call, CallStep, Keeping, Once, Redirects};
 pub use client::{Auth, Authorization, Authorize, Client};
+pub use doubles::for_doubles;
+pub use flow::Flow;
 pub use keeper::{Ask, Keep, Keeper, Task, of_store};
 pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use preset::Preset;

@@ -1,7 +1,7 @@
 //! OAuth providers as data.
 //!
 //! A provider is a TOML file: endpoints, client authentication, scopes, limits, quirks, and where
-//! each fact comes from. Eleven files are built in; a file of your own, in the same format, is
+//! each fact comes from. Fourteen files are built in; a file of your own, in the same format, is
 //! read by [`Provider::from_toml`]. No code here knows any provider's name.
 //!
 //! ```
@@ -143,4 +143,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "okta"
     "auth0"
     "keycloak"
+    "slack"
+    "withings"
+    "salesforce"
 };

@@ -308,10 +308,12 @@ fn no_live_server_was_seen_and_the_files_say_so() -> Outcome {
             assert_eq!(source.checked, is_documented, "{source:?}");
         }
     }
+    // Of these the pages could be read, if no server.
+    let read = ["slack", "withings"];
     for name in oauth_providers::names().skip(4) {
         for source in provider(name)?.sources() {
             assert!(source.from.starts_with("https://"), "{source:?}");
-            assert!(!source.checked, "{source:?}");
+            assert!(!source.checked || read.contains(&name), "{source:?}");
         }
     }
     Ok(())

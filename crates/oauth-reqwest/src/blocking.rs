@@ -18,6 +18,7 @@ use oauth_session::Drive;
 use oauth_session::store::Answer;
 
 use crate::gate::blocking::{Gate, Place};
+use crate::local::{self, OnlyLocal};
 use crate::options::{Options, builder_failed};
 use crate::reply::{self, Reply};
 use crate::signer::{self, BlockingSigner};
@@ -31,8 +32,8 @@ pub use oauth_session::blocking::Session;
 #[derive(Clone)]
 pub struct Driver {
     http: reqwest::blocking::Client,
-    /// For plain http, which only loopback addresses may have: no proxy is asked, for it would carry
-    /// off in clear what must not leave this machine.
+    /// For plain http, which only this machine may have: neither a proxy nor a name server is asked,
+    /// for either would carry off in clear what must not leave it.
     local: Arc<OnceLock<reqwest::blocking::Client>>,
     gate: Arc<Gate>,
     options: Options,
@@ -43,7 +44,7 @@ impl Driver {
     /// A driver with the default [`Options`].
     ///
     /// `builder` may bring proxies, certificates or a resolver, for `https`; that no redirect is followed, no
-    /// request repeated and no `Referer` sent is decided here.
+    /// request repeated and no `Referer` sent is decided here, and that `localhost` is this machine.
     ///
     /// # Errors
     /// `misuse.setup` if the TLS roots cannot be loaded, or the builder asks for the impossible.
@@ -162,7 +163,9 @@ impl Driver {
         if let Some(local) = self.local.get() {
             return Ok(local);
         }
-        let builder = reqwest::blocking::Client::builder().no_proxy();
+        let builder = reqwest::blocking::Client::builder()
+            .no_proxy()
+            .dns_resolver(Arc::new(OnlyLocal));
         let local = configure(builder, &self.options)
             .build()
             .map_err(reply::lost)?;
@@ -180,6 +183,7 @@ fn configure(
     options: &Options,
 ) -> reqwest::blocking::ClientBuilder {
     builder
+        .resolve_to_addrs(local::NAME, &local::ADDRESSES)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)

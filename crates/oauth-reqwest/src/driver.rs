@@ -13,6 +13,7 @@ use oauth_session::store::Answer;
 use tokio::time::{self, Instant};
 
 use crate::gate::{Gate, Place};
+use crate::local::{self, OnlyLocal};
 use crate::options::{Options, builder_failed};
 use crate::reply::{self, Reply};
 use crate::signer::{self, Signer};
@@ -24,8 +25,8 @@ use crate::signer::{self, Signer};
 #[derive(Clone)]
 pub struct Driver {
     http: reqwest::Client,
-    /// For plain http, which only loopback addresses may have: no proxy is asked, for it would carry
-    /// off in clear what must not leave this machine.
+    /// For plain http, which only this machine may have: neither a proxy nor a name server is asked,
+    /// for either would carry off in clear what must not leave it.
     local: Arc<OnceLock<reqwest::Client>>,
     gate: Arc<Gate>,
     options: Options,
@@ -36,7 +37,7 @@ impl Driver {
     /// A driver with the default [`Options`].
     ///
     /// `builder` may bring proxies, certificates or a resolver, for `https`; that no redirect is followed, no
-    /// request repeated and no `Referer` sent is decided here.
+    /// request repeated and no `Referer` sent is decided here, and that `localhost` is this machine.
     ///
     /// # Errors
     /// `misuse.setup` if the TLS roots cannot be loaded, or the builder asks for the impossible.
@@ -155,7 +156,9 @@ impl Driver {
         if let Some(local) = self.local.get() {
             return Ok(local);
         }
-        let builder = reqwest::Client::builder().no_proxy();
+        let builder = reqwest::Client::builder()
+            .no_proxy()
+            .dns_resolver(Arc::new(OnlyLocal));
         let local = configure(builder, &self.options)
             .build()
             .map_err(reply::lost)?;
@@ -172,6 +175,7 @@ impl Driver {
 
 fn configure(builder: reqwest::ClientBuilder, options: &Options) -> reqwest::ClientBuilder {
     builder
+        .resolve_to_addrs(local::NAME, &local::ADDRESSES)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)

@@ -43,6 +43,7 @@ pub mod blocking;
 pub mod browser;
 pub mod driver;
 mod gate;
+mod local;
 pub mod loopback;
 pub mod options;
 mod reply;

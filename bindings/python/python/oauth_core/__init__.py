@@ -45,6 +45,7 @@ from ._native import (
     fixed_token,
     provider,
     provider_file,
+    providers,
 )
 from .errors import Denied, Lost, Malformed, Misuse, OAuthError, TransportError, Untrusted
 
@@ -98,6 +99,7 @@ __all__ = [
     "login",
     "provider",
     "provider_file",
+    "providers",
 ]
 
 if not TYPE_CHECKING:

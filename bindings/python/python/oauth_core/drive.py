@@ -2,8 +2,8 @@
 
 ``run`` takes an ``httpx.Client`` or ``httpx2.Client``, ``arun`` their ``AsyncClient``; for any
 other library the loop below is all there is to write. A driver keeps four promises: it sends each
-request exactly once, follows no redirect, reads at most 1 MiB of a reply, and tells the exchange of
-every failure.
+request exactly once, follows no redirect, reads at most 1 MiB of a reply, unpacked as it goes if
+it is compressed, and tells the exchange of every failure.
 
 ``keep`` and ``akeep`` do the same for a keeper: they give tokens that are fresh.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Protocol, TypeVar, Union
 
+from ._body import IDENTITY, Body
 from ._lease import extended
 from ._native import Exchange, Lease, Load, Save, Send, Sign, Sleep, Tokens
 from .errors import OAuthError
@@ -40,9 +41,6 @@ __all__ = [
 
 FOLLOW = 0.05
 """How often those look who wait for another thread or task to renew, in seconds."""
-
-LIMIT = 1 << 20
-"""What is read of a body; one byte more, and the exchange calls it too large."""
 
 Step = Union[Send, Sleep, Sign]
 """What an exchange yields."""
@@ -117,13 +115,12 @@ def _answer(
 
 
 def _sent(step: Send, http: HttpClient) -> Answer:
-    body = bytearray()
     with http.stream(*_arguments(step), **_options(step)) as reply:
-        for chunk in reply.iter_bytes():
-            body += chunk
-            if len(body) > LIMIT:
+        body = Body(reply)
+        for chunk in reply.iter_bytes() if body.is_unpacked else reply.iter_raw():
+            if not body.takes(chunk):
                 break
-        return reply.status_code, reply.headers.raw, bytes(body)
+        return reply.status_code, reply.headers.raw, body.bytes()
 
 
 async def arun(
@@ -157,13 +154,12 @@ async def arun(
 
 
 async def _asent(step: Send, http: AsyncHttpClient) -> Answer:
-    body = bytearray()
     async with http.stream(*_arguments(step), **_options(step)) as reply:
-        async for chunk in reply.aiter_bytes():
-            body += chunk
-            if len(body) > LIMIT:
+        body = Body(reply)
+        async for chunk in reply.aiter_bytes() if body.is_unpacked else reply.aiter_raw():
+            if not body.takes(chunk):
                 break
-        return reply.status_code, reply.headers.raw, bytes(body)
+        return reply.status_code, reply.headers.raw, body.bytes()
 
 
 def _arguments(step: Send) -> tuple[str, str]:
@@ -173,7 +169,7 @@ def _arguments(step: Send) -> tuple[str, str]:
 def _options(step: Send) -> dict[str, Any]:
     # The client's own authentication and redirects are for other servers than this one.
     return {
-        "headers": list(step.headers),
+        "headers": [*step.headers, IDENTITY],
         "content": step.body,
         "auth": None,
         "follow_redirects": False,

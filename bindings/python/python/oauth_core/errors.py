@@ -10,18 +10,31 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-    from ._codes import Advice, ErrorCode
+    from ._codes import (
+        Advice,
+        DeniedCode,
+        ErrorCode,
+        LostCode,
+        MalformedCode,
+        MisuseCode,
+        UntrustedCode,
+    )
 
 __all__ = [
     "Advice",
     "Denied",
+    "DeniedCode",
     "ErrorCode",
     "Lost",
+    "LostCode",
     "Malformed",
+    "MalformedCode",
     "Misuse",
+    "MisuseCode",
     "OAuthError",
     "TransportError",
     "Untrusted",
+    "UntrustedCode",
 ]
 
 
@@ -93,13 +106,19 @@ def _rebuild(kind: type[OAuthError], message: str, facts: dict[str, Any]) -> OAu
 class Denied(OAuthError):
     """The server understood and said no."""
 
+    code: DeniedCode  # pyright: ignore[reportIncompatibleVariableOverride]
+
 
 class Malformed(OAuthError):
     """The server, or whatever answered in its place, broke the protocol."""
 
+    code: MalformedCode  # pyright: ignore[reportIncompatibleVariableOverride]
+
 
 class Untrusted(OAuthError):
     """A check failed: the message may not be what it claims. Never act on its content."""
+
+    code: UntrustedCode  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 class Lost(OAuthError):
@@ -108,9 +127,13 @@ class Lost(OAuthError):
     The cause is in ``__cause__``.
     """
 
+    code: LostCode  # pyright: ignore[reportIncompatibleVariableOverride]
+
 
 class Misuse(OAuthError):
     """The caller asked for something that must not or cannot be done."""
+
+    code: MisuseCode  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 CLASSES: dict[str, type[OAuthError]] = {
@@ -130,7 +153,7 @@ class TransportError(Exception):
 if not TYPE_CHECKING:
 
     def __getattr__(name):
-        if name in ("Advice", "ErrorCode"):
+        if name == "Advice" or (name in __all__ and name.endswith("Code")):
             from . import _codes
 
             return getattr(_codes, name)

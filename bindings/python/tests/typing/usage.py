@@ -17,7 +17,7 @@ import oauth_core.httpx
 import oauth_core.httpx2
 import oauth_core.requests
 from oauth_core import drive, stores
-from oauth_core.errors import Advice, ErrorCode
+from oauth_core.errors import Advice, DeniedCode, ErrorCode
 
 
 def blocking() -> None:
@@ -27,6 +27,8 @@ def blocking() -> None:
     public = oauth_core.Client(server, client_id="id", auth=oauth_core.Public(), timeout=5)
     flow = public.authorize(redirect_uri="https://app.example/", extra={"prompt": "login"})
     assert_type(flow.url, str)
+    assert_type((flow.state, flow.recognises("https://app.example/?code=x")), tuple[str, bool])
+    assert_type(oauth_core.providers(), tuple[str, ...])
     tokens = public.redeem(flow, "https://app.example/?code=x")
     assert_type(tokens, oauth_core.Tokens)
     assert_type(tokens.expires_at, "datetime | None")
@@ -91,6 +93,8 @@ def kept(client: oauth_core.Client, store: stores.Store) -> Generator[drive.Task
 def what_next(error: oauth_core.OAuthError) -> Advice:
     assert_type(error.retry_after, "float | None")
     assert_type(error.code, ErrorCode)
+    denied: oauth_core.Denied = oauth_core.Denied("no", code="denied.invalid_grant")
+    assert_type(denied.code, DeniedCode)
     if error.code == "callback.state":
         return "give_up"
     if error.code == "callback.sate":  # type: ignore[comparison-overlap]

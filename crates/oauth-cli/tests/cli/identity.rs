@@ -138,6 +138,8 @@ fn a_login_is_not_taken_for_another_scope() {
     let home = Home::new("scope");
     home.log_in("p");
     home.p(&["token", "--scope", "read"]).ok();
+    // What the login said too, though no server grants it by name.
+    home.p(&["token", "--scope", "read offline_access"]).ok();
     let done = home.p(&["token", "--scope", "write"]);
     says(&done, 2, &["usage.scope", "--grant client_credentials"]);
     let copy = home.folder.join("copy.json");

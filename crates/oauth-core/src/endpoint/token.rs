@@ -68,6 +68,9 @@ impl<G: Grant> Endpoint for Token<G> {
         form.push("grant_type", self.grant.grant_type());
         self.grant.fill(&mut form, server.rules())?;
         self.parameters.fill(&mut form, server.rules())?;
+        for (name, value) in server.rules().token_parameters() {
+            form.push(name, value);
+        }
         let draft = Draft::post(
             server.endpoint(EndpointKind::Token)?,
             self.grant.purpose(),
@@ -120,6 +123,11 @@ fn tokens(
     if rules.has(&Quirk::PlainFormResponse) {
         object.rename(|name| (name == "expires").then_some("expires_in"))?;
     }
+    for member in rules.token_members() {
+        if !holds_token(&object) {
+            object.lift(member, &MEMBERS);
+        }
+    }
     let mut warnings = Vec::new();
     let access_token = access_token(&mut object)?;
     if !is_token68(access_token.expose()) {
@@ -133,7 +141,7 @@ fn tokens(
     let asked = had.scope;
     let scope = match granted(&mut object, rules, &mut warnings)? {
         Some(granted) => {
-            if !asked.is_empty() && !asked.covers(&granted) {
+            if !asked.is_empty() && !rules.covers(asked, &granted) {
                 warnings.push(Warning::ScopeWidened);
             }
             granted
@@ -150,6 +158,7 @@ fn tokens(
                 secret,
                 // A narrower refresh does not narrow the grant itself (section 6).
                 scope: old.map_or_else(|| scope.clone(), |old| old.scope.clone()),
+                requested: old.map_or_else(|| asked.clone(), |old| old.requested.clone()),
                 binding: Arc::clone(had.binding),
             }
         });
@@ -175,8 +184,33 @@ fn shape(member: &str) -> Error {
     Error::from(Fault::TokenShape).about(member)
 }
 
+/// The members that RFC 6749 section 5.1 and OpenID Connect Core section 3.1.3.3 define.
+const MEMBERS: [&str; 6] = [
+    "access_token",
+    "token_type",
+    "expires_in",
+    "refresh_token",
+    "id_token",
+    "scope",
+];
+
+fn holds_token(object: &Object<'_>) -> bool {
+    let token = object.get("access_token").and_then(Json::as_str);
+    token.is_some_and(|token| !token.is_empty())
+}
+
 fn access_token(object: &mut Object<'_>) -> Result<Secret<String>, Error> {
-    optional_secret(object, "access_token")?.ok_or_else(|| Fault::TokenMissing.into())
+    optional_secret(object, "access_token")?.ok_or_else(|| {
+        let elsewhere = object.iter().find_map(|(name, value)| match value {
+            Json::Object(inside) if holds_token(inside) => Some(name),
+            _ => None,
+        });
+        let missing = Error::from(Fault::TokenMissing);
+        match elsewhere {
+            Some(name) => missing.about(&format!("one stands inside `{name}`")),
+            None => missing,
+        }
+    })
 }
 
 /// A text of visible ASCII and space (`VSCHAR`, RFC 6749 appendix A); empty counts as absent.
@@ -228,7 +262,7 @@ fn expires_in(
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<u64>, Error> {
     let seconds = match object.take("expires_in") {
-        None => return Ok(None),
+        None => return Ok(until_end(object, rules, now, warnings)),
         Some(Json::String(text)) if !rules.is_strict() => seconds_in_text(&text),
         Some(value) => value.as_seconds(),
     };
@@ -246,6 +280,27 @@ fn expires_in(
         }
     }
 }
+
+/// The seconds until the end, where that is what a response names.
+fn until_end(
+    object: &mut Object<'_>,
+    rules: &Rules,
+    now: UnixTime,
+    warnings: &mut Vec<Warning>,
+) -> Option<u64> {
+    let end = match object.take(rules.expires_at_member()?)? {
+        Json::String(text) => seconds_in_text(&text),
+        value => value.as_seconds(),
+    };
+    let end = end.filter(|&end| is_date(end, now) && end < MILLISECONDS);
+    if end.is_none() {
+        warnings.push(Warning::MalformedExpiresIn);
+    }
+    end.map(|end| end.saturating_sub(now.as_secs()))
+}
+
+/// Where times in milliseconds begin: as seconds it is the year 5138.
+const MILLISECONDS: u64 = 100_000_000_000;
 
 /// Whether a lifetime can only be the time of the end, in seconds since the epoch or in
 /// milliseconds: as a lifetime it would be decades, as a date it is within ten years.
@@ -270,6 +325,9 @@ fn granted(
     let delimiter = rules.reply_scope_delimiter();
     match object.take("scope") {
         None => Ok(None),
+        Some(Json::String(text)) if text.is_empty() && rules.has(&Quirk::EmptyScopeIsAbsent) => {
+            Ok(None)
+        }
         Some(Json::String(text)) if rules.is_strict() => {
             if text.len() > MAX_SCOPE {
                 return Err(shape("scope"));
@@ -324,13 +382,7 @@ fn sound_names<'a>(names: impl Iterator<Item = &'a str>, warnings: &mut Vec<Warn
 /// The member a name stands for, whatever its case and underscores.
 fn snake_case(name: &str) -> Option<&'static str> {
     let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
-    let known = [
-        "access_token",
-        "token_type",
-        "expires_in",
-        "refresh_token",
-        "id_token",
-        "scope",
-    ];
-    known.into_iter().find(|known| plain(known) == plain(name))
+    MEMBERS
+        .into_iter()
+        .find(|known| plain(known) == plain(name))
 }

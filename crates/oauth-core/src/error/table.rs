@@ -161,7 +161,7 @@ table! {
         ParameterUnlisted "form.unlisted_parameter" GIVE_UP "the provider documents no such extra parameter"
         SecretInUrl "form.secret_in_url" GIVE_UP "a client secret must never enter a URL"
         ScopeSyntax "scope.syntax" GIVE_UP "a scope holds a character RFC 6749 section 3.3 does not allow"
-        ScopeExceeds "scope.exceeds_grant" GIVE_UP "a refresh must not ask for more scope than was granted"
+        ScopeExceeds "scope.exceeds_grant" GIVE_UP "a refresh must not ask for more scope than the login asked for or was granted"
         DrawnValues "flow.drawn" GIVE_UP "state, nonce, verifier and its S256 challenge are four different texts of unreserved characters, 22 or more"
         VerifierSyntax "pkce.verifier" GIVE_UP "a code_verifier is 43 to 128 unreserved characters"
         PkceUnsupported "pkce.unsupported" GIVE_UP "the server does not say that it supports PKCE"

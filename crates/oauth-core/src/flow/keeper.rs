@@ -65,7 +65,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Check, Error};
-use crate::grant::TokenParameters;
+use crate::grant::{TokenParameters, unnamed};
 use crate::identity::Identity;
 use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
@@ -386,6 +386,16 @@ impl Keeper {
     /// The newest tokens there are, good or not.
     pub const fn tokens(&self) -> Option<&Arc<Tokens>> {
         self.record.tokens.as_ref()
+    }
+
+    /// Whether its tokens were granted every name of `scope`, under whichever name the server knows
+    /// it by. `openid` and `offline_access` count as granted: they ask for more than scope, and few
+    /// servers name them.
+    pub fn covers(&self, scope: &Scope) -> bool {
+        self.tokens().is_some_and(|tokens| {
+            let granted = tokens.scope.union(&unnamed());
+            self.us.server.rules().covers(&granted, scope)
+        })
     }
 
     /// How the grant stands, as far as is known here.

@@ -5,7 +5,7 @@
 use super::{Grant, push_scope};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
-use crate::quirk::Rules;
+use crate::quirk::{Quirk, Rules};
 use crate::scope::Scope;
 use crate::token::RefreshToken;
 
@@ -14,12 +14,30 @@ use crate::token::RefreshToken;
 pub struct Refresh {
     /// The token.
     pub token: RefreshToken,
-    /// A narrower scope than the grant's; empty asks for all of it.
+    /// A narrower scope than the grant's, or what was asked for at the login and not granted then;
+    /// empty asks for all that was granted.
     pub scope: Scope,
 }
 
-/// Names that people ask for at a login and that servers leave out of what they grant.
-const UNNAMED: [&str; 2] = ["openid", "offline_access"];
+/// Names that people ask for at a login and that servers leave out of what they grant: they ask for
+/// an ID Token and for a refresh token.
+pub(crate) fn unnamed() -> Scope {
+    Scope::collect(["openid", "offline_access"].into_iter())
+}
+
+impl Refresh {
+    /// Whether all that is asked for was granted at the login, or at least asked for: which of it
+    /// the server gives now is the server's to say.
+    fn is_within_login(&self, rules: &Rules) -> bool {
+        let granted = self.token.scope();
+        // A token from elsewhere may come without its scope: then only the server knows.
+        if granted.is_empty() || granted.covers(&self.scope) {
+            return true;
+        }
+        let known = granted.union(self.token.requested()).union(&unnamed());
+        rules.covers(&known, &self.scope)
+    }
+}
 
 impl Grant for Refresh {
     fn grant_type(&self) -> &str {
@@ -33,16 +51,15 @@ impl Grant for Refresh {
     fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
         form.push("refresh_token", self.token.secret().expose());
         // "MUST NOT include any scope not originally granted" (6)
-        let original = self.token.scope();
-        // A token from elsewhere may come without its scope: then only the server knows.
-        let is_granted = |name: &str| UNNAMED.contains(&name) || original.contains(name);
-        if !original.is_empty()
-            && !original.covers(&self.scope)
-            && !self.scope.iter().all(is_granted)
-        {
+        if !rules.has(&Quirk::RefreshesAnyScope) && !self.is_within_login(rules) {
             return Err(Misuse::ScopeExceeds.into());
         }
-        push_scope(form, &self.scope, rules);
+        match rules.scope_on_refresh() {
+            Some(also) if self.scope.is_empty() && !self.token.scope().is_empty() => {
+                push_scope(form, &self.token.scope().union(also), rules);
+            }
+            _ => push_scope(form, &self.scope, rules),
+        }
         Ok(())
     }
 

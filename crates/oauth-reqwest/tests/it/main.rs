@@ -7,6 +7,7 @@ mod browser;
 mod driver;
 mod flows;
 mod listener;
+mod localhost;
 mod losses;
 mod registered;
 mod session;

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
+mod quirks;
+
 use super::*;
 use crate::client::Client;
 use crate::grant::Refresh;
@@ -205,5 +207,44 @@ fn a_refresh_asks_for_no_more_than_was_granted() {
     assert_eq!(
         refresh("a", "a offline_access openid"),
         Ok("a offline_access openid".to_owned())
+    );
+}
+
+#[test]
+fn a_refresh_may_ask_for_what_the_login_asked_for() {
+    // Asked for "a b c", granted "a": the server may give the rest another time.
+    let login = got(&client(), "a b c", r#","scope":"a","refresh_token":"r1""#).unwrap();
+    let refresh = |tokens: &Tokens, asked: &str, reply: &str| {
+        let token = tokens.refresh_token.clone().unwrap();
+        let scope = Scope::parse(asked).unwrap();
+        code(answered(
+            client().token(Refresh { token, scope }),
+            json(200, reply),
+        ))
+    };
+    let plain = r#"{"access_token":"n","token_type":"Bearer","refresh_token":"r2"}"#;
+    let restored = Tokens::from_json(login.to_json().expose()).unwrap();
+    let renewed = refresh(&restored, "a", plain).unwrap();
+    for tokens in [&login, &restored, &renewed] {
+        let token = tokens.refresh_token.as_ref().unwrap();
+        assert_eq!(token.scope().as_str(), "a");
+        assert_eq!(token.requested().as_str(), "a b c");
+        assert!(refresh(tokens, "b c", plain).is_ok());
+        assert_eq!(
+            refresh(tokens, "d", plain).map(drop),
+            Err("scope.exceeds_grant")
+        );
+    }
+    // Nothing chosen asks for what was granted, and that is what counts as granted again.
+    assert_eq!(refresh(&login, "", plain).unwrap().scope.as_str(), "a");
+
+    // What was granted whole is stored as it always was, and read as it always was.
+    let whole = got(&client(), "a", r#","scope":"a","refresh_token":"r1""#).unwrap();
+    assert!(!whole.to_json().expose().contains("requested_scope"));
+    let earlier = whole.to_json().expose().clone();
+    let earlier = Tokens::from_json(&earlier).unwrap();
+    assert_eq!(
+        refresh(&earlier, "b", plain).map(drop),
+        Err("scope.exceeds_grant")
     );
 }

@@ -5,6 +5,7 @@ use super::record::{Stored, due};
 use crate::error::Error;
 use crate::grant::TokenParameters;
 use crate::moment::UnixTime;
+use crate::quirk::Rules;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token::Tokens;
@@ -64,7 +65,9 @@ impl Outline {
             due: tokens.filter(|_| stored.ended.is_none()).and_then(due),
             has_refresh_token: tokens.is_some_and(|tokens| tokens.refresh_token.is_some()),
             ended: stored.ended.map(|ended| ended.error()),
-            suspect: stored.suspicion.map(|suspicion| suspicion.error(|_| None)),
+            suspect: stored
+                .suspicion
+                .map(|suspicion| suspicion.error(&Rules::default())),
         })
     }
 }

@@ -13,6 +13,7 @@ use super::work::Work;
 use super::{Entry, Keeper, Step, Upkeep};
 use crate::error::{Cause, Error, ServerError};
 use crate::moment::{Moment, UnixTime};
+use crate::quirk::Rules;
 use crate::secret::Secret;
 
 /// How long the token is not sent after the first refusal, and after any, in seconds.
@@ -64,15 +65,17 @@ impl Suspicion {
         now < self.since.min(seen).after(pause)
     }
 
-    /// The refusal, in the server's own words; `meaning` is the registered code that its own stands
-    /// for.
-    pub(super) fn error(&self, meaning: impl Fn(&str) -> Option<String>) -> Error {
+    /// The refusal, in the server's own words, read by its rules.
+    pub(super) fn error(&self, rules: &Rules) -> Error {
         let server = self
             .status
             .map_or_else(ServerError::default, ServerError::of_status);
         let server = server.challenged(self.scheme.clone());
         let server = match self.error.as_deref() {
-            Some(error) => server.coded(error).meaning(meaning(error).as_deref()),
+            Some(error) => {
+                let meaning = rules.meaning(error, self.description.as_deref());
+                server.coded(error).meaning(meaning)
+            }
             None => server,
         };
         let server = server.described(self.description.as_deref(), None);
@@ -143,6 +146,6 @@ impl Keeper {
         let rules = self.us.server.rules();
         suspicion
             .holds(self.suspected_at, now)
-            .then(|| suspicion.error(|word| rules.meaning(word).map(str::to_owned)))
+            .then(|| suspicion.error(rules))
     }
 }

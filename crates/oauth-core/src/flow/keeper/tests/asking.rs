@@ -1,6 +1,7 @@
 //! What a caller is told.
 
 use super::*;
+use crate::quirk::{Quirk, Rules};
 
 #[test]
 fn a_fresh_token_is_handed_out() {
@@ -263,4 +264,24 @@ fn keeper_known(number: u32) -> Keeper {
     assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
     over(desk.go(&mut keeper, Event::Begin)).unwrap();
     keeper
+}
+
+#[test]
+fn a_scope_is_granted_under_each_of_its_names() {
+    let alias = Quirk::ScopeAlias("email".to_owned(), "https://as.example/email".to_owned());
+    let mut us = us();
+    let server = us.server.clone().with_rules(Rules {
+        quirks: vec![alias],
+        ..Rules::default()
+    });
+    Arc::make_mut(&mut us).server = server;
+    let mut granted = tokens(1);
+    granted.scope = Scope::parse("read https://as.example/email").unwrap();
+    let at = Moment::fixed(UnixTime::from_secs(START), [1; 32]);
+    let keeper = Keeper::new(us, Upkeep::Refresh);
+    let covers = |keeper: &Keeper, scope: &str| keeper.covers(&Scope::parse(scope).unwrap());
+    assert!(!covers(&keeper, ""), "there are no tokens");
+    let keeper = keeper.with_tokens(at, granted).unwrap();
+    assert!(covers(&keeper, "read email offline_access openid"));
+    assert!(!covers(&keeper, "write") && !covers(&keeper, "read write"));
 }

@@ -1,0 +1,62 @@
+"""What is read of a reply over an HTTP client of somebody else's: bounded, whatever it unpacks to.
+
+A few kilobytes of a compressed reply can stand for gigabytes. Clients such as httpx unpack a piece
+as it arrives, whole, before anyone can count what comes out; so pieces are taken as they are on the
+wire, and unpacked here.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+__all__ = ["IDENTITY", "Body"]
+
+LIMIT = 1 << 20
+"""What is read of a body, in bytes; one byte more, and the exchange calls it too large."""
+
+IDENTITY = ("accept-encoding", "identity")
+"""Asks for a reply that is not compressed. Some servers compress all the same."""
+
+_PACKED = ("gzip", "x-gzip", "deflate")
+
+# 15 bits of window, and 32: a header of gzip or of zlib.
+_EITHER = 15 + 32
+
+
+class Body:
+    """Takes the pieces of one reply."""
+
+    def __init__(self, reply: Any) -> None:
+        coding = reply.headers.get("content-encoding", "").strip().lower()
+        # A reply that a test has made is there already, and nothing of it is left to unpack.
+        self.is_unpacked = bool(reply.is_stream_consumed)
+        self._whole = bytearray()
+        self._unpack: Any = None
+        self._is_empty = True
+        if self.is_unpacked or coding in ("", "identity"):
+            return
+        if coding not in _PACKED:
+            shown = "".join(c for c in coding[:40] if c.isascii() and c.isprintable())
+            raise ValueError(f"the reply is compressed, which was not asked for: {shown}")
+        self._unpack = zlib.decompressobj(_EITHER)
+
+    def takes(self, chunk: bytes) -> bool:
+        """Whether there is use for another piece after this one."""
+        self._is_empty = self._is_empty and not chunk
+        if self._unpack is None:
+            self._whole += chunk[: self._room()]
+        elif not self._unpack.eof:
+            self._whole += self._unpack.decompress(chunk, self._room())
+        return len(self._whole) <= LIMIT
+
+    def _room(self) -> int:
+        # Never 0, which zlib takes for no limit: nothing more is taken once one byte is too many.
+        return LIMIT + 1 - len(self._whole)
+
+    def bytes(self) -> bytes:
+        """All of it, or one byte more than is read."""
+        is_open = self._unpack is not None and not self._unpack.eof
+        if is_open and not self._is_empty and len(self._whole) <= LIMIT:
+            raise EOFError("the compressed reply is cut short")
+        return bytes(self._whole)

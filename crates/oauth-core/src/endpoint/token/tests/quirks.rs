@@ -1,0 +1,310 @@
+//! Replies of deployed servers: each is read by its quirk, and by nothing else.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use http::Response;
+use serde_json::json;
+
+use super::*;
+use crate::client::Client;
+use crate::exchange::{Exchange, Input, Step};
+use crate::grant::Refresh;
+use crate::testing::{answered, at, client, json as reply, quirky};
+
+fn refreshed(client: &Client, reply: Response<Bytes>) -> Result<Tokens, Error> {
+    let token = client.refresh_token("r1", Scope::parse("read").unwrap());
+    answered(client.refresh(&token), reply)
+}
+
+fn pair(first: &str, second: &str) -> (String, String) {
+    (first.to_owned(), second.to_owned())
+}
+
+const SLACK: &str = r#"{"ok":true,"authed_user":{"id":"U1","access_token":"xoxp-1","token_type":"user","scope":"chat:write"}}"#;
+
+#[test]
+fn a_token_inside_a_member_is_read_by_its_quirk_and_pointed_to_without() {
+    let user = Quirk::BearerAlias("user".to_owned());
+    let inside = Quirk::TokenMember("authed_user".to_owned());
+    let slack = quirky([inside, user]);
+    let tokens = refreshed(&slack, reply(200, SLACK)).unwrap();
+    assert_eq!(tokens.access_token.expose(), "xoxp-1");
+    assert_eq!(tokens.scope.as_str(), "chat:write");
+    assert_eq!(
+        tokens.extra.get("authed_user"),
+        Some(&json!({"id": "U1"})),
+        "what else stands there is kept, the token is not"
+    );
+    let error = refreshed(&client(), reply(200, SLACK)).unwrap_err();
+    assert_eq!(error.code(), "token.missing_access_token");
+    assert_eq!(error.detail(), Some("one stands inside `authed_user`"));
+    let nowhere = r#"{"authed_user":{"access_token":""}}"#;
+    let error = refreshed(&slack, reply(200, nowhere)).unwrap_err();
+    assert_eq!(
+        (error.code(), error.detail()),
+        ("token.missing_access_token", None)
+    );
+}
+
+#[test]
+fn a_token_of_the_response_itself_goes_before_one_inside() {
+    let slack = quirky([Quirk::TokenMember("authed_user".to_owned())]);
+    let both = r#"{"access_token":"xoxb-1","token_type":"Bearer","refresh_token":"r2","authed_user":{"access_token":"xoxp-1","refresh_token":"r3"}}"#;
+    let tokens = refreshed(&slack, reply(200, both)).unwrap();
+    assert_eq!(tokens.access_token.expose(), "xoxb-1");
+    assert_eq!(tokens.refresh_token.unwrap().secret().expose(), "r2");
+    // Of one token nothing is read from another's description.
+    let apart = r#"{"refresh_token":"r2","scope":"a","authed_user":{"access_token":"xoxp-1","token_type":"Bearer","scope":"b"}}"#;
+    let tokens = refreshed(&slack, reply(200, apart)).unwrap();
+    assert_eq!(tokens.scope.as_str(), "b");
+}
+
+fn withings() -> Client {
+    let (words, meant) = pair("invalid refresh_token", "invalid_grant");
+    let (status, good) = pair("status", "0");
+    let (action, request) = pair("action", "requesttoken");
+    let (busy, later) = pair("601", "temporarily_unavailable");
+    quirky([
+        Quirk::TokenMember("body".to_owned()),
+        Quirk::StatusMember(status, good),
+        Quirk::TokenParameter(action, request),
+        Quirk::DescriptionMeans(words, meant),
+        Quirk::ErrorMeans(busy, later),
+    ])
+}
+
+#[test]
+fn a_reply_whose_status_is_not_the_good_one_is_a_refusal() {
+    let good = r#"{"status":0,"body":{"userid":"7","access_token":"n1","refresh_token":"r2","expires_in":10800,"token_type":"Bearer"}}"#;
+    let tokens = refreshed(&withings(), reply(200, good)).unwrap();
+    assert_eq!(tokens.expires_in, Some(10800));
+    assert_eq!(tokens.refresh_token.unwrap().secret().expose(), "r2");
+    assert_eq!(tokens.extra.get("body"), Some(&json!({"userid": "7"})));
+
+    let refused = |body: &str| refreshed(&withings(), reply(200, body)).unwrap_err();
+    let dead =
+        refused(r#"{"status":503,"body":{},"error":"Invalid Params: Invalid Refresh_Token"}"#);
+    let said = dead.server_error().unwrap();
+    assert_eq!(said.error(), Some("503"));
+    assert_eq!(
+        said.description(),
+        Some("Invalid Params: Invalid Refresh_Token")
+    );
+    assert_eq!(
+        (dead.code(), dead.advice().as_str()),
+        ("denied.invalid_grant", "reauthorize")
+    );
+    // A token beside a refusal is none.
+    let both = good.replace(r#""status":0"#, r#""status":"100""#);
+    let error = refused(&both);
+    assert_eq!(error.code(), "denied.other");
+    assert_eq!(error.server_error().unwrap().error(), Some("100"));
+    assert_eq!(
+        refused(r#"{"status":601}"#).code(),
+        "denied.temporarily_unavailable"
+    );
+    assert_eq!(
+        refused(r#"{"status":-1}"#).server_error().unwrap().error(),
+        Some("-1")
+    );
+    assert_eq!(
+        refused(r#"{"status":false}"#)
+            .server_error()
+            .unwrap()
+            .error(),
+        Some("false")
+    );
+}
+
+/// What a request that begins `exchange` sends under this name.
+fn sends<E: Exchange>(mut exchange: E, name: &str) -> Result<Option<String>, &'static str> {
+    let step = exchange.resume(at(), Input::Begin);
+    match step.map_err(|error| error.code())? {
+        Step::Send(request) => {
+            let form: Vec<(String, String)> = serde_urlencoded::from_bytes(request.body()).unwrap();
+            let named = form.into_iter().find(|(known, _)| known == name);
+            Ok(named.map(|(_, value)| value))
+        }
+        _ => panic!("a request"),
+    }
+}
+
+#[test]
+fn a_parameter_of_the_servers_own_goes_with_every_token_request() {
+    let client = withings();
+    let token = client.refresh_token("r1", Scope::none());
+    let sent = Ok(Some("requesttoken".to_owned()));
+    assert_eq!(sends(client.refresh(&token), "action"), sent);
+    assert_eq!(
+        sends(client.client_credentials(Scope::none()), "action"),
+        sent
+    );
+    let elsewhere = crate::endpoint::introspection::Introspection {
+        token: "t".into(),
+        hint: None,
+    };
+    assert_eq!(sends(client.introspect(elsewhere), "action"), Ok(None));
+}
+
+#[test]
+fn the_end_of_a_token_is_its_lifetime_by_its_quirk_alone() {
+    let strava = quirky([Quirk::ExpiresAtMember("expires_at".to_owned())]);
+    let life = |client: &Client, members: &str| {
+        let body = format!(r#"{{"access_token":"n1","token_type":"Bearer",{members}}}"#);
+        let tokens = refreshed(client, reply(200, &body)).unwrap();
+        let is_noted = tokens.warnings.contains(&Warning::MalformedExpiresIn);
+        (tokens.expires_in, is_noted)
+    };
+    assert_eq!(
+        life(&strava, r#""expires_at":1750003600"#),
+        (Some(3600), false)
+    );
+    assert_eq!(
+        life(&strava, r#""expires_at":"1750003600""#),
+        (Some(3600), false)
+    );
+    assert_eq!(life(&client(), r#""expires_at":1750003600"#), (None, false));
+    let both = r#""expires_in":1200,"expires_at":1750009999"#;
+    assert_eq!(life(&strava, both), (Some(1200), false));
+    // One that is over is over at once, and not of unknown life.
+    assert_eq!(
+        life(&strava, r#""expires_at":1749999999"#),
+        (Some(0), false)
+    );
+    for odd in ["3600", "1750003600000", "\"soon\"", "-1", "true"] {
+        assert_eq!(
+            life(&strava, &format!(r#""expires_at":{odd}"#)),
+            (None, true),
+            "{odd}"
+        );
+    }
+}
+
+#[test]
+fn an_empty_scope_says_that_nothing_was_granted_or_by_its_quirk_nothing_at_all() {
+    let body = r#"{"access_token":"n1","token_type":"BearerToken","expires_in":"1799","scope":"","refresh_token_expires_in":"0"}"#;
+    let alias = || Quirk::BearerAlias("BearerToken".to_owned());
+    let apigee = quirky([alias(), Quirk::EmptyScopeIsAbsent]);
+    let tokens = refreshed(&apigee, reply(200, body)).unwrap();
+    assert_eq!(
+        (tokens.scope.as_str(), tokens.expires_in),
+        ("read", Some(1799))
+    );
+    assert_eq!(tokens.refresh_token.unwrap().secret().expose(), "r1");
+    let tokens = refreshed(&quirky([alias()]), reply(200, body)).unwrap();
+    assert_eq!(tokens.scope.as_str(), "");
+}
+
+#[test]
+fn a_refusal_means_what_its_description_is_said_to_mean() {
+    let (words, meant) = pair(
+        "token request is already being processed",
+        "temporarily_unavailable",
+    );
+    let salesforce = quirky([Quirk::DescriptionMeans(words, meant)]);
+    let told = |client: &Client, description: &str| {
+        let body = json!({"error": "invalid_grant", "error_description": description});
+        let error = refreshed(client, reply(400, &body.to_string())).unwrap_err();
+        assert_eq!(error.server_error().unwrap().error(), Some("invalid_grant"));
+        (error.code(), error.advice().as_str())
+    };
+    let busy = "Token request is already being processed";
+    let dead = ("denied.invalid_grant", "reauthorize");
+    assert_eq!(
+        told(&salesforce, busy),
+        ("denied.temporarily_unavailable", "retry")
+    );
+    assert_eq!(told(&salesforce, "expired access/refresh token"), dead);
+    assert_eq!(told(&client(), busy), dead);
+}
+
+/// The scope that a refresh of a token granted for `granted` sends.
+fn sent(client: &Client, granted: &str, asked: &str) -> Result<Option<String>, &'static str> {
+    let token = client.refresh_token("r1", Scope::parse(granted).unwrap());
+    let scope = Scope::parse(asked).unwrap();
+    sends(client.token(Refresh { token, scope }), "scope")
+}
+
+#[test]
+fn a_scope_is_known_by_each_of_its_names() {
+    let (short, long) = pair("email", "https://www.googleapis.com/auth/userinfo.email");
+    let prefix = "https://graph.microsoft.com/";
+    let quirks = [
+        Quirk::ScopeAlias(short, long.clone()),
+        Quirk::ScopePrefix(prefix.to_owned()),
+    ];
+    let known = quirky(quirks);
+    for (granted, asked) in [
+        (long.as_str(), "email"),
+        ("email", long.as_str()),
+        ("User.Read", "https://graph.microsoft.com/User.Read"),
+        ("https://graph.microsoft.com/User.Read", "User.Read"),
+    ] {
+        assert_eq!(
+            sent(&known, granted, asked),
+            Ok(Some(asked.to_owned())),
+            "{asked}"
+        );
+        assert_eq!(
+            sent(&client(), granted, asked),
+            Err("scope.exceeds_grant"),
+            "{asked}"
+        );
+        let login = |client: &Client| {
+            let ask = client.client_credentials(Scope::parse(asked).unwrap());
+            let body = json!({"access_token": "n1", "token_type": "Bearer", "scope": granted});
+            answered(ask, reply(200, &body.to_string()))
+                .unwrap()
+                .warnings
+        };
+        assert_eq!(login(&known), [], "{asked}");
+        assert_eq!(login(&client()), [Warning::ScopeWidened], "{asked}");
+    }
+    assert_eq!(
+        sent(&known, "email", "User.Read"),
+        Err("scope.exceeds_grant")
+    );
+    assert_eq!(
+        sent(&known, "User.Read", prefix),
+        Err("scope.exceeds_grant")
+    );
+}
+
+#[test]
+fn a_refresh_names_its_scope_where_the_server_wants_one() {
+    let also = Scope::parse("offline_access").unwrap();
+    let entra = quirky([Quirk::ScopeOnRefresh(also)]);
+    let all = "api://app/read offline_access";
+    assert_eq!(sent(&entra, "api://app/read", ""), Ok(Some(all.to_owned())));
+    assert_eq!(sent(&entra, "a b", "a"), Ok(Some("a".to_owned())));
+    assert_eq!(
+        sent(&entra, "", ""),
+        Ok(None),
+        "nothing is known, so nothing is made up"
+    );
+    assert_eq!(sent(&client(), "api://app/read", ""), Ok(None));
+}
+
+#[test]
+fn a_refresh_token_may_be_good_for_other_resources() {
+    let graph = "https://graph.microsoft.com/.default";
+    let entra = quirky([Quirk::RefreshesAnyScope]);
+    assert_eq!(
+        sent(&entra, "api://a/read", graph),
+        Ok(Some(graph.to_owned()))
+    );
+    assert_eq!(
+        sent(&client(), "api://a/read", graph),
+        Err("scope.exceeds_grant")
+    );
+    // The grant itself stays what it was.
+    let token = entra.refresh_token("r1", Scope::parse("api://a/read").unwrap());
+    let scope = Scope::parse(graph).unwrap();
+    let body = json!({"access_token": "n1", "token_type": "Bearer", "scope": graph, "refresh_token": "r2"});
+    let ask = entra.token(Refresh { token, scope });
+    let tokens = answered(ask, reply(200, &body.to_string())).unwrap();
+    assert_eq!(tokens.scope.as_str(), graph);
+    assert_eq!(
+        tokens.refresh_token.unwrap().scope().as_str(),
+        "api://a/read"
+    );
+}

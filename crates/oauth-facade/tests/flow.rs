@@ -1,0 +1,113 @@
+//! A flow in the hands of a host: redeemed once, and by nobody else's callback.
+
+use std::sync::Arc;
+
+use oauth_core::Moment;
+use oauth_core::moment::UnixTime;
+use oauth_facade::{Auth, Authorize, Client, Error, Flow, Server, Turn};
+
+fn client() -> Client {
+    let metadata = r#"{"issuer":"https://as.example",
+        "authorization_endpoint":"https://as.example/authorize",
+        "token_endpoint":"https://as.example/token"}"#;
+    let server = Server::from_metadata("https://as.example", metadata, Default::default());
+    Client::new(&server.expect("metadata"), "id", Auth::None).expect("a client")
+}
+
+fn at() -> Moment {
+    Moment::fixed(UnixTime::from_secs(1_750_000_000), [7; 32])
+}
+
+fn begun(client: &Client) -> Flow {
+    let ask = Authorize {
+        redirect_uri: "https://app.example/cb".to_owned(),
+        ..Authorize::default()
+    };
+    let begun = client.authorize(at(), ask).expect("a flow");
+    Flow::new(&begun.pending)
+}
+
+fn callback(flow: &Flow, rest: &str) -> String {
+    format!(
+        "https://app.example/cb?state={}&{rest}",
+        flow.state().expose()
+    )
+}
+
+fn code<T>(outcome: Result<T, Error>) -> &'static str {
+    outcome.err().map_or("done", |error| error.code())
+}
+
+#[test]
+fn a_callback_of_another_flow_is_turned_away_and_the_flow_waits_on() {
+    let client = client();
+    let flow = begun(&client);
+    for strange in [
+        "https://app.example/cb?state=another&code=c",
+        "https://app.example/cb?code=c",
+        "https://app.example/cb?error=access_denied",
+        "https://app.example/cb",
+        "https://evil.example/cb?code=c",
+        "not a callback",
+    ] {
+        assert!(!flow.recognises(strange), "{strange}");
+        assert_ne!(code(flow.redeem(&client, strange)), "done", "{strange}");
+    }
+    let own = callback(&flow, "code=c");
+    assert!(flow.recognises(&own));
+    let mut machine = flow.redeem(&client, &own).expect("a request");
+    assert!(matches!(machine.begin(at()), Ok(Turn::Send(_))));
+}
+
+#[test]
+fn one_callback_with_its_state_spends_a_flow_whatever_it_says() {
+    let client = client();
+    for (rest, told) in [
+        ("code=c", "done"),
+        ("error=access_denied", "denied.access_denied"),
+    ] {
+        let flow = begun(&client);
+        let own = callback(&flow, rest);
+        assert_eq!(code(flow.redeem(&client, &own)), told);
+        assert_eq!(code(flow.redeem(&client, &own)), "misuse.over");
+        assert_eq!(code(flow.to_json()), "misuse.over");
+        assert_eq!(code(flow.pending()), "misuse.over");
+        assert!(!flow.recognises(&own));
+        assert_eq!(
+            flow.issuer(),
+            "https://as.example",
+            "what it was can still be told"
+        );
+    }
+}
+
+#[test]
+fn of_many_threads_one_redeems() {
+    let client = Arc::new(client());
+    let flow = Arc::new(begun(&client));
+    let own = callback(&flow, "code=c");
+    let threads: Vec<_> = (0..8)
+        .map(|_| {
+            let (client, flow, own) = (Arc::clone(&client), Arc::clone(&flow), own.clone());
+            std::thread::spawn(move || flow.redeem(&client, &own).is_ok())
+        })
+        .collect();
+    let won = threads
+        .into_iter()
+        .map(|thread| thread.join().expect("no panic"));
+    assert_eq!(won.filter(|won| *won).count(), 1);
+}
+
+#[test]
+fn a_flow_outlives_its_host_and_is_not_printed() {
+    let client = client();
+    let flow = begun(&client);
+    let text = flow.to_json().expect("not spent");
+    let again = Flow::parse(text.expose()).expect("a flow");
+    assert!(again.state().matches(flow.state().expose()));
+    assert_eq!(again.redirect_uri(), "https://app.example/cb");
+    assert_eq!(again.started_at(), flow.started_at());
+    assert_eq!(code(Flow::parse("{}")), "stored.malformed");
+    let shown = format!("{flow:?}");
+    assert!(!shown.contains(flow.state().expose().as_str()), "{shown}");
+}

@@ -1,0 +1,28 @@
+//! `localhost`, which is this machine whatever a name server or a file of hosts says.
+
+use std::future::ready;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+/// The one name that [`Url::is_local`](oauth_core::url::Url::is_local) lets through.
+pub(crate) const NAME: &str = "localhost";
+
+/// Where it leads (RFC 6761 section 6.3). The port is the URL's.
+pub(crate) const ADDRESSES: [SocketAddr; 2] = [
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+    SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::LOCALHOST), 0),
+];
+
+/// The resolver of requests over plain http: it knows one name, and asks nobody. What came here by
+/// any other name would leave this machine in clear.
+pub(crate) struct OnlyLocal;
+
+impl Resolve for OnlyLocal {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(ready(match name.as_str().eq_ignore_ascii_case(NAME) {
+            true => Ok(Box::new(ADDRESSES.into_iter()) as Addrs),
+            false => Err("plain http is for this machine alone".into()),
+        }))
+    }
+}

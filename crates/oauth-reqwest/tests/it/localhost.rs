@@ -1,0 +1,125 @@
+//! `localhost` is this machine, whoever says otherwise.
+
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use oauth_core::error::Error;
+use oauth_core::{Client, ClientAuth, ClientId, Scope};
+use oauth_reqwest::{Driver, reqwest};
+use reqwest::dns::{Name, Resolve, Resolving};
+
+use crate::support::{confidential, driver, served, server};
+
+/// A resolver that knows nobody, and remembers of whom it was asked.
+#[derive(Default)]
+struct Asked(Mutex<Vec<String>>);
+
+impl Asked {
+    fn names(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Resolve for Asked {
+    fn resolve(&self, name: Name) -> Resolving {
+        self.0.lock().unwrap().push(name.as_str().to_owned());
+        Box::pin(std::future::ready(Err("nobody has this name".into())))
+    }
+}
+
+/// The served twin's base, under the name.
+fn named(base: &str) -> String {
+    base.replace("127.0.0.1", "localhost")
+}
+
+fn client(base: &str) -> Client {
+    let auth = ClientAuth::post("secret");
+    Client::new(server(base), ClientId::new("id"), auth).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_is_got_by_the_name_and_no_resolver_is_asked() {
+    let served = served();
+    let asked = Arc::new(Asked::default());
+    let builder = reqwest::Client::builder()
+        .no_proxy()
+        .dns_resolver(Arc::clone(&asked));
+    let driver = Driver::new(builder).unwrap();
+    let known = confidential(&served);
+    let by_name = Client::new(
+        server(&named(served.base())),
+        known.client_id().clone(),
+        known.auth().clone(),
+    );
+    let exchange = by_name.unwrap().client_credentials(Scope::none());
+    assert!(driver.run(exchange).await.is_ok());
+    assert_eq!(asked.names(), [""; 0]);
+}
+
+#[tokio::test]
+async fn both_addresses_are_tried() {
+    // Whoever listens on the second alone is found as well.
+    let listener = TcpListener::bind("[::1]:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let met = std::thread::spawn(move || listener.accept().unwrap().1);
+    let exchange = client(&format!("http://localhost:{port}")).client_credentials(Scope::none());
+    let error: Error = driver().run(exchange).await.unwrap_err();
+    assert_eq!(error.code(), "lost.closed", "{error}");
+    assert!(met.join().unwrap().ip().is_loopback());
+}
+
+#[tokio::test]
+async fn over_tls_too_the_name_is_this_machine() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let met = std::thread::spawn(move || listener.accept().unwrap().1);
+    let asked = Arc::new(Asked::default());
+    let builder = reqwest::Client::builder()
+        .no_proxy()
+        .dns_resolver(Arc::clone(&asked));
+    let driver = Driver::new(builder).unwrap();
+    let exchange = client(&format!("https://localhost:{port}")).client_credentials(Scope::none());
+    assert!(driver.run(exchange).await.is_err());
+    assert!(met.join().unwrap().ip().is_loopback());
+    assert_eq!(asked.names(), [""; 0]);
+    // Of any other name it is asked, as it was meant.
+    let exchange = client("https://as.example").client_credentials(Scope::none());
+    assert_eq!(driver.run(exchange).await.unwrap_err().code(), "lost.dns");
+    assert_eq!(asked.names(), ["as.example"]);
+}
+
+/// No check of the core lets such a request through; were there a hole, the name would not be asked
+/// about, and nothing would leave this machine in clear.
+#[tokio::test]
+async fn plain_http_knows_no_other_name() {
+    for url in [
+        "http://as.example/",
+        "http://localhost.as.example/",
+        "http://x.localhost/",
+    ] {
+        let request = reqwest::Request::new(reqwest::Method::GET, url.parse().unwrap());
+        let error = Error::lost(driver().call(request, None).await.unwrap_err());
+        assert_eq!(error.code(), "lost.dns");
+        assert!(error.to_string().contains("this machine alone"), "{error}");
+    }
+}
+
+#[cfg(feature = "blocking")]
+#[test]
+fn a_blocking_driver_does_the_same() {
+    let served = served();
+    let known = confidential(&served);
+    let by_name = Client::new(
+        server(&named(served.base())),
+        known.client_id().clone(),
+        known.auth().clone(),
+    );
+    let asked = Arc::new(Asked::default());
+    let builder = reqwest::blocking::Client::builder()
+        .no_proxy()
+        .dns_resolver(Arc::clone(&asked));
+    let driver = oauth_reqwest::blocking::Driver::new(builder).unwrap();
+    let exchange = by_name.unwrap().client_credentials(Scope::none());
+    assert!(driver.run(exchange).is_ok());
+    assert_eq!(asked.names(), [""; 0]);
+}
