@@ -13,6 +13,9 @@ use crate::shell::{Outcome, cargo, root};
 /// The longest file, in lines.
 const MAX_LINES: usize = 600;
 
+/// The longest stub: it says of one compiled module what all its files have.
+const MAX_STUB_LINES: usize = 800;
+
 /// The largest number of crates `oauth-core` stands on, itself included.
 const MAX_CRATES: usize = 35;
 
@@ -37,7 +40,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     // `exchange` imports only words, and so may anything above.
     ("contract", &["exchange"]),
     ("proofs", &["pkce", "challenge"]),
-    ("parties", &["server", "client_auth", "identity", "token"]),
+    (
+        "parties",
+        &["breaker", "server", "client_auth", "identity", "token"],
+    ),
     ("leaves", &["grant", "endpoint"]),
     ("engine", &["call"]),
     ("flows", &["flow"]),
@@ -107,7 +113,7 @@ pub(crate) fn check() -> Outcome {
             "oauth-core reads no clock and no randomness outside moment.rs",
             sources,
         ),
-        ("no file passes 600 lines", lengths),
+        ("no file passes 600 lines, no stub 800", lengths),
         ("oauth-core stands on at most 35 crates", weight),
         (
             "the browser package holds no transport and no cryptography",
@@ -248,7 +254,11 @@ fn lengths() -> Vec<String> {
         let lines = fs::read_to_string(&path)
             .map(|text| text.lines().count())
             .unwrap_or_default();
-        if is_code && lines > MAX_LINES {
+        let most = match path.extension().is_some_and(|ending| ending == "pyi") {
+            true => MAX_STUB_LINES,
+            false => MAX_LINES,
+        };
+        if is_code && lines > most {
             breaches.push(format!("{name}: {lines} lines"));
         }
     }

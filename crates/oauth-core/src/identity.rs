@@ -6,9 +6,9 @@ use std::sync::Arc;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::breaker::Breaker;
 use crate::client_auth::{self, ClientAuth, Method};
 use crate::error::{Error, Misuse};
-use crate::flow::keeper::Breaker;
 use crate::form::Form;
 use crate::issuer::RedirectUri;
 use crate::server::Server;

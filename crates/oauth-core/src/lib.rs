@@ -53,6 +53,7 @@
 //! of codes; [`quirk`] the closed list of deviations; [`danger`] every unsafe switch; [`manual`]
 //! says why.
 
+mod breaker;
 pub mod call;
 pub mod challenge;
 pub mod client;

@@ -43,7 +43,6 @@
 //!   out all the same, for then nobody else can have them, and stored as soon as that is possible.
 
 mod asking;
-mod breaker;
 mod landing;
 mod login;
 mod outline;
@@ -77,7 +76,6 @@ use policy::{Times, Trouble};
 use record::Record;
 use work::Work;
 
-pub(crate) use breaker::Breaker;
 pub use outline::Outline;
 pub use policy::{Policy, Reuse};
 pub use record::GrantId;

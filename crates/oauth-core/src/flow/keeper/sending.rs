@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::breaker;
 use super::record::{Attempt, Ended, Record};
 use super::suspicion::Suspicion;
 use super::timely::Timely;
 use super::work::Work;
-use super::{Keeper, Place, Reuse, Step, Upkeep};
+use super::{GrantId, Keeper, Place, Reuse, Step, Upkeep};
 use crate::call::Call;
 use crate::endpoint::token::Token;
 use crate::error::{Cause, Error, Misuse};
@@ -177,8 +176,10 @@ impl Keeper {
 
     /// What tells this grant from others of the client: those without a store have no other name than
     /// their login.
-    pub(super) fn name(&self) -> breaker::Name {
-        (self.id.clone(), self.record.login.clone())
+    pub(super) fn name(&self) -> String {
+        let GrantId { subject, scope, .. } = &self.id;
+        let login = self.record.login.clone();
+        login.unwrap_or_else(|| format!("{subject:?} {scope}"))
     }
 
     pub(super) fn fly(&mut self, since: UnixTime, is_alone: bool) -> Step {

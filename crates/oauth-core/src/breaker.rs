@@ -9,8 +9,6 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::GrantId;
-use super::record::Pause;
 use crate::error::{Error, Kind, Loss, ServerError};
 use crate::moment::{Moment, UnixTime};
 
@@ -28,7 +26,7 @@ pub(crate) struct Breaker(Mutex<State>);
 #[derive(Default)]
 struct State {
     /// The grants that failed since one was served.
-    failing: Vec<Name>,
+    failing: Vec<String>,
     open: Option<Open>,
 }
 
@@ -40,9 +38,6 @@ struct Open {
     count: u32,
     error: Error,
 }
-
-/// A grant, and the login it grew from.
-pub(super) type Name = (GrantId, Option<String>);
 
 impl Open {
     /// A clock that was set back holds nobody.
@@ -62,22 +57,22 @@ impl Open {
 
 impl Breaker {
     /// The error to answer with instead of a request.
-    pub(super) fn told(&self, now: UnixTime) -> Option<Error> {
+    pub(crate) fn told(&self, now: UnixTime) -> Option<Error> {
         let state = self.state();
         let open = state.open.as_ref().filter(|open| open.lasts(now))?;
         Some(open.error.clone().told_again(open.until.since(now)))
     }
 
     /// A request is on its way. If it is a try, the next one comes after a longer pause.
-    pub(super) fn pass(&self, at: &Moment) {
+    pub(crate) fn pass(&self, at: &Moment) {
         let mut state = self.state();
         if let Some(open) = state.open.as_mut().filter(|open| !open.lasts(at.now())) {
             open.again(at);
         }
     }
 
-    /// What has become of a request of this grant.
-    pub(super) fn note(&self, at: &Moment, name: Name, error: Option<&Error>) {
+    /// What has become of a request of the grant of this name.
+    pub(crate) fn note(&self, at: &Moment, name: String, error: Option<&Error>) {
         match error.map(verdict) {
             None | Some(Verdict::Serves) => *self.state() = State::default(),
             Some(Verdict::Neither) => {}
@@ -96,9 +91,10 @@ impl Breaker {
 }
 
 impl State {
-    fn fail(&mut self, at: &Moment, name: Name, error: &Error) {
-        if let Some(pause) = Pause::of(error, at.now()) {
-            let until = pause.end(at.now());
+    fn fail(&mut self, at: &Moment, name: String, error: &Error) {
+        if let Some(pause) = error.advice().after() {
+            // The clock is cut to whole seconds, so a pause may be a second short.
+            let until = at.now().after(pause + Duration::from_secs(1));
             let open = self.open.get_or_insert_with(|| Open {
                 since: at.now(),
                 until,
