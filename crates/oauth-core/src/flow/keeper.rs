@@ -40,7 +40,13 @@
 //! - a record carries the name of the login it grew from, and new tokens take the place of those they
 //!   were given for and of no others: a late one replaces neither a login nor what is newer;
 //! - new tokens are stored before they are handed out. If the store fails for good, they are handed
-//!   out all the same, for then nobody else can have them, and stored as soon as that is possible.
+//!   out all the same, for then nobody else can have them, and stored as soon as that is possible;
+//! - each renewal is counted: an older record of the same login never takes the place of what grew out
+//!   of it, whatever became of the store.
+//!
+//! What makes it cheap for the server: a pause that it asks for is kept in the record, and heeded by
+//! all; and once several grants of a client have failed in a row, one of them tries now and then, and
+//! the others of this process wait for what becomes of it.
 
 mod asking;
 mod landing;
