@@ -90,8 +90,9 @@ enum Suite {
     },
     /// The flows of all four documented systems, through the command line.
     Demo,
-    /// Threads, tasks and processes that share a grant over each store, killed at random, against a
-    /// server that ends a grant whose refresh token comes twice; and peers for comparison.
+    /// Threads, tasks and processes that share a grant over each store, killed at random and told to
+    /// end, against a server that ends a grant whose refresh token comes twice; and peers for
+    /// comparison.
     Workers {
         /// How long each part runs.
         #[arg(long, default_value_t = 30)]
