@@ -162,7 +162,8 @@ impl Crew {
         if let Some(code) = said["failed"].as_str() {
             let code = code.to_owned();
             let is_unknown = code == "grant.outcome_unknown";
-            self.history.failures.push(Failure { at, code });
+            let text = said["text"].as_str().unwrap_or_default().to_owned();
+            self.history.failures.push(Failure { at, code, text });
             if is_unknown && !self.history.is_logged_in_by(at) {
                 log_in();
                 self.history.logins.push(now());

@@ -8,14 +8,17 @@ use oauth_core::{AuthorizationRequest, Scope, Tokens};
 use oauth_reqwest::blocking::Listener;
 
 use crate::crew::Crew;
-use crate::nodes::Watched;
+use crate::nodes::{Watched, until};
 use crate::oidc_provider::{OidcProvider, driver, open};
 use crate::servers::Server;
-use crate::tally::{OUTAGE, Tally};
+use crate::tally::{Outage, Tally};
 use crate::{Callers, Place, Reuse, Work, now, worker};
 
 /// For how long an access token lives.
 pub(crate) const LIFE: Duration = Duration::from_secs(2);
+
+/// For how long the store may be away from a person who logs in.
+const AWAY: Duration = Duration::from_secs(30);
 
 /// A number of processes, who asks in each, and what they share.
 pub(crate) struct Shift {
@@ -135,33 +138,39 @@ impl Shift {
         let mut crew = Crew::hire(self.processes, &work);
         let failover = std::thread::spawn(move || fail_over(servers, length / 2));
         crew.work(length, || log_in(&work, &server));
-        let (servers, lost_at) = failover.join().expect("no panic");
+        let (servers, outage) = failover.join().expect("no panic");
         let tally = Tally::of_server(server.issuer(), start.elapsed());
         let mut history = crew.end();
         // No worker is left who would miss it.
         drop(servers);
-        history.lost_at = lost_at;
+        history.outage = outage;
         tally.judged(&history, length)
     }
 }
 
 /// Kills the primary after that time, if there is one that others replace: the servers, which go on, and
-/// when that was.
-fn fail_over(mut servers: Servers, after: Duration) -> (Servers, Option<u64>) {
+/// for how long there was none.
+fn fail_over(mut servers: Servers, after: Duration) -> (Servers, Option<Outage>) {
     let Servers::Watched(watched) = &mut servers else {
         return (servers, None);
     };
     std::thread::sleep(after);
     watched.lose_primary();
-    (servers, Some(now()))
+    let lost = now();
+    let old = watched.servers.primary.port.to_string();
+    let asked = ["sentinel", "get-master-addr-by-name", "main"];
+    until("the sentinels name another primary", || {
+        let said = watched.sentinels[0].redis_says(&asked);
+        said.lines().nth(1).is_some_and(|port| port != old)
+    });
+    (servers, Some(Outage { lost, back: now() }))
 }
 
 /// A person logs in anew, and again while the store is away.
 fn log_in(work: &Work, server: &OidcProvider) {
     let start = Instant::now();
     while let Err(error) = worker::log_in(work, login(server)) {
-        let is_away =
-            error.code().starts_with("lost") && start.elapsed().as_millis() < OUTAGE.into();
+        let is_away = error.code().starts_with("lost") && start.elapsed() < AWAY;
         assert!(is_away, "the new login is not stored: {error}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use oauth_core::flow::keeper::Policy;
@@ -16,9 +17,9 @@ use crate::worker::LONGEST_REQUEST;
 /// lease of 10 s, for the next look of another worker, and for its renewal.
 const PATIENCE: u64 = 15_000;
 
-/// For how long callers may be told that the store is lost, after its primary was killed: a second until
-/// that is seen, some for the sentinels to agree, and one for a token to be renewed.
-pub(crate) const OUTAGE: u64 = 10_000;
+/// For how long callers may be told that the store is lost, once another server has taken the place of
+/// its primary: an attempt on the old one has its time, and so has the pause before the next.
+const SETTLING: u64 = 6000;
 
 /// What has happened, as the workers told it. Times are milliseconds since 1970.
 #[derive(Default)]
@@ -30,10 +31,24 @@ pub(crate) struct History {
     pub(crate) failures: Vec<Failure>,
     /// When each new login was stored.
     pub(crate) logins: Vec<u64>,
-    /// When the store lost its primary.
-    pub(crate) lost_at: Option<u64>,
+    /// When the store had no primary.
+    pub(crate) outage: Option<Outage>,
     /// Workers that ended otherwise than they should.
     pub(crate) wrong: Vec<String>,
+}
+
+/// The store had no primary from the one time to the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Outage {
+    pub(crate) lost: u64,
+    pub(crate) back: u64,
+}
+
+impl Outage {
+    /// For how long it may be felt.
+    const fn felt(self) -> RangeInclusive<u64> {
+        self.lost..=self.back + SETTLING
+    }
 }
 
 /// A worker was killed, with that in hand.
@@ -79,6 +94,7 @@ pub(crate) struct Wait {
 pub(crate) struct Failure {
     pub(crate) at: u64,
     pub(crate) code: String,
+    pub(crate) text: String,
 }
 
 impl History {
@@ -88,13 +104,13 @@ impl History {
     }
 
     fn is_outage(&self, at: u64) -> bool {
-        self.lost_at
-            .is_some_and(|lost| (lost..lost + OUTAGE).contains(&at))
+        self.outage
+            .is_some_and(|outage| outage.felt().contains(&at))
     }
 
     /// Kills may cost that, and an outage of the store. That a worker was told to end may not.
     fn is_excused(&self, failure: &Failure) -> bool {
-        let Failure { at, code } = failure;
+        let Failure { at, code, .. } = failure;
         let is_told = code == "grant.outcome_unknown";
         let is_due = |kill: &Kill| {
             let login = self.logins.iter().find(|&&done| done > kill.at);
@@ -106,7 +122,9 @@ impl History {
 
     fn is_bounded(&self, wait: &Wait) -> bool {
         let is_due = |kill: &Kill| (kill.at..=kill.waited_for()).contains(&wait.at);
-        wait.length <= PATIENCE || self.kills.iter().any(is_due)
+        // A store that is away is not waited for longer than that once it is back.
+        let is_away = |outage: Outage| (outage.lost..=outage.back + PATIENCE).contains(&wait.at);
+        wait.length <= PATIENCE || self.kills.iter().any(is_due) || self.outage.is_some_and(is_away)
     }
 
     fn kills_with(&self, hold: Hold) -> u64 {
@@ -192,12 +210,13 @@ impl Tally {
             ..self
         };
         let mut wrong = tally.miscounts(history, length);
-        let mut codes = BTreeMap::<&str, usize>::new();
+        let mut codes = BTreeMap::<&str, (usize, &str)>::new();
         for failure in failed {
-            *codes.entry(&failure.code).or_default() += 1;
+            codes.entry(&failure.code).or_default().0 += 1;
+            codes.entry(&failure.code).or_default().1 = &failure.text;
         }
-        for (code, count) in codes {
-            wrong.push(format!("{count} callers failed with {code}"));
+        for (code, (count, text)) in codes {
+            wrong.push(format!("{count} callers failed with {code}: {text}"));
         }
         let unbounded = history
             .waits
@@ -211,8 +230,7 @@ impl Tally {
         }
         let left = history.stops.iter().filter(|stop| {
             // A store that is away takes nothing back.
-            let is_away = history.is_outage(stop.gone);
-            stop.left != Hold::Nothing && !is_away
+            stop.left != Hold::Nothing && !history.is_outage(stop.gone)
         });
         let left = left.count();
         if left > 0 {
@@ -224,7 +242,7 @@ impl Tally {
 
     fn miscounts(&self, history: &History, length: Duration) -> Vec<String> {
         let mut wrong = Vec::new();
-        let failovers = u64::from(history.lost_at.is_some());
+        let failovers = u64::from(history.outage.is_some());
         // One expiry more may fall on either end. A worker that is killed while it renews may take
         // new tokens along; and those that come once it was waited for, or once the store is back,
         // begin between two seconds, and are counted from the second before on. A worker that is
@@ -238,7 +256,9 @@ impl Tally {
         // Others wait for one that was killed while it renewed, and for the store. Nothing else may
         // delay a refresh by a whole life.
         let stalled = |kill: &Kill| kill.waited_for() - kill.at;
-        let stalled = history.kills.iter().map(stalled).sum::<u64>() + failovers * OUTAGE;
+        let away = |outage: Outage| outage.back + SETTLING - outage.lost;
+        let away = history.outage.map_or(0, away);
+        let stalled = history.kills.iter().map(stalled).sum::<u64>() + away;
         let least = millis(length).saturating_sub(stalled) / millis(LIFE) / 2;
         if self.refreshes < least {
             let refreshes = self.refreshes;
