@@ -120,7 +120,12 @@ impl Crew {
         let start = Instant::now();
         let mut next_kill = start + KILL_EVERY + Duration::from_millis(100);
         let mut next_stop = start + STOP_EVERY;
+        let mut looked = start;
         loop {
+            let before = std::mem::replace(&mut looked, Instant::now());
+            if !self.hands.iter().any(|hand| self.is_ready(hand)) {
+                self.history.idle += looked - before;
+            }
             let is_over = start.elapsed() >= length;
             if is_over && self.leaving.is_empty() {
                 return;
@@ -188,16 +193,22 @@ impl Crew {
         hand.process.wait().expect("it is dead");
     }
 
+    fn is_ready(&self, hand: &Hand) -> bool {
+        self.told.get(&hand.id).is_some_and(|told| told.is_ready)
+    }
+
     /// Tells one to end; whether there was one. It has told that it is ready: before that, it may not
     /// even know that it can be told.
     fn stop_one(&mut self, overdue: Duration) -> bool {
-        let told = |hand: &Hand| self.told.get(&hand.id).filter(|told| told.is_ready);
-        let renews = |hand: &Hand| told(hand).is_some_and(|told| told.hold != Hold::Nothing);
+        let renews = |hand: &Hand| {
+            let told = self.told.get(&hand.id);
+            self.is_ready(hand) && told.is_some_and(|told| told.hold != Hold::Nothing)
+        };
         let is_aimed = self.stops.len().is_multiple_of(2) && overdue < AIM;
         let ready: Vec<usize> = (0..self.hands.len())
             .filter(|&hand| match is_aimed {
                 true => renews(&self.hands[hand]),
-                false => told(&self.hands[hand]).is_some(),
+                false => self.is_ready(&self.hands[hand]),
             })
             .collect();
         if ready.is_empty() {

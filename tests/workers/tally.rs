@@ -25,6 +25,8 @@ const SETTLING: u64 = 6000;
 #[derive(Default)]
 pub(crate) struct History {
     pub(crate) tokens: u64,
+    /// How long nobody was at work: who takes the place of another has to begin first.
+    pub(crate) idle: Duration,
     pub(crate) kills: Vec<Kill>,
     pub(crate) stops: Vec<Stop>,
     pub(crate) waits: Vec<Wait>,
@@ -253,12 +255,13 @@ impl Tally {
             let refreshes = self.refreshes;
             wrong.push(format!("{refreshes} refreshes, at most {most} are due"));
         }
-        // Others wait for one that was killed while it renewed, and for the store. Nothing else may
-        // delay a refresh by a whole life.
+        // Others wait for one that was killed while it renewed, and for the store; and who takes the
+        // place of the only one has to begin first. Nothing else may delay a refresh by a whole life.
         let stalled = |kill: &Kill| kill.waited_for() - kill.at;
         let away = |outage: Outage| outage.back + SETTLING - outage.lost;
         let away = history.outage.map_or(0, away);
-        let stalled = history.kills.iter().map(stalled).sum::<u64>() + away;
+        let stalled = history.kills.iter().map(stalled).sum::<u64>();
+        let stalled = stalled + away + millis(history.idle);
         let least = millis(length).saturating_sub(stalled) / millis(LIFE) / 2;
         if self.refreshes < least {
             let refreshes = self.refreshes;
