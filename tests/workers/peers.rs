@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::oidc_provider::OidcProvider;
-use crate::shift::{LIFE, Tally, login};
+use crate::shift::{LIFE, login};
+use crate::tally::Tally;
 use crate::{Callers, Place, Reuse, Work, now};
 
 /// A program written with another library.

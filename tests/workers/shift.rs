@@ -1,25 +1,24 @@
-//! One part of the run: processes at work, one of them killed from time to time, and the count.
+//! One part of the run: processes at work on one store, and the count.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use oauth_core::issuer::RedirectUri;
 use oauth_core::{AuthorizationRequest, Scope, Tokens};
 use oauth_reqwest::blocking::Listener;
-use serde_json::Value;
 
-use crate::nodes::Watched;
+use crate::crew::Crew;
+use crate::nodes::{Watched, until};
 use crate::oidc_provider::{OidcProvider, driver, open};
 use crate::servers::Server;
+use crate::tally::{Outage, Tally};
 use crate::{Callers, Place, Reuse, Work, now, worker};
 
-/// For how long an access token lives, and how often a worker is killed.
+/// For how long an access token lives.
 pub(crate) const LIFE: Duration = Duration::from_secs(2);
+
+/// For how long the store may be away from a person who logs in.
+const AWAY: Duration = Duration::from_secs(30);
 
 /// A number of processes, who asks in each, and what they share.
 pub(crate) struct Shift {
@@ -81,62 +80,6 @@ impl Kind {
     }
 }
 
-/// For how long callers may be told that the store is lost, after its primary was killed: a second until
-/// that is seen, some for the sentinels to agree, and one for a token to be renewed.
-const OUTAGE: u64 = 10_000;
-
-/// What the server counted, and the callers.
-#[derive(Default)]
-pub(crate) struct Tally {
-    pub(crate) refreshes: u64,
-    pub(crate) reuse_events: u64,
-    pub(crate) tokens: u64,
-    pub(crate) failed: u64,
-    kills: u64,
-    logins: u64,
-    expiries: u64,
-}
-
-impl Tally {
-    pub(crate) const HEAD: &str =
-        "expiries  refreshes  kills  reuse  tokens handed out  failed callers  new logins";
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            refreshes,
-            reuse_events,
-            tokens,
-            failed,
-            kills,
-            logins,
-            expiries,
-        } = self;
-        write!(
-            f,
-            "{expiries:>8}  {refreshes:>9}  {kills:>5}  {reuse_events:>5}  {tokens:>17}  {failed:>14}  {logins:>10}"
-        )
-    }
-}
-
-impl Tally {
-    /// What the server counted since it was started.
-    pub(crate) fn of_server(issuer: &str, length: Duration) -> Self {
-        let reply = reqwest::blocking::get(format!("{issuer}/_counters"));
-        let said: Value = reply
-            .and_then(reqwest::blocking::Response::text)
-            .map(|text| serde_json::from_str(&text).expect("JSON"))
-            .expect("counters");
-        Self {
-            refreshes: said["refreshes"].as_u64().expect("a count"),
-            reuse_events: said["reuse_events"].as_u64().expect("a count"),
-            expiries: length.as_secs() / LIFE.as_secs(),
-            ..Self::default()
-        }
-    }
-}
-
 impl Shift {
     pub(crate) fn all() -> [Self; 8] {
         let shift = |name, processes, callers, store| Self {
@@ -190,87 +133,44 @@ impl Shift {
             callers: self.callers,
             reuse: Reuse::Revokes,
         };
+        let start = Instant::now();
         worker::log_in(&work, login(&server)).expect("the login is stored");
         let mut crew = Crew::hire(self.processes, &work);
         let failover = std::thread::spawn(move || fail_over(servers, length / 2));
-        let (kills, recoveries, failures) = crew.work(length, || log_in(&work, &server));
-        let lost_at = failover.join().expect("no panic").1;
-        let mut tally = Tally::of_server(server.issuer(), length);
-        tally.tokens = crew.tokens();
-        drop(crew);
-        tally.kills = kills.len() as u64;
-        tally.logins = recoveries.len() as u64;
-        // Whoever was killed with a reply in hand took it along: the others are told to log in, and
-        // that is excused until somebody has.
-        let is_excused = |(at, code): &&(u64, String)| {
-            let is_told = code == "grant.outcome_unknown";
-            let is_outage = code.starts_with("lost")
-                && lost_at.is_some_and(|lost| (lost..lost + OUTAGE).contains(at));
-            is_outage || is_told && recoveries.iter().any(|&done| *at <= done + 1000)
-        };
-        let failed: Vec<_> = failures
-            .iter()
-            .filter(|failure| !is_excused(failure))
-            .collect();
-        tally.failed = failed.len() as u64;
-        let wrong = self.judge(&tally, &failed);
-        (tally, wrong)
-    }
-
-    fn judge(&self, tally: &Tally, failed: &[&(u64, String)]) -> Vec<String> {
-        let mut wrong = Vec::new();
-        // One expiry may fall on either end.
-        let most = tally.expiries + 1 + tally.kills;
-        if tally.refreshes > most {
-            wrong.push(format!(
-                "{} refreshes, at most {most} are due",
-                tally.refreshes
-            ));
-        }
-        // A killed holder is waited for; nothing else may delay a refresh by a whole life.
-        if tally.refreshes < tally.expiries / 2 {
-            wrong.push(format!(
-                "only {} refreshes: nobody was at work",
-                tally.refreshes
-            ));
-        }
-        if tally.reuse_events > 0 {
-            wrong.push(format!("{} refresh tokens came twice", tally.reuse_events));
-        }
-        if tally.logins > tally.kills {
-            wrong.push(format!("{} logins for {} kills", tally.logins, tally.kills));
-        }
-        let mut codes = BTreeMap::<&str, usize>::new();
-        for (_, code) in failed {
-            *codes.entry(code).or_default() += 1;
-        }
-        for (code, count) in codes {
-            wrong.push(format!("{count} callers failed with {code}"));
-        }
-        if tally.tokens == 0 {
-            wrong.push("no token was handed out".to_owned());
-        }
-        wrong
+        crew.work(length, || log_in(&work, &server));
+        let (servers, outage) = failover.join().expect("no panic");
+        let tally = Tally::of_server(server.issuer(), start.elapsed());
+        let mut history = crew.end();
+        // No worker is left who would miss it.
+        drop(servers);
+        history.outage = outage;
+        tally.judged(&history, length)
     }
 }
 
 /// Kills the primary after that time, if there is one that others replace: the servers, which go on, and
-/// when that was.
-fn fail_over(mut servers: Servers, after: Duration) -> (Servers, Option<u64>) {
+/// for how long there was none.
+fn fail_over(mut servers: Servers, after: Duration) -> (Servers, Option<Outage>) {
     let Servers::Watched(watched) = &mut servers else {
         return (servers, None);
     };
     std::thread::sleep(after);
     watched.lose_primary();
-    (servers, Some(now()))
+    let lost = now();
+    let old = watched.servers.primary.port.to_string();
+    let asked = ["sentinel", "get-master-addr-by-name", "main"];
+    until("the sentinels name another primary", || {
+        let said = watched.sentinels[0].redis_says(&asked);
+        said.lines().nth(1).is_some_and(|port| port != old)
+    });
+    (servers, Some(Outage { lost, back: now() }))
 }
 
 /// A person logs in anew, and again while the store is away.
 fn log_in(work: &Work, server: &OidcProvider) {
     let start = Instant::now();
     while let Err(error) = worker::log_in(work, login(server)) {
-        let is_away =
-            error.code().starts_with("lost") && start.elapsed().as_millis() < OUTAGE.into();
+        let is_away = error.code().starts_with("lost") && start.elapsed() < AWAY;
         assert!(is_away, "the new login is not stored: {error}");
     }
 }
@@ -285,120 +185,4 @@ pub(crate) fn login(server: &OidcProvider) -> Tokens {
     listener
         .login(&driver, &client, ask, open, Duration::from_secs(30))
         .expect("a login")
-}
-
-/// Processes at work.
-struct Crew {
-    work: String,
-    hands: Vec<Child>,
-    heard: Receiver<(usize, Value)>,
-    tell: Sender<(usize, Value)>,
-    /// What each process, dead or alive, has handed out.
-    tokens: BTreeMap<usize, u64>,
-    hired: usize,
-}
-
-impl Crew {
-    fn hire(count: usize, work: &Work) -> Self {
-        let (tell, heard) = channel();
-        let mut crew = Self {
-            work: serde_json::to_string(work).expect("JSON"),
-            hands: Vec::new(),
-            heard,
-            tell,
-            tokens: BTreeMap::new(),
-            hired: 0,
-        };
-        for _ in 0..count {
-            crew.hire_one();
-        }
-        crew
-    }
-
-    fn hire_one(&mut self) {
-        let mut process = Command::new(std::env::current_exe().expect("this program"))
-            .args(["work", &self.work])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a worker");
-        self.hired += 1;
-        let (id, tell) = (self.hired, self.tell.clone());
-        let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                // A worker that is killed may leave half a line.
-                if let Ok(said) = serde_json::from_str(&line)
-                    && tell.send((id, said)).is_err()
-                {
-                    return;
-                }
-            }
-        });
-        self.hands.push(process);
-    }
-
-    /// Lets them work for so long, and kills one of them every two seconds. Gives when each was
-    /// killed, when each new login was done, and when callers failed with what.
-    fn work(
-        &mut self,
-        length: Duration,
-        mut log_in: impl FnMut(),
-    ) -> (Vec<u64>, Vec<u64>, Vec<(u64, String)>) {
-        let (mut kills, mut recoveries, mut failures) = (Vec::new(), Vec::new(), Vec::new());
-        let start = Instant::now();
-        // Between two expiries as well as at them.
-        let mut next = start + LIFE + Duration::from_millis(137);
-        while start.elapsed() < length {
-            let pause = next.saturating_duration_since(Instant::now());
-            match self.heard.recv_timeout(pause) {
-                Ok((id, said)) => {
-                    if let Some(count) = said["ok"].as_u64() {
-                        self.tokens.insert(id, count);
-                    }
-                    let Some(code) = said["failed"].as_str() else {
-                        continue;
-                    };
-                    let at = said["at"].as_u64().unwrap_or_default();
-                    failures.push((at, code.to_owned()));
-                    let is_known = recoveries.iter().any(|&done| at <= done + 1000);
-                    if code == "grant.outcome_unknown" && !is_known {
-                        log_in();
-                        recoveries.push(now());
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.kill_one();
-                    kills.push(now());
-                    next += LIFE + Duration::from_millis(37);
-                }
-                Err(RecvTimeoutError::Disconnected) => unreachable!("the crew holds a sender"),
-            }
-        }
-        (kills, recoveries, failures)
-    }
-
-    fn kill_one(&mut self) {
-        let mut seed = [0];
-        getrandom::fill(&mut seed).expect("chance");
-        let victim = usize::from(seed[0]) % self.hands.len();
-        let mut hand = self.hands.swap_remove(victim);
-        hand.kill().expect("it was alive");
-        hand.wait().expect("it is dead");
-        self.hire_one();
-    }
-
-    fn tokens(&self) -> u64 {
-        self.tokens.values().sum()
-    }
-}
-
-impl Drop for Crew {
-    fn drop(&mut self) {
-        for hand in &mut self.hands {
-            // It may have ended by itself.
-            let _ = hand.kill();
-            let _ = hand.wait();
-        }
-    }
 }

@@ -1,8 +1,10 @@
-//! One process among several: many callers who want a token all the time, until somebody kills it.
+//! One process among several: many callers who want a token all the time, until somebody kills it, or
+//! tells it to end.
 
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use oauth_core::error::Error;
@@ -10,55 +12,74 @@ use oauth_core::flow::keeper::{self, GrantId, Policy, Upkeep};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::Rules;
 use oauth_core::{Client, ClientAuth, ClientId, danger};
-use oauth_reqwest::oauth_session::store::{FileStore, PostgresStore, RedisStore, SqliteStore};
+use oauth_reqwest::oauth_session::store::{
+    FileStore, Lease, PostgresStore, RedisStore, SqliteStore,
+};
 use oauth_reqwest::oauth_session::{Session, Store, Token, blocking};
 use oauth_reqwest::{Driver, Options};
 use serde_json::json;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
+use crate::hold::{Hold, Telling};
+use crate::waits::Waits;
 use crate::{Callers, Place, Reuse, Work, now};
 
 /// Whose grant it is.
 const SUBJECT: &str = "somebody";
 
+/// How long a worker that is told to end takes at most to finish what it has begun: less than
+/// [`GRACE`](crate::crew::GRACE), or it would be killed on the way.
+const DRAIN: Duration = Duration::from_secs(8);
+
 /// What one process does, and with whom.
-pub(crate) fn run(work: Work) -> Result<(), Error> {
+pub(crate) fn run(work: &Work) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
-    let counts = Arc::new(Counts::default());
     runtime.block_on(async {
-        let desk = Arc::new(Desk::open(&work, Arc::clone(&counts)).await?);
-        match work.callers {
-            Callers::Tasks(count) => {
-                for n in 0..count {
-                    let desk = Arc::clone(&desk);
-                    tokio::spawn(async move {
-                        loop {
-                            desk.visit(n).await;
-                            tokio::time::sleep(Duration::from_millis(40)).await;
-                        }
-                    });
-                }
-            }
-            Callers::Threads(count) => {
-                for n in 0..count {
-                    let desk = Arc::clone(&desk);
-                    let runtime = tokio::runtime::Handle::current();
-                    std::thread::spawn(move || {
-                        loop {
-                            runtime.block_on(desk.visit(n));
-                            std::thread::sleep(Duration::from_millis(20));
-                        }
-                    });
-                }
-            }
-        }
+        // Before anything else: one that is told to end while it begins is to end in good order too.
+        let mut told_to_end = signal(SignalKind::terminate()).expect("signals");
+        let desk = Arc::new(Desk::open(work).await?);
+        let threads = desk.open_to(work.callers);
+        say(&json!({ "ready": true }));
+        let mut tick = tokio::time::interval(Duration::from_millis(100));
         loop {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            say(&json!({ "ok": counts.tokens.load(Ordering::Relaxed), "api": counts.api.load(Ordering::Relaxed) }));
+            tokio::select! {
+                _ = told_to_end.recv() => break,
+                _ = tick.tick() => desk.report(),
+            }
         }
+        let ended = desk.close().await;
+        for thread in threads {
+            thread.join().expect("a caller does not panic");
+        }
+        ended
+    })
+}
+
+/// Takes the lease of the grant, and waits to be killed with it.
+pub(crate) fn hold(work: &Work) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let store = store(&work.place).await?;
+        let session = session_over(work, Arc::clone(&store)).await?;
+        let key = session.key().expect("a shared one");
+        while store
+            .lease(key, "dead soon", Policy::default().lease)
+            .await?
+            != Lease::Won
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        say(&json!({ "hold": Hold::Lease }));
+        std::future::pending().await
     })
 }
 
@@ -80,9 +101,15 @@ pub(crate) fn once(work: &Work) -> String {
 }
 
 async fn session(work: &Work) -> Result<Session, Error> {
-    // A request is over long before a lease is.
+    session_over(work, store(&work.place).await?).await
+}
+
+/// A session as it is shipped, but for two things: the server is known to end a grant whose refresh
+/// token comes twice; and a request is given up after 2 s, not 30, so that a part sees the end of a
+/// renewal whose fate a kill has left unknown (27 s, see [`Policy::attempt_window`], and not 55).
+async fn session_over(work: &Work, store: Arc<dyn Store>) -> Result<Session, Error> {
     let options = Options::default()
-        .timeout(Duration::from_secs(2))
+        .timeout(LONGEST_REQUEST)
         .connect_timeout(Duration::from_secs(1));
     let driver = Driver::with_options(reqwest::Client::builder(), options)?;
     let issuer: Issuer = danger::loopback_issuer(&work.issuer)?;
@@ -95,25 +122,9 @@ async fn session(work: &Work) -> Result<Session, Error> {
         ClientAuth::none(),
     )?;
     let mut policy = Policy::default();
-    policy.lease = Duration::from_secs(5);
     policy.reuse = match work.reuse {
         Reuse::Unknown => keeper::Reuse::Unknown,
         Reuse::Revokes => keeper::Reuse::Revokes,
-    };
-    let store: Arc<dyn Store> = match &work.place {
-        Place::File(folder) => Arc::new(FileStore::new(folder)?),
-        Place::Sqlite(path) => Arc::new(SqliteStore::new(path)?),
-        Place::Redis(url) => Arc::new(RedisStore::new(url)?),
-        Place::Replicated(url) => Arc::new(
-            RedisStore::new(url)?
-                .with_replicas(1)
-                .with_timeout(Duration::from_secs(2)),
-        ),
-        Place::Postgres(url) => {
-            let store = PostgresStore::new(url)?;
-            store.migrate().await?;
-            Arc::new(store)
-        }
     };
     let keeper = client.keeper(Upkeep::Refresh).with_policy(policy);
     Ok(Session::shared(
@@ -124,37 +135,112 @@ async fn session(work: &Work) -> Result<Session, Error> {
     ))
 }
 
-#[derive(Default)]
-struct Counts {
-    tokens: AtomicU64,
-    api: AtomicU64,
+/// How long a token request takes at most.
+pub(crate) const LONGEST_REQUEST: Duration = Duration::from_secs(2);
+
+async fn store(place: &Place) -> Result<Arc<dyn Store>, Error> {
+    Ok(match place {
+        Place::File(folder) => Arc::new(FileStore::new(folder)?),
+        Place::Sqlite(path) => Arc::new(SqliteStore::new(path)?),
+        Place::Redis(url) => Arc::new(RedisStore::new(url)?),
+        Place::Replicated(url) => Arc::new(RedisStore::new(url)?.with_replicas(1)),
+        Place::Postgres(url) => {
+            let store = PostgresStore::new(url)?;
+            store.migrate().await?;
+            Arc::new(store)
+        }
+    })
 }
 
 /// Where callers get tokens, and what they do with them.
 struct Desk {
     session: Session,
+    store: Arc<Telling>,
     http: reqwest::Client,
     api: String,
-    counts: Arc<Counts>,
+    tokens: AtomicU64,
+    waits: Waits,
+    is_closed: watch::Sender<bool>,
 }
 
 impl Desk {
-    async fn open(work: &Work, counts: Arc<Counts>) -> Result<Self, Error> {
+    async fn open(work: &Work) -> Result<Self, Error> {
+        let store = Arc::new(Telling::new(store(&work.place).await?));
+        let (Callers::Tasks(callers) | Callers::Threads(callers)) = work.callers;
         Ok(Self {
-            session: session(work).await?,
+            session: session_over(work, Arc::clone(&store) as Arc<dyn Store>).await?,
+            store,
             http: reqwest::Client::new(),
             api: format!("{}/me", work.issuer),
-            counts,
+            tokens: AtomicU64::new(0),
+            waits: Waits::new(callers),
+            is_closed: watch::Sender::new(false),
         })
     }
 
+    /// Lets the callers in, and gives their threads, if they have some.
+    fn open_to(self: &Arc<Self>, callers: Callers) -> Vec<JoinHandle<()>> {
+        match callers {
+            Callers::Tasks(count) => {
+                for n in 0..count {
+                    let desk = Arc::clone(self);
+                    tokio::spawn(async move {
+                        while desk.visited(n).await {
+                            tokio::time::sleep(Duration::from_millis(40)).await;
+                        }
+                    });
+                }
+                Vec::new()
+            }
+            Callers::Threads(count) => {
+                let thread = |n| {
+                    let (desk, runtime) = (Arc::clone(self), Handle::current());
+                    std::thread::spawn(move || {
+                        while runtime.block_on(desk.visited(n)) {
+                            std::thread::sleep(Duration::from_millis(20));
+                        }
+                    })
+                };
+                (0..count).map(thread).collect()
+            }
+        }
+    }
+
+    /// What a program does that is told to end: no caller is served any more, one who waits is let
+    /// go, and what has been begun is finished.
+    async fn close(&self) -> Result<(), Error> {
+        say(&json!({ "renews": self.store.hold() != Hold::Nothing }));
+        self.is_closed.send_replace(true);
+        let drained = self.session.drain(DRAIN).await;
+        self.report();
+        drained
+    }
+
+    fn report(&self) {
+        let (tokens, longest) = (self.tokens.load(Ordering::Relaxed), self.waits.longest());
+        say(&json!({ "ok": tokens, "wait": longest, "at": now() }));
+    }
+
+    /// One visit, unless the desk is closed or closes.
+    async fn visited(&self, n: usize) -> bool {
+        let mut is_closed = self.is_closed.subscribe();
+        tokio::select! {
+            biased;
+            _ = is_closed.wait_for(|&is_closed| is_closed) => false,
+            () = self.visit(n) => true,
+        }
+    }
+
     async fn visit(&self, n: usize) {
-        match self.session.token().await {
+        let waiting = self.waits.begin(n);
+        let token = self.session.token().await;
+        drop(waiting);
+        match token {
             Ok(token) => {
-                let count = self.counts.tokens.fetch_add(1, Ordering::Relaxed);
+                let count = self.tokens.fetch_add(1, Ordering::Relaxed);
                 // The server has more to do than to answer everyone all the time.
                 if count % 50 == n as u64 % 50 {
-                    self.use_it(token).await;
+                    self.use_it(n, token).await;
                 }
             }
             Err(error) => failed(&error),
@@ -162,7 +248,7 @@ impl Desk {
     }
 
     /// A token that has just ended is replaced once, as the authorized client does it.
-    async fn use_it(&self, token: Token) {
+    async fn use_it(&self, n: usize, token: Token) {
         let mut token = token;
         for is_last in [false, true] {
             let request = self
@@ -170,14 +256,16 @@ impl Desk {
                 .get(&self.api)
                 .bearer_auth(token.access_token.expose());
             match request.send().await.map(|reply| reply.status().as_u16()) {
-                Ok(200) => {
-                    self.counts.api.fetch_add(1, Ordering::Relaxed);
-                    return;
+                Ok(200) => return,
+                Ok(401) if !is_last => {
+                    let waiting = self.waits.begin(n);
+                    let newer = self.session.renew(&token).await;
+                    drop(waiting);
+                    match newer {
+                        Ok(newer) => token = newer,
+                        Err(error) => return failed(&error),
+                    }
                 }
-                Ok(401) if !is_last => match self.session.renew(&token).await {
-                    Ok(newer) => token = newer,
-                    Err(error) => return failed(&error),
-                },
                 Ok(status) => {
                     return say(&json!({ "failed": format!("api {status}"), "at": now() }));
                 }
@@ -191,7 +279,8 @@ fn failed(error: &Error) {
     say(&json!({ "failed": error.code(), "at": now(), "text": error.to_string() }));
 }
 
-fn say(line: &serde_json::Value) {
+/// Tells it the parent, as a line.
+pub(crate) fn say(line: &serde_json::Value) {
     let mut out = std::io::stdout().lock();
     // Whoever listened is gone, and so shall we be.
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {

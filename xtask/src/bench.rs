@@ -1,4 +1,5 @@
-//! Figures beside peers: what users of each language pay, measured in turns in one run.
+//! Figures: what users of each language pay, beside peers, measured in turns in one run; and what many
+//! grants cost.
 //!
 //! The scripts in `tests/bench` print one line of JSON for each figure; this builds what they
 //! measure, installs the peers in pinned versions, and shows what was said. A missed budget is no
@@ -52,6 +53,8 @@ pub(crate) fn bindings(file: Option<&Path>) -> Outcome {
     for (script, mut command) in python.into_iter().chain(node) {
         measured = measured.and(measure(script, &mut command, &mut figures));
     }
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    println!("\nMedians, the sides in turns, on {cores} cores.");
     show(&figures);
     match file.map(|file| fs::write(file, as_json(&figures).to_string())) {
         None | Some(Ok(())) => measured,
@@ -60,6 +63,19 @@ pub(crate) fn bindings(file: Option<&Path>) -> Outcome {
             measured.and(Outcome::of(false))
         }
     }
+}
+
+/// Many grants in one process, which counts by itself.
+pub(crate) fn grants(known: usize, active: usize) -> Outcome {
+    let mut run = cargo();
+    run.args(["run", "--quiet", "--release", "-p", "oauth-tests"]);
+    run.args(["--bin", "grants", "--"]);
+    run.args(["--known", &known.to_string()]);
+    run.args(["--active", &active.to_string()]);
+    let mut figures = Vec::new();
+    let measured = measure("grants", &mut run, &mut figures);
+    show(&figures);
+    measured
 }
 
 fn place() -> PathBuf {
@@ -216,8 +232,6 @@ fn number(value: f64) -> String {
 }
 
 fn show(figures: &[Figure]) {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    println!("\nMedians, the sides in turns, on {cores} cores.");
     let mut verdicts = BTreeMap::new();
     for figure in figures {
         figure.show();

@@ -63,7 +63,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Measure what users pay, beside peers: `cargo xtask bench bindings`.
+    /// Measure what users pay: `cargo xtask bench bindings` beside peers, `cargo xtask bench grants` for
+    /// many grants in one process.
     Bench {
         #[command(subcommand)]
         what: Bench,
@@ -90,8 +91,9 @@ enum Suite {
     },
     /// The flows of all four documented systems, through the command line.
     Demo,
-    /// Threads, tasks and processes that share a grant over each store, killed at random, against a
-    /// server that ends a grant whose refresh token comes twice; and peers for comparison.
+    /// Threads, tasks and processes that share a grant over each store, killed at random and told to
+    /// end, against a server that ends a grant whose refresh token comes twice; and peers for
+    /// comparison.
     Workers {
         /// How long each part runs.
         #[arg(long, default_value_t = 30)]
@@ -145,6 +147,16 @@ enum Bench {
         /// Also write the figures there, as JSON.
         #[arg(long)]
         json: Option<PathBuf>,
+    },
+    /// Many grants in one process over one PostgreSQL: memory, and what is asked of the store and of
+    /// the server. A wrong count is a failure, a missed budget is none.
+    Grants {
+        /// How many are in the store.
+        #[arg(long, default_value_t = 1_000_000)]
+        known: usize,
+        /// How many of them are active.
+        #[arg(long, default_value_t = 10_000)]
+        active: usize,
     },
 }
 
@@ -236,6 +248,9 @@ fn main() -> ExitCode {
         Command::Bench {
             what: Bench::Bindings { json },
         } => setup::run().and(bench::bindings(json.as_deref())),
+        Command::Bench {
+            what: Bench::Grants { known, active },
+        } => setup::run().and(bench::grants(known, active)),
         Command::Setup => setup::run(),
     };
     println!("{} passed, {} failed", outcome.passed, outcome.failed);

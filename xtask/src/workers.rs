@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use crate::python;
 use crate::shell::{Outcome, cargo, counted, plain_count, root, target};
 
-/// How long each part runs in the gate, in seconds; by itself it runs for 30.
+/// How long each part runs in the gate, in seconds; by itself it runs for 30. Only a longer part sees
+/// the end of a killed worker's lease, and asks for it.
 const SHORT: u64 = 8;
 
 /// A short run of it, for the gate.

@@ -46,7 +46,7 @@ impl Replicated {
 /// The same, and three sentinels that replace its primary a second after it is gone.
 pub(crate) struct Watched {
     pub(crate) servers: Replicated,
-    sentinels: Vec<Server>,
+    pub(crate) sentinels: Vec<Server>,
 }
 
 impl Watched {

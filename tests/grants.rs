@@ -1,0 +1,40 @@
+//! The benchmark of many grants goes on working: a small run of it, with its counts.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+#[test]
+fn a_small_run_of_the_benchmark_counts_right_and_gives_its_figures() {
+    let run = Command::new(env!("CARGO_BIN_EXE_grants"))
+        .args(["--known", "2000", "--active", "200", "--callers", "100"])
+        // Fewer than the driver alone would let through.
+        .args(["--per-second", "50"])
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&run.stdout);
+    let why = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{said}{why}");
+    assert!(
+        said.contains("at the token endpoint: 100 requests"),
+        "{said}"
+    );
+    let figures: Vec<Value> = said
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let of = |what: &str| {
+        let names = |figure: &&Value| {
+            figure["what"]
+                .as_str()
+                .is_some_and(|all| all.ends_with(what))
+        };
+        let figure = figures.iter().find(names);
+        let figure = figure.unwrap_or_else(|| panic!("no figure {what}: {said}"));
+        figure["sides"][0][1].as_f64().expect("a number")
+    };
+    // 200 access tokens and refresh tokens of 128 bytes.
+    let bytes = of("their tokens' own bytes") * f64::from(1 << 20);
+    assert!((bytes - 51_200.0).abs() < 1.0, "{bytes}");
+    assert!(of("resident beyond their tokens") > 0.0);
+}

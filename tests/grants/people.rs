@@ -1,0 +1,107 @@
+//! The grants, one of each person, and their rows.
+
+use oauth_core::flow::keeper::{Event, GrantId, Keeper, Step, Upkeep};
+use oauth_core::{Client, Error, Moment, Tokens};
+use oauth_session::store::PostgresStore;
+use serde_json::json;
+use tokio_postgres::NoTls;
+
+use crate::Size;
+
+/// The lifetime of an access token, in seconds.
+pub(crate) const LIFE: u64 = 3600;
+
+/// The length of a token, of either kind.
+const LENGTH: usize = 128;
+
+/// How many rows go in one statement.
+const CHUNK: usize = 5000;
+
+/// As the store saves a record that was not there.
+const INSERT: &str = "insert into oauth_core_grant (key, version, record, due) \
+    select key, (extract(epoch from clock_timestamp()) * 1000000)::bigint, record, due \
+    from unnest($1::text[], $2::text[], $3::bigint[]) as given (key, record, due)";
+
+pub(crate) fn person(number: usize) -> GrantId {
+    GrantId::person(format!("person {number}"))
+}
+
+/// A token that nobody else has, as long as all others.
+pub(crate) fn token(kind: &str, number: usize) -> String {
+    format!("{kind}.{number}.{:x<LENGTH$}", "")[..LENGTH].to_owned()
+}
+
+/// What this person has after a login: the tokens of the last ones are over.
+pub(crate) fn tokens(client: &Client, size: &Size, number: usize) -> Result<Tokens, Error> {
+    let now = Moment::system()?.now().as_secs();
+    let age = if size.is_over(number) { 2 * LIFE } else { 0 };
+    let stored = json!({
+        "version": 1,
+        "issuer": client.server().issuer().as_str(),
+        "client_id": client.client_id().as_str(),
+        "access_token": token("at", number),
+        "refresh_token": token("rt", number),
+        "received_at": now - age,
+        "expires_in": LIFE,
+        "scope": "read write",
+    });
+    Tokens::from_json(&stored.to_string())
+}
+
+/// A row as the store would have it.
+struct Row {
+    key: String,
+    record: String,
+    due: Option<i64>,
+}
+
+impl Row {
+    /// What a keeper has to say of a new login is what a session would have stored.
+    fn of(client: &Client, size: &Size, number: usize) -> Result<Self, Error> {
+        let at = Moment::system()?;
+        let mut keeper: Keeper = client.keeper(Upkeep::Refresh).shared(person(number));
+        keeper.replace(at, tokens(client, size, number)?)?;
+        assert!(keeper.save_again(), "there is something to store");
+        let Step::Load = keeper.resume(at, Event::Begin) else {
+            panic!("it looks first")
+        };
+        let Step::Save { record, due, .. } = keeper.resume(at, Event::Loaded(None)) else {
+            panic!("then it saves")
+        };
+        Ok(Self {
+            key: keeper.key(),
+            record: record.expose().clone(),
+            due: due.map(|due| i64::try_from(due.as_secs()).expect("a time")),
+        })
+    }
+}
+
+/// Puts them all into the table, in a process of its own: what it takes in memory is not ours.
+pub(crate) async fn fill(client: &Client, size: &Size, postgres: &str) -> Result<(), Error> {
+    PostgresStore::new(postgres)?.migrate().await?;
+    let (connection, driving) = tokio_postgres::connect(postgres, NoTls)
+        .await
+        .expect("a connection");
+    tokio::spawn(driving);
+    let mut next = 0;
+    while next < size.known {
+        let until = size.known.min(next + CHUNK);
+        let (mut keys, mut records, mut due) = (Vec::new(), Vec::new(), Vec::new());
+        for number in next..until {
+            let row = Row::of(client, size, number)?;
+            keys.push(row.key);
+            records.push(row.record);
+            due.push(row.due);
+        }
+        connection
+            .execute(INSERT, &[&keys, &records, &due])
+            .await
+            .expect("the rows are stored");
+        next = until;
+    }
+    connection
+        .batch_execute("analyze oauth_core_grant")
+        .await
+        .expect("the table is looked at");
+    Ok(())
+}

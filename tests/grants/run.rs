@@ -1,0 +1,240 @@
+//! The run, and its figures.
+
+use std::io::{BufRead as _, BufReader};
+use std::ops::Range;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use oauth_core::{Error, Tokens};
+use oauth_session::store::PostgresStore;
+use oauth_session::{Sessions, Store};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::Size;
+use crate::count::{Counting, resident};
+use crate::people::{person, token, tokens};
+use crate::servers::Server;
+
+/// What may be in memory beyond the active tokens, in MiB.
+const BUDGET: f64 = 200.0;
+
+/// How many ask at once while grants become active.
+const AT_ONCE: usize = 64;
+
+/// How many requests the driver lets be in flight at once, as it is shipped.
+const IN_FLIGHT: u64 = 16;
+
+/// The authorization server; it ends when this is dropped.
+struct Endpoint {
+    process: Child,
+    _alive: Option<ChildStdin>,
+    base: String,
+}
+
+impl Endpoint {
+    fn start() -> Self {
+        let mut process = this("serve")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut base = String::new();
+        let output = process.stdout.take().expect("a pipe");
+        BufReader::new(output)
+            .read_line(&mut base)
+            .expect("where it listens");
+        Self {
+            _alive: process.stdin.take(),
+            process,
+            base: base.trim().to_owned(),
+        }
+    }
+
+    async fn counters(&self) -> Value {
+        let reply = reqwest::get(format!("{}/counters", self.base)).await;
+        let text = reply.expect("an answer").text().await.expect("a body");
+        serde_json::from_str(&text).expect("JSON")
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// This program, at another task.
+fn this(task: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.arg(task);
+    command
+}
+
+pub(crate) async fn run(size: &Size) -> Result<(), Error> {
+    let endpoint = Endpoint::start();
+    let postgres = Server::postgres();
+    let start = Instant::now();
+    let filled = this("fill")
+        .args([&endpoint.base, &postgres.postgres_url()])
+        .args(["--known", &size.known.to_string()])
+        .args(["--callers", &size.callers.to_string()])
+        .args(["--active", &size.active.to_string()])
+        .status()
+        .expect("it runs");
+    assert!(filled.success(), "the grants are not in the store");
+    let took = start.elapsed().as_secs_f64();
+    println!("{} grants are in the store, after {took:.1} s", size.known);
+
+    let (driver, client) = crate::client(&endpoint.base).await?;
+    let store = Arc::new(Counting::new(PostgresStore::new(&postgres.postgres_url())?));
+    let sessions = Sessions::new(driver, &client, Arc::clone(&store) as Arc<dyn Store>)
+        .capacity(size.active)
+        .per_second(size.per_second);
+    let (before, _) = resident();
+
+    // What was put there in bulk is what the store itself would have written: it is read as such.
+    let last = size.fresh() - 1;
+    let one = sessions.get(&person(last)).token().await?;
+    let put = tokens(&client, size, last)?;
+    let secrets = |tokens: &Tokens| {
+        let refresh = tokens.refresh_token.as_ref();
+        let refresh = refresh.map(|token| token.secret().expose().clone());
+        (tokens.access_token.expose().clone(), refresh)
+    };
+    assert_eq!(secrets(&one), secrets(&put));
+    assert_eq!((&one.scope, one.expires_in), (&put.scope, put.expires_in));
+    drop(one);
+    let listed = sessions.list(None).await?;
+    assert!(!listed.grants.is_empty() && listed.unreadable.is_empty());
+    store.calls();
+
+    let (took, bytes) = use_each(&sessions, 0..size.active).await?;
+    let calls = store.calls();
+    let (active, _) = resident();
+    println!("{} become active: {calls}, in {took:.1} s", size.active);
+    assert!(sessions.in_memory() >= size.active, "they stay");
+    assert_eq!((calls.saves, calls.leases), (0, 0), "they are only read");
+
+    // Others come and go, and cost nothing that stays.
+    let passing = (size.known / 10).min(size.fresh() - size.active);
+    let (took, _) = use_each(&sessions, size.active..size.active + passing).await?;
+    let calls = store.calls();
+    let (passed, _) = resident();
+    println!("{passing} more come and go: {calls}, in {took:.1} s");
+    assert!(
+        sessions.in_memory() <= size.active + AT_ONCE,
+        "only who is in use may be too many"
+    );
+    assert_eq!(endpoint.counters().await["requests"], 0);
+
+    let took = all_at_once(&sessions, size).await?;
+    let calls = store.calls();
+    let counters = endpoint.counters().await;
+    let of = |name: &str| counters[name].as_u64().expect("a count");
+    let (_, most) = resident();
+    println!(
+        "{0} callers want the tokens of {0} grants that are over: {calls}, in {took:.1} s",
+        size.callers
+    );
+    println!(
+        "at the token endpoint: {} requests, {} in flight at most, {} in a second at most",
+        of("requests"),
+        of("most_in_flight"),
+        of("most_per_second"),
+    );
+    assert_eq!(of("requests"), size.callers as u64, "one for each grant");
+    assert_eq!(of("twice"), 0, "no refresh token came twice");
+    assert!(of("most_in_flight") <= IN_FLIGHT, "the driver bounds them");
+    // The way there may bring two of them closer together.
+    let per_second = u64::from(size.per_second);
+    assert!(
+        of("most_per_second") <= per_second + per_second / 10 + 1,
+        "{}: they are paced",
+        of("most_per_second")
+    );
+
+    let what = |what: &str| format!("{} grants, {} active: {what}", size.known, size.active);
+    figure(&what("resident before any was used"), "MiB", mib(before));
+    figure(&what("resident"), "MiB", mib(active));
+    figure(&what("resident once others came"), "MiB", mib(passed));
+    figure(&what("resident at most"), "MiB", mib(most));
+    figure(&what("their tokens' own bytes"), "MiB", mib(bytes));
+    let beyond = mib(active.max(passed).saturating_sub(bytes));
+    let row = json!({
+        "what": what("resident beyond their tokens"),
+        "unit": "MiB",
+        "sides": [["oauth-core", beyond]],
+        "budget": BUDGET,
+    });
+    println!("{row}");
+    Ok(())
+}
+
+/// Asks for the token of each, and gives the seconds it took, and what the tokens have of bytes.
+async fn use_each(sessions: &Sessions, people: Range<usize>) -> Result<(f64, u64), Error> {
+    let start = Instant::now();
+    let next = Arc::new(AtomicUsize::new(people.start));
+    let mut askers = JoinSet::new();
+    for _ in 0..AT_ONCE {
+        let (sessions, next, end) = (sessions.clone(), Arc::clone(&next), people.end);
+        askers.spawn(async move {
+            let mut bytes = 0;
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= end {
+                    return Ok::<_, Error>(bytes);
+                }
+                let tokens = sessions.get(&person(number)).token().await?;
+                bytes += tokens.access_token.expose().len();
+                let refresh = tokens.refresh_token.as_ref();
+                bytes += refresh.map_or(0, |token| token.secret().expose().len());
+            }
+        });
+    }
+    let mut bytes = 0;
+    while let Some(asked) = askers.join_next().await {
+        bytes += asked.expect("no panic")?;
+    }
+    Ok((start.elapsed().as_secs_f64(), bytes as u64))
+}
+
+/// So many callers, each of whom wants the tokens of as many grants, which are over: the first of each
+/// is another, so that all grants are asked for at the same time.
+async fn all_at_once(sessions: &Sessions, size: &Size) -> Result<f64, Error> {
+    let start = Instant::now();
+    let mut callers = JoinSet::new();
+    for caller in 0..size.callers {
+        let (sessions, size) = (sessions.clone(), size.clone());
+        callers.spawn(async move {
+            for other in 0..size.callers {
+                let number = size.fresh() + (caller + other) % size.callers;
+                let tokens = sessions.get(&person(number)).token().await?;
+                let is_new = tokens.access_token.expose() != &token("at", number);
+                assert!(is_new, "the token of {number} is over");
+            }
+            Ok::<_, Error>(())
+        });
+    }
+    while let Some(done) = callers.join_next().await {
+        done.expect("no panic")?;
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Bytes as MiB.
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// Prints a figure that has no budget.
+fn figure(what: &str, unit: &str, value: f64) {
+    println!(
+        "{}",
+        json!({ "what": what, "unit": unit, "sides": [["oauth-core", value]] })
+    );
+}

@@ -1,0 +1,300 @@
+//! Processes at work, of which one is killed from time to time, and another told to end.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use crate::hold::Hold;
+use crate::shift::LIFE;
+use crate::tally::{Failure, History, Kill, Stop, Wait};
+use crate::{Work, now};
+
+/// How often a worker is killed: a little off the life of a token, so that it falls between two
+/// expiries as well as on them.
+const KILL_EVERY: Duration = LIFE.saturating_add(Duration::from_millis(37));
+
+/// How often a worker is told to end.
+const STOP_EVERY: Duration = Duration::from_secs(3);
+
+/// Every other one is told so as soon as it renews, for which it is waited so long.
+const AIM: Duration = LIFE.saturating_add(Duration::from_millis(500));
+
+/// How long a worker may take to end.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
+
+/// From this length on, the second kill is one of a worker with the lease in hand, whatever chance
+/// says: everyone then waits for its end, which a shorter part would not see.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// Processes at work.
+pub(crate) struct Crew {
+    work: String,
+    hands: Vec<Hand>,
+    /// Those that were told to end, and until when they may take.
+    leaving: Vec<(Hand, Instant)>,
+    /// The one that takes the lease, and nothing else.
+    holder: Option<Hand>,
+    heard: Receiver<(usize, Value)>,
+    tell: Sender<(usize, Value)>,
+    hired: usize,
+    /// What each process, dead or alive, has told.
+    told: BTreeMap<usize, Told>,
+    kills: Vec<(usize, u64)>,
+    /// Who was told to end, and when he was gone.
+    stops: BTreeMap<usize, u64>,
+    history: History,
+}
+
+struct Hand {
+    id: usize,
+    process: Child,
+}
+
+#[derive(Default)]
+struct Told {
+    is_ready: bool,
+    tokens: u64,
+    hold: Hold,
+    /// Whether it renewed when it was told to end.
+    renewed: bool,
+}
+
+impl Crew {
+    pub(crate) fn hire(count: usize, work: &Work) -> Self {
+        let (tell, heard) = channel();
+        let mut crew = Self {
+            work: serde_json::to_string(work).expect("JSON"),
+            hands: Vec::new(),
+            leaving: Vec::new(),
+            holder: None,
+            heard,
+            tell,
+            hired: 0,
+            told: BTreeMap::new(),
+            kills: Vec::new(),
+            stops: BTreeMap::new(),
+            history: History::default(),
+        };
+        for _ in 0..count {
+            crew.hire_one();
+        }
+        crew
+    }
+
+    fn hire_one(&mut self) {
+        let hand = self.spawn("work");
+        self.hands.push(hand);
+    }
+
+    fn spawn(&mut self, task: &str) -> Hand {
+        let mut process = Command::new(std::env::current_exe().expect("this program"))
+            .args([task, &self.work])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a worker");
+        self.hired += 1;
+        let (id, tell) = (self.hired, self.tell.clone());
+        let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                // A worker that is killed may leave half a line.
+                if let Ok(said) = serde_json::from_str(&line)
+                    && tell.send((id, said)).is_err()
+                {
+                    return;
+                }
+            }
+        });
+        Hand { id, process }
+    }
+
+    /// Lets them work for so long, kills one every two seconds, and tells one to end every three.
+    pub(crate) fn work(&mut self, length: Duration, mut log_in: impl FnMut()) {
+        let start = Instant::now();
+        let mut next_kill = start + KILL_EVERY + Duration::from_millis(100);
+        let mut next_stop = start + STOP_EVERY;
+        let mut looked = start;
+        loop {
+            let before = std::mem::replace(&mut looked, Instant::now());
+            if !self.hands.iter().any(|hand| self.is_ready(hand)) {
+                self.history.idle += looked - before;
+            }
+            let is_over = start.elapsed() >= length;
+            if is_over && self.leaving.is_empty() {
+                return;
+            }
+            match self.heard.recv_timeout(Duration::from_millis(20)) {
+                Ok((id, said)) => self.hear(id, &said, &mut log_in),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the crew holds a sender"),
+            }
+            self.see_who_left();
+            let at = Instant::now();
+            if !is_over && at >= next_kill {
+                match length >= LONG && self.kills.len() == 1 && self.holder.is_none() {
+                    true => self.holder = Some(self.spawn("hold")),
+                    false => self.kill_one(),
+                }
+                next_kill += KILL_EVERY;
+            }
+            if !is_over && at >= next_stop && self.stop_one(at.duration_since(next_stop)) {
+                next_stop += STOP_EVERY;
+            }
+        }
+    }
+
+    fn hear(&mut self, id: usize, said: &Value, log_in: &mut impl FnMut()) {
+        let told = self.told.entry(id).or_default();
+        told.is_ready |= said["ready"] == true;
+        told.renewed |= said["renews"] == true;
+        if let Ok(hold) = Hold::deserialize(&said["hold"]) {
+            told.hold = hold;
+        }
+        if let Some(count) = said["ok"].as_u64() {
+            told.tokens = count;
+        }
+        let at = said["at"].as_u64().unwrap_or_default();
+        if let Some(length) = said["wait"].as_u64() {
+            self.history.waits.push(Wait { at, length });
+        }
+        if let Some(code) = said["failed"].as_str() {
+            let code = code.to_owned();
+            let is_unknown = code == "grant.outcome_unknown";
+            let text = said["text"].as_str().unwrap_or_default().to_owned();
+            self.history.failures.push(Failure { at, code, text });
+            if is_unknown && !self.history.is_logged_in_by(at) {
+                log_in();
+                self.history.logins.push(now());
+            }
+        }
+        if let Some(holder) = self.holder.take_if(|holder| holder.id == id) {
+            self.kill(holder);
+        }
+    }
+
+    /// One of them, by chance.
+    fn kill_one(&mut self) {
+        let victim = any_of(self.hands.len());
+        let hand = self.hands.swap_remove(victim);
+        self.kill(hand);
+        self.hire_one();
+    }
+
+    fn kill(&mut self, mut hand: Hand) {
+        hand.process.kill().expect("it was alive");
+        self.kills.push((hand.id, now()));
+        hand.process.wait().expect("it is dead");
+    }
+
+    fn is_ready(&self, hand: &Hand) -> bool {
+        self.told.get(&hand.id).is_some_and(|told| told.is_ready)
+    }
+
+    /// Tells one to end; whether there was one. It has told that it is ready: before that, it may not
+    /// even know that it can be told.
+    fn stop_one(&mut self, overdue: Duration) -> bool {
+        let renews = |hand: &Hand| {
+            let told = self.told.get(&hand.id);
+            self.is_ready(hand) && told.is_some_and(|told| told.hold != Hold::Nothing)
+        };
+        let is_aimed = self.stops.len().is_multiple_of(2) && overdue < AIM;
+        let ready: Vec<usize> = (0..self.hands.len())
+            .filter(|&hand| match is_aimed {
+                true => renews(&self.hands[hand]),
+                false => self.is_ready(&self.hands[hand]),
+            })
+            .collect();
+        if ready.is_empty() {
+            return false;
+        }
+        let hand = self.hands.swap_remove(ready[any_of(ready.len())]);
+        // One that has ended by itself is not there to be told.
+        let _ = kill_process(Pid::from_child(&hand.process), Signal::TERM);
+        self.stops.insert(hand.id, now());
+        self.leaving.push((hand, Instant::now() + GRACE));
+        self.hire_one();
+        true
+    }
+
+    fn see_who_left(&mut self) {
+        let wrong = &mut self.history.wrong;
+        self.leaving.retain_mut(|(hand, until)| {
+            self.stops.insert(hand.id, now());
+            match hand.process.try_wait().expect("its state") {
+                Some(status) if status.success() => false,
+                Some(status) => {
+                    wrong.push(format!(
+                        "a worker that was told to end did so with {status}"
+                    ));
+                    false
+                }
+                None if Instant::now() < *until => true,
+                None => {
+                    wrong.push("a worker that was told to end did not".to_owned());
+                    hand.process.kill().expect("it was alive");
+                    hand.process.wait().expect("it is dead");
+                    false
+                }
+            }
+        });
+        let before = self.hands.len();
+        self.hands.retain_mut(|hand| {
+            let status = hand.process.try_wait().expect("its state");
+            if let Some(status) = status {
+                wrong.push(format!("a worker ended by itself, with {status}"));
+            }
+            status.is_none()
+        });
+        for _ in self.hands.len()..before {
+            self.hire_one();
+        }
+    }
+
+    /// Ends them all, and gives what has happened.
+    pub(crate) fn end(mut self) -> History {
+        for mut hand in self.hands.drain(..).chain(self.holder.take()) {
+            // It may have ended by itself.
+            let _ = hand.process.kill();
+            let _ = hand.process.wait();
+        }
+        // What the dead have told is still on its way.
+        let (tell, _) = channel();
+        self.tell = tell;
+        while let Ok((id, said)) = self.heard.recv() {
+            self.hear(id, &said, &mut || {});
+        }
+        let told = |id: &usize| self.told.get(id);
+        let hold = |id: &usize| told(id).map_or(Hold::Nothing, |told| told.hold);
+        let mut history = self.history;
+        history.tokens = self.told.values().map(|told| told.tokens).sum();
+        let kills = self.kills.iter();
+        history.kills = kills
+            .map(|(id, at)| Kill {
+                at: *at,
+                hold: hold(id),
+            })
+            .collect();
+        let stops = self.stops.iter();
+        history.stops = stops
+            .map(|(id, gone)| Stop {
+                gone: *gone,
+                left: hold(id),
+                renewed: told(id).is_some_and(|told| told.renewed),
+            })
+            .collect();
+        history
+    }
+}
+
+fn any_of(count: usize) -> usize {
+    let mut seed = [0];
+    getrandom::fill(&mut seed).expect("chance");
+    usize::from(seed[0]) % count
+}
