@@ -339,6 +339,13 @@ impl Book {
         false
     }
 
+    /// Whether what one version holds grew from what the other does: it is newer, whichever was saved last.
+    pub(super) fn grew_from(&self, new: &Version, old: &Version) -> bool {
+        let number = |it: &Version| self.token(&it.access).map_or(0, |token| token.number);
+        let descends = |elder: &str| self.descends(&new.access, elder);
+        number(new) > number(old) && old.refresh.as_deref().is_some_and(descends)
+    }
+
     /// Whether the clocks of those who received them, apart by so much, tell that what one version holds
     /// is newer than what the other does.
     pub(super) fn is_clearly_newer(&self, new: &Version, old: &Version, apart: Duration) -> bool {

@@ -184,7 +184,8 @@ impl World {
         let before = read
             .find(|version| holds(version))
             .filter(|_| !holds(newest))?;
-        if self.book.is_later_copy(before, newest) {
+        // Whoever had less than that has put it back into a store that has lost both.
+        if self.book.grew_from(before, newest) || self.book.is_later_copy(before, newest) {
             return None;
         }
         // So is what was there before a login, if the times of both do not tell which is newer.
@@ -335,7 +336,7 @@ impl World {
             }
         }
         if !self.twin.honours(self.time(), refresh) {
-            return self.check_hands(worker, grant, refresh, &told);
+            return self.check_hands(worker, grant, (refresh, over), &told);
         }
         let is_in_words = error.server_error().is_some() && error.code() != "denied.invalid_grant";
         if is_in_words && self.book.suspects.contains(refresh) {
@@ -357,12 +358,13 @@ impl World {
         Ok(())
     }
 
-    /// Whether someone awake has newer tokens than the dead ones in the store, within its lease.
+    /// Whether someone awake has newer tokens than the dead ones in the store, within its lease: who
+    /// has the lease is told of there, unless the store has lost what was stored.
     fn check_hands(
         &self,
         worker: usize,
         grant: usize,
-        refresh: &str,
+        (refresh, over): (&str, Over),
         told: &str,
     ) -> Result<(), Breach> {
         for (other, holder) in self.workers.iter().enumerate() {
@@ -372,7 +374,8 @@ impl World {
             };
             let is_newer = self.book.descends(newer, refresh);
             let is_leased = slot.lease.is_some_and(|held| self.now < held.until);
-            let is_near = other == worker || (self.is_awake(other) && is_leased);
+            let is_told_of = self.is_awake(other) && is_leased && over != Over::Less;
+            let is_near = other == worker || is_told_of;
             if is_newer && is_near && self.twin.honours(self.time(), newer) {
                 let text = format!("{told}, while worker {other} has {}", self.book.name(newer));
                 return Self::breach(Rule::Kept, text);

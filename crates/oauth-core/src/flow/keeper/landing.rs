@@ -47,8 +47,8 @@ impl Landing {
     }
 
     /// Whether they belong in the place of what is stored: of the same login, and given for the very
-    /// refresh token that is there. A refresh token that stays the same says nothing; then the time
-    /// does.
+    /// refresh token that is there. A refresh token that stays the same says nothing; then the number of
+    /// renewals does, and then the time.
     fn follows(&self, stored: &Record) -> bool {
         let secret = |tokens: &Option<Arc<Tokens>>| {
             let token = tokens.as_ref()?.refresh_token.as_ref()?;
@@ -63,9 +63,13 @@ impl Landing {
         };
         let received = |record: &Record| record.tokens.as_ref().map(|tokens| tokens.received_at);
         let (ours, theirs) = (&self.record.tokens, &stored.tokens);
+        let counted = self.record.renewals.zip(stored.renewals);
         stored.login == self.record.login
             && match is_same(ours, theirs) {
-                true => received(&self.record) > received(stored),
+                true => match counted {
+                    Some((ours, theirs)) if ours != theirs => ours > theirs,
+                    _ => received(&self.record) > received(stored),
+                },
                 false => is_same(&self.parent, theirs),
             }
     }
@@ -96,7 +100,12 @@ impl Keeper {
         let record = Record {
             rotates,
             login: self.record.login.clone(),
-            renewals: self.record.renewals.map(|count| count.saturating_add(1)),
+            renewals: match (&self.upkeep, self.record.renewals) {
+                (_, Some(count)) => Some(count.saturating_add(1)),
+                // There is no login before it.
+                (Upkeep::ClientCredentials(_), None) => Some(0),
+                (Upkeep::Refresh, None) => None,
+            },
             refusals,
             ..Record::of(Arc::new(tokens))
         };
@@ -161,6 +170,7 @@ impl Keeper {
         let follows = version >= self.version && landing.follows(&stored);
         let is_newest = is_first || self.outlives(at, &landing.record, &stored, version) || follows;
         if is_newest {
+            landing.record.count_after(&stored);
             // Until the new tokens are stored, whoever asks gets what has just been read.
             if follows && !landing.is_late {
                 self.know(at, stored, version);

@@ -279,9 +279,16 @@ impl Record {
     /// Whether this grew from the same login as the other, and out of it.
     pub(super) fn is_later_than(&self, other: &Self) -> bool {
         let renewals = self.renewals.zip(other.renewals);
-        self.login.is_some()
-            && self.login == other.login
-            && renewals.is_some_and(|(ours, theirs)| ours > theirs)
+        self.login == other.login && renewals.is_some_and(|(ours, theirs)| ours > theirs)
+    }
+
+    /// Takes its place after the other, where both grew from one login: two workers may have renewed a
+    /// refresh token that stays the same.
+    pub(super) fn count_after(&mut self, other: &Self) {
+        if self.login == other.login {
+            let next = other.renewals.map(|count| count.saturating_add(1));
+            self.renewals = self.renewals.and(self.renewals.max(next));
+        }
     }
 
     /// When somebody should renew it, though nobody asks: refresh tokens that are not used end too.
