@@ -214,7 +214,7 @@ export class Tokens {
   readonly refreshToken: string | undefined
   /** The ID Token as it came: unverified, so of no use but to be verified. */
   readonly idToken: string | undefined
-  /** Members RFC 6749 does not define. */
+  /** Members RFC 6749 does not define. A whole number beyond 2^53 - 1, which a number would round, is a text of its digits. */
   readonly extra: Record<string, unknown>
   /** What was odd about the reply, such as `malformed_expires_in`. */
   readonly warnings: string[]
@@ -236,9 +236,9 @@ export class Flow {
   readonly issuer: string
   readonly redirectUri: string
   readonly startedAt: Date
-  /** Whether a callback is this flow's. One that is not must be turned away and the flow kept. */
+  /** Whether a callback is this flow's. Never, once the flow has been redeemed. */
   recognises(callback: string | URL): boolean
-  /** What to store; it holds secrets. */
+  /** What to store; it holds secrets. Throws `misuse.over` once the flow has been redeemed. */
   toJSON(): Record<string, unknown>
 }
 

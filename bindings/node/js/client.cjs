@@ -9,7 +9,7 @@ const { Keeper } = require('./keeper.cjs')
 const { lineOf } = require('./network.cjs')
 const { nativeServer } = require('./server.cjs')
 const { GrantSource } = require('./source.cjs')
-const { Tokens, Flow, flowText, nativeTokens } = require('./tokens.cjs')
+const { Tokens, Flow, nativeFlow, nativeTokens } = require('./tokens.cjs')
 
 const tokensOf = (raw) => new Tokens(raw.tokens)
 const stateOf = (raw) => JSON.parse(raw.introspection)
@@ -57,7 +57,7 @@ class Exchanges {
   }
 
   redeem(flow, callback, { moment } = {}) {
-    return this.#of((client) => client.redeem(flowText(flow), String(callback)), tokensOf, moment)
+    return this.#of((client) => client.redeem(nativeFlow(flow), String(callback)), tokensOf, moment)
   }
 
   refresh(tokens, { moment, ...ask } = {}) {
@@ -191,10 +191,10 @@ async function login(client, options = {}) {
   const over = new AbortController()
   try {
     const { url, flow } = client.authorize({ ...ask, redirectUri: listener.redirectUri })
-    const text = flowText(flow)
+    const known = nativeFlow(flow)
     await wait(Promise.resolve(open(url)), { signal, timeoutMs })
-    const arrival = lifting(() => listener.wait(text, timeoutMs))
-    const pasted = paste && asked(listener, text, paste, over.signal)
+    const arrival = lifting(() => listener.wait(known, timeoutMs))
+    const pasted = paste && asked(listener, known, paste, over.signal)
     const callback = await wait(Promise.race([arrival, ...(pasted ? [pasted] : [])]), { signal }, () => listener.close())
     return await client.redeem(flow, callback, { signal })
   } finally {

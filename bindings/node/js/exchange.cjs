@@ -9,6 +9,11 @@ const LIMIT = 1 << 20
 const TIMEOUT = 30_000
 const MAX_TIMER = 2 ** 31 - 1
 
+/** A few kilobytes of a compressed reply can stand for gigabytes: better none. One that comes all the same is read up to the limit. */
+const AS_IT_IS = [['accept-encoding', 'identity']]
+/** Frameworks patch `fetch` to cache what it brings; not every runtime knows the option, and some throw for it. */
+const UNCACHED = 'cache' in Request.prototype ? { cache: 'no-store' } : {}
+
 const natives = new WeakMap()
 
 /** What to do next. `console.log` shows neither header values nor a body. */
@@ -149,7 +154,14 @@ async function send(exchange, step, { fetch, signal, limit }) {
   let bytes
   try {
     bytes = await within(limit, signal, async (stop) => {
-      reply = await fetch(url, { method, headers, body: body.length > 0 ? body : undefined, redirect: 'manual', signal: stop })
+      reply = await fetch(url, {
+        method,
+        headers: [...headers, ...AS_IT_IS],
+        body: body.length > 0 ? body : undefined,
+        redirect: 'manual',
+        signal: stop,
+        ...UNCACHED,
+      })
       // A browser tells no more of a redirect than that there was one.
       if (reply.status === 0) throw new Error('an opaque redirect')
       return bodyOf(reply)

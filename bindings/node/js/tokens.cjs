@@ -81,12 +81,10 @@ class Tokens {
 
 /** One login between the authorization URL and its callback. It holds secrets: keep it in the session. */
 class Flow {
-  #text
   #native
 
   constructor(text) {
     this.#native = lifted(() => native.NativeFlow.parse(text))
-    this.#text = text
   }
 
   /** Reads what `JSON.stringify(flow)` wrote. */
@@ -106,7 +104,7 @@ class Flow {
   }
 
   toJSON() {
-    return JSON.parse(this.#text)
+    return JSON.parse(lifted(() => this.#native.toJson()))
   }
 
   [inspect.custom](depth, options) {
@@ -114,16 +112,16 @@ class Flow {
     return `Flow ${inspect(shown, options)}`
   }
 
-  /** The text the addon wants. */
-  static text(flow) {
-    if (typeof flow !== 'object' || flow === null || !(#text in flow)) {
+  /** What the addon wants. */
+  static native(flow) {
+    if (typeof flow !== 'object' || flow === null || !(#native in flow)) {
       throw new TypeError('flow must be a Flow: read a stored one with Flow.parse')
     }
-    return flow.#text
+    return flow.#native
   }
 }
 
-const flowText = Flow.text
-delete Flow.text
+const nativeFlow = Flow.native
+delete Flow.native
 
-module.exports = { Tokens, Flow, flowText, nativeTokens, secondsOf }
+module.exports = { Tokens, Flow, nativeFlow, nativeTokens, secondsOf }

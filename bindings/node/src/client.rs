@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use napi::Result;
 use napi_derive::napi;
+use oauth_core::Secret;
 use oauth_core::error::Misuse;
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::token::TokenKind;
-use oauth_core::{Pending, Secret};
-use oauth_facade::{Auth, Authorize, Client, TokenRequest};
+use oauth_facade::{Auth, Authorize, Client, Flow, TokenRequest};
 
 use crate::error::{fail, invalid};
 use crate::exchange::{NativeExchange, NativeMoment, moment};
@@ -137,8 +137,8 @@ impl NativeClient {
 
     /// Judges a callback and redeems its code.
     #[napi]
-    pub fn redeem(&self, flow: String, callback: String) -> Result<NativeExchange> {
-        let machine = self.0.redeem(&flow, &callback);
+    pub fn redeem(&self, flow: &NativeFlow, callback: String) -> Result<NativeExchange> {
+        let machine = flow.0.redeem(&self.0, &callback);
         machine.map(NativeExchange::new).map_err(fail)
     }
 
@@ -201,16 +201,16 @@ impl NativeClient {
     }
 }
 
-/// The members of a stored flow that may be known, and a check of the rest.
+/// A flow, which is redeemed once.
 #[napi]
-pub struct NativeFlow(Pending);
+pub struct NativeFlow(pub(crate) Flow);
 
 #[napi]
 impl NativeFlow {
     /// Reads a stored flow.
     #[napi(factory)]
     pub fn parse(text: String) -> Result<Self> {
-        Pending::from_json(&text).map(Self).map_err(fail)
+        Flow::parse(&text).map(Self).map_err(fail)
     }
 
     /// The key to find this flow by.
@@ -228,7 +228,7 @@ impl NativeFlow {
     /// Where the callback must arrive.
     #[napi(getter)]
     pub fn redirect_uri(&self) -> &str {
-        self.0.redirect_uri().as_str()
+        self.0.redirect_uri()
     }
 
     /// Unix seconds.
@@ -241,6 +241,13 @@ impl NativeFlow {
     #[napi]
     pub fn recognises(&self, callback: String) -> bool {
         self.0.recognises(&callback)
+    }
+
+    /// The flow as text, while it can be redeemed.
+    #[napi]
+    pub fn to_json(&self) -> Result<String> {
+        let text = self.0.to_json().map_err(fail)?;
+        Ok(text.expose().clone())
     }
 }
 

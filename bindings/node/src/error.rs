@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_facade::ErrorRecord;
+use oauth_facade::{ErrorRecord, for_doubles};
 use serde_json::{Value, json};
 
 /// What the text of such an error begins with; any other is a plain one.
@@ -44,7 +44,8 @@ pub(crate) fn not_supported_error(verb: String) -> String {
 
 fn record(error: &Error) -> Value {
     // A struct of texts and numbers always serializes.
-    let mut record = serde_json::to_value(ErrorRecord::from(error)).unwrap_or_default();
+    let mut record =
+        for_doubles(serde_json::to_value(ErrorRecord::from(error)).unwrap_or_default());
     let mut causes = Vec::new();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -8,7 +8,7 @@ use napi::bindgen_prelude::{Env, Object, Uint8Array};
 use napi_derive::napi;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::{Moment, UnixTime};
-use oauth_facade::{Machine, Record, Reply, Turn};
+use oauth_facade::{Machine, Record, Reply, Turn, for_doubles};
 use tokio::sync::Notify;
 
 use crate::error::{fail, invalid, overdue};
@@ -241,7 +241,7 @@ fn done(record: Record) -> NativeStep {
     };
     match record {
         Record::Tokens(tokens) => step.tokens = Some(NativeTokens(Arc::new(*tokens))),
-        Record::Introspection(state) => step.introspection = Some(state.to_string()),
+        Record::Introspection(state) => step.introspection = Some(for_doubles(state).to_string()),
         Record::Server(server) => step.server = Some(NativeServer(*server)),
         _ => {}
     }

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use napi::Result;
 use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
-use oauth_core::Pending;
 use oauth_core::error::Misuse;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::url::Url;
 use oauth_reqwest::loopback::{Listener, Paste};
 use tokio::sync::Notify;
 
+use crate::client::NativeFlow;
 use crate::error::{fail, overdue};
 use crate::runtime::{millis, promise};
 
@@ -59,8 +59,13 @@ impl NativeListener {
 
     /// The URL that was called, within `patience` milliseconds.
     #[napi(ts_return_type = "Promise<string>")]
-    pub fn wait<'env>(&self, env: &'env Env, flow: String, patience: f64) -> Result<Object<'env>> {
-        let pending = Pending::from_json(&flow).map_err(fail)?;
+    pub fn wait<'env>(
+        &self,
+        env: &'env Env,
+        flow: &NativeFlow,
+        patience: f64,
+    ) -> Result<Object<'env>> {
+        let pending = flow.0.pending().map_err(fail)?;
         let listener = self.take();
         let listener = listener.ok_or_else(|| fail(Misuse::Over.into()))?;
         let stop = Arc::clone(&self.stop);
@@ -74,8 +79,8 @@ impl NativeListener {
 
     /// Hands over a pasted address; whether it is a callback of this flow.
     #[napi]
-    pub fn paste(&self, flow: String, text: String) -> Result<bool> {
-        let pending = Pending::from_json(&flow).map_err(fail)?;
+    pub fn paste(&self, flow: &NativeFlow, text: String) -> Result<bool> {
+        let pending = flow.0.pending().map_err(fail)?;
         Ok(self.pasted.give_callback(&text, &pending))
     }
 

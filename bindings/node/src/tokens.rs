@@ -5,6 +5,7 @@ use std::sync::Arc;
 use napi::Result;
 use napi_derive::napi;
 use oauth_core::moment::UnixTime;
+use oauth_facade::for_doubles;
 
 use crate::error::fail;
 use crate::store::whole;
@@ -107,8 +108,7 @@ impl NativeTokens {
     /// Members RFC 6749 does not define, as JSON.
     #[napi(getter)]
     pub fn extra(&self) -> String {
-        // A map always serializes.
-        serde_json::to_string(self.0.extra.as_map()).unwrap_or_default()
+        for_doubles(self.0.extra.as_map().clone().into()).to_string()
     }
 
     /// What was odd about the reply.

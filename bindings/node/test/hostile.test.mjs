@@ -53,8 +53,26 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
     assert.equal(flow.recognises(callback), false)
     const requests = await twin.tokenRequests(async () => {
       check(await rejection(client.redeem(flow, callback)), 'untrusted', 'callback.state')
+      check(await rejection(client.redeem(flow, `${redirectUri}?error=access_denied`)), 'untrusted', 'callback.state')
     })
     assert.equal(requests, 0)
+    // Anyone can make up a callback: the flow waits on for its own.
+    const own = await callbackOf(url, redirectUri)
+    assert.equal(flow.recognises(own), true)
+    assert.ok((await client.redeem(flow, own)).accessToken)
+  })
+
+  test(`a flow is redeemed once: ${transport}`, async () => {
+    const { url, flow } = client.authorize({ redirectUri, scope: 'read' })
+    const callback = await callbackOf(url, redirectUri)
+    const requests = await twin.tokenRequests(async () => {
+      const both = await Promise.allSettled([client.redeem(flow, callback), client.redeem(flow, callback)])
+      assert.deepEqual(both.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+      check(await rejection(client.redeem(flow, callback)), 'misuse', 'misuse.over')
+    })
+    assert.equal(requests, 1)
+    assert.equal(flow.recognises(callback), false)
+    assert.throws(() => JSON.stringify(flow), { code: 'misuse.over' })
   })
 
   test(`another issuer in the callback: ${transport}`, async () => {

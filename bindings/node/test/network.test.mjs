@@ -7,7 +7,7 @@ import path from 'node:path'
 import { after, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
-import { core, tls } from './helper.mjs'
+import { core, listen, tls } from './helper.mjs'
 
 const { Client, Network, discover, fixedToken, provider } = core
 const { base, mutual, ca, certificate, key, client_id: clientId, client_secret: clientSecret } = await tls()
@@ -131,6 +131,22 @@ test('its fetch is a fetch', async () => {
   leaving.abort(new Error('enough'))
   await assert.rejects(half.text(), { message: 'enough' })
   await assert.rejects(fetch('http://as.example/'), { code: 'url.insecure' })
+})
+
+test('localhost is this machine', async () => {
+  const there = await listen((request, reply) => {
+    const issuer = `http://${request.headers.host}`
+    const body = request.method === 'GET'
+      ? { issuer, token_endpoint: `${issuer}/token` }
+      : { access_token: 't', token_type: 'Bearer' }
+    reply.writeHead(200, { 'content-type': 'application/json' })
+    reply.end(JSON.stringify(body))
+  })
+  const issuer = there.replace('127.0.0.1', 'localhost')
+  const server = await discover(issuer, { transport: 'loopback_http' })
+  const client = new Client(server, { clientId: 'id', clientSecret: 's' })
+  assert.equal((await client.clientCredentials().token()).accessToken, 't')
+  await assert.rejects(discover(issuer), { kind: 'misuse' })
 })
 
 test('what cannot be is told at once', () => {

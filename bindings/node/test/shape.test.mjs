@@ -55,6 +55,13 @@ for (const [how, script] of Object.entries({
   })
 }
 
+test('a whole number that a number would round is a text of its digits', () => {
+  const stored = tokens().serialize()
+  const exact = stored.replace('"extra-secret"', '17841400000000001')
+  assert.equal(Tokens.deserialize(exact).extra.account, '17841400000000001')
+  assert.equal(Tokens.deserialize(stored.replace('"extra-secret"', '9007199254740991')).extra.account, 9007199254740991)
+})
+
 test('tokens are read by member, and shown by none', () => {
   const all = tokens()
   assert.equal(all.accessToken, 'at-secret')

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::error::Error as _;
 
 use js_sys::Function;
-use oauth_facade::{Cause, Check, Error, ErrorRecord, Fault, Misuse};
+use oauth_facade::{Cause, Check, Error, ErrorRecord, Fault, Misuse, for_doubles};
 use wasm_bindgen::prelude::*;
 
 thread_local! {
@@ -21,7 +21,8 @@ pub fn set_error_class(make: Function) {
 /// An error of a conversation, on its way to JavaScript.
 pub(crate) fn fail(error: Error) -> JsValue {
     // A struct of texts and numbers always serializes.
-    let mut record = serde_json::to_value(ErrorRecord::from(&error)).unwrap_or_default();
+    let mut record =
+        for_doubles(serde_json::to_value(ErrorRecord::from(&error)).unwrap_or_default());
     if let Some(cause) = error.source() {
         record["cause"] = cause.to_string().into();
     }

@@ -61,6 +61,13 @@ impl Source {
         if line.is_empty() {
             return fail(format!("{what} is empty"));
         }
+        // Pasted along with it, and the server would only say that the secret is wrong.
+        let is_stray = |c: char| c.is_whitespace() || c == '\u{feff}';
+        if line.starts_with(is_stray) || line.ends_with(is_stray) {
+            return fail(format!(
+                "{what} begins or ends with a blank, a line break or a byte order mark"
+            ));
+        }
         Ok(Secret::from(line))
     }
 }

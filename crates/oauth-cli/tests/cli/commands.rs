@@ -72,6 +72,32 @@ fn the_secret_may_come_from_a_file_or_stdin() {
 }
 
 #[test]
+fn what_was_pasted_along_with_a_secret_is_told_before_anything_is_sent() {
+    let served = served();
+    for stray in [
+        "s3cret ",
+        " s3cret",
+        "s3cret\t",
+        "s3cret\n\n",
+        "\u{feff}s3cret",
+        " ",
+    ] {
+        let done = at(&served, &["token"]).env("TWIN_SECRET", stray).run();
+        assert_eq!(done.code, 2, "{stray:?}");
+        assert!(
+            done.stderr.contains("error[usage.secret]"),
+            "{}",
+            done.stderr
+        );
+        assert!(!done.stderr.contains("s3cret"), "{}", done.stderr);
+    }
+    assert!(served.with(|twin| twin.log().is_empty()));
+    // Blanks inside belong to it, and one line end is the editor's.
+    let own = format!("{SECRET}\r\n");
+    at(&served, &["token"]).env("TWIN_SECRET", &own).run().ok();
+}
+
+#[test]
 fn a_missing_secret_is_a_usage_error_that_says_how() {
     let served = served();
     let arguments = [

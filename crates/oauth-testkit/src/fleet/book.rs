@@ -342,8 +342,9 @@ impl Book {
     /// Whether what one version holds grew from what the other does: it is newer, whichever was saved last.
     pub(super) fn grew_from(&self, new: &Version, old: &Version) -> bool {
         let number = |it: &Version| self.token(&it.access).map_or(0, |token| token.number);
+        // The client's own have no refresh token to grow from: the next is what comes later.
         let descends = |elder: &str| self.descends(&new.access, elder);
-        number(new) > number(old) && old.refresh.as_deref().is_some_and(descends)
+        number(new) > number(old) && old.refresh.as_deref().is_none_or(descends)
     }
 
     /// Whether the clocks of those who received them, apart by so much, tell that what one version holds

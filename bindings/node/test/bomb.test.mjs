@@ -1,0 +1,92 @@
+// Replies that unpack to far more than they are, over a `fetch` that is not ours.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { test } from 'node:test'
+import { promisify } from 'node:util'
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
+import { core, listen, rejection, serverAt } from './helper.mjs'
+
+const { Client, Malformed, run } = core
+const MIB = 1 << 20
+const TOKENS = JSON.stringify({ access_token: 't', token_type: 'Bearer' })
+const CODINGS = { gzip: gzipSync, deflate: deflateSync, br: brotliCompressSync }
+
+/** A server with this reply to everything, and the headers it saw. */
+async function answering(body, coding) {
+  const seen = []
+  const base = await listen((request, reply) => {
+    seen.push(request.headers)
+    reply.writeHead(200, { 'content-type': 'application/json', ...(coding && { 'content-encoding': coding }) })
+    reply.end(body)
+  })
+  return { base, seen }
+}
+
+const exchangeAt = (base) => new Client(serverAt(base), { clientId: 'id', clientSecret: 's' }).exchange.clientCredentials()
+
+test('a reply is asked for as it is, uncached, and unpacked all the same', async () => {
+  for (const [coding, pack] of Object.entries(CODINGS)) {
+    const { base, seen } = await answering(pack(TOKENS), coding)
+    let asked
+    const spy = (url, init) => fetch(url, asked = init)
+    assert.equal((await run(exchangeAt(base), { fetch: spy })).accessToken, 't', coding)
+    assert.equal(seen[0]['accept-encoding'], 'identity')
+    assert.equal(asked.cache, 'no-store')
+  }
+})
+
+test('what unpacks to more than a mebibyte is too large', async () => {
+  const exact = TOKENS + ' '.repeat(MIB - TOKENS.length)
+  for (const [coding, pack] of Object.entries(CODINGS)) {
+    assert.ok(pack(exact).length < 10_000)
+    const good = await answering(pack(exact), coding)
+    assert.equal((await run(exchangeAt(good.base))).accessToken, 't', coding)
+    const bad = await answering(pack(exact + ' '), coding)
+    const error = await rejection(run(exchangeAt(bad.base)))
+    assert.ok(error instanceof Malformed, coding)
+    assert.equal(error.code, 'reply.too_large')
+  }
+})
+
+// Peaks are read from /proc.
+test('no reply costs more than 16 MiB', { skip: process.platform !== 'linux' }, async () => {
+  const good = await answering(TOKENS)
+  const text = JSON.stringify({ access_token: 't', token_type: 'Bearer', x: 'x'.repeat(MIB - 80) })
+  const shapes = [
+    ...Object.entries(CODINGS).map(([coding, pack]) => [coding, pack(Buffer.alloc(64 * MIB, ' '))]),
+    [undefined, text],
+    [undefined, '[' + '[],'.repeat(MIB / 4) + '0]'],
+  ]
+  for (const [coding, body] of shapes) {
+    const bad = await answering(body, coding)
+    for (const door of ['fetch', 'native']) {
+      const args = ['--input-type=module', '--eval', PEAK, door, good.base, bad.base]
+      const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: new URL('.', import.meta.url) })
+      const [code, grown] = stdout.trim().split(' ')
+      assert.equal(code === 'none', body === text, `${coding} ${door}: ${code}`)
+      assert.ok(Number(grown) <= 16 << 10, `${coding} ${door}: ${grown} KiB`)
+    }
+  }
+})
+
+const PEAK = `
+import { readFileSync, writeFileSync } from 'node:fs'
+import { Client, Server, run } from 'oauth-core'
+
+const [door, good, bad] = process.argv.slice(1)
+const peak = () => Number(/VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1])
+
+function ask(base) {
+  const metadata = { issuer: base, token_endpoint: base + '/token' }
+  const server = Server.fromMetadata(base, metadata, { transport: 'loopback_http' })
+  const client = new Client(server, { clientId: 'id', clientSecret: 's' })
+  return door === 'fetch' ? run(client.exchange.clientCredentials()) : client.clientCredentials().token()
+}
+
+// What libraries take once is not the reply's.
+await ask(good)
+writeFileSync('/proc/self/clear_refs', '5')
+const before = peak()
+const code = await ask(bad).then(() => 'none', (error) => error.code)
+console.log(code, peak() - before)
+`
