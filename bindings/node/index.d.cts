@@ -14,8 +14,8 @@ export type {
 } from './api.cjs'
 export { Sessions, drain } from './sessions.cjs'
 export type { Grant, GrantMessage, GrantOptions, GrantPage, Notice, SessionsOptions } from './sessions.cjs'
-export { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } from './stores.cjs'
-export type { KeyPage, NativeStore, PostgresOptions, RedisOptions, Resealed, SealOptions, Store, StoredRecord } from './stores.cjs'
+export { FileStore, Key, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } from './stores.cjs'
+export type { DataKey, FileOptions, KeyPage, KeySource, NativeStore, PostgresOptions, RedisOptions, Resealed, SealOptions, Store, StoredRecord } from './stores.cjs'
 
 /** What went wrong in a conversation, and whose fault it was. No error holds a token, code or secret. */
 export class OAuthError extends Error {

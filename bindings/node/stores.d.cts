@@ -21,6 +21,12 @@ export interface Store {
    * for how many milliseconds another still holds it, or nothing. A lease ends by itself after `ms`.
    */
   lease(key: string, holder: string, ms: number): MaybePromise<number | undefined | null | void>
+  /** Removes a record and its lease; whether there was a record. What has none is saved empty by `Sealed`. */
+  remove?(key: string): MaybePromise<boolean>
+  /** The keys of some records, and what to ask for the next with: for `reseal`. */
+  scan?(cursor?: string): MaybePromise<{ keys: string[]; next?: string | undefined }>
+  /** The keys of up to `limit` records that were due before this time, the longest due first. */
+  due?(before: Date, limit: number): MaybePromise<string[]>
 }
 export interface StoredRecord {
   version: number
@@ -39,7 +45,7 @@ export interface KeyPage {
  */
 export class FileStore implements Store {
   /** The folder is made (0700) if it is not there. */
-  constructor(path: string | URL)
+  constructor(path: string | URL, options?: FileOptions)
   load(key: string): Promise<StoredRecord | undefined>
   save(key: string, record: string, version: number, due?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
@@ -53,6 +59,14 @@ export class FileStore implements Store {
   due(before: Date, limit: number): Promise<string[]>
   #native
 }
+export interface FileOptions {
+  /**
+   * `'group'` shares the folder with the group it has, whose members may read and remove every record: files
+   * are 0660, the folder 2770, as of a volume that containers share with `fsGroup`. A process that is not in
+   * the group, and whatever all may read or write, is `misuse.setup`. `'owner'`
+   */
+  access?: 'owner' | 'group' | undefined
+}
 
 /**
  * Records in a SQLite database, for the processes of one person on one machine: as `FileStore`, and
@@ -61,7 +75,7 @@ export class FileStore implements Store {
  */
 export class SqliteStore implements Store {
   /** The file is made if it is not there, and its folder (0700) too. */
-  constructor(path: string | URL)
+  constructor(path: string | URL, options?: FileOptions)
   load(key: string): Promise<StoredRecord | undefined>
   save(key: string, record: string, version: number, due?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
@@ -153,6 +167,48 @@ export interface PostgresOptions {
 /** A store of this package: its work is done beside JavaScript. */
 export type NativeStore = FileStore | Memory | PostgresStore | RedisStore | Sealed | SqliteStore
 
+/** A key to seal with. It shows its id, and nothing else. */
+export class Key {
+  /** 32 random bytes, or their text in base64url without padding, of 43 characters. */
+  constructor(key: Uint8Array | string)
+  /**
+   * The key that the operating system's keyring has for this service (`'oauth-core'`) under this name
+   * (`'seal'`), made by whoever comes first. `folder` is where those who come at once wait for each other,
+   * and holds no secret: it is made (0700) if it is not there, and all must name the same. `misuse.setup` if
+   * no keyring can be reached; one that is locked may ask the person, and is waited for.
+   */
+  static fromKeyring(
+    folder: string | URL,
+    options?: { service?: string | undefined; name?: string | undefined },
+  ): Promise<Key>
+  /** Its name, which says nothing about it. */
+  readonly id: string
+  #native
+}
+
+/**
+ * Who holds the keys that `Sealed` seals with, such as a key management service. The id of a key stands in
+ * every record that is sealed with it, so it can be the data key itself as the service has wrapped it: then
+ * nothing need be kept anywhere else. What is answered is kept in memory: an id is asked for once, the key to
+ * seal with once a day, by one call for all who wait; an id that is unknown is not asked for again for a
+ * minute. What is thrown, or 30 seconds of silence, is `lost.unsent`: nothing was written then, and the record
+ * stays as it is.
+ */
+export interface KeySource {
+  /** The key to seal with from now on. */
+  dataKey(): MaybePromise<DataKey>
+  /**
+   * The key of this id, which comes from the store, where others may have written it; nothing if there is no
+   * such, or it is refused for good.
+   */
+  unwrapKey(id: string): MaybePromise<Uint8Array | string | undefined | null>
+}
+export interface DataKey {
+  /** 1 to 2048 visible characters of ASCII. */
+  id: string
+  key: Uint8Array | string
+}
+
 /**
  * A store whose records only the holder of a key can read, or change unnoticed. Versions, leases
  * and when a grant is due are not hidden, and names only with `names`. Who can write to the store can put
@@ -161,11 +217,10 @@ export type NativeStore = FileStore | Memory | PostgresStore | RedisStore | Seal
  */
 export class Sealed implements Store {
   /**
-   * Seals a store of this package with `key`; a store of your own is a `TypeError`, for the cipher is
-   * not in JavaScript. A key is 32 random bytes, or their text in base64url without padding, of 43
-   * characters: `randomBytes(32).toString('base64url')`.
+   * Seals any store with `key`: a `Key`, 32 random bytes, their text in base64url without padding, of 43
+   * characters (`randomBytes(32).toString('base64url')`), or a `KeySource` that is asked for keys.
    */
-  constructor(store: NativeStore, key: Uint8Array | string, options?: SealOptions)
+  constructor(store: Store, key: Uint8Array | string | Key | KeySource, options?: SealOptions)
   load(key: string): Promise<StoredRecord | undefined>
   save(key: string, record: string, version: number, due?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
@@ -184,9 +239,9 @@ export class Sealed implements Store {
 }
 export interface SealOptions {
   /** Keys that still open. What one of them opened is sealed anew with `key` when it is saved next. */
-  old?: readonly (Uint8Array | string)[] | undefined
+  old?: readonly (Uint8Array | string | Key | KeySource)[] | undefined
   /** A key that hides names, in a store that has no records yet. It cannot be changed later. */
-  names?: Uint8Array | string | undefined
+  names?: Uint8Array | string | Key | undefined
   /** Whether records are read that were never sealed; `reseal` seals them. `'refuse'` */
   plain?: 'refuse' | 'accept' | undefined
 }

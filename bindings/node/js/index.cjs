@@ -10,6 +10,7 @@ const { Keeper } = require('./keeper.cjs')
 const { Network } = require('./network.cjs')
 const { Server, discover, discovery, provider, providerFile, providers } = require('./server.cjs')
 const { Sessions } = require('./sessions.cjs')
+const { Key } = require('./keys.cjs')
 const { GrantSource } = require('./source.cjs')
 const { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } = require('./stores.cjs')
 const { Tokens, Flow } = require('./tokens.cjs')
@@ -24,6 +25,7 @@ module.exports = {
   Flow,
   GrantSource,
   Keeper,
+  Key,
   Lost,
   Malformed,
   Memory,

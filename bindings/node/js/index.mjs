@@ -11,6 +11,7 @@ export const {
   Flow,
   GrantSource,
   Keeper,
+  Key,
   Lost,
   Malformed,
   Memory,

@@ -183,7 +183,7 @@ async function drained(keeper, job) {
 async function asked(store, keeper, task, job) {
   const { key } = keeper
   try {
-    return await inTime(verbs[task.kind](store, key, task, (ms) => tell(job, keeper, 'waits', { ms })))
+    return await inTime(tasks[task.kind](store, key, task, (ms) => tell(job, keeper, 'waits', { ms })))
   } catch (error) {
     if (task.kind !== 'load' || error?.code !== 'stored.sealed' || !keeper.isEntering) return (keeper) => keeper.failed(error)
     return cleared(store, key).catch((error) => (keeper) => keeper.failed(error))
@@ -197,22 +197,39 @@ async function cleared(store, key) {
   return (keeper) => keeper.loaded(removed && { version: removed.version, record: 'sealed with another key' })
 }
 
+/** Asks a store, and sees that what it gives is an answer. */
 const verbs = {
   async load(store, key) {
     const entry = (await store.load(key)) ?? undefined
     if (entry !== undefined && !(isVersion(entry.version) && typeof entry.record === 'string')) {
       throw new TypeError('load gives { version, record } or nothing')
     }
-    return (keeper) => keeper.loaded(entry)
+    return entry
   },
   async save(store, key, { record, version, due }) {
     const saved = (await store.save(key, record, version, due)) ?? undefined
     if (saved !== undefined && !isVersion(saved)) throw new TypeError('save gives the new version, or nothing')
-    return (keeper) => keeper.saved(saved)
+    return saved
   },
-  async lease(store, key, { holder, ms }, waits) {
+  async lease(store, key, { holder, ms }) {
     const held = (await store.lease(key, holder, ms)) ?? 0
     if (!(typeof held === 'number' && held >= 0)) throw new TypeError('lease gives milliseconds, or nothing')
+    return held
+  },
+}
+
+/** The same, as the calls that tell a keeper. */
+const tasks = {
+  async load(store, key) {
+    const entry = await verbs.load(store, key)
+    return (keeper) => keeper.loaded(entry)
+  },
+  async save(store, key, task) {
+    const saved = await verbs.save(store, key, task)
+    return (keeper) => keeper.saved(saved)
+  },
+  async lease(store, key, task, waits) {
+    const held = await verbs.lease(store, key, task)
     if (held > 0) waits(held)
     return (keeper) => keeper.leased(held)
   },
@@ -246,4 +263,4 @@ async function keep(keeper, options = {}) {
   return wait(fresh(keeper, refused, job), { signal, timeoutMs })
 }
 
-module.exports = { checkStore, drain, drainSome, fresh, keep, launched }
+module.exports = { checkStore, drain, drainSome, fresh, keep, launched, verbs }

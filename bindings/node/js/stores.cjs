@@ -1,10 +1,13 @@
 'use strict'
 
 const { inspect } = require('node:util')
-const { fileURLToPath } = require('node:url')
 const native = require('./native.cjs')
 const { failed, lift, lifted } = require('./errors.cjs')
 const { checkLimit } = require('./exchange.cjs')
+const { answersOfStore } = require('./foreign.cjs')
+const { checkStore } = require('./keep.cjs')
+const { nativeKey, nativeKeys } = require('./keys.cjs')
+const { pathOf } = require('./paths.cjs')
 
 const natives = new WeakMap()
 
@@ -65,14 +68,25 @@ class NativeStore {
   }
 }
 
+/** A store as the addon knows it: one of ours, or one that it asks. */
+function inner(store) {
+  if (store === undefined) throw new TypeError('store must be a store')
+  return natives.get(store) ?? native.NativeStore.foreign(answersOfStore(checkStore(store)))
+}
+
+function ofGroup(access = 'owner') {
+  if (access !== 'owner' && access !== 'group') throw new TypeError("access must be 'owner' or 'group'")
+  return access === 'group'
+}
+
 /** Records in a folder, for the processes of one person on one machine. */
 class FileStore extends NativeStore {
   #path
 
-  constructor(path) {
-    const text = path instanceof URL ? fileURLToPath(path) : path
-    if (typeof text !== 'string') throw new TypeError('path must be a text or a file URL')
-    super(() => native.NativeStore.file(text))
+  constructor(path, { access } = {}) {
+    const text = pathOf(path)
+    const isOfGroup = ofGroup(access)
+    super(() => native.NativeStore.file(text, isOfGroup))
     this.#path = text
   }
 
@@ -90,10 +104,10 @@ class FileStore extends NativeStore {
 class SqliteStore extends NativeStore {
   #path
 
-  constructor(path) {
-    const text = path instanceof URL ? fileURLToPath(path) : path
-    if (typeof text !== 'string') throw new TypeError('path must be a text or a file URL')
-    super(() => native.NativeStore.sqlite(text))
+  constructor(path, { access } = {}) {
+    const text = pathOf(path)
+    const isOfGroup = ofGroup(access)
+    super(() => native.NativeStore.sqlite(text, isOfGroup))
     this.#path = text
   }
 
@@ -152,14 +166,13 @@ class PostgresStore extends NativeStore {
   }
 }
 
-/** A store of ours whose records only the holder of a key can read, or change unnoticed. */
+/** A store whose records only the holder of a key can read, or change unnoticed. */
 class Sealed extends NativeStore {
   constructor(store, key, { old = [], names, plain = 'refuse' } = {}) {
-    const inner = natives.get(store)
-    // The cipher is on the native side, and so must be the store.
-    if (inner === undefined) throw new TypeError('only a store of this package can be sealed')
     if (plain !== 'refuse' && plain !== 'accept') throw new TypeError("plain must be 'refuse' or 'accept'")
-    super(() => inner.sealed(key, old, names, plain === 'accept'))
+    const keys = nativeKeys(key, old)
+    const namesKey = names === undefined ? undefined : nativeKey(names)
+    super(() => inner(store).sealed(keys, namesKey, plain === 'accept'))
   }
 
   /** Seals anew what is not sealed with the current key: how many, and what no key opens. */

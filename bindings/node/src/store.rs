@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use napi::Result;
-use napi::bindgen_prelude::{Either, Env, Object, Uint8Array};
+use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Error, Secret};
-use oauth_session::store::seal::{Key, Keys, Resealed};
-use oauth_session::store::{self, Answer, Lease, Saved, Store};
+use oauth_session::store::seal::Resealed;
+use oauth_session::store::{self, Access, Answer, Lease, Saved, Store};
 
 use crate::error::{fail, text};
+use crate::foreign::{Foreign, Handler};
+use crate::keys::{NativeKey, NativeKeys};
 use crate::runtime::{millis, promise};
 
 /// What our stores can do beside the verbs.
@@ -41,6 +43,8 @@ impl Native for store::SqliteStore {}
 
 impl Native for store::Memory {}
 
+impl Native for Foreign {}
+
 impl Native for store::PostgresStore {
     fn migrate(&self) -> Option<Answer<'_, ()>> {
         Some(Box::pin(self.migrate()))
@@ -51,17 +55,6 @@ impl Native for store::Sealed<Arc<dyn Native>> {
     fn reseal(&self) -> Option<Answer<'_, Resealed>> {
         Some(Box::pin(self.reseal()))
     }
-}
-
-/// A key as JavaScript gives it: its bytes, or their text.
-type GivenKey = Either<Uint8Array, String>;
-
-fn key(given: GivenKey) -> Result<Key> {
-    let key = match given {
-        Either::A(bytes) => Key::from_slice(&bytes),
-        Either::B(text) => Key::parse(&Secret::new(text)),
-    };
-    key.map_err(fail)
 }
 
 /// Why a store gave no answer: an error that a keeper can be told as it is.
@@ -127,16 +120,22 @@ impl NativeStore {
 impl NativeStore {
     /// Records in a folder.
     #[napi(factory)]
-    pub fn file(path: String) -> Result<Self> {
-        let store = store::FileStore::new(path).map_err(fail)?;
+    pub fn file(path: String, of_group: bool) -> Result<Self> {
+        let store = store::FileStore::open(path, access(of_group)).map_err(fail)?;
         Ok(Self(Arc::new(store)))
     }
 
     /// Records in a SQLite database.
     #[napi(factory)]
-    pub fn sqlite(path: String) -> Result<Self> {
-        let store = store::SqliteStore::new(path).map_err(fail)?;
+    pub fn sqlite(path: String, of_group: bool) -> Result<Self> {
+        let store = store::SqliteStore::open(path, access(of_group)).map_err(fail)?;
         Ok(Self(Arc::new(store)))
+    }
+
+    /// Records in a store that is written in JavaScript.
+    #[napi(factory)]
+    pub fn foreign(handler: Handler<'_>) -> Result<Self> {
+        Ok(Self(Arc::new(Foreign::new("store", &handler)?)))
     }
 
     /// Records in the memory of this process.
@@ -180,23 +179,18 @@ impl NativeStore {
     #[napi]
     pub fn sealed(
         &self,
-        current: GivenKey,
-        old: Vec<GivenKey>,
-        names: Option<GivenKey>,
+        keys: &NativeKeys,
+        names: Option<&NativeKey>,
         accepts_plain: bool,
-    ) -> Result<Self> {
-        let keys = Keys::new(key(current)?);
-        let keys = old
-            .into_iter()
-            .try_fold(keys, |keys, old| Ok::<_, napi::Error>(keys.also(key(old)?)))?;
-        let mut store = store::Sealed::new(Arc::clone(&self.0), keys);
+    ) -> Self {
+        let mut store = store::Sealed::new(Arc::clone(&self.0), keys.given());
         if let Some(names) = names {
-            store = store.hiding_names(key(names)?);
+            store = store.hiding_names(names.0.clone());
         }
         if accepts_plain {
             store = store.accepting_plain();
         }
-        Ok(Self(Arc::new(store)))
+        Self(Arc::new(store))
     }
 
     /// The record and its version; neither if there is none.
@@ -337,6 +331,13 @@ impl NativeStore {
                 ..NativeAnswer::default()
             })
         })
+    }
+}
+
+const fn access(of_group: bool) -> Access {
+    match of_group {
+        true => Access::Group,
+        false => Access::Owner,
     }
 }
 

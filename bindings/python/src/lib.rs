@@ -10,6 +10,7 @@ mod fixed;
 mod flow;
 mod foreign;
 mod keeper;
+mod keys;
 mod moment;
 mod network;
 mod process;
@@ -48,6 +49,8 @@ mod _native {
     #[pymodule_export]
     use super::keeper::{Keeper, Lease, Load, Renewal, Save, Turn};
     #[pymodule_export]
+    use super::keys::Key;
+    #[pymodule_export]
     use super::network::Network;
     #[pymodule_export]
     use super::resource::Resource;
@@ -55,7 +58,6 @@ mod _native {
     use super::response::Response;
     #[pymodule_export]
     use super::sealed::Sealed;
-    #[pymodule_export]
     #[pymodule_export]
     use super::server::{Server, adiscover, discover, provider, provider_file, providers};
     #[pymodule_export]

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use oauth_core::error::Error;
 use oauth_session::store;
-use oauth_session::store::seal::{Key, Keys};
+use oauth_session::store::seal::Keys;
 use pyo3::PyClassInitializer;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 
+use crate::errors;
+use crate::keys::{Given, GivenKey, GivenKeys};
+use crate::process::PerProcess;
 use crate::store::Store;
 use crate::stores::NativeStore;
 use crate::work::{Answer, Work};
-use crate::{errors, secret};
 
 /// A store whose records only the holder of a key can read, or change unnoticed.
 ///
@@ -28,10 +28,10 @@ type OpenSealed = Arc<dyn Fn(Python<'_>) -> PyResult<OfStores> + Send + Sync>;
 
 #[pymethods]
 impl Sealed {
-    /// Seals and opens with key, and opens with the old ones too: 32 random bytes each, or their
-    /// text in base64url without padding, of 43 characters. What an old key opened is sealed anew
-    /// when it is saved next, or by reseal(). names is a key that hides names, in a store that has no
-    /// records yet; plain="accept" reads records that were never sealed.
+    /// Seals and opens with key, and opens with the old ones too: a Key, 32 random bytes, their text in
+    /// base64url without padding, of 43 characters, or a KeySource that is asked for keys. What an old
+    /// key opened is sealed anew when it is saved next, or by reseal(). names is a key that hides names,
+    /// in a store that has no records yet; plain="accept" reads records that were never sealed.
     #[new]
     #[pyo3(signature = (store, key, /, *, old = Vec::new(), names = None, plain = "refuse"))]
     fn new(
@@ -39,15 +39,12 @@ impl Sealed {
         store: Store,
         key: Given,
         old: Vec<Given>,
-        names: Option<Given>,
+        names: Option<GivenKey>,
         plain: &str,
     ) -> PyResult<PyClassInitializer<Self>> {
         let raise = |error| errors::raise(py, &error);
-        let keys = key.0.map(Keys::new);
-        let keys = old
-            .into_iter()
-            .fold(keys, |keys, old| Ok(keys?.also(old.0?)))
-            .map_err(raise)?;
+        let keys = GivenKeys::new(py, key, old)?;
+        let of_process: PerProcess<Keys> = PerProcess::new();
         let names = names.map(|names| names.0).transpose().map_err(raise)?;
         let accepts_plain = match plain {
             "refuse" => false,
@@ -55,7 +52,8 @@ impl Sealed {
             _ => return Err(PyValueError::new_err("plain is \"refuse\" or \"accept\"")),
         };
         let sealed: OpenSealed = Arc::new(move |py| {
-            let mut sealed = store::Sealed::new(store.here(py)?, keys.clone());
+            let keys = of_process.with(|| Ok::<_, PyErr>(keys.open()), Clone::clone)?;
+            let mut sealed = store::Sealed::new(store.here(py)?, keys);
             if let Some(names) = &names {
                 sealed = sealed.hiding_names(names.clone());
             }
@@ -84,23 +82,5 @@ impl Sealed {
     #[allow(clippy::unused_self, reason = "it is what Python asks for")]
     fn __repr__(&self) -> &'static str {
         "<oauth_core.stores.Sealed>"
-    }
-}
-
-/// What was given as a key, bytes or a text, and why it is none.
-struct Given(Result<Key, Error>);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Given {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(bytes) = object.cast::<PyBytes>() {
-            return Ok(Self(Key::from_slice(bytes.as_bytes())));
-        }
-        match object.extract() {
-            Ok(text) => Ok(Self(Key::parse(&secret(text)))),
-            // What it says of the value could be a part of a key.
-            Err(_) => Err(PyTypeError::new_err("a key is bytes or a str")),
-        }
     }
 }

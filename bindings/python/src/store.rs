@@ -6,14 +6,14 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
-use oauth_session::store::{self, Answer, Entry, Lease, Saved};
+use oauth_session::store::{self, Answer, Entry, Lease, Page, Saved};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::stores::{self, Opened};
 use crate::{errors, runtime};
 
-/// How long a store of Python's may take.
+/// How long a store of Python's may take, or whoever holds keys.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A store as a source takes it.
@@ -62,35 +62,44 @@ impl Foreign {
         &self,
         call: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T> + Send + 'static,
     ) -> Answer<'_, T> {
-        let object = Arc::clone(&self.0);
-        Box::pin(async move {
-            let work = tokio::task::spawn_blocking(move || {
-                let mut answer = None;
-                runtime::call_python(|py| {
-                    answer = Some(call(object.bind(py)).map_err(|error| failed(py, &error)));
-                });
-                answer
-            });
-            let lost = |why: &str| Error::lost(Cause::unknown(why.to_owned()));
-            match tokio::time::timeout(PATIENCE, work).await {
-                Ok(Ok(Some(answer))) => answer,
-                Ok(Ok(None)) => Err(lost("the interpreter is shutting down")),
-                Ok(Err(_)) => Err(lost("the store's thread was stopped")),
-                Err(_) => Err(lost("the store gave no answer in time")),
-            }
-        })
+        ask("store", &self.0, call)
     }
 }
 
-/// What a store raises may hold an address with a password: only its kind is told. What one of our
-/// stores raised underneath holds none.
-fn failed(py: Python<'_>, error: &PyErr) -> Error {
+/// Has an object of Python's do something, on a thread that may block.
+pub(crate) fn ask<T: Send + 'static>(
+    who: &'static str,
+    object: &Arc<Py<PyAny>>,
+    call: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T> + Send + 'static,
+) -> Answer<'static, T> {
+    let object = Arc::clone(object);
+    Box::pin(async move {
+        let work = tokio::task::spawn_blocking(move || {
+            let mut answer = None;
+            runtime::call_python(|py| {
+                answer = Some(call(object.bind(py)).map_err(|error| failed(py, who, &error)));
+            });
+            answer
+        });
+        let lost = |why: &str| Error::lost(Cause::unknown(why.to_owned()));
+        match tokio::time::timeout(PATIENCE, work).await {
+            Ok(Ok(Some(answer))) => answer,
+            Ok(Ok(None)) => Err(lost("the interpreter is shutting down")),
+            Ok(Err(_)) => Err(lost(&format!("the thread of the {who} was stopped"))),
+            Err(_) => Err(lost(&format!("the {who} gave no answer in time"))),
+        }
+    })
+}
+
+/// What it raises may hold an address with a password: only its kind is told. What one of our stores
+/// raised underneath holds none.
+fn failed(py: Python<'_>, who: &str, error: &PyErr) -> Error {
     if let Some(error) = errors::known(error.value(py)) {
         return oauth_facade::of_store(error);
     }
     let kind = error.get_type(py).to_string();
-    errors::log(py, "error", &format!("the store failed: {kind}"));
-    Error::lost(Cause::unknown(format!("the store raised {kind}")))
+    errors::log(py, "error", &format!("the {who} failed: {kind}"));
+    Error::lost(Cause::unknown(format!("the {who} raised {kind}")))
 }
 
 impl store::Store for Foreign {
@@ -148,6 +157,23 @@ impl store::Store for Foreign {
                     .about("the store has no method remove")
             };
             removed.await?.ok_or_else(none)
+        })
+    }
+
+    fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
+        let cursor = cursor.map(str::to_owned);
+        let page = self.call(move |store| match store.getattr_opt("scan")? {
+            Some(scan) => scan.call1((cursor,))?.extract().map(Some),
+            None => Ok(None),
+        });
+        Box::pin(async move {
+            let none = || {
+                Error::from(Misuse::NotSupported)
+                    .at_endpoint("store")
+                    .about("scan")
+            };
+            let (keys, next) = page.await?.ok_or_else(none)?;
+            Ok(Page { keys, next })
         })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Secret;
-use oauth_session::store::{self, Entry, Lease, Saved};
+use oauth_session::store::{self, Access, Entry, Lease, Saved};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::{PyClass, PyClassInitializer};
@@ -158,11 +158,15 @@ pub(crate) struct FileStore {
 
 #[pymethods]
 impl FileStore {
-    /// The folder is made (0700) if it is not there.
+    /// The folder is made (0700) if it is not there. access="group" shares it with the group it has, whose
+    /// members may read and remove every record: files are 0660, the folder 2770, as of a volume that
+    /// containers share with fsGroup. A process that is not in the group, and whatever all may read or
+    /// write, is misuse.setup.
     #[new]
-    #[pyo3(signature = (path, /))]
-    fn new(py: Python<'_>, path: PathBuf) -> PyResult<PyClassInitializer<Self>> {
-        let opened = py.detach(|| store::FileStore::new(&path));
+    #[pyo3(signature = (path, /, *, access = "owner"))]
+    fn new(py: Python<'_>, path: PathBuf, access: &str) -> PyResult<PyClassInitializer<Self>> {
+        let access = to_access(access)?;
+        let opened = py.detach(|| store::FileStore::open(&path, access));
         let store = opened.map_err(|error| errors::raise(py, &error))?;
         // It holds nothing open, so it goes with its process into a fork.
         let kept = store.clone();
@@ -191,16 +195,17 @@ pub(crate) struct SqliteStore(PathBuf);
 
 #[pymethods]
 impl SqliteStore {
-    /// The file is made if it is not there, and its folder (0700) too.
+    /// The file is made if it is not there, and its folder (0700) too. access="group" is as for FileStore.
     #[new]
-    #[pyo3(signature = (path, /))]
-    fn new(py: Python<'_>, path: PathBuf) -> PyResult<PyClassInitializer<Self>> {
+    #[pyo3(signature = (path, /, *, access = "owner"))]
+    fn new(py: Python<'_>, path: PathBuf, access: &str) -> PyResult<PyClassInitializer<Self>> {
+        let access = to_access(access)?;
         // As long as it is relative, it means another file after a change of directory.
         let path = std::path::absolute(path)?;
         let kept = path.clone();
         let open = move |py: Python<'_>| {
             // Python forks.
-            let opened = py.detach(|| store::SqliteStore::across_forks(&kept));
+            let opened = py.detach(|| store::SqliteStore::open_across_forks(&kept, access));
             let store = opened.map_err(|error| errors::raise(py, &error))?;
             Ok(Arc::new(store) as Arc<dyn store::Store>)
         };
@@ -209,6 +214,14 @@ impl SqliteStore {
 
     fn __repr__(&self) -> String {
         format!("<oauth_core.stores.SqliteStore {:?}>", self.0)
+    }
+}
+
+fn to_access(text: &str) -> PyResult<Access> {
+    match text {
+        "owner" => Ok(Access::Owner),
+        "group" => Ok(Access::Group),
+        _ => Err(PyValueError::new_err("access is \"owner\" or \"group\"")),
     }
 }
 

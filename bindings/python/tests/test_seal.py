@@ -138,7 +138,7 @@ def test_what_is_no_key_is_told_and_not_shown(tmp_path: Path, key: Key) -> None:
 
 def test_what_is_no_key_at_all(tmp_path: Path) -> None:
     files = stores.FileStore(tmp_path)
-    with pytest.raises(TypeError, match="bytes or a str"):
+    with pytest.raises(TypeError, match="bytes, a str, a Key, or an object with data_key"):
         stores.Sealed(files, 7)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         stores.Sealed(files, NEW, old=text_of(OLD))

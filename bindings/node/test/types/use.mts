@@ -1,10 +1,10 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
-  Api, Client, Denied, FileStore, FixedToken, Flow, GrantSource, Keeper, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
-  Server, Sessions, Tokens, Untrusted, discover, discovery, drain, fixedToken, keep, login, provider, providerFile, providers, run,
+  Api, Client, Denied, FileStore, FixedToken, Flow, GrantSource, Keeper, Key, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
+  Server, Sessions, SqliteStore, Tokens, Untrusted, discover, discovery, drain, fixedToken, keep, login, provider, providerFile, providers, run,
 } from 'oauth-core'
 import type {
-  ErrorCode, Exchange, Introspection, Moment, Owner, RateLimit, Step, Store, Task, TokenSource, Turn, UntrustedCode,
+  ErrorCode, Exchange, Introspection, KeySource, Moment, Owner, RateLimit, Step, Store, Task, TokenSource, Turn, UntrustedCode,
 } from 'oauth-core'
 
 export async function use(signal: AbortSignal): Promise<void> {
@@ -109,8 +109,13 @@ export async function kept(client: Client, store: Store, signal: AbortSignal): P
   await postgres.migrate()
   const schema: string = PostgresStore.SCHEMA
   stores.push(postgres, new Sealed(new Sealed(postgres, new Uint8Array(32)), schema, { old: ['text', new Uint8Array(32)] }))
-  // @ts-expect-error a store of one's own cannot be sealed
   new Sealed(store, 'key')
+  const key: Key = await Key.fromKeyring(new URL('file:///locks'), { service: 'app' })
+  const service: KeySource = { dataKey: () => ({ id: key.id, key: 'text' }), unwrapKey: async (id) => new Uint8Array(id.length) }
+  new Sealed({ load() { return null }, save: async () => 1, lease() {} }, service, { old: [key, service], names: key })
+  new FileStore('grants', { access: 'group' })
+  // @ts-expect-error
+  new SqliteStore('grants.db', { access: 'all' })
   const keeper: Keeper = client.keeper(undefined, { subject: 'ann', scope: ['read'], leaseMs: 1000, shared: !gone })
   const mine: Tokens = await keep(keeper, { store, signal, fetch, onTokens: (tokens) => tokens.serialize() })
   const turn: Turn = keeper.ask(mine)

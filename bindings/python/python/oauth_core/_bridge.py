@@ -22,3 +22,15 @@ def complete(future: Future[Any], answer: Any, error: BaseException | None) -> N
         future.set_result(answer)
     else:
         future.set_exception(error)
+
+
+def settled(given: Any) -> Any:
+    """What a function of the caller's gives. A coroutine is run to its end, in a loop of its own."""
+    if not hasattr(given, "__await__"):
+        return given
+    import asyncio
+
+    async def wait() -> Any:
+        return await given
+
+    return asyncio.run(wait())

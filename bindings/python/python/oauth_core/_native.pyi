@@ -11,7 +11,7 @@ from typing_extensions import Self, TypeAlias, disjoint_base
 from ._source import TokenSource
 from .drive import Answer, Moment, Said, Step, Task
 from .errors import ErrorCode, OAuthError
-from .stores import Store
+from .stores import KeySource, Store
 
 __all__ = [
     "Api",
@@ -27,6 +27,7 @@ __all__ = [
     "Flow",
     "GrantSource",
     "Keeper",
+    "Key",
     "Lease",
     "Listener",
     "Load",
@@ -580,12 +581,16 @@ class NativeStore:
 
 @final
 class FileStore(NativeStore):
-    def __new__(cls, path: str | os.PathLike[str], /) -> Self: ...
+    def __new__(
+        cls, path: str | os.PathLike[str], /, *, access: Literal["owner", "group"] = "owner"
+    ) -> Self: ...
     def keys(self) -> list[str]: ...
 
 @final
 class SqliteStore(NativeStore):
-    def __new__(cls, path: str | os.PathLike[str], /) -> Self: ...
+    def __new__(
+        cls, path: str | os.PathLike[str], /, *, access: Literal["owner", "group"] = "owner"
+    ) -> Self: ...
 
 @final
 class Memory(NativeStore):
@@ -606,9 +611,20 @@ class PostgresStore(NativeStore):
     def amigrate(self) -> _Later[None]: ...
 
 @final
+class Key:
+    def __new__(cls, key: bytes | str | Key, /) -> Self: ...
+    @staticmethod
+    def from_keyring(
+        folder: str | os.PathLike[str], /, *, service: str = "oauth-core", name: str = "seal"
+    ) -> Key: ...
+    @property
+    def id(self) -> str: ...
+
+@final
 class Sealed(NativeStore):
     def __new__(
-        cls, store: Store, key: bytes | str, /, *, old: Sequence[bytes | str] = ...,
-        names: bytes | str | None = None, plain: Literal["refuse", "accept"] = "refuse",
+        cls, store: Store, key: bytes | str | Key | KeySource, /, *,
+        old: Sequence[bytes | str | Key | KeySource] = ..., names: bytes | str | Key | None = None,
+        plain: Literal["refuse", "accept"] = "refuse",
     ) -> Self: ...
     def reseal(self) -> tuple[int, list[str]]: ...

@@ -2,7 +2,7 @@
 
 ``FileStore`` and ``SqliteStore`` are for the processes of one machine, ``RedisStore`` and
 ``PostgresStore`` for machines that share a server, ``Memory`` for the threads of one process.
-``Sealed`` encrypts what any store keeps.
+``Sealed`` encrypts what any store keeps, with a ``Key`` or with keys of a ``KeySource``.
 
 A store has three methods, each one step that no other worker can come between. Write one for
 whatever your workers share; it is called on threads that may block, so it may be as slow as a
@@ -12,12 +12,14 @@ raises says that nobody knows whether it was done.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Awaitable, Optional, Protocol, Union
 
-from ._native import FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore
+from ._native import FileStore, Key, Memory, PostgresStore, RedisStore, Sealed, SqliteStore
 
 __all__ = [
     "FileStore",
+    "Key",
+    "KeySource",
     "Memory",
     "PostgresStore",
     "RedisStore",
@@ -25,6 +27,10 @@ __all__ = [
     "SqliteStore",
     "Store",
 ]
+
+
+_Key = Union[bytes, str, Key]
+_DataKey = tuple[str, _Key]
 
 
 class Store(Protocol):
@@ -45,4 +51,27 @@ class Store(Protocol):
 
         0 seconds gives it back. Gives for how many seconds another still holds it, or None. A lease
         ends by itself after its time; there may be one where there is no record yet.
+        """
+
+
+class KeySource(Protocol):
+    """Who holds the keys that ``Sealed`` seals with, such as a key management service.
+
+    The id of a key stands in every record that is sealed with it, so it can be the data key itself as
+    the service has wrapped it: then nothing need be kept anywhere else. What is answered is kept in
+    memory: an id is asked for once, the key to seal with once a day, by one call for all who wait. An
+    id that is unknown is not asked for again for a minute.
+
+    Both are called on threads that may block, and may be coroutine functions: each coroutine runs in an
+    event loop of its own. What they raise, or 30 seconds of silence, is ``lost.unsent``: nothing was
+    written then, and the record stays as it is.
+    """
+
+    def data_key(self) -> Union[_DataKey, Awaitable[_DataKey]]:
+        """The id (1 to 2048 visible characters of ASCII) and the key to seal with from now on."""
+
+    def unwrap_key(self, id: str, /) -> Union[Optional[_Key], Awaitable[Optional[_Key]]]:
+        """The key of this id; None if there is no such, or it is refused for good.
+
+        The id comes from the store, where others may have written it.
         """

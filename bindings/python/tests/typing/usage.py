@@ -90,6 +90,31 @@ def kept(client: oauth_core.Client, store: stores.Store) -> Generator[drive.Task
     return tokens.access_token
 
 
+class Service:
+    def data_key(self) -> tuple[str, bytes]:
+        return "id", bytes(32)
+
+    def unwrap_key(self, id: str, /) -> bytes | None:
+        return bytes(32) if id == "id" else None
+
+
+class LaterService:
+    async def data_key(self) -> tuple[str, stores.Key]:
+        return "id", stores.Key(bytes(32))
+
+    async def unwrap_key(self, id: str, /) -> str | None:
+        return None
+
+
+def sealed(store: stores.Store) -> None:
+    key = stores.Key.from_keyring("locks", service="app")
+    assert_type(key.id, str)
+    stores.Sealed(store, key, old=[Service(), LaterService()], names=key)
+    stores.Sealed(stores.SqliteStore("grants.db", access="group"), Service())
+    stores.FileStore("grants", access="all")  # type: ignore[arg-type]
+    stores.Sealed(store, object())  # type: ignore[arg-type]
+
+
 def what_next(error: oauth_core.OAuthError) -> Advice:
     assert_type(error.retry_after, "float | None")
     assert_type(error.code, ErrorCode)

@@ -336,7 +336,9 @@ async fn the_old_key_seals_until_there_is_a_new_one() {
     let asking = tokio::spawn(async move { put(&asking, "second", TEXT).await });
     tokio::task::yield_now().await;
     assert_eq!(kms.calls().0, 2);
-    put(&store, "third", TEXT).await.expect("saved");
+    let third = put(&store, "third", TEXT);
+    let third = tokio::time::timeout(Duration::from_secs(10), third).await;
+    third.expect("nobody is waited for").expect("saved");
     kms.goes_on();
     asking.await.expect("no panic").expect("saved");
     assert_eq!(kms.calls(), (2, 0));

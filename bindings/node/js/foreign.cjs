@@ -1,0 +1,64 @@
+'use strict'
+
+const { failureOf } = require('./errors.cjs')
+const { textOf } = require('./exchange.cjs')
+const { verbs } = require('./keep.cjs')
+
+/** What hands the addon's questions to an object, and gives back what that says. */
+function asked(who, methods, object) {
+  return (question) => {
+    answer(question, who, methods, object)
+  }
+}
+
+async function answer(question, who, methods, object) {
+  const { ask } = question
+  try {
+    question.answer(await methods[ask.verb](object, ask))
+  } catch (error) {
+    const failure = failureOf(error)
+    if (failure) question.failedWith(failure)
+    // What it says may hold an address with a password.
+    else question.failed(`the ${who} threw ${textOf(error)}`)
+  }
+}
+
+const some = (value) => value ?? undefined
+
+const ofStore = {
+  load: async (store, { key }) => some(await verbs.load(store, key)) ?? {},
+  save: async (store, { key, record, version, due }) => {
+    const date = typeof due === 'number' ? new Date(due) : undefined
+    return { version: some(await verbs.save(store, key, { record, version, due: date })) }
+  },
+  lease: async (store, { key, holder, ms }) => ({ ms: await verbs.lease(store, key, { holder, ms }) }),
+  remove: async (store, { key }) => {
+    if (typeof store.remove !== 'function') return { absent: true }
+    return { removed: Boolean(await store.remove(key)) }
+  },
+  scan: async (store, { cursor }) => {
+    if (typeof store.scan !== 'function') return { absent: true }
+    const { keys, next } = await store.scan(some(cursor))
+    return { keys, next: some(next) }
+  },
+  due: async (store, { due, limit }) => {
+    if (typeof store.due !== 'function') return { absent: true }
+    return { keys: await store.due(new Date(due), limit) }
+  },
+}
+
+const ofSource = {
+  data_key: async (source) => {
+    const { id, key } = await source.dataKey()
+    return { id, key }
+  },
+  unwrap_key: async (source, { key: id }) => ({ key: some(await source.unwrapKey(id)) }),
+}
+
+/** What answers for a store that is written in JavaScript. */
+const answersOfStore = (store) => asked('store', ofStore, store)
+
+/** What answers for whoever holds keys. */
+const answersOfSource = (source) => asked('key service', ofSource, source)
+
+module.exports = { answersOfStore, answersOfSource }

@@ -1,0 +1,58 @@
+'use strict'
+
+const { inspect } = require('node:util')
+const native = require('./native.cjs')
+const { lift, lifted } = require('./errors.cjs')
+const { answersOfSource } = require('./foreign.cjs')
+const { pathOf } = require('./paths.cjs')
+
+const natives = new WeakMap()
+
+/** A key to seal with. It shows its id, and nothing else. */
+class Key {
+  constructor(key) {
+    natives.set(this, nativeKey(key))
+  }
+
+  /** The key that the keyring has for this service under this name, made by whoever comes first. */
+  static async fromKeyring(folder, { service = 'oauth-core', name = 'seal' } = {}) {
+    const path = pathOf(folder)
+    try {
+      const known = await native.keyOfKeyring(path, String(service), String(name))
+      const key = Object.create(Key.prototype)
+      natives.set(key, known)
+      return key
+    } catch (error) {
+      throw lift(error)
+    }
+  }
+
+  get id() {
+    return natives.get(this).id
+  }
+
+  [inspect.custom](depth, options) {
+    return `Key ${inspect({ id: this.id }, options)}`
+  }
+}
+
+/** A key as the addon knows it. */
+function nativeKey(key) {
+  const known = natives.get(key)
+  if (known !== undefined) return known
+  if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw new TypeError('a key is bytes, a text or a Key')
+  return lifted(() => native.NativeKey.of(key))
+}
+
+const isSource = (value) => typeof value?.dataKey === 'function' && typeof value?.unwrapKey === 'function'
+
+/** The key that seals and those that still open, each given or held by somebody who is asked. */
+function nativeKeys(current, old) {
+  if (!Array.isArray(old)) throw new TypeError('old is an array of keys')
+  const { NativeKeys } = native
+  const keys = isSource(current) ? NativeKeys.ofSource(answersOfSource(current)) : NativeKeys.of(nativeKey(current))
+  for (const key of old) isSource(key) ? keys.alsoOfSource(answersOfSource(key)) : keys.also(nativeKey(key))
+  return keys
+}
+
+module.exports = { Key, nativeKey, nativeKeys }

@@ -1,0 +1,101 @@
+//! Keys to seal with: their bytes, the keyring's, or those that somebody else holds.
+
+use std::sync::{Mutex, PoisonError};
+
+use napi::Result;
+use napi::bindgen_prelude::{Either, Env, Object, Uint8Array};
+use napi_derive::napi;
+use oauth_core::{Error, Secret};
+use oauth_session::store::KeyringStore;
+use oauth_session::store::seal::{Key, Keys};
+
+use crate::error::fail;
+use crate::foreign::{Foreign, Handler};
+use crate::runtime::promise;
+
+/// A key as JavaScript gives it: its bytes, or their text.
+pub(crate) fn key(given: Either<Uint8Array, String>) -> std::result::Result<Key, Error> {
+    match given {
+        Either::A(bytes) => Key::from_slice(&bytes),
+        Either::B(text) => Key::parse(&Secret::new(text)),
+    }
+}
+
+/// One key.
+#[napi]
+pub struct NativeKey(pub(crate) Key);
+
+#[napi]
+impl NativeKey {
+    /// The key of these bytes, or of their text.
+    #[napi(factory)]
+    pub fn of(given: Either<Uint8Array, String>) -> Result<Self> {
+        key(given).map(Self).map_err(fail)
+    }
+
+    /// Its name, which says nothing about it.
+    #[napi(getter)]
+    pub fn id(&self) -> &str {
+        self.0.id()
+    }
+}
+
+/// The key that the keyring has for this service under this name, made by whoever comes first.
+#[napi(ts_return_type = "Promise<NativeKey>")]
+pub(crate) fn key_of_keyring(
+    env: &Env,
+    folder: String,
+    service: String,
+    name: String,
+) -> Result<Object<'_>> {
+    promise(env, async move {
+        let keyring = KeyringStore::new(folder)?.with_service(service);
+        Ok(NativeKey(keyring.seal_key(&name).await?))
+    })
+}
+
+const WHO: &str = "key service";
+
+/// The key that seals, and those that still open.
+#[napi]
+pub struct NativeKeys(Mutex<Keys>);
+
+#[napi]
+impl NativeKeys {
+    /// Seals and opens with this key.
+    #[napi(factory)]
+    pub fn of(key: &NativeKey) -> Self {
+        Self(Mutex::new(Keys::new(key.0.clone())))
+    }
+
+    /// Seals and opens with the keys of whoever answers.
+    #[napi(factory)]
+    pub fn of_source(handler: Handler<'_>) -> Result<Self> {
+        let source = Foreign::new(WHO, &handler)?;
+        Ok(Self(Mutex::new(Keys::from_source(source))))
+    }
+
+    /// Opens with this key too.
+    #[napi]
+    pub fn also(&self, key: &NativeKey) {
+        self.change(|keys| keys.also(key.0.clone()));
+    }
+
+    /// Opens with the keys of whoever answers too.
+    #[napi]
+    pub fn also_of_source(&self, handler: Handler<'_>) -> Result<()> {
+        let source = Foreign::new(WHO, &handler)?;
+        self.change(|keys| keys.also_from(source));
+        Ok(())
+    }
+
+    fn change(&self, change: impl FnOnce(Keys) -> Keys) {
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *keys = change(keys.clone());
+    }
+
+    pub(crate) fn given(&self) -> Keys {
+        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.clone()
+    }
+}

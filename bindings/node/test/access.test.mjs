@@ -1,0 +1,79 @@
+// Files that the users of one group share.
+import assert from 'node:assert/strict'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { core } from './helper.mjs'
+
+const { FileStore, Misuse, SqliteStore } = core
+const [GROUP, ANN, BEN] = [6300, 6301, 6302]
+const isRoot = process.getuid?.() === 0
+const skip = process.platform === 'win32' && 'files have no group there'
+const program = fileURLToPath(new URL('member.mjs', import.meta.url))
+
+/** A folder as Kubernetes makes it of a volume with `fsGroup`. */
+function volume(t) {
+  const root = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
+  t.after(() => rmSync(root, { recursive: true, force: true }))
+  chmodSync(root, 0o755)
+  const folder = path.join(root, 'volume')
+  mkdirSync(folder)
+  if (isRoot) chownSync(folder, 0, GROUP)
+  chmodSync(folder, 0o2770)
+  return folder
+}
+
+/** What it comes to in a process of this user; only root can be another. */
+async function asUser(user, task) {
+  const child = fork(program, [JSON.stringify({ user, groups: [GROUP], access: 'group', ...task })])
+  const [answer] = await once(child, 'message')
+  return answer
+}
+
+for (const kind of ['FileStore', 'SqliteStore']) {
+  const placeIn = (folder) => (kind === 'FileStore' ? folder : path.join(folder, 'grants.db'))
+
+  test(`two users share a grant: ${kind}`, { skip }, async (t) => {
+    const folder = volume(t)
+    const member = async (user, verb, ...args) => {
+      const answer = await asUser(user, { kind, place: placeIn(folder), verb, args })
+      assert.equal(answer.message, undefined)
+      return answer.said
+    }
+    const first = await member(ANN, 'save', 'k', 'of-ann', 0)
+    assert.deepEqual(await member(BEN, 'load', 'k'), { version: first, record: 'of-ann' })
+    assert.equal(await member(BEN, 'lease', 'k', 'ben', 60_000), null)
+    assert.ok(await member(ANN, 'lease', 'k', 'ann', 60_000) > 0)
+    const second = await member(BEN, 'save', 'k', 'of-ben', first)
+    assert.deepEqual(await member(ANN, 'load', 'k'), { version: second, record: 'of-ben' })
+    for (const file of readdirSync(folder)) assert.equal(statSync(path.join(folder, file)).mode & 0o777, 0o660)
+    assert.equal(await member(ANN, 'remove', 'k'), true)
+    assert.deepEqual(await member(BEN, 'scan'), { keys: [] })
+  })
+
+  test(`strangers are refused: ${kind}`, { skip }, async (t) => {
+    const folder = volume(t)
+    const task = { kind, place: placeIn(folder), verb: 'load', args: ['k'] }
+    assert.equal((await asUser(ANN, { ...task, access: undefined })).code, 'misuse.setup')
+    if (isRoot) {
+      const { code, message } = await asUser(BEN, { ...task, groups: [] })
+      assert.equal(code, 'misuse.setup')
+      assert.match(message, /a group that this process is not in/)
+    }
+    chmodSync(folder, 0o2777)
+    assert.throws(() => new core[kind](placeIn(folder), { access: 'group' }), (error) => {
+      assert.ok(error instanceof Misuse)
+      return /all may write to it/.test(error.message)
+    })
+  })
+}
+
+test('access is the owner\'s or the group\'s', (t) => {
+  for (const Store of [FileStore, SqliteStore]) {
+    assert.throws(() => new Store(path.join(volume(t), 'grants'), { access: 'all' }), TypeError)
+  }
+})

@@ -1,0 +1,16 @@
+// A process that becomes another user, and does one thing with a store: what it comes to is sent back.
+import { core } from './helper.mjs'
+
+const { user, groups, kind, place, access, verb, args } = JSON.parse(process.argv[2])
+if (process.getuid() === 0) {
+  process.setgroups(groups)
+  process.setgid(user)
+  process.setuid(user)
+}
+try {
+  const store = new core[kind](place, { access })
+  process.send({ said: (await store[verb](...args)) ?? null })
+} catch (error) {
+  process.send({ code: error.code, message: error.message })
+}
+process.disconnect()

@@ -1,0 +1,179 @@
+//! Keys to seal with: their bytes, the keyring's, or those that somebody else holds.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use oauth_session::store::seal::{self, DataKey, KeySource, Keys};
+use oauth_session::store::{Answer, KeyringStore};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBytes;
+
+use crate::store::ask;
+use crate::work::{Answer as Answered, Work};
+use crate::{errors, secret};
+
+/// A key to seal with. It shows its id, and nothing else.
+#[pyclass(frozen, module = "oauth_core.stores")]
+pub(crate) struct Key(seal::Key);
+
+#[pymethods]
+impl Key {
+    /// 32 random bytes, or their text in base64url without padding, of 43 characters.
+    #[new]
+    #[pyo3(signature = (key, /))]
+    fn new(py: Python<'_>, key: GivenKey) -> PyResult<Self> {
+        key.0.map(Self).map_err(|error| errors::raise(py, &error))
+    }
+
+    /// The key that the operating system's keyring has for this service under this name, made by whoever
+    /// comes first. folder is where those who come at once wait for each other, and holds no secret: it is
+    /// made (0700) if it is not there, and all must name the same. misuse.setup if no keyring can be
+    /// reached; one that is locked may ask the person, and is waited for.
+    #[staticmethod]
+    #[pyo3(signature = (folder, /, *, service = "oauth-core", name = "seal"))]
+    fn from_keyring(
+        py: Python<'_>,
+        folder: PathBuf,
+        service: &str,
+        name: &str,
+    ) -> PyResult<Py<PyAny>> {
+        let (service, name) = (service.to_owned(), name.to_owned());
+        let work = async move {
+            let keyring = KeyringStore::new(folder)?.with_service(service);
+            let key = keyring.seal_key(&name).await?;
+            Ok(Answered::value(Self(key)))
+        };
+        Work::new("key.from_keyring", work).wait(py)
+    }
+
+    /// Its name, which says nothing about it.
+    #[getter]
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.stores.Key {}>", self.0.id())
+    }
+}
+
+/// What was given as a key, and why it is none.
+pub(crate) struct GivenKey(pub(crate) Result<seal::Key, oauth_core::Error>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for GivenKey {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(bytes) = object.cast::<PyBytes>() {
+            return Ok(Self(seal::Key::from_slice(bytes.as_bytes())));
+        }
+        if let Ok(key) = object.cast::<Key>() {
+            return Ok(Self(Ok(key.get().0.clone())));
+        }
+        match object.extract() {
+            Ok(text) => Ok(Self(seal::Key::parse(&secret(text)))),
+            // What it says of the value could be a part of a key.
+            Err(_) => Err(PyTypeError::new_err("a key is bytes, a str or a Key")),
+        }
+    }
+}
+
+/// A key, or who holds keys.
+pub(crate) enum Given {
+    Key(GivenKey),
+    Source(Arc<Py<PyAny>>),
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Given {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        for method in ["data_key", "unwrap_key"] {
+            let method = object.getattr_opt(method)?;
+            if !method.is_some_and(|method| method.is_callable()) {
+                return object.extract().map(Self::Key).map_err(|_| {
+                    PyTypeError::new_err(
+                        "a key is bytes, a str, a Key, or an object with data_key and unwrap_key",
+                    )
+                });
+            }
+        }
+        Ok(Self::Source(Arc::new(object.to_owned().unbind())))
+    }
+}
+
+/// The keys of a store: what a process has learnt of them is its own.
+pub(crate) struct GivenKeys {
+    current: Holder,
+    old: Vec<Holder>,
+}
+
+enum Holder {
+    Here(seal::Key),
+    Elsewhere(Arc<Py<PyAny>>),
+}
+
+impl GivenKeys {
+    pub(crate) fn new(py: Python<'_>, current: Given, old: Vec<Given>) -> PyResult<Self> {
+        let holder = |given| match given {
+            Given::Key(key) => {
+                let key = key.0.map_err(|error| errors::raise(py, &error));
+                key.map(Holder::Here)
+            }
+            Given::Source(object) => Ok(Holder::Elsewhere(object)),
+        };
+        Ok(Self {
+            current: holder(current)?,
+            old: old.into_iter().map(holder).collect::<PyResult<_>>()?,
+        })
+    }
+
+    pub(crate) fn open(&self) -> Keys {
+        let keys = match &self.current {
+            Holder::Here(key) => Keys::new(key.clone()),
+            Holder::Elsewhere(object) => Keys::from_source(Foreign(Arc::clone(object))),
+        };
+        self.old.iter().fold(keys, |keys, old| match old {
+            Holder::Here(key) => keys.also(key.clone()),
+            Holder::Elsewhere(object) => keys.also_from(Foreign(Arc::clone(object))),
+        })
+    }
+}
+
+/// Who holds keys, written in Python: called on a thread that may block, where a coroutine is run too.
+struct Foreign(Arc<Py<PyAny>>);
+
+const WHO: &str = "key service";
+
+impl KeySource for Foreign {
+    fn data_key(&self) -> Answer<'_, DataKey> {
+        let asked = ask(WHO, &self.0, |source| {
+            let given = settled(&source.call_method0("data_key")?)?;
+            let given: Option<(String, GivenKey)> = given.extract().ok();
+            given.ok_or_else(|| PyValueError::new_err("data_key gives an id and a key"))
+        });
+        Box::pin(async {
+            let (id, key) = asked.await?;
+            Ok(DataKey::new(id, key.0?))
+        })
+    }
+
+    fn unwrap_key<'a>(&'a self, id: &'a str) -> Answer<'a, Option<seal::Key>> {
+        let id = id.to_owned();
+        let asked = ask(WHO, &self.0, move |source| {
+            let given = settled(&source.call_method1("unwrap_key", (id,))?)?;
+            given.extract::<Option<GivenKey>>()
+        });
+        Box::pin(async { asked.await?.map(|key| key.0).transpose() })
+    }
+}
+
+/// What a call gives, or what becomes of the coroutine that it gives.
+fn settled<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    static SETTLED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    SETTLED
+        .import(given.py(), "oauth_core._bridge", "settled")?
+        .call1((given,))
+}
