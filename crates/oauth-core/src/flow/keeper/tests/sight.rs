@@ -413,3 +413,48 @@ fn of_records_whose_renewals_nobody_counted_the_version_decides() {
     let body = String::from_utf8_lossy(request.body());
     assert!(body.contains("refresh_token=r3"), "{body}");
 }
+
+/// With a refresh token that the server leaves as it is.
+fn kept(number: u32, received_at: u64) -> Tokens {
+    let mut kept = tokens_from(number, received_at);
+    kept.refresh_token = tokens(1).refresh_token;
+    kept
+}
+
+#[test]
+fn of_two_tokens_with_one_refresh_token_the_one_renewed_more_often_is_newer() {
+    let mut desk = Desk::new();
+    let mut keeper = keeper();
+    keeper.replace(desk.at(), tokens(1)).unwrap();
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+    desk.now = START + 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    // Others have renewed it twice while this request was on its way, and their clocks are behind.
+    let mut other = desk.record();
+    other.tokens = Some(Arc::new(kept(3, START + 590)));
+    other.renewals = Some(2);
+    desk.put(&other);
+    desk.now += 1;
+    assert_eq!(got(desk.land(&mut keeper, Ok(kept(2, desk.now)))), "a3");
+    assert_eq!(access(desk.record().tokens.as_deref().unwrap()), "a3");
+    // Renewed as often, the time tells.
+    for (received_at, newest) in [(START + 1300, "a5"), (START + 1200, "a4")] {
+        let mut desk = Desk::new();
+        let mut keeper = super::keeper();
+        keeper.replace(desk.at(), tokens(1)).unwrap();
+        assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+        drop(desk.go(&mut keeper, Event::Begin));
+        desk.now = START + 601;
+        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+        assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+        let mut other = desk.record();
+        other.tokens = Some(Arc::new(kept(4, START + 1250)));
+        other.renewals = Some(1);
+        desk.put(&other);
+        desk.now = START + 1260;
+        drop(desk.land(&mut keeper, Ok(kept(5, received_at))));
+        assert_eq!(access(desk.record().tokens.as_deref().unwrap()), newest);
+    }
+}
