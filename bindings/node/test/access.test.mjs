@@ -30,7 +30,10 @@ function volume(t) {
 /** What it comes to in a process of this user; only root can be another. */
 async function asUser(user, task) {
   const child = fork(program, [JSON.stringify({ user, groups: [GROUP], access: 'group', ...task })])
+  const ended = once(child, 'exit')
   const [answer] = await once(child, 'message')
+  // What it holds open is closed by then.
+  await ended
   return answer
 }
 

@@ -160,8 +160,13 @@ fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> 
     for beside in ["-wal", "-shm"] {
         let mut path = path.as_os_str().to_owned();
         path.push(beside);
+        let name = format!("{name}{beside}");
+        // SQLite would make them with what the umask leaves and then set the mode: another user who came in
+        // between could not write.
+        if trusted != Trusted::Owner {
+            ours::ensure(path.as_ref(), trusted).map_err(|error| failed(&name, error))?;
+        }
         if let Ok(data) = fs::symlink_metadata(path) {
-            let name = format!("{name}{beside}");
             ours::check_file(&data, trusted).map_err(|what| refused(&name, what))?;
         }
     }
