@@ -282,6 +282,11 @@ export interface KeeperOptions
   grantType?: 'refresh_token' | 'client_credentials' | undefined
   /** `false`: the grant is this keeper's alone, and it asks for no store. */
   shared?: boolean | undefined
+  /**
+   * How long a token request of yours can take at most, from when it is begun until its reply is read: 30 000 ms.
+   * See to it that none takes longer: after that, and a lease, another worker may send the refresh token again.
+   */
+  longestRequestMs?: number | undefined
 }
 
 /** What a caller is to do: take the tokens, renew, or wait for the one who renews. */

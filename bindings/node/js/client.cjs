@@ -117,9 +117,16 @@ class Client {
   }
 
   /** One grant, kept fresh by a driver of your own. */
-  keeper(tokens, { grantType = 'refresh_token', shared = true, subject, reuse, leaseMs, moment, ...ask } = {}) {
+  keeper(tokens, { grantType = 'refresh_token', shared = true, subject, reuse, leaseMs, longestRequestMs, moment, ...ask } = {}) {
     const known = tokens === undefined ? undefined : nativeTokens(tokens)
-    const kept = { shared, subject, ask: asking(ask), reuse, leaseMs: checkLimit(leaseMs) }
+    const kept = {
+      shared,
+      subject,
+      ask: asking(ask),
+      reuse,
+      leaseMs: checkLimit(leaseMs),
+      longestRequestMs: checkLimit(longestRequestMs, 'longestRequestMs'),
+    }
     const at = momentOf(moment)
     return new Keeper(lifted(() => this.#native.keep(at, grantType, known, kept)), moment)
   }
@@ -130,7 +137,10 @@ class Client {
 
   #source(grantType, tokens, { store, onTokens, onNotice, turn, origins, ...keep }) {
     const shared = checkStore(store) !== undefined
-    return new GrantSource(this.keeper(tokens, { ...keep, grantType, shared, moment: undefined }), {
+    const { requestTimeoutMs, network } = this.#transport
+    // A request ends with its time, so nobody need wait longer for one that was lost.
+    const longestRequestMs = requestTimeoutMs ?? network?.timeoutMs
+    return new GrantSource(this.keeper(tokens, { ...keep, grantType, shared, longestRequestMs, moment: undefined }), {
       transport: this.#transport,
       store,
       onTokens,

@@ -11,6 +11,8 @@ const MAX_TIMER = 2 ** 31 - 1
 
 /** A few kilobytes of a compressed reply can stand for gigabytes: better none. One that comes all the same is read up to the limit. */
 const AS_IT_IS = [['accept-encoding', 'identity']]
+/** What some servers send all the same, and costs little to unpack: not Brotli, whose window may be 16 MiB. */
+const UNPACKED = new Set(['', 'identity', 'gzip', 'x-gzip', 'deflate'])
 /** Frameworks patch `fetch` to cache what it brings; not every runtime knows the option, and some throw for it. */
 const UNCACHED = 'cache' in Request.prototype ? { cache: 'no-store' } : {}
 
@@ -110,6 +112,11 @@ function textOf(reason) {
 
 /** A body of at most 1 MiB, or nothing at all. */
 async function bodyOf(reply) {
+  const coding = (reply.headers.get('content-encoding') ?? '').trim().toLowerCase()
+  if (!UNPACKED.has(coding)) {
+    await reply.body?.cancel().catch(() => {})
+    throw new Error(`the reply is compressed, which was not asked for: ${coding.slice(0, 40).replace(/[^ -~]/g, '')}`)
+  }
   const announced = Number(reply.headers.get('content-length') ?? 0)
   const chunks = []
   let size = 0

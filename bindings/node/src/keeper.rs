@@ -31,6 +31,8 @@ pub struct NativeKeep {
     pub reuse: Option<String>,
     /// For how long a lease is taken, in milliseconds.
     pub lease_ms: Option<f64>,
+    /// How long a request may take at most, in milliseconds.
+    pub longest_request_ms: Option<f64>,
 }
 
 impl From<NativeKeep> for Keep {
@@ -40,6 +42,7 @@ impl From<NativeKeep> for Keep {
             request: keep.ask.into(),
             reuse: keep.reuse,
             lease: keep.lease_ms.map(millis),
+            longest_request: keep.longest_request_ms.map(millis),
         }
     }
 }

@@ -117,6 +117,12 @@ impl NativeNetwork {
         Ok(Self(Arc::new(network)))
     }
 
+    /// How long a request may take, in milliseconds, where a client says nothing else.
+    #[napi(getter)]
+    pub fn timeout_ms(&self) -> f64 {
+        self.0.transport.options.timeout.as_secs_f64() * 1000.0
+    }
+
     /// A request that is no exchange.
     #[napi]
     pub fn request(

@@ -9,7 +9,7 @@ import { core, listen, rejection, serverAt } from './helper.mjs'
 const { Client, Malformed, run } = core
 const MIB = 1 << 20
 const TOKENS = JSON.stringify({ access_token: 't', token_type: 'Bearer' })
-const CODINGS = { gzip: gzipSync, deflate: deflateSync, br: brotliCompressSync }
+const CODINGS = { gzip: gzipSync, deflate: deflateSync }
 
 /** A server with this reply to everything, and the headers it saw. */
 async function answering(body, coding) {
@@ -48,12 +48,21 @@ test('what unpacks to more than a mebibyte is too large', async () => {
   }
 })
 
+test('what costs much to unpack, and was not asked for, is not read', async () => {
+  for (const coding of ['br', 'zstd', 'gzip, br', 'x\u00e9']) {
+    const { base } = await answering(brotliCompressSync(TOKENS), coding)
+    const error = await rejection(run(exchangeAt(base)))
+    assert.equal(error.code, 'lost', coding)
+    assert.match(error.cause.message, /compressed, which was not asked for/)
+  }
+})
+
 // Peaks are read from /proc.
 test('no reply costs more than 16 MiB', { skip: process.platform !== 'linux' }, async () => {
   const good = await answering(TOKENS)
   const text = JSON.stringify({ access_token: 't', token_type: 'Bearer', x: 'x'.repeat(MIB - 80) })
   const shapes = [
-    ...Object.entries(CODINGS).map(([coding, pack]) => [coding, pack(Buffer.alloc(64 * MIB, ' '))]),
+    ...Object.entries({ ...CODINGS, br: brotliCompressSync }).map(([coding, pack]) => [coding, pack(Buffer.alloc(64 * MIB, ' '))]),
     [undefined, text],
     [undefined, '[' + '[],'.repeat(MIB / 4) + '0]'],
   ]

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { callbackOf, core, rejection, serverAt, twins } from './helper.mjs'
+import { callbackOf, core, listen, rejection, serverAt, twins } from './helper.mjs'
 import { Memory, age } from './memory.mjs'
 
 const { Client, Denied, Exchange, Keeper, Lost, Misuse, Tokens, discover, keep, run } = core
@@ -231,4 +231,37 @@ test('a refusal keeps its code', async () => {
   const error = await rejection(keep(client.keeper(undefined, { subject: 'ann' }), { store }))
   assert.ok(error instanceof Denied && !(error instanceof Misuse))
   assert.equal(error.code, 'denied.invalid_grant')
+})
+
+test('a token whose fate is not known is waited for as long as a request may take', async () => {
+  const base = await listen((request, reply) => {
+    request.resume()
+    const tokens = { access_token: crypto.randomUUID(), refresh_token: 'r', token_type: 'Bearer', expires_in: 3600 }
+    reply.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(tokens))
+  })
+  const network = new core.Network({ timeoutMs: 90_000 })
+  // What the mark says: a lease, the longest request, and 15 seconds.
+  for (const [options, seconds] of [
+    [{}, 55],
+    [{ timeoutMs: 120_000 }, 145],
+    [{ network }, 115],
+    [{ network, timeoutMs: 5000 }, 30],
+    [{ fetch: (...request) => fetch(...request), timeoutMs: 60_000 }, 85],
+  ]) {
+    const client = new core.Client(serverAt(base), { clientId: 'app', clientSecret: 's3cret', ...options })
+    const [memory, windows] = [new core.Memory(), []]
+    const store = {
+      load: (key) => memory.load(key),
+      lease: (key, holder, ms) => memory.lease(key, holder, ms),
+      save: (key, record, version) => {
+        const { attempt } = JSON.parse(record)
+        if (attempt) windows.push(attempt.window)
+        return memory.save(key, record, version)
+      },
+    }
+    const source = client.source(await client.password({ username: 'u', password: 'p' }), { store, subject: 'ann' })
+    source.invalidate(await source.token())
+    await source.token()
+    assert.deepEqual(windows, [seconds])
+  }
 })

@@ -216,10 +216,12 @@ test('what a store of one\'s own must not do is told without its secrets', async
   assert.equal((await rejection(new Sealed(inner, Buffer.alloc(32)).load(NAME))).code, 'stored.malformed')
 })
 
+/** Where programs of their own find the package. */
+const cwd = new URL('.', import.meta.url)
+
 test('a store that can be asked keeps no process from ending', async () => {
-  const index = new URL('../js/index.mjs', import.meta.url)
   const script = `
-    import { Sealed } from ${JSON.stringify(index)}
+    import { Sealed } from 'oauth-core'
     const records = new Map()
     const store = {
       load: (key) => records.get(key),
@@ -230,7 +232,7 @@ test('a store that can be asked keeps no process from ending', async () => {
     const sealed = new Sealed(store, kms)
     await sealed.save('k', 'text', 0)
     console.log((await sealed.load('k')).record)`
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { timeout: 30_000 })
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { cwd, timeout: 30_000 })
   assert.equal(stdout, 'text\n')
 })
 
@@ -281,11 +283,10 @@ test('a key of the keyring is made once', { skip: !isLinux && 'the keyring of ot
   await session(t)
   const [locks, grants] = [newPlace(), newPlace()]
   const other = await fromKeyring(locks, 'other')
-  const index = new URL('../js/index.mjs', import.meta.url)
   const script = `
-    import { Key } from ${JSON.stringify(index)}
+    import { Key } from 'oauth-core'
     console.log((await Key.fromKeyring(${JSON.stringify(locks)}, { service: 'tests' })).id)`
-  const run = () => promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { timeout: 60_000 })
+  const run = () => promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { cwd, timeout: 60_000 })
   const ids = (await Promise.all([run(), run(), run(), run()])).map(({ stdout }) => stdout.trim())
   const key = await fromKeyring(locks)
   assert.deepEqual(new Set(ids), new Set([key.id]))

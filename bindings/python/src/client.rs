@@ -420,6 +420,7 @@ impl Client {
                 request: token_request(scope, resource, audience, extra),
                 reuse,
                 lease: lease.map(seconds).transpose()?,
+                ..Keep::default()
             },
             store,
             on_tokens: on_tokens.map(Arc::new),
@@ -431,11 +432,14 @@ impl Client {
     /// One grant, kept fresh by a driver of yours: source() without transport and store.
     ///
     /// grant_type is refresh_token, for tokens of a person: these, or what a store has of them; or
-    /// client_credentials. A keeper that is not shared asks for no store. moment is for tests and
-    /// replays, as in exchange.
+    /// client_credentials. A keeper that is not shared asks for no store. longest_request is how many
+    /// seconds a token request of yours can take at most, 30 unless you say: after that, and a lease,
+    /// another worker may send the refresh token again. moment is for tests and replays, as in
+    /// exchange.
     #[pyo3(signature = (tokens = None, *, grant_type = "refresh_token", shared = true,
                         subject = None, scope = "", resource = None, audience = None,
-                        extra = None, reuse = None, lease = None, moment = None))]
+                        extra = None, reuse = None, lease = None, longest_request = None,
+                        moment = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn keeper(
         &self,
@@ -450,6 +454,7 @@ impl Client {
         extra: Option<Extra>,
         reuse: Option<String>,
         lease: Option<f64>,
+        longest_request: Option<f64>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Keeper> {
         let keep = Keep {
@@ -457,6 +462,7 @@ impl Client {
             request: token_request(scope, resource, audience, extra),
             reuse,
             lease: lease.map(seconds).transpose()?,
+            longest_request: longest_request.map(seconds).transpose()?,
         };
         Keeper::new(py, &self.us, grant_type, tokens, (&keep, shared), moment)
     }

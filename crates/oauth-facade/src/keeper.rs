@@ -53,6 +53,9 @@ pub struct Keep {
     pub reuse: Option<String>,
     /// For how long a lease is taken, if not for 10 s. A session extends it while a request runs.
     pub lease: Option<Duration>,
+    /// How long a token request may take at most, if not 30 s: the host sees to it that none takes
+    /// longer. Only sending again a token of unknown fate waits for it.
+    pub longest_request: Option<Duration>,
 }
 
 impl Keep {
@@ -90,6 +93,7 @@ impl Keep {
             }
         };
         policy.lease = self.lease.unwrap_or(policy.lease);
+        policy.longest_request = self.longest_request.unwrap_or(policy.longest_request);
         Ok(policy)
     }
 }

@@ -207,7 +207,8 @@ class Client:
         grant_type: Literal["refresh_token", "client_credentials"] = "refresh_token",
         shared: bool = True, subject: str | None = None, scope: str = "", resource: _Names = None,
         audience: _Names = None, extra: _Extra = None, reuse: _Reuse | None = None,
-        lease: float | None = None, moment: Moment | None = None,
+        lease: float | None = None, longest_request: float | None = None,
+        moment: Moment | None = None,
     ) -> Keeper: ...
 
 @final
