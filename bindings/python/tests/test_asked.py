@@ -146,6 +146,6 @@ def test_a_name_the_protocol_owns_is_refused(server: Plain, client: oauth_core.C
         client.client_credentials(resource=["no uri"])
     assert refused.value.code == "resource.syntax"
     with pytest.raises(TypeError, match="a sequence of them") as wrong:
-        client.client_credentials(extra={"tag": ["x", 5]})  # type: ignore[dict-item]
+        client.client_credentials(extra={"tag": ["x", 5]})  # type: ignore[list-item]
     assert "5" not in str(wrong.value)
     assert server.seen == []

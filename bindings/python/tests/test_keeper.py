@@ -450,3 +450,22 @@ def test_a_lease_is_extended_while_a_coroutine_waits() -> None:
     tokens = asyncio.run(kept())
     assert tokens.access_token == "at-2"
     assert 0 in [seconds for _, seconds in leases]
+
+
+def test_a_mark_says_how_long_its_request_may_take() -> None:
+    for longest, window in ((None, 55), (5, 30), (120, 145)):
+        keeper = offline().keeper(
+            tokens_of_old(), subject="ann", moment=moment, longest_request=longest
+        )
+        keeper.ask()
+        renewal = keeper.renewal()
+        next(renewal)
+        login = renewal.send(None)
+        assert isinstance(login, oauth_core.Save)
+        renewal.send(1)
+        renewal.send((1, login.record))
+        renewal.send(None)
+        mark = renewal.send((1, login.record))
+        assert isinstance(mark, oauth_core.Save)
+        assert json.loads(mark.record)["attempt"]["window"] == window
+        renewal.close()
