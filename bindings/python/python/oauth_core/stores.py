@@ -69,6 +69,7 @@ class KeySource(Protocol):
 
     def data_key(self) -> Union[_DataKey, Awaitable[_DataKey]]:
         """The id (1 to 2048 visible characters of ASCII) and the key to seal with from now on."""
+        ...
 
     def unwrap_key(self, id: str, /) -> Union[Optional[_Key], Awaitable[Optional[_Key]]]:
         """The key of this id; None if there is no such, or it is refused for good.
