@@ -73,15 +73,14 @@ impl Breaker {
 
     /// What has become of a request of the grant of this name.
     pub(crate) fn note(&self, at: &Moment, name: String, error: Option<&Error>) {
-        match error.map(verdict) {
-            None | Some(Verdict::Serves) => *self.state() = State::default(),
-            Some(Verdict::Neither) => {}
-            Some(Verdict::Fails) => {
-                // A request that was on its way when it opened changes nothing.
-                if let Some(error) = error {
-                    self.state().fail(at, name, error);
-                }
-            }
+        let Some(error) = error else {
+            *self.state() = State::default();
+            return;
+        };
+        match verdict(error) {
+            Verdict::Serves => *self.state() = State::default(),
+            Verdict::Fails => self.state().fail(at, name, error),
+            Verdict::Neither => {}
         }
     }
 
@@ -107,6 +106,7 @@ impl State {
         if self.failing.len() < FAILURES && !self.failing.contains(&name) {
             self.failing.push(name);
         }
+        // A request that was on its way when it opened makes no pause longer.
         if self.failing.len() == FAILURES && self.open.is_none() {
             let mut open = Open {
                 since: at.now(),
