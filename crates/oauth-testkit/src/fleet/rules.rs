@@ -335,18 +335,22 @@ impl World {
                 return Ok(());
             }
         }
+        let is_in_words = error.server_error().is_some() && error.code() != "denied.invalid_grant";
+        let is_suspect = is_in_words && self.book.suspects.contains(refresh);
+        let looked_at = slot.seen_at.max(self.workers[worker].awake_since);
+        let has_to_know =
+            slot.seen >= record.version || slot.is_behind || looked_at + RECENT < self.now;
         if !self.twin.honours(self.time(), refresh) {
+            // What it was told may have been true when it looked: another has sent the token since.
+            if is_suspect && !has_to_know {
+                return Ok(());
+            }
             return self.check_hands(worker, grant, (refresh, over), &told);
         }
-        let is_in_words = error.server_error().is_some() && error.code() != "denied.invalid_grant";
-        if is_in_words && self.book.suspects.contains(refresh) {
+        if is_suspect || over == Over::Less {
             return Ok(());
         }
-        if over == Over::Less {
-            return Ok(());
-        }
-        let looked_at = slot.seen_at.max(self.workers[worker].awake_since);
-        if slot.seen >= record.version || slot.is_behind || looked_at + RECENT < self.now {
+        if has_to_know {
             let name = self.book.name(refresh);
             let over = if record.is_over { ", over" } else { "" };
             let text = format!(
