@@ -92,15 +92,25 @@ impl Breaker {
 impl State {
     fn fail(&mut self, at: &Moment, name: String, error: &Error) {
         if let Some(pause) = error.advice().after() {
+            let now = at.now();
             // The clock is cut to whole seconds, so a pause may be a second short.
-            let until = at.now().after(pause + Duration::from_secs(1));
-            let open = self.open.get_or_insert_with(|| Open {
-                since: at.now(),
-                until,
-                count: 0,
-                error: error.clone(),
-            });
-            open.until = open.until.max(until);
+            let until = now.after(pause + Duration::from_secs(1));
+            match &mut self.open {
+                Some(open) if open.lasts(now) && open.until >= until => {}
+                // It counts from now: only so is it seen that the clock was set back later.
+                Some(open) => {
+                    (open.since, open.until) = (now, until);
+                    open.error = error.clone();
+                }
+                None => {
+                    self.open = Some(Open {
+                        since: now,
+                        until,
+                        count: 0,
+                        error: error.clone(),
+                    });
+                }
+            }
             return;
         }
         if self.failing.len() < FAILURES && !self.failing.contains(&name) {

@@ -177,6 +177,25 @@ fn a_clock_that_was_set_back_holds_nobody() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_when_a_pause_was_asked_for_holds_nobody() {
+    let busy = || {
+        let server = ServerError::of_status(503).retry_after(Some(Duration::from_secs(30)));
+        Err(server.into())
+    };
+    let mut many = Many::new(3);
+    assert!(many.ask(0, busy()).is_sent());
+    many.desk.now += 31;
+    let (desk, keeper) = (&mut many.desk, many.keepers.get_mut(1).unwrap());
+    assert!(matches!(desk.ask(keeper), Turn::Renew));
+    assert!(matches!(desk.go(keeper, Event::Begin), Step::Run(_)));
+    desk.now += 7200;
+    drop(desk.land(keeper, busy()));
+    assert!(!many.fail(2).is_sent());
+    many.desk.now -= 7200;
+    assert!(many.fail(2).is_sent());
+}
+
+#[test]
 fn clients_do_not_speak_for_each_other() {
     let mut many = Many::new(5);
     for number in 0..3 {
