@@ -113,12 +113,8 @@ enum Suite {
         /// Whose hosts run the keepers.
         #[arg(long, value_enum, default_value = "model")]
         host: suites::Host,
-        /// How many seeds, from 0 on.
-        #[arg(long, default_value_t = 100_000)]
-        seeds: u64,
-        /// This seed only; told in full if it breaks a promise.
-        #[arg(long)]
-        seed: Option<u64>,
+        #[command(flatten)]
+        which: suites::Seeds,
     },
     /// Every order of events of two workers that share a store, up to a number of steps.
     Search {
@@ -210,8 +206,8 @@ fn main() -> ExitCode {
             suite: Some(Suite::Browser),
         } => suites::prepared(wasm::suite),
         Command::Test {
-            suite: Some(Suite::Fleet { host, seeds, seed }),
-        } => suites::fleet(host, seeds, seed),
+            suite: Some(Suite::Fleet { host, which }),
+        } => suites::fleet(host, &which),
         Command::Test {
             suite: Some(Suite::Search { depth, troubles }),
         } => suites::search(depth, troubles),

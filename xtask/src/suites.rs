@@ -73,8 +73,32 @@ pub(crate) enum Host {
     Real,
 }
 
-/// Histories of fleets, `seeds` of them or the one of this seed.
-pub(crate) fn fleet(host: Host, seeds: u64, seed: Option<u64>) -> Outcome {
+/// Which histories of fleets.
+#[derive(clap::Args)]
+pub(crate) struct Seeds {
+    /// How many seeds.
+    #[arg(long, default_value_t = 100_000)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// This seed only; told in full if it breaks a promise.
+    #[arg(long, conflicts_with_all = ["seeds", "from"])]
+    seed: Option<u64>,
+}
+
+impl Seeds {
+    const fn first(seeds: u64) -> Self {
+        Self {
+            seeds,
+            from: 0,
+            seed: None,
+        }
+    }
+}
+
+/// Histories of fleets.
+pub(crate) fn fleet(host: Host, which: &Seeds) -> Outcome {
     let mut command = cargo();
     command.args(["run", "--release", "--quiet", "-p", "oauth-testkit"]);
     command.args(["--example", "fleet", "--"]);
@@ -82,9 +106,10 @@ pub(crate) fn fleet(host: Host, seeds: u64, seed: Option<u64>) -> Outcome {
         Host::Model => "--host=model",
         Host::Real => "--host=real",
     });
+    let Seeds { seeds, from, seed } = which;
     match seed {
         Some(seed) => command.arg(format!("--seed={seed}")),
-        None => command.arg(format!("--seeds={seeds}")),
+        None => command.args([format!("--seeds={seeds}"), format!("--from={from}")]),
     };
     counted("fleet", &mut command, plain_count)
 }
@@ -92,9 +117,9 @@ pub(crate) fn fleet(host: Host, seeds: u64, seed: Option<u64>) -> Outcome {
 /// As many as fit into some twenty seconds of two cores, of the model and of the real sessions; and every order of events of two workers as
 /// far as half a minute goes.
 fn some_fleets() -> Outcome {
-    let model = fleet(Host::Model, 20_000, None);
+    let model = fleet(Host::Model, &Seeds::first(20_000));
     model
-        .and(fleet(Host::Real, 1_000, None))
+        .and(fleet(Host::Real, &Seeds::first(1_000)))
         .and(search(None, None))
 }
 

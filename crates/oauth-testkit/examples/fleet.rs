@@ -1,5 +1,5 @@
-//! Runs histories of fleets: `fleet --seeds N` from seed 0, `fleet --seed S` for one, told in full
-//! if it breaks an invariant.
+//! Runs histories of fleets: `fleet --seeds N` from seed 0 or from `--from`, `fleet --seed S` for
+//! one, told in full if it breaks an invariant.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -14,11 +14,14 @@ use oauth_testkit::fleet::{Flaw, Fleet, Report, Sessions, Setup, Violation};
 /// Runs histories of fleets.
 #[derive(Parser)]
 struct Options {
-    /// How many seeds, from 0 on.
+    /// How many seeds.
     #[arg(long, default_value_t = 10_000)]
     seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
     /// One seed only.
-    #[arg(long, conflicts_with = "seeds")]
+    #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
     /// Whose hosts run the keepers.
     #[arg(long, value_enum, default_value = "model")]
@@ -82,8 +85,8 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let shared = Shared::default();
     let (from, to) = match options.seed {
-        Some(seed) => (seed, seed + 1),
-        None => (0, options.seeds),
+        Some(seed) => (seed, seed.saturating_add(1)),
+        None => (options.from, options.from.saturating_add(options.seeds)),
     };
     shared.next.store(from, Ordering::Relaxed);
     shared.end.store(to, Ordering::Relaxed);
