@@ -139,7 +139,7 @@ impl Book {
         self.losses.push((grant, now));
     }
 
-    fn has_lost(&self, grant: usize, since: u64) -> bool {
+    pub(super) fn has_lost(&self, grant: usize, since: u64) -> bool {
         let mut losses = self.losses.iter();
         losses.any(|(of, at)| *of == grant && *at >= since)
     }

@@ -276,10 +276,12 @@ impl Record {
         }
     }
 
-    /// Whether this grew from the same login as the other, and out of it.
+    /// Whether this grew from the same login as the other, and out of it. Tokens in the client's own
+    /// name grow out of nothing: what is stored is as good as what was there before.
     pub(super) fn is_later_than(&self, other: &Self) -> bool {
+        let is_same = self.login.is_some() && self.login == other.login;
         let renewals = self.renewals.zip(other.renewals);
-        self.login == other.login && renewals.is_some_and(|(ours, theirs)| ours > theirs)
+        is_same && renewals.is_some_and(|(ours, theirs)| ours > theirs)
     }
 
     /// Takes its place after the other, where both grew from one login: two workers may have renewed a
