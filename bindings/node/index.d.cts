@@ -395,7 +395,7 @@ export function keep(keeper: Keeper, options?: KeepOptions): Promise<Tokens>
 export interface ClientOptions {
   clientId: string
   clientSecret?: string | undefined
-  /** As the preset documents it; without a preset `client_secret_basic`. */
+  /** As the preset documents it; without a preset as the metadata say, `client_secret_basic` where they say nothing (RFC 8414 section 2). */
   clientAuth?: 'client_secret_basic' | 'client_secret_post' | 'none' | undefined
   /** Those registered for this client: any other is refused before a browser opens. */
   redirectUris?: string[] | undefined

@@ -409,10 +409,6 @@ fn client_auth(
     server: &Server,
     secret: Option<Secret<String>>,
 ) -> Result<ClientAuth, Error> {
-    let says_basic = || {
-        let methods = server.token_endpoint_auth_methods();
-        methods.iter().any(|method| method == "client_secret_basic")
-    };
     Ok(match (profile.client_auth, secret) {
         (Some(Auth::None), _) => ClientAuth::none(),
         (Some(Auth::Basic), Some(secret)) => ClientAuth::basic(secret),
@@ -421,8 +417,7 @@ fn client_auth(
         (None, secret) => match (provider, secret) {
             (Some(provider), secret) => provider.client_auth(secret)?,
             (None, None) => ClientAuth::none(),
-            (None, Some(secret)) if says_basic() => ClientAuth::basic(secret),
-            (None, Some(secret)) => ClientAuth::post(secret),
+            (None, Some(secret)) => ClientAuth::secret_as_taken(secret, server)?,
         },
     })
 }

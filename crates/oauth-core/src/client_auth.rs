@@ -10,6 +10,7 @@ use crate::error::{Error, Misuse};
 use crate::form;
 use crate::quirk::{Quirk, Rules};
 use crate::secret::{self, Secret};
+use crate::server::Server;
 
 pub use signed_secret::SignedSecret;
 
@@ -39,6 +40,31 @@ impl ClientAuth {
     /// `client_secret_post`: id and secret in the form body, never in a URL.
     pub fn post(secret: impl Into<Secret<String>>) -> Self {
         Self(Method::Post(secret.into()))
+    }
+
+    /// A secret, sent as the server takes it by its `token_endpoint_auth_methods_supported` (RFC 8414
+    /// section 2): `client_secret_basic` before `client_secret_post`, and the first of them where it
+    /// says nothing.
+    ///
+    /// # Errors
+    /// `client_auth.no_usable_method`, which names what the server takes.
+    pub fn secret_as_taken(
+        secret: impl Into<Secret<String>>,
+        server: &Server,
+    ) -> Result<Self, Error> {
+        let methods = server.token_endpoint_auth_methods();
+        let takes = |name: &str| methods.iter().any(|method| method == name);
+        if takes("client_secret_basic") {
+            return Ok(Self::basic(secret));
+        }
+        if takes("client_secret_post") {
+            return Ok(Self::post(secret));
+        }
+        let taken = match methods.is_empty() {
+            true => "none".to_owned(),
+            false => methods.join(", "),
+        };
+        Err(Error::from(Misuse::NoUsableMethod).about(&taken))
     }
 
     /// A `client_secret` that is a JWT the client signs anew for each request, as Sign in with

@@ -22,7 +22,7 @@ use crate::stored::Facts;
 #[derive(Debug, Clone)]
 pub enum Auth {
     /// As the preset documents it, with this secret; without one, as a public client. A server
-    /// without a preset gets `client_secret_basic`.
+    /// without a preset gets it as its metadata say, `client_secret_basic` where they say nothing.
     Documented(Option<Secret<String>>),
     /// A public client.
     None,
@@ -89,7 +89,10 @@ impl Client {
                 if let Some(facts) = &server.facts {
                     return Self::of_preset(server, facts, id, secret);
                 }
-                secret.map_or_else(ClientAuth::none, ClientAuth::basic)
+                match secret {
+                    Some(secret) => ClientAuth::secret_as_taken(secret, &server.core)?,
+                    None => ClientAuth::none(),
+                }
             }
             Auth::None => ClientAuth::none(),
             Auth::Basic(secret) => ClientAuth::basic(secret),

@@ -1,6 +1,6 @@
 //! A server by name, by metadata, or found by discovery.
 
-use oauth_core::error::{Error, Fault};
+use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::discovery::DiscoveryRequest;
 use oauth_core::issuer::Issuer;
 use oauth_core::json::{self, Json};
@@ -59,25 +59,26 @@ impl Server {
     /// A server by a metadata document at hand (RFC 8414), which must be the issuer's own.
     ///
     /// # Errors
-    /// `issuer.*`, `metadata.*`, `reply.json`.
+    /// `misuse.metadata`; `issuer.*`, `metadata.*`.
     pub fn from_metadata(
         issuer: &str,
         metadata: &str,
         transport: Transport,
     ) -> Result<Self, Error> {
         let issuer = parse_issuer(issuer, transport)?;
-        match json::parse(metadata)? {
-            Json::Object(document) => match transport {
-                Transport::Https => {
-                    oauth_core::server::Server::read(&issuer, &document, Rules::default())
-                }
-                Transport::LoopbackHttp => {
-                    danger::read_loopback_metadata(&issuer, &document, Rules::default())
-                }
+        // Whatever is wrong with the text, it is the caller's and no reply.
+        let Ok(Json::Object(document)) = json::parse(metadata) else {
+            return Err(Misuse::MetadataText.into());
+        };
+        match transport {
+            Transport::Https => {
+                oauth_core::server::Server::read(&issuer, &document, Rules::default())
             }
-            .map(Self::of),
-            _ => Err(Fault::MetadataShape.into()),
+            Transport::LoopbackHttp => {
+                danger::read_loopback_metadata(&issuer, &document, Rules::default())
+            }
         }
+        .map(Self::of)
     }
 
     /// Fetches the metadata of an issuer; the record is a [`crate::Record::Server`].
