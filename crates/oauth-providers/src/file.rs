@@ -54,6 +54,8 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) authorization_parameters: BTreeMap<String, String>,
     #[serde(default)]
+    pub(crate) token_parameters: BTreeMap<String, String>,
+    #[serde(default)]
     pub(crate) options: BTreeMap<String, Switch>,
     #[serde(default)]
     pub(crate) token_route: TokenRoute,

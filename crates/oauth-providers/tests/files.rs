@@ -59,6 +59,9 @@ reset_header = "Retry-After"
 [authorization_parameters]
 audience = "the API"
 
+[token_parameters]
+tenant = "whose data"
+
 [options.json]
 description = "sends JSON"
 quirks = ["json_request"]
@@ -122,6 +125,7 @@ fn an_own_file_says_everything_a_built_in_one_can() -> Result<(), Error> {
         Some(3)
     );
     acme.authorization_parameter("audience")?;
+    assert!(acme.token_parameters().eq([("tenant", "whose data")]));
     assert_eq!(acme.token_for("/v1/me").unwrap(), TokenFor::User);
     acme.allows_secret_in_browser()?;
     assert_eq!(acme.client_auth(None)?.name(), "none");

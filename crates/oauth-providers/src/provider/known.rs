@@ -97,6 +97,12 @@ impl Provider {
         parameters.map(|(name, meaning)| (name.as_str(), meaning.as_str()))
     }
 
+    /// The documented parameters of token requests beside those of RFC 6749, each with its meaning.
+    pub fn token_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        let parameters = self.file.token_parameters.iter();
+        parameters.map(|(name, meaning)| (name.as_str(), meaning.as_str()))
+    }
+
     /// Whether the provider documents this extra parameter of the authorization URL.
     ///
     /// # Errors
