@@ -134,6 +134,9 @@ impl Peek {
     }
 }
 
+/// So long may an answer of the server take: in milliseconds.
+const ARRIVAL: u64 = 35_000;
+
 impl Book {
     pub(super) fn new(grants: usize) -> Self {
         Self {
@@ -373,7 +376,10 @@ impl Book {
         let is_login = self
             .token(&new.access)
             .is_some_and(|it| it.parent.is_none());
-        let is_later = old.is_removed || is_login || number(new) > number(old);
+        // Tokens count from their arrival, and the answer may have taken its time.
+        let at = |it: &Version| self.token(&it.access).map_or(0, |token| token.at);
+        let may_be_later = at(new) + ARRIVAL >= at(old);
+        let is_later = old.is_removed || is_login || number(new) > number(old) || may_be_later;
         self.copies.contains(&new.access) && is_later
     }
 

@@ -132,9 +132,11 @@ impl Keeper {
         let tokens = landing.record.tokens.clone();
         self.know(at, landing.record, version);
         self.trouble.clear();
-        // What was put back may have a mark of ours.
+        // What was put back may have a mark of ours; so may what others put back once the store has
+        // lost this, and only we know that nothing came of it.
         let marked = self.record.attempt.as_ref().map(|attempt| &attempt.id);
-        self.settled.retain(|ours| Some(&ours.id) == marked);
+        self.settled
+            .retain(|ours| ours.is_unspent || Some(&ours.id) == marked);
         self.drop_landed();
         let is_good = self.good(at.now()).is_some() && at.now() < self.times.stale;
         // They may be over by now; that is a reason to renew them only if somebody waits.

@@ -276,12 +276,22 @@ impl Record {
         }
     }
 
-    /// Whether this grew from the same login as the other, and out of it. Tokens in the client's own
-    /// name grow out of nothing: what is stored is as good as what was there before.
+    /// Whether this grew from the same login as the other, and out of it. Where the refresh token is the
+    /// same, or there is none, nothing is lost by taking what is stored.
     pub(super) fn is_later_than(&self, other: &Self) -> bool {
-        let is_same = self.login.is_some() && self.login == other.login;
         let renewals = self.renewals.zip(other.renewals);
-        is_same && renewals.is_some_and(|(ours, theirs)| ours > theirs)
+        let is_replaced = match (self.refresh_token(), other.refresh_token()) {
+            (Some(ours), Some(theirs)) => !ours.matches(theirs.expose()),
+            (ours, theirs) => ours.is_some() || theirs.is_some(),
+        };
+        self.login == other.login
+            && is_replaced
+            && renewals.is_some_and(|(ours, theirs)| ours > theirs)
+    }
+
+    fn refresh_token(&self) -> Option<&Secret<String>> {
+        let token = self.tokens.as_ref()?.refresh_token.as_ref();
+        token.map(|token| &token.secret)
     }
 
     /// Takes its place after the other, where both grew from one login: two workers may have renewed a

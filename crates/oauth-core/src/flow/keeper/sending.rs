@@ -126,11 +126,12 @@ impl Keeper {
     }
 
     /// The mark is stored. A host or store that took a whole lease for that may take as long to send,
-    /// and by then others count the attempt as over: it begins again, once.
+    /// and by then others count the attempt as over: it begins again, once. So does one whose clock was
+    /// set back meanwhile, for nobody knows how long it took.
     pub(super) fn marked(&mut self, at: &Moment, attempt: Attempt) -> Step {
         let (id, since) = (attempt.id.clone(), attempt.at);
         self.record.attempt = Some(attempt);
-        if at.now() > self.latest(since) {
+        if at.now() < since || at.now() > self.latest(since) {
             self.settle(id, true);
             self.setbacks += 1;
             if self.setbacks == 1 {
@@ -155,7 +156,7 @@ impl Keeper {
     fn timely(&self, exchange: Boxed<Tokens>, since: UnixTime) -> Boxed<Tokens> {
         let latest = self.latest(since);
         let turn = latest.after(self.policy.longest_request / 2);
-        Timely::new(exchange, latest, turn).boxed()
+        Timely::new(exchange, since, latest, turn).boxed()
     }
 
     /// Whether a renewal goes on though the store is silent: callers need it now, and nothing is lost

@@ -9,16 +9,24 @@ use crate::token::Tokens;
 /// and running it must not send what others may have sent since.
 pub(super) struct Timely {
     exchange: Boxed<Tokens>,
-    /// It is not begun after this,
+    /// It is not begun before this: then the clock was set back, and nobody knows how late it is;
+    since: UnixTime,
+    /// it is not begun after this,
     latest: UnixTime,
     /// and does not leave the driver after this.
     turn: UnixTime,
 }
 
 impl Timely {
-    pub(super) const fn new(exchange: Boxed<Tokens>, latest: UnixTime, turn: UnixTime) -> Self {
+    pub(super) const fn new(
+        exchange: Boxed<Tokens>,
+        since: UnixTime,
+        latest: UnixTime,
+        turn: UnixTime,
+    ) -> Self {
         Self {
             exchange,
+            since,
             latest,
             turn,
         }
@@ -36,7 +44,7 @@ impl Exchange for Timely {
     fn resume(&mut self, at: Moment, input: Input) -> Result<Step<Tokens>, Error> {
         let mut step = self.exchange.resume(at, input)?;
         if let Step::Send(request) = &mut step {
-            if at.now() > self.latest {
+            if at.now() < self.since || at.now() > self.latest {
                 return Err(Self::late());
             }
             // The driver may let it wait.
