@@ -405,3 +405,32 @@ fn a_pause_does_not_take_a_good_token_away() {
     assert_eq!(got(over(desk.go(&mut other, Event::Begin))), "a1");
     assert!(!desk.log.contains(&"run"));
 }
+
+#[test]
+fn an_attempt_that_came_to_nothing_is_remembered_over_the_next_renewal() {
+    let mut keeper = keeper_for(Reuse::Revokes);
+    let mut desk = Desk::with(tokens(1));
+    desk.now = START + 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let Step::Run(_) = desk.go(&mut keeper, Event::Begin) else {
+        panic!("no request");
+    };
+    let marked = desk.entry.clone().unwrap();
+    let unsent = Error::lost(Cause::unsent("no connection"));
+    assert!(desk.land(&mut keeper, Err(unsent)).is_err());
+    desk.now += 5;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let mut fresh = tokens_from(2, desk.now);
+    fresh.refresh_token = tokens(1).refresh_token;
+    desk.renew(&mut keeper, Ok(fresh)).unwrap();
+    // The store loses that, and another worker puts back what it knew, with the mark.
+    let version = desk.version() + 1;
+    let record = marked.record;
+    desk.entry = Some(Entry { version, record });
+    desk.now += 1200;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(
+        got(desk.renew(&mut keeper, Ok(tokens_from(3, desk.now)))),
+        "a3"
+    );
+}

@@ -123,6 +123,22 @@ fn who_slept_while_his_mark_was_stored_begins_again() {
 }
 
 #[test]
+fn who_cannot_tell_how_long_he_slept_begins_again() {
+    let mut keeper = keeper();
+    let mut desk = stale(&mut keeper);
+    let saved = slow_mark(&mut desk, &mut keeper, Event::Begin);
+    // The clock was set back meanwhile.
+    desk.now -= 12;
+    assert!(matches!(desk.go(&mut keeper, saved), Step::Wait(_)));
+    let Step::Run(mut exchange) = desk.go(&mut keeper, Event::Elapsed) else {
+        panic!("no request");
+    };
+    desk.now -= 1;
+    let error = exchange.resume(desk.at(), Input::Begin).unwrap_err();
+    assert_eq!(error.cause().unwrap().reach(), crate::error::Reach::Unsent);
+}
+
+#[test]
 fn a_store_that_is_too_slow_for_a_mark_is_told_and_the_mark_is_taken_away() {
     let mut keeper = keeper();
     let mut desk = stale(&mut keeper);

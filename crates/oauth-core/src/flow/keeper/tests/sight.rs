@@ -392,6 +392,35 @@ fn an_older_record_of_the_same_login_is_not_newer_whatever_its_version() {
 }
 
 #[test]
+fn where_the_refresh_token_is_the_same_what_is_stored_is_taken() {
+    let mut desk = Desk::new();
+    let mut keeper = keeper();
+    keeper.replace(desk.at(), tokens(1)).unwrap();
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+    let old = desk.record();
+    for number in 2..4 {
+        desk.now += 601;
+        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+        let mut fresh = tokens_from(number, desk.now);
+        fresh.refresh_token = tokens(1).refresh_token;
+        desk.renew(&mut keeper, Ok(fresh)).unwrap();
+    }
+    // The store has lost that, and another has renewed what was left.
+    let mut other = tokens_from(9, desk.now + 500);
+    other.refresh_token = tokens(1).refresh_token;
+    let mut record = Record::of(Arc::new(other));
+    (record.login, record.renewals) = (old.login, Some(1));
+    let version = desk.version() + 1;
+    desk.put(&record);
+    desk.entry.as_mut().unwrap().version = version;
+    desk.now += 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a9");
+    assert_eq!(desk.version(), version);
+}
+
+#[test]
 fn of_records_whose_renewals_nobody_counted_the_version_decides() {
     let mut desk = Desk::with(tokens(1));
     let mut keeper = keeper();
