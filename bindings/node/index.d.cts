@@ -504,7 +504,7 @@ export class Exchange<T> {
   /** The server answered, with at most 1 MiB of body. */
   reply(reply: { status: number; headers: Iterable<[string, string]>; body?: Uint8Array | undefined }): Step<T>
   /** No answer arrived, or no signature was made. `unsent`: the server surely never saw it. */
-  lost(reason: unknown, reach?: 'unsent' | 'unknown' | 'too_large'): Step<T>
+  lost(reason: unknown, reach?: 'unsent' | 'unknown' | 'too_large', loss?: 'dns' | 'connect' | 'tls' | 'proxy' | 'timeout' | 'closed'): Step<T>
   elapsed(): Step<T>
   signed(signature: Uint8Array): Step<T>
 }

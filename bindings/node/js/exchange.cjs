@@ -2,6 +2,7 @@
 
 const { inspect } = require('node:util')
 const { lift, lifted, overdue, OAuthError } = require('./errors.cjs')
+const { lossOf } = require('./loss.cjs')
 
 /** What is read of a reply, in bytes. */
 const LIMIT = 1 << 20
@@ -73,10 +74,10 @@ class Exchange {
     return this.#step((known, at) => known.reply(at, status, pairs, body ?? new Uint8Array()))
   }
 
-  /** No answer arrived. `reach` says how far the request came. */
-  lost(reason, reach = 'unknown') {
+  /** No answer arrived. `reach` says how far the request came, `loss` why, where that is known. */
+  lost(reason, reach = 'unknown', loss = undefined) {
     const cause = reason instanceof Error ? reason : undefined
-    return this.#step((known, at) => known.lost(at, textOf(reason), reach), cause)
+    return this.#step((known, at) => known.lost(at, textOf(reason), reach, loss), cause)
   }
 
   elapsed() { return this.#step((known, at) => known.elapsed(at)) }
@@ -175,9 +176,8 @@ async function send(exchange, step, { fetch, signal, limit }) {
     })
   } catch (lost) {
     signal?.throwIfAborted()
-    const under = lost?.cause?.code
-    const unsent = under === 'ECONNREFUSED' || under === 'ENOTFOUND'
-    return exchange.lost(lost, unsent ? 'unsent' : 'unknown')
+    const { reach, loss } = lossOf(lost)
+    return exchange.lost(lost, reach, loss)
   }
   if (bytes === undefined) return exchange.lost('the reply is larger than 1 MiB', 'too_large')
   return exchange.reply({ status: reply.status, headers: [...reply.headers], body: bytes })

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use napi::Result;
 use napi::bindgen_prelude::{Env, Object, Uint8Array};
 use napi_derive::napi;
-use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::moment::{Moment, UnixTime};
 use oauth_facade::{Machine, Record, Reply, Turn, for_doubles};
 use tokio::sync::Notify;
@@ -110,19 +110,34 @@ impl NativeExchange {
         self.step(at, |machine, at| machine.reply(at, reply))
     }
 
-    /// No answer arrived: `unsent`, `unknown` or `too_large`.
+    /// No answer arrived: `unsent`, `unknown` or `too_large`; and why, where that is known.
     #[napi]
     pub fn lost(
         &mut self,
         at: Option<NativeMoment>,
         reason: String,
         reach: String,
+        loss: Option<String>,
     ) -> Result<NativeStep> {
         let cause = match reach.as_str() {
             "unsent" => Cause::unsent(reason),
             "unknown" => Cause::unknown(reason),
             "too_large" => Cause::too_large(),
             _ => return Err(invalid("reach is unsent, unknown or too_large")),
+        };
+        let cause = match loss.as_deref() {
+            None => cause,
+            Some("dns") => cause.because(Loss::Dns),
+            Some("connect") => cause.because(Loss::Connect),
+            Some("tls") => cause.because(Loss::Tls),
+            Some("proxy") => cause.because(Loss::Proxy),
+            Some("timeout") => cause.because(Loss::Timeout),
+            Some("closed") => cause.because(Loss::Closed),
+            Some(_) => {
+                return Err(invalid(
+                    "loss is dns, connect, tls, proxy, timeout or closed",
+                ));
+            }
         };
         self.step(at, |machine, at| machine.lost(at, cause))
     }

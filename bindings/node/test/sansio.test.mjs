@@ -113,6 +113,36 @@ test('lost is told with its cause', () => {
   assert.throws(() => large.lost('large', 'too_large'), { code: 'reply.too_large' })
 })
 
+test('why no answer arrived is told from what a fetch throws', async () => {
+  const code = (code, cause) => Object.assign(new Error(`https://as.example/token?code=${code}`, { cause }), { code })
+  const failed = (cause) => new TypeError('fetch failed', { cause })
+  const round = new Error('round')
+  round.cause = round
+  const losses = [
+    [failed(code('ENOTFOUND')), 'lost.dns', 'retry'],
+    [failed(code('ECONNREFUSED')), 'lost.connect', 'retry'],
+    [failed(code('UND_ERR_CONNECT_TIMEOUT')), 'lost.connect', 'retry'],
+    [failed(code('SELF_SIGNED_CERT_IN_CHAIN')), 'lost.tls', 'give_up'],
+    [failed(code('ERR_SSL_WRONG_VERSION_NUMBER')), 'lost.tls', 'give_up'],
+    [failed(code('UND_ERR_HEADERS_TIMEOUT')), 'lost.timeout', 'retry'],
+    [new DOMException('late', 'TimeoutError'), 'lost.timeout', 'retry'],
+    [failed(failed(code('ECONNRESET'))), 'lost.closed', 'retry'],
+    [failed(undefined), 'lost', 'retry'],
+    [failed(code('E_OF_ITS_OWN')), 'lost', 'retry'],
+    [failed(round), 'lost', 'retry'],
+  ]
+  for (const [thrown, expected, advice] of losses) {
+    const fetch = () => Promise.reject(thrown)
+    await assert.rejects(run(client.exchange.clientCredentials(), { fetch }), (error) => {
+      assert.deepEqual([error.code, error.advice, error.cause], [expected, advice, thrown])
+      return true
+    })
+  }
+  const exchange = client.exchange.clientCredentials()
+  exchange.begin()
+  assert.throws(() => exchange.lost('so', 'unknown', 'weather'), /loss is dns/)
+})
+
 test('a step does not show what it carries', () => {
   const exchange = new Client(server, { clientId, clientSecret: 'hush', clientAuth: 'client_secret_post' }).exchange
   const shown = inspect(exchange.password({ username: 'ann', password: 'hunter2' }).begin(), { depth: 9 })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use oauth_core::Moment;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_facade::{Machine, Outgoing, Reply, Turn};
-use pyo3::exceptions::{PyConnectionRefusedError, PyException, PyStopIteration, PyTypeError};
+use pyo3::exceptions::{PyException, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple, PyType};
 
@@ -16,7 +16,7 @@ use crate::moment::OwnMoment;
 use crate::request::{Extra, token_request};
 use crate::server::read_transport;
 use crate::tokens::Tokens;
-use crate::{errors, secret, value};
+use crate::{errors, loss, secret, value};
 
 /// What a driver may hand over of a reply's body.
 const BODY_LIMIT: usize = 1 << 20;
@@ -133,8 +133,8 @@ impl Exchange {
         })
     }
 
-    /// Says that no answer arrived; a ConnectionRefusedError, that nothing was sent either. What is no
-    /// ordinary exception ends the conversation.
+    /// Says that no answer arrived. The exception tells why as far as it can, and whether anything can
+    /// have been sent. What is no ordinary exception ends the conversation.
     #[pyo3(signature = (typ, val = None, tb = None, /))]
     fn throw(
         &self,
@@ -149,15 +149,8 @@ impl Exchange {
             self.close();
             return Err(PyErr::from_value(exception));
         }
-        // Its name only: its text may hold a URL.
-        let name = exception.get_type().fully_qualified_name()?.to_string();
-        // Nobody accepted the connection, so nothing went over it.
-        let is_unsent = exception.is_instance_of::<PyConnectionRefusedError>();
+        let cause = loss::cause(&exception)?;
         self.step(py, Some(&exception), |machine, at, _| {
-            let cause = match is_unsent {
-                true => Cause::unsent(name),
-                false => Cause::unknown(name),
-            };
             machine.lost(at, cause)
         })
     }

@@ -11,6 +11,7 @@ mod flow;
 mod foreign;
 mod keeper;
 mod keys;
+mod loss;
 mod moment;
 mod network;
 mod process;

@@ -1,0 +1,40 @@
+'use strict'
+
+/** So many errors are looked at, each the cause of the one before. */
+const DEPTH = 8
+
+/** What the codes of Node.js, of undici and of OpenSSL say of a request that got no answer. */
+const LOSSES = new Map([
+  ...['ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL', 'EAI_NODATA', 'EAI_NONAME'].map((code) => [code, ['unsent', 'dns']]),
+  ...['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL', 'UND_ERR_CONNECT_TIMEOUT']
+    .map((code) => [code, ['unsent', 'connect']]),
+  ...['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT'].map((code) => [code, ['unknown', 'timeout']]),
+  ...['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_CLOSED', 'UND_ERR_DESTROYED']
+    .map((code) => [code, ['unknown', 'closed']]),
+  // A certificate is looked at before anything is sent.
+  ...[
+    'CERT_CHAIN_TOO_LONG', 'CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID', 'CERT_REJECTED', 'CERT_REVOKED',
+    'CERT_SIGNATURE_FAILURE', 'CERT_UNTRUSTED', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'ERR_TLS_CERT_ALTNAME_INVALID',
+    'HOSTNAME_MISMATCH', 'INVALID_CA', 'INVALID_PURPOSE', 'SELF_SIGNED_CERT_IN_CHAIN',
+    'UNABLE_TO_GET_ISSUER_CERT', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  ].map((code) => [code, ['unsent', 'tls']]),
+])
+
+function told({ code, name }) {
+  if (LOSSES.has(code)) return LOSSES.get(code)
+  if (typeof code === 'string' && (code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_'))) return ['unknown', 'tls']
+  return name === 'TimeoutError' ? ['unknown', 'timeout'] : undefined
+}
+
+/** How far the request came and why it got no answer, by what a `fetch` threw. */
+function lossOf(thrown) {
+  let error = thrown
+  for (let depth = 0; depth < DEPTH && error instanceof Error; depth += 1) {
+    const known = told(error)
+    if (known) return { reach: known[0], loss: known[1] }
+    error = error.cause
+  }
+  return { reach: 'unknown', loss: undefined }
+}
+
+module.exports = { lossOf }

@@ -1,0 +1,174 @@
+"""Why no answer arrived, told from the exceptions of other people's HTTP clients."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator
+
+import aiohttp
+import httpx
+import httpx2
+import pytest
+import requests
+from conftest import ROOT, example, process
+
+import oauth_core
+from oauth_core import drive
+
+REFUSED = "http://127.0.0.1:9"
+
+
+@contextmanager
+def listening(act: Callable[[socket.socket], object]) -> Iterator[str]:
+    """A server that does this with each connection."""
+    door = socket.create_server(("127.0.0.1", 0))
+    open_ones: list[socket.socket] = []
+
+    def serve() -> None:
+        while True:
+            try:
+                one, _ = door.accept()
+            except OSError:
+                return
+            open_ones.append(one)
+            act(one)
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{door.getsockname()[1]}"
+    finally:
+        door.close()
+        for one in open_ones:
+            one.close()
+
+
+def hang_up(one: socket.socket) -> None:
+    one.recv(1)
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def tls() -> Iterator[str]:
+    """A server whose certificate nobody trusts."""
+    with process(example("tls"), ROOT) as said:
+        yield str(said["base"])
+
+
+def exchange_at(base: str) -> oauth_core.Exchange[oauth_core.Tokens]:
+    metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
+    server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
+    return oauth_core.Client(server, client_id="id", secret="s").exchange.client_credentials()
+
+
+def lost(act: Callable[[], object]) -> oauth_core.Lost:
+    with pytest.raises(oauth_core.Lost) as caught:
+        act()
+    assert "/token" not in str(caught.value)
+    return caught.value
+
+
+def driven(library: Any, base: str, **options: Any) -> oauth_core.Lost:
+    def act() -> object:
+        with library.Client(trust_env=False, **options) as http:
+            return drive.run(exchange_at(base), http)
+
+    async def later() -> object:
+        async with library.AsyncClient(trust_env=False, **options) as http:
+            return await drive.arun(exchange_at(base), http)
+
+    one, other = lost(act), lost(lambda: asyncio.run(later()))
+    assert (one.code, one.advice) == (other.code, other.advice)
+    return one
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_httpx_tells_why(library: Any, tls: str) -> None:
+    assert driven(library, REFUSED).code == "lost.connect"
+    assert driven(library, "https://as.invalid").code == "lost.dns"
+    untrusted = driven(library, tls)
+    assert (untrusted.code, untrusted.advice) == ("lost.tls", "give_up")
+    assert "SSLCertVerificationError" in str(untrusted)
+    with listening(lambda one: None) as silent:
+        late = driven(library, silent, timeout=library.Timeout(5, read=0.05))
+        assert (late.code, late.advice) == ("lost.timeout", "retry")
+    with listening(hang_up) as rude:
+        assert driven(library, rude).code == "lost.closed"
+
+
+def thrown(act: Callable[[], object]) -> str:
+    """The code of an exchange that is told of what this raises."""
+    exchange = exchange_at("https://as.example")
+    next(exchange)
+    try:
+        act()
+    except Exception as error:
+        return lost(lambda: exchange.throw(error)).code
+    raise AssertionError("nothing was raised")
+
+
+def test_requests_tells_why(tls: str) -> None:
+    def post(url: str, timeout: float = 5) -> Callable[[], object]:
+        return lambda: requests.post(url, data="x", timeout=timeout)
+
+    assert thrown(post(REFUSED)) == "lost.connect"
+    assert thrown(post("https://as.invalid")) == "lost.dns"
+    assert thrown(post(tls)) == "lost.tls"
+    with listening(lambda one: None) as silent:
+        assert thrown(post(silent, timeout=0.05)) == "lost.timeout"
+    with listening(hang_up) as rude:
+        assert thrown(post(rude)) == "lost.closed"
+
+
+def test_aiohttp_tells_why(tls: str) -> None:
+    def post(url: str, seconds: float = 5) -> Callable[[], object]:
+        async def act() -> None:
+            timeout = aiohttp.ClientTimeout(total=seconds)
+            async with aiohttp.ClientSession(timeout=timeout) as http, http.post(url, data="x"):
+                pass
+
+        return lambda: asyncio.run(act())
+
+    assert thrown(post(REFUSED)) == "lost.connect"
+    assert thrown(post("https://as.invalid")) == "lost.dns"
+    assert thrown(post(tls)) == "lost.tls"
+    with listening(lambda one: None) as silent:
+        assert thrown(post(silent, seconds=0.05)) == "lost.timeout"
+    with listening(hang_up) as rude:
+        assert thrown(post(rude)) == "lost.closed"
+
+
+def test_what_was_merely_being_handled_says_nothing() -> None:
+    """A retry after a refused connection may have been sent, whatever came before it."""
+
+    def retried() -> None:
+        try:
+            raise ConnectionRefusedError("the first try")
+        except ConnectionRefusedError:
+            raise OSError("the second") from None
+
+    def in_passing() -> None:
+        try:
+            raise ConnectionRefusedError("the first try")
+        except ConnectionRefusedError:
+            raise OSError("the second")  # noqa: B904
+
+    class ConnectError(Exception):
+        """Somebody's own, of a name that says nothing."""
+
+    def own() -> None:
+        raise ConnectError
+
+    for act in (retried, in_passing, own):
+        assert thrown(act) == "lost"
+
+
+def test_exceptions_without_end_are_no_trap() -> None:
+    def circle() -> None:
+        one, other = OSError("one"), OSError("other")
+        one.__cause__, other.__cause__ = other, one
+        raise one
+
+    assert thrown(circle) == "lost"
