@@ -41,17 +41,21 @@ impl Keeper {
             let why = self.trouble.error().cloned();
             return Turn::GiveUp(why.unwrap_or_else(|| ended.error()));
         }
-        if self.is_refused()
-            && let Some(rest) = self.record.refusals.hold(now)
-        {
-            let why = "every new token is refused: the next one is asked for after a pause";
-            return Turn::GiveUp(Error::lost(Cause::unsent(why)).pausing(rest));
+        if let Some(error) = self.in_vain(now) {
+            return Turn::GiveUp(error);
         }
         match (self.trouble.holds(now), self.trouble.bars(now), held) {
             (true, _, Some(tokens)) => Turn::HandOut(tokens),
             (_, Some(error), None) => Turn::GiveUp(error),
             _ => self.begin(Turn::Renew),
         }
+    }
+
+    /// Why a refused token is not renewed now: each one that took its place was refused as well.
+    pub(super) fn in_vain(&self, now: UnixTime) -> Option<Error> {
+        let rest = self.record.refusals.hold(now).filter(|_| self.is_refused())?;
+        let why = "every new token is refused: the next one is asked for after a pause";
+        Some(Error::lost(Cause::unsent(why)).pausing(rest))
     }
 
     /// What a caller may have who does not want to wait any longer for the renewal under way: the token

@@ -96,14 +96,16 @@ impl Times {
     /// A token without a lifetime lasts until somebody refuses it.
     pub(super) fn of(tokens: &Tokens, policy: &Policy, at: &Moment) -> Self {
         let never = UnixTime::from_secs(u64::MAX);
-        let Some((end, lifetime)) = tokens.expires_at().zip(tokens.expires_in) else {
+        let Some(lifetime) = tokens.expires_in else {
             return Self {
                 ahead: never,
                 stale: never,
                 end: never,
             };
         };
-        let lifetime = Duration::from_secs(lifetime);
+        // The clock is cut to whole seconds. One of no lifetime at all would be renewed for each call.
+        let lifetime = Duration::from_secs(lifetime.max(1));
+        let end = tokens.received_at.after(lifetime);
         // The clock of whoever received it may be ahead of ours.
         let end = end.min(at.now().after(lifetime));
         let stale = end.before(policy.leeway.min(lifetime / 10));

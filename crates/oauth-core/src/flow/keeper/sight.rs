@@ -49,10 +49,15 @@ impl Keeper {
     }
 
     /// Why nothing is sent now: the host is about to end, or the server has asked for a pause, us or
-    /// another worker, or it has refused the token not long ago, or it serves no grant of this client.
+    /// another worker, or it has refused the token not long ago, or it serves no grant of this client, or
+    /// each new token was refused.
     pub(super) fn held_back(&mut self, at: &Moment) -> Option<Error> {
         if self.is_drained {
             return Some(drained());
+        }
+        // Others may have renewed it, and been given the very token that was refused.
+        if let Some(error) = self.in_vain(at.now()) {
+            return Some(error);
         }
         // Our clock was set back.
         self.suspected_at = self.suspected_at.min(at.now());

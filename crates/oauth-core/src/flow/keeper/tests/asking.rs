@@ -220,6 +220,36 @@ fn where_every_new_token_is_refused_renewals_become_rare() {
 }
 
 #[test]
+fn where_a_renewal_gives_the_same_token_again_renewals_become_rare() {
+    // A server that keeps to its token until shortly before its end, and an API that refuses it.
+    for count in [1, 50] {
+        let mut desk = Desk::with(tokens(1));
+        let mut workers: Vec<_> = (0..count).map(|_| keeper()).collect();
+        let mut renewed = 0;
+        for second in 0..300 {
+            desk.now = START + second;
+            for keeper in &mut workers {
+                let Turn::Renew = keeper.ask(desk.now(), Some(&tokens(1))) else {
+                    continue;
+                };
+                match desk.go(keeper, Event::Begin) {
+                    Step::Over(_) => {}
+                    Step::Run(_) => {
+                        renewed += 1;
+                        let mut same = tokens_from(1, desk.now);
+                        same.expires_in = Some(1200);
+                        // Whoever waits is told to try it once more.
+                        assert_eq!(got(desk.land(keeper, Ok(same))), "a1");
+                    }
+                    step => panic!("{step:?}"),
+                }
+            }
+        }
+        assert!((8..20).contains(&renewed), "{count} workers: {renewed}");
+    }
+}
+
+#[test]
 fn whoever_is_about_to_end_begins_nothing_and_finishes_what_was_sent() {
     // Between any two steps before the request is sent.
     for steps in 0..4 {

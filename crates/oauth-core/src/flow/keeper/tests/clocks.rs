@@ -150,3 +150,112 @@ fn who_is_held_back_after_failures_is_told_for_how_long() {
         assert!(millis > 601_999 + 60_000, "{millis}");
     }
 }
+
+/// How many token requests callers cost who ask every second, where each token has the next of these
+/// lifetimes, and those after the last one have that one.
+fn requests(lifetimes: &[u64], seconds: u64) -> Vec<u64> {
+    let mut desk = Desk::new();
+    let mut keeper = alone();
+    let mut first = tokens(1);
+    first.expires_in = lifetimes.first().copied();
+    keeper.replace(desk.at(), first).unwrap();
+    let mut sent = Vec::new();
+    for second in 0..seconds {
+        desk.now = START + second;
+        for _ in 0..10 {
+            let turn = desk.ask(&mut keeper);
+            if !matches!(turn, Turn::Renew | Turn::HandOutAndRenew(_)) {
+                continue;
+            }
+            sent.push(second);
+            let number = u32::try_from(sent.len()).unwrap() + 1;
+            let mut next = tokens_from(number, desk.now);
+            next.expires_in = lifetimes.get(sent.len()).or(lifetimes.last()).copied();
+            desk.renew(&mut keeper, Ok(next)).unwrap();
+        }
+    }
+    sent
+}
+
+#[test]
+fn the_margin_before_the_end_is_a_part_of_the_lifetime_however_short_that_is() {
+    let sent = requests(&[300, 120, 20, 3], 600);
+    let lived: Vec<_> = std::iter::once(0)
+        .chain(sent.iter().copied())
+        .collect::<Vec<_>>()
+        .windows(2)
+        .map(|pair| pair[1] - pair[0])
+        .collect();
+    // Less a tenth, a fifth, and half of that by chance.
+    assert!((180..300).contains(&lived[0]), "{lived:?}");
+    assert!((72..120).contains(&lived[1]), "{lived:?}");
+    assert!((12..20).contains(&lived[2]), "{lived:?}");
+    assert!(lived[3..].iter().all(|seconds| *seconds == 3), "{lived:?}");
+    // One of no lifetime at all lasts for the second in which it came.
+    for lifetime in [0, 1, 2, 5, 30, 90] {
+        let sent = requests(&[lifetime], 300);
+        let most = 300 / (lifetime * 3 / 5).max(1) + 1;
+        assert!(sent.len() as u64 <= most, "{lifetime} s: {sent:?}");
+    }
+}
+
+#[test]
+fn who_slept_past_the_end_of_a_token_renews_once() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+    desk.now = START + 8 * HOUR;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert!(matches!(desk.ask(&mut keeper), Turn::Follow));
+    let fresh = tokens_from(2, desk.now);
+    assert_eq!(got(desk.renew(&mut keeper, Ok(fresh))), "a2");
+    assert!(matches!(desk.ask(&mut keeper), Turn::HandOut(_)));
+}
+
+#[test]
+fn clocks_that_differ_by_hours_make_no_loop() {
+    // Two workers of one store, one of them two hours ahead, whose callers ask every second.
+    let mut desk = Desk::with(tokens(1));
+    let mut workers = [(keeper(), 0), (keeper(), 2 * HOUR)];
+    let mut sent = 0;
+    for second in 0..2 * HOUR {
+        for (keeper, ahead) in &mut workers {
+            desk.now = START + *ahead + second;
+            if !matches!(desk.ask(keeper), Turn::Renew | Turn::HandOutAndRenew(_)) {
+                continue;
+            }
+            if let Step::Run(_) = desk.go(keeper, Event::Begin) {
+                sent += 1;
+                let fresh = tokens_from(sent + 1, desk.now);
+                desk.land(keeper, Ok(fresh)).unwrap();
+            }
+        }
+    }
+    // Each of them once in a lifetime, less what is renewed early.
+    assert!(sent <= 2 * (2 * HOUR / 480 + 1) as u32, "{sent}");
+}
+
+#[test]
+fn a_clock_that_is_set_right_costs_one_renewal() {
+    for (wrong, right) in [(START + 2 * HOUR, START + 60), (START, START + 2 * HOUR)] {
+        let mut desk = Desk::new();
+        desk.now = wrong;
+        let mut keeper = alone();
+        keeper.replace(desk.at(), tokens_from(1, wrong)).unwrap();
+        assert_eq!(handed(desk.ask(&mut keeper)), "a1");
+        let (mut sent, mut last) = (0, tokens_from(1, wrong));
+        for second in 0..500 {
+            desk.now = right + second;
+            // The server counts by a clock of its own: the first token was good for another minute.
+            let is_over = sent == 0 && second > 60;
+            let refused = is_over.then_some(&last);
+            if let Turn::Renew | Turn::HandOutAndRenew(_) = keeper.ask(desk.now(), refused) {
+                sent += 1;
+                last = tokens_from(1 + sent, desk.now);
+                desk.renew(&mut keeper, Ok(last.clone())).unwrap();
+            }
+        }
+        assert_eq!(sent, 1, "from {wrong} to {right}");
+    }
+}

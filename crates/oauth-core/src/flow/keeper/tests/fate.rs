@@ -191,8 +191,11 @@ fn an_invalid_grant_is_the_end_only_if_no_other_has_a_newer_token() {
     desk.ask(&mut keeper);
     assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
     desk.put(&Record::of(Arc::new(tokens_from(2, desk.now))));
+    let version = desk.version();
     let outcome = desk.land(&mut keeper, Err(invalid_grant()));
     assert_eq!(got(outcome), "a2");
+    // What the other has stored is left as it is.
+    assert_eq!(desk.version(), version);
     assert!(desk.record().ended.is_none());
 }
 

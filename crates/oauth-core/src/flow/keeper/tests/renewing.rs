@@ -42,6 +42,38 @@ fn the_newer_token_of_another_is_taken_first() {
 }
 
 #[test]
+fn who_renews_after_a_login_elsewhere_sends_what_that_brought() {
+    let mut desk = Desk::with(tokens(1));
+    let mut keeper = keeper();
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+    let login = Record {
+        login: Some("elsewhere".to_owned()),
+        ..Record::of(Arc::new(tokens_from(9, START + 100)))
+    };
+    desk.put(&login);
+    // As long as it is good it is handed out, and after that its own refresh token is sent.
+    desk.now = START + 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    desk.log.clear();
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a9");
+    assert_eq!(desk.log, ["load"]);
+    for read in [true, false] {
+        let mut keeper = match read {
+            true => std::mem::replace(&mut keeper, super::keeper()),
+            false => super::keeper().with_tokens(desk.at(), tokens(1)).unwrap(),
+        };
+        desk.now = START + 701;
+        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+        let request = desk.sends(&mut keeper);
+        let form = String::from_utf8_lossy(request.body());
+        assert!(form.contains("refresh_token=r9"), "{form}");
+        keeper.abandon(desk.at());
+        desk.put(&login);
+    }
+}
+
+#[test]
 fn while_another_has_the_lease_one_waits_and_looks_again() {
     let mut keeper = keeper();
     let mut desk = stale(&mut keeper);
