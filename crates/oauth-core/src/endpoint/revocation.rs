@@ -14,7 +14,7 @@ use crate::form::Form;
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::server::{EndpointKind, Server};
-use crate::token::TokenKind;
+use crate::token::{TokenKind, Tokens};
 
 /// Asks the server to forget one token.
 ///
@@ -25,6 +25,24 @@ pub struct Revocation {
     pub token: Secret<String>,
     /// Which kind it is, to save the server a search.
     pub hint: Option<TokenKind>,
+}
+
+impl Revocation {
+    /// Of the refresh token, with which the server forgets the access tokens too ("SHOULD also
+    /// invalidate all access tokens based on the same authorization grant", section 2.1), or else of
+    /// that one.
+    pub fn of(tokens: &Tokens) -> Self {
+        match &tokens.refresh_token {
+            Some(token) => Self {
+                token: token.secret().clone(),
+                hint: Some(TokenKind::Refresh),
+            },
+            None => Self {
+                token: tokens.access_token.clone(),
+                hint: Some(TokenKind::Access),
+            },
+        }
+    }
 }
 
 impl Endpoint for Revocation {

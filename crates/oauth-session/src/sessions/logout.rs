@@ -6,8 +6,7 @@ use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::ExchangeExt as _;
 use oauth_core::flow::keeper::{GrantId, Lease};
-use oauth_core::token::TokenKind;
-use oauth_core::{Client, Tokens};
+use oauth_core::server::EndpointKind;
 use tokio::time::{Instant, sleep};
 
 use super::{Inner, Sessions};
@@ -48,32 +47,13 @@ impl Sessions {
         let Some(tokens) = session.latest() else {
             return Ok(());
         };
-        match revocation(&self.0.client, &tokens) {
-            None => Ok(()),
-            Some(revocation) => {
-                let exchange = self.0.client.revoke(revocation).boxed();
-                self.0.driver.revoke(exchange).await
-            }
+        let server = self.0.client.server();
+        if server.endpoint(EndpointKind::Revocation).is_err() {
+            return Ok(());
         }
+        let exchange = self.0.client.revoke(Revocation::of(&tokens)).boxed();
+        self.0.driver.revoke(exchange).await
     }
-}
-
-/// Of the refresh token, with which the server forgets the access token too, or else of that one.
-fn revocation(client: &Client, tokens: &Tokens) -> Option<Revocation> {
-    client
-        .server()
-        .endpoint(oauth_core::server::EndpointKind::Revocation)
-        .ok()?;
-    Some(match &tokens.refresh_token {
-        Some(token) => Revocation {
-            token: token.secret().clone(),
-            hint: Some(TokenKind::Refresh),
-        },
-        None => Revocation {
-            token: tokens.access_token.clone(),
-            hint: Some(TokenKind::Access),
-        },
-    })
 }
 
 impl Inner {

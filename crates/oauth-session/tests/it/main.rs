@@ -9,6 +9,7 @@ mod file;
 mod group;
 mod keyring;
 mod kms;
+mod logout;
 mod many;
 mod nodes;
 mod pooler;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oauth_core::error::{Cause, Error};
+use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::{Boxed, Exchange as _, Input, Step};
 use oauth_core::flow::keeper::{GrantId, Upkeep};
 use oauth_core::issuer::Issuer;
@@ -21,20 +21,31 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A server that replaces refresh tokens, and knows which ones it was asked to forget.
 #[derive(Clone, Default)]
-struct Rotating(Arc<Seen>);
+pub(crate) struct Rotating(pub(crate) Arc<Seen>);
 
 #[derive(Default)]
-struct Seen {
+pub(crate) struct Seen {
     requests: AtomicUsize,
     at: Mutex<Vec<Instant>>,
-    revoked: Mutex<Vec<String>>,
+    pub(crate) revoked: Mutex<Vec<String>>,
     /// What a refresh token is refused with, if it holds this.
     refuses: Mutex<Option<&'static str>>,
     /// In this word, if not `invalid_grant`.
     word: Mutex<&'static str>,
-    is_gone: Mutex<bool>,
+    pub(crate) is_gone: Mutex<bool>,
     /// Which store goes down while this answers, for twenty tries.
     breaks: Mutex<Option<Failing>>,
+}
+
+impl Rotating {
+    fn forget(&self, form: &[u8]) -> Result<Misuse, Error> {
+        if *self.0.is_gone.lock().expect("no panic") {
+            return Err(Error::lost(Cause::unsent("no way")));
+        }
+        let form = String::from_utf8(form.to_vec()).expect("a form");
+        self.0.revoked.lock().expect("no panic").push(form);
+        Ok(Misuse::NoRefreshToken)
+    }
 }
 
 impl Drive for Rotating {
@@ -43,6 +54,9 @@ impl Drive for Rotating {
             let Step::Send(request) = exchange.resume(Moment::system()?, Input::Begin)? else {
                 panic!("no request");
             };
+            if request.uri().path() == "/revoke" {
+                return Err(self.forget(request.body())?.into());
+            }
             let number = self.0.requests.fetch_add(1, Ordering::SeqCst);
             self.0.at.lock().expect("no panic").push(Instant::now());
             sleep(Duration::from_millis(100)).await;
@@ -86,12 +100,7 @@ impl Drive for Rotating {
             let Step::Send(request) = exchange.resume(Moment::system()?, Input::Begin)? else {
                 panic!("no request");
             };
-            if *self.0.is_gone.lock().expect("no panic") {
-                return Err(Error::lost(Cause::unsent("no way")));
-            }
-            let form = String::from_utf8(request.body().to_vec()).expect("a form");
-            self.0.revoked.lock().expect("no panic").push(form);
-            Ok(())
+            self.forget(request.body()).map(drop)
         })
     }
 }
@@ -101,14 +110,18 @@ fn client(id: &str) -> Client {
     let server = [EndpointKind::Token, EndpointKind::Revocation]
         .into_iter()
         .try_fold(server, |server, kind| {
-            server.with_endpoint(kind, "https://as.example/endpoint")
+            let path = match kind {
+                EndpointKind::Token => "token",
+                _ => "revoke",
+            };
+            server.with_endpoint(kind, &format!("https://as.example/{path}"))
         });
     let secret = ClientAuth::post("secret");
     Client::new(server.expect("a server"), ClientId::new(id), secret).expect("a client")
 }
 
 /// Tokens of this person that came so long ago, good for an hour.
-fn tokens(name: &str, age: Duration) -> Tokens {
+pub(crate) fn tokens(name: &str, age: Duration) -> Tokens {
     let at = Moment::system()
         .expect("a clock")
         .now()
@@ -122,16 +135,16 @@ fn tokens(name: &str, age: Duration) -> Tokens {
     Tokens::from_json(&text).expect("tokens")
 }
 
-fn person(number: usize) -> GrantId {
+pub(crate) fn person(number: usize) -> GrantId {
     GrantId::person(format!("person-{number}"))
 }
 
-fn sessions(server: &Rotating, store: &Arc<Memory>) -> Sessions {
+pub(crate) fn sessions(server: &Rotating, store: &Arc<Memory>) -> Sessions {
     Sessions::new(server.clone(), &client("id"), store.clone())
 }
 
 /// So many persons who logged in two days ago, and whom nobody in memory knows.
-async fn stale(server: &Rotating, store: &dyn Store, count: usize) {
+pub(crate) async fn stale(server: &Rotating, store: &dyn Store, count: usize) {
     for number in 0..count {
         let keeper = client("id").keeper(Upkeep::Refresh).shared(person(number));
         let fresh = tokens(&number.to_string(), Duration::ZERO);
@@ -161,7 +174,7 @@ async fn stale(server: &Rotating, store: &dyn Store, count: usize) {
     }
 }
 
-fn requests(server: &Rotating) -> usize {
+pub(crate) fn requests(server: &Rotating) -> usize {
     server.0.requests.load(Ordering::SeqCst)
 }
 
@@ -246,85 +259,6 @@ async fn tokens_that_are_not_stored_are_never_dropped() {
     sleep(Duration::from_secs(3600)).await;
     let counts = sessions.counters().counts();
     assert!(counts.contains(&("stored_late", 1)), "{counts:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_logout_revokes_and_every_worker_learns_of_it() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
-    let (here, there) = (sessions(&server, &store), sessions(&server, &store));
-    let ann = person(1);
-    here.log_in(&ann, tokens("ann", Duration::ZERO))
-        .await
-        .expect("stored");
-    let elsewhere = there.get(&ann).token().await.expect("a token");
-    here.log_out(&ann).await.expect("logged out");
-    let revoked = server.0.revoked.lock().expect("no panic").clone();
-    assert_eq!(revoked.len(), 1);
-    assert!(
-        revoked
-            .iter()
-            .all(|form| form.contains("token=rt-ann") && form.contains("refresh_token"))
-    );
-    // The other worker has a token that it holds for good, until an API refuses it.
-    let error = there
-        .get(&ann)
-        .renew(&elsewhere)
-        .await
-        .expect_err("logged out");
-    assert_eq!(error.advice(), oauth_core::error::Advice::Reauthorize);
-    assert_eq!(requests(&server), 0);
-    // Somebody logs in again, and both have the new tokens.
-    there
-        .log_in(&ann, tokens("ann-again", Duration::ZERO))
-        .await
-        .expect("stored");
-    for sessions in [&here, &there] {
-        let token = sessions.get(&ann).token().await.expect("a token");
-        assert_eq!(token.access_token.expose(), "of-ann-again");
-    }
-    here.log_out(&ann).await.expect("logged out");
-    let error = here.get(&ann).token().await.expect_err("nobody is in");
-    assert_eq!(error.advice(), oauth_core::error::Advice::Reauthorize);
-    // What was never there can be logged out.
-    here.log_out(&person(2)).await.expect("nothing to do");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_logout_that_cannot_revoke_says_so_and_removes_the_record() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
-    let sessions = sessions(&server, &store);
-    sessions
-        .log_in(&person(1), tokens("ann", Duration::ZERO))
-        .await
-        .expect("stored");
-    *server.0.is_gone.lock().expect("no panic") = true;
-    let error = sessions.log_out(&person(1)).await.expect_err("no way");
-    assert_eq!(error.code(), "lost.unsent");
-    assert!(sessions.list(None).await.expect("listed").grants.is_empty());
-    assert!(sessions.get(&person(1)).token().await.is_err());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_logout_waits_for_a_renewal_under_way() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
-    let (here, there) = (sessions(&server, &store), sessions(&server, &store));
-    stale(&server, &*store, 1).await;
-    let renewing = tokio::spawn({
-        let there = there.clone();
-        async move { there.get(&person(0)).token().await }
-    });
-    while requests(&server) == 0 {
-        tokio::task::yield_now().await;
-    }
-    here.log_out(&person(0)).await.expect("logged out");
-    renewing.await.expect("no panic").expect("a token");
-    // What it brought is what was revoked.
-    let revoked = server.0.revoked.lock().expect("no panic").clone();
-    assert!(
-        revoked.iter().all(|form| form.contains("token=next-0")),
-        "{revoked:?}"
-    );
-    assert_eq!(revoked.len(), 1);
 }
 
 #[tokio::test]

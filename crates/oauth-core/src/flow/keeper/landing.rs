@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use super::record::{Ended, INVALID_GRANT, Pause, Record};
 use super::sight::{Sight, version};
-use super::work::Work;
+use super::work::{Outcome, Work};
 use super::{Entry, Keeper, Place, Step, Unsaved, Upkeep};
+use crate::call::Call;
+use crate::endpoint::revocation::Revocation;
 use crate::error::{Cause, Error, Kind, Misuse, Reach, ServerError};
+use crate::exchange::ExchangeExt as _;
 use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
+use crate::server::EndpointKind;
 use crate::token::Tokens;
 
 /// How often a save is tried before new tokens are handed out unsaved.
@@ -169,7 +173,8 @@ impl Keeper {
             }
         };
         let is_first = !is_here && version == 0 && self.version == 0;
-        let follows = version >= self.version && landing.follows(&stored);
+        let is_removed = entry.is_some_and(|entry| entry.is_removed());
+        let follows = version >= self.version && !is_removed && landing.follows(&stored);
         let is_newest = is_first || self.outlives(at, &landing.record, &stored, version) || follows;
         if is_newest {
             landing.record.count_after(&stored);
@@ -190,7 +195,21 @@ impl Keeper {
                 self.failed(at, Error::lost(replaced))
             }
         };
-        self.release(outcome)
+        match landing.record.tokens.filter(|_| is_removed) {
+            Some(unwanted) => self.take_back(&unwanted, outcome),
+            None => self.release(outcome),
+        }
+    }
+
+    /// A person has logged out while these were on their way. Nobody may have them, so the server is
+    /// asked to forget them; if it does not, there is nothing left to do.
+    fn take_back(&mut self, unwanted: &Tokens, outcome: Outcome) -> Step {
+        if self.us.server.endpoint(EndpointKind::Revocation).is_err() {
+            return self.release(outcome);
+        }
+        self.work = Some(Work::TakingBack(outcome));
+        let revocation = Call::new(Arc::clone(&self.us), Revocation::of(unwanted));
+        Step::Run(revocation.map(|()| Err(Misuse::NoRefreshToken.into())).boxed())
     }
 
     /// They are stored, or of no use.

@@ -67,6 +67,9 @@ pub enum Step {
         due: Option<UnixTime>,
     },
     /// Run this. Answer with [`Event::Flown`], also if every caller has gone.
+    ///
+    /// It asks for tokens; or it revokes some that came after a person had logged out, and leaves an
+    /// error behind in any case.
     Run(Boxed<Tokens>),
     /// Wait this long. Answer with [`Event::Elapsed`].
     Wait(Duration),

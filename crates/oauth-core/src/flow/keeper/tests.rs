@@ -6,6 +6,7 @@ mod breaker;
 mod clocks;
 mod fate;
 mod login;
+mod logout;
 mod naming;
 mod renewing;
 mod sight;

@@ -55,6 +55,8 @@ pub(super) enum Work {
     Circling(Box<Landing>),
     /// Until this is looked at, for the store has said too often that another has saved.
     Contended(Box<Self>),
+    /// What came after a person has logged out.
+    TakingBack(Outcome),
     /// Whether another has newer tokens than the ones that were refused.
     Doubting(Error),
     /// That a failed attempt came to nothing.
@@ -173,6 +175,7 @@ impl Keeper {
             (Work::Landing(landing) | Work::Colliding(landing), Event::Failed(error)) => {
                 self.circle(at, landing, &error)
             }
+            (Work::TakingBack(outcome), Event::Flown(_)) => self.release(outcome),
             (Work::Doubting(error), Event::Loaded(entry)) => self.doubt(at, error, entry),
             (Work::Closing(outcome), Event::Saved(saved)) => {
                 if let Saved::At(version) = saved {

@@ -1,0 +1,84 @@
+//! A person logs out while a renewal is on its way.
+
+use super::*;
+
+/// Of a server that revokes tokens.
+fn forgetting() -> Keeper {
+    let mut us = us();
+    let server = us.server.clone();
+    let server = server
+        .with_endpoint(EndpointKind::Revocation, "https://as.example/revoke")
+        .unwrap();
+    Arc::make_mut(&mut us).server = server;
+    Keeper::new(us, Upkeep::Refresh).shared(person())
+}
+
+/// A renewal that was sent.
+fn sent(mut keeper: Keeper) -> (Keeper, Desk) {
+    let mut desk = Desk::with(tokens(1));
+    desk.now = START + 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    (keeper, desk)
+}
+
+#[test]
+fn what_comes_after_a_logout_is_revoked() {
+    let mut bare = tokens(2);
+    bare.refresh_token = None;
+    for (fresh, form) in [
+        (tokens(2), "token=r2&token_type_hint=refresh_token"),
+        (bare, "token=a2&token_type_hint=access_token"),
+    ] {
+        let (mut keeper, mut desk) = sent(forgetting());
+        desk.remove();
+        let Step::Run(mut revocation) = desk.go(&mut keeper, Event::Flown(Ok(fresh))) else {
+            panic!("nothing is revoked");
+        };
+        let Ok(Move::Send(request)) = revocation.resume(desk.at(), Input::Begin) else {
+            panic!("nothing is sent");
+        };
+        assert_eq!(request.uri(), "https://as.example/revoke");
+        let sent = String::from_utf8(request.body().to_vec()).unwrap();
+        assert!(sent.starts_with(form), "{sent}");
+        assert!(keeper.lease_extension().is_none());
+        let reply = http::Response::new(bytes::Bytes::new());
+        let Err(error) = revocation.resume(desk.at(), Input::Reply(reply)) else {
+            panic!("no tokens come of it");
+        };
+        desk.log.clear();
+        over(desk.go(&mut keeper, Event::Flown(Err(error)))).unwrap_err();
+        assert_eq!(desk.log, ["release"]);
+        assert!(desk.entry.as_ref().unwrap().is_removed());
+        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+        let outcome = over(desk.go(&mut keeper, Event::Begin));
+        assert_eq!(code(outcome), "grant.no_refresh_token");
+    }
+}
+
+#[test]
+fn a_server_that_revokes_nothing_or_does_not_answer_changes_nothing() {
+    let (mut keeper, mut desk) = sent(keeper());
+    desk.remove();
+    desk.land(&mut keeper, Ok(tokens(2))).unwrap_err();
+    assert!(desk.entry.as_ref().unwrap().is_removed());
+    let (mut keeper, mut desk) = sent(forgetting());
+    desk.remove();
+    let step = desk.go(&mut keeper, Event::Flown(Ok(tokens(2))));
+    assert!(matches!(step, Step::Run(_)));
+    desk.land(&mut keeper, Err(lost())).unwrap_err();
+    assert!(desk.entry.as_ref().unwrap().is_removed());
+}
+
+/// With some servers a revocation ends every grant of the person, and so the new login as well.
+#[test]
+fn what_a_login_has_replaced_is_not_revoked() {
+    let (mut keeper, mut desk) = sent(forgetting());
+    desk.remove();
+    let login = Record {
+        login: Some("two".to_owned()),
+        ..Record::of(Arc::new(tokens_from(7, desk.now)))
+    };
+    desk.put(&login);
+    assert_eq!(got(desk.land(&mut keeper, Ok(tokens(2)))), "a7");
+}

@@ -1,0 +1,116 @@
+//! A person logs out, here and elsewhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_session::Store as _;
+use oauth_session::store::Memory;
+
+use crate::sessions::{Rotating, person, requests, sessions, stale, tokens};
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_revokes_and_every_worker_learns_of_it() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (here, there) = (sessions(&server, &store), sessions(&server, &store));
+    let ann = person(1);
+    here.log_in(&ann, tokens("ann", Duration::ZERO))
+        .await
+        .expect("stored");
+    let elsewhere = there.get(&ann).token().await.expect("a token");
+    here.log_out(&ann).await.expect("logged out");
+    let revoked = server.0.revoked.lock().expect("no panic").clone();
+    assert_eq!(revoked.len(), 1);
+    assert!(
+        revoked
+            .iter()
+            .all(|form| form.contains("token=rt-ann") && form.contains("refresh_token"))
+    );
+    // The other worker has a token that it holds for good, until an API refuses it.
+    let error = there
+        .get(&ann)
+        .renew(&elsewhere)
+        .await
+        .expect_err("logged out");
+    assert_eq!(error.advice(), oauth_core::error::Advice::Reauthorize);
+    assert_eq!(requests(&server), 0);
+    // Somebody logs in again, and both have the new tokens.
+    there
+        .log_in(&ann, tokens("ann-again", Duration::ZERO))
+        .await
+        .expect("stored");
+    for sessions in [&here, &there] {
+        let token = sessions.get(&ann).token().await.expect("a token");
+        assert_eq!(token.access_token.expose(), "of-ann-again");
+    }
+    here.log_out(&ann).await.expect("logged out");
+    let error = here.get(&ann).token().await.expect_err("nobody is in");
+    assert_eq!(error.advice(), oauth_core::error::Advice::Reauthorize);
+    // What was never there can be logged out.
+    here.log_out(&person(2)).await.expect("nothing to do");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_that_cannot_revoke_says_so_and_removes_the_record() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let sessions = sessions(&server, &store);
+    sessions
+        .log_in(&person(1), tokens("ann", Duration::ZERO))
+        .await
+        .expect("stored");
+    *server.0.is_gone.lock().expect("no panic") = true;
+    let error = sessions.log_out(&person(1)).await.expect_err("no way");
+    assert_eq!(error.code(), "lost.unsent");
+    assert!(sessions.list(None).await.expect("listed").grants.is_empty());
+    assert!(sessions.get(&person(1)).token().await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_waits_for_a_renewal_under_way() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (here, there) = (sessions(&server, &store), sessions(&server, &store));
+    stale(&server, &*store, 1).await;
+    let renewing = tokio::spawn({
+        let there = there.clone();
+        async move { there.get(&person(0)).token().await }
+    });
+    while requests(&server) == 0 {
+        tokio::task::yield_now().await;
+    }
+    here.log_out(&person(0)).await.expect("logged out");
+    renewing.await.expect("no panic").expect("a token");
+    // What it brought is what was revoked.
+    let revoked = server.0.revoked.lock().expect("no panic").clone();
+    assert!(
+        revoked.iter().all(|form| form.contains("token=next-0")),
+        "{revoked:?}"
+    );
+    assert_eq!(revoked.len(), 1);
+}
+
+/// As another program does it that shares the store: it does not wait for a renewal under way.
+#[tokio::test(start_paused = true)]
+async fn what_a_renewal_brings_after_a_logout_is_revoked() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let sessions = sessions(&server, &store);
+    stale(&server, &*store, 1).await;
+    let session = sessions.get(&person(0));
+    let renewing = tokio::spawn({
+        let session = session.clone();
+        async move { session.token().await }
+    });
+    while requests(&server) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let key = session.key().expect("a key");
+    assert!(store.remove(key).await.expect("an answer"));
+    let error = renewing.await.expect("no panic").expect_err("logged out");
+    assert_eq!(error.code(), "lost");
+    let revoked = server.0.revoked.lock().expect("no panic").clone();
+    assert_eq!(revoked.len(), 1);
+    assert!(revoked[0].contains("token=next-0"), "{revoked:?}");
+    let entry = store.load(key).await.expect("an answer");
+    assert!(entry.expect("its mark").is_removed());
+    let error = session.token().await.expect_err("logged out");
+    assert_eq!(error.code(), "grant.no_refresh_token");
+    assert_eq!(requests(&server), 1);
+}
