@@ -39,8 +39,9 @@
 //!   store has lost is put back by whoever still has it, and what a person has removed is not;
 //! - a record carries the name of the login it grew from, and new tokens take the place of those they
 //!   were given for and of no others: a late one replaces neither a login nor what is newer;
-//! - new tokens are stored before they are handed out. If the store fails for good, they are handed
-//!   out all the same, for then nobody else can have them, and stored as soon as that is possible;
+//! - new tokens are stored before they are handed out. If the store fails for good, they are handed out
+//!   all the same, for then nobody else can have them, and stored as soon as that is possible. Where it
+//!   can be read but not written, and has what they grew out of, the next renewal goes on from them;
 //! - each renewal is counted: an older record of the same login never takes the place of what grew out
 //!   of it, whatever became of the store.
 //!
@@ -57,6 +58,7 @@ mod record;
 mod sending;
 mod sight;
 mod step;
+mod stranded;
 mod suspicion;
 mod timely;
 mod work;

@@ -14,6 +14,7 @@ mod many;
 mod nodes;
 mod pooler;
 mod postgres;
+mod readonly;
 mod redis;
 mod reseal;
 mod seal;

@@ -113,8 +113,13 @@ impl Keeper {
             refusals,
             ..Record::of(Arc::new(tokens))
         };
+        let parent = match &self.unsaved {
+            // What the store has.
+            Unsaved::Landed { parent, .. } => parent.clone(),
+            _ => self.record.tokens.clone(),
+        };
         self.land(Box::new(Landing {
-            parent: self.record.tokens.clone(),
+            parent,
             record,
             is_late: false,
             over: self.version,
@@ -228,6 +233,10 @@ impl Keeper {
             self.work = Some(Work::Circling(landing));
             return Step::Wait(pause);
         }
+        if self.is_stranded(at, &landing) {
+            self.keep_back(at, &landing, true);
+            return self.load(Work::Stranded(error.clone()));
+        }
         self.hand_out_unsaved(at, &landing, error)
     }
 
@@ -240,10 +249,15 @@ impl Keeper {
     ) -> Step {
         let tokens = landing.record.tokens.clone();
         self.keep_back(at, landing, true);
-        if landing.is_late {
+        if landing.is_late && self.is_wanted {
             return self.fail(at, error.clone());
         }
-        self.trouble.note(at, error.clone());
+        // Whoever needs the next ones need not wait for the store.
+        let error = self.trouble.note_softly(at, error.clone());
+        if landing.is_late {
+            let outcome = self.good(at.now()).ok_or(error);
+            return self.release(outcome);
+        }
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
     }
 
@@ -302,6 +316,9 @@ impl Keeper {
     /// counts; otherwise the grant is over, and nobody needs to ask again.
     pub(super) fn doubt(&mut self, at: &Moment, error: Error, entry: Option<Entry>) -> Step {
         let read = self.read(at, entry);
+        if let Ok(Sight::Taken) = read {
+            self.drop_landed();
+        }
         if let Ok(Sight::Known | Sight::Lost(_)) = read {
             if let Ok(Sight::Lost(version)) = read {
                 self.version = version;

@@ -223,6 +223,13 @@ impl Trouble {
         error.pausing(self.rest(now))
     }
 
+    /// The same, for as long as the token is good.
+    pub(super) fn note_softly(&mut self, at: &Moment, error: Error) -> Error {
+        let error = self.note(at, error);
+        self.is_soft = true;
+        error
+    }
+
     /// No attempt from now until then.
     pub(super) fn hold(&mut self, since: UnixTime, until: UnixTime, error: &Error) {
         let named = error.retry_after().unwrap_or_default();

@@ -11,6 +11,7 @@ mod naming;
 mod renewing;
 mod sight;
 mod storing;
+mod stranded;
 mod suspicion;
 
 use super::*;

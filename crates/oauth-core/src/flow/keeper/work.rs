@@ -55,6 +55,8 @@ pub(super) enum Work {
     Circling(Box<Landing>),
     /// Until this is looked at, for the store has said too often that another has saved.
     Contended(Box<Self>),
+    /// Whether the store still has what it had, though it takes nothing.
+    Stranded(Error),
     /// What came after a person has logged out.
     TakingBack(Outcome),
     /// Whether another has newer tokens than the ones that were refused.
@@ -175,6 +177,7 @@ impl Keeper {
             (Work::Landing(landing) | Work::Colliding(landing), Event::Failed(error)) => {
                 self.circle(at, landing, &error)
             }
+            (Work::Stranded(error), event) => self.stranded(at, error, event),
             (Work::TakingBack(outcome), Event::Flown(_)) => self.release(outcome),
             (Work::Doubting(error), Event::Loaded(entry)) => self.doubt(at, error, entry),
             (Work::Closing(outcome), Event::Saved(saved)) => {
@@ -299,7 +302,7 @@ impl Keeper {
     }
 
     /// The tokens that could not be stored before.
-    fn unlanded(&self) -> Option<Box<Landing>> {
+    pub(super) fn unlanded(&self) -> Option<Box<Landing>> {
         let Unsaved::Landed {
             parent,
             is_given_up,

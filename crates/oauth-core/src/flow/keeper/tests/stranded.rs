@@ -1,0 +1,120 @@
+//! A store that can be read and takes nothing any more: a file system that was mounted read-only.
+
+use super::*;
+
+/// Answers for such a store, and for a server that gives these tokens.
+fn go(desk: &mut Desk, keeper: &mut Keeper, event: Event, fresh: &mut Vec<Tokens>) -> Outcome {
+    let mut step = keeper.resume(desk.at(), event);
+    loop {
+        let event = match step {
+            Step::Load => Event::Loaded(desk.entry.clone()),
+            Step::Save { .. } | Step::Lease { .. } => Event::Failed(unsent()),
+            Step::Wait(_) => Event::Elapsed,
+            Step::Run(mut exchange) => {
+                let Ok(Move::Send(request)) = exchange.resume(desk.at(), Input::Begin) else {
+                    panic!("nothing is sent");
+                };
+                let form = String::from_utf8(request.body().to_vec()).unwrap();
+                desk.log.push(match form {
+                    _ if form.contains("refresh_token=r2") => "r2",
+                    _ if form.contains("refresh_token=r3") => "r3",
+                    _ => "another",
+                });
+                Event::Flown(fresh.pop().ok_or_else(lost))
+            }
+            Step::Over(outcome) => return outcome,
+        };
+        step = keeper.resume(desk.at(), event);
+    }
+}
+
+/// It took the mark of the first refresh, and nothing after that: `a2` was handed out, and `r2` is known
+/// here alone.
+fn stranded() -> (Keeper, Desk) {
+    let mut desk = Desk::new();
+    desk.put(&Record {
+        login: Some("one".to_owned()),
+        renewals: Some(0),
+        ..Record::of(Arc::new(tokens(1)))
+    });
+    let mut keeper = keeper();
+    desk.now = START + 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    let answer = Event::Flown(Ok(tokens_from(2, desk.now)));
+    let outcome = go(&mut desk, &mut keeper, answer, &mut Vec::new());
+    assert_eq!(got(outcome), "a2");
+    assert!(!keeper.is_stored());
+    assert!(keeper.trouble().is_some());
+    desk.log.clear();
+    (keeper, desk)
+}
+
+#[test]
+fn the_next_refresh_goes_on_from_what_could_not_be_stored() {
+    let (mut keeper, mut desk) = stranded();
+    for (number, sent) in [(3, "r2"), (4, "r3")] {
+        // A host tries to store them all the while.
+        while desk.now < START + 601 * u64::from(number - 1) {
+            desk.now += 30;
+            if keeper.save_again() {
+                let _ = go(&mut desk, &mut keeper, Event::Begin, &mut Vec::new());
+            }
+        }
+        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+        let mut fresh = vec![tokens_from(number, desk.now)];
+        let outcome = go(&mut desk, &mut keeper, Event::Begin, &mut fresh);
+        assert_eq!(got(outcome), format!("a{number}"));
+        assert_eq!(desk.log, [sent]);
+        desk.log.clear();
+        assert!(matches!(desk.ask(&mut keeper), Turn::HandOut(_)));
+    }
+    // The store takes them once it can.
+    assert!(keeper.save_again());
+    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a4");
+    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a4");
+    assert!(keeper.is_stored() && desk.record().attempt.is_none());
+}
+
+#[test]
+fn what_another_has_stored_meanwhile_is_not_passed_over() {
+    let (mut keeper, mut desk) = stranded();
+    desk.now += 601;
+    desk.put(&Record {
+        login: Some("two".to_owned()),
+        ..Record::of(Arc::new(tokens_from(7, desk.now)))
+    });
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let outcome = go(&mut desk, &mut keeper, Event::Begin, &mut Vec::new());
+    assert_eq!(got(outcome), "a7");
+    assert!(desk.log.is_empty(), "nothing is sent");
+}
+
+#[test]
+fn a_lost_reply_leaves_its_fate_open_here_too() {
+    let (mut keeper, mut desk) = stranded();
+    keeper = keeper.with_policy(Policy {
+        reuse: Reuse::Revokes,
+        ..Policy::default()
+    });
+    desk.now += 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let outcome = go(&mut desk, &mut keeper, Event::Begin, &mut Vec::new());
+    assert_eq!(code(outcome), "lost");
+    assert_eq!(desk.log, ["r2"]);
+    desk.now += 3600;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let mut fresh = vec![tokens_from(3, desk.now)];
+    go(&mut desk, &mut keeper, Event::Begin, &mut fresh).unwrap_err();
+    assert_eq!(desk.log, ["r2"], "it is not sent again");
+}
+
+#[test]
+fn a_store_that_is_silent_altogether_is_waited_for() {
+    let (mut keeper, mut desk) = stranded();
+    desk.now += 601;
+    desk.is_down = true;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert_eq!(code(over(desk.go(&mut keeper, Event::Begin))), "lost");
+    assert!(!desk.log.contains(&"run"));
+}

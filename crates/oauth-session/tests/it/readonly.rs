@@ -1,0 +1,96 @@
+//! A store that was mounted read-only after the login: it can be read, and takes nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error};
+use oauth_core::flow::keeper::{Entry, Lease, Saved};
+use oauth_core::moment::UnixTime;
+use oauth_session::store::{Answer, Memory};
+use oauth_session::{Drive, Session, Store, observe::Counters};
+
+use crate::session::{Rotating, of_ann, person};
+
+#[derive(Clone, Default)]
+struct Mounted {
+    memory: Memory,
+    is_read_only: Arc<AtomicBool>,
+}
+
+impl Mounted {
+    fn refuses<T: Send + 'static>(&self) -> Option<Answer<'static, T>> {
+        let error = Error::lost(Cause::unsent("read-only file system"));
+        let is_read_only = self.is_read_only.load(Ordering::SeqCst);
+        is_read_only.then(|| -> Answer<'static, T> { Box::pin(std::future::ready(Err(error))) })
+    }
+}
+
+impl Store for Mounted {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        self.memory.load(key)
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+        due: Option<UnixTime>,
+    ) -> Answer<'a, Saved> {
+        match self.refuses() {
+            Some(refusal) => refusal,
+            None => self.memory.save(key, record, version, due),
+        }
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        match self.refuses() {
+            Some(refusal) => refusal,
+            None => self.memory.lease(key, holder, ttl),
+        }
+    }
+}
+
+/// [`Rotating`], and while it answers for the first time the store is mounted anew.
+struct Mounting(Rotating, Mounted);
+
+impl Drive for Mounting {
+    fn run(&self, exchange: oauth_core::exchange::Boxed<oauth_core::Tokens>) -> Answer<'_, oauth_core::Tokens> {
+        self.1.is_read_only.store(true, Ordering::SeqCst);
+        self.0.run(exchange)
+    }
+}
+
+async fn renewed(session: &Session, before: &oauth_core::Tokens) -> oauth_core::Tokens {
+    let token = session.renew(before).await.expect("a token");
+    (*token).clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_only_store_is_told_loudly_and_ends_no_grant() {
+    let store = Mounted::default();
+    let driver = Mounting(Rotating::default(), store.clone());
+    let counters = Arc::new(Counters::default());
+    let session = of_ann(driver, Arc::new(store.clone())).observe(Arc::clone(&counters));
+    let first = person("first").expect("tokens");
+    session.log_in(first.clone()).await.expect("stored");
+    let second = renewed(&session, &first).await;
+    assert_eq!(second.access_token.expose(), "renewed-0");
+    let unsaved = || counters.counts().contains(&("unsaved", 1));
+    assert!(unsaved(), "{:?}", counters.counts());
+    assert!(session.trouble().is_some());
+    // An API refuses it, days later: the next one grows out of what the store has not got.
+    tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
+    let third = renewed(&session, &second).await;
+    assert_eq!(third.access_token.expose(), "renewed-1");
+    // Another program that shares the store has waited for as long, and has the first token alone.
+    let key = session.key().expect("a key").to_owned();
+    let entry = store.load(&key).await.expect("read").expect("a record");
+    assert!(entry.record.expose().contains("first"));
+    store.is_read_only.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let entry = store.load(&key).await.expect("read").expect("a record");
+    assert!(entry.record.expose().contains("renewed-1"));
+}
