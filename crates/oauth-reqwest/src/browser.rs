@@ -34,7 +34,7 @@ pub fn open_with(program: &str, url: &Url) -> Result<(), Error> {
 }
 
 fn start(command: &mut Command, url: &Url) -> Result<(), Error> {
-    let child = command
+    let child = apart(command)
         .arg(url.as_str())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -51,4 +51,24 @@ fn start(command: &mut Command, url: &Url) -> Result<(), Error> {
     // Without a thread to wait it stays a zombie until this process ends, which does no harm.
     let _ = std::thread::Builder::new().spawn(move || child.wait());
     Ok(())
+}
+
+/// Ctrl-C ends what is in the foreground of a terminal: the login that is given up, and not the person's
+/// browser, which some openers become.
+#[cfg(unix)]
+fn apart(command: &mut Command) -> &mut Command {
+    use std::os::unix::process::CommandExt as _;
+    command.process_group(0)
+}
+
+#[cfg(windows)]
+fn apart(command: &mut Command) -> &mut Command {
+    use std::os::windows::process::CommandExt as _;
+    const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
+    command.creation_flags(CREATE_NEW_PROCESS_GROUP)
+}
+
+#[cfg(not(any(unix, windows)))]
+fn apart(command: &mut Command) -> &mut Command {
+    command
 }

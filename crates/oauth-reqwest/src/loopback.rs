@@ -199,16 +199,11 @@ impl Listener {
     /// # Errors
     /// `lost` if nobody comes within `patience`.
     pub async fn wait(mut self, pending: &Pending, patience: Duration) -> Result<String, Error> {
-        let mut strays = 0;
+        let mut strays = Strays::default();
         let accepted = time::timeout(patience, self.accept(pending, &mut strays)).await;
         let Ok((guest, callback)) = accepted else {
-            let nobody = match strays {
-                0 => "nobody came back to the redirect URI in time",
-                _ => {
-                    "nobody came back to the redirect URI in time but with callbacks of other logins"
-                }
-            };
-            return Err(Error::lost(Cause::unsent(nobody).because(Loss::Timeout)));
+            let nobody = Cause::unsent(strays.told());
+            return Err(Error::lost(nobody.because(Loss::Timeout)));
         };
         // Nobody else gets in, not even while the answer is on its way.
         drop(self);
@@ -222,14 +217,14 @@ impl Listener {
     async fn accept(
         &mut self,
         pending: &Pending,
-        strays: &mut usize,
+        strays: &mut Strays,
     ) -> (Option<(Guest, Answer)>, String) {
         let mut readers = JoinSet::new();
         let mut writers = JoinSet::new();
         let mut handles = VecDeque::new();
         let notice = self.notice.take();
         let mut astray = |stray| {
-            *strays += 1;
+            strays.note(stray);
             notice.iter().for_each(|notice| notice(stray));
         };
         loop {
@@ -247,8 +242,10 @@ impl Listener {
                     match guest.judge(&self.host, pending) {
                         Ok((callback, answer)) => return (Some((guest, answer)), callback),
                         Err(answer) => {
-                            if answer == Answer::OtherFlow {
-                                astray(Stray::Callback);
+                            match answer {
+                                Answer::OtherFlow => astray(Stray::Callback),
+                                Answer::RefusedWithoutState => astray(Stray::Refusal),
+                                _ => {}
                             }
                             handles.push_back(writers.spawn(guest.answer(answer)));
                         }
@@ -261,6 +258,34 @@ impl Listener {
                     None => astray(Stray::Paste),
                 },
                 Some(_) = writers.join_next(), if !writers.is_empty() => {}
+            }
+        }
+    }
+}
+
+/// Whether anything came that was no callback of this login.
+#[derive(Default)]
+struct Strays {
+    refusals: usize,
+    others: usize,
+}
+
+impl Strays {
+    const fn note(&mut self, stray: Stray) {
+        match stray {
+            Stray::Refusal => self.refusals += 1,
+            Stray::Callback | Stray::Paste => self.others += 1,
+        }
+    }
+
+    const fn told(&self) -> &'static str {
+        match (self.refusals, self.others) {
+            (0, 0) => "nobody came back to the redirect URI in time",
+            (0, _) => {
+                "nobody came back to the redirect URI in time but with callbacks of other logins"
+            }
+            _ => {
+                "nobody came back to the redirect URI in time but with a refusal that has no `state`: the server may have refused this login without saying so properly"
             }
         }
     }

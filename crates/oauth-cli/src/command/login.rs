@@ -227,6 +227,10 @@ fn tell(stray: Stray, output: Output) {
             "login.foreign_paste",
             "this is not the address that this login ended at; paste the whole address",
         ),
+        Stray::Refusal => (
+            "login.stateless_refusal",
+            "a refusal came without a `state`: it may be this login's, but anybody can send one; still waiting",
+        ),
         _ => (
             "login.foreign_callback",
             "a callback came that is not this login's (`state` is another, or is missing); still waiting for the right one",

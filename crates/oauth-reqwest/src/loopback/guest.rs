@@ -26,6 +26,8 @@ pub(super) enum Answer {
     Refused,
     Malformed,
     OtherFlow,
+    /// By a server that does not say of which login.
+    RefusedWithoutState,
     OtherHost,
     OtherPath,
     OtherMethod,
@@ -79,11 +81,17 @@ impl Guest {
         if head.method != "GET" {
             return Err(Answer::OtherMethod);
         }
+        let has = |name: &str| {
+            let mut names = query.split('&').map(|pair| split_at(pair, '=').0);
+            names.any(|found| found == name)
+        };
         if !pending.recognises(&callback) {
-            return Err(Answer::OtherFlow);
+            return Err(match has("error") && !has("state") {
+                true => Answer::RefusedWithoutState,
+                false => Answer::OtherFlow,
+            });
         }
-        let is_error = |pair: &str| pair.split('=').next() == Some("error");
-        let answer = match query.split('&').any(is_error) {
+        let answer = match has("error") {
             true => Answer::Refused,
             false => Answer::Welcome,
         };
@@ -132,6 +140,10 @@ impl Answer {
                 "400 Bad Request",
                 "The login has failed: this answer does not belong to the login that is waiting. Start again from the application.",
             ),
+            Self::RefusedWithoutState => (
+                "400 Bad Request",
+                "The server has refused a login, and does not say which. If it was yours, start again from the application.",
+            ),
             Self::OtherHost => ("403 Forbidden", "This page has another address."),
             Self::OtherPath => ("404 Not Found", "There is nothing here."),
             Self::OtherMethod => ("405 Method Not Allowed", "This page can only be visited."),
@@ -165,7 +177,11 @@ impl Answer {
 
 /// Path and query of a target.
 fn split(target: &str) -> (&str, &str) {
-    target.split_once('?').unwrap_or((target, ""))
+    split_at(target, '?')
+}
+
+fn split_at(text: &str, mark: char) -> (&str, &str) {
+    text.split_once(mark).unwrap_or((text, ""))
 }
 
 /// The path that leads to a redirect URI; browsers write an empty one as `/`.

@@ -28,6 +28,8 @@ impl Paste {
 pub enum Stray {
     /// A browser called the redirect URI, with another state than this login's or with none.
     Callback,
+    /// A browser brought a refusal without a state: it may be this login's, but anybody can send one.
+    Refusal,
     /// What was pasted is no callback of this login.
     Paste,
 }

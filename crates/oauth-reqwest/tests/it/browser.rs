@@ -10,31 +10,62 @@ fn without_the_program_there_is_an_error() {
     assert!(!format!("{error:?}").contains("S3CR3T"));
 }
 
+/// A program that does this, with `$out` for where it may write what it has seen.
+#[cfg(unix)]
+fn program(folder: &std::path::Path, script: &str) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let program = folder.join("browser");
+    let out = folder.join("seen");
+    std::fs::write(&program, format!("#!/bin/sh\nout={}\n{script}\n", out.display())).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program.to_str().unwrap().to_owned()
+}
+
+#[cfg(unix)]
+fn seen(folder: &std::path::Path) -> String {
+    let seen = folder.join("seen");
+    while !seen.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    std::fs::read_to_string(seen).unwrap()
+}
+
 /// lo-open-url: one argument, and no shell that could read more into it.
 #[cfg(unix)]
 #[test]
 fn the_url_is_one_argument() {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let folder = std::env::temp_dir().join(format!("oauth-reqwest-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let (program, seen) = (folder.join("browser"), folder.join("seen"));
-    let script = format!(
-        "#!/bin/sh\nprintf '%s\\n' \"$#\" \"$1\" > {0}.new && mv {0}.new {0}\n",
-        seen.display()
-    );
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"printf '%s\n' "$#" "$1" > $out.new && mv $out.new $out"#;
+    let program = program(folder.path(), script);
     let text = "https://as.example/a;touch$(x)?a=$(touch%20y)&b='|id'&c=*";
     let url = Url::parse(text).unwrap();
-    browser::open_with(program.to_str().unwrap(), &url).unwrap();
-    while !seen.exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    assert_eq!(
-        std::fs::read_to_string(&seen).unwrap(),
-        format!("1\n{text}\n")
-    );
-    std::fs::remove_dir_all(&folder).unwrap();
+    browser::open_with(&program, &url).unwrap();
+    assert_eq!(seen(folder.path()), format!("1\n{text}\n"));
+}
+
+/// An opener that becomes the browser: Ctrl-C in the terminal of the login does not end it, and what it
+/// says goes nowhere.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_opener_that_stays_is_waited_for_by_nobody_and_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    // The fifth field is the process group.
+    let script = "echo $$ $(cut -d' ' -f5 /proc/$$/stat) $(readlink /proc/$$/fd/1 /proc/$$/fd/2) > $out.new\n\
+                  mv $out.new $out\n\
+                  read -r _ < $out.fifo";
+    let fifo = folder.path().join("seen.fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    let program = program(folder.path(), script);
+    let url = Url::parse("https://as.example/authorize").unwrap();
+    browser::open_with(&program, &url).unwrap();
+    let seen = seen(folder.path());
+    let [id, group, out, err] = seen.split_whitespace().collect::<Vec<_>>()[..] else {
+        panic!("{seen}");
+    };
+    assert_eq!(id, group);
+    assert_eq!([out, err], ["/dev/null"; 2]);
+    // It was there all the time.
+    std::fs::write(fifo, "\n").unwrap();
 }

@@ -145,17 +145,59 @@ async fn a_callback_of_another_login_is_told_at_once() {
     let address = ([127, 0, 0, 1], port).into();
     let (url, base) = (right(&flow), flow.redirect_uri().as_str().to_owned());
     let waiting = tokio::spawn(async move { listener.wait(&flow, PATIENCE).await });
-    for wrong in ["?code=a&state=other", "?error=access_denied"] {
+    for (wrong, stray) in [
+        ("?code=a&state=other", Stray::Callback),
+        ("?error=access_denied&state=other", Stray::Callback),
+        ("?code=a", Stray::Callback),
+        ("?error=access_denied&error_description=no", Stray::Refusal),
+    ] {
         let reply = visit(&format!("{base}{wrong}"), address).await;
         assert!(reply.starts_with("HTTP/1.1 400"), "{reply}");
-        assert!(reply.contains("The login has failed"), "{reply}");
-        assert_eq!(told.recv().unwrap(), Stray::Callback);
+        let page = match stray {
+            Stray::Refusal => "has refused a login",
+            _ => "The login has failed",
+        };
+        assert!(reply.contains(page), "{reply}");
+        assert_eq!(told.recv().unwrap(), stray);
     }
     let reply = visit(&format!("{base}/other"), address).await;
     assert!(reply.starts_with("HTTP/1.1 404"), "{reply}");
     assert!(told.try_recv().is_err(), "icons are no news");
     assert!(visit(&url, address).await.contains("has arrived"));
     waiting.await.unwrap().unwrap();
+}
+
+/// Anybody can send one, so it ends nothing; but at the end it is said.
+#[tokio::test]
+async fn a_refusal_without_state_is_told_at_the_timeout() {
+    for (came, text) in [
+        (&[][..], "in time"),
+        (&["?code=a&state=other"], "other logins"),
+        (
+            &["?code=a&state=other", "?error=access_denied"],
+            "a refusal that has no `state`",
+        ),
+    ] {
+        let (sender, told) = mpsc::channel();
+        let listener = Listener::bind().await.unwrap();
+        let listener = listener.on_stray(move |stray| sender.send(stray).unwrap());
+        let port = port_of(listener.redirect_uri());
+        let flow = pending(&listener);
+        let base = flow.redirect_uri().as_str().to_owned();
+        let waiting = tokio::spawn(async move { listener.wait(&flow, PATIENCE).await });
+        for query in came {
+            visit(&format!("{base}{query}"), ([127, 0, 0, 1], port).into()).await;
+        }
+        tokio::task::yield_now().await;
+        tokio::time::pause();
+        tokio::time::advance(PATIENCE).await;
+        let error = waiting.await.unwrap().unwrap_err();
+        tokio::time::resume();
+        assert_eq!(error.code(), "lost.timeout");
+        let cause = error.cause().unwrap().to_string();
+        assert!(cause.contains(text), "{cause}");
+        assert_eq!(told.iter().count(), came.len());
+    }
 }
 
 #[tokio::test]
