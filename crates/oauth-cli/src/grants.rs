@@ -209,6 +209,25 @@ impl Grants {
         }
     }
 
+    /// Whether a login could be kept: a store that cannot be used is told before a person consents, and
+    /// not after.
+    pub(crate) fn try_out(&self, setup: &Setup) -> Result<(), Failure> {
+        let (store, key) = (self.place.store(), self.key(&setup.client, &Owner::Login));
+        Past::load(&self.profile)?;
+        match wait(store.load(&key))? {
+            // A login takes the place of what no key opens.
+            Err(error) if error.code() != "stored.sealed" => {
+                return Err(self.failure(&Owner::Login, error));
+            }
+            _ => {}
+        }
+        let holder = Moment::system()?.ticket();
+        for ttl in [Duration::from_secs(1), Duration::ZERO] {
+            wait(store.lease(&key, &holder, ttl))??;
+        }
+        Ok(())
+    }
+
     /// Forgets what is stored under this key; whether there was anything.
     pub(crate) fn remove(&self, key: &str) -> Result<bool, Failure> {
         Ok(self.place.remove(key)?)

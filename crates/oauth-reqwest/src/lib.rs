@@ -47,6 +47,7 @@ mod local;
 pub mod loopback;
 pub mod options;
 mod reply;
+mod roots;
 mod signer;
 pub mod transport;
 

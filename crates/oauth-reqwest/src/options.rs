@@ -83,7 +83,11 @@ impl Options {
     }
 }
 
+/// Most likely there are no certificates, and the environment says why.
 pub(crate) fn builder_failed(error: reqwest::Error) -> Error {
+    if let Err(named) = crate::roots::named() {
+        return named.caused_by(Cause::unsent(error.without_url()));
+    }
     Error::from(Misuse::Setup)
         .about("the HTTP client cannot be built")
         .caused_by(Cause::unsent(error.without_url()))

@@ -10,6 +10,7 @@ use reqwest::{Certificate, Identity, NoProxy, Proxy};
 
 use crate::driver::Driver;
 use crate::options::Options;
+use crate::roots;
 
 pub use settings::Settings;
 
@@ -145,7 +146,8 @@ impl Transport {
     /// A driver that sends that way.
     ///
     /// # Errors
-    /// `misuse.setup` for a certificate or a proxy that is none.
+    /// `misuse.setup` for a certificate or a proxy that is none, and where `SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR` lead nowhere.
     pub fn driver(&self) -> Result<Driver, Error> {
         let builder = configured!(reqwest::Client::builder(), self.parts()?);
         Driver::with_options(builder, self.options.clone())
@@ -162,6 +164,9 @@ impl Transport {
     }
 
     fn parts(&self) -> Result<Parts, Error> {
+        if !matches!(self.trust, Trust::Only(_)) {
+            roots::named()?;
+        }
         Ok(Parts {
             trust: match &self.trust {
                 Trust::System => Trusted::System,

@@ -80,3 +80,15 @@ fn without_its_keyring_nothing_is_read_and_nothing_kept_elsewhere() {
     assert_eq!(nobody.stdout, "");
     assert!(!session.home.folder.join("state/oauth/grants").exists());
 }
+
+#[test]
+fn without_a_keyring_nobody_is_asked_to_consent() {
+    let home = Home::with("keyring-none", "store = \"keyring\"");
+    let login = home.run_p(&["login", "--no-browser"]);
+    let done = login
+        .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
+        .run();
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    assert!(done.stderr.contains("no keyring can be reached"), "{}", done.stderr);
+    assert!(!done.stderr.contains("/authorize?"), "{}", done.stderr);
+}

@@ -17,6 +17,7 @@ mod login;
 mod messages;
 mod native;
 mod network;
+mod opener;
 mod profile;
 mod store;
 mod tiny;

@@ -207,6 +207,21 @@ fn a_callback_of_another_login_is_told_while_the_right_one_is_waited_for() {
     assert_eq!(session.end().code, 0);
 }
 
+#[test]
+fn a_refusal_without_state_is_told_at_once_and_in_the_end() {
+    let tiny = Tiny::start();
+    tiny.state().callback = Some("error=access_denied&error_description=no");
+    let done = visit(tiny.run(&["login", "--no-browser", "--timeout", "1"]), 1);
+    assert_eq!(done.code, 1, "{}", done.stderr);
+    for words in [
+        "warning: a refusal came without a `state`",
+        "[lost.timeout]",
+        "but with a refusal that has no `state`",
+    ] {
+        assert!(done.stderr.contains(words), "{words}: {}", done.stderr);
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn the_address_one_ended_at_can_be_pasted() {

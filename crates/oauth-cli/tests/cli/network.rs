@@ -131,3 +131,32 @@ fn a_proxy_is_asked_to_open_the_way() {
     .run();
     assert!(wrong.stderr.contains("misuse.setup") && !wrong.stderr.contains("S3CR3T"));
 }
+
+#[test]
+fn a_variable_that_names_no_certificates_is_told_with_its_path() {
+    let (tls, folder) = (Tls::start().unwrap(), folder("network-variable"));
+    std::fs::write(folder.join("ca.pem"), &tls.ca).unwrap();
+    std::fs::write(folder.join("empty.pem"), "").unwrap();
+    let said = config(&tls, &folder, &tls.base, "");
+    let ca = folder.join("ca.pem");
+    let empty = folder.join("empty.pem");
+    let empty = empty.to_str().unwrap();
+    for (name, path) in [
+        ("SSL_CERT_FILE", "/nonexistent/ca.pem"),
+        ("SSL_CERT_FILE", empty),
+        ("SSL_CERT_DIR", "/nonexistent"),
+    ] {
+        // With a private authority as well: nobody would notice that the others are gone.
+        for more in [&[][..], &["--ca", ca.to_str().unwrap()]] {
+            let command = [&["--config", &said, "token"], more].concat();
+            let done = with(&tls, &command).env(name, path).run();
+            assert_eq!(done.code, 2, "{}", done.stderr);
+            let words = format!("{name} names {path}");
+            assert!(done.stderr.contains(&words), "{words}: {}", done.stderr);
+        }
+    }
+    // Who trusts nothing else does not need them.
+    let only = config(&tls, &folder, &tls.base, "network.only_ca = \"ca.pem\"");
+    let run = with(&tls, &["--config", &only, "token"]).env("SSL_CERT_FILE", empty);
+    run.run().ok();
+}

@@ -447,3 +447,18 @@ fn the_store_is_private() {
     std::fs::set_permissions(&record, std::fs::Permissions::from_mode(0o644)).unwrap();
     says(&home.p(&["token"]), 2, &["misuse.setup", "chmod 600"]);
 }
+
+/// What stands in the way here may be a file system that was mounted read-only elsewhere.
+#[test]
+fn a_store_that_cannot_be_used_is_told_before_anybody_consents() {
+    for ending in ["json", "lease"] {
+        let home = Home::new(&format!("unusable-{ending}"));
+        home.log_in("p");
+        let record = home.record();
+        std::fs::remove_file(&record).unwrap();
+        std::fs::create_dir_all(record.with_extension(ending).join("in-the-way")).unwrap();
+        let done = home.p(&["login", "--no-browser"]);
+        says(&done, 2, &["store"]);
+        assert!(!done.stderr.contains("/authorize?"), "{}", done.stderr);
+    }
+}

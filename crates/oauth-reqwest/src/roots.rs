@@ -1,0 +1,105 @@
+//! The system's certificate authorities, where variables of the environment name them.
+//!
+//! `SSL_CERT_FILE` and `SSL_CERT_DIR` take the place of what the system trusts, so one that leads
+//! nowhere leaves nothing to trust. It is an error and not passed over: whoever set it may have meant to
+//! trust less than the system does.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use oauth_core::error::{Error, Misuse};
+
+const FILE: &str = "SSL_CERT_FILE";
+const FOLDER: &str = "SSL_CERT_DIR";
+
+/// What begins a certificate in PEM; some tools say that it is trusted.
+const BEGINNINGS: [&str; 2] = ["-----BEGIN CERTIFICATE", "-----BEGIN TRUSTED CERTIFICATE"];
+
+/// Whether there is anything where the environment says that the certificates are.
+///
+/// # Errors
+/// `misuse.setup`, with the variables and what they name.
+pub(crate) fn named() -> Result<(), Error> {
+    // These two have a place of their own for certificates, and look nowhere else.
+    if cfg!(any(target_vendor = "apple", windows)) {
+        return Ok(());
+    }
+    let read = |name| std::env::var_os(name);
+    check(read(FILE), read(FOLDER))
+}
+
+fn check(file: Option<OsString>, folders: Option<OsString>) -> Result<(), Error> {
+    let in_file = file.as_deref().map(|path| of_file(Path::new(path)));
+    let in_folders = folders.as_deref().map(of_folders);
+    let told = match (in_file, in_folders) {
+        (None, None) | (Some(Ok(())), _) | (_, Some(Ok(()))) => return Ok(()),
+        (Some(Err(one)), Some(Err(other))) => format!("{one}; {other}"),
+        (Some(Err(one)), None) | (None, Some(Err(one))) => one,
+    };
+    let what = format!("{told}: so no certificate authority is trusted; correct it or unset it");
+    Err(Error::from(Misuse::Setup).about(&what))
+}
+
+fn of_file(path: &Path) -> Result<(), String> {
+    let name = path.display();
+    let bytes = std::fs::read(path).map_err(|why| format!("{FILE} names {name}: {why}"))?;
+    let text = String::from_utf8_lossy(&bytes);
+    match BEGINNINGS.iter().any(|beginning| text.contains(beginning)) {
+        true => Ok(()),
+        false => Err(format!("{FILE} names {name}, which holds no certificate in PEM")),
+    }
+}
+
+fn of_folders(folders: &std::ffi::OsStr) -> Result<(), String> {
+    let folders: Vec<PathBuf> = std::env::split_paths(folders).collect();
+    match folders.iter().any(|folder| folder.is_dir()) {
+        true => Ok(()),
+        false => {
+            let names: Vec<_> = folders
+                .iter()
+                .map(|folder| folder.display().to_string())
+                .collect();
+            Err(format!("{FOLDER} names {}, where no folder is", names.join(", ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leads_nowhere_is_told_with_its_variable() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name).into_os_string();
+        std::fs::write(place("ca.pem"), "-----BEGIN CERTIFICATE-----").unwrap();
+        std::fs::write(place("key.pem"), "-----BEGIN PRIVATE KEY-----").unwrap();
+        let there = std::env::join_paths([place("none"), place("")]).unwrap();
+        for (file, folders) in [
+            (None, None),
+            (Some(place("ca.pem")), None),
+            (None, Some(there.clone())),
+            (Some(place("none")), Some(there)),
+            (Some(place("ca.pem")), Some(place("none"))),
+        ] {
+            check(file, folders).unwrap();
+        }
+        for (file, folders, words) in [
+            (Some(place("none.pem")), None, vec!["SSL_CERT_FILE names ", "none.pem: "]),
+            (Some(place("key.pem")), None, vec!["key.pem, which holds no certificate"]),
+            (None, Some(place("none")), vec!["SSL_CERT_DIR names ", "none, where no folder"]),
+            (
+                Some(place("none.pem")),
+                Some(place("none")),
+                vec!["SSL_CERT_FILE", "; SSL_CERT_DIR"],
+            ),
+        ] {
+            let error = check(file, folders).unwrap_err();
+            assert_eq!(error.code(), "misuse.setup");
+            for word in words {
+                assert!(error.to_string().contains(word), "{word}: {error}");
+            }
+            assert!(!error.to_string().contains("PRIVATE"));
+        }
+    }
+}
