@@ -19,6 +19,7 @@ use oauth_session::store::Answer;
 
 use crate::gate::blocking::{Gate, Place};
 use crate::local::{self, OnlyLocal};
+use crate::names::Names;
 use crate::options::{Options, builder_failed};
 use crate::reply::{self, Reply};
 use crate::signer::{self, BlockingSigner};
@@ -36,6 +37,7 @@ pub struct Driver {
     /// for either would carry off in clear what must not leave it.
     local: Arc<OnceLock<reqwest::blocking::Client>>,
     gate: Arc<Gate>,
+    names: Names,
     options: Options,
     signer: Option<BlockingSigner>,
 }
@@ -68,9 +70,16 @@ impl Driver {
             http,
             local: Arc::default(),
             gate: Arc::new(Gate::new(options.in_flight_per_origin)),
+            names: Names::default(),
             options,
             signer: None,
         })
+    }
+
+    /// Whose addresses are named where a connection fails.
+    pub(crate) fn naming(mut self, names: Names) -> Self {
+        self.names = names;
+        self
     }
 
     /// Answers [`Step::Sign`] with this signer; without one, such a step is lost.
@@ -111,10 +120,9 @@ impl Driver {
         reply::in_time(send_by)?;
         // However long it has waited, it is over in time.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
-        let mut response = self
-            .client(request.url())?
-            .execute(request)
-            .map_err(reply::lost)?;
+        let url = request.url().clone();
+        let sent = self.client(&url)?.execute(request);
+        let mut response = sent.map_err(|error| reply::lost_at(error, self.names.of(&url)))?;
         let mut reply = Reply::begin(response.content_length())?;
         let mut chunk = [0; 8 << 10];
         // reqwest measures each read by itself; a server that drips would be read for ever.
@@ -150,10 +158,10 @@ impl Driver {
         timeout: Option<Duration>,
     ) -> Result<reqwest::blocking::Response, Cause> {
         *request.timeout_mut() = Some(timeout.unwrap_or(self.options.timeout));
-        let _place = self.place(request.url(), self.options.timeout)?;
-        self.client(request.url())?
-            .execute(request)
-            .map_err(reply::lost)
+        let url = request.url().clone();
+        let _place = self.place(&url, self.options.timeout)?;
+        let sent = self.client(&url)?.execute(request);
+        sent.map_err(|error| reply::lost_at(error, self.names.of(&url)))
     }
 
     fn client(&self, url: &reqwest::Url) -> Result<&reqwest::blocking::Client, Cause> {

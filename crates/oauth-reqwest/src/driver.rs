@@ -14,6 +14,7 @@ use tokio::time::{self, Instant};
 
 use crate::gate::{Gate, Place};
 use crate::local::{self, OnlyLocal};
+use crate::names::Names;
 use crate::options::{Options, builder_failed};
 use crate::reply::{self, Reply};
 use crate::signer::{self, Signer};
@@ -29,6 +30,7 @@ pub struct Driver {
     /// for either would carry off in clear what must not leave it.
     local: Arc<OnceLock<reqwest::Client>>,
     gate: Arc<Gate>,
+    names: Names,
     options: Options,
     signer: Option<Signer>,
 }
@@ -59,9 +61,16 @@ impl Driver {
             http,
             local: Arc::default(),
             gate: Arc::new(Gate::new(options.in_flight_per_origin)),
+            names: Names::default(),
             options,
             signer: None,
         })
+    }
+
+    /// Whose addresses are named where a connection fails.
+    pub(crate) fn naming(mut self, names: Names) -> Self {
+        self.names = names;
+        self
     }
 
     /// Answers [`Step::Sign`] with this signer; without one, such a step is lost.
@@ -108,11 +117,9 @@ impl Driver {
         reply::in_time(send_by)?;
         // However long it has waited, it is over in time.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
-        let mut response = self
-            .client(request.url())?
-            .execute(request)
-            .await
-            .map_err(reply::lost)?;
+        let url = request.url().clone();
+        let sent = self.client(&url)?.execute(request).await;
+        let mut response = sent.map_err(|error| reply::lost_at(error, self.names.of(&url)))?;
         let mut reply = Reply::begin(response.content_length())?;
         while let Some(chunk) = response.chunk().await.map_err(reply::lost)? {
             reply.push(&chunk)?;
@@ -141,12 +148,13 @@ impl Driver {
         request: reqwest::Request,
         timeout: Option<Duration>,
     ) -> Result<reqwest::Response, Cause> {
-        let _place = self.place(request.url(), self.options.timeout).await?;
-        let answer = self.client(request.url())?.execute(request);
+        let url = request.url().clone();
+        let _place = self.place(&url, self.options.timeout).await?;
+        let answer = self.client(&url)?.execute(request);
         time::timeout(timeout.unwrap_or(self.options.timeout), answer)
             .await
             .map_err(|late| Cause::unknown(late).because(Loss::Timeout))?
-            .map_err(reply::lost)
+            .map_err(|error| reply::lost_at(error, self.names.of(&url)))
     }
 
     fn client(&self, url: &reqwest::Url) -> Result<&reqwest::Client, Cause> {

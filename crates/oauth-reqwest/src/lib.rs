@@ -45,6 +45,7 @@ pub mod driver;
 mod gate;
 mod local;
 pub mod loopback;
+mod names;
 pub mod options;
 mod reply;
 mod roots;

@@ -66,6 +66,27 @@ pub(crate) fn lost(error: reqwest::Error) -> Cause {
     }
 }
 
+/// The same of a request that may not have found its way, with the addresses that were tried.
+pub(crate) fn lost_at(error: reqwest::Error, tried: Option<String>) -> Cause {
+    match tried.filter(|_| error.is_connect()) {
+        Some(tried) => {
+            let loss = loss(&error);
+            let error = error.without_url();
+            Cause::unsent(format!("{}; tried {tried}", root(&error))).because(loss)
+        }
+        None => lost(error),
+    }
+}
+
+/// The text of the error at the bottom, which says most.
+fn root(error: &reqwest::Error) -> String {
+    let mut root: &dyn std::error::Error = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    root.to_string()
+}
+
 /// What went wrong, by the types of the errors underneath.
 fn loss(error: &reqwest::Error) -> Loss {
     let is_of = |has: fn(&(dyn std::error::Error + 'static)) -> bool| any_below(error, has);

@@ -9,6 +9,7 @@ use oauth_core::error::{Cause, Error, Misuse};
 use reqwest::{Certificate, Identity, NoProxy, Proxy};
 
 use crate::driver::Driver;
+use crate::names::Names;
 use crate::options::Options;
 use crate::roots;
 
@@ -81,12 +82,13 @@ impl fmt::Debug for Route {
 
 /// reqwest has two builders, of two types, with the same methods.
 macro_rules! configured {
-    ($builder:expr, $parts:expr) => {{
+    ($builder:expr, $parts:expr, $names:expr) => {{
         let parts = $parts;
+        let builder = $builder.dns_resolver(std::sync::Arc::new($names.clone()));
         let builder = match parts.trust {
-            Trusted::System => $builder,
-            Trusted::Also(certificates) => $builder.tls_certs_merge(certificates),
-            Trusted::Only(certificates) => $builder.tls_certs_only(certificates),
+            Trusted::System => builder,
+            Trusted::Also(certificates) => builder.tls_certs_merge(certificates),
+            Trusted::Only(certificates) => builder.tls_certs_only(certificates),
         };
         let builder = match parts.identity {
             Some(identity) => builder.identity(identity),
@@ -149,8 +151,9 @@ impl Transport {
     /// `misuse.setup` for a certificate or a proxy that is none, and where `SSL_CERT_FILE` and
     /// `SSL_CERT_DIR` lead nowhere.
     pub fn driver(&self) -> Result<Driver, Error> {
-        let builder = configured!(reqwest::Client::builder(), self.parts()?);
-        Driver::with_options(builder, self.options.clone())
+        let names = Names::default();
+        let builder = configured!(reqwest::Client::builder(), self.parts()?, names);
+        Ok(Driver::with_options(builder, self.options.clone())?.naming(names))
     }
 
     /// A blocking driver that sends that way.
@@ -159,8 +162,10 @@ impl Transport {
     /// As [`driver`](Self::driver).
     #[cfg(feature = "blocking")]
     pub fn blocking_driver(&self) -> Result<crate::blocking::Driver, Error> {
-        let builder = configured!(reqwest::blocking::Client::builder(), self.parts()?);
-        crate::blocking::Driver::with_options(builder, self.options.clone())
+        let names = Names::default();
+        let builder = configured!(reqwest::blocking::Client::builder(), self.parts()?, names);
+        let driver = crate::blocking::Driver::with_options(builder, self.options.clone())?;
+        Ok(driver.naming(names))
     }
 
     fn parts(&self) -> Result<Parts, Error> {

@@ -1,5 +1,6 @@
 //! Every promise of this crate over real sockets, against the twins of `oauth-testkit`.
 
+mod addresses;
 mod authorized;
 #[cfg(feature = "blocking")]
 mod blocking;
