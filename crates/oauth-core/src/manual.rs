@@ -31,7 +31,11 @@
 //! sealed cookie or a server session (`Secure`, `HttpOnly`, `SameSite=Lax`, name it `__Host-`),
 //! never in the URL and never under a key that another browser can name. With
 //! [`ResponseMode::FormPost`] the callback is a POST from another site, which carries no `Lax`
-//! cookie: give that one cookie `SameSite=None`, or keep the flow in a store under its state. [`Tokens`] belong to a
+//! cookie: give that one cookie `SameSite=None`, or keep the flow in a store under its state. A native
+//! application with a scheme of its own (`com.example.app:/callback`) is started anew by its callback, and
+//! the process that began the flow never hears of it: keep flows in a folder that only this user may read,
+//! and let whichever process is called end the one that [`Pending::recognises`] its callback, once it has
+//! removed it. The example `custom_scheme` of `oauth-reqwest` does so. [`Tokens`] belong to a
 //! grant: store [`Tokens::to_json`] where passwords may lie, and store a new refresh token before
 //! anyone uses the new access token, for the old one may be dead already. Both carry issuer and
 //! client: a flow is redeemed, and a grant refreshed, by no other. A bare token, as revocation and

@@ -46,7 +46,9 @@ fn of_file(path: &Path) -> Result<(), String> {
     let text = String::from_utf8_lossy(&bytes);
     match BEGINNINGS.iter().any(|beginning| text.contains(beginning)) {
         true => Ok(()),
-        false => Err(format!("{FILE} names {name}, which holds no certificate in PEM")),
+        false => Err(format!(
+            "{FILE} names {name}, which holds no certificate in PEM"
+        )),
     }
 }
 
@@ -59,7 +61,10 @@ fn of_folders(folders: &std::ffi::OsStr) -> Result<(), String> {
                 .iter()
                 .map(|folder| folder.display().to_string())
                 .collect();
-            Err(format!("{FOLDER} names {}, where no folder is", names.join(", ")))
+            Err(format!(
+                "{FOLDER} names {}, where no folder is",
+                names.join(", ")
+            ))
         }
     }
 }
@@ -85,9 +90,21 @@ mod tests {
             check(file, folders).unwrap();
         }
         for (file, folders, words) in [
-            (Some(place("none.pem")), None, vec!["SSL_CERT_FILE names ", "none.pem: "]),
-            (Some(place("key.pem")), None, vec!["key.pem, which holds no certificate"]),
-            (None, Some(place("none")), vec!["SSL_CERT_DIR names ", "none, where no folder"]),
+            (
+                Some(place("none.pem")),
+                None,
+                vec!["SSL_CERT_FILE names ", "none.pem: "],
+            ),
+            (
+                Some(place("key.pem")),
+                None,
+                vec!["key.pem, which holds no certificate"],
+            ),
+            (
+                None,
+                Some(place("none")),
+                vec!["SSL_CERT_DIR names ", "none, where no folder"],
+            ),
             (
                 Some(place("none.pem")),
                 Some(place("none")),

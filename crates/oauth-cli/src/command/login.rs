@@ -84,7 +84,9 @@ impl Login {
         let file = self.save.map(TokenFile);
         // Better now than after the login. No draft stays here while somebody may press Ctrl-C.
         file.as_ref().map(TokenFile::draft).transpose()?;
-        grants.as_ref().map_or(Ok(()), |grants| grants.try_out(&setup))?;
+        grants
+            .as_ref()
+            .map_or(Ok(()), |grants| grants.try_out(&setup))?;
         let wanted = Wanted {
             port: self.port,
             path: self.path,

@@ -89,6 +89,10 @@ fn without_a_keyring_nobody_is_asked_to_consent() {
         .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
         .run();
     assert_eq!(done.code, 2, "{}", done.stderr);
-    assert!(done.stderr.contains("no keyring can be reached"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("no keyring can be reached"),
+        "{}",
+        done.stderr
+    );
     assert!(!done.stderr.contains("/authorize?"), "{}", done.stderr);
 }

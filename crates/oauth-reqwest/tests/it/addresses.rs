@@ -42,7 +42,11 @@ impl Hole {
 }
 
 async fn lost(driver: &Driver, base: &str) -> Error {
-    let client = Client::new(server(base), ClientId::new("id"), ClientAuth::post("S3CR3T"));
+    let client = Client::new(
+        server(base),
+        ClientId::new("id"),
+        ClientAuth::post("S3CR3T"),
+    );
     let exchange = client.unwrap().client_credentials(Scope::none());
     driver.run(exchange).await.unwrap_err()
 }
@@ -87,7 +91,10 @@ async fn where_no_connection_can_be_made_the_addresses_are_named() {
     let error = lost(&transport.driver().unwrap(), &base).await;
     assert_eq!(error.code(), "lost.connect");
     assert!(error.to_string().contains("refused"), "{error}");
-    assert!(error.to_string().contains("tried 127.0.0.1, ::1"), "{error}");
+    assert!(
+        error.to_string().contains("tried 127.0.0.1, ::1"),
+        "{error}"
+    );
     let error = lost(&transport.driver().unwrap(), "https://nobody.invalid").await;
     assert_eq!(error.code(), "lost.dns", "{error}");
 }

@@ -17,7 +17,11 @@ fn program(folder: &std::path::Path, script: &str) -> String {
 
     let program = folder.join("browser");
     let out = folder.join("seen");
-    std::fs::write(&program, format!("#!/bin/sh\nout={}\n{script}\n", out.display())).unwrap();
+    std::fs::write(
+        &program,
+        format!("#!/bin/sh\nout={}\n{script}\n", out.display()),
+    )
+    .unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     program.to_str().unwrap().to_owned()
 }

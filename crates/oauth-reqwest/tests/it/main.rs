@@ -5,6 +5,7 @@ mod authorized;
 #[cfg(feature = "blocking")]
 mod blocking;
 mod browser;
+mod custom_scheme;
 mod driver;
 mod flows;
 mod listener;

@@ -57,7 +57,10 @@ impl Store for Mounted {
 struct Mounting(Rotating, Mounted);
 
 impl Drive for Mounting {
-    fn run(&self, exchange: oauth_core::exchange::Boxed<oauth_core::Tokens>) -> Answer<'_, oauth_core::Tokens> {
+    fn run(
+        &self,
+        exchange: oauth_core::exchange::Boxed<oauth_core::Tokens>,
+    ) -> Answer<'_, oauth_core::Tokens> {
         self.1.is_read_only.store(true, Ordering::SeqCst);
         self.0.run(exchange)
     }

@@ -53,7 +53,11 @@ impl Keeper {
 
     /// Why a refused token is not renewed now: each one that took its place was refused as well.
     pub(super) fn in_vain(&self, now: UnixTime) -> Option<Error> {
-        let rest = self.record.refusals.hold(now).filter(|_| self.is_refused())?;
+        let rest = self
+            .record
+            .refusals
+            .hold(now)
+            .filter(|_| self.is_refused())?;
         let why = "every new token is refused: the next one is asked for after a pause";
         Some(Error::lost(Cause::unsent(why)).pausing(rest))
     }

@@ -214,7 +214,11 @@ impl Keeper {
         }
         self.work = Some(Work::TakingBack(outcome));
         let revocation = Call::new(Arc::clone(&self.us), Revocation::of(unwanted));
-        Step::Run(revocation.map(|()| Err(Misuse::NoRefreshToken.into())).boxed())
+        Step::Run(
+            revocation
+                .map(|()| Err(Misuse::NoRefreshToken.into()))
+                .boxed(),
+        )
     }
 
     /// They are stored, or of no use.
