@@ -2,7 +2,7 @@
 
 import { nameOf, prepare } from './config.js'
 import { shownPage } from './observe.js'
-import { needPage } from './page.js'
+import { needPage, needScope } from './page.js'
 import { drop, find } from './pending.js'
 import { deliver } from './popup.js'
 import { run } from './run.js'
@@ -65,7 +65,7 @@ async function redeem(config, callback) {
   const { own, any } = find(callback, wasm.recognises)
   // Used once, whatever comes of it. A callback that belongs to no flow of this tab ends none.
   if (own) drop(own.key)
-  else if (deliver(callback)) return null
+  else if (await deliver(callback)) return null
   config.observe?.(shownPage('callback', callback))
   if (!own && !any) throw wasm.strangerError()
   const { pending, server: stored, returnTo } = own ?? any
@@ -79,7 +79,7 @@ async function redeem(config, callback) {
  * the session of the next sign-in in another tab, if there is none yet.
  */
 export async function restore(config, { wait = false, signal } = {}) {
-  needPage()
+  needScope()
   const { wasm, server, client } = await prepare(config)
   const context = { wasm, server, client, config, name: nameOf(server, config) }
   return resume(context, wait ? { signal } : undefined)

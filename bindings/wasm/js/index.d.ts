@@ -56,8 +56,11 @@ export interface Config extends LimitOptions {
   responseMode?: 'query' | 'fragment'
   /** The origins that tokens may be sent to. By default those of the preset, or else the page's own. */
   api?: string[]
-  /** Where tokens are kept. By default in memory alone; `session` survives a reload of the tab. */
-  storage?: 'memory' | 'session'
+  /**
+   * Where tokens are kept. By default in memory alone; `session` survives a reload of the tab; a storage
+   * of your own is for workers and extensions, which have none. Whoever can read it has the tokens.
+   */
+  storage?: 'memory' | 'session' | TokenStorage
   /** Whether tabs share the session and its refresh. On by default. */
   tabs?: boolean
   /** How long the server may take to answer, in milliseconds. By default 30 000. */
@@ -70,6 +73,13 @@ export interface Config extends LimitOptions {
   wasm?: string | URL | BufferSource | WebAssembly.Module
   /** Always refused with `client_auth.secret_not_allowed`, and the reason. */
   clientSecret?: never
+}
+
+/** What a session is kept in: `localStorage` is one, and so is whatever answers with promises. */
+export interface TokenStorage {
+  getItem(key: string): string | null | undefined | Promise<string | null | undefined>
+  setItem(key: string, value: string): void | Promise<void>
+  removeItem(key: string): void | Promise<void>
 }
 
 export interface SignInOptions {
@@ -113,7 +123,7 @@ export function handleCallback(config: Config): Promise<Session | null>
 
 /**
  * The session that another tab holds, or that this tab kept; or `null`. With `wait`, the session of
- * the next sign-in in another tab, if there is none yet.
+ * the next sign-in in another tab, if there is none yet. It needs no page: a worker may call it.
  */
 export function restore<Options extends RestoreOptions>(
   config: Config,

@@ -5,7 +5,7 @@ import { run } from './run.js'
 /** The page's clock in seconds, and 32 random bytes. */
 export const moment = () => [Date.now() / 1000, crypto.getRandomValues(new Uint8Array(32))]
 
-/** `store` has `load()`, `save(record, version)`, `lease()` and `giveBack()`. */
+/** `store` has `load()`, `save(record, version)`, `changed()`, `lease()` and `giveBack()`. */
 export async function keep(keeper, store, config) {
   try {
     let task = keeper.begin(...moment())
@@ -31,7 +31,10 @@ const steps = {
     return keeper.leased(...moment())
   },
   async save(keeper, { record, version }, store) {
-    return keeper.saved(...moment(), store.save(record, version))
+    const saved = await store.save(record, version)
+    const next = keeper.saved(...moment(), saved)
+    store.changed()
+    return next
   },
   async run(keeper, task, _, config) {
     // How it ended the keeper knows from the machine itself.

@@ -45,7 +45,8 @@ async function exchange(machine, step, observe, signal) {
   } catch (error) {
     // The text of a failed fetch names no URL; that of an abort is the caller's own.
     observe?.({ kind: 'lost', why: error.name })
-    return machine.lost(now(), response ? error.name : reasonOf(error), error.name === 'TimeoutError')
+    const why = response ? error.name : reasonOf(error, method === 'POST')
+    return machine.lost(now(), why, error.name === 'TimeoutError')
   }
   observe?.(shownReply(reply))
   return reply.body === undefined
@@ -53,11 +54,17 @@ async function exchange(machine, step, observe, signal) {
     : machine.reply(now(), reply.status, reply.headers.flat(), reply.body)
 }
 
-/** Why no reply came, as far as a page may know: a browser tells the reason to the person alone. */
-export function reasonOf(error) {
+/**
+ * Why no reply came, as far as a page may know: a browser tells the reason to the person alone. Some
+ * servers let a page read what they grant and not what they refuse, so a refusal looks the same.
+ */
+export function reasonOf(error, isForm = false) {
   if (error.name !== 'TypeError') return error.name
-  const cors = `the server may not let ${location.origin} read its replies (CORS)`
-  return `fetch failed: ${cors}, the page's Content Security Policy may forbid it, or the network failed`
+  const { origin } = location
+  const cors = `the server may not let ${origin} read its replies (CORS)`
+  const refused = 'the origin may not be registered for this client, or the request was refused in a reply that no page may read'
+  const others = "the page's Content Security Policy may forbid it, or the network failed"
+  return `fetch failed: ${[cors, ...(isForm ? [refused] : []), others].join(', ')}`
 }
 
 async function read(response) {

@@ -6,15 +6,20 @@ import { origins } from './config.js'
 import { DeniedError, OAuthError } from './errors.js'
 import { keep, moment } from './keep.js'
 import { run } from './run.js'
+import { storageOf } from './storage.js'
 import { Alone, Tabs } from './tabs.js'
 
 const KEPT = 'oauth-core:session:'
+/** A record that was removed, as the keeper knows it. */
+const REMOVED = ''
 
 /** The tokens of one sign-in. Made by `signIn`, `handleCallback` and `restore`. */
 export class Session {
   #context
   #api
   #tabs
+  /** Where it is kept beside memory, if anywhere. */
+  #storage
   #keeper
   /** Which sign-in this is, and its record as all tabs know it. */
   #sid
@@ -28,17 +33,18 @@ export class Session {
   constructor(context) {
     this.#context = context
     const { wasm, server, config, name } = context
+    this.#storage = storageOf(config)
     this.#api = wasm.Api.of(server, origins(config, server))
     const share = (asked) => this.#share(asked)
     const adopt = (given) => this.#adopt(given)
-    const ended = (sid) => sid === this.#sid && this.#forget()
+    const ended = (sid) => (sid === this.#sid ? this.#forget() : undefined)
     this.#tabs = config.tabs === false ? new Alone() : new Tabs(name, { share, adopt, ended })
   }
 
   static async of(context, tokens, waiting) {
     const session = new Session(context)
     if (tokens) await session.#begin(tokens)
-    else session.#adopt(session.#kept() ?? (await session.#tabs.any()))
+    else await session.#adopt((await session.#kept()) ?? (await session.#tabs.any()))
     if (!session.signedIn && waiting) await session.#arrival(waiting.signal)
     if (session.signedIn) return session
     session.#tabs.close()
@@ -112,7 +118,7 @@ export class Session {
       await run(client.revoke(tokens), config)
     } finally {
       this.#tabs.end(this.#sid)
-      this.#forget()
+      await this.#forget()
     }
   }
 
@@ -150,32 +156,44 @@ export class Session {
   }
 
   async #renew() {
+    const keeper = this.#keeper
+    // Whoever signs out in the midst of it has removed the record, and not lost it: what comes then is
+    // revoked, and nothing is put back.
+    const isOut = () => this.#keeper !== keeper
+    let known = 0
     const store = {
       load: async () => {
-        this.#adopt(await this.#tabs.newer(this.#asked()))
+        if (!isOut()) await this.#adopt(await this.#tabs.newer(this.#asked()))
+        if (isOut()) return { version: known + 1, record: REMOVED }
+        known = this.#entry?.version ?? 0
         return this.#entry
       },
-      save: (record, version) => this.#save(record, version),
-      lease: () => this.#tabs.acquire(),
+      save: async (record, version) => {
+        const saved = isOut() ? undefined : await this.#save(record, version)
+        known = saved ?? known
+        return isOut() ? undefined : saved
+      },
+      // The keeper knows of what was saved by now.
+      changed: () => this.#changed(),
+      lease: () => (isOut() ? undefined : this.#tabs.acquire()),
       giveBack: () => this.#tabs.release(),
     }
     try {
-      await keep(this.#keeper, store, this.#context.config)
+      await keep(keeper, store, this.#context.config)
     } catch (error) {
+      if (isOut()) throw this.#context.wasm.signedOutError()
       // The grant is gone: asking again with the same token would only be refused again.
-      if (error instanceof DeniedError && error.advice === 'reauthorize') this.#forget()
+      if (error instanceof DeniedError && error.advice === 'reauthorize') await this.#forget()
       throw error
     } finally {
       this.#tabs.release()
     }
   }
 
-  #save(record, version) {
+  async #save(record, version) {
     if ((this.#entry?.version ?? 0) !== version) return undefined
-    this.#put({ version: version + 1, record })
+    await this.#put({ version: version + 1, record })
     this.#tabs.spread(this.#share({}))
-    // The keeper knows of it once this has returned.
-    queueMicrotask(() => this.#changed())
     return version + 1
   }
 
@@ -200,7 +218,7 @@ export class Session {
   }
 
   /** Takes over another tab's record, if it is newer than our own. */
-  #adopt(share) {
+  async #adopt(share) {
     if (typeof share?.record !== 'string') return
     const isOurs = this.#sid === undefined || this.#sid === share.sid
     if (!isOurs || share.version <= (this.#entry?.version ?? 0)) return
@@ -209,22 +227,18 @@ export class Session {
     this.#keeper ??= new wasm.Keeper(client, ...moment())
     this.#keeper.learn(...moment(), version, record)
     this.#sid = share.sid
-    this.#put({ version, record })
+    await this.#put({ version, record })
     config.observe?.({ kind: 'tab', what: 'took over the tokens of another tab' })
     this.#changed()
   }
 
-  #put(entry) {
-    const { config, name } = this.#context
+  async #put(entry) {
     this.#entry = entry
-    if (config.storage === 'session') {
-      sessionStorage.setItem(KEPT + name, JSON.stringify(this.#share({})))
-    }
+    await this.#storage?.setItem(KEPT + this.#context.name, JSON.stringify(this.#share({})))
   }
 
-  #kept() {
-    const { config, name } = this.#context
-    const text = config.storage === 'session' ? sessionStorage.getItem(KEPT + name) : null
+  async #kept() {
+    const text = await this.#storage?.getItem(KEPT + this.#context.name)
     return text ? JSON.parse(text) : undefined
   }
 
@@ -234,14 +248,15 @@ export class Session {
     return tokens
   }
 
-  #forget() {
+  async #forget() {
     const { config, name } = this.#context
-    if (config.storage === 'session') sessionStorage.removeItem(KEPT + name)
     this.#keeper = undefined
     this.#entry = undefined
     this.#tabs.close()
+    const removed = this.#storage?.removeItem(KEPT + name)
     config.observe?.({ kind: 'end' })
     this.#changed()
+    await removed
   }
 
   /** Tells of other tokens than before; a record also holds what is no change, such as a try. */

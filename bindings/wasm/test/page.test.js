@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { after, before, test } from 'node:test'
 import * as web from '../js/index.js'
 import { handle, loaded, signedIn, toCallback, world } from './suite.js'
@@ -64,6 +65,36 @@ test('replies without CORS headers are lost, with the likely reason', async () =
     assert.equal(result.name, 'LostError')
     assert.equal(result.code, 'lost')
     assert.ok(result.cause.includes(`${us.origin} read its replies (CORS)`), result.cause)
+  }
+  assert.match(redeemed.message, /the code may be spent/)
+})
+
+test('a refusal that no page may read is told as what it may be', async () => {
+  // A token endpoint that lets pages read what it grants and not what it refuses.
+  let asked = 0
+  const refusing = createServer((_, response) => {
+    asked += 1
+    response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"unauthorized_client"}')
+  })
+  await new Promise((done) => refusing.listen(0, '127.0.0.1', done))
+  try {
+    const { issuer } = us.configs.generic
+    const metadata = await (await fetch(`${issuer}/.well-known/oauth-authorization-server`)).json()
+    metadata.token_endpoint = `http://127.0.0.1:${refusing.address().port}/token`
+    const config = { ...us.configs.generic, metadata }
+    const page = await us.page()
+    await toCallback(us, page, config)
+    const { code, advice, message, cause } = await handle(page, config)
+    assert.deepEqual([code, advice, asked], ['lost', 'reauthorize', 1])
+    for (const words of ['(CORS)', 'the origin may not be registered for this client', 'the request was refused']) {
+      assert.ok(cause.includes(words), cause)
+    }
+    assert.match(message, /the code may be spent, so begin the login anew/)
+    // The flow is used up: nobody sends the code again.
+    assert.deepEqual(await handle(page, config), { value: false })
+    assert.equal(asked, 1)
+  } finally {
+    refusing.close()
   }
 })
 

@@ -171,6 +171,70 @@ test('a popup that closes before its message is heard is not given up', async ()
   assert.deepEqual(await page.evaluate(() => result), { value: true })
 })
 
+/** What the browser does for a server that asks to be apart from whoever opened it. */
+async function apart() {
+  await us.context.route('**/authorize?*', async (route) => {
+    const response = await route.fetch({ maxRedirects: 0 })
+    const { location } = response.headers()
+    const headers = { 'content-type': 'text/html', 'cross-origin-opener-policy': 'same-origin' }
+    await route.fulfill({ status: 200, headers, body: `<a id="on" href="${location.replaceAll('&', '&amp;')}">on</a>` })
+  })
+}
+
+/** The popup has the focus, as it would have on a screen. */
+const elsewhere = (page) => page.evaluate(() => (document.hasFocus = () => false))
+
+test('a popup that its server has cut off is not taken for closed, and its callback arrives', async () => {
+  const config = us.configs.generic
+  const page = await us.page()
+  await elsewhere(page)
+  await apart()
+  await page.evaluate(() => {
+    const open = window.open
+    window.open = (...given) => (globalThis.popup = open(...given))
+  })
+  const popup = await begin(page, config)
+  await popup.waitForSelector('#on')
+  // For longer than a popup is waited for that is really closed.
+  await page.waitForFunction(() => popup.closed)
+  await new Promise((done) => setTimeout(done, 3000))
+  assert.equal(await page.evaluate(() => Promise.race([result, 'still waiting'])), 'still waiting')
+  const before = await us.generic.counters()
+  await popup.click('#on')
+  await popup.waitForURL((url) => url.pathname === '/callback')
+  await popup.waitForFunction(() => globalThis.loaded === true)
+  assert.equal(await popup.evaluate(() => window.opener), null)
+  const handed = await handle(popup, config).catch(() => ({ value: false }))
+  assert.deepEqual(handed, { value: false })
+  assert.deepEqual(await page.evaluate(() => result), { value: true })
+  assert.equal((await us.generic.counters()).token_requests - before.token_requests, 1)
+})
+
+test('whoever is back at the page without an answer has closed the popup', async () => {
+  const page = await us.page()
+  await elsewhere(page)
+  await apart()
+  const popup = await begin(page, us.configs.generic)
+  await popup.waitForSelector('#on')
+  await popup.close()
+  await page.evaluate(() => (document.hasFocus = () => true))
+  const end = await page.evaluate(() => result)
+  assert.equal(end.name, 'LostError')
+  assert.match(end.cause, /popup was closed/)
+})
+
+test('what comes by the channel with another state is not taken', async () => {
+  const config = us.configs.generic
+  const page = await us.page()
+  await elsewhere(page)
+  await apart()
+  const popup = await begin(page, config)
+  await popup.waitForSelector('#on')
+  const stranger = await us.page(`/callback?code=stolen&state=other`)
+  assert.equal((await handle(stranger, config)).code, 'callback.state')
+  assert.equal(await page.evaluate(() => Promise.race([result, 'still waiting'])), 'still waiting')
+})
+
 test('a blocked popup is told', async () => {
   const page = await us.page()
   await page.evaluate(() => (window.open = () => null))

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { signedIn, world } from './suite.js'
+import { handle, signedIn, world } from './suite.js'
 
 const us = world()
 const echo = (page) =>
@@ -164,4 +164,106 @@ test('nothing that can be printed holds a token', async () => {
   })
   assert.equal(shown, 0)
   assert.equal(await echo(page), 200)
+})
+
+/** Holds the answer to a token request back, once the server has given it, until it is let go. */
+async function held(page) {
+  const [gate, given] = [resolvers(), resolvers()]
+  await page.route('**/token', async (route) => {
+    const response = await route.fetch()
+    given.resolve(await response.json())
+    await gate.promise
+    await route.fulfill({ response })
+  })
+  return { letGo: gate.resolve, given: given.promise }
+}
+
+function resolvers() {
+  const made = {}
+  made.promise = new Promise((resolve) => (made.resolve = resolve))
+  return made
+}
+
+for (const where of ['here', 'in another tab']) {
+  test(`what a refresh brings after a sign-out ${where} is revoked, and signs nobody in`, async () => {
+    const config = { ...us.configs.generic, storage: 'session' }
+    const page = await signedIn(us, config)
+    await later(page, 3590)
+    const { letGo, given } = await held(page)
+    await page.evaluate(() => void (globalThis.asking = told(session.token())))
+    const { refresh_token: brought } = await given
+    const other = where === 'here' ? page : await us.page()
+    if (other !== page) assert.deepEqual(await handle(other, config), { value: true })
+    await other.evaluate(() => session.signOut())
+    await page.waitForFunction(() => !session.signedIn)
+    const revocation = page.waitForRequest('**/revoke')
+    letGo()
+    const form = new URLSearchParams((await revocation).postData())
+    assert.equal(form.get('token'), brought)
+    assert.equal((await page.evaluate(() => asking)).advice, 'reauthorize')
+    assert.equal(await page.evaluate(() => session.signedIn), false)
+    assert.equal(await page.evaluate(() => sessionStorage.length), 0)
+    assert.deepEqual(await handle(page, config), { value: false }, 'nothing is restored')
+  })
+}
+
+test('a token of a year is renewed when it is due, and no timer is set for longer than timers last', async () => {
+  const page = await us.page()
+  await page.evaluate(() => {
+    globalThis.longest = 0
+    for (const name of ['setTimeout', 'setInterval']) {
+      const set = globalThis[name]
+      globalThis[name] = (task, millis, ...rest) => {
+        globalThis.longest = Math.max(longest, millis ?? 0)
+        return set(task, millis, ...rest)
+      }
+    }
+  })
+  await page.route('**/token', async (route) => {
+    const response = await route.fetch()
+    await route.fulfill({ response, json: { ...(await response.json()), expires_in: 31536000 } })
+  })
+  const opened = us.context.waitForEvent('page')
+  await page.evaluate((config) => {
+    globalThis.result = told(web.signIn(config, { mode: 'popup' }).then((made) => void (globalThis.session = made)))
+  }, us.configs.generic)
+  const popup = await opened
+  await popup.waitForURL((url) => url.pathname === '/callback')
+  await popup.waitForFunction(() => globalThis.loaded === true)
+  await handle(popup, us.configs.generic).catch(() => {})
+  await page.evaluate(() => result)
+  const start = await us.generic.counters()
+  const first = await page.evaluate(() => session.token())
+  // As many milliseconds as a timer takes, and nearly a year.
+  for (const seconds of [2 ** 31 / 1000, 28_000_000]) {
+    await later(page, seconds)
+    assert.equal(await page.evaluate(() => session.token()), first)
+  }
+  assert.equal((await us.generic.counters()).refreshes, start.refreshes)
+  assert.ok((await page.evaluate(() => longest)) < 2 ** 31)
+  await later(page, 31536000 - 28_000_000 - 2 ** 31 / 1000)
+  assert.notEqual(await page.evaluate(() => session.token()), first)
+})
+
+test('a pause of a month is no longer than a timer lasts, and not taken for none', async () => {
+  const page = await signedIn(us, us.configs.generic)
+  let calls = 0
+  await page.route('**/api/echo', async (route) => {
+    calls += 1
+    const headers = { 'access-control-allow-origin': us.origin, 'access-control-expose-headers': 'retry-after' }
+    await route.fulfill({ status: 429, headers: { ...headers, 'retry-after': '2592000' } })
+  })
+  const waited = await page.evaluate(async (url) => {
+    globalThis.stop = new AbortController()
+    const { promise, resolve } = Promise.withResolvers()
+    const set = globalThis.setTimeout
+    globalThis.setTimeout = (task, millis) => (resolve(millis), set(task, millis))
+    globalThis.calling = told(session.fetch(url, { rateLimit: 'wait', longestWaitMs: 1e10, signal: stop.signal }))
+    return Promise.race([promise, calling])
+  }, `${us.twins.generic}/api/echo`)
+  // A day, which is the longest that a server may ask for.
+  assert.equal(waited, 86_400_000)
+  await page.evaluate(() => stop.abort())
+  assert.equal((await page.evaluate(() => calling)).name, 'AbortError')
+  assert.equal(calls, 1)
 })

@@ -150,6 +150,12 @@ impl Error {
         self
     }
 
+    /// Whether the request may have been carried out though no answer came.
+    fn is_of_unknown_fate(&self) -> bool {
+        let is_unsent = |cause: &Cause| cause.reach() == Reach::Unsent;
+        matches!(self.kind, Kind::Lost(_)) && !self.source.as_ref().is_some_and(is_unsent)
+    }
+
     /// Whose fault it was.
     pub const fn kind(&self) -> &Kind {
         &self.kind
@@ -279,6 +285,9 @@ impl fmt::Display for Error {
         }
         if let (Kind::Lost(_), Some(cause)) = (&self.kind, &self.source) {
             write!(f, ": {}", printable(&cause.root()))?;
+        }
+        if self.is_final && self.is_of_unknown_fate() {
+            f.write_str(": the code may be spent, so begin the login anew")?;
         }
         if let (true, Some(pause)) = (self.is_told_again, self.retry_after()) {
             write!(

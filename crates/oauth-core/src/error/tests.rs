@@ -74,3 +74,16 @@ fn what_passes_is_waited_for_where_a_refresh_token_was_refused() {
     let error = Error::from(ServerError::of_status(404));
     assert_eq!(error.of_refresh().advice().as_str(), "give_up");
 }
+
+#[test]
+fn what_may_be_spent_is_told_where_no_answer_came() {
+    let unknown = || Error::lost(Cause::unknown("no answer"));
+    let spent = "the code may be spent";
+    assert!(unknown().once_only().to_string().contains(spent));
+    assert!(!unknown().to_string().contains(spent));
+    // It was never sent, or it was answered.
+    let unsent = Error::lost(Cause::unsent("no connection"));
+    for error in [unsent, ServerError::of_status(503).into()] {
+        assert!(!error.once_only().to_string().contains(spent));
+    }
+}

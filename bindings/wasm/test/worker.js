@@ -1,0 +1,38 @@
+// The package in a worker: no window, no document, no storage but what is passed in.
+
+import * as web from '../js/index.js'
+
+const kept = new Map()
+/** As an extension's storage: it answers with promises. */
+const storage = {
+  getItem: async (key) => kept.get(key),
+  setItem: async (key, value) => void kept.set(key, value),
+  removeItem: async (key) => void kept.delete(key),
+}
+let session
+
+const calls = {
+  globals: () => ['window', 'document', 'localStorage', 'sessionStorage'].filter((name) => name in globalThis),
+  restore: async (config, items = [], isKept = true) => {
+    for (const [key, value] of items) kept.set(key, value)
+    session = await web.restore(isKept ? { ...config, storage } : config)
+    return session !== null
+  },
+  token: () => session.token(),
+  later: (seconds) => {
+    const now = Date.now
+    Date.now = () => now() + seconds * 1000
+  },
+  fetch: async (url) => (await session.fetch(url)).status,
+  signOut: () => session.signOut(),
+  kept: () => [...kept.values()],
+  signIn: (config) => web.signIn(config),
+}
+
+addEventListener('message', async ({ data: [name, ...given], ports: [port] }) => {
+  try {
+    port.postMessage({ value: await calls[name](...given) })
+  } catch ({ name, code, message }) {
+    port.postMessage({ name, code, message })
+  }
+})
