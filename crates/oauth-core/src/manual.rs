@@ -57,7 +57,8 @@
 //! | a worker dies while it renews | its lease is 10 s long, and extended while the request runs: others go on within seconds, and only send again a token of unknown fate after the longest request | a write of the store every 3 s of a slow request |
 //! | the token is near its end, and the store or the server hangs | a caller waits for a second, and has the token at hand as long as it is good | a token with little time left |
 //! | the store says for ever that another has saved | it is asked at growing intervals, and after eight of them the error is `lost.contended`; new tokens are handed out and stored later | some seconds |
-//! | the store fails when new tokens arrive | a few more tries, then they are handed out all the same and stored later | a crash before that costs a login |
+//! | the store fails when new tokens arrive | a few more tries, then they are handed out all the same and stored later; where it can be read and not written, the next refresh goes on from them | a crash before that costs a login |
+//! | a person logs out while a token is renewed | what comes then is revoked, and the record stays removed | a request |
 //! | the server says `invalid_grant` | the store is read once more, for a worker may have newer tokens; if not, the grant is over for all | one read |
 //! | the server refuses the refresh token in other words | a person is told to log in, in those words; nothing is deleted, and the token is sent again after 10 s, 20 s and so on up to an hour, by one of all workers | a refusal now and then |
 //! | a resource server says 401 | that token, and no other, is renewed; another worker's newer one is used first | nothing |
