@@ -56,8 +56,17 @@ impl World {
         let is_kept = self.setup.rotation == Rotation::Never;
         let needs_none = self.setup.own || (is_kept && self.setup.policy.reuse != Reuse::Revokes);
         let extend_every = super::world::millis(self.setup.policy.lease) * 3 / 10;
+        // Nobody else can send what was never stored.
+        let history = &self.book.history[grant];
+        let is_stored =
+            |token: &String| history.iter().any(|it| it.refresh.as_ref() == Some(token));
+        let is_ours_alone = refresh.as_ref().is_some_and(|token| !is_stored(token));
         let slot = self.slot(worker, grant);
-        slot.is_alone = needs_none && slot.is_silent;
+        let is_stranded = slot.lease.is_none() && !slot.keeper.is_stored();
+        slot.is_alone = match needs_none {
+            true => slot.is_silent || is_stranded,
+            false => is_stranded && is_ours_alone,
+        };
         if slot.is_alone {
             slot.lease = Some(Held::new(now, now));
         }
