@@ -18,6 +18,7 @@ use crate::response::Response;
 use crate::server;
 use crate::source::{GrantSource, refuse_in_hook};
 use crate::value::{Fields, Pairs};
+use crate::verbs::verbs;
 use crate::work::{Answer, Work};
 use crate::{errors, fixed, runtime};
 
@@ -121,11 +122,15 @@ fn on_limit(rate_limit: &str, longest_wait: f64) -> PyResult<OnLimit> {
 }
 
 /// A request as Python asks for it.
+#[derive(Default)]
 pub(crate) struct Ask<'a> {
     pub(crate) method: &'a str,
     pub(crate) url: &'a str,
     pub(crate) headers: Option<Pairs>,
     pub(crate) content: Option<Vec<u8>>,
+    pub(crate) json: Option<Py<PyAny>>,
+    /// Of a source alone: an API has its own.
+    pub(crate) origins: Option<Vec<String>>,
     pub(crate) timeout: Option<f64>,
     pub(crate) rate_limit: Option<&'a str>,
     pub(crate) longest_wait: Option<f64>,
@@ -148,12 +153,38 @@ impl Ask<'_> {
         }
     }
 
+    /// The body, and whether it is JSON that no header of the caller's says so of.
+    fn body(&mut self, py: Python<'_>) -> PyResult<(Option<Vec<u8>>, bool)> {
+        let Some(json) = self.json.take() else {
+            return Ok((self.content.take(), false));
+        };
+        if self.content.is_some() {
+            return Err(PyTypeError::new_err("give content or json, not both"));
+        }
+        let text: String = py
+            .import("json")?
+            .call_method1("dumps", (json,))?
+            .extract()?;
+        let headers = self.headers.iter().flat_map(|headers| &headers.0);
+        let is_typed = headers
+            .into_iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        Ok((Some(text.into_bytes()), !is_typed))
+    }
+
     /// Sends it, and reads the reply whole.
-    pub(crate) fn send(self, api: Authorized, on_limit: OnLimit, line: &Line) -> PyResult<Work> {
+    pub(crate) fn send(
+        mut self,
+        py: Python<'_>,
+        api: Authorized,
+        on_limit: OnLimit,
+        line: &Line,
+    ) -> PyResult<Work> {
         let on_limit = self.on_limit(on_limit)?;
+        let (content, is_json) = self.body(py)?;
         let method = Method::from_bytes(self.method.as_bytes())
             .map_err(|_| PyValueError::new_err("not an HTTP method"))?;
-        let (url, headers, content) = (self.url.to_owned(), self.headers, self.content);
+        let (url, headers) = (self.url.to_owned(), self.headers);
         let timeout = match self.timeout {
             Some(timeout) => seconds(timeout)?,
             None => line.timeout(),
@@ -161,6 +192,9 @@ impl Ask<'_> {
         let mut request = api.request(method, &url).on_limit(on_limit);
         for (name, value) in headers.iter().flat_map(|headers: &Pairs| &headers.0) {
             request = request.header(name, value);
+        }
+        if is_json {
+            request = request.header("content-type", "application/json");
         }
         if let Some(content) = content {
             request = request.body(content);
@@ -242,7 +276,7 @@ impl Api {
     }
 
     fn calling(&self, py: Python<'_>, ask: Ask<'_>) -> PyResult<Work> {
-        ask.send(self.authorized(py)?, self.on_limit, &self.line)
+        ask.send(py, self.authorized(py)?, self.on_limit, &self.line)
     }
 }
 
@@ -319,8 +353,8 @@ impl Api {
     ///
     /// timeout is for the head of the reply, and again for its body. rate_limit and longest_wait
     /// are this API's unless they are given.
-    #[pyo3(signature = (method, url, *, headers = None, content = None, timeout = None,
-                        rate_limit = None, longest_wait = None))]
+    #[pyo3(signature = (method, url, *, headers = None, content = None, json = None,
+                        timeout = None, rate_limit = None, longest_wait = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn request(
         &self,
@@ -329,6 +363,7 @@ impl Api {
         url: &str,
         headers: Option<Pairs>,
         content: Option<Vec<u8>>,
+        json: Option<Py<PyAny>>,
         timeout: Option<f64>,
         rate_limit: Option<&str>,
         longest_wait: Option<f64>,
@@ -339,16 +374,18 @@ impl Api {
             url,
             headers,
             content,
+            json,
             timeout,
             rate_limit,
             longest_wait,
+            ..Ask::default()
         };
         self.calling(py, ask)?.wait(py)
     }
 
     /// request(), in a coroutine.
-    #[pyo3(signature = (method, url, *, headers = None, content = None, timeout = None,
-                        rate_limit = None, longest_wait = None))]
+    #[pyo3(signature = (method, url, *, headers = None, content = None, json = None,
+                        timeout = None, rate_limit = None, longest_wait = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn arequest<'py>(
         &self,
@@ -357,6 +394,7 @@ impl Api {
         url: &str,
         headers: Option<Pairs>,
         content: Option<Vec<u8>>,
+        json: Option<Py<PyAny>>,
         timeout: Option<f64>,
         rate_limit: Option<&str>,
         longest_wait: Option<f64>,
@@ -366,59 +404,13 @@ impl Api {
             url,
             headers,
             content,
+            json,
             timeout,
             rate_limit,
             longest_wait,
+            ..Ask::default()
         };
         self.calling(py, ask)?.later(py)
-    }
-
-    /// request("GET", url).
-    #[pyo3(signature = (url, *, headers = None, timeout = None, rate_limit = None,
-                        longest_wait = None))]
-    fn get(
-        &self,
-        py: Python<'_>,
-        url: &str,
-        headers: Option<Pairs>,
-        timeout: Option<f64>,
-        rate_limit: Option<&str>,
-        longest_wait: Option<f64>,
-    ) -> PyResult<Py<PyAny>> {
-        self.request(
-            py,
-            "GET",
-            url,
-            headers,
-            None,
-            timeout,
-            rate_limit,
-            longest_wait,
-        )
-    }
-
-    /// get(), in a coroutine.
-    #[pyo3(signature = (url, *, headers = None, timeout = None, rate_limit = None,
-                        longest_wait = None))]
-    fn aget<'py>(
-        &self,
-        py: Python<'py>,
-        url: &str,
-        headers: Option<Pairs>,
-        timeout: Option<f64>,
-        rate_limit: Option<&str>,
-        longest_wait: Option<f64>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.arequest(
-            py,
-            "GET",
-            url,
-            headers,
-            None,
-            timeout,
-            rate_limit,
-            longest_wait,
-        )
     }
 
     /// The steps of one request, for a plug-in.
@@ -446,3 +438,5 @@ impl Api {
         "<oauth_core.Api>"
     }
 }
+
+verbs!(Api, []);

@@ -14,7 +14,7 @@ use crate::flow::Flow;
 use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
 use crate::network::{Lazy, Line, Network, seconds};
-use crate::request::{Extra, token_request};
+use crate::request::{Extra, ScopeNames, token_request};
 use crate::server::Server;
 use crate::source::{GrantSource, Kept};
 use crate::store::Store;
@@ -219,14 +219,14 @@ impl Client {
     ///
     /// resource and audience are asked for here and when the code is redeemed; extra are parameters of
     /// the provider's own in the URL, token_extra those of the request for the token.
-    #[pyo3(signature = (*, redirect_uri, scope = "", response_mode = "query", resource = None,
+    #[pyo3(signature = (*, redirect_uri, scope = None, response_mode = "query", resource = None,
                         audience = None, extra = None, token_extra = None, moment = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn authorize(
         &self,
         py: Python<'_>,
         redirect_uri: String,
-        scope: &str,
+        scope: Option<ScopeNames>,
         response_mode: &str,
         resource: Option<Vec<String>>,
         audience: Option<Vec<String>>,
@@ -269,12 +269,12 @@ impl Client {
     }
 
     /// Spends the refresh token; an empty scope asks for all that was granted.
-    #[pyo3(signature = (tokens, *, scope = "", resource = None, audience = None, extra = None))]
+    #[pyo3(signature = (tokens, *, scope = None, resource = None, audience = None, extra = None))]
     fn refresh(
         &self,
         py: Python<'_>,
         tokens: &Tokens,
-        scope: &str,
+        scope: Option<ScopeNames>,
         resource: Option<Vec<String>>,
         audience: Option<Vec<String>>,
         extra: Option<Extra>,
@@ -284,12 +284,12 @@ impl Client {
     }
 
     /// refresh(), in a coroutine.
-    #[pyo3(signature = (tokens, *, scope = "", resource = None, audience = None, extra = None))]
+    #[pyo3(signature = (tokens, *, scope = None, resource = None, audience = None, extra = None))]
     fn arefresh<'py>(
         &self,
         py: Python<'py>,
         tokens: &Tokens,
-        scope: &str,
+        scope: Option<ScopeNames>,
         resource: Option<Vec<String>>,
         audience: Option<Vec<String>>,
         extra: Option<Extra>,
@@ -299,7 +299,7 @@ impl Client {
     }
 
     /// The password grant, for servers that offer nothing better: the client sees the password.
-    #[pyo3(signature = (*, username, password, scope = "", resource = None, audience = None,
+    #[pyo3(signature = (*, username, password, scope = None, resource = None, audience = None,
                         extra = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn password(
@@ -307,7 +307,7 @@ impl Client {
         py: Python<'_>,
         username: &str,
         password: String,
-        scope: &str,
+        scope: Option<ScopeNames>,
         resource: Option<Vec<String>>,
         audience: Option<Vec<String>>,
         extra: Option<Extra>,
@@ -317,7 +317,7 @@ impl Client {
     }
 
     /// password(), in a coroutine.
-    #[pyo3(signature = (*, username, password, scope = "", resource = None, audience = None,
+    #[pyo3(signature = (*, username, password, scope = None, resource = None, audience = None,
                         extra = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn apassword<'py>(
@@ -325,7 +325,7 @@ impl Client {
         py: Python<'py>,
         username: &str,
         password: String,
-        scope: &str,
+        scope: Option<ScopeNames>,
         resource: Option<Vec<String>>,
         audience: Option<Vec<String>>,
         extra: Option<Extra>,
@@ -369,13 +369,13 @@ impl Client {
     }
 
     /// Tokens for the client itself, fetched when first needed and kept fresh.
-    #[pyo3(signature = (*, scope = "", resource = None, audience = None, extra = None,
+    #[pyo3(signature = (*, scope = None, resource = None, audience = None, extra = None,
                         store = None, lease = None, on_tokens = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn client_credentials(
         &self,
         py: Python<'_>,
-        scope: &str,
+        scope: Option<ScopeNames>,
         resource: Option<Vec<String>>,
         audience: Option<Vec<String>>,
         extra: Option<Extra>,
@@ -396,7 +396,7 @@ impl Client {
     }
 
     /// Tokens of a person, kept fresh with their refresh token: from a login, or from the store.
-    #[pyo3(signature = (tokens = None, *, store = None, subject = None, scope = "",
+    #[pyo3(signature = (tokens = None, *, store = None, subject = None, scope = None,
                         resource = None, audience = None, extra = None, reuse = None,
                         lease = None, on_tokens = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -406,7 +406,7 @@ impl Client {
         tokens: Option<&Tokens>,
         store: Option<Store>,
         subject: Option<String>,
-        scope: &str,
+        scope: Option<ScopeNames>,
         resource: Option<Vec<String>>,
         audience: Option<Vec<String>>,
         extra: Option<Extra>,
@@ -437,7 +437,7 @@ impl Client {
     /// another worker may send the refresh token again. moment is for tests and replays, as in
     /// exchange.
     #[pyo3(signature = (tokens = None, *, grant_type = "refresh_token", shared = true,
-                        subject = None, scope = "", resource = None, audience = None,
+                        subject = None, scope = None, resource = None, audience = None,
                         extra = None, reuse = None, lease = None, longest_request = None,
                         moment = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -448,7 +448,7 @@ impl Client {
         grant_type: &str,
         shared: bool,
         subject: Option<String>,
-        scope: &str,
+        scope: Option<ScopeNames>,
         resource: Option<Vec<String>>,
         audience: Option<Vec<String>>,
         extra: Option<Extra>,

@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyTuple, PyType};
 use crate::client::{Us, read_hint};
 use crate::flow::Flow;
 use crate::moment::OwnMoment;
-use crate::request::{Extra, token_request};
+use crate::request::{Extra, ScopeNames, token_request};
 use crate::server::read_transport;
 use crate::tokens::Tokens;
 use crate::{errors, loss, secret, value};
@@ -305,12 +305,12 @@ pub(crate) struct Exchanges(pub(crate) Arc<Us>);
 impl Exchanges {
     /// A token for the client itself. `moment`, here and below, is for tests and replays: a
     /// callable that gives the Unix time and 32 random bytes of each step.
-    #[pyo3(signature = (*, scope = "", resource = None, audience = None, extra = None,
+    #[pyo3(signature = (*, scope = None, resource = None, audience = None, extra = None,
                         moment = None))]
     fn client_credentials(
         &self,
         py: Python<'_>,
-        scope: &str,
+        scope: Option<ScopeNames>,
         resource: Option<Vec<String>>,
         audience: Option<Vec<String>>,
         extra: Option<Extra>,
@@ -334,14 +334,14 @@ impl Exchanges {
     }
 
     /// Spends the refresh token.
-    #[pyo3(signature = (tokens, *, scope = "", resource = None, audience = None, extra = None,
+    #[pyo3(signature = (tokens, *, scope = None, resource = None, audience = None, extra = None,
                         moment = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn refresh(
         &self,
         py: Python<'_>,
         tokens: &Tokens,
-        scope: &str,
+        scope: Option<ScopeNames>,
         resource: Option<Vec<String>>,
         audience: Option<Vec<String>>,
         extra: Option<Extra>,
@@ -352,7 +352,7 @@ impl Exchanges {
     }
 
     /// The password grant.
-    #[pyo3(signature = (*, username, password, scope = "", resource = None, audience = None,
+    #[pyo3(signature = (*, username, password, scope = None, resource = None, audience = None,
                         extra = None, moment = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn password(
@@ -360,7 +360,7 @@ impl Exchanges {
         py: Python<'_>,
         username: &str,
         password: String,
-        scope: &str,
+        scope: Option<ScopeNames>,
         resource: Option<Vec<String>>,
         audience: Option<Vec<String>>,
         extra: Option<Extra>,

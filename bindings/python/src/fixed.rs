@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 
 use crate::api::{Api, Limits, Source};
 use crate::foreign::raised;
-use crate::network::{Line, Network};
+use crate::network::{Line, Network, seconds};
 use crate::resource::Resource;
 use crate::server::{Server, read_transport};
 use crate::tokens::Tokens;
@@ -27,37 +27,48 @@ pub(crate) struct FixedToken {
 
 impl FixedToken {
     /// A callback may wait for another thread of Python's: so not in this one.
-    fn reading(&self, refused: Option<&Tokens>) -> Work {
+    fn reading(&self, refused: Option<&Tokens>, timeout: Option<f64>) -> PyResult<Work> {
+        let limit = timeout.map(seconds).transpose()?;
         let token = self.token.clone();
         let refused = refused.map(|refused| Arc::clone(&refused.0));
-        Work::new("token", async move {
+        let work = Work::new("token", async move {
             let read = tokio::task::spawn_blocking(move || token.read(refused.as_deref()));
             let stopped = |_| Error::lost(Cause::unknown("the work was stopped"));
             read.await.map_err(stopped)?.map(Answer::Tokens)
-        })
+        });
+        Ok(work.within(limit))
     }
 }
 
 #[pymethods]
 impl FixedToken {
     /// The token that is there now.
-    fn token(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.reading(None).wait(py)
+    #[pyo3(signature = (*, timeout = None))]
+    fn token(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
+        self.reading(None, timeout)?.wait(py)
     }
 
     /// token(), in a coroutine.
-    fn atoken<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.reading(None).later(py)
+    #[pyo3(signature = (*, timeout = None))]
+    fn atoken<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        self.reading(None, timeout)?.later(py)
     }
 
     /// The token that is there now; grant.revoked if it is this one still.
-    fn renew(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<Py<PyAny>> {
-        self.reading(Some(tokens)).wait(py)
+    #[pyo3(signature = (tokens, *, timeout = None))]
+    fn renew(&self, py: Python<'_>, tokens: &Tokens, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
+        self.reading(Some(tokens), timeout)?.wait(py)
     }
 
     /// renew(), in a coroutine.
-    fn arenew<'py>(&self, py: Python<'py>, tokens: &Tokens) -> PyResult<Bound<'py, PyAny>> {
-        self.reading(Some(tokens)).later(py)
+    #[pyo3(signature = (tokens, *, timeout = None))]
+    fn arenew<'py>(
+        &self,
+        py: Python<'py>,
+        tokens: &Tokens,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.reading(Some(tokens), timeout)?.later(py)
     }
 
     /// Forgets nothing: what stands there is asked about again.

@@ -4,6 +4,7 @@
 mod api;
 mod call;
 mod client;
+mod closing;
 mod errors;
 mod exchange;
 mod fixed;
@@ -27,6 +28,7 @@ mod store;
 mod stores;
 mod tokens;
 mod value;
+mod verbs;
 mod work;
 
 use pyo3::prelude::*;

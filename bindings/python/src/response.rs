@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use oauth_core::error::{Cause, Error};
+use oauth_core::flow::resource;
 use oauth_reqwest::ResponseExt as _;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use crate::errors;
+
 /// A resource server's reply, read whole.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Response {
-    status: u16,
+    status: StatusCode,
     headers: http::HeaderMap,
     content: Vec<u8>,
     retry_after: Option<Duration>,
@@ -20,7 +24,7 @@ impl Response {
     pub(crate) async fn read(
         mut response: oauth_reqwest::reqwest::Response,
     ) -> Result<Self, Error> {
-        let (status, retry_after) = (response.status().as_u16(), response.retry_after());
+        let (status, retry_after) = (response.status(), response.retry_after());
         let headers = std::mem::take(response.headers_mut());
         let content = response
             .bytes()
@@ -39,8 +43,8 @@ impl Response {
 impl Response {
     /// The HTTP status.
     #[getter]
-    const fn status(&self) -> u16 {
-        self.status
+    fn status(&self) -> u16 {
+        self.status.as_u16()
     }
 
     /// The headers, names in lower case; several of one name are joined by a comma.
@@ -81,7 +85,21 @@ impl Response {
             .call_method1("loads", (self.content(py),))
     }
 
+    /// Raises Denied if the status is 400 or above; otherwise gives this reply back.
+    ///
+    /// The error's code is denied.http_status, or denied.busy where the status asks to come back (408,
+    /// 429, 500, 502, 503, 504), or what a Bearer challenge names, such as denied.insufficient_scope
+    /// (RFC 6750 section 3.1). It has the status and the pause that was asked for, and nothing of the
+    /// body. A redirect that left the API's origin was handed back as it is, and is no error here.
+    fn raise_for_status<'py>(this: Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        let us = this.get();
+        match resource::refusal(us.status, &us.headers, us.retry_after) {
+            Some(error) => Err(errors::raise(this.py(), &error)),
+            None => Ok(this),
+        }
+    }
+
     fn __repr__(&self) -> String {
-        format!("<oauth_core.Response {}>", self.status)
+        format!("<oauth_core.Response {}>", self.status.as_u16())
     }
 }

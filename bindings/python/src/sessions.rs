@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::{GrantId, Outline, Upkeep};
-use oauth_facade::{Keep, Record, TokenRequest};
+use oauth_facade::{Keep, TokenRequest};
 use oauth_session::observe::{Notice, Observe};
 use oauth_session::sessions::{Idle, Listed};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::client::{Client, Us};
+use crate::closing::{PATIENCE, closes, nothing};
 use crate::network::seconds;
 use crate::process::PerProcess;
-use crate::request::{Extra, token_request};
+use crate::request::{Extra, ScopeNames, token_request};
 use crate::source::{GrantSource, refuse_in_hook, while_hooked};
 use crate::store::Store;
 use crate::tokens::Tokens;
@@ -169,13 +170,13 @@ impl Sessions {
 
     /// The source of one grant: this person's, or the client's own. All who get the same grant share
     /// its renewals.
-    #[pyo3(signature = (subject = None, *, scope = "", resource = None, audience = None, extra = None))]
+    #[pyo3(signature = (subject = None, *, scope = None, resource = None, audience = None, extra = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn get(
         &self,
         py: Python<'_>,
         subject: Option<String>,
-        scope: &str,
+        scope: Option<ScopeNames>,
         resource: Option<Vec<String>>,
         audience: Option<Vec<String>>,
         extra: Option<Extra>,
@@ -185,14 +186,14 @@ impl Sessions {
     }
 
     /// Takes the tokens of a new login, and stores them in the place of what is there.
-    #[pyo3(signature = (subject, tokens, *, scope = "", resource = None, audience = None, extra = None))]
+    #[pyo3(signature = (subject, tokens, *, scope = None, resource = None, audience = None, extra = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn log_in(
         &self,
         py: Python<'_>,
         subject: String,
         tokens: &Tokens,
-        scope: &str,
+        scope: Option<ScopeNames>,
         resource: Option<Vec<String>>,
         audience: Option<Vec<String>>,
         extra: Option<Extra>,
@@ -210,14 +211,14 @@ impl Sessions {
     }
 
     /// log_in(), in a coroutine.
-    #[pyo3(signature = (subject, tokens, *, scope = "", resource = None, audience = None, extra = None))]
+    #[pyo3(signature = (subject, tokens, *, scope = None, resource = None, audience = None, extra = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn alog_in<'py>(
         &self,
         py: Python<'py>,
         subject: String,
         tokens: &Tokens,
-        scope: &str,
+        scope: Option<ScopeNames>,
         resource: Option<Vec<String>>,
         audience: Option<Vec<String>>,
         extra: Option<Extra>,
@@ -237,13 +238,13 @@ impl Sessions {
     /// Ends a grant: waits for a renewal under way, asks the server to forget the tokens, and removes
     /// the record. If the server could not be asked, that is raised, and the record is removed all the
     /// same.
-    #[pyo3(signature = (subject, *, scope = "", resource = None, audience = None, extra = None))]
+    #[pyo3(signature = (subject, *, scope = None, resource = None, audience = None, extra = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn log_out(
         &self,
         py: Python<'_>,
         subject: Option<String>,
-        scope: &str,
+        scope: Option<ScopeNames>,
         resource: Option<Vec<String>>,
         audience: Option<Vec<String>>,
         extra: Option<Extra>,
@@ -257,13 +258,13 @@ impl Sessions {
     }
 
     /// log_out(), in a coroutine.
-    #[pyo3(signature = (subject, *, scope = "", resource = None, audience = None, extra = None))]
+    #[pyo3(signature = (subject, *, scope = None, resource = None, audience = None, extra = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn alog_out<'py>(
         &self,
         py: Python<'py>,
         subject: Option<String>,
-        scope: &str,
+        scope: Option<ScopeNames>,
         resource: Option<Vec<String>>,
         audience: Option<Vec<String>>,
         extra: Option<Extra>,
@@ -355,6 +356,10 @@ impl Sessions {
         Ok(nothing("drain", async move { sessions.drain(limit).await }))
     }
 
+    fn closing(&self, py: Python<'_>) -> PyResult<Work> {
+        self.draining(py, PATIENCE)
+    }
+
     fn listing(&self, py: Python<'_>, cursor: Option<String>) -> PyResult<Work> {
         let sessions = self.0.here(py)?;
         Ok(Work::new("list", async move {
@@ -374,15 +379,10 @@ impl Sessions {
     }
 }
 
-fn nothing(
-    name: &'static str,
-    work: impl Future<Output = Result<(), Error>> + Send + 'static,
-) -> Work {
-    Work::new(name, async move {
-        work.await?;
-        Ok(Answer::Record(Record::Nothing))
-    })
-}
+closes!(
+    Sessions,
+    "drain(), as the end of a `with` or `async with` block does it; Lost after 10 s."
+);
 
 fn coded(failed: Vec<(String, Error)>) -> Vec<(String, &'static str)> {
     let coded = failed.into_iter().map(|(key, error)| (key, error.code()));

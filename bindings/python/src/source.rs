@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::{GrantId, Upkeep};
 use oauth_core::{Moment, Scope};
-use oauth_facade::{Keep, Keeping, OnLimit, TokenFor};
+use oauth_facade::{Keep, Keeping, OnLimit, Record, TokenFor};
 use oauth_reqwest::{Authorized, Session};
 use oauth_session::Sources;
 use pyo3::exceptions::PyRuntimeError;
@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 
 use crate::api::Ask;
 use crate::client::Us;
+use crate::closing::{PATIENCE, closes, nothing};
 use crate::network::{Lazy, Line, seconds};
 use crate::process::PerProcess;
 use crate::resource::Resource;
@@ -22,6 +23,7 @@ use crate::sessions::{self, Logged};
 use crate::store::Store;
 use crate::tokens::Tokens;
 use crate::value::Pairs;
+use crate::verbs::verbs;
 use crate::work::{Answer, Work};
 use crate::{errors, runtime};
 
@@ -176,7 +178,8 @@ impl GrantSource {
         })
     }
 
-    fn fetching(&self, py: Python<'_>) -> PyResult<Work> {
+    fn fetching(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Work> {
+        let limit = timeout.map(seconds).transpose()?;
         let source = self.native(py)?;
         let cached = source.clone();
         let work = Work::new("token", async move {
@@ -185,28 +188,38 @@ impl GrantSource {
                 .await
                 .map(|token| Answer::Tokens(token.into_arc()))
         });
-        Ok(work.unless(move || {
+        Ok(work.within(limit).unless(move || {
             let token = cached.ready().transpose()?;
             Some(token.map(|token| Answer::Tokens(token.into_arc())))
         }))
     }
 
-    fn renewing(&self, py: Python<'_>, dead: &Tokens) -> PyResult<Work> {
+    fn renewing(&self, py: Python<'_>, dead: &Tokens, timeout: Option<f64>) -> PyResult<Work> {
+        let limit = timeout.map(seconds).transpose()?;
         let (source, dead) = (self.native(py)?, Arc::clone(&dead.0));
-        Ok(Work::new("renew", async move {
+        let work = Work::new("renew", async move {
             source
                 .renew(&dead)
                 .await
                 .map(|token| Answer::Tokens(token.into_arc()))
-        }))
+        });
+        Ok(work.within(limit))
     }
 
     fn draining(&self, py: Python<'_>, timeout: f64) -> PyResult<Work> {
         let (session, limit) = (self.native(py)?, seconds(timeout)?);
-        Ok(Work::new("drain", async move {
-            session.drain(limit).await?;
-            Ok(Answer::Record(oauth_facade::Record::Nothing))
-        }))
+        Ok(nothing("drain", async move { session.drain(limit).await }))
+    }
+
+    fn closing(&self, py: Python<'_>) -> PyResult<Work> {
+        match &self.grant {
+            // Whoever else has this grant goes on.
+            Grant::OneOf(..) => {
+                let at_hand = || Some(Ok(Answer::Record(Record::Nothing)));
+                Ok(nothing("close", async { Ok(()) }).unless(at_hand))
+            }
+            Grant::ClientCredentials(_) | Grant::Refresh(_) => self.draining(py, PATIENCE),
+        }
     }
 
     fn logging_in(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<Work> {
@@ -214,9 +227,8 @@ impl GrantSource {
         if let Grant::Refresh(login) = &self.grant {
             login.newest.store(Some(Arc::clone(&tokens)));
         }
-        Ok(Work::new("log_in", async move {
-            session.log_in((*tokens).clone()).await?;
-            Ok(Answer::Record(oauth_facade::Record::Nothing))
+        Ok(nothing("log_in", async move {
+            session.log_in((*tokens).clone()).await
         }))
     }
 
@@ -237,14 +249,14 @@ impl GrantSource {
         Arc::clone(&self.us.line)
     }
 
-    fn calling(&self, py: Python<'_>, origins: Option<&[String]>, ask: Ask<'_>) -> PyResult<Work> {
+    fn calling(&self, py: Python<'_>, ask: Ask<'_>) -> PyResult<Work> {
         let api = self
-            .api(origins, Keeping::Nothing)
+            .api(ask.origins.as_deref(), Keeping::Nothing)
             .map_err(|error| errors::raise(py, &error))?;
         let sources = Sources::one(self.native(py)?);
         let api = Authorized::with_sources(self.us.line.driver(py)?, sources, api.core().clone())
             .map_err(|error| errors::raise(py, &error))?;
-        ask.send(api, OnLimit::Fail, &self.us.line)
+        ask.send(py, api, OnLimit::Fail, &self.us.line)
     }
 }
 
@@ -280,25 +292,34 @@ fn tell(hook: Option<Arc<Py<PyAny>>>, tokens: Arc<oauth_core::Tokens>) {
 #[pymethods]
 impl GrantSource {
     /// Tokens that are fresh now.
-    fn token(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    #[pyo3(signature = (*, timeout = None))]
+    fn token(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
         refuse_in_hook()?;
-        self.fetching(py)?.wait(py)
+        self.fetching(py, timeout)?.wait(py)
     }
 
     /// token(), in a coroutine.
-    fn atoken<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.fetching(py)?.later(py)
+    #[pyo3(signature = (*, timeout = None))]
+    fn atoken<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        self.fetching(py, timeout)?.later(py)
     }
 
     /// Tokens to take the place of those a resource server refused.
-    fn renew(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<Py<PyAny>> {
+    #[pyo3(signature = (tokens, *, timeout = None))]
+    fn renew(&self, py: Python<'_>, tokens: &Tokens, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
         refuse_in_hook()?;
-        self.renewing(py, tokens)?.wait(py)
+        self.renewing(py, tokens, timeout)?.wait(py)
     }
 
     /// renew(), in a coroutine.
-    fn arenew<'py>(&self, py: Python<'py>, tokens: &Tokens) -> PyResult<Bound<'py, PyAny>> {
-        self.renewing(py, tokens)?.later(py)
+    #[pyo3(signature = (tokens, *, timeout = None))]
+    fn arenew<'py>(
+        &self,
+        py: Python<'py>,
+        tokens: &Tokens,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.renewing(py, tokens, timeout)?.later(py)
     }
 
     /// Forgets exactly these tokens.
@@ -362,8 +383,8 @@ impl GrantSource {
     ///
     /// timeout is for the head of the reply, and again for its body; by default the client's.
     /// rate_limit says what is done where the API asks for a pause: an error by default.
-    #[pyo3(signature = (method, url, *, headers = None, content = None, origins = None,
-                        timeout = None, rate_limit = None, longest_wait = None))]
+    #[pyo3(signature = (method, url, *, headers = None, content = None, json = None,
+                        origins = None, timeout = None, rate_limit = None, longest_wait = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn request(
         &self,
@@ -372,6 +393,7 @@ impl GrantSource {
         url: &str,
         headers: Option<Pairs>,
         content: Option<Vec<u8>>,
+        json: Option<Py<PyAny>>,
         origins: Option<Vec<String>>,
         timeout: Option<f64>,
         rate_limit: Option<&str>,
@@ -383,16 +405,18 @@ impl GrantSource {
             url,
             headers,
             content,
+            json,
+            origins,
             timeout,
             rate_limit,
             longest_wait,
         };
-        self.calling(py, origins.as_deref(), ask)?.wait(py)
+        self.calling(py, ask)?.wait(py)
     }
 
     /// request(), in a coroutine.
-    #[pyo3(signature = (method, url, *, headers = None, content = None, origins = None,
-                        timeout = None, rate_limit = None, longest_wait = None))]
+    #[pyo3(signature = (method, url, *, headers = None, content = None, json = None,
+                        origins = None, timeout = None, rate_limit = None, longest_wait = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn arequest<'py>(
         &self,
@@ -401,6 +425,7 @@ impl GrantSource {
         url: &str,
         headers: Option<Pairs>,
         content: Option<Vec<u8>>,
+        json: Option<Py<PyAny>>,
         origins: Option<Vec<String>>,
         timeout: Option<f64>,
         rate_limit: Option<&str>,
@@ -411,71 +436,27 @@ impl GrantSource {
             url,
             headers,
             content,
+            json,
+            origins,
             timeout,
             rate_limit,
             longest_wait,
         };
-        self.calling(py, origins.as_deref(), ask)?.later(py)
-    }
-
-    /// request("GET", url).
-    #[pyo3(signature = (url, *, headers = None, origins = None, timeout = None,
-                        rate_limit = None, longest_wait = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn get(
-        &self,
-        py: Python<'_>,
-        url: &str,
-        headers: Option<Pairs>,
-        origins: Option<Vec<String>>,
-        timeout: Option<f64>,
-        rate_limit: Option<&str>,
-        longest_wait: Option<f64>,
-    ) -> PyResult<Py<PyAny>> {
-        self.request(
-            py,
-            "GET",
-            url,
-            headers,
-            None,
-            origins,
-            timeout,
-            rate_limit,
-            longest_wait,
-        )
-    }
-
-    /// get(), in a coroutine.
-    #[pyo3(signature = (url, *, headers = None, origins = None, timeout = None,
-                        rate_limit = None, longest_wait = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn aget<'py>(
-        &self,
-        py: Python<'py>,
-        url: &str,
-        headers: Option<Pairs>,
-        origins: Option<Vec<String>>,
-        timeout: Option<f64>,
-        rate_limit: Option<&str>,
-        longest_wait: Option<f64>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.arequest(
-            py,
-            "GET",
-            url,
-            headers,
-            None,
-            origins,
-            timeout,
-            rate_limit,
-            longest_wait,
-        )
+        self.calling(py, ask)?.later(py)
     }
 
     fn __repr__(&self) -> String {
         format!("<oauth_core.GrantSource of {}>", self.us.server.issuer())
     }
 }
+
+verbs!(GrantSource, [origins: Option<Vec<String>>]);
+closes!(
+    GrantSource,
+    "drain(), as the end of a `with` or `async with` block does it; lost.unsent or lost after 10 s.\n\n\
+     A source that Sessions.get() gave belongs to the sessions: it is only let go of, and its grant \
+     is kept fresh for the others."
+);
 
 pub(crate) fn refuse_in_hook() -> PyResult<()> {
     match IS_IN_HOOK.get() {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use oauth_core::Tokens;
-use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_facade::Record;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyRuntimeError;
@@ -80,6 +80,22 @@ impl Work {
     /// Often there is nothing to be done, for the answer is at hand: that is seen first.
     pub(crate) fn unless(mut self, ready: impl Fn() -> Option<Outcome> + Send + 'static) -> Self {
         self.ready = Some(Box::new(ready));
+        self
+    }
+
+    /// Lets the caller wait for so long at most, and then lets go of the work: what others wait for
+    /// too is not stopped by that.
+    pub(crate) fn within(mut self, limit: Option<Duration>) -> Self {
+        if let Some(limit) = limit {
+            let future = self.future;
+            self.future = Box::pin(async move {
+                let done = tokio::time::timeout(limit, future).await;
+                done.unwrap_or_else(|_| {
+                    let late = Cause::unknown("the caller waited no longer");
+                    Err(Error::lost(late.because(Loss::Timeout)))
+                })
+            });
+        }
         self
     }
 

@@ -13,6 +13,8 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -21,7 +23,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::challenge::{self, Challenge};
 use crate::client_auth;
-use crate::error::{Error, Misuse};
+use crate::error::{Denial, Error, Misuse, ServerError};
 use crate::form;
 use crate::json::{self, Json};
 use crate::scope::Scope;
@@ -274,6 +276,29 @@ pub fn after_fields<'a>(status: StatusCode, fields: impl IntoIterator<Item = &'a
         }
         None => Verdict::Pass,
     }
+}
+
+/// The error that a reply stands for, if its status is 400 or above: `denied.http_status`,
+/// `denied.busy` where the status asks to come back, or the code that a Bearer challenge names
+/// (RFC 6750 section 3.1). `pause` is what the reply asks for before the next request.
+pub fn refusal(status: StatusCode, headers: &HeaderMap, pause: Option<Duration>) -> Option<Error> {
+    if !(status.is_client_error() || status.is_server_error()) {
+        return None;
+    }
+    let server = ServerError::of_status(status.as_u16()).retry_after(pause);
+    let fields = headers.get_all(WWW_AUTHENTICATE).iter();
+    let (challenges, _) = challenge::readable_fields(fields.map(HeaderValue::as_bytes));
+    // Of a server's own words nothing is kept: they may repeat the token.
+    let code = challenges
+        .iter()
+        .filter(|challenge| challenge.scheme == "bearer")
+        .find_map(|challenge| challenge.param("error"))
+        .filter(|code| Denial::ALL.iter().any(|known| known.text() == *code));
+    let server = match code {
+        Some(code) => server.coded(code),
+        None => server,
+    };
+    Some(Error::from(server).at_endpoint("resource"))
 }
 
 /// `claims` in base64 of either alphabet, if it is an object.

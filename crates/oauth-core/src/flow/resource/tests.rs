@@ -186,3 +186,33 @@ fn a_second_token_in_the_body_is_found_in_any_spelling_of_a_form() {
     assert_eq!(put("text/plain", "access_token=x"), Ok(()));
     assert_eq!(put("application/json", "access_token=x"), Ok(()));
 }
+
+#[test]
+fn a_reply_that_is_no_success_can_be_told_as_an_error() {
+    let pause = Some(Duration::from_secs(7));
+    let told = |status: u16, field: &str| {
+        let mut headers = HeaderMap::new();
+        headers.append(WWW_AUTHENTICATE, HeaderValue::from_str(field).unwrap());
+        refusal(StatusCode::from_u16(status).unwrap(), &headers, pause)
+    };
+    let scope = r#"Bearer error="insufficient_scope", error_description="the-token""#;
+    let own = r#"Bearer error="the-token""#;
+    let rows = [
+        (404, "Basic", "denied.http_status"),
+        (500, "Basic", "denied.busy"),
+        (501, "Basic", "denied.http_status"),
+        (429, "Basic", "denied.busy"),
+        (403, scope, "denied.insufficient_scope"),
+        (403, own, "denied.http_status"),
+    ];
+    for (status, field, expected) in rows {
+        let error = told(status, field).unwrap();
+        let server = error.server_error().unwrap();
+        assert_eq!((error.code(), server.status()), (expected, Some(status)));
+        assert!(!format!("{error} {error:?}").contains("the-token"));
+    }
+    assert_eq!(told(429, "Basic").unwrap().retry_after(), pause);
+    for status in [200, 204, 302, 304] {
+        assert!(told(status, scope).is_none());
+    }
+}

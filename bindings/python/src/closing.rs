@@ -1,0 +1,89 @@
+//! `with` and `async with`, from one definition for all classes that have something to finish.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use oauth_core::Error;
+use oauth_facade::Record;
+use pyo3::prelude::*;
+
+use crate::work::{Answer, Work};
+
+/// How long leaving a `with` block waits, in seconds: as long as drain() does by default.
+pub(crate) const PATIENCE: f64 = 10.0;
+
+/// Work that leaves nothing behind.
+pub(crate) fn nothing(
+    name: &'static str,
+    work: impl Future<Output = Result<(), Error>> + Send + 'static,
+) -> Work {
+    Work::new(name, async move {
+        work.await?;
+        Ok(Answer::Record(Record::Nothing))
+    })
+}
+
+/// A coroutine that gives this object.
+pub(crate) fn entered(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let py = object.py();
+    let held = Arc::new(object.unbind());
+    let at_hand = move || {
+        let held = Arc::clone(&held);
+        Some(Ok(Answer::Value(Box::new(
+            move |py| Ok(held.clone_ref(py)),
+        ))))
+    };
+    Work::new("enter", pending()).unless(at_hand).later(py)
+}
+
+/// What makes a context manager of a class: `closing` is the work to be done at its end.
+macro_rules! closes {
+    ($class:ident, $what:literal) => {
+        #[pymethods]
+        impl $class {
+            #[doc = $what]
+            fn close(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+                self.closing(py)?.wait(py)
+            }
+
+            /// close(), in a coroutine for asyncio.
+            fn aclose<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+                self.closing(py)?.later(py)
+            }
+
+            const fn __enter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+                this
+            }
+
+            #[pyo3(signature = (kind, error, trace, /))]
+            fn __exit__(
+                &self,
+                py: Python<'_>,
+                kind: &Bound<'_, PyAny>,
+                error: &Bound<'_, PyAny>,
+                trace: &Bound<'_, PyAny>,
+            ) -> PyResult<Py<PyAny>> {
+                let _ = (kind, error, trace);
+                self.close(py)
+            }
+
+            fn __aenter__<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                $crate::closing::entered(this.clone().into_any())
+            }
+
+            #[pyo3(signature = (kind, error, trace, /))]
+            fn __aexit__<'py>(
+                &self,
+                py: Python<'py>,
+                kind: &Bound<'_, PyAny>,
+                error: &Bound<'_, PyAny>,
+                trace: &Bound<'_, PyAny>,
+            ) -> PyResult<Bound<'py, PyAny>> {
+                let _ = (kind, error, trace);
+                self.aclose(py)
+            }
+        }
+    };
+}
+
+pub(crate) use closes;

@@ -1,0 +1,89 @@
+//! The verbs of HTTP, from one definition for all classes that send requests, and for threads and
+//! tasks alike.
+
+/// One verb of a class: `calling` sends, and the fields in brackets are keywords of its own.
+macro_rules! verb {
+    ($class:ident, $method:literal, $verb:ident, $later:ident, [$($field:ident: $type:ty),*]) => {
+        #[pymethods]
+        impl $class {
+            #[doc = concat!(
+                "request(\"", $method, "\", url): the reply, with the same keywords and errors.\n\n",
+                "A status of 400 or above is no error by itself: see Response.raise_for_status()."
+            )]
+            #[pyo3(signature = (url, *, headers = None, $($field = None,)* timeout = None,
+                                rate_limit = None, longest_wait = None))]
+            #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+            fn $verb(
+                &self,
+                py: Python<'_>,
+                url: &str,
+                headers: Option<Pairs>,
+                $($field: $type,)*
+                timeout: Option<f64>,
+                rate_limit: Option<&str>,
+                longest_wait: Option<f64>,
+            ) -> PyResult<Py<PyAny>> {
+                refuse_in_hook()?;
+                #[allow(clippy::needless_update, reason = "not every verb has every keyword")]
+                let ask = Ask {
+                    method: $method,
+                    url,
+                    headers,
+                    $($field,)*
+                    timeout,
+                    rate_limit,
+                    longest_wait,
+                    ..Ask::default()
+                };
+                self.calling(py, ask)?.wait(py)
+            }
+
+            #[doc = concat!(stringify!($verb), "(), in a coroutine for asyncio.")]
+            #[pyo3(signature = (url, *, headers = None, $($field = None,)* timeout = None,
+                                rate_limit = None, longest_wait = None))]
+            #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+            fn $later<'py>(
+                &self,
+                py: Python<'py>,
+                url: &str,
+                headers: Option<Pairs>,
+                $($field: $type,)*
+                timeout: Option<f64>,
+                rate_limit: Option<&str>,
+                longest_wait: Option<f64>,
+            ) -> PyResult<Bound<'py, PyAny>> {
+                #[allow(clippy::needless_update, reason = "not every verb has every keyword")]
+                let ask = Ask {
+                    method: $method,
+                    url,
+                    headers,
+                    $($field,)*
+                    timeout,
+                    rate_limit,
+                    longest_wait,
+                    ..Ask::default()
+                };
+                self.calling(py, ask)?.later(py)
+            }
+        }
+    };
+}
+
+/// All verbs of a class: those that carry something have a body too.
+macro_rules! verbs {
+    ($class:ident, [$($own:ident: $type:ty),*]) => {
+        $crate::verbs::verb!($class, "GET", get, aget, [$($own: $type),*]);
+        $crate::verbs::verb!($class, "DELETE", delete, adelete, [$($own: $type),*]);
+        $crate::verbs::verb!($class, "POST", post, apost, [
+            content: Option<Vec<u8>>, json: Option<Py<PyAny>> $(, $own: $type)*
+        ]);
+        $crate::verbs::verb!($class, "PUT", put, aput, [
+            content: Option<Vec<u8>>, json: Option<Py<PyAny>> $(, $own: $type)*
+        ]);
+        $crate::verbs::verb!($class, "PATCH", patch, apatch, [
+            content: Option<Vec<u8>>, json: Option<Py<PyAny>> $(, $own: $type)*
+        ]);
+    };
+}
+
+pub(crate) use {verb, verbs};
