@@ -1,6 +1,13 @@
 // Calling an API: where tokens come from, whose token a request carries, and how often it may be sent.
 import type { CallOptions, Fetch, MaybePromise, Network, Server, Tokens, Transport } from './index.cjs'
 
+declare global {
+  /** Known to `esnext.disposable` and to Node's types; whoever has neither can compile this all the same. */
+  interface SymbolConstructor {
+    readonly asyncDispose: unique symbol
+  }
+}
+
 /**
  * Whatever has a token when one is asked for. {@link GrantSource} keeps a grant fresh, {@link FixedToken}
  * has one token and no other; write one of your own to count, log or choose, or to stand in for them in
@@ -91,7 +98,10 @@ export class GrantSource implements TokenSource {
   private constructor()
   /** The name of the record in a store. */
   readonly key: string
-  /** A token that is fresh now. A caller that leaves does not stop the request others wait for. */
+  /**
+   * A token that is fresh now. A caller that leaves, by its `signal` or with `Lost` `lost.timeout` after its
+   * `timeoutMs`, does not stop the request others wait for, and what that brings is kept.
+   */
   token(options?: CallOptions): Promise<Tokens>
   /** A token to take the place of one that was refused; without a request if that has happened already. */
   renew(refused: Tokens, options?: CallOptions): Promise<Tokens>
@@ -105,6 +115,12 @@ export class GrantSource implements TokenSource {
    * `Lost` if that takes longer than 10 000 ms, or what is said here.
    */
   drain(options?: CallOptions): Promise<void>
+  /**
+   * {@link GrantSource.drain}, as `await using` does it at the end of its block. A source that `Sessions.get` gave
+   * belongs to the sessions: it is only let go of, and its grant is kept fresh for the others.
+   */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
   /** {@link Api.fetch} of the API that this source makes by itself, with one token for all routes. */
   fetch(input: string | URL | Request, init?: ApiRequestInit): Promise<Response>
   /** An API with this source for all routes, and limits of its own. */

@@ -196,7 +196,10 @@ export function discover(
 /** The same as an exchange, for a driver of your own. */
 export function discovery(issuer: string | URL, options?: MomentOptions & { transport?: Transport }): Exchange<Server>
 
-/** The tokens of one grant. `console.log` and `JSON.stringify` do not show them. */
+/**
+ * The tokens of one grant. `console.log` and `JSON.stringify` do not show them, and `structuredClone` and
+ * `postMessage` refuse them with a `DataCloneError`: hand over what {@link Tokens.serialize} writes.
+ */
 export class Tokens {
   private constructor()
   /** A token that no grant brought, for sources of your own and for tests. */
@@ -226,7 +229,10 @@ export class Tokens {
   toJSON(): Record<string, unknown>
 }
 
-/** One login between the authorization URL and its callback, used once. It holds secrets: keep it in the session. */
+/**
+ * One login between the authorization URL and its callback, used once. It holds secrets: keep it in the session.
+ * `structuredClone` and `postMessage` refuse it with a `DataCloneError`: hand over `JSON.stringify(flow)`.
+ */
 export class Flow {
   private constructor()
   /** Reads what `JSON.stringify(flow)` wrote. */

@@ -82,6 +82,9 @@ export class Sessions {
   renewIdle(unusedMs: number): Promise<{ renewed: number; failed: { key: string; code: ErrorCode }[] }>
   /** Ends all of them in good order, as {@link GrantSource.drain}; 10 000 ms unless something else is said. */
   drain(options?: CallOptions): Promise<void>
+  /** {@link Sessions.drain}, as `await using` does it at the end of its block. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
   /** How often what has happened, from zero on. */
   readonly counters: Record<Notice, number>
   /** How many are held in memory. */

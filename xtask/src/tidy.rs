@@ -13,8 +13,8 @@ use crate::shell::{Outcome, cargo, root};
 /// The longest file, in lines.
 const MAX_LINES: usize = 600;
 
-/// The longest stub: it says of one compiled module what all its files have.
-const MAX_STUB_LINES: usize = 800;
+/// The longest stub: it says of one compiled module what all its files have, and its documentation.
+const MAX_STUB_LINES: usize = 1500;
 
 /// The largest number of crates `oauth-core` stands on, itself included.
 const MAX_CRATES: usize = 35;

@@ -135,7 +135,7 @@ class Client {
     sourceOf = (client, grantType, options) => client.#source(grantType, undefined, options)
   }
 
-  #source(grantType, tokens, { store, onTokens, onNotice, turn, origins, ...keep }) {
+  #source(grantType, tokens, { store, onTokens, onNotice, turn, origins, sessions, ...keep }) {
     const shared = checkStore(store) !== undefined
     const { requestTimeoutMs, network } = this.#transport
     // A request ends with its time, so nobody need wait longer for one that was lost.
@@ -147,6 +147,7 @@ class Client {
       onNotice,
       turn,
       origins,
+      sessions,
       server: nativeServer(this.#server),
     })
   }

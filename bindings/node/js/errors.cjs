@@ -81,7 +81,12 @@ function failed(failure) {
 /** What the addon knows such an error by. */
 const failureOf = (error) => failures.get(error)
 
-/** The error of a wait that took too long. */
+/** The error of a caller's own timeout. */
+function late() {
+  return lift(new Error(native.lateError()))
+}
+
+/** The error of a wait that was given up. */
 function overdue(what, cause) {
   return lift(new Error(native.overdueError(what)), cause)
 }
@@ -91,4 +96,4 @@ function notSupported(verb) {
   return lift(new Error(native.notSupportedError(verb)))
 }
 
-module.exports = { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse, lift, lifted, failed, failureOf, notSupported, overdue }
+module.exports = { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse, lift, lifted, failed, failureOf, late, notSupported, overdue }

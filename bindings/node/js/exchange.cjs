@@ -1,7 +1,7 @@
 'use strict'
 
 const { inspect } = require('node:util')
-const { lift, lifted, overdue, OAuthError } = require('./errors.cjs')
+const { late, lift, lifted, OAuthError } = require('./errors.cjs')
 const { lossOf } = require('./loss.cjs')
 
 /** What is read of a reply, in bytes. */
@@ -262,7 +262,7 @@ function wait(promise, { signal, timeoutMs }, leave = () => {}) {
       timer = setTimeout(() => {
         end()
         leave()
-        reject(overdue('no answer in time'))
+        reject(late())
       }, Math.min(timeoutMs, MAX_TIMER))
     }
     promise.then(

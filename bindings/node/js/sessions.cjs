@@ -8,6 +8,7 @@ const { lift, notSupported, overdue } = require('./errors.cjs')
 const { checkLimit, pause } = require('./exchange.cjs')
 const { checkStore, drainSome } = require('./keep.cjs')
 const { GrantSource } = require('./source.cjs')
+const { asyncDispose } = require('./value.cjs')
 
 /** How long a renewal under way is waited for before a logout, in milliseconds, and between two looks. */
 const PATIENCE = 45_000
@@ -85,6 +86,7 @@ class Sessions {
       subject,
       ...ask,
       turn: this.#turn,
+      sessions: this,
       onTokens: onRenewed && ((tokens) => onRenewed(subject, tokens)),
       onNotice: (what, { error }) => {
         this.#counters[what] += 1
@@ -233,6 +235,15 @@ class Sessions {
     const ours = new Set([...this.#known.values()].map((known) => known.deref()).filter(Boolean).map(GrantSource.keeperOf))
     for (const keeper of ours) keeper.drain()
     await drainSome((keeper) => ours.has(keeper), options)
+  }
+
+  /** Drains all of them. */
+  async close() {
+    await this.drain()
+  }
+
+  async [asyncDispose]() {
+    await this.close()
   }
 
   /** How often what has happened to these grants, through this object. */

@@ -5,6 +5,7 @@ const { Source } = require('./api.cjs')
 const { checkLimit, perform, wait } = require('./exchange.cjs')
 const { drainSome, fresh, launched } = require('./keep.cjs')
 const { Keeper } = require('./keeper.cjs')
+const { asyncDispose } = require('./value.cjs')
 
 /**
  * One grant, kept fresh: a thousand callers with a stale token make one request, which is finished
@@ -13,12 +14,14 @@ const { Keeper } = require('./keeper.cjs')
 class GrantSource extends Source {
   #keeper
   #job
+  #sessions
 
-  constructor(keeper, { transport, store, onTokens, onNotice, turn, origins, server }) {
+  constructor(keeper, { transport, store, onTokens, onNotice, turn, origins, server, sessions }) {
     if (!(keeper instanceof Keeper)) throw new TypeError('sources come from a client')
     if (onTokens !== undefined && typeof onTokens !== 'function') throw new TypeError('onTokens must be a function')
     super({ server }, { origins, fetch: transport.apiFetch })
     this.#keeper = keeper
+    this.#sessions = sessions
     this.#job = { store, onTokens, onNotice, turn, run: (exchange) => perform(exchange, transport) }
   }
 
@@ -33,6 +36,15 @@ class GrantSource extends Source {
   async drain(options) {
     this.#keeper.drain()
     await drainSome((keeper) => keeper === this.#keeper, options)
+  }
+
+  /** Drains it, unless it is one of many: then whoever else has this grant goes on. */
+  async close() {
+    if (this.#sessions === undefined) await this.drain()
+  }
+
+  async [asyncDispose]() {
+    await this.close()
   }
 
   /** The name of the record in a store. */

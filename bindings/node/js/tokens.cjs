@@ -3,6 +3,7 @@
 const { inspect } = require('node:util')
 const native = require('./native.cjs')
 const { lifted } = require('./errors.cjs')
+const { refuseClones } = require('./value.cjs')
 
 const natives = new WeakMap()
 
@@ -27,6 +28,7 @@ class Tokens {
   constructor(known) {
     if (!(known instanceof native.NativeTokens)) throw new TypeError('tokens come from a grant, Tokens.bearer or Tokens.deserialize')
     natives.set(this, known)
+    refuseClones(this, () => 'Tokens are handed over as the text of serialize(), and read with Tokens.deserialize')
   }
 
   /** A token that no grant brought, for sources of your own and for tests. */
@@ -85,6 +87,7 @@ class Flow {
 
   constructor(text) {
     this.#native = lifted(() => native.NativeFlow.parse(text))
+    refuseClones(this, () => 'a Flow is handed over as the text of JSON.stringify(flow), and read with Flow.parse')
   }
 
   /** Reads what `JSON.stringify(flow)` wrote. */

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_facade::{ErrorRecord, for_doubles};
 use serde_json::{Value, json};
 
@@ -27,6 +27,17 @@ pub(crate) fn invalid(what: &str) -> napi::Error {
 /// What a wait that was given up ends with.
 pub(crate) fn overdue(what: &str) -> Error {
     Error::lost(Cause::unknown(what.to_owned()))
+}
+
+/// What a caller's own timeout ends with.
+pub(crate) fn late() -> Error {
+    Error::lost(Cause::unknown("no answer in time").because(Loss::Timeout))
+}
+
+/// The error of a caller's timeout that JavaScript keeps.
+#[napi_derive::napi]
+pub(crate) fn late_error() -> String {
+    text(&late())
 }
 
 /// The error of a wait that JavaScript gave up.

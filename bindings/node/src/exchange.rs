@@ -11,7 +11,7 @@ use oauth_core::moment::{Moment, UnixTime};
 use oauth_facade::{Machine, Record, Reply, Turn, for_doubles};
 use tokio::sync::Notify;
 
-use crate::error::{fail, invalid, overdue};
+use crate::error::{fail, invalid, late, overdue};
 use crate::network::NativeNetwork;
 use crate::runtime::{driver, millis, promise};
 use crate::server::NativeServer;
@@ -183,7 +183,7 @@ impl NativeExchange {
             let record = tokio::select! {
                 record = run => record?,
                 () = stop.notified() => return Err(overdue("the caller gave up")),
-                () = patience_of(patience) => return Err(overdue("no answer in time")),
+                () = patience_of(patience) => return Err(late()),
             };
             Ok(done(record))
         })

@@ -221,6 +221,40 @@ test('renewals under way are drained', async () => {
   await assert.rejects(source.renew(await source.token()), { kind: 'lost' })
 })
 
+test('the end of a block finishes and stores what was sent', async () => {
+  const dispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
+  const store = new Memory()
+  const tokens = await aLogin()
+  const source = client.source(undefined, { store, subject: 'ann' })
+  await source.logIn(tokens)
+  await twin.fault('slow_body', { millis_per_byte: 1 })
+  const { refreshes } = await twin.counters()
+  const renewing = source.renew(tokens)
+  while ((await twin.counters()).refreshes === refreshes) await new Promise((wake) => setTimeout(wake, 5))
+  await source[dispose]()
+  const { record } = await store.load(source.key)
+  const renewed = await renewing
+  assert.ok(record.includes(renewed.accessToken))
+  assert.equal((await source.token()).accessToken, renewed.accessToken)
+  await assert.rejects(source.renew(renewed), { code: 'lost.unsent' })
+  await source.close()
+})
+
+test('a source of many is only let go of, and ends with all of them', async () => {
+  const dispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
+  const sessions = new Sessions(client, new Memory())
+  const tokens = await aLogin()
+  await sessions.logIn('ann', tokens)
+  const source = sessions.get('ann')
+  await source.close()
+  await source[dispose]()
+  const renewed = await sessions.get('ann').renew(tokens)
+  assert.notEqual(renewed.accessToken, tokens.accessToken)
+  await sessions[dispose]()
+  await sessions.close()
+  await assert.rejects(source.renew(renewed), { code: 'lost.unsent' })
+})
+
 test('a lease is extended while a request takes long', async () => {
   const memory = new Memory()
   const leases = []

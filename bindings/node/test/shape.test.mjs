@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
+import { serialize } from 'node:v8'
 import { core, serverAt } from './helper.mjs'
 
 const { Api, Client, Denied, FixedToken, Flow, GrantSource, OAuthError, Server, Tokens, provider, providers } = core
@@ -97,6 +98,21 @@ test('a flow is stored whole, and shown without its secrets', () => {
   assert.ok(![verifier, nonce, flow.state].some((secret) => shown.includes(secret)))
   assert.equal(Flow.parse(JSON.stringify(flow)).state, flow.state)
   assert.ok(flow.startedAt instanceof Date)
+})
+
+test('what would be cloned to an empty object is refused', async () => {
+  const client = new Client(serverAt('http://127.0.0.1:1'), { clientId: 'id' })
+  const { flow } = client.authorize({ redirectUri: 'https://app.example/cb' })
+  const { port1, port2 } = new MessageChannel()
+  for (const [value, remedy] of [[flow, /Flow\.parse/], [Flow.parse(JSON.stringify(flow)), /Flow\.parse/], [tokens(), /Tokens\.deserialize/]]) {
+    const ways = [structuredClone, (given) => structuredClone({ deep: [given] }), serialize, (given) => port1.postMessage(given)]
+    for (const clone of ways) assert.throws(() => clone(value), (error) => remedy.test(error.message) && (hides(error.message), true))
+  }
+  port1.close()
+  port2.close()
+  // The texts are what can be handed over.
+  assert.equal(Flow.parse(structuredClone(JSON.stringify(flow))).state, flow.state)
+  assert.equal(Tokens.deserialize(structuredClone(tokens().serialize())).refreshToken, 'rt-secret')
 })
 
 test('clients, sources and servers show no secret', () => {

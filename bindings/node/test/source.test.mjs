@@ -81,7 +81,7 @@ for (const [transport, client] of Object.entries(clients)) {
     const source = us.clientCredentials()
     const error = await rejection(source.token({ timeoutMs: 30 }))
     assert.ok(error instanceof Lost)
-    assert.equal(error.code, 'lost')
+    assert.equal(error.code, 'lost.timeout')
     gate.release()
     assert.equal((await source.token()).accessToken, 'late')
     assert.equal(gate.requests, 1)
@@ -130,7 +130,7 @@ for (const [transport, client] of Object.entries(clients)) {
     const us = new Client(serverAt(gate.base), { clientId: 'id', clientSecret: 's', ...(transport === 'fetch' && own) })
     const grant = { username: 'u', password: 'p' }
     const late = await rejection(us.password(grant, { timeoutMs: 40 }))
-    assert.equal(late.code, 'lost')
+    assert.equal(late.code, 'lost.timeout')
     while (gate.requests === 0) await pause(5)
     const signal = AbortSignal.timeout(40)
     assert.equal((await rejection(us.password(grant, { signal }))).name, 'TimeoutError')

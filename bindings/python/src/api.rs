@@ -212,9 +212,15 @@ impl Ask<'_> {
     }
 }
 
-/// An API: where tokens may be sent, whose token a route gets, and what is known of its limits.
+/// An API: where tokens may be sent, whose token a route gets, and what is known of its
+/// limits.
 ///
 /// This is the one of a single source, for limits; Server.api() makes one of two owners.
+/// rate_limit is what is done where the API asks for a pause (429, or 503 with
+/// Retry-After): "error" raises resource.rate_limited, "wait" waits for up to longest_wait
+/// seconds and calls on_wait(seconds) before, "pass" hands the reply back. allowance is
+/// kept to before the API says no: (requests, seconds), or "documented" for what the preset
+/// knows. url.* for an origin that is none.
 #[pyclass(frozen, subclass, module = "oauth_core")]
 pub(crate) struct Api {
     pub(crate) api: oauth_facade::Api,
@@ -344,15 +350,27 @@ impl Api {
     }
 
     /// Whose token a request to this URL gets: "application", "user" or "any".
+    ///
+    /// resource.origin_not_allowed, resource.owner_missing or resource.route_ambiguous where
+    /// none is sent.
     fn owner(&self, py: Python<'_>, url: &str) -> PyResult<&'static str> {
         let owner = self.api.owner(url);
         owner.map_err(|error| errors::raise(py, &error))
     }
 
-    /// Sends a request with its route's token, renewed once after a 401; the reply is read whole.
+    /// Sends a request with its route's token, renewed once after a 401; the reply is read
+    /// whole.
     ///
-    /// timeout is for the head of the reply, and again for its body. rate_limit and longest_wait
-    /// are this API's unless they are given.
+    /// timeout, rate_limit and longest_wait are this API's unless they are given.
+    /// resource.owner_missing and resource.route_ambiguous where it cannot be told whose token
+    /// is needed. Only the API's origins get the token (resource.origin_not_allowed), over the
+    /// Authorization header (RFC 6750 section 2.1). A redirect within the origin is followed.
+    /// content is a body; json is any value that json.dumps takes, sent as application/json.
+    /// timeout is in seconds, for the head of the reply and again for its body. rate_limit is
+    /// what is done where the API asks for a pause: "error" raises resource.rate_limited,
+    /// "wait" waits for up to longest_wait seconds, "pass" hands the reply back. A status of
+    /// 400 or above is no error by itself: see Response.raise_for_status(). Denied, Lost and
+    /// the errors of token().
     #[pyo3(signature = (method, url, *, headers = None, content = None, json = None,
                         timeout = None, rate_limit = None, longest_wait = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -414,6 +432,9 @@ impl Api {
     }
 
     /// The steps of one request, for a plug-in.
+    ///
+    /// headers are pairs of names and values. once says that the body cannot be sent a second
+    /// time.
     fn call(
         this: &Bound<'_, Self>,
         method: &str,
@@ -427,7 +448,7 @@ impl Api {
         Call::new(this, method, url, &headers, (body, once), us.on_limit)
     }
 
-    /// Tells the hook of a pause, for a plug-in that waits.
+    /// Tells the hook of a pause in seconds, for a plug-in that waits.
     fn waits(&self, py: Python<'_>, seconds: f64) {
         if let (Some(hook), Ok(pause)) = (&self.on_wait, Duration::try_from_secs_f64(seconds)) {
             tell(py, hook, pause);

@@ -12,8 +12,11 @@ use crate::errors;
 use crate::tokens::Tokens;
 use crate::value::Fields;
 
-/// The steps of one request: pairs of a name and a value. What has its token at hand is never
-/// asked for it.
+/// The steps of one request: pairs of a name and a value. For plug-ins.
+///
+/// ("wait", seconds), ("token", source), ("renew", source), ("send", the Authorization
+/// header's value), ("done", None) or ("refused", source). What has its token at hand is
+/// never asked for it.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Call {
     api: Py<Api>,
@@ -104,14 +107,17 @@ impl Call {
 
 #[pymethods]
 impl Call {
+    /// The first step. resource.* and url.* where the request must not be sent.
     fn begin(&self, py: Python<'_>) -> PyResult<Said> {
         self.step(py, |state, at| state.call.begin(at))
     }
 
+    /// The step after a pause has been waited for.
     fn elapsed(&self, py: Python<'_>) -> PyResult<Said> {
         self.step(py, |state, at| state.call.elapsed(at))
     }
 
+    /// The step after a source gave these tokens.
     fn token(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<Said> {
         self.step(py, |state, at| {
             state.tokens = Some(Arc::clone(&tokens.0));
@@ -119,12 +125,15 @@ impl Call {
         })
     }
 
+    /// The step after a reply came, by its status and headers (pairs of names and values).
+    ///
+    /// resource.rate_limited where the API asks for a pause that is not waited for.
     fn reply(&self, py: Python<'_>, status: u16, headers: &Bound<'_, PyAny>) -> PyResult<Said> {
         let fields = Fields::wanted(headers, |name| self.api.get().api.reads(name))?;
         self.step(py, |state, at| state.call.reply(at, status, &fields.0))
     }
 
-    /// The token that was sent last.
+    /// The token that was sent last; None before that.
     #[getter]
     fn tokens(&self) -> Option<Tokens> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

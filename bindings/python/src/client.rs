@@ -7,8 +7,8 @@ use oauth_core::token::TokenKind;
 use oauth_facade::{Auth, Authorize, Keep, Machine, TokenRequest};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::{PyClass, PyClassInitializer};
 
+use crate::client_auth::ClientAuth;
 use crate::exchange::Exchanges;
 use crate::flow::Flow;
 use crate::keeper::Keeper;
@@ -22,66 +22,6 @@ use crate::tokens::Tokens;
 use crate::value::Pairs;
 use crate::work::{Answer, Work};
 use crate::{errors, secret};
-
-/// How a client authenticates.
-#[pyclass(frozen, subclass, module = "oauth_core")]
-pub(crate) struct ClientAuth(Auth);
-
-/// client_secret_post: id and secret in the form.
-#[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
-pub(crate) struct ClientSecretPost;
-
-/// client_secret_basic: id and secret in the Authorization header.
-#[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
-pub(crate) struct ClientSecretBasic;
-
-/// A public client, which has no secret.
-#[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
-pub(crate) struct Public;
-
-impl ClientAuth {
-    fn with<T: PyClass<BaseType = Self>>(self, kind: T) -> PyClassInitializer<T> {
-        PyClassInitializer::from(self).add_subclass(kind)
-    }
-}
-
-#[pymethods]
-impl ClientSecretPost {
-    #[new]
-    #[pyo3(signature = (secret, /))]
-    fn new(secret: String) -> PyClassInitializer<Self> {
-        ClientAuth(Auth::Post(self::secret(secret))).with(Self)
-    }
-
-    fn __repr__(&self) -> &'static str {
-        "ClientSecretPost([redacted])"
-    }
-}
-
-#[pymethods]
-impl ClientSecretBasic {
-    #[new]
-    #[pyo3(signature = (secret, /))]
-    fn new(secret: String) -> PyClassInitializer<Self> {
-        ClientAuth(Auth::Basic(self::secret(secret))).with(Self)
-    }
-
-    fn __repr__(&self) -> &'static str {
-        "ClientSecretBasic([redacted])"
-    }
-}
-
-#[pymethods]
-impl Public {
-    #[new]
-    fn new() -> PyClassInitializer<Self> {
-        ClientAuth(Auth::None).with(Self)
-    }
-
-    fn __repr__(&self) -> &'static str {
-        "Public()"
-    }
-}
 
 /// What all calls and sources of one client share.
 pub(crate) struct Us {
@@ -97,6 +37,19 @@ impl Us {
 }
 
 /// This client, as one server knows it.
+///
+/// Give either secret, which is used as the server's preset documents it or else as its
+/// metadata asks, or auth. redirect_uris are all that are registered: any other is refused
+/// before it is sent. headers go with every request to the server. timeout is that of one
+/// request in seconds, 30 unless the network says otherwise. client_auth.* and
+/// redirect_uri.refused for what cannot be used.
+///
+/// Each call that waits is there twice: blocking, without Python's lock, and as a coroutine
+/// for asyncio whose name begins with an a. scope, everywhere, is names with spaces between
+/// them, or an iterable of names, each one scope-token (RFC 6749 section 3.3), else
+/// scope.syntax. resource are absolute URIs (RFC 8707), audience the names that some
+/// servers want instead, and extra parameters that the provider documents; all three are
+/// sent with each request for a token.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Client {
     pub(crate) us: Arc<Us>,
@@ -149,9 +102,6 @@ impl Client {
 
 #[pymethods]
 impl Client {
-    /// Give either secret, which is used as the server's preset documents it, or auth.
-    ///
-    /// timeout is that of one request in seconds, 30 unless the network says otherwise.
     #[new]
     #[pyo3(signature = (server, *, client_id, secret = None, auth = None, redirect_uris = None,
                         headers = None, timeout = None, network = None))]
@@ -200,7 +150,7 @@ impl Client {
         self.server.bind(py).clone()
     }
 
-    /// The client's identifier.
+    /// The client's identifier (RFC 6749 section 2.2).
     #[getter]
     fn client_id(&self) -> &str {
         self.us.client.core().client_id().as_str()
@@ -212,13 +162,19 @@ impl Client {
         Exchanges(Arc::clone(&self.us))
     }
 
-    /// Starts an authorization: send the person to flow.url, and keep the flow.
+    /// Starts an authorization with PKCE: send the person to flow.url, and keep the flow.
     ///
-    /// moment is for tests and replays: a callable that gives the Unix time and 32 random bytes,
-    /// out of which state, nonce and verifier are made. Never give two flows the same bytes.
+    /// RFC 6749 section 4.1.1 and RFC 7636. response_mode says where the answer stands in the
+    /// callback. resource and audience are asked for here and when the code is redeemed; extra
+    /// are parameters of the provider's own in the URL, token_extra those of the request for
+    /// the token.
     ///
-    /// resource and audience are asked for here and when the code is redeemed; extra are parameters of
-    /// the provider's own in the URL, token_extra those of the request for the token.
+    /// moment is for tests and replays: a callable that gives the Unix time in seconds and 32
+    /// random bytes, out of which state, nonce and verifier are made. Never give two flows the
+    /// same bytes.
+    ///
+    /// Nothing is sent. redirect_uri.*, scope.syntax, resource.syntax, form.* and pkce.* for
+    /// what must not be asked, endpoint.missing for a server without such an endpoint.
     #[pyo3(signature = (*, redirect_uri, scope = None, response_mode = "query", resource = None,
                         audience = None, extra = None, token_extra = None, moment = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -250,8 +206,13 @@ impl Client {
             .map_err(|error| errors::raise(py, &error))
     }
 
-    /// Judges the callback and redeems its code. A callback with this flow's state spends the flow,
-    /// whatever comes of it; any other is turned away, and the flow waits on.
+    /// Judges the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
+    ///
+    /// callback_url is the whole URL or its query. A callback with this flow's state spends the
+    /// flow, whatever comes of it; any other is turned away with Untrusted callback.state, and
+    /// the flow waits on. Untrusted callback.* (RFC 9207) and Malformed callback.* mean that
+    /// nothing was sent; Denied is what the server, or the person, said no to; Lost, that no
+    /// answer arrived; misuse.over, that the flow was redeemed before.
     #[pyo3(signature = (flow, callback_url))]
     fn redeem(&self, py: Python<'_>, flow: &Flow, callback_url: &str) -> PyResult<Py<PyAny>> {
         self.redeeming(py, flow, callback_url)?.wait(py)
@@ -268,7 +229,12 @@ impl Client {
         self.redeeming(py, flow, callback_url)?.later(py)
     }
 
-    /// Spends the refresh token; an empty scope asks for all that was granted.
+    /// Spends the refresh token for new tokens (RFC 6749 section 6).
+    ///
+    /// An empty scope asks for all that was granted. Many servers replace the refresh token:
+    /// keep what comes back, and let one worker refresh at a time, as source() does.
+    /// grant.no_refresh_token, scope.exceeds_grant, Denied with the advice "reauthorize" once
+    /// the grant is over, Lost.
     #[pyo3(signature = (tokens, *, scope = None, resource = None, audience = None, extra = None))]
     fn refresh(
         &self,
@@ -299,6 +265,9 @@ impl Client {
     }
 
     /// The password grant, for servers that offer nothing better: the client sees the password.
+    ///
+    /// RFC 6749 section 4.3. Denied, for example denied.invalid_grant for a wrong password;
+    /// Lost.
     #[pyo3(signature = (*, username, password, scope = None, resource = None, audience = None,
                         extra = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -334,7 +303,10 @@ impl Client {
         self.signing_in(py, username, password, &ask)?.later(py)
     }
 
-    /// Asks the server to forget a token.
+    /// Asks the server to forget a token (RFC 7009).
+    ///
+    /// hint says which of the two it is. A token that the server does not know is no error.
+    /// endpoint.missing if the server does not offer it, Denied, Lost.
     #[pyo3(signature = (token, *, hint = None))]
     fn revoke(&self, py: Python<'_>, token: String, hint: Option<&str>) -> PyResult<Py<PyAny>> {
         self.revoking(py, token, hint)?.wait(py)
@@ -351,7 +323,10 @@ impl Client {
         self.revoking(py, token, hint)?.later(py)
     }
 
-    /// Asks the server about a token.
+    /// Asks the server about a token: the members of its reply (RFC 7662 section 2.2).
+    ///
+    /// "active" is always there, a bool. endpoint.missing if the server does not offer it,
+    /// Malformed introspection.malformed, Denied, Lost.
     #[pyo3(signature = (token, *, hint = None))]
     fn introspect(&self, py: Python<'_>, token: String, hint: Option<&str>) -> PyResult<Py<PyAny>> {
         self.asking(py, token, hint)?.wait(py)
@@ -368,7 +343,10 @@ impl Client {
         self.asking(py, token, hint)?.later(py)
     }
 
-    /// Tokens for the client itself, fetched when first needed and kept fresh.
+    /// Tokens for the client itself, fetched when first needed and kept fresh (RFC 6749 section
+    /// 4.4).
+    ///
+    /// Nothing is sent yet. store, lease and on_tokens are as for source().
     #[pyo3(signature = (*, scope = None, resource = None, audience = None, extra = None,
                         store = None, lease = None, on_tokens = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -395,7 +373,18 @@ impl Client {
         GrantSource::client_credentials(py, Arc::clone(&self.us), kept)
     }
 
-    /// Tokens of a person, kept fresh with their refresh token: from a login, or from the store.
+    /// Tokens of a person, kept fresh with their refresh token: from a login, or from the
+    /// store.
+    ///
+    /// With a store, all who name the same subject, scope and parameters share one grant, and
+    /// one of them renews it; without tokens it is read from there. reuse is what the server
+    /// does with a refresh token that comes twice: "unknown", "revokes" or "tolerated". lease
+    /// is for how many seconds one worker holds a renewal, 10 unless you say. on_tokens(tokens)
+    /// is called with new tokens before any caller sees them, in a thread of the library; it
+    /// must not wait for a token.
+    ///
+    /// grant.no_refresh_token and stored.* for tokens that cannot be kept fresh here; the rest
+    /// token() raises.
     #[pyo3(signature = (tokens = None, *, store = None, subject = None, scope = None,
                         resource = None, audience = None, extra = None, reuse = None,
                         lease = None, on_tokens = None))]
@@ -431,11 +420,11 @@ impl Client {
 
     /// One grant, kept fresh by a driver of yours: source() without transport and store.
     ///
-    /// grant_type is refresh_token, for tokens of a person: these, or what a store has of them; or
-    /// client_credentials. A keeper that is not shared asks for no store. longest_request is how many
-    /// seconds a token request of yours can take at most, 30 unless you say: after that, and a lease,
-    /// another worker may send the refresh token again. moment is for tests and replays, as in
-    /// exchange.
+    /// grant_type is refresh_token, for tokens of a person: these, or what a store has of them;
+    /// or client_credentials. A keeper that is not shared asks for no store. longest_request is
+    /// how many seconds a token request of yours can take at most, 30 unless you say: after
+    /// that, and a lease, another worker may send the refresh token again. moment is for tests
+    /// and replays, as in exchange.
     #[pyo3(signature = (tokens = None, *, grant_type = "refresh_token", shared = true,
                         subject = None, scope = None, resource = None, audience = None,
                         extra = None, reuse = None, lease = None, longest_request = None,

@@ -22,6 +22,9 @@ use crate::{errors, loss, secret, value};
 const BODY_LIMIT: usize = 1 << 20;
 
 /// One conversation: a generator of steps. Its result is the value of StopIteration.
+///
+/// Each step is a Send, a Sleep or a Sign. It opens no socket: oauth_core.drive runs one
+/// over an HTTP client of yours, or you do. misuse.over after its end.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Exchange {
     state: Mutex<State>,
@@ -110,8 +113,11 @@ impl Exchange {
         self.send(py, &py.None().into_bound(py))
     }
 
-    /// Answers the step before: (status, headers, body) for a Send, None after a Sleep, the
-    /// signature's bytes for a Sign.
+    /// Answers the step before: (status, headers, body) for a Send, None after a Sleep.
+    ///
+    /// For a Sign, the signature's bytes. headers are pairs of names and values, each str or
+    /// bytes; of the body 1 MiB is taken. Raises the errors of the conversation;
+    /// misuse.out_of_order for another answer.
     #[pyo3(signature = (answer, /))]
     fn send(&self, py: Python<'_>, answer: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         if answer.is_none() {
@@ -133,8 +139,10 @@ impl Exchange {
         })
     }
 
-    /// Says that no answer arrived. The exception tells why as far as it can, and whether anything can
-    /// have been sent. What is no ordinary exception ends the conversation.
+    /// Says that no answer arrived; a ConnectionRefusedError, that nothing was sent either.
+    ///
+    /// What it came of is looked at too: why there is no answer, and whether anything can have been
+    /// sent. What is no ordinary exception ends the conversation.
     #[pyo3(signature = (typ, val = None, tb = None, /))]
     fn throw(
         &self,
@@ -219,14 +227,14 @@ impl Send {
         &self.0.url
     }
 
-    /// Pairs of name and value, names in lower case.
+    /// Pairs of name and value, names in lower case. They may hold secrets.
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let pairs = self.0.headers.iter().map(|(name, value)| (name, value));
         PyTuple::new(py, pairs.collect::<Vec<_>>())
     }
 
-    /// The body; empty for none.
+    /// The body; empty for none. It may hold secrets.
     #[getter]
     fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.0.body)
@@ -238,7 +246,7 @@ impl Send {
     }
 }
 
-/// Wait this long.
+/// Wait so many seconds. Made by hand, it is for tests of a driver of yours.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Sleep(f64);
 
@@ -250,14 +258,13 @@ impl Sleep {
 
 #[pymethods]
 impl Sleep {
-    /// For tests of a driver of yours.
     #[new]
     #[pyo3(signature = (seconds, /))]
     const fn new(seconds: f64) -> Self {
         Self(seconds)
     }
 
-    /// How long.
+    /// How long, in seconds.
     #[getter]
     const fn seconds(&self) -> f64 {
         self.0
@@ -268,7 +275,7 @@ impl Sleep {
     }
 }
 
-/// Sign this with a key of yours.
+/// Sign this with a key of yours (RFC 7515 section 5.1).
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Sign(oauth_core::exchange::SigningJob);
 
@@ -280,13 +287,13 @@ impl Sign {
         &self.0.key_id
     }
 
-    /// The JWS algorithm, such as ES256.
+    /// The JWS algorithm, such as ES256 (RFC 7518 section 3.1).
     #[getter]
     fn alg(&self) -> &'static str {
         self.0.alg
     }
 
-    /// The bytes to sign.
+    /// The bytes to sign. For ES256 the signature is r and s, 32 bytes each.
     #[getter]
     fn signing_input<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.0.signing_input)
@@ -298,13 +305,15 @@ impl Sign {
 }
 
 /// The calls of a client, each as an Exchange.
+///
+/// moment, in each of them, is for tests and replays: a callable that gives the Unix time
+/// in seconds and 32 random bytes of each step.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Exchanges(pub(crate) Arc<Us>);
 
 #[pymethods]
 impl Exchanges {
-    /// A token for the client itself. `moment`, here and below, is for tests and replays: a
-    /// callable that gives the Unix time and 32 random bytes of each step.
+    /// A token for the client itself (RFC 6749 section 4.4).
     #[pyo3(signature = (*, scope = None, resource = None, audience = None, extra = None,
                         moment = None))]
     fn client_credentials(
@@ -320,7 +329,7 @@ impl Exchanges {
         Exchange::new(py, self.0.client.client_credentials(&ask), moment)
     }
 
-    /// Judges the callback and redeems its code.
+    /// Judges the callback and redeems its code (RFC 6749 section 4.1.3).
     #[pyo3(signature = (flow, callback_url, *, moment = None))]
     fn redeem(
         &self,
@@ -333,7 +342,7 @@ impl Exchanges {
         Exchange::new(py, machine, moment)
     }
 
-    /// Spends the refresh token.
+    /// Spends the refresh token (RFC 6749 section 6).
     #[pyo3(signature = (tokens, *, scope = None, resource = None, audience = None, extra = None,
                         moment = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -351,7 +360,7 @@ impl Exchanges {
         Exchange::new(py, self.0.client.refresh(&tokens.0, &ask), moment)
     }
 
-    /// The password grant.
+    /// The password grant (RFC 6749 section 4.3).
     #[pyo3(signature = (*, username, password, scope = None, resource = None, audience = None,
                         extra = None, moment = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -371,7 +380,7 @@ impl Exchanges {
         Exchange::new(py, machine, moment)
     }
 
-    /// Asks the server to forget a token.
+    /// Asks the server to forget a token (RFC 7009).
     #[pyo3(signature = (token, *, hint = None, moment = None))]
     fn revoke(
         &self,
@@ -384,7 +393,7 @@ impl Exchanges {
         Exchange::new(py, Ok(machine), moment)
     }
 
-    /// Asks the server about a token.
+    /// Asks the server about a token (RFC 7662).
     #[pyo3(signature = (token, *, hint = None, moment = None))]
     fn introspect(
         &self,
@@ -402,7 +411,10 @@ impl Exchanges {
     }
 }
 
-/// Fetches the metadata of an issuer, as an Exchange.
+/// discover() without a transport: an Exchange whose result is a Server.
+///
+/// moment is for tests and replays: a callable that gives the Unix time in seconds and 32
+/// random bytes.
 #[pyfunction]
 #[pyo3(signature = (issuer, *, transport = "https", moment = None))]
 pub(crate) fn discover_exchange(

@@ -17,8 +17,10 @@ use crate::tokens::Tokens;
 use crate::work::{Answer, Work};
 use crate::{errors, runtime, secret, value};
 
-/// One token that no grant brought: it is never renewed. A source of tokens, and an API of its
+/// One token that no grant brought: it is never renewed. A source, and an API of its
 /// origins.
+///
+/// From fixed_token(). A 401 about it is grant.revoked, with the advice "reauthorize".
 #[pyclass(frozen, extends = Api, module = "oauth_core")]
 pub(crate) struct FixedToken {
     pub(crate) token: oauth_session::FixedToken,
@@ -43,6 +45,10 @@ impl FixedToken {
 #[pymethods]
 impl FixedToken {
     /// The token that is there now.
+    ///
+    /// token.unreadable where there is none, grant.expired after its end; what a callback
+    /// raises comes out as it is. timeout is how many seconds this caller waits, for ever
+    /// unless it is given: then lost.timeout.
     #[pyo3(signature = (*, timeout = None))]
     fn token(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
         self.reading(None, timeout)?.wait(py)
@@ -55,6 +61,8 @@ impl FixedToken {
     }
 
     /// The token that is there now; grant.revoked if it is this one still.
+    ///
+    /// timeout and the other errors are those of token().
     #[pyo3(signature = (tokens, *, timeout = None))]
     fn renew(&self, py: Python<'_>, tokens: &Tokens, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
         self.reading(Some(tokens), timeout)?.wait(py)
@@ -76,7 +84,7 @@ impl FixedToken {
         let _ = tokens;
     }
 
-    /// Where the token may be sent.
+    /// Where the token may be sent. For plug-ins.
     fn resource(&self) -> Resource {
         Resource(self.resource.clone())
     }
@@ -86,10 +94,13 @@ impl FixedToken {
     }
 }
 
-/// One token that no grant brought: this text, or what an environment variable, a file or a
-/// callback says each time it is asked.
+/// One token that no grant brought: this text, or what env, file or callback says.
 ///
-/// origins is where it may be sent: URLs, or a server with a preset.
+/// env names an environment variable, file a path, and callback a function that gives the
+/// text; each is read anew whenever a token is asked for. origins is where the token may be
+/// sent: URLs, or a server with a preset. expires_at, a Unix time in seconds or an aware
+/// datetime, is when it is known to end. url.* for an origin that is none, TypeError unless
+/// exactly one place is given.
 #[pyfunction]
 #[pyo3(signature = (token = None, *, env = None, file = None, callback = None, origins,
                     expires_at = None, transport = "https", network = None))]

@@ -14,6 +14,9 @@ use crate::work::{Answer, Work};
 use crate::{errors, no_pickle, runtime, value};
 
 /// An authorization under way: state, nonce and verifier inside. It can be redeemed once.
+///
+/// It holds secrets, so it cannot be pickled: store the text of to_json() in the person's
+/// session.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Flow(pub(crate) oauth_facade::Flow, Option<String>);
 
@@ -26,7 +29,9 @@ impl Flow {
 
 #[pymethods]
 impl Flow {
-    /// Where to send the person. A flow that was stored has been sent already, and has none.
+    /// Where to send the person (RFC 6749 section 4.1.1).
+    ///
+    /// A flow that was stored has been sent already, and has none: AttributeError.
     #[getter]
     fn url(&self) -> PyResult<&str> {
         self.1
@@ -40,7 +45,7 @@ impl Flow {
         self.0.issuer()
     }
 
-    /// The key to find this flow by when several wait in one session.
+    /// The key to find this flow by when several wait in one session (RFC 6749 section 10.12).
     #[getter]
     fn state(&self) -> &str {
         self.0.state().expose()
@@ -52,25 +57,29 @@ impl Flow {
         self.0.redirect_uri()
     }
 
-    /// When the flow began, for whoever lets old ones lapse.
+    /// When the flow began, in UTC, for whoever lets old ones lapse.
     #[getter]
     fn started_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         value::of_time(py, self.0.started_at())
     }
 
-    /// Whether a callback carries this flow's state. False for any other, and once the flow has
-    /// been redeemed.
+    /// Whether a callback carries this flow's state.
+    ///
+    /// False for any other, and once the flow has been redeemed. callback_url is the whole URL
+    /// or its query.
     fn recognises(&self, callback_url: &str) -> bool {
         self.0.recognises(callback_url)
     }
 
     /// What to keep until the callback, in the person's session. It holds secrets.
+    ///
+    /// misuse.over once the flow has been redeemed.
     fn to_json(&self, py: Python<'_>) -> PyResult<String> {
         let text = self.0.to_json().map(|text| text.expose().clone());
         text.map_err(|error| errors::raise(py, &error))
     }
 
-    /// Reads what to_json() wrote.
+    /// Reads what to_json() wrote; stored.malformed for anything else.
     #[staticmethod]
     fn from_json(py: Python<'_>, text: &str) -> PyResult<Self> {
         let flow = oauth_facade::Flow::parse(text);
@@ -87,7 +96,12 @@ impl Flow {
     }
 }
 
-/// Waits on a loopback address for one callback (RFC 8252).
+/// Waits on a loopback address for one callback (RFC 8252 section 7.3).
+///
+/// At this port or a free one, and this path or /callback; or where redirect_uri leads,
+/// which is registered as a whole. misuse.setup if the port is taken, redirect_uri.refused
+/// for an address that is not loopback, TypeError for a redirect_uri with a port or path
+/// beside it.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Listener {
     redirect_uri: String,
@@ -97,8 +111,6 @@ pub(crate) struct Listener {
 
 #[pymethods]
 impl Listener {
-    /// At this port or a free one, and this path or /callback; or where redirect_uri leads, which
-    /// is registered as a whole.
     #[new]
     #[pyo3(signature = (*, port = 0, path = None, redirect_uri = None))]
     fn new(
@@ -131,21 +143,26 @@ impl Listener {
         })
     }
 
-    /// Hands over the address at which a browser ended that cannot reach this listener, as a person
-    /// pasted it. Whether it is a callback of this flow, and somebody waits for it.
+    /// Hands over the address at which a browser ended that cannot reach this listener.
+    ///
+    /// A person pasted it, whole or its query. Whether it is a callback of this flow, and
+    /// somebody waits for it. misuse.over once the flow has been redeemed.
     fn paste(&self, py: Python<'_>, flow: &Flow, text: &str) -> PyResult<bool> {
         let pending = flow.0.pending();
         let pending = pending.map_err(|error| errors::raise(py, &error))?;
         Ok(self.pasted.give_callback(text, &pending))
     }
 
-    /// Where the callback must come to.
+    /// Where the callback must come to: give it to authorize().
     #[getter]
     fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }
 
     /// Waits for the callback of this flow, and gives back its URL.
+    ///
+    /// timeout is in seconds; Lost when it has run out. A callback of another flow is answered
+    /// with an error page, and the wait goes on. A listener waits once, then misuse.over.
     #[pyo3(signature = (flow, *, timeout = 300.0))]
     fn callback(&self, py: Python<'_>, flow: &Flow, timeout: f64) -> PyResult<Py<PyAny>> {
         self.waiting(py, flow, timeout)?.wait(py)

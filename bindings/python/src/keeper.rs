@@ -17,6 +17,9 @@ use crate::tokens::Tokens;
 use crate::{errors, secret, value};
 
 /// One grant, kept fresh by a driver of yours. It opens no socket and asks no store.
+///
+/// After a turn that says "renew" or "hand_out_and_renew", run a renewal() once, to its
+/// end; or abandon().
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Keeper(Arc<Kept>);
 
@@ -67,15 +70,18 @@ impl Keeper {
         self.0.keeper.is_stored()
     }
 
-    /// Why the last renewal failed, if it did. Callers do not hear of it while their token lives.
+    /// Why the last renewal failed, if it did. Callers do not hear of it while their token
+    /// lives.
     #[getter]
     fn trouble(&self, py: Python<'_>) -> Option<PyErr> {
         let error = self.0.keeper.trouble();
         error.map(|error| errors::raise(py, &error))
     }
 
-    /// The lease to take anew while the Exchange of a renewal runs: holder, seconds, and how many to
-    /// wait before each time. None if none is held.
+    /// The lease to take anew while the Exchange of a renewal runs; None if none is held.
+    ///
+    /// Its holder, for how many seconds to take it, and how many seconds to wait before each
+    /// time.
     #[getter]
     fn lease_extension(&self) -> Option<(String, f64, f64)> {
         let (holder, ttl, every) = self.0.keeper.lease_extension()?;
@@ -83,6 +89,9 @@ impl Keeper {
     }
 
     /// One caller asks for a token, knowing perhaps of one that a resource server refused.
+    ///
+    /// Raises what the last renewal failed with while its pause is kept, and the end of the
+    /// grant.
     #[pyo3(signature = (refused = None))]
     fn ask(&self, py: Python<'_>, refused: Option<&Tokens>) -> PyResult<Turn> {
         let at = self.0.moment.take(py)?;
@@ -111,6 +120,8 @@ impl Keeper {
     }
 
     /// Takes the tokens of a new login; the next renewal stores them.
+    ///
+    /// stored.issuer for tokens of another server or client.
     fn replace(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<()> {
         let at = self.0.moment.take(py)?;
         let replaced = self.0.keeper.replace(at, (*tokens.0).clone());
@@ -118,6 +129,8 @@ impl Keeper {
     }
 
     /// Takes over a record that the store told of by itself.
+    ///
+    /// stored.malformed, stored.grant or stored.issuer for one that is none of this grant.
     fn learn(&self, py: Python<'_>, version: u64, record: String) -> PyResult<()> {
         let at = self.0.moment.take(py)?;
         let learned = self.0.keeper.learn(at, version, secret(record));
@@ -161,8 +174,11 @@ impl Turn {
     }
 }
 
-/// One renewal: a generator of tasks. Its result, the value of StopIteration, is for everyone who
-/// waited, and so is its error.
+/// One renewal: a generator of tasks. Its result, the value of StopIteration, is the
+/// tokens.
+///
+/// It is for everyone who waited, and so is its error. Each task is a Load, Lease, Save,
+/// Sleep or Exchange.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Renewal {
     kept: Arc<Kept>,
@@ -305,9 +321,11 @@ impl Renewal {
         self.send(py, &py.None().into_bound(py))
     }
 
-    /// Answers the task before, as the methods of a store do: (version, record) or None for a Load,
-    /// the seconds another holds it or None for a Lease, the new version or None for a Save. After
-    /// an Exchange was run, and after a Sleep, None.
+    /// Answers the task before, as the methods of a store do.
+    ///
+    /// (version, record) or None for a Load, the seconds another holds it or None for a Lease,
+    /// the new version or None for a Save. After an Exchange was run, and after a Sleep, None.
+    /// misuse.over after its end.
     #[pyo3(signature = (answer, /))]
     fn send(&self, py: Python<'_>, answer: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let state = *self.state();
@@ -320,8 +338,9 @@ impl Renewal {
         self.step(py, event, None)
     }
 
-    /// Says that the store gave no answer, or that the exchange failed or was dropped. What is no
-    /// ordinary exception, or comes at another time, ends the renewal.
+    /// Says that the store gave no answer, or that the exchange failed or was dropped.
+    ///
+    /// What is no ordinary exception, or comes at another time, ends the renewal.
     #[pyo3(signature = (typ, val = None, tb = None, /))]
     fn throw(
         &self,
@@ -380,12 +399,13 @@ impl Drop for Renewal {
 }
 
 /// Read the record; then send (version, record), or None.
+///
+/// Made by hand, it is for tests of a driver of yours.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Load;
 
 #[pymethods]
 impl Load {
-    /// For tests of a driver of yours.
     #[new]
     const fn new() -> Self {
         Self
@@ -396,13 +416,15 @@ impl Load {
     }
 }
 
-/// Take the lease, or for 0 seconds give it back; then send the seconds another holds it, or None.
+/// Take the lease, or for 0 seconds give it back.
+///
+/// Then send the seconds another holds it, or None. Made by hand, it is for tests of a
+/// driver of yours.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Lease(String, f64);
 
 #[pymethods]
 impl Lease {
-    /// For tests of a driver of yours.
     #[new]
     #[pyo3(signature = (holder, seconds, /))]
     const fn new(holder: String, seconds: f64) -> Self {
@@ -415,7 +437,7 @@ impl Lease {
         &self.0
     }
 
-    /// For so long.
+    /// For so many seconds.
     #[getter]
     const fn seconds(&self) -> f64 {
         self.1
@@ -426,7 +448,11 @@ impl Lease {
     }
 }
 
-/// Save the record if it is at this version, 0 for none; then send the new version, or None.
+/// Save the record if it is at this version, 0 for none; then send the new version, or
+/// None.
+///
+/// due is a Unix time in seconds or an aware datetime. Made by hand, it is for tests of a
+/// driver of yours.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Save(
     oauth_core::Secret<String>,
@@ -436,7 +462,6 @@ pub(crate) struct Save(
 
 #[pymethods]
 impl Save {
-    /// For tests of a driver of yours.
     #[new]
     #[pyo3(signature = (record, version, /, due = None))]
     fn new(record: String, version: u64, due: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
@@ -450,13 +475,13 @@ impl Save {
         self.0.expose()
     }
 
-    /// The version it replaces.
+    /// The version it replaces; 0 if there is no record yet.
     #[getter]
     const fn version(&self) -> u64 {
         self.1
     }
 
-    /// When it wants to be renewed, for a store that can find records by that.
+    /// When it wants to be renewed, in UTC, for a store that can find records by that.
     #[getter]
     fn due<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.2.map(|due| value::of_time(py, due)).transpose()

@@ -15,22 +15,26 @@ use crate::work::{Answer as Answered, Work};
 use crate::{errors, secret};
 
 /// A key to seal with. It shows its id, and nothing else.
+///
+/// 32 random bytes, or their text in base64url without padding, of 43 characters;
+/// misuse.setup otherwise.
 #[pyclass(frozen, module = "oauth_core.stores")]
 pub(crate) struct Key(seal::Key);
 
 #[pymethods]
 impl Key {
-    /// 32 random bytes, or their text in base64url without padding, of 43 characters.
     #[new]
     #[pyo3(signature = (key, /))]
     fn new(py: Python<'_>, key: GivenKey) -> PyResult<Self> {
         key.0.map(Self).map_err(|error| errors::raise(py, &error))
     }
 
-    /// The key that the operating system's keyring has for this service under this name, made by whoever
-    /// comes first. folder is where those who come at once wait for each other, and holds no secret: it is
-    /// made (0700) if it is not there, and all must name the same. misuse.setup if no keyring can be
-    /// reached; one that is locked may ask the person, and is waited for.
+    /// The key that the operating system's keyring has, made by whoever comes first.
+    ///
+    /// It has it for this service under this name. folder is where those who come at once wait
+    /// for each other, and holds no secret: it is made (0700) if it is not there, and all must
+    /// name the same. misuse.setup if no keyring can be reached; one that is locked may ask the
+    /// person, and is waited for.
     #[staticmethod]
     #[pyo3(signature = (folder, /, *, service = "oauth-core", name = "seal"))]
     fn from_keyring(

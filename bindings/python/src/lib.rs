@@ -4,6 +4,7 @@
 mod api;
 mod call;
 mod client;
+mod client_auth;
 mod closing;
 mod errors;
 mod exchange;
@@ -42,7 +43,9 @@ mod _native {
     #[pymodule_export]
     use super::call::Call;
     #[pymodule_export]
-    use super::client::{Client, ClientAuth, ClientSecretBasic, ClientSecretPost, Public};
+    use super::client::Client;
+    #[pymodule_export]
+    use super::client_auth::{ClientAuth, ClientSecretBasic, ClientSecretPost, Public};
     #[pymodule_export]
     use super::exchange::{Exchange, Exchanges, Send, Sign, Sleep, discover_exchange};
     #[pymodule_export]

@@ -19,8 +19,15 @@ use crate::{errors, secret};
 
 /// Certificates, proxy and limits, of token requests and of calls to APIs alike.
 ///
-/// What is left out is the system's: its certificates (or those that SSL_CERT_FILE and SSL_CERT_DIR
-/// name), and the proxy that HTTPS_PROXY, ALL_PROXY and NO_PROXY name. Files are read once, here.
+/// What is left out is the system's: its certificates (or those that SSL_CERT_FILE and
+/// SSL_CERT_DIR name), and the proxy that HTTPS_PROXY, ALL_PROXY and NO_PROXY name. Files
+/// are read once, here.
+///
+/// ca is trusted beside the system's authorities, only_ca instead of them; they and
+/// client_certificate with its client_key (RFC 8705) are PEM texts or paths. proxy is a URL
+/// (http, https, socks5, socks5h) or "direct". Times are seconds: connect_timeout is 10,
+/// timeout of one request 30. At most in_flight_per_origin requests, 16, are under way to
+/// one origin. misuse.setup for what cannot be read.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Network(Arc<Drivers>);
 
@@ -43,9 +50,6 @@ impl<'py> FromPyObject<'_, 'py> for Pem {
 
 #[pymethods]
 impl Network {
-    /// ca is trusted beside the system's authorities, only_ca instead of them; they and
-    /// client_certificate with its client_key are PEM texts or paths. proxy is a URL (http, https,
-    /// socks5, socks5h) or "direct". Times are seconds.
     #[new]
     #[pyo3(signature = (*, ca = None, only_ca = None, client_certificate = None,
                         client_key = None, proxy = None, connect_timeout = None, timeout = None,

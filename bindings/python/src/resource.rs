@@ -7,13 +7,17 @@ use crate::errors;
 use crate::tokens::Tokens;
 use crate::value::Fields;
 
-/// The origins a token may be sent to.
+/// The origins a token may be sent to. For plug-ins.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Resource(pub(crate) oauth_facade::Resource);
 
 #[pymethods]
 impl Resource {
     /// The value of the Authorization header for this request, if it may carry the token.
+    ///
+    /// RFC 6750 section 2.1. headers are pairs of names and values.
+    /// resource.origin_not_allowed, token.in_query, token.more_than_one_method,
+    /// token.not_token68 and url.* if it may not.
     #[pyo3(signature = (tokens, url, headers, body = None))]
     fn authorization(
         &self,
@@ -34,14 +38,17 @@ impl Resource {
             .map_err(|error| errors::raise(py, &error))
     }
 
-    /// Whether a reply of this status can be about the token; if not, its verdict is "pass",
-    /// whatever the headers are.
+    /// Whether a reply of this status can be about the token.
+    ///
+    /// If not, its verdict is "pass", whatever the headers are.
     #[staticmethod]
     fn may_be_about_the_token(status: u16) -> bool {
         oauth_facade::Resource::may_be_about_the_token(status)
     }
 
     /// What a reply asks for: "pass", "renew", "widen_scope", "step_up" or "refused".
+    ///
+    /// RFC 6750 section 3.1 and RFC 9470 section 3. headers are pairs of names and values.
     #[staticmethod]
     fn verdict(py: Python<'_>, status: u16, headers: Fields) -> PyResult<&'static str> {
         oauth_facade::Resource::verdict(status, &headers.0).map_err(|e| errors::raise(py, &e))

@@ -41,7 +41,7 @@ impl Response {
 
 #[pymethods]
 impl Response {
-    /// The HTTP status.
+    /// The HTTP status, such as 200.
     #[getter]
     fn status(&self) -> u16 {
         self.status.as_u16()
@@ -61,7 +61,7 @@ impl Response {
         Ok(headers)
     }
 
-    /// The body.
+    /// The body as bytes.
     #[getter]
     fn content<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.content)
@@ -73,13 +73,13 @@ impl Response {
         String::from_utf8_lossy(&self.content).into_owned()
     }
 
-    /// The seconds the server asks to wait (Retry-After, X-RateLimit-Reset).
+    /// The seconds the server asks to wait (Retry-After, X-RateLimit-Reset); at most 300.
     #[getter]
     fn retry_after(&self) -> Option<f64> {
         self.retry_after.map(|pause| pause.as_secs_f64())
     }
 
-    /// The body, parsed.
+    /// The body, parsed by json.loads; ValueError if it is no JSON.
     fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         py.import("json")?
             .call_method1("loads", (self.content(py),))
@@ -87,10 +87,11 @@ impl Response {
 
     /// Raises Denied if the status is 400 or above; otherwise gives this reply back.
     ///
-    /// The error's code is denied.http_status, or denied.busy where the status asks to come back (408,
-    /// 429, 500, 502, 503, 504), or what a Bearer challenge names, such as denied.insufficient_scope
-    /// (RFC 6750 section 3.1). It has the status and the pause that was asked for, and nothing of the
-    /// body. A redirect that left the API's origin was handed back as it is, and is no error here.
+    /// The error's code is denied.http_status, or denied.busy where the status asks to come
+    /// back (408, 429, 500, 502, 503, 504), or what a Bearer challenge names, such as
+    /// denied.insufficient_scope (RFC 6750 section 3.1). It has the status and the pause that
+    /// was asked for, and nothing of the body. A redirect that leaves the API's origin is
+    /// handed back as it is, and is no error here.
     fn raise_for_status<'py>(this: Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
         let us = this.get();
         match resource::refusal(us.status, &us.headers, us.retry_after) {

@@ -17,9 +17,16 @@ use crate::work::{Answer, Work};
 
 /// A store whose records only the holder of a key can read, or change unnoticed.
 ///
-/// Versions, leases and when a grant is due are not hidden, and names only with names=. Who can write to
-/// the store can put an older record back. A record that cannot be opened is stored.sealed: its key is
-/// not given, it was changed or moved, or it was never sealed; a new login takes its place.
+/// Versions, leases and when a grant is due are not hidden, and names only with names=.
+/// Whoever can write to the store can put an older record back. A record that cannot be
+/// opened is stored.sealed: its key is not given, it was changed or moved, or it was never
+/// sealed; a new login takes its place.
+///
+/// It seals and opens with key, and opens with the old ones too: a Key, 32 random bytes,
+/// their text in base64url without padding, of 43 characters, or a KeySource that is asked
+/// for keys. What an old key opened is sealed anew when it is saved next, or by reseal().
+/// names is a key that hides names, in a store that has no records yet; plain="accept"
+/// reads records that were never sealed.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
 pub(crate) struct Sealed(OpenSealed);
 
@@ -28,10 +35,6 @@ type OpenSealed = Arc<dyn Fn(Python<'_>) -> PyResult<OfStores> + Send + Sync>;
 
 #[pymethods]
 impl Sealed {
-    /// Seals and opens with key, and opens with the old ones too: a Key, 32 random bytes, their text in
-    /// base64url without padding, of 43 characters, or a KeySource that is asked for keys. What an old
-    /// key opened is sealed anew when it is saved next, or by reseal(). names is a key that hides names,
-    /// in a store that has no records yet; plain="accept" reads records that were never sealed.
     #[new]
     #[pyo3(signature = (store, key, /, *, old = Vec::new(), names = None, plain = "refuse"))]
     fn new(
@@ -67,9 +70,11 @@ impl Sealed {
         NativeStore::with(py, open, Self(sealed))
     }
 
-    /// Seals every record anew that is not sealed with the current key, beside workers who go on: how
-    /// many, and the names in the store of those that no key opens. When there are none, the old keys
-    /// can go.
+    /// Seals every record anew that is not sealed with the current key, beside workers who go
+    /// on.
+    ///
+    /// How many, and the names in the store of those that no key opens. When there are none,
+    /// the old keys can go.
     fn reseal(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let sealed = (self.0)(py)?;
         let work = async move {

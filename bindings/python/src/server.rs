@@ -15,7 +15,7 @@ use crate::errors;
 use crate::network::{Lazy, Line, Network};
 use crate::work::{Answer, Work};
 
-/// One authorization server.
+/// One authorization server: from provider(), discover() or Server.from_metadata().
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Server(pub(crate) oauth_facade::Server);
 
@@ -28,6 +28,10 @@ impl Server {
 #[pymethods]
 impl Server {
     /// A server by a metadata document at hand (RFC 8414), as a mapping or as JSON text.
+    ///
+    /// Untrusted metadata.issuer if the document is another issuer's, Malformed metadata.* if
+    /// it is not what RFC 8414 section 2 describes. transport="loopback_http" allows plain http
+    /// to a literal loopback address, for tests.
     #[staticmethod]
     #[pyo3(signature = (issuer, metadata, *, transport = "https"))]
     fn from_metadata(
@@ -50,13 +54,13 @@ impl Server {
             .map_err(|error| errors::raise(py, &error))
     }
 
-    /// Who the server is.
+    /// Who the server is: its issuer identifier, an https URL (RFC 8414 section 2).
     #[getter]
     fn issuer(&self) -> &str {
         self.0.issuer()
     }
 
-    /// What the server says about itself, endpoints included.
+    /// What the server says about itself, endpoints included; a new dict each time.
     #[getter]
     fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         py.import("json")?
@@ -70,10 +74,12 @@ impl Server {
         pyo3::types::PyTuple::new(py, origins)
     }
 
-    /// This server's API, or the one at these origins, for the application's tokens and a
-    /// person's: each request gets those of its route, by the preset's rule.
+    /// This server's API for the application's tokens and a person's, each on its own routes.
     ///
-    /// Requests go over network, or as those of the first source's client do.
+    /// Each request gets the token of its route's owner, by the preset's rule; origins are
+    /// where tokens may go instead of the preset's API. Requests go over network, or as those
+    /// of the first source's client do. rate_limit, longest_wait (seconds), allowance and
+    /// on_wait (called with seconds) are as for Api. url.* for an origin that is none.
     #[pyo3(signature = (*, app = None, user = None, origins = None, rate_limit = "error",
                         longest_wait = 300.0, allowance = None, on_wait = None, network = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -111,7 +117,10 @@ impl Server {
 
 /// A server by the name of its preset, with the preset's variables and options.
 ///
-/// loopback moves it to a base such as "http://127.0.0.1:1234", for tests.
+/// options turns documented deviations on. loopback moves issuer, endpoints and API to a
+/// base such as "http://127.0.0.1:1234", for tests. provider.unknown for a name that
+/// providers() has not, provider.variable for a variable that is missing, unknown or not of
+/// its type.
 #[pyfunction]
 #[pyo3(signature = (name, *, options = Vec::new(), loopback = None, **variables))]
 pub(crate) fn provider(
@@ -125,13 +134,17 @@ pub(crate) fn provider(
     with_variables(py, preset, &options, loopback, variables)
 }
 
-/// The names of the presets.
+/// The names of the presets, sorted.
 #[pyfunction]
 pub(crate) fn providers(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
     PyTuple::new(py, oauth_providers::names().collect::<Vec<_>>())
 }
 
-/// A server by a provider file of your own: its TOML text, or a path to it; otherwise as provider().
+/// A server by a provider file of your own: its TOML text, or a path to it; otherwise as
+/// provider().
+///
+/// A text of more than one line is the file itself. provider.data if it is not what the
+/// format describes, OSError if the path cannot be read.
 #[pyfunction]
 #[pyo3(signature = (path_or_text, /, *, options = Vec::new(), loopback = None, **variables))]
 pub(crate) fn provider_file(
@@ -175,7 +188,12 @@ fn with_variables(
         .map_err(|error| errors::raise(py, &error))
 }
 
-/// Fetches the metadata of an issuer.
+/// Fetches the metadata of an issuer (RFC 8414, OpenID Connect Discovery).
+///
+/// timeout is that of one request in seconds, 30 unless the network says otherwise.
+/// Untrusted metadata.issuer if the document is another issuer's, Malformed metadata.* if
+/// it is none, Denied if the server says no, Lost if no answer arrives, issuer.* for what
+/// cannot be an issuer.
 #[pyfunction]
 #[pyo3(signature = (issuer, *, transport = "https", timeout = None, network = None))]
 pub(crate) fn discover(
@@ -188,7 +206,7 @@ pub(crate) fn discover(
     discovery(py, issuer, transport, timeout, network)?.wait(py)
 }
 
-/// Fetches the metadata of an issuer, in a coroutine.
+/// discover(), in a coroutine.
 #[pyfunction]
 #[pyo3(signature = (issuer, *, transport = "https", timeout = None, network = None))]
 pub(crate) fn adiscover<'py>(

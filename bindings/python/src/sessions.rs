@@ -21,10 +21,14 @@ use crate::tokens::Tokens;
 use crate::work::{Answer, Work};
 use crate::{errors, runtime, value};
 
-/// The grants of a client, as many as its store has: one for each person, and the client's own.
+/// The grants of a client, as many as its store has: one for each person, and the client's
+/// own.
 ///
-/// Each costs memory while somebody uses it only. Beyond the capacity, those that nobody uses are
-/// dropped, and read from the store when they are asked for again.
+/// Each costs memory while somebody uses it only. Beyond capacity, those that nobody uses
+/// are dropped, and read from the store when they are asked for again. reuse and lease
+/// (seconds) are those of client.source(). At most per_second renewals begin in a second, 0
+/// is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a
+/// thread of the library. Use it in a with or async with block, or end it with close().
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Sessions(Arc<Shared>);
 
@@ -127,11 +131,6 @@ impl Observe for Logged {
 
 #[pymethods]
 impl Sessions {
-    /// The grants of this client in this store.
-    ///
-    /// reuse and lease are those of client.source(). At most per_second renewals begin in a second, 0
-    /// is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a thread of
-    /// the library.
     #[new]
     #[pyo3(signature = (client, store, *, reuse = None, lease = None, capacity = 10_000,
                         per_second = 0, on_renewed = None, on_ended = None))]
@@ -168,8 +167,10 @@ impl Sessions {
         Ok(Self(Arc::new(shared)))
     }
 
-    /// The source of one grant: this person's, or the client's own. All who get the same grant share
-    /// its renewals.
+    /// The source of one grant: this person's, or the client's own if subject is None.
+    ///
+    /// All who get the same grant share its renewals. Nothing is read yet. scope.syntax,
+    /// resource.syntax, form.reserved_parameter for what cannot be asked for.
     #[pyo3(signature = (subject = None, *, scope = None, resource = None, audience = None, extra = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn get(
@@ -186,6 +187,8 @@ impl Sessions {
     }
 
     /// Takes the tokens of a new login, and stores them in the place of what is there.
+    ///
+    /// stored.issuer for tokens of another server or client; the errors of the store.
     #[pyo3(signature = (subject, tokens, *, scope = None, resource = None, audience = None, extra = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn log_in(
@@ -235,9 +238,10 @@ impl Sessions {
         .later(py)
     }
 
-    /// Ends a grant: waits for a renewal under way, asks the server to forget the tokens, and removes
-    /// the record. If the server could not be asked, that is raised, and the record is removed all the
-    /// same.
+    /// Ends a grant: asks the server to forget the tokens (RFC 7009), and removes the record.
+    ///
+    /// A renewal under way is waited for first. If the server could not be asked, that is
+    /// raised, and the record is removed all the same. RuntimeError in a hook.
     #[pyo3(signature = (subject, *, scope = None, resource = None, audience = None, extra = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn log_out(
@@ -276,8 +280,12 @@ impl Sessions {
         .later(py)
     }
 
-    /// A page of what the store has of this client: grants, unreadable records with the codes of
-    /// their errors, and the cursor of the next page, None at the end.
+    /// A page of what the store has of this client: grants, unreadable records, the next
+    /// cursor.
+    ///
+    /// Each grant is a dict of what may be shown, without a token. Of unreadable records there
+    /// are the keys, with the codes of their errors. The cursor is None at the end.
+    /// misuse.not_supported for a store without scan().
     #[pyo3(signature = (cursor = None))]
     fn list(&self, py: Python<'_>, cursor: Option<String>) -> PyResult<Py<PyAny>> {
         self.listing(py, cursor)?.wait(py)
@@ -289,8 +297,11 @@ impl Sessions {
         self.listing(py, cursor)?.later(py)
     }
 
-    /// Renews what nobody has used for so many seconds, for refresh tokens die unused: how many were
-    /// renewed, and which records could not be, with the codes of their errors.
+    /// Renews what nobody has used for so many seconds, for refresh tokens die unused.
+    ///
+    /// How many were renewed, and the keys of those that could not be, with the codes of their
+    /// errors. Call it now and then, from any number of workers. misuse.not_supported for a
+    /// store without due().
     #[pyo3(signature = (unused, /))]
     fn renew_idle(&self, py: Python<'_>, unused: f64) -> PyResult<Py<PyAny>> {
         self.renewing_idle(py, unused)?.wait(py)
@@ -302,7 +313,7 @@ impl Sessions {
         self.renewing_idle(py, unused)?.later(py)
     }
 
-    /// Ends all of them in good order, as GrantSource.drain().
+    /// Ends all of them in good order, as GrantSource.drain(); timeout in seconds.
     #[pyo3(signature = (*, timeout = 10.0))]
     fn drain(&self, py: Python<'_>, timeout: f64) -> PyResult<Py<PyAny>> {
         self.draining(py, timeout)?.wait(py)
@@ -315,6 +326,9 @@ impl Sessions {
     }
 
     /// How often what has happened to the grants of this process, from zero on.
+    ///
+    /// The names are renewed, waits, failed, suspect, ended, unsaved, stored_late and
+    /// lease_lost.
     #[getter]
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let counters = PyDict::new(py);

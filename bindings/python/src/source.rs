@@ -28,6 +28,11 @@ use crate::work::{Answer, Work};
 use crate::{errors, runtime};
 
 /// One grant, kept fresh: one token request, however many threads and tasks wait for it.
+///
+/// From client.source(), client.client_credentials() or sessions.get(). A token near its
+/// end is handed out while the next is fetched beside. Use it in a with or async with
+/// block, or end it with close(): a renewal under way is then finished and stored before
+/// the program goes on.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct GrantSource {
     us: Arc<Us>,
@@ -291,7 +296,13 @@ fn tell(hook: Option<Arc<Py<PyAny>>>, tokens: Arc<oauth_core::Tokens>) {
 
 #[pymethods]
 impl GrantSource {
-    /// Tokens that are fresh now.
+    /// Tokens that are fresh now: those at hand, or new ones.
+    ///
+    /// timeout is how many seconds this caller waits, for ever unless it is given: then
+    /// lost.timeout. The renewal goes on for the others and for whoever asks next; nothing is
+    /// lost by it. Denied, with the advice "reauthorize" once the grant is over; Lost;
+    /// grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
+    /// would wait for itself.
     #[pyo3(signature = (*, timeout = None))]
     fn token(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
         refuse_in_hook()?;
@@ -305,6 +316,9 @@ impl GrantSource {
     }
 
     /// Tokens to take the place of those a resource server refused.
+    ///
+    /// Without a request if another caller has replaced them already. timeout and errors are
+    /// those of token().
     #[pyo3(signature = (tokens, *, timeout = None))]
     fn renew(&self, py: Python<'_>, tokens: &Tokens, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
         refuse_in_hook()?;
@@ -322,13 +336,16 @@ impl GrantSource {
         self.renewing(py, tokens, timeout)?.later(py)
     }
 
-    /// Forgets exactly these tokens.
+    /// Forgets exactly these tokens, for callers who want no others now.
     fn invalidate(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<()> {
         self.native(py)?.invalidate(&tokens.0);
         Ok(())
     }
 
     /// Takes the tokens of a new login in place of whatever was there, and stores them.
+    ///
+    /// Lost and store errors if that was not done; stored.issuer for tokens of another server
+    /// or client.
     fn log_in(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<Py<PyAny>> {
         refuse_in_hook()?;
         self.logging_in(py, tokens)?.wait(py)
@@ -339,12 +356,12 @@ impl GrantSource {
         self.logging_in(py, tokens)?.later(py)
     }
 
-    /// Ends this source in good order, before the program ends: no new renewal begins, one that was
-    /// sent is finished, and what it has brought is stored. A token at hand is handed out until it
-    /// is over.
+    /// Ends this source in good order, before the program ends.
     ///
-    /// Lost if that has not been done within timeout, in seconds. The interpreter does the same for
-    /// all sources when it ends, for 5 s.
+    /// No new renewal begins, one that was sent is finished, and what it has brought is stored.
+    /// A token at hand is handed out until it is over; after that, lost.unsent. Lost if that
+    /// has not been done within timeout, in seconds. The interpreter does the same for all
+    /// sources when it ends, for 5 s.
     #[pyo3(signature = (*, timeout = 10.0))]
     fn drain(&self, py: Python<'_>, timeout: f64) -> PyResult<Py<PyAny>> {
         self.draining(py, timeout)?.wait(py)
@@ -370,6 +387,8 @@ impl GrantSource {
     }
 
     /// Where these tokens may be sent: these origins, or those of the server's preset.
+    ///
+    /// For plug-ins. url.* for an origin that is none.
     #[pyo3(signature = (origins = None))]
     fn resource(&self, py: Python<'_>, origins: Option<Vec<String>>) -> PyResult<Resource> {
         self.us
@@ -381,8 +400,14 @@ impl GrantSource {
 
     /// Sends a request with the token, renewed once after a 401; the reply is read whole.
     ///
-    /// timeout is for the head of the reply, and again for its body; by default the client's.
-    /// rate_limit says what is done where the API asks for a pause: an error by default.
+    /// origins are where the token may go, by default the preset's API. Only the API's origins
+    /// get the token (resource.origin_not_allowed), over the Authorization header (RFC 6750
+    /// section 2.1). A redirect within the origin is followed. content is a body; json is any
+    /// value that json.dumps takes, sent as application/json. timeout is in seconds, for the
+    /// head of the reply and again for its body. rate_limit is what is done where the API asks
+    /// for a pause: "error" raises resource.rate_limited, "wait" waits for up to longest_wait
+    /// seconds, "pass" hands the reply back. A status of 400 or above is no error by itself:
+    /// see Response.raise_for_status(). Denied, Lost and the errors of token().
     #[pyo3(signature = (method, url, *, headers = None, content = None, json = None,
                         origins = None, timeout = None, rate_limit = None, longest_wait = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]

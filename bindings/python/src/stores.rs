@@ -32,6 +32,9 @@ impl Opened {
 }
 
 /// A store of ours: its verbs, which block without Python's lock.
+///
+/// Each is one step that no other worker comes between. Lost if the store cannot be
+/// reached: nobody knows then whether it was done.
 #[pyclass(frozen, subclass, module = "oauth_core.stores")]
 pub(crate) struct NativeStore(Arc<Opened>);
 
@@ -59,7 +62,7 @@ impl NativeStore {
 
 #[pymethods]
 impl NativeStore {
-    /// The version of the record and the record; None if there is none.
+    /// The version of the record and the record, a secret; None if there is none.
     #[pyo3(signature = (key, /))]
     fn load(&self, py: Python<'_>, key: String) -> PyResult<Py<PyAny>> {
         let store = self.0.here(py)?;
@@ -71,8 +74,10 @@ impl NativeStore {
         Work::new("store.load", work).wait(py)
     }
 
-    /// Saves the record if it is still at this version: the new version, or None. due is when
-    /// somebody should renew it, as a Unix time or an aware datetime, for due().
+    /// Saves the record if it is still at this version: the new version, or None.
+    ///
+    /// Version 0 is for a key that has none. due is when somebody should renew it, as a Unix
+    /// time in seconds or an aware datetime, for due().
     #[pyo3(signature = (key, record, version, /, due = None))]
     fn save(
         &self,
@@ -94,7 +99,9 @@ impl NativeStore {
         Work::new("store.save", work).wait(py)
     }
 
-    /// Takes the lease, or for 0 seconds gives it back: for how long another holds it, or None.
+    /// Takes the lease in this name for so many seconds, or for 0 gives it back.
+    ///
+    /// For how many seconds another holds it, or None if it is ours.
     #[pyo3(signature = (key, holder, seconds, /))]
     fn lease(
         &self,
@@ -124,7 +131,8 @@ impl NativeStore {
         Work::new("store.remove", work).wait(py)
     }
 
-    /// The keys of some records, and what to call it with for the next: None if these were the last.
+    /// The keys of some records, and what to call it with for the next: None after the last.
+    ///
     /// A key may come twice.
     #[pyo3(signature = (cursor = None, /))]
     fn scan(&self, py: Python<'_>, cursor: Option<String>) -> PyResult<Py<PyAny>> {
@@ -137,6 +145,8 @@ impl NativeStore {
     }
 
     /// The keys of up to limit records that were due before this time, the longest due first.
+    ///
+    /// before is a Unix time in seconds or an aware datetime.
     #[pyo3(signature = (before, limit, /))]
     fn due(&self, py: Python<'_>, before: &Bound<'_, PyAny>, limit: usize) -> PyResult<Py<PyAny>> {
         let (before, store) = (value::to_time(before)?, self.0.here(py)?);
@@ -147,9 +157,15 @@ impl NativeStore {
 
 /// Records in a folder, for the processes of one person on one machine.
 ///
-/// Each is a file that only its owner may read, replaced as a whole: a process killed anywhere
-/// leaves the old record or the new one. A record that is cut or something else is
-/// stored.malformed; a folder that others may write to is misuse.setup. Use a local file system.
+/// Each is a file that only its owner may read, replaced as a whole: a process killed
+/// anywhere leaves the old record or the new one. A record that is cut or something else is
+/// stored.malformed; a folder that others may write to is misuse.setup. Use a local file
+/// system.
+///
+/// The folder is made (0700) if it is not there. access="group" shares it with the group it
+/// has, whose members may read and remove every record: files are 0660, the folder 2770, as
+/// of a volume that containers share with fsGroup. A process that is not in the group, and
+/// whatever all may read or write, is misuse.setup.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
 pub(crate) struct FileStore {
     store: store::FileStore,
@@ -158,10 +174,6 @@ pub(crate) struct FileStore {
 
 #[pymethods]
 impl FileStore {
-    /// The folder is made (0700) if it is not there. access="group" shares it with the group it has, whose
-    /// members may read and remove every record: files are 0660, the folder 2770, as of a volume that
-    /// containers share with fsGroup. A process that is not in the group, and whatever all may read or
-    /// write, is misuse.setup.
     #[new]
     #[pyo3(signature = (path, /, *, access = "owner"))]
     fn new(py: Python<'_>, path: PathBuf, access: &str) -> PyResult<PyClassInitializer<Self>> {
@@ -188,14 +200,15 @@ impl FileStore {
 
 /// Records in a SQLite database, for the processes of one person on one machine.
 ///
-/// As FileStore, and better where there are many grants. The file is private (0600); another's file, a
-/// folder that others may write to, and a link are misuse.setup. Use a local file system.
+/// As FileStore, and better where there are many grants. The file is private (0600);
+/// another's file, a folder that others may write to, and a link are misuse.setup. Use a
+/// local file system. The file is made if it is not there, and its folder (0700) too.
+/// access="group" is as for FileStore.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
 pub(crate) struct SqliteStore(PathBuf);
 
 #[pymethods]
 impl SqliteStore {
-    /// The file is made if it is not there, and its folder (0700) too. access="group" is as for FileStore.
     #[new]
     #[pyo3(signature = (path, /, *, access = "owner"))]
     fn new(py: Python<'_>, path: PathBuf, access: &str) -> PyResult<PyClassInitializer<Self>> {
@@ -225,8 +238,10 @@ fn to_access(text: &str) -> PyResult<Access> {
     }
 }
 
-/// Records in the memory of this process, for all its threads and tasks: for tests, and where tokens
-/// need not outlive the process. A forked child begins with a copy, which is its own.
+/// Records in the memory of this process, for all its threads and tasks.
+///
+/// For tests, and where tokens need not outlive the process. A forked child begins with a
+/// copy, which is its own.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
 pub(crate) struct Memory;
 
@@ -247,10 +262,15 @@ impl Memory {
 
 /// Records in Redis 5 or newer, for machines that share a server.
 ///
-/// One server, the primary that sentinels name, or a cluster. With replicas, a record counts as saved
-/// once so many have it too.
+/// redis://user:password@host:6379/0,
+/// redis+sentinel://user:password@host:26379,host/primary/0 or
+/// redis+cluster://user:password@host:6379,host; rediss for TLS. Nothing is connected
+/// before it is needed. timeout, in seconds, is for a connection, and again for an answer.
+/// prefix stands before every key. With replicas, a record counts as saved once so many
+/// have it too.
 ///
-/// A record is as safe as the server: turn appendonly on, and see that memory is no reason to evict.
+/// A record is as safe as the server: turn appendonly on, and see that memory is no reason
+/// to evict.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
 pub(crate) struct RedisStore {
     prefix: String,
@@ -258,9 +278,6 @@ pub(crate) struct RedisStore {
 
 #[pymethods]
 impl RedisStore {
-    /// redis://user:password@host:6379/0, redis+sentinel://user:password@host:26379,host/primary/0 or
-    /// redis+cluster://user:password@host:6379,host; rediss for TLS. Nothing is connected before it is
-    /// needed; timeout is for a connection, and again for an answer.
     #[new]
     #[pyo3(signature = (url, /, *, prefix = "oauth-core:grant:", timeout = 5.0, replicas = 0))]
     fn new(
@@ -290,7 +307,10 @@ impl RedisStore {
 
 /// Records in a table of PostgreSQL 9.6 or newer, for machines that share a server.
 ///
-/// Each verb is one statement, so a pooler between is no hindrance. A record is as safe as the server.
+/// postgres://user:password@host/database; with sslmode=require nothing is sent without
+/// TLS, which else is used if the server offers it. Nothing is connected before it is
+/// needed. timeout, in seconds, is for a connection, and again for an answer. Each verb is
+/// one statement, so a pooler between is no hindrance. A record is as safe as the server.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
 pub(crate) struct PostgresStore(Pool);
 
@@ -304,7 +324,6 @@ impl PostgresStore {
 
     /// postgres://user:password@host/database; with sslmode=require nothing is sent without TLS,
     /// which else is used if the server offers it. Nothing is connected before it is needed;
-    /// timeout is for a connection, and again for an answer.
     #[new]
     #[pyo3(signature = (url, /, *, timeout = 5.0))]
     fn new(py: Python<'_>, url: String, timeout: f64) -> PyResult<PyClassInitializer<Self>> {
@@ -327,7 +346,7 @@ impl PostgresStore {
         self.migration(py)?.wait(py)
     }
 
-    /// As migrate(), as a coroutine.
+    /// migrate(), in a coroutine.
     fn amigrate<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.migration(py)?.later(py)
     }

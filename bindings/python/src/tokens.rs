@@ -12,20 +12,28 @@ use crate::{errors, no_pickle, value};
 /// Whether somebody has asked for pickles that hold tokens.
 static IS_PICKLED: AtomicBool = AtomicBool::new(false);
 
-/// Lets tokens be pickled.
+/// Lets Tokens be pickled in this process, from now on.
+///
+/// A pickle of tokens is a secret: see oauth_core.pickling.
 #[pyfunction]
 pub(crate) fn allow_pickling() {
     IS_PICKLED.store(true, Ordering::Relaxed);
 }
 
 /// The tokens of one grant, bound to the server and client they belong to.
+///
+/// They do not change. Equal are those of which the same is stored. repr shows no token;
+/// they can be copied, and pickled only after oauth_core.pickling.allow().
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Tokens(pub(crate) Arc<oauth_core::Tokens>);
 
 #[pymethods]
 impl Tokens {
-    /// A bearer token by itself, for sources of your own and for tests; it belongs to no client.
-    /// expires_at is a Unix time or an aware datetime.
+    /// A bearer token by itself, for sources of your own and for tests; it belongs to no
+    /// client.
+    ///
+    /// expires_at is a Unix time in seconds or an aware datetime; ValueError for a datetime
+    /// without a zone.
     #[staticmethod]
     #[pyo3(signature = (access_token, *, expires_at = None))]
     fn bearer(access_token: String, expires_at: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
@@ -37,13 +45,13 @@ impl Tokens {
         })))
     }
 
-    /// The access token; opaque to the client.
+    /// The access token; opaque to the client (RFC 6749 section 1.4).
     #[getter]
     fn access_token(&self) -> &str {
         self.0.access_token.expose()
     }
 
-    /// Always "Bearer".
+    /// Always "Bearer" (RFC 6750).
     #[getter]
     fn token_type(&self) -> &'static str {
         self.0.token_type()
@@ -55,26 +63,30 @@ impl Tokens {
         self.0.expires_in
     }
 
-    /// When the access token ends, if the server named a lifetime.
+    /// When the access token ends, in UTC, if the server named a lifetime.
     #[getter]
     fn expires_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let end = self.0.expires_at();
         end.map(|end| value::of_time(py, end)).transpose()
     }
 
-    /// When the reply arrived.
+    /// When the reply arrived, in UTC.
     #[getter]
     fn received_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         value::of_time(py, self.0.received_at)
     }
 
     /// What was granted: as the server said, or as was asked for where it said nothing.
+    ///
+    /// RFC 6749 section 5.1.
     #[getter]
     fn scope<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrozenSet>> {
         PyFrozenSet::new(py, self.0.scope.iter())
     }
 
     /// The refresh token: a new one, or on refresh the old one where the server sent none.
+    ///
+    /// RFC 6749 section 6. None if there never was one.
     #[getter]
     fn refresh_token(&self) -> Option<&str> {
         let token = self.0.refresh_token.as_ref();
@@ -82,6 +94,8 @@ impl Tokens {
     }
 
     /// The ID Token as it came: unverified, so of no use but to be verified.
+    ///
+    /// OpenID Connect Core section 3.1.3.7 says how.
     #[getter]
     fn id_token(&self) -> Option<&str> {
         self.0
@@ -90,13 +104,13 @@ impl Tokens {
             .map(|token| token.expose().as_str())
     }
 
-    /// Members of the reply that OAuth does not define.
+    /// Members of the reply that OAuth does not define; a new dict each time.
     #[getter]
     fn extra<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         value::of_map(py, self.0.extra.as_map())
     }
 
-    /// What was odd about the reply, as stable names.
+    /// What was odd about the reply, as stable names such as "malformed_expires_in".
     #[getter]
     fn warnings<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyTuple>> {
         let codes = self
@@ -107,13 +121,13 @@ impl Tokens {
         pyo3::types::PyTuple::new(py, codes.collect::<Vec<_>>())
     }
 
-    /// The issuer whose tokens these are.
+    /// The issuer whose tokens these are; empty for those of bearer().
     #[getter]
     fn issuer(&self) -> &str {
         self.0.issuer()
     }
 
-    /// The client the tokens were issued to.
+    /// The client the tokens were issued to; empty for those of bearer().
     #[getter]
     fn client_id(&self) -> &str {
         self.0.client_id()
@@ -124,7 +138,7 @@ impl Tokens {
         self.0.to_json().expose().clone()
     }
 
-    /// Reads what to_json() wrote.
+    /// Reads what to_json() wrote; stored.malformed for anything else.
     #[staticmethod]
     fn from_json(py: Python<'_>, text: &str) -> PyResult<Self> {
         let tokens = oauth_core::Tokens::from_json(text).map_err(|e| errors::raise(py, &e))?;

@@ -204,7 +204,7 @@ class Plain:
                 plain.seen.append((self.command, self.path, headers, body))
                 answer(self)
 
-            do_GET = do_POST = handle_any
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
             def log_message(self, *_: Any) -> None:
                 pass

@@ -137,6 +137,14 @@ export interface RestoreOptions {
   signal?: AbortSignal
 }
 
+/** How long a caller waits. */
+export interface CallOptions {
+  /** Rejects the call with the signal's reason. */
+  signal?: AbortSignal
+  /** Rejects the call with `LostError` `lost.timeout` after this many milliseconds. */
+  timeoutMs?: number
+}
+
 /** What there is to show of a session. */
 export type Snapshot =
   | { readonly signedIn: true; readonly scope: string; readonly expiresAt: Date | undefined }
@@ -166,8 +174,11 @@ export class Session {
   readonly getSnapshot: () => Snapshot
   /** The ID Token as it came, unverified. */
   readonly idToken: string | undefined
-  /** An access token that is fresh, as far as can be known. */
-  token(): Promise<string>
+  /**
+   * An access token that is fresh, as far as can be known. A caller that leaves, by its `signal` or with
+   * `LostError` `lost.timeout` after its `timeoutMs`, stops no renewal, and what that brings is kept.
+   */
+  token(options?: CallOptions): Promise<string>
   /**
    * `fetch` with the token: to the allowed origins, without following redirects, once more after a 401 and
    * after a pause that the API asks for, if the body can be sent again.

@@ -8,6 +8,7 @@ import { keep, moment } from './keep.js'
 import { run } from './run.js'
 import { storageOf } from './storage.js'
 import { Alone, Tabs } from './tabs.js'
+import { wait } from './wait.js'
 
 const KEPT = 'oauth-core:session:'
 /** A record that was removed, as the keeper knows it. */
@@ -94,9 +95,9 @@ export class Session {
     return this.#live().idToken
   }
 
-  /** An access token that is fresh, as far as can be known. */
-  async token() {
-    return (await this.#ask()).accessToken
+  /** An access token that is fresh, as far as can be known. A caller that leaves stops no renewal. */
+  async token(options) {
+    return (await wait(() => this.#ask(), options, this.#context.wasm)).accessToken
   }
 
   /** `fetch` with the token: to the allowed origins only, once more after a 401, and as often as limits allow. */

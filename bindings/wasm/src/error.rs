@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::error::Error as _;
 
 use js_sys::Function;
-use oauth_facade::{Cause, Check, Error, ErrorRecord, Fault, Misuse, for_doubles};
+use oauth_facade::{Cause, Check, Error, ErrorRecord, Fault, Loss, Misuse, for_doubles};
 use wasm_bindgen::prelude::*;
 
 thread_local! {
@@ -38,6 +38,13 @@ pub(crate) fn fail(error: Error) -> JsValue {
 #[wasm_bindgen(js_name = lostError)]
 pub fn lost_error(why: &str) -> JsValue {
     fail(Error::lost(Cause::unknown(why.to_owned())))
+}
+
+/// A caller's own timeout.
+#[wasm_bindgen(js_name = lateError)]
+pub fn late_error() -> JsValue {
+    let late = Cause::unknown("no answer in time");
+    fail(Error::lost(late.because(Loss::Timeout)))
 }
 
 /// A callback that belongs to no flow of this tab.

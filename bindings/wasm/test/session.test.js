@@ -42,6 +42,28 @@ test('a hundred calls at once make one refresh', async () => {
   assert.equal(end.refreshes - start.refreshes, 1)
 })
 
+test('a caller that leaves stops no renewal', async () => {
+  const page = await signedIn(us, us.configs.generic)
+  const first = await page.evaluate(() => session.token())
+  await later(page, 3590)
+  await us.generic.fault({ name: 'slow_body', millis_per_byte: 1 })
+  const start = await us.generic.counters()
+  const left = await page.evaluate(async () => {
+    const late = await told(session.token({ timeoutMs: 1 }))
+    const leave = new AbortController()
+    const leaving = session.token({ signal: leave.signal }).catch((reason) => reason.message)
+    leave.abort(new Error('enough'))
+    const gone = await session.token({ signal: AbortSignal.abort(new Error('before')) }).catch((reason) => reason.message)
+    const wrong = await session.token({ timeoutMs: 0 }).catch((error) => error.name)
+    return { code: late.code, kind: late.kind, reasons: [await leaving, gone, wrong] }
+  })
+  assert.deepEqual(left, { code: 'lost.timeout', kind: 'lost', reasons: ['enough', 'before', 'TypeError'] })
+  const renewed = await page.evaluate(() => session.token({ timeoutMs: 20_000 }))
+  assert.notEqual(renewed, first)
+  const end = await us.generic.counters()
+  assert.equal(end.refreshes - start.refreshes, 1)
+})
+
 test('a 401 is recovered once, the body included', async () => {
   const page = await signedIn(us, us.configs.generic, { scope: 'read write' })
   await us.generic.expire()

@@ -8,6 +8,7 @@ const status: number | undefined = (await session?.fetch('/api', { method: 'POST
 const fixed: FixedToken = fixedToken('text', { origins: ['https://api.example'], expiresAt: new Date(), rateLimit: 'wait' })
 await fixed.fetch('/api', { rateLimit: 'pass', longestWaitMs: 1000 })
 const token: string | undefined = await session?.token()
+const patient: string | undefined = await session?.token({ signal: AbortSignal.timeout(1), timeoutMs: 1000 })
 const again: Session = await signIn(config, { scope: 'read', mode: 'popup', extra: { prompt: 'login' } })
 const back: string | undefined = (await signIn({ ...config, responseMode: 'fragment' }, { returnTo: '/orders' })).returnTo
 // React's own signature.
@@ -27,7 +28,7 @@ try {
   // @ts-expect-error no such code
   if (error instanceof DeniedError && error.code === 'denied.acces_denied') codes.push(error.code)
 }
-export { again, back, codes, end, names, status, token, waited }
+export { again, back, codes, end, names, patient, status, token, waited }
 
 // @ts-expect-error a secret has no place in a page
 export const withSecret: Config = { ...config, clientSecret: 'secret' }

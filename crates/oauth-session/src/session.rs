@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use oauth_core::error::{Cause, Error};
+use oauth_core::error::{Cause, Error, Loss};
 use oauth_core::exchange::Boxed;
 use oauth_core::flow::keeper::{GrantId, Keeper, Standing, Turn, Upkeep};
 use oauth_core::moment::UnixTime;
@@ -312,7 +312,7 @@ impl Session {
     /// a clone.
     ///
     /// # Errors
-    /// `lost` if that has not been done within `limit`; call it again to wait for longer.
+    /// `lost.timeout` if that has not been done within `limit`; call it again to wait for longer.
     pub async fn drain(&self, limit: Duration) -> Result<(), Error> {
         let runtime = runtime()?;
         self.0.state().keeper.drain();
@@ -449,7 +449,8 @@ async fn landed(flight: &Flight) -> Outcome {
 }
 
 fn late() -> Error {
-    Error::lost(Cause::unknown("a renewal is not over in time"))
+    let late = Cause::unknown("a renewal is not over in time");
+    Error::lost(late.because(Loss::Timeout))
 }
 
 fn never_landed() -> Error {

@@ -265,7 +265,7 @@ impl Sessions {
     /// Ends all sessions in good order, see [`Session::drain`].
     ///
     /// # Errors
-    /// `lost` if that has not been done within `limit`.
+    /// `lost.timeout` if that has not been done within `limit`.
     pub async fn drain(&self, limit: Duration) -> Result<(), Error> {
         let sessions = self.0.known().all();
         drain_each(sessions.into_iter(), limit).await

@@ -62,7 +62,7 @@ async fn all_that_is_under_way_is_finished_and_stored() -> Result<(), Error> {
         tokio::task::yield_now().await;
     }
     let late = drain_all(Duration::from_secs(1)).await;
-    assert_eq!(late.map_err(|error| error.code()), Err("lost"));
+    assert_eq!(late.map_err(|error| error.code()), Err("lost.timeout"));
     drain_all(Duration::from_secs(10)).await?;
     for session in &sessions {
         let key = session.key().unwrap_or_default();

@@ -20,7 +20,10 @@ export async function use(signal: AbortSignal): Promise<void> {
   })
   const source: GrantSource = client.clientCredentials({ scope: ['read'], onTokens: async (tokens) => tokens.serialize() })
   const tokens: Tokens = await source.token({ signal })
-  const texts: string[] = [tokens.accessToken, ...tokens.scope, ...providers(), preset.issuer]
+  const patient: Tokens = await source.token({ signal, timeoutMs: 1000 })
+  await source.close()
+  await source[Symbol.asyncDispose]()
+  const texts: string[] = [patient.accessToken, tokens.accessToken, ...tokens.scope, ...providers(), preset.issuer]
   const end: Date | undefined = tokens.expiresAt
   const reply: Response = await source.fetch('https://api.example/', { method: 'POST', body: '{}', signal })
   await source.fetch(new URL('https://api.example/'))
@@ -141,6 +144,7 @@ export async function kept(client: Client, store: Store, signal: AbortSignal): P
 }
 
 export async function many(client: Client, store: Store, tokens: Tokens, signal: AbortSignal): Promise<number> {
+  await new Sessions(client, store)[Symbol.asyncDispose]()
   const sessions = new Sessions(client, store, { capacity: 10, perSecond: 5, onEnded: (subject, error) => [subject, error.code] })
   await sessions.logIn('ann', tokens)
   const source: GrantSource = sessions.get('ann', { scope: ['read'] })

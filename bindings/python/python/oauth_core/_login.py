@@ -8,7 +8,7 @@ from .errors import Misuse
 # `typing` and `webbrowser` cost more to import than the package itself.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Mapping, Sequence
+    from typing import Callable, Iterable, Mapping, Sequence
 
     from ._native import Client, Flow, Tokens
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def login(
     client: Client,
     *,
-    scope: str = "",
+    scope: str | Iterable[str] | None = None,
     open: Open | None = None,
     paste: Paste | None = None,
     port: int = 0,
@@ -31,7 +31,10 @@ def login(
     extra: Mapping[str, str] | None = None,
     token_extra: Mapping[str, str | Sequence[str]] | None = None,
 ) -> Tokens:
-    """Sends the person to the server, waits for the callback, and redeems its code.
+    """Sends the person to the server, waits for the callback, and redeems its code (RFC 8252).
+
+    ``scope`` is names with spaces between them, or an iterable of names. ``timeout`` is how many seconds
+    the person may take; afterwards ``Lost``. What the server or the person says no to is ``Denied``.
 
     ``open`` shows a URL to the person: by default it is printed on standard error, and opened in
     the system's browser. It must not wait for what the browser does.
@@ -63,7 +66,7 @@ def login(
 async def alogin(
     client: Client,
     *,
-    scope: str = "",
+    scope: str | Iterable[str] | None = None,
     open: Open | None = None,
     paste: Paste | None = None,
     port: int = 0,

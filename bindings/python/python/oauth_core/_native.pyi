@@ -71,6 +71,7 @@ _Hook: TypeAlias = Callable[[Tokens], object]
 _Fields: TypeAlias = Iterable[tuple[str | bytes, str | bytes]]
 _RateLimit: TypeAlias = Literal["error", "wait", "pass"]
 _Names: TypeAlias = Sequence[str] | None
+_Scope: TypeAlias = str | Iterable[str] | None
 _Extra: TypeAlias = Mapping[str, str | Sequence[str]] | None
 _Reuse: TypeAlias = Literal["unknown", "revokes", "tolerated"]
 _Allowance: TypeAlias = Literal["documented"] | tuple[int, int]
@@ -164,7 +165,7 @@ class Client:
     @property
     def exchange(self) -> Exchanges: ...
     def authorize(
-        self, *, redirect_uri: str, scope: str = "",
+        self, *, redirect_uri: str, scope: _Scope = None,
         response_mode: Literal["query", "fragment", "form_post"] = "query", resource: _Names = None,
         audience: _Names = None, extra: Mapping[str, str] | None = None, token_extra: _Extra = None,
         moment: Moment | None = None,
@@ -172,19 +173,19 @@ class Client:
     def redeem(self, flow: Flow, callback_url: str) -> Tokens: ...
     def aredeem(self, flow: Flow, callback_url: str) -> _Later[Tokens]: ...
     def refresh(
-        self, tokens: Tokens, *, scope: str = "", resource: _Names = None, audience: _Names = None,
+        self, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None, audience: _Names = None,
         extra: _Extra = None,
     ) -> Tokens: ...
     def arefresh(
-        self, tokens: Tokens, *, scope: str = "", resource: _Names = None, audience: _Names = None,
+        self, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None, audience: _Names = None,
         extra: _Extra = None,
     ) -> _Later[Tokens]: ...
     def password(
-        self, *, username: str, password: str, scope: str = "", resource: _Names = None,
+        self, *, username: str, password: str, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None,
     ) -> Tokens: ...
     def apassword(
-        self, *, username: str, password: str, scope: str = "", resource: _Names = None,
+        self, *, username: str, password: str, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None,
     ) -> _Later[Tokens]: ...
     def revoke(self, token: str, *, hint: _Hint | None = None) -> None: ...
@@ -192,20 +193,20 @@ class Client:
     def introspect(self, token: str, *, hint: _Hint | None = None) -> dict[str, Any]: ...
     def aintrospect(self, token: str, *, hint: _Hint | None = None) -> _Later[dict[str, Any]]: ...
     def client_credentials(
-        self, *, scope: str = "", resource: _Names = None, audience: _Names = None,
+        self, *, scope: _Scope = None, resource: _Names = None, audience: _Names = None,
         extra: _Extra = None, store: Store | None = None, lease: float | None = None,
         on_tokens: _Hook | None = None,
     ) -> GrantSource: ...
     def source(
         self, tokens: Tokens | None = None, *, store: Store | None = None,
-        subject: str | None = None, scope: str = "", resource: _Names = None,
+        subject: str | None = None, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None, reuse: _Reuse | None = None,
         lease: float | None = None, on_tokens: _Hook | None = None,
     ) -> GrantSource: ...
     def keeper(
         self, tokens: Tokens | None = None, *,
         grant_type: Literal["refresh_token", "client_credentials"] = "refresh_token",
-        shared: bool = True, subject: str | None = None, scope: str = "", resource: _Names = None,
+        shared: bool = True, subject: str | None = None, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None, reuse: _Reuse | None = None,
         lease: float | None = None, longest_request: float | None = None,
         moment: Moment | None = None,
@@ -279,10 +280,10 @@ class Tokens:
 
 @final
 class GrantSource:
-    def token(self) -> Tokens: ...
-    def atoken(self) -> _Later[Tokens]: ...
-    def renew(self, tokens: Tokens) -> Tokens: ...
-    def arenew(self, tokens: Tokens) -> _Later[Tokens]: ...
+    def token(self, *, timeout: float | None = None) -> Tokens: ...
+    def atoken(self, *, timeout: float | None = None) -> _Later[Tokens]: ...
+    def renew(self, tokens: Tokens, *, timeout: float | None = None) -> Tokens: ...
+    def arenew(self, tokens: Tokens, *, timeout: float | None = None) -> _Later[Tokens]: ...
     def invalidate(self, tokens: Tokens) -> None: ...
     def log_in(self, tokens: Tokens) -> None: ...
     def alog_in(self, tokens: Tokens) -> _Later[None]: ...
@@ -295,16 +296,28 @@ class GrantSource:
     def resource(self, origins: Sequence[str] | None = None) -> Resource: ...
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, origins: Sequence[str] | None = None,
+        content: bytes | None = None, json: Any = None, origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response: ...
     def arequest(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, origins: Sequence[str] | None = None,
+        content: bytes | None = None, json: Any = None, origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]: ...
+    def close(self) -> None: ...
+    def aclose(self) -> _Later[None]: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None, /,
+    ) -> None: ...
+    def __aenter__(self) -> _Later[Self]: ...
+    def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None, /,
+    ) -> _Later[None]: ...
     def get(
         self, url: str, *, headers: Mapping[str, str] | None = None,
         origins: Sequence[str] | None = None, timeout: float | None = None,
@@ -312,6 +325,52 @@ class GrantSource:
     ) -> Response: ...
     def aget(
         self, url: str, *, headers: Mapping[str, str] | None = None,
+        origins: Sequence[str] | None = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+    ) -> _Later[Response]: ...
+    def delete(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        origins: Sequence[str] | None = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+    ) -> Response: ...
+    def adelete(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        origins: Sequence[str] | None = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+    ) -> _Later[Response]: ...
+    def post(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None,
+        origins: Sequence[str] | None = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+    ) -> Response: ...
+    def apost(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None,
+        origins: Sequence[str] | None = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+    ) -> _Later[Response]: ...
+    def put(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None,
+        origins: Sequence[str] | None = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+    ) -> Response: ...
+    def aput(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None,
+        origins: Sequence[str] | None = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+    ) -> _Later[Response]: ...
+    def patch(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None,
+        origins: Sequence[str] | None = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+    ) -> Response: ...
+    def apatch(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None,
         origins: Sequence[str] | None = None, timeout: float | None = None,
         rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> _Later[Response]: ...
@@ -338,23 +397,23 @@ class Sessions:
         on_ended: Callable[[str | None, OAuthError], object] | None = None,
     ) -> Self: ...
     def get(
-        self, subject: str | None = None, *, scope: str = "", resource: _Names = None,
+        self, subject: str | None = None, *, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None,
     ) -> GrantSource: ...
     def log_in(
-        self, subject: str, tokens: Tokens, *, scope: str = "", resource: _Names = None,
+        self, subject: str, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None,
     ) -> None: ...
     def alog_in(
-        self, subject: str, tokens: Tokens, *, scope: str = "", resource: _Names = None,
+        self, subject: str, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None,
     ) -> _Later[None]: ...
     def log_out(
-        self, subject: str | None, *, scope: str = "", resource: _Names = None,
+        self, subject: str | None, *, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None,
     ) -> None: ...
     def alog_out(
-        self, subject: str | None, *, scope: str = "", resource: _Names = None,
+        self, subject: str | None, *, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None,
     ) -> _Later[None]: ...
     def list(self, cursor: str | None = None) -> _Page: ...
@@ -363,6 +422,18 @@ class Sessions:
     def arenew_idle(self, unused: float, /) -> _Later[tuple[int, _Failed]]: ...
     def drain(self, *, timeout: float = 10.0) -> None: ...
     def adrain(self, *, timeout: float = 10.0) -> _Later[None]: ...
+    def close(self) -> None: ...
+    def aclose(self) -> _Later[None]: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None, /,
+    ) -> None: ...
+    def __aenter__(self) -> _Later[Self]: ...
+    def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None, /,
+    ) -> _Later[None]: ...
     @property
     def counters(self) -> dict[str, int]: ...
     @property
@@ -383,29 +454,71 @@ class Api:
     def waits(self, seconds: float) -> None: ...
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, timeout: float | None = None,
+        content: bytes | None = None, json: Any = None, timeout: float | None = None,
         rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> Response: ...
     def arequest(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, timeout: float | None = None,
+        content: bytes | None = None, json: Any = None, timeout: float | None = None,
         rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> _Later[Response]: ...
     def get(
-        self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float | None = None,
-        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
     ) -> Response: ...
     def aget(
-        self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> _Later[Response]: ...
+    def delete(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> Response: ...
+    def adelete(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> _Later[Response]: ...
+    def post(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+    ) -> Response: ...
+    def apost(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+    ) -> _Later[Response]: ...
+    def put(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+    ) -> Response: ...
+    def aput(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+    ) -> _Later[Response]: ...
+    def patch(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+    ) -> Response: ...
+    def apatch(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None, timeout: float | None = None,
         rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> _Later[Response]: ...
 
 @final
 class FixedToken(Api):
-    def token(self) -> Tokens: ...
-    def atoken(self) -> _Later[Tokens]: ...
-    def renew(self, tokens: Tokens) -> Tokens: ...
-    def arenew(self, tokens: Tokens) -> _Later[Tokens]: ...
+    def token(self, *, timeout: float | None = None) -> Tokens: ...
+    def atoken(self, *, timeout: float | None = None) -> _Later[Tokens]: ...
+    def renew(self, tokens: Tokens, *, timeout: float | None = None) -> Tokens: ...
+    def arenew(self, tokens: Tokens, *, timeout: float | None = None) -> _Later[Tokens]: ...
     def invalidate(self, tokens: Tokens) -> None: ...
     def resource(self) -> Resource: ...
 @final
@@ -430,6 +543,7 @@ class Response:
     @property
     def retry_after(self) -> float | None: ...
     def json(self) -> Any: ...
+    def raise_for_status(self) -> Self: ...
 
 @final
 class Resource:
@@ -465,18 +579,18 @@ class Exchange(Generator[Step, Answer, _T_co]):
 @final
 class Exchanges:
     def client_credentials(
-        self, *, scope: str = "", resource: _Names = None, audience: _Names = None,
+        self, *, scope: _Scope = None, resource: _Names = None, audience: _Names = None,
         extra: _Extra = None, moment: Moment | None = None,
     ) -> Exchange[Tokens]: ...
     def redeem(
         self, flow: Flow, callback_url: str, *, moment: Moment | None = None
     ) -> Exchange[Tokens]: ...
     def refresh(
-        self, tokens: Tokens, *, scope: str = "", resource: _Names = None, audience: _Names = None,
+        self, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None, audience: _Names = None,
         extra: _Extra = None, moment: Moment | None = None,
     ) -> Exchange[Tokens]: ...
     def password(
-        self, *, username: str, password: str, scope: str = "", resource: _Names = None,
+        self, *, username: str, password: str, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None, moment: Moment | None = None,
     ) -> Exchange[Tokens]: ...
     def revoke(

@@ -89,7 +89,7 @@ impl Drop for Working {
 /// notice.
 ///
 /// # Errors
-/// `lost` if that has not been done within `limit`.
+/// `lost.timeout` if that has not been done within `limit`.
 pub async fn drain_all(limit: Duration) -> Result<(), Error> {
     // Asked before anything else: the timer needs one too.
     runtime()?;

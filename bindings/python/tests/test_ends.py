@@ -1,0 +1,189 @@
+"""Callers who wait no longer, and sources that end in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+from conftest import Answer, Plain, Twin, expired, reply, server_at
+from test_flight import wait_for
+
+import oauth_core
+from oauth_core import stores
+
+Start = Callable[[Answer], Plain]
+Person = tuple[oauth_core.Client, oauth_core.Tokens]
+
+TOKEN = b'{"access_token":"late","token_type":"Bearer","expires_in":3600}'
+
+
+class Slow:
+    """A token endpoint that answers when it is let."""
+
+    def __init__(self, plain: Start) -> None:
+        self.open = threading.Event()
+        answer = reply(200, TOKEN, content_type="application/json")
+
+        def held(handler: BaseHTTPRequestHandler) -> None:
+            assert self.open.wait(30)
+            answer(handler)
+
+        self.server = plain(held)
+        self.client = oauth_core.Client(
+            server_at(self.server.base), client_id="id", secret="secret"
+        )
+
+
+@pytest.fixture
+def slow(plain: Start) -> Iterator[Slow]:
+    held = Slow(plain)
+    yield held
+    held.open.set()
+
+
+def test_a_caller_who_waits_no_longer_loses_nothing(slow: Slow) -> None:
+    source = slow.client.client_credentials()
+    with ThreadPoolExecutor(1) as pool:
+        patient = pool.submit(source.token)
+        for _ in range(2):
+            with pytest.raises(oauth_core.Lost) as caught:
+                source.token(timeout=0.02)
+            assert (caught.value.code, caught.value.advice) == ("lost.timeout", "retry")
+        slow.open.set()
+        assert patient.result().access_token == "late"
+    assert source.token(timeout=0.02).access_token == "late"
+    assert len(slow.server.seen) == 1
+
+
+def test_the_renewal_goes_on_when_every_caller_has_left(slow: Slow) -> None:
+    stored: list[str] = []
+    source = slow.client.client_credentials(
+        on_tokens=lambda tokens: stored.append(tokens.access_token)
+    )
+
+    async def main() -> oauth_core.Tokens:
+        asked = [source.atoken(timeout=0.02) for _ in range(20)]
+        for error in await asyncio.gather(*asked, return_exceptions=True):
+            assert isinstance(error, oauth_core.Lost) and error.code == "lost.timeout"
+        slow.open.set()
+        return await source.atoken(timeout=30)
+
+    assert asyncio.run(main()).access_token == "late"
+    assert (stored, len(slow.server.seen)) == (["late"], 1)
+
+
+def test_a_renewal_can_be_waited_for_that_long_too(slow: Slow) -> None:
+    source = slow.client.client_credentials()
+    dead = oauth_core.Tokens.bearer("dead")
+    with pytest.raises(oauth_core.Lost) as caught:
+        source.renew(dead, timeout=0.02)
+    assert caught.value.code == "lost.timeout"
+    slow.open.set()
+    assert asyncio.run(source.arenew(dead, timeout=30)).access_token == "late"
+    assert len(slow.server.seen) == 1
+
+
+def test_a_fixed_token_can_be_waited_for(slow: Slow) -> None:
+    def ask() -> str:
+        assert slow.open.wait(30)
+        return "text"
+
+    source = oauth_core.fixed_token(callback=ask, origins=["https://api.example"])
+    with pytest.raises(oauth_core.Lost) as caught:
+        source.token(timeout=0.02)
+    assert caught.value.code == "lost.timeout"
+    slow.open.set()
+    assert asyncio.run(source.atoken(timeout=30)).access_token == "text"
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
+def test_a_timeout_is_a_number_of_seconds(timeout: float) -> None:
+    source = oauth_core.fixed_token("text", origins=["https://api.example"])
+    with pytest.raises(ValueError, match="positive number of seconds"):
+        source.token(timeout=timeout)
+
+
+def test_the_end_of_a_block_finishes_what_was_sent(generic: Twin, person: Person) -> None:
+    client, tokens = person
+    store = stores.Memory()
+    generic.fault("slow_body", millis_per_byte=1)
+    with ThreadPoolExecutor(1) as pool:
+        with client.source(store=store, subject="ann") as source:
+            source.log_in(expired(tokens))
+            asked = pool.submit(source.token)
+            wait_for(generic, "refreshes", 1)
+        # Nobody has waited for it but the block's end.
+        record = store.load(source.key or "")
+        renewed = asked.result()
+    assert record and renewed.access_token in record[1]
+    assert source.token().access_token == renewed.access_token, "what is at hand is handed out"
+    with pytest.raises(oauth_core.Lost) as caught:
+        source.renew(renewed)
+    assert caught.value.code == "lost.unsent"
+    source.close()
+    assert generic.counters["refreshes"] == 1
+
+
+def test_the_end_of_an_asynchronous_block(generic: Twin, person: Person) -> None:
+    client, tokens = person
+
+    async def main() -> None:
+        made = client.source(tokens)
+        async with made as source:
+            assert source is made and (await source.atoken()).access_token
+        await made.aclose()
+        with pytest.raises(oauth_core.Lost):
+            await made.arenew(tokens)
+
+    asyncio.run(main())
+    assert generic.counters["refreshes"] == 0
+
+
+def test_an_error_leaves_the_block_as_it_is(client: oauth_core.Client) -> None:
+    source = client.client_credentials()
+    with pytest.raises(KeyError, match="mine"), source as entered:
+        assert entered is source
+        raise KeyError("mine")
+    with pytest.raises(oauth_core.Lost):
+        source.token()
+
+
+def test_one_of_many_is_only_let_go_of(generic: Twin, person: Person) -> None:
+    client, tokens = person
+    with oauth_core.Sessions(client, stores.Memory()) as sessions:
+        sessions.log_in("ann", tokens)
+        with sessions.get("ann") as source:
+            first = source.token()
+
+        async def leave() -> None:
+            async with sessions.get("ann") as again:
+                assert (await again.atoken()).access_token == first.access_token
+
+        asyncio.run(leave())
+        held: Any = sessions.get("ann")
+        renewed = held.renew(first)
+        assert renewed.access_token != first.access_token
+    with pytest.raises(oauth_core.Lost) as caught:
+        held.renew(renewed)
+    assert caught.value.code == "lost.unsent"
+    assert generic.counters["refreshes"] == 1
+
+
+def test_sessions_end_asynchronously(person: Person) -> None:
+    client, tokens = person
+
+    async def main() -> None:
+        async with oauth_core.Sessions(client, stores.Memory()) as sessions:
+            await sessions.alog_in("ann", tokens)
+            source = sessions.get("ann")
+        with pytest.raises(oauth_core.Lost):
+            await source.arenew(tokens)
+        await sessions.aclose()
+        sessions.close()
+
+    asyncio.run(main())

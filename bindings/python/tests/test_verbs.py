@@ -1,0 +1,140 @@
+"""The verbs beside GET, and a reply that is no success as an error."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import Answer, Plain, reply
+
+import oauth_core
+
+Start = Callable[[Answer], Plain]
+
+BARE = ["get", "delete"]
+WITH_BODY = ["post", "put", "patch"]
+SOURCES = ["grant", "fixed", "api"]
+
+
+def caller(kind: str, base: str) -> tuple[Any, dict[str, Any]]:
+    """Whatever sends requests, and the keywords that each of its requests needs."""
+    fixed = oauth_core.fixed_token("a-token", origins=[base], transport="loopback_http")
+    if kind == "fixed":
+        return fixed, {}
+    if kind == "api":
+        return oauth_core.Api(fixed), {}
+    metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
+    server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
+    client = oauth_core.Client(server, client_id="id", secret="secret")
+    # It cannot be renewed, and is not asked to be.
+    tokens = json.loads(oauth_core.Tokens.bearer("a-token").to_json())
+    tokens |= {"issuer": base, "client_id": "id", "refresh_token": "r", "refresh_scope": ""}
+    source = client.source(oauth_core.Tokens.from_json(json.dumps(tokens)))
+    return source, {"origins": [base]}
+
+
+def sent(sender: Any, verb: str, url: str, **options: Any) -> list[oauth_core.Response]:
+    """The replies to one request, sent from this thread and from a task."""
+    later = getattr(sender, f"a{verb}")
+    return [
+        getattr(sender, verb)(url, **options),
+        asyncio.run(asyncio.wait_for(later(url, **options), 30)),
+    ]
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize("verb", BARE + WITH_BODY)
+def test_each_verb_sends_the_token(plain: Start, kind: str, verb: str) -> None:
+    server = plain(reply(200, b"done"))
+    sender, options = caller(kind, server.base)
+    for answer in sent(sender, verb, f"{server.base}/things/1", **options):
+        assert (answer.status, answer.content) == (200, b"done")
+    assert len(server.seen) == 2
+    for method, path, headers, body in server.seen:
+        assert (method, path, body) == (verb.upper(), "/things/1", b"")
+        assert headers["authorization"] == "Bearer a-token"
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize("verb", WITH_BODY)
+def test_a_body_is_bytes_or_json(plain: Start, kind: str, verb: str) -> None:
+    server = plain(reply(200))
+    sender, options = caller(kind, server.base)
+    url, value = f"{server.base}/things", {"name": "Zoë", "of": [1, None, 2.5]}
+    sent(sender, verb, url, content=b"\x00raw", **options)
+    sent(sender, verb, url, json=value, **options)
+    sent(sender, verb, url, json=value, headers={"Content-Type": "application/x+json"}, **options)
+    bodies = [body for _, _, _, body in server.seen]
+    types = [headers.get("content-type") for _, _, headers, _ in server.seen]
+    assert bodies[:2] == [b"\x00raw"] * 2
+    assert all(json.loads(body) == value for body in bodies[2:])
+    assert types == [None] * 2 + ["application/json"] * 2 + ["application/x+json"] * 2
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_a_body_is_given_once(plain: Start, kind: str) -> None:
+    server = plain(reply(200))
+    sender, options = caller(kind, server.base)
+    with pytest.raises(TypeError, match="content or json"):
+        sender.post(f"{server.base}/things", content=b"a", json=1, **options)
+    with pytest.raises(TypeError):
+        sender.post(f"{server.base}/things", json=object(), **options)
+    with pytest.raises(TypeError):
+        sender.get(f"{server.base}/things", content=b"a", **options)
+    sender.request("PATCH", f"{server.base}/things", json=[1], **options)
+    assert [(method, body) for method, _, _, body in server.seen] == [("PATCH", b"[1]")]
+
+
+def test_the_token_goes_nowhere_else(plain: Start) -> None:
+    server, other = plain(reply(200)), plain(reply(200))
+    sender, options = caller("grant", server.base)
+    with pytest.raises(oauth_core.Misuse) as caught:
+        sender.post(f"{other.base}/things", json=1, **options)
+    assert caught.value.code == "resource.origin_not_allowed"
+    assert not server.seen and not other.seen
+
+
+@pytest.mark.parametrize(
+    ("status", "challenge", "code", "advice"),
+    [
+        (404, None, "denied.http_status", "give_up"),
+        (410, "Basic realm=x", "denied.http_status", "give_up"),
+        (502, None, "denied.busy", "retry"),
+        (403, 'Bearer error="insufficient_scope"', "denied.insufficient_scope", "reauthorize"),
+        (400, 'Bearer error="a-token"', "denied.http_status", "give_up"),
+    ],
+)
+def test_a_reply_that_is_no_success_is_raised(
+    plain: Start, status: int, challenge: str | None, code: str, advice: str
+) -> None:
+    headers = {} if challenge is None else {"www_authenticate": challenge}
+    server = plain(reply(status, b"a-token", **headers))
+    sender, options = caller("grant", server.base)
+    answer = sender.get(f"{server.base}/things", **options)
+    assert answer.status == status
+    with pytest.raises(oauth_core.Denied) as caught:
+        answer.raise_for_status()
+    error = caught.value
+    assert (error.code, error.advice, error.status) == (code, advice, status)
+    assert (error.endpoint, error.retry_after) == ("resource", None)
+    assert "a-token" not in f"{error} {error!r} {error.__dict__}"
+
+
+def test_a_pause_is_part_of_the_error(plain: Start) -> None:
+    server = plain(reply(429, retry_after="7"))
+    sender, options = caller("grant", server.base)
+    answer = sender.get(f"{server.base}/things", rate_limit="pass", **options)
+    with pytest.raises(oauth_core.Denied) as caught:
+        answer.raise_for_status()
+    assert (caught.value.code, caught.value.retry_after) == ("denied.busy", 7)
+
+
+@pytest.mark.parametrize("status", [200, 204, 299, 302, 304])
+def test_a_reply_that_is_none_is_given_back(plain: Start, status: int) -> None:
+    server = plain(reply(status, location="https://elsewhere.example/"))
+    sender, options = caller("grant", server.base)
+    answer = sender.delete(f"{server.base}/things", **options)
+    assert answer.status == status and answer.raise_for_status() is answer
