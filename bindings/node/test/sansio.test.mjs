@@ -165,7 +165,6 @@ test('every request says that no redirect is to be followed, and ends with the s
   assert.equal((await rejection(run(us.exchange.clientCredentials(), { signal }))).name, 'TimeoutError')
   const late = await rejection(run(us.exchange.clientCredentials(), { timeoutMs: 40 }))
   assert.ok(late instanceof Lost)
-  assert.equal(late.code, 'lost.timeout')
 })
 
 test('a client with a fetch of its own sends everything over it', async () => {

@@ -212,8 +212,7 @@ impl Ask<'_> {
     }
 }
 
-/// An API: where tokens may be sent, whose token a route gets, and what is known of its
-/// limits.
+/// An API: where tokens may be sent, whose token a route gets, and what limits it has.
 ///
 /// This is the one of a single source, for limits; Server.api() makes one of two owners.
 /// rate_limit is what is done where the API asks for a pause (429, or 503 with
@@ -358,19 +357,18 @@ impl Api {
         owner.map_err(|error| errors::raise(py, &error))
     }
 
-    /// Sends a request with its route's token, renewed once after a 401; the reply is read
-    /// whole.
+    /// Sends a request with its route's token, renewed once after a 401.
     ///
-    /// timeout, rate_limit and longest_wait are this API's unless they are given.
-    /// resource.owner_missing and resource.route_ambiguous where it cannot be told whose token
-    /// is needed. Only the API's origins get the token (resource.origin_not_allowed), over the
-    /// Authorization header (RFC 6750 section 2.1). A redirect within the origin is followed.
-    /// content is a body; json is any value that json.dumps takes, sent as application/json.
-    /// timeout is in seconds, for the head of the reply and again for its body. rate_limit is
-    /// what is done where the API asks for a pause: "error" raises resource.rate_limited,
-    /// "wait" waits for up to longest_wait seconds, "pass" hands the reply back. A status of
-    /// 400 or above is no error by itself: see Response.raise_for_status(). Denied, Lost and
-    /// the errors of token().
+    /// The reply is read whole. timeout, rate_limit and longest_wait are this API's unless they
+    /// are given. resource.owner_missing and resource.route_ambiguous where it cannot be told
+    /// whose token is needed. Only the API's origins get the token
+    /// (resource.origin_not_allowed), over the Authorization header (RFC 6750 section 2.1). A
+    /// redirect within the origin is followed. content is a body; json is any value that
+    /// json.dumps takes, sent as application/json. timeout is in seconds, for the head of the
+    /// reply and again for its body. rate_limit is what is done where the API asks for a pause:
+    /// "error" raises resource.rate_limited, "wait" waits for up to longest_wait seconds,
+    /// "pass" hands the reply back. A status of 400 or above is no error by itself: see
+    /// Response.raise_for_status(). Denied, Lost and the errors of token().
     #[pyo3(signature = (method, url, *, headers = None, content = None, json = None,
                         timeout = None, rate_limit = None, longest_wait = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]

@@ -343,8 +343,9 @@ impl Client {
         self.asking(py, token, hint)?.later(py)
     }
 
-    /// Tokens for the client itself, fetched when first needed and kept fresh (RFC 6749 section
-    /// 4.4).
+    /// Tokens for the client itself, fetched when first needed and kept fresh.
+    ///
+    /// RFC 6749 section 4.4.
     ///
     /// Nothing is sent yet. store, lease and on_tokens are as for source().
     #[pyo3(signature = (*, scope = None, resource = None, audience = None, extra = None,
@@ -373,8 +374,9 @@ impl Client {
         GrantSource::client_credentials(py, Arc::clone(&self.us), kept)
     }
 
-    /// Tokens of a person, kept fresh with their refresh token: from a login, or from the
-    /// store.
+    /// Tokens of a person, kept fresh with their refresh token.
+    ///
+    /// They are from a login, or from the store.
     ///
     /// With a store, all who name the same subject, scope and parameters share one grant, and
     /// one of them renews it; without tokens it is read from there. reuse is what the server

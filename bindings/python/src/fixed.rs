@@ -17,8 +17,7 @@ use crate::tokens::Tokens;
 use crate::work::{Answer, Work};
 use crate::{errors, runtime, secret, value};
 
-/// One token that no grant brought: it is never renewed. A source, and an API of its
-/// origins.
+/// One token that no grant brought, never renewed: a source, and an API of its origins.
 ///
 /// From fixed_token(). A 401 about it is grant.revoked, with the advice "reauthorize".
 #[pyclass(frozen, extends = Api, module = "oauth_core")]

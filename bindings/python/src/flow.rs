@@ -45,7 +45,9 @@ impl Flow {
         self.0.issuer()
     }
 
-    /// The key to find this flow by when several wait in one session (RFC 6749 section 10.12).
+    /// The key to find this flow by when several wait in one session.
+    ///
+    /// RFC 6749 section 10.12.
     #[getter]
     fn state(&self) -> &str {
         self.0.state().expose()
@@ -161,8 +163,9 @@ impl Listener {
 
     /// Waits for the callback of this flow, and gives back its URL.
     ///
-    /// timeout is in seconds; Lost when it has run out. A callback of another flow is answered
-    /// with an error page, and the wait goes on. A listener waits once, then misuse.over.
+    /// timeout is in seconds; lost.timeout when it has run out. A callback of another flow is
+    /// answered with an error page, and the wait goes on. A listener waits once, then
+    /// misuse.over.
     #[pyo3(signature = (flow, *, timeout = 300.0))]
     fn callback(&self, py: Python<'_>, flow: &Flow, timeout: f64) -> PyResult<Py<PyAny>> {
         self.waiting(py, flow, timeout)?.wait(py)

@@ -70,8 +70,9 @@ impl Keeper {
         self.0.keeper.is_stored()
     }
 
-    /// Why the last renewal failed, if it did. Callers do not hear of it while their token
-    /// lives.
+    /// Why the last renewal failed, if it did.
+    ///
+    /// Callers do not hear of it while their token lives.
     #[getter]
     fn trouble(&self, py: Python<'_>) -> Option<PyErr> {
         let error = self.0.keeper.trouble();
@@ -174,8 +175,7 @@ impl Turn {
     }
 }
 
-/// One renewal: a generator of tasks. Its result, the value of StopIteration, is the
-/// tokens.
+/// One renewal: a generator of tasks. Its result, of StopIteration, is the tokens.
 ///
 /// It is for everyone who waited, and so is its error. Each task is a Load, Lease, Save,
 /// Sleep or Exchange.
@@ -448,8 +448,9 @@ impl Lease {
     }
 }
 
-/// Save the record if it is at this version, 0 for none; then send the new version, or
-/// None.
+/// Save the record if it is at this version; then send the new version, or None.
+///
+/// Version 0 is for none.
 ///
 /// due is a Unix time in seconds or an aware datetime. Made by hand, it is for tests of a
 /// driver of yours.

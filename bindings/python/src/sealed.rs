@@ -70,8 +70,9 @@ impl Sealed {
         NativeStore::with(py, open, Self(sealed))
     }
 
-    /// Seals every record anew that is not sealed with the current key, beside workers who go
-    /// on.
+    /// Seals every record anew that is not sealed with the current key.
+    ///
+    /// Other workers go on beside it.
     ///
     /// How many, and the names in the store of those that no key opens. When there are none,
     /// the old keys can go.

@@ -140,8 +140,9 @@ pub(crate) fn providers(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
     PyTuple::new(py, oauth_providers::names().collect::<Vec<_>>())
 }
 
-/// A server by a provider file of your own: its TOML text, or a path to it; otherwise as
-/// provider().
+/// A server by a provider file of your own: its TOML text, or a path to it.
+///
+/// Otherwise as provider().
 ///
 /// A text of more than one line is the file itself. provider.data if it is not what the
 /// format describes, OSError if the path cannot be read.

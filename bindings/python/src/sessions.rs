@@ -21,8 +21,7 @@ use crate::tokens::Tokens;
 use crate::work::{Answer, Work};
 use crate::{errors, runtime, value};
 
-/// The grants of a client, as many as its store has: one for each person, and the client's
-/// own.
+/// The grants of a client: one for each person its store knows, and the client's own.
 ///
 /// Each costs memory while somebody uses it only. Beyond capacity, those that nobody uses
 /// are dropped, and read from the store when they are asked for again. reuse and lease
@@ -280,8 +279,7 @@ impl Sessions {
         .later(py)
     }
 
-    /// A page of what the store has of this client: grants, unreadable records, the next
-    /// cursor.
+    /// A page of what the store has of this client: grants, unreadable records, a cursor.
     ///
     /// Each grant is a dict of what may be shown, without a token. Of unreadable records there
     /// are the keys, with the codes of their errors. The cursor is None at the end.
@@ -395,7 +393,8 @@ impl Sessions {
 
 closes!(
     Sessions,
-    "drain(), as the end of a `with` or `async with` block does it; Lost after 10 s."
+    "drain(), as the end of a with or async with block does it.\n\n\
+     lost.timeout if that has not been done within 10 s."
 );
 
 fn coded(failed: Vec<(String, Error)>) -> Vec<(String, &'static str)> {

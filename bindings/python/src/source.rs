@@ -359,8 +359,8 @@ impl GrantSource {
     /// Ends this source in good order, before the program ends.
     ///
     /// No new renewal begins, one that was sent is finished, and what it has brought is stored.
-    /// A token at hand is handed out until it is over; after that, lost.unsent. Lost if that
-    /// has not been done within timeout, in seconds. The interpreter does the same for all
+    /// A token at hand is handed out until it is over; after that, lost.unsent. lost.timeout if
+    /// that has not been done within timeout, in seconds. The interpreter does the same for all
     /// sources when it ends, for 5 s.
     #[pyo3(signature = (*, timeout = 10.0))]
     fn drain(&self, py: Python<'_>, timeout: f64) -> PyResult<Py<PyAny>> {
@@ -478,9 +478,10 @@ impl GrantSource {
 verbs!(GrantSource, [origins: Option<Vec<String>>]);
 closes!(
     GrantSource,
-    "drain(), as the end of a `with` or `async with` block does it; lost.unsent or lost after 10 s.\n\n\
-     A source that Sessions.get() gave belongs to the sessions: it is only let go of, and its grant \
-     is kept fresh for the others."
+    "drain(), as the end of a with or async with block does it.\n\n\
+     lost.timeout if that has not been done within 10 s. A source that Sessions.get() gave\n\
+     belongs to the sessions: it is only let go of, and its grant is kept fresh for the\n\
+     others."
 );
 
 pub(crate) fn refuse_in_hook() -> PyResult<()> {

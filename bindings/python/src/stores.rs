@@ -322,8 +322,6 @@ impl PostgresStore {
     #[classattr]
     const SCHEMA: &'static str = store::PostgresStore::SCHEMA;
 
-    /// postgres://user:password@host/database; with sslmode=require nothing is sent without TLS,
-    /// which else is used if the server offers it. Nothing is connected before it is needed;
     #[new]
     #[pyo3(signature = (url, /, *, timeout = 5.0))]
     fn new(py: Python<'_>, url: String, timeout: f64) -> PyResult<PyClassInitializer<Self>> {

@@ -29,8 +29,9 @@ pub(crate) struct Tokens(pub(crate) Arc<oauth_core::Tokens>);
 
 #[pymethods]
 impl Tokens {
-    /// A bearer token by itself, for sources of your own and for tests; it belongs to no
-    /// client.
+    /// A bearer token by itself, for sources of your own and for tests.
+    ///
+    /// It belongs to no client.
     ///
     /// expires_at is a Unix time in seconds or an aware datetime; ValueError for a datetime
     /// without a zone.

@@ -284,9 +284,12 @@ impl Session {
                     _ if state.keeper.is_stored() => return Ok(()),
                     Some(flight) => (Arc::clone(flight), None),
                     None => match self.turn(&mut state, at.now(), None) {
-                        (Waiting::Flight(flight) | Waiting::Beside(_, flight), carried) => {
-                            (flight, carried)
-                        }
+                        (
+                            Waiting::Flight(flight)
+                            | Waiting::Beside(_, flight)
+                            | Waiting::Told(_, flight),
+                            carried,
+                        ) => (flight, carried),
                         // One that was drained begins nothing else.
                         (Waiting::Over(Ok(_)), _) if state.keeper.save_again() => {
                             self.launch(&mut state)
@@ -364,6 +367,11 @@ impl Session {
         let outcome = match waiting {
             Waiting::Over(outcome) => outcome,
             Waiting::Beside(tokens, _) => Ok(tokens),
+            Waiting::Told(tokens, flight) => {
+                // How it ended is for those who needed it.
+                let _ = landed(&flight).await;
+                Ok(tokens)
+            }
             Waiting::Flight(flight) => self.landed(&flight, refused).await,
         };
         outcome.map(Token::from)
@@ -403,8 +411,12 @@ impl Session {
         if refused.is_some() {
             self.0.publish(state);
         }
+        let landing = state.flight.clone().filter(|_| !state.keeper.is_busy());
         let waiting = match turn {
-            Turn::HandOut(tokens) => Waiting::Over(Ok(tokens)),
+            Turn::HandOut(tokens) => match landing {
+                Some(flight) => Waiting::Told(tokens, flight),
+                None => Waiting::Over(Ok(tokens)),
+            },
             Turn::GiveUp(error) => Waiting::Over(Err(error)),
             Turn::HandOutAndRenew(tokens) => {
                 let (flight, carried) = self.launch(state);
@@ -436,6 +448,8 @@ fn runtime() -> Result<tokio::runtime::Handle, Error> {
 enum Waiting {
     Over(Outcome),
     Beside(Arc<Tokens>, Flight),
+    /// The renewal is over, and its hook is told of these tokens before anyone gets them.
+    Told(Arc<Tokens>, Flight),
     Flight(Flight),
 }
 
@@ -467,7 +481,9 @@ impl Inner {
 
     /// Tells the cached path.
     fn publish(&self, state: &State) {
-        let fresh = state.keeper.fresh();
+        // What a renewal has brought is not for everyone until its hook has it.
+        let is_told = state.flight.is_none() || state.keeper.is_busy();
+        let fresh = state.keeper.fresh().filter(|_| is_told);
         let cached = match (fresh, self.cached.get()) {
             (Some((tokens, until)), _) => Cached { tokens, until },
             (None, None) => return,

@@ -1,8 +1,10 @@
 //! Sessions over stores that misbehave, and the other sources.
 
 use std::future::pending;
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use oauth_core::error::{Cause, Error};
@@ -181,6 +183,29 @@ pub(crate) fn person(name: &str) -> Result<Tokens, Error> {
 pub(crate) fn of_ann(driver: impl Drive + 'static, store: Arc<dyn Store>) -> Session {
     let keeper = client().keeper(Upkeep::Refresh);
     Session::shared(driver, keeper, GrantId::person("ann"), store)
+}
+
+#[tokio::test]
+async fn nobody_gets_new_tokens_before_the_hook_has_them() {
+    let early: Arc<Mutex<Vec<bool>>> = Arc::default();
+    let (asked, told) = (Arc::new(OnceLock::<Session>::new()), Arc::clone(&early));
+    let others = Arc::clone(&asked);
+    let session = Session::client_credentials(Counting::default(), &client(), Scope::none());
+    let session = session.on_tokens(move |_| {
+        let (other, dead) = (others.get().expect("a session"), tokens("dead"));
+        let dead = dead.expect("tokens");
+        let mut context = Context::from_waker(Waker::noop());
+        let is_renewed = pin!(other.renew(&dead)).poll(&mut context).is_ready();
+        let is_had = pin!(other.token()).poll(&mut context).is_ready();
+        let is_cached = matches!(other.ready(), Ok(Some(_)));
+        let seen = [is_renewed, is_had, is_cached];
+        told.lock().expect("a lock").extend(seen);
+    });
+    assert!(asked.set(session.clone()).is_ok());
+    let token = session.token().await.expect("a token").into_arc();
+    assert!(token.access_token.matches("token-0"));
+    assert_eq!(*early.lock().expect("a lock"), [false; 3]);
+    assert!(matches!(session.ready(), Ok(Some(_))));
 }
 
 #[tokio::test]
