@@ -37,6 +37,18 @@ def blocking() -> None:
     assert_type(source.token().access_token, str)
     assert_type(source.get("https://api.example/", origins=["https://api.example"]).status, int)
     assert_type(client.revoke(tokens.access_token, hint="access_token"), None)
+    assert_type(source.token(timeout=5).scope, frozenset[str])
+    reply = source.post("https://api.example/", json={"a": [1]}, origins=["https://api.example"])
+    assert_type(reply.raise_for_status(), oauth_core.Response)
+    api = oauth_core.Api(source)
+    assert_type([api.put("u", content=b""), api.patch("u"), api.delete("u")], list[oauth_core.Response])
+    api.delete("u", content=b"")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.client_credentials(scope=["read", "write"])
+    client.client_credentials(scope=tokens.scope)
+    client.client_credentials(scope=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with client.client_credentials() as entered, oauth_core.Sessions(client, stores.Memory()) as all_of:
+        assert_type(entered, oauth_core.GrantSource)
+        assert_type(all_of, oauth_core.Sessions)
     httpx.Client(auth=oauth_core.httpx.Auth(source))
     httpx2.Client(auth=oauth_core.httpx2.Auth(source, origins=["https://api.example"]))
     requests.get("https://api.example/", auth=oauth_core.requests.Auth(source), timeout=5)
@@ -48,6 +60,12 @@ def blocking() -> None:
 
 async def in_a_coroutine(source: oauth_core.GrantSource, client: oauth_core.Client) -> None:
     assert_type(await source.atoken(), oauth_core.Tokens)
+    assert_type(await source.atoken(timeout=5), oauth_core.Tokens)
+    assert_type(await source.apost("https://api.example/", json=None), oauth_core.Response)
+    async with source as entered, oauth_core.Sessions(client, stores.Memory()) as all_of:
+        assert_type(entered, oauth_core.GrantSource)
+        assert_type(all_of, oauth_core.Sessions)
+    assert_type(await source.aclose(), None)
     assert_type(await oauth_core.adiscover("https://as.example"), oauth_core.Server)
     assert_type(await oauth_core.alogin(client, scope="openid"), oauth_core.Tokens)
     httpx.AsyncClient(auth=oauth_core.httpx.Auth(source))
