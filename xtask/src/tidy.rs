@@ -113,7 +113,7 @@ pub(crate) fn check() -> Outcome {
             "oauth-core reads no clock and no randomness outside moment.rs",
             sources,
         ),
-        ("no file passes 600 lines, no stub 800", lengths),
+        ("no file passes 600 lines, no stub 1500", lengths),
         ("oauth-core stands on at most 35 crates", weight),
         (
             "the browser package holds no transport and no cryptography",
