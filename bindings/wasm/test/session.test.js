@@ -55,9 +55,9 @@ test('a caller that leaves stops no renewal', async () => {
     leave.abort(new Error('enough'))
     const gone = await session.token({ signal: AbortSignal.abort(new Error('before')) }).catch((reason) => reason.message)
     const wrong = await session.token({ timeoutMs: 0 }).catch((error) => error.name)
-    return { code: late.code, kind: late.kind, reasons: [await leaving, gone, wrong] }
+    return { code: late.code, name: late.name, reasons: [await leaving, gone, wrong] }
   })
-  assert.deepEqual(left, { code: 'lost.timeout', kind: 'lost', reasons: ['enough', 'before', 'TypeError'] })
+  assert.deepEqual(left, { code: 'lost.timeout', name: 'LostError', reasons: ['enough', 'before', 'TypeError'] })
   const renewed = await page.evaluate(() => session.token({ timeoutMs: 20_000 }))
   assert.notEqual(renewed, first)
   const end = await us.generic.counters()
