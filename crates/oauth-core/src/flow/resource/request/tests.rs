@@ -178,6 +178,17 @@ fn only_reading_follows_and_not_for_ever() {
 }
 
 #[test]
+fn a_location_is_followed_in_a_redirect_alone() {
+    let to = fields(&[("location", "/b")]);
+    for status in [200, 201, 202, 300, 304, 305, 306, 309, 404] {
+        let mut request = get(&api(), "/a");
+        sent(&mut request, at(0.0));
+        let step = reply(&mut request, at(0.0), status, &to);
+        assert!(matches!(step, Ok(Step::Done)), "{status}: {step:?}");
+    }
+}
+
+#[test]
 fn two_locations_are_none() {
     let mut two = fields(&[("location", "/b")]);
     two.append(LOCATION, HeaderValue::from_static("/c"));
