@@ -68,9 +68,17 @@ mod tests {
         assert!(!is_full(&gate, "https://a.example").await);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_of_nothing_lets_one_through() {
+        let gate = Gate::new(0);
+        assert!(!is_full(&gate, "https://a.example").await);
+        let _first = gate.enter("https://a.example".to_owned()).await;
+        assert!(is_full(&gate, "https://a.example").await);
+    }
+
     #[tokio::test]
     async fn origins_at_rest_are_forgotten() {
-        let gate = Gate::new(0);
+        let gate = Gate::new(1);
         for n in 0..100 {
             drop(gate.enter(format!("https://{n}.example")).await);
         }

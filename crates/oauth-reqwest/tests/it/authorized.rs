@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use oauth_core::flow::resource::{Allowance, Api, OnLimit, Verdict};
 use oauth_core::{Scope, danger};
 use oauth_reqwest::oauth_session::Sources;
@@ -77,6 +79,16 @@ async fn a_token_stays_within_its_origin() {
         assert_eq!(reply.status(), status);
     }
     assert_eq!(elsewhere.connections(), 0);
+}
+
+/// No time at all is less than any answer takes: nobody has to wait for the test.
+#[tokio::test]
+async fn a_request_may_be_given_less_time_than_the_drivers() {
+    let served = served();
+    let api = api(&served);
+    assert_eq!(api.get(&echo(&served)).send().await.unwrap().status(), 200);
+    let hurried = api.get(&echo(&served)).timeout(Duration::ZERO);
+    assert_eq!(hurried.send().await.unwrap_err().code(), "lost.timeout");
 }
 
 /// Not from when a runtime first happens to poll it.

@@ -108,6 +108,17 @@ fn a_401_is_recovered_once() {
 }
 
 #[test]
+fn a_request_may_be_given_less_time_than_the_drivers() {
+    let served = served();
+    let resource = danger::loopback_resource([served.base()]).unwrap();
+    let api = Authorized::new(driver(), machine(&served), resource);
+    let echo = format!("{}/api/echo", served.base());
+    assert_eq!(api.get(&echo).send().unwrap().status(), 200);
+    let hurried = api.get(&echo).timeout(Duration::ZERO);
+    assert_eq!(hurried.send().unwrap_err().code(), "lost.timeout");
+}
+
+#[test]
 fn bounds_the_requests_in_flight() {
     let served = served();
     let driver = driver_with(Options::default().in_flight_per_origin(2));
