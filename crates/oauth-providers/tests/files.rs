@@ -198,6 +198,7 @@ fn a_member_of_the_wrong_form_is_named() {
     refused("public_clients = true", "", "public_clients");
     refused("title = \"Acme\"", "", "title");
     refused("name = \"acme\"", "name = \"Acme Inc\"", "name");
+    refused("name = \"acme\"", "name = \"\"", "name: lower-case");
     refused("\"none\"", "\"digest\"", "digest");
     refused(
         "refresh_token_lifetime = 3600",
@@ -288,6 +289,12 @@ fn a_variable_is_used_declared_and_in_its_place() {
     refused(
         "default = \"main\"",
         "values = [\"a b\"]",
+        "variables.realm.values",
+    );
+    // A listed word is a tenant, but no word makes a path of its own.
+    refused(
+        "type = \"path_segment\"\ndescription = \"the realm\"\nexample = \"main\"\ndefault = \"main\"",
+        "type = \"tenant\"\ndescription = \"-\"\nexample = \"a.example\"\nvalues = [\"a/b\"]",
         "variables.realm.values",
     );
     // Not in its one spelling: what the file says would not be what is sent.
