@@ -1090,7 +1090,8 @@ class Exchange(Generator[Step, Answer, _T_co]):
     ) -> Step:
         """Says that no answer arrived; a ConnectionRefusedError, that nothing was sent either.
 
-        What is no ordinary exception ends the conversation.
+        What it came of is looked at too: why there is no answer, and whether anything can have been
+        sent. What is no ordinary exception ends the conversation.
         """
     @overload
     def throw(
