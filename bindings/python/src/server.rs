@@ -29,8 +29,8 @@ impl Server {
 impl Server {
     /// A server by a metadata document at hand (RFC 8414), as a mapping or as JSON text.
     ///
-    /// Untrusted metadata.issuer if the document is another issuer's, Malformed metadata.* if
-    /// it is not what RFC 8414 section 2 describes. transport="loopback_http" allows plain http
+    /// Untrusted metadata.issuer if the document is another issuer's, Malformed metadata.* or
+    /// reply.* if it is not what RFC 8414 section 2 describes. transport="loopback_http" allows plain http
     /// to a literal loopback address, for tests.
     #[staticmethod]
     #[pyo3(signature = (issuer, metadata, *, transport = "https"))]
@@ -134,7 +134,7 @@ pub(crate) fn provider(
     with_variables(py, preset, &options, loopback, variables)
 }
 
-/// The names of the presets, sorted.
+/// The names of the presets.
 #[pyfunction]
 pub(crate) fn providers(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
     PyTuple::new(py, oauth_providers::names().collect::<Vec<_>>())

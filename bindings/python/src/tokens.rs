@@ -71,7 +71,7 @@ impl Tokens {
         end.map(|end| value::of_time(py, end)).transpose()
     }
 
-    /// When the reply arrived, in UTC.
+    /// When the reply arrived, in UTC; 1970 for those of bearer().
     #[getter]
     fn received_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         value::of_time(py, self.0.received_at)

@@ -100,7 +100,7 @@ def provider_file(
     format describes, OSError if the path cannot be read.
     """
 def providers() -> tuple[str, ...]:
-    """The names of the presets, sorted."""
+    """The names of the presets."""
 def allow_pickling() -> None:
     """Lets Tokens be pickled in this process, from now on.
 
@@ -174,8 +174,8 @@ class Server:
     ) -> Server:
         """A server by a metadata document at hand (RFC 8414), as a mapping or as JSON text.
 
-        Untrusted metadata.issuer if the document is another issuer's, Malformed metadata.* if
-        it is not what RFC 8414 section 2 describes. transport="loopback_http" allows plain http
+        Untrusted metadata.issuer if the document is another issuer's, Malformed metadata.* or
+        reply.* if it is not what RFC 8414 section 2 describes. transport="loopback_http" allows plain http
         to a literal loopback address, for tests.
         """
     @property
@@ -486,7 +486,7 @@ class Tokens:
         """When the access token ends, in UTC, if the server named a lifetime."""
     @property
     def received_at(self) -> datetime:
-        """When the reply arrived, in UTC."""
+        """When the reply arrived, in UTC; 1970 for those of bearer()."""
     @property
     def scope(self) -> frozenset[str]:
         """What was granted: as the server said, or as was asked for where it said nothing.
