@@ -45,7 +45,7 @@ async function exchange(machine, step, observe, signal) {
   } catch (error) {
     // The text of a failed fetch names no URL; that of an abort is the caller's own.
     observe?.({ kind: 'lost', why: error.name })
-    const why = response ? error.name : reasonOf(error, method === 'POST')
+    const why = response ? error.name : reasonOf(error, method)
     return machine.lost(now(), why, error.name === 'TimeoutError')
   }
   observe?.(shownReply(reply))
@@ -58,13 +58,13 @@ async function exchange(machine, step, observe, signal) {
  * Why no reply came, as far as a page may know: a browser tells the reason to the person alone. Some
  * servers let a page read what they grant and not what they refuse, so a refusal looks the same.
  */
-export function reasonOf(error, isForm = false) {
+export function reasonOf(error, method) {
   if (error.name !== 'TypeError') return error.name
   const { origin } = location
   const cors = `the server may not let ${origin} read its replies (CORS)`
   const refused = 'the origin may not be registered for this client, or the request was refused in a reply that no page may read'
   const others = "the page's Content Security Policy may forbid it, or the network failed"
-  return `fetch failed: ${[cors, ...(isForm ? [refused] : []), others].join(', ')}`
+  return `fetch failed: ${[cors, ...(method === 'POST' ? [refused] : []), others].join(', ')}`
 }
 
 async function read(response) {

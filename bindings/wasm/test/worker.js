@@ -13,10 +13,13 @@ let session
 
 const calls = {
   globals: () => ['window', 'document', 'localStorage', 'sessionStorage'].filter((name) => name in globalThis),
-  restore: async (config, items = [], isKept = true) => {
-    for (const [key, value] of items) kept.set(key, value)
-    session = await web.restore(isKept ? { ...config, storage } : config)
+  restore: async (config) => {
+    session = await web.restore(config)
     return session !== null
+  },
+  restoreKept: (config, items = []) => {
+    for (const [key, value] of items) kept.set(key, value)
+    return calls.restore({ ...config, storage })
   },
   token: () => session.token(),
   later: (seconds) => {
