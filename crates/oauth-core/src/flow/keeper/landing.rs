@@ -14,7 +14,7 @@ use crate::exchange::ExchangeExt as _;
 use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
 use crate::server::EndpointKind;
-use crate::token::Tokens;
+use crate::token::{RefreshToken, Tokens};
 
 /// How often a save is tried before new tokens are handed out unsaved.
 const SAVES: u32 = 5;
@@ -48,6 +48,10 @@ impl Landing {
             over,
             tries: if is_given_up { SAVES - 1 } else { 0 },
         }
+    }
+
+    pub(super) fn refresh_token(&self) -> Option<&RefreshToken> {
+        self.record.tokens.as_ref()?.refresh_token.as_ref()
     }
 
     /// Whether they belong in the place of what is stored: of the same login, and given for the very

@@ -4,6 +4,8 @@
 //! would only end a grant that is good. That holds as long as the store has what they grew out of: a
 //! save that was never answered may be there after all, and then others may have sent what it holds.
 
+use std::sync::Arc;
+
 use super::landing::Landing;
 use super::record::Attempt;
 use super::sending::Verdict;
@@ -11,13 +13,20 @@ use super::sight::version;
 use super::{Event, Keeper, Step, Unsaved, Upkeep};
 use crate::error::{Error, Misuse};
 use crate::moment::Moment;
+use crate::token::Tokens;
 
 impl Keeper {
     /// Whether these are ours alone, and somebody needs the next ones.
     pub(super) fn is_stranded(&self, at: &Moment, landing: &Landing) -> bool {
-        // What is put back has no parent: others may have it as well.
+        // What is put back has no parent: others may have it as well, and so they have a refresh token
+        // that came of itself.
+        let is_new = |parent: &Arc<Tokens>| match (&parent.refresh_token, landing.refresh_token()) {
+            (Some(before), Some(after)) => !before.secret().matches(after.secret().expose()),
+            (before, _) => before.is_none(),
+        };
+        let is_new = landing.parent.as_ref().is_some_and(is_new);
         let is_ours = matches!(self.upkeep, Upkeep::ClientCredentials(_))
-            || (landing.parent.is_some() && matches!(self.unsaved, Unsaved::Landed { .. }));
+            || (is_new && matches!(self.unsaved, Unsaved::Landed { .. }));
         let is_needed = self.is_wanted && !self.is_drained && self.good(at.now()).is_none();
         landing.is_late && is_ours && is_needed
     }
