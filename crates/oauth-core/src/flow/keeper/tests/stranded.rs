@@ -31,6 +31,11 @@ fn go(desk: &mut Desk, keeper: &mut Keeper, event: Event, fresh: &mut Vec<Tokens
 /// It took the mark of the first refresh, and nothing after that: `a2` was handed out, and `r2` is known
 /// here alone.
 fn stranded() -> (Keeper, Desk) {
+    stranded_with(|_| ())
+}
+
+/// The same, with this done to the new tokens.
+fn stranded_with(change: impl FnOnce(&mut Tokens)) -> (Keeper, Desk) {
     let mut desk = Desk::new();
     desk.put(&Record {
         login: Some("one".to_owned()),
@@ -41,7 +46,9 @@ fn stranded() -> (Keeper, Desk) {
     desk.now = START + 601;
     assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
     assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
-    let answer = Event::Flown(Ok(tokens_from(2, desk.now)));
+    let mut fresh = tokens_from(2, desk.now);
+    change(&mut fresh);
+    let answer = Event::Flown(Ok(fresh));
     let outcome = go(&mut desk, &mut keeper, answer, &mut Vec::new());
     assert_eq!(got(outcome), "a2");
     assert!(!keeper.is_stored());
@@ -107,6 +114,19 @@ fn a_lost_reply_leaves_its_fate_open_here_too() {
     let mut fresh = vec![tokens_from(3, desk.now)];
     go(&mut desk, &mut keeper, Event::Begin, &mut fresh).unwrap_err();
     assert_eq!(desk.log, ["r2"], "it is not sent again");
+}
+
+/// Others have the refresh token too, where the server leaves it as it is.
+#[test]
+fn what_the_store_has_is_not_sent_without_a_lease() {
+    let (mut keeper, mut desk) = stranded_with(|fresh| {
+        fresh.refresh_token = tokens(1).refresh_token;
+    });
+    desk.now += 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let mut fresh = vec![tokens_from(3, desk.now)];
+    go(&mut desk, &mut keeper, Event::Begin, &mut fresh).unwrap_err();
+    assert!(desk.log.is_empty(), "{:?}", desk.log);
 }
 
 #[test]
