@@ -52,7 +52,12 @@ impl Book {
         };
         self.check_place(worker, grant, &version, over)?;
         if let Some(attempt) = &version.attempt {
-            self.mark(attempt, worker, epoch, now);
+            // Tokens that the store did not take are sent without a mark, which comes with the outcome.
+            let sent = self.sends.iter().rev().find(|send| {
+                (send.worker, send.epoch) == (worker, epoch) && send.refresh == version.refresh
+            });
+            let since = sent.map_or(now, |send| send.at);
+            self.mark(attempt, worker, epoch, since);
         }
         self.history[grant].push(version);
         Ok(())
