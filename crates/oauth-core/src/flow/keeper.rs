@@ -155,6 +155,8 @@ enum Unsaved {
         parent: Option<Arc<Tokens>>,
         /// The store has failed too often: they are handed out all the same.
         is_given_up: bool,
+        /// A save of them was asked for and never answered.
+        may_be_stored: bool,
     },
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Landing {
     pub(super) record: Record,
     /// They did not arrive just now, and may be over.
     pub(super) is_late: bool,
+    /// A save of them was asked for and never answered.
+    pub(super) may_be_stored: bool,
     /// The version they are saved over.
     over: u64,
     tries: u32,
@@ -45,6 +47,7 @@ impl Landing {
             parent,
             record,
             is_late: true,
+            may_be_stored: false,
             over,
             tries: if is_given_up { SAVES - 1 } else { 0 },
         }
@@ -126,6 +129,7 @@ impl Keeper {
             parent,
             record,
             is_late: false,
+            may_be_stored: false,
             over: self.version,
             // A store that was silent before the request is not waited for after it.
             tries: if is_alone { SAVES - 1 } else { 0 },
@@ -236,6 +240,7 @@ impl Keeper {
     /// grant lost.
     pub(super) fn circle(&mut self, at: &Moment, mut landing: Box<Landing>, error: &Error) -> Step {
         landing.tries += 1;
+        landing.may_be_stored |= error.cause().is_none_or(|it| it.reach() != Reach::Unsent);
         if landing.tries < SAVES {
             let pause = Duration::from_millis(100 << landing.tries);
             self.work = Some(Work::Circling(landing));
@@ -276,6 +281,7 @@ impl Keeper {
             self.unsaved = Unsaved::Landed {
                 parent: landing.parent.clone(),
                 is_given_up,
+                may_be_stored: landing.may_be_stored,
             };
         }
     }

@@ -1,8 +1,9 @@
 //! Tokens that the store does not take, and the next renewal.
 //!
 //! Their refresh token is nowhere but here, so no lease is needed to send it, and waiting for the store
-//! would only end a grant that is good. That holds as long as the store has what they grew out of: a
-//! save that was never answered may be there after all, and then others may have sent what it holds.
+//! would only end a grant that is good. That holds as long as the store has what they grew out of, and
+//! has said of each save that it did nothing: one that was never answered may come about after all, and
+//! then others may send what it holds.
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ impl Keeper {
         };
         let is_new = landing.parent.as_ref().is_some_and(is_new);
         let is_ours = matches!(self.upkeep, Upkeep::ClientCredentials(_))
-            || (is_new && matches!(self.unsaved, Unsaved::Landed { .. }));
+            || (is_new && !landing.may_be_stored && matches!(self.unsaved, Unsaved::Landed { .. }));
         let is_needed = self.is_wanted && !self.is_drained && self.good(at.now()).is_none();
         landing.is_late && is_ours && is_needed
     }

@@ -306,13 +306,15 @@ impl Keeper {
         let Unsaved::Landed {
             parent,
             is_given_up,
+            may_be_stored,
         } = &self.unsaved
         else {
             return None;
         };
         let record = self.record.clone();
         let version = self.version;
-        let landing = Landing::late(parent.clone(), record, version, *is_given_up);
+        let mut landing = Landing::late(parent.clone(), record, version, *is_given_up);
+        landing.may_be_stored = *may_be_stored;
         Some(Box::new(landing))
     }
 
@@ -474,7 +476,10 @@ impl Keeper {
             // The mark may be there: it is known to mean nothing.
             Work::Marking(attempt) => self.settle(attempt.id, true),
             Work::Flying { .. } => self.settle(self.ticket.clone(), false),
-            Work::Landing(landing) | Work::Colliding(landing) | Work::Circling(landing) => {
+            Work::Landing(mut landing)
+            | Work::Colliding(mut landing)
+            | Work::Circling(mut landing) => {
+                landing.may_be_stored = true;
                 // Only a late one is what has been given up before.
                 let is_given_up = landing.is_late
                     && matches!(

@@ -116,6 +116,31 @@ fn a_lost_reply_leaves_its_fate_open_here_too() {
     assert_eq!(desk.log, ["r2"], "it is not sent again");
 }
 
+/// A save that was never answered may come about later.
+#[test]
+fn what_the_store_may_have_is_not_sent_without_a_lease() {
+    let (mut keeper, mut desk) = stranded();
+    // The host tries to store them, and hears nothing.
+    desk.now += 90;
+    assert!(keeper.save_again());
+    let mut step = keeper.resume(desk.at(), Event::Begin);
+    loop {
+        let event = match step {
+            Step::Load => Event::Loaded(desk.entry.clone()),
+            Step::Save { .. } | Step::Lease { .. } => Event::Failed(lost()),
+            Step::Wait(_) => Event::Elapsed,
+            Step::Run(_) => panic!("a request"),
+            Step::Over(_) => break,
+        };
+        step = keeper.resume(desk.at(), event);
+    }
+    desk.now += 601;
+    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    let mut fresh = vec![tokens_from(3, desk.now)];
+    go(&mut desk, &mut keeper, Event::Begin, &mut fresh).unwrap_err();
+    assert!(desk.log.is_empty(), "{:?}", desk.log);
+}
+
 /// Others have the refresh token too, where the server leaves it as it is.
 #[test]
 fn what_the_store_has_is_not_sent_without_a_lease() {
