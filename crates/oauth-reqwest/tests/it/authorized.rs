@@ -1,13 +1,14 @@
+use std::net::TcpListener;
 use std::time::Duration;
 
 use oauth_core::flow::resource::{Allowance, Api, OnLimit, Verdict};
 use oauth_core::{Scope, danger};
 use oauth_reqwest::oauth_session::Sources;
 use oauth_reqwest::reqwest::Body;
-use oauth_reqwest::{Authorized, ResponseExt as _, Session};
+use oauth_reqwest::{Authorized, Options, ResponseExt as _, Session};
 use oauth_testkit::{Fault, Served};
 
-use crate::support::{confidential, counters, driver, served};
+use crate::support::{confidential, counters, driver, driver_with, served};
 
 fn api(served: &Served) -> Authorized {
     let scope = Scope::parse("read write").unwrap();
@@ -81,13 +82,18 @@ async fn a_token_stays_within_its_origin() {
     assert_eq!(elsewhere.connections(), 0);
 }
 
-/// No time at all is less than any answer takes: nobody has to wait for the test.
+/// No time at all: nobody has to wait for the test, and its server never answers.
 #[tokio::test]
 async fn a_request_may_be_given_less_time_than_the_drivers() {
     let served = served();
-    let api = api(&served);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let elsewhere = format!("http://{}", silent.local_addr().unwrap());
+    let source = Session::client_credentials(driver(), &confidential(&served), Scope::none());
+    let resource = danger::loopback_resource([served.base(), &elsewhere]).unwrap();
+    let patient = driver_with(Options::default().timeout(Duration::from_secs(3600)));
+    let api = Authorized::new(patient, source, resource);
     assert_eq!(api.get(&echo(&served)).send().await.unwrap().status(), 200);
-    let hurried = api.get(&echo(&served)).timeout(Duration::ZERO);
+    let hurried = api.get(&elsewhere).timeout(Duration::ZERO);
     assert_eq!(hurried.send().await.unwrap_err().code(), "lost.timeout");
 }
 

@@ -1,3 +1,4 @@
+use std::net::TcpListener;
 use std::sync::Barrier;
 use std::time::Duration;
 
@@ -110,11 +111,14 @@ fn a_401_is_recovered_once() {
 #[test]
 fn a_request_may_be_given_less_time_than_the_drivers() {
     let served = served();
-    let resource = danger::loopback_resource([served.base()]).unwrap();
-    let api = Authorized::new(driver(), machine(&served), resource);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let elsewhere = format!("http://{}", silent.local_addr().unwrap());
+    let resource = danger::loopback_resource([served.base(), &elsewhere]).unwrap();
+    let patient = driver_with(Options::default().timeout(Duration::from_secs(3600)));
+    let api = Authorized::new(patient, machine(&served), resource);
     let echo = format!("{}/api/echo", served.base());
     assert_eq!(api.get(&echo).send().unwrap().status(), 200);
-    let hurried = api.get(&echo).timeout(Duration::ZERO);
+    let hurried = api.get(&elsewhere).timeout(Duration::ZERO);
     assert_eq!(hurried.send().unwrap_err().code(), "lost.timeout");
 }
 
