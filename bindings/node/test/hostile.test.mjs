@@ -1,5 +1,7 @@
 // Servers and callbacks that mean harm: each ends in an error of the right class and code.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { callbackOf, core, listen, rejection, serverAt, twins } from './helper.mjs'
 
@@ -120,7 +122,12 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
   })
 
   test(`a connection refused, a reply lost: ${transport}`, async () => {
-    const gone = await rejection(at('http://127.0.0.1:9').clientCredentials().token())
+    const door = createServer().listen(0, '127.0.0.1')
+    await once(door, 'listening')
+    const { port } = door.address()
+    door.close()
+    await once(door, 'close')
+    const gone = await rejection(at(`http://127.0.0.1:${port}`).clientCredentials().token())
     check(gone, 'lost', 'lost.connect')
     assert.equal(gone.advice, 'retry')
     assert.ok(gone.cause instanceof Error)
