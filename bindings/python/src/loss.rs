@@ -105,9 +105,10 @@ fn named(kind: &Bound<'_, PyType>) -> PyResult<Option<(Loss, Sent)>> {
         "ProxyError" => Some((Loss::Proxy, Sent::Perhaps)),
         "NameResolutionError" | "ClientConnectorDNSError" => Some((Loss::Dns, Sent::Not)),
         "ClientConnectorCertificateError" => Some((Loss::Tls, Sent::Not)),
+        // No connection was free in time.
+        "PoolTimeout" => Some((Loss::Unsent, Sent::Not)),
         "ConnectError"
         | "ConnectTimeout"
-        | "PoolTimeout"
         | "ConnectTimeoutError"
         | "NewConnectionError"
         | "ConnectionTimeoutError"

@@ -172,3 +172,11 @@ def test_exceptions_without_end_are_no_trap() -> None:
         raise one
 
     assert thrown(circle) == "lost"
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_a_pool_without_a_free_connection_has_sent_nothing(library: Any) -> None:
+    def late() -> None:
+        raise library.PoolTimeout("https://as.example/token")
+
+    assert thrown(late) == "lost.unsent"

@@ -12,6 +12,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 import oauth_core
 from oauth_core import _body
 
@@ -124,7 +126,8 @@ class Party:
         if name == "signed":
             return exchange.send(bytes.fromhex(data))
         if name == "lost" and data != "too_large":
-            lost = ConnectionRefusedError if data == "unsent" else ConnectionError
+            # One says that nothing was sent, and not why; the other says nothing.
+            lost = httpx.PoolTimeout if data == "unsent" else OSError
             return exchange.throw(lost(data))
         if name == "lost":
             return exchange.send((200, [], bytes(_body.LIMIT + 1)))
