@@ -31,7 +31,8 @@ function lossOf(thrown) {
   let error = thrown
   for (let depth = 0; depth < DEPTH && error instanceof Error; depth += 1) {
     const known = told(error)
-    if (known) return { reach: known[0], loss: known[1] }
+    // Deeper down stands the last of what may have been several tries, and an earlier one may have been sent.
+    if (known) return { reach: depth <= 1 ? known[0] : 'unknown', loss: known[1] }
     error = error.cause
   }
   return { reach: 'unknown', loss: undefined }

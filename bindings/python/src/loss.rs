@@ -45,10 +45,15 @@ pub(crate) fn cause(exception: &Bound<'_, PyAny>) -> PyResult<Cause> {
         }
     }
     let text = names.join(" of ");
+    // Beneath it stands the last of what may have been several tries, and an earlier one may have been sent.
+    let is_unsent = matches!(told(exception)?, Some((_, Sent::Not)));
+    let cause = match is_unsent {
+        true => Cause::unsent(text),
+        false => Cause::unknown(text),
+    };
     Ok(match known {
-        Some((loss, Sent::Not)) => Cause::unsent(text).because(loss),
-        Some((loss, Sent::Perhaps)) => Cause::unknown(text).because(loss),
-        None => Cause::unknown(text),
+        Some((loss, _)) => cause.because(loss),
+        None => cause,
     })
 }
 

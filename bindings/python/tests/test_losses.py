@@ -180,3 +180,28 @@ def test_a_pool_without_a_free_connection_has_sent_nothing(library: Any) -> None
         raise library.PoolTimeout("https://as.example/token")
 
     assert thrown(late) == "lost.unsent"
+
+
+def test_only_the_exception_itself_says_that_nothing_was_sent() -> None:
+    """What it came of may be the last of several tries, and an earlier one may have been sent."""
+    base = "https://as.example"
+    metadata = {
+        "issuer": base,
+        "token_endpoint": f"{base}/token",
+        "authorization_endpoint": f"{base}/authorize",
+    }
+    client = oauth_core.Client(
+        oauth_core.Server.from_metadata(base, metadata), client_id="id", secret="s"
+    )
+    refused = ConnectionRefusedError("no")
+    retried = OSError("three tries failed")
+    retried.__cause__ = refused
+    for error, may_be_spent in ((refused, False), (retried, True)):
+        flow = client.authorize(redirect_uri="https://app.example/cb")
+        callback = f"https://app.example/cb?code=c&state={flow.state}"
+        exchange = client.exchange.redeem(flow, callback)
+        next(exchange)
+        with pytest.raises(oauth_core.Lost) as caught:
+            exchange.throw(error)
+        assert caught.value.code == "lost.connect"
+        assert ("may be spent" in str(caught.value)) is may_be_spent
