@@ -377,10 +377,7 @@ fn a_callback_is_known_as_browsers_write_it() {
 
 #[test]
 fn introspection_is_for_clients_that_prove_who_they_are() {
-    let ask = Introspection {
-        token: "t".into(),
-        hint: None,
-    };
+    let ask = Introspection::new("t");
     let error = client(ClientAuth::none())
         .introspect(ask)
         .resume(moment(), Input::Begin)

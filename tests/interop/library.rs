@@ -23,10 +23,7 @@ fn login(driver: &Driver, client: &Client, names: &str) -> Result<Tokens, Error>
 }
 
 fn is_active(driver: &Driver, client: &Client, token: &Tokens) -> bool {
-    let ask = Introspection {
-        token: token.access_token.clone(),
-        hint: Some(TokenKind::Access),
-    };
+    let ask = Introspection::new(token.access_token.clone()).hint(TokenKind::Access);
     match driver.run(client.introspect(ask)).expect("an answer") {
         TokenState::Active(state) => {
             assert_eq!(
@@ -128,7 +125,7 @@ fn revocation_ends_a_token_and_takes_unknown_ones() {
     let client = server.client(&driver, "basic").expect("a client");
     let tokens = login(&driver, &client, "openid read").expect("tokens");
     assert!(is_active(&driver, &client, &tokens));
-    let revoke = |token| driver.run(client.revoke(Revocation { token, hint: None }));
+    let revoke = |token| driver.run(client.revoke(Revocation::new(token)));
     revoke(tokens.access_token.clone()).expect("revoked");
     assert!(!is_active(&driver, &client, &tokens));
     revoke("never-issued".into()).expect("an unknown token is no error");

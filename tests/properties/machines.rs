@@ -2,12 +2,15 @@
 //! silence once it is over.
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use oauth_core::client_auth::SignedSecret;
+use oauth_core::crypto::SigningKey;
+use oauth_core::dpop::DpopKey;
 use oauth_core::endpoint::introspection::Introspection;
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::error::{Cause, Error};
 use oauth_core::issuer::Issuer;
+use oauth_core::jose::{Alg, PublicJwk};
 use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
@@ -35,6 +38,10 @@ impl Said {
             Self::Reply(status, body) => {
                 let mut reply = Response::new(Bytes::from(body.clone()));
                 *reply.status_mut() = StatusCode::from_u16(*status).expect("a status");
+                if body.contains("use_dpop_nonce") {
+                    let nonce = HeaderValue::from_static("n");
+                    reply.headers_mut().insert("dpop-nonce", nonce);
+                }
                 Input::Reply(reply)
             }
             Self::LostUnsent => Input::Lost(Cause::unsent("no route")),
@@ -67,9 +74,11 @@ fn said() -> impl Strategy<Value = Said> {
         1 => Just(Said::LostUnknown),
         1 => Just(Said::TooLarge),
         1 => Just(Said::Elapsed),
-        1 => prop::sample::select(vec![0usize, 63, 64, 65]).prop_map(Said::Signed),
+        1 => prop::sample::select(vec![0usize, 63, 64, 64, 65]).prop_map(Said::Signed),
     ]
 }
+
+const JWK: &str = r#"{"kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}"#;
 
 /// A machine by name, with the number of requests it may send at most.
 fn machines() -> Vec<(&'static str, oauth_core::exchange::Boxed<()>, usize)> {
@@ -89,6 +98,10 @@ fn machines() -> Vec<(&'static str, oauth_core::exchange::Boxed<()>, usize)> {
             ClientId::new("id"),
             ClientAuth::signed_secret(apple),
         )?;
+        let key = SigningKey::host("ours", Alg::Es256);
+        let bound = signing
+            .clone()
+            .with_dpop(DpopKey::new(key, PublicJwk::parse(JWK)?)?);
         let token = || Secret::from("token");
         let second = client.clone();
         Ok(vec![
@@ -96,7 +109,7 @@ fn machines() -> Vec<(&'static str, oauth_core::exchange::Boxed<()>, usize)> {
                 "token",
                 client
                     .client_credentials(Scope::none())
-                    .map(|_| Ok(()))
+                    .and_then(|_, _| Ok(()))
                     .boxed(),
                 1,
             ),
@@ -104,35 +117,35 @@ fn machines() -> Vec<(&'static str, oauth_core::exchange::Boxed<()>, usize)> {
                 "signed",
                 signing
                     .client_credentials(Scope::none())
-                    .map(|_| Ok(()))
+                    .and_then(|_, _| Ok(()))
                     .boxed(),
                 1,
             ),
             (
-                "revocation",
-                client
-                    .revoke(Revocation {
-                        token: token(),
-                        hint: None,
-                    })
+                "bound",
+                bound
+                    .client_credentials(Scope::none())
+                    .and_then(|_, _| Ok(()))
                     .boxed(),
+                2,
+            ),
+            (
+                "revocation",
+                client.revoke(Revocation::new(token())).boxed(),
                 1,
             ),
             (
                 "introspection",
                 client
-                    .introspect(Introspection {
-                        token: token(),
-                        hint: None,
-                    })
-                    .map(|_| Ok(()))
+                    .introspect(Introspection::new(token()))
+                    .and_then(|_, _| Ok(()))
                     .boxed(),
                 1,
             ),
             (
                 "discovery",
                 discover(Issuer::parse("https://as.example/t")?)
-                    .map(|_| Ok(()))
+                    .and_then(|_, _| Ok(()))
                     .boxed(),
                 4,
             ),
@@ -140,12 +153,7 @@ fn machines() -> Vec<(&'static str, oauth_core::exchange::Boxed<()>, usize)> {
                 "then",
                 client
                     .client_credentials(Scope::none())
-                    .then(move |tokens| {
-                        Ok(second.revoke(Revocation {
-                            token: tokens.access_token,
-                            hint: None,
-                        }))
-                    })
+                    .then(move |_, tokens| Ok(second.revoke(Revocation::new(tokens.access_token))))
                     .boxed(),
                 2,
             ),

@@ -288,7 +288,7 @@ fn tokens_said(tokens: &Tokens) -> TokensSaid {
     let members = json!({
         "stored": tokens.to_json().expose(),
         "access_token": tokens.access_token.expose(),
-        "token_type": tokens.token_type(),
+        "token_type": tokens.token_type.as_str(),
         "expires_in": tokens.expires_in,
         "expires_at": tokens.expires_at(),
         "received_at": tokens.received_at,

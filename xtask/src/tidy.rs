@@ -39,7 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     // `exchange` imports only words, and so may anything above.
     ("contract", &["exchange"]),
-    ("proofs", &["pkce", "challenge"]),
+    ("proofs", &["crypto", "jose", "pkce", "dpop", "challenge"]),
     (
         "parties",
         &["breaker", "server", "client_auth", "identity", "token"],

@@ -62,7 +62,7 @@ impl NativeTokens {
     /// The type on the wire.
     #[napi(getter)]
     pub fn token_type(&self) -> &str {
-        self.0.token_type()
+        self.0.token_type.as_str()
     }
 
     /// Unix seconds.

@@ -52,10 +52,10 @@ impl Tokens {
         self.0.access_token.expose()
     }
 
-    /// Always "Bearer" (RFC 6750).
+    /// "Bearer" (RFC 6750) or "DPoP" (RFC 9449).
     #[getter]
-    fn token_type(&self) -> &'static str {
-        self.0.token_type()
+    fn token_type(&self) -> &str {
+        self.0.token_type.as_str()
     }
 
     /// The lifetime in seconds, counted from received_at, if the server named one.

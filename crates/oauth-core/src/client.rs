@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::call::Call;
 use crate::client_auth::ClientAuth;
+use crate::dpop::DpopKey;
 use crate::endpoint::Endpoint;
 use crate::endpoint::introspection::{Introspection, TokenState};
 use crate::endpoint::revocation::Revocation;
@@ -66,6 +67,13 @@ impl Client {
     #[must_use]
     pub fn with_redirect_uris(mut self, uris: impl IntoIterator<Item = RedirectUri>) -> Self {
         Arc::make_mut(&mut self.0).redirect_uris = Some(uris.into_iter().collect());
+        self
+    }
+
+    /// Asks for tokens that are bound to this key, and takes no others (RFC 9449).
+    #[must_use]
+    pub fn with_dpop(mut self, key: DpopKey) -> Self {
+        Arc::make_mut(&mut self.0).dpop = Some(key);
         self
     }
 
@@ -172,7 +180,7 @@ impl Client {
         &self,
         grant: G,
     ) -> impl Exchange<Output = Tokens> + Send + use<G> {
-        self.call(Token::bound(grant, Arc::clone(&self.0.binding)))
+        self.call(Token::new(grant))
     }
 
     /// [`Self::token`] with parameters beyond those of the grant, such as the resource a token is
@@ -182,7 +190,7 @@ impl Client {
         grant: G,
         parameters: TokenParameters,
     ) -> impl Exchange<Output = Tokens> + Send + use<G> {
-        self.call(Token::bound(grant, Arc::clone(&self.0.binding)).with(parameters))
+        self.call(Token::new(grant).with(parameters))
     }
 
     /// Whether these tokens are this client's, of this server. Ask before a token out of a store is
@@ -214,9 +222,12 @@ impl Client {
         Call::new(Arc::clone(&self.0), endpoint)
     }
 
-    /// Asks the server to forget a token.
-    pub fn revoke(&self, revocation: Revocation) -> impl Exchange<Output = ()> + Send + use<> {
-        self.call(revocation)
+    /// Asks the server to forget a token: one out of [`Tokens`], or any other as a [`Revocation`].
+    pub fn revoke<R: Into<Revocation>>(
+        &self,
+        token: R,
+    ) -> impl Exchange<Output = ()> + Send + use<R> {
+        self.call(token.into())
     }
 
     /// Asks the server about a token.

@@ -24,6 +24,7 @@ pub(crate) enum Method {
     Basic(Secret<String>),
     Post(Secret<String>),
     Signed(SignedSecret),
+    Tls,
 }
 
 impl ClientAuth {
@@ -74,12 +75,21 @@ impl ClientAuth {
         Self(Method::Signed(secret))
     }
 
-    /// `none`, `client_secret_basic` or `client_secret_post`: the registered name of the method.
+    /// `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705): the certificate of the
+    /// connection says who the client is, the request only names it. The HTTP client has the
+    /// certificate; requests go to the server's aliases for mutual TLS, where it has such.
+    pub const fn tls() -> Self {
+        Self(Method::Tls)
+    }
+
+    /// The registered name of the method: `none`, `client_secret_basic`, `client_secret_post` or
+    /// `tls_client_auth`.
     pub const fn name(&self) -> &'static str {
         match self.0 {
             Method::None => "none",
             Method::Basic(_) => "client_secret_basic",
             Method::Post(_) | Method::Signed(_) => "client_secret_post",
+            Method::Tls => "tls_client_auth",
         }
     }
 
@@ -92,7 +102,7 @@ impl ClientAuth {
     pub(crate) fn secret(&self) -> Option<&str> {
         match &self.0 {
             Method::Basic(secret) | Method::Post(secret) => Some(secret.expose()),
-            Method::None | Method::Signed(_) => None,
+            Method::None | Method::Signed(_) | Method::Tls => None,
         }
     }
 }

@@ -7,11 +7,12 @@ mod parameters;
 mod password;
 mod refresh_token;
 
+use crate::endpoint::Context;
 use crate::error::Error;
 use crate::form::Form;
 use crate::quirk::Rules;
 use crate::scope::Scope;
-use crate::token::RefreshToken;
+use crate::token::{RefreshToken, TokenType};
 
 pub use authorization_code::AuthorizationCode;
 pub use client_credentials::ClientCredentials;
@@ -34,7 +35,7 @@ pub trait Grant {
     ///
     /// # Errors
     /// `scope.exceeds_grant` and other misuse.
-    fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error>;
+    fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error>;
 
     /// The scope that counts as granted when the server says nothing.
     fn scope(&self) -> &Scope;
@@ -42,6 +43,12 @@ pub trait Grant {
     /// The refresh token that stays good when the server sends no new one.
     fn refresh_token(&self) -> Option<&RefreshToken> {
         None
+    }
+
+    /// Whether tokens of this type are what the grant asks for: bearer tokens. One that is bound to the
+    /// client's DPoP key is taken whatever this says.
+    fn accepts(&self, token_type: &TokenType) -> bool {
+        *token_type == TokenType::Bearer
     }
 
     /// Whether it may be sent again after an error.

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::breaker::Breaker;
 use crate::client_auth::{self, ClientAuth, Method};
+use crate::dpop::{DpopKey, Nonces};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::issuer::RedirectUri;
@@ -66,6 +66,15 @@ impl Binding {
     }
 }
 
+/// What the clones of a client have learned.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// Whether the server serves the grants of this client, as all of them have found.
+    pub(crate) breaker: Breaker,
+    /// The newest DPoP nonces.
+    pub(crate) nonces: Nonces,
+}
+
 /// A server, and this client as that server knows it.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -76,8 +85,10 @@ pub struct Identity {
     pub(crate) redirect_uris: Option<Vec<RedirectUri>>,
     /// Whose the tokens will be.
     pub(crate) binding: Arc<Binding>,
-    /// Whether the server serves the grants of this client, as all of them have found.
-    pub(crate) breaker: Arc<Breaker>,
+    /// The key that tokens are bound to.
+    pub(crate) dpop: Option<DpopKey>,
+    /// What all clones share for good, whatever is changed on one of them.
+    pub(crate) shared: Arc<Shared>,
     /// The `Authorization` header of every request, worked out once.
     basic: Option<HeaderValue>,
 }
@@ -118,28 +129,23 @@ impl Identity {
             headers: HeaderMap::new(),
             redirect_uris: None,
             binding,
-            breaker: Arc::default(),
+            dpop: None,
+            shared: Arc::default(),
             basic: None,
         }
     }
 
-    /// Writes id and credentials into a request with this purpose (a grant type or an endpoint's
-    /// name), in one way only (RFC 6749 section 2.3). `signed` is the JWT of
-    /// [`ClientAuth::signed_secret`].
-    pub(crate) fn authenticate(
-        &self,
-        purpose: &str,
-        form: &mut Form,
-        headers: &mut HeaderMap,
-        signed: Option<&str>,
-    ) {
+    /// The `Authorization` header of a request with this purpose (a grant type or an endpoint's name),
+    /// for clients that authenticate with one.
+    pub(crate) fn basic(&self, purpose: &str) -> Option<&HeaderValue> {
+        let basic = self.basic.as_ref();
+        basic.filter(|_| !self.server.rules().wants_body_credentials(purpose))
+    }
+
+    /// Writes id and credentials into a form, in one way only (RFC 6749 section 2.3). `signed` is the
+    /// JWT of [`ClientAuth::signed_secret`].
+    pub(crate) fn name(&self, form: &mut Form, signed: Option<&str>) {
         let rules = self.server.rules();
-        if let Some(basic) = &self.basic
-            && !rules.wants_body_credentials(purpose)
-        {
-            headers.insert(AUTHORIZATION, basic.clone());
-            return;
-        }
         form.push(rules.client_id_parameter(), self.client_id.as_str());
         form.push_some("client_secret", signed.or(self.auth.secret()));
     }

@@ -6,10 +6,12 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Misuse, ServerError};
+use crate::client_auth;
+use crate::error::{Error, Fault, Misuse, ServerError};
 use crate::extra::Extra;
 use crate::identity::Binding;
 use crate::moment::UnixTime;
@@ -35,6 +37,39 @@ impl TokenKind {
         match self {
             Self::Access => "access_token",
             Self::Refresh => "refresh_token",
+        }
+    }
+}
+
+/// How an access token is used (RFC 6749 section 7.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenType {
+    /// Whoever holds it may use it (RFC 6750).
+    Bearer,
+    /// It is bound to a key, and goes with a proof of that key (RFC 9449).
+    Dpop,
+    /// Another type, as it came: a grant of the caller's own has accepted it. It can be stored, and
+    /// not sent.
+    Other(String),
+}
+
+impl TokenType {
+    /// The name on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// The type of this name. "Value is case insensitive" (RFC 6749 section 5.1)
+    pub fn named(name: &str) -> Self {
+        match () {
+            () if name.eq_ignore_ascii_case("bearer") => Self::Bearer,
+            () if name.eq_ignore_ascii_case("dpop") => Self::Dpop,
+            () => Self::Other(name.to_owned()),
         }
     }
 }
@@ -114,6 +149,8 @@ impl RefreshToken {
 pub struct Tokens {
     /// The access token. Opaque to the client (RFC 9068 section 6).
     pub access_token: Secret<String>,
+    /// How it is used.
+    pub token_type: TokenType,
     /// When the reply arrived.
     pub received_at: UnixTime,
     /// The lifetime in seconds from then on, if the server named one.
@@ -141,6 +178,7 @@ impl Tokens {
         };
         Self {
             access_token: access_token.into(),
+            token_type: TokenType::Bearer,
             received_at: UnixTime::from_secs(0),
             expires_in: None,
             scope: Scope::default(),
@@ -175,9 +213,9 @@ impl Tokens {
         }
     }
 
-    /// The type on the wire, `Bearer`: the only one this client asks for.
-    pub const fn token_type(&self) -> &'static str {
-        "Bearer"
+    /// Whether it is [`Self::bearer`]'s: of no issuer and no client.
+    pub(crate) fn is_of_nobody(&self) -> bool {
+        self.binding.issuer.is_empty() && self.binding.client_id.is_empty()
     }
 
     /// When the access token ends, if the server named a lifetime.
@@ -214,7 +252,12 @@ impl Tokens {
     pub(crate) fn stored(&self) -> Stored {
         let refresh = self.refresh_token.as_ref();
         Stored {
-            version: 1,
+            // Whoever knows version 1 only would send the token as a bearer token.
+            version: match self.token_type {
+                TokenType::Bearer => 1,
+                TokenType::Dpop | TokenType::Other(_) => 2,
+            },
+            token_type: Some(self.token_type.as_str().to_owned()),
             issuer: self.binding.issuer.clone(),
             client_id: self.binding.client_id.clone(),
             access_token: self.access_token.expose().clone(),
@@ -242,8 +285,13 @@ impl Tokens {
     }
 
     pub(crate) fn restored(stored: Stored) -> Result<Self, Error> {
-        if stored.version != 1 {
-            return Err(Error::from(Misuse::StoredForm).about("version"));
+        let token_type = match (stored.version, stored.token_type.as_deref()) {
+            (1, None) => TokenType::Bearer,
+            (1 | 2, Some(name)) => TokenType::named(name),
+            _ => return Err(Error::from(Misuse::StoredForm).about("version")),
+        };
+        if stored.version == 1 && token_type != TokenType::Bearer {
+            return Err(Error::from(Misuse::StoredForm).about("token_type"));
         }
         let binding = Arc::new(Binding {
             issuer: stored.issuer,
@@ -255,6 +303,7 @@ impl Tokens {
             .unwrap_or_else(|| refresh_scope.clone());
         Ok(Self {
             access_token: Secret::new(stored.access_token),
+            token_type,
             received_at: stored.received_at,
             expires_in: stored.expires_in,
             scope: stored.scope,
@@ -272,12 +321,39 @@ impl Tokens {
     }
 }
 
+/// The value of an `Authorization` header with this token, in the way of its type.
+///
+/// # Errors
+/// `token.not_ascii`, `token.not_token68`; `token.unsupported_token_type` for a type that no header is
+/// known for.
+pub(crate) fn authorization(
+    token_type: &TokenType,
+    token: &Secret<String>,
+) -> Result<HeaderValue, Error> {
+    let scheme = match token_type {
+        TokenType::Bearer | TokenType::Dpop => token_type.as_str(),
+        TokenType::Other(name) => return Err(Error::from(Fault::TokenTypeUnknown).about(name)),
+    };
+    let text = token.expose();
+    if !text.is_ascii() {
+        return Err(Misuse::TokenNotAscii.into());
+    }
+    let is_empty = text.trim_end_matches('=').is_empty();
+    if is_empty || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Misuse::TokenNotToken68.into());
+    }
+    client_auth::header_value(format!("{scheme} {text}"))
+}
+
 /// Tokens as they are stored.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Stored {
     version: u32,
     issuer: String,
     client_id: String,
+    /// Records of earlier versions have no such member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token_type: Option<String>,
     access_token: String,
     received_at: UnixTime,
     expires_in: Option<u64>,

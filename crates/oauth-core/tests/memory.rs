@@ -23,7 +23,9 @@ const KEPT: i64 = (1 << 20) + (4 << 10);
 struct Kept(#[expect(dead_code, reason = "held, not read")] Box<dyn std::any::Any>);
 
 fn boxed<T: 'static>(exchange: impl Exchange<Output = T> + Send + 'static) -> Boxed<Kept> {
-    exchange.map(|output| Ok(Kept(Box::new(output)))).boxed()
+    exchange
+        .and_then(|_, output| Ok(Kept(Box::new(output))))
+        .boxed()
 }
 
 fn exchanges() -> [Boxed<Kept>; 4] {
@@ -38,10 +40,7 @@ fn exchanges() -> [Boxed<Kept>; 4] {
     [
         boxed(client.client_credentials(Scope::none())),
         boxed(client.refresh(&token)),
-        boxed(client.introspect(Introspection {
-            token: "t".into(),
-            hint: None,
-        })),
+        boxed(client.introspect(Introspection::new("t"))),
         boxed(discover(Issuer::parse("https://as.example").unwrap())),
     ]
 }

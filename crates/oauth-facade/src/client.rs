@@ -231,11 +231,11 @@ impl Client {
 
     /// Asks the server to forget a token.
     pub fn revoke(&self, token: Secret<String>, hint: Option<TokenKind>) -> Machine {
-        Machine::new(self.0.revoke(Revocation { token, hint }))
+        Machine::new(self.0.revoke(Revocation::new(token).hint(hint)))
     }
 
     /// Asks the server about a token.
     pub fn introspect(&self, token: Secret<String>, hint: Option<TokenKind>) -> Machine {
-        Machine::new(self.0.introspect(Introspection { token, hint }))
+        Machine::new(self.0.introspect(Introspection::new(token).hint(hint)))
     }
 }

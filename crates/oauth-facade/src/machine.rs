@@ -58,7 +58,7 @@ impl Machine {
         E: Exchange + Send + 'static,
         E::Output: Into<Record> + 'static,
     {
-        Self(exchange.map(|output| Ok(output.into())).boxed())
+        Self(exchange.and_then(|_, output| Ok(output.into())).boxed())
     }
 
     /// The first step.

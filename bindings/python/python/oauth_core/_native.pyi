@@ -477,7 +477,7 @@ class Tokens:
         """The access token; opaque to the client (RFC 6749 section 1.4)."""
     @property
     def token_type(self) -> str:
-        """Always "Bearer" (RFC 6750)."""
+        """"Bearer" (RFC 6750) or "DPoP" (RFC 9449)."""
     @property
     def expires_in(self) -> int | None:
         """The lifetime in seconds, counted from received_at, if the server named one."""

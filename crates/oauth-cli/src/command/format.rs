@@ -23,7 +23,7 @@ pub(super) enum Format {
 impl Format {
     pub(super) fn print(self, tokens: &Tokens, output: Output) -> Result<(), Failure> {
         let token = tokens.access_token.expose();
-        let header = format!("Authorization: {} {token}", tokens.token_type());
+        let header = format!("Authorization: {} {token}", tokens.token_type.as_str());
         token::warn(tokens, output);
         match self {
             Self::Env => output::print(format_args!("export OAUTH_ACCESS_TOKEN={}", quote(token))),

@@ -55,9 +55,11 @@ impl Introspect {
                 one_of(&*tokens.ok_or_else(|| grants.nobody())?, hint)
             }
         };
-        let state = setup
-            .net
-            .run(setup.client.introspect(Introspection { token, hint }))?;
+        let state = setup.net.run(
+            setup
+                .client
+                .introspect(Introspection::new(token).hint(hint)),
+        )?;
         let record = match state {
             TokenState::Active(token) => active(*token),
             _ => Map::from_iter([("active".to_owned(), false.into())]),

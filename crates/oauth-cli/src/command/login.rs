@@ -188,10 +188,11 @@ impl Home<'_> {
         ];
         for (secret, kind) in secrets {
             let Some(secret) = secret else { continue };
-            let _ = self.setup.net.run(self.setup.client.revoke(Revocation {
-                token: secret.clone(),
-                hint: Some(kind),
-            }));
+            let _ = self.setup.net.run(
+                self.setup
+                    .client
+                    .revoke(Revocation::new(secret.clone()).hint(kind)),
+            );
         }
     }
 }

@@ -110,7 +110,11 @@ impl Revoke {
             }
             Given::Bare(token) => {
                 let hint = self.hint.map(TokenKind::from);
-                revoke(&set_up(plan)?, vec![Revocation { token, hint }], output)
+                revoke(
+                    &set_up(plan)?,
+                    vec![Revocation::new(token).hint(hint)],
+                    output,
+                )
             }
         }
     }
@@ -203,13 +207,10 @@ fn revoke(setup: &Setup, revocations: Vec<Revocation>, output: Output) -> Result
 
 /// Both tokens of a grant, the one that makes others first.
 fn both(tokens: &Tokens) -> Vec<Revocation> {
-    let refresh = tokens.refresh_token.as_ref().map(|token| Revocation {
-        token: token.secret().clone(),
-        hint: Some(TokenKind::Refresh),
-    });
-    let access = Revocation {
-        token: tokens.access_token.clone(),
-        hint: Some(TokenKind::Access),
-    };
+    let refresh = tokens
+        .refresh_token
+        .as_ref()
+        .map(|token| Revocation::new(token.secret().clone()).hint(TokenKind::Refresh));
+    let access = Revocation::new(tokens.access_token.clone()).hint(TokenKind::Access);
     refresh.into_iter().chain([access]).collect()
 }

@@ -185,7 +185,7 @@ pub(super) fn warn(tokens: &Tokens, output: Output) {
 pub(super) fn record(tokens: &Tokens) -> Value {
     json!({
         "access_token": tokens.access_token.expose(),
-        "token_type": tokens.token_type(),
+        "token_type": tokens.token_type.as_str(),
         "expires_in": tokens.expires_in,
         "expires_at": tokens.expires_at().map(rfc3339),
         "scope": tokens.scope.as_str(),

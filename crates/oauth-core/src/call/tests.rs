@@ -1,17 +1,20 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
-use http::Response;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request};
 
 use super::*;
 use crate::client::Client;
-use crate::client_auth::ClientAuth;
+use crate::client_auth::{ClientAuth, SignedSecret};
 use crate::endpoint::metadata::Metadata;
+use crate::endpoint::{Auth, Body, EndpointRequest};
 use crate::error::Error;
 use crate::exchange::ExchangeExt as _;
+use crate::form::Form;
 use crate::grant::Grant;
 use crate::identity::ClientId;
 use crate::issuer::Issuer;
-use crate::quirk::Rules;
+use crate::quirk::Quirk;
 use crate::scope::Scope;
 use crate::server::Server;
 use crate::testing::{answered, at, client, code, json, quirky, server};
@@ -26,13 +29,13 @@ impl Endpoint for Own {
     const NAME: &'static str = "own";
     type Output = ();
 
-    fn draft(&self, _: &Server) -> Result<Draft, Error> {
+    fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
         let mut form = Form::new();
         form.push("a", "1");
-        Ok(Draft::post(&Url::parse(self.0)?, "own", form))
+        Ok(EndpointRequest::post(Url::parse(self.0)?, "own", form))
     }
 
-    fn read(&self, _: &Server, _: &Moment, _: &Response<Bytes>) -> Result<(), Error> {
+    fn read(&self, _: &Context<'_>, _: Reply<'_>) -> Result<(), Error> {
         Ok(())
     }
 }
@@ -49,7 +52,7 @@ impl Grant for Twice {
         "twice"
     }
 
-    fn fill(&self, form: &mut Form, _: &Rules) -> Result<(), Error> {
+    fn fill(&self, _: &Context<'_>, form: &mut Form) -> Result<(), Error> {
         form.push("scope", "a");
         form.push("scope", "b");
         Ok(())
@@ -101,7 +104,7 @@ fn a_parameter_given_twice_is_not_sent() {
 fn nothing_is_signed_for_a_request_without_a_client_or_that_cannot_be_made() {
     let issuer = Issuer::parse("https://as.example").unwrap();
     let place = issuer.well_known_places().remove(0);
-    let mut exchange = signing().call(Metadata { issuer, place });
+    let mut exchange = signing().call(Metadata::new(issuer, place));
     let request = sent(exchange.resume(at(), Input::Begin).unwrap());
     assert_eq!((request.method(), request.body().len()), (&Method::GET, 0));
     let mut exchange = signing().call(Own("http://own.example/"));
@@ -166,11 +169,11 @@ fn the_second_of_two_calls_follows_the_first() {
     let again = client();
     let first = client().client_credentials(Scope::none());
     let mut exchange = first
-        .then(move |tokens| {
+        .then(move |_, tokens| {
             assert_eq!(tokens.access_token.expose(), "a");
             Ok(again.client_credentials(Scope::parse("second")?))
         })
-        .map(|tokens| Ok(tokens.access_token.expose().clone()))
+        .and_then(|_, tokens| Ok(tokens.access_token.expose().clone()))
         .boxed();
     let request = sent(exchange.resume(at(), Input::Begin).unwrap());
     assert!(!String::from_utf8_lossy(request.body()).contains("second"));
@@ -191,7 +194,7 @@ fn the_second_of_two_calls_follows_the_first() {
 fn a_second_call_of_several_steps_is_not_forgotten_between_them() {
     let again = signing();
     let first = client().client_credentials(Scope::none());
-    let mut exchange = first.then(move |_| Ok(again.client_credentials(Scope::none())));
+    let mut exchange = first.then(move |_, _| Ok(again.client_credentials(Scope::none())));
     let _ = sent(exchange.resume(at(), Input::Begin).unwrap());
     let second = exchange
         .resume(at(), Input::Reply(json(200, GOOD)))
@@ -250,4 +253,107 @@ fn a_page_that_repeats_a_secret_in_its_own_spelling_does_not_show_it() {
         let said = error.server_error().and_then(|said| said.description());
         assert_eq!(said, Some("got [redacted]."), "{written}");
     }
+}
+
+/// An endpoint that says itself what it sends.
+struct Sends(EndpointRequest);
+
+impl Endpoint for Sends {
+    const NAME: &'static str = "sends";
+    type Output = ();
+
+    fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
+        Ok(self.0.clone())
+    }
+
+    fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<(), Error> {
+        let object = reply.object()?;
+        let is_good = object.get("good").is_some();
+        is_good.then_some(()).ok_or_else(|| reply.malformed("good"))
+    }
+}
+
+fn public() -> Client {
+    Client::new(server(), ClientId::new("id"), ClientAuth::none()).unwrap()
+}
+
+#[test]
+fn any_method_with_any_body_can_be_sent() {
+    let url = Url::parse("https://as.example/register/1").unwrap();
+    let text = r#"{"client_name":"x"}"#;
+    let put = EndpointRequest::new(Method::PUT, &url).body(Body::Json(text.into()));
+    let mut exchange = client().call(Sends(put));
+    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    assert_eq!(
+        (request.method(), request.body().as_ref()),
+        (&Method::PUT, text.as_bytes())
+    );
+    assert_eq!(
+        request.headers().get(CONTENT_TYPE).unwrap(),
+        "application/json"
+    );
+    assert!(!request.headers().contains_key("authorization"));
+    let get = EndpointRequest::get(&url).accept("application/jwt");
+    let mut exchange = client().call(Sends(get.auth(Auth::Client { purpose: "sends" })));
+    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    assert_eq!(request.headers().get("accept").unwrap(), "application/jwt");
+    assert!(
+        request.headers().contains_key("authorization"),
+        "Basic needs no form"
+    );
+    assert!(!request.headers().contains_key(CONTENT_TYPE));
+    let delete = EndpointRequest::new(Method::DELETE, &url).auth(Auth::Client { purpose: "sends" });
+    let mut exchange = public().call(Sends(delete));
+    assert_eq!(
+        code(exchange.resume(at(), Input::Begin)).map(drop),
+        Err("client_auth.needs_form")
+    );
+}
+
+#[test]
+fn a_reply_to_an_endpoint_of_ones_own_is_read_like_any_other() {
+    let read = |status, body| {
+        let ask = EndpointRequest::get(Url::parse("https://as.example/own").unwrap());
+        code(answered(client().call(Sends(ask)), json(status, body)))
+    };
+    assert_eq!(read(200, r#"{"good":1}"#), Ok(()));
+    assert_eq!(read(200, "{}"), Err("reply.shape"));
+    assert_eq!(read(200, "[]"), Err("reply.shape"));
+    assert_eq!(
+        read(200, r#"{"error":"invalid_token"}"#),
+        Err("denied.invalid_token")
+    );
+    assert_eq!(read(404, "{}"), Err("denied.http_status"));
+    assert_eq!(read(302, ""), Err("reply.redirect"));
+}
+
+#[test]
+fn a_certificate_leads_to_the_aliases_and_names_the_client_only() {
+    let document = r#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token",
+        "revocation_endpoint":"https://as.example/revoke",
+        "mtls_endpoint_aliases":{"token_endpoint":"https://mtls.as.example/token"}}"#;
+    let Ok(crate::json::Json::Object(document)) = crate::json::parse(document) else {
+        panic!("an object")
+    };
+    let issuer = Issuer::parse("https://as.example").unwrap();
+    let server = Server::read(&issuer, &document, crate::quirk::Rules::default()).unwrap();
+    let of = |auth| Client::new(server.clone(), ClientId::new("id"), auth).unwrap();
+    let begin = |client: Client| {
+        let mut exchange = client.client_credentials(Scope::none());
+        sent(exchange.resume(at(), Input::Begin).unwrap())
+    };
+    let request = begin(of(ClientAuth::tls()));
+    assert_eq!(request.uri(), "https://mtls.as.example/token");
+    assert_eq!(request.body(), "grant_type=client_credentials&client_id=id");
+    assert!(!request.headers().contains_key("authorization"));
+    let request = begin(of(ClientAuth::basic("secret")));
+    assert_eq!(request.uri(), "https://as.example/token");
+    let mut exchange =
+        of(ClientAuth::tls()).revoke(crate::endpoint::revocation::Revocation::new("t"));
+    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    assert_eq!(
+        request.uri(),
+        "https://as.example/revoke",
+        "no alias, no other place"
+    );
 }

@@ -1,19 +1,16 @@
 //! A client secret the client makes itself: a short-lived JWT, signed by a key of the host
 //! (Sign in with Apple, "Creating a client secret").
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use serde_json::json;
 
-use crate::error::{Error, Fault};
-use crate::exchange::SigningJob;
+use crate::crypto::SigningKey;
 use crate::identity::ClientId;
+use crate::jose::{self, Alg};
 use crate::moment::Moment;
-use crate::secret::Secret;
 
 /// What stands in the JWT, and which key of the host signs it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SignedSecret {
     /// The `iss` claim: Apple's team id.
     pub issuer: String,
@@ -36,7 +33,12 @@ impl SignedSecret {
         }
     }
 
-    pub(crate) fn job(&self, id: &ClientId, at: &Moment) -> SigningJob {
+    /// The key of the host that signs it.
+    pub(crate) fn key(&self) -> SigningKey {
+        SigningKey::host(&self.key_id, Alg::Es256)
+    }
+
+    pub(crate) fn signing_input(&self, id: &ClientId, at: &Moment) -> String {
         let now = at.now().as_secs();
         let header = json!({ "alg": "ES256", "kid": self.key_id });
         let claims = json!({
@@ -46,24 +48,6 @@ impl SignedSecret {
             "aud": self.audience,
             "sub": id.as_str(),
         });
-        let part = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signing_input = format!("{}.{}", part(header), part(claims));
-        SigningJob {
-            key_id: self.key_id.clone(),
-            alg: "ES256",
-            signing_input: signing_input.into(),
-        }
-    }
-
-    /// The finished JWT. An ES256 signature is 64 bytes (RFC 7518 section 3.4).
-    pub(crate) fn finish(job: &SigningJob, signature: &Bytes) -> Result<Secret<String>, Error> {
-        let input = std::str::from_utf8(&job.signing_input).map_err(|_| Fault::ReplyEncoding)?;
-        if signature.len() != 64 {
-            return Err(crate::error::Misuse::SignatureLength.into());
-        }
-        Ok(Secret::new(format!(
-            "{input}.{}",
-            URL_SAFE_NO_PAD.encode(signature)
-        )))
+        jose::signing_input(&header, &claims)
     }
 }

@@ -5,27 +5,42 @@
 #[cfg(test)]
 mod tests;
 
-use bytes::Bytes;
-use http::Response;
-
-use super::{Draft, Endpoint, success};
+use super::{Auth, Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, Fault};
 use crate::extra::{Extra, MAX_EXTRA};
 use crate::form::Form;
 use crate::json::{Json, Object};
-use crate::moment::{Moment, UnixTime};
+use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
-use crate::server::{EndpointKind, Server};
+use crate::server::EndpointKind;
 use crate::token::TokenKind;
 
 /// Asks the server about one token.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Introspection {
     /// The token in question.
     pub token: Secret<String>,
     /// Which kind it is, to save the server a search.
     pub hint: Option<TokenKind>,
+}
+
+impl Introspection {
+    /// Of this token, of whichever kind it is.
+    pub fn new(token: impl Into<Secret<String>>) -> Self {
+        Self {
+            token: token.into(),
+            hint: None,
+        }
+    }
+
+    /// Says which kind it is, or leaves it to the server to find out.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<Option<TokenKind>>) -> Self {
+        self.hint = hint.into();
+        self
+    }
 }
 
 /// What the server says about a token (RFC 7662 section 2.2).
@@ -71,26 +86,19 @@ impl Endpoint for Introspection {
     const NAME: &'static str = "introspection";
     type Output = TokenState;
 
-    fn draft(&self, server: &Server) -> Result<Draft, Error> {
+    fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
         let mut form = Form::new();
         form.push("token", self.token.expose());
         form.push_some("token_type_hint", self.hint.map(TokenKind::as_str));
-        Ok(Draft::post(
-            server.endpoint(EndpointKind::Introspection)?,
-            Self::NAME,
-            form,
-        )
+        let request = EndpointRequest::post(EndpointKind::Introspection, Self::NAME, form);
         // "The authorization server ... MUST ... require some form of authorization" (2.1)
-        .for_confidential_clients())
+        Ok(request.auth(Auth::ConfidentialClient {
+            purpose: Self::NAME,
+        }))
     }
 
-    fn read(
-        &self,
-        server: &Server,
-        at: &Moment,
-        reply: &Response<Bytes>,
-    ) -> Result<TokenState, Error> {
-        let mut object = success(server, at, reply, Fault::IntrospectionShape)?;
+    fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<TokenState, Error> {
+        let mut object = reply.object_of(Fault::IntrospectionShape)?;
         match object.take("active") {
             Some(Json::Bool(true)) => {
                 active(object).map(|token| TokenState::Active(Box::new(token)))

@@ -6,45 +6,47 @@
 #[cfg(test)]
 mod tests;
 
-use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::StatusCode;
 
-use super::{Draft, Endpoint, refusal, success};
+use super::{Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, Fault};
 use crate::issuer::Issuer;
-use crate::moment::Moment;
 use crate::server::Server;
 use crate::url::Url;
 
 /// Fetches one metadata document of one issuer.
 #[derive(Debug, Clone)]
 pub struct Metadata {
-    /// Whose document it must be.
-    pub issuer: Issuer,
-    /// Where to look.
-    pub place: Url,
+    issuer: Issuer,
+    place: Url,
+}
+
+impl Metadata {
+    /// The document of `issuer` that lies at `place`. Whoever names both pins both.
+    pub const fn new(issuer: Issuer, place: Url) -> Self {
+        Self { issuer, place }
+    }
 }
 
 impl Endpoint for Metadata {
     const NAME: &'static str = "metadata";
     type Output = Server;
 
-    fn draft(&self, server: &Server) -> Result<Draft, Error> {
-        self.place.require(server.transport())?;
-        Ok(Draft::get(&self.place))
+    fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
+        Ok(EndpointRequest::get(&self.place))
     }
 
-    fn read(&self, server: &Server, at: &Moment, reply: &Response<Bytes>) -> Result<Server, Error> {
+    fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<Server, Error> {
         // "A successful response MUST use the 200 OK HTTP status code" (RFC 8414 section 3.2)
         if reply.status() != StatusCode::OK {
-            return Err(refusal(server, at, reply));
+            return Err(reply.oauth_error());
         }
-        let document = success(server, at, reply, Fault::MetadataShape)?;
+        let document = reply.object_of(Fault::MetadataShape)?;
         Server::read_over(
             &self.issuer,
             &document,
-            server.rules().clone(),
-            server.transport(),
+            cx.server.rules().clone(),
+            cx.server.transport(),
         )
     }
 }

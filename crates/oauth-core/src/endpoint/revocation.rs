@@ -5,21 +5,18 @@
 #[cfg(test)]
 mod tests;
 
-use bytes::Bytes;
-use http::Response;
-
-use super::{Draft, Endpoint, refusal};
+use super::{Context, Endpoint, EndpointRequest, Reply};
 use crate::error::Error;
 use crate::form::Form;
-use crate::moment::Moment;
 use crate::secret::Secret;
-use crate::server::{EndpointKind, Server};
-use crate::token::{TokenKind, Tokens};
+use crate::server::EndpointKind;
+use crate::token::{RefreshToken, TokenKind, Tokens};
 
 /// Asks the server to forget one token.
 ///
 /// `Ok` means the token is unusable, or never was usable: the server answers both alike.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Revocation {
     /// The token to be forgotten.
     pub token: Secret<String>,
@@ -28,20 +25,41 @@ pub struct Revocation {
 }
 
 impl Revocation {
+    /// Of this token, of whichever kind it is.
+    pub fn new(token: impl Into<Secret<String>>) -> Self {
+        Self {
+            token: token.into(),
+            hint: None,
+        }
+    }
+
+    /// Says which kind it is, or leaves it to the server to find out.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<Option<TokenKind>>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
     /// Of the refresh token, with which the server forgets the access tokens too ("SHOULD also
     /// invalidate all access tokens based on the same authorization grant", section 2.1), or else of
     /// that one.
     pub fn of(tokens: &Tokens) -> Self {
         match &tokens.refresh_token {
-            Some(token) => Self {
-                token: token.secret().clone(),
-                hint: Some(TokenKind::Refresh),
-            },
-            None => Self {
-                token: tokens.access_token.clone(),
-                hint: Some(TokenKind::Access),
-            },
+            Some(token) => Self::from(token),
+            None => Self::new(tokens.access_token.clone()).hint(TokenKind::Access),
         }
+    }
+}
+
+impl From<&RefreshToken> for Revocation {
+    fn from(token: &RefreshToken) -> Self {
+        Self::new(token.secret().clone()).hint(TokenKind::Refresh)
+    }
+}
+
+impl From<&Tokens> for Revocation {
+    fn from(tokens: &Tokens) -> Self {
+        Self::of(tokens)
     }
 }
 
@@ -49,24 +67,24 @@ impl Endpoint for Revocation {
     const NAME: &'static str = "revocation";
     type Output = ();
 
-    fn draft(&self, server: &Server) -> Result<Draft, Error> {
+    fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
         let mut form = Form::new();
         form.push("token", self.token.expose());
         form.push_some("token_type_hint", self.hint.map(TokenKind::as_str));
-        Ok(Draft::post(
-            server.endpoint(EndpointKind::Revocation)?,
+        Ok(EndpointRequest::post(
+            EndpointKind::Revocation,
             Self::NAME,
             form,
         ))
     }
 
-    fn read(&self, server: &Server, at: &Moment, reply: &Response<Bytes>) -> Result<(), Error> {
+    fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<(), Error> {
         // "The content of the response body is ignored by the client" (2.2). Servers that say 204
         // mean the same.
         if reply.status().is_success() {
             return Ok(());
         }
         // On 503 the token still exists (2.2.1); the error keeps Retry-After as advice.
-        Err(refusal(server, at, reply))
+        Err(reply.oauth_error())
     }
 }

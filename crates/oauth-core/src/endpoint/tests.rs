@@ -7,6 +7,11 @@ use super::*;
 use crate::scope::Scope;
 use crate::testing::{answered, client, code, json as json_reply, quirky, reply, strict};
 use crate::token::{Tokens, Warning};
+use bytes::Bytes;
+use http::Response;
+
+use crate::error::ServerError;
+use crate::quirk::Quirk;
 
 fn got(reply: Response<Bytes>) -> Result<Tokens, Error> {
     answered(client().client_credentials(Scope::none()), reply)
@@ -214,10 +219,7 @@ fn a_form_where_json_is_due_is_named() {
         "content-type",
         "application/x-www-form-urlencoded; charset=utf-8",
     )];
-    let ask = client().introspect(introspection::Introspection {
-        token: "t".into(),
-        hint: None,
-    });
+    let ask = client().introspect(introspection::Introspection::new("t"));
     let error = answered(ask, reply(200, &form, "active=true")).unwrap_err();
     assert_eq!(error.code(), "reply.content_type");
     assert_eq!(error.detail(), Some("application/x-www-form-urlencoded"));

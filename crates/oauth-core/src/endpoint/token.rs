@@ -7,41 +7,31 @@ mod tests;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::Response;
-
-use super::{Draft, Endpoint, success};
+use super::{Auth, Body, Context, Endpoint, EndpointRequest, ProofOfPossession, Reply};
 use crate::error::{Check, Error, Fault};
 use crate::extra::{Extra, MAX_EXTRA};
 use crate::form::Form;
 use crate::grant::{Grant, TokenParameters};
-use crate::identity::{Binding, ClientId};
 use crate::json::{Json, Object};
-use crate::moment::{Moment, UnixTime};
+use crate::moment::UnixTime;
 use crate::quirk::{Quirk, Rules};
 use crate::scope::Scope;
 use crate::secret::Secret;
-use crate::server::{EndpointKind, Server};
-use crate::token::{MAX_LIFETIME, RefreshToken, Tokens, Warning};
+use crate::server::EndpointKind;
+use crate::token::{MAX_LIFETIME, RefreshToken, TokenType, Tokens, Warning};
 
-/// Exchanges one grant for tokens.
+/// Exchanges one grant for tokens, which will belong to the client that calls.
 #[derive(Debug, Clone)]
 pub struct Token<G> {
     grant: G,
-    binding: Arc<Binding>,
     parameters: TokenParameters,
 }
 
 impl<G: Grant> Token<G> {
-    /// The exchange of `grant` for tokens that will belong to this client of this server.
-    pub fn new(grant: G, server: &Server, client_id: &ClientId) -> Self {
-        Self::bound(grant, Arc::new(Binding::new(server, client_id)))
-    }
-
-    pub(crate) const fn bound(grant: G, binding: Arc<Binding>) -> Self {
+    /// The exchange of `grant`.
+    pub const fn new(grant: G) -> Self {
         Self {
             grant,
-            binding,
             parameters: TokenParameters::new(),
         }
     }
@@ -58,65 +48,52 @@ impl<G: Grant> Endpoint for Token<G> {
     const NAME: &'static str = "token";
     type Output = Tokens;
 
-    fn draft(&self, server: &Server) -> Result<Draft, Error> {
+    fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
+        let rules = cx.server.rules();
         if let Some(token) = self.grant.refresh_token()
-            && token.binding != self.binding
+            && token.binding != cx.identity.binding
         {
             return Err(Check::StoredIssuer.into());
         }
         let mut form = Form::new();
         form.push("grant_type", self.grant.grant_type());
-        self.grant.fill(&mut form, server.rules())?;
-        self.parameters.fill(&mut form, server.rules())?;
-        for (name, value) in server.rules().token_parameters() {
+        self.grant.fill(cx, &mut form)?;
+        self.parameters.fill(&mut form, rules)?;
+        for (name, value) in rules.token_parameters() {
             form.push(name, value);
         }
-        let draft = Draft::post(
-            server.endpoint(EndpointKind::Token)?,
-            self.grant.purpose(),
-            form,
-        );
-        Ok(if self.grant.is_for_confidential_clients() {
-            draft.for_confidential_clients()
-        } else {
-            draft
-        })
+        let purpose = self.grant.purpose();
+        let mut request = EndpointRequest::post(EndpointKind::Token, purpose, form)
+            .proof(ProofOfPossession::Dpop);
+        if self.grant.is_for_confidential_clients() {
+            request.auth = Auth::ConfidentialClient { purpose };
+        }
+        if rules.has(&Quirk::JsonRequest)
+            && let Body::Form(form) = request.body
+        {
+            request.body = Body::FormAsJson(form);
+        }
+        Ok(request)
     }
 
     fn can_repeat(&self) -> bool {
         self.grant.can_repeat()
     }
 
-    fn read(&self, server: &Server, at: &Moment, reply: &Response<Bytes>) -> Result<Tokens, Error> {
-        let had = Had {
-            scope: self.grant.scope(),
-            refresh_token: self.grant.refresh_token(),
-            binding: &self.binding,
-        };
-        let is_refresh = had.refresh_token.is_some();
-        tokens(had, server, at, reply).map_err(|error| match is_refresh {
+    fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<Tokens, Error> {
+        let is_refresh = self.grant.refresh_token().is_some();
+        tokens(&self.grant, cx, reply).map_err(|error| match is_refresh {
             true => error.of_refresh(),
             false => error,
         })
     }
 }
 
-/// What stays of the grant where the reply says nothing.
-struct Had<'a> {
-    scope: &'a Scope,
-    refresh_token: Option<&'a RefreshToken>,
-    binding: &'a Arc<Binding>,
-}
-
 /// Reads the reply. Not generic, so that it is compiled once and not for every grant.
-fn tokens(
-    had: Had<'_>,
-    server: &Server,
-    at: &Moment,
-    reply: &Response<Bytes>,
-) -> Result<Tokens, Error> {
-    let rules = server.rules();
-    let mut object = success(server, at, reply, Fault::TokenShape)?;
+fn tokens(had: &dyn Grant, cx: &Context<'_>, reply: Reply<'_>) -> Result<Tokens, Error> {
+    let rules = cx.server.rules();
+    let now = cx.at.now();
+    let mut object = reply.object_of(Fault::TokenShape)?;
     if rules.has(&Quirk::CamelCaseResponse) {
         object.rename(snake_case)?;
     }
@@ -136,9 +113,9 @@ fn tokens(
         }
         warnings.push(Warning::TokenNotToken68);
     }
-    check_token_type(&mut object, rules)?;
-    let expires_in = expires_in(&mut object, rules, at.now(), &mut warnings)?;
-    let asked = had.scope;
+    let token_type = token_type(&mut object, had, cx)?;
+    let expires_in = expires_in(&mut object, rules, now, &mut warnings)?;
+    let asked = had.scope();
     let scope = match granted(&mut object, rules, &mut warnings)? {
         Some(granted) => {
             if !asked.is_empty() && !rules.covers(asked, &granted) {
@@ -150,7 +127,7 @@ fn tokens(
         None => asked.clone(),
     };
     let renewed = optional_secret(&mut object, "refresh_token")?;
-    let old = had.refresh_token;
+    let old = had.refresh_token();
     let refresh_token = renewed
         .or_else(|| old.map(|old| old.secret.clone()))
         .map(|secret| {
@@ -159,7 +136,7 @@ fn tokens(
                 // A narrower refresh does not narrow the grant itself (section 6).
                 scope: old.map_or_else(|| scope.clone(), |old| old.scope.clone()),
                 requested: old.map_or_else(|| asked.clone(), |old| old.requested.clone()),
-                binding: Arc::clone(had.binding),
+                binding: Arc::clone(&cx.identity.binding),
             }
         });
     let id_token = optional_secret(&mut object, "id_token")?;
@@ -169,14 +146,15 @@ fn tokens(
     }
     Ok(Tokens {
         access_token,
-        received_at: at.now(),
+        token_type,
+        received_at: now,
         expires_in,
         scope,
         refresh_token,
         id_token,
         extra: Extra(extra),
         warnings,
-        binding: Arc::clone(had.binding),
+        binding: Arc::clone(&cx.identity.binding),
     })
 }
 
@@ -236,20 +214,32 @@ fn is_token68(token: &str) -> bool {
     !body.is_empty() && body.bytes().all(is_char)
 }
 
-fn check_token_type(object: &mut Object<'_>, rules: &Rules) -> Result<(), Error> {
+/// A client with a DPoP key takes nothing less than a token bound to it: "the client MUST discard the
+/// response" where that protection was asked for (RFC 9449 section 5).
+fn token_type(
+    object: &mut Object<'_>,
+    grant: &dyn Grant,
+    cx: &Context<'_>,
+) -> Result<TokenType, Error> {
+    let rules = cx.server.rules();
+    let wants_bound = cx.identity.dpop.is_some();
     let named = match object.take("token_type") {
         None => None,
         Some(Json::String(text)) if text.is_empty() => None,
         Some(Json::String(text)) => Some(text),
         Some(_) => return Err(shape("token_type")),
     };
-    match named {
-        // "Value is case insensitive" (5.1)
-        Some(text) if text.eq_ignore_ascii_case("bearer") => Ok(()),
-        Some(text) if rules.is_bearer_alias(&text) => Ok(()),
-        Some(text) => Err(Error::from(Fault::TokenTypeUnknown).about(&text)),
-        None if rules.has(&Quirk::AssumeBearer) => Ok(()),
-        None => Err(Fault::TokenTypeMissing.into()),
+    let token_type = match named {
+        Some(text) if rules.is_bearer_alias(&text) => TokenType::Bearer,
+        Some(text) => TokenType::named(&text),
+        None if rules.has(&Quirk::AssumeBearer) => TokenType::Bearer,
+        None => return Err(Fault::TokenTypeMissing.into()),
+    };
+    match &token_type {
+        TokenType::Dpop if wants_bound => Ok(token_type),
+        TokenType::Bearer if wants_bound => Err(Check::TokenUnbound.into()),
+        _ if grant.accepts(&token_type) => Ok(token_type),
+        _ => Err(Error::from(Fault::TokenTypeUnknown).about(token_type.as_str())),
     }
 }
 

@@ -81,10 +81,12 @@ table! {
         ReplyNesting "reply.nesting" GIVE_UP "the reply's JSON is nested more than 64 deep"
         ReplyTooManyValues "reply.too_many_values" GIVE_UP "the reply holds more than 4096 values"
         ReplyDuplicate "reply.duplicate_member" GIVE_UP "the reply names a member twice"
+        ReplyShape "reply.shape" GIVE_UP "the reply is not what this endpoint is to answer with"
         TokenShape "token.malformed" GIVE_UP "the token response is not what RFC 6749 section 5.1 describes"
         TokenMissing "token.missing_access_token" GIVE_UP "the token response holds no access_token"
         TokenTypeMissing "token.missing_token_type" GIVE_UP "the token response holds no token_type"
         TokenTypeUnknown "token.unsupported_token_type" GIVE_UP "the token is of a type this client does not understand"
+        DpopNonce "dpop.nonce" GIVE_UP "the reply holds more than one DPoP-Nonce"
         MetadataShape "metadata.malformed" GIVE_UP "the metadata document is not what RFC 8414 section 2 describes"
         MetadataIssuerMissing "metadata.missing_issuer" GIVE_UP "the metadata document names no issuer"
         EndpointRelative "metadata.endpoint_not_absolute" GIVE_UP "an endpoint is not an absolute URL"
@@ -105,6 +107,7 @@ table! {
 table! {
     /// Which check failed.
     Check {
+        TokenUnbound "token.not_sender_constrained" GIVE_UP "a token bound to the client's DPoP key was asked for, and the server sent another"
         MetadataIssuer "metadata.issuer" GIVE_UP "the metadata document is another issuer's"
         CallbackState "callback.state" GIVE_UP "the callback's state is not the one this flow sent: it does not belong to this flow"
         CallbackIssuer "callback.issuer" GIVE_UP "the callback names another issuer than the one this flow was sent to"
@@ -172,7 +175,11 @@ table! {
         NoUsableMethod "client_auth.no_usable_method" GIVE_UP "the server takes a secret neither by client_secret_basic nor by client_secret_post; its methods"
         SecretNotAllowed "client_auth.secret_not_allowed" GIVE_UP "a client secret cannot be kept here: use a public client with PKCE"
         ColonInRawId "client_auth.colon_in_raw_id" GIVE_UP "a client id with a colon cannot be sent as unencoded Basic"
-        SignatureLength "client_auth.signature_length" GIVE_UP "an ES256 signature is 64 bytes: r and s, each 32"
+        SignatureLength "client_auth.signature_length" GIVE_UP "the signature is not as long as its algorithm makes it, or in another form than JWS wants (ECDSA: r and s, not DER)"
+        NeedsForm "client_auth.needs_form" GIVE_UP "this client authenticates in a form, and the request has none"
+        KeyMalformed "key.malformed" GIVE_UP "not a public JWK of a kind that signs"
+        KeyAlgorithm "key.algorithm" GIVE_UP "the key cannot sign by this algorithm, or the server does not take it"
+        KeyMissing "key.missing" GIVE_UP "the token is bound to a DPoP key, which this client does not have"
         HeaderValue "client_auth.header_value" GIVE_UP "a header value holds characters a header cannot carry"
         TokenNotAscii "token.not_ascii" GIVE_UP "the token holds characters other than ASCII"
         TokenNotToken68 "token.not_token68" GIVE_UP "the token holds characters an Authorization header cannot carry"

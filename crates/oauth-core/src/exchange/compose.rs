@@ -10,11 +10,11 @@ pub type Boxed<T> = Box<dyn Exchange<Output = T> + Send>;
 /// Comfort for every exchange.
 pub trait ExchangeExt: Exchange + Sized {
     /// Turns the output into something else, or into an error, once the conversation is over.
-    fn map<U, F>(self, f: F) -> impl Exchange<Output = U> + use<Self, U, F>
+    fn and_then<U, F>(self, f: F) -> impl Exchange<Output = U> + use<Self, U, F>
     where
-        F: FnOnce(Self::Output) -> Result<U, Error>,
+        F: FnOnce(&Moment, Self::Output) -> Result<U, Error>,
     {
-        Map {
+        AndThen {
             first: self,
             f: Some(f),
         }
@@ -24,7 +24,7 @@ pub trait ExchangeExt: Exchange + Sized {
     fn then<N, F>(self, f: F) -> impl Exchange<Output = N::Output> + use<Self, N, F>
     where
         N: Exchange,
-        F: FnOnce(Self::Output) -> Result<N, Error>,
+        F: FnOnce(&Moment, Self::Output) -> Result<N, Error>,
     {
         Then::First(self, f)
     }
@@ -48,12 +48,16 @@ impl<E: Exchange + ?Sized> Exchange for Box<E> {
     }
 }
 
-struct Map<E, F> {
+struct AndThen<E, F> {
     first: E,
     f: Option<F>,
 }
 
-impl<E: Exchange, U, F: FnOnce(E::Output) -> Result<U, Error>> Exchange for Map<E, F> {
+impl<E, U, F> Exchange for AndThen<E, F>
+where
+    E: Exchange,
+    F: FnOnce(&Moment, E::Output) -> Result<U, Error>,
+{
     type Output = U;
 
     fn resume(&mut self, at: Moment, input: Input) -> Result<Step<U>, Error> {
@@ -61,7 +65,10 @@ impl<E: Exchange, U, F: FnOnce(E::Output) -> Result<U, Error>> Exchange for Map<
             Step::Send(request) => Step::Send(request),
             Step::Sleep(pause) => Step::Sleep(pause),
             Step::Sign(job) => Step::Sign(job),
-            Step::Done(output) => Step::Done(self.f.take().ok_or(Misuse::Over)?(output)?),
+            Step::Done(output) => {
+                let f = self.f.take().ok_or(Misuse::Over)?;
+                Step::Done(f(&at, output)?)
+            }
         })
     }
 }
@@ -76,7 +83,7 @@ impl<E, N, F> Exchange for Then<E, N, F>
 where
     E: Exchange,
     N: Exchange,
-    F: FnOnce(E::Output) -> Result<N, Error>,
+    F: FnOnce(&Moment, E::Output) -> Result<N, Error>,
 {
     type Output = N::Output;
 
@@ -84,7 +91,7 @@ where
         match std::mem::replace(self, Self::Over) {
             Self::First(mut first, f) => match first.resume(at, input)? {
                 Step::Done(output) => {
-                    let mut second = f(output)?;
+                    let mut second = f(&at, output)?;
                     let step = second.resume(at, Input::Begin)?;
                     *self = Self::Second(second);
                     Ok(step)

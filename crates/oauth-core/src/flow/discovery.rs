@@ -149,10 +149,7 @@ impl Discovery {
     fn ask(us: &Arc<Identity>, place: Url) -> Call<Metadata> {
         Call::new(
             Arc::clone(us),
-            Metadata {
-                issuer: us.server.issuer().clone(),
-                place,
-            },
+            Metadata::new(us.server.issuer().clone(), place),
         )
     }
 }

@@ -22,12 +22,12 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::challenge::{self, Challenge};
-use crate::client_auth;
 use crate::error::{Denial, Error, Misuse, ServerError};
 use crate::form;
 use crate::json::{self, Json};
 use crate::scope::Scope;
 use crate::secret::Secret;
+use crate::token::{self, TokenType};
 use crate::url::{Transport, Url};
 
 pub use api::Api;
@@ -176,15 +176,7 @@ impl Resource {
 /// `token.not_ascii`; `token.not_token68` for one that is empty, or holds a space or a control
 /// character.
 pub fn bearer(token: &Secret<String>) -> Result<HeaderValue, Error> {
-    let text = token.expose();
-    if !text.is_ascii() {
-        return Err(Misuse::TokenNotAscii.into());
-    }
-    let is_empty = text.trim_end_matches('=').is_empty();
-    if is_empty || !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(Misuse::TokenNotToken68.into());
-    }
-    client_auth::header_value(format!("Bearer {text}"))
+    token::authorization(&TokenType::Bearer, token)
 }
 
 fn check_single_method(url: &Url, headers: &HeaderMap, body: Option<&[u8]>) -> Result<(), Error> {

@@ -3,11 +3,12 @@
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3>, RFC 7636 section 4.5
 
 use super::{Grant, TokenParameters};
+use crate::endpoint::Context;
 use crate::error::Error;
 use crate::form::Form;
 use crate::issuer::RedirectUri;
 use crate::pkce::CodeVerifier;
-use crate::quirk::{Quirk, Rules};
+use crate::quirk::Quirk;
 use crate::scope::Scope;
 use crate::secret::Secret;
 
@@ -30,7 +31,8 @@ impl Grant for AuthorizationCode {
         "authorization_code"
     }
 
-    fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
+    fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error> {
+        let rules = cx.server.rules();
         form.push("code", self.code.expose());
         if !rules.has(&Quirk::OmitRedirectUri) {
             form.push("redirect_uri", self.redirect_uri.as_str());

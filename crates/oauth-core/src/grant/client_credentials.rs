@@ -3,9 +3,9 @@
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.4>
 
 use super::{Grant, push_scope};
+use crate::endpoint::Context;
 use crate::error::Error;
 use crate::form::Form;
-use crate::quirk::Rules;
 use crate::scope::Scope;
 
 /// The client acts for itself.
@@ -24,7 +24,8 @@ impl Grant for ClientCredentials {
         "client_credentials"
     }
 
-    fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
+    fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error> {
+        let rules = cx.server.rules();
         push_scope(form, &self.scope, rules);
         Ok(())
     }

@@ -3,9 +3,9 @@
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.5>
 
 use super::{Grant, push_scope};
+use crate::endpoint::Context;
 use crate::error::{Error, Misuse};
 use crate::form::Form;
-use crate::quirk::Rules;
 use crate::scope::Scope;
 use crate::secret::Secret;
 
@@ -76,7 +76,8 @@ impl Grant for Extension {
         "extension"
     }
 
-    fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
+    fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error> {
+        let rules = cx.server.rules();
         for (name, value) in &self.parameters {
             if name == rules.client_id_parameter() {
                 return Err(Error::from(Misuse::ParameterReserved).about(name));
@@ -95,8 +96,10 @@ impl Grant for Extension {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Client;
+    use crate::exchange::{Exchange as _, Input, Step};
     use crate::quirk::Quirk;
-    use crate::testing::code;
+    use crate::testing::{at, client, code, quirky};
 
     fn extension() -> Extension {
         Extension::new("urn:example:grant").unwrap_or_else(|error| unreachable!("{error}"))
@@ -120,16 +123,13 @@ mod tests {
                 "{name}"
             );
         }
-        let rules = Rules {
-            quirks: vec![Quirk::ClientIdParameter("client_key".to_owned())],
-            ..Rules::default()
-        };
-        let named = |rules: &Rules| {
+        let named = |client: Client| {
             let grant = extension().parameter("client_key", "x")?;
-            grant.fill(&mut Form::new(), rules)
+            client.token(grant).resume(at(), Input::Begin).map(drop)
         };
-        assert_eq!(code(named(&rules)), Err("form.reserved_parameter"));
-        assert_eq!(code(named(&Rules::default())), Ok(()));
+        let tiktok = quirky([Quirk::ClientIdParameter("client_key".to_owned())]);
+        assert_eq!(code(named(tiktok)), Err("form.reserved_parameter"));
+        assert_eq!(code(named(client())), Ok(()));
         assert!(Extension::new("password").is_err());
     }
 
@@ -141,9 +141,10 @@ mod tests {
         let grant = grant.unwrap_or_else(|error| unreachable!("{error}"));
         assert_eq!(grant.scope, scope);
         assert_eq!(Grant::scope(&grant), &scope);
-        let mut form = Form::new();
-        assert_eq!(code(grant.fill(&mut form, &Rules::default())), Ok(()));
-        assert_eq!(form.as_str(), "resource=x&resource=y&scope=a+b");
-        assert!(form.check().is_ok());
+        let Ok(Step::Send(request)) = client().token(grant).resume(at(), Input::Begin) else {
+            unreachable!("a request")
+        };
+        let sent = "grant_type=urn%3Aexample%3Agrant&resource=x&resource=y&scope=a+b";
+        assert_eq!(request.body(), sent);
     }
 }

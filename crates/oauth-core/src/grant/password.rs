@@ -4,9 +4,9 @@
 //! section 2.4, so it is made by [`crate::danger::password`] only.
 
 use super::{Grant, push_scope};
+use crate::endpoint::Context;
 use crate::error::Error;
 use crate::form::Form;
-use crate::quirk::Rules;
 use crate::scope::Scope;
 use crate::secret::Secret;
 
@@ -27,7 +27,8 @@ impl Grant for Password {
         "password"
     }
 
-    fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
+    fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error> {
+        let rules = cx.server.rules();
         form.push("username", &self.username);
         form.push("password", self.password.expose());
         push_scope(form, &self.scope, rules);

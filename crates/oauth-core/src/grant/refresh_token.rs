@@ -3,6 +3,7 @@
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-6>
 
 use super::{Grant, push_scope};
+use crate::endpoint::Context;
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::quirk::{Quirk, Rules};
@@ -48,7 +49,8 @@ impl Grant for Refresh {
         "refresh_token"
     }
 
-    fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
+    fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error> {
+        let rules = cx.server.rules();
         form.push("refresh_token", self.token.secret().expose());
         // "MUST NOT include any scope not originally granted" (6)
         if !rules.has(&Quirk::RefreshesAnyScope) && !self.is_within_login(rules) {

@@ -21,11 +21,40 @@ fn tokens_of_another_version_are_not_read() {
     };
     assert_eq!(read(1), Ok(()));
     assert_eq!(read(0), Err("stored.malformed"));
-    assert_eq!(read(2), Err("stored.malformed"));
+    assert_eq!(read(3), Err("stored.malformed"));
     assert_eq!(
         code(Tokens::from_json("{}")).map(drop),
         Err("stored.malformed")
     );
+}
+
+/// A reader that knows version 1 only would send any token as a bearer token.
+#[test]
+fn a_type_that_is_not_bearer_is_stored_where_older_readers_do_not_look() {
+    let mut bound = tokens("");
+    bound.token_type = TokenType::Dpop;
+    let text = bound.to_json();
+    let mut stored: Value = serde_json::from_str(text.expose()).unwrap();
+    assert_eq!(
+        (
+            stored.get("version").unwrap(),
+            stored.get("token_type").unwrap()
+        ),
+        (&json!(2), &json!("DPoP"))
+    );
+    let again = Tokens::from_json(text.expose()).unwrap();
+    assert_eq!(again.token_type, TokenType::Dpop);
+    *stored.get_mut("version").unwrap() = json!(1);
+    let read = Tokens::from_json(&stored.to_string());
+    assert_eq!(code(read).map(drop), Err("stored.malformed"));
+    // Records of before have no type.
+    let mut old: Value = serde_json::from_str(tokens("").to_json().expose()).unwrap();
+    assert_eq!(old.get("version"), Some(&json!(1)));
+    old.as_object_mut().unwrap().remove("token_type");
+    let read = |old: &Value| Tokens::from_json(&old.to_string());
+    assert_eq!(read(&old).unwrap().token_type, TokenType::Bearer);
+    *old.get_mut("version").unwrap() = json!(2);
+    assert_eq!(code(read(&old)).map(drop), Err("stored.malformed"));
 }
 
 #[test]

@@ -168,17 +168,11 @@ async fn a_token_is_looked_up_and_forgotten() {
     let exchange = client.client_credentials(Scope::none());
     let tokens = driver.run(exchange).await.unwrap();
     let question = || {
-        client.introspect(Introspection {
-            token: tokens.access_token.clone(),
-            hint: Some(TokenKind::Access),
-        })
+        client.introspect(Introspection::new(tokens.access_token.clone()).hint(TokenKind::Access))
     };
     let state = driver.run(question()).await.unwrap();
     assert!(matches!(state, TokenState::Active(_)));
-    let revocation = Revocation {
-        token: tokens.access_token.clone(),
-        hint: None,
-    };
+    let revocation = Revocation::new(tokens.access_token.clone());
     driver.run(client.revoke(revocation)).await.unwrap();
     let state = driver.run(question()).await.unwrap();
     assert!(matches!(state, TokenState::Inactive));

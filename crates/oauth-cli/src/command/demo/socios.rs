@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::error::Advice;
 use oauth_core::issuer::RedirectUri;
+use oauth_core::token::TokenType;
 use oauth_core::{AuthorizationRequest, Client, Moment, Scope, Secret, Tokens};
 use oauth_providers::TokenFor;
 use oauth_reqwest::blocking::Authorized;
@@ -111,7 +112,7 @@ fn client_credentials(stage: &Stage) -> Played {
     )?;
     stage.check(
         "`bearer` in lower case is Bearer, for 7200 seconds",
-        tokens.token_type() == "Bearer" && tokens.expires_in == Some(LIFETIME),
+        tokens.token_type == TokenType::Bearer && tokens.expires_in == Some(LIFETIME),
     )
 }
 
@@ -317,7 +318,7 @@ fn revocation(stage: &Stage) -> Played {
         (tokens.access_token.clone(), "a known token"),
         (Secret::from("never-seen"), "a token the server never saw"),
     ] {
-        stage.run(client.revoke(Revocation { token, hint: None }))?;
+        stage.run(client.revoke(Revocation::new(token)))?;
         let status = stage.last_reply()?.status;
         stage.check(format_args!("{name} is answered 200"), status == 200)?;
     }
@@ -333,7 +334,7 @@ fn revocation(stage: &Stage) -> Played {
 fn after_revocation(stage: &Stage) -> Played {
     let client = stage.trusted()?;
     let (tokens, api) = person(stage)?;
-    let revoke = |token: Secret<String>| stage.run(client.revoke(Revocation { token, hint: None }));
+    let revoke = |token: Secret<String>| stage.run(client.revoke(Revocation::new(token)));
     revoke(tokens.access_token.clone())?;
     let status = stage.get(&api, WALLET)?.status;
     let refreshes = stage.counters().refreshes;

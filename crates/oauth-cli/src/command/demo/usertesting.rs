@@ -299,12 +299,7 @@ fn limited(stage: &Stage, api: Api) -> Played<Authorized> {
 fn introspection(stage: &Stage) -> Played {
     let client = stage.trusted()?;
     let tokens = new_token(stage, &client)?;
-    let of = |token| {
-        client.introspect(Introspection {
-            token,
-            hint: Some(TokenKind::Access),
-        })
-    };
+    let of = |token| client.introspect(Introspection::new(token).hint(TokenKind::Access));
     let TokenState::Active(alive) = stage.run(of(tokens.access_token.clone()))? else {
         return stage.check("the live token is active", false);
     };
@@ -327,16 +322,11 @@ fn revocation(stage: &Stage) -> Played {
     let tokens = new_token(stage, &client)?;
     let status = stage.get_with(&tokens.access_token, V2)?.status;
     stage.check("the token works", status == 200)?;
-    stage.run(client.revoke(Revocation {
-        token: tokens.access_token.clone(),
-        hint: Some(TokenKind::Access),
-    }))?;
+    stage
+        .run(client.revoke(Revocation::new(tokens.access_token.clone()).hint(TokenKind::Access)))?;
     let status = stage.get_with(&tokens.access_token, V2)?.status;
     stage.check("once revoked, it is answered 401", status == 401)?;
-    let state = stage.run(client.introspect(Introspection {
-        token: tokens.access_token,
-        hint: None,
-    }))?;
+    let state = stage.run(client.introspect(Introspection::new(tokens.access_token)))?;
     stage.check(
         "and is no longer active",
         matches!(state, TokenState::Inactive),

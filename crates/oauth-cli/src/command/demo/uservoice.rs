@@ -7,6 +7,7 @@ use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::error::Advice;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::quirk::Rules;
+use oauth_core::token::TokenType;
 use oauth_core::{AuthorizationRequest, Client, ClientAuth, Moment, Scope, Tokens};
 use oauth_reqwest::blocking::{Authorized, Listener};
 use oauth_session::FixedToken;
@@ -101,7 +102,7 @@ fn client_credentials(stage: &Stage) -> Played {
     )?;
     stage.check(
         "it is taken for a Bearer token that ends nobody knows when",
-        tokens.token_type() == "Bearer" && tokens.expires_in.is_none(),
+        tokens.token_type == TokenType::Bearer && tokens.expires_in.is_none(),
     )?;
     let reply = stage.get_with(&tokens.access_token, ADMIN)?;
     stage.check("the API takes it", reply.status == 200)
@@ -229,10 +230,7 @@ fn token_revoked_in_console(stage: &Stage) -> Played {
     let client = stage.public()?;
     let tokens = loopback_login(stage, &client)?;
     let before = stage.arrived();
-    let revocation = Revocation {
-        token: tokens.access_token.clone(),
-        hint: None,
-    };
+    let revocation = Revocation::new(tokens.access_token.clone());
     let result = stage.run(client.revoke(revocation));
     stage.refused("a revocation by the client", result, "endpoint.missing")?;
     stage.check("nothing was sent for it", stage.arrived() == before)?;

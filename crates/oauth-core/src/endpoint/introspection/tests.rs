@@ -4,10 +4,7 @@ use super::*;
 use crate::testing::{answered, client, code, json};
 
 fn state(body: &str) -> Result<TokenState, Error> {
-    let ask = client().introspect(Introspection {
-        token: "t".into(),
-        hint: None,
-    });
+    let ask = client().introspect(Introspection::new("t"));
     answered(ask, json(200, body))
 }
 

@@ -10,10 +10,7 @@ fn only_the_status_tells_whether_a_token_is_revoked() {
         (400, Err("denied.http_status")),
         (503, Err("denied.busy")),
     ] {
-        let ask = client().revoke(Revocation {
-            token: "t".into(),
-            hint: None,
-        });
+        let ask = client().revoke(Revocation::new("t"));
         // "The content of the response body is ignored by the client" (2.2)
         let page = reply(status, &[("content-type", "text/html")], "<p>hello</p>");
         assert_eq!(code(answered(ask, page)), outcome, "{status}");

@@ -88,7 +88,7 @@ impl Landing {
 
 impl Keeper {
     pub(super) fn arrive(&mut self, at: &Moment, tokens: Tokens, is_alone: bool) -> Step {
-        self.us.breaker.note(at, self.name(), None);
+        self.us.shared.breaker.note(at, self.name(), None);
         let mut refusals = self.record.refusals.clone();
         if self.is_refused() {
             refusals.note(at.now());
@@ -224,7 +224,7 @@ impl Keeper {
         let revocation = Call::new(Arc::clone(&self.us), Revocation::of(unwanted));
         Step::Run(
             revocation
-                .map(|()| Err(Misuse::NoRefreshToken.into()))
+                .and_then(|_, ()| Err(Misuse::NoRefreshToken.into()))
                 .boxed(),
         )
     }
@@ -288,7 +288,7 @@ impl Keeper {
 
     /// An attempt that brought no tokens.
     pub(super) fn miss(&mut self, at: &Moment, error: Error) -> Step {
-        self.us.breaker.note(at, self.name(), Some(&error));
+        self.us.shared.breaker.note(at, self.name(), Some(&error));
         let ends = ServerError::ends_the_grant;
         if self.upkeep_is_refresh() && error.server_error().is_some_and(ends) {
             return self.load(Work::Doubting(error));

@@ -87,14 +87,13 @@ impl Keeper {
 
     pub(super) fn exchange(&self) -> Result<Boxed<Tokens>, Error> {
         let us = Arc::clone(&self.us);
-        let binding = Arc::clone(&us.binding);
         let also = self.id.parameters.clone();
         match &self.upkeep {
             Upkeep::ClientCredentials(scope) => {
                 let grant = ClientCredentials {
                     scope: scope.clone(),
                 };
-                Ok(Call::new(us, Token::bound(grant, binding).with(also)).boxed())
+                Ok(Call::new(us, Token::new(grant).with(also)).boxed())
             }
             Upkeep::Refresh => {
                 let tokens = self.record.tokens.as_ref();
@@ -103,7 +102,7 @@ impl Keeper {
                     token: token.ok_or(Misuse::NoRefreshToken)?,
                     scope: Scope::none(),
                 };
-                Ok(Call::new(us, Token::bound(grant, binding).with(also)).boxed())
+                Ok(Call::new(us, Token::new(grant).with(also)).boxed())
             }
         }
     }
@@ -171,7 +170,7 @@ impl Keeper {
             && self.record.ended.is_none()
             && self.suspect(now).is_none()
             && !self.trouble.holds(now)
-            && self.us.breaker.told(now).is_none()
+            && self.us.shared.breaker.told(now).is_none()
             && self.exchange().is_ok()
     }
 

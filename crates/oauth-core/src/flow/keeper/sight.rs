@@ -70,7 +70,7 @@ impl Keeper {
         {
             return Some(error);
         }
-        let error = self.us.breaker.told(at.now())?;
+        let error = self.us.shared.breaker.told(at.now())?;
         self.rest(at, &error);
         Some(error)
     }

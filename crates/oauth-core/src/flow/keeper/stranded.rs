@@ -54,7 +54,7 @@ impl Keeper {
         }
         match self.verdict(at.now()) {
             Verdict::Fly { marked } if may_fly => {
-                self.us.breaker.pass(at);
+                self.us.shared.breaker.pass(at);
                 // Nobody else could read a mark, but a lost reply leaves its fate unknown to us too.
                 self.record.attempt = marked.then(|| Attempt {
                     id: self.ticket.clone(),

@@ -213,7 +213,7 @@ impl Keeper {
                 Work::Looking { .. } | Work::Leasing { .. } | Work::Checking,
                 Event::Failed(error),
             ) if matches!(error.kind(), Kind::Lost(_)) && self.flies_alone(at.now()) => {
-                self.us.breaker.pass(at);
+                self.us.shared.breaker.pass(at);
                 self.fly(at.now(), true)
             }
             // A lease may have been given: nobody should wait for its end.
@@ -396,11 +396,11 @@ impl Keeper {
         self.attempt_seen = self.attempt_seen.min(at.now());
         match self.verdict(at.now()) {
             Verdict::Fly { marked: false } => {
-                self.us.breaker.pass(at);
+                self.us.shared.breaker.pass(at);
                 self.fly(at.now(), false)
             }
             Verdict::Fly { marked: true } => {
-                self.us.breaker.pass(at);
+                self.us.shared.breaker.pass(at);
                 self.mark(at)
             }
             Verdict::Hold => self.hold(at),

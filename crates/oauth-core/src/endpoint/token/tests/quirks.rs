@@ -9,6 +9,7 @@ use crate::client::Client;
 use crate::exchange::{Exchange, Input, Step};
 use crate::grant::Refresh;
 use crate::testing::{answered, at, client, json as reply, quirky};
+use bytes::Bytes;
 
 fn refreshed(client: &Client, reply: Response<Bytes>) -> Result<Tokens, Error> {
     let token = client.refresh_token("r1", Scope::parse("read").unwrap());
@@ -138,10 +139,7 @@ fn a_parameter_of_the_servers_own_goes_with_every_token_request() {
         sends(client.client_credentials(Scope::none()), "action"),
         sent
     );
-    let elsewhere = crate::endpoint::introspection::Introspection {
-        token: "t".into(),
-        hint: None,
-    };
+    let elsewhere = crate::endpoint::introspection::Introspection::new("t");
     assert_eq!(sends(client.introspect(elsewhere), "action"), Ok(None));
 }
 

@@ -1,0 +1,75 @@
+//! What an error must not repeat: everything secret in the request, in each form in which a server may
+//! repeat it.
+
+use std::borrow::Cow;
+
+use super::request::Sent;
+use crate::form;
+use crate::identity::Identity;
+use crate::json::{self, Json};
+use crate::secret::Secret;
+
+/// The secrets as they are, form-encoded, escaped for a page, and as the credentials of a header.
+pub(super) fn secrets(us: &Identity, sent: &Sent) -> Vec<Secret<String>> {
+    let header = sent.authorization.as_ref();
+    let header = header.and_then(|value| value.to_str().ok());
+    let credentials = header.and_then(|value| value.split_once(' '));
+    let body = std::str::from_utf8(&sent.body).unwrap_or_default();
+    let values = values(body);
+    let values = values
+        .iter()
+        .filter(|(name, _)| !is_public(name))
+        .map(|(_, value)| value.as_ref());
+    let signed = sent.client_secret.as_ref();
+    let mut secrets = Vec::new();
+    for secret in values
+        .chain(us.auth.secret())
+        .chain(signed.map(|jwt| jwt.expose().as_str()))
+        .chain(credentials.map(|(_, credentials)| credentials))
+        .filter(|text| text.len() >= 4)
+    {
+        let mut encoded = String::new();
+        form::encode(secret, &mut encoded);
+        secrets.extend([Secret::from(secret), Secret::new(encoded)]);
+        if secret.contains(['&', '<', '>', '"', '\'']) {
+            // As a page would show it.
+            let escaped = secret
+                .replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;")
+                .replace('"', "&quot;")
+                .replace('\'', "&#39;");
+            secrets.push(Secret::new(escaped));
+        }
+    }
+    secrets
+}
+
+type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
+/// The parameters of a form, or the texts of a JSON object.
+fn values(body: &str) -> Pairs<'_> {
+    match json::parse(body) {
+        Ok(Json::Object(object)) => object
+            .iter()
+            .filter_map(|(name, value)| {
+                Some((name.to_owned().into(), value.as_str()?.to_owned().into()))
+            })
+            .collect(),
+        _ => form::parse(body).unwrap_or_default(),
+    }
+}
+
+/// The parameters that are worth nothing to a thief.
+fn is_public(name: &str) -> bool {
+    let known = [
+        "scope",
+        "redirect_uri",
+        "client_id",
+        "token_type_hint",
+        "username",
+        "resource",
+        "audience",
+    ];
+    known.contains(&name) || name.ends_with("_type")
+}

@@ -1,0 +1,351 @@
+//! A request on its way: its URL, its signatures, its credentials. Nothing here is generic, so that it is
+//! compiled once and not for every endpoint.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+
+use crate::challenge;
+use crate::client_auth::{self, Method as AuthMethod};
+use crate::crypto::SigningKey;
+use crate::dpop::{self, Side};
+use crate::endpoint::{Auth, Body, EndpointRequest, ProofOfPossession, Target};
+use crate::error::{Check, Error, Fault, Misuse};
+use crate::exchange::SigningJob;
+use crate::form::{self, Form};
+use crate::identity::Identity;
+use crate::json::{self, Json};
+use crate::moment::Moment;
+use crate::secret::{self, Secret};
+use crate::token::{self, TokenType, Tokens};
+use crate::url::Url;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+
+/// A request that may be sent, as far as it can be told before it is signed.
+#[derive(Debug)]
+pub(super) struct Unsent {
+    method: Method,
+    url: Url,
+    accept: &'static str,
+    body: Body,
+    auth: Auth,
+    proves_key: bool,
+    client_secret: Option<Secret<String>>,
+    proof: Option<Secret<String>>,
+}
+
+/// A signature that is still to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The client's secret, where it makes one for each request.
+    ClientSecret,
+    /// The DPoP proof.
+    Proof,
+}
+
+/// What of a request is needed once it has gone out.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) body: Bytes,
+    pub(super) authorization: Option<HeaderValue>,
+    pub(super) client_secret: Option<Secret<String>>,
+    proved: Option<(Side, Url)>,
+}
+
+impl Unsent {
+    /// # Errors
+    /// Whatever forbids to send it.
+    pub(super) fn new(us: &Identity, request: EndpointRequest) -> Result<Self, Error> {
+        let EndpointRequest {
+            method,
+            target,
+            accept,
+            body,
+            auth,
+            proof,
+        } = request;
+        let url = resolve(us, target)?;
+        url.require(us.server.transport())?;
+        let (mut body, proves_key) = match &auth {
+            Auth::ConfidentialClient { .. } if !us.auth.is_confidential() => {
+                return Err(Misuse::SecretMissing.into());
+            }
+            Auth::Token(tokens) => (body, needs_proof(us, tokens)?),
+            Auth::None | Auth::Client { .. } | Auth::ConfidentialClient { .. } => {
+                (body, us.dpop.is_some() && proof == ProofOfPossession::Dpop)
+            }
+        };
+        if let Body::Form(form) | Body::FormAsJson(form) = &mut body {
+            form.check()?;
+        }
+        Ok(Self {
+            method,
+            url,
+            accept,
+            body,
+            auth,
+            proves_key,
+            client_secret: None,
+            proof: None,
+        })
+    }
+
+    /// The next signature that is due.
+    pub(super) fn due(&self, us: &Identity) -> Option<Due> {
+        let is_client = matches!(
+            self.auth,
+            Auth::Client { .. } | Auth::ConfidentialClient { .. }
+        );
+        let signs_secret = is_client && matches!(us.auth.0, AuthMethod::Signed(_));
+        if signs_secret && self.client_secret.is_none() {
+            Some(Due::ClientSecret)
+        } else if self.proves_key && self.proof.is_none() {
+            Some(Due::Proof)
+        } else {
+            None
+        }
+    }
+
+    /// Makes a signature, or says what the host has to sign for it.
+    pub(super) fn sign(
+        &mut self,
+        us: &Identity,
+        at: &Moment,
+        due: Due,
+    ) -> Result<Option<SigningJob>, Error> {
+        let (key, input) = self.signing_input(us, at, due)?;
+        match key.sign(&input)? {
+            Some(jws) => {
+                self.put(due, jws);
+                Ok(None)
+            }
+            None => Ok(Some(key.job(input))),
+        }
+    }
+
+    /// With the signature that the host made.
+    pub(super) fn signed(
+        mut self,
+        us: &Identity,
+        due: Due,
+        job: &SigningJob,
+        signature: &Bytes,
+    ) -> Result<Self, Error> {
+        let input = std::str::from_utf8(&job.signing_input).map_err(|_| Misuse::OutOfOrder)?;
+        let jws = key(us, due)?.finish(input, signature)?;
+        self.put(due, jws);
+        Ok(self)
+    }
+
+    fn put(&mut self, due: Due, jws: Secret<String>) {
+        match due {
+            Due::ClientSecret => self.client_secret = Some(jws),
+            Due::Proof => self.proof = Some(jws),
+        }
+    }
+
+    fn signing_input(
+        &self,
+        us: &Identity,
+        at: &Moment,
+        due: Due,
+    ) -> Result<(SigningKey, String), Error> {
+        let key = key(us, due)?;
+        let input = match (due, &us.auth.0) {
+            (Due::ClientSecret, AuthMethod::Signed(secret)) => {
+                Some(secret.signing_input(&us.client_id, at))
+            }
+            (Due::ClientSecret, _) => None,
+            (Due::Proof, _) => {
+                let nonce = us.shared.nonces.of(self.side(), &self.url);
+                self.proof_input(us, at, nonce)
+            }
+        };
+        Ok((key, input.ok_or(Misuse::KeyMissing)?))
+    }
+
+    #[cfg(feature = "sha2")]
+    fn proof_input(&self, us: &Identity, at: &Moment, nonce: Option<String>) -> Option<String> {
+        let proof = dpop::Proof {
+            method: self.method.as_str(),
+            url: &self.url,
+            token: match &self.auth {
+                Auth::Token(tokens) => Some(&tokens.access_token),
+                _ => None,
+            },
+            nonce,
+        };
+        Some(us.dpop.as_ref()?.signing_input(&proof, at))
+    }
+
+    /// Without the hash there is no [`crate::dpop::DpopKey`].
+    #[cfg(not(feature = "sha2"))]
+    fn proof_input(&self, _: &Identity, _: &Moment, _: Option<String>) -> Option<String> {
+        None
+    }
+
+    const fn side(&self) -> Side {
+        match self.auth {
+            Auth::Token(_) => Side::ResourceServer,
+            _ => Side::AuthorizationServer,
+        }
+    }
+
+    /// The request with its credentials, and what to remember of it.
+    pub(super) fn into_request(mut self, us: &Identity) -> Result<(Request<Bytes>, Sent), Error> {
+        let side = self.side();
+        let mut headers = us.headers.clone();
+        headers.insert(ACCEPT, HeaderValue::from_static(self.accept));
+        self.authenticate(us, &mut headers)?;
+        if let Some(proof) = self.proof.take() {
+            let proof = client_auth::header_value(proof.expose().clone())?;
+            headers.insert(HeaderName::from_static(dpop::DPOP), proof);
+        }
+        let body = match self.body {
+            Body::None => Bytes::new(),
+            Body::Form(form) => {
+                headers.insert(CONTENT_TYPE, FORM);
+                form.check()?;
+                form.into_body()
+            }
+            Body::FormAsJson(form) => {
+                headers.insert(CONTENT_TYPE, JSON);
+                form.check()?;
+                json_body(&form)?
+            }
+            Body::Json(text) => {
+                headers.insert(CONTENT_TYPE, JSON);
+                secret::wiped(text.expose().clone())
+            }
+        };
+        let sent = Sent {
+            body: body.clone(),
+            authorization: headers.get(AUTHORIZATION).cloned(),
+            client_secret: self.client_secret,
+            proved: self.proves_key.then(|| (side, self.url.clone())),
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.url.uri()?;
+        *request.headers_mut() = headers;
+        Ok((request, sent))
+    }
+
+    fn authenticate(&mut self, us: &Identity, headers: &mut HeaderMap) -> Result<(), Error> {
+        let purpose = match &self.auth {
+            Auth::None => return Ok(()),
+            Auth::Client { purpose } | Auth::ConfidentialClient { purpose } => *purpose,
+            Auth::Token(tokens) => {
+                let value = token::authorization(&tokens.token_type, &tokens.access_token)?;
+                headers.insert(AUTHORIZATION, value);
+                return Ok(());
+            }
+        };
+        if let Some(basic) = us.basic(purpose) {
+            headers.insert(AUTHORIZATION, basic.clone());
+            return Ok(());
+        }
+        let form = match &mut self.body {
+            Body::Form(form) | Body::FormAsJson(form) => form,
+            Body::None | Body::Json(_) => return Err(Misuse::NeedsForm.into()),
+        };
+        let signed = self.client_secret.as_ref();
+        us.name(form, signed.map(|jwt| jwt.expose().as_str()));
+        Ok(())
+    }
+}
+
+impl Sent {
+    /// Takes the nonce out of a reply, and says whether the server refused the request for want of it.
+    ///
+    /// # Errors
+    /// `dpop.nonce`.
+    pub(super) fn learn(&self, us: &Identity, reply: &Response<Bytes>) -> Result<bool, Error> {
+        let Some((side, url)) = &self.proved else {
+            return Ok(false);
+        };
+        let Some(nonce) = dpop::nonce(reply.headers())? else {
+            return Ok(false);
+        };
+        us.shared.nonces.keep(*side, url, nonce);
+        Ok(wants_nonce(reply))
+    }
+}
+
+/// "400 (Bad Request) ... error ... use_dpop_nonce" (RFC 9449 section 8), and a 401 with a challenge at
+/// resource servers (section 9). Some servers mix the two.
+fn wants_nonce(reply: &Response<Bytes>) -> bool {
+    if !matches!(
+        reply.status(),
+        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED
+    ) {
+        return false;
+    }
+    let fields = reply.headers().get_all(WWW_AUTHENTICATE).iter();
+    let (challenges, _) = challenge::readable_fields(fields.map(HeaderValue::as_bytes));
+    let is_asked = |challenge: &challenge::Challenge| {
+        challenge.scheme == dpop::DPOP && challenge.param("error") == Some(dpop::USE_NONCE)
+    };
+    if challenges.iter().any(is_asked) {
+        return true;
+    }
+    let text = std::str::from_utf8(reply.body()).unwrap_or_default();
+    match json::parse(text) {
+        Ok(Json::Object(object)) => {
+            object.get("error").and_then(Json::as_str) == Some(dpop::USE_NONCE)
+        }
+        _ => false,
+    }
+}
+
+/// Where a request goes.
+fn resolve(us: &Identity, target: Target) -> Result<Url, Error> {
+    match target {
+        Target::Url(url) => Ok(url),
+        Target::Endpoint(kind) if matches!(us.auth.0, AuthMethod::Tls) => {
+            us.server.mtls_endpoint(kind).cloned()
+        }
+        Target::Endpoint(kind) => us.server.endpoint(kind).cloned(),
+    }
+}
+
+/// Whether this token goes with a proof, if it may be sent at all.
+fn needs_proof(us: &Identity, tokens: &Arc<Tokens>) -> Result<bool, Error> {
+    if !tokens.is_of_nobody() && tokens.binding != us.binding {
+        return Err(Check::StoredIssuer.into());
+    }
+    match &tokens.token_type {
+        TokenType::Bearer => Ok(false),
+        TokenType::Dpop if us.dpop.is_some() => Ok(true),
+        TokenType::Dpop => Err(Misuse::KeyMissing.into()),
+        TokenType::Other(name) => Err(Error::from(Fault::TokenTypeUnknown).about(name)),
+    }
+}
+
+fn key(us: &Identity, due: Due) -> Result<SigningKey, Error> {
+    match (due, &us.auth.0, &us.dpop) {
+        (Due::ClientSecret, AuthMethod::Signed(secret), _) => Ok(secret.key()),
+        (Due::Proof, _, Some(key)) => Ok(key.signing_key().clone()),
+        _ => Err(Misuse::KeyMissing.into()),
+    }
+}
+
+/// A form as a JSON object, which has no place for a name that stands twice.
+fn json_body(form: &Form) -> Result<Bytes, Error> {
+    let mut object = serde_json::Map::new();
+    // What the form writer wrote is UTF-8.
+    for (name, value) in form::parse(form.as_str()).unwrap_or_default() {
+        if object
+            .insert(name.clone().into_owned(), value.into_owned().into())
+            .is_some()
+        {
+            return Err(Error::from(Misuse::ParameterTwice).about(&name));
+        }
+    }
+    let text = serde_json::Value::Object(object).to_string();
+    Ok(secret::wiped(text))
+}

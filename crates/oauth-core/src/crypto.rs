@@ -1,0 +1,112 @@
+//! Keys that sign: in this process, or with the host. No algorithms here.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::{Cause, Error, Misuse};
+use crate::exchange::SigningJob;
+use crate::jose::{self, Alg};
+use crate::secret::Secret;
+
+/// Makes signatures with a private key of this process.
+pub trait Signer: Send + Sync {
+    /// Signs these bytes: the result has the form that JWS uses for the key's algorithm (RFC 7518
+    /// section 3).
+    ///
+    /// # Errors
+    /// Why there is no signature.
+    fn sign(&self, input: &[u8]) -> Result<Bytes, Cause>;
+}
+
+/// A private key, as far as the core knows it: a name, an algorithm, and where it signs.
+#[derive(Clone)]
+pub struct SigningKey {
+    id: String,
+    alg: Alg,
+    signer: Option<Arc<dyn Signer>>,
+}
+
+impl SigningKey {
+    /// A key that lives with the host (WebCrypto, KMS, HSM), which is asked for each signature with
+    /// [`crate::Step::Sign`]. `id` is the host's own name for it.
+    pub fn host(id: impl Into<String>, alg: Alg) -> Self {
+        Self {
+            id: id.into(),
+            alg,
+            signer: None,
+        }
+    }
+
+    /// A key in this process. Its signatures are no steps of an exchange.
+    pub fn local(id: impl Into<String>, alg: Alg, signer: Arc<dyn Signer>) -> Self {
+        Self {
+            id: id.into(),
+            alg,
+            signer: Some(signer),
+        }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its algorithm.
+    pub const fn alg(&self) -> Alg {
+        self.alg
+    }
+
+    /// What has to be signed, for the host.
+    pub(crate) fn job(&self, signing_input: String) -> SigningJob {
+        SigningJob {
+            key_id: self.id.clone(),
+            alg: self.alg.as_str(),
+            signing_input: signing_input.into(),
+        }
+    }
+
+    /// The JWS of this input, if the key is at hand.
+    ///
+    /// # Errors
+    /// `lost.unsent` if there is no signature, `client_auth.signature_length`.
+    pub(crate) fn sign(&self, signing_input: &str) -> Result<Option<Secret<String>>, Error> {
+        let Some(signer) = &self.signer else {
+            return Ok(None);
+        };
+        let signature = signer.sign(signing_input.as_bytes()).map_err(Error::lost)?;
+        self.finish(signing_input, &signature).map(Some)
+    }
+
+    /// The JWS of this input, with the signature that the host made.
+    ///
+    /// # Errors
+    /// `client_auth.signature_length`.
+    pub(crate) fn finish(
+        &self,
+        signing_input: &str,
+        signature: &Bytes,
+    ) -> Result<Secret<String>, Error> {
+        if self
+            .alg
+            .signature_bytes()
+            .is_some_and(|bytes| signature.len() != bytes)
+            || signature.is_empty()
+        {
+            let wanted = self.alg.signature_bytes().unwrap_or_default();
+            let detail = format!("{} makes {wanted} bytes", self.alg.as_str());
+            return Err(Error::from(Misuse::SignatureLength).about(&detail));
+        }
+        Ok(jose::compact(signing_input, signature))
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("id", &self.id)
+            .field("alg", &self.alg)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,185 @@
+//! Tokens bound to a key: proofs, and the nonces that servers want in them.
+//!
+//! RFC 9449 <https://www.rfc-editor.org/rfc/rfc9449#section-4.2>
+
+#[cfg(all(test, feature = "sha2"))]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use http::HeaderMap;
+#[cfg(feature = "sha2")]
+use serde_json::json;
+
+use crate::crypto::SigningKey;
+use crate::error::{Error, Fault, Misuse};
+#[cfg(feature = "sha2")]
+use crate::jose;
+use crate::jose::PublicJwk;
+#[cfg(feature = "sha2")]
+use crate::moment::Moment;
+#[cfg(feature = "sha2")]
+use crate::secret::Secret;
+use crate::url::Url;
+
+/// The name of both header fields, for proofs and for nonces, in lower case.
+pub const DPOP: &str = "dpop";
+/// See [`DPOP`].
+pub const DPOP_NONCE: &str = "dpop-nonce";
+
+/// The error with which a server asks for a proof with its nonce (sections 8 and 9).
+pub(crate) const USE_NONCE: &str = "use_dpop_nonce";
+
+/// The longest nonce that is kept, in bytes.
+const MAX_NONCE: usize = 1024;
+/// The largest number of nonces that are kept.
+const MAX_NONCES: usize = 64;
+
+/// A key to which tokens are bound: the server sees its public half, and a proof with each request.
+#[derive(Debug, Clone)]
+pub struct DpopKey {
+    key: SigningKey,
+    public: PublicJwk,
+}
+
+impl DpopKey {
+    /// A key with its public half.
+    ///
+    /// # Errors
+    /// `key.algorithm` if such a key cannot sign by the algorithm.
+    pub fn new(key: SigningKey, public: PublicJwk) -> Result<Self, Error> {
+        match public.fits(key.alg()) {
+            true => Ok(Self { key, public }),
+            false => Err(Error::from(Misuse::KeyAlgorithm).about(key.alg().as_str())),
+        }
+    }
+
+    /// The key that signs.
+    pub(crate) const fn signing_key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    /// Its public half.
+    pub const fn public_jwk(&self) -> &PublicJwk {
+        &self.public
+    }
+
+    /// What tokens that are bound to it hold (`jkt`, section 6.1).
+    #[cfg(feature = "sha2")]
+    pub fn thumbprint(&self) -> String {
+        self.public.thumbprint()
+    }
+
+    /// What is signed to prove that the key is at hand.
+    #[cfg(feature = "sha2")]
+    pub(crate) fn signing_input(&self, proof: &Proof<'_>, at: &Moment) -> String {
+        let header = json!({
+            "typ": "dpop+jwt",
+            "alg": self.key.alg().as_str(),
+            "jwk": self.public.to_value(),
+        });
+        let mut claims = json!({
+            "jti": at.token("dpop jti"),
+            "htm": proof.method,
+            "htu": format!("{}{}", proof.url.origin(), proof.url.path()),
+            "iat": at.now().as_secs(),
+        });
+        if let Some(members) = claims.as_object_mut() {
+            if let Some(token) = proof.token {
+                members.insert("ath".to_owned(), hash(token).into());
+            }
+            if let Some(nonce) = &proof.nonce {
+                members.insert("nonce".to_owned(), nonce.as_str().into());
+            }
+        }
+        jose::signing_input(&header, &claims)
+    }
+}
+
+/// `ath`: "the base64url-encoded SHA-256 hash of the ASCII encoding of the associated access token's
+/// value" (section 4.2)
+#[cfg(feature = "sha2")]
+fn hash(token: &Secret<String>) -> String {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use sha2::{Digest as _, Sha256};
+    URL_SAFE_NO_PAD.encode(Sha256::digest(token.expose()))
+}
+
+/// The request that a proof is for.
+#[cfg(feature = "sha2")]
+#[derive(Debug)]
+pub(crate) struct Proof<'a> {
+    /// `htm`
+    pub(crate) method: &'a str,
+    /// `htu`, without its query.
+    pub(crate) url: &'a Url,
+    /// The token that goes with it.
+    pub(crate) token: Option<&'a Secret<String>>,
+    /// The newest nonce of whoever it goes to.
+    pub(crate) nonce: Option<String>,
+}
+
+/// Whose nonces: "a nonce from the authorization server is not for the resource server" (section 9),
+/// even at one origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    AuthorizationServer,
+    ResourceServer,
+}
+
+/// The newest nonce of each server. Bounded: the oldest make room.
+#[derive(Debug, Default)]
+pub(crate) struct Nonces(Mutex<VecDeque<Entry>>);
+
+#[derive(Debug)]
+struct Entry {
+    side: Side,
+    origin: String,
+    nonce: String,
+}
+
+impl Nonces {
+    /// The newest nonce of this server.
+    pub(crate) fn of(&self, side: Side, url: &Url) -> Option<String> {
+        let origin = url.origin();
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries
+            .iter()
+            .find(|entry| entry.side == side && entry.origin == origin);
+        entry.map(|entry| entry.nonce.clone())
+    }
+
+    /// Keeps the nonce of a reply, if there is one.
+    pub(crate) fn keep(&self, side: Side, url: &Url, nonce: &str) {
+        let origin = url.origin();
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|entry| entry.side != side || entry.origin != origin);
+        if entries.len() >= MAX_NONCES {
+            entries.pop_front();
+        }
+        entries.push_back(Entry {
+            side,
+            origin,
+            nonce: nonce.to_owned(),
+        });
+    }
+}
+
+/// The nonce that a reply brings. "1*NQCHAR" (section 8.1); what is none is not kept.
+///
+/// # Errors
+/// `dpop.nonce` if there are several: which is meant cannot be told.
+pub(crate) fn nonce(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let mut fields = headers.get_all(DPOP_NONCE).iter();
+    let (first, second) = (fields.next(), fields.next());
+    if second.is_some() {
+        return Err(Fault::DpopNonce.into());
+    }
+    let is_nonce = |text: &&str| {
+        let is_char = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        !text.is_empty() && text.len() <= MAX_NONCE && text.bytes().all(is_char)
+    };
+    Ok(first.and_then(|field| field.to_str().ok()).filter(is_nonce))
+}

@@ -1,0 +1,287 @@
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test that fails says so
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::Request;
+use serde_json::Value;
+
+use super::*;
+use crate::client::Client;
+use crate::client_auth::{ClientAuth, SignedSecret};
+use crate::crypto::Signer;
+use crate::endpoint::{Auth, Context, Endpoint, EndpointRequest, Reply};
+use crate::error::Cause;
+use crate::exchange::{Exchange, Input, Step};
+use crate::identity::ClientId;
+use crate::jose::Alg;
+use crate::moment::UnixTime;
+use crate::scope::Scope;
+use crate::testing::{NOW, answered, at, client, code, json, reply, server};
+use crate::token::{TokenType, Tokens};
+
+const JWK: &str = r#"{"kty":"EC","crv":"P-256",
+    "x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
+    "y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}"#;
+const BOUND: &str = r#"{"access_token":"abcd","token_type":"DPoP","expires_in":60}"#;
+const NONCE: &str = r#"{"error":"use_dpop_nonce"}"#;
+
+fn moment(number: u8) -> Moment {
+    Moment::fixed(UnixTime::from_secs(NOW), [number; 32])
+}
+
+fn host_key() -> DpopKey {
+    let key = SigningKey::host("ours", Alg::Es256);
+    DpopKey::new(key, PublicJwk::parse(JWK).unwrap()).unwrap()
+}
+
+/// Signs with zeros: what is signed matters here.
+struct Zeros;
+
+impl Signer for Zeros {
+    fn sign(&self, _: &[u8]) -> Result<Bytes, Cause> {
+        Ok(Bytes::from_static(&[0; 64]))
+    }
+}
+
+fn local() -> Client {
+    let key = SigningKey::local("ours", Alg::Es256, Arc::new(Zeros));
+    client().with_dpop(DpopKey::new(key, PublicJwk::parse(JWK).unwrap()).unwrap())
+}
+
+fn sent(step: Step<impl Sized>) -> Request<Bytes> {
+    match step {
+        Step::Send(request) => request,
+        step => panic!("{step:?}"),
+    }
+}
+
+/// Header and claims of a JWS.
+fn decoded(jws: &str) -> (Value, Value) {
+    let mut parts = jws.split('.').map(|part| {
+        let bytes = URL_SAFE_NO_PAD.decode(part).unwrap();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    });
+    (parts.next().unwrap(), parts.next().unwrap())
+}
+
+fn proof(request: &Request<Bytes>) -> (Value, Value) {
+    let mut proofs = request.headers().get_all(DPOP).iter();
+    let proof = proofs.next().unwrap();
+    assert!(proofs.next().is_none(), "exactly one");
+    decoded(proof.to_str().unwrap())
+}
+
+#[test]
+fn a_proof_says_what_it_is_for_and_holds_the_public_key() {
+    let mut exchange = local().client_credentials(Scope::none());
+    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    let (header, claims) = proof(&request);
+    assert_eq!(header["typ"], "dpop+jwt");
+    assert_eq!(header["alg"], "ES256");
+    assert_eq!(header["jwk"], host_key().public_jwk().to_value());
+    assert_eq!(header.as_object().unwrap().len(), 3);
+    assert_eq!(claims["htm"], "POST");
+    assert_eq!(claims["htu"], "https://as.example/token");
+    assert_eq!(claims["iat"], NOW);
+    assert!(claims["jti"].as_str().unwrap().len() >= 16);
+    assert_eq!(claims.as_object().unwrap().len(), 4, "no ath, no nonce");
+    let Step::Done(tokens) = exchange
+        .resume(at(), Input::Reply(json(200, BOUND)))
+        .unwrap()
+    else {
+        panic!("tokens")
+    };
+    assert_eq!(tokens.token_type, TokenType::Dpop);
+}
+
+#[test]
+fn a_token_that_is_not_bound_is_refused_where_it_was_to_be() {
+    let bearer = r#"{"access_token":"a","token_type":"Bearer"}"#;
+    let ask = |client: Client, body: &str| {
+        code(answered(client.client_credentials(Scope::none()), json(200, body)).map(drop))
+    };
+    assert_eq!(ask(local(), bearer), Err("token.not_sender_constrained"));
+    assert_eq!(ask(local(), BOUND), Ok(()));
+    assert_eq!(ask(local(), &BOUND.to_lowercase()), Ok(()));
+    let none = r#"{"access_token":"a"}"#;
+    assert_eq!(ask(local(), none), Err("token.missing_token_type"));
+    assert_eq!(ask(client(), BOUND), Err("token.unsupported_token_type"));
+}
+
+#[test]
+fn every_signature_that_is_due_is_asked_for_one_after_the_other() {
+    let auth = ClientAuth::signed_secret(SignedSecret::apple("team", "apple"));
+    let client = Client::new(server(), ClientId::new("id"), auth).unwrap();
+    let mut exchange = client
+        .with_dpop(host_key())
+        .client_credentials(Scope::none());
+    let mut keys = Vec::new();
+    let mut input = Input::Begin;
+    let request = loop {
+        match exchange.resume(at(), input).unwrap() {
+            Step::Sign(job) => {
+                keys.push(job.key_id.clone());
+                input = Input::Signed(Bytes::from(vec![7; 64]));
+            }
+            step => break sent(step),
+        }
+    };
+    assert_eq!(keys, ["apple", "ours"]);
+    let body = std::str::from_utf8(request.body()).unwrap();
+    let secret = body.split("client_secret=").nth(1).unwrap();
+    assert_eq!(decoded(secret).0["kid"], "apple");
+    assert_eq!(proof(&request).0["typ"], "dpop+jwt");
+    let mut exchange = local().client_credentials(Scope::none());
+    assert_eq!(
+        code(exchange.resume(at(), Input::Signed(Bytes::new()))).map(drop),
+        Err("misuse.out_of_order")
+    );
+}
+
+#[test]
+fn a_nonce_is_put_in_once_with_a_new_proof_and_stays_for_the_next_request() {
+    let client = local();
+    let mut exchange = client.client_credentials(Scope::none());
+    let first = sent(exchange.resume(moment(1), Input::Begin).unwrap());
+    let refused = || {
+        reply(
+            400,
+            &[("content-type", "application/json"), (DPOP_NONCE, "n1")],
+            NONCE,
+        )
+    };
+    let second = sent(exchange.resume(moment(2), Input::Reply(refused())).unwrap());
+    assert_eq!(proof(&second).1["nonce"], "n1");
+    assert_ne!(proof(&first).1["jti"], proof(&second).1["jti"]);
+    assert_eq!(first.body(), second.body());
+    let again = code(exchange.resume(moment(3), Input::Reply(refused())));
+    assert_eq!(again.map(drop), Err("denied.use_dpop_nonce"));
+    // A clone that was changed shares what the others have learned.
+    let changed = client.with_header("user-agent", "x").unwrap();
+    let mut exchange = changed.client_credentials(Scope::none());
+    let next = sent(exchange.resume(moment(4), Input::Begin).unwrap());
+    assert_eq!(proof(&next).1["nonce"], "n1");
+}
+
+#[test]
+fn a_challenge_asks_for_a_nonce_too_and_other_refusals_do_not() {
+    let ask = |status, headers: &[(&'static str, &str)], body| {
+        let mut exchange = local().client_credentials(Scope::none());
+        let _ = exchange.resume(moment(1), Input::Begin).unwrap();
+        let step = exchange.resume(moment(2), Input::Reply(reply(status, headers, body)));
+        code(step).map(|step| matches!(step, Step::Send(_)))
+    };
+    let json = ("content-type", "application/json");
+    let nonce = (DPOP_NONCE, "n1");
+    let challenge = ("www-authenticate", r#"DPoP error="use_dpop_nonce""#);
+    assert_eq!(ask(401, &[json, nonce], NONCE), Ok(true));
+    assert_eq!(ask(401, &[challenge, nonce], ""), Ok(true));
+    assert_eq!(ask(400, &[json], NONCE), Err("denied.use_dpop_nonce"));
+    let other = r#"{"error":"invalid_scope"}"#;
+    assert_eq!(ask(400, &[json, nonce], other), Err("denied.invalid_scope"));
+    assert_eq!(
+        ask(500, &[json, nonce], NONCE),
+        Err("denied.use_dpop_nonce")
+    );
+    let twice = [json, nonce, (DPOP_NONCE, "n2")];
+    assert_eq!(ask(400, &twice, NONCE), Err("dpop.nonce"));
+}
+
+#[test]
+fn nonces_of_other_origins_and_of_the_other_side_are_not_used() {
+    let nonces = Nonces::default();
+    let url = |text: &str| Url::parse(text).unwrap();
+    nonces.keep(Side::ResourceServer, &url("https://rs.example/a"), "r1");
+    let of = |side, text: &str| nonces.of(side, &url(text));
+    assert_eq!(
+        of(Side::ResourceServer, "https://rs.example/b?c").as_deref(),
+        Some("r1")
+    );
+    assert_eq!(of(Side::ResourceServer, "https://rs.example:8443/a"), None);
+    assert_eq!(of(Side::AuthorizationServer, "https://rs.example/a"), None);
+    for number in 0..200 {
+        let text = format!("https://rs{number}.example/");
+        nonces.keep(Side::ResourceServer, &url(&text), "n");
+    }
+    assert_eq!(nonces.0.lock().unwrap().len(), MAX_NONCES);
+}
+
+#[test]
+fn what_is_no_nonce_is_not_kept() {
+    for (text, is_kept) in [
+        ("eyJ7S_zG.eyJH0-Z.HX4w-7v", true),
+        ("a", true),
+        ("a b", false),
+        ("a\"b", false),
+        ("a\\b", false),
+        ("", false),
+        ("é", false),
+    ] {
+        let reply = reply(200, &[(DPOP_NONCE, text)], "");
+        let kept = nonce(reply.headers()).unwrap().is_some();
+        assert_eq!(kept, is_kept, "{text}");
+    }
+}
+
+/// An endpoint that wants an access token.
+struct Own(Arc<Tokens>);
+
+impl Endpoint for Own {
+    const NAME: &'static str = "own";
+    type Output = ();
+
+    fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
+        let url = Url::parse("https://as.example/own?a=b")?;
+        Ok(EndpointRequest::get(url).auth(Auth::Token(Arc::clone(&self.0))))
+    }
+
+    fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<(), Error> {
+        reply.object().map(drop)
+    }
+}
+
+#[test]
+fn a_token_goes_in_the_way_of_its_type() {
+    let client = local();
+    let ask = client.client_credentials(Scope::none());
+    let bound = answered(ask, json(200, BOUND)).unwrap();
+    let begin = |client: &Client, tokens: Tokens| {
+        let mut exchange = client.call(Own(Arc::new(tokens)));
+        code(exchange.resume(at(), Input::Begin)).map(sent)
+    };
+    let request = begin(&client, bound.clone()).unwrap();
+    let header = |request: &Request<Bytes>| request.headers()["authorization"].clone();
+    assert_eq!(header(&request), "DPoP abcd");
+    assert!(header(&request).is_sensitive());
+    let claims = proof(&request).1;
+    assert_eq!(claims["htm"], "GET");
+    assert_eq!(claims["htu"], "https://as.example/own");
+    assert_eq!(claims["ath"], hash(&bound.access_token));
+    let request = begin(&client, Tokens::bearer("own")).map(|_| ());
+    assert_eq!(request, Ok(()));
+    let broken = begin(&client, Tokens::bearer("own token")).map(drop);
+    assert_eq!(broken, Err("token.not_token68"));
+    assert_eq!(
+        begin(&crate::testing::client(), bound.clone()).map(drop),
+        Err("key.missing")
+    );
+    let other = Client::new(server(), ClientId::new("other"), ClientAuth::none()).unwrap();
+    assert_eq!(begin(&other, bound).map(drop), Err("stored.issuer"));
+}
+
+/// RFC 9449 section 7.1 names the hash of its example token.
+#[test]
+fn ath_is_that_of_the_rfc() {
+    let token = Secret::from("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU");
+    assert_eq!(hash(&token), "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo");
+}
+
+#[test]
+fn a_key_signs_by_its_own_algorithm_only() {
+    let key = SigningKey::host("ours", Alg::Ps256);
+    let made = DpopKey::new(key, PublicJwk::parse(JWK).unwrap());
+    assert_eq!(code(made.map(drop)), Err("key.algorithm"));
+}

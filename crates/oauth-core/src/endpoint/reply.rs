@@ -1,0 +1,260 @@
+//! Reading a reply: its status, its media type, and an OAuth error in whatever place it stands.
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response, StatusCode};
+
+use super::words;
+use crate::challenge;
+use crate::error::{Error, Fault, ServerError};
+use crate::form;
+use crate::json::{self, Json, Object};
+use crate::moment::UnixTime;
+use crate::quirk::{Quirk, Rules};
+use crate::retry_after;
+
+/// The largest reply that is read, in bytes.
+pub const MAX_REPLY: usize = 1 << 20;
+
+/// A reply, read by the rules of the server that it came from.
+#[derive(Debug, Clone, Copy)]
+pub struct Reply<'a> {
+    response: &'a Response<Bytes>,
+    rules: &'a Rules,
+    now: UnixTime,
+}
+
+impl<'a> Reply<'a> {
+    pub(crate) const fn new(
+        response: &'a Response<Bytes>,
+        rules: &'a Rules,
+        now: UnixTime,
+    ) -> Self {
+        Self {
+            response,
+            rules,
+            now,
+        }
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    /// The header fields.
+    pub fn headers(&self) -> &'a HeaderMap {
+        self.response.headers()
+    }
+
+    /// The body as it came.
+    pub fn body(&self) -> &'a Bytes {
+        self.response.body()
+    }
+
+    /// A successful reply as a JSON object. An `error` member wins over everything else, whatever
+    /// the status (RFC 6749 section 5.2; GitHub and Slack send 200).
+    ///
+    /// # Errors
+    /// `denied.*` for a refusal; `reply.*` for what cannot be read, `reply.shape` for JSON that is no
+    /// object.
+    pub fn object(&self) -> Result<Object<'a>, Error> {
+        self.object_of(Fault::ReplyShape)
+    }
+
+    /// What the server refused with: an OAuth error if there is one, else the bare status. For
+    /// replies that are not what was asked for.
+    pub fn oauth_error(&self) -> Error {
+        if self.status().is_redirection() {
+            return Fault::ReplyRedirect.into();
+        }
+        match self.parse(Fault::ReplyJson) {
+            Ok(object) => self
+                .denial(&object)
+                .unwrap_or_else(|| words::of_object(self.bare_status(), &object).into()),
+            Err(_) => words::of_page(self.bare_status(), self.response).into(),
+        }
+    }
+
+    /// `reply.shape`, for a member that is missing or of the wrong type.
+    pub fn malformed(&self, member: &str) -> Error {
+        Error::from(Fault::ReplyShape).about(member)
+    }
+
+    /// [`Self::object`], where a body that is well-formed but no object has a fault of its own.
+    pub(crate) fn object_of(&self, shape: Fault) -> Result<Object<'a>, Error> {
+        let is_success = if self.rules.is_strict() {
+            self.status() == StatusCode::OK
+        } else {
+            self.status().is_success()
+        };
+        if !is_success {
+            return Err(self.oauth_error());
+        }
+        let object = self.parse(shape)?;
+        match self.denial(&object) {
+            Some(error) => Err(error),
+            None => Ok(object),
+        }
+    }
+
+    /// What the reply says went wrong: an OAuth error, or whatever else stands in its place. Silence,
+    /// `null`, `false` and an empty text are no error.
+    fn denial(&self, object: &Object<'_>) -> Option<Error> {
+        if let Some(code) = self.rules.failed_status(object) {
+            let text = |name| object.get(name).and_then(Json::as_str);
+            let described = text("error_description").or_else(|| text("error"));
+            return Some(self.coded(object, &code, described));
+        }
+        let listed = match object.get("errors") {
+            Some(Json::Array(errors)) if self.rules.has(&Quirk::ErrorsArray) => errors.first(),
+            _ => None,
+        };
+        let (code, described) = match (object.get("error"), listed) {
+            (Some(Json::String(code)), _) if !code.is_empty() => (
+                Some(code.as_ref()),
+                object.get("error_description").and_then(Json::as_str),
+            ),
+            (None | Some(Json::String(_) | Json::Bool(false)), None) => return None,
+            (_, Some(Json::Object(first))) => (
+                first
+                    .get("errorType")
+                    .and_then(Json::as_str)
+                    .filter(|code| !code.is_empty()),
+                first.get("message").and_then(Json::as_str),
+            ),
+            _ => (None, None),
+        };
+        Some(match code {
+            Some(code) => self.coded(object, code, described),
+            None => words::of_object(self.bare_status(), object).into(),
+        })
+    }
+
+    /// A refusal of this code.
+    fn coded(&self, object: &Object<'_>, code: &str, described: Option<&str>) -> Error {
+        let description = described.or_else(|| words::description(object));
+        let (mut extra, _) = object.to_map_within(words::MOST);
+        extra.retain(|name, _| {
+            !["error", "error_description", "error_uri"].contains(&name.as_str())
+        });
+        let uri = object.get("error_uri").and_then(Json::as_str);
+        self.bare_status()
+            .coded(code)
+            .meaning(self.rules.meaning(code, description))
+            .described(description, uri)
+            .with_extra(extra)
+            .into()
+    }
+
+    fn bare_status(&self) -> ServerError {
+        let pause = retry_after::limit(self.status(), self.headers(), self.now, retry_after::CAP);
+        ServerError::of_status(self.status().as_u16())
+            .challenged(first_scheme(self.headers()))
+            .retry_after(pause)
+    }
+
+    fn media(&self) -> Result<Media, Error> {
+        let mut fields = self.headers().get_all(CONTENT_TYPE).iter();
+        let Some(field) = fields.next() else {
+            let refused = Error::from(Fault::ReplyContentType).about("none");
+            return if self.rules.is_strict() {
+                Err(refused)
+            } else {
+                Ok(Media::Json)
+            };
+        };
+        if field == "application/json" && fields.next().is_none() {
+            return Ok(Media::Json);
+        }
+        let essence = essence(self.headers());
+        let looks_like_object =
+            self.body().iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
+        match essence.as_str() {
+            "application/json" => Ok(Media::Json),
+            _ if self.rules.is_strict() => {
+                Err(Error::from(Fault::ReplyContentType).about(&essence))
+            }
+            "text/plain" if self.rules.has(&Quirk::PlainFormResponse) && !looks_like_object => {
+                Ok(Media::Form)
+            }
+            "text/json" | "text/javascript" | "application/javascript" | "text/plain" => {
+                Ok(Media::Json)
+            }
+            "application/x-www-form-urlencoded" => Ok(Media::Form),
+            other if other.ends_with("+json") => Ok(Media::Json),
+            other => Err(Error::from(Fault::ReplyContentType).about(other)),
+        }
+    }
+
+    /// Reads the body as an object; `shape` is the fault of a body that is well-formed but no object.
+    fn parse(&self, shape: Fault) -> Result<Object<'a>, Error> {
+        if self.body().len() > MAX_REPLY {
+            return Err(Fault::ReplyTooLarge.into());
+        }
+        let media = self.media()?;
+        let not_utf8 = match media {
+            // JSON is UTF-8 (RFC 8259 section 8.1).
+            Media::Json => Fault::ReplyJson,
+            Media::Form => Fault::ReplyEncoding,
+        };
+        let text = std::str::from_utf8(self.body()).map_err(|_| not_utf8)?;
+        let text = match text.strip_prefix('\u{feff}') {
+            Some(_) if self.rules.is_strict() => return Err(Fault::ReplyJson.into()),
+            Some(rest) => rest,
+            None => text,
+        };
+        if text.trim().is_empty() {
+            return Err(shape.into());
+        }
+        match media {
+            // RFC 8414 and RFC 7662 ask for a JSON object; only token endpoints are known to slip.
+            Media::Form if !matches!(shape, Fault::TokenShape | Fault::ReplyJson) => {
+                Err(Error::from(Fault::ReplyContentType).about(&essence(self.headers())))
+            }
+            Media::Form => {
+                let text = text.trim();
+                if text.bytes().filter(|&b| b == b'&').count() >= json::MAX_VALUES {
+                    return Err(Fault::ReplyTooManyValues.into());
+                }
+                Object::from_pairs(form::parse(text).map_err(|_| Fault::ReplyEncoding)?)
+            }
+            Media::Json => match json::parse(text)? {
+                Json::Object(object) => Ok(object),
+                _ => Err(shape.into()),
+            },
+        }
+    }
+}
+
+fn first_scheme(headers: &HeaderMap) -> Option<String> {
+    let (challenges, _) = challenge::readable(headers);
+    challenges
+        .into_iter()
+        .next()
+        .map(|challenge| challenge.scheme)
+}
+
+/// How a reply's body is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Media {
+    Json,
+    Form,
+}
+
+/// The media type in lower case, without its parameters. A field that stands twice, which proxies
+/// and browsers join with a comma, has to say the same each time; else all of it is shown.
+fn essence(headers: &HeaderMap) -> String {
+    let fields = headers.get_all(CONTENT_TYPE).iter();
+    let all: Vec<_> = fields
+        .flat_map(|field| field.as_bytes().split(|&b| b == b','))
+        .map(|one| {
+            let bare = one.split(|&b| b == b';').next().unwrap_or_default();
+            String::from_utf8_lossy(bare).trim().to_ascii_lowercase()
+        })
+        .collect();
+    match all.as_slice() {
+        [first, others @ ..] if others.iter().all(|other| other == first) => first.clone(),
+        _ => all.join(", "),
+    }
+}

@@ -1,0 +1,176 @@
+//! Public keys (RFC 7517, RFC 7518 section 6, RFC 8037 section 2).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use super::Alg;
+use crate::error::{Error, Misuse};
+use crate::json::{self, Json, Object};
+
+/// The public half of a key, with the members that make it up and no others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicJwk {
+    /// In lexical order, as thumbprints want them (RFC 7638 section 3.2).
+    members: Vec<(&'static str, String)>,
+    alg_family: Family,
+}
+
+/// What a key can sign with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    P256,
+    P384,
+    P521,
+    Ed25519,
+    Rsa,
+}
+
+/// Members that only a private or a symmetric key has (RFC 7518 sections 6.2.2, 6.3.2, 6.4).
+const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+impl PublicJwk {
+    /// Reads a key. Members beside those that make it up, such as `kid`, are left out.
+    ///
+    /// # Errors
+    /// `key.malformed` for what is no public key of a kind that signs; a private key is refused, too.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        match json::parse(text) {
+            Ok(Json::Object(object)) => Self::read(&object),
+            _ => Err(Misuse::KeyMalformed.into()),
+        }
+    }
+
+    fn read(object: &Object<'_>) -> Result<Self, Error> {
+        let refused = |why: &str| Error::from(Misuse::KeyMalformed).about(why);
+        if let Some(name) = PRIVATE.iter().find(|name| object.get(name).is_some()) {
+            return Err(refused(&format!(
+                "{name}: only the public half belongs here"
+            )));
+        }
+        let text = |name: &str| object.get(name).and_then(Json::as_str).unwrap_or_default();
+        let number = |name: &'static str, bytes: Option<usize>| {
+            let decoded = URL_SAFE_NO_PAD.decode(text(name)).unwrap_or_default();
+            let is_whole = bytes.is_none_or(|bytes| decoded.len() == bytes);
+            match !decoded.is_empty() && is_whole {
+                true => Ok((name, text(name).to_owned())),
+                false => Err(refused(name)),
+            }
+        };
+        let named = |name: &'static str| (name, text(name).to_owned());
+        let (members, alg_family) = match (text("kty"), text("crv")) {
+            ("EC", crv @ ("P-256" | "P-384" | "P-521")) => {
+                let (family, bytes) = match crv {
+                    "P-256" => (Family::P256, 32),
+                    "P-384" => (Family::P384, 48),
+                    _ => (Family::P521, 66),
+                };
+                let (x, y) = (number("x", Some(bytes))?, number("y", Some(bytes))?);
+                (vec![named("crv"), named("kty"), x, y], family)
+            }
+            ("OKP", "Ed25519") => {
+                let x = number("x", Some(32))?;
+                (vec![named("crv"), named("kty"), x], Family::Ed25519)
+            }
+            ("RSA", _) => {
+                let (e, n) = (number("e", None)?, number("n", None)?);
+                (vec![e, named("kty"), n], Family::Rsa)
+            }
+            (kty, crv) => return Err(refused(&format!("{kty} {crv}"))),
+        };
+        Ok(Self {
+            members,
+            alg_family,
+        })
+    }
+
+    /// Whether a signature by this algorithm can be made with such a key.
+    pub const fn fits(&self, alg: Alg) -> bool {
+        matches!(
+            (self.alg_family, alg),
+            (Family::P256, Alg::Es256)
+                | (Family::P384, Alg::Es384)
+                | (Family::P521, Alg::Es512)
+                | (Family::Ed25519, Alg::EdDsa)
+                | (
+                    Family::Rsa,
+                    Alg::Ps256 | Alg::Ps384 | Alg::Ps512 | Alg::Rs256 | Alg::Rs384 | Alg::Rs512
+                )
+        )
+    }
+
+    /// The key as JSON.
+    pub fn to_value(&self) -> Value {
+        let members = self.members.iter();
+        let members =
+            members.map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
+        Value::Object(Map::from_iter(members))
+    }
+
+    /// Its SHA-256 thumbprint in base64url (RFC 7638).
+    #[cfg(feature = "sha2")]
+    pub fn thumbprint(&self) -> String {
+        use sha2::{Digest as _, Sha256};
+        let members = self.members.iter();
+        let members: Vec<_> = members
+            .map(|(name, value)| format!("\"{name}\":\"{value}\""))
+            .collect();
+        URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{{{}}}", members.join(","))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::code;
+
+    const P256: &str = r#"{"kty":"EC","crv":"P-256","kid":"1","use":"sig",
+        "x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
+        "y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}"#;
+
+    #[test]
+    fn what_makes_the_key_up_is_kept_and_nothing_else() -> Result<(), Error> {
+        let key = PublicJwk::parse(P256)?;
+        assert_eq!(
+            key.to_value().to_string(),
+            r#"{"crv":"P-256","kty":"EC","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}"#
+        );
+        assert!(key.fits(Alg::Es256));
+        assert!(Alg::ALL.iter().filter(|alg| key.fits(**alg)).count() == 1);
+        Ok(())
+    }
+
+    /// RFC 9449 section 6.1 names the thumbprint of its example key.
+    #[cfg(feature = "sha2")]
+    #[test]
+    fn a_thumbprint_is_that_of_the_rfc() -> Result<(), Error> {
+        let key = PublicJwk::parse(P256)?;
+        assert_eq!(
+            key.thumbprint(),
+            "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn private_symmetric_and_broken_keys_are_refused() {
+        let private = P256.replace(r#""kid""#, r#""d":"AA","kid""#);
+        for bad in [
+            private.as_str(),
+            r#"{"kty":"oct","k":"AAAA"}"#,
+            r#"{"kty":"oct"}"#,
+            r#"{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}"#,
+            r#"{"kty":"EC","crv":"secp256k1","x":"AA","y":"AA"}"#,
+            r#"{"kty":"OKP","crv":"Ed25519","x":"!"}"#,
+            r#"{"kty":"RSA","n":"AQAB"}"#,
+            "[]",
+            "",
+        ] {
+            assert_eq!(
+                code(PublicJwk::parse(bad).map(drop)),
+                Err("key.malformed"),
+                "{bad}"
+            );
+        }
+    }
+}
