@@ -14,8 +14,6 @@ use crate::secret::{self, Wipe as _};
 #[derive(Clone, Default)]
 pub struct Form {
     text: String,
-    /// Where each name begins, in bytes.
-    starts: Vec<usize>,
     twice: Option<String>,
 }
 
@@ -24,7 +22,6 @@ impl Form {
     pub const fn new() -> Self {
         Self {
             text: String::new(),
-            starts: Vec::new(),
             twice: None,
         }
     }
@@ -50,7 +47,6 @@ impl Form {
         if !self.text.is_empty() {
             self.text.push('&');
         }
-        self.starts.push(self.text.len());
         encode(name, &mut self.text);
         self.text.push('=');
         encode(value, &mut self.text);
@@ -64,13 +60,12 @@ impl Form {
             encode(name, &mut encoded);
         }
         let name = if is_plain { name } else { &encoded };
-        let pairs = self
-            .starts
-            .iter()
-            .filter_map(|start| self.text.get(*start..));
-        pairs
-            .filter_map(|pair| pair.strip_prefix(name))
-            .any(|after| after.starts_with('='))
+        let (name, text) = (name.as_bytes(), self.text.as_bytes());
+        let mut pairs = text.split(|&b| b == b'&');
+        pairs.any(|pair| {
+            pair.strip_prefix(name)
+                .is_some_and(|after| after.starts_with(b"="))
+        })
     }
 
     /// Whether it holds nothing.
@@ -134,22 +129,43 @@ pub fn encode(text: &str, into: &mut String) {
         HEX.get(usize::from(nibble))
             .map_or('0', |&digit| char::from(digit))
     };
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'*' | b'-' | b'.' | b'_');
     let mut rest = text;
-    while let Some(stop) = rest.bytes().position(|b| !is_plain(b)) {
+    // Whatever stops the search is one character: the slices stay on character boundaries.
+    while let Some(stop) = rest.bytes().position(|b| !is_unencoded(b)) {
         into.push_str(rest.get(..stop).unwrap_or_default());
-        // One whole character at a time keeps the slices on character boundaries.
         let next = rest.get(stop..).unwrap_or_default();
         let width = next.chars().next().map_or(1, char::len_utf8);
         for byte in next.bytes().take(width) {
-            match byte {
-                b' ' => into.push('+'),
-                _ => into.extend(['%', hex(byte >> 4), hex(byte & 15)]),
+            if byte == b' ' {
+                into.push('+');
+            } else {
+                into.push('%');
+                into.push(hex(byte >> 4));
+                into.push(hex(byte & 15));
             }
         }
         rest = next.get(width..).unwrap_or_default();
     }
     into.push_str(rest);
+}
+
+/// One look into a table for each byte.
+fn is_unencoded(byte: u8) -> bool {
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a constant: a mistake does not compile"
+    )]
+    const TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let plain = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789*-._";
+        let mut at = 0;
+        while at < plain.len() {
+            table[plain[at] as usize] = true;
+            at += 1;
+        }
+        table
+    };
+    TABLE.get(usize::from(byte)).is_some_and(|plain| *plain)
 }
 
 /// Bytes that are not UTF-8 once decoded.

@@ -211,8 +211,11 @@ impl Rules {
 
     /// Whether `scope` holds every name of `other`, under whichever of its names.
     pub(crate) fn covers(&self, scope: &Scope, other: &Scope) -> bool {
+        let is_alias =
+            |quirk: &Quirk| matches!(quirk, Quirk::ScopeAlias(..) | Quirk::ScopePrefix(_));
         let spelled = |scope: &Scope| Scope::collect(scope.iter().map(|name| self.spelled(name)));
-        scope.covers(other) || spelled(scope).covers(&spelled(other))
+        scope.covers(other)
+            || self.quirks.iter().any(is_alias) && spelled(scope).covers(&spelled(other))
     }
 
     /// The one name by which a scope of several names is compared.
