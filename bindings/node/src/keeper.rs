@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use napi::Result;
 use napi_derive::napi;
-use oauth_core::flow::keeper::Outline;
+use oauth_core::flow::keeper::GrantSummary;
 use oauth_core::moment::Moment;
 use oauth_core::{Error, Secret, Tokens};
 use oauth_facade::{Ask, Client, Keep, Keeper, Task};
@@ -121,7 +121,7 @@ pub(crate) struct NativeOutline {
 /// Reads what may be shown off a record.
 #[napi]
 pub(crate) fn outline(record: String) -> Result<NativeOutline> {
-    let outline = Outline::read(&Secret::new(record)).map_err(fail)?;
+    let outline = GrantSummary::read(&Secret::new(record)).map_err(fail)?;
     let parameters = &outline.id.parameters;
     let named = |name| {
         let values = parameters.named(name);

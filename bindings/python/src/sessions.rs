@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oauth_core::error::Error;
-use oauth_core::flow::keeper::{GrantId, Outline, Upkeep};
+use oauth_core::flow::keeper::{GrantId, GrantSummary, Upkeep};
 use oauth_facade::{Keep, TokenRequest};
 use oauth_session::observe::{Notice, Observe};
 use oauth_session::sessions::{Idle, Listed};
@@ -411,7 +411,7 @@ fn page(py: Python<'_>, listed: Listed) -> PyResult<Py<PyAny>> {
     Ok(page.into_pyobject(py)?.into_any().unbind())
 }
 
-fn shown<'py>(py: Python<'py>, outline: &Outline) -> PyResult<Bound<'py, PyDict>> {
+fn shown<'py>(py: Python<'py>, outline: &GrantSummary) -> PyResult<Bound<'py, PyDict>> {
     let end = outline.expires_at.map(|end| value::of_time(py, end));
     let shown = PyDict::new(py);
     shown.set_item("subject", outline.id.subject.as_deref())?;

@@ -1,8 +1,8 @@
 //! The client: always a public one.
 
 use oauth_facade::{
-    Auth, Authorize, Drawn, Pending, ResponseMode, Secret, TokenKind, TokenRequest, Url,
-    return_target,
+    Auth, Authorize, HostGeneratedValues, Pending, ResponseMode, Secret, TokenKind, TokenRequest,
+    Url, return_target,
 };
 use wasm_bindgen::prelude::*;
 
@@ -78,7 +78,7 @@ impl Client {
             response_mode,
             extra: pairs(&extra).collect(),
         };
-        Drawn::new(state, nonce, verifier, challenge)
+        HostGeneratedValues::new(state, nonce, verifier, challenge)
             .and_then(|drawn| self.0.authorize_drawn(time(now), drawn, ask))
             .map(Authorization)
             .map_err(fail)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::error::Error;
-use oauth_core::flow::keeper::{GrantId, Keeper, Outline, Policy, Turn};
+use oauth_core::flow::keeper::{Decision, GrantId, GrantSummary, Keeper, Policy};
 use oauth_core::grant::TokenParameters;
 use oauth_core::{Client, Moment, Scope, Tokens};
 use oauth_session::blocking::wait;
@@ -167,14 +167,14 @@ impl Grants {
     /// All of the client's own, whatever their scopes.
     pub(crate) fn clients(&self, plan: &Plan) -> Result<Vec<ClientsOwn>, Failure> {
         let mut all = Vec::new();
-        for Listed { key, outline } in list(&self.place)? {
-            let Ok(outline) = outline else { continue };
-            if outline.id.subject.is_some() || !is_clients(plan, &outline)? {
+        for Listed { key, summary } in list(&self.place)? {
+            let Ok(summary) = summary else { continue };
+            if summary.id.subject.is_some() || !is_clients(plan, &summary)? {
                 continue;
             }
             let asked = Asked {
-                scope: outline.id.scope,
-                parameters: outline.id.parameters,
+                scope: summary.id.scope,
+                parameters: summary.id.parameters,
             };
             let stored = self.find(plan, &Owner::Client(asked));
             // One that cannot be used can be forgotten all the same.
@@ -290,8 +290,8 @@ impl Grants {
 }
 
 /// Whether it is of this client at this server.
-pub(crate) fn is_clients(plan: &Plan, outline: &Outline) -> Result<bool, Error> {
-    Ok(outline.client_id == plan.client_id() && outline.issuer == plan.issuer()?)
+pub(crate) fn is_clients(plan: &Plan, summary: &GrantSummary) -> Result<bool, Error> {
+    Ok(summary.client_id == plan.client_id() && summary.issuer == plan.issuer()?)
 }
 
 /// A stored token of the client's own.
@@ -304,20 +304,20 @@ pub(crate) struct ClientsOwn {
 pub(crate) struct Listed {
     pub(crate) key: String,
     /// What it says of itself, or why it cannot be read.
-    pub(crate) outline: Result<Outline, Error>,
+    pub(crate) summary: Result<GrantSummary, Error>,
 }
 
 /// All records of a store.
 pub(crate) fn list(place: &Place) -> Result<Vec<Listed>, Failure> {
     let mut all = Vec::new();
     for key in place.keys()? {
-        let outline = match place.load(&key) {
-            Ok(Some(entry)) => Outline::read(&entry.record),
+        let summary = match place.load(&key) {
+            Ok(Some(entry)) => GrantSummary::read(&entry.record),
             // Removed since it was listed.
             Ok(None) => continue,
             Err(error) => Err(error),
         };
-        all.push(Listed { key, outline });
+        all.push(Listed { key, summary });
     }
     Ok(all)
 }
@@ -338,7 +338,7 @@ impl Stored {
     fn fresh(&mut self) -> Result<Option<Arc<Tokens>>, Error> {
         let now = Moment::system()?.now();
         Ok(match self.keeper.ask(now, None) {
-            Turn::HandOut(tokens) => Some(tokens),
+            Decision::UseToken(tokens) => Some(tokens),
             // Renewing is left to the session.
             _ => None,
         })

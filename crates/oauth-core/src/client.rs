@@ -11,7 +11,7 @@ use crate::endpoint::revocation::Revocation;
 use crate::endpoint::token::Token;
 use crate::error::{Check, Error};
 use crate::exchange::Exchange;
-use crate::flow::authorization::{AuthorizationRequest, Chance, Drawn, Pending};
+use crate::flow::authorization::{AuthorizationRequest, FlowEntropy, HostGeneratedValues, Pending};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::keeper::{GrantId, Keeper, Upkeep};
 use crate::grant::{ClientCredentials, Grant, Refresh, TokenParameters};
@@ -104,7 +104,7 @@ impl Client {
         at: Moment,
         ask: AuthorizationRequest,
     ) -> Result<(Url, Pending), Error> {
-        self.start(at.now(), &Chance::Stretched(&at), ask)
+        self.start(at.now(), &FlowEntropy::Derived(&at), ask)
     }
 
     /// [`Self::authorize`] with values that the host drew and hashed itself.
@@ -114,19 +114,19 @@ impl Client {
     pub fn authorize_drawn(
         &self,
         now: UnixTime,
-        drawn: Drawn,
+        drawn: HostGeneratedValues,
         ask: AuthorizationRequest,
     ) -> Result<(Url, Pending), Error> {
-        self.start(now, &Chance::Drawn(&drawn), ask)
+        self.start(now, &FlowEntropy::Host(&drawn), ask)
     }
 
     fn start(
         &self,
         now: UnixTime,
-        chance: &Chance<'_>,
+        entropy: &FlowEntropy<'_>,
         ask: AuthorizationRequest,
     ) -> Result<(Url, Pending), Error> {
-        ask.start(&self.0, now, chance)
+        ask.start(&self.0, now, entropy)
             .map_err(|error| error.at_endpoint("authorization"))
     }
 

@@ -6,7 +6,7 @@ use oauth_core::client_auth::ClientAuth;
 use oauth_core::endpoint::introspection::Introspection;
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::authorization::{AuthorizationRequest, Drawn, ResponseMode};
+use oauth_core::flow::authorization::{AuthorizationRequest, HostGeneratedValues, ResponseMode};
 use oauth_core::grant::{ClientCredentials, Grant, Refresh};
 use oauth_core::issuer::RedirectUri;
 use oauth_core::moment::UnixTime;
@@ -169,7 +169,7 @@ impl Client {
     pub fn authorize_drawn(
         &self,
         now: UnixTime,
-        drawn: Drawn,
+        drawn: HostGeneratedValues,
         ask: Authorize,
     ) -> Result<Authorization, Error> {
         let (url, pending) = self.0.authorize_drawn(now, drawn, ask.request()?)?;

@@ -223,11 +223,11 @@ impl Keeper {
     /// What there is to say if there is nothing to be had now.
     pub fn ask(&self, at: Moment, refused: Option<&Tokens>) -> Result<Ask, Error> {
         Ok(match self.state().keeper.ask(at.now(), refused) {
-            keeper::Turn::HandOut(tokens) => Ask::HandOut(tokens),
-            keeper::Turn::HandOutAndRenew(tokens) => Ask::HandOutAndRenew(tokens),
-            keeper::Turn::Renew => Ask::Renew,
-            keeper::Turn::Follow => Ask::Follow,
-            keeper::Turn::GiveUp(error) => return Err(error),
+            keeper::Decision::UseToken(tokens) => Ask::HandOut(tokens),
+            keeper::Decision::UseAndRenew(tokens) => Ask::HandOutAndRenew(tokens),
+            keeper::Decision::Renew => Ask::Renew,
+            keeper::Decision::Wait => Ask::Follow,
+            keeper::Decision::Fail(error) => return Err(error),
         })
     }
 
@@ -357,7 +357,7 @@ impl Keeper {
                 "the token request was given up",
             )))
         };
-        self.step(at, Event::Flown(outcome.unwrap_or_else(dropped)))
+        self.step(at, Event::Completed(outcome.unwrap_or_else(dropped)))
     }
 
     /// The pause is over.
@@ -405,7 +405,7 @@ impl Keeper {
                 Task::Run(Machine::new(Flown { exchange, flight }))
             }
             keeper::Step::Wait(pause) => Task::Wait(pause),
-            keeper::Step::Over(outcome) => Task::Over(outcome?),
+            keeper::Step::Done(outcome) => Task::Over(outcome?),
         })
     }
 

@@ -56,7 +56,7 @@ pub use server::{Discover, Prefer, Server, Transport};
 // The types of the core that this crate's functions take and give.
 pub use oauth_core::Secret;
 pub use oauth_core::error::{Cause, Check, Class, Error, Fault, Loss, Misuse};
-pub use oauth_core::flow::authorization::{Drawn, Pending, ResponseMode};
+pub use oauth_core::flow::authorization::{HostGeneratedValues, Pending, ResponseMode};
 pub use oauth_core::flow::resource::{Allowance, Clock, OnLimit, TokenFor};
 pub use oauth_core::issuer::return_target;
 pub use oauth_core::moment::{Moment, UnixTime};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use oauth_core::error::{Cause, Error, Loss};
 use oauth_core::exchange::Boxed;
-use oauth_core::flow::keeper::{GrantId, Keeper, Standing, Turn, Upkeep};
+use oauth_core::flow::keeper::{Decision, GrantId, Keeper, Standing, Upkeep};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Scope, Tokens};
 use tokio::sync::watch;
@@ -413,20 +413,20 @@ impl Session {
         }
         let landing = state.flight.clone().filter(|_| !state.keeper.is_busy());
         let waiting = match turn {
-            Turn::HandOut(tokens) => match landing {
+            Decision::UseToken(tokens) => match landing {
                 Some(flight) => Waiting::Told(tokens, flight),
                 None => Waiting::Over(Ok(tokens)),
             },
-            Turn::GiveUp(error) => Waiting::Over(Err(error)),
-            Turn::HandOutAndRenew(tokens) => {
+            Decision::Fail(error) => Waiting::Over(Err(error)),
+            Decision::UseAndRenew(tokens) => {
                 let (flight, carried) = self.launch(state);
                 return (Waiting::Beside(tokens, flight), carried);
             }
-            Turn::Renew => {
+            Decision::Renew => {
                 let (flight, carried) = self.launch(state);
                 return (Waiting::Flight(flight), carried);
             }
-            Turn::Follow => match &state.flight {
+            Decision::Wait => match &state.flight {
                 Some(flight) => Waiting::Flight(Arc::clone(flight)),
                 None => Waiting::Over(Err(never_landed())),
             },

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oauth_core::error::{Error, Kind};
-use oauth_core::flow::keeper::{GrantId, Outline, Policy};
+use oauth_core::flow::keeper::{GrantId, GrantSummary, Policy};
 use oauth_core::{Client, Tokens};
 
 use crate::observe::{Counters, Notice, Observe};
@@ -81,7 +81,7 @@ type Ended = Arc<dyn Fn(&GrantId, &Error) + Send + Sync>;
 #[non_exhaustive]
 pub struct Listed {
     /// What may be shown of them.
-    pub grants: Vec<Outline>,
+    pub grants: Vec<GrantSummary>,
     /// The names of records that are of this store and cannot be read, with the reason.
     pub unreadable: Vec<(String, Error)>,
     /// What to ask for the next page with; nothing if this was the last.
@@ -239,8 +239,8 @@ impl Sessions {
             ..Listed::default()
         };
         for key in page.keys {
-            match self.outline(&key).await {
-                Ok(Some(outline)) => listed.grants.push(outline),
+            match self.summary(&key).await {
+                Ok(Some(summary)) => listed.grants.push(summary),
                 Ok(None) => {}
                 Err(error) if matches!(error.kind(), Kind::Lost(_)) => return Err(error),
                 Err(error) => listed.unreadable.push((key, error)),
@@ -250,16 +250,16 @@ impl Sessions {
     }
 
     /// What may be shown of a record, if it is one of this client.
-    async fn outline(&self, key: &str) -> Result<Option<Outline>, Error> {
+    async fn summary(&self, key: &str) -> Result<Option<GrantSummary>, Error> {
         let entry = self.0.store.load(key).await?;
         let Some(entry) = entry.filter(|entry| !entry.is_removed()) else {
             return Ok(None);
         };
-        let outline = Outline::read(&entry.record)?;
+        let summary = GrantSummary::read(&entry.record)?;
         let client = &self.0.client;
-        let is_ours = outline.issuer == client.server().issuer().as_str()
-            && outline.client_id == client.client_id().as_str();
-        Ok(is_ours.then_some(outline))
+        let is_ours = summary.issuer == client.server().issuer().as_str()
+            && summary.client_id == client.client_id().as_str();
+        Ok(is_ours.then_some(summary))
     }
 
     /// Ends all sessions in good order, see [`Session::drain`].

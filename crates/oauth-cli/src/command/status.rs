@@ -2,7 +2,7 @@
 
 use clap::Args;
 use oauth_core::error::Error;
-use oauth_core::flow::keeper::Outline;
+use oauth_core::flow::keeper::GrantSummary;
 use oauth_core::{Moment, Scope};
 use serde_json::{Value, json};
 
@@ -44,16 +44,16 @@ impl Status {
         if Place::is_sealed_there()? {
             all.extend(list(&Place::sealed()?)?);
         }
-        for Listed { key, outline } in all {
-            match outline {
-                Ok(outline) => {
+        for Listed { key, summary } in all {
+            match summary {
+                Ok(summary) => {
                     if let Some(plan) = &only
-                        && !is_of(plan, &outline)?
+                        && !is_of(plan, &summary)?
                     {
                         continue;
                     }
-                    rows.push(row(&outline)?);
-                    records.push(record(&key, &outline));
+                    rows.push(row(&summary)?);
+                    records.push(record(&key, &summary));
                 }
                 // It may be anybody's.
                 Err(error) => {
@@ -72,22 +72,22 @@ impl Status {
 }
 
 /// Whether it is the login of this profile, or its client's own.
-fn is_of(plan: &Plan, outline: &Outline) -> Result<bool, Error> {
-    let is_clients = is_clients(plan, outline)?;
-    Ok(match &outline.id.subject {
+fn is_of(plan: &Plan, summary: &GrantSummary) -> Result<bool, Error> {
+    let is_clients = is_clients(plan, summary)?;
+    Ok(match &summary.id.subject {
         Some(name) => Some(name) == plan.profile.name.as_ref(),
         None => is_clients,
     })
 }
 
-fn row(outline: &Outline) -> Result<(String, String), Error> {
-    let Outline {
+fn row(summary: &GrantSummary) -> Result<(String, String), Error> {
+    let GrantSummary {
         issuer,
         client_id,
         scope,
         ..
-    } = outline;
-    let (name, whose) = match &outline.id.subject {
+    } = summary;
+    let (name, whose) = match &summary.id.subject {
         Some(profile) => (profile.clone(), "login"),
         None => (client_id.clone(), "client's own"),
     };
@@ -95,22 +95,22 @@ fn row(outline: &Outline) -> Result<(String, String), Error> {
         Some(scope) => format!(" for {scope}"),
         None => String::new(),
     };
-    let state = state(outline)?;
+    let state = state(summary)?;
     let text = format!("{whose} at {issuer}{scope}, {state}");
     Ok((name, text))
 }
 
-fn state(outline: &Outline) -> Result<String, Error> {
-    if let Some(error) = &outline.ended {
+fn state(summary: &GrantSummary) -> Result<String, Error> {
+    if let Some(error) = &summary.ended {
         return Ok(format!("over: {}", error.code()));
     }
     let now = Moment::system()?.now();
-    let end = match outline.expires_at {
+    let end = match summary.expires_at {
         Some(end) if end <= now => format!("ended {}", rfc3339(end)),
         Some(end) => format!("good until {}", rfc3339(end)),
         None => "good until the server refuses it".to_owned(),
     };
-    let renewal = match (&outline.id.subject, outline.has_refresh_token) {
+    let renewal = match (&summary.id.subject, summary.has_refresh_token) {
         (None, _) => "can be asked for again",
         (Some(_), true) => "can be refreshed",
         (Some(_), false) => "no refresh token",
@@ -118,17 +118,17 @@ fn state(outline: &Outline) -> Result<String, Error> {
     Ok(format!("{end}, {renewal}"))
 }
 
-fn record(key: &str, outline: &Outline) -> Value {
+fn record(key: &str, summary: &GrantSummary) -> Value {
     json!({
         "key": key,
-        "profile": outline.id.subject,
-        "issuer": outline.issuer,
-        "client_id": outline.client_id,
-        "requested_scope": outline.id.scope.as_str(),
-        "scope": outline.scope.as_ref().map(Scope::as_str),
-        "expires_at": outline.expires_at.map(rfc3339),
-        "refresh_token_present": outline.has_refresh_token,
-        "ended": outline.ended.as_ref().map(Error::code),
+        "profile": summary.id.subject,
+        "issuer": summary.issuer,
+        "client_id": summary.client_id,
+        "requested_scope": summary.id.scope.as_str(),
+        "scope": summary.scope.as_ref().map(Scope::as_str),
+        "expires_at": summary.expires_at.map(rfc3339),
+        "refresh_token_present": summary.has_refresh_token,
+        "ended": summary.ended.as_ref().map(Error::code),
         "error": null,
     })
 }

@@ -3,7 +3,7 @@
 //! RFC 6749 section 4.1, RFC 7636 (PKCE), RFC 9207 (issuer in the callback), RFC 9700 section 2.1.
 
 mod callback;
-mod chance;
+mod entropy;
 mod pending;
 #[cfg(all(test, feature = "sha2"))]
 mod tests;
@@ -23,8 +23,8 @@ use crate::server::{EndpointKind, Flag};
 use crate::url::Url;
 
 pub use callback::{Callback, check_issuers};
-pub(crate) use chance::Chance;
-pub use chance::Drawn;
+pub(crate) use entropy::FlowEntropy;
+pub use entropy::HostGeneratedValues;
 pub use pending::Pending;
 
 /// How the server hands over its answer.
@@ -140,7 +140,7 @@ impl AuthorizationRequest {
         self,
         us: &Identity,
         now: UnixTime,
-        chance: &Chance<'_>,
+        entropy: &FlowEntropy<'_>,
     ) -> Result<(Url, Pending), Error> {
         for (promise, misuse) in [
             (
@@ -162,10 +162,10 @@ impl AuthorizationRequest {
             return Err(Misuse::RedirectUriUnregistered.into());
         }
         let method = self.challenge_method(us)?;
-        let proof = method.map(|method| (method, chance.proof(method)));
-        let state = chance.state();
+        let proof = method.map(|method| (method, entropy.proof(method)));
+        let state = entropy.state();
         // The nonce binds an ID Token to this flow; without openid there is none to bind.
-        let nonce = self.scope.contains("openid").then(|| chance.nonce());
+        let nonce = self.scope.contains("openid").then(|| entropy.nonce());
         let mut form = Form::new();
         form.push("response_type", "code");
         form.push(

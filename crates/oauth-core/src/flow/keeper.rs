@@ -4,7 +4,7 @@
 //! A [`Keeper`] is a value, like an exchange. Each caller asks it ([`Keeper::ask`]) and is told to
 //! take a token, to wait, or to renew. Renewing is a conversation with a host that has a store and
 //! a driver ([`Keeper::resume`]): [`Event::Begin`] first, then the answer to each [`Step`], until
-//! [`Step::Over`]. Any number of hosts may share one store; what they see of each other is there.
+//! [`Step::Done`]. Any number of hosts may share one store; what they see of each other is there.
 //!
 //! ```text
 //!            ask: fresh ──────────────────────────────► HandOut
@@ -49,19 +49,22 @@
 //! all; and once several grants of a client have failed in a row, one of them tries now and then, and
 //! the others of this process wait for what becomes of it.
 
-mod asking;
-mod landing;
+mod backoff;
+mod commit;
+mod deadlines;
+mod decision;
 mod login;
-mod outline;
 mod policy;
+mod reconcile;
 mod record;
+mod renew_unsaved;
+mod send_deadline;
 mod sending;
-mod sight;
+mod state;
 mod step;
-mod stranded;
+mod summary;
 mod suspicion;
-mod timely;
-mod work;
+mod transitions;
 
 #[cfg(test)]
 mod tests;
@@ -79,15 +82,16 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token::Tokens;
 
+use backoff::Backoff;
+use deadlines::Deadlines;
 use login::Login;
-use policy::{Times, Trouble};
 use record::Record;
-use work::Work;
+use state::State;
 
-pub use outline::Outline;
 pub use policy::{Policy, Reuse};
 pub use record::GrantId;
-pub use step::{Entry, Event, Lease, LeaseExtension, Saved, Standing, Step, Turn};
+pub use step::{Decision, Entry, Event, Lease, LeaseExtension, Saved, Standing, Step};
+pub use summary::GrantSummary;
 
 /// How a token is renewed.
 #[derive(Debug, Clone)]
@@ -106,41 +110,41 @@ pub struct Keeper {
     upkeep: Upkeep,
     id: GrantId,
     policy: Policy,
-    place: Place,
+    storage: Storage,
     record: Record,
     /// The highest version that is known to have been stored: of `record`, or of what it follows.
     version: u64,
     /// When that was last seen to be there.
     seen: UnixTime,
     /// When the attempt in `record` was first seen, by our own clock.
-    attempt_seen: UnixTime,
+    marker_seen: UnixTime,
     /// The same of the suspicion in it.
     suspected_at: UnixTime,
-    times: Times,
+    deadlines: Deadlines,
     /// The access token that a resource server refused, whatever its lifetime says.
     refused: Option<Secret<String>>,
     unsaved: Unsaved,
-    trouble: Trouble,
+    backoff: Backoff,
     /// Our last attempts, once their flights are over: nobody else can still hold their replies. More
     /// than one, for a store that failed may hold the mark of any.
-    settled: VecDeque<Settled>,
+    finished: VecDeque<FinishedAttempt>,
     /// The name of the renewal under way: of its lease, and of its attempt.
-    ticket: String,
-    work: Option<Work>,
+    renewal_id: String,
+    state: Option<State>,
     /// How often it had to begin anew.
-    setbacks: u32,
+    restarts: u32,
     /// Whether anybody waits for the end of that.
-    is_wanted: bool,
+    has_waiters: bool,
     /// Whether no new renewal may begin.
     is_drained: bool,
 }
 
 /// Where the record lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Storage {
     /// Here only: whatever goes to a store is answered on the spot.
-    Here,
-    Store,
+    Local,
+    Shared,
 }
 
 /// Tokens that the store has not got yet.
@@ -150,7 +154,7 @@ enum Unsaved {
     /// They take the place of whatever is stored.
     Login(Login),
     /// Of a renewal.
-    Landed {
+    Renewed {
         /// What they were given for.
         parent: Option<Arc<Tokens>>,
         /// The store has failed too often: they are handed out all the same.
@@ -162,14 +166,14 @@ enum Unsaved {
 
 /// An attempt of ours that brought nothing.
 #[derive(Debug, Clone)]
-struct Settled {
+struct FinishedAttempt {
     id: String,
     /// The server surely has not acted on it.
     is_unspent: bool,
 }
 
 /// How many attempts are remembered.
-const SETTLED: usize = 16;
+const REMEMBERED: usize = 16;
 
 impl Keeper {
     pub(crate) fn new(us: Arc<Identity>, upkeep: Upkeep) -> Self {
@@ -183,25 +187,25 @@ impl Keeper {
             upkeep,
             id: GrantId::own().with_scope(scope),
             policy: Policy::default(),
-            place: Place::Here,
+            storage: Storage::Local,
             record: Record::default(),
             version: 0,
             seen: none,
-            attempt_seen: none,
+            marker_seen: none,
             suspected_at: none,
-            times: Times {
-                ahead: none,
-                stale: none,
-                end: none,
+            deadlines: Deadlines {
+                refresh_at: none,
+                stale_at: none,
+                expires_at: none,
             },
             refused: None,
             unsaved: Unsaved::Nothing,
-            trouble: Trouble::default(),
-            settled: VecDeque::new(),
-            ticket: String::new(),
-            work: None,
-            setbacks: 0,
-            is_wanted: false,
+            backoff: Backoff::default(),
+            finished: VecDeque::new(),
+            renewal_id: String::new(),
+            state: None,
+            restarts: 0,
+            has_waiters: false,
             is_drained: false,
         }
     }
@@ -242,7 +246,7 @@ impl Keeper {
     pub fn shared(mut self, id: GrantId) -> Self {
         // What it began with was stored here; now it has to be stored there. What it has learned
         // from the store since it was shared is there.
-        if self.place == Place::Here
+        if self.storage == Storage::Local
             && let (Some(id), Some(tokens)) = (&self.record.login, &self.record.tokens)
         {
             let login = Login::new(id.clone(), Arc::clone(tokens));
@@ -250,7 +254,7 @@ impl Keeper {
             self.unsaved = Unsaved::Login(Login { is_copy, ..login });
             self.version = 0;
         }
-        self.place = Place::Store;
+        self.storage = Storage::Shared;
         let parameters = match id.parameters.is_empty() {
             true => std::mem::take(&mut self.id.parameters),
             false => id.parameters.clone(),
@@ -298,8 +302,8 @@ impl Keeper {
         }
         self.unsaved = Unsaved::Login(Login::new(at.ticket(), Arc::new(tokens)));
         // A renewal that has not taken its first step has nothing to lose.
-        if matches!(self.work, None | Some(Work::Begun)) {
-            self.log_in(&at);
+        if matches!(self.state, None | Some(State::Begun)) {
+            self.adopt_login(&at);
         }
         Ok(())
     }
@@ -312,7 +316,7 @@ impl Keeper {
     pub fn learn(&mut self, at: Moment, entry: Entry) -> Result<(), Error> {
         let is_news = entry.version > self.version && self.is_stored();
         match is_news && !self.is_busy() {
-            true => self.read(&at, Some(entry)).map(drop),
+            true => self.reconcile(&at, Some(entry)).map(drop),
             false => Ok(()),
         }
     }
@@ -326,11 +330,11 @@ impl Keeper {
     /// is no such thing, or somebody is at it.
     ///
     /// Whoever has new tokens that nobody else can have should not wait for a caller: after each
-    /// [`Step::Over`] a host waits this long, calls [`save_again`](Self::save_again), and so on until
+    /// [`Step::Done`] a host waits this long, calls [`save_again`](Self::save_again), and so on until
     /// it is done.
     pub fn retry_after(&self, now: UnixTime) -> Option<Duration> {
         let is_due = !self.is_stored() && !self.is_busy();
-        is_due.then(|| self.trouble.rest(now).max(Duration::from_secs(1)))
+        is_due.then(|| self.backoff.remaining(now).max(Duration::from_secs(1)))
     }
 
     /// Begins to store what the store has not got yet: call [`resume`](Self::resume) with
@@ -339,7 +343,7 @@ impl Keeper {
     pub fn save_again(&mut self) -> bool {
         let is_due = !self.is_stored() && !self.is_busy();
         if is_due {
-            self.work = Some(Work::Begun);
+            self.state = Some(State::Begun);
         }
         is_due
     }
@@ -353,7 +357,7 @@ impl Keeper {
     /// Whether the record is looked at to put a new login in its place: then one that cannot be
     /// opened may go.
     pub const fn is_entering(&self) -> bool {
-        matches!(self.work, Some(Work::Entering))
+        matches!(self.state, Some(State::LoadBeforeLogin))
     }
 
     /// The lease to take anew, again and again, for as long as the request of [`Step::Run`] runs:
@@ -363,10 +367,15 @@ impl Keeper {
     /// does no harm, and new tokens are stored by their version. So a host that cannot extend a lease
     /// need not.
     pub fn lease_extension(&self) -> Option<LeaseExtension> {
-        let is_leased = matches!(self.work, Some(Work::Flying { is_alone: false }));
+        let is_leased = matches!(
+            self.state,
+            Some(State::RunRequest {
+                without_store: false
+            })
+        );
         let ttl = self.policy.lease;
-        (is_leased && self.place == Place::Store).then(|| LeaseExtension {
-            holder: self.ticket.clone(),
+        (is_leased && self.storage == Storage::Shared).then(|| LeaseExtension {
+            holder: self.renewal_id.clone(),
             ttl,
             every: (ttl * 3 / 10).max(Duration::from_millis(1)),
         })
@@ -374,21 +383,21 @@ impl Keeper {
 
     /// Whether a renewal is under way.
     pub const fn is_busy(&self) -> bool {
-        self.work.is_some()
+        self.state.is_some()
     }
 
     /// The host that renewed has gone, in the midst of it.
     pub fn abandon(&mut self, at: Moment) {
-        if let Some(work) = self.work.take() {
-            self.abandoned(&at, work);
+        if let Some(state) = self.state.take() {
+            self.clean_up(&at, state);
         }
     }
 
     /// The tokens that may be handed out without asking, and until when.
     pub fn fresh(&self) -> Option<(Arc<Tokens>, UnixTime)> {
-        let is_settled = self.is_stored() && !self.is_refused();
-        let tokens = self.record.tokens.clone().filter(|_| is_settled)?;
-        Some((tokens, self.times.ahead))
+        let is_finished = self.is_stored() && !self.is_refused();
+        let tokens = self.record.tokens.clone().filter(|_| is_finished)?;
+        Some((tokens, self.deadlines.refresh_at))
     }
 
     /// The newest tokens there are, good or not.
@@ -417,22 +426,22 @@ impl Keeper {
 
     /// Why the last attempt failed, if it did. Callers do not hear of it while their token lives.
     pub fn trouble(&self) -> Option<&Error> {
-        self.trouble.error()
+        self.backoff.error()
     }
 
-    fn settle(&mut self, id: String, is_unspent: bool) {
-        self.settled.truncate(SETTLED - 1);
-        self.settled.push_front(Settled { id, is_unspent });
+    fn remember_finished(&mut self, id: String, is_unspent: bool) {
+        self.finished.truncate(REMEMBERED - 1);
+        self.finished.push_front(FinishedAttempt { id, is_unspent });
     }
 
     /// Takes over a record.
-    fn know(&mut self, at: &Moment, record: Record, version: u64) {
+    fn adopt(&mut self, at: &Moment, record: Record, version: u64) {
         if let Some(tokens) = &record.tokens {
-            self.times = Times::of(tokens, &self.policy, at);
+            self.deadlines = Deadlines::of(tokens, &self.policy, at);
         }
-        let attempt = |record: &Record| record.attempt.as_ref().map(|attempt| attempt.id.clone());
-        if attempt(&record) != attempt(&self.record) {
-            self.attempt_seen = at.now();
+        let marker = |record: &Record| record.in_flight.as_ref().map(|marker| marker.id.clone());
+        if marker(&record) != marker(&self.record) {
+            self.marker_seen = at.now();
         }
         if record.suspicion != self.record.suspicion {
             self.suspected_at = at.now();
@@ -444,7 +453,7 @@ impl Keeper {
         }
     }
 
-    fn log_in(&mut self, at: &Moment) {
+    fn adopt_login(&mut self, at: &Moment) {
         let Unsaved::Login(login) = &self.unsaved else {
             return;
         };
@@ -452,9 +461,9 @@ impl Keeper {
             return;
         }
         let record = login.record();
-        self.know(at, record, self.version);
-        self.trouble.clear();
-        if self.place == Place::Here {
+        self.adopt(at, record, self.version);
+        self.backoff.clear();
+        if self.storage == Storage::Local {
             self.version += 1;
             self.unsaved = Unsaved::Nothing;
         }
@@ -466,8 +475,8 @@ impl fmt::Debug for Keeper {
         f.debug_struct("Keeper")
             .field("upkeep", &self.upkeep)
             .field("version", &self.version)
-            .field("times", &self.times)
-            .field("work", &self.work)
+            .field("deadlines", &self.deadlines)
+            .field("state", &self.state)
             .finish_non_exhaustive()
     }
 }

@@ -73,13 +73,13 @@ impl Carried {
                     let outcome = self.us.run(exchange).await;
                     faults::at("session.flown");
                     is_new = outcome.is_ok();
-                    Event::Flown(outcome)
+                    Event::Completed(outcome)
                 }
                 Step::Wait(pause) => {
                     tokio::time::sleep(pause).await;
                     Event::Elapsed
                 }
-                Step::Over(outcome) => {
+                Step::Done(outcome) => {
                     self.outcome = Some(outcome);
                     break;
                 }
@@ -242,7 +242,7 @@ impl Inner {
                     faults::at("session.saved");
                     saved.map(Event::Saved)
                 }
-                Step::Run(_) | Step::Wait(_) | Step::Over(_) => Ok(Event::Elapsed),
+                Step::Run(_) | Step::Wait(_) | Step::Done(_) => Ok(Event::Elapsed),
             }
         };
         let late = |_| {

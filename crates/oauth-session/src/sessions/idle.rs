@@ -66,10 +66,10 @@ impl Sessions {
 
     /// Whether it is one of this client.
     async fn renew_one(&self, key: &str) -> Result<bool, Error> {
-        let Some(outline) = self.outline(key).await? else {
+        let Some(summary) = self.summary(key).await? else {
             return Ok(false);
         };
-        self.get(&outline.id).token().await?;
+        self.get(&summary.id).token().await?;
         Ok(true)
     }
 }

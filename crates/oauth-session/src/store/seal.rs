@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::{Check, Error, Misuse};
-use oauth_core::flow::keeper::Outline;
+use oauth_core::flow::keeper::GrantSummary;
 use oauth_core::moment::UnixTime;
 
 use super::{Answer, ENDPOINT, Entry, Lease, Page, Saved, Store};
@@ -140,9 +140,9 @@ impl<S: Store> Sealed<S> {
                 .seal(name, stored, &opened.record, entry.version)
                 .await?;
             // What the store was told when it was saved is not told by it.
-            let due = Outline::read(&opened.record)
+            let due = GrantSummary::read(&opened.record)
                 .ok()
-                .and_then(|outline| outline.due);
+                .and_then(|summary| summary.due);
             let saved = self.store.save(stored, &sealed, entry.version, due).await?;
             if saved != Saved::Conflict {
                 return Ok(true);

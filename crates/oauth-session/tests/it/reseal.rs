@@ -69,7 +69,7 @@ async fn all_records_are_sealed_anew() {
 
 /// Nothing that others save meanwhile is lost, and what is due stays so.
 #[tokio::test]
-async fn resealing_takes_no_record_from_those_who_work() {
+async fn resealing_takes_no_record_from_active_workers() {
     let memory: Arc<dyn Store> = Arc::new(Memory::new());
     let old: Arc<dyn Store> = Arc::new(Sealed::new(Arc::clone(&memory), Keys::new(OLD)));
     let session = of_ann(Rotating::default(), Arc::clone(&old));

@@ -118,7 +118,7 @@ fn it_works_without_a_runtime() {
 }
 
 #[tokio::test]
-async fn who_writes_is_waited_for() {
+async fn a_writer_is_waited_for() {
     let place = Place::new();
     let store = place.store();
     let other = place.other();

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use oauth_core::Tokens;
 use oauth_core::error::Reach;
 use oauth_core::exchange::Input;
-use oauth_core::flow::keeper::{Event, Step, Turn};
+use oauth_core::flow::keeper::{Decision, Event, Step};
 use oauth_core::moment::UnixTime;
 use serde::Deserialize;
 
@@ -429,8 +429,8 @@ impl Book {
                 format!("record at version {}: {record}", entry.version)
             }
             Event::Leased(lease) => format!("lease: {lease:?}"),
-            Event::Flown(Ok(tokens)) => format!("flown: {}", self.tokens(tokens)),
-            Event::Flown(Err(error)) => format!("flown: {}", error.code()),
+            Event::Completed(Ok(tokens)) => format!("flown: {}", self.tokens(tokens)),
+            Event::Completed(Err(error)) => format!("flown: {}", error.code()),
             Event::Saved(saved) => format!("saved: {saved:?}"),
             Event::Elapsed => "elapsed".to_owned(),
             Event::Failed(error) => format!("failed: {}", error.code()),
@@ -447,7 +447,7 @@ impl Book {
                     self.record(record.expose())
                 )
             }
-            Step::Over(outcome) => format!("over: {}", self.outcome(outcome.as_deref())),
+            Step::Done(outcome) => format!("over: {}", self.outcome(outcome.as_deref())),
             Step::Lease { holder, ttl } if ttl.is_zero() => {
                 format!("give back lease {}", &holder[..6.min(holder.len())])
             }
@@ -458,13 +458,13 @@ impl Book {
         }
     }
 
-    pub(super) fn turn(&self, turn: &Turn) -> String {
+    pub(super) fn turn(&self, turn: &Decision) -> String {
         match turn {
-            Turn::HandOut(tokens) => format!("has {}", self.tokens(tokens)),
-            Turn::HandOutAndRenew(tokens) => format!("has {}; renew", self.tokens(tokens)),
-            Turn::Renew => "renew".to_owned(),
-            Turn::Follow => "follow".to_owned(),
-            Turn::GiveUp(error) => format!("give up: {}", error.code()),
+            Decision::UseToken(tokens) => format!("has {}", self.tokens(tokens)),
+            Decision::UseAndRenew(tokens) => format!("has {}; renew", self.tokens(tokens)),
+            Decision::Renew => "renew".to_owned(),
+            Decision::Wait => "follow".to_owned(),
+            Decision::Fail(error) => format!("give up: {}", error.code()),
         }
     }
 

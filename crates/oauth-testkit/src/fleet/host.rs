@@ -192,7 +192,7 @@ impl World {
         let at = self.moment(worker);
         let step = self.slot(worker, grant).keeper.resume(at, event);
         self.note_of(worker, grant, |book| format!("-> {}", book.step(&step)));
-        if let Step::Over(outcome) = step {
+        if let Step::Done(outcome) = step {
             return self.over(worker, grant, outcome);
         }
         let after = self.dice.between(0, 3);
@@ -273,7 +273,7 @@ impl World {
                 let round = self.slot(worker, grant).round;
                 self.mail(after, worker, grant, Mail::Launch(round));
             }
-            Step::Over(_) => {}
+            Step::Done(_) => {}
         }
         Ok(())
     }
@@ -401,7 +401,7 @@ impl World {
             }
             _ => {}
         }
-        self.feed(worker, grant, Event::Flown(result))
+        self.feed(worker, grant, Event::Completed(result))
     }
 
     /// The part of the program that carried the renewal is gone: the process lives on.

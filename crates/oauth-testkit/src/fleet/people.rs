@@ -6,7 +6,7 @@ use bytes::Bytes;
 use oauth_core::danger;
 use oauth_core::error::{Advice, Error};
 use oauth_core::exchange::{Exchange as _, Input, Step as Move};
-use oauth_core::flow::keeper::{Saved, Turn};
+use oauth_core::flow::keeper::{Decision, Saved};
 use oauth_core::moment::Moment;
 use oauth_core::{Scope, Secret, Tokens};
 
@@ -112,22 +112,22 @@ impl World {
             format!("caller {caller} asks{about}: {}", book.turn(&turn))
         });
         match turn {
-            Turn::HandOut(tokens) => {
+            Decision::UseToken(tokens) => {
                 self.check_hand_out(worker, grant, &tokens)?;
                 self.hand(caller, &tokens)?;
             }
-            Turn::HandOutAndRenew(tokens) => {
+            Decision::UseAndRenew(tokens) => {
                 self.begin(worker, grant);
                 self.check_hand_out(worker, grant, &tokens)?;
                 self.hand(caller, &tokens)?;
             }
-            Turn::Renew => {
+            Decision::Renew => {
                 self.begin(worker, grant);
                 self.slot(worker, grant).leader = Some(caller);
                 self.wait(caller);
             }
-            Turn::Follow => self.wait(caller),
-            Turn::GiveUp(error) => {
+            Decision::Wait => self.wait(caller),
+            Decision::Fail(error) => {
                 self.check_refusal(worker, grant, &error, true)?;
                 self.refuse(caller, &error)?;
             }

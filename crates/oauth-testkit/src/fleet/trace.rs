@@ -185,8 +185,8 @@ fn text(event: &Event) -> String {
     match event {
         Event::Loaded(Some(entry)) => format!("{} {}", entry.version, entry.record.expose()),
         Event::Loaded(None) => "nothing".to_owned(),
-        Event::Flown(Ok(tokens)) => tokens.access_token.expose().clone(),
-        Event::Flown(Err(error)) | Event::Failed(error) => error.code().to_owned(),
+        Event::Completed(Ok(tokens)) => tokens.access_token.expose().clone(),
+        Event::Completed(Err(error)) | Event::Failed(error) => error.code().to_owned(),
         Event::Saved(Saved::At(version)) => format!("at {version}"),
         event => format!("{event:?}"),
     }

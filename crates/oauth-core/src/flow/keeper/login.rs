@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::reconcile::version;
 use super::record::Record;
-use super::sight::version;
-use super::work::Work;
+use super::state::State;
 use super::{Entry, Keeper, Step, Unsaved};
 use crate::error::Misuse;
 use crate::moment::Moment;
@@ -48,9 +48,9 @@ impl Login {
 impl Keeper {
     /// Saves a login over whatever is stored, unless it may be stored already: what others have
     /// made of it since then is newer, and so is the login of whoever came after it.
-    pub(super) fn enter(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
+    pub(super) fn save_login(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
         let Unsaved::Login(login) = &mut self.unsaved else {
-            return Step::Over(Err(Misuse::OutOfOrder.into()));
+            return Step::Done(Err(Misuse::OutOfOrder.into()));
         };
         let version = version(entry.as_ref());
         let is_removed = entry.as_ref().is_some_and(Entry::is_removed);
@@ -66,23 +66,29 @@ impl Keeper {
         let is_replaced = login.is_tried && is_newer && (is_removed || over != login.over);
         if is_replaced || (login.is_copy && is_old) {
             self.unsaved = Unsaved::Nothing;
-            self.know(at, stored.unwrap_or_default(), version);
+            self.adopt(at, stored.unwrap_or_default(), version);
             return self.proceed(at);
         }
         login.over = over;
         let (record, id) = (login.record(), login.id.clone());
         // Whoever asks meanwhile gets the login's tokens: what was known may be older than what has
         // just been read.
-        self.know(at, record.clone(), version);
-        self.save(&record.clone(), Work::Settling(id, Box::new(record)))
+        self.adopt(at, record.clone(), version);
+        self.save(&record.clone(), State::SaveLogin(id, Box::new(record)))
     }
 
-    pub(super) fn entered(&mut self, at: &Moment, id: &str, record: Record, version: u64) -> Step {
+    pub(super) fn login_saved(
+        &mut self,
+        at: &Moment,
+        id: &str,
+        record: Record,
+        version: u64,
+    ) -> Step {
         // The version goes with what is stored there.
-        self.know(at, record, version);
-        self.trouble.clear();
+        self.adopt(at, record, version);
+        self.backoff.clear();
         match &self.unsaved {
-            Unsaved::Login(login) if login.id != id => self.load(Work::Entering),
+            Unsaved::Login(login) if login.id != id => self.load(State::LoadBeforeLogin),
             _ => {
                 self.unsaved = Unsaved::Nothing;
                 self.proceed(at)
@@ -91,7 +97,7 @@ impl Keeper {
     }
 
     /// A save of this login was asked for, and never answered.
-    pub(super) fn tried(&mut self, id: &str) {
+    pub(super) fn note_login_tried(&mut self, id: &str) {
         if let Unsaved::Login(login) = &mut self.unsaved
             && login.id == id
         {
@@ -101,10 +107,13 @@ impl Keeper {
 
     /// The tokens are stored: they are handed out, unless they need to be renewed by now.
     fn proceed(&mut self, at: &Moment) -> Step {
-        match self.good(at.now()).filter(|_| at.now() < self.times.stale) {
-            Some(tokens) => self.over(at, Ok(tokens)),
-            None if !self.is_wanted => self.over(at, Err(Misuse::NoRefreshToken.into())),
-            None => self.load(Work::Looking { looks: 0 }),
+        match self
+            .good(at.now())
+            .filter(|_| at.now() < self.deadlines.stale_at)
+        {
+            Some(tokens) => self.finish(at, Ok(tokens)),
+            None if !self.has_waiters => self.finish(at, Err(Misuse::NoRefreshToken.into())),
+            None => self.load(State::LoadBeforeLease { looks: 0 }),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Upkeep;
-use super::policy::Refusals;
+use super::backoff::Refusals;
 use super::suspicion::Suspicion;
 use crate::error::{Check, Error, Misuse, ServerError};
 use crate::grant::TokenParameters;
@@ -120,7 +120,7 @@ impl GrantId {
 
 /// A refresh token on its way to the server: its fate is not known until the reply is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Attempt {
+pub(super) struct InFlightMarker {
     pub(super) id: String,
     pub(super) at: UnixTime,
     /// In seconds, how long its request may be on its way: those of other workers may be faster.
@@ -131,7 +131,7 @@ pub(super) struct Attempt {
 /// The longest time that another worker's request is believed to take.
 const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
 
-impl Attempt {
+impl InFlightMarker {
     /// How long its request may be on its way, where ours may be so for `ours`.
     pub(super) fn window(&self, ours: Duration) -> Duration {
         let theirs = Duration::from_secs(self.window.unwrap_or(0));
@@ -180,7 +180,7 @@ impl Pause {
 /// Why a grant is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Ended {
+pub(super) enum GrantEnd {
     /// The server said so, in this word.
     Refused(String),
     /// Nobody knows, and asking would end it.
@@ -190,7 +190,7 @@ pub(super) enum Ended {
 /// The one word by which a server ends a grant for everyone who shares it (RFC 6749 section 5.2).
 pub(super) const INVALID_GRANT: &str = "invalid_grant";
 
-impl Ended {
+impl GrantEnd {
     /// Earlier versions stored other refusals as an end too.
     fn is_an_end(&self) -> bool {
         !matches!(self, Self::Refused(word) if word != INVALID_GRANT)
@@ -215,8 +215,8 @@ pub(super) struct Record {
     /// How often the tokens were renewed since that login, if whoever renewed them counted: which of two
     /// is the older one, whatever became of the store in between.
     pub(super) renewals: Option<u64>,
-    pub(super) attempt: Option<Attempt>,
-    pub(super) ended: Option<Ended>,
+    pub(super) in_flight: Option<InFlightMarker>,
+    pub(super) ended: Option<GrantEnd>,
     pub(super) pause: Option<Pause>,
     pub(super) suspicion: Option<Box<Suspicion>>,
     pub(super) refusals: Refusals,
@@ -245,9 +245,9 @@ pub(super) struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) renewals: Option<u64>,
     #[serde(default)]
-    pub(super) attempt: Option<Attempt>,
+    pub(super) attempt: Option<InFlightMarker>,
     #[serde(default)]
-    pub(super) ended: Option<Ended>,
+    pub(super) ended: Option<GrantEnd>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pause: Option<Pause>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -324,7 +324,7 @@ impl Record {
             login: self.login.clone(),
             rotates: self.rotates,
             renewals: self.renewals,
-            attempt: self.attempt.clone(),
+            attempt: self.in_flight.clone(),
             ended: self.ended.clone(),
             pause: self.pause.clone(),
             suspicion: self.suspicion.clone(),
@@ -363,8 +363,8 @@ impl Record {
             login: stored.login,
             rotates: stored.rotates,
             renewals: stored.renewals,
-            attempt: stored.attempt,
-            ended: stored.ended.filter(Ended::is_an_end),
+            in_flight: stored.attempt,
+            ended: stored.ended.filter(GrantEnd::is_an_end),
             pause: stored.pause,
             suspicion: stored.suspicion,
             refusals: stored.refusals,

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::record::{Attempt, Ended, Record};
+use super::record::{GrantEnd, InFlightMarker, Record};
+use super::send_deadline::SendDeadline;
+use super::state::State;
 use super::suspicion::Suspicion;
-use super::timely::Timely;
-use super::work::Work;
-use super::{GrantId, Keeper, Place, Reuse, Step, Upkeep};
+use super::{GrantId, Keeper, Reuse, Step, Storage, Upkeep};
 use crate::call::Call;
 use crate::endpoint::token::Token;
 use crate::error::{Cause, Error, Misuse};
@@ -19,21 +19,21 @@ use crate::token::Tokens;
 
 /// What may be done with the lease in hand.
 pub(super) enum Verdict {
-    Fly {
+    Send {
         marked: bool,
     },
     /// Others may come back with the answer.
     Hold,
-    End(Ended),
+    End(GrantEnd),
     Fail(Error),
 }
 
 impl Keeper {
     /// Of an attempt of ours that is over: whether it surely came to nothing.
-    pub(super) fn settled(&self) -> Option<bool> {
-        let attempt = self.record.attempt.as_ref()?;
-        let settled = self.settled.iter().find(|ours| ours.id == attempt.id)?;
-        Some(settled.is_unspent)
+    pub(super) fn marker_is_unspent(&self) -> Option<bool> {
+        let marker = self.record.in_flight.as_ref()?;
+        let finished = self.finished.iter().find(|ours| ours.id == marker.id)?;
+        Some(finished.is_unspent)
     }
 
     pub(super) fn verdict(&self, now: UnixTime) -> Verdict {
@@ -41,25 +41,25 @@ impl Keeper {
             return Verdict::Fail(error);
         }
         if matches!(self.upkeep, Upkeep::ClientCredentials(_)) || self.tolerates() {
-            return Verdict::Fly { marked: false };
+            return Verdict::Send { marked: false };
         }
-        let Some(attempt) = &self.record.attempt else {
-            return Verdict::Fly { marked: true };
+        let Some(marker) = &self.record.in_flight else {
+            return Verdict::Send { marked: true };
         };
-        let is_settled = match self.settled() {
-            Some(true) => return Verdict::Fly { marked: true },
+        let is_finished = match self.marker_is_unspent() {
+            Some(true) => return Verdict::Send { marked: true },
             Some(false) => true,
             // The clock of whoever sent it may have been ahead by any time, and cannot be asked
             // any more.
             None => {
-                let window = attempt.window(self.policy.attempt_window());
-                now >= attempt.at.min(self.attempt_seen).after(window)
+                let window = marker.window(self.policy.attempt_window());
+                now >= marker.at.min(self.marker_seen).after(window)
             }
         };
-        match (self.good(now).is_some() || !is_settled, self.policy.reuse) {
+        match (self.good(now).is_some() || !is_finished, self.policy.reuse) {
             (true, _) => Verdict::Hold,
-            (false, Reuse::Revokes) => Verdict::End(Ended::OutcomeUnknown),
-            (false, _) => Verdict::Fly { marked: true },
+            (false, Reuse::Revokes) => Verdict::End(GrantEnd::OutcomeUnknown),
+            (false, _) => Verdict::Send { marked: true },
         }
     }
 
@@ -75,14 +75,15 @@ impl Keeper {
 
     /// The fate of the refresh token is not known: the access token does until its end, and after
     /// that we wait for whoever may know more.
-    pub(super) fn hold(&mut self, at: &Moment) -> Step {
+    pub(super) fn await_outcome(&mut self, at: &Moment) -> Step {
         if let Some(tokens) = self.good(at.now()) {
             let lost = Cause::unknown("the fate of the last refresh is not known");
             let error = Error::lost(lost);
-            self.trouble.hold_softly(at.now(), self.times.end, &error);
+            self.backoff
+                .set_soft(at.now(), self.deadlines.expires_at, &error);
             return self.release(Ok(tokens));
         }
-        self.give_back(Work::Yielding)
+        self.release_into(State::ReleaseAndWait)
     }
 
     pub(super) fn exchange(&self) -> Result<Boxed<Tokens>, Error> {
@@ -108,40 +109,40 @@ impl Keeper {
     }
 
     /// Stores that the token is on its way.
-    pub(super) fn mark(&mut self, at: &Moment) -> Step {
-        let attempt = Attempt {
-            id: self.ticket.clone(),
+    pub(super) fn save_marker(&mut self, at: &Moment) -> Step {
+        let marker = InFlightMarker {
+            id: self.renewal_id.clone(),
             at: at.now(),
             window: Some(self.policy.attempt_window().as_secs()),
         };
         let marked = Record {
-            attempt: Some(attempt.clone()),
+            in_flight: Some(marker.clone()),
             ended: None,
             pause: None,
-            suspicion: self.record.suspicion.clone().map(Suspicion::tried),
+            suspicion: self.record.suspicion.clone().map(Suspicion::without_pause),
             ..self.record.clone()
         };
-        self.save(&marked, Work::Marking(attempt))
+        self.save(&marked, State::SaveMarker(marker))
     }
 
     /// The mark is stored. A host or store that took a whole lease for that may take as long to send,
     /// and by then others count the attempt as over: it begins again, once. So does one whose clock was
     /// set back meanwhile, for nobody knows how long it took.
-    pub(super) fn marked(&mut self, at: &Moment, attempt: Attempt) -> Step {
-        let (id, since) = (attempt.id.clone(), attempt.at);
-        self.record.attempt = Some(attempt);
+    pub(super) fn marker_saved(&mut self, at: &Moment, marker: InFlightMarker) -> Step {
+        let (id, since) = (marker.id.clone(), marker.at);
+        self.record.in_flight = Some(marker);
         if at.now() < since || at.now() > self.latest(since) {
-            self.settle(id, true);
-            self.setbacks += 1;
-            if self.setbacks == 1 {
-                return self.give_back(Work::Yielding);
+            self.remember_finished(id, true);
+            self.restarts += 1;
+            if self.restarts == 1 {
+                return self.release_into(State::ReleaseAndWait);
             }
-            self.record.attempt = None;
-            let outcome = self.failed(at, Timely::late());
+            self.record.in_flight = None;
+            let outcome = self.failure_outcome(at, SendDeadline::missed());
             let record = self.record.clone();
-            return self.save(&record, Work::Closing(outcome));
+            return self.save(&record, State::SaveFailure(outcome));
         }
-        self.fly(since, false)
+        self.send(since, false)
     }
 
     /// No request is begun after this, by an attempt that began at `since`: one that is begun by then
@@ -152,24 +153,24 @@ impl Keeper {
 
     /// An exchange that keeps to the times of an attempt that began at `since`. In the driver it may
     /// wait for its turn for half the time it has, so that there is time left for the answer.
-    fn timely(&self, exchange: Boxed<Tokens>, since: UnixTime) -> Boxed<Tokens> {
-        let latest = self.latest(since);
-        let turn = latest.after(self.policy.longest_request / 2);
-        Timely::new(exchange, since, latest, turn).boxed()
+    fn with_deadline(&self, exchange: Boxed<Tokens>, since: UnixTime) -> Boxed<Tokens> {
+        let begin_by = self.latest(since);
+        let send_by = begin_by.after(self.policy.longest_request / 2);
+        SendDeadline::new(exchange, since, begin_by, send_by).boxed()
     }
 
     /// Whether a renewal goes on though the store is silent: callers need it now, and nothing is lost
     /// by it. So it is with the client's own token, and where the server was seen to leave refresh
     /// tokens as they are; where it replaces them, another worker may have used ours up long ago.
-    pub(super) fn flies_alone(&self, now: UnixTime) -> bool {
+    pub(super) fn may_send_without_store(&self, now: UnixTime) -> bool {
         let is_kept = self.tolerates() && self.record.rotates == Some(false);
-        self.place == Place::Store
+        self.storage == Storage::Shared
             && !self.is_drained
             && (matches!(self.upkeep, Upkeep::ClientCredentials(_)) || is_kept)
             && self.good(now).is_none()
             && self.record.ended.is_none()
-            && self.suspect(now).is_none()
-            && !self.trouble.holds(now)
+            && self.suspicion_error(now).is_none()
+            && !self.backoff.is_active(now)
             && self.us.shared.breaker.told(now).is_none()
             && self.exchange().is_ok()
     }
@@ -182,13 +183,13 @@ impl Keeper {
         login.unwrap_or_else(|| format!("{subject:?} {scope}"))
     }
 
-    pub(super) fn fly(&mut self, since: UnixTime, is_alone: bool) -> Step {
+    pub(super) fn send(&mut self, since: UnixTime, without_store: bool) -> Step {
         match self.exchange() {
             Ok(exchange) => {
-                self.work = Some(Work::Flying { is_alone });
-                Step::Run(match self.place {
-                    Place::Here => exchange,
-                    Place::Store => self.timely(exchange, since),
+                self.state = Some(State::RunRequest { without_store });
+                Step::Run(match self.storage {
+                    Storage::Local => exchange,
+                    Storage::Shared => self.with_deadline(exchange, since),
                 })
             }
             Err(error) => self.release(Err(error)),

@@ -10,22 +10,26 @@ use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::token::Tokens;
 
-/// What a caller is to do.
+/// The answer to [`Keeper::ask`](super::Keeper::ask): what the caller is to do.
+///
+/// Whoever drops [`UseAndRenew`](Self::UseAndRenew) or [`Renew`](Self::Renew) leaves the keeper busy
+/// with a renewal that nobody runs.
+#[must_use]
 #[derive(Debug)]
-pub enum Turn {
+pub enum Decision {
     /// Take these: they are good.
-    HandOut(Arc<Tokens>),
+    UseToken(Arc<Tokens>),
     /// Take these, and renew them beside: call [`Keeper::resume`](super::Keeper::resume) with
     /// [`Event::Begin`].
-    HandOutAndRenew(Arc<Tokens>),
+    UseAndRenew(Arc<Tokens>),
     /// Renew, for yourself and all who come meanwhile: call
     /// [`Keeper::resume`](super::Keeper::resume) with
     /// [`Event::Begin`].
     Renew,
     /// Another caller renews: wait for the end of that.
-    Follow,
+    Wait,
     /// There is nothing to be had now; the error says what to do.
-    GiveUp(Error),
+    Fail(Error),
 }
 
 /// How a grant stands. What was never there, or was removed, is not told apart from what is good.
@@ -66,7 +70,7 @@ pub enum Step {
         /// is over, or that has no refresh token: nobody has to renew it before it is asked for.
         due: Option<UnixTime>,
     },
-    /// Run this. Answer with [`Event::Flown`], also if every caller has gone.
+    /// Run this. Answer with [`Event::Completed`], also if every caller has gone.
     ///
     /// It asks for tokens; or it revokes some that came after a person had logged out, and leaves an
     /// error behind in any case.
@@ -74,7 +78,7 @@ pub enum Step {
     /// Wait this long. Answer with [`Event::Elapsed`].
     Wait(Duration),
     /// The end, for everyone who waited.
-    Over(Result<Arc<Tokens>, Error>),
+    Done(Result<Arc<Tokens>, Error>),
 }
 
 /// What happened.
@@ -87,7 +91,7 @@ pub enum Event {
     /// What became of the lease.
     Leased(Lease),
     /// What the exchange left behind.
-    Flown(Result<Tokens, Error>),
+    Completed(Result<Tokens, Error>),
     /// What became of the record.
     Saved(Saved),
     /// The pause is over.
@@ -163,7 +167,7 @@ impl fmt::Debug for Step {
                 .finish_non_exhaustive(),
             Self::Run(_) => f.write_str("Run(..)"),
             Self::Wait(pause) => f.debug_tuple("Wait").field(pause).finish(),
-            Self::Over(outcome) => f.debug_tuple("Over").field(outcome).finish(),
+            Self::Done(outcome) => f.debug_tuple("Done").field(outcome).finish(),
         }
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::sight::Sight;
-use super::work::Work;
+use super::reconcile::Reconciled;
+use super::state::State;
 use super::{Entry, Keeper, Step, Upkeep};
 use crate::error::{Cause, Error, ServerError};
 use crate::moment::{Moment, UnixTime};
@@ -53,7 +53,7 @@ impl Suspicion {
 
     /// The same while the token is on its way once more: nobody is told of the refusal before it is
     /// known whether it stands.
-    pub(super) fn tried(mut self: Box<Self>) -> Box<Self> {
+    pub(super) fn without_pause(mut self: Box<Self>) -> Box<Self> {
         self.seconds = 0;
         self
     }
@@ -91,35 +91,40 @@ impl Keeper {
             .then(|| Suspicion::of(server, self.record.suspicion.as_deref(), at))
     }
 
-    pub(super) fn suspected(&mut self, at: &Moment, error: Error, suspicion: Suspicion) -> Step {
-        self.unmark(&error);
+    pub(super) fn save_suspicion(
+        &mut self,
+        at: &Moment,
+        error: Error,
+        suspicion: Suspicion,
+    ) -> Step {
+        self.clear_marker(&error);
         self.suspected_at = at.now();
         self.record.suspicion = Some(Box::new(suspicion));
         let record = self.record.clone();
-        self.save(&record, Work::Suspecting(error.of_suspect()))
+        self.save(&record, State::SaveSuspicion(error.of_suspect()))
     }
 
     /// It is known to all: callers are told, unless there is a token that does for now.
-    pub(super) fn told(&mut self, at: &Moment, error: Error) -> Step {
-        self.rest(at, &error);
+    pub(super) fn suspicion_saved(&mut self, at: &Moment, error: Error) -> Step {
+        self.pause_briefly(at, &error);
         let outcome = self.good(at.now()).ok_or(error);
         self.release(outcome)
     }
 
     /// Another has saved meanwhile. Nobody is told to log in for a token that has been replaced.
-    pub(super) fn suspected_anew(
+    pub(super) fn resolve_suspicion_conflict(
         &mut self,
         at: &Moment,
         error: Error,
         entry: Option<Entry>,
     ) -> Step {
         let (suspicion, before) = (self.record.suspicion.clone(), self.refresh_token());
-        match self.read(at, entry) {
-            Ok(Sight::Lost(version)) => self.version = version,
-            Ok(Sight::Known | Sight::Taken) => {}
+        match self.reconcile(at, entry) {
+            Ok(Reconciled::StoreLost(version)) => self.version = version,
+            Ok(Reconciled::Unchanged | Reconciled::Adopted) => {}
             Err(error) => return self.release(Err(error)),
         }
-        if let Some(error) = self.end(at) {
+        if let Some(error) = self.ended_error(at) {
             return self.release(Err(error));
         }
         let is_same = match (&before, self.refresh_token()) {
@@ -132,7 +137,7 @@ impl Keeper {
         }
         self.record.suspicion = suspicion;
         let record = self.record.clone();
-        self.save(&record, Work::Suspecting(error))
+        self.save(&record, State::SaveSuspicion(error))
     }
 
     fn refresh_token(&self) -> Option<Secret<String>> {
@@ -141,7 +146,7 @@ impl Keeper {
     }
 
     /// The refusal for which the token is not sent now.
-    pub(super) fn suspect(&self, now: UnixTime) -> Option<Error> {
+    pub(super) fn suspicion_error(&self, now: UnixTime) -> Option<Error> {
         let suspicion = self.record.suspicion.as_ref()?;
         let rules = self.us.server.rules();
         suspicion

@@ -1,17 +1,17 @@
 //! One rule of the keeper each. Whole histories are the fleet's part, in the test kit.
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
-mod asking;
 mod breaker;
 mod clocks;
-mod fate;
+mod decision;
+mod failures;
 mod login;
 mod logout;
 mod naming;
+mod reconcile;
+mod renew_unsaved;
 mod renewing;
-mod sight;
 mod storing;
-mod stranded;
 mod suspicion;
 
 use super::*;
@@ -27,7 +27,7 @@ use crate::server::{EndpointKind, Server};
 const START: u64 = 1_750_000_000;
 
 /// A store, a clock, and a word for everything that was asked of them.
-struct Desk {
+struct TestStore {
     now: u64,
     draws: u64,
     entry: Option<Entry>,
@@ -38,7 +38,7 @@ struct Desk {
     log: Vec<&'static str>,
 }
 
-impl Desk {
+impl TestStore {
     fn new() -> Self {
         Self {
             now: START,
@@ -52,9 +52,9 @@ impl Desk {
 
     /// With this record at version 1.
     fn with(tokens: Tokens) -> Self {
-        let mut desk = Self::new();
-        desk.put(&Record::of(Arc::new(tokens)));
-        desk
+        let mut store = Self::new();
+        store.put(&Record::of(Arc::new(tokens)));
+        store
     }
 
     /// Another worker saves.
@@ -111,7 +111,7 @@ impl Desk {
         Saved::At(version)
     }
 
-    fn ask(&self, keeper: &mut Keeper) -> Turn {
+    fn ask(&self, keeper: &mut Keeper) -> Decision {
         keeper.ask(self.now(), None)
     }
 
@@ -143,7 +143,7 @@ impl Desk {
                     self.log.push("run");
                     return step;
                 }
-                Step::Wait(_) | Step::Over(_) => return step,
+                Step::Wait(_) | Step::Done(_) => return step,
             };
             step = keeper.resume(self.at(), event);
         }
@@ -166,11 +166,11 @@ impl Desk {
             Step::Run(_) => {}
             step => panic!("no request but {step:?}"),
         }
-        self.land(keeper, answer)
+        self.complete(keeper, answer)
     }
 
-    fn land(&mut self, keeper: &mut Keeper, answer: Result<Tokens, Error>) -> Outcome {
-        over(self.go(keeper, Event::Flown(answer)))
+    fn complete(&mut self, keeper: &mut Keeper, answer: Result<Tokens, Error>) -> Outcome {
+        over(self.go(keeper, Event::Completed(answer)))
     }
 }
 
@@ -178,7 +178,7 @@ type Outcome = Result<Arc<Tokens>, Error>;
 
 fn over(step: Step) -> Outcome {
     match step {
-        Step::Over(outcome) => outcome,
+        Step::Done(outcome) => outcome,
         step => panic!("not over but {step:?}"),
     }
 }
@@ -229,10 +229,10 @@ fn access(tokens: &Tokens) -> &str {
     tokens.access_token.expose()
 }
 
-fn handed(turn: Turn) -> String {
-    match turn {
-        Turn::HandOut(tokens) => access(&tokens).to_owned(),
-        turn => panic!("no token but {turn:?}"),
+fn handed(decision: Decision) -> String {
+    match decision {
+        Decision::UseToken(tokens) => access(&tokens).to_owned(),
+        decision => panic!("no token but {decision:?}"),
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 /// Grants of one client that are asked for in its own name.
 struct Many {
-    desk: Desk,
+    store: TestStore,
     keepers: Vec<Keeper>,
 }
 
@@ -27,25 +27,25 @@ impl Many {
             Keeper::new(Arc::clone(us), Upkeep::ClientCredentials(scope))
         };
         Self {
-            desk: Desk::new(),
+            store: TestStore::new(),
             keepers: (0..count).map(keeper).collect(),
         }
     }
 
     /// A caller of this grant, whose request ends like this if there is one.
     fn ask(&mut self, number: usize, answer: Result<Tokens, Error>) -> Met {
-        let (desk, keeper) = (&mut self.desk, self.keepers.get_mut(number).unwrap());
-        match desk.ask(keeper) {
-            Turn::GiveUp(error) => Met::Told(error),
-            Turn::Renew => match desk.go(keeper, Event::Begin) {
-                Step::Over(outcome) => Met::Told(outcome.unwrap_err()),
+        let (store, keeper) = (&mut self.store, self.keepers.get_mut(number).unwrap());
+        match store.ask(keeper) {
+            Decision::Fail(error) => Met::Told(error),
+            Decision::Renew => match store.go(keeper, Event::Begin) {
+                Step::Done(outcome) => Met::Told(outcome.unwrap_err()),
                 Step::Run(_) => {
-                    drop(desk.land(keeper, answer));
+                    drop(store.complete(keeper, answer));
                     Met::Sent
                 }
                 step => panic!("{step:?}"),
             },
-            turn => panic!("{turn:?}"),
+            decision => panic!("{decision:?}"),
         }
     }
 
@@ -93,7 +93,7 @@ fn when_the_pause_is_over_one_tries_and_the_others_wait_longer() {
         let rest = many.fail(39).told().retry_after().unwrap();
         pauses.push(rest.as_secs());
         // Whoever waits exactly as long as he was told is not told the same again.
-        many.desk.now += rest.as_secs();
+        many.store.now += rest.as_secs();
         let sent = (3..40).filter(|&number| many.fail(number).is_sent());
         assert_eq!(sent.count(), 1, "after {pauses:?}");
     }
@@ -107,14 +107,14 @@ fn once_one_is_served_all_may_ask() {
     for number in 0..3 {
         many.fail(number);
     }
-    many.desk.now += many.fail(3).told().retry_after().unwrap().as_secs();
-    let now = many.desk.now;
+    many.store.now += many.fail(3).told().retry_after().unwrap().as_secs();
+    let now = many.store.now;
     assert!(many.ask(4, Ok(tokens_from(4, now))).is_sent());
     for number in 5..20 {
         assert!(many.ask(number, Ok(tokens_from(9, now))).is_sent());
     }
     // And what failed before is forgotten.
-    many.desk.now += 600;
+    many.store.now += 600;
     assert!(many.fail(5).is_sent() && many.fail(6).is_sent());
     assert!(many.fail(7).is_sent());
 }
@@ -123,7 +123,7 @@ fn once_one_is_served_all_may_ask() {
 fn what_one_grant_is_answered_may_be_about_that_grant() {
     let mut many = Many::new(2);
     for _ in 0..10 {
-        many.desk.now += 100;
+        many.store.now += 100;
         assert!(many.fail(0).is_sent());
     }
     assert!(many.fail(1).is_sent());
@@ -133,7 +133,7 @@ fn what_one_grant_is_answered_may_be_about_that_grant() {
 fn a_refusal_of_a_grant_says_that_the_server_serves() {
     let mut many = Many::new(20);
     for round in 0..4 {
-        many.desk.now += 100;
+        many.store.now += 100;
         assert!(many.fail(round * 3).is_sent());
         assert!(many.fail(round * 3 + 1).is_sent());
         let refused = ServerError::of_status(400).coded("unauthorized_client");
@@ -159,9 +159,9 @@ fn a_pause_that_the_server_asks_of_one_is_kept_by_all() {
         assert_eq!(error.server_error().unwrap().status(), Some(status));
         let pause = error.retry_after().unwrap();
         assert_eq!(pause.as_secs(), 31);
-        many.desk.now += 30;
+        many.store.now += 30;
         assert!(!many.fail(2).is_sent());
-        many.desk.now += 1;
+        many.store.now += 1;
         assert!(many.fail(2).is_sent());
     }
 }
@@ -172,7 +172,7 @@ fn a_clock_that_was_set_back_holds_nobody() {
     for number in 0..3 {
         many.fail(number);
     }
-    many.desk.now -= 7200;
+    many.store.now -= 7200;
     assert!(many.fail(3).is_sent());
 }
 
@@ -184,14 +184,14 @@ fn a_clock_that_was_ahead_when_a_pause_was_asked_for_holds_nobody() {
     };
     let mut many = Many::new(3);
     assert!(many.ask(0, busy()).is_sent());
-    many.desk.now += 31;
-    let (desk, keeper) = (&mut many.desk, many.keepers.get_mut(1).unwrap());
-    assert!(matches!(desk.ask(keeper), Turn::Renew));
-    assert!(matches!(desk.go(keeper, Event::Begin), Step::Run(_)));
-    desk.now += 7200;
-    drop(desk.land(keeper, busy()));
+    many.store.now += 31;
+    let (store, keeper) = (&mut many.store, many.keepers.get_mut(1).unwrap());
+    assert!(matches!(store.ask(keeper), Decision::Renew));
+    assert!(matches!(store.go(keeper, Event::Begin), Step::Run(_)));
+    store.now += 7200;
+    drop(store.complete(keeper, busy()));
     assert!(!many.fail(2).is_sent());
-    many.desk.now -= 7200;
+    many.store.now -= 7200;
     assert!(many.fail(2).is_sent());
 }
 
@@ -219,19 +219,19 @@ fn a_token_that_is_good_is_handed_out_while_the_server_is_left_alone() {
     for number in 0..3 {
         many.fail(number);
     }
-    let mut desk = Desk::with(tokens(1));
+    let mut store = TestStore::with(tokens(1));
     let mut keeper = Keeper::new(us, Upkeep::Refresh).shared(person());
-    desk.now = START + 575;
-    many.desk.now = desk.now;
+    store.now = START + 575;
+    many.store.now = store.now;
     // The pause of the three is long over by now: they fail again.
     assert!(many.fail(0).is_sent());
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
     // No lease was taken for it.
-    assert_eq!(desk.log, ["load"]);
-    desk.now = START + 601;
-    let Turn::Renew = desk.ask(&mut keeper) else {
+    assert_eq!(store.log, ["load"]);
+    store.now = START + 601;
+    let Decision::Renew = store.ask(&mut keeper) else {
         panic!("a token");
     };
-    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
 }

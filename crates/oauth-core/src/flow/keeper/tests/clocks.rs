@@ -8,105 +8,105 @@ const HOUR: u64 = 3600;
 const WINDOW: u64 = 10 + 30 + 15;
 
 /// A record with the mark of a worker that died, made at this time by its own clock.
-fn marked(desk: &mut Desk, at: u64) {
-    let attempt = record::Attempt {
+fn marked(store: &mut TestStore, at: u64) {
+    let marker = record::InFlightMarker {
         id: "dead".to_owned(),
         at: UnixTime::from_secs(at),
         window: None,
     };
-    desk.put(&Record {
-        attempt: Some(attempt),
+    store.put(&Record {
+        in_flight: Some(marker),
         ..Record::of(Arc::new(tokens(1)))
     });
 }
 
 /// How long a caller waits until the token is sent.
-fn waited(desk: &mut Desk, keeper: &mut Keeper) -> u64 {
-    assert!(matches!(desk.ask(keeper), Turn::Renew));
-    let since = desk.now;
-    let mut step = desk.go(keeper, Event::Begin);
+fn waited(store: &mut TestStore, keeper: &mut Keeper) -> u64 {
+    assert!(matches!(store.ask(keeper), Decision::Renew));
+    let since = store.now;
+    let mut step = store.go(keeper, Event::Begin);
     while let Step::Wait(_) = step {
-        desk.now += 1;
-        assert!(desk.now < since + HOUR, "nobody sends it");
-        step = desk.go(keeper, Event::Elapsed);
+        store.now += 1;
+        assert!(store.now < since + HOUR, "nobody sends it");
+        step = store.go(keeper, Event::Elapsed);
     }
     assert!(matches!(step, Step::Run(_)), "{step:?}");
-    desk.now - since
+    store.now - since
 }
 
 #[test]
 fn a_mark_of_a_clock_that_was_ahead_is_over_a_window_after_it_was_seen() {
     for ahead in [0, 10, 2 * HOUR, 365 * 24 * HOUR] {
-        let mut desk = Desk::new();
-        desk.now = START + 700;
-        marked(&mut desk, START + 700 + ahead);
-        let time = waited(&mut desk, &mut keeper());
+        let mut store = TestStore::new();
+        store.now = START + 700;
+        marked(&mut store, START + 700 + ahead);
+        let time = waited(&mut store, &mut keeper());
         assert_eq!(time, WINDOW, "{ahead} s ahead");
     }
 }
 
 #[test]
 fn a_mark_of_long_ago_holds_nobody() {
-    let mut desk = Desk::new();
-    desk.now = START + 700;
-    marked(&mut desk, START + 600);
-    assert_eq!(waited(&mut desk, &mut keeper()), 0);
+    let mut store = TestStore::new();
+    store.now = START + 700;
+    marked(&mut store, START + 600);
+    assert_eq!(waited(&mut store, &mut keeper()), 0);
 }
 
 #[test]
 fn a_clock_that_is_set_back_while_one_waits_costs_no_more_than_a_window() {
-    let mut desk = Desk::new();
-    desk.now = START + 2 * HOUR;
-    marked(&mut desk, START + 2 * HOUR);
+    let mut store = TestStore::new();
+    store.now = START + 2 * HOUR;
+    marked(&mut store, START + 2 * HOUR);
     let mut keeper = keeper();
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Wait(_)));
-    desk.now = START + 700;
-    let mut step = desk.go(&mut keeper, Event::Elapsed);
-    let since = desk.now;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Wait(_)));
+    store.now = START + 700;
+    let mut step = store.go(&mut keeper, Event::Elapsed);
+    let since = store.now;
     while let Step::Wait(_) = step {
-        desk.now += 1;
-        assert!(desk.now <= since + WINDOW, "nobody sends it");
-        step = desk.go(&mut keeper, Event::Elapsed);
+        store.now += 1;
+        assert!(store.now <= since + WINDOW, "nobody sends it");
+        step = store.go(&mut keeper, Event::Elapsed);
     }
     assert!(matches!(step, Step::Run(_)), "{step:?}");
 }
 
 #[test]
 fn failures_of_a_clock_that_was_ahead_hold_nobody_once_it_is_set_back() {
-    let mut desk = Desk::with(tokens(1));
+    let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
-    desk.now = START + 2 * HOUR;
+    store.now = START + 2 * HOUR;
     for _ in 0..3 {
-        desk.now += 60;
-        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-        desk.renew(&mut keeper, Err(unsent())).unwrap_err();
+        store.now += 60;
+        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        store.renew(&mut keeper, Err(unsent())).unwrap_err();
     }
-    assert!(matches!(desk.ask(&mut keeper), Turn::GiveUp(_)));
-    desk.now = START + 700;
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert!(matches!(store.ask(&mut keeper), Decision::Fail(_)));
+    store.now = START + 700;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
 }
 
 #[test]
 fn a_token_lives_no_longer_than_its_lifetime_after_it_was_first_seen() {
-    let mut desk = Desk::with(tokens_from(1, START + 24 * HOUR));
+    let mut store = TestStore::with(tokens_from(1, START + 24 * HOUR));
     let mut keeper = keeper();
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
-    desk.now = START + 600;
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    store.now = START + 600;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
 }
 
 /// Fails at these milliseconds, and asks again as long after that as it was told to.
-fn waits_as_told(keeper: &mut Keeper, desk: &mut Desk, millis: u64, error: &Error) -> u64 {
-    desk.now = START + millis / 1000;
-    assert!(matches!(desk.ask(keeper), Turn::Renew), "at {millis}");
-    let error = desk.renew(keeper, Err(error.clone())).unwrap_err();
+fn waits_as_told(keeper: &mut Keeper, store: &mut TestStore, millis: u64, error: &Error) -> u64 {
+    store.now = START + millis / 1000;
+    assert!(matches!(store.ask(keeper), Decision::Renew), "at {millis}");
+    let error = store.renew(keeper, Err(error.clone())).unwrap_err();
     assert!(!error.is_told_again());
     let pause = error.retry_after().unwrap_or_default().as_secs() * 1000;
     // Just before, it is told what is left, and that it is told again.
     if pause > 0 {
-        let Turn::GiveUp(again) = desk.ask(keeper) else {
+        let Decision::Fail(again) = store.ask(keeper) else {
             panic!("it is not too early at {millis}");
         };
         assert!(again.is_told_again());
@@ -118,33 +118,33 @@ fn waits_as_told(keeper: &mut Keeper, desk: &mut Desk, millis: u64, error: &Erro
 }
 
 #[test]
-fn who_waits_exactly_as_long_as_he_is_told_is_not_told_the_same_again() {
+fn a_caller_that_waits_exactly_as_told_is_not_told_the_same_again() {
     for named in [1, 2, 5, 299] {
         for millis in [0, 1, 500, 999] {
             let pause = Some(Duration::from_secs(named));
             let busy = Error::from(ServerError::of_status(503).retry_after(pause));
             let mut keeper = alone();
             keeper
-                .replace(Desk::new().at(), tokens_from(1, START))
+                .replace(TestStore::new().at(), tokens_from(1, START))
                 .unwrap();
-            let mut desk = Desk::new();
+            let mut store = TestStore::new();
             let start = 601_000 + millis;
-            let then = waits_as_told(&mut keeper, &mut desk, start, &busy);
+            let then = waits_as_told(&mut keeper, &mut store, start, &busy);
             assert!(then >= start + named * 1000, "{then}");
-            waits_as_told(&mut keeper, &mut desk, then, &busy);
+            waits_as_told(&mut keeper, &mut store, then, &busy);
         }
     }
 }
 
 #[test]
-fn who_is_held_back_after_failures_is_told_for_how_long() {
+fn a_caller_held_back_after_failures_is_told_for_how_long() {
     let html = Error::from(crate::error::Fault::ReplyContentType);
     for error in [lost(), html, ServerError::of_status(500).into()] {
         let mut keeper = keeper_for(Reuse::Tolerated);
-        let mut desk = Desk::with(tokens(1));
+        let mut store = TestStore::with(tokens(1));
         let mut millis = 601_999;
         for _ in 0..9 {
-            millis = waits_as_told(&mut keeper, &mut desk, millis, &error);
+            millis = waits_as_told(&mut keeper, &mut store, millis, &error);
         }
         // Each pause but the first was longer, so it took a while.
         assert!(millis > 601_999 + 60_000, "{millis}");
@@ -154,24 +154,24 @@ fn who_is_held_back_after_failures_is_told_for_how_long() {
 /// How many token requests callers cost who ask every second, where each token has the next of these
 /// lifetimes, and those after the last one have that one.
 fn requests(lifetimes: &[u64], seconds: u64) -> Vec<u64> {
-    let mut desk = Desk::new();
+    let mut store = TestStore::new();
     let mut keeper = alone();
     let mut first = tokens(1);
     first.expires_in = lifetimes.first().copied();
-    keeper.replace(desk.at(), first).unwrap();
+    keeper.replace(store.at(), first).unwrap();
     let mut sent = Vec::new();
     for second in 0..seconds {
-        desk.now = START + second;
+        store.now = START + second;
         for _ in 0..10 {
-            let turn = desk.ask(&mut keeper);
-            if !matches!(turn, Turn::Renew | Turn::HandOutAndRenew(_)) {
+            let decision = store.ask(&mut keeper);
+            if !matches!(decision, Decision::Renew | Decision::UseAndRenew(_)) {
                 continue;
             }
             sent.push(second);
             let number = u32::try_from(sent.len()).unwrap() + 1;
-            let mut next = tokens_from(number, desk.now);
+            let mut next = tokens_from(number, store.now);
             next.expires_in = lifetimes.get(sent.len()).or(lifetimes.last()).copied();
-            desk.renew(&mut keeper, Ok(next)).unwrap();
+            store.renew(&mut keeper, Ok(next)).unwrap();
         }
     }
     sent
@@ -203,35 +203,38 @@ fn the_margin_before_the_end_is_a_part_of_the_lifetime_however_short_that_is() {
 }
 
 #[test]
-fn who_slept_past_the_end_of_a_token_renews_once() {
-    let mut desk = Desk::with(tokens(1));
+fn a_worker_that_slept_past_the_expiry_of_a_token_renews_once() {
+    let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
-    desk.now = START + 8 * HOUR;
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    assert!(matches!(desk.ask(&mut keeper), Turn::Follow));
-    let fresh = tokens_from(2, desk.now);
-    assert_eq!(got(desk.renew(&mut keeper, Ok(fresh))), "a2");
-    assert!(matches!(desk.ask(&mut keeper), Turn::HandOut(_)));
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    store.now = START + 8 * HOUR;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.ask(&mut keeper), Decision::Wait));
+    let fresh = tokens_from(2, store.now);
+    assert_eq!(got(store.renew(&mut keeper, Ok(fresh))), "a2");
+    assert!(matches!(store.ask(&mut keeper), Decision::UseToken(_)));
 }
 
 #[test]
 fn clocks_that_differ_by_hours_make_no_loop() {
     // Two workers of one store, one of them two hours ahead, whose callers ask every second.
-    let mut desk = Desk::with(tokens(1));
+    let mut store = TestStore::with(tokens(1));
     let mut workers = [(keeper(), 0), (keeper(), 2 * HOUR)];
     let mut sent = 0;
     for second in 0..2 * HOUR {
         for (keeper, ahead) in &mut workers {
-            desk.now = START + *ahead + second;
-            if !matches!(desk.ask(keeper), Turn::Renew | Turn::HandOutAndRenew(_)) {
+            store.now = START + *ahead + second;
+            if !matches!(
+                store.ask(keeper),
+                Decision::Renew | Decision::UseAndRenew(_)
+            ) {
                 continue;
             }
-            if let Step::Run(_) = desk.go(keeper, Event::Begin) {
+            if let Step::Run(_) = store.go(keeper, Event::Begin) {
                 sent += 1;
-                let fresh = tokens_from(sent + 1, desk.now);
-                desk.land(keeper, Ok(fresh)).unwrap();
+                let fresh = tokens_from(sent + 1, store.now);
+                store.complete(keeper, Ok(fresh)).unwrap();
             }
         }
     }
@@ -242,21 +245,21 @@ fn clocks_that_differ_by_hours_make_no_loop() {
 #[test]
 fn a_clock_that_is_set_right_costs_one_renewal() {
     for (wrong, right) in [(START + 2 * HOUR, START + 60), (START, START + 2 * HOUR)] {
-        let mut desk = Desk::new();
-        desk.now = wrong;
+        let mut store = TestStore::new();
+        store.now = wrong;
         let mut keeper = alone();
-        keeper.replace(desk.at(), tokens_from(1, wrong)).unwrap();
-        assert_eq!(handed(desk.ask(&mut keeper)), "a1");
+        keeper.replace(store.at(), tokens_from(1, wrong)).unwrap();
+        assert_eq!(handed(store.ask(&mut keeper)), "a1");
         let (mut sent, mut last) = (0, tokens_from(1, wrong));
         for second in 0..500 {
-            desk.now = right + second;
+            store.now = right + second;
             // The server counts by a clock of its own: the first token was good for another minute.
             let is_over = sent == 0 && second > 60;
             let refused = is_over.then_some(&last);
-            if let Turn::Renew | Turn::HandOutAndRenew(_) = keeper.ask(desk.now(), refused) {
+            if let Decision::Renew | Decision::UseAndRenew(_) = keeper.ask(store.now(), refused) {
                 sent += 1;
-                last = tokens_from(1 + sent, desk.now);
-                desk.renew(&mut keeper, Ok(last.clone())).unwrap();
+                last = tokens_from(1 + sent, store.now);
+                store.renew(&mut keeper, Ok(last.clone())).unwrap();
             }
         }
         assert_eq!(sent, 1, "from {wrong} to {right}");

@@ -14,12 +14,12 @@ fn forgetting() -> Keeper {
 }
 
 /// A renewal that was sent.
-fn sent(mut keeper: Keeper) -> (Keeper, Desk) {
-    let mut desk = Desk::with(tokens(1));
-    desk.now = START + 601;
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
-    (keeper, desk)
+fn sent(mut keeper: Keeper) -> (Keeper, TestStore) {
+    let mut store = TestStore::with(tokens(1));
+    store.now = START + 601;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    (keeper, store)
 }
 
 #[test]
@@ -30,12 +30,12 @@ fn what_comes_after_a_logout_is_revoked() {
         (tokens(2), "token=r2&token_type_hint=refresh_token"),
         (bare, "token=a2&token_type_hint=access_token"),
     ] {
-        let (mut keeper, mut desk) = sent(forgetting());
-        desk.remove();
-        let Step::Run(mut revocation) = desk.go(&mut keeper, Event::Flown(Ok(fresh))) else {
+        let (mut keeper, mut store) = sent(forgetting());
+        store.remove();
+        let Step::Run(mut revocation) = store.go(&mut keeper, Event::Completed(Ok(fresh))) else {
             panic!("nothing is revoked");
         };
-        let Ok(Move::Send(request)) = revocation.resume(desk.at(), Input::Begin) else {
+        let Ok(Move::Send(request)) = revocation.resume(store.at(), Input::Begin) else {
             panic!("nothing is sent");
         };
         assert_eq!(request.uri(), "https://as.example/revoke");
@@ -43,42 +43,42 @@ fn what_comes_after_a_logout_is_revoked() {
         assert!(sent.starts_with(form), "{sent}");
         assert!(keeper.lease_extension().is_none());
         let reply = http::Response::new(bytes::Bytes::new());
-        let Err(error) = revocation.resume(desk.at(), Input::Reply(reply)) else {
+        let Err(error) = revocation.resume(store.at(), Input::Reply(reply)) else {
             panic!("no tokens come of it");
         };
-        desk.log.clear();
-        over(desk.go(&mut keeper, Event::Flown(Err(error)))).unwrap_err();
-        assert_eq!(desk.log, ["release"]);
-        assert!(desk.entry.as_ref().unwrap().is_removed());
-        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-        let outcome = over(desk.go(&mut keeper, Event::Begin));
+        store.log.clear();
+        over(store.go(&mut keeper, Event::Completed(Err(error)))).unwrap_err();
+        assert_eq!(store.log, ["release"]);
+        assert!(store.entry.as_ref().unwrap().is_removed());
+        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        let outcome = over(store.go(&mut keeper, Event::Begin));
         assert_eq!(code(outcome), "grant.no_refresh_token");
     }
 }
 
 #[test]
 fn a_server_that_revokes_nothing_or_does_not_answer_changes_nothing() {
-    let (mut keeper, mut desk) = sent(keeper());
-    desk.remove();
-    desk.land(&mut keeper, Ok(tokens(2))).unwrap_err();
-    assert!(desk.entry.as_ref().unwrap().is_removed());
-    let (mut keeper, mut desk) = sent(forgetting());
-    desk.remove();
-    let step = desk.go(&mut keeper, Event::Flown(Ok(tokens(2))));
+    let (mut keeper, mut store) = sent(keeper());
+    store.remove();
+    store.complete(&mut keeper, Ok(tokens(2))).unwrap_err();
+    assert!(store.entry.as_ref().unwrap().is_removed());
+    let (mut keeper, mut store) = sent(forgetting());
+    store.remove();
+    let step = store.go(&mut keeper, Event::Completed(Ok(tokens(2))));
     assert!(matches!(step, Step::Run(_)));
-    desk.land(&mut keeper, Err(lost())).unwrap_err();
-    assert!(desk.entry.as_ref().unwrap().is_removed());
+    store.complete(&mut keeper, Err(lost())).unwrap_err();
+    assert!(store.entry.as_ref().unwrap().is_removed());
 }
 
 /// With some servers a revocation ends every grant of the person, and so the new login as well.
 #[test]
 fn what_a_login_has_replaced_is_not_revoked() {
-    let (mut keeper, mut desk) = sent(forgetting());
-    desk.remove();
+    let (mut keeper, mut store) = sent(forgetting());
+    store.remove();
     let login = Record {
         login: Some("two".to_owned()),
-        ..Record::of(Arc::new(tokens_from(7, desk.now)))
+        ..Record::of(Arc::new(tokens_from(7, store.now)))
     };
-    desk.put(&login);
-    assert_eq!(got(desk.land(&mut keeper, Ok(tokens(2)))), "a7");
+    store.put(&login);
+    assert_eq!(got(store.complete(&mut keeper, Ok(tokens(2)))), "a7");
 }

@@ -14,12 +14,12 @@ fn moved() -> Arc<Identity> {
 
 #[test]
 fn a_server_that_moves_its_token_endpoint_logs_nobody_out() {
-    let mut desk = Desk::with(tokens(1));
+    let mut store = TestStore::with(tokens(1));
     let mut keeper = Keeper::new(moved(), Upkeep::Refresh).shared(person());
     assert_eq!(keeper.key(), super::keeper().key());
-    desk.now = START + 601;
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    let request = desk.sends(&mut keeper);
+    store.now = START + 601;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    let request = store.sends(&mut keeper);
     assert_eq!(request.uri(), "https://as.example/v2/token");
 }
 
@@ -54,12 +54,12 @@ fn what_is_asked_for_names_a_grant_in_whatever_order_and_is_asked_for_again() {
         ("stored.grant", Some("parameters"))
     );
     // And each renewal asks for it, in the order in which it was given.
-    let mut desk = Desk::new();
-    desk.now = START + 601;
-    desk.entry = Some(Entry { version: 1, record });
+    let mut store = TestStore::new();
+    store.now = START + 601;
+    store.entry = Some(Entry { version: 1, record });
     let mut keeper = named(&[b, a]);
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    let request = desk.sends(&mut keeper);
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    let request = store.sends(&mut keeper);
     let body = String::from_utf8_lossy(request.body());
     let added = "&resource=https%3A%2F%2Fb.example%2F&resource=https%3A%2F%2Fa.example%2F";
     assert!(body.contains(added), "{body}");

@@ -4,101 +4,101 @@ use super::*;
 
 #[test]
 fn a_silent_store_costs_nobody_a_good_token() {
-    let mut desk = Desk::with(tokens(1));
+    let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
-    desk.is_down = true;
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    assert_eq!(code(over(desk.go(&mut keeper, Event::Begin))), "lost");
-    desk.is_down = false;
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
-    desk.is_down = true;
-    desk.now = START + 590;
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+    store.is_down = true;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert_eq!(code(over(store.go(&mut keeper, Event::Begin))), "lost");
+    store.is_down = false;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    store.is_down = true;
+    store.now = START + 590;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
 }
 
 #[test]
 fn a_lease_whose_answer_was_lost_is_given_back() {
-    let mut desk = Desk::with(tokens(1));
+    let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
-    desk.now = START + 601;
-    desk.ask(&mut keeper);
-    let _ = keeper.resume(desk.at(), Event::Begin);
-    let step = keeper.resume(desk.at(), Event::Loaded(desk.entry.clone()));
+    store.now = START + 601;
+    let _ = store.ask(&mut keeper);
+    let _ = keeper.resume(store.at(), Event::Begin);
+    let step = keeper.resume(store.at(), Event::Loaded(store.entry.clone()));
     assert!(matches!(step, Step::Lease { .. }));
-    let step = keeper.resume(desk.at(), Event::Failed(lost()));
+    let step = keeper.resume(store.at(), Event::Failed(lost()));
     assert!(matches!(step, Step::Lease { ttl, .. } if ttl.is_zero()));
 }
 
 /// New tokens, and a store that has gone.
-fn unsaved() -> (Keeper, Desk) {
-    let mut desk = Desk::with(tokens(1));
+fn unsaved() -> (Keeper, TestStore) {
+    let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
-    desk.now = START + 601;
-    desk.ask(&mut keeper);
-    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
-    desk.is_down = true;
-    desk.log.clear();
-    (keeper, desk)
+    store.now = START + 601;
+    let _ = store.ask(&mut keeper);
+    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    store.is_down = true;
+    store.log.clear();
+    (keeper, store)
 }
 
 #[test]
 fn after_five_failed_saves_tokens_are_handed_out_and_stored_later() {
-    let (mut keeper, mut desk) = unsaved();
-    let fresh = tokens_from(2, desk.now);
-    let mut step = desk.go(&mut keeper, Event::Flown(Ok(fresh)));
+    let (mut keeper, mut store) = unsaved();
+    let fresh = tokens_from(2, store.now);
+    let mut step = store.go(&mut keeper, Event::Completed(Ok(fresh)));
     let mut pauses = Vec::new();
     while let Step::Wait(pause) = step {
         pauses.push(pause.as_millis());
-        step = desk.go(&mut keeper, Event::Elapsed);
+        step = store.go(&mut keeper, Event::Elapsed);
     }
     assert_eq!(pauses, [200, 400, 800, 1600]);
     assert_eq!(got(over(step)), "a2");
     // Five saves, and the lease.
-    assert_eq!(desk.log.len(), 6);
-    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a1");
-    desk.is_down = false;
-    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
-    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a2");
-    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a2");
-    assert_eq!(handed(desk.ask(&mut keeper)), "a2");
+    assert_eq!(store.log.len(), 6);
+    assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a1");
+    store.is_down = false;
+    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a2");
+    assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
+    assert_eq!(handed(store.ask(&mut keeper)), "a2");
 }
 
 #[test]
 fn tokens_of_an_abandoned_landing_are_stored_before_they_are_seen() {
-    let (mut keeper, mut desk) = unsaved();
-    let fresh = tokens_from(2, desk.now);
-    let step = desk.go(&mut keeper, Event::Flown(Ok(fresh)));
+    let (mut keeper, mut store) = unsaved();
+    let fresh = tokens_from(2, store.now);
+    let step = store.go(&mut keeper, Event::Completed(Ok(fresh)));
     assert!(matches!(step, Step::Wait(_)));
-    keeper.abandon(desk.at());
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Wait(_)));
-    desk.is_down = false;
-    assert_eq!(got(over(desk.go(&mut keeper, Event::Elapsed))), "a2");
-    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a2");
+    keeper.abandon(store.at());
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Wait(_)));
+    store.is_down = false;
+    assert_eq!(got(over(store.go(&mut keeper, Event::Elapsed))), "a2");
+    assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
 }
 
 #[test]
 fn tokens_that_are_over_when_they_are_stored_at_last_are_renewed() {
-    let (mut keeper, mut desk) = unsaved();
-    let fresh = tokens_from(2, desk.now);
-    let _ = desk.go(&mut keeper, Event::Flown(Ok(fresh)));
-    keeper.abandon(desk.at());
-    desk.is_down = false;
-    desk.now += 601;
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    let newest = tokens_from(3, desk.now);
-    assert_eq!(got(desk.renew(&mut keeper, Ok(newest))), "a3");
+    let (mut keeper, mut store) = unsaved();
+    let fresh = tokens_from(2, store.now);
+    let _ = store.go(&mut keeper, Event::Completed(Ok(fresh)));
+    keeper.abandon(store.at());
+    store.is_down = false;
+    store.now += 601;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    let newest = tokens_from(3, store.now);
+    assert_eq!(got(store.renew(&mut keeper, Ok(newest))), "a3");
 }
 
 #[test]
 fn a_record_of_another_grant_is_refused_and_left_alone() {
     let stranger = |id: GrantId| {
-        let mut desk = Desk::new();
+        let mut store = TestStore::new();
         let record = Record::of(Arc::new(tokens(1))).to_json(&us(), &id);
-        desk.entry = Some(Entry { version: 1, record });
-        desk
+        store.entry = Some(Entry { version: 1, record });
+        store
     };
     let scope = Scope::parse("read").unwrap();
     for id in [
@@ -108,24 +108,24 @@ fn a_record_of_another_grant_is_refused_and_left_alone() {
         naming::asking_for(&[("resource", "https://api.example")]),
         person().with_dpop_jkt("thumb"),
     ] {
-        let mut desk = stranger(id);
+        let mut store = stranger(id);
         let mut keeper = keeper();
-        desk.ask(&mut keeper);
-        let outcome = over(desk.go(&mut keeper, Event::Begin));
+        let _ = store.ask(&mut keeper);
+        let outcome = over(store.go(&mut keeper, Event::Begin));
         assert_eq!(code(outcome), "stored.grant");
-        assert_eq!(desk.log, ["load"]);
+        assert_eq!(store.log, ["load"]);
     }
     let mut foreign = tokens(1);
     foreign.binding = Arc::new(crate::identity::Binding {
         issuer: "https://other.example".to_owned(),
         client_id: "id".to_owned(),
     });
-    let error = keeper().replace(Desk::new().at(), foreign.clone());
+    let error = keeper().replace(TestStore::new().at(), foreign.clone());
     assert_eq!(error.unwrap_err().code(), "stored.issuer");
-    let mut desk = Desk::with(foreign);
+    let mut store = TestStore::with(foreign);
     let mut keeper = keeper();
-    desk.ask(&mut keeper);
-    let outcome = over(desk.go(&mut keeper, Event::Begin));
+    let _ = store.ask(&mut keeper);
+    let outcome = over(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "stored.issuer");
 }
 
@@ -140,159 +140,162 @@ fn a_login_takes_the_place_of_what_is_stored() {
         },
     ];
     for build in built {
-        let mut desk = Desk::with(tokens(1));
-        let mut keeper = build(desk.at());
-        assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
-        assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a5");
-        assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a5");
-        assert_eq!(handed(desk.ask(&mut keeper)), "a5");
+        let mut store = TestStore::with(tokens(1));
+        let mut keeper = build(store.at());
+        assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+        assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a5");
+        assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
+        assert_eq!(handed(store.ask(&mut keeper)), "a5");
     }
 }
 
 #[test]
 fn a_login_that_is_stale_by_now_is_stored_and_renewed() {
-    let mut desk = Desk::new();
-    let mut keeper = keeper().with_tokens(desk.at(), tokens(1)).unwrap();
-    desk.now = START + 601;
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    let fresh = tokens_from(2, desk.now);
-    assert_eq!(got(desk.renew(&mut keeper, Ok(fresh))), "a2");
+    let mut store = TestStore::new();
+    let mut keeper = keeper().with_tokens(store.at(), tokens(1)).unwrap();
+    store.now = START + 601;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    let fresh = tokens_from(2, store.now);
+    assert_eq!(got(store.renew(&mut keeper, Ok(fresh))), "a2");
 }
 
 #[test]
 fn a_login_during_a_renewal_outlives_it() {
-    let mut desk = Desk::with(tokens(1));
+    let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
-    desk.now = START + 601;
-    desk.ask(&mut keeper);
-    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
-    let login = tokens_from(5, desk.now);
-    keeper.replace(desk.at(), login).unwrap();
-    let late = tokens_from(2, desk.now);
-    assert_eq!(got(desk.land(&mut keeper, Ok(late))), "a2");
-    let Turn::HandOutAndRenew(tokens) = desk.ask(&mut keeper) else {
+    store.now = START + 601;
+    let _ = store.ask(&mut keeper);
+    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    let login = tokens_from(5, store.now);
+    keeper.replace(store.at(), login).unwrap();
+    let late = tokens_from(2, store.now);
+    assert_eq!(got(store.complete(&mut keeper, Ok(late))), "a2");
+    let Decision::UseAndRenew(tokens) = store.ask(&mut keeper) else {
         panic!("the login is not stored");
     };
     assert_eq!(access(&tokens), "a5");
-    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a5");
-    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a5");
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a5");
+    assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
 }
 
 #[test]
 fn a_login_that_may_be_stored_already_is_not_stored_over_what_became_of_it() {
-    let mut desk = Desk::with(tokens(1));
+    let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
-    let login = tokens_from(5, desk.now);
-    keeper.replace(desk.at(), login).unwrap();
-    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
-    let _ = keeper.resume(desk.at(), Event::Begin);
-    let step = keeper.resume(desk.at(), Event::Loaded(desk.entry.clone()));
+    let login = tokens_from(5, store.now);
+    keeper.replace(store.at(), login).unwrap();
+    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+    let _ = keeper.resume(store.at(), Event::Begin);
+    let step = keeper.resume(store.at(), Event::Loaded(store.entry.clone()));
     let Step::Save { record, .. } = step else {
         panic!("the login is not saved");
     };
     // It is stored, and nobody hears of it; another renews it.
-    desk.entry = Some(Entry { version: 2, record });
-    assert_eq!(got(over(desk.go(&mut keeper, Event::Failed(lost())))), "a5");
+    store.entry = Some(Entry { version: 2, record });
+    assert_eq!(
+        got(over(store.go(&mut keeper, Event::Failed(lost())))),
+        "a5"
+    );
     let renewed = Record {
-        tokens: Some(Arc::new(tokens_from(6, desk.now))),
-        ..desk.record()
+        tokens: Some(Arc::new(tokens_from(6, store.now))),
+        ..store.record()
     };
-    desk.put(&renewed);
-    assert!(matches!(desk.ask(&mut keeper), Turn::HandOutAndRenew(_)));
-    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a6");
-    assert_eq!(desk.version(), 3);
+    store.put(&renewed);
+    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a6");
+    assert_eq!(store.version(), 3);
 }
 
 #[test]
 fn an_empty_store_is_asked_again_after_a_second() {
-    let mut desk = Desk::new();
+    let mut store = TestStore::new();
     let mut keeper = keeper();
     for _ in 0..5 {
-        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-        let outcome = over(desk.go(&mut keeper, Event::Begin));
+        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        let outcome = over(store.go(&mut keeper, Event::Begin));
         assert_eq!(code(outcome), "grant.no_refresh_token");
-        assert!(matches!(desk.ask(&mut keeper), Turn::GiveUp(_)));
-        desk.now += 1;
+        assert!(matches!(store.ask(&mut keeper), Decision::Fail(_)));
+        store.now += 1;
     }
-    desk.put(&Record::of(Arc::new(tokens(1))));
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
+    store.put(&Record::of(Arc::new(tokens(1))));
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
 }
 
 #[test]
 fn tokens_that_could_not_be_stored_are_stored_though_nobody_asks() {
-    let (mut keeper, mut desk) = unsaved();
-    assert_eq!(keeper.retry_after(desk.now()), None);
-    let fresh = tokens_from(2, desk.now);
-    let mut step = desk.go(&mut keeper, Event::Flown(Ok(fresh)));
+    let (mut keeper, mut store) = unsaved();
+    assert_eq!(keeper.retry_after(store.now()), None);
+    let fresh = tokens_from(2, store.now);
+    let mut step = store.go(&mut keeper, Event::Completed(Ok(fresh)));
     while let Step::Wait(_) = step {
-        step = desk.go(&mut keeper, Event::Elapsed);
+        step = store.go(&mut keeper, Event::Elapsed);
     }
     assert_eq!(got(over(step)), "a2");
     // The store is down for ten minutes, and the tokens are over when it comes back.
-    let (since, mut tries) = (desk.now, 0);
-    while let Some(pause) = keeper.retry_after(desk.now()) {
+    let (since, mut tries) = (store.now, 0);
+    while let Some(pause) = keeper.retry_after(store.now()) {
         assert!((1..=90).contains(&pause.as_secs()), "{pause:?}");
-        desk.now += pause.as_secs();
-        desk.is_down = desk.now < since + 601;
-        desk.log.clear();
+        store.now += pause.as_secs();
+        store.is_down = store.now < since + 601;
+        store.log.clear();
         assert!(keeper.save_again());
         assert!(!keeper.save_again());
-        let _ = over(desk.go(&mut keeper, Event::Begin));
+        let _ = over(store.go(&mut keeper, Event::Begin));
         tries += 1;
     }
     assert!((10..30).contains(&tries), "{tries}");
-    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a2");
+    assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
     // Nobody has asked for others.
-    assert_eq!(desk.log, ["save", "release"]);
+    assert_eq!(store.log, ["save", "release"]);
     assert!(!keeper.save_again());
 }
 
 #[test]
-fn who_asks_while_old_tokens_are_stored_gets_new_ones() {
-    let (mut keeper, mut desk) = unsaved();
-    let fresh = tokens_from(2, desk.now);
-    let _ = desk.go(&mut keeper, Event::Flown(Ok(fresh)));
-    keeper.abandon(desk.at());
-    desk.is_down = false;
-    desk.now += 601;
+fn a_caller_that_asks_while_old_tokens_are_stored_gets_new_ones() {
+    let (mut keeper, mut store) = unsaved();
+    let fresh = tokens_from(2, store.now);
+    let _ = store.go(&mut keeper, Event::Completed(Ok(fresh)));
+    keeper.abandon(store.at());
+    store.is_down = false;
+    store.now += 601;
     assert!(keeper.save_again());
-    assert!(matches!(desk.ask(&mut keeper), Turn::Follow));
-    let newest = tokens_from(3, desk.now);
-    assert_eq!(got(desk.renew(&mut keeper, Ok(newest))), "a3");
+    assert!(matches!(store.ask(&mut keeper), Decision::Wait));
+    let newest = tokens_from(3, store.now);
+    assert_eq!(got(store.renew(&mut keeper, Ok(newest))), "a3");
 }
 
 #[test]
 fn a_login_that_could_not_be_stored_is_stored_though_nobody_asks() {
-    let mut desk = Desk::with(tokens(1));
+    let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
-    desk.is_down = true;
-    keeper.replace(desk.at(), tokens(5)).unwrap();
+    store.is_down = true;
+    keeper.replace(store.at(), tokens(5)).unwrap();
     assert!(keeper.save_again());
-    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a5");
-    desk.now += 601;
-    desk.is_down = false;
-    desk.log.clear();
-    assert!(keeper.retry_after(desk.now()).is_some() && keeper.save_again());
-    let _ = over(desk.go(&mut keeper, Event::Begin));
-    assert_eq!(desk.log, ["load", "save"]);
-    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a5");
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a5");
+    store.now += 601;
+    store.is_down = false;
+    store.log.clear();
+    assert!(keeper.retry_after(store.now()).is_some() && keeper.save_again());
+    let _ = over(store.go(&mut keeper, Event::Begin));
+    assert_eq!(store.log, ["load", "save"]);
+    assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
 }
 
 #[test]
 fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
     let own = Keeper::new(us(), Upkeep::ClientCredentials(Scope::none())).shared(person());
-    let mut desk = Desk::new();
-    desk.is_down = true;
+    let mut store = TestStore::new();
+    store.is_down = true;
     let mut keeper = own;
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    assert_eq!(got(desk.renew(&mut keeper, Ok(tokens(1)))), "a1");
-    assert_eq!(desk.log, ["failure", "run", "failure", "failure"]);
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert_eq!(got(store.renew(&mut keeper, Ok(tokens(1)))), "a1");
+    assert_eq!(store.log, ["failure", "run", "failure", "failure"]);
     // What it brought is stored once the store is back.
-    desk.is_down = false;
+    store.is_down = false;
     assert!(keeper.save_again());
-    over(desk.go(&mut keeper, Event::Begin)).unwrap();
-    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a1");
+    over(store.go(&mut keeper, Event::Begin)).unwrap();
+    assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a1");
 
     let (known, never) = (Reuse::Tolerated, Reuse::Revokes);
     for (reuse, rotates, is_sent) in [
@@ -302,22 +305,22 @@ fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
         (known, Some(true), false),
         (known, None, false),
     ] {
-        let mut desk = Desk::new();
-        desk.put(&Record {
+        let mut store = TestStore::new();
+        store.put(&Record {
             rotates,
             ..Record::of(Arc::new(tokens(1)))
         });
         let mut keeper = keeper_for(reuse);
-        desk.ask(&mut keeper);
-        assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
-        desk.is_down = true;
+        let _ = store.ask(&mut keeper);
+        assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+        store.is_down = true;
         // While there is a good token, nobody needs another.
-        desk.now = START + 580;
-        desk.ask(&mut keeper);
-        assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a1");
-        desk.now = START + 700;
-        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-        let step = desk.go(&mut keeper, Event::Begin);
+        store.now = START + 580;
+        let _ = store.ask(&mut keeper);
+        assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+        store.now = START + 700;
+        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        let step = store.go(&mut keeper, Event::Begin);
         match is_sent {
             true => assert!(matches!(step, Step::Run(_)), "{step:?}"),
             false => assert_eq!(code(over(step)), "lost"),
@@ -328,28 +331,35 @@ fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
 #[test]
 fn a_store_that_refuses_is_told_though_no_lease_is_needed() {
     let own = || Keeper::new(us(), Upkeep::ClientCredentials(Scope::none())).shared(person());
-    let mut desk = Desk::new();
+    let mut store = TestStore::new();
     for refusal in [
         Error::from(Check::StoredSealed),
         Error::from(Misuse::StoredForm),
     ] {
         let expected = refusal.code();
         let mut keeper = own();
-        assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-        assert!(matches!(keeper.resume(desk.at(), Event::Begin), Step::Load));
-        let step = keeper.resume(desk.at(), Event::Failed(refusal));
+        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        assert!(matches!(
+            keeper.resume(store.at(), Event::Begin),
+            Step::Load
+        ));
+        let step = keeper.resume(store.at(), Event::Failed(refusal));
         assert_eq!(code(over(step)), expected);
     }
 }
 
 /// How often a store that knows no word but "conflict" was asked to save, the pauses in between, and
 /// the end.
-fn in_conflict(desk: &mut Desk, keeper: &mut Keeper, event: Event) -> (usize, Vec<u64>, Outcome) {
+fn in_conflict(
+    store: &mut TestStore,
+    keeper: &mut Keeper,
+    event: Event,
+) -> (usize, Vec<u64>, Outcome) {
     let (mut saves, mut pauses) = (0, Vec::new());
-    let mut step = keeper.resume(desk.at(), event);
+    let mut step = keeper.resume(store.at(), event);
     loop {
         let event = match step {
-            Step::Load => Event::Loaded(desk.entry.clone()),
+            Step::Load => Event::Loaded(store.entry.clone()),
             Step::Lease { .. } => Event::Leased(Lease::Won),
             Step::Save { .. } => {
                 saves += 1;
@@ -361,9 +371,9 @@ fn in_conflict(desk: &mut Desk, keeper: &mut Keeper, event: Event) -> (usize, Ve
                 Event::Elapsed
             }
             Step::Run(_) => panic!("sent without a mark"),
-            Step::Over(outcome) => return (saves, pauses, outcome),
+            Step::Done(outcome) => return (saves, pauses, outcome),
         };
-        step = keeper.resume(desk.at(), event);
+        step = keeper.resume(store.at(), event);
     }
 }
 
@@ -378,11 +388,11 @@ fn a_store_that_says_conflict_for_ever_is_asked_at_growing_intervals_and_given_u
         outcome
     };
     // A mark.
-    let mut desk = Desk::with(tokens(1));
+    let mut store = TestStore::with(tokens(1));
     let mut keeper_of_mark = keeper();
-    desk.now = START + 601;
-    desk.ask(&mut keeper_of_mark);
-    let outcome = grown(in_conflict(&mut desk, &mut keeper_of_mark, Event::Begin));
+    store.now = START + 601;
+    let _ = store.ask(&mut keeper_of_mark);
+    let outcome = grown(in_conflict(&mut store, &mut keeper_of_mark, Event::Begin));
     let error = outcome.unwrap_err();
     assert_eq!(
         (error.code(), error.endpoint()),
@@ -391,89 +401,89 @@ fn a_store_that_says_conflict_for_ever_is_asked_at_growing_intervals_and_given_u
     assert!(matches!(error.advice(), Advice::Retry { .. }));
     assert!(!keeper_of_mark.is_busy());
     // New tokens: nobody else can have them, so they are handed out, and stored later.
-    let mut desk = Desk::with(tokens(1));
+    let mut store = TestStore::with(tokens(1));
     let mut keeper_of_tokens = keeper();
-    desk.now = START + 601;
-    desk.ask(&mut keeper_of_tokens);
-    let step = desk.go(&mut keeper_of_tokens, Event::Begin);
+    store.now = START + 601;
+    let _ = store.ask(&mut keeper_of_tokens);
+    let step = store.go(&mut keeper_of_tokens, Event::Begin);
     assert!(matches!(step, Step::Run(_)));
-    let fresh = Event::Flown(Ok(tokens_from(2, desk.now)));
-    let outcome = grown(in_conflict(&mut desk, &mut keeper_of_tokens, fresh));
+    let fresh = Event::Completed(Ok(tokens_from(2, store.now)));
+    let outcome = grown(in_conflict(&mut store, &mut keeper_of_tokens, fresh));
     assert_eq!(got(outcome), "a2");
     assert!(!keeper_of_tokens.is_stored());
-    desk.now += 60;
+    store.now += 60;
     assert!(keeper_of_tokens.save_again());
     assert_eq!(
-        got(over(desk.go(&mut keeper_of_tokens, Event::Begin))),
+        got(over(store.go(&mut keeper_of_tokens, Event::Begin))),
         "a2"
     );
-    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a2");
+    assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
     // A login.
-    let mut desk = Desk::with(tokens(1));
+    let mut store = TestStore::with(tokens(1));
     let mut keeper_of_login = keeper();
-    keeper_of_login.replace(desk.at(), tokens(5)).unwrap();
+    keeper_of_login.replace(store.at(), tokens(5)).unwrap();
     assert!(keeper_of_login.save_again());
-    let outcome = grown(in_conflict(&mut desk, &mut keeper_of_login, Event::Begin));
+    let outcome = grown(in_conflict(&mut store, &mut keeper_of_login, Event::Begin));
     assert_eq!(got(outcome), "a5");
     assert_eq!(keeper_of_login.trouble().unwrap().code(), "lost.contended");
     assert!(!keeper_of_login.is_stored());
     // The end of a grant: nobody is told of it before it is known.
-    let mut desk = Desk::with(tokens(1));
+    let mut store = TestStore::with(tokens(1));
     let mut keeper_of_end = keeper();
-    desk.now = START + 601;
-    desk.ask(&mut keeper_of_end);
-    let step = desk.go(&mut keeper_of_end, Event::Begin);
+    store.now = START + 601;
+    let _ = store.ask(&mut keeper_of_end);
+    let step = store.go(&mut keeper_of_end, Event::Begin);
     assert!(matches!(step, Step::Run(_)));
-    let ended = Event::Flown(Err(invalid_grant()));
-    let outcome = grown(in_conflict(&mut desk, &mut keeper_of_end, ended));
+    let ended = Event::Completed(Err(invalid_grant()));
+    let outcome = grown(in_conflict(&mut store, &mut keeper_of_end, ended));
     assert_eq!(code(outcome), "lost.contended");
 }
 
 #[test]
 fn tokens_whose_host_ends_while_the_store_is_in_conflict_are_stored_later() {
-    let (mut keeper, mut desk) = unsaved();
-    let mut step = keeper.resume(desk.at(), Event::Flown(Ok(tokens_from(2, desk.now))));
+    let (mut keeper, mut store) = unsaved();
+    let mut step = keeper.resume(store.at(), Event::Completed(Ok(tokens_from(2, store.now))));
     for _ in 0..4 {
         let event = match step {
-            Step::Load => Event::Loaded(desk.entry.clone()),
+            Step::Load => Event::Loaded(store.entry.clone()),
             Step::Save { .. } => Event::Saved(Saved::Conflict),
             Step::Wait(_) => break,
             step => panic!("{step:?}"),
         };
-        step = keeper.resume(desk.at(), event);
+        step = keeper.resume(store.at(), event);
     }
-    keeper.abandon(desk.at());
-    desk.is_down = false;
+    keeper.abandon(store.at());
+    store.is_down = false;
     assert!(keeper.save_again());
-    assert_eq!(got(over(desk.go(&mut keeper, Event::Begin))), "a2");
-    assert_eq!(access(desk.record().tokens.as_ref().unwrap()), "a2");
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a2");
+    assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
 }
 
 #[test]
 fn tokens_of_an_abandoned_landing_are_not_seen_because_others_were() {
     let own = Keeper::new(us(), Upkeep::ClientCredentials(Scope::none()));
     let mut keeper = own.shared(person());
-    let mut desk = Desk::new();
-    desk.is_down = true;
-    desk.ask(&mut keeper);
-    assert_eq!(got(desk.renew(&mut keeper, Ok(tokens(1)))), "a1");
+    let mut store = TestStore::new();
+    store.is_down = true;
+    let _ = store.ask(&mut keeper);
+    assert_eq!(got(store.renew(&mut keeper, Ok(tokens(1)))), "a1");
     // They are handed out unsaved, and refused when the store has failed once more: others are
     // fetched, and are on their way into the store when their host ends.
-    desk.now += 100;
+    store.now += 100;
     assert!(keeper.save_again());
-    let step = keeper.resume(desk.at(), Event::Begin);
+    let step = keeper.resume(store.at(), Event::Begin);
     assert!(matches!(step, Step::Save { .. }), "{step:?}");
-    let step = keeper.resume(desk.at(), Event::Failed(lost()));
+    let step = keeper.resume(store.at(), Event::Failed(lost()));
     assert!(matches!(step, Step::Lease { .. }), "{step:?}");
-    let turn = keeper.ask(desk.now(), Some(&tokens(1)));
-    assert!(matches!(turn, Turn::Follow), "{turn:?}");
-    desk.now += 100;
-    let step = desk.go(&mut keeper, Event::Failed(lost()));
+    let decision = keeper.ask(store.now(), Some(&tokens(1)));
+    assert!(matches!(decision, Decision::Wait), "{decision:?}");
+    store.now += 100;
+    let step = store.go(&mut keeper, Event::Failed(lost()));
     assert!(matches!(step, Step::Run(_)), "{step:?}");
-    let fresh = tokens_from(2, desk.now);
-    let step = keeper.resume(desk.at(), Event::Flown(Ok(fresh)));
+    let fresh = tokens_from(2, store.now);
+    let step = keeper.resume(store.at(), Event::Completed(Ok(fresh)));
     assert!(matches!(step, Step::Save { .. }), "{step:?}");
-    keeper.abandon(desk.at());
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    assert!(keeper.still_good(desk.now()).is_none());
+    keeper.abandon(store.at());
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(keeper.still_good(store.now()).is_none());
 }

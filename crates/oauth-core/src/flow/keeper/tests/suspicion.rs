@@ -10,26 +10,26 @@ fn refusal(status: u16, code: &str) -> Error {
 }
 
 /// A keeper whose token was refused like this, once it was over.
-fn refused(error: Error) -> (Keeper, Desk, Error) {
-    let mut desk = Desk::with(tokens(1));
+fn refused(error: Error) -> (Keeper, TestStore, Error) {
+    let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_for(Reuse::Revokes);
-    desk.now = START + 601;
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    let error = desk.renew(&mut keeper, Err(error)).unwrap_err();
-    desk.log.clear();
-    (keeper, desk, error)
+    store.now = START + 601;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    let error = store.renew(&mut keeper, Err(error)).unwrap_err();
+    store.log.clear();
+    (keeper, store, error)
 }
 
 /// What a caller gets who is not given a token: at once, or after a look at the store.
-fn told(desk: &mut Desk, keeper: &mut Keeper) -> Option<Error> {
-    match desk.ask(keeper) {
-        Turn::GiveUp(error) => Some(error),
-        Turn::Renew => match desk.go(keeper, Event::Begin) {
-            Step::Over(outcome) => outcome.err(),
+fn told(store: &mut TestStore, keeper: &mut Keeper) -> Option<Error> {
+    match store.ask(keeper) {
+        Decision::Fail(error) => Some(error),
+        Decision::Renew => match store.go(keeper, Event::Begin) {
+            Step::Done(outcome) => outcome.err(),
             Step::Run(_) => None,
             step => panic!("{step:?}"),
         },
-        turn => panic!("{turn:?}"),
+        decision => panic!("{decision:?}"),
     }
 }
 
@@ -46,15 +46,18 @@ fn any_other_refusal_is_told_in_the_servers_words_and_ends_nothing() {
         (400, "invalid_request"),
         (400, "token_is_gone"),
     ] {
-        let (mut keeper, mut desk, error) = refused(refusal(status, word));
+        let (mut keeper, mut store, error) = refused(refusal(status, word));
         let mut other = keeper_for(Reuse::Unknown);
-        let record = desk.record();
-        assert!(record.ended.is_none() && record.attempt.is_none(), "{word}");
+        let record = store.record();
+        assert!(
+            record.ended.is_none() && record.in_flight.is_none(),
+            "{word}"
+        );
         assert!(record.tokens.unwrap().refresh_token.is_some(), "{word}");
         // Here, and wherever the record is read.
         for again in [
-            told(&mut desk, &mut keeper).unwrap(),
-            told(&mut desk, &mut other).unwrap(),
+            told(&mut store, &mut keeper).unwrap(),
+            told(&mut store, &mut other).unwrap(),
         ] {
             assert_eq!(again.code(), error.code(), "{word}");
             assert_eq!(error.advice(), Advice::Reauthorize, "{word}");
@@ -66,12 +69,12 @@ fn any_other_refusal_is_told_in_the_servers_words_and_ends_nothing() {
             );
             assert_eq!(server.description(), Some("as the server says it"));
         }
-        assert!(!desk.log.contains(&"run"), "{word}");
+        assert!(!store.log.contains(&"run"), "{word}");
     }
     // Without a word, too.
-    let (mut keeper, mut desk, error) = refused(ServerError::of_status(403).into());
+    let (mut keeper, mut store, error) = refused(ServerError::of_status(403).into());
     assert_eq!(error.advice(), Advice::Reauthorize);
-    assert_eq!(told(&mut desk, &mut keeper).unwrap().code(), error.code());
+    assert_eq!(told(&mut store, &mut keeper).unwrap().code(), error.code());
 }
 
 #[test]
@@ -84,38 +87,38 @@ fn what_passes_makes_no_grant_suspect() {
     ];
     for server in bare.into_iter().chain(words) {
         let text = format!("{server:?}");
-        let (_, desk, _) = refused(server.into());
-        assert_eq!(desk.record().suspicion, None, "{text}");
+        let (_, store, _) = refused(server.into());
+        assert_eq!(store.record().suspicion, None, "{text}");
     }
     // Nor does what the client's own token is refused with.
     let own = Keeper::new(us(), Upkeep::ClientCredentials(Scope::none()));
     let mut keeper = own.shared(person());
-    let mut desk = Desk::new();
-    desk.ask(&mut keeper);
-    let error = desk
+    let mut store = TestStore::new();
+    let _ = store.ask(&mut keeper);
+    let error = store
         .renew(&mut keeper, Err(refusal(401, "invalid_client")))
         .unwrap_err();
     assert_eq!(
-        (error.advice(), desk.entry.is_none()),
+        (error.advice(), store.entry.is_none()),
         (Advice::GiveUp, true)
     );
 }
 
 #[test]
 fn a_suspect_token_is_sent_again_at_growing_intervals() {
-    let (mut keeper, mut desk, _) = refused(refusal(403, "unauthorized_client"));
+    let (mut keeper, mut store, _) = refused(refusal(403, "unauthorized_client"));
     let mut other = keeper_for(Reuse::Revokes);
-    let (mut last, mut pauses) = (desk.now, Vec::new());
+    let (mut last, mut pauses) = (store.now, Vec::new());
     while pauses.len() < 12 {
-        desk.now += 1;
+        store.now += 1;
         // Whoever asks first sends it, for all.
         for worker in [&mut other, &mut keeper] {
-            if told(&mut desk, worker).is_some() {
+            if told(&mut store, worker).is_some() {
                 continue;
             }
-            pauses.push(desk.now - last);
-            last = desk.now;
-            let again = desk.land(worker, Err(refusal(403, "unauthorized_client")));
+            pauses.push(store.now - last);
+            last = store.now;
+            let again = store.complete(worker, Err(refusal(403, "unauthorized_client")));
             assert_eq!(again.unwrap_err().advice(), Advice::Reauthorize);
         }
     }
@@ -129,30 +132,30 @@ fn a_suspect_token_is_sent_again_at_growing_intervals() {
 #[test]
 fn a_success_or_a_login_clears_it() {
     // A success.
-    let (mut keeper, mut desk, _) = refused(refusal(401, "invalid_client"));
-    desk.now += 20;
-    assert!(told(&mut desk, &mut keeper).is_none());
-    let fresh = tokens_from(2, desk.now);
-    assert_eq!(got(desk.land(&mut keeper, Ok(fresh))), "a2");
-    assert_eq!(desk.record().suspicion, None);
+    let (mut keeper, mut store, _) = refused(refusal(401, "invalid_client"));
+    store.now += 20;
+    assert!(told(&mut store, &mut keeper).is_none());
+    let fresh = tokens_from(2, store.now);
+    assert_eq!(got(store.complete(&mut keeper, Ok(fresh))), "a2");
+    assert_eq!(store.record().suspicion, None);
     assert!(keeper.trouble().is_none());
     // A login here, and a login elsewhere, which is known after a second.
-    for is_here in [true, false] {
-        let (mut keeper, mut desk, _) = refused(refusal(401, "invalid_client"));
+    for is_local in [true, false] {
+        let (mut keeper, mut store, _) = refused(refusal(401, "invalid_client"));
         let mut other = keeper_for(Reuse::Revokes);
-        assert!(told(&mut desk, &mut other).is_some());
-        let where_to = if is_here { &mut keeper } else { &mut other };
-        let login = tokens_from(5, desk.now);
-        where_to.replace(desk.at(), login).unwrap();
+        assert!(told(&mut store, &mut other).is_some());
+        let where_to = if is_local { &mut keeper } else { &mut other };
+        let login = tokens_from(5, store.now);
+        where_to.replace(store.at(), login).unwrap();
         assert!(where_to.save_again());
-        assert_eq!(got(over(desk.go(where_to, Event::Begin))), "a5");
-        assert_eq!(desk.record().suspicion, None);
-        desk.now += 1;
+        assert_eq!(got(over(store.go(where_to, Event::Begin))), "a5");
+        assert_eq!(store.record().suspicion, None);
+        store.now += 1;
         for worker in [&mut keeper, &mut other] {
-            match desk.ask(worker) {
-                Turn::HandOut(tokens) => assert_eq!(access(&tokens), "a5"),
-                Turn::Renew => assert_eq!(got(over(desk.go(worker, Event::Begin))), "a5"),
-                turn => panic!("{turn:?}"),
+            match store.ask(worker) {
+                Decision::UseToken(tokens) => assert_eq!(access(&tokens), "a5"),
+                Decision::Renew => assert_eq!(got(over(store.go(worker, Event::Begin))), "a5"),
+                decision => panic!("{decision:?}"),
             }
         }
     }
@@ -160,11 +163,11 @@ fn a_success_or_a_login_clears_it() {
 
 #[test]
 fn a_token_that_is_still_good_is_handed_out_meanwhile() {
-    let mut desk = Desk::with(tokens(1));
+    let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_for(Reuse::Revokes);
-    desk.now = START + 580;
-    assert!(matches!(desk.ask(&mut keeper), Turn::Renew));
-    let outcome = desk.renew(&mut keeper, Err(refusal(400, "consent_required")));
+    store.now = START + 580;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    let outcome = store.renew(&mut keeper, Err(refusal(400, "consent_required")));
     assert_eq!(got(outcome), "a1");
     // The caller can be told all the same.
     let trouble = keeper.trouble().unwrap();
@@ -173,46 +176,48 @@ fn a_token_that_is_still_good_is_handed_out_meanwhile() {
         ("denied.consent_required", Advice::Reauthorize)
     );
     let mut other = keeper_for(Reuse::Revokes);
-    assert!(matches!(desk.ask(&mut other), Turn::Renew));
-    assert_eq!(got(over(desk.go(&mut other, Event::Begin))), "a1");
-    assert_eq!(handed(desk.ask(&mut other)), "a1");
+    assert!(matches!(store.ask(&mut other), Decision::Renew));
+    assert_eq!(got(over(store.go(&mut other, Event::Begin))), "a1");
+    assert_eq!(handed(store.ask(&mut other)), "a1");
     assert_eq!(other.trouble().unwrap().code(), "denied.consent_required");
 }
 
 #[test]
 fn a_suspicion_of_a_clock_that_was_ahead_ends_in_time() {
-    let mut desk = Desk::with(tokens(1));
+    let mut store = TestStore::with(tokens(1));
     let mut ahead = keeper_for(Reuse::Revokes);
-    desk.now = START + 365 * 24 * 3600;
-    desk.ask(&mut ahead);
-    desk.renew(&mut ahead, Err(refusal(401, "invalid_client")))
+    store.now = START + 365 * 24 * 3600;
+    let _ = store.ask(&mut ahead);
+    store
+        .renew(&mut ahead, Err(refusal(401, "invalid_client")))
         .unwrap_err();
-    let refused = desk.record();
+    let refused = store.record();
     // Another's clock was right, and its own is set right.
     for mut worker in [keeper_for(Reuse::Revokes), ahead] {
-        desk.now = START + 700;
-        assert!(told(&mut desk, &mut worker).is_some());
-        desk.now += 16;
-        assert!(told(&mut desk, &mut worker).is_none());
-        worker.abandon(desk.at());
-        desk.put(&refused);
+        store.now = START + 700;
+        assert!(told(&mut store, &mut worker).is_some());
+        store.now += 16;
+        assert!(told(&mut store, &mut worker).is_none());
+        worker.abandon(store.at());
+        store.put(&refused);
     }
 }
 
 #[test]
 fn without_a_store_it_is_the_same() {
-    let mut desk = Desk::new();
+    let mut store = TestStore::new();
     let mut keeper = alone();
-    keeper.replace(desk.at(), tokens(1)).unwrap();
-    desk.now = START + 601;
-    desk.ask(&mut keeper);
-    desk.renew(&mut keeper, Err(refusal(403, "unauthorized_client")))
+    keeper.replace(store.at(), tokens(1)).unwrap();
+    store.now = START + 601;
+    let _ = store.ask(&mut keeper);
+    store
+        .renew(&mut keeper, Err(refusal(403, "unauthorized_client")))
         .unwrap_err();
-    desk.now += 5;
-    let error = told(&mut desk, &mut keeper).unwrap();
+    store.now += 5;
+    let error = told(&mut store, &mut keeper).unwrap();
     assert_eq!(error.advice(), Advice::Reauthorize);
-    desk.now += 15;
-    assert!(told(&mut desk, &mut keeper).is_none());
+    store.now += 15;
+    assert!(told(&mut store, &mut keeper).is_none());
 }
 
 /// Microsoft's word for a person who has to confirm something.
@@ -225,17 +230,17 @@ fn an_invalid_grant_that_wants_interaction_is_not_the_end() {
         Error::from(server.with_extra(extra))
     };
     for suberror in ["basic_action", "consent_required"] {
-        let (_, desk, error) = refused(wanting(suberror));
+        let (_, store, error) = refused(wanting(suberror));
         assert_eq!(
             (error.code(), error.advice()),
             ("denied.invalid_grant", Advice::Reauthorize)
         );
-        let record = desk.record();
+        let record = store.record();
         assert!(record.ended.is_none() && record.suspicion.is_some());
     }
     for suberror in ["bad_token", "token_expired"] {
-        let (_, desk, _) = refused(wanting(suberror));
-        assert!(desk.record().ended.is_some());
+        let (_, store, _) = refused(wanting(suberror));
+        assert!(store.record().ended.is_some());
     }
 }
 
@@ -244,63 +249,67 @@ fn an_invalid_grant_that_wants_interaction_is_not_the_end() {
 fn what_a_preset_names_as_the_same_ends_the_grant() {
     let server = ServerError::of_status(400).coded("bad_refresh_token");
     let named = Error::from(server.meaning(Some("invalid_grant")));
-    let (_, desk, error) = refused(named);
+    let (_, store, error) = refused(named);
     assert_eq!(error.code(), "denied.invalid_grant");
-    assert!(desk.record().ended.is_some());
+    assert!(store.record().ended.is_some());
 }
 
 #[test]
 fn nobody_is_told_to_log_in_for_a_token_that_was_replaced_meanwhile() {
     for (number, expected) in [(2, "a2"), (1, "a1")] {
-        let mut desk = Desk::with(tokens(1));
+        let mut store = TestStore::with(tokens(1));
         let mut keeper = keeper_for(Reuse::Unknown);
-        desk.now = START + 601;
-        desk.ask(&mut keeper);
-        assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
-        desk.put(&Record::of(Arc::new(tokens_from(number, desk.now))));
+        store.now = START + 601;
+        let _ = store.ask(&mut keeper);
+        assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+        store.put(&Record::of(Arc::new(tokens_from(number, store.now))));
         let refused = Err(refusal(401, "invalid_client"));
-        let outcome = desk.land(&mut keeper, refused);
+        let outcome = store.complete(&mut keeper, refused);
         assert_eq!(got(outcome), expected);
         // It is the token that is suspect, whoever saved it last.
-        assert_eq!(desk.record().suspicion.is_some(), number == 1);
+        assert_eq!(store.record().suspicion.is_some(), number == 1);
     }
 }
 
 #[test]
 fn nobody_is_told_to_log_in_before_all_can_know() {
-    let mut desk = Desk::with(tokens(1));
+    let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_for(Reuse::Unknown);
-    desk.now = START + 601;
-    desk.ask(&mut keeper);
-    assert!(matches!(desk.go(&mut keeper, Event::Begin), Step::Run(_)));
-    desk.is_down = true;
+    store.now = START + 601;
+    let _ = store.ask(&mut keeper);
+    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    store.is_down = true;
     let refused = Err(refusal(401, "invalid_client"));
-    assert_eq!(code(desk.land(&mut keeper, refused)), "lost");
+    assert_eq!(code(store.complete(&mut keeper, refused)), "lost");
     // It is known here all the same.
-    desk.is_down = false;
-    desk.now += 5;
-    let error = told(&mut desk, &mut keeper).unwrap();
+    store.is_down = false;
+    store.now += 5;
+    let error = told(&mut store, &mut keeper).unwrap();
     assert_eq!(error.advice(), Advice::Reauthorize);
 }
 
 #[test]
 fn nobody_is_told_of_a_refusal_while_the_token_is_on_its_way_again() {
-    let (mut keeper, mut desk, _) = refused(refusal(401, "invalid_client"));
-    desk.now += 16;
-    assert!(told(&mut desk, &mut keeper).is_none());
+    let (mut keeper, mut store, _) = refused(refusal(401, "invalid_client"));
+    store.now += 16;
+    assert!(told(&mut store, &mut keeper).is_none());
     // By a clock that is behind, it is too early.
     let mut other = keeper_for(Reuse::Revokes);
-    desk.now -= 15;
-    desk.is_held = true;
-    assert!(matches!(desk.ask(&mut other), Turn::Renew));
-    assert!(matches!(desk.go(&mut other, Event::Begin), Step::Wait(_)));
+    store.now -= 15;
+    store.is_held = true;
+    assert!(matches!(store.ask(&mut other), Decision::Renew));
+    assert!(matches!(store.go(&mut other, Event::Begin), Step::Wait(_)));
     // What is lost now counts as lost, and the next refusal as the second.
-    desk.is_held = false;
-    desk.now += 15;
-    assert_eq!(code(desk.land(&mut keeper, Err(unsent()))), "lost.unsent");
-    assert!(told(&mut desk, &mut keeper).is_none());
-    desk.land(&mut keeper, Err(refusal(401, "invalid_client")))
+    store.is_held = false;
+    store.now += 15;
+    assert_eq!(
+        code(store.complete(&mut keeper, Err(unsent()))),
+        "lost.unsent"
+    );
+    assert!(told(&mut store, &mut keeper).is_none());
+    store
+        .complete(&mut keeper, Err(refusal(401, "invalid_client")))
         .unwrap_err();
-    desk.now += 19;
-    assert!(told(&mut desk, &mut keeper).is_some());
+    store.now += 19;
+    assert!(told(&mut store, &mut keeper).is_some());
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::record::{Ended, INVALID_GRANT, Pause, Record};
-use super::sight::{Sight, version};
-use super::work::{Outcome, Work};
-use super::{Entry, Keeper, Place, Step, Unsaved, Upkeep};
+use super::reconcile::{Reconciled, version};
+use super::record::{GrantEnd, INVALID_GRANT, Pause, Record};
+use super::state::{Outcome, State};
+use super::{Entry, Keeper, Step, Storage, Unsaved, Upkeep};
 use crate::call::Call;
 use crate::endpoint::revocation::Revocation;
 use crate::error::{Cause, Error, Kind, Misuse, Reach, ServerError};
@@ -21,12 +21,12 @@ const SAVES: u32 = 5;
 
 /// New tokens on their way into the store.
 #[derive(Debug)]
-pub(super) struct Landing {
+pub(super) struct UnsavedTokens {
     /// The tokens they were given for.
     pub(super) parent: Option<Arc<Tokens>>,
     pub(super) record: Record,
     /// They did not arrive just now, and may be over.
-    pub(super) is_late: bool,
+    pub(super) is_deferred: bool,
     /// A save of them was asked for and never answered.
     pub(super) may_be_stored: bool,
     /// The version they are saved over.
@@ -34,10 +34,10 @@ pub(super) struct Landing {
     tries: u32,
 }
 
-impl Landing {
+impl UnsavedTokens {
     /// Tokens that could not be stored before. Once they were handed out all the same, one more
     /// failure of the store is enough.
-    pub(super) fn late(
+    pub(super) fn deferred(
         parent: Option<Arc<Tokens>>,
         record: Record,
         over: u64,
@@ -46,7 +46,7 @@ impl Landing {
         Self {
             parent,
             record,
-            is_late: true,
+            is_deferred: true,
             may_be_stored: false,
             over,
             tries: if is_given_up { SAVES - 1 } else { 0 },
@@ -87,7 +87,12 @@ impl Landing {
 }
 
 impl Keeper {
-    pub(super) fn arrive(&mut self, at: &Moment, tokens: Tokens, is_alone: bool) -> Step {
+    pub(super) fn tokens_received(
+        &mut self,
+        at: &Moment,
+        tokens: Tokens,
+        without_store: bool,
+    ) -> Step {
         self.us.shared.breaker.note(at, self.name(), None);
         let mut refusals = self.record.refusals.clone();
         if self.is_refused() {
@@ -122,17 +127,17 @@ impl Keeper {
         };
         let parent = match &self.unsaved {
             // What the store has.
-            Unsaved::Landed { parent, .. } => parent.clone(),
+            Unsaved::Renewed { parent, .. } => parent.clone(),
             _ => self.record.tokens.clone(),
         };
-        self.land(Box::new(Landing {
+        self.save_tokens(Box::new(UnsavedTokens {
             parent,
             record,
-            is_late: false,
+            is_deferred: false,
             may_be_stored: false,
             over: self.version,
             // A store that was silent before the request is not waited for after it.
-            tries: if is_alone { SAVES - 1 } else { 0 },
+            tries: if without_store { SAVES - 1 } else { 0 },
         }))
     }
 
@@ -140,25 +145,30 @@ impl Keeper {
         matches!(self.upkeep, Upkeep::Refresh)
     }
 
-    pub(super) fn land(&mut self, landing: Box<Landing>) -> Step {
-        let record = landing.record.clone();
-        self.save_over(landing.over, &record, Work::Landing(landing))
+    pub(super) fn save_tokens(&mut self, unsaved: Box<UnsavedTokens>) -> Step {
+        let record = unsaved.record.clone();
+        self.save_over(unsaved.over, &record, State::SaveTokens(unsaved))
     }
 
-    pub(super) fn landed(&mut self, at: &Moment, landing: Box<Landing>, version: u64) -> Step {
-        let tokens = landing.record.tokens.clone();
-        self.know(at, landing.record, version);
-        self.trouble.clear();
+    pub(super) fn tokens_saved(
+        &mut self,
+        at: &Moment,
+        unsaved: Box<UnsavedTokens>,
+        version: u64,
+    ) -> Step {
+        let tokens = unsaved.record.tokens.clone();
+        self.adopt(at, unsaved.record, version);
+        self.backoff.clear();
         // What was put back may have a mark of ours; so may what others put back once the store has
         // lost this, and only we know that nothing came of it.
-        let marked = self.record.attempt.as_ref().map(|attempt| &attempt.id);
-        self.settled
+        let marked = self.record.in_flight.as_ref().map(|marker| &marker.id);
+        self.finished
             .retain(|ours| ours.is_unspent || Some(&ours.id) == marked);
-        self.drop_landed();
-        let is_good = self.good(at.now()).is_some() && at.now() < self.times.stale;
+        self.discard_renewed();
+        let is_good = self.good(at.now()).is_some() && at.now() < self.deadlines.stale_at;
         // They may be over by now; that is a reason to renew them only if somebody waits.
-        if landing.is_late && !is_good && self.is_wanted {
-            return self.load(Work::Looking { looks: 0 });
+        if unsaved.is_deferred && !is_good && self.has_waiters {
+            return self.load(State::LoadBeforeLease { looks: 0 });
         }
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
     }
@@ -166,61 +176,62 @@ impl Keeper {
     /// Something else was stored meanwhile. As long as that is what the new tokens follow, they are
     /// the newest there are, whoever gave them up and whoever else tried; so they are if the store
     /// has lost what was there. Otherwise they are what others have replaced, or removed.
-    pub(super) fn collide(
+    pub(super) fn resolve_conflict(
         &mut self,
         at: &Moment,
-        mut landing: Box<Landing>,
+        mut unsaved: Box<UnsavedTokens>,
         entry: Option<Entry>,
     ) -> Step {
-        let is_here = self.place == Place::Here;
-        let (stored, version) = match is_here {
+        let is_local = self.storage == Storage::Local;
+        let (stored, version) = match is_local {
             true => (Ok(self.record.clone()), self.version),
-            false => (self.stored(entry.clone()), version(entry.as_ref())),
+            false => (self.parse_entry(entry.clone()), version(entry.as_ref())),
         };
         let stored = match stored {
             Ok(stored) => stored,
             Err(error) => {
-                self.drop_landed();
-                self.know(at, Record::default(), 0);
+                self.discard_renewed();
+                self.adopt(at, Record::default(), 0);
                 return self.release(Err(error));
             }
         };
-        let is_first = !is_here && version == 0 && self.version == 0;
+        let is_first = !is_local && version == 0 && self.version == 0;
         let is_removed = entry.is_some_and(|entry| entry.is_removed());
-        let follows = version >= self.version && !is_removed && landing.follows(&stored);
-        let is_newest = is_first || self.outlives(at, &landing.record, &stored, version) || follows;
+        let follows = version >= self.version && !is_removed && unsaved.follows(&stored);
+        let is_newest =
+            is_first || self.supersedes(at, &unsaved.record, &stored, version) || follows;
         if is_newest {
-            landing.record.count_after(&stored);
+            unsaved.record.count_after(&stored);
             // Until the new tokens are stored, whoever asks gets what has just been read.
-            if follows && !landing.is_late {
-                self.know(at, stored, version);
+            if follows && !unsaved.is_deferred {
+                self.adopt(at, stored, version);
             }
-            landing.over = version;
-            return self.land(landing);
+            unsaved.over = version;
+            return self.save_tokens(unsaved);
         }
-        self.drop_landed();
-        self.know(at, stored, version);
-        let outcome = match (self.end(at), self.good(at.now())) {
+        self.discard_renewed();
+        self.adopt(at, stored, version);
+        let outcome = match (self.ended_error(at), self.good(at.now())) {
             (Some(error), _) => Err(error),
             (None, Some(tokens)) => Ok(tokens),
             (None, None) => {
                 let replaced = Cause::unknown("another worker has replaced the tokens");
-                self.failed(at, Error::lost(replaced))
+                self.failure_outcome(at, Error::lost(replaced))
             }
         };
-        match landing.record.tokens.filter(|_| is_removed) {
-            Some(unwanted) => self.take_back(&unwanted, outcome),
+        match unsaved.record.tokens.filter(|_| is_removed) {
+            Some(unwanted) => self.revoke_unwanted(&unwanted, outcome),
             None => self.release(outcome),
         }
     }
 
     /// A person has logged out while these were on their way. Nobody may have them, so the server is
     /// asked to forget them; if it does not, there is nothing left to do.
-    fn take_back(&mut self, unwanted: &Tokens, outcome: Outcome) -> Step {
+    fn revoke_unwanted(&mut self, unwanted: &Tokens, outcome: Outcome) -> Step {
         if self.us.server.endpoint(EndpointKind::Revocation).is_err() {
             return self.release(outcome);
         }
-        self.work = Some(Work::TakingBack(outcome));
+        self.state = Some(State::RevokeUnwanted(outcome));
         let revocation = Call::new(Arc::clone(&self.us), Revocation::of(unwanted));
         Step::Run(
             revocation
@@ -230,44 +241,49 @@ impl Keeper {
     }
 
     /// They are stored, or of no use.
-    fn drop_landed(&mut self) {
-        if matches!(self.unsaved, Unsaved::Landed { .. }) {
+    fn discard_renewed(&mut self) {
+        if matches!(self.unsaved, Unsaved::Renewed { .. }) {
             self.unsaved = Unsaved::Nothing;
         }
     }
 
     /// The store gives no answer: once more, and then without it. A token that nobody holds is a
     /// grant lost.
-    pub(super) fn circle(&mut self, at: &Moment, mut landing: Box<Landing>, error: &Error) -> Step {
-        landing.tries += 1;
-        landing.may_be_stored |= error.cause().is_none_or(|it| it.reach() != Reach::Unsent);
-        if landing.tries < SAVES {
-            let pause = Duration::from_millis(100 << landing.tries);
-            self.work = Some(Work::Circling(landing));
+    pub(super) fn retry_save(
+        &mut self,
+        at: &Moment,
+        mut unsaved: Box<UnsavedTokens>,
+        error: &Error,
+    ) -> Step {
+        unsaved.tries += 1;
+        unsaved.may_be_stored |= error.cause().is_none_or(|it| it.reach() != Reach::Unsent);
+        if unsaved.tries < SAVES {
+            let pause = Duration::from_millis(100 << unsaved.tries);
+            self.state = Some(State::RetrySave(unsaved));
             return Step::Wait(pause);
         }
-        if self.is_stranded(at, &landing) {
-            self.keep_back(at, &landing, true);
-            return self.load(Work::Stranded(error.clone()));
+        if self.may_renew_unsaved(at, &unsaved) {
+            self.keep_unsaved(at, &unsaved, true);
+            return self.load(State::CheckStoreForUnsaved(error.clone()));
         }
-        self.hand_out_unsaved(at, &landing, error)
+        self.hand_out_unsaved(at, &unsaved, error)
     }
 
     /// Those who wait get what nobody else can have; it is stored later.
     pub(super) fn hand_out_unsaved(
         &mut self,
         at: &Moment,
-        landing: &Landing,
+        unsaved: &UnsavedTokens,
         error: &Error,
     ) -> Step {
-        let tokens = landing.record.tokens.clone();
-        self.keep_back(at, landing, true);
-        if landing.is_late && self.is_wanted {
+        let tokens = unsaved.record.tokens.clone();
+        self.keep_unsaved(at, unsaved, true);
+        if unsaved.is_deferred && self.has_waiters {
             return self.fail(at, error.clone());
         }
         // Whoever needs the next ones need not wait for the store.
-        let error = self.trouble.note_softly(at, error.clone());
-        if landing.is_late {
+        let error = self.backoff.record_soft_failure(at, error.clone());
+        if unsaved.is_deferred {
             let outcome = self.good(at.now()).ok_or(error);
             return self.release(outcome);
         }
@@ -275,92 +291,92 @@ impl Keeper {
     }
 
     /// Keeps tokens that are not stored; those of a login have taken their place.
-    pub(super) fn keep_back(&mut self, at: &Moment, landing: &Landing, is_given_up: bool) {
-        self.know(at, landing.record.clone(), self.version);
+    pub(super) fn keep_unsaved(&mut self, at: &Moment, unsaved: &UnsavedTokens, is_given_up: bool) {
+        self.adopt(at, unsaved.record.clone(), self.version);
         if !matches!(self.unsaved, Unsaved::Login(_)) {
-            self.unsaved = Unsaved::Landed {
-                parent: landing.parent.clone(),
+            self.unsaved = Unsaved::Renewed {
+                parent: unsaved.parent.clone(),
                 is_given_up,
-                may_be_stored: landing.may_be_stored,
+                may_be_stored: unsaved.may_be_stored,
             };
         }
     }
 
     /// An attempt that brought no tokens.
-    pub(super) fn miss(&mut self, at: &Moment, error: Error) -> Step {
+    pub(super) fn request_failed(&mut self, at: &Moment, error: Error) -> Step {
         self.us.shared.breaker.note(at, self.name(), Some(&error));
         let ends = ServerError::ends_the_grant;
         if self.upkeep_is_refresh() && error.server_error().is_some_and(ends) {
-            return self.load(Work::Doubting(error));
+            return self.load(State::RecheckStore(error));
         }
         // A person has to confirm something, or one machine is not trusted, or this server has a word
         // of its own for a token that is dead: nobody knows, and nothing is deleted.
         if let Some(suspicion) = self.suspicion(at, &error) {
-            return self.suspected(at, error, suspicion);
+            return self.save_suspicion(at, error, suspicion);
         }
-        let is_unmarked = self.unmark(&error);
+        let is_unmarked = self.clear_marker(&error);
         let pause = Pause::of(&error, at.now());
-        let outcome = self.failed(at, error);
+        let outcome = self.failure_outcome(at, error);
         if !is_unmarked && pause.is_none() {
             return self.release(outcome);
         }
         self.record.pause = pause;
         let record = self.record.clone();
-        self.save(&record, Work::Closing(outcome))
+        self.save(&record, State::SaveFailure(outcome))
     }
 
     /// Takes away the mark of an attempt that ended like this, if that is certain to have come to
     /// nothing; whether there was one.
-    pub(super) fn unmark(&mut self, error: &Error) -> bool {
-        let ticket = self.ticket.clone();
-        let attempt = self.record.attempt.as_ref();
-        let is_marked = attempt.is_some_and(|attempt| attempt.id == ticket);
+    pub(super) fn clear_marker(&mut self, error: &Error) -> bool {
+        let renewal_id = self.renewal_id.clone();
+        let marker = self.record.in_flight.as_ref();
+        let is_marked = marker.is_some_and(|marker| marker.id == renewal_id);
         let is_unspent = is_unspent(error);
         if is_marked {
-            self.settle(ticket, is_unspent);
+            self.remember_finished(renewal_id, is_unspent);
         }
         let is_unmarked = is_marked && is_unspent;
         if is_unmarked {
-            self.record.attempt = None;
+            self.record.in_flight = None;
         }
         is_unmarked
     }
 
     /// The server has refused the refresh token. If another worker has a newer one, it is that which
     /// counts; otherwise the grant is over, and nobody needs to ask again.
-    pub(super) fn doubt(&mut self, at: &Moment, error: Error, entry: Option<Entry>) -> Step {
-        let read = self.read(at, entry);
-        if let Ok(Sight::Taken) = read {
-            self.drop_landed();
+    pub(super) fn recheck(&mut self, at: &Moment, error: Error, entry: Option<Entry>) -> Step {
+        let read = self.reconcile(at, entry);
+        if let Ok(Reconciled::Adopted) = read {
+            self.discard_renewed();
         }
-        if let Ok(Sight::Known | Sight::Lost(_)) = read {
-            if let Ok(Sight::Lost(version)) = read {
+        if let Ok(Reconciled::Unchanged | Reconciled::StoreLost(_)) = read {
+            if let Ok(Reconciled::StoreLost(version)) = read {
                 self.version = version;
             }
             // It may be over already, for another reason.
             let ended = self.record.ended.clone();
-            let ended = ended.unwrap_or_else(|| Ended::Refused(INVALID_GRANT.to_owned()));
-            return self.close(ended, error);
+            let ended = ended.unwrap_or_else(|| GrantEnd::Refused(INVALID_GRANT.to_owned()));
+            return self.end_grant(ended, error);
         }
         let newer = self.good(at.now());
-        let outcome = match (read, self.end(at), newer) {
+        let outcome = match (read, self.ended_error(at), newer) {
             (Err(error), ..) | (Ok(_), Some(error), _) => Err(error),
             (Ok(_), None, Some(tokens)) => Ok(tokens),
             (Ok(_), None, None) => {
                 let replaced = Cause::unknown("another worker has replaced the tokens");
-                self.failed(at, Error::lost(replaced))
+                self.failure_outcome(at, Error::lost(replaced))
             }
         };
         self.release(outcome)
     }
 
-    pub(super) fn close(&mut self, ended: Ended, error: Error) -> Step {
+    pub(super) fn end_grant(&mut self, ended: GrantEnd, error: Error) -> Step {
         self.record.ended = Some(ended);
         // Callers to come get the same answer, and what led to it.
         let none = UnixTime::from_secs(0);
-        self.trouble.hold(none, none, &error);
+        self.backoff.set(none, none, &error);
         let record = self.record.clone();
-        self.save(&record, Work::Ending(error))
+        self.save(&record, State::SaveGrantEnd(error))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::asking::drained;
-use super::landing::Landing;
+use super::commit::UnsavedTokens;
+use super::decision::drained;
 use super::record::Record;
-use super::{Entry, Keeper, Place, Step};
+use super::{Entry, Keeper, Step, Storage};
 use crate::error::Error;
 use crate::moment::Moment;
 
@@ -15,37 +15,41 @@ const REMOVAL_SHOWS: Duration = Duration::from_secs(29 * 24 * 3600);
 
 /// What a look at the store has brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sight {
+pub(super) enum Reconciled {
     /// What is known already.
-    Known,
+    Unchanged,
     /// Something else, which is known now.
-    Taken,
+    Adopted,
     /// Less than what was there before, and is known here: it stands at this version, 0 if there is
     /// nothing. A replica took over, a backup was restored, memory ran out.
-    Lost(u64),
+    StoreLost(u64),
 }
 
 impl Keeper {
     /// Takes over what is stored, if it is newer than what is known.
-    pub(super) fn read(&mut self, at: &Moment, entry: Option<Entry>) -> Result<Sight, Error> {
-        if self.place == Place::Here {
-            return Ok(Sight::Known);
+    pub(super) fn reconcile(
+        &mut self,
+        at: &Moment,
+        entry: Option<Entry>,
+    ) -> Result<Reconciled, Error> {
+        if self.storage == Storage::Local {
+            return Ok(Reconciled::Unchanged);
         }
         let version = version(entry.as_ref());
         if version == self.version {
             self.seen = at.now();
-            return Ok(Sight::Known);
+            return Ok(Reconciled::Unchanged);
         }
-        let stored = self.stored(entry)?;
-        if self.outlives(at, &self.record, &stored, version) {
-            return Ok(Sight::Lost(version));
+        let stored = self.parse_entry(entry)?;
+        if self.supersedes(at, &self.record, &stored, version) {
+            return Ok(Reconciled::StoreLost(version));
         }
         if let Some(pause) = &stored.pause {
             let now = at.now();
-            self.trouble.hold(now, pause.end(now), &pause.error(now));
+            self.backoff.set(now, pause.end(now), &pause.error(now));
         }
-        self.know(at, stored, version);
-        Ok(Sight::Taken)
+        self.adopt(at, stored, version);
+        Ok(Reconciled::Adopted)
     }
 
     /// Why nothing is sent now: the host is about to end, or the server has asked for a pause, us or
@@ -56,27 +60,27 @@ impl Keeper {
             return Some(drained());
         }
         // Others may have renewed it, and been given the very token that was refused.
-        if let Some(error) = self.in_vain(at.now()) {
+        if let Some(error) = self.repeated_refusals(at.now()) {
             return Some(error);
         }
         // Our clock was set back.
         self.suspected_at = self.suspected_at.min(at.now());
-        if let Some(error) = self.suspect(at.now()) {
-            self.rest(at, &error);
+        if let Some(error) = self.suspicion_error(at.now()) {
+            self.pause_briefly(at, &error);
             return Some(error);
         }
         if self.record.pause.is_some()
-            && let Some(error) = self.trouble.told(at.now())
+            && let Some(error) = self.backoff.error_while_active(at.now())
         {
             return Some(error);
         }
         let error = self.us.shared.breaker.told(at.now())?;
-        self.rest(at, &error);
+        self.pause_briefly(at, &error);
         Some(error)
     }
 
     /// A record that was removed is an empty one.
-    pub(super) fn stored(&self, entry: Option<Entry>) -> Result<Record, Error> {
+    pub(super) fn parse_entry(&self, entry: Option<Entry>) -> Result<Record, Error> {
         match entry.filter(|entry| !entry.is_removed()) {
             Some(entry) => Record::read(entry.record.expose(), &self.us, &self.id),
             None => Ok(Record::default()),
@@ -86,7 +90,7 @@ impl Keeper {
     /// Whether `ours` is newer than what the store has at this version: it grew out of that, or that is
     /// older than what the store is known to have had. A login of somebody else counts by the time of
     /// its tokens: a store that counts anew after a removal must not cost anyone a login.
-    pub(super) fn outlives(
+    pub(super) fn supersedes(
         &self,
         at: &Moment,
         ours: &Record,
@@ -104,9 +108,11 @@ impl Keeper {
     }
 
     /// Stores again what the store has lost.
-    pub(super) fn put_back(&mut self, version: u64) -> Step {
+    pub(super) fn restore_lost(&mut self, version: u64) -> Step {
         let record = self.record.clone();
-        self.land(Box::new(Landing::late(None, record, version, true)))
+        self.save_tokens(Box::new(UnsavedTokens::deferred(
+            None, record, version, true,
+        )))
     }
 }
 

@@ -2,57 +2,63 @@
 
 use std::sync::Arc;
 
-use super::work::Work;
-use super::{Keeper, Place, Turn, Unsaved, Upkeep};
+use super::state::State;
+use super::{Decision, Keeper, Storage, Unsaved, Upkeep};
 use crate::error::{Cause, Error, Misuse};
 use crate::moment::UnixTime;
 use crate::token::Tokens;
 
 impl Keeper {
     /// One caller asks for a token, knowing perhaps of one that a resource server refused.
-    pub fn ask(&mut self, now: UnixTime, refused: Option<&Tokens>) -> Turn {
-        if self.is_nobodys() {
+    pub fn ask(&mut self, now: UnixTime, refused: Option<&Tokens>) -> Decision {
+        if self.lacks_subject() {
             let why = "a person's grant in a store has a subject: say whose it is";
-            return Turn::GiveUp(Error::from(Misuse::Setup).about(why));
+            return Decision::Fail(Error::from(Misuse::Setup).about(why));
         }
         if let Some(refused) = refused {
             self.refuse(refused);
         }
         match self.still_good(now) {
-            Some(tokens) if now < self.times.ahead && self.is_stored() => Turn::HandOut(tokens),
-            Some(tokens) if now < self.times.stale => {
-                match self.is_busy() || self.is_drained || self.trouble.holds(now) {
-                    true => Turn::HandOut(tokens),
-                    false => self.begin(Turn::HandOutAndRenew(tokens)),
+            Some(tokens) if now < self.deadlines.refresh_at && self.is_stored() => {
+                Decision::UseToken(tokens)
+            }
+            Some(tokens) if now < self.deadlines.stale_at => {
+                match self.is_busy() || self.is_drained || self.backoff.is_active(now) {
+                    true => Decision::UseToken(tokens),
+                    false => self.begin(Decision::UseAndRenew(tokens)),
                 }
             }
             _ if self.is_busy() => {
-                self.is_wanted = true;
-                Turn::Follow
+                self.has_waiters = true;
+                Decision::Wait
             }
-            held if self.is_drained => held.map_or(Turn::GiveUp(drained()), Turn::HandOut),
+            held if self.is_drained => held.map_or(Decision::Fail(drained()), Decision::UseToken),
             held => self.renew(now, held),
         }
     }
 
     /// Stale, or none at all; `held` may do if nothing better is to be had.
-    fn renew(&mut self, now: UnixTime, held: Option<Arc<Tokens>>) -> Turn {
-        if let (Place::Here, Some(ended)) = (self.place, &self.record.ended) {
-            let why = self.trouble.error().cloned();
-            return Turn::GiveUp(why.unwrap_or_else(|| ended.error()));
+    fn renew(&mut self, now: UnixTime, held: Option<Arc<Tokens>>) -> Decision {
+        if let (Storage::Local, Some(ended)) = (self.storage, &self.record.ended) {
+            let why = self.backoff.error().cloned();
+            return Decision::Fail(why.unwrap_or_else(|| ended.error()));
         }
-        if let Some(error) = self.in_vain(now) {
-            return Turn::GiveUp(error);
+        if let Some(error) = self.repeated_refusals(now) {
+            return Decision::Fail(error);
         }
-        match (self.trouble.holds(now), self.trouble.bars(now), held) {
-            (true, _, Some(tokens)) => Turn::HandOut(tokens),
-            (_, Some(error), None) => Turn::GiveUp(error),
-            _ => self.begin(Turn::Renew),
+        match (
+            self.backoff.is_active(now),
+            self.backoff.error_without_token(now),
+            held,
+        ) {
+            (true, _, Some(tokens)) => Decision::UseToken(tokens),
+            (_, Some(error), None) => Decision::Fail(error),
+            _ => self.begin(Decision::Renew),
         }
     }
 
     /// Why a refused token is not renewed now: each one that took its place was refused as well.
-    pub(super) fn in_vain(&self, now: UnixTime) -> Option<Error> {
+    pub(super) fn repeated_refusals(&self, now: UnixTime) -> Option<Error> {
         let rest = self
             .record
             .refusals
@@ -65,7 +71,7 @@ impl Keeper {
     /// What a caller may have who does not want to wait any longer for the renewal under way: the token
     /// at hand, as long as it is good.
     pub fn still_good(&self, now: UnixTime) -> Option<Arc<Tokens>> {
-        self.good(now).filter(|_| !self.is_kept_back())
+        self.good(now).filter(|_| !self.is_withheld())
     }
 
     /// Forgets exactly this token: one that has taken its place meanwhile lives on.
@@ -81,25 +87,25 @@ impl Keeper {
         }
     }
 
-    fn begin(&mut self, turn: Turn) -> Turn {
-        self.work = Some(Work::Begun);
-        self.is_wanted = true;
-        turn
+    fn begin(&mut self, decision: Decision) -> Decision {
+        self.state = Some(State::Begun);
+        self.has_waiters = true;
+        decision
     }
 
     /// A person's, and does not say whose.
-    fn is_nobodys(&self) -> bool {
+    fn lacks_subject(&self) -> bool {
         let is_persons = matches!(self.upkeep, Upkeep::Refresh);
-        is_persons && self.place == Place::Store && self.id.subject.is_none()
+        is_persons && self.storage == Storage::Shared && self.id.subject.is_none()
     }
 
     /// Whether the tokens have to be stored before anyone sees them.
-    fn is_kept_back(&self) -> bool {
+    fn is_withheld(&self) -> bool {
         match &self.unsaved {
             Unsaved::Nothing => false,
-            Unsaved::Landed { is_given_up, .. } => !is_given_up,
+            Unsaved::Renewed { is_given_up, .. } => !is_given_up,
             // What is on its way into the store may be what the login will take the place of.
-            Unsaved::Login(_) => self.work.as_ref().is_some_and(Work::lands_late),
+            Unsaved::Login(_) => self.state.as_ref().is_some_and(State::saves_deferred),
         }
     }
 
@@ -112,7 +118,7 @@ impl Keeper {
 
     /// The tokens, unless they are over or refused.
     pub(super) fn good(&self, now: UnixTime) -> Option<Arc<Tokens>> {
-        let is_good = now < self.times.end && !self.is_refused();
+        let is_good = now < self.deadlines.expires_at && !self.is_refused();
         self.record.tokens.clone().filter(|_| is_good)
     }
 }

@@ -16,7 +16,7 @@ use crate::token::Tokens;
 /// see [`Keeper::learn`](super::Keeper::learn).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Outline {
+pub struct GrantSummary {
     /// The issuer of the tokens.
     pub issuer: String,
     /// The client they were issued to.
@@ -41,7 +41,7 @@ pub struct Outline {
     pub suspect: Option<Error>,
 }
 
-impl Outline {
+impl GrantSummary {
     /// Reads it off a record.
     ///
     /// # Errors
@@ -93,18 +93,18 @@ mod tests {
     }
 
     #[test]
-    fn an_outline_has_facts_and_no_secret() {
-        let outline = Outline::read(&record(1, TOKENS, "null"));
-        assert!(!format!("{outline:?}").contains("S3CR3T"));
-        let facts = outline.map(|outline| {
-            let scope = outline.scope.unwrap_or_default();
-            assert!(outline.ended.is_none());
+    fn a_summary_has_facts_and_no_secret() {
+        let summary = GrantSummary::read(&record(1, TOKENS, "null"));
+        assert!(!format!("{summary:?}").contains("S3CR3T"));
+        let facts = summary.map(|summary| {
+            let scope = summary.scope.unwrap_or_default();
+            assert!(summary.ended.is_none());
             // When they end is the tokens' own word, whatever stands beside them.
             (
-                outline.id,
+                summary.id,
                 scope.as_str().to_owned(),
-                outline.expires_at,
-                outline.has_refresh_token,
+                summary.expires_at,
+                summary.has_refresh_token,
             )
         });
         let end = Some(UnixTime::from_secs(1060));
@@ -113,36 +113,36 @@ mod tests {
     }
 
     #[test]
-    fn an_outline_says_why_a_grant_is_over() {
+    fn a_summary_says_why_a_grant_is_over() {
         for (ended, code) in [
             (r#""outcome_unknown""#, "grant.outcome_unknown"),
             (r#"{"refused": "invalid_grant"}"#, "denied.invalid_grant"),
         ] {
-            let outline = Outline::read(&record(1, "null", ended));
-            let facts = outline.map(|outline| {
-                let code = outline.ended.map(|error| error.code());
-                (code, outline.scope, outline.has_refresh_token)
+            let summary = GrantSummary::read(&record(1, "null", ended));
+            let facts = summary.map(|summary| {
+                let code = summary.ended.map(|error| error.code());
+                (code, summary.scope, summary.has_refresh_token)
             });
             assert_eq!(facts.ok(), Some((Some(code), None, false)));
         }
     }
 
     #[test]
-    fn an_outline_says_how_a_token_was_refused() {
+    fn a_summary_says_how_a_token_was_refused() {
         let suspicion = r#"null, "suspicion": {
             "since": 1, "seconds": 10, "count": 1, "status": 403, "error": "unauthorized_client",
             "description": null, "scheme": null
         }"#;
-        let outline = Outline::read(&record(1, TOKENS, suspicion));
-        let suspect = outline.ok().and_then(|outline| outline.suspect);
+        let summary = GrantSummary::read(&record(1, TOKENS, suspicion));
+        let suspect = summary.ok().and_then(|summary| summary.suspect);
         let facts = suspect.map(|error| (error.code(), error.advice().as_str()));
         assert_eq!(facts, Some(("denied.unauthorized_client", "reauthorize")));
     }
 
     #[test]
     fn another_format_is_not_guessed_at() {
-        let outline = Outline::read(&record(2, TOKENS, "null"));
-        let code = outline.err().map(|error| error.code());
+        let summary = GrantSummary::read(&record(2, TOKENS, "null"));
+        let code = summary.err().map(|error| error.code());
         assert_eq!(code, Some("stored.malformed"));
     }
 }

@@ -1,0 +1,157 @@
+//! Backoff: the pause after failed attempts, and after renewals that refusals of the token led to.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::record::Pause;
+use crate::error::Error;
+use crate::moment::{Moment, UnixTime};
+
+/// The longest pause between two attempts, unless the server names one.
+const LONGEST: u64 = 60;
+
+/// Renewals that refusals of the token have led to. Where every token is refused, a newer one is of
+/// no use, and each costs the server a refresh token. They are kept in the record: those of all
+/// workers count.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Refusals {
+    count: u32,
+    last: Option<UnixTime>,
+}
+
+/// So many renewals in a row cost no pause: tokens end early now and then.
+const FREE_RENEWALS: u32 = 3;
+
+/// After so many seconds without one they count anew.
+const QUIET: u64 = 2 * LONGEST;
+
+impl Refusals {
+    pub(super) const fn is_none(&self) -> bool {
+        self.last.is_none()
+    }
+
+    /// For how long it is too early for another, if it is.
+    pub(super) fn hold(&self, now: UnixTime) -> Option<Duration> {
+        let pause = match self.count.checked_sub(FREE_RENEWALS) {
+            None => 0,
+            Some(more) => u64::min(1 << more.min(6), LONGEST),
+        };
+        // A clock that was set back holds nobody.
+        let last = self.last.filter(|last| *last <= now)?;
+        let until = last.after(Duration::from_secs(pause));
+        (now < until).then(|| until.since(now))
+    }
+
+    /// There was another.
+    pub(super) fn note(&mut self, now: UnixTime) {
+        let is_near = |last: &UnixTime| *last <= now && now.since(*last).as_secs() < QUIET;
+        if !self.last.as_ref().is_some_and(is_near) {
+            self.count = 0;
+        }
+        self.count = self.count.saturating_add(1);
+        self.last = Some(now);
+    }
+}
+
+/// The pause after failed attempts, of this worker alone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Backoff {
+    count: u32,
+    last: Option<Box<Hold>>,
+    /// It is only for as long as the token is good.
+    is_soft: bool,
+}
+
+/// No attempt before a certain time.
+#[derive(Debug, Clone)]
+struct Hold {
+    /// When it began. A clock that stands before that was set back, and then nobody knows how much
+    /// of it is left.
+    since: UnixTime,
+    until: UnixTime,
+    /// When another may bring something, which may be later: others hold back too.
+    again: UnixTime,
+    error: Error,
+}
+
+impl Hold {
+    fn lasts(&self, now: UnixTime) -> bool {
+        self.since <= now && now < self.until
+    }
+}
+
+impl Backoff {
+    /// Whether it is too early for another attempt.
+    pub(super) fn is_active(&self, now: UnixTime) -> bool {
+        self.last.as_ref().is_some_and(|hold| hold.lasts(now))
+    }
+
+    /// The error to answer with instead of another attempt, if it is too early for one.
+    pub(super) fn error_while_active(&self, now: UnixTime) -> Option<Error> {
+        let hold = self.last.as_ref().filter(|hold| hold.lasts(now))?;
+        Some(hold.error.clone().told_again(hold.again.since(now)))
+    }
+
+    /// The same for a caller who has no token to fall back on.
+    pub(super) fn error_without_token(&self, now: UnixTime) -> Option<Error> {
+        self.error_while_active(now).filter(|_| !self.is_soft)
+    }
+
+    /// The first failure holds nobody back, for it may be nothing; the next ones do so for longer
+    /// and longer, and a server that names a pause gets it ("Retry-After", RFC 9110 section
+    /// 10.2.3). The error as callers are told it: with the pause.
+    pub(super) fn record_failure(&mut self, at: &Moment, error: Error) -> Error {
+        let doubled = match self.count {
+            0 => 0,
+            count => 1 << (count - 1).min(6),
+        };
+        self.count = self.count.saturating_add(1);
+        let pause = u64::min(doubled, LONGEST);
+        let pause = Duration::from_secs(pause + at.dice() % (pause / 2 + 1));
+        let now = at.now();
+        let named = Pause::of(&error, now).map_or(now, |pause| pause.end(now));
+        self.set(now, named.max(now.after(pause)), &error);
+        error.pausing(self.remaining(now))
+    }
+
+    /// The same, for as long as the token is good.
+    pub(super) fn record_soft_failure(&mut self, at: &Moment, error: Error) -> Error {
+        let error = self.record_failure(at, error);
+        self.is_soft = true;
+        error
+    }
+
+    /// No attempt from now until then.
+    pub(super) fn set(&mut self, since: UnixTime, until: UnixTime, error: &Error) {
+        let named = error.retry_after().unwrap_or_default();
+        self.last = Some(Box::new(Hold {
+            since,
+            until,
+            again: until.max(since.after(named)),
+            error: error.clone(),
+        }));
+        self.is_soft = false;
+    }
+
+    /// The same, unless the token turns out to be of no use.
+    pub(super) fn set_soft(&mut self, since: UnixTime, until: UnixTime, error: &Error) {
+        self.set(since, until, error);
+        self.is_soft = true;
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// For how long it is too early for another attempt.
+    pub(super) fn remaining(&self, now: UnixTime) -> Duration {
+        let hold = self.last.as_ref().filter(|hold| hold.since <= now);
+        hold.map_or(Duration::ZERO, |hold| hold.until.since(now))
+    }
+
+    /// The error of the last attempt, if it failed.
+    pub(super) fn error(&self) -> Option<&Error> {
+        self.last.as_ref().map(|hold| &hold.error)
+    }
+}

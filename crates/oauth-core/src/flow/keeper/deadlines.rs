@@ -1,0 +1,46 @@
+//! The deadlines of an access token: when to refresh it ahead of time, when it is stale, when it
+//! expires.
+
+use std::time::Duration;
+
+use super::policy::Policy;
+use crate::moment::{Moment, UnixTime};
+use crate::token::Tokens;
+
+/// The deadlines of one access token, by this worker's clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadlines {
+    /// From here on it is handed out and refreshed in the background.
+    pub(super) refresh_at: UnixTime,
+    /// From here on it is stale: callers wait for the next one.
+    pub(super) stale_at: UnixTime,
+    /// From here on the server refuses it.
+    pub(super) expires_at: UnixTime,
+}
+
+impl Deadlines {
+    /// A token without a lifetime lasts until somebody refuses it.
+    pub(super) fn of(tokens: &Tokens, policy: &Policy, at: &Moment) -> Self {
+        let never = UnixTime::from_secs(u64::MAX);
+        let Some(lifetime) = tokens.expires_in else {
+            return Self {
+                refresh_at: never,
+                stale_at: never,
+                expires_at: never,
+            };
+        };
+        // The clock has whole seconds. A token with a lifetime of 0 would be renewed on every call.
+        let lifetime = Duration::from_secs(lifetime.max(1));
+        let expires_at = tokens.received_at.after(lifetime);
+        // The clock of whoever received it may be ahead of ours.
+        let expires_at = expires_at.min(at.now().after(lifetime));
+        let stale_at = expires_at.before(policy.leeway.min(lifetime / 10));
+        let ahead = policy.ahead.min(lifetime / 5);
+        let jitter = at.dice() % (ahead.as_secs() / 2 + 1);
+        Self {
+            refresh_at: stale_at.before(ahead + Duration::from_secs(jitter)),
+            stale_at,
+            expires_at,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Enforces the send deadline of a token request.
+
+use crate::error::{Cause, Error};
+use crate::exchange::{Boxed, Exchange, Input, SendBy, Step};
+use crate::moment::{Moment, UnixTime};
+use crate::token::Tokens;
+
+/// An exchange that sends nothing after its deadline: a host that was suspended between taking it and
+/// running it must not send a refresh token that another worker may have sent since.
+pub(super) struct SendDeadline {
+    exchange: Boxed<Tokens>,
+    /// The request is not begun before this: the clock was then set back, and how late it is cannot
+    /// be told.
+    not_before: UnixTime,
+    /// The request is not begun after this.
+    begin_by: UnixTime,
+    /// The request does not leave the driver after this.
+    send_by: UnixTime,
+}
+
+impl SendDeadline {
+    pub(super) const fn new(
+        exchange: Boxed<Tokens>,
+        not_before: UnixTime,
+        begin_by: UnixTime,
+        send_by: UnixTime,
+    ) -> Self {
+        Self {
+            exchange,
+            not_before,
+            begin_by,
+            send_by,
+        }
+    }
+
+    pub(super) fn missed() -> Error {
+        let late = Cause::unsent("the time for this request is over");
+        Error::lost(late).at_endpoint("token")
+    }
+}
+
+impl Exchange for SendDeadline {
+    type Output = Tokens;
+
+    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<Tokens>, Error> {
+        let mut step = self.exchange.resume(at, input)?;
+        if let Step::Send(request) = &mut step {
+            if at.now() < self.not_before || at.now() > self.begin_by {
+                return Err(Self::missed());
+            }
+            // The driver may queue it.
+            request.extensions_mut().insert(SendBy(self.send_by));
+        }
+        Ok(step)
+    }
+}

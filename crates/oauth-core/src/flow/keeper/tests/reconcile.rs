@@ -1,0 +1,498 @@
+//! Records that are removed, and records that are lost.
+
+use super::*;
+use crate::flow::keeper::record::GrantEnd;
+
+const DAY: u64 = 24 * 3600;
+
+/// What a login has brought, and what was made of it.
+fn of(login: &str, number: u32, received_at: u64) -> Record {
+    Record {
+        login: Some(login.to_owned()),
+        ..Record::of(Arc::new(tokens_from(number, received_at)))
+    }
+}
+
+/// A worker that knows what is stored.
+fn worker(store: &mut TestStore) -> Keeper {
+    let mut keeper = keeper();
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    over(store.go(&mut keeper, Event::Begin)).unwrap();
+    keeper
+}
+
+fn stored(record: &Record) -> TestStore {
+    let mut store = TestStore::new();
+    store.put(record);
+    store
+}
+
+fn in_store(store: &TestStore) -> (Option<String>, String) {
+    let record = store.record();
+    let tokens = record.tokens.clone().unwrap();
+    (record.login, access(&tokens).to_owned())
+}
+
+#[test]
+fn a_login_after_a_logout_is_seen_by_a_worker_with_the_old_one() {
+    let mut store = stored(&of("one", 1, START));
+    let mut keeper = worker(&mut store);
+    store.remove();
+    store.put(&of("two", 7, START + 100));
+    // The API refuses the old token.
+    store.now = START + 200;
+    let decision = keeper.ask(store.now(), Some(&tokens(1)));
+    assert!(matches!(decision, Decision::Renew), "{decision:?}");
+    store.log.clear();
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a7");
+    assert_eq!(store.log, ["load"]);
+}
+
+#[test]
+fn what_was_sent_before_a_logout_is_not_stored_after_it() {
+    for login in [None, Some("two")] {
+        let mut store = stored(&of("one", 1, START));
+        let mut keeper = worker(&mut store);
+        store.now = START + 601;
+        let _ = store.ask(&mut keeper);
+        assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+        store.remove();
+        if let Some(login) = login {
+            store.put(&of(login, 7, store.now));
+        }
+        let late = tokens_from(2, store.now);
+        let outcome = store.complete(&mut keeper, Ok(late));
+        match login {
+            Some(login) => {
+                assert_eq!(got(outcome), "a7");
+                assert_eq!(in_store(&store), (Some(login.to_owned()), "a7".to_owned()));
+            }
+            None => {
+                assert_eq!(code(outcome), "lost");
+                assert!(store.entry.as_ref().unwrap().is_removed());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_worker_that_sees_a_removed_record_has_nothing_to_hand_out() {
+    let mut store = stored(&of("one", 1, START));
+    let mut keeper = worker(&mut store);
+    store.remove();
+    store.now = START + 511;
+    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+    let outcome = over(store.go(&mut keeper, Event::Begin));
+    assert_eq!(code(outcome), "grant.no_refresh_token");
+    let decision = store.ask(&mut keeper);
+    let error = "grant.no_refresh_token";
+    assert!(
+        matches!(&decision, Decision::Fail(why) if why.code() == error),
+        "{decision:?}"
+    );
+    assert!(store.entry.as_ref().unwrap().is_removed());
+}
+
+#[test]
+fn a_login_takes_the_place_of_a_removed_record() {
+    let mut store = stored(&of("one", 1, START));
+    store.remove();
+    let mut keeper = keeper().with_tokens(store.at(), tokens(5)).unwrap();
+    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a5");
+    assert_eq!(store.version(), 3);
+}
+
+/// A worker has renewed, and the store has lost that.
+fn lost_save(left: impl FnOnce(&TestStore) -> Option<Entry>) -> (Keeper, TestStore) {
+    let mut store = stored(&of("one", 1, START));
+    let mut keeper = worker(&mut store);
+    let left = left(&store);
+    for number in [2, 3] {
+        store.now += 601;
+        let _ = store.ask(&mut keeper);
+        let fresh = tokens_from(number, store.now);
+        store.renew(&mut keeper, Ok(fresh)).unwrap();
+    }
+    store.lose(left);
+    store.log.clear();
+    (keeper, store)
+}
+
+#[test]
+fn what_the_store_has_lost_is_restored_by_whoever_still_has_it() {
+    let whats: [fn(&TestStore) -> Option<Entry>; 2] = [|store| store.entry.clone(), |_| None];
+    for what in whats {
+        let (mut keeper, mut store) = lost_save(what);
+        store.now += 511;
+        assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+        assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a3");
+        assert_eq!(in_store(&store), (Some("one".to_owned()), "a3".to_owned()));
+        assert_eq!(store.log, ["load", "save", "release"]);
+    }
+}
+
+#[test]
+fn a_mark_that_is_put_back_means_as_little_as_before() {
+    let mut store = stored(&of("one", 1, START));
+    let mut keeper = keeper_for(Reuse::Revokes);
+    store.now = START + 601;
+    let _ = store.ask(&mut keeper);
+    // The mark is stored, and the answer is lost: nothing is sent.
+    let mut step = keeper.resume(store.at(), Event::Begin);
+    loop {
+        let event = match step {
+            Step::Load => Event::Loaded(store.entry.clone()),
+            Step::Save {
+                record, version, ..
+            } => {
+                store.save(record, version);
+                break;
+            }
+            _ => Event::Leased(Lease::Won),
+        };
+        step = keeper.resume(store.at(), event);
+    }
+    let outcome = over(store.go(&mut keeper, Event::Failed(lost())));
+    assert_eq!(code(outcome), "lost");
+    store.is_held = true;
+    store.now += 1;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Wait(_)));
+    store.lose(None);
+    store.is_held = false;
+    let step = store.go(&mut keeper, Event::Elapsed);
+    assert!(matches!(step, Step::Run(_)), "{step:?}");
+}
+
+#[test]
+fn a_grant_that_is_over_for_one_reason_is_not_put_back_as_over_for_another() {
+    let mut store = TestStore::with(tokens(1));
+    let mut dead = keeper_for(Reuse::Revokes);
+    store.now = START + 601;
+    let _ = store.ask(&mut dead);
+    assert!(matches!(store.go(&mut dead, Event::Begin), Step::Run(_)));
+    // Nobody hears of the request any more.
+    store.now = START + 700;
+    let mut keeper = keeper_for(Reuse::Revokes);
+    let _ = store.ask(&mut keeper);
+    let mut step = keeper.resume(store.at(), Event::Begin);
+    loop {
+        let event = match step {
+            Step::Load => Event::Loaded(store.entry.clone()),
+            Step::Lease { .. } => Event::Leased(Lease::Won),
+            Step::Save { .. } => break,
+            step => panic!("not the end of the grant but {step:?}"),
+        };
+        step = keeper.resume(store.at(), event);
+    }
+    store.lose(None);
+    let outcome = over(store.go(&mut keeper, Event::Saved(Saved::Conflict)));
+    assert_eq!(code(outcome), "grant.outcome_unknown");
+    assert_eq!(store.record().ended, Some(GrantEnd::OutcomeUnknown));
+}
+
+#[test]
+fn of_what_the_store_has_lost_the_newest_refresh_token_is_sent() {
+    let (mut keeper, mut store) = lost_save(|store| store.entry.clone());
+    store.now += 601;
+    let _ = store.ask(&mut keeper);
+    let request = store.sends(&mut keeper);
+    assert!(String::from_utf8_lossy(request.body()).contains("refresh_token=r3"));
+}
+
+#[test]
+fn a_mark_that_the_store_has_lost_is_put_back() {
+    let mut store = stored(&of("one", 1, START));
+    let before = store.entry.clone();
+    let mut keeper = worker(&mut store);
+    store.now = START + 580;
+    let _ = store.ask(&mut keeper);
+    assert_eq!(got(store.renew(&mut keeper, Err(lost()))), "a1");
+    store.lose(before);
+    let _ = store.ask(&mut keeper);
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    assert!(store.record().in_flight.is_some());
+}
+
+#[test]
+fn new_tokens_are_stored_though_the_store_has_lost_what_they_follow() {
+    let whats: [fn(&TestStore) -> Option<Entry>; 2] = [|store| store.entry.clone(), |_| None];
+    for what in whats {
+        let (mut keeper, mut store) = lost_save(what);
+        let left = store.entry.clone();
+        store.now += 601;
+        let _ = store.ask(&mut keeper);
+        assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+        store.lose(left);
+        let fresh = tokens_from(4, store.now);
+        assert_eq!(got(store.complete(&mut keeper, Ok(fresh))), "a4");
+        assert_eq!(in_store(&store), (Some("one".to_owned()), "a4".to_owned()));
+    }
+}
+
+#[test]
+fn after_a_month_a_record_that_is_not_there_may_have_been_removed() {
+    let (mut keeper, mut store) = lost_save(|_| None);
+    store.now += 30 * DAY;
+    let _ = store.ask(&mut keeper);
+    let outcome = over(store.go(&mut keeper, Event::Begin));
+    assert_eq!(code(outcome), "grant.no_refresh_token");
+    assert!(store.entry.is_none());
+}
+
+#[test]
+fn a_store_that_counts_anew_costs_nobody_a_login() {
+    let (mut keeper, mut store) = lost_save(|_| None);
+    store.now += 601;
+    store.put(&of("two", 7, store.now));
+    assert_eq!(store.version(), 1);
+    let _ = store.ask(&mut keeper);
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a7");
+    assert_eq!(in_store(&store), (Some("two".to_owned()), "a7".to_owned()));
+}
+
+#[test]
+fn an_older_record_that_is_told_of_changes_nothing() {
+    let mut store = stored(&of("one", 1, START));
+    let older = store.entry.clone().unwrap();
+    store.put(&of("one", 2, START));
+    let mut keeper = worker(&mut store);
+    keeper.learn(store.at(), older).unwrap();
+    assert_eq!(handed(store.ask(&mut keeper)), "a2");
+}
+
+/// Some servers give the same refresh token at every login.
+#[test]
+fn what_was_sent_before_a_login_does_not_replace_it_though_the_refresh_token_is_the_same() {
+    let mut store = stored(&of("one", 1, START));
+    let mut keeper = worker(&mut store);
+    store.now = START + 601;
+    let _ = store.ask(&mut keeper);
+    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    let mut login = tokens_from(7, store.now);
+    login.refresh_token = tokens(1).refresh_token;
+    store.put(&Record {
+        login: Some("two".to_owned()),
+        ..Record::of(Arc::new(login))
+    });
+    let mut late = tokens_from(2, store.now + 1);
+    late.refresh_token = tokens(1).refresh_token;
+    assert_eq!(got(store.complete(&mut keeper, Ok(late))), "a7");
+    assert_eq!(in_store(&store), (Some("two".to_owned()), "a7".to_owned()));
+}
+
+#[test]
+fn tokens_of_the_same_second_do_not_replace_those_with_the_same_refresh_token() {
+    let mut store = stored(&of("one", 1, START));
+    let mut keeper = worker(&mut store);
+    store.now = START + 601;
+    let _ = store.ask(&mut keeper);
+    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    let renewed = |number| {
+        let mut renewed = tokens_from(number, START + 601);
+        renewed.refresh_token = tokens(1).refresh_token;
+        renewed
+    };
+    store.put(&Record {
+        login: Some("one".to_owned()),
+        ..Record::of(Arc::new(renewed(7)))
+    });
+    // Others have the stored ones already.
+    assert_eq!(got(store.complete(&mut keeper, Ok(renewed(2)))), "a7");
+    assert_eq!(in_store(&store).1, "a7");
+}
+
+#[test]
+fn a_login_that_may_be_stored_is_stored_though_the_store_has_lost_what_was_there() {
+    let mut store = stored(&of("one", 1, START));
+    let mut keeper = keeper();
+    keeper.replace(store.at(), tokens(5)).unwrap();
+    let _ = store.ask(&mut keeper);
+    let _ = keeper.resume(store.at(), Event::Begin);
+    let _ = keeper.resume(store.at(), Event::Loaded(store.entry.clone()));
+    assert_eq!(
+        got(over(store.go(&mut keeper, Event::Failed(lost())))),
+        "a5"
+    );
+    store.lose(None);
+    store.now += 1;
+    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a5");
+    assert_eq!(in_store(&store).1, "a5");
+}
+
+#[test]
+fn a_login_that_may_be_stored_is_not_stored_after_a_logout() {
+    let mut store = stored(&of("one", 1, START));
+    store.remove();
+    let mut keeper = keeper().with_tokens(store.at(), tokens(5)).unwrap();
+    let _ = store.ask(&mut keeper);
+    let _ = keeper.resume(store.at(), Event::Begin);
+    let _ = keeper.resume(store.at(), Event::Loaded(store.entry.clone()));
+    assert_eq!(
+        got(over(store.go(&mut keeper, Event::Failed(lost())))),
+        "a5"
+    );
+    store.remove();
+    store.now += 1;
+    let _ = store.ask(&mut keeper);
+    let outcome = over(store.go(&mut keeper, Event::Begin));
+    assert_eq!(code(outcome), "grant.no_refresh_token");
+    assert!(store.entry.as_ref().unwrap().is_removed());
+}
+
+#[test]
+fn what_was_read_on_the_way_into_the_store_is_what_is_handed_out_meanwhile() {
+    let own = Keeper::new(us(), Upkeep::ClientCredentials(Scope::none()));
+    let mut keeper = own.shared(person());
+    let bare = |number, at| {
+        let mut bare = tokens_from(number, at);
+        bare.refresh_token = None;
+        bare
+    };
+    let mut store = TestStore::with(bare(1, START));
+    let _ = store.ask(&mut keeper);
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    store.now = START + 520;
+    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    // Another was quicker, and the store falls silent after that is read.
+    store.put(&Record::of(Arc::new(bare(2, store.now))));
+    store.now += 1;
+    let step = keeper.resume(store.at(), Event::Completed(Ok(bare(3, store.now))));
+    assert!(matches!(step, Step::Save { .. }), "{step:?}");
+    let step = keeper.resume(store.at(), Event::Saved(Saved::Conflict));
+    assert!(matches!(step, Step::Load), "{step:?}");
+    let step = keeper.resume(store.at(), Event::Loaded(store.entry.clone()));
+    assert!(matches!(step, Step::Save { .. }), "{step:?}");
+    assert_eq!(handed(store.ask(&mut keeper)), "a2");
+    assert_eq!(
+        got(over(store.go(&mut keeper, Event::Saved(Saved::At(3))))),
+        "a3"
+    );
+}
+
+#[test]
+fn an_older_record_of_the_same_login_is_not_newer_whatever_its_version() {
+    let mut store = TestStore::new();
+    let mut keeper = keeper();
+    keeper.replace(store.at(), tokens(1)).unwrap();
+    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    let old = store.entry.clone().unwrap();
+    store.now = START + 601;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    let fresh = tokens_from(2, store.now);
+    assert_eq!(got(store.renew(&mut keeper, Ok(fresh))), "a2");
+    // Somebody restores a backup, and saves it as new.
+    let version = store.version() + 1000;
+    let record = old.record;
+    store.entry = Some(Entry { version, record });
+    store.now += 700;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    let request = store.sends(&mut keeper);
+    let body = String::from_utf8_lossy(request.body());
+    assert!(body.contains("refresh_token=r2"), "{body}");
+    assert!(store.version() > version);
+}
+
+#[test]
+fn where_the_refresh_token_is_the_same_what_is_stored_is_taken() {
+    let mut store = TestStore::new();
+    let mut keeper = keeper();
+    keeper.replace(store.at(), tokens(1)).unwrap();
+    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    let old = store.record();
+    for number in 2..4 {
+        store.now += 601;
+        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        let mut fresh = tokens_from(number, store.now);
+        fresh.refresh_token = tokens(1).refresh_token;
+        store.renew(&mut keeper, Ok(fresh)).unwrap();
+    }
+    // The store has lost that, and another has renewed what was left.
+    let mut other = tokens_from(9, store.now + 500);
+    other.refresh_token = tokens(1).refresh_token;
+    let mut record = Record::of(Arc::new(other));
+    (record.login, record.renewals) = (old.login, Some(1));
+    let version = store.version() + 1;
+    store.put(&record);
+    store.entry.as_mut().unwrap().version = version;
+    store.now += 601;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a9");
+    assert_eq!(store.version(), version);
+}
+
+#[test]
+fn of_records_whose_renewals_nobody_counted_the_version_decides() {
+    let mut store = TestStore::with(tokens(1));
+    let mut keeper = keeper();
+    assert_eq!(store.record().renewals, None);
+    store.now = START + 601;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert_eq!(
+        got(store.renew(&mut keeper, Ok(tokens_from(2, store.now)))),
+        "a2"
+    );
+    assert_eq!(store.record().renewals, None);
+    // A worker of an earlier version has renewed, with a clock that is behind.
+    let mut other = store.record();
+    other.tokens = Some(Arc::new(tokens_from(3, START + 300)));
+    store.put(&other);
+    store.now += 601;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    let request = store.sends(&mut keeper);
+    let body = String::from_utf8_lossy(request.body());
+    assert!(body.contains("refresh_token=r3"), "{body}");
+}
+
+/// With a refresh token that the server leaves as it is.
+fn kept(number: u32, received_at: u64) -> Tokens {
+    let mut kept = tokens_from(number, received_at);
+    kept.refresh_token = tokens(1).refresh_token;
+    kept
+}
+
+#[test]
+fn of_two_tokens_with_one_refresh_token_the_one_renewed_more_often_is_newer() {
+    let mut store = TestStore::new();
+    let mut keeper = keeper();
+    keeper.replace(store.at(), tokens(1)).unwrap();
+    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    store.now = START + 601;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    // Others have renewed it twice while this request was on its way, and their clocks are behind.
+    let mut other = store.record();
+    other.tokens = Some(Arc::new(kept(3, START + 590)));
+    other.renewals = Some(2);
+    store.put(&other);
+    store.now += 1;
+    assert_eq!(
+        got(store.complete(&mut keeper, Ok(kept(2, store.now)))),
+        "a3"
+    );
+    assert_eq!(access(store.record().tokens.as_deref().unwrap()), "a3");
+    // Renewed as often, the time tells.
+    for (received_at, newest) in [(START + 1300, "a5"), (START + 1200, "a4")] {
+        let mut store = TestStore::new();
+        let mut keeper = super::keeper();
+        keeper.replace(store.at(), tokens(1)).unwrap();
+        assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+        drop(store.go(&mut keeper, Event::Begin));
+        store.now = START + 601;
+        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+        let mut other = store.record();
+        other.tokens = Some(Arc::new(kept(4, START + 1250)));
+        other.renewals = Some(1);
+        store.put(&other);
+        store.now = START + 1260;
+        drop(store.complete(&mut keeper, Ok(kept(5, received_at))));
+        assert_eq!(access(store.record().tokens.as_deref().unwrap()), newest);
+    }
+}

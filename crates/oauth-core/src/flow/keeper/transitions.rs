@@ -1,0 +1,458 @@
+//! One renewal, from its beginning to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::commit::UnsavedTokens;
+use super::reconcile::Reconciled;
+use super::record::{GrantEnd, Record};
+use super::sending::Verdict;
+use super::state::{Outcome, State};
+use super::suspicion::Suspicion;
+use super::{Entry, Event, Keeper, Lease, Saved, Step, Storage, Unsaved};
+use crate::error::{Cause, Error, Kind, Loss, Misuse};
+use crate::moment::{Moment, UnixTime};
+use crate::token::Tokens;
+
+/// The pauses between looks at a record that another worker is about to renew.
+const LOOK_SHORTEST: u64 = 25;
+const LOOK_LONGEST: u64 = 1000;
+
+/// So often a renewal may find that another has saved.
+const CONFLICTS: u32 = 8;
+
+impl Keeper {
+    /// Takes the next step of the renewal under way. [`Event::Begin`] comes first; each later event
+    /// answers the step before it.
+    ///
+    /// [`Step::Done`] ends it: with `misuse.out_of_order` for an event that answers nothing.
+    pub fn resume(&mut self, at: Moment, event: Event) -> Step {
+        let mut step = self.next(&at, event);
+        while self.storage == Storage::Local {
+            let answer = match step {
+                // Nothing else writes here: what is known is what is stored.
+                Step::Load => Event::Loaded(None),
+                Step::Lease { .. } => Event::Leased(Lease::Won),
+                Step::Save { version, .. } if version == self.version => {
+                    Event::Saved(Saved::At(version + 1))
+                }
+                Step::Save { .. } => Event::Saved(Saved::Conflict),
+                step => return step,
+            };
+            step = self.next(&at, answer);
+        }
+        step
+    }
+
+    fn next(&mut self, at: &Moment, event: Event) -> Step {
+        let Some(state) = self.state.take() else {
+            return Step::Done(Err(Misuse::Over.into()));
+        };
+        match (state, event) {
+            (State::Begun, Event::Begin) => {
+                self.renewal_id = at.ticket();
+                self.restarts = 0;
+                match (self.unsaved_tokens(), self.good(at.now())) {
+                    (Some(unsaved), _) => self.save_tokens(unsaved),
+                    // A person has logged in between the asking and this.
+                    (None, Some(tokens))
+                        if self.is_stored() && at.now() < self.deadlines.refresh_at =>
+                    {
+                        self.finish(at, Ok(tokens))
+                    }
+                    _ if self.is_stored() => self.load(State::LoadBeforeLease { looks: 0 }),
+                    _ => self.load(State::LoadBeforeLogin),
+                }
+            }
+            (State::LoadBeforeLogin, Event::Loaded(entry)) => self.save_login(at, entry),
+            (State::SaveLogin(id, record), Event::Saved(Saved::At(version))) => {
+                self.login_saved(at, &id, *record, version)
+            }
+            (State::SaveLogin(..), Event::Saved(Saved::Conflict)) => {
+                self.restart_after_conflict(at, State::LoadBeforeLogin)
+            }
+            (State::LoadBeforeLease { looks }, Event::Loaded(entry)) => {
+                self.examine_before_lease(at, looks, entry)
+            }
+            (State::AcquireLease { .. }, Event::Leased(Lease::Won)) => {
+                self.load(State::LoadUnderLease)
+            }
+            (State::AcquireLease { looks }, Event::Leased(Lease::Held(rest))) => {
+                self.wait_for_holder(at, looks, rest)
+            }
+            (State::WaitForHolder { looks }, Event::Elapsed) => {
+                self.load(State::LoadBeforeLease { looks })
+            }
+            (State::LoadUnderLease, Event::Loaded(entry)) => self.examine_under_lease(at, entry),
+            (State::ReleaseAndWait, Event::Leased(_) | Event::Failed(_)) => {
+                // A store that is late must not give back the next lease in place of this one.
+                self.renewal_id = at.ticket();
+                self.wait(at, u32::MAX)
+            }
+            (State::SaveMarker(marker), Event::Saved(Saved::At(version))) => {
+                self.version = version;
+                self.record.ended = None;
+                self.record.pause = None;
+                self.record.suspicion = self.record.suspicion.take().map(Suspicion::without_pause);
+                self.marker_saved(at, marker)
+            }
+            // Somebody acted after his lease was over, or a person logged in.
+            (State::SaveMarker(_), Event::Saved(Saved::Conflict)) => {
+                self.restart_after_conflict(at, State::LoadUnderLease)
+            }
+            // The mark may be there: it is known to mean nothing.
+            (State::SaveMarker(marker), Event::Failed(error)) => {
+                self.remember_finished(marker.id, true);
+                self.fail(at, error)
+            }
+            (State::RunRequest { without_store }, Event::Completed(Ok(tokens))) => {
+                self.tokens_received(at, tokens, without_store)
+            }
+            (State::RunRequest { .. }, Event::Completed(Err(error))) => {
+                self.request_failed(at, error)
+            }
+            (State::SaveTokens(unsaved), Event::Saved(Saved::At(version))) => {
+                self.tokens_saved(at, unsaved, version)
+            }
+            (State::SaveTokens(unsaved), Event::Saved(Saved::Conflict)) => {
+                self.restart_after_conflict(at, State::ResolveConflict(unsaved))
+            }
+            (State::PauseAfterConflict(next), Event::Elapsed) => self.load(*next),
+            (State::ResolveConflict(unsaved), Event::Loaded(entry)) => {
+                self.resolve_conflict(at, unsaved, entry)
+            }
+            (State::RetrySave(unsaved), Event::Elapsed) => self.save_tokens(unsaved),
+            (
+                State::SaveTokens(unsaved) | State::ResolveConflict(unsaved),
+                Event::Failed(error),
+            ) => self.retry_save(at, unsaved, &error),
+            (State::CheckStoreForUnsaved(error), event) => self.renew_unsaved(at, error, event),
+            (State::RevokeUnwanted(outcome), Event::Completed(_)) => self.release(outcome),
+            (State::RecheckStore(error), Event::Loaded(entry)) => self.recheck(at, error, entry),
+            (State::SaveFailure(outcome), Event::Saved(saved)) => {
+                if let Saved::At(version) = saved {
+                    self.version = version;
+                }
+                self.release(outcome)
+            }
+            (State::SaveFailure(outcome), Event::Failed(_)) => self.release(outcome),
+            (State::SaveSuspicion(error), Event::Saved(Saved::At(version))) => {
+                self.version = version;
+                self.suspicion_saved(at, error)
+            }
+            (State::SaveSuspicion(error), Event::Saved(Saved::Conflict)) => {
+                self.restart_after_conflict(at, State::ResolveSuspicionConflict(error))
+            }
+            (State::ResolveSuspicionConflict(error), Event::Loaded(entry)) => {
+                self.resolve_suspicion_conflict(at, error, entry)
+            }
+            (State::SaveGrantEnd(error), Event::Saved(Saved::At(version))) => {
+                self.version = version;
+                self.release(Err(error))
+            }
+            // Somebody knew better.
+            (State::SaveGrantEnd(error), Event::Saved(Saved::Conflict)) => {
+                self.restart_after_conflict(at, State::RecheckStore(error))
+            }
+            (State::SaveGrantEnd(error), Event::Failed(_)) => self.release(Err(error)),
+            // A lease that could not be given back ends by itself.
+            (State::ReleaseLease(outcome), Event::Leased(_) | Event::Failed(_)) => {
+                self.finish(at, outcome)
+            }
+            // A store that answers, and refuses, is a fault that somebody must mend.
+            (
+                State::LoadBeforeLease { .. } | State::AcquireLease { .. } | State::LoadUnderLease,
+                Event::Failed(error),
+            ) if matches!(error.kind(), Kind::Lost(_)) && self.may_send_without_store(at.now()) => {
+                self.us.shared.breaker.pass(at);
+                self.send(at.now(), true)
+            }
+            // A lease may have been given: nobody should wait for its end.
+            (State::AcquireLease { .. } | State::LoadUnderLease, Event::Failed(error)) => {
+                self.fail(at, error)
+            }
+            // As below.
+            (
+                State::SaveSuspicion(_) | State::ResolveSuspicionConflict(_),
+                Event::Failed(error),
+            ) => self.fail(at, error),
+            // Another may have newer tokens: nobody is told to log in before that is known.
+            (State::RecheckStore(_), Event::Failed(error)) => {
+                self.remember_finished(self.renewal_id.clone(), false);
+                self.fail(at, error)
+            }
+            (State::SaveLogin(id, _), Event::Failed(error)) => {
+                self.note_login_tried(&id);
+                let outcome = self.failure_outcome(at, error);
+                self.finish(at, outcome)
+            }
+            (State::LoadBeforeLease { .. } | State::LoadBeforeLogin, Event::Failed(error)) => {
+                let outcome = self.failure_outcome(at, error);
+                self.finish(at, outcome)
+            }
+            (state, _) => {
+                self.clean_up(at, state);
+                Step::Done(Err(Misuse::OutOfOrder.into()))
+            }
+        }
+    }
+
+    pub(super) fn load(&mut self, state: State) -> Step {
+        self.state = Some(state);
+        Step::Load
+    }
+
+    pub(super) fn save(&mut self, record: &Record, state: State) -> Step {
+        self.save_over(self.version, record, state)
+    }
+
+    pub(super) fn save_over(&mut self, version: u64, record: &Record, state: State) -> Step {
+        self.state = Some(state);
+        Step::Save {
+            record: record.to_json(&self.us, &self.id),
+            version,
+            due: record.due(),
+        }
+    }
+
+    /// Another has saved meanwhile, which is looked at next: after a pause, if it is not the first
+    /// time. A store that says nothing else is not asked for ever.
+    fn restart_after_conflict(&mut self, at: &Moment, next: State) -> Step {
+        self.restarts += 1;
+        match self.restarts {
+            1 => self.load(next),
+            2..=CONFLICTS => {
+                self.state = Some(State::PauseAfterConflict(Box::new(next)));
+                let pause = LOOK_SHORTEST << (self.restarts - 2);
+                Step::Wait(Duration::from_millis(pause / 2 + at.dice() % pause))
+            }
+            _ => self.too_many_conflicts(at, next),
+        }
+    }
+
+    fn too_many_conflicts(&mut self, at: &Moment, next: State) -> Step {
+        let cause = Cause::unsent("every save met another").because(Loss::Contended);
+        let error = Error::lost(cause).at_endpoint("store");
+        match next {
+            State::ResolveConflict(unsaved) => self.hand_out_unsaved(at, &unsaved, &error),
+            State::LoadBeforeLogin => {
+                let outcome = self.failure_outcome(at, error);
+                self.finish(at, outcome)
+            }
+            State::RecheckStore(_) => {
+                self.remember_finished(self.renewal_id.clone(), false);
+                self.fail(at, error)
+            }
+            _ => self.fail(at, error),
+        }
+    }
+
+    /// The tokens, if they are not the ones that brought us here.
+    fn newer_tokens(&self, before: Option<&Arc<Tokens>>, now: UnixTime) -> Option<Arc<Tokens>> {
+        let tokens = self.good(now).filter(|_| now < self.deadlines.stale_at)?;
+        let is_same =
+            before.is_some_and(|before| before.access_token.matches(tokens.access_token.expose()));
+        (!is_same).then_some(tokens)
+    }
+
+    /// The tokens that could not be stored before.
+    pub(super) fn unsaved_tokens(&self) -> Option<Box<UnsavedTokens>> {
+        let Unsaved::Renewed {
+            parent,
+            is_given_up,
+            may_be_stored,
+        } = &self.unsaved
+        else {
+            return None;
+        };
+        let record = self.record.clone();
+        let version = self.version;
+        let mut unsaved = UnsavedTokens::deferred(parent.clone(), record, version, *is_given_up);
+        unsaved.may_be_stored = *may_be_stored;
+        Some(Box::new(unsaved))
+    }
+
+    fn examine_before_lease(&mut self, at: &Moment, looks: u32, entry: Option<Entry>) -> Step {
+        // What landed here and could not be stored is newer than what is stored.
+        if let Some(unsaved) = self.unsaved_tokens() {
+            return self.resolve_conflict(at, unsaved, entry);
+        }
+        let before = self.record.tokens.clone();
+        match self.reconcile(at, entry) {
+            Ok(Reconciled::StoreLost(version)) => return self.restore_lost(version),
+            Ok(Reconciled::Unchanged | Reconciled::Adopted) => {}
+            Err(error) => return self.finish(at, Err(error)),
+        }
+        if let Some(error) = self.ended_error(at) {
+            return self.finish(at, Err(error));
+        }
+        if let Some(tokens) = self.newer_tokens(before.as_ref(), at.now()) {
+            self.backoff.clear();
+            return self.finish(at, Ok(tokens));
+        }
+        if let Some(error) = self.held_back(at) {
+            let outcome = self.good(at.now()).ok_or(error);
+            return self.finish(at, outcome);
+        }
+        if let Err(error) = self.exchange() {
+            self.pause_briefly(at, &error);
+            let outcome = self.good(at.now()).ok_or(error);
+            return self.finish(at, outcome);
+        }
+        self.state = Some(State::AcquireLease { looks });
+        Step::Lease {
+            holder: self.renewal_id.clone(),
+            ttl: self.policy.lease,
+        }
+    }
+
+    /// Another worker renews: what we have does for now, or we look again soon.
+    fn wait_for_holder(&mut self, at: &Moment, looks: u32, rest: Duration) -> Step {
+        if let Some(tokens) = self
+            .good(at.now())
+            .filter(|_| at.now() < self.deadlines.stale_at)
+        {
+            let busy = Error::lost(Cause::unsent("another worker renews the token"));
+            let soon = at.now().after(Duration::from_secs(1));
+            self.backoff.set_soft(at.now(), soon, &busy);
+            return self.finish(at, Ok(tokens));
+        }
+        match self.wait(at, looks) {
+            Step::Wait(pause) => Step::Wait(pause.min(rest.max(Duration::from_millis(1)))),
+            step => step,
+        }
+    }
+
+    fn wait(&mut self, at: &Moment, looks: u32) -> Step {
+        self.state = Some(State::WaitForHolder {
+            looks: looks.saturating_add(1),
+        });
+        let pause = (LOOK_SHORTEST << looks.min(6)).min(LOOK_LONGEST);
+        Step::Wait(Duration::from_millis(pause / 2 + at.dice() % pause))
+    }
+
+    fn examine_under_lease(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
+        let before = self.record.tokens.clone();
+        match self.reconcile(at, entry) {
+            Ok(Reconciled::StoreLost(version)) => return self.restore_lost(version),
+            Ok(Reconciled::Unchanged | Reconciled::Adopted) => {}
+            Err(error) => return self.release(Err(error)),
+        }
+        if let Some(error) = self.ended_error(at) {
+            return self.release(Err(error));
+        }
+        if let Some(tokens) = self.newer_tokens(before.as_ref(), at.now()) {
+            self.backoff.clear();
+            return self.release(Ok(tokens));
+        }
+        if let Some(error) = self.held_back(at) {
+            let outcome = self.good(at.now()).ok_or(error);
+            return self.release(outcome);
+        }
+        // Our clock was set back.
+        self.marker_seen = self.marker_seen.min(at.now());
+        match self.verdict(at.now()) {
+            Verdict::Send { marked: false } => {
+                self.us.shared.breaker.pass(at);
+                self.send(at.now(), false)
+            }
+            Verdict::Send { marked: true } => {
+                self.us.shared.breaker.pass(at);
+                self.save_marker(at)
+            }
+            Verdict::Hold => self.await_outcome(at),
+            Verdict::End(ended) => {
+                let error = ended.error();
+                self.end_grant(ended, error)
+            }
+            Verdict::Fail(error) => {
+                self.pause_briefly(at, &error);
+                let outcome = self.good(at.now()).ok_or(error);
+                self.release(outcome)
+            }
+        }
+    }
+
+    /// The grant is over, as the record says; a person may log in elsewhere.
+    pub(super) fn ended_error(&mut self, at: &Moment) -> Option<Error> {
+        let ended = self.record.ended.as_ref()?;
+        if *ended == GrantEnd::OutcomeUnknown && self.marker_is_unspent() == Some(true) {
+            return None;
+        }
+        let error = ended.error();
+        self.pause_briefly(at, &error);
+        Some(error)
+    }
+
+    /// Nothing can be done here; the store is asked again soon, for others may do something.
+    pub(super) fn pause_briefly(&mut self, at: &Moment, error: &Error) {
+        let soon = at.now().after(Duration::from_secs(1));
+        self.backoff.set(at.now(), soon, error);
+    }
+
+    /// What is left after a failure: the token, as long as it lives.
+    pub(super) fn failure_outcome(&mut self, at: &Moment, error: Error) -> Outcome {
+        let error = self.backoff.record_failure(at, error);
+        self.good(at.now()).ok_or(error)
+    }
+
+    pub(super) fn fail(&mut self, at: &Moment, error: Error) -> Step {
+        let outcome = self.failure_outcome(at, error);
+        self.release(outcome)
+    }
+
+    pub(super) fn release(&mut self, outcome: Outcome) -> Step {
+        self.release_into(State::ReleaseLease(outcome))
+    }
+
+    pub(super) fn release_into(&mut self, state: State) -> Step {
+        self.state = Some(state);
+        Step::Lease {
+            holder: self.renewal_id.clone(),
+            ttl: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn finish(&mut self, at: &Moment, outcome: Outcome) -> Step {
+        // Somebody tried the token while this was under way: those who wait would get it again.
+        if let (Ok(tokens), Some(refused)) = (&outcome, &self.refused)
+            && tokens.access_token.matches(refused.expose())
+        {
+            self.renewal_id = at.ticket();
+            return self.load(State::LoadBeforeLease { looks: 0 });
+        }
+        // A person has logged in meanwhile.
+        self.adopt_login(at);
+        self.has_waiters = false;
+        Step::Done(outcome)
+    }
+
+    /// Nobody goes on with this.
+    pub(super) fn clean_up(&mut self, at: &Moment, state: State) {
+        match state {
+            // The mark may be there: it is known to mean nothing.
+            State::SaveMarker(marker) => self.remember_finished(marker.id, true),
+            State::RunRequest { .. } => self.remember_finished(self.renewal_id.clone(), false),
+            State::SaveTokens(mut unsaved)
+            | State::ResolveConflict(mut unsaved)
+            | State::RetrySave(mut unsaved) => {
+                unsaved.may_be_stored = true;
+                // Only a late one is what has been given up before.
+                let is_given_up = unsaved.is_deferred
+                    && matches!(
+                        self.unsaved,
+                        Unsaved::Renewed {
+                            is_given_up: true,
+                            ..
+                        }
+                    );
+                self.keep_unsaved(at, &unsaved, is_given_up);
+            }
+            State::SaveLogin(id, _) => self.note_login_tried(&id),
+            State::PauseAfterConflict(next) => return self.clean_up(at, *next),
+            _ => {}
+        }
+        self.adopt_login(at);
+        self.has_waiters = false;
+    }
+}
