@@ -1,9 +1,9 @@
-//! What one grant learns of a server that fails, for all grants of a client there.
+//! The circuit breaker that all grants of a client at one server share.
 //!
-//! Each grant holds back after failures of its own. A process that keeps a thousand of them would still
-//! ask a server that is down a thousand times, and as often when it comes back: so once several grants
-//! in a row have failed, or the server has asked for a pause, one of them tries now and then, and the
-//! others wait for what becomes of it.
+//! Each grant backs off after its own failures. A process with a thousand grants would still send a
+//! thousand requests to a server that is down, and as many when it comes back: so once several grants in
+//! a row have failed, or the server has asked for a pause, one of them tries now and then, and the others
+//! wait for the result.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,25 +12,24 @@ use std::time::Duration;
 use crate::error::{Error, Kind, Loss, ServerError};
 use crate::moment::{Moment, UnixTime};
 
-/// So many grants that failed, none of which was served in between. What one grant is answered may be
-/// about that grant.
+/// How many grants in a row must fail: the response to one grant may be about that grant only.
 const FAILURES: usize = 3;
 
-/// The longest pause between two tries in seconds, unless the server names one.
+/// The longest pause between two tries, in seconds, unless the server names one.
 const LONGEST: u64 = 60;
 
-/// Shared by all clones of a client, in one process.
+/// The breaker, shared by all clones of a client in one process.
 #[derive(Default)]
 pub(crate) struct Breaker(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// The grants that failed since one was served.
+    /// The grants that failed since the last success.
     failing: Vec<String>,
     open: Option<Open>,
 }
 
-/// Nothing is sent before a certain time, and then one request.
+/// An open breaker: nothing is sent before `until`, and then one request.
 struct Open {
     since: UnixTime,
     until: UnixTime,
@@ -40,13 +39,13 @@ struct Open {
 }
 
 impl Open {
-    /// A clock that was set back holds nobody.
-    fn lasts(&self, now: UnixTime) -> bool {
+    /// Whether it still holds requests back; not if the clock was set back.
+    fn is_holding(&self, now: UnixTime) -> bool {
         self.since <= now && now < self.until
     }
 
-    /// Until the next try.
-    fn again(&mut self, at: &Moment) {
+    /// Opens it again, until the next try.
+    fn reopen(&mut self, at: &Moment) {
         let pause = u64::min(1 << self.count.min(6), LONGEST);
         self.count = self.count.saturating_add(1);
         let pause = pause + at.dice() % (pause / 2 + 1);
@@ -56,30 +55,34 @@ impl Open {
 }
 
 impl Breaker {
-    /// The error to answer with instead of a request.
-    pub(crate) fn told(&self, now: UnixTime) -> Option<Error> {
+    /// The error to return instead of sending a request, while the breaker is open.
+    pub(crate) fn error_while_open(&self, now: UnixTime) -> Option<Error> {
         let state = self.state();
-        let open = state.open.as_ref().filter(|open| open.lasts(now))?;
+        let open = state.open.as_ref().filter(|open| open.is_holding(now))?;
         Some(open.error.clone().told_again(open.until.since(now)))
     }
 
-    /// A request is on its way. If it is a try, the next one comes after a longer pause.
-    pub(crate) fn pass(&self, at: &Moment) {
+    /// A request is about to be sent. If it is a trial, the next one follows after a longer pause.
+    pub(crate) fn note_request(&self, at: &Moment) {
         let mut state = self.state();
-        if let Some(open) = state.open.as_mut().filter(|open| !open.lasts(at.now())) {
-            open.again(at);
+        if let Some(open) = state
+            .open
+            .as_mut()
+            .filter(|open| !open.is_holding(at.now()))
+        {
+            open.reopen(at);
         }
     }
 
-    /// What has become of a request of the grant of this name.
-    pub(crate) fn note(&self, at: &Moment, name: String, error: Option<&Error>) {
+    /// Records the outcome of a request of the grant with this name.
+    pub(crate) fn note_outcome(&self, at: &Moment, name: String, error: Option<&Error>) {
         let Some(error) = error else {
             *self.state() = State::default();
             return;
         };
         match verdict(error) {
-            Verdict::Serves => *self.state() = State::default(),
-            Verdict::Fails => self.state().fail(at, name, error),
+            Verdict::Up => *self.state() = State::default(),
+            Verdict::Down => self.state().count_failure(at, name, error),
             Verdict::Neither => {}
         }
     }
@@ -90,14 +93,14 @@ impl Breaker {
 }
 
 impl State {
-    fn fail(&mut self, at: &Moment, name: String, error: &Error) {
+    fn count_failure(&mut self, at: &Moment, name: String, error: &Error) {
         if let Some(pause) = error.advice().after() {
             let now = at.now();
-            // The clock is cut to whole seconds, so a pause may be a second short.
+            // The clock has whole seconds, so a pause may be a second short.
             let until = now.after(pause + Duration::from_secs(1));
             match &mut self.open {
-                Some(open) if open.lasts(now) && open.until >= until => {}
-                // It counts from now: only so is it seen that the clock was set back later.
+                Some(open) if open.is_holding(now) && open.until >= until => {}
+                // It counts from now, so that a clock that is set back later is noticed.
                 Some(open) => {
                     (open.since, open.until) = (now, until);
                     open.error = error.clone();
@@ -116,7 +119,7 @@ impl State {
         if self.failing.len() < FAILURES && !self.failing.contains(&name) {
             self.failing.push(name);
         }
-        // A request that was on its way when it opened makes no pause longer.
+        // A request that was in flight when it opened does not lengthen the pause.
         if self.failing.len() == FAILURES && self.open.is_none() {
             let mut open = Open {
                 since: at.now(),
@@ -124,18 +127,19 @@ impl State {
                 count: 0,
                 error: error.clone(),
             };
-            open.again(at);
+            open.reopen(at);
             self.open = Some(open);
         }
     }
 }
 
-/// What an answer says of the server.
+/// What a response says about the server.
 enum Verdict {
-    /// It serves: what it refused is about this grant, or this client.
-    Serves,
-    Fails,
-    /// The request was never sent, or the answer was not the server's.
+    /// It is up: a refusal is about this grant, or this client.
+    Up,
+    /// It is down, or overloaded.
+    Down,
+    /// The request was never sent, or the response was not the server's.
     Neither,
 }
 
@@ -144,9 +148,9 @@ fn verdict(error: &Error) -> Verdict {
         Kind::Lost(Loss::Unsent | Loss::Contended) | Kind::Misuse(_) | Kind::Untrusted(_) => {
             Verdict::Neither
         }
-        Kind::Lost(_) | Kind::Malformed(_) => Verdict::Fails,
-        Kind::Denied(server) if ServerError::is_passing(server) => Verdict::Fails,
-        Kind::Denied(_) => Verdict::Serves,
+        Kind::Lost(_) | Kind::Malformed(_) => Verdict::Down,
+        Kind::Denied(server) if ServerError::is_passing(server) => Verdict::Down,
+        Kind::Denied(_) => Verdict::Up,
     }
 }
 

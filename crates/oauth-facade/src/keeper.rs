@@ -264,7 +264,7 @@ impl Keeper {
 
     /// Whether the record is looked at to put a new login in its place.
     pub fn is_entering(&self) -> bool {
-        self.state().keeper.is_entering()
+        self.state().keeper.is_saving_login()
     }
 
     /// How the grant stands: `good`, `suspect` or `ended`.

@@ -1,53 +1,89 @@
-//! The life of one grant: who renews its token, when, what the others do meanwhile, and what is
-//! stored before anyone sees it.
+//! The renewal of one grant: which worker refreshes the token, when, what the other callers do
+//! meanwhile, and what is stored before anyone sees it.
 //!
-//! A [`Keeper`] is a value, like an exchange. Each caller asks it ([`Keeper::ask`]) and is told to
-//! take a token, to wait, or to renew. Renewing is a conversation with a host that has a store and
-//! a driver ([`Keeper::resume`]): [`Event::Begin`] first, then the answer to each [`Step`], until
-//! [`Step::Done`]. Any number of hosts may share one store; what they see of each other is there.
+//! A [`Keeper`] is a value, like an exchange. Each caller asks it ([`Keeper::ask`]) and gets a
+//! [`Decision`]: take a token, wait, or renew. Who refreshes a nearly stale token is decided there, in
+//! `decision.rs`. Renewing is a conversation with a host that has a store and a driver
+//! ([`Keeper::resume`]): [`Event::Begin`] first, then the answer to each [`Step`], until
+//! [`Step::Done`]. Any number of hosts may share one store; they see each other only through it.
 //!
 //! ```text
-//!            ask: fresh ──────────────────────────────► HandOut
-//!            ask: nearly stale ───────────────────────► HandOutAndRenew ─┐
-//!            ask: stale, refused by a 401, none ──────► Renew ───────────┤
-//!                                                                        ▼
-//!   Load ── another's newer token ──► Over(it)                         Begin
+//!            ask: fresh ──────────────────────────────► UseToken
+//!            ask: nearly stale ───────────────────────► UseAndRenew ─┐
+//!            ask: stale, refused by a 401, none ──────► Renew ───────┤
+//!                                                                    ▼
+//!   Load ── another worker's newer token ──► Done(it)              Begin
 //!    │
 //!    ▼
-//!   Lease ── held by another ──► Wait ──► Load
+//!   Lease ── held by another worker ──► Wait ──► Load
 //!    │ won
 //!    ▼
-//!   Load ── newer? ──► give back the lease ──► Over(it)
+//!   Load ── newer? ──► release the lease ──► Done(it)
 //!    │
 //!    ▼
-//!   Save(the refresh token is on its way) ──► Run(exchange) ──► Save(the new tokens)
-//!                                                │                  │
-//!                                                │ refused, lost    ▼
-//!                                                └──────────► give back the lease ──► Over
+//!   Save(in-flight marker) ──► Run(exchange) ──► Save(new tokens)
+//!                                  │                   │
+//!                                  │ refused, lost     ▼
+//!                                  └──────────► release the lease ──► Done
 //! ```
 //!
-//! What makes it safe:
-//! - a record is saved only if it is still at the version that was read: a worker that slept through
-//!   its lease cannot overwrite what others have stored since, nor send a token they have sent;
-//! - that a refresh token is on its way is stored before it is sent, so a crash between two steps
-//!   leaves a mark, and whoever comes next knows that the token's fate is not known;
-//! - it is sent within a lease after that, or not at all, and given up after the longest request: when
-//!   the time for both has passed since the mark, the request has arrived, or never will. Only sending
-//!   a token again waits for that; a lease is short, and extended while the request runs
-//!   ([`Keeper::lease_extension`]);
-//! - no version is given twice for one key, and a removed record leaves a mark of its own: what the
-//!   store has lost is put back by whoever still has it, and what a person has removed is not;
-//! - a record carries the name of the login it grew from, and new tokens take the place of those they
-//!   were given for and of no others: a late one replaces neither a login nor what is newer;
-//! - new tokens are stored before they are handed out. If the store fails for good, they are handed out
-//!   all the same, for then nobody else can have them, and stored as soon as that is possible. Where it
-//!   can be read but not written, and has what they grew out of, the next renewal goes on from them;
-//! - each renewal is counted: an older record of the same login never takes the place of what grew out
-//!   of it, whatever became of the store.
+//! # States
 //!
-//! What makes it cheap for the server: a pause that it asks for is kept in the record, and heeded by
-//! all; and once several grants of a client have failed in a row, one of them tries now and then, and
-//! the others of this process wait for what becomes of it.
+//! "Asks for" is the [`Step`] whose answer the state waits for; "on loss" is what follows
+//! [`Event::Failed`]. A host that goes away calls [`Keeper::abandon`] in whichever state this is. A test
+//! is named as `module::test` below `tests`.
+//!
+//! | state | asks for | next | on loss | test |
+//! | --- | --- | --- | --- | --- |
+//! | `Begun` | | unsaved tokens: `SaveTokens`; unsaved login: `LoadBeforeLogin`; else `LoadBeforeLease` | | `storing::tokens_that_could_not_be_stored_are_stored_though_nobody_asks`, `storing::a_login_takes_the_place_of_what_is_stored` |
+//! | `LoadBeforeLease` | `Load` | newer tokens, an ended grant or a pause: done; the store has lost the record: `SaveTokens`; else `AcquireLease` | `RunRequest` if no lease is needed, else done | `renewing::the_newer_token_of_another_is_taken_first`, `storing::a_silent_store_costs_nobody_a_good_token`, `storing::a_renewal_that_needs_no_lease_goes_on_without_the_store` |
+//! | `AcquireLease` | `Lease` | won: `LoadUnderLease`; held, and the token is not stale: done; held: `WaitForHolder` | `ReleaseLease` | `renewing::while_another_has_the_lease_a_good_token_is_used`, `storing::a_lease_whose_answer_was_lost_is_given_back` |
+//! | `WaitForHolder` | `Wait` | `LoadBeforeLease` | | `renewing::while_another_has_the_lease_one_waits_and_looks_again` |
+//! | `LoadUnderLease` | `Load` | newer tokens, a pause: `ReleaseLease`; refresh: `SaveMarker`; client credentials, or reuse is tolerated: `RunRequest`; the fate of the token is not known: `ReleaseAndWait`, or `SaveGrantEnd` where the server revokes on reuse; the store has lost the record: `SaveTokens` | `ReleaseLease` | `renewing::the_marker_is_stored_before_the_token_is_sent_and_the_tokens_before_they_are_seen`, `renewing::client_credentials_need_no_marker`, `failures::another_worker_waits_for_the_longest_request_before_it_sends_the_token_again`, `failures::lost_and_revoking_the_token_is_never_sent_again`, `reconcile::what_the_store_has_lost_is_restored_by_whoever_still_has_it` |
+//! | `ReleaseAndWait` | `Lease` for no time | `WaitForHolder` | `WaitForHolder` | `failures::another_worker_waits_for_the_longest_request_before_it_sends_the_token_again` |
+//! | `SaveMarker` | `Save` | in time: `RunRequest`; too late: `ReleaseAndWait`, the second time `SaveFailure`; conflict: `LoadUnderLease` | `ReleaseLease`: the marker means nothing to this worker | `renewing::a_worker_that_finds_another_marker_in_place_of_its_own_does_not_send`, `renewing::a_worker_that_slept_while_its_marker_was_saved_begins_again`, `renewing::a_store_that_is_too_slow_for_a_marker_is_told_and_the_marker_is_removed` |
+//! | `RunRequest` | `Run` | tokens: `SaveTokens`; `invalid_grant`: `RecheckStore`; another refusal: `SaveSuspicion`; certainly not processed, or a pause: `SaveFailure`; else `ReleaseLease` | | `failures::a_reply_that_does_not_prove_it_may_have_spent_the_token`, `failures::unsent_the_marker_is_removed`, `failures::an_abandoned_request_may_have_been_sent_and_an_abandoned_marker_was_not` |
+//! | `SaveTokens` | `Save` | `ReleaseLease`; expired by now, and somebody waits: `LoadBeforeLease`; conflict: `ResolveConflict` | `RetrySave`; at the fifth, handed out unsaved: `ReleaseLease` or `CheckStoreForUnsaved` | `storing::after_five_failed_saves_tokens_are_handed_out_and_stored_later`, `storing::tokens_that_are_over_when_they_are_stored_at_last_are_renewed` |
+//! | `ResolveConflict` | `Load` | still the newest: `SaveTokens`; replaced: `ReleaseLease`; removed: `RevokeUnwanted` | as `SaveTokens` | `renewing::new_tokens_follow_the_one_they_were_given_for_whatever_others_tried`, `renewing::what_was_sent_after_a_login_does_not_replace_it`, `reconcile::what_was_sent_before_a_logout_is_not_stored_after_it` |
+//! | `RetrySave` | `Wait` | `SaveTokens` | | `storing::after_five_failed_saves_tokens_are_handed_out_and_stored_later` |
+//! | `PauseAfterConflict` | `Wait` | the load that it postponed | | `storing::a_store_that_says_conflict_for_ever_is_asked_at_growing_intervals_and_given_up` |
+//! | `CheckStoreForUnsaved` | `Load` | unchanged: `RunRequest`; changed: `ResolveConflict`, at once | `RunRequest` if no lease is needed, else `ReleaseLease` | `renew_unsaved::the_next_refresh_goes_on_from_what_could_not_be_stored`, `renew_unsaved::what_another_has_stored_meanwhile_is_not_passed_over`, `renew_unsaved::a_store_that_is_silent_altogether_is_waited_for` |
+//! | `RevokeUnwanted` | `Run` | `ReleaseLease` | | `logout::what_comes_after_a_logout_is_revoked` |
+//! | `RecheckStore` | `Load` | newer tokens: `ReleaseLease`; else `SaveGrantEnd` | `ReleaseLease` | `failures::an_invalid_grant_is_the_end_only_if_no_other_has_a_newer_token`, `failures::nobody_is_told_to_log_in_while_the_store_is_silent` |
+//! | `SaveFailure` | `Save` | `ReleaseLease` | `ReleaseLease` | `failures::unsent_the_marker_is_removed`, `failures::a_pause_that_the_server_names_is_kept_by_all` |
+//! | `SaveSuspicion` | `Save` | `ReleaseLease`; conflict: `ResolveSuspicionConflict` | `ReleaseLease` | `suspicion::any_other_refusal_is_told_in_the_servers_words_and_ends_nothing`, `suspicion::nobody_is_told_to_log_in_before_all_can_know` |
+//! | `ResolveSuspicionConflict` | `Load` | the same refresh token: `SaveSuspicion`; else `ReleaseLease` | `ReleaseLease` | `suspicion::nobody_is_told_to_log_in_for_a_token_that_was_replaced_meanwhile` |
+//! | `SaveGrantEnd` | `Save` | `ReleaseLease`; conflict: `RecheckStore` | `ReleaseLease` | `failures::an_invalid_grant_is_stored_and_asked_for_no_more_until_a_login`, `failures::nobody_is_told_to_log_in_if_the_record_changed_in_the_last_moment` |
+//! | `ReleaseLease` | `Lease` for no time | done | done: the lease expires by itself | `storing::a_lease_whose_answer_was_lost_is_given_back` |
+//! | `LoadBeforeLogin` | `Load` | `SaveLogin`; the store has what replaced it: done, or `LoadBeforeLease` if stale | done | `login::an_older_copy_does_not_take_the_place_of_what_became_of_it`, `storing::a_login_that_may_be_stored_already_is_not_stored_over_what_became_of_it` |
+//! | `SaveLogin` | `Save` | done, or `LoadBeforeLease` if stale; a second login, or a conflict: `LoadBeforeLogin` | done: the login may be stored | `login::of_two_logins_the_second_is_stored_though_it_came_while_the_first_was`, `storing::a_login_that_is_stale_by_now_is_stored_and_renewed` |
+//!
+//! # Safety
+//!
+//! - a record is saved only over the version that was read: a worker that slept through its lease can
+//!   neither overwrite what others have stored since, nor send a token that they have sent;
+//! - the in-flight marker is saved before the refresh token is sent: after a crash between the two, the
+//!   next worker knows that the fate of the token is not known;
+//! - no request is sent later than one lease after its marker, and each is given up after the longest
+//!   request: once the time for both has passed, the request has arrived or never will. Only sending a
+//!   token again waits for that; a lease is short, and extended while the request runs
+//!   ([`Keeper::lease_extension`]);
+//! - no version is given twice for one key, and a removed record leaves a tombstone: what the store has
+//!   lost is restored by whoever still has it, and what a person has removed is not;
+//! - a record names the login it came from, and new tokens replace only the tokens they were issued for:
+//!   late ones replace neither a login nor newer tokens;
+//! - new tokens are stored before they are handed out. If the store fails for good, they are handed out
+//!   unsaved, for then nobody else can have them, and stored as soon as that is possible. Where the
+//!   store can be read but not written, and still has their predecessors, the next renewal continues
+//!   from them;
+//! - each renewal is counted: an older record of the same login never replaces a later one, whatever
+//!   happened to the store.
+//!
+//! # Load on the server
+//!
+//! A pause that the server asks for is kept in the record, and honoured by all workers. Once several
+//! grants of a client have failed in a row, one of them tries now and then, and the others of this
+//! process wait for the result.
 
 mod backoff;
 mod commit;
@@ -83,6 +119,7 @@ use crate::secret::Secret;
 use crate::token::Tokens;
 
 use backoff::Backoff;
+use commit::Unsaved;
 use deadlines::Deadlines;
 use login::Login;
 use record::Record;
@@ -104,7 +141,7 @@ pub enum Upkeep {
     Refresh,
 }
 
-/// One grant, kept fresh.
+/// The state machine that renews the tokens of one grant.
 pub struct Keeper {
     us: Arc<Identity>,
     upkeep: Upkeep,
@@ -112,28 +149,28 @@ pub struct Keeper {
     policy: Policy,
     storage: Storage,
     record: Record,
-    /// The highest version that is known to have been stored: of `record`, or of what it follows.
+    /// The highest version known to have been stored: of `record`, or of its predecessor.
     version: u64,
-    /// When that was last seen to be there.
+    /// When that version was last seen in the store.
     seen: UnixTime,
-    /// When the attempt in `record` was first seen, by our own clock.
+    /// When the in-flight marker in `record` was first seen, by this worker's clock.
     marker_seen: UnixTime,
-    /// The same of the suspicion in it.
+    /// When the suspicion in `record` was first seen, likewise.
     suspected_at: UnixTime,
     deadlines: Deadlines,
     /// The access token that a resource server refused, whatever its lifetime says.
     refused: Option<Secret<String>>,
     unsaved: Unsaved,
     backoff: Backoff,
-    /// Our last attempts, once their flights are over: nobody else can still hold their replies. More
-    /// than one, for a store that failed may hold the mark of any.
+    /// This worker's last finished attempts: nobody can still receive their replies. More than one, for
+    /// a store that failed may hold the marker of any of them.
     finished: VecDeque<FinishedAttempt>,
-    /// The name of the renewal under way: of its lease, and of its attempt.
+    /// The id of the renewal under way: the holder of its lease, and the id of its marker.
     renewal_id: String,
     state: Option<State>,
-    /// How often it had to begin anew.
+    /// How often that renewal was restarted.
     restarts: u32,
-    /// Whether anybody waits for the end of that.
+    /// Whether a caller waits for its outcome.
     has_waiters: bool,
     /// Whether no new renewal may begin.
     is_drained: bool,
@@ -142,37 +179,21 @@ pub struct Keeper {
 /// Where the record lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Storage {
-    /// Here only: whatever goes to a store is answered on the spot.
+    /// In this value only: each step for a store is answered on the spot.
     Local,
+    /// In a store, shared with other workers.
     Shared,
 }
 
-/// Tokens that the store has not got yet.
-#[derive(Debug, Clone)]
-enum Unsaved {
-    Nothing,
-    /// They take the place of whatever is stored.
-    Login(Login),
-    /// Of a renewal.
-    Renewed {
-        /// What they were given for.
-        parent: Option<Arc<Tokens>>,
-        /// The store has failed too often: they are handed out all the same.
-        is_given_up: bool,
-        /// A save of them was asked for and never answered.
-        may_be_stored: bool,
-    },
-}
-
-/// An attempt of ours that brought nothing.
+/// An attempt of this worker that brought no tokens.
 #[derive(Debug, Clone)]
 struct FinishedAttempt {
     id: String,
-    /// The server surely has not acted on it.
+    /// Whether the server certainly did not process it.
     is_unspent: bool,
 }
 
-/// How many attempts are remembered.
+/// How many finished attempts are remembered.
 const REMEMBERED: usize = 16;
 
 impl Keeper {
@@ -210,9 +231,9 @@ impl Keeper {
         }
     }
 
-    /// Begins with these tokens. Where there is a store, they take the place of what it holds, unless
-    /// that was received at the same time or later: these are then the application's own, older copy.
-    /// For what is certainly a new login, [`replace`](Self::replace) does not look at the time.
+    /// Begins with these tokens. Where there is a store, they replace its record, unless that was
+    /// received at the same time or later: these are then the application's own, older copy. For what
+    /// is certainly a new login, [`replace`](Self::replace) does not compare the times.
     ///
     /// # Errors
     /// `stored.issuer` for tokens of another server or client.
@@ -224,28 +245,28 @@ impl Keeper {
         Ok(self)
     }
 
-    /// Decides differently.
+    /// Replaces the policy.
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// For token requests that may take so long, from when the driver gets them until their answer
-    /// has been read. The host sees to it that none takes longer.
+    /// The longest that a token request may take, from when the driver gets it until its response has
+    /// been read. The host must ensure that none takes longer.
     #[must_use]
     pub const fn with_longest_request(mut self, longest: Duration) -> Self {
         self.policy.longest_request = longest;
         self
     }
 
-    /// Shares the grant through a store, as this one. For client credentials the scope is the one
-    /// that is asked for, whatever `id` says. A person's has a subject, or [`ask`](Self::ask) says
+    /// Shares the grant through a store, under this id. For client credentials the scope is the one
+    /// requested, whatever `id` says. A person's grant needs a subject, or [`ask`](Self::ask) fails with
     /// `misuse.setup`: two people would share a record.
     #[must_use]
     pub fn shared(mut self, id: GrantId) -> Self {
-        // What it began with was stored here; now it has to be stored there. What it has learned
-        // from the store since it was shared is there.
+        // The tokens it began with were local, and have to be saved now. What it has read from the
+        // store since it was shared is there already.
         if self.storage == Storage::Local
             && let (Some(id), Some(tokens)) = (&self.record.login, &self.record.tokens)
         {
@@ -267,8 +288,8 @@ impl Keeper {
         self
     }
 
-    /// Asks for tokens with these parameters, beside those of the grant. Where it is shared, those of
-    /// its [`GrantId`] count, if there are any.
+    /// Requests tokens with these parameters, beside those of the grant. Where the grant is shared, the
+    /// parameters of its [`GrantId`] take precedence, if it has any.
     #[must_use]
     pub fn with_parameters(mut self, parameters: TokenParameters) -> Self {
         self.id.parameters = parameters;
@@ -291,8 +312,7 @@ impl Keeper {
         self.id.key(whose, &self.us)
     }
 
-    /// Takes the tokens of a new login. What a renewal under way brings is then of no use, and
-    /// dropped.
+    /// Takes the tokens of a new login. The outcome of a renewal under way is then dropped.
     ///
     /// # Errors
     /// `stored.issuer` for tokens of another server or client.
@@ -301,15 +321,15 @@ impl Keeper {
             return Err(Check::StoredIssuer.into());
         }
         self.unsaved = Unsaved::Login(Login::new(at.ticket(), Arc::new(tokens)));
-        // A renewal that has not taken its first step has nothing to lose.
+        // A renewal that has not taken its first step can still use the login.
         if matches!(self.state, None | Some(State::Begun)) {
             self.adopt_login(&at);
         }
         Ok(())
     }
 
-    /// Takes over a record that the store told of by itself. One that is not newer than what is
-    /// known changes nothing; while a renewal is under way, that will see it.
+    /// Adopts a record that the store pushed. One that is not newer than what is known changes nothing;
+    /// a renewal under way will read it by itself.
     ///
     /// # Errors
     /// `stored.*` for a record that cannot be read, or is another grant's.
@@ -326,19 +346,18 @@ impl Keeper {
         matches!(self.unsaved, Unsaved::Nothing)
     }
 
-    /// How long to wait before the next try to store what the store has not got yet; nothing if there
-    /// is no such thing, or somebody is at it.
+    /// How long to wait before unsaved tokens are saved again; nothing if there are none, or a renewal
+    /// is under way.
     ///
-    /// Whoever has new tokens that nobody else can have should not wait for a caller: after each
-    /// [`Step::Done`] a host waits this long, calls [`save_again`](Self::save_again), and so on until
-    /// it is done.
+    /// Unsaved tokens should not wait for the next caller: after each [`Step::Done`] a host waits this
+    /// long, calls [`save_again`](Self::save_again), and so on until it is done.
     pub fn retry_after(&self, now: UnixTime) -> Option<Duration> {
         let is_due = !self.is_stored() && !self.is_busy();
         is_due.then(|| self.backoff.remaining(now).max(Duration::from_secs(1)))
     }
 
-    /// Begins to store what the store has not got yet: call [`resume`](Self::resume) with
-    /// [`Event::Begin`]. Not if there is nothing to store, or somebody is at it.
+    /// Begins to save unsaved tokens: call [`resume`](Self::resume) with [`Event::Begin`]. False if there
+    /// are none, or a renewal is under way.
     #[must_use]
     pub fn save_again(&mut self) -> bool {
         let is_due = !self.is_stored() && !self.is_busy();
@@ -348,24 +367,23 @@ impl Keeper {
         is_due
     }
 
-    /// Begins no renewal from now on: for a host that is about to end. A token at hand is handed out as
-    /// long as it is good; a request that was sent is finished, and what it brings is stored.
+    /// Begins no renewal from now on: for a host that shuts down. A token at hand is handed out until it
+    /// expires; a request that was sent is finished, and its tokens are stored.
     pub const fn drain(&mut self) {
         self.is_drained = true;
     }
 
-    /// Whether the record is looked at to put a new login in its place: then one that cannot be
-    /// opened may go.
-    pub const fn is_entering(&self) -> bool {
+    /// Whether the record is loaded only to be replaced by a new login: then one that cannot be
+    /// decrypted may be overwritten.
+    pub const fn is_saving_login(&self) -> bool {
         matches!(self.state, Some(State::LoadBeforeLogin))
     }
 
-    /// The lease to take anew, again and again, for as long as the request of [`Step::Run`] runs:
-    /// ask right after that step. Nothing if no lease is held.
+    /// The lease to renew repeatedly while the request of [`Step::Run`] runs: call this right after that
+    /// step. Nothing if no lease is held.
     ///
-    /// What becomes of it changes nothing: a lease that was lost costs a second request where that
-    /// does no harm, and new tokens are stored by their version. So a host that cannot extend a lease
-    /// need not.
+    /// The outcome of an extension does not matter: a lost lease costs a second request where that does
+    /// no harm, and new tokens are saved by version. A host that cannot extend leases need not.
     pub fn lease_extension(&self) -> Option<LeaseExtension> {
         let is_leased = matches!(
             self.state,
@@ -386,7 +404,7 @@ impl Keeper {
         self.state.is_some()
     }
 
-    /// The host that renewed has gone, in the midst of it.
+    /// The driver was dropped in the middle of a renewal.
     pub fn abandon(&mut self, at: Moment) {
         if let Some(state) = self.state.take() {
             self.clean_up(&at, state);
@@ -415,7 +433,7 @@ impl Keeper {
         })
     }
 
-    /// How the grant stands, as far as is known here.
+    /// Whether the grant is good, suspect or ended, as far as this worker knows.
     pub const fn standing(&self) -> Standing {
         match (&self.record.ended, &self.record.suspicion) {
             (Some(_), _) => Standing::Ended,
@@ -424,7 +442,7 @@ impl Keeper {
         }
     }
 
-    /// Why the last attempt failed, if it did. Callers do not hear of it while their token lives.
+    /// Why the last attempt failed, if it did. Callers do not see it while their token is good.
     pub fn trouble(&self) -> Option<&Error> {
         self.backoff.error()
     }
@@ -434,7 +452,7 @@ impl Keeper {
         self.finished.push_front(FinishedAttempt { id, is_unspent });
     }
 
-    /// Takes over a record.
+    /// Adopts a record at this version.
     fn adopt(&mut self, at: &Moment, record: Record, version: u64) {
         if let Some(tokens) = &record.tokens {
             self.deadlines = Deadlines::of(tokens, &self.policy, at);

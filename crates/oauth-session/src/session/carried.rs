@@ -205,7 +205,7 @@ impl Inner {
             Err(error) if matches!(error.kind(), Kind::Untrusted(Check::StoredSealed)) => error,
             loaded => return loaded,
         };
-        if !self.state().keeper.is_entering() {
+        if !self.state().keeper.is_saving_login() {
             return Err(sealed);
         }
         store.remove(key).await?;

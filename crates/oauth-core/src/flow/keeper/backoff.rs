@@ -11,8 +11,8 @@ use crate::moment::{Moment, UnixTime};
 /// The longest pause between two attempts, unless the server names one.
 const LONGEST: u64 = 60;
 
-/// Renewals that refusals of the token have led to. Where every token is refused, a newer one is of
-/// no use, and each costs the server a refresh token. They are kept in the record: those of all
+/// Renewals that were caused by a refused access token. Where every token is refused, renewing does not
+/// help, and costs the server a refresh each time. They are kept in the record, so that those of all
 /// workers count.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Refusals {
@@ -20,10 +20,10 @@ pub(super) struct Refusals {
     last: Option<UnixTime>,
 }
 
-/// So many renewals in a row cost no pause: tokens end early now and then.
+/// So many such renewals in a row need no pause: tokens expire early now and then.
 const FREE_RENEWALS: u32 = 3;
 
-/// After so many seconds without one they count anew.
+/// After so many seconds without one, counting restarts.
 const QUIET: u64 = 2 * LONGEST;
 
 impl Refusals {
@@ -31,19 +31,19 @@ impl Refusals {
         self.last.is_none()
     }
 
-    /// For how long it is too early for another, if it is.
+    /// How long to wait before the next one, if it is too early.
     pub(super) fn hold(&self, now: UnixTime) -> Option<Duration> {
         let pause = match self.count.checked_sub(FREE_RENEWALS) {
             None => 0,
             Some(more) => u64::min(1 << more.min(6), LONGEST),
         };
-        // A clock that was set back holds nobody.
+        // A clock that was set back must not extend the pause.
         let last = self.last.filter(|last| *last <= now)?;
         let until = last.after(Duration::from_secs(pause));
         (now < until).then(|| until.since(now))
     }
 
-    /// There was another.
+    /// Counts one more.
     pub(super) fn note(&mut self, now: UnixTime) {
         let is_near = |last: &UnixTime| *last <= now && now.since(*last).as_secs() < QUIET;
         if !self.last.as_ref().is_some_and(is_near) {
@@ -59,18 +59,18 @@ impl Refusals {
 pub(super) struct Backoff {
     count: u32,
     last: Option<Box<Hold>>,
-    /// It is only for as long as the token is good.
+    /// Whether it applies only while the token is good.
     is_soft: bool,
 }
 
-/// No attempt before a certain time.
+/// The time before which no attempt is made.
 #[derive(Debug, Clone)]
 struct Hold {
-    /// When it began. A clock that stands before that was set back, and then nobody knows how much
-    /// of it is left.
+    /// When it began. If the clock is before that, it was set back, and how much is left cannot be
+    /// told.
     since: UnixTime,
     until: UnixTime,
-    /// When another may bring something, which may be later: others hold back too.
+    /// When another attempt may succeed, which may be later: other workers hold back too.
     again: UnixTime,
     error: Error,
 }
@@ -93,14 +93,14 @@ impl Backoff {
         Some(hold.error.clone().told_again(hold.again.since(now)))
     }
 
-    /// The same for a caller who has no token to fall back on.
+    /// The same, for a caller that has no token to fall back on.
     pub(super) fn error_without_token(&self, now: UnixTime) -> Option<Error> {
         self.error_while_active(now).filter(|_| !self.is_soft)
     }
 
-    /// The first failure holds nobody back, for it may be nothing; the next ones do so for longer
-    /// and longer, and a server that names a pause gets it ("Retry-After", RFC 9110 section
-    /// 10.2.3). The error as callers are told it: with the pause.
+    /// Records a failure, and returns the error for callers, with the pause. The first failure causes
+    /// none, the next ones longer and longer pauses, and one that the server names is kept
+    /// ("Retry-After", RFC 9110 section 10.2.3).
     pub(super) fn record_failure(&mut self, at: &Moment, error: Error) -> Error {
         let doubled = match self.count {
             0 => 0,
@@ -115,14 +115,14 @@ impl Backoff {
         error.pausing(self.remaining(now))
     }
 
-    /// The same, for as long as the token is good.
+    /// The same, while the token is good.
     pub(super) fn record_soft_failure(&mut self, at: &Moment, error: Error) -> Error {
         let error = self.record_failure(at, error);
         self.is_soft = true;
         error
     }
 
-    /// No attempt from now until then.
+    /// Allows no attempt from `since` until `until`.
     pub(super) fn set(&mut self, since: UnixTime, until: UnixTime, error: &Error) {
         let named = error.retry_after().unwrap_or_default();
         self.last = Some(Box::new(Hold {
@@ -134,7 +134,7 @@ impl Backoff {
         self.is_soft = false;
     }
 
-    /// The same, unless the token turns out to be of no use.
+    /// The same, while the token is good.
     pub(super) fn set_soft(&mut self, since: UnixTime, until: UnixTime, error: &Error) {
         self.set(since, until, error);
         self.is_soft = true;
@@ -144,7 +144,7 @@ impl Backoff {
         *self = Self::default();
     }
 
-    /// For how long it is too early for another attempt.
+    /// How long to wait before the next attempt.
     pub(super) fn remaining(&self, now: UnixTime) -> Duration {
         let hold = self.last.as_ref().filter(|hold| hold.since <= now);
         hold.map_or(Duration::ZERO, |hold| hold.until.since(now))

@@ -1,12 +1,14 @@
-//! How a flight ends: new tokens stored before anyone sees them, or what is left without them.
+//! The end of a token request: new tokens are committed to the store before anyone sees them; a failure
+//! clears the in-flight marker, or leaves it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::login::Login;
 use super::reconcile::{Reconciled, version};
 use super::record::{GrantEnd, INVALID_GRANT, Pause, Record};
 use super::state::{Outcome, State};
-use super::{Entry, Keeper, Step, Storage, Unsaved, Upkeep};
+use super::{Entry, Keeper, Step, Storage, Upkeep};
 use crate::call::Call;
 use crate::endpoint::revocation::Revocation;
 use crate::error::{Cause, Error, Kind, Misuse, Reach, ServerError};
@@ -16,18 +18,35 @@ use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::token::{RefreshToken, Tokens};
 
-/// How often a save is tried before new tokens are handed out unsaved.
+/// How many saves are tried before new tokens are handed out unsaved.
 const SAVES: u32 = 5;
 
-/// New tokens on their way into the store.
+/// Tokens that are not in the store yet.
+#[derive(Debug, Clone)]
+pub(super) enum Unsaved {
+    Nothing,
+    /// Of a new login: they replace whatever is stored.
+    Login(Login),
+    /// Of a renewal: they replace only the tokens they were issued for.
+    Renewed {
+        /// The tokens they were issued for.
+        parent: Option<Arc<Tokens>>,
+        /// The save failed too often: they are handed out unsaved.
+        is_given_up: bool,
+        /// A save of them was requested and never answered.
+        may_be_stored: bool,
+    },
+}
+
+/// New tokens that are being saved.
 #[derive(Debug)]
 pub(super) struct UnsavedTokens {
-    /// The tokens they were given for.
+    /// The tokens they were issued for.
     pub(super) parent: Option<Arc<Tokens>>,
     pub(super) record: Record,
-    /// They did not arrive just now, and may be over.
+    /// They were received before this renewal began, and may have expired.
     pub(super) is_deferred: bool,
-    /// A save of them was asked for and never answered.
+    /// A save of them was requested and never answered.
     pub(super) may_be_stored: bool,
     /// The version they are saved over.
     over: u64,
@@ -35,8 +54,8 @@ pub(super) struct UnsavedTokens {
 }
 
 impl UnsavedTokens {
-    /// Tokens that could not be stored before. Once they were handed out all the same, one more
-    /// failure of the store is enough.
+    /// Tokens that could not be saved before. Once they were handed out unsaved, one more failure of the
+    /// store suffices.
     pub(super) fn deferred(
         parent: Option<Arc<Tokens>>,
         record: Record,
@@ -57,9 +76,9 @@ impl UnsavedTokens {
         self.record.tokens.as_ref()?.refresh_token.as_ref()
     }
 
-    /// Whether they belong in the place of what is stored: of the same login, and given for the very
-    /// refresh token that is there. A refresh token that stays the same says nothing; then the number of
-    /// renewals does, and then the time.
+    /// Whether they succeed the stored tokens: they come from the same login, and were issued for the
+    /// stored refresh token. Where the server does not rotate it, the number of renewals decides, and
+    /// then the time.
     fn follows(&self, stored: &Record) -> bool {
         let secret = |tokens: &Option<Arc<Tokens>>| {
             let token = tokens.as_ref()?.refresh_token.as_ref()?;
@@ -93,13 +112,13 @@ impl Keeper {
         tokens: Tokens,
         without_store: bool,
     ) -> Step {
-        self.us.shared.breaker.note(at, self.name(), None);
+        self.us.shared.breaker.note_outcome(at, self.name(), None);
         let mut refusals = self.record.refusals.clone();
         if self.is_refused() {
             refusals.note(at.now());
         }
-        // A server that sends the same token again stands by it. Any other that was refused is still
-        // what is known until the new one is stored.
+        // A server that sends the refused token again stands by it. Otherwise the refused one remains
+        // the known token until the new one is stored.
         let is_refused = |refused: &Secret<String>| tokens.access_token.matches(refused.expose());
         if self.refused.as_ref().is_some_and(is_refused) {
             self.refused = None;
@@ -107,7 +126,7 @@ impl Keeper {
         let token = |tokens: &Tokens| Some(tokens.refresh_token.as_ref()?.secret.clone());
         let before = self.record.tokens.as_deref().and_then(token);
         let rotates = match (self.upkeep_is_refresh(), before, token(&tokens)) {
-            // Some servers replace a token now and then: once seen, that is what they do.
+            // Some servers rotate only now and then: once seen, the server counts as rotating.
             (true, Some(before), Some(after)) => {
                 Some(self.record.rotates == Some(true) || !before.matches(after.expose()))
             }
@@ -118,7 +137,7 @@ impl Keeper {
             login: self.record.login.clone(),
             renewals: match (&self.upkeep, self.record.renewals) {
                 (_, Some(count)) => Some(count.saturating_add(1)),
-                // There is no login before it.
+                // Client credentials have no login before them.
                 (Upkeep::ClientCredentials(_), None) => Some(0),
                 (Upkeep::Refresh, None) => None,
             },
@@ -126,7 +145,7 @@ impl Keeper {
             ..Record::of(Arc::new(tokens))
         };
         let parent = match &self.unsaved {
-            // What the store has.
+            // The predecessor that the store has.
             Unsaved::Renewed { parent, .. } => parent.clone(),
             _ => self.record.tokens.clone(),
         };
@@ -136,7 +155,7 @@ impl Keeper {
             is_deferred: false,
             may_be_stored: false,
             over: self.version,
-            // A store that was silent before the request is not waited for after it.
+            // A store that did not answer before the request is not waited for after it.
             tries: if without_store { SAVES - 1 } else { 0 },
         }))
     }
@@ -159,23 +178,23 @@ impl Keeper {
         let tokens = unsaved.record.tokens.clone();
         self.adopt(at, unsaved.record, version);
         self.backoff.clear();
-        // What was put back may have a mark of ours; so may what others put back once the store has
-        // lost this, and only we know that nothing came of it.
+        // A restored record may carry a marker of this worker, as may a record that others restore once
+        // the store has lost this one; only this worker knows that the attempt came to nothing.
         let marked = self.record.in_flight.as_ref().map(|marker| &marker.id);
         self.finished
             .retain(|ours| ours.is_unspent || Some(&ours.id) == marked);
         self.discard_renewed();
         let is_good = self.good(at.now()).is_some() && at.now() < self.deadlines.stale_at;
-        // They may be over by now; that is a reason to renew them only if somebody waits.
+        // They may have expired by now; they are renewed only if somebody waits.
         if unsaved.is_deferred && !is_good && self.has_waiters {
             return self.load(State::LoadBeforeLease { looks: 0 });
         }
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
     }
 
-    /// Something else was stored meanwhile. As long as that is what the new tokens follow, they are
-    /// the newest there are, whoever gave them up and whoever else tried; so they are if the store
-    /// has lost what was there. Otherwise they are what others have replaced, or removed.
+    /// Another worker has saved meanwhile. The new tokens are the newest if they succeed what is stored
+    /// now, whoever else tried, or if the store has lost its record. Otherwise others have replaced or
+    /// removed them.
     pub(super) fn resolve_conflict(
         &mut self,
         at: &Moment,
@@ -202,7 +221,7 @@ impl Keeper {
             is_first || self.supersedes(at, &unsaved.record, &stored, version) || follows;
         if is_newest {
             unsaved.record.count_after(&stored);
-            // Until the new tokens are stored, whoever asks gets what has just been read.
+            // Until the new tokens are saved, callers get what has just been read.
             if follows && !unsaved.is_deferred {
                 self.adopt(at, stored, version);
             }
@@ -225,8 +244,8 @@ impl Keeper {
         }
     }
 
-    /// A person has logged out while these were on their way. Nobody may have them, so the server is
-    /// asked to forget them; if it does not, there is nothing left to do.
+    /// A person has logged out while these tokens were requested: revokes them. If that fails, there is
+    /// nothing left to do.
     fn revoke_unwanted(&mut self, unwanted: &Tokens, outcome: Outcome) -> Step {
         if self.us.server.endpoint(EndpointKind::Revocation).is_err() {
             return self.release(outcome);
@@ -240,15 +259,15 @@ impl Keeper {
         )
     }
 
-    /// They are stored, or of no use.
+    /// Forgets the unsaved tokens of a renewal: they are stored, or superseded.
     fn discard_renewed(&mut self) {
         if matches!(self.unsaved, Unsaved::Renewed { .. }) {
             self.unsaved = Unsaved::Nothing;
         }
     }
 
-    /// The store gives no answer: once more, and then without it. A token that nobody holds is a
-    /// grant lost.
+    /// The store does not answer: retries the save, and finally returns the tokens unsaved rather than
+    /// lose the grant.
     pub(super) fn retry_save(
         &mut self,
         at: &Moment,
@@ -269,7 +288,7 @@ impl Keeper {
         self.hand_out_unsaved(at, &unsaved, error)
     }
 
-    /// Those who wait get what nobody else can have; it is stored later.
+    /// Hands out tokens that nobody else can have; they are saved later.
     pub(super) fn hand_out_unsaved(
         &mut self,
         at: &Moment,
@@ -281,7 +300,7 @@ impl Keeper {
         if unsaved.is_deferred && self.has_waiters {
             return self.fail(at, error.clone());
         }
-        // Whoever needs the next ones need not wait for the store.
+        // A caller that needs their successors need not wait for the store.
         let error = self.backoff.record_soft_failure(at, error.clone());
         if unsaved.is_deferred {
             let outcome = self.good(at.now()).ok_or(error);
@@ -290,7 +309,7 @@ impl Keeper {
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
     }
 
-    /// Keeps tokens that are not stored; those of a login have taken their place.
+    /// Keeps tokens that are not stored, unless those of a login have replaced them.
     pub(super) fn keep_unsaved(&mut self, at: &Moment, unsaved: &UnsavedTokens, is_given_up: bool) {
         self.adopt(at, unsaved.record.clone(), self.version);
         if !matches!(self.unsaved, Unsaved::Login(_)) {
@@ -302,15 +321,15 @@ impl Keeper {
         }
     }
 
-    /// An attempt that brought no tokens.
+    /// The request brought no tokens.
     pub(super) fn request_failed(&mut self, at: &Moment, error: Error) -> Step {
-        self.us.shared.breaker.note(at, self.name(), Some(&error));
+        self.us.shared.breaker.note_outcome(at, self.name(), Some(&error));
         let ends = ServerError::ends_the_grant;
         if self.upkeep_is_refresh() && error.server_error().is_some_and(ends) {
             return self.load(State::RecheckStore(error));
         }
-        // A person has to confirm something, or one machine is not trusted, or this server has a word
-        // of its own for a token that is dead: nobody knows, and nothing is deleted.
+        // A person has to confirm something, or one machine is not trusted, or this server has its own
+        // error for a dead token: that cannot be told, so nothing is deleted.
         if let Some(suspicion) = self.suspicion(at, &error) {
             return self.save_suspicion(at, error, suspicion);
         }
@@ -325,8 +344,8 @@ impl Keeper {
         self.save(&record, State::SaveFailure(outcome))
     }
 
-    /// Takes away the mark of an attempt that ended like this, if that is certain to have come to
-    /// nothing; whether there was one.
+    /// Clears the marker of this attempt if the error proves that the server did not process it; whether
+    /// there was one to clear.
     pub(super) fn clear_marker(&mut self, error: &Error) -> bool {
         let renewal_id = self.renewal_id.clone();
         let marker = self.record.in_flight.as_ref();
@@ -342,8 +361,8 @@ impl Keeper {
         is_unmarked
     }
 
-    /// The server has refused the refresh token. If another worker has a newer one, it is that which
-    /// counts; otherwise the grant is over, and nobody needs to ask again.
+    /// The server has refused the refresh token with `invalid_grant`. If another worker has stored newer
+    /// tokens, they are used; otherwise the grant has ended for all workers.
     pub(super) fn recheck(&mut self, at: &Moment, error: Error, entry: Option<Entry>) -> Step {
         let read = self.reconcile(at, entry);
         if let Ok(Reconciled::Adopted) = read {
@@ -353,7 +372,7 @@ impl Keeper {
             if let Ok(Reconciled::StoreLost(version)) = read {
                 self.version = version;
             }
-            // It may be over already, for another reason.
+            // The grant may have ended already, for another reason.
             let ended = self.record.ended.clone();
             let ended = ended.unwrap_or_else(|| GrantEnd::Refused(INVALID_GRANT.to_owned()));
             return self.end_grant(ended, error);
@@ -372,7 +391,7 @@ impl Keeper {
 
     pub(super) fn end_grant(&mut self, ended: GrantEnd, error: Error) -> Step {
         self.record.ended = Some(ended);
-        // Callers to come get the same answer, and what led to it.
+        // Later callers get the same error, with its cause.
         let none = UnixTime::from_secs(0);
         self.backoff.set(none, none, &error);
         let record = self.record.clone();
@@ -380,27 +399,26 @@ impl Keeper {
     }
 }
 
-/// Whether it is certain that the server has not acted on the request: it was never sent, or refused
-/// in a way that says so. This is a list of what proves it. Whatever else comes back may come from
-/// somebody between, who has handed the request on and then given up on the answer: that is what
-/// gateways mean by 502 and 504, but also by 499, 520 or 524, some by a bare 503, and a firewall by
-/// any page it likes.
+/// Whether the server certainly did not process the request: it was never sent, or the refusal says
+/// so. This is an allow-list of proofs. Any other response may come from an intermediary that has
+/// forwarded the request and then gave up on the response: gateways mean that by 502 and 504, but also
+/// by 499, 520 or 524, some by a bare 503, and a firewall by any page.
 fn is_unspent(error: &Error) -> bool {
     match error.kind() {
         Kind::Lost(_) => error
             .cause()
             .is_some_and(|cause| cause.reach() == Reach::Unsent),
         Kind::Denied(server) => {
-            // The token endpoint itself has looked at the request, and says why it does not serve it.
+            // The token endpoint itself has read the request, and says why it refuses it.
             let is_refused = server.error().is_some_and(|code| code != "server_error");
             match server.status() {
-                // Nobody who counts requests hands on the one that is too many.
+                // A rate limiter does not forward the request that it rejects.
                 Some(429) => true,
                 Some(400..=499 | 503) => is_refused,
                 _ => false,
             }
         }
-        // What keeps a request from being written.
+        // Errors that keep a request from being written.
         Kind::Misuse(misuse) => matches!(
             misuse,
             Misuse::NoRefreshToken

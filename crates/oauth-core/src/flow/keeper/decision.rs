@@ -1,4 +1,4 @@
-//! What a caller is told.
+//! The decision for one caller: use a token, renew it, wait for another caller, or fail.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::moment::UnixTime;
 use crate::token::Tokens;
 
 impl Keeper {
-    /// One caller asks for a token, knowing perhaps of one that a resource server refused.
+    /// Decides what a caller does, who may know of a token that a resource server refused.
     pub fn ask(&mut self, now: UnixTime, refused: Option<&Tokens>) -> Decision {
         if self.lacks_subject() {
             let why = "a person's grant in a store has a subject: say whose it is";
@@ -37,7 +37,7 @@ impl Keeper {
         }
     }
 
-    /// Stale, or none at all; `held` may do if nothing better is to be had.
+    /// The token is stale, or there is none: renews it, or falls back to `held`.
     fn renew(&mut self, now: UnixTime, held: Option<Arc<Tokens>>) -> Decision {
         if let (Storage::Local, Some(ended)) = (self.storage, &self.record.ended) {
             let why = self.backoff.error().cloned();
@@ -57,7 +57,7 @@ impl Keeper {
         }
     }
 
-    /// Why a refused token is not renewed now: each one that took its place was refused as well.
+    /// Why a refused token is not renewed now: each of its successors was refused as well.
     pub(super) fn repeated_refusals(&self, now: UnixTime) -> Option<Error> {
         let rest = self
             .record
@@ -68,13 +68,13 @@ impl Keeper {
         Some(Error::lost(Cause::unsent(why)).pausing(rest))
     }
 
-    /// What a caller may have who does not want to wait any longer for the renewal under way: the token
-    /// at hand, as long as it is good.
+    /// The token for a caller that will not wait any longer for the renewal under way: the one at hand,
+    /// as long as it is good.
     pub fn still_good(&self, now: UnixTime) -> Option<Arc<Tokens>> {
         self.good(now).filter(|_| !self.is_withheld())
     }
 
-    /// Forgets exactly this token: one that has taken its place meanwhile lives on.
+    /// Marks exactly this token as refused: its successor stays usable.
     pub fn refuse(&mut self, refused: &Tokens) {
         let is_ours = self
             .record
@@ -93,7 +93,7 @@ impl Keeper {
         decision
     }
 
-    /// A person's, and does not say whose.
+    /// Whether this is a person's grant in a store, without a subject to tell it from others.
     fn lacks_subject(&self) -> bool {
         let is_persons = matches!(self.upkeep, Upkeep::Refresh);
         is_persons && self.storage == Storage::Shared && self.id.subject.is_none()
@@ -104,7 +104,7 @@ impl Keeper {
         match &self.unsaved {
             Unsaved::Nothing => false,
             Unsaved::Renewed { is_given_up, .. } => !is_given_up,
-            // What is on its way into the store may be what the login will take the place of.
+            // The tokens being saved may be the ones that the login will replace.
             Unsaved::Login(_) => self.state.as_ref().is_some_and(State::saves_deferred),
         }
     }
@@ -116,14 +116,14 @@ impl Keeper {
         })
     }
 
-    /// The tokens, unless they are over or refused.
+    /// The tokens, unless they are expired or refused.
     pub(super) fn good(&self, now: UnixTime) -> Option<Arc<Tokens>> {
         let is_good = now < self.deadlines.expires_at && !self.is_refused();
         self.record.tokens.clone().filter(|_| is_good)
     }
 }
 
-/// What is told to those who come when the host is about to end.
+/// The error for callers that come while the host shuts down.
 pub(super) fn drained() -> Error {
     Error::lost(Cause::unsent("this worker is ending and renews no more"))
 }

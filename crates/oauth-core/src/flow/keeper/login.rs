@@ -1,4 +1,4 @@
-//! A login on its way into the store.
+//! Saves the tokens of a new login.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::token::Tokens;
 /// The tokens of a new login.
 #[derive(Debug, Clone)]
 pub(super) struct Login {
-    /// Its name, which the record carries for as long as its tokens grew from this login.
+    /// Its id, which the record carries as long as its tokens come from this login.
     pub(super) id: String,
     pub(super) tokens: Arc<Tokens>,
-    /// Whether a save of it was asked for and never answered: it may be stored already, and others
-    /// may have renewed it.
+    /// Whether a save of it was requested and never answered: it may be stored already, and others may
+    /// have renewed it.
     pub(super) is_tried: bool,
-    /// Whether it may be no new one, but a copy of what is stored already or has been replaced there.
+    /// Whether it may be a copy of tokens that are stored already, or were replaced there.
     pub(super) is_copy: bool,
     /// The login that was stored before that.
     pub(super) over: Option<String>,
@@ -46,20 +46,20 @@ impl Login {
 }
 
 impl Keeper {
-    /// Saves a login over whatever is stored, unless it may be stored already: what others have
-    /// made of it since then is newer, and so is the login of whoever came after it.
+    /// Saves a login over whatever is stored, unless it may be stored already: its renewals by other
+    /// workers are newer, and so is a later login.
     pub(super) fn save_login(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
         let Unsaved::Login(login) = &mut self.unsaved else {
             return Step::Done(Err(Misuse::OutOfOrder.into()));
         };
         let version = version(entry.as_ref());
         let is_removed = entry.as_ref().is_some_and(Entry::is_removed);
-        // One that cannot be read is none of ours, and replaced like any other.
+        // A record that cannot be read is replaced like any other.
         let stored = entry.filter(|entry| !entry.is_removed());
         let stored =
             stored.and_then(|entry| Record::read(entry.record.expose(), &self.us, &self.id).ok());
         let over = stored.as_ref().and_then(|stored| stored.login.clone());
-        // What stood there when it was tried, or less than that, says nothing of what came after it.
+        // A version that is not higher than when it was tried tells nothing about later saves.
         let is_newer = version > self.version;
         let received = stored.as_ref().and_then(|stored| stored.tokens.as_ref());
         let is_old = received.is_some_and(|tokens| tokens.received_at >= login.tokens.received_at);
@@ -71,8 +71,8 @@ impl Keeper {
         }
         login.over = over;
         let (record, id) = (login.record(), login.id.clone());
-        // Whoever asks meanwhile gets the login's tokens: what was known may be older than what has
-        // just been read.
+        // Callers get the tokens of the login meanwhile: the known record may be older than the one just
+        // read.
         self.adopt(at, record.clone(), version);
         self.save(&record.clone(), State::SaveLogin(id, Box::new(record)))
     }
@@ -84,7 +84,7 @@ impl Keeper {
         record: Record,
         version: u64,
     ) -> Step {
-        // The version goes with what is stored there.
+        // The version belongs to the record that was saved.
         self.adopt(at, record, version);
         self.backoff.clear();
         match &self.unsaved {
@@ -96,7 +96,7 @@ impl Keeper {
         }
     }
 
-    /// A save of this login was asked for, and never answered.
+    /// A save of this login was requested, and never answered.
     pub(super) fn note_login_tried(&mut self, id: &str) {
         if let Unsaved::Login(login) = &mut self.unsaved
             && login.id == id
@@ -105,7 +105,7 @@ impl Keeper {
         }
     }
 
-    /// The tokens are stored: they are handed out, unless they need to be renewed by now.
+    /// The tokens are stored: they are handed out, unless they are stale by now.
     fn proceed(&mut self, at: &Moment) -> Step {
         match self
             .good(at.now())

@@ -3,30 +3,30 @@
 
 use std::time::Duration;
 
-/// What the network may delay a request by after its sender has given up on it, and clocks differ.
+/// Allowance for a request that arrives after its sender gave up on it, and for clocks that differ.
 const MARGIN: Duration = Duration::from_secs(15);
 
 /// What a [`Keeper`](super::Keeper) may decide differently.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Policy {
-    /// A token this near to its end is stale: whoever asks waits for the next one. 30 s, and never
-    /// more than a tenth of the lifetime.
+    /// A token this close to its expiry is stale: callers wait for the next one. 30 s, and never more
+    /// than a tenth of the lifetime.
     pub leeway: Duration,
-    /// This long before that, a token is handed out while the next one is fetched beside: 60 s,
-    /// and never more than a fifth of the lifetime. Up to half as much is added by chance, so that
-    /// a fleet does not wake at once.
+    /// This long before that, a token is handed out while the next one is fetched in the background: 60 s,
+    /// and never more than a fifth of the lifetime. Up to half as much is added as jitter, so that the
+    /// workers of a fleet do not renew at once.
     pub ahead: Duration,
     /// For how long a lease is taken: 10 s. The host extends it while a request runs, see
     /// [`lease_extension`](super::Keeper::lease_extension), so that a worker that died is waited for
     /// no longer than this.
     pub lease: Duration,
-    /// How long a token request can take, from when it is given to the driver until its answer has
-    /// been read or it is given up: 30 s. Only sending again a refresh token whose fate is not known
-    /// waits for it. A host that knows how long that is says so, see
+    /// How long a token request can take, from when the driver gets it until its response has been read
+    /// or it is given up: 30 s. Only resending a refresh token whose fate is not known waits for it. A
+    /// host that knows the limit sets it, see
     /// [`with_longest_request`](super::Keeper::with_longest_request).
     pub longest_request: Duration,
-    /// What the server does with a refresh token that comes a second time.
+    /// What the server does when a refresh token is reused.
     pub reuse: Reuse,
 }
 
@@ -43,15 +43,15 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// How long after the mark of an attempt its request may still arrive: it is begun within a lease
-    /// or not at all, is given up after the longest request, and the network gets a margin of 15 s.
+    /// How long after its marker the request of an attempt may still arrive: it is begun within one lease
+    /// or not at all, given up after the longest request, and the network gets a margin of 15 s.
     pub fn attempt_window(&self) -> Duration {
         let given_up = self.lease.saturating_add(self.longest_request);
         given_up.saturating_add(MARGIN)
     }
 }
 
-/// What the server does with a refresh token that comes a second time (RFC 9700 section 4.14.2).
+/// What the server does when a refresh token is reused (RFC 9700 section 4.14.2).
 ///
 /// It matters once the reply to a refresh is lost: the server may have replaced the token, and the
 /// replacement is gone.
@@ -59,15 +59,15 @@ impl Policy {
 #[non_exhaustive]
 pub enum Reuse {
     /// Not known. After a lost reply the token is sent again only when nothing is left to lose: the
-    /// access token is over, and whoever might still hold the reply has had the time for it, see
-    /// [`Policy::attempt_window`]. Wrong for a server that tolerates it, this costs a pause; wrong for one that
-    /// revokes, an alarm at the server for a grant that was lost already. A server that has only
-    /// ever left the token as it was is taken as [`Tolerated`](Self::Tolerated).
+    /// access token has expired, and the worker that may still receive the reply has had the time for it,
+    /// see [`Policy::attempt_window`]. If the server tolerates reuse, the cost is a delay; if it revokes,
+    /// an alarm at the server for a grant that was lost already. A server that was never seen to rotate
+    /// the token is treated as [`Tolerated`](Self::Tolerated).
     #[default]
     Unknown,
     /// The server revokes the grant. A refresh token whose fate is not known is never sent again:
     /// the grant ends with `grant.outcome_unknown`, even where the server had not seen it.
     Revokes,
-    /// The old token stays good, or is taken again for a while: it is sent again at once.
+    /// The old token stays valid, or is accepted again for a while: it is sent again at once.
     Tolerated,
 }

@@ -1,4 +1,4 @@
-//! What the store has, beside what is known here.
+//! Reconciles the stored record with the one known to this worker.
 
 use std::time::Duration;
 
@@ -9,24 +9,24 @@ use super::{Entry, Keeper, Step, Storage};
 use crate::error::Error;
 use crate::moment::Moment;
 
-/// For how long it is certain that a record which is not there was not removed: the mark that a
-/// removal leaves stays for 30 days.
+/// For how long an absent record is certain not to have been removed: the tombstone of a removal is
+/// kept for 30 days.
 const REMOVAL_SHOWS: Duration = Duration::from_secs(29 * 24 * 3600);
 
-/// What a look at the store has brought.
+/// How the stored record compares with the known one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reconciled {
-    /// What is known already.
+    /// The store has what is known already.
     Unchanged,
-    /// Something else, which is known now.
+    /// The store had something else, which was adopted.
     Adopted,
-    /// Less than what was there before, and is known here: it stands at this version, 0 if there is
-    /// nothing. A replica took over, a backup was restored, memory ran out.
+    /// The store has lost what was stored before, and is known to this worker: it is at this version, 0
+    /// if there is no record. A replica took over, a backup was restored, or memory ran out.
     StoreLost(u64),
 }
 
 impl Keeper {
-    /// Takes over what is stored, if it is newer than what is known.
+    /// Adopts the stored record, if it is newer than the known one.
     pub(super) fn reconcile(
         &mut self,
         at: &Moment,
@@ -52,18 +52,18 @@ impl Keeper {
         Ok(Reconciled::Adopted)
     }
 
-    /// Why nothing is sent now: the host is about to end, or the server has asked for a pause, us or
-    /// another worker, or it has refused the token not long ago, or it serves no grant of this client, or
-    /// each new token was refused.
+    /// Why nothing is sent now: the host shuts down, every new token was refused, the server refused this
+    /// refresh token recently, it asked this or another worker for a pause, or the breaker of the client
+    /// is open.
     pub(super) fn held_back(&mut self, at: &Moment) -> Option<Error> {
         if self.is_drained {
             return Some(drained());
         }
-        // Others may have renewed it, and been given the very token that was refused.
+        // Another worker may have renewed it, and received the refused token again.
         if let Some(error) = self.repeated_refusals(at.now()) {
             return Some(error);
         }
-        // Our clock was set back.
+        // This worker's clock was set back.
         self.suspected_at = self.suspected_at.min(at.now());
         if let Some(error) = self.suspicion_error(at.now()) {
             self.pause_briefly(at, &error);
@@ -74,12 +74,12 @@ impl Keeper {
         {
             return Some(error);
         }
-        let error = self.us.shared.breaker.told(at.now())?;
+        let error = self.us.shared.breaker.error_while_open(at.now())?;
         self.pause_briefly(at, &error);
         Some(error)
     }
 
-    /// A record that was removed is an empty one.
+    /// Parses an entry; an absent or removed one is an empty record.
     pub(super) fn parse_entry(&self, entry: Option<Entry>) -> Result<Record, Error> {
         match entry.filter(|entry| !entry.is_removed()) {
             Some(entry) => Record::read(entry.record.expose(), &self.us, &self.id),
@@ -87,9 +87,9 @@ impl Keeper {
         }
     }
 
-    /// Whether `ours` is newer than what the store has at this version: it grew out of that, or that is
-    /// older than what the store is known to have had. A login of somebody else counts by the time of
-    /// its tokens: a store that counts anew after a removal must not cost anyone a login.
+    /// Whether `ours` is newer than what the store has at this version: it is a later renewal of the same
+    /// login, or the store is known to have had a higher version. Another login is compared by the time
+    /// of its tokens: a store that restarts its versions after a removal must not cost anyone a login.
     pub(super) fn supersedes(
         &self,
         at: &Moment,
@@ -107,7 +107,7 @@ impl Keeper {
         is_lost || ours.is_later_than(stored)
     }
 
-    /// Stores again what the store has lost.
+    /// Saves again what the store has lost.
     pub(super) fn restore_lost(&mut self, version: u64) -> Step {
         let record = self.record.clone();
         self.save_tokens(Box::new(UnsavedTokens::deferred(
@@ -116,7 +116,7 @@ impl Keeper {
     }
 }
 
-/// 0 is the version of a record that is not there.
+/// The version of an entry; 0 if there is none.
 pub(super) fn version(entry: Option<&Entry>) -> u64 {
     entry.map_or(0, |entry| entry.version)
 }

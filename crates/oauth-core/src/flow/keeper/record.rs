@@ -1,4 +1,4 @@
-//! What is stored of a grant, for everyone who shares it.
+//! The stored record of a grant, shared by its workers, and its format.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,12 +118,13 @@ impl GrantId {
     }
 }
 
-/// A refresh token on its way to the server: its fate is not known until the reply is stored.
+/// The in-flight marker: a refresh token was sent, and its fate is not known until the reply is stored.
+/// The stored format calls it `attempt`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct InFlightMarker {
     pub(super) id: String,
     pub(super) at: UnixTime,
-    /// In seconds, how long its request may be on its way: those of other workers may be faster.
+    /// In seconds, how long its request may be in flight: another worker may have a shorter limit.
     #[serde(default, alias = "lease", skip_serializing_if = "Option::is_none")]
     pub(super) window: Option<u64>,
 }
@@ -132,20 +133,20 @@ pub(super) struct InFlightMarker {
 const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
 
 impl InFlightMarker {
-    /// How long its request may be on its way, where ours may be so for `ours`.
+    /// How long its request may be in flight, where this worker's own may be for `ours`.
     pub(super) fn window(&self, ours: Duration) -> Duration {
         let theirs = Duration::from_secs(self.window.unwrap_or(0));
         ours.max(theirs.min(LONGEST_WINDOW))
     }
 }
 
-/// The server has asked for a pause ("Retry-After", RFC 9110 section 10.2.3): of one worker, but it
-/// means all.
+/// The pause that the server asked one worker for ("Retry-After", RFC 9110 section 10.2.3); all workers
+/// keep it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pause {
     pub(super) since: UnixTime,
     pub(super) seconds: u64,
-    /// What it said so with.
+    /// The status of that response.
     pub(super) status: Option<u16>,
 }
 
@@ -157,14 +158,13 @@ impl Pause {
         let named = error.advice().after()?.min(LONGEST_PAUSE);
         Some(Self {
             since: now,
-            // The clock is cut to whole seconds, so a pause may be a second short.
+            // The clock has whole seconds, so a pause may be a second short.
             seconds: named.as_secs() + 1,
             status: error.server_error().and_then(ServerError::status),
         })
     }
 
-    /// When it is over, as it is seen now for the first time: the clock of whoever was told of it may
-    /// be ahead of ours.
+    /// When it ends, if it is first seen now: the clock of the worker that stored it may be ahead.
     pub(super) fn end(&self, now: UnixTime) -> UnixTime {
         let seconds = self.seconds.min(LONGEST_PAUSE.as_secs() + 1);
         self.since.min(now).after(Duration::from_secs(seconds))
@@ -177,21 +177,21 @@ impl Pause {
     }
 }
 
-/// Why a grant is over.
+/// Why a grant has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum GrantEnd {
-    /// The server said so, in this word.
+    /// The server said so, with this error code.
     Refused(String),
-    /// Nobody knows, and asking would end it.
+    /// The outcome of the last request is not known, and a second one would revoke the grant.
     OutcomeUnknown,
 }
 
-/// The one word by which a server ends a grant for everyone who shares it (RFC 6749 section 5.2).
+/// The only error code that ends a grant for all workers (RFC 6749 section 5.2).
 pub(super) const INVALID_GRANT: &str = "invalid_grant";
 
 impl GrantEnd {
-    /// Earlier versions stored other refusals as an end too.
+    /// Whether this ends the grant: earlier versions stored other refusals as an end too.
     fn is_an_end(&self) -> bool {
         !matches!(self, Self::Refused(word) if word != INVALID_GRANT)
     }
@@ -208,12 +208,12 @@ impl GrantEnd {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Record {
     pub(super) tokens: Option<Arc<Tokens>>,
-    /// The login the tokens grew from.
+    /// The id of the login that the tokens come from.
     pub(super) login: Option<String>,
     /// Whether the server was seen to replace the refresh token.
     pub(super) rotates: Option<bool>,
-    /// How often the tokens were renewed since that login, if whoever renewed them counted: which of two
-    /// is the older one, whatever became of the store in between.
+    /// How often the tokens were renewed since that login, if every worker counted: tells which of two
+    /// records is older, whatever happened to the store in between.
     pub(super) renewals: Option<u64>,
     pub(super) in_flight: Option<InFlightMarker>,
     pub(super) ended: Option<GrantEnd>,
@@ -236,7 +236,7 @@ pub(super) struct Stored {
     pub(super) parameters: Vec<(String, String)>,
     #[serde(default)]
     pub(super) dpop_jkt: Option<String>,
-    /// For people and tools that read a store: what counts stands in the tokens.
+    /// For people and tools that read a store; the member of the tokens is the one that counts.
     pub(super) expires_at: Option<UnixTime>,
     #[serde(default)]
     pub(super) login: Option<String>,
@@ -276,8 +276,8 @@ impl Record {
         }
     }
 
-    /// Whether this grew from the same login as the other, and out of it. Where the refresh token is the
-    /// same, or there is none, nothing is lost by taking what is stored.
+    /// Whether this is a later renewal of the same login as the other. Where the refresh token is the
+    /// same, or there is none, nothing is lost by taking the stored record.
     pub(super) fn is_later_than(&self, other: &Self) -> bool {
         let renewals = self.renewals.zip(other.renewals);
         let is_replaced = match (self.refresh_token(), other.refresh_token()) {
@@ -294,8 +294,8 @@ impl Record {
         token.map(|token| &token.secret)
     }
 
-    /// Takes its place after the other, where both grew from one login: two workers may have renewed a
-    /// refresh token that stays the same.
+    /// Counts this renewal after the other, where both come from one login: two workers may have used a
+    /// refresh token that is not rotated.
     pub(super) fn count_after(&mut self, other: &Self) {
         if self.login == other.login {
             let next = other.renewals.map(|count| count.saturating_add(1));
@@ -303,7 +303,7 @@ impl Record {
         }
     }
 
-    /// When somebody should renew it, though nobody asks: refresh tokens that are not used end too.
+    /// When it should be renewed though nobody asks: unused refresh tokens expire too.
     pub(super) fn due(&self) -> Option<UnixTime> {
         let tokens = self.tokens.as_deref().filter(|_| self.ended.is_none());
         tokens.and_then(due)
@@ -335,7 +335,7 @@ impl Record {
         Secret::new(serde_json::to_string(&stored).unwrap_or_default())
     }
 
-    /// Reads a record, and refuses one of another grant: what it holds must not be sent here.
+    /// Reads a record, and refuses one of another grant: its tokens must not be sent to this server.
     pub(super) fn read(text: &str, us: &Identity, id: &GrantId) -> Result<Self, Error> {
         let stored = Stored::read(text)?;
         if stored.issuer != us.binding.issuer || stored.client_id != us.binding.client_id {
@@ -372,7 +372,7 @@ impl Record {
     }
 }
 
-/// The same of tokens whose grant is not over.
+/// The same for tokens whose grant has not ended.
 pub(super) fn due(tokens: &Tokens) -> Option<UnixTime> {
     tokens.refresh_token.as_ref()?;
     Some(tokens.expires_at().unwrap_or(tokens.received_at))

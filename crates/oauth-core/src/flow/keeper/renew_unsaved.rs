@@ -1,9 +1,9 @@
-//! Tokens that the store does not take, and the next renewal.
+//! The renewal of tokens that the store does not take.
 //!
-//! Their refresh token is nowhere but here, so no lease is needed to send it, and waiting for the store
-//! would only end a grant that is good. That holds as long as the store has what they grew out of, and
-//! has said of each save that it did nothing: one that was never answered may come about after all, and
-//! then others may send what it holds.
+//! Only this worker has their refresh token, so no lease is needed to send it, and waiting for the store
+//! would only end a good grant. That holds as long as the store has their predecessor, and has answered
+//! each save with an error: a save that was never answered may still take effect, and then others may
+//! send its refresh token.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::moment::Moment;
 use crate::token::Tokens;
 
 impl Keeper {
-    /// Whether these are ours alone, and somebody needs the next ones.
+    /// Whether only this worker has these tokens, and a caller needs their successors.
     pub(super) fn may_renew_unsaved(&self, at: &Moment, unsaved: &UnsavedTokens) -> bool {
-        // What is put back has no parent: others may have it as well, and so they have a refresh token
-        // that came of itself.
+        // Restored tokens have no parent: others may have them as well. The same goes for a refresh token
+        // that was not rotated.
         let is_new = |parent: &Arc<Tokens>| match (&parent.refresh_token, unsaved.refresh_token()) {
             (Some(before), Some(after)) => !before.secret().matches(after.secret().expose()),
             (before, _) => before.is_none(),
@@ -34,7 +34,7 @@ impl Keeper {
         unsaved.is_deferred && is_ours && is_needed
     }
 
-    /// The store took nothing, for the reason that `error` says, and was asked what it has.
+    /// The store took no save, for the reason in `error`, and was asked for its record.
     pub(super) fn renew_unsaved(&mut self, at: &Moment, error: Error, event: Event) -> Step {
         let may_fly = match event {
             Event::Loaded(entry) if version(entry.as_ref()) != self.version => {
@@ -56,8 +56,8 @@ impl Keeper {
         }
         match self.verdict(at.now()) {
             Verdict::Send { marked } if may_fly => {
-                self.us.shared.breaker.pass(at);
-                // Nobody else could read a mark, but a lost reply leaves its fate unknown to us too.
+                self.us.shared.breaker.note_request(at);
+                // Nobody else could read a marker, but after a lost reply this worker needs it too.
                 self.record.in_flight = marked.then(|| InFlightMarker {
                     id: self.renewal_id.clone(),
                     at: at.now(),

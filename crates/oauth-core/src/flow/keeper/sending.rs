@@ -1,4 +1,4 @@
-//! Whether a token request is sent, and which.
+//! Decides whether a token request may be sent, and builds it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,19 +17,20 @@ use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::token::Tokens;
 
-/// What may be done with the lease in hand.
+/// What may be done under the lease.
 pub(super) enum Verdict {
     Send {
         marked: bool,
     },
-    /// Others may come back with the answer.
+    /// The outcome of the last attempt is not known: other workers may still learn it.
     Hold,
     End(GrantEnd),
     Fail(Error),
 }
 
 impl Keeper {
-    /// Of an attempt of ours that is over: whether it surely came to nothing.
+    /// For a marker of this worker's own finished attempt: whether the server certainly did not process
+    /// it.
     pub(super) fn marker_is_unspent(&self) -> Option<bool> {
         let marker = self.record.in_flight.as_ref()?;
         let finished = self.finished.iter().find(|ours| ours.id == marker.id)?;
@@ -49,8 +50,7 @@ impl Keeper {
         let is_finished = match self.marker_is_unspent() {
             Some(true) => return Verdict::Send { marked: true },
             Some(false) => true,
-            // The clock of whoever sent it may have been ahead by any time, and cannot be asked
-            // any more.
+            // The clock of the worker that sent it may have been ahead by any amount.
             None => {
                 let window = marker.window(self.policy.attempt_window());
                 now >= marker.at.min(self.marker_seen).after(window)
@@ -63,8 +63,8 @@ impl Keeper {
         }
     }
 
-    /// Whether a refresh token may be sent twice. A server that was seen to leave one as it is may
-    /// replace the next: that counts only where nobody knows better.
+    /// Whether a refresh token may be sent twice. A server that did not rotate one token may rotate the
+    /// next: the observation counts only without an explicit policy.
     pub(super) fn tolerates(&self) -> bool {
         match self.policy.reuse {
             Reuse::Tolerated => true,
@@ -73,8 +73,8 @@ impl Keeper {
         }
     }
 
-    /// The fate of the refresh token is not known: the access token does until its end, and after
-    /// that we wait for whoever may know more.
+    /// The fate of the refresh token is not known: the access token stays usable until it expires, and
+    /// after that this worker waits for others that may know.
     pub(super) fn await_outcome(&mut self, at: &Moment) -> Step {
         if let Some(tokens) = self.good(at.now()) {
             let lost = Cause::unknown("the fate of the last refresh is not known");
@@ -108,7 +108,7 @@ impl Keeper {
         }
     }
 
-    /// Stores that the token is on its way.
+    /// Saves the in-flight marker.
     pub(super) fn save_marker(&mut self, at: &Moment) -> Step {
         let marker = InFlightMarker {
             id: self.renewal_id.clone(),
@@ -125,9 +125,9 @@ impl Keeper {
         self.save(&marked, State::SaveMarker(marker))
     }
 
-    /// The mark is stored. A host or store that took a whole lease for that may take as long to send,
-    /// and by then others count the attempt as over: it begins again, once. So does one whose clock was
-    /// set back meanwhile, for nobody knows how long it took.
+    /// The marker is saved. If that took a whole lease, sending may take as long, and by then others
+    /// regard the attempt as finished: the renewal is restarted, once. So it is if the clock was set back
+    /// meanwhile, for then the time cannot be told.
     pub(super) fn marker_saved(&mut self, at: &Moment, marker: InFlightMarker) -> Step {
         let (id, since) = (marker.id.clone(), marker.at);
         self.record.in_flight = Some(marker);
@@ -145,23 +145,23 @@ impl Keeper {
         self.send(since, false)
     }
 
-    /// No request is begun after this, by an attempt that began at `since`: one that is begun by then
-    /// has arrived, or never will, when others count the attempt as over.
+    /// The latest time to begin the request of an attempt that began at `since`: once others regard the
+    /// attempt as finished, a request begun by then has arrived or never will.
     fn latest(&self, since: UnixTime) -> UnixTime {
         since.after(self.policy.lease.max(Duration::from_secs(1)))
     }
 
-    /// An exchange that keeps to the times of an attempt that began at `since`. In the driver it may
-    /// wait for its turn for half the time it has, so that there is time left for the answer.
+    /// The exchange with the send deadline of an attempt that began at `since`. The driver may queue it
+    /// for half of the longest request, so that there is time left for the response.
     fn with_deadline(&self, exchange: Boxed<Tokens>, since: UnixTime) -> Boxed<Tokens> {
         let begin_by = self.latest(since);
         let send_by = begin_by.after(self.policy.longest_request / 2);
         SendDeadline::new(exchange, since, begin_by, send_by).boxed()
     }
 
-    /// Whether a renewal goes on though the store is silent: callers need it now, and nothing is lost
-    /// by it. So it is with the client's own token, and where the server was seen to leave refresh
-    /// tokens as they are; where it replaces them, another worker may have used ours up long ago.
+    /// Whether a renewal may continue though the store does not answer: callers need a token now, and
+    /// nothing can be lost. That holds for client credentials, and where the server was seen not to
+    /// rotate refresh tokens; where it rotates them, another worker may have spent this one.
     pub(super) fn may_send_without_store(&self, now: UnixTime) -> bool {
         let is_kept = self.tolerates() && self.record.rotates == Some(false);
         self.storage == Storage::Shared
@@ -171,12 +171,11 @@ impl Keeper {
             && self.record.ended.is_none()
             && self.suspicion_error(now).is_none()
             && !self.backoff.is_active(now)
-            && self.us.shared.breaker.told(now).is_none()
+            && self.us.shared.breaker.error_while_open(now).is_none()
             && self.exchange().is_ok()
     }
 
-    /// What tells this grant from others of the client: those without a store have no other name than
-    /// their login.
+    /// What tells this grant from others of the client: its login, or else its subject and scope.
     pub(super) fn name(&self) -> String {
         let GrantId { subject, scope, .. } = &self.id;
         let login = self.record.login.clone();

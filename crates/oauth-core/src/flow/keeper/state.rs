@@ -9,62 +9,62 @@ use crate::token::Tokens;
 
 pub(super) type Outcome = Result<Arc<Tokens>, Error>;
 
-/// Where a renewal stands: each state but the first names what was asked of the host.
+/// The state of a renewal: what was asked of the host, and for what. The table of transitions is in the
+/// documentation of [`flow::keeper`](super).
 #[derive(Debug)]
 pub(super) enum State {
+    /// A caller was told to renew; the host has not called yet.
     Begun,
-    /// The record, before there is a lease.
-    LoadBeforeLease {
-        looks: u32,
-    },
-    AcquireLease {
-        looks: u32,
-    },
-    /// For another to finish.
-    WaitForHolder {
-        looks: u32,
-    },
-    /// The record, with the lease in hand.
+    /// Loads the record, without a lease.
+    LoadBeforeLease { looks: u32 },
+    /// Takes the lease.
+    AcquireLease { looks: u32 },
+    /// Waits for the worker that holds the lease.
+    WaitForHolder { looks: u32 },
+    /// Loads the record again, under the lease.
     LoadUnderLease,
-    /// Give back the lease, and wait for whoever may know more.
+    /// Releases the lease, and waits for a worker that may know the fate of the token.
     ReleaseAndWait,
-    /// That the refresh token is on its way.
+    /// Saves the in-flight marker, before the refresh token is sent.
     SaveMarker(InFlightMarker),
+    /// Runs the token request.
     RunRequest {
-        /// The store is silent, and was not asked.
+        /// The store does not answer, so there is neither a lease nor a marker.
         without_store: bool,
     },
-    /// The new tokens.
+    /// Saves the new tokens.
     SaveTokens(Box<UnsavedTokens>),
-    /// What is stored instead, after a conflict.
+    /// Loads what another worker has stored in place of the new tokens.
     ResolveConflict(Box<UnsavedTokens>),
-    /// Until the store may have come back.
+    /// Waits before the next save of the new tokens.
     RetrySave(Box<UnsavedTokens>),
-    /// Until this is looked at, for the store has said too often that another has saved.
+    /// Waits before this state loads the record, for there were several conflicts.
     PauseAfterConflict(Box<Self>),
-    /// Whether the store still has what it had, though it takes nothing.
+    /// Loads the record to see whether the store, which takes no saves, still has the predecessor of
+    /// unsaved tokens.
     CheckStoreForUnsaved(Error),
-    /// What came after a person has logged out.
+    /// Revokes tokens that were received after a logout.
     RevokeUnwanted(Outcome),
-    /// Whether another has newer tokens than the ones that were refused.
+    /// Loads the record after `invalid_grant`: another worker may have stored newer tokens.
     RecheckStore(Error),
-    /// That a failed attempt came to nothing.
+    /// Saves that an attempt failed: without its marker, with the pause that the server asked for.
     SaveFailure(Outcome),
-    /// That the server has refused the token, and not said that the grant is over.
+    /// Saves that the server refused the refresh token without ending the grant.
     SaveSuspicion(Error),
-    /// What is stored instead, after a conflict.
+    /// Loads what another worker has stored in place of the suspicion.
     ResolveSuspicionConflict(Error),
-    /// That the grant is over.
+    /// Saves that the grant has ended.
     SaveGrantEnd(Error),
+    /// Releases the lease; then the renewal is done.
     ReleaseLease(Outcome),
-    /// What the tokens of a new login take the place of.
+    /// Loads the record that a new login replaces.
     LoadBeforeLogin,
-    /// The tokens of the login of this name, and the record they are stored as.
+    /// Saves the login with this id, as this record.
     SaveLogin(String, Box<Record>),
 }
 
 impl State {
-    /// Whether tokens that could not be stored before are on their way.
+    /// Whether tokens are being saved that could not be saved before.
     pub(super) const fn saves_deferred(&self) -> bool {
         match self {
             Self::SaveTokens(unsaved)

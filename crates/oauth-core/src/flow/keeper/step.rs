@@ -1,4 +1,4 @@
-//! What a keeper says, and what it is told.
+//! The vocabulary between a keeper and its host: decisions, steps and events.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,29 +19,29 @@ use crate::token::Tokens;
 pub enum Decision {
     /// Take these: they are good.
     UseToken(Arc<Tokens>),
-    /// Take these, and renew them beside: call [`Keeper::resume`](super::Keeper::resume) with
+    /// Take these, and renew them in the background: call [`Keeper::resume`](super::Keeper::resume) with
     /// [`Event::Begin`].
     UseAndRenew(Arc<Tokens>),
-    /// Renew, for yourself and all who come meanwhile: call
+    /// Renew, for this caller and all that come meanwhile: call
     /// [`Keeper::resume`](super::Keeper::resume) with
     /// [`Event::Begin`].
     Renew,
-    /// Another caller renews: wait for the end of that.
+    /// Another caller renews: wait for its outcome.
     Wait,
-    /// There is nothing to be had now; the error says what to do.
+    /// There is no token now; the error says what to do.
     Fail(Error),
 }
 
-/// How a grant stands. What was never there, or was removed, is not told apart from what is good.
+/// Whether a grant is good. One that never existed, or was removed, counts as good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Standing {
     /// Nothing is known against it.
     #[default]
     Good,
-    /// The server refuses its refresh token without saying that it is over: a person is told to log
-    /// in, and the token is tried again now and then.
+    /// The server refuses its refresh token without ending the grant: a person is told to log in, and the
+    /// token is tried again now and then.
     Suspect,
-    /// It is over for everyone: a person has to log in.
+    /// It has ended for all workers: a person has to log in.
     Ended,
 }
 
@@ -50,34 +50,34 @@ pub enum Standing {
 pub enum Step {
     /// Read the record. Answer with [`Event::Loaded`].
     Load,
-    /// Take the lease for so long, in this name; for no time at all: give it back. Answer with
+    /// Take the lease for this holder; with a `ttl` of zero: release it. Answer with
     /// [`Event::Leased`].
     Lease {
-        /// Who takes it: no other worker has this name.
+        /// The holder: no other worker uses this name.
         holder: String,
-        /// For how long.
+        /// For how long; zero releases the lease.
         ttl: Duration,
     },
-    /// Save the record if it is still at this version; 0 is the version of one that is not there.
+    /// Save the record if it is still at this version; 0 is the version of an absent one.
     /// Answer with [`Event::Saved`].
     Save {
         /// What to save.
         record: Secret<String>,
         /// The version it replaces.
         version: u64,
-        /// When it wants to be renewed, for a store that can find records by that: the end of the
-        /// access token, or when it was received if nobody knows its end. Nothing for a grant that
-        /// is over, or that has no refresh token: nobody has to renew it before it is asked for.
+        /// When it should be renewed, for a store that can find records by that: the expiry of the access
+        /// token, or when it was received if its lifetime is unknown. Nothing for a grant that has ended,
+        /// or has no refresh token: it need not be renewed before somebody asks.
         due: Option<UnixTime>,
     },
     /// Run this. Answer with [`Event::Completed`], also if every caller has gone.
     ///
-    /// It asks for tokens; or it revokes some that came after a person had logged out, and leaves an
-    /// error behind in any case.
+    /// It requests tokens; or it revokes tokens that were received after a logout, and returns an error in
+    /// any case.
     Run(Boxed<Tokens>),
     /// Wait this long. Answer with [`Event::Elapsed`].
     Wait(Duration),
-    /// The end, for everyone who waited.
+    /// The renewal is done: the outcome for every caller that waited.
     Done(Result<Arc<Tokens>, Error>),
 }
 
@@ -88,23 +88,23 @@ pub enum Event {
     Begin,
     /// The record, or that there is none.
     Loaded(Option<Entry>),
-    /// What became of the lease.
+    /// The answer to [`Step::Lease`].
     Leased(Lease),
-    /// What the exchange left behind.
+    /// The outcome of the exchange of [`Step::Run`].
     Completed(Result<Tokens, Error>),
-    /// What became of the record.
+    /// The answer to [`Step::Save`].
     Saved(Saved),
     /// The pause is over.
     Elapsed,
-    /// The store gave no answer; what it was asked for may have happened or not.
+    /// The store did not answer: the step may have taken effect or not.
     Failed(Error),
 }
 
 /// A record as it is stored.
 ///
-/// An empty one says that the grant was removed: a person has logged out. It is saved like any other
-/// record, so that whoever still has the tokens learns of it, and a store may forget it after 30
-/// days. A record that is just not there was never saved, or is lost: those who have it put it back.
+/// An empty one is a tombstone: the grant was removed, a person has logged out. It is saved like any
+/// other record, so that every worker that still has the tokens learns of it, and a store may delete it
+/// after 30 days. An absent record was never saved, or is lost: a worker that has it restores it.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// Higher with every save, and never the same twice for one key, whatever was removed or lost in
@@ -115,36 +115,36 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether this is what stands in the place of a record that was removed.
+    /// Whether this is the tombstone of a removed record.
     pub fn is_removed(&self) -> bool {
         self.record.expose().is_empty()
     }
 }
 
-/// Who may renew.
+/// The answer of a store that was asked for a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lease {
-    /// The holder who asked. So it is too for one who gave the lease back.
+    /// The holder that asked has it; or, after a `ttl` of zero, has released it.
     Won,
-    /// Another, for so long from now.
+    /// Another holder has it, for this long from now.
     Held(Duration),
 }
 
-/// Whether a record was saved.
+/// The answer of a store that was asked to save a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Saved {
-    /// It was, and is now at this version.
+    /// It was saved, at this version.
     At(u64),
-    /// It was not: the record is at another version.
+    /// It was not saved: the record is at another version.
     Conflict,
 }
 
-/// The lease to take anew while a request runs, see
+/// The lease to extend while a request runs, see
 /// [`Keeper::lease_extension`](super::Keeper::lease_extension).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeaseExtension {
-    /// Who has it.
+    /// The holder that has it.
     pub holder: String,
     /// For how long it is taken, each time.
     pub ttl: Duration,

@@ -1,4 +1,4 @@
-//! What a stored record tells without its secrets: for tools that list a store.
+//! The summary of a stored record, without its secrets: for tools that list a store.
 
 use super::GrantId;
 use super::record::{Stored, due};
@@ -10,7 +10,7 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token::Tokens;
 
-/// What may be shown of a stored grant.
+/// The facts about a stored grant that may be shown.
 ///
 /// It proves nothing: whether a record belongs to a client is checked where its tokens are read,
 /// see [`Keeper::learn`](super::Keeper::learn).
@@ -27,22 +27,22 @@ pub struct GrantSummary {
     pub id: GrantId,
     /// The scope that was granted; nothing if there are no tokens.
     pub scope: Option<Scope>,
-    /// When the access token ends, if the server named a lifetime.
+    /// When the access token expires, if the server named a lifetime.
     pub expires_at: Option<UnixTime>,
-    /// When somebody should renew it, as it was told to the store; see
+    /// When it should be renewed, as the store was told; see
     /// [`Step::Save`](super::Step::Save).
     pub due: Option<UnixTime>,
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
-    /// Why the grant is over, if it is: a person has to log in again.
+    /// Why the grant has ended, if it has: a person has to log in again.
     pub ended: Option<Error>,
-    /// How the server refused the refresh token, if it did and did not say that the grant is over: a
-    /// person should log in again, and the token is sent again now and then.
+    /// How the server refused the refresh token, if it did so without ending the grant: a person should
+    /// log in again, and the token is sent again now and then.
     pub suspect: Option<Error>,
 }
 
 impl GrantSummary {
-    /// Reads it off a record.
+    /// Reads the summary of a record.
     ///
     /// # Errors
     /// `stored.malformed`.
@@ -99,7 +99,7 @@ mod tests {
         let facts = summary.map(|summary| {
             let scope = summary.scope.unwrap_or_default();
             assert!(summary.ended.is_none());
-            // When they end is the tokens' own word, whatever stands beside them.
+            // The expiry is that of the tokens, whatever the member beside them says.
             (
                 summary.id,
                 scope.as_str().to_owned(),

@@ -1,8 +1,8 @@
 //! A refresh token that the server refuses without saying that its grant is over.
 //!
-//! The client may not be known for a minute, a person may have to confirm something, a firewall may
-//! have its own view; or the token is dead, and this server has its own word for it. So a person is
-//! told to log in, in the server's own words, and the token is kept, and sent again now and then.
+//! The client may be unknown for a minute, a person may have to confirm something, a firewall may have
+//! answered; or the token is dead, and this server has its own error for that. So a person is told to
+//! log in, in the server's own words, and the token is kept, and sent again now and then.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ use crate::secret::Secret;
 const FIRST: u64 = 10;
 const LONGEST: u64 = 3600;
 
-/// What is kept of such a refusal, for all workers.
+/// The stored part of such a refusal, for all workers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Suspicion {
     since: UnixTime,
     /// For how long the token is not sent.
     seconds: u64,
-    /// How many refusals in a row there were.
+    /// How many refusals there were in a row.
     count: u32,
     status: Option<u16>,
     error: Option<String>,
@@ -51,21 +51,21 @@ impl Suspicion {
         }
     }
 
-    /// The same while the token is on its way once more: nobody is told of the refusal before it is
-    /// known whether it stands.
+    /// The same without its pause, while the token is sent once more: nobody is told of the refusal before
+    /// its outcome is known.
     pub(super) fn without_pause(mut self: Box<Self>) -> Box<Self> {
         self.seconds = 0;
         self
     }
 
-    /// Whether the token is not sent now, by who first saw this at `seen`: the clock of whoever wrote
-    /// it may have been ahead.
+    /// Whether the token is held back now, for a worker that first saw this at `seen`: the clock of the
+    /// worker that wrote it may have been ahead.
     fn holds(&self, seen: UnixTime, now: UnixTime) -> bool {
         let pause = Duration::from_secs(self.seconds.min(2 * LONGEST));
         now < self.since.min(seen).after(pause)
     }
 
-    /// The refusal, in the server's own words, read by its rules.
+    /// The refusal as an error, in the server's own words, read by its rules.
     pub(super) fn error(&self, rules: &Rules) -> Error {
         let server = self
             .status
@@ -84,7 +84,7 @@ impl Suspicion {
 }
 
 impl Keeper {
-    /// What a refusal makes of the refresh token, if it leaves its fate open.
+    /// The suspicion that a refusal casts on the refresh token, if it does not settle its fate.
     pub(super) fn suspicion(&self, at: &Moment, error: &Error) -> Option<Suspicion> {
         let server = error.server_error().filter(|server| !server.is_passing())?;
         matches!(self.upkeep, Upkeep::Refresh)
@@ -104,14 +104,14 @@ impl Keeper {
         self.save(&record, State::SaveSuspicion(error.of_suspect()))
     }
 
-    /// It is known to all: callers are told, unless there is a token that does for now.
+    /// All workers can know: callers get the error, unless there is a token that suffices for now.
     pub(super) fn suspicion_saved(&mut self, at: &Moment, error: Error) -> Step {
         self.pause_briefly(at, &error);
         let outcome = self.good(at.now()).ok_or(error);
         self.release(outcome)
     }
 
-    /// Another has saved meanwhile. Nobody is told to log in for a token that has been replaced.
+    /// Another worker has saved meanwhile. Nobody is told to log in for a token that was replaced.
     pub(super) fn resolve_suspicion_conflict(
         &mut self,
         at: &Moment,
@@ -145,7 +145,7 @@ impl Keeper {
         Some(token.secret().clone())
     }
 
-    /// The refusal for which the token is not sent now.
+    /// The refusal that holds the token back now.
     pub(super) fn suspicion_error(&self, now: UnixTime) -> Option<Error> {
         let suspicion = self.record.suspicion.as_ref()?;
         let rules = self.us.server.rules();

@@ -1,4 +1,5 @@
-//! One renewal, from its beginning to its end.
+//! The transitions of a renewal: [`Keeper::resume`] and what each state does with its event. The table
+//! is in the documentation of [`flow::keeper`](super).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +15,11 @@ use crate::error::{Cause, Error, Kind, Loss, Misuse};
 use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
 
-/// The pauses between looks at a record that another worker is about to renew.
+/// The pauses between two loads of a record that another worker is renewing, in milliseconds.
 const LOOK_SHORTEST: u64 = 25;
 const LOOK_LONGEST: u64 = 1000;
 
-/// So often a renewal may find that another has saved.
+/// How many conflicts a renewal may meet.
 const CONFLICTS: u32 = 8;
 
 impl Keeper {
@@ -30,7 +31,7 @@ impl Keeper {
         let mut step = self.next(&at, event);
         while self.storage == Storage::Local {
             let answer = match step {
-                // Nothing else writes here: what is known is what is stored.
+                // Nobody else writes: the known record is the stored one.
                 Step::Load => Event::Loaded(None),
                 Step::Lease { .. } => Event::Leased(Lease::Won),
                 Step::Save { version, .. } if version == self.version => {
@@ -54,7 +55,7 @@ impl Keeper {
                 self.restarts = 0;
                 match (self.unsaved_tokens(), self.good(at.now())) {
                     (Some(unsaved), _) => self.save_tokens(unsaved),
-                    // A person has logged in between the asking and this.
+                    // A person has logged in since the caller asked.
                     (None, Some(tokens))
                         if self.is_stored() && at.now() < self.deadlines.refresh_at =>
                     {
@@ -85,7 +86,7 @@ impl Keeper {
             }
             (State::LoadUnderLease, Event::Loaded(entry)) => self.examine_under_lease(at, entry),
             (State::ReleaseAndWait, Event::Leased(_) | Event::Failed(_)) => {
-                // A store that is late must not give back the next lease in place of this one.
+                // A delayed release must not release the next lease in place of this one.
                 self.renewal_id = at.ticket();
                 self.wait(at, u32::MAX)
             }
@@ -96,11 +97,11 @@ impl Keeper {
                 self.record.suspicion = self.record.suspicion.take().map(Suspicion::without_pause);
                 self.marker_saved(at, marker)
             }
-            // Somebody acted after his lease was over, or a person logged in.
+            // Another worker wrote after its lease expired, or a person logged in.
             (State::SaveMarker(_), Event::Saved(Saved::Conflict)) => {
                 self.restart_after_conflict(at, State::LoadUnderLease)
             }
-            // The mark may be there: it is known to mean nothing.
+            // The marker may be stored: this worker knows that nothing was sent.
             (State::SaveMarker(marker), Event::Failed(error)) => {
                 self.remember_finished(marker.id, true);
                 self.fail(at, error)
@@ -150,33 +151,33 @@ impl Keeper {
                 self.version = version;
                 self.release(Err(error))
             }
-            // Somebody knew better.
+            // Another worker has saved something newer.
             (State::SaveGrantEnd(error), Event::Saved(Saved::Conflict)) => {
                 self.restart_after_conflict(at, State::RecheckStore(error))
             }
             (State::SaveGrantEnd(error), Event::Failed(_)) => self.release(Err(error)),
-            // A lease that could not be given back ends by itself.
+            // A lease that could not be released expires by itself.
             (State::ReleaseLease(outcome), Event::Leased(_) | Event::Failed(_)) => {
                 self.finish(at, outcome)
             }
-            // A store that answers, and refuses, is a fault that somebody must mend.
+            // Only if the store did not answer: one that refuses has a fault that somebody must mend.
             (
                 State::LoadBeforeLease { .. } | State::AcquireLease { .. } | State::LoadUnderLease,
                 Event::Failed(error),
             ) if matches!(error.kind(), Kind::Lost(_)) && self.may_send_without_store(at.now()) => {
-                self.us.shared.breaker.pass(at);
+                self.us.shared.breaker.note_request(at);
                 self.send(at.now(), true)
             }
-            // A lease may have been given: nobody should wait for its end.
+            // The lease may have been granted: others should not have to wait for its expiry.
             (State::AcquireLease { .. } | State::LoadUnderLease, Event::Failed(error)) => {
                 self.fail(at, error)
             }
-            // As below.
+            // Nobody is told to log in before all workers can know.
             (
                 State::SaveSuspicion(_) | State::ResolveSuspicionConflict(_),
                 Event::Failed(error),
             ) => self.fail(at, error),
-            // Another may have newer tokens: nobody is told to log in before that is known.
+            // Another worker may have newer tokens: nobody is told to log in before that is known.
             (State::RecheckStore(_), Event::Failed(error)) => {
                 self.remember_finished(self.renewal_id.clone(), false);
                 self.fail(at, error)
@@ -215,8 +216,8 @@ impl Keeper {
         }
     }
 
-    /// Another has saved meanwhile, which is looked at next: after a pause, if it is not the first
-    /// time. A store that says nothing else is not asked for ever.
+    /// Another worker has saved meanwhile: loads its record, after a pause from the second time on. A
+    /// store that reports nothing but conflicts is given up.
     fn restart_after_conflict(&mut self, at: &Moment, next: State) -> Step {
         self.restarts += 1;
         match self.restarts {
@@ -247,7 +248,7 @@ impl Keeper {
         }
     }
 
-    /// The tokens, if they are not the ones that brought us here.
+    /// The tokens, if they are not the ones this renewal began with.
     fn newer_tokens(&self, before: Option<&Arc<Tokens>>, now: UnixTime) -> Option<Arc<Tokens>> {
         let tokens = self.good(now).filter(|_| now < self.deadlines.stale_at)?;
         let is_same =
@@ -255,7 +256,7 @@ impl Keeper {
         (!is_same).then_some(tokens)
     }
 
-    /// The tokens that could not be stored before.
+    /// The tokens that could not be saved before.
     pub(super) fn unsaved_tokens(&self) -> Option<Box<UnsavedTokens>> {
         let Unsaved::Renewed {
             parent,
@@ -273,7 +274,7 @@ impl Keeper {
     }
 
     fn examine_before_lease(&mut self, at: &Moment, looks: u32, entry: Option<Entry>) -> Step {
-        // What landed here and could not be stored is newer than what is stored.
+        // Unsaved local tokens supersede the record.
         if let Some(unsaved) = self.unsaved_tokens() {
             return self.resolve_conflict(at, unsaved, entry);
         }
@@ -306,7 +307,7 @@ impl Keeper {
         }
     }
 
-    /// Another worker renews: what we have does for now, or we look again soon.
+    /// Another worker renews: the token at hand suffices for now, or the store is read again soon.
     fn wait_for_holder(&mut self, at: &Moment, looks: u32, rest: Duration) -> Step {
         if let Some(tokens) = self
             .good(at.now())
@@ -349,15 +350,15 @@ impl Keeper {
             let outcome = self.good(at.now()).ok_or(error);
             return self.release(outcome);
         }
-        // Our clock was set back.
+        // This worker's clock was set back.
         self.marker_seen = self.marker_seen.min(at.now());
         match self.verdict(at.now()) {
             Verdict::Send { marked: false } => {
-                self.us.shared.breaker.pass(at);
+                self.us.shared.breaker.note_request(at);
                 self.send(at.now(), false)
             }
             Verdict::Send { marked: true } => {
-                self.us.shared.breaker.pass(at);
+                self.us.shared.breaker.note_request(at);
                 self.save_marker(at)
             }
             Verdict::Hold => self.await_outcome(at),
@@ -373,7 +374,7 @@ impl Keeper {
         }
     }
 
-    /// The grant is over, as the record says; a person may log in elsewhere.
+    /// The error of a grant that has ended, as the record says; a person may log in elsewhere.
     pub(super) fn ended_error(&mut self, at: &Moment) -> Option<Error> {
         let ended = self.record.ended.as_ref()?;
         if *ended == GrantEnd::OutcomeUnknown && self.marker_is_unspent() == Some(true) {
@@ -384,13 +385,13 @@ impl Keeper {
         Some(error)
     }
 
-    /// Nothing can be done here; the store is asked again soon, for others may do something.
+    /// Nothing can be done by this worker; the store is read again soon, for others may act.
     pub(super) fn pause_briefly(&mut self, at: &Moment, error: &Error) {
         let soon = at.now().after(Duration::from_secs(1));
         self.backoff.set(at.now(), soon, error);
     }
 
-    /// What is left after a failure: the token, as long as it lives.
+    /// The outcome after a failure: the token, until it expires.
     pub(super) fn failure_outcome(&mut self, at: &Moment, error: Error) -> Outcome {
         let error = self.backoff.record_failure(at, error);
         self.good(at.now()).ok_or(error)
@@ -414,30 +415,30 @@ impl Keeper {
     }
 
     pub(super) fn finish(&mut self, at: &Moment, outcome: Outcome) -> Step {
-        // Somebody tried the token while this was under way: those who wait would get it again.
+        // The token was refused while this was under way: the waiting callers would get it again.
         if let (Ok(tokens), Some(refused)) = (&outcome, &self.refused)
             && tokens.access_token.matches(refused.expose())
         {
             self.renewal_id = at.ticket();
             return self.load(State::LoadBeforeLease { looks: 0 });
         }
-        // A person has logged in meanwhile.
+        // A person may have logged in meanwhile.
         self.adopt_login(at);
         self.has_waiters = false;
         Step::Done(outcome)
     }
 
-    /// Nobody goes on with this.
+    /// Cleans up an abandoned renewal.
     pub(super) fn clean_up(&mut self, at: &Moment, state: State) {
         match state {
-            // The mark may be there: it is known to mean nothing.
+            // The marker may be stored: this worker knows that nothing was sent.
             State::SaveMarker(marker) => self.remember_finished(marker.id, true),
             State::RunRequest { .. } => self.remember_finished(self.renewal_id.clone(), false),
             State::SaveTokens(mut unsaved)
             | State::ResolveConflict(mut unsaved)
             | State::RetrySave(mut unsaved) => {
                 unsaved.may_be_stored = true;
-                // Only a late one is what has been given up before.
+                // Only deferred tokens can have been handed out unsaved before.
                 let is_given_up = unsaved.is_deferred
                     && matches!(
                         self.unsaved,

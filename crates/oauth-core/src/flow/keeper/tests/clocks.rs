@@ -35,7 +35,7 @@ fn waited(store: &mut TestStore, keeper: &mut Keeper) -> u64 {
 }
 
 #[test]
-fn a_mark_of_a_clock_that_was_ahead_is_over_a_window_after_it_was_seen() {
+fn a_marker_of_a_clock_that_was_ahead_expires_a_window_after_it_was_seen() {
     for ahead in [0, 10, 2 * HOUR, 365 * 24 * HOUR] {
         let mut store = TestStore::new();
         store.now = START + 700;
@@ -46,7 +46,7 @@ fn a_mark_of_a_clock_that_was_ahead_is_over_a_window_after_it_was_seen() {
 }
 
 #[test]
-fn a_mark_of_long_ago_holds_nobody() {
+fn a_marker_of_long_ago_holds_nobody_back() {
     let mut store = TestStore::new();
     store.now = START + 700;
     marked(&mut store, START + 600);

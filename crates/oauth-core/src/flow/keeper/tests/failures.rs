@@ -116,7 +116,7 @@ fn another_worker_waits_for_the_longest_request_before_it_sends_the_token_again(
 }
 
 #[test]
-fn unsent_the_mark_is_taken_away() {
+fn unsent_the_marker_is_removed() {
     let coded = |status: u16, code: &str| ServerError::of_status(status).coded(code).into();
     for error in [
         unsent(),
@@ -278,7 +278,7 @@ fn failures_in_a_row_hold_back_and_a_named_pause_is_kept() {
 }
 
 #[test]
-fn an_abandoned_request_may_have_been_sent_and_an_abandoned_mark_was_not() {
+fn an_abandoned_request_may_have_been_sent_and_an_abandoned_marker_was_not() {
     let mut store = TestStore::with(tokens(1));
     store.now = START + 601;
     let mut keeper = keeper_for(Reuse::Revokes);

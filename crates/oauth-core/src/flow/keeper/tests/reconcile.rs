@@ -133,7 +133,7 @@ fn what_the_store_has_lost_is_restored_by_whoever_still_has_it() {
 }
 
 #[test]
-fn a_mark_that_is_put_back_means_as_little_as_before() {
+fn a_restored_marker_means_as_little_as_before() {
     let mut store = stored(&of("one", 1, START));
     let mut keeper = keeper_for(Reuse::Revokes);
     store.now = START + 601;
@@ -202,7 +202,7 @@ fn of_what_the_store_has_lost_the_newest_refresh_token_is_sent() {
 }
 
 #[test]
-fn a_mark_that_the_store_has_lost_is_put_back() {
+fn a_marker_that_the_store_has_lost_is_restored() {
     let mut store = stored(&of("one", 1, START));
     let before = store.entry.clone();
     let mut keeper = worker(&mut store);

@@ -11,7 +11,7 @@ fn stale(keeper: &mut Keeper) -> TestStore {
 }
 
 #[test]
-fn the_mark_is_stored_before_the_token_is_sent_and_the_tokens_before_they_are_seen() {
+fn the_marker_is_stored_before_the_token_is_sent_and_the_tokens_before_they_are_seen() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
     let Step::Run(mut exchange) = store.go(&mut keeper, Event::Begin) else {
@@ -88,7 +88,7 @@ fn while_another_has_the_lease_one_waits_and_looks_again() {
 }
 
 #[test]
-fn while_another_has_the_lease_a_good_token_does() {
+fn while_another_has_the_lease_a_good_token_is_used() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     let _ = store.ask(&mut keeper);
@@ -148,7 +148,7 @@ fn a_worker_that_slept_after_its_marker_does_not_send() {
 fn a_worker_that_slept_while_its_marker_was_saved_begins_again() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
-    let saved = slow_mark(&mut store, &mut keeper, Event::Begin);
+    let saved = slow_marker(&mut store, &mut keeper, Event::Begin);
     assert!(matches!(store.go(&mut keeper, saved), Step::Wait(_)));
     // Its own mark means nothing to it.
     assert!(matches!(
@@ -161,7 +161,7 @@ fn a_worker_that_slept_while_its_marker_was_saved_begins_again() {
 fn a_worker_that_cannot_tell_how_long_it_slept_begins_again() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
-    let saved = slow_mark(&mut store, &mut keeper, Event::Begin);
+    let saved = slow_marker(&mut store, &mut keeper, Event::Begin);
     // The clock was set back meanwhile.
     store.now -= 12;
     assert!(matches!(store.go(&mut keeper, saved), Step::Wait(_)));
@@ -174,19 +174,19 @@ fn a_worker_that_cannot_tell_how_long_it_slept_begins_again() {
 }
 
 #[test]
-fn a_store_that_is_too_slow_for_a_mark_is_told_and_the_mark_is_taken_away() {
+fn a_store_that_is_too_slow_for_a_marker_is_told_and_the_marker_is_removed() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
-    let saved = slow_mark(&mut store, &mut keeper, Event::Begin);
+    let saved = slow_marker(&mut store, &mut keeper, Event::Begin);
     assert!(matches!(store.go(&mut keeper, saved), Step::Wait(_)));
-    let saved = slow_mark(&mut store, &mut keeper, Event::Elapsed);
+    let saved = slow_marker(&mut store, &mut keeper, Event::Elapsed);
     let outcome = over(store.go(&mut keeper, saved));
     assert_eq!(code(outcome), "lost.unsent");
     assert!(store.record().in_flight.is_none());
 }
 
 /// The store takes longer than a lease to save the mark.
-fn slow_mark(store: &mut TestStore, keeper: &mut Keeper, event: Event) -> Event {
+fn slow_marker(store: &mut TestStore, keeper: &mut Keeper, event: Event) -> Event {
     let mut step = keeper.resume(store.at(), event);
     loop {
         let event = match step {
@@ -206,7 +206,7 @@ fn slow_mark(store: &mut TestStore, keeper: &mut Keeper, event: Event) -> Event 
 }
 
 #[test]
-fn client_credentials_need_no_mark() {
+fn client_credentials_need_no_marker() {
     let scope = Scope::parse("read").unwrap();
     let mut keeper =
         Keeper::new(us(), Upkeep::ClientCredentials(scope.clone())).shared(GrantId::own());
@@ -314,7 +314,7 @@ fn a_lease_is_short_however_long_a_request_may_take_and_is_extended_while_it_run
 }
 
 #[test]
-fn a_mark_is_over_when_the_request_of_whoever_made_it_is() {
+fn a_marker_expires_with_the_request_of_its_worker() {
     let mut slow = keeper().with_longest_request(Duration::from_secs(60));
     let mut store = stale(&mut slow);
     assert!(matches!(store.go(&mut slow, Event::Begin), Step::Run(_)));

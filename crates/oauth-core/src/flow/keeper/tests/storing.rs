@@ -66,7 +66,7 @@ fn after_five_failed_saves_tokens_are_handed_out_and_stored_later() {
 }
 
 #[test]
-fn tokens_of_an_abandoned_landing_are_stored_before_they_are_seen() {
+fn tokens_of_an_abandoned_save_are_stored_before_they_are_seen() {
     let (mut keeper, mut store) = unsaved();
     let fresh = tokens_from(2, store.now);
     let step = store.go(&mut keeper, Event::Completed(Ok(fresh)));
@@ -460,7 +460,7 @@ fn tokens_whose_host_ends_while_the_store_is_in_conflict_are_stored_later() {
 }
 
 #[test]
-fn tokens_of_an_abandoned_landing_are_not_seen_because_others_were() {
+fn tokens_of_an_abandoned_save_are_not_seen_because_others_were() {
     let own = Keeper::new(us(), Upkeep::ClientCredentials(Scope::none()));
     let mut keeper = own.shared(person());
     let mut store = TestStore::new();
