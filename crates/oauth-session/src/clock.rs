@@ -1,4 +1,4 @@
-//! What time it is, and where chance comes from.
+//! The clock and the random bytes of sessions.
 
 use oauth_core::Moment;
 use oauth_core::error::Error;
@@ -36,7 +36,7 @@ fn coarse() -> Result<UnixTime, Error> {
     UnixTime::system()
 }
 
-/// For tests only: a thread whose sessions live in another time.
+/// A simulated clock for the sessions of a thread, for tests only.
 #[cfg(feature = "simulated")]
 pub mod simulated {
     use std::cell::RefCell;

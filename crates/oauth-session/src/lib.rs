@@ -57,15 +57,15 @@
 //!
 //! | what | for |
 //! |---|---|
-//! | [`Session`] | one grant, kept fresh, for tasks |
+//! | [`Session`] | the token of one grant, for tasks |
 //! | `blocking` | the same for threads without a runtime; feature `blocking` |
 //! | [`Sessions`] | many grants of one client: one for each person |
-//! | [`observe`] | what happens to grants, for logs, counters and alarms |
+//! | [`observe`] | events of grants, for logs, counters and alarms |
 //! | [`FixedToken`] | one token that was made by hand |
-//! | [`TokenSource`] | the one small trait that whoever needs a token asks |
+//! | [`TokenSource`] | the trait that callers get their tokens through |
 //! | [`store`] | where records live, and what a store must do |
 //!
-//! Nothing is decided here: who renews, when, and what a lost reply means is told by
+//! Nothing is decided here: which worker renews, when, and what a lost reply means is decided by
 //! [`oauth_core::flow::keeper`], which needs neither a clock nor a socket.
 
 #[cfg(feature = "blocking")]

@@ -1,4 +1,4 @@
-//! What happens to grants, for logs, counters and alarms.
+//! Events of grants, for logs, counters and alarms.
 
 #[cfg(feature = "tracing")]
 mod traced;
@@ -12,32 +12,32 @@ use oauth_core::error::Error;
 #[cfg(feature = "tracing")]
 pub use traced::Traced;
 
-/// Something that happened to a grant. It holds no secret.
+/// An event of a grant. It holds no secret.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Notice<'a> {
     /// New tokens came, and are stored, unless [`Unsaved`](Self::Unsaved) came before.
     Renewed,
-    /// Another worker renews; it is waited for, for so long at first.
+    /// Another worker renews; this one waits, for so long at first.
     Waits(Duration),
     /// A renewal failed, or could not be tried.
     Failed(&'a Error),
-    /// The server refuses the refresh token without saying that the grant is over. A person is told to
-    /// log in; the token is tried again now and then, and may turn out to be good.
+    /// The server refuses the refresh token without ending the grant. A person is told to log in; the
+    /// token is tried again now and then, and may turn out to be good.
     Suspect(&'a Error),
-    /// The grant is over: a person has to log in again. It is told once, by each worker.
+    /// The grant has ended: a person has to log in again. Each worker reports it once.
     Ended(&'a Error),
     /// New tokens could not be stored. They are handed out, and stored as soon as the store answers.
     Unsaved,
-    /// They are stored now.
+    /// Tokens that could not be stored before are stored now.
     StoredLate,
     /// The lease went to another worker while the request ran, for the store did not answer in time or
-    /// this worker stood still. The tokens are stored by their version all the same.
+    /// this worker was suspended. The tokens are saved by version all the same.
     LeaseLost,
 }
 
 impl Notice<'_> {
-    /// The name of what happened: `renewed`, `waits`, `failed`, `suspect`, `ended`, `unsaved`, `stored_late`,
+    /// The name of the event: `renewed`, `waits`, `failed`, `suspect`, `ended`, `unsaved`, `stored_late`,
     /// `lease_lost`.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ impl Notice<'_> {
     }
 }
 
-/// Hears of what happens to grants.
+/// An observer of the events of grants.
 ///
 /// It is called in the task of the renewal, which waits for it: keep it short, and ask no session for
 /// a token in it.
@@ -76,7 +76,7 @@ impl<O: Observe + ?Sized> Observe for Arc<O> {
     }
 }
 
-/// Two who hear the same.
+/// Two observers of the same events.
 impl<A: Observe, B: Observe> Observe for (A, B) {
     fn observe(&self, key: Option<&str>, notice: &Notice<'_>) {
         self.0.observe(key, notice);
@@ -84,8 +84,7 @@ impl<A: Observe, B: Observe> Observe for (A, B) {
     }
 }
 
-/// Counts what happens, from zero on and never back: the counters that Prometheus and OpenTelemetry
-/// read.
+/// Counters of events, which only increase: as Prometheus and OpenTelemetry read them.
 #[derive(Debug, Default)]
 pub struct Counters {
     renewed: AtomicU64,
@@ -99,7 +98,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// The counts by the [names](Notice::name) of what happened.
+    /// The counts by the [names](Notice::name) of the events.
     pub fn counts(&self) -> [(&'static str, u64); 8] {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         [

@@ -1,9 +1,10 @@
-//! A [`Keeper`] with many callers: drives it, and carries its answers to everyone who waits.
+//! A session: drives one [`Keeper`] for many callers, and hands its outcomes to all that wait.
 
-mod at_work;
-mod carried;
-mod many;
-mod running;
+mod active;
+mod drive;
+mod managed;
+mod renewal_task;
+mod request;
 
 use std::fmt;
 use std::pin::pin;
@@ -12,7 +13,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use oauth_core::error::{Cause, Error, Loss};
-use oauth_core::exchange::Boxed;
 use oauth_core::flow::keeper::{Decision, GrantId, Keeper, Standing, Upkeep};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Scope, Tokens};
@@ -25,72 +25,32 @@ use crate::sessions::Pace;
 use crate::source::{Cached, Token, TokenSource};
 use crate::store::{Answer, Store};
 
-pub use at_work::drain_all;
-pub(crate) use at_work::drain_each;
-use carried::{Carried, start};
+pub use active::drain_all;
+pub(crate) use active::drain_each;
+pub use drive::Drive;
+use renewal_task::{RenewalTask, spawn};
 
-/// Runs token requests: the driver of a transport.
-pub trait Drive: Send + Sync {
-    /// Runs an exchange to its end.
-    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens>;
-
-    /// Runs the exchange that revokes a token (RFC 7009) to its end. Only [`Sessions`](crate::Sessions)
-    /// ask for it.
-    ///
-    /// # Errors
-    /// `misuse.not_supported`, if a driver does not say otherwise.
-    fn revoke(&self, exchange: Boxed<()>) -> Answer<'_, ()> {
-        drop(exchange);
-        let error = Error::from(oauth_core::error::Misuse::NotSupported);
-        Box::pin(std::future::ready(Err(error.at_endpoint("revocation"))))
-    }
-
-    /// How long [`run`](Self::run) can take: waiting for a place, connecting, sending and reading the
-    /// answer. 30 s, if it does not say otherwise.
-    ///
-    /// It is up to the driver to keep to it, for it knows whether anything was sent; a second later
-    /// the session gives the request up, and its fate is not known. Whoever finds the mark of a worker
-    /// that died waits for so long before the same refresh token is sent again.
-    fn longest(&self) -> Duration {
-        Duration::from_secs(30)
-    }
-}
-
-impl<D: Drive + ?Sized> Drive for Arc<D> {
-    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
-        (**self).run(exchange)
-    }
-
-    fn revoke(&self, exchange: Boxed<()>) -> Answer<'_, ()> {
-        (**self).revoke(exchange)
-    }
-
-    fn longest(&self) -> Duration {
-        (**self).longest()
-    }
-}
-
-/// One grant, kept fresh. Cheap to clone: clones share the token.
+/// A source of tokens for one grant, which it renews. Cheap to clone: clones share the token.
 ///
-/// A fresh token is handed out at once, under no lock. One that is near its end is handed out while
-/// the next is fetched beside. When it is stale, the first caller starts one token request, and all
-/// others wait for the result of that one; for a second at most, as long as their token is still
-/// good. The request runs in a task of its own on the runtime of
-/// the caller who started it: it is finished and its result stored even if every caller has gone, so
-/// a rotated refresh token is never lost to a timeout around [`token`](Self::token).
+/// A fresh token is handed out at once, without a lock. One that is close to its expiry is handed out
+/// while the next is fetched in the background. When it is stale, the first caller starts one token
+/// request, and all others wait for its outcome; for a second at most, as long as their token is still
+/// good. The request runs in a task of its own on the runtime of the caller that started it: it is
+/// finished and its tokens are stored even if every caller has gone, so a rotated refresh token is never
+/// lost to a timeout around [`token`](Self::token).
 ///
-/// With a [`Store`], that holds for every task, process and machine that shares the store: one of
-/// them asks, and stores the answer before anyone sees it; the others read it. How that is decided,
-/// and what happens when replies are lost or workers die, is told in
+/// With a [`Store`], that holds for every task, process and machine that shares the store: one of them
+/// sends the request, and stores the tokens before anyone sees them; the others read them. How that is
+/// decided, and what happens when replies are lost or workers die, is described in
 /// [`oauth_core::flow::keeper`].
 ///
-/// An error goes to everyone who waited for that request; the next caller starts another, and after
-/// a second failure in a row not before a pause. When the server has ended the grant
+/// An error goes to every caller that waited for that request; the next caller starts another, and
+/// after a second failure in a row only after a pause. When the server has ended the grant
 /// (`denied.invalid_grant`, [`Advice::Reauthorize`](oauth_core::error::Advice)), later callers get
 /// the same error without a request: a person has to log in again, see [`log_in`](Self::log_in).
 ///
-/// Use a session on one runtime: a request stands still while the runtime that carries it does, as a
-/// `current_thread` one does between two calls of `block_on`.
+/// Use a session on one runtime: a request makes no progress while its runtime is not driven, as a
+/// `current_thread` one is not between two calls of `block_on`.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
@@ -110,20 +70,20 @@ struct Shared {
     key: String,
 }
 
-/// Decisions are made under its lock; nothing ever waits there.
+/// The mutable state. Decisions are made under its lock, which is never held across an await.
 struct State {
     keeper: Keeper,
-    flight: Option<Flight>,
-    /// Whether a task tries to store what the store has not got yet.
-    is_tended: bool,
-    /// How the observer was told that the grant stands.
+    flight: Option<InFlight>,
+    /// Whether a task retries the save of unsaved tokens.
+    is_saving_later: bool,
+    /// The standing of the grant that the observer was last told.
     told: Standing,
 }
 
 type Outcome = Result<Arc<Tokens>, Error>;
 type Hook = Box<dyn Fn(&Arc<Tokens>) + Send + Sync>;
-/// What followers wait on.
-type Flight = Arc<Renewal>;
+/// The renewal that callers wait for.
+type InFlight = Arc<Renewal>;
 
 struct Renewal {
     outcome: watch::Sender<Option<Outcome>>,
@@ -131,17 +91,17 @@ struct Renewal {
     since: Instant,
 }
 
-/// For so long a caller whose token is still good waits for a better one.
+/// How long a caller whose token is still good waits for a newer one.
 const GOOD_ENOUGH: Duration = Duration::from_secs(1);
 
 impl Session {
-    /// Keeps a grant fresh for this process.
+    /// A session for this process alone.
     pub fn new(driver: impl Drive + 'static, keeper: Keeper) -> Self {
         Self::of(Arc::new(driver), keeper, None)
     }
 
-    /// Keeps a grant fresh for everyone who shares the store. `id` says which grant of the client it
-    /// is; for the same one, every worker must say the same.
+    /// A session shared through a store. `id` says which grant of the client it is; every worker must use
+    /// the same id for the same grant.
     pub fn shared(
         driver: impl Drive + 'static,
         keeper: Keeper,
@@ -153,8 +113,8 @@ impl Session {
         Self::of(Arc::new(driver), keeper, Some(Shared { store, key }))
     }
 
-    /// Keeps this grant of the client fresh for everyone who shares the store; how it is renewed
-    /// follows from whose it is. For the same one, every worker must say the same.
+    /// A session for this grant of the client, shared through a store; how it is renewed follows from
+    /// whose it is. Every worker must use the same id for the same grant.
     pub fn of_grant(
         driver: impl Drive + 'static,
         client: &Client,
@@ -164,12 +124,12 @@ impl Session {
         Self::shared(driver, client.keeper(id.upkeep()), id, store)
     }
 
-    /// Tokens for the client itself. An empty scope leaves it to the server.
+    /// A session for tokens of the client itself. An empty scope leaves the scope to the server.
     pub fn client_credentials(driver: impl Drive + 'static, client: &Client, scope: Scope) -> Self {
         Self::new(driver, client.keeper(Upkeep::ClientCredentials(scope)))
     }
 
-    /// Tokens of a person, from a login or from storage, renewed with their refresh token.
+    /// A session for tokens of a person, from a login or from storage, renewed with their refresh token.
     ///
     /// # Errors
     /// `stored.issuer` for tokens of another server or client.
@@ -191,7 +151,7 @@ impl Session {
             state: Mutex::new(State {
                 keeper,
                 flight: None,
-                is_tended: false,
+                is_saving_later: false,
                 told: Standing::default(),
             }),
             driver,
@@ -206,9 +166,8 @@ impl Session {
 
     /// Calls `hook` with new tokens before any caller of this session sees them.
     ///
-    /// It runs inside the task that fetched them, and everyone waits for it: keep it short, and do
-    /// not ask this session for a token in it. A session has one hook, the first; all clones share
-    /// it.
+    /// It runs inside the task that fetched them, and all callers wait for it: keep it short, and do not
+    /// ask this session for a token in it. A session has one hook, the first; all clones share it.
     #[must_use]
     pub fn on_tokens(self, hook: impl Fn(&Arc<Tokens>) + Send + Sync + 'static) -> Self {
         // The first hook stays.
@@ -216,8 +175,8 @@ impl Session {
         self
     }
 
-    /// Tells `observer` of everything that happens to the grant. A session has one, the first; all
-    /// clones share it.
+    /// Notifies `observer` of the events of the grant. A session has one observer, the first; all clones
+    /// share it.
     #[must_use]
     pub fn observe(self, observer: impl Observe + 'static) -> Self {
         // The first stays.
@@ -225,11 +184,11 @@ impl Session {
         self
     }
 
-    /// A token that is fresh now.
+    /// Returns a fresh token, and renews it first if need be.
     ///
     /// # Errors
     /// Those of the token request; `grant.no_refresh_token` if there is nothing to renew the token
-    /// with; `lost` at endpoint `store`, and `stored.*`, if the store has no answer or a bad one.
+    /// with; `lost` at endpoint `store`, and `stored.*`, if the store does not answer, or badly.
     pub async fn token(&self) -> Result<Token, Error> {
         match self.ready()? {
             Some(token) => Ok(token),
@@ -237,7 +196,7 @@ impl Session {
         }
     }
 
-    /// The token, if it can be had without asking anybody.
+    /// Returns the token, if it is fresh without a renewal.
     ///
     /// # Errors
     /// `misuse.no_clock`.
@@ -250,7 +209,7 @@ impl Session {
         Ok((now < cached.until).then(|| Token::cached(cached)))
     }
 
-    /// A token to take the place of one that the resource server refused.
+    /// Returns a token in place of one that the resource server refused.
     ///
     /// If another caller, or another worker, has replaced it already, the newer one is handed out
     /// without a request.
@@ -261,7 +220,7 @@ impl Session {
         self.ask(Some(refused)).await
     }
 
-    /// Forgets exactly this token, for callers who do not want another one now.
+    /// Marks exactly this token as refused, for callers that do not want another one now.
     pub fn invalidate(&self, refused: &Tokens) {
         let mut state = self.0.state();
         state.keeper.refuse(refused);
@@ -271,48 +230,48 @@ impl Session {
     /// Takes the tokens of a new login, and stores them.
     ///
     /// # Errors
-    /// `stored.issuer` for tokens of another server or client; `lost` if the store gave no answer:
-    /// the tokens are good all the same, and stored later.
+    /// `stored.issuer` for tokens of another server or client; `lost` if the store did not
+    /// answer: the tokens are used all the same, and stored later.
     pub async fn log_in(&self, tokens: Tokens) -> Result<(), Error> {
         let (at, runtime) = (clock::moment()?, runtime()?);
         self.0.state().keeper.replace(at, tokens)?;
         loop {
-            let (flight, carried) = {
+            let (flight, task) = {
                 let mut state = self.0.state();
                 self.0.publish(&state);
                 match &state.flight {
                     _ if state.keeper.is_stored() => return Ok(()),
                     Some(flight) => (Arc::clone(flight), None),
-                    None => match self.turn(&mut state, at.now(), None) {
+                    None => match self.decide(&mut state, at.now(), None) {
                         (
-                            Waiting::Flight(flight)
-                            | Waiting::Beside(_, flight)
-                            | Waiting::Told(_, flight),
-                            carried,
-                        ) => (flight, carried),
-                        // One that was drained begins nothing else.
-                        (Waiting::Over(Ok(_)), _) if state.keeper.save_again() => {
-                            self.launch(&mut state)
+                            Waiting::Renewal(flight)
+                            | Waiting::Background(_, flight)
+                            | Waiting::HookPending(_, flight),
+                            task,
+                        ) => (flight, task),
+                        // A drained session begins nothing else.
+                        (Waiting::Done(Ok(_)), _) if state.keeper.save_again() => {
+                            self.start_renewal(&mut state)
                         }
-                        (Waiting::Over(outcome), _) => return outcome.map(drop),
+                        (Waiting::Done(outcome), _) => return outcome.map(drop),
                     },
                 }
             };
-            start(&runtime, carried);
-            // It may have been under way before: what counts is what is stored then.
-            let _ = landed(&flight).await;
+            spawn(&runtime, task);
+            // It may have been in flight before: only what is stored afterwards counts.
+            let _ = outcome_of(&flight).await;
             if let Some(error) = self.trouble() {
                 return Err(error);
             }
         }
     }
 
-    /// Ends the session in good order, for a program that is about to end: no new renewal begins, one
-    /// that was sent is finished, and what it has brought is stored. Without this, a renewal in flight
-    /// is cut off with the runtime, and with servers that replace refresh tokens its grant is lost.
+    /// Shuts the session down gracefully: no new renewal begins, one that was sent is finished, and its
+    /// tokens are stored. Without this, a renewal in flight is cut off with the runtime, and with servers
+    /// that rotate refresh tokens its grant is lost.
     ///
-    /// A token at hand is handed out until it is over; nothing is renewed after that, here or through
-    /// a clone.
+    /// A token at hand is handed out until it expires; nothing is renewed after that, here or through a
+    /// clone.
     ///
     /// # Errors
     /// `lost.timeout` if that has not been done within `limit`; call it again to wait for longer.
@@ -322,16 +281,16 @@ impl Session {
         let drained = async {
             let mut pause = Duration::from_millis(50);
             loop {
-                let (flight, carried) = {
+                let (flight, task) = {
                     let mut state = self.0.state();
                     match state.flight.clone() {
                         Some(flight) => (flight, None),
-                        None if state.keeper.save_again() => self.launch(&mut state),
+                        None if state.keeper.save_again() => self.start_renewal(&mut state),
                         None => return,
                     }
                 };
-                start(&runtime, carried);
-                let _ = landed(&flight).await;
+                spawn(&runtime, task);
+                let _ = outcome_of(&flight).await;
                 if !self.0.state().keeper.is_stored() {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
@@ -348,7 +307,7 @@ impl Session {
         self.0.shared.as_ref().map(|shared| shared.key.as_str())
     }
 
-    /// Why the last attempt failed, if it did. Callers do not hear of it while their token lives.
+    /// Why the last attempt failed, if it did. Callers do not see it while their token is good.
     pub fn trouble(&self) -> Option<Error> {
         self.0.state().keeper.trouble().cloned()
     }
@@ -360,27 +319,27 @@ impl Session {
 
     async fn ask(&self, refused: Option<&Tokens>) -> Result<Token, Error> {
         let now = now()?;
-        // Asked before the keeper is: it must not believe that somebody renews.
+        // Checked before the keeper decides: it must not record a renewal that cannot be spawned.
         let runtime = runtime()?;
-        let (waiting, carried) = self.turn(&mut self.0.state(), now, refused);
-        start(&runtime, carried);
+        let (waiting, task) = self.decide(&mut self.0.state(), now, refused);
+        spawn(&runtime, task);
         let outcome = match waiting {
-            Waiting::Over(outcome) => outcome,
-            Waiting::Beside(tokens, _) => Ok(tokens),
-            Waiting::Told(tokens, flight) => {
-                // How it ended is for those who needed it.
-                let _ = landed(&flight).await;
+            Waiting::Done(outcome) => outcome,
+            Waiting::Background(tokens, _) => Ok(tokens),
+            Waiting::HookPending(tokens, flight) => {
+                // Its outcome is for the callers that needed it.
+                let _ = outcome_of(&flight).await;
                 Ok(tokens)
             }
-            Waiting::Flight(flight) => self.landed(&flight, refused).await,
+            Waiting::Renewal(flight) => self.wait_for(&flight, refused).await,
         };
         outcome.map(Token::from)
     }
 
-    /// The end of a renewal, which goes on by itself. Nobody waits long for it whose token is good: a
-    /// store or a server may hang.
-    async fn landed(&self, flight: &Flight, refused: Option<&Tokens>) -> Outcome {
-        let end = landed(flight);
+    /// Waits for the outcome of a renewal, which runs by itself. A caller whose token is good does not
+    /// wait long: a store or a server may hang.
+    async fn wait_for(&self, flight: &InFlight, refused: Option<&Tokens>) -> Outcome {
+        let end = outcome_of(flight);
         let mut end = pin!(end);
         if self.still_good(refused).is_none() {
             return end.await;
@@ -401,42 +360,42 @@ impl Session {
         (!is_refused).then_some(tokens)
     }
 
-    fn turn(
+    fn decide(
         &self,
         state: &mut State,
         now: UnixTime,
         refused: Option<&Tokens>,
-    ) -> (Waiting, Option<Carried>) {
-        let turn = state.keeper.ask(now, refused);
+    ) -> (Waiting, Option<RenewalTask>) {
+        let decision = state.keeper.ask(now, refused);
         if refused.is_some() {
             self.0.publish(state);
         }
-        let landing = state.flight.clone().filter(|_| !state.keeper.is_busy());
-        let waiting = match turn {
-            Decision::UseToken(tokens) => match landing {
-                Some(flight) => Waiting::Told(tokens, flight),
-                None => Waiting::Over(Ok(tokens)),
+        let finishing = state.flight.clone().filter(|_| !state.keeper.is_busy());
+        let waiting = match decision {
+            Decision::UseToken(tokens) => match finishing {
+                Some(flight) => Waiting::HookPending(tokens, flight),
+                None => Waiting::Done(Ok(tokens)),
             },
-            Decision::Fail(error) => Waiting::Over(Err(error)),
+            Decision::Fail(error) => Waiting::Done(Err(error)),
             Decision::UseAndRenew(tokens) => {
-                let (flight, carried) = self.launch(state);
-                return (Waiting::Beside(tokens, flight), carried);
+                let (flight, task) = self.start_renewal(state);
+                return (Waiting::Background(tokens, flight), task);
             }
             Decision::Renew => {
-                let (flight, carried) = self.launch(state);
-                return (Waiting::Flight(flight), carried);
+                let (flight, task) = self.start_renewal(state);
+                return (Waiting::Renewal(flight), task);
             }
             Decision::Wait => match &state.flight {
-                Some(flight) => Waiting::Flight(Arc::clone(flight)),
-                None => Waiting::Over(Err(never_landed())),
+                Some(flight) => Waiting::Renewal(Arc::clone(flight)),
+                None => Waiting::Done(Err(task_stopped())),
             },
         };
         (waiting, None)
     }
 
-    fn launch(&self, state: &mut State) -> (Flight, Option<Carried>) {
-        let carried = Carried::new(Arc::clone(&self.0), state);
-        (Arc::clone(&carried.flight), Some(carried))
+    fn start_renewal(&self, state: &mut State) -> (InFlight, Option<RenewalTask>) {
+        let task = RenewalTask::new(Arc::clone(&self.0), state);
+        (Arc::clone(&task.flight), Some(task))
     }
 }
 
@@ -445,20 +404,24 @@ fn runtime() -> Result<tokio::runtime::Handle, Error> {
         .map_err(|_| Error::from(oauth_core::error::Misuse::Setup).about("no tokio runtime"))
 }
 
+/// What a caller waits for.
 enum Waiting {
-    Over(Outcome),
-    Beside(Arc<Tokens>, Flight),
-    /// The renewal is over, and its hook is told of these tokens before anyone gets them.
-    Told(Arc<Tokens>, Flight),
-    Flight(Flight),
+    /// For nothing: this is the outcome.
+    Done(Outcome),
+    /// For nothing: these tokens are good, and a renewal runs in the background.
+    Background(Arc<Tokens>, InFlight),
+    /// For the hook, which sees these tokens of a finished renewal before anyone else.
+    HookPending(Arc<Tokens>, InFlight),
+    /// For the outcome of this renewal.
+    Renewal(InFlight),
 }
 
-async fn landed(flight: &Flight) -> Outcome {
-    let mut landed = flight.outcome.subscribe();
-    match landed.wait_for(Option::is_some).await.as_deref() {
+async fn outcome_of(flight: &InFlight) -> Outcome {
+    let mut outcome = flight.outcome.subscribe();
+    match outcome.wait_for(Option::is_some).await.as_deref() {
         Ok(Some(outcome)) => outcome.clone(),
-        // The sender is held, and what was waited for is `Some`.
-        Ok(None) | Err(_) => Err(never_landed()),
+        // The sender is held, and the awaited value is `Some`.
+        Ok(None) | Err(_) => Err(task_stopped()),
     }
 }
 
@@ -467,7 +430,7 @@ fn late() -> Error {
     Error::lost(late.because(Loss::Timeout))
 }
 
-fn never_landed() -> Error {
+fn task_stopped() -> Error {
     Error::lost(Cause::unknown(
         "the task that fetched the token was stopped",
     ))
@@ -479,15 +442,15 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the cached path.
+    /// Publishes the token to the cached path.
     fn publish(&self, state: &State) {
-        // What a renewal has brought is not for everyone until its hook has it.
+        // New tokens are not published before the hook has seen them.
         let is_told = state.flight.is_none() || state.keeper.is_busy();
         let fresh = state.keeper.fresh().filter(|_| is_told);
         let cached = match (fresh, self.cached.get()) {
             (Some((tokens, until)), _) => Cached { tokens, until },
             (None, None) => return,
-            // Good for nobody any more.
+            // No longer usable.
             (None, Some(before)) => Cached {
                 tokens: Arc::clone(&before.load().tokens),
                 until: UnixTime::from_secs(0),

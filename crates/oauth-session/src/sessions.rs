@@ -1,7 +1,7 @@
-//! Many grants of one client: a person's each, over one store.
+//! The sessions of many grants of one client, over one store.
 
+mod cache;
 mod idle;
-mod known;
 mod logout;
 mod pace;
 
@@ -17,18 +17,18 @@ use crate::observe::{Counters, Notice, Observe};
 use crate::session::{Drive, Session, drain_each};
 use crate::store::Store;
 
+use cache::SessionCache;
 pub use idle::Idle;
-use known::Known;
 pub(crate) use pace::Pace;
 
-/// How many sessions are kept in memory, unless something else is said.
+/// How many sessions are kept in memory by default.
 const CAPACITY: usize = 10_000;
 
-/// The grants of a client, as many as its store has. Cheap to clone; clones share everything.
+/// The sessions of all grants of a client in a store. Cheap to clone; clones share everything.
 ///
-/// A grant costs memory while somebody uses it only: beyond the capacity, those that nobody holds are
-/// dropped, the longest unused first, and are read from the store when they are asked for again. One
-/// that renews, or whose tokens are not stored yet, is never dropped.
+/// A grant costs memory only while it is used: beyond the capacity, sessions that nobody holds are
+/// dropped, the least recently used first, and are read from the store when they are needed again. One
+/// that renews, or has unsaved tokens, is never dropped.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -44,7 +44,7 @@ const CAPACITY: usize = 10_000;
 /// let ann = GrantId::person("ann");
 /// sessions.log_in(&ann, tokens).await?;
 /// let token = sessions.get(&ann).token().await?;
-/// // Refresh tokens that are not used for a month would die.
+/// // Refresh tokens that are not used for a month would expire.
 /// sessions.renew_idle(Duration::from_secs(14 * 24 * 3600)).await?;
 /// sessions.log_out(&ann).await?;
 /// sessions.drain(Duration::from_secs(10)).await?;
@@ -59,7 +59,7 @@ struct Inner {
     client: Client,
     store: Arc<dyn Store>,
     options: Options,
-    known: Mutex<Known>,
+    cache: Mutex<SessionCache>,
     counters: Arc<Counters>,
 }
 
@@ -80,11 +80,11 @@ type Ended = Arc<dyn Fn(&GrantId, &Error) + Send + Sync>;
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Listed {
-    /// What may be shown of them.
+    /// The summaries of their records.
     pub grants: Vec<GrantSummary>,
-    /// The names of records that are of this store and cannot be read, with the reason.
+    /// The keys of records that cannot be read, with the reason.
     pub unreadable: Vec<(String, Error)>,
-    /// What to ask for the next page with; nothing if this was the last.
+    /// The cursor of the next page; nothing if this was the last.
     pub next: Option<String>,
 }
 
@@ -103,25 +103,25 @@ impl Sessions {
                 on_ended: None,
                 observer: None,
             },
-            known: Mutex::default(),
+            cache: Mutex::default(),
             counters: Arc::default(),
         }))
     }
 
-    /// Keeps them by another policy than the default.
+    /// Replaces the policy.
     #[must_use]
     pub fn policy(self, policy: Policy) -> Self {
         self.with(|options| options.policy = policy)
     }
 
-    /// Keeps at most so many in memory that nobody uses: 10,000.
+    /// Keeps at most so many unused sessions in memory; 10,000 by default.
     #[must_use]
     pub fn capacity(self, capacity: usize) -> Self {
         self.with(|options| options.capacity = capacity)
     }
 
-    /// Begins at most so many renewals a second, evenly, whoever asks for them; without this, only the
-    /// driver bounds them. 0 is no bound. Those who have to wait do so before they hold a lease.
+    /// Begins at most so many renewals per second, evenly spaced; without this, only the driver limits
+    /// them. 0 is no limit. A renewal that has to wait does so before it holds a lease.
     #[must_use]
     pub fn per_second(self, renewals: u32) -> Self {
         self.with(|options| options.pace = Pace::new(renewals).map(Arc::new))
@@ -133,15 +133,15 @@ impl Sessions {
         self.with(|options| options.on_renewed = Some(Arc::new(hook)))
     }
 
-    /// Calls `hook` when a grant is over and its person has to log in again, once for each worker that
-    /// learns of it. One that is only [suspect](Notice::Suspect) is for an
+    /// Calls `hook` when a grant has ended and its person has to log in again, once in each worker that
+    /// learns of it. A grant that is only [suspect](Notice::Suspect) is for an
     /// [observer](Self::observe).
     #[must_use]
     pub fn on_ended(self, hook: impl Fn(&GrantId, &Error) + Send + Sync + 'static) -> Self {
         self.with(|options| options.on_ended = Some(Arc::new(hook)))
     }
 
-    /// Tells of everything that happens to them.
+    /// Notifies `observer` of the events of all grants.
     #[must_use]
     pub fn observe(self, observer: impl Observe + 'static) -> Self {
         self.with(|options| options.observer = Some(Arc::new(observer)))
@@ -162,28 +162,28 @@ impl Sessions {
             client: client.clone(),
             store: Arc::clone(store),
             options,
-            known: Mutex::default(),
+            cache: Mutex::default(),
             counters: Arc::default(),
         }))
     }
 
-    /// The session of a grant. All who get the same grant share one, and with it one renewal.
+    /// The session of a grant. All callers that get the same grant share one, and with it one renewal.
     ///
-    /// Nothing is read or sent here; the first to ask for its token reads the store.
+    /// Nothing is read or sent here; the first request for its token reads the store.
     pub fn get(&self, id: &GrantId) -> Session {
         let keeper = self.0.client.keeper(id.upkeep());
         let keeper = keeper.with_policy(self.0.options.policy.clone());
         let key = keeper.shared(id.clone()).key();
         let (session, left) = {
-            let mut known = self.0.known();
-            let session = known.get(&key).unwrap_or_else(|| {
+            let mut cache = self.0.cache();
+            let session = cache.get(&key).unwrap_or_else(|| {
                 let session = self.make(id);
-                known.put(key, session.clone());
+                cache.put(key, session.clone());
                 session
             });
-            (session, known.shrink(self.0.options.capacity))
+            (session, cache.shrink(self.0.options.capacity))
         };
-        // What they hold may take a while to go.
+        // Dropping them may take a while: not under the lock.
         drop(left);
         session
     }
@@ -204,7 +204,7 @@ impl Sessions {
             Some(pace) => session.paced(Arc::clone(pace)),
             None => session,
         };
-        let session = session.observe(Told {
+        let session = session.observe(Observer {
             id: id.clone(),
             on_ended: options.on_ended.clone(),
             counters: Arc::clone(counters),
@@ -219,7 +219,7 @@ impl Sessions {
         }
     }
 
-    /// Takes the tokens of a new login, and stores them in the place of what is there.
+    /// Takes the tokens of a new login, and stores them over the record.
     ///
     /// # Errors
     /// As [`Session::log_in`].
@@ -227,8 +227,8 @@ impl Sessions {
         self.get(id).log_in(tokens).await
     }
 
-    /// The grants of this client in the store, page by page, in no order: the first with nothing, each
-    /// later one with [`Listed::next`] of the one before.
+    /// Lists the grants of this client in the store, page by page, in no order: the first page without a
+    /// cursor, each later one with the [`Listed::next`] of the one before.
     ///
     /// # Errors
     /// `misuse.not_supported` of a store that cannot list; `lost` at endpoint `store`.
@@ -249,7 +249,7 @@ impl Sessions {
         Ok(listed)
     }
 
-    /// What may be shown of a record, if it is one of this client.
+    /// The summary of a record, if it belongs to this client.
     async fn summary(&self, key: &str) -> Result<Option<GrantSummary>, Error> {
         let entry = self.0.store.load(key).await?;
         let Some(entry) = entry.filter(|entry| !entry.is_removed()) else {
@@ -262,29 +262,29 @@ impl Sessions {
         Ok(is_ours.then_some(summary))
     }
 
-    /// Ends all sessions in good order, see [`Session::drain`].
+    /// Shuts all sessions down gracefully, see [`Session::drain`].
     ///
     /// # Errors
     /// `lost.timeout` if that has not been done within `limit`.
     pub async fn drain(&self, limit: Duration) -> Result<(), Error> {
-        let sessions = self.0.known().all();
+        let sessions = self.0.cache().all();
         drain_each(sessions.into_iter(), limit).await
     }
 
     /// How many sessions are in memory.
     pub fn in_memory(&self) -> usize {
-        self.0.known().len()
+        self.0.cache().len()
     }
 
-    /// What has happened to the grants, through this worker.
+    /// The counters of this worker's events.
     pub fn counters(&self) -> &Counters {
         &self.0.counters
     }
 }
 
 impl Inner {
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> MutexGuard<'_, SessionCache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -297,15 +297,15 @@ impl fmt::Debug for Sessions {
     }
 }
 
-/// Who hears what happens to one of the grants.
-struct Told {
+/// The observer of one session: calls the hooks with the id of its grant.
+struct Observer {
     id: GrantId,
     on_ended: Option<Ended>,
     counters: Arc<Counters>,
     observer: Option<Arc<dyn Observe>>,
 }
 
-impl Observe for Told {
+impl Observe for Observer {
     fn observe(&self, key: Option<&str>, notice: &Notice<'_>) {
         self.counters.observe(key, notice);
         if let (Some(hook), Notice::Ended(error)) = (&self.on_ended, notice) {

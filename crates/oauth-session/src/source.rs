@@ -1,4 +1,4 @@
-//! One small trait, and what can stand behind it.
+//! The trait of token sources, and the tokens they return.
 
 use std::fmt;
 use std::ops::Deref;
@@ -12,18 +12,18 @@ use oauth_core::moment::UnixTime;
 
 use crate::store::Answer;
 
-/// Whatever has a token when one is asked for.
+/// A source of tokens.
 ///
-/// [`Session`](crate::Session) keeps a grant fresh; [`FixedToken`](crate::FixedToken) has one token
-/// and no other. Wrap another to count, log or choose, or write one of your own: a source is what
-/// its [`token`](Self::token) gives.
+/// [`Session`](crate::Session) renews a grant; [`FixedToken`](crate::FixedToken) has one token only.
+/// Wrap another source to count, log or choose, or write your own: only [`token`](Self::token) is
+/// required.
 pub trait TokenSource: Send + Sync {
-    /// A token that is fresh, and not the one that a resource server `refused`.
+    /// Returns a fresh token, other than the one that a resource server `refused`.
     ///
     /// If another caller has replaced that one already, the newer one is given without a request.
     fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token>;
 
-    /// Forgets exactly this token, for callers who do not want another one now.
+    /// Marks exactly this token as refused, for callers that do not want another one now.
     fn refuse(&self, refused: &Tokens);
 }
 
@@ -39,7 +39,7 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
 
 /// Tokens that were handed out. They are read through it; [`into_arc`](Self::into_arc) keeps them.
 ///
-/// It is no plain `Arc`, for then every thread that asks would count in the same place: two threads
+/// It is not a plain `Arc`: all threads would then contend for one reference count, and two threads
 /// would each be slower than one alone.
 pub struct Token(Held);
 
@@ -48,7 +48,7 @@ enum Held {
     Given(Arc<Tokens>),
 }
 
-/// What is handed out without asking anybody.
+/// The token that is handed out without a lock.
 pub(crate) struct Cached {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) until: UnixTime,

@@ -45,7 +45,7 @@ pub use file::FileStore;
 #[cfg(feature = "faults")]
 pub use folder::faults::POINTS as FAULT_POINTS;
 #[cfg(feature = "file")]
-pub use folder::ours::Access;
+pub use folder::ownership::Access;
 pub use memory::Memory;
 pub use oauth_core::flow::keeper::{Entry, Lease, Saved};
 

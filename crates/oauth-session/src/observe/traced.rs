@@ -1,10 +1,10 @@
-//! What happens to grants, as events of `tracing`.
+//! The events of grants as events of `tracing`.
 
 use super::{Notice, Observe};
 
-/// Tells `tracing`, at target `oauth_session`: what ends or endangers a grant as a warning, the rest
-/// as debug. The field `grant` is the name of the record, `code` that of an error, `wait` a pause in
-/// seconds.
+/// An observer that emits `tracing` events at target `oauth_session`: warnings for what ends or
+/// endangers a grant, debug for the rest. The field `grant` is the key of the record, `code` that of an
+/// error, `wait` a pause in seconds.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Traced;
 

@@ -1,4 +1,4 @@
-//! Grants that nobody asks for, and whose refresh tokens would die unused.
+//! Renews idle grants, whose refresh tokens would expire unused.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,19 +8,19 @@ use oauth_core::error::{Cause, Error};
 use super::Sessions;
 use crate::clock;
 
-/// How many the store is asked for at once.
+/// How many keys are requested from the store at once.
 const PAGE: usize = 100;
 
-/// How many are renewed at once.
+/// How many grants are renewed concurrently.
 const ABREAST: usize = 8;
 
-/// What became of the grants that were idle.
+/// The result of [`Sessions::renew_idle`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Idle {
     /// How many were renewed, here or by another worker meanwhile.
     pub renewed: usize,
-    /// Those that could not be, by the names of their records.
+    /// Those that could not be renewed, by the keys of their records.
     pub failed: Vec<(String, Error)>,
 }
 
@@ -29,9 +29,9 @@ fn stopped() -> Error {
 }
 
 impl Sessions {
-    /// Renews the grants of this client whose access token ended so long ago that nobody can have used
-    /// them since: with many servers, a refresh token that is not used for some weeks dies. One pass
-    /// over what the store says is due; call it now and then, from any number of workers.
+    /// Renews the grants of this client whose access token expired so long ago that they cannot have been
+    /// used since: with many servers, a refresh token expires if it is not used for some weeks. One pass
+    /// over the keys that are due in the store; call it now and then, from any number of workers.
     ///
     /// # Errors
     /// `misuse.not_supported` of a store that does not know what is due; `lost` at endpoint `store`.
@@ -39,7 +39,7 @@ impl Sessions {
         let before = clock::now()?.before(unused);
         let (mut idle, mut seen) = (Idle::default(), BTreeSet::new());
         loop {
-            // Those that failed are due still, and come first.
+            // Those that failed are still due, and come first.
             let due = self.0.store.due(before, PAGE + seen.len()).await?;
             let new: Vec<String> = due
                 .into_iter()
@@ -64,7 +64,7 @@ impl Sessions {
         }
     }
 
-    /// Whether it is one of this client.
+    /// Renews one, if it belongs to this client; whether it does.
     async fn renew_one(&self, key: &str) -> Result<bool, Error> {
         let Some(summary) = self.summary(key).await? else {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! The end of a grant, as its person or its application wants it.
+//! Logs a grant out: revokes its tokens and removes its record.
 
 use std::time::Duration;
 
@@ -13,20 +13,19 @@ use super::{Inner, Sessions};
 use crate::clock;
 use crate::session::Session;
 
-/// Between two tries to get the lease.
+/// The pause between two attempts to take the lease.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What the store and a renewal under way are given beyond the longest request.
+/// How much longer than the longest request a renewal under way is waited for.
 const MARGIN: Duration = Duration::from_secs(15);
 
 impl Sessions {
-    /// Ends a grant: waits for a renewal under way, asks the server to forget the tokens (RFC 7009),
-    /// and removes the record. Every worker that still has the tokens learns of it when it next asks
-    /// the store, and holds them for no longer than they are fresh.
+    /// Logs a grant out: waits for a renewal under way, revokes the tokens (RFC 7009), and removes the
+    /// record. Every worker that still has the tokens learns of it when it next reads the store, and uses
+    /// them no longer than they are fresh.
     ///
     /// # Errors
-    /// What the server or the way to it said, if the tokens could not be revoked: the record is removed
-    /// all the same. `lost` at endpoint `store` if that could not be done. A server without a
+    /// That of the revocation, if the tokens could not be revoked: the record is removed all the same. `lost` at endpoint `store` if that could not be done. A server without a
     /// revocation endpoint is no error.
     pub async fn log_out(&self, id: &GrantId) -> Result<(), Error> {
         let session = self.get(id);
@@ -35,15 +34,15 @@ impl Sessions {
         let longest = self.0.driver.longest();
         self.0.lease(&key, &holder, longest + MARGIN).await?;
         let revoked = self.revoke(&session, &key).await;
-        // The lease goes with the record.
+        // Removing the record ends the lease too.
         let removed = self.0.store.remove(&key).await;
-        session.look(&*self.0.store, &key).await?;
+        session.refresh_from(&*self.0.store, &key).await?;
         removed?;
         revoked
     }
 
     async fn revoke(&self, session: &Session, key: &str) -> Result<(), Error> {
-        session.look(&*self.0.store, key).await?;
+        session.refresh_from(&*self.0.store, key).await?;
         let Some(tokens) = session.latest() else {
             return Ok(());
         };
@@ -57,7 +56,7 @@ impl Sessions {
 }
 
 impl Inner {
-    /// The lease, once whoever renews has finished.
+    /// Takes the lease, once a renewal under way is done.
     async fn lease(&self, key: &str, holder: &str, ttl: Duration) -> Result<(), Error> {
         let start = Instant::now();
         loop {

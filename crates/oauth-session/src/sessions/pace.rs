@@ -1,4 +1,4 @@
-//! How many renewals begin in a second.
+//! Limits how many renewals begin per second.
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// A turn for each renewal, evenly.
+/// A limit that spaces renewals evenly.
 pub(crate) struct Pace {
     gap: Duration,
     next: Mutex<Option<Instant>>,
 }
 
 impl Pace {
-    /// So many turns a second; nothing for 0.
+    /// So many renewals per second; nothing for 0.
     pub(super) fn new(per_second: u32) -> Option<Self> {
         let per_second = NonZeroU32::new(per_second)?;
         Some(Self {
@@ -22,7 +22,7 @@ impl Pace {
         })
     }
 
-    /// Waits for a turn. One that is not taken in the end is lost: the next comes no sooner.
+    /// Waits for the next turn. A turn whose caller is cancelled is lost.
     pub(crate) async fn turn(&self) {
         let turn = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);

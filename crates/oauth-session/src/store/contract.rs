@@ -21,16 +21,16 @@
 //! [`scan`](Store::scan) and [`due`](Store::due) are checked of a store that has them: their cases hold
 //! for one that answers `misuse.not_supported`.
 
-mod bench;
+mod harness;
 mod lease;
-mod many;
-mod record;
+mod listing;
+mod saving;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Store;
-use bench::{Bench, Verdict};
+use harness::{Harness, Verdict};
 
 /// For how long a case may take: a store that does not answer breaks it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,54 +50,62 @@ pub struct Report {
 /// # Panics
 /// Without a store, or outside a tokio runtime.
 pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
-    let bench = Bench::new(stores);
+    let harness = Harness::new(stores);
     vec![
-        report("nothing is there at first", record::nothing(&bench)).await,
-        report("version 0 creates a record", record::create(&bench)).await,
+        report("nothing is there at first", saving::nothing(&harness)).await,
+        report("version 0 creates a record", saving::create(&harness)).await,
         report(
             "a record is saved at its version only",
-            record::conflict(&bench),
+            saving::conflict(&harness),
         )
         .await,
-        report("a version is higher than the last", record::rise(&bench)).await,
+        report("a version is higher than the last", saving::rise(&harness)).await,
         report(
             "a removed record is at a version of its own",
-            record::removed(&bench),
+            saving::removed(&harness),
         )
         .await,
         report(
             "a first version is higher than those of before",
-            record::first(&bench),
+            saving::first(&harness),
         )
         .await,
-        report("a removal ends what there is", many::removal(&bench)).await,
-        report("a scan tells of every record", many::scan(&bench)).await,
-        report("what is due is told in order", many::due(&bench)).await,
-        report("all handles see one place", record::shared(&bench)).await,
-        report("one of many savers wins", record::race(&bench)).await,
-        report("no save of many is lost", record::count(&bench)).await,
-        report("keys are independent", record::keys(&bench)).await,
-        report("a record comes back as it was saved", record::texts(&bench)).await,
-        report("a lease is one holder's", lease::exclusive(&bench)).await,
-        report("one of many takers has the lease", lease::race(&bench)).await,
-        report("the holder takes the lease anew", lease::again(&bench)).await,
-        report("a lease is given back", lease::give_back(&bench)).await,
+        report("a removal ends what there is", listing::removal(&harness)).await,
+        report("a scan tells of every record", listing::scan(&harness)).await,
+        report("what is due is told in order", listing::due(&harness)).await,
+        report("all handles see one place", saving::shared(&harness)).await,
+        report("one of many savers wins", saving::race(&harness)).await,
+        report("no save of many is lost", saving::count(&harness)).await,
+        report("keys are independent", saving::keys(&harness)).await,
+        report(
+            "a record comes back as it was saved",
+            saving::texts(&harness),
+        )
+        .await,
+        report("a lease is one holder's", lease::exclusive(&harness)).await,
+        report("one of many takers has the lease", lease::race(&harness)).await,
+        report("the holder takes the lease anew", lease::again(&harness)).await,
+        report("a lease is given back", lease::give_back(&harness)).await,
         report(
             "another's lease is not given back",
-            lease::not_theirs(&bench),
+            lease::not_theirs(&harness),
         )
         .await,
-        report("a lease is over after its time", lease::over(&bench)).await,
-        report("leases are independent", lease::keys(&bench)).await,
-        report("a lease needs no record, and is none", lease::alone(&bench)).await,
+        report("a lease is over after its time", lease::over(&harness)).await,
+        report("leases are independent", lease::keys(&harness)).await,
+        report(
+            "a lease needs no record, and is none",
+            lease::alone(&harness),
+        )
+        .await,
         report(
             "saving and leasing do not touch each other",
-            lease::apart(&bench),
+            lease::apart(&harness),
         )
         .await,
         report(
             "who slept through the lease is fenced off",
-            lease::fenced(&bench),
+            lease::fenced(&harness),
         )
         .await,
     ]

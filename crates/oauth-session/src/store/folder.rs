@@ -2,7 +2,7 @@
 
 pub(super) mod faults;
 pub(super) mod lease;
-pub(super) mod ours;
+pub(super) mod ownership;
 mod removed;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -15,7 +15,7 @@ use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 
 use super::{ENDPOINT, malformed};
-use ours::{Access, Trusted};
+use ownership::{Access, Trusted};
 
 /// How long one waits for others to finish a verb, which takes milliseconds: longer only if a
 /// process was stopped in the midst of one.
@@ -73,10 +73,10 @@ impl Folder {
         let file = format!("lock-{:x}", stripe(key));
         let broken = |error| failed(&file, error);
         let path = self.path.join(&file);
-        ours::ensure(&path, self.trusted).map_err(broken)?;
-        let lock = ours::open(&path, OpenOptions::new().write(true)).map_err(broken)?;
+        ownership::ensure(&path, self.trusted).map_err(broken)?;
+        let lock = ownership::open(&path, OpenOptions::new().write(true)).map_err(broken)?;
         let data = lock.metadata().map_err(broken)?;
-        ours::check_file(&data, self.trusted).map_err(|what| refused(&file, what))?;
+        ownership::check_file(&data, self.trusted).map_err(|what| refused(&file, what))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(Locked {
                 folder: self,
@@ -125,13 +125,13 @@ impl Folder {
 
     fn read_file(&self, name: &str) -> Result<Option<Secret<Vec<u8>>>, Error> {
         let broken = |error| failed(name, error);
-        let file = match ours::open(&self.path.join(name), OpenOptions::new().read(true)) {
+        let file = match ownership::open(&self.path.join(name), OpenOptions::new().read(true)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(broken(error)),
         };
         let data = file.metadata().map_err(broken)?;
-        ours::check_file(&data, self.trusted).map_err(|what| refused(name, what))?;
+        ownership::check_file(&data, self.trusted).map_err(|what| refused(name, what))?;
         if data.len() > LIMIT {
             return Err(malformed(&format!("{name}: larger than 16 MiB")));
         }
@@ -183,7 +183,7 @@ impl Locked<'_> {
             return Err(failed(&name, error));
         }
         faults::at(ending, "renamed");
-        let synced = ours::sync_folder(&self.folder.path);
+        let synced = ownership::sync_folder(&self.folder.path);
         faults::at(ending, "folder_synced");
         synced.map_err(|error| {
             Error::lost(Cause::unknown(named(&name, &error))).at_endpoint(ENDPOINT)
@@ -191,7 +191,7 @@ impl Locked<'_> {
     }
 
     fn write_temp(&self, temp: &str, bytes: &Secret<Vec<u8>>, ending: &str) -> io::Result<()> {
-        let mut file = ours::create(&self.path(temp), self.folder.trusted)?;
+        let mut file = ownership::create(&self.path(temp), self.folder.trusted)?;
         faults::at(ending, "created");
         // In two parts, as a disk that is full would.
         let (head, tail) = bytes.expose().split_at(bytes.expose().len() / 2);
@@ -225,10 +225,11 @@ impl Drop for Locked<'_> {
 /// Makes a folder, unless it is there, and sees that it is ours: whose files are trusted in it.
 pub(super) fn make(path: &Path, access: Access) -> Result<Trusted, Error> {
     let broken = |error| failed("the folder", error);
-    ours::make_folder(path, access).map_err(broken)?;
+    ownership::make_folder(path, access).map_err(broken)?;
     let data = fs::metadata(path).map_err(broken)?;
-    let trusted = ours::check_folder(&data, access).map_err(|what| refused("the folder", what))?;
-    match ours::open_above(path).map_err(broken)? {
+    let trusted =
+        ownership::check_folder(&data, access).map_err(|what| refused("the folder", what))?;
+    match ownership::open_above(path).map_err(broken)? {
         None => Ok(trusted),
         Some(above) => {
             let what = "all may write to it, and so put another folder in the place of ours";

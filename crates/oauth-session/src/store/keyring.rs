@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use keyring_core::{CredentialStore, Entry as Item, Error as Trouble};
+use keyring_core::{CredentialStore, Entry as Item, Error as KeyringError};
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
@@ -142,7 +142,7 @@ fn reached() -> Result<Arc<CredentialStore>, Error> {
     answer
         .map_err(|_| nowhere("it gives no answer"))?
         .map_err(|error| match error {
-            Trouble::PlatformFailure(error) | Trouble::NoStorageAccess(error) => {
+            KeyringError::PlatformFailure(error) | KeyringError::NoStorageAccess(error) => {
                 nowhere(&error.to_string())
             }
             error => failed(error),
@@ -150,17 +150,17 @@ fn reached() -> Result<Arc<CredentialStore>, Error> {
 }
 
 #[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "openbsd"))]
-fn platform() -> Result<Arc<CredentialStore>, Trouble> {
+fn platform() -> Result<Arc<CredentialStore>, KeyringError> {
     Ok(zbus_secret_service_keyring_store::Store::new()?)
 }
 
 #[cfg(target_os = "macos")]
-fn platform() -> Result<Arc<CredentialStore>, Trouble> {
+fn platform() -> Result<Arc<CredentialStore>, KeyringError> {
     Ok(apple_native_keyring_store::keychain::Store::new()?)
 }
 
 #[cfg(windows)]
-fn platform() -> Result<Arc<CredentialStore>, Trouble> {
+fn platform() -> Result<Arc<CredentialStore>, KeyringError> {
     Ok(windows_native_keyring_store::Store::new()?)
 }
 
@@ -171,8 +171,8 @@ fn platform() -> Result<Arc<CredentialStore>, Trouble> {
     target_os = "macos",
     windows
 )))]
-fn platform() -> Result<Arc<CredentialStore>, Trouble> {
-    Err(Trouble::NotSupportedByStore(
+fn platform() -> Result<Arc<CredentialStore>, KeyringError> {
+    Err(KeyringError::NotSupportedByStore(
         "no keyring is known here".to_owned(),
     ))
 }
@@ -180,7 +180,7 @@ fn platform() -> Result<Arc<CredentialStore>, Trouble> {
 fn read(locked: &Locked<'_>, item: &Item) -> Result<Option<Entry>, Error> {
     let entry = match item.get_secret() {
         Ok(bytes) => Some(decoded(&Secret::new(bytes), "the keyring")?),
-        Err(Trouble::NoEntry) => None,
+        Err(KeyringError::NoEntry) => None,
         Err(error) => return Err(failed(error)),
     };
     Ok(locked.removed()?.newer_than(entry))
@@ -235,7 +235,7 @@ impl Store for KeyringStore {
                 locked.mark_removed(entry.map_or(0, |entry| entry.version))?;
                 match item.delete_credential() {
                     Ok(()) => Ok(true),
-                    Err(Trouble::NoEntry) => Ok(false),
+                    Err(KeyringError::NoEntry) => Ok(false),
                     Err(error) => Err(failed(error)),
                 }
             });
@@ -252,20 +252,20 @@ fn setup(what: &str) -> Error {
 }
 
 /// Some of these hold the secret itself, so none is handed on.
-fn failed(error: Trouble) -> Error {
+fn failed(error: KeyringError) -> Error {
     let lost = |cause: Cause| Error::lost(cause).at_endpoint(ENDPOINT);
     match error {
-        Trouble::PlatformFailure(error) => lost(Cause::unknown(error)),
-        Trouble::NoStorageAccess(error) => lost(Cause::unsent(error)),
-        Trouble::TooLong(_, limit) => setup(&format!(
+        KeyringError::PlatformFailure(error) => lost(Cause::unknown(error)),
+        KeyringError::NoStorageAccess(error) => lost(Cause::unsent(error)),
+        KeyringError::TooLong(_, limit) => setup(&format!(
             "the record is larger than the {limit} bytes that this keyring takes: \
              seal files with a key that is kept there"
         )),
-        Trouble::Ambiguous(_) => malformed("the keyring has it more than once"),
-        Trouble::BadEncoding(_) | Trouble::BadDataFormat(..) | Trouble::BadStoreFormat(_) => {
-            malformed("the keyring holds something else")
-        }
-        Trouble::Invalid(what, _) => setup(&format!("the keyring refuses the {what}")),
+        KeyringError::Ambiguous(_) => malformed("the keyring has it more than once"),
+        KeyringError::BadEncoding(_)
+        | KeyringError::BadDataFormat(..)
+        | KeyringError::BadStoreFormat(_) => malformed("the keyring holds something else"),
+        KeyringError::Invalid(what, _) => setup(&format!("the keyring refuses the {what}")),
         _ => setup("the keyring cannot do this"),
     }
 }

@@ -1,7 +1,7 @@
 //! Records in Redis, for machines that share a server.
 
 mod address;
-mod link;
+mod connection;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -18,7 +18,7 @@ use super::{
     Answer, ENDPOINT, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, malformed, micros,
 };
 use address::Address;
-use link::{Link, Numbered, Place, is_broken, is_elsewhere};
+use connection::{Connections, Link, Numbered, is_broken, is_elsewhere};
 
 /// For how long one waits for an answer, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -58,7 +58,7 @@ static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redi
 /// unless it is [waited for](Self::with_replicas). Whatever is lost there may cost a login.
 #[derive(Clone)]
 pub struct RedisStore {
-    place: Arc<Place>,
+    place: Arc<Connections>,
     prefix: Arc<str>,
     patience: Duration,
     replicas: usize,
@@ -85,7 +85,7 @@ impl RedisStore {
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
         Ok(Self {
-            place: Arc::new(Place::new(Address::parse(url)?)),
+            place: Arc::new(Connections::new(Address::parse(url)?)),
             prefix: "oauth-core:grant:".into(),
             patience: PATIENCE,
             replicas: 0,

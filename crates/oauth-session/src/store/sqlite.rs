@@ -1,6 +1,6 @@
 //! Records in a SQLite database, for the processes of one machine.
 
-mod base;
+mod database;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use super::folder::lease::{Change, Held, clock, decide};
 use super::{
     Access, Answer, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, malformed, millis, next,
 };
-use base::{Base, Keeping};
+use database::{Database, Keeping};
 
 /// Records in one file, a SQLite database, for all processes of one person on one machine.
 ///
@@ -40,7 +40,7 @@ use base::{Base, Keeping};
 /// Within a tokio runtime the work is done on its threads for blocking work, elsewhere in the thread
 /// that polls.
 #[derive(Clone)]
-pub struct SqliteStore(Arc<Base>);
+pub struct SqliteStore(Arc<Database>);
 
 const LOAD: &str = "select version, record from oauth_core_grant where key = ?1 and version > 0";
 
@@ -100,7 +100,7 @@ impl SqliteStore {
     }
 
     fn keeping(keeping: Keeping, path: PathBuf, access: Access) -> Result<Self, Error> {
-        Ok(Self(Arc::new(Base::open(path, access, keeping)?)))
+        Ok(Self(Arc::new(Database::open(path, access, keeping)?)))
     }
 
     /// Reads, in a transaction of its own.

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use super::address::{Address, Sentinels};
 
 /// One way to the server, for all handles.
-pub(super) struct Place {
+pub(super) struct Connections {
     address: Address,
     open: Mutex<Option<Numbered>>,
     numbers: AtomicU64,
@@ -36,7 +36,7 @@ pub(super) enum Link {
     Cluster(ClusterConnection),
 }
 
-impl Place {
+impl Connections {
     pub(super) fn new(address: Address) -> Self {
         Self {
             address,

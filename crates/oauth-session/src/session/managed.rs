@@ -1,4 +1,4 @@
-//! What a session does as one of many.
+//! The parts of a session that [`Sessions`](crate::Sessions) needs.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::sessions::Pace;
 use crate::store::Store;
 
 impl Session {
-    /// Begins its renewals at this pace. For a session that nobody has yet.
+    /// Limits its renewals to this pace. For a session that has not been handed out.
     pub(crate) fn paced(mut self, pace: Arc<Pace>) -> Self {
         if let Some(us) = Arc::get_mut(&mut self.0) {
             us.pace = Some(pace);
@@ -18,14 +18,14 @@ impl Session {
         self
     }
 
-    /// Whether nobody holds it, and the store has all it knows. A task that renews or stores holds it
-    /// too; one whose runtime has ended does no more, and leaves behind what only this session has.
+    /// Whether nobody holds it, and its tokens are stored. A task that renews or saves holds it too; one
+    /// whose runtime has ended does not, and may leave tokens that only this session has.
     pub(crate) fn is_idle(&self) -> bool {
         Arc::strong_count(&self.0) == 1 && self.0.state().keeper.is_stored()
     }
 
-    /// Takes over what the store has by now.
-    pub(crate) async fn look(&self, store: &dyn Store, key: &str) -> Result<(), Error> {
+    /// Adopts the current record of the store.
+    pub(crate) async fn refresh_from(&self, store: &dyn Store, key: &str) -> Result<(), Error> {
         let Some(entry) = store.load(key).await? else {
             return Ok(());
         };

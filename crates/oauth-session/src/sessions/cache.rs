@@ -1,20 +1,20 @@
-//! The sessions in memory.
+//! The cache of sessions in memory.
 
 use lru::LruCache;
 
 use crate::session::Session;
 
-/// The sessions in memory, by the names of their records.
-pub(super) struct Known(LruCache<String, Session>);
+/// The sessions in memory, by the keys of their records, least recently used last.
+pub(super) struct SessionCache(LruCache<String, Session>);
 
-impl Default for Known {
+impl Default for SessionCache {
     fn default() -> Self {
-        // Bounded by what can be dropped, not by what there is.
+        // Bounded by `shrink`, which drops only what may be dropped.
         Self(LruCache::unbounded())
     }
 }
 
-impl Known {
+impl SessionCache {
     pub(super) fn get(&mut self, key: &str) -> Option<Session> {
         self.0.get(key).cloned()
     }
@@ -31,8 +31,8 @@ impl Known {
         self.0.iter().map(|(_, session)| session.clone()).collect()
     }
 
-    /// Takes out what is too much, of what nobody needs: no more than two for each that may come, so
-    /// that nobody pays for all.
+    /// Takes out idle sessions beyond the capacity: two at most for each call, so that no caller pays for
+    /// all.
     pub(super) fn shrink(&mut self, capacity: usize) -> Vec<Session> {
         let mut left = Vec::new();
         for _ in 0..2 {
@@ -44,7 +44,7 @@ impl Known {
             };
             match session.is_idle() {
                 true => left.push(session),
-                // Somebody uses it: it goes to the end of the queue.
+                // It is in use, and becomes the most recently used.
                 false => {
                     self.0.put(key, session);
                 }

@@ -12,8 +12,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::Failure;
-use crate::store::folder::ours::Trusted;
-use crate::store::folder::{failed, make, ours, refused};
+use crate::store::folder::ownership::Trusted;
+use crate::store::folder::{failed, make, ownership, refused};
 use crate::store::{Access, ENDPOINT, malformed};
 
 /// How long one waits for others, who write for milliseconds.
@@ -24,7 +24,7 @@ const FORMAT: i64 = 1;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
-pub(super) struct Base {
+pub(super) struct Database {
     path: PathBuf,
     trusted: Trusted,
     keeping: Keeping,
@@ -62,7 +62,7 @@ impl Identity {
     }
 }
 
-impl Base {
+impl Database {
     pub(super) fn open(path: PathBuf, access: Access, keeping: Keeping) -> Result<Self, Error> {
         let (path, trusted) = found(&path, access)?;
         let open = Some(open(&path, trusted, keeping)?).filter(|_| keeping == Keeping::Open);
@@ -154,9 +154,9 @@ fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> 
     let broken = |error: io::Error| failed(&name, error);
     // As private as SQLite makes those beside it. One that is there is not even opened: a process loses
     // all its locks on a file when it closes it anywhere (POSIX `fcntl`), those of connections too.
-    ours::ensure(path, trusted).map_err(broken)?;
+    ownership::ensure(path, trusted).map_err(broken)?;
     let data = fs::symlink_metadata(path).map_err(broken)?;
-    ours::check_file(&data, trusted).map_err(|what| refused(&name, what))?;
+    ownership::check_file(&data, trusted).map_err(|what| refused(&name, what))?;
     for beside in ["-wal", "-shm"] {
         let mut path = path.as_os_str().to_owned();
         path.push(beside);
@@ -164,10 +164,10 @@ fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> 
         // SQLite would make them with what the umask leaves and then set the mode: another user who came in
         // between could not write.
         if trusted != Trusted::Owner {
-            ours::ensure(path.as_ref(), trusted).map_err(|error| failed(&name, error))?;
+            ownership::ensure(path.as_ref(), trusted).map_err(|error| failed(&name, error))?;
         }
         if let Ok(data) = fs::symlink_metadata(path) {
-            ours::check_file(&data, trusted).map_err(|what| refused(&name, what))?;
+            ownership::check_file(&data, trusted).map_err(|what| refused(&name, what))?;
         }
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE

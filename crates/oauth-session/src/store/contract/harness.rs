@@ -24,12 +24,12 @@ const DEADLINE: Duration = Duration::from_secs(20);
 pub(super) const CROWD: usize = 16;
 
 #[derive(Clone)]
-pub(super) struct Bench {
+pub(super) struct Harness {
     stores: Vec<Arc<dyn Store>>,
     run: String,
 }
 
-impl Bench {
+impl Harness {
     pub(super) fn new(stores: &[Arc<dyn Store>]) -> Self {
         static RUNS: AtomicU64 = AtomicU64::new(0);
         assert!(!stores.is_empty(), "there is no store to check");

@@ -1,4 +1,4 @@
-//! A renewal on its way: a task that does what the keeper says.
+//! The task of one renewal, which carries out the steps of the keeper.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,40 +9,42 @@ use oauth_core::flow::keeper::{Entry, Event, Lease, Standing, Step};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::at_work::Working;
-use super::{Flight, Inner, Outcome, Renewal, Shared, State, never_landed};
+use super::active::ActiveGuard;
+use super::{InFlight, Inner, Outcome, Renewal, Shared, State, task_stopped};
 use crate::clock::{self, now};
 use crate::faults;
 use crate::observe::Notice;
 use crate::store::Store;
 
-/// How long a store may take for an answer. Those of this crate give up sooner, and a lease is hardly
+/// How long a store may take to answer. Those of this crate give up sooner, and a lease is hardly
 /// longer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Spawned under no lock: a runtime that is closed drops the task on the spot, and its drop locks.
-pub(super) fn start(runtime: &tokio::runtime::Handle, carried: Option<Carried>) {
-    if let Some(carried) = carried {
-        let working = Working::new(&carried.us);
+/// Spawns a renewal. No lock may be held: a runtime that is shut down drops the task at once, and its
+/// drop takes the lock.
+pub(super) fn spawn(runtime: &tokio::runtime::Handle, task: Option<RenewalTask>) {
+    if let Some(task) = task {
+        let guard = ActiveGuard::new(&task.us);
         runtime.spawn(async move {
-            let _working = working;
-            let us = Arc::clone(&carried.us);
-            carried.carry().await;
-            us.tend().await;
+            let _guard = guard;
+            let us = Arc::clone(&task.us);
+            task.run().await;
+            us.save_later().await;
         });
     }
 }
 
-/// A renewal under way. It lands when this is dropped, be it by a panic or by the end of a runtime.
-pub(super) struct Carried {
+/// A renewal under way. Dropping it publishes its outcome, after a panic or a shutdown of the runtime
+/// too.
+pub(super) struct RenewalTask {
     us: Arc<Inner>,
-    pub(super) flight: Flight,
+    pub(super) flight: InFlight,
     outcome: Option<Outcome>,
 }
 
-impl Carried {
+impl RenewalTask {
     pub(super) fn new(us: Arc<Inner>, state: &mut State) -> Self {
-        let flight = Flight::new(Renewal {
+        let flight = InFlight::new(Renewal {
             outcome: watch::Sender::new(None),
             since: Instant::now(),
         });
@@ -54,9 +56,9 @@ impl Carried {
         }
     }
 
-    async fn carry(mut self) {
+    async fn run(mut self) {
         let (mut event, mut is_new) = (Event::Begin, false);
-        // One turn, however often the lease is asked for.
+        // One turn for each renewal, however often it asks for the lease.
         let mut pace = self.us.pace.clone();
         loop {
             let at = match clock::moment() {
@@ -88,7 +90,7 @@ impl Carried {
                     if takes && let Some(pace) = pace.take() {
                         pace.turn().await;
                     }
-                    self.us.stored(step).await
+                    self.us.store_step(step).await
                 }
             };
         }
@@ -109,7 +111,7 @@ impl Carried {
             let trouble = state.keeper.trouble().cloned();
             (standing, told, trouble, state.keeper.is_stored())
         };
-        // A caller whose token is good hears of no error.
+        // A caller whose token is good gets no error.
         let error = outcome.as_ref().err().or(trouble.as_ref());
         match (standing, error) {
             (Standing::Ended, Some(error)) if told != standing => {
@@ -133,9 +135,9 @@ impl Carried {
     }
 }
 
-impl Drop for Carried {
+impl Drop for RenewalTask {
     fn drop(&mut self) {
-        let outcome = self.outcome.take().unwrap_or_else(|| Err(never_landed()));
+        let outcome = self.outcome.take().unwrap_or_else(|| Err(task_stopped()));
         let mut state = self.us.state();
         if state.keeper.is_busy()
             && let Ok(at) = clock::moment()
@@ -149,57 +151,57 @@ impl Drop for Carried {
     }
 }
 
-/// Who tries to store what the store has not got yet. Another may take over when this is dropped.
-struct Tending<'a>(&'a Inner);
+/// The only task that retries the save of unsaved tokens; another may take over when this is dropped.
+struct SavingLater<'a>(&'a Inner);
 
-impl Drop for Tending<'_> {
+impl Drop for SavingLater<'_> {
     fn drop(&mut self) {
-        self.0.state().is_tended = false;
+        self.0.state().is_saving_later = false;
     }
 }
 
 impl Inner {
-    /// Tries to store what the store has not got yet until it has it, whether or not anybody asks:
-    /// nobody else can have it.
-    async fn tend(self: Arc<Self>) {
+    /// Retries the save of unsaved tokens until they are stored, whether or not anybody asks: nobody else
+    /// has them.
+    async fn save_later(self: Arc<Self>) {
         {
             let mut state = self.state();
-            if state.keeper.is_stored() || std::mem::replace(&mut state.is_tended, true) {
+            if state.keeper.is_stored() || std::mem::replace(&mut state.is_saving_later, true) {
                 return;
             }
         }
-        let _tending = Tending(&self);
+        let _saving = SavingLater(&self);
         loop {
             let Ok(now) = now() else { return };
             let pause = {
                 let mut state = self.state();
                 match state.keeper.retry_after(now) {
                     Some(pause) => pause,
-                    // Whoever is at it now tends it after that.
-                    // It must see at its end that nobody does so yet.
+                    // A renewal is under way, whose task continues here afterwards: it must see that
+                    // no other does.
                     None => {
-                        state.is_tended = false;
+                        state.is_saving_later = false;
                         return;
                     }
                 }
             };
             tokio::time::sleep(pause).await;
-            let carried = {
+            let task = {
                 let mut state = self.state();
                 match state.keeper.save_again() {
-                    true => Carried::new(Arc::clone(&self), &mut state),
+                    true => RenewalTask::new(Arc::clone(&self), &mut state),
                     false => continue,
                 }
             };
-            carried.carry().await;
+            task.run().await;
             if self.state().keeper.is_stored() {
                 self.tell(&Notice::StoredLate);
             }
         }
     }
 
-    /// The record. One that no key opens would stand in the way of every login for ever, so a login
-    /// takes its place: it is told as one that nobody can read.
+    /// Loads the record. One that no key decrypts would block every login for ever, so a login replaces
+    /// it: it is passed on as one that cannot be read.
     async fn load(&self, store: &dyn Store, key: &str) -> Result<Option<Entry>, Error> {
         let sealed = match store.load(key).await {
             Err(error) if matches!(error.kind(), Kind::Untrusted(Check::StoredSealed)) => error,
@@ -216,10 +218,10 @@ impl Inner {
         }))
     }
 
-    /// Does what a step asks of the store.
-    async fn stored(&self, step: Step) -> Event {
+    /// Carries out a step that is for the store.
+    async fn store_step(&self, step: Step) -> Event {
         let Some(Shared { store, key }) = &self.shared else {
-            // A keeper that is not shared asks no store.
+            // A keeper without a store has no such steps.
             return Event::Failed(Error::lost(Cause::unsent("there is no store")));
         };
         let asked = async {

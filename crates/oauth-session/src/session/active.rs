@@ -1,4 +1,4 @@
-//! The sessions of this process that have something to finish.
+//! The registry of the sessions of this process that renew, or have unsaved tokens.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,15 +8,15 @@ use arc_swap::ArcSwapOption;
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::Upkeep;
 
-use super::{Inner, Session, late, never_landed, runtime};
+use super::{Inner, Session, late, runtime, task_stopped};
 
-/// Who renews, or has tokens that the store has not got yet.
+/// The sessions that renew, or have unsaved tokens.
 ///
-/// The child of a fork begins anew: what its parent's threads do will never end there, and they may
+/// The child of a fork begins with an empty registry: its parent's threads do not exist there, and may
 /// have held the lock.
-static AT_WORK: ArcSwapOption<AtWork> = ArcSwapOption::const_empty();
+static ACTIVE: ArcSwapOption<ActiveSessions> = ArcSwapOption::const_empty();
 
-struct AtWork {
+struct ActiveSessions {
     pid: u32,
     sessions: Mutex<Sessions>,
 }
@@ -27,11 +27,11 @@ struct Sessions {
     by_number: BTreeMap<u64, Arc<Inner>>,
 }
 
-impl AtWork {
+impl ActiveSessions {
     fn here() -> Arc<Self> {
         let pid = std::process::id();
         loop {
-            let held = AT_WORK.load_full();
+            let held = ACTIVE.load_full();
             if let Some(ours) = held.as_ref().filter(|held| held.pid == pid) {
                 return Arc::clone(ours);
             }
@@ -39,14 +39,14 @@ impl AtWork {
                 pid,
                 sessions: Mutex::default(),
             });
-            let before = AT_WORK.compare_and_swap(&held, Some(Arc::clone(&ours)));
+            let before = ACTIVE.compare_and_swap(&held, Some(Arc::clone(&ours)));
             let is_ours = match (before.as_ref(), &held) {
                 (None, None) => true,
                 (Some(before), Some(held)) => Arc::ptr_eq(before, held),
                 _ => false,
             };
             if is_ours {
-                // Nothing of the parent's may be dropped here: its threads are not.
+                // Nothing of the parent's may be dropped here: its threads do not exist.
                 std::mem::forget(held);
                 return ours;
             }
@@ -58,44 +58,44 @@ impl AtWork {
     }
 }
 
-/// A session is at work until this is dropped.
-pub(super) struct Working {
-    among: Arc<AtWork>,
+/// Keeps a session in the registry until this is dropped.
+pub(super) struct ActiveGuard {
+    registry: Arc<ActiveSessions>,
     number: u64,
 }
 
-impl Working {
+impl ActiveGuard {
     pub(super) fn new(us: &Arc<Inner>) -> Self {
-        let among = AtWork::here();
-        let mut sessions = among.sessions();
+        let registry = ActiveSessions::here();
+        let mut sessions = registry.sessions();
         sessions.next += 1;
         let number = sessions.next;
         sessions.by_number.insert(number, Arc::clone(us));
         drop(sessions);
-        Self { among, number }
+        Self { registry, number }
     }
 }
 
-impl Drop for Working {
+impl Drop for ActiveGuard {
     fn drop(&mut self) {
-        let ended = self.among.sessions().by_number.remove(&self.number);
+        let ended = self.registry.sessions().by_number.remove(&self.number);
         // The last handle of a session may go with it: not under the lock.
         drop(ended);
     }
 }
 
-/// Ends all sessions of this process that renew, or have something to store, in good order: see
-/// [`Session::drain`]. For the end of a program that does not know its sessions; the others do not
-/// notice.
+/// Shuts down gracefully all sessions of this process that renew, or have unsaved tokens: see
+/// [`Session::drain`]. For a program that ends and does not know its sessions; idle ones are not
+/// affected.
 ///
 /// # Errors
 /// `lost.timeout` if that has not been done within `limit`.
 pub async fn drain_all(limit: Duration) -> Result<(), Error> {
-    // Asked before anything else: the timer needs one too.
+    // Checked first: the timer needs one too.
     runtime()?;
     let all = async {
         loop {
-            let known: Vec<_> = AtWork::here()
+            let known: Vec<_> = ActiveSessions::here()
                 .sessions()
                 .by_number
                 .values()
@@ -124,13 +124,13 @@ pub(crate) async fn drain_each(
         .map(|session| runtime.spawn(drain(session)))
         .collect();
     for drained in drains {
-        drained.await.unwrap_or_else(|_| Err(never_landed()))?;
+        drained.await.unwrap_or_else(|_| Err(task_stopped()))?;
     }
     Ok(())
 }
 
 impl Inner {
-    /// Work that would be missed: a token for the client itself is asked for again, at no cost.
+    /// Whether something would be lost: a token for the client itself is requested again at no cost.
     fn has_work(&self) -> bool {
         let state = self.state();
         let is_missed = self.shared.is_some() || matches!(state.keeper.upkeep(), Upkeep::Refresh);

@@ -2,79 +2,79 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, CROWD, Verdict, at, same};
+use super::harness::{CROWD, Harness, Verdict, at, same};
 use crate::store::Saved;
 
-pub(super) async fn nothing(bench: &Bench) -> Verdict {
-    let key = bench.key("nothing");
-    let entry = bench.load(0, &key).await?;
+pub(super) async fn nothing(harness: &Harness) -> Verdict {
+    let key = harness.key("nothing");
+    let entry = harness.load(0, &key).await?;
     same("that there is a record", &entry.is_some(), &false)
 }
 
-pub(super) async fn create(bench: &Bench) -> Verdict {
-    let key = bench.key("create");
-    let version = bench.saved(&key, "first", 0).await?;
-    bench.holds(&key, version, "first").await
+pub(super) async fn create(harness: &Harness) -> Verdict {
+    let key = harness.key("create");
+    let version = harness.saved(&key, "first", 0).await?;
+    harness.holds(&key, version, "first").await
 }
 
-pub(super) async fn conflict(bench: &Bench) -> Verdict {
-    let key = bench.key("conflict");
-    bench.conflicts(&key, 1).await?;
-    let entry = bench.load(0, &key).await?;
+pub(super) async fn conflict(harness: &Harness) -> Verdict {
+    let key = harness.key("conflict");
+    harness.conflicts(&key, 1).await?;
+    let entry = harness.load(0, &key).await?;
     same("that a conflict left a record", &entry.is_some(), &false)?;
-    let first = bench.saved(&key, "first", 0).await?;
+    let first = harness.saved(&key, "first", 0).await?;
     for version in [0, first + 1, u64::from(u32::MAX)] {
-        bench.conflicts(&key, version).await?;
+        harness.conflicts(&key, version).await?;
     }
-    bench.holds(&key, first, "first").await?;
-    let second = bench.saved(&key, "second", first).await?;
-    bench.conflicts(&key, first).await?;
-    bench.holds(&key, second, "second").await
+    harness.holds(&key, first, "first").await?;
+    let second = harness.saved(&key, "second", first).await?;
+    harness.conflicts(&key, first).await?;
+    harness.holds(&key, second, "second").await
 }
 
-pub(super) async fn rise(bench: &Bench) -> Verdict {
-    let key = bench.key("rise");
+pub(super) async fn rise(harness: &Harness) -> Verdict {
+    let key = harness.key("rise");
     let mut version = 0;
     for number in 0..12 {
         let text = format!("record {number}");
-        version = bench.saved(&key, &text, version).await?;
-        bench.holds(&key, version, &text).await?;
+        version = harness.saved(&key, &text, version).await?;
+        harness.holds(&key, version, &text).await?;
     }
     Ok(())
 }
 
 /// A record that was removed may be told of as an empty one, or not at all.
-pub(super) async fn removed(bench: &Bench) -> Verdict {
-    let key = bench.key("removed");
-    let first = bench.saved(&key, "first", 0).await?;
-    let removed = bench.saved(&key, "", first).await?;
-    let left = bench.load(1, &key).await?;
+pub(super) async fn removed(harness: &Harness) -> Verdict {
+    let key = harness.key("removed");
+    let first = harness.saved(&key, "first", 0).await?;
+    let removed = harness.saved(&key, "", first).await?;
+    let left = harness.load(1, &key).await?;
     if let Some(left) = &left {
         same("the version of what was removed", &left.version, &removed)?;
         same("that it is empty", &left.is_removed(), &true)?;
     }
-    bench.conflicts(&key, first).await?;
-    let again = bench
+    harness.conflicts(&key, first).await?;
+    let again = harness
         .saved(&key, "again", left.map_or(0, |left| left.version))
         .await?;
     if again <= removed {
         let text = format!("version {again} comes after {removed} for the same key");
         return Err(text);
     }
-    bench.conflicts(&key, first).await?;
-    bench.holds(&key, again, "again").await
+    harness.conflicts(&key, first).await?;
+    harness.holds(&key, again, "again").await
 }
 
 /// A store that has forgotten a key gives it no version that it has had.
-pub(super) async fn first(bench: &Bench) -> Verdict {
+pub(super) async fn first(harness: &Harness) -> Verdict {
     let mut highest = 0;
-    let before = bench.key("before");
+    let before = harness.key("before");
     for text in ["first", "second", "third"] {
-        highest = bench.saved(&before, text, highest).await?;
+        highest = harness.saved(&before, text, highest).await?;
     }
     // Clocks may count in milliseconds.
     tokio::time::sleep(Duration::from_millis(20)).await;
-    let first = bench.saved(&bench.key("after"), "first", 0).await?;
+    let first = harness.saved(&harness.key("after"), "first", 0).await?;
     match first > highest {
         true => Ok(()),
         false => Err(format!(
@@ -83,27 +83,27 @@ pub(super) async fn first(bench: &Bench) -> Verdict {
     }
 }
 
-pub(super) async fn shared(bench: &Bench) -> Verdict {
-    let key = bench.key("shared");
+pub(super) async fn shared(harness: &Harness) -> Verdict {
+    let key = harness.key("shared");
     let mut version = 0;
     for worker in 0..CROWD {
         let text = format!("from {worker}");
-        version = at(bench.save(worker, &key, &text, version).await?, version)?;
-        bench.holds(&key, version, &text).await?;
+        version = at(harness.save(worker, &key, &text, version).await?, version)?;
+        harness.holds(&key, version, &text).await?;
     }
     Ok(())
 }
 
-pub(super) async fn race(bench: &Bench) -> Verdict {
-    let key = bench.key("race");
+pub(super) async fn race(harness: &Harness) -> Verdict {
+    let key = harness.key("race");
     let mut version = 0;
     for round in 0..8 {
-        let answers = bench
-            .crowd(|bench, worker| {
+        let answers = harness
+            .crowd(|harness, worker| {
                 let key = key.clone();
                 async move {
                     let text = format!("{round} by {worker}");
-                    let saved = bench.save(worker, &key, &text, version).await?;
+                    let saved = harness.save(worker, &key, &text, version).await?;
                     Ok((saved, text))
                 }
             })
@@ -116,7 +116,7 @@ pub(super) async fn race(bench: &Bench) -> Verdict {
         }
         same("the number of winners", &winners.len(), &1)?;
         for (new, text) in winners {
-            bench.holds(&key, new, &text).await?;
+            harness.holds(&key, new, &text).await?;
             version = new;
         }
     }
@@ -124,27 +124,30 @@ pub(super) async fn race(bench: &Bench) -> Verdict {
 }
 
 /// Each worker adds one, three times, as often as it takes.
-pub(super) async fn count(bench: &Bench) -> Verdict {
+pub(super) async fn count(harness: &Harness) -> Verdict {
     const TURNS: usize = 3;
-    let key = bench.key("count");
-    bench
-        .crowd(|bench, worker| {
+    let key = harness.key("count");
+    harness
+        .crowd(|harness, worker| {
             let key = key.clone();
             async move {
                 for _ in 0..TURNS {
-                    while !add_one(&bench, worker, &key).await? {}
+                    while !add_one(&harness, worker, &key).await? {}
                 }
                 Ok(())
             }
         })
         .await?;
     let total = (CROWD * TURNS).to_string();
-    let version = bench.load(0, &key).await?.map_or(0, |entry| entry.version);
-    bench.holds(&key, version, &total).await
+    let version = harness
+        .load(0, &key)
+        .await?
+        .map_or(0, |entry| entry.version);
+    harness.holds(&key, version, &total).await
 }
 
-async fn add_one(bench: &Bench, worker: usize, key: &str) -> Result<bool, String> {
-    let (version, count) = match bench.load(worker, key).await? {
+async fn add_one(harness: &Harness, worker: usize, key: &str) -> Result<bool, String> {
+    let (version, count) = match harness.load(worker, key).await? {
         None => (0, 0),
         Some(entry) => {
             let text = entry.record.expose();
@@ -155,7 +158,7 @@ async fn add_one(bench: &Bench, worker: usize, key: &str) -> Result<bool, String
         }
     };
     let next = (count + 1).to_string();
-    let saved = bench.save(worker, key, &next, version).await?;
+    let saved = harness.save(worker, key, &next, version).await?;
     Ok(saved != Saved::Conflict)
 }
 
@@ -177,24 +180,24 @@ pub(super) const ODD_KEYS: &[&str] = &[
     "k\ney",
 ];
 
-pub(super) async fn keys(bench: &Bench) -> Verdict {
+pub(super) async fn keys(harness: &Harness) -> Verdict {
     let mut versions = Vec::new();
     for name in ODD_KEYS {
-        versions.push(bench.saved(&bench.key(name), name, 0).await?);
+        versions.push(harness.saved(&harness.key(name), name, 0).await?);
     }
     for (name, version) in ODD_KEYS.iter().zip(&versions) {
-        bench.holds(&bench.key(name), *version, name).await?;
+        harness.holds(&harness.key(name), *version, name).await?;
     }
-    let first = bench.key(ODD_KEYS[0]);
-    bench.saved(&first, "second", versions[0]).await?;
+    let first = harness.key(ODD_KEYS[0]);
+    harness.saved(&first, "second", versions[0]).await?;
     for (name, version) in ODD_KEYS.iter().zip(&versions).skip(1) {
-        bench.holds(&bench.key(name), *version, name).await?;
+        harness.holds(&harness.key(name), *version, name).await?;
     }
     Ok(())
 }
 
-pub(super) async fn texts(bench: &Bench) -> Verdict {
-    let key = bench.key("texts");
+pub(super) async fn texts(harness: &Harness) -> Verdict {
+    let key = harness.key("texts");
     let all: String = ('\u{1}'..='\u{2fff}').collect();
     let texts = [
         " ".to_owned(),
@@ -208,8 +211,8 @@ pub(super) async fn texts(bench: &Bench) -> Verdict {
     ];
     let mut version = 0;
     for text in &texts {
-        version = bench.saved(&key, text, version).await?;
-        bench.holds(&key, version, text).await?;
+        version = harness.saved(&key, text, version).await?;
+        harness.holds(&key, version, text).await?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A token request under way: how long it may take, and the lease that is kept for it.
+//! Runs a token request: bounds its time, and extends the lease meanwhile.
 
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
@@ -13,16 +13,16 @@ use oauth_core::flow::keeper::{Lease, LeaseExtension};
 use tokio::time::{sleep, timeout};
 
 use super::Inner;
-use super::carried::PATIENCE;
+use super::renewal_task::PATIENCE;
 use crate::observe::Notice;
 
-/// What a driver gets beyond the time it asks for: where it ends a request itself, it knows whether it
-/// was sent.
+/// How much longer than its own limit a driver is given: if it ends the request itself, it knows whether
+/// anything was sent.
 const GRACE: Duration = Duration::from_secs(1);
 
 impl Inner {
-    /// Runs it, for as long as the driver says that one can take. Meanwhile the lease is extended: it
-    /// is short, so that a worker that dies here holds nobody up.
+    /// Runs the exchange within the driver's limit. Meanwhile the lease is extended: it is short, so that
+    /// a worker that dies here does not delay others.
     pub(super) async fn run(&self, exchange: Boxed<Tokens>) -> Result<Tokens, Error> {
         let extension = self.state().keeper.lease_extension();
         let limit = self.driver.longest().saturating_add(GRACE);
@@ -36,8 +36,8 @@ impl Inner {
             .unwrap_or_else(late)
     }
 
-    /// Whether the store has heard of it changes nothing for the request: what it brings is stored by
-    /// its version.
+    /// Extends the lease. Whether that succeeds does not affect the request: its tokens are saved by
+    /// version.
     async fn extend(&self, extension: Option<LeaseExtension>) -> Infallible {
         let (Some(shared), Some(lease)) = (&self.shared, extension) else {
             return pending().await;
@@ -53,7 +53,7 @@ impl Inner {
     }
 }
 
-/// The outcome of `work`, while `other` goes on beside it.
+/// The outcome of `work`, with `other` running concurrently.
 async fn beside<T>(work: impl Future<Output = T>, other: impl Future<Output = Infallible>) -> T {
     let (mut work, mut other) = (pin!(work), pin!(other));
     poll_fn(|context| {

@@ -1,13 +1,13 @@
 //! Cases of the verbs for many grants.
 
-use super::bench::{Bench, Verdict, at, same};
+use super::harness::{Harness, Verdict, at, same};
 
-pub(super) async fn removal(bench: &Bench) -> Verdict {
-    let key = bench.key("removal");
-    let first = bench.saved(&key, "first", 0).await?;
-    let was_there = bench.remove(1, &key).await?;
+pub(super) async fn removal(harness: &Harness) -> Verdict {
+    let key = harness.key("removal");
+    let first = harness.saved(&key, "first", 0).await?;
+    let was_there = harness.remove(1, &key).await?;
     same("that there was a record to remove", &was_there, &true)?;
-    let left = bench.load(0, &key).await?;
+    let left = harness.load(0, &key).await?;
     let removed = left.as_ref().map_or(first + 1, |left| left.version);
     if let Some(left) = &left {
         same("that nothing is left", &left.is_removed(), &true)?;
@@ -16,17 +16,17 @@ pub(super) async fn removal(bench: &Bench) -> Verdict {
         let text = format!("version {removed} of a removal comes after {first}");
         return Err(text);
     }
-    bench.conflicts(&key, first).await?;
-    let was_there = bench.remove(0, &key).await?;
+    harness.conflicts(&key, first).await?;
+    let was_there = harness.remove(0, &key).await?;
     same(
         "that there was a record to remove twice",
         &was_there,
         &false,
     )?;
-    let left = bench.load(1, &key).await?.map_or(0, |left| left.version);
-    let again = bench.saved(&key, "again", left).await?;
+    let left = harness.load(1, &key).await?.map_or(0, |left| left.version);
+    let again = harness.saved(&key, "again", left).await?;
     match again > removed {
-        true => bench.holds(&key, again, "again").await,
+        true => harness.holds(&key, again, "again").await,
         false => Err(format!("version {again} comes after {removed}")),
     }
 }
@@ -34,24 +34,26 @@ pub(super) async fn removal(bench: &Bench) -> Verdict {
 /// More than a page of most stores.
 const RECORDS: usize = 130;
 
-pub(super) async fn scan(bench: &Bench) -> Verdict {
-    if bench.scan(0).await?.is_none() {
+pub(super) async fn scan(harness: &Harness) -> Verdict {
+    if harness.scan(0).await?.is_none() {
         return Ok(());
     }
     let mut there = Vec::new();
     for number in 0..RECORDS {
-        let key = bench.key(&format!("scan:{number}"));
+        let key = harness.key(&format!("scan:{number}"));
         let due = (number % 2 == 0).then_some(1);
-        at(bench.save_due(number, &key, "text", 0, due).await?, 0)?;
+        at(harness.save_due(number, &key, "text", 0, due).await?, 0)?;
         there.push(key);
     }
-    let removed = bench.key("scan:removed");
-    let version = bench.saved(&removed, "text", 0).await?;
-    bench.saved(&removed, "", version).await?;
-    bench.won(&bench.key("scan:leased"), "one", 60_000).await?;
+    let removed = harness.key("scan:removed");
+    let version = harness.saved(&removed, "text", 0).await?;
+    harness.saved(&removed, "", version).await?;
+    harness
+        .won(&harness.key("scan:leased"), "one", 60_000)
+        .await?;
     let is_of_this = |key: &String| key.starts_with("scan:");
     for worker in 0..2 {
-        let told = bench.scan(worker).await?.unwrap_or_default();
+        let told = harness.scan(worker).await?.unwrap_or_default();
         let mut told: Vec<_> = told.into_iter().filter(is_of_this).collect();
         told.sort();
         told.dedup();
@@ -59,9 +61,9 @@ pub(super) async fn scan(bench: &Bench) -> Verdict {
         same("what a scan tells of", &told, &there)?;
     }
     for key in there {
-        bench.remove(0, &key).await?;
+        harness.remove(0, &key).await?;
     }
-    let left = bench.scan(1).await?.unwrap_or_default();
+    let left = harness.scan(1).await?.unwrap_or_default();
     let left = left.into_iter().filter(is_of_this).count();
     same("what a scan tells of what was removed", &left, &0)
 }
@@ -69,16 +71,19 @@ pub(super) async fn scan(bench: &Bench) -> Verdict {
 /// More than other runs have left behind.
 const ENOUGH: usize = 1_000_000;
 
-pub(super) async fn due(bench: &Bench) -> Verdict {
-    if bench.due(0, 1, 1).await?.is_none() {
+pub(super) async fn due(harness: &Harness) -> Verdict {
+    if harness.due(0, 1, 1).await?.is_none() {
         return Ok(());
     }
-    let key = |name: &str| bench.key(&format!("due:{name}"));
+    let key = |name: &str| harness.key(&format!("due:{name}"));
     let told = async |worker, before| -> Result<Vec<String>, String> {
-        let told = bench.due(worker, before, ENOUGH).await?.unwrap_or_default();
+        let told = harness
+            .due(worker, before, ENOUGH)
+            .await?
+            .unwrap_or_default();
         Ok(told
             .into_iter()
-            .filter(|key| bench.is_ours(key) && key.starts_with("due:"))
+            .filter(|key| harness.is_ours(key) && key.starts_with("due:"))
             .collect())
     };
     let mut versions = Vec::new();
@@ -89,7 +94,7 @@ pub(super) async fn due(bench: &Bench) -> Verdict {
         ("c", None),
         ("d", Some(200)),
     ] {
-        let saved = bench.save_due(0, &key(name), "text", 0, due).await?;
+        let saved = harness.save_due(0, &key(name), "text", 0, due).await?;
         versions.push(at(saved, 0)?);
     }
     let what = "what is due";
@@ -100,25 +105,25 @@ pub(super) async fn due(bench: &Bench) -> Verdict {
     )?;
     same(what, &told(1, 300).await?, &vec![key("b"), key("d")])?;
     same(what, &told(0, 100).await?, &vec![])?;
-    let few = bench.due(1, 301, 2).await?.unwrap_or_default();
+    let few = harness.due(1, 301, 2).await?.unwrap_or_default();
     same("the number of those asked for", &few.len(), &2)?;
     // The last save counts, also if it says nothing of it; a conflict says nothing.
-    let saved = bench
+    let saved = harness
         .save_due(1, &key("a"), "text", versions[0], Some(50))
         .await?;
     versions[0] = at(saved, versions[0])?;
-    bench
+    harness
         .save_due(0, &key("a"), "text", versions[0] + 1, None)
         .await?;
-    let saved = bench
+    let saved = harness
         .save_due(1, &key("b"), "text", versions[1], None)
         .await?;
     at(saved, versions[1])?;
-    let saved = bench
+    let saved = harness
         .save_due(0, &key("d"), "", versions[3], Some(200))
         .await?;
     at(saved, versions[3])?;
     same(what, &told(0, 301).await?, &vec![key("a")])?;
-    bench.remove(0, &key("a")).await?;
+    harness.remove(0, &key("a")).await?;
     same(what, &told(1, 301).await?, &vec![])
 }

@@ -1,0 +1,51 @@
+//! The driver of a transport, which runs the token requests of sessions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_core::Tokens;
+use oauth_core::error::Error;
+use oauth_core::exchange::Boxed;
+
+use crate::store::Answer;
+
+/// Runs token requests over a transport.
+pub trait Drive: Send + Sync {
+    /// Runs an exchange until it is done.
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens>;
+
+    /// Runs the exchange that revokes a token (RFC 7009) until it is done. Only [`Sessions`](crate::Sessions)
+    /// call it.
+    ///
+    /// # Errors
+    /// `misuse.not_supported`, if a driver does not say otherwise.
+    fn revoke(&self, exchange: Boxed<()>) -> Answer<'_, ()> {
+        drop(exchange);
+        let error = Error::from(oauth_core::error::Misuse::NotSupported);
+        Box::pin(std::future::ready(Err(error.at_endpoint("revocation"))))
+    }
+
+    /// How long [`run`](Self::run) can take: queueing, connecting, sending and reading the response. 30 s
+    /// by default.
+    ///
+    /// The driver must keep to it, for it knows whether anything was sent; a second later the session
+    /// gives the request up, and its outcome is not known. A worker that finds the in-flight marker of a
+    /// dead one waits this long before it sends the same refresh token again.
+    fn longest(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+}
+
+impl<D: Drive + ?Sized> Drive for Arc<D> {
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        (**self).run(exchange)
+    }
+
+    fn revoke(&self, exchange: Boxed<()>) -> Answer<'_, ()> {
+        (**self).revoke(exchange)
+    }
+
+    fn longest(&self) -> Duration {
+        (**self).longest()
+    }
+}
