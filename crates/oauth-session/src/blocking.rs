@@ -1,4 +1,4 @@
-//! Sessions for threads that have no runtime: the same session, carried by one thread of its own.
+//! Sessions for threads without a runtime: the same session, run by one background thread.
 
 use std::fmt;
 use std::future::Future;
@@ -14,11 +14,11 @@ use crate::source::{Token, TokenSource};
 use crate::store::{Answer, Store};
 use crate::{Drive, Session as Shared};
 
-/// [`crate::Session`] for threads: whoever finds the token stale waits, and so do all who come
-/// after, until the one request is over.
+/// [`crate::Session`] for threads: a thread that finds the token stale waits for the one request, as do
+/// all that come after it.
 ///
-/// One thread, started on first use, carries all sessions of the process, so a request is finished
-/// and stored though every caller may be gone. None of it may be used inside an async runtime.
+/// One thread, started on first use, runs all sessions of the process, so a request is finished and its
+/// tokens stored though every caller may be gone. Not for use inside an async runtime.
 #[derive(Clone)]
 pub struct Session(Shared);
 
@@ -71,7 +71,7 @@ impl Session {
         Self(self.0.on_tokens(hook))
     }
 
-    /// A token that is fresh now.
+    /// Returns a fresh token, and renews it first if need be.
     ///
     /// # Errors
     /// As [`crate::Session::token`], and `misuse.setup` if no thread can be started.
@@ -82,7 +82,7 @@ impl Session {
         }
     }
 
-    /// A token to take the place of one that the resource server refused.
+    /// Returns a token in place of one that the resource server refused.
     ///
     /// # Errors
     /// As [`token`](Self::token).
@@ -90,7 +90,7 @@ impl Session {
         wait(self.0.renew(refused))?
     }
 
-    /// Forgets exactly this token.
+    /// Marks exactly this token as refused.
     pub fn invalidate(&self, refused: &Tokens) {
         self.0.invalidate(refused);
     }
@@ -103,7 +103,7 @@ impl Session {
         wait(self.0.log_in(tokens))?
     }
 
-    /// Ends the session in good order, for a program that is about to end.
+    /// Shuts the session down gracefully.
     ///
     /// # Errors
     /// As [`crate::Session::drain`].
@@ -136,7 +136,7 @@ pub fn drain_all(limit: Duration) -> Result<(), Error> {
     wait(crate::drain_all(limit))?
 }
 
-/// Waits for what any source has to say.
+/// Waits for the token of any source.
 ///
 /// # Errors
 /// `misuse.setup` if no thread can be started.

@@ -1,4 +1,4 @@
-//! A source of one token, which somebody made by hand or keeps fresh elsewhere.
+//! A source of one token, which was made by hand or is renewed elsewhere.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,8 +14,8 @@ use crate::store::Answer;
 /// The longest token that is read from a file, in bytes.
 const MAX_LENGTH: u64 = 64 << 10;
 
-/// One token that no grant brought: made in a provider's console, put into an environment variable
-/// or a file by whoever runs the process, or told by a callback.
+/// One token without a grant: made in a provider's console, put into an environment variable or a file
+/// by whoever runs the process, or returned by a callback.
 ///
 /// It is never renewed. What is not a text at hand is read anew each time, so that a file or a
 /// variable may be changed under a running process. A 401 about the token ends the request with
@@ -83,7 +83,7 @@ impl FixedToken {
         Self::at(Place::Callback(Arc::new(callback)))
     }
 
-    /// The token is known to end then: afterwards `grant.expired` is told, and nothing sent.
+    /// Sets the expiry of the token: afterwards requests fail with `grant.expired`, and nothing is sent.
     #[must_use]
     pub fn expiring_at(mut self, end: UnixTime) -> Self {
         if let Place::Here(tokens) = &mut self.place {

@@ -1,5 +1,5 @@
-//! Where the record of a grant lives, for everyone who shares it: three verbs, and three more for
-//! those who look after many grants.
+//! Stores for the records of grants: three verbs that every store has, and three more for listing and
+//! removing.
 //!
 //! | store | shared by | a lease runs by the clock of |
 //! | --- | --- | --- |
@@ -60,7 +60,7 @@ pub use self::sqlite::SqliteStore;
 #[cfg(feature = "seal")]
 pub use seal::Sealed;
 
-/// An answer that is on its way.
+/// The boxed future that the verbs of stores and drivers return.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// A store of records, each under a key.
@@ -72,32 +72,30 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 
 /// Keys and names of holders are texts of up to 60 bytes, records of up to 1 MiB; none holds a
 /// U+0000. Two keys that differ at all, be it in a letter's case, are two keys.
 ///
-/// An error means that nobody knows whether it was done: the keeper looks again. Errors name the
-/// endpoint `store`, and hold neither a record nor the credentials of the store.
+/// An error means that the verb may have taken effect or not: the keeper reads the record again. Errors
+/// name the endpoint `store`, and hold neither a record nor the credentials of the store.
 pub trait Store: Send + Sync {
     /// Reads the record, as it was saved last.
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>>;
 
-    /// Saves the record if it is still at `version`; 0 is the version of a record that is not
-    /// there. Its new version is higher, below 2^53, and one that this key has never had: not before
+    /// Saves the record if it is still at `version`; 0 is the version of an absent record. Its new version is higher, below 2^53, and one that this key has never had: not before
     /// it was removed, nor before the store lost its memory or fell back to an older copy. So it is
     /// taken from the store's clock, in microseconds since 1970, and is one more than the last if
     /// that is not higher.
     ///
-    /// This is what fences off a worker who slept through his lease: he saves on a version that is
-    /// over. So it must hold whether or not there is a lease.
+    /// This fences off a worker that slept through its lease, for it saves over an old version. So it must
+    /// hold whether or not there is a lease.
     ///
-    /// An empty record says that the grant was removed, to all who still have its tokens;
-    /// [`remove`](Self::remove) saves one. The store keeps it as it does any other, and may forget it
-    /// after 30 days. A record that is just not there is lost, not removed: whoever has it puts it
-    /// back.
+    /// An empty record is a tombstone: it tells the workers that still have the tokens that the grant was
+    /// removed; [`remove`](Self::remove) saves one. The store keeps it like any other, and may delete it
+    /// after 30 days. An absent record is lost, not removed: a worker that has it restores it.
     ///
-    /// `due` is when somebody should renew the grant though nobody asks for it, and takes the place
-    /// of what was said before. It is for [`due`](Self::due), and in the clear, so that a store need
-    /// not read records; a store without that verb has no use for it.
+    /// `due` is when the grant should be renewed though nobody asks for it, and replaces the time given
+    /// before. It is for [`due`](Self::due), and in the clear, so that a store need not parse records; a
+    /// store without that verb ignores it.
     ///
-    /// Once this is answered, the record survives a crash of the process, and of the machine as far
-    /// as the store promises that.
+    /// Once this has returned, the record survives a crash of the process, and of the machine as far as
+    /// the store promises that.
     fn save<'a>(
         &'a self,
         key: &'a str,
@@ -106,19 +104,19 @@ pub trait Store: Send + Sync {
         due: Option<UnixTime>,
     ) -> Answer<'a, Saved>;
 
-    /// Takes the lease of the key in the name of `holder` for `ttl`, unless another holds it; for no
-    /// time at all, gives it back. Who holds it already gets it anew; giving back a lease that is
-    /// another's, or nobody's, changes nothing and is [`Lease::Won`] all the same.
+    /// Takes the lease of the key for `holder` and `ttl`, unless another holds it; a `ttl` of zero releases
+    /// it. A holder that takes it again extends it; releasing a lease that another has, or nobody,
+    /// changes nothing and returns [`Lease::Won`] all the same.
     ///
-    /// It is over after `ttl` by the store's clock, whatever became of the holder. There may be a
-    /// lease where there is no record yet.
+    /// It expires after `ttl` by the store's clock, whatever happens to the holder. A key may have a lease
+    /// without a record.
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease>;
 
-    /// Removes the record, as the save of an empty one: whoever still has it learns of that within
-    /// the next 30 days. Whether there was a record.
+    /// Removes the record by saving an empty one: workers that still have it learn of that within the next
+    /// 30 days. Returns whether there was a record.
     ///
-    /// The stores of this crate remove what cannot be read too, and end a lease there may be. Unless
-    /// a store of your own does better, this loads and saves until no other worker comes between.
+    /// The stores of this crate also remove records that cannot be read, and release the lease. The
+    /// default loads and saves until no other worker interferes.
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
         Box::pin(async move {
             for _ in 0..REMOVALS {
@@ -135,22 +133,21 @@ pub trait Store: Send + Sync {
         })
     }
 
-    /// The names of records, page by page: the first with nothing, each later one with
-    /// [`Page::next`] of the one before. What was removed is not among them.
+    /// Lists the keys of records, page by page: the first page without a cursor, each later one with the
+    /// [`Page::next`] of the one before. Removed records are not listed.
     ///
-    /// A record that is there from the first page to the last is told of at least once. One that
-    /// comes or goes meanwhile may be told of or not, and one may be told of twice. The names come in
-    /// no order.
+    /// A record that exists from the first page to the last is listed at least once, and maybe twice. One
+    /// that is added or removed meanwhile may be listed or not. The keys come in no order.
     ///
     /// # Errors
-    /// `misuse.not_supported` of a store that cannot list, as it is unless a store says otherwise.
+    /// `misuse.not_supported` of a store that cannot list, which is the default.
     fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
         let _ = cursor;
         not_supported("scan")
     }
 
-    /// The names of up to `limit` records that were due before this time, the longest due first, see
-    /// [`save`](Self::save). They are due until they are saved with another time.
+    /// Lists the keys of up to `limit` records that were due before this time, the longest due first, see
+    /// [`save`](Self::save). They stay due until they are saved with another time.
     ///
     /// # Errors
     /// `misuse.not_supported`, as [`scan`](Self::scan).
@@ -160,20 +157,19 @@ pub trait Store: Send + Sync {
     }
 }
 
-/// Some of the names of a store's records.
+/// One page of the keys of a store's records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
-    /// The names. There may be none, and more to come all the same.
+    /// The keys. There may be none though more pages follow.
     pub keys: Vec<String>,
-    /// What to ask for the next page with; nothing if this was the last. It means something to the
-    /// store that made it only, to any of its handles.
+    /// The cursor of the next page; nothing if this was the last. Any handle on the same store takes it.
     pub next: Option<String>,
 }
 
-/// How often a removal is tried against those who save at the same time.
+/// How often a removal is tried against concurrent saves.
 const REMOVALS: usize = 16;
 
-/// The names of one page, as far as a store can choose.
+/// The number of keys on a page, as far as a store can choose.
 const PAGE: usize = 100;
 
 fn not_supported<'a, T: Send + 'a>(verb: &'static str) -> Answer<'a, T> {
@@ -183,7 +179,7 @@ fn not_supported<'a, T: Send + 'a>(verb: &'static str) -> Answer<'a, T> {
         .about(verb))))
 }
 
-/// What errors of a store name as their endpoint.
+/// The endpoint that errors of a store name.
 const ENDPOINT: &str = "store";
 
 impl<S: Store + ?Sized> Store for Arc<S> {
@@ -218,11 +214,11 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     }
 }
 
-/// For how long a store keeps in mind that a record was removed: by then each worker has looked.
+/// How long a store keeps the tombstone of a removed record: by then every worker has read it.
 const REMOVAL_SHOWS: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The version after this one, by the clock of this machine. Nothing at the end of all versions,
-/// where no record ever gets.
+/// The version after this one, by the clock of this machine. Nothing once versions are exhausted, which
+/// does not happen.
 fn next(version: u64) -> Option<u64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0));
@@ -230,7 +226,7 @@ fn next(version: u64) -> Option<u64> {
     (next < 1 << 53).then_some(next)
 }
 
-/// Whether what was removed at this version may be forgotten by now.
+/// Whether the tombstone at this version may be deleted by now.
 fn is_forgotten(version: u64) -> bool {
     let age = next(0).map_or(0, |now| now.saturating_sub(version));
     u128::from(age) > REMOVAL_SHOWS.as_micros()
@@ -239,7 +235,7 @@ fn is_forgotten(version: u64) -> bool {
 /// The longest lease, a year: no clock's arithmetic ends before it.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// A lease's time in whole milliseconds, rounded up: no lease is over before its time.
+/// A lease's `ttl` in whole milliseconds, rounded up: no lease expires early.
 #[cfg(feature = "file")]
 fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.min(LONGEST).as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
@@ -251,7 +247,7 @@ fn micros(ttl: Duration) -> u64 {
     u64::try_from(ttl.min(LONGEST).as_nanos().div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
-/// What a store keeps cannot be read, or cannot be kept.
+/// The error for a record that cannot be read, or cannot be stored.
 #[cfg(any(
     feature = "file",
     feature = "postgres",

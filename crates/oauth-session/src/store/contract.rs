@@ -1,7 +1,7 @@
-//! What every [`Store`] must do, checked against the store itself.
+//! The contract of [`Store`], as tests to run against any store.
 //!
-//! A store is a few small verbs, and a wrong one shows only when two workers meet, or one dies.
-//! Hand some handles on one place to [`assert()`], in a test of your own:
+//! A store has only a few verbs, but a fault in one shows only when two workers meet, or one dies. Pass
+//! some handles on one store to [`assert()`], in a test of your own:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -13,10 +13,10 @@
 //! # });
 //! ```
 //!
-//! Give it every way to the place that workers will have: clones of a handle, and handles with
-//! connections of their own. It writes under keys that no other run has, and leaves its records
-//! behind. It waits in real time for short leases to end, and needs a tokio runtime with a clock; on
-//! a runtime with several threads its workers meet more often.
+//! Pass every kind of handle that workers will have: clones of one, and handles with connections of
+//! their own. The tests write under keys that no other run has, and leave their records behind. They
+//! wait in real time for short leases to expire, and need a tokio runtime with a clock; on a runtime with
+//! several threads their workers meet more often.
 //!
 //! [`scan`](Store::scan) and [`due`](Store::due) are checked of a store that has them: their cases hold
 //! for one that answers `misuse.not_supported`.
@@ -32,20 +32,20 @@ use std::time::Duration;
 use super::Store;
 use harness::{Harness, Verdict};
 
-/// For how long a case may take: a store that does not answer breaks it.
+/// How long a case may take: a store that does not answer fails it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What became of one case.
+/// The result of one case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// What was asked of the store.
+    /// What the case demands of the store.
     pub case: &'static str,
-    /// That it holds, or what happened instead.
+    /// Success, or what happened instead.
     pub outcome: Result<(), String>,
 }
 
-/// Checks all cases against one place, which the stores given here lead to; one report for each.
+/// Runs all cases against one store, given as several handles; one report for each.
 ///
 /// # Panics
 /// Without a store, or outside a tokio runtime.
@@ -91,7 +91,7 @@ pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
             lease::not_theirs(&harness),
         )
         .await,
-        report("a lease is over after its time", lease::over(&harness)).await,
+        report("a lease expires after its time", lease::over(&harness)).await,
         report("leases are independent", lease::keys(&harness)).await,
         report(
             "a lease needs no record, and is none",
@@ -104,7 +104,7 @@ pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
         )
         .await,
         report(
-            "who slept through the lease is fenced off",
+            "a worker that slept through its lease is fenced off",
             lease::fenced(&harness),
         )
         .await,

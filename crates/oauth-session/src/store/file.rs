@@ -31,11 +31,11 @@ pub(super) const RECORD: &str = "json";
 ///
 /// Each verb holds an operating system's lock on one of the folder's sixteen lock files, and no
 /// longer than that: it ends with the process, however that ends. A lease is a small file with the
-/// name of the holder, when it was taken, and when it is over by the machine's clock. If the clock
-/// was set back meanwhile, the lease begins anew when that is first seen, so that it is neither
-/// over early nor without end.
+/// name of the holder, when it was taken, and when it expires by the machine's clock. If the clock was
+/// set back meanwhile, the lease begins anew when that is first seen, so that it neither expires early
+/// nor lasts for ever.
 ///
-/// What is not a file of ours is refused, as is a file or folder that others could have written:
+/// A file that is not of this store is refused, as is a file or folder that others could have written:
 /// - `stored.malformed`: a record that is cut, empty, or something else. It is not overwritten:
 ///   [`remove`](Self::remove) it, and log in anew;
 /// - `misuse.setup`: a symbolic link, another user's file, one that others may read or write (its
@@ -75,7 +75,7 @@ impl FileStore {
     /// killed have left in it is cleared away.
     ///
     /// # Errors
-    /// `misuse.setup` if the folder is not ours alone to write to, or cannot be had.
+    /// `misuse.setup` if others may write to the folder, or it cannot be opened.
     pub fn new(folder: impl Into<PathBuf>) -> Result<Self, Error> {
         Self::open(folder, Access::Owner)
     }
@@ -103,7 +103,7 @@ impl FileStore {
         blocking(move || folder.keys(RECORD)).await
     }
 
-    /// Does something while no other worker does anything with this key.
+    /// Does something under the lock of this key.
     fn work<T, F>(&self, key: &str, work: F) -> impl Future<Output = Result<T, Error>> + use<T, F>
     where
         T: Send + 'static,
@@ -148,7 +148,7 @@ fn save(
     Ok(Saved::At(next))
 }
 
-/// What stands in the place of this name.
+/// The entry in the file of this name.
 pub(super) fn decoded(bytes: &Secret<Vec<u8>>, name: &str) -> Result<Entry, Error> {
     let broken = |what: &str| malformed(&format!("{name}: {what}"));
     let stored: Reading =

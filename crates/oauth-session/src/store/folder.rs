@@ -17,8 +17,8 @@ use oauth_core::error::{Cause, Error, Misuse};
 use super::{ENDPOINT, malformed};
 use ownership::{Access, Trusted};
 
-/// How long one waits for others to finish a verb, which takes milliseconds: longer only if a
-/// process was stopped in the midst of one.
+/// How long a verb waits for others, which take milliseconds: longer only if a process was suspended in
+/// the middle of one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The most that is read or written.
@@ -51,7 +51,7 @@ impl Folder {
         Ok(Self { path, trusted })
     }
 
-    /// Waits until nobody else is at work on this key.
+    /// Locks the key: waits until no other worker has it.
     pub(super) fn lock(&self, key: &str) -> Result<Locked<'_>, Error> {
         let start = Instant::now();
         let mut pause = Duration::from_micros(250);
@@ -145,7 +145,7 @@ impl Folder {
         let broken = |error| failed("the folder", error);
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(broken)? {
-            // A name that is not UTF-8 is none of ours.
+            // A name that is not UTF-8 is not of this store.
             names.extend(entry.map_err(broken)?.file_name().into_string());
         }
         Ok(names)
@@ -216,13 +216,13 @@ impl Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        // Closing it would do, were there no copy in a child process that is just being started.
+        // Closing it would suffice, were there no copy in a child process that is just being started.
         // A lock that cannot be given back is gone with the file in any case.
         let _ = self.lock.unlock();
     }
 }
 
-/// Makes a folder, unless it is there, and sees that it is ours: whose files are trusted in it.
+/// Creates a folder, unless it exists, and checks its owner: whose files are trusted in it.
 pub(super) fn make(path: &Path, access: Access) -> Result<Trusted, Error> {
     let broken = |error| failed("the folder", error);
     ownership::make_folder(path, access).map_err(broken)?;
@@ -265,7 +265,7 @@ fn encoded(key: &str) -> Result<String, Error> {
     Ok(name)
 }
 
-/// The key and the ending of one of our files' names.
+/// The key and the ending in the name of a file of this store.
 fn decoded(name: &str) -> Option<(String, String)> {
     let (name, ending) = name.strip_prefix(PREFIX)?.split_once('.')?;
     let mut parts = name.split('%');
@@ -285,7 +285,7 @@ fn named(name: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{name}: {error}"))
 }
 
-/// Something that was surely not done.
+/// An error of something that was certainly not done.
 pub(super) fn failed(name: &str, error: io::Error) -> Error {
     use io::ErrorKind::{
         AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,

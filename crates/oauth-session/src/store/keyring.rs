@@ -19,7 +19,7 @@ use super::file::{blocking, decoded, encoded};
 use super::folder::{Folder, Locked};
 use super::{Access, Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, millis, next};
 
-/// How long the keyring may take until it can be asked.
+/// How long connecting to the keyring may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Records in the operating system's keyring: the Secret Service (GNOME, KDE, and others) on Linux
@@ -58,7 +58,7 @@ impl KeyringStore {
     /// not there. Whether there is a keyring is seen later.
     ///
     /// # Errors
-    /// `misuse.setup` if the folder is not ours alone to write to, or cannot be had.
+    /// `misuse.setup` if others may write to the folder, or it cannot be opened.
     pub fn new(folder: impl Into<PathBuf>) -> Result<Self, Error> {
         Self::open(folder.into(), None)
     }
@@ -91,7 +91,7 @@ impl KeyringStore {
         self
     }
 
-    /// Does something with a key's item while no other worker does.
+    /// Does something with a key's item under its lock.
     fn work<T, F>(&self, key: &str, work: F) -> impl Future<Output = Result<T, Error>> + use<T, F>
     where
         T: Send + 'static,

@@ -1,4 +1,4 @@
-//! Records in the memory of one process.
+//! The store in the memory of one process.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,7 +36,7 @@ impl Memory {
     }
 
     fn grants(&self) -> MutexGuard<'_, BTreeMap<String, Grant>> {
-        // Each verb changes one value in one assignment, so a panic elsewhere leaves none half done.
+        // Each verb changes one value in one assignment, so a panic leaves no partial change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -24,7 +24,7 @@ use super::{
 };
 use tls::Tls;
 
-/// For how long one waits for an answer, unless told otherwise.
+/// How long an answer is waited for by default.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Connections of one store. A verb has one for a millisecond; more would only wait for each other
@@ -63,9 +63,9 @@ const SCAN: &str = "select key from oauth_core_grant \
 const DUE: &str =
     "select key from oauth_core_grant where due < $1 and record <> '' order by due, key limit $2";
 
-/// The clock is read once the row is ours, and not when the statement began, which may have waited
-/// for the row. If another has the lease, the second column says for how much longer; not if he took
-/// it since the statement began, whose second half does not see that yet.
+/// The clock is read once the row is locked, and not when the statement began, which may have waited for
+/// the row. If another holder has the lease, the second column says for how much longer; not if it was
+/// taken since the statement began, whose second half does not see that yet.
 const TAKE: &str = "with taken as ( \
         insert into oauth_core_grant as stored (key, holder, until) \
         values ($1, $2, clock_timestamp() + $3 * interval '1 microsecond') \
@@ -107,7 +107,7 @@ const FORGET: &str = concat!(
 
 type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// Records in a table of PostgreSQL 9.6 or newer, for all who use the server.
+/// A store in a table of PostgreSQL 9.6 or newer.
 ///
 /// Each verb is one statement without a transaction around it, sent in one round trip and without
 /// a prepared statement. Nothing is set on a connection, and no startup option is sent, so that

@@ -20,19 +20,19 @@ use super::{
 use address::Address;
 use connection::{Connections, Link, Numbered, is_broken, is_elsewhere};
 
-/// For how long one waits for an answer, unless told otherwise.
+/// How long an answer is waited for by default.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Into how many places the records of a cluster are divided: more than it has primaries.
 const PLACES: u32 = 64;
 
-/// The scripts see nobody come between: Redis runs one at a time. To Lua a number is a double, which
+/// The scripts are atomic: Redis runs one at a time. To Lua a number is a double, which
 /// is exact up to 2^53: a time in microseconds stays below that until the year 2255.
 static SAVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/save.lua")));
 static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/remove.lua")));
 static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/lease.lua")));
 
-/// Records in Redis 5 or newer, or what speaks like it, for all who use the server.
+/// A store in Redis 5 or newer, or a compatible server.
 ///
 /// Each key is a hash of `version`, `record`, `holder` and `until` (of the lease, in microseconds of
 /// the server's clock). Beside them, a sorted set has all names by when they are due. The verbs are
@@ -64,7 +64,7 @@ pub struct RedisStore {
     replicas: usize,
 }
 
-/// What a query may be asked twice after.
+/// After which errors a query may be sent again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Twice {
     /// Only an answer that nothing was done.

@@ -27,7 +27,7 @@ use database::{Database, Keeping};
 /// Each verb is one transaction. The database is in WAL mode, so that there are two more files beside
 /// it, `-wal` and `-shm`, and each commit is forced to the disk: a process killed anywhere, and a
 /// machine that loses its power, leave the old record or the new one. What is replaced or removed is
-/// overwritten. Who cannot write for 10 s because others do has an error. A lease runs by the machine's
+/// overwritten. A worker that cannot write for 10 s because others do gets an error. A lease runs by the machine's
 /// clock, and begins anew if that was set back meanwhile. What was removed is forgotten after 30 days, at
 /// another removal.
 ///
@@ -66,7 +66,7 @@ impl SqliteStore {
     /// The records in this file, which is made if it is not there.
     ///
     /// # Errors
-    /// `misuse.setup` if the file or its folder is not ours alone, or cannot be had;
+    /// `misuse.setup` if others have access to the file or its folder, or it cannot be opened;
     /// `stored.malformed` if it is something else.
     pub fn new(path: impl Into<PathBuf>) -> Result<Self, Error> {
         Self::open(path, Access::Owner)

@@ -15,7 +15,7 @@ use oauth_session::store::{Answer, Memory};
 use oauth_session::{Drive, Session, Sessions, Store, simulated};
 use tokio::time::{Instant, sleep};
 
-use crate::session::Failing;
+use crate::session::unsaved::Failing;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 

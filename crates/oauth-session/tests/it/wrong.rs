@@ -63,7 +63,7 @@ pub(crate) fn ways() -> Vec<(Way, &'static [&'static str])> {
             &[
                 "a record is saved at its version only",
                 "one of many savers wins",
-                "who slept through the lease is fenced off",
+                "a worker that slept through its lease is fenced off",
             ],
         ),
         (
@@ -85,8 +85,8 @@ pub(crate) fn ways() -> Vec<(Way, &'static [&'static str])> {
         (
             Way::NeverEndsLeases,
             &[
-                "a lease is over after its time",
-                "who slept through the lease is fenced off",
+                "a lease expires after its time",
+                "a worker that slept through its lease is fenced off",
             ],
         ),
         (

@@ -1,4 +1,4 @@
-//! What the cases share: the stores under test, fresh keys, many workers.
+//! The harness of the contract cases: the handles under test, fresh keys, many workers.
 
 use std::future::Future;
 use std::process;
@@ -14,13 +14,13 @@ use tokio::task::JoinSet;
 
 use crate::store::{Entry, Lease, Saved, Store};
 
-/// That a case holds, or what happened instead.
+/// Success of a case, or what happened instead.
 pub(super) type Verdict = Result<(), String>;
 
-/// For how long the end of a short lease is waited for.
+/// How long the expiry of a short lease is waited for.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Workers that meet.
+/// How many workers run at once.
 pub(super) const CROWD: usize = 16;
 
 #[derive(Clone)]
@@ -201,8 +201,7 @@ impl Harness {
         Ok(())
     }
 
-    /// Waits for a lease of so many milliseconds that another took to end, and takes it for a
-    /// minute.
+    /// Waits until a lease of so many milliseconds expires that another took, and takes it for a minute.
     pub(super) async fn inherit(&self, key: &str, holder: &str, millis: u64) -> Verdict {
         let start = Instant::now();
         let mut worker = 0;

@@ -1,4 +1,4 @@
-//! Cases of leasing.
+//! The contract cases for leases.
 
 use super::harness::{Harness, Verdict, same};
 use super::saving::ODD_KEYS;
@@ -6,7 +6,8 @@ use crate::store::Lease;
 
 const MINUTE: u64 = 60_000;
 
-/// Over before a person notices, and not before a busy machine comes to the next line.
+/// A lease in milliseconds: short for a person, and long enough for a busy machine to reach the next
+/// line.
 const SHORT: u64 = 120;
 
 pub(super) async fn exclusive(harness: &Harness) -> Verdict {
@@ -39,7 +40,7 @@ pub(super) async fn again(harness: &Harness) -> Verdict {
     harness.won(&key, "one", MINUTE).await?;
     harness.won(&key, "one", 10 * MINUTE).await?;
     harness.held(&key, "two", 10 * MINUTE).await?;
-    // The latest word counts, also where it shortens.
+    // The latest call counts, also where it shortens the lease.
     harness.won(&key, "one", SHORT).await?;
     harness.inherit(&key, "two", SHORT).await
 }
@@ -54,7 +55,7 @@ pub(super) async fn give_back(harness: &Harness) -> Verdict {
 
 pub(super) async fn not_theirs(harness: &Harness) -> Verdict {
     let key = harness.key("not-theirs");
-    // Nobody's, at first.
+    // At first nobody has it.
     harness.won(&key, "two", 0).await?;
     harness.won(&key, "one", MINUTE).await?;
     harness.won(&key, "two", 0).await?;
@@ -65,7 +66,7 @@ pub(super) async fn over(harness: &Harness) -> Verdict {
     let key = harness.key("over");
     harness.won(&key, "one", SHORT).await?;
     harness.inherit(&key, "two", SHORT).await?;
-    // Who lost it is one of the others now.
+    // A former holder is a stranger now.
     harness.won(&key, "one", 0).await?;
     harness.held(&key, "one", MINUTE).await
 }
@@ -98,7 +99,7 @@ pub(super) async fn apart(harness: &Harness) -> Verdict {
     let first = harness.saved(&key, "first", 0).await?;
     harness.won(&key, "one", MINUTE).await?;
     harness.holds(&key, first, "first").await?;
-    // A save asks for the version only, and leaves the lease as it is.
+    // A save checks only the version, and leaves the lease alone.
     let second = harness.saved(&key, "second", first).await?;
     harness.conflicts(&key, first).await?;
     harness.held(&key, "two", MINUTE).await?;

@@ -1,4 +1,4 @@
-//! Cases of the verbs for many grants.
+//! The contract cases for `remove`, `scan` and `due`.
 
 use super::harness::{Harness, Verdict, at, same};
 
@@ -87,7 +87,7 @@ pub(super) async fn due(harness: &Harness) -> Verdict {
             .collect())
     };
     let mut versions = Vec::new();
-    // The order of their names is another.
+    // Their keys sort differently.
     for (name, due) in [
         ("a", Some(300)),
         ("b", Some(100)),
@@ -107,7 +107,7 @@ pub(super) async fn due(harness: &Harness) -> Verdict {
     same(what, &told(0, 100).await?, &vec![])?;
     let few = harness.due(1, 301, 2).await?.unwrap_or_default();
     same("the number of those asked for", &few.len(), &2)?;
-    // The last save counts, also if it says nothing of it; a conflict says nothing.
+    // The last save counts, also without a time; one that conflicts does not.
     let saved = harness
         .save_due(1, &key("a"), "text", versions[0], Some(50))
         .await?;

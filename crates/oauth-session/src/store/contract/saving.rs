@@ -1,4 +1,4 @@
-//! Cases of loading and saving.
+//! The contract cases for `load` and `save`.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(super) async fn rise(harness: &Harness) -> Verdict {
     Ok(())
 }
 
-/// A record that was removed may be told of as an empty one, or not at all.
+/// A removed record is loaded as an empty one, or not at all.
 pub(super) async fn removed(harness: &Harness) -> Verdict {
     let key = harness.key("removed");
     let first = harness.saved(&key, "first", 0).await?;

@@ -51,7 +51,7 @@ pub(in crate::store) fn clock() -> Result<u64, Error> {
 }
 
 impl Locked<'_> {
-    /// Takes the lease for so many milliseconds, or for none gives it back.
+    /// Takes the lease for so many milliseconds; 0 releases it.
     pub(in crate::store) fn lease(&self, holder: &str, ttl: u64) -> Result<Lease, Error> {
         let now = clock()?;
         let (lease, change) = decide(self.read_lease()?, holder, ttl, now);
@@ -85,7 +85,7 @@ impl Locked<'_> {
     }
 }
 
-/// Who has the lease from now on, if another asks for it for so many milliseconds.
+/// The holder of the lease from now on, if another asks for it for so many milliseconds.
 pub(in crate::store) fn decide(
     stored: Option<Held>,
     holder: &str,
@@ -94,9 +94,9 @@ pub(in crate::store) fn decide(
 ) -> (Lease, Change) {
     let is_there = stored.is_some();
     let (stored, is_moved) = match stored {
-        // The clock was set back: when the lease is over is not known any more, only for how long
-        // it was taken. To take it as over could make two holders of one; to wait for the clock to
-        // come back could take hours.
+        // The clock was set back: when the lease expires is no longer known, only for how long it was
+        // taken. To regard it as expired could let two workers hold it; to wait for the clock to come
+        // back could take hours.
         Some(held) if now < held.taken_at => {
             let until = now.saturating_add(held.until - held.taken_at);
             let taken_at = now;

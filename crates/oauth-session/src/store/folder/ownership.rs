@@ -1,11 +1,11 @@
-//! Which files and folders are ours: made so that only those who share them can read them, and
-//! refused if they are anything else.
+//! Checks the owner and mode of files and folders, and creates them so that only those who share them
+//! can read them.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Who shares what is kept in files, on systems whose files have modes.
+/// Who shares the files of a store, on systems whose files have modes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access {
@@ -35,13 +35,13 @@ impl Trusted {
     }
 }
 
-/// Opens a file that is there; never through a symbolic link.
+/// Opens an existing file, never through a symbolic link.
 #[cfg(unix)]
 pub(in crate::store) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     use rustix::fs::OFlags;
     use rustix::io::Errno;
     use std::os::unix::fs::OpenOptionsExt as _;
-    // Who opens a named pipe would wait for its other end.
+    // Opening a named pipe would block until its other end is opened.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let options = options.custom_flags(flags.bits().cast_signed());
     options.open(path).map_err(|error| {
@@ -63,7 +63,7 @@ fn link() -> io::Error {
     io::Error::new(kind, "a symbolic link is not followed")
 }
 
-/// Makes a file that is not there, and that nobody else may read.
+/// Creates a file that does not exist yet, and that nobody else may read.
 pub(in crate::store) fn create(path: &Path, trusted: Trusted) -> io::Result<File> {
     let mut anew = OpenOptions::new();
     anew.write(true).create_new(true);
@@ -74,7 +74,7 @@ pub(in crate::store) fn create(path: &Path, trusted: Trusted) -> io::Result<File
     Ok(file)
 }
 
-/// The process's umask may have kept the group out.
+/// Sets the mode: the process's umask may have excluded the group.
 #[cfg(unix)]
 fn set_mode(file: &File, trusted: Trusted) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -90,7 +90,7 @@ const fn set_mode(_: &File, _: Trusted) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes an empty file, unless there is one. It is there with its mode or not at all: another user who
+/// Creates an empty file, unless it exists. It appears with its mode or not at all: another user who
 /// shares it may open it at once.
 pub(in crate::store) fn ensure(path: &Path, trusted: Trusted) -> io::Result<()> {
     let made = match trusted {
@@ -109,7 +109,7 @@ fn ensure_whole(path: &Path, trusted: Trusted) -> io::Result<()> {
     if fs::symlink_metadata(path).is_ok() {
         return Ok(());
     }
-    // Containers count their processes each from 1, so the number of one does not tell them apart.
+    // Each container numbers its processes from 1, so the number alone does not tell them apart.
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let nanos = since_1970.map_or(0, |time| time.as_nanos());
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -121,7 +121,7 @@ fn ensure_whole(path: &Path, trusted: Trusted) -> io::Result<()> {
     linked
 }
 
-/// Why this is not a file of ours.
+/// Checks that a file is owned by whoever is trusted, or says why not.
 pub(in crate::store) fn check_file(data: &Metadata, trusted: Trusted) -> Result<(), &'static str> {
     if !data.is_file() {
         return Err("not a file");
@@ -152,7 +152,7 @@ pub(in crate::store) fn check_file(data: &Metadata, trusted: Trusted) -> Result<
     Ok(())
 }
 
-/// Whose files are trusted in this folder, or why it is not ours.
+/// Checks the owner of a folder: whose files are trusted in it, or why it is refused.
 pub(in crate::store) fn check_folder(
     data: &Metadata,
     access: Access,

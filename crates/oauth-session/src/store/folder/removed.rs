@@ -1,4 +1,4 @@
-//! What a removed record leaves behind: a small file with its version, for those who still have it.
+//! The tombstone of a removed record: a small file with its version, for workers that still have it.
 
 use oauth_core::Secret;
 use oauth_core::error::Error;
@@ -10,7 +10,7 @@ use crate::store::{Entry, is_forgotten, malformed, next};
 /// The ending of such a file.
 const REMOVED: &str = "removed";
 
-/// That a record was removed, if it was.
+/// The tombstone of a record, if it was removed.
 pub(in crate::store) struct Removed(Option<Entry>);
 
 impl Removed {

@@ -11,9 +11,9 @@ use crate::store::seal::Key;
 use crate::store::{ENDPOINT, Store as _, malformed};
 
 impl KeyringStore {
-    /// The key that the keyring has under this name, to seal with what is too large for a keyring, or
-    /// has to be listed. If there is none it is drawn at random and put there: of all who come at once,
-    /// each gets the one that is there then. Needs the feature `seal`.
+    /// The key that the keyring has under this name, to seal what is too large for a keyring, or has to be
+    /// listed. If there is none, it is generated at random and stored: of several callers at once, each
+    /// gets the one that was stored. Needs the feature `seal`.
     ///
     /// Should the keyring lose it, what was sealed with it is lost too.
     ///

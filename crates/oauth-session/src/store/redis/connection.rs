@@ -1,4 +1,4 @@
-//! The way to the server, and how one that leads nowhere any more is left.
+//! The connection to the server, and when it is replaced.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,21 +15,21 @@ use tokio::sync::Mutex;
 
 use super::address::{Address, Sentinels};
 
-/// One way to the server, for all handles.
+/// The connection that all handles share.
 pub(super) struct Connections {
     address: Address,
     open: Mutex<Option<Numbered>>,
     numbers: AtomicU64,
 }
 
-/// A connection, with a number that no other has.
+/// A connection with a unique number.
 #[derive(Clone)]
 pub(super) struct Numbered {
     number: u64,
     pub(super) link: Link,
 }
 
-/// What a connection leads to.
+/// A connection to one server, or to a cluster.
 #[derive(Clone)]
 pub(super) enum Link {
     One(MultiplexedConnection),
@@ -49,7 +49,7 @@ impl Connections {
         matches!(self.address, Address::Cluster(_))
     }
 
-    /// The connection there is, or a new one.
+    /// The current connection, or a new one.
     pub(super) async fn link(&self, patience: Duration) -> Result<Numbered, RedisError> {
         let mut open = self.open.lock().await;
         if let Some(numbered) = &*open {
@@ -60,7 +60,7 @@ impl Connections {
         Ok(open.insert(Numbered { number, link }).clone())
     }
 
-    /// Nobody uses this connection from now on.
+    /// Stops using this connection.
     pub(super) async fn leave(&self, used: &Numbered) {
         let mut open = self.open.lock().await;
         if open.as_ref().is_some_and(|open| open.number == used.number) {

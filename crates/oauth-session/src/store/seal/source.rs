@@ -1,4 +1,4 @@
-//! Keys that somebody else holds: asked for rarely, by one for all, and kept in memory.
+//! Keys of a key management service: requested rarely, by one caller for all, and cached.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -16,26 +16,26 @@ use super::{ENDPOINT, setup};
 use crate::clock;
 use crate::store::Answer;
 
-/// For how long a process seals with one key before it asks for the next.
+/// How long a process seals with one key before it requests the next.
 const CURRENT_LASTS: Duration = Duration::from_secs(24 * 3600);
 
-/// For how long it seals on with that one where there was no next to be had.
+/// How much longer it seals with that key if the next could not be obtained.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// For how long an id stays unknown.
+/// How long an id is remembered as unknown.
 const UNKNOWN_LASTS: Duration = Duration::from_secs(60);
 
-/// How many ids may be unknown: a store full of made-up ones is no reason to ask for each of them.
+/// How many unknown ids are remembered: a store full of made-up ids must not cause a request for each.
 const MOST_UNKNOWN: usize = 64;
 
-/// How many keys are kept.
+/// How many keys are cached.
 const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 
 /// The longest id, in bytes: a key wrapped with the largest RSA keys in use, as text.
 const LONGEST_ID: usize = 2048;
 
-/// Who holds the keys, such as a key management service: it makes and unwraps the data keys that
-/// records are sealed with (envelope encryption).
+/// A holder of keys, such as a key management service: it makes and unwraps the data keys that records
+/// are sealed with (envelope encryption).
 ///
 /// The id of a key stands in every record that is sealed with it, in the clear, so it can be the data key
 /// itself as the service has wrapped it: then nothing need be kept anywhere else. Or it is the name by
@@ -87,12 +87,12 @@ impl DataKey {
     }
 }
 
-/// What a source is asked: for the key of an id, or for the one to seal with.
+/// A request to a source: for the key of an id, or for the one to seal with.
 type Question = Option<String>;
 
 type Outcome = Result<Option<Key>, Error>;
 
-/// A source, and what it has answered.
+/// A source, and the cache of its answers.
 pub(super) struct Asked {
     source: Box<dyn KeySource>,
     known: Mutex<Known>,
@@ -100,10 +100,10 @@ pub(super) struct Asked {
 
 struct Known {
     keys: LruCache<String, Key>,
-    /// Until when each of them is not asked for.
+    /// Until when each unknown id is not requested again.
     unknown: BTreeMap<String, UnixTime>,
     current: Option<Current>,
-    /// What the source is being asked.
+    /// The requests in flight.
     asking: HashMap<Question, watch::Receiver<Option<Outcome>>>,
 }
 
@@ -112,14 +112,14 @@ struct Current {
     until: UnixTime,
 }
 
-/// Whoever needs a key finds it, waits for another, or asks himself.
+/// What a caller that needs a key does: it has it, waits for another caller, or asks the source.
 enum Turn<'a> {
     Found(Outcome),
     Follow(watch::Receiver<Option<Outcome>>),
     Lead(Lead<'a>),
 }
 
-/// One who asks for all. If he is gone before there is an answer, the next asks.
+/// The caller that asks for all. If it is dropped before there is an answer, the next one asks.
 struct Lead<'a> {
     asked: &'a Asked,
     question: Question,
@@ -203,14 +203,14 @@ impl Known {
         let Some(id) = question else {
             let is_asked_for = self.asking.contains_key(&None);
             let current = self.current.as_ref()?;
-            // Until there is a new one, the old one does.
+            // Until there is a new one, the old one suffices.
             let does = now < current.until || is_asked_for;
             return does.then(|| Ok(Some(current.key.clone())));
         };
         if let Some(key) = self.keys.get(id) {
             return Some(Ok(Some(key.clone())));
         }
-        // Also those of a clock that was set back.
+        // Also those whose clock was set back.
         self.unknown
             .retain(|_, until| now < *until && *until <= now.after(UNKNOWN_LASTS));
         if self.unknown.contains_key(id) {

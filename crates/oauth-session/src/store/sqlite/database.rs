@@ -16,7 +16,7 @@ use crate::store::folder::ownership::Trusted;
 use crate::store::folder::{failed, make, ownership, refused};
 use crate::store::{Access, ENDPOINT, malformed};
 
-/// How long one waits for others, who write for milliseconds.
+/// How long a verb waits for others, which write for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The format of the table.
@@ -97,7 +97,7 @@ impl Database {
         behavior: TransactionBehavior,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
     ) -> Result<T, Error> {
-        // Who panicked has rolled back what he did.
+        // A verb that panicked has rolled back its transaction.
         let mut held = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let there = fs::symlink_metadata(&self.path).ok();
         let mut open = match (held.take(), there) {
@@ -175,7 +175,8 @@ fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> 
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut connection = Connection::open_with_flags(path, flags).map_err(|e| not_done(&e))?;
     prepare(&mut connection)?;
-    // Who is often the last would move the log each time, which costs more than the verb.
+    // A process that is often the last to close would checkpoint the log each time, which costs more
+    // than the verb.
     let is_last_to_move = keeping == Keeping::Open;
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !is_last_to_move)
@@ -186,13 +187,13 @@ fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> 
     })
 }
 
-/// Who opens it first makes the table, and only once.
+/// Creates the table, once: by whichever process opens the file first.
 fn prepare(connection: &mut Connection) -> Result<(), Error> {
     let start = Instant::now();
     loop {
         let done = prepared(connection);
         match done {
-            // SQLite does not wait for others who change the mode at the same time.
+            // SQLite does not wait for others that change the mode at the same time.
             Err(Failure::Sqlite(error)) if is_busy(&error) && start.elapsed() < PATIENCE => {
                 thread::sleep(Duration::from_millis(5));
             }

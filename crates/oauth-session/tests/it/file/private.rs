@@ -1,0 +1,157 @@
+//! Files and folders that others could read or write.
+
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown, symlink,
+};
+
+use super::*;
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).expect("it is there").mode() & 0o7777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("changed");
+}
+
+#[tokio::test]
+async fn only_the_owner_reads_what_is_made() {
+    let place = Place::new();
+    let store = place.store();
+    save(&store, "text", 0).await.expect("saved");
+    store.lease(KEY, "one", MINUTE).await.expect("leased");
+    assert_eq!(mode(&place.path()), 0o700);
+    for entry in fs::read_dir(place.path()).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_others_may_read_or_write_is_refused() {
+    let place = Place::new();
+    let store = place.store();
+    let first = version(save(&store, "text", 0).await.expect("saved"));
+    for wide in [0o640, 0o620, 0o604, 0o602] {
+        set_mode(&place.record(), wide);
+        for error in [
+            load(&store).await.expect_err("refused"),
+            save(&store, "new", first).await.expect_err("refused"),
+        ] {
+            assert_eq!(error.code(), "misuse.setup");
+            assert!(error.to_string().contains("chmod 600"), "{error}");
+        }
+        assert_eq!(mode(&place.record()), wide);
+    }
+    set_mode(&place.record(), 0o600);
+    assert_eq!(
+        load(&store).await.expect("loaded"),
+        Some((first, "text".to_owned()))
+    );
+}
+
+#[tokio::test]
+async fn a_link_is_not_followed() {
+    let place = Place::new();
+    let store = place.store();
+    save(&store, "text", 0).await.expect("saved");
+    let aside = place.folder.path().join("aside");
+    fs::rename(place.record(), &aside).expect("moved");
+    symlink(&aside, place.record()).expect("a link");
+    let error = load(&store).await.expect_err("refused");
+    assert_eq!(error.code(), "misuse.setup");
+    let error = save(&store, "new", 1).await.expect_err("refused");
+    assert_eq!(error.code(), "misuse.setup");
+    let lock = fs::read_dir(place.path()).expect("the folder");
+    let lock = lock.map(|entry| entry.expect("an entry").path());
+    let lock = lock
+        .into_iter()
+        .find(|path| path.display().to_string().contains("lock-"));
+    let lock = lock.expect("a lock");
+    fs::remove_file(&lock).expect("removed");
+    symlink(&aside, &lock).expect("a link");
+    let error = load(&store).await.expect_err("refused");
+    assert_eq!(error.code(), "misuse.setup");
+    assert!(error.to_string().contains("symbolic link"), "{error}");
+    let text = fs::read_to_string(&aside).expect("the file");
+    assert!(text.contains("text"), "it was written through a link");
+}
+
+/// A link where the new record is to be written beside would lead it elsewhere.
+#[tokio::test]
+async fn a_link_is_not_written_through() {
+    let place = Place::new();
+    let store = place.store();
+    let aside = place.folder.path().join("aside");
+    fs::write(&aside, "theirs").expect("written");
+    symlink(&aside, place.path().join(format!("grant-{KEY}.json.tmp"))).expect("a link");
+    save(&store, "text", 0).await.expect("saved");
+    assert_eq!(fs::read_to_string(&aside).expect("the file"), "theirs");
+    assert!(
+        !fs::symlink_metadata(place.record())
+            .expect("a file")
+            .is_symlink()
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_a_file_is_refused() {
+    let place = Place::new();
+    let store = place.store();
+    fs::create_dir(place.record()).expect("a folder");
+    let error = load(&store).await.expect_err("refused");
+    assert_eq!(error.code(), "misuse.setup");
+    fs::remove_dir(place.record()).expect("removed");
+    let made = std::process::Command::new("mkfifo")
+        .arg(place.record())
+        .status();
+    assert!(made.expect("mkfifo").success());
+    let error = load(&store).await.expect_err("refused");
+    assert_eq!(error.code(), "misuse.setup");
+}
+
+#[tokio::test]
+async fn a_folder_that_others_may_write_to_is_refused() {
+    let place = Place::new();
+    for (mode, is_ours) in [
+        (0o777, false),
+        (0o1777, false),
+        (0o770, false),
+        (0o702, false),
+        (0o755, true),
+    ] {
+        let path = place.folder.path().join(format!("{mode:o}"));
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .expect("a folder");
+        set_mode(&path, mode);
+        match FileStore::new(&path) {
+            Ok(_) => assert!(is_ours, "{mode:o}"),
+            Err(error) => {
+                assert!(!is_ours, "{mode:o}: {error}");
+                assert_eq!(error.code(), "misuse.setup");
+            }
+        }
+    }
+    fs::write(place.folder.path().join("file"), "").expect("written");
+    let error = FileStore::new(place.folder.path().join("file")).expect_err("refused");
+    assert_eq!(error.code(), "misuse.setup");
+}
+
+/// Only root can give a file away, so this proves the rule where the tests run as root; the
+/// other way round, nobody else can make a file of ours.
+#[tokio::test]
+async fn another_users_file_is_refused() {
+    let place = Place::new();
+    let store = place.store();
+    save(&store, "text", 0).await.expect("saved");
+    match chown(place.record(), Some(12_345), None) {
+        Ok(()) => {
+            let error = load(&store).await.expect_err("refused");
+            assert_eq!(error.code(), "misuse.setup");
+            assert!(error.to_string().contains("another user"), "{error}");
+        }
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
+    }
+}

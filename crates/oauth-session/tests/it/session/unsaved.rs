@@ -1,0 +1,204 @@
+//! A store that fails, and programs that end: unsaved tokens are stored later.
+
+use super::*;
+
+/// A store that fails so many times more.
+#[derive(Clone, Default)]
+pub(crate) struct Failing(pub(crate) Memory, pub(crate) Arc<AtomicUsize>);
+
+impl Failing {
+    fn is_down(&self) -> bool {
+        let less = |left: usize| left.checked_sub(1);
+        let (order, load) = (Ordering::SeqCst, Ordering::SeqCst);
+        self.1.fetch_update(order, load, less).is_ok()
+    }
+
+    fn down<T>() -> Answer<'static, T>
+    where
+        T: Send + 'static,
+    {
+        let error = Error::lost(Cause::unknown("down")).at_endpoint("store");
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
+impl Store for Failing {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        match self.is_down() {
+            true => Self::down(),
+            false => self.0.load(key),
+        }
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+        due: Option<UnixTime>,
+    ) -> Answer<'a, Saved> {
+        match self.is_down() {
+            true => Self::down(),
+            false => self.0.save(key, record, version, due),
+        }
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        match self.is_down() {
+            true => Self::down(),
+            false => self.0.lease(key, holder, ttl),
+        }
+    }
+}
+
+/// [`Rotating`], whose store goes down while it answers.
+struct Unlucky(Rotating, Failing, usize);
+
+impl Drive for Unlucky {
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        self.1.1.store(self.2, Ordering::SeqCst);
+        self.0.run(exchange)
+    }
+}
+
+async fn in_store(memory: &Memory, key: &str) -> String {
+    let entry = memory.load(key).await.expect("loaded").expect("a record");
+    entry.record.expose().clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_could_not_be_stored_are_stored_though_every_caller_has_gone() {
+    let store = Failing::default();
+    let driver = Unlucky(Rotating::default(), store.clone(), 40);
+    let session = of_ann(driver, Arc::new(store.clone()));
+    let first = person("first").expect("tokens");
+    session.log_in(first.clone()).await.expect("stored");
+    let key = session.key().expect("a key").to_owned();
+    let token = session.renew(&first).await.expect("a token");
+    assert_eq!(token.access_token.expose(), "renewed-0");
+    assert!(in_store(&store.0, &key).await.contains("first"));
+    drop(session);
+    // An hour, by a clock that waits for nobody.
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(in_store(&store.0, &key).await.contains("renewed-0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_could_not_be_stored_is_stored_later() {
+    let store = Failing::default();
+    let session = of_ann(Rotating::default(), Arc::new(store.clone()));
+    store.1.store(40, Ordering::SeqCst);
+    let error = session.log_in(person("first").expect("tokens")).await;
+    assert_eq!(error.expect_err("no store").code(), "lost");
+    let key = session.key().expect("a key").to_owned();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(in_store(&store.0, &key).await.contains("first"));
+}
+
+/// [`Rotating`], and slow to be heard.
+#[derive(Clone, Default)]
+struct Slow(Rotating);
+
+impl Drive for Slow {
+    fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        let answer = self.0.run(exchange);
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            answer.await
+        })
+    }
+}
+
+#[test]
+fn a_program_that_ends_in_good_order_loses_no_grant() {
+    const GRANTS: usize = 20;
+    let (driver, memory) = (Slow::default(), Memory::new());
+    let sessions: Vec<_> = (0..GRANTS)
+        .map(|number| {
+            let keeper = client().keeper(Upkeep::Refresh);
+            let id = GrantId::person(format!("person {number}"));
+            Session::shared(driver.clone(), keeper, id, Arc::new(memory.clone()))
+        })
+        .collect();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        for session in &sessions {
+            let first = person("first").expect("tokens");
+            session.log_in(first.clone()).await.expect("stored");
+            let session = session.clone();
+            tokio::spawn(async move { session.renew(&first).await.map(drop) });
+        }
+        while driver.0.0.load(Ordering::SeqCst) < GRANTS {
+            tokio::task::yield_now().await;
+        }
+        for session in &sessions {
+            session
+                .drain(Duration::from_secs(20))
+                .await
+                .expect("drained");
+        }
+    });
+    drop(runtime);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        for session in &sessions {
+            let record = in_store(&memory, session.key().expect("a key")).await;
+            assert!(record.contains("renewed-") && record.contains(r#""attempt":null"#));
+            // What is at hand is handed out, and nothing else.
+            let token = session.token().await.expect("a token");
+            let error = session.renew(&token).await.expect_err("no more");
+            assert_eq!(error.code(), "lost.unsent");
+        }
+    });
+    assert_eq!(driver.0.0.load(Ordering::SeqCst), GRANTS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_stores_what_is_not_stored_yet_or_says_that_it_could_not() {
+    for (failures, is_stored) in [(20, true), (usize::MAX, false)] {
+        let store = Failing::default();
+        let driver = Unlucky(Rotating::default(), store.clone(), failures);
+        let session = of_ann(driver, Arc::new(store.clone()));
+        let first = person("first").expect("tokens");
+        session.log_in(first.clone()).await.expect("stored");
+        session.renew(&first).await.expect("a token");
+        let drained = session.drain(Duration::from_secs(60)).await;
+        assert_eq!(drained.is_ok(), is_stored);
+        let record = in_store(&store.0, session.key().expect("a key")).await;
+        assert_eq!(record.contains("renewed-0"), is_stored);
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_comes_to_a_drained_session_is_stored() {
+    let memory = Memory::new();
+    let session = of_ann(Rotating::default(), Arc::new(memory.clone()));
+    session
+        .drain(Duration::from_secs(5))
+        .await
+        .expect("drained");
+    let login = person("late").expect("tokens");
+    session.log_in(login).await.expect("stored");
+    let key = session.key().expect("a key");
+    assert!(in_store(&memory, key).await.contains("late"));
+}
+
+#[test]
+fn threads_drain_a_session_too() {
+    let keeper = client().keeper(Upkeep::Refresh);
+    let driver = Slow::default();
+    let (id, store) = (GrantId::person("ann"), Arc::new(Memory::new()));
+    let session = blocking::Session::shared(driver.clone(), keeper, id, store);
+    let first = person("first").expect("tokens");
+    session.log_in(first.clone()).expect("stored");
+    let renewing = session.clone();
+    let other = std::thread::spawn(move || renewing.renew(&first).map(drop));
+    while driver.0.0.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+    session.drain(Duration::from_secs(20)).expect("drained");
+    other.join().expect("no panic").expect("a token");
+    let token = session.token().expect("a token");
+    assert_eq!(token.access_token.expose(), "renewed-0");
+    assert!(session.renew(&token).is_err());
+}
