@@ -15,12 +15,12 @@ use oauth_core::moment::UnixTime;
 use oauth_core::retry_after;
 
 use crate::driver::Driver;
-use crate::reply;
+use crate::loss;
 use oauth_session::{Sources, Token, TokenSource};
 
 pub(crate) use outgoing::{Outgoing, Parcel};
 
-/// Called with each pause before it is waited for.
+/// A hook that is called with each pause before it is waited for.
 pub(crate) type OnWait = Arc<dyn Fn(Duration) + Send + Sync>;
 
 /// A resource server, and the token it wants. Cheap to clone; clones share what is known of its
@@ -225,7 +225,7 @@ impl Request {
                         Parcel::Bytes(request) => request.try_into(),
                         Parcel::Stream(request) => request.try_into(),
                     };
-                    let request = request.map_err(|error| Error::lost(reply::lost(error)))?;
+                    let request = request.map_err(|error| Error::lost(loss::lost(error)))?;
                     let sent = us.driver.call(request, outgoing.timeout).await;
                     let reply = response.insert(sent.map_err(Error::lost)?);
                     let event = Event::Reply(reply.status(), reply.headers());

@@ -1,4 +1,4 @@
-//! Everything once more without `async`, over `reqwest::blocking`.
+//! The same without `async`, over `reqwest::blocking`.
 //!
 //! None of it may be used, or dropped, inside an async runtime: `reqwest::blocking` panics there.
 
@@ -17,27 +17,28 @@ use oauth_core::{Moment, Tokens};
 use oauth_session::Drive;
 use oauth_session::store::Answer;
 
-use crate::gate::blocking::{Gate, Place};
-use crate::local::{self, OnlyLocal};
-use crate::names::Names;
+use crate::body::{self, CappedBody};
+use crate::limit::blocking::{OriginLimiter, Permit};
+use crate::localhost::{self, OnlyLocal};
+use crate::loss;
 use crate::options::{Options, builder_failed};
-use crate::reply::{self, Reply};
+use crate::resolver::Resolver;
 use crate::signer::{self, BlockingSigner};
 
 pub use authorized::{Authorized, Request};
 pub use loopback::Listener;
 pub use oauth_session::blocking::Session;
 
-/// Runs any [`Exchange`] to its end on the calling thread. Cheap to clone: clones share
-/// connections and limits.
+/// A driver that runs any [`Exchange`] on the calling thread. Cheap to clone: clones share connections
+/// and limits.
 #[derive(Clone)]
 pub struct Driver {
     http: reqwest::blocking::Client,
     /// For plain http, which only this machine may have: neither a proxy nor a name server is asked,
     /// for either would carry off in clear what must not leave it.
     local: Arc<OnceLock<reqwest::blocking::Client>>,
-    gate: Arc<Gate>,
-    names: Names,
+    limiter: Arc<OriginLimiter>,
+    resolver: Resolver,
     options: Options,
     signer: Option<BlockingSigner>,
 }
@@ -69,16 +70,16 @@ impl Driver {
         Ok(Self {
             http,
             local: Arc::default(),
-            gate: Arc::new(Gate::new(options.in_flight_per_origin)),
-            names: Names::default(),
+            limiter: Arc::new(OriginLimiter::new(options.in_flight_per_origin)),
+            resolver: Resolver::default(),
             options,
             signer: None,
         })
     }
 
     /// Whose addresses are named where a connection fails.
-    pub(crate) fn naming(mut self, names: Names) -> Self {
-        self.names = names;
+    pub(crate) fn with_resolver(mut self, names: Resolver) -> Self {
+        self.resolver = names;
         self
     }
 
@@ -115,15 +116,15 @@ impl Driver {
     fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Cause> {
         let start = Instant::now();
         let send_by = request.extensions().get().copied();
-        let mut request = reqwest::blocking::Request::try_from(request).map_err(reply::lost)?;
+        let mut request = reqwest::blocking::Request::try_from(request).map_err(loss::lost)?;
         let _place = self.place(request.url(), self.options.longest_queue())?;
-        reply::in_time(send_by)?;
+        loss::in_time(send_by)?;
         // However long it has waited, it is over in time.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let url = request.url().clone();
         let sent = self.client(&url)?.execute(request);
-        let mut response = sent.map_err(|error| reply::lost_at(error, self.names.of(&url)))?;
-        let mut reply = Reply::begin(response.content_length())?;
+        let mut response = sent.map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))?;
+        let mut reply = CappedBody::begin(response.content_length())?;
         let mut chunk = [0; 8 << 10];
         // reqwest measures each read by itself; a server that drips would be read for ever.
         while start.elapsed() < self.options.timeout {
@@ -134,7 +135,7 @@ impl Driver {
                 }
                 Ok(size) => reply.push(chunk.get(..size).unwrap_or_default())?,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(reply::cut(error)),
+                Err(error) => return Err(loss::cut(error)),
             }
         }
         Err(Cause::unknown("the reply took too long").because(Loss::Timeout))
@@ -161,7 +162,7 @@ impl Driver {
         let url = request.url().clone();
         let _place = self.place(&url, self.options.timeout)?;
         let sent = self.client(&url)?.execute(request);
-        sent.map_err(|error| reply::lost_at(error, self.names.of(&url)))
+        sent.map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))
     }
 
     fn client(&self, url: &reqwest::Url) -> Result<&reqwest::blocking::Client, Cause> {
@@ -176,13 +177,15 @@ impl Driver {
             .dns_resolver(Arc::new(OnlyLocal));
         let local = configure(builder, &self.options)
             .build()
-            .map_err(reply::lost)?;
+            .map_err(loss::lost)?;
         Ok(self.local.get_or_init(|| local))
     }
 
-    fn place(&self, url: &reqwest::Url, limit: Duration) -> Result<Place<'_>, Cause> {
+    fn place(&self, url: &reqwest::Url, limit: Duration) -> Result<Permit<'_>, Cause> {
         let origin = url.origin().ascii_serialization();
-        self.gate.enter(origin, limit).ok_or_else(reply::crowded)
+        self.limiter
+            .acquire(origin, limit)
+            .ok_or_else(loss::limit_timeout)
     }
 }
 
@@ -191,14 +194,14 @@ fn configure(
     options: &Options,
 ) -> reqwest::blocking::ClientBuilder {
     builder
-        .resolve_to_addrs(local::NAME, &local::ADDRESSES)
+        .resolve_to_addrs(localhost::NAME, &localhost::ADDRESSES)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
         .pool_max_idle_per_host(options.in_flight_per_origin)
         .connect_timeout(options.connect_timeout)
         .timeout(options.timeout)
-        .http2_max_header_list_size(reply::HEADER_LIMIT)
+        .http2_max_header_list_size(body::HEADER_LIMIT)
         .user_agent(options.user_agent.clone())
 }
 

@@ -12,11 +12,12 @@ use oauth_session::Drive;
 use oauth_session::store::Answer;
 use tokio::time::{self, Instant};
 
-use crate::gate::{Gate, Place};
-use crate::local::{self, OnlyLocal};
-use crate::names::Names;
+use crate::body::{self, CappedBody};
+use crate::limit::{OriginLimiter, Permit};
+use crate::localhost::{self, OnlyLocal};
+use crate::loss;
 use crate::options::{Options, builder_failed};
-use crate::reply::{self, Reply};
+use crate::resolver::Resolver;
 use crate::signer::{self, Signer};
 
 /// Runs any [`Exchange`] to its end. Cheap to clone: clones share connections and limits.
@@ -29,8 +30,8 @@ pub struct Driver {
     /// For plain http, which only this machine may have: neither a proxy nor a name server is asked,
     /// for either would carry off in clear what must not leave it.
     local: Arc<OnceLock<reqwest::Client>>,
-    gate: Arc<Gate>,
-    names: Names,
+    limiter: Arc<OriginLimiter>,
+    resolver: Resolver,
     options: Options,
     signer: Option<Signer>,
 }
@@ -60,16 +61,16 @@ impl Driver {
         Ok(Self {
             http,
             local: Arc::default(),
-            gate: Arc::new(Gate::new(options.in_flight_per_origin)),
-            names: Names::default(),
+            limiter: Arc::new(OriginLimiter::new(options.in_flight_per_origin)),
+            resolver: Resolver::default(),
             options,
             signer: None,
         })
     }
 
     /// Whose addresses are named where a connection fails.
-    pub(crate) fn naming(mut self, names: Names) -> Self {
-        self.names = names;
+    pub(crate) fn with_resolver(mut self, names: Resolver) -> Self {
+        self.resolver = names;
         self
     }
 
@@ -110,18 +111,18 @@ impl Driver {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Cause> {
         let start = Instant::now();
         let send_by = request.extensions().get().copied();
-        let mut request = reqwest::Request::try_from(request).map_err(reply::lost)?;
+        let mut request = reqwest::Request::try_from(request).map_err(loss::lost)?;
         let _place = self
             .place(request.url(), self.options.longest_queue())
             .await?;
-        reply::in_time(send_by)?;
+        loss::in_time(send_by)?;
         // However long it has waited, it is over in time.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let url = request.url().clone();
         let sent = self.client(&url)?.execute(request).await;
-        let mut response = sent.map_err(|error| reply::lost_at(error, self.names.of(&url)))?;
-        let mut reply = Reply::begin(response.content_length())?;
-        while let Some(chunk) = response.chunk().await.map_err(reply::lost)? {
+        let mut response = sent.map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))?;
+        let mut reply = CappedBody::begin(response.content_length())?;
+        while let Some(chunk) = response.chunk().await.map_err(loss::lost)? {
             reply.push(&chunk)?;
         }
         let headers = std::mem::take(response.headers_mut());
@@ -154,7 +155,7 @@ impl Driver {
         time::timeout(timeout.unwrap_or(self.options.timeout), answer)
             .await
             .map_err(|late| Cause::unknown(late).because(Loss::Timeout))?
-            .map_err(|error| reply::lost_at(error, self.names.of(&url)))
+            .map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))
     }
 
     fn client(&self, url: &reqwest::Url) -> Result<&reqwest::Client, Cause> {
@@ -169,27 +170,27 @@ impl Driver {
             .dns_resolver(Arc::new(OnlyLocal));
         let local = configure(builder, &self.options)
             .build()
-            .map_err(reply::lost)?;
+            .map_err(loss::lost)?;
         Ok(self.local.get_or_init(|| local))
     }
 
-    async fn place(&self, url: &reqwest::Url, limit: Duration) -> Result<Place, Cause> {
+    async fn place(&self, url: &reqwest::Url, limit: Duration) -> Result<Permit, Cause> {
         let origin = url.origin().ascii_serialization();
-        time::timeout(limit, self.gate.enter(origin))
+        time::timeout(limit, self.limiter.acquire(origin))
             .await
-            .map_err(|_| reply::crowded())
+            .map_err(|_| loss::limit_timeout())
     }
 }
 
 fn configure(builder: reqwest::ClientBuilder, options: &Options) -> reqwest::ClientBuilder {
     builder
-        .resolve_to_addrs(local::NAME, &local::ADDRESSES)
+        .resolve_to_addrs(localhost::NAME, &localhost::ADDRESSES)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
         .pool_max_idle_per_host(options.in_flight_per_origin)
         .connect_timeout(options.connect_timeout)
-        .http2_max_header_list_size(reply::HEADER_LIMIT)
+        .http2_max_header_list_size(body::HEADER_LIMIT)
         .user_agent(options.user_agent.clone())
 }
 

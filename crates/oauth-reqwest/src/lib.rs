@@ -22,7 +22,7 @@
 //! | module | what it gives |
 //! |---|---|
 //! | [`driver`] | [`Driver`]: runs any [`Exchange`](oauth_core::Exchange) of `oauth-core` |
-//! | [`oauth_session`] | [`Session`]: one grant, kept fresh, with one request for all who wait |
+//! | [`oauth_session`] | [`Session`]: the token of one grant, renewed with one request for all callers |
 //! | [`authorized`] | [`Authorized`]: attaches the token, renews it after a 401, keeps it within its origins |
 //! | [`loopback`] | the listener for the callback of a native app (RFC 8252) |
 //! | [`browser`] | opening the authorization URL, without a shell |
@@ -40,14 +40,15 @@
 pub mod authorized;
 #[cfg(feature = "blocking")]
 pub mod blocking;
+mod body;
 pub mod browser;
 pub mod driver;
-mod gate;
-mod local;
+mod limit;
+mod localhost;
 pub mod loopback;
-mod names;
+mod loss;
 pub mod options;
-mod reply;
+mod resolver;
 mod roots;
 mod signer;
 pub mod transport;

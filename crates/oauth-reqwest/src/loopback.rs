@@ -6,10 +6,10 @@
 //! cookie and no CORS header. A callback of another flow is turned away, the program is told, and
 //! the wait goes on.
 
-mod bound;
-mod guest;
+mod connection;
 mod head;
 mod paste;
+mod sockets;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -26,9 +26,9 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time;
 
 use crate::driver::Driver;
-use bound::Bound;
-use guest::{Answer, Guest};
+use connection::{Answer, CallbackConnection};
 pub use paste::{Paste, Stray};
+use sockets::ListenerSockets;
 
 /// How many connections are served at once; one more pushes out the oldest.
 const MAX_GUESTS: usize = 32;
@@ -51,7 +51,7 @@ const MAX_GUESTS: usize = 32;
 /// # }
 /// ```
 pub struct Listener {
-    socket: Bound,
+    socket: ListenerSockets,
     /// What `Host` must say, to the letter.
     host: String,
     redirect_uri: RedirectUri,
@@ -87,7 +87,7 @@ impl Listener {
     /// `misuse.setup` if the port is taken: whoever has it would get the callback, so there is no way
     /// around it.
     pub async fn bind_on(port: u16) -> Result<Self, Error> {
-        let (socket, host) = Bound::on(port).await?;
+        let (socket, host) = ListenerSockets::on(port).await?;
         let redirect_uri = RedirectUri::parse(&format!("http://{host}/callback"))?;
         Ok(Self::of(socket, host, redirect_uri))
     }
@@ -103,11 +103,11 @@ impl Listener {
     /// `redirect_uri.refused` if it is not plain http on a loopback address; `misuse.setup` if the
     /// port is taken.
     pub async fn at(redirect_uri: &RedirectUri) -> Result<Self, Error> {
-        let (socket, host, redirect_uri) = Bound::at(redirect_uri).await?;
+        let (socket, host, redirect_uri) = ListenerSockets::at(redirect_uri).await?;
         Ok(Self::of(socket, host, redirect_uri))
     }
 
-    fn of(socket: Bound, host: String, redirect_uri: RedirectUri) -> Self {
+    fn of(socket: ListenerSockets, host: String, redirect_uri: RedirectUri) -> Self {
         Self {
             socket,
             host,
@@ -201,14 +201,14 @@ impl Listener {
     pub async fn wait(mut self, pending: &Pending, patience: Duration) -> Result<String, Error> {
         let mut strays = Strays::default();
         let accepted = time::timeout(patience, self.accept(pending, &mut strays)).await;
-        let Ok((guest, callback)) = accepted else {
+        let Ok((connection, callback)) = accepted else {
             let nobody = Cause::unsent(strays.told());
             return Err(Error::lost(nobody.because(Loss::Timeout)));
         };
         // Nobody else gets in, not even while the answer is on its way.
         drop(self);
-        if let Some((guest, answer)) = guest {
-            guest.answer(answer).await;
+        if let Some((connection, answer)) = connection {
+            connection.answer(answer).await;
         }
         Ok(callback)
     }
@@ -218,7 +218,7 @@ impl Listener {
         &mut self,
         pending: &Pending,
         strays: &mut Strays,
-    ) -> (Option<(Guest, Answer)>, String) {
+    ) -> (Option<(CallbackConnection, Answer)>, String) {
         let mut readers = JoinSet::new();
         let mut writers = JoinSet::new();
         let mut handles = VecDeque::new();
@@ -238,16 +238,16 @@ impl Listener {
                     Err(_) => time::sleep(Duration::from_millis(20)).await,
                 },
                 Some(read) = readers.join_next(), if !readers.is_empty() => {
-                    let Ok(Some(guest)) = read else { continue };
-                    match guest.judge(&self.host, pending) {
-                        Ok((callback, answer)) => return (Some((guest, answer)), callback),
+                    let Ok(Some(connection)) = read else { continue };
+                    match connection.judge(&self.host, pending) {
+                        Ok((callback, answer)) => return (Some((connection, answer)), callback),
                         Err(answer) => {
                             match answer {
                                 Answer::OtherFlow => astray(Stray::Callback),
                                 Answer::RefusedWithoutState => astray(Stray::Refusal),
                                 _ => {}
                             }
-                            handles.push_back(writers.spawn(guest.answer(answer)));
+                            handles.push_back(writers.spawn(connection.answer(answer)));
                         }
                     }
                 }
@@ -296,11 +296,13 @@ async fn next(pasted: &mut Option<mpsc::UnboundedReceiver<String>>) -> Option<St
     pasted.as_mut()?.recv().await
 }
 
-async fn read(stream: TcpStream, patience: Duration) -> Option<Guest> {
-    time::timeout(patience, Guest::read(stream)).await.ok()?
+async fn read(stream: TcpStream, patience: Duration) -> Option<CallbackConnection> {
+    time::timeout(patience, CallbackConnection::read(stream))
+        .await
+        .ok()?
 }
 
-/// A browser's request takes milliseconds, so the oldest guest is the least likely to be one.
+/// A browser's request takes milliseconds, so the oldest connection is the least likely to be one.
 fn make_room(handles: &mut VecDeque<AbortHandle>) {
     handles.retain(|handle| !handle.is_finished());
     while handles.len() >= MAX_GUESTS {

@@ -1,4 +1,4 @@
-//! What a driver allows itself.
+//! The limits of a driver.
 
 use std::time::Duration;
 
@@ -26,9 +26,9 @@ pub struct Options {
     /// For a resource request it is counted from its turn to the head of the reply, and it may wait
     /// for its turn as long again.
     pub timeout: Duration,
-    /// How many requests may be in flight to one origin, at least 1; the others wait: 16. As
-    /// many connections may be kept idle. With HTTP/1.1 there are hardly more than these, but for
-    /// those on which the body of a resource server's reply is still to be read.
+    /// How many requests may be in flight to one origin, at least 1; the others wait: 16. As many
+    /// connections may be kept idle. With HTTP/1.1 these are all connections, apart from those on which
+    /// the body of a resource server's reply is still being read.
     pub in_flight_per_origin: usize,
     /// The `User-Agent`, for requests that bring none: `oauth-core/VERSION`.
     pub user_agent: HeaderValue,
@@ -76,8 +76,8 @@ impl Options {
 }
 
 impl Options {
-    /// How long a request to an authorization server waits for its turn: there must be time left for
-    /// the answer, or nobody knows what became of it.
+    /// How long a request to an authorization server may wait for a permit: there must be time left for
+    /// the response, or its outcome is not known.
     pub(crate) fn longest_queue(&self) -> Duration {
         self.timeout / 2
     }

@@ -1,8 +1,8 @@
-//! The system's certificate authorities, where variables of the environment name them.
+//! Checks the certificate authorities that environment variables name.
 //!
-//! `SSL_CERT_FILE` and `SSL_CERT_DIR` take the place of what the system trusts, so one that leads
-//! nowhere leaves nothing to trust. It is an error and not passed over: whoever set it may have meant to
-//! trust less than the system does.
+//! `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the authorities of the system, so one that leads nowhere
+//! leaves nothing to trust. That is an error and not ignored: it may be meant to trust less than the
+//! system does.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

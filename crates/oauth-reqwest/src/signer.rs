@@ -1,4 +1,4 @@
-//! Keys that live with the host: how [`Step::Sign`](oauth_core::Step::Sign) is answered.
+//! Signing with keys of the host: answers [`Step::Sign`](oauth_core::Step::Sign).
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! How requests leave this process, as one record that profiles and other languages fill in too.
+//! The transport settings: certificates, proxy and limits in one record, for profiles and other languages
+//! too.
 
 mod settings;
 
@@ -9,8 +10,8 @@ use oauth_core::error::{Cause, Error, Misuse};
 use reqwest::{Certificate, Identity, NoProxy, Proxy};
 
 use crate::driver::Driver;
-use crate::names::Names;
 use crate::options::Options;
+use crate::resolver::Resolver;
 use crate::roots;
 
 pub use settings::Settings;
@@ -37,7 +38,7 @@ pub struct Transport {
     pub trust: Trust,
     /// The client's certificate and key, in PEM, for servers that ask for one.
     pub client_certificate: Option<Secret<String>>,
-    /// Where requests go first.
+    /// The proxy that requests go through.
     pub route: Route,
     /// The limits.
     pub options: Options,
@@ -56,7 +57,7 @@ pub enum Trust {
     Only(Vec<u8>),
 }
 
-/// Where requests go first.
+/// The proxy that requests go through.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Route {
@@ -151,9 +152,9 @@ impl Transport {
     /// `misuse.setup` for a certificate or a proxy that is none, and where `SSL_CERT_FILE` and
     /// `SSL_CERT_DIR` lead nowhere.
     pub fn driver(&self) -> Result<Driver, Error> {
-        let names = Names::default();
-        let builder = configured!(reqwest::Client::builder(), self.parts()?, names);
-        Ok(Driver::with_options(builder, self.options.clone())?.naming(names))
+        let resolver = Resolver::default();
+        let builder = configured!(reqwest::Client::builder(), self.parts()?, resolver);
+        Ok(Driver::with_options(builder, self.options.clone())?.with_resolver(resolver))
     }
 
     /// A blocking driver that sends that way.
@@ -162,10 +163,14 @@ impl Transport {
     /// As [`driver`](Self::driver).
     #[cfg(feature = "blocking")]
     pub fn blocking_driver(&self) -> Result<crate::blocking::Driver, Error> {
-        let names = Names::default();
-        let builder = configured!(reqwest::blocking::Client::builder(), self.parts()?, names);
+        let resolver = Resolver::default();
+        let builder = configured!(
+            reqwest::blocking::Client::builder(),
+            self.parts()?,
+            resolver
+        );
         let driver = crate::blocking::Driver::with_options(builder, self.options.clone())?;
-        Ok(driver.naming(names))
+        Ok(driver.with_resolver(resolver))
     }
 
     fn parts(&self) -> Result<Parts, Error> {

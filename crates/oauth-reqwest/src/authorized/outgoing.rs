@@ -1,4 +1,4 @@
-//! A request as it goes out: what the core decides about it, and what there is to send.
+//! An outgoing request: its state in the core, and the request for reqwest.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, Resource, Step};
 
 use super::Driver;
 use crate::authorized::{OnWait, Outgoing, Parcel};
-use crate::reply;
+use crate::loss;
 use oauth_session::blocking::wait;
 use oauth_session::{Sources, Token, TokenSource};
 
@@ -186,7 +186,7 @@ impl Request<'_> {
                         Parcel::Bytes(request) => request.try_into(),
                         Parcel::Stream(request) => request.try_into(),
                     };
-                    let request = request.map_err(|error| Error::lost(reply::lost(error)))?;
+                    let request = request.map_err(|error| Error::lost(loss::lost(error)))?;
                     let sent = us.driver.call(request, outgoing.timeout);
                     let reply = response.insert(sent.map_err(Error::lost)?);
                     let event = Event::Reply(reply.status(), reply.headers());

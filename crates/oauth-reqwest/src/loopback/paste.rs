@@ -1,4 +1,4 @@
-//! The address one ended at, pasted where no browser reaches the listener.
+//! A pasted callback, for a listener that no browser reaches.
 
 use oauth_core::Pending;
 use tokio::sync::mpsc;
@@ -22,7 +22,7 @@ impl Paste {
     }
 }
 
-/// What came, and was no callback of the login that waits. The wait goes on.
+/// A request or text that is no callback of the pending login. The listener keeps waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stray {

@@ -1,7 +1,6 @@
-//! A reply on its way in, and what is said when none comes.
+//! Maps the errors of reqwest to causes, and says whether anything was sent.
 
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Uri};
+use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use oauth_core::error::{Cause, Loss};
@@ -9,14 +8,7 @@ use oauth_core::exchange::SendBy;
 use oauth_core::moment::UnixTime;
 use tower_service::Service;
 
-/// What is read of a body, in bytes, after any decompression.
-pub(crate) const BODY_LIMIT: usize = 1 << 20;
-/// What is set aside for a body before any of it has come: a length is easily claimed.
-const FIRST_ROOM: usize = 64 << 10;
-/// What is read of an HTTP/2 head, in bytes; hyper has its own limit for HTTP/1.
-pub(crate) const HEADER_LIMIT: u32 = 64 << 10;
-
-/// Whether a request whose turn has come may still leave.
+/// Checks that a request that has its permit is still within its send deadline.
 pub(crate) fn in_time(by: Option<SendBy>) -> Result<(), Cause> {
     let now = UnixTime::system().map_err(Cause::unsent)?;
     match by {
@@ -25,36 +17,7 @@ pub(crate) fn in_time(by: Option<SendBy>) -> Result<(), Cause> {
     }
 }
 
-/// A body, chunk by chunk, that never grows past its limit.
-pub(crate) struct Reply(Vec<u8>);
-
-impl Reply {
-    /// Refuses a body that announces more than is allowed before any of it is read.
-    pub(crate) fn begin(announced: Option<u64>) -> Result<Self, Cause> {
-        let announced = announced.unwrap_or_default();
-        match usize::try_from(announced) {
-            Ok(size) if size <= BODY_LIMIT => Ok(Self(Vec::with_capacity(size.min(FIRST_ROOM)))),
-            _ => Err(Cause::too_large()),
-        }
-    }
-
-    pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), Cause> {
-        if chunk.len() > BODY_LIMIT.saturating_sub(self.0.len()) {
-            return Err(Cause::too_large());
-        }
-        self.0.extend_from_slice(chunk);
-        Ok(())
-    }
-
-    pub(crate) fn end(self, status: StatusCode, headers: HeaderMap) -> http::Response<Bytes> {
-        let mut response = http::Response::new(Bytes::from(self.0));
-        *response.status_mut() = status;
-        *response.headers_mut() = headers;
-        response
-    }
-}
-
-/// Without the URL, whose query may hold a code or a token. DNS, TCP and TLS failures come before
+/// The cause of a failed request, without the URL, whose query may hold a code or a token. DNS, TCP and TLS failures come before
 /// the first byte of the request; of any other it cannot be known how far it came.
 pub(crate) fn lost(error: reqwest::Error) -> Cause {
     let loss = loss(&error);
@@ -66,7 +29,7 @@ pub(crate) fn lost(error: reqwest::Error) -> Cause {
     }
 }
 
-/// The same of a request that may not have found its way, with the addresses that were tried.
+/// The same, with the addresses that were tried, if the connection failed.
 pub(crate) fn lost_at(error: reqwest::Error, tried: Option<String>) -> Cause {
     match tried.filter(|_| error.is_connect()) {
         Some(tried) => {
@@ -78,7 +41,7 @@ pub(crate) fn lost_at(error: reqwest::Error, tried: Option<String>) -> Cause {
     }
 }
 
-/// The text of the error at the bottom, which says most.
+/// The text of the innermost error, which is the most specific.
 fn root(error: &reqwest::Error) -> String {
     let mut root: &dyn std::error::Error = error;
     while let Some(source) = root.source() {
@@ -87,7 +50,7 @@ fn root(error: &reqwest::Error) -> String {
     root.to_string()
 }
 
-/// What went wrong, by the types of the errors underneath.
+/// The kind of loss, by the types of the inner errors.
 fn loss(error: &reqwest::Error) -> Loss {
     let is_of = |has: fn(&(dyn std::error::Error + 'static)) -> bool| any_below(error, has);
     if error.is_builder() {
@@ -110,7 +73,7 @@ fn loss(error: &reqwest::Error) -> Loss {
 /// hyper-util names this type only as the error of a proxy's tunnel.
 type TunnelError = <Tunnel<HttpConnector> as Service<Uri>>::Error;
 
-/// Whether an error, or one underneath it, is what is looked for.
+/// Whether an error, or one inside it, satisfies `has`.
 fn any_below(
     error: &(dyn std::error::Error + 'static),
     has: fn(&(dyn std::error::Error + 'static)) -> bool,
@@ -123,7 +86,7 @@ fn any_below(
         || error.source().is_some_and(|source| any_below(source, has))
 }
 
-/// A body cut short, as `std::io` tells it.
+/// The cause of a body that was cut short, from an error of `std::io`.
 #[cfg(feature = "blocking")]
 pub(crate) fn cut(error: std::io::Error) -> Cause {
     match error.downcast::<reqwest::Error>() {
@@ -132,34 +95,7 @@ pub(crate) fn cut(error: std::io::Error) -> Cause {
     }
 }
 
-/// A request that waited for its turn in vain.
-pub(crate) fn crowded() -> Cause {
+/// The cause of a request that waited too long for a permit.
+pub(crate) fn limit_timeout() -> Cause {
     Cause::unsent("too many requests to this origin are in flight")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use oauth_core::error::Reach;
-
-    #[test]
-    fn a_body_may_be_as_large_as_the_limit_and_no_larger() {
-        let mut reply = Reply::begin(None).unwrap();
-        reply.push(&vec![b'x'; BODY_LIMIT - 1]).unwrap();
-        reply.push(b"x").unwrap();
-        assert_eq!(reply.push(b"x").unwrap_err().reach(), Reach::TooLarge);
-        assert_eq!(
-            reply.end(StatusCode::OK, HeaderMap::new()).body().len(),
-            BODY_LIMIT
-        );
-    }
-
-    #[test]
-    fn an_announced_length_is_believed_only_when_it_is_too_large() {
-        assert!(Reply::begin(Some(BODY_LIMIT as u64)).is_ok());
-        for size in [BODY_LIMIT as u64 + 1, u64::MAX] {
-            let cause = Reply::begin(Some(size)).err().unwrap();
-            assert_eq!(cause.reach(), Reach::TooLarge);
-        }
-    }
 }

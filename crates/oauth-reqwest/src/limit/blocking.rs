@@ -1,23 +1,23 @@
-//! The same limit, for threads.
+//! Limits the number of requests in flight to one origin, for threads.
 
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub(crate) struct Gate {
+pub(crate) struct OriginLimiter {
     limit: usize,
-    /// How many are in flight; an origin with none is not in the map.
+    /// The number of requests in flight; an origin with none is not in the map.
     origins: Mutex<HashMap<String, usize>>,
     freed: Condvar,
 }
 
-/// Leave to send one request, until it is dropped.
-pub(crate) struct Place<'a> {
-    gate: &'a Gate,
+/// The permit to have one request in flight, until it is dropped.
+pub(crate) struct Permit<'a> {
+    limiter: &'a OriginLimiter,
     origin: String,
 }
 
-impl Gate {
+impl OriginLimiter {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit: limit.max(1),
@@ -26,8 +26,8 @@ impl Gate {
         }
     }
 
-    /// Waits for a place, but not for ever.
-    pub(crate) fn enter(&self, origin: String, patience: Duration) -> Option<Place<'_>> {
+    /// Waits for a permit, at most for `patience`.
+    pub(crate) fn acquire(&self, origin: String, patience: Duration) -> Option<Permit<'_>> {
         let is_full = |origins: &mut HashMap<String, usize>| {
             origins
                 .get(&origin)
@@ -41,7 +41,10 @@ impl Gate {
             return None;
         }
         *origins.entry(origin.clone()).or_default() += 1;
-        Some(Place { gate: self, origin })
+        Some(Permit {
+            limiter: self,
+            origin,
+        })
     }
 
     fn origins(&self) -> MutexGuard<'_, HashMap<String, usize>> {
@@ -49,17 +52,17 @@ impl Gate {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let mut origins = self.gate.origins();
+        let mut origins = self.limiter.origins();
         if let Some(count) = origins.get_mut(&self.origin) {
             *count -= 1;
             if *count == 0 {
                 origins.remove(&self.origin);
             }
         }
-        // All: those who wait may wait for different origins.
-        self.gate.freed.notify_all();
+        // Wakes all threads: they may wait for different origins.
+        self.limiter.freed.notify_all();
     }
 }
 
@@ -67,33 +70,34 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
 
-    fn enter<'a>(gate: &'a Gate, origin: &str) -> Option<Place<'a>> {
-        gate.enter(origin.to_owned(), Duration::ZERO)
+    fn acquire<'a>(limiter: &'a OriginLimiter, origin: &str) -> Option<Permit<'a>> {
+        limiter.acquire(origin.to_owned(), Duration::ZERO)
     }
 
     #[test]
-    fn each_origin_has_its_own_places() {
-        let gate = Gate::new(2);
-        let first = enter(&gate, "https://a.example");
-        let second = enter(&gate, "https://a.example");
+    fn each_origin_has_its_own_permits() {
+        let limiter = OriginLimiter::new(2);
+        let first = acquire(&limiter, "https://a.example");
+        let second = acquire(&limiter, "https://a.example");
         assert!(first.is_some() && second.is_some());
-        assert!(enter(&gate, "https://a.example").is_none());
-        assert!(enter(&gate, "https://b.example").is_some());
+        assert!(acquire(&limiter, "https://a.example").is_none());
+        assert!(acquire(&limiter, "https://b.example").is_some());
         drop(first);
-        assert!(enter(&gate, "https://a.example").is_some());
+        assert!(acquire(&limiter, "https://a.example").is_some());
         drop(second);
-        assert!(gate.origins().is_empty());
+        assert!(limiter.origins().is_empty());
     }
 
     #[test]
-    fn whoever_waits_is_woken() {
-        let gate = Gate::new(0);
-        let first = enter(&gate, "https://a.example");
+    fn a_waiting_thread_is_woken() {
+        let limiter = OriginLimiter::new(0);
+        let first = acquire(&limiter, "https://a.example");
         assert!(first.is_some());
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| {
-                let place = gate.enter("https://a.example".to_owned(), Duration::from_secs(60));
-                place.is_some()
+                let permit =
+                    limiter.acquire("https://a.example".to_owned(), Duration::from_secs(60));
+                permit.is_some()
             });
             drop(first);
             assert!(waiting.join().unwrap());

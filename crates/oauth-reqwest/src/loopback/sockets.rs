@@ -1,4 +1,4 @@
-//! The sockets a listener waits at, and the redirect URI that leads to them.
+//! The sockets of a listener, and the redirect URI that leads to them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,15 +11,14 @@ use tokio::net::{TcpListener, TcpStream};
 /// How often a free port of one family is tried in the other.
 const TRIES: u32 = 16;
 
-/// One socket, or for `localhost` one for each family: which of them a browser tries first is its
-/// own affair.
+/// One socket, or for `localhost` one for each address family: a browser may try either first.
 #[derive(Debug)]
-pub(super) struct Bound {
+pub(super) struct ListenerSockets {
     first: TcpListener,
     second: Option<TcpListener>,
 }
 
-impl Bound {
+impl ListenerSockets {
     /// A port of `127.0.0.1`, or of `[::1]` where there is no IPv4.
     pub(super) async fn on(port: u16) -> Result<(Self, String), Error> {
         let bound = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
@@ -56,7 +55,7 @@ impl Bound {
         };
         let port = bound.first.local_addr().map_err(failed)?.port();
         let uri = match named && wanted != 0 {
-            // To the letter: servers compare it so.
+            // Exactly as given: servers compare it character by character.
             true => uri.clone(),
             false => {
                 let rest = url.path_and_query();
@@ -66,8 +65,8 @@ impl Bound {
         Ok((bound, host_of(&name, port), uri))
     }
 
-    /// Both addresses of `localhost`. A port that somebody else has in one of them is not taken: he
-    /// would get callbacks.
+    /// Both addresses of `localhost`. A port that another process has in one of them is not used: that
+    /// process would receive callbacks.
     async fn both(port: u16) -> io::Result<Self> {
         let mut tries = TRIES;
         loop {
@@ -88,7 +87,7 @@ impl Bound {
                     }
                     return Err(error);
                 }
-                // There is no IPv6 here.
+                // This machine has no IPv6.
                 Err(_) => None,
             };
             return Ok(Self { first, second });
@@ -139,7 +138,7 @@ fn literal(ip: IpAddr) -> String {
     }
 }
 
-/// What browsers write into `Host`.
+/// The `Host` that browsers send.
 fn host_of(name: &str, port: u16) -> String {
     match port {
         // Clients leave out the port that http implies.

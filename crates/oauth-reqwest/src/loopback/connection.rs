@@ -1,4 +1,4 @@
-//! One connection to the listener: read, judged, answered, closed.
+//! One connection to the listener: reads the request, checks it, responds and closes.
 
 use std::time::Duration;
 
@@ -9,24 +9,24 @@ use tokio::time;
 
 use super::head::{self, Flaw, Head};
 
-/// How long writing an answer, and waiting for the other side to close, may each take.
-const FAREWELL: Duration = Duration::from_secs(1);
-/// What is read, and thrown away, behind a refused request.
+/// How long writing the response may take, and waiting for the peer to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much is read and discarded after a refused request.
 const MAX_REST: usize = 1 << 20;
 
-pub(super) struct Guest {
+pub(super) struct CallbackConnection {
     stream: TcpStream,
     head: Result<Head, Flaw>,
 }
 
-/// Every answer there is. None says anything that came with the request.
+/// Every response there is. None repeats anything from the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     Welcome,
     Refused,
     Malformed,
     OtherFlow,
-    /// By a server that does not say of which login.
+    /// A refusal that does not say which login it belongs to.
     RefusedWithoutState,
     OtherHost,
     OtherPath,
@@ -35,14 +35,14 @@ pub(super) enum Answer {
     FieldsTooLarge,
 }
 
-impl Guest {
+impl CallbackConnection {
     /// Reads a head; `None` if the connection ends before.
     pub(super) async fn read(mut stream: TcpStream) -> Option<Self> {
         let mut bytes = Vec::with_capacity(2 << 10);
         loop {
             let seen = bytes.len();
             let room = (head::LIMIT - seen).min(8 << 10) as u64;
-            // A read of nothing is the end of the stream, for there is room left.
+            // A read of 0 bytes is the end of the stream, for the buffer has room.
             (&mut stream)
                 .take(room)
                 .read_buf(&mut bytes)
@@ -60,16 +60,15 @@ impl Guest {
         }
     }
 
-    /// The callback, as the URL that was called, if it belongs to this flow; and what to tell the
-    /// person.
+    /// Checks the request: the callback as the URL that was called, if it belongs to this flow, and the
+    /// response for the person.
     pub(super) fn judge(&self, host: &str, pending: &Pending) -> Result<(String, Answer), Answer> {
         let head = self.head.as_ref().map_err(|flaw| match flaw {
             Flaw::Malformed => Answer::Malformed,
             Flaw::LineTooLong => Answer::LineTooLong,
             Flaw::FieldsTooLarge => Answer::FieldsTooLarge,
         })?;
-        // First of all, or else a page under another name could learn what there is (DNS
-        // rebinding).
+        // Checked first, or a page under another name could probe the listener (DNS rebinding).
         if head.host != host {
             return Err(Answer::OtherHost);
         }
@@ -104,15 +103,15 @@ impl Guest {
             self.stream.write_all(bytes.as_bytes()).await?;
             self.stream.shutdown().await
         };
-        // Whoever does not listen to the answer goes without.
-        if matches!(time::timeout(FAREWELL, write).await, Ok(Ok(()))) {
-            let _ = time::timeout(FAREWELL, self.see_off()).await;
+        // A peer that does not read the response goes without.
+        if matches!(time::timeout(CLOSE_TIMEOUT, write).await, Ok(Ok(()))) {
+            let _ = time::timeout(CLOSE_TIMEOUT, self.lingering_close()).await;
         }
     }
 
-    /// Closing while the other side still sends would reset the connection, and the answer with
-    /// it.
-    async fn see_off(&mut self) {
+    /// Reads until the peer closes: closing while it still sends would reset the connection, and the
+    /// response with it.
+    async fn lingering_close(&mut self) {
         let mut rest = [0; 4 << 10];
         let mut sum = 0;
         while let Ok(size @ 1..) = self.stream.read(&mut rest).await {
