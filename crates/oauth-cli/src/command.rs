@@ -22,8 +22,8 @@ use oauth_core::Secret;
 use oauth_core::token::TokenKind;
 
 use crate::Global;
-use crate::grants::{Grants, Owner, Stored};
 use crate::output::{Failure, Output};
+use crate::profile_tokens::{Owner, ProfileTokens, Stored};
 use crate::secret_source::Source;
 use crate::setup::Plan;
 use crate::token_file::TokenFile;
@@ -124,7 +124,7 @@ impl TokenArgs {
             (_, Some(path)) => Ok(Given::File(TokenFile(path))),
             (Some(source), None) => source.read("token", OPTIONS).map(Given::Bare),
             (None, None) => {
-                let grants = Grants::of(&plan.profile, global)?;
+                let grants = ProfileTokens::of(&plan.profile, global)?;
                 let grants = grants
                     .ok_or_else(|| Failure::usage("usage.token", "no token is given", OPTIONS))?;
                 let stored = grants.find(plan, &Owner::Login);
@@ -144,7 +144,7 @@ enum Given {
     /// One token by itself.
     Bare(Secret<String>),
     /// The tokens of the profile's login, if there is one that can be read.
-    Login(Grants, Result<Option<Stored>, Failure>),
+    Login(ProfileTokens, Result<Option<Stored>, Failure>),
 }
 
 /// The kind of a token, as options say it.

@@ -5,7 +5,7 @@
 //! over the wire is shown without values that are worth something to a thief.
 //!
 //! Where to look: [`setup`] turns options and a profile into a client; [`net`] runs its exchanges
-//! and calls; [`grants`] keeps a profile's tokens for all shells; `command/` has one file for each
+//! and calls; [`profile_tokens`] keeps a profile's tokens for all shells; `command/` has one file for each
 //! command; [`output`] has the exit codes.
 
 #![cfg_attr(
@@ -18,22 +18,22 @@
     )
 )]
 
-mod asked;
 mod command;
 mod ending;
 mod fixed;
-mod grants;
+mod login_record;
 mod net;
 mod output;
-mod past;
-mod place;
 mod profile;
+mod profile_tokens;
 mod redirect;
 mod secret_source;
 mod setup;
 mod shell;
 mod time;
 mod token_file;
+mod token_request;
+mod token_store;
 mod trace;
 
 use std::path::PathBuf;

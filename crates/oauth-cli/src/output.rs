@@ -1,4 +1,4 @@
-//! What is printed and where: results on stdout, everything else on stderr.
+//! Output: results on stdout, everything else on stderr.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -297,7 +297,7 @@ impl<W: io::Write> io::Write for Watched<W> {
     }
 }
 
-/// Whoever reads may have had enough.
+/// A closed pipe is no error: the reader has had enough.
 fn written(result: io::Result<()>) -> Result<(), Failure> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::refused(

@@ -1,4 +1,4 @@
-//! Profiles: what need not be said again each time. The file holds no secret, only where one is.
+//! Profiles: options that need not be repeated. The file holds no secret, only where one is.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,8 +9,8 @@ use oauth_reqwest::transport::Settings;
 use serde::Deserialize;
 
 use crate::Global;
-use crate::asked::{Usual, Values};
 use crate::output::Failure;
+use crate::token_request::{ProfileDefaults, Values};
 
 /// The file.
 #[derive(Debug, Default, Deserialize)]
@@ -133,8 +133,8 @@ pub(crate) enum Auth {
 
 impl Profile {
     /// What its tokens are for, beside the scope.
-    pub(crate) fn usual(&self) -> Usual<'_> {
-        Usual {
+    pub(crate) fn usual(&self) -> ProfileDefaults<'_> {
+        ProfileDefaults {
             resource: &self.resource,
             audience: &self.audience,
             token_parameters: &self.token_parameters,

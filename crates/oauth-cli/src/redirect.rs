@@ -1,4 +1,4 @@
-//! Where a login listens: at a redirect URI that is registered as a whole, or at a port and a path.
+//! The redirect URI of a login: registered as a whole, or made of a port and a path.
 
 use oauth_core::issuer::RedirectUri;
 use oauth_core::url::Url;

@@ -13,12 +13,12 @@ use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret, Tokens, danger};
 use oauth_providers::Provider;
 
 use crate::Global;
-use crate::asked::{Asked, AskedArgs};
 use crate::fixed;
 use crate::net::Net;
 use crate::output::Failure;
 use crate::profile::{Auth, Profile};
 use crate::secret_source::Source;
+use crate::token_request::{TokenRequest, TokenRequestArgs};
 use crate::trace::Tracer;
 
 /// Which server, and who we are there. All of it may stand in a profile instead.
@@ -140,8 +140,8 @@ impl Plan {
     }
 
     /// What to ask for: what was said, else the profile's, else the provider's default.
-    pub(crate) fn asked(&self, said: &AskedArgs) -> Result<Asked, Error> {
-        Ok(Asked {
+    pub(crate) fn asked(&self, said: &TokenRequestArgs) -> Result<TokenRequest, Error> {
+        Ok(TokenRequest {
             scope: self.scope(said.scope.as_ref())?,
             parameters: self.profile.usual().parameters(said)?,
         })
@@ -229,8 +229,8 @@ impl Plan {
 
 impl Setup {
     /// A token of the client's own.
-    pub(crate) fn new_one(&self, asked: Asked) -> Result<Tokens, Failure> {
-        let Asked { scope, parameters } = asked;
+    pub(crate) fn new_one(&self, asked: TokenRequest) -> Result<Tokens, Failure> {
+        let TokenRequest { scope, parameters } = asked;
         let grant = ClientCredentials { scope };
         let tokens = self.net.run(self.client.token_with(grant, parameters));
         tokens.map_err(|error| Failure::from(error).of_the_client())

@@ -1,4 +1,4 @@
-//! What goes over the wire, for eyes: names of everything, values of what is harmless.
+//! Renders messages for people: all names, and only harmless values.
 //!
 //! A value is shown only if its name is on a list here. What is on no list could be a code, a
 //! token, a secret or somebody's name, so of that there is only the name.
@@ -292,7 +292,7 @@ fn body_items(headers: &HeaderMap, body: &[u8], list: &[&str]) -> Vec<Item> {
     members.iter().map(item).collect()
 }
 
-/// Shows messages on stderr as they go by, if asked to.
+/// Prints messages on stderr as they are sent and received, if asked to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tracer {
     /// Whether anything is shown.

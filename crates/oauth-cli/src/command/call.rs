@@ -24,14 +24,14 @@ use serde_json::{Value, json};
 use super::refresh::renewed;
 use super::token::{self, GrantType};
 use crate::Global;
-use crate::asked::{Asked, AskedArgs};
 use crate::fixed::FixedArgs;
-use crate::grants::{Choice, Grant, Grants, Owner};
 use crate::net::{Net, header};
 use crate::output::{self, Failure, Output};
 use crate::profile::{Profile, Who};
+use crate::profile_tokens::{Choice, Grant, Owner, ProfileTokens};
 use crate::setup::{Need, Plan, ServerArgs, Setup, net, provider_of};
 use crate::token_file::TokenFile;
+use crate::token_request::{TokenRequest, TokenRequestArgs};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -74,7 +74,7 @@ pub(crate) struct Call {
     #[arg(long = "origin", value_name = "ORIGIN")]
     origins: Vec<String>,
     /// Use a person's tokens, from a file that --save wrote
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["token_env", "token_file", "AskedArgs"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["token_env", "token_file", "TokenRequestArgs"])]
     tokens: Option<PathBuf>,
     #[command(flatten)]
     fixed: FixedArgs,
@@ -88,7 +88,7 @@ pub(crate) struct Call {
     #[arg(long = "as", value_enum, conflicts_with_all = ["tokens", "grant", "token_env", "token_file"])]
     who: Option<Who>,
     #[command(flatten)]
-    asked: AskedArgs,
+    asked: TokenRequestArgs,
 }
 
 fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
@@ -137,7 +137,7 @@ impl Call {
         let plan = Plan::of(profile, global)?;
         let kept = match self.tokens {
             Some(_) => None,
-            None => Grants::of(&plan.profile, global)?,
+            None => ProfileTokens::of(&plan.profile, global)?,
         };
         let choice = token::choice(self.grant, self.who, &plan.profile);
         if kept.is_none() && self.tokens.is_none() {
@@ -243,7 +243,7 @@ enum Source<'a> {
     /// A file that --save wrote.
     File(TokenFile, &'a Setup),
     /// The server, each time anew.
-    Own(Asked, &'a Setup),
+    Own(TokenRequest, &'a Setup),
 }
 
 impl Source<'_> {

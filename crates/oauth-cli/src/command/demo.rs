@@ -4,13 +4,13 @@
 //! between the two is the library as its users have it: preset, client, blocking driver, token
 //! source, loopback listener. What is shown was read off the wire between them.
 
+mod demo_env;
 mod report;
 mod socios;
-mod stage;
-mod tap;
 mod usertesting;
 mod usertesting_apps;
 mod uservoice;
+mod wire_recorder;
 
 use std::time::Instant;
 
@@ -19,8 +19,8 @@ use oauth_reqwest::blocking::Driver;
 use serde_json::json;
 
 use crate::output::{self, Failure, Output};
+use demo_env::{DemoEnv, Flow, System};
 use report::Outcome;
-use stage::{Flow, Stage, System};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -64,7 +64,7 @@ impl Name {
 
 impl Demo {
     pub(super) fn run(self, output: Output) -> Result<(), Failure> {
-        let driver = stage::driver()?;
+        let driver = demo_env::driver()?;
         let is_wanted = |name: &&Name| self.system.is_none_or(|wanted| wanted == **name);
         let mut record = Vec::new();
         let mut tally = Vec::new();
@@ -78,7 +78,7 @@ impl Demo {
             }
             let mut flows = Vec::new();
             for flow in system.flows {
-                let outcome = play(system, flow, &driver);
+                let outcome = run(system, flow, &driver);
                 if !output.json {
                     output::print(&outcome)?;
                 }
@@ -100,14 +100,14 @@ impl Demo {
     }
 }
 
-fn play(system: &System, flow: &'static Flow, driver: &Driver) -> Outcome {
+fn run(system: &System, flow: &'static Flow, driver: &Driver) -> Outcome {
     let start = Instant::now();
     let mut outcome = Outcome::new(flow);
-    match Stage::new(system, driver.clone()) {
-        Ok(stage) => {
-            outcome.failed = (flow.play)(&stage).err();
-            outcome.hops = stage.hops.all();
-            outcome.checks = stage.into_checks();
+    match DemoEnv::new(system, driver.clone()) {
+        Ok(env) => {
+            outcome.failed = (flow.run)(&env).err();
+            outcome.hops = env.hops.all();
+            outcome.checks = env.into_checks();
         }
         Err(failed) => outcome.failed = Some(failed),
     }
@@ -123,9 +123,9 @@ mod tests {
     /// What is checked must be able to fail: every flow that talks to its server notices another.
     #[test]
     fn another_server_is_noticed() {
-        let driver = &stage::driver().unwrap();
+        let driver = &demo_env::driver().unwrap();
         let judge = |system: &System, flow: &'static Flow| {
-            let outcome = play(system, flow, driver);
+            let outcome = run(system, flow, driver);
             let sent = outcome.hops.len();
             assert_eq!(outcome.failed.is_some(), sent > 0, "{}", flow.name);
             assert_eq!(

@@ -16,13 +16,13 @@ use serde_json::json;
 
 use super::token;
 use crate::Global;
-use crate::asked::AskedArgs;
-use crate::grants::{Grants, Owner};
+use crate::login_record::LoginRecord;
 use crate::output::{Failure, Output, complain};
-use crate::past::Past;
+use crate::profile_tokens::{Owner, ProfileTokens};
 use crate::redirect::{self, Wanted};
 use crate::setup::{Need, Plan, ServerArgs, Setup, pair};
 use crate::token_file::TokenFile;
+use crate::token_request::TokenRequestArgs;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -48,7 +48,7 @@ pub(crate) struct Login {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
-    asked: AskedArgs,
+    asked: TokenRequestArgs,
     /// A parameter of the provider's own, such as prompt=login
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
     parameters: Vec<(String, String)>,
@@ -77,7 +77,7 @@ impl Login {
         let plan = Plan::new(self.server, global)?;
         let grants = match self.save {
             Some(_) => None,
-            None => Grants::of(&plan.profile, global)?,
+            None => ProfileTokens::of(&plan.profile, global)?,
         };
         let asked = plan.asked(&self.asked)?;
         let mut setup = plan.set_up(Need::Perhaps, false)?;
@@ -137,7 +137,7 @@ impl Login {
 /// Where the tokens of a login are kept.
 struct Home<'a> {
     setup: &'a Setup,
-    grants: &'a Grants,
+    grants: &'a ProfileTokens,
     typed: Option<Receiver<String>>,
     output: Output,
 }
@@ -145,8 +145,8 @@ struct Home<'a> {
 impl Home<'_> {
     fn store(&mut self, tokens: Tokens, replace: bool) -> Result<(), Failure> {
         let profile = self.grants.profile();
-        let mut now = Past::of(&tokens);
-        let before = Past::load(profile)?;
+        let mut now = LoginRecord::of(&tokens);
+        let before = LoginRecord::load(profile)?;
         if let Some(before) = &before {
             if let Some((old, new)) = before.other_than(&now)
                 && !replace

@@ -4,8 +4,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::Global;
+use crate::login_record::LoginRecord;
 use crate::output::{self, Failure, Output};
-use crate::past::Past;
 use crate::profile::{File, Profile as Entry};
 
 pub(super) const EXAMPLES: &str = "\
@@ -55,7 +55,7 @@ fn whose(name: &str, profile: &Entry) -> Result<&'static str, Failure> {
     Ok(match profile.who {
         Some(who) => who.as_str(),
         None if profile.token_env.is_some() || profile.token_file.is_some() => "fixed",
-        None if Past::load(name)?.is_some() => "person",
+        None if LoginRecord::load(name)?.is_some() => "person",
         None => "client",
     })
 }

@@ -10,9 +10,9 @@ use oauth_core::{Client, Scope, Tokens};
 
 use super::{Given, TokenArgs, token};
 use crate::Global;
-use crate::grants::Owner;
 use crate::net::Net;
 use crate::output::{Failure, Output};
+use crate::profile_tokens::Owner;
 use crate::setup::{Need, Plan, ServerArgs};
 use crate::token_file::TokenFile;
 

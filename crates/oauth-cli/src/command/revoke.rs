@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::{Given, Hint, TokenArgs};
 use crate::Global;
-use crate::grants::{Grants, Owner, Stored};
+use crate::login_record::LoginRecord;
 use crate::output::{Failure, Output};
-use crate::past::Past;
 use crate::profile::Who;
+use crate::profile_tokens::{Owner, ProfileTokens, Stored};
 use crate::setup::{Need, Plan, ServerArgs, Setup};
 
 pub(super) const EXAMPLES: &str = "\
@@ -63,7 +63,7 @@ pub(crate) struct Logout {
 impl Logout {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let plan = Plan::new(self.server, global)?;
-        let grants = Grants::of(&plan.profile, global)?;
+        let grants = ProfileTokens::of(&plan.profile, global)?;
         let grants = grants.ok_or_else(|| {
             Failure::usage(
                 "usage.no_login",
@@ -94,7 +94,7 @@ impl Revoke {
         let reads_stdin = self.token.reads_stdin();
         let plan = Plan::new(self.server, global)?;
         if self.who == Some(Who::Client) {
-            let grants = Grants::of(&plan.profile, global)?;
+            let grants = ProfileTokens::of(&plan.profile, global)?;
             return forget_clients(plan, &grants.ok_or_else(no_token)?, output);
         }
         let given = self.token.read(&plan, global)?;
@@ -124,7 +124,7 @@ impl Revoke {
 /// at this very moment finds that out, and stores nothing.
 fn log_out(
     plan: Plan,
-    grants: &Grants,
+    grants: &ProfileTokens,
     stored: Result<Option<Stored>, Failure>,
     output: Output,
 ) -> Result<(), Failure> {
@@ -133,14 +133,14 @@ fn log_out(
         Ok(stored) => stored.ok_or_else(|| grants.nobody())?,
         // It can be forgotten all the same.
         Err(failure) if failure.is_of_record() => {
-            Past::default().save(&profile)?;
+            LoginRecord::default().save(&profile)?;
             grants.remove(&grants.key(&plan.reader()?, &Owner::Login))?;
             return Err(unread(&profile));
         }
         Err(failure) => return Err(failure),
     };
     // Before the login is gone: whoever comes then must not act for the client.
-    let kept = Past::default().save(&profile);
+    let kept = LoginRecord::default().save(&profile);
     let removed = grants.remove(&stored.key);
     let tokens = stored.tokens().map(|tokens| both(&tokens));
     let revoked = plan
@@ -155,7 +155,7 @@ fn log_out(
 }
 
 /// Forgets the client's own tokens, of all scopes.
-fn forget_clients(plan: Plan, grants: &Grants, output: Output) -> Result<(), Failure> {
+fn forget_clients(plan: Plan, grants: &ProfileTokens, output: Output) -> Result<(), Failure> {
     let all = grants.clients(&plan)?;
     if all.is_empty() {
         return Err(no_token());

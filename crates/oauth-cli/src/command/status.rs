@@ -7,12 +7,12 @@ use oauth_core::{Moment, Scope};
 use serde_json::{Value, json};
 
 use crate::Global;
-use crate::grants::{Listed, is_clients, list};
 use crate::output::{self, Failure, Output};
-use crate::place::Place;
 use crate::profile::Profile;
+use crate::profile_tokens::{Listed, is_clients, list};
 use crate::setup::Plan;
 use crate::time::rfc3339;
+use crate::token_store::TokenStore;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -37,12 +37,12 @@ impl Status {
         };
         let mut rows = Vec::new();
         let mut records = Vec::new();
-        let mut all = list(&Place::files()?)?;
-        if Place::is_sqlite_there()? {
-            all.extend(list(&Place::sqlite()?)?);
+        let mut all = list(&TokenStore::files()?)?;
+        if TokenStore::is_sqlite_there()? {
+            all.extend(list(&TokenStore::sqlite()?)?);
         }
-        if Place::is_sealed_there()? {
-            all.extend(list(&Place::sealed()?)?);
+        if TokenStore::is_sealed_there()? {
+            all.extend(list(&TokenStore::sealed()?)?);
         }
         for Listed { key, summary } in all {
             match summary {

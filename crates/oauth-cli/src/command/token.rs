@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use super::format::Format;
 use crate::Global;
-use crate::asked::AskedArgs;
 use crate::fixed;
-use crate::grants::{Choice, Grants, Owner};
 use crate::output::{Failure, Output};
 use crate::profile::{Profile, Who};
+use crate::profile_tokens::{Choice, Owner, ProfileTokens};
 use crate::setup::{Need, Plan, ServerArgs};
 use crate::time::rfc3339;
 use crate::token_file::TokenFile;
+use crate::token_request::TokenRequestArgs;
 
 pub(super) const EXAMPLES: &str = "\
 Only the access token is printed, so that it can be used at once:
@@ -62,7 +62,7 @@ pub(crate) struct Token {
     #[arg(long, value_enum)]
     format: Option<Format>,
     #[command(flatten)]
-    asked: AskedArgs,
+    asked: TokenRequestArgs,
     /// Ask for a new one, though the stored one may be good
     #[arg(long)]
     renew: bool,
@@ -107,7 +107,7 @@ impl Token {
         }
         let plan = Plan::of(profile, global)?;
         let choice = choice(self.grant, self.who, &plan.profile);
-        let Some(grants) = Grants::of(&plan.profile, global)? else {
+        let Some(grants) = ProfileTokens::of(&plan.profile, global)? else {
             choice.without_store()?;
             let asked = plan.asked(&self.asked)?;
             let setup = plan.set_up(Need::Secret, false)?;

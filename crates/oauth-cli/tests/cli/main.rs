@@ -1,6 +1,5 @@
 //! The command as its users meet it: arguments, profiles, exit codes, and no secret anywhere.
 
-mod asked;
 #[path = "../../../oauth-session/tests/it/bus.rs"]
 #[allow(dead_code, reason = "shared with the tests of the stores")]
 mod bus;
@@ -21,4 +20,5 @@ mod opener;
 mod profile;
 mod store;
 mod tiny;
+mod token_request;
 mod tokens;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::stage::{Failed, Flow, System};
-use super::tap::Hop;
+use super::demo_env::{Failed, Flow, System};
+use super::wire_recorder::Hop;
 use crate::output::{BOLD, DIM, GREEN, RED};
 use crate::trace::{Item, lively};
 

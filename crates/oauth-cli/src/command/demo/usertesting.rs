@@ -15,7 +15,7 @@ use oauth_reqwest::blocking::Authorized;
 use oauth_session::Sources;
 use oauth_testkit::{Fault, Twin};
 
-use super::stage::{Flow, Played, Stage, System};
+use super::demo_env::{DemoEnv, Flow, FlowResult, System};
 
 const TENANT: &str = "/oauth2/aus1p3vtd8vtm4Bxv0h8";
 const TOKEN: &str = "/oauth2/aus1p3vtd8vtm4Bxv0h8/v1/token";
@@ -34,103 +34,103 @@ pub(super) const SYSTEM: System = System {
         Flow {
             name: "discovery_oauth",
             what: "the metadata in RFC 8414's place, before the issuer's path",
-            play: discovery_oauth,
+            run: discovery_oauth,
         },
         Flow {
             name: "discovery_openid",
             what: "the metadata behind the issuer's path, where Okta has it too",
-            play: discovery_openid,
+            run: discovery_openid,
         },
         Flow {
             name: "client_credentials",
             what: "a token for studies:read, credentials in the body",
-            play: client_credentials,
+            run: client_credentials,
         },
         Flow {
             name: "api_v2_and_v1",
             what: "one token for both APIs",
-            play: api_v2_and_v1,
+            run: api_v2_and_v1,
         },
         Flow {
             name: "expiry",
             what: "an hour later: no refresh token, so a new one is asked for",
-            play: expiry,
+            run: expiry,
         },
         Flow {
             name: "token_died",
             what: "a 401 before the hour is over: one new token, one more try",
-            play: token_died,
+            run: token_died,
         },
         Flow {
             name: "rate_limit",
             what: "ten calls a minute, then 429 with x-ratelimit-reset",
-            play: rate_limit,
+            run: rate_limit,
         },
         Flow {
             name: "limit_told",
             what: "the same as an error: its pause, and no request before it is over",
-            play: limit_told,
+            run: limit_told,
         },
         Flow {
             name: "limit_waited_for",
             what: "the same, waited for (here: three calls in two seconds)",
-            play: limit_waited_for,
+            run: limit_waited_for,
         },
         Flow {
             name: "limit_kept",
             what: "an allowance kept to before the server says no (here: three in two seconds)",
-            play: limit_kept,
+            run: limit_kept,
         },
         Flow {
             name: "introspection",
             what: "what the server says about a live token and a made-up one",
-            play: introspection,
+            run: introspection,
         },
         Flow {
             name: "revocation",
             what: "a token given back",
-            play: revocation,
+            run: revocation,
         },
         Flow {
             name: "v1_error_body",
             what: "the older API's error, and the server's for an unknown scope",
-            play: v1_error_body,
+            run: v1_error_body,
         },
     ],
 };
 
-fn discovery_oauth(stage: &Stage) -> Played {
-    let server = discover(stage)?;
-    let asked: Vec<String> = stage.log().into_iter().map(|entry| entry.path).collect();
+fn discovery_oauth(env: &DemoEnv) -> FlowResult {
+    let server = discover(env)?;
+    let asked: Vec<String> = env.log().into_iter().map(|entry| entry.path).collect();
     let place = format!("/.well-known/oauth-authorization-server{TENANT}");
-    stage.check("the first place asked has it", asked == [place])?;
-    same_endpoints(stage, &server)
+    env.check("the first place asked has it", asked == [place])?;
+    same_endpoints(env, &server)
 }
 
-fn discovery_openid(stage: &Stage) -> Played {
-    stage.twin(|twin| {
+fn discovery_openid(env: &DemoEnv) -> FlowResult {
+    env.twin(|twin| {
         twin.inject(Fault::Status {
             status: 404,
             retry_after: None,
         });
     });
-    let server = discover(stage)?;
-    let found = stage.log().pop().map(|entry| entry.path);
+    let server = discover(env)?;
+    let found = env.log().pop().map(|entry| entry.path);
     let place = format!("{TENANT}/.well-known/openid-configuration");
-    stage.check(
+    env.check(
         "where the first place has nothing, the one behind the path is found",
         found == Some(place),
     )?;
-    same_endpoints(stage, &server)
+    same_endpoints(env, &server)
 }
 
-fn discover(stage: &Stage) -> Played<Server> {
-    let issuer = stage.provider.issuer()?;
-    Ok(stage.run(danger::discover_on_loopback(issuer, Rules::default()))?)
+fn discover(env: &DemoEnv) -> FlowResult<Server> {
+    let issuer = env.provider.issuer()?;
+    Ok(env.run(danger::discover_on_loopback(issuer, Rules::default()))?)
 }
 
-fn same_endpoints(stage: &Stage, found: &Server) -> Played {
-    let preset = stage.provider.server()?;
+fn same_endpoints(env: &DemoEnv, found: &Server) -> FlowResult {
+    let preset = env.provider.server()?;
     let known = EndpointKind::ALL
         .iter()
         .filter(|&&kind| preset.endpoint(kind).is_ok());
@@ -141,217 +141,216 @@ fn same_endpoints(stage: &Stage, found: &Server) -> Played {
             differ.push(kind.member());
         }
     }
-    stage.check(
+    env.check(
         format_args!("all {count} endpoints of the preset are the document's"),
         count > 0 && differ.is_empty(),
     )?;
     let found = found.code_challenge_methods();
-    stage.check(
+    env.check(
         "it supports PKCE with S256",
         found == Some(vec!["S256".to_owned()]),
     )
 }
 
-fn client_credentials(stage: &Stage) -> Played {
-    let tokens = new_token(stage, &stage.trusted()?)?;
-    let sent = stage.entry(TOKEN)?;
-    stage.check(
+fn client_credentials(env: &DemoEnv) -> FlowResult {
+    let tokens = new_token(env, &env.trusted()?)?;
+    let sent = env.entry(TOKEN)?;
+    env.check(
         "credentials and scope=studies:read are in the body",
         sent.form("client_secret").is_some()
             && sent.header("authorization").is_none()
             && sent.form("scope") == Some("studies:read"),
     )?;
-    stage.check(
+    env.check(
         "the token is good for an hour, and for studies:read",
-        tokens.expires_in == Some(3600) && tokens.scope == stage.provider.default_scope(),
+        tokens.expires_in == Some(3600) && tokens.scope == env.provider.default_scope(),
     )?;
     let looks_like_jwt = tokens.access_token.expose().split('.').count() == 3;
-    stage.check("it looks like a JWT", looks_like_jwt)?;
-    stage.check("there is no refresh token", tokens.refresh_token.is_none())
+    env.check("it looks like a JWT", looks_like_jwt)?;
+    env.check("there is no refresh token", tokens.refresh_token.is_none())
 }
 
-fn api_v2_and_v1(stage: &Stage) -> Played {
-    let api = stage.application(stage.trusted()?, stage.provider.default_scope())?;
+fn api_v2_and_v1(env: &DemoEnv) -> FlowResult {
+    let api = env.application(env.trusted()?, env.provider.default_scope())?;
     for (path, name) in [(V2, "v2"), (V1, "v1")] {
-        let reply = stage.get(&api, path)?;
-        stage.check(
+        let reply = env.get(&api, path)?;
+        env.check(
             format_args!("{name} answers with session results"),
             reply.status == 200 && reply.body.get("sessionResults").is_some(),
         )?;
     }
-    let requests = stage.counters().token_requests;
-    stage.check("one token served both", requests == 1)
+    let requests = env.counters().token_requests;
+    env.check("one token served both", requests == 1)
 }
 
-fn expiry(stage: &Stage) -> Played {
-    let client = stage.trusted()?;
-    let old = new_token(stage, &client)?;
+fn expiry(env: &DemoEnv) -> FlowResult {
+    let client = env.trusted()?;
+    let old = new_token(env, &client)?;
     let now = Moment::system()?.now();
     let leeway = Duration::from_secs(30);
-    stage.check(
+    env.check(
         "it is fresh at first",
         old.freshness(now, leeway) == Freshness::Fresh,
     )?;
-    stage.advance(HOUR);
-    stage.check(
+    env.advance(HOUR);
+    env.check(
         "an hour later the client knows that it is over",
         old.freshness(now.after(HOUR), leeway) == Freshness::Stale,
     )?;
-    let status = stage.get_with(&old.access_token, V2)?.status;
-    stage.check("and so does the API", status == 401)?;
-    let new = new_token(stage, &client)?;
-    let status = stage.get_with(&new.access_token, V2)?.status;
-    stage.check(
+    let status = env.get_with(&old.access_token, V2)?.status;
+    env.check("and so does the API", status == 401)?;
+    let new = new_token(env, &client)?;
+    let status = env.get_with(&new.access_token, V2)?.status;
+    env.check(
         "a new token from the same credentials is taken",
         status == 200,
     )?;
-    let log = stage.log();
+    let log = env.log();
     let mut grants = log.iter().filter_map(|entry| entry.form("grant_type"));
-    stage.check(
+    env.check(
         "no refresh was tried",
         grants.all(|grant| grant == "client_credentials"),
     )
 }
 
-fn token_died(stage: &Stage) -> Played {
-    let api = stage.application(stage.trusted()?, stage.provider.default_scope())?;
-    stage.recovers_from_401(&api, V2)
+fn token_died(env: &DemoEnv) -> FlowResult {
+    let api = env.application(env.trusted()?, env.provider.default_scope())?;
+    env.recovers_from_401(&api, V2)
 }
 
-fn rate_limit(stage: &Stage) -> Played {
-    let api = stage.application(stage.trusted()?, stage.provider.default_scope())?;
+fn rate_limit(env: &DemoEnv) -> FlowResult {
+    let api = env.application(env.trusted()?, env.provider.default_scope())?;
     let mut statuses = Vec::new();
     for _ in 0..10 {
-        statuses.push(stage.get(&api, V2)?.status);
+        statuses.push(env.get(&api, V2)?.status);
     }
-    stage.check("ten calls are answered", statuses == [200; 10])?;
-    let eleventh = stage.get(&api, V2)?;
-    stage.check("the eleventh is one too many", eleventh.status == 429)?;
+    env.check("ten calls are answered", statuses == [200; 10])?;
+    let eleventh = env.get(&api, V2)?;
+    env.check("the eleventh is one too many", eleventh.status == 429)?;
     let pause = eleventh.pause.unwrap_or_default();
-    stage.check(
+    env.check(
         "x-ratelimit-reset is read as a pause of at most a minute",
         !pause.is_zero() && pause <= Duration::from_secs(60),
     )?;
-    stage.advance(pause);
-    let status = stage.get(&api, V2)?.status;
-    stage.check("after it the API answers again", status == 200)?;
-    let requests = stage.counters().token_requests;
-    stage.check("no new token was asked for", requests == 1)
+    env.advance(pause);
+    let status = env.get(&api, V2)?.status;
+    env.check("after it the API answers again", status == 200)?;
+    let requests = env.counters().token_requests;
+    env.check("no new token was asked for", requests == 1)
 }
 
 /// One call more than the twin allows, which is told of by an error.
-fn limit_told(stage: &Stage) -> Played {
-    let api = limited(stage, stage.provider.api()?)?.on_limit(OnLimit::Fail);
+fn limit_told(env: &DemoEnv) -> FlowResult {
+    let api = limited(env, env.provider.api()?)?.on_limit(OnLimit::Fail);
     for _ in 0..3 {
-        let status = stage.get(&api, V2)?.status;
-        stage.check("three calls are answered", status == 200)?;
+        let status = env.get(&api, V2)?.status;
+        env.check("three calls are answered", status == 200)?;
     }
-    let fourth = stage.get(&api, V2);
-    let error = stage.refused("the fourth", fourth, "resource.rate_limited")?;
+    let fourth = env.get(&api, V2);
+    let error = env.refused("the fourth", fourth, "resource.rate_limited")?;
     let pause = error.advice().after().unwrap_or_default();
-    stage.check(
+    env.check(
         "the error holds the pause that the server asks for",
         !pause.is_zero() && pause <= Duration::from_secs(2),
     )?;
-    let before = stage.arrived();
-    stage.refused("the fifth", stage.get(&api, V2), "resource.rate_limited")?;
-    stage.check("nothing was sent for it", stage.arrived() == before)
+    let before = env.arrived();
+    env.refused("the fifth", env.get(&api, V2), "resource.rate_limited")?;
+    env.check("nothing was sent for it", env.arrived() == before)
 }
 
-fn limit_waited_for(stage: &Stage) -> Played {
+fn limit_waited_for(env: &DemoEnv) -> FlowResult {
     let waits = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&waits);
-    let api = limited(stage, stage.provider.api()?)?
+    let api = limited(env, env.provider.api()?)?
         .on_limit(WAIT)
         .on_wait(move |_| {
             count.fetch_add(1, Ordering::Relaxed);
         });
     for _ in 0..5 {
-        let status = stage.get(&api, V2)?.status;
-        stage.check("five calls are answered", status == 200)?;
+        let status = env.get(&api, V2)?.status;
+        env.check("five calls are answered", status == 200)?;
     }
-    stage.check(
+    env.check(
         "one of them was refused, and waited for",
-        stage.counters().api_429 == 1 && waits.load(Ordering::Relaxed) == 1,
+        env.counters().api_429 == 1 && waits.load(Ordering::Relaxed) == 1,
     )
 }
 
-fn limit_kept(stage: &Stage) -> Played {
+fn limit_kept(env: &DemoEnv) -> FlowResult {
     let allowance = Allowance::new(3, 2);
-    let api = limited(stage, stage.provider.api()?.keeping(allowance))?.on_limit(WAIT);
+    let api = limited(env, env.provider.api()?.keeping(allowance))?.on_limit(WAIT);
     for _ in 0..5 {
-        let status = stage.get(&api, V2)?.status;
-        stage.check("five calls are answered", status == 200)?;
+        let status = env.get(&api, V2)?.status;
+        env.check("five calls are answered", status == 200)?;
     }
-    stage.check("none of them was refused", stage.counters().api_429 == 0)
+    env.check("none of them was refused", env.counters().api_429 == 0)
 }
 
 /// The API of a twin that allows three calls in two seconds.
-fn limited(stage: &Stage, api: Api) -> Played<Authorized> {
-    stage.twin(|twin| {
+fn limited(env: &DemoEnv, api: Api) -> FlowResult<Authorized> {
+    env.twin(|twin| {
         twin.set_rate_limit(3);
         twin.set_rate_window(2);
     });
-    let own = stage.own(&stage.trusted()?, stage.provider.default_scope());
-    Ok(stage.api_of(Sources::one(own), api)?)
+    let own = env.own(&env.trusted()?, env.provider.default_scope());
+    Ok(env.api_of(Sources::one(own), api)?)
 }
 
-fn introspection(stage: &Stage) -> Played {
-    let client = stage.trusted()?;
-    let tokens = new_token(stage, &client)?;
+fn introspection(env: &DemoEnv) -> FlowResult {
+    let client = env.trusted()?;
+    let tokens = new_token(env, &client)?;
     let of = |token| client.introspect(Introspection::new(token).hint(TokenKind::Access));
-    let TokenState::Active(alive) = stage.run(of(tokens.access_token.clone()))? else {
-        return stage.check("the live token is active", false);
+    let TokenState::Active(alive) = env.run(of(tokens.access_token.clone()))? else {
+        return env.check("the live token is active", false);
     };
-    let issuer = stage.provider.issuer()?;
-    stage.check(
+    let issuer = env.provider.issuer()?;
+    env.check(
         "the live token is active, this client's, this issuer's, and for studies:read",
         alive.client_id.as_deref() == Some(client.client_id().as_str())
             && alive.issuer.as_deref() == Some(issuer.as_str())
-            && alive.scope == Some(stage.provider.default_scope()),
+            && alive.scope == Some(env.provider.default_scope()),
     )?;
-    let made_up = stage.run(of("made-up".into()))?;
-    stage.check(
+    let made_up = env.run(of("made-up".into()))?;
+    env.check(
         "a made-up one is not active, and no more is said",
         matches!(made_up, TokenState::Inactive),
     )
 }
 
-fn revocation(stage: &Stage) -> Played {
-    let client = stage.trusted()?;
-    let tokens = new_token(stage, &client)?;
-    let status = stage.get_with(&tokens.access_token, V2)?.status;
-    stage.check("the token works", status == 200)?;
-    stage
-        .run(client.revoke(Revocation::new(tokens.access_token.clone()).hint(TokenKind::Access)))?;
-    let status = stage.get_with(&tokens.access_token, V2)?.status;
-    stage.check("once revoked, it is answered 401", status == 401)?;
-    let state = stage.run(client.introspect(Introspection::new(tokens.access_token)))?;
-    stage.check(
+fn revocation(env: &DemoEnv) -> FlowResult {
+    let client = env.trusted()?;
+    let tokens = new_token(env, &client)?;
+    let status = env.get_with(&tokens.access_token, V2)?.status;
+    env.check("the token works", status == 200)?;
+    env.run(client.revoke(Revocation::new(tokens.access_token.clone()).hint(TokenKind::Access)))?;
+    let status = env.get_with(&tokens.access_token, V2)?.status;
+    env.check("once revoked, it is answered 401", status == 401)?;
+    let state = env.run(client.introspect(Introspection::new(tokens.access_token)))?;
+    env.check(
         "and is no longer active",
         matches!(state, TokenState::Inactive),
     )
 }
 
-fn v1_error_body(stage: &Stage) -> Played {
-    let client = stage.trusted()?;
-    let api = stage.application(client.clone(), stage.provider.default_scope())?;
-    let reply = stage.get(&api, "/api/v1/sessionResults/")?;
+fn v1_error_body(env: &DemoEnv) -> FlowResult {
+    let client = env.trusted()?;
+    let api = env.application(client.clone(), env.provider.default_scope())?;
+    let reply = env.get(&api, "/api/v1/sessionResults/")?;
     let code = reply.body.get("errorCode").and_then(|code| code.as_str());
-    stage.check(
+    env.check(
         "a call without testId is answered 400, errorCode BAD_REQUEST and a message",
         reply.status == 400
             && code == Some("BAD_REQUEST")
             && reply.body.get("errorMessage").is_some(),
     )?;
-    let requests = stage.counters().token_requests;
-    stage.check("which is not taken for a dead token", requests == 1)?;
-    let result = stage.run(client.client_credentials(Scope::parse("studies:write")?));
-    stage.refused("an unknown scope", result, "denied.invalid_scope")?;
+    let requests = env.counters().token_requests;
+    env.check("which is not taken for a dead token", requests == 1)?;
+    let result = env.run(client.client_credentials(Scope::parse("studies:write")?));
+    env.refused("an unknown scope", result, "denied.invalid_scope")?;
     Ok(())
 }
 
-fn new_token(stage: &Stage, client: &Client) -> Played<Tokens> {
-    let scope = stage.provider.default_scope();
-    Ok(stage.run(client.client_credentials(scope))?)
+fn new_token(env: &DemoEnv, client: &Client) -> FlowResult<Tokens> {
+    let scope = env.provider.default_scope();
+    Ok(env.run(client.client_credentials(scope))?)
 }

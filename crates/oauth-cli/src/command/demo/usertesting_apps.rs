@@ -7,7 +7,7 @@ use oauth_core::{AuthorizationRequest, Client, ClientAuth, Moment, Scope, Tokens
 use oauth_reqwest::blocking::Listener;
 use oauth_testkit::{Fault, Twin};
 
-use super::stage::{Flow, Played, Stage, System, Visit};
+use super::demo_env::{DemoEnv, Flow, FlowResult, System, Visit};
 
 const AUTHORIZE: &str = "/oauth2/0oa1partnerapp2345678/v1/authorize";
 const TOKEN: &str = "/oauth2/0oa1partnerapp2345678/v1/token";
@@ -22,53 +22,53 @@ pub(super) const SYSTEM: System = System {
         Flow {
             name: "redirect_uri_checked_locally",
             what: "redirect URIs that are almost the registered one",
-            play: redirect_uri_checked_locally,
+            run: redirect_uri_checked_locally,
         },
         Flow {
             name: "redirect_uri_checked_by_server",
             what: "the same, by a client that was told nothing",
-            play: redirect_uri_checked_by_server,
+            run: redirect_uri_checked_by_server,
         },
         Flow {
             name: "authorization_code_pkce",
             what: "a person's login for clips and studies",
-            play: authorization_code_pkce,
+            run: authorization_code_pkce,
         },
         Flow {
             name: "secret_in_url_refused",
             what: "the portal's example, client_secret in the authorization URL",
-            play: secret_in_url_refused,
+            run: secret_in_url_refused,
         },
         Flow {
             name: "wrong_state_refused",
             what: "a callback that belongs to another login",
-            play: wrong_state_refused,
+            run: wrong_state_refused,
         },
         Flow {
             name: "wrong_issuer_refused",
             what: "a callback that another server answers for",
-            play: wrong_issuer_refused,
+            run: wrong_issuer_refused,
         },
         Flow {
             name: "access_denied",
             what: "the person says no",
-            play: access_denied,
+            run: access_denied,
         },
         Flow {
             name: "api_call",
             what: "session results with the person's token",
-            play: api_call,
+            run: api_call,
         },
         Flow {
             name: "expired_means_login",
             what: "the token dies and there is nothing to renew it with",
-            play: expired_means_login,
+            run: expired_means_login,
         },
     ],
 };
 
-fn redirect_uri_checked_locally(stage: &Stage) -> Played {
-    let client = app(stage, REGISTERED)?;
+fn redirect_uri_checked_locally(env: &DemoEnv) -> FlowResult {
+    let client = app(env, REGISTERED)?;
     for almost in [
         "https://app.example/callback/",
         "https://app.example/Callback",
@@ -79,60 +79,60 @@ fn redirect_uri_checked_locally(stage: &Stage) -> Played {
     ] {
         let ask = AuthorizationRequest::new(RedirectUri::parse(almost)?);
         let result = client.authorize(Moment::system()?, ask);
-        stage.refused(almost, result, "redirect_uri.not_registered")?;
+        env.refused(almost, result, "redirect_uri.not_registered")?;
     }
-    let result = stage
+    let result = env
         .trusted()?
         .authorize(Moment::system()?, ask(REGISTERED)?);
-    stage.refused(
+    env.refused(
         "any at all, by a client that registered none,",
         result,
         "redirect_uri.not_registered",
     )?;
-    stage.check("no browser opened: nothing was sent", stage.arrived() == 0)
+    env.check("no browser opened: nothing was sent", env.arrived() == 0)
 }
 
-fn redirect_uri_checked_by_server(stage: &Stage) -> Played {
-    let server = stage.provider.server()?;
-    let client = Client::new(server, stage.client_id(), ClientAuth::post(stage.secret()))?;
+fn redirect_uri_checked_by_server(env: &DemoEnv) -> FlowResult {
+    let server = env.provider.server()?;
+    let client = Client::new(server, env.client_id(), ClientAuth::post(env.secret()))?;
     let ask = ask("https://evil.example/callback")?;
     let (url, _) = client.authorize(Moment::system()?, ask)?;
-    let visit = stage.visit(&url)?;
-    stage.check(
+    let visit = env.visit(&url)?;
+    env.check(
         "the server shows its own page, 400, and sends nobody anywhere",
         matches!(visit, Visit::Page(400)),
     )?;
-    let codes = stage.counters().authorizations;
-    stage.check("it handed out no code", codes == 0)
+    let codes = env.counters().authorizations;
+    env.check("it handed out no code", codes == 0)
 }
 
-fn authorization_code_pkce(stage: &Stage) -> Played {
+fn authorization_code_pkce(env: &DemoEnv) -> FlowResult {
     // The portal registers this URL, port and all: this server does not let ports differ.
     let listener = Listener::bind()?;
     let callback = listener.redirect_uri().as_str().to_owned();
-    stage.twin(|twin| twin.register_redirect_uri(&callback));
-    let client = app(stage, &callback)?;
-    let tokens = stage.login_at(listener, &client, ask(&callback)?)?;
-    let asked = stage.entry(AUTHORIZE)?;
-    stage.check(
+    env.twin(|twin| twin.register_redirect_uri(&callback));
+    let client = app(env, &callback)?;
+    let tokens = env.login_at(listener, &client, ask(&callback)?)?;
+    let asked = env.entry(AUTHORIZE)?;
+    env.check(
         "both scopes are asked for, separated by a space",
         asked.query("scope") == Some("clips:read studies:read"),
     )?;
-    stage.check(
+    env.check(
         "the URL holds an S256 challenge and a state, and no secret",
         asked.query("code_challenge_method") == Some("S256")
             && asked.query("state").is_some()
             && asked.query("client_secret").is_none(),
     )?;
-    let sent = stage.entry(TOKEN)?;
-    stage.check(
+    let sent = env.entry(TOKEN)?;
+    env.check(
         "code, verifier, secret and the same redirect URI are in the body",
         ["code", "code_verifier", "client_secret"]
             .iter()
             .all(|name| sent.form(name).is_some())
             && sent.form("redirect_uri") == Some(callback.as_str()),
     )?;
-    stage.check(
+    env.check(
         "both scopes are granted, for an hour, without a refresh token",
         tokens.scope == Scope::parse("clips:read studies:read")?
             && tokens.expires_in == Some(3600)
@@ -140,104 +140,104 @@ fn authorization_code_pkce(stage: &Stage) -> Played {
     )
 }
 
-fn secret_in_url_refused(stage: &Stage) -> Played {
-    let client = app(stage, REGISTERED)?;
-    let secret = stage.secret();
+fn secret_in_url_refused(env: &DemoEnv) -> FlowResult {
+    let client = app(env, REGISTERED)?;
+    let secret = env.secret();
     for name in ["client_secret", "key"] {
         let ask = ask(REGISTERED)?.extra(name, secret.expose());
         let result = client.authorize(Moment::system()?, ask);
-        stage.refused(
+        env.refused(
             format_args!("the secret as parameter `{name}`"),
             result,
             "form.secret_in_url",
         )?;
     }
-    stage.check("nothing was sent", stage.arrived() == 0)?;
-    login(stage, &client)?;
-    let leaks = stage.counters().secrets_in_url;
-    stage.check("a login without it works, no URL held a secret", leaks == 0)
+    env.check("nothing was sent", env.arrived() == 0)?;
+    login(env, &client)?;
+    let leaks = env.counters().secrets_in_url;
+    env.check("a login without it works, no URL held a secret", leaks == 0)
 }
 
-fn wrong_state_refused(stage: &Stage) -> Played {
-    let client = app(stage, REGISTERED)?;
-    stage.twin(|twin| twin.inject(Fault::ForeignStateInCallback));
-    let (pending, callback) = stage.authorize(&client, ask(REGISTERED)?)?;
-    stage.check(
+fn wrong_state_refused(env: &DemoEnv) -> FlowResult {
+    let client = app(env, REGISTERED)?;
+    env.twin(|twin| twin.inject(Fault::ForeignStateInCallback));
+    let (pending, callback) = env.authorize(&client, ask(REGISTERED)?)?;
+    env.check(
         "the waiting login does not recognise the callback",
         !pending.recognises(&callback),
     )?;
     let result = client.redeem(pending, &callback);
-    stage.refused("its code", result, "callback.state")?;
-    no_token_request(stage)
+    env.refused("its code", result, "callback.state")?;
+    no_token_request(env)
 }
 
-fn wrong_issuer_refused(stage: &Stage) -> Played {
-    let client = app(stage, REGISTERED)?;
-    stage.twin(|twin| twin.inject(Fault::WrongIssuerInCallback));
-    let (pending, callback) = stage.authorize(&client, ask(REGISTERED)?)?;
+fn wrong_issuer_refused(env: &DemoEnv) -> FlowResult {
+    let client = app(env, REGISTERED)?;
+    env.twin(|twin| twin.inject(Fault::WrongIssuerInCallback));
+    let (pending, callback) = env.authorize(&client, ask(REGISTERED)?)?;
     let result = client.redeem(pending, &callback);
-    stage.refused("the code of another issuer", result, "callback.issuer")?;
-    no_token_request(stage)
+    env.refused("the code of another issuer", result, "callback.issuer")?;
+    no_token_request(env)
 }
 
-fn access_denied(stage: &Stage) -> Played {
-    let client = app(stage, REGISTERED)?;
-    stage.twin(Twin::deny_next);
-    let (pending, callback) = stage.authorize(&client, ask(REGISTERED)?)?;
+fn access_denied(env: &DemoEnv) -> FlowResult {
+    let client = app(env, REGISTERED)?;
+    env.twin(Twin::deny_next);
+    let (pending, callback) = env.authorize(&client, ask(REGISTERED)?)?;
     let result = client.redeem(pending, &callback);
-    let error = stage.refused("the login", result, "denied.access_denied")?;
+    let error = env.refused("the login", result, "denied.access_denied")?;
     let said = error.server_error().and_then(|server| server.description());
-    stage.check(
+    env.check(
         "the server's words are kept",
         said == Some("the user said no"),
     )?;
-    stage.check("the advice is to give up", error.advice() == Advice::GiveUp)?;
-    no_token_request(stage)
+    env.check("the advice is to give up", error.advice() == Advice::GiveUp)?;
+    no_token_request(env)
 }
 
-fn api_call(stage: &Stage) -> Played {
-    let client = app(stage, REGISTERED)?;
-    let tokens = login(stage, &client)?;
-    let api = stage.person(client, tokens)?;
-    let reply = stage.get(&api, V2)?;
-    stage.check(
+fn api_call(env: &DemoEnv) -> FlowResult {
+    let client = app(env, REGISTERED)?;
+    let tokens = login(env, &client)?;
+    let api = env.person(client, tokens)?;
+    let reply = env.get(&api, V2)?;
+    env.check(
         "the Results API answers",
         reply.status == 200 && reply.body.get("sessionResults").is_some(),
     )
 }
 
-fn expired_means_login(stage: &Stage) -> Played {
-    let client = app(stage, REGISTERED)?;
-    let tokens = login(stage, &client)?;
-    let api = stage.person(client.clone(), tokens)?;
-    stage.twin(Twin::expire_access_tokens);
-    let result = stage.get(&api, V2);
-    let error = stage.refused("the renewal after a 401", result, "grant.no_refresh_token")?;
-    stage.check(
+fn expired_means_login(env: &DemoEnv) -> FlowResult {
+    let client = app(env, REGISTERED)?;
+    let tokens = login(env, &client)?;
+    let api = env.person(client.clone(), tokens)?;
+    env.twin(Twin::expire_access_tokens);
+    let result = env.get(&api, V2);
+    let error = env.refused("the renewal after a 401", result, "grant.no_refresh_token")?;
+    env.check(
         "the advice is to log in again",
         error.advice() == Advice::Reauthorize,
     )?;
-    let tokens = login(stage, &client)?;
-    let reply = stage.get(&stage.person(client, tokens)?, V2)?;
-    stage.check("which helps", reply.status == 200)
+    let tokens = login(env, &client)?;
+    let reply = env.get(&env.person(client, tokens)?, V2)?;
+    env.check("which helps", reply.status == 200)
 }
 
 /// The app, with one registered redirect URI.
-fn app(stage: &Stage, registered: &str) -> Played<Client> {
-    let client = stage.trusted()?;
+fn app(env: &DemoEnv, registered: &str) -> FlowResult<Client> {
+    let client = env.trusted()?;
     Ok(client.with_redirect_uris([RedirectUri::parse(registered)?]))
 }
 
-fn ask(callback: &str) -> Played<AuthorizationRequest> {
+fn ask(callback: &str) -> FlowResult<AuthorizationRequest> {
     let scope = Scope::parse("clips:read studies:read")?;
     Ok(AuthorizationRequest::new(RedirectUri::parse(callback)?).scope(scope))
 }
 
-fn login(stage: &Stage, client: &Client) -> Played<Tokens> {
-    stage.login(client, ask(REGISTERED)?)
+fn login(env: &DemoEnv, client: &Client) -> FlowResult<Tokens> {
+    env.login(client, ask(REGISTERED)?)
 }
 
-fn no_token_request(stage: &Stage) -> Played {
-    let requests = stage.counters().token_requests;
-    stage.check("no token was asked for", requests == 0)
+fn no_token_request(env: &DemoEnv) -> FlowResult {
+    let requests = env.counters().token_requests;
+    env.check("no token was asked for", requests == 0)
 }

@@ -13,7 +13,7 @@ use oauth_reqwest::blocking::{Authorized, Listener};
 use oauth_session::FixedToken;
 use oauth_testkit::Twin;
 
-use super::stage::{Flow, Played, Stage, System};
+use super::demo_env::{DemoEnv, Flow, FlowResult, System};
 
 const TOKEN: &str = "/api/v2/oauth/token";
 const AUTHORIZE: &str = "/api/v2/oauth/auth";
@@ -28,190 +28,190 @@ pub(super) const SYSTEM: System = System {
         Flow {
             name: "client_credentials",
             what: "a trusted client's token, its id and secret in the body",
-            play: client_credentials,
+            run: client_credentials,
         },
         Flow {
             name: "missing_token_type_refused",
             what: "the same reply, read without the preset's quirk",
-            play: missing_token_type_refused,
+            run: missing_token_type_refused,
         },
         Flow {
             name: "authorization_code_pkce",
             what: "a public client's login through a loopback port",
-            play: authorization_code_pkce,
+            run: authorization_code_pkce,
         },
         Flow {
             name: "challenge_as_verifier",
             what: "the login as the owner's page shows it, the challenge named twice",
-            play: challenge_as_verifier,
+            run: challenge_as_verifier,
         },
         Flow {
             name: "verifier_never_in_url",
             what: "both logins, and every URL that was asked for",
-            play: verifier_never_in_url,
+            run: verifier_never_in_url,
         },
         Flow {
             name: "api_call",
             what: "two calls with one token",
-            play: api_call,
+            run: api_call,
         },
         Flow {
             name: "console_token",
             what: "a token made by hand in the console, and its end there",
-            play: console_token,
+            run: console_token,
         },
         Flow {
             name: "token_died",
             what: "a 401 without a challenge: one new token, one more try",
-            play: token_died,
+            run: token_died,
         },
         Flow {
             name: "token_revoked_in_console",
             what: "an administrator ends a person's token; there is no endpoint to do it",
-            play: token_revoked_in_console,
+            run: token_revoked_in_console,
         },
         Flow {
             name: "rate_limit",
             what: "429 with Retry-After, and the pause that is asked for",
-            play: rate_limit,
+            run: rate_limit,
         },
         Flow {
             name: "subdomain_checked",
             what: "a tenant that is not one label of a host name",
-            play: subdomain_checked,
+            run: subdomain_checked,
         },
         Flow {
             name: "secret_in_browser_refused",
             what: "a trusted client's secret asked for by a web page",
-            play: secret_in_browser_refused,
+            run: secret_in_browser_refused,
         },
     ],
 };
 
-fn client_credentials(stage: &Stage) -> Played {
-    let tokens = stage.run(stage.trusted()?.client_credentials(Scope::none()))?;
-    let sent = stage.entry(TOKEN)?;
+fn client_credentials(env: &DemoEnv) -> FlowResult {
+    let tokens = env.run(env.trusted()?.client_credentials(Scope::none()))?;
+    let sent = env.entry(TOKEN)?;
     let in_body = sent.form("client_id").is_some() && sent.form("client_secret").is_some();
-    stage.check(
+    env.check(
         "the credentials are in the body, none in a header",
         in_body && sent.header("authorization").is_none(),
     )?;
-    stage.check(
+    env.check(
         "the reply names the access token and nothing else",
-        stage.last_reply()?.members() == ["access_token"],
+        env.last_reply()?.members() == ["access_token"],
     )?;
-    stage.check(
+    env.check(
         "it is taken for a Bearer token that ends nobody knows when",
         tokens.token_type == TokenType::Bearer && tokens.expires_in.is_none(),
     )?;
-    let reply = stage.get_with(&tokens.access_token, ADMIN)?;
-    stage.check("the API takes it", reply.status == 200)
+    let reply = env.get_with(&tokens.access_token, ADMIN)?;
+    env.check("the API takes it", reply.status == 200)
 }
 
-fn missing_token_type_refused(stage: &Stage) -> Played {
-    let server = stage.provider.server()?.with_rules(Rules::default());
-    let client = Client::new(server, stage.client_id(), ClientAuth::post(stage.secret()))?;
-    let result = stage.run(client.client_credentials(Scope::none()));
-    stage.refused(
+fn missing_token_type_refused(env: &DemoEnv) -> FlowResult {
+    let server = env.provider.server()?.with_rules(Rules::default());
+    let client = Client::new(server, env.client_id(), ClientAuth::post(env.secret()))?;
+    let result = env.run(client.client_credentials(Scope::none()));
+    env.refused(
         "a reply without token_type",
         result,
         "token.missing_token_type",
     )?;
-    let status = stage.last_reply()?.status;
-    stage.check("though the server said 200", status == 200)
+    let status = env.last_reply()?.status;
+    env.check("though the server said 200", status == 200)
 }
 
-fn authorization_code_pkce(stage: &Stage) -> Played {
-    let tokens = loopback_login(stage, &stage.public()?)?;
-    let asked = stage.entry(AUTHORIZE)?;
+fn authorization_code_pkce(env: &DemoEnv) -> FlowResult {
+    let tokens = loopback_login(env, &env.public()?)?;
+    let asked = env.entry(AUTHORIZE)?;
     let (challenge, method) = (
         asked.query("code_challenge"),
         asked.query("code_challenge_method"),
     );
-    stage.check(
+    env.check(
         "the authorization URL holds an S256 challenge, and no verifier",
         challenge.is_some() && method == Some("S256") && asked.query("code_verifier").is_none(),
     )?;
-    let sent = stage.entry(TOKEN)?;
-    stage.check(
+    let sent = env.entry(TOKEN)?;
+    env.check(
         "the code is redeemed with its verifier, by a client that has no secret",
         sent.form("code_verifier").is_some() && sent.form("client_secret").is_none(),
     )?;
-    let reply = stage.get_with(&tokens.access_token, USER)?;
+    let reply = env.get_with(&tokens.access_token, USER)?;
     let has_user = reply.body.pointer("/users/0/id").is_some();
-    stage.check(
+    env.check(
         "the end users' API knows the person",
         reply.status == 200 && has_user,
     )
 }
 
-fn challenge_as_verifier(stage: &Stage) -> Played {
-    documented_login(stage)?;
-    let (asked, sent) = (stage.entry(AUTHORIZE)?, stage.entry(TOKEN)?);
+fn challenge_as_verifier(env: &DemoEnv) -> FlowResult {
+    documented_login(env)?;
+    let (asked, sent) = (env.entry(AUTHORIZE)?, env.entry(TOKEN)?);
     let (named, challenge) = (asked.query("code_verifier"), asked.query("code_challenge"));
-    stage.check(
+    env.check(
         "code_verifier in the URL is the challenge once more",
         named.is_some() && named == challenge,
     )?;
-    stage.check(
+    env.check(
         "the real verifier is another one, in the body of the token request",
         sent.form("code_verifier")
             .is_some_and(|real| named != Some(real)),
     )
 }
 
-fn verifier_never_in_url(stage: &Stage) -> Played {
-    loopback_login(stage, &stage.public()?)?;
-    documented_login(stage)?;
-    let log = stage.log();
+fn verifier_never_in_url(env: &DemoEnv) -> FlowResult {
+    loopback_login(env, &env.public()?)?;
+    documented_login(env)?;
+    let log = env.log();
     let verifiers: Vec<&str> = log.iter().filter_map(|e| e.form("code_verifier")).collect();
     let in_url = |verifier: &&str| {
         let mut values = log.iter().flat_map(|entry| &entry.query);
         values.any(|(_, value)| value == verifier)
     };
-    stage.check(
+    env.check(
         "two verifiers were sent, and neither was ever in a URL",
         verifiers.len() == 2 && !verifiers.iter().any(in_url),
     )?;
-    let leaks = stage.counters().secrets_in_url;
-    stage.check("no URL held a client secret", leaks == 0)
+    let leaks = env.counters().secrets_in_url;
+    env.check("no URL held a client secret", leaks == 0)
 }
 
-fn api_call(stage: &Stage) -> Played {
-    let api = admin(stage)?;
+fn api_call(env: &DemoEnv) -> FlowResult {
+    let api = admin(env)?;
     for _ in 0..2 {
-        let reply = stage.get(&api, ADMIN)?;
-        stage.check(
+        let reply = env.get(&api, ADMIN)?;
+        env.check(
             "the API answers with suggestions",
             reply.status == 200 && reply.body.get("suggestions").is_some(),
         )?;
     }
-    let sent = stage.entry(ADMIN)?;
+    let sent = env.entry(ADMIN)?;
     let is_bearer = sent
         .header("authorization")
         .is_some_and(|a| a.starts_with("Bearer "));
-    stage.check("the token is in the Authorization header", is_bearer)?;
-    let requests = stage.counters().token_requests;
-    stage.check("one token request served both calls", requests == 1)
+    env.check("the token is in the Authorization header", is_bearer)?;
+    let requests = env.counters().token_requests;
+    env.check("one token request served both calls", requests == 1)
 }
 
-fn console_token(stage: &Stage) -> Played {
+fn console_token(env: &DemoEnv) -> FlowResult {
     let now = Moment::system()?.now();
-    let text = stage.twin(|twin| twin.console_token(now));
-    let api = stage.api(FixedToken::new(text))?;
+    let text = env.twin(|twin| twin.console_token(now));
+    let api = env.api(FixedToken::new(text))?;
     for _ in 0..2 {
-        let status = stage.get(&api, ADMIN)?.status;
-        stage.check("the API takes it, as often as it is asked", status == 200)?;
+        let status = env.get(&api, ADMIN)?.status;
+        env.check("the API takes it, as often as it is asked", status == 200)?;
     }
-    stage.twin(Twin::revoke_all);
-    let dead = stage.get(&api, ADMIN);
-    let error = stage.refused("the token that was revoked there", dead, "grant.revoked")?;
-    stage.check(
+    env.twin(Twin::revoke_all);
+    let dead = env.get(&api, ADMIN);
+    let error = env.refused("the token that was revoked there", dead, "grant.revoked")?;
+    env.check(
         "the advice is to make another",
         error.advice() == Advice::Reauthorize,
     )?;
-    let counters = stage.counters();
-    stage.check(
+    let counters = env.counters();
+    env.check(
         "it was refused once, and neither renewed nor tried again",
         (
             counters.api_401,
@@ -221,58 +221,58 @@ fn console_token(stage: &Stage) -> Played {
     )
 }
 
-fn token_died(stage: &Stage) -> Played {
-    let api = admin(stage)?;
-    stage.recovers_from_401(&api, ADMIN)
+fn token_died(env: &DemoEnv) -> FlowResult {
+    let api = admin(env)?;
+    env.recovers_from_401(&api, ADMIN)
 }
 
-fn token_revoked_in_console(stage: &Stage) -> Played {
-    let client = stage.public()?;
-    let tokens = loopback_login(stage, &client)?;
-    let before = stage.arrived();
+fn token_revoked_in_console(env: &DemoEnv) -> FlowResult {
+    let client = env.public()?;
+    let tokens = loopback_login(env, &client)?;
+    let before = env.arrived();
     let revocation = Revocation::new(tokens.access_token.clone());
-    let result = stage.run(client.revoke(revocation));
-    stage.refused("a revocation by the client", result, "endpoint.missing")?;
-    stage.check("nothing was sent for it", stage.arrived() == before)?;
+    let result = env.run(client.revoke(revocation));
+    env.refused("a revocation by the client", result, "endpoint.missing")?;
+    env.check("nothing was sent for it", env.arrived() == before)?;
 
-    let api = stage.person(client, tokens)?;
-    stage.twin(Twin::revoke_all);
-    let result = stage.get(&api, USER);
-    let error = stage.refused("the dead token's renewal", result, "grant.no_refresh_token")?;
-    stage.check("the API said 401", stage.counters().api_401 == 1)?;
-    stage.check(
+    let api = env.person(client, tokens)?;
+    env.twin(Twin::revoke_all);
+    let result = env.get(&api, USER);
+    let error = env.refused("the dead token's renewal", result, "grant.no_refresh_token")?;
+    env.check("the API said 401", env.counters().api_401 == 1)?;
+    env.check(
         "the advice is to log in again",
         error.advice() == Advice::Reauthorize,
     )
 }
 
-fn rate_limit(stage: &Stage) -> Played {
-    stage.twin(|twin| twin.set_rate_limit(2));
-    let api = admin(stage)?;
-    let calls = || stage.get(&api, ADMIN);
+fn rate_limit(env: &DemoEnv) -> FlowResult {
+    env.twin(|twin| twin.set_rate_limit(2));
+    let api = admin(env)?;
+    let calls = || env.get(&api, ADMIN);
     let (first, second, third) = (calls()?, calls()?, calls()?);
     let statuses = (first.status, second.status, third.status);
-    stage.check(
+    env.check(
         "the third call of a minute is one too many",
         statuses == (200, 200, 429),
     )?;
     let pause = third.pause.unwrap_or_default();
-    stage.check(
+    env.check(
         "Retry-After is read as a pause of at most a minute",
         !pause.is_zero() && pause <= Duration::from_secs(60),
     )?;
-    stage.advance(pause.saturating_sub(Duration::from_secs(2)));
-    stage.check(
+    env.advance(pause.saturating_sub(Duration::from_secs(2)));
+    env.check(
         "before its end the answer stays 429",
         calls()?.status == 429,
     )?;
-    stage.advance(Duration::from_secs(2));
-    stage.check("after it the API answers again", calls()?.status == 200)?;
-    let requests = stage.counters().token_requests;
-    stage.check("no new token was asked for", requests == 1)
+    env.advance(Duration::from_secs(2));
+    env.check("after it the API answers again", calls()?.status == 200)?;
+    let requests = env.counters().token_requests;
+    env.check("no new token was asked for", requests == 1)
 }
 
-fn subdomain_checked(stage: &Stage) -> Played {
+fn subdomain_checked(env: &DemoEnv) -> FlowResult {
     for tenant in [
         "evil.example/",
         "a.b",
@@ -282,55 +282,55 @@ fn subdomain_checked(stage: &Stage) -> Played {
         "acme#",
         "",
     ] {
-        let result = stage.provider.clone().with("subdomain", tenant);
-        stage.refused(format_args!("`{tenant}`"), result, "provider.variable")?;
+        let result = env.provider.clone().with("subdomain", tenant);
+        env.refused(format_args!("`{tenant}`"), result, "provider.variable")?;
     }
     let acme = oauth_providers::provider("uservoice")?.with("subdomain", "Acme")?;
-    stage.check(
+    env.check(
         "`Acme` becomes https://acme.uservoice.com",
         acme.issuer()?.as_str() == "https://acme.uservoice.com",
     )?;
-    stage.check("nothing was sent", stage.arrived() == 0)
+    env.check("nothing was sent", env.arrived() == 0)
 }
 
-fn secret_in_browser_refused(stage: &Stage) -> Played {
-    let error = stage.refused(
+fn secret_in_browser_refused(env: &DemoEnv) -> FlowResult {
+    let error = env.refused(
         "a secret in a page",
-        stage.provider.allows_secret_in_browser(),
+        env.provider.allows_secret_in_browser(),
         "client_auth.secret_not_allowed",
     )?;
     let reason = error.detail().unwrap_or_default();
-    stage.check(
+    env.check(
         "the error says why",
         reason.contains("everyone who opens the page"),
     )?;
-    let auth = stage.public()?.auth().name();
-    stage.check("without a secret it is a public client", auth == "none")?;
-    let result = stage.run(stage.public()?.client_credentials(Scope::none()));
-    stage.refused(
+    let auth = env.public()?.auth().name();
+    env.check("without a secret it is a public client", auth == "none")?;
+    let result = env.run(env.public()?.client_credentials(Scope::none()));
+    env.refused(
         "the trusted client's grant for it",
         result,
         "client_auth.secret_missing",
     )?;
-    stage.check("nothing was sent", stage.arrived() == 0)
+    env.check("nothing was sent", env.arrived() == 0)
 }
 
-fn admin(stage: &Stage) -> Played<Authorized> {
-    Ok(stage.application(stage.trusted()?, Scope::none())?)
+fn admin(env: &DemoEnv) -> FlowResult<Authorized> {
+    Ok(env.application(env.trusted()?, Scope::none())?)
 }
 
-fn loopback_login(stage: &Stage, client: &Client) -> Played<Tokens> {
+fn loopback_login(env: &DemoEnv, client: &Client) -> FlowResult<Tokens> {
     let listener = Listener::bind()?;
     let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
-    stage.login_at(listener, client, ask)
+    env.login_at(listener, client, ask)
 }
 
 /// The login with the option that follows the owner's page.
-fn documented_login(stage: &Stage) -> Played<Tokens> {
-    let provider = stage.provider.clone().option("challenge_as_verifier")?;
-    let id = stage.public()?.client_id().clone();
+fn documented_login(env: &DemoEnv) -> FlowResult<Tokens> {
+    let provider = env.provider.clone().option("challenge_as_verifier")?;
+    let id = env.public()?.client_id().clone();
     let callback = RedirectUri::parse("https://app.example/callback")?;
-    stage.login(
+    env.login(
         &provider.client(id, None)?,
         AuthorizationRequest::new(callback),
     )

@@ -323,7 +323,10 @@ impl Keeper {
 
     /// The request brought no tokens.
     pub(super) fn request_failed(&mut self, at: &Moment, error: Error) -> Step {
-        self.us.shared.breaker.note_outcome(at, self.name(), Some(&error));
+        self.us
+            .shared
+            .breaker
+            .note_outcome(at, self.name(), Some(&error));
         let ends = ServerError::ends_the_grant;
         if self.upkeep_is_refresh() && error.server_error().is_some_and(ends) {
             return self.load(State::RecheckStore(error));

@@ -1,5 +1,5 @@
-//! The tokens of a profile, in a store that all shells of a person share: however many ask at once,
-//! one of them makes the token request, and no refresh token is spent twice.
+//! The tokens of a profile, in a store that all shells of a person share: however many need a token at
+//! once, one of them makes the token request, and no refresh token is sent twice.
 //!
 //! There are two kinds of grant: the login of a person, which has the profile's name, and the
 //! client's own, one for each scope, resource and audience.
@@ -15,21 +15,21 @@ use oauth_session::blocking::wait;
 use oauth_session::{Session, Token};
 
 use crate::Global;
-use crate::asked::{Asked, AskedArgs};
 use crate::ending;
+use crate::login_record::LoginRecord;
 use crate::output::{Failure, Output};
-use crate::past::Past;
-use crate::place::Place;
 use crate::profile::{Profile, StoreKind, Who};
 use crate::setup::{Need, Plan, Setup};
+use crate::token_request::{TokenRequest, TokenRequestArgs};
+use crate::token_store::TokenStore;
 
 /// Whose tokens they are.
 #[derive(Debug, Clone)]
 pub(crate) enum Owner {
     /// The person's who logged in with this profile.
     Login,
-    /// The client's own, for what is asked for.
-    Client(Asked),
+    /// The client's own, for this request.
+    Client(TokenRequest),
 }
 
 /// Whose tokens a command may use.
@@ -53,7 +53,7 @@ impl Choice {
         }
     }
 
-    /// Where nothing is kept, nobody is logged in.
+    /// Refuses a login where nothing is stored.
     pub(crate) fn without_store(self) -> Result<(), Failure> {
         match self {
             Self::Person => Err(Failure::usage(
@@ -74,7 +74,7 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
-    /// The tokens, if they may be used without asking anybody.
+    /// The tokens, if they are fresh without a renewal.
     pub(crate) fn fresh(&mut self) -> Result<Option<Arc<Tokens>>, Error> {
         match &mut self.stored {
             Some(stored) => stored.fresh(),
@@ -84,38 +84,38 @@ impl Chosen {
 }
 
 /// The grants of one profile.
-pub(crate) struct Grants {
-    place: Place,
+pub(crate) struct ProfileTokens {
+    store: TokenStore,
     profile: String,
     /// What the profile's login is for.
     parameters: TokenParameters,
 }
 
-impl Grants {
+impl ProfileTokens {
     /// Those of the profile in force; nothing if none is, or if its tokens are not to be kept.
     pub(crate) fn of(profile: &Profile, global: &Global) -> Result<Option<Self>, Failure> {
         let Some(name) = profile.name.clone().filter(|_| !global.no_store) else {
             return Ok(None);
         };
-        let place = match profile.store {
+        let store = match profile.store {
             StoreKind::None => return Ok(None),
-            StoreKind::File => Place::files()?,
-            StoreKind::Sqlite => Place::sqlite()?,
-            StoreKind::Keyring => Place::sealed()?,
+            StoreKind::File => TokenStore::files()?,
+            StoreKind::Sqlite => TokenStore::sqlite()?,
+            StoreKind::Keyring => TokenStore::sealed()?,
         };
         Ok(Some(Self {
-            place,
+            store,
             profile: name,
-            parameters: profile.usual().parameters(&AskedArgs::default())?,
+            parameters: profile.usual().parameters(&TokenRequestArgs::default())?,
         }))
     }
 
-    /// What is stored of this owner's, found without asking the server anything.
+    /// The stored grant of this owner, found without a request to the server.
     pub(crate) fn find(&self, plan: &Plan, owner: &Owner) -> Result<Option<Stored>, Failure> {
         self.load(&plan.reader()?, owner)
     }
 
-    /// What is stored of this owner's, as this client.
+    /// The stored grant of this owner, for this client.
     pub(crate) fn load(&self, client: &Client, owner: &Owner) -> Result<Option<Stored>, Failure> {
         let mut keeper = self.keeper(client, owner).shared(self.id(owner));
         let key = keeper.key();
@@ -130,7 +130,7 @@ impl Grants {
     }
 
     fn read(&self, key: &str, keeper: &mut Keeper) -> Result<bool, Error> {
-        let Some(entry) = self.place.load(key)? else {
+        let Some(entry) = self.store.load(key)? else {
             return Ok(false);
         };
         keeper.learn(Moment::system()?, entry)?;
@@ -142,7 +142,7 @@ impl Grants {
         &self,
         plan: &Plan,
         choice: Choice,
-        said: &AskedArgs,
+        said: &TokenRequestArgs,
     ) -> Result<Chosen, Failure> {
         if choice != Choice::Client {
             if let Some(login) = self.find(plan, &Owner::Login)? {
@@ -153,7 +153,7 @@ impl Grants {
                 });
             }
             // Whoever acted for a person does not go on as somebody else.
-            if choice == Choice::Person || Past::load(&self.profile)?.is_some() {
+            if choice == Choice::Person || LoginRecord::load(&self.profile)?.is_some() {
                 return Err(self.nobody());
             }
         }
@@ -167,12 +167,12 @@ impl Grants {
     /// All of the client's own, whatever their scopes.
     pub(crate) fn clients(&self, plan: &Plan) -> Result<Vec<ClientsOwn>, Failure> {
         let mut all = Vec::new();
-        for Listed { key, summary } in list(&self.place)? {
+        for Listed { key, summary } in list(&self.store)? {
             let Ok(summary) = summary else { continue };
             if summary.id.subject.is_some() || !is_clients(plan, &summary)? {
                 continue;
             }
-            let asked = Asked {
+            let asked = TokenRequest {
                 scope: summary.id.scope,
                 parameters: summary.id.parameters,
             };
@@ -201,7 +201,7 @@ impl Grants {
                 setup.net.clone(),
                 self.keeper(&setup.client, &owner),
                 self.id(&owner),
-                self.place.store(),
+                self.store.store(),
             ),
             grants: self,
             owner,
@@ -209,13 +209,13 @@ impl Grants {
         }
     }
 
-    /// Whether a login could be kept: a store that cannot be used is told before a person consents, and
-    /// not after.
+    /// Checks that a login could be stored: a store that cannot be used is reported before a person
+    /// consents, and not after.
     pub(crate) fn try_out(&self, setup: &Setup) -> Result<(), Failure> {
-        let (store, key) = (self.place.store(), self.key(&setup.client, &Owner::Login));
-        Past::load(&self.profile)?;
+        let (store, key) = (self.store.store(), self.key(&setup.client, &Owner::Login));
+        LoginRecord::load(&self.profile)?;
         match wait(store.load(&key))? {
-            // A login takes the place of what no key opens.
+            // A login replaces a record that no key decrypts.
             Err(error) if error.code() != "stored.sealed" => {
                 return Err(self.failure(&Owner::Login, error));
             }
@@ -228,9 +228,9 @@ impl Grants {
         Ok(())
     }
 
-    /// Forgets what is stored under this key; whether there was anything.
+    /// Removes the record of this key; whether there was one.
     pub(crate) fn remove(&self, key: &str) -> Result<bool, Failure> {
-        Ok(self.place.remove(key)?)
+        Ok(self.store.remove(key)?)
     }
 
     /// The name of this client's record.
@@ -303,15 +303,15 @@ pub(crate) struct ClientsOwn {
 /// A record in a store.
 pub(crate) struct Listed {
     pub(crate) key: String,
-    /// What it says of itself, or why it cannot be read.
+    /// Its summary, or why it cannot be read.
     pub(crate) summary: Result<GrantSummary, Error>,
 }
 
 /// All records of a store.
-pub(crate) fn list(place: &Place) -> Result<Vec<Listed>, Failure> {
+pub(crate) fn list(store: &TokenStore) -> Result<Vec<Listed>, Failure> {
     let mut all = Vec::new();
-    for key in place.keys()? {
-        let summary = match place.load(&key) {
+    for key in store.keys()? {
+        let summary = match store.load(&key) {
             Ok(Some(entry)) => GrantSummary::read(&entry.record),
             // Removed since it was listed.
             Ok(None) => continue,
@@ -344,7 +344,7 @@ impl Stored {
         })
     }
 
-    /// A login has the scope it was given; another one is not to be had without the person.
+    /// A login has the scope that was granted; another one needs the person.
     fn check_scope(&self, said: Option<&String>, profile: &str) -> Result<(), Failure> {
         let Some((said, tokens)) = said.zip(self.keeper.tokens()) else {
             return Ok(());
@@ -363,7 +363,7 @@ impl Stored {
 /// A grant in use.
 pub(crate) struct Grant<'a> {
     session: Session,
-    grants: &'a Grants,
+    grants: &'a ProfileTokens,
     owner: Owner,
     output: Output,
 }
@@ -374,12 +374,12 @@ impl Grant<'_> {
         self.given(wait(self.session.token())?)
     }
 
-    /// A token to take the place of one that is refused.
+    /// A token in place of one that was refused.
     pub(crate) fn renew(&self, refused: &Tokens) -> Result<Arc<Tokens>, Failure> {
         self.given(wait(self.session.renew(refused))?)
     }
 
-    /// A newer token than what was stored a moment ago; another shell may have asked for it.
+    /// A newer token than the one that was stored a moment ago; another shell may have renewed it.
     pub(crate) fn renew_stored(&self, stored: Option<&Stored>) -> Result<Arc<Tokens>, Failure> {
         let before = stored.and_then(Stored::tokens);
         let tokens = self.token()?;

@@ -1,8 +1,8 @@
-//! Where the tokens of profiles are kept: in a database, or in files, as they are or sealed with a key that the keyring
-//! of the operating system has.
+//! The token store of this user: a database, or files, in the clear or sealed with a key in the keyring of
+//! the operating system.
 //!
-//! Keyrings list nothing, and some take no text as long as many tokens: so one key goes there, and
-//! what it seals into files.
+//! Keyrings cannot list their entries, and some are too small for many tokens: so only the key is kept
+//! there, and the records it seals in files.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use oauth_session::store::{Entry, FileStore};
 use crate::output::Failure;
 use crate::profile;
 
-/// The records of this user.
-pub(crate) struct Place {
-    /// As they lie there: a record can be removed that cannot be opened.
+/// The store with the records of this user.
+pub(crate) struct TokenStore {
+    /// The store without sealing: a record that cannot be decrypted can be removed through it.
     bare: Arc<dyn Store>,
     store: Arc<dyn Store>,
 }
 
-impl Place {
+impl TokenStore {
     /// Files that only this user may read.
     pub(crate) fn files() -> Result<Self, Failure> {
         Ok(Self::plain(FileStore::new(folder()?.join("grants"))?))

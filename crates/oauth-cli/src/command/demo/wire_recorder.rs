@@ -1,5 +1,5 @@
-//! Reads along on the wire between a client and a twin, so that the report shows what was really
-//! sent and received, by whichever part of the library.
+//! Records the wire between a client and a twin, so that the report shows what was really sent and
+//! received, by whichever part of the library.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -34,7 +34,7 @@ impl Hops {
         self.locked().clone()
     }
 
-    /// Notes a request, and gives back its place.
+    /// Records a request, and returns its index.
     pub(super) fn begin(
         &self,
         method: &Method,
@@ -51,9 +51,9 @@ impl Hops {
         hops.len() - 1
     }
 
-    /// Notes the reply to the request of this place.
-    pub(super) fn end(&self, place: usize, received: Received) {
-        if let Some(hop) = self.locked().get_mut(place) {
+    /// Records the reply to the request at this index.
+    pub(super) fn end(&self, index: usize, received: Received) {
+        if let Some(hop) = self.locked().get_mut(index) {
             hop.received = Some(received);
         }
     }
@@ -64,19 +64,19 @@ impl Hops {
 }
 
 /// A port that hands everything on to a server, and notes it.
-pub(super) struct Tap {
+pub(super) struct WireRecorder {
     address: SocketAddr,
     is_over: Arc<AtomicBool>,
 }
 
-impl Tap {
+impl WireRecorder {
     /// Begins to hand on what comes to `listener`.
     pub(super) fn start(listener: TcpListener, server: SocketAddr, hops: Hops) -> io::Result<Self> {
-        let tap = Self {
+        let recorder = Self {
             address: listener.local_addr()?,
             is_over: Arc::default(),
         };
-        let is_over = Arc::clone(&tap.is_over);
+        let is_over = Arc::clone(&recorder.is_over);
         std::thread::Builder::new().spawn(move || {
             for client in listener.incoming().flatten() {
                 if is_over.load(Ordering::SeqCst) {
@@ -87,11 +87,11 @@ impl Tap {
                 std::thread::spawn(move || hand_on(client, server, &hops));
             }
         })?;
-        Ok(tap)
+        Ok(recorder)
     }
 }
 
-impl Drop for Tap {
+impl Drop for WireRecorder {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::SeqCst);
         // One more guest, so that the loop looks up.
@@ -112,11 +112,11 @@ fn hand_on(client: TcpStream, server: SocketAddr, hops: &Hops) -> io::Result<()>
     let mut client = Side::new(client)?;
     while let Some(request) = client.read()? {
         let (method, uri, headers) = request_head(&request.head)?;
-        let place = hops.begin(&method, &uri, &headers, &request.body);
+        let index = hops.begin(&method, &uri, &headers, &request.body);
         server.write(&request)?;
         let Some(reply) = server.read()? else { break };
         let (status, headers) = reply_head(&reply.head)?;
-        hops.end(place, Received::new(status, &headers, &reply.body));
+        hops.end(index, Received::new(status, &headers, &reply.body));
         client.write(&reply)?;
     }
     Ok(())

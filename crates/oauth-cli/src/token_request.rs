@@ -1,4 +1,4 @@
-//! What tokens are for: options of commands, keys of profiles.
+//! The scope, resources and audiences that a token is requested for, from options and profiles.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use serde::Deserialize;
 
 use crate::setup::pair;
 
-/// The options.
+/// The options of commands that request tokens.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct AskedArgs {
+pub(crate) struct TokenRequestArgs {
     /// What to ask for, names separated by spaces
     #[arg(long)]
     pub(crate) scope: Option<String>,
@@ -47,16 +47,16 @@ impl Values {
     }
 }
 
-/// What a profile says of it, beside the scope.
-pub(crate) struct Usual<'a> {
+/// The defaults of a profile, apart from the scope.
+pub(crate) struct ProfileDefaults<'a> {
     pub(crate) resource: &'a [String],
     pub(crate) audience: &'a [String],
     pub(crate) token_parameters: &'a BTreeMap<String, Values>,
 }
 
-impl Usual<'_> {
-    /// What stands beside the scope: of each kind what was said, and else what the profile says.
-    pub(crate) fn parameters(&self, said: &AskedArgs) -> Result<TokenParameters, Error> {
+impl ProfileDefaults<'_> {
+    /// The parameters: of each kind those of the command line, or else those of the profile.
+    pub(crate) fn parameters(&self, said: &TokenRequestArgs) -> Result<TokenParameters, Error> {
         let or = |said: &[String], usual: &[String]| match said.is_empty() {
             true => usual.to_vec(),
             false => said.to_vec(),
@@ -81,16 +81,16 @@ impl Usual<'_> {
     }
 }
 
-/// What to ask for.
+/// The scope and parameters of a token request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct TokenRequest {
     pub(crate) scope: Scope,
     pub(crate) parameters: TokenParameters,
 }
 
-impl Asked {
-    /// The same of a person. Resources and audiences are asked for where the browser goes, and again
-    /// when the code is redeemed.
+impl TokenRequest {
+    /// The same as an authorization request. Resources and audiences are sent in it, and again when the code
+    /// is redeemed.
     pub(crate) fn of_a_person(self, ask: AuthorizationRequest) -> AuthorizationRequest {
         let named = |name| {
             let values = self.parameters.named(name);

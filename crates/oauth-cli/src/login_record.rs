@@ -1,5 +1,5 @@
-//! Whose a profile is: that somebody has logged in with it, kept beyond the login. A script that ran
-//! as a person must not go on as the client because the login is gone.
+//! The record of a profile's logins, which outlives the login: a script that ran as a person must not
+//! continue as the client because the login is gone.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -10,20 +10,20 @@ use oauth_core::Tokens;
 use serde::{Deserialize, Serialize};
 
 use crate::output::Failure;
-use crate::place;
 use crate::token_file;
+use crate::token_store;
 
-/// What is known of a profile's logins.
+/// The last login of a profile.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Past {
+pub(crate) struct LoginRecord {
     issuer: String,
     client_id: String,
     /// Who is logged in, where the server said so (the `sub` of the ID Token). Nobody after a logout.
     pub(crate) subject: Option<String>,
 }
 
-impl Past {
+impl LoginRecord {
     /// A login that has just been made.
     pub(crate) fn of(tokens: &Tokens) -> Self {
         Self {
@@ -49,17 +49,17 @@ impl Past {
         }
     }
 
-    /// What is known of this profile; nothing if nobody has ever logged in.
+    /// The record of this profile; nothing if nobody has ever logged in.
     pub(crate) fn load(profile: &str) -> Result<Option<Self>, Failure> {
         match std::fs::read(path(profile)?) {
-            // That it is there says enough, whatever is in it.
+            // That it exists suffices, whatever is in it.
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).unwrap_or_default())),
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(why) => Err(failed(&why)),
         }
     }
 
-    /// Keeps it. Whoever reads meanwhile finds the old or the new.
+    /// Saves it. A concurrent reader finds the old record or the new one.
     pub(crate) fn save(&self, profile: &str) -> Result<(), Failure> {
         let path = path(profile)?;
         let draft = path.with_extension(format!("{}.tmp", std::process::id()));
@@ -78,7 +78,9 @@ impl Past {
 /// The profile's name may be anything; a file's may not.
 fn path(profile: &str) -> Result<PathBuf, Failure> {
     let name = URL_SAFE_NO_PAD.encode(profile);
-    Ok(place::folder()?.join("logins").join(format!("{name}.json")))
+    Ok(token_store::folder()?
+        .join("logins")
+        .join(format!("{name}.json")))
 }
 
 fn failed(why: &std::io::Error) -> Failure {
@@ -89,8 +91,8 @@ fn failed(why: &std::io::Error) -> Failure {
     )
 }
 
-/// Whom the ID Token names. It came from the token endpoint itself, and it only tells one person of
-/// this machine from another; nobody is let in by it.
+/// The subject of the ID Token. It came from the token endpoint itself, and only tells one person of this
+/// machine from another; it grants no access.
 fn subject(tokens: &Tokens) -> Option<String> {
     let token = tokens.id_token.as_ref()?;
     let claims = token.expose().split('.').nth(1)?;

@@ -1,4 +1,4 @@
-//! What a flow plays on: a fresh twin, the system's preset moved to it, and the library.
+//! The environment of a demo flow: a fresh twin, the system's preset pointed at it, and the library.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -23,7 +23,7 @@ use oauth_testkit::twin::{Counters, Entry};
 use oauth_testkit::{Served, Twin};
 use serde_json::Value;
 
-use super::tap::{self, BROWSER, Hops, Tap};
+use super::wire_recorder::{self, BROWSER, Hops, WireRecorder};
 use crate::trace::Received;
 
 /// How long anything here may take: it is all on this machine.
@@ -43,11 +43,11 @@ pub(super) struct System {
 pub(super) struct Flow {
     pub(super) name: &'static str,
     pub(super) what: &'static str,
-    pub(super) play: fn(&Stage) -> Played,
+    pub(super) run: fn(&DemoEnv) -> FlowResult,
 }
 
 /// How a flow ends.
-pub(super) type Played<T = ()> = Result<T, Failed>;
+pub(super) type FlowResult<T = ()> = Result<T, Failed>;
 
 /// What a flow did that is not documented.
 #[derive(Debug)]
@@ -102,20 +102,20 @@ pub(super) fn driver() -> Result<Driver, Error> {
 }
 
 /// Where one flow plays.
-pub(super) struct Stage {
+pub(super) struct DemoEnv {
     pub(super) provider: Provider,
     pub(super) hops: Hops,
     base: String,
     served: Served,
-    _tap: Tap,
+    _tap: WireRecorder,
     driver: Driver,
     browser: Http,
     checks: RefCell<Vec<String>>,
 }
 
-impl Stage {
-    pub(super) fn new(system: &System, driver: Driver) -> Played<Self> {
-        let (listener, base) = tap::listen()?;
+impl DemoEnv {
+    pub(super) fn new(system: &System, driver: Driver) -> FlowResult<Self> {
+        let (listener, base) = wire_recorder::listen()?;
         let served = Served::start(|_| (system.twin)(&base))?;
         let address = served.base().trim_start_matches("http://").parse();
         let address: SocketAddr = address.map_err(Failed::new)?;
@@ -132,7 +132,7 @@ impl Stage {
             .timeout(PATIENCE);
         Ok(Self {
             provider: provider.on_loopback(&base)?,
-            _tap: Tap::start(listener, address, hops.clone())?,
+            _tap: WireRecorder::start(listener, address, hops.clone())?,
             hops,
             base,
             served,
@@ -147,7 +147,7 @@ impl Stage {
     }
 
     /// Says what must hold, and whether it does.
-    pub(super) fn check(&self, what: impl Display, holds: bool) -> Played {
+    pub(super) fn check(&self, what: impl Display, holds: bool) -> FlowResult {
         if !holds {
             return Err(Failed::new(format_args!("not so: {what}")));
         }
@@ -165,7 +165,7 @@ impl Stage {
         what: impl Display,
         result: Result<T, Error>,
         code: &'static str,
-    ) -> Played<Error> {
+    ) -> FlowResult<Error> {
         match result {
             Err(error) if error.code() == code => {
                 self.check(format_args!("{what} is refused: {code}"), true)?;
@@ -199,13 +199,13 @@ impl Stage {
     }
 
     /// The last request to this path.
-    pub(super) fn entry(&self, path: &str) -> Played<Entry> {
+    pub(super) fn entry(&self, path: &str) -> FlowResult<Entry> {
         let found = self.log().into_iter().rfind(|entry| entry.path == path);
         found.ok_or_else(|| Failed::new(format_args!("nothing was sent to {path}")))
     }
 
     /// The last reply on the wire.
-    pub(super) fn last_reply(&self) -> Played<Received> {
+    pub(super) fn last_reply(&self) -> FlowResult<Received> {
         let hop = self.hops.all().into_iter().next_back();
         let reply = hop.and_then(|hop| hop.received);
         reply.ok_or_else(|| Failed::new("no reply came"))
@@ -287,7 +287,7 @@ impl Stage {
     }
 
     /// Calls, kills every token at the server, and calls again.
-    pub(super) fn recovers_from_401(&self, api: &Authorized, path: &str) -> Played {
+    pub(super) fn recovers_from_401(&self, api: &Authorized, path: &str) -> FlowResult {
         self.get(api, path)?;
         self.twin(Twin::expire_access_tokens);
         let reply = self.get(api, path)?;
@@ -308,7 +308,7 @@ impl Stage {
     }
 
     /// Asks the API with exactly this token: nothing renews it.
-    pub(super) fn get_with(&self, token: &Secret<String>, path: &str) -> Played<Reply> {
+    pub(super) fn get_with(&self, token: &Secret<String>, path: &str) -> FlowResult<Reply> {
         let request = self.browser.get(format!("{}{path}", self.base));
         let request = request
             .header(http::header::AUTHORIZATION, resource::bearer(token)?)
@@ -319,7 +319,7 @@ impl Stage {
     // The person ----------------------------------------------------------------------------
 
     /// Opens a page in the browser: where it is sent from there, or what it shows.
-    pub(super) fn visit(&self, url: &Url) -> Played<Visit> {
+    pub(super) fn visit(&self, url: &Url) -> FlowResult<Visit> {
         Ok(visit(&self.browser, url)?)
     }
 
@@ -328,7 +328,7 @@ impl Stage {
         &self,
         client: &Client,
         ask: AuthorizationRequest,
-    ) -> Played<(Pending, String)> {
+    ) -> FlowResult<(Pending, String)> {
         let (url, pending) = client.authorize(Moment::system()?, ask)?;
         match self.visit(&url)? {
             Visit::Sent(callback) => Ok((pending, callback)),
@@ -339,7 +339,7 @@ impl Stage {
     }
 
     /// A whole login, the callback handed over by the page it came to.
-    pub(super) fn login(&self, client: &Client, ask: AuthorizationRequest) -> Played<Tokens> {
+    pub(super) fn login(&self, client: &Client, ask: AuthorizationRequest) -> FlowResult<Tokens> {
         let (pending, callback) = self.authorize(client, ask)?;
         Ok(self.run(client.redeem(pending, &callback)?)?)
     }
@@ -350,7 +350,7 @@ impl Stage {
         listener: Listener,
         client: &Client,
         ask: AuthorizationRequest,
-    ) -> Played<Tokens> {
+    ) -> FlowResult<Tokens> {
         let (http, hops) = (self.browser.clone(), self.hops.clone());
         let mut browser = None;
         let open = |url: &Url| {
@@ -385,7 +385,7 @@ fn visit(http: &Http, url: &Url) -> Result<Visit, oauth_reqwest::reqwest::Error>
     })
 }
 
-/// Follows the server's redirect to the listener, which the tap does not see.
+/// Follows the server's redirect to the listener, which the recorder does not see.
 fn come_back(http: &Http, hops: &Hops, url: &Url) -> Option<()> {
     let Visit::Sent(callback) = visit(http, url).ok()? else {
         return None;
