@@ -11,7 +11,9 @@ use crate::endpoint::revocation::Revocation;
 use crate::endpoint::token::Token;
 use crate::error::{Check, Error};
 use crate::exchange::Exchange;
-use crate::flow::authorization::{AuthorizationRequest, FlowEntropy, HostGeneratedValues, Pending};
+use crate::flow::authorization::{
+    Authorization, AuthorizationRequest, Begin, FlowEntropy, HostGeneratedValues, Pending,
+};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::keeper::{GrantId, Keeper, Upkeep};
 use crate::grant::{ClientCredentials, Grant, Refresh, TokenParameters};
@@ -105,6 +107,28 @@ impl Client {
         ask: AuthorizationRequest,
     ) -> Result<(Url, Pending), Error> {
         self.start(at.now(), &FlowEntropy::Derived(&at), ask)
+    }
+
+    /// Starts an authorization as a conversation: where the server requires it, or the request says so, the
+    /// request is pushed to it first (RFC 9126); otherwise the first step is the last.
+    ///
+    /// # Errors
+    /// Those of [`Self::authorize`], `denied.*` and `reply.*`, from the steps.
+    #[cfg(feature = "sha2")]
+    pub fn begin_authorization(
+        &self,
+        ask: AuthorizationRequest,
+    ) -> impl Exchange<Output = Authorization> + Send + use<> {
+        Begin::new(Arc::clone(&self.0), ask, None)
+    }
+
+    /// [`Self::begin_authorization`] with values that the host generated and hashed itself.
+    pub fn begin_authorization_with(
+        &self,
+        values: HostGeneratedValues,
+        ask: AuthorizationRequest,
+    ) -> impl Exchange<Output = Authorization> + Send + use<> {
+        Begin::new(Arc::clone(&self.0), ask, Some(values))
     }
 
     /// [`Self::authorize`] with values that the host drew and hashed itself.

@@ -36,6 +36,7 @@
 
 pub mod introspection;
 pub mod metadata;
+pub(crate) mod pushed_authorization;
 mod reply;
 mod request;
 pub mod revocation;

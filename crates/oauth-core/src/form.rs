@@ -89,6 +89,19 @@ impl Form {
         }
     }
 
+    /// All but the parameters of this name.
+    pub(crate) fn without(&self, name: &str) -> Self {
+        let mut form = Self::new();
+        form.twice.clone_from(&self.twice);
+        // What the writer wrote is UTF-8.
+        for (known, value) in parse(&self.text).unwrap_or_default() {
+            if known != name {
+                form.push_repeated(&known, &value);
+            }
+        }
+        form
+    }
+
     /// The encoded text as a request body whose memory is overwritten once it is sent.
     pub(crate) fn into_body(mut self) -> Bytes {
         secret::wiped(std::mem::take(&mut self.text))

@@ -81,10 +81,22 @@ impl<'a> Reply<'a> {
         Error::from(Fault::ReplyShape).about(member)
     }
 
+    /// [`Self::object`] of a reply whose status has to be this one, by strict rules, and not 200.
+    ///
+    /// # Errors
+    /// Those of [`Self::object`].
+    pub fn object_with(&self, status: StatusCode) -> Result<Object<'a>, Error> {
+        self.read(status, Fault::ReplyShape)
+    }
+
     /// [`Self::object`], where a body that is well-formed but no object has a fault of its own.
     pub(crate) fn object_of(&self, shape: Fault) -> Result<Object<'a>, Error> {
+        self.read(StatusCode::OK, shape)
+    }
+
+    fn read(&self, status: StatusCode, shape: Fault) -> Result<Object<'a>, Error> {
         let is_success = if self.rules.is_strict() {
-            self.status() == StatusCode::OK
+            self.status() == status
         } else {
             self.status().is_success()
         };

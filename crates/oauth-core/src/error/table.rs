@@ -158,7 +158,7 @@ table! {
         RedirectUriUnregistered "redirect_uri.not_registered" GIVE_UP "the redirect URI is not exactly one of those registered for this client"
         ReturnTarget "return_target.refused" GIVE_UP "the return target leaves this origin"
         EndpointMissing "endpoint.missing" GIVE_UP "the server has no such endpoint"
-        PushRequired "authorization.push_required" GIVE_UP "the server takes pushed authorization requests only, which this client does not send"
+        PushRequired "authorization.push_required" GIVE_UP "the request has to be pushed to the server first: begin the authorization as a conversation"
         RequestObjectRequired "authorization.request_object_required" GIVE_UP "the server takes signed request objects only, which this client does not send"
         ParameterTwice "form.duplicate_parameter" GIVE_UP "a request parameter is given twice"
         ParameterReserved "form.reserved_parameter" GIVE_UP "an extra parameter has the name of a protocol parameter"

@@ -3,6 +3,7 @@
 //! RFC 6749 section 4.1, RFC 7636 (PKCE), RFC 9207 (issuer in the callback), RFC 9700 section 2.1.
 
 mod callback;
+mod conversation;
 mod entropy;
 mod pending;
 #[cfg(all(test, feature = "sha2"))]
@@ -23,6 +24,8 @@ use crate::server::{EndpointKind, Flag};
 use crate::url::Url;
 
 pub use callback::{Callback, check_issuers};
+pub use conversation::Authorization;
+pub(crate) use conversation::Begin;
 pub(crate) use entropy::FlowEntropy;
 pub use entropy::HostGeneratedValues;
 pub use pending::Pending;
@@ -62,9 +65,22 @@ pub struct AuthorizationRequest {
     pub token_parameters: TokenParameters,
     /// Whether the server must say that it supports PKCE.
     pub pkce_demand: Demand,
+    /// Whether the request is handed over before the person is sent to the server (RFC 9126).
+    pub push: Push,
     /// Refuse a callback without `iss` even if the server promises none (FAPI 2.0).
     pub issuer_required: bool,
     pub(crate) pkce: Pkce,
+}
+
+/// Whether an authorization request is pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Push {
+    /// Where the server requires it.
+    #[default]
+    WhereRequired,
+    /// Always.
+    Always,
 }
 
 /// Whether a challenge is sent. Only [`crate::danger`] chooses anything but `S256`.
@@ -87,6 +103,7 @@ impl AuthorizationRequest {
             audience: Vec::new(),
             token_parameters: TokenParameters::new(),
             pkce_demand: Demand::Usual,
+            push: Push::WhereRequired,
             issuer_required: false,
             pkce: Pkce::S256,
         }
@@ -142,20 +159,28 @@ impl AuthorizationRequest {
         now: UnixTime,
         entropy: &FlowEntropy<'_>,
     ) -> Result<(Url, Pending), Error> {
-        for (promise, misuse) in [
-            (
-                "require_pushed_authorization_requests",
-                Misuse::PushRequired,
-            ),
-            (
-                "require_signed_request_object",
-                Misuse::RequestObjectRequired,
-            ),
-        ] {
-            // The person would only be shown the server's error page.
-            if us.server.flag(promise, Flag::False) {
-                return Err(misuse.into());
-            }
+        let required = us
+            .server
+            .flag("require_pushed_authorization_requests", Flag::False);
+        // The person would only be shown the server's error page.
+        if required || self.push == Push::Always {
+            return Err(Misuse::PushRequired.into());
+        }
+        let Prepared { form, pending } = self.prepare(us, now, entropy)?;
+        let endpoint = us.server.endpoint(EndpointKind::Authorization)?;
+        Ok((endpoint.with_query(&form), pending))
+    }
+
+    /// Every parameter of the request, and what to keep until the person comes back.
+    fn prepare(
+        self,
+        us: &Identity,
+        now: UnixTime,
+        entropy: &FlowEntropy<'_>,
+    ) -> Result<Prepared, Error> {
+        // The person would only be shown the server's error page.
+        if us.server.flag("require_signed_request_object", Flag::False) {
+            return Err(Misuse::RequestObjectRequired.into());
         }
         let endpoint = us.server.endpoint(EndpointKind::Authorization)?;
         if !us.allows(&self.redirect_uri) {
@@ -227,7 +252,7 @@ impl AuthorizationRequest {
             response_mode: self.response_mode,
             started_at: now,
         };
-        Ok((endpoint.with_query(&form), pending))
+        Ok(Prepared { form, pending })
     }
 
     /// How the challenge is made, or none at all.
@@ -241,6 +266,12 @@ impl AuthorizationRequest {
             }
         }
     }
+}
+
+/// A request whose parameters are known, on whichever way they go.
+struct Prepared {
+    form: Form,
+    pending: Pending,
 }
 
 impl fmt::Debug for AuthorizationRequest {

@@ -1,0 +1,58 @@
+//! `POST {pushed_authorization_request_endpoint}`: hand over an authorization request before the person
+//! is sent to the server.
+//!
+//! RFC 9126 <https://www.rfc-editor.org/rfc/rfc9126#section-2>
+
+use http::StatusCode;
+
+use super::{Context, Endpoint, EndpointRequest, ProofOfPossession, Reply};
+use crate::error::Error;
+use crate::form::Form;
+use crate::json::Json;
+use crate::secret::Secret;
+use crate::server::EndpointKind;
+
+/// Hands over the parameters of one authorization request.
+#[derive(Debug, Clone)]
+pub(crate) struct PushedAuthorization {
+    /// All of them but `client_id`, which the client's authentication brings.
+    pub(crate) form: Form,
+}
+
+/// What stands for the parameters from now on.
+#[derive(Debug, Clone)]
+pub(crate) struct Pushed {
+    pub(crate) request_uri: Secret<String>,
+    /// In seconds.
+    pub(crate) expires_in: u64,
+}
+
+impl Endpoint for PushedAuthorization {
+    const NAME: &'static str = "pushed_authorization_request";
+    type Output = Pushed;
+
+    fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
+        let mut form = self.form.clone();
+        // "client_id ... REQUIRED" (RFC 6749 section 4.1.1); other methods than Basic write it anyway.
+        if cx.identity.basic(Self::NAME).is_some() {
+            form.push(
+                cx.server.rules().client_id_parameter(),
+                cx.client_id.as_str(),
+            );
+        }
+        let kind = EndpointKind::PushedAuthorizationRequest;
+        Ok(EndpointRequest::post(kind, Self::NAME, form).proof(ProofOfPossession::Dpop))
+    }
+
+    fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<Pushed, Error> {
+        // "a 201 HTTP status code" (2.2)
+        let object = reply.object_with(StatusCode::CREATED)?;
+        let uri = object.get("request_uri").and_then(Json::as_str);
+        let uri = uri.filter(|uri| !uri.is_empty() && uri.is_ascii());
+        let expires_in = object.get("expires_in").and_then(Json::as_seconds);
+        Ok(Pushed {
+            request_uri: uri.ok_or_else(|| reply.malformed("request_uri"))?.into(),
+            expires_in: expires_in.ok_or_else(|| reply.malformed("expires_in"))?,
+        })
+    }
+}

@@ -1,0 +1,142 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use bytes::Bytes;
+use http::Request;
+use serde_json::json;
+
+use super::*;
+use crate::client::Client;
+use crate::client_auth::ClientAuth;
+use crate::form;
+use crate::identity::ClientId;
+use crate::issuer::RedirectUri;
+use crate::scope::Scope;
+use crate::server::Server;
+use crate::testing::{at, client, code, json as reply, server};
+
+const CB: &str = "https://app.example/cb";
+const URI: &str = "urn:ietf:params:oauth:request_uri:6esc";
+
+fn ask() -> AuthorizationRequest {
+    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    ask.scope(Scope::parse("openid read").unwrap())
+}
+
+fn pushing() -> Server {
+    let said = json!({"require_pushed_authorization_requests": true});
+    let server = server().with_metadata(said.as_object().cloned().unwrap());
+    let kind = EndpointKind::PushedAuthorizationRequest;
+    server
+        .with_endpoint(kind, "https://as.example/par")
+        .unwrap()
+}
+
+fn of(auth: ClientAuth) -> Client {
+    Client::new(pushing(), ClientId::new("id"), auth).unwrap()
+}
+
+fn sent(step: Step<Authorization>) -> Request<Bytes> {
+    match step {
+        Step::Send(request) => request,
+        step => panic!("{step:?}"),
+    }
+}
+
+fn pairs(text: &str) -> Vec<(String, String)> {
+    let pairs = form::parse(text).unwrap().into_iter();
+    pairs
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect()
+}
+
+#[test]
+fn without_a_need_to_push_the_first_step_is_the_last() {
+    let (url, pending) = client().authorize(at(), ask()).unwrap();
+    let mut exchange = client().begin_authorization(ask());
+    let Step::Done(made) = exchange.resume(at(), Input::Begin).unwrap() else {
+        panic!("nothing to send")
+    };
+    assert_eq!((made.url, made.expires_in), (url, None));
+    assert_eq!(made.pending.to_json().expose(), pending.to_json().expose());
+    assert_eq!(
+        code(exchange.resume(at(), Input::Begin)).map(drop),
+        Err("misuse.over")
+    );
+}
+
+#[test]
+fn a_pushed_request_holds_every_parameter_once_and_the_url_two() {
+    for auth in [
+        ClientAuth::none(),
+        ClientAuth::basic("hunter22"),
+        ClientAuth::post("hunter22"),
+    ] {
+        let client = of(auth.clone());
+        let mut exchange = client.begin_authorization(ask());
+        let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+        assert_eq!(request.uri(), "https://as.example/par");
+        let pushed = pairs(std::str::from_utf8(request.body()).unwrap());
+        // The same as would stand in the URL of a server that does not require it.
+        let url = crate::testing::client().authorize(at(), ask()).unwrap().0;
+        let mut wanted = pairs(url.query().unwrap());
+        wanted.extend(
+            auth.secret()
+                .filter(|_| auth.name() == "client_secret_post")
+                .map(|secret| ("client_secret".to_owned(), secret.to_owned())),
+        );
+        let sorted = |mut pairs: Vec<(String, String)>| {
+            pairs.sort();
+            pairs
+        };
+        assert_eq!(sorted(pushed), sorted(wanted), "{}", auth.name());
+        let answer = format!(r#"{{"request_uri":"{URI}","expires_in":90}}"#);
+        let step = exchange
+            .resume(at(), Input::Reply(reply(201, &answer)))
+            .unwrap();
+        let Step::Done(made) = step else {
+            panic!("{step:?}")
+        };
+        let wanted = [("client_id", "id"), ("request_uri", URI)];
+        let wanted = wanted.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(pairs(made.url.query().unwrap()), wanted);
+        assert_eq!(made.expires_in, Some(90));
+        // The callback is judged as that of any other flow.
+        let callback = format!("{CB}?code=c&state={}", made.pending.state().expose());
+        assert!(client.redeem(made.pending, &callback).is_ok());
+    }
+}
+
+#[test]
+fn what_is_no_answer_to_a_push_is_refused() {
+    for (status, body, wanted) in [
+        (201, r#"{"expires_in":90}"#, "reply.shape"),
+        (201, r#"{"request_uri":"","expires_in":90}"#, "reply.shape"),
+        (201, r#"{"request_uri":"urn:a"}"#, "reply.shape"),
+        (
+            400,
+            r#"{"error":"invalid_request"}"#,
+            "denied.invalid_request",
+        ),
+        (302, "", "reply.redirect"),
+    ] {
+        let mut exchange = of(ClientAuth::none()).begin_authorization(ask());
+        let _ = sent(exchange.resume(at(), Input::Begin).unwrap());
+        let step = exchange.resume(at(), Input::Reply(reply(status, body)));
+        assert_eq!(code(step).map(drop), Err(wanted), "{body}");
+    }
+}
+
+#[test]
+fn whoever_wishes_pushes_and_what_cannot_be_pushed_is_not_put_into_a_url() {
+    let always = || AuthorizationRequest {
+        push: Push::Always,
+        ..ask()
+    };
+    let refused = client().authorize(at(), always());
+    assert_eq!(code(refused).map(drop), Err("authorization.push_required"));
+    let mut exchange = client().begin_authorization(always());
+    let step = exchange.resume(at(), Input::Begin);
+    assert_eq!(code(step).map(drop), Err("endpoint.missing"));
+    let refused = of(ClientAuth::none()).authorize(at(), ask());
+    assert_eq!(code(refused).map(drop), Err("authorization.push_required"));
+}
