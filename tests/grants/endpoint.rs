@@ -105,10 +105,10 @@ async fn refresh(seen: &Mutex<Seen>, form: &[u8]) -> Value {
     tokio::time::sleep(ANSWER).await;
     seen.lock().expect("no panic").in_flight -= 1;
     json!({
-        "access_token": people::token("new-at", number),
-        "refresh_token": people::token("new-rt", number),
+        "access_token": person_grants::token("new-at", number),
+        "refresh_token": person_grants::token("new-rt", number),
         "token_type": "Bearer",
-        "expires_in": people::LIFE,
+        "expires_in": person_grants::LIFE,
     })
 }
 

@@ -7,7 +7,7 @@
 
 mod count;
 mod endpoint;
-mod people;
+mod person_grants;
 mod run;
 #[path = "../../crates/oauth-session/tests/it/servers.rs"]
 #[allow(dead_code, reason = "shared with the tests of the stores")]
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
         }
         Some(Command::Fill { issuer, postgres }) => runtime.block_on(async {
             let (_, client) = client(issuer).await?;
-            people::fill(&client, &cli.size, postgres).await
+            person_grants::fill(&client, &cli.size, postgres).await
         }),
         None => {
             let size = &cli.size;

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::Size;
 use crate::count::{Counting, resident};
-use crate::people::{person, token, tokens};
+use crate::person_grants::{person, token, tokens};
 use crate::servers::Server;
 
 /// What may be in memory beyond the active tokens, in MiB.

@@ -12,7 +12,6 @@
 //! token's fate along, and this server is known to end a grant rather than to take a token twice. So
 //! the others wait until nobody can come back with the reply (27 s here), and a person logs in.
 
-mod crew;
 mod hold;
 #[path = "../../crates/oauth-session/tests/it/nodes.rs"]
 #[allow(dead_code, reason = "shared with the tests of the stores")]
@@ -20,11 +19,12 @@ mod nodes;
 #[path = "../interop/oidc_provider.rs"]
 #[allow(dead_code, reason = "shared with the interoperability tests")]
 mod oidc_provider;
-mod peers;
+mod other_libraries;
+mod pool;
+mod round;
 #[path = "../../crates/oauth-session/tests/it/servers.rs"]
 #[allow(dead_code, reason = "shared with the tests of the stores")]
 mod servers;
-mod shift;
 mod tally;
 mod waits;
 mod worker;
@@ -36,7 +36,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
-use shift::Shift;
+use round::Round;
 use tally::Tally;
 
 /// Workers against a server that ends a grant whose refresh token comes twice.
@@ -50,7 +50,7 @@ struct Cli {
     /// Only the parts whose name holds this text
     #[arg(long)]
     only: Option<String>,
-    /// The Python that has Authlib; without it, that peer is not run, and that is a failure
+    /// The Python that has Authlib; without it, that library is not run, and that is a failure
     #[arg(long)]
     python: Option<PathBuf>,
 }
@@ -66,9 +66,10 @@ enum Command {
     /// One token, for a test that kills this process on the way to it
     #[command(hide = true)]
     Once { work: String },
-    /// One worker of the peer `oauth2`
+    /// One worker of the library `oauth2`
     #[command(hide = true)]
-    Peer { work: String },
+    #[command(name = "peer")]
+    OtherLibrary { work: String },
 }
 
 /// What a worker is told.
@@ -131,8 +132,8 @@ fn main() -> ExitCode {
             println!("{}", worker::once(&read(work)));
             return ExitCode::SUCCESS;
         }
-        Some(Command::Peer { work }) => {
-            peers::work(&read(work));
+        Some(Command::OtherLibrary { work }) => {
+            other_libraries::work(&read(work));
             return ExitCode::SUCCESS;
         }
         None => {}
@@ -141,12 +142,12 @@ fn main() -> ExitCode {
     let is_asked = |name: &str| cli.only.as_ref().is_none_or(|only| name.contains(only));
     let (mut passed, mut failed) = (0, 0);
     println!("{:<44} {}", "", Tally::HEAD);
-    for shift in Shift::all() {
-        if !is_asked(shift.name) {
+    for round in Round::all() {
+        if !is_asked(round.name) {
             continue;
         }
-        let (tally, wrong) = shift.run(length);
-        println!("{:<44} {tally}", shift.name);
+        let (tally, wrong) = round.run(length);
+        println!("{:<44} {tally}", round.name);
         for what in &wrong {
             println!("    {what}");
         }
@@ -155,17 +156,17 @@ fn main() -> ExitCode {
             false => failed += 1,
         }
     }
-    for peer in peers::all(cli.python.as_deref()) {
-        if !is_asked(peer.name) {
+    for library in other_libraries::all(cli.python.as_deref()) {
+        if !is_asked(library.name) {
             continue;
         }
-        match peer.run(length.min(Duration::from_secs(10))) {
+        match library.run(length.min(Duration::from_secs(10))) {
             Ok(tally) => {
-                println!("{:<44} {tally}", peer.name);
+                println!("{:<44} {tally}", library.name);
                 passed += 1;
             }
             Err(why) => {
-                println!("{}: {why}", peer.name);
+                println!("{}: {why}", library.name);
                 failed += 1;
             }
         }

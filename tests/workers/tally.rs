@@ -8,9 +8,9 @@ use std::time::Duration;
 use oauth_core::flow::keeper::Policy;
 use serde_json::Value;
 
-use crate::crew::LONG;
 use crate::hold::Hold;
-use crate::shift::LIFE;
+use crate::pool::LONG;
+use crate::round::LIFE;
 use crate::worker::LONGEST_REQUEST;
 
 /// How long callers may wait, after the kill of a worker as well as without one: for the end of its

@@ -30,7 +30,7 @@ use crate::{Callers, Place, Reuse, Work, now};
 const SUBJECT: &str = "somebody";
 
 /// How long a worker that is told to end takes at most to finish what it has begun: less than
-/// [`GRACE`](crate::crew::GRACE), or it would be killed on the way.
+/// [`GRACE`](crate::pool::GRACE), or it would be killed on the way.
 const DRAIN: Duration = Duration::from_secs(8);
 
 /// What one process does, and with whom.

@@ -16,8 +16,8 @@
 //! be installed in the process that runs the check.
 
 mod cases;
-mod ears;
 mod hostile;
+mod log_capture;
 
 use std::fmt;
 

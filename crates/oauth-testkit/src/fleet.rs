@@ -1,9 +1,9 @@
-//! Many workers, one store, one server, and everything that can go wrong between them.
+//! A simulated fleet: many workers, one store, one server, and the faults between them.
 //!
 //! A [`Fleet`] is one history of some workers that share grants through one store: the keepers are
-//! the real ones of `oauth-core`, the server is a [`Twin`](crate::Twin), the store is a [`Shelf`],
-//! and time, chance and the hosts in between are simulated. One seed gives one history, to the last
-//! step; a [`Violation`] tells it, without secrets.
+//! the real ones of `oauth-core`, the server is a [`Twin`](crate::Twin), the store is a [`FakeStore`],
+//! and time, randomness and the hosts in between are simulated. One seed gives one history, to the last
+//! step; a [`Violation`] shows it, without secrets.
 //!
 //! ```
 //! use oauth_testkit::fleet::{Fleet, Setup};
@@ -15,17 +15,17 @@
 //! # Ok::<(), oauth_testkit::fleet::Violation>(())
 //! ```
 //!
-//! To try a store of your own, give [`Setup::with_shelf`] a function that makes an empty one; to try
+//! To try a store of your own, give [`Setup::with_store`] a function that makes an empty one; to try
 //! a policy, set [`Setup::policy`].
 //!
 //! # What goes wrong
-//! Callers come at any time, alone or in crowds, and go while they wait. Workers die between any two
-//! steps, come back with nothing, stand still for longer than any lease and go on with what they had;
-//! their clocks differ. Renewals are abandoned half-way. Token requests find no connection, get
+//! Callers come at any time, alone or in crowds, and leave while they wait. Workers die between any two
+//! steps, restart without state, are suspended for longer than any lease and continue with what they
+//! had; their clocks differ. Renewals are abandoned half-way. Token requests find no connection, get
 //! lost, lose their reply, arrive after their sender has given up, arrive twice; the server is busy
 //! or down, or refuses what is good, a gateway gives up on it, access tokens end early, people take their grants back. The
-//! store fails, does what it was asked without saying so, does it late, goes down. People log in when
-//! they are told to, and sometimes just so, in the midst of a renewal too; they log out, which removes
+//! store fails, does what it was asked without answering, does it late, goes down. People log in when
+//! they are told to, and sometimes unasked, in the middle of a renewal too; they log out, which removes
 //! the record while workers still have it. Clocks step by hours, back and forth. The store forgets a
 //! record, or falls back by some saves, as replicas do that take over. Workers come back with a copy of
 //! tokens that their application has kept. Two grants of a fleet are of one person, as the server sees
@@ -105,32 +105,32 @@
 //!
 //! That these rules find mistakes is tested with hosts that make them: see [`Flaw`].
 
-mod book;
-mod dice;
-mod host;
+mod callers;
+mod fake_store;
+mod ledger;
 mod losses;
 mod net;
-mod people;
+mod rng;
 mod rules;
 mod search;
 #[cfg(feature = "sessions")]
 mod sessions;
 mod setup;
-mod shelf;
+mod simulation;
 mod slot;
 mod stored;
 mod trace;
-mod world;
+mod worker;
 
 use std::fmt;
 
-use world::World;
+use simulation::Simulation;
 
+pub use fake_store::FakeStore;
 pub use search::{Found, Search};
 #[cfg(feature = "sessions")]
 pub use sessions::Sessions;
 pub use setup::{Flaw, Odds, Setup};
-pub use shelf::Shelf;
 
 /// One history of one fleet.
 #[derive(Debug, Clone)]
@@ -145,25 +145,25 @@ impl Fleet {
         Self { seed, setup }
     }
 
-    /// Runs it to its end.
+    /// Runs the history.
     ///
     /// # Errors
     /// The first violation, with the history up to it.
     pub fn run(&self) -> Result<Report, Violation> {
-        let mut world = World::new(self.seed, &self.setup, false);
-        if world.run().is_ok() {
-            return Ok(world.report);
+        let mut sim = Simulation::new(self.seed, &self.setup, false);
+        if sim.run().is_ok() {
+            return Ok(sim.report);
         }
-        // Once more, and this time it is written down.
-        let mut world = World::new(self.seed, &self.setup, true);
-        match world.run() {
-            Ok(()) => Ok(world.report),
+        // Once more, this time with a transcript.
+        let mut sim = Simulation::new(self.seed, &self.setup, true);
+        match sim.run() {
+            Ok(()) => Ok(sim.report),
             Err(Breach(rule, text)) => Err(Violation {
                 seed: self.seed,
                 rule,
                 text,
                 setup: Box::new(self.setup.clone()),
-                transcript: world.transcript(),
+                transcript: sim.transcript(),
             }),
         }
     }
@@ -173,7 +173,7 @@ impl Fleet {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// Callers who came.
+    /// Callers that came.
     pub callers: u64,
     /// Tokens that were used and worked.
     pub served: u64,
@@ -181,7 +181,7 @@ pub struct Report {
     pub refused: u64,
     /// Errors that callers got.
     pub errors: u64,
-    /// Callers who gave up.
+    /// Callers that gave up.
     pub cancelled: u64,
     /// Token requests the server carried out.
     pub token_requests: u64,
@@ -199,23 +199,23 @@ pub struct Report {
     pub crashes: u64,
     /// Renewals that were abandoned half-way.
     pub abandoned: u64,
-    /// Workers that stood still.
+    /// Workers that were suspended.
     pub pauses: u64,
     /// Refresh tokens that were refused in words that do not end the grant.
     pub suspects: u64,
     /// Leases that were extended while a request ran.
     pub extensions: u64,
-    /// Callers who took a token near its end, for the renewal took long.
+    /// Callers that took a nearly expired token, for the renewal took long.
     pub impatient: u64,
     /// Token requests that the network lost, delayed or doubled.
     pub network_faults: u64,
-    /// Orders to the store that failed.
+    /// Calls of the store that failed.
     pub store_faults: u64,
     /// Clocks that stepped.
     pub clock_steps: u64,
     /// Times the store lost saves of a record.
     pub losses: u64,
-    /// Workers that began with a copy of their application's own.
+    /// Workers that began with their application's own copy of the tokens.
     pub copies: u64,
 }
 
@@ -247,7 +247,7 @@ impl Report {
     }
 }
 
-/// Which rule of the [module](self).
+/// A rule of the [module](self).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rule {
@@ -257,7 +257,7 @@ pub enum Rule {
     Newest,
     /// 3: a grant lost, or about to be.
     Kept,
-    /// 4: someone who gets no answer, or one that is no use.
+    /// 4: a caller that gets no answer, or a useless one.
     Answered,
     /// 5: a token seen before it was stored.
     SavedFirst,
@@ -269,7 +269,7 @@ pub enum Rule {
     Heeded,
 }
 
-/// A rule broken, and how it came to that.
+/// A broken rule, and the history that led to it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Violation {
@@ -281,7 +281,7 @@ pub struct Violation {
     pub text: String,
     /// The fleet.
     pub setup: Box<Setup>,
-    /// Everything up to it, a line each.
+    /// The events up to it, one on each line.
     pub transcript: Vec<String>,
 }
 

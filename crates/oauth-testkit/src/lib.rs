@@ -3,7 +3,7 @@
 //! | module | what it gives |
 //! |---|---|
 //! | [`twin`] | authorization servers, with their APIs, as pure functions: a plain one and the four documented systems, deviations included; [`Fault`]s by name |
-//! | [`pair`] | a twin, a fake clock and the driver between them: whole conversations in microseconds |
+//! | [`twin_driver`] | a twin, a fake clock and the driver between them: whole conversations in microseconds |
 //! | [`script`] | replies line by line, for what no server would ever answer |
 //! | [`serve`] | a twin on a loopback socket, for real HTTP clients and other languages |
 //! | `tls` (feature of that name) | a twin behind TLS, with an authority of its own |
@@ -17,7 +17,7 @@
 //! use oauth_core::error::{Error, Misuse};
 //! use oauth_core::exchange::{Exchange, Input, Step};
 //! use oauth_core::moment::Moment;
-//! use oauth_testkit::{Fault, Pair, Twin};
+//! use oauth_testkit::{Fault, TwinDriver, Twin};
 //!
 //! /// Asks UserVoice for a token, and gives back the reply's body.
 //! struct Ask;
@@ -43,32 +43,32 @@
 //!     }
 //! }
 //!
-//! let mut pair = Pair::new(Twin::uservoice("https://acme.uservoice.com"));
-//! assert!(pair.run(Ask)?.starts_with(b"{\"access_token\":"));
+//! let mut driver = TwinDriver::new(Twin::uservoice("https://acme.uservoice.com"));
+//! assert!(driver.run(Ask)?.starts_with(b"{\"access_token\":"));
 //!
-//! pair.twin().inject(Fault::LostReply);
-//! assert_eq!(pair.run(Ask).unwrap_err().code(), "lost");
-//! assert_eq!(pair.twin().counters().token_requests, 2);
+//! driver.twin().inject(Fault::LostReply);
+//! assert_eq!(driver.run(Ask).unwrap_err().code(), "lost");
+//! assert_eq!(driver.twin().counters().token_requests, 2);
 //! # Ok::<(), Error>(())
 //! ```
 
 mod clock;
 pub mod contract;
 pub mod fleet;
-pub mod pair;
 pub mod script;
 pub mod serve;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod twin;
+pub mod twin_driver;
 
 pub use fleet::Fleet;
-pub use pair::Pair;
 pub use script::Script;
 pub use serve::Served;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 pub use twin::{Fault, Twin};
+pub use twin_driver::TwinDriver;
 
 /// What a driver may read of a reply, in bytes.
 pub(crate) const REPLY_LIMIT: u64 = 1 << 20;

@@ -6,11 +6,11 @@ mod cors;
 mod faults;
 mod generic;
 pub(crate) mod gzip;
-mod manage;
-mod record;
+mod request_log;
 mod rules;
 mod socios;
 mod token;
+mod token_management;
 mod usertesting;
 mod uservoice;
 mod wire;
@@ -27,7 +27,7 @@ use rules::Rules;
 use wire::{Ask, Reply};
 
 pub use faults::{Delivery, Fault};
-pub use record::{Counters, Entry};
+pub use request_log::{Counters, Entry};
 pub use rules::Rotation;
 
 /// An authorization server and its API: requests in, replies out, no sockets, no clock.
@@ -366,9 +366,11 @@ impl Twin {
         match place {
             Place::Authorize => authorize::authorize(us, at, ask, fault),
             Place::Token => token::token(us, at, ask),
-            Place::Revoke => manage::revoke(us, ask),
-            Place::Introspect => manage::introspect(us, at, ask),
-            Place::DeviceAuthorization => manage::device_authorization(us, at, ask, &self.base),
+            Place::Revoke => token_management::revoke(us, ask),
+            Place::Introspect => token_management::introspect(us, at, ask),
+            Place::DeviceAuthorization => {
+                token_management::device_authorization(us, at, ask, &self.base)
+            }
             Place::Api => (us.rules.api)(us, at, ask),
             _ if !is_get => wire::method_not_allowed("GET"),
             Place::DevicePage => authorize::approve_device(us, at, ask),

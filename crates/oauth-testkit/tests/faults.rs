@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::toy::Toy;
 use common::*;
 use oauth_testkit::twin::{Delivery, Fault};
-use oauth_testkit::{Pair, Twin};
+use oauth_testkit::{Twin, TwinDriver};
 
 const FORM: [(&str, &str); 3] = [
     ("grant_type", "client_credentials"),
@@ -15,22 +15,22 @@ const FORM: [(&str, &str); 3] = [
     ("client_secret", "s3cr+t/%: ~"),
 ];
 
-fn pair_with(fault: Fault) -> Pair {
-    let mut pair = Pair::new(Twin::generic("https://as.test"));
-    pair.twin().inject(fault);
-    pair
+fn pair_with(fault: Fault) -> TwinDriver {
+    let mut driver = TwinDriver::new(Twin::generic("https://as.test"));
+    driver.twin().inject(fault);
+    driver
 }
 
 /// The token endpoint's reply under a fault; the next one must be right again.
 fn reply_with(fault: Fault) -> http::Response<bytes::Bytes> {
     let name = fault.name();
-    let mut pair = pair_with(fault);
-    let reply = post(&mut pair, "/token", &FORM);
-    assert_eq!(pair.twin().log()[0].fault, Some(name));
-    let next = post(&mut pair, "/token", &FORM);
+    let mut driver = pair_with(fault);
+    let reply = post(&mut driver, "/token", &FORM);
+    assert_eq!(driver.twin().log()[0].fault, Some(name));
+    let next = post(&mut driver, "/token", &FORM);
     assert!(next.status() == 200 && json(&next)["access_token"].is_string());
     assert_eq!(next.extensions().get::<Delivery>(), None);
-    assert_eq!(pair.twin().counters().token_requests, 2);
+    assert_eq!(driver.twin().counters().token_requests, 2);
     reply
 }
 
@@ -123,60 +123,64 @@ fn faults_that_spoil_an_answer() {
 
 #[test]
 fn a_lost_reply_was_carried_out() {
-    let mut pair = pair_with(Fault::LostReply);
-    let token = post(&mut pair, "/token", &FORM);
+    let mut driver = pair_with(Fault::LostReply);
+    let token = post(&mut driver, "/token", &FORM);
     let token = text(&json(&token), "access_token");
-    assert_eq!(get(&mut pair, "/api/echo", Some(&token)).status(), 200);
+    assert_eq!(get(&mut driver, "/api/echo", Some(&token)).status(), 200);
 }
 
 #[test]
 fn a_refused_request_was_not_carried_out() {
-    let mut pair = pair_with(Fault::parse("status").unwrap());
+    let mut driver = pair_with(Fault::parse("status").unwrap());
     let revoke = [("token", "x"), FORM[1], FORM[2]];
-    assert_eq!(post(&mut pair, "/revoke", &revoke).status(), 503);
-    assert_eq!(pair.twin().counters().revocations, 0);
+    assert_eq!(post(&mut driver, "/revoke", &revoke).status(), 503);
+    assert_eq!(driver.twin().counters().revocations, 0);
 }
 
 #[test]
 fn a_pair_obeys_the_delivery() {
-    let mut pair = pair_with(Fault::LostReply);
-    let (_, reply) = pair.run(Toy::post("https://as.test/token", &FORM)).unwrap();
+    let mut driver = pair_with(Fault::LostReply);
+    let (_, reply) = driver
+        .run(Toy::post("https://as.test/token", &FORM))
+        .unwrap();
     // The toy's header and body credentials are two methods; what matters is that it came twice.
     refused(&reply, 400, "invalid_request");
-    assert_eq!(pair.twin().counters().token_requests, 2);
+    assert_eq!(driver.twin().counters().token_requests, 2);
 
-    pair.twin().inject(Fault::SlowBody {
+    driver.twin().inject(Fault::SlowBody {
         millis_per_byte: 1000,
     });
-    let before = pair.now();
-    let (_, reply) = pair.run(Toy::get("https://as.test/api/echo")).unwrap();
-    let passed = pair.now().since(before);
+    let before = driver.now();
+    let (_, reply) = driver.run(Toy::get("https://as.test/api/echo")).unwrap();
+    let passed = driver.now().since(before);
     assert_eq!(passed, Duration::from_secs(reply.body().len() as u64));
 
-    pair.twin().inject(Fault::OversizedJson {
+    driver.twin().inject(Fault::OversizedJson {
         bytes: (1 << 20) + 1,
     });
-    pair.twin().inject(Fault::OversizedJson {
+    driver.twin().inject(Fault::OversizedJson {
         bytes: (1 << 20) + 1,
     });
-    let error = pair.run(Toy::get("https://as.test/api/echo")).unwrap_err();
+    let error = driver
+        .run(Toy::get("https://as.test/api/echo"))
+        .unwrap_err();
     assert_eq!(error.code(), "reply.too_large");
 }
 
 #[test]
 fn callbacks_go_wrong_only_at_the_authorization_endpoint() {
-    let mut pair = pair_with(Fault::WrongIssuerInCallback);
-    pair.twin().inject(Fault::ForeignStateInCallback);
-    assert_eq!(post(&mut pair, "/token", &FORM).status(), 200);
+    let mut driver = pair_with(Fault::WrongIssuerInCallback);
+    driver.twin().inject(Fault::ForeignStateInCallback);
+    assert_eq!(post(&mut driver, "/token", &FORM).status(), 200);
     let query = [
         ("response_type", "code"),
         ("client_id", "twin-client"),
         ("redirect_uri", "https://app.example/callback"),
         ("state", "mine"),
     ];
-    let url = ask(&mut pair, "/authorize", &query);
+    let url = ask(&mut driver, "/authorize", &query);
     let mut callback = || {
-        let callback = pair.browse(&url).unwrap();
+        let callback = driver.browse(&url).unwrap();
         (
             param(&callback, "iss").unwrap(),
             param(&callback, "state").unwrap(),
@@ -196,12 +200,12 @@ fn callbacks_go_wrong_only_at_the_authorization_endpoint() {
 
 #[test]
 fn a_fault_waits_for_a_reply_it_can_break_and_can_be_cleared() {
-    let mut pair = pair_with(Fault::TruncatedJson);
+    let mut driver = pair_with(Fault::TruncatedJson);
     let revoke = [("token", "x"), FORM[1], FORM[2]];
-    assert_eq!(post(&mut pair, "/revoke", &revoke).status(), 200);
-    let reply = post(&mut pair, "/token", &FORM);
+    assert_eq!(post(&mut driver, "/revoke", &revoke).status(), 200);
+    let reply = post(&mut driver, "/token", &FORM);
     assert!(!reply.body().ends_with(b"}"));
-    pair.twin().inject(Fault::Html);
-    pair.twin().clear_faults();
-    assert!(json(&post(&mut pair, "/token", &FORM)).is_object());
+    driver.twin().inject(Fault::Html);
+    driver.twin().clear_faults();
+    assert!(json(&post(&mut driver, "/token", &FORM)).is_object());
 }

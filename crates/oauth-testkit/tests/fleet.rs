@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::flow::keeper::{Entry, Lease, Reuse, Saved};
-use oauth_testkit::fleet::{Flaw, Fleet, Odds, Report, Rule, Search, Setup, Shelf, Violation};
+use oauth_testkit::fleet::{FakeStore, Flaw, Fleet, Odds, Report, Rule, Search, Setup, Violation};
 
 #[test]
 fn whatever_goes_wrong_no_promise_is_broken() {
@@ -121,7 +121,7 @@ fn a_host_that_lets_its_lease_run_out_is_found() {
 
 #[test]
 fn a_store_whose_leases_do_not_exclude_is_found() {
-    let violation = search(|setup| setup.with_shelf(|| Box::new(Careless::default())));
+    let violation = search(|setup| setup.with_store(|| Box::new(Careless::default())));
     println!("at seed {}: {}", violation.seed, violation.text);
     assert_eq!(violation.rule, Rule::OneFlight);
 }
@@ -158,7 +158,7 @@ fn a_search_finds_what_hosts_do_wrong() {
 #[derive(Default)]
 struct Careless(HashMap<String, Entry>);
 
-impl Shelf for Careless {
+impl FakeStore for Careless {
     fn load(&mut self, key: &str) -> Option<Entry> {
         self.0.get(key).cloned()
     }

@@ -11,12 +11,12 @@ use serde_json::json;
 
 #[test]
 fn metadata_is_in_both_places() {
-    let mut pair = pair();
+    let mut driver = driver();
     for path in [
         "/.well-known/oauth-authorization-server",
         "/.well-known/openid-configuration",
     ] {
-        let document = json(&get(&mut pair, path, None));
+        let document = json(&get(&mut driver, path, None));
         assert_eq!(document["issuer"], "https://as.test");
         assert_eq!(document["token_endpoint"], "https://as.test/token");
         assert_eq!(
@@ -25,17 +25,17 @@ fn metadata_is_in_both_places() {
         );
     }
     assert_eq!(
-        post(&mut pair, "/.well-known/openid-configuration", &[]).status(),
+        post(&mut driver, "/.well-known/openid-configuration", &[]).status(),
         405
     );
 }
 
 #[test]
 fn client_credentials_by_basic_and_by_body() {
-    let mut pair = pair();
-    let auth = confidential(&mut pair);
+    let mut driver = driver();
+    let auth = confidential(&mut driver);
     let reply = post_as(
-        &mut pair,
+        &mut driver,
         "/token",
         Some(&auth),
         &[("grant_type", "client_credentials")],
@@ -59,18 +59,18 @@ fn client_credentials_by_basic_and_by_body() {
         ("scope", "read write"),
     ];
     assert_eq!(
-        json(&post(&mut pair, "/token", &form))["scope"],
+        json(&post(&mut driver, "/token", &form))["scope"],
         "read write"
     );
 }
 
 #[test]
 fn client_authentication_is_strict() {
-    let mut pair = pair();
+    let mut driver = driver();
     let grant = ("grant_type", "client_credentials");
     // Not form-encoded: '+' reads as a space.
     let raw = raw_basic("twin-client", "s3cr+t/%: ~");
-    let reply = post_as(&mut pair, "/token", Some(&raw), &[grant]);
+    let reply = post_as(&mut driver, "/token", Some(&raw), &[grant]);
     refused(&reply, 401, "invalid_client");
     assert!(
         reply.headers()["www-authenticate"]
@@ -79,20 +79,20 @@ fn client_authentication_is_strict() {
             .starts_with("Basic")
     );
 
-    let auth = confidential(&mut pair);
+    let auth = confidential(&mut driver);
     let both = [
         grant,
         ("client_id", "twin-client"),
         ("client_secret", "s3cr+t/%: ~"),
     ];
     refused(
-        &post_as(&mut pair, "/token", Some(&auth), &both),
+        &post_as(&mut driver, "/token", Some(&auth), &both),
         400,
         "invalid_request",
     );
     let other = [grant, ("client_id", "twin-public")];
     refused(
-        &post_as(&mut pair, "/token", Some(&auth), &other),
+        &post_as(&mut driver, "/token", Some(&auth), &other),
         400,
         "invalid_request",
     );
@@ -102,28 +102,32 @@ fn client_authentication_is_strict() {
         ("client_id", "twin-client"),
         ("client_secret", "wrong"),
     ];
-    refused(&post(&mut pair, "/token", &wrong), 401, "invalid_client");
-    refused(&post(&mut pair, "/token", &[grant]), 401, "invalid_client");
+    refused(&post(&mut driver, "/token", &wrong), 401, "invalid_client");
+    refused(
+        &post(&mut driver, "/token", &[grant]),
+        401,
+        "invalid_client",
+    );
     // A confidential client does not become public by leaving out its secret.
     let mute = [grant, ("client_id", "twin-client")];
-    refused(&post(&mut pair, "/token", &mute), 401, "invalid_client");
-    let bearer = post_as(&mut pair, "/token", Some("Bearer x"), &[grant]);
+    refused(&post(&mut driver, "/token", &mute), 401, "invalid_client");
+    let bearer = post_as(&mut driver, "/token", Some("Bearer x"), &[grant]);
     refused(&bearer, 401, "invalid_client");
 }
 
 #[test]
 fn malformed_requests_are_refused() {
-    let mut pair = pair();
+    let mut driver = driver();
     let twice = [
         ("grant_type", "client_credentials"),
         ("scope", "read"),
         ("scope", "write"),
     ];
-    refused(&post(&mut pair, "/token", &twice), 400, "invalid_request");
-    refused(&post(&mut pair, "/token", &[]), 400, "invalid_request");
-    let unknown = post(&mut pair, "/token", &[("grant_type", "magic")]);
+    refused(&post(&mut driver, "/token", &twice), 400, "invalid_request");
+    refused(&post(&mut driver, "/token", &[]), 400, "invalid_request");
+    let unknown = post(&mut driver, "/token", &[("grant_type", "magic")]);
     refused(&unknown, 400, "unsupported_grant_type");
-    let reply = get(&mut pair, "/token", None);
+    let reply = get(&mut driver, "/token", None);
     assert_eq!(
         (reply.status().as_u16(), &reply.headers()["allow"]),
         (405, &"POST".parse().unwrap())
@@ -134,12 +138,12 @@ fn malformed_requests_are_refused() {
         .header("content-type", "application/json")
         .body(Bytes::from(body))
         .unwrap();
-    refused(&pair.send(request), 400, "invalid_request");
+    refused(&driver.send(request), 400, "invalid_request");
 
-    let auth = confidential(&mut pair);
+    let auth = confidential(&mut driver);
     let scope = [("grant_type", "client_credentials"), ("scope", "root")];
     refused(
-        &post_as(&mut pair, "/token", Some(&auth), &scope),
+        &post_as(&mut driver, "/token", Some(&auth), &scope),
         400,
         "invalid_scope",
     );
@@ -147,50 +151,50 @@ fn malformed_requests_are_refused() {
 
 #[test]
 fn the_callback_carries_code_state_and_issuer() {
-    let mut pair = pair();
-    let callback = authorize(&mut pair, "twin-client", &[]).unwrap();
+    let mut driver = driver();
+    let callback = authorize(&mut driver, "twin-client", &[]).unwrap();
     assert!(callback.starts_with("https://app.example/callback?code="));
     assert_eq!(param(&callback, "state").unwrap(), "s t&a=te");
     assert_eq!(param(&callback, "iss").unwrap(), "https://as.test");
-    assert_eq!(pair.twin().counters().authorizations, 1);
+    assert_eq!(driver.twin().counters().authorizations, 1);
 }
 
 #[test]
 fn a_code_is_good_once_and_for_a_minute() {
-    let mut pair = pair();
-    let code_1 = code(&mut pair);
-    let token = json(&redeem(&mut pair, &code_1));
+    let mut driver = driver();
+    let code_1 = code(&mut driver);
+    let token = json(&redeem(&mut driver, &code_1));
     let access = text(&token, "access_token");
-    assert_eq!(get(&mut pair, "/api/echo", Some(&access)).status(), 200);
+    assert_eq!(get(&mut driver, "/api/echo", Some(&access)).status(), 200);
 
     // Used again, it takes its tokens with it (RFC 6749 section 4.1.2).
-    refused(&redeem(&mut pair, &code_1), 400, "invalid_grant");
-    assert_eq!(get(&mut pair, "/api/echo", Some(&access)).status(), 401);
+    refused(&redeem(&mut driver, &code_1), 400, "invalid_grant");
+    assert_eq!(get(&mut driver, "/api/echo", Some(&access)).status(), 401);
     refused(
-        &refresh(&mut pair, &text(&token, "refresh_token")),
+        &refresh(&mut driver, &text(&token, "refresh_token")),
         400,
         "invalid_grant",
     );
 
-    let code_2 = code(&mut pair);
-    pair.advance(Duration::from_secs(59));
-    assert_eq!(redeem(&mut pair, &code_2).status(), 200);
-    let code_3 = code(&mut pair);
-    pair.advance(Duration::from_secs(60));
-    refused(&redeem(&mut pair, &code_3), 400, "invalid_grant");
+    let code_2 = code(&mut driver);
+    driver.advance(Duration::from_secs(59));
+    assert_eq!(redeem(&mut driver, &code_2).status(), 200);
+    let code_3 = code(&mut driver);
+    driver.advance(Duration::from_secs(60));
+    refused(&redeem(&mut driver, &code_3), 400, "invalid_grant");
 }
 
 #[test]
 fn a_code_is_bound_to_client_and_redirect_uri() {
-    let mut pair = pair();
-    let auth = confidential(&mut pair);
-    let code = code(&mut pair);
+    let mut driver = driver();
+    let auth = confidential(&mut driver);
+    let code = code(&mut driver);
     let grant = ("grant_type", "authorization_code");
     for wrong in [None, Some("https://app.example/other")] {
         let mut form = vec![grant, ("code", &code)];
         form.extend(wrong.map(|uri| ("redirect_uri", uri)));
         refused(
-            &post_as(&mut pair, "/token", Some(&auth), &form),
+            &post_as(&mut driver, "/token", Some(&auth), &form),
             400,
             "invalid_grant",
         );
@@ -201,14 +205,14 @@ fn a_code_is_bound_to_client_and_redirect_uri() {
         ("redirect_uri", REDIRECT),
         ("client_id", "twin-public"),
     ];
-    refused(&post(&mut pair, "/token", &form), 400, "invalid_grant");
-    assert_eq!(redeem(&mut pair, &code).status(), 200);
+    refused(&post(&mut driver, "/token", &form), 400, "invalid_grant");
+    assert_eq!(redeem(&mut driver, &code).status(), 200);
 }
 
 #[test]
 fn pkce_is_verified_and_public_clients_need_it() {
-    let mut pair = pair();
-    let callback = authorize(&mut pair, "twin-public", &[]).unwrap();
+    let mut driver = driver();
+    let callback = authorize(&mut driver, "twin-public", &[]).unwrap();
     assert_eq!(param(&callback, "error").unwrap(), "invalid_request");
 
     let challenge = challenge();
@@ -216,14 +220,14 @@ fn pkce_is_verified_and_public_clients_need_it() {
         ("code_challenge", challenge.as_str()),
         ("code_challenge_method", "plain"),
     ];
-    let callback = authorize(&mut pair, "twin-public", &plain).unwrap();
+    let callback = authorize(&mut driver, "twin-public", &plain).unwrap();
     assert_eq!(param(&callback, "error").unwrap(), "invalid_request");
 
     let s256 = [
         ("code_challenge", challenge.as_str()),
         ("code_challenge_method", "S256"),
     ];
-    let callback = authorize(&mut pair, "twin-public", &s256).unwrap();
+    let callback = authorize(&mut driver, "twin-public", &s256).unwrap();
     let code = param(&callback, "code").unwrap();
     let mut form = vec![
         ("grant_type", "authorization_code"),
@@ -231,24 +235,24 @@ fn pkce_is_verified_and_public_clients_need_it() {
         ("redirect_uri", REDIRECT),
         ("client_id", "twin-public"),
     ];
-    refused(&post(&mut pair, "/token", &form), 400, "invalid_grant");
+    refused(&post(&mut driver, "/token", &form), 400, "invalid_grant");
     form.push(("code_verifier", &challenge));
-    refused(&post(&mut pair, "/token", &form), 400, "invalid_grant");
+    refused(&post(&mut driver, "/token", &form), 400, "invalid_grant");
     form.pop();
     form.push(("code_verifier", VERIFIER));
-    assert_eq!(post(&mut pair, "/token", &form).status(), 200);
+    assert_eq!(post(&mut driver, "/token", &form).status(), 200);
 
     // The verifier itself in the URL.
     let leaked = [s256[0], s256[1], ("code_verifier", VERIFIER)];
-    let callback = authorize(&mut pair, "twin-public", &leaked).unwrap();
+    let callback = authorize(&mut driver, "twin-public", &leaked).unwrap();
     assert_eq!(param(&callback, "error").unwrap(), "invalid_request");
 }
 
 #[test]
 fn a_verifier_nobody_asked_for_is_refused() {
-    let mut pair = pair();
-    let auth = confidential(&mut pair);
-    let code = code(&mut pair);
+    let mut driver = driver();
+    let auth = confidential(&mut driver);
+    let code = code(&mut driver);
     let form = [
         ("grant_type", "authorization_code"),
         ("code", &code),
@@ -256,7 +260,7 @@ fn a_verifier_nobody_asked_for_is_refused() {
         ("code_verifier", VERIFIER),
     ];
     refused(
-        &post_as(&mut pair, "/token", Some(&auth), &form),
+        &post_as(&mut driver, "/token", Some(&auth), &form),
         400,
         "invalid_grant",
     );
@@ -264,15 +268,15 @@ fn a_verifier_nobody_asked_for_is_refused() {
 
 #[test]
 fn redirects_go_to_registered_places_only() {
-    let mut pair = pair();
+    let mut driver = driver();
     let mut page = |uri: &str| {
         let query = [
             ("response_type", "code"),
             ("client_id", "twin-client"),
             ("redirect_uri", uri),
         ];
-        let url = ask(&mut pair, "/authorize", &query);
-        pair.browse(&url).is_none()
+        let url = ask(&mut driver, "/authorize", &query);
+        driver.browse(&url).is_none()
     };
     assert!(page("https://app.example/callback/"));
     assert!(page("https://app.example/callback?x=1"));
@@ -285,24 +289,26 @@ fn redirects_go_to_registered_places_only() {
     assert!(!page("http://[::1]:49152/callback"));
     assert!(page("http://127.0.0.1:49152/other"));
 
-    let url = ask(&mut pair, "/authorize", &[("client_id", "twin-client")]);
-    assert!(pair.browse(&url).is_none());
+    let url = ask(&mut driver, "/authorize", &[("client_id", "twin-client")]);
+    assert!(driver.browse(&url).is_none());
     let url = ask(
-        &mut pair,
+        &mut driver,
         "/authorize",
         &[("client_id", "nobody"), ("redirect_uri", REDIRECT)],
     );
-    assert!(pair.browse(&url).is_none());
-    pair.twin()
+    assert!(driver.browse(&url).is_none());
+    driver
+        .twin()
         .register_redirect_uri("https://more.example/cb?a=b");
     let more = [
         ("response_type", "code"),
         ("client_id", "twin-client"),
         ("redirect_uri", "https://more.example/cb?a=b"),
     ];
-    let url = ask(&mut pair, "/authorize", &more);
+    let url = ask(&mut driver, "/authorize", &more);
     assert!(
-        pair.browse(&url)
+        driver
+            .browse(&url)
             .unwrap()
             .starts_with("https://more.example/cb?a=b&code=")
     );
@@ -310,27 +316,27 @@ fn redirects_go_to_registered_places_only() {
 
 #[test]
 fn the_authorization_endpoint_says_no_in_the_callback() {
-    let mut pair = pair();
-    pair.twin().deny_next();
-    let callback = authorize(&mut pair, "twin-client", &[]).unwrap();
+    let mut driver = driver();
+    driver.twin().deny_next();
+    let callback = authorize(&mut driver, "twin-client", &[]).unwrap();
     assert_eq!(param(&callback, "error").unwrap(), "access_denied");
     assert_eq!(param(&callback, "state").unwrap(), "s t&a=te");
     assert_eq!(param(&callback, "iss").unwrap(), "https://as.test");
     assert!(
-        authorize(&mut pair, "twin-client", &[])
+        authorize(&mut driver, "twin-client", &[])
             .unwrap()
             .contains("code=")
     );
 
-    let callback = authorize(&mut pair, "twin-client", &[("scope", "root")]).unwrap();
+    let callback = authorize(&mut driver, "twin-client", &[("scope", "root")]).unwrap();
     assert_eq!(param(&callback, "error").unwrap(), "invalid_scope");
     let token = [
         ("response_type", "token"),
         ("client_id", "twin-client"),
         ("redirect_uri", REDIRECT),
     ];
-    let url = ask(&mut pair, "/authorize", &token);
-    let callback = pair.browse(&url).unwrap();
+    let url = ask(&mut driver, "/authorize", &token);
+    let callback = driver.browse(&url).unwrap();
     assert_eq!(
         param(&callback, "error").unwrap(),
         "unsupported_response_type"
@@ -339,15 +345,15 @@ fn the_authorization_endpoint_says_no_in_the_callback() {
 
 #[test]
 fn a_secret_in_the_url_is_refused_and_counted() {
-    let mut pair = pair();
-    assert!(authorize(&mut pair, "twin-client", &[("client_secret", "x")]).is_none());
-    let auth = confidential(&mut pair);
+    let mut driver = driver();
+    assert!(authorize(&mut driver, "twin-client", &[("client_secret", "x")]).is_none());
+    let auth = confidential(&mut driver);
     let reply = post_as(
-        &mut pair,
+        &mut driver,
         "/token?client_secret=x",
         Some(&auth),
         &[("grant_type", "client_credentials")],
     );
     refused(&reply, 400, "invalid_request");
-    assert_eq!(pair.twin().counters().secrets_in_url, 2);
+    assert_eq!(driver.twin().counters().secrets_in_url, 2);
 }

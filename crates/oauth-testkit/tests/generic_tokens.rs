@@ -7,33 +7,33 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::plain::*;
 use common::*;
-use oauth_testkit::Pair;
+use oauth_testkit::TwinDriver;
 use oauth_testkit::twin::Rotation;
 use serde_json::json;
 
 #[test]
 fn refresh_rotates_and_reuse_costs_the_family() {
-    let mut pair = pair();
-    let code = code(&mut pair);
-    let first = json(&redeem(&mut pair, &code));
-    let second = json(&refresh(&mut pair, &text(&first, "refresh_token")));
+    let mut driver = driver();
+    let code = code(&mut driver);
+    let first = json(&redeem(&mut driver, &code));
+    let second = json(&refresh(&mut driver, &text(&first, "refresh_token")));
     assert_ne!(first["refresh_token"], second["refresh_token"]);
-    assert_eq!(pair.twin().counters().refreshes, 1);
+    assert_eq!(driver.twin().counters().refreshes, 1);
 
     refused(
-        &refresh(&mut pair, &text(&first, "refresh_token")),
+        &refresh(&mut driver, &text(&first, "refresh_token")),
         400,
         "invalid_grant",
     );
-    assert_eq!(pair.twin().counters().reuse_events, 1);
+    assert_eq!(driver.twin().counters().reuse_events, 1);
     refused(
-        &refresh(&mut pair, &text(&second, "refresh_token")),
+        &refresh(&mut driver, &text(&second, "refresh_token")),
         400,
         "invalid_grant",
     );
     let access = text(&second, "access_token");
-    assert_eq!(get(&mut pair, "/api/echo", Some(&access)).status(), 401);
-    assert_eq!(pair.twin().counters().refreshes, 1);
+    assert_eq!(get(&mut driver, "/api/echo", Some(&access)).status(), 401);
+    assert_eq!(driver.twin().counters().refreshes, 1);
 }
 
 #[test]
@@ -45,46 +45,46 @@ fn a_server_may_take_a_used_refresh_token_again() {
         (Rotation::Lenient, [200, 200, 200]),
         (Rotation::Never, [200, 200, 200]),
     ] {
-        let mut pair = pair();
-        pair.twin().set_rotation(rotation);
-        let code = code(&mut pair);
-        let first = text(&json(&redeem(&mut pair, &code)), "refresh_token");
-        let second = json(&refresh(&mut pair, &first));
+        let mut driver = driver();
+        driver.twin().set_rotation(rotation);
+        let code = code(&mut driver);
+        let first = text(&json(&redeem(&mut driver, &code)), "refresh_token");
+        let second = json(&refresh(&mut driver, &first));
         let is_replaced = second["refresh_token"].is_string();
         assert_eq!(is_replaced, rotation != Rotation::Never);
         for (pause, status) in [0, 29, 1].into_iter().zip(again) {
-            pair.advance(Duration::from_secs(pause));
-            let now = pair.now();
-            assert_eq!(pair.twin().honours(now, &first), status == 200);
-            assert_eq!(refresh(&mut pair, &first).status(), status);
+            driver.advance(Duration::from_secs(pause));
+            let now = driver.now();
+            assert_eq!(driver.twin().honours(now, &first), status == 200);
+            assert_eq!(refresh(&mut driver, &first).status(), status);
         }
         let events = again.iter().filter(|status| **status == 400).count();
-        assert_eq!(pair.twin().counters().reuse_events, events as u64);
-        let (now, access) = (pair.now(), text(&second, "access_token"));
-        assert_eq!(pair.twin().honours(now, &access), events == 0);
+        assert_eq!(driver.twin().counters().reuse_events, events as u64);
+        let (now, access) = (driver.now(), text(&second, "access_token"));
+        assert_eq!(driver.twin().honours(now, &access), events == 0);
     }
 }
 
 #[test]
 fn a_server_may_name_no_lifetime() {
-    let mut pair = pair();
-    pair.twin().set_access_token_lifetime(60);
-    pair.twin().hide_access_token_lifetime();
-    let code = code(&mut pair);
-    let token = json(&redeem(&mut pair, &code));
+    let mut driver = driver();
+    driver.twin().set_access_token_lifetime(60);
+    driver.twin().hide_access_token_lifetime();
+    let code = code(&mut driver);
+    let token = json(&redeem(&mut driver, &code));
     assert!(token["expires_in"].is_null());
     let access = text(&token, "access_token");
-    assert_eq!(get(&mut pair, "/api/echo", Some(&access)).status(), 200);
-    pair.advance(Duration::from_secs(60));
-    assert_eq!(get(&mut pair, "/api/echo", Some(&access)).status(), 401);
+    assert_eq!(get(&mut driver, "/api/echo", Some(&access)).status(), 200);
+    driver.advance(Duration::from_secs(60));
+    assert_eq!(get(&mut driver, "/api/echo", Some(&access)).status(), 401);
 }
 
 #[test]
 fn a_refresh_may_narrow_the_scope_only() {
-    let mut pair = pair();
-    let callback = authorize(&mut pair, "twin-client", &[("scope", "read email")]).unwrap();
-    let token = json(&redeem(&mut pair, &param(&callback, "code").unwrap()));
-    let auth = confidential(&mut pair);
+    let mut driver = driver();
+    let callback = authorize(&mut driver, "twin-client", &[("scope", "read email")]).unwrap();
+    let token = json(&redeem(&mut driver, &param(&callback, "code").unwrap()));
+    let auth = confidential(&mut driver);
     let refresh = text(&token, "refresh_token");
     let form = |scope| {
         [
@@ -93,17 +93,17 @@ fn a_refresh_may_narrow_the_scope_only() {
             ("scope", scope),
         ]
     };
-    let wider = post_as(&mut pair, "/token", Some(&auth), &form("read write"));
+    let wider = post_as(&mut driver, "/token", Some(&auth), &form("read write"));
     refused(&wider, 400, "invalid_scope");
-    let narrower = post_as(&mut pair, "/token", Some(&auth), &form("email"));
+    let narrower = post_as(&mut driver, "/token", Some(&auth), &form("email"));
     assert_eq!(json(&narrower)["scope"], "email");
 }
 
 #[test]
 fn the_password_grant_knows_one_user() {
-    let mut pair = pair();
-    let auth = confidential(&mut pair);
-    let (user, password) = pair.twin().resource_owner();
+    let mut driver = driver();
+    let auth = confidential(&mut driver);
+    let (user, password) = driver.twin().resource_owner();
     let (user, password) = (user.to_owned(), password.to_owned());
     let form = |password| {
         [
@@ -113,20 +113,20 @@ fn the_password_grant_knows_one_user() {
         ]
     };
     assert_eq!(
-        post_as(&mut pair, "/token", Some(&auth), &form(&password)).status(),
+        post_as(&mut driver, "/token", Some(&auth), &form(&password)).status(),
         200
     );
-    let wrong = post_as(&mut pair, "/token", Some(&auth), &form("guess"));
+    let wrong = post_as(&mut driver, "/token", Some(&auth), &form("guess"));
     refused(&wrong, 400, "invalid_grant");
     let public = [("grant_type", "password"), ("client_id", "twin-public")];
-    refused(&post(&mut pair, "/token", &public), 401, "invalid_client");
+    refused(&post(&mut driver, "/token", &public), 401, "invalid_client");
 }
 
 #[test]
 fn a_device_waits_for_its_user() {
-    let mut pair = pair();
+    let mut driver = driver();
     let public = ("client_id", "twin-public");
-    let device = json(&post(&mut pair, "/device_authorization", &[public]));
+    let device = json(&post(&mut driver, "/device_authorization", &[public]));
     let code = text(&device, "device_code");
     let form = [
         ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
@@ -134,44 +134,44 @@ fn a_device_waits_for_its_user() {
         public,
     ];
     refused(
-        &post(&mut pair, "/token", &form),
+        &post(&mut driver, "/token", &form),
         400,
         "authorization_pending",
     );
-    pair.advance(Duration::from_secs(4));
-    refused(&post(&mut pair, "/token", &form), 400, "slow_down");
+    driver.advance(Duration::from_secs(4));
+    refused(&post(&mut driver, "/token", &form), 400, "slow_down");
     // The interval has grown by five seconds.
-    pair.advance(Duration::from_secs(9));
-    refused(&post(&mut pair, "/token", &form), 400, "slow_down");
+    driver.advance(Duration::from_secs(9));
+    refused(&post(&mut driver, "/token", &form), 400, "slow_down");
 
     let page = text(&device, "verification_uri_complete");
     let page = page.strip_prefix("https://as.test").unwrap();
-    assert_eq!(get(&mut pair, page, None).status(), 200);
-    pair.advance(Duration::from_secs(15));
-    assert_eq!(post(&mut pair, "/token", &form).status(), 200);
-    pair.advance(Duration::from_secs(15));
-    refused(&post(&mut pair, "/token", &form), 400, "invalid_grant");
+    assert_eq!(get(&mut driver, page, None).status(), 200);
+    driver.advance(Duration::from_secs(15));
+    assert_eq!(post(&mut driver, "/token", &form).status(), 200);
+    driver.advance(Duration::from_secs(15));
+    refused(&post(&mut driver, "/token", &form), 400, "invalid_grant");
 
-    let device = json(&post(&mut pair, "/device_authorization", &[public]));
+    let device = json(&post(&mut driver, "/device_authorization", &[public]));
     let form = [
         form[0],
         ("device_code", &*text(&device, "device_code")),
         public,
     ];
-    pair.twin().deny_next();
+    driver.twin().deny_next();
     let page = format!("/device?user_code={}", text(&device, "user_code"));
-    get(&mut pair, &page, None);
-    refused(&post(&mut pair, "/token", &form), 400, "access_denied");
-    pair.advance(Duration::from_secs(600));
-    refused(&post(&mut pair, "/token", &form), 400, "expired_token");
+    get(&mut driver, &page, None);
+    refused(&post(&mut driver, "/token", &form), 400, "access_denied");
+    driver.advance(Duration::from_secs(600));
+    refused(&post(&mut driver, "/token", &form), 400, "expired_token");
 }
 
 #[test]
 fn token_exchange_takes_live_access_tokens() {
-    let mut pair = pair();
-    let auth = confidential(&mut pair);
-    let code = code(&mut pair);
-    let subject = text(&json(&redeem(&mut pair, &code)), "access_token");
+    let mut driver = driver();
+    let auth = confidential(&mut driver);
+    let code = code(&mut driver);
+    let subject = text(&json(&redeem(&mut driver, &code)), "access_token");
     let access_token = "urn:ietf:params:oauth:token-type:access_token";
     let form = [
         (
@@ -181,13 +181,13 @@ fn token_exchange_takes_live_access_tokens() {
         ("subject_token", &*subject),
         ("subject_token_type", access_token),
     ];
-    let token = json(&post_as(&mut pair, "/token", Some(&auth), &form));
+    let token = json(&post_as(&mut driver, "/token", Some(&auth), &form));
     assert_eq!(token["issued_token_type"], access_token);
     let access = text(&token, "access_token");
-    assert_eq!(get(&mut pair, "/api/echo", Some(&access)).status(), 200);
-    pair.twin().expire_access_tokens();
+    assert_eq!(get(&mut driver, "/api/echo", Some(&access)).status(), 200);
+    driver.twin().expire_access_tokens();
     refused(
-        &post_as(&mut pair, "/token", Some(&auth), &form),
+        &post_as(&mut driver, "/token", Some(&auth), &form),
         400,
         "invalid_request",
     );
@@ -195,76 +195,80 @@ fn token_exchange_takes_live_access_tokens() {
 
 #[test]
 fn introspection_and_revocation() {
-    let mut pair = pair();
-    let auth = confidential(&mut pair);
-    let code = code(&mut pair);
-    let token = json(&redeem(&mut pair, &code));
+    let mut driver = driver();
+    let auth = confidential(&mut driver);
+    let code = code(&mut driver);
+    let token = json(&redeem(&mut driver, &code));
     let (access, refresh) = (text(&token, "access_token"), text(&token, "refresh_token"));
-    let look = |pair: &mut Pair, token: &str| {
+    let look = |driver: &mut TwinDriver, token: &str| {
         json(&post_as(
-            pair,
+            driver,
             "/introspect",
             Some(&auth),
             &[("token", token)],
         ))
     };
-    let seen = look(&mut pair, &access);
+    let seen = look(&mut driver, &access);
     assert_eq!(
         (&seen["active"], &seen["client_id"], &seen["exp"]),
         (&json!(true), &json!("twin-client"), &json!(1_750_003_600))
     );
-    assert_eq!(look(&mut pair, &refresh)["active"], true);
-    assert_eq!(look(&mut pair, "nonsense"), json!({ "active": false }));
+    assert_eq!(look(&mut driver, &refresh)["active"], true);
+    assert_eq!(look(&mut driver, "nonsense"), json!({ "active": false }));
     refused(
-        &post(&mut pair, "/introspect", &[("token", &access)]),
+        &post(&mut driver, "/introspect", &[("token", &access)]),
         401,
         "invalid_client",
     );
 
     let foreign = [("token", &*access), ("client_id", "twin-public")];
-    refused(&post(&mut pair, "/revoke", &foreign), 400, "invalid_grant");
-    let reply = post_as(&mut pair, "/revoke", Some(&auth), &[("token", &refresh)]);
+    refused(
+        &post(&mut driver, "/revoke", &foreign),
+        400,
+        "invalid_grant",
+    );
+    let reply = post_as(&mut driver, "/revoke", Some(&auth), &[("token", &refresh)]);
     assert_eq!((reply.status().as_u16(), reply.body().len()), (200, 0));
-    assert_eq!(look(&mut pair, &access), json!({ "active": false }));
+    assert_eq!(look(&mut driver, &access), json!({ "active": false }));
     assert_eq!(
-        post_as(&mut pair, "/revoke", Some(&auth), &[("token", "?")]).status(),
+        post_as(&mut driver, "/revoke", Some(&auth), &[("token", "?")]).status(),
         200
     );
-    let counters = pair.twin().counters();
+    let counters = driver.twin().counters();
     assert_eq!((counters.revocations, counters.introspections), (2, 4));
 }
 
 #[test]
 fn the_api_challenges() {
-    let mut pair = pair();
-    let reply = get(&mut pair, "/api/echo", None);
+    let mut driver = driver();
+    let reply = get(&mut driver, "/api/echo", None);
     assert_eq!(reply.headers()["www-authenticate"], "Bearer realm=\"twin\"");
-    let reply = get(&mut pair, "/api/echo", Some("nonsense"));
+    let reply = get(&mut driver, "/api/echo", Some("nonsense"));
     let challenge = reply.headers()["www-authenticate"].to_str().unwrap();
     assert!(challenge.contains("error=\"invalid_token\""));
 
-    let auth = confidential(&mut pair);
+    let auth = confidential(&mut driver);
     let form = [("grant_type", "client_credentials"), ("scope", "read")];
-    let token = json(&post_as(&mut pair, "/token", Some(&auth), &form));
+    let token = json(&post_as(&mut driver, "/token", Some(&auth), &form));
     let token = text(&token, "access_token");
-    let reply = call(&mut pair, "POST", "/api/echo", Some(&token));
+    let reply = call(&mut driver, "POST", "/api/echo", Some(&token));
     assert_eq!(reply.status(), 403);
     let challenge = reply.headers()["www-authenticate"].to_str().unwrap();
     assert!(challenge.contains("insufficient_scope"));
 
-    pair.twin().set_rate_limit(1);
-    assert_eq!(get(&mut pair, "/api/echo", Some(&token)).status(), 200);
-    pair.advance(Duration::from_secs(20));
-    let reply = get(&mut pair, "/api/echo", Some(&token));
+    driver.twin().set_rate_limit(1);
+    assert_eq!(get(&mut driver, "/api/echo", Some(&token)).status(), 200);
+    driver.advance(Duration::from_secs(20));
+    let reply = get(&mut driver, "/api/echo", Some(&token));
     assert_eq!(
         (reply.status().as_u16(), &reply.headers()["retry-after"]),
         (429, &"40".parse().unwrap())
     );
-    pair.advance(Duration::from_secs(40));
-    assert_eq!(get(&mut pair, "/api/echo", Some(&token)).status(), 200);
-    pair.advance(Duration::from_secs(3600));
-    assert_eq!(get(&mut pair, "/api/echo", Some(&token)).status(), 401);
-    let counters = pair.twin().counters();
+    driver.advance(Duration::from_secs(40));
+    assert_eq!(get(&mut driver, "/api/echo", Some(&token)).status(), 200);
+    driver.advance(Duration::from_secs(3600));
+    assert_eq!(get(&mut driver, "/api/echo", Some(&token)).status(), 401);
+    let counters = driver.twin().counters();
     assert_eq!(
         (counters.api_calls, counters.api_401, counters.api_429),
         (7, 3, 1)
@@ -273,11 +277,11 @@ fn the_api_challenges() {
 
 #[test]
 fn the_log_keeps_all_and_shows_little() {
-    let mut pair = pair();
-    let auth = confidential(&mut pair);
-    let code = code(&mut pair);
-    let token = json(&redeem(&mut pair, &code));
-    let twin = pair.twin();
+    let mut driver = driver();
+    let auth = confidential(&mut driver);
+    let code = code(&mut driver);
+    let token = json(&redeem(&mut driver, &code));
+    let twin = driver.twin();
     let log = twin.log();
     assert_eq!(log[1].form("code"), Some(&*code));
     assert_eq!(log[1].header("authorization"), Some(&*auth));
@@ -292,8 +296,8 @@ fn the_log_keeps_all_and_shows_little() {
 #[test]
 fn equal_histories_give_equal_answers() {
     let tokens = || {
-        let mut pair = pair();
-        (0..3).map(|_| code(&mut pair)).collect::<Vec<_>>()
+        let mut driver = driver();
+        (0..3).map(|_| code(&mut driver)).collect::<Vec<_>>()
     };
     assert_eq!(tokens(), tokens());
     let mut unique = tokens();
@@ -303,8 +307,8 @@ fn equal_histories_give_equal_answers() {
 
 #[test]
 fn pages_of_one_origin_may_read() {
-    let mut pair = pair();
-    let ask = |pair: &mut Pair, method: &str, path: &str, origin: &str| {
+    let mut driver = driver();
+    let ask = |driver: &mut TwinDriver, method: &str, path: &str, origin: &str| {
         let request = http::Request::builder()
             .method(method)
             .uri(format!("https://as.test{path}"))
@@ -312,7 +316,7 @@ fn pages_of_one_origin_may_read() {
             .header("access-control-request-method", "POST")
             .body(Bytes::new())
             .unwrap();
-        let reply = pair.send(request);
+        let reply = driver.send(request);
         let allowed = reply.headers().get("access-control-allow-origin");
         (
             reply.status().as_u16(),
@@ -320,23 +324,23 @@ fn pages_of_one_origin_may_read() {
         )
     };
     let (spa, metadata) = ("https://spa.example", "/.well-known/openid-configuration");
-    assert_eq!(ask(&mut pair, "GET", metadata, spa), (200, None));
-    pair.twin().cors_origin(spa);
+    assert_eq!(ask(&mut driver, "GET", metadata, spa), (200, None));
+    driver.twin().cors_origin(spa);
     assert_eq!(
-        ask(&mut pair, "GET", metadata, spa),
+        ask(&mut driver, "GET", metadata, spa),
         (200, Some(spa.to_owned()))
     );
     assert_eq!(
-        ask(&mut pair, "OPTIONS", "/token", spa),
+        ask(&mut driver, "OPTIONS", "/token", spa),
         (204, Some(spa.to_owned()))
     );
     assert_eq!(
-        ask(&mut pair, "GET", "/api/echo", spa),
+        ask(&mut driver, "GET", "/api/echo", spa),
         (401, Some(spa.to_owned()))
     );
     assert_eq!(
-        ask(&mut pair, "OPTIONS", "/token", "https://evil.example"),
+        ask(&mut driver, "OPTIONS", "/token", "https://evil.example"),
         (405, None)
     );
-    assert_eq!(ask(&mut pair, "GET", "/authorize", spa), (400, None));
+    assert_eq!(ask(&mut driver, "GET", "/authorize", spa), (400, None));
 }

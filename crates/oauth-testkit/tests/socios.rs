@@ -7,28 +7,28 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::*;
 use http::Response;
-use oauth_testkit::{Pair, Twin};
+use oauth_testkit::{Twin, TwinDriver};
 use serde_json::json;
 
 const KEY: &str = "sociosConsumerKey";
 const SECRET: &str = "c0nsumer+s3cret/xyz";
 const REDIRECT: &str = "https://app.example/callback";
 
-fn pair() -> Pair {
-    Pair::new(Twin::socios("https://partner.socios.com"))
+fn driver() -> TwinDriver {
+    TwinDriver::new(Twin::socios("https://partner.socios.com"))
 }
 
-fn app(pair: &mut Pair) -> Response<Bytes> {
+fn app(driver: &mut TwinDriver) -> Response<Bytes> {
     let auth = raw_basic(KEY, SECRET);
     post_as(
-        pair,
+        driver,
         "/oauth2/token",
         Some(&auth),
         &[("grant_type", "client_credentials")],
     )
 }
 
-fn connect(pair: &mut Pair) -> String {
+fn connect(driver: &mut TwinDriver) -> String {
     let query = [
         ("response_type", "code"),
         ("client_id", KEY),
@@ -41,8 +41,8 @@ fn connect(pair: &mut Pair) -> String {
         ("param2", "b"),
         ("param3", "c"),
     ];
-    let url = ask(pair, "/oauth2/authorize", &query);
-    let callback = pair.browse(&url).unwrap();
+    let url = ask(driver, "/oauth2/authorize", &query);
+    let callback = driver.browse(&url).unwrap();
     assert_eq!(
         (
             param(&callback, "state").as_deref(),
@@ -63,34 +63,34 @@ fn exchange(code: &str) -> [(&str, &str); 5] {
     ]
 }
 
-fn user(pair: &mut Pair) -> serde_json::Value {
-    let code = connect(pair);
-    json(&post(pair, "/oauth2/token", &exchange(&code)))
+fn user(driver: &mut TwinDriver) -> serde_json::Value {
+    let code = connect(driver);
+    json(&post(driver, "/oauth2/token", &exchange(&code)))
 }
 
-fn refresh(pair: &mut Pair, token: &str) -> Response<Bytes> {
+fn refresh(driver: &mut TwinDriver, token: &str) -> Response<Bytes> {
     let auth = raw_basic(KEY, SECRET);
     let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
-    post_as(pair, "/oauth2/token", Some(&auth), &form)
+    post_as(driver, "/oauth2/token", Some(&auth), &form)
 }
 
 #[test]
 fn client_credentials_want_raw_basic() {
-    let mut pair = pair();
-    let twin = pair.twin();
+    let mut driver = driver();
+    let twin = driver.twin();
     assert_eq!((twin.client_id(), twin.client_secret()), (KEY, SECRET));
-    let token = json(&app(&mut pair));
+    let token = json(&app(&mut driver));
     assert_eq!(
         (&token["token_type"], &token["expires_in"]),
         (&json!("bearer"), &json!(7200))
     );
     let grant = ("grant_type", "client_credentials");
     let encoded = encoded_basic(KEY, SECRET);
-    let reply = post_as(&mut pair, "/oauth2/token", Some(&encoded), &[grant]);
+    let reply = post_as(&mut driver, "/oauth2/token", Some(&encoded), &[grant]);
     refused(&reply, 401, "invalid_client");
     let body = [grant, ("client_id", KEY), ("client_secret", SECRET)];
     refused(
-        &post(&mut pair, "/oauth2/token", &body),
+        &post(&mut driver, "/oauth2/token", &body),
         401,
         "invalid_client",
     );
@@ -98,13 +98,13 @@ fn client_credentials_want_raw_basic() {
 
 #[test]
 fn the_code_exchange_wants_everything_in_the_body() {
-    let mut pair = pair();
-    let code = connect(&mut pair);
+    let mut driver = driver();
+    let code = connect(&mut driver);
     let form = exchange(&code);
     let auth = raw_basic(KEY, SECRET);
-    let basic = post_as(&mut pair, "/oauth2/token", Some(&auth), &form[..3]);
+    let basic = post_as(&mut driver, "/oauth2/token", Some(&auth), &form[..3]);
     refused(&basic, 401, "invalid_client");
-    let both = post_as(&mut pair, "/oauth2/token", Some(&auth), &form);
+    let both = post_as(&mut driver, "/oauth2/token", Some(&auth), &form);
     refused(&both, 400, "invalid_request");
     let elsewhere = [
         form[0],
@@ -114,25 +114,25 @@ fn the_code_exchange_wants_everything_in_the_body() {
         form[4],
     ];
     refused(
-        &post(&mut pair, "/oauth2/token", &elsewhere),
+        &post(&mut driver, "/oauth2/token", &elsewhere),
         400,
         "invalid_grant",
     );
     let nowhere = [form[0], form[1], form[3], form[4]];
     refused(
-        &post(&mut pair, "/oauth2/token", &nowhere),
+        &post(&mut driver, "/oauth2/token", &nowhere),
         400,
         "invalid_grant",
     );
 
-    let token = json(&post(&mut pair, "/oauth2/token", &form));
+    let token = json(&post(&mut driver, "/oauth2/token", &form));
     assert_eq!(
         (&token["token_type"], &token["expires_in"]),
         (&json!("bearer"), &json!(7200))
     );
     assert!(token["refresh_token"].is_string());
     refused(
-        &post(&mut pair, "/oauth2/token", &form),
+        &post(&mut driver, "/oauth2/token", &form),
         400,
         "invalid_grant",
     );
@@ -140,9 +140,9 @@ fn the_code_exchange_wants_everything_in_the_body() {
 
 #[test]
 fn the_authorization_url_takes_tag_and_tracking() {
-    let mut pair = pair();
-    connect(&mut pair);
-    let entry = &pair.twin().log()[0];
+    let mut driver = driver();
+    connect(&mut driver);
+    let entry = &driver.twin().log()[0];
     assert_eq!(
         (entry.query("partner_tag"), entry.query("param3")),
         (Some("acme"), Some("c"))
@@ -151,29 +151,29 @@ fn the_authorization_url_takes_tag_and_tracking() {
         ("client_id", KEY),
         ("redirect_uri", "http://127.0.0.1:1/callback"),
     ];
-    let url = ask(&mut pair, "/oauth2/authorize", &other);
-    assert!(pair.browse(&url).is_none());
+    let url = ask(&mut driver, "/oauth2/authorize", &other);
+    assert!(driver.browse(&url).is_none());
 }
 
 #[test]
 fn refresh_rotates_and_reuse_costs_the_family() {
-    let mut pair = pair();
-    let first = user(&mut pair);
-    let second = json(&refresh(&mut pair, &text(&first, "refresh_token")));
+    let mut driver = driver();
+    let first = user(&mut driver);
+    let second = json(&refresh(&mut driver, &text(&first, "refresh_token")));
     assert_ne!(first["refresh_token"], second["refresh_token"]);
     refused(
-        &refresh(&mut pair, &text(&first, "refresh_token")),
+        &refresh(&mut driver, &text(&first, "refresh_token")),
         400,
         "invalid_grant",
     );
-    assert_eq!(pair.twin().counters().reuse_events, 1);
+    assert_eq!(driver.twin().counters().reuse_events, 1);
     refused(
-        &refresh(&mut pair, &text(&second, "refresh_token")),
+        &refresh(&mut driver, &text(&second, "refresh_token")),
         400,
         "invalid_grant",
     );
     let access = text(&second, "access_token");
-    assert_eq!(get(&mut pair, "/user/polls", Some(&access)).status(), 401);
+    assert_eq!(get(&mut driver, "/user/polls", Some(&access)).status(), 401);
 
     let body = [
         ("grant_type", "refresh_token"),
@@ -182,7 +182,7 @@ fn refresh_rotates_and_reuse_costs_the_family() {
         ("client_secret", SECRET),
     ];
     refused(
-        &post(&mut pair, "/oauth2/token", &body),
+        &post(&mut driver, "/oauth2/token", &body),
         401,
         "invalid_client",
     );
@@ -190,27 +190,27 @@ fn refresh_rotates_and_reuse_costs_the_family() {
 
 #[test]
 fn refresh_tokens_live_ninety_days() {
-    let mut pair = pair();
-    let token = user(&mut pair);
-    pair.advance(Duration::from_secs(7_776_000 - 1));
-    let token = json(&refresh(&mut pair, &text(&token, "refresh_token")));
-    pair.advance(Duration::from_secs(7_776_000));
+    let mut driver = driver();
+    let token = user(&mut driver);
+    driver.advance(Duration::from_secs(7_776_000 - 1));
+    let token = json(&refresh(&mut driver, &text(&token, "refresh_token")));
+    driver.advance(Duration::from_secs(7_776_000));
     refused(
-        &refresh(&mut pair, &text(&token, "refresh_token")),
+        &refresh(&mut driver, &text(&token, "refresh_token")),
         400,
         "invalid_grant",
     );
-    assert_eq!(pair.twin().counters().reuse_events, 0);
+    assert_eq!(driver.twin().counters().reuse_events, 0);
 }
 
 #[test]
 fn revocation_answers_alike_for_known_and_unknown() {
-    let mut pair = pair();
-    let token = user(&mut pair);
+    let mut driver = driver();
+    let token = user(&mut driver);
     let auth = raw_basic(KEY, SECRET);
     for token in [&*text(&token, "refresh_token"), "never-seen"] {
         let reply = post_as(
-            &mut pair,
+            &mut driver,
             "/oauth2/revoke",
             Some(&auth),
             &[("token", token)],
@@ -218,7 +218,7 @@ fn revocation_answers_alike_for_known_and_unknown() {
         assert_eq!((reply.status().as_u16(), reply.body().len()), (200, 0));
     }
     refused(
-        &refresh(&mut pair, &text(&token, "refresh_token")),
+        &refresh(&mut driver, &text(&token, "refresh_token")),
         400,
         "invalid_grant",
     );
@@ -228,7 +228,7 @@ fn revocation_answers_alike_for_known_and_unknown() {
         ("client_secret", SECRET),
     ];
     refused(
-        &post(&mut pair, "/oauth2/revoke", &body),
+        &post(&mut driver, "/oauth2/revoke", &body),
         401,
         "invalid_client",
     );
@@ -236,11 +236,14 @@ fn revocation_answers_alike_for_known_and_unknown() {
 
 #[test]
 fn the_router_wants_the_right_kind_of_token() {
-    let mut pair = pair();
-    let app = text(&json(&app(&mut pair)), "access_token");
-    let user = text(&user(&mut pair), "access_token");
-    let mut status =
-        |method, path, token: &str| call(&mut pair, method, path, Some(token)).status().as_u16();
+    let mut driver = driver();
+    let app = text(&json(&app(&mut driver)), "access_token");
+    let user = text(&user(&mut driver), "access_token");
+    let mut status = |method, path, token: &str| {
+        call(&mut driver, method, path, Some(token))
+            .status()
+            .as_u16()
+    };
     for (method, path, is_users) in [
         ("GET", "/polls/1.0.0/polls", false),
         ("GET", "/wallet/1.0.0/user/wallet", true),
@@ -259,24 +262,24 @@ fn the_router_wants_the_right_kind_of_token() {
         );
     }
     assert_eq!(status("GET", "/user/poll/1/vote", &user), 404);
-    let wallet = get(&mut pair, "/wallet/1.0.0/user/wallet", Some(&user));
+    let wallet = get(&mut driver, "/wallet/1.0.0/user/wallet", Some(&user));
     assert!(json(&wallet)["data"]["userId"].is_string());
 }
 
 #[test]
 fn a_dead_token_is_challenged() {
-    let mut pair = pair();
-    let app = text(&json(&app(&mut pair)), "access_token");
-    pair.advance(Duration::from_secs(7200));
-    let reply = get(&mut pair, "/polls/1.0.0/polls", Some(&app));
+    let mut driver = driver();
+    let app = text(&json(&app(&mut driver)), "access_token");
+    driver.advance(Duration::from_secs(7200));
+    let reply = get(&mut driver, "/polls/1.0.0/polls", Some(&app));
     assert_eq!(reply.status(), 401);
     assert_eq!(
         reply.headers()["www-authenticate"],
         "Bearer error=\"invalid_token\""
     );
-    assert_eq!(pair.twin().public_client_id(), "");
+    assert_eq!(driver.twin().public_client_id(), "");
     assert_eq!(
-        get(&mut pair, "/.well-known/openid-configuration", None).status(),
+        get(&mut driver, "/.well-known/openid-configuration", None).status(),
         404
     );
 }

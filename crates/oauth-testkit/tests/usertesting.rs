@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use oauth_testkit::{Pair, Twin};
+use oauth_testkit::{Twin, TwinDriver};
 use serde_json::json;
 
 const ISSUER: &str = "/oauth2/aus1p3vtd8vtm4Bxv0h8";
@@ -18,25 +18,25 @@ const KEY: [(&str, &str); 4] = [
 ];
 const RESULTS: &str = "/api/v2/sessionResults/?testId=7";
 
-fn pair() -> Pair {
-    Pair::new(Twin::usertesting("https://auth.usertesting.com"))
+fn driver() -> TwinDriver {
+    TwinDriver::new(Twin::usertesting("https://auth.usertesting.com"))
 }
 
-fn apps() -> Pair {
-    Pair::new(Twin::usertesting_apps("https://auth.usertesting.com"))
+fn apps() -> TwinDriver {
+    TwinDriver::new(Twin::usertesting_apps("https://auth.usertesting.com"))
 }
 
-fn token(pair: &mut Pair) -> String {
+fn token(driver: &mut TwinDriver) -> String {
     text(
-        &json(&post(pair, &format!("{ISSUER}/v1/token"), &KEY)),
+        &json(&post(driver, &format!("{ISSUER}/v1/token"), &KEY)),
         "access_token",
     )
 }
 
 #[test]
 fn metadata_is_before_and_after_the_issuers_path() {
-    let mut pair = pair();
-    let issuer = pair.twin().issuer().to_owned();
+    let mut driver = driver();
+    let issuer = driver.twin().issuer().to_owned();
     assert_eq!(
         issuer,
         "https://auth.usertesting.com/oauth2/aus1p3vtd8vtm4Bxv0h8"
@@ -46,7 +46,7 @@ fn metadata_is_before_and_after_the_issuers_path() {
         format!("{ISSUER}/.well-known/oauth-authorization-server"),
         format!("{ISSUER}/.well-known/openid-configuration"),
     ] {
-        let document = json(&get(&mut pair, &path, None));
+        let document = json(&get(&mut driver, &path, None));
         assert_eq!(document["issuer"], issuer);
         assert_eq!(document["token_endpoint"], format!("{issuer}/v1/token"));
         assert_eq!(
@@ -56,16 +56,16 @@ fn metadata_is_before_and_after_the_issuers_path() {
         assert!(document["dpop_signing_alg_values_supported"].is_array());
     }
     assert_eq!(
-        get(&mut pair, "/.well-known/openid-configuration", None).status(),
+        get(&mut driver, "/.well-known/openid-configuration", None).status(),
         404
     );
 }
 
 #[test]
 fn client_credentials_in_the_body_or_in_basic() {
-    let mut pair = pair();
+    let mut driver = driver();
     let path = format!("{ISSUER}/v1/token");
-    let reply = json(&post(&mut pair, &path, &KEY));
+    let reply = json(&post(&mut driver, &path, &KEY));
     assert_eq!(
         (
             &reply["token_type"],
@@ -85,24 +85,24 @@ fn client_credentials_in_the_body_or_in_basic() {
 
     let auth = encoded_basic(KEY[2].1, KEY[3].1);
     assert_eq!(
-        post_as(&mut pair, &path, Some(&auth), &KEY[..2]).status(),
+        post_as(&mut driver, &path, Some(&auth), &KEY[..2]).status(),
         200
     );
     refused(
-        &post_as(&mut pair, &path, Some(&auth), &KEY),
+        &post_as(&mut driver, &path, Some(&auth), &KEY),
         400,
         "invalid_request",
     );
     let old = [KEY[0], ("scope", "public_api.read"), KEY[2], KEY[3]];
-    assert_eq!(post(&mut pair, &path, &old).status(), 200);
+    assert_eq!(post(&mut driver, &path, &old).status(), 200);
     refused(
-        &post(&mut pair, &path, &[KEY[0], KEY[2], KEY[3]]),
+        &post(&mut driver, &path, &[KEY[0], KEY[2], KEY[3]]),
         400,
         "invalid_scope",
     );
     let code = [("grant_type", "authorization_code"), KEY[2], KEY[3]];
     refused(
-        &post(&mut pair, &path, &code),
+        &post(&mut driver, &path, &code),
         400,
         "unsupported_grant_type",
     );
@@ -110,68 +110,80 @@ fn client_credentials_in_the_body_or_in_basic() {
 
 #[test]
 fn one_token_for_both_apis() {
-    let mut pair = pair();
-    let token = token(&mut pair);
-    assert_eq!(json(&get(&mut pair, RESULTS, Some(&token)))["testId"], "7");
-    let reply = get(&mut pair, "/api/v1/sessionResults/?testId=7", Some(&token));
+    let mut driver = driver();
+    let token = token(&mut driver);
+    assert_eq!(
+        json(&get(&mut driver, RESULTS, Some(&token)))["testId"],
+        "7"
+    );
+    let reply = get(
+        &mut driver,
+        "/api/v1/sessionResults/?testId=7",
+        Some(&token),
+    );
     assert_eq!(reply.status(), 200);
-    let reply = get(&mut pair, "/api/v1/sessionResults/", Some(&token));
+    let reply = get(&mut driver, "/api/v1/sessionResults/", Some(&token));
     assert_eq!(reply.status(), 400);
     assert_eq!(json(&reply)["errorCode"], "BAD_REQUEST");
     assert!(json(&reply)["errorMessage"].is_string());
-    assert_eq!(get(&mut pair, RESULTS, None).status(), 401);
-    pair.advance(Duration::from_secs(3600));
-    assert_eq!(get(&mut pair, RESULTS, Some(&token)).status(), 401);
+    assert_eq!(get(&mut driver, RESULTS, None).status(), 401);
+    driver.advance(Duration::from_secs(3600));
+    assert_eq!(get(&mut driver, RESULTS, Some(&token)).status(), 401);
 }
 
 #[test]
 fn ten_results_a_minute() {
-    let mut pair = pair().at(1_750_000_000);
-    let token_1 = token(&mut pair);
+    let mut driver = driver().at(1_750_000_000);
+    let token_1 = token(&mut driver);
     for _ in 0..10 {
-        assert_eq!(get(&mut pair, RESULTS, Some(&token_1)).status(), 200);
+        assert_eq!(get(&mut driver, RESULTS, Some(&token_1)).status(), 200);
     }
-    pair.advance(Duration::from_secs(59));
-    let reply = get(&mut pair, RESULTS, Some(&token_1));
+    driver.advance(Duration::from_secs(59));
+    let reply = get(&mut driver, RESULTS, Some(&token_1));
     assert_eq!(reply.status(), 429);
     assert_eq!(reply.headers()["x-ratelimit-reset"], "1750000060");
     assert_eq!(reply.headers().get("retry-after"), None);
     assert_eq!(
-        get(&mut pair, "/api/v1/sessionResults?testId=7", Some(&token_1)).status(),
+        get(
+            &mut driver,
+            "/api/v1/sessionResults?testId=7",
+            Some(&token_1)
+        )
+        .status(),
         200
     );
-    let token_2 = token(&mut pair);
-    assert_eq!(get(&mut pair, RESULTS, Some(&token_2)).status(), 200);
-    pair.advance(Duration::from_secs(1));
-    assert_eq!(get(&mut pair, RESULTS, Some(&token_1)).status(), 200);
-    assert_eq!(pair.twin().counters().api_429, 1);
+    let token_2 = token(&mut driver);
+    assert_eq!(get(&mut driver, RESULTS, Some(&token_2)).status(), 200);
+    driver.advance(Duration::from_secs(1));
+    assert_eq!(get(&mut driver, RESULTS, Some(&token_1)).status(), 200);
+    assert_eq!(driver.twin().counters().api_429, 1);
 }
 
 #[test]
 fn tokens_can_be_looked_at_and_revoked() {
-    let mut pair = pair();
-    let token = token(&mut pair);
+    let mut driver = driver();
+    let token = token(&mut driver);
     let form = [("token", &*token), KEY[2], KEY[3]];
     let (look, revoke) = (
         format!("{ISSUER}/v1/introspect"),
         format!("{ISSUER}/v1/revoke"),
     );
-    assert_eq!(json(&post(&mut pair, &look, &form))["active"], true);
-    assert_eq!(post(&mut pair, &revoke, &form).status(), 200);
-    assert_eq!(json(&post(&mut pair, &look, &form))["active"], false);
+    assert_eq!(json(&post(&mut driver, &look, &form))["active"], true);
+    assert_eq!(post(&mut driver, &revoke, &form).status(), 200);
+    assert_eq!(json(&post(&mut driver, &look, &form))["active"], false);
     assert_eq!(
-        json(&get(&mut pair, &format!("{ISSUER}/v1/keys"), None)),
+        json(&get(&mut driver, &format!("{ISSUER}/v1/keys"), None)),
         json!({ "keys": [] })
     );
     let device = format!("{ISSUER}/v1/device/authorize");
     refused(
-        &post(&mut pair, &device, &KEY[2..]),
+        &post(&mut driver, &device, &KEY[2..]),
         400,
         "unauthorized_client",
     );
 }
 
-fn authorize(pair: &mut Pair, redirect_uri: &str, more: &[(&str, &str)]) -> Option<String> {
+fn authorize(driver: &mut TwinDriver, redirect_uri: &str, more: &[(&str, &str)]) -> Option<String> {
     let challenge = challenge();
     let mut query = vec![
         ("response_type", "code"),
@@ -183,15 +195,15 @@ fn authorize(pair: &mut Pair, redirect_uri: &str, more: &[(&str, &str)]) -> Opti
         ("code_challenge_method", "S256"),
     ];
     query.extend(more);
-    let url = ask(pair, &format!("{APPS}/v1/authorize"), &query);
-    pair.browse(&url)
+    let url = ask(driver, &format!("{APPS}/v1/authorize"), &query);
+    driver.browse(&url)
 }
 
 #[test]
 fn partner_apps_get_a_users_token() {
-    let mut pair = apps();
-    let callback = authorize(&mut pair, "https://app.example/callback", &[]).unwrap();
-    assert_eq!(param(&callback, "iss").unwrap(), pair.twin().issuer());
+    let mut driver = apps();
+    let callback = authorize(&mut driver, "https://app.example/callback", &[]).unwrap();
+    assert_eq!(param(&callback, "iss").unwrap(), driver.twin().issuer());
     let form = [
         ("grant_type", "authorization_code"),
         ("code", &param(&callback, "code").unwrap()),
@@ -201,46 +213,50 @@ fn partner_apps_get_a_users_token() {
         ("code_verifier", VERIFIER),
     ];
     let path = format!("{APPS}/v1/token");
-    let token = json(&post(&mut pair, &path, &form));
+    let token = json(&post(&mut driver, &path, &form));
     assert_eq!(
         (&token["scope"], &token["refresh_token"]),
         (&json!("clips:read studies:read"), &json!(null))
     );
     let access = text(&token, "access_token");
-    assert_eq!(get(&mut pair, RESULTS, Some(&access)).status(), 200);
+    assert_eq!(get(&mut driver, RESULTS, Some(&access)).status(), 200);
     let cc = [KEY[0], form[3], form[4]];
-    refused(&post(&mut pair, &path, &cc), 400, "unsupported_grant_type");
+    refused(
+        &post(&mut driver, &path, &cc),
+        400,
+        "unsupported_grant_type",
+    );
 }
 
 #[test]
 fn redirect_urls_are_compared_exactly() {
-    let mut pair = apps();
-    assert!(authorize(&mut pair, "http://127.0.0.1:8400/callback", &[]).is_some());
-    assert!(authorize(&mut pair, "http://127.0.0.1:8401/callback", &[]).is_none());
-    assert!(authorize(&mut pair, "https://app.example/callback/", &[]).is_none());
-    assert!(authorize(&mut pair, "https://APP.example/callback", &[]).is_none());
-    assert!(authorize(&mut pair, "https://other.example/callback", &[]).is_none());
-    assert_eq!(pair.twin().log().last().unwrap().status, 400);
+    let mut driver = apps();
+    assert!(authorize(&mut driver, "http://127.0.0.1:8400/callback", &[]).is_some());
+    assert!(authorize(&mut driver, "http://127.0.0.1:8401/callback", &[]).is_none());
+    assert!(authorize(&mut driver, "https://app.example/callback/", &[]).is_none());
+    assert!(authorize(&mut driver, "https://APP.example/callback", &[]).is_none());
+    assert!(authorize(&mut driver, "https://other.example/callback", &[]).is_none());
+    assert_eq!(driver.twin().log().last().unwrap().status, 400);
 }
 
 #[test]
 fn the_portals_example_with_a_secret_in_the_url_is_refused() {
-    let mut pair = apps();
+    let mut driver = apps();
     let secret = [("client_secret", "s3cr+t/%: ~")];
-    assert!(authorize(&mut pair, "https://app.example/callback", &secret).is_none());
-    assert_eq!(pair.twin().counters().secrets_in_url, 1);
+    assert!(authorize(&mut driver, "https://app.example/callback", &secret).is_none());
+    assert_eq!(driver.twin().counters().secrets_in_url, 1);
 }
 
 #[test]
 fn scopes_are_resource_and_permission() {
-    let mut pair = apps();
+    let mut driver = apps();
     let query = [
         ("response_type", "code"),
         ("client_id", "0oa1partnerapp2345678"),
         ("redirect_uri", "https://app.example/callback"),
         ("scope", "clips:write"),
     ];
-    let url = ask(&mut pair, &format!("{APPS}/v1/authorize"), &query);
-    let callback = pair.browse(&url).unwrap();
+    let url = ask(&mut driver, &format!("{APPS}/v1/authorize"), &query);
+    let callback = driver.browse(&url).unwrap();
     assert_eq!(param(&callback, "error").unwrap(), "invalid_scope");
 }

@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use oauth_testkit::{Pair, Twin};
+use oauth_testkit::{Twin, TwinDriver};
 use serde_json::json;
 
 const TOKEN: &str = "/api/v2/oauth/token";
@@ -17,16 +17,16 @@ const TRUSTED: [(&str, &str); 3] = [
     ("client_secret", "s3cr+t/%: ~"),
 ];
 
-fn pair() -> Pair {
-    Pair::new(Twin::uservoice("https://acme.uservoice.com/"))
+fn driver() -> TwinDriver {
+    TwinDriver::new(Twin::uservoice("https://acme.uservoice.com/"))
 }
 
-fn trusted(pair: &mut Pair) -> String {
-    text(&json(&post(pair, TOKEN, &TRUSTED)), "access_token")
+fn trusted(driver: &mut TwinDriver) -> String {
+    text(&json(&post(driver, TOKEN, &TRUSTED)), "access_token")
 }
 
 fn user(
-    pair: &mut Pair,
+    driver: &mut TwinDriver,
     pkce: &[(&str, &str)],
     proof: Option<&str>,
 ) -> http::Response<bytes::Bytes> {
@@ -37,8 +37,8 @@ fn user(
         ("state", "st"),
     ];
     query.extend(pkce);
-    let url = ask(pair, AUTH, &query);
-    let callback = pair.browse(&url).unwrap();
+    let url = ask(driver, AUTH, &query);
+    let callback = driver.browse(&url).unwrap();
     assert_eq!(param(&callback, "state").unwrap(), "st");
     assert_eq!(param(&callback, "iss"), None);
     let code = param(&callback, "code").unwrap();
@@ -49,19 +49,19 @@ fn user(
         ("redirect_uri", REDIRECT),
     ];
     form.extend(proof.map(|verifier| ("code_verifier", verifier)));
-    post(pair, TOKEN, &form)
+    post(driver, TOKEN, &form)
 }
 
 #[test]
 fn the_token_response_holds_a_token_and_nothing_else() {
-    let mut pair = pair();
-    let token = json(&post(&mut pair, TOKEN, &TRUSTED));
+    let mut driver = driver();
+    let token = json(&post(&mut driver, TOKEN, &TRUSTED));
     assert_eq!(token.as_object().unwrap().len(), 1);
     let token = text(&token, "access_token");
     assert!(token.len() == 16 && token.bytes().all(|b| b.is_ascii_hexdigit()));
-    pair.twin().set_access_token_lifetime(60);
+    driver.twin().set_access_token_lifetime(60);
     assert_eq!(
-        json(&post(&mut pair, TOKEN, &TRUSTED))
+        json(&post(&mut driver, TOKEN, &TRUSTED))
             .as_object()
             .unwrap()
             .len(),
@@ -71,15 +71,15 @@ fn the_token_response_holds_a_token_and_nothing_else() {
 
 #[test]
 fn basic_is_refused() {
-    let mut pair = pair();
+    let mut driver = driver();
     for auth in [
         raw_basic(TRUSTED[1].1, TRUSTED[2].1),
         encoded_basic(TRUSTED[1].1, TRUSTED[2].1),
     ] {
-        let reply = post_as(&mut pair, TOKEN, Some(&auth), &TRUSTED[..1]);
+        let reply = post_as(&mut driver, TOKEN, Some(&auth), &TRUSTED[..1]);
         refused(&reply, 401, "invalid_client");
         refused(
-            &post_as(&mut pair, TOKEN, Some(&auth), &TRUSTED),
+            &post_as(&mut driver, TOKEN, Some(&auth), &TRUSTED),
             400,
             "invalid_request",
         );
@@ -88,18 +88,18 @@ fn basic_is_refused() {
 
 #[test]
 fn public_clients_use_codes_with_or_without_pkce() {
-    let mut pair = pair();
+    let mut driver = driver();
     let challenge = challenge();
     let s256 = ("code_challenge_method", "S256");
-    assert_eq!(user(&mut pair, &[], None).status(), 200);
+    assert_eq!(user(&mut driver, &[], None).status(), 200);
     let standard = [("code_challenge", challenge.as_str()), s256];
-    assert_eq!(user(&mut pair, &standard, Some(VERIFIER)).status(), 200);
-    refused(&user(&mut pair, &standard, None), 400, "invalid_grant");
+    assert_eq!(user(&mut driver, &standard, Some(VERIFIER)).status(), 200);
+    refused(&user(&mut driver, &standard, None), 400, "invalid_grant");
     // The documented slip: the challenge under the verifier's name, alone or beside the right one.
     let slip = [("code_verifier", challenge.as_str()), s256];
-    assert_eq!(user(&mut pair, &slip, Some(VERIFIER)).status(), 200);
+    assert_eq!(user(&mut driver, &slip, Some(VERIFIER)).status(), 200);
     let both = [standard[0], slip[0], s256];
-    assert_eq!(user(&mut pair, &both, Some(VERIFIER)).status(), 200);
+    assert_eq!(user(&mut driver, &both, Some(VERIFIER)).status(), 200);
 
     // The verifier itself must never be in a URL.
     let leak = [
@@ -108,16 +108,16 @@ fn public_clients_use_codes_with_or_without_pkce() {
         ("response_type", "code"),
     ];
     let leak = [&leak[..], &[standard[0], s256, ("code_verifier", VERIFIER)]].concat();
-    let url = ask(&mut pair, AUTH, &leak);
-    let callback = pair.browse(&url).unwrap();
+    let url = ask(&mut driver, AUTH, &leak);
+    let callback = driver.browse(&url).unwrap();
     assert_eq!(param(&callback, "error").unwrap(), "invalid_request");
 }
 
 #[test]
 fn each_client_has_its_grant() {
-    let mut pair = pair();
+    let mut driver = driver();
     let public = [TRUSTED[0], ("client_id", "uv-public-key")];
-    refused(&post(&mut pair, TOKEN, &public), 401, "invalid_client");
+    refused(&post(&mut driver, TOKEN, &public), 401, "invalid_client");
     let refresh = [
         ("grant_type", "refresh_token"),
         ("refresh_token", "x"),
@@ -125,7 +125,7 @@ fn each_client_has_its_grant() {
         TRUSTED[2],
     ];
     refused(
-        &post(&mut pair, TOKEN, &refresh),
+        &post(&mut driver, TOKEN, &refresh),
         400,
         "unsupported_grant_type",
     );
@@ -134,17 +134,17 @@ fn each_client_has_its_grant() {
         TRUSTED[1],
         ("redirect_uri", REDIRECT),
     ];
-    let url = ask(&mut pair, AUTH, &query);
-    let callback = pair.browse(&url).unwrap();
+    let url = ask(&mut driver, AUTH, &query);
+    let callback = driver.browse(&url).unwrap();
     assert_eq!(param(&callback, "error").unwrap(), "unauthorized_client");
 }
 
 #[test]
 fn each_token_has_its_routes() {
-    let mut pair = pair();
-    let app = trusted(&mut pair);
-    let person = text(&json(&user(&mut pair, &[], None)), "access_token");
-    let mut status = |path, token: &str| get(&mut pair, path, Some(token)).status().as_u16();
+    let mut driver = driver();
+    let app = trusted(&mut driver);
+    let person = text(&json(&user(&mut driver, &[], None)), "access_token");
+    let mut status = |path, token: &str| get(&mut driver, path, Some(token)).status().as_u16();
     assert_eq!(status("/api/v2/admin/suggestions", &app), 200);
     assert_eq!(status("/api/v2/admin/suggestions", &person), 403);
     assert_eq!(status("/api/v2/end_users/me", &person), 200);
@@ -155,34 +155,34 @@ fn each_token_has_its_routes() {
 
 #[test]
 fn a_dead_token_shows_in_a_401_without_challenge() {
-    let mut pair = pair();
-    let app = trusted(&mut pair);
-    pair.advance(Duration::from_secs(10 * 365 * 86_400));
+    let mut driver = driver();
+    let app = trusted(&mut driver);
+    driver.advance(Duration::from_secs(10 * 365 * 86_400));
     assert_eq!(
-        get(&mut pair, "/api/v2/admin/suggestions", Some(&app)).status(),
+        get(&mut driver, "/api/v2/admin/suggestions", Some(&app)).status(),
         200
     );
-    pair.twin().expire_access_tokens();
-    let reply = get(&mut pair, "/api/v2/admin/suggestions", Some(&app));
+    driver.twin().expire_access_tokens();
+    let reply = get(&mut driver, "/api/v2/admin/suggestions", Some(&app));
     assert_eq!(reply.status(), 401);
     assert_eq!(reply.headers().get("www-authenticate"), None);
     assert_eq!(json(&reply)["errors"][0]["key"], json!("unauthorized"));
-    assert_eq!(pair.twin().counters().api_401, 1);
-    let app = trusted(&mut pair);
+    assert_eq!(driver.twin().counters().api_401, 1);
+    let app = trusted(&mut driver);
     assert_eq!(
-        get(&mut pair, "/api/v2/admin/suggestions", Some(&app)).status(),
+        get(&mut driver, "/api/v2/admin/suggestions", Some(&app)).status(),
         200
     );
 }
 
 #[test]
 fn one_call_too_many_is_told_when_to_come_back() {
-    let mut pair = pair();
-    let app = trusted(&mut pair);
-    pair.twin().set_rate_limit(2);
+    let mut driver = driver();
+    let app = trusted(&mut driver);
+    driver.twin().set_rate_limit(2);
     let mut call = |after| {
-        pair.advance(Duration::from_secs(after));
-        let reply = get(&mut pair, "/api/v2/admin/suggestions", Some(&app));
+        driver.advance(Duration::from_secs(after));
+        let reply = get(&mut driver, "/api/v2/admin/suggestions", Some(&app));
         let pause = reply
             .headers()
             .get("retry-after")

@@ -13,7 +13,7 @@ use oauth_core::error::{Error, Reach};
 use tokio::net::TcpSocket;
 
 use super::hostile::{Hostile, Visit, contains};
-use super::{CAP, FAILURES_ARE_LOST, NO_LOG, NO_REDIRECT, Probe, SEND_ONCE, Seen, ears};
+use super::{CAP, FAILURES_ARE_LOST, NO_LOG, NO_REDIRECT, Probe, SEND_ONCE, Seen, log_capture};
 use crate::REPLY_LIMIT;
 use crate::twin::gzip;
 
@@ -32,7 +32,7 @@ where
         driver,
         broken: BTreeMap::new(),
     };
-    if let Err(why) = ears::open() {
+    if let Err(why) = log_capture::install() {
         trial.breaks(NO_LOG, why);
     }
     let cases: [(&'static str, Case<D>); 7] = [
@@ -128,11 +128,11 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
             (&marks.reply, "the reply"),
         ];
         for (text, what) in texts {
-            ears::listen_for(text, what);
+            log_capture::watch_for(text, what);
         }
         let seen = (self.driver)(Probe::new(marks.request(port)));
         for (text, _) in texts {
-            for line in ears::heard(text) {
+            for line in log_capture::take_found(text) {
                 self.breaks(NO_LOG, &format!("logged: {line}"));
             }
         }

@@ -4,31 +4,31 @@ use std::sync::Arc;
 
 use oauth_core::Tokens;
 
-use super::book::Book;
+use super::ledger::Ledger;
+use super::simulation::{Simulation, window};
 use super::stored::Over;
-use super::world::{World, window};
 
 /// Hours, in milliseconds.
 const HOUR: u64 = 3_600_000;
 
-impl World {
+impl Simulation {
     /// Once a minute.
     pub(super) fn losses(&mut self) {
         let odds = self.setup.odds;
         for worker in 0..self.workers.len() {
-            if self.dice.hits(odds.clock_step) {
-                let (back, forth) = (self.dice.hits(5000), self.dice.between(1, 5 * HOUR));
+            if self.rng.chance(odds.clock_step) {
+                let (back, forth) = (self.rng.chance(5000), self.rng.between(1, 5 * HOUR));
                 let step = i64::try_from(forth).unwrap_or_default();
                 let skew = if back { -step } else { step };
                 self.step_clock(worker, skew);
             }
         }
         for grant in 0..self.grants.len() {
-            if self.dice.hits(odds.evicted) {
+            if self.rng.chance(odds.evicted) {
                 self.lose(grant, usize::MAX);
             }
-            if self.dice.hits(odds.rolled_back) {
-                let saves = 1 + self.dice.index(5);
+            if self.rng.chance(odds.rolled_back) {
+                let saves = 1 + self.rng.index(5);
                 self.lose(grant, saves);
             }
         }
@@ -53,11 +53,11 @@ impl World {
 
     fn lose(&mut self, grant: usize, saves: usize) {
         let key = self.grants[grant].key.clone();
-        self.shelf.lose(&key, saves);
-        let version = self.shelf.load(&key).map_or(0, |entry| entry.version);
-        if self.book.newest_version(grant) > version {
+        self.store.lose(&key, saves);
+        let version = self.store.load(&key).map_or(0, |entry| entry.version);
+        if self.ledger.newest_version(grant) > version {
             self.report.losses += 1;
-            self.book.lost(grant, self.now);
+            self.ledger.lost(grant, self.now);
             self.note(|| format!("the store loses saves of grant {grant}, back to {version}"));
         }
     }
@@ -65,8 +65,8 @@ impl World {
     /// What a save takes the place of.
     pub(super) fn saved_over(&mut self, grant: usize) -> Over {
         let key = self.grants[grant].key.clone();
-        let version = self.shelf.load(&key).map_or(0, |entry| entry.version);
-        match self.book.newest_version(grant) > version {
+        let version = self.store.load(&key).map_or(0, |entry| entry.version);
+        match self.ledger.newest_version(grant) > version {
             true => Over::Less,
             false => Over::Newest,
         }
@@ -92,12 +92,12 @@ impl World {
     /// Whether the mark of what was sent then may have been lost.
     pub(super) fn may_be_lost(&self, grant: usize, sent_at: u64) -> bool {
         let since = sent_at.saturating_sub(window(&self.setup));
-        self.book.has_lost(grant, since)
+        self.ledger.has_lost(grant, since)
     }
 
     /// The application keeps a copy of what it gets.
     pub(super) fn copy(&mut self, grant: usize, tokens: &Arc<Tokens>) {
-        if self.dice.hits(self.setup.odds.own_copy) {
+        if self.rng.chance(self.setup.odds.own_copy) {
             self.grants[grant].copy = Some(Tokens::clone(tokens));
         }
     }
@@ -110,15 +110,15 @@ impl World {
             let Some(copy) = copy.filter(|_| is_right && !self.calm) else {
                 continue;
             };
-            if !self.dice.hits(self.setup.odds.own_copy) {
+            if !self.rng.chance(self.setup.odds.own_copy) {
                 continue;
             }
             let at = self.moment(worker);
             let access = copy.access_token.expose().clone();
             self.report.copies += 1;
-            self.book.copies.insert(access.clone());
-            self.note_of(worker, grant, |book| {
-                format!("begins with a copy of {}", book.tokens(&copy))
+            self.ledger.copies.insert(access.clone());
+            self.note_of(worker, grant, |ledger| {
+                format!("begins with a copy of {}", ledger.tokens(&copy))
             });
             let keeper = self.keeper(&self.workers[worker].client, self.grants[grant].id.clone());
             if let Ok(keeper) = keeper.with_tokens(at, copy) {
@@ -130,7 +130,7 @@ impl World {
     }
 }
 
-impl Book {
+impl Ledger {
     pub(super) fn newest_version(&self, grant: usize) -> u64 {
         self.history[grant].last().map_or(0, |it| it.version)
     }

@@ -7,8 +7,8 @@ use oauth_core::exchange::Input;
 use oauth_core::flow::keeper::{Event, Lease, Saved};
 use oauth_core::moment::Moment;
 
+use super::simulation::{Scheduled, Simulation, millis};
 use super::slot::{Mail, Order};
-use super::world::{Ev, World, millis};
 use super::{Breach, Flaw};
 
 /// After so long a worker gives up on the store, in milliseconds.
@@ -28,10 +28,10 @@ enum Fate {
     Late,
 }
 
-impl World {
+impl Simulation {
     /// The store is asked, and the keeper waits for the answer.
     pub(super) fn order(&mut self, worker: usize, grant: usize, order: Order) {
-        let call = self.book.call();
+        let call = self.ledger.call();
         self.slot(worker, grant).call = Some(call);
         let failure = self.ask_store(worker, grant, order, call).1;
         let error = Error::lost(Cause::unknown("the store gives no answer"));
@@ -56,16 +56,16 @@ impl World {
         let is_down = self.store_down_until > self.now;
         let fate = match () {
             () if self.calm => Fate::Done,
-            () if is_down && self.dice.hits(5000) => Fate::Refused,
+            () if is_down && self.rng.chance(5000) => Fate::Refused,
             () if is_down => Fate::Lost,
-            () if self.dice.hits(odds.store_fails) => Fate::Refused,
-            () if self.dice.hits(odds.store_mute) => Fate::Mute,
-            () if self.dice.hits(odds.store_late) => Fate::Late,
+            () if self.rng.chance(odds.store_fails) => Fate::Refused,
+            () if self.rng.chance(odds.store_mute) => Fate::Mute,
+            () if self.rng.chance(odds.store_late) => Fate::Late,
             () => Fate::Done,
         };
-        let way = match self.dice.index(10) {
-            0 => self.dice.between(20, 900),
-            _ => self.dice.between(1, 20),
+        let way = match self.rng.index(10) {
+            0 => self.rng.between(20, 900),
+            _ => self.rng.between(1, 20),
         };
         let mut failure = STORE_TIMEOUT;
         let (arrival, is_answered) = match fate {
@@ -76,14 +76,14 @@ impl World {
             }
             Fate::Lost => (None, false),
             Fate::Mute => (Some(way), false),
-            Fate::Late => (Some(STORE_TIMEOUT + self.dice.between(1, 8000)), false),
+            Fate::Late => (Some(STORE_TIMEOUT + self.rng.between(1, 8000)), false),
         };
         if !is_answered {
             self.report.store_faults += 1;
         }
         if let Some(after) = arrival {
             let epoch = self.workers[worker].epoch;
-            let ev = Ev::Store {
+            let ev = Scheduled::Store {
                 worker,
                 epoch,
                 grant,
@@ -110,9 +110,9 @@ impl World {
         let now = std::time::Duration::from_millis(self.now);
         let mut until = None;
         let event = match order {
-            Order::Load => Event::Loaded(self.shelf.load(&key)),
+            Order::Load => Event::Loaded(self.store.load(&key)),
             Order::Lease(holder, ttl) => {
-                let lease = self.shelf.lease(now, &key, &holder, ttl);
+                let lease = self.store.lease(now, &key, &holder, ttl);
                 if lease == Lease::Won {
                     self.trace_lease(&holder, ttl);
                 }
@@ -123,7 +123,7 @@ impl World {
                 Event::Leased(lease)
             }
             Order::Extend(holder, ttl) => {
-                let lease = self.shelf.lease(now, &key, &holder, ttl);
+                let lease = self.store.lease(now, &key, &holder, ttl);
                 if lease == Lease::Won {
                     self.trace_lease(&holder, ttl);
                 }
@@ -132,28 +132,28 @@ impl World {
             }
             Order::Save(record, mut version) => {
                 if self.setup.flaw == Some(Flaw::NoFencing) {
-                    version = self.shelf.load(&key).map_or(0, |entry| entry.version);
+                    version = self.store.load(&key).map_or(0, |entry| entry.version);
                 }
                 let over = self.saved_over(grant);
-                let saved = self.shelf.save(&key, &record, version);
+                let saved = self.store.save(&key, &record, version);
                 if let Saved::At(version) = saved {
                     self.trace_record(record.expose());
                     let (by, record) = ((worker, epoch, self.now), record.expose());
-                    self.book.store(by, grant, record, version, over)?;
+                    self.ledger.store(by, grant, record, version, over)?;
                 }
                 Event::Saved(saved)
             }
         };
         if !is_answered {
-            let text = self.book.event(&event);
+            let text = self.ledger.event(&event);
             self.note_of(worker, grant, |_| format!("unheard: {text}"));
             return Ok(());
         }
-        let after = self.dice.between(1, 20);
+        let after = self.rng.between(1, 20);
         let mail = Mail::Heard { call, event, until };
         self.post(
             after,
-            Ev::Mail {
+            Scheduled::Mail {
                 worker,
                 epoch,
                 grant,
@@ -175,7 +175,7 @@ impl World {
         }
         let patience = millis(self.setup.policy.longest_request);
         let (odds, calm) = (self.setup.odds, self.calm);
-        let mut hits = |odds: u32| !calm && self.dice.hits(odds);
+        let mut hits = |odds: u32| !calm && self.rng.chance(odds);
         let (mut is_answered, mut is_twice, mut is_late) = (true, false, false);
         let mut is_sent = true;
         if hits(odds.unsent) {
@@ -185,7 +185,7 @@ impl World {
             self.note_of(worker, grant, |_| "the request is lost".to_owned());
             let lost = Input::Lost(Cause::unknown("no answer in time"));
             self.mail(patience, worker, grant, Mail::Net { send, input: lost });
-            self.book.never_arrives(send);
+            self.ledger.never_arrives(send);
             return Ok(());
         } else if hits(odds.lost_reply) {
             is_answered = false;
@@ -196,21 +196,21 @@ impl World {
         }
         if !is_sent {
             self.report.network_faults += 1;
-            let after = self.dice.between(1, 500);
+            let after = self.rng.between(1, 500);
             let lost = Input::Lost(Cause::unsent("no connection"));
             self.mail(after, worker, grant, Mail::Net { send, input: lost });
-            self.book.never_arrives(send);
+            self.ledger.never_arrives(send);
             return Ok(());
         }
         self.report.network_faults += u64::from(!is_answered || is_twice);
-        let way = match (is_late, self.dice.index(10)) {
-            (true, _) => patience + self.dice.between(1, LATE),
-            (false, 0) => self.dice.between(100, patience / 2),
-            (false, _) => self.dice.between(5, 100),
+        let way = match (is_late, self.rng.index(10)) {
+            (true, _) => patience + self.rng.between(1, LATE),
+            (false, 0) => self.rng.between(100, patience / 2),
+            (false, _) => self.rng.between(5, 100),
         };
         if is_twice {
-            let after = way + self.dice.between(1, patience / 2);
-            let ev = Ev::Arrival {
+            let after = way + self.rng.between(1, patience / 2);
+            let ev = Scheduled::Arrival {
                 send,
                 request: request.clone(),
                 is_answered: false,
@@ -218,7 +218,7 @@ impl World {
             };
             self.post(after, ev);
         }
-        let ev = Ev::Arrival {
+        let ev = Scheduled::Arrival {
             send,
             request,
             is_answered,
@@ -240,11 +240,11 @@ impl World {
     ) -> Result<(), Breach> {
         let (odds, calm) = (self.setup.odds, self.calm);
         let is_down = self.server_down_until > self.now;
-        let (worker, epoch, grant) = self.book.sender(send);
-        let reply = if is_down || (!calm && self.dice.hits(odds.busy)) {
-            self.book.refused(send, is_copy);
-            let pause = self.dice.pick(&[None, None, Some(1), Some(7), Some(40)]);
-            let code = self.dice.pick(&[429, 503]);
+        let (worker, epoch, grant) = self.ledger.sender(send);
+        let reply = if is_down || (!calm && self.rng.chance(odds.busy)) {
+            self.ledger.refused(send, is_copy);
+            let pause = self.rng.pick(&[None, None, Some(1), Some(7), Some(40)]);
+            let code = self.rng.pick(&[429, 503]);
             let mut reply = status(code, pause);
             if code == 503 {
                 let json = HeaderValue::from_static("application/json");
@@ -252,18 +252,18 @@ impl World {
                 *reply.body_mut() = Bytes::from_static(br#"{"error":"temporarily_unavailable"}"#);
             }
             reply
-        } else if !calm && !self.setup.own && self.dice.hits(odds.refusal) {
-            self.book.refused(send, is_copy);
-            self.book.refused_in_words(send);
+        } else if !calm && !self.setup.own && self.rng.chance(odds.refusal) {
+            self.ledger.refused(send, is_copy);
+            self.ledger.refused_in_words(send);
             self.report.suspects += 1;
-            refusal(self.dice.pick(&REFUSALS))
-        } else if !calm && self.dice.hits(odds.gateway) {
-            if self.dice.hits(5000) {
+            refusal(self.rng.pick(&REFUSALS))
+        } else if !calm && self.rng.chance(odds.gateway) {
+            if self.rng.chance(5000) {
                 self.process(send, request, is_copy)?;
             } else {
-                self.book.refused(send, is_copy);
+                self.ledger.refused(send, is_copy);
             }
-            status(self.dice.pick(&[502, 503, 504]), None)
+            status(self.rng.pick(&[502, 503, 504]), None)
         } else {
             self.process(send, request, is_copy)?
         };
@@ -276,12 +276,12 @@ impl World {
             )
         });
         if is_answered {
-            let after = self.dice.between(5, 100);
+            let after = self.rng.between(5, 100);
             let input = Input::Reply(reply);
             let mail = Mail::Net { send, input };
             self.post(
                 after,
-                Ev::Mail {
+                Scheduled::Mail {
                     worker,
                     epoch,
                     grant,
@@ -304,7 +304,7 @@ impl World {
         self.report.token_requests += 1;
         self.trace_server(send, reply.status().as_u16());
         let is_reuse = self.twin.counters().reuse_events > before;
-        self.book.processed(send, &reply, is_copy);
+        self.ledger.processed(send, &reply, is_copy);
         self.check_reuse(send, is_reuse, is_copy)?;
         Ok(reply)
     }

@@ -8,10 +8,10 @@ use oauth_core::Tokens;
 use oauth_core::error::{Advice, Error};
 use oauth_core::flow::keeper::Reuse;
 
-use super::book::{Send, Version};
+use super::ledger::{Send, Version};
+use super::simulation::{Simulation, window};
 use super::slot::Held;
 use super::stored::Over;
-use super::world::{World, window};
 use super::{Breach, Rule};
 use crate::twin::Rotation;
 
@@ -21,13 +21,13 @@ const SAVES: u32 = 5;
 /// What a worker has not read for so long, it need not know: in milliseconds.
 const RECENT: u64 = 5000;
 
-impl World {
+impl Simulation {
     fn breach<T>(rule: Rule, text: String) -> Result<T, Breach> {
         Err(Breach(rule, text))
     }
 
     fn now_record(&self, grant: usize) -> Option<&Version> {
-        self.book.history[grant].last()
+        self.ledger.history[grant].last()
     }
 
     /// The server's time, later by what two workers' clocks may differ, and two seconds for the
@@ -48,16 +48,20 @@ impl World {
         let refresh = form
             .into_iter()
             .find_map(|(name, value)| (name == "refresh_token").then_some(value));
-        let (now, epoch, number) = (self.now, self.workers[worker].epoch, self.book.sends.len());
-        self.note_of(worker, grant, |book| {
-            let token = refresh.as_ref().map_or("", |token| book.name(token));
+        let (now, epoch, number) = (
+            self.now,
+            self.workers[worker].epoch,
+            self.ledger.sends.len(),
+        );
+        self.note_of(worker, grant, |ledger| {
+            let token = refresh.as_ref().map_or("", |token| ledger.name(token));
             format!("sends request {number} {token}")
         });
         let is_kept = self.setup.rotation == Rotation::Never;
         let needs_none = self.setup.own || (is_kept && self.setup.policy.reuse != Reuse::Revokes);
-        let extend_every = super::world::millis(self.setup.policy.lease) * 3 / 10;
+        let extend_every = super::simulation::millis(self.setup.policy.lease) * 3 / 10;
         // Nobody else can send what was never stored.
-        let history = &self.book.history[grant];
+        let history = &self.ledger.history[grant];
         let is_stored =
             |token: &String| history.iter().any(|it| it.refresh.as_ref() == Some(token));
         let is_ours_alone = refresh.as_ref().is_some_and(|token| !is_stored(token));
@@ -82,8 +86,8 @@ impl World {
             let text = format!("worker {worker} sends a second request under one lease");
             return Self::breach(Rule::OneFlight, text);
         }
-        let patience = super::world::millis(self.setup.policy.longest_request);
-        for other in self.book.sends.iter().rev() {
+        let patience = super::simulation::millis(self.setup.policy.longest_request);
+        for other in self.ledger.sends.iter().rev() {
             if other.at + patience < now {
                 break;
             }
@@ -100,7 +104,7 @@ impl World {
         }
         let (mut excuse, mut is_after_loss) = (Ok(()), false);
         if let Some(token) = &refresh {
-            if self.book.token(token).map(|token| token.grant) != Some(grant) {
+            if self.ledger.token(token).map(|token| token.grant) != Some(grant) {
                 let text = format!("worker {worker} sends the refresh token of another grant");
                 return Self::breach(Rule::OwnGrant, text);
             }
@@ -110,21 +114,21 @@ impl World {
                 let text = format!(
                     "worker {worker} sends {}, though it has read version {version} of the record, \
                      where another has replaced it",
-                    self.book.name(token)
+                    self.ledger.name(token)
                 );
                 return Self::breach(Rule::Newest, text);
             }
             if self.is_suspect(worker, grant) {
                 let text = format!(
                     "worker {worker} sends {}, though it has read that the server has just refused it",
-                    self.book.name(token)
+                    self.ledger.name(token)
                 );
                 return Self::breach(Rule::Heeded, text);
             }
             excuse = self.excuse(worker, grant, token);
             is_after_loss = self.is_after_loss(grant, token);
         }
-        self.book.sends.push(Send {
+        self.ledger.sends.push(Send {
             worker,
             epoch,
             grant,
@@ -148,7 +152,7 @@ impl World {
         epoch: u32,
         grant: usize,
     ) -> Result<(), Breach> {
-        for send in self.book.sends.iter().rev().take(50) {
+        for send in self.ledger.sends.iter().rev().take(50) {
             let holder = &self.workers[send.worker];
             let lease = holder.slots[grant].lease;
             let is_other = (send.worker, send.epoch) != (worker, epoch);
@@ -179,14 +183,14 @@ impl World {
             return None;
         }
         let seen = self.workers[worker].slots[grant].seen;
-        let mut read = self.book.history[grant]
+        let mut read = self.ledger.history[grant]
             .iter()
             .rev()
             .skip_while(|version| version.version > seen);
         let newest = read.next()?;
         // Once the mark of a removal is lost, nobody knows of it; nor does who brings a copy after it.
         let copies = &self.workers[worker].slots[grant].logins;
-        let has_copy = copies.iter().any(|copy| self.book.copies.contains(copy));
+        let has_copy = copies.iter().any(|copy| self.ledger.copies.contains(copy));
         if newest.is_removed && (self.may_be_lost(grant, 0) || has_copy) {
             return None;
         }
@@ -194,19 +198,19 @@ impl World {
             .find(|version| holds(version))
             .filter(|_| !holds(newest))?;
         // Whoever had less than that has put it back into a store that has lost both.
-        if self.book.grew_from(before, newest) || self.book.is_later_copy(before, newest) {
+        if self.ledger.grew_from(before, newest) || self.ledger.is_later_copy(before, newest) {
             return None;
         }
         // So is what was there before a login, if the times of both do not tell which is newer.
         let is_other = before.generation != newest.generation && self.may_be_lost(grant, 0);
-        let is_told = self.book.is_clearly_newer(newest, before, self.slack());
+        let is_told = self.ledger.is_clearly_newer(newest, before, self.slack());
         (!is_other || is_told).then_some(newest.version)
     }
 
     /// Whether what the worker has read last says that the token is not to be sent yet.
     fn is_suspect(&self, worker: usize, grant: usize) -> bool {
         let seen = self.workers[worker].slots[grant].seen;
-        let mut history = self.book.history[grant].iter().rev();
+        let mut history = self.ledger.history[grant].iter().rev();
         let read = history.find(|version| version.version == seen);
         let until = read.and_then(|version| version.suspect_until);
         !self.have_clocks_stepped()
@@ -224,7 +228,7 @@ impl World {
         let earlier = |send: &&Send| {
             send.refresh.as_deref() == Some(token) && send.may_count && is_sure(send)
         };
-        let mut earlier = self.book.sends.iter().filter(earlier).peekable();
+        let mut earlier = self.ledger.sends.iter().filter(earlier).peekable();
         if earlier.peek().is_none() {
             return Ok(());
         }
@@ -235,7 +239,7 @@ impl World {
             && record.refresh.as_deref() == Some(token)
             && self.twin.honours(later, &record.access)
         {
-            return Err(format!("{} is alive", self.book.name(&record.access)));
+            return Err(format!("{} is alive", self.ledger.name(&record.access)));
         }
         match earlier.find(|send| self.may_hold_answer(grant, token, send)) {
             Some(send) => Err(format!(
@@ -249,22 +253,25 @@ impl World {
     /// Whether the store may have lost what says that a refresh token was sent before; or an application's
     /// own copy has taken the place of that.
     fn is_after_loss(&self, grant: usize, token: &str) -> bool {
-        if self.book.is_copied_over(grant, token) {
+        if self.ledger.is_copied_over(grant, token) {
             return true;
         }
-        let mut sends = self.book.sends.iter();
+        let mut sends = self.ledger.sends.iter();
         let is_earlier = |send: &Send| send.refresh.as_deref() == Some(token);
         sends.any(|send| is_earlier(send) && self.may_be_lost(grant, send.at))
     }
 
     /// Whether who sent a refresh token has an answer on the way, or in hand, and time to store it.
     fn may_hold_answer(&self, grant: usize, token: &str, send: &Send) -> bool {
-        let slack = super::world::millis(self.slack());
+        let slack = super::simulation::millis(self.slack());
         let holder = &self.workers[send.worker];
         let is_living = holder.epoch == send.epoch && holder.is_up;
         let landing = holder.slots[grant].landing.as_ref();
         let has_answer = landing.is_some_and(|(access, _)| {
-            let parent = self.book.token(access).and_then(|it| it.parent.as_deref());
+            let parent = self
+                .ledger
+                .token(access)
+                .and_then(|it| it.parent.as_deref());
             parent == Some(token)
         });
         let is_in_time = self.now + slack < send.window_end;
@@ -283,15 +290,17 @@ impl World {
         }
         self.report.reuse_events += 1;
         self.note(|| "server: a refresh token came twice, its family is revoked".to_owned());
-        let token = self.book.sends[send].refresh.clone();
-        let sends = self.book.sends.iter();
+        let token = self.ledger.sends[send].refresh.clone();
+        let sends = self.ledger.sends.iter();
         let sends = sends.filter(|send| send.is_processed && send.refresh == token);
         let mut sends = sends.rev();
         let (Some(last), Some(_)) = (sends.next(), sends.next()) else {
             // One request, or one and a copy that the network made: nobody can help it.
             return Ok(());
         };
-        let name = token.as_deref().map_or("?", |token| self.book.name(token));
+        let name = token
+            .as_deref()
+            .map_or("?", |token| self.ledger.name(token));
         match (&last.excuse, self.setup.policy.reuse) {
             _ if is_copy || last.is_after_loss => Ok(()),
             (_, Reuse::Revokes) => {
@@ -339,13 +348,13 @@ impl World {
         if error.code() == "grant.outcome_unknown" && self.setup.policy.reuse == Reuse::Revokes {
             let epoch = self.workers[worker].epoch;
             let attempt = record.attempt.as_deref();
-            let knows = self.book.knows_unspent(worker, epoch, attempt);
+            let knows = self.ledger.knows_unspent(worker, epoch, attempt);
             if !knows {
                 return Ok(());
             }
         }
         let is_in_words = error.server_error().is_some() && error.code() != "denied.invalid_grant";
-        let is_suspect = is_in_words && self.book.suspects.contains(refresh);
+        let is_suspect = is_in_words && self.ledger.suspects.contains(refresh);
         let looked_at = slot.seen_at.max(self.workers[worker].awake_since);
         // What was read is believed for a second, and longer by a clock that was set back since.
         let is_old = looked_at + RECENT < self.now && !self.has_stepped(worker, looked_at);
@@ -363,7 +372,7 @@ impl World {
             return Ok(());
         }
         if has_to_know {
-            let name = self.book.name(refresh);
+            let name = self.ledger.name(refresh);
             let over = if record.is_over { ", over" } else { "" };
             let text = format!(
                 "{told}, while {name}, in the store at version {}{over}, is alive",
@@ -388,12 +397,15 @@ impl World {
             let Some((_, Some(newer))) = &slot.landing else {
                 continue;
             };
-            let is_newer = self.book.descends(newer, refresh);
+            let is_newer = self.ledger.descends(newer, refresh);
             let is_leased = slot.lease.is_some_and(|held| self.now < held.until);
             let is_told_of = self.is_awake(other) && is_leased && over != Over::Less;
             let is_near = other == worker || is_told_of;
             if is_newer && is_near && self.twin.honours(self.time(), newer) {
-                let text = format!("{told}, while worker {other} has {}", self.book.name(newer));
+                let text = format!(
+                    "{told}, while worker {other} has {}",
+                    self.ledger.name(newer)
+                );
                 return Self::breach(Rule::Kept, text);
             }
         }
@@ -406,7 +418,7 @@ impl World {
         let Some((access, refresh)) = &slot.landing else {
             return Ok(());
         };
-        let mut history = self.book.history[grant].iter().rev();
+        let mut history = self.ledger.history[grant].iter().rev();
         let is_stored = history.any(|version| version.access == *access);
         let in_hand = slot.keeper.tokens();
         let in_hand = in_hand.map(|tokens| tokens.access_token.expose());
@@ -414,7 +426,10 @@ impl World {
             return Ok(());
         }
         let is_login = in_hand.is_some_and(|token| slot.logins.contains(token));
-        let parent = self.book.token(access).and_then(|it| it.parent.as_deref());
+        let parent = self
+            .ledger
+            .token(access)
+            .and_then(|it| it.parent.as_deref());
         let record = self.now_record(grant).and_then(|it| it.refresh.as_deref());
         let is_successor = record.is_some() && record == parent && refresh.as_deref() != parent;
         let is_alive = refresh
@@ -423,7 +438,7 @@ impl World {
         if !is_stored && !is_login && is_successor && is_alive && !self.is_lost_in_time(grant) {
             let text = format!(
                 "worker {worker} drops {}, the only one that can follow the one in the store",
-                self.book.name(refresh.as_deref().unwrap_or_default())
+                self.ledger.name(refresh.as_deref().unwrap_or_default())
             );
             return Self::breach(Rule::Kept, text);
         }
@@ -439,8 +454,8 @@ impl World {
         tokens: &Arc<Tokens>,
     ) -> Result<(), Breach> {
         let access = tokens.access_token.expose();
-        let name = self.book.name(access).to_owned();
-        if self.book.token(access).map(|token| token.grant) != Some(grant) {
+        let name = self.ledger.name(access).to_owned();
+        if self.ledger.token(access).map(|token| token.grant) != Some(grant) {
             let text = format!("worker {worker} hands out {name}, of another grant");
             return Self::breach(Rule::OwnGrant, text);
         }
@@ -451,7 +466,7 @@ impl World {
             );
             return Self::breach(Rule::Newest, text);
         }
-        let is_stored = self.book.history[grant]
+        let is_stored = self.ledger.history[grant]
             .iter()
             .rev()
             .any(|version| version.access == *access);

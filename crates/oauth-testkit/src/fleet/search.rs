@@ -1,4 +1,4 @@
-//! Every order of events there is, of two workers and one grant, up to a number of steps.
+//! An exhaustive search of all orders of events of two workers and one grant, up to a number of steps.
 //!
 //! Where a [`Fleet`](super::Fleet) draws what comes next, a [`Search`] tries all of it. Nothing is
 //! random, and time stands still but where that is said. Each state is reached on the shortest way;
@@ -15,12 +15,12 @@ use std::time::Duration;
 
 use oauth_core::flow::keeper::{Policy, Reuse};
 
-use super::dice::Dice;
-use super::people::Mood;
-use super::shelf::Plain;
+use super::callers::Mood;
+use super::fake_store::PlainStore;
+use super::rng::Rng;
+use super::simulation::{Scheduled, Simulation, window};
 use super::slot::Mail;
 use super::trace::Trace;
-use super::world::{Ev, World, window};
 use super::{Breach, Flaw, Odds, Rule, Setup, Violation};
 use crate::twin::Rotation;
 
@@ -76,7 +76,7 @@ impl Search {
             trouble: Duration::ZERO,
             odds: Odds::default(),
             flaw: None,
-            shelf: || Box::new(Plain::default()),
+            store: || Box::new(PlainStore::default()),
         };
         Self {
             setup,
@@ -164,39 +164,39 @@ impl Search {
 
     /// Goes to a state, and on from there; how many choices it has, none if it is known.
     fn follow(&self, path: &[u8], seen: &Mutex<HashSet<u64>>) -> Result<u8, Breach> {
-        let (mut world, left) = self.reach(path, Told::Never)?;
-        if !lock(seen).insert(world.fingerprint(&left.digest())) {
+        let (mut sim, left) = self.reach(path, Told::Never)?;
+        if !lock(seen).insert(sim.fingerprint(&left.digest())) {
             return Ok(0);
         }
-        let choices = world.choices(&left).len();
-        world.close(&left)?;
+        let choices = sim.choices(&left).len();
+        sim.close(&left)?;
         Ok(u8::try_from(choices).unwrap_or(u8::MAX))
     }
 
-    fn reach(&self, path: &[u8], told: Told) -> Result<(World, Left), Breach> {
-        let mut world = World::opened(&self.setup, told);
+    fn reach(&self, path: &[u8], told: Told) -> Result<(Simulation, Left), Breach> {
+        let mut sim = Simulation::opened(&self.setup, told);
         let mut left = Left::new(self.troubles);
-        world.settle()?;
+        sim.settle()?;
         for choice in path {
-            world.choose(&mut left, usize::from(*choice))?;
-            world.settle()?;
+            sim.choose(&mut left, usize::from(*choice))?;
+            sim.settle()?;
         }
-        Ok((world, left))
+        Ok((sim, left))
     }
 
     /// Once more, and this time it is written down.
     fn told(&self, path: &[u8]) -> Violation {
-        let mut world = World::opened(&self.setup, Told::Wholly);
+        let mut sim = Simulation::opened(&self.setup, Told::Wholly);
         let mut left = Left::new(self.troubles);
-        let mut run = |world: &mut World| {
-            world.settle()?;
+        let mut run = |sim: &mut Simulation| {
+            sim.settle()?;
             for choice in path {
-                world.choose(&mut left, usize::from(*choice))?;
-                world.settle()?;
+                sim.choose(&mut left, usize::from(*choice))?;
+                sim.settle()?;
             }
-            world.close(&left)
+            sim.close(&left)
         };
-        let (rule, text) = match run(&mut world) {
+        let (rule, text) = match run(&mut sim) {
             Err(Breach(rule, text)) => (rule, text),
             Ok(()) => (Rule::Answered, "two runs of one history differ".to_owned()),
         };
@@ -205,7 +205,7 @@ impl Search {
             rule,
             text,
             setup: Box::new(self.setup.clone()),
-            transcript: world.transcript(),
+            transcript: sim.transcript(),
         }
     }
 }
@@ -220,30 +220,30 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl World {
+impl Simulation {
     /// Both workers know the tokens of a login, which are over by now, and at each a caller comes.
     fn opened(setup: &Setup, told: Told) -> Self {
-        let mut world = Self::new(0, setup, told == Told::Wholly);
-        world.dice = Dice::still();
-        world.trace = Some(Trace::new(setup.workers));
-        world.queue.clear();
-        world.grants[0].is_login_due = false;
-        let begun = world
+        let mut sim = Self::new(0, setup, told == Told::Wholly);
+        sim.rng = Rng::constant();
+        sim.trace = Some(Trace::new(setup.workers));
+        sim.queue.clear();
+        sim.grants[0].is_login_due = false;
+        let begun = sim
             .log_in_at(0, 0)
-            .and_then(|()| world.go_on(u64::MAX))
-            .map(|()| world.come(1, 0, Mood::Hasty))
-            .and_then(|()| world.go_on(u64::MAX));
-        world.now += (setup.lifetime + 5) * 1000;
+            .and_then(|()| sim.go_on(u64::MAX))
+            .map(|()| sim.come(1, 0, Mood::Hasty))
+            .and_then(|()| sim.go_on(u64::MAX));
+        sim.now += (setup.lifetime + 5) * 1000;
         match begun {
             Ok(()) => {
                 for worker in 0..setup.workers {
-                    world.come(worker, 0, Mood::Hasty);
+                    sim.come(worker, 0, Mood::Hasty);
                 }
             }
             // The rules were broken when nothing had gone wrong: that shows in every history.
-            Err(Breach(_, text)) => world.note(|| text),
+            Err(Breach(_, text)) => sim.note(|| text),
         }
-        world
+        sim
     }
 
     /// Everything that is under way, in the order of time, until there is nothing or so late.
@@ -254,7 +254,7 @@ impl World {
                 break;
             }
             self.now = self.now.max(due.at);
-            is_last_round |= matches!(due.ev, Ev::LastRound);
+            is_last_round |= matches!(due.ev, Scheduled::LastRound);
             self.handle(due.ev)?;
             if is_last_round && self.is_at_rest() {
                 break;
@@ -269,7 +269,7 @@ impl World {
         let is_idle = keepers.fold(true, |is_idle, keeper| {
             is_idle && !keeper.is_busy() && keeper.is_stored()
         });
-        let is_coming = |ev: &Ev| matches!(ev, Ev::Login(_)) || is_login(ev);
+        let is_coming = |ev: &Scheduled| matches!(ev, Scheduled::Login(_)) || is_login(ev);
         is_idle && !self.queue.iter().any(|due| is_coming(&due.0.ev)) && self.is_served()
     }
 
@@ -279,7 +279,7 @@ impl World {
         self.calm = true;
         let before = self.report.logins;
         let last_round = 5 * window(&self.setup);
-        self.post(last_round, Ev::LastRound);
+        self.post(last_round, Scheduled::LastRound);
         self.go_on(self.now + last_round + 120_000)?;
         if !self.is_served() {
             let text = "a caller has no token that works when all trouble was over".to_owned();
@@ -293,8 +293,8 @@ impl World {
             return Ok(());
         }
         // A login that nobody has stored goes with the worker that it came to.
-        let is_there = left.has_died() || self.book.is_stored(0, self.book.newest_login());
-        if !is_there || !self.book.ends_with_the_last_login(0) {
+        let is_there = left.has_died() || self.ledger.is_stored(0, self.ledger.newest_login());
+        if !is_there || !self.ledger.ends_with_the_last_login(0) {
             let text = "the tokens of the last login are not in the store in the end".to_owned();
             return Err(Breach(Rule::Kept, text));
         }
@@ -302,9 +302,9 @@ impl World {
     }
 }
 
-fn is_login(ev: &Ev) -> bool {
+fn is_login(ev: &Scheduled) -> bool {
     let mail = match ev {
-        Ev::Mail { mail, .. } => mail,
+        Scheduled::Mail { mail, .. } => mail,
         _ => return false,
     };
     matches!(mail, Mail::Login(_))

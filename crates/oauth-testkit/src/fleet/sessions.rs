@@ -1,8 +1,8 @@
-//! The sessions that ship, a fleet of them over one store, in simulated time.
+//! A fleet of real sessions over one store, in simulated time.
 //!
 //! Where a [`Fleet`](super::Fleet) has a host of its own, this runs [`oauth_session::Session`] itself:
 //! its tasks, its cache, its hook, its draining. Each worker is a tokio runtime with a paused clock,
-//! and they take turns of a length that is drawn; who is left out for a while stands still. One seed
+//! and they take turns of random length; a worker that is left out for a while is suspended. One seed
 //! gives one history.
 //!
 //! What goes wrong is what [`Odds`](super::Odds) has, and beside that: callers are cancelled at any
@@ -27,18 +27,18 @@
 //! something else has happened, for a turn is up to a second long.
 
 mod caller;
-mod host;
+mod endpoints;
 mod rules;
-mod stage;
-mod worker;
+mod simulation;
+mod workers;
 
 use std::sync::Arc;
 
-use super::dice::Dice;
+use super::rng::Rng;
 use super::{Breach, Report, Setup, Violation};
 
-use stage::{Shared, Stage};
-use worker::Crew;
+use simulation::{Shared, Simulation};
+use workers::Workers;
 
 /// One history of sessions.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// The history that this seed gives to this fleet; [`Setup::shelf`] and [`Setup::flaw`] mean
+    /// The history that this seed gives to this fleet; [`Setup::store`] and [`Setup::flaw`] mean
     /// nothing here.
     pub const fn new(seed: u64, setup: Setup) -> Self {
         Self { seed, setup }
@@ -73,16 +73,16 @@ impl Sessions {
     }
 
     fn tell(&self, transcript: Option<Vec<String>>) -> Result<Report, (Breach, Vec<String>)> {
-        let stage = Stage::new(&self.setup, Dice::new(self.seed), transcript);
-        let stage: Shared = Arc::new(std::sync::Mutex::new(stage));
-        let mut crew = Crew::new(Arc::clone(&stage));
-        let result = crew.play();
-        drop(crew);
+        let sim = Simulation::new(&self.setup, Rng::new(self.seed), transcript);
+        let sim: Shared = Arc::new(std::sync::Mutex::new(sim));
+        let mut workers = Workers::new(Arc::clone(&sim));
+        let result = workers.play();
+        drop(workers);
         oauth_session::simulated::unset();
-        let mut stage = stage::lock(&stage);
-        match stage.breach.take().map_or(result, Err) {
-            Ok(()) => Ok(stage.report),
-            Err(breach) => Err((breach, stage.transcript.take().unwrap_or_default())),
+        let mut sim = simulation::lock(&sim);
+        match sim.breach.take().map_or(result, Err) {
+            Ok(()) => Ok(sim.report),
+            Err(breach) => Err((breach, sim.transcript.take().unwrap_or_default())),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use oauth_core::flow::keeper::{Policy, Reuse};
 
-use super::dice::Dice;
-use super::shelf::{Plain, Shelf};
+use super::fake_store::{FakeStore, PlainStore};
+use super::rng::Rng;
 use crate::twin::Rotation;
 
 /// A fleet: how many workers, what server, what store, and what goes wrong.
@@ -35,7 +35,7 @@ pub struct Setup {
     /// What is wrong with the hosts of the keepers.
     pub flaw: Option<Flaw>,
     /// Makes an empty store.
-    pub shelf: fn() -> Box<dyn Shelf>,
+    pub store: fn() -> Box<dyn FakeStore>,
 }
 
 /// How often things go wrong: so many times in ten thousand, unless it says otherwise.
@@ -122,7 +122,7 @@ pub enum Flaw {
 impl Setup {
     /// Any fleet: drawn from the seed, as the whole history is.
     pub fn drawn(seed: u64) -> Self {
-        let dice = &mut Dice::new(!seed);
+        let rng = &mut Rng::new(!seed);
         let kinds = [
             (Rotation::Strict, Reuse::Unknown),
             (Rotation::Strict, Reuse::Unknown),
@@ -136,23 +136,23 @@ impl Setup {
             (Rotation::Never, Reuse::Unknown),
             (Rotation::Never, Reuse::Revokes),
         ];
-        let (rotation, reuse) = dice.pick(&kinds);
+        let (rotation, reuse) = rng.pick(&kinds);
         let mut policy = Policy::default();
         policy.reuse = reuse;
-        policy.lease = Duration::from_secs(dice.pick(&[4, 10, 10]));
-        policy.longest_request = Duration::from_secs(dice.pick(&[5, 15, 30]));
+        policy.lease = Duration::from_secs(rng.pick(&[4, 10, 10]));
+        policy.longest_request = Duration::from_secs(rng.pick(&[5, 15, 30]));
         Self {
-            workers: dice.pick(&[1, 2, 2, 3, 3, 4, 6]),
-            grants: dice.pick(&[1, 1, 1, 2]),
-            own: dice.hits(800),
+            workers: rng.pick(&[1, 2, 2, 3, 3, 4, 6]),
+            grants: rng.pick(&[1, 1, 1, 2]),
+            own: rng.chance(800),
             rotation,
-            lifetime: dice.pick(&[60, 120, 120, 300, 900]),
-            hides_lifetime: dice.hits(1000),
+            lifetime: rng.pick(&[60, 120, 120, 300, 900]),
+            hides_lifetime: rng.chance(1000),
             policy,
-            trouble: Duration::from_secs(dice.between(200, 1200)),
-            odds: Odds::drawn(dice),
+            trouble: Duration::from_secs(rng.between(200, 1200)),
+            odds: Odds::drawn(rng),
             flaw: None,
-            shelf: || Box::new(Plain::default()),
+            store: || Box::new(PlainStore::default()),
         }
     }
 
@@ -165,8 +165,8 @@ impl Setup {
 
     /// The same fleet over another store.
     #[must_use]
-    pub fn with_shelf(mut self, shelf: fn() -> Box<dyn Shelf>) -> Self {
-        self.shelf = shelf;
+    pub fn with_store(mut self, store: fn() -> Box<dyn FakeStore>) -> Self {
+        self.store = store;
         self
     }
 }
@@ -174,8 +174,8 @@ impl Setup {
 impl Odds {
     /// Each kind of trouble is absent, rare or frequent, by itself: what hides behind frequent
     /// trouble of one kind shows in a history without it.
-    fn drawn(dice: &mut Dice) -> Self {
-        let mut some = |rare: u32, frequent: u32| match dice.index(4) {
+    fn drawn(rng: &mut Rng) -> Self {
+        let mut some = |rare: u32, frequent: u32| match rng.index(4) {
             0 | 1 => 0,
             2 => rare,
             _ => frequent,

@@ -1,4 +1,4 @@
-//! What a host remembers of a keeper, and what comes to it.
+//! The state that a worker has for each keeper, and the messages to it.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use oauth_core::{Secret, Tokens};
 
 pub(super) type Outcome = Result<Arc<Tokens>, Error>;
 
-/// One keeper, and what its host remembers beside it.
+/// One keeper, and the state of its host.
 pub(super) struct Slot {
     pub(super) keeper: Keeper,
     /// Who waits for the renewal under way.
@@ -48,7 +48,7 @@ pub(super) struct Slot {
 /// A token request under way.
 pub(super) struct Flight {
     pub(super) exchange: Boxed<Tokens>,
-    /// Its number in the book, once it is sent.
+    /// Its number in the ledger, once it is sent.
     pub(super) send: Option<usize>,
 }
 

@@ -1,6 +1,6 @@
 //! Rules 3 and 6, for what a store has just taken.
 
-use super::book::{Book, Peek, Version};
+use super::ledger::{Ledger, Peek, Version};
 use super::{Breach, Rule};
 
 /// What a record was saved over.
@@ -16,7 +16,7 @@ fn breach<T>(rule: Rule, text: String) -> Result<T, Breach> {
     Err(Breach(rule, text))
 }
 
-impl Book {
+impl Ledger {
     /// Writes down what a worker has stored, if the rules are kept.
     pub(super) fn store(
         &mut self,

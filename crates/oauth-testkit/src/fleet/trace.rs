@@ -1,17 +1,17 @@
-//! What tells one state of a world from another, for a search.
+//! Digests of the states of a simulation, for a search.
 //!
-//! A keeper is a function of what it was told, so the state of a worker is the digest of that; so it
-//! is with the store and the server. Two histories whose digests are equal go on alike, in whatever
-//! order independent things happened.
+//! A keeper is a function of its inputs, so the state of a worker is a digest of those, and likewise for
+//! the store and the server. Two histories with equal digests continue alike, in whatever order
+//! independent events happened.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::time::Duration;
 
 use oauth_core::flow::keeper::{Event, Lease, Saved};
 
-use super::dice::Dice;
+use super::rng::Rng;
+use super::simulation::{Due, Scheduled, Simulation};
 use super::slot::{Mail, Order};
-use super::world::{Due, Ev, World};
 
 #[derive(Debug, Clone, Hash)]
 pub(super) struct Trace {
@@ -42,7 +42,7 @@ impl Trace {
 
     /// The chance of a worker: the same in every history in which it was told the same.
     pub(super) fn seed(&self, worker: usize) -> [u8; 32] {
-        Dice::new(digest(&(worker, self.workers[worker]))).seed()
+        Rng::new(digest(&(worker, self.workers[worker]))).seed()
     }
 }
 
@@ -52,7 +52,7 @@ fn digest(of: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-impl World {
+impl Simulation {
     /// A worker is told something.
     pub(super) fn trace_text(&mut self, worker: usize, kind: &str, text: &str) {
         let (now, epoch) = (self.now, self.workers[worker].epoch);
@@ -89,7 +89,7 @@ impl World {
 
     /// The server acts.
     pub(super) fn trace_server(&mut self, send: usize, status: u16) {
-        let token = self.book.sends[send].refresh.clone();
+        let token = self.ledger.sends[send].refresh.clone();
         if let Some(trace) = &mut self.trace {
             trace.server = digest(&(trace.server, token, status));
         }
@@ -129,7 +129,7 @@ impl World {
 
     fn described(&self, due: &Due) -> (usize, u32, &'static str, String) {
         match &due.ev {
-            Ev::Mail {
+            Scheduled::Mail {
                 worker,
                 epoch,
                 mail,
@@ -154,7 +154,7 @@ impl World {
                 };
                 (*worker, *epoch, kind, said)
             }
-            Ev::Store {
+            Scheduled::Store {
                 worker,
                 epoch,
                 order,
@@ -169,13 +169,13 @@ impl World {
                 };
                 (*worker, *epoch, "store", said)
             }
-            Ev::Arrival { send, .. } => {
-                let send = &self.book.sends[*send];
+            Scheduled::Arrival { send, .. } => {
+                let send = &self.ledger.sends[*send];
                 let token = send.refresh.clone().unwrap_or_default();
                 (send.worker, send.epoch, "arrival", token)
             }
-            Ev::Restart(worker) => (*worker, 0, "restart", String::new()),
-            _ => (0, 0, "world", String::new()),
+            Scheduled::Restart(worker) => (*worker, 0, "restart", String::new()),
+            _ => (0, 0, "sim", String::new()),
         }
     }
 }

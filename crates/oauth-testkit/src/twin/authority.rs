@@ -9,7 +9,7 @@ use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::record::Counters;
+use super::request_log::Counters;
 use super::rules::{Basic, Rotation, Rules};
 use super::wire::{self, Ask, Reply};
 

@@ -80,7 +80,7 @@ pub enum Fault {
 /// How a reply is to be delivered, for faults that a reply cannot say of itself.
 ///
 /// [`Twin::answer`](super::Twin::answer) leaves it in the reply's extensions;
-/// [`Pair`](crate::Pair) and [`Served`](crate::Served) obey it.
+/// [`TwinDriver`](crate::TwinDriver) and [`Served`](crate::Served) obey it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Delivery {
     /// The reply must not arrive: close the connection instead.

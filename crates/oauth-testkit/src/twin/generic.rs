@@ -8,11 +8,11 @@ use oauth_core::moment::UnixTime;
 use serde_json::json;
 
 use super::authority::Authority;
-use super::manage::{DEVICE_AUTHORIZATION, INTROSPECTION, REVOCATION};
 use super::rules::{Accepts, Basic, Paths, Rotation, Rules, Shape};
 use super::token::{
     AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN, TOKEN_EXCHANGE,
 };
+use super::token_management::{DEVICE_AUTHORIZATION, INTROSPECTION, REVOCATION};
 use super::wire::{self, Ask, Reply};
 
 const ECHO: &str = "/api/echo";

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{Request, Response};
-use oauth_testkit::Pair;
+use oauth_testkit::TwinDriver;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -22,46 +22,46 @@ pub(crate) fn pairs(of: &[(&str, &str)]) -> String {
     serde_urlencoded::to_string(of).unwrap()
 }
 
-pub(crate) fn post(pair: &mut Pair, path: &str, form: &[(&str, &str)]) -> Response<Bytes> {
-    post_as(pair, path, None, form)
+pub(crate) fn post(driver: &mut TwinDriver, path: &str, form: &[(&str, &str)]) -> Response<Bytes> {
+    post_as(driver, path, None, form)
 }
 
 pub(crate) fn post_as(
-    pair: &mut Pair,
+    driver: &mut TwinDriver,
     path: &str,
     authorization: Option<&str>,
     form: &[(&str, &str)],
 ) -> Response<Bytes> {
-    let mut request = Request::post(format!("{}{path}", pair.twin().base()))
+    let mut request = Request::post(format!("{}{path}", driver.twin().base()))
         .header("content-type", "application/x-www-form-urlencoded");
     if let Some(value) = authorization {
         request = request.header("authorization", value);
     }
-    pair.send(request.body(pairs(form).into()).unwrap())
+    driver.send(request.body(pairs(form).into()).unwrap())
 }
 
-pub(crate) fn get(pair: &mut Pair, path: &str, token: Option<&str>) -> Response<Bytes> {
-    call(pair, "GET", path, token)
+pub(crate) fn get(driver: &mut TwinDriver, path: &str, token: Option<&str>) -> Response<Bytes> {
+    call(driver, "GET", path, token)
 }
 
 pub(crate) fn call(
-    pair: &mut Pair,
+    driver: &mut TwinDriver,
     method: &str,
     path: &str,
     token: Option<&str>,
 ) -> Response<Bytes> {
     let mut request = Request::builder()
         .method(method)
-        .uri(format!("{}{path}", pair.twin().base()));
+        .uri(format!("{}{path}", driver.twin().base()));
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
-    pair.send(request.body(Bytes::new()).unwrap())
+    driver.send(request.body(Bytes::new()).unwrap())
 }
 
 /// The URL of an authorization request.
-pub(crate) fn ask(pair: &mut Pair, path: &str, query: &[(&str, &str)]) -> String {
-    format!("{}{path}?{}", pair.twin().base(), pairs(query))
+pub(crate) fn ask(driver: &mut TwinDriver, path: &str, query: &[(&str, &str)]) -> String {
+    format!("{}{path}?{}", driver.twin().base(), pairs(query))
 }
 
 /// A parameter of a callback.

@@ -1,4 +1,4 @@
-//! What may come next.
+//! The choices of a search: the events that may come next.
 
 use std::cmp::Reverse;
 
@@ -6,9 +6,9 @@ use oauth_core::exchange::Input;
 use oauth_core::flow::keeper::{Event, Reuse};
 
 use super::super::Breach;
-use super::super::people::Mood;
+use super::super::callers::Mood;
+use super::super::simulation::{Due, Scheduled, Simulation, millis, window};
 use super::super::slot::Mail;
-use super::super::world::{Due, Ev, World, millis, window};
 
 /// The troubles that have not come yet.
 #[derive(Debug, Clone)]
@@ -127,10 +127,10 @@ enum Kind {
     Later,
 }
 
-impl World {
-    fn kind(&self, ev: &Ev) -> Kind {
+impl Simulation {
+    fn kind(&self, ev: &Scheduled) -> Kind {
         match ev {
-            Ev::Mail {
+            Scheduled::Mail {
                 worker,
                 epoch,
                 grant,
@@ -156,7 +156,7 @@ impl World {
                         Event::Elapsed => Kind::Elapsed,
                         _ => Kind::Local,
                     },
-                    Mail::Net { send, .. } if self.book.is_closed(*send) => Kind::Void,
+                    Mail::Net { send, .. } if self.ledger.is_closed(*send) => Kind::Void,
                     Mail::Net { input, .. } => match input {
                         Input::Lost(_) => Kind::NetTimeout,
                         _ => Kind::Local,
@@ -169,9 +169,9 @@ impl World {
                     Mail::Extend(..) | Mail::Impatient(_) => Kind::Later,
                 }
             }
-            Ev::Store { .. } => Kind::Store,
-            Ev::Arrival { .. } => Kind::Arrival,
-            Ev::Restart(_) => Kind::Step,
+            Scheduled::Store { .. } => Kind::Store,
+            Scheduled::Arrival { .. } => Kind::Arrival,
+            Scheduled::Restart(_) => Kind::Step,
             _ => Kind::Later,
         }
     }
@@ -191,7 +191,7 @@ impl World {
         }
     }
 
-    fn take(&mut self, posted: u64) -> Option<Ev> {
+    fn take(&mut self, posted: u64) -> Option<Scheduled> {
         let mut events = std::mem::take(&mut self.queue).into_vec();
         let place = events.iter().position(|due| due.0.posted == posted);
         let taken = place.map(|place| events.swap_remove(place).0.ev);
@@ -211,7 +211,7 @@ impl World {
         let mut events: Vec<_> = self.queue.iter().map(|due| &due.0).collect();
         events.sort_unstable_by_key(|due| due.posted);
         let is_local = |due: &&&Due| match (self.kind(&due.ev), &due.ev) {
-            (Kind::Elapsed, Ev::Mail { worker, .. }) => self.is_news(*worker),
+            (Kind::Elapsed, Scheduled::Mail { worker, .. }) => self.is_news(*worker),
             (kind, _) => kind == Kind::Local,
         };
         let is_seen = |due: &&Due| {
@@ -293,8 +293,8 @@ impl World {
             }
             Choice::Silent(posted) | Choice::LostReply(posted) => self.pass(posted),
             Choice::Next(posted) => match self.take(posted) {
-                Some(Ev::Restart(worker)) => {
-                    self.handle(Ev::Restart(worker))?;
+                Some(Scheduled::Restart(worker)) => {
+                    self.handle(Scheduled::Restart(worker))?;
                     self.come(worker, 0, Mood::Hasty);
                     Ok(())
                 }
@@ -323,11 +323,11 @@ impl World {
 }
 
 /// Whether that is the order whose answer this worker does not wait for any more.
-fn is_order_of(order: &Ev, timeout: &Ev) -> bool {
+fn is_order_of(order: &Scheduled, timeout: &Scheduled) -> bool {
     match (order, timeout) {
         (
-            Ev::Store { call, .. },
-            Ev::Mail {
+            Scheduled::Store { call, .. },
+            Scheduled::Mail {
                 mail: Mail::Heard { call: awaited, .. },
                 ..
             },

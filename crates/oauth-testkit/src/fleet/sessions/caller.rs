@@ -1,4 +1,4 @@
-//! Who asks a session for tokens, uses them, and logs in.
+//! The callers of sessions, who ask for tokens, use them, and log in.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,10 +11,10 @@ use oauth_core::error::Advice;
 use oauth_core::moment::Moment;
 use oauth_session::Session;
 
-use super::super::people::Mood;
+use super::super::callers::Mood;
 use super::super::{Breach, Rule};
-use super::host::Line;
-use super::stage::{Shared, lock};
+use super::endpoints::Line;
+use super::simulation::{Shared, lock};
 
 /// So long after tokens were fetched the cache knows of them, the lease given back included; in
 /// milliseconds.
@@ -37,35 +37,35 @@ pub(super) fn forget(member: usize) {
 
 /// A call of a session, open until this is dropped.
 struct Call {
-    stage: Shared,
+    sim: Shared,
     number: u64,
 }
 
 impl Call {
     fn open(line: &Line, what: &str) -> Self {
-        let number = line.act(|stage| {
-            let now = stage.now / 1000;
+        let number = line.act(|sim| {
+            let now = sim.now / 1000;
             let (worker, member) = (line.worker, line.member);
-            stage.opened(format!(
+            sim.opened(format!(
                 "{what} of session {member}, worker {worker}, of {now} s"
             ))
         });
-        let stage = Arc::clone(&line.stage);
-        Self { stage, number }
+        let sim = Arc::clone(&line.sim);
+        Self { sim, number }
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        lock(&self.stage).open.remove(&self.number);
+        lock(&self.sim).open.remove(&self.number);
     }
 }
 
 /// A person may log in at this very point.
 pub(super) async fn beside(line: &Line) {
-    let is_login = line.act(|stage| {
-        let odds = stage.setup.odds.login_beside;
-        stage.hits(odds) && !stage.setup.own
+    let is_login = line.act(|sim| {
+        let odds = sim.setup.odds.login_beside;
+        sim.hits(odds) && !sim.setup.own
     });
     let session = SESSIONS.with_borrow(|ours| ours.get(&line.member).cloned());
     if let (true, Some(session)) = (is_login, session) {
@@ -75,18 +75,18 @@ pub(super) async fn beside(line: &Line) {
 }
 
 pub(super) async fn log_in(line: Line, session: Session) {
-    let Some(tokens) = line.act(|stage| stage.login(line.member)) else {
-        line.act(|stage| stage.expect_login(line.grant));
+    let Some(tokens) = line.act(|sim| sim.login(line.member)) else {
+        line.act(|sim| sim.expect_login(line.grant));
         return;
     };
     let _call = Call::open(&line, "a login");
-    line.act(|stage| stage.members[line.member].logging_in += 1);
+    line.act(|sim| sim.members[line.member].logging_in += 1);
     let logged_in = session.log_in(tokens.clone()).await;
-    line.act(|stage| {
-        stage.members[line.member].logging_in -= 1;
+    line.act(|sim| {
+        sim.members[line.member].logging_in -= 1;
         if logged_in.is_ok() {
-            let result = stage.logged_in(line.member, &tokens);
-            stage.judge(result);
+            let result = sim.logged_in(line.member, &tokens);
+            sim.judge(result);
         }
     });
 }
@@ -95,39 +95,36 @@ pub(super) async fn log_in(line: Line, session: Session) {
 pub(super) async fn call(line: Line, session: Session, mood: Mood) {
     let call = Call::open(&line, "a caller");
     let turn = Duration::from_millis(1 + call.number % 64);
-    line.act(|stage| stage.report.callers += 1);
+    line.act(|sim| sim.report.callers += 1);
     let mut refused: Option<Arc<Tokens>> = None;
     loop {
-        line.act(|stage| stage.note_of(line.member, || format!("caller {} asks", call.number)));
+        line.act(|sim| sim.note_of(line.member, || format!("caller {} asks", call.number)));
         let outcome = match &refused {
             None => session.token().await,
             Some(tokens) => session.renew(tokens).await,
         };
         let result = match &outcome {
             Ok(token) => line
-                .act(|stage| stage.check_hand_out(line.member, token))
+                .act(|sim| sim.check_hand_out(line.member, token))
                 .and_then(|()| check_cache(&line, &session, token)),
-            Err(error) => line.act(|stage| stage.check_error(line.member, error)),
+            Err(error) => line.act(|sim| sim.check_error(line.member, error)),
         };
-        line.act(|stage| stage.judge(result));
+        line.act(|sim| sim.judge(result));
         // Those who have waited for one renewal are woken in an order that no seed knows.
         tokio::time::sleep(turn).await;
         match outcome {
             Ok(token) => {
-                let (tokens, pause) = (
-                    token.into_arc(),
-                    line.act(|stage| stage.dice.between(1, 2000)),
-                );
+                let (tokens, pause) = (token.into_arc(), line.act(|sim| sim.rng.between(1, 2000)));
                 tokio::time::sleep(Duration::from_millis(pause)).await;
                 if works(&line, &tokens) || (mood == Mood::Hasty && refused.is_some()) {
                     return;
                 }
-                let is_told = line.act(|stage| {
+                let is_told = line.act(|sim| {
                     let access = tokens.access_token.expose().clone();
-                    let name = stage.book.name(&access).to_owned();
-                    stage.note_of(line.member, || format!("{name} was refused"));
-                    stage.members[line.member].refused = Some(access);
-                    stage.dice.hits(3000)
+                    let name = sim.ledger.name(&access).to_owned();
+                    sim.note_of(line.member, || format!("{name} was refused"));
+                    sim.members[line.member].refused = Some(access);
+                    sim.rng.chance(3000)
                 });
                 refused = match is_told {
                     // The same in two steps.
@@ -139,11 +136,11 @@ pub(super) async fn call(line: Line, session: Session, mood: Mood) {
                 };
             }
             Err(error) => {
-                let pause = line.act(|stage| {
+                let pause = line.act(|sim| {
                     if error.advice() == Advice::Reauthorize {
-                        stage.expect_login(line.grant);
+                        sim.expect_login(line.grant);
                     }
-                    stage.dice.between(1000, 3000)
+                    sim.rng.between(1000, 3000)
                 });
                 if mood == Mood::Hasty {
                     return;
@@ -159,21 +156,21 @@ pub(super) async fn call(line: Line, session: Session, mood: Mood) {
 }
 
 fn works(line: &Line, tokens: &Tokens) -> bool {
-    line.act(|stage| {
-        let odds = stage.setup.odds.ended;
-        if stage.hits(odds) {
-            stage.twin.expire_access_tokens();
-            stage.note(|| "the server ends all access tokens".to_owned());
+    line.act(|sim| {
+        let odds = sim.setup.odds.ended;
+        if sim.hits(odds) {
+            sim.twin.expire_access_tokens();
+            sim.note(|| "the server ends all access tokens".to_owned());
         }
         let bearer = format!("Bearer {}", tokens.access_token.expose());
         let request = http::Request::get("https://as.example/api/echo")
             .header("authorization", bearer)
             .body(Bytes::new());
         let request = request.expect("a token's characters fit a header");
-        let at = Moment::fixed(stage.time(), [0; 32]);
-        let is_good = stage.twin.answer(at, request).status() == 200;
-        stage.report.served += u64::from(is_good);
-        stage.report.refused += u64::from(!is_good);
+        let at = Moment::fixed(sim.time(), [0; 32]);
+        let is_good = sim.twin.answer(at, request).status() == 200;
+        sim.report.served += u64::from(is_good);
+        sim.report.refused += u64::from(!is_good);
         is_good
     })
 }
@@ -181,9 +178,9 @@ fn works(line: &Line, tokens: &Tokens) -> bool {
 /// What the cache holds, when a caller has just got these.
 fn check_cache(line: &Line, session: &Session, tokens: &Tokens) -> Result<(), Breach> {
     let (ready, latest) = (session.ready().ok().flatten(), session.latest());
-    line.act(|stage| {
-        let now = stage.clock(line.worker);
-        let policy = &stage.setup.policy;
+    line.act(|sim| {
+        let now = sim.clock(line.worker);
+        let policy = &sim.setup.policy;
         let left = |tokens: &Tokens| {
             let lifetime = Duration::from_secs(tokens.expires_in?);
             let end = tokens.expires_at()?;
@@ -200,11 +197,11 @@ fn check_cache(line: &Line, session: &Session, tokens: &Tokens) -> Result<(), Br
             );
             return Err(Breach(Rule::Newest, text));
         }
-        let us = &stage.members[line.member];
+        let us = &sim.members[line.member];
         let access = tokens.access_token.expose();
         let is_latest = latest.is_some_and(|latest| latest.access_token.expose() == access);
         let is_plain = is_latest && us.logging_in == 0 && us.fails == 0 && !us.has_lost_tasks;
-        let is_stored = stage.book.history[line.grant]
+        let is_stored = sim.ledger.history[line.grant]
             .iter()
             .any(|it| it.access == *access);
         if let Some((stale, ahead)) = left(tokens)
@@ -214,7 +211,7 @@ fn check_cache(line: &Line, session: &Session, tokens: &Tokens) -> Result<(), Br
             && us
                 .fetched
                 .get(access)
-                .is_some_and(|at| at + SETTLED < stage.now)
+                .is_some_and(|at| at + SETTLED < sim.now)
             && now < stale.before(ahead * 2)
         {
             let text = format!("session {} has fresh tokens, and none ready", line.member);

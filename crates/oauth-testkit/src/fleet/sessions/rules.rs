@@ -5,12 +5,12 @@ use oauth_core::Tokens;
 use oauth_core::error::{Advice, Error};
 use oauth_core::flow::keeper::Reuse;
 
-use super::super::book::Send;
+use super::super::ledger::Send;
+use super::super::simulation::{millis, window};
 use super::super::slot::Held;
-use super::super::world::{millis, window};
 use super::super::{Breach, Rule};
-use super::host::{Copy, number};
-use super::stage::Stage;
+use super::endpoints::{Copy, number};
+use super::simulation::Simulation;
 use crate::twin::Rotation;
 
 /// So often a save fails before tokens are handed out all the same.
@@ -33,15 +33,17 @@ fn breach<T>(rule: Rule, text: String) -> Result<T, Breach> {
     Err(Breach(rule, text))
 }
 
-impl Stage {
-    /// Rules 1, 2 and 6, for a token request about to leave: its number in the book.
+impl Simulation {
+    /// Rules 1, 2 and 6, for a token request about to leave: its number in the ledger.
     pub(super) fn check_send(&mut self, member: usize, request: &http::Request<Bytes>) -> usize {
         let form: Vec<(String, String)> =
             serde_urlencoded::from_bytes(request.body()).unwrap_or_default();
         let mut form = form.into_iter();
         let refresh = form.find_map(|(name, value)| (name == "refresh_token").then_some(value));
-        let send = self.book.sends.len();
-        let name = refresh.as_deref().map_or("", |token| self.book.name(token));
+        let send = self.ledger.sends.len();
+        let name = refresh
+            .as_deref()
+            .map_or("", |token| self.ledger.name(token));
         let name = name.to_owned();
         self.note_of(member, || format!("sends request {send} {name}"));
         let checked = self.may_send(member, refresh.as_deref());
@@ -54,7 +56,7 @@ impl Stage {
         let excuse = refresh
             .as_deref()
             .map_or(Ok(()), |token| self.excuse(grant, token));
-        self.book.sends.push(Send {
+        self.ledger.sends.push(Send {
             worker,
             epoch: number(member),
             grant,
@@ -96,7 +98,7 @@ impl Stage {
         }
         let patience = millis(self.setup.policy.longest_request);
         let is_soon = |at: u64| at <= now + TURN;
-        let beside = self.book.sends.iter().rev().find(|other| {
+        let beside = self.ledger.sends.iter().rev().find(|other| {
             let is_under_way = other.grant == grant && other.end.is_none();
             let has_run_out = is_soon(until) || other.lease.is_some_and(is_soon);
             other.at + patience > now + TURN && is_under_way && !has_run_out
@@ -112,23 +114,23 @@ impl Stage {
         let Some(token) = refresh else {
             return Ok(());
         };
-        if self.book.token(token).map(|token| token.grant) != Some(grant) {
+        if self.ledger.token(token).map(|token| token.grant) != Some(grant) {
             let text = format!("session {member} sends the refresh token of another grant");
             return breach(Rule::OwnGrant, text);
         }
         if self.is_replaced(member, |refresh, _| refresh == Some(token)) {
-            let name = self.book.name(token);
+            let name = self.ledger.name(token);
             let text = format!("session {member} sends {name}, which it has seen replaced");
             return breach(Rule::Newest, text);
         }
         let seen = self.members[member].seen;
-        let mut history = self.book.history[grant].iter().rev();
+        let mut history = self.ledger.history[grant].iter().rev();
         let read = history.find(|version| version.version == seen);
         let slack = std::time::Duration::from_millis(TURN + 1000 * (2 * self.setup.odds.skew + 2));
         if let Some(until) = read.and_then(|version| version.suspect_until)
             && self.time().after(slack) < until
         {
-            let name = self.book.name(token);
+            let name = self.ledger.name(token);
             let text = format!("session {member} sends {name}, which was just refused");
             return breach(Rule::Heeded, text);
         }
@@ -138,7 +140,7 @@ impl Stage {
     /// Whether the version this session has read last no longer holds what an earlier one held.
     fn is_replaced(&self, member: usize, holds: impl Fn(Option<&str>, &str) -> bool) -> bool {
         let us = &self.members[member];
-        let history = self.book.history[us.grant].iter().rev();
+        let history = self.ledger.history[us.grant].iter().rev();
         let mut read = history
             .skip_while(|version| version.version > us.seen)
             .map(|version| holds(version.refresh.as_deref(), &version.access));
@@ -149,16 +151,16 @@ impl Stage {
     fn excuse(&self, grant: usize, token: &str) -> Result<(), String> {
         let slack = TURN + 1000 * (2 * self.setup.odds.skew + 2);
         let is_earlier = |send: &&Send| send.refresh.as_deref() == Some(token) && send.may_count;
-        let mut earlier = self.book.sends.iter().filter(is_earlier).peekable();
+        let mut earlier = self.ledger.sends.iter().filter(is_earlier).peekable();
         if earlier.peek().is_none() {
             return Ok(());
         }
         let later = self.time().after(std::time::Duration::from_millis(slack));
-        if let Some(record) = self.book.history[grant].last()
+        if let Some(record) = self.ledger.history[grant].last()
             && record.refresh.as_deref() == Some(token)
             && self.twin.honours(later, &record.access)
         {
-            return Err(format!("{} is alive", self.book.name(&record.access)));
+            return Err(format!("{} is alive", self.ledger.name(&record.access)));
         }
         let holds = |send: &&Send| {
             let sender = &self.members[usize::try_from(send.epoch).unwrap_or_default()];
@@ -174,13 +176,15 @@ impl Stage {
     /// Rule 3: a refresh token that came twice.
     pub(super) fn check_reuse(&mut self, send: usize, copy: Copy) -> Result<(), Breach> {
         self.report.reuse_events += 1;
-        let token = self.book.sends[send].refresh.clone();
-        let sends = self.book.sends.iter().rev();
+        let token = self.ledger.sends[send].refresh.clone();
+        let sends = self.ledger.sends.iter().rev();
         let mut sends = sends.filter(|send| send.is_processed && send.refresh == token);
         let (Some(last), Some(_)) = (sends.next(), sends.next()) else {
             return Ok(());
         };
-        let name = token.as_deref().map_or("?", |token| self.book.name(token));
+        let name = token
+            .as_deref()
+            .map_or("?", |token| self.ledger.name(token));
         match (&last.excuse, self.setup.policy.reuse) {
             _ if copy == Copy::Yes => Ok(()),
             (_, Reuse::Revokes) => {
@@ -224,10 +228,10 @@ impl Stage {
     /// Rules 2, 5 and 6, and the hook's, for tokens that a caller gets.
     pub(super) fn check_hand_out(&mut self, member: usize, tokens: &Tokens) -> Result<(), Breach> {
         let access = tokens.access_token.expose();
-        let name = self.book.name(access).to_owned();
+        let name = self.ledger.name(access).to_owned();
         self.note_of(member, || format!("a caller gets {name}"));
         let us = &self.members[member];
-        if self.book.token(access).map(|token| token.grant) != Some(us.grant) {
+        if self.ledger.token(access).map(|token| token.grant) != Some(us.grant) {
             let text = format!("session {member} hands out {name}, of another grant");
             return breach(Rule::OwnGrant, text);
         }
@@ -236,7 +240,7 @@ impl Stage {
             return breach(Rule::Newest, text);
         }
         let is_login = us.logins.contains(access);
-        let mut history = self.book.history[us.grant].iter();
+        let mut history = self.ledger.history[us.grant].iter();
         let is_stored = history.any(|version| version.access == *access);
         let fetched_at = us.fetched.get(access).filter(|_| !us.has_lost_tasks);
         let is_late = fetched_at.is_some_and(|at| at + HOOK < self.now);
@@ -272,7 +276,7 @@ impl Stage {
                 return breach(Rule::Answered, text);
             }
         }
-        let Some(record) = self.book.history[grant].last() else {
+        let Some(record) = self.ledger.history[grant].last() else {
             return Ok(());
         };
         let Some(refresh) = record.refresh.as_deref() else {
@@ -281,7 +285,7 @@ impl Stage {
         let is_promised =
             self.setup.policy.reuse == Reuse::Revokes && code == "grant.outcome_unknown";
         let is_in_words = error.server_error().is_some() && code != "denied.invalid_grant";
-        if is_in_words && self.book.suspects.contains(refresh) {
+        if is_in_words && self.ledger.suspects.contains(refresh) {
             return Ok(());
         }
         let us = &self.members[member];
@@ -296,7 +300,7 @@ impl Stage {
         if !is_promised && is_known && self.twin.honours(self.time(), refresh) {
             let text = format!(
                 "session {member} tells a caller to log in ({code}), while {}, in the store, is alive",
-                self.book.name(refresh)
+                self.ledger.name(refresh)
             );
             return breach(Rule::Kept, text);
         }
@@ -310,15 +314,18 @@ impl Stage {
         let Some((access, Some(refresh))) = &us.landing else {
             return Ok(());
         };
-        let history = &self.book.history[us.grant];
-        let parent = self.book.token(access).and_then(|it| it.parent.as_deref());
+        let history = &self.ledger.history[us.grant];
+        let parent = self
+            .ledger
+            .token(access)
+            .and_then(|it| it.parent.as_deref());
         let record = history.last().and_then(|it| it.refresh.as_deref());
         let is_stored = history.iter().any(|version| version.access == *access);
         let is_successor = record.is_some() && record == parent && parent != Some(refresh);
         if !is_stored && is_successor && self.twin.honours(self.time(), refresh) {
             let text = format!(
                 "session {member} is drained, and {}, which can follow what is stored, is not",
-                self.book.name(refresh)
+                self.ledger.name(refresh)
             );
             return breach(Rule::Kept, text);
         }
@@ -328,9 +335,9 @@ impl Stage {
     /// A login whose call has returned is stored, or another has come after it.
     pub(super) fn logged_in(&mut self, member: usize, tokens: &Tokens) -> Result<(), Breach> {
         let grant = self.members[member].grant;
-        let token = self.book.token(tokens.access_token.expose());
+        let token = self.ledger.token(tokens.access_token.expose());
         let login = token.map_or(0, |token| token.generation);
-        if self.book.is_stored(grant, login) || self.book.newest_login() > login {
+        if self.ledger.is_stored(grant, login) || self.ledger.newest_login() > login {
             return Ok(());
         }
         let text = format!("session {member} has taken a login, and not stored it");

@@ -1,4 +1,4 @@
-//! What really happened: every token, every request, every version of a record.
+//! The ledger of a history: every token, every request, every version of a record.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -11,18 +11,18 @@ use oauth_core::flow::keeper::{Decision, Event, Step};
 use oauth_core::moment::UnixTime;
 use serde::Deserialize;
 
-pub(super) struct Book {
+pub(super) struct Ledger {
     tokens: HashMap<String, Token>,
     pub(super) sends: Vec<Send>,
-    /// Who marked a refresh token as being on its way, and when, by the name of the attempt.
+    /// The worker that saved each in-flight marker, its epoch, and when, by the id of the attempt.
     marks: HashMap<String, (usize, u32, u64)>,
-    /// The refresh tokens that the server has refused, and not said that the grant is over.
+    /// The refresh tokens that the server refused without ending the grant.
     pub(super) suspects: HashSet<String>,
-    /// Of each grant, every version that was stored.
+    /// Every stored version of each grant.
     pub(super) history: Vec<Vec<Version>>,
     /// The time, in milliseconds.
     pub(super) now: u64,
-    /// The access tokens that applications have brought of their own.
+    /// The access tokens of copies that applications have brought.
     pub(super) copies: HashSet<String>,
     /// When the store lost saves of which grant.
     pub(super) losses: Vec<(usize, u64)>,
@@ -30,17 +30,17 @@ pub(super) struct Book {
     calls: u64,
 }
 
-/// A token, as the server gave it out.
+/// A token that the server issued.
 pub(super) struct Token {
     name: String,
-    /// Higher for what the server gave out later.
+    /// Higher for tokens that the server issued later.
     number: usize,
     /// When it did, in milliseconds.
     at: u64,
     pub(super) grant: usize,
-    /// Which login it grew from.
+    /// The login it comes from.
     pub(super) generation: u64,
-    /// The refresh token it was given for.
+    /// The refresh token it was issued for.
     pub(super) parent: Option<String>,
 }
 
@@ -51,11 +51,11 @@ pub(super) struct Send {
     pub(super) grant: usize,
     pub(super) refresh: Option<String>,
     pub(super) at: u64,
-    /// When the lease ends under which it was sent; `None` once that was given back.
+    /// When the lease expires under which it was sent; `None` once that was released.
     pub(super) lease: Option<u64>,
-    /// When its attempt is over, for whoever finds the mark of it.
+    /// When its attempt counts as finished, for a worker that finds its marker.
     pub(super) window_end: u64,
-    /// What its sender knows of its end.
+    /// What its sender knows of its outcome.
     pub(super) end: Option<End>,
     /// It reached the server, or still may, and was or will be acted on.
     pub(super) may_count: bool,
@@ -89,7 +89,7 @@ pub(super) struct Version {
     pub(super) suspect_until: Option<UnixTime>,
 }
 
-/// The part of a stored record that is of interest here.
+/// The part of a stored record that the ledger needs.
 #[derive(Deserialize)]
 pub(super) struct Peek {
     pub(super) tokens: Option<PeekTokens>,
@@ -134,10 +134,10 @@ impl Peek {
     }
 }
 
-/// So long may an answer of the server take: in milliseconds.
+/// How long a response of the server may take, in milliseconds.
 const ARRIVAL: u64 = 35_000;
 
-impl Book {
+impl Ledger {
     pub(super) fn new(grants: usize) -> Self {
         Self {
             tokens: HashMap::new(),
@@ -288,7 +288,7 @@ impl Book {
         }
     }
 
-    /// A worker has stored that a refresh token is on its way.
+    /// A worker has saved an in-flight marker.
     pub(super) fn mark(&mut self, attempt: &str, worker: usize, epoch: u32, now: u64) {
         let mark = (worker, epoch, now);
         self.marks.entry(attempt.to_owned()).or_insert(mark);
@@ -328,7 +328,7 @@ impl Book {
         }
     }
 
-    /// Whether `token` grew from `elder`.
+    /// Whether `token` descends from `elder`.
     pub(super) fn descends(&self, token: &str, elder: &str) -> bool {
         let mut next = self.token(token);
         while let Some(parent) = next.and_then(|token| token.parent.as_deref()) {
@@ -383,7 +383,7 @@ impl Book {
         self.copies.contains(&new.access) && is_later
     }
 
-    /// A name for a token that is no secret.
+    /// A name for a token that reveals no secret.
     pub(super) fn name(&self, token: &str) -> &str {
         self.token(token).map_or("?", |token| token.name.as_str())
     }

@@ -1,4 +1,4 @@
-//! Processes at work, of which one is killed from time to time, and another told to end.
+//! A pool of worker processes, of which one is killed from time to time, and another told to end.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -11,7 +11,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::hold::Hold;
-use crate::shift::LIFE;
+use crate::round::LIFE;
 use crate::tally::{Failure, History, Kill, Stop, Wait};
 use crate::{Work, now};
 
@@ -22,36 +22,36 @@ const KILL_EVERY: Duration = LIFE.saturating_add(Duration::from_millis(37));
 /// How often a worker is told to end.
 const STOP_EVERY: Duration = Duration::from_secs(3);
 
-/// Every other one is told so as soon as it renews, for which it is waited so long.
+/// Every other one is told to end as soon as it renews, which is waited for this long.
 const AIM: Duration = LIFE.saturating_add(Duration::from_millis(500));
 
 /// How long a worker may take to end.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// From this length on, the second kill is one of a worker with the lease in hand, whatever chance
-/// says: everyone then waits for its end, which a shorter part would not see.
+/// From this length on, the second kill always hits a worker that holds the lease: all others then wait
+/// for its expiry, which a shorter round would not see.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// Processes at work.
-pub(crate) struct Crew {
+/// The worker processes of one round.
+pub(crate) struct WorkerPool {
     work: String,
-    hands: Vec<Hand>,
-    /// Those that were told to end, and until when they may take.
-    leaving: Vec<(Hand, Instant)>,
+    workers: Vec<WorkerProcess>,
+    /// Those that were told to end, and their deadlines.
+    leaving: Vec<(WorkerProcess, Instant)>,
     /// The one that takes the lease, and nothing else.
-    holder: Option<Hand>,
+    holder: Option<WorkerProcess>,
     heard: Receiver<(usize, Value)>,
     tell: Sender<(usize, Value)>,
     hired: usize,
-    /// What each process, dead or alive, has told.
+    /// The reports of each process, dead or alive.
     told: BTreeMap<usize, Told>,
     kills: Vec<(usize, u64)>,
-    /// Who was told to end, and when he was gone.
+    /// The workers that were told to end, and when each had ended.
     stops: BTreeMap<usize, u64>,
     history: History,
 }
 
-struct Hand {
+struct WorkerProcess {
     id: usize,
     process: Child,
 }
@@ -65,12 +65,12 @@ struct Told {
     renewed: bool,
 }
 
-impl Crew {
+impl WorkerPool {
     pub(crate) fn hire(count: usize, work: &Work) -> Self {
         let (tell, heard) = channel();
-        let mut crew = Self {
+        let mut pool = Self {
             work: serde_json::to_string(work).expect("JSON"),
-            hands: Vec::new(),
+            workers: Vec::new(),
             leaving: Vec::new(),
             holder: None,
             heard,
@@ -82,17 +82,17 @@ impl Crew {
             history: History::default(),
         };
         for _ in 0..count {
-            crew.hire_one();
+            pool.hire_one();
         }
-        crew
+        pool
     }
 
     fn hire_one(&mut self) {
-        let hand = self.spawn("work");
-        self.hands.push(hand);
+        let worker = self.spawn("work");
+        self.workers.push(worker);
     }
 
-    fn spawn(&mut self, task: &str) -> Hand {
+    fn spawn(&mut self, task: &str) -> WorkerProcess {
         let mut process = Command::new(std::env::current_exe().expect("this program"))
             .args([task, &self.work])
             .stdin(Stdio::null())
@@ -112,7 +112,7 @@ impl Crew {
                 }
             }
         });
-        Hand { id, process }
+        WorkerProcess { id, process }
     }
 
     /// Lets them work for so long, kills one every two seconds, and tells one to end every three.
@@ -123,7 +123,7 @@ impl Crew {
         let mut looked = start;
         loop {
             let before = std::mem::replace(&mut looked, Instant::now());
-            if !self.hands.iter().any(|hand| self.is_ready(hand)) {
+            if !self.workers.iter().any(|worker| self.is_ready(worker)) {
                 self.history.idle += looked - before;
             }
             let is_over = start.elapsed() >= length;
@@ -133,7 +133,7 @@ impl Crew {
             match self.heard.recv_timeout(Duration::from_millis(20)) {
                 Ok((id, said)) => self.hear(id, &said, &mut log_in),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => unreachable!("the crew holds a sender"),
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the pool holds a sender"),
             }
             self.see_who_left();
             let at = Instant::now();
@@ -181,53 +181,53 @@ impl Crew {
 
     /// One of them, by chance.
     fn kill_one(&mut self) {
-        let victim = any_of(self.hands.len());
-        let hand = self.hands.swap_remove(victim);
-        self.kill(hand);
+        let victim = any_of(self.workers.len());
+        let worker = self.workers.swap_remove(victim);
+        self.kill(worker);
         self.hire_one();
     }
 
-    fn kill(&mut self, mut hand: Hand) {
-        hand.process.kill().expect("it was alive");
-        self.kills.push((hand.id, now()));
-        hand.process.wait().expect("it is dead");
+    fn kill(&mut self, mut worker: WorkerProcess) {
+        worker.process.kill().expect("it was alive");
+        self.kills.push((worker.id, now()));
+        worker.process.wait().expect("it is dead");
     }
 
-    fn is_ready(&self, hand: &Hand) -> bool {
-        self.told.get(&hand.id).is_some_and(|told| told.is_ready)
+    fn is_ready(&self, worker: &WorkerProcess) -> bool {
+        self.told.get(&worker.id).is_some_and(|told| told.is_ready)
     }
 
     /// Tells one to end; whether there was one. It has told that it is ready: before that, it may not
     /// even know that it can be told.
     fn stop_one(&mut self, overdue: Duration) -> bool {
-        let renews = |hand: &Hand| {
-            let told = self.told.get(&hand.id);
-            self.is_ready(hand) && told.is_some_and(|told| told.hold != Hold::Nothing)
+        let renews = |worker: &WorkerProcess| {
+            let told = self.told.get(&worker.id);
+            self.is_ready(worker) && told.is_some_and(|told| told.hold != Hold::Nothing)
         };
         let is_aimed = self.stops.len().is_multiple_of(2) && overdue < AIM;
-        let ready: Vec<usize> = (0..self.hands.len())
-            .filter(|&hand| match is_aimed {
-                true => renews(&self.hands[hand]),
-                false => self.is_ready(&self.hands[hand]),
+        let ready: Vec<usize> = (0..self.workers.len())
+            .filter(|&worker| match is_aimed {
+                true => renews(&self.workers[worker]),
+                false => self.is_ready(&self.workers[worker]),
             })
             .collect();
         if ready.is_empty() {
             return false;
         }
-        let hand = self.hands.swap_remove(ready[any_of(ready.len())]);
+        let worker = self.workers.swap_remove(ready[any_of(ready.len())]);
         // One that has ended by itself is not there to be told.
-        let _ = kill_process(Pid::from_child(&hand.process), Signal::TERM);
-        self.stops.insert(hand.id, now());
-        self.leaving.push((hand, Instant::now() + GRACE));
+        let _ = kill_process(Pid::from_child(&worker.process), Signal::TERM);
+        self.stops.insert(worker.id, now());
+        self.leaving.push((worker, Instant::now() + GRACE));
         self.hire_one();
         true
     }
 
     fn see_who_left(&mut self) {
         let wrong = &mut self.history.wrong;
-        self.leaving.retain_mut(|(hand, until)| {
-            self.stops.insert(hand.id, now());
-            match hand.process.try_wait().expect("its state") {
+        self.leaving.retain_mut(|(worker, until)| {
+            self.stops.insert(worker.id, now());
+            match worker.process.try_wait().expect("its state") {
                 Some(status) if status.success() => false,
                 Some(status) => {
                     wrong.push(format!(
@@ -238,31 +238,31 @@ impl Crew {
                 None if Instant::now() < *until => true,
                 None => {
                     wrong.push("a worker that was told to end did not".to_owned());
-                    hand.process.kill().expect("it was alive");
-                    hand.process.wait().expect("it is dead");
+                    worker.process.kill().expect("it was alive");
+                    worker.process.wait().expect("it is dead");
                     false
                 }
             }
         });
-        let before = self.hands.len();
-        self.hands.retain_mut(|hand| {
-            let status = hand.process.try_wait().expect("its state");
+        let before = self.workers.len();
+        self.workers.retain_mut(|worker| {
+            let status = worker.process.try_wait().expect("its state");
             if let Some(status) = status {
                 wrong.push(format!("a worker ended by itself, with {status}"));
             }
             status.is_none()
         });
-        for _ in self.hands.len()..before {
+        for _ in self.workers.len()..before {
             self.hire_one();
         }
     }
 
     /// Ends them all, and gives what has happened.
     pub(crate) fn end(mut self) -> History {
-        for mut hand in self.hands.drain(..).chain(self.holder.take()) {
+        for mut worker in self.workers.drain(..).chain(self.holder.take()) {
             // It may have ended by itself.
-            let _ = hand.process.kill();
-            let _ = hand.process.wait();
+            let _ = worker.process.kill();
+            let _ = worker.process.wait();
         }
         // What the dead have told is still on its way.
         let (tell, _) = channel();

@@ -1,7 +1,7 @@
-//! The host of a keeper: it carries each step to the store or the network, and the answer back.
+//! The worker model: it carries each step of a keeper to the store or the network, and the answer back.
 //!
-//! This is the loop every real host has, cut into letters so that a worker can die or fall asleep
-//! between any two of them.
+//! This is the loop of a real host, cut into messages so that a worker can die or be suspended between
+//! any two of them.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use oauth_core::error::{Cause, Error, Reach};
 use oauth_core::exchange::{Exchange as _, Input, Step as Move};
 use oauth_core::flow::keeper::{Event, Lease, LeaseExtension, Saved, Step};
 
+use super::simulation::{Scheduled, Simulation, client, millis, window};
 use super::slot::{Flight, Held, Mail, Order, Outcome, Slot};
-use super::world::{Ev, World, client, millis, window};
 use super::{Breach, Flaw, Rule};
 
-impl World {
+impl Simulation {
     pub(super) fn slot(&mut self, worker: usize, grant: usize) -> &mut Slot {
         &mut self.workers[worker].slots[grant]
     }
@@ -35,25 +35,25 @@ impl World {
             us.inbox.push((grant, mail));
             return Ok(());
         }
-        if !calm && self.dice.hits(odds.crash) {
+        if !calm && self.rng.chance(odds.crash) {
             self.crash(worker);
             return Ok(());
         }
-        if !calm && self.dice.hits(odds.pause) {
+        if !calm && self.rng.chance(odds.pause) {
             self.pause(worker);
             self.workers[worker].inbox.push((grant, mail));
             return Ok(());
         }
         if !calm
             && self.workers[worker].slots[grant].keeper.is_busy()
-            && self.dice.hits(odds.abandon)
+            && self.rng.chance(odds.abandon)
         {
             self.abandon(worker, grant);
         }
         if !calm
             && !self.setup.own
             && self.workers[worker].slots[grant].keeper.is_busy()
-            && self.dice.hits(odds.login_beside)
+            && self.rng.chance(odds.login_beside)
         {
             self.log_in_at(worker, grant)?;
         }
@@ -105,7 +105,7 @@ impl World {
     }
 
     pub(super) fn crash(&mut self, worker: usize) {
-        let asleep = self.dice.between(100, 60_000);
+        let asleep = self.rng.between(100, 60_000);
         let us = &mut self.workers[worker];
         us.epoch += 1;
         us.is_up = false;
@@ -120,7 +120,7 @@ impl World {
         self.workers[worker].slots = self.empty_slots(&client);
         self.workers[worker].client = client;
         self.note(|| format!("worker {worker} dies"));
-        self.post(asleep, Ev::Restart(worker));
+        self.post(asleep, Scheduled::Restart(worker));
     }
 
     pub(super) fn restart(&mut self, worker: usize) {
@@ -133,12 +133,12 @@ impl World {
 
     fn pause(&mut self, worker: usize) {
         let spans = [millis(self.setup.policy.lease), window(&self.setup)];
-        let span = 3 * self.dice.pick(&spans);
-        let span = self.dice.between(100, span);
+        let span = 3 * self.rng.pick(&spans);
+        let span = self.rng.between(100, span);
         self.workers[worker].asleep_until = self.now + span;
         self.report.pauses += 1;
         self.note(|| format!("worker {worker} stands still for {span} ms"));
-        self.post(span, Ev::Wake(worker));
+        self.post(span, Scheduled::Wake(worker));
     }
 
     /// Everything that arrived meanwhile, in order.
@@ -187,15 +187,17 @@ impl World {
 
     /// The keeper takes a step.
     fn feed(&mut self, worker: usize, grant: usize, event: Event) -> Result<(), Breach> {
-        self.note_of(worker, grant, |book| format!("<- {}", book.event(&event)));
+        self.note_of(worker, grant, |ledger| {
+            format!("<- {}", ledger.event(&event))
+        });
         self.trace_event(worker, &event);
         let at = self.moment(worker);
         let step = self.slot(worker, grant).keeper.resume(at, event);
-        self.note_of(worker, grant, |book| format!("-> {}", book.step(&step)));
+        self.note_of(worker, grant, |ledger| format!("-> {}", ledger.step(&step)));
         if let Step::Done(outcome) = step {
             return self.over(worker, grant, outcome);
         }
-        let after = self.dice.between(0, 3);
+        let after = self.rng.between(0, 3);
         let slot = self.slot(worker, grant);
         slot.is_flying = matches!(step, Step::Run(_));
         let round = slot.round;
@@ -232,7 +234,7 @@ impl World {
                 if ttl.is_zero() {
                     slot.lease = None;
                     let epoch = self.workers[worker].epoch;
-                    self.book.give_back(worker, epoch, grant);
+                    self.ledger.give_back(worker, epoch, grant);
                 } else if flaw == Some(Flaw::NoLease) {
                     let event = Event::Leased(Lease::Won);
                     return self.feed(worker, grant, event);
@@ -246,7 +248,7 @@ impl World {
             }
             Step::Wait(pause) => {
                 self.trace_wait(worker);
-                let call = self.book.call();
+                let call = self.ledger.call();
                 self.slot(worker, grant).call = Some(call);
                 let event = Event::Elapsed;
                 let mail = Mail::Heard {
@@ -269,7 +271,7 @@ impl World {
                     let mail = Mail::Extend(slot.round, extension.clone());
                     self.mail(millis(extension.every), worker, grant, mail);
                 }
-                let after = self.dice.between(0, 3);
+                let after = self.rng.between(0, 3);
                 let round = self.slot(worker, grant).round;
                 self.mail(after, worker, grant, Mail::Launch(round));
             }
@@ -286,7 +288,7 @@ impl World {
         }
         let (round, every) = (slot.round, millis(extension.every));
         let order = Order::Extend(extension.holder.clone(), extension.ttl);
-        let call = self.book.call();
+        let call = self.ledger.call();
         let (is_done, _) = self.ask_store(worker, grant, order, call);
         if let (false, Some(lease)) = (is_done, &mut self.slot(worker, grant).lease) {
             lease.is_missed = true;
@@ -319,7 +321,7 @@ impl World {
             (None, _) => return,
         }
         if let (Some(send), Lease::Won) = (send, lease) {
-            self.book.sends[send].lease = Some(until);
+            self.ledger.sends[send].lease = Some(until);
         }
         self.report.extensions += 1;
     }
@@ -344,7 +346,7 @@ impl World {
         input: Input,
     ) -> Result<(), Breach> {
         let at = self.moment(worker);
-        if self.book.is_closed(send) {
+        if self.ledger.is_closed(send) {
             return Ok(());
         }
         let slot = self.slot(worker, grant);
@@ -358,7 +360,7 @@ impl World {
                 ));
             }
         };
-        self.book.close(send, &input);
+        self.ledger.close(send, &input);
         let result = match flight.exchange.resume(at, input) {
             Ok(Move::Done(tokens)) => Ok(tokens),
             Ok(_) => return Err(Breach(Rule::Answered, "an odd last move".to_owned())),
@@ -417,18 +419,18 @@ impl World {
         let flight = slot.flight.take();
         if std::mem::take(&mut slot.is_flying) {
             let epoch = self.workers[worker].epoch;
-            self.book.forget(worker, epoch);
+            self.ledger.forget(worker, epoch);
         }
         if let Some(send) = flight.and_then(|flight| flight.send) {
             let lost = Input::Lost(Cause::unknown("nobody waits for it"));
-            self.book.close(send, &lost);
+            self.ledger.close(send, &lost);
         }
         let left = std::mem::take(&mut self.slot(worker, grant).waiting);
         let lost = Error::lost(Cause::unknown("the renewal was abandoned"));
         self.mail(0, worker, grant, Mail::Answer(left, Err(lost)));
     }
 
-    /// The flaw of a host that ties a request to the caller who began it.
+    /// The flaw of a host that ties a request to the caller that began it.
     pub(super) fn drop_flight(&mut self, worker: usize, grant: usize) {
         let at = self.moment(worker);
         let slot = self.slot(worker, grant);
@@ -441,7 +443,7 @@ impl World {
         let holder = slot.holder.clone();
         let left = std::mem::take(&mut slot.waiting);
         let epoch = self.workers[worker].epoch;
-        self.book.give_back(worker, epoch, grant);
+        self.ledger.give_back(worker, epoch, grant);
         self.order(
             worker,
             grant,

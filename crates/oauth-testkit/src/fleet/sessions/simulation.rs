@@ -11,29 +11,29 @@ use oauth_core::moment::{Moment, UnixTime};
 use oauth_core::{Client, Scope, Secret, Tokens};
 use tokio::time::Instant;
 
-use super::super::book::Book;
-use super::super::dice::Dice;
-use super::super::shelf::{Plain, Shelf as _};
+use super::super::fake_store::{FakeStore as _, PlainStore};
+use super::super::ledger::Ledger;
+use super::super::rng::Rng;
+use super::super::simulation::{START, client, millis};
 use super::super::slot::Held;
-use super::super::world::{START, client, millis};
 use super::super::{Breach, Report, Setup};
 use crate::twin::Twin;
 
-pub(super) type Shared = Arc<Mutex<Stage>>;
+pub(super) type Shared = Arc<Mutex<Simulation>>;
 
 /// What happens later, whoever has gone by then.
-type Later = Box<dyn FnOnce(&mut Stage) + Send>;
+type Later = Box<dyn FnOnce(&mut Simulation) + Send>;
 
-pub(super) struct Stage {
+pub(super) struct Simulation {
     pub(super) setup: Setup,
-    pub(super) dice: Dice,
+    pub(super) rng: Rng,
     /// The latest time that any worker has seen: the store's, and the server's.
     pub(super) now: u64,
     pub(super) clocks: Vec<Clock>,
     pub(super) twin: Twin,
     pub(super) client: Client,
-    pub(super) shelf: Plain,
-    pub(super) book: Book,
+    pub(super) store: PlainStore,
+    pub(super) ledger: Ledger,
     pub(super) grants: Vec<Grant>,
     pub(super) members: Vec<Member>,
     pub(super) report: Report,
@@ -131,12 +131,12 @@ impl Member {
     }
 }
 
-pub(super) fn lock(stage: &Shared) -> MutexGuard<'_, Stage> {
-    stage.lock().unwrap_or_else(PoisonError::into_inner)
+pub(super) fn lock(sim: &Shared) -> MutexGuard<'_, Simulation> {
+    sim.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Stage {
-    pub(super) fn new(setup: &Setup, mut dice: Dice, transcript: Option<Vec<String>>) -> Self {
+impl Simulation {
+    pub(super) fn new(setup: &Setup, mut rng: Rng, transcript: Option<Vec<String>>) -> Self {
         let mut twin = Twin::generic("https://as.example");
         twin.set_rotation(setup.rotation);
         twin.set_access_token_lifetime(setup.lifetime);
@@ -144,7 +144,7 @@ impl Stage {
             twin.hide_access_token_lifetime();
         }
         let skews = (0..setup.workers).map(|_| {
-            let skew = i64::try_from(dice.between(0, 2000 * setup.odds.skew)).unwrap_or_default();
+            let skew = i64::try_from(rng.between(0, 2000 * setup.odds.skew)).unwrap_or_default();
             skew - i64::try_from(1000 * setup.odds.skew).unwrap_or_default()
         });
         let clock = |skew| Clock {
@@ -153,15 +153,15 @@ impl Stage {
             skew,
             awake_since: 0,
         };
-        let mut stage = Self {
+        let mut sim = Self {
             clocks: skews.map(clock).collect(),
             setup: setup.clone(),
-            dice,
+            rng,
             now: 0,
             client: client(&twin),
             twin,
-            shelf: Plain::default(),
-            book: Book::new(setup.grants),
+            store: PlainStore::default(),
+            ledger: Ledger::new(setup.grants),
             grants: Vec::new(),
             members: Vec::new(),
             report: Report::default(),
@@ -186,14 +186,14 @@ impl Stage {
                     id.with_parameters(TokenParameters::new().audience(&audience))
                 }
             };
-            let key = stage.keeper(&stage.client).shared(id.clone()).key();
-            stage.grants.push(Grant {
+            let key = sim.keeper(&sim.client).shared(id.clone()).key();
+            sim.grants.push(Grant {
                 id,
                 key,
                 login_at: (!setup.own).then_some(0),
             });
         }
-        stage
+        sim
     }
 
     pub(super) fn keeper(&self, client: &Client) -> Keeper {
@@ -221,7 +221,7 @@ impl Stage {
     }
 
     pub(super) fn moment(&mut self, worker: usize) -> Moment {
-        Moment::fixed(self.clock(worker), self.dice.seed())
+        Moment::fixed(self.clock(worker), self.rng.seed())
     }
 
     pub(super) fn time(&self) -> UnixTime {
@@ -230,7 +230,7 @@ impl Stage {
 
     /// Chance for the worse.
     pub(super) fn hits(&mut self, odds: u32) -> bool {
-        !self.calm && self.dice.hits(odds)
+        !self.calm && self.rng.chance(odds)
     }
 
     pub(super) fn later(&mut self, after: u64, act: impl FnOnce(&mut Self) + Send + 'static) {
@@ -258,7 +258,7 @@ impl Stage {
 
     pub(super) fn expect_login(&mut self, grant: usize) {
         if self.grants[grant].login_at.is_none() && !self.setup.own {
-            let after = self.dice.between(1000, 30_000);
+            let after = self.rng.between(1000, 30_000);
             self.grants[grant].login_at = Some(self.now + after);
         }
     }
@@ -281,22 +281,22 @@ impl Stage {
         let Ok(Move::Done(tokens)) = exchange.resume(at, Input::Reply(reply)) else {
             return None;
         };
-        self.book.login(grant, &tokens);
+        self.ledger.login(grant, &tokens);
         self.report.logins += 1;
         let access = tokens.access_token.expose().clone();
         self.members[member].logins.insert(access);
-        let said = self.book.tokens(&tokens);
+        let said = self.ledger.tokens(&tokens);
         self.note_of(member, || format!("a person has logged in: {said}"));
         Some(tokens)
     }
 
     pub(super) fn log_out(&mut self, grant: usize) {
         let key = self.grants[grant].key.clone();
-        let version = self.shelf.load(&key).map_or(0, |entry| entry.version);
-        let saved = self.shelf.save(&key, &Secret::new(String::new()), version);
+        let version = self.store.load(&key).map_or(0, |entry| entry.version);
+        let saved = self.store.save(&key, &Secret::new(String::new()), version);
         if let Saved::At(version) = saved {
             self.report.logouts += 1;
-            self.book.removed(grant, version);
+            self.ledger.removed(grant, version);
             self.note(|| format!("grant {grant}: a person logs out, record at version {version}"));
         }
     }

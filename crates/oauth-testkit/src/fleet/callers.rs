@@ -1,4 +1,4 @@
-//! Who asks for tokens, uses them, loses patience, and logs in again.
+//! The callers, who ask for tokens, use them, give up, and log in again.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use oauth_core::flow::keeper::{Decision, Saved};
 use oauth_core::moment::Moment;
 use oauth_core::{Scope, Secret, Tokens};
 
+use super::simulation::{Scheduled, Simulation};
 use super::slot::Mail;
-use super::world::{Ev, World};
 use super::{Breach, Flaw, Rule};
 
 /// How long a caller waits for a better token than one that is good, in milliseconds.
 const GOOD_ENOUGH: u64 = 1000;
 
-/// Somebody who asks a worker for a token, to use it once.
+/// A caller of a worker, which needs a token to use it once.
 pub(super) struct Caller {
     pub(super) worker: usize,
     pub(super) grant: usize,
@@ -58,25 +58,25 @@ impl Caller {
     }
 }
 
-impl World {
+impl Simulation {
     /// A caller or a few, and the next ones later.
     pub(super) fn visit(&mut self, worker: usize) {
         if self.calm {
             return;
         }
-        let count = if self.dice.hits(1500) {
-            self.dice.between(2, 5)
+        let count = if self.rng.chance(1500) {
+            self.rng.between(2, 5)
         } else {
             1
         };
-        let grant = self.dice.index(self.grants.len());
+        let grant = self.rng.index(self.grants.len());
         if self.workers[worker].is_up {
             for _ in 0..count {
                 self.come(worker, grant, Mood::Hasty);
             }
         }
-        let next = self.dice.between(1000, 30_000);
-        self.post(next, Ev::Visit(worker));
+        let next = self.rng.between(1000, 30_000);
+        self.post(next, Scheduled::Visit(worker));
     }
 
     pub(super) fn come(&mut self, worker: usize, grant: usize, mood: Mood) {
@@ -105,11 +105,14 @@ impl World {
         self.trace_text(worker, "ask", about.map_or("", |token| token.expose()));
         let slot = self.slot(worker, grant);
         let turn = slot.keeper.ask(now, refused.as_deref());
-        self.note_of(worker, grant, |book| {
+        self.note_of(worker, grant, |ledger| {
             let about = refused.as_ref().map_or(String::new(), |tokens| {
-                format!(", {} was refused", book.name(tokens.access_token.expose()))
+                format!(
+                    ", {} was refused",
+                    ledger.name(tokens.access_token.expose())
+                )
             });
-            format!("caller {caller} asks{about}: {}", book.turn(&turn))
+            format!("caller {caller} asks{about}: {}", ledger.turn(&turn))
         });
         match turn {
             Decision::UseToken(tokens) => {
@@ -144,8 +147,8 @@ impl World {
         let Caller { worker, grant, .. } = self.callers[caller];
         self.slot(worker, grant).waiting.push(caller);
         self.mail(GOOD_ENOUGH, worker, grant, Mail::Impatient(caller));
-        if !self.calm && self.dice.hits(self.setup.odds.cancel) {
-            let after = self.dice.between(10, 5000);
+        if !self.calm && self.rng.chance(self.setup.odds.cancel) {
+            let after = self.rng.between(10, 5000);
             self.mail(after, worker, grant, Mail::Cancel(caller));
         }
     }
@@ -166,8 +169,8 @@ impl World {
         }
         self.slot(worker, grant).waiting.remove(place);
         self.report.impatient += 1;
-        self.note_of(worker, grant, |book| {
-            format!("caller {caller} takes {}", book.tokens(&tokens))
+        self.note_of(worker, grant, |ledger| {
+            format!("caller {caller} takes {}", ledger.tokens(&tokens))
         });
         self.check_hand_out(worker, grant, &tokens)?;
         self.hand(caller, &tokens)
@@ -202,13 +205,13 @@ impl World {
         if refused.is_some_and(|refused| refused.access_token.expose() == access) {
             let text = format!(
                 "worker {worker} hands out {}, which this caller has just said was refused",
-                self.book.name(access)
+                self.ledger.name(access)
             );
             return Err(Breach(Rule::Newest, text));
         }
         self.copy(grant, tokens);
         self.callers[caller].held = Some(Arc::clone(tokens));
-        let after = self.dice.between(1, 2000);
+        let after = self.rng.between(1, 2000);
         self.mail(after, worker, grant, Mail::Use(caller));
         Ok(())
     }
@@ -237,7 +240,7 @@ impl World {
         match self.callers[caller].mood {
             Mood::Hasty => self.callers[caller].close(),
             Mood::Patient => {
-                let after = pause.max(self.dice.between(1000, 3000));
+                let after = pause.max(self.rng.between(1000, 3000));
                 self.mail(after, worker, grant, Mail::Ask(caller));
             }
         }
@@ -249,7 +252,7 @@ impl World {
         let Some(tokens) = self.callers[caller].held.take() else {
             return Ok(());
         };
-        if !self.calm && self.dice.hits(self.setup.odds.ended) {
+        if !self.calm && self.rng.chance(self.setup.odds.ended) {
             self.twin.expire_access_tokens();
             self.note(|| "the server ends all access tokens".to_owned());
         }
@@ -273,7 +276,7 @@ impl World {
             return Ok(());
         }
         us.refused = Some(tokens);
-        let after = self.dice.between(0, 200);
+        let after = self.rng.between(0, 200);
         self.mail(after, worker, grant, Mail::Ask(caller));
         Ok(())
     }
@@ -282,8 +285,8 @@ impl World {
     pub(super) fn expect_login(&mut self, grant: usize) {
         if !self.grants[grant].is_login_due {
             self.grants[grant].is_login_due = true;
-            let after = self.dice.between(1000, 30_000);
-            self.post(after, Ev::Login(grant));
+            let after = self.rng.between(1000, 30_000);
+            self.post(after, Scheduled::Login(grant));
         }
     }
 
@@ -293,18 +296,18 @@ impl World {
             .filter(|worker| self.is_awake(*worker))
             .collect();
         if awake.is_empty() || self.server_down_until > self.now {
-            self.post(5000, Ev::Login(grant));
+            self.post(5000, Scheduled::Login(grant));
             return;
         }
-        let worker = self.dice.pick(&awake);
+        let worker = self.rng.pick(&awake);
         let Some(tokens) = self.login(worker) else {
-            self.post(5000, Ev::Login(grant));
+            self.post(5000, Scheduled::Login(grant));
             return;
         };
         self.grants[grant].is_login_due = false;
-        self.book.login(grant, &tokens);
+        self.ledger.login(grant, &tokens);
         self.report.logins += 1;
-        let after = self.dice.between(1, 100);
+        let after = self.rng.between(1, 100);
         self.mail(after, worker, grant, Mail::Login(tokens));
     }
 
@@ -317,7 +320,7 @@ impl World {
         else {
             return Ok(());
         };
-        self.book.login(grant, &tokens);
+        self.ledger.login(grant, &tokens);
         self.report.logins += 1;
         self.bring(worker, grant, tokens)
     }
@@ -326,11 +329,11 @@ impl World {
     /// no worker.
     pub(super) fn log_out(&mut self, grant: usize) {
         let key = self.grants[grant].key.clone();
-        let version = self.shelf.load(&key).map_or(0, |entry| entry.version);
-        let saved = self.shelf.save(&key, &Secret::new(String::new()), version);
+        let version = self.store.load(&key).map_or(0, |entry| entry.version);
+        let saved = self.store.save(&key, &Secret::new(String::new()), version);
         if let Saved::At(version) = saved {
             self.report.logouts += 1;
-            self.book.removed(grant, version);
+            self.ledger.removed(grant, version);
             self.note(|| format!("grant {grant}: a person logs out, record at version {version}"));
         }
     }
@@ -361,8 +364,8 @@ impl World {
     ) -> Result<(), Breach> {
         let access = tokens.access_token.expose().clone();
         let at = self.moment(worker);
-        self.note_of(worker, grant, |book| {
-            format!("a person has logged in: {}", book.tokens(&tokens))
+        self.note_of(worker, grant, |ledger| {
+            format!("a person has logged in: {}", ledger.tokens(&tokens))
         });
         self.trace_text(worker, "login", &access);
         let slot = self.slot(worker, grant);

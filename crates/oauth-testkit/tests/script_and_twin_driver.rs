@@ -10,7 +10,7 @@ use oauth_core::error::{Error, Reach};
 use oauth_core::exchange::{Exchange, Input, SigningJob, Step};
 use oauth_core::moment::Moment;
 use oauth_testkit::script::Seen;
-use oauth_testkit::{Fault, Pair, Script, Twin};
+use oauth_testkit::{Fault, Script, Twin, TwinDriver};
 
 const URL: &str = "https://as.test/token?q=S3CR3T";
 
@@ -105,7 +105,7 @@ fn signatures_are_scripted_and_a_pair_has_no_keys() {
     let seen = Script::new().signed("sig").run(Signs);
     assert!(matches!(&seen.steps[..], [Seen::Sign { alg: "ES256", .. }]));
     assert_eq!(seen.outcome.unwrap(), "sig");
-    let error = Pair::new(Twin::generic("https://as.test"))
+    let error = TwinDriver::new(Twin::generic("https://as.test"))
         .run(Signs)
         .unwrap_err();
     assert_eq!(error.cause().unwrap().reach(), Reach::Unsent);
@@ -113,33 +113,33 @@ fn signatures_are_scripted_and_a_pair_has_no_keys() {
 
 #[test]
 fn a_pair_moves_its_own_clock() {
-    let mut pair = Pair::new(Twin::generic("https://as.test")).at(100);
+    let mut driver = TwinDriver::new(Twin::generic("https://as.test")).at(100);
     // Two pauses of 2.5 seconds make five.
     for _ in 0..2 {
-        pair.twin().inject(Fault::LostReply);
-        let (_, reply) = pair.run(Toy::get("https://as.test/api/echo")).unwrap();
+        driver.twin().inject(Fault::LostReply);
+        let (_, reply) = driver.run(Toy::get("https://as.test/api/echo")).unwrap();
         assert_eq!(reply.status(), 401);
     }
-    assert_eq!(pair.now().as_secs(), 105);
-    pair.advance(Duration::from_secs(5));
-    assert_eq!(pair.moment().now().as_secs(), 110);
+    assert_eq!(driver.now().as_secs(), 105);
+    driver.advance(Duration::from_secs(5));
+    assert_eq!(driver.moment().now().as_secs(), 110);
 }
 
 #[test]
 fn a_pair_reaches_its_twin_and_nobody_else() {
-    let mut pair = Pair::new(Twin::generic("https://as.test"));
+    let mut driver = TwinDriver::new(Twin::generic("https://as.test"));
     for url in [
         "https://as.test.evil.example/",
         "http://as.test/",
         "https://as.test:8443/",
     ] {
-        let error = pair.run(Toy::get(url)).unwrap_err();
+        let error = driver.run(Toy::get(url)).unwrap_err();
         assert_eq!(error.cause().unwrap().reach(), Reach::Unsent);
         let request = http::Request::get(url).body(Bytes::new()).unwrap();
-        assert_eq!(pair.send(request).status(), 421);
-        assert_eq!(pair.browse(url), None);
+        assert_eq!(driver.send(request).status(), 421);
+        assert_eq!(driver.browse(url), None);
     }
-    assert!(pair.twin().log().is_empty());
+    assert!(driver.twin().log().is_empty());
 }
 
 struct Endless;
@@ -154,6 +154,6 @@ impl Exchange for Endless {
 
 #[test]
 fn an_exchange_without_end_is_ended() {
-    let mut pair = Pair::new(Twin::generic("https://as.test"));
-    assert_eq!(pair.run(Endless).unwrap_err().code(), "lost.unsent");
+    let mut driver = TwinDriver::new(Twin::generic("https://as.test"));
+    assert_eq!(driver.run(Endless).unwrap_err().code(), "lost.unsent");
 }

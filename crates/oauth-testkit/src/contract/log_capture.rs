@@ -1,22 +1,22 @@
-//! A logger that listens for what must not be said.
+//! A logger that searches every log record for secrets.
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// Text to listen for in every log record of the process. Nothing else is kept.
+/// The texts to search for in every log record of the process. Nothing else is kept.
 static MARKS: Mutex<Vec<Mark>> = Mutex::new(Vec::new());
 
 struct Mark {
     text: String,
     what: &'static str,
-    heard: Vec<String>,
+    found: Vec<String>,
 }
 
-struct Ears;
+struct LogCapture;
 
-/// Starts to listen. `Err` if another logger is installed: then nothing can be heard.
-pub(super) fn open() -> Result<(), &'static str> {
+/// Installs the logger. `Err` if there is another one: then nothing can be captured.
+pub(super) fn install() -> Result<(), &'static str> {
     static INSTALLED: OnceLock<bool> = OnceLock::new();
-    let ours = *INSTALLED.get_or_init(|| log::set_logger(&Ears).is_ok());
+    let ours = *INSTALLED.get_or_init(|| log::set_logger(&LogCapture).is_ok());
     // Each time, since a driver may have turned it down.
     log::set_max_level(log::LevelFilter::Trace);
     if ours {
@@ -26,21 +26,21 @@ pub(super) fn open() -> Result<(), &'static str> {
     }
 }
 
-/// Listens for `text`, which nothing else in the process may contain.
-pub(super) fn listen_for(text: &str, what: &'static str) {
+/// Watches for `text`, which nothing else in the process may contain.
+pub(super) fn watch_for(text: &str, what: &'static str) {
     marks().push(Mark {
         text: text.to_owned(),
         what,
-        heard: Vec::new(),
+        found: Vec::new(),
     });
 }
 
-/// What was heard of one text; it is forgotten.
-pub(super) fn heard(text: &str) -> Vec<String> {
+/// The records that contained this text, which is no longer watched for.
+pub(super) fn take_found(text: &str) -> Vec<String> {
     let mut marks = marks();
     let found = marks.iter().position(|mark| mark.text == text);
     found
-        .map(|at| marks.swap_remove(at).heard)
+        .map(|at| marks.swap_remove(at).found)
         .unwrap_or_default()
 }
 
@@ -48,7 +48,7 @@ fn marks() -> MutexGuard<'static, Vec<Mark>> {
     MARKS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl log::Log for Ears {
+impl log::Log for LogCapture {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
         true
     }
@@ -57,7 +57,7 @@ impl log::Log for Ears {
         // Before the lock: what is formatted may log in turn.
         let text = record.args().to_string();
         for mark in marks().iter_mut().filter(|mark| text.contains(&mark.text)) {
-            mark.heard.push(format!(
+            mark.found.push(format!(
                 "{} by {} ({})",
                 mark.what,
                 record.target(),

@@ -1,6 +1,6 @@
-//! The same on peers, written as their documentation shows it, and with nobody killed: only their
-//! figures count. They share the tokens of a process under a mutex, and those of several through a
-//! file that is read again before a refresh.
+//! The same with other libraries, as their documentation shows it, and without kills: only for
+//! comparison. They share the tokens of a process under a mutex, and those of several through a file that
+//! is read again before a refresh.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -18,12 +18,12 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::oidc_provider::OidcProvider;
-use crate::shift::{LIFE, login};
+use crate::round::{LIFE, login};
 use crate::tally::Tally;
 use crate::{Callers, Place, Reuse, Work, now};
 
 /// A program written with another library.
-pub(crate) struct Peer {
+pub(crate) struct OtherLibrary {
     pub(crate) name: &'static str,
     processes: usize,
     callers: Callers,
@@ -31,40 +31,40 @@ pub(crate) struct Peer {
     script: Option<(Option<PathBuf>, &'static str)>,
 }
 
-/// Every peer; `python` has Authlib.
-pub(crate) fn all(python: Option<&Path>) -> [Peer; 4] {
+/// Every library; `python` has Authlib.
+pub(crate) fn all(python: Option<&Path>) -> [OtherLibrary; 4] {
     let authlib = || {
         Some((
             python.map(PathBuf::from),
             "workers/peers/authlib_workers.py",
         ))
     };
-    let peer = |name, processes, callers, script| Peer {
+    let library = |name, processes, callers, script| OtherLibrary {
         name,
         processes,
         callers,
         script,
     };
     [
-        peer(
+        library(
             "peer: Authlib, 50 threads, no kills",
             1,
             Callers::Threads(50),
             authlib(),
         ),
-        peer(
+        library(
             "peer: Authlib, 8 processes, no kills",
             8,
             Callers::Threads(4),
             authlib(),
         ),
-        peer(
+        library(
             "peer: oauth2 + mutex, 1000 tasks, no kills",
             1,
             Callers::Tasks(1000),
             None,
         ),
-        peer(
+        library(
             "peer: oauth2 + mutex, 8 processes, no kills",
             8,
             Callers::Tasks(4),
@@ -73,7 +73,7 @@ pub(crate) fn all(python: Option<&Path>) -> [Peer; 4] {
     ]
 }
 
-/// What a peer keeps in its file.
+/// What a library keeps in its file.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     access_token: String,
@@ -102,7 +102,7 @@ impl Kept {
     }
 }
 
-impl Peer {
+impl OtherLibrary {
     pub(crate) fn run(&self, length: Duration) -> Result<Tally, String> {
         let life = LIFE.as_secs().to_string();
         let server = OidcProvider::start_with(&[("ACCESS_TOKEN_SECONDS", &life)]);
@@ -116,12 +116,12 @@ impl Peer {
             callers: self.callers,
             reuse: Reuse::Revokes,
         };
-        let crew: Result<Vec<Child>, String> =
+        let pool: Result<Vec<Child>, String> =
             (0..self.processes).map(|_| self.hire(&work)).collect();
-        let mut crew = crew?;
+        let mut pool = pool?;
         std::thread::sleep(length);
         let mut tally = Tally::of_server(server.issuer(), length);
-        for process in &mut crew {
+        for process in &mut pool {
             let said = last_word(process)?;
             tally.tokens += said["ok"].as_u64().unwrap_or_default();
             tally.failed += said["failed"].as_u64().unwrap_or_default();
@@ -160,7 +160,7 @@ impl Peer {
     }
 }
 
-/// Ends a peer, and gives the last count it told.
+/// Ends a library, and gives the last count it told.
 fn last_word(process: &mut Child) -> Result<Value, String> {
     process.kill().map_err(|why| why.to_string())?;
     process.wait().map_err(|why| why.to_string())?;

@@ -1,4 +1,4 @@
-//! The grants, one of each person, and their rows.
+//! The grants, one for each person, and their rows in the store.
 
 use oauth_core::flow::keeper::{Event, GrantId, Keeper, Step, Upkeep};
 use oauth_core::{Client, Error, Moment, Tokens};
@@ -26,7 +26,7 @@ pub(crate) fn person(number: usize) -> GrantId {
     GrantId::person(format!("person {number}"))
 }
 
-/// A token that nobody else has, as long as all others.
+/// A unique token, as long as all others.
 pub(crate) fn token(kind: &str, number: usize) -> String {
     format!("{kind}.{number}.{:x<LENGTH$}", "")[..LENGTH].to_owned()
 }

@@ -7,21 +7,21 @@ use oauth_session::{Session, simulated};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
-use super::super::people::Mood;
-use super::super::world::{client, millis, window};
+use super::super::callers::Mood;
+use super::super::simulation::{client, millis, window};
 use super::super::{Breach, Rule};
 use super::caller;
-use super::host::{Driver, Line, Store};
+use super::endpoints::{Driver, Line, Store};
 use super::rules::TURN;
-use super::stage::{Member, Shared, lock};
+use super::simulation::{Member, Shared, lock};
 
 const MINUTE: u64 = 60_000;
 
 /// So long a worker may take to end in good order, in milliseconds.
 const DRAIN: u64 = 10_000;
 
-pub(super) struct Crew {
-    stage: Shared,
+pub(super) struct Workers {
+    sim: Shared,
     workers: Vec<Worker>,
     now: u64,
     weather_at: u64,
@@ -38,9 +38,9 @@ struct Worker {
     ends_at: Option<u64>,
 }
 
-impl Crew {
-    pub(super) fn new(stage: Shared) -> Self {
-        let count = lock(&stage).setup.workers;
+impl Workers {
+    pub(super) fn new(sim: Shared) -> Self {
+        let count = lock(&sim).setup.workers;
         let worker = |_| Worker {
             runtime: None,
             lines: Vec::new(),
@@ -50,7 +50,7 @@ impl Crew {
             ends_at: None,
         };
         Self {
-            stage,
+            sim,
             workers: (0..count).map(worker).collect(),
             now: 0,
             weather_at: MINUTE,
@@ -59,30 +59,27 @@ impl Crew {
 
     pub(super) fn play(&mut self) -> Result<(), Breach> {
         let (trouble, attempt) = {
-            let stage = lock(&self.stage);
-            (
-                millis(stage.setup.trouble),
-                millis(stage.setup.policy.lease),
-            )
+            let sim = lock(&self.sim);
+            (millis(sim.setup.trouble), millis(sim.setup.policy.lease))
         };
         let last_round = trouble + 5 * attempt;
         let mut is_last_round = false;
         loop {
             self.turns()?;
-            let mut stage = lock(&self.stage);
-            if self.now >= trouble && !stage.calm {
-                stage.calm = true;
-                stage.note(|| "all is well from now on".to_owned());
+            let mut sim = lock(&self.sim);
+            if self.now >= trouble && !sim.calm {
+                sim.calm = true;
+                sim.note(|| "all is well from now on".to_owned());
             }
-            if is_last_round && stage.open.is_empty() {
+            if is_last_round && sim.open.is_empty() {
                 return Ok(());
             }
             if self.now >= last_round + 2 * MINUTE {
-                let left = stage.open.values().min().cloned().unwrap_or_default();
+                let left = sim.open.values().min().cloned().unwrap_or_default();
                 let text = format!("{left}, has no answer when all trouble was over");
                 return Err(Breach(Rule::Answered, text));
             }
-            drop(stage);
+            drop(sim);
             if self.now >= last_round && !is_last_round {
                 is_last_round = true;
                 for worker in 0..self.workers.len() {
@@ -97,32 +94,32 @@ impl Crew {
     /// A turn of each worker, in an order that is drawn.
     fn turns(&mut self) -> Result<(), Breach> {
         let (span, first) = {
-            let mut stage = lock(&self.stage);
-            let longest = stage.dice.pick(&[20, 200, TURN]);
+            let mut sim = lock(&self.sim);
+            let longest = sim.rng.pick(&[20, 200, TURN]);
             (
-                stage.dice.between(1, longest),
-                stage.dice.index(self.workers.len()),
+                sim.rng.between(1, longest),
+                sim.rng.index(self.workers.len()),
             )
         };
         self.now += span;
         self.weather();
         for number in 0..self.workers.len() {
             self.turn((first + number) % self.workers.len(), span);
-            if let Some(breach) = lock(&self.stage).breach.take() {
+            if let Some(breach) = lock(&self.sim).breach.take() {
                 return Err(breach);
             }
         }
-        lock(&self.stage).catch_up();
+        lock(&self.sim).catch_up();
         self.log_ins();
         Ok(())
     }
 
     fn turn(&mut self, worker: usize, span: u64) {
-        let stage = Arc::clone(&self.stage);
-        simulated::set(Box::new(move || lock(&stage).moment(worker)));
+        let sim = Arc::clone(&self.sim);
+        simulated::set(Box::new(move || lock(&sim).moment(worker)));
         let us = &mut self.workers[worker];
         if us.runtime.is_none() {
-            lock(&self.stage).clocks[worker].at = self.now;
+            lock(&self.sim).clocks[worker].at = self.now;
             if us.up_at <= self.now {
                 self.start(worker);
             }
@@ -146,13 +143,13 @@ impl Crew {
 
     /// A worker that has stood still: all that it waited for is due at once.
     fn catch_up(&self, worker: usize, to: u64) {
-        let mut stage = lock(&self.stage);
-        let behind = to.saturating_sub(stage.clocks[worker].at);
+        let mut sim = lock(&self.sim);
+        let behind = to.saturating_sub(sim.clocks[worker].at);
         if behind == 0 {
             return;
         }
-        stage.clocks[worker].awake_since = to;
-        drop(stage);
+        sim.clocks[worker].awake_since = to;
+        drop(sim);
         self.block_on(worker, behind, tokio::time::advance);
     }
 
@@ -171,11 +168,11 @@ impl Crew {
     ) {
         if let Some(runtime) = &self.workers[worker].runtime {
             runtime.block_on(async {
-                lock(&self.stage).clocks[worker].since = Some(Instant::now());
+                lock(&self.sim).clocks[worker].since = Some(Instant::now());
                 wait(Duration::from_millis(span)).await;
             });
         }
-        let clock = &mut lock(&self.stage).clocks[worker];
+        let clock = &mut lock(&self.sim).clocks[worker];
         clock.since = None;
         clock.at += span;
     }
@@ -189,17 +186,17 @@ impl Crew {
     /// A worker begins, with nothing in its hands: two sessions of each grant.
     fn start(&mut self, worker: usize) {
         self.new_runtime(worker);
-        let grants = lock(&self.stage).grants.len();
+        let grants = lock(&self.sim).grants.len();
         // What the sessions of one process share.
-        let client = client(&lock(&self.stage).twin);
+        let client = client(&lock(&self.sim).twin);
         for grant in (0..grants).chain(0..grants) {
-            let mut stage = lock(&self.stage);
-            let member = stage.members.len();
-            stage.members.push(Member::new(worker, grant));
-            let (keeper, id) = (stage.keeper(&client), stage.grants[grant].id.clone());
-            drop(stage);
+            let mut sim = lock(&self.sim);
+            let member = sim.members.len();
+            sim.members.push(Member::new(worker, grant));
+            let (keeper, id) = (sim.keeper(&client), sim.grants[grant].id.clone());
+            drop(sim);
             let line = Line {
-                stage: Arc::clone(&self.stage),
+                sim: Arc::clone(&self.sim),
                 member,
                 worker,
                 grant,
@@ -208,7 +205,7 @@ impl Crew {
             let hook = line.clone();
             let session = Session::shared(Driver(line.clone()), keeper, id, store);
             let session = session.on_tokens(move |tokens| {
-                hook.act(|stage| stage.hooked(hook.member, tokens));
+                hook.act(|sim| sim.hooked(hook.member, tokens));
             });
             caller::register(member, &session);
             self.workers[worker].lines.push((line, session));
@@ -229,7 +226,7 @@ impl Crew {
         us.ends_at = None;
         us.asleep_until = 0;
         for (line, _) in &us.lines {
-            lock(&self.stage).members[line.member].is_alive = false;
+            lock(&self.sim).members[line.member].is_alive = false;
         }
         drop(us.runtime.take());
         for (line, _) in std::mem::take(&mut us.lines) {
@@ -238,78 +235,78 @@ impl Crew {
     }
 
     fn trouble(&mut self, worker: usize) {
-        let mut stage = lock(&self.stage);
-        let odds = stage.setup.odds;
-        let spans = [millis(stage.setup.policy.lease), window(&stage.setup)];
+        let mut sim = lock(&self.sim);
+        let odds = sim.setup.odds;
+        let spans = [millis(sim.setup.policy.lease), window(&sim.setup)];
         // The odds are those of a step, and there are more turns than that.
-        if self.workers[worker].ends_at.is_some() || !stage.dice.hits(1000) {
+        if self.workers[worker].ends_at.is_some() || !sim.rng.chance(1000) {
             return;
         }
-        if stage.hits(odds.crash) {
-            stage.report.crashes += 1;
-            let down = stage.dice.between(100, MINUTE);
-            stage.note(|| format!("worker {worker} dies"));
-            drop(stage);
+        if sim.hits(odds.crash) {
+            sim.report.crashes += 1;
+            let down = sim.rng.between(100, MINUTE);
+            sim.note(|| format!("worker {worker} dies"));
+            drop(sim);
             self.end(worker);
             self.workers[worker].up_at = self.now + down;
-        } else if stage.hits(odds.abandon) {
-            stage.report.abandoned += 1;
-            stage.note(|| format!("the runtime of worker {worker} ends, its sessions go on"));
-            drop(stage);
+        } else if sim.hits(odds.abandon) {
+            sim.report.abandoned += 1;
+            sim.note(|| format!("the runtime of worker {worker} ends, its sessions go on"));
+            drop(sim);
             drop(self.workers[worker].runtime.take());
             for (line, _) in &self.workers[worker].lines {
-                let us = &mut lock(&self.stage).members[line.member];
+                let us = &mut lock(&self.sim).members[line.member];
                 us.logging_in = 0;
                 us.has_lost_tasks = true;
             }
             self.new_runtime(worker);
-        } else if stage.hits(odds.abandon) {
-            stage.note(|| format!("worker {worker} ends in good order"));
-            drop(stage);
+        } else if sim.hits(odds.abandon) {
+            sim.note(|| format!("worker {worker} ends in good order"));
+            drop(sim);
             self.workers[worker].ends_at = Some(self.now + DRAIN + TURN);
             for (line, session) in self.workers[worker].lines.clone() {
                 self.spawn(worker, async move {
                     if session.drain(Duration::from_millis(DRAIN)).await.is_ok() {
-                        line.act(|stage| {
-                            let result = stage.drained(line.member);
-                            stage.judge(result);
+                        line.act(|sim| {
+                            let result = sim.drained(line.member);
+                            sim.judge(result);
                         });
                     }
                 });
             }
-        } else if stage.hits(odds.pause) {
-            let longest = 3 * stage.dice.pick(&spans);
-            let span = stage.dice.between(100, longest);
-            stage.report.pauses += 1;
-            stage.note(|| format!("worker {worker} stands still for {span} ms"));
+        } else if sim.hits(odds.pause) {
+            let longest = 3 * sim.rng.pick(&spans);
+            let span = sim.rng.between(100, longest);
+            sim.report.pauses += 1;
+            sim.note(|| format!("worker {worker} stands still for {span} ms"));
             self.workers[worker].asleep_until = self.now + span;
         }
     }
 
     /// Callers come, some of whom do not stay.
     fn visit(&mut self, worker: usize) {
-        let mut stage = lock(&self.stage);
-        if self.workers[worker].visit_at > self.now || stage.calm {
+        let mut sim = lock(&self.sim);
+        if self.workers[worker].visit_at > self.now || sim.calm {
             return;
         }
-        self.workers[worker].visit_at = self.now + stage.dice.between(1000, 30_000);
-        let count = match stage.dice.hits(1500) {
-            true => stage.dice.between(2, 5),
+        self.workers[worker].visit_at = self.now + sim.rng.between(1000, 30_000);
+        let count = match sim.rng.chance(1500) {
+            true => sim.rng.between(2, 5),
             false => 1,
         };
         let lines = &self.workers[worker].lines;
         if lines.is_empty() {
             return;
         }
-        let line = stage.dice.index(lines.len());
-        drop(stage);
+        let line = sim.rng.index(lines.len());
+        drop(sim);
         for _ in 0..count {
             let (line, session) = self.workers[worker].lines[line].clone();
-            let leaves = line.act(|stage| {
-                let odds = stage.setup.odds.cancel;
-                stage.hits(odds).then(|| stage.dice.between(10, 5000))
+            let leaves = line.act(|sim| {
+                let odds = sim.setup.odds.cancel;
+                sim.hits(odds).then(|| sim.rng.between(10, 5000))
             });
-            let stage = Arc::clone(&self.stage);
+            let sim = Arc::clone(&self.sim);
             self.spawn(worker, async move {
                 let call = caller::call(line, session, Mood::Hasty);
                 let Some(patience) = leaves else {
@@ -317,7 +314,7 @@ impl Crew {
                 };
                 let patience = Duration::from_millis(patience);
                 if tokio::time::timeout(patience, call).await.is_err() {
-                    lock(&stage).report.cancelled += 1;
+                    lock(&sim).report.cancelled += 1;
                 }
             });
         }
@@ -325,10 +322,10 @@ impl Crew {
 
     /// People who are due to log in come back to any worker that is awake.
     fn log_ins(&mut self) {
-        let grants = lock(&self.stage).grants.len();
+        let grants = lock(&self.sim).grants.len();
         for grant in 0..grants {
-            let mut stage = lock(&self.stage);
-            if stage.grants[grant].login_at.is_none_or(|at| at > self.now) {
+            let mut sim = lock(&self.sim);
+            if sim.grants[grant].login_at.is_none_or(|at| at > self.now) {
                 continue;
             }
             let awake = self.workers.iter().flat_map(|worker| {
@@ -340,49 +337,49 @@ impl Crew {
             if awake.is_empty() {
                 continue;
             }
-            stage.grants[grant].login_at = None;
-            let (line, session) = awake[stage.dice.index(awake.len())].clone();
-            drop(stage);
+            sim.grants[grant].login_at = None;
+            let (line, session) = awake[sim.rng.index(awake.len())].clone();
+            drop(sim);
             self.spawn(line.worker, caller::log_in(line, session));
         }
     }
 
     fn weather(&mut self) {
-        let mut stage = lock(&self.stage);
-        if stage.calm || self.now < self.weather_at {
+        let mut sim = lock(&self.sim);
+        if sim.calm || self.now < self.weather_at {
             return;
         }
         self.weather_at += MINUTE;
-        let (odds, own) = (stage.setup.odds, stage.setup.own);
-        if stage.hits(odds.outage) {
-            stage.server_down_until = self.now + stage.dice.between(5000, 2 * MINUTE);
-            stage.note(|| "the token endpoint goes down".to_owned());
+        let (odds, own) = (sim.setup.odds, sim.setup.own);
+        if sim.hits(odds.outage) {
+            sim.server_down_until = self.now + sim.rng.between(5000, 2 * MINUTE);
+            sim.note(|| "the token endpoint goes down".to_owned());
         }
-        if stage.hits(odds.store_outage) {
-            stage.store_down_until = self.now + stage.dice.between(5000, 2 * MINUTE);
-            stage.note(|| "the store goes down".to_owned());
+        if sim.hits(odds.store_outage) {
+            sim.store_down_until = self.now + sim.rng.between(5000, 2 * MINUTE);
+            sim.note(|| "the store goes down".to_owned());
         }
-        if stage.hits(odds.withdrawn) {
-            stage.twin.revoke_all();
-            stage.note(|| "the server ends all grants, as a person wished".to_owned());
+        if sim.hits(odds.withdrawn) {
+            sim.twin.revoke_all();
+            sim.note(|| "the server ends all grants, as a person wished".to_owned());
         }
-        for grant in 0..stage.grants.len() {
-            if !own && stage.hits(odds.login) {
-                stage.expect_login(grant);
+        for grant in 0..sim.grants.len() {
+            if !own && sim.hits(odds.login) {
+                sim.expect_login(grant);
             }
-            if !own && stage.hits(odds.logout) {
-                let after = stage.dice.between(0, MINUTE);
-                stage.later(after, move |stage| stage.log_out(grant));
+            if !own && sim.hits(odds.logout) {
+                let after = sim.rng.between(0, MINUTE);
+                sim.later(after, move |sim| sim.log_out(grant));
             }
         }
     }
 }
 
-impl Drop for Crew {
+impl Drop for Workers {
     fn drop(&mut self) {
         for worker in 0..self.workers.len() {
-            let stage = Arc::clone(&self.stage);
-            simulated::set(Box::new(move || lock(&stage).moment(worker)));
+            let sim = Arc::clone(&self.sim);
+            simulated::set(Box::new(move || lock(&sim).moment(worker)));
             self.end(worker);
         }
     }

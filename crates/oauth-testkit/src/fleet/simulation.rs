@@ -1,4 +1,4 @@
-//! Time, chance and everything there is: one queue of events, one seed.
+//! The simulation of a fleet: one event queue, one clock, one seed.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -12,50 +12,50 @@ use oauth_core::moment::{Moment, UnixTime};
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Scope, Tokens};
 
-use super::book::Book;
-use super::dice::Dice;
-use super::people::{Caller, Mood};
-use super::shelf::Shelf;
+use super::callers::{Caller, Mood};
+use super::fake_store::FakeStore;
+use super::ledger::Ledger;
+use super::rng::Rng;
 use super::slot::{Mail, Order, Slot};
 use super::trace::Trace;
 use super::{Breach, Report, Rule, Setup};
 use crate::twin::Twin;
 
-/// The world's clock at its beginning, in seconds since the epoch.
+/// The start of the simulated clock, in seconds since the epoch.
 pub(super) const START: u64 = 1_750_000_000;
 
 /// Minutes, in milliseconds.
 const MINUTE: u64 = 60_000;
 
-pub(super) struct World {
+pub(super) struct Simulation {
     pub(super) setup: Setup,
-    pub(super) dice: Dice,
+    pub(super) rng: Rng,
     /// Milliseconds since the beginning.
     pub(super) now: u64,
     pub(super) queue: BinaryHeap<Reverse<Due>>,
     posted: u64,
     pub(super) twin: Twin,
     pub(super) client: Client,
-    pub(super) shelf: Box<dyn Shelf>,
+    pub(super) store: Box<dyn FakeStore>,
     pub(super) workers: Vec<Worker>,
     pub(super) callers: Vec<Caller>,
-    /// The callers before this one want nothing more.
+    /// The callers before this one are done.
     served: usize,
     pub(super) grants: Vec<Grant>,
-    pub(super) book: Book,
+    pub(super) ledger: Ledger,
     pub(super) report: Report,
-    /// Nothing goes wrong any more.
+    /// Whether faults have ended.
     pub(super) calm: bool,
     pub(super) server_down_until: u64,
     pub(super) store_down_until: u64,
     transcript: Option<Vec<String>>,
-    /// What is told apart by a search, which decides itself what comes next.
+    /// The state digest of a search, which itself chooses the next event.
     pub(super) trace: Option<Trace>,
 }
 
-/// One process, which may die and come back with nothing in its hands.
+/// One process, which may die and restart without state.
 pub(super) struct Worker {
-    /// How often it died.
+    /// How often it has died.
     pub(super) epoch: u32,
     pub(super) is_up: bool,
     /// How far its clock is ahead, in milliseconds.
@@ -75,13 +75,13 @@ pub(super) struct Worker {
 pub(super) struct Grant {
     pub(super) id: GrantId,
     pub(super) key: String,
-    /// Somebody is on the way to log in.
+    /// Whether a person is about to log in.
     pub(super) is_login_due: bool,
     /// What the application has kept.
     pub(super) copy: Option<Tokens>,
 }
 
-pub(super) enum Ev {
+pub(super) enum Scheduled {
     Mail {
         worker: usize,
         epoch: u32,
@@ -120,12 +120,12 @@ pub(super) enum Ev {
 pub(super) struct Due {
     pub(super) at: u64,
     pub(super) posted: u64,
-    pub(super) ev: Ev,
+    pub(super) ev: Scheduled,
 }
 
-impl World {
+impl Simulation {
     pub(super) fn new(seed: u64, setup: &Setup, is_told: bool) -> Self {
-        let mut dice = Dice::new(seed);
+        let mut rng = Rng::new(seed);
         let mut twin = Twin::generic("https://as.example");
         twin.set_rotation(setup.rotation);
         twin.set_access_token_lifetime(setup.lifetime);
@@ -133,12 +133,12 @@ impl World {
             twin.hide_access_token_lifetime();
         }
         let logins = client(&twin);
-        let mut world = Self {
+        let mut sim = Self {
             grants: Vec::new(),
             workers: Vec::new(),
             callers: Vec::new(),
             served: 0,
-            book: Book::new(setup.grants),
+            ledger: Ledger::new(setup.grants),
             report: Report::default(),
             calm: false,
             server_down_until: 0,
@@ -148,16 +148,16 @@ impl World {
             queue: BinaryHeap::new(),
             posted: 0,
             now: 0,
-            shelf: (setup.shelf)(),
+            store: (setup.store)(),
             setup: setup.clone(),
             twin,
             client: logins,
-            dice: dice.clone(),
+            rng: rng.clone(),
         };
         for number in 0..setup.grants {
             let id = GrantId::person(format!("person {number}"));
-            let key = world.keeper(&world.client, id.clone()).key();
-            world.grants.push(Grant {
+            let key = sim.keeper(&sim.client, id.clone()).key();
+            sim.grants.push(Grant {
                 id,
                 key,
                 is_login_due: false,
@@ -165,8 +165,8 @@ impl World {
             });
         }
         for number in 0..setup.workers {
-            let client = client(&world.twin);
-            let skew = i64::try_from(dice.between(0, 2000 * setup.odds.skew)).unwrap_or_default();
+            let client = client(&sim.twin);
+            let skew = i64::try_from(rng.between(0, 2000 * setup.odds.skew)).unwrap_or_default();
             let worker = Worker {
                 epoch: 0,
                 is_up: true,
@@ -176,31 +176,31 @@ impl World {
                 asleep_until: 0,
                 awake_since: 0,
                 inbox: Vec::new(),
-                slots: world.empty_slots(&client),
+                slots: sim.empty_slots(&client),
                 client,
             };
-            world.workers.push(worker);
-            world.post(dice.between(5000, 20_000), Ev::Visit(number));
+            sim.workers.push(worker);
+            sim.post(rng.between(5000, 20_000), Scheduled::Visit(number));
         }
         if !setup.own {
             for grant in 0..setup.grants {
-                world.grants[grant].is_login_due = true;
-                world.post(0, Ev::Login(grant));
+                sim.grants[grant].is_login_due = true;
+                sim.post(0, Scheduled::Login(grant));
             }
         }
         let trouble = millis(setup.trouble);
-        world.post(MINUTE, Ev::Weather);
-        world.post(trouble, Ev::Calm);
-        // Who sleeps now is awake then, and no attempt of a dead worker is left.
-        world.post(trouble + 5 * window(setup), Ev::LastRound);
-        world.dice = dice;
-        world
+        sim.post(MINUTE, Scheduled::Weather);
+        sim.post(trouble, Scheduled::Calm);
+        // By then suspended workers are awake, and no attempt of a dead worker is left.
+        sim.post(trouble + 5 * window(setup), Scheduled::LastRound);
+        sim.rng = rng;
+        sim
     }
 
-    /// Runs until everyone has what is due to them.
+    /// Runs until every caller has its answer.
     pub(super) fn run(&mut self) -> Result<(), Breach> {
         let last_round = millis(self.setup.trouble) + 5 * window(&self.setup);
-        // Every pause, lease and backoff of the bad times is over by then: what is left is a login,
+        // Every pause, lease and backoff of the faults has expired by then: what is left is a login,
         // and a few requests.
         let end = last_round + 2 * MINUTE;
         let mut is_last_round = false;
@@ -209,7 +209,7 @@ impl World {
                 break;
             }
             self.now = due.at;
-            is_last_round |= matches!(due.ev, Ev::LastRound);
+            is_last_round |= matches!(due.ev, Scheduled::LastRound);
             self.handle(due.ev)?;
             if is_last_round && self.is_served() {
                 return Ok(());
@@ -232,7 +232,7 @@ impl World {
         }
     }
 
-    /// Whether nobody waits for anything.
+    /// Whether nothing is pending.
     pub(super) fn is_served(&mut self) -> bool {
         while self
             .callers
@@ -244,25 +244,25 @@ impl World {
         self.served == self.callers.len()
     }
 
-    pub(super) fn handle(&mut self, ev: Ev) -> Result<(), Breach> {
-        self.book.now = self.now;
+    pub(super) fn handle(&mut self, ev: Scheduled) -> Result<(), Breach> {
+        self.ledger.now = self.now;
         match ev {
-            Ev::Mail {
+            Scheduled::Mail {
                 worker,
                 epoch,
                 grant,
                 mail,
             } => return self.deliver(worker, epoch, grant, mail),
-            Ev::Wake(worker) => self.wake(worker),
-            Ev::Restart(worker) => self.restart(worker),
-            Ev::Visit(worker) => self.visit(worker),
-            Ev::Arrival {
+            Scheduled::Wake(worker) => self.wake(worker),
+            Scheduled::Restart(worker) => self.restart(worker),
+            Scheduled::Visit(worker) => self.visit(worker),
+            Scheduled::Arrival {
                 send,
                 request,
                 is_answered,
                 is_copy,
             } => return self.arrive(send, request, is_answered, is_copy),
-            Ev::Store {
+            Scheduled::Store {
                 worker,
                 epoch,
                 grant,
@@ -270,17 +270,17 @@ impl World {
                 order,
                 is_answered,
             } => return self.obey(worker, epoch, grant, call, order, is_answered),
-            Ev::Login(grant) => self.log_in(grant),
-            Ev::Logout(grant) => self.log_out(grant),
-            Ev::Weather => self.weather(),
-            Ev::Calm => {
+            Scheduled::Login(grant) => self.log_in(grant),
+            Scheduled::Logout(grant) => self.log_out(grant),
+            Scheduled::Weather => self.weather(),
+            Scheduled::Calm => {
                 self.calm = true;
                 self.server_down_until = 0;
                 self.store_down_until = 0;
                 self.set_clocks();
                 self.note(|| "all is well from now on".to_owned());
             }
-            Ev::LastRound => {
+            Scheduled::LastRound => {
                 for worker in 0..self.workers.len() {
                     for grant in 0..self.grants.len() {
                         self.come(worker, grant, Mood::Patient);
@@ -296,33 +296,33 @@ impl World {
             return;
         }
         let odds = self.setup.odds;
-        if self.dice.hits(odds.outage) {
-            self.server_down_until = self.now + self.dice.between(5000, 2 * MINUTE);
+        if self.rng.chance(odds.outage) {
+            self.server_down_until = self.now + self.rng.between(5000, 2 * MINUTE);
             self.note(|| "the token endpoint goes down".to_owned());
         }
-        if self.dice.hits(odds.store_outage) {
-            self.store_down_until = self.now + self.dice.between(5000, 2 * MINUTE);
+        if self.rng.chance(odds.store_outage) {
+            self.store_down_until = self.now + self.rng.between(5000, 2 * MINUTE);
             self.note(|| "the store goes down".to_owned());
         }
-        if self.dice.hits(odds.withdrawn) {
+        if self.rng.chance(odds.withdrawn) {
             self.twin.revoke_all();
             self.note(|| "the server ends all grants, as a person wished".to_owned());
         }
         for grant in 0..self.grants.len() {
-            if !self.setup.own && self.dice.hits(odds.login) {
+            if !self.setup.own && self.rng.chance(odds.login) {
                 self.expect_login(grant);
             }
-            if !self.setup.own && self.dice.hits(odds.logout) {
-                let after = self.dice.between(0, MINUTE);
-                self.post(after, Ev::Logout(grant));
+            if !self.setup.own && self.rng.chance(odds.logout) {
+                let after = self.rng.between(0, MINUTE);
+                self.post(after, Scheduled::Logout(grant));
             }
         }
         self.losses();
-        self.post(MINUTE, Ev::Weather);
+        self.post(MINUTE, Scheduled::Weather);
     }
 
     /// An event, so many milliseconds from now.
-    pub(super) fn post(&mut self, after: u64, ev: Ev) {
+    pub(super) fn post(&mut self, after: u64, ev: Scheduled) {
         self.posted += 1;
         self.queue.push(Reverse(Due {
             at: self.now + after,
@@ -335,7 +335,7 @@ impl World {
         let epoch = self.workers[worker].epoch;
         self.post(
             after,
-            Ev::Mail {
+            Scheduled::Mail {
                 worker,
                 epoch,
                 grant,
@@ -379,7 +379,7 @@ impl World {
     pub(super) fn moment(&mut self, worker: usize) -> Moment {
         let seed = match &self.trace {
             Some(trace) => trace.seed(worker),
-            None => self.dice.seed(),
+            None => self.rng.seed(),
         };
         Moment::fixed(self.clock(worker), seed)
     }
@@ -402,10 +402,10 @@ impl World {
         &mut self,
         worker: usize,
         grant: usize,
-        text: impl FnOnce(&Book) -> String,
+        text: impl FnOnce(&Ledger) -> String,
     ) {
         if self.transcript.is_some() {
-            let text = text(&self.book);
+            let text = text(&self.ledger);
             self.note(|| format!("worker {worker} grant {grant}: {text}"));
         }
     }

@@ -1,4 +1,4 @@
-//! The store and the driver of a session, where things get lost, come late, or come twice.
+//! The simulated store and driver of a session, which lose, delay and repeat calls.
 
 use std::future::pending;
 use std::time::Duration;
@@ -12,20 +12,20 @@ use oauth_core::{Secret, Tokens};
 use oauth_session::Drive;
 use oauth_session::store::Answer;
 
+use super::super::fake_store::FakeStore as _;
 use super::super::net::{REFUSALS, refusal, status};
-use super::super::shelf::Shelf as _;
+use super::super::simulation::millis;
 use super::super::stored::Over;
-use super::super::world::millis;
 use super::caller;
-use super::stage::{Shared, Stage, lock};
+use super::simulation::{Shared, Simulation, lock};
 
 /// After so long a store of this crate gives up, in milliseconds.
 const STORE_TIMEOUT: u64 = 2000;
 
-/// The way of one session to everything else.
+/// The connection of one session to the simulation.
 #[derive(Clone)]
 pub(super) struct Line {
-    pub(super) stage: Shared,
+    pub(super) sim: Shared,
     pub(super) member: usize,
     pub(super) worker: usize,
     pub(super) grant: usize,
@@ -47,31 +47,31 @@ async fn sleep(millis: u64) {
 
 impl Line {
     fn order(&self) -> (Fate, u64, u64) {
-        let mut stage = lock(&self.stage);
-        let odds = stage.setup.odds;
-        stage.tick(self.worker);
-        let is_down = !stage.calm && stage.store_down_until > stage.now;
+        let mut sim = lock(&self.sim);
+        let odds = sim.setup.odds;
+        sim.tick(self.worker);
+        let is_down = !sim.calm && sim.store_down_until > sim.now;
         let fate = match () {
-            () if is_down && stage.dice.hits(5000) => Fate::Refused,
+            () if is_down && sim.rng.chance(5000) => Fate::Refused,
             () if is_down => Fate::Lost,
-            () if stage.hits(odds.store_fails) => Fate::Refused,
-            () if stage.hits(odds.store_mute) => Fate::Mute,
-            () if stage.hits(odds.store_late) && stage.dice.hits(1000) => Fate::Never,
-            () if stage.hits(odds.store_late) => Fate::Late,
+            () if sim.hits(odds.store_fails) => Fate::Refused,
+            () if sim.hits(odds.store_mute) => Fate::Mute,
+            () if sim.hits(odds.store_late) && sim.rng.chance(1000) => Fate::Never,
+            () if sim.hits(odds.store_late) => Fate::Late,
             () => Fate::Done,
         };
-        stage.report.store_faults += u64::from(!matches!(fate, Fate::Done));
-        let way = match stage.dice.index(10) {
-            0 => stage.dice.between(20, 900),
-            _ => stage.dice.between(1, 20),
+        sim.report.store_faults += u64::from(!matches!(fate, Fate::Done));
+        let way = match sim.rng.index(10) {
+            0 => sim.rng.between(20, 900),
+            _ => sim.rng.between(1, 20),
         };
-        (fate, way, stage.dice.between(1, 20))
+        (fate, way, sim.rng.between(1, 20))
     }
 
-    /// Whatever is asked of the store goes through here.
+    /// Every call of the store goes through here.
     async fn ask<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&mut Stage) -> T + Send + 'static,
+        act: impl FnOnce(&mut Simulation) -> T + Send + 'static,
     ) -> Result<T, Error> {
         caller::beside(self).await;
         let (fate, way, back) = self.order();
@@ -92,9 +92,9 @@ impl Line {
                 sleep(STORE_TIMEOUT).await;
             }
             Fate::Late => {
-                self.act(|stage| {
-                    let after = STORE_TIMEOUT + stage.dice.between(1, 8000);
-                    stage.later(after, |stage| drop(act(stage)));
+                self.act(|sim| {
+                    let after = STORE_TIMEOUT + sim.rng.between(1, 8000);
+                    sim.later(after, |sim| drop(act(sim)));
                 });
                 sleep(STORE_TIMEOUT).await;
             }
@@ -103,17 +103,17 @@ impl Line {
         Err(Error::lost(Cause::unknown("the store gives no answer")))
     }
 
-    pub(super) fn act<T>(&self, act: impl FnOnce(&mut Stage) -> T) -> T {
-        let mut stage = lock(&self.stage);
-        stage.tick(self.worker);
-        act(&mut stage)
+    pub(super) fn act<T>(&self, act: impl FnOnce(&mut Simulation) -> T) -> T {
+        let mut sim = lock(&self.sim);
+        sim.tick(self.worker);
+        act(&mut sim)
     }
 
     /// What the session has read or saved.
     fn sees(&self, version: u64) {
-        self.act(|stage| {
-            let now = stage.now;
-            let us = &mut stage.members[self.member];
+        self.act(|sim| {
+            let now = sim.now;
+            let us = &mut sim.members[self.member];
             (us.seen, us.seen_at) = (version, now);
         });
     }
@@ -125,7 +125,7 @@ struct Asked<'a>(&'a Line);
 impl Asked<'_> {
     fn heard(self) {
         let us = self.0;
-        us.act(|stage| stage.members[us.member].is_silent = false);
+        us.act(|sim| sim.members[us.member].is_silent = false);
         std::mem::forget(self);
     }
 }
@@ -133,8 +133,8 @@ impl Asked<'_> {
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         let us = self.0;
-        us.act(|stage| {
-            let us = &mut stage.members[us.member];
+        us.act(|sim| {
+            let us = &mut sim.members[us.member];
             us.is_silent = true;
             us.fails += 1;
         });
@@ -149,10 +149,10 @@ impl oauth_session::Store for Store {
         let (line, key) = (&self.0, key.to_owned());
         Box::pin(async move {
             let member = line.member;
-            let entry = line.ask(move |stage| {
-                let entry = stage.shelf.load(&key);
+            let entry = line.ask(move |sim| {
+                let entry = sim.store.load(&key);
                 let version = entry.as_ref().map_or(0, |entry| entry.version);
-                stage.note_of(member, || format!("loads version {version}"));
+                sim.note_of(member, || format!("loads version {version}"));
                 entry
             });
             let entry = entry.await?;
@@ -177,17 +177,16 @@ impl oauth_session::Store for Store {
             ..
         } = *line;
         Box::pin(async move {
-            let saved = line.ask(move |stage| {
-                let saved = stage.shelf.save(&key, &record, version);
+            let saved = line.ask(move |sim| {
+                let saved = sim.store.save(&key, &record, version);
                 if let Saved::At(version) = saved {
-                    let by = (worker, number(member), stage.now);
+                    let by = (worker, number(member), sim.now);
                     let stored =
-                        stage
-                            .book
+                        sim.ledger
                             .store(by, grant, record.expose(), version, Over::Newest);
-                    stage.judge(stored);
+                    sim.judge(stored);
                 }
-                stage.note_of(member, || format!("saves over {version}: {saved:?}"));
+                sim.note_of(member, || format!("saves over {version}: {saved:?}"));
                 saved
             });
             let saved = saved.await?;
@@ -202,29 +201,29 @@ impl oauth_session::Store for Store {
         let (line, key, holder) = (&self.0, key.to_owned(), holder.to_owned());
         let member = line.member;
         if ttl.is_zero() {
-            line.act(|stage| {
+            line.act(|sim| {
                 let (worker, grant) = (line.worker, line.grant);
-                stage.members[member].lease = None;
-                stage.book.give_back(worker, number(member), grant);
+                sim.members[member].lease = None;
+                sim.ledger.give_back(worker, number(member), grant);
             });
         }
         Box::pin(async move {
             let name = holder.clone();
-            let leased = line.ask(move |stage| {
-                let now = Duration::from_millis(stage.now);
-                (stage.shelf.lease(now, &key, &holder, ttl), stage.now)
+            let leased = line.ask(move |sim| {
+                let now = Duration::from_millis(sim.now);
+                (sim.store.lease(now, &key, &holder, ttl), sim.now)
             });
             let (lease, since) = leased.await?;
             if lease == Lease::Won && !ttl.is_zero() {
                 let until = since + millis(ttl);
-                line.act(|stage| stage.members[member].holds(name, since, until));
+                line.act(|sim| sim.members[member].holds(name, since, until));
             }
             Ok(lease)
         })
     }
 }
 
-/// In the book an epoch is the life of a session: it ends with all that the session knows.
+/// In the ledger an epoch is the life of a session: it ends with all that the session knows.
 pub(super) fn number(member: usize) -> u32 {
     u32::try_from(member).unwrap_or(u32::MAX)
 }
@@ -238,7 +237,7 @@ impl Drive for Driver {
             caller::beside(&self.0).await;
             let result = self.0.send(exchange).await;
             if let Ok(tokens) = &result {
-                self.0.act(|stage| stage.fetched(self.0.member, tokens));
+                self.0.act(|sim| sim.fetched(self.0.member, tokens));
             }
             caller::beside(&self.0).await;
             result
@@ -246,7 +245,7 @@ impl Drive for Driver {
     }
 
     fn longest(&self) -> Duration {
-        self.0.act(|stage| stage.setup.policy.longest_request)
+        self.0.act(|sim| sim.setup.policy.longest_request)
     }
 }
 
@@ -260,9 +259,9 @@ struct Sent<'a> {
 
 impl Sent<'_> {
     fn ends(&self, input: &Input) {
-        self.line.act(|stage| {
-            if !stage.book.is_closed(self.send) {
-                stage.book.close(self.send, input);
+        self.line.act(|sim| {
+            if !sim.ledger.is_closed(self.send) {
+                sim.ledger.close(self.send, input);
             }
         });
     }
@@ -272,14 +271,12 @@ impl Drop for Sent<'_> {
     fn drop(&mut self) {
         self.ends(&Input::Lost(Cause::unknown("nobody waits for it")));
         let (send, request) = (self.send, self.request.take());
-        self.line.act(|stage| match request {
-            Some(request) if stage.dice.hits(5000) => {
-                let after = stage.dice.between(1, 100);
-                stage.later(after, move |stage| {
-                    drop(stage.process(send, request, Copy::No))
-                });
+        self.line.act(|sim| match request {
+            Some(request) if sim.rng.chance(5000) => {
+                let after = sim.rng.between(1, 100);
+                sim.later(after, move |sim| drop(sim.process(send, request, Copy::No)));
             }
-            Some(_) => stage.book.never_arrives(send),
+            Some(_) => sim.ledger.never_arrives(send),
             None => {}
         });
     }
@@ -305,18 +302,18 @@ enum Net {
 
 impl Line {
     async fn send(&self, mut exchange: Boxed<Tokens>) -> Result<Tokens, Error> {
-        let at = self.act(|stage| stage.moment(self.worker));
+        let at = self.act(|sim| sim.moment(self.worker));
         let request = match exchange.resume(at, Input::Begin)? {
             Move::Send(request) => request,
             _ => return Err(Error::lost(Cause::unsent("an odd first move"))),
         };
-        let (send, net, way, patience) = self.act(|stage| {
-            let send = stage.check_send(self.member, &request);
-            let net = stage.net();
-            let patience = millis(stage.setup.policy.longest_request);
-            let way = match stage.dice.index(10) {
-                0 => stage.dice.between(100, patience / 2),
-                _ => stage.dice.between(5, 100),
+        let (send, net, way, patience) = self.act(|sim| {
+            let send = sim.check_send(self.member, &request);
+            let net = sim.net();
+            let patience = millis(sim.setup.policy.longest_request);
+            let way = match sim.rng.index(10) {
+                0 => sim.rng.between(100, patience / 2),
+                _ => sim.rng.between(5, 100),
             };
             (send, net, way, patience)
         });
@@ -327,7 +324,7 @@ impl Line {
         };
         let input = self.travel(&mut sent, net, way, patience).await;
         sent.ends(&input);
-        let at = self.act(|stage| stage.moment(self.worker));
+        let at = self.act(|sim| sim.moment(self.worker));
         match exchange.resume(at, input)? {
             Move::Done(tokens) => Ok(tokens),
             _ => Err(Error::lost(Cause::unknown("an odd last move"))),
@@ -340,23 +337,23 @@ impl Line {
         match net {
             Net::Unsent => {
                 sent.request = None;
-                self.act(|stage| stage.book.never_arrives(send));
+                self.act(|sim| sim.ledger.never_arrives(send));
                 sleep(way).await;
                 return Input::Lost(Cause::unsent("no connection"));
             }
             Net::LostRequest => {
                 sent.request = None;
-                self.act(|stage| stage.book.never_arrives(send));
+                self.act(|sim| sim.ledger.never_arrives(send));
                 sleep(patience).await;
                 return lost();
             }
             Net::Late => {
                 let request = sent.request.take();
-                self.act(|stage| {
-                    let after = patience + stage.dice.between(1, 10_000);
-                    stage.later(after, move |stage| {
+                self.act(|sim| {
+                    let after = patience + sim.rng.between(1, 10_000);
+                    sim.later(after, move |sim| {
                         if let Some(request) = request {
-                            drop(stage.process(send, request, Copy::No));
+                            drop(sim.process(send, request, Copy::No));
                         }
                     });
                 });
@@ -369,21 +366,19 @@ impl Line {
         let Some(request) = sent.request.take() else {
             return lost();
         };
-        let reply = self.act(|stage| {
-            let is_down = !stage.calm && stage.server_down_until > stage.now;
+        let reply = self.act(|sim| {
+            let is_down = !sim.calm && sim.server_down_until > sim.now;
             match net {
-                _ if is_down => stage.busy(send),
-                Net::Busy => stage.busy(send),
-                Net::Refusal => stage.refuse(send),
-                Net::Gateway => stage.gateway(send, request),
+                _ if is_down => sim.busy(send),
+                Net::Busy => sim.busy(send),
+                Net::Refusal => sim.refuse(send),
+                Net::Gateway => sim.gateway(send, request),
                 Net::Twice => {
-                    let (after, copy) = (stage.dice.between(1, 2000), request.clone());
-                    stage.later(after, move |stage| {
-                        drop(stage.process(send, copy, Copy::Yes))
-                    });
-                    stage.process(send, request, Copy::No)
+                    let (after, copy) = (sim.rng.between(1, 2000), request.clone());
+                    sim.later(after, move |sim| drop(sim.process(send, copy, Copy::Yes)));
+                    sim.process(send, request, Copy::No)
                 }
-                _ => stage.process(send, request, Copy::No),
+                _ => sim.process(send, request, Copy::No),
             }
         });
         if matches!(net, Net::LostReply) {
@@ -395,7 +390,7 @@ impl Line {
     }
 }
 
-impl Stage {
+impl Simulation {
     fn net(&mut self) -> Net {
         let odds = self.setup.odds;
         let net = match () {
@@ -415,26 +410,26 @@ impl Stage {
 
     /// The server itself says that it has done nothing.
     fn busy(&mut self, send: usize) -> http::Response<Bytes> {
-        self.book.refused(send, false);
-        let pause = self.dice.pick(&[None, None, Some(1), Some(7), Some(40)]);
+        self.ledger.refused(send, false);
+        let pause = self.rng.pick(&[None, None, Some(1), Some(7), Some(40)]);
         status(429, pause)
     }
 
     /// The server refuses what is good, and does not say that the grant is over.
     fn refuse(&mut self, send: usize) -> http::Response<Bytes> {
-        self.book.refused(send, false);
-        self.book.refused_in_words(send);
+        self.ledger.refused(send, false);
+        self.ledger.refused_in_words(send);
         self.report.suspects += 1;
-        refusal(self.dice.pick(&REFUSALS))
+        refusal(self.rng.pick(&REFUSALS))
     }
 
     fn gateway(&mut self, send: usize, request: http::Request<Bytes>) -> http::Response<Bytes> {
-        if self.dice.hits(5000) {
+        if self.rng.chance(5000) {
             drop(self.process(send, request, Copy::No));
         } else {
-            self.book.refused(send, false);
+            self.ledger.refused(send, false);
         }
-        status(self.dice.pick(&[502, 503, 504]), None)
+        status(self.rng.pick(&[502, 503, 504]), None)
     }
 
     /// The server carries out a request.
@@ -449,7 +444,7 @@ impl Stage {
         let reply = self.twin.answer(at, request);
         self.report.token_requests += 1;
         let is_copy = copy == Copy::Yes;
-        self.book.processed(send, &reply, is_copy);
+        self.ledger.processed(send, &reply, is_copy);
         let code = reply.status().as_u16();
         self.note(|| format!("server: request {send} ({copy:?} copy): {code}"));
         if self.twin.counters().reuse_events > before {

@@ -1,4 +1,4 @@
-//! What a twin remembers of the requests it saw.
+//! The request log of a twin.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! A twin, a clock, and the driver between them: whole conversations without a socket.
+//! A driver that runs exchanges against a twin in memory, with a simulated clock.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::twin::{Delivery, Twin};
 /// An exchange still unfinished after this many steps is taken for a loop.
 const MANY_STEPS: usize = 10_000;
 
-/// A [`Twin`] and a clock that stands still until an exchange sleeps or [`advance`](Self::advance)
-/// is called.
+/// A driver for one [`Twin`], without sockets. Its clock stands still until an exchange sleeps or
+/// [`advance`](Self::advance) is called.
 #[derive(Debug)]
-pub struct Pair {
+pub struct TwinDriver {
     twin: Twin,
     clock: Clock,
 }
 
-impl Pair {
-    /// A pair at 1 750 000 000 seconds after the epoch.
+impl TwinDriver {
+    /// A driver at 1 750 000 000 seconds after the epoch.
     pub fn new(twin: Twin) -> Self {
         Self {
             twin,
@@ -31,17 +31,16 @@ impl Pair {
         }
     }
 
-    /// The same pair at another time.
+    /// The same driver at another time.
     #[must_use]
     pub fn at(mut self, unix_seconds: u64) -> Self {
         self.clock.set(unix_seconds);
         self
     }
 
-    /// Drives an exchange to its end. A pause moves the clock and takes no time.
+    /// Runs an exchange until it is done. A pause moves the clock and takes no time.
     ///
-    /// A request to another origin than the twin's is `Lost`, unsent: there is nobody else in this
-    /// world. So is every signature: this driver holds no keys.
+    /// A request to another origin than the twin's is `Lost`, unsent: nothing else can be reached. So is every signature: this driver holds no keys.
     ///
     /// # Errors
     /// The exchange's own, and `lost` for one that does not end within 10 000 steps.
@@ -101,7 +100,7 @@ impl Pair {
         self.clock.now()
     }
 
-    /// The clock's time with a seed never given before. The seeds of two pairs are alike.
+    /// The clock's time with a seed never given before. The seeds of two drivers are alike.
     pub fn moment(&mut self) -> Moment {
         self.clock.moment()
     }
@@ -119,7 +118,7 @@ impl Pair {
         if delivery.lost {
             Input::Lost(Cause::unknown("the connection was closed before a reply"))
         } else if bytes > crate::REPLY_LIMIT {
-            // A pair is a driver, and keeps a driver's promises.
+            // It keeps the same limits as a real driver.
             Input::Lost(Cause::too_large())
         } else {
             Input::Reply(reply)

@@ -1,4 +1,4 @@
-//! One part of the run: processes at work on one store, and the count.
+//! One round of the run: worker processes on one store, and the count.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,21 +7,21 @@ use oauth_core::issuer::RedirectUri;
 use oauth_core::{AuthorizationRequest, Scope, Tokens};
 use oauth_reqwest::blocking::Listener;
 
-use crate::crew::Crew;
 use crate::nodes::{Watched, until};
 use crate::oidc_provider::{OidcProvider, driver, open};
+use crate::pool::WorkerPool;
 use crate::servers::Server;
 use crate::tally::{Outage, Tally};
 use crate::{Callers, Place, Reuse, Work, now, worker};
 
-/// For how long an access token lives.
+/// The lifetime of an access token.
 pub(crate) const LIFE: Duration = Duration::from_secs(2);
 
-/// For how long the store may be away from a person who logs in.
+/// How long the store may be unavailable to a person who logs in.
 const AWAY: Duration = Duration::from_secs(30);
 
-/// A number of processes, who asks in each, and what they share.
-pub(crate) struct Shift {
+/// The number of processes, the callers in each, and the store they share.
+pub(crate) struct Round {
     pub(crate) name: &'static str,
     processes: usize,
     callers: Callers,
@@ -80,38 +80,38 @@ impl Kind {
     }
 }
 
-impl Shift {
+impl Round {
     pub(crate) fn all() -> [Self; 8] {
-        let shift = |name, processes, callers, store| Self {
+        let round = |name, processes, callers, store| Self {
             name,
             processes,
             callers,
             store,
         };
         [
-            shift("50 threads", 1, Callers::Threads(50), Kind::File),
-            shift("1000 tasks", 1, Callers::Tasks(1000), Kind::File),
-            shift(
+            round("50 threads", 1, Callers::Threads(50), Kind::File),
+            round("1000 tasks", 1, Callers::Tasks(1000), Kind::File),
+            round(
                 "8 processes on one file store",
                 8,
                 Callers::Tasks(4),
                 Kind::File,
             ),
-            shift("8 processes on SQLite", 8, Callers::Tasks(4), Kind::Sqlite),
-            shift("8 processes on Redis", 8, Callers::Tasks(4), Kind::Redis),
-            shift(
+            round("8 processes on SQLite", 8, Callers::Tasks(4), Kind::Sqlite),
+            round("8 processes on Redis", 8, Callers::Tasks(4), Kind::Redis),
+            round(
                 "8 processes on Redis, a failover",
                 8,
                 Callers::Tasks(4),
                 Kind::Sentinels,
             ),
-            shift(
+            round(
                 "8 processes on PostgreSQL",
                 8,
                 Callers::Tasks(4),
                 Kind::Postgres,
             ),
-            shift(
+            round(
                 "8 processes on PostgreSQL, PgBouncer",
                 8,
                 Callers::Tasks(4),
@@ -135,12 +135,12 @@ impl Shift {
         };
         let start = Instant::now();
         worker::log_in(&work, login(&server)).expect("the login is stored");
-        let mut crew = Crew::hire(self.processes, &work);
+        let mut pool = WorkerPool::hire(self.processes, &work);
         let failover = std::thread::spawn(move || fail_over(servers, length / 2));
-        crew.work(length, || log_in(&work, &server));
+        pool.work(length, || log_in(&work, &server));
         let (servers, outage) = failover.join().expect("no panic");
         let tally = Tally::of_server(server.issuer(), start.elapsed());
-        let mut history = crew.end();
+        let mut history = pool.end();
         // No worker is left who would miss it.
         drop(servers);
         history.outage = outage;

@@ -1,4 +1,4 @@
-//! A store as three plain functions.
+//! The store of a simulation: three synchronous functions.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,36 +6,36 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::flow::keeper::{Entry, Lease, Saved};
 
-/// A store under test: the three verbs a keeper needs, each done in one step.
+/// A store under test: the three verbs that a keeper needs, each atomic.
 ///
-/// Delays, lost answers and outages are the simulation's part. So is the time: `now` is the
-/// store's own clock, and the only one a lease is measured by.
-pub trait Shelf {
+/// Delays, lost answers and outages are simulated outside it. So is the time: `now` is the store's own
+/// clock, and the only one that leases are measured by.
+pub trait FakeStore {
     /// Reads the record.
     fn load(&mut self, key: &str) -> Option<Entry>;
 
-    /// Saves the record if it is still at `version`; 0 is the version of one that is not there. An
-    /// empty record says that it was removed.
+    /// Saves the record if it is still at `version`; 0 is the version of an absent one. An empty
+    /// record is a tombstone.
     fn save(&mut self, key: &str, record: &Secret<String>, version: u64) -> Saved;
 
-    /// Takes the lease for `ttl` unless another holds it; for no time at all, gives it back.
+    /// Takes the lease for `ttl` unless another holds it; a `ttl` of zero releases it.
     fn lease(&mut self, now: Duration, key: &str, holder: &str, ttl: Duration) -> Lease;
 
-    /// Loses the last saves of a record, or all of them. One that cannot loses nothing.
+    /// Loses the last saves of a record, or all of them. By default, nothing.
     fn lose(&mut self, _key: &str, _saves: usize) {}
 }
 
-/// The plainest store that keeps the contract.
+/// The simplest store that fulfils the contract.
 #[derive(Debug, Default)]
-pub(super) struct Plain {
-    /// Of each record, all that was saved: a store may fall back.
+pub(super) struct PlainStore {
+    /// All saves of each record: a store may fall back to an earlier one.
     records: HashMap<String, Vec<Entry>>,
     leases: HashMap<String, (String, Duration)>,
     /// The last version that any record was given.
     given: u64,
 }
 
-impl Shelf for Plain {
+impl FakeStore for PlainStore {
     fn load(&mut self, key: &str) -> Option<Entry> {
         self.records.get(key)?.last().cloned()
     }
