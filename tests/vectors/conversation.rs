@@ -263,7 +263,9 @@ impl Drawn {
             oauth_facade::Client::new(&server.map_err(text)?, "id", oauth_facade::Auth::None);
         let ask = oauth_facade::Authorize {
             redirect_uri: "https://app.example/cb".to_owned(),
-            token: oauth_facade::TokenRequest::for_scope("openid"),
+            token: oauth_facade::TokenRequest::for_scope(
+                oauth_core::Scope::parse("openid").map_err(text)?,
+            ),
             ..oauth_facade::Authorize::default()
         };
         let begun = client

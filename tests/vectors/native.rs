@@ -1,10 +1,13 @@
 //! The player in Rust: the facade, in this process.
 
+use std::sync::Arc;
+
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::token::TokenKind;
 use oauth_core::{Moment, Secret, Tokens};
 use oauth_facade::{
-    Attachment, Auth, Authorize, Client, Machine, Record, Reply, Resource, Server, TokenRequest,
+    Arg, Attachment, Auth, Authorize, Client, ClientCredentials, Introspect, Kind, Machine, Password,
+    Record, Refresh, Reply, Resource, Revoke, Scope, Server, TABLE, TokenRequest,
     Transport, Turn,
 };
 use serde_json::{Value, json};
@@ -72,7 +75,7 @@ impl Party<'_> {
                 let mode = ask.response_mode.as_deref().unwrap_or("query");
                 let ask = Authorize {
                     redirect_uri: ask.redirect_uri.clone(),
-                    token: TokenRequest::for_scope(&ask.scope),
+                    token: for_scope(&ask.scope)?,
                     response_mode: serde_json::from_value(mode.into())
                         .map_err(|_| Misuse::Setup)?,
                     extra: ask.extra.clone().into_iter().collect(),
@@ -120,35 +123,37 @@ impl Party<'_> {
     /// The machine of a call, if the input is one.
     fn call(&mut self, input: &In) -> Result<Option<Machine>, Error> {
         Ok(Some(match input {
-            In::ClientCredentials { scope } => self
-                .client()?
-                .client_credentials(&TokenRequest::for_scope(scope))?,
+            In::ClientCredentials { scope } => {
+                let request = for_scope(scope)?;
+                let arguments = ClientCredentials { request };
+                self.client()?.client_credentials(arguments)?
+            }
             In::Redeem { callback, flow } => {
                 let stored = flow.as_ref().map(|Text(text)| text.clone());
                 let flow = stored.or(self.flow.take()).ok_or(Misuse::Over)?;
                 self.client()?.redeem(&flow, callback)?
             }
             In::Refresh { scope, tokens } => {
-                let tokens = self.tokens(tokens.as_ref())?;
-                self.client()?
-                    .refresh(&tokens, &TokenRequest::for_scope(scope))?
+                let tokens = Arc::new(self.tokens(tokens.as_ref())?);
+                let request = for_scope(scope)?;
+                self.client()?.refresh(Refresh { tokens, request })?
             }
             In::Password {
                 username,
                 password,
                 scope,
-            } => {
-                let password = Secret::from(password.as_str());
-                self.client()?
-                    .password(username, password, &TokenRequest::for_scope(scope))?
-            }
+            } => self.client()?.password(Password {
+                username: username.clone(),
+                password: Secret::from(password.as_str()),
+                request: for_scope(scope)?,
+            })?,
             In::Revoke(asked) => {
-                let (token, kind) = self.asked(asked)?;
-                self.client()?.revoke(token, kind)
+                let (token, hint) = self.asked(asked)?;
+                self.client()?.revoke(Revoke { token, hint })?
             }
             In::Introspect(asked) => {
-                let (token, kind) = self.asked(asked)?;
-                self.client()?.introspect(token, kind)
+                let (token, hint) = self.asked(asked)?;
+                self.client()?.introspect(Introspect { token, hint })?
             }
             In::Discover { issuer } => Server::discover(issuer, Transport::Https)?,
             _ => return Ok(None),
@@ -204,9 +209,9 @@ impl Party<'_> {
                     self.tokens = Some(*tokens);
                     Done::Tokens(said)
                 }
-                Record::Introspection(state) => Done::Introspection(state),
+                Record::Plain(name, members) => Done::Record(members_of(name, members)),
                 Record::Server(server) => Done::Server(server_said(&server)?),
-                _ => Done::Nothing,
+                Record::Nothing => Done::Nothing,
             }),
         })
     }
@@ -279,6 +284,49 @@ impl Party<'_> {
             _ => tokens.access_token,
         };
         Ok((token, kind))
+    }
+}
+
+fn for_scope(scope: &str) -> Result<TokenRequest, Error> {
+    Scope::parse(scope).map(TokenRequest::for_scope)
+}
+
+/// The members of a record that say something, by the names that its description has.
+fn members_of(name: &str, members: Vec<Arg>) -> Value {
+    let records = TABLE.iter().filter_map(|entry| match entry.outcome {
+        Kind::Record(description) if description.name == name => Some(description),
+        _ => None,
+    });
+    let named = records
+        .flat_map(|description| description.members)
+        .zip(members);
+    let said = named.map(|(about, member)| (about.name.to_owned(), plain(member)));
+    Value::Object(said.filter(|(_, value)| !is_empty(value)).collect())
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    }
+}
+
+fn plain(value: Arg) -> Value {
+    match value {
+        Arg::Null | Arg::Tokens(_) | Arg::Other => Value::Null,
+        Arg::Bool(flag) => flag.into(),
+        Arg::Number(number) => number.into(),
+        Arg::Text(text) => text.expose().clone().into(),
+        Arg::Names(names) => names.iter().collect(),
+        Arg::List(list) => list.into_iter().map(plain).collect(),
+        Arg::Pairs(pairs) => pairs
+            .into_iter()
+            .map(|(name, value)| (name, plain(value)))
+            .collect(),
+        Arg::Time(time) => time.as_secs().into(),
+        Arg::Json(value) => value,
     }
 }
 

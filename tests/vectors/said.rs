@@ -54,7 +54,8 @@ pub(crate) struct Sent {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Done {
     Tokens(TokensSaid),
-    Introspection(Value),
+    /// The members that say something, in snake case, times in seconds.
+    Record(Value),
     Server(ServerSaid),
     Nothing,
 }

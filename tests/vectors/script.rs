@@ -88,7 +88,8 @@ pub(crate) struct Out {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DoneWant {
     Tokens(TokensWant),
-    Introspection(Value),
+    /// The members that say something, in snake case, times in seconds.
+    Record(Value),
     Server(ServerWant),
     Nothing,
 }

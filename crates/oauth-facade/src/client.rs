@@ -3,15 +3,12 @@
 #[cfg(feature = "sha2")]
 use oauth_core::Moment;
 use oauth_core::client_auth::ClientAuth;
-use oauth_core::endpoint::introspection::Introspection;
-use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::authorization::{AuthorizationRequest, HostGeneratedValues, ResponseMode};
-use oauth_core::grant::{ClientCredentials, Grant, Refresh};
+use oauth_core::grant::Grant;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::moment::UnixTime;
-use oauth_core::token::TokenKind;
-use oauth_core::{ClientId, Pending, Secret, Tokens, danger};
+use oauth_core::{ClientId, Pending, Secret};
 
 use crate::machine::Machine;
 use crate::request::TokenRequest;
@@ -49,7 +46,7 @@ pub struct Authorize {
 impl Authorize {
     fn request(self) -> Result<AuthorizationRequest, Error> {
         let mut request = AuthorizationRequest::new(RedirectUri::parse(&self.redirect_uri)?);
-        request.scope = self.token.scope()?;
+        request.scope = self.token.scope.clone();
         request.response_mode = self.response_mode;
         request.extra = self.extra;
         let parameters = self.token.parameters()?;
@@ -189,53 +186,12 @@ impl Client {
             .map(Machine::new)
     }
 
-    /// A token for the client itself.
-    ///
-    /// # Errors
-    /// Those of [`TokenRequest`].
-    pub fn client_credentials(&self, ask: &TokenRequest) -> Result<Machine, Error> {
-        let scope = ask.scope()?;
-        self.token(ClientCredentials { scope }, ask)
-    }
-
-    /// Spends the refresh token of these tokens; an empty scope asks for all that was granted.
-    ///
-    /// # Errors
-    /// `grant.no_refresh_token`, and those of [`TokenRequest`].
-    pub fn refresh(&self, tokens: &Tokens, ask: &TokenRequest) -> Result<Machine, Error> {
-        let token = tokens.refresh_token.clone().ok_or(Misuse::NoRefreshToken)?;
-        let scope = ask.scope()?;
-        self.token(Refresh { token, scope }, ask)
-    }
-
-    /// The password grant, see [`danger::password`].
-    ///
-    /// # Errors
-    /// Those of [`TokenRequest`].
-    pub fn password(
-        &self,
-        username: &str,
-        password: Secret<String>,
-        ask: &TokenRequest,
-    ) -> Result<Machine, Error> {
-        self.token(danger::password(username, password, ask.scope()?), ask)
-    }
-
-    fn token<G: Grant + Send + 'static>(
+    /// Asks the token endpoint.
+    pub(crate) fn token<G: Grant + Send + 'static>(
         &self,
         grant: G,
         ask: &TokenRequest,
     ) -> Result<Machine, Error> {
         Ok(Machine::new(self.0.token_with(grant, ask.parameters()?)))
-    }
-
-    /// Asks the server to forget a token.
-    pub fn revoke(&self, token: Secret<String>, hint: Option<TokenKind>) -> Machine {
-        Machine::new(self.0.revoke(Revocation::new(token).hint(hint)))
-    }
-
-    /// Asks the server about a token.
-    pub fn introspect(&self, token: Secret<String>, hint: Option<TokenKind>) -> Machine {
-        Machine::new(self.0.introspect(Introspection::new(token).hint(hint)))
     }
 }

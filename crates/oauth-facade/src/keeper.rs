@@ -73,7 +73,7 @@ impl Keep {
                 return Err(Error::from(Misuse::Setup).about(what));
             }
         };
-        let id = id.with_scope(self.request.scope()?);
+        let id = id.with_scope(self.request.scope.clone());
         Ok(id.with_parameters(self.request.parameters()?))
     }
 
@@ -146,7 +146,7 @@ impl Keeper {
     /// # Errors
     /// Those of [`TokenRequest`], and `misuse.setup` for an unknown word in `keep`.
     pub fn client_credentials(client: &Client, keep: &Keep) -> Result<Self, Error> {
-        let upkeep = Upkeep::ClientCredentials(keep.request.scope()?);
+        let upkeep = Upkeep::ClientCredentials(keep.request.scope.clone());
         let keeper = client.core().keeper(upkeep).with_policy(keep.policy()?);
         Ok(Self::of(keeper.with_parameters(keep.request.parameters()?)))
     }

@@ -7,7 +7,7 @@
 //! or `oauth-providers`.
 //!
 //! ```
-//! use oauth_facade::{Auth, Client, Machine, Reply, Server, TokenRequest, Turn};
+//! use oauth_facade::{Auth, Client, ClientCredentials, Machine, Reply, Scope, Server, TokenRequest, Turn};
 //! use oauth_core::{Moment, moment::UnixTime};
 //!
 //! let metadata = r#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token"}"#;
@@ -15,7 +15,8 @@
 //! let client = Client::new(&server, "id", Auth::Post("secret".into()))?;
 //! let at = Moment::fixed(UnixTime::from_secs(1_750_000_000), [7; 32]);
 //!
-//! let mut machine: Machine = client.client_credentials(&TokenRequest::for_scope("read"))?;
+//! let request = TokenRequest::for_scope(Scope::parse("read")?);
+//! let mut machine: Machine = client.client_credentials(ClientCredentials { request })?;
 //! let Turn::Send(request) = machine.begin(at)? else { panic!("a request comes first") };
 //! assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", "https://as.example/token"));
 //! let reply = Reply {
@@ -29,11 +30,13 @@
 //! ```
 
 mod api;
+mod arg;
 mod client;
 mod doubles;
 mod flow;
 mod keeper;
 mod machine;
+mod op;
 mod preset;
 mod record;
 mod request;
@@ -42,11 +45,16 @@ mod server;
 mod stored;
 
 pub use api::{Api, ApiCall, Call, CallStep, Keeping, Once, Redirects};
+pub use arg::{About, Arg, Args, Field, Mismatch, Refused, Shape, Unfit};
 pub use client::{Auth, Authorization, Authorize, Client};
 pub use doubles::for_doubles;
 pub use flow::Flow;
 pub use keeper::{Ask, Keep, Keeper, Task, of_store};
 pub use machine::{Machine, Outgoing, Reply, Turn};
+pub use op::{
+    ClientCredentials, Description, Doors, Entry, FINGERPRINT, Introspect, Kind, Operation,
+    Outcome, Password, Refresh, Revoke, TABLE, TokenState,
+};
 pub use preset::Preset;
 pub use record::{ErrorRecord, Record};
 pub use request::TokenRequest;
@@ -54,7 +62,6 @@ pub use resource::{Attachment, Resource};
 pub use server::{Discover, Prefer, Server, Transport};
 
 // The types of the core that this crate's functions take and give.
-pub use oauth_core::Secret;
 pub use oauth_core::error::{Cause, Check, Class, Error, Fault, Loss, Misuse};
 pub use oauth_core::flow::authorization::{HostGeneratedValues, Pending, ResponseMode};
 pub use oauth_core::flow::resource::{Allowance, Clock, OnLimit, TokenFor};
@@ -63,3 +70,4 @@ pub use oauth_core::moment::{Moment, UnixTime};
 pub use oauth_core::quirk::{Quirk, Rules, Strictness};
 pub use oauth_core::token::{Freshness, TokenKind, Tokens};
 pub use oauth_core::url::Url;
+pub use oauth_core::{Scope, Secret};

@@ -58,7 +58,17 @@ impl Machine {
         E: Exchange + Send + 'static,
         E::Output: Into<Record> + 'static,
     {
-        Self(exchange.and_then(|_, output| Ok(output.into())).boxed())
+        Self::of::<E, E::Output>(exchange)
+    }
+
+    /// Any exchange whose output is told by this record.
+    pub fn of<E, R>(exchange: E) -> Self
+    where
+        E: Exchange + Send + 'static,
+        R: From<E::Output> + Into<Record> + 'static,
+    {
+        let record = |_: &Moment, output| Ok(R::from(output).into());
+        Self(exchange.and_then(record).boxed())
     }
 
     /// The first step.

@@ -1,24 +1,22 @@
 //! What a conversation leaves behind, and what an error says, in plain data.
 
 use oauth_core::Tokens;
-use oauth_core::endpoint::introspection::TokenState;
 use oauth_core::error::{Class, Error, ServerError};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use crate::arg::Arg;
 use crate::server::Server;
 
-/// The output of any conversation.
+/// The output of any conversation. A binding that forgets a case does not compile.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Record {
     /// Tokens of a grant.
     Tokens(Box<Tokens>),
-    /// What the server says about a token: `{"active": false}`, or `true` and the members of
-    /// RFC 7662 section 2.2, `scope` and `aud` as lists.
-    Introspection(Value),
     /// A server found by discovery.
     Server(Box<Server>),
+    /// Any other outcome of an operation: its name, and its members in the order of the description.
+    Plain(&'static str, Vec<Arg>),
     /// Nothing but that it is done.
     Nothing,
 }
@@ -48,44 +46,6 @@ impl From<()> for Record {
 impl From<oauth_core::server::Server> for Record {
     fn from(server: oauth_core::server::Server) -> Self {
         Self::Server(Box::new(Server::of(server)))
-    }
-}
-
-impl From<TokenState> for Record {
-    fn from(state: TokenState) -> Self {
-        let TokenState::Active(token) = state else {
-            return Self::Introspection(json!({ "active": false }));
-        };
-        let token = *token;
-        let mut members: Map<String, Value> = token.extra.into_iter().collect();
-        members.insert("active".to_owned(), Value::Bool(true));
-        let scope = token
-            .scope
-            .map(|scope| scope.iter().map(Value::from).collect::<Value>());
-        let seconds =
-            |time: Option<oauth_core::moment::UnixTime>| time.map(|time| time.as_secs().into());
-        let known = [
-            ("scope", scope),
-            ("client_id", token.client_id.map(Value::from)),
-            ("username", token.username.map(Value::from)),
-            ("token_type", token.token_type.map(Value::from)),
-            ("exp", seconds(token.expires_at)),
-            ("iat", seconds(token.issued_at)),
-            ("nbf", seconds(token.not_before)),
-            ("sub", token.subject.map(Value::from)),
-            (
-                "aud",
-                Some(token.audience)
-                    .filter(|list| !list.is_empty())
-                    .map(Value::from),
-            ),
-            ("iss", token.issuer.map(Value::from)),
-        ];
-        let known = known
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        members.extend(known);
-        Self::Introspection(Value::Object(members))
     }
 }
 

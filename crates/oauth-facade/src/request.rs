@@ -4,35 +4,30 @@ use oauth_core::error::Error;
 use oauth_core::grant::TokenParameters;
 use oauth_core::{Scope, Secret};
 
-/// What to ask for. The same names a grant in a store: who asks for something else never gets its
-/// tokens.
-#[derive(Debug, Clone, Default)]
-pub struct TokenRequest {
-    /// Names separated by spaces; empty leaves it to the server.
-    pub scope: String,
-    /// The resources the token is for, as absolute URIs (RFC 8707).
-    pub resource: Vec<String>,
-    /// The audiences, as some servers name it.
-    pub audience: Vec<String>,
-    /// Parameters that the provider documents. A name may stand several times.
-    pub extra: Vec<(String, Secret<String>)>,
+use crate::op::arguments;
+
+arguments! {
+    /// What to ask for. The same names a grant in a store: who asks for something else never gets its
+    /// tokens.
+    pub struct TokenRequest {
+        /// What the tokens are for, as names of scopes; without it, what the server gives by itself.
+        pub scope: Scope,
+        /// The resources the tokens are for, as absolute URIs (RFC 8707).
+        pub resource: Vec<String>,
+        /// The audiences, as some servers name it.
+        pub audience: Vec<String>,
+        /// Parameters that the provider documents.
+        pub extra: Vec<(String, Secret<String>)>,
+    }
 }
 
 impl TokenRequest {
     /// For this scope, and nothing else.
-    pub fn for_scope(scope: impl Into<String>) -> Self {
+    pub fn for_scope(scope: Scope) -> Self {
         Self {
-            scope: scope.into(),
+            scope,
             ..Self::default()
         }
-    }
-
-    /// The scope, as the core says it.
-    ///
-    /// # Errors
-    /// `scope.syntax`.
-    pub fn scope(&self) -> Result<Scope, Error> {
-        Scope::parse(&self.scope)
     }
 
     /// What stands beside the scope, as the core says it.

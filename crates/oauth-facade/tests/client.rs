@@ -1,6 +1,9 @@
 //! A client of a server whose metadata are at hand.
 
-use oauth_facade::{Auth, Client, Moment, Secret, Server, TokenRequest, Transport, Turn, UnixTime};
+use oauth_facade::{
+    Auth, Client, ClientCredentials, Moment, Secret, Server, TokenRequest, Transport, Turn,
+    UnixTime,
+};
 
 const ISSUER: &str = "https://as.example";
 
@@ -32,7 +35,9 @@ fn a_secret_is_sent_as_the_server_takes_it() {
     ] {
         let client = with_secret(methods).expect("a way that both know");
         let mut machine = client
-            .client_credentials(&TokenRequest::default())
+            .client_credentials(ClientCredentials {
+                request: TokenRequest::default(),
+            })
             .expect("a request");
         let at = Moment::fixed(UnixTime::from_secs(1_750_000_000), [1; 32]);
         let Ok(Turn::Send(request)) = machine.begin(at) else {

@@ -1,11 +1,12 @@
 //! What is written from a table instead of by hand: error classes, codes and their documentation in
-//! every language, and the presets of the browser package.
+//! every language, operations with their records, and the presets of the browser package.
 //!
 //! `xtask-codegen` writes the files, `xtask-codegen --check` only compares. It asks the crates
 //! themselves, so it cannot misread a source file, and `xtask` need not compile them.
 
 mod errors;
 mod javascript;
+mod ops;
 mod presets;
 mod python;
 mod records;
@@ -32,6 +33,20 @@ const FILES: &[(&str, Render)] = &[
         "bindings/python/python/oauth_core/errors.py",
         python::classes,
     ),
+    ("crates/oauth-facade/OPERATIONS.md", ops::page::page),
+    (
+        "bindings/python/python/oauth_core/_ops.py",
+        ops::python::operations,
+    ),
+    (
+        "bindings/python/python/oauth_core/_records.py",
+        ops::python::classes,
+    ),
+    ("bindings/node/js/ops.cjs", ops::node::module),
+    ("bindings/node/js/ops.d.cts", ops::node::types),
+    ("bindings/node/js/index.mjs", ops::node::entry),
+    ("bindings/wasm/js/ops.js", ops::web::module),
+    ("bindings/wasm/js/ops.d.ts", ops::web::types),
     ("bindings/node/js/codes.d.cts", javascript::codes),
     ("bindings/node/js/errors.cjs", javascript::node_classes),
     ("bindings/node/index.d.cts", javascript::node_types),

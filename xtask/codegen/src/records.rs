@@ -4,7 +4,10 @@ use std::error::Error;
 use std::time::Duration;
 
 use oauth_core::error::{Cause, Denial, Loss, Row, ServerError};
-use oauth_facade::{Auth, Client, ErrorRecord, Machine, Moment, Reply, Server, Turn, UnixTime};
+use oauth_facade::{
+    Auth, Client, ClientCredentials, ErrorRecord, Machine, Moment, Reply, Server, TokenRequest,
+    Turn, UnixTime,
+};
 
 /// A list of records, one a line.
 pub(crate) fn file(_: &str) -> Result<String, Box<dyn Error>> {
@@ -56,7 +59,9 @@ fn refusal(denial: Denial) -> Result<oauth_core::Error, Box<dyn Error>> {
     let server = Server::from_metadata("https://as.example", metadata, Default::default())?;
     let client = Client::new(&server, "id", Auth::Post("secret".into()))?;
     let at = Moment::fixed(UnixTime::from_secs(1_750_000_000), [7; 32]);
-    let mut machine: Machine = client.client_credentials(&oauth_facade::TokenRequest::default())?;
+    let mut machine: Machine = client.client_credentials(ClientCredentials {
+        request: TokenRequest::default(),
+    })?;
     let reply = Reply {
         status,
         headers,

@@ -1,0 +1,464 @@
+//! Plain values: what a host hands over for an operation, and what it gets back.
+//!
+//! They cross in one list, in the order of the description, so that a binding has one reader and one
+//! writer whatever operations there are. Types and values are checked here, once for all hosts.
+
+use std::fmt;
+use std::sync::Arc;
+
+use oauth_core::error::{Error, Misuse};
+use oauth_core::extra::Extra;
+use oauth_core::moment::UnixTime;
+use oauth_core::token::TokenKind;
+use oauth_core::{Scope, Secret, Tokens};
+use serde_json::Value;
+
+/// The largest whole number up to which a double holds each (2^53 - 1).
+const SAFE: f64 = 9_007_199_254_740_991.0;
+
+/// One value. Every text is taken for a secret, so whatever crosses is overwritten when it is dropped.
+#[derive(Clone)]
+pub enum Arg {
+    /// Left out.
+    Null,
+    /// A flag.
+    Bool(bool),
+    /// A number; what is above 2^53 has to be a text.
+    Number(f64),
+    /// A text.
+    Text(Secret<String>),
+    /// Names of scopes, out of this crate alone: hosts hand over a text or a list.
+    Names(Scope),
+    /// Several values.
+    List(Vec<Self>),
+    /// Names with values.
+    Pairs(Vec<(String, Self)>),
+    /// A time.
+    Time(UnixTime),
+    /// Members that nobody has defined.
+    Json(Value),
+    /// Tokens, as the host holds them.
+    Tokens(Arc<Tokens>),
+    /// Anything else: good for nothing but an error.
+    Other,
+}
+
+impl Arg {
+    /// What kind of thing it is, for people. Never what it says.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Bool(_) => "a flag",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "a text",
+            Self::Names(_) => "names of scopes",
+            Self::List(_) => "a list",
+            Self::Pairs(_) => "names with values",
+            Self::Time(_) => "a time",
+            Self::Json(_) => "JSON",
+            Self::Tokens(_) => "Tokens",
+            Self::Other => "something else",
+        }
+    }
+
+    fn text(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl fmt::Debug for Arg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())
+    }
+}
+
+/// The arguments of one operation, in the order of its description.
+#[derive(Debug)]
+pub struct Args(std::vec::IntoIter<Arg>);
+
+impl Args {
+    /// The next one.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn take<F: Field>(&mut self, name: &'static str) -> Result<F, Refused> {
+        F::read(self.0.next().unwrap_or(Arg::Null)).map_err(|unfit| match unfit {
+            Unfit::Kind(given) => Refused::Argument(Mismatch {
+                name,
+                wanted: F::WANTED,
+                given,
+            }),
+            Unfit::Value(error) if error.detail().is_none() => Refused::Call(error.about(name)),
+            Unfit::Value(error) => Refused::Call(error),
+        })
+    }
+}
+
+impl From<Vec<Arg>> for Args {
+    fn from(list: Vec<Arg>) -> Self {
+        Self(list.into_iter())
+    }
+}
+
+/// Why an operation did not begin.
+#[derive(Debug)]
+pub enum Refused {
+    /// An argument is of another type: the host's `TypeError`.
+    Argument(Mismatch),
+    /// An argument cannot be what it is, or the call not be made.
+    Call(Error),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Call(error)
+    }
+}
+
+/// An argument of a wrong type. It tells what kind of thing was given, never what.
+#[derive(Debug, Clone, Copy)]
+pub struct Mismatch {
+    /// The argument, in snake case.
+    pub name: &'static str,
+    /// What is wanted.
+    pub wanted: &'static str,
+    /// What was given.
+    pub given: &'static str,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            wanted,
+            given,
+        } = self;
+        write!(f, "argument '{name}': {wanted} is wanted, not {given}")
+    }
+}
+
+/// Why a value is not what a field wants.
+#[derive(Debug)]
+pub enum Unfit {
+    /// It is this kind of thing.
+    Kind(&'static str),
+    /// It is of the right type, and of no use.
+    Value(Error),
+}
+
+impl From<Error> for Unfit {
+    fn from(error: Error) -> Self {
+        Self::Value(error)
+    }
+}
+
+/// What a value is, for generators.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    /// A text.
+    Text,
+    /// A text that must not be shown.
+    Secret,
+    /// A flag.
+    Flag,
+    /// A whole number, not below zero.
+    Whole,
+    /// One of these words, and what they are together.
+    Word(&'static str, &'static [&'static str]),
+    /// Names of scopes.
+    Names,
+    /// Several texts.
+    Texts,
+    /// Names with one text each, or several.
+    Pairs,
+    /// A time.
+    Time,
+    /// Members that nobody has defined.
+    Json,
+    /// Tokens.
+    Tokens,
+    /// This, or nothing.
+    Maybe(&'static Self),
+}
+
+/// A type that crosses.
+pub trait Field: Sized {
+    /// What it is, for generators.
+    const SHAPE: Shape;
+    /// What it is, for people: "a text".
+    const WANTED: &'static str;
+    /// Whether it may be left out.
+    const OPTIONAL: bool = false;
+
+    /// Out of a value.
+    ///
+    /// # Errors
+    /// If it is none.
+    fn read(arg: Arg) -> Result<Self, Unfit>;
+
+    /// Into a value.
+    fn write(self) -> Arg;
+}
+
+/// One argument or member, for generators.
+#[derive(Debug, Clone, Copy)]
+pub struct About {
+    /// Its name, in snake case.
+    pub name: &'static str,
+    /// What it is, line by line.
+    pub text: &'static [&'static str],
+    /// Of which type.
+    pub shape: Shape,
+    /// Whether it may be left out.
+    pub is_optional: bool,
+}
+
+impl Field for Secret<String> {
+    const SHAPE: Shape = Shape::Secret;
+    const WANTED: &'static str = "a text";
+
+    fn read(arg: Arg) -> Result<Self, Unfit> {
+        match arg {
+            Arg::Text(text) => Ok(text),
+            other => Err(Unfit::Kind(other.kind())),
+        }
+    }
+
+    fn write(self) -> Arg {
+        Arg::Text(self)
+    }
+}
+
+impl Field for String {
+    const SHAPE: Shape = Shape::Text;
+    const WANTED: &'static str = "a text";
+
+    fn read(arg: Arg) -> Result<Self, Unfit> {
+        Secret::read(arg).map(|text| text.expose().clone())
+    }
+
+    fn write(self) -> Arg {
+        Arg::Text(self.into())
+    }
+}
+
+impl Field for bool {
+    const SHAPE: Shape = Shape::Flag;
+    const WANTED: &'static str = "a flag";
+
+    fn read(arg: Arg) -> Result<Self, Unfit> {
+        match arg {
+            Arg::Bool(flag) => Ok(flag),
+            other => Err(Unfit::Kind(other.kind())),
+        }
+    }
+
+    fn write(self) -> Arg {
+        Arg::Bool(self)
+    }
+}
+
+impl Field for u64 {
+    const SHAPE: Shape = Shape::Whole;
+    const WANTED: &'static str = "a whole number";
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is whole, not below zero, and no larger than a double holds exactly"
+    )]
+    fn read(arg: Arg) -> Result<Self, Unfit> {
+        match arg {
+            Arg::Number(number) if number.fract() == 0.0 && (0.0..=SAFE).contains(&number) => {
+                Ok(number as Self)
+            }
+            Arg::Number(_) => Err(Unfit::Kind("another number")),
+            other => Err(Unfit::Kind(other.kind())),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "more than 2^53 has no meaning")]
+    fn write(self) -> Arg {
+        Arg::Number(self as f64)
+    }
+}
+
+impl Field for UnixTime {
+    const SHAPE: Shape = Shape::Time;
+    const WANTED: &'static str = "a time";
+
+    fn read(arg: Arg) -> Result<Self, Unfit> {
+        match arg {
+            Arg::Time(time) => Ok(time),
+            number @ Arg::Number(_) => u64::read(number).map(Self::from_secs),
+            other => Err(Unfit::Kind(other.kind())),
+        }
+    }
+
+    fn write(self) -> Arg {
+        Arg::Time(self)
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    const SHAPE: Shape = Shape::Maybe(&T::SHAPE);
+    const WANTED: &'static str = T::WANTED;
+    const OPTIONAL: bool = true;
+
+    fn read(arg: Arg) -> Result<Self, Unfit> {
+        match arg {
+            Arg::Null => Ok(None),
+            arg => T::read(arg).map(Some),
+        }
+    }
+
+    fn write(self) -> Arg {
+        self.map_or(Arg::Null, T::write)
+    }
+}
+
+impl Field for Scope {
+    const SHAPE: Shape = Shape::Names;
+    const WANTED: &'static str = "a text or a list of texts";
+    const OPTIONAL: bool = true;
+
+    fn read(arg: Arg) -> Result<Self, Unfit> {
+        match arg {
+            Arg::Null => Ok(Self::none()),
+            Arg::Names(names) => Ok(names),
+            Arg::Text(text) => Ok(Self::parse(text.expose())?),
+            list @ Arg::List(_) => {
+                let names = Vec::<String>::read(list)?;
+                for (place, name) in names.iter().enumerate() {
+                    // "read write" as one item would be two names on the wire.
+                    Self::of([name.as_str()]).map_err(|_| {
+                        let text = format!("item {place} is not one scope-token");
+                        Error::from(Misuse::ScopeSyntax).about(&text)
+                    })?;
+                }
+                Ok(Self::of(names.iter().map(String::as_str))?)
+            }
+            other => Err(Unfit::Kind(other.kind())),
+        }
+    }
+
+    fn write(self) -> Arg {
+        Arg::Names(self)
+    }
+}
+
+impl Field for Vec<String> {
+    const SHAPE: Shape = Shape::Texts;
+    const WANTED: &'static str = "a list of texts";
+    const OPTIONAL: bool = true;
+
+    fn read(arg: Arg) -> Result<Self, Unfit> {
+        let one = |arg| String::read(arg).map_err(|_| Unfit::Kind("a list of other things"));
+        match arg {
+            Arg::Null => Ok(Self::new()),
+            Arg::List(list) => list.into_iter().map(one).collect(),
+            other => Err(Unfit::Kind(other.kind())),
+        }
+    }
+
+    fn write(self) -> Arg {
+        Arg::List(self.into_iter().map(String::write).collect())
+    }
+}
+
+impl Field for Vec<(String, Secret<String>)> {
+    const SHAPE: Shape = Shape::Pairs;
+    const WANTED: &'static str = "names with a text or a list of texts each";
+    const OPTIONAL: bool = true;
+
+    fn read(arg: Arg) -> Result<Self, Unfit> {
+        let pairs = match arg {
+            Arg::Null => Vec::new(),
+            Arg::Pairs(pairs) => pairs,
+            other => return Err(Unfit::Kind(other.kind())),
+        };
+        let mut read = Self::new();
+        for (name, value) in pairs {
+            let values = match value {
+                Arg::List(values) => values,
+                one => vec![one],
+            };
+            for value in values {
+                let value = Secret::read(value);
+                let value = value.map_err(|_| Unfit::Kind("names with other things"))?;
+                read.push((name.clone(), value));
+            }
+        }
+        Ok(read)
+    }
+
+    fn write(self) -> Arg {
+        let pairs = self.into_iter();
+        Arg::Pairs(
+            pairs
+                .map(|(name, value)| (name, Arg::Text(value)))
+                .collect(),
+        )
+    }
+}
+
+impl Field for Extra {
+    const SHAPE: Shape = Shape::Json;
+    const WANTED: &'static str = "names with values";
+
+    fn read(arg: Arg) -> Result<Self, Unfit> {
+        // Only servers say what nobody has defined.
+        Err(Unfit::Kind(arg.kind()))
+    }
+
+    fn write(self) -> Arg {
+        Arg::Json(Value::Object(self.into_iter().collect()))
+    }
+}
+
+impl Field for Arc<Tokens> {
+    const SHAPE: Shape = Shape::Tokens;
+    const WANTED: &'static str = "Tokens";
+
+    fn read(arg: Arg) -> Result<Self, Unfit> {
+        match arg {
+            Arg::Tokens(tokens) => Ok(tokens),
+            other => Err(Unfit::Kind(other.kind())),
+        }
+    }
+
+    fn write(self) -> Arg {
+        Arg::Tokens(self)
+    }
+}
+
+/// Makes a [`Field`] of an enum of the core whose `as_str` gives the word of each case.
+macro_rules! words {
+    ($Name:ident { $($word:literal => $case:path),+ $(,)? }) => {
+        impl Field for $Name {
+            const SHAPE: Shape = Shape::Word(stringify!($Name), &[$($word),+]);
+            const WANTED: &'static str = concat!("one of" $(, " ", $word)+);
+
+            fn read(arg: Arg) -> Result<Self, Unfit> {
+                match &arg {
+                    Arg::Text(text) => match text.expose().as_str() {
+                        $($word => Ok($case),)+
+                        _ => Err(Unfit::Kind("another text")),
+                    },
+                    other => Err(Unfit::Kind(other.kind())),
+                }
+            }
+
+            fn write(self) -> Arg {
+                Arg::text(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    TokenKind {
+        "access_token" => TokenKind::Access,
+        "refresh_token" => TokenKind::Refresh,
+    }
+}

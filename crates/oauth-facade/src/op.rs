@@ -1,0 +1,410 @@
+//! What a client can ask of a server, each defined once: here in a line of the table, and in a file of
+//! its own under `op/`. Every language's methods, signatures and documentation are written from it.
+//!
+//! A number of the table and the places of the arguments are what a host and this crate agree on;
+//! [`FINGERPRINT`] changes with either, so that two halves of different releases notice it.
+
+mod client_credentials;
+mod introspect;
+mod password;
+mod refresh;
+mod revoke;
+#[cfg(test)]
+mod tests;
+
+use oauth_core::Tokens;
+use oauth_core::error::{Error, Misuse};
+
+pub use client_credentials::ClientCredentials;
+pub use introspect::{Introspect, TokenState};
+pub use password::Password;
+pub use refresh::Refresh;
+pub use revoke::Revoke;
+
+use crate::arg::{About, Args, Refused, Shape};
+use crate::client::Client;
+use crate::machine::Machine;
+
+/// One thing that a client can ask of a server.
+pub trait Operation: Sized {
+    /// What it is, line by line.
+    const TEXT: &'static [&'static str];
+    /// Its arguments, those of its own before those that it shares with others.
+    const ARGUMENTS: &'static [&'static [About]];
+
+    /// Out of what a host handed over.
+    ///
+    /// # Errors
+    /// For an argument that is missing or not of its type.
+    fn read(args: &mut Args) -> Result<Self, Refused>;
+
+    /// The conversation.
+    ///
+    /// # Errors
+    /// Those of what cannot be asked.
+    fn start(self, client: &Client) -> Result<Machine, Error>;
+}
+
+/// What an operation leaves behind, as hosts see it.
+pub trait Outcome {
+    /// What it is.
+    const KIND: Kind;
+}
+
+/// What an operation leaves behind.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// Nothing but that it is done.
+    Nothing,
+    /// Tokens.
+    Tokens,
+    /// A record of its own.
+    Record(&'static Description),
+}
+
+/// A record, for generators.
+#[derive(Debug, Clone, Copy)]
+pub struct Description {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is, line by line.
+    pub text: &'static [&'static str],
+    /// Its members.
+    pub members: &'static [About],
+}
+
+impl Outcome for () {
+    const KIND: Kind = Kind::Nothing;
+}
+
+impl Outcome for Tokens {
+    const KIND: Kind = Kind::Tokens;
+}
+
+/// How a host offers an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doors {
+    /// As calls of the client, and as an exchange.
+    All,
+    /// As an exchange alone: the client's method of this name keeps what the exchange fetches.
+    Exchange,
+}
+
+/// A line of the table, for generators.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// Its name, in snake case.
+    pub name: &'static str,
+    /// What it is, line by line.
+    pub text: &'static [&'static str],
+    /// What it takes.
+    pub arguments: &'static [&'static [About]],
+    /// What it leaves behind.
+    pub outcome: Kind,
+    /// Whether browsers offer it too.
+    pub is_everywhere: bool,
+    /// How it is offered.
+    pub doors: Doors,
+}
+
+/// Arguments that are read in order: a struct, its description, and how it starts if it is an operation.
+/// The last line may name a group that several operations share.
+macro_rules! arguments {
+    (
+        $(#[doc = $text:literal])*
+        pub struct $Name:ident {
+            $($(#[doc = $about:literal])* pub $field:ident: $Type:ty,)*
+            $(..$group:ident: $Group:ty,)?
+        }
+
+        fn start($self:ident, $client:ident: &Client) -> Result<Machine, Error> $start:block
+    ) => {
+        $(#[doc = $text])*
+        #[derive(Debug, Clone)]
+        pub struct $Name {
+            $($(#[doc = $about])* pub $field: $Type,)*
+            $(
+                /// What to ask for.
+                pub $group: $Group,
+            )?
+        }
+
+        impl $crate::op::Operation for $Name {
+            const TEXT: &'static [&'static str] = &[$($text),*];
+            const ARGUMENTS: &'static [&'static [$crate::arg::About]] = &[
+                $crate::op::about!($($($about)* $field: $Type,)*),
+                $(<$Group>::ARGUMENTS,)?
+            ];
+
+            fn read(args: &mut $crate::arg::Args) -> Result<Self, $crate::arg::Refused> {
+                Ok(Self {
+                    $($field: args.take(stringify!($field))?,)*
+                    $($group: <$Group>::read(args)?,)?
+                })
+            }
+
+            fn start($self, $client: &$crate::client::Client) -> Result<Machine, oauth_core::Error> $start
+        }
+    };
+    (
+        $(#[doc = $text:literal])*
+        pub struct $Name:ident {
+            $($(#[doc = $about:literal])* pub $field:ident: $Type:ty,)*
+        }
+    ) => {
+        $(#[doc = $text])*
+        #[derive(Debug, Clone, Default)]
+        pub struct $Name {
+            $($(#[doc = $about])* pub $field: $Type,)*
+        }
+
+        impl $Name {
+            /// What they are, for generators.
+            pub const ARGUMENTS: &'static [$crate::arg::About] =
+                $crate::op::about!($($($about)* $field: $Type,)*);
+
+            /// Out of what a host handed over.
+            ///
+            /// # Errors
+            /// For one that is not of its type.
+            pub fn read(args: &mut $crate::arg::Args) -> Result<Self, $crate::arg::Refused> {
+                Ok(Self {
+                    $($field: args.take(stringify!($field))?,)*
+                })
+            }
+        }
+    };
+}
+
+/// A record that hosts get: a struct, its description, and how it becomes plain values. With `from`, a
+/// struct of the core has members of the same names.
+macro_rules! outcome {
+    (
+        $(#[doc = $text:literal])*
+        pub struct $Name:ident from $Core:ty {
+            $($(#[doc = $about:literal])* pub $field:ident: $Type:ty,)*
+        }
+    ) => {
+        $crate::op::outcome! {
+            $(#[doc = $text])*
+            pub struct $Name {
+                $($(#[doc = $about])* pub $field: $Type,)*
+            }
+        }
+
+        impl From<$Core> for $Name {
+            fn from(core: $Core) -> Self {
+                Self { $($field: core.$field,)* }
+            }
+        }
+    };
+    (
+        $(#[doc = $text:literal])*
+        pub struct $Name:ident {
+            $($(#[doc = $about:literal])* pub $field:ident: $Type:ty,)*
+        }
+    ) => {
+        $(#[doc = $text])*
+        #[derive(Debug, Clone)]
+        pub struct $Name {
+            $($(#[doc = $about])* pub $field: $Type,)*
+        }
+
+        impl $crate::op::Outcome for $Name {
+            const KIND: $crate::op::Kind = $crate::op::Kind::Record(&$crate::op::Description {
+                name: stringify!($Name),
+                text: &[$($text),*],
+                members: $crate::op::about!($($($about)* $field: $Type,)*),
+            });
+        }
+
+        impl From<$Name> for $crate::record::Record {
+            fn from(record: $Name) -> Self {
+                Self::Plain(
+                    stringify!($Name),
+                    vec![$($crate::arg::Field::write(record.$field)),*],
+                )
+            }
+        }
+    };
+}
+
+/// What fields are, for generators.
+macro_rules! about {
+    ($($($text:literal)* $field:ident: $Type:ty,)*) => {
+        &[$($crate::arg::About {
+            name: stringify!($field),
+            text: &[$($text),*],
+            shape: <$Type as $crate::arg::Field>::SHAPE,
+            is_optional: <$Type as $crate::arg::Field>::OPTIONAL,
+        }),*]
+    };
+}
+
+pub(crate) use {about, arguments, outcome};
+
+/// Makes the table, the dispatchers, and a method of [`Client`] for each line.
+macro_rules! operations {
+    (
+        everywhere { $($every:ident: $Every:ident -> $EveryOut:ty $(, $every_door:ident)?;)* }
+        not in the browser { $($other:ident: $Other:ident -> $OtherOut:ty $(, $other_door:ident)?;)* }
+    ) => {
+        /// Every operation, by its number: first those that browsers offer too.
+        pub const TABLE: &[Entry] = &[
+            $(entry!($every: $Every -> $EveryOut, true $(, $every_door)?),)*
+            $(entry!($other: $Other -> $OtherOut, false $(, $other_door)?),)*
+        ];
+
+        // Two lists, for whoever names a function links what it does.
+        const EVERYWHERE: &[Start] = &[$(started::<$Every>),*];
+        const NOT_IN_THE_BROWSER: &[Start] = &[$(started::<$Other>),*];
+
+        impl Client {
+            $(
+                #[doc = concat!("Begins a [`", stringify!($Every), "`].")]
+                ///
+                /// # Errors
+                /// Those of what cannot be asked.
+                pub fn $every(&self, arguments: $Every) -> Result<Machine, Error> {
+                    arguments.start(self)
+                }
+            )*
+            $(
+                #[doc = concat!("Begins a [`", stringify!($Other), "`].")]
+                ///
+                /// # Errors
+                /// Those of what cannot be asked.
+                pub fn $other(&self, arguments: $Other) -> Result<Machine, Error> {
+                    arguments.start(self)
+                }
+            )*
+        }
+    };
+}
+
+macro_rules! entry {
+    ($name:ident: $Name:ident -> $Out:ty, $is_everywhere:literal) => {
+        entry!($name: $Name -> $Out, $is_everywhere, All)
+    };
+    ($name:ident: $Name:ident -> $Out:ty, $is_everywhere:literal, $door:ident) => {
+        Entry {
+            name: stringify!($name),
+            text: $Name::TEXT,
+            arguments: $Name::ARGUMENTS,
+            outcome: <$Out as Outcome>::KIND,
+            is_everywhere: $is_everywhere,
+            doors: Doors::$door,
+        }
+    };
+}
+
+operations! {
+    everywhere {
+        revoke: Revoke -> ();
+        refresh: Refresh -> Tokens;
+    }
+    not in the browser {
+        introspect: Introspect -> TokenState;
+        password: Password -> Tokens;
+        client_credentials: ClientCredentials -> Tokens, Exchange;
+    }
+}
+
+type Start = fn(&Client, &mut Args) -> Result<Machine, Refused>;
+
+fn started<O: Operation>(client: &Client, args: &mut Args) -> Result<Machine, Refused> {
+    Ok(O::read(args)?.start(client)?)
+}
+
+impl Client {
+    /// Begins the operation of this number of [`TABLE`].
+    ///
+    /// # Errors
+    /// Those of the operation, and `misuse.setup` for a number that is none.
+    pub fn begin(&self, number: u32, args: impl Into<Args>) -> Result<Machine, Refused> {
+        let all = EVERYWHERE.iter().chain(NOT_IN_THE_BROWSER);
+        self.begin_one_of(all, number, args.into())
+    }
+
+    /// [`Self::begin`] for those that browsers offer. It links no other.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn begin_in_browser(&self, number: u32, args: impl Into<Args>) -> Result<Machine, Refused> {
+        self.begin_one_of(EVERYWHERE.iter(), number, args.into())
+    }
+
+    fn begin_one_of<'a>(
+        &self,
+        mut all: impl Iterator<Item = &'a Start>,
+        number: u32,
+        mut args: Args,
+    ) -> Result<Machine, Refused> {
+        match all.nth(number as usize) {
+            Some(start) => start(self, &mut args),
+            None => Err(Error::from(Misuse::Setup).about("no such operation").into()),
+        }
+    }
+}
+
+/// What both halves of a package must agree on: names and shapes of the table, in their order.
+pub const FINGERPRINT: u64 = fingerprint();
+
+const fn fingerprint() -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325;
+    let mut at = 0;
+    while at < TABLE.len() {
+        let entry = &TABLE[at];
+        hash = text(hash, entry.name);
+        let mut group = 0;
+        while group < entry.arguments.len() {
+            hash = fields(hash, entry.arguments[group]);
+            group += 1;
+        }
+        hash = match entry.outcome {
+            Kind::Nothing => text(hash, "()"),
+            Kind::Tokens => text(hash, "Tokens"),
+            Kind::Record(record) => fields(text(hash, record.name), record.members),
+        };
+        at += 1;
+    }
+    hash
+}
+
+const fn fields(mut hash: u64, fields: &[About]) -> u64 {
+    let mut at = 0;
+    while at < fields.len() {
+        hash = shape(text(hash, fields[at].name), fields[at].shape);
+        at += 1;
+    }
+    hash
+}
+
+const fn shape(hash: u64, of: Shape) -> u64 {
+    match of {
+        Shape::Text => text(hash, "text"),
+        Shape::Secret => text(hash, "secret"),
+        Shape::Flag => text(hash, "flag"),
+        Shape::Whole => text(hash, "whole"),
+        Shape::Word(name, _) => text(hash, name),
+        Shape::Names => text(hash, "names"),
+        Shape::Texts => text(hash, "texts"),
+        Shape::Pairs => text(hash, "pairs"),
+        Shape::Time => text(hash, "time"),
+        Shape::Json => text(hash, "json"),
+        Shape::Tokens => text(hash, "tokens"),
+        Shape::Maybe(of) => shape(text(hash, "maybe"), *of),
+    }
+}
+
+/// FNV-1a, with an end after each text.
+const fn text(mut hash: u64, text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at <= bytes.len() {
+        let byte = if at < bytes.len() { bytes[at] } else { 0xff };
+        hash = (hash ^ byte as u64).wrapping_mul(0x0100_0000_01b3);
+        at += 1;
+    }
+    hash
+}

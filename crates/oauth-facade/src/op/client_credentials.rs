@@ -1,0 +1,19 @@
+use oauth_core::grant;
+
+use super::arguments;
+use crate::machine::Machine;
+use crate::request::TokenRequest;
+
+arguments! {
+    /// Asks for a token for the client itself (RFC 6749 section 4.4).
+    ///
+    /// `denied.*` if the server refuses, `lost.*` if no answer arrives.
+    pub struct ClientCredentials {
+        ..request: TokenRequest,
+    }
+
+    fn start(self, client: &Client) -> Result<Machine, Error> {
+        let scope = self.request.scope.clone();
+        client.token(grant::ClientCredentials { scope }, &self.request)
+    }
+}

@@ -1,0 +1,83 @@
+use oauth_core::endpoint::introspection::{self, Introspection};
+use oauth_core::extra::Extra;
+use oauth_core::moment::UnixTime;
+use oauth_core::token::TokenKind;
+use oauth_core::{Scope, Secret};
+
+use super::{arguments, outcome};
+use crate::machine::Machine;
+
+arguments! {
+    /// Asks the server whether a token is alive, and whose it is (RFC 7662).
+    ///
+    /// `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not
+    /// what the standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives.
+    pub struct Introspect {
+        /// The token in question.
+        pub token: Secret<String>,
+        /// Which kind it is, to save the server a search.
+        pub hint: Option<TokenKind>,
+    }
+
+    fn start(self, client: &Client) -> Result<Machine, Error> {
+        let Self { token, hint } = self;
+        let ask = client.core().introspect(Introspection::new(token).hint(hint));
+        Ok(Machine::of::<_, TokenState>(ask))
+    }
+}
+
+outcome! {
+    /// What the server says about a token (RFC 7662 section 2.2).
+    ///
+    /// Of a token that is not active it says nothing else.
+    pub struct TokenState {
+        /// Whether the token is alive. If not, it is dead, unknown, or none of our business: the server does
+        /// not say which.
+        pub active: bool,
+        /// What the token is good for: `scope`.
+        pub scope: Option<Scope>,
+        /// The client it was issued to.
+        pub client_id: Option<String>,
+        /// A name of the person, for people.
+        pub username: Option<String>,
+        /// Its type, such as `Bearer`.
+        pub token_type: Option<String>,
+        /// When it ends: `exp`. The answer must not be kept beyond that.
+        pub expires_at: Option<UnixTime>,
+        /// When it was issued: `iat`.
+        pub issued_at: Option<UnixTime>,
+        /// When it begins to be good: `nbf`.
+        pub not_before: Option<UnixTime>,
+        /// Whose it is, in the issuer's own terms: `sub`.
+        pub subject: Option<String>,
+        /// For whom it is meant: `aud`.
+        pub audience: Vec<String>,
+        /// Who issued it: `iss`.
+        pub issuer: Option<String>,
+        /// Members that the standard does not define.
+        pub extra: Extra,
+    }
+}
+
+impl From<introspection::TokenState> for TokenState {
+    fn from(state: introspection::TokenState) -> Self {
+        let (active, token) = match state {
+            introspection::TokenState::Active(token) => (true, *token),
+            _ => (false, introspection::ActiveToken::default()),
+        };
+        Self {
+            active,
+            scope: token.scope,
+            client_id: token.client_id,
+            username: token.username,
+            token_type: token.token_type,
+            expires_at: token.expires_at,
+            issued_at: token.issued_at,
+            not_before: token.not_before,
+            subject: token.subject,
+            audience: token.audience,
+            issuer: token.issuer,
+            extra: token.extra,
+        }
+    }
+}

@@ -1,0 +1,30 @@
+use std::sync::Arc;
+
+use oauth_core::Tokens;
+use oauth_core::error::Misuse;
+use oauth_core::grant;
+
+use super::arguments;
+use crate::machine::Machine;
+use crate::request::TokenRequest;
+
+arguments! {
+    /// Spends the refresh token of these tokens for new ones (RFC 6749 section 6).
+    ///
+    /// Without a scope, all that was granted is asked for. Many servers replace the refresh token: keep what
+    /// comes back, and let one worker refresh at a time, as a source of the client does.
+    /// `grant.no_refresh_token` if there is none, `scope.exceeds_grant` for more than was granted, `denied.*`
+    /// with the advice `reauthorize` once the grant is over, `lost.*` if no answer arrives.
+    pub struct Refresh {
+        /// The tokens to be renewed.
+        pub tokens: Arc<Tokens>,
+        ..request: TokenRequest,
+    }
+
+    fn start(self, client: &Client) -> Result<Machine, Error> {
+        let Self { tokens, request } = self;
+        let token = tokens.refresh_token.clone().ok_or(Misuse::NoRefreshToken)?;
+        let scope = request.scope.clone();
+        client.token(grant::Refresh { token, scope }, &request)
+    }
+}

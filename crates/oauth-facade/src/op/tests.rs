@@ -1,0 +1,254 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use oauth_core::Secret;
+
+use super::*;
+use crate::{Arg, Auth, Mismatch, Moment, Record, Reply, Server, Turn, UnixTime};
+
+const METADATA: &str = r#"{
+    "issuer": "https://as.example",
+    "token_endpoint": "https://as.example/token",
+    "revocation_endpoint": "https://as.example/revoke",
+    "introspection_endpoint": "https://as.example/introspect"
+}"#;
+
+fn client() -> Client {
+    let server = Server::from_metadata("https://as.example", METADATA, Default::default());
+    Client::new(&server.expect("metadata"), "id", Auth::Post("s".into())).expect("a client")
+}
+
+fn number(name: &str) -> u32 {
+    let at = TABLE.iter().position(|entry| entry.name == name);
+    u32::try_from(at.expect("it is in the table")).expect("a small number")
+}
+
+fn text(text: &str) -> Arg {
+    Arg::Text(text.into())
+}
+
+fn at() -> Moment {
+    Moment::fixed(UnixTime::from_secs(1_750_000_000), [7; 32])
+}
+
+/// The form that an operation sends.
+fn sent(name: &str, args: Vec<Arg>) -> String {
+    let mut machine = client().begin(number(name), args).expect("a conversation");
+    match machine.begin(at()) {
+        Ok(Turn::Send(request)) => String::from_utf8_lossy(&request.body).into_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn mismatch(name: &str, args: Vec<Arg>) -> Mismatch {
+    match client().begin(number(name), args) {
+        Err(Refused::Argument(mismatch)) => mismatch,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn code(name: &str, args: Vec<Arg>) -> String {
+    match client().begin(number(name), args) {
+        Err(Refused::Call(error)) => error.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn arguments_are_taken_in_their_order() {
+    let form = sent("revoke", vec![text("t"), text("refresh_token")]);
+    assert!(
+        form.starts_with("token=t&token_type_hint=refresh_token"),
+        "{form}"
+    );
+    let pairs = vec![
+        ("one".to_owned(), text("1")),
+        ("two".to_owned(), Arg::List(vec![text("2"), text("3")])),
+    ];
+    let form = sent(
+        "password",
+        vec![
+            text("u"),
+            text("p"),
+            Arg::List(vec![text("read"), text("write")]),
+            Arg::List(vec![text("https://api.example/")]),
+            Arg::Null,
+            Arg::Pairs(pairs),
+        ],
+    );
+    for part in [
+        "username=u",
+        "password=p",
+        "scope=read+write",
+        "resource=https%3A%2F%2Fapi.example%2F",
+        "one=1",
+        "two=2&two=3",
+    ] {
+        assert!(form.contains(part), "{part} in {form}");
+    }
+    let tokens = r#"{"version":1,"issuer":"https://as.example","client_id":"id","access_token":"a",
+        "received_at":0,"expires_in":null,"scope":"","refresh_token":"r","refresh_scope":null,"id_token":null}"#;
+    let tokens = Tokens::from_json(tokens).expect("tokens");
+    let form = sent("refresh", vec![Arg::Tokens(Arc::new(tokens))]);
+    assert!(form.contains("refresh_token=r"), "{form}");
+}
+
+#[test]
+fn what_may_be_left_out_may_be_left_out_at_the_end() {
+    assert!(sent("client_credentials", Vec::new()).contains("grant_type=client_credentials"));
+    assert!(sent("introspect", vec![text("t")]).starts_with("token=t&client_id"));
+}
+
+#[test]
+fn a_wrong_type_is_told_by_name_and_never_by_value() {
+    for (name, args, wanted) in [
+        (
+            "introspect",
+            vec![],
+            "argument 'token': a text is wanted, not nothing",
+        ),
+        (
+            "introspect",
+            vec![Arg::Number(7.0)],
+            "argument 'token': a text is wanted, not a number",
+        ),
+        (
+            "introspect",
+            vec![text("t"), text("S3CR3T")],
+            "argument 'hint': one of access_token refresh_token is wanted, not another text",
+        ),
+        (
+            "refresh",
+            vec![text("S3CR3T")],
+            "argument 'tokens': Tokens is wanted, not a text",
+        ),
+        (
+            "client_credentials",
+            vec![Arg::Number(1.0)],
+            "argument 'scope': a text or a list of texts is wanted, not a number",
+        ),
+        (
+            "client_credentials",
+            vec![Arg::Null, text("S3CR3T")],
+            "argument 'resource': a list of texts is wanted, not a text",
+        ),
+        (
+            "client_credentials",
+            vec![Arg::Null, Arg::List(vec![Arg::Bool(true)])],
+            "argument 'resource': a list of texts is wanted, not a list of other things",
+        ),
+        (
+            "client_credentials",
+            vec![
+                Arg::Null,
+                Arg::Null,
+                Arg::Null,
+                Arg::Pairs(vec![("a".to_owned(), Arg::Number(1.0))]),
+            ],
+            "argument 'extra': names with a text or a list of texts each is wanted, not names with other things",
+        ),
+    ] {
+        let mismatch = mismatch(name, args);
+        assert_eq!(mismatch.to_string(), wanted);
+        assert!(!format!("{mismatch:?}").contains("S3CR3T"));
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_has_its_own_code() {
+    let bad = code("client_credentials", vec![text("a\"b")]);
+    assert!(
+        bad.contains("[scope.syntax]") && bad.contains("scope"),
+        "{bad}"
+    );
+    let two = Arg::List(vec![text("read"), text("read write")]);
+    let two = code("client_credentials", vec![two]);
+    assert!(two.contains("item 1 is not one scope-token"), "{two}");
+    let spent = Arg::Tokens(Arc::new(Tokens::bearer("t")));
+    assert!(code("refresh", vec![spent]).contains("[grant.no_refresh_token]"));
+}
+
+#[test]
+fn a_number_beyond_the_table_is_none() {
+    let beyond = u32::try_from(TABLE.len()).expect("a small number");
+    for refused in [
+        client().begin(beyond, Vec::new()),
+        client().begin_in_browser(number("introspect"), vec![text("t")]),
+    ] {
+        let Err(Refused::Call(error)) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(error.code(), "misuse.setup");
+    }
+    let offered = client().begin_in_browser(number("revoke"), vec![text("t")]);
+    assert!(offered.is_ok());
+}
+
+#[test]
+fn an_outcome_has_its_members_in_the_order_of_the_description() {
+    let mut machine = client()
+        .introspect(Introspect {
+            token: Secret::from("t"),
+            hint: None,
+        })
+        .expect("a conversation");
+    assert!(matches!(machine.begin(at()), Ok(Turn::Send(_))));
+    let reply = Reply {
+        status: 200,
+        headers: vec![("content-type".to_owned(), b"application/json".to_vec())],
+        body: br#"{"active":true,"scope":"a b","exp":7,"aud":"api","more":1}"#.to_vec(),
+    };
+    let Ok(Turn::Done(Record::Plain(name, members))) = machine.reply(at(), reply) else {
+        panic!("a record")
+    };
+    let Kind::Record(description) = TokenState::KIND else {
+        panic!("a record")
+    };
+    assert_eq!(name, description.name);
+    assert_eq!(members.len(), description.members.len());
+    let member = |name: &str| {
+        let at = description
+            .members
+            .iter()
+            .position(|member| member.name == name);
+        at.and_then(|at| members.get(at)).expect("a member")
+    };
+    assert!(matches!(member("active"), Arg::Bool(true)));
+    assert!(matches!(member("scope"), Arg::Names(names) if names.as_str() == "a b"));
+    assert!(matches!(member("expires_at"), Arg::Time(end) if end.as_secs() == 7));
+    assert!(matches!(member("username"), Arg::Null));
+    assert!(matches!(member("extra"), Arg::Json(more) if more["more"] == 1));
+}
+
+#[test]
+fn no_name_stands_twice() {
+    let names: BTreeSet<_> = TABLE.iter().map(|entry| entry.name).collect();
+    assert_eq!(names.len(), TABLE.len());
+    for entry in TABLE {
+        let fields: Vec<_> = entry.arguments.concat();
+        let names: BTreeSet<_> = fields.iter().map(|field| field.name).collect();
+        assert_eq!(names.len(), fields.len(), "{}", entry.name);
+        assert!(!entry.text.is_empty(), "{}", entry.name);
+    }
+}
+
+#[test]
+fn the_fingerprint_knows_names_shapes_and_order() {
+    let field = |name, shape| About {
+        name,
+        text: &[],
+        shape,
+        is_optional: false,
+    };
+    let hash = |list: &[About]| fields(1, list);
+    let (a, b) = (field("a", Shape::Text), field("b", Shape::Text));
+    let others = [
+        hash(&[a, b]),
+        hash(&[b, a]),
+        hash(&[a]),
+        hash(&[field("ab", Shape::Text)]),
+        hash(&[a, field("b", Shape::Secret)]),
+        hash(&[a, field("b", Shape::Maybe(&Shape::Text))]),
+    ];
+    assert_eq!(BTreeSet::from(others).len(), others.len());
+}

@@ -1,0 +1,243 @@
+//! The operations: what every generator of a language needs of the table.
+
+pub(crate) mod node;
+pub(crate) mod page;
+pub(crate) mod python;
+pub(crate) mod web;
+
+use std::collections::BTreeSet;
+use std::error::Error;
+
+use oauth_facade::{About, Description, Entry, Kind, Shape, TABLE};
+
+/// What no argument may be called: keywords of the languages that are written, and what their methods have
+/// beside the arguments.
+const TAKEN: &[&str] = &[
+    "and",
+    "args",
+    "arguments",
+    "as",
+    "assert",
+    "async",
+    "await",
+    "break",
+    "case",
+    "catch",
+    "class",
+    "const",
+    "continue",
+    "debugger",
+    "def",
+    "default",
+    "del",
+    "delete",
+    "do",
+    "elif",
+    "else",
+    "enum",
+    "eval",
+    "except",
+    "export",
+    "extends",
+    "false",
+    "finally",
+    "for",
+    "from",
+    "function",
+    "global",
+    "if",
+    "implements",
+    "import",
+    "in",
+    "instanceof",
+    "interface",
+    "is",
+    "lambda",
+    "let",
+    "match",
+    "moment",
+    "new",
+    "nonlocal",
+    "not",
+    "null",
+    "number",
+    "options",
+    "or",
+    "package",
+    "pass",
+    "private",
+    "protected",
+    "public",
+    "raise",
+    "return",
+    "self",
+    "signal",
+    "static",
+    "super",
+    "switch",
+    "this",
+    "throw",
+    "timeout_ms",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "undefined",
+    "var",
+    "void",
+    "while",
+    "with",
+    "yield",
+];
+
+/// The table with its numbers, once every name in it can be written in every language.
+pub(crate) fn table() -> Result<Vec<(u32, &'static Entry)>, Box<dyn Error>> {
+    for entry in TABLE {
+        let members = match entry.outcome {
+            Kind::Record(record) => record.members,
+            Kind::Nothing | Kind::Tokens => &[],
+        };
+        for field in arguments(entry).chain(members) {
+            check(entry.name, field.name)?;
+        }
+        check(entry.name, entry.name)?;
+        if entry.is_everywhere && matches!(entry.outcome, Kind::Record(_)) {
+            return Err(format!("{}: no record reaches a browser yet", entry.name).into());
+        }
+    }
+    Ok((0..).zip(TABLE).collect())
+}
+
+fn check(of: &str, name: &str) -> Result<(), Box<dyn Error>> {
+    match TAKEN.contains(&name) {
+        true => Err(format!("{of}: a language has {name} for something else").into()),
+        false => Ok(()),
+    }
+}
+
+/// What an operation takes, in its order.
+pub(crate) fn arguments(entry: &'static Entry) -> impl Iterator<Item = &'static About> {
+    entry.arguments.iter().copied().flatten()
+}
+
+/// The records, each once.
+pub(crate) fn records() -> Vec<&'static Description> {
+    let mut seen = BTreeSet::new();
+    let all = TABLE.iter().filter_map(|entry| match entry.outcome {
+        Kind::Record(record) => Some(record),
+        Kind::Nothing | Kind::Tokens => None,
+    });
+    all.filter(|record| seen.insert(record.name)).collect()
+}
+
+/// The words that arguments choose from, by the name of their type.
+pub(crate) fn words() -> Vec<(&'static str, &'static [&'static str])> {
+    let mut found = Vec::new();
+    let members = records().into_iter().flat_map(|record| record.members);
+    for field in TABLE.iter().flat_map(arguments).chain(members) {
+        if let Shape::Word(name, words) = inner(field.shape)
+            && !found.contains(&(name, words))
+        {
+            found.push((name, words));
+        }
+    }
+    found
+}
+
+/// The shape without what says that there may be nothing.
+pub(crate) const fn inner(shape: Shape) -> Shape {
+    match shape {
+        Shape::Maybe(shape) => inner(*shape),
+        shape => shape,
+    }
+}
+
+/// Whether a record has something that must not be shown.
+pub(crate) const fn is_secret(field: &About) -> bool {
+    matches!(inner(field.shape), Shape::Secret)
+}
+
+/// The paragraphs of a text, each in one line.
+pub(crate) fn paragraphs(text: &[&str]) -> Vec<String> {
+    let lines: Vec<_> = text.iter().map(|line| line.trim()).collect();
+    lines
+        .split(|line| line.is_empty())
+        .filter(|lines| !lines.is_empty())
+        .map(|lines| lines.join(" "))
+        .collect()
+}
+
+/// A text in lines of at most `width`, each after the first with `indent` before it.
+pub(crate) fn wrapped(text: &str, width: usize, indent: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.len() - 1;
+        let Some(last) = lines.last_mut() else {
+            continue;
+        };
+        let before = if line == 0 { 0 } else { indent.len() };
+        if last.is_empty() {
+            last.push_str(word);
+        } else if before + last.len() + 1 + word.len() > width {
+            lines.push(word.to_owned());
+        } else {
+            last.push(' ');
+            last.push_str(word);
+        }
+    }
+    lines.join(&format!("\n{indent}"))
+}
+
+/// `expires_at` as JavaScript says it: `expiresAt`.
+pub(crate) fn camel(name: &str) -> String {
+    let mut camel = String::new();
+    for (at, part) in name.split('_').enumerate() {
+        match (at, part.get(..1)) {
+            (0, _) | (_, None) => camel.push_str(part),
+            (_, Some(first)) => {
+                camel.push_str(&first.to_uppercase());
+                camel.push_str(part.get(1..).unwrap_or_default());
+            }
+        }
+    }
+    camel
+}
+
+/// `device_authorization` as the name of a type: `DeviceAuthorization`.
+pub(crate) fn pascal(name: &str) -> String {
+    camel(&format!("_{name}"))
+}
+
+/// The fingerprint, as both halves of a package write it.
+pub(crate) fn fingerprint() -> String {
+    format!("{:016x}", oauth_facade::FINGERPRINT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_language() {
+        assert_eq!(camel("expires_at"), "expiresAt");
+        assert_eq!(camel("token"), "token");
+        assert_eq!(pascal("client_credentials"), "ClientCredentials");
+    }
+
+    #[test]
+    fn no_argument_is_a_keyword() {
+        assert!(table().is_ok());
+        for name in ["from", "class", "moment", "await"] {
+            assert!(check("an operation", name).is_err(), "{name}");
+        }
+        assert!(TAKEN.is_sorted());
+    }
+
+    #[test]
+    fn a_text_is_wrapped_between_words() {
+        assert_eq!(wrapped("one two three", 8, "  "), "one two\n  three");
+        assert_eq!(wrapped("incomprehensible", 8, "  "), "incomprehensible");
+        let text = [" One,", " two.", "", " Three."];
+        assert_eq!(paragraphs(&text), ["One, two.", "Three."]);
+    }
+}

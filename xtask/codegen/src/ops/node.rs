@@ -1,0 +1,232 @@
+//! Node.js: a method that gives a promise, one that gives an exchange, and the classes of what comes
+//! back; their types; and the names that the package exports.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+
+use oauth_facade::{Doors, Entry, Kind, Shape};
+
+use super::{
+    arguments, camel, fingerprint, inner, is_secret, paragraphs, pascal, records, table, words,
+    wrapped,
+};
+use crate::{HEADER, root};
+
+/// The longest line.
+const WIDTH: usize = 120;
+
+/// The methods and classes.
+pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
+    let table = table()?;
+    let mut module = format!(
+        "'use strict'\n\n// {HEADER}\n// The source is crates/oauth-facade/src/op.\n\n\
+         const {{ begin, nothing, perform, recordOf, tokensOf }} = require('./op.cjs')\n\
+         const {{ Record }} = require('./record.cjs')\n\nconst FINGERPRINT = '{}'\n",
+        fingerprint()
+    );
+    for record in records() {
+        let text = paragraphs(record.text)
+            .into_iter()
+            .next()
+            .unwrap_or_default();
+        let _ = write!(
+            module,
+            "\n/** {text} */\nclass {} extends Record {{\n  static members = {{\n",
+            record.name
+        );
+        for member in record.members {
+            let kind = match inner(member.shape) {
+                _ if is_secret(member) => "secret",
+                Shape::Time => "time",
+                _ => "plain",
+            };
+            let _ = writeln!(module, "    {}: '{kind}',", camel(member.name));
+        }
+        module += "  }\n}\n";
+    }
+    module += "\nconst operations = {\n";
+    for &(number, entry) in &table {
+        let names: Vec<_> = arguments(entry)
+            .map(|field| format!("'{}'", camel(field.name)))
+            .collect();
+        let finish = match entry.outcome {
+            Kind::Nothing => "nothing".to_owned(),
+            Kind::Tokens => "tokensOf".to_owned(),
+            Kind::Record(record) => format!("recordOf({})", record.name),
+        };
+        let _ = writeln!(
+            module,
+            "  {}: {{ number: {number}, names: [{}], finish: {finish} }},",
+            camel(entry.name),
+            names.join(", ")
+        );
+    }
+    module += "}\n\n/** What a client asks of a server. */\nclass Operations {\n";
+    for &(_, entry) in &table {
+        if entry.doors == Doors::All {
+            let name = camel(entry.name);
+            let _ = writeln!(
+                module,
+                "  async {name}(args, options) {{ return this[perform](operations.{name}, args, options) }}"
+            );
+        }
+    }
+    module += "}\n\n/** The same, for a driver of your own. */\nclass ExchangeOperations {\n";
+    for &(_, entry) in &table {
+        let name = camel(entry.name);
+        let _ = writeln!(
+            module,
+            "  {name}(args, options) {{ return this[begin](operations.{name}, args, options) }}"
+        );
+    }
+    let classes: Vec<_> = records().into_iter().map(|record| record.name).collect();
+    let _ = write!(
+        module,
+        "}}\n\nmodule.exports = {{ ExchangeOperations, FINGERPRINT, Operations, {} }}\n",
+        classes.join(", ")
+    );
+    Ok(module)
+}
+
+/// Their types.
+pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
+    let table = table()?;
+    let mut module = format!(
+        "// {HEADER}\n// The source is crates/oauth-facade/src/op.\n\n\
+         import type {{ CallOptions, Exchange, MomentOptions, Scope, Tokens }} from '../index.cjs'\n"
+    );
+    for (name, words) in words() {
+        let words: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
+        let _ = write!(module, "\nexport type {name} = {}\n", words.join(" | "));
+    }
+    for &(_, entry) in &table {
+        module += &interface(entry)?;
+    }
+    for record in records() {
+        let text = comment(&paragraphs(record.text), "");
+        let _ = write!(
+            module,
+            "\n{text}export class {} {{\n  private constructor()\n",
+            record.name
+        );
+        for member in record.members {
+            let text = comment(&paragraphs(member.text), "  ");
+            let (name, kind) = (camel(member.name), of_member(member.shape)?);
+            let _ = write!(module, "{text}  readonly {name}: {kind}\n");
+        }
+        module += "  /** What may be shown. */\n  toJSON(): Record<string, unknown>\n}\n";
+    }
+    module += "\n/** What a client asks of a server. */\nexport interface Operations {\n";
+    for &(_, entry) in &table {
+        if entry.doors == Doors::All {
+            let result = format!("Promise<{}>", result(entry.outcome));
+            module += &method(entry, "CallOptions", &result);
+        }
+    }
+    module +=
+        "}\n\n/** The same, for a driver of your own. */\nexport interface ExchangeOperations {\n";
+    for &(_, entry) in &table {
+        let result = format!("Exchange<{}>", result(entry.outcome));
+        module += &method(entry, "MomentOptions", &result);
+    }
+    Ok(module + "}\n")
+}
+
+fn interface(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
+    let name = pascal(entry.name);
+    let mut text = format!("\nexport interface {name}Arguments {{\n");
+    for field in arguments(entry) {
+        let kind = argument(field.shape)?;
+        text += &comment(&paragraphs(field.text), "  ");
+        let _ = match field.is_optional {
+            true => writeln!(text, "  {}?: {kind} | undefined", camel(field.name)),
+            false => writeln!(text, "  {}: {kind}", camel(field.name)),
+        };
+    }
+    Ok(text + "}\n")
+}
+
+fn method(entry: &'static Entry, options: &str, result: &str) -> String {
+    let mut lines = paragraphs(entry.text);
+    for field in arguments(entry) {
+        let said = paragraphs(field.text).join(" ");
+        lines.push(format!("@param args.{} {said}", camel(field.name)));
+    }
+    let is_optional = arguments(entry).all(|field| field.is_optional);
+    let optional = if is_optional { "?" } else { "" };
+    format!(
+        "{}  {}(args{optional}: {}Arguments, options?: {options}): {result}\n",
+        comment(&lines, "  "),
+        camel(entry.name),
+        pascal(entry.name),
+    )
+}
+
+/// A comment of these lines.
+pub(crate) fn comment(lines: &[String], indent: &str) -> String {
+    let continued = format!("{indent} * ");
+    match lines {
+        [one] if indent.len() + one.len() + 7 <= WIDTH => format!("{indent}/** {one} */\n"),
+        lines => {
+            let lines = lines.iter().map(|line| {
+                let line = wrapped(line, WIDTH, &continued);
+                format!("{continued}{line}\n")
+            });
+            let lines: String = lines.collect();
+            format!("{indent}/**\n{lines}{indent} */\n")
+        }
+    }
+}
+
+pub(crate) fn argument(shape: Shape) -> Result<&'static str, Box<dyn Error>> {
+    Ok(match inner(shape) {
+        Shape::Text | Shape::Secret => "string",
+        Shape::Flag => "boolean",
+        Shape::Whole => "number",
+        Shape::Word(name, _) => name,
+        Shape::Names => "Scope",
+        Shape::Texts => "readonly string[]",
+        Shape::Pairs => "Readonly<Record<string, string | readonly string[]>>",
+        Shape::Time => "Date",
+        Shape::Tokens => "Tokens",
+        Shape::Json | Shape::Maybe(_) => return Err("JSON is no argument".into()),
+    })
+}
+
+fn of_member(shape: Shape) -> Result<String, Box<dyn Error>> {
+    Ok(match shape {
+        Shape::Maybe(shape) => return Ok(format!("{} | undefined", of_member(*shape)?)),
+        // Servers say other words too.
+        Shape::Text | Shape::Secret | Shape::Word(..) => "string",
+        Shape::Flag => "boolean",
+        Shape::Whole => "number",
+        Shape::Names | Shape::Texts => "readonly string[]",
+        Shape::Time => "Date",
+        Shape::Json => "Readonly<Record<string, unknown>>",
+        Shape::Pairs | Shape::Tokens => return Err("no member is of this shape yet".into()),
+    }
+    .to_owned())
+}
+
+fn result(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Nothing => "void",
+        Kind::Tokens => "Tokens",
+        Kind::Record(record) => record.name,
+    }
+}
+
+/// The entry for `import`: whatever the one for `require` exports.
+pub(crate) fn entry(_: &str) -> Result<String, Box<dyn Error>> {
+    let place = "bindings/node/js/index.cjs";
+    let text = fs::read_to_string(root().join(place))?;
+    let (_, names) = text
+        .split_once("module.exports = {\n")
+        .ok_or("index.cjs exports nothing")?;
+    let (names, _) = names.split_once("\n}").ok_or("index.cjs does not end")?;
+    Ok(format!(
+        "// {HEADER}\n// One implementation for both module systems: an error caught here is an instance there.\n\
+         import core from './index.cjs'\n\nexport const {{\n{names}\n}} = core\n"
+    ))
+}

@@ -1,0 +1,95 @@
+//! The page for people: every operation, what it takes, and what comes back.
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+use oauth_facade::{About, Doors, Kind, Shape};
+
+use super::{arguments, camel, inner, is_secret, paragraphs, records, table};
+use crate::HEADER;
+
+/// Every operation and every record.
+pub(crate) fn page(_: &str) -> Result<String, Box<dyn Error>> {
+    let mut page = format!("<!-- {HEADER} -->\n\n{INTRODUCTION}");
+    for (number, entry) in table()? {
+        let _ = write!(page, "\n## {}\n", entry.name);
+        for text in paragraphs(entry.text) {
+            let _ = write!(page, "\n{text}\n");
+        }
+        page += "\n| argument | type | meaning |\n| --- | --- | --- |\n";
+        for field in arguments(entry) {
+            page += &row(field, field.is_optional);
+        }
+        let outcome = match entry.outcome {
+            Kind::Nothing => "nothing".to_owned(),
+            Kind::Tokens => "tokens".to_owned(),
+            Kind::Record(record) => {
+                let name = record.name;
+                format!("a [{name}](#{})", name.to_lowercase())
+            }
+        };
+        let camel = camel(entry.name);
+        let offered = match entry.doors {
+            Doors::All => format!(
+                "Python `client.{0}`, `client.a{0}`, `client.exchange.{0}`; Node.js `client.{camel}`, \
+                 `client.exchange.{camel}`",
+                entry.name
+            ),
+            Doors::Exchange => format!(
+                "Python `client.exchange.{}`; Node.js `client.exchange.{camel}`",
+                entry.name
+            ),
+        };
+        let browser = if entry.is_everywhere {
+            ""
+        } else {
+            " Not in browsers."
+        };
+        let _ = write!(
+            page,
+            "\nIt leaves {outcome} behind. Number {number}. {offered}.{browser}\n"
+        );
+    }
+    page += "\n# Records\n";
+    for record in records() {
+        let _ = write!(page, "\n## {}\n", record.name);
+        for text in paragraphs(record.text) {
+            let _ = write!(page, "\n{text}\n");
+        }
+        page += "\n| member | type | meaning |\n| --- | --- | --- |\n";
+        for member in record.members {
+            page += &row(member, matches!(member.shape, Shape::Maybe(_)));
+        }
+    }
+    Ok(page)
+}
+
+fn row(field: &About, is_optional: bool) -> String {
+    let kind = match inner(field.shape) {
+        _ if is_secret(field) => "text, secret".to_owned(),
+        Shape::Word(_, words) => {
+            let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+            words.join(" or ")
+        }
+        Shape::Flag => "flag".to_owned(),
+        Shape::Whole => "whole number".to_owned(),
+        Shape::Names => "names of scopes".to_owned(),
+        Shape::Texts => "texts".to_owned(),
+        Shape::Pairs => "names with texts, secret".to_owned(),
+        Shape::Time => "time".to_owned(),
+        Shape::Json => "any members".to_owned(),
+        Shape::Tokens => "tokens".to_owned(),
+        Shape::Text | Shape::Secret | Shape::Maybe(_) => "text".to_owned(),
+    };
+    let optional = if is_optional { ", optional" } else { "" };
+    let text = paragraphs(field.text).join(" ");
+    format!("| `{}` | {kind}{optional} | {text} |\n", field.name)
+}
+
+const INTRODUCTION: &str = "\
+# Operations
+
+What a client can ask of a server, as every language offers it. Names are in the case of the language:
+`client_id` is `clientId` in JavaScript. Arguments are keywords in Python and members of one object in
+JavaScript. Errors are those of [ERRORS.md](../oauth-core/ERRORS.md).
+";

@@ -1,0 +1,290 @@
+//! Python: a method for callers who block, one for those who await, and one for those who bring a
+//! transport of their own; and the classes of what comes back.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt::Write as _;
+
+use oauth_facade::{About, Description, Doors, Entry, Kind, Shape};
+
+use super::{arguments, fingerprint, inner, is_secret, paragraphs, records, table, words, wrapped};
+use crate::HEADER;
+
+/// The longest line.
+const WIDTH: usize = 100;
+
+/// The methods.
+pub(crate) fn operations(_: &str) -> Result<String, Box<dyn Error>> {
+    let table = table()?;
+    let (mut calls, mut exchanges) = (String::new(), String::new());
+    for &(number, entry) in &table {
+        if entry.doors == Doors::All {
+            calls += &call(number, entry)?;
+        }
+        exchanges += &exchange(number, entry)?;
+    }
+    let body = format!(
+        "\n\nclass Operations:\n    \"\"\"What a client asks of a server, over the native transport.\"\"\"\n\n    \
+         __slots__ = ()\n\n    if TYPE_CHECKING:\n\n        \
+         def _call(self, number: int, arguments: tuple[object, ...], /) -> Any: ...\n        \
+         def _acall(self, number: int, arguments: tuple[object, ...], /) -> Any: ...\n{calls}\
+         \n\nclass ExchangeOperations:\n    \"\"\"The same without a transport: each is an Exchange.\"\"\"\n\n    \
+         __slots__ = ()\n\n    if TYPE_CHECKING:\n\n        \
+         def _begin(\n            self, number: int, arguments: tuple[object, ...], moment: Moment | None, /\n        \
+         ) -> Any: ...\n{exchanges}"
+    );
+    let mut module = format!(
+        "# {HEADER}\n\"\"\"What a client can ask of a server. The source is crates/oauth-facade/src/op.\"\"\"\n\n\
+         from __future__ import annotations\n\nTYPE_CHECKING = False\nif TYPE_CHECKING:\n"
+    );
+    module += &imports(&body);
+    module += &format!("\nFINGERPRINT = \"{}\"\n", fingerprint());
+    Ok(module + &body)
+}
+
+/// What the methods name, from where it is.
+fn imports(body: &str) -> String {
+    let named: BTreeSet<&str> = body
+        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .collect();
+    let from = |place: &str, names: &[&str]| {
+        let names: Vec<_> = names
+            .iter()
+            .copied()
+            .filter(|name| named.contains(name))
+            .collect();
+        match names.is_empty() {
+            true => String::new(),
+            false => format!("    from {place} import {}\n", names.join(", ")),
+        }
+    };
+    let abstract_names = ["Coroutine", "Iterable", "Mapping", "Sequence"];
+    let records: Vec<_> = records().into_iter().map(|record| record.name).collect();
+    let mut lines = from("collections.abc", &abstract_names);
+    lines += &from("datetime", &["datetime"]);
+    lines += "    from typing import Any, Literal\n\n";
+    lines += &from("._native", &["Exchange", "Tokens"]);
+    lines += &from("._records", &records);
+    lines += &from(".drive", &["Moment"]);
+    lines.push('\n');
+    for (name, words) in words() {
+        let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+        let _ = writeln!(lines, "    {name} = Literal[{}]", words.join(", "));
+    }
+    lines
+}
+
+fn call(number: u32, entry: &'static Entry) -> Result<String, Box<dyn Error>> {
+    let (name, result) = (entry.name, result(entry.outcome));
+    let given = given(entry);
+    let text = docstring(entry.text, "Args", arguments(entry), "        ");
+    let plain = signature(name, &parameters(entry)?, result);
+    let later = format!("Coroutine[Any, Any, {result}]");
+    let later = signature(&format!("a{name}"), &parameters(entry)?, &later);
+    Ok(format!(
+        "\n{plain}        \"\"\"{text}\"\"\"\n        {}self._call({number}, {given}){}\n\
+         \n{later}        \"\"\"{name}(), in a coroutine.\"\"\"\n        \
+         return self._acall({number}, {given})  # type: ignore[no-any-return]\n",
+        "return ", IGNORED
+    ))
+}
+
+/// What the native half gives is of the type that the table says.
+const IGNORED: &str = "  # type: ignore[no-any-return]";
+
+fn exchange(number: u32, entry: &'static Entry) -> Result<String, Box<dyn Error>> {
+    let mut all = parameters(entry)?;
+    all.push("moment: Moment | None = None".to_owned());
+    let result = format!("Exchange[{}]", result(entry.outcome));
+    let moment = About {
+        name: "moment",
+        text: &[
+            " For tests and replays: gives the Unix time in seconds and 32 random bytes, at each step.",
+        ],
+        shape: Shape::Text,
+        is_optional: true,
+    };
+    let fields: Vec<_> = arguments(entry).copied().chain([moment]).collect();
+    let text = docstring(entry.text, "Args", fields.iter(), "        ");
+    Ok(format!(
+        "\n{}        \"\"\"{text}\"\"\"\n        return self._begin({number}, {}, moment){IGNORED}\n",
+        signature(entry.name, &all, &result),
+        given(entry),
+    ))
+}
+
+/// `(token, hint)`
+fn given(entry: &'static Entry) -> String {
+    let names: Vec<_> = arguments(entry).map(|field| field.name).collect();
+    match names[..] {
+        [one] => format!("({one},)"),
+        _ => format!("({})", names.join(", ")),
+    }
+}
+
+fn parameters(entry: &'static Entry) -> Result<Vec<String>, Box<dyn Error>> {
+    arguments(entry)
+        .map(|field| {
+            let (name, annotation) = (field.name, argument(field.shape)?);
+            Ok(match field.is_optional {
+                true => format!("{name}: {annotation} | None = None"),
+                false => format!("{name}: {annotation}"),
+            })
+        })
+        .collect()
+}
+
+fn signature(name: &str, parameters: &[String], result: &str) -> String {
+    let line = format!(
+        "    def {name}(self, *, {}) -> {result}:\n",
+        parameters.join(", ")
+    );
+    if line.len() <= WIDTH {
+        return line;
+    }
+    let mut lines = format!("    def {name}(\n        self,\n        *,\n");
+    for parameter in parameters {
+        let _ = writeln!(lines, "        {parameter},");
+    }
+    lines + &format!("    ) -> {result}:\n")
+}
+
+/// What an argument may be.
+fn argument(shape: Shape) -> Result<String, Box<dyn Error>> {
+    Ok(match inner(shape) {
+        Shape::Text | Shape::Secret => "str",
+        Shape::Flag => "bool",
+        Shape::Whole => "int",
+        Shape::Word(name, _) => name,
+        Shape::Names => "str | Iterable[str]",
+        Shape::Texts => "Sequence[str]",
+        Shape::Pairs => "Mapping[str, str | Sequence[str]]",
+        Shape::Time => "float | datetime",
+        Shape::Tokens => "Tokens",
+        Shape::Json | Shape::Maybe(_) => return Err("JSON is no argument".into()),
+    }
+    .to_owned())
+}
+
+fn result(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Nothing => "None",
+        Kind::Tokens => "Tokens",
+        Kind::Record(record) => record.name,
+    }
+}
+
+/// A text and its fields, as Google's style has them.
+fn docstring<'a>(
+    text: &[&str],
+    title: &str,
+    fields: impl Iterator<Item = &'a About>,
+    indent: &str,
+) -> String {
+    let blank = format!("\n\n{indent}");
+    let lines = paragraphs(text);
+    let lines = lines.iter().map(|text| wrapped(text, WIDTH, indent));
+    let mut text = lines.collect::<Vec<_>>().join(&blank);
+    let deeper = format!("{indent}        ");
+    let fields: Vec<_> = fields
+        .map(|field| {
+            let said = paragraphs(field.text).join(" ");
+            let line = format!("{}: {said}", field.name);
+            format!("{indent}    {}", wrapped(&line, WIDTH, &deeper))
+        })
+        .collect();
+    if !fields.is_empty() {
+        let _ = write!(text, "{blank}{title}:\n{}\n{indent}", fields.join("\n"));
+    } else if text.contains('\n') {
+        let _ = write!(text, "\n{indent}");
+    }
+    text.replace('`', "")
+}
+
+/// The classes of what comes back.
+pub(crate) fn classes(_: &str) -> Result<String, Box<dyn Error>> {
+    let mut names = String::new();
+    let mut classes = String::new();
+    for record in records() {
+        let _ = writeln!(names, "    \"{}\",", record.name);
+        classes += &class(record)?;
+    }
+    let imports = match classes.contains("datetime") {
+        true => "    from datetime import datetime\n    from typing import Any\n",
+        false => "    from typing import Any\n",
+    };
+    Ok(format!(
+        "# {HEADER}\n\"\"\"What operations leave behind. The source is crates/oauth-facade/src/op.\"\"\"\n\n\
+         from __future__ import annotations\n\nfrom ._record import Record\n\n\
+         TYPE_CHECKING = False\nif TYPE_CHECKING:\n{imports}\n\
+         __all__ = [\n{names}]\n{classes}"
+    ))
+}
+
+fn class(record: &Description) -> Result<String, Box<dyn Error>> {
+    let text = docstring(record.text, "Attributes", record.members.iter(), "    ");
+    let (mut typed, mut slots, mut absent) = (String::new(), Vec::new(), Vec::new());
+    for member in record.members {
+        let (annotation, default) = of_member(member.shape)?;
+        let default_text = default.map_or(String::new(), |value| format!(" = {value}"));
+        let said = paragraphs(member.text).join(" ").replace('`', "");
+        let said = wrapped(&said, WIDTH - 3, "        ");
+        let _ = write!(
+            typed,
+            "        {}: {annotation}{default_text}\n        \"\"\"{said}\"\"\"\n",
+            member.name
+        );
+        slots.push(member.name);
+        absent.extend(default.map(|value| format!("\"{}\": {value}", member.name)));
+    }
+    let secrets: Vec<_> = record
+        .members
+        .iter()
+        .filter(|member| is_secret(member))
+        .collect();
+    let quoted = |names: &[&str]| -> String {
+        let names = names
+            .iter()
+            .map(|name| format!("            \"{name}\",\n"));
+        names.collect()
+    };
+    let hidden: Vec<_> = secrets
+        .iter()
+        .map(|member| format!("\"{}\"", member.name))
+        .collect();
+    let hidden = match hidden.is_empty() {
+        true => String::new(),
+        false => format!("        _secrets = frozenset(({},))\n", hidden.join(", ")),
+    };
+    let absent: String = absent
+        .iter()
+        .map(|line| format!("            {line},\n"))
+        .collect();
+    Ok(format!(
+        "\n\nclass {}(Record):\n    \"\"\"{text}\"\"\"\n\n    if TYPE_CHECKING:\n{typed}    else:\n        \
+         __slots__ = (\n{}        )\n        _absent = {{\n{absent}        }}\n{hidden}",
+        record.name,
+        quoted(&slots),
+    ))
+}
+
+/// The type of a member, and what stands for it where a test of the caller's leaves it out.
+fn of_member(shape: Shape) -> Result<(String, Option<&'static str>), Box<dyn Error>> {
+    let (annotation, default) = match shape {
+        Shape::Maybe(shape) => {
+            let (annotation, _) = of_member(*shape)?;
+            return Ok((format!("{annotation} | None"), Some("None")));
+        }
+        Shape::Text | Shape::Secret => ("str", None),
+        Shape::Flag => ("bool", None),
+        Shape::Whole => ("int", None),
+        // Servers say other words too.
+        Shape::Word(..) => ("str", None),
+        Shape::Names => ("frozenset[str]", Some("frozenset()")),
+        Shape::Texts => ("tuple[str, ...]", Some("()")),
+        Shape::Time => ("datetime", None),
+        Shape::Json => ("dict[str, Any]", Some("{}")),
+        Shape::Pairs | Shape::Tokens => return Err("no member is of this shape yet".into()),
+    };
+    Ok((annotation.to_owned(), default))
+}
