@@ -98,16 +98,16 @@ export class TokenState {
 export interface Operations {
   /**
    * Asks the server to forget a token (RFC 7009).
-   * A token that the server does not know is no error. `endpoint.missing` if the server does not offer it, `denied.*` if it
-   * refuses, `lost.*` if no answer arrives.
+   * A token that the server does not know is no error. `endpoint.missing` if the server does not offer it, `denied.*`
+   * if it refuses, `lost.*` if no answer arrives.
    * @param args.token The token to be forgotten.
    * @param args.hint Which kind it is, to save the server a search.
    */
   revoke(args: RevokeArguments, options?: CallOptions): Promise<void>
   /**
    * Spends the refresh token of these tokens for new ones (RFC 6749 section 6).
-   * Without a scope, all that was granted is asked for. Many servers replace the refresh token: keep what comes back, and
-   * let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
+   * Without a scope, all that was granted is asked for. Many servers replace the refresh token: keep what comes back,
+   * and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
    * `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant is over,
    * `lost.*` if no answer arrives.
    * @param args.tokens The tokens to be renewed.
@@ -119,16 +119,16 @@ export interface Operations {
   refresh(args: RefreshArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Asks the server whether a token is alive, and whose it is (RFC 7662).
-   * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not what the standard
-   * describes, `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not what the
+   * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives.
    * @param args.token The token in question.
    * @param args.hint Which kind it is, to save the server a search.
    */
   introspect(args: IntrospectArguments, options?: CallOptions): Promise<TokenState>
   /**
    * Asks for tokens with a person's password (RFC 6749 section 4.3).
-   * For servers that offer nothing better: the client sees the password. `denied.invalid_grant` for a wrong one, `lost.*` if
-   * no answer arrives.
+   * For servers that offer nothing better: the client sees the password. `denied.invalid_grant` for a wrong one,
+   * `lost.*` if no answer arrives.
    * @param args.username Who the person is.
    * @param args.password The password.
    * @param args.scope What the tokens are for, as names of scopes; without it, what the server gives by itself.
@@ -143,16 +143,16 @@ export interface Operations {
 export interface ExchangeOperations {
   /**
    * Asks the server to forget a token (RFC 7009).
-   * A token that the server does not know is no error. `endpoint.missing` if the server does not offer it, `denied.*` if it
-   * refuses, `lost.*` if no answer arrives.
+   * A token that the server does not know is no error. `endpoint.missing` if the server does not offer it, `denied.*`
+   * if it refuses, `lost.*` if no answer arrives.
    * @param args.token The token to be forgotten.
    * @param args.hint Which kind it is, to save the server a search.
    */
   revoke(args: RevokeArguments, options?: MomentOptions): Exchange<void>
   /**
    * Spends the refresh token of these tokens for new ones (RFC 6749 section 6).
-   * Without a scope, all that was granted is asked for. Many servers replace the refresh token: keep what comes back, and
-   * let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
+   * Without a scope, all that was granted is asked for. Many servers replace the refresh token: keep what comes back,
+   * and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
    * `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant is over,
    * `lost.*` if no answer arrives.
    * @param args.tokens The tokens to be renewed.
@@ -164,16 +164,16 @@ export interface ExchangeOperations {
   refresh(args: RefreshArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Asks the server whether a token is alive, and whose it is (RFC 7662).
-   * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not what the standard
-   * describes, `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not what the
+   * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives.
    * @param args.token The token in question.
    * @param args.hint Which kind it is, to save the server a search.
    */
   introspect(args: IntrospectArguments, options?: MomentOptions): Exchange<TokenState>
   /**
    * Asks for tokens with a person's password (RFC 6749 section 4.3).
-   * For servers that offer nothing better: the client sees the password. `denied.invalid_grant` for a wrong one, `lost.*` if
-   * no answer arrives.
+   * For servers that offer nothing better: the client sees the password. `denied.invalid_grant` for a wrong one,
+   * `lost.*` if no answer arrives.
    * @param args.username Who the person is.
    * @param args.password The password.
    * @param args.scope What the tokens are for, as names of scopes; without it, what the server gives by itself.

@@ -3,23 +3,21 @@
 use std::sync::Arc;
 
 use oauth_core::error::Error;
-use oauth_core::token::TokenKind;
-use oauth_facade::{Auth, Authorize, Keep, Machine, TokenRequest};
+use oauth_facade::{Auth, Authorize, Keep, Machine, operation_name};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::client_auth::ClientAuth;
-use crate::exchange::Exchanges;
 use crate::flow::Flow;
 use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
 use crate::network::{Lazy, Line, Network, seconds};
-use crate::request::{Extra, ScopeNames, token_request};
+use crate::request::token_request;
 use crate::server::Server;
 use crate::source::{GrantSource, Kept};
 use crate::store::Store;
 use crate::tokens::Tokens;
-use crate::value::Pairs;
+use crate::value::{self, Given, Pairs};
 use crate::work::{Answer, Work};
 use crate::{errors, secret};
 
@@ -36,21 +34,8 @@ impl Us {
     }
 }
 
-/// This client, as one server knows it.
-///
-/// Give either secret, which is used as the server's preset documents it or else as its
-/// metadata asks, or auth. redirect_uris are all that are registered: any other is refused
-/// before it is sent. headers go with every request to the server. timeout is that of one
-/// request in seconds, 30 unless the network says otherwise. client_auth.* and
-/// redirect_uri.refused for what cannot be used.
-///
-/// Each call that waits is there twice: blocking, without Python's lock, and as a coroutine
-/// for asyncio whose name begins with an a. scope, everywhere, is names with spaces between
-/// them, or an iterable of names, each one scope-token (RFC 6749 section 3.3), else
-/// scope.syntax. resource are absolute URIs (RFC 8707), audience the names that some
-/// servers want instead, and extra parameters that the provider documents; all three are
-/// sent with each request for a token.
-#[pyclass(frozen, module = "oauth_core")]
+/// The native half of oauth_core.Client.
+#[pyclass(frozen, subclass, module = "oauth_core")]
 pub(crate) struct Client {
     pub(crate) us: Arc<Us>,
     server: Py<Server>,
@@ -74,52 +59,45 @@ impl Client {
         self.work(py, "redeem", flow.0.redeem(&self.us.client, callback))
     }
 
-    fn refreshing(&self, py: Python<'_>, tokens: &Tokens, ask: &TokenRequest) -> PyResult<Work> {
-        self.work(py, "refresh", self.us.client.refresh(&tokens.0, ask))
+    fn operating(&self, py: Python<'_>, number: u32, arguments: Vec<Given>) -> PyResult<Work> {
+        let machine = self.begin(py, number, arguments)?;
+        self.work(py, operation_name(number), Ok(machine))
     }
 
-    fn signing_in(
+    /// The operation of this number.
+    pub(crate) fn begin(
         &self,
         py: Python<'_>,
-        username: &str,
-        password: String,
-        ask: &TokenRequest,
-    ) -> PyResult<Work> {
-        let machine = self.us.client.password(username, secret(password), ask);
-        self.work(py, "password", machine)
-    }
-
-    fn revoking(&self, py: Python<'_>, token: String, hint: Option<&str>) -> PyResult<Work> {
-        let machine = self.us.client.revoke(secret(token), read_hint(hint)?);
-        self.work(py, "revoke", Ok(machine))
-    }
-
-    fn asking(&self, py: Python<'_>, token: String, hint: Option<&str>) -> PyResult<Work> {
-        let machine = self.us.client.introspect(secret(token), read_hint(hint)?);
-        self.work(py, "introspect", Ok(machine))
+        number: u32,
+        arguments: Vec<Given>,
+    ) -> PyResult<Machine> {
+        let arguments: Vec<_> = arguments.into_iter().map(|given| given.0).collect();
+        let machine = self.us.client.begin(number, arguments);
+        machine.map_err(|why| value::refused(py, why))
     }
 }
 
 #[pymethods]
 impl Client {
     #[new]
-    #[pyo3(signature = (server, *, client_id, secret = None, auth = None, redirect_uris = None,
-                        headers = None, timeout = None, network = None))]
+    #[pyo3(signature = (server, *, client_id, client_secret = None, client_auth = None,
+                        redirect_uris = None, headers = None, timeout = None, network = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
         server: Py<Server>,
         client_id: &str,
-        secret: Option<String>,
-        auth: Option<&Bound<'_, ClientAuth>>,
+        client_secret: Option<String>,
+        client_auth: Option<&Bound<'_, ClientAuth>>,
         redirect_uris: Option<Vec<String>>,
         headers: Option<Pairs>,
         timeout: Option<f64>,
         network: Option<&Bound<'_, Network>>,
     ) -> PyResult<Self> {
-        let auth = match (auth, secret) {
+        let auth = match (client_auth, client_secret) {
             (Some(_), Some(_)) => {
-                return Err(PyTypeError::new_err("give either secret or auth, not both"));
+                let both = "give either client_secret or client_auth, not both";
+                return Err(PyTypeError::new_err(both));
             }
             (Some(auth), None) => auth.get().0.clone(),
             (None, secret) => Auth::Documented(secret.map(self::secret)),
@@ -156,12 +134,6 @@ impl Client {
         self.us.client.core().client_id().as_str()
     }
 
-    /// The same calls without any transport, as generators.
-    #[getter]
-    fn exchange(&self) -> Exchanges {
-        Exchanges(Arc::clone(&self.us))
-    }
-
     /// Starts an authorization with PKCE: send the person to flow.url, and keep the flow.
     ///
     /// RFC 6749 section 4.1.1 and RFC 7636. response_mode says where the answer stands in the
@@ -182,19 +154,19 @@ impl Client {
         &self,
         py: Python<'_>,
         redirect_uri: String,
-        scope: Option<ScopeNames>,
+        scope: Option<Given>,
         response_mode: &str,
-        resource: Option<Vec<String>>,
-        audience: Option<Vec<String>>,
+        resource: Option<Given>,
+        audience: Option<Given>,
         extra: Option<Pairs>,
-        token_extra: Option<Extra>,
+        token_extra: Option<Given>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Flow> {
         let response_mode = serde_json::from_value(response_mode.into())
             .map_err(|_| PyValueError::new_err("response_mode is query, fragment or form_post"))?;
         let ask = Authorize {
             redirect_uri,
-            token: token_request(scope, resource, audience, token_extra),
+            token: token_request(py, scope, resource, audience, token_extra)?,
             response_mode,
             extra: extra.map_or_else(Vec::new, |extra| extra.0),
         };
@@ -229,118 +201,19 @@ impl Client {
         self.redeeming(py, flow, callback_url)?.later(py)
     }
 
-    /// Spends the refresh token for new tokens (RFC 6749 section 6).
-    ///
-    /// An empty scope asks for all that was granted. Many servers replace the refresh token:
-    /// keep what comes back, and let one worker refresh at a time, as source() does.
-    /// grant.no_refresh_token, scope.exceeds_grant, Denied with the advice "reauthorize" once
-    /// the grant is over, Lost.
-    #[pyo3(signature = (tokens, *, scope = None, resource = None, audience = None, extra = None))]
-    fn refresh(
-        &self,
-        py: Python<'_>,
-        tokens: &Tokens,
-        scope: Option<ScopeNames>,
-        resource: Option<Vec<String>>,
-        audience: Option<Vec<String>>,
-        extra: Option<Extra>,
-    ) -> PyResult<Py<PyAny>> {
-        let ask = token_request(scope, resource, audience, extra);
-        self.refreshing(py, tokens, &ask)?.wait(py)
+    /// An operation of the table, blocking; `_ops.py` calls it.
+    fn _call(&self, py: Python<'_>, number: u32, arguments: Vec<Given>) -> PyResult<Py<PyAny>> {
+        self.operating(py, number, arguments)?.wait(py)
     }
 
-    /// refresh(), in a coroutine.
-    #[pyo3(signature = (tokens, *, scope = None, resource = None, audience = None, extra = None))]
-    fn arefresh<'py>(
+    /// _call(), in a coroutine.
+    fn _acall<'py>(
         &self,
         py: Python<'py>,
-        tokens: &Tokens,
-        scope: Option<ScopeNames>,
-        resource: Option<Vec<String>>,
-        audience: Option<Vec<String>>,
-        extra: Option<Extra>,
+        number: u32,
+        arguments: Vec<Given>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let ask = token_request(scope, resource, audience, extra);
-        self.refreshing(py, tokens, &ask)?.later(py)
-    }
-
-    /// The password grant, for servers that offer nothing better: the client sees the password.
-    ///
-    /// RFC 6749 section 4.3. Denied, for example denied.invalid_grant for a wrong password;
-    /// Lost.
-    #[pyo3(signature = (*, username, password, scope = None, resource = None, audience = None,
-                        extra = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn password(
-        &self,
-        py: Python<'_>,
-        username: &str,
-        password: String,
-        scope: Option<ScopeNames>,
-        resource: Option<Vec<String>>,
-        audience: Option<Vec<String>>,
-        extra: Option<Extra>,
-    ) -> PyResult<Py<PyAny>> {
-        let ask = token_request(scope, resource, audience, extra);
-        self.signing_in(py, username, password, &ask)?.wait(py)
-    }
-
-    /// password(), in a coroutine.
-    #[pyo3(signature = (*, username, password, scope = None, resource = None, audience = None,
-                        extra = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn apassword<'py>(
-        &self,
-        py: Python<'py>,
-        username: &str,
-        password: String,
-        scope: Option<ScopeNames>,
-        resource: Option<Vec<String>>,
-        audience: Option<Vec<String>>,
-        extra: Option<Extra>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let ask = token_request(scope, resource, audience, extra);
-        self.signing_in(py, username, password, &ask)?.later(py)
-    }
-
-    /// Asks the server to forget a token (RFC 7009).
-    ///
-    /// hint says which of the two it is. A token that the server does not know is no error.
-    /// endpoint.missing if the server does not offer it, Denied, Lost.
-    #[pyo3(signature = (token, *, hint = None))]
-    fn revoke(&self, py: Python<'_>, token: String, hint: Option<&str>) -> PyResult<Py<PyAny>> {
-        self.revoking(py, token, hint)?.wait(py)
-    }
-
-    /// revoke(), in a coroutine.
-    #[pyo3(signature = (token, *, hint = None))]
-    fn arevoke<'py>(
-        &self,
-        py: Python<'py>,
-        token: String,
-        hint: Option<&str>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.revoking(py, token, hint)?.later(py)
-    }
-
-    /// Asks the server about a token: the members of its reply (RFC 7662 section 2.2).
-    ///
-    /// "active" is always there, a bool. endpoint.missing if the server does not offer it,
-    /// Malformed introspection.malformed, Denied, Lost.
-    #[pyo3(signature = (token, *, hint = None))]
-    fn introspect(&self, py: Python<'_>, token: String, hint: Option<&str>) -> PyResult<Py<PyAny>> {
-        self.asking(py, token, hint)?.wait(py)
-    }
-
-    /// introspect(), in a coroutine.
-    #[pyo3(signature = (token, *, hint = None))]
-    fn aintrospect<'py>(
-        &self,
-        py: Python<'py>,
-        token: String,
-        hint: Option<&str>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.asking(py, token, hint)?.later(py)
+        self.operating(py, number, arguments)?.later(py)
     }
 
     /// Tokens for the client itself, fetched when first needed and kept fresh.
@@ -354,17 +227,17 @@ impl Client {
     fn client_credentials(
         &self,
         py: Python<'_>,
-        scope: Option<ScopeNames>,
-        resource: Option<Vec<String>>,
-        audience: Option<Vec<String>>,
-        extra: Option<Extra>,
+        scope: Option<Given>,
+        resource: Option<Given>,
+        audience: Option<Given>,
+        extra: Option<Given>,
         store: Option<Store>,
         lease: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
     ) -> PyResult<GrantSource> {
         let kept = Kept {
             keep: Keep {
-                request: token_request(scope, resource, audience, extra),
+                request: token_request(py, scope, resource, audience, extra)?,
                 lease: lease.map(seconds).transpose()?,
                 ..Keep::default()
             },
@@ -397,10 +270,10 @@ impl Client {
         tokens: Option<&Tokens>,
         store: Option<Store>,
         subject: Option<String>,
-        scope: Option<ScopeNames>,
-        resource: Option<Vec<String>>,
-        audience: Option<Vec<String>>,
-        extra: Option<Extra>,
+        scope: Option<Given>,
+        resource: Option<Given>,
+        audience: Option<Given>,
+        extra: Option<Given>,
         reuse: Option<String>,
         lease: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
@@ -408,7 +281,7 @@ impl Client {
         let kept = Kept {
             keep: Keep {
                 subject,
-                request: token_request(scope, resource, audience, extra),
+                request: token_request(py, scope, resource, audience, extra)?,
                 reuse,
                 lease: lease.map(seconds).transpose()?,
                 ..Keep::default()
@@ -439,10 +312,10 @@ impl Client {
         grant_type: &str,
         shared: bool,
         subject: Option<String>,
-        scope: Option<ScopeNames>,
-        resource: Option<Vec<String>>,
-        audience: Option<Vec<String>>,
-        extra: Option<Extra>,
+        scope: Option<Given>,
+        resource: Option<Given>,
+        audience: Option<Given>,
+        extra: Option<Given>,
         reuse: Option<String>,
         lease: Option<f64>,
         longest_request: Option<f64>,
@@ -450,7 +323,7 @@ impl Client {
     ) -> PyResult<Keeper> {
         let keep = Keep {
             subject,
-            request: token_request(scope, resource, audience, extra),
+            request: token_request(py, scope, resource, audience, extra)?,
             reuse,
             lease: lease.map(seconds).transpose()?,
             longest_request: longest_request.map(seconds).transpose()?,
@@ -464,17 +337,5 @@ impl Client {
             self.client_id(),
             self.us.server.issuer()
         )
-    }
-}
-
-/// The two values of `hint`.
-pub(crate) fn read_hint(hint: Option<&str>) -> PyResult<Option<TokenKind>> {
-    match hint {
-        None => Ok(None),
-        Some("access_token") => Ok(Some(TokenKind::Access)),
-        Some("refresh_token") => Ok(Some(TokenKind::Refresh)),
-        Some(_) => Err(PyValueError::new_err(
-            "hint is access_token or refresh_token",
-        )),
     }
 }

@@ -1,6 +1,6 @@
 //! The door without a transport: a conversation as a generator.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use oauth_core::Moment;
@@ -10,13 +10,12 @@ use pyo3::exceptions::{PyException, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple, PyType};
 
-use crate::client::{Us, read_hint};
+use crate::client::Client;
 use crate::flow::Flow;
 use crate::moment::OwnMoment;
-use crate::request::{Extra, ScopeNames, token_request};
 use crate::server::read_transport;
-use crate::tokens::Tokens;
-use crate::{errors, loss, secret, value};
+use crate::value::Given;
+use crate::{errors, loss, value};
 
 /// What a driver may hand over of a reply's body.
 const BODY_LIMIT: usize = 1 << 20;
@@ -304,29 +303,28 @@ impl Sign {
     }
 }
 
-/// The calls of a client, each as an Exchange.
-///
-/// moment, in each of them, is for tests and replays: a callable that gives the Unix time
-/// in seconds and 32 random bytes of each step.
-#[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Exchanges(pub(crate) Arc<Us>);
+/// The native half of oauth_core.Exchanges.
+#[pyclass(frozen, subclass, module = "oauth_core")]
+pub(crate) struct Exchanges(Py<Client>);
 
 #[pymethods]
 impl Exchanges {
-    /// A token for the client itself (RFC 6749 section 4.4).
-    #[pyo3(signature = (*, scope = None, resource = None, audience = None, extra = None,
-                        moment = None))]
-    fn client_credentials(
+    #[new]
+    #[pyo3(signature = (client, /))]
+    const fn new(client: Py<Client>) -> Self {
+        Self(client)
+    }
+
+    /// An operation of the table; `_ops.py` calls it.
+    fn _begin(
         &self,
         py: Python<'_>,
-        scope: Option<ScopeNames>,
-        resource: Option<Vec<String>>,
-        audience: Option<Vec<String>>,
-        extra: Option<Extra>,
+        number: u32,
+        arguments: Vec<Given>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Exchange> {
-        let ask = token_request(scope, resource, audience, extra);
-        Exchange::new(py, self.0.client.client_credentials(&ask), moment)
+        let machine = self.0.get().begin(py, number, arguments)?;
+        Exchange::new(py, Ok(machine), moment)
     }
 
     /// Judges the callback and redeems its code (RFC 6749 section 4.1.3).
@@ -338,72 +336,8 @@ impl Exchanges {
         callback_url: &str,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Exchange> {
-        let machine = flow.0.redeem(&self.0.client, callback_url);
+        let machine = flow.0.redeem(&self.0.get().us.client, callback_url);
         Exchange::new(py, machine, moment)
-    }
-
-    /// Spends the refresh token (RFC 6749 section 6).
-    #[pyo3(signature = (tokens, *, scope = None, resource = None, audience = None, extra = None,
-                        moment = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn refresh(
-        &self,
-        py: Python<'_>,
-        tokens: &Tokens,
-        scope: Option<ScopeNames>,
-        resource: Option<Vec<String>>,
-        audience: Option<Vec<String>>,
-        extra: Option<Extra>,
-        moment: Option<Py<PyAny>>,
-    ) -> PyResult<Exchange> {
-        let ask = token_request(scope, resource, audience, extra);
-        Exchange::new(py, self.0.client.refresh(&tokens.0, &ask), moment)
-    }
-
-    /// The password grant (RFC 6749 section 4.3).
-    #[pyo3(signature = (*, username, password, scope = None, resource = None, audience = None,
-                        extra = None, moment = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn password(
-        &self,
-        py: Python<'_>,
-        username: &str,
-        password: String,
-        scope: Option<ScopeNames>,
-        resource: Option<Vec<String>>,
-        audience: Option<Vec<String>>,
-        extra: Option<Extra>,
-        moment: Option<Py<PyAny>>,
-    ) -> PyResult<Exchange> {
-        let ask = token_request(scope, resource, audience, extra);
-        let machine = self.0.client.password(username, secret(password), &ask);
-        Exchange::new(py, machine, moment)
-    }
-
-    /// Asks the server to forget a token (RFC 7009).
-    #[pyo3(signature = (token, *, hint = None, moment = None))]
-    fn revoke(
-        &self,
-        py: Python<'_>,
-        token: String,
-        hint: Option<&str>,
-        moment: Option<Py<PyAny>>,
-    ) -> PyResult<Exchange> {
-        let machine = self.0.client.revoke(secret(token), read_hint(hint)?);
-        Exchange::new(py, Ok(machine), moment)
-    }
-
-    /// Asks the server about a token (RFC 7662).
-    #[pyo3(signature = (token, *, hint = None, moment = None))]
-    fn introspect(
-        &self,
-        py: Python<'_>,
-        token: String,
-        hint: Option<&str>,
-        moment: Option<Py<PyAny>>,
-    ) -> PyResult<Exchange> {
-        let machine = self.0.client.introspect(secret(token), read_hint(hint)?);
-        Exchange::new(py, Ok(machine), moment)
     }
 
     fn __repr__(&self) -> &'static str {

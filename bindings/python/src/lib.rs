@@ -78,6 +78,8 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::runtime::watch_process(module)?;
+        let fingerprint = format!("{:016x}", oauth_facade::FINGERPRINT);
+        module.add("_FINGERPRINT", fingerprint)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

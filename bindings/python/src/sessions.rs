@@ -14,10 +14,11 @@ use crate::client::{Client, Us};
 use crate::closing::{PATIENCE, closes, nothing};
 use crate::network::seconds;
 use crate::process::PerProcess;
-use crate::request::{Extra, ScopeNames, token_request};
+use crate::request::token_request;
 use crate::source::{GrantSource, refuse_in_hook, while_hooked};
 use crate::store::Store;
 use crate::tokens::Tokens;
+use crate::value::Given;
 use crate::work::{Answer, Work};
 use crate::{errors, runtime, value};
 
@@ -176,12 +177,16 @@ impl Sessions {
         &self,
         py: Python<'_>,
         subject: Option<String>,
-        scope: Option<ScopeNames>,
-        resource: Option<Vec<String>>,
-        audience: Option<Vec<String>>,
-        extra: Option<Extra>,
+        scope: Option<Given>,
+        resource: Option<Given>,
+        audience: Option<Given>,
+        extra: Option<Given>,
     ) -> PyResult<GrantSource> {
-        let id = id(py, subject, token_request(scope, resource, audience, extra))?;
+        let id = id(
+            py,
+            subject,
+            token_request(py, scope, resource, audience, extra)?,
+        )?;
         GrantSource::one_of(py, &self.0, id)
     }
 
@@ -195,17 +200,17 @@ impl Sessions {
         py: Python<'_>,
         subject: String,
         tokens: &Tokens,
-        scope: Option<ScopeNames>,
-        resource: Option<Vec<String>>,
-        audience: Option<Vec<String>>,
-        extra: Option<Extra>,
+        scope: Option<Given>,
+        resource: Option<Given>,
+        audience: Option<Given>,
+        extra: Option<Given>,
     ) -> PyResult<Py<PyAny>> {
         self.logging_in(
             py,
             id(
                 py,
                 Some(subject),
-                token_request(scope, resource, audience, extra),
+                token_request(py, scope, resource, audience, extra)?,
             )?,
             tokens,
         )?
@@ -220,17 +225,17 @@ impl Sessions {
         py: Python<'py>,
         subject: String,
         tokens: &Tokens,
-        scope: Option<ScopeNames>,
-        resource: Option<Vec<String>>,
-        audience: Option<Vec<String>>,
-        extra: Option<Extra>,
+        scope: Option<Given>,
+        resource: Option<Given>,
+        audience: Option<Given>,
+        extra: Option<Given>,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.logging_in(
             py,
             id(
                 py,
                 Some(subject),
-                token_request(scope, resource, audience, extra),
+                token_request(py, scope, resource, audience, extra)?,
             )?,
             tokens,
         )?
@@ -247,15 +252,19 @@ impl Sessions {
         &self,
         py: Python<'_>,
         subject: Option<String>,
-        scope: Option<ScopeNames>,
-        resource: Option<Vec<String>>,
-        audience: Option<Vec<String>>,
-        extra: Option<Extra>,
+        scope: Option<Given>,
+        resource: Option<Given>,
+        audience: Option<Given>,
+        extra: Option<Given>,
     ) -> PyResult<Py<PyAny>> {
         refuse_in_hook()?;
         self.logging_out(
             py,
-            id(py, subject, token_request(scope, resource, audience, extra))?,
+            id(
+                py,
+                subject,
+                token_request(py, scope, resource, audience, extra)?,
+            )?,
         )?
         .wait(py)
     }
@@ -267,14 +276,18 @@ impl Sessions {
         &self,
         py: Python<'py>,
         subject: Option<String>,
-        scope: Option<ScopeNames>,
-        resource: Option<Vec<String>>,
-        audience: Option<Vec<String>>,
-        extra: Option<Extra>,
+        scope: Option<Given>,
+        resource: Option<Given>,
+        audience: Option<Given>,
+        extra: Option<Given>,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.logging_out(
             py,
-            id(py, subject, token_request(scope, resource, audience, extra))?,
+            id(
+                py,
+                subject,
+                token_request(py, scope, resource, audience, extra)?,
+            )?,
         )?
         .later(py)
     }

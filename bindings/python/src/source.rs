@@ -75,8 +75,7 @@ thread_local! {
 impl GrantSource {
     pub(crate) fn client_credentials(py: Python<'_>, us: Arc<Us>, kept: Kept) -> PyResult<Self> {
         let request = &kept.keep.request;
-        let scope = request.scope();
-        let scope = scope.map_err(|error| errors::raise(py, &error))?;
+        let scope = request.scope.clone();
         request
             .parameters()
             .map_err(|error| errors::raise(py, &error))?;

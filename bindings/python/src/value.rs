@@ -5,22 +5,136 @@ use std::time::Duration;
 
 use oauth_core::Tokens;
 use oauth_core::moment::UnixTime;
-use oauth_facade::Record;
-use pyo3::exceptions::{PyNotImplementedError, PyValueError};
+use oauth_facade::{Arg, Record, Refused};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyMapping};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{
+    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMapping, PySet,
+    PyString, PyTuple,
+};
 use serde_json::{Map, Value};
 
 use crate::server::Server;
-use crate::tokens;
+use crate::{errors, secret, tokens};
 
 pub(crate) fn of_record(py: Python<'_>, record: Record) -> PyResult<Py<PyAny>> {
     match record {
         Record::Tokens(tokens) => of_tokens(py, Arc::new(*tokens)),
-        Record::Introspection(state) => Ok(of_json(py, &state)?.unbind()),
         Record::Server(server) => Ok(Bound::new(py, Server::of(*server))?.into_any().unbind()),
+        Record::Plain(name, members) => of_members(py, name, members),
         Record::Nothing => Ok(py.None()),
-        _ => Err(PyNotImplementedError::new_err("a record of a newer kind")),
+    }
+}
+
+/// An object of the class that is written from the record's description.
+fn of_members(py: Python<'_>, name: &str, members: Vec<Arg>) -> PyResult<Py<PyAny>> {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let module = MODULE
+        .get_or_try_init(py, || py.import("oauth_core._records").map(Bound::unbind))?
+        .bind(py);
+    let members = members.into_iter().map(|member| of_arg(py, member));
+    let members = PyTuple::new(py, members.collect::<PyResult<Vec<_>>>()?)?;
+    let record = module.getattr(name)?.call_method1("_of", (members,))?;
+    Ok(record.unbind())
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "a whole number that is exact as a double is exact here"
+)]
+fn of_arg(py: Python<'_>, arg: Arg) -> PyResult<Bound<'_, PyAny>> {
+    Ok(match arg {
+        Arg::Null | Arg::Other => py.None().into_bound(py),
+        Arg::Bool(flag) => flag.into_pyobject(py)?.to_owned().into_any(),
+        Arg::Number(number) if number.fract() == 0.0 => {
+            (number as i64).into_pyobject(py)?.into_any()
+        }
+        Arg::Number(number) => number.into_pyobject(py)?.into_any(),
+        Arg::Text(text) => text.expose().into_pyobject(py)?.into_any(),
+        Arg::Names(names) => PyFrozenSet::new(py, names.iter())?.into_any(),
+        Arg::List(list) => {
+            let list = list.into_iter().map(|item| of_arg(py, item));
+            PyTuple::new(py, list.collect::<PyResult<Vec<_>>>()?)?.into_any()
+        }
+        Arg::Pairs(pairs) => {
+            let dict = PyDict::new(py);
+            for (name, value) in pairs {
+                dict.set_item(name, of_arg(py, value)?)?;
+            }
+            dict.into_any()
+        }
+        Arg::Time(time) => of_time(py, time)?,
+        Arg::Json(value) => of_json(py, &value)?,
+        Arg::Tokens(tokens) => of_tokens(py, tokens)?.into_bound(py),
+    })
+}
+
+/// One argument of an operation.
+pub(crate) struct Given(pub(crate) Arg);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Given {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        to_arg(&object).map(Self)
+    }
+}
+
+/// What the other half of the rules is told of it: what it is good for is theirs to say.
+fn to_arg(object: &Bound<'_, PyAny>) -> PyResult<Arg> {
+    if let Ok(text) = object.cast::<PyString>() {
+        return Ok(Arg::Text(secret(text.extract()?)));
+    }
+    if object.is_none() {
+        return Ok(Arg::Null);
+    }
+    if let Ok(tokens) = object.cast::<tokens::Tokens>() {
+        return Ok(Arg::Tokens(Arc::clone(&tokens.get().0)));
+    }
+    if let Ok(flag) = object.cast::<PyBool>() {
+        return Ok(Arg::Bool(flag.is_true()));
+    }
+    if object.is_instance_of::<PyInt>() || object.is_instance_of::<PyFloat>() {
+        return object.extract().map(Arg::Number);
+    }
+    if object.getattr_opt("tzinfo")?.is_some() {
+        return to_time(object).map(Arg::Time);
+    }
+    if let Ok(mapping) = object.cast::<PyMapping>() {
+        let mut pairs = Vec::new();
+        for item in mapping.items()?.iter() {
+            let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+            let Ok(name) = name.extract::<String>() else {
+                return Ok(Arg::Other);
+            };
+            pairs.push((name, to_arg(&value)?));
+        }
+        return Ok(Arg::Pairs(pairs));
+    }
+    // Bytes are numbers to whoever iterates over them.
+    let is_bytes = object.is_instance_of::<PyBytes>() || object.is_instance_of::<PyByteArray>();
+    let Some(items) = object.try_iter().ok().filter(|_| !is_bytes) else {
+        return Ok(Arg::Other);
+    };
+    let mut list = items
+        .map(|item| to_arg(&item?))
+        .collect::<PyResult<Vec<_>>>()?;
+    // Python's sets are in another order in each process, and the server gets the same text.
+    if object.cast::<PySet>().is_ok() || object.cast::<PyFrozenSet>().is_ok() {
+        list.sort_unstable_by(|one, other| match (one, other) {
+            (Arg::Text(one), Arg::Text(other)) => one.expose().cmp(other.expose()),
+            _ => std::cmp::Ordering::Equal,
+        });
+    }
+    Ok(Arg::List(list))
+}
+
+/// Why an operation did not begin.
+pub(crate) fn refused(py: Python<'_>, refused: Refused) -> PyErr {
+    match refused {
+        Refused::Argument(mismatch) => PyTypeError::new_err(mismatch.to_string()),
+        Refused::Call(error) => errors::raise(py, &error),
     }
 }
 

@@ -97,7 +97,7 @@ class Twin:
         server = oauth_core.provider(name, loopback=self.base, **variables)
         data = self.data
         return oauth_core.Client(
-            server, client_id=data["client_id"], secret=data["client_secret"], **options
+            server, client_id=data["client_id"], client_secret=data["client_secret"], **options
         )
 
 
@@ -160,10 +160,10 @@ def generic_client(twin: Twin, *, public: bool = False, timeout: float = 30.0) -
     if public:
         auth: oauth_core.ClientAuth = oauth_core.Public()
         return oauth_core.Client(
-            server, client_id=data["public_client_id"], auth=auth, timeout=timeout
+            server, client_id=data["public_client_id"], client_auth=auth, timeout=timeout
         )
     auth = oauth_core.ClientSecretBasic(data["client_secret"])
-    return oauth_core.Client(server, client_id=data["client_id"], auth=auth, timeout=timeout)
+    return oauth_core.Client(server, client_id=data["client_id"], client_auth=auth, timeout=timeout)
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def server(plain: Start) -> Plain:
 
 @pytest.fixture
 def client(server: Plain) -> oauth_core.Client:
-    return oauth_core.Client(server_at(server.base), client_id="app", secret="s3cret")
+    return oauth_core.Client(server_at(server.base), client_id="app", client_secret="s3cret")
 
 
 def sent(server: Plain) -> list[tuple[str, str]]:
@@ -94,7 +94,7 @@ def test_a_login_and_each_renewal_is_for_it(server: Plain, client: oauth_core.Cl
     state = dict(asked)["state"]
     tokens = client.redeem(flow, f"https://app.example/cb?code=c0de&state={state}")
     assert sent(server) == SENT
-    client.refresh(tokens, resource=[A], extra={"tag": "z"})
+    client.refresh(tokens=tokens, resource=[A], extra={"tag": "z"})
     assert sent(server) == [("resource", A), ("tag", "z")]
     source = client.source(tokens, resource=[A, B], audience=["c"], extra=EXTRA)
     source.invalidate(source.token())
@@ -145,7 +145,7 @@ def test_a_name_the_protocol_owns_is_refused(server: Plain, client: oauth_core.C
     with pytest.raises(oauth_core.Misuse) as refused:
         client.client_credentials(resource=["no uri"])
     assert refused.value.code == "resource.syntax"
-    with pytest.raises(TypeError, match="a sequence of them") as wrong:
+    with pytest.raises(TypeError, match="'extra': names with a text or a list of texts each") as wrong:
         client.client_credentials(extra={"tag": ["x", 5]})  # type: ignore[list-item]
     assert "5" not in str(wrong.value)
     assert server.seen == []

@@ -31,7 +31,7 @@ ASYNC_CLIENTS = [httpx.AsyncClient, httpx2.AsyncClient]
 
 def exchange_at(base: str) -> oauth_core.Exchange[oauth_core.Tokens]:
     auth = oauth_core.ClientSecretPost("top secret")
-    client = oauth_core.Client(server_at(base), client_id="id", auth=auth)
+    client = oauth_core.Client(server_at(base), client_id="id", client_auth=auth)
     return client.exchange.client_credentials()
 
 
@@ -102,9 +102,9 @@ def test_what_cannot_be_unpacked_is_lost(plain: Start, make: Callable[[], Any]) 
 def test_an_empty_reply_has_nothing_to_unpack(plain: Start) -> None:
     server = plain(reply(200, content_encoding="gzip"))
     auth = oauth_core.ClientSecretPost("top secret")
-    client = oauth_core.Client(server_at(server.base), client_id="id", auth=auth)
+    client = oauth_core.Client(server_at(server.base), client_id="id", client_auth=auth)
     with httpx.Client() as http:
-        assert drive.run(client.exchange.revoke("a token"), http) is None
+        assert drive.run(client.exchange.revoke(token="a token"), http) is None
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
@@ -164,7 +164,7 @@ def ask(base):
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
     server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
     auth = oauth_core.ClientSecretPost("top secret")
-    exchange = oauth_core.Client(server, client_id="id", auth=auth).exchange.client_credentials()
+    exchange = oauth_core.Client(server, client_id="id", client_auth=auth).exchange.client_credentials()
     if door == "arun":
         async def main():
             async with httpx.AsyncClient() as http:

@@ -20,7 +20,7 @@ REPLY = (200, [("content-type", "application/json")], b'{"access_token":"t","tok
 
 def offline() -> oauth_core.Client:
     return oauth_core.Client(
-        oauth_core.provider("socios"), client_id="id", secret="top secret"
+        oauth_core.provider("socios"), client_id="id", client_secret="top secret"
     )
 
 
@@ -145,13 +145,13 @@ def test_every_call_over_the_users_own_client(generic: Twin, library: Any) -> No
         )
         assert issuer.issuer == generic.base
         tokens = drive.run(client.exchange.client_credentials(scope="read"), http)
-        state = drive.run(client.exchange.introspect(tokens.access_token), http)
-        assert state["active"] is True
-        assert drive.run(client.exchange.revoke(tokens.access_token), http) is None
+        state = drive.run(client.exchange.introspect(token=tokens.access_token), http)
+        assert state.active
+        assert drive.run(client.exchange.revoke(token=tokens.access_token), http) is None
         public = generic_client(generic, public=True)
         flow = public.authorize(redirect_uri=CALLBACK, scope="read offline_access")
         person = drive.run(public.exchange.redeem(flow, approve(flow.url)), http)
-        assert drive.run(public.exchange.refresh(person), http).access_token
+        assert drive.run(public.exchange.refresh(tokens=person), http).access_token
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
@@ -172,7 +172,7 @@ Start = Callable[[Answer], Plain]
 def test_the_drivers_promises(plain: Start, library: Any) -> None:
     thief = plain(reply(200, b"{}"))
     server = plain(reply(307, location=f"{thief.base}/token"))
-    client = oauth_core.Client(server_at(server.base), client_id="id", secret="secret")
+    client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="secret")
     with library.Client(follow_redirects=True, auth=("user", "password")) as http:
         with pytest.raises(oauth_core.Malformed) as caught:
             drive.run(client.exchange.client_credentials(), http)
@@ -181,12 +181,12 @@ def test_the_drivers_promises(plain: Start, library: Any) -> None:
     assert server.seen[0][2]["authorization"].startswith("Basic aWQ6"), "not the user's own"
 
     large = plain(reply(200, b"x" * 5_000_000))
-    client = oauth_core.Client(server_at(large.base), client_id="id", secret="secret")
+    client = oauth_core.Client(server_at(large.base), client_id="id", client_secret="secret")
     with library.Client() as http, pytest.raises(oauth_core.Malformed) as caught:
         drive.run(client.exchange.client_credentials(), http)
     assert caught.value.code == "reply.too_large"
 
-    client = oauth_core.Client(server_at("http://127.0.0.1:9"), client_id="id", secret="secret")
+    client = oauth_core.Client(server_at("http://127.0.0.1:9"), client_id="id", client_secret="secret")
     with library.Client() as http, pytest.raises(oauth_core.Lost) as lost:
         drive.run(client.exchange.client_credentials(), http)
     assert isinstance(lost.value.__cause__, library.ConnectError)

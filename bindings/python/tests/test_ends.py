@@ -35,7 +35,7 @@ class Slow:
 
         self.server = plain(held)
         self.client = oauth_core.Client(
-            server_at(self.server.base), client_id="id", secret="secret"
+            server_at(self.server.base), client_id="id", client_secret="secret"
         )
 
 

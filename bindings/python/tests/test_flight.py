@@ -131,7 +131,7 @@ def test_an_error_goes_to_all_who_wait_and_the_next_asks_again(
         refuse(handler)
 
     server = plain(slowly)
-    client = oauth_core.Client(server_at(server.base), client_id="id", secret="secret")
+    client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="secret")
     source = client.client_credentials()
 
     async def main() -> list[object]:
@@ -151,7 +151,7 @@ def test_an_error_goes_to_all_who_wait_and_the_next_asks_again(
 
 def test_a_pause_that_the_server_asks_for_is_kept(plain: Callable[[Answer], Plain]) -> None:
     server = plain(reply(503, retry_after="70"))
-    client = oauth_core.Client(server_at(server.base), client_id="id", secret="secret")
+    client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="secret")
     source = client.client_credentials()
     for told_again in (False, True, True):
         with pytest.raises(oauth_core.OAuthError) as caught:

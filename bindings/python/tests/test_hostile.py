@@ -18,7 +18,7 @@ SECRET = "s3cr+t/%: ~"
 
 def client_at(base: str, timeout: float = 30.0) -> oauth_core.Client:
     auth = oauth_core.ClientSecretPost(SECRET)
-    return oauth_core.Client(server_at(base), client_id="id", auth=auth, timeout=timeout)
+    return oauth_core.Client(server_at(base), client_id="id", client_auth=auth, timeout=timeout)
 
 
 def flow_and_callback(twin: Twin) -> tuple[oauth_core.Client, oauth_core.Flow, str]:
@@ -208,9 +208,9 @@ def test_a_refused_refresh_names_what_to_do(generic: Twin) -> None:
     client = generic_client(generic, public=True)
     flow = client.authorize(redirect_uri=CALLBACK, scope="read offline_access")
     tokens = client.redeem(flow, approve(flow.url))
-    client.refresh(tokens)
+    client.refresh(tokens=tokens)
     with pytest.raises(oauth_core.Denied) as caught:
-        client.refresh(tokens)
+        client.refresh(tokens=tokens)
     error = caught.value
     assert (error.code, error.advice, error.status) == ("denied.invalid_grant", "reauthorize", 400)
     assert error.error == "invalid_grant" and error.endpoint == "token"
@@ -260,13 +260,13 @@ def test_wrong_arguments_are_pythons_own_errors(client: oauth_core.Client) -> No
         (ValueError, lambda: oauth_core.discover("https://a.example", transport="http")),  # type: ignore[arg-type]
         (ValueError, lambda: oauth_core.discover("https://a.example", timeout=0)),
         (ValueError, lambda: oauth_core.discover("https://a.example", timeout=float("nan"))),
-        (ValueError, lambda: client.revoke("x", hint="id_token")),  # type: ignore[arg-type]
+        (TypeError, lambda: client.revoke(token="x", hint="id_token")),  # type: ignore[arg-type]
         (ValueError, lambda: client.authorize(redirect_uri=CALLBACK, response_mode="x")),  # type: ignore[arg-type]
         (TypeError, lambda: client.authorize(CALLBACK)),  # type: ignore[call-arg]
         (
             TypeError,
             lambda: oauth_core.Client(  # type: ignore[call-overload]
-                client.server, client_id="id", secret="a", auth=oauth_core.Public()
+                client.server, client_id="id", client_secret="a", client_auth=oauth_core.Public()
             ),
         ),
     ]

@@ -24,7 +24,7 @@ REPLY = (200, [("content-type", "application/json")], BODY)
 
 
 def offline() -> oauth_core.Client:
-    return oauth_core.Client(server_at("http://127.0.0.1:1"), client_id="id", secret="s3cret")
+    return oauth_core.Client(server_at("http://127.0.0.1:1"), client_id="id", client_secret="s3cret")
 
 
 def moment() -> tuple[float, bytes]:
@@ -351,7 +351,7 @@ def test_a_refusal_and_a_broken_record_keep_their_codes(
     client, tokens = person
     store = stores.FileStore(tmp_path / "grants")
     long_ago(client, tokens, store)
-    client.refresh(tokens)
+    client.refresh(tokens=tokens)
     with httpx.Client() as http:
         with pytest.raises(oauth_core.Denied) as denied:
             drive.keep(client.keeper(subject="ann"), store, http)

@@ -60,7 +60,7 @@ def tls() -> Iterator[str]:
 def exchange_at(base: str) -> oauth_core.Exchange[oauth_core.Tokens]:
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
     server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
-    return oauth_core.Client(server, client_id="id", secret="s").exchange.client_credentials()
+    return oauth_core.Client(server, client_id="id", client_secret="s").exchange.client_credentials()
 
 
 def lost(act: Callable[[], object]) -> oauth_core.Lost:
@@ -191,7 +191,7 @@ def test_only_the_exception_itself_says_that_nothing_was_sent() -> None:
         "authorization_endpoint": f"{base}/authorize",
     }
     client = oauth_core.Client(
-        oauth_core.Server.from_metadata(base, metadata), client_id="id", secret="s"
+        oauth_core.Server.from_metadata(base, metadata), client_id="id", client_secret="s"
     )
     refused = ConnectionRefusedError("no")
     retried = OSError("three tries failed")

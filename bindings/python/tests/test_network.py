@@ -32,7 +32,7 @@ def client_of(
 ) -> oauth_core.Client:
     server = oauth_core.provider("usertesting", loopback=base)
     return oauth_core.Client(
-        server, client_id=tls["client_id"], secret=tls["client_secret"], network=network
+        server, client_id=tls["client_id"], client_secret=tls["client_secret"], network=network
     )
 
 
@@ -180,11 +180,11 @@ def test_clients_of_one_network_share_its_connections(plain: Start) -> None:
     for networks in ([None, None], [oauth_core.Network()] * 2):
         doors.clear()
         for network in networks:
-            client = oauth_core.Client(server, client_id="id", secret="s", network=network)
+            client = oauth_core.Client(server, client_id="id", client_secret="s", network=network)
             assert client.client_credentials().token().access_token == "t"
         assert len(doors) == 1
     # Each network has its own.
-    client = oauth_core.Client(server, client_id="id", secret="s", network=oauth_core.Network())
+    client = oauth_core.Client(server, client_id="id", client_secret="s", network=oauth_core.Network())
     client.client_credentials().token()
     assert len(doors) == 2
 
@@ -198,7 +198,7 @@ def test_localhost_is_this_machine(plain: Start) -> None:
 
     base = plain(answer).base.replace("127.0.0.1", "localhost")
     server = oauth_core.discover(base, transport="loopback_http")
-    client = oauth_core.Client(server, client_id="id", secret="s")
+    client = oauth_core.Client(server, client_id="id", client_secret="s")
     assert client.client_credentials().token().access_token == "t"
     with pytest.raises(oauth_core.Misuse):
         oauth_core.discover(base)

@@ -19,7 +19,7 @@ def client_of(oidc: Any, which: str) -> oauth_core.Client:
         "post": oauth_core.ClientSecretPost(data.get("client_secret", "")),
         "native": oauth_core.Public(),
     }
-    return oauth_core.Client(server, client_id=data["client_id"], auth=auths[which])
+    return oauth_core.Client(server, client_id=data["client_id"], client_auth=auths[which])
 
 
 @pytest.mark.parametrize("which", ["basic", "post"])
@@ -49,17 +49,17 @@ def test_login_refresh_rotation_introspection_revocation(oidc: Any) -> None:
         extra={"prompt": "consent"},
     )
     assert tokens.scope >= {"openid"} and tokens.id_token and tokens.refresh_token
-    renewed = client.refresh(tokens)
+    renewed = client.refresh(tokens=tokens)
     assert renewed.refresh_token and renewed.refresh_token != tokens.refresh_token
     with pytest.raises(oauth_core.Denied) as caught:
-        client.refresh(tokens)
+        client.refresh(tokens=tokens)
     assert (caught.value.code, caught.value.advice) == ("denied.invalid_grant", "reauthorize")
 
     basic = client_of(oidc, "basic")
     token = basic.client_credentials(scope="read").token().access_token
-    assert basic.introspect(token, hint="access_token")["active"] is True
-    basic.revoke(token, hint="access_token")
-    assert basic.introspect(token) == {"active": False}
+    assert basic.introspect(token=token, hint="access_token").active
+    basic.revoke(token=token, hint="access_token")
+    assert basic.introspect(token=token) == oauth_core.TokenState(active=False)
 
 
 def test_login_in_a_coroutine(oidc: Any) -> None:
@@ -73,7 +73,7 @@ def test_login_in_a_coroutine(oidc: Any) -> None:
 def test_a_wrong_secret_is_named(oidc: Any) -> None:
     server = oauth_core.discover(oidc["issuer"], transport="loopback_http")
     client = oauth_core.Client(
-        server, client_id=oidc["clients"]["basic"]["client_id"], secret="not the secret"
+        server, client_id=oidc["clients"]["basic"]["client_id"], client_secret="not the secret"
     )
     with pytest.raises(oauth_core.Denied) as caught:
         client.client_credentials().token()

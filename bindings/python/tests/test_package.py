@@ -80,7 +80,7 @@ def test_errors_survive_a_pickle(kind: type[oauth_core.OAuthError]) -> None:
 
 def test_an_error_that_was_raised_survives_a_pickle(generic: Twin) -> None:
     server = oauth_core.discover(generic.base, transport="loopback_http")
-    client = oauth_core.Client(server, client_id=generic.data["client_id"], secret="wrong")
+    client = oauth_core.Client(server, client_id=generic.data["client_id"], client_secret="wrong")
     with pytest.raises(oauth_core.Denied) as caught:
         client.client_credentials().token()
     again = pickle.loads(pickle.dumps(caught.value))
@@ -95,7 +95,7 @@ def test_nothing_secret_is_printed(
     confidential = generic_client(generic)
     flow = client.authorize(redirect_uri=CALLBACK, scope="read")
     source = client.source(tokens)
-    exchange = confidential.exchange.introspect(tokens.access_token)
+    exchange = confidential.exchange.introspect(token=tokens.access_token)
     step = next(exchange)
     shown = [
         tokens,
@@ -236,7 +236,7 @@ def test_headers_of_the_client_are_sent(generic: Twin) -> None:
     client = oauth_core.Client(
         oauth_core.discover(generic.base, transport="loopback_http"),
         client_id=data["client_id"],
-        secret=data["client_secret"],
+        client_secret=data["client_secret"],
         headers={"x-tenant": "acme"},
     )
     client.client_credentials().token()

@@ -173,7 +173,7 @@ def test_the_token_request_does_not_follow_the_users_redirects(
 ) -> None:
     thief = plain(reply(200, b"{}"))
     server = plain(reply(307, location=f"{thief.base}/token"))
-    client = oauth_core.Client(server_at(server.base), client_id="id", secret="secret")
+    client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="secret")
     api = plain(reply(200))
     with pytest.raises(oauth_core.Malformed) as caught:
         send(client.client_credentials(), api.base, api.base + "/")

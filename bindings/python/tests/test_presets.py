@@ -25,7 +25,7 @@ def test_the_presets_are_those() -> None:
 def test_every_preset_leads_where_it_says(preset: dict[str, Any]) -> None:
     server = oauth_core.provider(preset["name"], **preset["variables"])
     assert server.issuer == preset["issuer"]
-    client = oauth_core.Client(server, client_id="id", secret="secret", redirect_uris=[CALLBACK])
+    client = oauth_core.Client(server, client_id="id", client_secret="secret", redirect_uris=[CALLBACK])
     url = client.authorize(redirect_uri=CALLBACK).url
     assert url.startswith(preset["authorization_endpoint"] + "?")
     if preset["public"]:

@@ -23,7 +23,7 @@ SETUP = """
 import asyncio, os, sys, threading, oauth_core
 base, client_id, secret = sys.argv[1:4]
 server = oauth_core.discover(base, transport="loopback_http")
-client = oauth_core.Client(server, client_id=client_id, secret=secret)
+client = oauth_core.Client(server, client_id=client_id, client_secret=secret)
 """
 
 
@@ -136,7 +136,7 @@ def test_work_in_an_exit_handler_is_done(generic: Twin, tmp_path: Path) -> None:
         source = client.client_credentials()
         @atexit.register
         def last():
-            client.revoke(source.token().access_token)
+            client.revoke(token=source.token().access_token)
             print("revoked")
     """
     done = run(generic, text, tmp_path)

@@ -29,7 +29,7 @@ def test_every_call_takes_a_list(generic: Twin, client: oauth_core.Client) -> No
     asked = ["read", "offline_access"]
     flow = client.authorize(redirect_uri=CALLBACK, scope=asked)
     tokens = client.redeem(flow, approve(flow.url))
-    narrow = client.refresh(tokens, scope=["read"])
+    narrow = client.refresh(tokens=tokens, scope=["read"])
     assert generic.entry("/token")["form"]["scope"] == "read" and narrow.scope == {"read"}
     assert client.client_credentials(scope=["read"]).token().scope == {"read"}
     send = next(client.exchange.client_credentials(scope=["read", "write"]))
@@ -63,7 +63,7 @@ def test_no_scope_leaves_it_to_the_server(client: oauth_core.Client, nothing: An
 @pytest.mark.parametrize("bad", ["read write", "", "caf\N{LATIN SMALL LETTER E WITH ACUTE}", 'a"b', "a\\b"])
 def test_each_item_is_one_name(plain: Start, bad: str) -> None:
     server = plain(reply(500))
-    client = oauth_core.Client(server_at(server.base), client_id="id", secret="secret")
+    client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="secret")
     with pytest.raises(oauth_core.Misuse, match="item 1 is not one scope-token") as caught:
         client.password(username="u", password="p", scope=["read", bad])
     assert caught.value.code == "scope.syntax"
@@ -72,5 +72,5 @@ def test_each_item_is_one_name(plain: Start, bad: str) -> None:
 
 @pytest.mark.parametrize("wrong", [5, b"read", ["read", 5], {"read": True}, [None]])
 def test_what_is_no_scope_at_all(client: oauth_core.Client, wrong: Any) -> None:
-    with pytest.raises(TypeError, match="scope is a str, or an iterable of str"):
+    with pytest.raises(TypeError, match="'scope': a text or a list of texts is wanted"):
         client.client_credentials(scope=wrong)

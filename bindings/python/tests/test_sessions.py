@@ -118,7 +118,7 @@ def test_the_end_of_a_grant_is_told(generic: Twin, client: oauth_core.Client) ->
     tokens = a_login(client)
     sessions.log_in("ann", tokens)
     assert tokens.refresh_token
-    client.revoke(tokens.refresh_token, hint="refresh_token")
+    client.revoke(token=tokens.refresh_token, hint="refresh_token")
     for _ in range(2):
         with pytest.raises(oauth_core.Denied):
             sessions.get("ann").renew(tokens)

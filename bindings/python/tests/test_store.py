@@ -175,7 +175,7 @@ def test_a_grant_that_ended_is_over_for_all_until_a_login(
     first, one, two = (client.source(store=store, subject="ann") for _ in range(3))
     first.log_in(tokens)
     age(store, first)
-    client.refresh(tokens)
+    client.refresh(tokens=tokens)
     before = generic.counters["token_requests"]
     for source in (one, two):
         with pytest.raises(oauth_core.Denied) as caught:

@@ -124,12 +124,12 @@ def test_usertesting_discovery_revocation_introspection(twins: Twins) -> None:
     assert server.metadata["token_endpoint"] == f"{issuer}/v1/token"
     data = twin.data
     auth = oauth_core.ClientSecretPost(data["client_secret"])
-    client = oauth_core.Client(server, client_id=data["client_id"], auth=auth)
+    client = oauth_core.Client(server, client_id=data["client_id"], client_auth=auth)
     token = client.client_credentials(scope="studies:read").token().access_token
-    state = client.introspect(token, hint="access_token")
-    assert state["active"] is True and state["scope"] == ["studies:read"]
-    client.revoke(token)
-    assert client.introspect(token) == {"active": False}
+    state = client.introspect(token=token, hint="access_token")
+    assert state.active and state.scope == {"studies:read"}
+    client.revoke(token=token)
+    assert client.introspect(token=token) == oauth_core.TokenState(active=False)
 
 
 def test_usertesting_apps_registered_redirects(twins: Twins) -> None:
@@ -212,11 +212,11 @@ def test_socios_refresh_rotates_and_revocation_forgets(twins: Twins) -> None:
     client = twin.client("socios")
     flow = client.authorize(redirect_uri=CALLBACK, extra={"partner_tag": "acme"})
     first = client.redeem(flow, approve(flow.url))
-    second = client.refresh(first)
+    second = client.refresh(tokens=first)
     assert second.refresh_token and second.refresh_token != first.refresh_token
     assert twin.counters["reuse_events"] == 0
-    client.revoke(second.access_token)
-    client.revoke("never seen")
+    client.revoke(token=second.access_token)
+    client.revoke(token="never seen")
     assert twin.counters["revocations"] == 2
     url = f"{twin.base}/user/polls"
     assert client.source(second).get(url).status == 200, "a revoked token is renewed after its 401"
@@ -242,12 +242,12 @@ def test_all_four_in_coroutines(twins: Twins) -> None:
         assert all(token.access_token for token in tokens)
         flow = socios.authorize(redirect_uri=CALLBACK)
         person = await socios.aredeem(flow, approve(flow.url))
-        person = await socios.arefresh(person)
+        person = await socios.arefresh(tokens=person)
         reply = await socios.source(person).aget(f"{twins['socios'].base}/user/polls")
         assert reply.status == 200
-        await socios.arevoke(person.access_token, hint="access_token")
-        state = await usertesting.aintrospect(tokens[1].access_token)
-        assert state["active"]
+        await socios.arevoke(token=person.access_token, hint="access_token")
+        state = await usertesting.aintrospect(token=tokens[1].access_token)
+        assert state.active
         issuer = twins["usertesting"].data["issuer"]
         server = await oauth_core.adiscover(issuer, transport="loopback_http")
         assert server.issuer == issuer

@@ -28,7 +28,7 @@ def caller(kind: str, base: str) -> tuple[Any, dict[str, Any]]:
         return oauth_core.Api(fixed), {}
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
     server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
-    client = oauth_core.Client(server, client_id="id", secret="secret")
+    client = oauth_core.Client(server, client_id="id", client_secret="secret")
     # It cannot be renewed, and is not asked to be.
     tokens = json.loads(oauth_core.Tokens.bearer("a-token").to_json())
     tokens |= {"issuer": base, "client_id": "id", "refresh_token": "r", "refresh_scope": ""}

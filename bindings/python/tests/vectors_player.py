@@ -5,17 +5,19 @@ It drives the installed package through its public names, and knows no protocol 
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 import traceback
 from collections.abc import Generator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 import oauth_core
-from oauth_core import _body
+from oauth_core import _body, _record
 
 Json = dict[str, Any]
 
@@ -50,9 +52,9 @@ class Party:
 
     def client(self) -> oauth_core.Client:
         config = self.conversation["client"]
-        more: Json = {"secret": config["secret"]}
+        more: Json = {"client_secret": config["secret"]}
         if config["auth"] is not None:
-            more = {"auth": AUTH[config["auth"]](config["secret"])}
+            more = {"client_auth": AUTH[config["auth"]](config["secret"])}
         client = oauth_core.Client(
             self.server(),
             client_id=config["id"],
@@ -97,6 +99,8 @@ class Party:
     def take(self, given: str | Json, hold: bool) -> str | Json:
         name, data = (given, {}) if isinstance(given, str) else next(iter(given.items()))
         call = getattr(self, f"call_{name}", None)
+        if call is None and hasattr(oauth_core.Exchanges, name):
+            call = functools.partial(self.operation, name)
         if call is not None:
             self.exchange = call(**data)
             return "open" if hold else self.step(lambda exchange: next(exchange))
@@ -137,9 +141,9 @@ class Party:
     def done(self, value: Any) -> str | Json:
         if value is None:
             return "nothing"
-        if isinstance(value, dict):
-            return {"introspection": value}
         self.show(value)
+        if isinstance(value, _record.Record):
+            return {"record": members(value)}
         if isinstance(value, oauth_core.Server):
             return {"server": self.of_server(value)}
         self.tokens = value
@@ -207,8 +211,13 @@ class Party:
         assert isinstance(held, str)
         return held
 
-    def call_client_credentials(self, scope: str) -> Any:
-        return self.client().exchange.client_credentials(scope=scope, moment=self.moment)
+    def operation(self, name: str, **given: Any) -> Any:
+        """Any operation of the table: what is asked about tokens is about those at hand."""
+        if "tokens" in given:
+            given["tokens"] = self.held(given["tokens"])
+        if "token" in given:
+            given["token"] = self.token(given["token"], given["hint"])
+        return getattr(self.client().exchange, name)(**given, moment=self.moment)
 
     def call_redeem(self, callback: str, flow: str | None) -> Any:
         client = self.client()
@@ -217,25 +226,20 @@ class Party:
         self.show(held)
         return client.exchange.redeem(held, callback, moment=self.moment)
 
-    def call_refresh(self, scope: str, tokens: str | None) -> Any:
-        held = self.held(tokens)
-        return self.client().exchange.refresh(held, scope=scope, moment=self.moment)
-
-    def call_password(self, username: str, password: str, scope: str) -> Any:
-        return self.client().exchange.password(
-            username=username, password=password, scope=scope, moment=self.moment
-        )
-
-    def call_revoke(self, token: str | None, hint: Any) -> Any:
-        text = self.token(token, hint)
-        return self.client().exchange.revoke(text, hint=hint, moment=self.moment)
-
-    def call_introspect(self, token: str | None, hint: Any) -> Any:
-        text = self.token(token, hint)
-        return self.client().exchange.introspect(text, hint=hint, moment=self.moment)
-
     def call_discover(self, issuer: str) -> Any:
         return oauth_core.discover_exchange(issuer, moment=self.moment)
+
+
+def members(record: _record.Record) -> Json:
+    """Those that say something."""
+    said = {name: getattr(record, name) for name in record.__slots__}
+    return {name: plain(value) for name, value in said.items() if value not in (None, (), {}, frozenset())}
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return int(value.timestamp())
+    return sorted(value) if isinstance(value, frozenset) else value
 
 
 def main() -> None:

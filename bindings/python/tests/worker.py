@@ -47,7 +47,7 @@ def client_of(config: dict[str, Any]) -> oauth_core.Client:
     headers = {"x-worker": str(os.getpid())}
     # A lease lasts longer than two requests may, and whoever is killed is waited for that long.
     return oauth_core.Client(
-        server, client_id=config["client_id"], auth=oauth_core.Public(), headers=headers, timeout=3
+        server, client_id=config["client_id"], client_auth=oauth_core.Public(), headers=headers, timeout=3
     )
 
 

@@ -8,8 +8,8 @@ type TokenKind = 'access_token' | 'refresh_token'
 
 /**
  * Asks the server to forget a token (RFC 7009).
- * A token that the server does not know is no error. `endpoint.missing` if the server does not offer it, `denied.*` if it
- * refuses, `lost.*` if no answer arrives.
+ * A token that the server does not know is no error. `endpoint.missing` if the server does not offer it, `denied.*` if
+ * it refuses, `lost.*` if no answer arrives.
  */
 export function revoke(client: Client, args: {
   /** The token to be forgotten. */

@@ -255,6 +255,9 @@ macro_rules! operations {
             $(entry!($other: $Other -> $OtherOut, false $(, $other_door)?),)*
         ];
 
+        // Apart from the table, whose texts no library is to hold.
+        const NAMES: &[&str] = &[$(stringify!($every),)* $(stringify!($other),)*];
+
         // Two lists, for whoever names a function links what it does.
         const EVERYWHERE: &[Start] = &[$(started::<$Every>),*];
         const NOT_IN_THE_BROWSER: &[Start] = &[$(started::<$Other>),*];
@@ -345,6 +348,11 @@ impl Client {
             None => Err(Error::from(Misuse::Setup).about("no such operation").into()),
         }
     }
+}
+
+/// What the operation of this number is called; nothing for a number that is none.
+pub fn operation_name(number: u32) -> &'static str {
+    NAMES.get(number as usize).copied().unwrap_or_default()
 }
 
 /// What both halves of a package must agree on: names and shapes of the table, in their order.

@@ -13,4 +13,4 @@ def our_client(base: str, client_id: str, secret: str) -> oauth_core.Client:
     }
     server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
     auth = oauth_core.ClientSecretPost(secret)
-    return oauth_core.Client(server, client_id=client_id, auth=auth)
+    return oauth_core.Client(server, client_id=client_id, client_auth=auth)

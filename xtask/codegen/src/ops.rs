@@ -167,24 +167,21 @@ pub(crate) fn paragraphs(text: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// A text in lines of at most `width`, each after the first with `indent` before it.
+/// A text in lines of at most `width`, what stands before each included.
 pub(crate) fn wrapped(text: &str, width: usize, indent: &str) -> String {
-    let mut lines = vec![String::new()];
+    let room = width.saturating_sub(indent.len());
+    let mut lines = Vec::new();
+    let mut line = String::new();
     for word in text.split_whitespace() {
-        let line = lines.len() - 1;
-        let Some(last) = lines.last_mut() else {
-            continue;
-        };
-        let before = if line == 0 { 0 } else { indent.len() };
-        if last.is_empty() {
-            last.push_str(word);
-        } else if before + last.len() + 1 + word.len() > width {
-            lines.push(word.to_owned());
-        } else {
-            last.push(' ');
-            last.push_str(word);
+        if !line.is_empty() && line.len() + 1 + word.len() > room {
+            lines.push(std::mem::take(&mut line));
         }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
     }
+    lines.push(line);
     lines.join(&format!("\n{indent}"))
 }
 
@@ -235,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_text_is_wrapped_between_words() {
-        assert_eq!(wrapped("one two three", 8, "  "), "one two\n  three");
+        assert_eq!(wrapped("one two three", 9, "  "), "one two\n  three");
         assert_eq!(wrapped("incomprehensible", 8, "  "), "incomprehensible");
         let text = [" One,", " two.", "", " Three."];
         assert_eq!(paragraphs(&text), ["One, two.", "Three."]);

@@ -1,6 +1,6 @@
 """OAuth 2.0 and OpenID Connect: one core, your HTTP library or none.
 
-    client = oauth_core.Client(oauth_core.provider("usertesting"), client_id=ID, secret=SECRET)
+    client = oauth_core.Client(oauth_core.provider("usertesting"), client_id=ID, client_secret=SECRET)
     source = client.client_credentials(scope="studies:read")
     source.get("https://api.use2.usertesting.com/api/v2/sessionResults/?testId=1").json()
 
@@ -9,15 +9,15 @@ coroutine for asyncio. ``drive`` runs the same conversations over an HTTP client
 ``httpx2``, ``requests`` and ``aiohttp`` are plug-ins, imported only by whoever names them.
 """
 
+from . import _records
+from ._client import Client, Exchanges
 from ._login import alogin, login
 from ._native import (
     Api,
-    Client,
     ClientAuth,
     ClientSecretBasic,
     ClientSecretPost,
     Exchange,
-    Exchanges,
     FixedToken,
     Flow,
     GrantSource,
@@ -47,6 +47,7 @@ from ._native import (
     provider_file,
     providers,
 )
+from ._records import *
 from .errors import Denied, Lost, Malformed, Misuse, OAuthError, TransportError, Untrusted
 
 # Type checkers take this for true; the import of `typing` would cost more than all else here.
@@ -101,6 +102,7 @@ __all__ = [
     "provider_file",
     "providers",
 ]
+__all__ += _records.__all__
 
 if not TYPE_CHECKING:
 

@@ -61,12 +61,12 @@ __all__ = [
     "providers",
 ]
 
+_FINGERPRINT: str
 __version__: str
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _Transport: TypeAlias = Literal["https", "loopback_http"]
-_Hint: TypeAlias = Literal["access_token", "refresh_token"]
 _Hook: TypeAlias = Callable[[Tokens], object]
 _Fields: TypeAlias = Iterable[tuple[str | bytes, str | bytes]]
 _RateLimit: TypeAlias = Literal["error", "wait", "pass"]
@@ -217,34 +217,21 @@ class Public(ClientAuth):
     """A public client, which has no secret (RFC 6749 section 2.1)."""
     def __new__(cls) -> Self: ...
 
-@final
 class Client:
-    """This client, as one server knows it.
-
-    Give either secret, which is used as the server's preset documents it or else as its
-    metadata asks, or auth. redirect_uris are all that are registered: any other is refused
-    before it is sent. headers go with every request to the server. timeout is that of one
-    request in seconds, 30 unless the network says otherwise. client_auth.* and
-    redirect_uri.refused for what cannot be used.
-
-    Each call that waits is there twice: blocking, without Python's lock, and as a coroutine
-    for asyncio whose name begins with an a. scope, everywhere, is names with spaces between
-    them, or an iterable of names, each one scope-token (RFC 6749 section 3.3), else
-    scope.syntax. resource are absolute URIs (RFC 8707), audience the names that some
-    servers want instead, and extra parameters that the provider documents; all three are
-    sent with each request for a token.
-    """
+    """The native half of oauth_core.Client."""
     @overload
     def __new__(
-        cls, server: Server, *, client_id: str, secret: str | None = None, auth: None = None,
-        redirect_uris: Sequence[str] | None = None, headers: Mapping[str, str] | None = None,
-        timeout: float | None = None, network: Network | None = None,
+        cls, server: Server, *, client_id: str, client_secret: str | None = None,
+        client_auth: None = None, redirect_uris: Sequence[str] | None = None,
+        headers: Mapping[str, str] | None = None, timeout: float | None = None,
+        network: Network | None = None,
     ) -> Self: ...
     @overload
     def __new__(
-        cls, server: Server, *, client_id: str, secret: None = None, auth: ClientAuth,
-        redirect_uris: Sequence[str] | None = None, headers: Mapping[str, str] | None = None,
-        timeout: float | None = None, network: Network | None = None,
+        cls, server: Server, *, client_id: str, client_secret: None = None,
+        client_auth: ClientAuth, redirect_uris: Sequence[str] | None = None,
+        headers: Mapping[str, str] | None = None, timeout: float | None = None,
+        network: Network | None = None,
     ) -> Self: ...
     @property
     def server(self) -> Server:
@@ -252,9 +239,6 @@ class Client:
     @property
     def client_id(self) -> str:
         """The client's identifier (RFC 6749 section 2.2)."""
-    @property
-    def exchange(self) -> Exchanges:
-        """The same calls without any transport, as generators."""
     def authorize(
         self, *, redirect_uri: str, scope: _Scope = None,
         response_mode: Literal["query", "fragment", "form_post"] = "query", resource: _Names = None,
@@ -286,52 +270,6 @@ class Client:
         """
     def aredeem(self, flow: Flow, callback_url: str) -> _Later[Tokens]:
         """redeem(), in a coroutine."""
-    def refresh(
-        self, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,
-        audience: _Names = None, extra: _Extra = None,
-    ) -> Tokens:
-        """Spends the refresh token for new tokens (RFC 6749 section 6).
-
-        An empty scope asks for all that was granted. Many servers replace the refresh token:
-        keep what comes back, and let one worker refresh at a time, as source() does.
-        grant.no_refresh_token, scope.exceeds_grant, Denied with the advice "reauthorize" once
-        the grant is over, Lost.
-        """
-    def arefresh(
-        self, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,
-        audience: _Names = None, extra: _Extra = None,
-    ) -> _Later[Tokens]:
-        """refresh(), in a coroutine."""
-    def password(
-        self, *, username: str, password: str, scope: _Scope = None, resource: _Names = None,
-        audience: _Names = None, extra: _Extra = None,
-    ) -> Tokens:
-        """The password grant, for servers that offer nothing better: the client sees the password.
-
-        RFC 6749 section 4.3. Denied, for example denied.invalid_grant for a wrong password;
-        Lost.
-        """
-    def apassword(
-        self, *, username: str, password: str, scope: _Scope = None, resource: _Names = None,
-        audience: _Names = None, extra: _Extra = None,
-    ) -> _Later[Tokens]:
-        """password(), in a coroutine."""
-    def revoke(self, token: str, *, hint: _Hint | None = None) -> None:
-        """Asks the server to forget a token (RFC 7009).
-
-        hint says which of the two it is. A token that the server does not know is no error.
-        endpoint.missing if the server does not offer it, Denied, Lost.
-        """
-    def arevoke(self, token: str, *, hint: _Hint | None = None) -> _Later[None]:
-        """revoke(), in a coroutine."""
-    def introspect(self, token: str, *, hint: _Hint | None = None) -> dict[str, Any]:
-        """Asks the server about a token: the members of its reply (RFC 7662 section 2.2).
-
-        "active" is always there, a bool. endpoint.missing if the server does not offer it,
-        Malformed introspection.malformed, Denied, Lost.
-        """
-    def aintrospect(self, token: str, *, hint: _Hint | None = None) -> _Later[dict[str, Any]]:
-        """introspect(), in a coroutine."""
     def client_credentials(
         self, *, scope: _Scope = None, resource: _Names = None, audience: _Names = None,
         extra: _Extra = None, store: Store | None = None, lease: float | None = None,
@@ -1102,40 +1040,13 @@ class Exchange(Generator[Step, Answer, _T_co]):
     @classmethod
     def __class_getitem__(cls, item: Any) -> GenericAlias: ...
 
-@final
 class Exchanges:
-    """The calls of a client, each as an Exchange.
-
-    moment, in each of them, is for tests and replays: a callable that gives the Unix time
-    in seconds and 32 random bytes of each step.
-    """
-    def client_credentials(
-        self, *, scope: _Scope = None, resource: _Names = None, audience: _Names = None,
-        extra: _Extra = None, moment: Moment | None = None,
-    ) -> Exchange[Tokens]:
-        """A token for the client itself (RFC 6749 section 4.4)."""
+    """The native half of oauth_core.Exchanges."""
+    def __new__(cls, client: Client, /) -> Self: ...
     def redeem(
         self, flow: Flow, callback_url: str, *, moment: Moment | None = None
     ) -> Exchange[Tokens]:
         """Judges the callback and redeems its code (RFC 6749 section 4.1.3)."""
-    def refresh(
-        self, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,
-        audience: _Names = None, extra: _Extra = None, moment: Moment | None = None,
-    ) -> Exchange[Tokens]:
-        """Spends the refresh token (RFC 6749 section 6)."""
-    def password(
-        self, *, username: str, password: str, scope: _Scope = None, resource: _Names = None,
-        audience: _Names = None, extra: _Extra = None, moment: Moment | None = None,
-    ) -> Exchange[Tokens]:
-        """The password grant (RFC 6749 section 4.3)."""
-    def revoke(
-        self, token: str, *, hint: _Hint | None = None, moment: Moment | None = None
-    ) -> Exchange[None]:
-        """Asks the server to forget a token (RFC 7009)."""
-    def introspect(
-        self, token: str, *, hint: _Hint | None = None, moment: Moment | None = None
-    ) -> Exchange[dict[str, Any]]:
-        """Asks the server about a token (RFC 7662)."""
 @final
 class Send:
     """Send this once, following no redirect."""

@@ -30,18 +30,19 @@ class Operations:
     def revoke(self, *, token: str, hint: TokenKind | None = None) -> None:
         """Asks the server to forget a token (RFC 7009).
 
-        A token that the server does not know is no error. endpoint.missing if the server does not offer
-        it, denied.* if it refuses, lost.* if no answer arrives.
+        A token that the server does not know is no error. endpoint.missing if the server does not
+        offer it, denied.* if it refuses, lost.* if no answer arrives.
 
         Args:
             token: The token to be forgotten.
             hint: Which kind it is, to save the server a search.
         """
-        return self._call(0, (token, hint))  # type: ignore[no-any-return]
+        self._call(0, (token, hint))
 
     def arevoke(self, *, token: str, hint: TokenKind | None = None) -> Coroutine[Any, Any, None]:
         """revoke(), in a coroutine."""
-        return self._acall(0, (token, hint))  # type: ignore[no-any-return]
+        answer: Coroutine[Any, Any, None] = self._acall(0, (token, hint))
+        return answer
 
     def refresh(
         self,
@@ -54,20 +55,22 @@ class Operations:
     ) -> Tokens:
         """Spends the refresh token of these tokens for new ones (RFC 6749 section 6).
 
-        Without a scope, all that was granted is asked for. Many servers replace the refresh token: keep
-        what comes back, and let one worker refresh at a time, as a source of the client does.
+        Without a scope, all that was granted is asked for. Many servers replace the refresh token:
+        keep what comes back, and let one worker refresh at a time, as a source of the client does.
         grant.no_refresh_token if there is none, scope.exceeds_grant for more than was granted,
         denied.* with the advice reauthorize once the grant is over, lost.* if no answer
         arrives.
 
         Args:
             tokens: The tokens to be renewed.
-            scope: What the tokens are for, as names of scopes; without it, what the server gives by itself.
+            scope: What the tokens are for, as names of scopes; without it, what the server
+                gives by itself.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
             extra: Parameters that the provider documents.
         """
-        return self._call(1, (tokens, scope, resource, audience, extra))  # type: ignore[no-any-return]
+        answer: Tokens = self._call(1, (tokens, scope, resource, audience, extra))
+        return answer
 
     def arefresh(
         self,
@@ -79,19 +82,21 @@ class Operations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
         """refresh(), in a coroutine."""
-        return self._acall(1, (tokens, scope, resource, audience, extra))  # type: ignore[no-any-return]
+        answer: Coroutine[Any, Any, Tokens] = self._acall(1, (tokens, scope, resource, audience, extra))
+        return answer
 
     def introspect(self, *, token: str, hint: TokenKind | None = None) -> TokenState:
         """Asks the server whether a token is alive, and whose it is (RFC 7662).
 
-        endpoint.missing if the server does not offer it, introspection.malformed if its answer is not
-        what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
+        endpoint.missing if the server does not offer it, introspection.malformed if its answer
+        is not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
 
         Args:
             token: The token in question.
             hint: Which kind it is, to save the server a search.
         """
-        return self._call(2, (token, hint))  # type: ignore[no-any-return]
+        answer: TokenState = self._call(2, (token, hint))
+        return answer
 
     def aintrospect(
         self,
@@ -100,7 +105,8 @@ class Operations:
         hint: TokenKind | None = None,
     ) -> Coroutine[Any, Any, TokenState]:
         """introspect(), in a coroutine."""
-        return self._acall(2, (token, hint))  # type: ignore[no-any-return]
+        answer: Coroutine[Any, Any, TokenState] = self._acall(2, (token, hint))
+        return answer
 
     def password(
         self,
@@ -114,18 +120,20 @@ class Operations:
     ) -> Tokens:
         """Asks for tokens with a person's password (RFC 6749 section 4.3).
 
-        For servers that offer nothing better: the client sees the password. denied.invalid_grant for a
-        wrong one, lost.* if no answer arrives.
+        For servers that offer nothing better: the client sees the password. denied.invalid_grant
+        for a wrong one, lost.* if no answer arrives.
 
         Args:
             username: Who the person is.
             password: The password.
-            scope: What the tokens are for, as names of scopes; without it, what the server gives by itself.
+            scope: What the tokens are for, as names of scopes; without it, what the server
+                gives by itself.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
             extra: Parameters that the provider documents.
         """
-        return self._call(3, (username, password, scope, resource, audience, extra))  # type: ignore[no-any-return]
+        answer: Tokens = self._call(3, (username, password, scope, resource, audience, extra))
+        return answer
 
     def apassword(
         self,
@@ -138,7 +146,8 @@ class Operations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
         """password(), in a coroutine."""
-        return self._acall(3, (username, password, scope, resource, audience, extra))  # type: ignore[no-any-return]
+        answer: Coroutine[Any, Any, Tokens] = self._acall(3, (username, password, scope, resource, audience, extra))
+        return answer
 
 
 class ExchangeOperations:
@@ -161,15 +170,17 @@ class ExchangeOperations:
     ) -> Exchange[None]:
         """Asks the server to forget a token (RFC 7009).
 
-        A token that the server does not know is no error. endpoint.missing if the server does not offer
-        it, denied.* if it refuses, lost.* if no answer arrives.
+        A token that the server does not know is no error. endpoint.missing if the server does not
+        offer it, denied.* if it refuses, lost.* if no answer arrives.
 
         Args:
             token: The token to be forgotten.
             hint: Which kind it is, to save the server a search.
-            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes, at each step.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
         """
-        return self._begin(0, (token, hint), moment)  # type: ignore[no-any-return]
+        answer: Exchange[None] = self._begin(0, (token, hint), moment)
+        return answer
 
     def refresh(
         self,
@@ -183,21 +194,24 @@ class ExchangeOperations:
     ) -> Exchange[Tokens]:
         """Spends the refresh token of these tokens for new ones (RFC 6749 section 6).
 
-        Without a scope, all that was granted is asked for. Many servers replace the refresh token: keep
-        what comes back, and let one worker refresh at a time, as a source of the client does.
+        Without a scope, all that was granted is asked for. Many servers replace the refresh token:
+        keep what comes back, and let one worker refresh at a time, as a source of the client does.
         grant.no_refresh_token if there is none, scope.exceeds_grant for more than was granted,
         denied.* with the advice reauthorize once the grant is over, lost.* if no answer
         arrives.
 
         Args:
             tokens: The tokens to be renewed.
-            scope: What the tokens are for, as names of scopes; without it, what the server gives by itself.
+            scope: What the tokens are for, as names of scopes; without it, what the server
+                gives by itself.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
             extra: Parameters that the provider documents.
-            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes, at each step.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
         """
-        return self._begin(1, (tokens, scope, resource, audience, extra), moment)  # type: ignore[no-any-return]
+        answer: Exchange[Tokens] = self._begin(1, (tokens, scope, resource, audience, extra), moment)
+        return answer
 
     def introspect(
         self,
@@ -208,15 +222,17 @@ class ExchangeOperations:
     ) -> Exchange[TokenState]:
         """Asks the server whether a token is alive, and whose it is (RFC 7662).
 
-        endpoint.missing if the server does not offer it, introspection.malformed if its answer is not
-        what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
+        endpoint.missing if the server does not offer it, introspection.malformed if its answer
+        is not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
 
         Args:
             token: The token in question.
             hint: Which kind it is, to save the server a search.
-            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes, at each step.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
         """
-        return self._begin(2, (token, hint), moment)  # type: ignore[no-any-return]
+        answer: Exchange[TokenState] = self._begin(2, (token, hint), moment)
+        return answer
 
     def password(
         self,
@@ -231,19 +247,22 @@ class ExchangeOperations:
     ) -> Exchange[Tokens]:
         """Asks for tokens with a person's password (RFC 6749 section 4.3).
 
-        For servers that offer nothing better: the client sees the password. denied.invalid_grant for a
-        wrong one, lost.* if no answer arrives.
+        For servers that offer nothing better: the client sees the password. denied.invalid_grant
+        for a wrong one, lost.* if no answer arrives.
 
         Args:
             username: Who the person is.
             password: The password.
-            scope: What the tokens are for, as names of scopes; without it, what the server gives by itself.
+            scope: What the tokens are for, as names of scopes; without it, what the server
+                gives by itself.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
             extra: Parameters that the provider documents.
-            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes, at each step.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
         """
-        return self._begin(3, (username, password, scope, resource, audience, extra), moment)  # type: ignore[no-any-return]
+        answer: Exchange[Tokens] = self._begin(3, (username, password, scope, resource, audience, extra), moment)
+        return answer
 
     def client_credentials(
         self,
@@ -259,10 +278,13 @@ class ExchangeOperations:
         denied.* if the server refuses, lost.* if no answer arrives.
 
         Args:
-            scope: What the tokens are for, as names of scopes; without it, what the server gives by itself.
+            scope: What the tokens are for, as names of scopes; without it, what the server
+                gives by itself.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
             extra: Parameters that the provider documents.
-            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes, at each step.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
         """
-        return self._begin(4, (scope, resource, audience, extra), moment)  # type: ignore[no-any-return]
+        answer: Exchange[Tokens] = self._begin(4, (scope, resource, audience, extra), moment)
+        return answer

@@ -21,8 +21,8 @@ class TokenState(Record):
     Of a token that is not active it says nothing else.
 
     Attributes:
-        active: Whether the token is alive. If not, it is dead, unknown, or none of our business: the server
-            does not say which.
+        active: Whether the token is alive. If not, it is dead, unknown, or none of our
+            business: the server does not say which.
         scope: What the token is good for: scope.
         client_id: The client it was issued to.
         username: A name of the person, for people.
@@ -38,8 +38,8 @@ class TokenState(Record):
 
     if TYPE_CHECKING:
         active: bool
-        """Whether the token is alive. If not, it is dead, unknown, or none of our business: the server does
-        not say which."""
+        """Whether the token is alive. If not, it is dead, unknown, or none of our business: the
+        server does not say which."""
         scope: frozenset[str] | None = None
         """What the token is good for: scope."""
         client_id: str | None = None

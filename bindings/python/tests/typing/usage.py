@@ -23,8 +23,8 @@ from oauth_core.errors import Advice, DeniedCode, ErrorCode
 def blocking() -> None:
     server = oauth_core.provider("uservoice", subdomain="acme", options=["challenge_as_verifier"])
     assert_type(server.api_origins, tuple[str, ...])
-    client = oauth_core.Client(server, client_id="id", secret="secret")
-    public = oauth_core.Client(server, client_id="id", auth=oauth_core.Public(), timeout=5)
+    client = oauth_core.Client(server, client_id="id", client_secret="secret")
+    public = oauth_core.Client(server, client_id="id", client_auth=oauth_core.Public(), timeout=5)
     flow = public.authorize(redirect_uri="https://app.example/", extra={"prompt": "login"})
     assert_type(flow.url, str)
     assert_type((flow.state, flow.recognises("https://app.example/?code=x")), tuple[str, bool])
@@ -36,7 +36,15 @@ def blocking() -> None:
     source = client.source(tokens, on_tokens=lambda new: print(new.issuer))
     assert_type(source.token().access_token, str)
     assert_type(source.get("https://api.example/", origins=["https://api.example"]).status, int)
-    assert_type(client.revoke(tokens.access_token, hint="access_token"), None)
+    assert_type(client.revoke(token=tokens.access_token, hint="access_token"), None)
+    state = client.introspect(token=tokens.access_token)
+    assert_type(state, oauth_core.TokenState)
+    assert_type((state.active, state.expires_at), "tuple[bool, datetime | None]")
+    state.active = False  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    client.introspect(token="t", hint="id_token")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.introspect("t")  # type: ignore[call-arg,misc]  # pyright: ignore[reportCallIssue]
+    client.introspect(tokn="t")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    assert_type(oauth_core.TokenState(active=False), oauth_core.TokenState)
     assert_type(source.token(timeout=5).scope, frozenset[str])
     reply = source.post("https://api.example/", json={"a": [1]}, origins=["https://api.example"])
     assert_type(reply.raise_for_status(), oauth_core.Response)
@@ -54,12 +62,16 @@ def blocking() -> None:
     requests.get("https://api.example/", auth=oauth_core.requests.Auth(source), timeout=5)
     with httpx.Client() as http:
         assert_type(drive.run(client.exchange.client_credentials(), http), oauth_core.Tokens)
+        assert_type(drive.run(client.exchange.introspect(token="t"), http), oauth_core.TokenState)
+        assert_type(drive.run(client.exchange.revoke(token="t"), http), None)
     with httpx2.Client() as http2:
         assert_type(drive.run(oauth_core.discover_exchange("https://a.example"), http2), oauth_core.Server)
 
 
 async def in_a_coroutine(source: oauth_core.GrantSource, client: oauth_core.Client) -> None:
     assert_type(await source.atoken(), oauth_core.Tokens)
+    assert_type(await client.aintrospect(token="t"), oauth_core.TokenState)
+    assert_type(await client.arevoke(token="t"), None)
     assert_type(await source.atoken(timeout=5), oauth_core.Tokens)
     assert_type(await source.apost("https://api.example/", json=None), oauth_core.Response)
     async with source as entered, oauth_core.Sessions(client, stores.Memory()) as all_of:

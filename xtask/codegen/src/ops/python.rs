@@ -80,17 +80,23 @@ fn call(number: u32, entry: &'static Entry) -> Result<String, Box<dyn Error>> {
     let text = docstring(entry.text, "Args", arguments(entry), "        ");
     let plain = signature(name, &parameters(entry)?, result);
     let later = format!("Coroutine[Any, Any, {result}]");
-    let later = signature(&format!("a{name}"), &parameters(entry)?, &later);
+    let awaited = signature(&format!("a{name}"), &parameters(entry)?, &later);
+    let calling =
+        |method: &str, result: &str| answer(&format!("self.{method}({number}, {given})"), result);
     Ok(format!(
-        "\n{plain}        \"\"\"{text}\"\"\"\n        {}self._call({number}, {given}){}\n\
-         \n{later}        \"\"\"{name}(), in a coroutine.\"\"\"\n        \
-         return self._acall({number}, {given})  # type: ignore[no-any-return]\n",
-        "return ", IGNORED
+        "\n{plain}        \"\"\"{text}\"\"\"\n{}\n{awaited}        \"\"\"{name}(), in a coroutine.\"\"\"\n{}",
+        calling("_call", result),
+        calling("_acall", &later),
     ))
 }
 
-/// What the native half gives is of the type that the table says.
-const IGNORED: &str = "  # type: ignore[no-any-return]";
+/// Gives what a call of the native half gives, which is of the type that the table says.
+fn answer(call: &str, result: &str) -> String {
+    match result {
+        "None" => format!("        {call}\n"),
+        _ => format!("        answer: {result} = {call}\n        return answer\n"),
+    }
+}
 
 fn exchange(number: u32, entry: &'static Entry) -> Result<String, Box<dyn Error>> {
     let mut all = parameters(entry)?;
@@ -106,10 +112,11 @@ fn exchange(number: u32, entry: &'static Entry) -> Result<String, Box<dyn Error>
     };
     let fields: Vec<_> = arguments(entry).copied().chain([moment]).collect();
     let text = docstring(entry.text, "Args", fields.iter(), "        ");
+    let call = format!("self._begin({number}, {}, moment)", given(entry));
     Ok(format!(
-        "\n{}        \"\"\"{text}\"\"\"\n        return self._begin({number}, {}, moment){IGNORED}\n",
+        "\n{}        \"\"\"{text}\"\"\"\n{}",
         signature(entry.name, &all, &result),
-        given(entry),
+        answer(&call, &result),
     ))
 }
 

@@ -1,0 +1,44 @@
+"""The client: what is written by hand below, and the operations of the table."""
+
+from __future__ import annotations
+
+from . import _native
+from ._ops import FINGERPRINT, ExchangeOperations, Operations
+
+# Numbers and places of arguments are agreed on between the two halves.
+if _native._FINGERPRINT != FINGERPRINT:
+    raise ImportError("the native half of oauth_core is of another release: install it anew")
+
+
+class Exchanges(_native.Exchanges, ExchangeOperations):
+    """The calls of a client without any transport, each as an Exchange.
+
+    ``moment``, in each of them, is for tests and replays: a callable that gives the Unix time in seconds
+    and 32 random bytes of each step.
+    """
+
+    __slots__ = ()
+
+
+class Client(_native.Client, Operations):
+    """This client, as one server knows it.
+
+    Give either ``client_secret``, which is used as the server's preset documents it or else as its
+    metadata asks, or ``client_auth``. ``redirect_uris`` are all that are registered: any other is refused
+    before it is sent. ``headers`` go with every request to the server. ``timeout`` is that of one request
+    in seconds, 30 unless the ``network`` says otherwise. ``client_auth.*`` and ``redirect_uri.refused``
+    for what cannot be used.
+
+    Each call that waits is there twice: blocking, without Python's lock, and as a coroutine for asyncio
+    whose name begins with an a. ``scope``, everywhere, is names with spaces between them, or an iterable
+    of names, each one scope-token (RFC 6749 section 3.3), else ``scope.syntax``. ``resource`` are absolute
+    URIs (RFC 8707), ``audience`` the names that some servers want instead, and ``extra`` parameters that
+    the provider documents; all three are sent with each request for a token.
+    """
+
+    __slots__ = ()
+
+    @property
+    def exchange(self) -> Exchanges:
+        """The same calls without any transport, as generators."""
+        return Exchanges(self)

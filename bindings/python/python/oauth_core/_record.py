@@ -1,0 +1,78 @@
+"""What the classes of _records.py share: they do not change, and show no secret."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, ClassVar
+
+    from typing_extensions import Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_):
+        """For type checkers alone: the module of that name costs too much to import."""
+        return lambda kind: kind
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Record:
+    """Plain members, in the order of their description."""
+
+    __slots__ = ()
+    _absent: ClassVar[dict[str, Any]] = {}
+    _secrets: ClassVar[frozenset[str]] = frozenset()
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, **members):
+            """By hand, for tests of the caller's."""
+            for name in self.__slots__:
+                if name not in members and name not in self._absent:
+                    raise TypeError(f"{type(self).__name__} needs {name}")
+                value = members.pop(name, self._absent.get(name))
+                object.__setattr__(self, name, dict(value) if isinstance(value, dict) else value)
+            if members:
+                raise TypeError(f"{type(self).__name__} has no {', '.join(members)}")
+
+        def __setattr__(self, name, value):
+            raise AttributeError(f"{type(self).__name__} does not change: {name}")
+
+        def __delattr__(self, name):
+            raise AttributeError(f"{type(self).__name__} does not change: {name}")
+
+    @classmethod
+    def _of(cls, values: Iterable[object]) -> Self:
+        record = object.__new__(cls)
+        for name, value in zip(cls.__slots__, values):
+            object.__setattr__(record, name, value)
+        return record
+
+    def _members(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{name}=[redacted]" if name in self._secrets else f"{name}={value!r}"
+            for name, value in self._members().items()
+        )
+        return f"{type(self).__name__}({shown})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Record) or type(other) is not type(self):
+            return NotImplemented
+        return self._members() == other._members()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._secrets:
+            raise TypeError(f"{type(self).__name__} cannot be pickled, for it holds secrets")
+        return _again, (type(self), self._members())
+
+
+def _again(kind: type[Record], members: dict[str, Any]) -> Record:
+    return kind(**members)

@@ -1,0 +1,116 @@
+"""What operations take and leave behind, in Python's terms."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import datetime
+import pickle
+from typing import Any
+
+import pytest
+from conftest import Answer, Plain, Twin, generic_client, reply, server_at
+
+import oauth_core
+from oauth_core import _record, _records
+
+
+class Device(_record.Record):
+    """As the generator writes one that holds a secret."""
+
+    __slots__ = ("device_code", "interval")
+    _absent = {"interval": 5}
+    _secrets = frozenset(("device_code",))
+
+
+def test_what_a_server_says_of_a_token_has_members(generic: Twin) -> None:
+    client = generic_client(generic)
+    token = client.client_credentials(scope="read").token().access_token
+    state = client.introspect(token=token)
+    assert isinstance(state, oauth_core.TokenState)
+    assert state.active and state.scope == {"read"} and state.client_id == generic.data["client_id"]
+    assert state.expires_at and state.expires_at.utcoffset() == datetime.timedelta(0)
+    assert asyncio.run(client.aintrospect(token=token, hint="access_token")) == state
+    client.revoke(token=token)
+    dead = client.introspect(token=token)
+    assert dead == oauth_core.TokenState(active=False)
+    assert (dead.scope, dead.audience, dead.extra) == (None, (), {})
+
+
+def test_members_of_every_kind(plain: Any) -> None:
+    body = (
+        b'{"active":true,"scope":"b a","exp":1750000060,"iat":1750000000,"nbf":1750000000,"sub":"u","aud":["x"],'
+        b'"iss":"https://as.example","username":"jo","token_type":"Bearer","client_id":"c","more":[1,{"a":2.5}]}'
+    )
+    answer: Answer = reply(200, body, content_type="application/json")
+    server: Plain = plain(answer)
+    client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="s")
+    state = client.introspect(token="t")
+    utc = datetime.timezone.utc
+    issued = datetime.datetime.fromtimestamp(1750000000, utc)
+    assert state == oauth_core.TokenState(
+        active=True,
+        scope=frozenset(["a", "b"]),
+        client_id="c",
+        username="jo",
+        token_type="Bearer",
+        expires_at=issued + datetime.timedelta(minutes=1),
+        issued_at=issued,
+        not_before=issued,
+        subject="u",
+        audience=("x",),
+        issuer="https://as.example",
+        extra={"more": [1, {"a": 2.5}]},
+    )
+
+
+def test_a_record_does_not_change() -> None:
+    state: Any = oauth_core.TokenState(active=True)
+    for name in ("active", "another"):
+        with pytest.raises(AttributeError):
+            setattr(state, name, False)
+    with pytest.raises(AttributeError):
+        del state.active
+    assert pickle.loads(pickle.dumps(state)) == state == copy.deepcopy(state) == copy.copy(state)
+    assert state != oauth_core.TokenState(active=False) and state != {"active": True}
+    assert repr(state).startswith("TokenState(active=True, scope=None, ")
+
+
+def test_a_record_by_hand_has_what_there_is() -> None:
+    kind: Any = oauth_core.TokenState
+    with pytest.raises(TypeError, match="needs active"):
+        kind()
+    with pytest.raises(TypeError, match="has no actve"):
+        kind(active=True, actve=True)
+
+
+def test_a_secret_is_not_shown_and_not_pickled() -> None:
+    record: Any = Device
+    device = record(device_code="S3CR3T")
+    assert (device.device_code, device.interval) == ("S3CR3T", 5)
+    assert repr(device) == str(device) == "Device(device_code=[redacted], interval=5)"
+    with pytest.raises(TypeError, match="secrets"):
+        pickle.dumps(device)
+
+
+def test_every_record_is_exported() -> None:
+    assert set(_records.__all__) <= set(oauth_core.__all__)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "text"),
+    [
+        ("introspect", {"token": 7}, "argument 'token': a text is wanted, not a number"),
+        ("introspect", {"token": b"S3CR3T"}, "argument 'token': a text is wanted, not something else"),
+        ("revoke", {"token": "t", "hint": "S3CR3T"}, "argument 'hint': one of access_token refresh_token"),
+        ("refresh", {"tokens": "S3CR3T"}, "argument 'tokens': Tokens is wanted, not a text"),
+        ("password", {"username": "u", "password": None}, "'password': a text is wanted, not nothing"),
+        ("revoke", {}, "missing 1 required keyword-only argument: 'token'"),
+        ("revoke", {"tokn": "t"}, "unexpected keyword argument 'tokn'"),
+    ],
+)
+def test_a_mistake_is_told_by_name(client: Any, name: str, given: Any, text: str) -> None:
+    for holder, method in ((client, name), (client, f"a{name}"), (client.exchange, name)):
+        with pytest.raises(TypeError) as caught:
+            getattr(holder, method)(**given)
+        assert text in str(caught.value) and "S3CR3T" not in str(caught.value)
