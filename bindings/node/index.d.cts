@@ -5,6 +5,7 @@ import type {
 export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode }
 
 import type { Api, GrantSource, OwnersOptions } from './api.cjs'
+import type { ClientCredentialsArguments as TokenRequest, ExchangeOperations, Operations } from './js/ops.cjs'
 import type { Store, StoredRecord } from './stores.cjs'
 
 export { Api, FixedToken, GrantSource, fixedToken } from './api.cjs'
@@ -12,6 +13,11 @@ export type {
   Allowance, ApiOptions, ApiRequestInit, FixedTokenOptions, FixedTokenPlace, LimitOptions, Owner, OwnersOptions, RateLimit,
   TokenSource,
 } from './api.cjs'
+export { TokenState } from './js/ops.cjs'
+/** `TokenRequest`: what tokens are for. It is asked for at each renewal again, and part of what names a grant in a store. */
+export type {
+  ClientCredentialsArguments as TokenRequest, IntrospectArguments, PasswordArguments, RefreshArguments, RevokeArguments, TokenKind,
+} from './js/ops.cjs'
 export { Sessions, drain } from './sessions.cjs'
 export type { Grant, GrantMessage, GrantOptions, GrantPage, Notice, SessionsOptions } from './sessions.cjs'
 export { FileStore, Key, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } from './stores.cjs'
@@ -250,17 +256,6 @@ export class Flow {
 
 export type MaybePromise<T> = T | Promise<T>
 
-/** What tokens are for. It is asked for at each renewal again, and part of what names a grant in a store. */
-export interface TokenRequest {
-  scope?: Scope | undefined
-  /** The resources, as absolute URIs (RFC 8707). */
-  resource?: string[] | undefined
-  /** The audiences, as some servers name it. */
-  audience?: string[] | undefined
-  /** Parameters for the token endpoint that the provider documents; none may have a protocol parameter's name. */
-  extra?: Record<string, string | string[]> | undefined
-}
-
 /** How a grant is kept, and which grant of the client it is: all who share one must say the same. */
 export interface SourceOptions extends TokenRequest {
   /** Shares the grant with everyone who has this store. */
@@ -428,30 +423,13 @@ export interface AuthorizeOptions extends MomentOptions, LoginRequest {
   responseMode?: 'query' | 'fragment' | 'form_post'
 }
 
-export interface PasswordGrant extends TokenRequest {
-  username: string
-  password: string
-}
-
-export type TokenHint = 'access_token' | 'refresh_token'
-
-/** What the server says about a token (RFC 7662). */
-export type Introspection = { active: false } | ({ active: true; scope?: string[]; aud?: string[] } & Record<string, unknown>)
-
 /** This client, as one server knows it. */
 export class Client {
   constructor(server: Server, options: ClientOptions)
   readonly server: Server
   readonly clientId: string
   /** The same conversations for a driver of your own. */
-  readonly exchange: {
-    clientCredentials(options?: MomentOptions & TokenRequest): Exchange<Tokens>
-    redeem(flow: Flow, callback: string | URL, options?: MomentOptions): Exchange<Tokens>
-    refresh(tokens: Tokens, options?: MomentOptions & TokenRequest): Exchange<Tokens>
-    password(grant: PasswordGrant, options?: MomentOptions): Exchange<Tokens>
-    revoke(token: string, options?: MomentOptions & { hint?: TokenHint }): Exchange<void>
-    introspect(token: string, options?: MomentOptions & { hint?: TokenHint }): Exchange<Introspection>
-  }
+  readonly exchange: Exchanges
   /** A token for the client itself, kept fresh. */
   clientCredentials(options?: SourceOptions): GrantSource
   /**
@@ -466,14 +444,12 @@ export class Client {
   authorize(options: AuthorizeOptions): { url: URL; flow: Flow }
   /** Judges the callback and redeems its code. Every check runs; none can be left out. */
   redeem(flow: Flow, callback: string | URL, options?: CallOptions): Promise<Tokens>
-  /** Spends the refresh token of these tokens. */
-  refresh(tokens: Tokens, options?: CallOptions & TokenRequest): Promise<Tokens>
-  /** The password grant, for servers that offer nothing else: the client sees the password. */
-  password(grant: PasswordGrant, options?: CallOptions): Promise<Tokens>
-  /** Asks the server to forget a token. */
-  revoke(token: string, options?: CallOptions & { hint?: TokenHint }): Promise<void>
-  /** Asks the server about a token. */
-  introspect(token: string, options?: CallOptions & { hint?: TokenHint }): Promise<Introspection>
+}
+export interface Client extends Operations {}
+
+/** The conversations of a client, each as an exchange. */
+export interface Exchanges extends ExchangeOperations {
+  redeem(flow: Flow, callback: string | URL, options?: MomentOptions): Exchange<Tokens>
 }
 
 /** Send this once, following no redirect; then `reply` or `lost`. */

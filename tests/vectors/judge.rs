@@ -23,9 +23,7 @@ pub(crate) fn compare(
             (Some(DoneWant::Tokens(want)), Done::Tokens(given)) => {
                 tokens(want, given, turn, conversation)
             }
-            (Some(DoneWant::Record(want)), Done::Record(given)) => {
-                same("record", given, want)
-            }
+            (Some(DoneWant::Record(want)), Done::Record(given)) => same("record", given, want),
             (Some(DoneWant::Server(want)), Done::Server(found)) => server(want, found),
             (Some(DoneWant::Nothing), Done::Nothing) => Ok(()),
             _ => unwanted(want, said),

@@ -6,8 +6,8 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::token::TokenKind;
 use oauth_core::{Moment, Secret, Tokens};
 use oauth_facade::{
-    Arg, Attachment, Auth, Authorize, Client, ClientCredentials, Introspect, Kind, Machine, Password,
-    Record, Refresh, Reply, Resource, Revoke, Scope, Server, TABLE, TokenRequest,
+    Arg, Attachment, Auth, Authorize, Client, ClientCredentials, Introspect, Kind, Machine,
+    Password, Record, Refresh, Reply, Resource, Revoke, Scope, Server, TABLE, TokenRequest,
     Transport, Turn,
 };
 use serde_json::{Value, json};

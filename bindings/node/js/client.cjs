@@ -3,95 +3,55 @@
 const { inspect } = require('node:util')
 const native = require('./native.cjs')
 const { OAuthError, lift, lifted } = require('./errors.cjs')
-const { Exchange, checkLimit, momentOf, perform, wait } = require('./exchange.cjs')
+const { Exchange, checkLimit, momentOf, perform: run, wait } = require('./exchange.cjs')
 const { checkStore } = require('./keep.cjs')
 const { Keeper } = require('./keeper.cjs')
 const { lineOf } = require('./network.cjs')
+const { agree, asking, begin, exchangeOf, perform, tokensOf } = require('./op.cjs')
+const { ExchangeOperations, FINGERPRINT, Operations } = require('./ops.cjs')
 const { nativeServer } = require('./server.cjs')
 const { GrantSource } = require('./source.cjs')
-const { Tokens, Flow, nativeFlow, nativeTokens } = require('./tokens.cjs')
+const { Flow, nativeFlow, nativeTokens } = require('./tokens.cjs')
 
-const tokensOf = (raw) => new Tokens(raw.tokens)
-const stateOf = (raw) => JSON.parse(raw.introspection)
-const nothing = () => undefined
-
-/** Names with spaces between. */
-function words(scope = []) {
-  if (typeof scope === 'string') return scope
-  if (typeof scope?.[Symbol.iterator] !== 'function') throw new TypeError('scope must be a text or a list of names')
-  return [...scope].join(' ')
-}
-
-/** Values of one name. */
-function values(name, given = []) {
-  if (typeof given === 'string' || typeof given?.[Symbol.iterator] !== 'function') throw new TypeError(`${name} must be a list`)
-  return [...given].map(String)
-}
-
-/** Names and texts, of which each may be several. */
-function pairs(extra = {}) {
-  return Object.entries(extra).flatMap(([name, value]) =>
-    (Array.isArray(value) ? value : [value]).map((value) => [name, String(value)]))
-}
-
-/** What tokens are for. */
-function asking({ scope, resource, audience, extra }) {
-  return {
-    scope: words(scope),
-    resource: values('resource', resource),
-    audience: values('audience', audience),
-    extra: pairs(extra),
-  }
-}
+agree(FINGERPRINT)
 
 /** The conversations of a client, for a driver of your own. */
-class Exchanges {
+class Exchanges extends ExchangeOperations {
   #client
 
   constructor(client) {
+    super()
     this.#client = client
   }
 
-  clientCredentials({ moment, ...ask } = {}) {
-    return this.#of((client) => client.clientCredentials(asking(ask)), tokensOf, moment)
-  }
-
   redeem(flow, callback, { moment } = {}) {
-    return this.#of((client) => client.redeem(nativeFlow(flow), String(callback)), tokensOf, moment)
+    const known = nativeFlow(flow)
+    return new Exchange(lifted(() => this.#client.redeem(known, String(callback))), tokensOf, moment)
   }
 
-  refresh(tokens, { moment, ...ask } = {}) {
-    return this.#of((client) => client.refresh(nativeTokens(tokens), asking(ask)), tokensOf, moment)
+  [begin](operation, args, { moment } = {}) {
+    return exchangeOf(this.#client, operation, args, moment)
   }
+}
 
-  password({ username, password, ...ask }, { moment } = {}) {
-    return this.#of((client) => client.password(username, password, asking(ask)), tokensOf, moment)
-  }
-
-  revoke(token, { hint, moment } = {}) {
-    return this.#of((client) => client.revoke(token, hint), nothing, moment)
-  }
-
-  introspect(token, { hint, moment } = {}) {
-    return this.#of((client) => client.introspect(token, hint), stateOf, moment)
-  }
-
-  #of(make, finish, moment) {
-    return new Exchange(lifted(() => make(this.#client)), finish, moment)
-  }
+/** Names and texts for a URL, of which each may be several. */
+function pairs(extra = {}) {
+  return Object.entries(extra).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value]).map((value) => [name, String(value)]))
 }
 
 /** A source of this client's, with what only this package may say. */
 let sourceOf
 
 /** This client, as one server knows it. */
-class Client {
+class Client extends Operations {
   #native
   #server
   #transport
   #id
 
   constructor(server, { clientId, clientSecret, clientAuth, redirectUris, headers = {}, timeoutMs, network, fetch } = {}) {
+    super()
     const known = nativeServer(server)
     const line = lineOf(network, fetch)
     const options = { clientId, clientSecret, clientAuth, redirectUris, headers }
@@ -122,13 +82,12 @@ class Client {
     const kept = {
       shared,
       subject,
-      ask: asking(ask),
       reuse,
       leaseMs: checkLimit(leaseMs),
       longestRequestMs: checkLimit(longestRequestMs, 'longestRequestMs'),
     }
     const at = momentOf(moment)
-    return new Keeper(lifted(() => this.#native.keep(at, grantType, known, kept)), moment)
+    return new Keeper(lifted(() => this.#native.keep(at, grantType, known, asking(ask), kept)), moment)
   }
 
   static {
@@ -162,27 +121,11 @@ class Client {
 
   /** Judges the callback and redeems its code. Every check runs; none can be left out. */
   async redeem(flow, callback, call) {
-    return perform(this.exchange.redeem(flow, callback), this.#transport, call)
+    return run(this.exchange.redeem(flow, callback), this.#transport, call)
   }
 
-  /** Spends the refresh token of these tokens. */
-  async refresh(tokens, { scope, resource, audience, extra, ...call } = {}) {
-    return perform(this.exchange.refresh(tokens, { scope, resource, audience, extra }), this.#transport, call)
-  }
-
-  /** The password grant, for servers that offer nothing else. */
-  async password(grant, call) {
-    return perform(this.exchange.password(grant), this.#transport, call)
-  }
-
-  /** Asks the server to forget a token. */
-  async revoke(token, { hint, ...call } = {}) {
-    return perform(this.exchange.revoke(token, { hint }), this.#transport, call)
-  }
-
-  /** Asks the server about a token. */
-  async introspect(token, { hint, ...call } = {}) {
-    return perform(this.exchange.introspect(token, { hint }), this.#transport, call)
+  async [perform](operation, args, call) {
+    return run(exchangeOf(this.#native, operation, args), this.#transport, call)
   }
 
   [inspect.custom](depth, options) {
@@ -252,4 +195,4 @@ async function lifting(call) {
   }
 }
 
-module.exports = { Client, asking, login, openBrowser, sourceOf }
+module.exports = { Client, login, openBrowser, sourceOf }

@@ -4,6 +4,7 @@ const { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse } = require('./er
 const { Api } = require('./api.cjs')
 const { Client, login, openBrowser } = require('./client.cjs')
 const { Exchange, run } = require('./exchange.cjs')
+const { TokenState } = require('./ops.cjs')
 const { FixedToken, fixedToken } = require('./fixed.cjs')
 const { drain, keep } = require('./keep.cjs')
 const { Keeper } = require('./keeper.cjs')
@@ -38,6 +39,7 @@ module.exports = {
   Server,
   Sessions,
   SqliteStore,
+  TokenState,
   Tokens,
   Untrusted,
   discover,

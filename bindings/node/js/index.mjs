@@ -25,6 +25,7 @@ export const {
   Server,
   Sessions,
   SqliteStore,
+  TokenState,
   Tokens,
   Untrusted,
   discover,

@@ -3,10 +3,11 @@
 const { randomUUID } = require('node:crypto')
 const { inspect } = require('node:util')
 const native = require('./native.cjs')
-const { Client, asking, sourceOf } = require('./client.cjs')
-const { lift, notSupported, overdue } = require('./errors.cjs')
+const { Client, sourceOf } = require('./client.cjs')
+const { lift, lifted, notSupported, overdue } = require('./errors.cjs')
 const { checkLimit, pause } = require('./exchange.cjs')
 const { checkStore, drainSome } = require('./keep.cjs')
+const { asking } = require('./op.cjs')
 const { GrantSource } = require('./source.cjs')
 const { asyncDispose } = require('./value.cjs')
 
@@ -67,10 +68,10 @@ class Sessions {
 
   /** The source of one grant: this person's, or the client's own. All who get the same share one. */
   get(subject, { scope, resource, audience, extra } = {}) {
-    const ask = asking({ scope, resource, audience, extra })
-    const named = [ask.scope.split(' '), ask.resource, ask.audience, ask.extra.map((pair) => JSON.stringify(pair))]
-    const key = JSON.stringify([subject ?? null, ...named.map((names) => names.sort())])
-    const source = this.#known.get(key)?.deref() ?? this.#make(key, subject, { scope, resource, audience, extra })
+    const ask = { scope: typeof scope?.next === 'function' ? [...scope] : scope, resource, audience, extra }
+    const asked = lifted(() => native.requestKey(asking(ask)))
+    const key = JSON.stringify([subject ?? null, asked])
+    const source = this.#known.get(key)?.deref() ?? this.#make(key, subject, ask)
     this.#held.delete(key)
     this.#held.set(key, source)
     this.#shrink()
@@ -150,9 +151,9 @@ class Sessions {
   async #revoke(tokens) {
     if (tokens === undefined || this.#client.server.metadata.revocation_endpoint === undefined) return
     const { refreshToken, accessToken } = tokens
-    await (refreshToken === undefined
-      ? this.#client.revoke(accessToken, { hint: 'access_token' })
-      : this.#client.revoke(refreshToken, { hint: 'refresh_token' }))
+    await this.#client.revoke(refreshToken === undefined
+      ? { token: accessToken, hint: 'access_token' }
+      : { token: refreshToken, hint: 'refresh_token' })
   }
 
   async #remove(key) {

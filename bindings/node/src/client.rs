@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 
 use napi::Result;
+use napi::bindgen_prelude::Array;
 use napi_derive::napi;
 use oauth_core::Secret;
 use oauth_core::error::Misuse;
 use oauth_core::flow::authorization::ResponseMode;
-use oauth_core::token::TokenKind;
-use oauth_facade::{Auth, Authorize, Client, Flow, TokenRequest};
+use oauth_facade::{Auth, Authorize, Client, Flow};
 
 use crate::error::{fail, invalid};
 use crate::exchange::{NativeExchange, NativeMoment, moment};
 use crate::keeper::{NativeKeep, NativeKeeper};
 use crate::server::NativeServer;
 use crate::tokens::NativeTokens;
+use crate::value::{arguments, refused, token_request};
 
 /// What a client is made of.
 #[napi(object, object_to_js = false)]
@@ -43,34 +44,6 @@ pub struct NativeAuthorization {
 /// This client, as one server knows it.
 #[napi]
 pub struct NativeClient(Client);
-
-/// What tokens are for.
-#[napi(object, object_to_js = false)]
-#[derive(Default)]
-pub struct NativeTokenRequest {
-    /// Names separated by spaces.
-    pub scope: String,
-    /// Absolute URIs.
-    pub resource: Vec<String>,
-    /// Names.
-    pub audience: Vec<String>,
-    /// Names and values.
-    pub extra: Vec<(String, String)>,
-}
-
-impl From<NativeTokenRequest> for TokenRequest {
-    fn from(ask: NativeTokenRequest) -> Self {
-        let extra = ask.extra.into_iter();
-        Self {
-            scope: ask.scope,
-            resource: ask.resource,
-            audience: ask.audience,
-            extra: extra
-                .map(|(name, value)| (name, Secret::new(value)))
-                .collect(),
-        }
-    }
-}
 
 #[napi]
 impl NativeClient {
@@ -111,7 +84,7 @@ impl NativeClient {
     pub fn authorize(
         &self,
         redirect_uri: String,
-        ask: NativeTokenRequest,
+        ask: Array<'_>,
         response_mode: Option<String>,
         extra: Vec<(String, String)>,
         at: Option<NativeMoment>,
@@ -124,7 +97,7 @@ impl NativeClient {
         };
         let ask = Authorize {
             redirect_uri,
-            token: ask.into(),
+            token: token_request(&ask)?,
             response_mode,
             extra,
         };
@@ -142,49 +115,11 @@ impl NativeClient {
         machine.map(NativeExchange::new).map_err(fail)
     }
 
-    /// A token for the client itself.
+    /// Begins the operation of this number; `js/ops.cjs` knows them.
     #[napi]
-    pub fn client_credentials(&self, ask: NativeTokenRequest) -> Result<NativeExchange> {
-        let machine = self.0.client_credentials(&ask.into());
-        machine.map(NativeExchange::new).map_err(fail)
-    }
-
-    /// Spends the refresh token.
-    #[napi]
-    pub fn refresh(
-        &self,
-        tokens: &NativeTokens,
-        ask: NativeTokenRequest,
-    ) -> Result<NativeExchange> {
-        let machine = self.0.refresh(&tokens.0, &ask.into());
-        machine.map(NativeExchange::new).map_err(fail)
-    }
-
-    /// The password grant.
-    #[napi]
-    pub fn password(
-        &self,
-        username: String,
-        password: String,
-        ask: NativeTokenRequest,
-    ) -> Result<NativeExchange> {
-        let password = Secret::new(password);
-        let machine = self.0.password(&username, password, &ask.into());
-        machine.map(NativeExchange::new).map_err(fail)
-    }
-
-    /// Asks the server to forget a token.
-    #[napi]
-    pub fn revoke(&self, token: String, hint: Option<String>) -> Result<NativeExchange> {
-        let machine = self.0.revoke(Secret::new(token), kind(hint)?);
-        Ok(NativeExchange::new(machine))
-    }
-
-    /// Asks the server about a token.
-    #[napi]
-    pub fn introspect(&self, token: String, hint: Option<String>) -> Result<NativeExchange> {
-        let machine = self.0.introspect(Secret::new(token), kind(hint)?);
-        Ok(NativeExchange::new(machine))
+    pub fn begin(&self, number: u32, given: Array<'_>) -> Result<NativeExchange> {
+        let machine = self.0.begin(number, arguments(&given)?);
+        machine.map(NativeExchange::new).map_err(refused)
     }
 
     /// One grant, kept fresh: of the client's own, or of a person's.
@@ -194,10 +129,12 @@ impl NativeClient {
         at: Option<NativeMoment>,
         grant_type: String,
         tokens: Option<&NativeTokens>,
+        ask: Array<'_>,
         keep: NativeKeep,
     ) -> Result<NativeKeeper> {
         let tokens = tokens.map(|tokens| &*tokens.0);
-        NativeKeeper::new(&self.0, moment(at)?, &grant_type, tokens, keep).map_err(fail)
+        let request = token_request(&ask)?;
+        NativeKeeper::new(&self.0, moment(at)?, &grant_type, tokens, (request, keep)).map_err(fail)
     }
 }
 
@@ -248,14 +185,5 @@ impl NativeFlow {
     pub fn to_json(&self) -> Result<String> {
         let text = self.0.to_json().map_err(fail)?;
         Ok(text.expose().clone())
-    }
-}
-
-fn kind(hint: Option<String>) -> Result<Option<TokenKind>> {
-    match hint.as_deref() {
-        None => Ok(None),
-        Some("access_token") => Ok(Some(TokenKind::Access)),
-        Some("refresh_token") => Ok(Some(TokenKind::Refresh)),
-        Some(_) => Err(invalid("hint is access_token or refresh_token")),
     }
 }

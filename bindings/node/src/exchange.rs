@@ -8,7 +8,7 @@ use napi::bindgen_prelude::{Env, Object, Uint8Array};
 use napi_derive::napi;
 use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::moment::{Moment, UnixTime};
-use oauth_facade::{Machine, Record, Reply, Turn, for_doubles};
+use oauth_facade::{Machine, Record, Reply, Turn};
 use tokio::sync::Notify;
 
 use crate::error::{fail, invalid, late, overdue};
@@ -16,6 +16,7 @@ use crate::network::NativeNetwork;
 use crate::runtime::{driver, millis, promise};
 use crate::server::NativeServer;
 use crate::tokens::NativeTokens;
+use crate::value;
 
 /// What to do next; which members there are depends on `kind`.
 #[napi(object, object_from_js = false)]
@@ -41,8 +42,8 @@ pub struct NativeStep {
     pub signing_input: Option<Uint8Array>,
     /// The output, if it is tokens.
     pub tokens: Option<NativeTokens>,
-    /// The output, if it is an introspection, as JSON.
-    pub introspection: Option<String>,
+    /// The members of the output as a JSON array, if it is another record.
+    pub members: Option<String>,
     /// The output, if it is a server.
     pub server: Option<NativeServer>,
 }
@@ -256,9 +257,9 @@ fn done(record: Record) -> NativeStep {
     };
     match record {
         Record::Tokens(tokens) => step.tokens = Some(NativeTokens(Arc::new(*tokens))),
-        Record::Introspection(state) => step.introspection = Some(for_doubles(state).to_string()),
+        Record::Plain(_, members) => step.members = Some(value::members(members)),
         Record::Server(server) => step.server = Some(NativeServer(*server)),
-        _ => {}
+        Record::Nothing => {}
     }
     step
 }

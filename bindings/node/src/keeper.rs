@@ -8,9 +8,8 @@ use napi_derive::napi;
 use oauth_core::flow::keeper::GrantSummary;
 use oauth_core::moment::Moment;
 use oauth_core::{Error, Secret, Tokens};
-use oauth_facade::{Ask, Client, Keep, Keeper, Task};
+use oauth_facade::{Ask, Client, Keep, Keeper, Task, TokenRequest};
 
-use crate::client::NativeTokenRequest;
 use crate::error::fail;
 use crate::exchange::{NativeExchange, NativeMoment, moment};
 use crate::runtime::millis;
@@ -25,26 +24,12 @@ pub struct NativeKeep {
     pub shared: bool,
     /// Whose grant it is.
     pub subject: Option<String>,
-    /// What was asked for.
-    pub ask: NativeTokenRequest,
     /// `unknown`, `revokes` or `tolerated`.
     pub reuse: Option<String>,
     /// For how long a lease is taken, in milliseconds.
     pub lease_ms: Option<f64>,
     /// How long a request may take at most, in milliseconds.
     pub longest_request_ms: Option<f64>,
-}
-
-impl From<NativeKeep> for Keep {
-    fn from(keep: NativeKeep) -> Self {
-        Self {
-            subject: keep.subject,
-            request: keep.ask.into(),
-            reuse: keep.reuse,
-            lease: keep.lease_ms.map(millis),
-            longest_request: keep.longest_request_ms.map(millis),
-        }
-    }
 }
 
 /// What a caller is to do.
@@ -157,9 +142,16 @@ impl NativeKeeper {
         at: Moment,
         grant_type: &str,
         tokens: Option<&Tokens>,
-        keep: NativeKeep,
+        (request, keep): (TokenRequest, NativeKeep),
     ) -> std::result::Result<Self, Error> {
-        let (is_shared, keep) = (keep.shared, keep.into());
+        let is_shared = keep.shared;
+        let keep = Keep {
+            subject: keep.subject,
+            request,
+            reuse: keep.reuse,
+            lease: keep.lease_ms.map(millis),
+            longest_request: keep.longest_request_ms.map(millis),
+        };
         let keeper = Keeper::of_grant(client, at, grant_type, tokens.cloned(), &keep)?;
         Ok(Self(Arc::new(match is_shared {
             true => keeper.shared(&keep)?,

@@ -23,3 +23,10 @@ mod runtime;
 mod server;
 mod store;
 mod tokens;
+mod value;
+
+/// What both halves of the package agree on.
+#[napi_derive::napi]
+pub fn fingerprint() -> String {
+    format!("{:016x}", oauth_facade::FINGERPRINT)
+}

@@ -49,7 +49,7 @@ test('a login and each renewal is for it', async () => {
   assert(!url.searchParams.has('expiring') && !url.searchParams.has('tag'))
   const tokens = await client.redeem(flow, `${redirectUri}?code=c0de&state=${url.searchParams.get('state')}`)
   assert.deepEqual(sent(), SENT)
-  await client.refresh(tokens, { resource: [A], extra: { tag: 'z' } })
+  await client.refresh({ tokens, resource: [A], extra: { tag: 'z' } })
   assert.deepEqual(sent(), [['resource', A], ['tag', 'z']])
   await client.password({ username: 'u', password: 'p', ...ask })
   assert.deepEqual(sent(), SENT)

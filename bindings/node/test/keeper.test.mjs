@@ -227,7 +227,7 @@ test('the loop of the README, by hand', async () => {
 
 test('a refusal keeps its code', async () => {
   const store = new Memory()
-  await client.refresh(await longAgo(store))
+  await client.refresh({ tokens: await longAgo(store) })
   const error = await rejection(keep(client.keeper(undefined, { subject: 'ann' }), { store }))
   assert.ok(error instanceof Denied && !(error instanceof Misuse))
   assert.equal(error.code, 'denied.invalid_grant')

@@ -34,7 +34,7 @@ for (const which of ['basic', 'post']) {
     const us = client(which)
     const tokens = await us.clientCredentials({ scope: 'read' }).token()
     assert.deepEqual(tokens.scope, ['read'])
-    const said = await us.introspect(tokens.accessToken)
+    const said = await us.introspect({ token: tokens.accessToken })
     assert.equal(said.active, true)
     assert.equal(said.client_id, clients[which].client_id)
   })
@@ -47,11 +47,11 @@ for (const which of ['native', 'basic', 'post']) {
     assert.deepEqual(first.scope, ['openid', 'read'])
     assert.ok(first.idToken)
     assert.equal(first.issuer, issuer)
-    const second = await us.refresh(first)
+    const second = await us.refresh({ tokens: first })
     assert.notEqual(second.refreshToken, first.refreshToken)
     assert.notEqual(second.accessToken, first.accessToken)
-    await assert.rejects(us.refresh(first), { code: 'denied.invalid_grant', advice: 'reauthorize' })
-    await assert.rejects(us.refresh(second), { code: 'denied.invalid_grant' })
+    await assert.rejects(us.refresh({ tokens: first }), { code: 'denied.invalid_grant', advice: 'reauthorize' })
+    await assert.rejects(us.refresh({ tokens: second }), { code: 'denied.invalid_grant' })
   })
 }
 
@@ -69,7 +69,7 @@ test('a source renews a person\'s tokens, and stores them first', async () => {
 test('once the server has ended a grant, nobody asks again', async () => {
   const us = client('basic')
   const tokens = await signIn(us)
-  await us.revoke(tokens.refreshToken, { hint: 'refresh_token' })
+  await us.revoke({ token: tokens.refreshToken, hint: 'refresh_token' })
   const source = us.source(tokens)
   const errors = await Promise.all([source.renew(tokens), source.renew(tokens)].map((each) => each.catch((error) => error)))
   assert.deepEqual(errors.map((error) => error.code), ['denied.invalid_grant', 'denied.invalid_grant'])
@@ -79,9 +79,9 @@ test('once the server has ended a grant, nobody asks again', async () => {
 test('revocation ends a token and takes unknown ones', async () => {
   const us = client('basic')
   const tokens = await signIn(us)
-  await us.revoke(tokens.accessToken)
-  assert.deepEqual(await us.introspect(tokens.accessToken, { hint: 'access_token' }), { active: false })
-  await us.revoke('never-issued')
+  await us.revoke({ token: tokens.accessToken })
+  assert.equal((await us.introspect({ token: tokens.accessToken, hint: 'access_token' })).active, false)
+  await us.revoke({ token: 'never-issued' })
 })
 
 test('a wrong secret is refused by name, and not repeated', async () => {

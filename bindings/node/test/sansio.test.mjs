@@ -26,13 +26,13 @@ test('a whole person\'s grant: redeem, refresh, introspect, revoke', async () =>
   const [redirectUri] = redirectUris
   const { url, flow } = client.authorize({ redirectUri, scope: 'read offline_access' })
   const first = await run(client.exchange.redeem(flow, await callbackOf(url, redirectUri)))
-  const second = await run(client.exchange.refresh(first, { scope: 'read' }))
+  const second = await run(client.exchange.refresh({ tokens: first, scope: 'read' }))
   assert.deepEqual(second.scope, ['read'])
-  const state = await run(client.exchange.introspect(second.accessToken, { hint: 'access_token' }))
+  const state = await run(client.exchange.introspect({ token: second.accessToken, hint: 'access_token' }))
   assert.equal(state.active, true)
   assert.deepEqual(state.scope, ['read'])
-  assert.equal(await run(client.exchange.revoke(second.refreshToken)), undefined)
-  assert.ok(await rejection(run(client.exchange.refresh(second))) instanceof Denied)
+  assert.equal(await run(client.exchange.revoke({ token: second.refreshToken })), undefined)
+  assert.ok(await rejection(run(client.exchange.refresh({ tokens: second }))) instanceof Denied)
 })
 
 test('the password grant, over fetch and over our own transport', async () => {
@@ -66,7 +66,7 @@ test('a moment of one\'s own makes a conversation repeatable', () => {
   assert.equal(first.url.href, second.url.href)
   assert.notEqual(first.url.href, client.authorize({ redirectUri }).url.href)
   assert.equal(first.flow.startedAt.getTime(), 1_750_000_000_000)
-  const exchange = client.exchange.clientCredentials({ moment })
+  const exchange = client.exchange.clientCredentials({}, { moment })
   exchange.begin()
   const body = Buffer.from('{"access_token":"abc","token_type":"Bearer"}')
   const { value } = exchange.reply({ status: 200, headers: [], body })
@@ -77,17 +77,17 @@ test('a moment of one\'s own makes a conversation repeatable', () => {
 test('what is no moment takes no step', () => {
   const seed = new Uint8Array(32)
   for (const given of [undefined, null, {}, { now: 1 }, { now: -1, seed }, { now: NaN, seed }, { now: 1, seed: new Uint8Array(31) }]) {
-    const exchange = client.exchange.clientCredentials({ moment: () => given })
+    const exchange = client.exchange.clientCredentials({}, { moment: () => given })
     assert.throws(() => exchange.begin(), TypeError)
     assert.throws(() => client.authorize({ redirectUri: redirectUris[0], moment: () => given }), TypeError)
   }
-  assert.throws(() => client.exchange.clientCredentials({ moment: { now: 1, seed } }), TypeError)
+  assert.throws(() => client.exchange.clientCredentials({}, { moment: { now: 1, seed } }), TypeError)
   let tries = 0
   const moment = () => {
     if (tries++ === 0) throw new RangeError('no clock')
     return { now: 1, seed }
   }
-  const exchange = client.exchange.clientCredentials({ moment })
+  const exchange = client.exchange.clientCredentials({}, { moment })
   assert.throws(() => exchange.begin(), RangeError)
   assert.equal(exchange.begin().kind, 'send')
 })
@@ -177,8 +177,8 @@ test('a client with a fetch of its own sends everything over it', async () => {
   const source = us.clientCredentials({ scope: 'read', origins: [twin.base] })
   const tokens = await source.token()
   assert.equal((await source.fetch(`${twin.base}/api/echo`)).status, 200)
-  assert.equal((await us.introspect(tokens.accessToken)).active, true)
-  await us.revoke(tokens.accessToken)
+  assert.equal((await us.introspect({ token: tokens.accessToken })).active, true)
+  await us.revoke({ token: tokens.accessToken })
   assert.equal(requests, 4)
   await discover(issuer, { transport: 'loopback_http', fetch: counted })
   assert.ok(requests > 4)

@@ -150,7 +150,7 @@ test('the end of a grant is told once, and to whoever subscribes', async () => {
   const sessions = new Sessions(client, new Memory(), { onEnded: (subject, error) => ended.push([subject, error.code]) })
   const tokens = await aLogin()
   await sessions.logIn('ann', tokens)
-  await client.revoke(tokens.refreshToken, { hint: 'refresh_token' })
+  await client.revoke({ token: tokens.refreshToken, hint: 'refresh_token' })
   for (let times = 0; times < 2; times += 1) {
     await assert.rejects(sessions.get('ann').renew(tokens), { code: 'denied.invalid_grant' })
   }

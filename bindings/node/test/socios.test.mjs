@@ -47,9 +47,9 @@ test('the partner tag is part of the link, and no secret is', async () => {
 
 test('a refresh rotates, and a spent refresh token ends the grant', async () => {
   const first = await connect()
-  const second = await client.refresh(first)
+  const second = await client.refresh({ tokens: first })
   assert.notEqual(second.refreshToken, first.refreshToken)
-  const error = await client.refresh(first).catch((error) => error)
+  const error = await client.refresh({ tokens: first }).catch((error) => error)
   assert.ok(error instanceof Denied)
   assert.equal(error.code, 'denied.invalid_grant')
   assert.equal(error.advice, 'reauthorize')
@@ -75,7 +75,7 @@ test('after their lifetime both tokens of an API are renewed, the person\'s with
 test('after a revocation the person has to log in again, and the application has not', async () => {
   const tokens = await connect()
   const api = server.api({ app: client.clientCredentials(), user: client.source(tokens) })
-  await client.revoke(tokens.refreshToken, { hint: 'refresh_token' })
+  await client.revoke({ token: tokens.refreshToken, hint: 'refresh_token' })
   const error = await api.fetch(`${twin.base}/user/polls`).catch((error) => error)
   assert.deepEqual([error.code, error.advice], ['denied.invalid_grant', 'reauthorize'])
   assert.equal((await api.fetch(`${twin.base}/polls/1.0.0/polls`)).status, 200)
@@ -83,8 +83,8 @@ test('after a revocation the person has to log in again, and the application has
 
 test('revocation is 200 for known and unknown tokens alike', async () => {
   const tokens = await connect()
-  assert.equal(await client.revoke(tokens.accessToken, { hint: 'access_token' }), undefined)
-  await client.revoke('never-issued')
+  assert.equal(await client.revoke({ token: tokens.accessToken, hint: 'access_token' }), undefined)
+  await client.revoke({ token: 'never-issued' })
 })
 
 test('a person who says no is told apart', async () => {

@@ -90,7 +90,7 @@ test('a grant that the server ended is over for every worker, and a login begins
   const [one, two] = [0, 1].map(() => client.source(undefined, { store, subject: 'cas' }))
   const stale = await signIn()
   await longAgo(store, 'cas', stale)
-  await client.refresh(stale)
+  await client.refresh({ tokens: stale })
   const requests = await twin.tokenRequests(async () => {
     for (const source of [one, two]) {
       const error = await rejection(source.token())

@@ -55,9 +55,9 @@ test('introspection and revocation', async () => {
   const server = await discover(issuer, { transport: 'loopback_http' })
   const client = new Client(server, { clientId, clientSecret, clientAuth: 'client_secret_post' })
   const tokens = await client.clientCredentials({ scope: 'studies:read' }).token()
-  assert.equal((await client.introspect(tokens.accessToken)).active, true)
-  await client.revoke(tokens.accessToken)
-  assert.deepEqual(await client.introspect(tokens.accessToken), { active: false })
+  assert.equal((await client.introspect({ token: tokens.accessToken })).active, true)
+  await client.revoke({ token: tokens.accessToken })
+  assert.equal((await client.introspect({ token: tokens.accessToken })).active, false)
 })
 
 test('an app acts for a person, and its secret stays out of the URL', async () => {

@@ -14,6 +14,9 @@ const seconds = (date) => (date === undefined ? null : date.getTime() / 1000)
 /** Header fields as a driver hands them over: each byte of the text's UTF-8 a character. */
 const bytes = (text) => Buffer.from(text, 'utf8').toString('latin1')
 
+/** What is said to an exchange under way. */
+const ANSWERS = new Set(['begin', 'reply', 'lost', 'elapsed', 'signed'])
+
 /** One conversation: what was made of its configuration, and what it left behind so far. */
 class Party {
   #server
@@ -73,32 +76,29 @@ class Party {
 
   async take(input, hold) {
     const [name, data] = typeof input === 'string' ? [input] : Object.entries(input)[0]
-    const make = this.#calls[name]
-    if (make) {
-      this.#exchange = make(data)
+    const act = this.#others[name]
+    if (act) return act(data)
+    if (!ANSWERS.has(name)) {
+      this.#exchange = this.#calls[name]?.(data) ?? this.#operation(name, data)
       return hold ? 'open' : this.#said(this.#exchange.begin())
     }
-    const act = this.#others[name]
-    return act ? act(data) : this.#said(this.#answer(name, data))
+    return this.#said(this.#answer(name, data))
+  }
+
+  /** Any operation of the table: what is asked about tokens is about those at hand. */
+  #operation(name, { tokens, token, ...given }) {
+    if (tokens !== undefined) given.tokens = this.#held(tokens)
+    if (token !== undefined) given.token = token ?? this.#held(null)[camel(given.hint ?? 'access_token')]
+    return this.client().exchange[camel(name)](given, { moment: this.#moment })
   }
 
   #calls = {
-    client_credentials: ({ scope }) => this.client().exchange.clientCredentials({ scope, moment: this.#moment }),
     redeem: ({ callback, flow }) => {
       const client = this.client()
       const held = flow === null ? this.#flow : Flow.parse(flow)
       this.#show(held)
       return client.exchange.redeem(held, callback, { moment: this.#moment })
     },
-    refresh: ({ scope, tokens }) => {
-      const held = this.#held(tokens)
-      return this.client().exchange.refresh(held, { scope, moment: this.#moment })
-    },
-    password: (grant) => this.client().exchange.password(grant, { moment: this.#moment }),
-    revoke: ({ token, hint }) =>
-      this.client().exchange.revoke(this.#token(token, hint), { hint: hint ?? undefined, moment: this.#moment }),
-    introspect: ({ token, hint }) =>
-      this.client().exchange.introspect(this.#token(token, hint), { hint: hint ?? undefined, moment: this.#moment }),
     discover: ({ issuer }) => discovery(issuer, { moment: this.#moment }),
   }
 
@@ -176,7 +176,7 @@ class Party {
   #done(value) {
     if (value === undefined) return 'nothing'
     if (value instanceof Server) return { server: serverOf(value) }
-    if (!(value instanceof Tokens)) return { introspection: value }
+    if (!(value instanceof Tokens)) return { record: members(value) }
     this.#tokens = value
     this.#show(value)
     return {
@@ -203,11 +203,18 @@ class Party {
     this.#show(tokens)
     return tokens
   }
+}
 
-  #token(token, hint) {
-    if (token !== null) return token
-    return hint === 'refresh_token' ? this.#held(null).refreshToken : this.#held(null).accessToken
-  }
+/** A name as this language says it, and as the vectors do. */
+const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())
+const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+
+/** The members of a record that say something. */
+function members(record) {
+  const plain = (value) => (value instanceof Date ? seconds(value) : value)
+  const isEmpty = (value) => value === undefined || (typeof value === 'object' && Object.keys(value).length === 0)
+  const said = Object.entries(record).map(([name, value]) => [snake(name), plain(value)])
+  return Object.fromEntries(said.filter(([, value]) => !isEmpty(value)))
 }
 
 const serverOf = ({ issuer, metadata, apiOrigins }) => ({ issuer, metadata, api_origins: apiOrigins })

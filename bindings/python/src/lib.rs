@@ -79,7 +79,7 @@ mod _native {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::runtime::watch_process(module)?;
         let fingerprint = format!("{:016x}", oauth_facade::FINGERPRINT);
-        module.add("_FINGERPRINT", fingerprint)?;
+        module.add("FINGERPRINT", fingerprint)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

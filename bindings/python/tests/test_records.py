@@ -28,7 +28,7 @@ def test_what_a_server_says_of_a_token_has_members(generic: Twin) -> None:
     token = client.client_credentials(scope="read").token().access_token
     state = client.introspect(token=token)
     assert isinstance(state, oauth_core.TokenState)
-    assert state.active and state.scope == {"read"} and state.client_id == generic.data["client_id"]
+    assert state.active and state.scope == frozenset(["read"]) and state.client_id == generic.data["client_id"]
     assert state.expires_at and state.expires_at.utcoffset() == datetime.timedelta(0)
     assert asyncio.run(client.aintrospect(token=token, hint="access_token")) == state
     client.revoke(token=token)

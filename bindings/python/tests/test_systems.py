@@ -127,7 +127,7 @@ def test_usertesting_discovery_revocation_introspection(twins: Twins) -> None:
     client = oauth_core.Client(server, client_id=data["client_id"], client_auth=auth)
     token = client.client_credentials(scope="studies:read").token().access_token
     state = client.introspect(token=token, hint="access_token")
-    assert state.active and state.scope == {"studies:read"}
+    assert state.active and state.scope == frozenset(["studies:read"])
     client.revoke(token=token)
     assert client.introspect(token=token) == oauth_core.TokenState(active=False)
 

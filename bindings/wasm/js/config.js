@@ -15,8 +15,8 @@ export async function prepare(config, stored) {
     throw wasm.secretError()
   }
   const server = await serverOf(wasm, config, preset, stored)
-  const { resource, audience, tokenExtra } = askedFor(config)
-  const client = new wasm.Client(server, config.clientId, config.redirectUri, resource, audience, tokenExtra.flat())
+  const { clientId, redirectUri, resource, audience, tokenExtra } = config
+  const client = new wasm.Client(server, clientId, redirectUri, [undefined, resource, audience, tokenExtra])
   return { wasm, server, client }
 }
 

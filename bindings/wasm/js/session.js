@@ -5,6 +5,7 @@ import { random } from './chance.js'
 import { origins } from './config.js'
 import { DeniedError, OAuthError } from './errors.js'
 import { keep, moment } from './keep.js'
+import { revoke } from './ops.js'
 import { run } from './run.js'
 import { storageOf } from './storage.js'
 import { Alone, Tabs } from './tabs.js'
@@ -114,9 +115,12 @@ export class Session {
   /** Asks the server to forget the tokens; they are gone here in any case, in every tab. */
   async revoke() {
     const { client, config } = this.#context
-    const tokens = this.#live()
+    const { accessToken, refreshToken } = this.#live()
+    const asked = refreshToken === undefined
+      ? { token: accessToken, hint: 'access_token' }
+      : { token: refreshToken, hint: 'refresh_token' }
     try {
-      await run(client.revoke(tokens), config)
+      await run(revoke(client, asked), config)
     } finally {
       this.#tabs.end(this.#sid)
       await this.#forget()

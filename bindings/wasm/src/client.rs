@@ -1,15 +1,16 @@
 //! The client: always a public one.
 
+use js_sys::Array;
 use oauth_facade::{
-    Auth, Authorize, HostGeneratedValues, Pending, ResponseMode, Secret, TokenKind, TokenRequest,
-    Url, return_target,
+    Auth, Authorize, HostGeneratedValues, Pending, ResponseMode, Scope, TokenRequest, Url,
+    return_target,
 };
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
 use crate::machine::{Machine, time};
 use crate::server::Server;
-use crate::tokens::Tokens;
+use crate::value::{arguments, refused, token_request};
 
 /// A public client of one server.
 #[wasm_bindgen]
@@ -21,27 +22,16 @@ pub struct Authorization(oauth_facade::Authorization);
 
 #[wasm_bindgen]
 impl Client {
-    /// A public client. The one redirect URI it uses is the one it has registered.
+    /// A public client. The one redirect URI it uses is the one it has registered. `ask` is asked for with
+    /// every token: resource, audience and extra behind the place of a scope.
     #[wasm_bindgen(constructor)]
-    ///
-    /// `resource`, `audience` and `extra`, names and values in turn, are asked for with every token.
     pub fn new(
         server: &Server,
         client_id: &str,
         redirect_uri: String,
-        resource: Vec<String>,
-        audience: Vec<String>,
-        extra: Vec<String>,
+        ask: &Array,
     ) -> Result<Self, JsValue> {
-        let extra = pairs(&extra);
-        let ask = TokenRequest {
-            scope: String::new(),
-            resource,
-            audience,
-            extra: extra
-                .map(|(name, value)| (name, Secret::new(value)))
-                .collect(),
-        };
+        let ask = token_request(ask)?;
         ask.parameters()
             .and_then(|_| oauth_facade::Client::new(&server.0, client_id, Auth::Documented(None)))
             .and_then(|client| client.with_redirect_uris(&[redirect_uri]))
@@ -60,7 +50,7 @@ impl Client {
         verifier: &str,
         challenge: &str,
         redirect_uri: String,
-        scope: String,
+        scope: &str,
         extra: Vec<String>,
         fragment: bool,
     ) -> Result<Authorization, JsValue> {
@@ -72,7 +62,7 @@ impl Client {
         let ask = Authorize {
             redirect_uri,
             token: TokenRequest {
-                scope,
+                scope: Scope::parse(scope).map_err(fail)?,
                 ..self.1.clone()
             },
             response_mode,
@@ -92,22 +82,10 @@ impl Client {
             .map_err(fail)
     }
 
-    /// Spends the refresh token, for once: a [`Keeper`](crate::keeper::Keeper) does it for all tabs.
-    pub fn refresh(&self, tokens: &Tokens) -> Result<Machine, JsValue> {
-        self.0
-            .refresh(&tokens.0, &self.1)
-            .map(Machine::of)
-            .map_err(fail)
-    }
-
-    /// Asks the server to forget the refresh token, or else the access token.
-    pub fn revoke(&self, tokens: &Tokens) -> Machine {
-        let refresh = tokens.0.refresh_token.as_ref();
-        let (token, kind) = refresh.map_or_else(
-            || (tokens.0.access_token.clone(), TokenKind::Access),
-            |refresh| (refresh.secret().clone(), TokenKind::Refresh),
-        );
-        Machine::of(self.0.revoke(token, Some(kind)))
+    /// Begins the operation of this number; `js/ops.js` knows them.
+    pub fn begin(&self, number: u32, given: &Array) -> Result<Machine, JsValue> {
+        let machine = self.0.begin_in_browser(number, arguments(given));
+        machine.map(Machine::of).map_err(refused)
     }
 }
 

@@ -12,3 +12,4 @@ mod keeper;
 mod machine;
 mod server;
 mod tokens;
+mod value;

@@ -123,17 +123,24 @@ impl Step {
 
     /// The tokens it ended with.
     pub fn tokens(self) -> Option<Tokens> {
-        match self.0 {
-            Turn::Done(Record::Tokens(tokens)) => Some(Tokens::of(*tokens)),
-            _ => None,
+        match self.record()? {
+            Record::Tokens(tokens) => Some(Tokens::of(*tokens)),
+            Record::Server(_) | Record::Plain(..) | Record::Nothing => None,
         }
     }
 
     /// The server it ended with.
     pub fn server(self) -> Option<Server> {
+        match self.record()? {
+            Record::Server(server) => Some(Server::of(*server)),
+            Record::Tokens(_) | Record::Plain(..) | Record::Nothing => None,
+        }
+    }
+
+    fn record(self) -> Option<Record> {
         match self.0 {
-            Turn::Done(Record::Server(server)) => Some(Server::of(*server)),
-            _ => None,
+            Turn::Done(record) => Some(record),
+            Turn::Send(_) | Turn::Sleep(_) | Turn::Sign(_) => None,
         }
     }
 
@@ -163,6 +170,8 @@ fn step(turn: Result<Turn, Error>) -> Result<Step, JsValue> {
     match turn {
         // No client here holds a key: there is nobody to sign.
         Ok(Turn::Sign(_)) => Err(fail(Error::from(Misuse::Setup).about("a signature"))),
+        // No operation of the browser's leaves one behind: the generator of `js/ops.js` sees to that.
+        Ok(Turn::Done(Record::Plain(name, _))) => Err(fail(Error::from(Misuse::Setup).about(name))),
         Ok(turn) => Ok(Step(turn)),
         Err(error) => Err(fail(error)),
     }

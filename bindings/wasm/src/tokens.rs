@@ -59,10 +59,11 @@ impl Tokens {
         self.0.id_token.as_ref().map(|token| token.expose().clone())
     }
 
-    /// Whether there is a refresh token.
-    #[wasm_bindgen(getter)]
-    pub fn refreshable(&self) -> bool {
-        self.0.refresh_token.is_some()
+    /// The refresh token.
+    #[wasm_bindgen(getter, js_name = refreshToken)]
+    pub fn refresh_token(&self) -> Option<String> {
+        let token = self.0.refresh_token.as_ref();
+        token.map(|token| token.secret().expose().clone())
     }
 
     /// What was granted, separated by spaces.

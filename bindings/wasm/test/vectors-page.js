@@ -4,6 +4,7 @@
 import { hashed } from '/js/chance.js'
 import { origins, prepare } from '/js/config.js'
 import { OAuthError, signIn } from '/js/index.js'
+import * as operations from '/js/ops.js'
 import { ready } from '/js/wasm.js'
 
 const wasm = await ready()
@@ -50,7 +51,7 @@ class Party {
     const prepared = await prepare(config)
     if (stored) {
       prepared.server = wasm.Server.fromJson(stored)
-      prepared.client = new wasm.Client(prepared.server, id, config.redirectUri, [], [], [])
+      prepared.client = new wasm.Client(prepared.server, id, config.redirectUri, [])
     }
     this.#show(prepared.client, prepared.server)
     return prepared
@@ -71,7 +72,7 @@ class Party {
 
   async take(input, hold) {
     const [name, data] = typeof input === 'string' ? [input] : Object.entries(input)[0]
-    const make = this.#calls[name]
+    const make = this.#calls[name] ?? (operations[name] && ((given) => this.#operation(name, given)))
     if (make) {
       this.#call = name
       this.#machine = await make(data)
@@ -81,10 +82,16 @@ class Party {
     return act ? act(data) : this.#said(this.#answer(name, data))
   }
 
+  /** Any operation of the table: what is asked about tokens is about those at hand. */
+  async #operation(name, { tokens, token, ...given }) {
+    const { client } = await this.#prepared()
+    if (tokens !== undefined) given.tokens = this.#held(tokens)
+    if (token !== undefined) given.token = token ?? this.#held(null)[camel(given.hint ?? 'access_token')]
+    return operations[name](client, given)
+  }
+
   #calls = {
     redeem: async ({ callback, flow }) => (await this.#prepared()).client.redeem(flow ?? this.#pending, callback),
-    refresh: async ({ tokens }) => (await this.#prepared()).client.refresh(this.#held(tokens)),
-    revoke: async () => (await this.#prepared()).client.revoke(this.#held(null)),
     discover: ({ issuer }) => wasm.Server.discover(issuer, false),
   }
 
@@ -172,6 +179,9 @@ class Party {
     return tokens
   }
 }
+
+/** A name as this language says it. */
+const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())
 
 const serverOf = (server) => ({
   issuer: server.issuer,

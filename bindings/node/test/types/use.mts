@@ -1,10 +1,10 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
   Api, Client, Denied, FileStore, FixedToken, Flow, GrantSource, Keeper, Key, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
-  Server, Sessions, SqliteStore, Tokens, Untrusted, discover, discovery, drain, fixedToken, keep, login, provider, providerFile, providers, run,
+  Server, Sessions, SqliteStore, TokenState, Tokens, Untrusted, discover, discovery, drain, fixedToken, keep, login, provider, providerFile, providers, run,
 } from 'oauth-core'
 import type {
-  ErrorCode, Exchange, Introspection, KeySource, Moment, Owner, RateLimit, Step, Store, Task, TokenSource, Turn, UntrustedCode,
+  ErrorCode, Exchange, KeySource, Moment, Owner, RateLimit, Step, Store, Task, TokenSource, Turn, UntrustedCode,
 } from 'oauth-core'
 
 export async function use(signal: AbortSignal): Promise<void> {
@@ -32,10 +32,18 @@ export async function use(signal: AbortSignal): Promise<void> {
   const { url, flow } = client.authorize({ redirectUri: 'https://app.example/cb', scope: 'openid', extra: { prompt: 'login' } })
   const again: Flow = Flow.parse(JSON.stringify(flow))
   const mine: Tokens = await client.redeem(again, url, { signal, timeoutMs: 1 })
-  await client.refresh(mine, { scope: 'read', signal })
-  await client.revoke(mine.accessToken, { hint: 'access_token' })
-  const state: Introspection = await client.introspect(mine.accessToken)
-  if (state.active) texts.push(...(state.scope ?? []))
+  await client.refresh({ tokens: mine, scope: 'read' }, { signal })
+  await client.revoke({ token: mine.accessToken, hint: 'access_token' })
+  const state: TokenState = await client.introspect({ token: mine.accessToken }, { signal, timeoutMs: 1 })
+  if (state.active) texts.push(...(state.scope ?? []), state.subject ?? '', String(state.expiresAt?.getTime()))
+  // @ts-expect-error an outcome does not change
+  state.active = false
+  // @ts-expect-error there is no such kind of token
+  await client.revoke({ token: 't', hint: 'id_token' })
+  // @ts-expect-error there is no such argument
+  await client.revoke({ tokn: 't' })
+  // @ts-expect-error arguments have names
+  await client.introspect('t')
   await client.password({ username: 'u', password: 'p' })
   await login(client, { scope: 'openid', open: (page: URL) => console.log(page.href), port: 0, signal })
 
@@ -50,13 +58,13 @@ export async function use(signal: AbortSignal): Promise<void> {
   }
   const value: Tokens = await run(exchange, { fetch, signal, sign: async (job) => job.signingInput })
   const server: Server = await run(discovery('https://as.example'))
-  const gone: void = await run(client.exchange.revoke(value.accessToken))
+  const gone: void = await run(client.exchange.revoke({ token: value.accessToken }))
   console.log(end, server, gone, texts)
 
   const moment = (): Moment => ({ now: 1_750_000_000, seed: new Uint8Array(32) })
   client.authorize({ redirectUri: 'https://app.example/cb', moment })
   client.exchange.redeem(flow, url, { moment })
-  client.exchange.refresh(mine, { scope: 'read', moment })
+  client.exchange.refresh({ tokens: mine, scope: 'read' }, { moment })
   discovery('https://as.example', { moment })
 
   // @ts-expect-error a fetch answers with a status

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from . import _native
+from ._native import FINGERPRINT as NATIVE
+from ._native import Client as NativeClient
+from ._native import Exchanges as NativeExchanges
 from ._ops import FINGERPRINT, ExchangeOperations, Operations
 
 # Numbers and places of arguments are agreed on between the two halves.
-if _native._FINGERPRINT != FINGERPRINT:
+if NATIVE != FINGERPRINT:
     raise ImportError("the native half of oauth_core is of another release: install it anew")
 
 
-class Exchanges(_native.Exchanges, ExchangeOperations):
+class Exchanges(NativeExchanges, ExchangeOperations):
     """The calls of a client without any transport, each as an Exchange.
 
     ``moment``, in each of them, is for tests and replays: a callable that gives the Unix time in seconds
@@ -20,7 +22,7 @@ class Exchanges(_native.Exchanges, ExchangeOperations):
     __slots__ = ()
 
 
-class Client(_native.Client, Operations):
+class Client(NativeClient, Operations):
     """This client, as one server knows it.
 
     Give either ``client_secret``, which is used as the server's preset documents it or else as its

@@ -22,6 +22,7 @@ __all__ = [
     "ClientSecretPost",
     "Exchange",
     "Exchanges",
+    "FINGERPRINT",
     "FileStore",
     "FixedToken",
     "Flow",
@@ -61,7 +62,7 @@ __all__ = [
     "providers",
 ]
 
-_FINGERPRINT: str
+FINGERPRINT: str
 __version__: str
 
 _T = TypeVar("_T")
@@ -217,6 +218,7 @@ class Public(ClientAuth):
     """A public client, which has no secret (RFC 6749 section 2.1)."""
     def __new__(cls) -> Self: ...
 
+@disjoint_base
 class Client:
     """The native half of oauth_core.Client."""
     @overload
@@ -1040,6 +1042,7 @@ class Exchange(Generator[Step, Answer, _T_co]):
     @classmethod
     def __class_getitem__(cls, item: Any) -> GenericAlias: ...
 
+@disjoint_base
 class Exchanges:
     """The native half of oauth_core.Exchanges."""
     def __new__(cls, client: Client, /) -> Self: ...

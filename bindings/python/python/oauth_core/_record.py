@@ -19,7 +19,7 @@ else:
 class Record:
     """Plain members, in the order of their description."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
     _absent: ClassVar[dict[str, Any]] = {}
     _secrets: ClassVar[frozenset[str]] = frozenset()
 

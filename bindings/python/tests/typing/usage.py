@@ -42,7 +42,7 @@ def blocking() -> None:
     assert_type((state.active, state.expires_at), "tuple[bool, datetime | None]")
     state.active = False  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     client.introspect(token="t", hint="id_token")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    client.introspect("t")  # type: ignore[call-arg,misc]  # pyright: ignore[reportCallIssue]
+    client.introspect("t")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.introspect(tokn="t")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     assert_type(oauth_core.TokenState(active=False), oauth_core.TokenState)
     assert_type(source.token(timeout=5).scope, frozenset[str])

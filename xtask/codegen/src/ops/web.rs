@@ -38,7 +38,9 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
 pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
     let mut module = format!(
         "// {HEADER}\n// The source is crates/oauth-facade/src/op.\n\n\
-         import type {{ Client, Machine, Tokens }} from './oauth_core_web.js'\n\n\
+         /** The client of this package's module. */\n\
+         interface Client<Machine> {{\n  begin(number: number, given: readonly unknown[]): Machine\n}}\n\
+         /** Tokens as the module holds them. */\ninterface Tokens {{\n  toJson(): string\n}}\n\
          type Scope = string | readonly string[]\n"
     );
     for (name, words) in super::words() {
@@ -57,7 +59,7 @@ pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
         }
         let _ = write!(
             module,
-            "\n{}export function {}(client: Client, args: {{\n{fields}}}): Machine\n",
+            "\n{}export function {}<Machine>(client: Client<Machine>, args: {{\n{fields}}}): Machine\n",
             comment(&paragraphs(entry.text), ""),
             camel(entry.name),
         );

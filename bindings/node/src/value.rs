@@ -1,0 +1,135 @@
+//! Plain values on their way to and from JavaScript.
+
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{Array, ClassInstance, FromNapiValue, JsValue as _, Object, Unknown};
+use napi::{JsDate, Result, ValueType};
+use napi_derive::napi;
+use oauth_core::moment::UnixTime;
+use oauth_facade::{Arg, Args, Refused, TokenRequest, for_doubles};
+use serde_json::{Value, json};
+
+use crate::error::{fail, invalid};
+use crate::store::whole;
+use crate::tokens::NativeTokens;
+
+/// The arguments of an operation, in the order of its description.
+pub(crate) fn arguments(given: &Array<'_>) -> Result<Args> {
+    list(given).map(Args::from)
+}
+
+/// What tokens are for: scope, resource, audience and extra.
+pub(crate) fn token_request(given: &Array<'_>) -> Result<TokenRequest> {
+    TokenRequest::read(&mut arguments(given)?).map_err(refused)
+}
+
+/// What tokens are for, as a text that is the same however it was said.
+#[napi]
+pub(crate) fn request_key(given: Array<'_>) -> Result<String> {
+    let request = token_request(&given)?;
+    let sorted = |mut names: Vec<String>| {
+        names.sort_unstable();
+        names
+    };
+    let scope = request.scope.iter().map(str::to_owned).collect();
+    let extra = request.extra.iter();
+    let mut extra: Vec<_> = extra.map(|(name, value)| (name, value.expose())).collect();
+    extra.sort_unstable();
+    let named = [scope, request.resource, request.audience].map(sorted);
+    Ok(json!([named, extra]).to_string())
+}
+
+/// Why an operation did not begin.
+pub(crate) fn refused(refused: Refused) -> napi::Error {
+    match refused {
+        Refused::Argument(mismatch) => invalid(&mismatch.to_string()),
+        Refused::Call(error) => fail(error),
+    }
+}
+
+/// The members of a record as one JSON array: parsing it is cheaper than as many crossings.
+pub(crate) fn members(members: Vec<Arg>) -> String {
+    Value::Array(members.into_iter().map(json_of).collect()).to_string()
+}
+
+fn json_of(arg: Arg) -> Value {
+    match arg {
+        // Tokens have a record of their own.
+        Arg::Null | Arg::Tokens(_) | Arg::Other => Value::Null,
+        Arg::Bool(flag) => flag.into(),
+        Arg::Number(number) => number.into(),
+        Arg::Text(text) => text.expose().clone().into(),
+        Arg::Names(names) => names.iter().collect(),
+        Arg::List(list) => list.into_iter().map(json_of).collect(),
+        Arg::Pairs(pairs) => pairs
+            .into_iter()
+            .map(|(name, value)| (name, json_of(value)))
+            .collect(),
+        Arg::Time(time) => json!(time.as_secs()),
+        Arg::Json(value) => for_doubles(value),
+    }
+}
+
+/// Where a value is: its types are tried there, for only there they are checked.
+trait Place {
+    fn get<T: FromNapiValue>(&self) -> Result<Option<T>>;
+}
+
+impl Place for (&Array<'_>, u32) {
+    fn get<T: FromNapiValue>(&self) -> Result<Option<T>> {
+        self.0.get(self.1)
+    }
+}
+
+impl Place for (&Object<'_>, &str) {
+    fn get<T: FromNapiValue>(&self) -> Result<Option<T>> {
+        self.0.get(self.1)
+    }
+}
+
+fn list(array: &Array<'_>) -> Result<Vec<Arg>> {
+    (0..array.len()).map(|at| arg(&(array, at))).collect()
+}
+
+fn arg(place: &impl Place) -> Result<Arg> {
+    let Some(value) = place.get::<Unknown<'_>>()? else {
+        return Ok(Arg::Null);
+    };
+    let read = match value.get_type()? {
+        ValueType::Undefined | ValueType::Null => Some(Arg::Null),
+        ValueType::Boolean => place.get()?.map(Arg::Bool),
+        ValueType::Number => place.get()?.map(Arg::Number),
+        ValueType::String => place.get::<String>()?.map(|text| Arg::Text(text.into())),
+        ValueType::Object => return object(place, &value),
+        _ => None,
+    };
+    Ok(read.unwrap_or(Arg::Other))
+}
+
+fn object(place: &impl Place, value: &Unknown<'_>) -> Result<Arg> {
+    if value.is_array()? {
+        return match place.get()? {
+            Some(array) => list(&array).map(Arg::List),
+            None => Ok(Arg::Other),
+        };
+    }
+    if value.is_date()? {
+        let date = place.get::<JsDate<'_>>()?;
+        let ms = date.map(|date| date.value_of()).transpose()?;
+        let ms = ms.filter(|ms| ms.is_finite() && *ms >= 0.0);
+        let time = ms.map(|ms| Arg::Time(UnixTime::from_secs(whole(ms / 1000.0))));
+        return Ok(time.unwrap_or(Arg::Other));
+    }
+    if let Ok(Some(tokens)) = place.get::<ClassInstance<'_, NativeTokens>>() {
+        return Ok(Arg::Tokens(Arc::clone(&tokens.0)));
+    }
+    let Some(object) = place.get::<Object<'_>>()? else {
+        return Ok(Arg::Other);
+    };
+    let names = Object::keys(&object)?.into_iter();
+    let pairs = names.map(|name| {
+        let value = arg(&(&object, name.as_str()))?;
+        Ok((name, value))
+    });
+    pairs.collect::<Result<_>>().map(Arg::Pairs)
+}

@@ -1,0 +1,82 @@
+// Operations: arguments by name, and what comes back.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { inspect } from 'node:util'
+import { core } from './helper.mjs'
+
+const { Client, Server, TokenState, run } = core
+
+const server = Server.fromMetadata('https://as.example', {
+  issuer: 'https://as.example',
+  token_endpoint: 'https://as.example/token',
+  revocation_endpoint: 'https://as.example/revoke',
+  introspection_endpoint: 'https://as.example/introspect',
+})
+const client = new Client(server, { clientId: 'id', clientSecret: 's', fetch: () => assert.fail('nothing is sent') })
+
+/** What an exchange leaves behind when the server answers so. */
+function answered(exchange, body) {
+  const headers = { 'content-type': 'application/json' }
+  return run(exchange, { fetch: async () => new Response(JSON.stringify(body), { headers }) })
+}
+
+const TOLD = {
+  active: true, scope: 'b a', client_id: 'c', exp: 1750000060, iat: 1750000000, sub: 'u', aud: 'x', iss: 'https://as.example',
+  big: 9007199254740993, more: [1, { a: 2.5 }],
+}
+
+test('what a server says of a token has members', async () => {
+  const state = await answered(client.exchange.introspect({ token: 't' }), TOLD)
+  assert(state instanceof TokenState)
+  assert.equal(state.active, true)
+  assert.deepEqual(state.scope, ['b', 'a'])
+  assert.deepEqual(state.expiresAt, new Date(1750000060_000))
+  assert.deepEqual([state.clientId, state.subject, state.audience, state.username], ['c', 'u', ['x'], undefined])
+  assert.equal(state.notBefore, undefined)
+  assert.deepEqual(state.extra.more, [1, { a: 2.5 }])
+  assert.equal(typeof state.extra, 'object')
+  const dead = await answered(client.exchange.introspect({ token: 't' }), { active: false, sub: 'u' })
+  assert.deepEqual([dead.active, dead.subject], [false, undefined])
+  assert.match(inspect(dead), /^TokenState \{ active: false/)
+})
+
+test('a record does not change, and is made by nobody else', async () => {
+  const state = await answered(client.exchange.introspect({ token: 't' }), TOLD)
+  assert.throws(() => { state.active = false }, TypeError)
+  assert.throws(() => { state.another = 1 }, TypeError)
+  assert.throws(() => state.scope.push('c'), TypeError)
+  assert.throws(() => { state.extra.more[1].a = 1 }, TypeError)
+  assert.throws(() => new TokenState(), TypeError)
+  assert.equal(JSON.parse(JSON.stringify(state)).clientId, 'c')
+  assert.equal(structuredClone(state).clientId, 'c')
+})
+
+test('a mistake is told by name and never by value', async () => {
+  const mistakes = [
+    ['introspect', {}, "argument 'token': a text is wanted, not nothing"],
+    ['introspect', { token: 7 }, "argument 'token': a text is wanted, not a number"],
+    ['introspect', { token: Buffer.from('S3CR3T') }, "argument 'token': a text is wanted, not a list"],
+    ['revoke', { token: 't', hint: 'S3CR3T' }, "argument 'hint': one of access_token refresh_token is wanted, not another text"],
+    ['revoke', { tokn: 'S3CR3T' }, 'tokn: there is no such argument'],
+    ['revoke', 'S3CR3T', 'the arguments are one object: token, hint'],
+    ['refresh', { tokens: 'S3CR3T' }, "argument 'tokens': Tokens is wanted, not a text"],
+    ['password', { username: 'u', password: 'p', scope: 7 }, "argument 'scope': a text or a list of texts is wanted, not a number"],
+    ['password', { username: 'u', password: 'p', extra: { a: 1 } },
+      "argument 'extra': names with a text or a list of texts each is wanted, not names with other things"],
+  ]
+  for (const [name, args, message] of mistakes) {
+    assert.throws(() => client.exchange[name](args), { name: 'TypeError', message })
+    await assert.rejects(client[name](args), { name: 'TypeError', message })
+  }
+  assert.throws(() => client.exchange.clientCredentials({ scope: ['read', 'read write'] }), { code: 'scope.syntax' })
+  assert.throws(() => client.exchange.clientCredentials({ scope: 'a"b' }), { code: 'scope.syntax' })
+  assert.throws(() => client.exchange.clientCredentials({ resource: ['no uri'] }), { code: 'resource.syntax' })
+})
+
+test('names of scopes are a text or whatever can be walked over', () => {
+  function* names() { yield* ['read', 'write'] }
+  for (const scope of ['read write', ['read', 'write'], new Set(['read', 'write']), names()]) {
+    const { body } = client.exchange.clientCredentials({ scope }).begin()
+    assert.match(Buffer.from(body).toString(), /scope=read\+write/)
+  }
+})
