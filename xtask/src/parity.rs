@@ -68,7 +68,10 @@ pub(crate) fn run(is_check: bool) -> Outcome {
 
 fn bring(is_check: bool) -> Result<(), Box<dyn Error>> {
     let wanted = fs::read_to_string(root().join("tests/parity.toml"))?;
-    let table = table::of(&wanted, &|column, name| record::is_proved(column, name))?;
+    let operations = fs::read_to_string(root().join("tests/operations.json"))?;
+    let table = table::of(&wanted, &operations, &|column, name| {
+        record::is_proved(column, name)
+    })?;
     let readme = root().join("README.md");
     let now = fs::read_to_string(&readme)?;
     let new = with_table(&now, &table)?;

@@ -34,6 +34,7 @@ const FILES: &[(&str, Render)] = &[
         python::classes,
     ),
     ("crates/oauth-facade/OPERATIONS.md", ops::page::page),
+    ("tests/operations.json", ops::page::list),
     (
         "bindings/python/python/oauth_core/_ops.py",
         ops::python::operations,

@@ -1,4 +1,5 @@
-//! `tests/parity.toml`, and the table it becomes.
+//! `tests/parity.toml`, and the table it becomes. `tests/operations.json` says which operations there
+//! are: each has a row, whose browser says no exactly where the operation is not for browsers.
 
 use std::error::Error;
 
@@ -16,6 +17,9 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Row {
     feature: String,
+    /// The operation that it is about, if it is about one.
+    #[serde(default)]
+    operation: Option<String>,
     rust: Cell,
     python: Cell,
     node: Cell,
@@ -47,6 +51,13 @@ struct Missing {
     no: String,
 }
 
+/// A line of the operations.
+#[derive(Deserialize)]
+struct Operation {
+    name: String,
+    browser: bool,
+}
+
 impl Row {
     /// In the order of the columns.
     fn cells(&self) -> [(&Column, &Cell); 5] {
@@ -64,13 +75,14 @@ impl Row {
 /// The table, unless a test is not proved; then all that are not.
 pub(super) fn of(
     text: &str,
+    operations: &str,
     is_proved: &dyn Fn(&Column, &str) -> Result<(), String>,
 ) -> Result<String, Box<dyn Error>> {
     let file: File = toml::from_str(text)?;
     let titles: Vec<_> = COLUMNS.iter().map(|column| column.title).collect();
     let mut table = format!("| | {} |\n", titles.join(" | "));
     table += &format!("|{}\n", " --- |".repeat(COLUMNS.len() + 1));
-    let mut unproved = Vec::new();
+    let mut unproved = strays(&file.row, &serde_json::from_str::<Vec<_>>(operations)?);
     for row in &file.row {
         let mut line = format!("| {} |", row.feature);
         for (column, cell) in row.cells() {
@@ -85,6 +97,30 @@ pub(super) fn of(
         true => Ok(table),
         false => Err(unproved.join("\n").into()),
     }
+}
+
+/// Operations and rows that do not fit together.
+fn strays(rows: &[Row], operations: &[Operation]) -> Vec<String> {
+    let mut strays = Vec::new();
+    for Operation { name, browser } in operations {
+        let about = rows
+            .iter()
+            .filter(|row| row.operation.as_ref() == Some(name));
+        match about.collect::<Vec<_>>()[..] {
+            [row] if matches!(row.browser, Cell::Proved(_)) == *browser => {}
+            [row] => strays.push(format!("{}: browsers have {name}, or not", row.feature)),
+            [] => strays.push(format!("{name} has no row")),
+            [..] => strays.push(format!("{name} has several rows")),
+        }
+    }
+    let known = |name: &str| operations.iter().any(|operation| operation.name == name);
+    let asked = rows.iter().filter_map(|row| row.operation.as_deref());
+    strays.extend(
+        asked
+            .filter(|name| !known(name))
+            .map(|name| format!("{name} is no operation")),
+    );
+    strays
 }
 
 /// What speaks against a cell.
@@ -117,7 +153,8 @@ fn shown(cell: &Cell) -> String {
 mod tests {
     use super::*;
 
-    const ROW: &str = "[[row]]\nfeature = \"f\"\nrust.tests = [\"a\", \"b\"]\npython.tests = [\"a\"]\n\
+    const OPERATIONS: &str = r#"[{ "name": "o", "browser": false }]"#;
+    const ROW: &str = "[[row]]\nfeature = \"f\"\noperation = \"o\"\nrust.tests = [\"a\", \"b\"]\npython.tests = [\"a\"]\n\
                        node.tests = [\"a\"]\nbrowser.no = \"a page\"\ncli.tests = [\"a\"]\ncli.text = \"`f`\"\n";
 
     fn table(text: &str) -> Result<String, String> {
@@ -125,7 +162,7 @@ mod tests {
             "a" => Ok(()),
             name => Err(format!("{name} did not pass")),
         };
-        of(text, &proof).map_err(|error| error.to_string())
+        of(text, OPERATIONS, &proof).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -133,6 +170,23 @@ mod tests {
         let text = ROW.replace(", \"b\"", "");
         let wanted = "| f | yes | yes | yes | no: a page | `f` |\n";
         assert!(table(&text).is_ok_and(|table| table.ends_with(wanted)));
+    }
+
+    #[test]
+    fn an_operation_has_one_row_that_fits() {
+        let text = ROW.replace(", \"b\"", "");
+        for (from, to, why) in [
+            ("operation = \"o\"\n", "", "o has no row"),
+            ("\"o\"", "\"p\"", "o has no row\np is no operation"),
+            (
+                "browser.no = \"a page\"",
+                "browser.tests = [\"a\"]",
+                "f: browsers have o, or not",
+            ),
+        ] {
+            assert_eq!(table(&text.replace(from, to)), Err(why.to_owned()));
+        }
+        assert_eq!(table(&text.repeat(2)), Err("o has several rows".to_owned()));
     }
 
     #[test]

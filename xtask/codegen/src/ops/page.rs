@@ -86,6 +86,16 @@ fn row(field: &About, is_optional: bool) -> String {
     format!("| `{}` | {kind}{optional} | {text} |\n", field.name)
 }
 
+/// What the table of languages has to have a row for, one operation a line.
+pub(crate) fn list(_: &str) -> Result<String, Box<dyn Error>> {
+    let lines = table()?.into_iter().map(|(_, entry)| {
+        let (name, browser) = (entry.name, entry.is_everywhere);
+        format!("  {{ \"name\": \"{name}\", \"browser\": {browser} }}")
+    });
+    let lines: Vec<_> = lines.collect();
+    Ok(format!("[\n{}\n]\n", lines.join(",\n")))
+}
+
 const INTRODUCTION: &str = "\
 # Operations
 
