@@ -36,7 +36,7 @@ for (const which of ['basic', 'post']) {
     assert.deepEqual(tokens.scope, ['read'])
     const said = await us.introspect({ token: tokens.accessToken })
     assert.equal(said.active, true)
-    assert.equal(said.client_id, clients[which].client_id)
+    assert.equal(said.clientId, clients[which].client_id)
   })
 }
 

@@ -1,5 +1,6 @@
 //! What is written from a table instead of by hand: error classes, codes and their documentation in
-//! every language, operations with their records, and the presets of the browser package.
+//! every language, operations with their records, the presets of the browser package, and the stub of
+//! Python's native module.
 //!
 //! `xtask-codegen` writes the files, `xtask-codegen --check` only compares. It asks the crates
 //! themselves, so it cannot misread a source file, and `xtask` need not compile them.
@@ -10,6 +11,7 @@ mod ops;
 mod presets;
 mod python;
 mod records;
+mod stub;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -35,6 +37,7 @@ const FILES: &[(&str, Render)] = &[
     ),
     ("crates/oauth-facade/OPERATIONS.md", ops::page::page),
     ("tests/operations.json", ops::page::list),
+    ("bindings/python/python/oauth_core/_native.pyi", stub::file),
     (
         "bindings/python/python/oauth_core/_ops.py",
         ops::python::operations,

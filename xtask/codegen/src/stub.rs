@@ -1,0 +1,212 @@
+//! The stub of Python's native module: signatures are written by hand in `native.pyi.in`, and their
+//! documentation is what stands in Rust above the method that they are of.
+//!
+//! Beside Python's own words, `native.pyi.in` has two: `# and NAME` behind a signature is its twin for
+//! coroutines, and `# verbs: KEYWORDS` in a class are the verbs of HTTP with these keywords of its own.
+//! A test of the package compares the stub with the module.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+
+use crate::{HEADER, root};
+
+/// Documentation by name: `Class`, `Class.method` or `function`.
+type Docs = BTreeMap<String, String>;
+
+/// The stub.
+pub(crate) fn file(_: &str) -> Result<String, Box<dyn Error>> {
+    let package = root().join("bindings/python");
+    let mut docs = Docs::new();
+    for file in fs::read_dir(package.join("src"))? {
+        read(&fs::read_to_string(file?.path())?, &mut docs);
+    }
+    let skeleton = fs::read_to_string(package.join("native.pyi.in"))?;
+    Ok(format!("# {HEADER}\n{}", written(&skeleton, &docs)?))
+}
+
+/// Takes the documentation out of a source file.
+fn read(source: &str, docs: &mut Docs) {
+    let mut class = String::new();
+    let mut text: Vec<&str> = Vec::new();
+    for line in source.lines() {
+        let bare = line.trim_start();
+        let is_inside = bare.len() < line.len();
+        if let Some(said) = bare.strip_prefix("///") {
+            text.push(said.strip_prefix(' ').unwrap_or(said));
+        } else if let Some(of) = line.strip_prefix("impl ") {
+            class = name(of).to_owned();
+            text.clear();
+        } else if let Some(item) = named(bare) {
+            let key = match is_inside {
+                true => format!("{class}.{item}"),
+                false => item.to_owned(),
+            };
+            if !text.is_empty() {
+                docs.insert(key, text.join("\n"));
+            }
+            text.clear();
+        } else if line == "}" || bare.ends_with(['{', ';']) {
+            text.clear();
+        }
+    }
+}
+
+/// The name of the function or struct that begins in this line.
+fn named(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("pub(crate) ").unwrap_or(line);
+    let rest = rest.strip_prefix("const ").unwrap_or(rest);
+    let rest = rest.strip_prefix("fn ").or(rest.strip_prefix("struct "))?;
+    Some(name(rest))
+}
+
+fn name(text: &str) -> &str {
+    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_'));
+    text.get(..end.unwrap_or(text.len())).unwrap_or_default()
+}
+
+/// The skeleton with documentation.
+fn written(skeleton: &str, docs: &Docs) -> Result<String, Box<dyn Error>> {
+    let mut stub = String::new();
+    let mut class = String::new();
+    // The signature that is being read, line by line.
+    let mut signature: Vec<&str> = Vec::new();
+    for line in skeleton.lines() {
+        let bare = line.trim_start();
+        if let Some(of) = line.strip_prefix("class ") {
+            class = format!("{}.", name(of));
+            let _ = writeln!(stub, "{line}");
+            match docs.get(name(of)) {
+                Some(text) => stub += &quoted(text, "    "),
+                None if of.starts_with('_') => {}
+                None => return Err(format!("{} has no documentation", name(of)).into()),
+            }
+            continue;
+        }
+        if let Some(own) = bare.strip_prefix("# verbs:") {
+            stub += &verbs(own.trim());
+            continue;
+        }
+        if bare.starts_with("def ") || !signature.is_empty() {
+            if !line.starts_with(' ') && bare.starts_with("def ") {
+                class.clear();
+            }
+            signature.push(line);
+            if let Some((last, twin)) = ended(line) {
+                signature.pop();
+                signature.push(last);
+                stub += &method(&signature.join("\n"), twin, &class, docs)?;
+                signature.clear();
+            } else if line.ends_with(':') {
+                // It brings its documentation along, for in Rust a macro makes it.
+                let _ = writeln!(stub, "{}", signature.join("\n"));
+                signature.clear();
+            }
+            continue;
+        }
+        let _ = writeln!(stub, "{line}");
+    }
+    Ok(stub)
+}
+
+/// The last line of a signature without its dots, and the twin's name if it has one.
+fn ended(line: &str) -> Option<(&str, Option<&str>)> {
+    match line.split_once(": ...") {
+        Some((last, "")) => Some((last, None)),
+        Some((last, rest)) => Some((last, Some(rest.trim_start().strip_prefix("# and ")?))),
+        None => None,
+    }
+}
+
+/// A method, and its twin.
+fn method(
+    signature: &str,
+    twin: Option<&str>,
+    class: &str,
+    docs: &Docs,
+) -> Result<String, Box<dyn Error>> {
+    let (_, own) = signature.split_once("def ").ok_or("no signature")?;
+    let own = name(own);
+    let indent = if class.is_empty() { "    " } else { "        " };
+    let text = |name: &str| docs.get(&format!("{class}{name}"));
+    let mut stub = match text(own) {
+        // What Python calls by itself is documented by Python.
+        _ if own.starts_with('_') => format!("{signature}: ...\n"),
+        Some(text) => format!("{signature}:\n{}", quoted(text, indent)),
+        None => return Err(format!("{class}{own} has no documentation").into()),
+    };
+    if let Some(twin) = twin {
+        let (given, result) = signature.rsplit_once(" -> ").ok_or("nothing comes back")?;
+        let given = given.replacen(&format!("def {own}("), &format!("def {twin}("), 1);
+        let later = format!("{own}(), in a coroutine for asyncio.");
+        let said = quoted(text(twin).unwrap_or(&later), indent);
+        let _ = write!(stub, "{given} -> _Later[{result}]:\n{said}");
+    }
+    Ok(stub)
+}
+
+/// The verbs, as the macro of the module has them.
+fn verbs(own: &str) -> String {
+    let mut stub = String::new();
+    for method in ["GET", "DELETE", "POST", "PUT", "PATCH"] {
+        let verb = method.to_lowercase();
+        let body = match method {
+            "GET" | "DELETE" => "",
+            _ => "        content: bytes | None = None, json: Any = None,\n",
+        };
+        let own = match own {
+            "" => String::new(),
+            own => format!("        {own},\n"),
+        };
+        let given = format!(
+            "        self, url: str, *, headers: Mapping[str, str] | None = None,\n{body}{own}        \
+             timeout: float | None = None, rate_limit: _RateLimit | None = None,\n        \
+             longest_wait: float | None = None,\n    "
+        );
+        let _ = write!(
+            stub,
+            "    def {verb}(\n{given}) -> Response:\n        \
+             \"\"\"request(\"{method}\", url): the reply, with the same keywords and errors.\n\n        \
+             A status of 400 or above is no error by itself: see Response.raise_for_status().\n        \
+             \"\"\"\n    def a{verb}(\n{given}) -> _Later[Response]:\n        \
+             \"\"\"{verb}(), in a coroutine for asyncio.\"\"\"\n"
+        );
+    }
+    stub
+}
+
+fn quoted(text: &str, indent: &str) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    match lines[..] {
+        [one] => format!("{indent}\"\"\"{one}\"\"\"\n"),
+        _ => {
+            let lines = lines.join(&format!("\n{indent}"));
+            let lines = lines.replace(&format!("\n{indent}\n"), "\n\n");
+            format!("{indent}\"\"\"{lines}\n{indent}\"\"\"\n")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUST: &str = "/// A thing.\n#[pyclass]\npub(crate) struct Thing;\n\n#[pymethods]\nimpl Thing {\n    \
+        /// Does it.\n    ///\n    /// At once.\n    #[pyo3(signature = (a = None))]\n    fn run(&self) {}\n\n    \
+        /// run(), in a coroutine.\n    fn arun(&self) {}\n}\n\n/// Makes one.\n#[pyfunction]\npub(crate) fn make() {}\n";
+
+    #[test]
+    fn a_signature_gets_what_rust_says() {
+        let mut docs = Docs::new();
+        read(RUST, &mut docs);
+        let skeleton = "class Thing:\n    def run(\n        self, a: int\n    ) -> str: ...  # and arun\n    \
+            def __len__(self) -> int: ...\n\ndef make() -> Thing: ...\n";
+        let stub = "class Thing:\n    \"\"\"A thing.\"\"\"\n    def run(\n        self, a: int\n    ) -> str:\n        \
+            \"\"\"Does it.\n\n        At once.\n        \"\"\"\n    def arun(\n        self, a: int\n    ) -> _Later[str]:\n        \
+            \"\"\"run(), in a coroutine.\"\"\"\n    def __len__(self) -> int: ...\n\ndef make() -> Thing:\n    \"\"\"Makes one.\"\"\"\n";
+        assert_eq!(written(skeleton, &docs).expect("a stub"), stub);
+        assert!(written("def other() -> None: ...\n", &docs).is_err());
+        assert!(written("class Other:\n", &docs).is_err());
+    }
+}
