@@ -39,6 +39,7 @@ const said = [
   [/^resource\.rate_limited true\n429$/m],
   [/^1 1$/m],
   [/^200 Tokens \{/, /redacted/],
+  [/^true false$/m],
   [/^200 FileStore \{/],
   [/^1$/m],
   [/^200 \[ 'ann' \]$/m],
