@@ -237,12 +237,12 @@ export class Tokens {
 
 /**
  * One login between the authorization URL and its callback, used once. It holds secrets: keep it in the session.
- * `structuredClone` and `postMessage` refuse it with a `DataCloneError`: hand over `JSON.stringify(flow)`.
+ * `structuredClone` and `postMessage` refuse it with a `DataCloneError`: hand over what {@link Flow.serialize} writes.
  */
 export class Flow {
   private constructor()
-  /** Reads what `JSON.stringify(flow)` wrote. */
-  static parse(text: string): Flow
+  /** Reads what {@link Flow.serialize} wrote, or `JSON.stringify(flow)`, which is the same. */
+  static deserialize(text: string): Flow
   /** The key to find this flow by when several wait in one session. */
   readonly state: string
   readonly issuer: string
@@ -251,6 +251,8 @@ export class Flow {
   /** Whether a callback is this flow's. Never, once the flow has been redeemed. */
   recognises(callback: string | URL): boolean
   /** What to store; it holds secrets. Throws `misuse.over` once the flow has been redeemed. */
+  serialize(): string
+  /** The same as an object, for stores that write JSON by themselves. */
   toJSON(): Record<string, unknown>
 }
 

@@ -87,11 +87,11 @@ class Flow {
 
   constructor(text) {
     this.#native = lifted(() => native.NativeFlow.parse(text))
-    refuseClones(this, () => 'a Flow is handed over as the text of JSON.stringify(flow), and read with Flow.parse')
+    refuseClones(this, () => 'a Flow is handed over as the text of serialize(), and read with Flow.deserialize')
   }
 
-  /** Reads what `JSON.stringify(flow)` wrote. */
-  static parse(text) {
+  /** Reads what `serialize()` wrote, or `JSON.stringify(flow)`, which is the same. */
+  static deserialize(text) {
     return new Flow(text)
   }
 
@@ -106,8 +106,13 @@ class Flow {
     return this.#native.recognises(String(callback))
   }
 
+  /** What to keep until the callback, where secrets belong. */
+  serialize() {
+    return lifted(() => this.#native.toJson())
+  }
+
   toJSON() {
-    return JSON.parse(lifted(() => this.#native.toJson()))
+    return JSON.parse(this.serialize())
   }
 
   [inspect.custom](depth, options) {
@@ -118,7 +123,7 @@ class Flow {
   /** What the addon wants. */
   static native(flow) {
     if (typeof flow !== 'object' || flow === null || !(#native in flow)) {
-      throw new TypeError('flow must be a Flow: read a stored one with Flow.parse')
+      throw new TypeError('flow must be a Flow: read a stored one with Flow.deserialize')
     }
     return flow.#native
   }

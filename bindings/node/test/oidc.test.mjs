@@ -17,9 +17,9 @@ function client(which, options) {
 async function signIn(us) {
   const { url, flow } = us.authorize({ redirectUri, scope: 'openid read' })
   // As a web server would: the flow waits in a session, as text.
-  const stored = JSON.stringify(flow)
+  const stored = flow.serialize()
   const callback = await callbackOf(url, redirectUri)
-  return us.redeem(Flow.parse(stored), callback)
+  return us.redeem(Flow.deserialize(stored), callback)
 }
 
 test('discovery finds the endpoints', () => {

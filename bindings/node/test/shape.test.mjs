@@ -82,7 +82,7 @@ test('tokens are read by member, and shown by none', () => {
 test('what was not stored by us is refused', () => {
   for (const text of ['', '{}', '{"version":2}', 'null']) {
     assert.throws(() => Tokens.deserialize(text), { code: 'stored.malformed', advice: 'reauthorize' })
-    assert.throws(() => Flow.parse(text), { code: 'stored.malformed' })
+    assert.throws(() => Flow.deserialize(text), { code: 'stored.malformed' })
   }
 })
 
@@ -96,7 +96,7 @@ test('a flow is stored whole, and shown without its secrets', () => {
   assert.ok(verifier && nonce)
   const shown = inspect(flow, { depth: 9, showHidden: true })
   assert.ok(![verifier, nonce, flow.state].some((secret) => shown.includes(secret)))
-  assert.equal(Flow.parse(JSON.stringify(flow)).state, flow.state)
+  assert.equal(Flow.deserialize(flow.serialize()).state, flow.state)
   assert.ok(flow.startedAt instanceof Date)
 })
 
@@ -104,14 +104,14 @@ test('what would be cloned to an empty object is refused', async () => {
   const client = new Client(serverAt('http://127.0.0.1:1'), { clientId: 'id' })
   const { flow } = client.authorize({ redirectUri: 'https://app.example/cb' })
   const { port1, port2 } = new MessageChannel()
-  for (const [value, remedy] of [[flow, /Flow\.parse/], [Flow.parse(JSON.stringify(flow)), /Flow\.parse/], [tokens(), /Tokens\.deserialize/]]) {
+  for (const [value, remedy] of [[flow, /Flow\.deserialize/], [Flow.deserialize(JSON.stringify(flow)), /Flow\.deserialize/], [tokens(), /Tokens\.deserialize/]]) {
     const ways = [structuredClone, (given) => structuredClone({ deep: [given] }), serialize, (given) => port1.postMessage(given)]
     for (const clone of ways) assert.throws(() => clone(value), (error) => remedy.test(error.message) && (hides(error.message), true))
   }
   port1.close()
   port2.close()
   // The texts are what can be handed over.
-  assert.equal(Flow.parse(structuredClone(JSON.stringify(flow))).state, flow.state)
+  assert.equal(Flow.deserialize(structuredClone(JSON.stringify(flow))).state, flow.state)
   assert.equal(Tokens.deserialize(structuredClone(tokens().serialize())).refreshToken, 'rt-secret')
 })
 

@@ -95,7 +95,7 @@ class Party {
   #calls = {
     redeem: ({ callback, flow }) => {
       const client = this.client()
-      const held = flow === null ? this.#flow : Flow.parse(flow)
+      const held = flow === null ? this.#flow : Flow.deserialize(flow)
       this.#show(held)
       return client.exchange.redeem(held, callback, { moment: this.#moment })
     },

@@ -15,7 +15,7 @@ use crate::{errors, no_pickle, runtime, value};
 
 /// An authorization under way: state, nonce and verifier inside. It can be redeemed once.
 ///
-/// It holds secrets, so it cannot be pickled: store the text of to_json() in the person's
+/// It holds secrets, so it cannot be pickled: store the text of serialize() in the person's
 /// session.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Flow(pub(crate) oauth_facade::Flow, Option<String>);
@@ -76,14 +76,14 @@ impl Flow {
     /// What to keep until the callback, in the person's session. It holds secrets.
     ///
     /// misuse.over once the flow has been redeemed.
-    fn to_json(&self, py: Python<'_>) -> PyResult<String> {
+    fn serialize(&self, py: Python<'_>) -> PyResult<String> {
         let text = self.0.to_json().map(|text| text.expose().clone());
         text.map_err(|error| errors::raise(py, &error))
     }
 
-    /// Reads what to_json() wrote; stored.malformed for anything else.
+    /// Reads what serialize() wrote; stored.malformed for anything else.
     #[staticmethod]
-    fn from_json(py: Python<'_>, text: &str) -> PyResult<Self> {
+    fn deserialize(py: Python<'_>, text: &str) -> PyResult<Self> {
         let flow = oauth_facade::Flow::parse(text);
         flow.map(|flow| Self(flow, None))
             .map_err(|error| errors::raise(py, &error))

@@ -92,7 +92,7 @@ fn secret(text: String) -> oauth_core::Secret<String> {
 /// What must not travel in a pickle, where nobody expects a secret.
 fn no_pickle<T>(what: &str) -> PyResult<T> {
     Err(pyo3::exceptions::PyTypeError::new_err(format!(
-        "{what} cannot be pickled, for it holds secrets: store the text of to_json() where \
+        "{what} cannot be pickled, for it holds secrets: store the text of serialize() where \
          secrets belong"
     )))
 }

@@ -135,13 +135,13 @@ impl Tokens {
     }
 
     /// Everything needed to go on after a restart. Store it where secrets belong.
-    fn to_json(&self) -> String {
+    fn serialize(&self) -> String {
         self.0.to_json().expose().clone()
     }
 
-    /// Reads what to_json() wrote; stored.malformed for anything else.
+    /// Reads what serialize() wrote; stored.malformed for anything else.
     #[staticmethod]
-    fn from_json(py: Python<'_>, text: &str) -> PyResult<Self> {
+    fn deserialize(py: Python<'_>, text: &str) -> PyResult<Self> {
         let tokens = oauth_core::Tokens::from_json(text).map_err(|e| errors::raise(py, &e))?;
         Ok(Self(Arc::new(tokens)))
     }
@@ -189,7 +189,7 @@ impl Tokens {
         match IS_PICKLED.load(Ordering::Relaxed) {
             true => {
                 let rebuild = py.import("oauth_core.pickling")?.getattr("_rebuild")?;
-                Ok((rebuild, (self.to_json(),))
+                Ok((rebuild, (self.serialize(),))
                     .into_pyobject(py)?
                     .into_any()
                     .unbind())

@@ -130,9 +130,9 @@ def browse(url: str) -> None:
 
 def expired(tokens: oauth_core.Tokens) -> oauth_core.Tokens:
     """The same tokens, received in 1970."""
-    stored = json.loads(tokens.to_json())
+    stored = json.loads(tokens.serialize())
     stored["received_at"] = 0
-    return oauth_core.Tokens.from_json(json.dumps(stored))
+    return oauth_core.Tokens.deserialize(json.dumps(stored))
 
 
 def example(name: str) -> list[str]:

@@ -80,7 +80,7 @@ def test_a_moment_of_your_own_makes_a_conversation_repeatable() -> None:
     )
     assert first.url == second.url
     assert first.url != offline().authorize(redirect_uri=CALLBACK).url
-    assert json.loads(first.to_json())["started_at"] == 1_750_000_000
+    assert json.loads(first.serialize())["started_at"] == 1_750_000_000
 
     exchange = offline().exchange.client_credentials(moment=moment)
     next(exchange)
@@ -207,7 +207,7 @@ def test_any_library_will_do(generic: Twin) -> None:
             with urllib.request.urlopen(request) as got:
                 step = exchange.send((got.status, got.headers.items(), got.read()))
     except StopIteration as done:
-        assert json.loads(done.value.to_json())["access_token"]
+        assert json.loads(done.value.serialize())["access_token"]
 
 
 def test_a_driver_sleeps_when_told() -> None:

@@ -169,7 +169,7 @@ def test_on_tokens_comes_first_and_its_failure_loses_nothing(
     client: oauth_core.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def store(tokens: oauth_core.Tokens) -> None:
-        seen.append(tokens.to_json())
+        seen.append(tokens.serialize())
         raise RuntimeError("the disk is full")
 
     seen: list[str] = []

@@ -71,9 +71,9 @@ def test_a_person_who_says_no(generic: Twin) -> None:
 
 def test_a_flow_is_redeemed_once(generic: Twin) -> None:
     client, flow, callback = flow_and_callback(generic)
-    saved = oauth_core.Flow.from_json(flow.to_json())
+    saved = oauth_core.Flow.deserialize(flow.serialize())
     assert client.redeem(saved, callback).access_token
-    for again in (saved.to_json, lambda: client.redeem(saved, callback)):
+    for again in (saved.serialize, lambda: client.redeem(saved, callback)):
         with pytest.raises(oauth_core.Misuse) as caught:
             again()
         assert caught.value.code == "misuse.over"
@@ -240,8 +240,8 @@ def test_a_token_never_leaves_its_origins(
         (lambda: oauth_core.discover("http://as.example"), "issuer.not_https"),
         (lambda: oauth_core.Server.from_metadata("https://a.example", "[]"), "misuse.metadata"),
         (lambda: oauth_core.Server.from_metadata("https://a.example", "{"), "misuse.metadata"),
-        (lambda: oauth_core.Tokens.from_json("{}"), "stored.malformed"),
-        (lambda: oauth_core.Flow.from_json("nonsense"), "stored.malformed"),
+        (lambda: oauth_core.Tokens.deserialize("{}"), "stored.malformed"),
+        (lambda: oauth_core.Flow.deserialize("nonsense"), "stored.malformed"),
         (lambda: client_at("http://127.0.0.1:9").client_credentials(scope='"'), "scope.syntax"),
         (
             lambda: client_at("http://127.0.0.1:9").authorize(redirect_uri="http://a.example"),

@@ -43,7 +43,7 @@ def tokens_of_old() -> oauth_core.Tokens:
         "refresh_token": "rt-1",
         "refresh_scope": "read",
     }
-    return oauth_core.Tokens.from_json(json.dumps(stored))
+    return oauth_core.Tokens.deserialize(json.dumps(stored))
 
 
 def over(renewal: Generator[Any, Any, oauth_core.Tokens], answer: Any) -> oauth_core.Tokens:

@@ -154,11 +154,11 @@ def test_a_renewal_under_way_is_finished_and_stored_at_the_end(
     generic: Twin, tmp_path: Path
 ) -> None:
     """Cut off, it would be lost: the server has replaced the refresh token."""
-    (tmp_path / "tokens.json").write_text(a_login(generic).to_json())
+    (tmp_path / "tokens.json").write_text(a_login(generic).serialize())
     text = """
         import json, pathlib, time, urllib.request
         from oauth_core.stores import FileStore
-        first = oauth_core.Tokens.from_json(pathlib.Path("tokens.json").read_text())
+        first = oauth_core.Tokens.deserialize(pathlib.Path("tokens.json").read_text())
         source = client.source(first, store=FileStore("grants"), subject="ann")
         source.log_in(first)
         fault = json.dumps({"name": "slow_body", "millis_per_byte": 5}).encode()

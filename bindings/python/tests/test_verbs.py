@@ -30,9 +30,9 @@ def caller(kind: str, base: str) -> tuple[Any, dict[str, Any]]:
     server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
     client = oauth_core.Client(server, client_id="id", client_secret="secret")
     # It cannot be renewed, and is not asked to be.
-    tokens = json.loads(oauth_core.Tokens.bearer("a-token").to_json())
+    tokens = json.loads(oauth_core.Tokens.bearer("a-token").serialize())
     tokens |= {"issuer": base, "client_id": "id", "refresh_token": "r", "refresh_scope": ""}
-    source = client.source(oauth_core.Tokens.from_json(json.dumps(tokens)))
+    source = client.source(oauth_core.Tokens.deserialize(json.dumps(tokens)))
     return source, {"origins": [base]}
 
 

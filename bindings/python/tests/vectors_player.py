@@ -151,7 +151,7 @@ class Party:
         names = "access_token token_type expires_in refresh_token id_token extra warnings issuer"
         said = {name: getattr(value, name) for name in [*names.split(), "client_id"]}
         said.update(
-            stored=value.to_json(),
+            stored=value.serialize(),
             scope=list(value.scope),
             received_at=int(value.received_at.timestamp()),
             expires_at=None if end is None else int(end.timestamp()),
@@ -181,7 +181,7 @@ class Party:
             moment=self.moment,
         )
         self.show(self.flow)
-        return {"authorized": {"url": self.flow.url, "flow": self.flow.to_json()}}
+        return {"authorized": {"url": self.flow.url, "flow": self.flow.serialize()}}
 
     def do_attach(
         self, url: str, headers: dict[str, str], body: str | None, origins: Any, tokens: Any
@@ -199,7 +199,7 @@ class Party:
         return {"verdict": {"renews": name == "renew", "name": name}}
 
     def held(self, stored: str | None) -> oauth_core.Tokens:
-        tokens = self.tokens if stored is None else oauth_core.Tokens.from_json(stored)
+        tokens = self.tokens if stored is None else oauth_core.Tokens.deserialize(stored)
         assert tokens is not None
         self.show(tokens)
         return tokens
@@ -221,7 +221,7 @@ class Party:
 
     def call_redeem(self, callback: str, flow: str | None) -> Any:
         client = self.client()
-        held = self.flow if flow is None else oauth_core.Flow.from_json(flow)
+        held = self.flow if flow is None else oauth_core.Flow.deserialize(flow)
         assert held is not None
         self.show(held)
         return client.exchange.redeem(held, callback, moment=self.moment)

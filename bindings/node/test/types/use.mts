@@ -30,7 +30,7 @@ export async function use(signal: AbortSignal): Promise<void> {
   await source.fetch(new Request('https://api.example/'))
 
   const { url, flow } = client.authorize({ redirectUri: 'https://app.example/cb', scope: 'openid', extra: { prompt: 'login' } })
-  const again: Flow = Flow.parse(JSON.stringify(flow))
+  const again: Flow = Flow.deserialize(JSON.stringify(flow))
   const mine: Tokens = await client.redeem(again, url, { signal, timeoutMs: 1 })
   await client.refresh({ tokens: mine, scope: 'read' }, { signal })
   await client.revoke({ token: mine.accessToken, hint: 'access_token' })

@@ -326,7 +326,7 @@ class Client:
 class Flow:
     """An authorization under way: state, nonce and verifier inside. It can be redeemed once.
 
-    It holds secrets, so it cannot be pickled: store the text of to_json() in the person's
+    It holds secrets, so it cannot be pickled: store the text of serialize() in the person's
     session.
     """
     @property
@@ -356,14 +356,14 @@ class Flow:
         False for any other, and once the flow has been redeemed. callback_url is the whole URL
         or its query.
         """
-    def to_json(self) -> str:
+    def serialize(self) -> str:
         """What to keep until the callback, in the person's session. It holds secrets.
 
         misuse.over once the flow has been redeemed.
         """
     @staticmethod
-    def from_json(text: str) -> Flow:
-        """Reads what to_json() wrote; stored.malformed for anything else."""
+    def deserialize(text: str) -> Flow:
+        """Reads what serialize() wrote; stored.malformed for anything else."""
     def __reduce__(self) -> tuple[Any, ...]: ...
 
 @final
@@ -458,11 +458,11 @@ class Tokens:
     @property
     def client_id(self) -> str:
         """The client the tokens were issued to; empty for those of bearer()."""
-    def to_json(self) -> str:
+    def serialize(self) -> str:
         """Everything needed to go on after a restart. Store it where secrets belong."""
     @staticmethod
-    def from_json(text: str) -> Tokens:
-        """Reads what to_json() wrote; stored.malformed for anything else."""
+    def deserialize(text: str) -> Tokens:
+        """Reads what serialize() wrote; stored.malformed for anything else."""
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __copy__(self) -> Self: ...

@@ -19,4 +19,4 @@ def allow() -> None:
 
 
 def _rebuild(text: str) -> Tokens:  # pyright: ignore[reportUnusedFunction] - by pickles
-    return Tokens.from_json(text)
+    return Tokens.deserialize(text)
