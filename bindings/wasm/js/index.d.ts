@@ -64,7 +64,7 @@ export interface Config extends LimitOptions {
   /** Whether tabs share the session and its refresh. On by default. */
   tabs?: boolean
   /** How long the server may take to answer, in milliseconds. By default 30 000. */
-  timeout?: number
+  timeoutMs?: number
   /** Called with the milliseconds of each pause before it is waited for: the place to show progress. */
   onWait?: (ms: number) => void
   /** Hears of every step as it happens, without any secret. */

@@ -7,7 +7,7 @@ const LIMIT = 1 << 20
 const now = () => Date.now() / 1000
 
 /** The last step of a conversation. */
-export async function run(machine, { observe, signal, timeout = 30_000 } = {}) {
+export async function run(machine, { observe, signal, timeoutMs = 30_000 } = {}) {
   try {
     let step = machine.begin(now())
     while (step.kind !== 'done') {
@@ -16,7 +16,7 @@ export async function run(machine, { observe, signal, timeout = 30_000 } = {}) {
         await new Promise((wake) => setTimeout(wake, step.millis))
         step = machine.elapsed(now())
       } else {
-        step = await exchange(machine, step, observe, limits(signal, timeout))
+        step = await exchange(machine, step, observe, limits(signal, timeoutMs))
       }
     }
     return step
@@ -108,5 +108,5 @@ function pairs(flat) {
   return list
 }
 
-const limits = (signal, timeout) =>
-  signal ? AbortSignal.any([signal, AbortSignal.timeout(timeout)]) : AbortSignal.timeout(timeout)
+const limits = (signal, timeoutMs) =>
+  signal ? AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) : AbortSignal.timeout(timeoutMs)

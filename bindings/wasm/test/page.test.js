@@ -102,7 +102,7 @@ test('an answer that takes too long is lost in time, and an abort is not told as
   const page = await us.page()
   await toCallback(us, page, us.configs.generic)
   await page.route('**/token', () => {})
-  const result = await handle(page, { ...us.configs.generic, timeout: 300 })
+  const result = await handle(page, { ...us.configs.generic, timeoutMs: 300 })
   assert.equal(result.code, 'lost.timeout')
   const other = await signedIn(us, us.configs.generic)
   const aborted = await other.evaluate(

@@ -113,7 +113,7 @@ pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
         for member in record.members {
             let text = comment(&paragraphs(member.text), "  ");
             let (name, kind) = (camel(member.name), of_member(member.shape)?);
-            let _ = write!(module, "{text}  readonly {name}: {kind}\n");
+            let _ = writeln!(module, "{text}  readonly {name}: {kind}");
         }
         module += "  /** What may be shown. */\n  toJSON(): Record<string, unknown>\n}\n";
     }
