@@ -17,6 +17,7 @@ use crate::network::{Line, Network, seconds};
 use crate::response::Response;
 use crate::server;
 use crate::source::{GrantSource, refuse_in_hook};
+use crate::twins::twins;
 use crate::value::{Fields, Pairs};
 use crate::verbs::verbs;
 use crate::work::{Answer, Work};
@@ -357,78 +358,6 @@ impl Api {
         owner.map_err(|error| errors::raise(py, &error))
     }
 
-    /// Sends a request with its route's token, renewed once after a 401.
-    ///
-    /// The reply is read whole. timeout, rate_limit and longest_wait are this API's unless they
-    /// are given. resource.owner_missing and resource.route_ambiguous where it cannot be told
-    /// whose token is needed. Only the API's origins get the token
-    /// (resource.origin_not_allowed), over the Authorization header (RFC 6750 section 2.1). A
-    /// redirect within the origin is followed. content is a body; json is any value that
-    /// json.dumps takes, sent as application/json. timeout is in seconds, for the head of the
-    /// reply and again for its body. rate_limit is what is done where the API asks for a pause:
-    /// "error" raises resource.rate_limited, "wait" waits for up to longest_wait seconds,
-    /// "pass" hands the reply back. A status of 400 or above is no error by itself: see
-    /// Response.raise_for_status(). Denied, Lost and the errors of token().
-    #[pyo3(signature = (method, url, *, headers = None, content = None, json = None,
-                        timeout = None, rate_limit = None, longest_wait = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn request(
-        &self,
-        py: Python<'_>,
-        method: &str,
-        url: &str,
-        headers: Option<Pairs>,
-        content: Option<Vec<u8>>,
-        json: Option<Py<PyAny>>,
-        timeout: Option<f64>,
-        rate_limit: Option<&str>,
-        longest_wait: Option<f64>,
-    ) -> PyResult<Py<PyAny>> {
-        refuse_in_hook()?;
-        let ask = Ask {
-            method,
-            url,
-            headers,
-            content,
-            json,
-            timeout,
-            rate_limit,
-            longest_wait,
-            ..Ask::default()
-        };
-        self.calling(py, ask)?.wait(py)
-    }
-
-    /// request(), in a coroutine.
-    #[pyo3(signature = (method, url, *, headers = None, content = None, json = None,
-                        timeout = None, rate_limit = None, longest_wait = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn arequest<'py>(
-        &self,
-        py: Python<'py>,
-        method: &str,
-        url: &str,
-        headers: Option<Pairs>,
-        content: Option<Vec<u8>>,
-        json: Option<Py<PyAny>>,
-        timeout: Option<f64>,
-        rate_limit: Option<&str>,
-        longest_wait: Option<f64>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let ask = Ask {
-            method,
-            url,
-            headers,
-            content,
-            json,
-            timeout,
-            rate_limit,
-            longest_wait,
-            ..Ask::default()
-        };
-        self.calling(py, ask)?.later(py)
-    }
-
     /// The steps of one request, for a plug-in.
     ///
     /// headers are pairs of names and values. once says that the body cannot be sent a second
@@ -455,6 +384,51 @@ impl Api {
 
     fn __repr__(&self) -> &'static str {
         "<oauth_core.Api>"
+    }
+}
+
+twins! {
+    impl Api {
+        /// Sends a request with its route's token, renewed once after a 401.
+        ///
+        /// The reply is read whole. timeout, rate_limit and longest_wait are this API's unless they
+        /// are given. resource.owner_missing and resource.route_ambiguous where it cannot be told
+        /// whose token is needed. Only the API's origins get the token
+        /// (resource.origin_not_allowed), over the Authorization header (RFC 6750 section 2.1). A
+        /// redirect within the origin is followed. content is a body; json is any value that
+        /// json.dumps takes, sent as application/json. timeout is in seconds, for the head of the
+        /// reply and again for its body. rate_limit is what is done where the API asks for a pause:
+        /// "error" raises resource.rate_limited, "wait" waits for up to longest_wait seconds,
+        /// "pass" hands the reply back. A status of 400 or above is no error by itself: see
+        /// Response.raise_for_status(). Denied, Lost and the errors of token().
+        #[blocking(refuse_in_hook)]
+        #[pyo3(signature = (method, url, *, headers = None, content = None, json = None,
+                            timeout = None, rate_limit = None, longest_wait = None))]
+        fn request / arequest(
+            self,
+            py,
+            method: &str,
+            url: &str,
+            headers: Option<Pairs>,
+            content: Option<Vec<u8>>,
+            json: Option<Py<PyAny>>,
+            timeout: Option<f64>,
+            rate_limit: Option<&str>,
+            longest_wait: Option<f64>,
+        ) {
+            let ask = Ask {
+                method,
+                url,
+                headers,
+                content,
+                json,
+                timeout,
+                rate_limit,
+                longest_wait,
+                ..Ask::default()
+            };
+            self.calling(py, ask)
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::server::Server;
 use crate::source::{GrantSource, Kept};
 use crate::store::Store;
 use crate::tokens::Tokens;
+use crate::twins::twins;
 use crate::value::{self, Given, Pairs};
 use crate::work::{Answer, Work};
 use crate::{errors, secret};
@@ -178,44 +179,6 @@ impl Client {
             .map_err(|error| errors::raise(py, &error))
     }
 
-    /// Judges the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
-    ///
-    /// callback_url is the whole URL or its query. A callback with this flow's state spends the
-    /// flow, whatever comes of it; any other is turned away with Untrusted callback.state, and
-    /// the flow waits on. Untrusted callback.* (RFC 9207) and Malformed callback.* mean that
-    /// nothing was sent; Denied is what the server, or the person, said no to; Lost, that no
-    /// answer arrived; misuse.over, that the flow was redeemed before.
-    #[pyo3(signature = (flow, callback_url))]
-    fn redeem(&self, py: Python<'_>, flow: &Flow, callback_url: &str) -> PyResult<Py<PyAny>> {
-        self.redeeming(py, flow, callback_url)?.wait(py)
-    }
-
-    /// redeem(), in a coroutine.
-    #[pyo3(signature = (flow, callback_url))]
-    fn aredeem<'py>(
-        &self,
-        py: Python<'py>,
-        flow: &Flow,
-        callback_url: &str,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.redeeming(py, flow, callback_url)?.later(py)
-    }
-
-    /// An operation of the table, blocking; `_ops.py` calls it.
-    fn _call(&self, py: Python<'_>, number: u32, arguments: Vec<Given>) -> PyResult<Py<PyAny>> {
-        self.operating(py, number, arguments)?.wait(py)
-    }
-
-    /// _call(), in a coroutine.
-    fn _acall<'py>(
-        &self,
-        py: Python<'py>,
-        number: u32,
-        arguments: Vec<Given>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.operating(py, number, arguments)?.later(py)
-    }
-
     /// Tokens for the client itself, fetched when first needed and kept fresh.
     ///
     /// RFC 6749 section 4.4.
@@ -337,5 +300,27 @@ impl Client {
             self.client_id(),
             self.us.server.issuer()
         )
+    }
+}
+
+twins! {
+    impl Client {
+        /// An operation of the table; `_ops.py` calls it.
+        #[pyo3(signature = (number, arguments, /))]
+        fn _call / _acall(self, py, number: u32, arguments: Vec<Given>) {
+            self.operating(py, number, arguments)
+        }
+
+        /// Judges the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
+        ///
+        /// callback_url is the whole URL or its query. A callback with this flow's state spends the
+        /// flow, whatever comes of it; any other is turned away with Untrusted callback.state, and
+        /// the flow waits on. Untrusted callback.* (RFC 9207) and Malformed callback.* mean that
+        /// nothing was sent; Denied is what the server, or the person, said no to; Lost, that no
+        /// answer arrived; misuse.over, that the flow was redeemed before.
+        #[pyo3(signature = (flow, callback_url))]
+        fn redeem / aredeem(self, py, flow: &Flow, callback_url: &str) {
+            self.redeeming(py, flow, callback_url)
+        }
     }
 }

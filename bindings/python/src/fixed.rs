@@ -14,6 +14,7 @@ use crate::network::{Line, Network, seconds};
 use crate::resource::Resource;
 use crate::server::{Server, read_transport};
 use crate::tokens::Tokens;
+use crate::twins::twins;
 use crate::work::{Answer, Work};
 use crate::{errors, runtime, secret, value};
 
@@ -43,41 +44,6 @@ impl FixedToken {
 
 #[pymethods]
 impl FixedToken {
-    /// The token that is there now.
-    ///
-    /// token.unreadable where there is none, grant.expired after its end; what a callback
-    /// raises comes out as it is. timeout is how many seconds this caller waits, for ever
-    /// unless it is given: then lost.timeout.
-    #[pyo3(signature = (*, timeout = None))]
-    fn token(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
-        self.reading(None, timeout)?.wait(py)
-    }
-
-    /// token(), in a coroutine.
-    #[pyo3(signature = (*, timeout = None))]
-    fn atoken<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        self.reading(None, timeout)?.later(py)
-    }
-
-    /// The token that is there now; grant.revoked if it is this one still.
-    ///
-    /// timeout and the other errors are those of token().
-    #[pyo3(signature = (tokens, *, timeout = None))]
-    fn renew(&self, py: Python<'_>, tokens: &Tokens, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
-        self.reading(Some(tokens), timeout)?.wait(py)
-    }
-
-    /// renew(), in a coroutine.
-    #[pyo3(signature = (tokens, *, timeout = None))]
-    fn arenew<'py>(
-        &self,
-        py: Python<'py>,
-        tokens: &Tokens,
-        timeout: Option<f64>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.reading(Some(tokens), timeout)?.later(py)
-    }
-
     /// Forgets nothing: what stands there is asked about again.
     const fn invalidate(&self, tokens: &Tokens) {
         let _ = tokens;
@@ -90,6 +56,28 @@ impl FixedToken {
 
     fn __repr__(&self) -> &'static str {
         "<oauth_core.FixedToken>"
+    }
+}
+
+twins! {
+    impl FixedToken {
+        /// The token that is there now.
+        ///
+        /// token.unreadable where there is none, grant.expired after its end; what a callback
+        /// raises comes out as it is. timeout is how many seconds this caller waits, for ever
+        /// unless it is given: then lost.timeout.
+        #[pyo3(signature = (*, timeout = None))]
+        fn token / atoken(self, py, timeout: Option<f64>) {
+            self.reading(None, timeout)
+        }
+
+        /// The token that is there now; grant.revoked if it is this one still.
+        ///
+        /// timeout and the other errors are those of token().
+        #[pyo3(signature = (tokens, *, timeout = None))]
+        fn renew / arenew(self, py, tokens: &Tokens, timeout: Option<f64>) {
+            self.reading(Some(tokens), timeout)
+        }
     }
 }
 

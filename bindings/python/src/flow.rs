@@ -10,6 +10,7 @@ use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::prelude::*;
 
 use crate::network::seconds;
+use crate::twins::twins;
 use crate::work::{Answer, Work};
 use crate::{errors, no_pickle, runtime, value};
 
@@ -161,29 +162,22 @@ impl Listener {
         &self.redirect_uri
     }
 
-    /// Waits for the callback of this flow, and gives back its URL.
-    ///
-    /// timeout is in seconds; lost.timeout when it has run out. A callback of another flow is
-    /// answered with an error page, and the wait goes on. A listener waits once, then
-    /// misuse.over.
-    #[pyo3(signature = (flow, *, timeout = 300.0))]
-    fn callback(&self, py: Python<'_>, flow: &Flow, timeout: f64) -> PyResult<Py<PyAny>> {
-        self.waiting(py, flow, timeout)?.wait(py)
-    }
-
-    /// callback(), in a coroutine.
-    #[pyo3(signature = (flow, *, timeout = 300.0))]
-    fn acallback<'py>(
-        &self,
-        py: Python<'py>,
-        flow: &Flow,
-        timeout: f64,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.waiting(py, flow, timeout)?.later(py)
-    }
-
     fn __repr__(&self) -> String {
         format!("<oauth_core.Listener at {}>", self.redirect_uri)
+    }
+}
+
+twins! {
+    impl Listener {
+        /// Waits for the callback of this flow, and gives back its URL.
+        ///
+        /// timeout is in seconds; lost.timeout when it has run out. A callback of another flow is
+        /// answered with an error page, and the wait goes on. A listener waits once, then
+        /// misuse.over.
+        #[pyo3(signature = (flow, *, timeout = 300.0))]
+        fn callback / acallback(self, py, flow: &Flow, timeout: f64) {
+            self.waiting(py, flow, timeout)
+        }
     }
 }
 

@@ -28,6 +28,7 @@ mod source;
 mod store;
 mod stores;
 mod tokens;
+mod twins;
 mod value;
 mod verbs;
 mod work;

@@ -18,6 +18,7 @@ use crate::request::token_request;
 use crate::source::{GrantSource, refuse_in_hook, while_hooked};
 use crate::store::Store;
 use crate::tokens::Tokens;
+use crate::twins::twins;
 use crate::value::Given;
 use crate::work::{Answer, Work};
 use crate::{errors, runtime, value};
@@ -182,158 +183,9 @@ impl Sessions {
         audience: Option<Given>,
         extra: Option<Given>,
     ) -> PyResult<GrantSource> {
-        let id = id(
-            py,
-            subject,
-            token_request(py, scope, resource, audience, extra)?,
-        )?;
+        let request = token_request(py, scope, resource, audience, extra)?;
+        let id = id(py, subject, request)?;
         GrantSource::one_of(py, &self.0, id)
-    }
-
-    /// Takes the tokens of a new login, and stores them in the place of what is there.
-    ///
-    /// stored.issuer for tokens of another server or client; the errors of the store.
-    #[pyo3(signature = (subject, tokens, *, scope = None, resource = None, audience = None, extra = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn log_in(
-        &self,
-        py: Python<'_>,
-        subject: String,
-        tokens: &Tokens,
-        scope: Option<Given>,
-        resource: Option<Given>,
-        audience: Option<Given>,
-        extra: Option<Given>,
-    ) -> PyResult<Py<PyAny>> {
-        self.logging_in(
-            py,
-            id(
-                py,
-                Some(subject),
-                token_request(py, scope, resource, audience, extra)?,
-            )?,
-            tokens,
-        )?
-        .wait(py)
-    }
-
-    /// log_in(), in a coroutine.
-    #[pyo3(signature = (subject, tokens, *, scope = None, resource = None, audience = None, extra = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn alog_in<'py>(
-        &self,
-        py: Python<'py>,
-        subject: String,
-        tokens: &Tokens,
-        scope: Option<Given>,
-        resource: Option<Given>,
-        audience: Option<Given>,
-        extra: Option<Given>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.logging_in(
-            py,
-            id(
-                py,
-                Some(subject),
-                token_request(py, scope, resource, audience, extra)?,
-            )?,
-            tokens,
-        )?
-        .later(py)
-    }
-
-    /// Ends a grant: asks the server to forget the tokens (RFC 7009), and removes the record.
-    ///
-    /// A renewal under way is waited for first. If the server could not be asked, that is
-    /// raised, and the record is removed all the same. RuntimeError in a hook.
-    #[pyo3(signature = (subject, *, scope = None, resource = None, audience = None, extra = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn log_out(
-        &self,
-        py: Python<'_>,
-        subject: Option<String>,
-        scope: Option<Given>,
-        resource: Option<Given>,
-        audience: Option<Given>,
-        extra: Option<Given>,
-    ) -> PyResult<Py<PyAny>> {
-        refuse_in_hook()?;
-        self.logging_out(
-            py,
-            id(
-                py,
-                subject,
-                token_request(py, scope, resource, audience, extra)?,
-            )?,
-        )?
-        .wait(py)
-    }
-
-    /// log_out(), in a coroutine.
-    #[pyo3(signature = (subject, *, scope = None, resource = None, audience = None, extra = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn alog_out<'py>(
-        &self,
-        py: Python<'py>,
-        subject: Option<String>,
-        scope: Option<Given>,
-        resource: Option<Given>,
-        audience: Option<Given>,
-        extra: Option<Given>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.logging_out(
-            py,
-            id(
-                py,
-                subject,
-                token_request(py, scope, resource, audience, extra)?,
-            )?,
-        )?
-        .later(py)
-    }
-
-    /// A page of what the store has of this client: grants, unreadable records, a cursor.
-    ///
-    /// Each grant is a dict of what may be shown, without a token. Of unreadable records there
-    /// are the keys, with the codes of their errors. The cursor is None at the end.
-    /// misuse.not_supported for a store without scan().
-    #[pyo3(signature = (cursor = None))]
-    fn list(&self, py: Python<'_>, cursor: Option<String>) -> PyResult<Py<PyAny>> {
-        self.listing(py, cursor)?.wait(py)
-    }
-
-    /// list(), in a coroutine.
-    #[pyo3(signature = (cursor = None))]
-    fn alist<'py>(&self, py: Python<'py>, cursor: Option<String>) -> PyResult<Bound<'py, PyAny>> {
-        self.listing(py, cursor)?.later(py)
-    }
-
-    /// Renews what nobody has used for so many seconds, for refresh tokens die unused.
-    ///
-    /// How many were renewed, and the keys of those that could not be, with the codes of their
-    /// errors. Call it now and then, from any number of workers. misuse.not_supported for a
-    /// store without due().
-    #[pyo3(signature = (unused, /))]
-    fn renew_idle(&self, py: Python<'_>, unused: f64) -> PyResult<Py<PyAny>> {
-        self.renewing_idle(py, unused)?.wait(py)
-    }
-
-    /// renew_idle(), in a coroutine.
-    #[pyo3(signature = (unused, /))]
-    fn arenew_idle<'py>(&self, py: Python<'py>, unused: f64) -> PyResult<Bound<'py, PyAny>> {
-        self.renewing_idle(py, unused)?.later(py)
-    }
-
-    /// Ends all of them in good order, as GrantSource.drain(); timeout in seconds.
-    #[pyo3(signature = (*, timeout = 10.0))]
-    fn drain(&self, py: Python<'_>, timeout: f64) -> PyResult<Py<PyAny>> {
-        self.draining(py, timeout)?.wait(py)
-    }
-
-    /// drain(), in a coroutine.
-    #[pyo3(signature = (*, timeout = 10.0))]
-    fn adrain<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyAny>> {
-        self.draining(py, timeout)?.later(py)
     }
 
     /// How often what has happened to the grants of this process, from zero on.
@@ -357,6 +209,73 @@ impl Sessions {
 
     fn __repr__(&self) -> String {
         format!("<oauth_core.Sessions at {}>", self.0.us.server.issuer())
+    }
+}
+
+twins! {
+    impl Sessions {
+        /// Takes the tokens of a new login, and stores them in the place of what is there.
+        ///
+        /// stored.issuer for tokens of another server or client; the errors of the store.
+        #[pyo3(signature = (subject, tokens, *, scope = None, resource = None, audience = None, extra = None))]
+        fn log_in / alog_in(
+            self,
+            py,
+            subject: String,
+            tokens: &Tokens,
+            scope: Option<Given>,
+            resource: Option<Given>,
+            audience: Option<Given>,
+            extra: Option<Given>,
+        ) {
+            let request = token_request(py, scope, resource, audience, extra)?;
+            self.logging_in(py, id(py, Some(subject), request)?, tokens)
+        }
+
+        /// Ends a grant: asks the server to forget the tokens (RFC 7009), and removes the record.
+        ///
+        /// A renewal under way is waited for first. If the server could not be asked, that is
+        /// raised, and the record is removed all the same. RuntimeError in a hook.
+        #[blocking(refuse_in_hook)]
+        #[pyo3(signature = (subject, *, scope = None, resource = None, audience = None, extra = None))]
+        fn log_out / alog_out(
+            self,
+            py,
+            subject: Option<String>,
+            scope: Option<Given>,
+            resource: Option<Given>,
+            audience: Option<Given>,
+            extra: Option<Given>,
+        ) {
+            let request = token_request(py, scope, resource, audience, extra)?;
+            self.logging_out(py, id(py, subject, request)?)
+        }
+
+        /// A page of what the store has of this client: grants, unreadable records, a cursor.
+        ///
+        /// Each grant is a dict of what may be shown, without a token. Of unreadable records there
+        /// are the keys, with the codes of their errors. The cursor is None at the end.
+        /// misuse.not_supported for a store without scan().
+        #[pyo3(signature = (cursor = None))]
+        fn list / alist(self, py, cursor: Option<String>) {
+            self.listing(py, cursor)
+        }
+
+        /// Renews what nobody has used for so many seconds, for refresh tokens die unused.
+        ///
+        /// How many were renewed, and the keys of those that could not be, with the codes of their
+        /// errors. Call it now and then, from any number of workers. misuse.not_supported for a
+        /// store without due().
+        #[pyo3(signature = (unused, /))]
+        fn renew_idle / arenew_idle(self, py, unused: f64) {
+            self.renewing_idle(py, unused)
+        }
+
+        /// Ends all of them in good order, as GrantSource.drain(); timeout in seconds.
+        #[pyo3(signature = (*, timeout = 10.0))]
+        fn drain / adrain(self, py, timeout: f64) {
+            self.draining(py, timeout)
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use crate::resource::Resource;
 use crate::sessions::{self, Logged};
 use crate::store::Store;
 use crate::tokens::Tokens;
+use crate::twins::twins;
 use crate::value::Pairs;
 use crate::verbs::verbs;
 use crate::work::{Answer, Work};
@@ -295,81 +296,10 @@ fn tell(hook: Option<Arc<Py<PyAny>>>, tokens: Arc<oauth_core::Tokens>) {
 
 #[pymethods]
 impl GrantSource {
-    /// Tokens that are fresh now: those at hand, or new ones.
-    ///
-    /// timeout is how many seconds this caller waits, for ever unless it is given: then
-    /// lost.timeout. The renewal goes on for the others and for whoever asks next; nothing is
-    /// lost by it. Denied, with the advice "reauthorize" once the grant is over; Lost;
-    /// grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
-    /// would wait for itself.
-    #[pyo3(signature = (*, timeout = None))]
-    fn token(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
-        refuse_in_hook()?;
-        self.fetching(py, timeout)?.wait(py)
-    }
-
-    /// token(), in a coroutine.
-    #[pyo3(signature = (*, timeout = None))]
-    fn atoken<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        self.fetching(py, timeout)?.later(py)
-    }
-
-    /// Tokens to take the place of those a resource server refused.
-    ///
-    /// Without a request if another caller has replaced them already. timeout and errors are
-    /// those of token().
-    #[pyo3(signature = (tokens, *, timeout = None))]
-    fn renew(&self, py: Python<'_>, tokens: &Tokens, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
-        refuse_in_hook()?;
-        self.renewing(py, tokens, timeout)?.wait(py)
-    }
-
-    /// renew(), in a coroutine.
-    #[pyo3(signature = (tokens, *, timeout = None))]
-    fn arenew<'py>(
-        &self,
-        py: Python<'py>,
-        tokens: &Tokens,
-        timeout: Option<f64>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.renewing(py, tokens, timeout)?.later(py)
-    }
-
     /// Forgets exactly these tokens, for callers who want no others now.
     fn invalidate(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<()> {
         self.native(py)?.invalidate(&tokens.0);
         Ok(())
-    }
-
-    /// Takes the tokens of a new login in place of whatever was there, and stores them.
-    ///
-    /// Lost and store errors if that was not done; stored.issuer for tokens of another server
-    /// or client.
-    fn log_in(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<Py<PyAny>> {
-        refuse_in_hook()?;
-        self.logging_in(py, tokens)?.wait(py)
-    }
-
-    /// log_in(), in a coroutine.
-    fn alog_in<'py>(&self, py: Python<'py>, tokens: &Tokens) -> PyResult<Bound<'py, PyAny>> {
-        self.logging_in(py, tokens)?.later(py)
-    }
-
-    /// Ends this source in good order, before the program ends.
-    ///
-    /// No new renewal begins, one that was sent is finished, and what it has brought is stored.
-    /// A token at hand is handed out until it is over; after that, lost.unsent. lost.timeout if
-    /// that has not been done within timeout, in seconds. The interpreter does the same for all
-    /// sources when it ends, for 5 s.
-    #[pyo3(signature = (*, timeout = 10.0))]
-    fn drain(&self, py: Python<'_>, timeout: f64) -> PyResult<Py<PyAny>> {
-        self.draining(py, timeout)?.wait(py)
-    }
-
-    /// drain(), in a coroutine.
-    #[pyo3(signature = (*, timeout = 10.0))]
-    fn adrain<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyAny>> {
-        self.draining(py, timeout)?.later(py)
     }
 
     /// The name of the record in the store; None without one.
@@ -397,80 +327,96 @@ impl GrantSource {
             .map_err(|error| errors::raise(py, &error))
     }
 
-    /// Sends a request with the token, renewed once after a 401; the reply is read whole.
-    ///
-    /// origins are where the token may go, by default the preset's API. Only the API's origins
-    /// get the token (resource.origin_not_allowed), over the Authorization header (RFC 6750
-    /// section 2.1). A redirect within the origin is followed. content is a body; json is any
-    /// value that json.dumps takes, sent as application/json. timeout is in seconds, for the
-    /// head of the reply and again for its body. rate_limit is what is done where the API asks
-    /// for a pause: "error" raises resource.rate_limited, "wait" waits for up to longest_wait
-    /// seconds, "pass" hands the reply back. A status of 400 or above is no error by itself:
-    /// see Response.raise_for_status(). Denied, Lost and the errors of token().
-    #[pyo3(signature = (method, url, *, headers = None, content = None, json = None,
-                        origins = None, timeout = None, rate_limit = None, longest_wait = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn request(
-        &self,
-        py: Python<'_>,
-        method: &str,
-        url: &str,
-        headers: Option<Pairs>,
-        content: Option<Vec<u8>>,
-        json: Option<Py<PyAny>>,
-        origins: Option<Vec<String>>,
-        timeout: Option<f64>,
-        rate_limit: Option<&str>,
-        longest_wait: Option<f64>,
-    ) -> PyResult<Py<PyAny>> {
-        refuse_in_hook()?;
-        let ask = Ask {
-            method,
-            url,
-            headers,
-            content,
-            json,
-            origins,
-            timeout,
-            rate_limit,
-            longest_wait,
-        };
-        self.calling(py, ask)?.wait(py)
-    }
-
-    /// request(), in a coroutine.
-    #[pyo3(signature = (method, url, *, headers = None, content = None, json = None,
-                        origins = None, timeout = None, rate_limit = None, longest_wait = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn arequest<'py>(
-        &self,
-        py: Python<'py>,
-        method: &str,
-        url: &str,
-        headers: Option<Pairs>,
-        content: Option<Vec<u8>>,
-        json: Option<Py<PyAny>>,
-        origins: Option<Vec<String>>,
-        timeout: Option<f64>,
-        rate_limit: Option<&str>,
-        longest_wait: Option<f64>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let ask = Ask {
-            method,
-            url,
-            headers,
-            content,
-            json,
-            origins,
-            timeout,
-            rate_limit,
-            longest_wait,
-        };
-        self.calling(py, ask)?.later(py)
-    }
-
     fn __repr__(&self) -> String {
         format!("<oauth_core.GrantSource of {}>", self.us.server.issuer())
+    }
+}
+
+twins! {
+    impl GrantSource {
+        /// Tokens that are fresh now: those at hand, or new ones.
+        ///
+        /// timeout is how many seconds this caller waits, for ever unless it is given: then
+        /// lost.timeout. The renewal goes on for the others and for whoever asks next; nothing is
+        /// lost by it. Denied, with the advice "reauthorize" once the grant is over; Lost;
+        /// grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
+        /// would wait for itself.
+        #[blocking(refuse_in_hook)]
+        #[pyo3(signature = (*, timeout = None))]
+        fn token / atoken(self, py, timeout: Option<f64>) {
+            self.fetching(py, timeout)
+        }
+
+        /// Tokens to take the place of those a resource server refused.
+        ///
+        /// Without a request if another caller has replaced them already. timeout and errors are
+        /// those of token().
+        #[blocking(refuse_in_hook)]
+        #[pyo3(signature = (tokens, *, timeout = None))]
+        fn renew / arenew(self, py, tokens: &Tokens, timeout: Option<f64>) {
+            self.renewing(py, tokens, timeout)
+        }
+
+        /// Takes the tokens of a new login in place of whatever was there, and stores them.
+        ///
+        /// Lost and store errors if that was not done; stored.issuer for tokens of another server
+        /// or client.
+        #[blocking(refuse_in_hook)]
+        #[pyo3(signature = (tokens))]
+        fn log_in / alog_in(self, py, tokens: &Tokens) {
+            self.logging_in(py, tokens)
+        }
+
+        /// Ends this source in good order, before the program ends.
+        ///
+        /// No new renewal begins, one that was sent is finished, and what it has brought is stored.
+        /// A token at hand is handed out until it is over; after that, lost.unsent. lost.timeout if
+        /// that has not been done within timeout, in seconds. The interpreter does the same for all
+        /// sources when it ends, for 5 s.
+        #[pyo3(signature = (*, timeout = 10.0))]
+        fn drain / adrain(self, py, timeout: f64) {
+            self.draining(py, timeout)
+        }
+
+        /// Sends a request with the token, renewed once after a 401; the reply is read whole.
+        ///
+        /// origins are where the token may go, by default the preset's API. Only the API's origins
+        /// get the token (resource.origin_not_allowed), over the Authorization header (RFC 6750
+        /// section 2.1). A redirect within the origin is followed. content is a body; json is any
+        /// value that json.dumps takes, sent as application/json. timeout is in seconds, for the
+        /// head of the reply and again for its body. rate_limit is what is done where the API asks
+        /// for a pause: "error" raises resource.rate_limited, "wait" waits for up to longest_wait
+        /// seconds, "pass" hands the reply back. A status of 400 or above is no error by itself:
+        /// see Response.raise_for_status(). Denied, Lost and the errors of token().
+        #[blocking(refuse_in_hook)]
+        #[pyo3(signature = (method, url, *, headers = None, content = None, json = None,
+                            origins = None, timeout = None, rate_limit = None, longest_wait = None))]
+        fn request / arequest(
+            self,
+            py,
+            method: &str,
+            url: &str,
+            headers: Option<Pairs>,
+            content: Option<Vec<u8>>,
+            json: Option<Py<PyAny>>,
+            origins: Option<Vec<String>>,
+            timeout: Option<f64>,
+            rate_limit: Option<&str>,
+            longest_wait: Option<f64>,
+        ) {
+            let ask = Ask {
+                method,
+                url,
+                headers,
+                content,
+                json,
+                origins,
+                timeout,
+                rate_limit,
+                longest_wait,
+            };
+            self.calling(py, ask)
+        }
     }
 }
 

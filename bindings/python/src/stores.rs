@@ -12,6 +12,7 @@ use pyo3::{PyClass, PyClassInitializer};
 
 use crate::network::seconds;
 use crate::process::PerProcess;
+use crate::twins::twins;
 use crate::work::{Answer, Work};
 use crate::{errors, secret, value};
 
@@ -339,19 +340,19 @@ impl PostgresStore {
         NativeStore::with(py, open, Self(pool))
     }
 
-    /// Makes the table of the records, unless it is there.
-    fn migrate(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.migration(py)?.wait(py)
-    }
-
-    /// migrate(), in a coroutine.
-    fn amigrate<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.migration(py)?.later(py)
-    }
-
     #[allow(clippy::unused_self, reason = "it is what Python asks for")]
     fn __repr__(&self) -> &'static str {
         "<oauth_core.stores.PostgresStore>"
+    }
+}
+
+twins! {
+    impl PostgresStore {
+        /// Makes the table of the records, unless it is there.
+        #[pyo3(signature = ())]
+        fn migrate / amigrate(self, py) {
+            self.migration(py)
+        }
     }
 }
 

@@ -35,7 +35,7 @@ fn read(source: &str, docs: &mut Docs) {
         let is_inside = bare.len() < line.len();
         if let Some(said) = bare.strip_prefix("///") {
             text.push(said.strip_prefix(' ').unwrap_or(said));
-        } else if let Some(of) = line.strip_prefix("impl ") {
+        } else if let Some(of) = bare.strip_prefix("impl ") {
             class = name(of).to_owned();
             text.clear();
         } else if let Some(item) = named(bare) {
@@ -139,7 +139,7 @@ fn method(
     if let Some(twin) = twin {
         let (given, result) = signature.rsplit_once(" -> ").ok_or("nothing comes back")?;
         let given = given.replacen(&format!("def {own}("), &format!("def {twin}("), 1);
-        let later = format!("{own}(), in a coroutine for asyncio.");
+        let later = format!("{own}(), in a coroutine.");
         let said = quoted(text(twin).unwrap_or(&later), indent);
         let _ = write!(stub, "{given} -> _Later[{result}]:\n{said}");
     }
