@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::people;
+use crate::person_grants;
 
 /// How long an answer takes.
 const ANSWER: Duration = Duration::from_millis(100);
