@@ -38,7 +38,7 @@ fn ask(
 ) -> (StatusCode, HeaderMap, Bytes) {
     let at = Moment::fixed(clock(elapsed).now, [7; 32]);
     let request = request.body(body).expect("a request");
-    let (parts, body) = twin.answer(at, request).into_parts();
+    let (parts, body) = twin.answer(&at, request).into_parts();
     (parts.status, parts.headers, body)
 }
 

@@ -66,20 +66,20 @@ impl Scene {
         let at = Moment::system().expect("a moment");
         let mut keeper = client
             .keeper(Upkeep::Refresh)
-            .with_tokens(at, old)
+            .with_tokens(&at, old)
             .expect("our own")
             .shared(GrantId::person("somebody"));
         let key = keeper.key();
         // The first two steps of any keeper with a new login: what is there, and the login instead.
         let _ = keeper.ask(at.now(), None);
-        let Step::Load = keeper.resume(at, Event::Begin) else {
+        let Step::Load = keeper.resume(&at, Event::Begin) else {
             panic!("it looks first")
         };
         let Step::Save {
             record,
             version,
             due,
-        } = keeper.resume(at, Event::Loaded(None))
+        } = keeper.resume(&at, Event::Loaded(None))
         else {
             panic!("then it saves")
         };

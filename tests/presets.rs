@@ -46,7 +46,7 @@ fn every_preset_leads_where_it_says() {
             .with_redirect_uris([here.clone()]);
         let moment = Moment::system().expect("a moment");
         let (url, _) = client
-            .authorize(moment, AuthorizationRequest::new(here))
+            .authorize(&moment, AuthorizationRequest::new(here))
             .expect("a URL");
         assert!(url.as_str().starts_with(&format!("{endpoint}?")), "{url}");
     }

@@ -58,7 +58,7 @@ fn whole_driver<E: Exchange>(
 // readme
 let mut input = Input::Begin;
 loop {
-    input = match exchange.resume(Moment::system()?, input)? {
+    input = match exchange.resume(&Moment::system()?, input)? {
         Step::Send(request) => http(request).map_or_else(Input::Lost, Input::Reply),
         Step::Sleep(pause) => { sleep(pause); Input::Elapsed }
         Step::Sign(job) => sign(job).map_or_else(Input::Lost, Input::Signed),

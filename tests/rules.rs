@@ -53,9 +53,9 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 /// The error of a client_credentials request that is answered so.
 fn refused(status: u16, fields: &[(&'static str, &str)], body: &str) -> Error {
     let mut exchange = client(ClientAuth::basic("secret")).client_credentials(Scope::none());
-    let _ = exchange.resume(moment(), Input::Begin).expect("a request");
+    let _ = exchange.resume(&moment(), Input::Begin).expect("a request");
     exchange
-        .resume(moment(), reply(status, fields, body))
+        .resume(&moment(), reply(status, fields, body))
         .expect_err("a refusal")
 }
 
@@ -77,9 +77,9 @@ fn a_signed_secret_that_comes_back_is_not_shown() {
     let auth = ClientAuth::signed_secret(SignedSecret::apple("team", "key"));
     let mut exchange = client(auth).client_credentials(Scope::none());
     let _ = exchange
-        .resume(moment(), Input::Begin)
+        .resume(&moment(), Input::Begin)
         .expect("a signature");
-    let signed = exchange.resume(moment(), Input::Signed(vec![1; 64].into()));
+    let signed = exchange.resume(&moment(), Input::Signed(vec![1; 64].into()));
     let Ok(Step::Send(request)) = signed else {
         panic!("a request")
     };
@@ -91,7 +91,7 @@ fn a_signed_secret_that_comes_back_is_not_shown() {
         .1;
     let body = serde_json::json!({ "error": "x", "error_description": format!("bad {jwt}") });
     let error = exchange
-        .resume(moment(), reply(400, &[JSON], &body.to_string()))
+        .resume(&moment(), reply(400, &[JSON], &body.to_string()))
         .err();
     assert!(!format!("{:?}", error.expect("a refusal")).contains(&jwt));
 }
@@ -149,7 +149,7 @@ fn a_json_request_has_no_place_for_a_name_twice() {
         .and_then(|grant| grant.parameter("resource", "a"))
         .and_then(|grant| grant.parameter("resource", "b"))
         .expect("a grant");
-    let error = client.token(grant).resume(moment(), Input::Begin).err();
+    let error = client.token(grant).resume(&moment(), Input::Begin).err();
     assert_eq!(code(error), Some("form.duplicate_parameter"));
 }
 
@@ -173,11 +173,14 @@ fn a_rate_limit_field_means_something_on_a_limited_reply_only() {
 #[test]
 fn discovery_goes_on_behind_a_gateway_that_counts() {
     let mut exchange = discover(Issuer::parse("https://as.example/t").expect("an issuer"));
-    let _ = exchange.resume(moment(), Input::Begin).expect("a request");
+    let _ = exchange.resume(&moment(), Input::Begin).expect("a request");
     let gone = reply(404, &[("x-ratelimit-reset", "1750000060")], "");
-    assert!(matches!(exchange.resume(moment(), gone), Ok(Step::Send(_))));
+    assert!(matches!(
+        exchange.resume(&moment(), gone),
+        Ok(Step::Send(_))
+    ));
     let odd = reply(401, &[JSON], r#"{"error":"login_required"}"#);
-    assert!(matches!(exchange.resume(moment(), odd), Ok(Step::Send(_))));
+    assert!(matches!(exchange.resume(&moment(), odd), Ok(Step::Send(_))));
 }
 
 #[test]
@@ -203,19 +206,19 @@ fn a_code_that_may_be_spent_is_not_to_be_sent_again() {
         let mut exchange = client
             .redeem(pending("https://app.example/cb"), callback)
             .expect("judged");
-        let _ = exchange.resume(moment(), Input::Begin).expect("a request");
+        let _ = exchange.resume(&moment(), Input::Begin).expect("a request");
         exchange
     };
     let lost = redeem()
-        .resume(moment(), Input::Lost(Cause::unknown("cut off")))
+        .resume(&moment(), Input::Lost(Cause::unknown("cut off")))
         .err();
     assert_eq!(lost.expect("lost").advice(), Advice::Reauthorize);
-    let busy = redeem().resume(moment(), reply(503, &[], "")).err();
+    let busy = redeem().resume(&moment(), reply(503, &[], "")).err();
     assert_eq!(busy.expect("busy").advice(), Advice::Reauthorize);
     let mut own = client(ClientAuth::basic("secret")).client_credentials(Scope::none());
-    let _ = own.resume(moment(), Input::Begin).expect("a request");
+    let _ = own.resume(&moment(), Input::Begin).expect("a request");
     let lost = own
-        .resume(moment(), Input::Lost(Cause::unknown("cut off")))
+        .resume(&moment(), Input::Lost(Cause::unknown("cut off")))
         .err();
     assert_eq!(lost.expect("lost").advice().as_str(), "retry");
 }
@@ -323,7 +326,7 @@ fn a_second_token_cannot_hide_behind_bad_bytes() {
 fn authorization_parameters_stand_once_and_hold_no_token() {
     let ask =
         || AuthorizationRequest::new(RedirectUri::parse("https://app.example/cb").expect("a URI"));
-    let refused = |ask| code(client(ClientAuth::none()).authorize(moment(), ask).err());
+    let refused = |ask| code(client(ClientAuth::none()).authorize(&moment(), ask).err());
     assert_eq!(
         refused(ask().extra("ui[x]", "1").extra("ui[x]", "2")),
         Some("form.duplicate_parameter")
@@ -338,7 +341,7 @@ fn authorization_parameters_stand_once_and_hold_no_token() {
         "https://as.example/a?state=fixed",
     );
     let own = own.and_then(|server| Client::new(server, ClientId::new("id"), ClientAuth::none()));
-    let error = own.expect("a client").authorize(moment(), ask()).err();
+    let error = own.expect("a client").authorize(&moment(), ask()).err();
     assert_eq!(code(error), Some("form.duplicate_parameter"));
 }
 
@@ -380,7 +383,7 @@ fn introspection_is_for_clients_that_prove_who_they_are() {
     let ask = Introspection::new("t");
     let error = client(ClientAuth::none())
         .introspect(ask)
-        .resume(moment(), Input::Begin)
+        .resume(&moment(), Input::Begin)
         .err();
     assert_eq!(code(error), Some("client_auth.secret_missing"));
 }
@@ -389,12 +392,12 @@ fn introspection_is_for_clients_that_prove_who_they_are() {
 fn metadata_is_json() {
     let mut exchange = discover(Issuer::parse("https://as.example").expect("an issuer"));
     let form = [("content-type", "application/x-www-form-urlencoded")];
-    let _ = exchange.resume(moment(), Input::Begin).expect("a request");
+    let _ = exchange.resume(&moment(), Input::Begin).expect("a request");
     let _ = exchange
-        .resume(moment(), reply(200, &form, "issuer=https://as.example"))
+        .resume(&moment(), reply(200, &form, "issuer=https://as.example"))
         .expect("another place");
     let error = exchange
-        .resume(moment(), reply(200, &form, "issuer=https://as.example"))
+        .resume(&moment(), reply(200, &form, "issuer=https://as.example"))
         .err();
     assert_eq!(code(error), Some("reply.content_type"));
 }
@@ -415,7 +418,7 @@ fn tokens_know_their_owner() {
     let refresh = tokens.refresh_token.expect("a refresh token");
     let error = client
         .refresh(&refresh)
-        .resume(moment(), Input::Begin)
+        .resume(&moment(), Input::Begin)
         .err();
     assert_eq!(code(error), Some("stored.issuer"));
 }

@@ -74,7 +74,7 @@ async fn usertesting_apps(
 let callback_uri = RedirectUri::parse(registered)?;
 let client = apps.client(id, secret)?.with_redirect_uris([callback_uri.clone()]);
 let ask = AuthorizationRequest::new(callback_uri).scope(Scope::parse("clips:read studies:read")?);
-let (url, pending) = client.authorize(Moment::system()?, ask)?;
+let (url, pending) = client.authorize(&Moment::system()?, ask)?;
 // Keep `pending.to_json()` in the person's session, send them to `url`, and take what comes back.
 let callback = visit(url.as_str().to_owned()).await;
 let tokens = driver.run(client.redeem(pending, &callback)?).await?;
@@ -97,7 +97,7 @@ async fn socios(
 let client = socios.client(id, secret)?;
 let mut ask = AuthorizationRequest::new(RedirectUri::parse("https://app.example/callback")?);
 ask.extra = vec![("partner_tag".into(), "acme".into()), ("campaign".into(), "spring".into())];
-let (url, pending) = client.authorize(Moment::system()?, ask)?;
+let (url, pending) = client.authorize(&Moment::system()?, ask)?;
 let callback = visit(url.as_str().to_owned()).await;
 let tokens = driver.run(client.redeem(pending, &callback)?).await?;
 
@@ -205,7 +205,7 @@ async fn a_usertesting_app_logs_a_person_in() -> Result<(), Error> {
         .client(id, secret)?
         .with_redirect_uris([RedirectUri::parse(REGISTERED)?]);
     let other = AuthorizationRequest::new(RedirectUri::parse("https://app.example/other")?);
-    let error = strict.authorize(Moment::system()?, other).unwrap_err();
+    let error = strict.authorize(&Moment::system()?, other).unwrap_err();
     assert_eq!(error.code(), "redirect_uri.not_registered");
 
     // There is no refresh token: after an hour or a revocation a person has to log in again.

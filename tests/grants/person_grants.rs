@@ -60,12 +60,12 @@ impl Row {
     fn of(client: &Client, size: &Size, number: usize) -> Result<Self, Error> {
         let at = Moment::system()?;
         let mut keeper: Keeper = client.keeper(Upkeep::Refresh).shared(person(number));
-        keeper.replace(at, tokens(client, size, number)?)?;
+        keeper.replace(&at, tokens(client, size, number)?)?;
         assert!(keeper.save_again(), "there is something to store");
-        let Step::Load = keeper.resume(at, Event::Begin) else {
+        let Step::Load = keeper.resume(&at, Event::Begin) else {
             panic!("it looks first")
         };
-        let Step::Save { record, due, .. } = keeper.resume(at, Event::Loaded(None)) else {
+        let Step::Save { record, due, .. } = keeper.resume(&at, Event::Loaded(None)) else {
             panic!("then it saves")
         };
         Ok(Self {

@@ -146,7 +146,7 @@ fn a_redirect_uri_that_is_not_registered_never_comes_back() {
     let other = RedirectUri::parse("https://app.example/cb2").expect("a URI");
     let moment = oauth_core::Moment::system().expect("a moment");
     let refused = held
-        .authorize(moment, AuthorizationRequest::new(other))
+        .authorize(&moment, AuthorizationRequest::new(other))
         .expect_err("a refusal");
     assert_eq!(refused.code(), "redirect_uri.not_registered");
 }
@@ -158,8 +158,8 @@ fn a_verifier_of_another_flow_is_refused() {
     let listener = Listener::bind().expect("a listener");
     let ask = || AuthorizationRequest::new(listener.redirect_uri().clone()).scope(scope("openid"));
     let moment = || oauth_core::Moment::system().expect("a moment");
-    let (url, pending) = client.authorize(moment(), ask()).expect("a URL");
-    let (_, other) = client.authorize(moment(), ask()).expect("a URL");
+    let (url, pending) = client.authorize(&moment(), ask()).expect("a URL");
+    let (_, other) = client.authorize(&moment(), ask()).expect("a URL");
     // The other flow's verifier with this flow's state: what a code injected from elsewhere meets.
     let mut stolen: serde_json::Value =
         serde_json::from_str(other.to_json().expose()).expect("JSON");

@@ -171,7 +171,7 @@ proptest! {
             let (mut sent, mut over) = (0, false);
             for (second, said) in talk.iter().enumerate() {
                 let at = Moment::fixed(UnixTime::from_secs(second as u64), [second as u8; 32]);
-                match exchange.resume(at, said.input()) {
+                match exchange.resume(&at, said.input()) {
                     Ok(_) if over => prop_assert!(false, "{name} went on after its end"),
                     Ok(Step::Send(_)) => sent += 1,
                     Ok(Step::Done(())) => over = true,
@@ -195,7 +195,7 @@ proptest! {
             machines().into_iter().flat_map(|(_, mut exchange, _)| {
                 talk.iter().map(|said| {
                     let at = Moment::fixed(UnixTime::from_secs(7), seed);
-                    match exchange.resume(at, said.input()) {
+                    match exchange.resume(&at, said.input()) {
                         Ok(Step::Send(request)) => format!("{} {:?} {:?}", request.uri(), request.headers(), request.body()),
                         Ok(Step::Sign(job)) => format!("{job:?}"),
                         Ok(step) => format!("{step:?}"),

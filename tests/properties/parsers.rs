@@ -137,7 +137,7 @@ proptest! {
         let pending = Pending::from_json(&stored.to_string()).expect("a flow");
         prop_assert!(pending.recognises(&callback));
         let mut exchange = client(Rules::default()).redeem(pending, &callback).expect("accepted");
-        match exchange.resume(moment(), Input::Begin) {
+        match exchange.resume(&moment(), Input::Begin) {
             Ok(Step::Send(request)) => {
                 let sent: Vec<(String, String)> = serde_urlencoded::from_bytes(request.body()).expect("a form");
                 prop_assert!(sent.contains(&("code".to_owned(), code)));
@@ -185,13 +185,13 @@ proptest! {
     ) {
         let read = |strictness: Strictness| {
             let mut exchange = client(Rules { strictness, quirks: rules.quirks.clone() }).client_credentials(Scope::none());
-            let _ = exchange.resume(moment(), Input::Begin);
+            let _ = exchange.resume(&moment(), Input::Begin);
             let mut reply = Response::new(Bytes::from(body.clone()));
             *reply.status_mut() = StatusCode::from_u16(status).expect("a status");
             if !media.is_empty() {
                 reply.headers_mut().insert("content-type", HeaderValue::from_static(media));
             }
-            exchange.resume(moment(), Input::Reply(reply))
+            exchange.resume(&moment(), Input::Reply(reply))
         };
         let (strict, lenient) = (read(Strictness::Strict), read(Strictness::Lenient));
         if matches!(strict, Ok(Step::Done(_))) {
@@ -222,11 +222,11 @@ fn megabytes_are_read_in_one_pass() {
         assert!(body.len() <= 1 << 20, "{}", body.len());
         let asked = Scope::parse("s1 s2").expect("a scope");
         let mut exchange = client(Rules::default()).client_credentials(asked);
-        let _ = exchange.resume(moment(), Input::Begin);
+        let _ = exchange.resume(&moment(), Input::Begin);
         let mut reply = Response::new(Bytes::from(body));
         let json = HeaderValue::from_static("application/json");
         reply.headers_mut().insert("content-type", json);
-        let _ = exchange.resume(moment(), Input::Reply(reply));
+        let _ = exchange.resume(&moment(), Input::Reply(reply));
     }
     let parameters: String = (0..20_000).map(|n| format!("a{n}=b, ")).collect();
     let header = format!("Bearer {parameters}");

@@ -66,7 +66,7 @@ proptest! {
         for name in ["refresh_token", "password", "assertion", "pin"] {
             let grant = Extension::new("urn:x").and_then(|grant| grant.parameter(name, secret.as_str())).expect("a grant");
             let mut exchange = client.token(grant);
-            if let Ok(step) = exchange.resume(moment(), Input::Begin) {
+            if let Ok(step) = exchange.resume(&moment(), Input::Begin) {
                 texts.push(format!("{step:?}"));
                 if let Step::Send(request) = step {
                     texts.push(format!("{:?} {}", request.headers(), request.uri()));
@@ -77,7 +77,7 @@ proptest! {
             *reply.status_mut() = StatusCode::from_u16(status).expect("a status");
             reply.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
             reply.headers_mut().insert("location", HeaderValue::from_str(&format!("https://evil.example/?{secret}")).expect("ASCII"));
-            match exchange.resume(moment(), Input::Reply(reply)) {
+            match exchange.resume(&moment(), Input::Reply(reply)) {
                 Err(error) => texts.push(shown(&error)),
                 Ok(step) => texts.push(format!("{step:?}")),
             }
@@ -96,7 +96,7 @@ proptest! {
         let at = Moment::fixed(UnixTime::from_secs(0), seed);
         let uri = RedirectUri::parse("https://app.example/cb").expect("a URI");
         let ask = AuthorizationRequest::new(uri).scope(Scope::parse("openid").expect("a scope"));
-        let (url, pending) = client(ClientAuth::none()).authorize(at, ask).expect("a URL");
+        let (url, pending) = client(ClientAuth::none()).authorize(&at, ask).expect("a URL");
         let stored: serde_json::Value = serde_json::from_str(pending.to_json().expose()).expect("JSON");
         let secrets: Vec<_> = ["state", "nonce", "code_verifier"].iter().filter_map(|name| stored[*name].as_str()).collect();
         prop_assert_eq!(secrets.len(), 3);
@@ -130,8 +130,8 @@ proptest! {
     #[test]
     fn extra_parameters_never_shadow(name in "[a-z_]{0,14}|client_id|state|redirect_uri|client_secret|scope", value in "[ -~]{0,12}") {
         let uri = || AuthorizationRequest::new(RedirectUri::parse("https://app.example/cb").expect("a URI"));
-        let plain = client(ClientAuth::basic("S3CR3T-value")).authorize(moment(), uri()).expect("a URL").0;
-        let Ok((url, _)) = client(ClientAuth::basic("S3CR3T-value")).authorize(moment(), uri().extra(&name, &value)) else {
+        let plain = client(ClientAuth::basic("S3CR3T-value")).authorize(&moment(), uri()).expect("a URL").0;
+        let Ok((url, _)) = client(ClientAuth::basic("S3CR3T-value")).authorize(&moment(), uri().extra(&name, &value)) else {
             return Ok(());
         };
         let read = |url: &oauth_core::url::Url| -> Vec<(String, String)> {

@@ -269,7 +269,7 @@ impl Drawn {
             ..oauth_facade::Authorize::default()
         };
         let begun = client
-            .and_then(|client| client.authorize(moment, ask))
+            .and_then(|client| client.authorize(&moment, ask))
             .map_err(text)?;
         let flow: Value = serde_json::from_str(begun.pending.to_json().expose())
             .map_err(|error| error.to_string())?;

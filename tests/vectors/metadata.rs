@@ -181,7 +181,7 @@ fn fetch(vector: &Vector, strictness: Strictness) -> Result<(Result<Server, Erro
     let mut input = Input::Begin;
     let mut requests = 0;
     loop {
-        match exchange.resume(moment(0), input) {
+        match exchange.resume(&moment(0), input) {
             Ok(Step::Send(_)) => {
                 input = Input::Reply(response(answer(vector, requests)?)?);
                 requests += 1;

@@ -49,7 +49,7 @@ struct Party<'a> {
 impl Party<'_> {
     fn turn(&mut self, turn: &Happening) -> Result<Entry, String> {
         let at = turn.moment()?;
-        let said = match self.take(at, &turn.input, turn.hold) {
+        let said = match self.take(&at, &turn.input, turn.hold) {
             Ok(said) => said,
             Err(error) => {
                 let refusal = Refusal::from(error);
@@ -61,7 +61,7 @@ impl Party<'_> {
         Ok(Entry { said, shown })
     }
 
-    fn take(&mut self, at: Moment, input: &In, hold: bool) -> Result<Said, Error> {
+    fn take(&mut self, at: &Moment, input: &In, hold: bool) -> Result<Said, Error> {
         if let Some(machine) = self.call(input)? {
             let machine = self.machine.insert(machine);
             if hold {
@@ -160,7 +160,7 @@ impl Party<'_> {
         }))
     }
 
-    fn answer(&mut self, at: Moment, input: &In) -> Result<Said, Error> {
+    fn answer(&mut self, at: &Moment, input: &In) -> Result<Said, Error> {
         let machine = self.machine.as_mut().ok_or(Misuse::Setup)?;
         let turn = match input {
             In::Reply(reply) => {

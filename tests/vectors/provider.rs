@@ -88,7 +88,7 @@ fn with(quirk: Quirk) -> Rules {
 }
 
 fn begin<E: Exchange>(mut exchange: E) -> Result<Request<Bytes>, String> {
-    match exchange.resume(moment(0), Input::Begin).map_err(text)? {
+    match exchange.resume(&moment(0), Input::Begin).map_err(text)? {
         Step::Send(request) => Ok(request),
         step => Err(format!("want a request, got {step:?}")),
     }
@@ -369,7 +369,7 @@ fn renamed(sample: &str) -> Verdict {
     same("scope", value("scope"), Some("a,b"))?;
     let uri = RedirectUri::parse("https://app.example/cb").map_err(text)?;
     let (url, _) = client
-        .authorize(moment(0), AuthorizationRequest::new(uri).scope(scope))
+        .authorize(&moment(0), AuthorizationRequest::new(uri).scope(scope))
         .map_err(text)?;
     holds(
         "in the URL too",
@@ -437,13 +437,13 @@ fn apple() -> Verdict {
     let auth = ClientAuth::signed_secret(SignedSecret::apple("TEAM", "KEY"));
     let client = Client::new(server, ClientId::new("com.example.app"), auth).map_err(text)?;
     let mut exchange = client.client_credentials(Scope::none());
-    let job = match exchange.resume(moment(1000), Input::Begin).map_err(text)? {
+    let job = match exchange.resume(&moment(1000), Input::Begin).map_err(text)? {
         Step::Sign(job) => job,
         step => return Err(format!("want a signature, got {step:?}").into()),
     };
     same("key", (job.key_id.as_str(), job.alg), ("KEY", "ES256"))?;
     let signed = exchange
-        .resume(moment(1000), Input::Signed(Bytes::from(vec![1; 64])))
+        .resume(&moment(1000), Input::Signed(Bytes::from(vec![1; 64])))
         .map_err(text)?;
     let Step::Send(request) = signed else {
         return Err("want a request".into());

@@ -230,7 +230,7 @@ fn everywhere(value: &str, shown: &mut Shown) -> Verdict {
 /// Runs an exchange to a server that repeats what it was sent, in every way it can.
 fn converse<E: Exchange>(exchange: &mut E, value: &str, shown: &mut Shown) -> Verdict {
     match exchange
-        .resume(moment(0), Input::Begin)
+        .resume(&moment(0), Input::Begin)
         .map_err(|error| error.to_string())?
     {
         Step::Send(request) => {
@@ -252,7 +252,7 @@ fn converse<E: Exchange>(exchange: &mut E, value: &str, shown: &mut Shown) -> Ve
         .insert(http::header::CONTENT_TYPE, json_type);
     let input = Input::Reply(reply);
     shown.debug("input", &input);
-    let refused = exchange.resume(moment(1), input).err().ok_or("accepted")?;
+    let refused = exchange.resume(&moment(1), input).err().ok_or("accepted")?;
     shown.error("refusal", &refused);
     Ok(())
 }

@@ -94,7 +94,7 @@ fn authorization_url(vector: &Vector) -> Verdict {
         ask = danger::without_pkce(ask);
     }
     let (url, pending) = client(vector, server)?
-        .authorize(moment(0), ask)
+        .authorize(&moment(0), ask)
         .map_err(text)?;
     let base = vector.expected["url_base"].as_str().ok_or("no url_base")?;
     let (before, query) = url.as_str().split_once('?').ok_or("no query")?;
@@ -184,7 +184,7 @@ fn extension(vector: &Vector, uri: &str, want: &Value) -> Verdict {
     let client = Client::new(server, ClientId::new("nobody"), ClientAuth::none());
     let mut exchange = client.map_err(text)?.token(grant);
     let at = Moment::fixed(UnixTime::from_secs(0), [0; 32]);
-    let Step::Send(request) = exchange.resume(at, Input::Begin).map_err(text)? else {
+    let Step::Send(request) = exchange.resume(&at, Input::Begin).map_err(text)? else {
         return Err("no request came first".to_owned().into());
     };
     same(

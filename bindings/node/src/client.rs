@@ -101,7 +101,7 @@ impl NativeClient {
             response_mode,
             extra,
         };
-        let started = self.0.authorize(moment(at)?, ask).map_err(fail)?;
+        let started = self.0.authorize(&moment(at)?, ask).map_err(fail)?;
         Ok(NativeAuthorization {
             url: started.url,
             flow: started.pending.to_json().expose().clone(),
@@ -134,7 +134,7 @@ impl NativeClient {
     ) -> Result<NativeKeeper> {
         let tokens = tokens.map(|tokens| &*tokens.0);
         let request = token_request(&ask)?;
-        NativeKeeper::new(&self.0, moment(at)?, &grant_type, tokens, (request, keep)).map_err(fail)
+        NativeKeeper::new(&self.0, &moment(at)?, &grant_type, tokens, (request, keep)).map_err(fail)
     }
 }
 

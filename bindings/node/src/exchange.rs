@@ -75,11 +75,11 @@ impl NativeExchange {
     fn step(
         &mut self,
         at: Option<NativeMoment>,
-        answer: impl FnOnce(&mut Machine, Moment) -> std::result::Result<Turn, Error>,
+        answer: impl FnOnce(&mut Machine, &Moment) -> std::result::Result<Turn, Error>,
     ) -> Result<NativeStep> {
         let machine = self.machine.as_mut();
         let machine = machine.ok_or_else(|| fail(Misuse::Over.into()))?;
-        answer(machine, moment(at)?).map(step).map_err(fail)
+        answer(machine, &moment(at)?).map(step).map_err(fail)
     }
 }
 

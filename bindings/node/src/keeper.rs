@@ -139,7 +139,7 @@ pub struct NativeKeeper(Arc<Keeper>);
 impl NativeKeeper {
     pub(crate) fn new(
         client: &Client,
-        at: Moment,
+        at: &Moment,
         grant_type: &str,
         tokens: Option<&Tokens>,
         (request, keep): (TokenRequest, NativeKeep),
@@ -162,9 +162,9 @@ impl NativeKeeper {
     fn step(
         &self,
         at: Option<NativeMoment>,
-        answer: impl FnOnce(&Keeper, Moment) -> std::result::Result<Task, Error>,
+        answer: impl FnOnce(&Keeper, &Moment) -> std::result::Result<Task, Error>,
     ) -> Result<NativeTask> {
-        answer(&self.0, moment(at)?).map(task).map_err(fail)
+        answer(&self.0, &moment(at)?).map(task).map_err(fail)
     }
 }
 
@@ -186,7 +186,7 @@ impl NativeKeeper {
         refused: Option<&NativeTokens>,
         held: Option<&NativeTokens>,
     ) -> Result<NativeTurn> {
-        let ask = self.0.ask(moment(at)?, refused.map(|refused| &*refused.0));
+        let ask = self.0.ask(&moment(at)?, refused.map(|refused| &*refused.0));
         let (kind, tokens) = match ask.map_err(fail)? {
             Ask::HandOut(tokens) => ("hand_out", Some(tokens)),
             Ask::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
@@ -210,7 +210,7 @@ impl NativeKeeper {
     /// Takes the tokens of a new login.
     #[napi]
     pub fn replace(&self, at: Option<NativeMoment>, tokens: &NativeTokens) -> Result<()> {
-        let replaced = self.0.replace(moment(at)?, (*tokens.0).clone());
+        let replaced = self.0.replace(&moment(at)?, (*tokens.0).clone());
         replaced.map_err(fail)
     }
 
@@ -219,7 +219,7 @@ impl NativeKeeper {
     pub fn learn(&self, at: Option<NativeMoment>, version: f64, record: String) -> Result<()> {
         let learned = self
             .0
-            .learn(moment(at)?, whole(version), Secret::new(record));
+            .learn(&moment(at)?, whole(version), Secret::new(record));
         learned.map_err(fail)
     }
 
@@ -268,7 +268,7 @@ impl NativeKeeper {
     /// In how many milliseconds to try again to store what is not stored yet.
     #[napi]
     pub fn retry_after(&self, at: Option<NativeMoment>) -> Result<Option<f64>> {
-        let pause = self.0.retry_after(moment(at)?);
+        let pause = self.0.retry_after(&moment(at)?);
         Ok(pause.map(|pause| pause.as_secs_f64() * 1000.0))
     }
 
@@ -287,7 +287,7 @@ impl NativeKeeper {
     /// The event loop gives up in the midst of a renewal.
     #[napi]
     pub fn abandon(&self, at: Option<NativeMoment>) -> Result<()> {
-        self.0.abandon(moment(at)?);
+        self.0.abandon(&moment(at)?);
         Ok(())
     }
 

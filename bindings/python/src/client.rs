@@ -174,7 +174,7 @@ impl Client {
         let at = OwnMoment(moment).take(py)?;
         self.us
             .client
-            .authorize(at, ask)
+            .authorize(&at, ask)
             .map(|begun| Flow::new(&begun.pending, Some(begun.url)))
             .map_err(|error| errors::raise(py, &error))
     }

@@ -121,20 +121,20 @@ impl Exchange {
     fn send(&self, py: Python<'_>, answer: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         if answer.is_none() {
             return self.step(py, None, |machine, at, has_begun| match has_begun {
-                false => machine.begin(at),
-                true => machine.elapsed(at),
+                false => machine.begin(&at),
+                true => machine.elapsed(&at),
             });
         }
         if let Ok(signature) = answer.cast::<PyBytes>() {
             let signature = signature.as_bytes().to_vec();
-            return self.step(py, None, |machine, at, _| machine.signed(at, signature));
+            return self.step(py, None, |machine, at, _| machine.signed(&at, signature));
         }
         let reply = read_reply(answer)?;
         self.step(py, None, |machine, at, _| {
             if reply.body.len() > BODY_LIMIT {
-                return machine.lost(at, Cause::too_large());
+                return machine.lost(&at, Cause::too_large());
             }
-            machine.reply(at, reply)
+            machine.reply(&at, reply)
         })
     }
 
@@ -158,7 +158,7 @@ impl Exchange {
         }
         let cause = loss::cause(&exception)?;
         self.step(py, Some(&exception), |machine, at, _| {
-            machine.lost(at, cause)
+            machine.lost(&at, cause)
         })
     }
 

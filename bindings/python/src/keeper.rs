@@ -40,7 +40,7 @@ impl Keeper {
         let moment = OwnMoment(moment);
         let at = moment.take(py)?;
         let tokens = tokens.map(|tokens| (*tokens.0).clone());
-        let made = oauth_facade::Keeper::of_grant(&us.client, at, grant_type, tokens, keep);
+        let made = oauth_facade::Keeper::of_grant(&us.client, &at, grant_type, tokens, keep);
         let keeper = made.and_then(|keeper| match is_shared {
             true => keeper.shared(keep),
             false => Ok(keeper),
@@ -97,7 +97,7 @@ impl Keeper {
     fn ask(&self, py: Python<'_>, refused: Option<&Tokens>) -> PyResult<Turn> {
         let at = self.0.moment.take(py)?;
         let refused = refused.map(|refused| &*refused.0);
-        let ask = self.0.keeper.ask(at, refused);
+        let ask = self.0.keeper.ask(&at, refused);
         let (kind, tokens) = match ask.map_err(|error| errors::raise(py, &error))? {
             Ask::HandOut(tokens) => ("hand_out", Some(tokens)),
             Ask::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
@@ -125,7 +125,7 @@ impl Keeper {
     /// stored.issuer for tokens of another server or client.
     fn replace(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<()> {
         let at = self.0.moment.take(py)?;
-        let replaced = self.0.keeper.replace(at, (*tokens.0).clone());
+        let replaced = self.0.keeper.replace(&at, (*tokens.0).clone());
         replaced.map_err(|error| errors::raise(py, &error))
     }
 
@@ -134,13 +134,13 @@ impl Keeper {
     /// stored.malformed, stored.grant or stored.issuer for one that is none of this grant.
     fn learn(&self, py: Python<'_>, version: u64, record: String) -> PyResult<()> {
         let at = self.0.moment.take(py)?;
-        let learned = self.0.keeper.learn(at, version, secret(record));
+        let learned = self.0.keeper.learn(&at, version, secret(record));
         learned.map_err(|error| errors::raise(py, &error))
     }
 
     /// Gives up the renewal under way, or the one a turn asked for.
     fn abandon(&self, py: Python<'_>) -> PyResult<()> {
-        self.0.keeper.abandon(self.0.moment.take(py)?);
+        self.0.keeper.abandon(&self.0.moment.take(py)?);
         Ok(())
     }
 
@@ -238,7 +238,7 @@ impl Event {
         })
     }
 
-    fn tell(self, keeper: &oauth_facade::Keeper, at: Moment) -> Result<Task, Error> {
+    fn tell(self, keeper: &oauth_facade::Keeper, at: &Moment) -> Result<Task, Error> {
         match self {
             Self::Begin => keeper.begin(at),
             Self::Loaded(entry) => {
@@ -272,7 +272,7 @@ impl Renewal {
         let mut state = self.state();
         // What it says next is nothing, if it does not say what.
         *state = State::Over;
-        let task = match event.tell(keeper, at) {
+        let task = match event.tell(keeper, &at) {
             Ok(task) => task,
             Err(error) => {
                 return Err(match cause {
@@ -377,7 +377,7 @@ impl Renewal {
     /// Gives the renewal up.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         if self.end() {
-            self.kept.keeper.abandon(self.kept.moment.take(py)?);
+            self.kept.keeper.abandon(&self.kept.moment.take(py)?);
         }
         Ok(())
     }
@@ -393,7 +393,7 @@ impl Drop for Renewal {
         if self.end()
             && let Ok(at) = Moment::system()
         {
-            self.kept.keeper.abandon(at);
+            self.kept.keeper.abandon(&at);
         }
     }
 }

@@ -166,7 +166,7 @@ impl GrantSource {
                 let keeper = client.keeper(Upkeep::Refresh);
                 let is_ours = store.is_none() || login.pid == std::process::id();
                 match login.newest.load_full().filter(|_| is_ours) {
-                    Some(tokens) => keeper.with_tokens(Moment::system()?, (*tokens).clone())?,
+                    Some(tokens) => keeper.with_tokens(&Moment::system()?, (*tokens).clone())?,
                     None => keeper,
                 }
             }

@@ -40,7 +40,7 @@ impl Keeper {
             ..Keep::default()
         };
         let tokens = tokens.map(|tokens| tokens.0);
-        oauth_facade::Keeper::refreshing(&client.0, moment(now, seed), tokens, &keep)
+        oauth_facade::Keeper::refreshing(&client.0, &moment(now, seed), tokens, &keep)
             .and_then(|keeper| keeper.shared(&keep))
             .map(Self)
             .map_err(fail)
@@ -61,7 +61,7 @@ impl Keeper {
     ) -> Result<(), JsValue> {
         let record = Secret::new(record);
         self.0
-            .learn(moment(now, seed), whole(version), record)
+            .learn(&moment(now, seed), whole(version), record)
             .map_err(fail)
     }
 
@@ -69,7 +69,7 @@ impl Keeper {
     pub fn ask(&self, now: f64, seed: &[u8], refused: Option<Tokens>) -> Result<Turn, JsValue> {
         let refused = refused.as_ref().map(|tokens| &tokens.0);
         self.0
-            .ask(moment(now, seed), refused)
+            .ask(&moment(now, seed), refused)
             .map(Turn)
             .map_err(fail)
     }
@@ -81,12 +81,12 @@ impl Keeper {
 
     /// The page gives up in the midst of a renewal.
     pub fn abandon(&self, now: f64, seed: &[u8]) {
-        self.0.abandon(moment(now, seed));
+        self.0.abandon(&moment(now, seed));
     }
 
     /// The first task of a renewal.
     pub fn begin(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
-        self.0.begin(moment(now, seed)).map(Task).map_err(fail)
+        self.0.begin(&moment(now, seed)).map(Task).map_err(fail)
     }
 
     /// The record and its version; neither if there is none.
@@ -99,7 +99,7 @@ impl Keeper {
     ) -> Result<Task, JsValue> {
         let entry = version.map(whole).zip(record.map(Secret::new));
         self.0
-            .loaded(moment(now, seed), entry)
+            .loaded(&moment(now, seed), entry)
             .map(Task)
             .map_err(fail)
     }
@@ -107,7 +107,7 @@ impl Keeper {
     /// The lease was won, or given back: tabs wait for theirs.
     pub fn leased(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
         self.0
-            .leased(moment(now, seed), None)
+            .leased(&moment(now, seed), None)
             .map(Task)
             .map_err(fail)
     }
@@ -116,19 +116,19 @@ impl Keeper {
     pub fn saved(&self, now: f64, seed: &[u8], version: Option<f64>) -> Result<Task, JsValue> {
         let version = version.map(whole);
         self.0
-            .saved(moment(now, seed), version)
+            .saved(&moment(now, seed), version)
             .map(Task)
             .map_err(fail)
     }
 
     /// The exchange was run to its end, or dropped.
     pub fn flown(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
-        self.0.flown(moment(now, seed)).map(Task).map_err(fail)
+        self.0.flown(&moment(now, seed)).map(Task).map_err(fail)
     }
 
     /// The pause is over.
     pub fn elapsed(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
-        self.0.elapsed(moment(now, seed)).map(Task).map_err(fail)
+        self.0.elapsed(&moment(now, seed)).map(Task).map_err(fail)
     }
 }
 

@@ -25,7 +25,7 @@ impl Machine {
 impl Machine {
     /// The first step.
     pub fn begin(&mut self, now: f64) -> Result<Step, JsValue> {
-        step(self.0.begin(moment(now)))
+        step(self.0.begin(&moment(now)))
     }
 
     /// The server answered; `headers` are names and values in turn.
@@ -43,7 +43,7 @@ impl Machine {
             headers: headers.collect(),
             body,
         };
-        step(self.0.reply(moment(now), reply))
+        step(self.0.reply(&moment(now), reply))
     }
 
     /// No answer arrived, or none in time.
@@ -54,18 +54,18 @@ impl Machine {
         } else {
             cause
         };
-        step(self.0.lost(moment(now), cause))
+        step(self.0.lost(&moment(now), cause))
     }
 
     /// The answer was larger than may be read.
     #[wasm_bindgen(js_name = tooLarge)]
     pub fn too_large(&mut self, now: f64) -> Result<Step, JsValue> {
-        step(self.0.lost(moment(now), Cause::too_large()))
+        step(self.0.lost(&moment(now), Cause::too_large()))
     }
 
     /// The pause is over.
     pub fn elapsed(&mut self, now: f64) -> Result<Step, JsValue> {
-        step(self.0.elapsed(moment(now)))
+        step(self.0.elapsed(&moment(now)))
     }
 }
 

@@ -133,7 +133,7 @@ impl ProfileTokens {
         let Some(entry) = self.store.load(key)? else {
             return Ok(false);
         };
-        keeper.learn(Moment::system()?, entry)?;
+        keeper.learn(&Moment::system()?, entry)?;
         Ok(true)
     }
 
@@ -221,7 +221,7 @@ impl ProfileTokens {
             }
             _ => {}
         }
-        let holder = Moment::system()?.ticket();
+        let holder = Moment::system()?.ticket()?;
         for ttl in [Duration::from_secs(1), Duration::ZERO] {
             wait(store.lease(&key, &holder, ttl))??;
         }

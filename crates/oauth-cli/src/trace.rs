@@ -336,7 +336,7 @@ pub(crate) struct Traced<E> {
 impl<E: Exchange> Exchange for Traced<E> {
     type Output = E::Output;
 
-    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<E::Output>, Error> {
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<E::Output>, Error> {
         match &input {
             Input::Reply(reply) => self.tracer.received(&Received::new(
                 reply.status(),

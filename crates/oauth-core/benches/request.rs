@@ -116,11 +116,11 @@ fn client_credentials(client: &Client, scope: &str, reply: &Bytes) -> Outcome {
     let at = Moment::fixed(UnixTime::from_secs(1_750_000_000), [7; 32]);
     let run = || -> Result<Outcome, Error> {
         let mut exchange = client.client_credentials(Scope::parse(scope)?);
-        let body = match exchange.resume(at, Input::Begin)? {
+        let body = match exchange.resume(&at, Input::Begin)? {
             Step::Send(request) => request.into_body(),
             _ => Bytes::new(),
         };
-        match exchange.resume(at, Input::Reply(json(reply)))? {
+        match exchange.resume(&at, Input::Reply(json(reply)))? {
             Step::Done(tokens) => Ok((
                 body,
                 tokens.access_token.expose().clone(),
@@ -185,7 +185,7 @@ fn plain_client_credentials(scope: &str, reply: &Bytes) -> Outcome {
 fn authorization_url(client: &Client, redirect_uri: &RedirectUri, scope: &str) -> String {
     let run = || -> Result<String, Error> {
         let ask = AuthorizationRequest::new(redirect_uri.clone()).scope(Scope::parse(scope)?);
-        let (url, pending) = client.authorize(Moment::system()?, ask)?;
+        let (url, pending) = client.authorize(&Moment::system()?, ask)?;
         black_box(pending);
         Ok(url.as_str().to_owned())
     };

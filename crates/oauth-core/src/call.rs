@@ -134,7 +134,7 @@ impl<E: Endpoint> Call<E> {
 impl<E: Endpoint> Exchange for Call<E> {
     type Output = E::Output;
 
-    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<E::Output>, Error> {
-        self.step(&at, input).map_err(|error| self.finish(error))
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<E::Output>, Error> {
+        self.step(at, input).map_err(|error| self.finish(error))
     }
 }

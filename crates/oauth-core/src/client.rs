@@ -103,10 +103,10 @@ impl Client {
     #[cfg(feature = "sha2")]
     pub fn authorize(
         &self,
-        at: Moment,
+        at: &Moment,
         ask: AuthorizationRequest,
     ) -> Result<(Url, Pending), Error> {
-        self.start(at.now(), &FlowEntropy::Derived(&at), ask)
+        self.start(at.now(), &FlowEntropy::Derived(at), ask)
     }
 
     /// Starts an authorization as a conversation: where the server requires it, or the request says so, the

@@ -73,14 +73,14 @@ impl DpopKey {
 
     /// What is signed to prove that the key is at hand.
     #[cfg(feature = "sha2")]
-    pub(crate) fn signing_input(&self, proof: &Proof<'_>, at: &Moment) -> String {
+    pub(crate) fn signing_input(&self, proof: &Proof<'_>, at: &Moment) -> Result<String, Error> {
         let header = json!({
             "typ": "dpop+jwt",
             "alg": self.key.alg().as_str(),
             "jwk": self.public.to_value(),
         });
         let mut claims = json!({
-            "jti": at.token("dpop jti"),
+            "jti": at.token("dpop jti")?,
             "htm": proof.method,
             "htu": format!("{}{}", proof.url.origin(), proof.url.path()),
             "iat": at.now().as_secs(),
@@ -93,7 +93,7 @@ impl DpopKey {
                 members.insert("nonce".to_owned(), nonce.as_str().into());
             }
         }
-        jose::signing_input(&header, &claims)
+        Ok(jose::signing_input(&header, &claims))
     }
 }
 

@@ -28,7 +28,7 @@ pub trait Exchange {
     /// `misuse.out_of_order` for an input that does not answer the step before it, and
     /// `misuse.over` for any call after [`Step::Done`] or an error. Everything else depends on
     /// the conversation; see [`Error::code`].
-    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<Self::Output>, Error>;
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Self::Output>, Error>;
 }
 
 /// What to do next.

@@ -15,7 +15,7 @@
 //! ) -> Result<E::Output, Error> {
 //!     let mut input = Input::Begin;
 //!     loop {
-//!         input = match exchange.resume(Moment::system()?, input)? {
+//!         input = match exchange.resume(&Moment::system()?, input)? {
 //!             Step::Send(request) => http(request).map_or_else(Input::Lost, Input::Reply),
 //!             Step::Sleep(pause) => {
 //!                 std::thread::sleep(pause);

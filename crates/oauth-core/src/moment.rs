@@ -1,6 +1,8 @@
 //! The two facts a step may not invent: the time, and fresh random bytes.
 
 use std::fmt;
+#[cfg(feature = "system")]
+use std::sync::OnceLock;
 use std::time::Duration;
 
 #[cfg(feature = "sha2")]
@@ -11,7 +13,6 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "sha2")]
 use sha2::{Digest as _, Sha256};
 
-#[cfg(feature = "system")]
 use crate::error::Error;
 
 /// Whole seconds since 1970-01-01T00:00:00Z, as the wire speaks them. Arithmetic saturates.
@@ -76,32 +77,62 @@ pub(crate) fn elapsed() -> Duration {
 /// Equal moments give equal steps, so a conversation can be written down and replayed in any
 /// language. A moment is good for one step: its bytes are stretched by label, and the same label
 /// twice gives the same value.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Moment {
     now: UnixTime,
-    seed: [u8; 32],
+    seed: Seed,
+}
+
+#[derive(Clone)]
+enum Seed {
+    Given([u8; 32]),
+    /// Drawn when it is first asked for: most steps need the time only, and random bytes cost a system
+    /// call.
+    #[cfg(feature = "system")]
+    System(OnceLock<[u8; 32]>),
 }
 
 impl Moment {
     /// A moment with the given time and seed, for tests, replays, and hosts that bring their own
     /// clock and random source. Never use one seed for two flows.
     pub const fn fixed(now: UnixTime, seed: [u8; 32]) -> Self {
-        Self { now, seed }
+        Self {
+            now,
+            seed: Seed::Given(seed),
+        }
     }
 
-    /// The operating system's clock and random source.
+    /// The operating system's clock and random source. A step that needs random bytes fails with
+    /// `misuse.no_randomness` if the system has none to give: there is no weaker source to fall back to.
     ///
     /// # Errors
-    /// `misuse.no_clock` or `misuse.no_randomness` if the system has none to give: there is no
-    /// weaker source to fall back to.
+    /// `misuse.no_clock`.
     #[cfg(feature = "system")]
     pub fn system() -> Result<Self, Error> {
-        use crate::error::{Cause, Misuse};
-        let now = UnixTime::system()?;
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed)
-            .map_err(|none| Error::from(Misuse::NoRandomness).caused_by(Cause::unsent(none)))?;
-        Ok(Self { now, seed })
+        Ok(Self {
+            now: UnixTime::system()?,
+            seed: Seed::System(OnceLock::new()),
+        })
+    }
+
+    /// # Errors
+    /// `misuse.no_randomness`.
+    fn seed(&self) -> Result<&[u8; 32], Error> {
+        match &self.seed {
+            Seed::Given(seed) => Ok(seed),
+            #[cfg(feature = "system")]
+            Seed::System(drawn) => {
+                use crate::error::{Cause, Misuse};
+                if let Some(seed) = drawn.get() {
+                    return Ok(seed);
+                }
+                let mut seed = [0; 32];
+                getrandom::fill(&mut seed).map_err(|none| {
+                    Error::from(Misuse::NoRandomness).caused_by(Cause::unsent(none))
+                })?;
+                Ok(drawn.get_or_init(|| seed))
+            }
+        }
     }
 
     /// The wall clock.
@@ -109,39 +140,41 @@ impl Moment {
         self.now
     }
 
-    /// A number to spread many workers by; no secret.
+    /// Jitter input, not secret. Zero if the system has no random bytes: that spreads nobody, and breaks
+    /// nothing.
     pub(crate) fn dice(&self) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.seed;
-        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+        let first = self.seed().ok().and_then(|seed| seed.first_chunk());
+        first.map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 
     /// A name that nobody else draws: 32 hexadecimal digits, no secret. It is stored, so no byte of
     /// the seed may stand in it.
-    pub fn ticket(&self) -> String {
+    ///
+    /// # Errors
+    /// `misuse.no_randomness`.
+    pub fn ticket(&self) -> Result<String, Error> {
         #[cfg(feature = "sha2")]
-        let from = self.stretch("ticket");
+        let from = self.stretch("ticket")?;
         // Without the hash no secret is ever made of a seed.
         #[cfg(not(feature = "sha2"))]
-        let from = self.seed;
-        let [.., a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = from;
-        let number = u128::from_be_bytes([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]);
-        format!("{number:032x}")
+        let from = *self.seed()?;
+        let number = from
+            .last_chunk()
+            .map_or(0, |bytes| u128::from_be_bytes(*bytes));
+        Ok(format!("{number:032x}"))
     }
 
     /// 256 bits that belong to `label` alone.
     #[cfg(feature = "sha2")]
-    pub(crate) fn stretch(&self, label: &str) -> [u8; 32] {
-        Sha256::new()
-            .chain_update(self.seed)
-            .chain_update(label)
-            .finalize()
-            .into()
+    pub(crate) fn stretch(&self, label: &str) -> Result<[u8; 32], Error> {
+        let hash = Sha256::new().chain_update(self.seed()?);
+        Ok(hash.chain_update(label).finalize().into())
     }
 
     /// [`Self::stretch`] as 43 characters of base64url, fit for URLs and JWT claims.
     #[cfg(feature = "sha2")]
-    pub(crate) fn token(&self, label: &str) -> String {
-        URL_SAFE_NO_PAD.encode(self.stretch(label))
+    pub(crate) fn token(&self, label: &str) -> Result<String, Error> {
+        Ok(URL_SAFE_NO_PAD.encode(self.stretch(label)?))
     }
 }
 
@@ -160,24 +193,40 @@ mod tests {
 
     #[cfg(feature = "sha2")]
     #[test]
-    fn labels_and_seeds_separate() {
+    fn labels_and_seeds_separate() -> Result<(), Error> {
         let moment = Moment::fixed(UnixTime::from_secs(0), [1; 32]);
         let other = Moment::fixed(UnixTime::from_secs(0), [2; 32]);
-        assert_eq!(moment.token("state"), moment.token("state"));
-        assert_ne!(moment.token("state"), moment.token("nonce"));
-        assert_ne!(moment.token("state"), other.token("state"));
-        assert_eq!(moment.token("state").len(), 43);
+        assert_eq!(moment.token("state")?, moment.token("state")?);
+        assert_ne!(moment.token("state")?, moment.token("nonce")?);
+        assert_ne!(moment.token("state")?, other.token("state")?);
+        assert_eq!(moment.token("state")?.len(), 43);
+        Ok(())
     }
 
     #[cfg(feature = "sha2")]
     #[test]
-    fn a_ticket_shows_nothing_of_the_seed() {
+    fn a_ticket_shows_nothing_of_the_seed() -> Result<(), Error> {
         let moment = Moment::fixed(UnixTime::from_secs(0), [0xab; 32]);
-        assert_eq!(moment.ticket().len(), 32);
-        assert!(!moment.ticket().contains("abab"));
-        assert_eq!(moment.ticket(), moment.ticket());
+        assert_eq!(moment.ticket()?.len(), 32);
+        assert!(!moment.ticket()?.contains("abab"));
+        assert_eq!(moment.ticket()?, moment.ticket()?);
         let other = Moment::fixed(UnixTime::from_secs(0), [0xac; 32]);
-        assert_ne!(moment.ticket(), other.ticket());
+        assert_ne!(moment.ticket()?, other.ticket()?);
+        Ok(())
+    }
+
+    /// Whatever is asked of a moment comes of one seed, also of a clone that was made afterwards.
+    #[cfg(feature = "system")]
+    #[test]
+    fn random_bytes_are_drawn_once_and_when_they_are_asked_for() -> Result<(), Error> {
+        let moment = Moment::system()?;
+        assert!(matches!(&moment.seed, Seed::System(drawn) if drawn.get().is_none()));
+        let state = moment.token("state")?;
+        assert_eq!(state, moment.token("state")?);
+        assert_eq!(state, moment.clone().token("state")?);
+        assert_ne!(state, Moment::system()?.token("state")?);
+        assert!(!format!("{moment:?}").contains(&state));
+        Ok(())
     }
 
     #[test]

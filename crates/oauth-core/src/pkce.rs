@@ -37,8 +37,8 @@ pub enum Demand {
 impl CodeVerifier {
     /// 32 fresh octets as 43 characters.
     #[cfg(feature = "sha2")]
-    pub(crate) fn at(moment: &Moment) -> Self {
-        Self(Secret::new(moment.token("code_verifier")))
+    pub(crate) fn at(moment: &Moment) -> Result<Self, Error> {
+        Ok(Self(Secret::new(moment.token("code_verifier")?)))
     }
 
     /// The verifier that stands for these 32 octets (RFC 7636 appendix B).

@@ -87,10 +87,10 @@ pub(crate) fn answered<E: Exchange>(
     mut exchange: E,
     reply: Response<Bytes>,
 ) -> Result<E::Output, Error> {
-    let Step::Send(_) = exchange.resume(at(), Input::Begin)? else {
+    let Step::Send(_) = exchange.resume(&at(), Input::Begin)? else {
         panic!("a request")
     };
-    match exchange.resume(at(), Input::Reply(reply))? {
+    match exchange.resume(&at(), Input::Reply(reply))? {
         Step::Done(output) => Ok(output),
         step => panic!("{step:?}"),
     }

@@ -108,7 +108,7 @@ fn no_reply_of_one_mebibyte_costs_more_than_its_bound() {
 
 fn check(mut exchange: Boxed<Kept>, media: &'static str, body: &str, status: u16, which: usize) {
     let at = Moment::fixed(UnixTime::from_secs(1_750_000_000), [9; 32]);
-    let Ok(Step::Send(_)) = exchange.resume(at, Input::Begin) else {
+    let Ok(Step::Send(_)) = exchange.resume(&at, Input::Begin) else {
         panic!("a request")
     };
     let mut reply = Response::new(Bytes::from(body.to_owned()));
@@ -118,7 +118,7 @@ fn check(mut exchange: Boxed<Kept>, media: &'static str, body: &str, status: u16
     let mut kept: Option<Result<Step<Kept>, Error>> = None;
     // The reply is the exchange's to drop, so its body counts as freed.
     let spent = allocation_counter::measure(|| {
-        kept = Some(exchange.resume(at, Input::Reply(reply)));
+        kept = Some(exchange.resume(&at, Input::Reply(reply)));
     });
     let start: String = body.chars().take(120).collect();
     assert!(

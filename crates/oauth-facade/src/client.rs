@@ -151,7 +151,7 @@ impl Client {
     /// # Errors
     /// Those of [`oauth_core::Client::authorize`].
     #[cfg(feature = "sha2")]
-    pub fn authorize(&self, at: Moment, ask: Authorize) -> Result<Authorization, Error> {
+    pub fn authorize(&self, at: &Moment, ask: Authorize) -> Result<Authorization, Error> {
         let (url, pending) = self.0.authorize(at, ask.request()?)?;
         Ok(Authorization {
             url: url.as_str().to_owned(),

@@ -157,7 +157,7 @@ impl Keeper {
     /// `stored.issuer` for tokens of another server or client; `misuse.setup`.
     pub fn refreshing(
         client: &Client,
-        at: Moment,
+        at: &Moment,
         tokens: Option<Tokens>,
         keep: &Keep,
     ) -> Result<Self, Error> {
@@ -180,7 +180,7 @@ impl Keeper {
     /// `client_credentials`.
     pub fn of_grant(
         client: &Client,
-        at: Moment,
+        at: &Moment,
         grant_type: &str,
         tokens: Option<Tokens>,
         keep: &Keep,
@@ -221,7 +221,7 @@ impl Keeper {
     ///
     /// # Errors
     /// What there is to say if there is nothing to be had now.
-    pub fn ask(&self, at: Moment, refused: Option<&Tokens>) -> Result<Ask, Error> {
+    pub fn ask(&self, at: &Moment, refused: Option<&Tokens>) -> Result<Ask, Error> {
         Ok(match self.state().keeper.ask(at.now(), refused) {
             keeper::Decision::UseToken(tokens) => Ask::HandOut(tokens),
             keeper::Decision::UseAndRenew(tokens) => Ask::HandOutAndRenew(tokens),
@@ -240,7 +240,7 @@ impl Keeper {
     ///
     /// # Errors
     /// `stored.issuer`.
-    pub fn replace(&self, at: Moment, tokens: Tokens) -> Result<(), Error> {
+    pub fn replace(&self, at: &Moment, tokens: Tokens) -> Result<(), Error> {
         self.state().keeper.replace(at, tokens)
     }
 
@@ -248,7 +248,7 @@ impl Keeper {
     ///
     /// # Errors
     /// `stored.*` for a record that cannot be read, or is another grant's.
-    pub fn learn(&self, at: Moment, version: u64, record: Secret<String>) -> Result<(), Error> {
+    pub fn learn(&self, at: &Moment, version: u64, record: Secret<String>) -> Result<(), Error> {
         self.state().keeper.learn(at, Entry { version, record })
     }
 
@@ -290,7 +290,7 @@ impl Keeper {
 
     /// How long to wait before the next try to store what the store has not got yet; nothing if there
     /// is no such thing. After it, [`Self::save_again`].
-    pub fn retry_after(&self, at: Moment) -> Option<Duration> {
+    pub fn retry_after(&self, at: &Moment) -> Option<Duration> {
         self.state().keeper.retry_after(at.now())
     }
 
@@ -306,7 +306,7 @@ impl Keeper {
     }
 
     /// The host gives up in the midst of a renewal.
-    pub fn abandon(&self, at: Moment) {
+    pub fn abandon(&self, at: &Moment) {
         let mut state = self.state();
         state.flight = None;
         state.keeper.abandon(at);
@@ -316,7 +316,7 @@ impl Keeper {
     ///
     /// # Errors
     /// The end of the renewal, for everyone who waited: so it is for every method that follows.
-    pub fn begin(&self, at: Moment) -> Result<Task, Error> {
+    pub fn begin(&self, at: &Moment) -> Result<Task, Error> {
         self.step(at, Event::Begin)
     }
 
@@ -324,7 +324,7 @@ impl Keeper {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn loaded(&self, at: Moment, entry: Option<(u64, Secret<String>)>) -> Result<Task, Error> {
+    pub fn loaded(&self, at: &Moment, entry: Option<(u64, Secret<String>)>) -> Result<Task, Error> {
         let entry = entry.map(|(version, record)| Entry { version, record });
         self.step(at, Event::Loaded(entry))
     }
@@ -333,7 +333,7 @@ impl Keeper {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn leased(&self, at: Moment, held: Option<Duration>) -> Result<Task, Error> {
+    pub fn leased(&self, at: &Moment, held: Option<Duration>) -> Result<Task, Error> {
         self.step(at, Event::Leased(held.map_or(Lease::Won, Lease::Held)))
     }
 
@@ -341,7 +341,7 @@ impl Keeper {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn saved(&self, at: Moment, version: Option<u64>) -> Result<Task, Error> {
+    pub fn saved(&self, at: &Moment, version: Option<u64>) -> Result<Task, Error> {
         self.step(at, Event::Saved(version.map_or(Saved::Conflict, Saved::At)))
     }
 
@@ -349,7 +349,7 @@ impl Keeper {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn flown(&self, at: Moment) -> Result<Task, Error> {
+    pub fn flown(&self, at: &Moment) -> Result<Task, Error> {
         let flight = self.state().flight.take();
         let outcome = flight.and_then(|flight| lock(&flight).take());
         let dropped = || {
@@ -364,7 +364,7 @@ impl Keeper {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn elapsed(&self, at: Moment) -> Result<Task, Error> {
+    pub fn elapsed(&self, at: &Moment) -> Result<Task, Error> {
         self.step(at, Event::Elapsed)
     }
 
@@ -372,7 +372,7 @@ impl Keeper {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn failed(&self, at: Moment, why: &str) -> Result<Task, Error> {
+    pub fn failed(&self, at: &Moment, why: &str) -> Result<Task, Error> {
         let error = Error::lost(Cause::unknown(why.to_owned())).at_endpoint(STORE);
         self.step(at, Event::Failed(error))
     }
@@ -381,11 +381,11 @@ impl Keeper {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn failed_with(&self, at: Moment, error: Error) -> Result<Task, Error> {
+    pub fn failed_with(&self, at: &Moment, error: Error) -> Result<Task, Error> {
         self.step(at, Event::Failed(of_store(error)))
     }
 
-    fn step(&self, at: Moment, event: Event) -> Result<Task, Error> {
+    fn step(&self, at: &Moment, event: Event) -> Result<Task, Error> {
         let mut state = self.state();
         Ok(match state.keeper.resume(at, event) {
             keeper::Step::Load => Task::Load,
@@ -435,7 +435,7 @@ struct Flown {
 impl Exchange for Flown {
     type Output = Tokens;
 
-    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<Tokens>, Error> {
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Tokens>, Error> {
         let step = self.exchange.resume(at, input);
         let outcome = match &step {
             Ok(Step::Done(tokens)) => Ok(tokens.clone()),

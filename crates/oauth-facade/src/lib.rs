@@ -17,14 +17,14 @@
 //!
 //! let request = TokenRequest::for_scope(Scope::parse("read")?);
 //! let mut machine: Machine = client.client_credentials(ClientCredentials { request })?;
-//! let Turn::Send(request) = machine.begin(at)? else { panic!("a request comes first") };
+//! let Turn::Send(request) = machine.begin(&at)? else { panic!("a request comes first") };
 //! assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", "https://as.example/token"));
 //! let reply = Reply {
 //!     status: 200,
 //!     headers: vec![("content-type".into(), b"application/json".to_vec())],
 //!     body: br#"{"access_token":"abc","token_type":"Bearer","expires_in":60}"#.to_vec(),
 //! };
-//! let Turn::Done(record) = machine.reply(at, reply)? else { panic!("then it is over") };
+//! let Turn::Done(record) = machine.reply(&at, reply)? else { panic!("then it is over") };
 //! assert_eq!(record.tokens().and_then(|tokens| tokens.expires_in), Some(60));
 //! # Ok::<(), oauth_core::Error>(())
 //! ```

@@ -75,7 +75,7 @@ impl Machine {
     ///
     /// # Errors
     /// Those of the conversation; `misuse.out_of_order` and `misuse.over` for a wrong call.
-    pub fn begin(&mut self, at: Moment) -> Result<Turn, Error> {
+    pub fn begin(&mut self, at: &Moment) -> Result<Turn, Error> {
         self.step(at, Input::Begin)
     }
 
@@ -83,7 +83,7 @@ impl Machine {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn reply(&mut self, at: Moment, reply: Reply) -> Result<Turn, Error> {
+    pub fn reply(&mut self, at: &Moment, reply: Reply) -> Result<Turn, Error> {
         let reply = reply.into_response()?;
         self.step(at, Input::Reply(reply))
     }
@@ -92,7 +92,7 @@ impl Machine {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn lost(&mut self, at: Moment, cause: Cause) -> Result<Turn, Error> {
+    pub fn lost(&mut self, at: &Moment, cause: Cause) -> Result<Turn, Error> {
         self.step(at, Input::Lost(cause))
     }
 
@@ -100,7 +100,7 @@ impl Machine {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn elapsed(&mut self, at: Moment) -> Result<Turn, Error> {
+    pub fn elapsed(&mut self, at: &Moment) -> Result<Turn, Error> {
         self.step(at, Input::Elapsed)
     }
 
@@ -108,11 +108,11 @@ impl Machine {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn signed(&mut self, at: Moment, signature: Vec<u8>) -> Result<Turn, Error> {
+    pub fn signed(&mut self, at: &Moment, signature: Vec<u8>) -> Result<Turn, Error> {
         self.step(at, Input::Signed(signature.into()))
     }
 
-    fn step(&mut self, at: Moment, input: Input) -> Result<Turn, Error> {
+    fn step(&mut self, at: &Moment, input: Input) -> Result<Turn, Error> {
         Ok(match self.0.resume(at, input)? {
             Step::Send(request) => Turn::Send(Outgoing::of(request)?),
             Step::Sleep(pause) => Turn::Sleep(pause),
@@ -125,7 +125,7 @@ impl Machine {
 impl Exchange for Machine {
     type Output = Record;
 
-    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<Record>, Error> {
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Record>, Error> {
         self.0.resume(at, input)
     }
 }

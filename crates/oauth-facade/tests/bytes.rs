@@ -17,7 +17,7 @@ fn reply(status: u16, name: &str, value: &[u8], body: &str) -> Reply {
 }
 
 fn asked(machine: &mut Machine) -> String {
-    match machine.begin(at()) {
+    match machine.begin(&at()) {
         Ok(Turn::Send(request)) => request.url,
         other => panic!("a request, got {other:?}"),
     }
@@ -34,19 +34,19 @@ fn white_space_around_a_header_is_not_part_of_it() {
     ] {
         let mut machine = ask();
         asked(&mut machine);
-        let done = machine.reply(at(), reply(200, "Content-Type", value, body));
+        let done = machine.reply(&at(), reply(200, "Content-Type", value, body));
         assert!(matches!(done, Ok(Turn::Done(_))), "{done:?}");
     }
     for value in [&b""[..], b" ", b"\t \t"] {
         let mut machine = ask();
         asked(&mut machine);
-        let next = machine.reply(at(), reply(404, "X-Empty", value, ""));
+        let next = machine.reply(&at(), reply(404, "X-Empty", value, ""));
         assert!(matches!(next, Ok(Turn::Send(_))), "{next:?}");
     }
     let mut machine = ask();
     asked(&mut machine);
     let error = machine
-        .reply(at(), reply(429, "Retry-After", b" 5 ", ""))
+        .reply(&at(), reply(429, "Retry-After", b" 5 ", ""))
         .expect_err("a refusal");
     assert_eq!(error.advice().after().map(|pause| pause.as_secs()), Some(5));
 }

@@ -23,7 +23,7 @@ fn begun(client: &Client) -> Flow {
         redirect_uri: "https://app.example/cb".to_owned(),
         ..Authorize::default()
     };
-    let begun = client.authorize(at(), ask).expect("a flow");
+    let begun = client.authorize(&at(), ask).expect("a flow");
     Flow::new(&begun.pending)
 }
 
@@ -56,7 +56,7 @@ fn a_callback_of_another_flow_is_turned_away_and_the_flow_waits_on() {
     let own = callback(&flow, "code=c");
     assert!(flow.recognises(&own));
     let mut machine = flow.redeem(&client, &own).expect("a request");
-    assert!(matches!(machine.begin(at()), Ok(Turn::Send(_))));
+    assert!(matches!(machine.begin(&at()), Ok(Turn::Send(_))));
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn client(provider: &Provider) -> Result<Client, Error> {
 
 /// The `Authorization` header and the body of the first request.
 fn first<E: Exchange>(mut exchange: E) -> (Option<String>, String) {
-    let Ok(Step::Send(request)) = exchange.resume(now(), Input::Begin) else {
+    let Ok(Step::Send(request)) = exchange.resume(&now(), Input::Begin) else {
         panic!("no request");
     };
     let header = request.headers().get("authorization");
@@ -142,7 +142,7 @@ fn credentials_go_where_each_grant_wants_them() -> Outcome {
         first(socios.client_credentials(Scope::none())),
         (raw, "grant_type=client_credentials".to_owned())
     );
-    let (url, pending) = socios.authorize(now(), AuthorizationRequest::new(callback()))?;
+    let (url, pending) = socios.authorize(&now(), AuthorizationRequest::new(callback()))?;
     let state = url
         .query()
         .and_then(|q| q.split('&').find(|p| p.starts_with("state=")));
@@ -169,20 +169,20 @@ fn without_registered_redirect_uris_nobody_is_sent_anywhere() -> Outcome {
     let apps = provider("usertesting-apps")?.with("guid", "0oa1partnerapp2345678")?;
     let bare = client(&apps)?;
     let ask = || AuthorizationRequest::new(callback());
-    let refused = bare.authorize(now(), ask()).map(drop);
+    let refused = bare.authorize(&now(), ask()).map(drop);
     assert_eq!(
         refused.expect_err("none is registered").code(),
         "redirect_uri.not_registered"
     );
     let other = RedirectUri::parse("https://app.example/callback/")?;
     let near = bare.clone().with_redirect_uris([other]);
-    assert!(near.authorize(now(), ask()).is_err(), "not exactly it");
+    assert!(near.authorize(&now(), ask()).is_err(), "not exactly it");
     let client = bare.with_redirect_uris([callback()]);
-    let (url, _) = client.authorize(now(), ask())?;
+    let (url, _) = client.authorize(&now(), ask())?;
     assert_eq!(url.path(), "/oauth2/0oa1partnerapp2345678/v1/authorize");
     assert!(!url.as_str().contains("client_secret"));
     // The portal's own example.
-    let leak = client.authorize(now(), ask().extra("client_secret", "s+/%"));
+    let leak = client.authorize(&now(), ask().extra("client_secret", "s+/%"));
     assert_eq!(
         leak.map(drop).expect_err("a secret in a URL").code(),
         "form.secret_in_url"
@@ -195,7 +195,7 @@ fn the_challenge_is_repeated_only_on_request() -> Outcome {
     let uservoice = provider("uservoice")?.with("subdomain", "acme")?;
     let open = |provider: &Provider| {
         let client = provider.client(ClientId::new("id"), None)?;
-        let (url, _) = client.authorize(now(), AuthorizationRequest::new(callback()))?;
+        let (url, _) = client.authorize(&now(), AuthorizationRequest::new(callback()))?;
         Ok::<_, Error>(url.as_str().to_owned())
     };
     let url = open(&uservoice)?;

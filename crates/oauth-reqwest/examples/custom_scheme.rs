@@ -56,7 +56,7 @@ impl App {
     pub(crate) fn begin(&self) -> Result<String, Error> {
         let ask = AuthorizationRequest::new(RedirectUri::parse(REDIRECT_URI)?)
             .scope(Scope::parse("read offline_access")?);
-        let (url, pending) = self.client.authorize(Moment::system()?, ask)?;
+        let (url, pending) = self.client.authorize(&Moment::system()?, ask)?;
         private_folder(&self.folder).map_err(io)?;
         let name = format!("{}.flow", pending.state().expose());
         let text = pending.to_json();

@@ -101,7 +101,7 @@ impl Driver {
     pub fn run<E: Exchange>(&self, mut exchange: E) -> Result<E::Output, Error> {
         let mut input = Input::Begin;
         loop {
-            input = match exchange.resume(Moment::system()?, input)? {
+            input = match exchange.resume(&Moment::system()?, input)? {
                 Step::Send(request) => self.send(request).map_or_else(Input::Lost, Input::Reply),
                 Step::Sleep(pause) => {
                     std::thread::sleep(pause);

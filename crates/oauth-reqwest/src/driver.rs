@@ -93,7 +93,7 @@ impl Driver {
     pub async fn run<E: Exchange>(&self, mut exchange: E) -> Result<E::Output, Error> {
         let mut input = Input::Begin;
         loop {
-            input = match exchange.resume(Moment::system()?, input)? {
+            input = match exchange.resume(&Moment::system()?, input)? {
                 Step::Send(request) => self
                     .send(request)
                     .await

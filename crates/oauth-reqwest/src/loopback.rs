@@ -187,7 +187,7 @@ impl Listener {
     ) -> Result<Pending, Error> {
         ask.redirect_uri = self.redirect_uri.clone();
         ask.response_mode = ResponseMode::Query;
-        let (url, pending) = client.authorize(Moment::system()?, ask)?;
+        let (url, pending) = client.authorize(&Moment::system()?, ask)?;
         open(&url)?;
         Ok(pending)
     }

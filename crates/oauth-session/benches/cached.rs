@@ -129,7 +129,7 @@ fn main() -> Result<(), Error> {
     let keeper = || {
         client
             .keeper(Upkeep::Refresh)
-            .with_tokens(Moment::system()?, tokens()?)
+            .with_tokens(&Moment::system()?, tokens()?)
     };
     let before = MEMORY.current_usage();
     let sample: Vec<Tokens> = (0..1000).map(|_| tokens()).collect::<Result<_, _>>()?;

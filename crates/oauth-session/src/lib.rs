@@ -25,11 +25,11 @@
 //! # use oauth_core::{ClientAuth, ClientId, Input, Moment, Step};
 //! # fn over_http(mut exchange: Boxed<Tokens>) -> Result<Tokens, Error> {
 //! #     let at = Moment::system()?;
-//! #     let Step::Send(_) = exchange.resume(at, Input::Begin)? else { panic!() };
+//! #     let Step::Send(_) = exchange.resume(&at, Input::Begin)? else { panic!() };
 //! #     let reply = http::Response::builder()
 //! #         .header("content-type", "application/json")
 //! #         .body(r#"{"access_token":"abc","token_type":"Bearer","expires_in":60}"#.into());
-//! #     match exchange.resume(at, Input::Reply(reply.unwrap()))? {
+//! #     match exchange.resume(&at, Input::Reply(reply.unwrap()))? {
 //! #         Step::Done(tokens) => Ok(tokens),
 //! #         _ => panic!(),
 //! #     }

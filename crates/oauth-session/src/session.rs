@@ -141,7 +141,7 @@ impl Session {
         let keeper = client.keeper(Upkeep::Refresh);
         Ok(Self::new(
             driver,
-            keeper.with_tokens(clock::moment()?, tokens)?,
+            keeper.with_tokens(&clock::moment()?, tokens)?,
         ))
     }
 
@@ -234,7 +234,7 @@ impl Session {
     /// answer: the tokens are used all the same, and stored later.
     pub async fn log_in(&self, tokens: Tokens) -> Result<(), Error> {
         let (at, runtime) = (clock::moment()?, runtime()?);
-        self.0.state().keeper.replace(at, tokens)?;
+        self.0.state().keeper.replace(&at, tokens)?;
         loop {
             let (flight, task) = {
                 let mut state = self.0.state();

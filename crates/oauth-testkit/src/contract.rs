@@ -119,7 +119,7 @@ impl Probe {
 impl Exchange for Probe {
     type Output = Seen;
 
-    fn resume(&mut self, _: Moment, input: Input) -> Result<Step<Seen>, Error> {
+    fn resume(&mut self, _: &Moment, input: Input) -> Result<Step<Seen>, Error> {
         match (std::mem::replace(&mut self.0, State::Over), input) {
             (State::Fresh(request), Input::Begin) => {
                 self.0 = State::Waiting;

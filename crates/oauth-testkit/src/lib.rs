@@ -25,7 +25,7 @@
 //! impl Exchange for Ask {
 //!     type Output = Bytes;
 //!
-//!     fn resume(&mut self, _: Moment, input: Input) -> Result<Step<Bytes>, Error> {
+//!     fn resume(&mut self, _: &Moment, input: Input) -> Result<Step<Bytes>, Error> {
 //!         match input {
 //!             Input::Begin => Ok(Step::Send(
 //!                 http::Request::post("https://acme.uservoice.com/api/v2/oauth/token")

@@ -23,7 +23,7 @@ use crate::clock::Clock;
 /// # struct Ping;
 /// # impl Exchange for Ping {
 /// #     type Output = u16;
-/// #     fn resume(&mut self, _: Moment, input: Input) -> Result<Step<u16>, Error> {
+/// #     fn resume(&mut self, _: &Moment, input: Input) -> Result<Step<u16>, Error> {
 /// #         Ok(match input {
 /// #             Input::Begin => Step::Send(http::Request::get("https://as.test/ping").body(Bytes::new()).unwrap()),
 /// #             Input::Reply(reply) => Step::Done(reply.status().as_u16()),
@@ -130,7 +130,7 @@ impl Script {
         self.set(&mut clock);
         let mut input = Input::Begin;
         let outcome = loop {
-            match exchange.resume(clock.moment(), input) {
+            match exchange.resume(&clock.moment(), input) {
                 Err(error) => break Err(error),
                 Ok(Step::Done(output)) => break Ok(output),
                 Ok(Step::Send(request)) => steps.push(Seen::sent(request)),

@@ -233,7 +233,7 @@ async fn answer(
             Some(reply) => reply,
             None => {
                 let moment = state.moment();
-                let mut reply = state.twin.answer(moment, request);
+                let mut reply = state.twin.answer(&moment, request);
                 // By the twin's own clock, which may have been moved.
                 let now = SystemTime::UNIX_EPOCH + Duration::from_secs(moment.now().as_secs());
                 if let Ok(date) = httpdate::fmt_http_date(now).parse() {

@@ -139,7 +139,7 @@ impl Twin {
     /// Answers one request. Only its path and query are looked at, not its host.
     ///
     /// A reply may carry a [`Delivery`] in its extensions, which whoever delivers it must obey.
-    pub fn answer(&mut self, at: Moment, request: http::Request<Bytes>) -> http::Response<Bytes> {
+    pub fn answer(&mut self, at: &Moment, request: http::Request<Bytes>) -> http::Response<Bytes> {
         let ask = Ask::read(request);
         let now = at.now();
         let place = self.place(&ask.path);

@@ -47,7 +47,7 @@ impl TwinDriver {
     pub fn run<E: Exchange>(&mut self, mut exchange: E) -> Result<E::Output, Error> {
         let mut input = Input::Begin;
         for _ in 0..MANY_STEPS {
-            input = match exchange.resume(self.clock.moment(), input)? {
+            input = match exchange.resume(&self.clock.moment(), input)? {
                 Step::Send(request) => self.deliver(request),
                 Step::Sleep(pause) => {
                     self.clock.advance(pause);
@@ -70,7 +70,7 @@ impl TwinDriver {
             return reply;
         }
         let moment = self.clock.moment();
-        self.twin.answer(moment, request)
+        self.twin.answer(&moment, request)
     }
 
     /// Opens an authorization URL as a browser whose user says yes (or no, after

@@ -87,7 +87,7 @@ struct Signs;
 impl Exchange for Signs {
     type Output = Bytes;
 
-    fn resume(&mut self, _: Moment, input: Input) -> Result<Step<Bytes>, Error> {
+    fn resume(&mut self, _: &Moment, input: Input) -> Result<Step<Bytes>, Error> {
         match input {
             Input::Signed(signature) => Ok(Step::Done(signature)),
             Input::Lost(cause) => Err(Error::lost(cause)),
@@ -147,7 +147,7 @@ struct Endless;
 impl Exchange for Endless {
     type Output = ();
 
-    fn resume(&mut self, _: Moment, _: Input) -> Result<Step<()>, Error> {
+    fn resume(&mut self, _: &Moment, _: Input) -> Result<Step<()>, Error> {
         Ok(Step::Sleep(Duration::from_secs(1)))
     }
 }

@@ -67,10 +67,10 @@ fn refusal(denial: Denial) -> Result<oauth_core::Error, Box<dyn Error>> {
         headers,
         body: body.into_bytes(),
     };
-    let Turn::Send(_) = machine.begin(at)? else {
+    let Turn::Send(_) = machine.begin(&at)? else {
         return Err("no request".into());
     };
-    match machine.reply(at, reply) {
+    match machine.reply(&at, reply) {
         Err(error) => Ok(error),
         Ok(turn) => Err(format!("{denial:?} is no refusal: {turn:?}").into()),
     }

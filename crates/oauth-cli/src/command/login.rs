@@ -96,7 +96,7 @@ impl Login {
         let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
         let mut ask = asked.of_a_person(ask);
         ask.extra = self.parameters;
-        let (url, pending) = setup.client.authorize(Moment::system()?, ask)?;
+        let (url, pending) = setup.client.authorize(&Moment::system()?, ask)?;
         let is_open = !self.no_browser && browser::open(&url).is_ok();
         if is_open {
             output.note("the browser shows the login; if it does not, open this URL:");

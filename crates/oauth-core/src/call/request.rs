@@ -162,14 +162,19 @@ impl Unsent {
             (Due::ClientSecret, _) => None,
             (Due::Proof, _) => {
                 let nonce = us.shared.nonces.of(self.side(), &self.url);
-                self.proof_input(us, at, nonce)
+                self.proof_input(us, at, nonce)?
             }
         };
         Ok((key, input.ok_or(Misuse::KeyMissing)?))
     }
 
     #[cfg(feature = "sha2")]
-    fn proof_input(&self, us: &Identity, at: &Moment, nonce: Option<String>) -> Option<String> {
+    fn proof_input(
+        &self,
+        us: &Identity,
+        at: &Moment,
+        nonce: Option<String>,
+    ) -> Result<Option<String>, Error> {
         let proof = dpop::Proof {
             method: self.method.as_str(),
             url: &self.url,
@@ -179,13 +184,19 @@ impl Unsent {
             },
             nonce,
         };
-        Some(us.dpop.as_ref()?.signing_input(&proof, at))
+        let key = us.dpop.as_ref();
+        key.map(|key| key.signing_input(&proof, at)).transpose()
     }
 
     /// Without the hash there is no [`crate::dpop::DpopKey`].
     #[cfg(not(feature = "sha2"))]
-    fn proof_input(&self, _: &Identity, _: &Moment, _: Option<String>) -> Option<String> {
-        None
+    fn proof_input(
+        &self,
+        _: &Identity,
+        _: &Moment,
+        _: Option<String>,
+    ) -> Result<Option<String>, Error> {
+        Ok(None)
     }
 
     const fn side(&self) -> Side {

@@ -79,7 +79,7 @@ fn sent(step: Step<impl Sized>) -> Request<Bytes> {
 fn an_endpoint_of_a_callers_own_is_not_posted_to_in_clear() {
     let begin = |url| {
         let mut exchange = client().call(Own(url));
-        code(exchange.resume(at(), Input::Begin)).map(drop)
+        code(exchange.resume(&at(), Input::Begin)).map(drop)
     };
     assert_eq!(begin("https://own.example/"), Ok(()));
     assert_eq!(begin("http://own.example/"), Err("url.insecure"));
@@ -90,12 +90,12 @@ fn an_endpoint_of_a_callers_own_is_not_posted_to_in_clear() {
 fn a_parameter_given_twice_is_not_sent() {
     let mut exchange = client().token(Twice);
     assert_eq!(
-        code(exchange.resume(at(), Input::Begin)).map(drop),
+        code(exchange.resume(&at(), Input::Begin)).map(drop),
         Err("form.duplicate_parameter")
     );
     let mut exchange = signing().token(Twice);
     assert_eq!(
-        code(exchange.resume(at(), Input::Begin)).map(drop),
+        code(exchange.resume(&at(), Input::Begin)).map(drop),
         Err("form.duplicate_parameter")
     );
 }
@@ -105,11 +105,11 @@ fn nothing_is_signed_for_a_request_without_a_client_or_that_cannot_be_made() {
     let issuer = Issuer::parse("https://as.example").unwrap();
     let place = issuer.well_known_places().remove(0);
     let mut exchange = signing().call(Metadata::new(issuer, place));
-    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!((request.method(), request.body().len()), (&Method::GET, 0));
     let mut exchange = signing().call(Own("http://own.example/"));
     assert_eq!(
-        code(exchange.resume(at(), Input::Begin)).map(drop),
+        code(exchange.resume(&at(), Input::Begin)).map(drop),
         Err("url.insecure")
     );
     let nowhere = Server::new(Issuer::parse("https://as.example").unwrap());
@@ -117,7 +117,7 @@ fn nothing_is_signed_for_a_request_without_a_client_or_that_cannot_be_made() {
     let lost = Client::new(nowhere, ClientId::new("id"), auth).unwrap();
     let mut exchange = lost.client_credentials(Scope::none());
     assert_eq!(
-        code(exchange.resume(at(), Input::Begin)).map(drop),
+        code(exchange.resume(&at(), Input::Begin)).map(drop),
         Err("endpoint.missing")
     );
 }
@@ -132,11 +132,11 @@ fn a_signature_is_64_bytes() {
         (70, Err("client_auth.signature_length")),
     ] {
         let mut exchange = signing().client_credentials(Scope::none());
-        let Ok(Step::Sign(job)) = exchange.resume(at(), Input::Begin) else {
+        let Ok(Step::Sign(job)) = exchange.resume(&at(), Input::Begin) else {
             panic!("a signature")
         };
         assert_eq!((job.alg, job.key_id.as_str()), ("ES256", "key"));
-        let signed = exchange.resume(at(), Input::Signed(vec![1; length].into()));
+        let signed = exchange.resume(&at(), Input::Signed(vec![1; length].into()));
         assert_eq!(code(signed).map(drop), outcome, "{length}");
     }
 }
@@ -150,17 +150,17 @@ fn json_is_for_the_token_endpoint_of_those_who_ask_for_it() {
     let form = Some("application/x-www-form-urlencoded".to_owned());
     let quirky = || quirky([Quirk::JsonRequest]);
     let mut exchange = quirky().client_credentials(Scope::none());
-    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!(media(&request), Some("application/json".to_owned()));
     assert_eq!(request.body(), r#"{"grant_type":"client_credentials"}"#);
     let mut exchange = quirky().call(Own("https://own.example/"));
-    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!(
         (media(&request), &request.body()[..]),
         (form.clone(), &b"a=1"[..])
     );
     let mut exchange = client().client_credentials(Scope::none());
-    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!(media(&request), form);
 }
 
@@ -175,18 +175,18 @@ fn the_second_of_two_calls_follows_the_first() {
         })
         .and_then(|_, tokens| Ok(tokens.access_token.expose().clone()))
         .boxed();
-    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
     assert!(!String::from_utf8_lossy(request.body()).contains("second"));
     let second = exchange
-        .resume(at(), Input::Reply(json(200, GOOD)))
+        .resume(&at(), Input::Reply(json(200, GOOD)))
         .unwrap();
     assert!(String::from_utf8_lossy(sent(second).body()).contains("scope=second"));
     let end = json(200, &GOOD.replace(r#""a""#, r#""b""#));
-    let Ok(Step::Done(token)) = exchange.resume(at(), Input::Reply(end)) else {
+    let Ok(Step::Done(token)) = exchange.resume(&at(), Input::Reply(end)) else {
         panic!("tokens")
     };
     assert_eq!(token, "b");
-    let over = exchange.resume(at(), Input::Begin);
+    let over = exchange.resume(&at(), Input::Begin);
     assert_eq!(code(over).map(drop), Err("misuse.over"));
 }
 
@@ -195,23 +195,23 @@ fn a_second_call_of_several_steps_is_not_forgotten_between_them() {
     let again = signing();
     let first = client().client_credentials(Scope::none());
     let mut exchange = first.then(move |_, _| Ok(again.client_credentials(Scope::none())));
-    let _ = sent(exchange.resume(at(), Input::Begin).unwrap());
+    let _ = sent(exchange.resume(&at(), Input::Begin).unwrap());
     let second = exchange
-        .resume(at(), Input::Reply(json(200, GOOD)))
+        .resume(&at(), Input::Reply(json(200, GOOD)))
         .unwrap();
     assert!(matches!(second, Step::Sign(_)), "{second:?}");
     let signature = Input::Signed(vec![1; 64].into());
-    let _ = sent(exchange.resume(at(), signature).unwrap());
-    let done = exchange.resume(at(), Input::Reply(json(200, GOOD)));
+    let _ = sent(exchange.resume(&at(), signature).unwrap());
+    let done = exchange.resume(&at(), Input::Reply(json(200, GOOD)));
     assert!(matches!(done, Ok(Step::Done(_))), "{done:?}");
 }
 
 #[test]
 fn an_input_that_answers_no_step_ends_the_call() {
     let mut exchange = client().client_credentials(Scope::none());
-    let early = exchange.resume(at(), Input::Reply(json(200, GOOD)));
+    let early = exchange.resume(&at(), Input::Reply(json(200, GOOD)));
     assert_eq!(code(early).map(drop), Err("misuse.out_of_order"));
-    let over = exchange.resume(at(), Input::Begin);
+    let over = exchange.resume(&at(), Input::Begin);
     assert_eq!(code(over).map(drop), Err("misuse.over"));
 }
 
@@ -283,7 +283,7 @@ fn any_method_with_any_body_can_be_sent() {
     let text = r#"{"client_name":"x"}"#;
     let put = EndpointRequest::new(Method::PUT, &url).body(Body::Json(text.into()));
     let mut exchange = client().call(Sends(put));
-    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!(
         (request.method(), request.body().as_ref()),
         (&Method::PUT, text.as_bytes())
@@ -295,7 +295,7 @@ fn any_method_with_any_body_can_be_sent() {
     assert!(!request.headers().contains_key("authorization"));
     let get = EndpointRequest::get(&url).accept("application/jwt");
     let mut exchange = client().call(Sends(get.auth(Auth::Client { purpose: "sends" })));
-    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!(request.headers().get("accept").unwrap(), "application/jwt");
     assert!(
         request.headers().contains_key("authorization"),
@@ -305,7 +305,7 @@ fn any_method_with_any_body_can_be_sent() {
     let delete = EndpointRequest::new(Method::DELETE, &url).auth(Auth::Client { purpose: "sends" });
     let mut exchange = public().call(Sends(delete));
     assert_eq!(
-        code(exchange.resume(at(), Input::Begin)).map(drop),
+        code(exchange.resume(&at(), Input::Begin)).map(drop),
         Err("client_auth.needs_form")
     );
 }
@@ -340,7 +340,7 @@ fn a_certificate_leads_to_the_aliases_and_names_the_client_only() {
     let of = |auth| Client::new(server.clone(), ClientId::new("id"), auth).unwrap();
     let begin = |client: Client| {
         let mut exchange = client.client_credentials(Scope::none());
-        sent(exchange.resume(at(), Input::Begin).unwrap())
+        sent(exchange.resume(&at(), Input::Begin).unwrap())
     };
     let request = begin(of(ClientAuth::tls()));
     assert_eq!(request.uri(), "https://mtls.as.example/token");
@@ -350,7 +350,7 @@ fn a_certificate_leads_to_the_aliases_and_names_the_client_only() {
     assert_eq!(request.uri(), "https://as.example/token");
     let mut exchange =
         of(ClientAuth::tls()).revoke(crate::endpoint::revocation::Revocation::new("t"));
-    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!(
         request.uri(),
         "https://as.example/revoke",

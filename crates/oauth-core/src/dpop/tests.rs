@@ -77,7 +77,7 @@ fn proof(request: &Request<Bytes>) -> (Value, Value) {
 #[test]
 fn a_proof_says_what_it_is_for_and_holds_the_public_key() {
     let mut exchange = local().client_credentials(Scope::none());
-    let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
     let (header, claims) = proof(&request);
     assert_eq!(header["typ"], "dpop+jwt");
     assert_eq!(header["alg"], "ES256");
@@ -89,7 +89,7 @@ fn a_proof_says_what_it_is_for_and_holds_the_public_key() {
     assert!(claims["jti"].as_str().unwrap().len() >= 16);
     assert_eq!(claims.as_object().unwrap().len(), 4, "no ath, no nonce");
     let Step::Done(tokens) = exchange
-        .resume(at(), Input::Reply(json(200, BOUND)))
+        .resume(&at(), Input::Reply(json(200, BOUND)))
         .unwrap()
     else {
         panic!("tokens")
@@ -121,7 +121,7 @@ fn every_signature_that_is_due_is_asked_for_one_after_the_other() {
     let mut keys = Vec::new();
     let mut input = Input::Begin;
     let request = loop {
-        match exchange.resume(at(), input).unwrap() {
+        match exchange.resume(&at(), input).unwrap() {
             Step::Sign(job) => {
                 keys.push(job.key_id.clone());
                 input = Input::Signed(Bytes::from(vec![7; 64]));
@@ -136,7 +136,7 @@ fn every_signature_that_is_due_is_asked_for_one_after_the_other() {
     assert_eq!(proof(&request).0["typ"], "dpop+jwt");
     let mut exchange = local().client_credentials(Scope::none());
     assert_eq!(
-        code(exchange.resume(at(), Input::Signed(Bytes::new()))).map(drop),
+        code(exchange.resume(&at(), Input::Signed(Bytes::new()))).map(drop),
         Err("misuse.out_of_order")
     );
 }
@@ -145,7 +145,7 @@ fn every_signature_that_is_due_is_asked_for_one_after_the_other() {
 fn a_nonce_is_put_in_once_with_a_new_proof_and_stays_for_the_next_request() {
     let client = local();
     let mut exchange = client.client_credentials(Scope::none());
-    let first = sent(exchange.resume(moment(1), Input::Begin).unwrap());
+    let first = sent(exchange.resume(&moment(1), Input::Begin).unwrap());
     let refused = || {
         reply(
             400,
@@ -153,16 +153,20 @@ fn a_nonce_is_put_in_once_with_a_new_proof_and_stays_for_the_next_request() {
             NONCE,
         )
     };
-    let second = sent(exchange.resume(moment(2), Input::Reply(refused())).unwrap());
+    let second = sent(
+        exchange
+            .resume(&moment(2), Input::Reply(refused()))
+            .unwrap(),
+    );
     assert_eq!(proof(&second).1["nonce"], "n1");
     assert_ne!(proof(&first).1["jti"], proof(&second).1["jti"]);
     assert_eq!(first.body(), second.body());
-    let again = code(exchange.resume(moment(3), Input::Reply(refused())));
+    let again = code(exchange.resume(&moment(3), Input::Reply(refused())));
     assert_eq!(again.map(drop), Err("denied.use_dpop_nonce"));
     // A clone that was changed shares what the others have learned.
     let changed = client.with_header("user-agent", "x").unwrap();
     let mut exchange = changed.client_credentials(Scope::none());
-    let next = sent(exchange.resume(moment(4), Input::Begin).unwrap());
+    let next = sent(exchange.resume(&moment(4), Input::Begin).unwrap());
     assert_eq!(proof(&next).1["nonce"], "n1");
 }
 
@@ -170,8 +174,8 @@ fn a_nonce_is_put_in_once_with_a_new_proof_and_stays_for_the_next_request() {
 fn a_challenge_asks_for_a_nonce_too_and_other_refusals_do_not() {
     let ask = |status, headers: &[(&'static str, &str)], body| {
         let mut exchange = local().client_credentials(Scope::none());
-        let _ = exchange.resume(moment(1), Input::Begin).unwrap();
-        let step = exchange.resume(moment(2), Input::Reply(reply(status, headers, body)));
+        let _ = exchange.resume(&moment(1), Input::Begin).unwrap();
+        let step = exchange.resume(&moment(2), Input::Reply(reply(status, headers, body)));
         code(step).map(|step| matches!(step, Step::Send(_)))
     };
     let json = ("content-type", "application/json");
@@ -250,7 +254,7 @@ fn a_token_goes_in_the_way_of_its_type() {
     let bound = answered(ask, json(200, BOUND)).unwrap();
     let begin = |client: &Client, tokens: Tokens| {
         let mut exchange = client.call(Own(Arc::new(tokens)));
-        code(exchange.resume(at(), Input::Begin)).map(sent)
+        code(exchange.resume(&at(), Input::Begin)).map(sent)
     };
     let request = begin(&client, bound.clone()).unwrap();
     let header = |request: &Request<Bytes>| request.headers()["authorization"].clone();

@@ -43,7 +43,7 @@ impl<E: Exchange> ExchangeExt for E {}
 impl<E: Exchange + ?Sized> Exchange for Box<E> {
     type Output = E::Output;
 
-    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<E::Output>, Error> {
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<E::Output>, Error> {
         (**self).resume(at, input)
     }
 }
@@ -60,14 +60,14 @@ where
 {
     type Output = U;
 
-    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<U>, Error> {
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<U>, Error> {
         Ok(match self.first.resume(at, input)? {
             Step::Send(request) => Step::Send(request),
             Step::Sleep(pause) => Step::Sleep(pause),
             Step::Sign(job) => Step::Sign(job),
             Step::Done(output) => {
                 let f = self.f.take().ok_or(Misuse::Over)?;
-                Step::Done(f(&at, output)?)
+                Step::Done(f(at, output)?)
             }
         })
     }
@@ -87,11 +87,11 @@ where
 {
     type Output = N::Output;
 
-    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<N::Output>, Error> {
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<N::Output>, Error> {
         match std::mem::replace(self, Self::Over) {
             Self::First(mut first, f) => match first.resume(at, input)? {
                 Step::Done(output) => {
-                    let mut second = f(&at, output)?;
+                    let mut second = f(at, output)?;
                     let step = second.resume(at, Input::Begin)?;
                     *self = Self::Second(second);
                     Ok(step)

@@ -187,10 +187,16 @@ impl AuthorizationRequest {
             return Err(Misuse::RedirectUriUnregistered.into());
         }
         let method = self.challenge_method(us)?;
-        let proof = method.map(|method| (method, entropy.proof(method)));
-        let state = entropy.state();
+        let proof = method
+            .map(|method| Ok::<_, Error>((method, entropy.proof(method)?)))
+            .transpose()?;
+        let state = entropy.state()?;
         // The nonce binds an ID Token to this flow; without openid there is none to bind.
-        let nonce = self.scope.contains("openid").then(|| entropy.nonce());
+        let nonce = self
+            .scope
+            .contains("openid")
+            .then(|| entropy.nonce())
+            .transpose()?;
         let mut form = Form::new();
         form.push("response_type", "code");
         form.push(

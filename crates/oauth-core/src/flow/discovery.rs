@@ -157,7 +157,7 @@ impl Discovery {
 impl Exchange for Discovery {
     type Output = Server;
 
-    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<Server>, Error> {
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Server>, Error> {
         let error = match self.call.resume(at, input) {
             Err(error) if is_worth_another_place(&error) => error,
             other => return other,

@@ -237,7 +237,7 @@ impl Keeper {
     ///
     /// # Errors
     /// `stored.issuer` for tokens of another server or client.
-    pub fn with_tokens(mut self, at: Moment, tokens: Tokens) -> Result<Self, Error> {
+    pub fn with_tokens(mut self, at: &Moment, tokens: Tokens) -> Result<Self, Error> {
         self.replace(at, tokens)?;
         if let Unsaved::Login(login) = &mut self.unsaved {
             login.is_copy = true;
@@ -316,14 +316,14 @@ impl Keeper {
     ///
     /// # Errors
     /// `stored.issuer` for tokens of another server or client.
-    pub fn replace(&mut self, at: Moment, tokens: Tokens) -> Result<(), Error> {
+    pub fn replace(&mut self, at: &Moment, tokens: Tokens) -> Result<(), Error> {
         if tokens.binding != self.us.binding {
             return Err(Check::StoredIssuer.into());
         }
-        self.unsaved = Unsaved::Login(Login::new(at.ticket(), Arc::new(tokens)));
+        self.unsaved = Unsaved::Login(Login::new(at.ticket()?, Arc::new(tokens)));
         // A renewal that has not taken its first step can still use the login.
         if matches!(self.state, None | Some(State::Begun)) {
-            self.adopt_login(&at);
+            self.adopt_login(at);
         }
         Ok(())
     }
@@ -333,10 +333,10 @@ impl Keeper {
     ///
     /// # Errors
     /// `stored.*` for a record that cannot be read, or is another grant's.
-    pub fn learn(&mut self, at: Moment, entry: Entry) -> Result<(), Error> {
+    pub fn learn(&mut self, at: &Moment, entry: Entry) -> Result<(), Error> {
         let is_news = entry.version > self.version && self.is_stored();
         match is_news && !self.is_busy() {
-            true => self.reconcile(&at, Some(entry)).map(drop),
+            true => self.reconcile(at, Some(entry)).map(drop),
             false => Ok(()),
         }
     }
@@ -405,9 +405,9 @@ impl Keeper {
     }
 
     /// The driver was dropped in the middle of a renewal.
-    pub fn abandon(&mut self, at: Moment) {
+    pub fn abandon(&mut self, at: &Moment) {
         if let Some(state) = self.state.take() {
-            self.clean_up(&at, state);
+            self.clean_up(at, state);
         }
     }
 

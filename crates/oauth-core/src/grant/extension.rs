@@ -125,7 +125,7 @@ mod tests {
         }
         let named = |client: Client| {
             let grant = extension().parameter("client_key", "x")?;
-            client.token(grant).resume(at(), Input::Begin).map(drop)
+            client.token(grant).resume(&at(), Input::Begin).map(drop)
         };
         let tiktok = quirky([Quirk::ClientIdParameter("client_key".to_owned())]);
         assert_eq!(code(named(tiktok)), Err("form.reserved_parameter"));
@@ -141,7 +141,7 @@ mod tests {
         let grant = grant.unwrap_or_else(|error| unreachable!("{error}"));
         assert_eq!(grant.scope, scope);
         assert_eq!(Grant::scope(&grant), &scope);
-        let Ok(Step::Send(request)) = client().token(grant).resume(at(), Input::Begin) else {
+        let Ok(Step::Send(request)) = client().token(grant).resume(&at(), Input::Begin) else {
             unreachable!("a request")
         };
         let sent = "grant_type=urn%3Aexample%3Agrant&resource=x&resource=y&scope=a+b";

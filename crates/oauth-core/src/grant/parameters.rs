@@ -206,7 +206,7 @@ mod tests {
     }
 
     fn body(mut exchange: impl Exchange) -> Result<String, &'static str> {
-        match code(exchange.resume(at(), Input::Begin))? {
+        match code(exchange.resume(&at(), Input::Begin))? {
             Step::Send(request) => Ok(String::from_utf8_lossy(request.body()).into_owned()),
             step => unreachable!("{step:?}"),
         }

@@ -34,7 +34,7 @@ fn at() -> Moment {
 /// The form that an operation sends.
 fn sent(name: &str, args: Vec<Arg>) -> String {
     let mut machine = client().begin(number(name), args).expect("a conversation");
-    match machine.begin(at()) {
+    match machine.begin(&at()) {
         Ok(Turn::Send(request)) => String::from_utf8_lossy(&request.body).into_owned(),
         other => panic!("{other:?}"),
     }
@@ -192,13 +192,13 @@ fn an_outcome_has_its_members_in_the_order_of_the_description() {
             hint: None,
         })
         .expect("a conversation");
-    assert!(matches!(machine.begin(at()), Ok(Turn::Send(_))));
+    assert!(matches!(machine.begin(&at()), Ok(Turn::Send(_))));
     let reply = Reply {
         status: 200,
         headers: vec![("content-type".to_owned(), b"application/json".to_vec())],
         body: br#"{"active":true,"scope":"a b","exp":7,"aud":"api","more":1}"#.to_vec(),
     };
-    let Ok(Turn::Done(Record::Plain(name, members))) = machine.reply(at(), reply) else {
+    let Ok(Turn::Done(Record::Plain(name, members))) = machine.reply(&at(), reply) else {
         panic!("a record")
     };
     let Kind::Record(description) = TokenState::KIND else {

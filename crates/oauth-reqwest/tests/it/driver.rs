@@ -101,7 +101,7 @@ async fn errors_name_no_url() {
     struct Ask(String);
     impl Exchange for Ask {
         type Output = ();
-        fn resume(&mut self, _: Moment, input: Input) -> Result<Step<()>, Error> {
+        fn resume(&mut self, _: &Moment, input: Input) -> Result<Step<()>, Error> {
             match input {
                 Input::Lost(cause) => Err(Error::lost(cause)),
                 _ => Ok(Step::Send(
@@ -191,7 +191,7 @@ async fn what_must_have_left_by_now_does_not_leave() {
     struct Late(String, SendBy);
     impl Exchange for Late {
         type Output = u16;
-        fn resume(&mut self, _: Moment, input: Input) -> Result<Step<u16>, Error> {
+        fn resume(&mut self, _: &Moment, input: Input) -> Result<Step<u16>, Error> {
             match input {
                 Input::Lost(cause) => Err(Error::lost(cause)),
                 Input::Reply(reply) => Ok(Step::Done(reply.status().as_u16())),

@@ -93,7 +93,7 @@ async fn a_login_is_bound_to_its_flow() {
     let here = RedirectUri::parse("https://app.example/callback").unwrap();
     let begin = || {
         let ask = AuthorizationRequest::new(here.clone()).scope(Scope::parse("openid").unwrap());
-        client.authorize(Moment::system().unwrap(), ask).unwrap()
+        client.authorize(&Moment::system().unwrap(), ask).unwrap()
     };
     for (fault, code) in [
         (Fault::ForeignStateInCallback, "callback.state"),

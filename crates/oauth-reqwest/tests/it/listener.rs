@@ -32,7 +32,7 @@ impl Wait {
         let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
         let (_, pending) = client
             .unwrap()
-            .authorize(Moment::system().unwrap(), ask)
+            .authorize(&Moment::system().unwrap(), ask)
             .unwrap();
         let uri = listener.redirect_uri().as_str();
         let host = uri.strip_prefix("http://").unwrap();
@@ -336,7 +336,7 @@ async fn nobody_comes() {
     let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
     let (_, pending) = client
         .unwrap()
-        .authorize(Moment::system().unwrap(), ask)
+        .authorize(&Moment::system().unwrap(), ask)
         .unwrap();
     let error = listener
         .wait(&pending, Duration::from_millis(20))

@@ -29,7 +29,7 @@ fn flow(redirect_uri: &RedirectUri) -> Pending {
     );
     let ask = AuthorizationRequest::new(redirect_uri.clone());
     let now = Moment::system().unwrap();
-    client.unwrap().authorize(now, ask).unwrap().1
+    client.unwrap().authorize(&now, ask).unwrap().1
 }
 
 fn port_of(uri: &RedirectUri) -> u16 {

@@ -31,7 +31,7 @@ impl Session {
         };
         let at = crate::clock::moment()?;
         let mut state = self.0.state();
-        let learnt = state.keeper.learn(at, entry);
+        let learnt = state.keeper.learn(&at, entry);
         self.0.publish(&state);
         learnt
     }

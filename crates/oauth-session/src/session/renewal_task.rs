@@ -68,7 +68,7 @@ impl RenewalTask {
                     return;
                 }
             };
-            let step = self.us.state().keeper.resume(at, event);
+            let step = self.us.state().keeper.resume(&at, event);
             event = match step {
                 Step::Run(exchange) => {
                     faults::at("session.run");
@@ -142,7 +142,7 @@ impl Drop for RenewalTask {
         if state.keeper.is_busy()
             && let Ok(at) = clock::moment()
         {
-            state.keeper.abandon(at);
+            state.keeper.abandon(&at);
         }
         state.flight = None;
         self.us.publish(&state);

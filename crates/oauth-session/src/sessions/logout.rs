@@ -30,7 +30,7 @@ impl Sessions {
     pub async fn log_out(&self, id: &GrantId) -> Result<(), Error> {
         let session = self.get(id);
         let key = session.key().unwrap_or_default().to_owned();
-        let holder = clock::moment()?.ticket();
+        let holder = clock::moment()?.ticket()?;
         let longest = self.0.driver.longest();
         self.0.lease(&key, &holder, longest + MARGIN).await?;
         let revoked = self.revoke(&session, &key).await;

@@ -51,7 +51,7 @@ impl Rotating {
 impl Drive for Rotating {
     fn run(&self, mut exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(async move {
-            let Step::Send(request) = exchange.resume(Moment::system()?, Input::Begin)? else {
+            let Step::Send(request) = exchange.resume(&Moment::system()?, Input::Begin)? else {
                 panic!("no request");
             };
             if request.uri().path() == "/revoke" {
@@ -88,7 +88,7 @@ impl Drive for Rotating {
                 .header("content-type", "application/json")
                 .body(body.into())
                 .expect("a reply");
-            match exchange.resume(Moment::system()?, Input::Reply(reply))? {
+            match exchange.resume(&Moment::system()?, Input::Reply(reply))? {
                 Step::Done(tokens) => Ok(tokens),
                 _ => panic!("not done"),
             }
@@ -97,7 +97,7 @@ impl Drive for Rotating {
 
     fn revoke(&self, mut exchange: Boxed<()>) -> Answer<'_, ()> {
         Box::pin(async move {
-            let Step::Send(request) = exchange.resume(Moment::system()?, Input::Begin)? else {
+            let Step::Send(request) = exchange.resume(&Moment::system()?, Input::Begin)? else {
                 panic!("no request");
             };
             self.forget(request.body()).map(drop)

@@ -264,7 +264,7 @@ impl Simulation {
             .body(Bytes::new());
         let request = request.expect("a token's characters fit a header");
         let at = Moment::fixed(self.time(), [0; 32]);
-        if self.twin.answer(at, request).status() == 200 {
+        if self.twin.answer(&at, request).status() == 200 {
             self.report.served += 1;
             self.callers[caller].close();
             return Ok(());
@@ -343,13 +343,13 @@ impl Simulation {
         let grant = danger::password(name, word, Scope::none());
         let mut exchange = self.client.token(grant);
         let at = self.moment(worker);
-        let Ok(Move::Send(request)) = exchange.resume(at, Input::Begin) else {
+        let Ok(Move::Send(request)) = exchange.resume(&at, Input::Begin) else {
             return None;
         };
         let reply = self
             .twin
-            .answer(Moment::fixed(self.time(), [0; 32]), request);
-        match exchange.resume(at, Input::Reply(reply)) {
+            .answer(&Moment::fixed(self.time(), [0; 32]), request);
+        match exchange.resume(&at, Input::Reply(reply)) {
             Ok(Move::Done(tokens)) => Some(tokens),
             _ => None,
         }
@@ -371,7 +371,7 @@ impl Simulation {
         let slot = self.slot(worker, grant);
         slot.logins.push(access);
         slot.keeper
-            .replace(at, tokens)
+            .replace(&at, tokens)
             .map_err(|error| Breach(Rule::Answered, format!("a login is refused: {error}")))?;
         self.come(worker, grant, Mood::Hasty);
         Ok(())

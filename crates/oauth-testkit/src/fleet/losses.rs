@@ -121,7 +121,7 @@ impl Simulation {
                 format!("begins with a copy of {}", ledger.tokens(&copy))
             });
             let keeper = self.keeper(&self.workers[worker].client, self.grants[grant].id.clone());
-            if let Ok(keeper) = keeper.with_tokens(at, copy) {
+            if let Ok(keeper) = keeper.with_tokens(&at, copy) {
                 let slot = self.slot(worker, grant);
                 slot.keeper = keeper;
                 slot.logins.push(access);

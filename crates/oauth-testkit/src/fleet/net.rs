@@ -300,7 +300,7 @@ impl Simulation {
     ) -> Result<http::Response<Bytes>, Breach> {
         let before = self.twin.counters().reuse_events;
         let at = Moment::fixed(self.time(), [0; 32]);
-        let reply = self.twin.answer(at, request);
+        let reply = self.twin.answer(&at, request);
         self.report.token_requests += 1;
         self.trace_server(send, reply.status().as_u16());
         let is_reuse = self.twin.counters().reuse_events > before;

@@ -192,7 +192,7 @@ impl Simulation {
         });
         self.trace_event(worker, &event);
         let at = self.moment(worker);
-        let step = self.slot(worker, grant).keeper.resume(at, event);
+        let step = self.slot(worker, grant).keeper.resume(&at, event);
         self.note_of(worker, grant, |ledger| format!("-> {}", ledger.step(&step)));
         if let Step::Done(outcome) = step {
             return self.over(worker, grant, outcome);
@@ -331,7 +331,7 @@ impl Simulation {
         let Some(flight) = &mut self.slot(worker, grant).flight else {
             return Ok(());
         };
-        match flight.exchange.resume(at, Input::Begin) {
+        match flight.exchange.resume(&at, Input::Begin) {
             Ok(Move::Send(request)) => self.send(worker, grant, request),
             Ok(_) => Err(Breach(Rule::Answered, "an odd first move".to_owned())),
             Err(error) => self.flown(worker, grant, Err(error)),
@@ -361,7 +361,7 @@ impl Simulation {
             }
         };
         self.ledger.close(send, &input);
-        let result = match flight.exchange.resume(at, input) {
+        let result = match flight.exchange.resume(&at, input) {
             Ok(Move::Done(tokens)) => Ok(tokens),
             Ok(_) => return Err(Breach(Rule::Answered, "an odd last move".to_owned())),
             Err(error) => Err(error),
@@ -412,7 +412,7 @@ impl Simulation {
         self.note_of(worker, grant, |_| "the renewal is abandoned".to_owned());
         self.report.abandoned += 1;
         let slot = self.slot(worker, grant);
-        slot.keeper.abandon(at);
+        slot.keeper.abandon(&at);
         slot.call = None;
         slot.leader = None;
         slot.round += 1;
@@ -437,7 +437,7 @@ impl Simulation {
         if slot.flight.take().is_none() {
             return;
         }
-        slot.keeper.abandon(at);
+        slot.keeper.abandon(&at);
         slot.lease = None;
         slot.leader = None;
         let holder = slot.holder.clone();

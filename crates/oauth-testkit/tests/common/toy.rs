@@ -37,7 +37,7 @@ impl Toy {
 impl Exchange for Toy {
     type Output = (UnixTime, Response<Bytes>);
 
-    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<Self::Output>, Error> {
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Self::Output>, Error> {
         match input {
             Input::Begin | Input::Elapsed => Ok(Step::Send(self.request.clone())),
             Input::Lost(cause) if self.lost => Err(Error::lost(cause)),

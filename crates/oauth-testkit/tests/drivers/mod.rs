@@ -42,7 +42,7 @@ pub(crate) fn drive(mut probe: Probe, habit: Habit, kept: &mut Kept) -> Result<S
     let at = Moment::fixed(UnixTime::from_secs(0), [0; 32]);
     let mut input = Input::Begin;
     loop {
-        input = match probe.resume(at, input)? {
+        input = match probe.resume(&at, input)? {
             Step::Send(request) => match with_habit(request, habit, kept) {
                 Ok(reply) => Input::Reply(reply),
                 Err(cause) if habit == Habit::ReturnsErrors && cause.reach() != Reach::TooLarge => {

@@ -329,7 +329,7 @@ impl DemoEnv {
         client: &Client,
         ask: AuthorizationRequest,
     ) -> FlowResult<(Pending, String)> {
-        let (url, pending) = client.authorize(Moment::system()?, ask)?;
+        let (url, pending) = client.authorize(&Moment::system()?, ask)?;
         match self.visit(&url)? {
             Visit::Sent(callback) => Ok((pending, callback)),
             Visit::Page(status) => Err(Failed::new(format_args!(

@@ -182,11 +182,11 @@ fn tracking_shadow_refused(env: &DemoEnv) -> FlowResult {
         "code_challenge",
         "response_type",
     ] {
-        let result = client.authorize(Moment::system()?, ask()?.extra(name, "tracking"));
+        let result = client.authorize(&Moment::system()?, ask()?.extra(name, "tracking"));
         env.refused(format_args!("`{name}`"), result, "form.reserved_parameter")?;
     }
     let twice = ask()?.extra("campaign", "a").extra("campaign", "b");
-    let result = client.authorize(Moment::system()?, twice);
+    let result = client.authorize(&Moment::system()?, twice);
     env.refused("`campaign` twice", result, "form.duplicate_parameter")?;
     let result = env.provider.authorization_parameter("utm_source");
     env.refused(

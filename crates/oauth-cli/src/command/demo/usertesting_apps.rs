@@ -78,12 +78,12 @@ fn redirect_uri_checked_locally(env: &DemoEnv) -> FlowResult {
         "http://127.0.0.1:8400/callback",
     ] {
         let ask = AuthorizationRequest::new(RedirectUri::parse(almost)?);
-        let result = client.authorize(Moment::system()?, ask);
+        let result = client.authorize(&Moment::system()?, ask);
         env.refused(almost, result, "redirect_uri.not_registered")?;
     }
     let result = env
         .trusted()?
-        .authorize(Moment::system()?, ask(REGISTERED)?);
+        .authorize(&Moment::system()?, ask(REGISTERED)?);
     env.refused(
         "any at all, by a client that registered none,",
         result,
@@ -96,7 +96,7 @@ fn redirect_uri_checked_by_server(env: &DemoEnv) -> FlowResult {
     let server = env.provider.server()?;
     let client = Client::new(server, env.client_id(), ClientAuth::post(env.secret()))?;
     let ask = ask("https://evil.example/callback")?;
-    let (url, _) = client.authorize(Moment::system()?, ask)?;
+    let (url, _) = client.authorize(&Moment::system()?, ask)?;
     let visit = env.visit(&url)?;
     env.check(
         "the server shows its own page, 400, and sends nobody anywhere",
@@ -145,7 +145,7 @@ fn secret_in_url_refused(env: &DemoEnv) -> FlowResult {
     let secret = env.secret();
     for name in ["client_secret", "key"] {
         let ask = ask(REGISTERED)?.extra(name, secret.expose());
-        let result = client.authorize(Moment::system()?, ask);
+        let result = client.authorize(&Moment::system()?, ask);
         env.refused(
             format_args!("the secret as parameter `{name}`"),
             result,

@@ -57,7 +57,7 @@ impl Begin {
 
     fn begin(
         &mut self,
-        at: Moment,
+        at: &Moment,
         ask: AuthorizationRequest,
         values: Option<&HostGeneratedValues>,
     ) -> Result<Step<Authorization>, Error> {
@@ -66,7 +66,7 @@ impl Begin {
             .server
             .flag("require_pushed_authorization_requests", Flag::False);
         let pushes = required || ask.push == Push::Always;
-        let prepared = ask.prepare(us, at.now(), &entropy(&at, values)?)?;
+        let prepared = ask.prepare(us, at.now(), &entropy(at, values)?)?;
         let Prepared { form, pending } = prepared;
         if !pushes {
             let url = us.server.endpoint(EndpointKind::Authorization)?;
@@ -83,7 +83,7 @@ impl Begin {
 
     fn push(
         &mut self,
-        at: Moment,
+        at: &Moment,
         input: Input,
         mut call: Call<PushedAuthorization>,
         pending: Pending,
@@ -138,7 +138,7 @@ fn entropy<'a>(
 impl Exchange for Begin {
     type Output = Authorization;
 
-    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<Authorization>, Error> {
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Authorization>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Fresh(ask), Input::Begin) => {
                 let (ask, values) = *ask;

@@ -56,28 +56,28 @@ pub(crate) enum FlowEntropy<'a> {
 }
 
 impl FlowEntropy<'_> {
-    pub(super) fn state(&self) -> Secret<String> {
+    pub(super) fn state(&self) -> Result<Secret<String>, Error> {
         match self {
-            Self::Host(drawn) => drawn.state.clone(),
+            Self::Host(drawn) => Ok(drawn.state.clone()),
             #[cfg(feature = "sha2")]
-            Self::Derived(at) => Secret::new(at.token("state")),
+            Self::Derived(at) => Ok(Secret::new(at.token("state")?)),
         }
     }
 
-    pub(super) fn nonce(&self) -> Secret<String> {
+    pub(super) fn nonce(&self) -> Result<Secret<String>, Error> {
         match self {
-            Self::Host(drawn) => drawn.nonce.clone(),
+            Self::Host(drawn) => Ok(drawn.nonce.clone()),
             #[cfg(feature = "sha2")]
-            Self::Derived(at) => Secret::new(at.token("nonce")),
+            Self::Derived(at) => Ok(Secret::new(at.token("nonce")?)),
         }
     }
 
     /// A verifier and its challenge.
-    pub(super) fn proof(&self, method: ChallengeMethod) -> (CodeVerifier, String) {
+    pub(super) fn proof(&self, method: ChallengeMethod) -> Result<(CodeVerifier, String), Error> {
         let verifier = match self {
             Self::Host(drawn) => drawn.code_verifier.clone(),
             #[cfg(feature = "sha2")]
-            Self::Derived(at) => CodeVerifier::at(at),
+            Self::Derived(at) => CodeVerifier::at(at)?,
         };
         let challenge = match (self, method) {
             (_, ChallengeMethod::Plain) => verifier.expose().to_owned(),
@@ -85,7 +85,7 @@ impl FlowEntropy<'_> {
             #[cfg(feature = "sha2")]
             (Self::Derived(_), ChallengeMethod::S256) => verifier.challenge(method),
         };
-        (verifier, challenge)
+        Ok((verifier, challenge))
     }
 }
 
@@ -106,7 +106,10 @@ mod tests {
             .as_ref()
             .map(FlowEntropy::Host)
             .map_err(|error| error.code());
-        let proof = entropy.map(|entropy| entropy.proof(ChallengeMethod::S256));
+        let proof = entropy.and_then(|entropy| {
+            let proof = entropy.proof(ChallengeMethod::S256);
+            proof.map_err(|error| error.code())
+        });
         let proof = proof.map(|(verifier, challenge)| (verifier.expose().to_owned(), challenge));
         assert_eq!(proof, Ok((VERIFIER.to_owned(), CHALLENGE.to_owned())));
     }

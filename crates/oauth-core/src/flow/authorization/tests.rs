@@ -25,7 +25,7 @@ fn naming() -> Server {
 
 /// What comes of a callback with these parameters and the flow's own state.
 fn judged(client: &Client, ask: AuthorizationRequest, parameters: &str) -> Result<(), Error> {
-    let (_, pending) = client.authorize(at(), ask)?;
+    let (_, pending) = client.authorize(&at(), ask)?;
     let state = pending.state().expose().clone();
     let callback = format!("{CB}?state={state}&{parameters}");
     client.redeem(pending, &callback).map(drop)
@@ -124,7 +124,7 @@ fn all_that_an_error_says_is_kept() {
 #[test]
 fn a_verifier_never_enters_a_url() {
     let quirky = quirky([Quirk::ChallengeAsVerifier]);
-    let (url, pending) = quirky.authorize(at(), ask()).unwrap();
+    let (url, pending) = quirky.authorize(&at(), ask()).unwrap();
     let challenge = parameter(&url, "code_challenge");
     assert_eq!(parameter(&url, "code_verifier"), challenge);
     let verifier = pending
@@ -135,7 +135,7 @@ fn a_verifier_never_enters_a_url() {
 
     // With `plain` the challenge is the verifier: it is not written a second time.
     let (url, pending) = quirky
-        .authorize(at(), danger::plain_challenge(ask()))
+        .authorize(&at(), danger::plain_challenge(ask()))
         .unwrap();
     let verifier = pending
         .code_verifier
@@ -148,7 +148,7 @@ fn a_verifier_never_enters_a_url() {
     );
     assert_eq!(parameter(&url, "code_verifier"), None);
 
-    let (url, _) = client().authorize(at(), ask()).unwrap();
+    let (url, _) = client().authorize(&at(), ask()).unwrap();
     assert_eq!(parameter(&url, "code_verifier"), None);
     assert_eq!(
         parameter(&url, "code_challenge_method").as_deref(),
@@ -156,7 +156,7 @@ fn a_verifier_never_enters_a_url() {
     );
 
     let (url, pending) = client()
-        .authorize(at(), danger::without_pkce(ask()))
+        .authorize(&at(), danger::without_pkce(ask()))
         .unwrap();
     assert_eq!(parameter(&url, "code_challenge"), None);
     assert!(pending.code_verifier.is_none());
@@ -165,7 +165,7 @@ fn a_verifier_never_enters_a_url() {
 #[test]
 fn parameters_of_the_callers_own_have_names_of_their_own() {
     let with = |name: &str, value: &str| {
-        code(client().authorize(at(), ask().extra(name, value))).map(drop)
+        code(client().authorize(&at(), ask().extra(name, value))).map(drop)
     };
     assert_eq!(with("prompt", "login"), Ok(()));
     assert_eq!(with("", "x"), Err("form.reserved_parameter"));
@@ -178,14 +178,14 @@ fn parameters_of_the_callers_own_have_names_of_their_own() {
     assert_eq!(with("hint", "is hunter22"), Err("form.secret_in_url"));
     let twice = ask().extra("prompt", "login").extra("prompt", "none");
     assert_eq!(
-        code(client().authorize(at(), twice)).map(drop),
+        code(client().authorize(&at(), twice)).map(drop),
         Err("form.duplicate_parameter")
     );
     // An empty secret stands in every text.
     let auth = ClientAuth::basic("");
     let empty = Client::new(server(), ClientId::new("id"), auth).unwrap();
     let extra = ask().extra("prompt", "login");
-    assert_eq!(code(empty.authorize(at(), extra)).map(drop), Ok(()));
+    assert_eq!(code(empty.authorize(&at(), extra)).map(drop), Ok(()));
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_server_that_takes_pushed_or_signed_requests_only_is_not_sent_a_person() {
             let metadata = json!({ member: said }).as_object().cloned().unwrap();
             let client = of(server().with_metadata(metadata));
             assert_eq!(
-                code(client.authorize(at(), ask())).map(drop),
+                code(client.authorize(&at(), ask())).map(drop),
                 outcome,
                 "{member}"
             );
@@ -215,7 +215,7 @@ fn a_server_that_takes_pushed_or_signed_requests_only_is_not_sent_a_person() {
 #[test]
 fn a_flow_outlives_its_storage_whole() {
     let openid = ask().scope(Scope::parse("openid read").unwrap());
-    let (url, pending) = client().authorize(at(), openid).unwrap();
+    let (url, pending) = client().authorize(&at(), openid).unwrap();
     let again = Pending::from_json(pending.to_json().expose()).unwrap();
     for flow in [&pending, &again] {
         assert_eq!(flow.issuer(), "https://as.example");
@@ -229,13 +229,13 @@ fn a_flow_outlives_its_storage_whole() {
             parameter(&url, "state")
         );
     }
-    let (_, plain) = client().authorize(at(), ask()).unwrap();
+    let (_, plain) = client().authorize(&at(), ask()).unwrap();
     assert!(plain.nonce().is_none());
 }
 
 #[test]
 fn a_flow_of_another_version_or_without_state_is_not_read() {
-    let (_, pending) = client().authorize(at(), ask()).unwrap();
+    let (_, pending) = client().authorize(&at(), ask()).unwrap();
     let text = pending.to_json();
     let read = |name: &str, value: serde_json::Value| {
         let mut stored: serde_json::Value = serde_json::from_str(text.expose()).unwrap();
@@ -258,14 +258,14 @@ fn redeemed(mode: ResponseMode, callback: impl Fn(&str) -> String) -> Result<Str
         response_mode: mode,
         ..ask()
     };
-    let (_, pending) = client().authorize(at(), ask).unwrap();
+    let (_, pending) = client().authorize(&at(), ask).unwrap();
     let callback = callback(pending.state().expose());
     assert_eq!(
         pending.recognises(&callback),
         code(Callback::read(&callback, pending.redirect_uri(), mode)).is_ok()
     );
     let mut exchange = code(client().redeem(pending, &callback))?;
-    match exchange.resume(at(), Input::Begin) {
+    match exchange.resume(&at(), Input::Begin) {
         Ok(Step::Send(request)) => Ok(String::from_utf8_lossy(request.body()).into_owned()),
         other => unreachable!("{other:?}"),
     }
@@ -307,7 +307,7 @@ fn a_callback_that_says_it_arrived_elsewhere_is_refused_and_names_the_place() {
         "/other",
         "//app.example/cb",
     ] {
-        let (_, pending) = client().authorize(at(), ask()).unwrap();
+        let (_, pending) = client().authorize(&at(), ask()).unwrap();
         let state = pending.state().expose().clone();
         let error = client().redeem(pending, &format!("{elsewhere}?code=c1&state={state}"));
         let error = error.map(drop).unwrap_err();
@@ -349,7 +349,7 @@ fn resources_and_audiences_are_asked_for_and_redeemed() {
             .resource("https://b.example/")
             .audience("x")
     };
-    let (url, pending) = client().authorize(at(), ask).unwrap();
+    let (url, pending) = client().authorize(&at(), ask).unwrap();
     let query = url.query().unwrap();
     let targets =
         "resource=https%3A%2F%2Fa.example%2F&resource=https%3A%2F%2Fb.example%2F&audience=x";
@@ -361,7 +361,7 @@ fn resources_and_audiences_are_asked_for_and_redeemed() {
     for pending in [pending, again] {
         let callback = format!("{CB}?code=c1&state={}", pending.state().expose());
         let mut exchange = client().redeem(pending, &callback).unwrap();
-        let Ok(Step::Send(request)) = exchange.resume(at(), Input::Begin) else {
+        let Ok(Step::Send(request)) = exchange.resume(&at(), Input::Begin) else {
             unreachable!()
         };
         let body = String::from_utf8_lossy(request.body()).into_owned();
@@ -372,28 +372,28 @@ fn resources_and_audiences_are_asked_for_and_redeemed() {
 #[test]
 fn a_resource_is_checked_and_a_flow_without_one_is_stored_as_ever() {
     for bad in ["api", "https://a.example/#f"] {
-        let error = client().authorize(at(), ask().resource(bad)).map(drop);
+        let error = client().authorize(&at(), ask().resource(bad)).map(drop);
         assert_eq!(code(error), Err("resource.syntax"), "{bad}");
         let error = client()
-            .authorize(at(), ask().extra("resource", bad))
+            .authorize(&at(), ask().extra("resource", bad))
             .map(drop);
         assert_eq!(code(error), Err("resource.syntax"), "{bad}");
     }
     let leak = client()
-        .authorize(at(), ask().audience("hunter22"))
+        .authorize(&at(), ask().audience("hunter22"))
         .map(drop);
     assert_eq!(code(leak), Err("form.secret_in_url"));
-    let (_, pending) = client().authorize(at(), ask()).unwrap();
+    let (_, pending) = client().authorize(&at(), ask()).unwrap();
     assert!(!pending.to_json().expose().contains("parameters"));
 }
 
 #[test]
 fn a_redirect_uri_is_repeated_unless_the_server_must_not_see_it() {
     let body = |client: Client| {
-        let (_, pending) = client.authorize(at(), ask()).unwrap();
+        let (_, pending) = client.authorize(&at(), ask()).unwrap();
         let callback = format!("{CB}?code=c1&state={}", pending.state().expose());
         let mut exchange = client.redeem(pending, &callback).unwrap();
-        match exchange.resume(at(), Input::Begin) {
+        match exchange.resume(&at(), Input::Begin) {
             Ok(Step::Send(request)) => String::from_utf8_lossy(request.body()).into_owned(),
             other => unreachable!("{other:?}"),
         }

@@ -25,7 +25,7 @@ fn found(
     let mut input = Input::Begin;
     let (mut places, mut replies) = (Vec::new(), replies.into_iter());
     loop {
-        match exchange.resume(at(), input) {
+        match exchange.resume(&at(), input) {
             Ok(Step::Send(request)) => {
                 places.push(request.uri().path().to_owned());
                 let next = replies.next();
@@ -70,8 +70,8 @@ fn a_request_for_a_pause_and_a_lost_reply_end_the_search() {
         assert_eq!(server.map(drop).map_err(|e| e.code()), Err("denied.busy"));
     }
     let mut exchange = Discovery::new(ask());
-    let _ = exchange.resume(at(), Input::Begin).unwrap();
-    let lost = exchange.resume(at(), Input::Lost(Cause::unknown("cut")));
+    let _ = exchange.resume(&at(), Input::Begin).unwrap();
+    let lost = exchange.resume(&at(), Input::Lost(Cause::unknown("cut")));
     assert_eq!(lost.map(drop).map_err(|error| error.code()), Err("lost"));
 }
 

@@ -42,7 +42,7 @@ impl SendDeadline {
 impl Exchange for SendDeadline {
     type Output = Tokens;
 
-    fn resume(&mut self, at: Moment, input: Input) -> Result<Step<Tokens>, Error> {
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Tokens>, Error> {
         let mut step = self.exchange.resume(at, input)?;
         if let Step::Send(request) = &mut step {
             if at.now() < self.not_before || at.now() > self.begin_by {

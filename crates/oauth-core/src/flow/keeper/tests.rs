@@ -117,7 +117,7 @@ impl TestStore {
 
     /// Answers for the store until there is something else to do.
     fn go(&mut self, keeper: &mut Keeper, event: Event) -> Step {
-        let mut step = keeper.resume(self.at(), event);
+        let mut step = keeper.resume(&self.at(), event);
         loop {
             let event = match step {
                 Step::Load | Step::Lease { .. } | Step::Save { .. } if self.is_down => {
@@ -145,7 +145,7 @@ impl TestStore {
                 }
                 Step::Wait(_) | Step::Done(_) => return step,
             };
-            step = keeper.resume(self.at(), event);
+            step = keeper.resume(&self.at(), event);
         }
     }
 
@@ -154,7 +154,7 @@ impl TestStore {
         let Step::Run(mut exchange) = self.go(keeper, Event::Begin) else {
             panic!("no request");
         };
-        match exchange.resume(self.at(), Input::Begin) {
+        match exchange.resume(&self.at(), Input::Begin) {
             Ok(Move::Send(request)) => request,
             step => panic!("nothing is sent but {step:?}"),
         }

@@ -27,8 +27,8 @@ impl Keeper {
     /// answers the step before it.
     ///
     /// [`Step::Done`] ends it: with `misuse.out_of_order` for an event that answers nothing.
-    pub fn resume(&mut self, at: Moment, event: Event) -> Step {
-        let mut step = self.next(&at, event);
+    pub fn resume(&mut self, at: &Moment, event: Event) -> Step {
+        let mut step = self.next(at, event);
         while self.storage == Storage::Local {
             let answer = match step {
                 // Nobody else writes: the known record is the stored one.
@@ -40,7 +40,7 @@ impl Keeper {
                 Step::Save { .. } => Event::Saved(Saved::Conflict),
                 step => return step,
             };
-            step = self.next(&at, answer);
+            step = self.next(at, answer);
         }
         step
     }
@@ -51,7 +51,9 @@ impl Keeper {
         };
         match (state, event) {
             (State::Begun, Event::Begin) => {
-                self.renewal_id = at.ticket();
+                if let Err(error) = self.new_renewal_id(at) {
+                    return self.end(Err(error));
+                }
                 self.restarts = 0;
                 match (self.unsaved_tokens(), self.good(at.now())) {
                     (Some(unsaved), _) => self.save_tokens(unsaved),
@@ -87,8 +89,10 @@ impl Keeper {
             (State::LoadUnderLease, Event::Loaded(entry)) => self.examine_under_lease(at, entry),
             (State::ReleaseAndWait, Event::Leased(_) | Event::Failed(_)) => {
                 // A delayed release must not release the next lease in place of this one.
-                self.renewal_id = at.ticket();
-                self.wait(at, u32::MAX)
+                match self.new_renewal_id(at) {
+                    Ok(()) => self.wait(at, u32::MAX),
+                    Err(error) => self.end(Err(error)),
+                }
             }
             (State::SaveMarker(marker), Event::Saved(Saved::At(version))) => {
                 self.version = version;
@@ -419,13 +423,24 @@ impl Keeper {
         if let (Ok(tokens), Some(refused)) = (&outcome, &self.refused)
             && tokens.access_token.matches(refused.expose())
         {
-            self.renewal_id = at.ticket();
-            return self.load(State::LoadBeforeLease { looks: 0 });
+            return match self.new_renewal_id(at) {
+                Ok(()) => self.load(State::LoadBeforeLease { looks: 0 }),
+                Err(error) => self.end(Err(error)),
+            };
         }
         // A person may have logged in meanwhile.
         self.adopt_login(at);
+        self.end(outcome)
+    }
+
+    fn end(&mut self, outcome: Outcome) -> Step {
         self.has_waiters = false;
         Step::Done(outcome)
+    }
+
+    fn new_renewal_id(&mut self, at: &Moment) -> Result<(), Error> {
+        self.renewal_id = at.ticket()?;
+        Ok(())
     }
 
     /// Cleans up an abandoned renewal.

@@ -168,7 +168,7 @@ fn works(line: &Line, tokens: &Tokens) -> bool {
             .body(Bytes::new());
         let request = request.expect("a token's characters fit a header");
         let at = Moment::fixed(sim.time(), [0; 32]);
-        let is_good = sim.twin.answer(at, request).status() == 200;
+        let is_good = sim.twin.answer(&at, request).status() == 200;
         sim.report.served += u64::from(is_good);
         sim.report.refused += u64::from(!is_good);
         is_good

@@ -303,7 +303,7 @@ enum Net {
 impl Line {
     async fn send(&self, mut exchange: Boxed<Tokens>) -> Result<Tokens, Error> {
         let at = self.act(|sim| sim.moment(self.worker));
-        let request = match exchange.resume(at, Input::Begin)? {
+        let request = match exchange.resume(&at, Input::Begin)? {
             Move::Send(request) => request,
             _ => return Err(Error::lost(Cause::unsent("an odd first move"))),
         };
@@ -325,7 +325,7 @@ impl Line {
         let input = self.travel(&mut sent, net, way, patience).await;
         sent.ends(&input);
         let at = self.act(|sim| sim.moment(self.worker));
-        match exchange.resume(at, input)? {
+        match exchange.resume(&at, input)? {
             Move::Done(tokens) => Ok(tokens),
             _ => Err(Error::lost(Cause::unknown("an odd last move"))),
         }
@@ -441,7 +441,7 @@ impl Simulation {
     ) -> http::Response<Bytes> {
         let before = self.twin.counters().reuse_events;
         let at = Moment::fixed(self.time(), [0; 32]);
-        let reply = self.twin.answer(at, request);
+        let reply = self.twin.answer(&at, request);
         self.report.token_requests += 1;
         let is_copy = copy == Copy::Yes;
         self.ledger.processed(send, &reply, is_copy);

@@ -273,12 +273,12 @@ impl Simulation {
         let asked = danger::password(name, word, Scope::none());
         let mut exchange = self.client.token(asked);
         let at = self.moment(worker);
-        let Ok(Move::Send(request)) = exchange.resume(at, Input::Begin) else {
+        let Ok(Move::Send(request)) = exchange.resume(&at, Input::Begin) else {
             return None;
         };
         let server = Moment::fixed(self.time(), [0; 32]);
-        let reply = self.twin.answer(server, request);
-        let Ok(Move::Done(tokens)) = exchange.resume(at, Input::Reply(reply)) else {
+        let reply = self.twin.answer(&server, request);
+        let Ok(Move::Done(tokens)) = exchange.resume(&at, Input::Reply(reply)) else {
             return None;
         };
         self.ledger.login(grant, &tokens);

@@ -118,7 +118,7 @@ fn a_reply_whose_status_is_not_the_good_one_is_a_refusal() {
 
 /// What a request that begins `exchange` sends under this name.
 fn sends<E: Exchange>(mut exchange: E, name: &str) -> Result<Option<String>, &'static str> {
-    let step = exchange.resume(at(), Input::Begin);
+    let step = exchange.resume(&at(), Input::Begin);
     match step.map_err(|error| error.code())? {
         Step::Send(request) => {
             let form: Vec<(String, String)> = serde_urlencoded::from_bytes(request.body()).unwrap();

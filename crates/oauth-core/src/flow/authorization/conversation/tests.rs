@@ -51,15 +51,15 @@ fn pairs(text: &str) -> Vec<(String, String)> {
 
 #[test]
 fn without_a_need_to_push_the_first_step_is_the_last() {
-    let (url, pending) = client().authorize(at(), ask()).unwrap();
+    let (url, pending) = client().authorize(&at(), ask()).unwrap();
     let mut exchange = client().begin_authorization(ask());
-    let Step::Done(made) = exchange.resume(at(), Input::Begin).unwrap() else {
+    let Step::Done(made) = exchange.resume(&at(), Input::Begin).unwrap() else {
         panic!("nothing to send")
     };
     assert_eq!((made.url, made.expires_in), (url, None));
     assert_eq!(made.pending.to_json().expose(), pending.to_json().expose());
     assert_eq!(
-        code(exchange.resume(at(), Input::Begin)).map(drop),
+        code(exchange.resume(&at(), Input::Begin)).map(drop),
         Err("misuse.over")
     );
 }
@@ -73,11 +73,11 @@ fn a_pushed_request_holds_every_parameter_once_and_the_url_two() {
     ] {
         let client = of(auth.clone());
         let mut exchange = client.begin_authorization(ask());
-        let request = sent(exchange.resume(at(), Input::Begin).unwrap());
+        let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
         assert_eq!(request.uri(), "https://as.example/par");
         let pushed = pairs(std::str::from_utf8(request.body()).unwrap());
         // The same as would stand in the URL of a server that does not require it.
-        let url = crate::testing::client().authorize(at(), ask()).unwrap().0;
+        let url = crate::testing::client().authorize(&at(), ask()).unwrap().0;
         let mut wanted = pairs(url.query().unwrap());
         wanted.extend(
             auth.secret()
@@ -91,7 +91,7 @@ fn a_pushed_request_holds_every_parameter_once_and_the_url_two() {
         assert_eq!(sorted(pushed), sorted(wanted), "{}", auth.name());
         let answer = format!(r#"{{"request_uri":"{URI}","expires_in":90}}"#);
         let step = exchange
-            .resume(at(), Input::Reply(reply(201, &answer)))
+            .resume(&at(), Input::Reply(reply(201, &answer)))
             .unwrap();
         let Step::Done(made) = step else {
             panic!("{step:?}")
@@ -120,8 +120,8 @@ fn what_is_no_answer_to_a_push_is_refused() {
         (302, "", "reply.redirect"),
     ] {
         let mut exchange = of(ClientAuth::none()).begin_authorization(ask());
-        let _ = sent(exchange.resume(at(), Input::Begin).unwrap());
-        let step = exchange.resume(at(), Input::Reply(reply(status, body)));
+        let _ = sent(exchange.resume(&at(), Input::Begin).unwrap());
+        let step = exchange.resume(&at(), Input::Reply(reply(status, body)));
         assert_eq!(code(step).map(drop), Err(wanted), "{body}");
     }
 }
@@ -132,11 +132,11 @@ fn whoever_wishes_pushes_and_what_cannot_be_pushed_is_not_put_into_a_url() {
         push: Push::Always,
         ..ask()
     };
-    let refused = client().authorize(at(), always());
+    let refused = client().authorize(&at(), always());
     assert_eq!(code(refused).map(drop), Err("authorization.push_required"));
     let mut exchange = client().begin_authorization(always());
-    let step = exchange.resume(at(), Input::Begin);
+    let step = exchange.resume(&at(), Input::Begin);
     assert_eq!(code(step).map(drop), Err("endpoint.missing"));
-    let refused = of(ClientAuth::none()).authorize(at(), ask());
+    let refused = of(ClientAuth::none()).authorize(&at(), ask());
     assert_eq!(code(refused).map(drop), Err("authorization.push_required"));
 }

@@ -125,7 +125,7 @@ fn a_caller_that_waits_exactly_as_told_is_not_told_the_same_again() {
             let busy = Error::from(ServerError::of_status(503).retry_after(pause));
             let mut keeper = alone();
             keeper
-                .replace(TestStore::new().at(), tokens_from(1, START))
+                .replace(&TestStore::new().at(), tokens_from(1, START))
                 .unwrap();
             let mut store = TestStore::new();
             let start = 601_000 + millis;
@@ -158,7 +158,7 @@ fn requests(lifetimes: &[u64], seconds: u64) -> Vec<u64> {
     let mut keeper = alone();
     let mut first = tokens(1);
     first.expires_in = lifetimes.first().copied();
-    keeper.replace(store.at(), first).unwrap();
+    keeper.replace(&store.at(), first).unwrap();
     let mut sent = Vec::new();
     for second in 0..seconds {
         store.now = START + second;
@@ -248,7 +248,7 @@ fn a_clock_that_is_set_right_costs_one_renewal() {
         let mut store = TestStore::new();
         store.now = wrong;
         let mut keeper = alone();
-        keeper.replace(store.at(), tokens_from(1, wrong)).unwrap();
+        keeper.replace(&store.at(), tokens_from(1, wrong)).unwrap();
         assert_eq!(handed(store.ask(&mut keeper)), "a1");
         let (mut sent, mut last) = (0, tokens_from(1, wrong));
         for second in 0..500 {

@@ -62,7 +62,7 @@ fn a_token_that_is_refused_while_the_renewal_ends_is_not_its_outcome() {
     store.now = START + 511;
     store.is_held = true;
     assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
-    let Step::Load = keeper.resume(store.at(), Event::Begin) else {
+    let Step::Load = keeper.resume(&store.at(), Event::Begin) else {
         panic!("no look at the store");
     };
     keeper.refuse(&tokens(1));
@@ -76,7 +76,7 @@ fn a_token_without_lifetime_lasts_until_it_is_refused() {
     let mut endless = tokens(1);
     endless.expires_in = None;
     let mut keeper = alone();
-    keeper.replace(store.at(), endless.clone()).unwrap();
+    keeper.replace(&store.at(), endless.clone()).unwrap();
     store.now = START + 40_000_000;
     assert_eq!(handed(store.ask(&mut keeper)), "a1");
     assert!(matches!(
@@ -91,7 +91,7 @@ fn without_a_refresh_token_the_access_token_is_used_until_it_expires() {
     let mut bare = tokens(1);
     bare.refresh_token = None;
     let mut keeper = alone();
-    keeper.replace(store.at(), bare).unwrap();
+    keeper.replace(&store.at(), bare).unwrap();
     store.now = START + 599;
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
     assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
@@ -121,7 +121,7 @@ fn workers_do_not_wake_at_once() {
 fn without_a_store_a_renewal_is_a_request_and_its_end() {
     let mut store = TestStore::new();
     let mut keeper = alone();
-    keeper.replace(store.at(), tokens(1)).unwrap();
+    keeper.replace(&store.at(), tokens(1)).unwrap();
     store.now = START + 580;
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
     let fresh = tokens_from(2, store.now);
@@ -136,7 +136,7 @@ fn without_a_store_a_renewal_is_a_request_and_its_end() {
     assert!(matches!(&decision, Decision::Fail(error) if error.code() == "denied.invalid_grant"));
     assert_eq!(store.log, ["run", "run"]);
     keeper
-        .replace(store.at(), tokens_from(3, store.now))
+        .replace(&store.at(), tokens_from(3, store.now))
         .unwrap();
     assert_eq!(handed(store.ask(&mut keeper)), "a3");
 }
@@ -145,10 +145,10 @@ fn without_a_store_a_renewal_is_a_request_and_its_end() {
 fn an_event_that_answers_nothing_ends_the_renewal() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
-    let outcome = over(keeper.resume(store.at(), Event::Elapsed));
+    let outcome = over(keeper.resume(&store.at(), Event::Elapsed));
     assert_eq!(code(outcome), "misuse.over");
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    let outcome = over(keeper.resume(store.at(), Event::Elapsed));
+    let outcome = over(keeper.resume(&store.at(), Event::Elapsed));
     assert_eq!(code(outcome), "misuse.out_of_order");
     assert!(!keeper.is_busy());
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
@@ -261,7 +261,7 @@ fn a_drained_keeper_begins_nothing_and_finishes_what_was_sent() {
         assert!(matches!(store.ask(&mut keeper), Decision::Renew));
         let mut event = Event::Begin;
         for _ in 0..steps {
-            event = match keeper.resume(store.at(), event) {
+            event = match keeper.resume(&store.at(), event) {
                 Step::Load => Event::Loaded(store.entry.clone()),
                 Step::Lease { .. } => Event::Leased(Lease::Won),
                 step => panic!("{step:?}"),
@@ -313,7 +313,7 @@ fn a_scope_is_granted_under_each_of_its_names() {
     let keeper = Keeper::new(us, Upkeep::Refresh);
     let covers = |keeper: &Keeper, scope: &str| keeper.covers(&Scope::parse(scope).unwrap());
     assert!(!covers(&keeper, ""), "there are no tokens");
-    let keeper = keeper.with_tokens(at, granted).unwrap();
+    let keeper = keeper.with_tokens(&at, granted).unwrap();
     assert!(covers(&keeper, "read email offline_access openid"));
     assert!(!covers(&keeper, "write") && !covers(&keeper, "read write"));
 }

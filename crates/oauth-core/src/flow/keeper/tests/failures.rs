@@ -162,14 +162,14 @@ fn an_attempt_known_to_be_unsent_is_not_the_end_whatever_others_made_of_it() {
     let mut keeper = keeper_for(Reuse::Revokes);
     store.now = START + 601;
     let _ = store.ask(&mut keeper);
-    let mut step = keeper.resume(store.at(), Event::Begin);
+    let mut step = keeper.resume(&store.at(), Event::Begin);
     let record = loop {
         let event = match step {
             Step::Load => Event::Loaded(store.entry.clone()),
             Step::Save { record, .. } => break record,
             _ => Event::Leased(Lease::Won),
         };
-        step = keeper.resume(store.at(), event);
+        step = keeper.resume(&store.at(), event);
     };
     // The mark is stored, and nobody hears of it.
     store.entry = Some(Entry { version: 2, record });
@@ -212,7 +212,7 @@ fn an_invalid_grant_is_stored_and_asked_for_no_more_until_a_login() {
     assert_eq!(code(outcome), "denied.invalid_grant");
     assert_eq!(store.log, ["load"]);
     keeper
-        .replace(store.at(), tokens_from(5, store.now))
+        .replace(&store.at(), tokens_from(5, store.now))
         .unwrap();
     assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
     assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a5");
@@ -241,9 +241,9 @@ fn nobody_is_told_to_log_in_if_the_record_changed_in_the_last_moment() {
     store.now = START + 601;
     let _ = store.ask(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
-    let step = keeper.resume(store.at(), Event::Completed(Err(invalid_grant())));
+    let step = keeper.resume(&store.at(), Event::Completed(Err(invalid_grant())));
     assert!(matches!(step, Step::Load));
-    let step = keeper.resume(store.at(), Event::Loaded(store.entry.clone()));
+    let step = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert!(matches!(step, Step::Save { .. }));
     store.put(&Record::of(Arc::new(tokens_from(2, store.now))));
     let outcome = over(store.go(&mut keeper, Event::Saved(Saved::Conflict)));
@@ -283,22 +283,22 @@ fn an_abandoned_request_may_have_been_sent_and_an_abandoned_marker_was_not() {
     store.now = START + 601;
     let mut keeper = keeper_for(Reuse::Revokes);
     let _ = store.ask(&mut keeper);
-    let mut step = keeper.resume(store.at(), Event::Begin);
+    let mut step = keeper.resume(&store.at(), Event::Begin);
     while !matches!(step, Step::Save { .. }) {
         let event = match step {
             Step::Load => Event::Loaded(store.entry.clone()),
             _ => Event::Leased(Lease::Won),
         };
-        step = keeper.resume(store.at(), event);
+        step = keeper.resume(&store.at(), event);
     }
     let Step::Save { record, .. } = step else {
         panic!("no mark");
     };
     store.entry = Some(Entry { version: 2, record });
-    keeper.abandon(store.at());
+    keeper.abandon(&store.at());
     let _ = store.ask(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
-    keeper.abandon(store.at());
+    keeper.abandon(&store.at());
     let _ = store.ask(&mut keeper);
     let outcome = over(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.outcome_unknown");

@@ -24,16 +24,16 @@ fn log_in_after(steps: usize, mut keeper: Keeper, mut store: TestStore) -> (Keep
     loop {
         if done == steps {
             let login = tokens_from(5, store.now);
-            keeper.replace(store.at(), login).unwrap();
+            keeper.replace(&store.at(), login).unwrap();
         }
         done += 1;
-        let step = keeper.resume(store.at(), event);
+        let step = keeper.resume(&store.at(), event);
         match answer(&mut store, step) {
             Ok(next) => event = next,
             Err(_) if done > steps => break,
             Err(_) => {
                 let login = tokens_from(5, store.now);
-                keeper.replace(store.at(), login).unwrap();
+                keeper.replace(&store.at(), login).unwrap();
                 break;
             }
         }
@@ -68,7 +68,7 @@ fn a_login_heals_a_grant_that_is_over_whenever_it_comes() {
         store.put(&ended);
         let mut known = keeper();
         let entry = store.entry.clone().unwrap();
-        known.learn(store.at(), entry).unwrap();
+        known.learn(&store.at(), entry).unwrap();
         let (mut keeper, store) = log_in_after(steps, known, store);
         assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
         assert_eq!(handed(store.ask(&mut keeper)), "a5", "after {steps} steps");
@@ -78,11 +78,11 @@ fn a_login_heals_a_grant_that_is_over_whenever_it_comes() {
 #[test]
 fn of_two_logins_the_second_is_stored_though_it_came_while_the_first_was() {
     let mut store = TestStore::new();
-    let mut keeper = keeper().with_tokens(store.at(), tokens(5)).unwrap();
+    let mut keeper = keeper().with_tokens(&store.at(), tokens(5)).unwrap();
     assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
-    let _ = keeper.resume(store.at(), Event::Begin);
-    let step = keeper.resume(store.at(), Event::Loaded(None));
-    keeper.replace(store.at(), tokens(6)).unwrap();
+    let _ = keeper.resume(&store.at(), Event::Begin);
+    let step = keeper.resume(&store.at(), Event::Loaded(None));
+    keeper.replace(&store.at(), tokens(6)).unwrap();
     let event = answer(&mut store, step).unwrap();
     assert_eq!(got(over(store.go(&mut keeper, event))), "a6");
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a6");
@@ -92,11 +92,11 @@ fn of_two_logins_the_second_is_stored_though_it_came_while_the_first_was() {
 #[test]
 fn without_a_store_a_login_before_the_first_step_spares_the_renewal() {
     let mut store = TestStore::new();
-    let mut keeper = alone().with_tokens(store.at(), tokens(1)).unwrap();
+    let mut keeper = alone().with_tokens(&store.at(), tokens(1)).unwrap();
     store.now = START + 601;
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
     let login = tokens_from(5, store.now);
-    keeper.replace(store.at(), login).unwrap();
+    keeper.replace(&store.at(), login).unwrap();
     assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a5");
     assert_eq!(store.log, [""; 0]);
 }
@@ -109,7 +109,7 @@ fn what_was_learned_from_the_store_is_no_login() {
     store.put(&login.record());
     let mut keeper = keeper();
     let entry = store.entry.clone().unwrap();
-    keeper.learn(store.at(), entry).unwrap();
+    keeper.learn(&store.at(), entry).unwrap();
     // Another worker renews meanwhile.
     store.put(&Record {
         tokens: Some(Arc::new(tokens_from(2, START + 10))),
@@ -129,8 +129,8 @@ fn what_was_learned_from_the_store_is_no_login() {
 fn an_older_copy_does_not_take_the_place_of_what_became_of_it() {
     let login = tokens(1);
     let builds: [fn(Moment, Tokens) -> Keeper; 2] = [
-        |at, tokens| keeper().with_tokens(at, tokens).unwrap(),
-        |at, tokens| alone().with_tokens(at, tokens).unwrap().shared(person()),
+        |at, tokens| keeper().with_tokens(&at, tokens).unwrap(),
+        |at, tokens| alone().with_tokens(&at, tokens).unwrap().shared(person()),
     ];
     // Renewed in the same second, and later.
     for (build, later) in builds.into_iter().zip([0, 100]) {
@@ -153,7 +153,7 @@ fn an_older_copy_does_not_take_the_place_of_what_became_of_it() {
         assert_eq!(store.log, ["load"]);
         assert_eq!(handed(store.ask(&mut again)), "a2");
         // What is certainly a new login does not look at the time.
-        again.replace(store.at(), tokens(5)).unwrap();
+        again.replace(&store.at(), tokens(5)).unwrap();
         let _ = store.ask(&mut again);
         assert_eq!(got(over(store.go(&mut again, Event::Begin))), "a5");
     }
@@ -173,12 +173,12 @@ fn a_persons_grant_and_the_clients_own_are_two_records() {
 fn a_persons_grant_in_a_store_says_whose_it_is() {
     let mut store = TestStore::new();
     let mut nobodys = alone().shared(GrantId::own());
-    nobodys.replace(store.at(), tokens(1)).unwrap();
+    nobodys.replace(&store.at(), tokens(1)).unwrap();
     let decision = store.ask(&mut nobodys);
     assert!(matches!(&decision, Decision::Fail(error) if error.code() == "misuse.setup"));
     // Without a store, nobody else can come upon it.
     let mut unnamed = alone();
-    unnamed.replace(store.at(), tokens(1)).unwrap();
+    unnamed.replace(&store.at(), tokens(1)).unwrap();
     assert_eq!(handed(store.ask(&mut unnamed)), "a1");
 }
 

@@ -35,7 +35,7 @@ fn what_comes_after_a_logout_is_revoked() {
         let Step::Run(mut revocation) = store.go(&mut keeper, Event::Completed(Ok(fresh))) else {
             panic!("nothing is revoked");
         };
-        let Ok(Move::Send(request)) = revocation.resume(store.at(), Input::Begin) else {
+        let Ok(Move::Send(request)) = revocation.resume(&store.at(), Input::Begin) else {
             panic!("nothing is sent");
         };
         assert_eq!(request.uri(), "https://as.example/revoke");
@@ -43,7 +43,7 @@ fn what_comes_after_a_logout_is_revoked() {
         assert!(sent.starts_with(form), "{sent}");
         assert!(keeper.lease_extension().is_none());
         let reply = http::Response::new(bytes::Bytes::new());
-        let Err(error) = revocation.resume(store.at(), Input::Reply(reply)) else {
+        let Err(error) = revocation.resume(&store.at(), Input::Reply(reply)) else {
             panic!("no tokens come of it");
         };
         store.log.clear();

@@ -97,7 +97,7 @@ fn a_worker_that_sees_a_removed_record_has_nothing_to_hand_out() {
 fn a_login_takes_the_place_of_a_removed_record() {
     let mut store = stored(&of("one", 1, START));
     store.remove();
-    let mut keeper = keeper().with_tokens(store.at(), tokens(5)).unwrap();
+    let mut keeper = keeper().with_tokens(&store.at(), tokens(5)).unwrap();
     assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
     assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a5");
     assert_eq!(store.version(), 3);
@@ -139,7 +139,7 @@ fn a_restored_marker_means_as_little_as_before() {
     store.now = START + 601;
     let _ = store.ask(&mut keeper);
     // The mark is stored, and the answer is lost: nothing is sent.
-    let mut step = keeper.resume(store.at(), Event::Begin);
+    let mut step = keeper.resume(&store.at(), Event::Begin);
     loop {
         let event = match step {
             Step::Load => Event::Loaded(store.entry.clone()),
@@ -151,7 +151,7 @@ fn a_restored_marker_means_as_little_as_before() {
             }
             _ => Event::Leased(Lease::Won),
         };
-        step = keeper.resume(store.at(), event);
+        step = keeper.resume(&store.at(), event);
     }
     let outcome = over(store.go(&mut keeper, Event::Failed(lost())));
     assert_eq!(code(outcome), "lost");
@@ -176,7 +176,7 @@ fn a_grant_that_is_over_for_one_reason_is_not_put_back_as_over_for_another() {
     store.now = START + 700;
     let mut keeper = keeper_for(Reuse::Revokes);
     let _ = store.ask(&mut keeper);
-    let mut step = keeper.resume(store.at(), Event::Begin);
+    let mut step = keeper.resume(&store.at(), Event::Begin);
     loop {
         let event = match step {
             Step::Load => Event::Loaded(store.entry.clone()),
@@ -184,7 +184,7 @@ fn a_grant_that_is_over_for_one_reason_is_not_put_back_as_over_for_another() {
             Step::Save { .. } => break,
             step => panic!("not the end of the grant but {step:?}"),
         };
-        step = keeper.resume(store.at(), event);
+        step = keeper.resume(&store.at(), event);
     }
     store.lose(None);
     let outcome = over(store.go(&mut keeper, Event::Saved(Saved::Conflict)));
@@ -258,7 +258,7 @@ fn an_older_record_that_is_told_of_changes_nothing() {
     let older = store.entry.clone().unwrap();
     store.put(&of("one", 2, START));
     let mut keeper = worker(&mut store);
-    keeper.learn(store.at(), older).unwrap();
+    keeper.learn(&store.at(), older).unwrap();
     assert_eq!(handed(store.ask(&mut keeper)), "a2");
 }
 
@@ -307,10 +307,10 @@ fn tokens_of_the_same_second_do_not_replace_those_with_the_same_refresh_token() 
 fn a_login_that_may_be_stored_is_stored_though_the_store_has_lost_what_was_there() {
     let mut store = stored(&of("one", 1, START));
     let mut keeper = keeper();
-    keeper.replace(store.at(), tokens(5)).unwrap();
+    keeper.replace(&store.at(), tokens(5)).unwrap();
     let _ = store.ask(&mut keeper);
-    let _ = keeper.resume(store.at(), Event::Begin);
-    let _ = keeper.resume(store.at(), Event::Loaded(store.entry.clone()));
+    let _ = keeper.resume(&store.at(), Event::Begin);
+    let _ = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert_eq!(
         got(over(store.go(&mut keeper, Event::Failed(lost())))),
         "a5"
@@ -326,10 +326,10 @@ fn a_login_that_may_be_stored_is_stored_though_the_store_has_lost_what_was_there
 fn a_login_that_may_be_stored_is_not_stored_after_a_logout() {
     let mut store = stored(&of("one", 1, START));
     store.remove();
-    let mut keeper = keeper().with_tokens(store.at(), tokens(5)).unwrap();
+    let mut keeper = keeper().with_tokens(&store.at(), tokens(5)).unwrap();
     let _ = store.ask(&mut keeper);
-    let _ = keeper.resume(store.at(), Event::Begin);
-    let _ = keeper.resume(store.at(), Event::Loaded(store.entry.clone()));
+    let _ = keeper.resume(&store.at(), Event::Begin);
+    let _ = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert_eq!(
         got(over(store.go(&mut keeper, Event::Failed(lost())))),
         "a5"
@@ -360,11 +360,11 @@ fn what_was_read_on_the_way_into_the_store_is_what_is_handed_out_meanwhile() {
     // Another was quicker, and the store falls silent after that is read.
     store.put(&Record::of(Arc::new(bare(2, store.now))));
     store.now += 1;
-    let step = keeper.resume(store.at(), Event::Completed(Ok(bare(3, store.now))));
+    let step = keeper.resume(&store.at(), Event::Completed(Ok(bare(3, store.now))));
     assert!(matches!(step, Step::Save { .. }), "{step:?}");
-    let step = keeper.resume(store.at(), Event::Saved(Saved::Conflict));
+    let step = keeper.resume(&store.at(), Event::Saved(Saved::Conflict));
     assert!(matches!(step, Step::Load), "{step:?}");
-    let step = keeper.resume(store.at(), Event::Loaded(store.entry.clone()));
+    let step = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert!(matches!(step, Step::Save { .. }), "{step:?}");
     assert_eq!(handed(store.ask(&mut keeper)), "a2");
     assert_eq!(
@@ -377,7 +377,7 @@ fn what_was_read_on_the_way_into_the_store_is_what_is_handed_out_meanwhile() {
 fn an_older_record_of_the_same_login_is_not_newer_whatever_its_version() {
     let mut store = TestStore::new();
     let mut keeper = keeper();
-    keeper.replace(store.at(), tokens(1)).unwrap();
+    keeper.replace(&store.at(), tokens(1)).unwrap();
     assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
     assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
     let old = store.entry.clone().unwrap();
@@ -401,7 +401,7 @@ fn an_older_record_of_the_same_login_is_not_newer_whatever_its_version() {
 fn where_the_refresh_token_is_the_same_what_is_stored_is_taken() {
     let mut store = TestStore::new();
     let mut keeper = keeper();
-    keeper.replace(store.at(), tokens(1)).unwrap();
+    keeper.replace(&store.at(), tokens(1)).unwrap();
     assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
     assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
     let old = store.record();
@@ -460,7 +460,7 @@ fn kept(number: u32, received_at: u64) -> Tokens {
 fn of_two_tokens_with_one_refresh_token_the_one_renewed_more_often_is_newer() {
     let mut store = TestStore::new();
     let mut keeper = keeper();
-    keeper.replace(store.at(), tokens(1)).unwrap();
+    keeper.replace(&store.at(), tokens(1)).unwrap();
     assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
     assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
     store.now = START + 601;
@@ -481,7 +481,7 @@ fn of_two_tokens_with_one_refresh_token_the_one_renewed_more_often_is_newer() {
     for (received_at, newest) in [(START + 1300, "a5"), (START + 1200, "a4")] {
         let mut store = TestStore::new();
         let mut keeper = super::keeper();
-        keeper.replace(store.at(), tokens(1)).unwrap();
+        keeper.replace(&store.at(), tokens(1)).unwrap();
         assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
         drop(store.go(&mut keeper, Event::Begin));
         store.now = START + 601;

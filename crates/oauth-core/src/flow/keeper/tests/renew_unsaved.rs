@@ -9,14 +9,14 @@ fn go(
     event: Event,
     fresh: &mut Vec<Tokens>,
 ) -> Outcome {
-    let mut step = keeper.resume(store.at(), event);
+    let mut step = keeper.resume(&store.at(), event);
     loop {
         let event = match step {
             Step::Load => Event::Loaded(store.entry.clone()),
             Step::Save { .. } | Step::Lease { .. } => Event::Failed(unsent()),
             Step::Wait(_) => Event::Elapsed,
             Step::Run(mut exchange) => {
-                let Ok(Move::Send(request)) = exchange.resume(store.at(), Input::Begin) else {
+                let Ok(Move::Send(request)) = exchange.resume(&store.at(), Input::Begin) else {
                     panic!("nothing is sent");
                 };
                 let form = String::from_utf8(request.body().to_vec()).unwrap();
@@ -29,7 +29,7 @@ fn go(
             }
             Step::Done(outcome) => return outcome,
         };
-        step = keeper.resume(store.at(), event);
+        step = keeper.resume(&store.at(), event);
     }
 }
 
@@ -128,7 +128,7 @@ fn what_the_store_may_have_is_not_sent_without_a_lease() {
     // The host tries to store them, and hears nothing.
     store.now += 90;
     assert!(keeper.save_again());
-    let mut step = keeper.resume(store.at(), Event::Begin);
+    let mut step = keeper.resume(&store.at(), Event::Begin);
     loop {
         let event = match step {
             Step::Load => Event::Loaded(store.entry.clone()),
@@ -137,7 +137,7 @@ fn what_the_store_may_have_is_not_sent_without_a_lease() {
             Step::Run(_) => panic!("a request"),
             Step::Done(_) => break,
         };
-        step = keeper.resume(store.at(), event);
+        step = keeper.resume(&store.at(), event);
     }
     store.now += 601;
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));

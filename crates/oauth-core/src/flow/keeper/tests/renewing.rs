@@ -19,7 +19,7 @@ fn the_marker_is_stored_before_the_token_is_sent_and_the_tokens_before_they_are_
     };
     assert_eq!(store.log, ["load", "lease", "load", "save", "run"]);
     assert!(store.record().in_flight.is_some());
-    let Ok(Move::Send(request)) = exchange.resume(store.at(), Input::Begin) else {
+    let Ok(Move::Send(request)) = exchange.resume(&store.at(), Input::Begin) else {
         panic!("nothing is sent");
     };
     let body = String::from_utf8_lossy(request.body());
@@ -61,14 +61,14 @@ fn a_renewal_after_a_login_elsewhere_sends_the_token_of_that_login() {
     for read in [true, false] {
         let mut keeper = match read {
             true => std::mem::replace(&mut keeper, super::keeper()),
-            false => super::keeper().with_tokens(store.at(), tokens(1)).unwrap(),
+            false => super::keeper().with_tokens(&store.at(), tokens(1)).unwrap(),
         };
         store.now = START + 701;
         assert!(matches!(store.ask(&mut keeper), Decision::Renew));
         let request = store.sends(&mut keeper);
         let form = String::from_utf8_lossy(request.body());
         assert!(form.contains("refresh_token=r9"), "{form}");
-        keeper.abandon(store.at());
+        keeper.abandon(&store.at());
         store.put(&login);
     }
 }
@@ -107,13 +107,13 @@ fn while_another_has_the_lease_a_good_token_is_used() {
 fn a_worker_that_finds_another_marker_in_place_of_its_own_does_not_send() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
-    let mut step = keeper.resume(store.at(), Event::Begin);
+    let mut step = keeper.resume(&store.at(), Event::Begin);
     while !matches!(step, Step::Save { .. }) {
         let event = match step {
             Step::Load => Event::Loaded(store.entry.clone()),
             _ => Event::Leased(Lease::Won),
         };
-        step = keeper.resume(store.at(), event);
+        step = keeper.resume(&store.at(), event);
     }
     let marker = record::InFlightMarker {
         id: "another".to_owned(),
@@ -138,7 +138,7 @@ fn a_worker_that_slept_after_its_marker_does_not_send() {
     };
     // A lease, and a second.
     store.now += 11;
-    let error = exchange.resume(store.at(), Input::Begin).unwrap_err();
+    let error = exchange.resume(&store.at(), Input::Begin).unwrap_err();
     assert_eq!(error.cause().unwrap().reach(), crate::error::Reach::Unsent);
     assert_eq!(code(store.complete(&mut keeper, Err(error))), "lost.unsent");
     assert!(store.record().in_flight.is_none());
@@ -169,7 +169,7 @@ fn a_worker_that_cannot_tell_how_long_it_slept_begins_again() {
         panic!("no request");
     };
     store.now -= 1;
-    let error = exchange.resume(store.at(), Input::Begin).unwrap_err();
+    let error = exchange.resume(&store.at(), Input::Begin).unwrap_err();
     assert_eq!(error.cause().unwrap().reach(), crate::error::Reach::Unsent);
 }
 
@@ -187,7 +187,7 @@ fn a_store_that_is_too_slow_for_a_marker_is_told_and_the_marker_is_removed() {
 
 /// The store takes longer than a lease to save the mark.
 fn slow_marker(store: &mut TestStore, keeper: &mut Keeper, event: Event) -> Event {
-    let mut step = keeper.resume(store.at(), event);
+    let mut step = keeper.resume(&store.at(), event);
     loop {
         let event = match step {
             Step::Load => Event::Loaded(store.entry.clone()),
@@ -201,7 +201,7 @@ fn slow_marker(store: &mut TestStore, keeper: &mut Keeper, event: Event) -> Even
             }
             _ => Event::Leased(Lease::Won),
         };
-        step = keeper.resume(store.at(), event);
+        step = keeper.resume(&store.at(), event);
     }
 }
 
@@ -255,7 +255,7 @@ fn a_refused_token_is_handed_to_nobody_while_the_next_is_stored() {
         Decision::Renew
     ));
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
-    let step = keeper.resume(store.at(), Event::Completed(Ok(tokens(2))));
+    let step = keeper.resume(&store.at(), Event::Completed(Ok(tokens(2))));
     assert!(matches!(step, Step::Save { .. }));
     assert!(matches!(store.ask(&mut keeper), Decision::Wait));
 }
@@ -268,7 +268,7 @@ fn a_request_carries_the_time_by_which_it_must_leave() {
         panic!("no request");
     };
     let latest = UnixTime::from_secs(store.now + 10 + 15);
-    let Ok(Move::Send(request)) = exchange.resume(store.at(), Input::Begin) else {
+    let Ok(Move::Send(request)) = exchange.resume(&store.at(), Input::Begin) else {
         panic!("nothing is sent");
     };
     let by = request.extensions().get::<crate::exchange::SendBy>();
@@ -281,10 +281,10 @@ fn a_lease_is_short_however_long_a_request_may_take_and_is_extended_while_it_run
         let mut keeper = keeper().with_longest_request(Duration::from_secs(longest));
         let mut store = stale(&mut keeper);
         assert!(matches!(
-            keeper.resume(store.at(), Event::Begin),
+            keeper.resume(&store.at(), Event::Begin),
             Step::Load
         ));
-        let step = keeper.resume(store.at(), Event::Loaded(store.entry.clone()));
+        let step = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
         let Step::Lease { holder, ttl } = step else {
             panic!("{step:?}");
         };
@@ -301,7 +301,7 @@ fn a_lease_is_short_however_long_a_request_may_take_and_is_extended_while_it_run
     // Where there is no lease, none is extended.
     let mut store = TestStore::new();
     let mut keeper = alone();
-    keeper.replace(store.at(), tokens(1)).unwrap();
+    keeper.replace(&store.at(), tokens(1)).unwrap();
     store.now = START + 601;
     let _ = store.ask(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
@@ -345,7 +345,7 @@ fn no_two_leases_have_one_name() {
     });
     store.now = START + 601;
     let _ = store.ask(&mut keeper);
-    let (mut step, mut names) = (keeper.resume(store.at(), Event::Begin), Vec::new());
+    let (mut step, mut names) = (keeper.resume(&store.at(), Event::Begin), Vec::new());
     while names.len() < 3 {
         let event = match step {
             Step::Load => Event::Loaded(store.entry.clone()),
@@ -359,6 +359,6 @@ fn no_two_leases_have_one_name() {
             Step::Wait(_) => Event::Elapsed,
             step => panic!("{step:?}"),
         };
-        step = keeper.resume(store.at(), event);
+        step = keeper.resume(&store.at(), event);
     }
 }

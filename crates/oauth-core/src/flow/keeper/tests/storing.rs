@@ -24,10 +24,10 @@ fn a_lease_whose_answer_was_lost_is_given_back() {
     let mut keeper = keeper();
     store.now = START + 601;
     let _ = store.ask(&mut keeper);
-    let _ = keeper.resume(store.at(), Event::Begin);
-    let step = keeper.resume(store.at(), Event::Loaded(store.entry.clone()));
+    let _ = keeper.resume(&store.at(), Event::Begin);
+    let step = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert!(matches!(step, Step::Lease { .. }));
-    let step = keeper.resume(store.at(), Event::Failed(lost()));
+    let step = keeper.resume(&store.at(), Event::Failed(lost()));
     assert!(matches!(step, Step::Lease { ttl, .. } if ttl.is_zero()));
 }
 
@@ -71,7 +71,7 @@ fn tokens_of_an_abandoned_save_are_stored_before_they_are_seen() {
     let fresh = tokens_from(2, store.now);
     let step = store.go(&mut keeper, Event::Completed(Ok(fresh)));
     assert!(matches!(step, Step::Wait(_)));
-    keeper.abandon(store.at());
+    keeper.abandon(&store.at());
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Wait(_)));
     store.is_down = false;
@@ -84,7 +84,7 @@ fn tokens_that_are_over_when_they_are_stored_at_last_are_renewed() {
     let (mut keeper, mut store) = unsaved();
     let fresh = tokens_from(2, store.now);
     let _ = store.go(&mut keeper, Event::Completed(Ok(fresh)));
-    keeper.abandon(store.at());
+    keeper.abandon(&store.at());
     store.is_down = false;
     store.now += 601;
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
@@ -120,7 +120,7 @@ fn a_record_of_another_grant_is_refused_and_left_alone() {
         issuer: "https://other.example".to_owned(),
         client_id: "id".to_owned(),
     });
-    let error = keeper().replace(TestStore::new().at(), foreign.clone());
+    let error = keeper().replace(&TestStore::new().at(), foreign.clone());
     assert_eq!(error.unwrap_err().code(), "stored.issuer");
     let mut store = TestStore::with(foreign);
     let mut keeper = keeper();
@@ -133,9 +133,13 @@ fn a_record_of_another_grant_is_refused_and_left_alone() {
 fn a_login_takes_the_place_of_what_is_stored() {
     // In whichever order it is built.
     let built: [fn(Moment) -> Keeper; 2] = [
-        |at| keeper().with_tokens(at, tokens_from(5, START + 1)).unwrap(),
         |at| {
-            let keeper = alone().with_tokens(at, tokens_from(5, START + 1));
+            keeper()
+                .with_tokens(&at, tokens_from(5, START + 1))
+                .unwrap()
+        },
+        |at| {
+            let keeper = alone().with_tokens(&at, tokens_from(5, START + 1));
             keeper.unwrap().shared(person())
         },
     ];
@@ -152,7 +156,7 @@ fn a_login_takes_the_place_of_what_is_stored() {
 #[test]
 fn a_login_that_is_stale_by_now_is_stored_and_renewed() {
     let mut store = TestStore::new();
-    let mut keeper = keeper().with_tokens(store.at(), tokens(1)).unwrap();
+    let mut keeper = keeper().with_tokens(&store.at(), tokens(1)).unwrap();
     store.now = START + 601;
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
     let fresh = tokens_from(2, store.now);
@@ -167,7 +171,7 @@ fn a_login_during_a_renewal_outlives_it() {
     let _ = store.ask(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     let login = tokens_from(5, store.now);
-    keeper.replace(store.at(), login).unwrap();
+    keeper.replace(&store.at(), login).unwrap();
     let late = tokens_from(2, store.now);
     assert_eq!(got(store.complete(&mut keeper, Ok(late))), "a2");
     let Decision::UseAndRenew(tokens) = store.ask(&mut keeper) else {
@@ -183,10 +187,10 @@ fn a_login_that_may_be_stored_already_is_not_stored_over_what_became_of_it() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     let login = tokens_from(5, store.now);
-    keeper.replace(store.at(), login).unwrap();
+    keeper.replace(&store.at(), login).unwrap();
     assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
-    let _ = keeper.resume(store.at(), Event::Begin);
-    let step = keeper.resume(store.at(), Event::Loaded(store.entry.clone()));
+    let _ = keeper.resume(&store.at(), Event::Begin);
+    let step = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     let Step::Save { record, .. } = step else {
         panic!("the login is not saved");
     };
@@ -256,7 +260,7 @@ fn a_caller_that_asks_while_old_tokens_are_stored_gets_new_ones() {
     let (mut keeper, mut store) = unsaved();
     let fresh = tokens_from(2, store.now);
     let _ = store.go(&mut keeper, Event::Completed(Ok(fresh)));
-    keeper.abandon(store.at());
+    keeper.abandon(&store.at());
     store.is_down = false;
     store.now += 601;
     assert!(keeper.save_again());
@@ -270,7 +274,7 @@ fn a_login_that_could_not_be_stored_is_stored_though_nobody_asks() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.is_down = true;
-    keeper.replace(store.at(), tokens(5)).unwrap();
+    keeper.replace(&store.at(), tokens(5)).unwrap();
     assert!(keeper.save_again());
     assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a5");
     store.now += 601;
@@ -340,10 +344,10 @@ fn a_store_that_refuses_is_told_though_no_lease_is_needed() {
         let mut keeper = own();
         assert!(matches!(store.ask(&mut keeper), Decision::Renew));
         assert!(matches!(
-            keeper.resume(store.at(), Event::Begin),
+            keeper.resume(&store.at(), Event::Begin),
             Step::Load
         ));
-        let step = keeper.resume(store.at(), Event::Failed(refusal));
+        let step = keeper.resume(&store.at(), Event::Failed(refusal));
         assert_eq!(code(over(step)), expected);
     }
 }
@@ -356,7 +360,7 @@ fn in_conflict(
     event: Event,
 ) -> (usize, Vec<u64>, Outcome) {
     let (mut saves, mut pauses) = (0, Vec::new());
-    let mut step = keeper.resume(store.at(), event);
+    let mut step = keeper.resume(&store.at(), event);
     loop {
         let event = match step {
             Step::Load => Event::Loaded(store.entry.clone()),
@@ -373,7 +377,7 @@ fn in_conflict(
             Step::Run(_) => panic!("sent without a mark"),
             Step::Done(outcome) => return (saves, pauses, outcome),
         };
-        step = keeper.resume(store.at(), event);
+        step = keeper.resume(&store.at(), event);
     }
 }
 
@@ -421,7 +425,7 @@ fn a_store_that_says_conflict_for_ever_is_asked_at_growing_intervals_and_given_u
     // A login.
     let mut store = TestStore::with(tokens(1));
     let mut keeper_of_login = keeper();
-    keeper_of_login.replace(store.at(), tokens(5)).unwrap();
+    keeper_of_login.replace(&store.at(), tokens(5)).unwrap();
     assert!(keeper_of_login.save_again());
     let outcome = grown(in_conflict(&mut store, &mut keeper_of_login, Event::Begin));
     assert_eq!(got(outcome), "a5");
@@ -442,7 +446,7 @@ fn a_store_that_says_conflict_for_ever_is_asked_at_growing_intervals_and_given_u
 #[test]
 fn tokens_whose_host_ends_while_the_store_is_in_conflict_are_stored_later() {
     let (mut keeper, mut store) = unsaved();
-    let mut step = keeper.resume(store.at(), Event::Completed(Ok(tokens_from(2, store.now))));
+    let mut step = keeper.resume(&store.at(), Event::Completed(Ok(tokens_from(2, store.now))));
     for _ in 0..4 {
         let event = match step {
             Step::Load => Event::Loaded(store.entry.clone()),
@@ -450,9 +454,9 @@ fn tokens_whose_host_ends_while_the_store_is_in_conflict_are_stored_later() {
             Step::Wait(_) => break,
             step => panic!("{step:?}"),
         };
-        step = keeper.resume(store.at(), event);
+        step = keeper.resume(&store.at(), event);
     }
-    keeper.abandon(store.at());
+    keeper.abandon(&store.at());
     store.is_down = false;
     assert!(keeper.save_again());
     assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a2");
@@ -471,9 +475,9 @@ fn tokens_of_an_abandoned_save_are_not_seen_because_others_were() {
     // fetched, and are on their way into the store when their host ends.
     store.now += 100;
     assert!(keeper.save_again());
-    let step = keeper.resume(store.at(), Event::Begin);
+    let step = keeper.resume(&store.at(), Event::Begin);
     assert!(matches!(step, Step::Save { .. }), "{step:?}");
-    let step = keeper.resume(store.at(), Event::Failed(lost()));
+    let step = keeper.resume(&store.at(), Event::Failed(lost()));
     assert!(matches!(step, Step::Lease { .. }), "{step:?}");
     let decision = keeper.ask(store.now(), Some(&tokens(1)));
     assert!(matches!(decision, Decision::Wait), "{decision:?}");
@@ -481,9 +485,9 @@ fn tokens_of_an_abandoned_save_are_not_seen_because_others_were() {
     let step = store.go(&mut keeper, Event::Failed(lost()));
     assert!(matches!(step, Step::Run(_)), "{step:?}");
     let fresh = tokens_from(2, store.now);
-    let step = keeper.resume(store.at(), Event::Completed(Ok(fresh)));
+    let step = keeper.resume(&store.at(), Event::Completed(Ok(fresh)));
     assert!(matches!(step, Step::Save { .. }), "{step:?}");
-    keeper.abandon(store.at());
+    keeper.abandon(&store.at());
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
     assert!(keeper.still_good(store.now()).is_none());
 }

@@ -146,7 +146,7 @@ fn a_success_or_a_login_clears_it() {
         assert!(told(&mut store, &mut other).is_some());
         let where_to = if is_local { &mut keeper } else { &mut other };
         let login = tokens_from(5, store.now);
-        where_to.replace(store.at(), login).unwrap();
+        where_to.replace(&store.at(), login).unwrap();
         assert!(where_to.save_again());
         assert_eq!(got(over(store.go(where_to, Event::Begin))), "a5");
         assert_eq!(store.record().suspicion, None);
@@ -198,7 +198,7 @@ fn a_suspicion_of_a_clock_that_was_ahead_ends_in_time() {
         assert!(told(&mut store, &mut worker).is_some());
         store.now += 16;
         assert!(told(&mut store, &mut worker).is_none());
-        worker.abandon(store.at());
+        worker.abandon(&store.at());
         store.put(&refused);
     }
 }
@@ -207,7 +207,7 @@ fn a_suspicion_of_a_clock_that_was_ahead_ends_in_time() {
 fn without_a_store_it_is_the_same() {
     let mut store = TestStore::new();
     let mut keeper = alone();
-    keeper.replace(store.at(), tokens(1)).unwrap();
+    keeper.replace(&store.at(), tokens(1)).unwrap();
     store.now = START + 601;
     let _ = store.ask(&mut keeper);
     store
