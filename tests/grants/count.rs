@@ -17,7 +17,7 @@ pub(crate) struct Counting {
     leases: AtomicU64,
 }
 
-/// How often each verb was asked for: a lease that is given back counts too.
+/// How often each verb was asked for: a lease that is released counts too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Calls {
     pub(crate) loads: u64,

@@ -47,7 +47,7 @@ struct Size {
 }
 
 impl Size {
-    /// Whether the tokens of this grant are over: those of the last are.
+    /// Whether the tokens of this grant have expired: those of the last are.
     const fn is_over(&self, number: usize) -> bool {
         number >= self.fresh()
     }

@@ -31,7 +31,7 @@ pub(crate) fn token(kind: &str, number: usize) -> String {
     format!("{kind}.{number}.{:x<LENGTH$}", "")[..LENGTH].to_owned()
 }
 
-/// What this person has after a login: the tokens of the last ones are over.
+/// What this person has after a login: the tokens of the last ones have expired.
 pub(crate) fn tokens(client: &Client, size: &Size, number: usize) -> Result<Tokens, Error> {
     let now = Moment::system()?.now().as_secs();
     let age = if size.is_over(number) { 2 * LIFE } else { 0 };

@@ -1,5 +1,5 @@
 //! Every machine, whatever is said to it: no panic, no second request for one conversation, and
-//! silence once it is over.
+//! silence once it has ended.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};

@@ -17,9 +17,9 @@ use crate::worker::say;
 pub(crate) enum Hold {
     #[default]
     Nothing,
-    /// The lease. Whoever comes next waits until it is over.
+    /// The lease. Whoever comes next waits until it expires.
     Lease,
-    /// The lease, and the store may say that the refresh token is on its way: its fate is not known
+    /// The lease, and the store may say that the refresh token is in flight: its fate is not known
     /// to whoever comes next.
     Mark,
 }
@@ -80,7 +80,7 @@ impl Store for Telling {
         self.store.load(key)
     }
 
-    /// With a lease in hand, the first that is saved is the mark, and the next what has become of it.
+    /// With a lease in hand, the first that is saved is the marker, and the next what has become of it.
     fn save<'a>(
         &'a self,
         key: &'a str,

@@ -8,7 +8,7 @@
 //! 15 s, and each worker that was told to end did so with nothing left for others to wait for. Then
 //! the same on peers, for their figures.
 //!
-//! One thing is excused: a worker killed between the mark of a refresh token and the reply takes the
+//! One thing is excused: a worker killed between the marker of a refresh token and the reply takes the
 //! token's fate along, and this server is known to end a grant rather than to take a token twice. So
 //! the others wait until nobody can come back with the reply (27 s here), and a person logs in.
 
@@ -99,7 +99,7 @@ enum Place {
     Postgres(String),
 }
 
-/// Who asks in each process.
+/// The callers in each process.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 enum Callers {
     Threads(usize),

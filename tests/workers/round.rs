@@ -33,7 +33,7 @@ enum Kind {
     File,
     Sqlite,
     Redis,
-    /// Redis with sentinels, which loses its primary in the midst.
+    /// Redis with sentinels, which loses its primary in the middle.
     Sentinels,
     Postgres,
     /// PostgreSQL behind PgBouncer in transaction mode.

@@ -25,7 +25,7 @@ const SETTLING: u64 = 6000;
 #[derive(Default)]
 pub(crate) struct History {
     pub(crate) tokens: u64,
-    /// How long nobody was at work: who takes the place of another has to begin first.
+    /// How long no worker ran: one that replaces another has to start first.
     pub(crate) idle: Duration,
     pub(crate) kills: Vec<Kill>,
     pub(crate) stops: Vec<Stop>,
@@ -60,7 +60,7 @@ pub(crate) struct Kill {
 }
 
 impl Kill {
-    /// Until when others may have to wait for it. Whoever was killed with a refresh token on its way
+    /// Until when others may have to wait for it. Whoever was killed with a refresh token in flight
     /// may have got the reply: since that token is never sent again, all that can be done is to wait
     /// until nobody can come back with it, and to log in anew. A second for the next look, and some
     /// for the person.
@@ -255,7 +255,7 @@ impl Tally {
             let refreshes = self.refreshes;
             wrong.push(format!("{refreshes} refreshes, at most {most} are due"));
         }
-        // Others wait for one that was killed while it renewed, and for the store; and who takes the
+        // Others wait for one that was killed while it renewed, and for the store; and whoever takes the
         // place of the only one has to begin first. Nothing else may delay a refresh by a whole life.
         let stalled = |kill: &Kill| kill.waited_for() - kill.at;
         let away = |outage: Outage| outage.back + SETTLING - outage.lost;

@@ -206,7 +206,7 @@ impl Desk {
         }
     }
 
-    /// What a program does that is told to end: no caller is served any more, one who waits is let
+    /// What a program does that is told to end: no caller is served any more, one that waits is let
     /// go, and what has been begun is finished.
     async fn close(&self) -> Result<(), Error> {
         say(&json!({ "renews": self.store.hold() != Hold::Nothing }));

@@ -19,7 +19,7 @@ use crate::token_store;
 pub(crate) struct LoginRecord {
     issuer: String,
     client_id: String,
-    /// Who is logged in, where the server said so (the `sub` of the ID Token). Nobody after a logout.
+    /// The person who is logged in, where the server said so (the `sub` of the ID Token). Nobody after a logout.
     pub(crate) subject: Option<String>,
 }
 

@@ -36,7 +36,7 @@ impl Net {
         })
     }
 
-    /// Sends one request to an API, and gives back the reply whatever its status; its body
+    /// Sends one request to an API, and returns the reply whatever its status; its body
     /// streams.
     pub(crate) fn call(&self, request: http::Request<Bytes>) -> Result<Response, Error> {
         let lost = |cause: Cause| {

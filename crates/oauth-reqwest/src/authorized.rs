@@ -178,7 +178,7 @@ impl Request {
         self
     }
 
-    /// Sends the request, and gives back the reply whatever its status; its body streams.
+    /// Sends the request, and returns the reply whatever its status; its body streams.
     ///
     /// It is sent as the future is polled, and has its place among those who wait for the limits of
     /// the API from this call on.

@@ -119,7 +119,7 @@ impl Driver {
         let mut request = reqwest::blocking::Request::try_from(request).map_err(loss::lost)?;
         let _place = self.place(request.url(), self.options.longest_queue())?;
         loss::in_time(send_by)?;
-        // However long it has waited, it is over in time.
+        // However long it has waited, it ends in time.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let url = request.url().clone();
         let sent = self.client(&url)?.execute(request);

@@ -116,7 +116,7 @@ impl Driver {
             .place(request.url(), self.options.longest_queue())
             .await?;
         loss::in_time(send_by)?;
-        // However long it has waited, it is over in time.
+        // However long it has waited, it ends in time.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let url = request.url().clone();
         let sent = self.client(&url)?.execute(request).await;

@@ -192,7 +192,7 @@ impl Listener {
         Ok(pending)
     }
 
-    /// Waits for the callback of this flow, and gives back the URL that was called, for
+    /// Waits for the callback of this flow, and returns the URL that was called, for
     /// [`Client::redeem`]. The listener is closed by then, and the person has seen a page that
     /// says nothing of what was in the callback.
     ///
@@ -205,7 +205,7 @@ impl Listener {
             let nobody = Cause::unsent(strays.told());
             return Err(Error::lost(nobody.because(Loss::Timeout)));
         };
-        // Nobody else gets in, not even while the answer is on its way.
+        // Nobody else gets in, not even while the response is being sent.
         drop(self);
         if let Some((connection, answer)) = connection {
             connection.answer(answer).await;

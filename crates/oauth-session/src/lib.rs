@@ -71,7 +71,7 @@
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod clock;
-mod faults;
+mod fault_points;
 mod fixed;
 pub mod observe;
 mod session;

@@ -43,7 +43,7 @@ use oauth_core::moment::UnixTime;
 #[cfg(feature = "file")]
 pub use file::FileStore;
 #[cfg(feature = "faults")]
-pub use folder::faults::POINTS as FAULT_POINTS;
+pub use folder::fault_points::POINTS as FAULT_POINTS;
 #[cfg(feature = "file")]
 pub use folder::ownership::Access;
 pub use memory::Memory;

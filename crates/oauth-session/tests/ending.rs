@@ -77,7 +77,7 @@ async fn all_that_is_under_way_is_finished_and_stored() -> Result<(), Error> {
         assert!(token.access_token.expose().starts_with("renewed-"));
     }
     assert_eq!(driver.0.load(Ordering::SeqCst), GRANTS);
-    // They are over, and nobody else is.
+    // They have ended, and no other has.
     let token = sessions.first().expect("a session").token().await?;
     assert!(
         sessions

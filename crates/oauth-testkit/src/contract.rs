@@ -92,7 +92,7 @@ pub fn assert(driver: impl FnMut(Probe) -> Result<Seen, Error>) {
     );
 }
 
-/// An exchange that sends one request and gives back whatever it is told.
+/// An exchange that sends one request and returns whatever it is told.
 pub struct Probe(State);
 
 enum State {

@@ -46,7 +46,7 @@
 //!    other worker is given the lease.
 //!    *Excused*: what needs no lease, a token of the client's own or a refresh token that is
 //!    never replaced, while the store is silent. One of the two leases has run out. A worker that stands still cannot notice; what
-//!    it sends afterwards is up to rule 3. A lease that was given back has not run out. A lease runs
+//!    it sends afterwards is up to rule 3. A lease that was released has not run out. A lease runs
 //!    out under a request only if its worker has stood still, or the store has not done what it was
 //!    asked.
 //! 2. **The newest** ([`Rule::Newest`]). A worker that has read a version of the record neither
@@ -56,7 +56,7 @@
 //! 3. **Kept** ([`Rule::Kept`]). No grant is lost that could have been kept:
 //!    - With [`Reuse::Revokes`](oauth_core::flow::keeper::Reuse::Revokes) no two requests of workers
 //!      ever spend one refresh token. With `Unknown` it happens only when, at the time of the later
-//!      request, the access token in the store is over, and whoever sent the earlier one is dead,
+//!      request, the access token in the store has expired, and whoever sent the earlier one is dead,
 //!      has had the end of it, or has had the time of an attempt
 //!      ([`attempt_window`](oauth_core::flow::keeper::Policy::attempt_window)) to store the answer. With
 //!      `Tolerated` it may happen at any time: the user has said that it does no harm.
@@ -87,7 +87,7 @@
 //!    one grant is sent, stored or handed out for another, and the store gives no version twice.
 //!
 //! 7. **Heeded** ([`Rule::Heeded`]). A refresh token that the server has refused, without saying that
-//!    the grant is over, is sent again only after the pause that is stored with it, by whoever has read
+//!    the grant has ended, is sent again only after the pause that is stored with it, by any worker that has read
 //!    that. Nothing is deleted, and a login or a success ends it.
 //!    *Excused*: as much as clocks differ.
 //!

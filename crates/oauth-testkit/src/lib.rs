@@ -19,7 +19,7 @@
 //! use oauth_core::moment::Moment;
 //! use oauth_testkit::{Fault, TwinDriver, Twin};
 //!
-//! /// Asks UserVoice for a token, and gives back the reply's body.
+//! /// Asks UserVoice for a token, and returns the reply's body.
 //! struct Ask;
 //!
 //! impl Exchange for Ask {

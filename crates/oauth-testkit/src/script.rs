@@ -104,7 +104,7 @@ impl Script {
         self.line(Line::Lost(Cause::too_large()))
     }
 
-    /// The pause is over; the clock moves on by what the exchange asked for.
+    /// The pause has passed; the clock moves on by what the exchange asked for.
     #[must_use]
     pub fn elapsed(self) -> Self {
         self.line(Line::Elapsed)

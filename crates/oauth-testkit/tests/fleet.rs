@@ -70,7 +70,7 @@ fn a_thousand_workers_renew_once() {
     let report = Fleet::new(1, setup).run().expect("no violation");
     // Once shortly before the token's end, and once long after it, when all thousand ask at once.
     assert_eq!(report.token_requests, 2, "{report:?}");
-    // Who comes before the first login is stored is told that there is none.
+    // A caller that comes before the first login is stored is told that there is none.
     let troubles = [report.reuse_events, report.refused, report.unsaved];
     assert_eq!((troubles, report.logins), ([0; 3], 1));
 }

@@ -1,4 +1,4 @@
-//! Shells that end in the midst of a renewal: killed, or told to.
+//! Shells that end in the middle of a renewal: killed, or told to.
 
 use oauth_testkit::Fault;
 
@@ -25,7 +25,7 @@ fn a_killed_shell_leaves_a_store_that_goes_on() {
         home.age();
         let killed = home.run_p(&["token"]).env("OAUTH_SESSION_FAULT", point);
         assert_eq!(killed.run().code, KILLED, "{point}");
-        // The lease of the dead is over, and so is the time to wait for his answer.
+        // The lease of the dead worker has expired, and so has the time to wait for its answer.
         home.age();
         let (_, reuses, _) = home.counts();
         let done = home.p(&["token"]);

@@ -59,7 +59,7 @@ fn help_is_wrapped_once_and_by_nobody_else() {
     }
 }
 
-/// A line of a paragraph ends where the next word has no room, and an example where it is over.
+/// A line of a paragraph ends where the next word has no room, and an example where it ends.
 fn check_prose(text: &str, width: usize, command: &[&str]) {
     let lines: Vec<&str> = text.lines().skip(1).collect();
     for pair in lines.windows(2) {

@@ -121,7 +121,7 @@ fn a_login_is_for_it_and_so_is_each_renewal() {
     assert_eq!(home.sent(), SENT);
     home.run(&["refresh"]).run().ok();
     assert_eq!(home.sent(), SENT);
-    // Who wants a token for something else has none.
+    // A caller that wants a token for something else gets none.
     home.write("resource = [\"urn:other\"]");
     says(&home.run(&["token"]).run(), 2, &["usage.no_login"]);
     home.write(TWO);

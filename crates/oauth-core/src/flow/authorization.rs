@@ -1,4 +1,4 @@
-//! Sending a person to the server, and judging what comes back.
+//! The authorization code flow: the authorization request, and the check of its response.
 //!
 //! RFC 6749 section 4.1, RFC 7636 (PKCE), RFC 9207 (issuer in the callback), RFC 9700 section 2.1.
 

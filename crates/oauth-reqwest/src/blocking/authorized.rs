@@ -146,7 +146,7 @@ impl Request<'_> {
         self
     }
 
-    /// Sends the request, and gives back the reply whatever its status; its body streams.
+    /// Sends the request, and returns the reply whatever its status; its body streams.
     ///
     /// A 401 that speaks of the token is answered once with a new token, if the body can be sent
     /// again. Up to ten redirects of `GET` and `HEAD` are followed within the origin; all others

@@ -101,7 +101,7 @@ impl Listener {
         driver.run(client.redeem(pending, &callback)?)
     }
 
-    /// Waits for the callback of this flow, and gives back the URL that was called, for
+    /// Waits for the callback of this flow, and returns the URL that was called, for
     /// [`Client::redeem`].
     ///
     /// # Errors

@@ -83,7 +83,7 @@ pub(crate) async fn callback_of(url: String) -> String {
     reply.headers()["location"].to_str().unwrap().to_owned()
 }
 
-/// A person at a browser that follows the one redirect there is; gives back the page.
+/// A person at a browser that follows the one redirect there is; returns the page.
 pub(crate) async fn browse(url: String) -> (u16, String) {
     let callback = callback_of(url).await;
     let page = browser().get(callback).send().await.unwrap();

@@ -1,4 +1,4 @@
-//! Certificates and proxies: which servers are trusted, who is shown a certificate, and where
+//! Certificates and proxies: which servers are trusted, which servers are shown a certificate, and where
 //! requests go first.
 
 use std::net::SocketAddr;

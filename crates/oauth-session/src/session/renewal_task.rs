@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::active::ActiveGuard;
 use super::{InFlight, Inner, Outcome, Renewal, Shared, State, task_stopped};
 use crate::clock::{self, now};
-use crate::faults;
+use crate::fault_points;
 use crate::observe::Notice;
 use crate::store::Store;
 
@@ -71,9 +71,9 @@ impl RenewalTask {
             let step = self.us.state().keeper.resume(&at, event);
             event = match step {
                 Step::Run(exchange) => {
-                    faults::at("session.run");
+                    fault_points::at("session.run");
                     let outcome = self.us.run(exchange).await;
-                    faults::at("session.flown");
+                    fault_points::at("session.flown");
                     is_new = outcome.is_ok();
                     Event::Completed(outcome)
                 }
@@ -239,9 +239,9 @@ impl Inner {
                     version,
                     due,
                 } => {
-                    faults::at("session.save");
+                    fault_points::at("session.save");
                     let saved = store.save(key, &record, version, due).await;
-                    faults::at("session.saved");
+                    fault_points::at("session.saved");
                     saved.map(Event::Saved)
                 }
                 Step::Run(_) | Step::Wait(_) | Step::Done(_) => Ok(Event::Elapsed),

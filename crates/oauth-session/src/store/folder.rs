@@ -1,6 +1,6 @@
 //! A folder of small files that several processes change, each key's under a lock of its own.
 
-pub(super) mod faults;
+pub(super) mod fault_points;
 pub(super) mod lease;
 pub(super) mod ownership;
 mod removed;
@@ -182,9 +182,9 @@ impl Locked<'_> {
             self.remove(&temp)?;
             return Err(failed(&name, error));
         }
-        faults::at(ending, "renamed");
+        fault_points::at(ending, "renamed");
         let synced = ownership::sync_folder(&self.folder.path);
-        faults::at(ending, "folder_synced");
+        fault_points::at(ending, "folder_synced");
         synced.map_err(|error| {
             Error::lost(Cause::unknown(named(&name, &error))).at_endpoint(ENDPOINT)
         })
@@ -192,15 +192,15 @@ impl Locked<'_> {
 
     fn write_temp(&self, temp: &str, bytes: &Secret<Vec<u8>>, ending: &str) -> io::Result<()> {
         let mut file = ownership::create(&self.path(temp), self.folder.trusted)?;
-        faults::at(ending, "created");
+        fault_points::at(ending, "created");
         // In two parts, as a disk that is full would.
         let (head, tail) = bytes.expose().split_at(bytes.expose().len() / 2);
         file.write_all(head)?;
-        faults::at(ending, "half_written");
+        fault_points::at(ending, "half_written");
         file.write_all(tail)?;
-        faults::at(ending, "written");
+        fault_points::at(ending, "written");
         file.sync_all()?;
-        faults::at(ending, "synced");
+        fault_points::at(ending, "synced");
         Ok(())
     }
 
@@ -217,7 +217,7 @@ impl Locked<'_> {
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
         // Closing it would suffice, were there no copy in a child process that is just being started.
-        // A lock that cannot be given back is gone with the file in any case.
+        // A lock that cannot be released is gone with the file in any case.
         let _ = self.lock.unlock();
     }
 }

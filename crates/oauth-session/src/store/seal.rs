@@ -24,7 +24,7 @@ pub use source::{DataKey, KeySource};
 /// in XChaCha20-Poly1305. Its name in the store and the version are sealed with it, so a record that
 /// somebody moved to another name, or put at a version that is not after its own, is refused as one that
 /// was changed. Versions, leases, and when a grant is due are not hidden; nor are names, unless
-/// [`hiding_names`](Self::hiding_names) says so. Who can write to the store can put an older record back
+/// [`hiding_names`](Self::hiding_names) says so. Whoever can write to the store can put an older record back
 /// at a new version, or remove one.
 ///
 /// `stored.sealed` is a record that cannot be opened: its key is not given, it was changed or moved, or
@@ -80,7 +80,7 @@ impl<S: Store> Sealed<S> {
 
     /// Reads records that were never sealed too, and seals them when they are saved next: for a store
     /// that had records before it was sealed. Until [`reseal`](Self::reseal) has sealed them all and
-    /// this is gone again, who can write to the store can put a record of their own there.
+    /// this is gone again, whoever can write to the store can put a record of their own there.
     #[must_use]
     pub const fn accepting_plain(mut self) -> Self {
         self.plain = Plain::Accepted;

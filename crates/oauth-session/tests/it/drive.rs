@@ -181,7 +181,7 @@ async fn a_request_is_given_up_after_the_longest_time_and_its_fate_is_not_known(
             Some(Reach::Unknown)
         );
         assert_eq!(since.elapsed().as_secs(), limit);
-        // It may have arrived: whoever comes next finds the mark.
+        // It may have arrived: whoever comes next finds the marker.
         let record = store.memory.load(session.key().expect("a key")).await;
         let record = record.expect("loaded").expect("a record");
         assert!(!record.record.expose().contains(r#""attempt":null"#));
@@ -211,7 +211,7 @@ async fn nobody_waits_long_for_a_renewal_whose_token_is_still_good() {
             let runs = 1 + usize::from(!is_silent);
             assert_eq!(driver.runs.load(Ordering::SeqCst), runs);
         }
-        // Who has seen it refused has to wait.
+        // A caller that has seen it refused has to wait.
         let token = session.token().await.expect("a token");
         let renewed = tokio::time::timeout(Duration::from_secs(5), session.renew(&token)).await;
         assert!(renewed.is_err(), "{renewed:?}");

@@ -188,7 +188,7 @@ async fn many_callers_wait_for_one_call() {
     let callers: Vec<_> = (0..50).map(|_| ask()).collect();
     tokio::task::yield_now().await;
     assert_eq!(kms.calls().1, 1);
-    // The one who asks goes away, and another asks in his place.
+    // The caller that asks goes away, and another asks in its place.
     callers.first().expect("one").abort();
     for _ in 0..3 {
         tokio::task::yield_now().await;
@@ -275,7 +275,7 @@ async fn made_up_ids_are_no_flood() {
     // would let a login take its place.
     assert_eq!(codes, [("lost.unsent", 937), ("stored.sealed", 63)].into());
     assert_eq!(kms.calls().1, 66);
-    // One who has his key is not held up, and the others are not for ever.
+    // A caller that has its key is not held up, and the others are not for ever.
     assert_eq!(code(NAME).await, "lost.unsent");
     pass(start, Duration::from_secs(190));
     assert_eq!(read(&store, NAME).await.expect("opened"), TEXT);

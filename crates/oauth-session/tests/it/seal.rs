@@ -1,4 +1,4 @@
-//! Sealed records: who can open them, and what nobody can change.
+//! Sealed records: who can decrypt them, and what nobody can change.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ async fn seal(memory: &Memory, keys: Keys) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds() {
     let memory = Memory::new();
-    // In the midst of a change of keys.
+    // In the middle of a change of keys.
     let stores: Vec<Arc<dyn Store>> = vec![
         Arc::new(Sealed::new(memory.clone(), Keys::new(OLD).also(NEW))),
         Arc::new(Sealed::new(memory, Keys::new(NEW).also(OLD))),

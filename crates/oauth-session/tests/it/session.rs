@@ -300,7 +300,7 @@ fn a_runtime_ends_while_callers_still_come() {
                 .expect("a runtime");
             let (asked, callers) = std::sync::mpsc::channel();
             for _ in 0..8 {
-                // A token that is over at once: every call begins a renewal.
+                // A token that expires at once: every call begins a renewal.
                 let session = of_ann(Rotating::default(), Arc::new(Memory::new()));
                 let asked = asked.clone();
                 runtime.spawn(async move {

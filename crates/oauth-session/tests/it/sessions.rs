@@ -333,7 +333,7 @@ async fn grants_that_nobody_uses_are_kept_alive() {
         *ended.lock().expect("no panic"),
         [(Some("person-13".to_owned()), "denied.invalid_grant")]
     );
-    // All of them are fresh now, and the one that is over is due no more.
+    // All of them are fresh now, and the one that has expired is no longer due.
     let again = sessions.renew_idle(DAY).await.expect("renewed");
     assert_eq!((again.renewed, again.failed.len()), (0, 0));
     assert_eq!(requests(&server), 250);

@@ -20,9 +20,9 @@ pub(crate) fn worker(place: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Many processes add one to a number, and some are killed in the midst of it. Each number that one
+/// Many processes add one to a number, and some are killed in the middle of it. Each number that one
 /// of them is told is stored was stored once, and by no other; and all that one who was killed may
-/// have added besides is the number that he did not live to tell.
+/// have added besides is the number that it did not live to report.
 pub(crate) fn hammer(worker: impl Fn(&[&str]) -> Command, key: &str) -> Counted {
     const WORKERS: usize = 4;
     const VICTIMS: usize = 3;

@@ -31,11 +31,11 @@ pub(crate) enum Way {
     SharesNothing,
     /// Leases outlive their time.
     NeverEndsLeases,
-    /// Leases are over at once.
+    /// Leases expire at once.
     LeasesNothing,
-    /// Whoever gives back ends the lease.
+    /// A release ends the lease, whoever asks for it.
     GivesBackAnothers,
-    /// Nobody gives back.
+    /// No lease is released.
     GivesBackNothing,
     /// The holder is one of the others.
     LocksOutTheHolder,

@@ -221,7 +221,7 @@ impl Ledger {
         history.any(|it| it.generation == login && !it.is_removed)
     }
 
-    /// Whether what is stored grew from the login that was stored last. One that was brought before
+    /// Whether what is stored came from the login that was stored last. One that was brought before
     /// another may be stored after it.
     pub(super) fn ends_with_the_last_login(&self, grant: usize) -> bool {
         let is_login = |it: &&Version| {
@@ -265,7 +265,7 @@ impl Ledger {
         send.may_count = send.is_processed || (is_copy && send.may_count);
     }
 
-    /// The server has refused the token of this request, and not said that the grant is over.
+    /// The server has refused the token of this request, and not said that the grant has ended.
     pub(super) fn refused_in_words(&mut self, send: usize) {
         self.suspects.extend(self.sends[send].refresh.clone());
     }
@@ -304,7 +304,7 @@ impl Ledger {
     }
 
     /// Whether this worker knows that an attempt came to nothing: it is its own, and was not sent
-    /// or surely not acted on.
+    /// or certainly not acted on.
     pub(super) fn knows_unspent(&self, worker: usize, epoch: u32, attempt: Option<&str>) -> bool {
         let mark = attempt.and_then(|attempt| self.marks.get(attempt));
         mark.is_some_and(|&(marker, marked, since)| {
@@ -342,7 +342,7 @@ impl Ledger {
         false
     }
 
-    /// Whether what one version holds grew from what the other does: it is newer, whichever was saved last.
+    /// Whether what one version holds came from what the other does: it is newer, whichever was saved last.
     pub(super) fn grew_from(&self, new: &Version, old: &Version) -> bool {
         let number = |it: &Version| self.token(&it.access).map_or(0, |token| token.number);
         // The client's own have no refresh token to grow from: the next is what comes later.

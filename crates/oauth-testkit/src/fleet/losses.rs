@@ -89,7 +89,7 @@ impl Simulation {
         self.have_clocks_stepped() && self.may_be_lost(grant, 0)
     }
 
-    /// Whether the mark of what was sent then may have been lost.
+    /// Whether the marker of what was sent then may have been lost.
     pub(super) fn may_be_lost(&self, grant: usize, sent_at: u64) -> bool {
         let since = sent_at.saturating_sub(window(&self.setup));
         self.ledger.has_lost(grant, since)

@@ -79,7 +79,7 @@ impl Simulation {
             return Self::breach(Rule::OneFlight, text);
         };
         lease.sends += 1;
-        // Who has stood still since it was taken may be too late to extend it.
+        // A worker that was suspended since it was taken may be too late to extend it.
         lease.is_missed |= lease.until < now + extend_every + 1000;
         let lease = *lease;
         if lease.sends > 1 {
@@ -188,7 +188,7 @@ impl Simulation {
             .rev()
             .skip_while(|version| version.version > seen);
         let newest = read.next()?;
-        // Once the mark of a removal is lost, nobody knows of it; nor does who brings a copy after it.
+        // Once the tombstone of a removal is lost, nobody knows of it; nor does whoever brings a copy after it.
         let copies = &self.workers[worker].slots[grant].logins;
         let has_copy = copies.iter().any(|copy| self.ledger.copies.contains(copy));
         if newest.is_removed && (self.may_be_lost(grant, 0) || has_copy) {
@@ -219,7 +219,7 @@ impl Simulation {
 
     /// Whether a refresh token may be sent though it was sent before and may have been spent.
     fn excuse(&self, worker: usize, grant: usize, token: &str) -> Result<(), String> {
-        // A clock that has stepped since cannot tell when an attempt, or an access token, is over.
+        // A clock that has stepped since cannot tell when an attempt, or an access token, has expired.
         let is_sure = |send: &Send| {
             !self.has_stepped(worker, send.at)
                 && !self.has_stepped(send.worker, send.at)

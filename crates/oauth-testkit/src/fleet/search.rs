@@ -26,9 +26,9 @@ use crate::twin::Rotation;
 
 use choices::Left;
 
-/// All histories of two workers that share one grant, whose token is over, up to a number of steps.
+/// All histories of two workers that share one grant, whose token has expired, up to a number of steps.
 ///
-/// A step is a caller who asks, the begin of a renewal, a request that leaves, the store or the server
+/// A step is a caller that asks, the begin of a renewal, a request that leaves, the store or the server
 /// carrying out what it was asked, an answer that arrives, or one of the troubles. What a worker does
 /// by itself, unseen by the others, is tried in one order only, but with each trouble before it. Each
 /// trouble comes once at most, and at any time: a login at either worker, a logout, the death of a worker, a lost reply of the server, a
@@ -221,7 +221,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Simulation {
-    /// Both workers know the tokens of a login, which are over by now, and at each a caller comes.
+    /// Both workers know the tokens of a login, which have expired by now, and at each a caller comes.
     fn opened(setup: &Setup, told: Told) -> Self {
         let mut sim = Self::new(0, setup, told == Told::Wholly);
         sim.rng = Rng::constant();
@@ -263,7 +263,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Whether nobody waits for anything, be it that what he has is stored.
+    /// Whether nobody waits for anything, not even for a save.
     fn is_at_rest(&mut self) -> bool {
         let keepers = self.workers.iter().map(|worker| &worker.slots[0].keeper);
         let is_idle = keepers.fold(true, |is_idle, keeper| {

@@ -19,7 +19,7 @@
 //!   could follow what is stored.
 //! - **Hook**: it is called with what the session itself has fetched, before those see it who waited for
 //!   that, and with nothing else. *Excused*: what has taken the place of that in the store; what was fetched in a runtime that has ended, and callers
-//!   who come while the lease is given back.
+//!   who come while the lease is released.
 //! - **Cache**: what was fetched, and is not nearly stale, is ready at once; what is nearly stale or
 //!   was refused is not ready.
 //!

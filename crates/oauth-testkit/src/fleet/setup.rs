@@ -113,7 +113,7 @@ pub enum Flaw {
     NoFencing,
     /// A lost reply is reported as a request that was never sent, and so sent again.
     RetryLostReply,
-    /// When the caller who began a renewal goes, its request is abandoned and the lease given back.
+    /// When the caller who began a renewal goes, its request is abandoned and the lease released.
     DropOnCancel,
     /// No lease is extended while a request runs.
     NoExtension,

@@ -12,11 +12,11 @@ pub(super) type Outcome = Result<Arc<Tokens>, Error>;
 /// One keeper, and the state of its host.
 pub(super) struct Slot {
     pub(super) keeper: Keeper,
-    /// Who waits for the renewal under way.
+    /// The callers that wait for the renewal under way.
     pub(super) waiting: Vec<usize>,
     /// Who began it.
     pub(super) leader: Option<usize>,
-    /// How many renewals were abandoned: what was on its way to them is void.
+    /// How many renewals were abandoned: what was in flight to them is void.
     pub(super) round: u32,
     /// What is awaited of the store or of time.
     pub(super) call: Option<u64>,
@@ -82,7 +82,7 @@ pub(super) enum Mail {
     Act(u32, Step),
     /// The request goes out.
     Launch(u32),
-    /// An answer of the store, with the end of a lease it gave; or a pause that is over.
+    /// An answer of the store, with the end of a lease it gave; or a pause that has passed.
     Heard {
         call: u64,
         event: Event,

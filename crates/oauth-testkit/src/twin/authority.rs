@@ -26,7 +26,7 @@ pub(super) struct Authority {
     minted: u64,
 }
 
-/// Who was granted what. Everything that grew from one approval shares a family.
+/// The grants of an authority. Everything that came from one approval shares a family.
 #[derive(Clone)]
 pub(super) struct Grant {
     pub(super) client_id: String,

@@ -1,4 +1,6 @@
-//! The authorization response (RFC 6749 section 4.1.2, RFC 9207).
+//! The parameters of the authorization response (RFC 6749 section 4.1.2), and the check of its issuer
+//! (RFC 9207). An error in it is parsed here, and raised in `pending.rs`, once state and issuer are
+//! checked.
 
 use std::fmt;
 

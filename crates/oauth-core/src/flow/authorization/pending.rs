@@ -1,4 +1,5 @@
-//! A flow that waits for its callback, as a value to store.
+//! A pending authorization: a flow that waits for its callback, as a value to store. It checks the callback,
+//! in the order state, issuer, error, code.
 
 use serde::{Deserialize, Serialize};
 
@@ -134,7 +135,7 @@ impl Pending {
 
     fn judge(self, us: &Identity, callback: &Callback<'_>) -> Result<AuthorizationCode, Error> {
         if callback.is_empty() {
-            // Nothing to act on, so nothing to be deceived by: say what is missing.
+            // Neither code nor error, so nothing in it could deceive: say what is missing.
             return Err(Fault::CallbackNoCode.into());
         }
         if !callback.has_state(&self.state) {
@@ -142,7 +143,8 @@ impl Pending {
         }
         let rules = us.server.rules();
         let error = callback.claimed_error();
-        // A false error costs a flow, as anyone who can reach the browser can; a false code more.
+        // A forged error costs only this flow, which anyone who can reach the browser can end; a forged code
+        // costs more.
         let is_excused = error.is_some() && rules.has(&Quirk::ErrorsWithoutIssuer);
         let is_required = self.issuer_required && !is_excused;
         callback

@@ -1,5 +1,5 @@
 //! The settings of a keeper: margins before expiry, lease length, and the server's answer to a
-//! reused refresh token.
+//! reused refresh token. Which worker refreshes a nearly stale token is decided in `decision.rs`.
 
 use std::time::Duration;
 

@@ -94,7 +94,7 @@ pub enum Event {
     Completed(Result<Tokens, Error>),
     /// The answer to [`Step::Save`].
     Saved(Saved),
-    /// The pause is over.
+    /// The pause has passed.
     Elapsed,
     /// The store did not answer: the step may have taken effect or not.
     Failed(Error),

@@ -12,7 +12,7 @@ pub(super) enum Address {
     Cluster(Vec<ConnectionInfo>),
 }
 
-/// Who knows which server is the primary of a name.
+/// The sentinels, which know the primary of a name.
 pub(super) struct Sentinels {
     pub(super) nodes: Vec<Client>,
     pub(super) primary: String,

@@ -145,7 +145,7 @@ fn no_primary(why: &'static str) -> RedisError {
 
 impl Link {
     /// How many replicas have what this connection has written to the place of a key, as soon as
-    /// they are so many, or this time is over.
+    /// they are so many, or this time has passed.
     pub(super) async fn replicas(
         &mut self,
         key: &str,

@@ -56,7 +56,7 @@ impl Left {
 
     /// Whether there was nothing that could have cost anybody a grant.
     pub(super) fn has_lost_nothing(&self, reuse: &Reuse) -> bool {
-        // Whether a mark of its own means anything, only its worker knows.
+        // Whether a marker of its own means anything, only its worker knows.
         let is_doubted = *reuse == Reuse::Revokes && self.has_come(Trouble::StoreFails);
         let costly = [
             Trouble::Logout,

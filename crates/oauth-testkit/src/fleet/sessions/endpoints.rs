@@ -253,7 +253,7 @@ impl Drive for Driver {
 struct Sent<'a> {
     line: &'a Line,
     send: usize,
-    /// It is on its way, though nobody waits for it any more.
+    /// It is in flight, though nobody waits for it any more.
     request: Option<http::Request<Bytes>>,
 }
 
@@ -415,7 +415,7 @@ impl Simulation {
         status(429, pause)
     }
 
-    /// The server refuses what is good, and does not say that the grant is over.
+    /// The server refuses what is good, and does not say that the grant has ended.
     fn refuse(&mut self, send: usize) -> http::Response<Bytes> {
         self.ledger.refused(send, false);
         self.ledger.refused_in_words(send);

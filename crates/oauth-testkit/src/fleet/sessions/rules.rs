@@ -22,7 +22,7 @@ const RECENT: u64 = 7000;
 /// So long a session waits for a store, in milliseconds.
 const PATIENCE: u64 = 11_000;
 
-/// So long it may take to store tokens and to give back the lease, in milliseconds: a caller who comes
+/// So long it may take to store tokens and to release the lease, in milliseconds: a caller who comes
 /// between these two has them before the hook.
 const HOOK: u64 = 120_000;
 

@@ -90,7 +90,7 @@ pub(super) struct Member {
     pub(super) is_alone: bool,
     /// Whether a runtime has ended under it.
     pub(super) has_lost_tasks: bool,
-    /// How many logins are on their way into it.
+    /// How many logins are being saved to it.
     pub(super) logging_in: u32,
 }
 

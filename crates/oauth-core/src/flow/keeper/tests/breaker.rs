@@ -92,7 +92,7 @@ fn when_the_pause_is_over_one_tries_and_the_others_wait_longer() {
     for _ in 0..9 {
         let rest = many.fail(39).told().retry_after().unwrap();
         pauses.push(rest.as_secs());
-        // Whoever waits exactly as long as he was told is not told the same again.
+        // A caller that waits exactly as long as it was told is not told the same again.
         many.store.now += rest.as_secs();
         let sent = (3..40).filter(|&number| many.fail(number).is_sent());
         assert_eq!(sent.count(), 1, "after {pauses:?}");

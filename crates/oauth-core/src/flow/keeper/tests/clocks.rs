@@ -7,7 +7,7 @@ const HOUR: u64 = 3600;
 /// A lease, the longest request, and a margin.
 const WINDOW: u64 = 10 + 30 + 15;
 
-/// A record with the mark of a worker that died, made at this time by its own clock.
+/// A record with the marker of a worker that died, made at this time by its own clock.
 fn marked(store: &mut TestStore, at: u64) {
     let marker = record::InFlightMarker {
         id: "dead".to_owned(),

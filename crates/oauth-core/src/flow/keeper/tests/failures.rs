@@ -171,7 +171,7 @@ fn an_attempt_known_to_be_unsent_is_not_the_end_whatever_others_made_of_it() {
         };
         step = keeper.resume(&store.at(), event);
     };
-    // The mark is stored, and nobody hears of it.
+    // The marker is stored, and nobody hears of it.
     store.entry = Some(Entry { version: 2, record });
     let outcome = over(store.go(&mut keeper, Event::Failed(lost())));
     assert_eq!(code(outcome), "lost");
@@ -434,7 +434,7 @@ fn an_attempt_that_came_to_nothing_is_remembered_over_the_next_renewal() {
     let mut fresh = tokens_from(2, store.now);
     fresh.refresh_token = tokens(1).refresh_token;
     store.renew(&mut keeper, Ok(fresh)).unwrap();
-    // The store loses that, and another worker puts back what it knew, with the mark.
+    // The store loses that, and another worker puts back what it knew, with the marker.
     let version = store.version() + 1;
     let record = marked.record;
     store.entry = Some(Entry { version, record });

@@ -138,7 +138,7 @@ fn a_restored_marker_means_as_little_as_before() {
     let mut keeper = keeper_for(Reuse::Revokes);
     store.now = START + 601;
     let _ = store.ask(&mut keeper);
-    // The mark is stored, and the answer is lost: nothing is sent.
+    // The marker is stored, and the answer is lost: nothing is sent.
     let mut step = keeper.resume(&store.at(), Event::Begin);
     loop {
         let event = match step {
@@ -466,7 +466,7 @@ fn of_two_tokens_with_one_refresh_token_the_one_renewed_more_often_is_newer() {
     store.now = START + 601;
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
-    // Others have renewed it twice while this request was on its way, and their clocks are behind.
+    // Others have renewed it twice while this request was in flight, and their clocks are behind.
     let mut other = store.record();
     other.tokens = Some(Arc::new(kept(3, START + 590)));
     other.renewals = Some(2);

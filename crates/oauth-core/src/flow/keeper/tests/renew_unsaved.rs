@@ -33,7 +33,7 @@ fn go(
     }
 }
 
-/// It took the mark of the first refresh, and nothing after that: `a2` was handed out, and `r2` is known
+/// It took the marker of the first refresh, and nothing after that: `a2` was handed out, and `r2` is known
 /// here alone.
 fn stranded() -> (Keeper, TestStore) {
     stranded_with(|_| ())

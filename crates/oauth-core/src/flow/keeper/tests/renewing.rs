@@ -1,4 +1,4 @@
-//! Who sends, and what is stored before.
+//! Which worker sends, and what is stored before.
 
 use super::*;
 
@@ -185,7 +185,7 @@ fn a_store_that_is_too_slow_for_a_marker_is_told_and_the_marker_is_removed() {
     assert!(store.record().in_flight.is_none());
 }
 
-/// The store takes longer than a lease to save the mark.
+/// The store takes longer than a lease to save the marker.
 fn slow_marker(store: &mut TestStore, keeper: &mut Keeper, event: Event) -> Event {
     let mut step = keeper.resume(&store.at(), event);
     loop {
@@ -239,7 +239,7 @@ fn new_tokens_follow_the_one_they_were_given_for_whatever_others_tried() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
-    // Another came when the lease was over, found no connection and took its mark away.
+    // Another came when the lease had expired, found no connection and took its marker away.
     store.put(&Record::of(Arc::new(tokens(1))));
     let late = tokens_from(2, store.now);
     assert_eq!(got(store.complete(&mut keeper, Ok(late))), "a2");
@@ -330,7 +330,7 @@ fn a_marker_expires_with_the_request_of_its_worker() {
     assert_eq!(store.now - since, 10 + 60 + 15);
 }
 
-/// A store that is late must not give back the next lease in place of the last one.
+/// A store that is late must not release the next lease in place of the last one.
 #[test]
 fn no_two_leases_have_one_name() {
     let (mut keeper, mut store) = (keeper(), TestStore::new());

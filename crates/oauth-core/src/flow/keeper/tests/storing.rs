@@ -236,7 +236,7 @@ fn tokens_that_could_not_be_stored_are_stored_though_nobody_asks() {
         step = store.go(&mut keeper, Event::Elapsed);
     }
     assert_eq!(got(over(step)), "a2");
-    // The store is down for ten minutes, and the tokens are over when it comes back.
+    // The store is down for ten minutes, and the tokens have expired when it comes back.
     let (since, mut tries) = (store.now, 0);
     while let Some(pause) = keeper.retry_after(store.now()) {
         assert!((1..=90).contains(&pause.as_secs()), "{pause:?}");
@@ -472,7 +472,7 @@ fn tokens_of_an_abandoned_save_are_not_seen_because_others_were() {
     let _ = store.ask(&mut keeper);
     assert_eq!(got(store.renew(&mut keeper, Ok(tokens(1)))), "a1");
     // They are handed out unsaved, and refused when the store has failed once more: others are
-    // fetched, and are on their way into the store when their host ends.
+    // fetched, and are being saved when their host ends.
     store.now += 100;
     assert!(keeper.save_again());
     let step = keeper.resume(&store.at(), Event::Begin);

@@ -1,4 +1,4 @@
-//! A refresh token that the server refuses without saying that the grant is over.
+//! A refresh token that the server refuses without saying that the grant has ended.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn refusal(status: u16, code: &str) -> Error {
         .into()
 }
 
-/// A keeper whose token was refused like this, once it was over.
+/// A keeper whose token was refused like this, once it had expired.
 fn refused(error: Error) -> (Keeper, TestStore, Error) {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_for(Reuse::Revokes);
@@ -20,7 +20,7 @@ fn refused(error: Error) -> (Keeper, TestStore, Error) {
     (keeper, store, error)
 }
 
-/// What a caller gets who is not given a token: at once, or after a look at the store.
+/// What a caller without a token gets: at once, or after a look at the store.
 fn told(store: &mut TestStore, keeper: &mut Keeper) -> Option<Error> {
     match store.ask(keeper) {
         Decision::Fail(error) => Some(error),

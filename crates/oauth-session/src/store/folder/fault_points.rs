@@ -1,7 +1,7 @@
-//! Places in the work on a file at which a test can let the process die.
+//! Fault points in the writing of a file, at which a test can kill the process.
 //!
-//! With the feature `faults`, a process that has the name of such a place in the environment
-//! variable `OAUTH_SESSION_FAULT` is killed when it comes there, as by `kill -9`.
+//! With the feature `faults`, a process that has the name of such a point in the environment variable
+//! `OAUTH_SESSION_FAULT` is killed when it reaches it, as by `kill -9`.
 
 /// Every place: while the file of a record, of a lease, or of what was removed is written.
 #[cfg(feature = "faults")]

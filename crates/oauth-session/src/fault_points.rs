@@ -1,4 +1,4 @@
-//! Points at which a test can kill this process, compiled for tests only.
+//! Fault points of a session, at which a test can kill this process; compiled for tests only.
 
 /// Kills the process as `kill -9` does, if the environment names this point in `OAUTH_SESSION_FAULT`.
 #[cfg(feature = "faults")]
