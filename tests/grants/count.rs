@@ -1,4 +1,4 @@
-//! What is asked of the store, and what the process takes.
+//! Counts the calls of the store, and the memory of the process.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

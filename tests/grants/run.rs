@@ -202,7 +202,7 @@ async fn use_each(sessions: &Sessions, people: Range<usize>) -> Result<(f64, u64
     Ok((start.elapsed().as_secs_f64(), bytes as u64))
 }
 
-/// So many callers, each of whom wants the tokens of as many grants, which have expired: the first of each
+/// This many callers, each of which wants the tokens of as many grants, which have expired: the first of each
 /// is another, so that all grants are asked for at the same time.
 async fn all_at_once(sessions: &Sessions, size: &Size) -> Result<f64, Error> {
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Everything that reads what others wrote: it reads back what was written, and it never panics.
+//! Parsers: they read back what was written, and never panic.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};

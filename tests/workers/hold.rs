@@ -1,4 +1,4 @@
-//! A store that tells what this worker has in hand, so that whoever kills it knows what that may cost.
+//! A store that reports what its worker holds, so that whoever kills it knows what that may cost.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the server counted, what the callers got, and what is wrong with it.
+//! The tally of a round: what the server counted, what the callers got, and what is wrong with it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::worker::LONGEST_REQUEST;
 /// lease of 10 s, for the next look of another worker, and for its renewal.
 const PATIENCE: u64 = 15_000;
 
-/// For how long callers may be told that the store is lost, once another server has taken the place of
+/// How long callers may be told that the store is lost, once another server has taken the place of
 /// its primary: an attempt on the old one has its time, and so has the pause before the next.
 const SETTLING: u64 = 6000;
 
@@ -47,7 +47,7 @@ pub(crate) struct Outage {
 }
 
 impl Outage {
-    /// For how long it may be felt.
+    /// How long it may be felt.
     const fn felt(self) -> RangeInclusive<u64> {
         self.lost..=self.back + SETTLING
     }

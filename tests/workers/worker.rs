@@ -1,4 +1,4 @@
-//! One process among several: many callers who want a token all the time, until somebody kills it, or
+//! One worker process: many callers that want a token all the time, until somebody kills it, or
 //! tells it to end.
 
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! A token that was made by hand: named on the command line or by a profile, and used as it is.
+//! A fixed token: named on the command line or by a profile, and used as it is.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The wire: runs exchanges with the blocking driver, and shows what goes over it.
+//! Runs exchanges with the blocking driver, and shows what is sent and received.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Options and profile, put together: which server, and who we are there.
+//! The setup of a command: the server and the client, from options and a profile.
 
 use std::path::PathBuf;
 

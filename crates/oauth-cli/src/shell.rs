@@ -1,4 +1,4 @@
-//! Text for a shell.
+//! Quoting for a POSIX shell.
 
 /// One word of a POSIX shell, quoted if it has to be.
 pub(crate) fn quote(word: &str) -> String {

@@ -1,4 +1,4 @@
-//! Times as people and programs read them.
+//! Formats times for people and programs.
 
 use oauth_core::moment::UnixTime;
 

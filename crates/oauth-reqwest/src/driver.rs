@@ -68,7 +68,7 @@ impl Driver {
         })
     }
 
-    /// Whose addresses are named where a connection fails.
+    /// Sets the resolver whose addresses are named when a connection fails.
     pub(crate) fn with_resolver(mut self, names: Resolver) -> Self {
         self.resolver = names;
         self

@@ -152,7 +152,7 @@ impl Listener {
         Paste(sender)
     }
 
-    /// Where the callback must come to.
+    /// The redirect URI that the callback must arrive at.
     pub const fn redirect_uri(&self) -> &RedirectUri {
         &self.redirect_uri
     }

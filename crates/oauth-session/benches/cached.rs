@@ -1,4 +1,4 @@
-//! What a token costs that is at hand, and what a session costs that is held.
+//! Benchmarks of a cached token, and of the memory of a session.
 //!
 //! Prints nanoseconds of a token from the session beside a floor: the plainest code that could do the
 //! same, a mutex, the clock and a clone of the token; on one thread, and on two at once. Then the

@@ -141,7 +141,7 @@ impl Sources {
         self
     }
 
-    /// Whose sources there are.
+    /// The owners that have a source.
     pub fn owners(&self) -> impl Iterator<Item = TokenFor> {
         self.0.iter().map(|(owner, _)| *owner)
     }

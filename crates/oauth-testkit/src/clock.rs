@@ -1,4 +1,4 @@
-//! A clock that moves when told, and seeds that are never drawn twice.
+//! A simulated clock that moves when told, with seeds that never repeat.
 
 use std::time::Duration;
 

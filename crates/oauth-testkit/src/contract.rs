@@ -1,4 +1,4 @@
-//! Five promises every driver makes, checked against a hostile server on loopback.
+//! The contract of drivers: five promises, checked against a hostile server on loopback.
 //!
 //! A driver is the loop that carries an exchange's requests over HTTP. It is small, and what it
 //! must not do is not visible in its code: redirects, retries, decompression and logging are on by

@@ -1,4 +1,4 @@
-//! A twin behind TLS, with an authority of its own, for what is said of certificates and proxies.
+//! A twin behind TLS, with its own certificate authority, for tests of certificates and proxies.
 
 use std::io;
 use std::net::SocketAddr;

@@ -176,7 +176,7 @@ pub struct Keeper {
     is_drained: bool,
 }
 
-/// Where the record lives.
+/// Where the record is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Storage {
     /// In this value only: each step for a store is answered on the spot.

@@ -78,7 +78,7 @@ impl Listener {
         self.listener.paste()
     }
 
-    /// Where the callback must come to.
+    /// The redirect URI that the callback must arrive at.
     pub const fn redirect_uri(&self) -> &RedirectUri {
         self.listener.redirect_uri()
     }

@@ -13,7 +13,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// So many renewals per second; nothing for 0.
+    /// A limit of so many renewals per second; nothing for 0.
     pub(super) fn new(per_second: u32) -> Option<Self> {
         let per_second = NonZeroU32::new(per_second)?;
         Some(Self {

@@ -1,4 +1,4 @@
-//! Records in files, for the processes of one machine.
+//! The store in files, for the processes of one machine.
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! A folder of small files that several processes change, each key's under a lock of its own.
+//! The folder of a file store: small files that several processes change, each key under its lock.
 
 pub(super) mod fault_points;
 pub(super) mod lease;

@@ -1,4 +1,4 @@
-//! Records in the keyring of the operating system, for the processes of one person.
+//! The store in the keyring of the operating system, for the processes of one person.
 
 #[cfg(feature = "seal")]
 mod key;

@@ -1,4 +1,4 @@
-//! Records in PostgreSQL, for machines that share a server.
+//! The store in PostgreSQL, for machines that share a server.
 
 #![cfg_attr(
     not(feature = "postgres-tls"),
@@ -258,7 +258,7 @@ impl PostgresStore {
                     // What broke one connection broke the others that lie idle.
                     self.pool.retain(|_, _| false);
                 }
-                // Nobody else shall be given what is broken.
+                // A broken connection must not go back to the pool.
                 drop(Object::take(client));
                 Ok(Err(error))
             }

@@ -1,4 +1,4 @@
-//! Records in Redis, for machines that share a server.
+//! The store in Redis, for machines that share a server.
 
 mod address;
 mod connection;

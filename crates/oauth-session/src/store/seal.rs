@@ -1,4 +1,4 @@
-//! Records that only the holder of a key can read, in any store.
+//! The sealed store: encrypts the records of any other store.
 
 mod keys;
 mod source;

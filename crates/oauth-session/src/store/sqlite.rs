@@ -1,4 +1,4 @@
-//! Records in a SQLite database, for the processes of one machine.
+//! The store in a SQLite database, for the processes of one machine.
 
 mod database;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::servers::{PASSWORD, Server, free_port};
 
-/// For how long servers may take to find each other.
+/// How long servers may take to find each other.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tries until it is so.

@@ -1,4 +1,4 @@
-//! PostgreSQL, a real one.
+//! The PostgreSQL store on a real server.
 
 use std::sync::Arc;
 use std::time::Duration;

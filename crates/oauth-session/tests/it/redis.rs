@@ -1,4 +1,4 @@
-//! Redis, a real one.
+//! The Redis store on a real server.
 
 use std::sync::Arc;
 use std::time::Duration;

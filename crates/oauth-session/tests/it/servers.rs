@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// What a server asks its clients for; no error may show it.
 pub(crate) const PASSWORD: &str = "p-S3CR3T";
 
-/// For how long a server may take to begin.
+/// How long a server may take to begin.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How a server is started, in a folder and at a port.

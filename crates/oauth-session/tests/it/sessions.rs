@@ -143,7 +143,7 @@ pub(crate) fn sessions(server: &Rotating, store: &Arc<Memory>) -> Sessions {
     Sessions::new(server.clone(), &client("id"), store.clone())
 }
 
-/// So many persons who logged in two days ago, and whom nobody in memory knows.
+/// This many people who logged in two days ago, and have no session in memory.
 pub(crate) async fn stale(server: &Rotating, store: &dyn Store, count: usize) {
     for number in 0..count {
         let keeper = client("id").keeper(Upkeep::Refresh).shared(person(number));

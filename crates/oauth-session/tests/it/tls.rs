@@ -1,4 +1,4 @@
-//! Servers behind TLS: reached by who trusts their certificate, and by nobody else.
+//! Servers behind TLS: reached only by clients that trust their certificate.
 
 use std::path::Path;
 use std::process::Output;

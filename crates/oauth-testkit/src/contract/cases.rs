@@ -1,4 +1,4 @@
-//! The cases: what the hostile server does, and what the driver must make of it.
+//! The cases of the contract: what the hostile server does, and what the driver must make of it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! A server that answers with whatever bytes a case wants, over plain sockets.
+//! The hostile server: answers with whatever bytes a case wants, over plain sockets.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};

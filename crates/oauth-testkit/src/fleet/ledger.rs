@@ -319,7 +319,7 @@ impl Ledger {
         })
     }
 
-    /// Nobody may rely any more on the lease this was sent under.
+    /// The lease under which this was sent can no longer be relied on.
     pub(super) fn give_back(&mut self, worker: usize, epoch: u32, grant: usize) {
         for send in self.sends.iter_mut().rev().take(20) {
             if (send.worker, send.epoch, send.grant) == (worker, epoch, grant) {

@@ -1,4 +1,4 @@
-//! Clocks that step, stores that lose what they had, and applications with copies of their own.
+//! Clock steps, stores that lose saves, and applications that bring their own copies of tokens.
 
 use std::sync::Arc;
 

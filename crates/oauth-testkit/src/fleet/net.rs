@@ -1,4 +1,4 @@
-//! Between workers, store and server: where things get lost, come late, or come twice.
+//! The simulated network between workers, store and server: it loses, delays and repeats messages.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};

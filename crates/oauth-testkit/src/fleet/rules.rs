@@ -15,7 +15,7 @@ use super::stored::Over;
 use super::{Breach, Rule};
 use crate::twin::Rotation;
 
-/// So often a save fails before tokens are handed out all the same.
+/// How many saves must fail before tokens are handed out unsaved.
 const SAVES: u32 = 5;
 
 /// What a worker has not read for so long, it need not know: in milliseconds.

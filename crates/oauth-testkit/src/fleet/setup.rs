@@ -1,4 +1,4 @@
-//! What a fleet is made of, and what goes wrong in it.
+//! The setup of a fleet: its size, its policy, and the odds of each fault.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Rules 3 and 6, for what a store has just taken.
+//! The checks of rules 3 and 6 after each save.
 
 use super::ledger::{Ledger, Peek, Version};
 use super::{Breach, Rule};

@@ -1,4 +1,4 @@
-//! A body that can trickle.
+//! A response body that is sent slowly.
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! The authorization server's memory: clients, codes, tokens, and who may use what.
+//! The state of an authorization server: clients, codes, tokens, and who may use what.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What a browser page of another origin may read (Fetch standard, section 3.3).
+//! CORS: what a browser page of another origin may read (Fetch standard, section 3.3).
 
 use http::Method;
 use http::header::{

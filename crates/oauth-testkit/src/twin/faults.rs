@@ -1,4 +1,4 @@
-//! What can go wrong, by name.
+//! The faults that a twin can be told to have, by name.
 
 use std::io::Write as _;
 

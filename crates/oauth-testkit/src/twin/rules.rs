@@ -1,4 +1,4 @@
-//! What distinguishes one authorization server from another, as data.
+//! The configuration that distinguishes one authorization server from another.
 
 use oauth_core::moment::UnixTime;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! `POST {token_endpoint}`: a grant for a token.
+//! `POST {token_endpoint}`: exchanges a grant for a token.
 //!
 //! RFC 6749 sections 4.1.3, 4.3.2, 4.4.2 and 6, RFC 7636 section 4.6, RFC 8628 section 3.4,
 //! RFC 8693 section 2

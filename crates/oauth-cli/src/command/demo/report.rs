@@ -1,4 +1,4 @@
-//! How a flow went, for people and for programs.
+//! The report of a demo flow, for people and for programs.
 
 use std::fmt;
 

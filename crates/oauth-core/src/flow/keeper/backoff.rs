@@ -20,7 +20,7 @@ pub(super) struct Refusals {
     last: Option<UnixTime>,
 }
 
-/// So many such renewals in a row need no pause: tokens expire early now and then.
+/// How many such renewals in a row need no pause: tokens expire early now and then.
 const FREE_RENEWALS: u32 = 3;
 
 /// After so many seconds without one, counting restarts.

@@ -17,7 +17,7 @@ pub struct Policy {
     /// and never more than a fifth of the lifetime. Up to half as much is added as jitter, so that the
     /// workers of a fleet do not renew at once.
     pub ahead: Duration,
-    /// For how long a lease is taken: 10 s. The host extends it while a request runs, see
+    /// How long a lease is taken: 10 s. The host extends it while a request runs, see
     /// [`lease_extension`](super::Keeper::lease_extension), so that a worker that died is waited for
     /// no longer than this.
     pub lease: Duration,

@@ -9,7 +9,7 @@ use super::{Entry, Keeper, Step, Storage};
 use crate::error::Error;
 use crate::moment::Moment;
 
-/// For how long an absent record is certain not to have been removed: the tombstone of a removal is
+/// How long an absent record is certain not to have been removed: the tombstone of a removal is
 /// kept for 30 days.
 const REMOVAL_SHOWS: Duration = Duration::from_secs(29 * 24 * 3600);
 

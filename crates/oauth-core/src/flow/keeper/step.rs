@@ -146,7 +146,7 @@ pub enum Saved {
 pub struct LeaseExtension {
     /// The holder that has it.
     pub holder: String,
-    /// For how long it is taken, each time.
+    /// How long it is taken, each time.
     pub ttl: Duration,
     /// How long to wait before each time.
     pub every: Duration,

@@ -24,7 +24,7 @@ const LONGEST: u64 = 3600;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Suspicion {
     since: UnixTime,
-    /// For how long the token is not sent.
+    /// How long the token is not sent.
     seconds: u64,
     /// How many refusals there were in a row.
     count: u32,

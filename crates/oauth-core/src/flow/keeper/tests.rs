@@ -1,4 +1,4 @@
-//! One rule of the keeper each. Whole histories are the fleet's part, in the test kit.
+//! Unit tests of the keeper, one rule each. Whole histories are simulated by the fleet of the test kit.
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
 mod breaker;

@@ -42,7 +42,7 @@ pub(in crate::store) const fn at(_: &str, _: &str) {}
 #[cfg(all(feature = "faults", unix))]
 fn die() -> ! {
     use rustix::process::{Signal, getpid, kill_process};
-    // Nobody may forbid a process to kill itself; should somebody, the abort below does it.
+    // A process may always kill itself; should that be forbidden, the abort below ends it.
     let _ = kill_process(getpid(), Signal::KILL);
     std::process::abort()
 }

@@ -1,4 +1,4 @@
-//! A lease as a small file beside the record.
+//! The lease of a key, as a small file beside the record.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

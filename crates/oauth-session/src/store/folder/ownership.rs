@@ -17,7 +17,7 @@ pub enum Access {
     Group,
 }
 
-/// Whose files are trusted.
+/// The owner whose files are trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Trusted {
     Owner,

@@ -1,4 +1,4 @@
-//! One key in the keyring, for what is kept elsewhere.
+//! A sealing key in the keyring, for records that are stored elsewhere.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

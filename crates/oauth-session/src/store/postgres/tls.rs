@@ -1,4 +1,4 @@
-//! How connections are secured.
+//! TLS for the connections to PostgreSQL.
 
 use oauth_core::error::Error;
 

@@ -1,4 +1,4 @@
-//! What a URL says of where Redis is.
+//! The addresses of Redis servers, sentinels and clusters, parsed from a URL.
 
 use oauth_core::error::Error;
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _};

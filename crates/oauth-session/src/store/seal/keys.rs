@@ -1,4 +1,4 @@
-//! The keys, and what is sealed with them.
+//! Sealing keys, and the format of sealed records.
 
 use std::fmt;
 use std::sync::Arc;

@@ -98,7 +98,7 @@ pub(super) enum Choice {
     Crash(usize),
     LogIn(usize),
     LogOut,
-    /// Nobody does anything for so many milliseconds, though something is to be done.
+    /// Both workers are suspended for so many milliseconds, though something is to be done.
     StandStill(u64),
     /// There is nothing to do but wait.
     Wait(u64),

@@ -16,7 +16,7 @@ use super::super::{Breach, Rule};
 use super::endpoints::Line;
 use super::simulation::{Shared, lock};
 
-/// So long after tokens were fetched the cache knows of them, including the release of the lease; in
+/// How long after tokens were fetched the cache has them, including the release of the lease; in
 /// milliseconds.
 const SETTLED: u64 = 40_000;
 

@@ -1,4 +1,4 @@
-//! The rules, as far as they can be seen from outside a session.
+//! The checks of the rules, as far as they can be seen from outside a session.
 
 use bytes::Bytes;
 use oauth_core::Tokens;
@@ -13,16 +13,16 @@ use super::endpoints::{Copy, number};
 use super::simulation::Simulation;
 use crate::twin::Rotation;
 
-/// So often a save fails before tokens are handed out all the same.
+/// How many saves must fail before tokens are handed out unsaved.
 const SAVES: u32 = 5;
 
 /// What a session has not read for so long, it need not know; in milliseconds, and longer than a turn.
 const RECENT: u64 = 7000;
 
-/// So long a session waits for a store, in milliseconds.
+/// How long a session waits for a store, in milliseconds.
 const PATIENCE: u64 = 11_000;
 
-/// So long it may take to store tokens and to release the lease, in milliseconds: a caller who comes
+/// How long storing tokens and releasing the lease may take, in milliseconds: a caller that comes
 /// between these two has them before the hook.
 const HOOK: u64 = 120_000;
 

@@ -1,4 +1,4 @@
-//! What all workers share: the store, the server, the time, and what really happened.
+//! The state that all workers share: the store, the server, the clock, and the ledger.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! The workers: each a runtime of its own, and all of them in turns.
+//! The workers: each a tokio runtime, run in turns.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::simulation::{Member, Shared, lock};
 
 const MINUTE: u64 = 60_000;
 
-/// So long a worker may take to end in good order, in milliseconds.
+/// How long a worker may take to shut down gracefully, in milliseconds.
 const DRAIN: u64 = 10_000;
 
 pub(super) struct Workers {

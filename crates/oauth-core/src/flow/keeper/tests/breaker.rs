@@ -1,4 +1,4 @@
-//! What one grant learns of the server, for the others of the client.
+//! The breaker that the grants of a client share.
 
 use super::*;
 

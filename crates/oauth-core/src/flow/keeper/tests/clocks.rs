@@ -1,4 +1,4 @@
-//! Clocks that are wrong, or are set right.
+//! Clocks that are wrong, or are corrected.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What a caller is told.
+//! The decision for each caller.
 
 use super::*;
 use crate::quirk::{Quirk, Rules};

@@ -1,4 +1,4 @@
-//! A request that brought no tokens.
+//! Requests that bring no tokens.
 
 use super::*;
 

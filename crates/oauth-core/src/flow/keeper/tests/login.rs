@@ -1,4 +1,4 @@
-//! A login that comes while something else is under way.
+//! Logins while a renewal is under way.
 
 use super::*;
 

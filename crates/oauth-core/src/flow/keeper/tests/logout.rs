@@ -1,4 +1,4 @@
-//! A person logs out while a renewal is in flight.
+//! Logouts while a renewal is in flight.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What names a record, and what does not.
+//! The keys of records, and what they depend on.
 
 use super::*;
 use crate::grant::TokenParameters;

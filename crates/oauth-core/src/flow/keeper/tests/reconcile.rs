@@ -1,4 +1,4 @@
-//! Records that are removed, and records that are lost.
+//! Records that were removed, and records that were lost.
 
 use super::*;
 use crate::flow::keeper::record::GrantEnd;

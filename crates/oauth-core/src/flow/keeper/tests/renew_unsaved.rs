@@ -1,4 +1,4 @@
-//! A store that can be read and takes nothing any more: a file system that was mounted read-only.
+//! A store that can be read but takes no saves, such as a file system that was remounted read-only.
 
 use super::*;
 

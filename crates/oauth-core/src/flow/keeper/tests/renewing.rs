@@ -1,4 +1,4 @@
-//! Which worker sends, and what is stored before.
+//! Leases, in-flight markers and deadlines of a renewal.
 
 use super::*;
 

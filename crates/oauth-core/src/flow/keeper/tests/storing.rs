@@ -1,4 +1,4 @@
-//! A store that fails, and logins.
+//! Stores that fail, and saves of logins.
 
 use super::*;
 

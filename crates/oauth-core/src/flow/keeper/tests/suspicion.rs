@@ -1,4 +1,4 @@
-//! A refresh token that the server refuses without saying that the grant has ended.
+//! Refresh tokens that the server refuses without ending the grant.
 
 use super::*;
 
