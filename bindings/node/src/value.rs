@@ -42,7 +42,7 @@ pub(crate) fn request_key(given: Array<'_>) -> Result<String> {
 /// Why an operation did not begin.
 pub(crate) fn refused(refused: Refused) -> napi::Error {
     match refused {
-        Refused::Argument(mismatch) => invalid(&mismatch.to_string()),
+        Refused::Argument(mismatch) => invalid(&mismatch.in_camel_case()),
         Refused::Call(error) => fail(error),
     }
 }

@@ -1,5 +1,7 @@
 // Operations: arguments by name, and what comes back.
 import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+import path from 'node:path'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { core } from './helper.mjs'
@@ -79,4 +81,27 @@ test('names of scopes are a text or whatever can be walked over', () => {
     const { body } = client.exchange.clientCredentials({ scope }).begin()
     assert.match(Buffer.from(body).toString(), /scope=read\+write/)
   }
+})
+
+test('halves of different releases are told apart', () => {
+  const require = createRequire(import.meta.url)
+  const inside = (name) => require(path.join(path.dirname(require.resolve('oauth-core')), name))
+  const { FINGERPRINT } = inside('ops.cjs')
+  assert.match(FINGERPRINT, /^[0-9a-f]{16}$/)
+  inside('op.cjs').agree(FINGERPRINT)
+  assert.throws(() => inside('op.cjs').agree('0'), { code: 'misuse.setup', advice: 'give_up' })
+})
+
+test('a secret of a record is read by name, and met by nothing else', () => {
+  const require = createRequire(import.meta.url)
+  const { Record } = require(path.join(path.dirname(require.resolve('oauth-core')), 'record.cjs'))
+  class Device extends Record {
+    static members = { deviceCode: 'secret', interval: 'plain' }
+  }
+  const device = Device.of(['S3CR3T', 5])
+  assert.equal(device.deviceCode, 'S3CR3T')
+  for (const shown of [inspect(device), JSON.stringify(device), JSON.stringify({ ...device }), inspect(device, { showHidden: true })]) {
+    assert(!shown.includes('S3CR3T'), shown)
+  }
+  assert.throws(() => structuredClone(device), (error) => !error.message.includes('S3CR3T'))
 })

@@ -177,11 +177,18 @@ pub(crate) fn of_map<'py>(
 
 /// An aware `datetime`, in UTC.
 pub(crate) fn of_time(py: Python<'_>, time: UnixTime) -> PyResult<Bound<'_, PyAny>> {
-    let module = py.import("datetime")?;
-    let utc = module.getattr("timezone")?.getattr("utc")?;
-    module
-        .getattr("datetime")?
-        .call_method1("fromtimestamp", (time.as_secs(), utc))
+    // Looked up once: a record has several times.
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static UTC: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = CLASS.get_or_try_init(py, || {
+        Ok::<_, PyErr>(py.import("datetime")?.getattr("datetime")?.unbind())
+    })?;
+    let utc = UTC.get_or_try_init(py, || {
+        let zone = py.import("datetime")?.getattr("timezone")?;
+        Ok::<_, PyErr>(zone.getattr("utc")?.unbind())
+    })?;
+    let (class, utc) = (class.bind(py), utc.bind(py));
+    class.call_method1("fromtimestamp", (time.as_secs(), utc))
 }
 
 /// A Unix time, or an aware `datetime`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import datetime
+import importlib
 import pickle
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from conftest import Answer, Plain, Twin, generic_client, reply, server_at
 
 import oauth_core
-from oauth_core import _record, _records
+from oauth_core import _client, _ops, _record, _records
 
 
 class Device(_record.Record):
@@ -91,6 +92,12 @@ def test_a_secret_is_not_shown_and_not_pickled() -> None:
     assert repr(device) == str(device) == "Device(device_code=[redacted], interval=5)"
     with pytest.raises(TypeError, match="secrets"):
         pickle.dumps(device)
+
+
+def test_halves_of_different_releases_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_ops, "FINGERPRINT", "0")
+    with pytest.raises(ImportError, match="another release"):
+        importlib.reload(_client)
 
 
 def test_every_record_is_exported() -> None:

@@ -21,7 +21,7 @@ pub(crate) fn token_request(given: &Array) -> Result<TokenRequest, JsValue> {
 /// Why an operation did not begin.
 pub(crate) fn refused(refused: Refused) -> JsValue {
     match refused {
-        Refused::Argument(mismatch) => TypeError::new(&mismatch.to_string()).into(),
+        Refused::Argument(mismatch) => TypeError::new(&mismatch.in_camel_case()).into(),
         Refused::Call(error) => fail(error),
     }
 }

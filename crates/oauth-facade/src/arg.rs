@@ -126,15 +126,33 @@ pub struct Mismatch {
     pub given: &'static str,
 }
 
+impl Mismatch {
+    /// The same for languages whose names are in camel case.
+    pub fn in_camel_case(&self) -> String {
+        self.told_of(&camel(self.name))
+    }
+
+    fn told_of(&self, name: &str) -> String {
+        let Self { wanted, given, .. } = self;
+        format!("argument '{name}': {wanted} is wanted, not {given}")
+    }
+}
+
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            name,
-            wanted,
-            given,
-        } = self;
-        write!(f, "argument '{name}': {wanted} is wanted, not {given}")
+        f.write_str(&self.told_of(self.name))
     }
+}
+
+/// `expires_at` as JavaScript says it: `expiresAt`.
+pub fn camel(name: &str) -> String {
+    let mut parts = name.split('_');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |name, part| {
+        let mut letters = part.chars();
+        let first = letters.next().map(|first| first.to_ascii_uppercase());
+        name + &first.into_iter().chain(letters).collect::<String>()
+    })
 }
 
 /// Why a value is not what a field wants.

@@ -45,7 +45,7 @@ mod server;
 mod stored;
 
 pub use api::{Api, ApiCall, Call, CallStep, Keeping, Once, Redirects};
-pub use arg::{About, Arg, Args, Field, Mismatch, Refused, Shape, Unfit};
+pub use arg::{About, Arg, Args, Field, Mismatch, Refused, Shape, Unfit, camel};
 pub use client::{Auth, Authorization, Authorize, Client};
 pub use doubles::for_doubles;
 pub use flow::Flow;

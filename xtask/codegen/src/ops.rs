@@ -8,6 +8,7 @@ pub(crate) mod web;
 use std::collections::BTreeSet;
 use std::error::Error;
 
+pub(crate) use oauth_facade::camel;
 use oauth_facade::{About, Description, Entry, Kind, Shape, TABLE};
 
 /// What no argument may be called: keywords of the languages that are written, and what their methods have
@@ -183,21 +184,6 @@ pub(crate) fn wrapped(text: &str, width: usize, indent: &str) -> String {
     }
     lines.push(line);
     lines.join(&format!("\n{indent}"))
-}
-
-/// `expires_at` as JavaScript says it: `expiresAt`.
-pub(crate) fn camel(name: &str) -> String {
-    let mut camel = String::new();
-    for (at, part) in name.split('_').enumerate() {
-        match (at, part.get(..1)) {
-            (0, _) | (_, None) => camel.push_str(part),
-            (_, Some(first)) => {
-                camel.push_str(&first.to_uppercase());
-                camel.push_str(part.get(1..).unwrap_or_default());
-            }
-        }
-    }
-    camel
 }
 
 /// `device_authorization` as the name of a type: `DeviceAuthorization`.

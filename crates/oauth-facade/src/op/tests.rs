@@ -155,6 +155,21 @@ fn a_wrong_type_is_told_by_name_and_never_by_value() {
 }
 
 #[test]
+fn a_name_is_told_in_the_case_of_the_language() {
+    let mismatch = Mismatch {
+        name: "expires_at",
+        wanted: "a time",
+        given: "nothing",
+    };
+    assert!(mismatch.to_string().starts_with("argument 'expires_at':"));
+    assert!(
+        mismatch
+            .in_camel_case()
+            .starts_with("argument 'expiresAt':")
+    );
+}
+
+#[test]
 fn a_value_that_cannot_be_has_its_own_code() {
     let bad = code("client_credentials", vec![text("a\"b")]);
     assert!(
