@@ -1,4 +1,5 @@
-//! What is written from a table: error classes, codes, their documentation, the browser's presets.
+//! What is written from a table: error classes, codes, operations and their documentation, the browser's
+//! presets, Python's stub.
 
 use crate::shell::{Outcome, cargo, step};
 

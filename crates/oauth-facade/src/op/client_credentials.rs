@@ -1,3 +1,5 @@
+//! A token for the client itself: `grant_type=client_credentials` (RFC 6749 section 4.4).
+
 use oauth_core::grant;
 
 use super::arguments;

@@ -1,3 +1,5 @@
+//! Asking about a token: `POST {introspection_endpoint}` (RFC 7662 section 2).
+
 use oauth_core::endpoint::introspection::{self, Introspection};
 use oauth_core::extra::Extra;
 use oauth_core::moment::UnixTime;

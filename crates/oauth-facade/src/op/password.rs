@@ -1,3 +1,5 @@
+//! Tokens for a person's password: `grant_type=password` (RFC 6749 section 4.3).
+
 use oauth_core::{Secret, danger};
 
 use super::arguments;

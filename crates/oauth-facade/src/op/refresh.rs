@@ -1,3 +1,5 @@
+//! New tokens for old ones: `grant_type=refresh_token` (RFC 6749 section 6).
+
 use std::sync::Arc;
 
 use oauth_core::Tokens;

@@ -1,3 +1,5 @@
+//! Forgetting a token: `POST {revocation_endpoint}` (RFC 7009 section 2).
+
 use oauth_core::Secret;
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::token::TokenKind;
