@@ -13,11 +13,9 @@ export type {
   Allowance, ApiOptions, ApiRequestInit, FixedTokenOptions, FixedTokenPlace, LimitOptions, Owner, OwnersOptions, RateLimit,
   TokenSource,
 } from './api.cjs'
-export { TokenState } from './js/ops.cjs'
-/** `TokenRequest`: what tokens are for. It is asked for at each renewal again, and part of what names a grant in a store. */
-export type {
-  ClientCredentialsArguments as TokenRequest, IntrospectArguments, PasswordArguments, RefreshArguments, RevokeArguments, TokenKind,
-} from './js/ops.cjs'
+export * from './js/ops.cjs'
+/** What tokens are for. It is asked for at each renewal again, and part of what names a grant in a store. */
+export type { TokenRequest }
 export { Sessions, drain } from './sessions.cjs'
 export type { Grant, GrantMessage, GrantOptions, GrantPage, Notice, SessionsOptions } from './sessions.cjs'
 export { FileStore, Key, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } from './stores.cjs'

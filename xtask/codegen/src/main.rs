@@ -37,6 +37,10 @@ const FILES: &[(&str, Render)] = &[
     ),
     ("crates/oauth-facade/OPERATIONS.md", ops::page::page),
     ("tests/operations.json", ops::page::list),
+    (
+        "bindings/python/python/oauth_core/__init__.py",
+        stub::exports,
+    ),
     ("bindings/python/python/oauth_core/_native.pyi", stub::file),
     (
         "bindings/python/python/oauth_core/_ops.py",
@@ -48,6 +52,7 @@ const FILES: &[(&str, Render)] = &[
     ),
     ("bindings/node/js/ops.cjs", ops::node::module),
     ("bindings/node/js/ops.d.cts", ops::node::types),
+    ("bindings/node/js/index.cjs", ops::node::exports),
     ("bindings/node/js/index.mjs", ops::node::entry),
     ("bindings/wasm/js/ops.js", ops::web::module),
     ("bindings/wasm/js/ops.d.ts", ops::web::types),

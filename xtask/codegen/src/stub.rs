@@ -1,8 +1,8 @@
 //! The stub of Python's native module: signatures are written by hand in `native.pyi.in`, and their
 //! documentation is what stands in Rust above the method that they are of.
 //!
-//! Beside Python's own words, `native.pyi.in` has two: `# and NAME` behind a signature is its twin for
-//! coroutines, and `# verbs: KEYWORDS` in a class are the verbs of HTTP with these keywords of its own.
+//! Beside Python's own words, `native.pyi.in` has three: `# names` is the list of them all, `# and NAME`
+//! behind a signature is its twin for coroutines, and `# verbs: KEYWORDS` in a class are the verbs of HTTP with these keywords of its own.
 //! A test of the package compares the stub with the module.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
 
-use crate::{HEADER, root};
+use crate::{HEADER, region, root};
 
 /// Documentation by name: `Class`, `Class.method` or `function`.
 type Docs = BTreeMap<String, String>;
@@ -24,6 +24,31 @@ pub(crate) fn file(_: &str) -> Result<String, Box<dyn Error>> {
     }
     let skeleton = fs::read_to_string(package.join("native.pyi.in"))?;
     Ok(format!("# {HEADER}\n{}", written(&skeleton, &docs)?))
+}
+
+/// The package exports whatever it imports by name from its own modules.
+pub(crate) fn exports(now: &str) -> Result<String, Box<dyn Error>> {
+    let mut names = Vec::new();
+    let mut is_ours = false;
+    for line in now.lines().map(str::trim) {
+        if let Some((from, imported)) = line.split_once(" import ") {
+            is_ours = from.starts_with("from .");
+            if is_ours && !from.ends_with('.') && !imported.starts_with(['(', '*']) {
+                names.extend(imported.split(", "));
+            }
+        } else if is_ours && line.ends_with(',') {
+            names.push(line.trim_end_matches(','));
+        } else {
+            is_ours = false;
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    let names: String = names
+        .iter()
+        .map(|name| format!("    \"{name}\",\n"))
+        .collect();
+    region(now, "#", &format!("__all__ = [\n{names}]\n"))
 }
 
 /// Takes the documentation out of a source file.
@@ -84,6 +109,10 @@ fn written(skeleton: &str, docs: &Docs) -> Result<String, Box<dyn Error>> {
             }
             continue;
         }
+        if line == "# names" {
+            stub += &names(skeleton);
+            continue;
+        }
         if let Some(own) = bare.strip_prefix("# verbs:") {
             stub += &verbs(own.trim());
             continue;
@@ -108,6 +137,36 @@ fn written(skeleton: &str, docs: &Docs) -> Result<String, Box<dyn Error>> {
         let _ = writeln!(stub, "{line}");
     }
     Ok(stub)
+}
+
+/// What the module exports: all that stands at its left edge, twins too.
+fn names(skeleton: &str) -> String {
+    let mut names = Vec::new();
+    // The function whose signature is being read.
+    let mut is_outside = false;
+    for line in skeleton.lines() {
+        let kind = ["class ", "def "]
+            .iter()
+            .find_map(|kind| line.strip_prefix(kind));
+        match (kind, line.split_once(": ")) {
+            (Some(of), _) => names.push(name(of)),
+            // A constant, and no alias of a type.
+            (None, Some((of, _))) if name(of) == of && !line.contains('=') => names.push(of),
+            _ => {}
+        }
+        is_outside = line.starts_with("def ") || (is_outside && !line.is_empty());
+        if let (true, Some((_, Some(twin)))) = (is_outside, ended(line)) {
+            names.push(twin);
+        }
+        is_outside = is_outside && ended(line).is_none();
+    }
+    names.retain(|name| !name.starts_with('_') || *name == "__version__");
+    names.sort_unstable();
+    let names: String = names
+        .iter()
+        .map(|name| format!("    \"{name}\",\n"))
+        .collect();
+    format!("__all__ = [\n{names}]\n")
 }
 
 /// The last line of a signature without its dots, and the twin's name if it has one.
@@ -200,9 +259,9 @@ mod tests {
     fn a_signature_gets_what_rust_says() {
         let mut docs = Docs::new();
         read(RUST, &mut docs);
-        let skeleton = "class Thing:\n    def run(\n        self, a: int\n    ) -> str: ...  # and arun\n    \
+        let skeleton = "# names\nclass Thing:\n    def run(\n        self, a: int\n    ) -> str: ...  # and arun\n    \
             def __len__(self) -> int: ...\n\ndef make() -> Thing: ...\n";
-        let stub = "class Thing:\n    \"\"\"A thing.\"\"\"\n    def run(\n        self, a: int\n    ) -> str:\n        \
+        let stub = "__all__ = [\n    \"Thing\",\n    \"make\",\n]\nclass Thing:\n    \"\"\"A thing.\"\"\"\n    def run(\n        self, a: int\n    ) -> str:\n        \
             \"\"\"Does it.\n\n        At once.\n        \"\"\"\n    def arun(\n        self, a: int\n    ) -> _Later[str]:\n        \
             \"\"\"run(), in a coroutine.\"\"\"\n    def __len__(self) -> int: ...\n\ndef make() -> Thing:\n    \"\"\"Makes one.\"\"\"\n";
         assert_eq!(written(skeleton, &docs).expect("a stub"), stub);

@@ -11,7 +11,7 @@ use super::{
     arguments, camel, fingerprint, inner, is_secret, paragraphs, pascal, records, table, words,
     wrapped,
 };
-use crate::{HEADER, root};
+use crate::{HEADER, region, root};
 
 /// The longest line.
 const WIDTH: usize = 120;
@@ -215,6 +215,22 @@ fn result(kind: Kind) -> &'static str {
         Kind::Tokens => "Tokens",
         Kind::Record(record) => record.name,
     }
+}
+
+/// The entry for `require` exports the records, and whatever it requires by name.
+pub(crate) fn exports(now: &str) -> Result<String, Box<dyn Error>> {
+    let records: Vec<_> = records().into_iter().map(|record| record.name).collect();
+    let required = now.lines().filter_map(|line| {
+        let (names, from) = line.strip_prefix("const { ")?.split_once(" } = require(")?;
+        (from != "'./ops.cjs')").then(|| names.split(", "))
+    });
+    let mut names: Vec<_> = required.flatten().chain(records.iter().copied()).collect();
+    names.sort_unstable();
+    let names: String = names.iter().map(|name| format!("  {name},\n")).collect();
+    let records = records.join(", ");
+    let body =
+        format!("const {{ {records} }} = require('./ops.cjs')\n\nmodule.exports = {{\n{names}}}\n");
+    region(now, "//", &body)
 }
 
 /// The entry for `import`: whatever the one for `require` exports.
