@@ -15,7 +15,7 @@ export interface RevokeArguments {
 export interface RefreshArguments {
   /** The tokens to be renewed. */
   tokens: Tokens
-  /** What the tokens are for, as names of scopes; without it, what the server gives by itself. */
+  /** What the tokens are for, as names of scopes. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
@@ -37,7 +37,7 @@ export interface PasswordArguments {
   username: string
   /** The password. */
   password: string
-  /** What the tokens are for, as names of scopes; without it, what the server gives by itself. */
+  /** What the tokens are for, as names of scopes. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
@@ -48,7 +48,7 @@ export interface PasswordArguments {
 }
 
 export interface ClientCredentialsArguments {
-  /** What the tokens are for, as names of scopes; without it, what the server gives by itself. */
+  /** What the tokens are for, as names of scopes. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
@@ -111,7 +111,7 @@ export interface Operations {
    * `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant is over,
    * `lost.*` if no answer arrives.
    * @param args.tokens The tokens to be renewed.
-   * @param args.scope What the tokens are for, as names of scopes; without it, what the server gives by itself.
+   * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
    * @param args.extra Parameters that the provider documents.
@@ -127,11 +127,11 @@ export interface Operations {
   introspect(args: IntrospectArguments, options?: CallOptions): Promise<TokenState>
   /**
    * Asks for tokens with a person's password (RFC 6749 section 4.3).
-   * For servers that offer nothing better: the client sees the password. `denied.invalid_grant` for a wrong one,
-   * `lost.*` if no answer arrives.
+   * For servers that offer nothing better: the client sees the password. Without a scope, the server gives what it
+   * gives by itself. `denied.invalid_grant` for a wrong password, `lost.*` if no answer arrives.
    * @param args.username Who the person is.
    * @param args.password The password.
-   * @param args.scope What the tokens are for, as names of scopes; without it, what the server gives by itself.
+   * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
    * @param args.extra Parameters that the provider documents.
@@ -156,7 +156,7 @@ export interface ExchangeOperations {
    * `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant is over,
    * `lost.*` if no answer arrives.
    * @param args.tokens The tokens to be renewed.
-   * @param args.scope What the tokens are for, as names of scopes; without it, what the server gives by itself.
+   * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
    * @param args.extra Parameters that the provider documents.
@@ -172,11 +172,11 @@ export interface ExchangeOperations {
   introspect(args: IntrospectArguments, options?: MomentOptions): Exchange<TokenState>
   /**
    * Asks for tokens with a person's password (RFC 6749 section 4.3).
-   * For servers that offer nothing better: the client sees the password. `denied.invalid_grant` for a wrong one,
-   * `lost.*` if no answer arrives.
+   * For servers that offer nothing better: the client sees the password. Without a scope, the server gives what it
+   * gives by itself. `denied.invalid_grant` for a wrong password, `lost.*` if no answer arrives.
    * @param args.username Who the person is.
    * @param args.password The password.
-   * @param args.scope What the tokens are for, as names of scopes; without it, what the server gives by itself.
+   * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
    * @param args.extra Parameters that the provider documents.
@@ -184,8 +184,8 @@ export interface ExchangeOperations {
   password(args: PasswordArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Asks for a token for the client itself (RFC 6749 section 4.4).
-   * `denied.*` if the server refuses, `lost.*` if no answer arrives.
-   * @param args.scope What the tokens are for, as names of scopes; without it, what the server gives by itself.
+   * Without a scope, the server gives what it gives by itself. `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
    * @param args.extra Parameters that the provider documents.

@@ -34,7 +34,7 @@ export function revoke<Machine>(client: Client<Machine>, args: {
 export function refresh<Machine>(client: Client<Machine>, args: {
   /** The tokens to be renewed. */
   tokens: Tokens
-  /** What the tokens are for, as names of scopes; without it, what the server gives by itself. */
+  /** What the tokens are for, as names of scopes. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined

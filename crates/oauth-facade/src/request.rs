@@ -10,7 +10,7 @@ arguments! {
     /// What to ask for. The same names a grant in a store: who asks for something else never gets its
     /// tokens.
     pub struct TokenRequest {
-        /// What the tokens are for, as names of scopes; without it, what the server gives by itself.
+        /// What the tokens are for, as names of scopes.
         pub scope: Scope,
         /// The resources the tokens are for, as absolute URIs (RFC 8707).
         pub resource: Vec<String>,

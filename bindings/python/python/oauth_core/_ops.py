@@ -63,8 +63,7 @@ class Operations:
 
         Args:
             tokens: The tokens to be renewed.
-            scope: What the tokens are for, as names of scopes; without it, what the server
-                gives by itself.
+            scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
             extra: Parameters that the provider documents.
@@ -120,14 +119,14 @@ class Operations:
     ) -> Tokens:
         """Asks for tokens with a person's password (RFC 6749 section 4.3).
 
-        For servers that offer nothing better: the client sees the password. denied.invalid_grant
-        for a wrong one, lost.* if no answer arrives.
+        For servers that offer nothing better: the client sees the password. Without a scope, the
+        server gives what it gives by itself. denied.invalid_grant for a wrong password, lost.*
+        if no answer arrives.
 
         Args:
             username: Who the person is.
             password: The password.
-            scope: What the tokens are for, as names of scopes; without it, what the server
-                gives by itself.
+            scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
             extra: Parameters that the provider documents.
@@ -202,8 +201,7 @@ class ExchangeOperations:
 
         Args:
             tokens: The tokens to be renewed.
-            scope: What the tokens are for, as names of scopes; without it, what the server
-                gives by itself.
+            scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
             extra: Parameters that the provider documents.
@@ -247,14 +245,14 @@ class ExchangeOperations:
     ) -> Exchange[Tokens]:
         """Asks for tokens with a person's password (RFC 6749 section 4.3).
 
-        For servers that offer nothing better: the client sees the password. denied.invalid_grant
-        for a wrong one, lost.* if no answer arrives.
+        For servers that offer nothing better: the client sees the password. Without a scope, the
+        server gives what it gives by itself. denied.invalid_grant for a wrong password, lost.*
+        if no answer arrives.
 
         Args:
             username: Who the person is.
             password: The password.
-            scope: What the tokens are for, as names of scopes; without it, what the server
-                gives by itself.
+            scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
             extra: Parameters that the provider documents.
@@ -275,11 +273,11 @@ class ExchangeOperations:
     ) -> Exchange[Tokens]:
         """Asks for a token for the client itself (RFC 6749 section 4.4).
 
-        denied.* if the server refuses, lost.* if no answer arrives.
+        Without a scope, the server gives what it gives by itself. denied.* if it refuses,
+        lost.* if no answer arrives.
 
         Args:
-            scope: What the tokens are for, as names of scopes; without it, what the server
-                gives by itself.
+            scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
             extra: Parameters that the provider documents.

@@ -9,7 +9,8 @@ use crate::request::TokenRequest;
 arguments! {
     /// Asks for a token for the client itself (RFC 6749 section 4.4).
     ///
-    /// `denied.*` if the server refuses, `lost.*` if no answer arrives.
+    /// Without a scope, the server gives what it gives by itself. `denied.*` if it refuses, `lost.*` if no answer
+    /// arrives.
     pub struct ClientCredentials {
         ..request: TokenRequest,
     }
