@@ -39,18 +39,18 @@ pub(crate) fn entered(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
 /// What makes a context manager of a class: `closing` is the work to be done at its end.
 macro_rules! closes {
     ($class:ident, $what:literal) => {
+        $crate::twins::twins! {
+            impl $class {
+                #[doc = $what]
+                #[pyo3(signature = ())]
+                fn close / aclose(self, py) {
+                    self.closing(py)
+                }
+            }
+        }
+
         #[pymethods]
         impl $class {
-            #[doc = $what]
-            fn close(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-                self.closing(py)?.wait(py)
-            }
-
-            /// close(), in a coroutine for asyncio.
-            fn aclose<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-                self.closing(py)?.later(py)
-            }
-
             const fn __enter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
                 this
             }

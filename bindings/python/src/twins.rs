@@ -4,7 +4,7 @@
 /// second. The block makes the work; what is named by `blocking` is asked first by those who block.
 macro_rules! twins {
     (impl $class:ident { $(
-        $(#[doc = $text:literal])*
+        $(#[doc = $text:expr])*
         $(#[blocking($check:path)])?
         #[pyo3(signature = $signature:tt)]
         fn $name:ident / $later:ident($this:ident, $py:ident $(, $given:ident: $type:ty)* $(,)?) $work:block

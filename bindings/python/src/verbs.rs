@@ -4,66 +4,38 @@
 /// One verb of a class: `calling` sends, and the fields in brackets are keywords of its own.
 macro_rules! verb {
     ($class:ident, $method:literal, $verb:ident, $later:ident, [$($field:ident: $type:ty),*]) => {
-        #[pymethods]
-        impl $class {
-            #[doc = concat!(
-                "request(\"", $method, "\", url): the reply, with the same keywords and errors.\n\n",
-                "A status of 400 or above is no error by itself: see Response.raise_for_status()."
-            )]
-            #[pyo3(signature = (url, *, headers = None, $($field = None,)* timeout = None,
-                                rate_limit = None, longest_wait = None))]
-            #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-            fn $verb(
-                &self,
-                py: Python<'_>,
-                url: &str,
-                headers: Option<Pairs>,
-                $($field: $type,)*
-                timeout: Option<f64>,
-                rate_limit: Option<&str>,
-                longest_wait: Option<f64>,
-            ) -> PyResult<Py<PyAny>> {
-                refuse_in_hook()?;
-                #[allow(clippy::needless_update, reason = "not every verb has every keyword")]
-                let ask = Ask {
-                    method: $method,
-                    url,
-                    headers,
-                    $($field,)*
-                    timeout,
-                    rate_limit,
-                    longest_wait,
-                    ..Ask::default()
-                };
-                self.calling(py, ask)?.wait(py)
-            }
-
-            #[doc = concat!(stringify!($verb), "(), in a coroutine for asyncio.")]
-            #[pyo3(signature = (url, *, headers = None, $($field = None,)* timeout = None,
-                                rate_limit = None, longest_wait = None))]
-            #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-            fn $later<'py>(
-                &self,
-                py: Python<'py>,
-                url: &str,
-                headers: Option<Pairs>,
-                $($field: $type,)*
-                timeout: Option<f64>,
-                rate_limit: Option<&str>,
-                longest_wait: Option<f64>,
-            ) -> PyResult<Bound<'py, PyAny>> {
-                #[allow(clippy::needless_update, reason = "not every verb has every keyword")]
-                let ask = Ask {
-                    method: $method,
-                    url,
-                    headers,
-                    $($field,)*
-                    timeout,
-                    rate_limit,
-                    longest_wait,
-                    ..Ask::default()
-                };
-                self.calling(py, ask)?.later(py)
+        $crate::twins::twins! {
+            impl $class {
+                #[doc = concat!(
+                    "request(\"", $method, "\", url): the reply, with the same keywords and errors.\n\n",
+                    "A status of 400 or above is no error by itself: see Response.raise_for_status()."
+                )]
+                #[blocking(refuse_in_hook)]
+                #[pyo3(signature = (url, *, headers = None, $($field = None,)* timeout = None,
+                                    rate_limit = None, longest_wait = None))]
+                fn $verb / $later(
+                    self,
+                    py,
+                    url: &str,
+                    headers: Option<Pairs>,
+                    $($field: $type,)*
+                    timeout: Option<f64>,
+                    rate_limit: Option<&str>,
+                    longest_wait: Option<f64>,
+                ) {
+                    #[allow(clippy::needless_update, reason = "not every verb has every keyword")]
+                    let ask = Ask {
+                        method: $method,
+                        url,
+                        headers,
+                        $($field,)*
+                        timeout,
+                        rate_limit,
+                        longest_wait,
+                        ..Ask::default()
+                    };
+                    self.calling(py, ask)
+                }
             }
         }
     };

@@ -560,7 +560,7 @@ class GrantSource:
         others.
         """
     def aclose(self) -> _Later[None]:
-        """close(), in a coroutine for asyncio."""
+        """close(), in a coroutine."""
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None,
@@ -587,7 +587,7 @@ class GrantSource:
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
-        """get(), in a coroutine for asyncio."""
+        """get(), in a coroutine."""
     def delete(
         self, url: str, *, headers: Mapping[str, str] | None = None,
         origins: Sequence[str] | None = None,
@@ -604,7 +604,7 @@ class GrantSource:
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
-        """delete(), in a coroutine for asyncio."""
+        """delete(), in a coroutine."""
     def post(
         self, url: str, *, headers: Mapping[str, str] | None = None,
         content: bytes | None = None, json: Any = None,
@@ -623,7 +623,7 @@ class GrantSource:
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
-        """post(), in a coroutine for asyncio."""
+        """post(), in a coroutine."""
     def put(
         self, url: str, *, headers: Mapping[str, str] | None = None,
         content: bytes | None = None, json: Any = None,
@@ -642,7 +642,7 @@ class GrantSource:
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
-        """put(), in a coroutine for asyncio."""
+        """put(), in a coroutine."""
     def patch(
         self, url: str, *, headers: Mapping[str, str] | None = None,
         content: bytes | None = None, json: Any = None,
@@ -661,7 +661,7 @@ class GrantSource:
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
-        """patch(), in a coroutine for asyncio."""
+        """patch(), in a coroutine."""
 
 class _Grant(TypedDict):
     subject: str | None
@@ -756,7 +756,7 @@ class Sessions:
         lost.timeout if that has not been done within 10 s.
         """
     def aclose(self) -> _Later[None]:
-        """close(), in a coroutine for asyncio."""
+        """close(), in a coroutine."""
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None,
@@ -849,7 +849,7 @@ class Api:
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
-        """get(), in a coroutine for asyncio."""
+        """get(), in a coroutine."""
     def delete(
         self, url: str, *, headers: Mapping[str, str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
@@ -864,7 +864,7 @@ class Api:
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
-        """delete(), in a coroutine for asyncio."""
+        """delete(), in a coroutine."""
     def post(
         self, url: str, *, headers: Mapping[str, str] | None = None,
         content: bytes | None = None, json: Any = None,
@@ -881,7 +881,7 @@ class Api:
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
-        """post(), in a coroutine for asyncio."""
+        """post(), in a coroutine."""
     def put(
         self, url: str, *, headers: Mapping[str, str] | None = None,
         content: bytes | None = None, json: Any = None,
@@ -898,7 +898,7 @@ class Api:
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
-        """put(), in a coroutine for asyncio."""
+        """put(), in a coroutine."""
     def patch(
         self, url: str, *, headers: Mapping[str, str] | None = None,
         content: bytes | None = None, json: Any = None,
@@ -915,7 +915,7 @@ class Api:
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
-        """patch(), in a coroutine for asyncio."""
+        """patch(), in a coroutine."""
 
 @final
 class FixedToken(Api):
