@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use oauth_core::flow::keeper::{Event, GrantId, Step, Upkeep};
+use oauth_core::flow::keeper::{Event, GrantId, Step};
 use oauth_core::{AuthorizationRequest, Client, Moment, Scope, Tokens};
 use oauth_reqwest::blocking::Listener;
 use oauth_session::store::{FAULT_POINTS, FileStore};
@@ -65,10 +65,10 @@ impl Scene {
         let store = FileStore::new(self.grants()).expect("a store");
         let at = Moment::system().expect("a moment");
         let mut keeper = client
-            .keeper(Upkeep::Refresh)
+            .keeper(GrantId::person("somebody"))
             .with_tokens(&at, old)
             .expect("our own")
-            .shared(GrantId::person("somebody"));
+            .shared();
         let key = keeper.key();
         // The first two steps of any keeper with a new login: what is there, and the login instead.
         let _ = keeper.ask(at.now(), None);

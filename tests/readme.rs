@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::SigningJob;
-use oauth_core::flow::keeper::{GrantId, Upkeep};
+use oauth_core::flow::keeper::GrantId;
 use oauth_core::flow::resource::{OnLimit, Resource};
 use oauth_core::{Client, ClientId, Exchange, Input, Moment, Scope, Secret, Step, Tokens, danger};
 use oauth_providers::{Provider, provider};
@@ -117,8 +117,8 @@ async fn a_shared_token_is_shared() -> Result<(), Error> {
     let token = shared(driver.clone(), client.clone(), folder.path(), tokens).await?;
     assert_eq!(token.access_token.expose(), "abc");
     let store = Arc::new(FileStore::new(folder.path())?);
-    let keeper = client.keeper(Upkeep::Refresh);
-    let other = Session::shared(driver, keeper, GrantId::person("ann"), store);
+    let keeper = client.keeper(GrantId::person("ann"));
+    let other = Session::shared(driver, keeper, store);
     assert_eq!(other.token().await?.access_token.expose(), "abc");
     Ok(())
 }

@@ -149,7 +149,10 @@ fn a_json_request_has_no_place_for_a_name_twice() {
         .and_then(|grant| grant.parameter("resource", "a"))
         .and_then(|grant| grant.parameter("resource", "b"))
         .expect("a grant");
-    let error = client.token(grant).resume(&moment(), Input::Begin).err();
+    let error = client
+        .token(grant, Scope::none())
+        .resume(&moment(), Input::Begin)
+        .err();
     assert_eq!(code(error), Some("form.duplicate_parameter"));
 }
 

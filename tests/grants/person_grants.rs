@@ -1,6 +1,6 @@
 //! The grants, one for each person, and their rows in the store.
 
-use oauth_core::flow::keeper::{Event, GrantId, Keeper, Step, Upkeep};
+use oauth_core::flow::keeper::{Event, GrantId, Keeper, Step};
 use oauth_core::{Client, Error, Moment, Tokens};
 use oauth_session::store::PostgresStore;
 use serde_json::json;
@@ -59,7 +59,7 @@ impl Row {
     /// What a keeper has to say of a new login is what a session would have stored.
     fn of(client: &Client, size: &Size, number: usize) -> Result<Self, Error> {
         let at = Moment::system()?;
-        let mut keeper: Keeper = client.keeper(Upkeep::Refresh).shared(person(number));
+        let mut keeper: Keeper = client.keeper(person(number)).shared();
         keeper.replace(&at, tokens(client, size, number)?)?;
         assert!(keeper.save_again(), "there is something to store");
         let Step::Load = keeper.resume(&at, Event::Begin) else {

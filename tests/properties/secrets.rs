@@ -65,7 +65,7 @@ proptest! {
         let escaped = quoted.trim_start_matches('"').strip_suffix('"').expect("quotes");
         for name in ["refresh_token", "password", "assertion", "pin"] {
             let grant = Extension::new("urn:x").and_then(|grant| grant.parameter(name, secret.as_str())).expect("a grant");
-            let mut exchange = client.token(grant);
+            let mut exchange = client.token(grant, Scope::none());
             if let Ok(step) = exchange.resume(&moment(), Input::Begin) {
                 texts.push(format!("{step:?}"));
                 if let Step::Send(request) = step {

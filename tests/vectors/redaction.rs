@@ -207,9 +207,9 @@ fn everywhere(value: &str, shown: &mut Shown) -> Verdict {
             .and_then(|grant| grant.parameter(name, value))
             .map_err(text)?;
         shown.debug("grant", &grant);
-        converse(&mut basic.token(grant), value, shown)?;
+        converse(&mut basic.token(grant, Scope::none()), value, shown)?;
     }
-    shown.debug("password", &danger::password("name", value, Scope::none()));
+    shown.debug("password", &danger::password("name", value));
     // As anything a flow holds.
     let verifier = format!("{value}{}", "a".repeat(43)).replace('_', "-");
     let flow = pending("https://app.example/cb", value, Some((value, &verifier)))?;

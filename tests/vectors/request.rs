@@ -172,17 +172,20 @@ fn token_request(vector: &Vector, asks: &mut Asks) -> Verdict {
 fn extension(vector: &Vector, uri: &str, want: &Value) -> Verdict {
     let known = ["build", "grant", "client_id", "client_secret", "auth"];
     let members = vector.input.as_object().into_iter().flatten();
-    let mut grant = Extension::new(uri).map_err(text)?;
+    let (mut grant, mut scope) = (Extension::new(uri).map_err(text)?, Scope::none());
     for (name, value) in members.filter(|(name, _)| !known.contains(&name.as_str())) {
         let value = value.as_str().ok_or_else(|| format!("{name} is no text"))?;
         grant = match name.as_str() {
-            "scope" => grant.scope(Scope::parse(value).map_err(text)?),
+            "scope" => {
+                scope = Scope::parse(value).map_err(text)?;
+                grant
+            }
             _ => grant.parameter(name, value).map_err(text)?,
         };
     }
     let server = server().map_err(text)?;
     let client = Client::new(server, ClientId::new("nobody"), ClientAuth::none());
-    let mut exchange = client.map_err(text)?.token(grant);
+    let mut exchange = client.map_err(text)?.token(grant, scope);
     let at = Moment::fixed(UnixTime::from_secs(0), [0; 32]);
     let Step::Send(request) = exchange.resume(&at, Input::Begin).map_err(text)? else {
         return Err("no request came first".to_owned().into());

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use oauth_core::error::Error;
-use oauth_core::flow::keeper::{self, GrantId, Policy, Upkeep};
+use oauth_core::flow::keeper::{self, GrantId, Policy};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::Rules;
 use oauth_core::{Client, ClientAuth, ClientId, danger};
@@ -126,13 +126,8 @@ async fn session_over(work: &Work, store: Arc<dyn Store>) -> Result<Session, Err
         Reuse::Unknown => keeper::Reuse::Unknown,
         Reuse::Revokes => keeper::Reuse::Revokes,
     };
-    let keeper = client.keeper(Upkeep::Refresh).with_policy(policy);
-    Ok(Session::shared(
-        driver,
-        keeper,
-        GrantId::person(SUBJECT),
-        store,
-    ))
+    let keeper = client.keeper(GrantId::person(SUBJECT));
+    Ok(Session::shared(driver, keeper.with_policy(policy), store))
 }
 
 /// How long a token request takes at most.

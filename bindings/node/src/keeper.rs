@@ -107,7 +107,7 @@ pub(crate) struct NativeOutline {
 #[napi]
 pub(crate) fn outline(record: String) -> Result<NativeOutline> {
     let outline = GrantSummary::read(&Secret::new(record)).map_err(fail)?;
-    let parameters = &outline.id.parameters;
+    let parameters = &outline.id.asked;
     let named = |name| {
         let values = parameters.named(name);
         values.map(|value| value.expose().clone()).collect()
@@ -117,8 +117,8 @@ pub(crate) fn outline(record: String) -> Result<NativeOutline> {
     Ok(NativeOutline {
         issuer: outline.issuer,
         client_id: outline.client_id,
-        subject: outline.id.subject,
-        scope: outline.id.scope.as_str().to_owned(),
+        subject: outline.id.subject().map(str::to_owned),
+        scope: outline.id.asked.scope.as_str().to_owned(),
         resource,
         audience,
         extra: extra
@@ -154,7 +154,7 @@ impl NativeKeeper {
         };
         let keeper = Keeper::of_grant(client, at, grant_type, tokens.cloned(), &keep)?;
         Ok(Self(Arc::new(match is_shared {
-            true => keeper.shared(&keep)?,
+            true => keeper.shared()?,
             false => keeper,
         })))
     }

@@ -42,7 +42,7 @@ impl Keeper {
         let tokens = tokens.map(|tokens| (*tokens.0).clone());
         let made = oauth_facade::Keeper::of_grant(&us.client, &at, grant_type, tokens, keep);
         let keeper = made.and_then(|keeper| match is_shared {
-            true => keeper.shared(keep),
+            true => keeper.shared(),
             false => Ok(keeper),
         });
         let keeper = keeper.map_err(|error| errors::raise(py, &error))?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oauth_core::error::Error;
-use oauth_core::flow::keeper::{GrantId, GrantSummary, Upkeep};
+use oauth_core::flow::keeper::{GrantId, GrantSummary};
 use oauth_facade::{Keep, TokenRequest};
 use oauth_session::observe::{Notice, Observe};
 use oauth_session::sessions::{Idle, Listed};
@@ -68,7 +68,7 @@ impl Shared {
         let sessions = match self.hooks.on_renewed.clone() {
             None => sessions,
             Some(hook) => sessions.on_renewed(move |id, tokens| {
-                let (subject, tokens) = (id.subject.clone(), Arc::clone(tokens));
+                let (subject, tokens) = (id.subject().map(str::to_owned), Arc::clone(tokens));
                 call(&hook, "on_renewed", move |py| {
                     Ok((subject, Bound::new(py, Tokens(tokens))?.unbind())
                         .into_pyobject(py)?
@@ -79,7 +79,7 @@ impl Shared {
         Ok(match self.hooks.on_ended.clone() {
             None => sessions,
             Some(hook) => sessions.on_ended(move |id, error| {
-                let (subject, error) = (id.subject.clone(), error.clone());
+                let (subject, error) = (id.subject().map(str::to_owned), error.clone());
                 call(&hook, "on_ended", move |py| {
                     let error = errors::raise(py, &error).into_value(py);
                     Ok((subject, error).into_pyobject(py)?.unbind())
@@ -346,10 +346,10 @@ fn page(py: Python<'_>, listed: Listed) -> PyResult<Py<PyAny>> {
 fn shown<'py>(py: Python<'py>, outline: &GrantSummary) -> PyResult<Bound<'py, PyDict>> {
     let end = outline.expires_at.map(|end| value::of_time(py, end));
     let shown = PyDict::new(py);
-    shown.set_item("subject", outline.id.subject.as_deref())?;
-    shown.set_item("scope", outline.id.scope.as_str())?;
+    shown.set_item("subject", outline.id.subject())?;
+    shown.set_item("scope", outline.id.asked.scope.as_str())?;
     for name in ["resource", "audience"] {
-        let values = outline.id.parameters.named(name);
+        let values = outline.id.asked.named(name);
         let values: Vec<_> = values.map(|value| value.expose().as_str()).collect();
         shown.set_item(name, values)?;
     }
@@ -367,14 +367,14 @@ fn shown<'py>(py: Python<'py>, outline: &GrantSummary) -> PyResult<Bound<'py, Py
 }
 
 fn id(py: Python<'_>, subject: Option<String>, request: TokenRequest) -> PyResult<GrantId> {
-    let upkeep = match subject {
-        Some(_) => Upkeep::Refresh,
-        None => Upkeep::ClientCredentials(oauth_core::Scope::none()),
-    };
     let keep = Keep {
         subject,
         request,
         ..Keep::default()
     };
-    keep.id(&upkeep).map_err(|error| errors::raise(py, &error))
+    let id = match keep.subject {
+        Some(_) => keep.persons(),
+        None => keep.own(),
+    };
+    id.map_err(|error| errors::raise(py, &error))
 }

@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use oauth_core::Moment;
 use oauth_core::error::Error;
-use oauth_core::flow::keeper::{GrantId, Upkeep};
-use oauth_core::{Moment, Scope};
+use oauth_core::flow::keeper::GrantId;
 use oauth_facade::{Keep, Keeping, OnLimit, Record, TokenFor};
 use oauth_reqwest::{Authorized, Session};
 use oauth_session::Sources;
@@ -46,7 +46,7 @@ pub(crate) struct GrantSource {
 }
 
 enum Grant {
-    ClientCredentials(Scope),
+    ClientCredentials,
     Refresh(Login),
     /// One of many, which have its session.
     OneOf(Arc<sessions::Shared>, GrantId),
@@ -75,12 +75,9 @@ thread_local! {
 
 impl GrantSource {
     pub(crate) fn client_credentials(py: Python<'_>, us: Arc<Us>, kept: Kept) -> PyResult<Self> {
-        let request = &kept.keep.request;
-        let scope = request.scope.clone();
-        request
-            .parameters()
-            .map_err(|error| errors::raise(py, &error))?;
-        Self::new(py, us, Grant::ClientCredentials(scope), kept)
+        let id = kept.keep.own();
+        id.map_err(|error| errors::raise(py, &error))?;
+        Self::new(py, us, Grant::ClientCredentials, kept)
     }
 
     pub(crate) fn refreshing(
@@ -139,7 +136,7 @@ impl GrantSource {
             .map_err(|error| errors::raise(py, &error))?;
         let newest = match &self.grant {
             Grant::Refresh(login) => Some(Arc::clone(&login.newest)),
-            Grant::ClientCredentials(_) | Grant::OneOf(..) => None,
+            Grant::ClientCredentials | Grant::OneOf(..) => None,
         };
         let hook = self.kept.on_tokens.clone();
         Ok(session.observe(Logged).on_tokens(move |tokens| {
@@ -158,12 +155,10 @@ impl GrantSource {
         let keep = &self.kept.keep;
         let client = self.us.client.core();
         let keeper = match &self.grant {
-            Grant::ClientCredentials(scope) => {
-                client.keeper(Upkeep::ClientCredentials(scope.clone()))
-            }
-            Grant::OneOf(_, id) => client.keeper(id.upkeep()),
+            Grant::ClientCredentials => client.keeper(keep.own()?),
+            Grant::OneOf(_, id) => client.keeper(id.clone()),
             Grant::Refresh(login) => {
-                let keeper = client.keeper(Upkeep::Refresh);
+                let keeper = client.keeper(keep.persons()?);
                 let is_ours = store.is_none() || login.pid == std::process::id();
                 match login.newest.load_full().filter(|_| is_ours) {
                     Some(tokens) => keeper.with_tokens(&Moment::system()?, (*tokens).clone())?,
@@ -171,14 +166,9 @@ impl GrantSource {
                 }
             }
         };
-        let keeper = keeper
-            .with_policy(keep.policy()?)
-            .with_parameters(keep.request.parameters()?);
+        let keeper = keeper.with_policy(keep.policy()?);
         Ok(match store {
-            Some(store) => {
-                let id = keep.id(keeper.upkeep())?;
-                Session::shared(driver, keeper, id, store)
-            }
+            Some(store) => Session::shared(driver, keeper, store),
             None => Session::new(driver, keeper),
         })
     }
@@ -223,7 +213,7 @@ impl GrantSource {
                 let at_hand = || Some(Ok(Answer::Record(Record::Nothing)));
                 Ok(nothing("close", async { Ok(()) }).unless(at_hand))
             }
-            Grant::ClientCredentials(_) | Grant::Refresh(_) => self.draining(py, PATIENCE),
+            Grant::ClientCredentials | Grant::Refresh(_) => self.draining(py, PATIENCE),
         }
     }
 

@@ -41,7 +41,7 @@ impl Keeper {
         };
         let tokens = tokens.map(|tokens| tokens.0);
         oauth_facade::Keeper::refreshing(&client.0, &moment(now, seed), tokens, &keep)
-            .and_then(|keeper| keeper.shared(&keep))
+            .and_then(oauth_facade::Keeper::shared)
             .map(Self)
             .map_err(fail)
     }

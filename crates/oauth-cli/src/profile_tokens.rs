@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::{Decision, GrantId, GrantSummary, Keeper, Policy};
-use oauth_core::grant::TokenParameters;
+use oauth_core::grant::TokenRequest;
 use oauth_core::{Client, Moment, Scope, Tokens};
 use oauth_session::blocking::wait;
 use oauth_session::{Session, Token};
@@ -20,7 +20,7 @@ use crate::login_record::LoginRecord;
 use crate::output::{Failure, Output};
 use crate::profile::{Profile, StoreKind, Who};
 use crate::setup::{Need, Plan, Setup};
-use crate::token_request::{TokenRequest, TokenRequestArgs};
+use crate::token_request::TokenRequestArgs;
 use crate::token_store::TokenStore;
 
 /// Whose tokens they are.
@@ -88,7 +88,7 @@ pub(crate) struct ProfileTokens {
     store: TokenStore,
     profile: String,
     /// What the profile's login is for.
-    parameters: TokenParameters,
+    asked: TokenRequest,
 }
 
 impl ProfileTokens {
@@ -106,7 +106,7 @@ impl ProfileTokens {
         Ok(Some(Self {
             store,
             profile: name,
-            parameters: profile.usual().parameters(&TokenRequestArgs::default())?,
+            asked: profile.usual().parameters(&TokenRequestArgs::default())?,
         }))
     }
 
@@ -117,7 +117,7 @@ impl ProfileTokens {
 
     /// The stored grant of this owner, for this client.
     pub(crate) fn load(&self, client: &Client, owner: &Owner) -> Result<Option<Stored>, Failure> {
-        let mut keeper = self.keeper(client, owner).shared(self.id(owner));
+        let mut keeper = self.keeper(client, owner).shared();
         let key = keeper.key();
         match self.read(&key, &mut keeper) {
             Ok(true) => Ok(Some(Stored {
@@ -169,13 +169,10 @@ impl ProfileTokens {
         let mut all = Vec::new();
         for Listed { key, summary } in list(&self.store)? {
             let Ok(summary) = summary else { continue };
-            if summary.id.subject.is_some() || !is_clients(plan, &summary)? {
+            if summary.id.subject().is_some() || !is_clients(plan, &summary)? {
                 continue;
             }
-            let asked = TokenRequest {
-                scope: summary.id.scope,
-                parameters: summary.id.parameters,
-            };
+            let asked = summary.id.asked;
             let stored = self.find(plan, &Owner::Client(asked));
             // One that cannot be used can be forgotten all the same.
             let tokens = stored.ok().flatten().and_then(|stored| stored.tokens());
@@ -200,7 +197,6 @@ impl ProfileTokens {
             session: Session::shared(
                 setup.net.clone(),
                 self.keeper(&setup.client, &owner),
-                self.id(&owner),
                 self.store.store(),
             ),
             grants: self,
@@ -235,7 +231,7 @@ impl ProfileTokens {
 
     /// The name of this client's record.
     pub(crate) fn key(&self, client: &Client, owner: &Owner) -> String {
-        self.keeper(client, owner).shared(self.id(owner)).key()
+        self.keeper(client, owner).key()
     }
 
     /// The profile.
@@ -257,10 +253,8 @@ impl ProfileTokens {
 
     fn id(&self, owner: &Owner) -> GrantId {
         match owner {
-            Owner::Login => GrantId::person(&self.profile).with_parameters(self.parameters.clone()),
-            Owner::Client(asked) => GrantId::own()
-                .with_scope(asked.scope.clone())
-                .with_parameters(asked.parameters.clone()),
+            Owner::Login => GrantId::person(&self.profile).asking(self.asked.clone()),
+            Owner::Client(asked) => GrantId::own().asking(asked.clone()),
         }
     }
 
@@ -268,7 +262,7 @@ impl ProfileTokens {
         let mut policy = Policy::default();
         // Nothing is renewed beside: this process would be gone before the answer came.
         policy.ahead = Duration::ZERO;
-        client.keeper(self.id(owner).upkeep()).with_policy(policy)
+        client.keeper(self.id(owner)).with_policy(policy)
     }
 
     fn failure(&self, owner: &Owner, error: Error) -> Failure {

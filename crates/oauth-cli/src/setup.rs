@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::grant::ClientCredentials;
 use oauth_core::issuer::{Issuer, RedirectUri};
 use oauth_core::quirk::Rules;
 use oauth_core::server::{EndpointKind, Server};
@@ -18,8 +17,9 @@ use crate::net::Net;
 use crate::output::Failure;
 use crate::profile::{Auth, Profile};
 use crate::secret_source::Source;
-use crate::token_request::{TokenRequest, TokenRequestArgs};
+use crate::token_request::TokenRequestArgs;
 use crate::trace::Tracer;
+use oauth_core::grant::TokenRequest;
 
 /// Which server, and who we are there. All of it may stand in a profile instead.
 #[derive(Debug, Clone, Args)]
@@ -141,10 +141,11 @@ impl Plan {
 
     /// What to ask for: what was said, else the profile's, else the provider's default.
     pub(crate) fn asked(&self, said: &TokenRequestArgs) -> Result<TokenRequest, Error> {
-        Ok(TokenRequest {
-            scope: self.scope(said.scope.as_ref())?,
-            parameters: self.profile.usual().parameters(said)?,
-        })
+        Ok(self
+            .profile
+            .usual()
+            .parameters(said)?
+            .scope(self.scope(said.scope.as_ref())?))
     }
 
     fn scope(&self, said: Option<&String>) -> Result<Scope, Error> {
@@ -230,9 +231,7 @@ impl Plan {
 impl Setup {
     /// A token of the client's own.
     pub(crate) fn new_one(&self, asked: TokenRequest) -> Result<Tokens, Failure> {
-        let TokenRequest { scope, parameters } = asked;
-        let grant = ClientCredentials { scope };
-        let tokens = self.net.run(self.client.token_with(grant, parameters));
+        let tokens = self.net.run(self.client.client_credentials(asked));
         tokens.map_err(|error| Failure::from(error).of_the_client())
     }
 

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use oauth_core::error::Error;
-use oauth_core::grant::TokenParameters;
-use oauth_core::{AuthorizationRequest, Scope};
+use oauth_core::grant::TokenRequest;
 use serde::Deserialize;
 
 use crate::setup::pair;
@@ -56,14 +55,14 @@ pub(crate) struct ProfileDefaults<'a> {
 
 impl ProfileDefaults<'_> {
     /// The parameters: of each kind those of the command line, or else those of the profile.
-    pub(crate) fn parameters(&self, said: &TokenRequestArgs) -> Result<TokenParameters, Error> {
+    pub(crate) fn parameters(&self, said: &TokenRequestArgs) -> Result<TokenRequest, Error> {
         let or = |said: &[String], usual: &[String]| match said.is_empty() {
             true => usual.to_vec(),
             false => said.to_vec(),
         };
         let all = or(&said.resource, self.resource)
             .iter()
-            .try_fold(TokenParameters::new(), |all, uri| all.resource(uri))?;
+            .try_fold(TokenRequest::new(), |all, uri| all.resource(uri))?;
         let all = or(&said.audience, self.audience)
             .iter()
             .fold(all, |all, name| all.audience(name));
@@ -78,28 +77,5 @@ impl ProfileDefaults<'_> {
             let mut values = values.as_slice().iter();
             values.try_fold(all, |all, value| all.extra(name.as_str(), value.clone()))
         })
-    }
-}
-
-/// The scope and parameters of a token request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TokenRequest {
-    pub(crate) scope: Scope,
-    pub(crate) parameters: TokenParameters,
-}
-
-impl TokenRequest {
-    /// The same as an authorization request. Resources and audiences are sent in it, and again when the code
-    /// is redeemed.
-    pub(crate) fn of_a_person(self, ask: AuthorizationRequest) -> AuthorizationRequest {
-        let named = |name| {
-            let values = self.parameters.named(name);
-            values.map(|value| value.expose().clone()).collect()
-        };
-        let mut ask = ask.scope(self.scope.clone());
-        ask.resource = named("resource");
-        ask.audience = named("audience");
-        ask.token_parameters = self.parameters.without(&["resource", "audience"]);
-        ask
     }
 }

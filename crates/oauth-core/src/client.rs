@@ -15,8 +15,8 @@ use crate::flow::authorization::{
     Authorization, AuthorizationRequest, Begin, FlowEntropy, HostGeneratedValues, Pending,
 };
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
-use crate::flow::keeper::{GrantId, Keeper, Upkeep};
-use crate::grant::{ClientCredentials, Grant, Refresh, TokenParameters};
+use crate::flow::keeper::{GrantId, Keeper};
+use crate::grant::{ClientCredentials, Grant, Refresh, TokenRequest};
 use crate::identity::{ClientId, Identity};
 use crate::issuer::{Issuer, RedirectUri};
 #[cfg(feature = "sha2")]
@@ -166,18 +166,16 @@ impl Client {
         pending: Pending,
         callback: &str,
     ) -> Result<impl Exchange<Output = Tokens> + Send + use<>, Error> {
-        let code = pending
+        let (code, asked) = pending
             .accept(&self.0, callback)
             .map_err(|error| error.at_endpoint("authorization").without(&[]))?;
-        Ok(self.token(code))
+        Ok(self.token(code, asked))
     }
 
-    /// Spends a refresh token. Where the server sends no new one, the tokens keep the old.
+    /// Spends a refresh token, for all that was granted. Where the server sends no new one, the tokens keep
+    /// the old. For less, or with parameters, there is [`Self::token`] with [`Refresh`].
     pub fn refresh(&self, token: &RefreshToken) -> impl Exchange<Output = Tokens> + Send + use<> {
-        self.token(Refresh {
-            token: token.clone(),
-            scope: Scope::none(),
-        })
+        self.token(Refresh::new(token.clone()), TokenRequest::new())
     }
 
     /// A refresh token of this client that comes from elsewhere than [`Tokens`], such as another
@@ -191,30 +189,22 @@ impl Client {
         }
     }
 
-    /// Gets a token for the client itself; an empty scope leaves it to the server.
-    pub fn client_credentials(
+    /// Gets a token for the client itself. A [`Scope`] alone will do for what is `asked`; an empty one leaves
+    /// it to the server.
+    pub fn client_credentials<R: Into<TokenRequest>>(
         &self,
-        scope: Scope,
-    ) -> impl Exchange<Output = Tokens> + Send + use<> {
-        self.token(ClientCredentials { scope })
+        asked: R,
+    ) -> impl Exchange<Output = Tokens> + Send + use<R> {
+        self.token(ClientCredentials, asked)
     }
 
-    /// Exchanges any grant for tokens.
-    pub fn token<G: Grant + Send + 'static>(
+    /// Exchanges any grant for tokens, for what is `asked`: a [`TokenRequest`], or a [`Scope`] alone.
+    pub fn token<G: Grant + Send + 'static, R: Into<TokenRequest>>(
         &self,
         grant: G,
-    ) -> impl Exchange<Output = Tokens> + Send + use<G> {
-        self.call(Token::new(grant))
-    }
-
-    /// [`Self::token`] with parameters beyond those of the grant, such as the resource a token is
-    /// for.
-    pub fn token_with<G: Grant + Send + 'static>(
-        &self,
-        grant: G,
-        parameters: TokenParameters,
-    ) -> impl Exchange<Output = Tokens> + Send + use<G> {
-        self.call(Token::new(grant).with(parameters))
+        asked: R,
+    ) -> impl Exchange<Output = Tokens> + Send + use<G, R> {
+        self.call(Token::new(grant, asked.into()))
     }
 
     /// Whether these tokens are this client's, of this server. Ask before a token out of a store is
@@ -230,15 +220,10 @@ impl Client {
         }
     }
 
-    /// Keeps the tokens of one grant fresh.
-    pub fn keeper(&self, upkeep: Upkeep) -> Keeper {
-        Keeper::new(Arc::clone(&self.0), upkeep)
-    }
-
-    /// Keeps the tokens of this grant fresh, for all who share a store. How they are renewed follows
-    /// from whose they are: [`GrantId::person`] or [`GrantId::own`].
-    pub fn grant(&self, id: GrantId) -> Keeper {
-        self.keeper(id.upkeep()).shared(id)
+    /// Keeps the tokens of this grant fresh, in this process. How they are renewed follows from whose they
+    /// are, and what is asked for from the same value that names the grant.
+    pub fn keeper(&self, id: GrantId) -> Keeper {
+        Keeper::new(Arc::clone(&self.0), id)
     }
 
     /// Calls any endpoint, also one of your own.

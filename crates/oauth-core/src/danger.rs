@@ -9,7 +9,6 @@ use crate::grant::Password;
 use crate::issuer::Issuer;
 use crate::json::Object;
 use crate::quirk::Rules;
-use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::Server;
 use crate::url::Transport;
@@ -86,14 +85,9 @@ pub fn plain_challenge(mut ask: AuthorizationRequest) -> AuthorizationRequest {
 
 /// The password grant: the client sees the person's password, and no second factor works. "MUST
 /// NOT be used" (RFC 9700 section 2.4); here for servers that offer nothing else.
-pub fn password(
-    username: impl Into<String>,
-    password: impl Into<Secret<String>>,
-    scope: Scope,
-) -> Password {
+pub fn password(username: impl Into<String>, password: impl Into<Secret<String>>) -> Password {
     Password {
         username: username.into(),
         password: password.into(),
-        scope,
     }
 }

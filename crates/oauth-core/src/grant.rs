@@ -3,9 +3,11 @@
 mod authorization_code;
 mod client_credentials;
 mod extension;
-mod parameters;
 mod password;
 mod refresh_token;
+mod request;
+
+use std::borrow::Cow;
 
 use crate::endpoint::Context;
 use crate::error::Error;
@@ -17,11 +19,11 @@ use crate::token::{RefreshToken, TokenType};
 pub use authorization_code::AuthorizationCode;
 pub use client_credentials::ClientCredentials;
 pub use extension::Extension;
-pub use parameters::TokenParameters;
-pub(crate) use parameters::check_resource;
 pub use password::Password;
 pub use refresh_token::Refresh;
 pub(crate) use refresh_token::unnamed;
+pub use request::TokenRequest;
+pub(crate) use request::check_resource;
 
 /// One grant type (RFC 6749 section 1.3).
 pub trait Grant {
@@ -31,14 +33,24 @@ pub trait Grant {
     /// A fixed name for the grant, by which a server's quirks can ask for other credentials.
     fn purpose(&self) -> &'static str;
 
-    /// Writes the parameters of the token request, but for `grant_type` and the client's own.
+    /// Writes the parameters of the token request, but for `grant_type`, the scope, and the client's own.
     ///
     /// # Errors
-    /// `scope.exceeds_grant` and other misuse.
+    /// Misuse: something that must not be sent.
     fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error>;
 
-    /// The scope that counts as granted when the server says nothing.
-    fn scope(&self) -> &Scope;
+    /// The scope to send, where this one was `asked` for; an empty one is left out.
+    ///
+    /// # Errors
+    /// `scope.exceeds_grant`.
+    fn scope<'a>(&'a self, _: &Context<'_>, asked: &'a Scope) -> Result<Cow<'a, Scope>, Error> {
+        Ok(Cow::Borrowed(asked))
+    }
+
+    /// The scope that counts as granted when the server says nothing, where this one was `asked` for.
+    fn implied_scope<'a>(&'a self, asked: &'a Scope) -> &'a Scope {
+        asked
+    }
 
     /// The refresh token that stays good when the server sends no new one.
     fn refresh_token(&self) -> Option<&RefreshToken> {

@@ -46,13 +46,9 @@ pub struct Authorize {
 impl Authorize {
     fn request(self) -> Result<AuthorizationRequest, Error> {
         let mut request = AuthorizationRequest::new(RedirectUri::parse(&self.redirect_uri)?);
-        request.scope = self.token.scope.clone();
+        request.asked = self.token.core()?;
         request.response_mode = self.response_mode;
         request.extra = self.extra;
-        let parameters = self.token.parameters()?;
-        request.token_parameters = parameters.without(&["resource", "audience"]);
-        request.resource = self.token.resource;
-        request.audience = self.token.audience;
         Ok(request)
     }
 }
@@ -192,6 +188,6 @@ impl Client {
         grant: G,
         ask: &TokenRequest,
     ) -> Result<Machine, Error> {
-        Ok(Machine::new(self.0.token_with(grant, ask.parameters()?)))
+        Ok(Machine::new(self.0.token(grant, ask.core()?)))
     }
 }

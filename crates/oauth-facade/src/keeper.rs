@@ -7,7 +7,7 @@ use std::time::Duration;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::{Boxed, Exchange, Input, Step};
 use oauth_core::flow::keeper::{
-    self, Entry, Event, GrantId, Lease, Policy, Reuse, Saved, Standing, Upkeep,
+    self, Entry, Event, GrantId, GrantOwner, Lease, Policy, Reuse, Saved, Standing,
 };
 use oauth_core::moment::UnixTime;
 use oauth_core::{Moment, Secret, Tokens};
@@ -59,22 +59,30 @@ pub struct Keep {
 }
 
 impl Keep {
-    /// Which grant it is, as the core says it.
+    /// The client's own grant, as the core says it.
     ///
     /// # Errors
-    /// Those of [`TokenRequest`]; `misuse.setup` for a person's grant that does not say whose: two people
-    /// would share a record.
-    pub fn id(&self, upkeep: &Upkeep) -> Result<GrantId, Error> {
-        let id = match (&self.subject, upkeep) {
-            (Some(subject), _) => GrantId::person(subject),
-            (None, Upkeep::ClientCredentials(_)) => GrantId::own(),
-            (None, _) => {
-                let what = "a person's grant in a store has a subject: say whose it is";
-                return Err(Error::from(Misuse::Setup).about(what));
+    /// Those of [`TokenRequest`]; `misuse.setup` if a subject is named.
+    pub fn own(&self) -> Result<GrantId, Error> {
+        match self.subject {
+            None => Ok(GrantId::own().asking(self.request.core()?)),
+            Some(_) => {
+                let what = "the client's own grant is nobody's: it has no subject";
+                Err(Error::from(Misuse::Setup).about(what))
             }
+        }
+    }
+
+    /// The grant of a person, as the core says it.
+    ///
+    /// # Errors
+    /// Those of [`TokenRequest`].
+    pub fn persons(&self) -> Result<GrantId, Error> {
+        let id = match &self.subject {
+            Some(subject) => GrantId::person(subject),
+            None => GrantId::unnamed_person(),
         };
-        let id = id.with_scope(self.request.scope.clone());
-        Ok(id.with_parameters(self.request.parameters()?))
+        Ok(id.asking(self.request.core()?))
     }
 
     /// How it is kept, as the core says it.
@@ -146,9 +154,8 @@ impl Keeper {
     /// # Errors
     /// Those of [`TokenRequest`], and `misuse.setup` for an unknown word in `keep`.
     pub fn client_credentials(client: &Client, keep: &Keep) -> Result<Self, Error> {
-        let upkeep = Upkeep::ClientCredentials(keep.request.scope.clone());
-        let keeper = client.core().keeper(upkeep).with_policy(keep.policy()?);
-        Ok(Self::of(keeper.with_parameters(keep.request.parameters()?)))
+        let keeper = client.core().keeper(keep.own()?);
+        Ok(Self::of(keeper.with_policy(keep.policy()?)))
     }
 
     /// Tokens of a person: these, or, without any, what a store has of them.
@@ -161,11 +168,8 @@ impl Keeper {
         tokens: Option<Tokens>,
         keep: &Keep,
     ) -> Result<Self, Error> {
-        let keeper = client
-            .core()
-            .keeper(Upkeep::Refresh)
-            .with_policy(keep.policy()?)
-            .with_parameters(keep.request.parameters()?);
+        let keeper = client.core().keeper(keep.persons()?);
+        let keeper = keeper.with_policy(keep.policy()?);
         Ok(Self::of(match tokens {
             Some(tokens) => keeper.with_tokens(at, tokens)?,
             None => keeper,
@@ -204,11 +208,14 @@ impl Keeper {
     /// Shares the grant through a store.
     ///
     /// # Errors
-    /// Those of [`Keep::id`].
-    pub fn shared(self, keep: &Keep) -> Result<Self, Error> {
+    /// `misuse.setup` for a person's grant that does not say whose: two people would share a record.
+    pub fn shared(self) -> Result<Self, Error> {
         let state = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let id = keep.id(state.keeper.upkeep())?;
-        Ok(Self::of(state.keeper.shared(id)))
+        if state.keeper.id().owner == GrantOwner::Person(None) {
+            let what = "a person's grant in a store has a subject: say whose it is";
+            return Err(Error::from(Misuse::Setup).about(what));
+        }
+        Ok(Self::of(state.keeper.shared()))
     }
 
     /// The name of the record in a store.

@@ -1,7 +1,7 @@
 //! What is asked for with a request for a token.
 
 use oauth_core::error::Error;
-use oauth_core::grant::TokenParameters;
+use oauth_core::grant;
 use oauth_core::{Scope, Secret};
 
 use crate::op::arguments;
@@ -30,12 +30,12 @@ impl TokenRequest {
         }
     }
 
-    /// What stands beside the scope, as the core says it.
+    /// The same, as the core says it.
     ///
     /// # Errors
     /// `resource.syntax`; `form.reserved_parameter` for a name that the protocol owns.
-    pub fn parameters(&self) -> Result<TokenParameters, Error> {
-        let all = TokenParameters::new();
+    pub fn core(&self) -> Result<grant::TokenRequest, Error> {
+        let all = grant::TokenRequest::from(self.scope.clone());
         let all = self
             .resource
             .iter()

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Boxed;
-use oauth_core::flow::keeper::Upkeep;
+use oauth_core::flow::keeper::GrantId;
 use oauth_core::issuer::Issuer;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Tokens};
@@ -128,7 +128,7 @@ fn main() -> Result<(), Error> {
 
     let keeper = || {
         client
-            .keeper(Upkeep::Refresh)
+            .keeper(GrantId::unnamed_person())
             .with_tokens(&Moment::system()?, tokens()?)
     };
     let before = MEMORY.current_usage();

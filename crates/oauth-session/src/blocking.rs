@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::flow::keeper::{GrantId, Keeper};
-use oauth_core::{Client, Scope, Tokens};
+use oauth_core::grant::TokenRequest;
+use oauth_core::{Client, Tokens};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::source::{Token, TokenSource};
@@ -29,13 +30,8 @@ impl Session {
     }
 
     /// As [`crate::Session::shared`].
-    pub fn shared(
-        driver: impl Drive + 'static,
-        keeper: Keeper,
-        id: GrantId,
-        store: Arc<dyn Store>,
-    ) -> Self {
-        Self(Shared::shared(driver, keeper, id, store))
+    pub fn shared(driver: impl Drive + 'static, keeper: Keeper, store: Arc<dyn Store>) -> Self {
+        Self(Shared::shared(driver, keeper, store))
     }
 
     /// As [`crate::Session::of_grant`].
@@ -49,8 +45,12 @@ impl Session {
     }
 
     /// As [`crate::Session::client_credentials`].
-    pub fn client_credentials(driver: impl Drive + 'static, client: &Client, scope: Scope) -> Self {
-        Self(Shared::client_credentials(driver, client, scope))
+    pub fn client_credentials(
+        driver: impl Drive + 'static,
+        client: &Client,
+        asked: impl Into<TokenRequest>,
+    ) -> Self {
+        Self(Shared::client_credentials(driver, client, asked))
     }
 
     /// As [`crate::Session::refreshing`].

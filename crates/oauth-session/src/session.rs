@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use oauth_core::error::{Cause, Error, Loss};
-use oauth_core::flow::keeper::{Decision, GrantId, Keeper, Standing, Upkeep};
+use oauth_core::flow::keeper::{Decision, GrantId, Keeper, Standing};
+use oauth_core::grant::TokenRequest;
 use oauth_core::moment::UnixTime;
-use oauth_core::{Client, Scope, Tokens};
+use oauth_core::{Client, Tokens};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -100,15 +101,9 @@ impl Session {
         Self::of(Arc::new(driver), keeper, None)
     }
 
-    /// A session shared through a store. `id` says which grant of the client it is; every worker must use
-    /// the same id for the same grant.
-    pub fn shared(
-        driver: impl Drive + 'static,
-        keeper: Keeper,
-        id: GrantId,
-        store: Arc<dyn Store>,
-    ) -> Self {
-        let keeper = keeper.shared(id).with_longest_request(driver.longest());
+    /// A session shared through a store. Every worker must make its keeper of the same [`GrantId`].
+    pub fn shared(driver: impl Drive + 'static, keeper: Keeper, store: Arc<dyn Store>) -> Self {
+        let keeper = keeper.shared().with_longest_request(driver.longest());
         let key = keeper.key();
         Self::of(Arc::new(driver), keeper, Some(Shared { store, key }))
     }
@@ -121,12 +116,16 @@ impl Session {
         id: GrantId,
         store: Arc<dyn Store>,
     ) -> Self {
-        Self::shared(driver, client.keeper(id.upkeep()), id, store)
+        Self::shared(driver, client.keeper(id), store)
     }
 
-    /// A session for tokens of the client itself. An empty scope leaves the scope to the server.
-    pub fn client_credentials(driver: impl Drive + 'static, client: &Client, scope: Scope) -> Self {
-        Self::new(driver, client.keeper(Upkeep::ClientCredentials(scope)))
+    /// A session for tokens of the client itself, for what is `asked`: a [`TokenRequest`], or a scope alone.
+    pub fn client_credentials(
+        driver: impl Drive + 'static,
+        client: &Client,
+        asked: impl Into<TokenRequest>,
+    ) -> Self {
+        Self::new(driver, client.keeper(GrantId::own().asking(asked)))
     }
 
     /// A session for tokens of a person, from a login or from storage, renewed with their refresh token.
@@ -138,7 +137,7 @@ impl Session {
         client: &Client,
         tokens: Tokens,
     ) -> Result<Self, Error> {
-        let keeper = client.keeper(Upkeep::Refresh);
+        let keeper = client.keeper(GrantId::unnamed_person());
         Ok(Self::new(
             driver,
             keeper.with_tokens(&clock::moment()?, tokens)?,

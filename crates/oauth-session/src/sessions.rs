@@ -171,9 +171,7 @@ impl Sessions {
     ///
     /// Nothing is read or sent here; the first request for its token reads the store.
     pub fn get(&self, id: &GrantId) -> Session {
-        let keeper = self.0.client.keeper(id.upkeep());
-        let keeper = keeper.with_policy(self.0.options.policy.clone());
-        let key = keeper.shared(id.clone()).key();
+        let key = self.0.client.keeper(id.clone()).key();
         let (session, left) = {
             let mut cache = self.0.cache();
             let session = cache.get(&key).unwrap_or_else(|| {
@@ -197,9 +195,9 @@ impl Sessions {
             counters,
             ..
         } = &*self.0;
-        let keeper = client.keeper(id.upkeep());
+        let keeper = client.keeper(id.clone());
         let keeper = keeper.with_policy(options.policy.clone());
-        let session = Session::shared(Arc::clone(driver), keeper, id.clone(), Arc::clone(store));
+        let session = Session::shared(Arc::clone(driver), keeper, Arc::clone(store));
         let session = match &options.pace {
             Some(pace) => session.paced(Arc::clone(pace)),
             None => session,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oauth_core::error::Error;
 use oauth_core::exchange::Boxed;
-use oauth_core::flow::keeper::{GrantId, Upkeep};
+use oauth_core::flow::keeper::GrantId;
 use oauth_core::issuer::Issuer;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Tokens};
@@ -50,9 +50,8 @@ async fn all_that_is_under_way_is_finished_and_stored() -> Result<(), Error> {
     let (driver, store) = (Slow::default(), Arc::new(Memory::new()));
     let (mut sessions, mut renewals) = (Vec::new(), Vec::new());
     for number in 0..GRANTS {
-        let id = GrantId::person(number.to_string());
-        let keeper = client()?.keeper(Upkeep::Refresh);
-        let session = Session::shared(driver.clone(), keeper, id, store.clone());
+        let keeper = client()?.keeper(GrantId::person(number.to_string()));
+        let session = Session::shared(driver.clone(), keeper, store.clone());
         let first = tokens("first")?;
         session.log_in(first.clone()).await?;
         sessions.push(session.clone());
@@ -87,8 +86,8 @@ async fn all_that_is_under_way_is_finished_and_stored() -> Result<(), Error> {
             .await
             .is_err()
     );
-    let id = GrantId::person("later");
-    let other = Session::shared(driver, client()?.keeper(Upkeep::Refresh), id, store);
+    let keeper = client()?.keeper(GrantId::person("later"));
+    let other = Session::shared(driver, keeper, store);
     other.log_in(tokens("first")?).await?;
     let token = other.token().await?;
     assert!(other.renew(&token).await.is_ok());

@@ -31,7 +31,8 @@ use crate::profile::{Profile, Who};
 use crate::profile_tokens::{Choice, Grant, Owner, ProfileTokens};
 use crate::setup::{Need, Plan, ServerArgs, Setup, net, provider_of};
 use crate::token_file::TokenFile;
-use crate::token_request::{TokenRequest, TokenRequestArgs};
+use crate::token_request::TokenRequestArgs;
+use oauth_core::grant::TokenRequest;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

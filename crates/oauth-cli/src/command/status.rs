@@ -74,8 +74,8 @@ impl Status {
 /// Whether it is the login of this profile, or its client's own.
 fn is_of(plan: &Plan, summary: &GrantSummary) -> Result<bool, Error> {
     let is_clients = is_clients(plan, summary)?;
-    Ok(match &summary.id.subject {
-        Some(name) => Some(name) == plan.profile.name.as_ref(),
+    Ok(match summary.id.subject() {
+        Some(name) => Some(name) == plan.profile.name.as_deref(),
         None => is_clients,
     })
 }
@@ -87,8 +87,8 @@ fn row(summary: &GrantSummary) -> Result<(String, String), Error> {
         scope,
         ..
     } = summary;
-    let (name, whose) = match &summary.id.subject {
-        Some(profile) => (profile.clone(), "login"),
+    let (name, whose) = match summary.id.subject() {
+        Some(profile) => (profile.to_owned(), "login"),
         None => (client_id.clone(), "client's own"),
     };
     let scope = match scope.as_ref().filter(|scope| !scope.is_empty()) {
@@ -110,7 +110,7 @@ fn state(summary: &GrantSummary) -> Result<String, Error> {
         Some(end) => format!("good until {}", rfc3339(end)),
         None => "good until the server refuses it".to_owned(),
     };
-    let renewal = match (&summary.id.subject, summary.has_refresh_token) {
+    let renewal = match (summary.id.subject(), summary.has_refresh_token) {
         (None, _) => "can be asked for again",
         (Some(_), true) => "can be refreshed",
         (Some(_), false) => "no refresh token",
@@ -121,10 +121,10 @@ fn state(summary: &GrantSummary) -> Result<String, Error> {
 fn record(key: &str, summary: &GrantSummary) -> Value {
     json!({
         "key": key,
-        "profile": summary.id.subject,
+        "profile": summary.id.subject(),
         "issuer": summary.issuer,
         "client_id": summary.client_id,
-        "requested_scope": summary.id.scope.as_str(),
+        "requested_scope": summary.id.asked.scope.as_str(),
         "scope": summary.scope.as_ref().map(Scope::as_str),
         "expires_at": summary.expires_at.map(rfc3339),
         "refresh_token_present": summary.has_refresh_token,

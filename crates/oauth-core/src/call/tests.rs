@@ -57,10 +57,6 @@ impl Grant for Twice {
         form.push("scope", "b");
         Ok(())
     }
-
-    fn scope(&self) -> &Scope {
-        const { &Scope::none() }
-    }
 }
 
 fn signing() -> Client {
@@ -88,12 +84,12 @@ fn an_endpoint_of_a_callers_own_is_not_posted_to_in_clear() {
 
 #[test]
 fn a_parameter_given_twice_is_not_sent() {
-    let mut exchange = client().token(Twice);
+    let mut exchange = client().token(Twice, Scope::none());
     assert_eq!(
         code(exchange.resume(&at(), Input::Begin)).map(drop),
         Err("form.duplicate_parameter")
     );
-    let mut exchange = signing().token(Twice);
+    let mut exchange = signing().token(Twice, Scope::none());
     assert_eq!(
         code(exchange.resume(&at(), Input::Begin)).map(drop),
         Err("form.duplicate_parameter")

@@ -11,7 +11,7 @@ use super::{Auth, Body, Context, Endpoint, EndpointRequest, ProofOfPossession, R
 use crate::error::{Check, Error, Fault};
 use crate::extra::{Extra, MAX_EXTRA};
 use crate::form::Form;
-use crate::grant::{Grant, TokenParameters};
+use crate::grant::{Grant, TokenRequest, push_scope};
 use crate::json::{Json, Object};
 use crate::moment::UnixTime;
 use crate::quirk::{Quirk, Rules};
@@ -24,23 +24,13 @@ use crate::token::{MAX_LIFETIME, RefreshToken, TokenType, Tokens, Warning};
 #[derive(Debug, Clone)]
 pub struct Token<G> {
     grant: G,
-    parameters: TokenParameters,
+    asked: TokenRequest,
 }
 
 impl<G: Grant> Token<G> {
-    /// The exchange of `grant`.
-    pub const fn new(grant: G) -> Self {
-        Self {
-            grant,
-            parameters: TokenParameters::new(),
-        }
-    }
-
-    /// Adds these parameters to the request.
-    #[must_use]
-    pub fn with(mut self, parameters: TokenParameters) -> Self {
-        self.parameters = parameters;
-        self
+    /// The exchange of `grant` for what is `asked`.
+    pub const fn new(grant: G, asked: TokenRequest) -> Self {
+        Self { grant, asked }
     }
 }
 
@@ -58,7 +48,9 @@ impl<G: Grant> Endpoint for Token<G> {
         let mut form = Form::new();
         form.push("grant_type", self.grant.grant_type());
         self.grant.fill(cx, &mut form)?;
-        self.parameters.fill(&mut form, rules)?;
+        let scope = self.grant.scope(cx, &self.asked.scope)?;
+        push_scope(&mut form, &scope, rules);
+        self.asked.fill(&mut form, rules)?;
         for (name, value) in rules.token_parameters() {
             form.push(name, value);
         }
@@ -82,7 +74,7 @@ impl<G: Grant> Endpoint for Token<G> {
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<Tokens, Error> {
         let is_refresh = self.grant.refresh_token().is_some();
-        tokens(&self.grant, cx, reply).map_err(|error| match is_refresh {
+        tokens(&self.grant, &self.asked, cx, reply).map_err(|error| match is_refresh {
             true => error.of_refresh(),
             false => error,
         })
@@ -90,7 +82,12 @@ impl<G: Grant> Endpoint for Token<G> {
 }
 
 /// Reads the reply. Not generic, so that it is compiled once and not for every grant.
-fn tokens(had: &dyn Grant, cx: &Context<'_>, reply: Reply<'_>) -> Result<Tokens, Error> {
+fn tokens(
+    had: &dyn Grant,
+    asked: &TokenRequest,
+    cx: &Context<'_>,
+    reply: Reply<'_>,
+) -> Result<Tokens, Error> {
     let rules = cx.server.rules();
     let now = cx.at.now();
     let mut object = reply.object_of(Fault::TokenShape)?;
@@ -115,7 +112,7 @@ fn tokens(had: &dyn Grant, cx: &Context<'_>, reply: Reply<'_>) -> Result<Tokens,
     }
     let token_type = token_type(&mut object, had, cx)?;
     let expires_in = expires_in(&mut object, rules, now, &mut warnings)?;
-    let asked = had.scope();
+    let asked = had.implied_scope(&asked.scope);
     let scope = match granted(&mut object, rules, &mut warnings)? {
         Some(granted) => {
             if !asked.is_empty() && !rules.covers(asked, &granted) {

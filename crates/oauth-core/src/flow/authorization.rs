@@ -13,7 +13,7 @@ use std::fmt;
 
 use crate::error::{Error, Misuse};
 use crate::form::{self, Form};
-use crate::grant::{TokenParameters, check_resource};
+use crate::grant::{TokenRequest, check_resource};
 use crate::identity::Identity;
 use crate::issuer::RedirectUri;
 use crate::moment::UnixTime;
@@ -50,19 +50,14 @@ pub enum ResponseMode {
 pub struct AuthorizationRequest {
     /// Where to come back to; exactly as registered.
     pub redirect_uri: RedirectUri,
-    /// What to ask for; empty leaves it to the server.
-    pub scope: Scope,
+    /// What the tokens are for. Scope, resources and audiences are asked for here; resources, audiences and
+    /// the other parameters again when the code is redeemed.
+    pub asked: TokenRequest,
     /// How the answer comes back.
     pub response_mode: ResponseMode,
     /// Parameters of the provider's own, such as `prompt` or `audience`. None may have the name
     /// of a protocol parameter.
     pub extra: Vec<(String, String)>,
-    /// The resources the token is for (RFC 8707), asked for here and when the code is redeemed.
-    pub resource: Vec<String>,
-    /// The audiences the token is for, as Auth0 and Ory Hydra name it, likewise.
-    pub audience: Vec<String>,
-    /// What else to send when the code is redeemed.
-    pub token_parameters: TokenParameters,
     /// Whether the server must say that it supports PKCE.
     pub pkce_demand: Demand,
     /// Whether the request is handed over before the person is sent to the server (RFC 9126).
@@ -96,12 +91,9 @@ impl AuthorizationRequest {
     pub const fn new(redirect_uri: RedirectUri) -> Self {
         Self {
             redirect_uri,
-            scope: Scope::none(),
+            asked: TokenRequest::new(),
             response_mode: ResponseMode::Query,
             extra: Vec::new(),
-            resource: Vec::new(),
-            audience: Vec::new(),
-            token_parameters: TokenParameters::new(),
             pkce_demand: Demand::Usual,
             push: Push::WhereRequired,
             issuer_required: false,
@@ -112,7 +104,30 @@ impl AuthorizationRequest {
     /// Asks for this scope.
     #[must_use]
     pub fn scope(mut self, scope: Scope) -> Self {
-        self.scope = scope;
+        self.asked.scope = scope;
+        self
+    }
+
+    /// Asks for a token for this resource (RFC 8707), beside those named before.
+    ///
+    /// # Errors
+    /// `resource.syntax`.
+    pub fn resource(mut self, uri: &str) -> Result<Self, Error> {
+        self.asked = self.asked.resource(uri)?;
+        Ok(self)
+    }
+
+    /// Asks for a token for this audience, beside those named before.
+    #[must_use]
+    pub fn audience(mut self, name: &str) -> Self {
+        self.asked = self.asked.audience(name);
+        self
+    }
+
+    /// Asks for all of this, in place of what was named before.
+    #[must_use]
+    pub fn asking(mut self, asked: impl Into<TokenRequest>) -> Self {
+        self.asked = asked.into();
         self
     }
 
@@ -121,35 +136,6 @@ impl AuthorizationRequest {
     pub fn extra(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.extra.push((name.into(), value.into()));
         self
-    }
-
-    /// Asks for a token for this resource, beside those named before.
-    #[must_use]
-    pub fn resource(mut self, uri: impl Into<String>) -> Self {
-        self.resource.push(uri.into());
-        self
-    }
-
-    /// Asks for a token for this audience, beside those named before.
-    #[must_use]
-    pub fn audience(mut self, name: impl Into<String>) -> Self {
-        self.audience.push(name.into());
-        self
-    }
-
-    /// What the request for the token will add to the grant's own parameters.
-    fn for_the_token(&self) -> Result<TokenParameters, Error> {
-        let mut parameters = TokenParameters::new();
-        for uri in &self.resource {
-            parameters = parameters.resource(uri)?;
-        }
-        for name in &self.audience {
-            parameters = parameters.audience(name);
-        }
-        for (name, value) in self.token_parameters.iter() {
-            parameters = parameters.extra(name, value.clone())?;
-        }
-        Ok(parameters)
     }
 
     /// The URL to open, and what to keep until the person comes back.
@@ -193,6 +179,7 @@ impl AuthorizationRequest {
         let state = entropy.state()?;
         // The nonce binds an ID Token to this flow; without openid there is none to bind.
         let nonce = self
+            .asked
             .scope
             .contains("openid")
             .then(|| entropy.nonce())
@@ -204,7 +191,7 @@ impl AuthorizationRequest {
             us.client_id.as_str(),
         );
         form.push("redirect_uri", self.redirect_uri.as_str());
-        crate::grant::push_scope(&mut form, &self.scope, us.server.rules());
+        crate::grant::push_scope(&mut form, &self.asked.scope, us.server.rules());
         form.push("state", state.expose());
         form.push_some("nonce", nonce.as_ref().map(|nonce| nonce.expose().as_str()));
         if let Some((method, (_, challenge))) = &proof {
@@ -223,12 +210,10 @@ impl AuthorizationRequest {
             };
             form.push("response_mode", mode);
         }
-        let parameters = self.for_the_token()?;
-        let targets = [("resource", &self.resource), ("audience", &self.audience)];
-        for (name, values) in targets {
-            for value in values {
-                check_extra(us, name, value)?;
-                form.push_repeated(name, value);
+        for (name, value) in self.asked.iter() {
+            if TARGETS.contains(&name) {
+                check_extra(us, name, value.expose())?;
+                form.push_repeated(name, value.expose());
             }
         }
         for (name, value) in &self.extra {
@@ -253,8 +238,7 @@ impl AuthorizationRequest {
             state,
             nonce,
             code_verifier: proof.map(|(_, (verifier, _))| verifier),
-            scope: self.scope,
-            parameters,
+            asked: self.asked,
             response_mode: self.response_mode,
             started_at: now,
         };
@@ -285,7 +269,7 @@ impl fmt::Debug for AuthorizationRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthorizationRequest")
             .field("redirect_uri", &self.redirect_uri)
-            .field("scope", &self.scope)
+            .field("asked", &self.asked)
             .field(
                 "extra",
                 &self.extra.iter().map(|(name, _)| name).collect::<Vec<_>>(),
@@ -293,6 +277,9 @@ impl fmt::Debug for AuthorizationRequest {
             .finish_non_exhaustive()
     }
 }
+
+/// The parameters of a token request that are asked for at the authorization, too.
+const TARGETS: [&str; 2] = ["resource", "audience"];
 
 /// Parameters this crate writes itself, or that must not be in a front-channel request.
 const RESERVED: &[&str] = &[

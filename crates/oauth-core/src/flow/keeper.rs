@@ -111,7 +111,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Check, Error};
-use crate::grant::{TokenParameters, unnamed};
+use crate::grant::unnamed;
 use crate::identity::Identity;
 use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
@@ -126,25 +126,13 @@ use record::Record;
 use state::State;
 
 pub use policy::{Policy, Reuse};
-pub use record::GrantId;
+pub use record::{GrantId, GrantOwner};
 pub use step::{Decision, Entry, Event, Lease, LeaseExtension, Saved, Standing, Step};
 pub use summary::GrantSummary;
-
-/// How a token is renewed.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Upkeep {
-    /// The client asks for another one in its own name; for this scope, empty leaves it to the
-    /// server.
-    ClientCredentials(Scope),
-    /// With the refresh token.
-    Refresh,
-}
 
 /// The state machine that renews the tokens of one grant.
 pub struct Keeper {
     us: Arc<Identity>,
-    upkeep: Upkeep,
     id: GrantId,
     policy: Policy,
     storage: Storage,
@@ -197,16 +185,11 @@ struct FinishedAttempt {
 const REMEMBERED: usize = 16;
 
 impl Keeper {
-    pub(crate) fn new(us: Arc<Identity>, upkeep: Upkeep) -> Self {
-        let scope = match &upkeep {
-            Upkeep::ClientCredentials(scope) => scope.clone(),
-            Upkeep::Refresh => Scope::none(),
-        };
+    pub(crate) fn new(us: Arc<Identity>, id: GrantId) -> Self {
         let none = UnixTime::from_secs(0);
         Self {
             us,
-            upkeep,
-            id: GrantId::own().with_scope(scope),
+            id,
             policy: Policy::default(),
             storage: Storage::Local,
             record: Record::default(),
@@ -260,11 +243,10 @@ impl Keeper {
         self
     }
 
-    /// Shares the grant through a store, under this id. For client credentials the scope is the one
-    /// requested, whatever `id` says. A person's grant needs a subject, or [`ask`](Self::ask) fails with
+    /// Shares the grant through a store. A person's grant needs a subject, or [`ask`](Self::ask) fails with
     /// `misuse.setup`: two people would share a record.
     #[must_use]
-    pub fn shared(mut self, id: GrantId) -> Self {
+    pub fn shared(mut self) -> Self {
         // The tokens it began with were local, and have to be saved now. What it has read from the
         // store since it was shared is there already.
         if self.storage == Storage::Local
@@ -276,40 +258,24 @@ impl Keeper {
             self.version = 0;
         }
         self.storage = Storage::Shared;
-        let parameters = match id.parameters.is_empty() {
-            true => std::mem::take(&mut self.id.parameters),
-            false => id.parameters.clone(),
-        };
-        let id = id.with_parameters(parameters);
-        self.id = match &self.upkeep {
-            Upkeep::ClientCredentials(scope) => id.with_scope(scope.clone()),
-            Upkeep::Refresh => id,
-        };
         self
     }
 
-    /// Requests tokens with these parameters, beside those of the grant. Where the grant is shared, the
-    /// parameters of its [`GrantId`] take precedence, if it has any.
-    #[must_use]
-    pub fn with_parameters(mut self, parameters: TokenParameters) -> Self {
-        self.id.parameters = parameters;
-        self
+    /// Which grant it keeps.
+    pub const fn id(&self) -> &GrantId {
+        &self.id
     }
 
-    /// How its tokens are renewed.
-    pub const fn upkeep(&self) -> &Upkeep {
-        &self.upkeep
+    /// Whether the client renews it in its own name, and not with a refresh token.
+    const fn is_clients(&self) -> bool {
+        matches!(self.id.owner, GrantOwner::Client)
     }
 
-    /// The name of the record in a store: a hash of the issuer, the client, the [`GrantId`], and whether it is a person's grant or the client's own: neither is ever handed
-    /// out for the other.
+    /// The name of the record in a store: a hash of the issuer, the client and the [`GrantId`]. A
+    /// person's grant and the client's own never have the same.
     #[cfg(feature = "sha2")]
     pub fn key(&self) -> String {
-        let whose = match self.upkeep {
-            Upkeep::ClientCredentials(_) => "oauth-core client's own grant 2",
-            Upkeep::Refresh => "oauth-core grant 2",
-        };
-        self.id.key(whose, &self.us)
+        self.id.key(&self.us)
     }
 
     /// Takes the tokens of a new login. The outcome of a renewal under way is then dropped.
@@ -491,7 +457,7 @@ impl Keeper {
 impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keeper")
-            .field("upkeep", &self.upkeep)
+            .field("id", &self.id)
             .field("version", &self.version)
             .field("deadlines", &self.deadlines)
             .field("state", &self.state)

@@ -2,7 +2,7 @@
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3>, RFC 7636 section 4.5
 
-use super::{Grant, TokenParameters};
+use super::Grant;
 use crate::endpoint::Context;
 use crate::error::Error;
 use crate::form::Form;
@@ -19,7 +19,6 @@ pub struct AuthorizationCode {
     pub(crate) redirect_uri: RedirectUri,
     pub(crate) code_verifier: Option<CodeVerifier>,
     pub(crate) scope: Scope,
-    pub(crate) parameters: TokenParameters,
 }
 
 impl Grant for AuthorizationCode {
@@ -41,7 +40,7 @@ impl Grant for AuthorizationCode {
             "code_verifier",
             self.code_verifier.as_ref().map(CodeVerifier::expose),
         );
-        self.parameters.fill(form, rules)
+        Ok(())
     }
 
     /// "The client MUST NOT use the authorization code more than once" (4.1.2)
@@ -49,7 +48,8 @@ impl Grant for AuthorizationCode {
         false
     }
 
-    fn scope(&self) -> &Scope {
+    /// What was asked for at the authorization; the code stands for all of it.
+    fn implied_scope<'a>(&'a self, _: &'a Scope) -> &'a Scope {
         &self.scope
     }
 }

@@ -2,18 +2,14 @@
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.4>
 
-use super::{Grant, push_scope};
+use super::Grant;
 use crate::endpoint::Context;
 use crate::error::Error;
 use crate::form::Form;
-use crate::scope::Scope;
 
 /// The client acts for itself.
-#[derive(Debug, Clone, Default)]
-pub struct ClientCredentials {
-    /// What to ask for; empty leaves it to the server.
-    pub scope: Scope,
-}
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ClientCredentials;
 
 impl Grant for ClientCredentials {
     fn grant_type(&self) -> &str {
@@ -24,14 +20,8 @@ impl Grant for ClientCredentials {
         "client_credentials"
     }
 
-    fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error> {
-        let rules = cx.server.rules();
-        push_scope(form, &self.scope, rules);
+    fn fill(&self, _: &Context<'_>, _: &mut Form) -> Result<(), Error> {
         Ok(())
-    }
-
-    fn scope(&self) -> &Scope {
-        &self.scope
     }
 
     /// "The client credentials grant type MUST only be used by confidential clients" (4.4)

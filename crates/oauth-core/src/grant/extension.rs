@@ -2,11 +2,10 @@
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.5>
 
-use super::{Grant, push_scope};
+use super::Grant;
 use crate::endpoint::Context;
 use crate::error::{Error, Misuse};
 use crate::form::Form;
-use crate::scope::Scope;
 use crate::secret::Secret;
 
 /// A grant type named by a URI, with parameters of its own.
@@ -14,7 +13,6 @@ use crate::secret::Secret;
 pub struct Extension {
     grant_type: String,
     parameters: Vec<(String, Secret<String>)>,
-    scope: Scope,
 }
 
 impl Extension {
@@ -31,7 +29,6 @@ impl Extension {
         Ok(Self {
             grant_type,
             parameters: Vec::new(),
-            scope: Scope::none(),
         })
     }
 
@@ -58,13 +55,6 @@ impl Extension {
         self.parameters.push((name.to_owned(), value.into()));
         Ok(self)
     }
-
-    /// Asks for this scope.
-    #[must_use]
-    pub fn scope(mut self, scope: Scope) -> Self {
-        self.scope = scope;
-        self
-    }
 }
 
 impl Grant for Extension {
@@ -84,21 +74,18 @@ impl Grant for Extension {
             }
             form.push_repeated(name, value.expose());
         }
-        push_scope(form, &self.scope, rules);
         Ok(())
-    }
-
-    fn scope(&self) -> &Scope {
-        &self.scope
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::TokenRequest;
     use super::*;
     use crate::client::Client;
     use crate::exchange::{Exchange as _, Input, Step};
     use crate::quirk::Quirk;
+    use crate::scope::Scope;
     use crate::testing::{at, client, code, quirky};
 
     fn extension() -> Extension {
@@ -125,7 +112,10 @@ mod tests {
         }
         let named = |client: Client| {
             let grant = extension().parameter("client_key", "x")?;
-            client.token(grant).resume(&at(), Input::Begin).map(drop)
+            client
+                .token(grant, TokenRequest::new())
+                .resume(&at(), Input::Begin)
+                .map(drop)
         };
         let tiktok = quirky([Quirk::ClientIdParameter("client_key".to_owned())]);
         assert_eq!(code(named(tiktok)), Err("form.reserved_parameter"));
@@ -136,12 +126,12 @@ mod tests {
     #[test]
     fn a_scope_is_asked_for_and_taken_for_granted() {
         let scope = Scope::parse("a b").unwrap_or_default();
-        let grant = extension().scope(scope.clone()).parameter("resource", "x");
+        let grant = extension().parameter("resource", "x");
         let grant = grant.and_then(|grant| grant.parameter("resource", "y"));
         let grant = grant.unwrap_or_else(|error| unreachable!("{error}"));
-        assert_eq!(grant.scope, scope);
-        assert_eq!(Grant::scope(&grant), &scope);
-        let Ok(Step::Send(request)) = client().token(grant).resume(&at(), Input::Begin) else {
+        assert_eq!(grant.implied_scope(&scope), &scope);
+        let Ok(Step::Send(request)) = client().token(grant, scope).resume(&at(), Input::Begin)
+        else {
             unreachable!("a request")
         };
         let sent = "grant_type=urn%3Aexample%3Agrant&resource=x&resource=y&scope=a+b";

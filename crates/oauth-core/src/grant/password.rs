@@ -3,11 +3,10 @@
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.3>; forbidden by RFC 9700
 //! section 2.4, so it is made by [`crate::danger::password`] only.
 
-use super::{Grant, push_scope};
+use super::Grant;
 use crate::endpoint::Context;
 use crate::error::Error;
 use crate::form::Form;
-use crate::scope::Scope;
 use crate::secret::Secret;
 
 /// A person's name and password, dropped after the request.
@@ -15,7 +14,6 @@ use crate::secret::Secret;
 pub struct Password {
     pub(crate) username: String,
     pub(crate) password: Secret<String>,
-    pub(crate) scope: Scope,
 }
 
 impl Grant for Password {
@@ -27,15 +25,9 @@ impl Grant for Password {
         "password"
     }
 
-    fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error> {
-        let rules = cx.server.rules();
+    fn fill(&self, _: &Context<'_>, form: &mut Form) -> Result<(), Error> {
         form.push("username", &self.username);
         form.push("password", self.password.expose());
-        push_scope(form, &self.scope, rules);
         Ok(())
-    }
-
-    fn scope(&self) -> &Scope {
-        &self.scope
     }
 }

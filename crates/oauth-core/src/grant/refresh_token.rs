@@ -2,7 +2,9 @@
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-6>
 
-use super::{Grant, push_scope};
+use std::borrow::Cow;
+
+use super::Grant;
 use crate::endpoint::Context;
 use crate::error::{Error, Misuse};
 use crate::form::Form;
@@ -11,13 +13,12 @@ use crate::scope::Scope;
 use crate::token::RefreshToken;
 
 /// A refresh token to be spent.
+///
+/// The scope that goes with it may be narrower than the grant's, or one that was asked for at the login
+/// and not granted then; without one, all that was granted is asked for.
 #[derive(Debug, Clone)]
 pub struct Refresh {
-    /// The token.
-    pub token: RefreshToken,
-    /// A narrower scope than the grant's, or what was asked for at the login and not granted then;
-    /// empty asks for all that was granted.
-    pub scope: Scope,
+    token: RefreshToken,
 }
 
 /// Names that people ask for at a login and that servers leave out of what they grant: they ask for
@@ -27,16 +28,21 @@ pub(crate) fn unnamed() -> Scope {
 }
 
 impl Refresh {
+    /// Spends this token.
+    pub const fn new(token: RefreshToken) -> Self {
+        Self { token }
+    }
+
     /// Whether all that is asked for was granted at the login, or at least asked for: which of it
     /// the server gives now is the server's to say.
-    fn is_within_login(&self, rules: &Rules) -> bool {
+    fn is_within_login(&self, asked: &Scope, rules: &Rules) -> bool {
         let granted = self.token.scope();
         // A token from elsewhere may come without its scope: then only the server knows.
-        if granted.is_empty() || granted.covers(&self.scope) {
+        if granted.is_empty() || granted.covers(asked) {
             return true;
         }
         let known = granted.union(self.token.requested()).union(&unnamed());
-        rules.covers(&known, &self.scope)
+        rules.covers(&known, asked)
     }
 }
 
@@ -49,27 +55,30 @@ impl Grant for Refresh {
         "refresh_token"
     }
 
-    fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error> {
-        let rules = cx.server.rules();
+    fn fill(&self, _: &Context<'_>, form: &mut Form) -> Result<(), Error> {
         form.push("refresh_token", self.token.secret().expose());
-        // "MUST NOT include any scope not originally granted" (6)
-        if !rules.has(&Quirk::RefreshesAnyScope) && !self.is_within_login(rules) {
-            return Err(Misuse::ScopeExceeds.into());
-        }
-        match rules.scope_on_refresh() {
-            Some(also) if self.scope.is_empty() && !self.token.scope().is_empty() => {
-                push_scope(form, &self.token.scope().union(also), rules);
-            }
-            _ => push_scope(form, &self.scope, rules),
-        }
         Ok(())
     }
 
-    fn scope(&self) -> &Scope {
-        if self.scope.is_empty() {
-            self.token.scope()
-        } else {
-            &self.scope
+    fn scope<'a>(&'a self, cx: &Context<'_>, asked: &'a Scope) -> Result<Cow<'a, Scope>, Error> {
+        let rules = cx.server.rules();
+        // "MUST NOT include any scope not originally granted" (6)
+        if !rules.has(&Quirk::RefreshesAnyScope) && !self.is_within_login(asked, rules) {
+            return Err(Misuse::ScopeExceeds.into());
+        }
+        let granted = self.token.scope();
+        Ok(match rules.scope_on_refresh() {
+            Some(also) if asked.is_empty() && !granted.is_empty() => {
+                Cow::Owned(granted.union(also))
+            }
+            _ => Cow::Borrowed(asked),
+        })
+    }
+
+    fn implied_scope<'a>(&'a self, asked: &'a Scope) -> &'a Scope {
+        match asked.is_empty() {
+            true => self.token.scope(),
+            false => asked,
         }
     }
 

@@ -16,7 +16,6 @@ arguments! {
     }
 
     fn start(self, client: &Client) -> Result<Machine, Error> {
-        let scope = self.request.scope.clone();
-        client.token(grant::ClientCredentials { scope }, &self.request)
+        client.token(grant::ClientCredentials, &self.request)
     }
 }

@@ -21,7 +21,6 @@ arguments! {
 
     fn start(self, client: &Client) -> Result<Machine, Error> {
         let Self { username, password, request } = self;
-        let grant = danger::password(username, password, request.scope.clone());
-        client.token(grant, &request)
+        client.token(danger::password(username, password), &request)
     }
 }

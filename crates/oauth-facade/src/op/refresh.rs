@@ -26,7 +26,6 @@ arguments! {
     fn start(self, client: &Client) -> Result<Machine, Error> {
         let Self { tokens, request } = self;
         let token = tokens.refresh_token.clone().ok_or(Misuse::NoRefreshToken)?;
-        let scope = request.scope.clone();
-        client.token(grant::Refresh { token, scope }, &request)
+        client.token(grant::Refresh::new(token), &request)
     }
 }

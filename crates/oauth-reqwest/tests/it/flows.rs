@@ -137,10 +137,16 @@ async fn the_password_grant_is_a_danger_that_works() {
         let (user, password) = twin.resource_owner();
         (user.to_owned(), password.to_owned())
     });
-    let grant = |password: &str| danger::password(&*user, password, Scope::parse("read").unwrap());
-    let tokens = driver.run(client.token(grant(&password))).await.unwrap();
+    let grant = |password: &str| danger::password(&*user, password);
+    let tokens = driver
+        .run(client.token(grant(&password), Scope::parse("read").unwrap()))
+        .await
+        .unwrap();
     assert_eq!(tokens.scope, Scope::parse("read").unwrap());
-    let refused = driver.run(client.token(grant("guess"))).await.unwrap_err();
+    let refused = driver
+        .run(client.token(grant("guess"), Scope::none()))
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), "denied.invalid_grant");
 }
 
@@ -157,7 +163,10 @@ async fn an_extension_grant_goes_by_its_uri() {
         })
         .unwrap();
     let client = confidential(&served);
-    let tokens = driver.run(client.token(exchange)).await.unwrap();
+    let tokens = driver
+        .run(client.token(exchange, Scope::none()))
+        .await
+        .unwrap();
     assert!(!tokens.access_token.matches(subject.access_token.expose()));
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use oauth_core::error::Error;
-use oauth_core::flow::keeper::Upkeep;
+use oauth_core::flow::keeper::GrantOwner;
 
 use super::{Inner, Session, late, runtime, task_stopped};
 
@@ -133,7 +133,7 @@ impl Inner {
     /// Whether something would be lost: a token for the client itself is requested again at no cost.
     fn has_work(&self) -> bool {
         let state = self.state();
-        let is_missed = self.shared.is_some() || matches!(state.keeper.upkeep(), Upkeep::Refresh);
+        let is_missed = self.shared.is_some() || state.keeper.id().owner != GrantOwner::Client;
         is_missed && (state.flight.is_some() || !state.keeper.is_stored())
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Boxed;
-use oauth_core::flow::keeper::{GrantId, Upkeep};
+use oauth_core::flow::keeper::GrantId;
 use oauth_core::issuer::Issuer;
 use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
@@ -50,13 +50,7 @@ fn tokens(access_token: &str) -> Result<Tokens, Error> {
 }
 
 fn machine(driver: &Counting, store: Arc<dyn Store>) -> Session {
-    let upkeep = Upkeep::ClientCredentials(Scope::none());
-    Session::shared(
-        driver.clone(),
-        client().keeper(upkeep),
-        GrantId::own(),
-        store,
-    )
+    Session::shared(driver.clone(), client().keeper(GrantId::own()), store)
 }
 
 /// It takes what it is given, and never says a word.
@@ -183,8 +177,7 @@ pub(crate) fn person(name: &str) -> Result<Tokens, Error> {
 }
 
 pub(crate) fn of_ann(driver: impl Drive + 'static, store: Arc<dyn Store>) -> Session {
-    let keeper = client().keeper(Upkeep::Refresh);
-    Session::shared(driver, keeper, GrantId::person("ann"), store)
+    Session::shared(driver, client().keeper(GrantId::person("ann")), store)
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::{Boxed, Exchange as _, Input, Step};
-use oauth_core::flow::keeper::{GrantId, Upkeep};
+use oauth_core::flow::keeper::GrantId;
 use oauth_core::issuer::Issuer;
 use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
@@ -146,14 +146,13 @@ pub(crate) fn sessions(server: &Rotating, store: &Arc<Memory>) -> Sessions {
 /// This many people who logged in two days ago, and have no session in memory.
 pub(crate) async fn stale(server: &Rotating, store: &dyn Store, count: usize) {
     for number in 0..count {
-        let keeper = client("id").keeper(Upkeep::Refresh).shared(person(number));
+        let keeper = client("id").keeper(person(number)).shared();
         let fresh = tokens(&number.to_string(), Duration::ZERO);
         let (new, old) = (fresh.received_at, fresh.received_at.before(2 * DAY));
         let memory = Arc::new(Memory::new());
         let session = Session::shared(
             server.clone(),
-            client("id").keeper(Upkeep::Refresh),
-            person(number),
+            client("id").keeper(person(number)),
             memory.clone(),
         );
         session.log_in(fresh).await.expect("stored");
@@ -272,15 +271,19 @@ async fn a_list_shows_the_grants_of_this_client() {
         .save("garbled", &garbled, 0, None)
         .await
         .expect("saved");
-    let other = client("other").keeper(Upkeep::ClientCredentials(oauth_core::Scope::none()));
-    let other = Session::shared(server.clone(), other, GrantId::own(), store.clone());
+    let other = client("other").keeper(GrantId::own());
+    let other = Session::shared(server.clone(), other, store.clone());
     other.token().await.expect("a token");
     let (mut count, mut subjects) = (0, Vec::new());
     let (mut unreadable, mut cursor) = (Vec::new(), None);
     loop {
         let page = sessions.list(cursor.as_deref()).await.expect("a page");
         count += page.grants.len();
-        subjects.extend(page.grants.into_iter().filter_map(|grant| grant.id.subject));
+        subjects.extend(
+            page.grants
+                .into_iter()
+                .filter_map(|grant| grant.id.subject().map(str::to_owned)),
+        );
         unreadable.extend(page.unreadable);
         match page.next {
             Some(next) => cursor = Some(next),
@@ -310,7 +313,7 @@ async fn grants_that_nobody_uses_are_kept_alive() {
     let sessions = sessions(&server, &store).on_ended(move |id, error| {
         hook.lock()
             .expect("no panic")
-            .push((id.subject.clone(), error.code()));
+            .push((id.subject().map(str::to_owned), error.code()));
     });
     stale(&server, &*store, 250).await;
     let fresh = GrantId::person("in use");
@@ -394,7 +397,9 @@ async fn what_is_suspect_or_was_never_there_has_not_ended() {
     let ended = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&ended);
     let sessions = sessions(&server, &store).on_ended(move |id, _| {
-        hook.lock().expect("no panic").push(id.subject.clone());
+        hook.lock()
+            .expect("no panic")
+            .push(id.subject().map(str::to_owned));
     });
     let nobody = GrantId::person("nobody");
     let error = sessions.get(&nobody).token().await.expect_err("no login");
@@ -457,7 +462,7 @@ async fn new_tokens_are_told_before_anybody_sees_them() {
         let text = tokens.access_token.expose().clone();
         hook.lock()
             .expect("no panic")
-            .push((id.subject.clone(), text));
+            .push((id.subject().map(str::to_owned), text));
     });
     stale(&server, &*store, 1).await;
     let token = sessions.get(&person(0)).token().await.expect("a token");

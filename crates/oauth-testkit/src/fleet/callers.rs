@@ -340,8 +340,8 @@ impl Simulation {
 
     fn login(&mut self, worker: usize) -> Option<Tokens> {
         let (name, word) = self.twin.resource_owner();
-        let grant = danger::password(name, word, Scope::none());
-        let mut exchange = self.client.token(grant);
+        let grant = danger::password(name, word);
+        let mut exchange = self.client.token(grant, Scope::none());
         let at = self.moment(worker);
         let Ok(Move::Send(request)) = exchange.resume(&at, Input::Begin) else {
             return None;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oauth_core::flow::keeper::GrantId;
-use oauth_core::flow::keeper::{Keeper, Upkeep};
+use oauth_core::flow::keeper::Keeper;
+use oauth_core::grant::TokenRequest;
 use oauth_core::issuer::Issuer;
 use oauth_core::moment::{Moment, UnixTime};
 use oauth_core::server::{EndpointKind, Server};
-use oauth_core::{Client, ClientAuth, ClientId, Scope, Tokens};
+use oauth_core::{Client, ClientAuth, ClientId, Tokens};
 
 use super::callers::{Caller, Mood};
 use super::fake_store::FakeStore;
@@ -155,7 +156,13 @@ impl Simulation {
             rng: rng.clone(),
         };
         for number in 0..setup.grants {
-            let id = GrantId::person(format!("person {number}"));
+            let id = match setup.own {
+                true => {
+                    let audience = format!("api {number}");
+                    GrantId::own().asking(TokenRequest::new().audience(&audience))
+                }
+                false => GrantId::person(format!("person {number}")),
+            };
             let key = sim.keeper(&sim.client, id.clone()).key();
             sim.grants.push(Grant {
                 id,
@@ -353,15 +360,10 @@ impl Simulation {
     }
 
     pub(super) fn keeper(&self, client: &Client, id: GrantId) -> Keeper {
-        let upkeep = if self.setup.own {
-            Upkeep::ClientCredentials(Scope::none())
-        } else {
-            Upkeep::Refresh
-        };
         client
-            .keeper(upkeep)
+            .keeper(id)
             .with_policy(self.setup.policy.clone())
-            .shared(id)
+            .shared()
     }
 
     /// The server's time, and the store's.

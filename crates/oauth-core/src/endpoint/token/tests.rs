@@ -194,7 +194,7 @@ fn a_refresh_asks_for_no_more_than_was_granted() {
     let refresh = |granted: &str, asked: &str| {
         let token = client().refresh_token("r1", Scope::parse(granted).unwrap());
         let scope = Scope::parse(asked).unwrap();
-        let ask = client().token(Refresh { token, scope });
+        let ask = client().token(Refresh::new(token), scope);
         let body = r#"{"access_token":"a","token_type":"Bearer"}"#;
         code(answered(ask, json(200, body))).map(|tokens| tokens.scope.as_str().to_owned())
     };
@@ -218,7 +218,7 @@ fn a_refresh_may_ask_for_what_the_login_asked_for() {
         let token = tokens.refresh_token.clone().unwrap();
         let scope = Scope::parse(asked).unwrap();
         code(answered(
-            client().token(Refresh { token, scope }),
+            client().token(Refresh::new(token), scope),
             json(200, reply),
         ))
     };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::ResponseMode;
 use super::callback::Callback;
 use crate::error::{Check, Error, Fault, Misuse};
-use crate::grant::{AuthorizationCode, TokenParameters};
+use crate::grant::{AuthorizationCode, TokenRequest};
 use crate::identity::Identity;
 use crate::issuer::RedirectUri;
 use crate::moment::UnixTime;
@@ -29,8 +29,7 @@ pub struct Pending {
     pub(crate) state: Secret<String>,
     pub(crate) nonce: Option<Secret<String>>,
     pub(crate) code_verifier: Option<CodeVerifier>,
-    pub(crate) scope: Scope,
-    pub(crate) parameters: TokenParameters,
+    pub(crate) asked: TokenRequest,
     pub(crate) response_mode: ResponseMode,
     pub(crate) started_at: UnixTime,
 }
@@ -83,8 +82,8 @@ impl Pending {
                 .code_verifier
                 .as_ref()
                 .map(|verifier| verifier.expose().to_owned()),
-            scope: self.scope.clone(),
-            parameters: self.parameters.pairs(),
+            scope: self.asked.scope.clone(),
+            parameters: self.asked.pairs(),
             response_mode: self.response_mode,
             started_at: self.started_at,
         };
@@ -107,7 +106,7 @@ impl Pending {
             .as_deref()
             .map(CodeVerifier::parse)
             .transpose()?;
-        let parameters = TokenParameters::stored(stored.parameters)?;
+        let asked = TokenRequest::stored(stored.scope, stored.parameters)?;
         Ok(Self {
             issuer: stored.issuer,
             client_id: stored.client_id,
@@ -116,16 +115,19 @@ impl Pending {
             state: Secret::new(stored.state),
             nonce: stored.nonce.map(Secret::new),
             code_verifier,
-            scope: stored.scope,
-            parameters,
+            asked,
             response_mode: stored.response_mode,
             started_at: stored.started_at,
         })
     }
 
-    /// Judges a callback and takes its code out. No check can be left out, and the flow is used
-    /// up whatever the verdict.
-    pub(crate) fn accept(self, us: &Identity, callback: &str) -> Result<AuthorizationCode, Error> {
+    /// Judges a callback and takes its code out, with what to ask for when it is redeemed. No check can be
+    /// left out, and the flow is used up whatever the verdict.
+    pub(crate) fn accept(
+        self,
+        us: &Identity,
+        callback: &str,
+    ) -> Result<(AuthorizationCode, TokenRequest), Error> {
         if self.issuer != us.server.issuer().as_str() || self.client_id != us.client_id.as_str() {
             return Err(Check::StoredIssuer.into());
         }
@@ -133,7 +135,11 @@ impl Pending {
         self.judge(us, &callback)
     }
 
-    fn judge(self, us: &Identity, callback: &Callback<'_>) -> Result<AuthorizationCode, Error> {
+    fn judge(
+        self,
+        us: &Identity,
+        callback: &Callback<'_>,
+    ) -> Result<(AuthorizationCode, TokenRequest), Error> {
         if callback.is_empty() {
             // Neither code nor error, so nothing in it could deceive: say what is missing.
             return Err(Fault::CallbackNoCode.into());
@@ -162,13 +168,15 @@ impl Pending {
         if !code.chars().all(is_code) {
             return Err(Error::from(Fault::CallbackEncoding).about("code"));
         }
-        Ok(AuthorizationCode {
+        let mut asked = self.asked;
+        let code = AuthorizationCode {
             code: code.into(),
             redirect_uri: self.redirect_uri,
             code_verifier: self.code_verifier,
-            scope: self.scope,
-            parameters: self.parameters,
-        })
+            // The code stands for the scope, which is not sent again.
+            scope: std::mem::take(&mut asked.scope),
+        };
+        Ok((code, asked))
     }
 }
 

@@ -341,14 +341,13 @@ fn a_code_of_odd_characters_is_for_lenient_rules() {
 
 #[test]
 fn resources_and_audiences_are_asked_for_and_redeemed() {
-    let parameters = TokenParameters::new().extra("expiring", "1").unwrap();
-    let ask = AuthorizationRequest {
-        token_parameters: parameters,
-        ..ask()
-            .resource("https://a.example/")
-            .resource("https://b.example/")
-            .audience("x")
-    };
+    let expiring = TokenRequest::new().extra("expiring", "1").unwrap();
+    let ask = ask()
+        .asking(expiring)
+        .resource("https://a.example/")
+        .and_then(|ask| ask.resource("https://b.example/"))
+        .map(|ask| ask.audience("x"))
+        .unwrap();
     let (url, pending) = client().authorize(&at(), ask).unwrap();
     let query = url.query().unwrap();
     let targets =
@@ -365,14 +364,14 @@ fn resources_and_audiences_are_asked_for_and_redeemed() {
             unreachable!()
         };
         let body = String::from_utf8_lossy(request.body()).into_owned();
-        assert!(body.ends_with(&format!("&{targets}&expiring=1")), "{body}");
+        assert!(body.ends_with(&format!("&expiring=1&{targets}")), "{body}");
     }
 }
 
 #[test]
 fn a_resource_is_checked_and_a_flow_without_one_is_stored_as_ever() {
     for bad in ["api", "https://a.example/#f"] {
-        let error = client().authorize(&at(), ask().resource(bad)).map(drop);
+        let error = ask().resource(bad).map(drop);
         assert_eq!(code(error), Err("resource.syntax"), "{bad}");
         let error = client()
             .authorize(&at(), ask().extra("resource", bad))

@@ -8,7 +8,7 @@ use super::login::Login;
 use super::reconcile::{Reconciled, version};
 use super::record::{GrantEnd, INVALID_GRANT, Pause, Record};
 use super::state::{Outcome, State};
-use super::{Entry, Keeper, Step, Storage, Upkeep};
+use super::{Entry, Keeper, Step, Storage};
 use crate::call::Call;
 use crate::endpoint::revocation::Revocation;
 use crate::error::{Cause, Error, Kind, Misuse, Reach, ServerError};
@@ -125,9 +125,9 @@ impl Keeper {
         }
         let token = |tokens: &Tokens| Some(tokens.refresh_token.as_ref()?.secret.clone());
         let before = self.record.tokens.as_deref().and_then(token);
-        let rotates = match (self.upkeep_is_refresh(), before, token(&tokens)) {
+        let rotates = match (self.is_clients(), before, token(&tokens)) {
             // Some servers rotate only now and then: once seen, the server counts as rotating.
-            (true, Some(before), Some(after)) => {
+            (false, Some(before), Some(after)) => {
                 Some(self.record.rotates == Some(true) || !before.matches(after.expose()))
             }
             _ => self.record.rotates,
@@ -135,11 +135,11 @@ impl Keeper {
         let record = Record {
             rotates,
             login: self.record.login.clone(),
-            renewals: match (&self.upkeep, self.record.renewals) {
+            renewals: match (self.is_clients(), self.record.renewals) {
                 (_, Some(count)) => Some(count.saturating_add(1)),
                 // Client credentials have no login before them.
-                (Upkeep::ClientCredentials(_), None) => Some(0),
-                (Upkeep::Refresh, None) => None,
+                (true, None) => Some(0),
+                (false, None) => None,
             },
             refusals,
             ..Record::of(Arc::new(tokens))
@@ -158,10 +158,6 @@ impl Keeper {
             // A store that did not answer before the request is not waited for after it.
             tries: if without_store { SAVES - 1 } else { 0 },
         }))
-    }
-
-    const fn upkeep_is_refresh(&self) -> bool {
-        matches!(self.upkeep, Upkeep::Refresh)
     }
 
     pub(super) fn save_tokens(&mut self, unsaved: Box<UnsavedTokens>) -> Step {
@@ -328,7 +324,7 @@ impl Keeper {
             .breaker
             .note_outcome(at, self.name(), Some(&error));
         let ends = ServerError::ends_the_grant;
-        if self.upkeep_is_refresh() && error.server_error().is_some_and(ends) {
+        if !self.is_clients() && error.server_error().is_some_and(ends) {
             return self.load(State::RecheckStore(error));
         }
         // A person has to confirm something, or one machine is not trusted, or this server has its own

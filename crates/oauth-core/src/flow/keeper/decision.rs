@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::state::State;
-use super::{Decision, Keeper, Storage, Unsaved, Upkeep};
+use super::{Decision, Keeper, Storage, Unsaved};
 use crate::error::{Cause, Error, Misuse};
 use crate::moment::UnixTime;
 use crate::token::Tokens;
@@ -95,8 +95,8 @@ impl Keeper {
 
     /// Whether this is a person's grant in a store, without a subject to tell it from others.
     fn lacks_subject(&self) -> bool {
-        let is_persons = matches!(self.upkeep, Upkeep::Refresh);
-        is_persons && self.storage == Storage::Shared && self.id.subject.is_none()
+        let is_persons = !self.is_clients();
+        is_persons && self.storage == Storage::Shared && self.id.subject().is_none()
     }
 
     /// Whether the tokens have to be stored before anyone sees them.

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Upkeep;
 use super::backoff::Refusals;
 use super::suspicion::Suspicion;
 use crate::error::{Check, Error, Misuse, ServerError};
-use crate::grant::TokenParameters;
+use crate::grant::TokenRequest;
 use crate::identity::Identity;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
@@ -20,27 +19,43 @@ use crate::token::{Stored as StoredTokens, Tokens};
 /// The format of a stored record.
 const FORMAT: u32 = 1;
 
-/// Which grant of a client this is. Two that differ in any of these never share a token.
+/// Which grant of a client this is: whose, and what is asked for with each renewal. Two that differ in any
+/// of these never share a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GrantId {
-    /// Whose grant it is: the `sub` of the issuer, or your own name for the person. Nothing for the
-    /// client's own.
-    pub subject: Option<String>,
-    /// The scope that was asked for.
-    pub scope: Scope,
-    /// What was asked for beside it, and is asked for at each renewal: resources (RFC 8707), audiences,
-    /// and what the provider documents.
-    pub parameters: TokenParameters,
+    /// Whose grant it is.
+    pub owner: GrantOwner,
+    /// What was asked for. A refresh asks for the same parameters, and for all of the scope that was granted.
+    pub asked: TokenRequest,
     /// The thumbprint of the key the tokens are bound to (RFC 9449 section 6.1).
     pub dpop_jkt: Option<String>,
+}
+
+/// Whose grant it is, and so how it is renewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GrantOwner {
+    /// The client's own: it asks for another token in its own name.
+    Client,
+    /// A person's: it is renewed with the refresh token. The `sub` of the issuer, or your own name for the
+    /// person; one that is not shared needs none.
+    Person(Option<String>),
 }
 
 impl GrantId {
     /// The grant of this person: renewed with the refresh token.
     pub fn person(subject: impl Into<String>) -> Self {
         Self {
-            subject: Some(subject.into()),
+            owner: GrantOwner::Person(Some(subject.into())),
+            ..Self::own()
+        }
+    }
+
+    /// The grant of a person whom nobody has to tell from others: it cannot be shared.
+    pub fn unnamed_person() -> Self {
+        Self {
+            owner: GrantOwner::Person(None),
             ..Self::own()
         }
     }
@@ -48,32 +63,24 @@ impl GrantId {
     /// The client's own grant: asked for in its own name.
     pub const fn own() -> Self {
         Self {
-            subject: None,
-            scope: Scope::none(),
-            parameters: TokenParameters::new(),
+            owner: GrantOwner::Client,
+            asked: TokenRequest::new(),
             dpop_jkt: None,
         }
     }
 
-    /// How it is renewed, which follows from whose it is.
-    pub fn upkeep(&self) -> Upkeep {
-        match self.subject {
-            Some(_) => Upkeep::Refresh,
-            None => Upkeep::ClientCredentials(self.scope.clone()),
+    /// The person, if it has a name.
+    pub fn subject(&self) -> Option<&str> {
+        match &self.owner {
+            GrantOwner::Person(subject) => subject.as_deref(),
+            GrantOwner::Client => None,
         }
     }
 
-    /// With this scope.
+    /// For all of this: a [`TokenRequest`], or a scope alone.
     #[must_use]
-    pub fn with_scope(mut self, scope: Scope) -> Self {
-        self.scope = scope;
-        self
-    }
-
-    /// For these resources and audiences, and with whatever else the provider wants to be told.
-    #[must_use]
-    pub fn with_parameters(mut self, parameters: TokenParameters) -> Self {
-        self.parameters = parameters;
+    pub fn asking(mut self, asked: impl Into<TokenRequest>) -> Self {
+        self.asked = asked.into();
         self
     }
 
@@ -87,28 +94,29 @@ impl GrantId {
     /// A name for a store: 43 characters of base64url, the same in every process and language. A server
     /// may move its token endpoint: that is no other grant.
     #[cfg(feature = "sha2")]
-    pub(super) fn key(&self, whose: &str, us: &Identity) -> String {
+    pub(super) fn key(&self, us: &Identity) -> String {
         use base64::Engine as _;
         use base64::engine::general_purpose::URL_SAFE_NO_PAD;
         use sha2::{Digest as _, Sha256};
-        let mut scope: Vec<_> = self.scope.iter().collect();
+        let whose = match self.owner {
+            GrantOwner::Client => "oauth-core client's own grant 2",
+            GrantOwner::Person(_) => "oauth-core grant 2",
+        };
+        let mut scope: Vec<_> = self.asked.scope.iter().collect();
         scope.sort_unstable();
         let scope = scope.join(" ");
         let mut hash = Sha256::new();
-        let given = |text: &Option<String>| {
-            text.clone()
-                .map_or(String::new(), |text| format!("={text}"))
-        };
+        let given = |text: Option<&str>| text.map_or(String::new(), |text| format!("={text}"));
         let facts = [
             whose,
             &us.binding.issuer,
             &us.binding.client_id,
-            &given(&self.subject),
+            &given(self.subject()),
             &scope,
-            &given(&self.dpop_jkt),
+            &given(self.dpop_jkt.as_deref()),
         ];
         // Each with its length before it: no two lists of facts read alike.
-        let parameters = self.parameters.by_name().into_iter();
+        let parameters = self.asked.by_name().into_iter();
         let parameters = parameters.flat_map(|(name, value)| [name, value.expose().as_str()]);
         for fact in facts.into_iter().chain(parameters) {
             hash.update((fact.len() as u64).to_be_bytes());
@@ -316,9 +324,9 @@ impl Record {
             issuer: us.binding.issuer.clone(),
             client_id: us.binding.client_id.clone(),
             token_endpoint: token_endpoint(us).to_owned(),
-            subject: id.subject.clone(),
-            scope: id.scope.clone(),
-            parameters: id.parameters.pairs(),
+            subject: id.subject().map(str::to_owned),
+            scope: id.asked.scope.clone(),
+            parameters: id.asked.pairs(),
             dpop_jkt: id.dpop_jkt.clone(),
             expires_at: tokens.and_then(Tokens::expires_at),
             login: self.login.clone(),
@@ -341,11 +349,11 @@ impl Record {
         if stored.issuer != us.binding.issuer || stored.client_id != us.binding.client_id {
             return Err(Check::StoredIssuer.into());
         }
-        let parameters = TokenParameters::stored(stored.parameters)?;
+        let asked = TokenRequest::stored(stored.scope, stored.parameters)?;
         let same = [
-            ("subject", stored.subject == id.subject),
-            ("scope", stored.scope == id.scope),
-            ("parameters", parameters == id.parameters),
+            ("subject", stored.subject.as_deref() == id.subject()),
+            ("scope", asked.scope == id.asked.scope),
+            ("parameters", asked == id.asked),
             ("dpop_jkt", stored.dpop_jkt == id.dpop_jkt),
         ];
         if let Some((name, _)) = same.iter().find(|(_, is_same)| !is_same) {

@@ -11,7 +11,7 @@ use super::commit::UnsavedTokens;
 use super::reconcile::version;
 use super::record::InFlightMarker;
 use super::sending::Verdict;
-use super::{Event, Keeper, Step, Unsaved, Upkeep};
+use super::{Event, Keeper, Step, Unsaved};
 use crate::error::{Error, Misuse};
 use crate::moment::Moment;
 use crate::token::Tokens;
@@ -26,7 +26,7 @@ impl Keeper {
             (before, _) => before.is_none(),
         };
         let is_new = unsaved.parent.as_ref().is_some_and(is_new);
-        let is_ours = matches!(self.upkeep, Upkeep::ClientCredentials(_))
+        let is_ours = self.is_clients()
             || (is_new
                 && !unsaved.may_be_stored
                 && matches!(self.unsaved, Unsaved::Renewed { .. }));

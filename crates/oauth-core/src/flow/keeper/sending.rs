@@ -7,7 +7,7 @@ use super::record::{GrantEnd, InFlightMarker, Record};
 use super::send_deadline::SendDeadline;
 use super::state::State;
 use super::suspicion::Suspicion;
-use super::{GrantId, Keeper, Reuse, Step, Storage, Upkeep};
+use super::{GrantOwner, Keeper, Reuse, Step, Storage};
 use crate::call::Call;
 use crate::endpoint::token::Token;
 use crate::error::{Cause, Error, Misuse};
@@ -41,7 +41,7 @@ impl Keeper {
         if let Err(error) = self.exchange() {
             return Verdict::Fail(error);
         }
-        if matches!(self.upkeep, Upkeep::ClientCredentials(_)) || self.tolerates() {
+        if self.is_clients() || self.tolerates() {
             return Verdict::Send { marked: false };
         }
         let Some(marker) = &self.record.in_flight else {
@@ -88,22 +88,16 @@ impl Keeper {
 
     pub(super) fn exchange(&self) -> Result<Boxed<Tokens>, Error> {
         let us = Arc::clone(&self.us);
-        let also = self.id.parameters.clone();
-        match &self.upkeep {
-            Upkeep::ClientCredentials(scope) => {
-                let grant = ClientCredentials {
-                    scope: scope.clone(),
-                };
-                Ok(Call::new(us, Token::new(grant).with(also)).boxed())
-            }
-            Upkeep::Refresh => {
+        let mut asked = self.id.asked.clone();
+        match &self.id.owner {
+            GrantOwner::Client => Ok(Call::new(us, Token::new(ClientCredentials, asked)).boxed()),
+            GrantOwner::Person(_) => {
                 let tokens = self.record.tokens.as_ref();
                 let token = tokens.and_then(|tokens| tokens.refresh_token.clone());
-                let grant = Refresh {
-                    token: token.ok_or(Misuse::NoRefreshToken)?,
-                    scope: Scope::none(),
-                };
-                Ok(Call::new(us, Token::new(grant).with(also)).boxed())
+                let grant = Refresh::new(token.ok_or(Misuse::NoRefreshToken)?);
+                // All that was granted, which may not be what was asked for.
+                asked.scope = Scope::none();
+                Ok(Call::new(us, Token::new(grant, asked)).boxed())
             }
         }
     }
@@ -166,7 +160,7 @@ impl Keeper {
         let is_kept = self.tolerates() && self.record.rotates == Some(false);
         self.storage == Storage::Shared
             && !self.is_drained
-            && (matches!(self.upkeep, Upkeep::ClientCredentials(_)) || is_kept)
+            && (self.is_clients() || is_kept)
             && self.good(now).is_none()
             && self.record.ended.is_none()
             && self.suspicion_error(now).is_none()
@@ -177,9 +171,8 @@ impl Keeper {
 
     /// What tells this grant from others of the client: its login, or else its subject and scope.
     pub(super) fn name(&self) -> String {
-        let GrantId { subject, scope, .. } = &self.id;
         let login = self.record.login.clone();
-        login.unwrap_or_else(|| format!("{subject:?} {scope}"))
+        login.unwrap_or_else(|| format!("{:?} {}", self.id.subject(), self.id.asked.scope))
     }
 
     pub(super) fn send(&mut self, since: UnixTime, without_store: bool) -> Step {

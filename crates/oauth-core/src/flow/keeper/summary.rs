@@ -1,9 +1,9 @@
 //! The summary of a stored record, without its secrets: for tools that list a store.
 
-use super::GrantId;
 use super::record::{Stored, due};
+use super::{GrantId, GrantOwner};
 use crate::error::Error;
-use crate::grant::TokenParameters;
+use crate::grant::TokenRequest;
 use crate::moment::UnixTime;
 use crate::quirk::Rules;
 use crate::scope::Scope;
@@ -55,9 +55,11 @@ impl GrantSummary {
             client_id: stored.client_id,
             token_endpoint: stored.token_endpoint,
             id: GrantId {
-                subject: stored.subject,
-                scope: stored.scope,
-                parameters: TokenParameters::stored(stored.parameters)?,
+                owner: match stored.subject {
+                    Some(subject) => GrantOwner::Person(Some(subject)),
+                    None => GrantOwner::Client,
+                },
+                asked: TokenRequest::stored(stored.scope, stored.parameters)?,
                 dpop_jkt: stored.dpop_jkt,
             },
             scope: tokens.map(|tokens| tokens.scope.clone()),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reconcile::Reconciled;
 use super::state::State;
-use super::{Entry, Keeper, Step, Upkeep};
+use super::{Entry, Keeper, Step};
 use crate::error::{Cause, Error, ServerError};
 use crate::moment::{Moment, UnixTime};
 use crate::quirk::Rules;
@@ -87,8 +87,7 @@ impl Keeper {
     /// The suspicion that a refusal casts on the refresh token, if it does not settle its fate.
     pub(super) fn suspicion(&self, at: &Moment, error: &Error) -> Option<Suspicion> {
         let server = error.server_error().filter(|server| !server.is_passing())?;
-        matches!(self.upkeep, Upkeep::Refresh)
-            .then(|| Suspicion::of(server, self.record.suspicion.as_deref(), at))
+        (!self.is_clients()).then(|| Suspicion::of(server, self.record.suspicion.as_deref(), at))
     }
 
     pub(super) fn save_suspicion(

@@ -28,6 +28,8 @@ const START: u64 = 1_750_000_000;
 
 /// A store, a clock, and a word for everything that was asked of them.
 struct TestStore {
+    /// Whose record it holds.
+    id: GrantId,
     now: u64,
     draws: u64,
     entry: Option<Entry>,
@@ -40,7 +42,12 @@ struct TestStore {
 
 impl TestStore {
     fn new() -> Self {
+        Self::of(person())
+    }
+
+    fn of(id: GrantId) -> Self {
         Self {
+            id,
             now: START,
             draws: 0,
             entry: None,
@@ -59,7 +66,7 @@ impl TestStore {
 
     /// Another worker saves.
     fn put(&mut self, record: &Record) {
-        let (us, id) = (us(), person());
+        let (us, id) = (us(), self.id.clone());
         self.entry = Some(Entry {
             version: self.version() + 1,
             record: record.to_json(&us, &id),
@@ -81,7 +88,7 @@ impl TestStore {
 
     fn record(&self) -> Record {
         let record = &self.entry.as_ref().unwrap().record;
-        Record::read(record.expose(), &us(), &person()).unwrap()
+        Record::read(record.expose(), &us(), &self.id).unwrap()
     }
 
     fn version(&self) -> u64 {
@@ -193,7 +200,7 @@ fn us() -> Arc<Identity> {
 
 /// Without a store.
 fn alone() -> Keeper {
-    Keeper::new(us(), Upkeep::Refresh)
+    Keeper::new(us(), GrantId::unnamed_person())
 }
 
 fn person() -> GrantId {
@@ -201,7 +208,7 @@ fn person() -> GrantId {
 }
 
 fn keeper() -> Keeper {
-    alone().shared(person())
+    Keeper::new(us(), person()).shared()
 }
 
 fn keeper_for(reuse: Reuse) -> Keeper {

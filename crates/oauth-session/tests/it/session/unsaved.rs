@@ -115,9 +115,9 @@ fn a_program_that_ends_in_good_order_loses_no_grant() {
     let (driver, memory) = (Slow::default(), Memory::new());
     let sessions: Vec<_> = (0..GRANTS)
         .map(|number| {
-            let keeper = client().keeper(Upkeep::Refresh);
             let id = GrantId::person(format!("person {number}"));
-            Session::shared(driver.clone(), keeper, id, Arc::new(memory.clone()))
+            let keeper = client().keeper(id);
+            Session::shared(driver.clone(), keeper, Arc::new(memory.clone()))
         })
         .collect();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -185,10 +185,9 @@ async fn a_login_that_comes_to_a_drained_session_is_stored() {
 
 #[test]
 fn threads_drain_a_session_too() {
-    let keeper = client().keeper(Upkeep::Refresh);
+    let keeper = client().keeper(GrantId::person("ann"));
     let driver = Slow::default();
-    let (id, store) = (GrantId::person("ann"), Arc::new(Memory::new()));
-    let session = blocking::Session::shared(driver.clone(), keeper, id, store);
+    let session = blocking::Session::shared(driver.clone(), keeper, Arc::new(Memory::new()));
     let first = person("first").expect("tokens");
     session.log_in(first.clone()).expect("stored");
     let renewing = session.clone();

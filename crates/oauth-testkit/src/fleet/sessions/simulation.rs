@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oauth_core::danger;
 use oauth_core::exchange::{Exchange as _, Input, Step as Move};
-use oauth_core::flow::keeper::{GrantId, Keeper, Saved, Upkeep};
-use oauth_core::grant::TokenParameters;
+use oauth_core::flow::keeper::{GrantId, Keeper, Saved};
+use oauth_core::grant::TokenRequest;
 use oauth_core::moment::{Moment, UnixTime};
 use oauth_core::{Client, Scope, Secret, Tokens};
 use tokio::time::Instant;
@@ -183,10 +183,10 @@ impl Simulation {
                 0 => id,
                 number => {
                     let audience = format!("api {number}");
-                    id.with_parameters(TokenParameters::new().audience(&audience))
+                    id.asking(TokenRequest::new().audience(&audience))
                 }
             };
-            let key = sim.keeper(&sim.client).shared(id.clone()).key();
+            let key = sim.keeper(&sim.client, id.clone()).key();
             sim.grants.push(Grant {
                 id,
                 key,
@@ -196,13 +196,8 @@ impl Simulation {
         sim
     }
 
-    pub(super) fn keeper(&self, client: &Client) -> Keeper {
-        let upkeep = match self.setup.own {
-            true => Upkeep::ClientCredentials(Scope::none()),
-            false => Upkeep::Refresh,
-        };
-        let policy = self.setup.policy.clone();
-        client.keeper(upkeep).with_policy(policy)
+    pub(super) fn keeper(&self, client: &Client, id: GrantId) -> Keeper {
+        client.keeper(id).with_policy(self.setup.policy.clone())
     }
 
     /// A worker's own milliseconds, which everybody else learns of.
@@ -270,8 +265,8 @@ impl Simulation {
             return None;
         }
         let (name, word) = self.twin.resource_owner();
-        let asked = danger::password(name, word, Scope::none());
-        let mut exchange = self.client.token(asked);
+        let asked = danger::password(name, word);
+        let mut exchange = self.client.token(asked, Scope::none());
         let at = self.moment(worker);
         let Ok(Move::Send(request)) = exchange.resume(&at, Input::Begin) else {
             return None;

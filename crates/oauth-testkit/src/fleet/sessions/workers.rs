@@ -193,7 +193,7 @@ impl Workers {
             let mut sim = lock(&self.sim);
             let member = sim.members.len();
             sim.members.push(Member::new(worker, grant));
-            let (keeper, id) = (sim.keeper(&client), sim.grants[grant].id.clone());
+            let keeper = sim.keeper(&client, sim.grants[grant].id.clone());
             drop(sim);
             let line = Line {
                 sim: Arc::clone(&self.sim),
@@ -203,7 +203,7 @@ impl Workers {
             };
             let store = Arc::new(Store(line.clone()));
             let hook = line.clone();
-            let session = Session::shared(Driver(line.clone()), keeper, id, store);
+            let session = Session::shared(Driver(line.clone()), keeper, store);
             let session = session.on_tokens(move |tokens| {
                 hook.act(|sim| sim.hooked(hook.member, tokens));
             });

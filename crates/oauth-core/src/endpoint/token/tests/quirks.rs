@@ -219,7 +219,7 @@ fn a_refusal_means_what_its_description_is_said_to_mean() {
 fn sent(client: &Client, granted: &str, asked: &str) -> Result<Option<String>, &'static str> {
     let token = client.refresh_token("r1", Scope::parse(granted).unwrap());
     let scope = Scope::parse(asked).unwrap();
-    sends(client.token(Refresh { token, scope }), "scope")
+    sends(client.token(Refresh::new(token), scope), "scope")
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn a_refresh_token_may_be_good_for_other_resources() {
     let token = entra.refresh_token("r1", Scope::parse("api://a/read").unwrap());
     let scope = Scope::parse(graph).unwrap();
     let body = json!({"access_token": "n1", "token_type": "Bearer", "scope": graph, "refresh_token": "r2"});
-    let ask = entra.token(Refresh { token, scope });
+    let ask = entra.token(Refresh::new(token), scope);
     let tokens = answered(ask, reply(200, &body.to_string())).unwrap();
     assert_eq!(tokens.scope.as_str(), graph);
     assert_eq!(

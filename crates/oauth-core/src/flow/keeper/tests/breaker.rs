@@ -24,7 +24,7 @@ impl Many {
     fn of(us: &Arc<Identity>, count: usize) -> Self {
         let keeper = |number: usize| {
             let scope = Scope::parse(&format!("scope{number}")).unwrap();
-            Keeper::new(Arc::clone(us), Upkeep::ClientCredentials(scope))
+            Keeper::new(Arc::clone(us), GrantId::own().asking(scope))
         };
         Self {
             store: TestStore::new(),
@@ -220,7 +220,7 @@ fn a_token_that_is_good_is_handed_out_while_the_server_is_left_alone() {
         many.fail(number);
     }
     let mut store = TestStore::with(tokens(1));
-    let mut keeper = Keeper::new(us, Upkeep::Refresh).shared(person());
+    let mut keeper = Keeper::new(us, person()).shared();
     store.now = START + 575;
     many.store.now = store.now;
     // The pause of the three is long over by now: they fail again.

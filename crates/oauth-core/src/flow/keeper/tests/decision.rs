@@ -310,7 +310,7 @@ fn a_scope_is_granted_under_each_of_its_names() {
     let mut granted = tokens(1);
     granted.scope = Scope::parse("read https://as.example/email").unwrap();
     let at = Moment::fixed(UnixTime::from_secs(START), [1; 32]);
-    let keeper = Keeper::new(us, Upkeep::Refresh);
+    let keeper = Keeper::new(us, GrantId::unnamed_person());
     let covers = |keeper: &Keeper, scope: &str| keeper.covers(&Scope::parse(scope).unwrap());
     assert!(!covers(&keeper, ""), "there are no tokens");
     let keeper = keeper.with_tokens(&at, granted).unwrap();

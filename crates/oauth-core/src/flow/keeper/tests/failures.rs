@@ -342,15 +342,12 @@ fn busy(seconds: u64) -> Error {
 /// What is asked of one worker means all.
 #[test]
 fn a_pause_that_the_server_names_is_kept_by_all() {
-    let own = || {
-        let upkeep = Upkeep::ClientCredentials(Scope::none());
-        Keeper::new(us(), upkeep).shared(person())
-    };
+    let own = || Keeper::new(us(), GrantId::own()).shared();
     let kinds: [fn() -> Keeper; 2] = [|| keeper_for(Reuse::Unknown), own];
     for (kind, make) in kinds.into_iter().enumerate() {
         let mut store = match kind {
             0 => TestStore::with(tokens(1)),
-            _ => TestStore::new(),
+            _ => TestStore::of(GrantId::own()),
         };
         store.now = START + 700;
         let mut first = make();

@@ -115,7 +115,7 @@ fn what_was_learned_from_the_store_is_no_login() {
         tokens: Some(Arc::new(tokens_from(2, START + 10))),
         ..login.record()
     });
-    let mut keeper = keeper.shared(person());
+    let mut keeper = keeper.shared();
     assert!(keeper.is_stored());
     assert_eq!(handed(store.ask(&mut keeper)), "a1");
     store.now = START + 511;
@@ -130,7 +130,10 @@ fn an_older_copy_does_not_take_the_place_of_what_became_of_it() {
     let login = tokens(1);
     let builds: [fn(Moment, Tokens) -> Keeper; 2] = [
         |at, tokens| keeper().with_tokens(&at, tokens).unwrap(),
-        |at, tokens| alone().with_tokens(&at, tokens).unwrap().shared(person()),
+        |at, tokens| {
+            let keeper = Keeper::new(us(), person()).with_tokens(&at, tokens);
+            keeper.unwrap().shared()
+        },
     ];
     // Renewed in the same second, and later.
     for (build, later) in builds.into_iter().zip([0, 100]) {
@@ -163,16 +166,15 @@ fn an_older_copy_does_not_take_the_place_of_what_became_of_it() {
 #[test]
 #[cfg(feature = "sha2")]
 fn a_persons_grant_and_the_clients_own_are_two_records() {
-    let of = |upkeep| Keeper::new(us(), upkeep).shared(GrantId::own()).key();
-    let own = Upkeep::ClientCredentials(Scope::none());
-    assert_ne!(of(Upkeep::Refresh), of(own));
+    let of = |id| Keeper::new(us(), id).shared().key();
+    assert_ne!(of(GrantId::unnamed_person()), of(GrantId::own()));
 }
 
 /// Two people would share a record.
 #[test]
 fn a_persons_grant_in_a_store_says_whose_it_is() {
     let mut store = TestStore::new();
-    let mut nobodys = alone().shared(GrantId::own());
+    let mut nobodys = alone().shared();
     nobodys.replace(&store.at(), tokens(1)).unwrap();
     let decision = store.ask(&mut nobodys);
     assert!(matches!(&decision, Decision::Fail(error) if error.code() == "misuse.setup"));
@@ -182,11 +184,32 @@ fn a_persons_grant_in_a_store_says_whose_it_is() {
     assert_eq!(handed(store.ask(&mut unnamed)), "a1");
 }
 
+/// What names the grant is what is asked for: a scope that the client asks for with each token, and
+/// parameters alone where a refresh token stands for the scope.
 #[test]
 fn how_a_grant_is_renewed_follows_from_whose_it_is() {
-    let scope = Scope::parse("read").unwrap();
-    let own = GrantId::own().with_scope(scope.clone()).upkeep();
-    assert!(matches!(own, Upkeep::ClientCredentials(asked) if asked == scope));
-    let person = GrantId::person("alice").with_scope(scope).upkeep();
-    assert!(matches!(person, Upkeep::Refresh));
+    let asked = || {
+        let asked = crate::grant::TokenRequest::from(Scope::parse("read").unwrap());
+        asked.resource("https://api.example/").unwrap()
+    };
+    let sent = |id: GrantId| {
+        let mut store = TestStore::with(tokens(1));
+        store.now = START + 601;
+        let mut keeper = Keeper::new(us(), id);
+        keeper.replace(&store.at(), tokens(1)).unwrap();
+        let _ = store.ask(&mut keeper);
+        let request = store.sends(&mut keeper);
+        String::from_utf8(request.body().to_vec()).unwrap()
+    };
+    let resource = "resource=https%3A%2F%2Fapi.example%2F";
+    assert_eq!(
+        sent(GrantId::own().asking(asked())),
+        format!("grant_type=client_credentials&scope=read&{resource}")
+    );
+    let person = sent(GrantId::person("alice").asking(asked()));
+    assert!(person.starts_with("grant_type=refresh_token&refresh_token="));
+    assert!(
+        person.ends_with(resource) && !person.contains("scope="),
+        "{person}"
+    );
 }

@@ -10,7 +10,7 @@ fn forgetting() -> Keeper {
         .with_endpoint(EndpointKind::Revocation, "https://as.example/revoke")
         .unwrap();
     Arc::make_mut(&mut us).server = server;
-    Keeper::new(us, Upkeep::Refresh).shared(person())
+    Keeper::new(us, person()).shared()
 }
 
 /// A renewal that was sent.

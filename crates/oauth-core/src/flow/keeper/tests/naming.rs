@@ -1,7 +1,7 @@
 //! The keys of records, and what they depend on.
 
 use super::*;
-use crate::grant::TokenParameters;
+use crate::grant::TokenRequest;
 
 /// The same client, whose server has moved its token endpoint.
 fn moved() -> Arc<Identity> {
@@ -15,7 +15,7 @@ fn moved() -> Arc<Identity> {
 #[test]
 fn a_server_that_moves_its_token_endpoint_logs_nobody_out() {
     let mut store = TestStore::with(tokens(1));
-    let mut keeper = Keeper::new(moved(), Upkeep::Refresh).shared(person());
+    let mut keeper = Keeper::new(moved(), person()).shared();
     assert_eq!(keeper.key(), super::keeper().key());
     store.now = START + 601;
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
@@ -26,10 +26,10 @@ fn a_server_that_moves_its_token_endpoint_logs_nobody_out() {
 pub(super) fn asking_for(names: &[(&str, &str)]) -> GrantId {
     let parameters = names
         .iter()
-        .try_fold(TokenParameters::new(), |all, (name, value)| {
+        .try_fold(TokenRequest::new(), |all, (name, value)| {
             all.extra(*name, *value)
         });
-    person().with_parameters(parameters.unwrap())
+    person().asking(parameters.unwrap())
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn what_is_asked_for_names_a_grant_in_whatever_order_and_is_asked_for_again() {
         ("resource", "https://b.example/"),
     );
     let c = ("audience", "c");
-    let named = |names: &[(&str, &str)]| alone().shared(asking_for(names));
+    let named = |names: &[(&str, &str)]| Keeper::new(us(), asking_for(names)).shared();
     let keys = [&[][..], &[a], &[b], &[a, b], &[c], &[a, c]].map(|names| named(names).key());
     let all: std::collections::BTreeSet<_> = keys.iter().collect();
     assert_eq!(all.len(), keys.len());

@@ -208,9 +208,8 @@ fn slow_marker(store: &mut TestStore, keeper: &mut Keeper, event: Event) -> Even
 #[test]
 fn client_credentials_need_no_marker() {
     let scope = Scope::parse("read").unwrap();
-    let mut keeper =
-        Keeper::new(us(), Upkeep::ClientCredentials(scope.clone())).shared(GrantId::own());
-    assert_eq!(keeper.id.scope, scope);
+    let mut keeper = Keeper::new(us(), GrantId::own().asking(scope.clone())).shared();
+    assert_eq!(keeper.id().asked.scope, scope);
     let mut store = TestStore::new();
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
     let mut own = tokens(1);
@@ -306,7 +305,7 @@ fn a_lease_is_short_however_long_a_request_may_take_and_is_extended_while_it_run
     let _ = store.ask(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     assert_eq!(keeper.lease_extension(), None);
-    let mut keeper = Keeper::new(us(), Upkeep::ClientCredentials(Scope::none())).shared(person());
+    let mut keeper = Keeper::new(us(), GrantId::own()).shared();
     store.is_down = true;
     let _ = store.ask(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));

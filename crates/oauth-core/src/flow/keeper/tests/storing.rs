@@ -104,7 +104,7 @@ fn a_record_of_another_grant_is_refused_and_left_alone() {
     for id in [
         GrantId::person("bob"),
         GrantId::own(),
-        person().with_scope(scope),
+        person().asking(scope),
         naming::asking_for(&[("resource", "https://api.example")]),
         person().with_dpop_jkt("thumb"),
     ] {
@@ -139,8 +139,9 @@ fn a_login_takes_the_place_of_what_is_stored() {
                 .unwrap()
         },
         |at| {
-            let keeper = alone().with_tokens(&at, tokens_from(5, START + 1));
-            keeper.unwrap().shared(person())
+            let keeper = Keeper::new(us(), person());
+            let keeper = keeper.with_tokens(&at, tokens_from(5, START + 1));
+            keeper.unwrap().shared()
         },
     ];
     for build in built {
@@ -288,8 +289,8 @@ fn a_login_that_could_not_be_stored_is_stored_though_nobody_asks() {
 
 #[test]
 fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
-    let own = Keeper::new(us(), Upkeep::ClientCredentials(Scope::none())).shared(person());
-    let mut store = TestStore::new();
+    let own = Keeper::new(us(), GrantId::own()).shared();
+    let mut store = TestStore::of(GrantId::own());
     store.is_down = true;
     let mut keeper = own;
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
@@ -334,7 +335,7 @@ fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
 
 #[test]
 fn a_store_that_refuses_is_told_though_no_lease_is_needed() {
-    let own = || Keeper::new(us(), Upkeep::ClientCredentials(Scope::none())).shared(person());
+    let own = || Keeper::new(us(), GrantId::own()).shared();
     let mut store = TestStore::new();
     for refusal in [
         Error::from(Check::StoredSealed),
@@ -465,8 +466,8 @@ fn tokens_whose_host_ends_while_the_store_is_in_conflict_are_stored_later() {
 
 #[test]
 fn tokens_of_an_abandoned_save_are_not_seen_because_others_were() {
-    let own = Keeper::new(us(), Upkeep::ClientCredentials(Scope::none()));
-    let mut keeper = own.shared(person());
+    let own = Keeper::new(us(), GrantId::own());
+    let mut keeper = own.shared();
     let mut store = TestStore::new();
     store.is_down = true;
     let _ = store.ask(&mut keeper);

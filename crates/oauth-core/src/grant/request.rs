@@ -1,18 +1,26 @@
-//! Parameters of a token request beyond those of its grant.
+//! What tokens are asked for: scope, resources, audiences, and a provider's own parameters.
 
 use std::fmt;
 
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::quirk::Rules;
+use crate::scope::Scope;
 use crate::secret::Secret;
 
-/// What to add to a token request: the resources a token is for (RFC 8707), the audience as Auth0
-/// and Ory Hydra name it, and whatever else a provider documents. Each may stand several times.
+/// What tokens are asked for, whatever the grant: a scope, the resources a token is for (RFC 8707), the
+/// audience as Auth0 and Ory Hydra name it, and whatever else a provider documents. The same value names
+/// the grant in a store, see [`GrantId`](crate::flow::keeper::GrantId): whoever asks for something else
+/// never gets its tokens.
 ///
-/// `Debug` shows names only, for some providers want keys here.
+/// `Debug` shows names only of what is no scope, for some providers want keys there.
 #[derive(Clone, Default)]
-pub struct TokenParameters(Vec<(String, Secret<String>)>);
+#[non_exhaustive]
+pub struct TokenRequest {
+    /// What to ask for; empty leaves it to the server.
+    pub scope: Scope,
+    parameters: Vec<(String, Secret<String>)>,
+}
 
 /// Names that the protocol owns in token requests. `resource` and `audience` have methods of their
 /// own and may also come as extras.
@@ -40,10 +48,20 @@ const RESERVED: &[&str] = &[
     "requested_token_type",
 ];
 
-impl TokenParameters {
-    /// Nothing to add.
+impl TokenRequest {
+    /// Asks for nothing in particular.
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self {
+            scope: Scope::none(),
+            parameters: Vec::new(),
+        }
+    }
+
+    /// Asks for this scope.
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
     }
 
     /// Asks for a token for this resource (RFC 8707 section 2), beside those named before.
@@ -52,14 +70,14 @@ impl TokenParameters {
     /// `resource.syntax`.
     pub fn resource(mut self, uri: &str) -> Result<Self, Error> {
         check_resource(uri)?;
-        self.0.push(("resource".to_owned(), uri.into()));
+        self.parameters.push(("resource".to_owned(), uri.into()));
         Ok(self)
     }
 
     /// Asks for a token for this audience, beside those named before.
     #[must_use]
     pub fn audience(mut self, name: &str) -> Self {
-        self.0.push(("audience".to_owned(), name.into()));
+        self.parameters.push(("audience".to_owned(), name.into()));
         self
     }
 
@@ -79,30 +97,31 @@ impl TokenParameters {
         if name == "resource" {
             check_resource(value.expose())?;
         }
-        self.0.push((name, value));
+        self.parameters.push((name, value));
         Ok(self)
     }
 
-    /// Whether there is nothing to add.
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Those of this name, in order: the resources, for example.
+    /// The parameters of this name, in order: the resources, for example.
     pub fn named(&self, name: &str) -> impl Iterator<Item = &Secret<String>> {
         let is_asked = move |pair: &&(String, Secret<String>)| pair.0 == name;
-        self.0.iter().filter(is_asked).map(|(_, value)| value)
+        self.parameters
+            .iter()
+            .filter(is_asked)
+            .map(|(_, value)| value)
     }
 
-    /// All but those of these names.
+    /// The same without the parameters of these names.
     #[must_use]
     pub fn without(&self, names: &[&str]) -> Self {
-        let others = self.0.iter();
+        let others = self.parameters.iter();
         let others = others.filter(|(name, _)| !names.contains(&name.as_str()));
-        Self(others.cloned().collect())
+        Self {
+            scope: self.scope.clone(),
+            parameters: others.cloned().collect(),
+        }
     }
 
-    /// Names and values as they are stored.
+    /// Names and values of the parameters, as they are stored.
     pub(crate) fn pairs(&self) -> Vec<(String, String)> {
         let own =
             |(name, value): (&str, &Secret<String>)| (name.to_owned(), value.expose().clone());
@@ -110,10 +129,10 @@ impl TokenParameters {
     }
 
     /// What was stored.
-    pub(crate) fn stored(pairs: Vec<(String, String)>) -> Result<Self, Error> {
+    pub(crate) fn stored(scope: Scope, pairs: Vec<(String, String)>) -> Result<Self, Error> {
         pairs
             .into_iter()
-            .try_fold(Self::new(), |all, (name, value)| {
+            .try_fold(Self::new().scope(scope), |all, (name, value)| {
                 all.extra(name, value)
                     .map_err(|_| Error::from(Misuse::StoredForm).about("parameters"))
             })
@@ -130,12 +149,14 @@ impl TokenParameters {
         pairs
     }
 
-    /// Names and values in order.
+    /// Names and values of the parameters, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret<String>)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
+        self.parameters
+            .iter()
+            .map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Writes them behind what is there.
+    /// Writes the parameters behind what is there.
     pub(crate) fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
         let named = form.clone();
         for (name, value) in self.iter() {
@@ -167,8 +188,11 @@ pub(crate) fn check_resource(uri: &str) -> Result<(), Error> {
 }
 
 /// The same are asked for, in whatever order.
-impl PartialEq for TokenParameters {
+impl PartialEq for TokenRequest {
     fn eq(&self, other: &Self) -> bool {
+        if self.scope != other.scope {
+            return false;
+        }
         let (ours, theirs) = (self.by_name(), other.by_name());
         ours.len() == theirs.len()
             && ours
@@ -178,12 +202,20 @@ impl PartialEq for TokenParameters {
     }
 }
 
-impl Eq for TokenParameters {}
+impl Eq for TokenRequest {}
 
-impl fmt::Debug for TokenParameters {
+impl From<Scope> for TokenRequest {
+    fn from(scope: Scope) -> Self {
+        Self::new().scope(scope)
+    }
+}
+
+impl fmt::Debug for TokenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.0.iter().map(|(name, _)| name))
+        let names: Vec<_> = self.parameters.iter().map(|(name, _)| name).collect();
+        f.debug_struct("TokenRequest")
+            .field("scope", &self.scope)
+            .field("parameters", &names)
             .finish()
     }
 }
@@ -193,11 +225,10 @@ mod tests {
     use super::*;
     use crate::exchange::{Exchange, Input, Step};
     use crate::quirk::Quirk;
-    use crate::scope::Scope;
     use crate::testing::{at, client, code, quirky};
 
-    fn two() -> TokenParameters {
-        TokenParameters::new()
+    fn two() -> TokenRequest {
+        TokenRequest::new()
             .resource("https://api.example/a")
             .and_then(|all| all.resource("urn:example:b"))
             .map(|all| all.audience("x").audience("y"))
@@ -216,19 +247,16 @@ mod tests {
     fn every_grant_takes_them_and_each_may_stand_twice() {
         let added = "&resource=https%3A%2F%2Fapi.example%2Fa&resource=urn%3Aexample%3Ab&audience=x&audience=y&expires_in=3600";
         let client = client();
-        let scope = || Scope::parse("a").unwrap_or_default();
-        let grant = crate::grant::ClientCredentials { scope: scope() };
+        let asked = || two().scope(Scope::parse("a").unwrap_or_default());
+        let grant = crate::grant::ClientCredentials;
         assert_eq!(
-            body(client.token_with(grant, two())),
+            body(client.token(grant, asked())),
             Ok(format!("grant_type=client_credentials&scope=a{added}"))
         );
         let token = client.refresh_token("r1", Scope::none());
-        let grant = crate::grant::Refresh {
-            token,
-            scope: scope(),
-        };
+        let grant = crate::grant::Refresh::new(token);
         assert_eq!(
-            body(client.token_with(grant, two())),
+            body(client.token(grant, asked())),
             Ok(format!(
                 "grant_type=refresh_token&refresh_token=r1&scope=a{added}"
             ))
@@ -238,7 +266,7 @@ mod tests {
     #[test]
     fn a_name_the_protocol_owns_is_refused() {
         for name in RESERVED.iter().copied().chain([""]) {
-            let extra = TokenParameters::new().extra(name, "x");
+            let extra = TokenRequest::new().extra(name, "x");
             assert_eq!(
                 code(extra.map(drop)),
                 Err("form.reserved_parameter"),
@@ -246,13 +274,13 @@ mod tests {
             );
         }
         let named = |client: crate::client::Client, name: &str| {
-            let extra = TokenParameters::new().extra(name, "x");
+            let extra = TokenRequest::new().extra(name, "x");
             let grant = crate::grant::Extension::new("urn:example:g");
             let grant = grant.and_then(|grant| grant.parameter("own", "y"));
             let (Ok(extra), Ok(grant)) = (extra, grant) else {
                 unreachable!()
             };
-            body(client.token_with(grant, extra)).map(drop)
+            body(client.token(grant, extra)).map(drop)
         };
         let tiktok = quirky([Quirk::ClientIdParameter("client_key".to_owned())]);
         assert_eq!(named(tiktok, "client_key"), Err("form.reserved_parameter"));
@@ -268,9 +296,9 @@ mod tests {
             "urn:a:b",
             "api://id",
         ] {
-            assert!(TokenParameters::new().resource(good).is_ok(), "{good}");
+            assert!(TokenRequest::new().resource(good).is_ok(), "{good}");
             assert!(
-                TokenParameters::new().extra("resource", good).is_ok(),
+                TokenRequest::new().extra("resource", good).is_ok(),
                 "{good}"
             );
         }
@@ -283,9 +311,9 @@ mod tests {
             "a b:c",
             "urn:",
         ] {
-            let resource = TokenParameters::new().resource(bad);
+            let resource = TokenRequest::new().resource(bad);
             assert_eq!(code(resource.map(drop)), Err("resource.syntax"), "{bad}");
-            let extra = TokenParameters::new().extra("resource", bad);
+            let extra = TokenRequest::new().extra("resource", bad);
             assert_eq!(code(extra.map(drop)), Err("resource.syntax"), "{bad}");
         }
     }
