@@ -74,7 +74,7 @@ struct Shared {
 /// The mutable state. Decisions are made under its lock, which is never held across an await.
 struct State {
     keeper: Keeper,
-    flight: Option<InFlight>,
+    renewal: Option<SharedRenewal>,
     /// Whether a task retries the save of unsaved tokens.
     is_saving_later: bool,
     /// The standing of the grant that the observer was last told.
@@ -84,7 +84,7 @@ struct State {
 type Outcome = Result<Arc<Tokens>, Error>;
 type Hook = Box<dyn Fn(&Arc<Tokens>) + Send + Sync>;
 /// The renewal that callers wait for.
-type InFlight = Arc<Renewal>;
+type SharedRenewal = Arc<Renewal>;
 
 struct Renewal {
     outcome: watch::Sender<Option<Outcome>>,
@@ -149,7 +149,7 @@ impl Session {
             cached: OnceLock::new(),
             state: Mutex::new(State {
                 keeper,
-                flight: None,
+                renewal: None,
                 is_saving_later: false,
                 told: Standing::default(),
             }),
@@ -235,19 +235,19 @@ impl Session {
         let (at, runtime) = (clock::moment()?, runtime()?);
         self.0.state().keeper.replace(&at, tokens)?;
         loop {
-            let (flight, task) = {
+            let (renewal, task) = {
                 let mut state = self.0.state();
                 self.0.publish(&state);
-                match &state.flight {
+                match &state.renewal {
                     _ if state.keeper.is_stored() => return Ok(()),
-                    Some(flight) => (Arc::clone(flight), None),
+                    Some(renewal) => (Arc::clone(renewal), None),
                     None => match self.decide(&mut state, at.now(), None) {
                         (
-                            Waiting::Renewal(flight)
-                            | Waiting::Background(_, flight)
-                            | Waiting::HookPending(_, flight),
+                            Waiting::Renewal(renewal)
+                            | Waiting::Background(_, renewal)
+                            | Waiting::HookPending(_, renewal),
                             task,
-                        ) => (flight, task),
+                        ) => (renewal, task),
                         // A drained session begins nothing else.
                         (Waiting::Done(Ok(_)), _) if state.keeper.save_again() => {
                             self.start_renewal(&mut state)
@@ -258,7 +258,7 @@ impl Session {
             };
             spawn(&runtime, task);
             // It may have been in flight before: only what is stored afterwards counts.
-            let _ = outcome_of(&flight).await;
+            let _ = outcome_of(&renewal).await;
             if let Some(error) = self.trouble() {
                 return Err(error);
             }
@@ -280,16 +280,16 @@ impl Session {
         let drained = async {
             let mut pause = Duration::from_millis(50);
             loop {
-                let (flight, task) = {
+                let (renewal, task) = {
                     let mut state = self.0.state();
-                    match state.flight.clone() {
-                        Some(flight) => (flight, None),
+                    match state.renewal.clone() {
+                        Some(renewal) => (renewal, None),
                         None if state.keeper.save_again() => self.start_renewal(&mut state),
                         None => return,
                     }
                 };
                 spawn(&runtime, task);
-                let _ = outcome_of(&flight).await;
+                let _ = outcome_of(&renewal).await;
                 if !self.0.state().keeper.is_stored() {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
@@ -325,25 +325,25 @@ impl Session {
         let outcome = match waiting {
             Waiting::Done(outcome) => outcome,
             Waiting::Background(tokens, _) => Ok(tokens),
-            Waiting::HookPending(tokens, flight) => {
+            Waiting::HookPending(tokens, renewal) => {
                 // Its outcome is for the callers that needed it.
-                let _ = outcome_of(&flight).await;
+                let _ = outcome_of(&renewal).await;
                 Ok(tokens)
             }
-            Waiting::Renewal(flight) => self.wait_for(&flight, refused).await,
+            Waiting::Renewal(renewal) => self.wait_for(&renewal, refused).await,
         };
         outcome.map(Token::from)
     }
 
     /// Waits for the outcome of a renewal, which runs by itself. A caller whose token is good does not
     /// wait long: a store or a server may hang.
-    async fn wait_for(&self, flight: &InFlight, refused: Option<&Tokens>) -> Outcome {
-        let end = outcome_of(flight);
+    async fn wait_for(&self, renewal: &SharedRenewal, refused: Option<&Tokens>) -> Outcome {
+        let end = outcome_of(renewal);
         let mut end = pin!(end);
         if self.still_good(refused).is_none() {
             return end.await;
         }
-        match timeout_at(flight.since + GOOD_ENOUGH, end.as_mut()).await {
+        match timeout_at(renewal.since + GOOD_ENOUGH, end.as_mut()).await {
             Ok(outcome) => outcome,
             Err(_) => match self.still_good(refused) {
                 Some(tokens) => Ok(tokens),
@@ -369,32 +369,32 @@ impl Session {
         if refused.is_some() {
             self.0.publish(state);
         }
-        let finishing = state.flight.clone().filter(|_| !state.keeper.is_busy());
+        let finishing = state.renewal.clone().filter(|_| !state.keeper.is_busy());
         let waiting = match decision {
             Decision::UseToken(tokens) => match finishing {
-                Some(flight) => Waiting::HookPending(tokens, flight),
+                Some(renewal) => Waiting::HookPending(tokens, renewal),
                 None => Waiting::Done(Ok(tokens)),
             },
             Decision::Fail(error) => Waiting::Done(Err(error)),
             Decision::UseAndRenew(tokens) => {
-                let (flight, task) = self.start_renewal(state);
-                return (Waiting::Background(tokens, flight), task);
+                let (renewal, task) = self.start_renewal(state);
+                return (Waiting::Background(tokens, renewal), task);
             }
             Decision::Renew => {
-                let (flight, task) = self.start_renewal(state);
-                return (Waiting::Renewal(flight), task);
+                let (renewal, task) = self.start_renewal(state);
+                return (Waiting::Renewal(renewal), task);
             }
-            Decision::Wait => match &state.flight {
-                Some(flight) => Waiting::Renewal(Arc::clone(flight)),
+            Decision::Wait => match &state.renewal {
+                Some(renewal) => Waiting::Renewal(Arc::clone(renewal)),
                 None => Waiting::Done(Err(task_stopped())),
             },
         };
         (waiting, None)
     }
 
-    fn start_renewal(&self, state: &mut State) -> (InFlight, Option<RenewalTask>) {
+    fn start_renewal(&self, state: &mut State) -> (SharedRenewal, Option<RenewalTask>) {
         let task = RenewalTask::new(Arc::clone(&self.0), state);
-        (Arc::clone(&task.flight), Some(task))
+        (Arc::clone(&task.renewal), Some(task))
     }
 }
 
@@ -408,15 +408,15 @@ enum Waiting {
     /// For nothing: this is the outcome.
     Done(Outcome),
     /// For nothing: these tokens are good, and a renewal runs in the background.
-    Background(Arc<Tokens>, InFlight),
+    Background(Arc<Tokens>, SharedRenewal),
     /// For the hook, which sees these tokens of a finished renewal before anyone else.
-    HookPending(Arc<Tokens>, InFlight),
+    HookPending(Arc<Tokens>, SharedRenewal),
     /// For the outcome of this renewal.
-    Renewal(InFlight),
+    Renewal(SharedRenewal),
 }
 
-async fn outcome_of(flight: &InFlight) -> Outcome {
-    let mut outcome = flight.outcome.subscribe();
+async fn outcome_of(renewal: &SharedRenewal) -> Outcome {
+    let mut outcome = renewal.outcome.subscribe();
     match outcome.wait_for(Option::is_some).await.as_deref() {
         Ok(Some(outcome)) => outcome.clone(),
         // The sender is held, and the awaited value is `Some`.
@@ -444,7 +444,7 @@ impl Inner {
     /// Publishes the token to the cached path.
     fn publish(&self, state: &State) {
         // New tokens are not published before the hook has seen them.
-        let is_told = state.flight.is_none() || state.keeper.is_busy();
+        let is_told = state.renewal.is_none() || state.keeper.is_busy();
         let fresh = state.keeper.fresh().filter(|_| is_told);
         let cached = match (fresh, self.cached.get()) {
             (Some((tokens, until)), _) => Cached { tokens, until },

@@ -134,6 +134,6 @@ impl Inner {
     fn has_work(&self) -> bool {
         let state = self.state();
         let is_missed = self.shared.is_some() || state.keeper.id().owner != GrantOwner::Client;
-        is_missed && (state.flight.is_some() || !state.keeper.is_stored())
+        is_missed && (state.renewal.is_some() || !state.keeper.is_stored())
     }
 }

@@ -29,7 +29,7 @@ pub trait Drive: Send + Sync {
     /// by default.
     ///
     /// The driver must keep to it, for it knows whether anything was sent; a second later the session
-    /// gives the request up, and its outcome is not known. A worker that finds the in-flight marker of a
+    /// gives the request up, and its outcome is not known. A worker that finds the in-renewal marker of a
     /// dead one waits this long before it sends the same refresh token again.
     fn longest(&self) -> Duration {
         Duration::from_secs(30)

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::active::ActiveGuard;
-use super::{InFlight, Inner, Outcome, Renewal, Shared, State, task_stopped};
+use super::{Inner, Outcome, Renewal, Shared, SharedRenewal, State, task_stopped};
 use crate::clock::{self, now};
 use crate::fault_points;
 use crate::observe::Notice;
@@ -38,20 +38,20 @@ pub(super) fn spawn(runtime: &tokio::runtime::Handle, task: Option<RenewalTask>)
 /// too.
 pub(super) struct RenewalTask {
     us: Arc<Inner>,
-    pub(super) flight: InFlight,
+    pub(super) renewal: SharedRenewal,
     outcome: Option<Outcome>,
 }
 
 impl RenewalTask {
     pub(super) fn new(us: Arc<Inner>, state: &mut State) -> Self {
-        let flight = InFlight::new(Renewal {
+        let renewal = SharedRenewal::new(Renewal {
             outcome: watch::Sender::new(None),
             since: Instant::now(),
         });
-        state.flight = Some(Arc::clone(&flight));
+        state.renewal = Some(Arc::clone(&renewal));
         Self {
             us,
-            flight,
+            renewal,
             outcome: None,
         }
     }
@@ -144,10 +144,10 @@ impl Drop for RenewalTask {
         {
             state.keeper.abandon(&at);
         }
-        state.flight = None;
+        state.renewal = None;
         self.us.publish(&state);
         drop(state);
-        self.flight.outcome.send_replace(Some(outcome));
+        self.renewal.outcome.send_replace(Some(outcome));
     }
 }
 
