@@ -19,8 +19,10 @@ const recordOf = (Class) => (raw) => Class.of(JSON.parse(raw.members))
 /** A value as the native half reads it. */
 function plain(value) {
   if (value instanceof Tokens) return nativeTokens(value)
-  const isList = typeof value === 'object' && value !== null && typeof value[Symbol.iterator] === 'function'
-  return isList ? [...value] : value
+  if (typeof value !== 'object' || value === null || value instanceof Date) return value
+  if (typeof value[Symbol.iterator] === 'function') return [...value]
+  // Its own members alone: nobody asked for what a prototype has.
+  return Object.assign(Object.create(null), value)
 }
 
 /** The arguments by their places: who names one that there is not has mistyped another. */

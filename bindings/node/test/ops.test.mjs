@@ -83,6 +83,13 @@ test('names of scopes are a text or whatever can be walked over', () => {
   }
 })
 
+test('parameters are an object\'s own', () => {
+  const extra = Object.assign(Object.create({ stranger: '1' }), { tag: ['x', 'y'] })
+  const { body } = client.exchange.clientCredentials({ extra }).begin()
+  assert.match(Buffer.from(body).toString(), /tag=x&tag=y$/)
+  assert(!Buffer.from(body).includes('stranger'))
+})
+
 test('halves of different releases are told apart', () => {
   const require = createRequire(import.meta.url)
   const inside = (name) => require(path.join(path.dirname(require.resolve('oauth-core')), name))
