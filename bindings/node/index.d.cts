@@ -6,7 +6,8 @@ export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode
 
 import type { Api, GrantSource, OwnersOptions } from './api.cjs'
 import type { ClientCredentialsArguments as TokenRequest, ExchangeOperations, Operations } from './js/ops.cjs'
-import type { Store, StoredRecord } from './stores.cjs'
+import type { Keeper, KeeperOptions } from './keeper.cjs'
+import type { Store } from './stores.cjs'
 
 export { Api, FixedToken, GrantSource, fixedToken } from './api.cjs'
 export type {
@@ -16,6 +17,8 @@ export type {
 export * from './js/ops.cjs'
 /** What tokens are for. It is asked for at each renewal again, and part of what names a grant in a store. */
 export type { TokenRequest }
+export { Keeper, keep } from './keeper.cjs'
+export type { KeepOptions, KeeperOptions, LeaseTask, LoadTask, OverTask, RunTask, SaveTask, Task, Turn, WaitTask } from './keeper.cjs'
 export { Sessions, drain } from './sessions.cjs'
 export type { Grant, GrantMessage, GrantOptions, GrantPage, Notice, SessionsOptions } from './sessions.cjs'
 export { FileStore, Key, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } from './stores.cjs'
@@ -275,123 +278,6 @@ export interface SourceOptions extends TokenRequest {
   /** Where {@link GrantSource.fetch} may send the token, instead of the preset's API. */
   origins?: Iterable<string | URL>
 }
-
-/** Which grant a keeper keeps, and how: {@link SourceOptions} without what a source does by itself. */
-export interface KeeperOptions
-  extends MomentOptions, TokenRequest, Pick<SourceOptions, 'subject' | 'reuse' | 'leaseMs'> {
-  /** `refresh_token`: tokens of a person. `client_credentials`: the client's own, for `scope`. */
-  grantType?: 'refresh_token' | 'client_credentials' | undefined
-  /** `false`: the grant is this keeper's alone, and it asks for no store. */
-  shared?: boolean | undefined
-  /**
-   * How long a token request of yours can take at most, from when it is begun until its reply is read: 30 000 ms.
-   * See to it that none takes longer: after that, and a lease, another worker may send the refresh token again.
-   */
-  longestRequestMs?: number | undefined
-}
-
-/** What a caller is to do: take the tokens, renew, or wait for the one who renews. */
-export type Turn =
-  | { readonly kind: 'hand_out' | 'hand_out_and_renew'; readonly tokens: Tokens }
-  | { readonly kind: 'renew' | 'follow'; readonly tokens: undefined }
-
-/** Read the record; then `loaded`, or `failed`. */
-export interface LoadTask {
-  readonly kind: 'load'
-}
-/** Take the lease, or for 0 ms give it back; then `leased`, or `failed`. */
-export interface LeaseTask {
-  readonly kind: 'lease'
-  readonly holder: string
-  readonly ms: number
-}
-/** Save the record, a secret, if it is at this version, 0 for none; then `saved`, or `failed`. */
-export interface SaveTask {
-  readonly kind: 'save'
-  readonly record: string
-  readonly version: number
-  /** When it wants to be renewed, for a store that can find records by that. */
-  readonly due: Date | undefined
-}
-/** Run this to its end, whatever that is; then `flown`. */
-export interface RunTask {
-  readonly kind: 'run'
-  readonly exchange: Exchange<Tokens>
-}
-/** Wait this long; then `elapsed`. */
-export interface WaitTask {
-  readonly kind: 'wait'
-  readonly ms: number
-}
-/** The end, for everyone who waited. An error is thrown by the method that brought it. */
-export interface OverTask {
-  readonly kind: 'over'
-  readonly tokens: Tokens
-}
-export type Task = LoadTask | LeaseTask | SaveTask | RunTask | WaitTask | OverTask
-
-/**
- * One grant, kept fresh by a driver of your own: {@link keep}, or a loop like it. It opens no socket
- * and asks no store. After a turn that says `renew` or `hand_out_and_renew`, begin once and answer each
- * task, until the task is `over` or a method throws; or `abandon`.
- */
-export class Keeper {
-  private constructor()
-  /** The name of the record in a store. */
-  readonly key: string
-  /** The newest tokens there are, good or not. */
-  readonly tokens: Tokens | undefined
-  /** Whether the store has the newest tokens. */
-  readonly isStored: boolean
-  /** Whether the record is looked at to put a new login in its place: then one that cannot be opened may go. */
-  readonly isEntering: boolean
-  /** `suspect`: the server refuses the refresh token without saying that the grant is over. */
-  readonly standing: 'good' | 'suspect' | 'ended'
-  /** Why the last renewal failed, if it did. Callers do not hear of it while their token lives. */
-  readonly trouble: OAuthError | undefined
-  /** The lease to take anew, every so many milliseconds, while an exchange runs; nothing if none is held. */
-  readonly extension: { holder: string; ms: number; every: number } | undefined
-  /** In how many milliseconds to try again to store what is not stored yet; nothing if there is nothing. */
-  readonly retryAfter: number | undefined
-  /** Whether there is something to store: then `begin`. */
-  saveAgain(): boolean
-  /** Renews nothing from here on. */
-  drain(): void
-  /** One caller asks for a token, knowing perhaps of one that a resource server refused. */
-  ask(refused?: Tokens): Turn
-  /** Forgets exactly this token. */
-  refuse(tokens: Tokens): void
-  /** Takes the tokens of a new login; the next renewal stores them. */
-  replace(tokens: Tokens): void
-  /** Takes over a record that the store told of by itself. */
-  learn(entry: StoredRecord): void
-  begin(): Task
-  loaded(entry: StoredRecord | undefined | null): Task
-  /** For how many milliseconds another holds it; nothing, or 0, if it was won or given back. */
-  leased(ms?: number | undefined | null | void): Task
-  /** The new version, or nothing if the record was at another. */
-  saved(version?: number | undefined | null): Task
-  flown(): Task
-  elapsed(): Task
-  /** The store gave no answer, or threw. What a store of ours threw keeps its code. */
-  failed(reason: unknown): Task
-  /** Gives up the renewal under way, or the one a turn asked for. */
-  abandon(): void
-}
-
-export interface KeepOptions extends RunOptions {
-  /** Needed unless the keeper is not shared. */
-  store?: Store | undefined
-  /** Tokens that a resource server refused. */
-  refused?: Tokens | undefined
-  /** Called with new tokens, and waited for, before any caller sees them. */
-  onTokens?: ((tokens: Tokens) => unknown) | undefined
-}
-/**
- * Tokens that are fresh, over a store and a `fetch` of your own. One caller renews, all others wait for
- * that; whoever leaves does not stop it.
- */
-export function keep(keeper: Keeper, options?: KeepOptions): Promise<Tokens>
 
 export interface ClientOptions {
   clientId: string

@@ -1,8 +1,8 @@
 //! The stub of Python's native module: signatures are written by hand in `native.pyi.in`, and their
 //! documentation is what stands in Rust above the method that they are of.
 //!
-//! Beside Python's own words, `native.pyi.in` has three: `# names` is the list of them all, `# and NAME`
-//! behind a signature is its twin for coroutines, and `# verbs: KEYWORDS` in a class are the verbs of HTTP with these keywords of its own.
+//! Beside Python's own words, `native.pyi.in` has a few: `# names` is the list of them all, `# let A = B` puts
+//! B where `{A}` stands in a signature, `# and NAME` behind one is its twin for coroutines, and `# verbs: KEYWORDS` in a class are the verbs of HTTP with these keywords of its own.
 //! A test of the package compares the stub with the module.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,9 @@ use std::fmt::Write as _;
 use std::fs;
 
 use crate::{HEADER, region, root};
+
+/// The longest line of a signature.
+const WIDTH: usize = 100;
 
 /// Documentation by name: `Class`, `Class.method` or `function`.
 type Docs = BTreeMap<String, String>;
@@ -97,8 +100,16 @@ fn written(skeleton: &str, docs: &Docs) -> Result<String, Box<dyn Error>> {
     let mut class = String::new();
     // The signature that is being read, line by line.
     let mut signature: Vec<&str> = Vec::new();
+    let mut short: Vec<(String, &str)> = Vec::new();
     for line in skeleton.lines() {
         let bare = line.trim_start();
+        if let Some((name, long)) = line
+            .strip_prefix("# let ")
+            .and_then(|it| it.split_once(" = "))
+        {
+            short.push((format!("{{{name}}}"), long));
+            continue;
+        }
         if let Some(of) = line.strip_prefix("class ") {
             class = format!("{}.", name(of));
             let _ = writeln!(stub, "{line}");
@@ -125,7 +136,12 @@ fn written(skeleton: &str, docs: &Docs) -> Result<String, Box<dyn Error>> {
             if let Some((last, twin)) = ended(line) {
                 signature.pop();
                 signature.push(last);
-                stub += &method(&signature.join("\n"), twin, &class, docs)?;
+                let whole = short
+                    .iter()
+                    .fold(signature.join("\n"), |text, (name, long)| {
+                        text.replace(name, long)
+                    });
+                stub += &method(&folded(&whole), twin, &class, docs)?;
                 signature.clear();
             } else if line.ends_with(':') {
                 // It brings its documentation along, for in Rust a macro makes it.
@@ -176,6 +192,37 @@ fn ended(line: &str) -> Option<(&str, Option<&str>)> {
         Some((last, rest)) => Some((last, Some(rest.trim_start().strip_prefix("# and ")?))),
         None => None,
     }
+}
+
+/// A signature in lines that are not too long.
+fn folded(signature: &str) -> String {
+    if signature.lines().all(|line| line.len() <= WIDTH) {
+        return signature.to_owned();
+    }
+    let (Some((head, rest)), indent) = (
+        signature.split_once('('),
+        signature.len() - signature.trim_start().len(),
+    ) else {
+        return signature.to_owned();
+    };
+    let (given, result) = rest.rsplit_once(") -> ").unwrap_or((rest, ""));
+    let given: Vec<_> = given.split_whitespace().collect();
+    let given = given.join(" ");
+    let (outer, inner) = (" ".repeat(indent), " ".repeat(indent + 4));
+    let mut lines = vec![String::new()];
+    for part in given.trim_end_matches(',').split(", ") {
+        match lines.last_mut() {
+            Some(last) if last.is_empty() => last.push_str(part),
+            Some(last) if inner.len() + last.len() + part.len() + 3 <= WIDTH => {
+                *last += ", ";
+                *last += part;
+            }
+            _ => lines.push(part.to_owned()),
+        }
+    }
+    let last = if given.ends_with('/') { "" } else { "," };
+    let given = lines.join(&format!(",\n{inner}"));
+    format!("{head}(\n{inner}{given}{last}\n{outer}) -> {result}")
 }
 
 /// A method, and its twin.

@@ -202,7 +202,6 @@ class Server:
         of the first source's client do. rate_limit, longest_wait (seconds), allowance and
         on_wait (called with seconds) are as for Api. url.* for an origin that is none.
         """
-
 @disjoint_base
 class ClientAuth:
     """How a client authenticates at the token endpoint (RFC 6749 section 2.3)."""
@@ -218,7 +217,6 @@ class ClientSecretBasic(ClientAuth):
 class Public(ClientAuth):
     """A public client, which has no secret (RFC 6749 section 2.1)."""
     def __new__(cls) -> Self: ...
-
 @disjoint_base
 class Client:
     """The native half of oauth_core.Client."""
@@ -305,13 +303,11 @@ class Client:
         token() raises.
         """
     def keeper(
-        self, tokens: Tokens | None = None, *,
-        grant_type: Literal["refresh_token", "client_credentials"] = "refresh_token",
-        shared: bool = True, subject: str | None = None, scope: _Scope = None,
-        resource: _Names = None, audience: _Names = None, extra: _Extra = None,
-        reuse: _Reuse | None = None,
-        lease: float | None = None, longest_request: float | None = None,
-        moment: Moment | None = None,
+        self, tokens: Tokens | None = None, *, grant_type: Literal["refresh_token",
+        "client_credentials"] = "refresh_token", shared: bool = True, subject: str | None = None,
+        scope: _Scope = None, resource: _Names = None, audience: _Names = None,
+        extra: _Extra = None, reuse: _Reuse | None = None, lease: float | None = None,
+        longest_request: float | None = None, moment: Moment | None = None,
     ) -> Keeper:
         """One grant, kept fresh by a driver of yours: source() without transport and store.
 
@@ -321,7 +317,6 @@ class Client:
         that, and a lease, another worker may send the refresh token again. moment is for tests
         and replays, as in exchange.
         """
-
 @final
 class Flow:
     """An authorization under way: state, nonce and verifier inside. It can be redeemed once.
@@ -365,7 +360,6 @@ class Flow:
     def deserialize(text: str) -> Flow:
         """Reads what serialize() wrote; stored.malformed for anything else."""
     def __reduce__(self) -> tuple[Any, ...]: ...
-
 @final
 class Listener:
     """Waits on a loopback address for one callback (RFC 8252 section 7.3).
@@ -396,7 +390,6 @@ class Listener:
         """
     def acallback(self, flow: Flow, *, timeout: float = 300.0) -> _Later[str]:
         """callback(), in a coroutine."""
-
 @final
 class Tokens:
     """The tokens of one grant, bound to the server and client they belong to.
@@ -468,7 +461,6 @@ class Tokens:
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, _memo: Any) -> Self: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
-
 @final
 class GrantSource:
     """One grant, kept fresh: one token request, however many threads and tasks wait for it.
@@ -564,12 +556,12 @@ class GrantSource:
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None, /,
+        trace: TracebackType | None, /
     ) -> None: ...
     def __aenter__(self) -> _Later[Self]: ...
     def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None, /,
+        trace: TracebackType | None, /
     ) -> _Later[None]: ...
     def get(
         self, url: str, *, headers: Mapping[str, str] | None = None,
@@ -675,7 +667,6 @@ class _Grant(TypedDict):
 
 _Failed: TypeAlias = list[tuple[str, ErrorCode]]
 _Page: TypeAlias = tuple[list[_Grant], _Failed, str | None]
-
 @final
 class Sessions:
     """The grants of a client: one for each person its store knows, and the client's own.
@@ -760,12 +751,12 @@ class Sessions:
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None, /,
+        trace: TracebackType | None, /
     ) -> None: ...
     def __aenter__(self) -> _Later[Self]: ...
     def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None, /,
+        trace: TracebackType | None, /
     ) -> _Later[None]: ...
     @property
     def counters(self) -> dict[str, int]:
@@ -777,7 +768,6 @@ class Sessions:
     @property
     def in_memory(self) -> int:
         """How many are in the memory of this process."""
-
 @disjoint_base
 class Api:
     """An API: where tokens may be sent, whose token a route gets, and what limits it has.
@@ -916,7 +906,6 @@ class Api:
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """patch(), in a coroutine."""
-
 @final
 class FixedToken(Api):
     """One token that no grant brought, never renewed: a source, and an API of its origins.
@@ -965,7 +954,6 @@ class Call:
     @property
     def tokens(self) -> Tokens | None:
         """The token that was sent last; None before that."""
-
 @final
 class Response:
     """A resource server's reply, read whole."""
@@ -995,7 +983,6 @@ class Response:
         was asked for, and nothing of the body. A redirect that leaves the API's origin is
         handed back as it is, and is no error here.
         """
-
 @final
 class Resource:
     """The origins a token may be sent to. For plug-ins."""
@@ -1022,7 +1009,6 @@ class Resource:
 
         RFC 6750 section 3.1 and RFC 9470 section 3. headers are pairs of names and values.
         """
-
 @final
 class Exchange(Generator[Step, Answer, _T_co]):
     """One conversation: a generator of steps. Its result is the value of StopIteration.
@@ -1063,7 +1049,6 @@ class Exchange(Generator[Step, Answer, _T_co]):
         """Ends the conversation."""
     @classmethod
     def __class_getitem__(cls, item: Any) -> GenericAlias: ...
-
 @disjoint_base
 class Exchanges:
     """The native half of oauth_core.Exchanges."""
@@ -1106,7 +1091,6 @@ class Sign:
     @property
     def signing_input(self) -> bytes:
         """The bytes to sign. For ES256 the signature is r and s, 32 bytes each."""
-
 @final
 class Keeper:
     """One grant, kept fresh by a driver of yours. It opens no socket and asks no store.
@@ -1167,7 +1151,6 @@ class Turn:
     @property
     def tokens(self) -> Tokens | None:
         """What is handed out, if anything is."""
-
 @final
 class Renewal(Generator[Task, Said, Tokens]):
     """One renewal: a generator of tasks. Its result, of StopIteration, is the tokens.
@@ -1243,7 +1226,6 @@ class Save:
     @property
     def due(self) -> datetime | None:
         """When it wants to be renewed, in UTC, for a store that can find records by that."""
-
 @disjoint_base
 class NativeStore:
     """A store of ours: its verbs, which block without Python's lock.
@@ -1278,7 +1260,6 @@ class NativeStore:
 
         before is a Unix time in seconds or an aware datetime.
         """
-
 @final
 class FileStore(NativeStore):
     """Records in a folder, for the processes of one person on one machine.
@@ -1298,7 +1279,6 @@ class FileStore(NativeStore):
     ) -> Self: ...
     def keys(self) -> list[str]:
         """The keys of all records, sorted; no record is read."""
-
 @final
 class SqliteStore(NativeStore):
     """Records in a SQLite database, for the processes of one person on one machine.
@@ -1311,7 +1291,6 @@ class SqliteStore(NativeStore):
     def __new__(
         cls, path: str | os.PathLike[str], /, *, access: Literal["owner", "group"] = "owner"
     ) -> Self: ...
-
 @final
 class Memory(NativeStore):
     """Records in the memory of this process, for all its threads and tasks.
@@ -1320,7 +1299,6 @@ class Memory(NativeStore):
     copy, which is its own.
     """
     def __new__(cls) -> Self: ...
-
 @final
 class RedisStore(NativeStore):
     """Records in Redis 5 or newer, for machines that share a server.
@@ -1339,7 +1317,6 @@ class RedisStore(NativeStore):
         cls, url: str, /, *, prefix: str = "oauth-core:grant:", timeout: float = 5.0,
         replicas: int = 0,
     ) -> Self: ...
-
 @final
 class PostgresStore(NativeStore):
     """Records in a table of PostgreSQL 9.6 or newer, for machines that share a server.
@@ -1355,7 +1332,6 @@ class PostgresStore(NativeStore):
         """Makes the table of the records, unless it is there."""
     def amigrate(self) -> _Later[None]:
         """migrate(), in a coroutine."""
-
 @final
 class Key:
     """A key to seal with. It shows its id, and nothing else.
@@ -1378,7 +1354,6 @@ class Key:
     @property
     def id(self) -> str:
         """Its name, which says nothing about it."""
-
 @final
 class Sealed(NativeStore):
     """A store whose records only the holder of a key can read, or change unnoticed.
