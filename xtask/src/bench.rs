@@ -53,10 +53,26 @@ pub(crate) fn bindings(file: Option<&Path>) -> Outcome {
     for (script, mut command) in python.into_iter().chain(node) {
         measured = measured.and(measure(script, &mut command, &mut figures));
     }
+    finish(measured, &figures, file)
+}
+
+/// The Rust crates. The peers are in a workspace of their own, which shares the target folder.
+pub(crate) fn rust(file: Option<&Path>) -> Outcome {
+    let mut run = cargo();
+    run.current_dir(place().join("rust"));
+    run.args(["run", "--quiet", "--release", "--locked", "--target-dir"]);
+    run.arg(target());
+    let mut figures = Vec::new();
+    let measured = measure("rust", &mut run, &mut figures);
+    finish(measured, &figures, file)
+}
+
+/// Shows the figures, and writes them into the file, if there is one.
+fn finish(measured: Outcome, figures: &[Figure], file: Option<&Path>) -> Outcome {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!("\nMedians, the sides in turns, on {cores} cores.");
-    show(&figures);
-    match file.map(|file| fs::write(file, as_json(&figures).to_string())) {
+    show(figures);
+    match file.map(|file| fs::write(file, as_json(figures).to_string())) {
         None | Some(Ok(())) => measured,
         Some(Err(why)) => {
             println!("the figures could not be written: {why}");

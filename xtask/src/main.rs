@@ -63,8 +63,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Measure what users pay: `cargo xtask bench bindings` beside peers, `cargo xtask bench grants` for
-    /// many grants in one process.
+    /// Measure what users pay: `cargo xtask bench bindings` and `cargo xtask bench rust` beside peers,
+    /// `cargo xtask bench grants` for many grants in one process.
     Bench {
         #[command(subcommand)]
         what: Bench,
@@ -140,6 +140,13 @@ enum Suite {
 enum Bench {
     /// The packages for Python, Node.js and the browser. A missed budget is no failure.
     Bindings {
+        /// Also write the figures there, as JSON.
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
+    /// The Rust crates, beside a floor and peers in one process. A missed budget is no failure, sides
+    /// that do not send the same are one.
+    Rust {
         /// Also write the figures there, as JSON.
         #[arg(long)]
         json: Option<PathBuf>,
@@ -244,6 +251,9 @@ fn main() -> ExitCode {
         Command::Bench {
             what: Bench::Bindings { json },
         } => setup::run().and(bench::bindings(json.as_deref())),
+        Command::Bench {
+            what: Bench::Rust { json },
+        } => bench::rust(json.as_deref()),
         Command::Bench {
             what: Bench::Grants { known, active },
         } => setup::run().and(bench::grants(known, active)),
