@@ -239,12 +239,9 @@ fn main() -> ExitCode {
         Command::Ci { job: Job::Tidy } | Command::Tidy => tidy::check(),
         Command::Ci { job: Job::Msrv } => tidy::msrv(),
         Command::Ci { job: Job::Bench } => {
-            let bench = |package: &str, bench: &str| {
-                let mut cargo = shell::cargo();
-                cargo.args(["bench", "-p", package, "--bench", bench]);
-                shell::step(&format!("bench ({package})"), &mut cargo)
-            };
-            bench("oauth-core", "request").and(bench("oauth-session", "cached"))
+            let mut cached = shell::cargo();
+            cached.args(["bench", "-p", "oauth-session", "--bench", "cached"]);
+            bench::rust(None).and(shell::step("bench (oauth-session)", &mut cached))
         }
         Command::Codegen { check } => codegen::run(check),
         Command::Parity { check } => parity::run(check),
