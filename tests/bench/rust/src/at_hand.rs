@@ -11,7 +11,7 @@ use oauth_session::store::Answer;
 use oauth_session::{Drive, Session};
 
 use crate::measure::median;
-use crate::{ID, ISSUER, OURS, huskarls, ours, print_figure, reply};
+use crate::{ID, ISSUER, OURS, huskarls, ours, print_figure, replies};
 
 const ROUNDS: usize = 31;
 const CALLS: u32 = 50_000;
@@ -55,7 +55,7 @@ pub(crate) fn figures() {
         assert!(now.as_secs() < held.1);
         black_box(held.0.clone());
     };
-    let huskarl = huskarls::at_hand(reply(TOKEN));
+    let huskarl = huskarls::at_hand(replies(TOKEN));
     let sides: [(&str, &(dyn Fn() + Sync)); 3] = [
         ("mutex, clock, clone", &floor),
         (OURS, &ours),

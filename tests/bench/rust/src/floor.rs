@@ -30,7 +30,7 @@ pub(crate) fn response(reply: &Bytes) -> Response<Bytes> {
     response
 }
 
-pub(crate) fn grant(reply: Bytes) -> Side {
+pub(crate) fn grant(replies: Vec<Bytes>) -> Side {
     let uri = Uri::from_static(TOKEN_URI);
     // Neither the id nor the secret needs any escape.
     let basic = format!("Basic {}", STANDARD.encode(format!("{ID}:{SECRET}")));
@@ -53,7 +53,7 @@ pub(crate) fn grant(reply: Bytes) -> Side {
         *request.headers_mut() = headers.clone();
         sent::take(black_box(&request));
         drop(request);
-        let response = response(&reply);
+        let response = response(&replies[n % 16]);
         let read: Reply = serde_json::from_slice(response.body()).expect("a reply");
         assert!(read.token_type.eq_ignore_ascii_case("bearer"));
         black_box((&read.scope, &read.refresh_token, SystemTime::now()));

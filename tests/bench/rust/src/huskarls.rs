@@ -3,6 +3,9 @@
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -22,7 +25,11 @@ use huskarl::prelude::*;
 
 use crate::{AUTHORIZE_URI, ID, REDIRECT_URI, SECRET, Side, TOKEN_URI, floor, scopes, sent};
 
-struct Stub(Bytes);
+struct Stub {
+    replies: Vec<Bytes>,
+    /// Which of them comes next.
+    next: Arc<AtomicUsize>,
+}
 
 impl HttpClient for Stub {
     fn execute(
@@ -31,7 +38,7 @@ impl HttpClient for Stub {
         _: Idempotency,
     ) -> MaybeSendBoxFuture<'_, Result<HttpResponse, Error>> {
         sent::take(black_box(&request));
-        let (head, body) = floor::response(&self.0).into_parts();
+        let (head, body) = floor::response(&self.replies[self.next.load(Relaxed)]).into_parts();
         let (status, headers) = (head.status, head.headers);
         Box::pin(std::future::ready(Ok(HttpResponse {
             status,
@@ -57,11 +64,11 @@ fn secret() -> ClientSecret {
         .build()
 }
 
-fn credentials(reply: Bytes) -> ClientCredentialsGrant {
+fn credentials(replies: Vec<Bytes>, next: Arc<AtomicUsize>) -> ClientCredentialsGrant {
     ClientCredentialsGrant::builder()
         .client_id(ID)
         .client_auth(secret())
-        .http_client(Stub(reply))
+        .http_client(Stub { replies, next })
         .token_endpoint(TOKEN_URI.parse().expect("a URL"))
         .token_endpoint_auth_methods_supported(vec!["client_secret_basic".to_owned()])
         .build()
@@ -77,10 +84,12 @@ fn words(scope: &str) -> Vec<String> {
     scope.split(' ').map(str::to_owned).collect()
 }
 
-pub(crate) fn grant(reply: Bytes) -> Side {
-    let grant = credentials(reply);
+pub(crate) fn grant(replies: Vec<Bytes>) -> Side {
+    let next = Arc::<AtomicUsize>::default();
+    let grant = credentials(replies, Arc::clone(&next));
     let scopes = scopes();
     Side::new("huskarl", move |n, visit| {
+        next.store(n % 16, Relaxed);
         let tokens = now(grant.exchange(parameters(&scopes[n % 16]))).expect("tokens");
         let token = tokens.access_token();
         let expires_in = token.effective_lifetime(Duration::ZERO);
@@ -92,7 +101,10 @@ pub(crate) fn url() -> Side {
     let grant = AuthorizationCodeGrant::builder()
         .client_id(ID)
         .client_auth(secret())
-        .http_client(Stub(Bytes::new()))
+        .http_client(Stub {
+            replies: Vec::new(),
+            next: Arc::default(),
+        })
         .authorization_endpoint(AUTHORIZE_URI.parse().expect("a URL"))
         .token_endpoint(TOKEN_URI.parse().expect("a URL"))
         .redirect_uri(REDIRECT_URI)
@@ -110,9 +122,9 @@ pub(crate) fn url() -> Side {
 }
 
 /// A token at hand.
-pub(crate) fn at_hand(reply: Bytes) -> impl Fn() + Sync {
+pub(crate) fn at_hand(replies: Vec<Bytes>) -> impl Fn() + Sync {
     let source = GrantTokenSource::builder()
-        .grant(credentials(reply))
+        .grant(credentials(replies, Arc::default()))
         .grant_parameters(parameters("read"))
         .refresh_store(InMemoryRefreshTokenStore::default())
         .build();

@@ -61,23 +61,27 @@ fn scopes() -> Vec<String> {
     (0..16).map(|n| format!("read:{n} write:{n}")).collect()
 }
 
-fn reply(token: &str) -> Bytes {
-    Bytes::from(format!(
-        r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":3600,"scope":"read write","note":"none of the protocol's"}}"#
-    ))
+/// A reply for each of the inputs, which grants what was asked for.
+fn replies(token: &str) -> Vec<Bytes> {
+    let reply = |scope: String| {
+        Bytes::from(format!(
+            r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":3600,"scope":"{scope}","note":"none of the protocol's"}}"#
+        ))
+    };
+    scopes().into_iter().map(reply).collect()
 }
 
 fn rows() -> Vec<Row> {
     let grant = |what, token: &str, of_peer, of_floor| {
-        let reply = reply(token);
+        let replies = replies(token);
         Row {
             what,
             sides: vec![
-                floor::grant(reply.clone()),
-                ours::grant(reply.clone()),
-                oauth2s::grant(reply.clone()),
-                oauth2s::openid_grant(reply.clone()),
-                huskarls::grant(reply),
+                floor::grant(replies.clone()),
+                ours::grant(replies.clone()),
+                oauth2s::grant(replies.clone()),
+                oauth2s::openid_grant(replies.clone()),
+                huskarls::grant(replies),
             ],
             of_peer,
             of_floor,

@@ -47,7 +47,7 @@ fn openid() -> CoreClient {
         .set_client_secret(ClientSecret::new(SECRET.to_owned()))
 }
 
-pub(crate) fn grant(reply: Bytes) -> Side {
+pub(crate) fn grant(replies: Vec<Bytes>) -> Side {
     let client = BasicClient::new(ClientId::new(ID.to_owned()))
         .set_client_secret(ClientSecret::new(SECRET.to_owned()))
         .set_token_uri(token_url());
@@ -56,20 +56,20 @@ pub(crate) fn grant(reply: Bytes) -> Side {
         let ask = client
             .exchange_client_credentials()
             .add_scopes(words(&scopes[n % 16]));
-        let tokens = ask.request(&stub(&reply)).expect("tokens");
+        let tokens = ask.request(&stub(&replies[n % 16])).expect("tokens");
         let expires_in = tokens.expires_in().unwrap_or_default();
         visit(tokens.access_token().secret(), expires_in.as_secs());
     })
 }
 
-pub(crate) fn openid_grant(reply: Bytes) -> Side {
+pub(crate) fn openid_grant(replies: Vec<Bytes>) -> Side {
     let client = openid().set_token_uri(token_url());
     let scopes = scopes();
     Side::new("openidconnect", move |n, visit| {
         let ask = client
             .exchange_client_credentials()
             .add_scopes(words(&scopes[n % 16]));
-        let tokens = ask.request(&stub(&reply)).expect("tokens");
+        let tokens = ask.request(&stub(&replies[n % 16])).expect("tokens");
         let expires_in = tokens.expires_in().unwrap_or_default();
         visit(tokens.access_token().secret(), expires_in.as_secs());
     })

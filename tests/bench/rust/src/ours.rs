@@ -21,16 +21,16 @@ pub(crate) fn client() -> Result<Client, Error> {
     Client::new(server, ClientId::new(ID), ClientAuth::basic(SECRET))
 }
 
-pub(crate) fn grant(reply: Bytes) -> Side {
+pub(crate) fn grant(replies: Vec<Bytes>) -> Side {
     let client = client().expect("a client");
     let scopes = scopes();
     let run = move |n: usize, visit: Visit<'_>| -> Result<(), Error> {
         let mut exchange = client.client_credentials(Scope::parse(&scopes[n % 16])?);
-        if let Step::Send(request) = exchange.resume(Moment::system()?, Input::Begin)? {
+        if let Step::Send(request) = exchange.resume(&Moment::system()?, Input::Begin)? {
             sent::take(black_box(&request));
         }
-        let reply = Input::Reply(floor::response(&reply));
-        if let Step::Done(tokens) = exchange.resume(Moment::system()?, reply)? {
+        let reply = Input::Reply(floor::response(&replies[n % 16]));
+        if let Step::Done(tokens) = exchange.resume(&Moment::system()?, reply)? {
             visit(
                 tokens.access_token.expose(),
                 tokens.expires_in.unwrap_or_default(),
@@ -48,7 +48,7 @@ pub(crate) fn url() -> Side {
     let run = move |n: usize, visit: Visit<'_>| -> Result<(), Error> {
         let ask =
             AuthorizationRequest::new(redirect_uri.clone()).scope(Scope::parse(&scopes[n % 16])?);
-        let (url, pending) = client.authorize(Moment::system()?, ask)?;
+        let (url, pending) = client.authorize(&Moment::system()?, ask)?;
         black_box(pending);
         visit(url.as_str(), 0);
         Ok(())
