@@ -210,7 +210,7 @@ fn is_token68(token: &str) -> bool {
     // `-./0123456789` stand in a row.
     let is_char = |b: u8| {
         (b'-'..=b'9').contains(&b)
-            | (b'a'..=b'z').contains(&(b | 0x20))
+            | b.is_ascii_alphabetic()
             | (b == b'_')
             | (b == b'~')
             | (b == b'+')
