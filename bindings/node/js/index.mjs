@@ -6,6 +6,7 @@ export const {
   Api,
   Client,
   Denied,
+  DeviceCode,
   Exchange,
   FileStore,
   FixedToken,

@@ -6,7 +6,7 @@
 const { begin, nothing, perform, recordOf, tokensOf } = require('./op.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = '443e90435a32e255'
+const FINGERPRINT = 'bab778cef4d5c5c3'
 
 /** What the server says about a token (RFC 7662 section 2.2). */
 class TokenState extends Record {
@@ -26,12 +26,25 @@ class TokenState extends Record {
   }
 }
 
+/** What to show to the person, and what to ask the token endpoint with meanwhile (RFC 8628 section 3.2). */
+class DeviceCode extends Record {
+  static members = {
+    deviceCode: 'secret',
+    userCode: 'plain',
+    verificationUri: 'plain',
+    verificationUriComplete: 'plain',
+    expiresIn: 'plain',
+    interval: 'plain',
+  }
+}
+
 const operations = {
   revoke: { number: 0, names: ['token', 'hint'], finish: nothing },
   refresh: { number: 1, names: ['tokens', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   introspect: { number: 2, names: ['token', 'hint'], finish: recordOf(TokenState) },
   password: { number: 3, names: ['username', 'password', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   clientCredentials: { number: 4, names: ['scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  deviceAuthorization: { number: 5, names: ['scope', 'resource', 'audience', 'extra'], finish: recordOf(DeviceCode) },
 }
 
 /** What a client asks of a server. */
@@ -40,6 +53,7 @@ class Operations {
   async refresh(args, options) { return this[perform](operations.refresh, args, options) }
   async introspect(args, options) { return this[perform](operations.introspect, args, options) }
   async password(args, options) { return this[perform](operations.password, args, options) }
+  async deviceAuthorization(args, options) { return this[perform](operations.deviceAuthorization, args, options) }
 }
 
 /** The same, for a driver of your own. */
@@ -49,6 +63,7 @@ class ExchangeOperations {
   introspect(args, options) { return this[begin](operations.introspect, args, options) }
   password(args, options) { return this[begin](operations.password, args, options) }
   clientCredentials(args, options) { return this[begin](operations.clientCredentials, args, options) }
+  deviceAuthorization(args, options) { return this[begin](operations.deviceAuthorization, args, options) }
 }
 
-module.exports = { ExchangeOperations, FINGERPRINT, Operations, TokenState }
+module.exports = { ExchangeOperations, FINGERPRINT, Operations, TokenState, DeviceCode }

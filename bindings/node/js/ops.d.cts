@@ -58,6 +58,17 @@ export interface ClientCredentialsArguments {
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
 }
 
+export interface DeviceAuthorizationArguments {
+  /** What the tokens are for, as names of scopes. */
+  scope?: Scope | undefined
+  /** The resources the tokens are for, as absolute URIs (RFC 8707). */
+  resource?: readonly string[] | undefined
+  /** The audiences, as some servers name it. */
+  audience?: readonly string[] | undefined
+  /** Parameters that the provider documents. */
+  extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+}
+
 /**
  * What the server says about a token (RFC 7662 section 2.2).
  * Of a token that is not active it says nothing else.
@@ -90,6 +101,25 @@ export class TokenState {
   readonly issuer: string | undefined
   /** Members that the standard does not define. */
   readonly extra: Readonly<Record<string, unknown>>
+  /** What may be shown. */
+  toJSON(): Record<string, unknown>
+}
+
+/** What to show to the person, and what to ask the token endpoint with meanwhile (RFC 8628 section 3.2). */
+export class DeviceCode {
+  private constructor()
+  /** What the token endpoint is asked with. It is nothing to show. */
+  readonly deviceCode: string
+  /** What the person enters. */
+  readonly userCode: string
+  /** Where the person enters it. */
+  readonly verificationUri: string
+  /** The same with the code in it, for a QR code; the code is shown all the same. */
+  readonly verificationUriComplete: string | undefined
+  /** For how many seconds both codes are good. */
+  readonly expiresIn: number
+  /** How many seconds to wait between two questions. */
+  readonly interval: number
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
@@ -137,6 +167,17 @@ export interface Operations {
    * @param args.extra Parameters that the provider documents.
    */
   password(args: PasswordArguments, options?: CallOptions): Promise<Tokens>
+  /**
+   * Asks for a code that a person enters on another device (RFC 8628).
+   * Without a scope, the server gives what it gives by itself. `endpoint.missing` if the server does not offer it,
+   * `reply.shape` if its answer is not what the standard describes, `denied.*` if it refuses, `lost.*` if no answer
+   * arrives.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  deviceAuthorization(args?: DeviceAuthorizationArguments, options?: CallOptions): Promise<DeviceCode>
 }
 
 /** The same, for a driver of your own. */
@@ -191,4 +232,15 @@ export interface ExchangeOperations {
    * @param args.extra Parameters that the provider documents.
    */
   clientCredentials(args?: ClientCredentialsArguments, options?: MomentOptions): Exchange<Tokens>
+  /**
+   * Asks for a code that a person enters on another device (RFC 8628).
+   * Without a scope, the server gives what it gives by itself. `endpoint.missing` if the server does not offer it,
+   * `reply.shape` if its answer is not what the standard describes, `denied.*` if it refuses, `lost.*` if no answer
+   * arrives.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  deviceAuthorization(args?: DeviceAuthorizationArguments, options?: MomentOptions): Exchange<DeviceCode>
 }

@@ -6,13 +6,14 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { core } from './helper.mjs'
 
-const { Client, Server, TokenState, run } = core
+const { Client, DeviceCode, Server, TokenState, run } = core
 
 const server = Server.fromMetadata('https://as.example', {
   issuer: 'https://as.example',
   token_endpoint: 'https://as.example/token',
   revocation_endpoint: 'https://as.example/revoke',
   introspection_endpoint: 'https://as.example/introspect',
+  device_authorization_endpoint: 'https://as.example/device',
 })
 const client = new Client(server, { clientId: 'id', clientSecret: 's', fetch: () => assert.fail('nothing is sent') })
 
@@ -40,6 +41,20 @@ test('what a server says of a token has members', async () => {
   const dead = await answered(client.exchange.introspect({ token: 't' }), { active: false, sub: 'u' })
   assert.deepEqual([dead.active, dead.subject], [false, undefined])
   assert.match(inspect(dead), /^TokenState \{ active: false/)
+})
+
+test('a code for another device', async () => {
+  const exchange = client.exchange.deviceAuthorization({ scope: ['read', 'write'] })
+  const told = await answered(exchange, {
+    device_code: 'D3V1CE', user_code: 'WDJB-MJHT', verification_uri: 'https://as.example/device', expires_in: 1800,
+  })
+  assert(told instanceof DeviceCode)
+  assert.deepEqual([told.userCode, told.verificationUri, told.interval], ['WDJB-MJHT', 'https://as.example/device', 5])
+  assert.equal(told.verificationUriComplete, undefined)
+  assert.equal(told.deviceCode, 'D3V1CE')
+  assert.doesNotMatch(inspect(told) + JSON.stringify(told), /D3V1CE/)
+  const refused = answered(client.exchange.deviceAuthorization(), { user_code: 'WDJB-MJHT' })
+  await assert.rejects(refused, { code: 'reply.shape' })
 })
 
 test('a record does not change, and is made by nobody else', async () => {

@@ -38,6 +38,18 @@ def test_what_a_server_says_of_a_token_has_members(generic: Twin) -> None:
     assert (dead.scope, dead.audience, dead.extra) == (None, (), {})
 
 
+def test_a_code_for_another_device(generic: Twin) -> None:
+    client = generic_client(generic)
+    told = client.device_authorization(scope="read")
+    assert isinstance(told, oauth_core.DeviceCode)
+    assert told.user_code and told.verification_uri.startswith("http") and told.expires_in > 0 and told.interval >= 1
+    assert told.device_code not in repr(told) and told.user_code in repr(told)
+    other = asyncio.run(client.adevice_authorization(scope=["read"]))
+    assert other.device_code != told.device_code
+    exchange = client.exchange.device_authorization(scope="read")
+    assert next(exchange).url == f"{generic.base}/device_authorization"
+
+
 def test_members_of_every_kind(plain: Any) -> None:
     body = (
         b'{"active":true,"scope":"b a","exp":1750000060,"iat":1750000000,"nbf":1750000000,"sub":"u","aud":["x"],'

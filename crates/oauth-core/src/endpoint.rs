@@ -34,6 +34,7 @@
 //!
 //! [`Client::call`]: crate::Client::call
 
+pub mod device_authorization;
 pub mod introspection;
 pub mod metadata;
 pub(crate) mod pushed_authorization;

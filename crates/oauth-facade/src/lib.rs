@@ -52,8 +52,9 @@ pub use flow::Flow;
 pub use keeper::{Ask, Keep, Keeper, Task, of_store};
 pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use op::{
-    ClientCredentials, Description, Doors, Entry, FINGERPRINT, Introspect, Kind, Operation,
-    Outcome, Password, Refresh, Revoke, TABLE, TokenState, operation_name,
+    ClientCredentials, Description, DeviceAuthorization, DeviceCode, Doors, Entry, FINGERPRINT,
+    Introspect, Kind, Operation, Outcome, Password, Refresh, Revoke, TABLE, TokenState,
+    operation_name,
 };
 pub use preset::Preset;
 pub use record::{ErrorRecord, Record};

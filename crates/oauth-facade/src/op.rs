@@ -5,6 +5,7 @@
 //! [`FINGERPRINT`] changes with either, so that two halves of different releases notice it.
 
 mod client_credentials;
+mod device_authorization;
 mod introspect;
 mod password;
 mod refresh;
@@ -16,6 +17,7 @@ use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
 
 pub use client_credentials::ClientCredentials;
+pub use device_authorization::{DeviceAuthorization, DeviceCode};
 pub use introspect::{Introspect, TokenState};
 pub use password::Password;
 pub use refresh::Refresh;
@@ -310,6 +312,7 @@ operations! {
         introspect: Introspect -> TokenState;
         password: Password -> Tokens;
         client_credentials: ClientCredentials -> Tokens, Exchange;
+        device_authorization: DeviceAuthorization -> DeviceCode;
     }
 }
 

@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Exchange, Tokens
-    from ._records import TokenState
+    from ._records import TokenState, DeviceCode
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
 
-FINGERPRINT = "443e90435a32e255"
+FINGERPRINT = "bab778cef4d5c5c3"
 
 
 class Operations:
@@ -146,6 +146,41 @@ class Operations:
     ) -> Coroutine[Any, Any, Tokens]:
         """password(), in a coroutine."""
         answer: Coroutine[Any, Any, Tokens] = self._acall(3, (username, password, scope, resource, audience, extra))
+        return answer
+
+    def device_authorization(
+        self,
+        *,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> DeviceCode:
+        """Asks for a code that a person enters on another device (RFC 8628).
+
+        Without a scope, the server gives what it gives by itself. endpoint.missing if the server
+        does not offer it, reply.shape if its answer is not what the standard describes,
+        denied.* if it refuses, lost.* if no answer arrives.
+
+        Args:
+            scope: What the tokens are for, as names of scopes.
+            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
+            audience: The audiences, as some servers name it.
+            extra: Parameters that the provider documents.
+        """
+        answer: DeviceCode = self._call(5, (scope, resource, audience, extra))
+        return answer
+
+    def adevice_authorization(
+        self,
+        *,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Coroutine[Any, Any, DeviceCode]:
+        """device_authorization(), in a coroutine."""
+        answer: Coroutine[Any, Any, DeviceCode] = self._acall(5, (scope, resource, audience, extra))
         return answer
 
 
@@ -285,4 +320,30 @@ class ExchangeOperations:
                 at each step.
         """
         answer: Exchange[Tokens] = self._begin(4, (scope, resource, audience, extra), moment)
+        return answer
+
+    def device_authorization(
+        self,
+        *,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+        moment: Moment | None = None,
+    ) -> Exchange[DeviceCode]:
+        """Asks for a code that a person enters on another device (RFC 8628).
+
+        Without a scope, the server gives what it gives by itself. endpoint.missing if the server
+        does not offer it, reply.shape if its answer is not what the standard describes,
+        denied.* if it refuses, lost.* if no answer arrives.
+
+        Args:
+            scope: What the tokens are for, as names of scopes.
+            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
+            audience: The audiences, as some servers name it.
+            extra: Parameters that the provider documents.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
+        """
+        answer: Exchange[DeviceCode] = self._begin(5, (scope, resource, audience, extra), moment)
         return answer

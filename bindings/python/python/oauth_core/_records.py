@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TokenState",
+    "DeviceCode",
 ]
 
 
@@ -90,3 +91,45 @@ class TokenState(Record):
             "issuer": None,
             "extra": {},
         }
+
+
+class DeviceCode(Record):
+    """What to show to the person, and what to ask the token endpoint with meanwhile (RFC 8628 section
+    3.2).
+
+    Attributes:
+        device_code: What the token endpoint is asked with. It is nothing to show.
+        user_code: What the person enters.
+        verification_uri: Where the person enters it.
+        verification_uri_complete: The same with the code in it, for a QR code; the code is
+            shown all the same.
+        expires_in: For how many seconds both codes are good.
+        interval: How many seconds to wait between two questions.
+    """
+
+    if TYPE_CHECKING:
+        device_code: str
+        """What the token endpoint is asked with. It is nothing to show."""
+        user_code: str
+        """What the person enters."""
+        verification_uri: str
+        """Where the person enters it."""
+        verification_uri_complete: str | None = None
+        """The same with the code in it, for a QR code; the code is shown all the same."""
+        expires_in: int
+        """For how many seconds both codes are good."""
+        interval: int
+        """How many seconds to wait between two questions."""
+    else:
+        __slots__ = (
+            "device_code",
+            "user_code",
+            "verification_uri",
+            "verification_uri_complete",
+            "expires_in",
+            "interval",
+        )
+        _absent = {
+            "verification_uri_complete": None,
+        }
+        _secrets = frozenset(("device_code",))

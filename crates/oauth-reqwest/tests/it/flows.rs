@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use oauth_core::endpoint::device_authorization::DeviceAuthorization;
 use oauth_core::endpoint::introspection::{Introspection, TokenState};
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::grant::Extension;
@@ -168,6 +169,18 @@ async fn an_extension_grant_goes_by_its_uri() {
         .await
         .unwrap();
     assert!(!tokens.access_token.matches(subject.access_token.expose()));
+}
+
+#[tokio::test]
+async fn a_code_for_another_device_is_asked_for() {
+    let (served, driver) = (served(), driver());
+    let client = public(discovered(&driver, &served).await, &served);
+    let ask = DeviceAuthorization::new(Scope::parse("read").unwrap());
+    let code = driver.run(client.call(ask)).await.unwrap();
+    assert!(code.expires_in >= code.interval && !code.user_code.is_empty());
+    let page = code.verification_uri_complete.unwrap();
+    assert!(page.same_origin(&code.verification_uri));
+    assert!(page.as_str().contains(&code.user_code));
 }
 
 #[tokio::test]

@@ -1,0 +1,219 @@
+//! `POST {device_authorization_endpoint}`: ask for a code that a person enters on another device.
+//!
+//! RFC 8628 <https://www.rfc-editor.org/rfc/rfc8628#section-3.1>, reply section 3.2
+
+use super::{Context, Endpoint, EndpointRequest, Reply};
+use crate::error::Error;
+use crate::form::Form;
+use crate::grant::{TokenRequest, push_scope};
+use crate::json::{Json, Object};
+use crate::secret::Secret;
+use crate::server::EndpointKind;
+use crate::url::Url;
+
+/// How long to wait between two questions where the server does not say, in seconds (section 3.2).
+const INTERVAL: u64 = 5;
+
+/// The longest code that a person can be asked to enter, in characters.
+const MAX_USER_CODE: usize = 64;
+
+/// Asks for a code that a person enters on another device.
+#[derive(Debug, Clone, Default)]
+pub struct DeviceAuthorization {
+    asked: TokenRequest,
+}
+
+/// What to show to the person, and what to ask the token endpoint with meanwhile.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DeviceCode {
+    /// What the token endpoint is asked with. It is nothing to show.
+    pub device_code: Secret<String>,
+    /// What the person enters: visible ASCII and spaces, safe to print on a terminal.
+    pub user_code: String,
+    /// Where the person enters it.
+    pub verification_uri: Url,
+    /// The same with the code in it, for a QR code. The code is shown all the same (section 3.3.1).
+    pub verification_uri_complete: Option<Url>,
+    /// For how many seconds both codes are good.
+    pub expires_in: u64,
+    /// How many seconds to wait between two questions: at least one, and no more than the codes live.
+    pub interval: u64,
+}
+
+impl DeviceAuthorization {
+    /// For what is `asked`: a [`TokenRequest`], or a scope alone.
+    pub fn new(asked: impl Into<TokenRequest>) -> Self {
+        Self {
+            asked: asked.into(),
+        }
+    }
+}
+
+impl Endpoint for DeviceAuthorization {
+    const NAME: &'static str = "device_authorization";
+    type Output = DeviceCode;
+
+    fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
+        let (mut form, rules) = (Form::new(), cx.server.rules());
+        push_scope(&mut form, &self.asked.scope, rules);
+        self.asked.fill(&mut form, rules)?;
+        let kind = EndpointKind::DeviceAuthorization;
+        Ok(EndpointRequest::post(kind, Self::NAME, form))
+    }
+
+    fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<DeviceCode, Error> {
+        let object = reply.object()?;
+        let text = |member: &str| {
+            let text = object.get(member).and_then(Json::as_str);
+            let text = text.filter(|text| !text.is_empty());
+            text.ok_or_else(|| reply.malformed(member))
+        };
+        let user_code = text("user_code")?;
+        let is_shown = |b: u8| (0x20..=0x7e).contains(&b);
+        if user_code.len() > MAX_USER_CODE || !user_code.bytes().all(is_shown) {
+            return Err(reply.malformed("user_code"));
+        }
+        // The person is sent there: no script, and nobody in between.
+        let page = |member: &str| {
+            let url = Url::parse(text(member)?).map_err(|_| reply.malformed(member))?;
+            let is_safe = url.require(cx.server.transport()).is_ok();
+            is_safe
+                .then_some(url)
+                .ok_or_else(|| reply.malformed(member))
+        };
+        let is_strict = cx.server.rules().is_strict();
+        let expires_in = seconds(&object, "expires_in", is_strict, reply)?;
+        let expires_in = expires_in.ok_or_else(|| reply.malformed("expires_in"))?;
+        let interval = seconds(&object, "interval", is_strict, reply)?.unwrap_or(INTERVAL);
+        Ok(DeviceCode {
+            device_code: text("device_code")?.into(),
+            user_code: user_code.to_owned(),
+            verification_uri: page("verification_uri")?,
+            verification_uri_complete: match object.get("verification_uri_complete") {
+                Some(_) => Some(page("verification_uri_complete")?),
+                None => None,
+            },
+            expires_in,
+            interval: interval.clamp(1, expires_in.max(1)),
+        })
+    }
+}
+
+/// Whole seconds, rounded up: whoever asks too early is told to slow down. A number in a text is one
+/// unless the rules are strict.
+fn seconds(
+    object: &Object<'_>,
+    member: &str,
+    is_strict: bool,
+    reply: Reply<'_>,
+) -> Result<Option<u64>, Error> {
+    let read = match object.get(member) {
+        None => return Ok(None),
+        Some(Json::Float(seconds)) if *seconds >= 0.0 => Some(seconds.ceil() as u64),
+        Some(Json::String(text)) if !is_strict => text.parse().ok(),
+        Some(value) => value.as_seconds(),
+    };
+    read.map(Some).ok_or_else(|| reply.malformed(member))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+mod tests {
+    use super::*;
+    use crate::client::Client;
+    use crate::exchange::{Exchange as _, Input, Step};
+    use crate::scope::Scope;
+    use crate::testing::{answered, at, code, json, of, server};
+
+    fn client() -> Client {
+        let kind = EndpointKind::DeviceAuthorization;
+        of(server()
+            .with_endpoint(kind, "https://as.example/device")
+            .unwrap())
+    }
+
+    /// The reply of section 3.2, with these members in place of its own.
+    fn told(members: &[(&str, &str)]) -> Result<DeviceCode, Error> {
+        let own = [
+            ("device_code", r#""GmRhmhcxhwAzkoEqiMEg""#),
+            ("user_code", r#""WDJB-MJHT""#),
+            ("verification_uri", r#""https://example.com/device""#),
+            ("expires_in", "1800"),
+        ];
+        let is_other = |name: &str| members.iter().any(|(other, _)| *other == name);
+        let kept = own.iter().filter(|(name, _)| !is_other(name));
+        let given = members.iter().filter(|(_, value)| !value.is_empty());
+        let all: Vec<_> = kept.chain(given).collect();
+        let body: Vec<_> = all
+            .iter()
+            .map(|(name, value)| format!("\"{name}\":{value}"))
+            .collect();
+        let ask = client().call(DeviceAuthorization::default());
+        answered(ask, json(200, &format!("{{{}}}", body.join(","))))
+    }
+
+    #[test]
+    fn what_is_asked_for_is_sent_with_the_clients_authentication() {
+        let asked = TokenRequest::from(Scope::parse("a b").unwrap());
+        let asked = asked.resource("https://api.example/").unwrap();
+        let mut exchange = client().call(DeviceAuthorization::new(asked));
+        let Step::Send(request) = exchange.resume(&at(), Input::Begin).unwrap() else {
+            panic!("a request")
+        };
+        assert_eq!(request.uri(), "https://as.example/device");
+        assert_eq!(
+            request.body(),
+            "scope=a+b&resource=https%3A%2F%2Fapi.example%2F"
+        );
+        assert!(request.headers().contains_key("authorization"));
+    }
+
+    #[test]
+    fn the_interval_is_five_seconds_at_least_one_and_no_longer_than_the_code() {
+        let interval = |value| told(&[("interval", value)]).map(|code| code.interval);
+        for (value, expected) in [
+            ("", 5),
+            ("0", 1),
+            ("7", 7),
+            (r#""5""#, 5),
+            ("2.5", 3),
+            ("1e12", 1800),
+        ] {
+            assert_eq!(code(interval(value)), Ok(expected), "{value}");
+        }
+        assert_eq!(code(interval("-1")), Err("reply.shape"));
+        let texts = told(&[("expires_in", r#""1800""#)]);
+        assert_eq!(code(texts.map(|code| code.expires_in)), Ok(1800));
+    }
+
+    #[test]
+    fn a_reply_that_a_person_could_not_or_should_not_follow_is_refused() {
+        for (member, value) in [
+            ("device_code", ""),
+            ("user_code", ""),
+            ("user_code", r#""A\u001b[2JB""#),
+            ("verification_uri", ""),
+            ("verification_uri", r#""javascript:alert(1)""#),
+            ("verification_uri", r#""http://example.com/device""#),
+            (
+                "verification_uri_complete",
+                r#""http://example.com/device""#,
+            ),
+            ("expires_in", ""),
+        ] {
+            let error = told(&[(member, value)]).unwrap_err();
+            assert_eq!(
+                (error.code(), error.detail()),
+                ("reply.shape", Some(member)),
+                "{value}"
+            );
+        }
+        let whole = told(&[(
+            "verification_uri_complete",
+            r#""https://example.com/d?c=W""#,
+        )]);
+        assert!(whole.unwrap().verification_uri_complete.is_some());
+        assert!(!format!("{:?}", told(&[])).contains("GmRhmhcxhwAzkoEqiMEg"));
+    }
+}
