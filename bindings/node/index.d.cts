@@ -263,7 +263,10 @@ export type MaybePromise<T> = T | Promise<T>
 export interface SourceOptions extends TokenRequest {
   /** Shares the grant with everyone who has this store. */
   store?: Store | undefined
-  /** Whose grant it is: the `sub` of the issuer, or your own name for the person. */
+  /**
+   * Whose grant it is: the `sub` of the issuer, or your own name for the person. The client's own has
+   * none (`misuse.setup`).
+   */
   subject?: string | undefined
   /**
    * What the server does with a refresh token that comes twice. `unknown`: after a lost reply it is
@@ -317,7 +320,7 @@ export class Client {
   /** The same conversations for a driver of your own. */
   readonly exchange: Exchanges
   /** A token for the client itself, kept fresh. */
-  clientCredentials(options?: SourceOptions): GrantSource
+  clientCredentials(options?: Omit<SourceOptions, 'subject'>): GrantSource
   /**
    * Tokens of a person, kept fresh. With tokens of a new login, these take the place of what a store
    * has; without any, the store's are used. `scope` is the one that was asked for, if you keep several

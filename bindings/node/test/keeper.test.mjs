@@ -105,6 +105,9 @@ test('a keeper is of one of two grants', () => {
   assert.throws(() => offline.keeper(undefined, { grantType: 'password' }), setup)
   assert.throws(() => offline.keeper(ofOld(), { grantType: 'client_credentials' }), setup)
   assert.throws(() => offline.keeper(undefined, { subject: 'ann', reuse: 'perhaps' }), setup)
+  // The client's own grant is nobody's.
+  assert.throws(() => offline.keeper(undefined, { grantType: 'client_credentials', subject: 'ann' }), setup)
+  assert.throws(() => offline.clientCredentials({ subject: 'ann' }), setup)
   // Two people without a name would share a record.
   assert.throws(() => offline.keeper(), setup)
   assert.throws(() => offline.source(undefined, { store: new Memory() }), setup)

@@ -259,10 +259,10 @@ impl Client {
     /// One grant, kept fresh by a driver of yours: source() without transport and store.
     ///
     /// grant_type is refresh_token, for tokens of a person: these, or what a store has of them;
-    /// or client_credentials. A keeper that is not shared asks for no store. longest_request is
-    /// how many seconds a token request of yours can take at most, 30 unless you say: after
-    /// that, and a lease, another worker may send the refresh token again. moment is for tests
-    /// and replays, as in exchange.
+    /// or client_credentials, which take no subject. A keeper that is not shared asks for no
+    /// store. longest_request is how many seconds a token request of yours can take at most, 30
+    /// unless you say: after that, and a lease, another worker may send the refresh token again.
+    /// moment is for tests and replays, as in exchange.
     #[pyo3(signature = (tokens = None, *, grant_type = "refresh_token", shared = true,
                         subject = None, scope = None, resource = None, audience = None,
                         extra = None, reuse = None, lease = None, longest_request = None,

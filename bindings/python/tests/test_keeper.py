@@ -173,6 +173,8 @@ def test_a_keeper_is_of_one_of_two_grants() -> None:
     mistakes: list[dict[str, Any]] = [
         {"grant_type": "password"},
         {"grant_type": "client_credentials", "tokens": tokens_of_old()},
+        # The client's own grant is nobody's.
+        {"grant_type": "client_credentials", "subject": "ann"},
         {"subject": "ann", "reuse": "perhaps"},
         # Two people without a name would share a record.
         {},
