@@ -214,7 +214,8 @@ export class Tokens {
   /** Reads what {@link Tokens.serialize} wrote. */
   static deserialize(text: string): Tokens
   readonly accessToken: string
-  readonly tokenType: 'Bearer'
+  /** `Bearer` (RFC 6750) or `DPoP` (RFC 9449). */
+  readonly tokenType: string
   readonly receivedAt: Date
   /** The lifetime in seconds, if the server named one. */
   readonly expiresIn: number | undefined
