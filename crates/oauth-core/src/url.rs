@@ -269,6 +269,22 @@ impl FromStr for Url {
     }
 }
 
+impl AsRef<str> for Url {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl TryFrom<&http::Uri> for Url {
+    type Error = Error;
+
+    /// # Errors
+    /// Those of [`Self::parse`].
+    fn try_from(uri: &http::Uri) -> Result<Self, Error> {
+        Self::parse(&uri.to_string())
+    }
+}
+
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
