@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::breaker::Breaker;
@@ -105,6 +106,7 @@ pub struct Identity {
     pub(crate) server: Server,
     pub(crate) client_id: ClientId,
     pub(crate) auth: ClientAuth,
+    /// Those of nearly every request, worked out once: a form is sent, JSON is understood.
     pub(crate) headers: HeaderMap,
     pub(crate) redirect_uris: Option<Vec<RedirectUri>>,
     /// Whose the tokens will be.
@@ -132,10 +134,16 @@ impl Identity {
             )?),
             _ => None,
         };
+        let named = Self::named(server, client_id);
+        let mut headers = named.headers.clone();
+        if let Some(basic) = &basic {
+            headers.insert(AUTHORIZATION, basic.clone());
+        }
         Ok(Self {
             auth,
             basic,
-            ..Self::named(server, client_id)
+            headers,
+            ..named
         })
     }
 
@@ -146,11 +154,15 @@ impl Identity {
 
     fn named(server: Server, client_id: ClientId) -> Self {
         let binding = Arc::new(Binding::new(&server, &client_id));
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, form);
         Self {
             server,
             client_id,
             auth: ClientAuth::none(),
-            headers: HeaderMap::new(),
+            headers,
             redirect_uris: None,
             binding,
             dpop: None,

@@ -23,7 +23,6 @@ use crate::token::{self, TokenType, Tokens};
 use crate::url::Url;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 /// A request that may be sent, as far as it can be told before it is signed.
 #[derive(Debug)]
@@ -210,16 +209,20 @@ impl Unsent {
     pub(super) fn into_request(mut self, us: &Identity) -> Result<(Request<Bytes>, Sent), Error> {
         let side = self.side();
         let mut headers = us.headers.clone();
-        headers.insert(ACCEPT, HeaderValue::from_static(self.accept));
+        if self.accept != "application/json" {
+            headers.insert(ACCEPT, HeaderValue::from_static(self.accept));
+        }
         self.authenticate(us, &mut headers)?;
         if let Some(proof) = self.proof.take() {
             let proof = client_auth::header_value(proof.expose().clone())?;
             headers.insert(HeaderName::from_static(dpop::DPOP), proof);
         }
         let body = match self.body {
-            Body::None => Bytes::new(),
+            Body::None => {
+                headers.remove(CONTENT_TYPE);
+                Bytes::new()
+            }
             Body::Form(form) => {
-                headers.insert(CONTENT_TYPE, FORM);
                 form.check()?;
                 form.into_body()
             }
@@ -248,7 +251,10 @@ impl Unsent {
 
     fn authenticate(&mut self, us: &Identity, headers: &mut HeaderMap) -> Result<(), Error> {
         let purpose = match &self.auth {
-            Auth::None => return Ok(()),
+            Auth::None => {
+                headers.remove(AUTHORIZATION);
+                return Ok(());
+            }
             Auth::Client { purpose } | Auth::ConfidentialClient { purpose } => *purpose,
             Auth::Token(tokens) => {
                 let value = token::authorization(&tokens.token_type, &tokens.access_token)?;
@@ -256,10 +262,10 @@ impl Unsent {
                 return Ok(());
             }
         };
-        if let Some(basic) = us.basic(purpose) {
-            headers.insert(AUTHORIZATION, basic.clone());
+        if us.basic(purpose).is_some() {
             return Ok(());
         }
+        headers.remove(AUTHORIZATION);
         let form = match &mut self.body {
             Body::Form(form) | Body::FormAsJson(form) => form,
             Body::None | Body::Json(_) => return Err(Misuse::NeedsForm.into()),

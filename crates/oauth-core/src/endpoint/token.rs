@@ -113,7 +113,7 @@ fn tokens(
     let token_type = token_type(&mut object, had, cx)?;
     let expires_in = expires_in(&mut object, rules, now, &mut warnings)?;
     let asked = had.implied_scope(&asked.scope);
-    let scope = match granted(&mut object, rules, &mut warnings)? {
+    let scope = match granted(&mut object, asked, rules, &mut warnings)? {
         Some(granted) => {
             if !asked.is_empty() && !rules.covers(asked, &granted) {
                 warnings.push(Warning::ScopeWidened);
@@ -313,12 +313,17 @@ fn seconds_in_text(text: &str) -> Option<u64> {
 
 fn granted(
     object: &mut Object<'_>,
+    asked: &Scope,
     rules: &Rules,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<Scope>, Error> {
     let delimiter = rules.reply_scope_delimiter();
     match object.take("scope") {
         None => Ok(None),
+        // What was asked for, as nearly every server says: there is nothing to read.
+        Some(Json::String(text)) if text == asked.as_str() && delimiter == ' ' => {
+            Ok(Some(asked.clone()))
+        }
         Some(Json::String(text)) if text.is_empty() && rules.has(&Quirk::EmptyScopeIsAbsent) => {
             Ok(None)
         }
