@@ -118,8 +118,9 @@ fn seconds(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
     use super::*;
     use crate::client::Client;
     use crate::exchange::{Exchange as _, Input, Step};
