@@ -273,7 +273,13 @@ fn a_token_goes_in_the_way_of_its_type() {
         Err("key.missing")
     );
     let other = Client::new(server(), ClientId::new("other"), ClientAuth::none()).unwrap();
-    assert_eq!(begin(&other, bound).map(drop), Err("stored.issuer"));
+    let bearer = Tokens {
+        token_type: TokenType::Bearer,
+        ..bound.clone()
+    };
+    for theirs in [bound, bearer] {
+        assert_eq!(begin(&other, theirs).map(drop), Err("stored.issuer"));
+    }
 }
 
 /// RFC 9449 section 7.1 names the hash of its example token.
