@@ -40,7 +40,7 @@ const CAPACITY: usize = 10_000;
 /// let sessions = Sessions::new(driver, client, store)
 ///     .capacity(50_000)
 ///     .per_second(50)
-///     .on_ended(|grant, error| println!("{:?} has to log in again: {error}", grant.subject));
+///     .on_ended(|grant, error| println!("{:?} has to log in again: {error}", grant.subject()));
 /// let ann = GrantId::person("ann");
 /// sessions.log_in(&ann, tokens).await?;
 /// let token = sessions.get(&ann).token().await?;
