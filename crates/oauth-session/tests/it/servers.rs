@@ -234,7 +234,8 @@ impl Server {
             if process.try_wait().expect("its state").is_some() {
                 return false;
             }
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+            let is_open = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok();
+            if is_open && !self.is_loading() {
                 self.process = Some(process);
                 return true;
             }
@@ -243,6 +244,12 @@ impl Server {
         process.kill().expect("to kill it");
         process.wait().expect("its end");
         false
+    }
+
+    /// Redis takes connections before it has read what it stored, and answers with `LOADING` until then.
+    fn is_loading(&self) -> bool {
+        let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        log.contains("Server initialized") && !log.contains("Ready to accept connections")
     }
 
     /// Kills it, as a machine that loses its power does.
