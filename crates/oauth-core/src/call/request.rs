@@ -1,6 +1,7 @@
 //! A request on its way: its URL, its signatures, its credentials. Nothing here is generic, so that it is
 //! compiled once and not for every endpoint.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -47,12 +48,18 @@ pub(super) enum Due {
 }
 
 /// What of a request is needed once it has gone out.
-#[derive(Debug)]
 pub(super) struct Sent {
     pub(super) body: Bytes,
     pub(super) authorization: Option<HeaderValue>,
     pub(super) client_secret: Option<Secret<String>>,
     proved: Option<(Side, Url)>,
+}
+
+impl fmt::Debug for Sent {
+    /// Its body holds secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sent").finish_non_exhaustive()
+    }
 }
 
 impl Unsent {

@@ -353,3 +353,22 @@ fn a_certificate_leads_to_the_aliases_and_names_the_client_only() {
         "no alias, no other place"
     );
 }
+
+#[test]
+fn a_call_shows_no_secret_whatever_it_waits_for() {
+    let post = Client::new(server(), ClientId::new("id"), ClientAuth::post("hunter22")).unwrap();
+    let grant = crate::grant::Extension::new("urn:example:g").unwrap();
+    let grant = grant.parameter("assertion", "s3cr3t").unwrap();
+    let token = crate::endpoint::token::Token::new(grant, crate::grant::TokenRequest::new());
+    let mut call = post.call(token);
+    let text = |call: &dyn std::fmt::Debug| format!("{call:?} {call:#?}");
+    let mut shown = vec![text(&call)];
+    let _ = sent(call.resume(&at(), Input::Begin).unwrap());
+    shown.push(text(&call));
+    for text in shown {
+        assert!(
+            !text.contains("hunter22") && !text.contains("s3cr3t"),
+            "{text}"
+        );
+    }
+}
