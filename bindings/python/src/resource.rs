@@ -33,8 +33,9 @@ impl Resource {
             headers: &headers.0,
             body,
         };
-        self.0
-            .authorization(&request, &tokens.0.access_token)
+        let token = tokens.0.bearer_token();
+        token
+            .and_then(|token| self.0.authorization(&request, token))
             .map_err(|error| errors::raise(py, &error))
     }
 

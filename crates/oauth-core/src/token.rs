@@ -213,6 +213,19 @@ impl Tokens {
         }
     }
 
+    /// The access token, where holding it is enough to use it. One that is bound to a key goes with a proof of
+    /// that key, and never as a bearer token.
+    ///
+    /// # Errors
+    /// `key.missing`, `token.unsupported_token_type`.
+    pub fn bearer_token(&self) -> Result<&Secret<String>, Error> {
+        match &self.token_type {
+            TokenType::Bearer => Ok(&self.access_token),
+            TokenType::Dpop => Err(Misuse::KeyMissing.into()),
+            TokenType::Other(name) => Err(Error::from(Fault::TokenTypeUnknown).about(name)),
+        }
+    }
+
     /// Whether it is [`Self::bearer`]'s: of no issuer and no client.
     pub(crate) fn is_of_nobody(&self) -> bool {
         self.binding.issuer.is_empty() && self.binding.client_id.is_empty()

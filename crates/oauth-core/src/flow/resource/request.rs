@@ -311,7 +311,7 @@ impl ResourceRequest {
             &url,
             &self.headers,
             self.bytes().map(|bytes| &**bytes),
-            &tokens.access_token,
+            tokens.bearer_token()?,
         )?;
         match self.body {
             Body::Bytes(_) => {}

@@ -16,6 +16,7 @@ use super::super::*;
 use crate::Tokens;
 use crate::error::Advice;
 use crate::moment::UnixTime;
+use crate::token::TokenType;
 
 const API: &str = "https://api.example";
 const START: u64 = 1_750_000_000;
@@ -75,6 +76,24 @@ fn pause(step: Result<Step, Error>) -> f64 {
     match step.unwrap() {
         Step::Wait(pause) => pause.as_secs_f64(),
         step => panic!("{step:?}"),
+    }
+}
+
+#[test]
+fn a_token_that_is_no_bearer_token_is_not_sent_as_one() {
+    for (token_type, code) in [
+        (TokenType::Dpop, "key.missing"),
+        (
+            TokenType::Other("mac".to_owned()),
+            "token.unsupported_token_type",
+        ),
+    ] {
+        let mut request = get(&api(), "/things");
+        let _ = request.resume(at(0.0), Event::Begin).unwrap();
+        let mut tokens = Tokens::bearer("t");
+        tokens.token_type = token_type;
+        let error = request.resume(at(0.0), Event::Token(&tokens)).unwrap_err();
+        assert_eq!(error.code(), code);
     }
 }
 
