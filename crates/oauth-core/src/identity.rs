@@ -109,7 +109,7 @@ pub struct Identity {
     /// Those of nearly every request, worked out once: a form is sent, JSON is understood.
     pub(crate) headers: HeaderMap,
     pub(crate) redirect_uris: Option<Vec<RedirectUri>>,
-    /// Whose the tokens will be.
+    /// Issuer and client, to which the tokens will belong.
     pub(crate) binding: Arc<Binding>,
     /// The key that tokens are bound to.
     pub(crate) dpop: Option<DpopKey>,
@@ -147,7 +147,7 @@ impl Identity {
         })
     }
 
-    /// Nobody in particular, for requests that need no client.
+    /// A server without a client, for requests that need none.
     pub(crate) fn anonymous(server: Server) -> Self {
         Self::named(server, ClientId::new(""))
     }

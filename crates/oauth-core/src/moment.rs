@@ -26,8 +26,7 @@ impl UnixTime {
         Self(seconds)
     }
 
-    /// The operating system's clock, for those who need the time and no chance: random bytes cost a
-    /// system call.
+    /// The operating system's clock, for callers that need no randomness.
     ///
     /// # Errors
     /// `misuse.no_clock` if it stands before 1970.

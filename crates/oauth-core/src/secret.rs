@@ -8,7 +8,7 @@ use zeroize::Zeroize as _;
 
 /// Memory that can be overwritten before it is freed.
 pub trait Wipe {
-    /// Overwrites the value; what stays is empty.
+    /// Overwrites the value and leaves it empty.
     fn wipe(&mut self);
 }
 

@@ -299,8 +299,8 @@ impl fmt::Debug for Url {
     }
 }
 
-/// The characters of RFC 3986. The URL Standard strips or turns round none of them, and escapes one:
-/// an apostrophe in a query.
+/// The characters of RFC 3986. A parser of the URL Standard leaves each of them unchanged, except an
+/// apostrophe in a query, which it escapes.
 pub(crate) fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&()*+,;=%'|".contains(&byte)
 }
