@@ -46,8 +46,8 @@ def test_a_code_for_another_device(generic: Twin) -> None:
     assert told.device_code not in repr(told) and told.user_code in repr(told)
     other = asyncio.run(client.adevice_authorization(scope=["read"]))
     assert other.device_code != told.device_code
-    exchange = client.exchange.device_authorization(scope="read")
-    assert next(exchange).url == f"{generic.base}/device_authorization"
+    step = next(client.exchange.device_authorization(scope="read"))
+    assert isinstance(step, oauth_core.Send) and step.url == f"{generic.base}/device_authorization"
 
 
 def test_members_of_every_kind(plain: Any) -> None:
