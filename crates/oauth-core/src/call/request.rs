@@ -12,7 +12,7 @@ use crate::challenge;
 use crate::client_auth::{self, Method as AuthMethod};
 use crate::crypto::SigningKey;
 use crate::dpop::{self, Side};
-use crate::endpoint::{Auth, Body, EndpointRequest, ProofOfPossession, Target};
+use crate::endpoint::{Auth, Body, EndpointRequest, MAX_REPLY, ProofOfPossession, Target};
 use crate::error::{Check, Error, Fault, Misuse};
 use crate::exchange::SigningJob;
 use crate::form::{self, Form};
@@ -316,6 +316,9 @@ fn wants_nonce(reply: &Response<Bytes>) -> bool {
     };
     if challenges.iter().any(is_asked) {
         return true;
+    }
+    if reply.body().len() > MAX_REPLY {
+        return false;
     }
     let text = std::str::from_utf8(reply.body()).unwrap_or_default();
     match json::parse(text) {

@@ -184,6 +184,14 @@ fn a_challenge_asks_for_a_nonce_too_and_other_refusals_do_not() {
     assert_eq!(ask(401, &[json, nonce], NONCE), Ok(true));
     assert_eq!(ask(401, &[challenge, nonce], ""), Ok(true));
     assert_eq!(ask(400, &[json], NONCE), Err("denied.use_dpop_nonce"));
+    let large = format!(
+        r#"{{"error":"use_dpop_nonce","x":"{}"}}"#,
+        "x".repeat(1 << 20)
+    );
+    assert!(
+        !matches!(ask(400, &[json, nonce], &large), Ok(true)),
+        "not read"
+    );
     let other = r#"{"error":"invalid_scope"}"#;
     assert_eq!(ask(400, &[json, nonce], other), Err("denied.invalid_scope"));
     assert_eq!(

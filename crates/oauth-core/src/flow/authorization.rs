@@ -145,16 +145,19 @@ impl AuthorizationRequest {
         now: UnixTime,
         entropy: &FlowEntropy<'_>,
     ) -> Result<(Url, Pending), Error> {
-        let required = us
-            .server
-            .flag("require_pushed_authorization_requests", Flag::False);
         // The person would only be shown the server's error page.
-        if required || self.push == Push::Always {
+        if self.is_pushed(us) {
             return Err(Misuse::PushRequired.into());
         }
         let Prepared { form, pending } = self.prepare(us, now, entropy)?;
         let endpoint = us.server.endpoint(EndpointKind::Authorization)?;
         Ok((endpoint.with_query(&form), pending))
+    }
+
+    /// Whether the server gets the request before the person does.
+    fn is_pushed(&self, us: &Identity) -> bool {
+        let required = "require_pushed_authorization_requests";
+        self.push == Push::Always || us.server.flag(required, Flag::False)
     }
 
     /// Every parameter of the request, and what to keep until the person comes back.

@@ -8,7 +8,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::{AuthorizationRequest, FlowEntropy, HostGeneratedValues, Pending, Prepared, Push};
+use super::{AuthorizationRequest, FlowEntropy, HostGeneratedValues, Pending, Prepared};
 use crate::call::Call;
 use crate::endpoint::pushed_authorization::{Pushed, PushedAuthorization};
 use crate::error::{Error, Misuse};
@@ -16,7 +16,7 @@ use crate::exchange::{Exchange, Input, Step};
 use crate::form::Form;
 use crate::identity::Identity;
 use crate::moment::Moment;
-use crate::server::{EndpointKind, Flag};
+use crate::server::EndpointKind;
 use crate::url::Url;
 
 /// Where to send the person, and what to keep meanwhile.
@@ -62,12 +62,8 @@ impl Begin {
         values: Option<&HostGeneratedValues>,
     ) -> Result<Step<Authorization>, Error> {
         let us = &self.us;
-        let required = us
-            .server
-            .flag("require_pushed_authorization_requests", Flag::False);
-        let pushes = required || ask.push == Push::Always;
-        let prepared = ask.prepare(us, at.now(), &entropy(at, values)?)?;
-        let Prepared { form, pending } = prepared;
+        let pushes = ask.is_pushed(us);
+        let Prepared { form, pending } = ask.prepare(us, at.now(), &entropy(at, values)?)?;
         if !pushes {
             let url = us.server.endpoint(EndpointKind::Authorization)?;
             return Ok(Step::Done(Authorization {

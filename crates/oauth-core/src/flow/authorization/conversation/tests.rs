@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use serde_json::json;
 
+use super::super::Push;
 use super::*;
 use crate::client::Client;
 use crate::client_auth::ClientAuth;
