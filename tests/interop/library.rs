@@ -51,7 +51,7 @@ fn discovery_finds_the_endpoints() {
         let url = found.endpoint(kind).expect("an endpoint");
         assert!(url.as_str().starts_with(server.issuer()), "{url}");
     }
-    assert!(found.names_itself_in_callbacks());
+    assert!(found.authorization_response_iss_supported());
     assert_eq!(
         found.code_challenge_methods(),
         Some(vec!["S256".to_owned()])

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use oauth_core::moment::UnixTime;
-use oauth_core::pkce::{ChallengeMethod, CodeVerifier, Demand};
+use oauth_core::pkce::{ChallengeMethod, CodeVerifier, PkceRequirement};
 use oauth_core::quirk::Rules;
 use oauth_core::{challenge, client_auth, form, retry_after as pause};
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ fn by_metadata(vector: &Vector, asks: &mut Asks, metadata: &Value) -> Verdict {
         let advertised = match asks.is_rust() {
             true => outcome(
                 mcp,
-                ChallengeMethod::choose(listed.as_deref(), Demand::Advertised),
+                ChallengeMethod::choose(listed.as_deref(), PkceRequirement::Advertised),
             )
             .map(drop),
             false => Err(No::OutOfReach(NO_PROFILE)),
@@ -142,7 +142,7 @@ fn challenges(vector: &Vector, given: &str) -> Verdict {
         want["code_challenge"].as_str(),
     )?;
     // Without the opt-in no list of methods leads to plain.
-    let default = ChallengeMethod::choose(Some(&["plain".to_owned()]), Demand::Usual);
+    let default = ChallengeMethod::choose(Some(&["plain".to_owned()]), PkceRequirement::Usual);
     holds("plain needs an opt-in", default.is_err())
 }
 

@@ -251,7 +251,7 @@ fn compare(vector: &Vector, server: &Server) -> Verdict {
             "authorization_response_iss_parameter_supported" => {
                 same(
                     name,
-                    Some(server.names_itself_in_callbacks()),
+                    Some(server.authorization_response_iss_supported()),
                     want.as_bool(),
                 )?;
             }
@@ -335,6 +335,6 @@ pub(crate) fn document(members: Value) -> Result<Server, Error> {
     let issuer = Issuer::parse("https://as.example")?;
     match oauth_core::json::parse(&text)? {
         oauth_core::json::Json::Object(object) => Server::read(&issuer, &object, Rules::default()),
-        _ => Err(oauth_core::error::Fault::MetadataShape.into()),
+        _ => Err(oauth_core::error::ProtocolViolation::MetadataShape.into()),
     }
 }

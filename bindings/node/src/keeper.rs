@@ -107,7 +107,7 @@ pub(crate) struct NativeOutline {
 #[napi]
 pub(crate) fn outline(record: String) -> Result<NativeOutline> {
     let outline = GrantSummary::read(&Secret::new(record)).map_err(fail)?;
-    let parameters = &outline.id.asked;
+    let parameters = &outline.id.token_request;
     let named = |name| {
         let values = parameters.named(name);
         values.map(|value| value.expose().clone()).collect()
@@ -118,7 +118,7 @@ pub(crate) fn outline(record: String) -> Result<NativeOutline> {
         issuer: outline.issuer,
         client_id: outline.client_id,
         subject: outline.id.subject().map(str::to_owned),
-        scope: outline.id.asked.scope.as_str().to_owned(),
+        scope: outline.id.token_request.scope.as_str().to_owned(),
         resource,
         audience,
         extra: extra

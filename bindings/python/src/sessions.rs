@@ -347,9 +347,9 @@ fn shown<'py>(py: Python<'py>, outline: &GrantSummary) -> PyResult<Bound<'py, Py
     let end = outline.expires_at.map(|end| value::of_time(py, end));
     let shown = PyDict::new(py);
     shown.set_item("subject", outline.id.subject())?;
-    shown.set_item("scope", outline.id.asked.scope.as_str())?;
+    shown.set_item("scope", outline.id.token_request.scope.as_str())?;
     for name in ["resource", "audience"] {
-        let values = outline.id.asked.named(name);
+        let values = outline.id.token_request.named(name);
         let values: Vec<_> = values.map(|value| value.expose().as_str()).collect();
         shown.set_item(name, values)?;
     }
@@ -373,8 +373,8 @@ fn id(py: Python<'_>, subject: Option<String>, request: TokenRequest) -> PyResul
         ..Keep::default()
     };
     let id = match keep.subject {
-        Some(_) => keep.persons(),
-        None => keep.own(),
+        Some(_) => keep.person_grant(),
+        None => keep.client_grant(),
     };
     id.map_err(|error| errors::raise(py, &error))
 }

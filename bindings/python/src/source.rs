@@ -75,7 +75,7 @@ thread_local! {
 
 impl GrantSource {
     pub(crate) fn client_credentials(py: Python<'_>, us: Arc<Us>, kept: Kept) -> PyResult<Self> {
-        let id = kept.keep.own();
+        let id = kept.keep.client_grant();
         id.map_err(|error| errors::raise(py, &error))?;
         Self::new(py, us, Grant::ClientCredentials, kept)
     }
@@ -155,10 +155,10 @@ impl GrantSource {
         let keep = &self.kept.keep;
         let client = self.us.client.core();
         let keeper = match &self.grant {
-            Grant::ClientCredentials => client.keeper(keep.own()?),
+            Grant::ClientCredentials => client.keeper(keep.client_grant()?),
             Grant::OneOf(_, id) => client.keeper(id.clone()),
             Grant::Refresh(login) => {
-                let keeper = client.keeper(keep.persons()?);
+                let keeper = client.keeper(keep.person_grant()?);
                 let is_ours = store.is_none() || login.pid == std::process::id();
                 match login.newest.load_full().filter(|_| is_ours) {
                     Some(tokens) => keeper.with_tokens(&Moment::system()?, (*tokens).clone())?,

@@ -32,7 +32,7 @@ impl Client {
         ask: &Array,
     ) -> Result<Self, JsValue> {
         let ask = token_request(ask)?;
-        ask.core()
+        ask.to_core()
             .and_then(|_| oauth_facade::Client::new(&server.0, client_id, Auth::Documented(None)))
             .and_then(|client| client.with_redirect_uris(&[redirect_uri]))
             .map(|client| Self(client, ask))

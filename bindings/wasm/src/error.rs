@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::error::Error as _;
 
 use js_sys::Function;
-use oauth_facade::{Cause, Check, Error, ErrorRecord, Fault, Loss, Misuse, for_doubles};
+use oauth_facade::{
+    Cause, Error, ErrorRecord, Loss, Misuse, ProtocolViolation, ValidationFailure, for_doubles,
+};
 use wasm_bindgen::prelude::*;
 
 thread_local! {
@@ -50,13 +52,13 @@ pub fn late_error() -> JsValue {
 /// A callback that belongs to no flow of this tab.
 #[wasm_bindgen(js_name = strangerError)]
 pub fn stranger_error() -> JsValue {
-    fail(Check::CallbackState.into())
+    fail(ValidationFailure::CallbackState.into())
 }
 
 /// A resource's redirect: where it leads is hidden from the page, so it is not followed.
 #[wasm_bindgen(js_name = redirectError)]
 pub fn redirect_error() -> JsValue {
-    fail(Fault::ReplyRedirect.into())
+    fail(ProtocolViolation::ReplyRedirect.into())
 }
 
 /// A client secret, where nothing is known of the server yet.

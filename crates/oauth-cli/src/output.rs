@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
-use oauth_core::error::{Advice, Check, Error, Kind, Misuse, Reach};
+use oauth_core::error::{Advice, Delivery, Error, Kind, Misuse, ValidationFailure};
 use serde_json::{Value, json};
 
 /// The exit code when the server or the network refused.
@@ -123,7 +123,7 @@ impl From<Error> for Failure {
             exit: match error.kind() {
                 // The command is right: the server's 401, or a lost reply, came first.
                 Kind::Misuse(Misuse::NoRefreshToken | Misuse::OutcomeUnknown) => REFUSED,
-                Kind::Misuse(_) | Kind::Untrusted(Check::StoredIssuer) => USAGE,
+                Kind::Misuse(_) | Kind::Untrusted(ValidationFailure::StoredIssuer) => USAGE,
                 _ => REFUSED,
             },
             code: code.to_owned(),
@@ -191,7 +191,7 @@ fn hint(error: &Error) -> String {
     }
     let may_be_done = error
         .cause()
-        .is_some_and(|cause| cause.reach() == Reach::Unknown);
+        .is_some_and(|cause| cause.delivery() == Delivery::Unknown);
     match error.advice() {
         Advice::Retry { after: Some(pause) } => format!("try again in {} s", pause.as_secs()),
         Advice::Retry { .. } if may_be_done => {

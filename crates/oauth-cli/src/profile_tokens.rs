@@ -172,7 +172,7 @@ impl ProfileTokens {
             if summary.id.subject().is_some() || !is_clients(plan, &summary)? {
                 continue;
             }
-            let asked = summary.id.asked;
+            let asked = summary.id.token_request;
             let stored = self.find(plan, &Owner::Client(asked));
             // One that cannot be used can be forgotten all the same.
             let tokens = stored.ok().flatten().and_then(|stored| stored.tokens());
@@ -253,8 +253,8 @@ impl ProfileTokens {
 
     fn id(&self, owner: &Owner) -> GrantId {
         match owner {
-            Owner::Login => GrantId::person(&self.profile).asking(self.asked.clone()),
-            Owner::Client(asked) => GrantId::own().asking(asked.clone()),
+            Owner::Login => GrantId::person(&self.profile).requesting(self.asked.clone()),
+            Owner::Client(asked) => GrantId::client().requesting(asked.clone()),
         }
     }
 

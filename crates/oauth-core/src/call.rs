@@ -11,10 +11,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Response;
 
+use crate::client_config::ClientConfig;
 use crate::endpoint::{Context, Endpoint, Reply};
 use crate::error::{Error, Misuse};
 use crate::exchange::{Exchange, Input, SigningJob, Step};
-use crate::identity::Identity;
 use crate::moment::Moment;
 
 use request::{Due, Sent, Unsent};
@@ -22,7 +22,7 @@ use request::{Due, Sent, Unsent};
 /// One endpoint, called once.
 #[derive(Debug)]
 pub struct Call<E> {
-    us: Arc<Identity>,
+    config: Arc<ClientConfig>,
     endpoint: E,
     state: State,
     nonce: NonceRetry,
@@ -53,9 +53,9 @@ enum NonceRetry {
 }
 
 impl<E: Endpoint> Call<E> {
-    pub(crate) const fn new(us: Arc<Identity>, endpoint: E) -> Self {
+    pub(crate) const fn new(config: Arc<ClientConfig>, endpoint: E) -> Self {
         Self {
-            us,
+            config,
             endpoint,
             state: State::Fresh,
             nonce: NonceRetry::Unused,
@@ -67,7 +67,7 @@ impl<E: Endpoint> Call<E> {
             (State::Fresh, Input::Begin) => self.begin(at),
             (State::Signing(signing), Input::Signed(signature)) => {
                 let Signing { request, due, job } = *signing;
-                let request = request.signed(&self.us, due, &job, &signature)?;
+                let request = request.signed(&self.config, due, &job, &signature)?;
                 self.sign_and_send(at, request)
             }
             (State::Waiting(sent), Input::Reply(reply)) => self.read(at, &sent, &reply),
@@ -78,9 +78,9 @@ impl<E: Endpoint> Call<E> {
     }
 
     fn begin(&mut self, at: &Moment) -> Result<Step<E::Output>, Error> {
-        let request = self.endpoint.request(&Context::new(&self.us, at))?;
+        let request = self.endpoint.request(&Context::new(&self.config, at))?;
         // A signature may cost a call to a key service: none for a request that cannot be made.
-        let request = Unsent::new(&self.us, request)?;
+        let request = Unsent::new(&self.config, request)?;
         self.sign_and_send(at, request)
     }
 
@@ -90,8 +90,8 @@ impl<E: Endpoint> Call<E> {
         at: &Moment,
         mut request: Unsent,
     ) -> Result<Step<E::Output>, Error> {
-        while let Some(due) = request.due(&self.us) {
-            match request.sign(&self.us, at, due)? {
+        while let Some(due) = request.due(&self.config) {
+            match request.sign(&self.config, at, due)? {
                 None => {}
                 Some(job) => {
                     let step = Step::Sign(job.clone());
@@ -100,7 +100,7 @@ impl<E: Endpoint> Call<E> {
                 }
             }
         }
-        let (request, sent) = request.into_request(&self.us)?;
+        let (request, sent) = request.into_request(&self.config)?;
         self.state = State::Waiting(sent);
         Ok(Step::Send(request))
     }
@@ -111,14 +111,14 @@ impl<E: Endpoint> Call<E> {
         sent: &Sent,
         response: &Response<Bytes>,
     ) -> Result<Step<E::Output>, Error> {
-        if sent.learn(&self.us, response)? && self.nonce == NonceRetry::Unused {
+        if sent.learn(&self.config, response)? && self.nonce == NonceRetry::Unused {
             self.nonce = NonceRetry::Used;
             return self.begin(at);
         }
-        let reply = Reply::new(response, self.us.server.rules(), at.now());
-        let read = self.endpoint.read(&Context::new(&self.us, at), reply);
+        let reply = Reply::new(response, self.config.server.rules(), at.now());
+        let read = self.endpoint.read(&Context::new(&self.config, at), reply);
         read.map(Step::Done)
-            .map_err(|error| error.without(&redact::secrets(&self.us, sent)))
+            .map_err(|error| error.without(&redact::secrets(&self.config, sent)))
     }
 
     fn finish(&self, error: Error) -> Error {

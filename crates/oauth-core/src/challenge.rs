@@ -6,7 +6,7 @@ mod tests;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue};
 
-use crate::error::{Error, Fault};
+use crate::error::{Error, ProtocolViolation};
 
 /// One challenge. Scheme and parameter names are in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
             // A challenge has parameters or one token68, never both.
             let current = current
                 .filter(|known| known.token68.is_none() && known.params.len() < MAX_PARAMS)
-                .ok_or(Fault::ChallengeSyntax)?;
+                .ok_or(ProtocolViolation::ChallengeSyntax)?;
             let value = self.value()?;
             self.skip_blanks();
             if !self.rest.is_empty() && !self.rest.starts_with(',') {
@@ -205,7 +205,12 @@ impl<'a> Reader<'a> {
                     self.rest = quoted.get(at + 1..).unwrap_or_default();
                     return Ok(value);
                 }
-                '\\' => value.push(chars.next().map(|(_, c)| c).ok_or(Fault::ChallengeSyntax)?),
+                '\\' => value.push(
+                    chars
+                        .next()
+                        .map(|(_, c)| c)
+                        .ok_or(ProtocolViolation::ChallengeSyntax)?,
+                ),
                 c if c.is_control() && c != '\t' => return syntax(),
                 c => value.push(c),
             }
@@ -235,5 +240,5 @@ impl<'a> Reader<'a> {
 }
 
 fn syntax<T>() -> Result<T, Error> {
-    Err(Fault::ChallengeSyntax.into())
+    Err(ProtocolViolation::ChallengeSyntax.into())
 }

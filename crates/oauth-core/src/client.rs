@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::call::Call;
 use crate::client_auth::ClientAuth;
+use crate::client_config::{ClientConfig, ClientId};
 use crate::dpop::DpopKey;
 use crate::endpoint::Endpoint;
 use crate::endpoint::introspection::{Introspection, TokenState};
 use crate::endpoint::revocation::Revocation;
 use crate::endpoint::token::Token;
-use crate::error::{Check, Error};
+use crate::error::{Error, ValidationFailure};
 use crate::exchange::Exchange;
 use crate::flow::authorization::{
     Authorization, AuthorizationRequest, Begin, FlowEntropy, HostGeneratedValues, Pending,
@@ -17,7 +18,6 @@ use crate::flow::authorization::{
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::keeper::{GrantId, Keeper};
 use crate::grant::{ClientCredentials, Grant, Refresh, TokenRequest};
-use crate::identity::{ClientId, Identity};
 use crate::issuer::{Issuer, RedirectUri};
 #[cfg(feature = "sha2")]
 use crate::moment::Moment;
@@ -44,7 +44,7 @@ pub fn discover_with(ask: DiscoveryRequest) -> impl Exchange<Output = Server> + 
 ///
 /// Nothing here opens a socket: what talks to the server is an [`Exchange`] for a driver to run.
 #[derive(Debug, Clone)]
-pub struct Client(Arc<Identity>);
+pub struct Client(Arc<ClientConfig>);
 
 impl Client {
     /// A client of `server`.
@@ -52,7 +52,7 @@ impl Client {
     /// # Errors
     /// `client_auth.colon_in_raw_id`.
     pub fn new(server: Server, id: ClientId, auth: ClientAuth) -> Result<Self, Error> {
-        Identity::new(server, id, auth).map(|identity| Self(Arc::new(identity)))
+        ClientConfig::new(server, id, auth).map(|identity| Self(Arc::new(identity)))
     }
 
     /// Sends this header with every request, such as a `User-Agent` the server insists on.
@@ -166,10 +166,10 @@ impl Client {
         pending: Pending,
         callback: &str,
     ) -> Result<impl Exchange<Output = Tokens> + Send + use<>, Error> {
-        let (code, asked) = pending
+        let (code, token_request) = pending
             .accept(&self.0, callback)
             .map_err(|error| error.at_endpoint("authorization").without(&[]))?;
-        Ok(self.token(code, asked))
+        Ok(self.token(code, token_request))
     }
 
     /// Spends a refresh token, for all that was granted. Where the server sends no new one, the tokens keep
@@ -193,18 +193,18 @@ impl Client {
     /// it to the server.
     pub fn client_credentials<R: Into<TokenRequest>>(
         &self,
-        asked: R,
+        token_request: R,
     ) -> impl Exchange<Output = Tokens> + Send + use<R> {
-        self.token(ClientCredentials, asked)
+        self.token(ClientCredentials, token_request)
     }
 
     /// Exchanges any grant for tokens, for what is `asked`: a [`TokenRequest`], or a [`Scope`] alone.
     pub fn token<G: Grant + Send + 'static, R: Into<TokenRequest>>(
         &self,
         grant: G,
-        asked: R,
+        token_request: R,
     ) -> impl Exchange<Output = Tokens> + Send + use<G, R> {
-        self.call(Token::new(grant, asked.into()))
+        self.call(Token::new(grant, token_request.into()))
     }
 
     /// Whether these tokens are this client's, of this server. Ask before a token out of a store is
@@ -216,7 +216,7 @@ impl Client {
         if tokens.binding == self.0.binding {
             Ok(())
         } else {
-            Err(Check::StoredIssuer.into())
+            Err(ValidationFailure::StoredIssuer.into())
         }
     }
 

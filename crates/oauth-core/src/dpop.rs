@@ -13,7 +13,7 @@ use http::HeaderMap;
 use serde_json::json;
 
 use crate::crypto::SigningKey;
-use crate::error::{Error, Fault, Misuse};
+use crate::error::{Error, Misuse, ProtocolViolation};
 #[cfg(feature = "sha2")]
 use crate::jose;
 use crate::jose::PublicJwk;
@@ -175,7 +175,7 @@ pub(crate) fn nonce(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let mut fields = headers.get_all(DPOP_NONCE).iter();
     let (first, second) = (fields.next(), fields.next());
     if second.is_some() {
-        return Err(Fault::DpopNonce.into());
+        return Err(ProtocolViolation::DpopNonce.into());
     }
     let is_nonce = |text: &&str| {
         let is_char = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);

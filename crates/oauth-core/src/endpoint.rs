@@ -47,8 +47,8 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use crate::client_config::{ClientConfig, ClientId};
 use crate::error::Error;
-use crate::identity::{ClientId, Identity};
 use crate::moment::Moment;
 use crate::server::Server;
 
@@ -93,11 +93,11 @@ pub struct Context<'a> {
     pub server: &'a Server,
     /// The client that calls.
     pub client_id: &'a ClientId,
-    pub(crate) identity: &'a Identity,
+    pub(crate) identity: &'a ClientConfig,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) const fn new(identity: &'a Identity, at: &'a Moment) -> Self {
+    pub(crate) const fn new(identity: &'a ClientConfig, at: &'a Moment) -> Self {
         Self {
             at,
             server: &identity.server,

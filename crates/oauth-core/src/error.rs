@@ -16,10 +16,10 @@ use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use crate::secret::Secret;
 
-pub use cause::{Cause, Reach};
+pub use cause::{Cause, Delivery};
 pub use class::{Class, Row};
 pub use server_error::{Denial, ServerError};
-pub use table::{Advice, Check, Fault, Loss, Misuse};
+pub use table::{Advice, Loss, Misuse, ProtocolViolation, ValidationFailure};
 
 /// What went wrong in a conversation, and whose fault it was.
 ///
@@ -45,9 +45,9 @@ pub enum Kind {
     /// The server understood and said no.
     Denied(Box<ServerError>),
     /// The server, or whatever answered in its place, broke the protocol.
-    Malformed(Fault),
+    Malformed(ProtocolViolation),
     /// A check failed: the message may not be what it claims. Never act on its content.
-    Untrusted(Check),
+    Untrusted(ValidationFailure),
     /// No answer arrived. Whether the request was carried out is in the [`Cause`].
     Lost(Loss),
     /// The caller asked for something that must not or cannot be done.
@@ -84,9 +84,9 @@ impl Error {
 
     /// An exchange that ended because no answer arrived.
     pub fn lost(cause: Cause) -> Self {
-        let kind = match cause.reach() {
-            Reach::TooLarge => Kind::Malformed(Fault::ReplyTooLarge),
-            Reach::Unsent | Reach::Unknown => Kind::Lost(cause.loss()),
+        let kind = match cause.delivery() {
+            Delivery::TooLarge => Kind::Malformed(ProtocolViolation::ReplyTooLarge),
+            Delivery::Unsent | Delivery::Unknown => Kind::Lost(cause.loss()),
         };
         Self::new(kind).caused_by(cause)
     }
@@ -152,7 +152,7 @@ impl Error {
 
     /// Whether the request may have been carried out though no answer came.
     fn is_of_unknown_fate(&self) -> bool {
-        let is_unsent = |cause: &Cause| cause.reach() == Reach::Unsent;
+        let is_unsent = |cause: &Cause| cause.delivery() == Delivery::Unsent;
         matches!(self.kind, Kind::Lost(_)) && !self.source.as_ref().is_some_and(is_unsent)
     }
 
@@ -247,14 +247,14 @@ impl Error {
     }
 }
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
+impl From<ProtocolViolation> for Error {
+    fn from(fault: ProtocolViolation) -> Self {
         Self::new(Kind::Malformed(fault))
     }
 }
 
-impl From<Check> for Error {
-    fn from(check: Check) -> Self {
+impl From<ValidationFailure> for Error {
+    fn from(check: ValidationFailure) -> Self {
         Self::new(Kind::Untrusted(check))
     }
 }

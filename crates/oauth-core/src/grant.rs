@@ -43,13 +43,13 @@ pub trait Grant {
     ///
     /// # Errors
     /// `scope.exceeds_grant`.
-    fn scope<'a>(&'a self, _: &Context<'_>, asked: &'a Scope) -> Result<Cow<'a, Scope>, Error> {
-        Ok(Cow::Borrowed(asked))
+    fn scope<'a>(&'a self, _: &Context<'_>, requested: &'a Scope) -> Result<Cow<'a, Scope>, Error> {
+        Ok(Cow::Borrowed(requested))
     }
 
     /// The scope that counts as granted when the server says nothing, where this one was `asked` for.
-    fn implied_scope<'a>(&'a self, asked: &'a Scope) -> &'a Scope {
-        asked
+    fn implied_scope<'a>(&'a self, requested: &'a Scope) -> &'a Scope {
+        requested
     }
 
     /// The refresh token that stays good when the server sends no new one.

@@ -12,7 +12,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Fault};
+use crate::error::{Error, ProtocolViolation};
 use crate::form::Pairs;
 
 /// The deepest nesting of a reply.
@@ -66,18 +66,18 @@ pub fn parse(text: &str) -> Result<Json<'_>, Error> {
     .map_err(|error| {
         let text = error.to_string();
         if text.starts_with(TOO_DEEP) {
-            return Fault::ReplyNesting.into();
+            return ProtocolViolation::ReplyNesting.into();
         }
         if text.starts_with(TOO_MANY) {
-            return Fault::ReplyTooManyValues.into();
+            return ProtocolViolation::ReplyTooManyValues.into();
         }
         // serde_json ends its messages with the place.
         match text
             .strip_prefix(TWICE)
             .and_then(|rest| rest.rsplit_once(" at line "))
         {
-            Some((member, _)) => Error::from(Fault::ReplyDuplicate).about(member),
-            None => Fault::ReplyJson.into(),
+            Some((member, _)) => Error::from(ProtocolViolation::ReplyDuplicate).about(member),
+            None => ProtocolViolation::ReplyJson.into(),
         }
     })
 }
@@ -185,7 +185,7 @@ impl<'a> Object<'a> {
 
     fn check_names(&self) -> Result<(), Error> {
         match self.twice() {
-            Some(name) => Err(Error::from(Fault::ReplyDuplicate).about(name)),
+            Some(name) => Err(Error::from(ProtocolViolation::ReplyDuplicate).about(name)),
             None => Ok(()),
         }
     }

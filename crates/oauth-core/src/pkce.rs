@@ -26,7 +26,7 @@ pub enum ChallengeMethod {
 
 /// Whether a server must say that it supports PKCE before we rely on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Demand {
+pub enum PkceRequirement {
     /// Silence is no refusal: S256 is sent anyway (RFC 9700 section 2.1.1).
     #[default]
     Usual,
@@ -95,11 +95,11 @@ impl ChallengeMethod {
     ///
     /// # Errors
     /// `pkce.s256_unsupported`, `pkce.unsupported`.
-    pub fn choose(supported: Option<&[String]>, demand: Demand) -> Result<Self, Error> {
+    pub fn choose(supported: Option<&[String]>, demand: PkceRequirement) -> Result<Self, Error> {
         match supported {
             Some(methods) if methods.iter().any(|method| method == "S256") => Ok(Self::S256),
             Some(_) => Err(Misuse::PkceS256Unsupported.into()),
-            None if demand == Demand::Usual => Ok(Self::S256),
+            None if demand == PkceRequirement::Usual => Ok(Self::S256),
             None => Err(Misuse::PkceUnsupported.into()),
         }
     }

@@ -221,7 +221,9 @@ impl Rules {
     /// The one name by which a scope of several names is compared.
     fn spelled<'n>(&'n self, name: &'n str) -> &'n str {
         let known = self.quirks.iter().find_map(|quirk| match quirk {
-            Quirk::ScopeAlias(asked, granted) if granted == name => Some(asked.as_str()),
+            Quirk::ScopeAlias(token_request, granted) if granted == name => {
+                Some(token_request.as_str())
+            }
             Quirk::ScopePrefix(prefix) => name.strip_prefix(prefix).filter(|rest| !rest.is_empty()),
             _ => None,
         });

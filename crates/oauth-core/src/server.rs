@@ -5,7 +5,7 @@ mod tests;
 
 use serde_json::{Map, Value};
 
-use crate::error::{Check, Error, Fault, Misuse};
+use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::issuer::Issuer;
 use crate::json::{Json, Object};
 use crate::quirk::{Quirk, Rules};
@@ -126,13 +126,13 @@ impl Server {
         issuer.url().require(transport)?;
         let is_template = |named: &str| rules.tenant_issuer() == Some(named);
         match document.get("issuer") {
-            None => return Err(Fault::MetadataIssuerMissing.into()),
+            None => return Err(ProtocolViolation::MetadataIssuerMissing.into()),
             Some(Json::String(named)) if issuer.is(named, &rules) || is_template(named) => {}
             Some(Json::String(named)) => {
                 let both = format!("it names {named}, asked was {issuer}");
-                return Err(Error::from(Check::MetadataIssuer).about(&both));
+                return Err(Error::from(ValidationFailure::MetadataIssuer).about(&both));
             }
-            Some(_) => return Err(Error::from(Fault::MetadataShape).about("issuer")),
+            Some(_) => return Err(Error::from(ProtocolViolation::MetadataShape).about("issuer")),
         }
         let mut server = Self::new(issuer.clone())
             .with_rules(rules)
@@ -150,7 +150,7 @@ impl Server {
         }
         for name in PROMISES {
             if !matches!(document.get(name), None | Some(Json::Bool(_))) {
-                return Err(Error::from(Fault::MetadataShape).about(name));
+                return Err(Error::from(ProtocolViolation::MetadataShape).about(name));
             }
         }
         let mut left = MAX_METADATA;
@@ -260,7 +260,7 @@ impl Server {
     }
 
     /// Whether every callback of this server names its issuer (RFC 9207 section 3).
-    pub fn names_itself_in_callbacks(&self) -> bool {
+    pub fn authorization_response_iss_supported(&self) -> bool {
         let promise = "authorization_response_iss_parameter_supported";
         self.flag(promise, Flag::False) && !self.rules.has(&Quirk::CallbacksWithoutIssuer)
     }
@@ -306,7 +306,7 @@ fn read_endpoints(document: &Object<'_>, transport: Transport) -> Endpoints {
         let url = match document.get(kind.member()) {
             None => continue,
             Some(Json::String(text)) => endpoint_url(kind, text, transport),
-            Some(_) => Err(Error::from(Fault::MetadataShape).about(kind.member())),
+            Some(_) => Err(Error::from(ProtocolViolation::MetadataShape).about(kind.member())),
         };
         endpoints.push((kind, url));
     }
@@ -314,18 +314,18 @@ fn read_endpoints(document: &Object<'_>, transport: Transport) -> Endpoints {
 }
 
 fn endpoint_url(kind: EndpointKind, text: &str, transport: Transport) -> Result<Url, Error> {
-    let fault = |fault: Fault| Err(Error::from(fault).about(kind.member()));
+    let fault = |fault: ProtocolViolation| Err(Error::from(fault).about(kind.member()));
     let (before_fragment, has_fragment) = match text.split_once('#') {
         Some((before, _)) => (before, true),
         None => (text, false),
     };
     match Url::scan(before_fragment) {
-        Ok(url) if url.require(transport).is_err() => fault(Fault::EndpointInsecure),
-        Ok(_) if has_fragment => fault(Fault::EndpointFragment),
+        Ok(url) if url.require(transport).is_err() => fault(ProtocolViolation::EndpointInsecure),
+        Ok(_) if has_fragment => fault(ProtocolViolation::EndpointFragment),
         Ok(url) => Ok(url),
-        Err(Flaw::NotAbsolute | Flaw::NoHost) => fault(Fault::EndpointRelative),
-        Err(Flaw::OtherScheme) => fault(Fault::EndpointInsecure),
-        Err(Flaw::Userinfo) => fault(Fault::EndpointUserinfo),
-        Err(Flaw::Form) => fault(Fault::EndpointSyntax),
+        Err(Flaw::NotAbsolute | Flaw::NoHost) => fault(ProtocolViolation::EndpointRelative),
+        Err(Flaw::OtherScheme) => fault(ProtocolViolation::EndpointInsecure),
+        Err(Flaw::Userinfo) => fault(ProtocolViolation::EndpointUserinfo),
+        Err(Flaw::Form) => fault(ProtocolViolation::EndpointSyntax),
     }
 }

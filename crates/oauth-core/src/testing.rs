@@ -6,9 +6,9 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::client::Client;
 use crate::client_auth::ClientAuth;
+use crate::client_config::ClientId;
 use crate::error::Error;
 use crate::exchange::{Exchange, Input, Step};
-use crate::identity::ClientId;
 use crate::issuer::Issuer;
 use crate::moment::{Moment, UnixTime};
 use crate::quirk::{Quirk, Rules, Strictness};

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::client_auth;
-use crate::error::{Error, Fault, Misuse, ServerError};
+use crate::client_config::Binding;
+use crate::error::{Error, Misuse, ProtocolViolation, ServerError};
 use crate::extra::Extra;
-use crate::identity::Binding;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -222,7 +222,9 @@ impl Tokens {
         match &self.token_type {
             TokenType::Bearer => Ok(&self.access_token),
             TokenType::Dpop => Err(Misuse::KeyMissing.into()),
-            TokenType::Other(name) => Err(Error::from(Fault::TokenTypeUnknown).about(name)),
+            TokenType::Other(name) => {
+                Err(Error::from(ProtocolViolation::TokenTypeUnknown).about(name))
+            }
         }
     }
 
@@ -345,7 +347,9 @@ pub(crate) fn authorization(
 ) -> Result<HeaderValue, Error> {
     let scheme = match token_type {
         TokenType::Bearer | TokenType::Dpop => token_type.as_str(),
-        TokenType::Other(name) => return Err(Error::from(Fault::TokenTypeUnknown).about(name)),
+        TokenType::Other(name) => {
+            return Err(Error::from(ProtocolViolation::TokenTypeUnknown).about(name));
+        }
     };
     let text = token.expose();
     if !text.is_ascii() {

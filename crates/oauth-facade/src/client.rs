@@ -46,7 +46,7 @@ pub struct Authorize {
 impl Authorize {
     fn request(self) -> Result<AuthorizationRequest, Error> {
         let mut request = AuthorizationRequest::new(RedirectUri::parse(&self.redirect_uri)?);
-        request.asked = self.token.core()?;
+        request.token_request = self.token.to_core()?;
         request.response_mode = self.response_mode;
         request.extra = self.extra;
         Ok(request)
@@ -188,6 +188,6 @@ impl Client {
         grant: G,
         ask: &TokenRequest,
     ) -> Result<Machine, Error> {
-        Ok(Machine::new(self.0.token(grant, ask.core()?)))
+        Ok(Machine::new(self.0.token(grant, ask.to_core()?)))
     }
 }

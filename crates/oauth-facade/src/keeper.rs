@@ -63,9 +63,9 @@ impl Keep {
     ///
     /// # Errors
     /// Those of [`TokenRequest`]; `misuse.setup` if a subject is named.
-    pub fn own(&self) -> Result<GrantId, Error> {
+    pub fn client_grant(&self) -> Result<GrantId, Error> {
         match self.subject {
-            None => Ok(GrantId::own().asking(self.request.core()?)),
+            None => Ok(GrantId::client().requesting(self.request.to_core()?)),
             Some(_) => {
                 let what = "the client's own grant is nobody's: it has no subject";
                 Err(Error::from(Misuse::Setup).about(what))
@@ -77,12 +77,12 @@ impl Keep {
     ///
     /// # Errors
     /// Those of [`TokenRequest`].
-    pub fn persons(&self) -> Result<GrantId, Error> {
+    pub fn person_grant(&self) -> Result<GrantId, Error> {
         let id = match &self.subject {
             Some(subject) => GrantId::person(subject),
             None => GrantId::unnamed_person(),
         };
-        Ok(id.asking(self.request.core()?))
+        Ok(id.requesting(self.request.to_core()?))
     }
 
     /// How it is kept, as the core says it.
@@ -154,7 +154,7 @@ impl Keeper {
     /// # Errors
     /// Those of [`TokenRequest`], and `misuse.setup` for an unknown word in `keep`.
     pub fn client_credentials(client: &Client, keep: &Keep) -> Result<Self, Error> {
-        let keeper = client.core().keeper(keep.own()?);
+        let keeper = client.core().keeper(keep.client_grant()?);
         Ok(Self::of(keeper.with_policy(keep.policy()?)))
     }
 
@@ -168,7 +168,7 @@ impl Keeper {
         tokens: Option<Tokens>,
         keep: &Keep,
     ) -> Result<Self, Error> {
-        let keeper = client.core().keeper(keep.persons()?);
+        let keeper = client.core().keeper(keep.person_grant()?);
         let keeper = keeper.with_policy(keep.policy()?);
         Ok(Self::of(match tokens {
             Some(tokens) => keeper.with_tokens(at, tokens)?,

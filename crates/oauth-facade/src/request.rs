@@ -34,7 +34,7 @@ impl TokenRequest {
     ///
     /// # Errors
     /// `resource.syntax`; `form.reserved_parameter` for a name that the protocol owns.
-    pub fn core(&self) -> Result<grant::TokenRequest, Error> {
+    pub fn to_core(&self) -> Result<grant::TokenRequest, Error> {
         let all = grant::TokenRequest::from(self.scope.clone());
         let all = self
             .resource

@@ -307,15 +307,15 @@ fn a_consumer_key_with_a_colon_cannot_be_sent_raw() -> Outcome {
 }
 
 #[test]
-fn keycloak_names_itself_in_callbacks_unless_it_is_said_to_be_old() -> Outcome {
+fn keycloak_authorization_response_iss_supported_unless_it_is_said_to_be_old() -> Outcome {
     let keycloak = || {
         provider("keycloak")?
             .with("host", "sso.example.com")?
             .with("realm", "staff")
     };
-    assert!(keycloak()?.server()?.names_itself_in_callbacks());
+    assert!(keycloak()?.server()?.authorization_response_iss_supported());
     let old = keycloak()?.option("callbacks_without_issuer")?;
-    assert!(!old.server()?.names_itself_in_callbacks());
+    assert!(!old.server()?.authorization_response_iss_supported());
     Ok(())
 }
 

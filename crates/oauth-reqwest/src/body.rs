@@ -43,14 +43,14 @@ impl CappedBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use oauth_core::error::Reach;
+    use oauth_core::error::Delivery;
 
     #[test]
     fn a_body_may_be_as_large_as_the_limit_and_no_larger() {
         let mut body = CappedBody::begin(None).unwrap();
         body.push(&vec![b'x'; BODY_LIMIT - 1]).unwrap();
         body.push(b"x").unwrap();
-        assert_eq!(body.push(b"x").unwrap_err().reach(), Reach::TooLarge);
+        assert_eq!(body.push(b"x").unwrap_err().delivery(), Delivery::TooLarge);
         assert_eq!(
             body.end(StatusCode::OK, HeaderMap::new()).body().len(),
             BODY_LIMIT
@@ -62,7 +62,7 @@ mod tests {
         assert!(CappedBody::begin(Some(BODY_LIMIT as u64)).is_ok());
         for size in [BODY_LIMIT as u64 + 1, u64::MAX] {
             let cause = CappedBody::begin(Some(size)).err().unwrap();
-            assert_eq!(cause.reach(), Reach::TooLarge);
+            assert_eq!(cause.delivery(), Delivery::TooLarge);
         }
     }
 }

@@ -48,9 +48,9 @@ impl Session {
     pub fn client_credentials(
         driver: impl Drive + 'static,
         client: &Client,
-        asked: impl Into<TokenRequest>,
+        token_request: impl Into<TokenRequest>,
     ) -> Self {
-        Self(Shared::client_credentials(driver, client, asked))
+        Self(Shared::client_credentials(driver, client, token_request))
     }
 
     /// As [`crate::Session::refreshing`].

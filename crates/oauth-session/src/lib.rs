@@ -44,7 +44,7 @@
 //! // The store could be a `FileStore`, a `RedisStore`, or one of your own.
 //! let store = Arc::new(Memory::default());
 //! let worker = || -> Result<Session, Error> {
-//!     let id = GrantId::own().asking(Scope::parse("read")?);
+//!     let id = GrantId::client().requesting(Scope::parse("read")?);
 //!     Ok(Session::of_grant(Driver, &client()?, id, store.clone()))
 //! };
 //! let (one, two) = (worker()?, worker()?);

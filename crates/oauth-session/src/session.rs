@@ -123,9 +123,12 @@ impl Session {
     pub fn client_credentials(
         driver: impl Drive + 'static,
         client: &Client,
-        asked: impl Into<TokenRequest>,
+        token_request: impl Into<TokenRequest>,
     ) -> Self {
-        Self::new(driver, client.keeper(GrantId::own().asking(asked)))
+        Self::new(
+            driver,
+            client.keeper(GrantId::client().requesting(token_request)),
+        )
     }
 
     /// A session for tokens of a person, from a login or from storage, renewed with their refresh token.

@@ -31,7 +31,7 @@ pub const SEND_ONCE: &str = "send exactly once";
 /// A redirect is a reply like any other.
 pub const NO_REDIRECT: &str = "follow no redirect";
 /// Larger replies are [`Lost`](Input::Lost) with
-/// [`Reach::TooLarge`](oauth_core::error::Reach::TooLarge), and not read to their end.
+/// [`Delivery::TooLarge`](oauth_core::error::Delivery::TooLarge), and not read to their end.
 pub const CAP: &str = "cap a reply at 1 MiB";
 /// An exchange hears of every failure, and whether the request may have arrived.
 pub const FAILURES_ARE_LOST: &str = "turn every failure into Lost";
@@ -150,7 +150,7 @@ impl fmt::Debug for Seen {
                     reply.body().len()
                 )
             }
-            Self::Lost(cause) => write!(f, "Lost({:?}: {cause})", cause.reach()),
+            Self::Lost(cause) => write!(f, "Lost({:?}: {cause})", cause.delivery()),
         }
     }
 }

@@ -178,7 +178,7 @@ impl fmt::Debug for Line {
         match self {
             Self::At(seconds) => write!(f, "At({seconds})"),
             Self::Reply(reply) => write!(f, "Reply({})", reply.status().as_u16()),
-            Self::Lost(cause) => write!(f, "Lost({:?})", cause.reach()),
+            Self::Lost(cause) => write!(f, "Lost({:?})", cause.delivery()),
             Self::Elapsed => f.write_str("Elapsed"),
             Self::Signed(_) => f.write_str("Signed(..)"),
         }

@@ -43,7 +43,7 @@ pub use rules::Rotation;
 /// at its constructor.
 pub struct Twin {
     base: String,
-    us: Authority,
+    authority: Authority,
     faults: Vec<Fault>,
     log: Vec<Entry>,
     cors: Option<String>,
@@ -126,10 +126,10 @@ impl Twin {
 
     fn of(base: &str, rules: fn(&str) -> Rules) -> Self {
         let base = base.trim_end_matches('/').to_owned();
-        let us = Authority::new(&base, rules(&base));
+        let authority = Authority::new(&base, rules(&base));
         Self {
             base,
-            us,
+            authority,
             faults: Vec::new(),
             log: Vec::new(),
             cors: None,
@@ -144,7 +144,7 @@ impl Twin {
         let now = at.now();
         let place = self.place(&ask.path);
         if ask.query("client_secret").is_some() {
-            self.us.counters.secrets_in_url += 1;
+            self.authority.counters.secrets_in_url += 1;
         }
         let preflight = self.preflight(place, &ask);
         let (mut reply, fault) = match preflight {
@@ -168,23 +168,23 @@ impl Twin {
 
     /// The issuer identifier; for systems without metadata, the [`base`](Self::base).
     pub fn issuer(&self) -> &str {
-        &self.us.rules.issuer
+        &self.authority.rules.issuer
     }
 
     /// The confidential client's identifier.
     pub fn client_id(&self) -> &str {
-        self.us.rules.client_id
+        self.authority.rules.client_id
     }
 
     /// The confidential client's secret. It changes when form-encoded, so that encoding too
     /// little or too much is refused.
     pub fn client_secret(&self) -> &str {
-        self.us.rules.client_secret
+        self.authority.rules.client_secret
     }
 
     /// The public client's identifier; empty if the system documents no public clients.
     pub fn public_client_id(&self) -> &str {
-        self.us.rules.public_client_id
+        self.authority.rules.public_client_id
     }
 
     /// Name and password of the resource owner, for the generic twin's password grant.
@@ -194,13 +194,13 @@ impl Twin {
 
     /// The registered redirect URIs, of both clients.
     pub fn redirect_uris(&self) -> &[String] {
-        &self.us.rules.redirect_uris
+        &self.authority.rules.redirect_uris
     }
 
     /// Registers one more redirect URI. The comparison is exact, but for the port of loopback
     /// addresses (RFC 8252 section 7.3) at the generic and the UserVoice twin.
     pub fn register_redirect_uri(&mut self, uri: &str) {
-        self.us.rules.redirect_uris.push(uri.to_owned());
+        self.authority.rules.redirect_uris.push(uri.to_owned());
     }
 
     /// Lets the next matching request go wrong; one fault per request, in the order injected.
@@ -218,7 +218,7 @@ impl Twin {
 
     /// Lets the user say no to the next authorization request or device.
     pub fn deny_next(&mut self) {
-        self.us.deny_next = true;
+        self.authority.deny_next = true;
     }
 
     /// Every request seen, in order.
@@ -228,63 +228,63 @@ impl Twin {
 
     /// How often things happened.
     pub fn counters(&self) -> Counters {
-        self.us.counters
+        self.authority.counters
     }
 
     /// Ends every access token handed out so far, as the API sees them.
     pub fn expire_access_tokens(&mut self) {
-        self.us.expire_access_tokens();
+        self.authority.expire_access_tokens();
     }
 
     /// Ends every access token and every refresh token handed out so far.
     pub fn revoke_all(&mut self) {
-        self.us.revoke_all();
+        self.authority.revoke_all();
     }
 
     /// The lifetime of access tokens from now on, and their `expires_in` if the system has one.
     pub fn set_access_token_lifetime(&mut self, seconds: u64) {
-        self.us.rules.access_lifetime = Some(seconds);
+        self.authority.rules.access_lifetime = Some(seconds);
     }
 
     /// Names no lifetime from now on, though tokens have one: only a 401 tells.
     pub fn hide_access_token_lifetime(&mut self) {
-        self.us.rules.reply.expires_in = false;
+        self.authority.rules.reply.expires_in = false;
     }
 
     /// What becomes of a refresh token once it was used.
     pub fn set_rotation(&mut self, rotation: Rotation) {
-        self.us.rules.rotation = rotation;
+        self.authority.rules.rotation = rotation;
     }
 
     /// Whether an access token or a refresh token would be honoured at this time.
     pub fn honours(&self, at: UnixTime, token: &str) -> bool {
-        let refresh = self.us.refresh.get(token);
-        self.us.access(at, token).is_some()
-            || refresh.is_some_and(|refresh| refresh.is_live(at, self.us.rules.rotation))
+        let refresh = self.authority.refresh.get(token);
+        self.authority.access(at, token).is_some()
+            || refresh.is_some_and(|refresh| refresh.is_live(at, self.authority.rules.rotation))
     }
 
     /// How many API calls a minute each token is good for; one more is answered 429.
     pub fn set_rate_limit(&mut self, per_minute: u32) {
-        self.us.rules.rate_limit = Some(per_minute);
+        self.authority.rules.rate_limit = Some(per_minute);
     }
 
     /// The length of a rate limit's windows in seconds, instead of a minute.
     pub fn set_rate_window(&mut self, seconds: u64) {
-        self.us.rules.rate_window = seconds.max(1);
+        self.authority.rules.rate_window = seconds.max(1);
     }
 
     /// An access token as a person makes one in the system's console: the trusted client's own, for
     /// all its scopes, without an end until [`expire_access_tokens`](Self::expire_access_tokens).
     pub fn console_token(&mut self, at: UnixTime) -> String {
         let grant = authority::Grant {
-            client_id: self.us.rules.client_id.to_owned(),
+            client_id: self.authority.rules.client_id.to_owned(),
             subject: None,
-            scope: self.us.rules.scopes.join(" "),
-            family: self.us.new_family(),
+            scope: self.authority.rules.scopes.join(" "),
+            family: self.authority.new_family(),
         };
-        let lifetime = self.us.rules.access_lifetime.take();
-        let reply = self.us.issue(at, grant, false);
-        self.us.rules.access_lifetime = lifetime;
+        let lifetime = self.authority.rules.access_lifetime.take();
+        let reply = self.authority.issue(at, grant, false);
+        self.authority.rules.access_lifetime = lifetime;
         reply["access_token"]
             .as_str()
             .unwrap_or_default()
@@ -298,7 +298,7 @@ impl Twin {
     }
 
     fn place(&self, path: &str) -> Place {
-        let paths = &self.us.rules.paths;
+        let paths = &self.authority.rules.paths;
         let known = [
             (&paths.authorize, Place::Authorize),
             (&paths.token, Place::Token),
@@ -314,7 +314,16 @@ impl Twin {
             .find(|(known, _)| *known == path && !path.is_empty())
         {
             Some((_, place)) => place,
-            None if self.us.rules.metadata.0.iter().any(|known| known == path) => Place::Metadata,
+            None if self
+                .authority
+                .rules
+                .metadata
+                .0
+                .iter()
+                .any(|known| known == path) =>
+            {
+                Place::Metadata
+            }
             None => Place::Api,
         }
     }
@@ -348,7 +357,7 @@ impl Twin {
 
     /// Counts what was asked and answered, by whomever: a fault's 429 is a 429.
     fn count(&mut self, place: Place, status: u16) {
-        let counters = &mut self.us.counters;
+        let counters = &mut self.authority.counters;
         match place {
             Place::Token => counters.token_requests += 1,
             Place::Api => {
@@ -361,20 +370,20 @@ impl Twin {
     }
 
     fn work(&mut self, at: UnixTime, place: Place, ask: &Ask, fault: Option<&Fault>) -> Reply {
-        let us = &mut self.us;
+        let authority = &mut self.authority;
         let is_get = ask.method == Method::GET;
         match place {
-            Place::Authorize => authorize::authorize(us, at, ask, fault),
-            Place::Token => token::token(us, at, ask),
-            Place::Revoke => token_management::revoke(us, ask),
-            Place::Introspect => token_management::introspect(us, at, ask),
+            Place::Authorize => authorize::authorize(authority, at, ask, fault),
+            Place::Token => token::token(authority, at, ask),
+            Place::Revoke => token_management::revoke(authority, ask),
+            Place::Introspect => token_management::introspect(authority, at, ask),
             Place::DeviceAuthorization => {
-                token_management::device_authorization(us, at, ask, &self.base)
+                token_management::device_authorization(authority, at, ask, &self.base)
             }
-            Place::Api => (us.rules.api)(us, at, ask),
+            Place::Api => (authority.rules.api)(authority, at, ask),
             _ if !is_get => wire::method_not_allowed("GET"),
-            Place::DevicePage => authorize::approve_device(us, at, ask),
-            Place::Metadata => wire::json(200, &us.rules.metadata.1),
+            Place::DevicePage => authorize::approve_device(authority, at, ask),
+            Place::Metadata => wire::json(200, &authority.rules.metadata.1),
             Place::Keys => wire::json(200, &json!({ "keys": [] })),
             Place::Logout => wire::page(200, "Signed out."),
         }

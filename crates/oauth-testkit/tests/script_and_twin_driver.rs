@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::toy::Toy;
-use oauth_core::error::{Error, Reach};
+use oauth_core::error::{Delivery, Error};
 use oauth_core::exchange::{Exchange, Input, SigningJob, Step};
 use oauth_core::moment::Moment;
 use oauth_testkit::script::Seen;
@@ -108,7 +108,7 @@ fn signatures_are_scripted_and_a_pair_has_no_keys() {
     let error = TwinDriver::new(Twin::generic("https://as.test"))
         .run(Signs)
         .unwrap_err();
-    assert_eq!(error.cause().unwrap().reach(), Reach::Unsent);
+    assert_eq!(error.cause().unwrap().delivery(), Delivery::Unsent);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_pair_reaches_its_twin_and_nobody_else() {
         "https://as.test:8443/",
     ] {
         let error = driver.run(Toy::get(url)).unwrap_err();
-        assert_eq!(error.cause().unwrap().reach(), Reach::Unsent);
+        assert_eq!(error.cause().unwrap().delivery(), Delivery::Unsent);
         let request = http::Request::get(url).body(Bytes::new()).unwrap();
         assert_eq!(driver.send(request).status(), 421);
         assert_eq!(driver.browse(url), None);

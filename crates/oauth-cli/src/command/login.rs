@@ -94,7 +94,7 @@ impl Login {
         let mut listener = redirect::listener(&setup.profile, wanted)?;
         setup.admit(listener.redirect_uri())?;
         let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
-        let mut ask = ask.asking(asked);
+        let mut ask = ask.requesting(asked);
         ask.extra = self.parameters;
         let (url, pending) = setup.client.authorize(&Moment::system()?, ask)?;
         let is_open = !self.no_browser && browser::open(&url).is_ok();

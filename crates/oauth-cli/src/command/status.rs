@@ -124,7 +124,7 @@ fn record(key: &str, summary: &GrantSummary) -> Value {
         "profile": summary.id.subject(),
         "issuer": summary.issuer,
         "client_id": summary.client_id,
-        "requested_scope": summary.id.asked.scope.as_str(),
+        "requested_scope": summary.id.token_request.scope.as_str(),
         "scope": summary.scope.as_ref().map(Scope::as_str),
         "expires_at": summary.expires_at.map(rfc3339),
         "refresh_token_present": summary.has_refresh_token,

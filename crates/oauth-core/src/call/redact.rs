@@ -4,13 +4,13 @@
 use std::borrow::Cow;
 
 use super::request::Sent;
+use crate::client_config::ClientConfig;
 use crate::form;
-use crate::identity::Identity;
 use crate::json::{self, Json};
 use crate::secret::Secret;
 
 /// The secrets as they are, form-encoded, escaped for a page, and as the credentials of a header.
-pub(super) fn secrets(us: &Identity, sent: &Sent) -> Vec<Secret<String>> {
+pub(super) fn secrets(config: &ClientConfig, sent: &Sent) -> Vec<Secret<String>> {
     let header = sent.authorization.as_ref();
     let header = header.and_then(|value| value.to_str().ok());
     let credentials = header.and_then(|value| value.split_once(' '));
@@ -23,7 +23,7 @@ pub(super) fn secrets(us: &Identity, sent: &Sent) -> Vec<Secret<String>> {
     let signed = sent.client_secret.as_ref();
     let mut secrets = Vec::new();
     for secret in values
-        .chain(us.auth.secret())
+        .chain(config.auth.secret())
         .chain(signed.map(|jwt| jwt.expose().as_str()))
         .chain(credentials.map(|(_, credentials)| credentials))
         .filter(|text| text.len() >= 4)

@@ -10,13 +10,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 
 use crate::challenge;
 use crate::client_auth::{self, Method as AuthMethod};
+use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
 use crate::dpop::{self, Side};
 use crate::endpoint::{Auth, Body, EndpointRequest, MAX_REPLY, ProofOfPossession, Target};
-use crate::error::{Check, Error, Fault, Misuse};
+use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::SigningJob;
 use crate::form::{self, Form};
-use crate::identity::Identity;
 use crate::json::{self, Json};
 use crate::moment::Moment;
 use crate::secret::{self, Secret};
@@ -65,7 +65,7 @@ impl fmt::Debug for Sent {
 impl Unsent {
     /// # Errors
     /// Whatever forbids to send it.
-    pub(super) fn new(us: &Identity, request: EndpointRequest) -> Result<Self, Error> {
+    pub(super) fn new(config: &ClientConfig, request: EndpointRequest) -> Result<Self, Error> {
         let EndpointRequest {
             method,
             target,
@@ -74,16 +74,17 @@ impl Unsent {
             auth,
             proof,
         } = request;
-        let url = resolve(us, target)?;
-        url.require(us.server.transport())?;
+        let url = resolve(config, target)?;
+        url.require(config.server.transport())?;
         let (mut body, proves_key) = match &auth {
-            Auth::ConfidentialClient { .. } if !us.auth.is_confidential() => {
+            Auth::ConfidentialClient { .. } if !config.auth.is_confidential() => {
                 return Err(Misuse::SecretMissing.into());
             }
-            Auth::Token(tokens) => (body, needs_proof(us, tokens)?),
-            Auth::None | Auth::Client { .. } | Auth::ConfidentialClient { .. } => {
-                (body, us.dpop.is_some() && proof == ProofOfPossession::Dpop)
-            }
+            Auth::Token(tokens) => (body, needs_proof(config, tokens)?),
+            Auth::None | Auth::Client { .. } | Auth::ConfidentialClient { .. } => (
+                body,
+                config.dpop.is_some() && proof == ProofOfPossession::Dpop,
+            ),
         };
         if let Body::Form(form) | Body::FormAsJson(form) = &mut body {
             form.check()?;
@@ -101,12 +102,12 @@ impl Unsent {
     }
 
     /// The next signature that is due.
-    pub(super) fn due(&self, us: &Identity) -> Option<Due> {
+    pub(super) fn due(&self, config: &ClientConfig) -> Option<Due> {
         let is_client = matches!(
             self.auth,
             Auth::Client { .. } | Auth::ConfidentialClient { .. }
         );
-        let signs_secret = is_client && matches!(us.auth.0, AuthMethod::Signed(_));
+        let signs_secret = is_client && matches!(config.auth.0, AuthMethod::Signed(_));
         if signs_secret && self.client_secret.is_none() {
             Some(Due::ClientSecret)
         } else if self.proves_key && self.proof.is_none() {
@@ -119,11 +120,11 @@ impl Unsent {
     /// Makes a signature, or says what the host has to sign for it.
     pub(super) fn sign(
         &mut self,
-        us: &Identity,
+        config: &ClientConfig,
         at: &Moment,
         due: Due,
     ) -> Result<Option<SigningJob>, Error> {
-        let (key, input) = self.signing_input(us, at, due)?;
+        let (key, input) = self.signing_input(config, at, due)?;
         match key.sign(&input)? {
             Some(jws) => {
                 self.put(due, jws);
@@ -136,13 +137,13 @@ impl Unsent {
     /// With the signature that the host made.
     pub(super) fn signed(
         mut self,
-        us: &Identity,
+        config: &ClientConfig,
         due: Due,
         job: &SigningJob,
         signature: &Bytes,
     ) -> Result<Self, Error> {
         let input = std::str::from_utf8(&job.signing_input).map_err(|_| Misuse::OutOfOrder)?;
-        let jws = key(us, due)?.finish(input, signature)?;
+        let jws = key(config, due)?.finish(input, signature)?;
         self.put(due, jws);
         Ok(self)
     }
@@ -156,19 +157,19 @@ impl Unsent {
 
     fn signing_input(
         &self,
-        us: &Identity,
+        config: &ClientConfig,
         at: &Moment,
         due: Due,
     ) -> Result<(SigningKey, String), Error> {
-        let key = key(us, due)?;
-        let input = match (due, &us.auth.0) {
+        let key = key(config, due)?;
+        let input = match (due, &config.auth.0) {
             (Due::ClientSecret, AuthMethod::Signed(secret)) => {
-                Some(secret.signing_input(&us.client_id, at))
+                Some(secret.signing_input(&config.client_id, at))
             }
             (Due::ClientSecret, _) => None,
             (Due::Proof, _) => {
-                let nonce = us.shared.nonces.of(self.side(), &self.url);
-                self.proof_input(us, at, nonce)?
+                let nonce = config.shared.nonces.of(self.side(), &self.url);
+                self.proof_input(config, at, nonce)?
             }
         };
         Ok((key, input.ok_or(Misuse::KeyMissing)?))
@@ -177,7 +178,7 @@ impl Unsent {
     #[cfg(feature = "sha2")]
     fn proof_input(
         &self,
-        us: &Identity,
+        config: &ClientConfig,
         at: &Moment,
         nonce: Option<String>,
     ) -> Result<Option<String>, Error> {
@@ -190,7 +191,7 @@ impl Unsent {
             },
             nonce,
         };
-        let key = us.dpop.as_ref();
+        let key = config.dpop.as_ref();
         key.map(|key| key.signing_input(&proof, at)).transpose()
     }
 
@@ -198,7 +199,7 @@ impl Unsent {
     #[cfg(not(feature = "sha2"))]
     fn proof_input(
         &self,
-        _: &Identity,
+        _: &ClientConfig,
         _: &Moment,
         _: Option<String>,
     ) -> Result<Option<String>, Error> {
@@ -213,13 +214,16 @@ impl Unsent {
     }
 
     /// The request with its credentials, and what to remember of it.
-    pub(super) fn into_request(mut self, us: &Identity) -> Result<(Request<Bytes>, Sent), Error> {
+    pub(super) fn into_request(
+        mut self,
+        config: &ClientConfig,
+    ) -> Result<(Request<Bytes>, Sent), Error> {
         let side = self.side();
-        let mut headers = us.headers.clone();
+        let mut headers = config.headers.clone();
         if self.accept != "application/json" {
             headers.insert(ACCEPT, HeaderValue::from_static(self.accept));
         }
-        self.authenticate(us, &mut headers)?;
+        self.authenticate(config, &mut headers)?;
         if let Some(proof) = self.proof.take() {
             let proof = client_auth::header_value(proof.expose().clone())?;
             headers.insert(HeaderName::from_static(dpop::DPOP), proof);
@@ -256,7 +260,11 @@ impl Unsent {
         Ok((request, sent))
     }
 
-    fn authenticate(&mut self, us: &Identity, headers: &mut HeaderMap) -> Result<(), Error> {
+    fn authenticate(
+        &mut self,
+        config: &ClientConfig,
+        headers: &mut HeaderMap,
+    ) -> Result<(), Error> {
         let purpose = match &self.auth {
             Auth::None => {
                 headers.remove(AUTHORIZATION);
@@ -269,7 +277,7 @@ impl Unsent {
                 return Ok(());
             }
         };
-        if us.basic(purpose).is_some() {
+        if config.basic(purpose).is_some() {
             return Ok(());
         }
         headers.remove(AUTHORIZATION);
@@ -278,7 +286,7 @@ impl Unsent {
             Body::None | Body::Json(_) => return Err(Misuse::NeedsForm.into()),
         };
         let signed = self.client_secret.as_ref();
-        us.name(form, signed.map(|jwt| jwt.expose().as_str()));
+        config.name(form, signed.map(|jwt| jwt.expose().as_str()));
         Ok(())
     }
 }
@@ -288,14 +296,18 @@ impl Sent {
     ///
     /// # Errors
     /// `dpop.nonce`.
-    pub(super) fn learn(&self, us: &Identity, reply: &Response<Bytes>) -> Result<bool, Error> {
+    pub(super) fn learn(
+        &self,
+        config: &ClientConfig,
+        reply: &Response<Bytes>,
+    ) -> Result<bool, Error> {
         let Some((side, url)) = &self.proved else {
             return Ok(false);
         };
         let Some(nonce) = dpop::nonce(reply.headers())? else {
             return Ok(false);
         };
-        us.shared.nonces.keep(*side, url, nonce);
+        config.shared.nonces.keep(*side, url, nonce);
         Ok(wants_nonce(reply))
     }
 }
@@ -330,31 +342,31 @@ fn wants_nonce(reply: &Response<Bytes>) -> bool {
 }
 
 /// Where a request goes.
-fn resolve(us: &Identity, target: Target) -> Result<Url, Error> {
+fn resolve(config: &ClientConfig, target: Target) -> Result<Url, Error> {
     match target {
         Target::Url(url) => Ok(url),
-        Target::Endpoint(kind) if matches!(us.auth.0, AuthMethod::Tls) => {
-            us.server.mtls_endpoint(kind).cloned()
+        Target::Endpoint(kind) if matches!(config.auth.0, AuthMethod::Tls) => {
+            config.server.mtls_endpoint(kind).cloned()
         }
-        Target::Endpoint(kind) => us.server.endpoint(kind).cloned(),
+        Target::Endpoint(kind) => config.server.endpoint(kind).cloned(),
     }
 }
 
 /// Whether this token goes with a proof, if it may be sent at all.
-fn needs_proof(us: &Identity, tokens: &Arc<Tokens>) -> Result<bool, Error> {
-    if !tokens.is_of_nobody() && tokens.binding != us.binding {
-        return Err(Check::StoredIssuer.into());
+fn needs_proof(config: &ClientConfig, tokens: &Arc<Tokens>) -> Result<bool, Error> {
+    if !tokens.is_of_nobody() && tokens.binding != config.binding {
+        return Err(ValidationFailure::StoredIssuer.into());
     }
     match &tokens.token_type {
         TokenType::Bearer => Ok(false),
-        TokenType::Dpop if us.dpop.is_some() => Ok(true),
+        TokenType::Dpop if config.dpop.is_some() => Ok(true),
         TokenType::Dpop => Err(Misuse::KeyMissing.into()),
-        TokenType::Other(name) => Err(Error::from(Fault::TokenTypeUnknown).about(name)),
+        TokenType::Other(name) => Err(Error::from(ProtocolViolation::TokenTypeUnknown).about(name)),
     }
 }
 
-fn key(us: &Identity, due: Due) -> Result<SigningKey, Error> {
-    match (due, &us.auth.0, &us.dpop) {
+fn key(config: &ClientConfig, due: Due) -> Result<SigningKey, Error> {
+    match (due, &config.auth.0, &config.dpop) {
         (Due::ClientSecret, AuthMethod::Signed(secret), _) => Ok(secret.key()),
         (Due::Proof, _, Some(key)) => Ok(key.signing_key().clone()),
         _ => Err(Misuse::KeyMissing.into()),

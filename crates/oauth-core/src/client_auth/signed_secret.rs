@@ -3,8 +3,8 @@
 
 use serde_json::json;
 
+use crate::client_config::ClientId;
 use crate::crypto::SigningKey;
-use crate::identity::ClientId;
 use crate::jose::{self, Alg};
 use crate::moment::Moment;
 

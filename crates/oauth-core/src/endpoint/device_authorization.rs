@@ -20,7 +20,7 @@ const MAX_USER_CODE: usize = 64;
 /// Asks for a code that a person enters on another device.
 #[derive(Debug, Clone, Default)]
 pub struct DeviceAuthorization {
-    asked: TokenRequest,
+    token_request: TokenRequest,
 }
 
 /// What to show to the person, and what to ask the token endpoint with meanwhile.
@@ -43,9 +43,9 @@ pub struct DeviceCode {
 
 impl DeviceAuthorization {
     /// For what is `asked`: a [`TokenRequest`], or a scope alone.
-    pub fn new(asked: impl Into<TokenRequest>) -> Self {
+    pub fn new(token_request: impl Into<TokenRequest>) -> Self {
         Self {
-            asked: asked.into(),
+            token_request: token_request.into(),
         }
     }
 }
@@ -56,8 +56,8 @@ impl Endpoint for DeviceAuthorization {
 
     fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
         let (mut form, rules) = (Form::new(), cx.server.rules());
-        push_scope(&mut form, &self.asked.scope, rules);
-        self.asked.fill(&mut form, rules)?;
+        push_scope(&mut form, &self.token_request.scope, rules);
+        self.token_request.fill(&mut form, rules)?;
         let kind = EndpointKind::DeviceAuthorization;
         Ok(EndpointRequest::post(kind, Self::NAME, form))
     }
@@ -156,9 +156,9 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_sent_with_the_clients_authentication() {
-        let asked = TokenRequest::from(Scope::parse("a b").unwrap());
-        let asked = asked.resource("https://api.example/").unwrap();
-        let mut exchange = client().call(DeviceAuthorization::new(asked));
+        let token_request = TokenRequest::from(Scope::parse("a b").unwrap());
+        let token_request = token_request.resource("https://api.example/").unwrap();
+        let mut exchange = client().call(DeviceAuthorization::new(token_request));
         let Step::Send(request) = exchange.resume(&at(), Input::Begin).unwrap() else {
             panic!("a request")
         };

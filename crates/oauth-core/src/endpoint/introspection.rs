@@ -6,7 +6,7 @@
 mod tests;
 
 use super::{Auth, Context, Endpoint, EndpointRequest, Reply};
-use crate::error::{Error, Fault};
+use crate::error::{Error, ProtocolViolation};
 use crate::extra::{Extra, MAX_EXTRA};
 use crate::form::Form;
 use crate::json::{Json, Object};
@@ -98,20 +98,20 @@ impl Endpoint for Introspection {
     }
 
     fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<TokenState, Error> {
-        let mut object = reply.object_of(Fault::IntrospectionShape)?;
+        let mut object = reply.object_of(ProtocolViolation::IntrospectionShape)?;
         match object.take("active") {
             Some(Json::Bool(true)) => {
                 active(object).map(|token| TokenState::Active(Box::new(token)))
             }
             Some(Json::Bool(false)) => Ok(TokenState::Inactive),
             // "Boolean indicator" (2.2): a text or a number is no permission.
-            _ => Err(Error::from(Fault::IntrospectionShape).about("active")),
+            _ => Err(Error::from(ProtocolViolation::IntrospectionShape).about("active")),
         }
     }
 }
 
 fn active(mut object: Object<'_>) -> Result<ActiveToken, Error> {
-    let shape = |member: &str| Error::from(Fault::IntrospectionShape).about(member);
+    let shape = |member: &str| Error::from(ProtocolViolation::IntrospectionShape).about(member);
     let mut text = |member: &str| match object.take(member) {
         None => Ok(None),
         Some(Json::String(text)) => Ok(Some(text.into_owned())),

@@ -9,7 +9,7 @@ mod tests;
 use http::StatusCode;
 
 use super::{Context, Endpoint, EndpointRequest, Reply};
-use crate::error::{Error, Fault};
+use crate::error::{Error, ProtocolViolation};
 use crate::issuer::Issuer;
 use crate::server::Server;
 use crate::url::Url;
@@ -41,7 +41,7 @@ impl Endpoint for Metadata {
         if reply.status() != StatusCode::OK {
             return Err(reply.oauth_error());
         }
-        let document = reply.object_of(Fault::MetadataShape)?;
+        let document = reply.object_of(ProtocolViolation::MetadataShape)?;
         Server::read_over(
             &self.issuer,
             &document,

@@ -6,7 +6,7 @@ use http::{HeaderMap, Response, StatusCode};
 
 use super::words;
 use crate::challenge;
-use crate::error::{Error, Fault, ServerError};
+use crate::error::{Error, ProtocolViolation, ServerError};
 use crate::form;
 use crate::json::{self, Json, Object};
 use crate::moment::UnixTime;
@@ -59,16 +59,16 @@ impl<'a> Reply<'a> {
     /// `denied.*` for a refusal; `reply.*` for what cannot be read, `reply.shape` for JSON that is no
     /// object.
     pub fn object(&self) -> Result<Object<'a>, Error> {
-        self.object_of(Fault::ReplyShape)
+        self.object_of(ProtocolViolation::ReplyShape)
     }
 
     /// What the server refused with: an OAuth error if there is one, else the bare status. For
     /// replies that are not what was asked for.
     pub fn oauth_error(&self) -> Error {
         if self.status().is_redirection() {
-            return Fault::ReplyRedirect.into();
+            return ProtocolViolation::ReplyRedirect.into();
         }
-        match self.parse(Fault::ReplyJson) {
+        match self.parse(ProtocolViolation::ReplyJson) {
             Ok(object) => self
                 .denial(&object)
                 .unwrap_or_else(|| words::of_object(self.bare_status(), &object).into()),
@@ -78,7 +78,7 @@ impl<'a> Reply<'a> {
 
     /// `reply.shape`, for a member that is missing or of the wrong type.
     pub fn malformed(&self, member: &str) -> Error {
-        Error::from(Fault::ReplyShape).about(member)
+        Error::from(ProtocolViolation::ReplyShape).about(member)
     }
 
     /// [`Self::object`] of a reply whose status has to be this one, by strict rules, and not 200.
@@ -86,15 +86,15 @@ impl<'a> Reply<'a> {
     /// # Errors
     /// Those of [`Self::object`].
     pub fn object_with(&self, status: StatusCode) -> Result<Object<'a>, Error> {
-        self.read(status, Fault::ReplyShape)
+        self.read(status, ProtocolViolation::ReplyShape)
     }
 
     /// [`Self::object`], where a body that is well-formed but no object has a fault of its own.
-    pub(crate) fn object_of(&self, shape: Fault) -> Result<Object<'a>, Error> {
+    pub(crate) fn object_of(&self, shape: ProtocolViolation) -> Result<Object<'a>, Error> {
         self.read(StatusCode::OK, shape)
     }
 
-    fn read(&self, status: StatusCode, shape: Fault) -> Result<Object<'a>, Error> {
+    fn read(&self, status: StatusCode, shape: ProtocolViolation) -> Result<Object<'a>, Error> {
         let is_success = if self.rules.is_strict() {
             self.status() == status
         } else {
@@ -169,7 +169,7 @@ impl<'a> Reply<'a> {
     fn media(&self) -> Result<Media, Error> {
         let mut fields = self.headers().get_all(CONTENT_TYPE).iter();
         let Some(field) = fields.next() else {
-            let refused = Error::from(Fault::ReplyContentType).about("none");
+            let refused = Error::from(ProtocolViolation::ReplyContentType).about("none");
             return if self.rules.is_strict() {
                 Err(refused)
             } else {
@@ -185,7 +185,7 @@ impl<'a> Reply<'a> {
         match essence.as_str() {
             "application/json" => Ok(Media::Json),
             _ if self.rules.is_strict() => {
-                Err(Error::from(Fault::ReplyContentType).about(&essence))
+                Err(Error::from(ProtocolViolation::ReplyContentType).about(&essence))
             }
             "text/plain" if self.rules.has(&Quirk::PlainFormResponse) && !looks_like_object => {
                 Ok(Media::Form)
@@ -195,24 +195,24 @@ impl<'a> Reply<'a> {
             }
             "application/x-www-form-urlencoded" => Ok(Media::Form),
             other if other.ends_with("+json") => Ok(Media::Json),
-            other => Err(Error::from(Fault::ReplyContentType).about(other)),
+            other => Err(Error::from(ProtocolViolation::ReplyContentType).about(other)),
         }
     }
 
     /// Reads the body as an object; `shape` is the fault of a body that is well-formed but no object.
-    fn parse(&self, shape: Fault) -> Result<Object<'a>, Error> {
+    fn parse(&self, shape: ProtocolViolation) -> Result<Object<'a>, Error> {
         if self.body().len() > MAX_REPLY {
-            return Err(Fault::ReplyTooLarge.into());
+            return Err(ProtocolViolation::ReplyTooLarge.into());
         }
         let media = self.media()?;
         let not_utf8 = match media {
             // JSON is UTF-8 (RFC 8259 section 8.1).
-            Media::Json => Fault::ReplyJson,
-            Media::Form => Fault::ReplyEncoding,
+            Media::Json => ProtocolViolation::ReplyJson,
+            Media::Form => ProtocolViolation::ReplyEncoding,
         };
         let text = std::str::from_utf8(self.body()).map_err(|_| not_utf8)?;
         let text = match text.strip_prefix('\u{feff}') {
-            Some(_) if self.rules.is_strict() => return Err(Fault::ReplyJson.into()),
+            Some(_) if self.rules.is_strict() => return Err(ProtocolViolation::ReplyJson.into()),
             Some(rest) => rest,
             None => text,
         };
@@ -221,15 +221,21 @@ impl<'a> Reply<'a> {
         }
         match media {
             // RFC 8414 and RFC 7662 ask for a JSON object; only token endpoints are known to slip.
-            Media::Form if !matches!(shape, Fault::TokenShape | Fault::ReplyJson) => {
-                Err(Error::from(Fault::ReplyContentType).about(&essence(self.headers())))
+            Media::Form
+                if !matches!(
+                    shape,
+                    ProtocolViolation::TokenShape | ProtocolViolation::ReplyJson
+                ) =>
+            {
+                Err(Error::from(ProtocolViolation::ReplyContentType)
+                    .about(&essence(self.headers())))
             }
             Media::Form => {
                 let text = text.trim();
                 if text.bytes().filter(|&b| b == b'&').count() >= json::MAX_VALUES {
-                    return Err(Fault::ReplyTooManyValues.into());
+                    return Err(ProtocolViolation::ReplyTooManyValues.into());
                 }
-                Object::from_pairs(form::parse(text).map_err(|_| Fault::ReplyEncoding)?)
+                Object::from_pairs(form::parse(text).map_err(|_| ProtocolViolation::ReplyEncoding)?)
             }
             Media::Json => match json::parse(text)? {
                 Json::Object(object) => Ok(object),

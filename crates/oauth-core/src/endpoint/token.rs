@@ -8,7 +8,7 @@ mod tests;
 use std::sync::Arc;
 
 use super::{Auth, Body, Context, Endpoint, EndpointRequest, ProofOfPossession, Reply};
-use crate::error::{Check, Error, Fault};
+use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::extra::{Extra, MAX_EXTRA};
 use crate::form::Form;
 use crate::grant::{Grant, TokenRequest, push_scope};
@@ -24,13 +24,16 @@ use crate::token::{MAX_LIFETIME, RefreshToken, TokenType, Tokens, Warning};
 #[derive(Debug, Clone)]
 pub struct Token<G> {
     grant: G,
-    asked: TokenRequest,
+    token_request: TokenRequest,
 }
 
 impl<G: Grant> Token<G> {
     /// The exchange of `grant` for what is `asked`.
-    pub const fn new(grant: G, asked: TokenRequest) -> Self {
-        Self { grant, asked }
+    pub const fn new(grant: G, token_request: TokenRequest) -> Self {
+        Self {
+            grant,
+            token_request,
+        }
     }
 }
 
@@ -43,14 +46,14 @@ impl<G: Grant> Endpoint for Token<G> {
         if let Some(token) = self.grant.refresh_token()
             && token.binding != cx.identity.binding
         {
-            return Err(Check::StoredIssuer.into());
+            return Err(ValidationFailure::StoredIssuer.into());
         }
         let mut form = Form::new();
         form.push("grant_type", self.grant.grant_type());
         self.grant.fill(cx, &mut form)?;
-        let scope = self.grant.scope(cx, &self.asked.scope)?;
+        let scope = self.grant.scope(cx, &self.token_request.scope)?;
         push_scope(&mut form, &scope, rules);
-        self.asked.fill(&mut form, rules)?;
+        self.token_request.fill(&mut form, rules)?;
         for (name, value) in rules.token_parameters() {
             form.push(name, value);
         }
@@ -74,7 +77,7 @@ impl<G: Grant> Endpoint for Token<G> {
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<Tokens, Error> {
         let is_refresh = self.grant.refresh_token().is_some();
-        tokens(&self.grant, &self.asked, cx, reply).map_err(|error| match is_refresh {
+        tokens(&self.grant, &self.token_request, cx, reply).map_err(|error| match is_refresh {
             true => error.of_refresh(),
             false => error,
         })
@@ -84,13 +87,13 @@ impl<G: Grant> Endpoint for Token<G> {
 /// Reads the reply. Not generic, so that it is compiled once and not for every grant.
 fn tokens(
     had: &dyn Grant,
-    asked: &TokenRequest,
+    token_request: &TokenRequest,
     cx: &Context<'_>,
     reply: Reply<'_>,
 ) -> Result<Tokens, Error> {
     let rules = cx.server.rules();
     let now = cx.at.now();
-    let mut object = reply.object_of(Fault::TokenShape)?;
+    let mut object = reply.object_of(ProtocolViolation::TokenShape)?;
     if rules.has(&Quirk::CamelCaseResponse) {
         object.rename(snake_case)?;
     }
@@ -112,16 +115,16 @@ fn tokens(
     }
     let token_type = token_type(&mut object, had, cx)?;
     let expires_in = expires_in(&mut object, rules, now, &mut warnings)?;
-    let asked = had.implied_scope(&asked.scope);
-    let scope = match granted(&mut object, asked, rules, &mut warnings)? {
+    let token_request = had.implied_scope(&token_request.scope);
+    let scope = match granted(&mut object, token_request, rules, &mut warnings)? {
         Some(granted) => {
-            if !asked.is_empty() && !rules.covers(asked, &granted) {
+            if !token_request.is_empty() && !rules.covers(token_request, &granted) {
                 warnings.push(Warning::ScopeWidened);
             }
             granted
         }
         // "OPTIONAL, if identical to the scope requested by the client" (5.1)
-        None => asked.clone(),
+        None => token_request.clone(),
     };
     let renewed = optional_secret(&mut object, "refresh_token")?;
     let old = had.refresh_token();
@@ -132,7 +135,7 @@ fn tokens(
                 secret,
                 // A narrower refresh does not narrow the grant itself (section 6).
                 scope: old.map_or_else(|| scope.clone(), |old| old.scope.clone()),
-                requested: old.map_or_else(|| asked.clone(), |old| old.requested.clone()),
+                requested: old.map_or_else(|| token_request.clone(), |old| old.requested.clone()),
                 binding: Arc::clone(&cx.identity.binding),
             }
         });
@@ -156,7 +159,7 @@ fn tokens(
 }
 
 fn shape(member: &str) -> Error {
-    Error::from(Fault::TokenShape).about(member)
+    Error::from(ProtocolViolation::TokenShape).about(member)
 }
 
 /// The members that RFC 6749 section 5.1 and OpenID Connect Core section 3.1.3.3 define.
@@ -180,7 +183,7 @@ fn access_token(object: &mut Object<'_>) -> Result<Secret<String>, Error> {
             Json::Object(inside) if holds_token(inside) => Some(name),
             _ => None,
         });
-        let missing = Error::from(Fault::TokenMissing);
+        let missing = Error::from(ProtocolViolation::TokenMissing);
         match elsewhere {
             Some(name) => missing.about(&format!("one stands inside `{name}`")),
             None => missing,
@@ -237,13 +240,13 @@ fn token_type(
         Some(text) if rules.is_bearer_alias(&text) => TokenType::Bearer,
         Some(text) => TokenType::named(&text),
         None if rules.has(&Quirk::AssumeBearer) => TokenType::Bearer,
-        None => return Err(Fault::TokenTypeMissing.into()),
+        None => return Err(ProtocolViolation::TokenTypeMissing.into()),
     };
     match &token_type {
         TokenType::Dpop if wants_bound => Ok(token_type),
-        TokenType::Bearer if wants_bound => Err(Check::TokenUnbound.into()),
+        TokenType::Bearer if wants_bound => Err(ValidationFailure::TokenUnbound.into()),
         _ if grant.accepts(&token_type) => Ok(token_type),
-        _ => Err(Error::from(Fault::TokenTypeUnknown).about(token_type.as_str())),
+        _ => Err(Error::from(ProtocolViolation::TokenTypeUnknown).about(token_type.as_str())),
     }
 }
 
@@ -313,7 +316,7 @@ fn seconds_in_text(text: &str) -> Option<u64> {
 
 fn granted(
     object: &mut Object<'_>,
-    asked: &Scope,
+    token_request: &Scope,
     rules: &Rules,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<Scope>, Error> {
@@ -321,8 +324,8 @@ fn granted(
     match object.take("scope") {
         None => Ok(None),
         // What was asked for, as nearly every server says: there is nothing to read.
-        Some(Json::String(text)) if text == asked.as_str() && delimiter == ' ' => {
-            Ok(Some(asked.clone()))
+        Some(Json::String(text)) if text == token_request.as_str() && delimiter == ' ' => {
+            Ok(Some(token_request.clone()))
         }
         Some(Json::String(text)) if text.is_empty() && rules.has(&Quirk::EmptyScopeIsAbsent) => {
             Ok(None)

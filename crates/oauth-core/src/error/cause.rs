@@ -10,7 +10,7 @@ use super::Loss;
 /// The transport's error must name no query and no body: they hold codes and secrets.
 #[derive(Clone)]
 pub struct Cause {
-    reach: Reach,
+    reach: Delivery,
     loss: Loss,
     source: Arc<dyn std::error::Error + Send + Sync>,
 }
@@ -18,7 +18,7 @@ pub struct Cause {
 /// How far the request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Reach {
+pub enum Delivery {
     /// The server surely never saw it, so asking again repeats nothing.
     Unsent,
     /// The server may have carried it out; only the answer is known to be lost.
@@ -30,25 +30,25 @@ pub enum Reach {
 impl Cause {
     /// The request surely never left: no connection, no address, a signature that failed.
     pub fn unsent(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::of(Reach::Unsent, Loss::Unsent, source)
+        Self::of(Delivery::Unsent, Loss::Unsent, source)
     }
 
     /// The request may have arrived: a timeout, a connection cut while waiting.
     pub fn unknown(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::of(Reach::Unknown, Loss::Unknown, source)
+        Self::of(Delivery::Unknown, Loss::Unknown, source)
     }
 
     /// The reply was larger than the limit and was dropped unread.
     pub fn too_large() -> Self {
         Self::of(
-            Reach::TooLarge,
+            Delivery::TooLarge,
             Loss::Unknown,
             "the reply is larger than 1 MiB",
         )
     }
 
     fn of(
-        reach: Reach,
+        reach: Delivery,
         loss: Loss,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
@@ -67,7 +67,7 @@ impl Cause {
     }
 
     /// How far the request came.
-    pub const fn reach(&self) -> Reach {
+    pub const fn delivery(&self) -> Delivery {
         self.reach
     }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Advice, Check, Denial, Fault, Loss, Misuse};
+use super::{Advice, Denial, Loss, Misuse, ProtocolViolation, ValidationFailure};
 
 /// Whose fault an error is, without the particulars of [`Kind`](super::Kind): the class that each
 /// language raises.
@@ -62,9 +62,9 @@ pub enum Row {
     /// A refusal.
     Denied(Denial),
     /// A breach of the protocol.
-    Malformed(Fault),
+    Malformed(ProtocolViolation),
     /// A failed check.
-    Untrusted(Check),
+    Untrusted(ValidationFailure),
     /// No answer.
     Lost(Loss),
     /// A mistake of the caller.
@@ -75,8 +75,8 @@ impl Row {
     /// Every row, class by class.
     pub fn all() -> impl Iterator<Item = Self> {
         let denied = Denial::ALL.iter().copied().map(Self::Denied);
-        let malformed = Fault::ALL.iter().copied().map(Self::Malformed);
-        let untrusted = Check::ALL.iter().copied().map(Self::Untrusted);
+        let malformed = ProtocolViolation::ALL.iter().copied().map(Self::Malformed);
+        let untrusted = ValidationFailure::ALL.iter().copied().map(Self::Untrusted);
         let misuse = Misuse::ALL.iter().copied().map(Self::Misuse);
         denied
             .chain(malformed)

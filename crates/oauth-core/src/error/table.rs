@@ -72,7 +72,7 @@ pub(super) use table;
 
 table! {
     /// How a reply or a callback broke the protocol.
-    Fault {
+    ProtocolViolation {
         ReplyTooLarge "reply.too_large" GIVE_UP "the reply is larger than 1 MiB"
         ReplyRedirect "reply.redirect" GIVE_UP "the endpoint answered with a redirect, which is not followed"
         ReplyContentType "reply.content_type" GIVE_UP "the reply's content type is not one this endpoint may use"
@@ -106,7 +106,7 @@ table! {
 
 table! {
     /// Which check failed.
-    Check {
+    ValidationFailure {
         TokenUnbound "token.not_sender_constrained" GIVE_UP "a token bound to the client's DPoP key was asked for, and the server sent another"
         MetadataIssuer "metadata.issuer" GIVE_UP "the metadata document is another issuer's"
         CallbackState "callback.state" GIVE_UP "the callback's state is not the one this flow sent: it does not belong to this flow"

@@ -38,7 +38,9 @@ fn no_text_of_a_peer_changes_how_a_terminal_shows_it() {
             (Some("ab"), Some("ab"), Some("ab"))
         );
         assert_eq!(
-            Error::from(Fault::TokenShape).about(&text).detail(),
+            Error::from(ProtocolViolation::TokenShape)
+                .about(&text)
+                .detail(),
             Some("ab")
         );
     }
@@ -50,7 +52,7 @@ fn no_text_of_a_peer_changes_how_a_terminal_shows_it() {
 
 #[test]
 fn a_detail_is_cut_at_200_characters() {
-    let error = Error::from(Fault::TokenShape).about(&"\u{e9}".repeat(500));
+    let error = Error::from(ProtocolViolation::TokenShape).about(&"\u{e9}".repeat(500));
     assert_eq!(
         error.detail().map(|detail| detail.chars().count()),
         Some(200)

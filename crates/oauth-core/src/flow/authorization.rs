@@ -11,13 +11,13 @@ mod tests;
 
 use std::fmt;
 
+use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse};
 use crate::form::{self, Form};
 use crate::grant::{TokenRequest, check_resource};
-use crate::identity::Identity;
 use crate::issuer::RedirectUri;
 use crate::moment::UnixTime;
-use crate::pkce::{ChallengeMethod, Demand};
+use crate::pkce::{ChallengeMethod, PkceRequirement};
 use crate::quirk::Quirk;
 use crate::scope::Scope;
 use crate::server::{EndpointKind, Flag};
@@ -52,14 +52,14 @@ pub struct AuthorizationRequest {
     pub redirect_uri: RedirectUri,
     /// What the tokens are for. Scope, resources and audiences are asked for here; resources, audiences and
     /// the other parameters again when the code is redeemed.
-    pub asked: TokenRequest,
+    pub token_request: TokenRequest,
     /// How the answer comes back.
     pub response_mode: ResponseMode,
     /// Parameters of the provider's own, such as `prompt` or `audience`. None may have the name
     /// of a protocol parameter.
     pub extra: Vec<(String, String)>,
     /// Whether the server must say that it supports PKCE.
-    pub pkce_demand: Demand,
+    pub pkce_requirement: PkceRequirement,
     /// Whether the request is handed over before the person is sent to the server (RFC 9126).
     pub push: Push,
     /// Refuse a callback without `iss` even if the server promises none (FAPI 2.0).
@@ -91,10 +91,10 @@ impl AuthorizationRequest {
     pub const fn new(redirect_uri: RedirectUri) -> Self {
         Self {
             redirect_uri,
-            asked: TokenRequest::new(),
+            token_request: TokenRequest::new(),
             response_mode: ResponseMode::Query,
             extra: Vec::new(),
-            pkce_demand: Demand::Usual,
+            pkce_requirement: PkceRequirement::Usual,
             push: Push::WhereRequired,
             issuer_required: false,
             pkce: Pkce::S256,
@@ -104,7 +104,7 @@ impl AuthorizationRequest {
     /// Asks for this scope.
     #[must_use]
     pub fn scope(mut self, scope: Scope) -> Self {
-        self.asked.scope = scope;
+        self.token_request.scope = scope;
         self
     }
 
@@ -113,21 +113,21 @@ impl AuthorizationRequest {
     /// # Errors
     /// `resource.syntax`.
     pub fn resource(mut self, uri: &str) -> Result<Self, Error> {
-        self.asked = self.asked.resource(uri)?;
+        self.token_request = self.token_request.resource(uri)?;
         Ok(self)
     }
 
     /// Asks for a token for this audience, beside those named before.
     #[must_use]
     pub fn audience(mut self, name: &str) -> Self {
-        self.asked = self.asked.audience(name);
+        self.token_request = self.token_request.audience(name);
         self
     }
 
     /// Asks for all of this, in place of what was named before.
     #[must_use]
-    pub fn asking(mut self, asked: impl Into<TokenRequest>) -> Self {
-        self.asked = asked.into();
+    pub fn requesting(mut self, token_request: impl Into<TokenRequest>) -> Self {
+        self.token_request = token_request.into();
         self
     }
 
@@ -141,48 +141,51 @@ impl AuthorizationRequest {
     /// The URL to open, and what to keep until the person comes back.
     pub(crate) fn start(
         self,
-        us: &Identity,
+        config: &ClientConfig,
         now: UnixTime,
         entropy: &FlowEntropy<'_>,
     ) -> Result<(Url, Pending), Error> {
         // The person would only be shown the server's error page.
-        if self.is_pushed(us) {
+        if self.is_pushed(config) {
             return Err(Misuse::PushRequired.into());
         }
-        let Prepared { form, pending } = self.prepare(us, now, entropy)?;
-        let endpoint = us.server.endpoint(EndpointKind::Authorization)?;
+        let Prepared { form, pending } = self.prepare(config, now, entropy)?;
+        let endpoint = config.server.endpoint(EndpointKind::Authorization)?;
         Ok((endpoint.with_query(&form), pending))
     }
 
     /// Whether the server gets the request before the person does.
-    fn is_pushed(&self, us: &Identity) -> bool {
+    fn is_pushed(&self, config: &ClientConfig) -> bool {
         let required = "require_pushed_authorization_requests";
-        self.push == Push::Always || us.server.flag(required, Flag::False)
+        self.push == Push::Always || config.server.flag(required, Flag::False)
     }
 
     /// Every parameter of the request, and what to keep until the person comes back.
     fn prepare(
         self,
-        us: &Identity,
+        config: &ClientConfig,
         now: UnixTime,
         entropy: &FlowEntropy<'_>,
     ) -> Result<Prepared, Error> {
         // The person would only be shown the server's error page.
-        if us.server.flag("require_signed_request_object", Flag::False) {
+        if config
+            .server
+            .flag("require_signed_request_object", Flag::False)
+        {
             return Err(Misuse::RequestObjectRequired.into());
         }
-        let endpoint = us.server.endpoint(EndpointKind::Authorization)?;
-        if !us.allows(&self.redirect_uri) {
+        let endpoint = config.server.endpoint(EndpointKind::Authorization)?;
+        if !config.allows(&self.redirect_uri) {
             return Err(Misuse::RedirectUriUnregistered.into());
         }
-        let method = self.challenge_method(us)?;
+        let method = self.challenge_method(config)?;
         let proof = method
             .map(|method| Ok::<_, Error>((method, entropy.proof(method)?)))
             .transpose()?;
         let state = entropy.state()?;
         // The nonce binds an ID Token to this flow; without openid there is none to bind.
         let nonce = self
-            .asked
+            .token_request
             .scope
             .contains("openid")
             .then(|| entropy.nonce())
@@ -190,18 +193,18 @@ impl AuthorizationRequest {
         let mut form = Form::new();
         form.push("response_type", "code");
         form.push(
-            us.server.rules().client_id_parameter(),
-            us.client_id.as_str(),
+            config.server.rules().client_id_parameter(),
+            config.client_id.as_str(),
         );
         form.push("redirect_uri", self.redirect_uri.as_str());
-        crate::grant::push_scope(&mut form, &self.asked.scope, us.server.rules());
+        crate::grant::push_scope(&mut form, &self.token_request.scope, config.server.rules());
         form.push("state", state.expose());
         form.push_some("nonce", nonce.as_ref().map(|nonce| nonce.expose().as_str()));
         if let Some((method, (_, challenge))) = &proof {
             form.push("code_challenge", challenge);
             form.push("code_challenge_method", method.as_str());
             let is_hashed = *method == ChallengeMethod::S256;
-            if is_hashed && us.server.rules().has(&Quirk::ChallengeAsVerifier) {
+            if is_hashed && config.server.rules().has(&Quirk::ChallengeAsVerifier) {
                 form.push("code_verifier", challenge);
             }
         }
@@ -213,14 +216,14 @@ impl AuthorizationRequest {
             };
             form.push("response_mode", mode);
         }
-        for (name, value) in self.asked.iter() {
+        for (name, value) in self.token_request.iter() {
             if TARGETS.contains(&name) {
-                check_extra(us, name, value.expose())?;
+                check_extra(config, name, value.expose())?;
                 form.push_repeated(name, value.expose());
             }
         }
         for (name, value) in &self.extra {
-            check_extra(us, name, value)?;
+            check_extra(config, name, value)?;
             if name == "resource" {
                 check_resource(value)?;
             }
@@ -234,14 +237,15 @@ impl AuthorizationRequest {
         }
         form.check()?;
         let pending = Pending {
-            issuer: us.server.issuer().as_str().to_owned(),
-            client_id: us.client_id.as_str().to_owned(),
-            issuer_required: self.issuer_required || us.server.names_itself_in_callbacks(),
+            issuer: config.server.issuer().as_str().to_owned(),
+            client_id: config.client_id.as_str().to_owned(),
+            issuer_required: self.issuer_required
+                || config.server.authorization_response_iss_supported(),
             redirect_uri: self.redirect_uri,
             state,
             nonce,
             code_verifier: proof.map(|(_, (verifier, _))| verifier),
-            asked: self.asked,
+            token_request: self.token_request,
             response_mode: self.response_mode,
             started_at: now,
         };
@@ -249,13 +253,13 @@ impl AuthorizationRequest {
     }
 
     /// How the challenge is made, or none at all.
-    fn challenge_method(&self, us: &Identity) -> Result<Option<ChallengeMethod>, Error> {
+    fn challenge_method(&self, config: &ClientConfig) -> Result<Option<ChallengeMethod>, Error> {
         match self.pkce {
             Pkce::Off => Ok(None),
             Pkce::Plain => Ok(Some(ChallengeMethod::Plain)),
             Pkce::S256 => {
-                let supported = us.server.code_challenge_methods();
-                ChallengeMethod::choose(supported.as_deref(), self.pkce_demand).map(Some)
+                let supported = config.server.code_challenge_methods();
+                ChallengeMethod::choose(supported.as_deref(), self.pkce_requirement).map(Some)
             }
         }
     }
@@ -272,7 +276,7 @@ impl fmt::Debug for AuthorizationRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthorizationRequest")
             .field("redirect_uri", &self.redirect_uri)
-            .field("asked", &self.asked)
+            .field("asked", &self.token_request)
             .field(
                 "extra",
                 &self.extra.iter().map(|(name, _)| name).collect::<Vec<_>>(),
@@ -317,8 +321,8 @@ const SECRETS: &[&str] = &[
     "device_code",
 ];
 
-fn check_extra(us: &Identity, name: &str, value: &str) -> Result<(), Error> {
-    let holds_secret = us
+fn check_extra(config: &ClientConfig, name: &str, value: &str) -> Result<(), Error> {
+    let holds_secret = config
         .auth
         .secret()
         .is_some_and(|secret| !secret.is_empty() && value.contains(secret));
@@ -326,7 +330,7 @@ fn check_extra(us: &Identity, name: &str, value: &str) -> Result<(), Error> {
         // UserTesting's portal shows just this; a URL ends up in histories and logs.
         return Err(Error::from(Misuse::SecretInUrl).about(name));
     }
-    let own_id = us.server.rules().client_id_parameter();
+    let own_id = config.server.rules().client_id_parameter();
     if RESERVED.contains(&name) || name == own_id || name.is_empty() {
         return Err(Error::from(Misuse::ParameterReserved).about(name));
     }

@@ -10,10 +10,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::call::Call;
+use crate::client_config::ClientConfig;
 use crate::endpoint::metadata::Metadata;
-use crate::error::{Check, Error, Kind};
+use crate::error::{Error, Kind, ValidationFailure};
 use crate::exchange::{Exchange, Input, Step};
-use crate::identity::Identity;
 use crate::issuer::{Issuer, WellKnown};
 use crate::moment::Moment;
 use crate::quirk::Rules;
@@ -120,7 +120,7 @@ impl DiscoveryRequest {
 /// Asks for a server's metadata, place after place.
 #[derive(Debug)]
 pub struct Discovery {
-    us: Arc<Identity>,
+    config: Arc<ClientConfig>,
     places: VecDeque<Url>,
     call: Call<Metadata>,
     /// The most telling of the errors so far.
@@ -136,20 +136,20 @@ impl Discovery {
         let server = Server::new(ask.issuer)
             .with_rules(ask.rules)
             .with_transport(ask.transport);
-        let us = Arc::new(Identity::anonymous(server));
-        let call = Self::ask(&us, place);
+        let config = Arc::new(ClientConfig::anonymous(server));
+        let call = Self::ask(&config, place);
         Self {
-            us,
+            config,
             places,
             call,
             error: None,
         }
     }
 
-    fn ask(us: &Arc<Identity>, place: Url) -> Call<Metadata> {
+    fn ask(config: &Arc<ClientConfig>, place: Url) -> Call<Metadata> {
         Call::new(
-            Arc::clone(us),
-            Metadata::new(us.server.issuer().clone(), place),
+            Arc::clone(config),
+            Metadata::new(config.server.issuer().clone(), place),
         )
     }
 }
@@ -170,7 +170,7 @@ impl Exchange for Discovery {
             None => Err(error),
             Some(place) => {
                 self.error = Some(error);
-                self.call = Self::ask(&self.us, place);
+                self.call = Self::ask(&self.config, place);
                 self.call.resume(at, Input::Begin)
             }
         }
@@ -184,7 +184,7 @@ fn is_worth_another_place(error: &Error) -> bool {
     match error.kind() {
         Kind::Denied(server) => !matches!(server.status(), None | Some(408 | 429)),
         Kind::Malformed(_) => true,
-        Kind::Untrusted(check) => *check == Check::MetadataIssuer,
+        Kind::Untrusted(check) => *check == ValidationFailure::MetadataIssuer,
         _ => false,
     }
 }

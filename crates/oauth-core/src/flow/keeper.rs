@@ -110,9 +110,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Check, Error};
+use crate::client_config::ClientConfig;
+use crate::error::{Error, ValidationFailure};
 use crate::grant::unnamed;
-use crate::identity::Identity;
 use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -132,7 +132,7 @@ pub use summary::GrantSummary;
 
 /// The state machine that renews the tokens of one grant.
 pub struct Keeper {
-    us: Arc<Identity>,
+    config: Arc<ClientConfig>,
     id: GrantId,
     policy: Policy,
     storage: Storage,
@@ -185,10 +185,10 @@ struct FinishedAttempt {
 const REMEMBERED: usize = 16;
 
 impl Keeper {
-    pub(crate) fn new(us: Arc<Identity>, id: GrantId) -> Self {
+    pub(crate) fn new(config: Arc<ClientConfig>, id: GrantId) -> Self {
         let none = UnixTime::from_secs(0);
         Self {
-            us,
+            config,
             id,
             policy: Policy::default(),
             storage: Storage::Local,
@@ -275,7 +275,7 @@ impl Keeper {
     /// person's grant and the client's own never have the same.
     #[cfg(feature = "sha2")]
     pub fn key(&self) -> String {
-        self.id.key(&self.us)
+        self.id.key(&self.config)
     }
 
     /// Takes the tokens of a new login. The outcome of a renewal under way is then dropped.
@@ -283,8 +283,8 @@ impl Keeper {
     /// # Errors
     /// `stored.issuer` for tokens of another server or client.
     pub fn replace(&mut self, at: &Moment, tokens: Tokens) -> Result<(), Error> {
-        if tokens.binding != self.us.binding {
-            return Err(Check::StoredIssuer.into());
+        if tokens.binding != self.config.binding {
+            return Err(ValidationFailure::StoredIssuer.into());
         }
         self.unsaved = Unsaved::Login(Login::new(at.ticket()?, Arc::new(tokens)));
         // A renewal that has not taken its first step can still use the login.
@@ -395,7 +395,7 @@ impl Keeper {
     pub fn covers(&self, scope: &Scope) -> bool {
         self.tokens().is_some_and(|tokens| {
             let granted = tokens.scope.union(&unnamed());
-            self.us.server.rules().covers(&granted, scope)
+            self.config.server.rules().covers(&granted, scope)
         })
     }
 

@@ -35,14 +35,14 @@ impl Refresh {
 
     /// Whether all that is asked for was granted at the login, or at least asked for: which of it
     /// the server gives now is the server's to say.
-    fn is_within_login(&self, asked: &Scope, rules: &Rules) -> bool {
+    fn is_within_login(&self, requested: &Scope, rules: &Rules) -> bool {
         let granted = self.token.scope();
         // A token from elsewhere may come without its scope: then only the server knows.
-        if granted.is_empty() || granted.covers(asked) {
+        if granted.is_empty() || granted.covers(requested) {
             return true;
         }
         let known = granted.union(self.token.requested()).union(&unnamed());
-        rules.covers(&known, asked)
+        rules.covers(&known, requested)
     }
 }
 
@@ -60,25 +60,29 @@ impl Grant for Refresh {
         Ok(())
     }
 
-    fn scope<'a>(&'a self, cx: &Context<'_>, asked: &'a Scope) -> Result<Cow<'a, Scope>, Error> {
+    fn scope<'a>(
+        &'a self,
+        cx: &Context<'_>,
+        requested: &'a Scope,
+    ) -> Result<Cow<'a, Scope>, Error> {
         let rules = cx.server.rules();
         // "MUST NOT include any scope not originally granted" (6)
-        if !rules.has(&Quirk::RefreshesAnyScope) && !self.is_within_login(asked, rules) {
+        if !rules.has(&Quirk::RefreshesAnyScope) && !self.is_within_login(requested, rules) {
             return Err(Misuse::ScopeExceeds.into());
         }
         let granted = self.token.scope();
         Ok(match rules.scope_on_refresh() {
-            Some(also) if asked.is_empty() && !granted.is_empty() => {
+            Some(also) if requested.is_empty() && !granted.is_empty() => {
                 Cow::Owned(granted.union(also))
             }
-            _ => Cow::Borrowed(asked),
+            _ => Cow::Borrowed(requested),
         })
     }
 
-    fn implied_scope<'a>(&'a self, asked: &'a Scope) -> &'a Scope {
-        match asked.is_empty() {
+    fn implied_scope<'a>(&'a self, requested: &'a Scope) -> &'a Scope {
+        match requested.is_empty() {
             true => self.token.scope(),
-            false => asked,
+            false => requested,
         }
     }
 

@@ -247,16 +247,16 @@ mod tests {
     fn every_grant_takes_them_and_each_may_stand_twice() {
         let added = "&resource=https%3A%2F%2Fapi.example%2Fa&resource=urn%3Aexample%3Ab&audience=x&audience=y&expires_in=3600";
         let client = client();
-        let asked = || two().scope(Scope::parse("a").unwrap_or_default());
+        let token_request = || two().scope(Scope::parse("a").unwrap_or_default());
         let grant = crate::grant::ClientCredentials;
         assert_eq!(
-            body(client.token(grant, asked())),
+            body(client.token(grant, token_request())),
             Ok(format!("grant_type=client_credentials&scope=a{added}"))
         );
         let token = client.refresh_token("r1", Scope::none());
         let grant = crate::grant::Refresh::new(token);
         assert_eq!(
-            body(client.token(grant, asked())),
+            body(client.token(grant, token_request())),
             Ok(format!(
                 "grant_type=refresh_token&refresh_token=r1&scope=a{added}"
             ))

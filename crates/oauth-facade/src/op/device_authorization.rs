@@ -18,7 +18,7 @@ arguments! {
     }
 
     fn start(self, client: &Client) -> Result<Machine, Error> {
-        let ask = core::DeviceAuthorization::new(self.request.core()?);
+        let ask = core::DeviceAuthorization::new(self.request.to_core()?);
         Ok(Machine::of::<_, DeviceCode>(client.core().call(ask)))
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oauth_core::client_auth::SignedSecret;
-use oauth_core::error::Reach;
+use oauth_core::error::Delivery;
 use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Scope, Tokens, danger};
 use oauth_reqwest::blocking::{Authorized, Driver, Listener, Session};
 use oauth_reqwest::{Options, ResponseExt as _, reqwest};
@@ -151,7 +151,7 @@ fn a_reply_that_drips_is_lost() {
     });
     let exchange = confidential(&served).client_credentials(Scope::none());
     let error = driver.run(exchange).unwrap_err();
-    assert_eq!(error.cause().unwrap().reach(), Reach::Unknown);
+    assert_eq!(error.cause().unwrap().delivery(), Delivery::Unknown);
 }
 
 #[test]

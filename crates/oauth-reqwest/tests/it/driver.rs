@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oauth_core::client_auth::SignedSecret;
-use oauth_core::error::{Cause, Error, Reach};
+use oauth_core::error::{Cause, Delivery, Error};
 use oauth_core::exchange::SendBy;
 use oauth_core::{Client, ClientAuth, ClientId, Exchange, Input, Moment, Scope, Step};
 use oauth_reqwest::Options;
@@ -37,11 +37,11 @@ async fn bounds_the_requests_in_flight() {
     assert!(served.open_connections_peak() <= 6);
 }
 
-async fn lost(driver: &oauth_reqwest::Driver, client: &Client) -> (Reach, Error) {
+async fn lost(driver: &oauth_reqwest::Driver, client: &Client) -> (Delivery, Error) {
     let exchange = client.client_credentials(Scope::none());
     let error = driver.run(exchange).await.unwrap_err();
     assert!(error.code().starts_with("lost"), "{error}");
-    (error.cause().unwrap().reach(), error)
+    (error.cause().unwrap().delivery(), error)
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn a_reply_that_drips_is_lost() {
         })
     });
     let (reach, error) = lost(&driver, &confidential(&served)).await;
-    assert_eq!((reach, error.code()), (Reach::Unknown, "lost.timeout"));
+    assert_eq!((reach, error.code()), (Delivery::Unknown, "lost.timeout"));
 }
 
 /// One that waits for longer would have no time left for its answer, and nobody would know its fate.
@@ -71,8 +71,14 @@ async fn half_the_time_of_a_request_may_be_spent_waiting_for_its_turn() {
     });
     let client = confidential(&served);
     let (first, second) = tokio::join!(lost(&driver, &client), lost(&driver, &client));
-    assert_eq!((first.0, first.1.code()), (Reach::Unknown, "lost.timeout"));
-    assert_eq!((second.0, second.1.code()), (Reach::Unsent, "lost.unsent"));
+    assert_eq!(
+        (first.0, first.1.code()),
+        (Delivery::Unknown, "lost.timeout")
+    );
+    assert_eq!(
+        (second.0, second.1.code()),
+        (Delivery::Unsent, "lost.unsent")
+    );
     assert_eq!(counters(&served).token_requests, 1);
 }
 
@@ -88,7 +94,7 @@ async fn what_never_left_is_unsent() {
             ClientAuth::post("S3CR3T"),
         );
         let (reach, error) = lost(&driver(), &client.unwrap()).await;
-        assert_eq!(reach, Reach::Unsent, "{error:?}");
+        assert_eq!(reach, Delivery::Unsent, "{error:?}");
     }
     assert!(served.with(|twin| twin.log().is_empty()));
 }
@@ -147,11 +153,11 @@ async fn a_key_of_the_host_signs() {
     let client = Client::new(server(served.base()), ClientId::new("id"), auth).unwrap();
 
     let (reach, _) = lost(&driver(), &client).await;
-    assert_eq!(reach, Reach::Unsent);
+    assert_eq!(reach, Delivery::Unsent);
 
     let failing = driver().with_signer(|_| async { Err(Cause::unsent("the HSM is asleep")) });
     let (reach, _) = lost(&failing, &client).await;
-    assert_eq!(reach, Reach::Unsent);
+    assert_eq!(reach, Delivery::Unsent);
     assert!(served.with(|twin| twin.log().is_empty()));
 
     let asked = Arc::new(Mutex::new(None));
@@ -209,7 +215,7 @@ async fn what_must_have_left_by_now_does_not_leave() {
     let now = Moment::system().unwrap().now();
     let past = SendBy(now.before(Duration::from_secs(2)));
     let error = driver().run(Late(url.clone(), past)).await.unwrap_err();
-    assert_eq!(error.cause().unwrap().reach(), Reach::Unsent);
+    assert_eq!(error.cause().unwrap().delivery(), Delivery::Unsent);
     assert!(served.with(|twin| twin.log().is_empty()));
     let soon = SendBy(now.after(Duration::from_secs(60)));
     assert!(driver().run(Late(url, soon)).await.is_ok());

@@ -344,7 +344,7 @@ async fn nobody_comes() {
         .unwrap_err();
     assert_eq!(error.code(), "lost.timeout");
     let cause = error.cause().unwrap();
-    assert_eq!(cause.reach(), oauth_core::error::Reach::Unsent);
+    assert_eq!(cause.delivery(), oauth_core::error::Delivery::Unsent);
     assert!(cause.to_string().contains("nobody came back"));
 }
 

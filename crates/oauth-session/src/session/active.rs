@@ -65,12 +65,12 @@ pub(super) struct ActiveGuard {
 }
 
 impl ActiveGuard {
-    pub(super) fn new(us: &Arc<Inner>) -> Self {
+    pub(super) fn new(session: &Arc<Inner>) -> Self {
         let registry = ActiveSessions::here();
         let mut sessions = registry.sessions();
         sessions.next += 1;
         let number = sessions.next;
-        sessions.by_number.insert(number, Arc::clone(us));
+        sessions.by_number.insert(number, Arc::clone(session));
         drop(sessions);
         Self { registry, number }
     }
@@ -101,7 +101,10 @@ pub async fn drain_all(limit: Duration) -> Result<(), Error> {
                 .values()
                 .cloned()
                 .collect();
-            let sessions: Vec<_> = known.into_iter().filter(|us| us.has_work()).collect();
+            let sessions: Vec<_> = known
+                .into_iter()
+                .filter(|session| session.has_work())
+                .collect();
             if sessions.is_empty() {
                 return Ok(());
             }

@@ -12,8 +12,8 @@ use crate::store::Store;
 impl Session {
     /// Limits its renewals to this pace. For a session that has not been handed out.
     pub(crate) fn paced(mut self, pace: Arc<Pace>) -> Self {
-        if let Some(us) = Arc::get_mut(&mut self.0) {
-            us.pace = Some(pace);
+        if let Some(session) = Arc::get_mut(&mut self.0) {
+            session.pace = Some(pace);
         }
         self
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Secret;
-use oauth_core::error::{Cause, Check, Error, Kind};
+use oauth_core::error::{Cause, Error, Kind, ValidationFailure};
 use oauth_core::flow::keeper::{Entry, Event, Lease, Standing, Step};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -24,12 +24,12 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// drop takes the lock.
 pub(super) fn spawn(runtime: &tokio::runtime::Handle, task: Option<RenewalTask>) {
     if let Some(task) = task {
-        let guard = ActiveGuard::new(&task.us);
+        let guard = ActiveGuard::new(&task.session);
         runtime.spawn(async move {
             let _guard = guard;
-            let us = Arc::clone(&task.us);
+            let session = Arc::clone(&task.session);
             task.run().await;
-            us.save_later().await;
+            session.save_later().await;
         });
     }
 }
@@ -37,20 +37,20 @@ pub(super) fn spawn(runtime: &tokio::runtime::Handle, task: Option<RenewalTask>)
 /// A renewal under way. Dropping it publishes its outcome, after a panic or a shutdown of the runtime
 /// too.
 pub(super) struct RenewalTask {
-    us: Arc<Inner>,
+    session: Arc<Inner>,
     pub(super) renewal: SharedRenewal,
     outcome: Option<Outcome>,
 }
 
 impl RenewalTask {
-    pub(super) fn new(us: Arc<Inner>, state: &mut State) -> Self {
+    pub(super) fn new(session: Arc<Inner>, state: &mut State) -> Self {
         let renewal = SharedRenewal::new(Renewal {
             outcome: watch::Sender::new(None),
             since: Instant::now(),
         });
         state.renewal = Some(Arc::clone(&renewal));
         Self {
-            us,
+            session,
             renewal,
             outcome: None,
         }
@@ -59,7 +59,7 @@ impl RenewalTask {
     async fn run(mut self) {
         let (mut event, mut is_new) = (Event::Begin, false);
         // One turn for each renewal, however often it asks for the lease.
-        let mut pace = self.us.pace.clone();
+        let mut pace = self.session.pace.clone();
         loop {
             let at = match clock::moment() {
                 Ok(at) => at,
@@ -68,11 +68,11 @@ impl RenewalTask {
                     return;
                 }
             };
-            let step = self.us.state().keeper.resume(&at, event);
+            let step = self.session.state().keeper.resume(&at, event);
             event = match step {
                 Step::Run(exchange) => {
                     fault_points::at("session.run");
-                    let outcome = self.us.run(exchange).await;
+                    let outcome = self.session.run(exchange).await;
                     fault_points::at("session.flown");
                     is_new = outcome.is_ok();
                     Event::Completed(outcome)
@@ -90,13 +90,13 @@ impl RenewalTask {
                     if takes && let Some(pace) = pace.take() {
                         pace.turn().await;
                     }
-                    self.us.store_step(step).await
+                    self.session.store_step(step).await
                 }
             };
         }
         self.tell(is_new);
         if let (true, Some(Ok(tokens)), Some(hook)) =
-            (is_new, &self.outcome, self.us.on_tokens.get())
+            (is_new, &self.outcome, self.session.on_tokens.get())
         {
             hook(tokens);
         }
@@ -105,7 +105,7 @@ impl RenewalTask {
     fn tell(&self, is_new: bool) {
         let Some(outcome) = &self.outcome else { return };
         let (standing, told, trouble, is_stored) = {
-            let mut state = self.us.state();
+            let mut state = self.session.state();
             let standing = state.keeper.standing();
             let told = std::mem::replace(&mut state.told, standing);
             let trouble = state.keeper.trouble().cloned();
@@ -115,22 +115,22 @@ impl RenewalTask {
         let error = outcome.as_ref().err().or(trouble.as_ref());
         match (standing, error) {
             (Standing::Ended, Some(error)) if told != standing => {
-                self.us.tell(&Notice::Ended(error));
+                self.session.tell(&Notice::Ended(error));
             }
             (Standing::Suspect, Some(error)) if told != standing => {
-                self.us.tell(&Notice::Suspect(error));
+                self.session.tell(&Notice::Suspect(error));
             }
             _ => {
                 if let Err(error) = outcome {
-                    self.us.tell(&Notice::Failed(error));
+                    self.session.tell(&Notice::Failed(error));
                 }
             }
         }
         if is_new && outcome.is_ok() {
             if !is_stored {
-                self.us.tell(&Notice::Unsaved);
+                self.session.tell(&Notice::Unsaved);
             }
-            self.us.tell(&Notice::Renewed);
+            self.session.tell(&Notice::Renewed);
         }
     }
 }
@@ -138,14 +138,14 @@ impl RenewalTask {
 impl Drop for RenewalTask {
     fn drop(&mut self) {
         let outcome = self.outcome.take().unwrap_or_else(|| Err(task_stopped()));
-        let mut state = self.us.state();
+        let mut state = self.session.state();
         if state.keeper.is_busy()
             && let Ok(at) = clock::moment()
         {
             state.keeper.abandon(&at);
         }
         state.renewal = None;
-        self.us.publish(&state);
+        self.session.publish(&state);
         drop(state);
         self.renewal.outcome.send_replace(Some(outcome));
     }
@@ -204,7 +204,14 @@ impl Inner {
     /// it: it is passed on as one that cannot be read.
     async fn load(&self, store: &dyn Store, key: &str) -> Result<Option<Entry>, Error> {
         let sealed = match store.load(key).await {
-            Err(error) if matches!(error.kind(), Kind::Untrusted(Check::StoredSealed)) => error,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    Kind::Untrusted(ValidationFailure::StoredSealed)
+                ) =>
+            {
+                error
+            }
             loaded => return loaded,
         };
         if !self.state().keeper.is_saving_login() {

@@ -50,8 +50,8 @@ impl Sessions {
             }
             for some in new.chunks(ABREAST) {
                 let tasks = some.iter().map(|key| {
-                    let (us, key) = (self.clone(), key.clone());
-                    tokio::spawn(async move { us.renew_one(&key).await })
+                    let (session, key) = (self.clone(), key.clone());
+                    tokio::spawn(async move { session.renew_one(&key).await })
                 });
                 let tasks: Vec<_> = tasks.collect();
                 for (task, key) in tasks.into_iter().zip(some) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Secret;
-use oauth_core::error::{Check, Error, Misuse};
+use oauth_core::error::{Error, Misuse, ValidationFailure};
 use oauth_core::flow::keeper::GrantSummary;
 use oauth_core::moment::UnixTime;
 
@@ -190,11 +190,11 @@ impl<S: Store> Sealed<S> {
 }
 
 fn is_unopened(error: &Error) -> bool {
-    error.code() == Error::from(Check::StoredSealed).code()
+    error.code() == Error::from(ValidationFailure::StoredSealed).code()
 }
 
 fn unopened(what: &str) -> Error {
-    Error::from(Check::StoredSealed)
+    Error::from(ValidationFailure::StoredSealed)
         .at_endpoint(ENDPOINT)
         .about(what)
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oauth_core::error::{Cause, Error, Reach};
+use oauth_core::error::{Cause, Delivery, Error};
 use oauth_core::exchange::Boxed;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Secret, Tokens};
@@ -177,8 +177,8 @@ async fn a_request_is_given_up_after_the_longest_time_and_its_fate_is_not_known(
         let error = session.renew(&first).await.expect_err("no answer");
         assert_eq!(error.code(), "lost.timeout");
         assert_eq!(
-            error.cause().map(|cause| cause.reach()),
-            Some(Reach::Unknown)
+            error.cause().map(|cause| cause.delivery()),
+            Some(Delivery::Unknown)
         );
         assert_eq!(since.elapsed().as_secs(), limit);
         // It may have arrived: whoever comes next finds the marker.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Secret;
-use oauth_core::error::{Error, Reach};
+use oauth_core::error::{Delivery, Error};
 use oauth_session::Store;
 use oauth_session::store::{Lease, PostgresStore, Saved, contract};
 
@@ -152,7 +152,7 @@ async fn a_server_that_comes_back_is_found() {
         (error.code(), error.endpoint()),
         ("lost.unsent", Some("store"))
     );
-    assert_eq!(error.cause().expect("a cause").reach(), Reach::Unsent);
+    assert_eq!(error.cause().expect("a cause").delivery(), Delivery::Unsent);
     server.start();
     let entry = migrated(&server).await.load(KEY).await;
     assert_eq!(entry.expect("loaded").expect("a record").version, first);

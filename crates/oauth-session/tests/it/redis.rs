@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Secret;
-use oauth_core::error::Reach;
+use oauth_core::error::Delivery;
 use oauth_session::Store;
 use oauth_session::store::{Lease, RedisStore, contract};
 
@@ -147,7 +147,7 @@ async fn a_server_that_is_not_there_is_unsent() {
         (error.code(), error.endpoint()),
         ("lost.unsent", Some("store"))
     );
-    assert_eq!(error.cause().expect("a cause").reach(), Reach::Unsent);
+    assert_eq!(error.cause().expect("a cause").delivery(), Delivery::Unsent);
 }
 
 /// A server that takes the connection and says nothing.

@@ -50,7 +50,7 @@ fn tokens(access_token: &str) -> Result<Tokens, Error> {
 }
 
 fn machine(driver: &Counting, store: Arc<dyn Store>) -> Session {
-    Session::shared(driver.clone(), client().keeper(GrantId::own()), store)
+    Session::shared(driver.clone(), client().keeper(GrantId::client()), store)
 }
 
 /// It takes what it is given, and never says a word.

@@ -271,7 +271,7 @@ async fn a_list_shows_the_grants_of_this_client() {
         .save("garbled", &garbled, 0, None)
         .await
         .expect("saved");
-    let other = client("other").keeper(GrantId::own());
+    let other = client("other").keeper(GrantId::client());
     let other = Session::shared(server.clone(), other, store.clone());
     other.token().await.expect("a token");
     let (mut count, mut subjects) = (0, Vec::new());

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use oauth_core::error::{Error, Reach};
+use oauth_core::error::{Delivery, Error};
 use tokio::net::TcpSocket;
 
 use super::hostile::{Hostile, Visit, contains};
@@ -213,7 +213,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         }
         for size in [MIB + 1, 4 * MIB] {
             let seen = self.told(&sized(size))?;
-            if !is_lost(&seen, Reach::TooLarge) {
+            if !is_lost(&seen, Delivery::TooLarge) {
                 self.breaks(
                     CAP,
                     &format!("a reply of {size} bytes became {}", said(&seen)),
@@ -230,7 +230,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         let seen = self.told(&reply)?;
         // Left as it came, it is a small reply of nonsense, and harmless.
         let is_small = matches!(&seen, Ok(Seen::Reply(r)) if r.body().len() as u64 <= REPLY_LIMIT);
-        if !is_small && !is_lost(&seen, Reach::TooLarge) {
+        if !is_small && !is_lost(&seen, Delivery::TooLarge) {
             self.breaks(
                 CAP,
                 &format!("gzip that expands to 1 GiB became {}", said(&seen)),
@@ -249,7 +249,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         })?;
         let marks = Marks::new();
         let seen = self.send(&marks, server.port);
-        if !is_lost(&seen, Reach::TooLarge) {
+        if !is_lost(&seen, Delivery::TooLarge) {
             self.breaks(CAP, &format!("50 MiB in chunks became {}", said(&seen)));
         }
         // A pool may keep the connection open unread; then pouring stalls, which is as good.
@@ -297,7 +297,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
             })?;
             let seen = self.send(&marks, server.port);
             // The request was read, so "unsent" would invite a second one.
-            if !is_lost(&seen, Reach::Unknown) {
+            if !is_lost(&seen, Delivery::Unknown) {
                 self.breaks(FAILURES_ARE_LOST, &format!("{name} became {}", said(&seen)));
             }
             let count = server.requests(&marks.body).len();
@@ -316,7 +316,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         let nobody = TcpSocket::new_v4()?;
         nobody.bind((Ipv4Addr::LOCALHOST, 0).into())?;
         let seen = self.send(&Marks::new(), nobody.local_addr()?.port());
-        if !is_lost(&seen, Reach::Unsent) {
+        if !is_lost(&seen, Delivery::Unsent) {
             let how = format!("a refused connection became {}", said(&seen));
             self.breaks(FAILURES_ARE_LOST, &how);
         }
@@ -396,8 +396,8 @@ fn pour(visit: &mut Visit) -> usize {
     poured
 }
 
-fn is_lost(seen: &Result<Seen, Error>, reach: Reach) -> bool {
-    matches!(seen, Ok(Seen::Lost(cause)) if cause.reach() == reach)
+fn is_lost(seen: &Result<Seen, Error>, reach: Delivery) -> bool {
+    matches!(seen, Ok(Seen::Lost(cause)) if cause.delivery() == reach)
 }
 
 fn said(seen: &Result<Seen, Error>) -> String {

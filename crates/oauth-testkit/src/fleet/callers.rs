@@ -270,12 +270,12 @@ impl Simulation {
             return Ok(());
         }
         self.report.refused += 1;
-        let us = &mut self.callers[caller];
-        if us.mood == Mood::Hasty && us.refused.is_some() {
-            us.close();
+        let authority = &mut self.callers[caller];
+        if authority.mood == Mood::Hasty && authority.refused.is_some() {
+            authority.close();
             return Ok(());
         }
-        us.refused = Some(tokens);
+        authority.refused = Some(tokens);
         let after = self.rng.between(0, 200);
         self.mail(after, worker, grant, Mail::Ask(caller));
         Ok(())

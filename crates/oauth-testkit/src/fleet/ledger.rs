@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oauth_core::Tokens;
-use oauth_core::error::Reach;
+use oauth_core::error::Delivery;
 use oauth_core::exchange::Input;
 use oauth_core::flow::keeper::{Decision, Event, Step};
 use oauth_core::moment::UnixTime;
@@ -245,7 +245,7 @@ impl Ledger {
     /// The sender has an answer, or knows that there will be none.
     pub(super) fn close(&mut self, send: usize, input: &Input) {
         self.sends[send].end = Some(match input {
-            Input::Lost(cause) if cause.reach() == Reach::Unsent => End::Unspent,
+            Input::Lost(cause) if cause.delivery() == Delivery::Unsent => End::Unspent,
             Input::Lost(_) => End::Unknown,
             Input::Reply(reply) if reply.status() == 429 => End::Unspent,
             // The server itself says so; a gateway may just have lost sight of it.

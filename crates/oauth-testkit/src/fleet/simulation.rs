@@ -159,7 +159,7 @@ impl Simulation {
             let id = match setup.own {
                 true => {
                     let audience = format!("api {number}");
-                    GrantId::own().asking(TokenRequest::new().audience(&audience))
+                    GrantId::client().requesting(TokenRequest::new().audience(&audience))
                 }
                 false => GrantId::person(format!("person {number}")),
             };

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use oauth_core::Tokens;
-use oauth_core::error::{Cause, Error, Reach};
+use oauth_core::error::{Cause, Delivery, Error};
 use oauth_core::exchange::{Exchange as _, Input, Step as Move};
 use oauth_core::flow::keeper::{Event, Lease, LeaseExtension, Saved, Step};
 
@@ -27,12 +27,12 @@ impl Simulation {
         mail: Mail,
     ) -> Result<(), Breach> {
         let (odds, calm) = (self.setup.odds, self.calm);
-        let us = &mut self.workers[worker];
-        if !us.is_up || us.epoch != epoch {
+        let authority = &mut self.workers[worker];
+        if !authority.is_up || authority.epoch != epoch {
             return Ok(());
         }
-        if us.asleep_until > self.now {
-            us.inbox.push((grant, mail));
+        if authority.asleep_until > self.now {
+            authority.inbox.push((grant, mail));
             return Ok(());
         }
         if !calm && self.rng.chance(odds.crash) {
@@ -106,10 +106,10 @@ impl Simulation {
 
     pub(super) fn crash(&mut self, worker: usize) {
         let asleep = self.rng.between(100, 60_000);
-        let us = &mut self.workers[worker];
-        us.epoch += 1;
-        us.is_up = false;
-        us.inbox.clear();
+        let authority = &mut self.workers[worker];
+        authority.epoch += 1;
+        authority.is_up = false;
+        authority.inbox.clear();
         self.report.crashes += 1;
         for caller in &mut self.callers {
             if caller.worker == worker {
@@ -124,9 +124,9 @@ impl Simulation {
     }
 
     pub(super) fn restart(&mut self, worker: usize) {
-        let us = &mut self.workers[worker];
-        us.is_up = true;
-        us.asleep_until = 0;
+        let authority = &mut self.workers[worker];
+        authority.is_up = true;
+        authority.asleep_until = 0;
         self.note(|| format!("worker {worker} is back, with nothing in its hands"));
         self.begin_with_copies(worker);
     }
@@ -397,7 +397,7 @@ impl Simulation {
             (Err(error), Some(Flaw::RetryLostReply))
                 if error
                     .cause()
-                    .is_some_and(|cause| cause.reach() == Reach::Unknown) =>
+                    .is_some_and(|cause| cause.delivery() == Delivery::Unknown) =>
             {
                 result = Err(Error::lost(Cause::unsent("a lie")));
             }

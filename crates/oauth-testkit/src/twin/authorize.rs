@@ -15,7 +15,7 @@ const CODE_LIFETIME: u64 = 60;
 pub(super) const SUBJECT: &str = "user-248289761001";
 
 pub(super) fn authorize(
-    us: &mut Authority,
+    authority: &mut Authority,
     at: UnixTime,
     ask: &Ask,
     fault: Option<&Fault>,
@@ -30,14 +30,14 @@ pub(super) fn authorize(
     if let Some(name) = repeated(&ask.query) {
         return wire::page(400, &format!("{} is given twice.", printable(name)));
     }
-    let Some(client_id) = ask.query("client_id").filter(|id| knows(us, id)) else {
+    let Some(client_id) = ask.query("client_id").filter(|id| knows(authority, id)) else {
         return wire::page(400, "Unknown client.");
     };
-    let Some(redirect_uri) = target(us, ask.query("redirect_uri")) else {
+    let Some(redirect_uri) = target(authority, ask.query("redirect_uri")) else {
         return wire::page(400, "The redirect_uri is not registered.");
     };
 
-    let mut callback = match approve(us, at, ask, client_id) {
+    let mut callback = match approve(authority, at, ask, client_id) {
         Ok(code) => vec![("code", code)],
         Err((error, why)) => vec![("error", error.into()), ("error_description", why.into())],
     };
@@ -50,8 +50,8 @@ pub(super) fn authorize(
     }
     if fault == Some(&Fault::WrongIssuerInCallback) {
         callback.push(("iss", "https://attacker.example".into()));
-    } else if us.rules.names_issuer {
-        callback.push(("iss", us.rules.issuer.clone()));
+    } else if authority.rules.names_issuer {
+        callback.push(("iss", authority.rules.issuer.clone()));
     }
     let joint = if redirect_uri.contains('?') { '&' } else { '?' };
     let query = serde_urlencoded::to_string(&callback).unwrap_or_default();
@@ -59,9 +59,9 @@ pub(super) fn authorize(
 }
 
 /// `GET {verification_uri}?user_code=..`: the user approves a device (RFC 8628 section 3.3).
-pub(super) fn approve_device(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let denied = us.deny_next;
-    let device = us.devices.values_mut().find(|device| {
+pub(super) fn approve_device(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+    let denied = authority.deny_next;
+    let device = authority.devices.values_mut().find(|device| {
         Some(device.user_code.as_str()) == ask.query("user_code")
             && device.approval == Approval::Pending
             && at < device.expires
@@ -69,7 +69,7 @@ pub(super) fn approve_device(us: &mut Authority, at: UnixTime, ask: &Ask) -> Rep
     let Some(device) = device else {
         return wire::page(400, "There is no such code.");
     };
-    us.deny_next = false;
+    authority.deny_next = false;
     device.approval = if denied {
         Approval::Denied
     } else {
@@ -81,16 +81,16 @@ pub(super) fn approve_device(us: &mut Authority, at: UnixTime, ask: &Ask) -> Rep
 type Refusal = (&'static str, &'static str);
 
 fn approve(
-    us: &mut Authority,
+    authority: &mut Authority,
     at: UnixTime,
     ask: &Ask,
     client_id: &str,
 ) -> Result<String, Refusal> {
-    let is_public = us.is_public(client_id);
+    let is_public = authority.is_public(client_id);
     let grants = if is_public {
-        us.rules.grants.1
+        authority.rules.grants.1
     } else {
-        us.rules.grants.0
+        authority.rules.grants.0
     };
     if !grants.contains(&"authorization_code") {
         return Err(("unauthorized_client", "this client may not ask for codes"));
@@ -106,27 +106,27 @@ fn approve(
     {
         return Err(("invalid_request", "this twin answers in the query only"));
     }
-    let challenge = challenge(us, ask)?;
-    if challenge.is_none() && is_public && us.rules.public_needs_pkce {
+    let challenge = challenge(authority, ask)?;
+    if challenge.is_none() && is_public && authority.rules.public_needs_pkce {
         return Err(("invalid_request", "a public client needs PKCE"));
     }
-    let scope = us
+    let scope = authority
         .scope(ask.query("scope"))
         .map_err(|why| ("invalid_scope", why))?;
-    if std::mem::take(&mut us.deny_next) {
+    if std::mem::take(&mut authority.deny_next) {
         return Err(("access_denied", "the user said no"));
     }
 
-    let code = us.mint(at, "code");
+    let code = authority.mint(at, "code");
     let grant = Grant {
         client_id: client_id.to_owned(),
         subject: Some(SUBJECT.to_owned()),
         scope,
-        family: us.new_family(),
+        family: authority.new_family(),
     };
     let redirect_uri = ask.query("redirect_uri").map(str::to_owned);
     let expires = plus(at, CODE_LIFETIME);
-    us.codes.insert(
+    authority.codes.insert(
         code.clone(),
         Code {
             grant,
@@ -136,18 +136,18 @@ fn approve(
             spent: false,
         },
     );
-    us.counters.authorizations += 1;
+    authority.counters.authorizations += 1;
     Ok(code)
 }
 
 /// The S256 challenge, if PKCE is used. "plain" is refused: it protects nothing here.
-fn challenge(us: &Authority, ask: &Ask) -> Result<Option<String>, Refusal> {
+fn challenge(authority: &Authority, ask: &Ask) -> Result<Option<String>, Refusal> {
     let standard = ask.query("code_challenge");
     let alias = ask.query("code_verifier");
     let challenge = match (standard, alias) {
         (given, None) => given,
-        (None, Some(alias)) if us.rules.challenge_alias => Some(alias),
-        (Some(standard), Some(alias)) if us.rules.challenge_alias && standard == alias => {
+        (None, Some(alias)) if authority.rules.challenge_alias => Some(alias),
+        (Some(standard), Some(alias)) if authority.rules.challenge_alias && standard == alias => {
             Some(standard)
         }
         // The worst mistake around PKCE: with the verifier in a URL, it proves nothing.
@@ -166,13 +166,13 @@ fn challenge(us: &Authority, ask: &Ask) -> Result<Option<String>, Refusal> {
     Ok(Some(challenge.to_owned()))
 }
 
-fn knows(us: &Authority, client_id: &str) -> bool {
-    client_id == us.rules.client_id || us.is_public(client_id)
+fn knows(authority: &Authority, client_id: &str) -> bool {
+    client_id == authority.rules.client_id || authority.is_public(client_id)
 }
 
 /// Where to send the browser: a registered redirect URI, or nowhere.
-fn target(us: &Authority, asked: Option<&str>) -> Option<String> {
-    let registered = &us.rules.redirect_uris;
+fn target(authority: &Authority, asked: Option<&str>) -> Option<String> {
+    let registered = &authority.rules.redirect_uris;
     let Some(asked) = asked else {
         // It may be left out if only one is registered (RFC 6749 section 3.1.2.3).
         return <&[String; 1]>::try_from(registered.as_slice())
@@ -183,7 +183,7 @@ fn target(us: &Authority, asked: Option<&str>) -> Option<String> {
     // for loopback IP redirect URIs" (RFC 8252 section 7.3).
     let alike = |known: &String| {
         known == asked
-            || us.rules.any_loopback_port
+            || authority.rules.any_loopback_port
                 && without_port(known).is_some_and(|known| Some(known) == without_port(asked))
     };
     registered.iter().any(alike).then(|| asked.to_owned())

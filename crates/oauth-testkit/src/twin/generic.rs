@@ -122,7 +122,7 @@ fn accepts(purpose: &str) -> Accepts {
     }
 }
 
-fn api(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     if ask.path != ECHO {
         return wire::not_found();
     }
@@ -135,7 +135,7 @@ fn api(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
         let reply = wire::plain(401, "text/plain", "who are you?");
         return wire::with(reply, WWW_AUTHENTICATE, "Bearer realm=\"twin\"");
     };
-    let Some(grant) = us.access(at, token).cloned() else {
+    let Some(grant) = authority.access(at, token).cloned() else {
         let reply = wire::json(401, &json!({ "error": "invalid_token" }));
         let challenge = "Bearer realm=\"twin\", error=\"invalid_token\"";
         return wire::with(reply, WWW_AUTHENTICATE, challenge);
@@ -151,7 +151,7 @@ fn api(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
             format!("Bearer realm=\"twin\", error=\"insufficient_scope\", scope=\"{scope}\"");
         return wire::with(reply, WWW_AUTHENTICATE, &challenge);
     }
-    if let Some(until) = us.over_limit(at, token) {
+    if let Some(until) = authority.over_limit(at, token) {
         let reply = wire::json(429, &json!({ "error": "too_many_requests" }));
         return wire::with(reply, RETRY_AFTER, &until.since(at).as_secs().to_string());
     }

@@ -65,14 +65,14 @@ pub(super) fn rules(base: &str) -> Rules {
     }
 }
 
-fn api(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     // As RFC 3986 section 6 reads a path: an escaped slash is no slash.
     let segments = ask.path.trim_start_matches('/').split('/');
     let segments = segments.map(|segment| percent_decode_str(segment).decode_utf8_lossy());
     let segments: Vec<Cow<'_, str>> = segments.collect();
     let route: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
     let token = Authority::bearer(ask).unwrap_or_default();
-    let grant = us.access(at, token).cloned();
+    let grant = authority.access(at, token).cloned();
     let subject = grant.as_ref().and_then(|grant| grant.subject.as_deref());
     // "a path segment `user` needs the user's token, everything else the application's": the
     // gateway asks before it looks for the route.
@@ -93,7 +93,7 @@ fn api(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
         let reply = wire::json(401, &json!({ "message": "Invalid credentials" }));
         return wire::with(reply, WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"");
     }
-    if let Some(until) = us.over_limit(at, token) {
+    if let Some(until) = authority.over_limit(at, token) {
         let reply = wire::json(429, &json!({ "message": "Message throttled out" }));
         return wire::with(reply, RETRY_AFTER, &until.since(at).as_secs().to_string());
     }

@@ -29,21 +29,21 @@ pub(super) const USER_PASSWORD: &str = "w0nder+land & more";
 
 type Refusal = (&'static str, &'static str);
 
-pub(super) fn token(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     if let Err(reply) = well_formed(ask) {
         return *reply;
     }
     let Some(grant_type) = ask.form("grant_type") else {
         return wire::refusal("invalid_request", "grant_type is missing");
     };
-    let (confidential, public) = us.rules.grants;
+    let (confidential, public) = authority.rules.grants;
     if !confidential.contains(&grant_type) && !public.contains(&grant_type) {
         return wire::refusal(
             "unsupported_grant_type",
             "this server does not know the grant",
         );
     }
-    let client = match us.authenticate(ask, grant_type) {
+    let client = match authority.authenticate(ask, grant_type) {
         Ok(client) => client,
         Err(reply) => return *reply,
     };
@@ -56,12 +56,12 @@ pub(super) fn token(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
         return wire::refusal("unauthorized_client", "this client may not use the grant");
     }
     let answer = match grant_type {
-        CLIENT_CREDENTIALS => client_credentials(us, at, ask, client),
-        AUTHORIZATION_CODE => authorization_code(us, at, ask, &client),
-        REFRESH_TOKEN => refresh_token(us, at, ask, &client),
-        PASSWORD => password(us, at, ask, client),
-        DEVICE_CODE => device_code(us, at, ask, &client),
-        _ => token_exchange(us, at, ask, client),
+        CLIENT_CREDENTIALS => client_credentials(authority, at, ask, client),
+        AUTHORIZATION_CODE => authorization_code(authority, at, ask, &client),
+        REFRESH_TOKEN => refresh_token(authority, at, ask, &client),
+        PASSWORD => password(authority, at, ask, client),
+        DEVICE_CODE => device_code(authority, at, ask, &client),
+        _ => token_exchange(authority, at, ask, client),
     };
     match answer {
         Ok(reply) => wire::unstored(200, &reply),
@@ -84,26 +84,26 @@ pub(super) fn well_formed(ask: &Ask) -> Result<(), Box<Reply>> {
 }
 
 fn client_credentials(
-    us: &mut Authority,
+    authority: &mut Authority,
     at: UnixTime,
     ask: &Ask,
     client: Client,
 ) -> Result<Value, Refusal> {
-    let scope = us
+    let scope = authority
         .scope(ask.form("scope"))
         .map_err(|why| ("invalid_scope", why))?;
     let grant = Grant {
         client_id: client.id,
         subject: None,
         scope,
-        family: us.new_family(),
+        family: authority.new_family(),
     };
     // "A refresh token SHOULD NOT be included." (4.4.3)
-    Ok(us.issue(at, grant, false))
+    Ok(authority.issue(at, grant, false))
 }
 
 fn authorization_code(
-    us: &mut Authority,
+    authority: &mut Authority,
     at: UnixTime,
     ask: &Ask,
     client: &Client,
@@ -111,7 +111,7 @@ fn authorization_code(
     let given = ask
         .form("code")
         .ok_or(("invalid_request", "code is missing"))?;
-    let code = us
+    let code = authority
         .codes
         .get_mut(given)
         .ok_or(("invalid_grant", "unknown code"))?;
@@ -122,7 +122,7 @@ fn authorization_code(
         // "SHOULD revoke (when possible) all tokens previously issued based on that
         // authorization code" (4.1.2)
         let family = code.grant.family;
-        us.revoke_family(family);
+        authority.revoke_family(family);
         return Err(("invalid_grant", "the code was used before"));
     }
     if at >= code.expires {
@@ -149,7 +149,7 @@ fn authorization_code(
     }
     code.spent = true;
     let grant = code.grant.clone();
-    Ok(us.issue(at, grant, true))
+    Ok(authority.issue(at, grant, true))
 }
 
 /// RFC 7636 section 4.1.
@@ -161,7 +161,7 @@ fn is_verifier(text: &str) -> bool {
 }
 
 fn refresh_token(
-    us: &mut Authority,
+    authority: &mut Authority,
     at: UnixTime,
     ask: &Ask,
     client: &Client,
@@ -169,8 +169,8 @@ fn refresh_token(
     let given = ask
         .form("refresh_token")
         .ok_or(("invalid_request", "refresh_token is missing"))?;
-    let rotation = us.rules.rotation;
-    let refresh = us
+    let rotation = authority.rules.rotation;
+    let refresh = authority
         .refresh
         .get_mut(given)
         .ok_or(("invalid_grant", "unknown refresh token"))?;
@@ -180,8 +180,8 @@ fn refresh_token(
     if refresh.is_spent(at, rotation) {
         // Two parties hold the same token and nobody can say which is the thief (RFC 9700 4.14.2).
         let family = refresh.grant.family;
-        us.counters.reuse_events += 1;
-        us.revoke_family(family);
+        authority.counters.reuse_events += 1;
+        authority.revoke_family(family);
         return Err((
             "invalid_grant",
             "the refresh token was used before; its family is revoked",
@@ -191,7 +191,10 @@ fn refresh_token(
         return Err(("invalid_grant", "the refresh token is expired or revoked"));
     }
     let mut grant = refresh.grant.clone();
-    if let Some(scope) = ask.form("scope").filter(|_| !us.rules.scopes.is_empty()) {
+    if let Some(scope) = ask
+        .form("scope")
+        .filter(|_| !authority.rules.scopes.is_empty())
+    {
         // "MUST NOT include any scope not originally granted by the resource owner" (6)
         let granted: Vec<&str> = grant.scope.split(' ').collect();
         if !scope.split(' ').all(|part| granted.contains(&part)) {
@@ -202,18 +205,23 @@ fn refresh_token(
     if matches!(rotation, Rotation::Strict | Rotation::Grace(_)) {
         refresh.spent.get_or_insert(at);
     }
-    us.counters.refreshes += 1;
-    Ok(us.issue(at, grant, rotation != Rotation::Never))
+    authority.counters.refreshes += 1;
+    Ok(authority.issue(at, grant, rotation != Rotation::Never))
 }
 
-fn password(us: &mut Authority, at: UnixTime, ask: &Ask, client: Client) -> Result<Value, Refusal> {
+fn password(
+    authority: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    client: Client,
+) -> Result<Value, Refusal> {
     let (Some(username), Some(password)) = (ask.form("username"), ask.form("password")) else {
         return Err(("invalid_request", "username or password is missing"));
     };
     if (username, password) != (USERNAME, USER_PASSWORD) {
         return Err(("invalid_grant", "wrong username or password"));
     }
-    let scope = us
+    let scope = authority
         .scope(ask.form("scope"))
         .map_err(|why| ("invalid_scope", why))?;
     let subject = Some(SUBJECT.to_owned());
@@ -221,13 +229,13 @@ fn password(us: &mut Authority, at: UnixTime, ask: &Ask, client: Client) -> Resu
         client_id: client.id,
         subject,
         scope,
-        family: us.new_family(),
+        family: authority.new_family(),
     };
-    Ok(us.issue(at, grant, true))
+    Ok(authority.issue(at, grant, true))
 }
 
 fn device_code(
-    us: &mut Authority,
+    authority: &mut Authority,
     at: UnixTime,
     ask: &Ask,
     client: &Client,
@@ -235,7 +243,7 @@ fn device_code(
     let given = ask
         .form("device_code")
         .ok_or(("invalid_request", "device_code is missing"))?;
-    let device = us
+    let device = authority
         .devices
         .get_mut(given)
         .ok_or(("invalid_grant", "unknown device code"))?;
@@ -258,14 +266,14 @@ fn device_code(
         Approval::Approved => {
             device.approval = Approval::Spent;
             let grant = device.grant.clone();
-            Ok(us.issue(at, grant, true))
+            Ok(authority.issue(at, grant, true))
         }
     }
 }
 
 /// Impersonation only: a live access token of this server for another, of the same or less scope.
 fn token_exchange(
-    us: &mut Authority,
+    authority: &mut Authority,
     at: UnixTime,
     ask: &Ask,
     client: Client,
@@ -281,7 +289,7 @@ fn token_exchange(
         return Err(("invalid_request", "only access tokens are exchanged"));
     }
     // RFC 8693 section 2.2.2 wants invalid_request for an unacceptable subject token.
-    let subject = us
+    let subject = authority
         .access(at, subject)
         .ok_or(("invalid_request", "the subject_token is dead"))?;
     let mut grant = Grant {
@@ -297,7 +305,7 @@ fn token_exchange(
         }
         grant.scope = scope.to_owned();
     }
-    let mut reply = us.issue(at, grant, false);
+    let mut reply = authority.issue(at, grant, false);
     reply["issued_token_type"] = ACCESS_TOKEN_TYPE.into();
     Ok(reply)
 }

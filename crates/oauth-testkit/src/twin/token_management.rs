@@ -15,26 +15,26 @@ pub(super) const REVOCATION: &str = "revocation";
 pub(super) const INTROSPECTION: &str = "introspection";
 pub(super) const DEVICE_AUTHORIZATION: &str = "device_authorization";
 
-pub(super) fn revoke(us: &mut Authority, ask: &Ask) -> Reply {
-    let client = match well_formed(ask).and_then(|()| us.authenticate(ask, REVOCATION)) {
+pub(super) fn revoke(authority: &mut Authority, ask: &Ask) -> Reply {
+    let client = match well_formed(ask).and_then(|()| authority.authenticate(ask, REVOCATION)) {
         Ok(client) => client,
         Err(reply) => return *reply,
     };
     let Some(token) = ask.form("token") else {
         return wire::refusal("invalid_request", "token is missing");
     };
-    let family = match us.refresh.get(token) {
+    let family = match authority.refresh.get(token) {
         Some(refresh) if refresh.grant.client_id != client.id => return foreign(),
         Some(refresh) => Some(refresh.grant.family),
         None => None,
     };
     // A refresh token takes its access tokens with it (RFC 7009 section 2.1).
     if let Some(family) = family {
-        us.revoke_family(family);
-    } else if us.revoke_access(token, &client.id).is_err() {
+        authority.revoke_family(family);
+    } else if authority.revoke_access(token, &client.id).is_err() {
         return foreign();
     }
-    us.counters.revocations += 1;
+    authority.counters.revocations += 1;
     // "invalid tokens do not cause an error response" (2.2)
     wire::plain(200, "text/plain", Bytes::new())
 }
@@ -43,21 +43,22 @@ fn foreign() -> Reply {
     wire::refusal("invalid_grant", "the token was issued to another client")
 }
 
-pub(super) fn introspect(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    if let Err(reply) = well_formed(ask).and_then(|()| us.authenticate(ask, INTROSPECTION)) {
+pub(super) fn introspect(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+    if let Err(reply) = well_formed(ask).and_then(|()| authority.authenticate(ask, INTROSPECTION)) {
         return *reply;
     }
     let Some(token) = ask.form("token") else {
         return wire::refusal("invalid_request", "token is missing");
     };
-    us.counters.introspections += 1;
-    let access = us.access(at, token).map(|grant| {
-        let (issued, expires) = us.access_times(token).unwrap_or((at, None));
+    authority.counters.introspections += 1;
+    let access = authority.access(at, token).map(|grant| {
+        let (issued, expires) = authority.access_times(token).unwrap_or((at, None));
         (grant, Some(issued), expires)
     });
-    let live = |r: &&Refresh| r.is_live(at, us.rules.rotation);
+    let live = |r: &&Refresh| r.is_live(at, authority.rules.rotation);
     let refresh = || {
-        us.refresh
+        authority
+            .refresh
             .get(token)
             .filter(live)
             .map(|r| (&r.grant, None, r.expires))
@@ -67,7 +68,7 @@ pub(super) fn introspect(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     };
     let mut reply = json!({
         "active": true,
-        "iss": us.rules.issuer,
+        "iss": authority.rules.issuer,
         "client_id": grant.client_id,
         "sub": grant.subject.as_deref().unwrap_or(&grant.client_id),
         "scope": grant.scope,
@@ -83,36 +84,37 @@ pub(super) fn introspect(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
 }
 
 pub(super) fn device_authorization(
-    us: &mut Authority,
+    authority: &mut Authority,
     at: UnixTime,
     ask: &Ask,
     base: &str,
 ) -> Reply {
-    let client = match well_formed(ask).and_then(|()| us.authenticate(ask, DEVICE_AUTHORIZATION)) {
-        Ok(client) => client,
-        Err(reply) => return *reply,
-    };
+    let client =
+        match well_formed(ask).and_then(|()| authority.authenticate(ask, DEVICE_AUTHORIZATION)) {
+            Ok(client) => client,
+            Err(reply) => return *reply,
+        };
     let allowed = if client.is_public {
-        us.rules.grants.1
+        authority.rules.grants.1
     } else {
-        us.rules.grants.0
+        authority.rules.grants.0
     };
     if !allowed.contains(&DEVICE_CODE) {
         return wire::refusal("unauthorized_client", "this client may not use the grant");
     }
-    let scope = match us.scope(ask.form("scope")) {
+    let scope = match authority.scope(ask.form("scope")) {
         Ok(scope) => scope,
         Err(why) => return wire::refusal("invalid_scope", why),
     };
-    let device_code = us.mint(at, "device");
-    let user_code: String = us
+    let device_code = authority.mint(at, "device");
+    let user_code: String = authority
         .mint(at, "user")
         .chars()
         .filter(char::is_ascii_alphanumeric)
         .map(|c| c.to_ascii_uppercase())
         .take(8)
         .collect();
-    let page = format!("{base}{}", us.rules.paths.device_page);
+    let page = format!("{base}{}", authority.rules.paths.device_page);
     let reply = json!({
         "device_code": device_code,
         "user_code": user_code,
@@ -127,7 +129,7 @@ pub(super) fn device_authorization(
             client_id: client.id,
             subject,
             scope,
-            family: us.new_family(),
+            family: authority.new_family(),
         },
         user_code,
         approval: Approval::Pending,
@@ -135,6 +137,6 @@ pub(super) fn device_authorization(
         interval: 5,
         polled: None,
     };
-    us.devices.insert(device_code, device);
+    authority.devices.insert(device_code, device);
     wire::unstored(200, &reply)
 }

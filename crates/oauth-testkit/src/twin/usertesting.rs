@@ -130,7 +130,7 @@ fn document(issuer: &str) -> Value {
     })
 }
 
-fn api(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     let is_v2 = match ask.path.trim_end_matches('/') {
         "/api/v2/sessionResults" => true,
         "/api/v1/sessionResults" => false,
@@ -140,7 +140,7 @@ fn api(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
         return wire::method_not_allowed("GET");
     }
     let token = Authority::bearer(ask).unwrap_or_default();
-    let Some(grant) = us.access(at, token).cloned() else {
+    let Some(grant) = authority.access(at, token).cloned() else {
         return error(
             401,
             "UNAUTHORIZED",
@@ -151,7 +151,7 @@ fn api(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
         return error(403, "FORBIDDEN", "The access token lacks the scope.");
     }
     // The limit is the Results API's; the older API documents none.
-    if is_v2 && let Some(until) = us.over_limit(at, token) {
+    if is_v2 && let Some(until) = authority.over_limit(at, token) {
         let reply = error(429, "TOO_MANY_REQUESTS", "Rate limit exceeded.");
         let reset = HeaderName::from_static("x-ratelimit-reset");
         return wire::with(reply, reset, &until.as_secs().to_string());

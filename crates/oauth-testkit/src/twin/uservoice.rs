@@ -55,21 +55,21 @@ pub(super) fn rules(base: &str) -> Rules {
     }
 }
 
-fn api(us: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     let for_user = match ask.path.as_str() {
         "/api/v2/admin/suggestions" => false,
         "/api/v2/end_users/me" => true,
         _ => return error(404, "record_not_found", "There is nothing here."),
     };
     let token = Authority::bearer(ask).unwrap_or_default();
-    let Some(grant) = us.access(at, token).cloned() else {
+    let Some(grant) = authority.access(at, token).cloned() else {
         return error(
             401,
             "unauthorized",
             "The access token is missing, invalid or revoked.",
         );
     };
-    if let Some(until) = us.over_limit(at, token) {
+    if let Some(until) = authority.over_limit(at, token) {
         let reply = error(429, "too_many_requests", "Slow down.");
         return wire::with(reply, RETRY_AFTER, &until.since(at).as_secs().to_string());
     }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use oauth_core::error::{Cause, Error, Reach};
+use oauth_core::error::{Cause, Delivery, Error};
 use oauth_core::exchange::{Exchange as _, Input, Step};
 use oauth_core::moment::{Moment, UnixTime};
 use oauth_testkit::contract::{Probe, Seen};
@@ -45,7 +45,9 @@ pub(crate) fn drive(mut probe: Probe, habit: Habit, kept: &mut Kept) -> Result<S
         input = match probe.resume(&at, input)? {
             Step::Send(request) => match with_habit(request, habit, kept) {
                 Ok(reply) => Input::Reply(reply),
-                Err(cause) if habit == Habit::ReturnsErrors && cause.reach() != Reach::TooLarge => {
+                Err(cause)
+                    if habit == Habit::ReturnsErrors && cause.delivery() != Delivery::TooLarge =>
+                {
                     return Err(Error::lost(cause));
                 }
                 Err(cause) => Input::Lost(cause),
@@ -76,7 +78,7 @@ fn with_habit(
         Habit::RetriesOnDeadConnection => had_connection,
         _ => false,
     };
-    if retries && matches!(&result, Err(cause) if cause.reach() == Reach::Unknown) {
+    if retries && matches!(&result, Err(cause) if cause.delivery() == Delivery::Unknown) {
         result = send(again.clone(), habit, kept);
     }
     let reply = match result {
@@ -104,7 +106,7 @@ fn with_habit(
 
 fn unsent_unless_large(result: Result<Response<Bytes>, Cause>) -> Cause {
     match result {
-        Err(cause) if cause.reach() == Reach::TooLarge => cause,
+        Err(cause) if cause.delivery() == Delivery::TooLarge => cause,
         _ => Cause::unsent("never mind"),
     }
 }
@@ -169,8 +171,9 @@ fn receive(stream: &mut TcpStream, habit: Habit) -> Result<Response<Bytes>, Caus
         sized(stream, &mut body, length, limit)
     };
     match read {
-        Err(cause) if habit == Habit::AcceptsHalfBodies && cause.reach() == Reach::Unknown => {}
-        Err(cause) if habit == Habit::Truncates && cause.reach() == Reach::TooLarge => {
+        Err(cause)
+            if habit == Habit::AcceptsHalfBodies && cause.delivery() == Delivery::Unknown => {}
+        Err(cause) if habit == Habit::Truncates && cause.delivery() == Delivery::TooLarge => {
             body.truncate(CAP);
         }
         other => other?,

@@ -7,8 +7,8 @@ use crate::client::Client;
 use crate::grant::Refresh;
 use crate::testing::{answered, client, code, json, quirky, reply, strict};
 
-fn got(client: &Client, asked: &str, members: &str) -> Result<Tokens, Error> {
-    let ask = client.client_credentials(Scope::parse(asked).unwrap());
+fn got(client: &Client, token_request: &str, members: &str) -> Result<Tokens, Error> {
+    let ask = client.client_credentials(Scope::parse(token_request).unwrap());
     let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{members}}}"#);
     answered(ask, json(200, &body))
 }
@@ -31,9 +31,9 @@ fn a_member_of_another_name_is_read_by_its_quirk_alone() {
 
 #[test]
 fn more_scope_than_was_asked_for_is_noted() {
-    let widened = |asked: &str, granted: &str| {
+    let widened = |token_request: &str, granted: &str| {
         let members = format!(r#","scope":"{granted}""#);
-        let tokens = got(&client(), asked, &members).unwrap();
+        let tokens = got(&client(), token_request, &members).unwrap();
         tokens.warnings.contains(&Warning::ScopeWidened)
     };
     assert!(widened("a", "a b"));
@@ -191,9 +191,9 @@ fn a_refusal_that_can_only_be_about_the_refresh_token_asks_for_a_person() {
 
 #[test]
 fn a_refresh_asks_for_no_more_than_was_granted() {
-    let refresh = |granted: &str, asked: &str| {
+    let refresh = |granted: &str, token_request: &str| {
         let token = client().refresh_token("r1", Scope::parse(granted).unwrap());
-        let scope = Scope::parse(asked).unwrap();
+        let scope = Scope::parse(token_request).unwrap();
         let ask = client().token(Refresh::new(token), scope);
         let body = r#"{"access_token":"a","token_type":"Bearer"}"#;
         code(answered(ask, json(200, body))).map(|tokens| tokens.scope.as_str().to_owned())
@@ -214,9 +214,9 @@ fn a_refresh_asks_for_no_more_than_was_granted() {
 fn a_refresh_may_ask_for_what_the_login_asked_for() {
     // Asked for "a b c", granted "a": the server may give the rest another time.
     let login = got(&client(), "a b c", r#","scope":"a","refresh_token":"r1""#).unwrap();
-    let refresh = |tokens: &Tokens, asked: &str, reply: &str| {
+    let refresh = |tokens: &Tokens, token_request: &str, reply: &str| {
         let token = tokens.refresh_token.clone().unwrap();
-        let scope = Scope::parse(asked).unwrap();
+        let scope = Scope::parse(token_request).unwrap();
         code(answered(
             client().token(Refresh::new(token), scope),
             json(200, reply),

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::ResponseMode;
-use crate::error::{Check, Error, Fault, ServerError};
+use crate::error::{Error, ProtocolViolation, ServerError, ValidationFailure};
 use crate::form::{self, Pairs};
 use crate::issuer::{Arrived, Issuer, RedirectUri};
 use crate::quirk::Rules;
@@ -38,11 +38,11 @@ impl<'a> Callback<'a> {
     /// `callback.duplicate_parameter`.
     pub fn read(callback: &'a str, uri: &RedirectUri, mode: ResponseMode) -> Result<Self, Error> {
         if callback.len() > MAX_CALLBACK {
-            return Err(Fault::CallbackTooLarge.into());
+            return Err(ProtocolViolation::CallbackTooLarge.into());
         }
         let arrived = uri.arrived(callback).map_err(|where_else| {
             let detail = format!("it arrived at {where_else}, this flow's is {uri}");
-            Error::from(Check::CallbackRedirectUri).about(&detail)
+            Error::from(ValidationFailure::CallbackRedirectUri).about(&detail)
         })?;
         let form = match (mode, arrived) {
             (ResponseMode::Fragment, Arrived::At { .. }) => callback
@@ -59,7 +59,8 @@ impl<'a> Callback<'a> {
                 .next()
                 .map_or(query, |query| query.strip_prefix('?').unwrap_or(query)),
         };
-        let pairs = form::parse(form).map_err(|_| Error::from(Fault::CallbackEncoding))?;
+        let pairs =
+            form::parse(form).map_err(|_| Error::from(ProtocolViolation::CallbackEncoding))?;
         Self::of(pairs)
     }
 
@@ -76,7 +77,7 @@ impl<'a> Callback<'a> {
                 .nth(1)
                 .is_some()
             {
-                return Err(Error::from(Fault::CallbackDuplicate).about(name));
+                return Err(Error::from(ProtocolViolation::CallbackDuplicate).about(name));
             }
         }
         Ok(Self(pairs))
@@ -147,12 +148,12 @@ pub fn check_issuers<'a>(
     let mut is_named = false;
     for name in named.into_iter().flatten() {
         if !issuer.is(name, rules) {
-            return Err(Check::CallbackIssuer.into());
+            return Err(ValidationFailure::CallbackIssuer.into());
         }
         is_named = true;
     }
     if is_required && !is_named {
-        return Err(Check::CallbackIssuerMissing.into());
+        return Err(ValidationFailure::CallbackIssuerMissing.into());
     }
     Ok(())
 }

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use super::{AuthorizationRequest, FlowEntropy, HostGeneratedValues, Pending, Prepared};
 use crate::call::Call;
+use crate::client_config::ClientConfig;
 use crate::endpoint::pushed_authorization::{Pushed, PushedAuthorization};
 use crate::error::{Error, Misuse};
 use crate::exchange::{Exchange, Input, Step};
 use crate::form::Form;
-use crate::identity::Identity;
 use crate::moment::Moment;
 use crate::server::EndpointKind;
 use crate::url::Url;
@@ -34,7 +34,7 @@ pub struct Authorization {
 /// The conversation that ends with an [`Authorization`].
 #[derive(Debug)]
 pub(crate) struct Begin {
-    us: Arc<Identity>,
+    config: Arc<ClientConfig>,
     state: State,
 }
 
@@ -47,12 +47,12 @@ enum State {
 
 impl Begin {
     pub(crate) fn new(
-        us: Arc<Identity>,
+        config: Arc<ClientConfig>,
         ask: AuthorizationRequest,
         values: Option<HostGeneratedValues>,
     ) -> Self {
         let state = State::Fresh(Box::new((ask, values)));
-        Self { us, state }
+        Self { config, state }
     }
 
     fn begin(
@@ -61,19 +61,19 @@ impl Begin {
         ask: AuthorizationRequest,
         values: Option<&HostGeneratedValues>,
     ) -> Result<Step<Authorization>, Error> {
-        let us = &self.us;
-        let pushes = ask.is_pushed(us);
-        let Prepared { form, pending } = ask.prepare(us, at.now(), &entropy(at, values)?)?;
+        let config = &self.config;
+        let pushes = ask.is_pushed(config);
+        let Prepared { form, pending } = ask.prepare(config, at.now(), &entropy(at, values)?)?;
         if !pushes {
-            let url = us.server.endpoint(EndpointKind::Authorization)?;
+            let url = config.server.endpoint(EndpointKind::Authorization)?;
             return Ok(Step::Done(Authorization {
                 url: url.with_query(&form),
                 pending,
                 expires_in: None,
             }));
         }
-        let form = form.without(us.server.rules().client_id_parameter());
-        let call = Call::new(Arc::clone(us), PushedAuthorization { form });
+        let form = form.without(config.server.rules().client_id_parameter());
+        let call = Call::new(Arc::clone(config), PushedAuthorization { form });
         self.push(at, Input::Begin, call, pending)
     }
 
@@ -101,11 +101,11 @@ impl Begin {
     fn pushed(&self, pushed: &Pushed, pending: Pending) -> Result<Authorization, Error> {
         let mut form = Form::new();
         form.push(
-            self.us.server.rules().client_id_parameter(),
-            self.us.client_id.as_str(),
+            self.config.server.rules().client_id_parameter(),
+            self.config.client_id.as_str(),
         );
         form.push("request_uri", pushed.request_uri.expose());
-        let url = self.us.server.endpoint(EndpointKind::Authorization)?;
+        let url = self.config.server.endpoint(EndpointKind::Authorization)?;
         Ok(Authorization {
             url: url.with_query(&form),
             pending,

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ResponseMode;
 use super::callback::Callback;
-use crate::error::{Check, Error, Fault, Misuse};
+use crate::client_config::ClientConfig;
+use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::grant::{AuthorizationCode, TokenRequest};
-use crate::identity::Identity;
 use crate::issuer::RedirectUri;
 use crate::moment::UnixTime;
 use crate::pkce::CodeVerifier;
@@ -29,7 +29,7 @@ pub struct Pending {
     pub(crate) state: Secret<String>,
     pub(crate) nonce: Option<Secret<String>>,
     pub(crate) code_verifier: Option<CodeVerifier>,
-    pub(crate) asked: TokenRequest,
+    pub(crate) token_request: TokenRequest,
     pub(crate) response_mode: ResponseMode,
     pub(crate) started_at: UnixTime,
 }
@@ -82,8 +82,8 @@ impl Pending {
                 .code_verifier
                 .as_ref()
                 .map(|verifier| verifier.expose().to_owned()),
-            scope: self.asked.scope.clone(),
-            parameters: self.asked.pairs(),
+            scope: self.token_request.scope.clone(),
+            parameters: self.token_request.pairs(),
             response_mode: self.response_mode,
             started_at: self.started_at,
         };
@@ -106,7 +106,7 @@ impl Pending {
             .as_deref()
             .map(CodeVerifier::parse)
             .transpose()?;
-        let asked = TokenRequest::stored(stored.scope, stored.parameters)?;
+        let token_request = TokenRequest::stored(stored.scope, stored.parameters)?;
         Ok(Self {
             issuer: stored.issuer,
             client_id: stored.client_id,
@@ -115,7 +115,7 @@ impl Pending {
             state: Secret::new(stored.state),
             nonce: stored.nonce.map(Secret::new),
             code_verifier,
-            asked,
+            token_request,
             response_mode: stored.response_mode,
             started_at: stored.started_at,
         })
@@ -125,36 +125,38 @@ impl Pending {
     /// left out, and the flow is used up whatever the verdict.
     pub(crate) fn accept(
         self,
-        us: &Identity,
+        config: &ClientConfig,
         callback: &str,
     ) -> Result<(AuthorizationCode, TokenRequest), Error> {
-        if self.issuer != us.server.issuer().as_str() || self.client_id != us.client_id.as_str() {
-            return Err(Check::StoredIssuer.into());
+        if self.issuer != config.server.issuer().as_str()
+            || self.client_id != config.client_id.as_str()
+        {
+            return Err(ValidationFailure::StoredIssuer.into());
         }
         let callback = Callback::read(callback, &self.redirect_uri, self.response_mode)?;
-        self.judge(us, &callback)
+        self.judge(config, &callback)
     }
 
     fn judge(
         self,
-        us: &Identity,
+        config: &ClientConfig,
         callback: &Callback<'_>,
     ) -> Result<(AuthorizationCode, TokenRequest), Error> {
         if callback.is_empty() {
             // Neither code nor error, so nothing in it could deceive: say what is missing.
-            return Err(Fault::CallbackNoCode.into());
+            return Err(ProtocolViolation::CallbackNoCode.into());
         }
         if !callback.has_state(&self.state) {
-            return Err(Check::CallbackState.into());
+            return Err(ValidationFailure::CallbackState.into());
         }
-        let rules = us.server.rules();
+        let rules = config.server.rules();
         let error = callback.claimed_error();
         // A forged error costs only this flow, which anyone who can reach the browser can end; a forged code
         // costs more.
         let is_excused = error.is_some() && rules.has(&Quirk::ErrorsWithoutIssuer);
         let is_required = self.issuer_required && !is_excused;
         callback
-            .check_issuer(us.server.issuer(), rules, is_required)
+            .check_issuer(config.server.issuer(), rules, is_required)
             .map_err(|untrusted| match error {
                 // Not to be believed, but the person at the screen has to hear of it.
                 Some(error) => untrusted.about(&format!("it says error={error}")),
@@ -163,20 +165,21 @@ impl Pending {
         if let Some(refusal) = callback.refusal() {
             return Err(refusal.into());
         }
-        let code = callback.code().ok_or(Fault::CallbackNoCode)?;
-        let is_code = |c: char| !c.is_control() && (c.is_ascii() || !us.server.rules().is_strict());
+        let code = callback.code().ok_or(ProtocolViolation::CallbackNoCode)?;
+        let is_code =
+            |c: char| !c.is_control() && (c.is_ascii() || !config.server.rules().is_strict());
         if !code.chars().all(is_code) {
-            return Err(Error::from(Fault::CallbackEncoding).about("code"));
+            return Err(Error::from(ProtocolViolation::CallbackEncoding).about("code"));
         }
-        let mut asked = self.asked;
+        let mut token_request = self.token_request;
         let code = AuthorizationCode {
             code: code.into(),
             redirect_uri: self.redirect_uri,
             code_verifier: self.code_verifier,
             // The code stands for the scope, which is not sent again.
-            scope: std::mem::take(&mut asked.scope),
+            scope: std::mem::take(&mut token_request.scope),
         };
-        Ok((code, asked))
+        Ok((code, token_request))
     }
 }
 

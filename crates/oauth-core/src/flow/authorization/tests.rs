@@ -5,9 +5,9 @@ use serde_json::json;
 use super::*;
 use crate::client::Client;
 use crate::client_auth::ClientAuth;
+use crate::client_config::ClientId;
 use crate::danger;
 use crate::exchange::{Exchange as _, Input, Step};
-use crate::identity::ClientId;
 use crate::quirk::{Rules, Strictness};
 use crate::server::Server;
 use crate::testing::{at, client, code, of, quirky, server};
@@ -343,7 +343,7 @@ fn a_code_of_odd_characters_is_for_lenient_rules() {
 fn resources_and_audiences_are_asked_for_and_redeemed() {
     let expiring = TokenRequest::new().extra("expiring", "1").unwrap();
     let ask = ask()
-        .asking(expiring)
+        .requesting(expiring)
         .resource("https://a.example/")
         .and_then(|ask| ask.resource("https://b.example/"))
         .map(|ask| ask.audience("x"))

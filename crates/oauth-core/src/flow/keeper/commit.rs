@@ -11,7 +11,7 @@ use super::state::{Outcome, State};
 use super::{Entry, Keeper, Step, Storage};
 use crate::call::Call;
 use crate::endpoint::revocation::Revocation;
-use crate::error::{Cause, Error, Kind, Misuse, Reach, ServerError};
+use crate::error::{Cause, Delivery, Error, Kind, Misuse, ServerError};
 use crate::exchange::ExchangeExt as _;
 use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
@@ -112,7 +112,10 @@ impl Keeper {
         tokens: Tokens,
         without_store: bool,
     ) -> Step {
-        self.us.shared.breaker.note_outcome(at, self.name(), None);
+        self.config
+            .shared
+            .breaker
+            .note_outcome(at, self.name(), None);
         let mut refusals = self.record.refusals.clone();
         if self.is_refused() {
             refusals.note(at.now());
@@ -243,11 +246,16 @@ impl Keeper {
     /// A person has logged out while these tokens were requested: revokes them. If that fails, there is
     /// nothing left to do.
     fn revoke_unwanted(&mut self, unwanted: &Tokens, outcome: Outcome) -> Step {
-        if self.us.server.endpoint(EndpointKind::Revocation).is_err() {
+        if self
+            .config
+            .server
+            .endpoint(EndpointKind::Revocation)
+            .is_err()
+        {
             return self.release(outcome);
         }
         self.state = Some(State::RevokeUnwanted(outcome));
-        let revocation = Call::new(Arc::clone(&self.us), Revocation::of(unwanted));
+        let revocation = Call::new(Arc::clone(&self.config), Revocation::of(unwanted));
         Step::Run(
             revocation
                 .and_then(|_, ()| Err(Misuse::NoRefreshToken.into()))
@@ -271,7 +279,9 @@ impl Keeper {
         error: &Error,
     ) -> Step {
         unsaved.tries += 1;
-        unsaved.may_be_stored |= error.cause().is_none_or(|it| it.reach() != Reach::Unsent);
+        unsaved.may_be_stored |= error
+            .cause()
+            .is_none_or(|it| it.delivery() != Delivery::Unsent);
         if unsaved.tries < SAVES {
             let pause = Duration::from_millis(100 << unsaved.tries);
             self.state = Some(State::RetrySave(unsaved));
@@ -319,7 +329,7 @@ impl Keeper {
 
     /// The request brought no tokens.
     pub(super) fn request_failed(&mut self, at: &Moment, error: Error) -> Step {
-        self.us
+        self.config
             .shared
             .breaker
             .note_outcome(at, self.name(), Some(&error));
@@ -406,7 +416,7 @@ fn is_unspent(error: &Error) -> bool {
     match error.kind() {
         Kind::Lost(_) => error
             .cause()
-            .is_some_and(|cause| cause.reach() == Reach::Unsent),
+            .is_some_and(|cause| cause.delivery() == Delivery::Unsent),
         Kind::Denied(server) => {
             // The token endpoint itself has read the request, and says why it refuses it.
             let is_refused = server.error().is_some_and(|code| code != "server_error");

@@ -56,8 +56,8 @@ impl Keeper {
         let is_removed = entry.as_ref().is_some_and(Entry::is_removed);
         // A record that cannot be read is replaced like any other.
         let stored = entry.filter(|entry| !entry.is_removed());
-        let stored =
-            stored.and_then(|entry| Record::read(entry.record.expose(), &self.us, &self.id).ok());
+        let stored = stored
+            .and_then(|entry| Record::read(entry.record.expose(), &self.config, &self.id).ok());
         let over = stored.as_ref().and_then(|stored| stored.login.clone());
         // A version that is not higher than when it was tried tells nothing about later saves.
         let is_newer = version > self.version;

@@ -74,7 +74,7 @@ impl Keeper {
         {
             return Some(error);
         }
-        let error = self.us.shared.breaker.error_while_open(at.now())?;
+        let error = self.config.shared.breaker.error_while_open(at.now())?;
         self.pause_briefly(at, &error);
         Some(error)
     }
@@ -82,7 +82,7 @@ impl Keeper {
     /// Parses an entry; an absent or removed one is an empty record.
     pub(super) fn parse_entry(&self, entry: Option<Entry>) -> Result<Record, Error> {
         match entry.filter(|entry| !entry.is_removed()) {
-            Some(entry) => Record::read(entry.record.expose(), &self.us, &self.id),
+            Some(entry) => Record::read(entry.record.expose(), &self.config, &self.id),
             None => Ok(Record::default()),
         }
     }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::backoff::Refusals;
 use super::suspicion::Suspicion;
-use crate::error::{Check, Error, Misuse, ServerError};
+use crate::client_config::ClientConfig;
+use crate::error::{Error, Misuse, ServerError, ValidationFailure};
 use crate::grant::TokenRequest;
-use crate::identity::Identity;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -27,7 +27,7 @@ pub struct GrantId {
     /// Whose grant it is.
     pub owner: GrantOwner,
     /// What was asked for. A refresh asks for the same parameters, and for all of the scope that was granted.
-    pub asked: TokenRequest,
+    pub token_request: TokenRequest,
     /// The thumbprint of the key the tokens are bound to (RFC 9449 section 6.1).
     pub dpop_jkt: Option<String>,
 }
@@ -48,7 +48,7 @@ impl GrantId {
     pub fn person(subject: impl Into<String>) -> Self {
         Self {
             owner: GrantOwner::Person(Some(subject.into())),
-            ..Self::own()
+            ..Self::client()
         }
     }
 
@@ -56,15 +56,15 @@ impl GrantId {
     pub fn unnamed_person() -> Self {
         Self {
             owner: GrantOwner::Person(None),
-            ..Self::own()
+            ..Self::client()
         }
     }
 
     /// The client's own grant: asked for in its own name.
-    pub const fn own() -> Self {
+    pub const fn client() -> Self {
         Self {
             owner: GrantOwner::Client,
-            asked: TokenRequest::new(),
+            token_request: TokenRequest::new(),
             dpop_jkt: None,
         }
     }
@@ -79,8 +79,8 @@ impl GrantId {
 
     /// For all of this: a [`TokenRequest`], or a scope alone.
     #[must_use]
-    pub fn asking(mut self, asked: impl Into<TokenRequest>) -> Self {
-        self.asked = asked.into();
+    pub fn requesting(mut self, token_request: impl Into<TokenRequest>) -> Self {
+        self.token_request = token_request.into();
         self
     }
 
@@ -94,7 +94,7 @@ impl GrantId {
     /// A name for a store: 43 characters of base64url, the same in every process and language. A server
     /// may move its token endpoint: that is no other grant.
     #[cfg(feature = "sha2")]
-    pub(super) fn key(&self, us: &Identity) -> String {
+    pub(super) fn key(&self, config: &ClientConfig) -> String {
         use base64::Engine as _;
         use base64::engine::general_purpose::URL_SAFE_NO_PAD;
         use sha2::{Digest as _, Sha256};
@@ -102,21 +102,21 @@ impl GrantId {
             GrantOwner::Client => "oauth-core client's own grant 2",
             GrantOwner::Person(_) => "oauth-core grant 2",
         };
-        let mut scope: Vec<_> = self.asked.scope.iter().collect();
+        let mut scope: Vec<_> = self.token_request.scope.iter().collect();
         scope.sort_unstable();
         let scope = scope.join(" ");
         let mut hash = Sha256::new();
         let given = |text: Option<&str>| text.map_or(String::new(), |text| format!("={text}"));
         let facts = [
             whose,
-            &us.binding.issuer,
-            &us.binding.client_id,
+            &config.binding.issuer,
+            &config.binding.client_id,
             &given(self.subject()),
             &scope,
             &given(self.dpop_jkt.as_deref()),
         ];
         // Each with its length before it: no two lists of facts read alike.
-        let parameters = self.asked.by_name().into_iter();
+        let parameters = self.token_request.by_name().into_iter();
         let parameters = parameters.flat_map(|(name, value)| [name, value.expose().as_str()]);
         for fact in facts.into_iter().chain(parameters) {
             hash.update((fact.len() as u64).to_be_bytes());
@@ -317,16 +317,16 @@ impl Record {
         tokens.and_then(due)
     }
 
-    pub(super) fn to_json(&self, us: &Identity, id: &GrantId) -> Secret<String> {
+    pub(super) fn to_json(&self, config: &ClientConfig, id: &GrantId) -> Secret<String> {
         let tokens = self.tokens.as_deref();
         let stored = Stored {
             version: FORMAT,
-            issuer: us.binding.issuer.clone(),
-            client_id: us.binding.client_id.clone(),
-            token_endpoint: token_endpoint(us).to_owned(),
+            issuer: config.binding.issuer.clone(),
+            client_id: config.binding.client_id.clone(),
+            token_endpoint: token_endpoint(config).to_owned(),
             subject: id.subject().map(str::to_owned),
-            scope: id.asked.scope.clone(),
-            parameters: id.asked.pairs(),
+            scope: id.token_request.scope.clone(),
+            parameters: id.token_request.pairs(),
             dpop_jkt: id.dpop_jkt.clone(),
             expires_at: tokens.and_then(Tokens::expires_at),
             login: self.login.clone(),
@@ -344,27 +344,27 @@ impl Record {
     }
 
     /// Reads a record, and refuses one of another grant: its tokens must not be sent to this server.
-    pub(super) fn read(text: &str, us: &Identity, id: &GrantId) -> Result<Self, Error> {
+    pub(super) fn read(text: &str, config: &ClientConfig, id: &GrantId) -> Result<Self, Error> {
         let stored = Stored::read(text)?;
-        if stored.issuer != us.binding.issuer || stored.client_id != us.binding.client_id {
-            return Err(Check::StoredIssuer.into());
+        if stored.issuer != config.binding.issuer || stored.client_id != config.binding.client_id {
+            return Err(ValidationFailure::StoredIssuer.into());
         }
-        let asked = TokenRequest::stored(stored.scope, stored.parameters)?;
+        let token_request = TokenRequest::stored(stored.scope, stored.parameters)?;
         let same = [
             ("subject", stored.subject.as_deref() == id.subject()),
-            ("scope", asked.scope == id.asked.scope),
-            ("parameters", asked == id.asked),
+            ("scope", token_request.scope == id.token_request.scope),
+            ("parameters", token_request == id.token_request),
             ("dpop_jkt", stored.dpop_jkt == id.dpop_jkt),
         ];
         if let Some((name, _)) = same.iter().find(|(_, is_same)| !is_same) {
-            return Err(Error::from(Check::StoredGrant).about(name));
+            return Err(Error::from(ValidationFailure::StoredGrant).about(name));
         }
         let tokens = stored.tokens.map(Tokens::restored).transpose()?;
         if tokens
             .as_ref()
-            .is_some_and(|tokens| tokens.binding != us.binding)
+            .is_some_and(|tokens| tokens.binding != config.binding)
         {
-            return Err(Check::StoredIssuer.into());
+            return Err(ValidationFailure::StoredIssuer.into());
         }
         Ok(Self {
             tokens: tokens.map(Arc::new),
@@ -386,8 +386,9 @@ pub(super) fn due(tokens: &Tokens) -> Option<UnixTime> {
     Some(tokens.expires_at().unwrap_or(tokens.received_at))
 }
 
-fn token_endpoint(us: &Identity) -> &str {
-    us.server
+fn token_endpoint(config: &ClientConfig) -> &str {
+    config
+        .server
         .endpoint(EndpointKind::Token)
         .map_or("", crate::url::Url::as_str)
 }

@@ -56,7 +56,7 @@ impl Keeper {
         }
         match self.verdict(at.now()) {
             Verdict::Send { marked } if may_fly => {
-                self.us.shared.breaker.note_request(at);
+                self.config.shared.breaker.note_request(at);
                 // Nobody else could read a marker, but after a lost reply this worker needs it too.
                 self.record.in_flight = marked.then(|| InFlightMarker {
                     id: self.renewal_id.clone(),

@@ -87,17 +87,19 @@ impl Keeper {
     }
 
     pub(super) fn exchange(&self) -> Result<Boxed<Tokens>, Error> {
-        let us = Arc::clone(&self.us);
-        let mut asked = self.id.asked.clone();
+        let config = Arc::clone(&self.config);
+        let mut token_request = self.id.token_request.clone();
         match &self.id.owner {
-            GrantOwner::Client => Ok(Call::new(us, Token::new(ClientCredentials, asked)).boxed()),
+            GrantOwner::Client => {
+                Ok(Call::new(config, Token::new(ClientCredentials, token_request)).boxed())
+            }
             GrantOwner::Person(_) => {
                 let tokens = self.record.tokens.as_ref();
                 let token = tokens.and_then(|tokens| tokens.refresh_token.clone());
                 let grant = Refresh::new(token.ok_or(Misuse::NoRefreshToken)?);
                 // All that was granted, which may not be what was asked for.
-                asked.scope = Scope::none();
-                Ok(Call::new(us, Token::new(grant, asked)).boxed())
+                token_request.scope = Scope::none();
+                Ok(Call::new(config, Token::new(grant, token_request)).boxed())
             }
         }
     }
@@ -165,14 +167,14 @@ impl Keeper {
             && self.record.ended.is_none()
             && self.suspicion_error(now).is_none()
             && !self.backoff.is_active(now)
-            && self.us.shared.breaker.error_while_open(now).is_none()
+            && self.config.shared.breaker.error_while_open(now).is_none()
             && self.exchange().is_ok()
     }
 
     /// What tells this grant from others of the client: its login, or else its subject and scope.
     pub(super) fn name(&self) -> String {
         let login = self.record.login.clone();
-        login.unwrap_or_else(|| format!("{:?} {}", self.id.subject(), self.id.asked.scope))
+        login.unwrap_or_else(|| format!("{:?} {}", self.id.subject(), self.id.token_request.scope))
     }
 
     pub(super) fn send(&mut self, since: UnixTime, without_store: bool) -> Step {

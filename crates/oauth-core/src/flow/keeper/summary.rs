@@ -59,7 +59,7 @@ impl GrantSummary {
                     Some(subject) => GrantOwner::Person(Some(subject)),
                     None => GrantOwner::Client,
                 },
-                asked: TokenRequest::stored(stored.scope, stored.parameters)?,
+                token_request: TokenRequest::stored(stored.scope, stored.parameters)?,
                 dpop_jkt: stored.dpop_jkt,
             },
             scope: tokens.map(|tokens| tokens.scope.clone()),

@@ -147,7 +147,7 @@ impl Keeper {
     /// The refusal that holds the token back now.
     pub(super) fn suspicion_error(&self, now: UnixTime) -> Option<Error> {
         let suspicion = self.record.suspicion.as_ref()?;
-        let rules = self.us.server.rules();
+        let rules = self.config.server.rules();
         suspicion
             .holds(self.suspected_at, now)
             .then(|| suspicion.error(rules))

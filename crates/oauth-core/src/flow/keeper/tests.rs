@@ -16,9 +16,9 @@ mod suspicion;
 
 use super::*;
 use crate::client_auth::ClientAuth;
-use crate::error::{Advice, Cause, Check, Misuse, ServerError};
+use crate::client_config::ClientId;
+use crate::error::{Advice, Cause, Misuse, ServerError, ValidationFailure};
 use crate::exchange::{Exchange as _, Input, Step as Move};
-use crate::identity::ClientId;
 use crate::issuer::Issuer;
 use crate::scope::Scope;
 use crate::server::{EndpointKind, Server};
@@ -66,10 +66,10 @@ impl TestStore {
 
     /// Another worker saves.
     fn put(&mut self, record: &Record) {
-        let (us, id) = (us(), self.id.clone());
+        let (config, id) = (config(), self.id.clone());
         self.entry = Some(Entry {
             version: self.version() + 1,
-            record: record.to_json(&us, &id),
+            record: record.to_json(&config, &id),
         });
     }
 
@@ -88,7 +88,7 @@ impl TestStore {
 
     fn record(&self) -> Record {
         let record = &self.entry.as_ref().unwrap().record;
-        Record::read(record.expose(), &us(), &self.id).unwrap()
+        Record::read(record.expose(), &config(), &self.id).unwrap()
     }
 
     fn version(&self) -> u64 {
@@ -190,17 +190,17 @@ fn over(step: Step) -> Outcome {
     }
 }
 
-fn us() -> Arc<Identity> {
+fn config() -> Arc<ClientConfig> {
     let server = Server::new(Issuer::parse("https://as.example").unwrap())
         .with_endpoint(EndpointKind::Token, "https://as.example/token")
         .unwrap();
     let auth = ClientAuth::basic("secret");
-    Arc::new(Identity::new(server, ClientId::new("id"), auth).unwrap())
+    Arc::new(ClientConfig::new(server, ClientId::new("id"), auth).unwrap())
 }
 
 /// Without a store.
 fn alone() -> Keeper {
-    Keeper::new(us(), GrantId::unnamed_person())
+    Keeper::new(config(), GrantId::unnamed_person())
 }
 
 fn person() -> GrantId {
@@ -208,7 +208,7 @@ fn person() -> GrantId {
 }
 
 fn keeper() -> Keeper {
-    Keeper::new(us(), person()).shared()
+    Keeper::new(config(), person()).shared()
 }
 
 fn keeper_for(reuse: Reuse) -> Keeper {

@@ -169,7 +169,7 @@ impl Keeper {
                 State::LoadBeforeLease { .. } | State::AcquireLease { .. } | State::LoadUnderLease,
                 Event::Failed(error),
             ) if matches!(error.kind(), Kind::Lost(_)) && self.may_send_without_store(at.now()) => {
-                self.us.shared.breaker.note_request(at);
+                self.config.shared.breaker.note_request(at);
                 self.send(at.now(), true)
             }
             // The lease may have been granted: others should not have to wait for its expiry.
@@ -214,7 +214,7 @@ impl Keeper {
     pub(super) fn save_over(&mut self, version: u64, record: &Record, state: State) -> Step {
         self.state = Some(state);
         Step::Save {
-            record: record.to_json(&self.us, &self.id),
+            record: record.to_json(&self.config, &self.id),
             version,
             due: record.due(),
         }
@@ -358,11 +358,11 @@ impl Keeper {
         self.marker_seen = self.marker_seen.min(at.now());
         match self.verdict(at.now()) {
             Verdict::Send { marked: false } => {
-                self.us.shared.breaker.note_request(at);
+                self.config.shared.breaker.note_request(at);
                 self.send(at.now(), false)
             }
             Verdict::Send { marked: true } => {
-                self.us.shared.breaker.note_request(at);
+                self.config.shared.breaker.note_request(at);
                 self.save_marker(at)
             }
             Verdict::Hold => self.await_outcome(at),

@@ -62,7 +62,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use super::api::Api;
 use super::limiter::{Clock, Patience, Ticket};
 use super::{Redirect, TokenFor, Verdict};
-use crate::error::{Error, Fault, Misuse, ServerError};
+use crate::error::{Error, Misuse, ProtocolViolation, ServerError};
 use crate::token::Tokens;
 use crate::url::Url;
 
@@ -357,7 +357,7 @@ impl ResourceRequest {
             if let Some(url) = redirect
                 && self.api.owner(&url)? != self.owner()?
             {
-                return Err(Error::from(Fault::ResourceRedirect).about(url.path()));
+                return Err(Error::from(ProtocolViolation::ResourceRedirect).about(url.path()));
             }
             return Ok(self.over(Step::Done));
         }

@@ -136,9 +136,9 @@ impl Simulation {
                 grant,
                 mail,
             } => {
-                let us = &self.workers[*worker];
-                let slot = &us.slots[*grant];
-                if us.epoch != *epoch || !us.is_up {
+                let authority = &self.workers[*worker];
+                let slot = &authority.slots[*grant];
+                if authority.epoch != *epoch || !authority.is_up {
                     return Kind::Void;
                 }
                 match mail {

@@ -197,10 +197,13 @@ fn check_cache(line: &Line, session: &Session, tokens: &Tokens) -> Result<(), Br
             );
             return Err(Breach(Rule::Newest, text));
         }
-        let us = &sim.members[line.member];
+        let authority = &sim.members[line.member];
         let access = tokens.access_token.expose();
         let is_latest = latest.is_some_and(|latest| latest.access_token.expose() == access);
-        let is_plain = is_latest && us.logging_in == 0 && us.fails == 0 && !us.has_lost_tasks;
+        let is_plain = is_latest
+            && authority.logging_in == 0
+            && authority.fails == 0
+            && !authority.has_lost_tasks;
         let is_stored = sim.ledger.history[line.grant]
             .iter()
             .any(|it| it.access == *access);
@@ -208,7 +211,7 @@ fn check_cache(line: &Line, session: &Session, tokens: &Tokens) -> Result<(), Br
             && ready.is_none()
             && is_plain
             && is_stored
-            && us
+            && authority
                 .fetched
                 .get(access)
                 .is_some_and(|at| at + SETTLED < sim.now)

@@ -113,8 +113,8 @@ impl Line {
     fn sees(&self, version: u64) {
         self.act(|sim| {
             let now = sim.now;
-            let us = &mut sim.members[self.member];
-            (us.seen, us.seen_at) = (version, now);
+            let authority = &mut sim.members[self.member];
+            (authority.seen, authority.seen_at) = (version, now);
         });
     }
 }
@@ -124,19 +124,19 @@ struct Asked<'a>(&'a Line);
 
 impl Asked<'_> {
     fn heard(self) {
-        let us = self.0;
-        us.act(|sim| sim.members[us.member].is_silent = false);
+        let authority = self.0;
+        authority.act(|sim| sim.members[authority.member].is_silent = false);
         std::mem::forget(self);
     }
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        let us = self.0;
-        us.act(|sim| {
-            let us = &mut sim.members[us.member];
-            us.is_silent = true;
-            us.fails += 1;
+        let authority = self.0;
+        authority.act(|sim| {
+            let authority = &mut sim.members[authority.member];
+            authority.is_silent = true;
+            authority.fails += 1;
         });
     }
 }

@@ -176,14 +176,14 @@ impl Simulation {
         };
         for number in 0..setup.grants {
             let id = match setup.own {
-                true => GrantId::own(),
+                true => GrantId::client(),
                 false => GrantId::person(format!("person {number}")),
             };
             let id = match number {
                 0 => id,
                 number => {
                     let audience = format!("api {number}");
-                    id.asking(TokenRequest::new().audience(&audience))
+                    id.requesting(TokenRequest::new().audience(&audience))
                 }
             };
             let key = sim.keeper(&sim.client, id.clone()).key();

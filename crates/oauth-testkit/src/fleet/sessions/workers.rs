@@ -117,15 +117,15 @@ impl Workers {
     fn turn(&mut self, worker: usize, span: u64) {
         let sim = Arc::clone(&self.sim);
         simulated::set(Box::new(move || lock(&sim).moment(worker)));
-        let us = &mut self.workers[worker];
-        if us.runtime.is_none() {
+        let authority = &mut self.workers[worker];
+        if authority.runtime.is_none() {
             lock(&self.sim).clocks[worker].at = self.now;
-            if us.up_at <= self.now {
+            if authority.up_at <= self.now {
                 self.start(worker);
             }
             return;
         }
-        if us.asleep_until > self.now {
+        if authority.asleep_until > self.now {
             return;
         }
         self.catch_up(worker, self.now - span);
@@ -222,14 +222,14 @@ impl Workers {
 
     /// A worker ends: its tasks first, and then its sessions.
     fn end(&mut self, worker: usize) {
-        let us = &mut self.workers[worker];
-        us.ends_at = None;
-        us.asleep_until = 0;
-        for (line, _) in &us.lines {
+        let authority = &mut self.workers[worker];
+        authority.ends_at = None;
+        authority.asleep_until = 0;
+        for (line, _) in &authority.lines {
             lock(&self.sim).members[line.member].is_alive = false;
         }
-        drop(us.runtime.take());
-        for (line, _) in std::mem::take(&mut us.lines) {
+        drop(authority.runtime.take());
+        for (line, _) in std::mem::take(&mut authority.lines) {
             caller::forget(line.member);
         }
     }
@@ -255,9 +255,9 @@ impl Workers {
             drop(sim);
             drop(self.workers[worker].runtime.take());
             for (line, _) in &self.workers[worker].lines {
-                let us = &mut lock(&self.sim).members[line.member];
-                us.logging_in = 0;
-                us.has_lost_tasks = true;
+                let authority = &mut lock(&self.sim).members[line.member];
+                authority.logging_in = 0;
+                authority.has_lost_tasks = true;
             }
             self.new_runtime(worker);
         } else if sim.hits(odds.abandon) {

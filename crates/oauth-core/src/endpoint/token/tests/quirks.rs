@@ -216,9 +216,13 @@ fn a_refusal_means_what_its_description_is_said_to_mean() {
 }
 
 /// The scope that a refresh of a token granted for `granted` sends.
-fn sent(client: &Client, granted: &str, asked: &str) -> Result<Option<String>, &'static str> {
+fn sent(
+    client: &Client,
+    granted: &str,
+    token_request: &str,
+) -> Result<Option<String>, &'static str> {
     let token = client.refresh_token("r1", Scope::parse(granted).unwrap());
-    let scope = Scope::parse(asked).unwrap();
+    let scope = Scope::parse(token_request).unwrap();
     sends(client.token(Refresh::new(token), scope), "scope")
 }
 
@@ -231,31 +235,31 @@ fn a_scope_is_known_by_each_of_its_names() {
         Quirk::ScopePrefix(prefix.to_owned()),
     ];
     let known = quirky(quirks);
-    for (granted, asked) in [
+    for (granted, token_request) in [
         (long.as_str(), "email"),
         ("email", long.as_str()),
         ("User.Read", "https://graph.microsoft.com/User.Read"),
         ("https://graph.microsoft.com/User.Read", "User.Read"),
     ] {
         assert_eq!(
-            sent(&known, granted, asked),
-            Ok(Some(asked.to_owned())),
-            "{asked}"
+            sent(&known, granted, token_request),
+            Ok(Some(token_request.to_owned())),
+            "{token_request}"
         );
         assert_eq!(
-            sent(&client(), granted, asked),
+            sent(&client(), granted, token_request),
             Err("scope.exceeds_grant"),
-            "{asked}"
+            "{token_request}"
         );
         let login = |client: &Client| {
-            let ask = client.client_credentials(Scope::parse(asked).unwrap());
+            let ask = client.client_credentials(Scope::parse(token_request).unwrap());
             let body = json!({"access_token": "n1", "token_type": "Bearer", "scope": granted});
             answered(ask, reply(200, &body.to_string()))
                 .unwrap()
                 .warnings
         };
-        assert_eq!(login(&known), [], "{asked}");
-        assert_eq!(login(&client()), [Warning::ScopeWidened], "{asked}");
+        assert_eq!(login(&known), [], "{token_request}");
+        assert_eq!(login(&client()), [Warning::ScopeWidened], "{token_request}");
     }
     assert_eq!(
         sent(&known, "email", "User.Read"),

@@ -18,13 +18,13 @@ enum Met {
 
 impl Many {
     fn new(count: usize) -> Self {
-        Self::of(&us(), count)
+        Self::of(&config(), count)
     }
 
-    fn of(us: &Arc<Identity>, count: usize) -> Self {
+    fn of(config: &Arc<ClientConfig>, count: usize) -> Self {
         let keeper = |number: usize| {
             let scope = Scope::parse(&format!("scope{number}")).unwrap();
-            Keeper::new(Arc::clone(us), GrantId::own().asking(scope))
+            Keeper::new(Arc::clone(config), GrantId::client().requesting(scope))
         };
         Self {
             store: TestStore::new(),
@@ -203,24 +203,24 @@ fn clients_do_not_speak_for_each_other() {
     }
     assert!(Many::new(1).fail(0).is_sent());
     // Clones of one do.
-    let us = us();
-    let mut many = Many::of(&us, 3);
+    let config = config();
+    let mut many = Many::of(&config, 3);
     for number in 0..3 {
         many.fail(number);
     }
-    let clone = Arc::new(Identity::clone(&us));
+    let clone = Arc::new(ClientConfig::clone(&config));
     assert!(!Many::of(&clone, 4).fail(3).is_sent());
 }
 
 #[test]
 fn a_token_that_is_good_is_handed_out_while_the_server_is_left_alone() {
-    let us = us();
-    let mut many = Many::of(&us, 3);
+    let config = config();
+    let mut many = Many::of(&config, 3);
     for number in 0..3 {
         many.fail(number);
     }
     let mut store = TestStore::with(tokens(1));
-    let mut keeper = Keeper::new(us, person()).shared();
+    let mut keeper = Keeper::new(config, person()).shared();
     store.now = START + 575;
     many.store.now = store.now;
     // The pause of the three is long over by now: they fail again.

@@ -138,7 +138,7 @@ fn a_caller_that_waits_exactly_as_told_is_not_told_the_same_again() {
 
 #[test]
 fn a_caller_held_back_after_failures_is_told_for_how_long() {
-    let html = Error::from(crate::error::Fault::ReplyContentType);
+    let html = Error::from(crate::error::ProtocolViolation::ReplyContentType);
     for error in [lost(), html, ServerError::of_status(500).into()] {
         let mut keeper = keeper_for(Reuse::Tolerated);
         let mut store = TestStore::with(tokens(1));

@@ -301,16 +301,16 @@ fn keeper_known(number: u32) -> Keeper {
 #[test]
 fn a_scope_is_granted_under_each_of_its_names() {
     let alias = Quirk::ScopeAlias("email".to_owned(), "https://as.example/email".to_owned());
-    let mut us = us();
-    let server = us.server.clone().with_rules(Rules {
+    let mut config = config();
+    let server = config.server.clone().with_rules(Rules {
         quirks: vec![alias],
         ..Rules::default()
     });
-    Arc::make_mut(&mut us).server = server;
+    Arc::make_mut(&mut config).server = server;
     let mut granted = tokens(1);
     granted.scope = Scope::parse("read https://as.example/email").unwrap();
     let at = Moment::fixed(UnixTime::from_secs(START), [1; 32]);
-    let keeper = Keeper::new(us, GrantId::unnamed_person());
+    let keeper = Keeper::new(config, GrantId::unnamed_person());
     let covers = |keeper: &Keeper, scope: &str| keeper.covers(&Scope::parse(scope).unwrap());
     assert!(!covers(&keeper, ""), "there are no tokens");
     let keeper = keeper.with_tokens(&at, granted).unwrap();

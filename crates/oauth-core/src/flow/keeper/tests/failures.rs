@@ -342,12 +342,12 @@ fn busy(seconds: u64) -> Error {
 /// What is asked of one worker means all.
 #[test]
 fn a_pause_that_the_server_names_is_kept_by_all() {
-    let own = || Keeper::new(us(), GrantId::own()).shared();
+    let own = || Keeper::new(config(), GrantId::client()).shared();
     let kinds: [fn() -> Keeper; 2] = [|| keeper_for(Reuse::Unknown), own];
     for (kind, make) in kinds.into_iter().enumerate() {
         let mut store = match kind {
             0 => TestStore::with(tokens(1)),
-            _ => TestStore::of(GrantId::own()),
+            _ => TestStore::of(GrantId::client()),
         };
         store.now = START + 700;
         let mut first = make();

@@ -131,7 +131,7 @@ fn an_older_copy_does_not_take_the_place_of_what_became_of_it() {
     let builds: [fn(Moment, Tokens) -> Keeper; 2] = [
         |at, tokens| keeper().with_tokens(&at, tokens).unwrap(),
         |at, tokens| {
-            let keeper = Keeper::new(us(), person()).with_tokens(&at, tokens);
+            let keeper = Keeper::new(config(), person()).with_tokens(&at, tokens);
             keeper.unwrap().shared()
         },
     ];
@@ -166,8 +166,8 @@ fn an_older_copy_does_not_take_the_place_of_what_became_of_it() {
 #[test]
 #[cfg(feature = "sha2")]
 fn a_persons_grant_and_the_clients_own_are_two_records() {
-    let of = |id| Keeper::new(us(), id).shared().key();
-    assert_ne!(of(GrantId::unnamed_person()), of(GrantId::own()));
+    let of = |id| Keeper::new(config(), id).shared().key();
+    assert_ne!(of(GrantId::unnamed_person()), of(GrantId::client()));
 }
 
 /// Two people would share a record.
@@ -195,7 +195,7 @@ fn how_a_grant_is_renewed_follows_from_whose_it_is() {
     let sent = |id: GrantId| {
         let mut store = TestStore::with(tokens(1));
         store.now = START + 601;
-        let mut keeper = Keeper::new(us(), id);
+        let mut keeper = Keeper::new(config(), id);
         keeper.replace(&store.at(), tokens(1)).unwrap();
         let _ = store.ask(&mut keeper);
         let request = store.sends(&mut keeper);
@@ -203,10 +203,10 @@ fn how_a_grant_is_renewed_follows_from_whose_it_is() {
     };
     let resource = "resource=https%3A%2F%2Fapi.example%2F";
     assert_eq!(
-        sent(GrantId::own().asking(asked())),
+        sent(GrantId::client().requesting(asked())),
         format!("grant_type=client_credentials&scope=read&{resource}")
     );
-    let person = sent(GrantId::person("alice").asking(asked()));
+    let person = sent(GrantId::person("alice").requesting(asked()));
     assert!(person.starts_with("grant_type=refresh_token&refresh_token="));
     assert!(
         person.ends_with(resource) && !person.contains("scope="),

@@ -4,13 +4,13 @@ use super::*;
 
 /// Of a server that revokes tokens.
 fn forgetting() -> Keeper {
-    let mut us = us();
-    let server = us.server.clone();
+    let mut config = config();
+    let server = config.server.clone();
     let server = server
         .with_endpoint(EndpointKind::Revocation, "https://as.example/revoke")
         .unwrap();
-    Arc::make_mut(&mut us).server = server;
-    Keeper::new(us, person()).shared()
+    Arc::make_mut(&mut config).server = server;
+    Keeper::new(config, person()).shared()
 }
 
 /// A renewal that was sent.

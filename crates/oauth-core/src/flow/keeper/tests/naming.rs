@@ -4,12 +4,12 @@ use super::*;
 use crate::grant::TokenRequest;
 
 /// The same client, whose server has moved its token endpoint.
-fn moved() -> Arc<Identity> {
+fn moved() -> Arc<ClientConfig> {
     let server = Server::new(Issuer::parse("https://as.example").unwrap())
         .with_endpoint(EndpointKind::Token, "https://as.example/v2/token")
         .unwrap();
     let auth = ClientAuth::basic("secret");
-    Arc::new(Identity::new(server, ClientId::new("id"), auth).unwrap())
+    Arc::new(ClientConfig::new(server, ClientId::new("id"), auth).unwrap())
 }
 
 #[test]
@@ -29,7 +29,7 @@ pub(super) fn asking_for(names: &[(&str, &str)]) -> GrantId {
         .try_fold(TokenRequest::new(), |all, (name, value)| {
             all.extra(*name, *value)
         });
-    person().asking(parameters.unwrap())
+    person().requesting(parameters.unwrap())
 }
 
 #[test]
@@ -39,14 +39,14 @@ fn what_is_asked_for_names_a_grant_in_whatever_order_and_is_asked_for_again() {
         ("resource", "https://b.example/"),
     );
     let c = ("audience", "c");
-    let named = |names: &[(&str, &str)]| Keeper::new(us(), asking_for(names)).shared();
+    let named = |names: &[(&str, &str)]| Keeper::new(config(), asking_for(names)).shared();
     let keys = [&[][..], &[a], &[b], &[a, b], &[c], &[a, c]].map(|names| named(names).key());
     let all: std::collections::BTreeSet<_> = keys.iter().collect();
     assert_eq!(all.len(), keys.len());
     assert_eq!(named(&[b, a]).key(), named(&[a, b]).key());
     // A record of one is none of the other, and read by whoever asks for the same.
-    let record = Record::of(Arc::new(tokens(1))).to_json(&us(), &asking_for(&[a, b]));
-    let read = |id: GrantId| Record::read(record.expose(), &us(), &id).map(drop);
+    let record = Record::of(Arc::new(tokens(1))).to_json(&config(), &asking_for(&[a, b]));
+    let read = |id: GrantId| Record::read(record.expose(), &config(), &id).map(drop);
     assert!(read(asking_for(&[b, a])).is_ok());
     let error = read(asking_for(&[a])).unwrap_err();
     assert_eq!(

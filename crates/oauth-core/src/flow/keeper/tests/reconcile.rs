@@ -344,14 +344,14 @@ fn a_login_that_may_be_stored_is_not_stored_after_a_logout() {
 
 #[test]
 fn what_was_read_on_the_way_into_the_store_is_what_is_handed_out_meanwhile() {
-    let own = Keeper::new(us(), GrantId::own());
+    let own = Keeper::new(config(), GrantId::client());
     let mut keeper = own.shared();
     let bare = |number, at| {
         let mut bare = tokens_from(number, at);
         bare.refresh_token = None;
         bare
     };
-    let mut store = TestStore::of(GrantId::own());
+    let mut store = TestStore::of(GrantId::client());
     store.put(&Record::of(Arc::new(bare(1, START))));
     let _ = store.ask(&mut keeper);
     assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");

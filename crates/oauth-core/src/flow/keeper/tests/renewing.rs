@@ -139,7 +139,10 @@ fn a_worker_that_slept_after_its_marker_does_not_send() {
     // A lease, and a second.
     store.now += 11;
     let error = exchange.resume(&store.at(), Input::Begin).unwrap_err();
-    assert_eq!(error.cause().unwrap().reach(), crate::error::Reach::Unsent);
+    assert_eq!(
+        error.cause().unwrap().delivery(),
+        crate::error::Delivery::Unsent
+    );
     assert_eq!(code(store.complete(&mut keeper, Err(error))), "lost.unsent");
     assert!(store.record().in_flight.is_none());
 }
@@ -170,7 +173,10 @@ fn a_worker_that_cannot_tell_how_long_it_slept_begins_again() {
     };
     store.now -= 1;
     let error = exchange.resume(&store.at(), Input::Begin).unwrap_err();
-    assert_eq!(error.cause().unwrap().reach(), crate::error::Reach::Unsent);
+    assert_eq!(
+        error.cause().unwrap().delivery(),
+        crate::error::Delivery::Unsent
+    );
 }
 
 #[test]
@@ -208,8 +214,8 @@ fn slow_marker(store: &mut TestStore, keeper: &mut Keeper, event: Event) -> Even
 #[test]
 fn client_credentials_need_no_marker() {
     let scope = Scope::parse("read").unwrap();
-    let mut keeper = Keeper::new(us(), GrantId::own().asking(scope.clone())).shared();
-    assert_eq!(keeper.id().asked.scope, scope);
+    let mut keeper = Keeper::new(config(), GrantId::client().requesting(scope.clone())).shared();
+    assert_eq!(keeper.id().token_request.scope, scope);
     let mut store = TestStore::new();
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
     let mut own = tokens(1);
@@ -305,7 +311,7 @@ fn a_lease_is_short_however_long_a_request_may_take_and_is_extended_while_it_run
     let _ = store.ask(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     assert_eq!(keeper.lease_extension(), None);
-    let mut keeper = Keeper::new(us(), GrantId::own()).shared();
+    let mut keeper = Keeper::new(config(), GrantId::client()).shared();
     store.is_down = true;
     let _ = store.ask(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));

@@ -96,15 +96,15 @@ fn tokens_that_are_over_when_they_are_stored_at_last_are_renewed() {
 fn a_record_of_another_grant_is_refused_and_left_alone() {
     let stranger = |id: GrantId| {
         let mut store = TestStore::new();
-        let record = Record::of(Arc::new(tokens(1))).to_json(&us(), &id);
+        let record = Record::of(Arc::new(tokens(1))).to_json(&config(), &id);
         store.entry = Some(Entry { version: 1, record });
         store
     };
     let scope = Scope::parse("read").unwrap();
     for id in [
         GrantId::person("bob"),
-        GrantId::own(),
-        person().asking(scope),
+        GrantId::client(),
+        person().requesting(scope),
         naming::asking_for(&[("resource", "https://api.example")]),
         person().with_dpop_jkt("thumb"),
     ] {
@@ -116,7 +116,7 @@ fn a_record_of_another_grant_is_refused_and_left_alone() {
         assert_eq!(store.log, ["load"]);
     }
     let mut foreign = tokens(1);
-    foreign.binding = Arc::new(crate::identity::Binding {
+    foreign.binding = Arc::new(crate::client_config::Binding {
         issuer: "https://other.example".to_owned(),
         client_id: "id".to_owned(),
     });
@@ -139,7 +139,7 @@ fn a_login_takes_the_place_of_what_is_stored() {
                 .unwrap()
         },
         |at| {
-            let keeper = Keeper::new(us(), person());
+            let keeper = Keeper::new(config(), person());
             let keeper = keeper.with_tokens(&at, tokens_from(5, START + 1));
             keeper.unwrap().shared()
         },
@@ -289,8 +289,8 @@ fn a_login_that_could_not_be_stored_is_stored_though_nobody_asks() {
 
 #[test]
 fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
-    let own = Keeper::new(us(), GrantId::own()).shared();
-    let mut store = TestStore::of(GrantId::own());
+    let own = Keeper::new(config(), GrantId::client()).shared();
+    let mut store = TestStore::of(GrantId::client());
     store.is_down = true;
     let mut keeper = own;
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
@@ -335,10 +335,10 @@ fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
 
 #[test]
 fn a_store_that_refuses_is_told_though_no_lease_is_needed() {
-    let own = || Keeper::new(us(), GrantId::own()).shared();
+    let own = || Keeper::new(config(), GrantId::client()).shared();
     let mut store = TestStore::new();
     for refusal in [
-        Error::from(Check::StoredSealed),
+        Error::from(ValidationFailure::StoredSealed),
         Error::from(Misuse::StoredForm),
     ] {
         let expected = refusal.code();
@@ -466,7 +466,7 @@ fn tokens_whose_host_ends_while_the_store_is_in_conflict_are_stored_later() {
 
 #[test]
 fn tokens_of_an_abandoned_save_are_not_seen_because_others_were() {
-    let own = Keeper::new(us(), GrantId::own());
+    let own = Keeper::new(config(), GrantId::client());
     let mut keeper = own.shared();
     let mut store = TestStore::new();
     store.is_down = true;

@@ -91,7 +91,7 @@ fn what_passes_makes_no_grant_suspect() {
         assert_eq!(store.record().suspicion, None, "{text}");
     }
     // Nor does what the client's own token is refused with.
-    let own = Keeper::new(us(), GrantId::own());
+    let own = Keeper::new(config(), GrantId::client());
     let mut keeper = own.shared();
     let mut store = TestStore::new();
     let _ = store.ask(&mut keeper);

@@ -102,7 +102,7 @@ pub(crate) struct Shared {
 
 /// A server, and this client as that server knows it.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub struct ClientConfig {
     pub(crate) server: Server,
     pub(crate) client_id: ClientId,
     pub(crate) auth: ClientAuth,
@@ -119,7 +119,7 @@ pub struct Identity {
     basic: Option<HeaderValue>,
 }
 
-impl Identity {
+impl ClientConfig {
     pub(crate) fn new(
         server: Server,
         client_id: ClientId,
