@@ -45,7 +45,7 @@ export const setupError = (detail) =>
     kind: 'misuse',
     code: 'misuse.setup',
     advice: 'give_up',
-    message: `this machine or its settings do not allow it: ${detail} [misuse.setup]`,
+    message: `not possible with this system or these settings: ${detail} [misuse.setup]`,
   })
 
 /** The error that a record of the module's describes. */
