@@ -40,6 +40,8 @@ export class OAuthError extends Error {
   readonly retryAfter: number | undefined
   /** Whether it is the error of the last attempt, told without another one. */
   readonly toldAgain: boolean
+  /** What usually helps, in one sentence for people, where the message does not say it all. */
+  readonly hint: string | undefined
   /** The endpoint at work, such as `token`. */
   readonly endpoint: string | undefined
   /** The HTTP status of a refusal. */

@@ -47,6 +47,7 @@ test('every code belongs to its class', () => {
     assert.deepEqual({ code, kind, advice, message }, Object.fromEntries(
       ['code', 'kind', 'advice', 'message'].map((member) => [member, record[member]])))
     assert.equal(name.toLowerCase(), record.kind)
+    assert.equal(error.hint, record.hint ?? undefined, record.code)
   }
 })
 

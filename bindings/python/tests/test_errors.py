@@ -47,10 +47,12 @@ def test_the_types_name_the_codes_of_the_table() -> None:
 
 @pytest.mark.parametrize("record", RECORDS, ids=by_code)
 def test_a_code_belongs_to_its_class(record: Record) -> None:
-    facts = {name: value for name, value in record.items() if name not in ("kind", "message")}
+    beside = ("kind", "message", "hint")
+    facts = {name: value for name, value in record.items() if name not in beside}
     error = errors.CLASSES[record["kind"]](record["message"], **facts)
     assert type(error) is KINDS[record["kind"]][0] and isinstance(error, oauth_core.OAuthError)
     assert vars(error) == facts and str(error) == record["message"]
+    assert error.hint == record["hint"]
 
 
 # What an API says is told by requests to one: test_api.py.

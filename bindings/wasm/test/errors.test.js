@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import * as errors from '../js/errors.js'
+import { hintFor } from '../js/hints.js'
 import { handle, toCallback, world } from './suite.js'
 
 const us = world()
@@ -33,6 +34,7 @@ test('every code belongs to its class', () => {
     assert.ok(error instanceof errors.OAuthError && error instanceof Error)
     assert.equal(error.name.toLowerCase(), `${record.kind}error`)
     for (const member of ['code', 'kind', 'advice', 'message']) assert.equal(error[member], record[member])
+    assert.equal(hintFor(error.code), record.hint ?? undefined, record.code)
   }
 })
 

@@ -118,7 +118,7 @@ impl From<Error> for Failure {
             }
             cause = one.source();
         }
-        let hint = transport_hint(code, &message).map_or_else(|| hint(&error), str::to_owned);
+        let hint = hint(&error);
         Self {
             exit: match error.kind() {
                 // The command is right: the server's 401, or a lost reply, came first.
@@ -134,59 +134,40 @@ impl From<Error> for Failure {
     }
 }
 
-/// What to do where asking again changes nothing, though no answer arrived.
-fn transport_hint(code: &str, message: &str) -> Option<&'static str> {
-    if !code.starts_with("lost") {
-        return None;
-    }
-    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    if says(&["UnknownIssuer", "certificate"]) {
-        Some(
-            "this machine does not trust the server's certificate: check the URL, or name the CA's PEM file in SSL_CERT_FILE",
-        )
-    } else if says(&["InvalidContentType", "corrupt message"]) {
-        Some(
-            "what answers there does not speak TLS: check host and port; for a test server on this machine there are --on-loopback (with a provider) and --loopback-http (with an issuer)",
-        )
-    } else if says(&["dns error", "failed to lookup"]) {
-        Some("the host's name is not known: check the URL and the network")
-    } else {
-        None
-    }
-}
-
-/// What to do about an error, here and with this command.
+/// What to do about an error, with this command.
 fn hint(error: &Error) -> String {
-    let known = match error.code() {
-        "denied.invalid_client" => "check client id and secret, and --client-auth",
-        "denied.invalid_scope" => "check --scope: the server does not grant this one",
-        "denied.unauthorized_client" => {
-            "the server does not let this client use this grant; some servers say so of a wrong secret as well: check client id and secret"
+    let with_switches = match error.code() {
+        "denied.invalid_client" => Some("check client id and secret, and --client-auth"),
+        "denied.invalid_grant" => Some(
+            "the code or refresh token is spent, expired or revoked: log in again with oauth login",
+        ),
+        "denied.invalid_scope" => Some("check --scope: the server does not grant this one"),
+        "lost.tls" => Some(tls_hint(error)),
+        "provider.unknown" => {
+            Some("give one of these with --provider, or a file with --provider-file")
         }
-        "denied.access_denied" => "the person, or a policy of the server, said no",
-        "provider.unknown" => "give one of these with --provider, or a file with --provider-file",
-        "provider.variable" => "give it with --var NAME=VALUE, or under `variables` of the profile",
+        "provider.variable" => {
+            Some("give it with --var NAME=VALUE, or under `variables` of the profile")
+        }
         "redirect_uri.not_registered" => {
-            "say which is registered: --redirect-uri, or `redirect_uri` of the profile"
+            Some("say which is registered: --redirect-uri, or `redirect_uri` of the profile")
         }
         "resource.origin_not_allowed" => {
-            "if the token may go there, allow it: --origin, or `origins` of the profile"
+            Some("if the token may go there, allow it: --origin, or `origins` of the profile")
         }
         "client_auth.secret_missing" => {
-            "give a secret with --client-secret-env or --client-secret-file"
+            Some("give a secret with --client-secret-env or --client-secret-file")
         }
-        "url.insecure" | "issuer.not_https" | "metadata.endpoint_not_https" => {
-            "plain http is for loopback addresses only, and has to be asked for: --loopback-http"
+        "url.insecure" | "issuer.not_https" | "metadata.endpoint_not_https" => Some(
+            "plain http is for loopback addresses only, and has to be asked for: --loopback-http",
+        ),
+        "stored.issuer" => {
+            Some("these tokens are another server's or client's: choose its profile")
         }
-        "grant.revoked" | "grant.expired" => {
-            "make another token where this one was made, and put it where this command reads it"
-        }
-        "stored.issuer" => "these tokens are another server's or client's: choose its profile",
-        "grant.no_refresh_token" => "log in again: oauth login",
-        "endpoint.missing" => "the server does not offer this",
-        _ => "",
+        "grant.no_refresh_token" => Some("log in again: oauth login"),
+        _ => None,
     };
-    if !known.is_empty() {
+    if let Some(known) = with_switches.or(error.hint()) {
         return known.to_owned();
     }
     let may_be_done = error
@@ -201,6 +182,22 @@ fn hint(error: &Error) -> String {
         Advice::Reauthorize => "the grant is gone: log in again with oauth login".to_owned(),
         _ => "asking again changes nothing: check the command and the profile".to_owned(),
     }
+}
+
+/// A server that is not trusted and one that does not speak TLS have one code.
+fn tls_hint(error: &Error) -> &'static str {
+    let mut cause: Option<&dyn std::error::Error> = error.cause().map(|cause| cause as _);
+    while let Some(one) = cause {
+        let text = one.to_string();
+        if ["InvalidContentType", "corrupt message"]
+            .iter()
+            .any(|word| text.contains(word))
+        {
+            return "what answers there does not speak TLS: check host and port; for a test server on this machine there are --on-loopback (with a provider) and --loopback-http (with an issuer)";
+        }
+        cause = one.source();
+    }
+    "this machine does not trust the server's certificate: check the URL, or name the CA's PEM file in SSL_CERT_FILE"
 }
 
 /// How results and errors are printed.
@@ -345,16 +342,25 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::transport_hint;
+    use oauth_core::error::{Cause, Error, Loss};
+
+    use super::hint;
 
     #[test]
-    fn a_certificate_that_is_not_trusted_is_no_reason_to_try_again() {
-        let message = "no answer arrived: invalid peer certificate: UnknownIssuer";
-        for code in ["lost", "lost.tls"] {
-            let hint = transport_hint(code, message);
-            assert!(hint.is_some_and(|hint| hint.contains("SSL_CERT_FILE")));
-        }
-        assert_eq!(transport_hint("denied.invalid_client", message), None);
-        assert_eq!(transport_hint("lost", "connection reset"), None);
+    fn a_server_that_is_not_trusted_and_one_without_tls_get_different_hints() {
+        let of = |cause: &str| hint(&Error::lost(Cause::unsent(cause).because(Loss::Tls)));
+        assert!(of("invalid peer certificate: UnknownIssuer").contains("SSL_CERT_FILE"));
+        assert!(
+            of("received corrupt message of type InvalidContentType").contains("--loopback-http")
+        );
+    }
+
+    #[test]
+    fn a_hint_names_a_switch_where_there_is_one_and_else_the_tables() {
+        let dns = Error::lost(Cause::unsent("no such host").because(Loss::Dns));
+        assert_eq!(Some(hint(&dns).as_str()), dns.hint());
+        let reset = Error::lost(Cause::unknown("connection reset"));
+        assert_eq!(reset.hint(), None);
+        assert!(hint(&reset).contains("may have carried the request out"));
     }
 }

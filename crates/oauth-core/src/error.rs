@@ -4,6 +4,7 @@
 
 mod cause;
 mod class;
+mod hint;
 mod server_error;
 mod table;
 #[cfg(test)]

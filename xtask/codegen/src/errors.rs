@@ -22,13 +22,18 @@ pub(crate) fn advice() -> [&'static str; 3] {
     [retry, Advice::Reauthorize, Advice::GiveUp].map(Advice::as_str)
 }
 
+/// Every code that has a hint, with it.
+pub(crate) fn hints() -> impl Iterator<Item = (&'static str, &'static str)> {
+    Row::all().filter_map(|row| Some((row.code(), row.hint()?)))
+}
+
 /// Every code, with what it means and what to do about it.
 pub(crate) fn page(_: &str) -> Result<String, Box<dyn Error>> {
     let mut page = format!("<!-- {HEADER} -->\n\n{INTRODUCTION}");
     for &class in Class::ALL {
         let (name, text) = (name(class), class.text());
         page += &format!("\n## {name}\n\n{text}\n\n");
-        page += "| code | advice | meaning |\n| --- | --- | --- |\n";
+        page += "| code | advice | meaning | what usually helps |\n| --- | --- | --- | --- |\n";
         for row in rows(class) {
             let (code, advice) = (row.code(), row.advice().as_str());
             let text = match row {
@@ -36,10 +41,13 @@ pub(crate) fn page(_: &str) -> Result<String, Box<dyn Error>> {
                 Row::Denied(_) if code == format!("denied.{}", row.text()) => {
                     format!("the server said `{}`", row.text())
                 }
-                Row::Denied(_) => format!("the server gave {}", row.text()),
+                Row::Denied(_) if code.starts_with("denied.") => {
+                    format!("the server gave {}", row.text())
+                }
                 _ => row.text().to_owned(),
             };
-            page += &format!("| `{code}` | `{advice}` | {text} |\n");
+            let hint = row.hint().unwrap_or_default();
+            page += &format!("| `{code}` | `{advice}` | {text} | {hint} |\n");
         }
     }
     Ok(page)
@@ -51,7 +59,9 @@ const INTRODUCTION: &str = "\
 Every error has a class, which says whose fault it was, a code to match on, and advice. They are the
 same in every language: `Denied` is `Kind::Denied` in Rust, `Denied` in Python and Node.js,
 `DeniedError` in the browser, and `\"code\": \"denied.access_denied\"` is what `oauth --json` prints.
-Texts for people may change; a code is never renamed and never takes another meaning.
+Texts for people may change; a code is never renamed and never takes another meaning. What usually
+helps is `Error::hint` in Rust, `error.hint` in Python and Node.js, and `hintFor(code)` of
+`oauth-core-web/hints` in the browser.
 
 | advice | what to do |
 | --- | --- |

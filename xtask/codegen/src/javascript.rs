@@ -4,7 +4,7 @@ use std::error::Error;
 
 use oauth_core::error::{Class, Row};
 
-use crate::errors::{advice, name, rows};
+use crate::errors::{advice, hints, name, rows};
 use crate::{HEADER, region};
 
 /// The unions of codes, the same in both packages.
@@ -23,6 +23,40 @@ pub(crate) fn codes(_: &str) -> Result<String, Box<dyn Error>> {
     module += "/** Every code there is. */\n";
     module += &format!("export type ErrorCode = {}\n", all.join(" | "));
     Ok(module)
+}
+
+/// Node.js: the hints, read when somebody asks for one.
+pub(crate) fn node_hints(_: &str) -> Result<String, Box<dyn Error>> {
+    Ok(format!(
+        "// {HEADER}\n'use strict'\n\nmodule.exports = {}",
+        table()
+    ))
+}
+
+/// The browser: the hints, in a file that only pages which show them load.
+pub(crate) fn browser_hints(_: &str) -> Result<String, Box<dyn Error>> {
+    Ok(format!(
+        "// {HEADER}\n\nconst hints = {}\n\
+         /** What usually helps against an error of this code, if its message does not say it all. */\n\
+         export const hintFor = (code) => hints[code]\n",
+        table()
+    ))
+}
+
+/// The types of that file.
+pub(crate) fn browser_hint_types(_: &str) -> Result<String, Box<dyn Error>> {
+    Ok(format!(
+        "// {HEADER}\nimport type {{ ErrorCode }} from './codes.js'\n\n\
+         /** What usually helps against an error of this code, if its message does not say it all. */\n\
+         export function hintFor(code: ErrorCode): string | undefined\n"
+    ))
+}
+
+fn table() -> String {
+    let rows: String = hints()
+        .map(|(code, hint)| format!("  '{code}': '{}',\n", hint.replace('\'', "\\'")))
+        .collect();
+    format!("{{\n{rows}}}\n")
 }
 
 fn union<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> String {

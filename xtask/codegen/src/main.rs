@@ -32,6 +32,16 @@ const FILES: &[(&str, Render)] = &[
     ("tests/errors.json", records::file),
     ("bindings/python/python/oauth_core/_codes.py", python::codes),
     (
+        "bindings/python/python/oauth_core/_hints.py",
+        python::hint_table,
+    ),
+    ("bindings/node/js/hints.cjs", javascript::node_hints),
+    ("bindings/wasm/js/hints.js", javascript::browser_hints),
+    (
+        "bindings/wasm/js/hints.d.ts",
+        javascript::browser_hint_types,
+    ),
+    (
         "bindings/python/python/oauth_core/errors.py",
         python::classes,
     ),

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use oauth_core::error::{Class, Row};
 
-use crate::errors::{advice, name, rows};
+use crate::errors::{advice, hints, name, rows};
 use crate::{HEADER, region};
 
 /// The classes, and which one a record's `kind` is.
@@ -45,6 +45,21 @@ pub(crate) fn codes(_: &str) -> Result<String, Box<dyn Error>> {
     module += &format!("ErrorCode = Literal[{}]\n", all.join(", "));
     Ok(module)
 }
+
+/// The hints, read when somebody asks for one.
+pub(crate) fn hint_table(_: &str) -> Result<String, Box<dyn Error>> {
+    let mut module = format!("# {HEADER}\n{HINTS}");
+    for (code, hint) in hints() {
+        module += &format!("    \"{code}\": \"{hint}\",\n");
+    }
+    Ok(module + "}\n")
+}
+
+const HINTS: &str = "\
+\"\"\"What usually helps: ``OAuthError.hint``.\"\"\"
+
+HINTS: dict[str, str] = {
+";
 
 const INTRODUCTION: &str = "\
 \"\"\"What ``OAuthError.advice`` and ``OAuthError.code`` can be.\"\"\"

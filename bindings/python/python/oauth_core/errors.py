@@ -89,6 +89,13 @@ class OAuthError(Exception):
         self.error_description = error_description
         self.extra = {} if extra is None else extra
 
+    @property
+    def hint(self) -> str | None:
+        """What usually helps, in one sentence for people, where the message does not say it all."""
+        from ._hints import HINTS
+
+        return HINTS.get(self.code)
+
     def __reduce__(
         self,
     ) -> tuple[Callable[..., OAuthError], tuple[type[OAuthError], str, dict[str, Any]]]:

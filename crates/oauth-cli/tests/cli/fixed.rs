@@ -36,7 +36,7 @@ fn a_token_of_the_console_is_used_from_a_variable_a_file_and_stdin() {
 }
 
 #[test]
-fn one_that_was_revoked_is_told_with_the_advice_to_make_another() {
+fn one_that_was_revoked_is_told_with_the_advice_to_create_a_new_one() {
     let served = Served::start(Twin::uservoice).unwrap();
     let token = console_token(&served);
     served.with(Twin::revoke_all);
@@ -44,7 +44,7 @@ fn one_that_was_revoked_is_told_with_the_advice_to_make_another() {
     assert_eq!(done.code, 1);
     assert!(done.stderr.contains("[grant.revoked]"), "{}", done.stderr);
     assert!(
-        done.stderr.contains("make another token"),
+        done.stderr.contains("create a new token"),
         "{}",
         done.stderr
     );

@@ -10,7 +10,7 @@ use super::Loss;
 /// The transport's error must name no query and no body: they hold codes and secrets.
 #[derive(Clone)]
 pub struct Cause {
-    reach: Delivery,
+    delivery: Delivery,
     loss: Loss,
     source: Arc<dyn std::error::Error + Send + Sync>,
 }
@@ -48,12 +48,12 @@ impl Cause {
     }
 
     fn of(
-        reach: Delivery,
+        delivery: Delivery,
         loss: Loss,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self {
-            reach,
+            delivery,
             loss,
             source: Arc::from(source.into()),
         }
@@ -68,7 +68,7 @@ impl Cause {
 
     /// How far the request came.
     pub const fn delivery(&self) -> Delivery {
-        self.reach
+        self.delivery
     }
 
     /// What went wrong.
@@ -89,7 +89,7 @@ impl Cause {
 impl fmt::Debug for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cause")
-            .field("reach", &self.reach)
+            .field("reach", &self.delivery)
             .field("source", &self.source)
             .finish()
     }

@@ -49,7 +49,7 @@ table! {
         Busy "denied.busy" RETRY "only an HTTP status that asks to come back later"
         Status "denied.http_status" GIVE_UP "only an HTTP status"
         RateLimited "resource.rate_limited" RETRY "the API asks for a pause before the next request"
-        Revoked "grant.revoked" REAUTHORIZE "the API refused this token, which cannot be renewed: make another one"
+        Revoked "grant.revoked" REAUTHORIZE "the API refused this token, which cannot be renewed: create a new one"
     }
 }
 

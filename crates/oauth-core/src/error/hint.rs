@@ -1,0 +1,155 @@
+//! What usually helps, for people: the same sentences in every language.
+
+use super::{Error, Row};
+
+impl Error {
+    /// What usually helps against an error of this code, in one sentence for people; `None` where the
+    /// message says it all.
+    pub fn hint(&self) -> Option<&'static str> {
+        self.kind.row().hint()
+    }
+}
+
+impl Row {
+    /// What usually helps, in one sentence for people; `None` where [`Self::text`] says it all.
+    pub fn hint(self) -> Option<&'static str> {
+        let code = self.code();
+        let known = HINTS.iter().find(|(known, _)| *known == code)?;
+        Some(known.1)
+    }
+}
+
+const HINTS: &[(&str, &str)] = &[
+    (
+        "denied.invalid_client",
+        "check the client id, the client secret and how the client authenticates (client_secret_basic or client_secret_post)",
+    ),
+    (
+        "denied.unauthorized_client",
+        "the client may not use this grant type; some servers say so of a wrong secret as well: check client id and secret",
+    ),
+    (
+        "denied.invalid_grant",
+        "the code or refresh token is spent, expired, revoked or another client's: sign in again",
+    ),
+    (
+        "denied.invalid_scope",
+        "the server does not grant this scope: check its spelling",
+    ),
+    (
+        "denied.invalid_target",
+        "the server does not know this resource or audience",
+    ),
+    (
+        "denied.unsupported_grant_type",
+        "this grant type has to be enabled for the client at the server",
+    ),
+    (
+        "denied.access_denied",
+        "the person, or a policy of the server, refused",
+    ),
+    (
+        "denied.insufficient_scope",
+        "request the scope that the API names, and sign in again",
+    ),
+    (
+        "reply.redirect",
+        "check the endpoint: it may have moved, or be behind a sign-in page",
+    ),
+    (
+        "reply.content_type",
+        "what answered may be a proxy or an error page: check the URL",
+    ),
+    (
+        "reply.json",
+        "what answered may be a proxy or an error page: check the URL",
+    ),
+    (
+        "metadata.issuer",
+        "the issuer must match exactly, a trailing slash included: use the one in the document",
+    ),
+    (
+        "metadata.endpoint_not_https",
+        "plain http is only for loopback addresses, and has to be allowed explicitly",
+    ),
+    (
+        "issuer.not_https",
+        "plain http is only for loopback addresses, and has to be allowed explicitly",
+    ),
+    (
+        "url.insecure",
+        "plain http is only for loopback addresses, and has to be allowed explicitly",
+    ),
+    (
+        "callback.state",
+        "the callback may be of an older attempt, or forged: start the sign-in again",
+    ),
+    (
+        "callback.missing_issuer",
+        "the callback may come from another server (a mix-up attack): do not redeem its code",
+    ),
+    (
+        "callback.issuer",
+        "the callback may come from another server (a mix-up attack): do not redeem its code",
+    ),
+    ("lost.dns", "check the URL's host and the network"),
+    ("lost.connect", "check host, port and firewall"),
+    (
+        "lost.tls",
+        "check the URL; if the server's CA is a private one, add its certificate to the trusted ones",
+    ),
+    ("lost.proxy", "check the proxy's URL and credentials"),
+    (
+        "redirect_uri.not_registered",
+        "register this redirect URI at the server, or use one that is registered",
+    ),
+    (
+        "resource.origin_not_allowed",
+        "if the token may go there, add the origin to the allowed ones",
+    ),
+    (
+        "client_auth.secret_missing",
+        "give the client a secret or another way to authenticate",
+    ),
+    (
+        "grant.no_refresh_token",
+        "the server issued none: request offline_access, or sign in again",
+    ),
+    (
+        "grant.revoked",
+        "create a new token where this one was created",
+    ),
+    (
+        "grant.expired",
+        "create a new token where this one was created",
+    ),
+    (
+        "stored.issuer",
+        "these tokens belong to another server or client",
+    ),
+    (
+        "endpoint.missing",
+        "the server's metadata do not list this endpoint",
+    ),
+    (
+        "provider.variable",
+        "give every variable that the provider's page lists",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_hint_is_of_a_code_in_the_table_and_says_more_than_its_text() {
+        for (code, hint) in HINTS {
+            let row = Row::all().find(|row| row.code() == *code);
+            assert_eq!(row.and_then(Row::hint), Some(*hint), "{code}");
+            assert_ne!(row.map(Row::text), Some(*hint), "{code}");
+            assert!(!hint.contains('\n') && !hint.ends_with('.'), "{code}");
+        }
+        let without = Row::all().find(|row| row.code() == "reply.too_large");
+        assert_eq!(without.and_then(Row::hint), None);
+    }
+}
