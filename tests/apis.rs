@@ -24,7 +24,7 @@ const SOCIOS: &str = "http://127.0.0.1:2";
 
 fn clock(elapsed: Duration) -> Clock {
     Clock {
-        now: UnixTime::from_secs(START + elapsed.as_secs()),
+        moment: Moment::fixed(UnixTime::from_secs(START + elapsed.as_secs()), [7; 32]),
         elapsed,
     }
 }
@@ -36,7 +36,7 @@ fn ask(
     request: http::request::Builder,
     body: Bytes,
 ) -> (StatusCode, HeaderMap, Bytes) {
-    let at = Moment::fixed(clock(elapsed).now, [7; 32]);
+    let at = clock(elapsed).moment;
     let request = request.body(body).expect("a request");
     let (parts, body) = twin.answer(&at, request).into_parts();
     (parts.status, parts.headers, body)
@@ -80,7 +80,7 @@ fn fifty(api: &Api, twin: &mut Twin, tokens: &Tokens) -> (Vec<usize>, Vec<Durati
     while let Some(((time, _), (caller, due))) = calendar.pop_first() {
         let request = &mut requests[caller];
         let step = match due {
-            Due::Ask(event) => request.resume(clock(time), event),
+            Due::Ask(event) => request.resume(&clock(time), event),
             Due::Arrive => {
                 let token = format!("Bearer {}", tokens.access_token.expose());
                 let asked = http::Request::get(RESULTS).header(AUTHORIZATION, token);
@@ -99,7 +99,7 @@ fn fifty(api: &Api, twin: &mut Twin, tokens: &Tokens) -> (Vec<usize>, Vec<Durati
                 } else {
                     assert_eq!(status, StatusCode::OK);
                 }
-                request.resume(clock(time), Event::Reply(status, &headers))
+                request.resume(&clock(time), Event::Reply(status, &headers))
             }
         };
         match step.expect("nobody waits too long") {
@@ -112,7 +112,7 @@ fn fifty(api: &Api, twin: &mut Twin, tokens: &Tokens) -> (Vec<usize>, Vec<Durati
                 );
             }
             Step::Token(_) => {
-                let sent = request.resume(clock(time), Event::Token(tokens));
+                let sent = request.resume(&clock(time), Event::Token(tokens));
                 assert!(matches!(sent, Ok(Step::Send { .. })), "{sent:?}");
                 plan(&mut calendar, time + latency, caller, Due::Arrive);
             }
@@ -174,7 +174,7 @@ impl Socios {
         let url = format!("{SOCIOS}{path}");
         let mut request = ResourceRequest::new(&api.expect("an API"), Method::GET, &url);
         let now = clock(Duration::ZERO);
-        let owner = match request.resume(now, Event::Begin) {
+        let owner = match request.resume(&now, Event::Begin) {
             Ok(Step::Token(owner)) => owner,
             Ok(step) => panic!("{step:?}"),
             Err(error) => return Err(error.code()),
@@ -183,7 +183,9 @@ impl Socios {
             TokenFor::User => &self.user,
             _ => &self.application,
         };
-        let Ok(Step::Send { url, authorization }) = request.resume(now, Event::Token(tokens))
+        let Ok(Step::Send {
+            url, authorization, ..
+        }) = request.resume(&now, Event::Token(tokens))
         else {
             panic!("it is sent");
         };

@@ -47,7 +47,7 @@ struct Signing {
 
 /// Whether the server's nonce has been asked for already: "once per call".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum NonceRetry {
+pub(crate) enum NonceRetry {
     Unused,
     Used,
 }

@@ -52,7 +52,12 @@ impl Client {
     /// # Errors
     /// `client_auth.colon_in_raw_id`.
     pub fn new(server: Server, id: ClientId, auth: ClientAuth) -> Result<Self, Error> {
-        ClientConfig::new(server, id, auth).map(|identity| Self(Arc::new(identity)))
+        ClientConfig::new(server, id, auth).map(|config| Self(Arc::new(config)))
+    }
+
+    #[cfg(feature = "sha2")]
+    pub(crate) fn config(&self) -> &ClientConfig {
+        &self.0
     }
 
     /// Sends this header with every request, such as a `User-Agent` the server insists on.

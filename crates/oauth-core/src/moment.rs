@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "sha2")]
 use sha2::{Digest as _, Sha256};
 
-use crate::error::Error;
+use crate::error::{Error, Misuse};
 
 /// Whole seconds since 1970-01-01T00:00:00Z, as the wire speaks them. Arithmetic saturates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ impl UnixTime {
     /// `misuse.no_clock` if it stands before 1970.
     #[cfg(feature = "system")]
     pub fn system() -> Result<Self, Error> {
-        use crate::error::{Cause, Misuse};
+        use crate::error::Cause;
         std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map(|since| Self(since.as_secs()))
@@ -85,6 +85,7 @@ pub struct Moment {
 #[derive(Clone)]
 enum Seed {
     Given([u8; 32]),
+    None,
     /// Drawn when it is first asked for: most steps need the time only, and random bytes cost a system
     /// call.
     #[cfg(feature = "system")]
@@ -98,6 +99,15 @@ impl Moment {
         Self {
             now,
             seed: Seed::Given(seed),
+        }
+    }
+
+    /// The time alone, for steps that need no random bytes: one that does fails with
+    /// `misuse.no_randomness`.
+    pub const fn without_randomness(now: UnixTime) -> Self {
+        Self {
+            now,
+            seed: Seed::None,
         }
     }
 
@@ -119,9 +129,10 @@ impl Moment {
     fn seed(&self) -> Result<&[u8; 32], Error> {
         match &self.seed {
             Seed::Given(seed) => Ok(seed),
+            Seed::None => Err(Misuse::NoRandomness.into()),
             #[cfg(feature = "system")]
             Seed::System(drawn) => {
-                use crate::error::{Cause, Misuse};
+                use crate::error::Cause;
                 if let Some(seed) = drawn.get() {
                     return Ok(seed);
                 }

@@ -204,7 +204,7 @@ impl ApiCall {
     ///
     /// # Errors
     /// Those of [`resource::ResourceRequest::resume`], here and in what follows.
-    pub fn begin(&mut self, at: Clock) -> Result<CallStep, Error> {
+    pub fn begin(&mut self, at: &Clock) -> Result<CallStep, Error> {
         self.resume(at, Event::Begin)
     }
 
@@ -212,7 +212,7 @@ impl ApiCall {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn elapsed(&mut self, at: Clock) -> Result<CallStep, Error> {
+    pub fn elapsed(&mut self, at: &Clock) -> Result<CallStep, Error> {
         self.resume(at, Event::Elapsed)
     }
 
@@ -220,7 +220,7 @@ impl ApiCall {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn token(&mut self, at: Clock, tokens: &Tokens) -> Result<CallStep, Error> {
+    pub fn token(&mut self, at: &Clock, tokens: &Tokens) -> Result<CallStep, Error> {
         self.resume(at, Event::Token(tokens))
     }
 
@@ -232,7 +232,7 @@ impl ApiCall {
     /// have received.
     pub fn reply(
         &mut self,
-        at: Clock,
+        at: &Clock,
         status: u16,
         fields: &[(String, String)],
     ) -> Result<CallStep, Error> {
@@ -245,12 +245,18 @@ impl ApiCall {
         self.resume(at, Event::Reply(status, &fields))
     }
 
-    fn resume(&mut self, at: Clock, event: Event<'_>) -> Result<CallStep, Error> {
+    fn resume(&mut self, at: &Clock, event: Event<'_>) -> Result<CallStep, Error> {
         Ok(match self.0.resume(at, event)? {
             resource::Step::Wait(pause) => CallStep::Wait(pause),
             resource::Step::Token(owner) => CallStep::Token(owner.as_str()),
             resource::Step::Renew(owner) => CallStep::Renew(owner.as_str()),
-            resource::Step::Send { url, authorization } => {
+            // The APIs of this crate have no DPoP key.
+            resource::Step::Sign(_) | resource::Step::Send { dpop: Some(_), .. } => {
+                return Err(Misuse::KeyMissing.into());
+            }
+            resource::Step::Send {
+                url, authorization, ..
+            } => {
                 let text = authorization.to_str().map_err(|_| Misuse::HeaderValue)?;
                 CallStep::Send {
                     url: url.as_str().to_owned(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use oauth_core::Tokens;
-use oauth_core::moment::UnixTime;
+use oauth_core::moment::{Moment, UnixTime};
 use oauth_facade::{
     Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, Keeping, OnLimit, Once, Redirects,
     Server, TokenFor, Transport,
@@ -15,7 +15,7 @@ const RESULTS: &str = "https://api.use2.usertesting.com/api/v2/sessionResults/?t
 
 fn at(seconds: u64) -> Clock {
     Clock {
-        now: UnixTime::from_secs(1_750_000_000 + seconds),
+        moment: Moment::fixed(UnixTime::from_secs(1_750_000_000 + seconds), [7; 32]),
         elapsed: Duration::from_secs(seconds),
     }
 }
@@ -50,7 +50,7 @@ fn a_preset_knows_whose_token_a_route_needs() {
     let app = [TokenFor::Application];
     let api = preset("socios").api(None, &app, Keeping::Nothing).unwrap();
     let mut request = ApiCall::new(&api, &call(USER_POLLS)).unwrap();
-    let missing = request.begin(at(0)).unwrap_err();
+    let missing = request.begin(&at(0)).unwrap_err();
     assert_eq!(missing.code(), "resource.owner_missing");
 
     let one = preset("usertesting").api(None, &both, Keeping::Nothing);
@@ -62,18 +62,18 @@ fn a_request_is_steps_of_plain_texts() {
     let api = preset("socios").api(None, &[TokenFor::User], Keeping::Nothing);
     let fragment = format!("{USER_POLLS}#top");
     let mut request = ApiCall::new(&api.unwrap(), &call(&fragment)).unwrap();
-    assert_eq!(request.begin(at(0)).unwrap(), CallStep::Token("user"));
-    let sent = request.token(at(0), &Tokens::bearer("abc")).unwrap();
+    assert_eq!(request.begin(&at(0)).unwrap(), CallStep::Token("user"));
+    let sent = request.token(&at(0), &Tokens::bearer("abc")).unwrap();
     let expected = CallStep::Send {
         url: USER_POLLS.to_owned(),
         authorization: "Bearer abc".to_owned(),
     };
     assert_eq!(sent, expected);
-    let step = request.reply(at(0), 401, &[]).unwrap();
+    let step = request.reply(&at(0), 401, &[]).unwrap();
     assert_eq!(step, CallStep::Renew("user"));
-    request.token(at(0), &Tokens::bearer("def")).unwrap();
-    assert_eq!(request.reply(at(0), 200, &[]).unwrap(), CallStep::Done);
-    assert_eq!(request.begin(at(0)).unwrap_err().code(), "misuse.over");
+    request.token(&at(0), &Tokens::bearer("def")).unwrap();
+    assert_eq!(request.reply(&at(0), 200, &[]).unwrap(), CallStep::Done);
+    assert_eq!(request.begin(&at(0)).unwrap_err().code(), "misuse.over");
 }
 
 #[test]
@@ -87,17 +87,17 @@ fn the_documented_allowance_is_kept_on_wish() {
     };
     for _ in 0..10 {
         let mut request = ApiCall::new(&api, &waiting).unwrap();
-        assert_eq!(request.begin(at(0)).unwrap(), CallStep::Token("any"));
-        request.token(at(0), &Tokens::bearer("abc")).unwrap();
-        assert_eq!(request.reply(at(0), 200, &[]).unwrap(), CallStep::Done);
+        assert_eq!(request.begin(&at(0)).unwrap(), CallStep::Token("any"));
+        request.token(&at(0), &Tokens::bearer("abc")).unwrap();
+        assert_eq!(request.reply(&at(0), 200, &[]).unwrap(), CallStep::Done);
     }
     let mut eleventh = ApiCall::new(&api, &waiting).unwrap();
     let pause = CallStep::Wait(Duration::from_secs(60));
-    assert_eq!(eleventh.begin(at(0)).unwrap(), pause);
-    assert_eq!(eleventh.elapsed(at(60)).unwrap(), CallStep::Token("any"));
+    assert_eq!(eleventh.begin(&at(0)).unwrap(), pause);
+    assert_eq!(eleventh.elapsed(&at(60)).unwrap(), CallStep::Token("any"));
 
     let mut impatient = ApiCall::new(&api, &call(RESULTS)).unwrap();
-    let error = impatient.begin(at(1)).unwrap_err();
+    let error = impatient.begin(&at(1)).unwrap_err();
     assert_eq!(error.code(), "resource.rate_limited");
 
     let none = preset("socios").api(None, &[TokenFor::User], Keeping::Documented);
@@ -113,10 +113,10 @@ fn the_presets_reset_field_is_read() {
     assert!(api.reads(b"X-RateLimit-Reset") && api.reads(b"WWW-Authenticate"));
     assert!(!api.reads(b"content-type"));
     let mut request = ApiCall::new(&api, &call(RESULTS)).unwrap();
-    request.begin(at(0)).unwrap();
-    request.token(at(0), &Tokens::bearer("abc")).unwrap();
+    request.begin(&at(0)).unwrap();
+    request.token(&at(0), &Tokens::bearer("abc")).unwrap();
     let error = request
-        .reply(at(2), 429, &field("X-RateLimit-Reset", "1750000042"))
+        .reply(&at(2), 429, &field("X-RateLimit-Reset", "1750000042"))
         .unwrap_err();
     assert_eq!(error.advice().after(), Some(Duration::from_secs(40)));
 }
@@ -128,9 +128,9 @@ fn header_fields_that_say_nothing_are_in_nobodys_way() {
     let mut call = call("https://api.example/a");
     call.request.headers = &odd;
     let mut request = ApiCall::new(&api, &call).unwrap();
-    request.begin(at(0)).unwrap();
-    request.token(at(0), &Tokens::bearer("abc")).unwrap();
-    let step = request.reply(at(0), 302, &field("location", "/Zo\u{eb}"));
+    request.begin(&at(0)).unwrap();
+    request.token(&at(0), &Tokens::bearer("abc")).unwrap();
+    let step = request.reply(&at(0), 302, &field("location", "/Zo\u{eb}"));
     assert_eq!(step.unwrap(), CallStep::Done);
 }
 
@@ -140,19 +140,21 @@ fn a_body_that_streams_and_redirects_of_the_host_are_left_alone() {
     let mut call = call("https://api.example/a");
     call.once = Once::Yes;
     let mut request = ApiCall::new(&api, &call).unwrap();
-    request.begin(at(0)).unwrap();
-    request.token(at(0), &Tokens::bearer("abc")).unwrap();
+    request.begin(&at(0)).unwrap();
+    request.token(&at(0), &Tokens::bearer("abc")).unwrap();
     assert_eq!(
-        request.reply(at(0), 401, &[]).unwrap(),
+        request.reply(&at(0), 401, &[]).unwrap(),
         CallStep::DoneRefused
     );
 
     call.once = Once::No;
     call.redirects = Redirects::Host;
     let mut request = ApiCall::new(&api, &call).unwrap();
-    request.begin(at(0)).unwrap();
-    request.token(at(0), &Tokens::bearer("abc")).unwrap();
-    let step = request.reply(at(0), 302, &field("location", "/b")).unwrap();
+    request.begin(&at(0)).unwrap();
+    request.token(&at(0), &Tokens::bearer("abc")).unwrap();
+    let step = request
+        .reply(&at(0), 302, &field("location", "/b"))
+        .unwrap();
     assert_eq!(step, CallStep::Done);
 }
 
@@ -162,10 +164,10 @@ fn an_allowance_of_ones_own_is_kept_too() {
     let api = Api::new(&origins, Transport::Https).unwrap();
     let api = api.keeping(Allowance::new(1, 5));
     let mut first = ApiCall::new(&api, &call("https://api.example/a")).unwrap();
-    assert_eq!(first.begin(at(0)).unwrap(), CallStep::Token("any"));
-    first.token(at(0), &Tokens::bearer("abc")).unwrap();
-    first.reply(at(0), 200, &[]).unwrap();
+    assert_eq!(first.begin(&at(0)).unwrap(), CallStep::Token("any"));
+    first.token(&at(0), &Tokens::bearer("abc")).unwrap();
+    first.reply(&at(0), 200, &[]).unwrap();
     let mut second = ApiCall::new(&api, &call("https://api.example/a")).unwrap();
-    let error = second.begin(at(1)).unwrap_err();
+    let error = second.begin(&at(1)).unwrap_err();
     assert_eq!(error.advice().after(), Some(Duration::from_secs(4)));
 }

@@ -193,7 +193,7 @@ impl Request {
     /// `resource.route_ambiguous` before anything is sent; `resource.rate_limited`; `token.*` for a
     /// request that carries a token already; `lost`; and the errors of [`TokenSource::token`].
     pub fn send(mut self) -> impl Future<Output = Result<reqwest::Response, Error>> + Send {
-        let begun = Clock::system().and_then(|at| self.outgoing.request.resume(at, Event::Begin));
+        let begun = Clock::system().and_then(|at| self.outgoing.request.resume(&at, Event::Begin));
         self.go_on(begun)
     }
 
@@ -210,7 +210,7 @@ impl Request {
                         hook(pause);
                     }
                     tokio::time::sleep(pause).await;
-                    outgoing.request.resume(Clock::system()?, Event::Elapsed)?
+                    outgoing.request.resume(&Clock::system()?, Event::Elapsed)?
                 }
                 Step::Token(owner) => {
                     let token = us.sources.of(owner)?.token(None).await?;
@@ -220,8 +220,17 @@ impl Request {
                     let token = us.sources.of(owner)?.token(tokens.as_deref()).await?;
                     outgoing.attach(tokens.insert(token))?
                 }
-                Step::Send { url, authorization } => {
-                    let request = match outgoing.pack(&url, authorization)? {
+                Step::Sign(job) => {
+                    let signature = us.driver.sign(job).await.map_err(Error::lost)?;
+                    let event = Event::Signed(signature);
+                    outgoing.request.resume(&Clock::system()?, event)?
+                }
+                Step::Send {
+                    url,
+                    authorization,
+                    dpop,
+                } => {
+                    let request = match outgoing.pack(&url, authorization, dpop)? {
                         Parcel::Bytes(request) => request.try_into(),
                         Parcel::Stream(request) => request.try_into(),
                     };
@@ -229,7 +238,7 @@ impl Request {
                     let sent = us.driver.call(request, outgoing.timeout).await;
                     let reply = response.insert(sent.map_err(Error::lost)?);
                     let event = Event::Reply(reply.status(), reply.headers());
-                    outgoing.request.resume(Clock::system()?, event)?
+                    outgoing.request.resume(&Clock::system()?, event)?
                 }
                 end @ (Step::Done | Step::DoneRefused) => {
                     if let (Step::DoneRefused, Some(token)) = (end, &tokens) {

@@ -141,7 +141,7 @@ impl Driver {
         Err(Cause::unknown("the reply took too long").because(Loss::Timeout))
     }
 
-    fn sign(&self, job: SigningJob) -> Result<Bytes, Cause> {
+    pub(crate) fn sign(&self, job: SigningJob) -> Result<Bytes, Cause> {
         match &self.signer {
             Some(signer) => signer(job),
             None => Err(signer::none(&job)),

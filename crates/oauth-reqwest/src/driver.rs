@@ -129,7 +129,7 @@ impl Driver {
         Ok(reply.end(response.status(), headers))
     }
 
-    async fn sign(&self, job: SigningJob) -> Result<Bytes, Cause> {
+    pub(crate) async fn sign(&self, job: SigningJob) -> Result<Bytes, Cause> {
         match &self.signer {
             Some(signer) => signer(job).await,
             None => Err(signer::none(&job)),

@@ -300,7 +300,7 @@ impl Sending {
                 .body(body.clone())
                 .on_limit(self.on_limit);
         let (mut tokens, mut response) = (None, None);
-        let mut step = request.resume(Clock::system()?, Event::Begin)?;
+        let mut step = request.resume(&Clock::system()?, Event::Begin)?;
         loop {
             let event = match step {
                 Step::Wait(pause) => {
@@ -316,7 +316,13 @@ impl Sending {
                     };
                     Event::Token(tokens.insert(new))
                 }
-                Step::Send { url, authorization } => {
+                // The command has no DPoP key.
+                Step::Sign(_) | Step::Send { dpop: Some(_), .. } => {
+                    return Err(Error::from(Misuse::KeyMissing).into());
+                }
+                Step::Send {
+                    url, authorization, ..
+                } => {
                     let mut parts = parts.clone();
                     parts.uri = url
                         .as_str()
@@ -332,7 +338,7 @@ impl Sending {
                     return response.ok_or_else(|| out_of_order().into());
                 }
             };
-            step = request.resume(Clock::system()?, event)?;
+            step = request.resume(&Clock::system()?, event)?;
         }
     }
 

@@ -7,8 +7,10 @@
 mod api;
 mod limiter;
 mod limits;
+mod possession;
 mod request;
 mod routes;
+mod step;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::challenge::{self, Challenge};
+use crate::dpop;
 use crate::error::{Denial, Error, Misuse, ServerError};
 use crate::form;
 use crate::json::{self, Json};
@@ -33,8 +36,9 @@ use crate::url::{Transport, Url};
 pub use api::Api;
 pub use limiter::{Clock, RateLimiter};
 pub use limits::{Allowance, ResetField, ResetUnit};
-pub use request::{Event, OnLimit, ResourceRequest, Step};
+pub use request::ResourceRequest;
 pub use routes::{Routes, TokenFor};
+pub use step::{Event, OnLimit, Step};
 
 /// The header fields of a request that decide whether it may carry a token; a host that has its
 /// own idea of headers need not bring the others.
@@ -68,6 +72,9 @@ pub enum Verdict {
         /// as Microsoft's resource servers hand it over with `insufficient_claims`.
         claims: Option<String>,
     },
+    /// The proof of possession needs the nonce that the reply brings (RFC 9449 section 9): make another
+    /// proof and repeat the request once, if its body can be repeated.
+    UseDpopNonce,
     /// The server wants something a token cannot give.
     Refused,
 }
@@ -146,9 +153,22 @@ impl Resource {
         body: Option<&[u8]>,
         token: &Secret<String>,
     ) -> Result<HeaderValue, Error> {
-        self.check(url)?;
-        check_single_method(url, headers, body)?;
+        self.may_carry(url, headers, body)?;
         bearer(token)
+    }
+
+    /// Whether a request may carry a token at all.
+    ///
+    /// # Errors
+    /// Those of [`Self::authorization`] that are not the token's.
+    pub(crate) fn may_carry(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        body: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        self.check(url)?;
+        check_single_method(url, headers, body)
     }
 
     /// Where a redirect of the resource server leads (SECURITY: a token must not follow a
@@ -229,18 +249,39 @@ pub fn after(status: StatusCode, headers: &HeaderMap) -> Verdict {
 /// [`after`] for hosts whose HTTP client lets through more than [`HeaderValue`] can hold: `fields`
 /// are the values of `WWW-Authenticate`. A control character refuses its challenge and no other.
 pub fn after_fields<'a>(status: StatusCode, fields: impl IntoIterator<Item = &'a [u8]>) -> Verdict {
+    judge(status, fields, &["bearer"])
+}
+
+/// [`after`] a request whose token was bound to a key: its challenge has the scheme `DPoP`, and a server
+/// that takes both kinds of token may answer with the other's (RFC 9449 sections 7.1 and 7.2).
+pub fn after_dpop(status: StatusCode, headers: &HeaderMap) -> Verdict {
+    let fields = headers.get_all(WWW_AUTHENTICATE).iter();
+    let fields = fields.map(HeaderValue::as_bytes);
+    judge(status, fields, &[dpop::DPOP, "bearer"])
+}
+
+/// What the challenges of these schemes say; of two with an error, that of the first scheme counts.
+fn judge<'a>(
+    status: StatusCode,
+    fields: impl IntoIterator<Item = &'a [u8]>,
+    schemes: &[&'a str],
+) -> Verdict {
     if !may_be_about_the_token(status) {
         return Verdict::Pass;
     }
     let (challenges, is_whole) = challenge::readable_fields(fields);
-    let bearers = || {
+    let of = |scheme: &'a str| {
         challenges
             .iter()
-            .filter(|challenge| challenge.scheme == "bearer")
+            .filter(move |challenge| challenge.scheme == scheme)
     };
-    let telling = bearers().find(|challenge| challenge.param("error").is_some());
+    let ours = || schemes.iter().copied().flat_map(of);
+    let telling = ours().find(|challenge| challenge.param("error").is_some());
     match telling.and_then(|challenge| Some((challenge, challenge.param("error")?))) {
         Some((_, "invalid_token")) => Verdict::Renew,
+        Some((challenge, dpop::USE_NONCE)) if challenge.scheme == dpop::DPOP => {
+            Verdict::UseDpopNonce
+        }
         Some((challenge, "insufficient_scope")) => Verdict::WidenScope(scope(challenge)),
         Some((challenge, "insufficient_user_authentication")) => Verdict::StepUp {
             acr_values: challenge.param("acr_values").map(str::to_owned),
@@ -259,7 +300,7 @@ pub fn after_fields<'a>(status: StatusCode, fields: impl IntoIterator<Item = &'a
         // wants no code where the request carried no token.
         None if status == StatusCode::UNAUTHORIZED => {
             // What cannot be read may have been a Bearer challenge.
-            let is_ours = challenges.is_empty() || !is_whole || bearers().next().is_some();
+            let is_ours = challenges.is_empty() || !is_whole || ours().next().is_some();
             if is_ours {
                 Verdict::Renew
             } else {
@@ -283,7 +324,7 @@ pub fn refusal(status: StatusCode, headers: &HeaderMap, pause: Option<Duration>)
     // Of a server's own words nothing is kept: they may repeat the token.
     let code = challenges
         .iter()
-        .filter(|challenge| challenge.scheme == "bearer")
+        .filter(|challenge| ["bearer", dpop::DPOP].contains(&challenge.scheme.as_str()))
         .find_map(|challenge| challenge.param("error"))
         .filter(|code| Denial::ALL.iter().any(|known| known.text() == *code));
     let server = match code {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
+use oauth_core::dpop::DPOP;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, ResourceRequest, Step};
 use oauth_core::token::Tokens;
@@ -54,15 +55,24 @@ impl<S> Outgoing<S> {
     }
 
     pub(crate) fn attach(&mut self, tokens: &Tokens) -> Result<Step, Error> {
-        self.request.resume(Clock::system()?, Event::Token(tokens))
+        self.request.resume(&Clock::system()?, Event::Token(tokens))
     }
 
-    pub(crate) fn pack(&mut self, url: &Url, token: HeaderValue) -> Result<Parcel<S>, Error> {
+    pub(crate) fn pack(
+        &mut self,
+        url: &Url,
+        authorization: HeaderValue,
+        dpop: Option<HeaderValue>,
+    ) -> Result<Parcel<S>, Error> {
         let mut request = http::Request::new(());
         *request.method_mut() = self.request.method().clone();
         *request.uri_mut() = url.as_str().parse().map_err(|_| Misuse::UrlSyntax)?;
         *request.headers_mut() = self.request.header_map().clone();
-        request.headers_mut().insert(AUTHORIZATION, token);
+        request.headers_mut().insert(AUTHORIZATION, authorization);
+        if let Some(proof) = dpop {
+            let name = HeaderName::from_static(DPOP);
+            request.headers_mut().insert(name, proof);
+        }
         let (parts, ()) = request.into_parts();
         match (self.request.bytes(), self.stream.take()) {
             (Some(bytes), _) => Ok(Parcel::Bytes(http::Request::from_parts(

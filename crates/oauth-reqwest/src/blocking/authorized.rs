@@ -161,7 +161,7 @@ impl Request<'_> {
         let Self { us, mut outgoing } = self;
         let (mut tokens, mut response): (Option<Token>, Option<reqwest::blocking::Response>) =
             (None, None);
-        let mut step = outgoing.request.resume(Clock::system()?, Event::Begin)?;
+        let mut step = outgoing.request.resume(&Clock::system()?, Event::Begin)?;
         loop {
             step = match step {
                 Step::Wait(pause) => {
@@ -171,7 +171,7 @@ impl Request<'_> {
                         hook(pause);
                     }
                     std::thread::sleep(pause);
-                    outgoing.request.resume(Clock::system()?, Event::Elapsed)?
+                    outgoing.request.resume(&Clock::system()?, Event::Elapsed)?
                 }
                 Step::Token(owner) => {
                     let token = wait(us.sources.of(owner)?.token(None))??;
@@ -181,8 +181,17 @@ impl Request<'_> {
                     let token = wait(us.sources.of(owner)?.token(tokens.as_deref()))??;
                     outgoing.attach(tokens.insert(token))?
                 }
-                Step::Send { url, authorization } => {
-                    let request = match outgoing.pack(&url, authorization)? {
+                Step::Sign(job) => {
+                    let signature = us.driver.sign(job).map_err(Error::lost)?;
+                    let event = Event::Signed(signature);
+                    outgoing.request.resume(&Clock::system()?, event)?
+                }
+                Step::Send {
+                    url,
+                    authorization,
+                    dpop,
+                } => {
+                    let request = match outgoing.pack(&url, authorization, dpop)? {
                         Parcel::Bytes(request) => request.try_into(),
                         Parcel::Stream(request) => request.try_into(),
                     };
@@ -190,7 +199,7 @@ impl Request<'_> {
                     let sent = us.driver.call(request, outgoing.timeout);
                     let reply = response.insert(sent.map_err(Error::lost)?);
                     let event = Event::Reply(reply.status(), reply.headers());
-                    outgoing.request.resume(Clock::system()?, event)?
+                    outgoing.request.resume(&Clock::system()?, event)?
                 }
                 end @ (Step::Done | Step::DoneRefused) => {
                     if let (Step::DoneRefused, Some(token)) = (end, &tokens) {

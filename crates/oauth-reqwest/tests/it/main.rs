@@ -11,6 +11,7 @@ mod flows;
 mod listener;
 mod localhost;
 mod losses;
+mod possession;
 mod registered;
 mod session;
 mod support;

@@ -2,7 +2,10 @@
 
 use super::limiter::RateLimiter;
 use super::limits::{self, Allowance};
+use super::possession::Possession;
 use super::{Resource, Routes, TokenFor};
+#[cfg(feature = "sha2")]
+use crate::client::Client;
 use crate::error::{Error, Misuse};
 use crate::url::Url;
 
@@ -14,6 +17,7 @@ pub struct Api {
     routes: Routes,
     owners: Owners,
     pub(super) limiter: RateLimiter,
+    pub(super) possession: Option<Possession>,
 }
 
 /// Whose tokens are at hand.
@@ -34,6 +38,7 @@ impl Api {
             routes: Routes::default(),
             owners: Owners::One,
             limiter: RateLimiter::default(),
+            possession: None,
         }
     }
 
@@ -85,6 +90,17 @@ impl Api {
     pub fn with_limiter(mut self, limiter: RateLimiter) -> Self {
         self.limiter = limiter;
         self
+    }
+
+    /// Sends tokens that are bound to the DPoP key of `client` with a proof of that key (RFC 9449
+    /// section 7), and keeps the nonces that the API asks for, as all clones of the client do.
+    ///
+    /// # Errors
+    /// `key.missing` if the client has no such key.
+    #[cfg(feature = "sha2")]
+    pub fn with_dpop(mut self, client: &Client) -> Result<Self, Error> {
+        self.possession = Some(Possession::of(client)?);
+        Ok(self)
     }
 
     /// Where tokens may go.

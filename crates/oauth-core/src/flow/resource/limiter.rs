@@ -11,7 +11,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 
 use super::limits::{self, Allowance, ResetField};
-use crate::moment::UnixTime;
+use crate::moment::Moment;
 
 /// Between two callers who wait, so that they go in order and do not wake at once.
 const GAP: Duration = Duration::from_millis(10);
@@ -41,11 +41,11 @@ const REMEMBERED: usize = 1_000;
 /// The most that are remembered at all.
 const REMEMBERED_MAX: usize = 100_000;
 
-/// The two clocks a limit needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a step of a request to an API may not invent.
+#[derive(Debug, Clone)]
 pub struct Clock {
-    /// The wall clock, for servers that name a time of day.
-    pub now: UnixTime,
+    /// The wall clock, for servers that name a time of day; the random bytes, for proofs of possession.
+    pub moment: Moment,
     /// Time since any fixed moment of this process, from a clock that is never set.
     pub elapsed: Duration,
 }
@@ -58,7 +58,7 @@ impl Clock {
     #[cfg(feature = "system")]
     pub fn system() -> Result<Self, crate::error::Error> {
         Ok(Self {
-            now: UnixTime::system()?,
+            moment: Moment::system()?,
             elapsed: crate::moment::elapsed(),
         })
     }
@@ -221,12 +221,12 @@ impl Ticket {
     /// Learns from the reply. A pause, if the request was refused for coming too soon.
     pub(super) fn replied(
         &self,
-        at: Clock,
+        at: &Clock,
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Option<Duration> {
         let Shared { kept, reset, .. } = &*self.limiter.0;
-        let told = limits::read(status, headers, reset, at.now);
+        let told = limits::read(status, headers, reset, at.moment.now());
         let mut state = self.limiter.state();
         state.elapsed = state.elapsed.max(at.elapsed);
         let origin = state.origins.entry(self.origin.clone()).or_default();

@@ -9,7 +9,7 @@
 //! # use http::{HeaderMap, Method, StatusCode};
 //! # use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, Resource, ResourceRequest, Step};
 //! # use oauth_core::{Error, Tokens};
-//! # fn clock() -> Clock { Clock { now: oauth_core::moment::UnixTime::from_secs(0), elapsed: Duration::ZERO } }
+//! # fn clock() -> Clock { Clock { moment: oauth_core::Moment::without_randomness(oauth_core::moment::UnixTime::from_secs(0)), elapsed: Duration::ZERO } }
 //! # fn source(refused: Option<&Tokens>) -> Result<Tokens, Error> { assert!(refused.is_none()); Ok(Tokens::bearer("t")) }
 //! # fn http(url: &str, token: &http::HeaderValue) -> (StatusCode, HeaderMap) { assert!(token.is_sensitive() && !url.is_empty()); (StatusCode::OK, HeaderMap::new()) }
 //! # fn forget(_: &Tokens) {}
@@ -18,25 +18,27 @@
 //! let mut request = ResourceRequest::new(&api, Method::GET, "https://api.example/things")
 //!     .on_limit(OnLimit::Wait { longest: Duration::from_secs(60) });
 //! let (mut tokens, mut reply) = (None, None);
-//! let mut step = request.resume(clock(), Event::Begin)?;
+//! let mut step = request.resume(&clock(), Event::Begin)?;
 //! let reply = loop {
 //!     step = match step {
 //!         Step::Wait(pause) => {
 //!             sleep(pause);
-//!             request.resume(clock(), Event::Elapsed)?
+//!             request.resume(&clock(), Event::Elapsed)?
 //!         }
 //!         Step::Token(_owner) => {
 //!             let fresh = tokens.insert(source(None)?);
-//!             request.resume(clock(), Event::Token(fresh))?
+//!             request.resume(&clock(), Event::Token(fresh))?
 //!         }
 //!         Step::Renew(_owner) => {
 //!             let fresh = source(tokens.as_ref())?;
-//!             request.resume(clock(), Event::Token(tokens.insert(fresh)))?
+//!             request.resume(&clock(), Event::Token(tokens.insert(fresh)))?
 //!         }
-//!         Step::Send { url, authorization } => {
+//!         // Only of an API with a DPoP key that lives with the host.
+//!         Step::Sign(_job) => unreachable!(),
+//!         Step::Send { url, authorization, dpop: _ } => {
 //!             let (status, headers) = http(url.as_str(), &authorization);
 //!             let reply = reply.insert((status, headers));
-//!             request.resume(clock(), Event::Reply(reply.0, &reply.1))?
+//!             request.resume(&clock(), Event::Reply(reply.0, &reply.1))?
 //!         }
 //!         Step::Done => break reply,
 //!         Step::DoneRefused => {
@@ -61,67 +63,18 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::api::Api;
 use super::limiter::{Clock, Patience, Ticket};
+use super::possession::{ProofStep, UnsignedProof};
+use super::step::{Event, OnLimit, Step};
 use super::{Redirect, TokenFor, Verdict};
+use crate::call::NonceRetry;
+use crate::dpop;
 use crate::error::{Error, Misuse, ProtocolViolation, ServerError};
 use crate::token::Tokens;
+use crate::token::{self, TokenType};
 use crate::url::Url;
 
 /// How many redirects are followed.
 const MAX_HOPS: u8 = 10;
-
-/// What to do where the API asks for a pause: a 429, a 503 that names one, or an allowance that is
-/// used up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnLimit {
-    /// End with `resource.rate_limited`, whose advice holds the pause. While it lasts, other
-    /// requests end the same way without being sent.
-    #[default]
-    Fail,
-    /// Wait and send again, in the order of asking, and fail only where all pauses of this request
-    /// together would be longer than this.
-    Wait {
-        /// The longest wait.
-        longest: Duration,
-    },
-    /// Hand the reply to the caller as it is, and hold nobody back.
-    HandBack,
-}
-
-/// What the host has to do next.
-#[derive(Debug)]
-pub enum Step {
-    /// Wait; answer with [`Event::Elapsed`].
-    Wait(Duration),
-    /// Get a token of this owner; answer with [`Event::Token`].
-    Token(TokenFor),
-    /// Get a token in place of the last one, which was refused; answer with [`Event::Token`].
-    Renew(TokenFor),
-    /// Send the request to this URL with this `Authorization`, without following redirects; answer
-    /// with [`Event::Reply`], or drop the request if there is none.
-    Send {
-        /// Where to.
-        url: Url,
-        /// The header's value.
-        authorization: HeaderValue,
-    },
-    /// The last reply is the caller's.
-    Done,
-    /// The last reply is the caller's, and the token that it refused is dead: tell the source.
-    DoneRefused,
-}
-
-/// What has happened.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// Comes first.
-    Begin,
-    /// The pause is over.
-    Elapsed,
-    /// The token that was asked for.
-    Token(&'a Tokens),
-    /// The head of the reply.
-    Reply(StatusCode, &'a HeaderMap),
-}
 
 /// One request, as far as it decides what is done with it.
 pub struct ResourceRequest {
@@ -137,6 +90,15 @@ pub struct ResourceRequest {
     waited: Duration,
     hops: u8,
     is_renewed: bool,
+    /// How the token was presented last.
+    presented: Presented,
+    nonce: NonceRetry,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presented {
+    AsBearer,
+    WithProof,
 }
 
 enum Body {
@@ -147,7 +109,6 @@ enum Body {
     Gone,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     New,
     /// Waiting for its turn; the token that it had was refused.
@@ -156,8 +117,17 @@ enum State {
     },
     /// A token was asked for.
     Asking,
+    /// A signature was asked for.
+    Signing(Box<Unsent>),
     Sent,
     Over,
+}
+
+/// A request that waits for the host's signature.
+struct Unsent {
+    url: Url,
+    authorization: HeaderValue,
+    proof: UnsignedProof,
 }
 
 impl ResourceRequest {
@@ -176,6 +146,8 @@ impl ResourceRequest {
             waited: Duration::ZERO,
             hops: 0,
             is_renewed: false,
+            presented: Presented::AsBearer,
+            nonce: NonceRetry::Unused,
         }
     }
 
@@ -249,8 +221,9 @@ impl ResourceRequest {
     /// Before anything is sent: `url.*`, `resource.*`, `token.*` for a request that carries a token
     /// already. After a reply: `resource.rate_limited`. `misuse.out_of_order` for an event that
     /// does not answer the last step.
-    pub fn resume(&mut self, at: Clock, event: Event<'_>) -> Result<Step, Error> {
-        match (self.state, event) {
+    pub fn resume(&mut self, at: &Clock, event: Event<'_>) -> Result<Step, Error> {
+        match (std::mem::replace(&mut self.state, State::Over), event) {
+            (State::Over, _) => Err(Misuse::Over.into()),
             (State::New, Event::Begin) => {
                 let url = self.url.as_ref().map_err(Error::clone)?;
                 self.api.resource.check(url)?;
@@ -264,10 +237,16 @@ impl ResourceRequest {
                 let owner = self.owner()?;
                 self.queue(at, owner, is_refused)
             }
-            (State::Asking, Event::Token(tokens)) => self.send(tokens),
+            (State::Asking, Event::Token(tokens)) => self.present(at, tokens),
+            (State::Signing(unsent), Event::Signed(signature)) => {
+                let proof = unsent.proof.signed(&signature)?;
+                self.send(unsent.url, unsent.authorization, Some(proof))
+            }
             (State::Sent, Event::Reply(status, headers)) => self.reply(at, status, headers),
-            (State::Over, _) => Err(Misuse::Over.into()),
-            _ => Err(Misuse::OutOfOrder.into()),
+            (state, _) => {
+                self.state = state;
+                Err(Misuse::OutOfOrder.into())
+            }
         }
     }
 
@@ -280,7 +259,7 @@ impl ResourceRequest {
     }
 
     /// A token, once it is this request's turn.
-    fn queue(&mut self, at: Clock, owner: TokenFor, is_refused: bool) -> Result<Step, Error> {
+    fn queue(&mut self, at: &Clock, owner: TokenFor, is_refused: bool) -> Result<Step, Error> {
         let patience = match self.on_limit {
             OnLimit::Wait { .. } => Patience::Waits,
             OnLimit::Fail | OnLimit::HandBack => Patience::None,
@@ -305,26 +284,63 @@ impl ResourceRequest {
         Ok(Step::Wait(pause))
     }
 
-    fn send(&mut self, tokens: &Tokens) -> Result<Step, Error> {
+    /// Puts the token into the request, with a proof if it is bound to a key.
+    fn present(&mut self, at: &Clock, tokens: &Tokens) -> Result<Step, Error> {
         let url = self.url.clone()?;
-        let authorization = self.api.resource.authorization(
-            &url,
-            &self.headers,
-            self.bytes().map(|bytes| &**bytes),
-            tokens.bearer_token()?,
-        )?;
+        let body = self.bytes().map(|bytes| &**bytes);
+        self.api.resource.may_carry(&url, &self.headers, body)?;
+        if let (TokenType::Dpop, Some(possession)) = (&tokens.token_type, &self.api.possession) {
+            if self.headers.contains_key(dpop::DPOP) {
+                return Err(Misuse::TokenTwice.into());
+            }
+            let token = &tokens.access_token;
+            let authorization = token::authorization(&TokenType::Dpop, token)?;
+            self.presented = Presented::WithProof;
+            return match possession.prove(&at.moment, self.method.as_str(), &url, token)? {
+                ProofStep::Ready(proof) => self.send(url, authorization, Some(proof)),
+                ProofStep::Sign(job, proof) => {
+                    self.state = State::Signing(Box::new(Unsent {
+                        url,
+                        authorization,
+                        proof,
+                    }));
+                    Ok(Step::Sign(job))
+                }
+            };
+        }
+        self.presented = Presented::AsBearer;
+        let authorization = super::bearer(tokens.bearer_token()?)?;
+        self.send(url, authorization, None)
+    }
+
+    fn send(
+        &mut self,
+        url: Url,
+        authorization: HeaderValue,
+        dpop: Option<HeaderValue>,
+    ) -> Result<Step, Error> {
         match self.body {
             Body::Bytes(_) => {}
             Body::Stream => self.body = Body::Gone,
             Body::Gone => return Err(Misuse::Over.into()),
         }
         self.state = State::Sent;
-        Ok(Step::Send { url, authorization })
+        Ok(Step::Send {
+            url,
+            authorization,
+            dpop,
+        })
     }
 
     /// At most one renewal and ten redirects, and nothing that would need a body twice that can be
     /// sent only once.
-    fn reply(&mut self, at: Clock, status: StatusCode, headers: &HeaderMap) -> Result<Step, Error> {
+    fn reply(
+        &mut self,
+        at: &Clock,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Result<Step, Error> {
+        let has_nonce = self.learn(headers);
         let ticket = self.ticket.as_ref();
         if let Some(pause) = ticket.and_then(|ticket| ticket.replied(at, status, headers)) {
             return match self.on_limit {
@@ -339,7 +355,18 @@ impl ResourceRequest {
             };
         }
         let can_repeat = self.bytes().is_some();
-        if super::after(status, headers) == Verdict::Renew {
+        let verdict = self.verdict(status, headers);
+        if verdict == Verdict::UseDpopNonce {
+            // The same token, with another proof.
+            let may_retry = has_nonce && can_repeat && self.nonce == NonceRetry::Unused;
+            if !may_retry {
+                return Ok(self.over(Step::Done));
+            }
+            self.nonce = NonceRetry::Used;
+            let owner = self.owner()?;
+            return self.queue(at, owner, false);
+        }
+        if verdict == Verdict::Renew {
             return match (self.is_renewed, can_repeat) {
                 // The new token is no worse than the next one would be: it stays.
                 (true, _) => Ok(self.over(Step::Done)),
@@ -370,6 +397,22 @@ impl ResourceRequest {
                 self.queue(at, owner, false)
             }
             _ => Ok(self.over(Step::Done)),
+        }
+    }
+
+    fn verdict(&self, status: StatusCode, headers: &HeaderMap) -> Verdict {
+        match self.presented {
+            Presented::AsBearer => super::after(status, headers),
+            Presented::WithProof => super::after_dpop(status, headers),
+        }
+    }
+
+    /// Keeps the nonce of a reply, whatever its status ("200 OK" in RFC 9449 section 8.2), and says
+    /// whether there is one.
+    fn learn(&self, headers: &HeaderMap) -> bool {
+        match (self.presented, &self.api.possession, &self.url) {
+            (Presented::WithProof, Some(possession), Ok(url)) => possession.learn(url, headers),
+            _ => false,
         }
     }
 

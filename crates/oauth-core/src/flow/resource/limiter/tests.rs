@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::float_cmp)] // a test that fails says so
 
 use super::*;
+use crate::moment::UnixTime;
 
 const START: u64 = 1_750_000_000;
 
 fn at(seconds: u64) -> Clock {
     Clock {
-        now: UnixTime::from_secs(START + seconds),
+        moment: Moment::fixed(UnixTime::from_secs(START + seconds), [7; 32]),
         elapsed: Duration::from_secs(seconds),
     }
 }
@@ -20,7 +21,7 @@ fn ticket(limiter: &RateLimiter) -> Ticket {
 fn served(limiter: &RateLimiter, seconds: u64, fields: &[(&'static str, &str)]) {
     let ticket = ticket(limiter);
     assert_eq!(ticket.admit(at(seconds).elapsed, Patience::Waits), None);
-    let pause = ticket.replied(at(seconds), StatusCode::OK, &headers(fields));
+    let pause = ticket.replied(&at(seconds), StatusCode::OK, &headers(fields));
     assert_eq!(pause, None);
 }
 
@@ -28,7 +29,7 @@ fn refused(limiter: &RateLimiter, seconds: u64, fields: &[(&'static str, &str)])
     let ticket = ticket(limiter);
     assert_eq!(ticket.admit(at(seconds).elapsed, Patience::None), None);
     let status = StatusCode::TOO_MANY_REQUESTS;
-    let pause = ticket.replied(at(seconds), status, &headers(fields));
+    let pause = ticket.replied(&at(seconds), status, &headers(fields));
     pause.unwrap().as_secs()
 }
 

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use super::super::*;
 use crate::Tokens;
 use crate::error::Advice;
-use crate::moment::UnixTime;
+use crate::moment::{Moment, UnixTime};
 use crate::token::TokenType;
 
 const API: &str = "https://api.example";
@@ -27,7 +27,7 @@ const WAIT: OnLimit = OnLimit::Wait {
 fn at(seconds: f64) -> Clock {
     let elapsed = Duration::from_secs_f64(seconds);
     Clock {
-        now: UnixTime::from_secs(START + elapsed.as_secs()),
+        moment: Moment::fixed(UnixTime::from_secs(START + elapsed.as_secs()), [7; 32]),
         elapsed,
     }
 }
@@ -49,13 +49,13 @@ fn fields(fields: &[(&str, &str)]) -> HeaderMap {
 }
 
 /// Up to the request that is sent; panics where anything else comes first.
-fn sent(request: &mut ResourceRequest, at: Clock) {
+fn sent(request: &mut ResourceRequest, at: &Clock) {
     let step = request.resume(at, Event::Begin).unwrap();
     assert!(matches!(step, Step::Token(_)), "{step:?}");
     resent(request, at);
 }
 
-fn resent(request: &mut ResourceRequest, at: Clock) {
+fn resent(request: &mut ResourceRequest, at: &Clock) {
     let tokens = Tokens::bearer("t");
     let step = request.resume(at, Event::Token(&tokens)).unwrap();
     assert!(matches!(step, Step::Send { .. }), "{step:?}");
@@ -63,7 +63,7 @@ fn resent(request: &mut ResourceRequest, at: Clock) {
 
 fn reply(
     request: &mut ResourceRequest,
-    at: Clock,
+    at: &Clock,
     status: u16,
     headers: &HeaderMap,
 ) -> Result<Step, Error> {
@@ -89,10 +89,10 @@ fn a_token_that_is_no_bearer_token_is_not_sent_as_one() {
         ),
     ] {
         let mut request = get(&api(), "/things");
-        let _ = request.resume(at(0.0), Event::Begin).unwrap();
+        let _ = request.resume(&at(0.0), Event::Begin).unwrap();
         let mut tokens = Tokens::bearer("t");
         tokens.token_type = token_type;
-        let error = request.resume(at(0.0), Event::Token(&tokens)).unwrap_err();
+        let error = request.resume(&at(0.0), Event::Token(&tokens)).unwrap_err();
         assert_eq!(error.code(), code);
     }
 }
@@ -100,14 +100,14 @@ fn a_token_that_is_no_bearer_token_is_not_sent_as_one() {
 #[test]
 fn a_401_is_renewed_once() {
     let mut request = ResourceRequest::new(&api(), Method::POST, API).body(Bytes::from("x"));
-    sent(&mut request, at(0.0));
+    sent(&mut request, &at(0.0));
     let none = HeaderMap::new();
-    let step = reply(&mut request, at(0.0), 401, &none).unwrap();
+    let step = reply(&mut request, &at(0.0), 401, &none).unwrap();
     assert!(matches!(step, Step::Renew(TokenFor::Any)), "{step:?}");
-    resent(&mut request, at(0.0));
-    let step = reply(&mut request, at(0.0), 401, &none).unwrap();
+    resent(&mut request, &at(0.0));
+    let step = reply(&mut request, &at(0.0), 401, &none).unwrap();
     assert!(matches!(step, Step::Done), "{step:?}");
-    let again = request.resume(at(0.0), Event::Begin);
+    let again = request.resume(&at(0.0), Event::Begin);
     assert_eq!(again.unwrap_err().code(), "misuse.over");
 }
 
@@ -115,20 +115,20 @@ fn a_401_is_renewed_once() {
 fn a_stream_is_never_sent_twice() {
     let none = HeaderMap::new();
     let mut put = ResourceRequest::new(&api(), Method::PUT, API).body_once();
-    sent(&mut put, at(0.0));
-    let step = reply(&mut put, at(0.0), 401, &none).unwrap();
+    sent(&mut put, &at(0.0));
+    let step = reply(&mut put, &at(0.0), 401, &none).unwrap();
     assert!(matches!(step, Step::DoneRefused), "{step:?}");
 
     let mut get = get(&api(), "/a").body_once();
-    sent(&mut get, at(0.0));
-    let step = reply(&mut get, at(0.0), 302, &fields(&[("location", "/b")])).unwrap();
+    sent(&mut get, &at(0.0));
+    let step = reply(&mut get, &at(0.0), 302, &fields(&[("location", "/b")])).unwrap();
     assert!(matches!(step, Step::Done), "{step:?}");
 
     let mut put = ResourceRequest::new(&api(), Method::PUT, API)
         .body_once()
         .on_limit(WAIT);
-    sent(&mut put, at(0.0));
-    let refused = reply(&mut put, at(0.0), 429, &fields(&[("retry-after", "1")]));
+    sent(&mut put, &at(0.0));
+    let refused = reply(&mut put, &at(0.0), 429, &fields(&[("retry-after", "1")]));
     assert_eq!(refused.unwrap_err().code(), "resource.rate_limited");
 }
 
@@ -147,18 +147,18 @@ fn redirects_stay_within_the_origin() {
         "",
     ] {
         let mut request = get(&api, "/a");
-        sent(&mut request, at(0.0));
+        sent(&mut request, &at(0.0));
         let location = HeaderMap::from_iter([(LOCATION, elsewhere.parse().unwrap())]);
-        let step = reply(&mut request, at(0.0), 302, &location).unwrap();
+        let step = reply(&mut request, &at(0.0), 302, &location).unwrap();
         assert!(matches!(step, Step::Done), "{elsewhere}: {step:?}");
     }
     for here in ["/b", "https://api.example/b", "https://API.example:443/b"] {
         for status in [301, 302, 303, 307, 308] {
             let mut request = ResourceRequest::new(&api, Method::HEAD, API);
-            sent(&mut request, at(0.0));
+            sent(&mut request, &at(0.0));
             let step = reply(
                 &mut request,
-                at(0.0),
+                &at(0.0),
                 status,
                 &fields(&[("location", here)]),
             );
@@ -171,29 +171,32 @@ fn redirects_stay_within_the_origin() {
 fn only_reading_follows_and_not_for_ever() {
     let to = fields(&[("location", "/b")]);
     let mut post = ResourceRequest::new(&api(), Method::POST, API);
-    sent(&mut post, at(0.0));
+    sent(&mut post, &at(0.0));
     assert!(matches!(
-        reply(&mut post, at(0.0), 307, &to),
+        reply(&mut post, &at(0.0), 307, &to),
         Ok(Step::Done)
     ));
 
     let mut host = get(&api(), "/a").without_redirects();
-    sent(&mut host, at(0.0));
+    sent(&mut host, &at(0.0));
     assert!(matches!(
-        reply(&mut host, at(0.0), 302, &to),
+        reply(&mut host, &at(0.0), 302, &to),
         Ok(Step::Done)
     ));
 
     let mut get = get(&api(), "/a");
-    sent(&mut get, at(0.0));
+    sent(&mut get, &at(0.0));
     for _ in 0..10 {
         assert!(matches!(
-            reply(&mut get, at(0.0), 302, &to),
+            reply(&mut get, &at(0.0), 302, &to),
             Ok(Step::Token(_))
         ));
-        resent(&mut get, at(0.0));
+        resent(&mut get, &at(0.0));
     }
-    assert!(matches!(reply(&mut get, at(0.0), 302, &to), Ok(Step::Done)));
+    assert!(matches!(
+        reply(&mut get, &at(0.0), 302, &to),
+        Ok(Step::Done)
+    ));
 }
 
 #[test]
@@ -201,8 +204,8 @@ fn a_location_is_followed_in_a_redirect_alone() {
     let to = fields(&[("location", "/b")]);
     for status in [200, 201, 202, 300, 304, 305, 306, 309, 404] {
         let mut request = get(&api(), "/a");
-        sent(&mut request, at(0.0));
-        let step = reply(&mut request, at(0.0), status, &to);
+        sent(&mut request, &at(0.0));
+        let step = reply(&mut request, &at(0.0), status, &to);
         assert!(matches!(step, Ok(Step::Done)), "{status}: {step:?}");
     }
 }
@@ -212,9 +215,9 @@ fn two_locations_are_none() {
     let mut two = fields(&[("location", "/b")]);
     two.append(LOCATION, HeaderValue::from_static("/c"));
     let mut request = get(&api(), "/a");
-    sent(&mut request, at(0.0));
+    sent(&mut request, &at(0.0));
     assert!(matches!(
-        reply(&mut request, at(0.0), 302, &two),
+        reply(&mut request, &at(0.0), 302, &two),
         Ok(Step::Done)
     ));
 }
@@ -222,7 +225,7 @@ fn two_locations_are_none() {
 #[test]
 fn what_must_not_carry_a_token_fails_before_one_is_asked_for() {
     let code =
-        |mut request: ResourceRequest| request.resume(at(0.0), Event::Begin).unwrap_err().code();
+        |mut request: ResourceRequest| request.resume(&at(0.0), Event::Begin).unwrap_err().code();
     for (url, expected) in [
         ("https://evil.example/", "resource.origin_not_allowed"),
         ("http://api.example/", "url.insecure"),
@@ -243,16 +246,16 @@ fn a_request_with_credentials_of_its_own_is_refused() {
         AUTHORIZATION,
         HeaderValue::from_static("Basic x"),
     )]));
-    request.resume(at(0.0), Event::Begin).unwrap();
-    let refused = request.resume(at(0.0), Event::Token(&tokens));
+    request.resume(&at(0.0), Event::Begin).unwrap();
+    let refused = request.resume(&at(0.0), Event::Token(&tokens));
     assert_eq!(refused.unwrap_err().code(), "token.more_than_one_method");
 
     let form = HeaderValue::from_static("application/x-www-form-urlencoded");
     let mut request = ResourceRequest::new(&api(), Method::POST, API)
         .headers(HeaderMap::from_iter([(CONTENT_TYPE, form)]))
         .body(Bytes::from("access_token=x"));
-    request.resume(at(0.0), Event::Begin).unwrap();
-    let refused = request.resume(at(0.0), Event::Token(&tokens));
+    request.resume(&at(0.0), Event::Begin).unwrap();
+    let refused = request.resume(&at(0.0), Event::Token(&tokens));
     assert_eq!(refused.unwrap_err().code(), "token.more_than_one_method");
 }
 
@@ -263,9 +266,14 @@ mod limits {
     fn a_limit_is_an_error_with_its_pause_by_default() {
         let api = api();
         let mut request = get(&api, "/a");
-        sent(&mut request, at(0.0));
-        let error =
-            reply(&mut request, at(0.5), 429, &fields(&[("retry-after", "7")])).unwrap_err();
+        sent(&mut request, &at(0.0));
+        let error = reply(
+            &mut request,
+            &at(0.5),
+            429,
+            &fields(&[("retry-after", "7")]),
+        )
+        .unwrap_err();
         assert_eq!(error.code(), "resource.rate_limited");
         assert_eq!(error.server_error().unwrap().status(), Some(429));
         let after = |error: &Error| match error.advice() {
@@ -274,44 +282,63 @@ mod limits {
         };
         assert_eq!(after(&error), 7);
         // Others need not ask to know.
-        let error = get(&api, "/b").resume(at(3.0), Event::Begin).unwrap_err();
+        let error = get(&api, "/b").resume(&at(3.0), Event::Begin).unwrap_err();
         assert_eq!((error.code(), after(&error)), ("resource.rate_limited", 5));
         assert_eq!(error.server_error().unwrap().status(), None);
         // Whoever waits as long as was said is not refused again.
-        sent(&mut get(&api, "/b"), at(8.0));
+        sent(&mut get(&api, "/b"), &at(8.0));
     }
 
     #[test]
     fn another_origin_is_not_held() {
         let api = Api::new(Resource::new([API, "https://other.example"]).unwrap());
         let mut request = get(&api, "/a");
-        sent(&mut request, at(0.0));
-        reply(&mut request, at(0.0), 429, &fields(&[("retry-after", "7")])).unwrap_err();
+        sent(&mut request, &at(0.0));
+        reply(
+            &mut request,
+            &at(0.0),
+            429,
+            &fields(&[("retry-after", "7")]),
+        )
+        .unwrap_err();
         let other = "https://other.example/a";
-        sent(&mut ResourceRequest::new(&api, Method::GET, other), at(1.0));
+        sent(
+            &mut ResourceRequest::new(&api, Method::GET, other),
+            &at(1.0),
+        );
     }
 
     #[test]
     fn a_reply_is_handed_back_on_wish() {
         let api = api();
         let mut request = get(&api, "/a").on_limit(OnLimit::HandBack);
-        sent(&mut request, at(0.0));
-        let step = reply(&mut request, at(0.0), 429, &fields(&[("retry-after", "7")]));
+        sent(&mut request, &at(0.0));
+        let step = reply(
+            &mut request,
+            &at(0.0),
+            429,
+            &fields(&[("retry-after", "7")]),
+        );
         assert!(matches!(step, Ok(Step::Done)), "{step:?}");
-        sent(&mut get(&api, "/b"), at(0.0));
+        sent(&mut get(&api, "/b"), &at(0.0));
     }
 
     #[test]
     fn whoever_waits_sends_again_after_the_pause() {
         let api = api();
         let mut request = get(&api, "/a").on_limit(WAIT);
-        sent(&mut request, at(0.0));
-        let step = reply(&mut request, at(0.5), 429, &fields(&[("retry-after", "7")]));
+        sent(&mut request, &at(0.0));
+        let step = reply(
+            &mut request,
+            &at(0.5),
+            429,
+            &fields(&[("retry-after", "7")]),
+        );
         assert_eq!(pause(step), 7.0);
-        let step = request.resume(at(7.5), Event::Elapsed).unwrap();
+        let step = request.resume(&at(7.5), Event::Elapsed).unwrap();
         assert!(matches!(step, Step::Token(_)), "{step:?}");
-        resent(&mut request, at(7.5));
-        let step = reply(&mut request, at(7.6), 200, &HeaderMap::new());
+        resent(&mut request, &at(7.5));
+        let step = reply(&mut request, &at(7.6), 200, &HeaderMap::new());
         assert!(matches!(step, Ok(Step::Done)), "{step:?}");
     }
 
@@ -321,19 +348,29 @@ mod limits {
             longest: Duration::from_secs(10),
         };
         let mut request = get(&api(), "/a").on_limit(longest);
-        sent(&mut request, at(0.0));
-        let step = reply(&mut request, at(0.0), 429, &fields(&[("retry-after", "6")]));
+        sent(&mut request, &at(0.0));
+        let step = reply(
+            &mut request,
+            &at(0.0),
+            429,
+            &fields(&[("retry-after", "6")]),
+        );
         assert_eq!(pause(step), 6.0);
-        request.resume(at(6.0), Event::Elapsed).unwrap();
-        resent(&mut request, at(6.0));
-        let refused = reply(&mut request, at(6.0), 429, &fields(&[("retry-after", "6")]));
+        request.resume(&at(6.0), Event::Elapsed).unwrap();
+        resent(&mut request, &at(6.0));
+        let refused = reply(
+            &mut request,
+            &at(6.0),
+            429,
+            &fields(&[("retry-after", "6")]),
+        );
         assert_eq!(refused.unwrap_err().code(), "resource.rate_limited");
 
         let mut request = get(&api(), "/a").on_limit(longest);
-        sent(&mut request, at(0.0));
+        sent(&mut request, &at(0.0));
         let refused = reply(
             &mut request,
-            at(0.0),
+            &at(0.0),
             429,
             &fields(&[("retry-after", "11")]),
         );
@@ -344,19 +381,19 @@ mod limits {
     fn a_refusal_without_a_pause_is_answered_by_longer_and_longer_ones() {
         let api = api();
         let mut request = get(&api, "/a").on_limit(WAIT);
-        sent(&mut request, at(0.0));
+        sent(&mut request, &at(0.0));
         let mut now = 0.0;
         for expected in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
-            let step = reply(&mut request, at(now), 429, &HeaderMap::new());
+            let step = reply(&mut request, &at(now), 429, &HeaderMap::new());
             assert_eq!(pause(step), expected);
             now += expected;
-            request.resume(at(now), Event::Elapsed).unwrap();
-            resent(&mut request, at(now));
+            request.resume(&at(now), Event::Elapsed).unwrap();
+            resent(&mut request, &at(now));
         }
-        reply(&mut request, at(now), 200, &HeaderMap::new()).unwrap();
+        reply(&mut request, &at(now), 200, &HeaderMap::new()).unwrap();
         let mut request = get(&api, "/a").on_limit(WAIT);
-        sent(&mut request, at(now));
-        let step = reply(&mut request, at(now), 429, &HeaderMap::new());
+        sent(&mut request, &at(now));
+        let step = reply(&mut request, &at(now), 429, &HeaderMap::new());
         assert_eq!(pause(step), 1.0);
     }
 
@@ -369,24 +406,24 @@ mod limits {
                 .on_limit(WAIT)
         };
         let mut after_503 = post();
-        sent(&mut after_503, at(0.0));
-        let refused = reply(&mut after_503, at(0.0), 503, &busy).unwrap_err();
+        sent(&mut after_503, &at(0.0));
+        let refused = reply(&mut after_503, &at(0.0), 503, &busy).unwrap_err();
         assert_eq!(refused.code(), "resource.rate_limited");
 
         let mut after_429 = post();
-        sent(&mut after_429, at(0.0));
-        assert_eq!(pause(reply(&mut after_429, at(0.0), 429, &busy)), 1.0);
+        sent(&mut after_429, &at(0.0));
+        assert_eq!(pause(reply(&mut after_429, &at(0.0), 429, &busy)), 1.0);
 
         let mut read = get(&api(), "/a").on_limit(WAIT);
-        sent(&mut read, at(0.0));
-        assert_eq!(pause(reply(&mut read, at(0.0), 503, &busy)), 1.0);
+        sent(&mut read, &at(0.0));
+        assert_eq!(pause(reply(&mut read, &at(0.0), 503, &busy)), 1.0);
     }
 
     #[test]
     fn a_503_without_a_pause_is_the_callers() {
         let mut request = get(&api(), "/a").on_limit(WAIT);
-        sent(&mut request, at(0.0));
-        let step = reply(&mut request, at(0.0), 503, &HeaderMap::new());
+        sent(&mut request, &at(0.0));
+        let step = reply(&mut request, &at(0.0), 503, &HeaderMap::new());
         assert!(matches!(step, Ok(Step::Done)), "{step:?}");
     }
 
@@ -394,11 +431,13 @@ mod limits {
     fn the_last_request_of_a_window_holds_the_next_one_back() {
         let api = api();
         let mut request = get(&api, "/a");
-        sent(&mut request, at(0.0));
+        sent(&mut request, &at(0.0));
         let last = fields(&[("ratelimit", "\"default\";r=0;t=9")]);
-        let step = reply(&mut request, at(0.0), 200, &last);
+        let step = reply(&mut request, &at(0.0), 200, &last);
         assert!(matches!(step, Ok(Step::Done)), "{step:?}");
-        let waiting = get(&api, "/a").on_limit(WAIT).resume(at(1.0), Event::Begin);
+        let waiting = get(&api, "/a")
+            .on_limit(WAIT)
+            .resume(&at(1.0), Event::Begin);
         assert_eq!(pause(waiting), 8.0);
     }
 
@@ -408,18 +447,18 @@ mod limits {
         let api = api().keeping(Allowance::new(2, 60));
         for _ in 0..2 {
             let mut request = get(&api, "/a").on_limit(WAIT);
-            sent(&mut request, at(0.0));
-            reply(&mut request, at(0.0), 200, &HeaderMap::new()).unwrap();
+            sent(&mut request, &at(0.0));
+            reply(&mut request, &at(0.0), 200, &HeaderMap::new()).unwrap();
         }
         let mut stopped = get(&api, "/b").on_limit(WAIT);
-        assert_eq!(pause(stopped.resume(at(0.0), Event::Begin)), 60.0);
+        assert_eq!(pause(stopped.resume(&at(0.0), Event::Begin)), 60.0);
         let mut next = get(&api, "/c").on_limit(WAIT);
-        let first = pause(next.resume(at(0.0), Event::Begin));
+        let first = pause(next.resume(&at(0.0), Event::Begin));
         assert!(first > 60.0 && first < 60.1, "{first}");
         // The one before it could go now, and does not.
-        let again = pause(next.resume(at(60.1), Event::Elapsed));
+        let again = pause(next.resume(&at(60.1), Event::Elapsed));
         assert!(again < 0.1, "{again}");
-        let step = next.resume(at(61.1), Event::Elapsed).unwrap();
+        let step = next.resume(&at(61.1), Event::Elapsed).unwrap();
         assert!(matches!(step, Step::Token(_)), "{step:?}");
     }
 
@@ -427,17 +466,19 @@ mod limits {
     fn a_request_that_is_dropped_leaves_the_queue_and_counts() {
         let api = api().keeping(Allowance::new(1, 60));
         let mut first = get(&api, "/a").on_limit(WAIT);
-        sent(&mut first, at(0.0));
+        sent(&mut first, &at(0.0));
         let mut second = get(&api, "/b").on_limit(WAIT);
-        assert_eq!(pause(second.resume(at(0.0), Event::Begin)), 60.0);
+        assert_eq!(pause(second.resume(&at(0.0), Event::Begin)), 60.0);
         // In flight without a reply: the server may have counted it.
         drop(first);
-        assert_eq!(pause(second.resume(at(30.0), Event::Elapsed)), 30.0);
+        assert_eq!(pause(second.resume(&at(30.0), Event::Elapsed)), 30.0);
         drop(second);
         let mut third = get(&api, "/c").on_limit(WAIT);
-        assert_eq!(pause(third.resume(at(59.0), Event::Begin)), 1.0);
+        assert_eq!(pause(third.resume(&at(59.0), Event::Begin)), 1.0);
     }
 }
 
 mod crowd;
 mod owners;
+#[cfg(feature = "sha2")]
+mod possession;

@@ -79,7 +79,7 @@ fn run(
                     false => Event::Begin,
                     true => Event::Elapsed,
                 };
-                request.resume(at(now), event).unwrap()
+                request.resume(&at(now), event).unwrap()
             }
             Due::Arrive => {
                 let (status, headers) = server.answer(now);
@@ -88,7 +88,7 @@ fn run(
                 continue;
             }
             Due::Reply(status, headers) => {
-                let step = reply(request, at(now), status, &headers).unwrap();
+                let step = reply(request, &at(now), status, &headers).unwrap();
                 if let Step::Done = step {
                     answered.push((caller, now));
                     continue;
@@ -99,7 +99,7 @@ fn run(
         match step {
             Step::Wait(pause) => plan(&mut calendar, time + pause, caller, Due::Ask),
             Step::Token(_) => {
-                resent(request, at(now));
+                resent(request, &at(now));
                 let there = time + Duration::from_secs_f64(latency(caller));
                 plan(&mut calendar, there, caller, Due::Arrive);
             }

@@ -8,7 +8,7 @@ fn socios(owners: &[TokenFor]) -> Api {
 }
 
 fn asked(api: &Api, path: &str) -> Result<TokenFor, Error> {
-    match get(api, path).resume(at(0.0), Event::Begin)? {
+    match get(api, path).resume(&at(0.0), Event::Begin)? {
         Step::Token(owner) => Ok(owner),
         step => panic!("{step:?}"),
     }
@@ -48,15 +48,15 @@ fn a_missing_owner_is_named_before_anything_is_sent() {
 fn a_renewal_and_a_redirect_ask_the_owner_of_the_route() {
     let both = socios(&[TokenFor::Application, TokenFor::User]);
     let mut request = get(&both, "/user/polls");
-    sent(&mut request, at(0.0));
-    let step = reply(&mut request, at(0.0), 401, &HeaderMap::new());
+    sent(&mut request, &at(0.0));
+    let step = reply(&mut request, &at(0.0), 401, &HeaderMap::new());
     assert!(matches!(step, Ok(Step::Renew(TokenFor::User))), "{step:?}");
 
     let mut request = get(&both, "/user/polls");
-    sent(&mut request, at(0.0));
+    sent(&mut request, &at(0.0));
     let step = reply(
         &mut request,
-        at(0.0),
+        &at(0.0),
         302,
         &fields(&[("location", "/polls")]),
     );
@@ -71,8 +71,8 @@ fn a_redirect_that_the_host_follows_must_not_lead_to_another_owner() {
     let both = socios(&[TokenFor::Application, TokenFor::User]);
     let follow = |from: &str, to: &str| {
         let mut request = get(&both, from).without_redirects();
-        sent(&mut request, at(0.0));
-        let step = reply(&mut request, at(0.0), 307, &fields(&[("location", to)]));
+        sent(&mut request, &at(0.0));
+        let step = reply(&mut request, &at(0.0), 307, &fields(&[("location", to)]));
         step.map_err(|error| error.code())
     };
     assert_eq!(

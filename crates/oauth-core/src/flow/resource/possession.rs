@@ -1,0 +1,119 @@
+//! Proof of possession in requests to an API (RFC 9449 section 7).
+//!
+//! Without the feature `sha2` nothing makes a [`Possession`], for a proof holds a hash.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue};
+
+#[cfg(feature = "sha2")]
+use crate::client::Client;
+use crate::client_auth;
+use crate::client_config::Shared;
+use crate::crypto::SigningKey;
+use crate::dpop::{self, DpopKey, Side};
+use crate::error::{Error, Misuse};
+use crate::exchange::SigningJob;
+use crate::moment::Moment;
+use crate::secret::Secret;
+use crate::url::Url;
+
+/// A client's DPoP key, and the nonces that all clones of the client share.
+#[derive(Debug, Clone)]
+pub(super) struct Possession {
+    key: DpopKey,
+    shared: Arc<Shared>,
+}
+
+/// A proof, or what has to be signed to make it.
+pub(super) enum ProofStep {
+    Ready(HeaderValue),
+    Sign(SigningJob, UnsignedProof),
+}
+
+/// A proof that waits for the host's signature.
+pub(super) struct UnsignedProof {
+    key: SigningKey,
+    input: String,
+}
+
+impl Possession {
+    /// # Errors
+    /// `key.missing`.
+    #[cfg(feature = "sha2")]
+    pub(super) fn of(client: &Client) -> Result<Self, Error> {
+        let config = client.config();
+        Ok(Self {
+            key: config.dpop.clone().ok_or(Misuse::KeyMissing)?,
+            shared: Arc::clone(&config.shared),
+        })
+    }
+
+    /// The proof for one request: each needs its own, also where it is sent again (section 11.1).
+    pub(super) fn prove(
+        &self,
+        at: &Moment,
+        method: &str,
+        url: &Url,
+        token: &Secret<String>,
+    ) -> Result<ProofStep, Error> {
+        let input = self.signing_input(at, method, url, token)?;
+        let key = self.key.signing_key();
+        Ok(match key.sign(&input)? {
+            Some(jws) => ProofStep::Ready(client_auth::header_value(jws.expose().clone())?),
+            None => {
+                let (key, job) = (key.clone(), key.job(input.clone()));
+                ProofStep::Sign(job, UnsignedProof { key, input })
+            }
+        })
+    }
+
+    #[cfg(feature = "sha2")]
+    fn signing_input(
+        &self,
+        at: &Moment,
+        method: &str,
+        url: &Url,
+        token: &Secret<String>,
+    ) -> Result<String, Error> {
+        let proof = dpop::Proof {
+            method,
+            url,
+            token: Some(token),
+            nonce: self.shared.nonces.of(Side::ResourceServer, url),
+        };
+        self.key.signing_input(&proof, at)
+    }
+
+    #[cfg(not(feature = "sha2"))]
+    fn signing_input(
+        &self,
+        _: &Moment,
+        _: &str,
+        _: &Url,
+        _: &Secret<String>,
+    ) -> Result<String, Error> {
+        Err(Misuse::KeyMissing.into())
+    }
+
+    /// Keeps the nonce of a reply (section 9), and says whether there was one. Of several it cannot be
+    /// told which is meant; the reply is the caller's all the same.
+    pub(super) fn learn(&self, url: &Url, headers: &HeaderMap) -> bool {
+        let Ok(Some(nonce)) = dpop::nonce(headers) else {
+            return false;
+        };
+        self.shared.nonces.keep(Side::ResourceServer, url, nonce);
+        true
+    }
+}
+
+impl UnsignedProof {
+    /// With the signature that the host made.
+    ///
+    /// # Errors
+    /// `client_auth.signature_length`.
+    pub(super) fn signed(&self, signature: &bytes::Bytes) -> Result<HeaderValue, Error> {
+        let jws = self.key.finish(&self.input, signature)?;
+        client_auth::header_value(jws.expose().clone())
+    }
+}

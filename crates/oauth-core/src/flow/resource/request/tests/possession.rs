@@ -1,0 +1,229 @@
+//! Requests with a token that is bound to a key (RFC 9449 section 7).
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::WWW_AUTHENTICATE;
+use serde_json::Value;
+
+use super::*;
+use crate::client::Client;
+use crate::crypto::{Signer, SigningKey};
+use crate::dpop::{DPOP, DPOP_NONCE, DpopKey};
+use crate::error::Cause;
+use crate::exchange::SigningJob;
+use crate::jose::{Alg, PublicJwk};
+use crate::testing::client;
+
+const JWK: &str = r#"{"kty":"EC","crv":"P-256",
+    "x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
+    "y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}"#;
+/// From RFC 9449 section 7.1, with `ath` in its proof.
+const TOKEN: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
+const ATH: &str = "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo";
+
+/// Signs with zeros: what is signed matters here.
+struct Zeros;
+
+impl Signer for Zeros {
+    fn sign(&self, _: &[u8]) -> Result<Bytes, Cause> {
+        Ok(Bytes::from_static(&[0; 64]))
+    }
+}
+
+fn bound(key: SigningKey) -> Client {
+    client().with_dpop(DpopKey::new(key, PublicJwk::parse(JWK).unwrap()).unwrap())
+}
+
+fn local() -> Client {
+    bound(SigningKey::local("ours", Alg::Es256, Arc::new(Zeros)))
+}
+
+fn on_host() -> Client {
+    bound(SigningKey::host("ours", Alg::Es256))
+}
+
+fn api_of(client: &Client) -> Api {
+    api().with_dpop(client).unwrap()
+}
+
+fn tokens() -> Tokens {
+    let mut tokens = Tokens::bearer(TOKEN);
+    tokens.token_type = TokenType::Dpop;
+    tokens
+}
+
+fn moment(number: u8) -> Clock {
+    Clock {
+        moment: Moment::fixed(UnixTime::from_secs(START), [number; 32]),
+        elapsed: Duration::from_secs(number.into()),
+    }
+}
+
+/// The claims of the proof that goes with a request, whose token has the scheme `DPoP`.
+#[track_caller]
+fn proved(step: Result<Step, Error>) -> Value {
+    let Ok(Step::Send {
+        authorization,
+        dpop: Some(dpop),
+        ..
+    }) = step
+    else {
+        panic!("{step:?}");
+    };
+    assert_eq!(authorization.to_str().unwrap(), format!("DPoP {TOKEN}"));
+    assert!(dpop.is_sensitive());
+    claims(dpop.to_str().unwrap())
+}
+
+fn claims(jws: &str) -> Value {
+    let part = jws.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
+
+fn job(step: Result<Step, Error>) -> SigningJob {
+    match step {
+        Ok(Step::Sign(job)) => job,
+        step => panic!("{step:?}"),
+    }
+}
+
+fn asks_for(nonce: &str) -> HeaderMap {
+    fields(&[
+        (WWW_AUTHENTICATE.as_str(), r#"DPoP error="use_dpop_nonce""#),
+        (DPOP_NONCE, nonce),
+    ])
+}
+
+#[test]
+fn a_bound_token_goes_with_a_proof_for_this_request() {
+    let mut request = get(&api_of(&local()), "/things?page=2");
+    request.resume(&moment(1), Event::Begin).unwrap();
+    let claims = proved(request.resume(&moment(1), Event::Token(&tokens())));
+    assert_eq!(claims["htm"], "GET");
+    assert_eq!(claims["htu"], "https://api.example/things");
+    assert_eq!(claims["ath"], ATH);
+    assert_eq!(claims["iat"], START);
+    assert!(claims.get("nonce").is_none());
+}
+
+#[test]
+fn the_host_signs_where_the_key_lives_with_it() {
+    let mut request = get(&api_of(&on_host()), "/things");
+    request.resume(&moment(1), Event::Begin).unwrap();
+    let job = job(request.resume(&moment(1), Event::Token(&tokens())));
+    assert_eq!((job.key_id.as_str(), job.alg), ("ours", "ES256"));
+    let input = String::from_utf8(job.signing_input.to_vec()).unwrap();
+    assert_eq!(claims(&input)["ath"], ATH);
+    // Nothing else is an answer, and none of it spoils the request.
+    let early = reply(&mut request, &moment(2), 200, &HeaderMap::new()).unwrap_err();
+    assert_eq!(early.code(), "misuse.out_of_order");
+    let signature = Bytes::from_static(&[7; 64]);
+    let claims = proved(request.resume(&moment(2), Event::Signed(signature)));
+    assert_eq!(claims["iat"], START);
+    let done = reply(&mut request, &moment(3), 200, &HeaderMap::new());
+    assert!(matches!(done, Ok(Step::Done)));
+
+    let mut request = get(&api_of(&on_host()), "/things");
+    request.resume(&moment(1), Event::Begin).unwrap();
+    request.resume(&moment(1), Event::Token(&tokens())).unwrap();
+    let der = request.resume(&moment(1), Event::Signed(Bytes::from_static(&[7; 70])));
+    assert_eq!(der.unwrap_err().code(), "client_auth.signature_length");
+}
+
+#[test]
+fn a_nonce_is_asked_for_once_and_kept_for_all_clones_of_the_client() {
+    let client = local();
+    let api = api_of(&client);
+    let mut request = get(&api, "/things");
+    request.resume(&moment(1), Event::Begin).unwrap();
+    let first = proved(request.resume(&moment(1), Event::Token(&tokens())));
+    // The same token, so the source is not told that it is dead.
+    let step = reply(&mut request, &moment(2), 401, &asks_for("n-1"));
+    assert!(matches!(step, Ok(Step::Token(_))), "{step:?}");
+    let second = proved(request.resume(&moment(2), Event::Token(&tokens())));
+    assert_eq!(second["nonce"], "n-1");
+    assert_ne!(first["jti"], second["jti"]);
+    let again = reply(&mut request, &moment(3), 401, &asks_for("n-2"));
+    assert!(matches!(again, Ok(Step::Done)), "{again:?}");
+
+    // "n-2" came with a refusal, and a later nonce with a success.
+    let mut later = get(&api_of(&client.clone()), "/other");
+    later.resume(&moment(4), Event::Begin).unwrap();
+    let claims = proved(later.resume(&moment(4), Event::Token(&tokens())));
+    assert_eq!(claims["nonce"], "n-2");
+    reply(&mut later, &moment(5), 200, &fields(&[(DPOP_NONCE, "n-3")])).unwrap();
+    let mut last = get(&api, "/other");
+    last.resume(&moment(6), Event::Begin).unwrap();
+    let claims = proved(last.resume(&moment(6), Event::Token(&tokens())));
+    assert_eq!(claims["nonce"], "n-3");
+}
+
+#[test]
+fn without_a_nonce_in_the_reply_or_with_two_nothing_is_sent_again() {
+    let challenge = (WWW_AUTHENTICATE.as_str(), r#"DPoP error="use_dpop_nonce""#);
+    let two = [challenge, (DPOP_NONCE, "a"), (DPOP_NONCE, "b")];
+    for headers in [&[challenge][..], &two[..]] {
+        let mut request = get(&api_of(&local()), "/things");
+        request.resume(&moment(1), Event::Begin).unwrap();
+        proved(request.resume(&moment(1), Event::Token(&tokens())));
+        let step = reply(&mut request, &moment(2), 401, &fields(headers));
+        assert!(matches!(step, Ok(Step::Done)), "{step:?}");
+    }
+}
+
+#[test]
+fn a_body_that_is_gone_is_not_sent_again_for_a_nonce() {
+    let url = format!("{API}/things");
+    let mut request = ResourceRequest::new(&api_of(&local()), Method::POST, &url).body_once();
+    request.resume(&moment(1), Event::Begin).unwrap();
+    proved(request.resume(&moment(1), Event::Token(&tokens())));
+    let step = reply(&mut request, &moment(2), 401, &asks_for("n"));
+    assert!(matches!(step, Ok(Step::Done)), "{step:?}");
+}
+
+#[test]
+fn a_dead_token_is_renewed_by_the_challenge_of_either_scheme() {
+    for challenge in [
+        r#"DPoP error="invalid_token", algs="ES256""#,
+        r#"DPoP algs="ES256", Bearer error="invalid_token""#,
+        r#"DPoP algs="ES256""#,
+    ] {
+        let mut request = get(&api_of(&local()), "/things");
+        request.resume(&moment(1), Event::Begin).unwrap();
+        proved(request.resume(&moment(1), Event::Token(&tokens())));
+        let headers = fields(&[(WWW_AUTHENTICATE.as_str(), challenge)]);
+        let step = reply(&mut request, &moment(2), 401, &headers);
+        assert!(matches!(step, Ok(Step::Renew(_))), "{challenge}: {step:?}");
+    }
+}
+
+#[test]
+fn a_challenge_for_bound_tokens_says_nothing_of_a_bearer_token() {
+    let mut request = get(&api_of(&local()), "/things");
+    sent(&mut request, &moment(1));
+    let step = reply(&mut request, &moment(2), 401, &asks_for("n"));
+    assert!(matches!(step, Ok(Step::Done)), "{step:?}");
+}
+
+#[test]
+fn without_a_key_a_bound_token_is_not_sent() {
+    let mut request = get(&api(), "/things");
+    request.resume(&moment(1), Event::Begin).unwrap();
+    let refused = request.resume(&moment(1), Event::Token(&tokens()));
+    assert_eq!(refused.unwrap_err().code(), "key.missing");
+    assert_eq!(
+        api().with_dpop(&client()).unwrap_err().code(),
+        "key.missing"
+    );
+}
+
+#[test]
+fn a_proof_of_the_callers_own_is_refused() {
+    let mut request = get(&api_of(&local()), "/things");
+    request.add_header(DPOP, "mine");
+    request.resume(&moment(1), Event::Begin).unwrap();
+    let refused = request.resume(&moment(1), Event::Token(&tokens()));
+    assert_eq!(refused.unwrap_err().code(), "token.more_than_one_method");
+}

@@ -1,0 +1,72 @@
+//! What a host does for a request to an API, and what it tells of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::TokenFor;
+use crate::exchange::SigningJob;
+use crate::token::Tokens;
+use crate::url::Url;
+
+/// What to do where the API asks for a pause: a 429, a 503 that names one, or an allowance that is
+/// used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnLimit {
+    /// End with `resource.rate_limited`, whose advice holds the pause. While it lasts, other
+    /// requests end the same way without being sent.
+    #[default]
+    Fail,
+    /// Wait and send again, in the order of asking, and fail only where all pauses of this request
+    /// together would be longer than this.
+    Wait {
+        /// The longest wait.
+        longest: Duration,
+    },
+    /// Hand the reply to the caller as it is, and hold nobody back.
+    HandBack,
+}
+
+/// What the host has to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Wait; answer with [`Event::Elapsed`].
+    Wait(Duration),
+    /// Get a token of this owner; answer with [`Event::Token`].
+    Token(TokenFor),
+    /// Get a token in place of the last one, which was refused; answer with [`Event::Token`].
+    Renew(TokenFor),
+    /// Sign this for the proof of possession, with a key that lives with the host; answer with
+    /// [`Event::Signed`], or drop the request if there is no signature.
+    Sign(SigningJob),
+    /// Send the request to this URL with these header fields, without following redirects; answer with
+    /// [`Event::Reply`], or drop the request if there is none.
+    Send {
+        /// Where to.
+        url: Url,
+        /// The value of `Authorization`.
+        authorization: HeaderValue,
+        /// The value of `DPoP`, where the token is bound to a key.
+        dpop: Option<HeaderValue>,
+    },
+    /// The last reply is the caller's.
+    Done,
+    /// The last reply is the caller's, and the token that it refused is dead: tell the source.
+    DoneRefused,
+}
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Comes first.
+    Begin,
+    /// The pause is over.
+    Elapsed,
+    /// The token that was asked for.
+    Token(&'a Tokens),
+    /// The signature that was asked for, as JWS has it (RFC 7518 section 3).
+    Signed(Bytes),
+    /// The head of the reply.
+    Reply(StatusCode, &'a HeaderMap),
+}
