@@ -169,11 +169,11 @@ impl NativeCall {
 
     fn step(
         &mut self,
-        answer: impl FnOnce(&mut ApiCall, Clock) -> std::result::Result<CallStep, Error>,
+        answer: impl FnOnce(&mut ApiCall, &Clock) -> std::result::Result<CallStep, Error>,
     ) -> Result<NativeCallStep> {
         let call = self.0.as_mut().ok_or_else(|| fail(Misuse::Over.into()))?;
         let at = Clock::system().map_err(fail)?;
-        answer(call, at).map(step).map_err(fail)
+        answer(call, &at).map(step).map_err(fail)
     }
 }
 

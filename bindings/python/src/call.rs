@@ -68,11 +68,11 @@ impl Call {
     fn step(
         &self,
         py: Python<'_>,
-        event: impl FnOnce(&mut State, Clock) -> Result<CallStep, Error>,
+        event: impl FnOnce(&mut State, &Clock) -> Result<CallStep, Error>,
     ) -> PyResult<Said> {
         let at = Clock::system().map_err(|error| errors::raise(py, &error))?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut step = event(&mut state, at);
+        let mut step = event(&mut state, &at);
         if let Ok(CallStep::Token(owner) | CallStep::Renew(owner)) = &step {
             state.owner = owner;
         }
@@ -81,7 +81,7 @@ impl Call {
             && let Ok(Some(token)) = grant.get().native(py)?.ready()
         {
             let token = state.tokens.insert(token.into_arc()).clone();
-            step = state.call.token(at, &token);
+            step = state.call.token(&at, &token);
         }
         let owner = state.owner;
         drop(state);

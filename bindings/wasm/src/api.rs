@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use oauth_facade::{ApiCall, Attachment, CallStep, Clock, Error, Keeping, OnLimit, Once, TokenFor};
+use oauth_facade::{
+    ApiCall, Attachment, CallStep, Clock, Error, Keeping, Moment, OnLimit, Once, TokenFor,
+};
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
@@ -81,19 +83,19 @@ impl Api {
 impl Call {
     /// Begins.
     pub fn begin(&mut self, now: f64, elapsed: f64) -> Result<String, JsValue> {
-        let step = self.call.begin(clock(now, elapsed));
+        let step = self.call.begin(&clock(now, elapsed));
         self.step(step)
     }
 
     /// The pause is over.
     pub fn elapsed(&mut self, now: f64, elapsed: f64) -> Result<String, JsValue> {
-        let step = self.call.elapsed(clock(now, elapsed));
+        let step = self.call.elapsed(&clock(now, elapsed));
         self.step(step)
     }
 
     /// The token that was asked for.
     pub fn token(&mut self, now: f64, elapsed: f64, tokens: &Tokens) -> Result<String, JsValue> {
-        let step = self.call.token(clock(now, elapsed), &tokens.0);
+        let step = self.call.token(&clock(now, elapsed), &tokens.0);
         self.step(step)
     }
 
@@ -107,7 +109,7 @@ impl Call {
     ) -> Result<String, JsValue> {
         let step = self
             .call
-            .reply(clock(now, elapsed), status, &pairs(headers));
+            .reply(&clock(now, elapsed), status, &pairs(headers));
         self.step(step)
     }
 
@@ -144,7 +146,7 @@ impl Call {
 
 fn clock(now: f64, elapsed: f64) -> Clock {
     Clock {
-        now: time(now),
+        moment: Moment::without_randomness(time(now)),
         elapsed: seconds(elapsed),
     }
 }
