@@ -1,11 +1,11 @@
 //! Servers, by name, by metadata, or found by discovery.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use napi::Result;
 use napi_derive::napi;
 use oauth_facade::{Server, Transport};
-use oauth_providers::Provider;
+use oauth_providers::{Choices, Provider};
 
 use crate::error::fail;
 use crate::exchange::NativeExchange;
@@ -21,7 +21,7 @@ impl NativeServer {
     pub fn from_provider(
         name: Option<String>,
         toml: Option<String>,
-        variables: HashMap<String, String>,
+        variables: BTreeMap<String, String>,
         options: Vec<String>,
         loopback: Option<String>,
     ) -> Result<Self> {
@@ -29,17 +29,16 @@ impl NativeServer {
             Some(text) => Provider::from_toml(&text),
             None => oauth_providers::provider(&name.unwrap_or_default()),
         };
-        let mut provider = provider.map_err(fail)?;
-        for (name, value) in variables {
-            provider = provider.with(&name, &value).map_err(fail)?;
-        }
-        for name in options {
-            provider = provider.option(&name).map_err(fail)?;
-        }
-        if let Some(base) = loopback {
-            provider = provider.on_loopback(&base).map_err(fail)?;
-        }
-        Server::from_provider(provider).map(Self).map_err(fail)
+        let choices = Choices {
+            variables,
+            options,
+            loopback,
+        };
+        provider
+            .and_then(|provider| provider.with_choices(&choices))
+            .and_then(Server::from_provider)
+            .map(Self)
+            .map_err(fail)
     }
 
     /// A server by its metadata document.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use oauth_core::error::Error;
 use oauth_facade::Transport;
-use oauth_providers::Provider;
+use oauth_providers::{Choices, Provider};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
@@ -131,7 +131,7 @@ pub(crate) fn provider(
     variables: Option<BTreeMap<String, String>>,
 ) -> PyResult<Server> {
     let preset = oauth_providers::provider(name);
-    with_variables(py, preset, &options, loopback, variables)
+    configured(py, preset, options, loopback, variables)
 }
 
 /// The names of the presets.
@@ -161,30 +161,24 @@ pub(crate) fn provider_file(
         _ => std::fs::read_to_string(path_or_text.extract::<PathBuf>()?)?,
     };
     let preset = Provider::from_toml(&text);
-    with_variables(py, preset, &options, loopback, variables)
+    configured(py, preset, options, loopback, variables)
 }
 
-fn with_variables(
+fn configured(
     py: Python<'_>,
     preset: Result<Provider, Error>,
-    options: &[String],
+    options: Vec<String>,
     loopback: Option<&str>,
     variables: Option<BTreeMap<String, String>>,
 ) -> PyResult<Server> {
-    let read = || {
-        let mut preset = preset?;
-        for (variable, value) in variables.unwrap_or_default() {
-            preset = preset.with(&variable, &value)?;
-        }
-        for option in options {
-            preset = preset.option(option)?;
-        }
-        if let Some(base) = loopback {
-            preset = preset.on_loopback(base)?;
-        }
-        oauth_facade::Server::from_provider(preset)
+    let choices = Choices {
+        variables: variables.unwrap_or_default(),
+        options,
+        loopback: loopback.map(str::to_owned),
     };
-    read()
+    preset
+        .and_then(|preset| preset.with_choices(&choices))
+        .and_then(oauth_facade::Server::from_provider)
         .map(Server)
         .map_err(|error| errors::raise(py, &error))
 }

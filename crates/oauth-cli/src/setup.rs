@@ -9,7 +9,7 @@ use oauth_core::quirk::Rules;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret, Tokens, danger};
-use oauth_providers::Provider;
+use oauth_providers::{Choices, Provider};
 
 use crate::Global;
 use crate::fixed;
@@ -325,7 +325,7 @@ pub(crate) fn discover(net: &Net, issuer: &str, loopback_http: bool) -> Result<S
 }
 
 pub(crate) fn provider_of(profile: &Profile) -> Result<Option<Provider>, Failure> {
-    let mut provider = match (&profile.provider, &profile.provider_file) {
+    let provider = match (&profile.provider, &profile.provider_file) {
         (Some(name), _) => oauth_providers::provider(name)?,
         (None, Some(path)) => {
             let text = std::fs::read_to_string(path).map_err(|why| {
@@ -339,16 +339,12 @@ pub(crate) fn provider_of(profile: &Profile) -> Result<Option<Provider>, Failure
         }
         (None, None) => return Ok(None),
     };
-    for (name, value) in &profile.variables {
-        provider = provider.with(name, value)?;
-    }
-    for name in &profile.options {
-        provider = provider.option(name)?;
-    }
-    if let Some(base) = &profile.on_loopback {
-        provider = provider.on_loopback(base)?;
-    }
-    Ok(Some(provider))
+    let choices = Choices {
+        variables: profile.variables.clone(),
+        options: profile.options.clone(),
+        loopback: profile.on_loopback.clone(),
+    };
+    Ok(Some(provider.with_choices(&choices)?))
 }
 
 /// Whether a provider's variables lead to this machine.

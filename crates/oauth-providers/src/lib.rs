@@ -73,7 +73,7 @@ use oauth_core::Error;
 use oauth_core::error::Misuse;
 
 pub use facts::{Allowance, Discovery, Documented, RateLimit, ResetUnit, Source, TokenFor};
-pub use provider::Provider;
+pub use provider::{Choices, Provider};
 pub use variable::{Variable, VariableKind};
 
 /// A built-in provider.

@@ -31,6 +31,17 @@ pub struct Provider {
     loopback: Option<String>,
 }
 
+/// What users choose of a provider: as hosts, files and command lines have it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// Values of [variables](Provider::variables), by name.
+    pub variables: BTreeMap<String, String>,
+    /// [Options](Provider::options) that are turned on.
+    pub options: Vec<String>,
+    /// The base that all URLs move to, for tests.
+    pub loopback: Option<String>,
+}
+
 impl Provider {
     /// Reads a provider file. The built-in files are written in the same format.
     ///
@@ -101,6 +112,24 @@ impl Provider {
         }
         self.loopback = Some(url.origin());
         Ok(self)
+    }
+
+    /// With all that was chosen: [`with`](Self::with), [`option`](Self::option) and
+    /// [`on_loopback`](Self::on_loopback) in one.
+    ///
+    /// # Errors
+    /// Those of the three.
+    pub fn with_choices(mut self, choices: &Choices) -> Result<Self, Error> {
+        for (name, value) in &choices.variables {
+            self = self.with(name, value)?;
+        }
+        for name in &choices.options {
+            self = self.option(name)?;
+        }
+        match &choices.loopback {
+            Some(base) => self.on_loopback(base),
+            None => Ok(self),
+        }
     }
 
     /// Turns on a documented option, see [`Self::options`].
