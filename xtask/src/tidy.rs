@@ -1,6 +1,8 @@
 //! The rules a reader relies on, proved on every run: who imports whom, where time and chance come
 //! from, how long a file is.
 
+mod circles;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,10 @@ use serde_json::Value;
 use crate::shell::{Outcome, cargo, root};
 
 /// The longest file, in lines.
-const MAX_LINES: usize = 600;
+const MAX_LINES: usize = 500;
+
+/// Tables, with a row for each thing: they are looked up, and not read.
+const DATA: &[&str] = &["tests/parity.toml"];
 
 /// The longest stub: it says of one compiled module what all its files have, and its documentation.
 const MAX_STUB_LINES: usize = 1500;
@@ -59,6 +64,7 @@ const CRATES: &[&[&str]] = &[
     &["oauth-reqwest", "oauth-testkit", "oauth-facade"],
     &[
         "oauth-cli",
+        "oauth-guide",
         "oauth-tests",
         "oauth-core-node",
         "oauth-python",
@@ -106,14 +112,18 @@ const NOT_IN_BROWSERS: &[&str] = &[
 
 /// Checks every rule and prints what breaks it.
 pub(crate) fn check() -> Outcome {
-    let rules: [Rule; 6] = [
+    let rules: [Rule; 7] = [
         ("modules of oauth-core import upward only", modules),
+        (
+            "no files of JavaScript or Python import one another in a circle",
+            circles::circles,
+        ),
         ("crates depend upward only", crates),
         (
             "oauth-core reads no clock and no randomness outside moment.rs",
             sources,
         ),
-        ("no file passes 600 lines, no stub 1500", lengths),
+        ("no file passes 500 lines, no stub 1500", lengths),
         ("oauth-core stands on at most 35 crates", weight),
         (
             "the browser package holds no transport and no cryptography",
@@ -242,7 +252,8 @@ fn lengths() -> Vec<String> {
         return vec!["git is needed to list the files".to_owned()];
     };
     let endings = [
-        "rs", "py", "pyi", "ts", "js", "mjs", "cjs", "toml", "yml", "sh", "html", "css",
+        "rs", "py", "pyi", "ts", "cts", "mts", "js", "mjs", "cjs", "toml", "yml", "sh", "html",
+        "css",
     ];
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
     let mut breaches = Vec::new();
@@ -258,7 +269,7 @@ fn lengths() -> Vec<String> {
             true => MAX_STUB_LINES,
             false => MAX_LINES,
         };
-        if is_code && lines > most {
+        if is_code && !DATA.contains(&name) && lines > most {
             breaches.push(format!("{name}: {lines} lines"));
         }
     }

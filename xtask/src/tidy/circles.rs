@@ -1,0 +1,269 @@
+//! Circles of imports: files that need one another can be neither read nor loaded one at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use crate::shell::root;
+
+/// Where the JavaScript of the packages is.
+const JAVASCRIPT: &[&str] = &["bindings/node/js", "bindings/wasm/js"];
+
+/// Where the Python of the package is, and its name.
+const PYTHON: (&str, &str) = ("bindings/python/python/oauth_core", "oauth_core");
+
+/// Who imports whom.
+type Imports = BTreeMap<String, BTreeSet<String>>;
+
+/// Circles among the files of each package, in whatever language they are written.
+pub(super) fn circles() -> Vec<String> {
+    let mut breaches = Vec::new();
+    for folder in JAVASCRIPT {
+        // What is declared in `.d.ts` is erased before anything is loaded.
+        let code = |path: &Path| {
+            let name = path.to_string_lossy();
+            let is_declared = [".d.ts", ".d.cts", ".d.mts"]
+                .iter()
+                .any(|end| name.ends_with(end));
+            !is_declared
+                && ["js", "cjs", "mjs", "ts"]
+                    .iter()
+                    .any(|end| has_ending(path, end))
+        };
+        breaches.extend(told(folder, &graph(&root().join(folder), code, javascript)));
+    }
+    let (folder, _) = PYTHON;
+    let code = |path: &Path| has_ending(path, "py");
+    breaches.extend(told(folder, &graph(&root().join(folder), code, python)));
+    breaches
+}
+
+fn has_ending(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|own| own == ending)
+}
+
+fn told(folder: &str, imports: &Imports) -> Vec<String> {
+    if imports.is_empty() {
+        return vec![format!("{folder}: no file was found there")];
+    }
+    let circles = find(imports).into_iter();
+    circles
+        .map(|circle| format!("{folder}: {}", circle.join(" -> ")))
+        .collect()
+}
+
+/// The imports of each file, by its name in the folder.
+fn graph(
+    folder: &Path,
+    is_code: impl Fn(&Path) -> bool,
+    read: fn(&str, &str) -> BTreeSet<String>,
+) -> Imports {
+    let mut imports = Imports::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if is_code(&path)
+                && let (Ok(name), Ok(text)) = (path.strip_prefix(folder), fs::read_to_string(&path))
+            {
+                let name = name.to_string_lossy().replace('\\', "/");
+                imports.insert(name.clone(), read(&name, &text));
+            }
+        }
+    }
+    imports
+}
+
+/// The files that a JavaScript file imports by a relative path: `import`, `export … from`, `import()`
+/// and `require()`.
+fn javascript(name: &str, text: &str) -> BTreeSet<String> {
+    let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+    let is_comment = |line: &&str| ["//", "*", "/*"].iter().any(|mark| line.starts_with(mark));
+    let lines = text.lines().map(str::trim).filter(|line| !is_comment(line));
+    let mut found = BTreeSet::new();
+    for line in lines {
+        for quote in ['\'', '"'] {
+            let parts: Vec<_> = line.split(quote).collect();
+            // Every second part stands between quotes.
+            for pair in parts.chunks(2) {
+                if let [before, path] = pair
+                    && path.starts_with('.')
+                    && ["from", "import", "import(", "require("]
+                        .iter()
+                        .any(|word| before.trim_end().ends_with(word))
+                {
+                    found.insert(joined(folder, path));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// A path without `.` and `..`.
+fn joined(folder: &Path, path: &str) -> String {
+    let mut whole = PathBuf::new();
+    for part in folder.join(path).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if whole.pop() => {}
+            other => whole.push(other),
+        }
+    }
+    whole.to_string_lossy().replace('\\', "/")
+}
+
+/// The modules of its package that a Python file imports, at its head or later, for types or to run.
+fn python(name: &str, text: &str) -> BTreeSet<String> {
+    let (_, package) = PYTHON;
+    let file = |module: &str| format!("{}.py", module.split('.').next().unwrap_or_default());
+    let mut found = BTreeSet::new();
+    // An import in parentheses goes over several lines.
+    let mut rest = text;
+    while let Some((line, after)) = rest.split_once('\n') {
+        rest = after;
+        let line = line.trim();
+        let own = format!("from {package}.");
+        let module = line
+            .strip_prefix("from .")
+            .or_else(|| line.strip_prefix(&own))
+            .and_then(|line| line.split_once(" import"));
+        match module {
+            Some(("", names)) => {
+                let whole = match names.trim_start().strip_prefix('(') {
+                    Some(first) => {
+                        format!("{first} {}", rest.split(')').next().unwrap_or_default())
+                    }
+                    None => names.to_owned(),
+                };
+                let names = whole.split([',', '\n', ')']).map(str::trim);
+                let names = names.filter_map(|name| name.split(' ').next());
+                found.extend(names.filter(|name| !name.is_empty()).map(file));
+            }
+            Some((module, _)) => {
+                found.insert(file(module.trim()));
+            }
+            None => {
+                let whole = line.strip_prefix("import ").unwrap_or_default();
+                let modules = whole
+                    .split(',')
+                    .filter_map(|part| part.trim().strip_prefix(package)?.strip_prefix('.'));
+                found.extend(modules.filter_map(|name| name.split(' ').next()).map(file));
+            }
+        }
+    }
+    found.remove(name);
+    found
+}
+
+/// Each circle that a walk along the imports comes upon, the first file once more at its end.
+fn find(imports: &Imports) -> Vec<Vec<String>> {
+    let mut circles = Vec::new();
+    let mut done = BTreeSet::new();
+    for file in imports.keys() {
+        walk(file, imports, &mut Vec::new(), &mut done, &mut circles);
+    }
+    circles
+}
+
+fn walk<'a>(
+    file: &'a str,
+    imports: &'a Imports,
+    way: &mut Vec<&'a str>,
+    done: &mut BTreeSet<&'a str>,
+    circles: &mut Vec<Vec<String>>,
+) {
+    if let Some(at) = way.iter().position(|before| *before == file) {
+        let circle = way[at..].iter().chain([&file]);
+        circles.push(circle.map(|name| (*name).to_owned()).collect());
+        return;
+    }
+    if done.contains(file) {
+        return;
+    }
+    way.push(file);
+    for next in imports.get(file).into_iter().flatten() {
+        walk(next, imports, way, done, circles);
+    }
+    way.pop();
+    done.insert(file);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn imports_of_javascript_are_read() {
+        let text = "\
+import { a } from './a.js'
+export { b } from \"../b.mjs\"
+const { c } = require('./deep/c.cjs'), d = require('./d.cjs')
+import './e.js'
+const f = await import('./f.js')
+import fs from 'node:fs'
+const text = './not.js'
+// import './comment.js'
+ * @param {import('./types.js').T} t
+";
+        let found = javascript("folder/file.js", text);
+        let expected = [
+            "folder/a.js",
+            "b.mjs",
+            "folder/deep/c.cjs",
+            "folder/d.cjs",
+            "folder/e.js",
+            "folder/f.js",
+        ];
+        assert_eq!(found, set(&expected));
+    }
+
+    #[test]
+    fn imports_of_python_are_read() {
+        let text = "\
+import os
+from . import a, _native as b
+from . import (
+    c,
+    d as e,
+)
+from .f import g
+    from .h.i import j
+from oauth_core.k import l
+import oauth_core.m, sys
+from typing import Any
+";
+        let expected = [
+            "_native.py",
+            "a.py",
+            "c.py",
+            "d.py",
+            "f.py",
+            "h.py",
+            "k.py",
+            "m.py",
+        ];
+        assert_eq!(python("z.py", text), set(&expected));
+    }
+
+    #[test]
+    fn circles_are_found_and_nothing_else() {
+        let imports = |pairs: &[(&str, &[&str])]| -> Imports {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(file, others)| ((*file).to_owned(), set(others)))
+                .collect()
+        };
+        let diamond = imports(&[("a", &["b", "c"]), ("b", &["d"]), ("c", &["d"]), ("d", &[])]);
+        assert_eq!(find(&diamond), Vec::<Vec<String>>::new());
+        let circle = imports(&[("a", &["b"]), ("b", &["c", "other"]), ("c", &["b"])]);
+        assert_eq!(find(&circle), [["b", "c", "b"]]);
+        assert_eq!(find(&imports(&[("a", &["a"])])), [["a", "a"]]);
+    }
+}
