@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import examples
 import pytest
-from conftest import CALLBACK, ROOT, Twin, approve, expired, generic_client
+from conftest import CALLBACK, Twin, approve, expired, generic_client
 
 import oauth_core
 
@@ -261,44 +262,12 @@ def test_advice_can_be_imported_where_it_is_needed() -> None:
         errors.Another  # type: ignore[attr-defined]  # noqa: B018
 
 
-def readme_examples() -> list[str]:
-    text = (ROOT / "bindings/python/README.md").read_text()
-    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+README = examples.examples("bindings/python/README.md")
 
 
-@pytest.mark.parametrize("index", range(len(readme_examples())))
+@pytest.mark.parametrize("index", range(len(README)))
 def test_the_readme_runs(
     twins: dict[str, Twin], index: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Its code as it stands, with the preset moved to a twin."""
-    monkeypatch.chdir(tmp_path)
-    twin = twins["usertesting"]
-    api = "https://api.use2.usertesting.com"
-    real = oauth_core.provider
-
-    def moved(name: str, **variables: str) -> oauth_core.Server:
-        return real(name, loopback=twins[name].base, **variables)
-
-    monkeypatch.setattr(oauth_core, "provider", moved)
-    data = twin.data
-    monkeypatch.setenv("API_TOKEN", twin.console_token())
-    names: dict[str, Any] = {
-        "ID": data["client_id"],
-        "SECRET": data["client_secret"],
-        "session": {},
-        "approve": approve,
-    }
-    code = readme_examples()[index].replace(api, twin.base)
-    systems = {
-        "socios": "https://api-public.socios.com",
-        "uservoice": "https://acme.uservoice.com",
-        "usertesting-apps": api,
-    }
-    for system, place in systems.items():
-        if f'provider("{system}"' in code:
-            other = twins[system]
-            names |= {"ID": other.data["client_id"], "SECRET": other.data["client_secret"]}
-            names["GUID"] = other.data["issuer"].rsplit("/", 1)[1]
-            monkeypatch.setenv("UV_TOKEN", other.console_token())
-            code = code.replace(place, other.base).replace(twin.base, other.base)
-    exec(compile(code, "README.md", "exec"), names)  # noqa: S102
+    examples.run(README[index], twins, monkeypatch, tmp_path)

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { moved, pagesOf, serve } from './examples.js'
 import { rows } from './sizes.js'
 import { world } from './suite.js'
 
@@ -10,17 +11,10 @@ const us = world()
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 
 test('the example signs in and calls the API', async () => {
-  const [, example] = readme.match(/^```html\n([^]*?)^```$/m)
-  const { redirectUri } = us.configs.uservoice
-  const page = example
-    .replace('YOUR_CLIENT_ID', us.configs.uservoice.clientId)
-    .replace("provider: 'uservoice',", `provider: 'uservoice', loopback: '${us.twins.uservoice}',`)
-    .replace('https://app.example/callback', redirectUri)
-    .replaceAll('https://acme.uservoice.com', us.twins.uservoice)
-  const map = '<script type="importmap">{"imports":{"oauth-core-web":"/js/index.js"}}</script>'
-  us.made['/callback'] = () => `<!doctype html>${map}${page}`
+  const [example] = pagesOf(readme)
+  serve(us, '/callback', moved(us, example))
   const tab = await us.context.newPage()
-  await tab.goto(redirectUri)
+  await tab.goto(us.configs.uservoice.redirectUri)
   await tab.locator('#sign-in').click()
   const answer = tab.locator('#answer', { hasText: 'users' })
   await answer.waitFor()
@@ -29,11 +23,10 @@ test('the example signs in and calls the API', async () => {
 
 test('the example with a pasted token calls the API', async () => {
   const [, example] = readme.match(/^```js\n(import { fixedToken[^]*?)^```$/m)
-  const code = example.replaceAll('https://acme.uservoice.com', us.twins.uservoice).replace('{ origins', '{ loopback: true, origins')
-  const map = '<script type="importmap">{"imports":{"oauth-core-web":"/js/index.js"}}</script>'
+  const code = moved(us, example).replace('{ origins', '{ loopback: true, origins')
   const token = await us.uservoice.consoleToken()
   const script = `<script type="module">const pasted = '${token}'\n${code}</script>`
-  us.made['/pasted'] = () => `<!doctype html>${map}<pre id="answer"></pre>${script}`
+  serve(us, '/pasted', `<pre id="answer"></pre>${script}`)
   const tab = await us.context.newPage()
   await tab.goto(`${us.origin}/pasted`)
   await tab.locator('#answer', { hasText: '200' }).waitFor()

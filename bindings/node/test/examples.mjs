@@ -1,0 +1,89 @@
+// Examples of the documentation, run as they stand, with the servers moved to the twins.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after } from 'node:test'
+import { promisify } from 'node:util'
+import { root, twins } from './helper.mjs'
+
+/** The JavaScript of a page. What is marked otherwise is not ours to run. */
+export function examples(page) {
+  return [...readFileSync(page, 'utf8').matchAll(/^```js\n([^]*?)^```$/gm)].map(([, code]) => code)
+}
+
+/** What an example says that it prints: the comment behind each `console.log`. */
+export function promised(code) {
+  return [...code.matchAll(/^ *console\.log\(.*\) \/\/ (.+)$/gm)].map(([, text]) => text)
+}
+
+const visit = `const visit = async (url) => (await fetch(url, { redirect: 'manual' })).headers.get('location')`
+/** A browser with nobody at the screen, as the system's opener. */
+const opener = `#!${process.execPath}
+async function visit(here) {
+  while (here) {
+    const location = (await fetch(here, { redirect: 'manual' })).headers.get('location')
+    here = location && new URL(location, here).href
+  }
+}
+visit(process.argv[2])
+`
+
+/** The twins, and what runs an example against them: it gives what was printed. */
+export async function stage() {
+  const { generic, uservoice, usertesting, 'usertesting-apps': portal, socios } = await twins()
+  const systems = { uservoice, usertesting, 'usertesting-apps': portal, socios }
+  const known = { generic: await generic.client() }
+  for (const [name, twin] of Object.entries(systems)) known[name] = await twin.client()
+  const app = known['usertesting-apps']
+  const folder = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
+  after(() => rmSync(folder, { recursive: true, force: true }))
+  const bin = path.join(folder, 'bin')
+  mkdirSync(bin)
+  writeFileSync(path.join(bin, 'xdg-open'), opener)
+  chmodSync(path.join(bin, 'xdg-open'), 0o755)
+  const env = {
+    USERVOICE_KEY: known.uservoice.clientId,
+    USERVOICE_SECRET: known.uservoice.clientSecret,
+    USERVOICE_TOKEN: await uservoice.consoleToken(),
+    USERTESTING_KEY: known.usertesting.clientId,
+    USERTESTING_SECRET: known.usertesting.clientSecret,
+    USERTESTING_APP: app.clientId,
+    USERTESTING_APP_SECRET: app.clientSecret,
+    USERTESTING_GUID: app.issuer.split('/').at(-1),
+    SOCIOS_KEY: known.socios.clientId,
+    SOCIOS_SECRET: known.socios.clientSecret,
+    ISSUER: generic.base,
+    CLIENT_ID: known.generic.clientId,
+    CLIENT_SECRET: known.generic.clientSecret,
+  }
+  let runs = 0
+
+  /** Runs it as it stands, but for where the systems are. */
+  async function ran(code, more = {}) {
+    const place = path.join(folder, String((runs += 1)))
+    let script = code
+      .replaceAll(/'grants(\.db)?'/g, JSON.stringify(place))
+      .replaceAll("'acme.toml'", JSON.stringify(path.join(root, 'crates/oauth-guide/chapters/acme.toml')))
+    for (const [name, { base }] of Object.entries(systems)) {
+      script = script
+        .replaceAll(`provider('${name}')`, `provider('${name}', { loopback: '${base}' })`)
+        .replaceAll(`provider('${name}', { variables`, `provider('${name}', { loopback: '${base}', variables`)
+    }
+    script = script
+      .replaceAll('https://acme.uservoice.com', uservoice.base)
+      .replaceAll('https://api.use2.usertesting.com', usertesting.base)
+      .replaceAll('https://api-public.socios.com', socios.base)
+      .replaceAll(/providerFile\(file, \{/g, `providerFile(file, { loopback: '${generic.base}',`)
+    const args = ['--input-type=module', '-e', `${visit}\n${script}`]
+    const paths = [bin, process.env.PATH].join(path.delimiter)
+    const options = { env: { ...process.env, ...env, PATH: paths, ...more } }
+    const { stdout } = await promisify(execFile)(process.execPath, args, options)
+    for (const [name, value] of Object.entries(env)) {
+      assert.ok(!/SECRET|TOKEN/.test(name) || !stdout.includes(value), name)
+    }
+    return stdout
+  }
+  return { ran }
+}

@@ -1,0 +1,21 @@
+// The JavaScript of the guide for Node.js, chapter by chapter.
+import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
+import path from 'node:path'
+import { test } from 'node:test'
+import { examples, promised, stage } from './examples.mjs'
+import { root } from './helper.mjs'
+
+const { ran } = await stage()
+const chapters = path.join(root, 'crates/oauth-guide/chapters')
+const found = readdirSync(chapters).sort().flatMap((name) =>
+  examples(path.join(chapters, name)).map((code, index) => ({ name: `${path.parse(name).name} ${index}`, code })))
+
+test('the guide has examples', () => assert.ok(found.length > 8))
+
+for (const { name, code } of found) {
+  test(`${name} prints what it says`, async () => {
+    const said = (await ran(code)).trimEnd().split('\n')
+    assert.deepEqual(said, promised(code))
+  })
+}

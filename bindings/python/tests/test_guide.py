@@ -1,0 +1,38 @@
+"""The Python of the guide, chapter by chapter."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Twin, browse
+from examples import examples, promised, run
+
+CHAPTERS = "crates/oauth-guide/chapters"
+EXAMPLES = [
+    pytest.param(code, id=f"{page.stem}-{index}")
+    for page in sorted((ROOT / CHAPTERS).glob("*.md"))
+    for index, code in enumerate(examples(f"{CHAPTERS}/{page.name}"))
+]
+
+
+def test_the_guide_has_examples() -> None:
+    assert len(EXAMPLES) > 10
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_an_example_prints_what_it_says(
+    twins: dict[str, Twin],
+    code: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Whoever opens a browser gets one with nobody at the screen.
+    monkeypatch.setattr("webbrowser.open", browse)
+    run(code, twins, monkeypatch, tmp_path)
+    said = capsys.readouterr().out.splitlines()
+    assert said == promised(code)
+    assert said, "an example that shows nothing proves nothing"
+    assert not any(os.environ["CLIENT_SECRET"] in line for line in said)

@@ -1,0 +1,34 @@
+#![doc = include_str!("../README.md")]
+
+#[doc = include_str!("../chapters/first_token.md")]
+pub mod first_token {}
+
+#[doc = include_str!("../chapters/terminal.md")]
+pub mod terminal {}
+
+#[doc = include_str!("../chapters/workers.md")]
+pub mod workers {}
+
+#[doc = include_str!("../chapters/stores.md")]
+pub mod stores {}
+
+#[doc = include_str!("../chapters/drivers.md")]
+pub mod drivers {}
+
+#[doc = include_str!("../chapters/presets.md")]
+pub mod presets {}
+
+#[doc = include_str!("../chapters/errors.md")]
+pub mod errors {}
+
+#[doc = include_str!("../chapters/from_oauth2.md")]
+pub mod from_oauth2 {}
+
+#[doc = include_str!("../chapters/from_authlib.md")]
+pub mod from_authlib {}
+
+#[doc = include_str!("../chapters/from_openid_client.md")]
+pub mod from_openid_client {}
+
+#[doc = include_str!("../chapters/from_oidc_client_ts.md")]
+pub mod from_oidc_client_ts {}

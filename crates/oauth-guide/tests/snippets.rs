@@ -1,0 +1,102 @@
+//! What the chapters show is what somebody runs.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What may stand behind the three ticks, and who sees to it.
+const FENCES: &[&str] = &[
+    // Documentation tests of this crate.
+    "rust",
+    "rust,no_run",
+    // bindings/python/tests/test_guide.py, bindings/node/test/guide.test.mjs, bindings/wasm/test/guide.test.js
+    "python",
+    "js",
+    "html",
+    // Another library's code, to look at.
+    "python before",
+    "js before",
+    // Commands, and files that are read elsewhere.
+    "sh",
+    "toml",
+];
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn chapters() -> Vec<(String, String)> {
+    let entries = fs::read_dir(here("chapters")).expect("the chapters");
+    let paths = entries.map(|entry| entry.expect("a chapter").path());
+    let pages = paths.filter(|path| path.extension().is_some_and(|ending| ending == "md"));
+    let mut chapters: Vec<_> = pages
+        .map(|path| {
+            let name = path
+                .file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
+            (name, fs::read_to_string(path).expect("a chapter"))
+        })
+        .collect();
+    chapters.sort();
+    chapters
+}
+
+/// The blocks of a chapter: what stands behind the ticks, and the code.
+fn blocks(text: &str) -> Vec<(&str, &str)> {
+    let mut parts = text.split("```").skip(1);
+    let mut blocks = Vec::new();
+    while let (Some(block), _) = (parts.next(), parts.next()) {
+        blocks.push(block.split_once('\n').expect("a block of lines"));
+    }
+    blocks
+}
+
+#[test]
+fn every_example_is_run_by_somebody() {
+    for (name, text) in chapters() {
+        for (fence, code) in blocks(&text) {
+            assert!(FENCES.contains(&fence), "{name}: nobody runs ```{fence}");
+            let prints = code.contains("console.log(") || code.contains("print(");
+            let is_ours = ["python", "js", "html"].contains(&fence);
+            assert!(
+                prints || !is_ours,
+                "{name}: an example shows nothing:\n{code}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_chapter_is_a_module_and_in_the_table() {
+    let library = include_str!("../src/lib.rs");
+    let front = include_str!("../README.md");
+    let names: BTreeSet<_> = chapters().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names.len(), library.matches("pub mod ").count());
+    for name in names {
+        assert!(library.contains(&format!("/chapters/{name}.md")), "{name}");
+        assert!(front.contains(&format!("]({name}) |")), "{name}");
+    }
+}
+
+#[test]
+fn every_chapter_begins_with_what_the_reader_will_have() {
+    for (name, text) in chapters() {
+        let first = text.split("\n\n").nth(1).unwrap_or_default();
+        assert!(
+            first.starts_with("At the end of this chapter "),
+            "{name}: {first}"
+        );
+    }
+}
+
+#[test]
+fn the_provider_file_that_is_shown_is_the_one_that_is_read() {
+    let (_, text) = chapters()
+        .into_iter()
+        .find(|(name, _)| name == "presets")
+        .expect("the chapter");
+    let file = include_str!("../chapters/acme.toml");
+    assert!(blocks(&text).contains(&("toml", file)));
+}
