@@ -2,6 +2,7 @@
 //! from, how long a file is.
 
 mod circles;
+mod unused;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -112,13 +113,14 @@ const NOT_IN_BROWSERS: &[&str] = &[
 
 /// Checks every rule and prints what breaks it.
 pub(crate) fn check() -> Outcome {
-    let rules: [Rule; 7] = [
+    let rules: [Rule; 8] = [
         ("modules of oauth-core import upward only", modules),
         (
             "no files of JavaScript or Python import one another in a circle",
             circles::circles,
         ),
         ("crates depend upward only", crates),
+        ("crates name all that they depend on", unused::unused),
         (
             "oauth-core reads no clock and no randomness outside moment.rs",
             sources,
