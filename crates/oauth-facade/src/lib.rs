@@ -1,33 +1,4 @@
-//! The narrow waist between `oauth-core` and other languages.
-//!
-//! A foreign function interface cannot carry generics, borrowed data or a trait with an output
-//! type. This crate turns every conversation into one owned [`Machine`] with five inputs and four
-//! steps, every result into a [`Record`], and every error into an [`ErrorRecord`] whose code is
-//! the same in every language. It knows no protocol: whatever it does is one call of `oauth-core`
-//! or `oauth-providers`.
-//!
-//! ```
-//! use oauth_facade::{Auth, Client, ClientCredentials, Machine, Reply, Scope, Server, TokenRequest, Turn};
-//! use oauth_core::{Moment, moment::UnixTime};
-//!
-//! let metadata = r#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token"}"#;
-//! let server = Server::from_metadata("https://as.example", metadata, Default::default())?;
-//! let client = Client::new(&server, "id", Auth::Post("secret".into()))?;
-//! let at = Moment::fixed(UnixTime::from_secs(1_750_000_000), [7; 32]);
-//!
-//! let request = TokenRequest::for_scope(Scope::parse("read")?);
-//! let mut machine: Machine = client.client_credentials(ClientCredentials { request })?;
-//! let Turn::Send(request) = machine.begin(&at)? else { panic!("a request comes first") };
-//! assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", "https://as.example/token"));
-//! let reply = Reply {
-//!     status: 200,
-//!     headers: vec![("content-type".into(), b"application/json".to_vec())],
-//!     body: br#"{"access_token":"abc","token_type":"Bearer","expires_in":60}"#.to_vec(),
-//! };
-//! let Turn::Done(record) = machine.reply(&at, reply)? else { panic!("then it is over") };
-//! assert_eq!(record.tokens().and_then(|tokens| tokens.expires_in), Some(60));
-//! # Ok::<(), oauth_core::Error>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod api;
 mod arg;

@@ -1,4 +1,6 @@
-//! Test OAuth 2.0 clients without a network.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where to look
 //!
 //! | module | what it gives |
 //! |---|---|
@@ -9,48 +11,6 @@
 //! | `tls` (feature of that name) | a twin behind TLS, with an authority of its own |
 //! | [`fleet`] | workers that share grants through a store, while everything goes wrong: whole histories from one seed, and a checker of what must hold |
 //! | [`contract`] | what every driver promises, checked against a hostile server |
-//!
-//! A conversation in full, with the smallest exchange there is:
-//!
-//! ```
-//! use bytes::Bytes;
-//! use oauth_core::error::{Error, Misuse};
-//! use oauth_core::exchange::{Exchange, Input, Step};
-//! use oauth_core::moment::Moment;
-//! use oauth_testkit::{Fault, TwinDriver, Twin};
-//!
-//! /// Asks UserVoice for a token, and returns the reply's body.
-//! struct Ask;
-//!
-//! impl Exchange for Ask {
-//!     type Output = Bytes;
-//!
-//!     fn resume(&mut self, _: &Moment, input: Input) -> Result<Step<Bytes>, Error> {
-//!         match input {
-//!             Input::Begin => Ok(Step::Send(
-//!                 http::Request::post("https://acme.uservoice.com/api/v2/oauth/token")
-//!                     .header("content-type", "application/x-www-form-urlencoded")
-//!                     .body(Bytes::from_static(
-//!                         b"grant_type=client_credentials&client_id=uv-trusted-key\
-//!                           &client_secret=s3cr%2Bt%2F%25%3A+%7E",
-//!                     ))
-//!                     .unwrap(),
-//!             )),
-//!             Input::Reply(reply) => Ok(Step::Done(reply.into_body())),
-//!             Input::Lost(cause) => Err(Error::lost(cause)),
-//!             _ => Err(Misuse::OutOfOrder.into()),
-//!         }
-//!     }
-//! }
-//!
-//! let mut driver = TwinDriver::new(Twin::uservoice("https://acme.uservoice.com"));
-//! assert!(driver.run(Ask)?.starts_with(b"{\"access_token\":"));
-//!
-//! driver.twin().inject(Fault::LostReply);
-//! assert_eq!(driver.run(Ask).unwrap_err().code(), "lost");
-//! assert_eq!(driver.twin().counters().token_requests, 2);
-//! # Ok::<(), Error>(())
-//! ```
 
 mod clock;
 pub mod contract;
