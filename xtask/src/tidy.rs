@@ -2,6 +2,7 @@
 //! from, how long a file is.
 
 mod circles;
+mod published;
 mod unused;
 
 use std::collections::BTreeMap;
@@ -113,7 +114,7 @@ const NOT_IN_BROWSERS: &[&str] = &[
 
 /// Checks every rule and prints what breaks it.
 pub(crate) fn check() -> Outcome {
-    let rules: [Rule; 8] = [
+    let rules: [Rule; 9] = [
         ("modules of oauth-core import upward only", modules),
         (
             "no files of JavaScript or Python import one another in a circle",
@@ -121,6 +122,10 @@ pub(crate) fn check() -> Outcome {
         ),
         ("crates depend upward only", crates),
         ("crates name all that they depend on", unused::unused),
+        (
+            "published crates have a front page, a history, an example, and all features at docs.rs",
+            published::published,
+        ),
         (
             "oauth-core reads no clock and no randomness outside moment.rs",
             sources,

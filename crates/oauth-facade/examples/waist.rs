@@ -1,0 +1,61 @@
+//! How a binding drives every operation there is: one table, one way to pass arguments, one machine.
+//! `cargo run -p oauth-facade --example waist`.
+
+use oauth_facade::{
+    Auth, Client, Error, Moment, Record, Reply, Server, TABLE, TokenRequest, Turn, UnixTime,
+};
+
+const METADATA: &str = r#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token",
+    "revocation_endpoint":"https://as.example/revoke"}"#;
+
+/// The operations, as a binding's generator reads them.
+fn operations() -> Vec<String> {
+    let entries = TABLE.iter();
+    entries.map(|entry| entry.name.to_owned()).collect()
+}
+
+fn token() -> Result<Record, Error> {
+    let server = Server::from_metadata("https://as.example", METADATA, Default::default())?;
+    let client = Client::new(&server, "id", Auth::Post("secret".into()))?;
+    let at = Moment::fixed(UnixTime::from_secs(1_750_000_000), [7; 32]);
+    let request = TokenRequest::default();
+    let mut machine = client.client_credentials(oauth_facade::ClientCredentials { request })?;
+    let mut turn = machine.begin(&at)?;
+    loop {
+        turn = match turn {
+            // What crosses to the other language is texts, numbers and bytes.
+            Turn::Send(request) => {
+                println!("{} {}", request.method, request.url);
+                machine.reply(&at, reply())?
+            }
+            Turn::Sleep(_) => machine.elapsed(&at)?,
+            Turn::Sign(_) => machine.lost(&at, oauth_facade::Cause::unsent("no key"))?,
+            Turn::Done(record) => return Ok(record),
+        };
+    }
+}
+
+fn reply() -> Reply {
+    Reply {
+        status: 200,
+        headers: vec![("content-type".into(), b"application/json".to_vec())],
+        body: br#"{"access_token":"abc","token_type":"Bearer","expires_in":60}"#.to_vec(),
+    }
+}
+
+fn main() -> Result<(), Error> {
+    println!("operations: {}", operations().join(", "));
+    let lifetime = token()?.tokens().and_then(|tokens| tokens.expires_in);
+    println!("a token for {} s", lifetime.unwrap_or_default());
+    Ok(())
+}
+
+#[test]
+fn the_waist_carries_a_token() -> Result<(), Error> {
+    assert!(operations().iter().any(|name| name == "introspect"));
+    assert_eq!(
+        token()?.tokens().and_then(|tokens| tokens.expires_in),
+        Some(60)
+    );
+    Ok(())
+}

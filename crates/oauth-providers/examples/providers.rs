@@ -1,0 +1,65 @@
+//! What the provider files know: `cargo run -p oauth-providers --example providers`, or with a path as
+//! its argument what a file of your own knows, and whether it can be read.
+
+use oauth_core::Error;
+use oauth_core::server::EndpointKind;
+use oauth_providers::{Provider, names, provider};
+
+/// The endpoints that are shown, as RFC 8414 names them.
+const ENDPOINTS: [EndpointKind; 4] = [
+    EndpointKind::Authorization,
+    EndpointKind::Token,
+    EndpointKind::Revocation,
+    EndpointKind::Introspection,
+];
+
+/// One provider in a few lines. Variables without a default have their example's value.
+fn told(mut known: Provider) -> Result<String, Error> {
+    let mut text = format!("{} ({})\n", known.name(), known.title());
+    let variables: Vec<_> = known
+        .variables()
+        .map(|variable| (variable.name.clone(), variable.example.clone()))
+        .collect();
+    for (name, example) in variables {
+        text.push_str(&format!("  {name}, such as {example}\n"));
+        known = known.with(&name, &example)?;
+    }
+    let server = known.server()?;
+    for kind in ENDPOINTS {
+        if let Ok(url) = server.endpoint(kind) {
+            text.push_str(&format!("  {url}\n"));
+        }
+    }
+    for origin in known.api_origins()? {
+        text.push_str(&format!("  tokens go to {origin}\n"));
+    }
+    Ok(text)
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let files: Vec<_> = std::env::args_os().skip(1).collect();
+    for file in &files {
+        print!(
+            "{}",
+            told(Provider::from_toml(&std::fs::read_to_string(file)?)?)?
+        );
+    }
+    if files.is_empty() {
+        for name in names() {
+            print!("{}", told(provider(name)?)?);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn all_built_in_files_are_told() -> Result<(), Error> {
+    for name in names() {
+        let text = told(provider(name)?)?;
+        assert!(
+            text.starts_with(name) && text.contains("https://"),
+            "{text}"
+        );
+    }
+    Ok(())
+}
