@@ -2,6 +2,9 @@
 //! (RFC 9207). An error in it is parsed here, and raised in `pending.rs`, once state and issuer are
 //! checked.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use super::ResponseMode;

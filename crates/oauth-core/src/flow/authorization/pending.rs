@@ -1,6 +1,9 @@
 //! A pending authorization: a flow that waits for its callback, as a value to store. It checks the callback,
 //! in the order state, issuer, error, code.
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 use super::ResponseMode;

@@ -1,0 +1,115 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use super::*;
+use crate::quirk::Rules;
+use crate::testing::code;
+
+const CB: &str = "https://app.example/cb";
+
+fn uri() -> RedirectUri {
+    RedirectUri::parse(CB).unwrap()
+}
+
+fn read(callback: &str, mode: ResponseMode) -> Result<Callback<'_>, &'static str> {
+    code(Callback::read(callback, &uri(), mode))
+}
+
+#[test]
+fn what_is_read_may_stand_once_and_the_rest_as_it_likes() {
+    for name in KNOWN {
+        let callback = format!("{CB}?{name}=a&{name}=b");
+        let error = Callback::read(&callback, &uri(), ResponseMode::Query).unwrap_err();
+        assert_eq!(
+            (error.code(), error.detail()),
+            ("callback.duplicate_parameter", Some(*name))
+        );
+    }
+    let callback = format!("{CB}?code=c&utm=a&utm=b");
+    assert_eq!(
+        read(&callback, ResponseMode::Query).unwrap().code(),
+        Some("c")
+    );
+}
+
+#[test]
+fn a_parameter_without_a_value_is_as_good_as_omitted() {
+    let callback = format!("{CB}?code=&error=&iss=&state=");
+    let callback = read(&callback, ResponseMode::Query).unwrap();
+    assert!(callback.is_empty() && callback.refusal().is_none());
+    assert_eq!((callback.code(), callback.issuer()), (None, None));
+    // Not even a flow without a state, which there is none of, would be found by it.
+    assert!(!callback.has_state(&"".into()));
+}
+
+#[test]
+fn a_callback_is_read_up_to_64_kib() {
+    let head = format!("{CB}?code=");
+    let longest = format!("{head}{}", "c".repeat(MAX_CALLBACK - head.len()));
+    assert!(read(&longest, ResponseMode::Query).is_ok());
+    let longer = format!("{longest}c");
+    assert_eq!(
+        read(&longer, ResponseMode::Query).err(),
+        Some("callback.too_large")
+    );
+}
+
+#[test]
+fn only_the_part_that_the_mode_names_is_read() {
+    let both = format!("{CB}?code=query#code=fragment");
+    let of = |mode| read(&both, mode).unwrap().code().map(str::to_owned);
+    assert_eq!(of(ResponseMode::Query).as_deref(), Some("query"));
+    assert_eq!(of(ResponseMode::FormPost).as_deref(), Some("query"));
+    assert_eq!(of(ResponseMode::Fragment).as_deref(), Some("fragment"));
+    let form = read("code=form&state=s", ResponseMode::FormPost).unwrap();
+    assert_eq!(form.code(), Some("form"));
+}
+
+#[test]
+fn bytes_that_are_not_utf_8_are_refused() {
+    let callback = format!("{CB}?code=%FF");
+    assert_eq!(
+        read(&callback, ResponseMode::Query).err(),
+        Some("callback.encoding")
+    );
+}
+
+#[test]
+fn an_error_is_read_with_all_that_describes_it() {
+    let callback = format!(
+        "{CB}?error=access_denied&error_description=not+today&error_uri=https://as.example/why"
+    );
+    let refusal = read(&callback, ResponseMode::Query)
+        .unwrap()
+        .refusal()
+        .unwrap();
+    assert_eq!(refusal.error(), Some("access_denied"));
+    assert_eq!(refusal.description(), Some("not today"));
+    assert_eq!(refusal.uri(), Some("https://as.example/why"));
+}
+
+#[test]
+fn all_issuers_that_are_named_must_be_the_expected_one() {
+    let issuer = Issuer::parse("https://as.example").unwrap();
+    let check = |is_required, named: &[Option<&str>]| {
+        let named = named.iter().copied();
+        code(check_issuers(
+            &issuer,
+            &Rules::default(),
+            is_required,
+            named,
+        ))
+    };
+    let (own, other) = (Some("https://as.example"), Some("https://other.example"));
+    assert_eq!(check(true, &[own, None, own]), Ok(()));
+    assert_eq!(check(true, &[own, other]), Err("callback.issuer"));
+    assert_eq!(check(false, &[other]), Err("callback.issuer"));
+    assert_eq!(check(true, &[None, None]), Err("callback.missing_issuer"));
+    assert_eq!(check(false, &[]), Ok(()));
+}
+
+#[test]
+fn debug_shows_names_and_no_value() {
+    let callback = format!("{CB}?code=S3CR3T&state=also");
+    let shown = format!("{:?}", read(&callback, ResponseMode::Query).unwrap());
+    assert_eq!(shown, r#"{"code", "state"}"#);
+}

@@ -1,0 +1,143 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use serde_json::json;
+
+use super::*;
+use crate::client::Client;
+use crate::flow::authorization::AuthorizationRequest;
+use crate::server::EndpointKind;
+use crate::testing::{NOW, at, client, code, of, server};
+
+const CB: &str = "https://app.example/cb";
+const OTHER: &str = "iss=https://other.example";
+const OWN: &str = "iss=https://as.example";
+
+fn pending(client: &Client, scope: &str) -> Pending {
+    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    let ask = ask.scope(Scope::parse(scope).unwrap());
+    client.authorize(&at(), ask).unwrap().1
+}
+
+/// What a callback of these parameters comes to; `STATE` is the flow's own.
+fn judged(client: &Client, parameters: &str) -> Result<(), &'static str> {
+    let pending = pending(client, "read");
+    let parameters = parameters.replace("STATE", pending.state().expose());
+    code(
+        client
+            .redeem(pending, &format!("{CB}?{parameters}"))
+            .map(drop),
+    )
+}
+
+/// A server whose callbacks name it.
+fn naming() -> Client {
+    let said = json!({"authorization_response_iss_parameter_supported": true});
+    of(server().with_metadata(said.as_object().cloned().unwrap()))
+}
+
+#[test]
+fn a_callback_is_judged_by_its_state_before_its_issuer_before_its_error_before_its_code() {
+    let client = naming();
+    let cases = [
+        // Neither code nor error: nothing could deceive.
+        (format!("state=wrong&{OTHER}"), Err("callback.missing_code")),
+        (
+            format!("state=wrong&{OTHER}&error=access_denied&code=c"),
+            Err("callback.state"),
+        ),
+        (format!("{OWN}&code=c"), Err("callback.state")),
+        (
+            format!("state=STATE&{OTHER}&error=access_denied&code=c"),
+            Err("callback.issuer"),
+        ),
+        (
+            "state=STATE&error=access_denied&code=c".to_owned(),
+            Err("callback.missing_issuer"),
+        ),
+        (
+            format!("state=STATE&{OWN}&error=access_denied&code=c"),
+            Err("denied.access_denied"),
+        ),
+        (
+            format!("state=STATE&{OWN}&code=a%00b"),
+            Err("callback.encoding"),
+        ),
+        (format!("state=STATE&{OWN}&code=c"), Ok(())),
+    ];
+    for (parameters, expected) in cases {
+        assert_eq!(judged(&client, &parameters), expected, "{parameters}");
+    }
+}
+
+#[test]
+fn an_error_that_cannot_be_believed_is_named_all_the_same() {
+    let client = naming();
+    let pending = pending(&client, "read");
+    let callback = format!(
+        "{CB}?error=access_denied&{OTHER}&state={}",
+        pending.state().expose()
+    );
+    let error = client.redeem(pending, &callback).map(drop).unwrap_err();
+    assert_eq!(error.code(), "callback.issuer");
+    assert_eq!(error.detail(), Some("it says error=access_denied"));
+}
+
+#[test]
+fn a_flow_recognises_its_own_state_where_it_was_sent_to() {
+    let pending = pending(&client(), "read");
+    let state = pending.state().expose();
+    assert!(pending.recognises(&format!("{CB}?state={state}&code=c")));
+    // An error of its own, too: whether to believe it is another question.
+    assert!(pending.recognises(&format!("{CB}?state={state}&error=access_denied")));
+    for callback in [
+        format!("{CB}?code=c"),
+        format!("{CB}?code=c&state={state}x"),
+        format!("{CB}?code=c&state={state}&state={state}"),
+        format!("https://other.example/cb?code=c&state={state}"),
+    ] {
+        assert!(!pending.recognises(&callback), "{callback}");
+    }
+}
+
+#[test]
+fn a_flow_of_another_server_or_client_is_not_redeemed() {
+    let callback = |pending: &Pending| format!("{CB}?code=c&state={}", pending.state().expose());
+    let elsewhere =
+        crate::server::Server::new(crate::issuer::Issuer::parse("https://b.example").unwrap())
+            .with_endpoint(EndpointKind::Token, "https://b.example/token")
+            .unwrap();
+    let auth = crate::client_auth::ClientAuth::none();
+    let another = Client::new(server(), crate::identity::ClientId::new("another"), auth).unwrap();
+    for client_of_no_flow in [of(elsewhere), another] {
+        let pending = pending(&client(), "read");
+        let callback = callback(&pending);
+        let redeemed = client_of_no_flow.redeem(pending, &callback).map(drop);
+        assert_eq!(code(redeemed), Err("stored.issuer"));
+    }
+}
+
+#[test]
+fn a_nonce_is_kept_where_an_id_token_is_asked_for() {
+    assert!(pending(&client(), "read").nonce().is_none());
+    let openid = pending(&client(), "openid read");
+    assert!(openid.nonce().is_some());
+    assert_eq!(openid.started_at(), UnixTime::from_secs(NOW));
+    assert_eq!(openid.issuer(), "https://as.example");
+    let kept = Pending::from_json(openid.to_json().expose()).unwrap();
+    assert!(
+        kept.nonce()
+            .unwrap()
+            .matches(openid.nonce().unwrap().expose())
+    );
+}
+
+#[test]
+fn debug_shows_no_secret_of_the_flow() {
+    let pending = pending(&client(), "openid");
+    let stored: serde_json::Value = serde_json::from_str(pending.to_json().expose()).unwrap();
+    let shown = format!("{pending:?}");
+    for name in ["state", "nonce", "code_verifier"] {
+        let secret = stored.get(name).and_then(|value| value.as_str()).unwrap();
+        assert!(secret.len() > 20 && !shown.contains(secret), "{name}");
+    }
+}
