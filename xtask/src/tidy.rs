@@ -49,7 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("proofs", &["crypto", "jose", "pkce", "dpop", "challenge"]),
     (
         "parties",
-        &["breaker", "server", "client_auth", "identity", "token"],
+        &["breaker", "server", "client_auth", "client_config", "token"],
     ),
     ("leaves", &["grant", "endpoint"]),
     ("engine", &["call"]),

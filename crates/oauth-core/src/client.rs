@@ -17,6 +17,8 @@ use crate::flow::authorization::{
 };
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::keeper::{GrantId, Keeper};
+#[cfg(feature = "sha2")]
+use crate::flow::resource::Api;
 use crate::grant::{ClientCredentials, Grant, Refresh, TokenRequest};
 use crate::issuer::{Issuer, RedirectUri};
 #[cfg(feature = "sha2")]
@@ -250,5 +252,18 @@ impl Client {
         introspection: Introspection,
     ) -> impl Exchange<Output = TokenState> + Send + use<> {
         self.call(introspection)
+    }
+}
+
+// Here, for a client is made of flows, and no flow of clients.
+#[cfg(feature = "sha2")]
+impl Api {
+    /// Sends tokens that are bound to the DPoP key of `client` with a proof of that key (RFC 9449
+    /// section 7), and keeps the nonces that the API asks for, as all clones of the client do.
+    ///
+    /// # Errors
+    /// `key.missing` if the client has no such key.
+    pub fn with_dpop(self, client: &Client) -> Result<Self, Error> {
+        self.possessing(client.config())
     }
 }

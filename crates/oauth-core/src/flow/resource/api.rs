@@ -5,7 +5,7 @@ use super::limits::{self, Allowance};
 use super::possession::Possession;
 use super::{Resource, Routes, TokenFor};
 #[cfg(feature = "sha2")]
-use crate::client::Client;
+use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse};
 use crate::url::Url;
 
@@ -92,14 +92,10 @@ impl Api {
         self
     }
 
-    /// Sends tokens that are bound to the DPoP key of `client` with a proof of that key (RFC 9449
-    /// section 7), and keeps the nonces that the API asks for, as all clones of the client do.
-    ///
-    /// # Errors
-    /// `key.missing` if the client has no such key.
+    /// `with_dpop`, of what a client is made of.
     #[cfg(feature = "sha2")]
-    pub fn with_dpop(mut self, client: &Client) -> Result<Self, Error> {
-        self.possession = Some(Possession::of(client)?);
+    pub(crate) fn possessing(mut self, config: &ClientConfig) -> Result<Self, Error> {
+        self.possession = Some(Possession::of(config)?);
         Ok(self)
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 
-#[cfg(feature = "sha2")]
-use crate::client::Client;
 use crate::client_auth;
+#[cfg(feature = "sha2")]
+use crate::client_config::ClientConfig;
 use crate::client_config::Shared;
 use crate::crypto::SigningKey;
 use crate::dpop::{self, DpopKey, Side};
@@ -41,8 +41,7 @@ impl Possession {
     /// # Errors
     /// `key.missing`.
     #[cfg(feature = "sha2")]
-    pub(super) fn of(client: &Client) -> Result<Self, Error> {
-        let config = client.config();
+    pub(super) fn of(config: &ClientConfig) -> Result<Self, Error> {
         Ok(Self {
             key: config.dpop.clone().ok_or(Misuse::KeyMissing)?,
             shared: Arc::clone(&config.shared),
