@@ -107,7 +107,12 @@ fn a_flow_of_another_server_or_client_is_not_redeemed() {
             .with_endpoint(EndpointKind::Token, "https://b.example/token")
             .unwrap();
     let auth = crate::client_auth::ClientAuth::none();
-    let another = Client::new(server(), crate::identity::ClientId::new("another"), auth).unwrap();
+    let another = Client::new(
+        server(),
+        crate::client_config::ClientId::new("another"),
+        auth,
+    )
+    .unwrap();
     for client_of_no_flow in [of(elsewhere), another] {
         let pending = pending(&client(), "read");
         let callback = callback(&pending);
