@@ -1,6 +1,5 @@
 //! Who we are to one server: shared by all calls of one client.
 
-use std::fmt;
 use std::sync::Arc;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -8,72 +7,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::breaker::Breaker;
 use crate::client_auth::{self, ClientAuth, Method};
+pub use crate::client_id::ClientId;
 use crate::dpop::{DpopKey, Nonces};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::issuer::RedirectUri;
 use crate::server::Server;
-
-/// The identifier the server knows the client by. Opaque, and unique to that server only
-/// (RFC 6749 section 2.2).
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct ClientId(String);
-
-impl ClientId {
-    /// Wraps the identifier.
-    pub fn new(id: impl Into<String>) -> Self {
-        Self(id.into())
-    }
-
-    /// An empty id is nobody, and one with a space at its end was pasted badly: the server would
-    /// only say `invalid_client`. Other bytes are outside `VSCHAR` (RFC 6749 appendix A.1).
-    fn check(&self) -> Result<(), Error> {
-        let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
-        let is_sound = !self.0.is_empty()
-            && self.0.trim_matches(is_blank) == self.0
-            && !self.0.chars().any(char::is_control);
-        if is_sound {
-            Ok(())
-        } else {
-            Err(Misuse::ClientIdSyntax.into())
-        }
-    }
-
-    /// The identifier.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for ClientId {
-    fn from(id: &str) -> Self {
-        Self::new(id)
-    }
-}
-
-impl From<String> for ClientId {
-    fn from(id: String) -> Self {
-        Self::new(id)
-    }
-}
-
-impl AsRef<str> for ClientId {
-    fn as_ref(&self) -> &str {
-        self.as_str()
-    }
-}
-
-impl fmt::Display for ClientId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for ClientId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ClientId({})", self.0)
-    }
-}
 
 /// Whose tokens these are: never to be sent to anyone else.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -47,11 +47,9 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use crate::client_config::{ClientConfig, ClientId};
 use crate::error::Error;
-use crate::moment::Moment;
-use crate::server::Server;
 
+pub use crate::context::Context;
 pub use reply::{MAX_REPLY, Reply};
 pub use request::{Auth, Body, EndpointRequest, ProofOfPossession, Target};
 
@@ -81,28 +79,4 @@ pub trait Endpoint {
     /// # Errors
     /// What the server refused or got wrong.
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<Self::Output, Error>;
-}
-
-/// What an endpoint may look at: the moment, the server, and the client that calls.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct Context<'a> {
-    /// When the step is taken, and what may be drawn in it.
-    pub at: &'a Moment,
-    /// The server that is called.
-    pub server: &'a Server,
-    /// The client that calls.
-    pub client_id: &'a ClientId,
-    pub(crate) identity: &'a ClientConfig,
-}
-
-impl<'a> Context<'a> {
-    pub(crate) const fn new(identity: &'a ClientConfig, at: &'a Moment) -> Self {
-        Self {
-            at,
-            server: &identity.server,
-            client_id: &identity.client_id,
-            identity,
-        }
-    }
 }

@@ -9,7 +9,7 @@ mod request;
 
 use std::borrow::Cow;
 
-use crate::endpoint::Context;
+use crate::context::Context;
 use crate::error::Error;
 use crate::form::Form;
 use crate::quirk::Rules;

@@ -13,6 +13,8 @@ pub mod challenge;
 pub mod client;
 pub mod client_auth;
 pub mod client_config;
+mod client_id;
+mod context;
 pub mod crypto;
 pub mod danger;
 pub mod dpop;
@@ -41,7 +43,7 @@ pub mod url;
 
 pub use client::{Client, discover, discover_with};
 pub use client_auth::ClientAuth;
-pub use client_config::ClientId;
+pub use client_id::ClientId;
 pub use error::Error;
 pub use exchange::{Exchange, ExchangeExt, Input, Step};
 pub use flow::authorization::{AuthorizationRequest, Pending};

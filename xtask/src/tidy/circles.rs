@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use super::{code_lines, core, is_test, rust_files};
 use crate::shell::root;
 
 /// Where the JavaScript of the packages is.
@@ -15,9 +16,10 @@ const PYTHON: (&str, &str) = ("bindings/python/python/oauth_core", "oauth_core")
 /// Who imports whom.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// Circles among the files of each package, in whatever language they are written.
+/// Circles among the files of each package, and among the modules of the core: there a file and those
+/// below it know one another.
 pub(super) fn circles() -> Vec<String> {
-    let mut breaches = Vec::new();
+    let mut breaches = told("oauth-core", &modules());
     for folder in JAVASCRIPT {
         // What is declared in `.d.ts` is erased before anything is loaded.
         let code = |path: &Path| {
@@ -74,6 +76,62 @@ fn graph(
         }
     }
     imports
+}
+
+/// The modules of `oauth-core` that each of its modules imports.
+fn modules() -> Imports {
+    let mut imports = Imports::new();
+    for file in rust_files(&core()) {
+        let path = file.strip_prefix(core()).unwrap_or(&file);
+        let first = path.iter().next().unwrap_or_default().to_string_lossy();
+        let module = first.trim_end_matches(".rs").to_owned();
+        if module == "lib" || is_test(path) {
+            continue;
+        }
+        let code: Vec<_> = code_lines(&file)
+            .into_iter()
+            .map(|(_, line)| line)
+            .collect();
+        let mut found = rust(&code.join("\n"));
+        found.remove(&module);
+        imports.entry(module).or_default().extend(found);
+    }
+    imports
+}
+
+/// The modules that stand behind `crate::`, alone or in braces.
+fn rust(code: &str) -> BTreeSet<String> {
+    let name = |text: &str| -> String {
+        let is_part = |c: &char| c.is_alphanumeric() || *c == '_';
+        text.trim_start().chars().take_while(is_part).collect()
+    };
+    let mut found = BTreeSet::new();
+    for import in code.split("crate::").skip(1) {
+        let Some(several) = import.strip_prefix('{') else {
+            found.insert(name(import));
+            continue;
+        };
+        // A comma within inner braces parts no modules.
+        let mut depth = 0_usize;
+        let mut parts = vec![String::new()];
+        for character in several.chars() {
+            match character {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => parts.push(String::new()),
+                _ if depth == 0 => parts.last_mut().expect("one").push(character),
+                _ => {}
+            }
+        }
+        found.extend(
+            parts
+                .iter()
+                .map(|part| name(part))
+                .filter(|name| !name.is_empty()),
+        );
+    }
+    found
 }
 
 /// The files that a JavaScript file imports by a relative path: `import`, `export … from`, `import()`
@@ -197,6 +255,17 @@ mod tests {
 
     fn set(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn imports_of_rust_are_read() {
+        let text = "\
+use crate::a::{b, c};
+pub use crate::d;
+use crate::{e::{f, g}, h, i::j};
+fn k() -> crate::l::M { crate::n::o() }
+";
+        assert_eq!(rust(text), set(&["a", "d", "e", "h", "i", "l", "n"]));
     }
 
     #[test]

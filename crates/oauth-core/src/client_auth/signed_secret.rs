@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::client_config::ClientId;
+use crate::client_id::ClientId;
 use crate::crypto::SigningKey;
 use crate::jose::{self, Alg};
 use crate::moment::Moment;

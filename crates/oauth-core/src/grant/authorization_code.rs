@@ -3,7 +3,7 @@
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3>, RFC 7636 section 4.5
 
 use super::Grant;
-use crate::endpoint::Context;
+use crate::context::Context;
 use crate::error::Error;
 use crate::form::Form;
 use crate::issuer::RedirectUri;

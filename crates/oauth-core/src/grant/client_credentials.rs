@@ -3,7 +3,7 @@
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.4>
 
 use super::Grant;
-use crate::endpoint::Context;
+use crate::context::Context;
 use crate::error::Error;
 use crate::form::Form;
 

@@ -4,7 +4,7 @@
 //! section 2.4, so it is made by [`crate::danger::password`] only.
 
 use super::Grant;
-use crate::endpoint::Context;
+use crate::context::Context;
 use crate::error::Error;
 use crate::form::Form;
 use crate::secret::Secret;

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::Grant;
-use crate::endpoint::Context;
+use crate::context::Context;
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::quirk::{Quirk, Rules};

@@ -1,0 +1,66 @@
+//! The client identifier.
+
+use std::fmt;
+
+use crate::error::{Error, Misuse};
+
+/// The identifier the server knows the client by. Opaque, and unique to that server only
+/// (RFC 6749 section 2.2).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ClientId(String);
+
+impl ClientId {
+    /// Wraps the identifier.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// An empty id is nobody, and one with a space at its end was pasted badly: the server would
+    /// only say `invalid_client`. Other bytes are outside `VSCHAR` (RFC 6749 appendix A.1).
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
+        let is_sound = !self.0.is_empty()
+            && self.0.trim_matches(is_blank) == self.0
+            && !self.0.chars().any(char::is_control);
+        if is_sound {
+            Ok(())
+        } else {
+            Err(Misuse::ClientIdSyntax.into())
+        }
+    }
+
+    /// The identifier.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for ClientId {
+    fn from(id: &str) -> Self {
+        Self::new(id)
+    }
+}
+
+impl From<String> for ClientId {
+    fn from(id: String) -> Self {
+        Self::new(id)
+    }
+}
+
+impl AsRef<str> for ClientId {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientId({})", self.0)
+    }
+}

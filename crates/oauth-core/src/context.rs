@@ -1,0 +1,30 @@
+//! What the authors of endpoints and grants may look at.
+
+use crate::client_config::ClientConfig;
+use crate::client_id::ClientId;
+use crate::moment::Moment;
+use crate::server::Server;
+
+/// What an endpoint or a grant may look at: the moment, the server, and the client that calls.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Context<'a> {
+    /// When the step is taken, and what may be drawn in it.
+    pub at: &'a Moment,
+    /// The server that is called.
+    pub server: &'a Server,
+    /// The client that calls.
+    pub client_id: &'a ClientId,
+    pub(crate) identity: &'a ClientConfig,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) const fn new(identity: &'a ClientConfig, at: &'a Moment) -> Self {
+        Self {
+            at,
+            server: &identity.server,
+            client_id: &identity.client_id,
+            identity,
+        }
+    }
+}
