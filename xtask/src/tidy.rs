@@ -125,7 +125,7 @@ pub(crate) fn check() -> Outcome {
     let rules: [Rule; 9] = [
         ("modules of oauth-core import upward only", modules),
         (
-            "no modules of oauth-core, and no files of JavaScript or Python, import one another in a circle",
+            "no modules of the libraries, and no files of JavaScript or Python, import one another in a circle",
             circles::circles,
         ),
         ("crates depend upward only", crates),

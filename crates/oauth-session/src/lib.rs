@@ -21,6 +21,7 @@ mod clock;
 mod fault_points;
 mod fixed;
 pub mod observe;
+mod pace;
 mod session;
 pub mod sessions;
 mod source;

@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::clock::{self, now};
 use crate::observe::Observe;
-use crate::sessions::Pace;
+use crate::pace::Pace;
 use crate::source::{Cached, Token, TokenSource};
 use crate::store::{Answer, Store};
 

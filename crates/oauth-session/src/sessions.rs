@@ -3,7 +3,6 @@
 mod cache;
 mod idle;
 mod logout;
-mod pace;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,12 +13,12 @@ use oauth_core::flow::keeper::{GrantId, GrantSummary, Policy};
 use oauth_core::{Client, Tokens};
 
 use crate::observe::{Counters, Notice, Observe};
+use crate::pace::Pace;
 use crate::session::{Drive, Session, drain_each};
 use crate::store::Store;
 
 use cache::SessionCache;
 pub use idle::Idle;
-pub(crate) use pace::Pace;
 
 /// How many sessions are kept in memory by default.
 const CAPACITY: usize = 10_000;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use super::{code_lines, core, is_test, rust_files};
+use super::{code_lines, is_test, rust_files};
 use crate::shell::root;
 
 /// Where the JavaScript of the packages is.
@@ -16,10 +16,23 @@ const PYTHON: (&str, &str) = ("bindings/python/python/oauth_core", "oauth_core")
 /// Who imports whom.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// Circles among the files of each package, and among the modules of the core: there a file and those
+/// The crates whose modules are walked: those that users build on, and read.
+const CRATES: &[&str] = &[
+    "oauth-core",
+    "oauth-providers",
+    "oauth-reqwest",
+    "oauth-session",
+    "oauth-testkit",
+];
+
+/// Circles among the files of each package, and among the modules of crates: within one, a file and those
 /// below it know one another.
 pub(super) fn circles() -> Vec<String> {
-    let mut breaches = told("oauth-core", &modules());
+    let mut breaches = Vec::new();
+    for name in CRATES {
+        let source = root().join("crates").join(name).join("src");
+        breaches.extend(told(name, &modules(&source)));
+    }
     for folder in JAVASCRIPT {
         // What is declared in `.d.ts` is erased before anything is loaded.
         let code = |path: &Path| {
@@ -78,11 +91,11 @@ fn graph(
     imports
 }
 
-/// The modules of `oauth-core` that each of its modules imports.
-fn modules() -> Imports {
+/// The modules of a crate that each of its modules imports.
+fn modules(source: &Path) -> Imports {
     let mut imports = Imports::new();
-    for file in rust_files(&core()) {
-        let path = file.strip_prefix(core()).unwrap_or(&file);
+    for file in rust_files(source) {
+        let path = file.strip_prefix(source).unwrap_or(&file);
         let first = path.iter().next().unwrap_or_default().to_string_lossy();
         let module = first.trim_end_matches(".rs").to_owned();
         if module == "lib" || is_test(path) {

@@ -6,7 +6,7 @@ use oauth_core::error::Error;
 
 use super::{Inner, Session};
 use crate::observe::Notice;
-use crate::sessions::Pace;
+use crate::pace::Pace;
 use crate::store::Store;
 
 impl Session {

@@ -14,7 +14,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// A limit of so many renewals per second; nothing for 0.
-    pub(super) fn new(per_second: u32) -> Option<Self> {
+    pub(crate) fn new(per_second: u32) -> Option<Self> {
         let per_second = NonZeroU32::new(per_second)?;
         Some(Self {
             gap: Duration::from_secs(1) / per_second.get(),
