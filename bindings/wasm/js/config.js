@@ -1,14 +1,14 @@
 // What a page says about itself, made into a server and a client.
 
 import { setupError } from './errors.js'
-import { presets } from './presets.js'
+import { providers } from './providers.js'
 import { run } from './run.js'
 import { ready } from './wasm.js'
 
 /** The module, the server and the client of a configuration; a client secret is refused. */
 export async function prepare(config, stored) {
   const wasm = await ready(config.wasm)
-  const preset = presetOf(config.provider)
+  const preset = await presetOf(config.provider)
   // Before anything is asked or sent.
   if (config.clientSecret !== undefined) {
     if (preset) wasm.checkSecretInBrowser(preset)
@@ -28,9 +28,10 @@ function askedFor({ resource = [], audience = [], tokenExtra = {} }) {
   return { resource: [...resource], audience: [...audience], tokenExtra: pairs }
 }
 
-function presetOf(provider) {
+async function presetOf(provider) {
   if (provider === undefined) return undefined
-  if (!Object.hasOwn(presets, provider)) throw setupError(`no provider is called ${provider}`)
+  if (!providers.includes(provider)) throw setupError(`no provider is called ${provider}`)
+  const { presets } = await import('./presets.js')
   return JSON.stringify(presets[provider])
 }
 

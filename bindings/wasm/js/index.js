@@ -1,7 +1,5 @@
 // Sign-in for browser pages. See README.md.
 
-import { presets } from './presets.js'
-
 export { handleCallback, restore } from './callback.js'
 export {
   DeniedError,
@@ -12,8 +10,6 @@ export {
   UntrustedError,
 } from './errors.js'
 export { fixedToken } from './fixed.js'
+export { providers } from './providers.js'
 export { Session } from './session.js'
 export { signIn } from './signin.js'
-
-/** The names of the presets. */
-export const providers = /* @__PURE__ */ Object.freeze(/* @__PURE__ */ Object.keys(presets))

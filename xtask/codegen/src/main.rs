@@ -73,6 +73,7 @@ const FILES: &[(&str, Render)] = &[
     ("bindings/wasm/js/errors.js", javascript::browser_classes),
     ("bindings/wasm/js/index.d.ts", javascript::browser_types),
     ("bindings/wasm/js/presets.js", presets::file),
+    ("bindings/wasm/js/providers.js", presets::names),
 ];
 
 fn main() -> ExitCode {

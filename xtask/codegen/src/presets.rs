@@ -7,12 +7,26 @@ use serde_json::{Map, Value};
 
 use crate::HEADER;
 
+/// A module that names the presets, so that whoever lists them need not load them.
+pub(crate) fn names(_: &str) -> Result<String, Box<dyn Error>> {
+    let mut text = format!(
+        "// {HEADER}\n// The source is crates/oauth-providers.\n\
+         /** The names of the presets. */\n\
+         export const providers = /* @__PURE__ */ Object.freeze([\n"
+    );
+    for name in oauth_providers::names() {
+        text.push_str(&format!("  {},\n", Value::from(name)));
+    }
+    text.push_str("])\n");
+    Ok(text)
+}
+
 /// A module whose one export maps names to presets, each on a line of its own.
 pub(crate) fn file(_: &str) -> Result<String, Box<dyn Error>> {
     let mut presets = Map::new();
     for name in oauth_providers::names() {
         let preset = Preset::of(&oauth_providers::provider(name)?)?;
-        presets.insert(name.to_owned(), serde_json::to_value(preset)?);
+        presets.insert(name.to_owned(), serde_json::from_str(&preset.to_json())?);
     }
     let mut text = format!(
         "// {HEADER}\n// The source is crates/oauth-providers.\nexport const presets = {{\n"
