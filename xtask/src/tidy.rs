@@ -31,12 +31,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "words",
         &[
+            "base64",
             "error",
             "client_id",
             "extra",
             "secret",
             "moment",
             "form",
+            "http",
             "json",
             "issuer",
             "quirk",

@@ -4,9 +4,7 @@ use std::cell::RefCell;
 use std::error::Error as _;
 
 use js_sys::Function;
-use oauth_facade::{
-    Cause, Error, ErrorRecord, Loss, Misuse, ProtocolViolation, ValidationFailure, for_doubles,
-};
+use oauth_facade::{Cause, Error, ErrorRecord, Loss, Misuse, ProtocolViolation, ValidationFailure};
 use wasm_bindgen::prelude::*;
 
 thread_local! {
@@ -22,13 +20,8 @@ pub fn set_error_class(make: Function) {
 
 /// An error of a conversation, on its way to JavaScript.
 pub(crate) fn fail(error: Error) -> JsValue {
-    // A struct of texts and numbers always serializes.
-    let mut record =
-        for_doubles(serde_json::to_value(ErrorRecord::from(&error)).unwrap_or_default());
-    if let Some(cause) = error.source() {
-        record["cause"] = cause.to_string().into();
-    }
-    let record = JsValue::from_str(&record.to_string());
+    let cause = error.source().map(ToString::to_string);
+    let record = JsValue::from_str(&ErrorRecord::from(&error).to_json(cause));
     let made = CLASS.with_borrow(|make| {
         let make = make.as_ref()?;
         make.call1(&JsValue::NULL, &record).ok()
@@ -39,13 +32,13 @@ pub(crate) fn fail(error: Error) -> JsValue {
 /// A wait that ended without an answer.
 #[wasm_bindgen(js_name = lostError)]
 pub fn lost_error(why: &str) -> JsValue {
-    fail(Error::lost(Cause::unknown(why.to_owned())))
+    fail(Error::lost(Cause::unknown_as(why)))
 }
 
 /// A caller's own timeout.
 #[wasm_bindgen(js_name = lateError)]
 pub fn late_error() -> JsValue {
-    let late = Cause::unknown("no answer in time");
+    let late = Cause::unknown_as("no answer in time");
     fail(Error::lost(late.because(Loss::Timeout)))
 }
 

@@ -48,7 +48,7 @@ impl Machine {
 
     /// No answer arrived, or none in time.
     pub fn lost(&mut self, now: f64, why: &str, late: bool) -> Result<Step, JsValue> {
-        let cause = Cause::unknown(why.to_owned());
+        let cause = Cause::unknown_as(why);
         let cause = if late {
             cause.because(Loss::Timeout)
         } else {

@@ -1,7 +1,5 @@
 //! Servers: by preset, by metadata, by discovery.
 
-use std::collections::BTreeMap;
-
 use oauth_facade::{Preset, Transport};
 use wasm_bindgen::prelude::*;
 
@@ -29,7 +27,7 @@ impl Server {
         loopback: Option<String>,
     ) -> Result<Self, JsValue> {
         let pairs = variables.chunks_exact(2);
-        let values: BTreeMap<_, _> = pairs
+        let values: Vec<_> = pairs
             .map(|pair| (pair[0].clone(), pair[1].clone()))
             .collect();
         Preset::parse(preset)

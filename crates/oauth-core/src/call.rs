@@ -8,11 +8,11 @@ mod tests;
 
 use std::sync::Arc;
 
+use crate::http::{Request, Response};
 use bytes::Bytes;
-use http::Response;
 
 use crate::client_config::ClientConfig;
-use crate::endpoint::{Context, Endpoint, Reply};
+use crate::endpoint::{Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, Misuse};
 use crate::exchange::{Exchange, Input, SigningJob, Step};
 use crate::moment::Moment;
@@ -22,11 +22,28 @@ use request::{Due, Sent, Unsent};
 /// One endpoint, called once.
 #[derive(Debug)]
 pub struct Call<E> {
-    config: Arc<ClientConfig>,
     endpoint: E,
+    run: Run,
+}
+
+/// What of a call is the same for every endpoint, and so is compiled once.
+#[derive(Debug)]
+struct Run {
+    config: Arc<ClientConfig>,
     state: State,
     nonce: NonceRetry,
 }
+
+/// What a call does next.
+enum Next {
+    Send(Request<Bytes>),
+    Sign(SigningJob),
+    /// The endpoint reads the reply.
+    Read(Sent, Response<Bytes>),
+}
+
+/// The endpoint's own request.
+type Ask<'a> = &'a dyn Fn(&Context<'_>) -> Result<EndpointRequest, Error>;
 
 #[derive(Debug)]
 enum State {
@@ -54,71 +71,27 @@ pub(crate) enum NonceRetry {
 
 impl<E: Endpoint> Call<E> {
     pub(crate) const fn new(config: Arc<ClientConfig>, endpoint: E) -> Self {
-        Self {
+        let run = Run {
             config,
-            endpoint,
             state: State::Fresh,
             nonce: NonceRetry::Unused,
-        }
+        };
+        Self { endpoint, run }
     }
 
     fn step(&mut self, at: &Moment, input: Input) -> Result<Step<E::Output>, Error> {
-        match (std::mem::replace(&mut self.state, State::Over), input) {
-            (State::Fresh, Input::Begin) => self.begin(at),
-            (State::Signing(signing), Input::Signed(signature)) => {
-                let Signing { request, due, job } = *signing;
-                let request = request.signed(&self.config, due, &job, &signature)?;
-                self.sign_and_send(at, request)
+        let Self { endpoint, run } = self;
+        Ok(match run.step(at, input, &|cx| endpoint.request(cx))? {
+            Next::Send(request) => Step::Send(request),
+            Next::Sign(job) => Step::Sign(job),
+            Next::Read(sent, response) => {
+                let reply = Reply::new(&response, run.config.server.rules(), at.now());
+                let read = endpoint.read(&Context::new(&run.config, at), reply);
+                Step::Done(
+                    read.map_err(|error| error.without(&redact::secrets(&run.config, &sent)))?,
+                )
             }
-            (State::Waiting(sent), Input::Reply(reply)) => self.read(at, &sent, &reply),
-            (State::Signing(_) | State::Waiting(_), Input::Lost(cause)) => Err(Error::lost(cause)),
-            (State::Over, _) => Err(Misuse::Over.into()),
-            _ => Err(Misuse::OutOfOrder.into()),
-        }
-    }
-
-    fn begin(&mut self, at: &Moment) -> Result<Step<E::Output>, Error> {
-        let request = self.endpoint.request(&Context::new(&self.config, at))?;
-        // A signature may cost a call to a key service: none for a request that cannot be made.
-        let request = Unsent::new(&self.config, request)?;
-        self.sign_and_send(at, request)
-    }
-
-    /// Adds the signatures that are due, one after the other, and sends the request.
-    fn sign_and_send(
-        &mut self,
-        at: &Moment,
-        mut request: Unsent,
-    ) -> Result<Step<E::Output>, Error> {
-        while let Some(due) = request.due(&self.config) {
-            match request.sign(&self.config, at, due)? {
-                None => {}
-                Some(job) => {
-                    let step = Step::Sign(job.clone());
-                    self.state = State::Signing(Box::new(Signing { request, due, job }));
-                    return Ok(step);
-                }
-            }
-        }
-        let (request, sent) = request.into_request(&self.config)?;
-        self.state = State::Waiting(sent);
-        Ok(Step::Send(request))
-    }
-
-    fn read(
-        &mut self,
-        at: &Moment,
-        sent: &Sent,
-        response: &Response<Bytes>,
-    ) -> Result<Step<E::Output>, Error> {
-        if sent.learn(&self.config, response)? && self.nonce == NonceRetry::Unused {
-            self.nonce = NonceRetry::Used;
-            return self.begin(at);
-        }
-        let reply = Reply::new(response, self.config.server.rules(), at.now());
-        let read = self.endpoint.read(&Context::new(&self.config, at), reply);
-        read.map(Step::Done)
-            .map_err(|error| error.without(&redact::secrets(&self.config, sent)))
+        })
     }
 
     fn finish(&self, error: Error) -> Error {
@@ -128,6 +101,53 @@ impl<E: Endpoint> Call<E> {
         } else {
             error.once_only()
         }
+    }
+}
+
+impl Run {
+    fn step(&mut self, at: &Moment, input: Input, ask: Ask<'_>) -> Result<Next, Error> {
+        match (std::mem::replace(&mut self.state, State::Over), input) {
+            (State::Fresh, Input::Begin) => self.begin(at, ask),
+            (State::Signing(signing), Input::Signed(signature)) => {
+                let Signing { request, due, job } = *signing;
+                let request = request.signed(&self.config, due, &job, &signature)?;
+                self.sign_and_send(at, request)
+            }
+            (State::Waiting(sent), Input::Reply(reply)) => {
+                if sent.learn(&self.config, &reply)? && self.nonce == NonceRetry::Unused {
+                    self.nonce = NonceRetry::Used;
+                    return self.begin(at, ask);
+                }
+                Ok(Next::Read(sent, reply))
+            }
+            (State::Signing(_) | State::Waiting(_), Input::Lost(cause)) => Err(Error::lost(cause)),
+            (State::Over, _) => Err(Misuse::Over.into()),
+            _ => Err(Misuse::OutOfOrder.into()),
+        }
+    }
+
+    fn begin(&mut self, at: &Moment, ask: Ask<'_>) -> Result<Next, Error> {
+        let request = ask(&Context::new(&self.config, at))?;
+        // A signature may cost a call to a key service: none for a request that cannot be made.
+        let request = Unsent::new(&self.config, request)?;
+        self.sign_and_send(at, request)
+    }
+
+    /// Adds the signatures that are due, one after the other, and sends the request.
+    fn sign_and_send(&mut self, at: &Moment, mut request: Unsent) -> Result<Next, Error> {
+        while let Some(due) = request.due(&self.config) {
+            match request.sign(&self.config, at, due)? {
+                None => {}
+                Some(job) => {
+                    let step = Next::Sign(job.clone());
+                    self.state = State::Signing(Box::new(Signing { request, due, job }));
+                    return Ok(step);
+                }
+            }
+        }
+        let (request, sent) = request.into_request(&self.config)?;
+        self.state = State::Waiting(sent);
+        Ok(Next::Send(request))
     }
 }
 

@@ -3,8 +3,8 @@
 #[cfg(test)]
 mod tests;
 
-use http::header::WWW_AUTHENTICATE;
-use http::{HeaderMap, HeaderValue};
+use crate::http::header::WWW_AUTHENTICATE;
+use crate::http::{HeaderMap, HeaderValue};
 
 use crate::error::{Error, ProtocolViolation};
 

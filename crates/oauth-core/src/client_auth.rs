@@ -2,10 +2,9 @@
 
 mod signed_secret;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
+use crate::http::HeaderValue;
 
+use crate::base64::{self, Alphabet};
 use crate::error::{Error, Misuse};
 use crate::form;
 use crate::quirk::{Quirk, Rules};
@@ -129,7 +128,8 @@ pub fn basic(id: &str, secret: &str, rules: &Rules) -> Result<HeaderValue, Error
     let pair = Secret::new(pair);
     let mut text = String::with_capacity(6 + pair.expose().len().div_ceil(3) * 4);
     text.push_str("Basic ");
-    STANDARD.encode_string(pair.expose(), &mut text);
+    base64::append(pair.expose().as_bytes(), Alphabet::Standard, &mut text);
+    text.extend(std::iter::repeat_n('=', (3 - pair.expose().len() % 3) % 3));
     header_value(text)
 }
 

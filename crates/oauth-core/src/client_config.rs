@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use crate::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use crate::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::breaker::Breaker;
 use crate::client_auth::{self, ClientAuth, Method};

@@ -8,15 +8,14 @@ mod tests;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use http::HeaderMap;
-#[cfg(feature = "sha2")]
-use serde_json::json;
-
 use crate::crypto::SigningKey;
 use crate::error::{Error, Misuse, ProtocolViolation};
+use crate::http::{HeaderMap, HeaderName};
 #[cfg(feature = "sha2")]
 use crate::jose;
 use crate::jose::PublicJwk;
+#[cfg(feature = "sha2")]
+use crate::json::{self, Members};
 #[cfg(feature = "sha2")]
 use crate::moment::Moment;
 #[cfg(feature = "sha2")]
@@ -27,6 +26,8 @@ use crate::url::Url;
 pub const DPOP: &str = "dpop";
 /// See [`DPOP`].
 pub const DPOP_NONCE: &str = "dpop-nonce";
+pub(crate) const PROOF_FIELD: HeaderName = HeaderName::from_static(DPOP);
+pub(crate) const NONCE_FIELD: HeaderName = HeaderName::from_static(DPOP_NONCE);
 
 /// The error with which a server asks for a proof with its nonce (sections 8 and 9).
 pub(crate) const USE_NONCE: &str = "use_dpop_nonce";
@@ -74,25 +75,26 @@ impl DpopKey {
     /// What is signed to prove that the key is at hand.
     #[cfg(feature = "sha2")]
     pub(crate) fn signing_input(&self, proof: &Proof<'_>, at: &Moment) -> Result<String, Error> {
-        let header = json!({
-            "typ": "dpop+jwt",
-            "alg": self.key.alg().as_str(),
-            "jwk": self.public.to_value(),
-        });
-        let mut claims = json!({
-            "jti": at.token("dpop jti")?,
-            "htm": proof.method,
-            "htu": format!("{}{}", proof.url.origin(), proof.url.path()),
-            "iat": at.now().as_secs(),
-        });
-        if let Some(members) = claims.as_object_mut() {
-            if let Some(token) = proof.token {
-                members.insert("ath".to_owned(), hash(token).into());
-            }
-            if let Some(nonce) = &proof.nonce {
-                members.insert("nonce".to_owned(), nonce.as_str().into());
-            }
+        let (mut header, mut claims) = (String::new(), String::new());
+        let mut members = Members::of(&mut header);
+        members.text("alg", self.key.alg().as_str());
+        let jwk = json::value_text(&self.public.to_value());
+        members.next("jwk").push_str(&jwk);
+        members.text("typ", "dpop+jwt");
+        members.end();
+        let mut members = Members::of(&mut claims);
+        if let Some(token) = proof.token {
+            members.text("ath", &hash(token));
         }
+        members.text("htm", proof.method);
+        let url = format!("{}{}", proof.url.origin(), proof.url.path());
+        members.text("htu", &url);
+        members.number("iat", at.now().as_secs());
+        members.text("jti", &at.token("dpop jti")?);
+        if let Some(nonce) = &proof.nonce {
+            members.text("nonce", nonce);
+        }
+        members.end();
         Ok(jose::signing_input(&header, &claims))
     }
 }
@@ -101,10 +103,8 @@ impl DpopKey {
 /// value" (section 4.2)
 #[cfg(feature = "sha2")]
 fn hash(token: &Secret<String>) -> String {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use sha2::{Digest as _, Sha256};
-    URL_SAFE_NO_PAD.encode(Sha256::digest(token.expose()))
+    crate::base64::url_safe(Sha256::digest(token.expose()))
 }
 
 /// The request that a proof is for.
@@ -172,7 +172,7 @@ impl Nonces {
 /// # Errors
 /// `dpop.nonce` if there are several: which is meant cannot be told.
 pub(crate) fn nonce(headers: &HeaderMap) -> Result<Option<&str>, Error> {
-    let mut fields = headers.get_all(DPOP_NONCE).iter();
+    let mut fields = headers.get_all(NONCE_FIELD).iter();
     let (first, second) = (fields.next(), fields.next());
     if second.is_some() {
         return Err(ProtocolViolation::DpopNonce.into());

@@ -26,7 +26,11 @@ pub use table::{Advice, Loss, Misuse, ProtocolViolation, ValidationFailure};
 ///
 /// No error holds a token, a code, a secret, a request or reply body, or a URL's query.
 #[derive(Debug, Clone)]
-pub struct Error {
+pub struct Error(Box<Facts>);
+
+/// Behind one pointer: errors are rare, and every call on the way hands its result on.
+#[derive(Debug, Clone)]
+struct Facts {
     kind: Kind,
     endpoint: Option<&'static str>,
     detail: Option<Box<str>>,
@@ -70,7 +74,7 @@ impl Kind {
 
 impl Error {
     fn new(kind: Kind) -> Self {
-        Self {
+        Self(Box::new(Facts {
             kind,
             endpoint: None,
             detail: None,
@@ -80,7 +84,7 @@ impl Error {
             is_of_suspect: false,
             pause: None,
             is_told_again: false,
-        }
+        }))
     }
 
     /// An exchange that ended because no answer arrived.
@@ -95,7 +99,7 @@ impl Error {
     /// Names the endpoint the error came from, unless one is named already.
     #[must_use]
     pub fn at_endpoint(mut self, endpoint: &'static str) -> Self {
-        self.endpoint.get_or_insert(endpoint);
+        self.0.endpoint.get_or_insert(endpoint);
         self
     }
 
@@ -103,21 +107,21 @@ impl Error {
     /// characters are dropped, and [`Self::detail`] shows 200 characters of the rest.
     #[must_use]
     pub fn about(mut self, detail: &str) -> Self {
-        self.detail = Some(printable(detail).into_boxed_str());
+        self.0.detail = Some(printable(detail).into_boxed_str());
         self
     }
 
     /// Says that this conversation cannot be had again: its code is spent, or may be.
     #[must_use]
     pub(crate) fn once_only(mut self) -> Self {
-        self.is_final = true;
+        self.0.is_final = true;
         self
     }
 
     /// Says that it is the answer to a refresh token.
     #[must_use]
     pub(crate) fn of_refresh(mut self) -> Self {
-        self.is_of_refresh = true;
+        self.0.is_of_refresh = true;
         self
     }
 
@@ -125,7 +129,7 @@ impl Error {
     /// log in.
     #[must_use]
     pub(crate) fn of_suspect(mut self) -> Self {
-        self.is_of_suspect = true;
+        self.0.is_of_suspect = true;
         self
     }
 
@@ -133,48 +137,48 @@ impl Error {
     /// failures.
     #[must_use]
     pub(crate) fn pausing(mut self, pause: Duration) -> Self {
-        self.pause = (!pause.is_zero()).then_some(pause);
+        self.0.pause = (!pause.is_zero()).then_some(pause);
         self
     }
 
     /// The same of an error that was met before, and is told without another attempt.
     #[must_use]
     pub(crate) fn told_again(mut self, pause: Duration) -> Self {
-        self.is_told_again = true;
+        self.0.is_told_again = true;
         self.pausing(pause)
     }
 
     /// Adds the error underneath.
     #[must_use]
     pub fn caused_by(mut self, cause: Cause) -> Self {
-        self.source = Some(cause);
+        self.0.source = Some(cause);
         self
     }
 
     /// Whether the request may have been carried out though no answer came.
     fn is_of_unknown_fate(&self) -> bool {
         let is_unsent = |cause: &Cause| cause.delivery() == Delivery::Unsent;
-        matches!(self.kind, Kind::Lost(_)) && !self.source.as_ref().is_some_and(is_unsent)
+        matches!(self.0.kind, Kind::Lost(_)) && !self.0.source.as_ref().is_some_and(is_unsent)
     }
 
     /// Whose fault it was.
     pub const fn kind(&self) -> &Kind {
-        &self.kind
+        &self.0.kind
     }
 
     /// A stable name for programs to match on, such as `callback.state` or `denied.invalid_grant`.
     /// The same code means the same thing in every language.
     pub fn code(&self) -> &'static str {
-        self.kind.row().code()
+        self.0.kind.row().code()
     }
 
     /// What a program should do next.
     pub fn advice(&self) -> Advice {
         match self.kind_advice() {
             // The same request is not to be had: a person has to start anew.
-            Advice::Retry { .. } if self.is_final => Advice::Reauthorize,
+            Advice::Retry { .. } if self.0.is_final => Advice::Reauthorize,
             Advice::Retry { after } => Advice::Retry {
-                after: self.pause.or(after),
+                after: self.0.pause.or(after),
             },
             advice => advice,
         }
@@ -185,23 +189,23 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self.advice() {
             Advice::Reauthorize => None,
-            advice => advice.after().or(self.pause),
+            advice => advice.after().or(self.0.pause),
         }
     }
 
     /// Whether it was not met just now: it is the error of the last attempt, told without another one,
     /// for which it is too early.
     pub const fn is_told_again(&self) -> bool {
-        self.is_told_again
+        self.0.is_told_again
     }
 
     fn kind_advice(&self) -> Advice {
-        match &self.kind {
-            Kind::Denied(server) if self.is_of_refresh && server.is_about_the_grant() => {
+        match &self.0.kind {
+            Kind::Denied(server) if self.0.is_of_refresh && server.is_about_the_grant() => {
                 Advice::Reauthorize
             }
-            Kind::Denied(_) if self.is_of_suspect => Advice::Reauthorize,
-            Kind::Denied(server) if self.is_of_refresh => server.advice_on_refresh(),
+            Kind::Denied(_) if self.0.is_of_suspect => Advice::Reauthorize,
+            Kind::Denied(server) if self.0.is_of_refresh => server.advice_on_refresh(),
             Kind::Denied(server) => server.advice(),
             kind => kind.row().advice(),
         }
@@ -209,12 +213,12 @@ impl Error {
 
     /// The endpoint at work, as `token` or `revocation`.
     pub const fn endpoint(&self) -> Option<&'static str> {
-        self.endpoint
+        self.0.endpoint
     }
 
     /// The member, parameter or value at fault.
     pub fn detail(&self) -> Option<&str> {
-        let detail = self.detail.as_deref()?;
+        let detail = self.0.detail.as_deref()?;
         let end = detail
             .char_indices()
             .nth(200)
@@ -224,7 +228,7 @@ impl Error {
 
     /// What the server said, if it was the server that said no.
     pub fn server_error(&self) -> Option<&ServerError> {
-        match &self.kind {
+        match &self.0.kind {
             Kind::Denied(server) => Some(server),
             _ => None,
         }
@@ -232,16 +236,16 @@ impl Error {
 
     /// The cause of a lost exchange.
     pub const fn cause(&self) -> Option<&Cause> {
-        self.source.as_ref()
+        self.0.source.as_ref()
     }
 
     /// Cuts each of `secrets` out of whatever the server wrote: some servers echo what they got.
     #[must_use]
     pub(crate) fn without(mut self, secrets: &[Secret<String>]) -> Self {
-        if let Kind::Denied(server) = &mut self.kind {
+        if let Kind::Denied(server) = &mut self.0.kind {
             server.cut(secrets);
         }
-        if let Some(detail) = &mut self.detail {
+        if let Some(detail) = &mut self.0.detail {
             *detail = cut(detail, secrets, 200).into_boxed_str();
         }
         self
@@ -274,23 +278,23 @@ impl From<ServerError> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(endpoint) = self.endpoint {
+        if let Some(endpoint) = self.0.endpoint {
             write!(f, "{endpoint}: ")?;
         }
-        match &self.kind {
+        match &self.0.kind {
             Kind::Denied(server) => write!(f, "{server}")?,
             kind => f.write_str(kind.row().text())?,
         }
         if let Some(detail) = self.detail() {
             write!(f, ": {detail}")?;
         }
-        if let (Kind::Lost(_), Some(cause)) = (&self.kind, &self.source) {
+        if let (Kind::Lost(_), Some(cause)) = (&self.0.kind, &self.0.source) {
             write!(f, ": {}", printable(&cause.root()))?;
         }
-        if self.is_final && self.is_of_unknown_fate() {
+        if self.0.is_final && self.is_of_unknown_fate() {
             f.write_str(": the code may be spent, so begin the login anew")?;
         }
-        if let (true, Some(pause)) = (self.is_told_again, self.retry_after()) {
+        if let (true, Some(pause)) = (self.0.is_told_again, self.retry_after()) {
             write!(
                 f,
                 ": told again, the next attempt is in {} s",
@@ -303,7 +307,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|cause| cause as _)
+        self.0.source.as_ref().map(|cause| cause as _)
     }
 }
 
@@ -320,15 +324,15 @@ impl Serialize for Error {
         record.serialize_field("advice", advice.as_str())?;
         let pause = self.retry_after().map(|pause| pause.as_secs());
         record.serialize_field("retry_after", &pause)?;
-        record.serialize_field("told_again", &self.is_told_again)?;
-        record.serialize_field("endpoint", &self.endpoint)?;
+        record.serialize_field("told_again", &self.0.is_told_again)?;
+        record.serialize_field("endpoint", &self.0.endpoint)?;
         record.serialize_field("status", &server.and_then(ServerError::status))?;
         record.serialize_field("error", &server.and_then(ServerError::error))?;
         record.serialize_field(
             "error_description",
             &server.and_then(ServerError::description),
         )?;
-        let cause = self.source.as_ref().map(ToString::to_string);
+        let cause = self.0.source.as_ref().map(ToString::to_string);
         record.serialize_field("cause", &cause)?;
         record.end()
     }

@@ -5,12 +5,31 @@ mod compose;
 use std::fmt;
 use std::time::Duration;
 
+use crate::http::HeaderName;
+use crate::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use bytes::Bytes;
 
 use crate::error::{Cause, Error};
 use crate::moment::{Moment, UnixTime};
 
 pub use compose::{Boxed, ExchangeExt};
+
+/// The header fields of a reply that any exchange of this crate looks at: a host need not bring the others.
+pub const READ: [HeaderName; 5] = [
+    CONTENT_TYPE,
+    RETRY_AFTER,
+    WWW_AUTHENTICATE,
+    HeaderName::from_static("dpop-nonce"),
+    HeaderName::from_static("x-ratelimit-reset"),
+];
+
+/// The one of these fields that has this name, in whatever case.
+pub fn field_named(name: &[u8], fields: &[HeaderName]) -> Option<HeaderName> {
+    let mut fields = fields.iter();
+    fields
+        .find(|field| name.eq_ignore_ascii_case(field.as_ref()))
+        .cloned()
+}
 
 /// One conversation with an authorization server, held as a value.
 ///
@@ -37,7 +56,7 @@ pub trait Exchange {
 #[must_use]
 pub enum Step<T> {
     /// Send this, once, following no redirect. Answer with [`Input::Reply`] or [`Input::Lost`].
-    Send(http::Request<Bytes>),
+    Send(crate::http::Request<Bytes>),
     /// Wait this long. Answer with [`Input::Elapsed`].
     Sleep(Duration),
     /// Sign this with a key that lives with the host. Answer with [`Input::Signed`] or
@@ -59,7 +78,7 @@ pub enum Input {
     /// Nothing yet: the first input of every exchange.
     Begin,
     /// The server answered, with at most 1 MiB of body.
-    Reply(http::Response<Bytes>),
+    Reply(crate::http::Response<Bytes>),
     /// No answer arrived, no signature was made, or the answer was too large to read.
     Lost(Cause),
     /// The pause is over.
@@ -116,11 +135,8 @@ impl fmt::Debug for Input {
     }
 }
 
-fn bare(uri: &http::Uri) -> String {
-    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
-    format!(
-        "{}://{authority}{}",
-        uri.scheme_str().unwrap_or_default(),
-        uri.path()
-    )
+fn bare(uri: &crate::http::Uri) -> String {
+    let mut text = uri.to_string();
+    text.truncate(text.find('?').unwrap_or(text.len()));
+    text
 }

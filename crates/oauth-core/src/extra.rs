@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 /// The most memory that the members a standard does not define may take, in bytes.
 pub(crate) const MAX_EXTRA: usize = 256 << 10;
@@ -32,7 +32,7 @@ impl fmt::Debug for Extra {
 
 impl IntoIterator for Extra {
     type Item = (String, Value);
-    type IntoIter = serde_json::map::IntoIter;
+    type IntoIter = <Map<String, Value> as IntoIterator>::IntoIter;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()

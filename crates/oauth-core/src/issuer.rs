@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Misuse};
+use crate::json::{Json, JsonForm};
 use crate::quirk::Rules;
 use crate::url::{Flaw, Transport, Url};
 
@@ -365,5 +366,15 @@ pub fn return_target<'a>(target: &'a str, own_origin: &Url) -> Result<&'a str, E
     match Url::parse(&absolute) {
         Ok(url) if url.same_origin(own_origin) => Ok(target),
         _ => refused(),
+    }
+}
+
+impl JsonForm for RedirectUri {
+    fn read(value: Json<'_>) -> Option<Self> {
+        Self::parse(value.as_str()?).ok()
+    }
+
+    fn write(&self, out: &mut String) {
+        self.0.write(out);
     }
 }

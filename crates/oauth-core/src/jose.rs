@@ -4,10 +4,7 @@
 
 mod jwk;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
-
+use crate::base64::{self, Alphabet};
 use crate::secret::Secret;
 
 pub use jwk::PublicJwk;
@@ -58,9 +55,8 @@ impl Alg {
 }
 
 /// What is signed (RFC 7515 section 5.1): two base64url texts and a dot.
-pub(crate) fn signing_input(header: &Value, claims: &Value) -> String {
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    format!("{}.{}", part(header), part(claims))
+pub(crate) fn signing_input(header: &str, claims: &str) -> String {
+    format!("{}.{}", base64::url_safe(header), base64::url_safe(claims))
 }
 
 /// The compact serialization (RFC 7515 section 7.1).
@@ -68,6 +64,6 @@ pub(crate) fn compact(signing_input: &str, signature: &[u8]) -> Secret<String> {
     let mut text = String::with_capacity(signing_input.len() + 1 + signature.len() * 4 / 3 + 4);
     text.push_str(signing_input);
     text.push('.');
-    URL_SAFE_NO_PAD.encode_string(signature, &mut text);
+    base64::append(signature, Alphabet::UrlSafe, &mut text);
     Secret::new(text)
 }

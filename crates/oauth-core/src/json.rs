@@ -1,19 +1,29 @@
 //! A JSON reader with limits: size, depth, number of values, and no member twice (RFC 8259;
 //! SECURITY of parsers that disagree). Values borrow from the reply wherever they can.
 
+pub(crate) mod form;
 mod number;
+mod reader;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, all(feature = "js", target_family = "wasm")))]
+#[cfg_attr(test, allow(dead_code, unreachable_pub))] // the page's own, tested where tests run
+mod value;
+mod writer;
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
 
 use crate::error::{Error, ProtocolViolation};
 use crate::form::Pairs;
+
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+pub use serde_json::{Map, Value};
+#[cfg(all(feature = "js", target_family = "wasm"))]
+pub use value::{Map, Value};
+
+pub use form::{JsonForm, Named, from_text, to_text};
+pub use writer::Members;
 
 /// The deepest nesting of a reply.
 pub const MAX_DEPTH: usize = 64;
@@ -21,10 +31,6 @@ pub const MAX_DEPTH: usize = 64;
 /// The most values and members of a reply. Two bytes of JSON can make fifty of memory, so a limit
 /// in bytes alone lets one reply fill a small machine; no honest reply has a tenth as many.
 pub const MAX_VALUES: usize = 4096;
-
-const TOO_DEEP: &str = "nested too deep";
-const TOO_MANY: &str = "too many values";
-const TWICE: &str = "duplicate member: ";
 
 /// A JSON value that borrows its text.
 #[derive(Clone)]
@@ -56,42 +62,21 @@ pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 /// # Errors
 /// `reply.json`, `reply.nesting`, `reply.too_many_values`, `reply.duplicate_member` (naming it).
 pub fn parse(text: &str) -> Result<Json<'_>, Error> {
-    match read(text) {
-        // serde_json refuses a number beyond the range of f64, and the whole text with it.
-        Err(error) if error.to_string().starts_with(number::OUT_OF_RANGE) => {
-            read(&number::saturated(text)).map(Json::into_owned)
-        }
-        value => value,
-    }
-    .map_err(|error| {
-        let text = error.to_string();
-        if text.starts_with(TOO_DEEP) {
-            return ProtocolViolation::ReplyNesting.into();
-        }
-        if text.starts_with(TOO_MANY) {
-            return ProtocolViolation::ReplyTooManyValues.into();
-        }
-        // serde_json ends its messages with the place.
-        match text
-            .strip_prefix(TWICE)
-            .and_then(|rest| rest.rsplit_once(" at line "))
-        {
-            Some((member, _)) => Error::from(ProtocolViolation::ReplyDuplicate).about(member),
-            None => ProtocolViolation::ReplyJson.into(),
-        }
-    })
+    reader::read(text, reader::Limits::REPLY).map_err(Error::from)
 }
 
-fn read(text: &str) -> Result<Json<'_>, serde_json::Error> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let left = Cell::new(MAX_VALUES);
-    // Our own limits are reached first and have codes of their own.
-    let value = Place {
-        depth: 0,
-        left: &left,
-    }
-    .deserialize(&mut reader);
-    value.and_then(|value| reader.end().map(|()| value))
+/// A value as JSON.
+pub fn value_text(value: &Value) -> String {
+    let mut out = String::new();
+    writer::value(value, &mut out);
+    out
+}
+
+/// A map as JSON.
+pub fn map_text(map: &Map<String, Value>) -> String {
+    let mut out = String::new();
+    writer::object(map, &mut out);
+    out
 }
 
 impl<'a> Object<'a> {
@@ -212,15 +197,6 @@ impl<'a> Object<'a> {
         }
         (map, is_whole)
     }
-
-    fn into_owned(self) -> Object<'static> {
-        let members = self.0.into_iter();
-        Object(
-            members
-                .map(|(name, value)| (Cow::Owned(name.into_owned()), value.into_owned()))
-                .collect(),
-        )
-    }
 }
 
 /// What a member of an owned map takes besides its texts: a name, a value, its part of a node.
@@ -317,19 +293,6 @@ impl Json<'_> {
             _ => 0,
         }
     }
-
-    fn into_owned(self) -> Json<'static> {
-        match self {
-            Self::Null => Json::Null,
-            Self::Bool(value) => Json::Bool(value),
-            Self::Unsigned(number) => Json::Unsigned(number),
-            Self::Negative(number) => Json::Negative(number),
-            Self::Float(number) => Json::Float(number),
-            Self::String(text) => Json::String(Cow::Owned(text.into_owned())),
-            Self::Array(items) => Json::Array(items.into_iter().map(Json::into_owned).collect()),
-            Self::Object(object) => Json::Object(object.into_owned()),
-        }
-    }
 }
 
 impl fmt::Debug for Json<'_> {
@@ -349,126 +312,5 @@ impl fmt::Debug for Json<'_> {
 impl fmt::Debug for Object<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
-    }
-}
-
-/// Where the value about to be read stands, and how many more there may be.
-#[derive(Clone, Copy)]
-struct Place<'c> {
-    depth: usize,
-    left: &'c Cell<usize>,
-}
-
-impl Place<'_> {
-    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        if self.depth >= MAX_DEPTH {
-            return Err(E::custom(TOO_DEEP));
-        }
-        let depth = self.depth + 1;
-        Ok(Self { depth, ..self })
-    }
-
-    /// Counts one value that was found.
-    fn count<E: serde::de::Error>(self) -> Result<(), E> {
-        let left = self.left.get().checked_sub(1);
-        self.left.set(left.ok_or_else(|| E::custom(TOO_MANY))?);
-        Ok(())
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Place<'_> {
-    type Value = Json<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Place<'_> {
-    type Value = Json<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
-        Ok(Json::Bool(value))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Json<'de>, E> {
-        Ok(Json::Unsigned(number))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Json<'de>, E> {
-        Ok(Json::Negative(number))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Json<'de>, E> {
-        Ok(Json::Float(number))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
-        Ok(Json::String(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
-        Ok(Json::String(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json<'de>, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element_seed(self.deeper()?)? {
-            self.count()?;
-            items.push(item);
-        }
-        Ok(Json::Array(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
-        // The reply itself has a handful of members; a million empty objects inside have none.
-        let room = if self.depth == 0 { 6 } else { 0 };
-        let mut object = Object(Vec::with_capacity(room));
-        while let Some(name) = members.next_key_seed(Name)? {
-            let value = members.next_value_seed(self.deeper()?)?;
-            self.count()?;
-            object.0.push((name, value));
-        }
-        if let Some(number) = number::of_members(&object.0) {
-            return Ok(number);
-        }
-        match object.twice() {
-            Some(name) => Err(A::Error::custom(format_args!("{TWICE}{name}"))),
-            None => Ok(Json::Object(object)),
-        }
-    }
-}
-
-struct Name;
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member name")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
     }
 }

@@ -7,6 +7,7 @@
 //! of codes; [`quirk`] the closed list of deviations; [`danger`] every unsafe switch; [`manual`]
 //! says why.
 
+mod base64;
 mod breaker;
 pub mod call;
 pub mod challenge;
@@ -25,6 +26,9 @@ pub mod extra;
 pub mod flow;
 pub mod form;
 pub mod grant;
+#[cfg(all(feature = "js", target_family = "wasm"))]
+#[allow(missing_docs)] // the names of another crate, whose documentation holds
+pub mod http;
 pub mod issuer;
 pub mod jose;
 pub mod json;
@@ -40,6 +44,14 @@ pub mod server;
 mod testing;
 pub mod token;
 pub mod url;
+
+/// The messages of exchanges. In a page, with the feature `js`, what this crate uses of it and no more.
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+pub use ::http;
+#[cfg(all(test, not(target_family = "wasm")))]
+#[path = "http.rs"]
+#[allow(dead_code, unreachable_pub)] // the page's own parts, tested where tests run
+mod page_http;
 
 pub use client::{Client, discover, discover_with};
 pub use client_auth::ClientAuth;

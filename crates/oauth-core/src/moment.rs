@@ -5,15 +5,12 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-#[cfg(feature = "sha2")]
-use base64::Engine as _;
-#[cfg(feature = "sha2")]
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 #[cfg(feature = "sha2")]
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Misuse};
+use crate::json::{Json, JsonForm};
 
 /// Whole seconds since 1970-01-01T00:00:00Z, as the wire speaks them. Arithmetic saturates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -184,7 +181,7 @@ impl Moment {
     /// [`Self::stretch`] as 43 characters of base64url, fit for URLs and JWT claims.
     #[cfg(feature = "sha2")]
     pub(crate) fn token(&self, label: &str) -> Result<String, Error> {
-        Ok(URL_SAFE_NO_PAD.encode(self.stretch(label)?))
+        Ok(crate::base64::url_safe(self.stretch(label)?))
     }
 }
 
@@ -244,5 +241,15 @@ mod tests {
         let late = UnixTime::from_secs(u64::MAX);
         assert_eq!(late.after(Duration::from_secs(1)), late);
         assert_eq!(UnixTime::from_secs(1).since(late), Duration::ZERO);
+    }
+}
+
+impl JsonForm for UnixTime {
+    fn read(value: Json<'_>) -> Option<Self> {
+        u64::read(value).map(Self)
+    }
+
+    fn write(&self, out: &mut String) {
+        self.0.write(out);
     }
 }

@@ -1,11 +1,10 @@
 //! Proof Key for Code Exchange (RFC 7636).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 #[cfg(feature = "sha2")]
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroize as _;
 
+use crate::base64;
 use crate::error::{Error, Misuse};
 #[cfg(feature = "sha2")]
 use crate::moment::Moment;
@@ -43,7 +42,7 @@ impl CodeVerifier {
 
     /// The verifier that stands for these 32 octets (RFC 7636 appendix B).
     pub fn from_octets(mut octets: [u8; 32]) -> Self {
-        let text = URL_SAFE_NO_PAD.encode(octets);
+        let text = base64::url_safe(octets);
         octets.zeroize();
         Self(Secret::new(text))
     }
@@ -75,7 +74,7 @@ impl CodeVerifier {
     #[cfg(feature = "sha2")]
     pub fn challenge(&self, method: ChallengeMethod) -> String {
         match method {
-            ChallengeMethod::S256 => URL_SAFE_NO_PAD.encode(Sha256::digest(self.expose())),
+            ChallengeMethod::S256 => base64::url_safe(Sha256::digest(self.expose())),
             ChallengeMethod::Plain => self.expose().to_owned(),
         }
     }

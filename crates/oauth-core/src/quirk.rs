@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::json::Object;
+use crate::json::form::json_words;
+use crate::json_form;
 use crate::scope::Scope;
 
 /// One deviation of one server.
@@ -109,6 +111,42 @@ pub struct Rules {
     #[serde(default)]
     pub quirks: Vec<Quirk>,
 }
+
+// The same form that the derived readers of provider files know.
+json_words! { Quirk {
+    "assume_bearer" = AssumeBearer,
+    "bearer_alias" = BearerAlias(value),
+    "raw_basic" = RawBasic,
+    "body_credentials" = BodyCredentials(value),
+    "scope_delimiter" = ScopeDelimiter(value),
+    "reply_scope_delimiter" = ReplyScopeDelimiter(value),
+    "client_id_parameter" = ClientIdParameter(value),
+    "json_request" = JsonRequest,
+    "plain_form_response" = PlainFormResponse,
+    "camel_case_response" = CamelCaseResponse,
+    "zero_lifetime_is_forever" = ZeroLifetimeIsForever,
+    "errors_array" = ErrorsArray,
+    "tenant_issuer" = TenantIssuer(value),
+    "omit_redirect_uri" = OmitRedirectUri,
+    "errors_without_issuer" = ErrorsWithoutIssuer,
+    "callbacks_without_issuer" = CallbacksWithoutIssuer,
+    "error_means" = ErrorMeans(first, second),
+    "description_means" = DescriptionMeans(first, second),
+    "status_member" = StatusMember(first, second),
+    "token_member" = TokenMember(value),
+    "token_parameter" = TokenParameter(first, second),
+    "expires_at_member" = ExpiresAtMember(value),
+    "empty_scope_is_absent" = EmptyScopeIsAbsent,
+    "scope_alias" = ScopeAlias(first, second),
+    "scope_prefix" = ScopePrefix(value),
+    "scope_on_refresh" = ScopeOnRefresh(value),
+    "refreshes_any_scope" = RefreshesAnyScope,
+    "challenge_as_verifier" = ChallengeAsVerifier,
+} }
+
+json_words! { Strictness { "lenient" = Lenient, "strict" = Strict } }
+
+json_form! { Rules { strictness: default, quirks: default } }
 
 impl Rules {
     /// Whether this deviation is in force.

@@ -1,11 +1,15 @@
 //! `Retry-After` (RFC 9110 section 10.2.3) and its relatives.
 
-use std::time::{Duration, UNIX_EPOCH};
+mod date;
 
-use http::header::RETRY_AFTER;
-use http::{HeaderMap, StatusCode};
+use std::time::Duration;
+
+use crate::http::header::RETRY_AFTER;
+use crate::http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::moment::UnixTime;
+
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// The longest pause a server can ask of this crate.
 pub const CAP: Duration = Duration::from_secs(300);
@@ -37,7 +41,7 @@ pub fn limit(
         return read(headers, now, cap);
     }
     // UserTesting names the second, Envoy how many are left: no limit lasts thirty years.
-    let field = headers.get("x-ratelimit-reset")?.to_str().ok()?;
+    let field = headers.get(RESET)?.to_str().ok()?;
     let reset = digits(field.trim_matches([' ', '\t']))?;
     let pause = match reset {
         0..1_000_000_000 => Duration::from_secs(reset),
@@ -57,9 +61,7 @@ pub fn parse(field: &str, now: UnixTime) -> Option<Duration> {
 
 /// Reads an HTTP date (RFC 9110 section 5.6.7).
 pub(crate) fn date(field: &str) -> Option<UnixTime> {
-    let date = httpdate::parse_http_date(field).ok()?;
-    let at = date.duration_since(UNIX_EPOCH).ok()?;
-    Some(UnixTime::from_secs(at.as_secs()))
+    date::read(field.trim_matches([' ', '\t']))
 }
 
 /// Decimal digits, saturating.
@@ -70,7 +72,7 @@ fn digits(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use crate::http::HeaderValue;
 
     use super::*;
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Misuse};
+use crate::json::{Json, JsonForm};
 
 /// A set of scope names, in the order given, none twice. May be empty.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -124,8 +125,9 @@ impl Scope {
         if self.0.len() <= 256 {
             return other.iter().all(|name| self.contains(name));
         }
-        let names: BTreeSet<_> = self.iter().collect();
-        other.iter().all(|name| names.contains(name))
+        let mut names: Vec<_> = self.iter().collect();
+        names.sort_unstable();
+        other.iter().all(|name| names.binary_search(&name).is_ok())
     }
 
     /// The names of both, for a step-up that must not lose what was granted before.
@@ -271,5 +273,15 @@ mod tests {
         assert_eq!(choose(Some(&a), Some(&b)).as_deref(), Some("a"));
         assert_eq!(choose(None, Some(&b)).as_deref(), Some("b"));
         assert_eq!(choose(None, None), None);
+    }
+}
+
+impl JsonForm for Scope {
+    fn read(value: Json<'_>) -> Option<Self> {
+        Self::parse(value.as_str()?).ok()
+    }
+
+    fn write(&self, out: &mut String) {
+        self.0.write(out);
     }
 }

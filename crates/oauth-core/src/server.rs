@@ -3,11 +3,9 @@
 #[cfg(test)]
 mod tests;
 
-use serde_json::{Map, Value};
-
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::issuer::Issuer;
-use crate::json::{Json, Object};
+use crate::json::{Json, Map, Object, Value};
 use crate::quirk::{Quirk, Rules};
 use crate::url::{Flaw, Transport, Url};
 

@@ -1,8 +1,8 @@
 //! What the unit tests share.
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
+use crate::http::{HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::client::Client;
 use crate::client_auth::ClientAuth;

@@ -6,9 +6,8 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use crate::http::HeaderValue;
+use crate::json::{Map, Value};
 
 use crate::client_auth;
 use crate::client_config::Binding;
@@ -17,6 +16,7 @@ use crate::extra::Extra;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
+use crate::{json, json_form};
 
 /// The longest lifetime a token is given, in seconds: 136 years. Larger numbers saturate.
 pub const MAX_LIFETIME: u64 = u32::MAX as u64;
@@ -260,8 +260,7 @@ impl Tokens {
 
     /// Everything needed to go on after a restart, as JSON. Store it where secrets belong.
     pub fn to_json(&self) -> Secret<String> {
-        // A map of texts and numbers always serializes.
-        Secret::new(serde_json::to_string(&self.stored()).unwrap_or_default())
+        Secret::new(json::to_text(&self.stored()))
     }
 
     pub(crate) fn stored(&self) -> Stored {
@@ -295,8 +294,7 @@ impl Tokens {
     /// # Errors
     /// `stored.malformed`.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        let stored = serde_json::from_str(text).map_err(|_| Error::from(Misuse::StoredForm))?;
-        Self::restored(stored)
+        Self::restored(json::from_text(text).ok_or(Misuse::StoredForm)?)
     }
 
     pub(crate) fn restored(stored: Stored) -> Result<Self, Error> {
@@ -363,13 +361,11 @@ pub(crate) fn authorization(
 }
 
 /// Tokens as they are stored.
-#[derive(Serialize, Deserialize)]
 pub(crate) struct Stored {
     version: u32,
     issuer: String,
     client_id: String,
     /// Records of earlier versions have no such member.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     token_type: Option<String>,
     access_token: String,
     received_at: UnixTime,
@@ -379,9 +375,12 @@ pub(crate) struct Stored {
     refresh_scope: Option<Scope>,
     /// What the login asked for, where that is more than was granted. Records of earlier versions
     /// have no such member.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     requested_scope: Option<Scope>,
     id_token: Option<String>,
-    #[serde(default)]
     extra: Map<String, Value>,
 }
+
+json_form! { Stored {
+    version, issuer, client_id, token_type: skip, access_token, received_at, expires_in, scope,
+    refresh_token, refresh_scope, requested_scope: skip, id_token, extra: default,
+} }

@@ -26,7 +26,7 @@ use crate::form::Form;
 pub struct Url {
     text: Arc<str>,
     /// The same for the `http` crate, worked out when first sent.
-    uri: Arc<OnceLock<http::Uri>>,
+    uri: Arc<OnceLock<crate::http::Uri>>,
     /// Where the host begins, its port (if any) begins, and the path begins, in bytes.
     host: usize,
     port: usize,
@@ -235,11 +235,11 @@ impl Url {
     }
 
     /// The URL as the `http` crate has it, for a request.
-    pub(crate) fn uri(&self) -> Result<http::Uri, Error> {
+    pub(crate) fn uri(&self) -> Result<crate::http::Uri, Error> {
         if let Some(uri) = self.uri.get() {
             return Ok(uri.clone());
         }
-        let uri: http::Uri = self
+        let uri: crate::http::Uri = self
             .text
             .parse()
             .map_err(|_| Error::from(Misuse::UrlSyntax))?;
@@ -275,12 +275,12 @@ impl AsRef<str> for Url {
     }
 }
 
-impl TryFrom<&http::Uri> for Url {
+impl TryFrom<&crate::http::Uri> for Url {
     type Error = Error;
 
     /// # Errors
     /// Those of [`Self::parse`].
-    fn try_from(uri: &http::Uri) -> Result<Self, Error> {
+    fn try_from(uri: &crate::http::Uri) -> Result<Self, Error> {
         Self::parse(&uri.to_string())
     }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
 use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::{self, Allowance, Clock, Event, OnLimit, TokenFor};
+use oauth_core::http::{Method, StatusCode};
 
 use crate::resource::{Attachment, Resource, headers};
 use crate::server::Server;
@@ -183,10 +183,8 @@ impl ApiCall {
                 .map_err(|_| Error::from(Misuse::HeaderValue).about("method"))?,
         };
         let url = without_fragment(call.request.url);
-        let fields = call.request.headers.iter();
-        let read = fields.filter(|(name, _)| Resource::reads(name.as_bytes()));
         let mut request = resource::ResourceRequest::new(&api.0, method, url)
-            .headers(headers(read)?)
+            .headers(headers(call.request.headers, Resource::field)?)
             .on_limit(call.on_limit);
         if let Some(body) = call.request.body {
             request = request.body(Bytes::copy_from_slice(body));
@@ -241,7 +239,7 @@ impl ApiCall {
         let plain = |(_, value): &&(String, String)| {
             value.bytes().all(|byte| (b' '..=b'~').contains(&byte))
         };
-        let fields = headers(fields.iter().filter(plain))?;
+        let fields = headers(fields.iter().filter(plain), |name| self.0.field(name))?;
         self.resume(at, Event::Reply(status, &fields))
     }
 

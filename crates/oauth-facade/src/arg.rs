@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use oauth_core::error::{Error, Misuse};
 use oauth_core::extra::Extra;
+use oauth_core::json::Value;
 use oauth_core::moment::UnixTime;
 use oauth_core::token::TokenKind;
 use oauth_core::{Scope, Secret, Tokens};
-use serde_json::Value;
 
 /// The largest whole number up to which a double holds each (2^53 - 1).
 const SAFE: f64 = 9_007_199_254_740_991.0;

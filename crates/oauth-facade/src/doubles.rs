@@ -1,6 +1,6 @@
 //! JSON for languages whose every number is a double.
 
-use serde_json::Value;
+use oauth_core::json::Value;
 
 /// The largest whole number up to which a double holds each (2^53 - 1).
 const SAFE: u64 = (1 << 53) - 1;
@@ -14,7 +14,10 @@ pub fn for_doubles(value: Value) -> Value {
                 .as_u64()
                 .or_else(|| number.as_i64().map(i64::unsigned_abs));
             match magnitude {
-                Some(magnitude) if magnitude > SAFE => Value::String(number.to_string()),
+                Some(magnitude) if magnitude > SAFE => {
+                    let sign = if number.as_u64().is_none() { "-" } else { "" };
+                    Value::String(format!("{sign}{magnitude}"))
+                }
                 _ => Value::Number(number),
             }
         }

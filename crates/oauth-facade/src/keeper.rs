@@ -360,7 +360,7 @@ impl Keeper {
         let flight = self.state().flight.take();
         let outcome = flight.and_then(|flight| lock(&flight).take());
         let dropped = || {
-            Err(Error::lost(Cause::unknown(
+            Err(Error::lost(Cause::unknown_as(
                 "the token request was given up",
             )))
         };
@@ -380,7 +380,7 @@ impl Keeper {
     /// # Errors
     /// As [`Self::begin`].
     pub fn failed(&self, at: &Moment, why: &str) -> Result<Task, Error> {
-        let error = Error::lost(Cause::unknown(why.to_owned())).at_endpoint(STORE);
+        let error = Error::lost(Cause::unknown_as(why)).at_endpoint(STORE);
         self.step(at, Event::Failed(error))
     }
 

@@ -4,9 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode};
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_core::exchange::{Boxed, Exchange, ExchangeExt as _, Input, SigningJob, Step};
+use oauth_core::exchange::{
+    Boxed, Exchange, ExchangeExt as _, Input, READ, SigningJob, Step, field_named,
+};
+use oauth_core::http::{HeaderValue, Response, StatusCode};
 use oauth_core::moment::Moment;
 
 use crate::record::Record;
@@ -45,7 +47,7 @@ pub struct Outgoing {
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    /// Names in any case; a name may stand several times.
+    /// Names in any case; a name may stand several times. Only those of [`READ`] have to be brought.
     pub headers: Vec<(String, Vec<u8>)>,
     /// At most 1 MiB.
     pub body: Vec<u8>,
@@ -131,7 +133,7 @@ impl Exchange for Machine {
 }
 
 impl Outgoing {
-    fn of(request: http::Request<Bytes>) -> Result<Self, Error> {
+    fn of(request: oauth_core::http::Request<Bytes>) -> Result<Self, Error> {
         let (parts, body) = request.into_parts();
         let text = |value: &HeaderValue| {
             value
@@ -160,7 +162,12 @@ impl Reply {
         *response.status_mut() =
             StatusCode::from_u16(self.status).map_err(|_| refused("status"))?;
         for (name, value) in self.headers {
-            let key: HeaderName = name.parse().map_err(|_| refused(&name))?;
+            if !is_token(&name) {
+                return Err(refused(&name));
+            }
+            let Some(key) = field_named(name.as_bytes(), &READ) else {
+                continue;
+            };
             // White space around a value is not part of it (RFC 9110 section 5.5), whoever left it.
             let value =
                 HeaderValue::from_maybe_shared(trimmed(value)).map_err(|_| refused(&name))?;
@@ -168,6 +175,12 @@ impl Reply {
         }
         Ok(response)
     }
+}
+
+/// What a name is made of (RFC 9110 section 5.6.2).
+fn is_token(name: &str) -> bool {
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !name.is_empty() && name.bytes().all(is_part)
 }
 
 fn trimmed(value: Vec<u8>) -> Bytes {

@@ -5,26 +5,25 @@
 //! types of variables are checked here a second time, by the same rules: `tests/preset.rs` proves
 //! that both sides accept the same values and make the same server of them.
 
-use std::collections::BTreeMap;
-
 use oauth_core::error::{Error, Misuse};
+use oauth_core::json::Named;
+use oauth_core::json_form;
 use oauth_core::quirk::Quirk;
 use oauth_core::url::Url;
-use serde::{Deserialize, Serialize};
 
 use crate::server::Server;
 use crate::stored::Stored;
 
 /// One preset, its variables still open.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Preset {
     variables: Vec<Variable>,
-    options: BTreeMap<String, Vec<Quirk>>,
+    options: Named<Vec<Quirk>>,
     server: Stored,
 }
 
 /// A gap in the preset's URLs.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 struct Variable {
     name: String,
     kind: String,
@@ -36,14 +35,22 @@ struct Variable {
     quirks_of_values: Vec<Quirk>,
 }
 
+json_form! { Preset { variables, options, server } }
+json_form! { Variable { name, kind, form, description, default, values, quirks_of_values } }
+
 impl Preset {
     /// Reads one preset of the generated file.
     ///
     /// # Errors
     /// `provider.data`.
     pub fn parse(json: &str) -> Result<Self, Error> {
-        serde_json::from_str(json)
-            .map_err(|error| Error::from(Misuse::ProviderData).about(&error.to_string()))
+        oauth_core::json::from_text(json)
+            .ok_or_else(|| Error::from(Misuse::ProviderData).about("preset"))
+    }
+
+    /// What [`Self::parse`] reads.
+    pub fn to_json(&self) -> String {
+        oauth_core::json::to_text(self)
     }
 
     /// Whether a page in a browser may hold a client secret of this provider.
@@ -61,7 +68,7 @@ impl Preset {
     /// `provider.variable`, `url.*`, `issuer.*`, `metadata.endpoint_*`.
     pub fn server(
         &self,
-        values: &BTreeMap<String, String>,
+        values: &[(String, String)],
         options: &[String],
         loopback: Option<&str>,
     ) -> Result<Server, Error> {
@@ -69,12 +76,16 @@ impl Preset {
             let name: String = name.chars().take(40).collect();
             refused(&format!("no {what} `{name}`"))
         };
-        if let Some(name) = values.keys().find(|name| !self.knows(name)) {
+        if let Some((name, _)) = values.iter().find(|(name, _)| !self.knows(name)) {
             return Err(unknown("variable", name));
         }
         let mut stored = self.server.clone();
         for variable in &self.variables {
-            let value = variable.value(values.get(&variable.name))?;
+            let value = {
+                let mut given = values.iter();
+                let given = given.find(|(name, _)| *name == variable.name);
+                variable.value(given.map(|(_, value)| value))?
+            };
             if variable.values.contains(&value) {
                 stored.add_quirks(&variable.quirks_of_values);
             }
@@ -178,7 +189,7 @@ fn is_host(text: &str) -> bool {
 mod writing {
     use oauth_providers::{Provider, VariableKind};
 
-    use super::{Error, Preset, Server, Variable, refused};
+    use super::{Error, Named, Preset, Server, Variable, refused};
     use crate::stored::Stored;
 
     impl Preset {
@@ -203,7 +214,7 @@ mod writing {
                 quirks.retain(|quirk| !known.contains(quirk));
                 Ok((name.to_owned(), quirks))
             });
-            let options = options.collect::<Result<_, Error>>()?;
+            let options = Named(options.collect::<Result<_, Error>>()?);
             let stored = Stored::of(&base)?.rewritten(|text| {
                 let gaps = marks.iter();
                 gaps.fold(text.to_owned(), |text, (mark, gap)| text.replace(mark, gap))

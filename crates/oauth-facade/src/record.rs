@@ -2,10 +2,11 @@
 
 use oauth_core::Tokens;
 use oauth_core::error::{Class, Error, ServerError};
-use serde::Serialize;
-use serde_json::{Map, Value};
+use oauth_core::json::{self, JsonForm as _, Members};
+use oauth_core::json::{Map, Value};
 
 use crate::arg::Arg;
+use crate::doubles::for_doubles;
 use crate::server::Server;
 
 /// The output of any conversation. A binding that forgets a case does not compile.
@@ -50,7 +51,11 @@ impl From<oauth_core::server::Server> for Record {
 }
 
 /// An error in plain data.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
+#[cfg_attr(
+    not(all(feature = "js", target_family = "wasm")),
+    derive(serde::Serialize)
+)]
 pub struct ErrorRecord {
     /// Whose fault it is.
     pub kind: Class,
@@ -75,6 +80,33 @@ pub struct ErrorRecord {
     pub error_description: Option<String>,
     /// Members of a refusal that OAuth does not define.
     pub extra: Map<String, Value>,
+}
+
+impl ErrorRecord {
+    /// The record as JSON for languages whose every number is a double, with what the error came from.
+    pub fn to_json(&self, cause: Option<String>) -> String {
+        let mut out = String::new();
+        let mut members = Members::of(&mut out);
+        let own = |text: &str| text.to_owned();
+        own(self.kind.as_str()).write(members.next("kind"));
+        own(self.code).write(members.next("code"));
+        self.message.write(members.next("message"));
+        own(self.advice).write(members.next("advice"));
+        self.retry_after.write(members.next("retry_after"));
+        self.told_again.write(members.next("told_again"));
+        self.endpoint.map(own).write(members.next("endpoint"));
+        self.status.write(members.next("status"));
+        self.error.write(members.next("error"));
+        self.error_description
+            .write(members.next("error_description"));
+        let extra = for_doubles(Value::Object(self.extra.clone()));
+        members.next("extra").push_str(&json::value_text(&extra));
+        if cause.is_some() {
+            cause.write(members.next("cause"));
+        }
+        members.end();
+        out
+    }
 }
 
 impl From<&Error> for ErrorRecord {

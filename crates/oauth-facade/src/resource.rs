@@ -1,9 +1,10 @@
 //! Attaching a token to a request that another language's HTTP client sends.
 
-use http::header::WWW_AUTHENTICATE;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use oauth_core::error::{Error, Misuse};
+use oauth_core::exchange::field_named;
 use oauth_core::flow::resource::{self, Verdict};
+use oauth_core::http::header::WWW_AUTHENTICATE;
+use oauth_core::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use oauth_core::url::Url;
 use oauth_core::{Secret, danger};
 
@@ -54,7 +55,7 @@ impl Resource {
     ) -> Result<String, Error> {
         // The fragment stays with the client.
         let (url, _) = request.url.split_once('#').unwrap_or((request.url, ""));
-        let headers = headers(request.headers)?;
+        let headers = headers(request.headers, Self::field)?;
         let value = self
             .0
             .authorization(&Url::parse(url)?, &headers, request.body, token)?;
@@ -65,8 +66,11 @@ impl Resource {
     /// Whether [`authorization`](Self::authorization) looks at request headers of this name; the
     /// others need not be brought here.
     pub fn reads(name: &[u8]) -> bool {
-        let mut read = resource::READ_BEFORE.iter();
-        read.any(|field| name.eq_ignore_ascii_case(field.as_ref()))
+        Self::field(name).is_some()
+    }
+
+    pub(crate) fn field(name: &[u8]) -> Option<HeaderName> {
+        field_named(name, &resource::READ_BEFORE)
     }
 
     /// Whether a reply of this status can be about the token. If not, its
@@ -97,14 +101,17 @@ impl Resource {
     }
 }
 
+/// The fields that are known.
 pub(crate) fn headers<'a>(
     fields: impl IntoIterator<Item = &'a (String, String)>,
+    known: impl Fn(&[u8]) -> Option<HeaderName>,
 ) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
-        let refused = || Error::from(Misuse::HeaderValue).about(name);
-        let key: HeaderName = name.parse().map_err(|_| refused())?;
-        headers.append(key, HeaderValue::from_str(value).map_err(|_| refused())?);
+        if let Some(key) = known(name.as_bytes()) {
+            let refused = |_| Error::from(Misuse::HeaderValue).about(name);
+            headers.append(key, HeaderValue::from_str(value).map_err(refused)?);
+        }
     }
     Ok(headers)
 }

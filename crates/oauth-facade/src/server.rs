@@ -211,7 +211,7 @@ impl Server {
                 metadata.insert(kind.member().to_owned(), url.as_str().into());
             }
         }
-        serde_json::Value::Object(metadata).to_string()
+        json::map_text(&metadata)
     }
 }
 

@@ -1,18 +1,16 @@
 //! A server as JSON, for hosts that keep it or were given it.
 
-use std::collections::BTreeMap;
-
 use oauth_core::error::{Error, Misuse};
+use oauth_core::json::{self, Named};
+use oauth_core::json::{Map, Value};
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::server::EndpointKind;
-use oauth_core::{danger, issuer::Issuer};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use oauth_core::{danger, issuer::Issuer, json_form};
 
 use crate::server::{Server, Transport};
 
 /// What a preset says beyond its server.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Facts {
     pub(crate) title: String,
     pub(crate) api: Vec<String>,
@@ -36,17 +34,19 @@ pub(crate) fn allows_secret_in_browser(facts: Option<&Facts>) -> Result<(), Erro
 
 /// A server, member for member. Mutual TLS aliases are left out: where this is read, there are no
 /// client certificates.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Stored {
     version: u32,
     issuer: String,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     loopback: bool,
     rules: Rules,
-    endpoints: BTreeMap<String, String>,
+    endpoints: Named<String>,
     metadata: Map<String, Value>,
     preset: Option<Facts>,
 }
+
+json_form! { Facts { title, api, public_clients, needs_registered_redirect_uris, secret_refused } }
+json_form! { Stored { version, issuer, loopback: skip, rules, endpoints, metadata, preset } }
 
 impl Stored {
     pub(crate) fn of(server: &Server) -> Result<Self, Error> {
@@ -64,7 +64,7 @@ impl Stored {
             issuer: server.issuer().to_owned(),
             loopback: core.transport() == Transport::LoopbackHttp,
             rules: core.rules().clone(),
-            endpoints: endpoints.collect(),
+            endpoints: Named(endpoints.collect()),
             metadata,
             preset: server.facts()?,
         })
@@ -72,7 +72,7 @@ impl Stored {
 
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let malformed = || Error::from(Misuse::StoredForm);
-        let stored: Self = serde_json::from_str(text).map_err(|_| malformed())?;
+        let stored: Self = json::from_text(text).ok_or_else(malformed)?;
         if stored.version == 1 {
             Ok(stored)
         } else {
@@ -81,8 +81,7 @@ impl Stored {
     }
 
     pub(crate) fn to_json(&self) -> String {
-        // Texts, flags and lists always serialize.
-        serde_json::to_string(self).unwrap_or_default()
+        json::to_text(self)
     }
 
     pub(crate) fn into_server(self) -> Result<Server, Error> {
@@ -120,7 +119,7 @@ impl Stored {
     /// Every URL, as `change` makes it.
     pub(crate) fn rewritten(mut self, change: impl Fn(&str) -> String) -> Self {
         self.issuer = change(&self.issuer);
-        let urls = self.endpoints.values_mut();
+        let urls = self.endpoints.0.iter_mut().map(|(_, url)| url);
         let api = self.preset.iter_mut().flat_map(|preset| &mut preset.api);
         for url in urls.chain(api) {
             *url = change(url);

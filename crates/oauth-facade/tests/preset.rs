@@ -1,7 +1,5 @@
 //! A preset in JSON accepts what its provider file accepts, and makes the same server of it.
 
-use std::collections::BTreeMap;
-
 use oauth_facade::{Auth, Client, Preset, Server};
 use oauth_providers::{Provider, VariableKind};
 
@@ -49,8 +47,8 @@ const VALUES: &[&str] = &[
 fn presets() -> Vec<(Provider, Preset)> {
     let read = |name| {
         let provider = oauth_providers::provider(name).expect("built in");
-        let json = serde_json::to_string(&Preset::of(&provider).expect("a preset"));
-        let preset = Preset::parse(&json.expect("texts serialize")).expect("what was written");
+        let json = Preset::of(&provider).expect("a preset").to_json();
+        let preset = Preset::parse(&json).expect("what was written");
         (provider, preset)
     };
     oauth_providers::names().map(read).collect()
@@ -63,25 +61,23 @@ fn shown(server: Result<Server, oauth_facade::Error>) -> Result<String, &'static
         .map_err(|error| error.code())
 }
 
-fn filled(
-    provider: Provider,
-    values: &BTreeMap<String, String>,
-) -> Result<Server, oauth_facade::Error> {
-    let with = |provider: Provider, (name, value): (&String, &String)| provider.with(name, value);
+fn filled(provider: Provider, values: &[(String, String)]) -> Result<Server, oauth_facade::Error> {
+    let with = |provider: Provider, (name, value): &(String, String)| provider.with(name, value);
     Server::from_provider(values.iter().try_fold(provider, with)?)
 }
 
 #[test]
 fn both_sides_accept_the_same_values() {
     for (provider, preset) in presets() {
-        let examples: BTreeMap<_, _> = provider
+        let examples: Vec<_> = provider
             .variables()
             .map(|variable| (variable.name.clone(), variable.example.clone()))
             .collect();
         for variable in provider.variables() {
             for value in VALUES {
                 let mut values = examples.clone();
-                values.insert(variable.name.clone(), (*value).to_owned());
+                values.retain(|(name, _)| *name != variable.name);
+                values.push((variable.name.clone(), (*value).to_owned()));
                 assert_eq!(
                     shown(preset.server(&values, &[], None)),
                     shown(filled(provider.clone(), &values)),
@@ -92,8 +88,8 @@ fn both_sides_accept_the_same_values() {
             }
         }
         assert_eq!(
-            shown(preset.server(&BTreeMap::new(), &[], None)),
-            shown(filled(provider.clone(), &BTreeMap::new())),
+            shown(preset.server(&[], &[], None)),
+            shown(filled(provider.clone(), &[])),
             "{} without values",
             provider.name()
         );
@@ -103,7 +99,7 @@ fn both_sides_accept_the_same_values() {
 #[test]
 fn both_sides_move_to_loopback_and_take_options() {
     for (provider, preset) in presets() {
-        let values: BTreeMap<_, _> = provider
+        let values: Vec<_> = provider
             .variables()
             .map(|variable| (variable.name.clone(), variable.example.clone()))
             .collect();
@@ -136,7 +132,7 @@ fn both_sides_move_to_loopback_and_take_options() {
 #[test]
 fn every_preset_says_why_a_page_holds_no_secret() {
     for (provider, preset) in presets() {
-        let values: BTreeMap<_, _> = provider
+        let values: Vec<_> = provider
             .variables()
             .map(|variable| (variable.name.clone(), variable.example.clone()))
             .collect();
@@ -193,7 +189,7 @@ fn every_type_of_variable_is_known() {
         let provider = Provider::from_toml(&toml).expect("a file");
         let preset = Preset::of(&provider).expect("a preset");
         for value in VALUES {
-            let values = BTreeMap::from([("v".to_owned(), (*value).to_owned())]);
+            let values = [("v".to_owned(), (*value).to_owned())];
             assert_eq!(
                 shown(preset.server(&values, &[], None)),
                 shown(filled(provider.clone(), &values)),

@@ -4,9 +4,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use crate::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::challenge;
 use crate::client_auth::{self, Method as AuthMethod};
@@ -226,7 +226,7 @@ impl Unsent {
         self.authenticate(config, &mut headers)?;
         if let Some(proof) = self.proof.take() {
             let proof = client_auth::header_value(proof.expose().clone())?;
-            headers.insert(HeaderName::from_static(dpop::DPOP), proof);
+            headers.insert(dpop::PROOF_FIELD, proof);
         }
         let body = match self.body {
             Body::None => {
@@ -375,7 +375,7 @@ fn key(config: &ClientConfig, due: Due) -> Result<SigningKey, Error> {
 
 /// A form as a JSON object, which has no place for a name that stands twice.
 fn json_body(form: &Form) -> Result<Bytes, Error> {
-    let mut object = serde_json::Map::new();
+    let mut object = json::Map::new();
     // What the form writer wrote is UTF-8.
     for (name, value) in form::parse(form.as_str()).unwrap_or_default() {
         if object
@@ -385,6 +385,5 @@ fn json_body(form: &Form) -> Result<Bytes, Error> {
             return Err(Error::from(Misuse::ParameterTwice).about(&name));
         }
     }
-    let text = serde_json::Value::Object(object).to_string();
-    Ok(secret::wiped(text))
+    Ok(secret::wiped(json::map_text(&object)))
 }

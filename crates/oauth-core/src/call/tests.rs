@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
-use http::header::CONTENT_TYPE;
-use http::{Method, Request};
+use crate::http::header::CONTENT_TYPE;
+use crate::http::{Method, Request};
 
 use super::*;
 use crate::client::Client;

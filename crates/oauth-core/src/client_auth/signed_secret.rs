@@ -1,11 +1,10 @@
 //! A client secret the client makes itself: a short-lived JWT, signed by a key of the host
 //! (Sign in with Apple, "Creating a client secret").
 
-use serde_json::json;
-
 use crate::client_id::ClientId;
 use crate::crypto::SigningKey;
 use crate::jose::{self, Alg};
+use crate::json::Members;
 use crate::moment::Moment;
 
 /// What stands in the JWT, and which key of the host signs it.
@@ -40,14 +39,18 @@ impl SignedSecret {
 
     pub(crate) fn signing_input(&self, id: &ClientId, at: &Moment) -> String {
         let now = at.now().as_secs();
-        let header = json!({ "alg": "ES256", "kid": self.key_id });
-        let claims = json!({
-            "iss": self.issuer,
-            "iat": now,
-            "exp": now.saturating_add(self.lifetime.into()),
-            "aud": self.audience,
-            "sub": id.as_str(),
-        });
+        let (mut header, mut claims) = (String::new(), String::new());
+        let mut members = Members::of(&mut header);
+        members.text("alg", "ES256");
+        members.text("kid", &self.key_id);
+        members.end();
+        let mut members = Members::of(&mut claims);
+        members.text("aud", &self.audience);
+        members.number("exp", now.saturating_add(self.lifetime.into()));
+        members.number("iat", now);
+        members.text("iss", &self.issuer);
+        members.text("sub", id.as_str());
+        members.end();
         jose::signing_input(&header, &claims)
     }
 }

@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use http::StatusCode;
+use crate::http::StatusCode;
 
 use super::{Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, ProtocolViolation};

@@ -3,7 +3,7 @@
 //!
 //! RFC 9126 <https://www.rfc-editor.org/rfc/rfc9126#section-2>
 
-use http::StatusCode;
+use crate::http::StatusCode;
 
 use super::{Context, Endpoint, EndpointRequest, ProofOfPossession, Reply};
 use crate::error::Error;

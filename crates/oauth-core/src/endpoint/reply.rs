@@ -1,8 +1,8 @@
 //! Reading a reply: its status, its media type, and an OAuth error in whatever place it stands.
 
+use crate::http::header::CONTENT_TYPE;
+use crate::http::{HeaderMap, Response, StatusCode};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Response, StatusCode};
 
 use super::words;
 use crate::challenge;

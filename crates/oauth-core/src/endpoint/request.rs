@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::Method;
+use crate::http::Method;
 
 use crate::form::Form;
 use crate::secret::Secret;

@@ -4,11 +4,11 @@
 use serde_json::json;
 
 use super::*;
+use crate::http::Response;
 use crate::scope::Scope;
 use crate::testing::{answered, client, code, json as json_reply, quirky, reply, strict};
 use crate::token::{Tokens, Warning};
 use bytes::Bytes;
-use http::Response;
 
 use crate::error::ServerError;
 use crate::quirk::Quirk;

@@ -1,9 +1,9 @@
 //! What a reply says went wrong where it is no OAuth error: whoever looks for the cause needs the
 //! server's own words.
 
+use crate::http::Response;
+use crate::http::header::CONTENT_TYPE;
 use bytes::Bytes;
-use http::Response;
-use http::header::CONTENT_TYPE;
 
 use crate::error::ServerError;
 use crate::json::{Json, Object};

@@ -15,6 +15,24 @@ pub struct Cause {
     source: Arc<dyn std::error::Error + Send + Sync>,
 }
 
+/// A reason in words. Unlike the standard library's, it shows itself as it is, without the tables that
+/// escaping needs.
+struct Said(Box<str>);
+
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Said {}
+
 /// How far the request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -30,32 +48,43 @@ pub enum Delivery {
 impl Cause {
     /// The request surely never left: no connection, no address, a signature that failed.
     pub fn unsent(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::of(Delivery::Unsent, Loss::Unsent, source)
+        Self::of(Delivery::Unsent, Loss::Unsent, source.into())
     }
 
     /// The request may have arrived: a timeout, a connection cut while waiting.
     pub fn unknown(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::of(Delivery::Unknown, Loss::Unknown, source)
+        Self::of(Delivery::Unknown, Loss::Unknown, source.into())
     }
 
     /// The reply was larger than the limit and was dropped unread.
     pub fn too_large() -> Self {
+        let said = Said("the reply is larger than 1 MiB".into());
+        Self::of(Delivery::TooLarge, Loss::Unknown, Box::new(said))
+    }
+
+    /// [`Self::unsent`], for this reason.
+    pub fn unsent_as(text: &str) -> Self {
+        Self::of(Delivery::Unsent, Loss::Unsent, Box::new(Said(text.into())))
+    }
+
+    /// [`Self::unknown`], for this reason.
+    pub fn unknown_as(text: &str) -> Self {
         Self::of(
-            Delivery::TooLarge,
+            Delivery::Unknown,
             Loss::Unknown,
-            "the reply is larger than 1 MiB",
+            Box::new(Said(text.into())),
         )
     }
 
     fn of(
         delivery: Delivery,
         loss: Loss,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     ) -> Self {
         Self {
             delivery,
             loss,
-            source: Arc::from(source.into()),
+            source: Arc::from(source),
         }
     }
 

@@ -6,7 +6,7 @@ impl Error {
     /// What usually helps against an error of this code, in one sentence for people; `None` where the
     /// message says it all.
     pub fn hint(&self) -> Option<&'static str> {
-        self.kind.row().hint()
+        self.0.kind.row().hint()
     }
 }
 

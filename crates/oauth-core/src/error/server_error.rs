@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::table::{Advice, table};
 use super::{cut, printable};
 use crate::extra::Extra;
+use crate::json;
+use crate::json::{Map, Value};
 use crate::secret::Secret;
 
 const RETRY: Advice = Advice::Retry { after: None };
@@ -277,7 +277,7 @@ impl ServerError {
         self.extra.0.retain(|name, value| {
             !is_token(name, value) && !names(name, secrets) && !holds(value, secrets)
         });
-        if Value::Object(self.extra.0.clone()).to_string().len() > MAX_EXTRA {
+        if json::map_text(&self.extra.0).len() > MAX_EXTRA {
             self.extra.0.clear();
         }
     }
@@ -322,7 +322,7 @@ fn names(text: &str, secrets: &[Secret<String>]) -> bool {
 
 /// Whether a member holds a text under the name of a token, in whatever case.
 fn is_token(name: &str, value: &Value) -> bool {
-    let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let plain = plain.to_ascii_lowercase();
     let is_named = plain.ends_with("token") || plain.ends_with("secret");
     match value {

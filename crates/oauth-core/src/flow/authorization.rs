@@ -16,6 +16,7 @@ use crate::error::{Error, Misuse};
 use crate::form::{self, Form};
 use crate::grant::{TokenRequest, check_resource};
 use crate::issuer::RedirectUri;
+use crate::json::form::json_words;
 use crate::moment::UnixTime;
 use crate::pkce::{ChallengeMethod, PkceRequirement};
 use crate::quirk::Quirk;
@@ -43,6 +44,8 @@ pub enum ResponseMode {
     /// In a form posted to the redirect URI; the callback is then the form's body.
     FormPost,
 }
+
+json_words! { ResponseMode { "query" = Query, "fragment" = Fragment, "form_post" = FormPost } }
 
 /// What to ask the person for.
 #[derive(Clone)]

@@ -17,12 +17,11 @@ mod tests;
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use crate::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use crate::http::request::Parts;
+use crate::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::base64::{self, Alphabet};
 use crate::challenge::{self, Challenge};
 use crate::dpop;
 use crate::error::{Denial, Error, Misuse, ServerError};
@@ -337,8 +336,8 @@ pub fn refusal(status: StatusCode, headers: &HeaderMap, pause: Option<Duration>)
 /// `claims` in base64 of either alphabet, if it is an object.
 fn claims(challenge: &Challenge) -> Option<String> {
     let text = challenge.param("claims")?.trim_end_matches('=');
-    let plain = STANDARD_NO_PAD.decode(text);
-    let bytes = plain.or_else(|_| URL_SAFE_NO_PAD.decode(text)).ok()?;
+    let bytes = base64::decode(text, Alphabet::Standard)
+        .or_else(|| base64::decode(text, Alphabet::UrlSafe))?;
     let claims = String::from_utf8(bytes).ok()?;
     let is_object = matches!(json::parse(&claims), Ok(Json::Object(_)));
     is_object.then_some(claims)

@@ -1,12 +1,10 @@
 //! Public keys (RFC 7517, RFC 7518 section 6, RFC 8037 section 2).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
-
 use super::Alg;
+use crate::base64::{self, Alphabet};
 use crate::error::{Error, Misuse};
 use crate::json::{self, Json, Object};
+use crate::json::{Map, Value};
 
 /// The public half of a key, with the members that make it up and no others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +48,7 @@ impl PublicJwk {
         }
         let text = |name: &str| object.get(name).and_then(Json::as_str).unwrap_or_default();
         let number = |name: &'static str, bytes: Option<usize>| {
-            let decoded = URL_SAFE_NO_PAD.decode(text(name)).unwrap_or_default();
+            let decoded = base64::decode(text(name), Alphabet::UrlSafe).unwrap_or_default();
             let is_whole = bytes.is_none_or(|bytes| decoded.len() == bytes);
             match !decoded.is_empty() && is_whole {
                 true => Ok((name, text(name).to_owned())),
@@ -115,7 +113,7 @@ impl PublicJwk {
         let members: Vec<_> = members
             .map(|(name, value)| format!("\"{name}\":\"{value}\""))
             .collect();
-        URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{{{}}}", members.join(","))))
+        base64::url_safe(Sha256::digest(format!("{{{}}}", members.join(","))))
     }
 }
 

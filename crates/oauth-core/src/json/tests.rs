@@ -1,4 +1,10 @@
+use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::*;
+use crate::quirk::{Quirk, Rules, Strictness};
+use crate::scope::Scope;
 
 fn code(text: &str) -> Result<(), &'static str> {
     parse(text).map(drop).map_err(|error| error.code())
@@ -78,19 +84,6 @@ fn numbers_out_of_range_saturate() {
 }
 
 #[test]
-fn a_number_handed_over_as_its_text_is_a_number() {
-    // As serde_json writes it once its feature `arbitrary_precision` is on.
-    for (text, seconds) in [("3600.0", 3600), ("1e999", u64::MAX)] {
-        let text = format!(r#"{{"$serde_json::private::Number":"{text}"}}"#);
-        let value = parse(&text);
-        assert_eq!(
-            value.ok().and_then(|value| value.as_seconds()),
-            Some(seconds)
-        );
-    }
-}
-
-#[test]
 fn an_owned_copy_is_bounded() {
     let Ok(Json::Object(object)) = parse(r#"{"a":"xxxxxxxxxx","b":[{"c":1}],"d":1}"#) else {
         unreachable!()
@@ -115,4 +108,85 @@ fn booleans_and_times_are_read_from_what_can_be_one() {
     assert_eq!(value("0.0").as_seconds(), Some(0));
     assert_eq!(value("-0.5").as_seconds(), None);
     assert_eq!(value("-1").as_seconds(), None);
+}
+
+#[test]
+fn a_text_is_read_to_the_letter() {
+    let text = |text: &str| match parse(&format!("\"{text}\"")) {
+        Ok(Json::String(text)) => Some(text.into_owned()),
+        _ => None,
+    };
+    let read = [
+        (r#"\"\\\/\b\f\n\r\t"#, Some("\"\\/\u{8}\u{c}\n\r\t")),
+        (r"A\u0041\u00e9\u20AC", Some("AA\u{e9}\u{20ac}")),
+        (r"\ud83d\ude00 grin", Some("\u{1f600} grin")),
+        (r"\ud83d", None),
+        (r"\ud83d\u0041", None),
+        (r"\ude00", None),
+        (r"\u+123", None),
+        (r"\u12", None),
+        (r"\x41", None),
+        ("a\u{1f}b", None),
+        ("0123456789\u{0}", None),
+        ("0123456\u{7f}", Some("0123456\u{7f}")),
+    ];
+    for (written, meant) in read {
+        assert_eq!(text(written).as_deref(), meant, "{written}");
+    }
+}
+
+#[test]
+fn a_quirk_is_stored_as_in_a_provider_file() {
+    fn same<T: JsonForm + Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: T) {
+        let text = to_text(&value);
+        assert_eq!(serde_json::to_string(&value).ok(), Some(text.clone()));
+        assert_eq!(serde_json::from_str(&text).ok().as_ref(), Some(&value));
+        assert_eq!(from_text(&text), Some(value));
+    }
+    let one = || "one".to_owned();
+    let scope = Scope::parse("a b").unwrap_or_default();
+    let quirks = vec![
+        Quirk::RawBasic,
+        Quirk::BearerAlias(one()),
+        Quirk::ScopeDelimiter(','),
+        Quirk::ErrorMeans(one(), "two".to_owned()),
+        Quirk::ScopeOnRefresh(scope),
+    ];
+    quirks.iter().cloned().for_each(same);
+    same(Rules {
+        strictness: Strictness::Strict,
+        quirks,
+    });
+    for bad in [
+        r#""no_such""#,
+        r#"{"raw_basic":1,"bearer_alias":"a"}"#,
+        r#"{"error_means":["a"]}"#,
+    ] {
+        assert_eq!(from_text::<Quirk>(bad), None, "{bad}");
+    }
+}
+
+proptest! {
+    /// serde_json reads and writes the same.
+    #[test]
+    fn another_reader_agrees(text in r#"[ \[\]{},:"\\/0-9eE+.\-a-ftrunl]{0,24}"#) {
+        let theirs: Option<Value> = serde_json::from_str(&text).ok();
+        match (parse(&text), theirs) {
+            (Ok(ours), Some(theirs)) => {
+                prop_assert_eq!(value_text(&theirs), theirs.to_string());
+                prop_assert_eq!(value_text(&ours.to_value()), theirs.to_string());
+            }
+            // A member that stands twice, and a number out of range.
+            (Err(error), Some(_)) => prop_assert_eq!(error.code(), "reply.duplicate_member"),
+            (Ok(_), None) => prop_assert!(text.contains(['e', 'E'])),
+            (Err(_), None) => {}
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_it_was(text in any::<String>(), float in any::<f64>(), whole in any::<i64>()) {
+        let value = serde_json::json!([text, float, whole, { text.as_str(): null }]);
+        prop_assert_eq!(value_text(&value), value.to_string());
+        prop_assert_eq!(parse(&value.to_string()).ok().map(|json| json.to_value()), Some(value));
+    }
 }

@@ -4,8 +4,6 @@
 #[cfg(test)]
 mod tests;
 
-use serde::{Deserialize, Serialize};
-
 use super::ResponseMode;
 use super::callback::Callback;
 use crate::client_config::ClientConfig;
@@ -17,6 +15,7 @@ use crate::pkce::CodeVerifier;
 use crate::quirk::Quirk;
 use crate::scope::Scope;
 use crate::secret::Secret;
+use crate::{json, json_form};
 
 /// One flow between the authorization URL and its callback: issuer, redirect URI, state, nonce
 /// and code verifier, bound together and used once.
@@ -90,8 +89,7 @@ impl Pending {
             response_mode: self.response_mode,
             started_at: self.started_at,
         };
-        // Texts and numbers always serialize.
-        Secret::new(serde_json::to_string(&stored).unwrap_or_default())
+        Secret::new(json::to_text(&stored))
     }
 
     /// Reads what [`Self::to_json`] wrote.
@@ -99,8 +97,7 @@ impl Pending {
     /// # Errors
     /// `stored.malformed`.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        let stored: Stored =
-            serde_json::from_str(text).map_err(|_| Error::from(Misuse::StoredForm))?;
+        let stored: Stored = json::from_text(text).ok_or(Misuse::StoredForm)?;
         if stored.version != 1 || stored.state.is_empty() {
             return Err(Misuse::StoredForm.into());
         }
@@ -186,7 +183,6 @@ impl Pending {
     }
 }
 
-#[derive(Serialize, Deserialize)]
 struct Stored {
     version: u32,
     issuer: String,
@@ -197,8 +193,12 @@ struct Stored {
     nonce: Option<String>,
     code_verifier: Option<String>,
     scope: Scope,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     parameters: Vec<(String, String)>,
     response_mode: ResponseMode,
     started_at: UnixTime,
 }
+
+json_form! { Stored {
+    version, issuer, client_id, issuer_required, redirect_uri, state, nonce, code_verifier, scope,
+    parameters: skip, response_mode, started_at,
+} }

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
+use crate::http::Response;
 use bytes::Bytes;
-use http::Response;
 
 use super::*;
 use crate::error::Cause;

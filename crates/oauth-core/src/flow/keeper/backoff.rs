@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::record::Pause;
 use crate::error::Error;
+use crate::json::{Json, JsonForm};
+use crate::json_form;
 use crate::moment::{Moment, UnixTime};
 
 /// The longest pause between two attempts, unless the server names one.
@@ -14,7 +14,7 @@ const LONGEST: u64 = 60;
 /// Renewals that were caused by a refused access token. Where every token is refused, renewing does not
 /// help, and costs the server a refresh each time. They are kept in the record, so that those of all
 /// workers count.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Refusals {
     count: u32,
     last: Option<UnixTime>,
@@ -26,11 +26,30 @@ const FREE_RENEWALS: u32 = 3;
 /// After so many seconds without one, counting restarts.
 const QUIET: u64 = 2 * LONGEST;
 
-impl Refusals {
-    pub(super) const fn is_none(&self) -> bool {
-        self.last.is_none()
+impl JsonForm for Refusals {
+    fn read(value: Json<'_>) -> Option<Self> {
+        Stored::read(value).map(|Stored { count, last }| Self { count, last })
     }
 
+    fn write(&self, out: &mut String) {
+        let Self { count, last } = *self;
+        Stored { count, last }.write(out);
+    }
+
+    fn is_absent(&self) -> bool {
+        self.last.is_none()
+    }
+}
+
+/// Its form in a record that holds any.
+struct Stored {
+    count: u32,
+    last: Option<UnixTime>,
+}
+
+json_form! { Stored { count, last } }
+
+impl Refusals {
     /// How long to wait before the next one, if it is too early.
     pub(super) fn hold(&self, now: UnixTime) -> Option<Duration> {
         let pause = match self.count.checked_sub(FREE_RENEWALS) {

@@ -233,7 +233,7 @@ impl Keeper {
             (Some(error), _) => Err(error),
             (None, Some(tokens)) => Ok(tokens),
             (None, None) => {
-                let replaced = Cause::unknown("another worker has replaced the tokens");
+                let replaced = Cause::unknown_as("another worker has replaced the tokens");
                 self.failure_outcome(at, Error::lost(replaced))
             }
         };
@@ -391,7 +391,7 @@ impl Keeper {
             (Err(error), ..) | (Ok(_), Some(error), _) => Err(error),
             (Ok(_), None, Some(tokens)) => Ok(tokens),
             (Ok(_), None, None) => {
-                let replaced = Cause::unknown("another worker has replaced the tokens");
+                let replaced = Cause::unknown_as("another worker has replaced the tokens");
                 self.failure_outcome(at, Error::lost(replaced))
             }
         };

@@ -65,7 +65,7 @@ impl Keeper {
             .hold(now)
             .filter(|_| self.is_refused())?;
         let why = "every new token is refused: the next one is asked for after a pause";
-        Some(Error::lost(Cause::unsent(why)).pausing(rest))
+        Some(Error::lost(Cause::unsent_as(why)).pausing(rest))
     }
 
     /// The token for a caller that will not wait any longer for the renewal under way: the one at hand,
@@ -125,5 +125,5 @@ impl Keeper {
 
 /// The error for callers that come while the host shuts down.
 pub(super) fn drained() -> Error {
-    Error::lost(Cause::unsent("this worker is ending and renews no more"))
+    Error::lost(Cause::unsent_as("this worker is ending and renews no more"))
 }

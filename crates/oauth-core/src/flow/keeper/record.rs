@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::backoff::Refusals;
 use super::suspicion::Suspicion;
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse, ServerError, ValidationFailure};
 use crate::grant::TokenRequest;
+use crate::json::form::json_words;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::token::{Stored as StoredTokens, Tokens};
+use crate::{json, json_form};
 
 /// The format of a stored record.
 const FORMAT: u32 = 1;
@@ -95,8 +95,6 @@ impl GrantId {
     /// may move its token endpoint: that is no other grant.
     #[cfg(feature = "sha2")]
     pub(super) fn key(&self, config: &ClientConfig) -> String {
-        use base64::Engine as _;
-        use base64::engine::general_purpose::URL_SAFE_NO_PAD;
         use sha2::{Digest as _, Sha256};
         let whose = match self.owner {
             GrantOwner::Client => "oauth-core client's own grant 2",
@@ -122,18 +120,17 @@ impl GrantId {
             hash.update((fact.len() as u64).to_be_bytes());
             hash.update(fact);
         }
-        URL_SAFE_NO_PAD.encode(hash.finalize())
+        crate::base64::url_safe(hash.finalize())
     }
 }
 
 /// The in-flight marker: a refresh token was sent, and its fate is not known until the reply is stored.
 /// The stored format calls it `attempt`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct InFlightMarker {
     pub(super) id: String,
     pub(super) at: UnixTime,
     /// In seconds, how long its request may be in flight: another worker may have a shorter limit.
-    #[serde(default, alias = "lease", skip_serializing_if = "Option::is_none")]
     pub(super) window: Option<u64>,
 }
 
@@ -150,7 +147,7 @@ impl InFlightMarker {
 
 /// The pause that the server asked one worker for ("Retry-After", RFC 9110 section 10.2.3); all workers
 /// keep it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pause {
     pub(super) since: UnixTime,
     pub(super) seconds: u64,
@@ -186,8 +183,7 @@ impl Pause {
 }
 
 /// Why a grant has ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum GrantEnd {
     /// The server said so, with this error code.
     Refused(String),
@@ -230,45 +226,41 @@ pub(super) struct Record {
     pub(super) refusals: Refusals,
 }
 
-#[derive(Serialize, Deserialize)]
 pub(super) struct Stored {
     pub(super) version: u32,
     pub(super) issuer: String,
     pub(super) client_id: String,
     pub(super) token_endpoint: String,
-    #[serde(default)]
     pub(super) subject: Option<String>,
     pub(super) scope: Scope,
     /// Names and values, in the order in which they are sent.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) parameters: Vec<(String, String)>,
-    #[serde(default)]
     pub(super) dpop_jkt: Option<String>,
     /// For people and tools that read a store; the member of the tokens is the one that counts.
     pub(super) expires_at: Option<UnixTime>,
-    #[serde(default)]
     pub(super) login: Option<String>,
-    #[serde(default)]
     pub(super) rotates: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) renewals: Option<u64>,
-    #[serde(default)]
     pub(super) attempt: Option<InFlightMarker>,
-    #[serde(default)]
     pub(super) ended: Option<GrantEnd>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pause: Option<Pause>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) suspicion: Option<Box<Suspicion>>,
-    #[serde(default, skip_serializing_if = "Refusals::is_none")]
     pub(super) refusals: Refusals,
     pub(super) tokens: Option<StoredTokens>,
 }
 
+json_form! { Stored {
+    version, issuer, client_id, token_endpoint, subject, scope, parameters: skip, dpop_jkt, expires_at,
+    login, rotates, renewals: skip, attempt, ended, pause: skip, suspicion: skip, refusals: skip, tokens,
+} }
+json_form! { InFlightMarker { id, at, window: skip("lease") } }
+json_form! { Pause { since, seconds, status } }
+json_words! { GrantEnd { "refused" = Refused(word), "outcome_unknown" = OutcomeUnknown } }
+
 impl Stored {
     pub(super) fn read(text: &str) -> Result<Self, Error> {
         let malformed = |what| Error::from(Misuse::StoredForm).about(what);
-        let stored: Self = serde_json::from_str(text).map_err(|_| malformed("record"))?;
+        let stored: Self = json::from_text(text).ok_or_else(|| malformed("record"))?;
         match stored.version {
             FORMAT => Ok(stored),
             _ => Err(malformed("version")),
@@ -339,8 +331,7 @@ impl Record {
             refusals: self.refusals.clone(),
             tokens: tokens.map(Tokens::stored),
         };
-        // Texts and numbers always serialize.
-        Secret::new(serde_json::to_string(&stored).unwrap_or_default())
+        Secret::new(json::to_text(&stored))
     }
 
     /// Reads a record, and refuses one of another grant: its tokens must not be sent to this server.

@@ -34,7 +34,7 @@ impl SendDeadline {
     }
 
     pub(super) fn missed() -> Error {
-        let late = Cause::unsent("the time for this request is over");
+        let late = Cause::unsent_as("the time for this request is over");
         Error::lost(late).at_endpoint("token")
     }
 }

@@ -77,7 +77,7 @@ impl Keeper {
     /// after that this worker waits for others that may know.
     pub(super) fn await_outcome(&mut self, at: &Moment) -> Step {
         if let Some(tokens) = self.good(at.now()) {
-            let lost = Cause::unknown("the fate of the last refresh is not known");
+            let lost = Cause::unknown_as("the fate of the last refresh is not known");
             let error = Error::lost(lost);
             self.backoff
                 .set_soft(at.now(), self.deadlines.expires_at, &error);
@@ -174,7 +174,14 @@ impl Keeper {
     /// What tells this grant from others of the client: its login, or else its subject and scope.
     pub(super) fn name(&self) -> String {
         let login = self.record.login.clone();
-        login.unwrap_or_else(|| format!("{:?} {}", self.id.subject(), self.id.token_request.scope))
+        login.unwrap_or_else(|| {
+            let subject = self.id.subject().map(|subject| format!("={subject}"));
+            format!(
+                "{} {}",
+                subject.unwrap_or_default(),
+                self.id.token_request.scope
+            )
+        })
     }
 
     pub(super) fn send(&mut self, since: UnixTime, without_store: bool) -> Step {

@@ -6,12 +6,11 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::reconcile::Reconciled;
 use super::state::State;
 use super::{Entry, Keeper, Step};
 use crate::error::{Cause, Error, ServerError};
+use crate::json_form;
 use crate::moment::{Moment, UnixTime};
 use crate::quirk::Rules;
 use crate::secret::Secret;
@@ -21,7 +20,7 @@ const FIRST: u64 = 10;
 const LONGEST: u64 = 3600;
 
 /// The stored part of such a refusal, for all workers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Suspicion {
     since: UnixTime,
     /// How long the token is not sent.
@@ -33,6 +32,8 @@ pub(super) struct Suspicion {
     description: Option<String>,
     scheme: Option<String>,
 }
+
+json_form! { Suspicion { since, seconds, count, status, error, description, scheme } }
 
 impl Suspicion {
     fn of(server: &ServerError, before: Option<&Self>, at: &Moment) -> Self {
@@ -131,7 +132,7 @@ impl Keeper {
             _ => false,
         };
         if !is_same {
-            let replaced = Cause::unknown("another worker has replaced the tokens");
+            let replaced = Cause::unknown_as("another worker has replaced the tokens");
             return self.fail(at, Error::lost(replaced));
         }
         self.record.suspicion = suspicion;

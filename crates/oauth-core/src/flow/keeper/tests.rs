@@ -157,7 +157,7 @@ impl TestStore {
     }
 
     /// The request of a renewal.
-    fn sends(&mut self, keeper: &mut Keeper) -> http::Request<bytes::Bytes> {
+    fn sends(&mut self, keeper: &mut Keeper) -> crate::http::Request<bytes::Bytes> {
         let Step::Run(mut exchange) = self.go(keeper, Event::Begin) else {
             panic!("no request");
         };

@@ -236,7 +236,7 @@ impl Keeper {
     }
 
     fn too_many_conflicts(&mut self, at: &Moment, next: State) -> Step {
-        let cause = Cause::unsent("every save met another").because(Loss::Contended);
+        let cause = Cause::unsent_as("every save met another").because(Loss::Contended);
         let error = Error::lost(cause).at_endpoint("store");
         match next {
             State::ResolveConflict(unsaved) => self.hand_out_unsaved(at, &unsaved, &error),
@@ -317,7 +317,7 @@ impl Keeper {
             .good(at.now())
             .filter(|_| at.now() < self.deadlines.stale_at)
         {
-            let busy = Error::lost(Cause::unsent("another worker renews the token"));
+            let busy = Error::lost(Cause::unsent_as("another worker renews the token"));
             let soon = at.now().after(Duration::from_secs(1));
             self.backoff.set_soft(at.now(), soon, &busy);
             return self.finish(at, Ok(tokens));

@@ -1,5 +1,7 @@
 //! A resource server as its callers see it.
 
+use crate::http::HeaderName;
+
 use super::limiter::RateLimiter;
 use super::limits::{self, Allowance};
 use super::possession::Possession;
@@ -7,6 +9,7 @@ use super::{Resource, Routes, TokenFor};
 #[cfg(feature = "sha2")]
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse};
+use crate::exchange::field_named;
 use crate::url::Url;
 
 /// A resource server as its callers see it: where tokens may go, whose token a route needs, and
@@ -112,8 +115,12 @@ impl Api {
     /// Whether a reply's header fields of this name are looked at; a host that has its own idea of
     /// headers need not bring the others.
     pub fn reads(&self, name: &[u8]) -> bool {
-        let mut known = limits::READ.iter().copied();
-        known.any(|known| name.eq_ignore_ascii_case(known.as_bytes())) || self.limiter.reads(name)
+        self.field(name).is_some()
+    }
+
+    /// The header field of this name, if it [is looked at](Self::reads).
+    pub fn field(&self, name: &[u8]) -> Option<HeaderName> {
+        field_named(name, &limits::READ).or_else(|| self.limiter.field(name))
     }
 
     /// Whose token a request to this URL gets; [`TokenFor::Any`] where there is one source.

@@ -3,14 +3,15 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use crate::http::{HeaderMap, HeaderName, StatusCode};
 
 use super::limits::{self, Allowance, ResetField};
+use crate::exchange::field_named;
 use crate::moment::Moment;
 
 /// Between two callers who wait, so that they go in order and do not wake at once.
@@ -83,7 +84,8 @@ struct State {
     next: u64,
     /// The newest time that was told, for requests that are dropped without a word.
     elapsed: Duration,
-    origins: BTreeMap<String, Origin>,
+    /// An API has one, or a few.
+    origins: Vec<(String, Origin)>,
 }
 
 /// The limits of one origin, as far as they are known.
@@ -96,9 +98,10 @@ struct Origin {
     /// When the replies to the last requests came: a request counts at the server from some
     /// moment before that.
     spent: VecDeque<Duration>,
-    in_flight: BTreeSet<u64>,
-    /// Who waits, and until when.
-    waiting: BTreeMap<u64, Duration>,
+    /// Tickets in order.
+    in_flight: Vec<u64>,
+    /// Who waits, in order, and until when.
+    waiting: Vec<(u64, Duration)>,
     run: Run,
     told: Option<Allowance>,
     observed: Option<Observed>,
@@ -159,8 +162,8 @@ impl RateLimiter {
         }))
     }
 
-    pub(super) fn reads(&self, name: &[u8]) -> bool {
-        name.eq_ignore_ascii_case(self.0.reset.name().as_ref())
+    pub(super) fn field(&self, name: &[u8]) -> Option<HeaderName> {
+        field_named(name, std::slice::from_ref(self.0.reset.name()))
     }
 
     pub(super) fn ticket(&self, origin: String) -> Ticket {
@@ -196,11 +199,11 @@ impl Ticket {
     pub(super) fn admit(&self, at: Duration, patience: Patience) -> Option<Duration> {
         let mut state = self.limiter.state();
         state.elapsed = state.elapsed.max(at);
-        let origin = state.origins.entry(self.origin.clone()).or_default();
+        let origin = state.origin(&self.origin);
         let kept = self.limiter.0.kept;
         let due = match patience {
             Patience::Waits => {
-                let position = origin.waiting.range(..self.number).count();
+                let position = origin.place(self.number);
                 let due = origin.due(position, at, kept, patience);
                 due.max(origin.behind(self.number, at))
             }
@@ -208,12 +211,14 @@ impl Ticket {
         };
         if due > at {
             if patience == Patience::Waits {
-                origin.waiting.insert(self.number, due);
+                origin.wait(self.number, due);
             }
             return Some(due - at);
         }
-        origin.waiting.remove(&self.number);
-        origin.in_flight.insert(self.number);
+        origin.leave(self.number);
+        if let Err(place) = origin.in_flight.binary_search(&self.number) {
+            origin.in_flight.insert(place, self.number);
+        }
         origin.begin(at);
         None
     }
@@ -229,10 +234,10 @@ impl Ticket {
         let told = limits::read(status, headers, reset, at.moment.now());
         let mut state = self.limiter.state();
         state.elapsed = state.elapsed.max(at.elapsed);
-        let origin = state.origins.entry(self.origin.clone()).or_default();
+        let origin = state.origin(&self.origin);
         // A server may count what it refuses; whether it does is not guessed where nothing is known.
         let counts = !told.is_refusal || kept.is_some();
-        if origin.in_flight.remove(&self.number) && counts {
+        if origin.land(self.number) && counts {
             origin.count(at.elapsed, *kept);
         }
         origin.learn(told, at.elapsed)
@@ -244,9 +249,10 @@ impl Drop for Ticket {
         let kept = self.limiter.0.kept;
         let mut state = self.limiter.state();
         let elapsed = state.elapsed;
-        if let Some(origin) = state.origins.get_mut(&self.origin) {
-            origin.waiting.remove(&self.number);
-            if origin.in_flight.remove(&self.number) {
+        let mut origins = state.origins.iter_mut();
+        if let Some((_, origin)) = origins.find(|(name, _)| *name == self.origin) {
+            origin.leave(self.number);
+            if origin.land(self.number) {
                 // The server may have it all the same.
                 origin.count(elapsed, kept);
             }
@@ -254,7 +260,53 @@ impl Drop for Ticket {
     }
 }
 
+impl State {
+    fn origin(&mut self, name: &str) -> &mut Origin {
+        let known = self.origins.iter().position(|(known, _)| known == name);
+        let at = known.unwrap_or_else(|| {
+            self.origins.push((name.to_owned(), Origin::default()));
+            self.origins.len() - 1
+        });
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "it was found there, or just put there"
+        )]
+        &mut self.origins[at].1
+    }
+}
+
 impl Origin {
+    /// How many wait who asked before this one.
+    fn place(&self, number: u64) -> usize {
+        self.waiting.partition_point(|&(other, _)| other < number)
+    }
+
+    /// Where this one waits.
+    fn waits_at(&self, number: u64) -> Option<usize> {
+        let place = self.place(number);
+        let found = self.waiting.get(place);
+        found
+            .is_some_and(|&(other, _)| other == number)
+            .then_some(place)
+    }
+
+    fn wait(&mut self, number: u64, until: Duration) {
+        self.leave(number);
+        self.waiting.insert(self.place(number), (number, until));
+    }
+
+    fn leave(&mut self, number: u64) {
+        if let Some(place) = self.waits_at(number) {
+            self.waiting.remove(place);
+        }
+    }
+
+    /// Whether this one was in flight, which it is no longer.
+    fn land(&mut self, number: u64) -> bool {
+        let place = self.in_flight.binary_search(&number);
+        place.is_ok_and(|place| self.in_flight.remove(place) == number)
+    }
+
     /// The number of requests and the window that are kept to.
     fn rule(
         &self,
@@ -313,7 +365,8 @@ impl Origin {
 
     /// When those who asked before this one have gone.
     fn behind(&self, number: u64, at: Duration) -> Duration {
-        let before = self.waiting.range(..number).map(|(_, &until)| until);
+        let before = self.waiting.iter().take(self.place(number));
+        let before = before.map(|&(_, until)| until);
         let last = before.filter(|&until| until + OVERDUE >= at).max();
         let queue = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
         last.map_or(at, |last| last.max(at) + GAP.min(SPREAD / queue.max(1)))

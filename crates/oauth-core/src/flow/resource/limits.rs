@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, StatusCode};
+use crate::http::header::{DATE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use crate::http::{HeaderMap, HeaderName, StatusCode};
 use serde::Deserialize;
 
 use crate::moment::UnixTime;
@@ -12,16 +12,22 @@ use crate::retry_after;
 /// The longest pause that is believed; a limit lasts a day at most.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
 /// The header fields that a reply is judged by, beside the reset field.
-pub(super) const READ: [&str; 8] = [
-    "www-authenticate",
-    "location",
-    "retry-after",
-    "date",
-    "ratelimit",
-    "ratelimit-policy",
-    "ratelimit-remaining",
-    "ratelimit-reset",
+pub(super) const READ: [HeaderName; 8] = [
+    WWW_AUTHENTICATE,
+    LOCATION,
+    RETRY_AFTER,
+    DATE,
+    LIMIT,
+    POLICY,
+    REMAINING,
+    LIMIT_RESET,
 ];
 
 /// So many requests in so many seconds.
@@ -73,10 +79,7 @@ pub struct ResetField {
 impl Default for ResetField {
     /// `X-RateLimit-Reset`, which most gateways send, in either unit.
     fn default() -> Self {
-        Self::new(
-            HeaderName::from_static("x-ratelimit-reset"),
-            ResetUnit::Either,
-        )
+        Self::new(X_RESET, ResetUnit::Either)
     }
 }
 
@@ -169,25 +172,24 @@ struct Drafted {
 }
 
 fn drafted(headers: &HeaderMap) -> Drafted {
-    let field = |name: &'static str| only(headers, &HeaderName::from_static(name));
+    let field = |name: &HeaderName| only(headers, name);
     let seconds = |text: &str| digits(text).map(Duration::from_secs);
     // Of several policies the first is looked at: a host that needs more reads them itself.
-    let limit = field("ratelimit").unwrap_or_default();
-    let policy = field("ratelimit-policy").unwrap_or_default();
+    let limit = field(&LIMIT).unwrap_or_default();
+    let policy = field(&POLICY).unwrap_or_default();
     let number = |short: &str, long: &str| {
         let found = parameter(limit, short).or_else(|| parameter(limit, long));
         found.and_then(digits)
     };
-    let alone = |name: &'static str| field(name).and_then(digits);
     let quota = parameter(policy, "q")
         .or_else(|| first_item(policy))
         .and_then(digits);
     let window = parameter(policy, "w").and_then(digits);
     Drafted {
-        remaining: number("r", "remaining").or_else(|| alone("ratelimit-remaining")),
+        remaining: number("r", "remaining").or_else(|| field(&REMAINING).and_then(digits)),
         reset: number("t", "reset")
             .map(Duration::from_secs)
-            .or_else(|| field("ratelimit-reset").and_then(seconds)),
+            .or_else(|| field(&LIMIT_RESET).and_then(seconds)),
         policy: quota.zip(window).and_then(|(quota, window)| {
             let (quota, window) = (u32::try_from(quota).ok()?, u32::try_from(window).ok()?);
             (quota > 0 && window > 0).then(|| Allowance::new(quota, window))
@@ -229,7 +231,7 @@ mod tests {
     #![allow(clippy::unwrap_used)] // a test that fails says so
 
     use super::*;
-    use http::HeaderValue;
+    use crate::http::HeaderValue;
 
     const NOW: u64 = 1_750_000_000;
 

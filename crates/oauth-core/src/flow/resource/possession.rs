@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue};
+use crate::http::{HeaderMap, HeaderValue};
 
 use crate::client_auth;
 #[cfg(feature = "sha2")]

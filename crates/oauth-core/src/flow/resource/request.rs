@@ -57,9 +57,9 @@ mod tests;
 use std::fmt;
 use std::time::Duration;
 
+use crate::http::header::LOCATION;
+use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use bytes::Bytes;
-use http::header::LOCATION;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::api::Api;
 use super::limiter::{Clock, Patience, Ticket};
@@ -171,6 +171,11 @@ impl ResourceRequest {
     /// The fields that were given.
     pub const fn header_map(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// The header field of this name, if a reply's is looked at: a host need not bring the others.
+    pub fn field(&self, name: &[u8]) -> Option<HeaderName> {
+        self.api.field(name)
     }
 
     /// A body that can be sent again.
@@ -290,7 +295,7 @@ impl ResourceRequest {
         let body = self.bytes().map(|bytes| &**bytes);
         self.api.resource.may_carry(&url, &self.headers, body)?;
         if let (TokenType::Dpop, Some(possession)) = (&tokens.token_type, &self.api.possession) {
-            if self.headers.contains_key(dpop::DPOP) {
+            if self.headers.contains_key(dpop::PROOF_FIELD) {
                 return Err(Misuse::TokenTwice.into());
             }
             let token = &tokens.access_token;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::http::{HeaderMap, HeaderValue, StatusCode};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::TokenFor;
 use crate::exchange::SigningJob;

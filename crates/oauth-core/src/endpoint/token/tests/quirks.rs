@@ -1,7 +1,7 @@
 //! Replies of deployed servers: each is read by its quirk, and by nothing else.
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
-use http::Response;
+use crate::http::Response;
 use serde_json::json;
 
 use super::*;

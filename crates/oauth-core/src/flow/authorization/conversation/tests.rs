@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
+use crate::http::Request;
 use bytes::Bytes;
-use http::Request;
 use serde_json::json;
 
 use super::super::Push;

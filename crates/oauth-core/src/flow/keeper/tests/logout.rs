@@ -42,7 +42,7 @@ fn what_comes_after_a_logout_is_revoked() {
         let sent = String::from_utf8(request.body().to_vec()).unwrap();
         assert!(sent.starts_with(form), "{sent}");
         assert!(keeper.lease_extension().is_none());
-        let reply = http::Response::new(bytes::Bytes::new());
+        let reply = crate::http::Response::new(bytes::Bytes::new());
         let Err(error) = revocation.resume(&store.at(), Input::Reply(reply)) else {
             panic!("no tokens come of it");
         };

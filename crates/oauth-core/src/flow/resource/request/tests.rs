@@ -8,9 +8,9 @@
 
 use std::time::Duration;
 
+use crate::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use crate::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::super::*;
 use crate::Tokens;

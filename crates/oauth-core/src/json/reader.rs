@@ -1,0 +1,308 @@
+//! The reader itself: RFC 8259 to the letter, within limits.
+
+use std::borrow::Cow;
+
+use super::{Json, MAX_DEPTH, MAX_VALUES, Object, number};
+use crate::error::{Error, ProtocolViolation};
+
+/// How much is read before a text is refused.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) depth: usize,
+    pub(super) values: usize,
+}
+
+impl Limits {
+    /// For what a peer sent.
+    pub(super) const REPLY: Self = Self {
+        depth: MAX_DEPTH,
+        values: MAX_VALUES,
+    };
+
+    /// For what this library wrote: a record holds members of a reply a few levels further down.
+    pub(super) const STORED: Self = Self {
+        depth: 2 * MAX_DEPTH,
+        values: usize::MAX,
+    };
+}
+
+/// Why a text is refused.
+pub(super) enum Flaw {
+    Syntax,
+    Nesting,
+    TooManyValues,
+    Duplicate(String),
+}
+
+impl From<Flaw> for Error {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Syntax => ProtocolViolation::ReplyJson.into(),
+            Flaw::Nesting => ProtocolViolation::ReplyNesting.into(),
+            Flaw::TooManyValues => ProtocolViolation::ReplyTooManyValues.into(),
+            Flaw::Duplicate(name) => Self::from(ProtocolViolation::ReplyDuplicate).about(&name),
+        }
+    }
+}
+
+/// Reads one value, and nothing behind it.
+pub(super) fn read(text: &str, limits: Limits) -> Result<Json<'_>, Flaw> {
+    let mut reader = Reader {
+        rest: text,
+        left: limits.values,
+        deepest: limits.depth,
+    };
+    let value = reader.value(0)?;
+    reader.skip_space();
+    if reader.rest.is_empty() {
+        Ok(value)
+    } else {
+        Err(Flaw::Syntax)
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+    /// How many more values and members there may be.
+    left: usize,
+    deepest: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn value(&mut self, depth: usize) -> Result<Json<'a>, Flaw> {
+        self.skip_space();
+        match self.peek() {
+            Some(b'"') => self.string().map(Json::String),
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.array(depth),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.word("true", Json::Bool(true)),
+            Some(b'f') => self.word("false", Json::Bool(false)),
+            _ => self.word("null", Json::Null),
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Json<'a>, Flaw> {
+        self.skip(1)?;
+        let inside = self.deeper(depth)?;
+        let mut items = Vec::new();
+        if !self.closes(b']') {
+            loop {
+                items.push(self.value(inside)?);
+                self.count()?;
+                if !self.continues(b']')? {
+                    break;
+                }
+            }
+        }
+        Ok(Json::Array(items))
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Json<'a>, Flaw> {
+        self.skip(1)?;
+        // The reply itself has a handful of members; a million empty objects inside have none.
+        let mut members = Vec::with_capacity(if depth == 0 { 6 } else { 0 });
+        if !self.closes(b'}') {
+            loop {
+                self.skip_space();
+                let name = match self.peek() {
+                    Some(b'"') => self.string()?,
+                    _ => return Err(Flaw::Syntax),
+                };
+                self.skip_space();
+                self.rest = self.rest.strip_prefix(':').ok_or(Flaw::Syntax)?;
+                let inside = self.deeper(depth)?;
+                members.push((name, self.value(inside)?));
+                self.count()?;
+                if !self.continues(b'}')? {
+                    break;
+                }
+            }
+        }
+        let object = Object(members);
+        match object.twice() {
+            Some(name) => Err(Flaw::Duplicate(name.to_owned())),
+            None => Ok(Json::Object(object)),
+        }
+    }
+
+    fn deeper(&self, depth: usize) -> Result<usize, Flaw> {
+        if depth < self.deepest {
+            Ok(depth + 1)
+        } else {
+            Err(Flaw::Nesting)
+        }
+    }
+
+    /// Counts one value that was found.
+    fn count(&mut self) -> Result<(), Flaw> {
+        self.left = self.left.checked_sub(1).ok_or(Flaw::TooManyValues)?;
+        Ok(())
+    }
+
+    /// Whether this is the end of an empty list or object, which is then passed.
+    fn closes(&mut self, end: u8) -> bool {
+        self.skip_space();
+        let is_end = self.peek() == Some(end);
+        is_end && self.skip(1).is_ok()
+    }
+
+    /// Passes the comma behind an element, or the end behind the last one.
+    fn continues(&mut self, end: u8) -> Result<bool, Flaw> {
+        self.skip_space();
+        let found = self.peek();
+        if found != Some(b',') && found != Some(end) {
+            return Err(Flaw::Syntax);
+        }
+        self.skip(1)?;
+        Ok(found == Some(b','))
+    }
+
+    fn word(&mut self, word: &str, value: Json<'a>) -> Result<Json<'a>, Flaw> {
+        self.rest = self.rest.strip_prefix(word).ok_or(Flaw::Syntax)?;
+        Ok(value)
+    }
+
+    fn number(&mut self) -> Result<Json<'a>, Flaw> {
+        let bytes = self.rest.as_bytes();
+        let digits_from = |start: usize| {
+            let digits = bytes.iter().skip(start);
+            start + digits.take_while(|byte| byte.is_ascii_digit()).count()
+        };
+        let start = usize::from(bytes.first() == Some(&b'-'));
+        let mut end = digits_from(start);
+        // One digit at least, and no zero before others.
+        if end == start || (bytes.get(start) == Some(&b'0') && end > start + 1) {
+            return Err(Flaw::Syntax);
+        }
+        let whole = end;
+        if bytes.get(end) == Some(&b'.') {
+            let start = end + 1;
+            end = digits_from(start);
+            if end == start {
+                return Err(Flaw::Syntax);
+            }
+        }
+        if matches!(bytes.get(end), Some(b'e' | b'E')) {
+            let is_signed = matches!(bytes.get(end + 1), Some(b'+' | b'-'));
+            let start = end + 1 + usize::from(is_signed);
+            end = digits_from(start);
+            if end == start {
+                return Err(Flaw::Syntax);
+            }
+        }
+        let text = self.take(end)?;
+        let exact = if end > whole {
+            None
+        } else if start == 0 {
+            text.parse().ok().map(Json::Unsigned)
+        } else {
+            let number = text.parse().ok().filter(|number| *number != 0);
+            number.map(Json::Negative)
+        };
+        Ok(exact.unwrap_or_else(|| Json::Float(number::read(text))))
+    }
+
+    /// The text that begins with the quotation mark at hand: borrowed, unless it holds an escape.
+    fn string(&mut self) -> Result<Cow<'a, str>, Flaw> {
+        self.skip(1)?;
+        let plain = self.plain()?;
+        if self.peek() == Some(b'"') {
+            self.skip(1)?;
+            return Ok(Cow::Borrowed(plain));
+        }
+        let mut text = plain.to_owned();
+        loop {
+            let found = self.peek();
+            self.skip(1)?;
+            match found {
+                Some(b'"') => return Ok(Cow::Owned(text)),
+                Some(b'\\') => text.push(self.escaped()?),
+                _ => return Err(Flaw::Syntax),
+            }
+            text.push_str(self.plain()?);
+        }
+    }
+
+    /// Everything before the next quotation mark, backslash or control character.
+    fn plain(&mut self) -> Result<&'a str, Flaw> {
+        let length = plain_length(self.rest.as_bytes());
+        self.take(length)
+    }
+
+    fn escaped(&mut self) -> Result<char, Flaw> {
+        let found = self.peek();
+        self.skip(1)?;
+        Ok(match found {
+            Some(plain @ (b'"' | b'\\' | b'/')) => char::from(plain),
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                let mut code = self.unit()?;
+                // RFC 8259 section 7: a character beyond the first plane is a pair of surrogates.
+                if (0xd800..0xdc00).contains(&code) {
+                    self.rest = self.rest.strip_prefix("\\u").ok_or(Flaw::Syntax)?;
+                    let low = self.unit()?;
+                    if !(0xdc00..0xe000).contains(&low) {
+                        return Err(Flaw::Syntax);
+                    }
+                    code = 0x1_0000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+                }
+                char::from_u32(code).ok_or(Flaw::Syntax)?
+            }
+            _ => return Err(Flaw::Syntax),
+        })
+    }
+
+    /// Four hexadecimal digits.
+    fn unit(&mut self) -> Result<u32, Flaw> {
+        let digits = self.take(4)?;
+        if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(Flaw::Syntax);
+        }
+        u32::from_str_radix(digits, 16).map_err(|_| Flaw::Syntax)
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.rest.as_bytes().first().copied()
+    }
+
+    fn skip(&mut self, length: usize) -> Result<(), Flaw> {
+        self.take(length).map(drop)
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a str, Flaw> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(Flaw::Syntax)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn skip_space(&mut self) {
+        let space = |byte: &&u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        let length = self.rest.as_bytes().iter().take_while(space).count();
+        self.rest = self.rest.get(length..).unwrap_or_default();
+    }
+}
+
+/// How many bytes there are before the first that may not stand in a text as it is. Eight at a time: tokens
+/// are long.
+fn plain_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    // The highest bit of each byte that is zero, and perhaps of some behind the first.
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let (words, _) = bytes.as_chunks();
+    let is_plain = |word: &&[u8; 8]| {
+        let word = u64::from_le_bytes(**word);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & (ONES << 7);
+        control | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c)) == 0
+    };
+    let start = 8 * words.iter().take_while(is_plain).count();
+    let rest = bytes.iter().skip(start);
+    start
+        + rest
+            .take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f))
+            .count()
+}

@@ -1,0 +1,114 @@
+//! The writer: what serde_json would write, byte for byte, without its machinery.
+
+use super::{Map, Value, number};
+
+/// The members of an object that is being written.
+pub struct Members<'o> {
+    out: &'o mut String,
+    is_first: bool,
+}
+
+impl<'o> Members<'o> {
+    /// Opens an object at the end of `out`.
+    pub fn of(out: &'o mut String) -> Self {
+        out.push('{');
+        Self {
+            out,
+            is_first: true,
+        }
+    }
+
+    /// The next member: whatever is pushed is its value.
+    pub fn next(&mut self, name: &str) -> &mut String {
+        if !self.is_first {
+            self.out.push(',');
+        }
+        self.is_first = false;
+        string(name, self.out);
+        self.out.push(':');
+        self.out
+    }
+
+    /// The next member: a text.
+    pub fn text(&mut self, name: &str, text: &str) {
+        string(text, self.next(name));
+    }
+
+    /// The next member: a whole number.
+    pub fn number(&mut self, name: &str, number: u64) {
+        self.next(name).push_str(&number.to_string());
+    }
+
+    /// Closes the object.
+    pub fn end(self) {
+        self.out.push('}');
+    }
+}
+
+/// Writes a list.
+pub(super) fn list<T>(items: &[T], out: &mut String, write: impl Fn(&T, &mut String)) {
+    out.push('[');
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write(item, out);
+    }
+    out.push(']');
+}
+
+/// Writes a text, and escapes what has to be escaped.
+pub(super) fn string(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        let short = match c {
+            '"' => '"',
+            '\\' => '\\',
+            '\u{8}' => 'b',
+            '\u{c}' => 'f',
+            '\n' => 'n',
+            '\r' => 'r',
+            '\t' => 't',
+            '\0'..='\u{1f}' => {
+                let digit = |digit: u32| char::from_digit(digit, 16).unwrap_or_default();
+                out.push_str("\\u00");
+                out.push(digit(u32::from(c) >> 4));
+                out.push(digit(u32::from(c) & 15));
+                continue;
+            }
+            _ => {
+                out.push(c);
+                continue;
+            }
+        };
+        out.push('\\');
+        out.push(short);
+    }
+    out.push('"');
+}
+
+/// Writes any value.
+pub(super) fn value(value: &Value, out: &mut String) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
+        Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+            (Some(number), _, _) => out.push_str(&number.to_string()),
+            (_, Some(number), _) => out.push_str(&number.to_string()),
+            (_, _, Some(number)) => number::write(number, out),
+            _ => out.push_str("null"),
+        },
+        Value::String(text) => string(text, out),
+        Value::Array(items) => list(items, out, self::value),
+        Value::Object(members) => object(members, out),
+    }
+}
+
+#[allow(clippy::explicit_iter_loop)] // a page's map has no other way
+pub(super) fn object(members: &Map<String, Value>, out: &mut String) {
+    let mut written = Members::of(out);
+    for (name, member) in members.iter() {
+        value(member, written.next(name));
+    }
+    written.end();
+}
