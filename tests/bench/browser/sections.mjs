@@ -111,7 +111,27 @@ function crateOf(name) {
   return identifiers(name).find((word) => CRATES.includes(word)) ?? 'others'
 }
 
-/** `{ sections: {name: bytes}, crates: {name: bytes}, functions: [[bytes, name]] }` */
+/** What code is for, by the words in a function's name: the first that fits. */
+const CAUSES = [
+  ['tokens kept fresh, tabs and stores', /^(keeper|turn|task)_|oauth_core::flow::keeper|oauth_facade::keeper|oauth_core::breaker/],
+  ['requests to an API and its limits', /^(api|call)_|oauth_core::flow::resource|oauth_facade::(api|resource)|retry_after|challenge/],
+  ['presets and stored servers', /^server_(fromPreset|toJson|fromJson)|checkSecret|oauth_facade::(preset|stored)|oauth_core::quirk/],
+  ['metadata and discovery', /^server_|discover|oauth_core::(server|issuer)|endpoint::metadata|oauth_facade::server/],
+  ['JSON', /oauth_core::json/],
+  ['sign-in: URL, callback, code', /^(client|authorization)_|recognises|checkReturn|flow::authorization|oauth_core::(pkce|client)|authorization_code|oauth_facade::client/],
+  ['token requests and replies', /^(machine|step|tokens)_|oauth_core::(call|endpoint|grant|token|client_auth|crypto|jose|dpop|exchange|http)|oauth_facade::(machine|request|op|arg)/],
+  ['errors', /Error$|oauth_core::error|oauth_facade::(record|doubles)|oauth_core_web::error/],
+  ['URLs, forms, scopes, secrets', /oauth_core|oauth_facade/],
+  ['between JavaScript and Rust', /wasm_bindgen|js_sys|oauth_core_web|^__/],
+  ['memory', /dlmalloc|__rust|RawVec|raw_vec/],
+]
+
+function causeOf(name) {
+  const words = /^_ZN|^_R/.test(name) ? identifiers(name).join('::') : name.replace(/_[0-9a-f]{16}$/, '')
+  return CAUSES.find(([, pattern]) => pattern.test(words))?.[0] ?? "Rust's library"
+}
+
+/** `{ sections: {name: bytes}, causes: {name: bytes}, crates: {name: bytes}, functions: [[bytes, name]] }` */
 export function breakdown(bytes) {
   const all = sections(bytes)
   const sizes = Object.fromEntries(all.map(({ name, size }) => [name, size]))
@@ -123,6 +143,7 @@ export function breakdown(bytes) {
   let index = imports ? importedFunctions(imports.content) : 0
   const { content } = all.find((section) => section.id === CODE)
   const crates = {}
+  const causes = {}
   const functions = []
   for (let left = content.number(); left > 0; left -= 1, index += 1) {
     const start = content.at
@@ -133,8 +154,10 @@ export function breakdown(bytes) {
     const size = content.at - start
     const crate = crateOf(name)
     crates[crate] = (crates[crate] ?? 0) + size
+    const cause = causeOf(name)
+    causes[cause] = (causes[cause] ?? 0) + size
     functions.push([size, name])
   }
   functions.sort(([a], [b]) => b - a)
-  return { sections: sizes, crates, functions }
+  return { sections: sizes, crates, causes, functions }
 }
