@@ -194,6 +194,16 @@ impl fmt::Debug for Moment {
     }
 }
 
+impl JsonForm for UnixTime {
+    fn read(value: Json<'_>) -> Option<Self> {
+        u64::read(value).map(Self)
+    }
+
+    fn write(&self, out: &mut String) {
+        self.0.write(out);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,15 +251,5 @@ mod tests {
         let late = UnixTime::from_secs(u64::MAX);
         assert_eq!(late.after(Duration::from_secs(1)), late);
         assert_eq!(UnixTime::from_secs(1).since(late), Duration::ZERO);
-    }
-}
-
-impl JsonForm for UnixTime {
-    fn read(value: Json<'_>) -> Option<Self> {
-        u64::read(value).map(Self)
-    }
-
-    fn write(&self, out: &mut String) {
-        self.0.write(out);
     }
 }

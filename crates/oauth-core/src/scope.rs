@@ -65,7 +65,12 @@ impl Scope {
 
     /// Sound names, each once. A reply may hold a hundred thousand of them, so past a few the ones
     /// seen are kept in a set.
-    pub(crate) fn collect<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+    pub(crate) fn collect<'a>(mut names: impl Iterator<Item = &'a str>) -> Self {
+        Self::collected(&mut names)
+    }
+
+    /// Compiled once, and not for each way to come by names.
+    fn collected(names: &mut dyn Iterator<Item = &str>) -> Self {
         let (mut scope, mut count, mut seen) = (Self::none(), 0, BTreeSet::new());
         let mut few = [""; 16];
         for name in names.filter(|name| !name.is_empty()) {
@@ -218,6 +223,16 @@ impl From<Scope> for String {
     }
 }
 
+impl JsonForm for Scope {
+    fn read(value: Json<'_>) -> Option<Self> {
+        Self::parse(value.as_str()?).ok()
+    }
+
+    fn write(&self, out: &mut String) {
+        self.0.write(out);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,15 +288,5 @@ mod tests {
         assert_eq!(choose(Some(&a), Some(&b)).as_deref(), Some("a"));
         assert_eq!(choose(None, Some(&b)).as_deref(), Some("b"));
         assert_eq!(choose(None, None), None);
-    }
-}
-
-impl JsonForm for Scope {
-    fn read(value: Json<'_>) -> Option<Self> {
-        Self::parse(value.as_str()?).ok()
-    }
-
-    fn write(&self, out: &mut String) {
-        self.0.write(out);
     }
 }

@@ -82,6 +82,10 @@ pub enum Step {
 }
 
 /// What happened.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is handed over once, and not kept"
+)]
 #[derive(Debug)]
 pub enum Event {
     /// Nothing yet.
