@@ -40,6 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "form",
             "http",
             "json",
+            "json_form",
             "issuer",
             "quirk",
             "url",

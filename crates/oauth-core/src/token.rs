@@ -13,10 +13,11 @@ use crate::client_auth;
 use crate::client_config::Binding;
 use crate::error::{Error, Misuse, ProtocolViolation, ServerError};
 use crate::extra::Extra;
+use crate::json;
+use crate::json_form;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
-use crate::{json, json_form};
 
 /// The longest lifetime a token is given, in seconds: 136 years. Larger numbers saturate.
 pub const MAX_LIFETIME: u64 = u32::MAX as u64;

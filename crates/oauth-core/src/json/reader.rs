@@ -281,6 +281,9 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_space(&mut self) {
+        if self.peek().is_some_and(|byte| byte > b' ') {
+            return;
+        }
         let space = |byte: &&u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
         let length = self.rest.as_bytes().iter().take_while(space).count();
         self.rest = self.rest.get(length..).unwrap_or_default();

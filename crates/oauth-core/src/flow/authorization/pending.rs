@@ -10,12 +10,13 @@ use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::grant::{AuthorizationCode, TokenRequest};
 use crate::issuer::RedirectUri;
+use crate::json;
+use crate::json_form;
 use crate::moment::UnixTime;
 use crate::pkce::CodeVerifier;
 use crate::quirk::Quirk;
 use crate::scope::Scope;
 use crate::secret::Secret;
-use crate::{json, json_form};
 
 /// One flow between the authorization URL and its callback: issuer, redirect URI, state, nonce
 /// and code verifier, bound together and used once.

@@ -8,13 +8,14 @@ use super::suspicion::Suspicion;
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse, ServerError, ValidationFailure};
 use crate::grant::TokenRequest;
+use crate::json;
 use crate::json::form::json_words;
+use crate::json_form;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::token::{Stored as StoredTokens, Tokens};
-use crate::{json, json_form};
 
 /// The format of a stored record.
 const FORMAT: u32 = 1;
