@@ -120,6 +120,7 @@ fn a_text_is_read_to_the_letter() {
         (r#"\"\\\/\b\f\n\r\t"#, Some("\"\\/\u{8}\u{c}\n\r\t")),
         (r"A\u0041\u00e9\u20AC", Some("AA\u{e9}\u{20ac}")),
         (r"\ud83d\ude00 grin", Some("\u{1f600} grin")),
+        (r"\ud83d\ud83d", None),
         (r"\ud83d", None),
         (r"\ud83d\u0041", None),
         (r"\ude00", None),
