@@ -41,6 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "http",
             "json",
             "json_form",
+            "value",
             "issuer",
             "quirk",
             "url",

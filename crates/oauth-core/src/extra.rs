@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::json::{Map, Value};
+use crate::value::{Map, Value};
 
 /// The most memory that the members a standard does not define may take, in bytes.
 pub(crate) const MAX_EXTRA: usize = 256 << 10;

@@ -2,14 +2,9 @@
 //! SECURITY of parsers that disagree). Values borrow from the reply wherever they can.
 
 pub(crate) mod form;
-mod number;
 mod reader;
 #[cfg(test)]
 mod tests;
-#[cfg(any(test, all(feature = "js", target_family = "wasm")))]
-#[cfg_attr(test, allow(dead_code, unreachable_pub))] // the page's own, tested where tests run
-mod value;
-mod writer;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,13 +12,10 @@ use std::fmt;
 use crate::error::{Error, ProtocolViolation};
 use crate::form::Pairs;
 
-#[cfg(not(all(feature = "js", target_family = "wasm")))]
-pub use serde_json::{Map, Value};
-#[cfg(all(feature = "js", target_family = "wasm"))]
-pub use value::{Map, Value};
+use crate::value::{number, writer};
 
+pub use crate::value::{Map, Members, Value, map_text, value_text};
 pub use form::{JsonForm, Named, from_text, to_text};
-pub use writer::Members;
 
 /// The deepest nesting of a reply.
 pub const MAX_DEPTH: usize = 64;
@@ -63,20 +55,6 @@ pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 /// `reply.json`, `reply.nesting`, `reply.too_many_values`, `reply.duplicate_member` (naming it).
 pub fn parse(text: &str) -> Result<Json<'_>, Error> {
     reader::read(text, reader::Limits::REPLY).map_err(Error::from)
-}
-
-/// A value as JSON.
-pub fn value_text(value: &Value) -> String {
-    let mut out = String::new();
-    writer::value(value, &mut out);
-    out
-}
-
-/// A map as JSON.
-pub fn map_text(map: &Map<String, Value>) -> String {
-    let mut out = String::new();
-    writer::object(map, &mut out);
-    out
 }
 
 impl<'a> Object<'a> {

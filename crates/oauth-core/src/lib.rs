@@ -44,6 +44,7 @@ pub mod server;
 mod testing;
 pub mod token;
 pub mod url;
+pub mod value;
 
 /// The messages of exchanges. In a page, with the feature `js`, what this crate uses of it and no more.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]

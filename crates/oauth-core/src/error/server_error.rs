@@ -6,9 +6,8 @@ use std::time::Duration;
 use super::table::{Advice, table};
 use super::{cut, printable};
 use crate::extra::Extra;
-use crate::json;
-use crate::json::{Map, Value};
 use crate::secret::Secret;
+use crate::value::{self, Map, Value};
 
 const RETRY: Advice = Advice::Retry { after: None };
 const REAUTHORIZE: Advice = Advice::Reauthorize;
@@ -277,7 +276,7 @@ impl ServerError {
         self.extra.0.retain(|name, value| {
             !is_token(name, value) && !names(name, secrets) && !holds(value, secrets)
         });
-        if json::map_text(&self.extra.0).len() > MAX_EXTRA {
+        if value::map_text(&self.extra.0).len() > MAX_EXTRA {
             self.extra.0.clear();
         }
     }

@@ -2,7 +2,7 @@
 //! costs no tables.
 
 /// The number nearest to a text that RFC 8259 allows; beyond the range of f64, the end of that range.
-pub(super) fn read(text: &str) -> f64 {
+pub(crate) fn read(text: &str) -> f64 {
     nearest(text).clamp(f64::MIN, f64::MAX)
 }
 
@@ -18,12 +18,12 @@ fn nearest(text: &str) -> f64 {
 
 /// The shortest text of this number, with a point or an exponent: it is read again as what it was.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
-pub(super) fn write(number: f64, out: &mut String) {
+pub(crate) fn write(number: f64, out: &mut String) {
     out.push_str(&serde_json::Value::from(number).to_string());
 }
 
 #[cfg(all(feature = "js", target_family = "wasm"))]
-pub(super) fn write(number: f64, out: &mut String) {
+pub(crate) fn write(number: f64, out: &mut String) {
     let text = String::from(&js_sys::JsString::from(
         js_sys::Object::from(js_sys::Number::from(number)).to_string(),
     ));

@@ -46,7 +46,7 @@ impl<'o> Members<'o> {
 }
 
 /// Writes a list.
-pub(super) fn list<T>(items: &[T], out: &mut String, write: impl Fn(&T, &mut String)) {
+pub(crate) fn list<T>(items: &[T], out: &mut String, write: impl Fn(&T, &mut String)) {
     out.push('[');
     for (at, item) in items.iter().enumerate() {
         if at > 0 {
@@ -58,7 +58,7 @@ pub(super) fn list<T>(items: &[T], out: &mut String, write: impl Fn(&T, &mut Str
 }
 
 /// Writes a text, and escapes what has to be escaped.
-pub(super) fn string(text: &str, out: &mut String) {
+pub(crate) fn string(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
         let short = match c {
@@ -88,7 +88,7 @@ pub(super) fn string(text: &str, out: &mut String) {
 }
 
 /// Writes any value.
-pub(super) fn value(value: &Value, out: &mut String) {
+pub(crate) fn value(value: &Value, out: &mut String) {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
@@ -105,7 +105,7 @@ pub(super) fn value(value: &Value, out: &mut String) {
 }
 
 #[allow(clippy::explicit_iter_loop)] // a page's map has no other way
-pub(super) fn object(members: &Map<String, Value>, out: &mut String) {
+pub(crate) fn object(members: &Map<String, Value>, out: &mut String) {
     let mut written = Members::of(out);
     for (name, member) in members.iter() {
         value(member, written.next(name));

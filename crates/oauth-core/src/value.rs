@@ -1,0 +1,28 @@
+//! JSON values as callers get them, and how they are written. In a page, with the feature `js`, small ones of
+//! our own.
+
+pub(crate) mod number;
+#[cfg(any(test, all(feature = "js", target_family = "wasm")))]
+#[cfg_attr(test, allow(dead_code, unreachable_pub))] // the page's own, tested where tests run
+mod page;
+pub(crate) mod writer;
+
+#[cfg(all(feature = "js", target_family = "wasm"))]
+pub use page::{Map, Value};
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+pub use serde_json::{Map, Value};
+pub use writer::Members;
+
+/// A value as JSON.
+pub fn value_text(value: &Value) -> String {
+    let mut out = String::new();
+    writer::value(value, &mut out);
+    out
+}
+
+/// A map as JSON.
+pub fn map_text(map: &Map<String, Value>) -> String {
+    let mut out = String::new();
+    writer::object(map, &mut out);
+    out
+}
