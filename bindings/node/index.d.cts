@@ -96,6 +96,25 @@ export interface FetchReply {
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each package has a type of its own
 export type Fetch = (url: string, init: any) => Promise<FetchReply>
 
+/** A request to the authorization server. */
+export interface SendRequest {
+  readonly method: string
+  readonly url: string
+  readonly headers: [name: string, value: string][]
+  /** Empty where there is none. */
+  readonly body: string
+  /** Aborted when nobody waits for the reply any longer. */
+  readonly signal: AbortSignal
+}
+/** Its reply. One of more than 1 MiB is not looked at. */
+export interface SendReply {
+  readonly status: number
+  readonly headers: Iterable<readonly [name: string, value: string]>
+  readonly body: Uint8Array | string
+}
+/** Sends a request once, and follows no redirect. It costs less than a `fetch`, which makes streams. */
+export type Send = (request: SendRequest) => Promise<SendReply>
+
 /** Limits of one call. */
 export interface CallOptions {
   /** Rejects the call with the signal's reason. */
@@ -190,11 +209,12 @@ export class Network {
    */
   readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 }
-/** What requests go over, if not over the system's network: one or the other. */
+/** What requests go over, if not over the system's network: one of the three. */
 export interface Line {
   network?: Network | undefined
   /** Any `fetch`, such as that of an undici pool. */
   fetch?: Fetch | undefined
+  send?: Send | undefined
 }
 
 /** Fetches what a server says about itself (RFC 8414, OpenID Connect Discovery). */
@@ -300,6 +320,8 @@ export interface ClientOptions {
   network?: Network | undefined
   /** Carries all requests instead of the native transport. */
   fetch?: Fetch | undefined
+  /** Carries the requests to the server alone; those of its sources to APIs go over the global `fetch`. */
+  send?: Send | undefined
 }
 
 /** What a login is for. `resource` and `audience` are asked for here and when the code is redeemed. */
@@ -385,6 +407,8 @@ export class Exchange<T> {
 
 export interface RunOptions extends CallOptions {
   fetch?: Fetch | undefined
+  /** Instead of a `fetch`. */
+  send?: Send | undefined
   sign?: (job: SignStep) => Uint8Array | Promise<Uint8Array>
   /** How long one request may take: 30 000 ms. */
   requestTimeoutMs?: number

@@ -206,7 +206,7 @@ impl Party<'_> {
             Turn::Done(record) => Said::Done(match record {
                 Record::Tokens(tokens) => {
                     let said = tokens_said(&tokens);
-                    self.tokens = Some(*tokens);
+                    self.tokens = Some(Arc::unwrap_or_clone(tokens));
                     Done::Tokens(said)
                 }
                 Record::Plain(name, members) => Done::Record(members_of(name, members)),

@@ -50,10 +50,10 @@ class Client extends Operations {
   #transport
   #id
 
-  constructor(server, { clientId, clientSecret, clientAuth, redirectUris, headers = {}, timeoutMs, network, fetch } = {}) {
+  constructor(server, { clientId, clientSecret, clientAuth, redirectUris, headers = {}, timeoutMs, network, fetch, send } = {}) {
     super()
     const known = nativeServer(server)
-    const line = lineOf(network, fetch)
+    const line = lineOf(network, fetch, send)
     const options = { clientId, clientSecret, clientAuth, redirectUris, headers }
     this.#native = lifted(() => new native.NativeClient(known, options))
     this.#server = server
@@ -77,7 +77,13 @@ class Client extends Operations {
   }
 
   /** One grant, kept fresh by a driver of your own. */
-  keeper(tokens, { grantType = 'refresh_token', shared = true, subject, reuse, leaseMs, longestRequestMs, moment, ...ask } = {}) {
+  keeper(tokens, options = {}) {
+    const { grantType = 'refresh_token', shared = true, longestRequestMs, moment } = options
+    return this.#keep(tokens, grantType, { shared, longestRequestMs, moment }, options)
+  }
+
+  #keep(tokens, grantType, { shared, longestRequestMs, moment }, options) {
+    const { subject, reuse, leaseMs } = options
     const known = tokens === undefined ? undefined : nativeTokens(tokens)
     const kept = {
       shared,
@@ -87,19 +93,20 @@ class Client extends Operations {
       longestRequestMs: checkLimit(longestRequestMs, 'longestRequestMs'),
     }
     const at = momentOf(moment)
-    return new Keeper(lifted(() => this.#native.keep(at, grantType, known, asking(ask), kept)), moment)
+    return new Keeper(lifted(() => this.#native.keep(at, grantType, known, asking(options), kept)), moment)
   }
 
   static {
     sourceOf = (client, grantType, options) => client.#source(grantType, undefined, options)
   }
 
-  #source(grantType, tokens, { store, onTokens, onNotice, turn, origins, sessions, ...keep }) {
+  #source(grantType, tokens, options) {
+    const { store, onTokens, onNotice, turn, origins, sessions } = options
     const shared = checkStore(store) !== undefined
     const { requestTimeoutMs, network } = this.#transport
     // A request ends with its time, so nobody need wait longer for one that was lost.
     const longestRequestMs = requestTimeoutMs ?? network?.timeoutMs
-    return new GrantSource(this.keeper(tokens, { ...keep, grantType, shared, longestRequestMs, moment: undefined }), {
+    return new GrantSource(this.#keep(tokens, grantType, { shared, longestRequestMs }, options), {
       transport: this.#transport,
       store,
       onTokens,

@@ -1,6 +1,7 @@
 'use strict'
 
 const { inspect } = require('node:util')
+const native = require('./native.cjs')
 const { late, lift, lifted, OAuthError } = require('./errors.cjs')
 const { lossOf } = require('./loss.cjs')
 
@@ -17,7 +18,8 @@ const UNPACKED = new Set(['', 'identity', 'gzip', 'x-gzip', 'deflate'])
 /** Frameworks patch `fetch` to cache what it brings; not every runtime knows the option, and some throw for it. */
 const UNCACHED = 'cache' in Request.prototype ? { cache: 'no-store' } : {}
 
-const natives = new WeakMap()
+/** The header fields of a reply that are looked at. */
+const READ = native.readFields()
 
 /** What to do next. `console.log` shows neither header values nor a body. */
 class Step {
@@ -42,52 +44,72 @@ class Step {
   }
 }
 
-function stepOf(exchange, raw) {
-  const { finish } = natives.get(exchange)
-  switch (raw.kind) {
-    case 'send': {
-      const { kind, method, url, headers, body } = raw
-      return new Step({ kind, method, url, headers, body })
-    }
-    case 'sleep':
-      return new Step({ kind: raw.kind, ms: raw.ms })
-    case 'sign': {
-      const { kind, keyId, alg, signingInput } = raw
-      return new Step({ kind, keyId, alg, signingInput })
-    }
-    default:
-      return new Step({ kind: 'done', value: finish(raw) })
-  }
+/** A request out of its text. */
+function requestOf(text) {
+  const end = text.indexOf('\n\n')
+  const [method, url, ...fields] = text.slice(0, end).split('\n')
+  const headers = []
+  for (let at = 0; at < fields.length; at += 2) headers.push([fields[at], fields[at + 1]])
+  return { method, url, headers, body: text.slice(end + 2) }
 }
+
+function stepOf(raw, finish) {
+  if (typeof raw === 'number') return new Step({ kind: 'sleep', ms: raw })
+  if (typeof raw === 'string') {
+    const request = requestOf(raw)
+    return new Step({ kind: 'send', ...request, body: new TextEncoder().encode(request.body) })
+  }
+  return new Step('alg' in raw ? { kind: 'sign', ...raw } : { kind: 'done', value: finish(raw) })
+}
+
+/** The native half of a conversation, what makes a value of its end, and whose moments it has. */
+let talkOf
 
 /** One conversation with an authorization server, held as a value. It opens no socket. */
 class Exchange {
+  #talk
+
   constructor(known, finish, moment) {
     if (typeof finish !== 'function') throw new TypeError('exchanges come from client.exchange')
-    natives.set(this, { known, finish, moment: checkMoment(moment) })
+    this.#talk = { known, finish, moment: checkMoment(moment) }
   }
 
-  begin() { return this.#step((known, at) => known.begin(at)) }
+  begin() { return this.#step(begin) }
 
   reply({ status, headers, body }) {
-    const pairs = headers instanceof Array ? headers : [...headers]
-    return this.#step((known, at) => known.reply(at, status, pairs, body ?? new Uint8Array()))
+    return this.#step((known, at) => known.reply(at, status, fieldsOf(headers), body ?? ''))
   }
 
   /** No answer arrived. `reach` says how far the request came, `loss` why, where that is known. */
-  lost(reason, reach = 'unknown', loss = undefined) {
-    const cause = reason instanceof Error ? reason : undefined
-    return this.#step((known, at) => known.lost(at, textOf(reason), reach, loss), cause)
-  }
+  lost(reason, reach = 'unknown', loss = undefined) { return this.#step(...losing(reason, reach, loss)) }
+  elapsed() { return this.#step(elapsed) }
+  signed(signature) { return this.#step(signed(signature)) }
 
-  elapsed() { return this.#step((known, at) => known.elapsed(at)) }
-  signed(signature) { return this.#step((known, at) => known.signed(at, signature)) }
+  #step(answer, cause) { return stepOf(told(this.#talk, answer, cause), this.#talk.finish) }
 
-  #step(answer, cause) {
-    const { known, moment } = natives.get(this)
-    const at = momentOf(moment)
-    return stepOf(this, lifted(() => answer(known, at), cause))
+  static {
+    talkOf = (exchange) => exchange.#talk
   }
+}
+
+/** Tells the native half what happened: what it says to do next. */
+function told({ known, moment }, answer, cause) {
+  const at = momentOf(moment)
+  return lifted(() => answer(known, at), cause)
+}
+
+const begin = (known, at) => known.begin(at)
+const elapsed = (known, at) => known.elapsed(at)
+const signed = (signature) => (known, at) => known.signed(at, signature)
+
+/** Names and values in turn, with line breaks between. One inside cannot have come from a wire, and nor can a NUL. */
+function fieldsOf(headers) {
+  return Array.from(headers, ([name, value]) => `${name}\n${value.replaceAll('\n', '\0')}`).join('\n')
+}
+
+function losing(reason, reach, loss) {
+  const cause = reason instanceof Error ? reason : undefined
+  return [(known, at) => known.lost(at, textOf(reason), reach, loss), cause]
 }
 
 /** A function that gives moments, or none. */
@@ -111,76 +133,94 @@ function textOf(reason) {
   return under.code ? `${under.name} ${under.code}` : under.name
 }
 
-/** A body of at most 1 MiB, or nothing at all. */
-async function bodyOf(reply) {
-  const coding = (reply.headers.get('content-encoding') ?? '').trim().toLowerCase()
-  if (!UNPACKED.has(coding)) {
-    await reply.body?.cancel().catch(() => {})
-    throw new Error(`the reply is compressed, which was not asked for: ${coding.slice(0, 40).replace(/[^ -~]/g, '')}`)
-  }
-  const announced = Number(reply.headers.get('content-length') ?? 0)
-  const chunks = []
-  let size = 0
-  if (announced <= LIMIT) {
-    for await (const chunk of reply.body ?? []) {
-      size += chunk.length
-      if (size > LIMIT) break
-      chunks.push(chunk)
+/** A `send` over any `fetch`. */
+function sendOver(fetch) {
+  return async ({ method, url, headers, body, signal }) => {
+    const reply = await fetch(url, {
+      method,
+      headers: [...headers, ...AS_IT_IS],
+      body: body.length > 0 ? body : undefined,
+      redirect: 'manual',
+      signal,
+      ...UNCACHED,
+    })
+    // A browser tells no more of a redirect than that there was one.
+    if (reply.status === 0) throw new Error('an opaque redirect')
+    const fields = []
+    for (const name of READ) {
+      const value = reply.headers.get(name)
+      if (value !== null && value !== undefined) fields.push([name, value])
     }
+    return { status: reply.status, headers: fields, body: await bodyOf(reply) }
   }
-  if (announced > LIMIT || size > LIMIT) {
-    await reply.body?.cancel().catch(() => {})
-    return undefined
-  }
-  const whole = new Uint8Array(size)
-  let at = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, at)
-    at += chunk.length
-  }
-  return whole
 }
 
-/** Calls `work` with a signal that fires with `signal`, or after `ms`. */
-async function within(ms, signal, work) {
+/** What stands for a body that is not read. */
+const TOO_LARGE = { length: Infinity }
+
+/** A body of at most 1 MiB. */
+async function bodyOf({ headers, body }) {
+  const coding = (headers.get('content-encoding') ?? '').trim().toLowerCase()
+  if (!UNPACKED.has(coding)) {
+    await body?.cancel().catch(() => {})
+    throw new Error(`the reply is compressed, which was not asked for: ${coding.slice(0, 40).replace(/[^ -~]/g, '')}`)
+  }
+  if (Number(headers.get('content-length') ?? 0) > LIMIT) {
+    await body?.cancel().catch(() => {})
+    return TOO_LARGE
+  }
+  if (typeof body?.getReader !== 'function') return wholeOf(body ?? [])
+  // Cheaper than a loop over the stream.
+  const reader = body.getReader()
+  const chunks = []
+  let size = 0
+  for (let { value, done } = await reader.read(); !done; { value, done } = await reader.read()) {
+    size += value.length
+    if (size > LIMIT) {
+      await reader.cancel().catch(() => {})
+      return TOO_LARGE
+    }
+    chunks.push(value)
+  }
+  return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)
+}
+
+/** The same of a stream that is no web stream. */
+async function wholeOf(stream) {
+  const chunks = []
+  let size = 0
+  for await (const chunk of stream) {
+    size += chunk.length
+    if (size > LIMIT) return TOO_LARGE
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+const expire = (stop) => stop.abort(new DOMException('no answer in time', 'TimeoutError'))
+
+/** Sends what the native half wants sent, within `limit`, and tells it what came of that. */
+async function sent(talk, text, { send, signal, limit }) {
   const stop = new AbortController()
+  const timer = setTimeout(expire, Math.min(limit, MAX_TIMER), stop)
   const abort = () => stop.abort(signal.reason)
   signal?.addEventListener('abort', abort, { once: true })
-  const late = () => stop.abort(new DOMException('no answer in time', 'TimeoutError'))
-  const timer = setTimeout(late, Math.min(ms, MAX_TIMER))
+  let reply
   try {
-    return await work(stop.signal)
+    const request = requestOf(text)
+    request.signal = stop.signal
+    reply = await send(request)
+  } catch (lost) {
+    signal?.throwIfAborted()
+    const { reach, loss } = lossOf(lost)
+    return told(talk, ...losing(lost, reach, loss))
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener('abort', abort)
   }
-}
-
-async function send(exchange, step, { fetch, signal, limit }) {
-  const { url, method, headers, body } = step
-  let reply
-  let bytes
-  try {
-    bytes = await within(limit, signal, async (stop) => {
-      reply = await fetch(url, {
-        method,
-        headers: [...headers, ...AS_IT_IS],
-        body: body.length > 0 ? body : undefined,
-        redirect: 'manual',
-        signal: stop,
-        ...UNCACHED,
-      })
-      // A browser tells no more of a redirect than that there was one.
-      if (reply.status === 0) throw new Error('an opaque redirect')
-      return bodyOf(reply)
-    })
-  } catch (lost) {
-    signal?.throwIfAborted()
-    const { reach, loss } = lossOf(lost)
-    return exchange.lost(lost, reach, loss)
-  }
-  if (bytes === undefined) return exchange.lost('the reply is larger than 1 MiB', 'too_large')
-  return exchange.reply({ status: reply.status, headers: [...reply.headers], body: bytes })
+  const { status, headers, body } = reply
+  if (body.length > LIMIT) return told(talk, ...losing('the reply is larger than 1 MiB', 'too_large'))
+  return told(talk, (known, at) => known.reply(at, status, fieldsOf(headers), body))
 }
 
 /** Waits no less than this long: timers of Node.js cut what is less than a millisecond. */
@@ -200,43 +240,40 @@ function pause(ms, signal, { isIdle = false } = {}) {
   })
 }
 
-/** Runs an exchange to its end over any `fetch`. */
-async function run(exchange, { fetch = globalThis.fetch, sign, signal, timeoutMs, requestTimeoutMs = TIMEOUT } = {}) {
-  const { known } = natives.get(exchange)
+/** Runs an exchange to its end over any `send`, or any `fetch`. */
+async function run(exchange, { fetch = globalThis.fetch, send = sendOver(fetch), sign, signal, timeoutMs, requestTimeoutMs = TIMEOUT } = {}) {
+  const talk = talkOf(exchange)
   checkLimit(timeoutMs)
   checkLimit(requestTimeoutMs)
   const deadline = timeoutMs === undefined ? Infinity : performance.now() + timeoutMs
+  let isOver = false
   try {
     signal?.throwIfAborted()
-    let step = exchange.begin()
+    let step = told(talk, begin)
     for (;;) {
       signal?.throwIfAborted()
-      const left = deadline - performance.now()
-      switch (step.kind) {
-        case 'send':
-          step = left <= 0
-            ? exchange.lost('no answer in time', 'unsent')
-            : await send(exchange, step, { fetch, signal, limit: Math.min(requestTimeoutMs, left) })
-          break
-        case 'sleep':
-          await pause(Math.min(step.ms, Math.max(left, 0)), signal)
-          step = exchange.elapsed()
-          break
-        case 'sign': {
-          const job = step
-          const signature = await Promise.resolve().then(() => sign(job)).catch((error) => ({ error }))
-          step = signature instanceof Uint8Array
-            ? exchange.signed(signature)
-            : exchange.lost(signature?.error ?? 'no signature was made', 'unsent')
-          break
-        }
-        default:
-          return step.value
+      const left = deadline === Infinity ? Infinity : deadline - performance.now()
+      if (typeof step === 'string') {
+        step = left <= 0
+          ? told(talk, ...losing('no answer in time', 'unsent'))
+          : await sent(talk, step, { send, signal, limit: Math.min(requestTimeoutMs, left) })
+      } else if (typeof step === 'number') {
+        await pause(Math.min(step, Math.max(left, 0)), signal)
+        step = told(talk, elapsed)
+      } else if ('alg' in step) {
+        const job = stepOf(step)
+        const signature = await Promise.resolve().then(() => sign(job)).catch((error) => ({ error }))
+        step = signature instanceof Uint8Array
+          ? told(talk, signed(signature))
+          : told(talk, ...losing(signature?.error ?? 'no signature was made', 'unsent'))
+      } else {
+        isOver = true
+        return talk.finish(step)
       }
     }
   } finally {
     // Whoever waits for this conversation learns that it is over.
-    known.cancel()
+    if (!isOver) talk.known.cancel()
   }
 }
 
@@ -273,12 +310,12 @@ function wait(promise, { signal, timeoutMs }, leave = () => {}) {
   })
 }
 
-/** Runs an exchange to its end: over the client's `fetch` if it has one, else natively. */
-async function perform(exchange, { fetch, network, requestTimeoutMs }, { signal, timeoutMs } = {}) {
+/** Runs an exchange to its end: over the client's `send` if it has one, else natively. */
+async function perform(exchange, { send, network, requestTimeoutMs }, { signal, timeoutMs } = {}) {
   checkLimit(timeoutMs)
-  if (fetch) return run(exchange, { fetch, requestTimeoutMs, signal, timeoutMs })
+  if (send) return run(exchange, { send, requestTimeoutMs, signal, timeoutMs })
   signal?.throwIfAborted()
-  const { known, finish } = natives.get(exchange)
+  const { known, finish } = talkOf(exchange)
   const raw = lifted(() => known.run(requestTimeoutMs, timeoutMs, network))
   try {
     return finish(await wait(raw, { signal }, () => known.cancel()))
@@ -298,4 +335,4 @@ function checkLimit(ms, name = 'timeoutMs') {
   return ms
 }
 
-module.exports = { Exchange, Step, run, perform, wait, pause, textOf, checkLimit, momentOf }
+module.exports = { Exchange, Step, run, perform, wait, pause, textOf, checkLimit, momentOf, sendOver }

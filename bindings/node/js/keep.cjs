@@ -12,17 +12,21 @@ const channel = diagnostics.channel('oauth-core:grant')
 /** The renewals under way. */
 const flights = new WeakMap()
 
-/** How each grant stood when that was last told; those who try to store what could not be stored; those whose renewals would be missed. */
+/** How each grant stood when that was last told, if not well; those who try to store what could not be stored; those whose renewals would be missed. */
 const told = new WeakMap()
 const tended = new WeakSet()
 const atWork = new Set()
 
+/** Nobody may be waiting for a renewal, or for the next try to store what it has brought. */
+const unheard = () => {}
+
 /**
  * Tokens that are fresh: those at hand, or those of the renewal under way. `job` is how a renewal is
- * carried out: `store`, `run` for its exchange, and `onTokens`; `onEnded` hears of the end of a grant.
+ * carried out: `store`, `run` for its exchange, and `onTokens`; `onEnded` hears of the end of a grant. One that
+ * `isAlone` has no store, and its requests leave from here: an exchange is all there is to it.
  */
 async function fresh(keeper, refused, job) {
-  const turn = keeper.ask(refused)
+  const turn = job.isAlone ? keeper.askAlone(refused) : keeper.ask(refused)
   const flight = launched(keeper, turn, job)
   if (turn.tokens) return turn.tokens
   if (!flight) throw new Error('another driver renews this keeper')
@@ -30,29 +34,28 @@ async function fresh(keeper, refused, job) {
 }
 
 /** The renewal under way, begun if this turn says so. */
-function launched(keeper, { kind }, job) {
-  if (kind === 'renew' || kind === 'hand_out_and_renew') launch(keeper, job)
+function launched(keeper, { kind, renewal }, job) {
+  if (kind === 'renew' || kind === 'hand_out_and_renew') launch(keeper, job, renewal)
   return flights.get(keeper)
 }
 
-function launch(keeper, job) {
+function launch(keeper, job, renewal) {
   const worker = { keeper, job }
   atWork.add(worker)
-  const flight = renewed(keeper, job).finally(() => {
+  const flight = renewed(keeper, job, renewal, () => {
     atWork.delete(worker)
     // The next may have begun while the hook of this one was waited for.
     if (flights.get(keeper) === flight) flights.delete(keeper)
-    tend(keeper, job)
+    tend(keeper, job).catch(unheard)
   })
-  // Nobody may be waiting for it.
-  flight.catch(() => {})
+  flight.catch(unheard)
   flights.set(keeper, flight)
   return flight
 }
 
 /** Tries to store what the store has not got yet, whether or not anybody asks: nobody else can have it. */
 async function tend(keeper, job) {
-  if (keeper.isStored || tended.has(keeper)) return
+  if (job.store === undefined || keeper.isStored || tended.has(keeper)) return
   tended.add(keeper)
   const worker = { keeper, job }
   atWork.add(worker)
@@ -71,27 +74,41 @@ async function tend(keeper, job) {
 }
 
 /** Carries out a renewal, and tells of new tokens. */
-async function renewed(keeper, job) {
-  const [tokens, isNew] = await carried(keeper, job).catch((error) => {
+async function renewed(keeper, job, renewal, over) {
+  try {
+    const [tokens, isNew] = await outcome(keeper, job, renewal)
+    // Stored before anyone sees it. Should that fail, they are told, and the token is kept.
+    if (isNew) {
+      if (job.store !== undefined && !keeper.isStored) tell(job, keeper, 'unsaved')
+      tell(job, keeper, 'renewed')
+      await job.onTokens?.(tokens)
+    }
+    return tokens
+  } finally {
+    over()
+  }
+}
+
+/** The tokens, and whether they are new. */
+async function outcome(keeper, job, renewal) {
+  try {
+    const [tokens, isNew] = renewal ? [await job.run(renewal), keeper.trouble === undefined] : await carried(keeper, job)
+    // A caller whose token is good hears of no error.
+    if (renewal && isNew) told.delete(keeper)
+    else toldStanding(keeper, job, keeper.trouble)
+    return [tokens, isNew]
+  } catch (error) {
     if (!toldStanding(keeper, job, error)) tell(job, keeper, 'failed', { error })
     throw error
-  })
-  // A caller whose token is good hears of no error.
-  toldStanding(keeper, job, keeper.trouble)
-  // Stored before anyone sees it. Should that fail, they are told, and the token is kept.
-  if (isNew) {
-    if (!keeper.isStored) tell(job, keeper, 'unsaved')
-    tell(job, keeper, 'renewed')
-    await job.onTokens?.(tokens)
   }
-  return tokens
 }
 
 /** Tells of a grant that has become suspect, or is over; whether there was that to tell. */
 function toldStanding(keeper, job, error) {
   const { standing } = keeper
   const isNews = standing !== 'good' && standing !== told.get(keeper)
-  told.set(keeper, standing)
+  if (standing === 'good') told.delete(keeper)
+  else told.set(keeper, standing)
   if (isNews) tell(job, keeper, standing, { error })
   return isNews
 }
@@ -256,10 +273,10 @@ function checkStore(store) {
 
 /** Tokens that are fresh, over a store and a `fetch` of your own. */
 async function keep(keeper, options = {}) {
-  const { store, refused, onTokens, fetch, sign, requestTimeoutMs, signal, timeoutMs } = options
+  const { store, refused, onTokens, fetch, send, sign, requestTimeoutMs, signal, timeoutMs } = options
   signal?.throwIfAborted()
   checkLimit(timeoutMs)
-  const job = { store: checkStore(store), onTokens, run: (exchange) => run(exchange, { fetch, sign, requestTimeoutMs }) }
+  const job = { store: checkStore(store), onTokens, run: (exchange) => run(exchange, { fetch, send, sign, requestTimeoutMs }) }
   return wait(fresh(keeper, refused, job), { signal, timeoutMs })
 }
 

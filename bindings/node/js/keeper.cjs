@@ -4,9 +4,10 @@ const { inspect } = require('node:util')
 const native = require('./native.cjs')
 const { failed, failureOf, lifted } = require('./errors.cjs')
 const { Exchange, momentOf, textOf } = require('./exchange.cjs')
-const { Tokens, nativeTokens } = require('./tokens.cjs')
+const { Tokens, nativeTokens, toldTokens, tokensOf } = require('./tokens.cjs')
 
-const finish = (raw) => new Tokens(raw.tokens)
+const ask = (known, at, refused, held) => known.ask(at, refused, held)
+const askAlone = (known, at, refused, held) => known.askAlone(at, refused, held)
 
 /** What to do next. `console.log` does not show what is saved. */
 class Task {
@@ -49,11 +50,22 @@ class Keeper {
 
   /** One caller asks for a token, knowing perhaps of one that was refused. */
   ask(refused) {
+    return this.#turn(ask, refused)
+  }
+
+  /** The same of a grant that is not shared: whoever is to renew has the renewal as one exchange. */
+  askAlone(refused) {
+    return this.#turn(askAlone, refused)
+  }
+
+  #turn(ask, refused) {
     const dead = refused === undefined ? undefined : nativeTokens(refused)
     const held = this.#latest && nativeTokens(this.#latest)
     const at = momentOf(this.#moment)
-    const turn = lifted(() => this.#known.ask(at, dead, held))
-    return { kind: turn.kind, tokens: turn.held ? this.#latest : this.#held(turn.tokens) }
+    const { kind, held: isHeld, tokens, exchange } = lifted(() => ask(this.#known, at, dead, held))
+    const turn = { kind, tokens: isHeld ? this.#latest : this.#held(tokens) }
+    if (exchange) turn.renewal = new Exchange(exchange, ({ tokens }) => (this.#latest = toldTokens(tokens)), this.#moment)
+    return turn
   }
 
   refuse(tokens) { this.#known.refuse(nativeTokens(tokens)) }
@@ -107,7 +119,7 @@ class Keeper {
     switch (kind) {
       case 'lease': return new Task({ kind, holder, ms })
       case 'save': return new Task({ kind, record, version, due: typeof due === 'number' ? new Date(due) : undefined })
-      case 'run': return new Task({ kind, exchange: new Exchange(exchange, finish, this.#moment) })
+      case 'run': return new Task({ kind, exchange: new Exchange(exchange, tokensOf, this.#moment) })
       case 'wait': return new Task({ kind, ms })
       case 'over': return new Task({ kind, tokens: this.#held(tokens) })
       default: return new Task({ kind })

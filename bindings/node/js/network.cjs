@@ -4,7 +4,7 @@ const { fileURLToPath } = require('node:url')
 const { inspect } = require('node:util')
 const native = require('./native.cjs')
 const { lift, lifted } = require('./errors.cjs')
-const { checkLimit } = require('./exchange.cjs')
+const { checkLimit, sendOver } = require('./exchange.cjs')
 
 const natives = new WeakMap()
 
@@ -16,11 +16,15 @@ function nativeNetwork(network) {
   return known
 }
 
-/** Over what the requests of a client go, or those of an API: a network, a `fetch`, or neither. */
-function lineOf(network, fetch) {
-  if (fetch !== undefined && typeof fetch !== 'function') throw new TypeError('fetch must be a function')
-  if (network !== undefined && fetch !== undefined) throw new TypeError('give either network or fetch')
-  return { network: nativeNetwork(network), fetch, apiFetch: fetch ?? network?.fetch }
+/** Over what the requests of a client go, or those of an API: a network, a `fetch`, a `send`, or none of them. */
+function lineOf(network, fetch, send) {
+  for (const [name, given] of Object.entries({ fetch, send })) {
+    if (given !== undefined && typeof given !== 'function') throw new TypeError(`${name} must be a function`)
+  }
+  if ([network, fetch, send].filter((given) => given !== undefined).length > 1) {
+    throw new TypeError('give one of network, fetch and send')
+  }
+  return { network: nativeNetwork(network), send: send ?? (fetch && sendOver(fetch)), apiFetch: fetch ?? network?.fetch }
 }
 
 /** PEM, or where it stands. */

@@ -5,7 +5,7 @@
 const native = require('./native.cjs')
 const { lifted } = require('./errors.cjs')
 const { Exchange } = require('./exchange.cjs')
-const { Tokens, nativeTokens } = require('./tokens.cjs')
+const { Tokens, nativeTokens, tokensOf } = require('./tokens.cjs')
 
 /** The methods that a client has for them: one that runs to the end, and one that begins an exchange. */
 const perform = Symbol('perform')
@@ -13,7 +13,6 @@ const begin = Symbol('begin')
 
 /** What becomes of the last step of the native half. */
 const nothing = () => undefined
-const tokensOf = (raw) => new Tokens(raw.tokens)
 const recordOf = (Class) => (raw) => Class.of(JSON.parse(raw.members))
 
 /** A value as the native half reads it. */

@@ -74,8 +74,8 @@ function providers() {
 }
 
 /** Fetches what a server says about itself. */
-async function discover(issuer, { transport, network, fetch, ...call } = {}) {
-  const line = lineOf(network, fetch)
+async function discover(issuer, { transport, network, fetch, send, ...call } = {}) {
+  const line = lineOf(network, fetch, send)
   return perform(discovery(issuer, { transport }), { ...line, requestTimeoutMs: call.timeoutMs }, call)
 }
 

@@ -22,7 +22,9 @@ class GrantSource extends Source {
     super({ server }, { origins, fetch: transport.apiFetch })
     this.#keeper = keeper
     this.#sessions = sessions
-    this.#job = { store, onTokens, onNotice, turn, run: (exchange) => perform(exchange, transport) }
+    // Beside the event loop an exchange would end before its callers hear of it.
+    const isAlone = store === undefined && transport.send !== undefined
+    this.#job = { store, onTokens, onNotice, turn, isAlone, run: (exchange) => perform(exchange, transport) }
   }
 
   static keeperOf(source) {
@@ -53,12 +55,12 @@ class GrantSource extends Source {
   }
 
   /** A token that is fresh now. */
-  async token(options) {
+  token(options) {
     return this.#fresh(undefined, options)
   }
 
   /** A token to take the place of one that was refused; without a request if that has happened already. */
-  async renew(refused, options) {
+  renew(refused, options) {
     return this.#fresh(refused, options)
   }
 

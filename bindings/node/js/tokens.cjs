@@ -5,14 +5,14 @@ const native = require('./native.cjs')
 const { lifted } = require('./errors.cjs')
 const { refuseClones } = require('./value.cjs')
 
-const natives = new WeakMap()
-
 /** What the addon knows these tokens by. */
-function nativeTokens(tokens) {
-  const known = tokens !== null && typeof tokens === 'object' ? natives.get(tokens) : undefined
-  if (known === undefined) throw new TypeError('tokens must be Tokens of this package')
-  return known
-}
+let nativeTokens
+
+/** Tokens of texts that the addon tells: the access token, what `serialize` says, and the codes of the warnings. */
+let toldTokens
+
+/** Those that an exchange ends with. */
+const tokensOf = (raw) => toldTokens(raw.tokens)
 
 const date = (seconds) => (seconds === undefined || seconds === null ? undefined : new Date(seconds * 1000))
 
@@ -23,12 +23,36 @@ function secondsOf(date) {
   return Math.max(0, Math.floor(date.getTime() / 1000))
 }
 
+/** What stands for tokens that the addon has told in texts. */
+const TOLD = Symbol('told')
+
+const notCloned = () => 'Tokens are handed over as the text of serialize(), and read with Tokens.deserialize'
+
 /** The tokens of one grant. Neither `console.log` nor `JSON.stringify` shows them. */
 class Tokens {
+  #known
+  #told
+
   constructor(known) {
-    if (!(known instanceof native.NativeTokens)) throw new TypeError('tokens come from a grant, Tokens.bearer or Tokens.deserialize')
-    natives.set(this, known)
-    refuseClones(this, () => 'Tokens are handed over as the text of serialize(), and read with Tokens.deserialize')
+    if (known !== TOLD && !(known instanceof native.NativeTokens)) {
+      throw new TypeError('tokens come from a grant, Tokens.bearer or Tokens.deserialize')
+    }
+    this.#known = known === TOLD ? undefined : known
+    refuseClones(this, notCloned)
+  }
+
+  static {
+    nativeTokens = (tokens) => {
+      if (typeof tokens !== 'object' || tokens === null || !(#known in tokens)) {
+        throw new TypeError('tokens must be Tokens of this package')
+      }
+      return (tokens.#known ??= native.NativeTokens.deserialize(tokens.#told[1]))
+    }
+    toldTokens = (told) => {
+      const tokens = new Tokens(TOLD)
+      tokens.#told = told
+      return tokens
+    }
   }
 
   /** A token that no grant brought, for sources of your own and for tests. */
@@ -40,7 +64,7 @@ class Tokens {
     return new Tokens(lifted(() => native.NativeTokens.deserialize(text)))
   }
 
-  get accessToken() { return nativeTokens(this).accessToken }
+  get accessToken() { return this.#told?.[0] ?? nativeTokens(this).accessToken }
   get tokenType() { return nativeTokens(this).tokenType }
   get expiresIn() { return nativeTokens(this).expiresIn ?? undefined }
   get expiresAt() { return date(nativeTokens(this).expiresAt) }
@@ -49,13 +73,13 @@ class Tokens {
   get refreshToken() { return nativeTokens(this).refreshToken ?? undefined }
   get idToken() { return nativeTokens(this).idToken ?? undefined }
   get extra() { return JSON.parse(nativeTokens(this).extra) }
-  get warnings() { return nativeTokens(this).warnings }
+  get warnings() { return this.#told?.slice(2) ?? nativeTokens(this).warnings }
   get issuer() { return nativeTokens(this).issuer }
   get clientId() { return nativeTokens(this).clientId }
 
   /** Everything needed to go on after a restart: store it where secrets belong. */
   serialize() {
-    return nativeTokens(this).serialize()
+    return this.#told?.[1] ?? nativeTokens(this).serialize()
   }
 
   /** What may be shown. */
@@ -132,4 +156,4 @@ class Flow {
 const nativeFlow = Flow.native
 delete Flow.native
 
-module.exports = { Tokens, Flow, nativeFlow, nativeTokens, secondsOf }
+module.exports = { Tokens, Flow, nativeFlow, nativeTokens, secondsOf, toldTokens, tokensOf }

@@ -2,49 +2,49 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use napi::Result;
-use napi::bindgen_prelude::{Env, Object, Uint8Array};
+use napi::bindgen_prelude::{Either, Either4, Env, Object, Uint8Array, Uint8ArraySlice};
 use napi_derive::napi;
 use oauth_core::error::{Cause, Error, Loss, Misuse};
+use oauth_core::exchange::READ;
 use oauth_core::moment::{Moment, UnixTime};
-use oauth_facade::{Machine, Record, Reply, Turn};
+use oauth_facade::{Machine, Outgoing, Record, Reply, Turn};
 use tokio::sync::Notify;
 
 use crate::error::{fail, invalid, late, overdue};
 use crate::network::NativeNetwork;
 use crate::runtime::{driver, millis, promise};
 use crate::server::NativeServer;
-use crate::tokens::NativeTokens;
+use crate::tokens::told;
 use crate::value;
 
-/// What to do next; which members there are depends on `kind`.
+/// What to do next, in as little as there is to say: a request as one text, a pause in milliseconds,
+/// something to sign, or the end; of one that has tokens, what [`told`] says.
+///
+/// A request is its method, its URL, and names and values in turn, each on a line of its own; an empty
+/// line; and the body.
+pub(crate) type NativeStep = Either4<String, f64, NativeSigning, NativeOutcome>;
+
+/// Something to sign.
+#[napi(object, object_from_js = false)]
+pub struct NativeSigning {
+    /// The host's name of the key.
+    pub key_id: String,
+    /// The JWS algorithm.
+    pub alg: &'static str,
+    /// What to sign.
+    pub signing_input: Uint8Array,
+}
+
+/// The end; there is one member at most.
 #[napi(object, object_from_js = false)]
 #[derive(Default)]
-pub struct NativeStep {
-    /// `send`, `sleep`, `sign` or `done`.
-    pub kind: &'static str,
-    /// Of a request.
-    pub method: Option<String>,
-    /// Of a request.
-    pub url: Option<String>,
-    /// Of a request.
-    pub headers: Option<Vec<(String, String)>>,
-    /// Of a request.
-    pub body: Option<Uint8Array>,
-    /// Of a pause.
-    pub ms: Option<f64>,
-    /// The host's name of the key.
-    pub key_id: Option<String>,
-    /// The JWS algorithm.
-    pub alg: Option<&'static str>,
-    /// What to sign.
-    pub signing_input: Option<Uint8Array>,
-    /// The output, if it is tokens.
-    pub tokens: Option<NativeTokens>,
-    /// The members of the output as a JSON array, if it is another record.
+pub struct NativeOutcome {
+    /// Tokens, as [`tokens::told`](crate::tokens::told) says.
+    pub tokens: Option<Vec<String>>,
+    /// The members of another record, as a JSON array.
     pub members: Option<String>,
-    /// The output, if it is a server.
+    /// A server.
     pub server: Option<NativeServer>,
 }
 
@@ -79,7 +79,11 @@ impl NativeExchange {
     ) -> Result<NativeStep> {
         let machine = self.machine.as_mut();
         let machine = machine.ok_or_else(|| fail(Misuse::Over.into()))?;
-        answer(machine, &moment(at)?).map(step).map_err(fail)
+        let turn = answer(machine, &moment(at)?);
+        if !matches!(turn, Ok(Turn::Send(_) | Turn::Sleep(_) | Turn::Sign(_))) {
+            self.machine = None;
+        }
+        step(turn.map_err(fail)?)
     }
 }
 
@@ -91,22 +95,29 @@ impl NativeExchange {
         self.step(at, Machine::begin)
     }
 
-    /// The server answered.
+    /// The server answered. Of the header fields, those of [`read_fields`] are looked at: names and
+    /// values in turn, with line breaks between.
     #[napi]
     pub fn reply(
         &mut self,
         at: Option<NativeMoment>,
         status: u16,
-        headers: Vec<(String, String)>,
-        body: Uint8Array,
+        fields: String,
+        body: Either<String, Uint8ArraySlice<'_>>,
     ) -> Result<NativeStep> {
-        let headers = headers
-            .into_iter()
-            .map(|(name, value)| (name, latin1(&value)));
+        let mut headers = Vec::new();
+        let mut fields = fields.split('\n');
+        while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+            headers.push((name.to_owned(), latin1(value)));
+        }
+        let body = match body {
+            Either::A(text) => text.into_bytes(),
+            Either::B(bytes) => bytes.to_vec(),
+        };
         let reply = Reply {
             status,
-            headers: headers.collect(),
-            body: body.to_vec(),
+            headers,
+            body,
         };
         self.step(at, |machine, at| machine.reply(at, reply))
     }
@@ -154,7 +165,7 @@ impl NativeExchange {
     pub fn signed(
         &mut self,
         at: Option<NativeMoment>,
-        signature: Uint8Array,
+        signature: Uint8ArraySlice<'_>,
     ) -> Result<NativeStep> {
         let signature = signature.to_vec();
         self.step(at, |machine, at| machine.signed(at, signature))
@@ -162,7 +173,7 @@ impl NativeExchange {
 
     /// Runs it to its end over this network or the system's, within `patience` milliseconds if
     /// given; `timeout` limits each request.
-    #[napi(ts_return_type = "Promise<NativeStep>")]
+    #[napi(ts_return_type = "Promise<NativeOutcome>")]
     pub fn run<'env>(
         &mut self,
         env: &'env Env,
@@ -224,48 +235,56 @@ async fn patience_of(limit: Option<f64>) {
     }
 }
 
-fn step(turn: Turn) -> NativeStep {
-    match turn {
-        Turn::Send(request) => NativeStep {
-            kind: "send",
-            method: Some(request.method),
-            url: Some(request.url),
-            headers: Some(request.headers),
-            body: Some(array(&request.body)),
-            ..NativeStep::default()
-        },
-        Turn::Sleep(pause) => NativeStep {
-            kind: "sleep",
-            ms: Some(pause.as_secs_f64() * 1000.0),
-            ..NativeStep::default()
-        },
-        Turn::Sign(job) => NativeStep {
-            kind: "sign",
-            key_id: Some(job.key_id),
-            alg: Some(job.alg),
-            signing_input: Some(array(&job.signing_input)),
-            ..NativeStep::default()
-        },
-        Turn::Done(record) => done(record),
-    }
+fn step(turn: Turn) -> Result<NativeStep> {
+    Ok(match turn {
+        Turn::Send(request) => Either4::A(text(&request)?),
+        Turn::Sleep(pause) => Either4::B(pause.as_secs_f64() * 1000.0),
+        Turn::Sign(job) => Either4::C(NativeSigning {
+            key_id: job.key_id,
+            alg: job.alg,
+            signing_input: Uint8Array::from(job.signing_input.to_vec()),
+        }),
+        Turn::Done(record) => Either4::D(done(record)),
+    })
 }
 
-fn done(record: Record) -> NativeStep {
-    let mut step = NativeStep {
-        kind: "done",
-        ..NativeStep::default()
-    };
+/// A request as one text. No field can hold a line break, and every body of ours is a text.
+fn text(request: &Outgoing) -> Result<String> {
+    let body = std::str::from_utf8(&request.body);
+    let body = body.map_err(|_| invalid("the body of a request is no text"))?;
+    let fields = request.headers.iter();
+    let length: usize = fields
+        .map(|(name, value)| name.len() + value.len() + 2)
+        .sum();
+    let first = request.method.len() + request.url.len() + 2;
+    let mut text = String::with_capacity(first + length + 1 + body.len());
+    let fields = request.headers.iter();
+    let lines = [&request.method, &request.url].into_iter();
+    for line in lines.chain(fields.flat_map(|(name, value)| [name, value])) {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text.push('\n');
+    text.push_str(body);
+    Ok(text)
+}
+
+fn done(record: Record) -> NativeOutcome {
+    let mut end = NativeOutcome::default();
     match record {
-        Record::Tokens(tokens) => step.tokens = Some(NativeTokens(Arc::new(*tokens))),
-        Record::Plain(_, members) => step.members = Some(value::members(members)),
-        Record::Server(server) => step.server = Some(NativeServer(*server)),
+        Record::Tokens(tokens) => end.tokens = Some(told(&tokens)),
+        Record::Plain(_, members) => end.members = Some(value::members(members)),
+        Record::Server(server) => end.server = Some(NativeServer(*server)),
         Record::Nothing => {}
     }
-    step
+    end
 }
 
-fn array(bytes: &Bytes) -> Uint8Array {
-    Uint8Array::from(bytes.to_vec())
+/// The header fields of a reply that are looked at.
+#[napi]
+pub(crate) fn read_fields() -> Vec<String> {
+    let fields = READ.into_iter();
+    fields.map(|name| name.as_str().to_owned()).collect()
 }
 
 /// A field value as `fetch` tells it, one character for each byte. Whatever else it holds cannot

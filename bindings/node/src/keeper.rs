@@ -41,6 +41,8 @@ pub struct NativeTurn {
     pub held: bool,
     /// What is handed out, if the caller does not hold it.
     pub tokens: Option<NativeTokens>,
+    /// The renewal, if it is the caller's, and the grant is not shared.
+    pub exchange: Option<NativeExchange>,
 }
 
 /// What the event loop is to do next; which members there are depends on `kind`.
@@ -159,6 +161,28 @@ impl NativeKeeper {
         })))
     }
 
+    fn turn(
+        &self,
+        at: &Moment,
+        refused: Option<&NativeTokens>,
+        held: Option<&NativeTokens>,
+    ) -> Result<NativeTurn> {
+        let ask = self.0.ask(at, refused.map(|refused| &*refused.0));
+        let (kind, tokens) = match ask.map_err(fail)? {
+            Ask::HandOut(tokens) => ("hand_out", Some(tokens)),
+            Ask::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
+            Ask::Renew => ("renew", None),
+            Ask::Follow => ("follow", None),
+        };
+        let is_held = |tokens: &Arc<Tokens>| held.is_some_and(|held| held.is(tokens));
+        Ok(NativeTurn {
+            kind,
+            held: tokens.as_ref().is_some_and(is_held),
+            tokens: tokens.filter(|tokens| !is_held(tokens)).map(NativeTokens),
+            exchange: None,
+        })
+    }
+
     fn step(
         &self,
         at: Option<NativeMoment>,
@@ -186,19 +210,23 @@ impl NativeKeeper {
         refused: Option<&NativeTokens>,
         held: Option<&NativeTokens>,
     ) -> Result<NativeTurn> {
-        let ask = self.0.ask(&moment(at)?, refused.map(|refused| &*refused.0));
-        let (kind, tokens) = match ask.map_err(fail)? {
-            Ask::HandOut(tokens) => ("hand_out", Some(tokens)),
-            Ask::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
-            Ask::Renew => ("renew", None),
-            Ask::Follow => ("follow", None),
-        };
-        let is_held = |tokens: &Arc<Tokens>| held.is_some_and(|held| held.is(tokens));
-        Ok(NativeTurn {
-            kind,
-            held: tokens.as_ref().is_some_and(is_held),
-            tokens: tokens.filter(|tokens| !is_held(tokens)).map(NativeTokens),
-        })
+        self.turn(&moment(at)?, refused, held)
+    }
+
+    /// The same of a grant that is not shared: whoever is to renew has the renewal as one exchange.
+    #[napi]
+    pub fn ask_alone(
+        &self,
+        at: Option<NativeMoment>,
+        refused: Option<&NativeTokens>,
+        held: Option<&NativeTokens>,
+    ) -> Result<NativeTurn> {
+        let at = moment(at)?;
+        let mut turn = self.turn(&at, refused, held)?;
+        if matches!(turn.kind, "renew" | "hand_out_and_renew") {
+            turn.exchange = Some(NativeExchange::new(self.0.renewal(&at)));
+        }
+        Ok(turn)
     }
 
     /// Forgets exactly this token.

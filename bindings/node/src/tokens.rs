@@ -10,6 +10,18 @@ use oauth_facade::for_doubles;
 use crate::error::fail;
 use crate::store::whole;
 
+/// Tokens in texts alone, of which JavaScript makes more when somebody asks: the access token, what
+/// [`NativeTokens::serialize`] says, and the codes of the warnings, which are not stored.
+pub(crate) fn told(tokens: &oauth_core::Tokens) -> Vec<String> {
+    let warnings = tokens.warnings.iter().map(|warning| warning.code());
+    let texts = [
+        tokens.access_token.expose().clone(),
+        tokens.to_json().expose().clone(),
+    ];
+    let texts = texts.into_iter();
+    texts.chain(warnings.map(str::to_owned)).collect()
+}
+
 /// The tokens of one grant.
 #[napi]
 pub struct NativeTokens(pub(crate) Arc<oauth_core::Tokens>);

@@ -20,7 +20,7 @@ use crate::{errors, secret, tokens};
 
 pub(crate) fn of_record(py: Python<'_>, record: Record) -> PyResult<Py<PyAny>> {
     match record {
-        Record::Tokens(tokens) => of_tokens(py, Arc::new(*tokens)),
+        Record::Tokens(tokens) => of_tokens(py, tokens),
         Record::Server(server) => Ok(Bound::new(py, Server::of(*server))?.into_any().unbind()),
         Record::Plain(name, members) => of_members(py, name, members),
         Record::Nothing => Ok(py.None()),

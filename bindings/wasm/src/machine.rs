@@ -124,7 +124,7 @@ impl Step {
     /// The tokens it ended with.
     pub fn tokens(self) -> Option<Tokens> {
         match self.record()? {
-            Record::Tokens(tokens) => Some(Tokens::of(*tokens)),
+            Record::Tokens(tokens) => Some(Tokens::of(std::sync::Arc::unwrap_or_clone(tokens))),
             Record::Server(_) | Record::Plain(..) | Record::Nothing => None,
         }
     }

@@ -14,6 +14,7 @@ use oauth_core::{Moment, Secret, Tokens};
 
 use crate::client::Client;
 use crate::machine::Machine;
+use crate::renewal::Renewal;
 use crate::request::TokenRequest;
 
 /// What errors of a store name as their endpoint.
@@ -319,6 +320,13 @@ impl Keeper {
         state.keeper.abandon(at);
     }
 
+    /// A renewal to its end as one exchange, in place of [`Self::begin`] and the tasks that follow: for a
+    /// grant that is not shared, whose renewal asks for nothing but requests. It ends with the tokens, or
+    /// with `misuse.setup` if the grant is shared. Dropped before its end, it is [abandoned](Self::abandon).
+    pub fn renewal(self: &Arc<Self>, at: &Moment) -> Machine {
+        Machine::new(Renewal::new(Arc::clone(self), at.clone()))
+    }
+
     /// The first task of a renewal.
     ///
     /// # Errors
@@ -414,6 +422,10 @@ impl Keeper {
             keeper::Step::Wait(pause) => Task::Wait(pause),
             keeper::Step::Done(outcome) => Task::Over(outcome?),
         })
+    }
+
+    pub(crate) fn resume(&self, at: &Moment, event: Event) -> keeper::Step {
+        self.state().keeper.resume(at, event)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -10,6 +10,7 @@ mod machine;
 mod op;
 mod preset;
 mod record;
+mod renewal;
 mod request;
 mod resource;
 mod server;

@@ -1,5 +1,7 @@
 //! What a conversation leaves behind, and what an error says, in plain data.
 
+use std::sync::Arc;
+
 use oauth_core::Tokens;
 use oauth_core::error::{Class, Error, ServerError};
 use oauth_core::json::{self, JsonForm as _, Members};
@@ -13,7 +15,7 @@ use crate::server::Server;
 #[derive(Debug)]
 pub enum Record {
     /// Tokens of a grant.
-    Tokens(Box<Tokens>),
+    Tokens(Arc<Tokens>),
     /// A server found by discovery.
     Server(Box<Server>),
     /// Any other outcome of an operation: its name, and its members in the order of the description.
@@ -34,7 +36,13 @@ impl Record {
 
 impl From<Tokens> for Record {
     fn from(tokens: Tokens) -> Self {
-        Self::Tokens(Box::new(tokens))
+        Self::Tokens(Arc::new(tokens))
+    }
+}
+
+impl From<Arc<Tokens>> for Record {
+    fn from(tokens: Arc<Tokens>) -> Self {
+        Self::Tokens(tokens)
     }
 }
 

@@ -7,10 +7,10 @@ import { CLIENT, OURS } from './harness.mjs'
 
 const metadata = (base) => ({ issuer: base, token_endpoint: `${base}/token` })
 
-export async function ourClient(base, fetch) {
+export async function ourClient(base, fetch, send) {
   const { Client, Server } = await import('../../../bindings/node/js/index.mjs')
   const server = Server.fromMetadata(base, metadata(base), { transport: 'loopback_http' })
-  return new Client(server, { clientId: CLIENT.id, clientSecret: CLIENT.secret, fetch })
+  return new Client(server, { clientId: CLIENT.id, clientSecret: CLIENT.secret, fetch, send })
 }
 
 async function ours(base, fetch) {

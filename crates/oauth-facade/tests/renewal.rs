@@ -1,0 +1,141 @@
+//! A renewal as one exchange: what the keeper learns of it, however it ends.
+
+use std::sync::Arc;
+
+use oauth_core::Moment;
+use oauth_core::error::Cause;
+use oauth_core::moment::UnixTime;
+use oauth_facade::{
+    Ask, Auth, Client, Error, Keep, Keeper, Machine, Record, Reply, Server, Tokens, Turn,
+};
+
+fn keeper() -> Arc<Keeper> {
+    let metadata = r#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token"}"#;
+    let server = Server::from_metadata("https://as.example", metadata, Default::default());
+    let server = server.expect("a server");
+    let client = Client::new(&server, "id", Auth::Basic("secret".to_owned().into()));
+    let client = client.expect("a client");
+    Arc::new(Keeper::client_credentials(&client, &Keep::default()).expect("a keeper"))
+}
+
+fn at(seconds: u64) -> Moment {
+    Moment::fixed(UnixTime::from_secs(1_750_000_000 + seconds), [7; 32])
+}
+
+fn reply(status: u16, body: &str) -> Reply {
+    Reply {
+        status,
+        headers: vec![("content-type".into(), b"application/json".to_vec())],
+        body: body.as_bytes().to_vec(),
+    }
+}
+
+fn tokens(name: &str) -> Reply {
+    let body = format!(r#"{{"access_token":"{name}","token_type":"Bearer","expires_in":3600}}"#);
+    reply(200, &body)
+}
+
+fn begun(keeper: &Arc<Keeper>, seconds: u64) -> Machine {
+    let mut renewal = keeper.renewal(&at(seconds));
+    let step = renewal.begin(&at(seconds)).expect("a step");
+    assert!(matches!(step, Turn::Send(_)), "{step:?}");
+    renewal
+}
+
+fn ended(step: Result<Turn, Error>) -> Result<Arc<Tokens>, Error> {
+    match step? {
+        Turn::Done(Record::Tokens(tokens)) => Ok(tokens),
+        step => panic!("not the end: {step:?}"),
+    }
+}
+
+fn must_renew(keeper: &Keeper, seconds: u64) -> bool {
+    matches!(keeper.ask(&at(seconds), None), Ok(Ask::Renew))
+}
+
+#[test]
+fn callers_wait_for_it_and_have_its_tokens() {
+    let keeper = keeper();
+    assert!(must_renew(&keeper, 0));
+    let mut renewal = begun(&keeper, 0);
+    assert!(matches!(keeper.ask(&at(0), None), Ok(Ask::Follow)));
+    let brought = ended(renewal.reply(&at(1), tokens("one"))).expect("tokens");
+    let Ok(Ask::HandOut(held)) = keeper.ask(&at(1), None) else {
+        panic!("no token at hand");
+    };
+    assert!(Arc::ptr_eq(&held, &brought));
+    drop(renewal);
+    assert!(matches!(keeper.ask(&at(1), None), Ok(Ask::HandOut(_))));
+}
+
+#[test]
+fn dropped_before_its_end_it_is_given_up() {
+    let keeper = keeper();
+    assert!(must_renew(&keeper, 0));
+    drop(keeper.renewal(&at(0)));
+    assert!(must_renew(&keeper, 0));
+    drop(begun(&keeper, 0));
+    assert!(must_renew(&keeper, 0));
+    let mut renewal = begun(&keeper, 0);
+    assert!(ended(renewal.reply(&at(0), tokens("one"))).is_ok());
+}
+
+#[test]
+fn an_answer_to_another_question_ends_it() {
+    let keeper = keeper();
+    for is_begun in [true, false] {
+        assert!(must_renew(&keeper, 0));
+        let mut renewal = match is_begun {
+            true => begun(&keeper, 0),
+            false => keeper.renewal(&at(0)),
+        };
+        let error = ended(renewal.elapsed(&at(0))).expect_err("out of order");
+        assert_eq!(error.code(), "misuse.out_of_order");
+        let error = ended(renewal.reply(&at(0), tokens("late"))).expect_err("over");
+        assert_eq!(error.code(), "misuse.over");
+    }
+    assert!(must_renew(&keeper, 0));
+}
+
+#[test]
+fn a_refusal_is_told_to_all() {
+    let keeper = keeper();
+    assert!(must_renew(&keeper, 0));
+    let mut renewal = begun(&keeper, 0);
+    let refused = reply(401, r#"{"error":"invalid_client"}"#);
+    let error = ended(renewal.reply(&at(0), refused)).expect_err("refused");
+    assert_eq!(error.code(), "denied.invalid_client");
+    let trouble = keeper.trouble().expect("the same");
+    assert_eq!(trouble.code(), "denied.invalid_client");
+}
+
+#[test]
+fn beside_a_good_token_a_failure_costs_nobody_that_token() {
+    let keeper = keeper();
+    assert!(must_renew(&keeper, 0));
+    let mut renewal = begun(&keeper, 0);
+    let first = ended(renewal.reply(&at(0), tokens("one"))).expect("tokens");
+    let mut near = 0;
+    while !matches!(keeper.ask(&at(near), None), Ok(Ask::HandOutAndRenew(_))) {
+        near += 1;
+        assert!(near < 3600, "never renewed in time");
+    }
+    let mut renewal = begun(&keeper, near);
+    let cause = Cause::unsent("no connection");
+    let kept = ended(renewal.lost(&at(near), cause)).expect("the old tokens");
+    assert!(Arc::ptr_eq(&kept, &first));
+    assert_eq!(
+        keeper.trouble().map(|error| error.code()),
+        Some("lost.unsent")
+    );
+}
+
+#[test]
+fn a_shared_grant_needs_a_store() {
+    let keeper = Arc::into_inner(keeper()).expect("no one else has it");
+    let keeper = Arc::new(keeper.shared().expect("shared"));
+    assert!(must_renew(&keeper, 0));
+    let error = ended(keeper.renewal(&at(0)).begin(&at(0))).expect_err("no store");
+    assert_eq!(error.code(), "misuse.setup");
+    assert!(must_renew(&keeper, 0));
+}
