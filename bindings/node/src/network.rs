@@ -1,8 +1,7 @@
 //! How requests leave this process: certificates, proxy and limits, and a `fetch` that keeps to them.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use napi::Result;
@@ -48,10 +47,10 @@ pub struct NativeSettings {
 #[napi]
 pub struct NativeNetwork(pub(crate) Arc<Network>);
 
-/// The drivers of a transport, one for each limit, so that those who share one share connections.
+/// A transport, and its driver, whose connections all share.
 pub(crate) struct Network {
     transport: Transport,
-    drivers: Mutex<BTreeMap<Duration, Driver>>,
+    made: OnceLock<Driver>,
 }
 
 impl Network {
@@ -67,22 +66,21 @@ impl Network {
         }
         Ok(Self {
             transport,
-            drivers: Mutex::default(),
+            made: OnceLock::new(),
         })
     }
 
-    /// The driver with this limit, or the network's own.
+    /// The driver with this limit, or the network's own. The first takes milliseconds, which reads the
+    /// certificates of the system.
     pub(crate) fn driver(&self, timeout: Option<Duration>) -> std::result::Result<Driver, Error> {
-        let mut transport = self.transport.clone();
-        transport.options.timeout = timeout.unwrap_or(transport.options.timeout);
-        let key = transport.options.timeout;
-        let mut drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(driver) = drivers.get(&key) {
-            return Ok(driver.clone());
-        }
-        let driver = transport.driver()?;
-        drivers.insert(key, driver.clone());
-        Ok(driver)
+        let driver = match self.made.get() {
+            Some(driver) => driver.clone(),
+            None => {
+                let made = self.transport.driver()?;
+                self.made.get_or_init(|| made).clone()
+            }
+        };
+        Ok(driver.with_timeout(timeout.unwrap_or(self.transport.options.timeout)))
     }
 }
 

@@ -133,6 +133,15 @@ impl Call {
         self.step(py, |state, at| state.call.reply(at, status, &fields.0))
     }
 
+    /// Whose token it gets; "any" before one was asked for, and where one source serves all.
+    #[getter]
+    fn owner(&self) -> &'static str {
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .owner
+    }
+
     /// The token that was sent last; None before that.
     #[getter]
     fn tokens(&self) -> Option<Tokens> {

@@ -1,6 +1,5 @@
 //! How requests leave this process.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -87,11 +86,10 @@ impl Network {
     }
 }
 
-/// A transport, and its drivers in this process: one for each limit, so that all who share one share
-/// its connections.
+/// A transport, and its driver in this process, whose connections all share.
 pub(crate) struct Drivers {
     transport: Transport,
-    made: PerProcess<Mutex<BTreeMap<Duration, Driver>>>,
+    made: PerProcess<Mutex<Option<Driver>>>,
 }
 
 impl Drivers {
@@ -108,20 +106,17 @@ impl Drivers {
         Arc::clone(USUAL.get_or_init(|| Arc::new(Self::of(Transport::default()))))
     }
 
-    /// Takes milliseconds for the first of a limit, which reads the certificates of the system. Not
-    /// to be called with Python's lock: whoever makes one holds a lock of its own.
+    /// Takes milliseconds the first time, which reads the certificates of the system. Not to be called
+    /// with Python's lock: whoever makes it holds a lock of its own.
     fn driver(&self, timeout: Duration) -> Result<Driver, Error> {
         let make = || Ok::<_, Error>(Mutex::default());
         self.made.with(make, |made| {
             let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(driver) = made.get(&timeout) {
-                return Ok(driver.clone());
-            }
-            let mut transport = self.transport.clone();
-            transport.options.timeout = timeout;
-            let driver = transport.driver()?;
-            made.insert(timeout, driver.clone());
-            Ok(driver)
+            let driver = match &*made {
+                Some(driver) => driver.clone(),
+                None => made.insert(self.transport.driver()?).clone(),
+            };
+            Ok(driver.with_timeout(timeout))
         })?
     }
 }

@@ -1,6 +1,7 @@
 //! The renewal of a grant that nobody shares, as one exchange: the host sends its requests, and needs no
 //! loop of its own.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use oauth_core::error::{Error, Misuse};
@@ -40,8 +41,8 @@ impl Renewal {
         loop {
             event = match self.keeper.resume(at, event) {
                 keeper::Step::Run(request) => match self.ask(at, request, Input::Begin) {
-                    Ok(step) => return Ok(step),
-                    Err(outcome) => outcome,
+                    ControlFlow::Break(step) => return Ok(step),
+                    ControlFlow::Continue(outcome) => outcome,
                 },
                 keeper::Step::Wait(pause) => {
                     self.state = Some(State::Pause);
@@ -62,16 +63,16 @@ impl Renewal {
         at: &Moment,
         mut request: Boxed<Tokens>,
         input: Input,
-    ) -> Result<Step<Arc<Tokens>>, Event> {
+    ) -> ControlFlow<Step<Arc<Tokens>>, Event> {
         let step = match request.resume(at, input) {
             Ok(Step::Send(request)) => Step::Send(request),
             Ok(Step::Sleep(pause)) => Step::Sleep(pause),
             Ok(Step::Sign(job)) => Step::Sign(job),
-            Ok(Step::Done(tokens)) => return Err(Event::Completed(Ok(tokens))),
-            Err(error) => return Err(Event::Completed(Err(error))),
+            Ok(Step::Done(tokens)) => return ControlFlow::Continue(Event::Completed(Ok(tokens))),
+            Err(error) => return ControlFlow::Continue(Event::Completed(Err(error))),
         };
         self.state = Some(State::Request(request));
-        Ok(step)
+        ControlFlow::Break(step)
     }
 
     fn give_up<T>(&self, error: Error) -> Result<T, Error> {
@@ -90,8 +91,8 @@ impl Exchange for Renewal {
             (Some(State::Begun), Input::Begin) => Event::Begin,
             (Some(State::Pause), Input::Elapsed) => Event::Elapsed,
             (Some(State::Request(request)), input) => match self.ask(at, request, input) {
-                Ok(step) => return Ok(step),
-                Err(outcome) => outcome,
+                ControlFlow::Break(step) => return Ok(step),
+                ControlFlow::Continue(outcome) => outcome,
             },
             (Some(State::Begun | State::Pause), _) => {
                 return self.give_up(Misuse::OutOfOrder.into());

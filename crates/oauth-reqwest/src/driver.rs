@@ -68,6 +68,14 @@ impl Driver {
         })
     }
 
+    /// The same driver, with its connections and its places for requests, and another limit of each
+    /// request ([`Options::timeout`]).
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = timeout;
+        self
+    }
+
     /// Sets the resolver whose addresses are named when a connection fails.
     pub(crate) fn with_resolver(mut self, names: Resolver) -> Self {
         self.resolver = names;

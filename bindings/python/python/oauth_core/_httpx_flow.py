@@ -37,53 +37,66 @@ class Flow(Attacher):
     ) -> None:
         super().__init__(source, origins)
 
+    # Nearly always the token is at hand and the reply is the caller's: such a step asks for no more.
+
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         call = self._call(request)
-        name, value = self._act(call, call.begin())
+        name, value = call.begin()
+        if name != "send":
+            name, value = self._act(call, (name, value))
         while name == "send":
-            self._attach(request, value)
+            self._attach(call, request, value)
             response = yield request
-            if _is_ours(request, value, response):
-                step = call.reply(response.status_code, response.headers.raw)
+            if response.request is request or _is_ours(value, response):
+                name, value = call.reply(response.status_code, response.headers.raw)
+                if name == "done":
+                    return
             elif self._is_over(call, request, response):
                 return
             else:
                 request = response.request
                 call = self._call(request)
-                step = call.begin()
-            name, value = self._act(call, step)
+                name, value = call.begin()
+            name, value = self._act(call, (name, value))
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         call = self._call(request)
-        name, value = await self._aact(call, call.begin())
+        name, value = call.begin()
+        if name != "send":
+            name, value = await self._aact(call, (name, value))
         while name == "send":
-            self._attach(request, value)
+            self._attach(call, request, value)
             response = yield request
-            if _is_ours(request, value, response):
-                step = call.reply(response.status_code, response.headers.raw)
+            if response.request is request or _is_ours(value, response):
+                name, value = call.reply(response.status_code, response.headers.raw)
+                if name == "done":
+                    return
             elif self._is_over(call, request, response):
                 return
             else:
                 request = response.request
                 call = self._call(request)
-                step = call.begin()
-            name, value = await self._aact(call, step)
+                name, value = call.begin()
+            name, value = await self._aact(call, (name, value))
 
     def _call(self, request: Any) -> Call:
-        body = _body(request)
-        headers = request.headers.raw
-        return self._begin(request.method, str(request.url), headers, body, body is None)
+        try:
+            body: bytes | None = request.content
+        except Exception as error:
+            # Neither of the two is imported here, so their exception is known by its name. A body
+            # that streams cannot be sent twice.
+            if type(error).__name__ != "RequestNotRead":
+                raise
+            body = None
+        return self._api.call(request.method, str(request.url), request.headers.raw, body, body is None)
 
-    def _attach(self, request: Any, value: str) -> None:
-        if self._has_owners(request):
+    def _attach(self, call: Call, request: Any, value: str) -> None:
+        if call.owner == "any":
+            request.headers["authorization"] = value
+        else:
             headers = self._headers(request.headers)
             headers.authorization = value
             request.headers = headers
-        else:
-            request.headers["authorization"] = value
-
-    def _has_owners(self, request: Any) -> bool:
-        return self._api.owner(str(request.url)) != "any"
 
     def _is_over(self, call: Call, sent: Any, response: Any) -> bool:
         """Whether the reply to a redirect, which httpx has followed without the token, is the end.
@@ -92,31 +105,19 @@ class Flow(Attacher):
         """
         led_to = response.request
         passed = (*(before.request for before in response.history), led_to)
-        if not self._has_owners(sent) or any(_origin(one) != _origin(sent) for one in passed):
+        if call.owner == "any" or any(_origin(one) != _origin(sent) for one in passed):
             return True
         # Tells the core where it led, which refuses another owner's route.
         call.reply(302, [(b"location", str(led_to.url).encode())])
         return bool(response.is_success and led_to.method not in ("GET", "HEAD", "OPTIONS"))
 
 
-def _is_ours(sent: Any, value: str, response: Any) -> bool:
-    """Whether the reply is to a request with the token: the one sent, or where it was led."""
-    request = response.request
-    return request is sent or bool(request.headers.get("authorization") == value)
+def _is_ours(value: str, response: Any) -> bool:
+    """Whether the reply is to where the request was led with its token."""
+    return bool(response.request.headers.get("authorization") == value)
 
 
 def _origin(request: Any) -> tuple[Any, ...]:
     url = request.url
     return (url.scheme, url.host, url.port)
 
-
-def _body(request: Any) -> bytes | None:
-    """The body, if it is at hand and so can be sent twice."""
-    try:
-        content: bytes = request.content
-    except Exception as error:
-        # Neither of the two is imported here, so their exception is known by its name.
-        if type(error).__name__ != "RequestNotRead":
-            raise
-        return None
-    return content

@@ -954,6 +954,9 @@ class Call:
     @property
     def tokens(self) -> Tokens | None:
         """The token that was sent last; None before that."""
+    @property
+    def owner(self) -> Literal["application", "user", "any"]:
+        """Whose token it gets; "any" before one was asked for, and where one source serves all."""
 @final
 class Response:
     """A resource server's reply, read whole."""

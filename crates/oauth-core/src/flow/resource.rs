@@ -15,6 +15,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -46,7 +47,7 @@ pub const READ_BEFORE: [HeaderName; 2] = [AUTHORIZATION, CONTENT_TYPE];
 /// The origins a token may be sent to, and nowhere else.
 #[derive(Debug, Clone)]
 pub struct Resource {
-    origins: Vec<Url>,
+    origins: Arc<[Url]>,
     transport: Transport,
 }
 
@@ -204,9 +205,11 @@ fn check_single_method(url: &Url, headers: &HeaderMap, body: Option<&[u8]>) -> R
         let names = form
             .split('&')
             .map(|pair| pair.split('=').next().unwrap_or_default());
-        names
-            .filter_map(|name| form::decode(name).ok())
-            .any(|name| name == "access_token")
+        let mut names = names;
+        names.any(|name| match name.contains(['%', '+']) {
+            true => form::decode(name).is_ok_and(|name| name == "access_token"),
+            false => name == "access_token",
+        })
     };
     if url.query().is_some_and(carries) {
         return Err(Misuse::TokenInQuery.into());

@@ -128,7 +128,7 @@ struct Observed {
 /// A caller's place in the queue. It keeps its place over pauses and repetitions.
 pub(super) struct Ticket {
     limiter: RateLimiter,
-    origin: String,
+    origin: Arc<str>,
     number: u64,
 }
 
@@ -166,12 +166,12 @@ impl RateLimiter {
         field_named(name, std::slice::from_ref(self.0.reset.name()))
     }
 
-    pub(super) fn ticket(&self, origin: String) -> Ticket {
+    pub(super) fn ticket(&self, origin: &str) -> Ticket {
         let mut state = self.state();
         state.next += 1;
         Ticket {
             limiter: self.clone(),
-            origin,
+            origin: origin.into(),
             number: state.next,
         }
     }
@@ -250,7 +250,7 @@ impl Drop for Ticket {
         let mut state = self.limiter.state();
         let elapsed = state.elapsed;
         let mut origins = state.origins.iter_mut();
-        if let Some((_, origin)) = origins.find(|(name, _)| *name == self.origin) {
+        if let Some((_, origin)) = origins.find(|(name, _)| **name == *self.origin) {
             origin.leave(self.number);
             if origin.land(self.number) {
                 // The server may have it all the same.

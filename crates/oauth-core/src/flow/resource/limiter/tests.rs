@@ -14,7 +14,7 @@ fn at(seconds: u64) -> Clock {
 }
 
 fn ticket(limiter: &RateLimiter) -> Ticket {
-    limiter.ticket("https://api.example".to_owned())
+    limiter.ticket("https://api.example")
 }
 
 /// Sends one request, and takes a reply for it.
