@@ -64,18 +64,23 @@ class Tokens {
     return new Tokens(lifted(() => native.NativeTokens.deserialize(text)))
   }
 
-  get accessToken() { return this.#told?.[0] ?? nativeTokens(this).accessToken }
-  get tokenType() { return nativeTokens(this).tokenType }
-  get expiresIn() { return nativeTokens(this).expiresIn ?? undefined }
-  get expiresAt() { return date(nativeTokens(this).expiresAt) }
-  get receivedAt() { return date(nativeTokens(this).receivedAt) }
-  get scope() { return nativeTokens(this).scope }
-  get refreshToken() { return nativeTokens(this).refreshToken ?? undefined }
-  get idToken() { return nativeTokens(this).idToken ?? undefined }
-  get extra() { return JSON.parse(nativeTokens(this).extra) }
-  get warnings() { return this.#told?.slice(2) ?? nativeTokens(this).warnings }
-  get issuer() { return nativeTokens(this).issuer }
-  get clientId() { return nativeTokens(this).clientId }
+  /** A member that is not told of by itself; what is made of it is the caller's to change. */
+  #read(name) {
+    return JSON.parse(nativeTokens(this).members())[name] ?? undefined
+  }
+
+  get accessToken() { return this.#told?.[0] ?? this.#read('accessToken') }
+  get tokenType() { return this.#read('tokenType') }
+  get expiresIn() { return this.#read('expiresIn') }
+  get expiresAt() { return date(this.#read('expiresAt')) }
+  get receivedAt() { return date(this.#read('receivedAt')) }
+  get scope() { return this.#read('scope') }
+  get refreshToken() { return this.#read('refreshToken') }
+  get idToken() { return this.#read('idToken') }
+  get extra() { return this.#read('extra') }
+  get warnings() { return this.#told?.slice(2) ?? this.#read('warnings') }
+  get issuer() { return this.#read('issuer') }
+  get clientId() { return this.#read('clientId') }
 
   /** Everything needed to go on after a restart: store it where secrets belong. */
   serialize() {

@@ -6,6 +6,7 @@ use napi::Result;
 use napi_derive::napi;
 use oauth_core::moment::UnixTime;
 use oauth_facade::for_doubles;
+use serde_json::json;
 
 use crate::error::fail;
 use crate::store::whole;
@@ -65,81 +66,27 @@ impl NativeTokens {
         self.0.to_json().expose().clone()
     }
 
-    /// The access token.
-    #[napi(getter)]
-    pub fn access_token(&self) -> &str {
-        self.0.access_token.expose()
-    }
-
-    /// The type on the wire.
-    #[napi(getter)]
-    pub fn token_type(&self) -> &str {
-        self.0.token_type.as_str()
-    }
-
-    /// Unix seconds.
-    #[napi(getter)]
-    pub fn received_at(&self) -> f64 {
-        self.0.received_at.as_secs() as f64
-    }
-
-    /// The lifetime in seconds.
-    #[napi(getter)]
-    pub fn expires_in(&self) -> Option<f64> {
-        self.0.expires_in.map(|seconds| seconds as f64)
-    }
-
-    /// Unix seconds.
-    #[napi(getter)]
-    pub fn expires_at(&self) -> Option<f64> {
-        self.0.expires_at().map(|end| end.as_secs() as f64)
-    }
-
-    /// What was granted.
-    #[napi(getter)]
-    pub fn scope(&self) -> Vec<String> {
-        self.0.scope.iter().map(str::to_owned).collect()
-    }
-
-    /// The refresh token.
-    #[napi(getter)]
-    pub fn refresh_token(&self) -> Option<&str> {
-        let token = self.0.refresh_token.as_ref();
-        token.map(|token| token.secret().expose().as_str())
-    }
-
-    /// The ID Token as it came, unverified.
-    #[napi(getter)]
-    pub fn id_token(&self) -> Option<&str> {
-        self.0
-            .id_token
-            .as_ref()
-            .map(|token| token.expose().as_str())
-    }
-
-    /// Members RFC 6749 does not define, as JSON.
-    #[napi(getter)]
-    pub fn extra(&self) -> String {
-        for_doubles(self.0.extra.as_map().clone().into()).to_string()
-    }
-
-    /// What was odd about the reply.
-    #[napi(getter)]
-    pub fn warnings(&self) -> Vec<String> {
-        let codes = self.0.warnings.iter().map(|warning| warning.code());
-        codes.map(str::to_owned).collect()
-    }
-
-    /// Whose token this is.
-    #[napi(getter)]
-    pub fn issuer(&self) -> &str {
-        self.0.issuer()
-    }
-
-    /// The client it was issued to.
-    #[napi(getter)]
-    pub fn client_id(&self) -> &str {
-        self.0.client_id()
+    /// The members as one JSON object; times are Unix seconds.
+    #[napi]
+    pub fn members(&self) -> String {
+        let tokens = &self.0;
+        let refresh_token = tokens.refresh_token.as_ref();
+        let warnings = tokens.warnings.iter().map(|warning| warning.code());
+        let members = json!({
+            "accessToken": tokens.access_token.expose(),
+            "tokenType": tokens.token_type.as_str(),
+            "receivedAt": tokens.received_at.as_secs(),
+            "expiresIn": tokens.expires_in,
+            "expiresAt": tokens.expires_at().map(UnixTime::as_secs),
+            "scope": tokens.scope.iter().collect::<Vec<_>>(),
+            "refreshToken": refresh_token.map(|token| token.secret().expose()),
+            "idToken": tokens.id_token.as_ref().map(|token| token.expose()),
+            "extra": for_doubles(tokens.extra.as_map().clone().into()),
+            "warnings": warnings.collect::<Vec<_>>(),
+            "issuer": tokens.issuer(),
+            "clientId": tokens.client_id(),
+        });
+        members.to_string()
     }
 }
 

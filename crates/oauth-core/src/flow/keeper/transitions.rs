@@ -13,6 +13,7 @@ use super::suspicion::Suspicion;
 use super::{Entry, Event, Keeper, Lease, Saved, Step, Storage, Unsaved};
 use crate::error::{Cause, Error, Kind, Loss, Misuse};
 use crate::moment::{Moment, UnixTime};
+use crate::secret::Secret;
 use crate::token::Tokens;
 
 /// The pauses between two loads of a record that another worker is renewing, in milliseconds.
@@ -217,7 +218,7 @@ impl Keeper {
             record: match self.storage {
                 Storage::Shared => record.to_json(&self.config, &self.id),
                 // Nobody reads it.
-                Storage::Local => crate::Secret::new(String::new()),
+                Storage::Local => Secret::new(String::new()),
             },
             version,
             due: record.due(),
