@@ -139,3 +139,20 @@ fn a_shared_grant_needs_a_store() {
     assert_eq!(error.code(), "misuse.setup");
     assert!(must_renew(&keeper, 0));
 }
+
+#[test]
+fn a_pause_in_the_head_of_a_reply_is_kept() {
+    for field in ["Retry-After", "X-RateLimit-Reset"] {
+        let keeper = keeper();
+        assert!(must_renew(&keeper, 0));
+        let mut renewal = begun(&keeper, 0);
+        let mut busy = reply(503, "");
+        busy.headers.push((field.to_owned(), b"70".to_vec()));
+        busy.headers.push(("x-other".to_owned(), b"1".to_vec()));
+        let error = ended(renewal.reply(&at(0), busy)).expect_err("busy");
+        let pause = error.retry_after().expect("a pause").as_secs();
+        assert!((70..=71).contains(&pause), "{field}: {pause} s");
+        let error = keeper.ask(&at(60), None).expect_err("still busy");
+        assert!(error.is_told_again(), "{field}");
+    }
+}
