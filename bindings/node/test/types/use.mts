@@ -57,6 +57,12 @@ export async function use(signal: AbortSignal): Promise<void> {
     default: { const never: never = step; throw never }
   }
   const value: Tokens = await run(exchange, { fetch, signal, sign: async (job) => job.signingInput })
+  await run(exchange, {
+    send: async ({ method, url, headers, body, signal }) => {
+      const reply = await fetch(url, { method, headers, body, signal })
+      return { status: reply.status, headers: reply.headers, body: await reply.text() }
+    },
+  })
   const server: Server = await run(discovery('https://as.example'))
   const gone: void = await run(client.exchange.revoke({ token: value.accessToken }))
   console.log(end, server, gone, texts)
