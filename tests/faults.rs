@@ -40,7 +40,7 @@ impl Scene {
         let listener = Listener::bind().expect("a port");
         let ask = AuthorizationRequest::new(listener.redirect_uri().clone())
             .scope(Scope::parse("openid").expect("a scope"));
-        let tokens = listener
+        let login = listener
             .login(&driver, &client, ask, open, Duration::from_secs(30))
             .expect("a login");
         let scene = Self {
@@ -48,7 +48,7 @@ impl Scene {
             folder: tempfile::tempdir().expect("a folder"),
             reuse,
         };
-        scene.store(&client, tokens);
+        scene.store(&client, login.tokens);
         scene
     }
 

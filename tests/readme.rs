@@ -62,6 +62,7 @@ loop {
         Step::Send(request) => http(request).map_or_else(Input::Lost, Input::Reply),
         Step::Sleep(pause) => { sleep(pause); Input::Elapsed }
         Step::Sign(job) => sign(job).map_or_else(Input::Lost, Input::Signed),
+        Step::Verify(job) => Input::Verified(oauth_crypto::verify(&job)),
         Step::Done(output) => return Ok(output),
     };
 }

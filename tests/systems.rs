@@ -77,8 +77,8 @@ let ask = AuthorizationRequest::new(callback_uri).scope(Scope::parse("clips:read
 let (url, pending) = client.authorize(&Moment::system()?, ask)?;
 // Keep `pending.to_json()` in the person's session, send them to `url`, and take what comes back.
 let callback = visit(url.as_str().to_owned()).await;
-let tokens = driver.run(client.redeem(pending, &callback)?).await?;
-let session = Session::refreshing(driver.clone(), &client, tokens)?;
+let login = driver.run(client.redeem(pending, &callback)?).await?;
+let session = Session::refreshing(driver.clone(), &client, login.tokens)?;
 let api = Authorized::with_sources(driver, Sources::one(session), apps.api()?)?;
 // end
 Ok(api)
@@ -99,10 +99,10 @@ let mut ask = AuthorizationRequest::new(RedirectUri::parse("https://app.example/
 ask.extra = vec![("partner_tag".into(), "acme".into()), ("campaign".into(), "spring".into())];
 let (url, pending) = client.authorize(&Moment::system()?, ask)?;
 let callback = visit(url.as_str().to_owned()).await;
-let tokens = driver.run(client.redeem(pending, &callback)?).await?;
+let login = driver.run(client.redeem(pending, &callback)?).await?;
 
 let application = Session::client_credentials(driver.clone(), &client, Scope::none());
-let fan = Session::refreshing(driver.clone(), &client, tokens)?;
+let fan = Session::refreshing(driver.clone(), &client, login.tokens)?;
 let sources = Sources::application(application).with_user(fan);
 let api = Authorized::with_sources(driver, sources, socios.api()?)?;
 let root = &socios.api_roots()?[0];

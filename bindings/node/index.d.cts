@@ -245,7 +245,13 @@ export class Tokens {
   /** What was granted. */
   readonly scope: string[]
   readonly refreshToken: string | undefined
-  /** The ID Token as it came: unverified, so of no use but to be verified. */
+  /**
+   * Who signed in: the verified claims of the ID token of `redeem` and `login` (OpenID Connect Core section 2).
+   * `undefined` without the scope `openid`, and for tokens that were refreshed or read from a store. People are
+   * told apart by `iss` and `sub` together.
+   */
+  readonly claims: Readonly<Record<string, unknown>> | undefined
+  /** The ID token as it came. What it says is in `claims`, once it is verified. */
   readonly idToken: string | undefined
   /** Members RFC 6749 does not define. A whole number beyond 2^53 - 1, which a number would round, is a text of its digits. */
   readonly extra: Record<string, unknown>

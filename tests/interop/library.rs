@@ -19,7 +19,9 @@ fn scope(names: &str) -> Scope {
 fn login(driver: &Driver, client: &Client, names: &str) -> Result<Tokens, Error> {
     let listener = Listener::bind()?;
     let ask = AuthorizationRequest::new(listener.redirect_uri().clone()).scope(scope(names));
-    listener.login(driver, client, ask, open, Duration::from_secs(30))
+    let login = listener.login(driver, client, ask, open, Duration::from_secs(30))?;
+    assert_eq!(login.id_token.is_some(), names.contains("openid"));
+    Ok(login.tokens)
 }
 
 fn is_active(driver: &Driver, client: &Client, token: &Tokens) -> bool {

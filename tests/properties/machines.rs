@@ -175,7 +175,7 @@ proptest! {
                     Ok(_) if over => prop_assert!(false, "{name} went on after its end"),
                     Ok(Step::Send(_)) => sent += 1,
                     Ok(Step::Done(())) => over = true,
-                    Ok(Step::Sleep(_) | Step::Sign(_)) => {}
+                    Ok(Step::Sleep(_) | Step::Sign(_) | Step::Verify(_)) => {}
                     Err(error) => {
                         if over {
                             prop_assert_eq!(error.code(), "misuse.over", "{}", name);

@@ -20,7 +20,9 @@ mod encoding;
 mod expect;
 mod fields;
 mod format;
+mod id_token;
 mod judge;
+mod jws;
 mod lang;
 mod listener;
 mod metadata;
@@ -72,6 +74,8 @@ const HEADERS: &str = "the parser of WWW-Authenticate is the core's own; what it
                        by the verdicts of bearer-request";
 const LISTENER: &str = "a listener is a socket and no conversation; packages that have one test it \
                         with their login";
+const JOSE: &str =
+    "signatures are verified inside a login; what a package sees of it, conversations ask";
 const TARGETS: &str = "return targets are for Rust alone";
 
 fn handler(group: &str) -> Option<Handler> {
@@ -95,6 +99,10 @@ fn handler(group: &str) -> Option<Handler> {
         "loopback-listener" => Core(listener::event, LISTENER),
         "provider-deviation" => Talk(provider::deviation),
         "redaction" => Talk(redaction::secret),
+        "jws-published" | "jws-negative" => Core(jws::signature, JOSE),
+        "hash-claims" => Core(jws::hash_claim, JOSE),
+        "jwk-thumbprint" => Core(jws::key, JOSE),
+        "id-token" | "id-token-refresh" => Core(id_token::id_token, JOSE),
         _ => return None,
     })
 }

@@ -203,10 +203,17 @@ impl Party<'_> {
             }),
             Turn::Sleep(pause) => Said::Sleep(pause.as_secs_f64()),
             Turn::Sign(_) => Said::Sign,
+            // The machine has verified it by itself.
+            Turn::Verify(_) => return Err(Error::from(Misuse::OutOfOrder)),
             Turn::Done(record) => Said::Done(match record {
                 Record::Tokens(tokens) => {
                     let said = tokens_said(&tokens);
                     self.tokens = Some(Arc::unwrap_or_clone(tokens));
+                    Done::Tokens(said)
+                }
+                Record::Login(login) => {
+                    let said = tokens_said(&login.tokens);
+                    self.tokens = Some(login.tokens);
                     Done::Tokens(said)
                 }
                 Record::Plain(name, members) => Done::Record(members_of(name, members)),

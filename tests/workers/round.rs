@@ -185,4 +185,5 @@ pub(crate) fn login(server: &OidcProvider) -> Tokens {
     listener
         .login(&driver, &client, ask, open, Duration::from_secs(30))
         .expect("a login")
+        .tokens
 }

@@ -12,7 +12,7 @@ let nativeTokens
 let toldTokens
 
 /** Those that an exchange ends with. */
-const tokensOf = (raw) => toldTokens(raw.tokens)
+const tokensOf = (raw) => toldTokens(raw.tokens, raw.claims)
 
 const date = (seconds) => (seconds === undefined || seconds === null ? undefined : new Date(seconds * 1000))
 
@@ -32,6 +32,7 @@ const notCloned = () => 'Tokens are handed over as the text of serialize(), and 
 class Tokens {
   #known
   #told
+  #claims
 
   constructor(known) {
     if (known !== TOLD && !(known instanceof native.NativeTokens)) {
@@ -48,9 +49,10 @@ class Tokens {
       }
       return (tokens.#known ??= native.NativeTokens.deserialize(tokens.#told[1]))
     }
-    toldTokens = (told) => {
+    toldTokens = (told, claims) => {
       const tokens = new Tokens(TOLD)
       tokens.#told = told
+      tokens.#claims = claims
       return tokens
     }
   }
@@ -77,6 +79,7 @@ class Tokens {
   get scope() { return this.#read('scope') }
   get refreshToken() { return this.#read('refreshToken') }
   get idToken() { return this.#read('idToken') }
+  get claims() { return this.#claims === undefined ? undefined : JSON.parse(this.#claims) }
   get extra() { return this.#read('extra') }
   get warnings() { return this.#told?.slice(2) ?? this.#read('warnings') }
   get issuer() { return this.#read('issuer') }

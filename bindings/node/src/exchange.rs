@@ -42,6 +42,8 @@ pub struct NativeSigning {
 pub struct NativeOutcome {
     /// Tokens, as [`tokens::told`](crate::tokens::told) says.
     pub tokens: Option<Vec<String>>,
+    /// The verified claims of an ID token, as a JSON object.
+    pub claims: Option<String>,
     /// The members of another record, as a JSON array.
     pub members: Option<String>,
     /// A server.
@@ -244,6 +246,8 @@ fn step(turn: Turn) -> Result<NativeStep> {
             alg: job.alg,
             signing_input: Uint8Array::from(job.signing_input.to_vec()),
         }),
+        // The machine has verified it by itself.
+        Turn::Verify(_) => return Err(fail(Misuse::OutOfOrder.into())),
         Turn::Done(record) => Either4::D(done(record)),
     })
 }
@@ -273,6 +277,13 @@ fn done(record: Record) -> NativeOutcome {
     let mut end = NativeOutcome::default();
     match record {
         Record::Tokens(tokens) => end.tokens = Some(told(&tokens)),
+        Record::Login(login) => {
+            end.claims = login
+                .id_token
+                .as_ref()
+                .map(|token| token.claims().to_json());
+            end.tokens = Some(told(&login.tokens));
+        }
         Record::Plain(_, members) => end.members = Some(value::members(members)),
         Record::Server(server) => end.server = Some(NativeServer(*server)),
         Record::Nothing => {}

@@ -146,7 +146,7 @@ impl Call {
     #[getter]
     fn tokens(&self) -> Option<Tokens> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.tokens.clone().map(Tokens)
+        state.tokens.clone().map(Tokens::of)
     }
 }
 
@@ -157,7 +157,8 @@ struct Held(oauth_session::FixedToken);
 impl Held {
     fn read(&self, py: Python<'_>, refused: Option<&Tokens>) -> PyResult<Tokens> {
         let read = py.detach(|| self.0.read(refused.map(|refused| &*refused.0)));
-        read.map(Tokens).map_err(|error| errors::raise(py, &error))
+        read.map(Tokens::of)
+            .map_err(|error| errors::raise(py, &error))
     }
 }
 

@@ -71,6 +71,8 @@ impl Exchange {
             Ok(Turn::Send(request)) => object(py, Send(request)),
             Ok(Turn::Sleep(pause)) => object(py, Sleep::of(pause)),
             Ok(Turn::Sign(job)) => object(py, Sign(job)),
+            // The machine has verified it by itself.
+            Ok(Turn::Verify(_)) => Err(errors::raise(py, &Misuse::OutOfOrder.into())),
             Ok(Turn::Done(record)) => {
                 Err(PyStopIteration::new_err((value::of_record(py, record)?,)))
             }

@@ -25,7 +25,7 @@ impl TokenSource for Foreign {
                     let object = object.bind(py);
                     let given = match refused {
                         None => object.call_method0("token"),
-                        Some(refused) => object.call_method1("renew", (Tokens(refused),)),
+                        Some(refused) => object.call_method1("renew", (Tokens::of(refused),)),
                     };
                     let given =
                         given.and_then(|given| Ok(given.extract::<PyRef<'_, Tokens>>()?.0.clone()));
@@ -44,7 +44,7 @@ impl TokenSource for Foreign {
         let (object, refused) = (Arc::clone(&self.0), Arc::new(refused.clone()));
         tokio::task::block_in_place(|| {
             runtime::call_python(move |py| {
-                if let Err(error) = object.call_method1(py, "invalidate", (Tokens(refused),)) {
+                if let Err(error) = object.call_method1(py, "invalidate", (Tokens::of(refused),)) {
                     error.write_unraisable(py, None);
                 }
             });

@@ -61,7 +61,7 @@ impl Keeper {
     /// The newest tokens there are, good or not.
     #[getter]
     fn tokens(&self) -> Option<Tokens> {
-        self.0.keeper.tokens().map(Tokens)
+        self.0.keeper.tokens().map(Tokens::of)
     }
 
     /// Whether the store has the newest tokens.
@@ -167,7 +167,7 @@ impl Turn {
     /// What is handed out, if anything is.
     #[getter]
     fn tokens(&self) -> Option<Tokens> {
-        self.tokens.clone().map(Tokens)
+        self.tokens.clone().map(Tokens::of)
     }
 
     fn __repr__(&self) -> String {

@@ -70,7 +70,7 @@ impl Shared {
             Some(hook) => sessions.on_renewed(move |id, tokens| {
                 let (subject, tokens) = (id.subject().map(str::to_owned), Arc::clone(tokens));
                 call(&hook, "on_renewed", move |py| {
-                    Ok((subject, Bound::new(py, Tokens(tokens))?.unbind())
+                    Ok((subject, Bound::new(py, Tokens::of(tokens))?.unbind())
                         .into_pyobject(py)?
                         .unbind())
                 });

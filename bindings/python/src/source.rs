@@ -270,7 +270,7 @@ fn tell(hook: Option<Arc<Py<PyAny>>>, tokens: Arc<oauth_core::Tokens>) {
             errors::log(py, "debug", &format!("new tokens of {}", tokens.issuer()));
             let Some(hook) = &hook else { return };
             let told = while_hooked(|| {
-                Bound::new(py, Tokens(tokens)).and_then(|tokens| hook.call1(py, (tokens,)))
+                Bound::new(py, Tokens::of(tokens)).and_then(|tokens| hook.call1(py, (tokens,)))
             });
             if let Err(error) = told {
                 // The tokens are good all the same, and whoever waits gets them.

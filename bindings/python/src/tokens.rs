@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use oauth_core::flow::redeem::Login;
+use oauth_core::jose::Claims;
 use oauth_core::token::Warning;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet};
@@ -25,7 +27,20 @@ pub(crate) fn allow_pickling() {
 /// They do not change. Equal are those of which the same is stored. repr shows no token;
 /// they can be copied, and pickled only after oauth_core.pickling.allow().
 #[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Tokens(pub(crate) Arc<oauth_core::Tokens>);
+pub(crate) struct Tokens(pub(crate) Arc<oauth_core::Tokens>, Option<Arc<Claims>>);
+
+impl Tokens {
+    pub(crate) const fn of(tokens: Arc<oauth_core::Tokens>) -> Self {
+        Self(tokens, None)
+    }
+
+    pub(crate) fn of_login(login: Login) -> Self {
+        let claims = login
+            .id_token
+            .map(|id_token| Arc::new(id_token.claims().clone()));
+        Self(Arc::new(login.tokens), claims)
+    }
+}
 
 #[pymethods]
 impl Tokens {
@@ -40,7 +55,7 @@ impl Tokens {
     fn bearer(access_token: String, expires_at: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
         let tokens = oauth_core::Tokens::bearer(crate::secret(access_token));
         let end = expires_at.map(|end| value::to_time(&end)).transpose()?;
-        Ok(Self(Arc::new(match end {
+        Ok(Self::of(Arc::new(match end {
             Some(end) => tokens.expiring_at(end),
             None => tokens,
         })))
@@ -94,9 +109,21 @@ impl Tokens {
         token.map(|token| token.secret().expose().as_str())
     }
 
-    /// The ID Token as it came: unverified, so of no use but to be verified.
+    /// Who signed in: the verified claims of the ID token of redeem() and login(); a new dict each time.
     ///
-    /// OpenID Connect Core section 3.1.3.7 says how.
+    /// OpenID Connect Core section 2. None without the scope openid, and for tokens that
+    /// were refreshed or read from a store. People are told apart by iss and sub together.
+    #[getter]
+    fn claims<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let claims = self.1.as_ref();
+        claims
+            .map(|claims| value::of_map(py, claims.as_map()))
+            .transpose()
+    }
+
+    /// The ID Token as it came. What it says is in claims, once it is verified.
+    ///
+    /// Good for id_token_hint, and to hand on.
     #[getter]
     fn id_token(&self) -> Option<&str> {
         self.0
@@ -143,7 +170,7 @@ impl Tokens {
     #[staticmethod]
     fn deserialize(py: Python<'_>, text: &str) -> PyResult<Self> {
         let tokens = oauth_core::Tokens::from_json(text).map_err(|e| errors::raise(py, &e))?;
-        Ok(Self(Arc::new(tokens)))
+        Ok(Self::of(Arc::new(tokens)))
     }
 
     fn __repr__(&self) -> String {
@@ -178,7 +205,7 @@ impl Tokens {
 
     /// Tokens do not change, so a copy is the same.
     fn __copy__(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self(Arc::clone(&self.0), self.1.clone())
     }
 
     fn __deepcopy__(&self, _memo: &Bound<'_, PyAny>) -> Self {

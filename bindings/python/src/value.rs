@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Tokens;
+use oauth_core::flow::redeem::Login;
 use oauth_core::moment::UnixTime;
 use oauth_facade::{Arg, Record, Refused};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -21,6 +22,7 @@ use crate::{errors, secret, tokens};
 pub(crate) fn of_record(py: Python<'_>, record: Record) -> PyResult<Py<PyAny>> {
     match record {
         Record::Tokens(tokens) => of_tokens(py, tokens),
+        Record::Login(login) => of_login(py, *login),
         Record::Server(server) => Ok(Bound::new(py, Server::of(*server))?.into_any().unbind()),
         Record::Plain(name, members) => of_members(py, name, members),
         Record::Nothing => Ok(py.None()),
@@ -139,8 +141,13 @@ pub(crate) fn refused(py: Python<'_>, refused: Refused) -> PyErr {
 }
 
 pub(crate) fn of_tokens(py: Python<'_>, tokens: Arc<Tokens>) -> PyResult<Py<PyAny>> {
-    let tokens = Bound::new(py, tokens::Tokens(tokens))?;
+    let tokens = Bound::new(py, tokens::Tokens::of(tokens))?;
     Ok(tokens.into_any().unbind())
+}
+
+fn of_login(py: Python<'_>, login: Login) -> PyResult<Py<PyAny>> {
+    let tokens = tokens::Tokens::of_login(login);
+    Ok(Bound::new(py, tokens)?.into_any().unbind())
 }
 
 pub(crate) fn of_json<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {

@@ -70,8 +70,9 @@ async function redeem(config, callback) {
   if (!own && !any) throw wasm.strangerError()
   const { pending, server: stored, returnTo } = own ?? any
   const { server, client } = await prepare(config, stored)
-  const tokens = (await run(client.redeem(pending, callback), config)).tokens()
-  return begin({ wasm, server, client, config, name: nameOf(server, config), returnTo }, tokens)
+  const end = await run(client.redeem(pending, callback), config)
+  const { claims } = end
+  return begin({ wasm, server, client, config, name: nameOf(server, config), returnTo, claims }, end.tokens())
 }
 
 /**

@@ -172,7 +172,13 @@ export class Session {
   readonly subscribe: (listener: (change: Change) => void) => () => void
   /** The same object until something changes, for React's `useSyncExternalStore`. */
   readonly getSnapshot: () => Snapshot
-  /** The ID Token as it came, unverified. */
+  /**
+   * Who signed in on this page: the verified claims of the ID token (OpenID Connect Core section 2). `undefined`
+   * without the scope `openid`, and in sessions that another tab or an earlier page began. People are told apart
+   * by `iss` and `sub` together.
+   */
+  readonly claims: Readonly<Record<string, unknown>> | undefined
+  /** The ID token as it came. What it says is in `claims`, once it is verified. */
   readonly idToken: string | undefined
   /**
    * An access token that is fresh, as far as can be known. A caller that leaves, by its `signal` or with

@@ -15,6 +15,8 @@ export async function run(machine, { observe, signal, timeoutMs = 30_000 } = {})
       if (step.kind === 'sleep') {
         await new Promise((wake) => setTimeout(wake, step.millis))
         step = machine.elapsed(now())
+      } else if (step.kind === 'verify') {
+        step = await verify(machine, step)
       } else {
         step = await exchange(machine, step, observe, limits(signal, timeoutMs))
       }
@@ -22,6 +24,16 @@ export async function run(machine, { observe, signal, timeoutMs = 30_000 } = {})
     return step
   } finally {
     machine.free()
+  }
+}
+
+/** Only a sign-in with `openid` comes here. */
+async function verify(machine, step) {
+  try {
+    const { verified } = await import('./verify.js')
+    return machine.verified(now(), await verified(step))
+  } catch (error) {
+    return machine.lost(now(), `this browser cannot verify it: ${error.name}`, false)
   }
 }
 

@@ -91,7 +91,13 @@ export class Session {
     return end === undefined ? undefined : new Date(end * 1000)
   }
 
-  /** The ID Token as it came: unverified, so of no use but to be verified. */
+  /** Who signed in here: the verified claims of the ID token. Another tab and a later page know the tokens alone. */
+  get claims() {
+    const { claims } = this.#context
+    return claims === undefined ? undefined : JSON.parse(claims)
+  }
+
+  /** The ID token as it came. What it says is in `claims`. */
   get idToken() {
     return this.#live().idToken
   }

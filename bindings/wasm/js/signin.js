@@ -51,8 +51,9 @@ export async function signIn(config, options = {}) {
     const own = (callback) => wasm.recognises(pending, callback)
     const callback = await popups.answer(popup, url, config.redirectUri, own, wasm, signal)
     config.observe?.(shownPage('callback', callback))
-    const tokens = (await run(client.redeem(pending, callback), { ...config, signal })).tokens()
-    return begin({ wasm, server, client, config, name: nameOf(server, config), returnTo }, tokens)
+    const end = await run(client.redeem(pending, callback), { ...config, signal })
+    const { claims } = end
+    return begin({ wasm, server, client, config, name: nameOf(server, config), returnTo, claims }, end.tokens())
   } catch (error) {
     popup?.close()
     throw error

@@ -1,6 +1,9 @@
 //! One conversation: four inputs, three kinds of step.
 
-use oauth_facade::{Cause, Error, Loss, Misuse, Moment, Outgoing, Record, Reply, Turn, UnixTime};
+use oauth_facade::{
+    Cause, Error, Loss, Misuse, Moment, Outgoing, Record, Reply, Turn, UnixTime, VerificationJob,
+    VerificationKey,
+};
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
@@ -63,6 +66,11 @@ impl Machine {
         step(self.0.lost(&moment(now), Cause::too_large()))
     }
 
+    /// Whether what was to be verified is good.
+    pub fn verified(&mut self, now: f64, is_good: bool) -> Result<Step, JsValue> {
+        step(self.0.verified(&moment(now), is_good))
+    }
+
     /// The pause is over.
     pub fn elapsed(&mut self, now: f64) -> Result<Step, JsValue> {
         step(self.0.elapsed(&moment(now)))
@@ -78,6 +86,7 @@ impl Step {
             Turn::Send(_) => "send",
             Turn::Sleep(_) => "sleep",
             Turn::Sign(_) => "sign",
+            Turn::Verify(_) => "verify",
             Turn::Done(_) => "done",
         };
         kind.to_owned()
@@ -112,6 +121,54 @@ impl Step {
         body.unwrap_or_default()
     }
 
+    /// What to verify: of a signature its algorithm, its key as a JWK, and the text that was signed; of a
+    /// hash its name, what is hashed, and the half that is claimed. Empty for a shared secret, which a page
+    /// has none of.
+    #[wasm_bindgen(getter)]
+    pub fn job(&self) -> Vec<String> {
+        match &self.0 {
+            Turn::Verify(VerificationJob::Signature {
+                alg,
+                key: VerificationKey::Public(key),
+                signing_input,
+                ..
+            }) => vec![
+                alg.as_str().to_owned(),
+                key.to_json(),
+                String::from_utf8_lossy(signing_input).into_owned(),
+            ],
+            Turn::Verify(VerificationJob::HalfHash { hash, value, half }) => {
+                vec![
+                    hash.as_str().to_owned(),
+                    value.expose().clone(),
+                    half.clone(),
+                ]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The signature to verify; nothing for a hash.
+    #[wasm_bindgen(getter)]
+    pub fn signature(&self) -> Option<Vec<u8>> {
+        match &self.0 {
+            Turn::Verify(VerificationJob::Signature { signature, .. }) => Some(signature.to_vec()),
+            _ => None,
+        }
+    }
+
+    /// The verified claims of the ID token it ended with, as JSON.
+    #[wasm_bindgen(getter)]
+    pub fn claims(&self) -> Option<String> {
+        match &self.0 {
+            Turn::Done(Record::Login(login)) => login
+                .id_token
+                .as_ref()
+                .map(|id_token| id_token.claims().to_json()),
+            _ => None,
+        }
+    }
+
     /// How long to sleep.
     #[wasm_bindgen(getter)]
     pub fn millis(&self) -> f64 {
@@ -125,6 +182,7 @@ impl Step {
     pub fn tokens(self) -> Option<Tokens> {
         match self.record()? {
             Record::Tokens(tokens) => Some(Tokens::of(std::sync::Arc::unwrap_or_clone(tokens))),
+            Record::Login(login) => Some(Tokens::of(login.tokens)),
             Record::Server(_) | Record::Plain(..) | Record::Nothing => None,
         }
     }
@@ -133,14 +191,14 @@ impl Step {
     pub fn server(self) -> Option<Server> {
         match self.record()? {
             Record::Server(server) => Some(Server::of(*server)),
-            Record::Tokens(_) | Record::Plain(..) | Record::Nothing => None,
+            Record::Tokens(_) | Record::Login(_) | Record::Plain(..) | Record::Nothing => None,
         }
     }
 
     fn record(self) -> Option<Record> {
         match self.0 {
             Turn::Done(record) => Some(record),
-            Turn::Send(_) | Turn::Sleep(_) | Turn::Sign(_) => None,
+            Turn::Send(_) | Turn::Sleep(_) | Turn::Sign(_) | Turn::Verify(_) => None,
         }
     }
 

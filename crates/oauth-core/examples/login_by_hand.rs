@@ -21,6 +21,8 @@ fn run<E: Exchange>(mut exchange: E) -> Result<E::Output, Error> {
                 Input::Elapsed
             }
             Step::Sign(job) => Input::Lost(Cause::unsent(format!("no key {}", job.key_id))),
+            // Only of sign-ins: `Input::Verified(oauth_crypto::verify(&job))`.
+            Step::Verify(_) => Input::Lost(Cause::unsent("no algorithms here")),
             Step::Done(output) => return Ok(output),
         };
     }
@@ -54,7 +56,8 @@ fn login() -> Result<Tokens, Error> {
     let state = pending.state().expose();
     let callback = format!("https://app.example/callback?code=xyz&state={state}");
     let pending = Pending::from_json(session.expose())?;
-    run(client.redeem(pending, &callback)?)
+    // Without the scope `openid` nobody is named: `Login::id_token` is `None`.
+    Ok(run(client.redeem(pending, &callback)?)?.tokens)
 }
 
 fn main() -> Result<(), Error> {

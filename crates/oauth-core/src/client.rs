@@ -11,22 +11,26 @@ use crate::endpoint::introspection::{Introspection, TokenState};
 use crate::endpoint::revocation::Revocation;
 use crate::endpoint::token::Token;
 use crate::error::{Error, ValidationFailure};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, ExchangeExt as _};
 use crate::flow::authorization::{
     Authorization, AuthorizationRequest, Begin, FlowEntropy, HostGeneratedValues, Pending,
 };
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::keeper::{GrantId, Keeper};
+use crate::flow::redeem::{self, Login};
 #[cfg(feature = "sha2")]
 use crate::flow::resource::Api;
+use crate::flow::verification::{HashComparison, Verification};
 use crate::grant::{ClientCredentials, Grant, Refresh, TokenRequest};
 use crate::issuer::{Issuer, RedirectUri};
+use crate::jose::{Alg, KeySet};
 #[cfg(feature = "sha2")]
 use crate::moment::Moment;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::Server;
+use crate::token::id_token::{self, IdToken, IdTokenChecks};
 use crate::token::{RefreshToken, Tokens};
 use crate::url::Url;
 
@@ -161,22 +165,81 @@ impl Client {
             .map_err(|error| error.at_endpoint("authorization"))
     }
 
-    /// Judges the callback and, if it is this flow's, exchanges its code for tokens.
+    /// Judges the callback and, if it is this flow's, exchanges its code for tokens. With `openid` the ID
+    /// token is verified, with the nonce of this flow.
     ///
     /// `callback` is the whole URL that was called, or the posted form. To turn away callbacks
     /// that belong to no flow without losing this one, ask [`Pending::recognises`] first.
     ///
     /// # Errors
-    /// `callback.*`, `stored.issuer`, `denied.*`.
+    /// `callback.*`, `stored.issuer`; from the steps `denied.*`, `id_token.*`, `jws.*`, `jwt.*`.
     pub fn redeem(
         &self,
         pending: Pending,
         callback: &str,
-    ) -> Result<impl Exchange<Output = Tokens> + Send + use<>, Error> {
-        let (code, token_request) = pending
+    ) -> Result<impl Exchange<Output = Login> + Send + use<>, Error> {
+        let redemption = pending
             .accept(&self.0, callback)
             .map_err(|error| error.at_endpoint("authorization").without(&[]))?;
-        Ok(self.token(code, token_request))
+        Ok(redeem::redeem(self, redemption))
+    }
+
+    /// Verifies an ID token of this server for this client: signature, claims, hashes (OpenID Connect Core
+    /// section 3.1.3.7). Keys are fetched as needed, and kept for all clones of the client.
+    ///
+    /// # Errors
+    /// `jws.*`, `jwt.*`, `id_token.*`, `jwks.malformed` and `endpoint.missing`, from the steps.
+    pub fn verify_id_token(
+        &self,
+        token: Secret<String>,
+        checks: IdTokenChecks,
+    ) -> impl Exchange<Output = IdToken> + Send + use<> {
+        let config = Arc::clone(&self.0);
+        let allowed = id_token::allowed_algs(&config);
+        let text = token.clone();
+        self.verify(token, allowed).then(move |at, jws| {
+            let (id_token, hashes) = checks
+                .check(&config, text, &jws, at.now())
+                .map_err(|error| error.at_endpoint("id_token"))?;
+            Ok(HashComparison::new(id_token, jws.alg.hash(), hashes))
+        })
+    }
+
+    /// Verifies the signature of a token in compact serialization with this server's keys, or the client's
+    /// secret, and gives what was signed. What it says is for the caller to check.
+    ///
+    /// # Errors
+    /// `jws.*`, `jwks.malformed` and `endpoint.missing`, from the steps.
+    pub fn verify_signature(
+        &self,
+        token: Secret<String>,
+        allowed: Vec<Alg>,
+    ) -> impl Exchange<Output = Vec<u8>> + Send + use<> {
+        self.verify(token, allowed)
+            .and_then(|_, jws| Ok(jws.payload().to_vec()))
+    }
+
+    fn verify(&self, token: Secret<String>, allowed: Vec<Alg>) -> Verification {
+        Verification::new(Arc::clone(&self.0), token, allowed)
+    }
+
+    /// Accepts ID tokens that are signed by these algorithms, and no others: what the client is registered
+    /// with (`id_token_signed_response_alg`). One with a shared secret is never accepted without this.
+    #[must_use]
+    pub fn with_id_token_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
+        Arc::make_mut(&mut self.0).id_token_algs = Some(algs.into_iter().collect());
+        self
+    }
+
+    /// Knows the server's public keys, such as those of another process ([`KeySet::to_json`]), as if they
+    /// had been fetched `at` this time.
+    pub fn keep_keys(&self, at: UnixTime, keys: KeySet) {
+        self.0.shared.keys.keep(at, Arc::new(keys), None);
+    }
+
+    /// The server's public keys that are known, to store.
+    pub fn keys(&self) -> Option<Arc<KeySet>> {
+        self.0.shared.keys.known()
     }
 
     /// Spends a refresh token, for all that was granted. Where the server sends no new one, the tokens keep

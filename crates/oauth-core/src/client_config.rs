@@ -12,6 +12,7 @@ use crate::dpop::{DpopKey, Nonces};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::issuer::RedirectUri;
+use crate::jose::{Alg, KeyCache};
 use crate::server::Server;
 
 /// Whose tokens these are: never to be sent to anyone else.
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) breaker: Breaker,
     /// The newest DPoP nonces.
     pub(crate) nonces: Nonces,
+    /// The server's public keys.
+    pub(crate) keys: KeyCache,
 }
 
 /// A server, and this client as that server knows it.
@@ -52,6 +55,8 @@ pub struct ClientConfig {
     pub(crate) binding: Arc<Binding>,
     /// The key that tokens are bound to.
     pub(crate) dpop: Option<DpopKey>,
+    /// `id_token_signed_response_alg` (OpenID Connect Dynamic Client Registration section 2), or several.
+    pub(crate) id_token_algs: Option<Vec<Alg>>,
     /// What all clones share for good, whatever is changed on one of them.
     pub(crate) shared: Arc<Shared>,
     /// The `Authorization` header of every request, worked out once.
@@ -105,6 +110,7 @@ impl ClientConfig {
             redirect_uris: None,
             binding,
             dpop: None,
+            id_token_algs: None,
             shared: Arc::default(),
             basic: None,
         }

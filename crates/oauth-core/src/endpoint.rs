@@ -36,6 +36,7 @@
 
 pub mod device_authorization;
 pub mod introspection;
+pub mod jwks;
 pub mod metadata;
 pub(crate) mod pushed_authorization;
 mod reply;

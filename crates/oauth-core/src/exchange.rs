@@ -9,9 +9,11 @@ use crate::http::HeaderName;
 use crate::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use bytes::Bytes;
 
+use crate::crypto::VerificationJob;
 use crate::error::{Cause, Error};
 use crate::moment::{Moment, UnixTime};
 
+pub(crate) use compose::Ready;
 pub use compose::{Boxed, ExchangeExt};
 
 /// The header fields of a reply that any exchange of this crate looks at: a host need not bring the others.
@@ -62,6 +64,9 @@ pub enum Step<T> {
     /// Sign this with a key that lives with the host. Answer with [`Input::Signed`] or
     /// [`Input::Lost`].
     Sign(SigningJob),
+    /// Verify this: the core has no algorithms. Answer with [`Input::Verified`] or [`Input::Lost`];
+    /// `oauth_crypto::verify` does it in this process, `crypto.subtle` in a browser.
+    Verify(VerificationJob),
     /// The conversation is over.
     Done(T),
 }
@@ -85,6 +90,8 @@ pub enum Input {
     Elapsed,
     /// The signature, in the form JWS uses for its algorithm (RFC 7518 section 3).
     Signed(Bytes),
+    /// Whether what was to be verified is good.
+    Verified(bool),
 }
 
 /// Bytes to be signed with a key the host keeps (WebCrypto, KMS, HSM).
@@ -114,6 +121,7 @@ impl<T> fmt::Debug for Step<T> {
                 .debug_struct("Sign")
                 .field("alg", &job.alg)
                 .finish_non_exhaustive(),
+            Self::Verify(job) => f.debug_tuple("Verify").field(job).finish(),
             Self::Done(_) => f.write_str("Done(..)"),
         }
     }
@@ -131,6 +139,7 @@ impl fmt::Debug for Input {
             Self::Lost(cause) => f.debug_tuple("Lost").field(cause).finish(),
             Self::Elapsed => f.write_str("Elapsed"),
             Self::Signed(_) => f.write_str("Signed(..)"),
+            Self::Verified(is_good) => f.debug_tuple("Verified").field(is_good).finish(),
         }
     }
 }

@@ -3,4 +3,6 @@
 pub mod authorization;
 pub mod discovery;
 pub mod keeper;
+pub mod redeem;
 pub mod resource;
+pub(crate) mod verification;

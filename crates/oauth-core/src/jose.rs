@@ -1,18 +1,25 @@
-//! JSON Web Signatures as texts, and public keys; no algorithms.
+//! JSON Web Signatures as texts, claims and public keys; no algorithms.
 //!
-//! RFC 7515 (JWS), RFC 7517 (JWK), RFC 7518 (JWA), RFC 7638 (thumbprints).
+//! RFC 7515 (JWS), RFC 7517 (JWK), RFC 7518 (JWA), RFC 7519 (JWT), RFC 7638 (thumbprints).
 
+pub(crate) mod claims;
 mod jwk;
+mod jws;
+mod key_cache;
+mod key_set;
 
 use crate::base64::{self, Alphabet};
 use crate::secret::Secret;
 
+pub use claims::Claims;
 pub use jwk::PublicJwk;
+pub(crate) use jws::Jws;
+pub(crate) use key_cache::{KeyCache, Lookup};
+pub use key_set::KeySet;
 
 macro_rules! algorithms {
     ($($variant:ident $name:literal $bytes:expr, $text:literal)*) => {
-        /// An algorithm that signs with a private key. One that signs with a shared secret, and `none`,
-        /// cannot be said.
+        /// A signature algorithm. `none` cannot be said.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Alg { $(#[doc = $text] $variant),* }
@@ -39,18 +46,61 @@ algorithms! {
     Es384 "ES384" Some(96), "ECDSA over P-384 with SHA-384."
     Es512 "ES512" Some(132), "ECDSA over P-521 with SHA-512."
     EdDsa "EdDSA" Some(64), "Ed25519 (RFC 8037)."
+    Ed25519 "Ed25519" Some(64), "Ed25519, by its fully-specified name (RFC 9864)."
     Ps256 "PS256" None, "RSASSA-PSS with SHA-256."
     Ps384 "PS384" None, "RSASSA-PSS with SHA-384."
     Ps512 "PS512" None, "RSASSA-PSS with SHA-512."
     Rs256 "RS256" None, "RSASSA-PKCS1-v1_5 with SHA-256."
     Rs384 "RS384" None, "RSASSA-PKCS1-v1_5 with SHA-384."
     Rs512 "RS512" None, "RSASSA-PKCS1-v1_5 with SHA-512."
+    Hs256 "HS256" Some(32), "HMAC with SHA-256, and a shared secret."
+    Hs384 "HS384" Some(48), "HMAC with SHA-384, and a shared secret."
+    Hs512 "HS512" Some(64), "HMAC with SHA-512, and a shared secret."
+}
+
+impl Hash {
+    /// Its name (FIPS 180-4), which WebCrypto uses too.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "SHA-256",
+            Self::Sha384 => "SHA-384",
+            Self::Sha512 => "SHA-512",
+        }
+    }
+}
+
+/// The hash of an algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Hash {
+    /// SHA-256
+    Sha256,
+    /// SHA-384
+    Sha384,
+    /// SHA-512
+    Sha512,
 }
 
 impl Alg {
     /// The algorithm of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|alg| alg.as_str() == name)
+    }
+
+    /// Whether it takes a shared secret, and never a public key.
+    pub const fn is_symmetric(self) -> bool {
+        matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)
+    }
+
+    /// Its hash, which `at_hash` and `c_hash` use as well (OpenID Connect Core section 3.1.3.6). Ed25519
+    /// hashes with SHA-512 inside.
+    pub const fn hash(self) -> Hash {
+        match self {
+            Self::Es256 | Self::Ps256 | Self::Rs256 | Self::Hs256 => Hash::Sha256,
+            Self::Es384 | Self::Ps384 | Self::Rs384 | Self::Hs384 => Hash::Sha384,
+            Self::Es512 | Self::Ps512 | Self::Rs512 | Self::Hs512 | Self::EdDsa | Self::Ed25519 => {
+                Hash::Sha512
+            }
+        }
     }
 }
 

@@ -52,6 +52,8 @@ pub enum Quirk {
     /// Callbacks do not name the issuer, whatever the server's metadata or its preset promises
     /// (Keycloak before 24).
     CallbacksWithoutIssuer,
+    /// ID tokens may lack the nonce that was sent; one that is there must be the one.
+    IdTokensWithoutNonce,
     /// This error code, which is not in the OAuth registry or means something else there, is one
     /// that is: `["bad_refresh_token", "invalid_grant"]` (GitHub).
     ErrorMeans(String, String),
@@ -130,6 +132,7 @@ json_words! { Quirk {
     "omit_redirect_uri" = OmitRedirectUri,
     "errors_without_issuer" = ErrorsWithoutIssuer,
     "callbacks_without_issuer" = CallbacksWithoutIssuer,
+    "id_tokens_without_nonce" = IdTokensWithoutNonce,
     "error_means" = ErrorMeans(first, second),
     "description_means" = DescriptionMeans(first, second),
     "status_member" = StatusMember(first, second),

@@ -263,7 +263,7 @@ impl Server {
         self.flag(promise, Flag::False) && !self.rules.has(&Quirk::CallbacksWithoutIssuer)
     }
 
-    fn named_list(&self, member: &str) -> Option<Vec<String>> {
+    pub(crate) fn named_list(&self, member: &str) -> Option<Vec<String>> {
         let values = self.metadata.get(member)?.as_array()?;
         values
             .iter()

@@ -1,5 +1,6 @@
 //! What a grant leaves behind: tokens, bound to the server and client they belong to.
 
+pub mod id_token;
 #[cfg(test)]
 mod tests;
 

@@ -35,6 +35,7 @@ pub use resource::{Attachment, Resource};
 pub use server::{Discover, Prefer, Server, Transport};
 
 // The types of the core that this crate's functions take and give.
+pub use oauth_core::crypto::{VerificationJob, VerificationKey};
 pub use oauth_core::error::{
     Cause, Class, Error, Loss, Misuse, ProtocolViolation, ValidationFailure,
 };

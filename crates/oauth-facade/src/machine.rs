@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use oauth_core::crypto::VerificationJob;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::{
     Boxed, Exchange, ExchangeExt as _, Input, READ, SigningJob, Step, field_named,
@@ -25,6 +26,9 @@ pub enum Turn {
     Sleep(Duration),
     /// Sign this; then [`Machine::signed`] or [`Machine::lost`].
     Sign(SigningJob),
+    /// Verify this; then [`Machine::verified`] or [`Machine::lost`]. With the feature `crypto` a machine does
+    /// so by itself.
+    Verify(VerificationJob),
     /// It is over.
     Done(Record),
 }
@@ -114,13 +118,32 @@ impl Machine {
         self.step(at, Input::Signed(signature.into()))
     }
 
+    /// Whether what was to be verified is good.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn verified(&mut self, at: &Moment, is_good: bool) -> Result<Turn, Error> {
+        self.step(at, Input::Verified(is_good))
+    }
+
     fn step(&mut self, at: &Moment, input: Input) -> Result<Turn, Error> {
-        Ok(match self.0.resume(at, input)? {
-            Step::Send(request) => Turn::Send(Outgoing::of(request)?),
-            Step::Sleep(pause) => Turn::Sleep(pause),
-            Step::Sign(job) => Turn::Sign(job),
-            Step::Done(record) => Turn::Done(record),
-        })
+        let mut step = self.0.resume(at, input)?;
+        loop {
+            return Ok(match step {
+                Step::Send(request) => Turn::Send(Outgoing::of(request)?),
+                Step::Sleep(pause) => Turn::Sleep(pause),
+                Step::Sign(job) => Turn::Sign(job),
+                #[cfg(feature = "crypto")]
+                Step::Verify(job) => {
+                    let verified = Input::Verified(oauth_crypto::verify(&job));
+                    step = self.0.resume(at, verified)?;
+                    continue;
+                }
+                #[cfg(not(feature = "crypto"))]
+                Step::Verify(job) => Turn::Verify(job),
+                Step::Done(record) => Turn::Done(record),
+            });
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use oauth_core::Tokens;
 use oauth_core::error::{Class, Error, ServerError};
+use oauth_core::flow::redeem::Login;
 use oauth_core::json::{self, JsonForm as _, Members};
 use oauth_core::json::{Map, Value};
 
@@ -16,6 +17,8 @@ use crate::server::Server;
 pub enum Record {
     /// Tokens of a grant.
     Tokens(Arc<Tokens>),
+    /// Tokens of a sign-in, and who signed in.
+    Login(Box<Login>),
     /// A server found by discovery.
     Server(Box<Server>),
     /// Any other outcome of an operation: its name, and its members in the order of the description.
@@ -29,7 +32,8 @@ impl Record {
     pub fn tokens(&self) -> Option<&Tokens> {
         match self {
             Self::Tokens(tokens) => Some(tokens),
-            _ => None,
+            Self::Login(login) => Some(&login.tokens),
+            Self::Server(_) | Self::Plain(..) | Self::Nothing => None,
         }
     }
 }
@@ -43,6 +47,12 @@ impl From<Tokens> for Record {
 impl From<Arc<Tokens>> for Record {
     fn from(tokens: Arc<Tokens>) -> Self {
         Self::Tokens(tokens)
+    }
+}
+
+impl From<Login> for Record {
+    fn from(login: Login) -> Self {
+        Self::Login(Box::new(login))
     }
 }
 

@@ -68,6 +68,7 @@ impl Renewal {
             Ok(Step::Send(request)) => Step::Send(request),
             Ok(Step::Sleep(pause)) => Step::Sleep(pause),
             Ok(Step::Sign(job)) => Step::Sign(job),
+            Ok(Step::Verify(job)) => Step::Verify(job),
             Ok(Step::Done(tokens)) => return ControlFlow::Continue(Event::Completed(Ok(tokens))),
             Err(error) => return ControlFlow::Continue(Event::Completed(Err(error))),
         };

@@ -86,7 +86,7 @@ impl App {
                 // A code is good once, and of two processes with one callback only one removes this.
                 fs::remove_file(&path).map_err(io)?;
                 let redeemed = self.client.redeem(pending, callback)?;
-                return self.driver.run(redeemed).await;
+                return Ok(self.driver.run(redeemed).await?.tokens);
             }
         }
         Err(Error::from(Misuse::Setup).about("this callback belongs to no login that waits"))

@@ -108,6 +108,7 @@ impl Driver {
                     Input::Elapsed
                 }
                 Step::Sign(job) => self.sign(job).map_or_else(Input::Lost, Input::Signed),
+                Step::Verify(job) => Input::Verified(oauth_crypto::verify(&job)),
                 Step::Done(output) => return Ok(output),
             };
         }

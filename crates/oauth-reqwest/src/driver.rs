@@ -111,6 +111,7 @@ impl Driver {
                     Input::Elapsed
                 }
                 Step::Sign(job) => self.sign(job).await.map_or_else(Input::Lost, Input::Signed),
+                Step::Verify(job) => Input::Verified(oauth_crypto::verify(&job)),
                 Step::Done(output) => return Ok(output),
             };
         }

@@ -17,9 +17,10 @@ use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::flow::authorization::ResponseMode;
+use oauth_core::flow::redeem::Login;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::url::Url;
-use oauth_core::{AuthorizationRequest, Client, Moment, Pending, Tokens};
+use oauth_core::{AuthorizationRequest, Client, Moment, Pending};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -173,7 +174,7 @@ impl Listener {
         ask: AuthorizationRequest,
         open: impl FnOnce(&Url) -> Result<(), Error>,
         patience: Duration,
-    ) -> Result<Tokens, Error> {
+    ) -> Result<Login, Error> {
         let pending = self.start(client, ask, open)?;
         let callback = self.wait(&pending, patience).await?;
         driver.run(client.redeem(pending, &callback)?).await

@@ -138,6 +138,10 @@ impl Script {
                     pause = asked;
                     steps.push(Seen::Sleep(asked));
                 }
+                Ok(Step::Verify(job)) => {
+                    input = Input::Verified(oauth_crypto::verify(&job));
+                    continue;
+                }
                 Ok(Step::Sign(job)) => steps.push(Seen::Sign {
                     key_id: job.key_id,
                     alg: job.alg,

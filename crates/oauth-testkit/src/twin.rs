@@ -6,6 +6,7 @@ mod cors;
 mod faults;
 mod generic;
 pub(crate) mod gzip;
+mod id_token;
 mod request_log;
 mod rules;
 mod socios;
@@ -27,6 +28,7 @@ use rules::Rules;
 use wire::{Ask, Reply};
 
 pub use faults::{Delivery, Fault};
+pub use id_token::IdTokenFlaw;
 pub use request_log::{Counters, Entry};
 pub use rules::Rotation;
 
@@ -63,8 +65,8 @@ impl Twin {
     ///   challenges.
     ///
     /// The confidential client may use Basic or the body; the public one must use PKCE. Scopes:
-    /// `read` (the default), `write`, `openid`, `profile`, `email`, `offline_access`. No ID Token
-    /// is issued.
+    /// `read` (the default), `write`, `openid`, `profile`, `email`, `offline_access`. With `openid`
+    /// there is an ID token, signed by RS256 with a key that everybody has.
     pub fn generic(base: &str) -> Self {
         Self::of(base, generic::rules)
     }
@@ -273,6 +275,12 @@ impl Twin {
         self.authority.rules.rate_window = seconds.max(1);
     }
 
+    /// ID tokens are signed under another key from now on, and the key set holds that one alone.
+    pub fn rotate_keys(&mut self) {
+        let next = self.authority.mint(UnixTime::from_secs(0), "key");
+        self.authority.key_id = next;
+    }
+
     /// An access token as a person makes one in the system's console: the trusted client's own, for
     /// all its scopes, without an end until [`expire_access_tokens`](Self::expire_access_tokens).
     pub fn console_token(&mut self, at: UnixTime) -> String {
@@ -281,6 +289,8 @@ impl Twin {
             subject: None,
             scope: self.authority.rules.scopes.join(" "),
             family: self.authority.new_family(),
+            nonce: None,
+            auth_time: None,
         };
         let lifetime = self.authority.rules.access_lifetime.take();
         let reply = self.authority.issue(at, grant, false);
@@ -384,6 +394,9 @@ impl Twin {
             _ if !is_get => wire::method_not_allowed("GET"),
             Place::DevicePage => authorize::approve_device(authority, at, ask),
             Place::Metadata => wire::json(200, &authority.rules.metadata.1),
+            Place::Keys if authority.rules.reply.id_token => {
+                wire::json(200, &id_token::keys(&authority.key_id))
+            }
             Place::Keys => wire::json(200, &json!({ "keys": [] })),
             Place::Logout => wire::page(200, "Signed out."),
         }

@@ -54,6 +54,7 @@ impl TwinDriver {
                     Input::Elapsed
                 }
                 Step::Sign(_) => Input::Lost(Cause::unsent("this driver holds no keys")),
+                Step::Verify(job) => Input::Verified(oauth_crypto::verify(&job)),
                 Step::Done(output) => return Ok(output),
             };
         }

@@ -116,7 +116,11 @@ impl Login {
         let typed = typed(&mut listener, output);
         let listener = listener.on_stray(move |stray| tell(stray, output));
         let callback = listener.wait(&pending, Duration::from_secs(self.timeout))?;
-        let tokens = setup.net.run(setup.client.redeem(pending, &callback)?)?;
+        let redeemed = setup.net.run(setup.client.redeem(pending, &callback)?)?;
+        if let Some(id_token) = &redeemed.id_token {
+            output.note(format_args!("signed in: {}", id_token.subject()));
+        }
+        let tokens = redeemed.tokens;
         output.note(format_args!("logged in: {}", token::summary(&tokens)));
         match (file, grants) {
             (Some(file), _) => file.draft()?.commit(&tokens),

@@ -48,6 +48,27 @@ impl<E: Exchange + ?Sized> Exchange for Box<E> {
     }
 }
 
+/// An exchange that is done as it begins.
+pub(crate) struct Ready<T>(Option<T>);
+
+impl<T> Ready<T> {
+    pub(crate) const fn new(output: T) -> Self {
+        Self(Some(output))
+    }
+}
+
+impl<T> Exchange for Ready<T> {
+    type Output = T;
+
+    fn resume(&mut self, _: &Moment, input: Input) -> Result<Step<T>, Error> {
+        match (input, self.0.take()) {
+            (Input::Begin, Some(output)) => Ok(Step::Done(output)),
+            (_, None) => Err(Misuse::Over.into()),
+            _ => Err(Misuse::OutOfOrder.into()),
+        }
+    }
+}
+
 struct AndThen<E, F> {
     first: E,
     f: Option<F>,
@@ -65,6 +86,7 @@ where
             Step::Send(request) => Step::Send(request),
             Step::Sleep(pause) => Step::Sleep(pause),
             Step::Sign(job) => Step::Sign(job),
+            Step::Verify(job) => Step::Verify(job),
             Step::Done(output) => {
                 let f = self.f.take().ok_or(Misuse::Over)?;
                 Step::Done(f(at, output)?)
@@ -102,6 +124,7 @@ where
                         Step::Send(request) => Step::Send(request),
                         Step::Sleep(pause) => Step::Sleep(pause),
                         Step::Sign(job) => Step::Sign(job),
+                        Step::Verify(job) => Step::Verify(job),
                         Step::Done(_) => return Err(Misuse::Over.into()),
                     })
                 }

@@ -39,7 +39,7 @@ impl PublicJwk {
         }
     }
 
-    fn read(object: &Object<'_>) -> Result<Self, Error> {
+    pub(crate) fn read(object: &Object<'_>) -> Result<Self, Error> {
         let refused = |why: &str| Error::from(Misuse::KeyMalformed).about(why);
         if let Some(name) = PRIVATE.iter().find(|name| object.get(name).is_some()) {
             return Err(refused(&format!(
@@ -76,10 +76,16 @@ impl PublicJwk {
             }
             (kty, crv) => return Err(refused(&format!("{kty} {crv}"))),
         };
-        Ok(Self {
+        let key = Self {
             members,
             alg_family,
-        })
+        };
+        match key.is_sound() {
+            true => Ok(key),
+            false => Err(refused(
+                "an RSA key has 2048 to 8192 bits and an odd exponent above 1",
+            )),
+        }
     }
 
     /// Whether a signature by this algorithm can be made with such a key.
@@ -89,12 +95,42 @@ impl PublicJwk {
             (Family::P256, Alg::Es256)
                 | (Family::P384, Alg::Es384)
                 | (Family::P521, Alg::Es512)
-                | (Family::Ed25519, Alg::EdDsa)
+                | (Family::Ed25519, Alg::EdDsa | Alg::Ed25519)
                 | (
                     Family::Rsa,
                     Alg::Ps256 | Alg::Ps384 | Alg::Ps512 | Alg::Rs256 | Alg::Rs384 | Alg::Rs512
                 )
         )
+    }
+
+    /// The bytes of one of its members, such as `x` or `n`.
+    pub fn bytes(&self, member: &str) -> Option<Vec<u8>> {
+        let (_, text) = self.members.iter().find(|(name, _)| *name == member)?;
+        base64::decode(text, Alphabet::UrlSafe)
+    }
+
+    /// Whether the key is too weak or too large to be trusted: RSA has at least 2048 bits (RFC 7518
+    /// section 3.3) and here at most 8192, and an odd exponent above one.
+    fn is_sound(&self) -> bool {
+        if self.alg_family != Family::Rsa {
+            return true;
+        }
+        let (n, e) = (
+            self.bytes("n").unwrap_or_default(),
+            self.bytes("e").unwrap_or_default(),
+        );
+        let zeros = n.iter().take_while(|byte| **byte == 0).count();
+        let first = n
+            .get(zeros)
+            .map_or(0, |byte| 8 - byte.leading_zeros() as usize);
+        let bits = (n.len() - zeros).saturating_sub(1) * 8 + first;
+        let is_one = e.iter().rev().skip(1).all(|byte| *byte == 0) && e.last() == Some(&1);
+        (2048..=8192).contains(&bits) && e.last().is_some_and(|last| last % 2 == 1) && !is_one
+    }
+
+    /// The key as the text of a JWK.
+    pub fn to_json(&self) -> String {
+        json::value_text(&self.to_value())
     }
 
     /// The key as JSON.
@@ -103,6 +139,15 @@ impl PublicJwk {
         let members =
             members.map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
         Value::Object(Map::from_iter(members))
+    }
+
+    /// Its thumbprint as a URI (RFC 9278 section 3).
+    #[cfg(feature = "sha2")]
+    pub fn thumbprint_uri(&self) -> String {
+        format!(
+            "urn:ietf:params:oauth:jwk-thumbprint:sha-256:{}",
+            self.thumbprint()
+        )
     }
 
     /// Its SHA-256 thumbprint in base64url (RFC 7638).

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::flow::redeem::Login;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::url::Url;
-use oauth_core::{AuthorizationRequest, Client, Pending, Tokens};
+use oauth_core::{AuthorizationRequest, Client, Pending};
 use tokio::runtime::{Builder, Runtime};
 
 use super::Driver;
@@ -95,7 +96,7 @@ impl Listener {
         ask: AuthorizationRequest,
         open: impl FnOnce(&Url) -> Result<(), Error>,
         patience: Duration,
-    ) -> Result<Tokens, Error> {
+    ) -> Result<Login, Error> {
         let pending = self.listener.start(client, ask, open)?;
         let callback = self.wait(&pending, patience)?;
         driver.run(client.redeem(pending, &callback)?)

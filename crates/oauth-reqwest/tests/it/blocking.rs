@@ -37,6 +37,7 @@ fn login(client: &Client) -> Tokens {
     listener
         .login(&driver(), client, ask, open, PATIENCE)
         .unwrap()
+        .tokens
 }
 
 fn machine(served: &Served) -> Session {

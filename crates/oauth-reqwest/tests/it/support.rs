@@ -106,6 +106,7 @@ pub(crate) async fn login(driver: &Driver, client: &Client) -> Tokens {
         .login(driver, client, ask, open, PATIENCE)
         .await
         .unwrap()
+        .tokens
 }
 
 /// Polls until `done`; the test harness's patience is the only limit.

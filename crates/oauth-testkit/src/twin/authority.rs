@@ -9,6 +9,7 @@ use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::id_token;
 use super::request_log::Counters;
 use super::rules::{Basic, Rotation, Rules};
 use super::wire::{self, Ask, Reply};
@@ -23,6 +24,8 @@ pub(super) struct Authority {
     access: HashMap<String, Access>,
     windows: HashMap<String, Window>,
     salt: String,
+    /// The name of the key that signs ID tokens.
+    pub(super) key_id: String,
     minted: u64,
 }
 
@@ -33,6 +36,10 @@ pub(super) struct Grant {
     pub(super) subject: Option<String>,
     pub(super) scope: String,
     pub(super) family: u64,
+    /// What an ID token repeats.
+    pub(super) nonce: Option<String>,
+    /// When the person authenticated.
+    pub(super) auth_time: Option<UnixTime>,
 }
 
 pub(super) struct Code {
@@ -115,6 +122,7 @@ impl Authority {
             access: HashMap::new(),
             windows: HashMap::new(),
             minted: 0,
+            key_id: id_token::KEY_ID.to_owned(),
         }
     }
 
@@ -169,6 +177,12 @@ impl Authority {
 
         let mut reply = json!({ "access_token": token });
         let shape = &self.rules.reply;
+        let is_about_somebody =
+            grant.scope.split(' ').any(|scope| scope == "openid") && grant.subject.is_some();
+        if shape.id_token && is_about_somebody {
+            let claims = id_token::claims(&self.rules.issuer, at, &grant, &token);
+            reply["id_token"] = id_token::signed(&claims, &self.key_id).into();
+        }
         if let Some(token_type) = shape.token_type {
             reply["token_type"] = token_type.into();
         }

@@ -123,6 +123,8 @@ fn approve(
         subject: Some(SUBJECT.to_owned()),
         scope,
         family: authority.new_family(),
+        nonce: ask.query("nonce").map(str::to_owned),
+        auth_time: Some(at),
     };
     let redirect_uri = ask.query("redirect_uri").map(str::to_owned);
     let expires = plus(at, CODE_LIFETIME);

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::gzip;
+use super::id_token::IdTokenFlaw;
 use super::wire::{self, Reply};
 
 /// One thing that goes wrong with one reply.
@@ -71,6 +72,12 @@ pub enum Fault {
         #[serde(default = "one_gibibyte")]
         expanded: u64,
     },
+    /// The request is carried out; the ID token of its reply is not as it should be.
+    IdToken {
+        /// In what way; `wrong_nonce` by default.
+        #[serde(default = "wrong_nonce")]
+        flaw: IdTokenFlaw,
+    },
     /// The callback names another issuer in `iss` (RFC 9207).
     WrongIssuerInCallback,
     /// The callback carries a `state` that another flow sent.
@@ -103,6 +110,7 @@ impl Fault {
         "wrong_content_type",
         "nested_json",
         "gzip_bomb",
+        "id_token",
         "wrong_issuer_in_callback",
         "foreign_state_in_callback",
     ];
@@ -121,6 +129,7 @@ impl Fault {
             Self::WrongContentType => "wrong_content_type",
             Self::NestedJson { .. } => "nested_json",
             Self::GzipBomb { .. } => "gzip_bomb",
+            Self::IdToken { .. } => "id_token",
             Self::WrongIssuerInCallback => "wrong_issuer_in_callback",
             Self::ForeignStateInCallback => "foreign_state_in_callback",
         }
@@ -183,6 +192,7 @@ impl Fault {
             Self::TruncatedJson | Self::DuplicateMember | Self::WrongContentType => {
                 reply.body().starts_with(b"{\"")
             }
+            Self::IdToken { flaw } => flaw.spoil(reply.body()).is_some(),
             _ => true,
         }
     }
@@ -207,6 +217,11 @@ impl Fault {
                 let half = reply.body().len() / 2;
                 *reply.body_mut() = reply.body().slice(..half);
             }
+            Self::IdToken { flaw } => {
+                if let Some(spoiled) = flaw.spoil(reply.body()) {
+                    *reply.body_mut() = spoiled.into();
+                }
+            }
             Self::DuplicateMember => *reply.body_mut() = twice(reply.body()),
             Self::WrongContentType => {
                 reply
@@ -228,6 +243,9 @@ fn twice(body: &Bytes) -> Bytes {
     doubled.into()
 }
 
+fn wrong_nonce() -> IdTokenFlaw {
+    IdTokenFlaw::WrongNonce
+}
 fn unavailable() -> u16 {
     503
 }

@@ -98,6 +98,7 @@ pub(super) fn rules(base: &str) -> Rules {
             expires_in: true,
             scope: true,
             refresh_token: true,
+            id_token: true,
             ..Shape::default()
         },
         access_lifetime: Some(3600),

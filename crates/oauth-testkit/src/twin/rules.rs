@@ -95,6 +95,8 @@ pub(super) struct Shape {
     pub(super) expires_in: bool,
     pub(super) scope: bool,
     pub(super) refresh_token: bool,
+    /// With the scope `openid`.
+    pub(super) id_token: bool,
     pub(super) jwt: bool,
     /// So many hexadecimal digits, at most 64.
     pub(super) hex_digits: Option<usize>,

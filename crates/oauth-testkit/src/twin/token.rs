@@ -97,6 +97,8 @@ fn client_credentials(
         subject: None,
         scope,
         family: authority.new_family(),
+        nonce: None,
+        auth_time: None,
     };
     // "A refresh token SHOULD NOT be included." (4.4.3)
     Ok(authority.issue(at, grant, false))
@@ -230,6 +232,8 @@ fn password(
         subject,
         scope,
         family: authority.new_family(),
+        nonce: None,
+        auth_time: None,
     };
     Ok(authority.issue(at, grant, true))
 }

@@ -130,6 +130,8 @@ pub(super) fn device_authorization(
             subject,
             scope,
             family: authority.new_family(),
+            nonce: None,
+            auth_time: None,
         },
         user_code,
         approval: Approval::Pending,

@@ -46,7 +46,7 @@ impl Exchange for Toy {
                 Ok(Step::Sleep(Duration::from_millis(2500)))
             }
             Input::Reply(reply) => Ok(Step::Done((at.now(), reply))),
-            Input::Signed(_) => Err(Misuse::OutOfOrder.into()),
+            Input::Signed(_) | Input::Verified(_) => Err(Misuse::OutOfOrder.into()),
         }
     }
 }

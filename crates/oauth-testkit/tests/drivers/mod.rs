@@ -53,7 +53,7 @@ pub(crate) fn drive(mut probe: Probe, habit: Habit, kept: &mut Kept) -> Result<S
                 Err(cause) => Input::Lost(cause),
             },
             Step::Done(seen) => return Ok(seen),
-            Step::Sleep(_) | Step::Sign(_) => unreachable!("a probe only sends"),
+            Step::Sleep(_) | Step::Sign(_) | Step::Verify(_) => unreachable!("a probe only sends"),
         };
     }
 }

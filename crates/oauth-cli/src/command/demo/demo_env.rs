@@ -341,7 +341,7 @@ impl DemoEnv {
     /// A whole login, the callback handed over by the page it came to.
     pub(super) fn login(&self, client: &Client, ask: AuthorizationRequest) -> FlowResult<Tokens> {
         let (pending, callback) = self.authorize(client, ask)?;
-        Ok(self.run(client.redeem(pending, &callback)?)?)
+        Ok(self.run(client.redeem(pending, &callback)?)?.tokens)
     }
 
     /// A whole login of a native app: the browser comes back to a port of this machine.
@@ -363,7 +363,7 @@ impl DemoEnv {
             // What kept it from coming back shows in `tokens`: nobody came in time.
             let _ = browser.join();
         }
-        Ok(tokens?)
+        Ok(tokens?.tokens)
     }
 }
 

@@ -92,6 +92,7 @@ impl Begin {
                     Step::Send(request) => Step::Send(request),
                     Step::Sleep(pause) => Step::Sleep(pause),
                     Step::Sign(job) => Step::Sign(job),
+                    Step::Verify(job) => Step::Verify(job),
                     Step::Done(_) => return Err(Misuse::Over.into()),
                 }
             }

@@ -8,6 +8,7 @@ use super::ResponseMode;
 use super::callback::Callback;
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
+use crate::flow::redeem::{Expected, Redemption};
 use crate::grant::{AuthorizationCode, TokenRequest};
 use crate::issuer::RedirectUri;
 use crate::json;
@@ -124,11 +125,7 @@ impl Pending {
 
     /// Judges a callback and takes its code out, with what to ask for when it is redeemed. No check can be
     /// left out, and the flow is used up whatever the verdict.
-    pub(crate) fn accept(
-        self,
-        config: &ClientConfig,
-        callback: &str,
-    ) -> Result<(AuthorizationCode, TokenRequest), Error> {
+    pub(crate) fn accept(self, config: &ClientConfig, callback: &str) -> Result<Redemption, Error> {
         if self.issuer != config.server.issuer().as_str()
             || self.client_id != config.client_id.as_str()
         {
@@ -138,11 +135,7 @@ impl Pending {
         self.judge(config, &callback)
     }
 
-    fn judge(
-        self,
-        config: &ClientConfig,
-        callback: &Callback<'_>,
-    ) -> Result<(AuthorizationCode, TokenRequest), Error> {
+    fn judge(self, config: &ClientConfig, callback: &Callback<'_>) -> Result<Redemption, Error> {
         if callback.is_empty() {
             // Neither code nor error, so nothing in it could deceive: say what is missing.
             return Err(ProtocolViolation::CallbackNoCode.into());
@@ -180,7 +173,16 @@ impl Pending {
             // The code stands for the scope, which is not sent again.
             scope: std::mem::take(&mut token_request.scope),
         };
-        Ok((code, token_request))
+        let is_openid = code.scope.contains("openid");
+        let expected = (is_openid || self.nonce.is_some()).then_some(Expected {
+            nonce: self.nonce,
+            requested_at: self.started_at,
+        });
+        Ok(Redemption {
+            code,
+            token_request,
+            expected,
+        })
     }
 }
 

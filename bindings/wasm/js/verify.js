@@ -1,0 +1,37 @@
+// Verification by WebCrypto: the module has no algorithms.
+
+const encode = (text) => new TextEncoder().encode(text)
+
+/** How a key of this algorithm is imported, and how it verifies (RFC 7518 section 3, RFC 8037). */
+function algorithms(alg) {
+  const hash = `SHA-${alg.slice(2)}`
+  if (alg.startsWith('RS')) return [{ name: 'RSASSA-PKCS1-v1_5', hash }, 'RSASSA-PKCS1-v1_5']
+  if (alg.startsWith('PS')) return [{ name: 'RSA-PSS', hash }, { name: 'RSA-PSS', saltLength: alg.slice(2) / 8 }]
+  // Ed25519 is named for what it is, or by its family.
+  if (alg.startsWith('Ed')) return ['Ed25519', 'Ed25519']
+  const namedCurve = alg === 'ES512' ? 'P-521' : `P-${alg.slice(2)}`
+  return [{ name: 'ECDSA', namedCurve }, { name: 'ECDSA', hash }]
+}
+
+/** Whether what a step asks about is good. Rejects if this browser does not know the algorithm. */
+export async function verified({ job, signature }) {
+  const [name, key, text] = job
+  if (name === undefined) throw new DOMException('a page has no shared secret', 'NotSupportedError')
+  if (signature === undefined) return (await half(name, key)) === text
+  const [kind, way] = algorithms(name)
+  try {
+    const imported = await crypto.subtle.importKey('jwk', JSON.parse(key), kind, false, ['verify'])
+    return await crypto.subtle.verify(way, imported, signature, encode(text))
+  } catch (error) {
+    // No key of this kind: nothing that it could have signed.
+    if (error.name === 'DataError') return false
+    throw error
+  }
+}
+
+/** The left half of a hash in base64url (OpenID Connect Core section 3.1.3.6). */
+async function half(name, value) {
+  const digest = await crypto.subtle.digest(name, encode(value))
+  const left = new Uint8Array(digest, 0, digest.byteLength / 2)
+  return btoa(String.fromCharCode(...left)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+}

@@ -1,0 +1,71 @@
+//! `GET {jwks_uri}`: the server's public keys.
+//!
+//! RFC 7517 <https://www.rfc-editor.org/rfc/rfc7517#section-5>,
+//! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#RotateSigKeys>
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::CACHE_CONTROL;
+
+use super::{Context, Endpoint, EndpointRequest, Reply};
+use crate::error::{Error, ProtocolViolation};
+use crate::jose::KeySet;
+use crate::server::EndpointKind;
+
+/// Fetches the keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Jwks;
+
+/// Keys, and for how long the server wants them to be kept.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FetchedKeys {
+    /// The keys.
+    pub keys: KeySet,
+    /// `max-age` of `Cache-Control`; zero for `no-store` and `no-cache` (RFC 9111 section 5.2.2).
+    pub max_age: Option<Duration>,
+}
+
+impl Endpoint for Jwks {
+    const NAME: &'static str = "jwks";
+    type Output = FetchedKeys;
+
+    fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
+        Ok(EndpointRequest::get(EndpointKind::Jwks)
+            .accept("application/jwk-set+json, application/json"))
+    }
+
+    fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<FetchedKeys, Error> {
+        if reply.status() != StatusCode::OK {
+            return Err(reply.oauth_error());
+        }
+        let fields = reply.headers().get_all(CACHE_CONTROL).iter();
+        let max_age = fields
+            .filter_map(|field| max_age(field.to_str().ok()?))
+            .min();
+        let object = reply.object_of(ProtocolViolation::JwksShape)?;
+        let keys = KeySet::read(&object)?;
+        Ok(FetchedKeys { keys, max_age })
+    }
+}
+
+/// What one `Cache-Control` field says of age.
+fn max_age(field: &str) -> Option<Duration> {
+    let of = |directive: &str| {
+        let directive = directive.trim().to_ascii_lowercase();
+        match directive.split_once('=') {
+            Some(("max-age", seconds)) => seconds
+                .trim_matches('"')
+                .parse()
+                .ok()
+                .map(Duration::from_secs),
+            None if ["no-store", "no-cache"].contains(&directive.as_str()) => Some(Duration::ZERO),
+            _ => None,
+        }
+    };
+    field.split(',').filter_map(of).min()
+}

@@ -1,0 +1,71 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use super::*;
+use crate::exchange::{Exchange as _, Input, Step};
+use crate::testing::{at, of, reply, server};
+
+const SET: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"e","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+fn fetched(
+    status: u16,
+    headers: &[(&'static str, &str)],
+    body: &str,
+) -> Result<FetchedKeys, Error> {
+    let place = "https://as.example/jwks";
+    let client = of(server().with_endpoint(EndpointKind::Jwks, place).unwrap());
+    let mut call = client.call(Jwks);
+    let Step::Send(request) = call.resume(&at(), Input::Begin)? else {
+        return Err(Error::from(ProtocolViolation::JwksShape));
+    };
+    assert_eq!(
+        (
+            request.uri().to_string().as_str(),
+            request.method().as_str()
+        ),
+        (place, "GET")
+    );
+    // The keys are nobody's secret.
+    assert!(request.headers().get("authorization").is_none());
+    match call.resume(&at(), Input::Reply(reply(status, headers, body)))? {
+        Step::Done(keys) => Ok(keys),
+        _ => Err(Error::from(ProtocolViolation::JwksShape)),
+    }
+}
+
+fn age(control: &[&str]) -> Option<u64> {
+    let mut headers = vec![("content-type", "application/jwk-set+json")];
+    headers.extend(control.iter().map(|field| ("cache-control", *field)));
+    fetched(200, &headers, SET)
+        .unwrap()
+        .max_age
+        .map(|age| age.as_secs())
+}
+
+#[test]
+fn a_key_set_says_how_long_it_may_be_kept() {
+    assert_eq!(age(&[]), None);
+    assert_eq!(
+        age(&["public, max-age=21600, must-revalidate"]),
+        Some(21_600)
+    );
+    assert_eq!(age(&["Max-Age=\"60\""]), Some(60));
+    assert_eq!(age(&["max-age=600", "no-cache"]), Some(0));
+    assert_eq!(age(&["no-store"]), Some(0));
+    assert_eq!(age(&["max-age=soon, s-maxage=7"]), None);
+}
+
+#[test]
+fn what_is_no_key_set_is_refused() {
+    let json = [("content-type", "application/json")];
+    for body in ["[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[1]}"#] {
+        let refused = fetched(200, &json, body).unwrap_err();
+        assert!(
+            ["jwks.malformed", "reply.shape"].contains(&refused.code()),
+            "{body}: {refused}"
+        );
+    }
+    assert_eq!(
+        fetched(404, &json, SET).unwrap_err().code(),
+        "denied.http_status"
+    );
+}

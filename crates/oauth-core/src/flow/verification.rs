@@ -1,0 +1,243 @@
+//! The verification of a signed token: its keys, its signature, and the hashes it holds.
+//!
+//! Keys are fetched when none are known, and once more for a token that no known key has signed (OpenID
+//! Connect Core section 10.1.1).
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::call::Call;
+use crate::client_config::ClientConfig;
+use crate::crypto::{VerificationJob, VerificationKey};
+use crate::endpoint::jwks::{FetchedKeys, Jwks};
+use crate::error::{Error, Kind, Misuse, ValidationFailure};
+use crate::exchange::{Exchange, Input, Step};
+use crate::jose::{Alg, Hash, Jws, KeySet, Lookup};
+use crate::moment::Moment;
+use crate::secret::Secret;
+use crate::token::id_token::{self, HashClaim, IdToken};
+
+/// The verification of a signature with the server's keys.
+pub(crate) struct Verification {
+    config: Arc<ClientConfig>,
+    token: Secret<String>,
+    allowed: Vec<Alg>,
+    refetch: Refetch,
+    signature: Signature,
+    state: State,
+}
+
+/// Whether the keys may be fetched for the sake of this token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refetch {
+    Possible,
+    Done,
+}
+
+/// Whether a key was found to try the signature with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signature {
+    Untried,
+    Tried,
+}
+
+enum State {
+    Fresh,
+    /// With the keys that will do if no others are to be had.
+    Fetching(Box<Call<Jwks>>, Jws, Option<Arc<KeySet>>),
+    /// The keys that are still to be tried.
+    Verifying(Jws, VecDeque<VerificationKey>),
+    Over,
+}
+
+impl Verification {
+    pub(crate) const fn new(
+        config: Arc<ClientConfig>,
+        token: Secret<String>,
+        allowed: Vec<Alg>,
+    ) -> Self {
+        Self {
+            config,
+            token,
+            allowed,
+            refetch: Refetch::Possible,
+            signature: Signature::Untried,
+            state: State::Fresh,
+        }
+    }
+
+    fn begin(&mut self, at: &Moment) -> Result<Step<Jws>, Error> {
+        let jws = Jws::parse(self.token.expose(), &self.allowed)?;
+        if jws.alg.is_symmetric() {
+            let secret = id_token::mac_key(&self.config, jws.alg)?;
+            self.refetch = Refetch::Done;
+            return self.verify(at, jws, VecDeque::from([VerificationKey::Secret(secret)]));
+        }
+        match self.config.shared.keys.lookup(at.now()) {
+            Lookup::Fresh(keys) => self.choose(at, jws, &keys),
+            Lookup::Stale(known) => self.fetch(at, self.call(), jws, known, Input::Begin),
+        }
+    }
+
+    fn call(&self) -> Box<Call<Jwks>> {
+        Box::new(Call::new(Arc::clone(&self.config), Jwks))
+    }
+
+    fn fetch(
+        &mut self,
+        at: &Moment,
+        mut call: Box<Call<Jwks>>,
+        jws: Jws,
+        known: Option<Arc<KeySet>>,
+        input: Input,
+    ) -> Result<Step<Jws>, Error> {
+        match call.resume(at, input) {
+            Ok(Step::Done(FetchedKeys { keys, max_age, .. })) => {
+                let keys = Arc::new(keys);
+                let cache = &self.config.shared.keys;
+                cache.keep(at.now(), Arc::clone(&keys), max_age);
+                self.choose(at, jws, &keys)
+            }
+            Ok(Step::Send(request)) => {
+                self.state = State::Fetching(call, jws, known);
+                Ok(Step::Send(request))
+            }
+            // A document is fetched without pauses, signatures or verification.
+            Ok(Step::Sleep(_) | Step::Sign(_) | Step::Verify(_)) => Err(Misuse::OutOfOrder.into()),
+            // A server that cannot be reached for its keys has not withdrawn them.
+            Err(error) => match known {
+                Some(keys) if matches!(error.kind(), Kind::Lost(_)) => self.choose(at, jws, &keys),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// The keys that may have signed the token, or others.
+    fn choose(&mut self, at: &Moment, jws: Jws, keys: &KeySet) -> Result<Step<Jws>, Error> {
+        let candidates = keys.candidates(jws.alg, jws.kid.as_deref()).into_iter();
+        let candidates = candidates.cloned().map(VerificationKey::Public).collect();
+        self.verify(at, jws, candidates)
+    }
+
+    fn verify(
+        &mut self,
+        at: &Moment,
+        jws: Jws,
+        mut rest: VecDeque<VerificationKey>,
+    ) -> Result<Step<Jws>, Error> {
+        let Some(key) = rest.pop_front() else {
+            return self.no_key(at, jws);
+        };
+        let job = VerificationJob::Signature {
+            alg: jws.alg,
+            key,
+            signing_input: jws.signing_input.clone(),
+            signature: jws.signature.clone(),
+        };
+        self.signature = Signature::Tried;
+        self.state = State::Verifying(jws, rest);
+        Ok(Step::Verify(job))
+    }
+
+    /// No key that is known has signed the token: others are fetched, but not at the pace of whoever makes up
+    /// tokens.
+    fn no_key(&mut self, at: &Moment, jws: Jws) -> Result<Step<Jws>, Error> {
+        let is_possible = self.refetch == Refetch::Possible;
+        self.refetch = Refetch::Done;
+        if is_possible && self.config.shared.keys.may_refetch(at.now()) {
+            return self.fetch(at, self.call(), jws, None, Input::Begin);
+        }
+        Err(match self.signature {
+            Signature::Tried => ValidationFailure::JwsSignature.into(),
+            Signature::Untried => {
+                let kid = jws.kid.as_deref().unwrap_or("none named");
+                Error::from(ValidationFailure::JwsNoKey).about(kid)
+            }
+        })
+    }
+}
+
+impl Exchange for Verification {
+    type Output = Jws;
+
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Jws>, Error> {
+        match (std::mem::replace(&mut self.state, State::Over), input) {
+            (State::Fresh, Input::Begin) => self.begin(at),
+            (State::Fetching(call, jws, known), input) => self.fetch(at, call, jws, known, input),
+            (State::Verifying(jws, _), Input::Verified(true)) => Ok(Step::Done(jws)),
+            (State::Verifying(jws, rest), Input::Verified(false)) => self.verify(at, jws, rest),
+            (State::Verifying(..), Input::Lost(cause)) => Err(Error::lost(cause)),
+            (State::Over, _) => Err(Misuse::Over.into()),
+            _ => Err(Misuse::OutOfOrder.into()),
+        }
+    }
+}
+
+impl fmt::Debug for Verification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verification").finish_non_exhaustive()
+    }
+}
+
+/// The comparison of the hashes that an ID token holds.
+pub(crate) struct HashComparison {
+    hash: Hash,
+    id_token: Option<IdToken>,
+    rest: VecDeque<HashClaim>,
+    current: Option<HashClaim>,
+}
+
+impl HashComparison {
+    pub(crate) fn new(id_token: IdToken, hash: Hash, claims: Vec<HashClaim>) -> Self {
+        Self {
+            hash,
+            id_token: Some(id_token),
+            rest: claims.into(),
+            current: None,
+        }
+    }
+
+    fn next(&mut self) -> Result<Step<IdToken>, Error> {
+        self.current = self.rest.pop_front();
+        match &self.current {
+            None => self
+                .id_token
+                .take()
+                .map(Step::Done)
+                .ok_or_else(|| Misuse::Over.into()),
+            Some(claim) => Ok(Step::Verify(VerificationJob::HalfHash {
+                hash: self.hash,
+                value: claim.value.clone(),
+                half: claim.half.clone(),
+            })),
+        }
+    }
+}
+
+impl Exchange for HashComparison {
+    type Output = IdToken;
+
+    fn resume(&mut self, _: &Moment, input: Input) -> Result<Step<IdToken>, Error> {
+        match (input, self.current.take()) {
+            (Input::Begin, None) if self.id_token.is_some() => self.next(),
+            (Input::Verified(true), Some(_)) => self.next(),
+            (Input::Verified(false), Some(claim)) => {
+                self.id_token = None;
+                Err(claim.failure.into())
+            }
+            (Input::Lost(cause), Some(_)) => {
+                self.id_token = None;
+                Err(Error::lost(cause))
+            }
+            (_, None) if self.id_token.is_none() => Err(Misuse::Over.into()),
+            _ => Err(Misuse::OutOfOrder.into()),
+        }
+    }
+}
+
+impl fmt::Debug for HashComparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HashComparison").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,122 @@
+//! The claims of a JWT whose signature is good (RFC 7519 section 4).
+
+use std::fmt;
+
+use crate::error::{Error, ProtocolViolation, ValidationFailure};
+use crate::json::{self, Json, Map, Value};
+use crate::moment::UnixTime;
+
+/// The claims of a verified token. `Debug` shows names only: they are about a person.
+#[derive(Clone, Default, PartialEq)]
+pub struct Claims(Map<String, Value>);
+
+impl Claims {
+    /// # Errors
+    /// `jwt.malformed` for what is no JSON object, `jwt.duplicate_member`.
+    pub(crate) fn parse(payload: &[u8]) -> Result<Self, Error> {
+        let malformed = || Error::from(ProtocolViolation::JwtMalformed);
+        let text = std::str::from_utf8(payload).map_err(|_| malformed())?;
+        match json::parse(text) {
+            Ok(Json::Object(object)) => Ok(Self(object.to_map())),
+            Ok(_) => Err(malformed()),
+            Err(error) if error.code() == ProtocolViolation::ReplyDuplicate.code() => {
+                let name = error.detail().unwrap_or_default().to_owned();
+                Err(Error::from(ProtocolViolation::JwtDuplicate).about(&name))
+            }
+            Err(_) => Err(malformed()),
+        }
+    }
+
+    /// Claims that were verified before, and stored as JSON.
+    ///
+    /// # Errors
+    /// `jwt.malformed`, `jwt.duplicate_member`.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        Self::parse(text.as_bytes())
+    }
+
+    /// A claim by its name; `null` counts as absent.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    /// All of them.
+    pub const fn as_map(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    /// The claims as JSON, to store or to hand over.
+    pub fn to_json(&self) -> String {
+        json::map_text(&self.0)
+    }
+
+    /// A text.
+    ///
+    /// # Errors
+    /// `jwt.malformed_claim` if it is something else, `null` included.
+    pub fn text(&self, name: &str) -> Result<Option<&str>, Error> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(malformed(name)),
+        }
+    }
+
+    /// A `NumericDate`: seconds since the epoch, whose fraction is dropped (RFC 7519 section 2). A time
+    /// before 1970 is told as 1970, one that no clock can show as the last that one can.
+    ///
+    /// # Errors
+    /// `jwt.malformed_claim` for what is no number.
+    pub fn time(&self, name: &str) -> Result<Option<UnixTime>, Error> {
+        let Some(value) = self.0.get(name) else {
+            return Ok(None);
+        };
+        let seconds = match (value.as_u64(), value.as_f64()) {
+            (Some(seconds), _) => seconds,
+            // A cast saturates.
+            (None, Some(float)) if float.is_finite() => float as u64,
+            _ => return Err(malformed(name)),
+        };
+        Ok(Some(UnixTime::from_secs(seconds)))
+    }
+
+    /// `aud`: one text or a list of texts (RFC 7519 section 4.1.3).
+    ///
+    /// # Errors
+    /// `jwt.malformed_claim`.
+    pub fn audience(&self) -> Result<Vec<&str>, Error> {
+        self.texts("aud")
+    }
+
+    /// One text, or a list of texts.
+    ///
+    /// # Errors
+    /// `jwt.malformed_claim`.
+    pub fn texts(&self, name: &str) -> Result<Vec<&str>, Error> {
+        match self.0.get(name) {
+            None => Ok(Vec::new()),
+            Some(Value::String(text)) => Ok(vec![text]),
+            Some(Value::Array(list)) => {
+                let texts = list
+                    .iter()
+                    .map(|value| value.as_str().ok_or_else(|| malformed(name)));
+                texts.collect()
+            }
+            Some(_) => Err(malformed(name)),
+        }
+    }
+
+    pub(crate) fn required<T>(name: &str, value: Option<T>) -> Result<T, Error> {
+        value.ok_or_else(|| Error::from(ValidationFailure::JwtClaimMissing).about(name))
+    }
+}
+
+pub(crate) fn malformed(name: &str) -> Error {
+    Error::from(ProtocolViolation::JwtClaim).about(name)
+}
+
+impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,129 @@
+//! The compact serialization (RFC 7515 section 7.1), taken apart with suspicion.
+
+use bytes::Bytes;
+
+use super::Alg;
+use crate::base64::{self, Alphabet};
+use crate::error::{Error, ProtocolViolation, ValidationFailure};
+use crate::json::{self, Json};
+
+/// The largest token that is read, in bytes.
+pub(crate) const MAX_BYTES: usize = 256 << 10;
+
+/// The header members of RFC 7515, RFC 7518 and RFC 7519: none of them may be called critical.
+const REGISTERED: [&str; 16] = [
+    "alg", "jku", "jwk", "kid", "x5u", "x5c", "x5t", "x5t#S256", "typ", "cty", "crit", "enc",
+    "zip", "iss", "sub", "aud",
+];
+
+/// A token in three parts. Whether its signature is good is known by whoever holds it.
+#[derive(Clone)]
+pub(crate) struct Jws {
+    pub(crate) alg: Alg,
+    /// Which key is meant: text from outside, good for nothing but a comparison.
+    pub(crate) kid: Option<String>,
+    pub(crate) typ: Option<String>,
+    pub(crate) signing_input: Bytes,
+    pub(crate) signature: Bytes,
+    payload: Vec<u8>,
+}
+
+impl Jws {
+    /// Takes a token apart. What its header says of keys (`jwk`, `jku`, `x5c`, `x5u`) is not looked at.
+    ///
+    /// # Errors
+    /// `jws.malformed`, `jws.duplicate_member`, `jws.unsupported_crit`; `jws.alg_not_allowed` for an
+    /// algorithm that is not one of `allowed`.
+    pub(crate) fn parse(token: &str, allowed: &[Alg]) -> Result<Self, Error> {
+        let malformed = || Error::from(ProtocolViolation::JwsMalformed);
+        if token.len() > MAX_BYTES {
+            return Err(malformed());
+        }
+        let (signing_input, _) = token.rsplit_once('.').ok_or_else(malformed)?;
+        let mut parts = token.splitn(4, '.');
+        let (Some(header), Some(payload), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(malformed());
+        };
+        let decode = |part: &str| base64::decode(part, Alphabet::UrlSafe).ok_or_else(malformed);
+        let (header_bytes, payload_bytes) = (decode(header)?, decode(payload)?);
+        let signature = decode(signature)?;
+        let header_text = std::str::from_utf8(&header_bytes).map_err(|_| malformed())?;
+        let Json::Object(members) = json::parse(header_text).map_err(as_jws)? else {
+            return Err(malformed());
+        };
+        let text = |name: &str| match members.get(name) {
+            None => Ok(None),
+            Some(Json::String(text)) => Ok(Some(text.as_ref())),
+            Some(_) => Err(malformed().about(name)),
+        };
+        let name = text("alg")?.ok_or_else(|| malformed().about("alg"))?;
+        let refused = || {
+            let allowed: Vec<_> = allowed.iter().map(|alg| alg.as_str()).collect();
+            let detail = format!("{name}, allowed: {}", allowed.join(" "));
+            Error::from(ValidationFailure::JwsAlg).about(&detail)
+        };
+        let alg = Alg::named(name).ok_or_else(refused)?;
+        if !allowed.contains(&alg) {
+            return Err(refused());
+        }
+        critical(members.get("crit"))?;
+        Ok(Self {
+            alg,
+            kid: text("kid")?.map(str::to_owned),
+            typ: text("typ")?.map(str::to_owned),
+            signing_input: Bytes::copy_from_slice(signing_input.as_bytes()),
+            signature: signature.into(),
+            payload: payload_bytes,
+        })
+    }
+
+    /// What was signed. Nothing in it may be believed before the signature is found good.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Whether `typ` is one of these, or absent where `may_be_absent`. A name without a slash stands for
+    /// `application/` and itself (RFC 7515 section 4.1.9), in any case.
+    pub(crate) fn has_type(&self, wanted: &[&str]) -> bool {
+        let Some(typ) = &self.typ else {
+            return true;
+        };
+        let short = typ.to_ascii_lowercase();
+        let short = short.strip_prefix("application/").unwrap_or(&short);
+        wanted.contains(&short)
+    }
+}
+
+/// No extension is understood here, so none may be critical (RFC 7515 section 4.1.11).
+fn critical(crit: Option<&Json<'_>>) -> Result<(), Error> {
+    let malformed = || Error::from(ProtocolViolation::JwsMalformed).about("crit");
+    let Some(crit) = crit else {
+        return Ok(());
+    };
+    let names = match crit {
+        Json::Array(names) if !names.is_empty() => names,
+        _ => return Err(malformed()),
+    };
+    let mut unknown = None;
+    for name in names {
+        match name {
+            Json::String(name) if !REGISTERED.contains(&name.as_ref()) => {
+                unknown.get_or_insert(name.as_ref());
+            }
+            _ => return Err(malformed()),
+        }
+    }
+    Err(Error::from(ProtocolViolation::JwsCrit).about(unknown.unwrap_or_default()))
+}
+
+/// What is wrong with the JSON, told of the token and not of the reply.
+fn as_jws(error: Error) -> Error {
+    let of = if error.code() == ProtocolViolation::ReplyDuplicate.code() {
+        ProtocolViolation::JwsDuplicate
+    } else {
+        ProtocolViolation::JwsMalformed
+    };
+    Error::from(of).about(error.detail().unwrap_or_default())
+}

@@ -1,0 +1,381 @@
+//! Who signed in: an ID token whose signature and claims are good.
+//!
+//! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation>
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::client_config::ClientConfig;
+use crate::error::{Error, Misuse, ValidationFailure};
+use crate::jose::claims::malformed;
+use crate::jose::{Alg, Claims, Jws};
+use crate::moment::UnixTime;
+use crate::quirk::Quirk;
+use crate::secret::Secret;
+
+/// How far clocks may be apart, where nothing else is said.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// A verified ID token. There is no other way to one than the checks: whoever holds it need not check
+/// again.
+#[derive(Clone)]
+pub struct IdToken {
+    text: Secret<String>,
+    claims: Claims,
+}
+
+impl IdToken {
+    /// Who signed in, together with the issuer: no other claim tells people apart (OpenID Connect Core
+    /// section 5.7).
+    pub fn subject(&self) -> &str {
+        self.claims.text("sub").ok().flatten().unwrap_or_default()
+    }
+
+    /// The server that says so.
+    pub fn issuer(&self) -> &str {
+        self.claims.text("iss").ok().flatten().unwrap_or_default()
+    }
+
+    /// When the person last authenticated, if the server says so.
+    pub fn auth_time(&self) -> Option<UnixTime> {
+        self.claims.time("auth_time").ok().flatten()
+    }
+
+    /// Every claim.
+    pub const fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// The token itself, for `id_token_hint`.
+    pub const fn text(&self) -> &Secret<String> {
+        &self.text
+    }
+}
+
+impl fmt::Debug for IdToken {
+    /// Its claims are about a person.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdToken")
+            .field("claims", &self.claims)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an ID token must say. What the client and the server have agreed on is not repeated here: issuer,
+/// client id and algorithms come from the client.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct IdTokenChecks {
+    /// The nonce that was sent. Where none was, one in the token is not looked at.
+    pub nonce: Option<Secret<String>>,
+    /// `max_age` of the request: `auth_time` must be there, and no older.
+    pub max_age: Option<Duration>,
+    /// When the request was made: with `max_age` of zero the person must have authenticated since.
+    pub requested_at: Option<UnixTime>,
+    /// Audiences that may stand beside the client.
+    pub trusted_audiences: Vec<String>,
+    /// One of these must be the `acr`.
+    pub acr_values: Vec<String>,
+    /// The access token that came with it; `at_hash`, where it is there, must be its.
+    pub access_token: Option<Secret<String>>,
+    /// The code that came with it through the browser; `c_hash` must be there and its.
+    pub code: Option<Secret<String>>,
+    /// The oldest token that is accepted, by its `iat`.
+    pub max_token_age: Option<Duration>,
+    /// How far clocks may be apart.
+    pub clock_skew: Duration,
+    /// The claims of the login's token, for one that a refresh has brought.
+    pub original: Option<Claims>,
+}
+
+impl Default for IdTokenChecks {
+    fn default() -> Self {
+        Self {
+            nonce: None,
+            max_age: None,
+            requested_at: None,
+            trusted_audiences: Vec::new(),
+            acr_values: Vec::new(),
+            access_token: None,
+            code: None,
+            max_token_age: None,
+            clock_skew: CLOCK_SKEW,
+            original: None,
+        }
+    }
+}
+
+/// A hash that a claim holds, and what it is the hash of.
+#[derive(Debug)]
+pub(crate) struct HashClaim {
+    pub(crate) failure: ValidationFailure,
+    pub(crate) value: Secret<String>,
+    pub(crate) half: String,
+}
+
+impl IdTokenChecks {
+    /// Checks a token whose signature is good, by the rules of section 3.1.3.7 in their order, and says which
+    /// hashes are left to be compared.
+    pub(crate) fn check(
+        &self,
+        config: &ClientConfig,
+        token: Secret<String>,
+        jws: &Jws,
+        now: UnixTime,
+    ) -> Result<(IdToken, Vec<HashClaim>), Error> {
+        // "at+jwt" and "logout+jwt" are tokens of other kinds (RFC 8725 section 3.11).
+        if !jws.has_type(&["jwt", "id_token+jwt"]) {
+            let typ = jws.typ.as_deref().unwrap_or_default();
+            return Err(Error::from(ValidationFailure::JwtType).about(typ));
+        }
+        let claims = Claims::parse(jws.payload())?;
+        if claims.get("events").is_some() {
+            // A logout token (OpenID Connect Back-Channel Logout section 2.4).
+            return Err(Error::from(ValidationFailure::JwtUnexpectedClaim).about("events"));
+        }
+        self.issuer(config, &claims)?;
+        self.refreshed(&claims)?;
+        let subject = Claims::required("sub", claims.text("sub")?)?;
+        if subject.is_empty() || subject.len() > 255 || !subject.is_ascii() {
+            return Err(malformed("sub"));
+        }
+        self.audience(config, &claims, jws.alg)?;
+        self.times(&claims, now)?;
+        self.nonce(config, &claims)?;
+        self.authentication(&claims, now)?;
+        let hashes = self.hashes(&claims)?;
+        Ok((
+            IdToken {
+                text: token,
+                claims,
+            },
+            hashes,
+        ))
+    }
+
+    fn issuer(&self, config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
+        let named = Claims::required("iss", claims.text("iss")?)?;
+        let (rules, issuer) = (config.server.rules(), config.server.issuer());
+        if issuer.as_str() == named || is_of_tenant(rules.tenant_issuer(), named, claims)? {
+            return Ok(());
+        }
+        let both = format!("it names {named}, expected was {issuer}");
+        Err(Error::from(ValidationFailure::JwtIssuer).about(&both))
+    }
+
+    /// "MUST be rejected if ... it does not list the Client as a valid audience, or if it contains additional
+    /// audiences not trusted by the Client" (item 3).
+    fn audience(&self, config: &ClientConfig, claims: &Claims, alg: Alg) -> Result<(), Error> {
+        let client_id = config.client_id.as_str();
+        let audience = claims.audience()?;
+        if claims.as_map().get("aud").is_none() {
+            return Err(Error::from(ValidationFailure::JwtClaimMissing).about("aud"));
+        }
+        let told = |failure: ValidationFailure, named: &str| {
+            let both = format!("it names {named}, expected was {client_id}");
+            Err(Error::from(failure).about(&both))
+        };
+        if !audience.contains(&client_id) {
+            return told(ValidationFailure::JwtAudience, &audience.join(" "));
+        }
+        let others: Vec<_> = audience
+            .iter()
+            .filter(|named| **named != client_id)
+            .collect();
+        let is_trusted = |named: &&&str| {
+            self.trusted_audiences
+                .iter()
+                .any(|trusted| trusted == **named)
+        };
+        // A shared secret says nothing to several audiences (item 8).
+        if !others.iter().all(is_trusted) || !others.is_empty() && alg.is_symmetric() {
+            return told(ValidationFailure::JwtUntrustedAudience, &audience.join(" "));
+        }
+        match claims.text("azp")? {
+            Some(azp) if azp != client_id => told(ValidationFailure::IdTokenAzp, azp),
+            None if !others.is_empty() => Err(ValidationFailure::IdTokenAzpMissing.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn times(&self, claims: &Claims, now: UnixTime) -> Result<(), Error> {
+        let skew = self.clock_skew;
+        let (expires, issued, begins) = (
+            claims.time("exp")?,
+            claims.time("iat")?,
+            claims.time("nbf")?,
+        );
+        let expires = Claims::required("exp", expires)?;
+        let issued = Claims::required("iat", issued)?;
+        let told = |failure: ValidationFailure, at: UnixTime| {
+            let detail = format!(
+                "{} by the token, {} by this clock",
+                at.as_secs(),
+                now.as_secs()
+            );
+            Err(Error::from(failure).about(&detail))
+        };
+        if now >= expires.after(skew) {
+            return told(ValidationFailure::JwtExpired, expires);
+        }
+        if issued > now.after(skew) {
+            return told(ValidationFailure::JwtIssuedInFuture, issued);
+        }
+        if let Some(begins) = begins.filter(|begins| *begins > now.after(skew)) {
+            return told(ValidationFailure::JwtNotYetValid, begins);
+        }
+        match self.max_token_age {
+            Some(age) if now > issued.after(age).after(skew) => {
+                told(ValidationFailure::JwtTooOld, issued)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn nonce(&self, config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
+        let named = claims.text("nonce")?;
+        match (&self.nonce, named) {
+            (None, _) => Ok(()),
+            (Some(sent), Some(named)) if sent.matches(named) => Ok(()),
+            (Some(_), None) if config.server.rules().has(&Quirk::IdTokensWithoutNonce) => Ok(()),
+            (Some(_), None) => Err(Error::from(ValidationFailure::JwtClaimMissing).about("nonce")),
+            (Some(_), Some(_)) => Err(ValidationFailure::IdTokenNonce.into()),
+        }
+    }
+
+    fn authentication(&self, claims: &Claims, now: UnixTime) -> Result<(), Error> {
+        let auth_time = claims.time("auth_time")?;
+        if auth_time.is_some_and(|at| at > now.after(self.clock_skew)) {
+            return Err(malformed("auth_time"));
+        }
+        if let Some(max_age) = self.max_age {
+            let at = auth_time.ok_or(ValidationFailure::IdTokenAuthTimeMissing)?;
+            let is_old = now > at.after(max_age).after(self.clock_skew);
+            let asked = self.requested_at.filter(|_| max_age.is_zero());
+            let is_before = asked.is_some_and(|asked| at.after(self.clock_skew) < asked);
+            if is_old || is_before {
+                let detail = format!("authenticated at {}, now {}", at.as_secs(), now.as_secs());
+                return Err(Error::from(ValidationFailure::IdTokenAuthTooOld).about(&detail));
+            }
+        }
+        let acr = claims.text("acr")?;
+        let is_wanted = |acr: &str| self.acr_values.iter().any(|wanted| wanted == acr);
+        if !self.acr_values.is_empty() && !acr.is_some_and(is_wanted) {
+            let (named, wanted) = (acr.unwrap_or("none"), self.acr_values.join(" "));
+            let detail = format!("it names {named}, wanted was {wanted}");
+            return Err(Error::from(ValidationFailure::IdTokenAcr).about(&detail));
+        }
+        claims.texts("amr").map(drop)
+    }
+
+    fn hashes(&self, claims: &Claims) -> Result<Vec<HashClaim>, Error> {
+        let (at_hash, c_hash) = (claims.text("at_hash")?, claims.text("c_hash")?);
+        let mut hashes = Vec::new();
+        if let (Some(half), Some(value)) = (at_hash, &self.access_token) {
+            hashes.push(HashClaim {
+                failure: ValidationFailure::IdTokenAtHash,
+                value: value.clone(),
+                half: half.to_owned(),
+            });
+        }
+        if let Some(value) = &self.code {
+            hashes.push(HashClaim {
+                failure: ValidationFailure::IdTokenCHash,
+                value: value.clone(),
+                half: Claims::required("c_hash", c_hash)?.to_owned(),
+            });
+        }
+        Ok(hashes)
+    }
+
+    /// The rules of section 12.2.
+    fn refreshed(&self, claims: &Claims) -> Result<(), Error> {
+        let Some(before) = &self.original else {
+            return Ok(());
+        };
+        if before.text("iss")? != claims.text("iss")? {
+            return Err(ValidationFailure::JwtIssuer.into());
+        }
+        if before.text("sub")? != claims.text("sub")? {
+            return Err(ValidationFailure::IdTokenSubjectChanged.into());
+        }
+        let client_audience = |claims: &Claims| {
+            claims.audience().map(|mut names| {
+                names.sort_unstable();
+                names.join(" ")
+            })
+        };
+        if client_audience(before)? != client_audience(claims)? {
+            return Err(ValidationFailure::IdTokenAudienceChanged.into());
+        }
+        if before.text("azp")? != claims.text("azp")? {
+            return Err(ValidationFailure::IdTokenAzp.into());
+        }
+        // "it SHOULD NOT have a nonce Claim ... if it is present, its value MUST be the same"
+        if let Some(nonce) = claims.text("nonce")?
+            && before.text("nonce")? != Some(nonce)
+        {
+            return Err(ValidationFailure::IdTokenNonce.into());
+        }
+        match (before.time("auth_time")?, claims.time("auth_time")?) {
+            (Some(then), Some(now)) if then != now => {
+                Err(ValidationFailure::IdTokenAuthTimeChanged.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether an issuer is the one of the tenant that the token names, for servers whose document has a
+/// template (`{tenantid}`) in its place.
+fn is_of_tenant(template: Option<&str>, named: &str, claims: &Claims) -> Result<bool, Error> {
+    let (Some(template), Some(tenant)) = (template, claims.text("tid")?) else {
+        return Ok(false);
+    };
+    let is_plain = tenant
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    Ok(is_plain && !tenant.is_empty() && template.replace("{tenantid}", tenant) == named)
+}
+
+/// The algorithms that the ID tokens of a client may have: those it is registered with, or else those that
+/// the server signs with, but for shared secrets, which have to be agreed on.
+pub(crate) fn allowed_algs(config: &ClientConfig) -> Vec<Alg> {
+    if let Some(registered) = &config.id_token_algs {
+        let is_public = config.auth.secret().is_none();
+        let usable = registered
+            .iter()
+            .copied()
+            .filter(|alg| !(alg.is_symmetric() && is_public));
+        return usable.collect();
+    }
+    let supported = config
+        .server
+        .named_list("id_token_signing_alg_values_supported")
+        .unwrap_or_default();
+    let known = supported
+        .iter()
+        .filter_map(|name| Alg::named(name))
+        .filter(|alg| !alg.is_symmetric());
+    let known: Vec<_> = known.collect();
+    // "The algorithm RS256 MUST be included" (OpenID Connect Discovery section 3).
+    if known.is_empty() {
+        vec![Alg::Rs256]
+    } else {
+        known
+    }
+}
+
+/// The secret that a MAC is made with (section 10.1): too short a one can be guessed.
+///
+/// # Errors
+/// `jws.key_too_small`.
+pub(crate) fn mac_key(config: &ClientConfig, alg: Alg) -> Result<Secret<Vec<u8>>, Error> {
+    let secret = config.auth.secret().ok_or(Misuse::SecretMissing)?;
+    let least = alg.signature_bytes().unwrap_or_default();
+    if secret.len() < least {
+        let detail = format!("{} needs {least} bytes", alg.as_str());
+        return Err(Error::from(ValidationFailure::JwsKeyTooSmall).about(&detail));
+    }
+    Ok(Secret::new(secret.as_bytes().to_vec()))
+}

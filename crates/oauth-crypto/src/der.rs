@@ -1,0 +1,94 @@
+//! PEM (RFC 7468), and the one DER structure that a JWK has to be turned into.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use crate::KeyError;
+
+/// The largest PEM file that is read, in bytes.
+const MAX_PEM: usize = 64 << 10;
+
+/// The first private key of a PEM text: its label and its DER.
+pub(crate) fn private_pem(text: &str) -> Result<(&str, Zeroizing<Vec<u8>>), KeyError> {
+    if text.len() > MAX_PEM {
+        return Err(KeyError::Malformed);
+    }
+    let mut rest = text;
+    loop {
+        let (_, after) = rest.split_once("-----BEGIN ").ok_or(KeyError::Malformed)?;
+        let (label, after) = after.split_once("-----").ok_or(KeyError::Malformed)?;
+        let end = format!("-----END {label}-----");
+        let (body, after) = after.split_once(&end).ok_or(KeyError::Malformed)?;
+        rest = after;
+        if label == "ENCRYPTED PRIVATE KEY" || body.contains("ENCRYPTED") {
+            return Err(KeyError::Encrypted);
+        }
+        // Parameters, certificates and public keys may stand beside it.
+        if !label.ends_with("PRIVATE KEY") {
+            continue;
+        }
+        let compact: Zeroizing<String> =
+            Zeroizing::new(body.chars().filter(|c| !c.is_ascii_whitespace()).collect());
+        let der = STANDARD
+            .decode(compact.as_bytes())
+            .map_err(|_| KeyError::Malformed)?;
+        return Ok((label, Zeroizing::new(der)));
+    }
+}
+
+/// A DER structure as PEM.
+pub(crate) fn to_pem(label: &str, der: &[u8]) -> Zeroizing<String> {
+    let body = Zeroizing::new(STANDARD.encode(der));
+    let mut text = Zeroizing::new(format!("-----BEGIN {label}-----\n"));
+    let mut rest = body.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64));
+        text.push_str(line);
+        text.push('\n');
+        rest = after;
+    }
+    text.push_str(&format!("-----END {label}-----\n"));
+    text
+}
+
+/// `RSAPrivateKey` (RFC 8017 appendix A.1.2) of its eight numbers.
+pub(crate) fn rsa_private_key<'a>(numbers: impl Iterator<Item = &'a [u8]>) -> Zeroizing<Vec<u8>> {
+    let mut body = Zeroizing::new(Vec::with_capacity(4096));
+    integer(&[0], &mut body);
+    for number in numbers {
+        integer(number, &mut body);
+    }
+    let mut der = Zeroizing::new(Vec::with_capacity(body.len() + 8));
+    der.push(0x30);
+    length(body.len(), &mut der);
+    der.extend_from_slice(&body);
+    der
+}
+
+/// An unsigned INTEGER.
+fn integer(number: &[u8], out: &mut Vec<u8>) {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    let (_, significant) = number.split_at(zeros.min(number.len().saturating_sub(1)));
+    let is_high = significant.first().is_some_and(|byte| byte & 0x80 != 0);
+    out.push(2);
+    length(significant.len() + usize::from(is_high), out);
+    if is_high {
+        out.push(0);
+    }
+    out.extend_from_slice(significant);
+}
+
+fn length(length: usize, out: &mut Vec<u8>) {
+    let bytes = length.to_be_bytes();
+    match u8::try_from(length) {
+        Ok(short) if short < 0x80 => out.push(short),
+        _ => {
+            let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+            let (_, significant) = bytes.split_at(zeros);
+            // At most eight bytes.
+            out.push(0x80 | u8::try_from(significant.len()).unwrap_or(8));
+            out.extend_from_slice(significant);
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Private keys: read from PEM and JWK, or made here.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
+    ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair,
+    KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256,
+    RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use oauth_core::Error;
+use oauth_core::crypto::{Signer, SigningKey};
+use oauth_core::error::Cause;
+use oauth_core::jose::{Alg, PublicJwk};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::der;
+
+/// A private key that signs in this process. `Debug` shows its algorithm only.
+#[derive(Clone)]
+pub struct PrivateKey {
+    alg: Alg,
+    pair: Arc<Pair>,
+    public: PublicJwk,
+}
+
+enum Pair {
+    Ec(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+    Rsa(RsaKeyPair),
+}
+
+/// Why a text is no key. Never holds the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// Neither PEM with a private key nor a JWK of one.
+    Malformed,
+    /// An encrypted key, whose password is not asked for here.
+    Encrypted,
+    /// A key of another kind than the algorithm needs, or of a size that is not allowed.
+    Algorithm,
+    /// The system could not make a key.
+    Generation,
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => {
+                "neither a private key in PEM (PKCS#8, PKCS#1, SEC1) nor a private JWK"
+            }
+            Self::Encrypted => "the key is encrypted: decrypt it first",
+            Self::Algorithm => {
+                "the key does not support this algorithm, or has a size that is not allowed"
+            }
+            Self::Generation => "the system could not make a key",
+        })
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+impl PrivateKey {
+    /// Reads a private key in PEM: PKCS#8, PKCS#1 (RSA) or SEC1 (EC).
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn from_pem(text: &str, alg: Alg) -> Result<Self, KeyError> {
+        let (label, der) = der::private_pem(text)?;
+        match label {
+            "PRIVATE KEY" => Self::from_pkcs8(&der, alg),
+            "RSA PRIVATE KEY" if is_rsa(alg) => Self::of_rsa(
+                RsaKeyPair::from_der(&der).map_err(|_| KeyError::Malformed)?,
+                alg,
+            ),
+            "EC PRIVATE KEY" => {
+                let signing = ecdsa(alg).ok_or(KeyError::Algorithm)?;
+                let pair = EcdsaKeyPair::from_private_key_der(signing, &der)
+                    .map_err(|_| KeyError::Algorithm)?;
+                Self::of_ec(pair, alg)
+            }
+            _ => Err(KeyError::Algorithm),
+        }
+    }
+
+    /// Reads a private JWK (RFC 7517). Its `alg`, if it has one, must be `alg`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn from_jwk(text: &str, alg: Alg) -> Result<Self, KeyError> {
+        let jwk: Value = serde_json::from_str(text).map_err(|_| KeyError::Malformed)?;
+        let member = |name: &str| jwk.get(name).and_then(Value::as_str);
+        if member("alg").is_some_and(|named| named != alg.as_str()) {
+            return Err(KeyError::Algorithm);
+        }
+        let bytes = |name: &str| {
+            let text = member(name).ok_or(KeyError::Malformed)?;
+            let decoded = URL_SAFE_NO_PAD
+                .decode(text)
+                .map_err(|_| KeyError::Malformed)?;
+            Ok(Zeroizing::new(decoded))
+        };
+        match member("kty").unwrap_or_default() {
+            "EC" => {
+                let signing = ecdsa(alg).ok_or(KeyError::Algorithm)?;
+                let (private, x, y) = (bytes("d")?, bytes("x")?, bytes("y")?);
+                let point = [&[4][..], &x, &y].concat();
+                let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, &private, &point);
+                Self::of_ec(pair.map_err(|_| KeyError::Algorithm)?, alg)
+            }
+            "OKP" if is_ed25519(alg) => {
+                let pair = Ed25519KeyPair::from_seed_and_public_key(&bytes("d")?, &bytes("x")?);
+                Self::of_ed25519(pair.map_err(|_| KeyError::Malformed)?, alg)
+            }
+            "RSA" if is_rsa(alg) => {
+                let parts = ["n", "e", "d", "p", "q", "dp", "dq", "qi"];
+                let numbers = parts
+                    .iter()
+                    .map(|name| bytes(name))
+                    .collect::<Result<Vec<_>, _>>()?;
+                let der = der::rsa_private_key(numbers.iter().map(|number| number.as_slice()));
+                Self::of_rsa(
+                    RsaKeyPair::from_der(&der).map_err(|_| KeyError::Malformed)?,
+                    alg,
+                )
+            }
+            "OKP" | "RSA" => Err(KeyError::Algorithm),
+            _ => Err(KeyError::Malformed),
+        }
+    }
+
+    /// Reads a private key in PKCS#8, as DER.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn from_pkcs8(der: &[u8], alg: Alg) -> Result<Self, KeyError> {
+        if let Some(signing) = ecdsa(alg) {
+            return Self::of_ec(
+                EcdsaKeyPair::from_pkcs8(signing, der).map_err(|_| KeyError::Algorithm)?,
+                alg,
+            );
+        }
+        if is_ed25519(alg) {
+            let pair = Ed25519KeyPair::from_pkcs8(der).map_err(|_| KeyError::Algorithm)?;
+            return Self::of_ed25519(pair, alg);
+        }
+        if is_rsa(alg) {
+            return Self::of_rsa(
+                RsaKeyPair::from_pkcs8(der).map_err(|_| KeyError::Algorithm)?,
+                alg,
+            );
+        }
+        Err(KeyError::Algorithm)
+    }
+
+    /// A new key. RSA keys have 2048 bits.
+    ///
+    /// # Errors
+    /// `Generation` if the system makes none, `Algorithm` for one with a shared secret.
+    pub fn generate(alg: Alg) -> Result<Self, KeyError> {
+        let failed = |_| KeyError::Generation;
+        if let Some(signing) = ecdsa(alg) {
+            return Self::of_ec(EcdsaKeyPair::generate(signing).map_err(failed)?, alg);
+        }
+        if is_ed25519(alg) {
+            return Self::of_ed25519(Ed25519KeyPair::generate().map_err(failed)?, alg);
+        }
+        if is_rsa(alg) {
+            let size = aws_lc_rs::rsa::KeySize::Rsa2048;
+            return Self::of_rsa(RsaKeyPair::generate(size).map_err(failed)?, alg);
+        }
+        Err(KeyError::Algorithm)
+    }
+
+    fn of_ec(pair: EcdsaKeyPair, alg: Alg) -> Result<Self, KeyError> {
+        let point = pair.public_key().as_ref();
+        let (Some(coordinates), crv) = (point.get(1..), curve(alg)) else {
+            return Err(KeyError::Malformed);
+        };
+        let (x, y) = coordinates.split_at(coordinates.len() / 2);
+        let public = json!({ "kty": "EC", "crv": crv, "x": text(x), "y": text(y) });
+        Self::of(Pair::Ec(pair), alg, &public)
+    }
+
+    fn of_ed25519(pair: Ed25519KeyPair, alg: Alg) -> Result<Self, KeyError> {
+        let public =
+            json!({ "kty": "OKP", "crv": "Ed25519", "x": text(pair.public_key().as_ref()) });
+        Self::of(Pair::Ed25519(pair), alg, &public)
+    }
+
+    fn of_rsa(pair: RsaKeyPair, alg: Alg) -> Result<Self, KeyError> {
+        let key = pair.public_key();
+        let n = key.modulus().big_endian_without_leading_zero();
+        let e = key.exponent().big_endian_without_leading_zero();
+        let public = json!({ "kty": "RSA", "n": text(n), "e": text(e) });
+        if !(2048..=8192).contains(&(n.len() * 8)) {
+            return Err(KeyError::Algorithm);
+        }
+        Self::of(Pair::Rsa(pair), alg, &public)
+    }
+
+    fn of(pair: Pair, alg: Alg, public: &Value) -> Result<Self, KeyError> {
+        let public = PublicJwk::parse(&public.to_string()).map_err(|_| KeyError::Malformed)?;
+        Ok(Self {
+            alg,
+            pair: Arc::new(pair),
+            public,
+        })
+    }
+
+    /// Its algorithm.
+    pub const fn alg(&self) -> Alg {
+        self.alg
+    }
+
+    /// Its public half, to register or to publish.
+    pub const fn public_jwk(&self) -> &PublicJwk {
+        &self.public
+    }
+
+    /// The key as the core takes it, by this name.
+    pub fn signing_key(&self, id: impl Into<String>) -> SigningKey {
+        SigningKey::local(id, self.alg, Arc::new(self.clone()))
+    }
+
+    /// The key as PKCS#8 in PEM, to store: it is secret.
+    ///
+    /// # Errors
+    /// `Malformed` if the key cannot be written.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
+        let failed = |_| KeyError::Malformed;
+        let der = match &*self.pair {
+            Pair::Ec(pair) => pair.to_pkcs8v1().map_err(failed)?.as_ref().to_vec(),
+            Pair::Ed25519(pair) => pair.to_pkcs8v1().map_err(failed)?.as_ref().to_vec(),
+            Pair::Rsa(pair) => {
+                let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
+                der.as_ref().to_vec()
+            }
+        };
+        Ok(der::to_pem("PRIVATE KEY", &Zeroizing::new(der)))
+    }
+}
+
+impl Signer for PrivateKey {
+    fn sign(&self, input: &[u8]) -> Result<Bytes, Cause> {
+        let failed = |_| Cause::unsent("the key made no signature");
+        let random = SystemRandom::new();
+        match &*self.pair {
+            Pair::Ec(pair) => {
+                let signature = pair.sign(&random, input).map_err(failed)?;
+                Ok(Bytes::copy_from_slice(signature.as_ref()))
+            }
+            Pair::Ed25519(pair) => Ok(Bytes::copy_from_slice(pair.sign(input).as_ref())),
+            Pair::Rsa(pair) => {
+                let padding =
+                    rsa_padding(self.alg).ok_or_else(|| Cause::unsent("no RSA algorithm"))?;
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(padding, &random, input, &mut signature)
+                    .map_err(failed)?;
+                Ok(signature.into())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrivateKey")
+            .field("alg", &self.alg)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<KeyError> for Error {
+    fn from(error: KeyError) -> Self {
+        use oauth_core::error::Misuse;
+        let misuse = match error {
+            KeyError::Algorithm => Misuse::KeyAlgorithm,
+            _ => Misuse::KeyMalformed,
+        };
+        Self::from(misuse).about(&error.to_string())
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+const fn curve(alg: Alg) -> &'static str {
+    match alg {
+        Alg::Es384 => "P-384",
+        Alg::Es512 => "P-521",
+        _ => "P-256",
+    }
+}
+
+const fn ecdsa(alg: Alg) -> Option<&'static EcdsaSigningAlgorithm> {
+    match alg {
+        Alg::Es256 => Some(&ECDSA_P256_SHA256_FIXED_SIGNING),
+        Alg::Es384 => Some(&ECDSA_P384_SHA384_FIXED_SIGNING),
+        Alg::Es512 => Some(&ECDSA_P521_SHA512_FIXED_SIGNING),
+        _ => None,
+    }
+}
+
+const fn is_ed25519(alg: Alg) -> bool {
+    matches!(alg, Alg::EdDsa | Alg::Ed25519)
+}
+
+fn is_rsa(alg: Alg) -> bool {
+    rsa_padding(alg).is_some()
+}
+
+fn rsa_padding(alg: Alg) -> Option<&'static dyn RsaEncoding> {
+    Some(match alg {
+        Alg::Rs256 => &RSA_PKCS1_SHA256,
+        Alg::Rs384 => &RSA_PKCS1_SHA384,
+        Alg::Rs512 => &RSA_PKCS1_SHA512,
+        Alg::Ps256 => &RSA_PSS_SHA256,
+        Alg::Ps384 => &RSA_PSS_SHA384,
+        Alg::Ps512 => &RSA_PSS_SHA512,
+        _ => return None,
+    })
+}

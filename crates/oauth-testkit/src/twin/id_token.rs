@@ -1,0 +1,213 @@
+//! ID tokens of the twin, and the key set that they are verified with.
+//!
+//! OpenID Connect Core sections 2 and 3.1.3.6, RFC 7517 section 5
+
+use std::sync::OnceLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth_core::crypto::Signer as _;
+use oauth_core::jose::Alg;
+use oauth_core::moment::UnixTime;
+use oauth_crypto::PrivateKey;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::authority::Grant;
+
+/// How long an ID token is good, in seconds.
+const LIFETIME: u64 = 300;
+/// The name of the key, until it gets another.
+pub(super) const KEY_ID: &str = "twin-1";
+
+/// The key of RFC 7515 appendix A.2, which everybody has: never trust a token of a twin.
+const PRIVATE_KEY: &str = include_str!("id_token_key.json");
+
+fn key() -> Option<&'static PrivateKey> {
+    static KEY: OnceLock<Option<PrivateKey>> = OnceLock::new();
+    KEY.get_or_init(|| PrivateKey::from_jwk(PRIVATE_KEY, Alg::Rs256).ok())
+        .as_ref()
+}
+
+/// The key set, with the key under this name.
+pub(super) fn keys(key_id: &str) -> Value {
+    let mut keys = Vec::new();
+    if let Some(key) = key() {
+        let mut jwk = key.public_jwk().to_value();
+        jwk["kid"] = key_id.into();
+        jwk["use"] = "sig".into();
+        jwk["alg"] = "RS256".into();
+        keys.push(jwk);
+    }
+    json!({ "keys": keys })
+}
+
+/// What an ID token says of this grant; `access_token` goes with it.
+pub(super) fn claims(issuer: &str, at: UnixTime, grant: &Grant, access_token: &str) -> Value {
+    let digest = Sha256::digest(access_token);
+    let (left, _) = digest.split_at(digest.len() / 2);
+    let mut claims = json!({
+        "iss": issuer,
+        "sub": grant.subject,
+        "aud": grant.client_id,
+        "iat": at.as_secs(),
+        "exp": at.as_secs().saturating_add(LIFETIME),
+        "at_hash": URL_SAFE_NO_PAD.encode(left),
+    });
+    if let Some(nonce) = &grant.nonce {
+        claims["nonce"] = nonce.as_str().into();
+    }
+    if let Some(auth_time) = grant.auth_time {
+        claims["auth_time"] = auth_time.as_secs().into();
+    }
+    claims
+}
+
+/// The claims as a signed token, if the key is at hand.
+pub(super) fn signed(claims: &Value, key_id: &str) -> Option<String> {
+    sign(&json!({ "alg": "RS256", "kid": key_id }), claims)
+}
+
+fn sign(header: &Value, claims: &Value) -> Option<String> {
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let input = format!("{}.{}", encode(header), encode(claims));
+    let signature = key()?.sign(input.as_bytes()).ok()?;
+    Some(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
+}
+
+/// What is wrong with an ID token; its signature is good unless it says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum IdTokenFlaw {
+    /// It is not there.
+    Missing,
+    /// `iss` has a `1` at its end.
+    WrongIssuer,
+    /// There is no `sub`.
+    MissingSubject,
+    /// `aud` has a `1` at its end.
+    WrongAudience,
+    /// There is no `aud`.
+    MissingAudience,
+    /// A second audience that nobody trusts.
+    ForeignAudience,
+    /// There is no `iat`.
+    MissingIssuedAt,
+    /// There is no `exp`.
+    MissingExpiry,
+    /// `exp` lies ten minutes back.
+    Expired,
+    /// The nonce of another flow.
+    WrongNonce,
+    /// There is no nonce.
+    MissingNonce,
+    /// The hash of another access token.
+    WrongAccessTokenHash,
+    /// No `kid`: with one key in the set that is no fault.
+    NoKeyId,
+    /// `alg` is `none`, and there is no signature.
+    Unsigned,
+    /// One bit of the signature is another.
+    BrokenSignature,
+    /// `alg` is `HS256`, made with the public key as the secret.
+    PublicKeyAsSecret,
+    /// A `typ` of another kind of token.
+    ForeignType,
+}
+
+impl IdTokenFlaw {
+    /// Every one.
+    pub const ALL: &[Self] = &[
+        Self::Missing,
+        Self::WrongIssuer,
+        Self::MissingSubject,
+        Self::WrongAudience,
+        Self::MissingAudience,
+        Self::ForeignAudience,
+        Self::MissingIssuedAt,
+        Self::MissingExpiry,
+        Self::Expired,
+        Self::WrongNonce,
+        Self::MissingNonce,
+        Self::WrongAccessTokenHash,
+        Self::NoKeyId,
+        Self::Unsigned,
+        Self::BrokenSignature,
+        Self::PublicKeyAsSecret,
+        Self::ForeignType,
+    ];
+
+    /// The token of a reply with this flaw; `None` where it goes without one.
+    fn of(self, token: &str) -> Option<String> {
+        let mut parts = token.split('.').map(|part| {
+            let bytes = URL_SAFE_NO_PAD.decode(part).unwrap_or_default();
+            serde_json::from_slice::<Value>(&bytes).unwrap_or_default()
+        });
+        let (mut header, mut claims) = (parts.next()?, parts.next()?);
+        let longer = |value: &Value| format!("{}1", value.as_str().unwrap_or_default()).into();
+        let remove = |claims: &mut Value, name: &str| {
+            claims
+                .as_object_mut()
+                .and_then(|members| members.remove(name));
+        };
+        match self {
+            Self::Missing => return None,
+            Self::WrongIssuer => claims["iss"] = longer(&claims["iss"]),
+            Self::MissingSubject => remove(&mut claims, "sub"),
+            Self::WrongAudience => claims["aud"] = longer(&claims["aud"]),
+            Self::MissingAudience => remove(&mut claims, "aud"),
+            Self::ForeignAudience => claims["aud"] = json!([claims["aud"], "another"]),
+            Self::MissingIssuedAt => remove(&mut claims, "iat"),
+            Self::MissingExpiry => remove(&mut claims, "exp"),
+            Self::Expired => {
+                claims["exp"] = claims["iat"]
+                    .as_u64()
+                    .unwrap_or_default()
+                    .saturating_sub(600)
+                    .into()
+            }
+            Self::WrongNonce => claims["nonce"] = "another".into(),
+            Self::MissingNonce => remove(&mut claims, "nonce"),
+            Self::WrongAccessTokenHash => claims["at_hash"] = "X6ipxQXY1JKDUUzqjvn72w".into(),
+            Self::NoKeyId => remove(&mut header, "kid"),
+            Self::ForeignType => header["typ"] = "at+jwt".into(),
+            Self::Unsigned => {
+                header["alg"] = "none".into();
+                let signed = sign(&header, &claims)?;
+                return signed
+                    .rsplit_once('.')
+                    .map(|(input, _)| format!("{input}."));
+            }
+            Self::BrokenSignature => {
+                let (input, signature) = token.rsplit_once('.')?;
+                let mut signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+                *signature.last_mut()? ^= 1;
+                return Some(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)));
+            }
+            Self::PublicKeyAsSecret => {
+                header["alg"] = "HS256".into();
+                let signed = sign(&header, &claims)?;
+                let (input, _) = signed.rsplit_once('.')?;
+                let secret = key()?.public_jwk().to_value().to_string();
+                let tag = oauth_crypto::mac(Alg::Hs256, secret.as_bytes(), input.as_bytes())?;
+                return Some(format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag)));
+            }
+        }
+        sign(&header, &claims)
+    }
+
+    /// Puts the flaw into a token response; `None` if it has no ID token.
+    pub(super) fn spoil(self, body: &[u8]) -> Option<Vec<u8>> {
+        let mut reply: Value = serde_json::from_slice(body).ok()?;
+        let token = reply.get("id_token")?.as_str()?.to_owned();
+        match self.of(&token) {
+            Some(flawed) => reply["id_token"] = flawed.into(),
+            None => {
+                reply.as_object_mut()?.remove("id_token");
+            }
+        }
+        Some(reply.to_string().into_bytes())
+    }
+}

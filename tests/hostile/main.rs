@@ -1,0 +1,165 @@
+//! A server that signs people in with a flaw, over sockets: the modules of OpenID's Basic and Config
+//! relying-party plans that are about ID tokens and keys, and their kin.
+//!
+//! After a faulty answer the client sends nothing more: no request to the API, no second token request.
+//! `--nocapture` shows the table.
+
+use oauth_core::issuer::RedirectUri;
+use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Moment, Scope, danger};
+use oauth_reqwest::{Driver, reqwest};
+use oauth_testkit::twin::IdTokenFlaw;
+use oauth_testkit::{Fault, Served, Twin};
+
+const REDIRECT_URI: &str = "http://127.0.0.1/callback";
+
+/// What the client says of each flaw; `None` where it takes the token.
+fn expected(flaw: IdTokenFlaw) -> Option<&'static str> {
+    Some(match flaw {
+        IdTokenFlaw::Missing => "id_token.missing",
+        IdTokenFlaw::WrongIssuer => "jwt.issuer",
+        IdTokenFlaw::MissingSubject
+        | IdTokenFlaw::MissingAudience
+        | IdTokenFlaw::MissingIssuedAt
+        | IdTokenFlaw::MissingExpiry
+        | IdTokenFlaw::MissingNonce => "jwt.missing_claim",
+        IdTokenFlaw::WrongAudience => "jwt.audience",
+        IdTokenFlaw::ForeignAudience => "jwt.untrusted_audience",
+        IdTokenFlaw::Expired => "jwt.expired",
+        IdTokenFlaw::WrongNonce => "id_token.nonce",
+        IdTokenFlaw::WrongAccessTokenHash => "id_token.at_hash",
+        IdTokenFlaw::Unsigned | IdTokenFlaw::PublicKeyAsSecret => "jws.alg_not_allowed",
+        IdTokenFlaw::BrokenSignature => "jws.bad_signature",
+        IdTokenFlaw::ForeignType => "jwt.typ",
+        // One key in the set, and a token that names none (oidcc-client-test-kid-absent-single-jwks).
+        IdTokenFlaw::NoKeyId => return None,
+        _ => "a flaw that has no row here",
+    })
+}
+
+struct Party {
+    served: Served,
+    driver: Driver,
+    client: Client,
+}
+
+impl Party {
+    async fn new() -> Self {
+        let served = Served::start(Twin::generic).expect("a twin");
+        let driver = Driver::new(reqwest::Client::builder().no_proxy()).expect("a driver");
+        let issuer = danger::loopback_issuer(served.base()).expect("an issuer");
+        let found = danger::discover_on_loopback(issuer, oauth_core::quirk::Rules::default());
+        let server = driver.run(found).await.expect("a server");
+        let id = served.with(|twin| twin.client_id().to_owned());
+        let secret = served.with(|twin| twin.client_secret().to_owned());
+        let client =
+            Client::new(server, ClientId::new(id), ClientAuth::basic(secret)).expect("a client");
+        Self {
+            served,
+            driver,
+            client,
+        }
+    }
+
+    /// A whole sign-in; the code of its error, or the subject.
+    async fn sign_in(&self) -> Result<String, &'static str> {
+        let uri = RedirectUri::parse(REDIRECT_URI).expect("a redirect URI");
+        let ask =
+            AuthorizationRequest::new(uri).scope(Scope::parse("openid read").expect("a scope"));
+        let at = Moment::system().expect("a clock");
+        let (url, pending) = self.client.authorize(&at, ask).expect("a URL");
+        let browser = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none());
+        let reply = browser
+            .build()
+            .expect("a browser")
+            .get(url.as_str())
+            .send()
+            .await
+            .expect("a reply");
+        let callback = reply.headers()["location"]
+            .to_str()
+            .expect("a URL")
+            .to_owned();
+        let exchange = self
+            .client
+            .redeem(pending, &callback)
+            .expect("a callback of this flow");
+        let login = self
+            .driver
+            .run(exchange)
+            .await
+            .map_err(|error| error.code())?;
+        Ok(login
+            .id_token
+            .expect("openid was asked for")
+            .subject()
+            .to_owned())
+    }
+
+    fn requests(&self, path: &str) -> usize {
+        self.served
+            .with(|twin| twin.log().iter().filter(|entry| entry.path == path).count())
+    }
+}
+
+#[tokio::test]
+async fn every_flaw_of_an_id_token_is_found_and_nothing_is_sent_after_it() {
+    println!("{:<24} {:<28} seen", "flaw", "expected");
+    for flaw in IdTokenFlaw::ALL {
+        let party = Party::new().await;
+        party
+            .served
+            .with(|twin| twin.inject(Fault::IdToken { flaw: *flaw }));
+        let seen = party.sign_in().await;
+        let wanted = expected(*flaw);
+        let said = seen.as_ref().err().copied();
+        println!(
+            "{:<24} {:<28} {}",
+            format!("{flaw:?}"),
+            wanted.unwrap_or("accepted"),
+            said.unwrap_or("accepted")
+        );
+        assert_eq!(said, wanted, "{flaw:?}");
+        assert_eq!(party.requests("/token"), 1, "{flaw:?}");
+        assert_eq!(party.requests("/api/echo"), 0, "{flaw:?}");
+        // A signature that is not good may be by a new key: asked once more, and no more than that.
+        let fetches = if *flaw == IdTokenFlaw::BrokenSignature {
+            2
+        } else {
+            1
+        };
+        assert!(party.requests("/jwks") <= fetches, "{flaw:?}");
+        // The next person signs in as if nothing had been.
+        assert!(party.sign_in().await.is_ok(), "{flaw:?}");
+    }
+}
+
+#[tokio::test]
+async fn keys_are_fetched_once_and_again_after_they_are_replaced() {
+    let party = Party::new().await;
+    let first = party.sign_in().await.expect("a login");
+    assert_eq!(party.sign_in().await.as_deref(), Ok(first.as_str()));
+    assert_eq!(
+        party.requests("/jwks"),
+        1,
+        "clones and logins share what is known"
+    );
+    party.served.with(Twin::rotate_keys);
+    assert_eq!(party.sign_in().await.as_deref(), Ok(first.as_str()));
+    assert_eq!(party.requests("/jwks"), 2);
+}
+
+#[tokio::test]
+async fn made_up_tokens_do_not_make_the_client_ask_for_keys_at_their_pace() {
+    let party = Party::new().await;
+    assert!(party.sign_in().await.is_ok());
+    for _ in 0..5 {
+        let flaw = IdTokenFlaw::BrokenSignature;
+        party
+            .served
+            .with(|twin| twin.inject(Fault::IdToken { flaw }));
+        assert_eq!(party.sign_in().await, Err("jws.bad_signature"));
+    }
+    assert_eq!(party.requests("/jwks"), 2, "once for the first of them");
+}

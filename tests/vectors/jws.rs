@@ -1,0 +1,259 @@
+//! Groups about signatures and keys: `jws-published`, `jws-negative`, `jwk-thumbprint`, `hash-claims`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::Response;
+use oauth_core::crypto::{VerificationJob, VerificationKey};
+use oauth_core::issuer::Issuer;
+use oauth_core::jose::{Alg, KeySet, PublicJwk};
+use oauth_core::moment::UnixTime;
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::{Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, Secret, Step};
+use oauth_crypto::PrivateKey;
+use serde_json::{Value, json};
+
+use crate::expect::wanted_classes;
+use crate::format::{No, Vector, Verdict, holds, same};
+use crate::said::Refusal;
+
+/// The public keys of the vectors' server, which vectors name `as_jwks`.
+const KEYS: &str = include_str!("vectors.json");
+
+/// What came of a verification, and how often keys were fetched.
+pub(crate) struct Verified<T> {
+    pub(crate) result: Result<T, Error>,
+    pub(crate) fetches: usize,
+}
+
+/// The key set that a vector names or holds.
+pub(crate) fn key_set(named: &Value) -> Value {
+    match named {
+        Value::Object(_) => named.clone(),
+        _ => {
+            let all: Value = serde_json::from_str(KEYS).unwrap_or_default();
+            all["keys"]["as_jwks"].clone()
+        }
+    }
+}
+
+/// A client of the vectors' server.
+pub(crate) fn client(issuer: &str, client_id: &str, secret: Option<&str>) -> Result<Client, Error> {
+    let server = Server::new(Issuer::parse(issuer)?)
+        .with_endpoint(EndpointKind::Jwks, &format!("{issuer}/jwks"))?;
+    let auth = secret.map_or(ClientAuth::none(), ClientAuth::post);
+    Client::new(server, ClientId::new(client_id), auth)
+}
+
+/// The algorithms that a vector allows; `none` cannot be said.
+pub(crate) fn algs(list: &Value) -> Vec<Alg> {
+    let names = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
+    names.filter_map(Alg::named).collect()
+}
+
+/// Runs a verification, serving these key sets one after the other, the last for ever.
+pub(crate) fn run<E: Exchange>(mut exchange: E, now: u64, sets: &[Value]) -> Verified<E::Output> {
+    let at = Moment::without_randomness(UnixTime::from_secs(now));
+    let (mut input, mut fetches) = (Input::Begin, 0);
+    let result = loop {
+        input = match exchange.resume(&at, input) {
+            Ok(Step::Verify(job)) => Input::Verified(oauth_crypto::verify(&job)),
+            Ok(Step::Send(_)) => {
+                let set = sets
+                    .get(fetches)
+                    .or(sets.last())
+                    .cloned()
+                    .unwrap_or_default();
+                fetches += 1;
+                let reply = Response::builder().header("content-type", "application/json");
+                Input::Reply(reply.body(Bytes::from(set.to_string())).unwrap_or_default())
+            }
+            Ok(Step::Done(output)) => break Ok(output),
+            Ok(_) => Input::Elapsed,
+            Err(error) => break Err(error),
+        };
+    };
+    Verified { result, fetches }
+}
+
+/// Compares an error with the classes that a vector wants.
+pub(crate) fn refused(error: &Error, vector: &Vector) -> Verdict {
+    crate::classes::check(
+        &Refusal::from(error.clone()),
+        &wanted_classes(&vector.expected),
+    )
+    .map(|_| ())
+}
+
+pub(crate) fn signature(vector: &Vector) -> Verdict {
+    let input = &vector.input;
+    let token = match input["repeat_to_bytes"].as_u64() {
+        Some(bytes) => vector.must("compact")?.repeat(bytes as usize)[..bytes as usize].to_owned(),
+        None => vector.must("compact")?.to_owned(),
+    };
+    if input["jwk"]["kty"] == "oct" {
+        return symmetric(vector, &token);
+    }
+    let sets = match input.get("jwk") {
+        Some(jwk) => vec![json!({ "keys": [jwk] })],
+        None => vec![key_set(&input["jwks"])],
+    };
+    let secret = vector.text("client_secret");
+    let client =
+        client("https://as.example", "client1", secret).map_err(|error| error.to_string())?;
+    let mut served = sets;
+    if input.get("jwks_before").is_some() {
+        let before = key_set(&input["jwks_before"]).to_string();
+        let known = KeySet::parse(&before).map_err(|error| error.to_string())?;
+        client.keep_keys(UnixTime::from_secs(1_700_000_000), known);
+        served = vec![key_set(&input["jwks_after"])];
+    }
+    let exchange = client.verify_signature(Secret::from(token), algs(&input["allowed_algs"]));
+    let Verified { result, fetches } = run(exchange, 1_700_000_000, &served);
+    match result {
+        Err(error) => {
+            if vector.expected.get("jwks_refetch").is_some() {
+                same("fetches", fetches, 2)?;
+            }
+            refused(&error, vector)
+        }
+        Ok(payload) => {
+            holds("is valid", vector.expected["valid"] == true)?;
+            if let Some(wanted) = vector.expected["jwks_fetches"].as_u64() {
+                same("fetches", fetches as u64, wanted)?;
+            }
+            payload_is(&payload, &vector.expected)
+        }
+    }
+}
+
+/// A shared secret that is no text: the client's is one, so the algorithm is asked by itself.
+fn symmetric(vector: &Vector, token: &str) -> Verdict {
+    let decode = |text: &str| {
+        URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|error| error.to_string())
+    };
+    let secret = decode(vector.input["jwk"]["k"].as_str().unwrap_or_default())?;
+    let (input, signature) = token.rsplit_once('.').ok_or("no signature")?;
+    let good = oauth_crypto::verify(&VerificationJob::Signature {
+        alg: Alg::Hs256,
+        key: VerificationKey::Secret(Secret::new(secret)),
+        signing_input: Bytes::copy_from_slice(input.as_bytes()),
+        signature: decode(signature)?.into(),
+    });
+    same("valid", Some(good), vector.expected["valid"].as_bool())?;
+    payload_is(
+        &decode(input.split('.').nth(1).unwrap_or_default())?,
+        &vector.expected,
+    )
+}
+
+fn payload_is(payload: &[u8], expected: &Value) -> Verdict {
+    let text = String::from_utf8_lossy(payload);
+    if let Some(wanted) = expected["payload_utf8"].as_str() {
+        return same("payload", text.as_ref(), wanted);
+    }
+    match expected.get("claims") {
+        Some(wanted) => {
+            let claims: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+            let members = wanted.as_object().into_iter().flatten();
+            for (name, value) in members {
+                same(name, &claims[name], value)?;
+            }
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn hash_claim(vector: &Vector) -> Verdict {
+    let (name, value) = (vector.must("alg")?, vector.must("value")?);
+    let Some(alg) = Alg::named(name) else {
+        return same(
+            "class",
+            vector.expected["error"].as_str(),
+            Some("unsupported_alg"),
+        );
+    };
+    if !value.is_ascii() {
+        // Such a token is refused where it is issued.
+        return same(
+            "class",
+            vector.expected["error"].as_str(),
+            Some("token_not_ascii"),
+        );
+    }
+    let wanted = ["at_hash", "c_hash", "s_hash"]
+        .iter()
+        .find_map(|name| vector.expected[*name].as_str());
+    let half = wanted.ok_or("no hash is wanted")?;
+    let job = |half: &str| VerificationJob::HalfHash {
+        hash: alg.hash(),
+        value: Secret::from(value),
+        half: half.to_owned(),
+    };
+    holds("it is that hash", oauth_crypto::verify(&job(half)))?;
+    holds(
+        "and no other",
+        !oauth_crypto::verify(&job(&half.replace(half.get(..1).unwrap_or("x"), "_"))),
+    )
+}
+
+pub(crate) fn key(vector: &Vector) -> Verdict {
+    if let Some(set) = vector.input.get("jwks") {
+        return match KeySet::parse(&set.to_string()) {
+            Ok(keys) => {
+                let wanted = vector
+                    .expected
+                    .get("usable_kids")
+                    .or(vector.expected.get("ok"));
+                let ids: Vec<_> = keys.ids().map(Value::from).collect();
+                same("keys", Some(&Value::from(ids)), wanted)
+            }
+            Err(error) => refused(&error, vector),
+        };
+    }
+    let jwk = &vector.input["jwk"];
+    if jwk["kty"] == "oct" {
+        return Err(No::OutOfReach(SYMMETRIC));
+    }
+    match public(jwk) {
+        Ok(key) => {
+            let thumbprint = key.thumbprint();
+            same(
+                "thumbprint",
+                Some(thumbprint.as_str()),
+                vector.expected["sha256"].as_str(),
+            )?;
+            match vector.expected["thumbprint_uri"].as_str() {
+                Some(uri) => same("URI", key.thumbprint_uri().as_str(), uri),
+                None => Ok(()),
+            }
+        }
+        Err(error) => refused(&error, vector),
+    }
+}
+
+/// The public half of a key; of a private one what its reader makes of it.
+fn public(jwk: &Value) -> Result<PublicJwk, Error> {
+    let text = jwk.to_string();
+    if jwk.get("d").is_none() {
+        let key = PublicJwk::parse(&text)?;
+        oauth_crypto::check_public_key(&key)?;
+        return Ok(key);
+    }
+    let alg = match (jwk["kty"].as_str(), jwk["crv"].as_str()) {
+        (Some("EC"), Some("P-256")) => Alg::Es256,
+        (Some("EC"), Some("P-521")) => Alg::Es512,
+        (Some("OKP"), _) => Alg::EdDsa,
+        _ => Alg::Rs256,
+    };
+    Ok(PrivateKey::from_jwk(&text, alg)?.public_jwk().clone())
+}
+
+const SYMMETRIC: &str = "a shared secret has no public half";
