@@ -73,7 +73,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// The crates, lowest first: a crate depends on those below it only.
 const CRATES: &[&[&str]] = &[
     &["oauth-core"],
-    &["oauth-providers"],
+    &["oauth-crypto", "oauth-providers"],
     &["oauth-session"],
     &["oauth-reqwest", "oauth-testkit", "oauth-facade"],
     &[

@@ -133,16 +133,12 @@ impl Step {
                 signing_input,
                 ..
             }) => vec![
-                alg.as_str().to_owned(),
-                key.to_json(),
+                (*alg).to_owned(),
+                key.clone(),
                 String::from_utf8_lossy(signing_input).into_owned(),
             ],
             Turn::Verify(VerificationJob::HalfHash { hash, value, half }) => {
-                vec![
-                    hash.as_str().to_owned(),
-                    value.expose().clone(),
-                    half.clone(),
-                ]
+                vec![(*hash).to_owned(), value.expose().clone(), half.clone()]
             }
             _ => Vec::new(),
         }

@@ -20,7 +20,7 @@ use crate::flow::keeper::{GrantId, Keeper};
 use crate::flow::redeem::{self, Login};
 #[cfg(feature = "sha2")]
 use crate::flow::resource::Api;
-use crate::flow::verification::{HashComparison, Verification};
+use crate::flow::verification::{self, Verification};
 use crate::grant::{ClientCredentials, Grant, Refresh, TokenRequest};
 use crate::issuer::{Issuer, RedirectUri};
 use crate::jose::{Alg, KeySet};
@@ -30,7 +30,7 @@ use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::Server;
-use crate::token::id_token::{self, IdToken, IdTokenChecks};
+use crate::token::id_token::{IdToken, IdTokenChecks};
 use crate::token::{RefreshToken, Tokens};
 use crate::url::Url;
 
@@ -181,7 +181,7 @@ impl Client {
         let redemption = pending
             .accept(&self.0, callback)
             .map_err(|error| error.at_endpoint("authorization").without(&[]))?;
-        Ok(redeem::redeem(self, redemption))
+        Ok(redeem::redeem(Arc::clone(&self.0), redemption))
     }
 
     /// Verifies an ID token of this server for this client: signature, claims, hashes (OpenID Connect Core
@@ -194,15 +194,7 @@ impl Client {
         token: Secret<String>,
         checks: IdTokenChecks,
     ) -> impl Exchange<Output = IdToken> + Send + use<> {
-        let config = Arc::clone(&self.0);
-        let allowed = id_token::allowed_algs(&config);
-        let text = token.clone();
-        self.verify(token, allowed).then(move |at, jws| {
-            let (id_token, hashes) = checks
-                .check(&config, text, &jws, at.now())
-                .map_err(|error| error.at_endpoint("id_token"))?;
-            Ok(HashComparison::new(id_token, jws.alg.hash(), hashes))
-        })
+        verification::id_token(Arc::clone(&self.0), token, checks)
     }
 
     /// Verifies the signature of a token in compact serialization with this server's keys, or the client's

@@ -1,4 +1,4 @@
-//! Keys that sign: in this process, or with the host; and what has to be verified. No algorithms here.
+//! Keys that sign: in this process, or with the host. No algorithms here.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::error::{Cause, Error, Misuse};
 use crate::exchange::SigningJob;
-use crate::jose::{self, Alg, Hash, PublicJwk};
+use crate::jose::{self, Alg};
 use crate::secret::Secret;
 
 /// Makes signatures with a private key of this process.
@@ -99,56 +99,6 @@ impl SigningKey {
             return Err(Error::from(Misuse::SignatureLength).about(&detail));
         }
         Ok(jose::compact(signing_input, signature))
-    }
-}
-
-/// What only an algorithm can tell: whether something is what it claims to be.
-#[derive(Clone)]
-pub enum VerificationJob {
-    /// Whether a signature is good.
-    Signature {
-        /// The algorithm.
-        alg: Alg,
-        /// What it is verified with.
-        key: VerificationKey,
-        /// What was signed: two base64url texts and a dot (RFC 7515 section 5.2).
-        signing_input: Bytes,
-        /// The signature, in the form of JWS (RFC 7518 section 3).
-        signature: Bytes,
-    },
-    /// Whether a text is the left half of a value's hash, in base64url (OpenID Connect Core section 3.1.3.6).
-    HalfHash {
-        /// The hash.
-        hash: Hash,
-        /// What is hashed: an access token, a code or a state.
-        value: Secret<String>,
-        /// The claim.
-        half: String,
-    },
-}
-
-/// What a signature is verified with.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum VerificationKey {
-    /// The signer's public key.
-    Public(PublicJwk),
-    /// The octets of a shared secret. They never come out of a key set.
-    Secret(Secret<Vec<u8>>),
-}
-
-impl fmt::Debug for VerificationJob {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Signature { alg, .. } => f
-                .debug_struct("Signature")
-                .field("alg", alg)
-                .finish_non_exhaustive(),
-            Self::HalfHash { hash, .. } => f
-                .debug_struct("HalfHash")
-                .field("hash", hash)
-                .finish_non_exhaustive(),
-        }
     }
 }
 

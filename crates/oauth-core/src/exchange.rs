@@ -6,18 +6,19 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::http::HeaderName;
-use crate::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use crate::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use bytes::Bytes;
 
-use crate::crypto::VerificationJob;
 use crate::error::{Cause, Error};
 use crate::moment::{Moment, UnixTime};
+use crate::secret::Secret;
 
 pub(crate) use compose::Ready;
 pub use compose::{Boxed, ExchangeExt};
 
 /// The header fields of a reply that any exchange of this crate looks at: a host need not bring the others.
-pub const READ: [HeaderName; 5] = [
+pub const READ: [HeaderName; 6] = [
+    CACHE_CONTROL,
     CONTENT_TYPE,
     RETRY_AFTER,
     WWW_AUTHENTICATE,
@@ -103,6 +104,56 @@ pub struct SigningJob {
     pub alg: &'static str,
     /// The JWS signing input (RFC 7515 section 5.1): two base64url texts and a dot.
     pub signing_input: Bytes,
+}
+
+/// What only an algorithm can tell: whether something is what it claims to be.
+#[derive(Clone)]
+pub enum VerificationJob {
+    /// Whether a signature is good.
+    Signature {
+        /// The JWS algorithm (RFC 7518 section 3.1), such as `RS256`.
+        alg: &'static str,
+        /// What it is verified with.
+        key: VerificationKey,
+        /// The JWS signing input (RFC 7515 section 5.2): two base64url texts and a dot.
+        signing_input: Bytes,
+        /// The signature, in the form of JWS (RFC 7518 section 3).
+        signature: Bytes,
+    },
+    /// Whether a text is the left half of a value's hash, in base64url (OpenID Connect Core section 3.1.3.6).
+    HalfHash {
+        /// `SHA-256`, `SHA-384` or `SHA-512`.
+        hash: &'static str,
+        /// What is hashed: an access token, a code or a state.
+        value: Secret<String>,
+        /// The claim.
+        half: String,
+    },
+}
+
+/// What a signature is verified with.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum VerificationKey {
+    /// The signer's public key, as the text of a JWK (RFC 7517).
+    Public(String),
+    /// The octets of a shared secret. They never come out of a key set.
+    Secret(Secret<Vec<u8>>),
+}
+
+impl fmt::Debug for VerificationJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signature { alg, .. } => {
+                let mut shown = f.debug_struct("Signature");
+                shown.field("alg", alg).finish_non_exhaustive()
+            }
+            Self::HalfHash { hash, .. } => {
+                let mut shown = f.debug_struct("HalfHash");
+                shown.field("hash", hash).finish_non_exhaustive()
+            }
+        }
+    }
 }
 
 impl<T> fmt::Debug for Step<T> {

@@ -135,6 +135,7 @@ pub mod header {
 
     pub const ACCEPT: HeaderName = HeaderName::from_static("accept");
     pub const AUTHORIZATION: HeaderName = HeaderName::from_static("authorization");
+    pub const CACHE_CONTROL: HeaderName = HeaderName::from_static("cache-control");
     pub const CONTENT_TYPE: HeaderName = HeaderName::from_static("content-type");
     pub const DATE: HeaderName = HeaderName::from_static("date");
     pub const LOCATION: HeaderName = HeaderName::from_static("location");

@@ -11,8 +11,8 @@ use aws_lc_rs::signature::{
 use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use oauth_core::crypto::{VerificationJob, VerificationKey};
-use oauth_core::jose::{Alg, Hash, PublicJwk};
+use oauth_core::exchange::{VerificationJob, VerificationKey};
+use oauth_core::jose::{Alg, PublicJwk};
 
 use crate::KeyError;
 
@@ -52,19 +52,24 @@ pub fn verify(job: &VerificationJob) -> bool {
             key,
             signing_input,
             signature,
-        } => match key {
-            VerificationKey::Public(key) => public(*alg, key, signing_input, signature),
-            VerificationKey::Secret(secret) => {
-                is_mac(*alg, secret.expose(), signing_input, signature)
+        } => match (Alg::named(alg), key) {
+            (Some(alg), VerificationKey::Public(jwk)) => {
+                PublicJwk::parse(jwk).is_ok_and(|key| public(alg, &key, signing_input, signature))
+            }
+            (Some(alg), VerificationKey::Secret(secret)) => {
+                is_mac(alg, secret.expose(), signing_input, signature)
             }
             _ => false,
         },
         VerificationJob::HalfHash { hash, value, half } => {
-            let whole = digest::digest(algorithm(*hash), value.expose().as_bytes());
+            let Some(algorithm) = algorithm(hash) else {
+                return false;
+            };
+            let whole = digest::digest(algorithm, value.expose().as_bytes());
             let whole = whole.as_ref();
             let (left, _) = whole.split_at(whole.len() / 2);
-            verify_slices_are_equal(URL_SAFE_NO_PAD.encode(left).as_bytes(), half.as_bytes())
-                .is_ok()
+            let left = URL_SAFE_NO_PAD.encode(left);
+            verify_slices_are_equal(left.as_bytes(), half.as_bytes()).is_ok()
         }
     }
 }
@@ -145,10 +150,11 @@ fn hmac_algorithm(alg: Alg) -> Option<hmac::Algorithm> {
     }
 }
 
-const fn algorithm(hash: Hash) -> &'static digest::Algorithm {
-    match hash {
-        Hash::Sha256 => &digest::SHA256,
-        Hash::Sha384 => &digest::SHA384,
-        Hash::Sha512 => &digest::SHA512,
+fn algorithm(name: &str) -> Option<&'static digest::Algorithm> {
+    match name {
+        "SHA-256" => Some(&digest::SHA256),
+        "SHA-384" => Some(&digest::SHA384),
+        "SHA-512" => Some(&digest::SHA512),
+        _ => None,
     }
 }

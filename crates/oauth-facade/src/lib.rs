@@ -35,10 +35,10 @@ pub use resource::{Attachment, Resource};
 pub use server::{Discover, Prefer, Server, Transport};
 
 // The types of the core that this crate's functions take and give.
-pub use oauth_core::crypto::{VerificationJob, VerificationKey};
 pub use oauth_core::error::{
     Cause, Class, Error, Loss, Misuse, ProtocolViolation, ValidationFailure,
 };
+pub use oauth_core::exchange::{VerificationJob, VerificationKey};
 pub use oauth_core::flow::authorization::{HostGeneratedValues, Pending, ResponseMode};
 pub use oauth_core::flow::resource::{Allowance, Clock, OnLimit, TokenFor};
 pub use oauth_core::issuer::return_target;

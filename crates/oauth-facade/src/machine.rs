@@ -4,10 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use oauth_core::crypto::VerificationJob;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::{
-    Boxed, Exchange, ExchangeExt as _, Input, READ, SigningJob, Step, field_named,
+    Boxed, Exchange, ExchangeExt as _, Input, READ, SigningJob, Step, VerificationJob, field_named,
 };
 use oauth_core::http::{HeaderValue, Response, StatusCode};
 use oauth_core::moment::Moment;

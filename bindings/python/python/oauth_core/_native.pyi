@@ -435,9 +435,9 @@ class Tokens:
         """
     @property
     def id_token(self) -> str | None:
-        """The ID Token as it came: unverified, so of no use but to be verified.
+        """The ID Token as it came. What it says is in claims, once it is verified.
 
-        OpenID Connect Core section 3.1.3.7 says how.
+        Good for id_token_hint, and to hand on.
         """
     @property
     def extra(self) -> dict[str, Any]:

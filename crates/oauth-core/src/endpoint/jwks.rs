@@ -8,11 +8,10 @@ mod tests;
 
 use std::time::Duration;
 
-use http::StatusCode;
-use http::header::CACHE_CONTROL;
-
 use super::{Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, ProtocolViolation};
+use crate::http::StatusCode;
+use crate::http::header::CACHE_CONTROL;
 use crate::jose::KeySet;
 use crate::server::EndpointKind;
 

@@ -2,9 +2,14 @@
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#TokenResponse>
 
-use crate::client::Client;
+use std::sync::Arc;
+
+use crate::call::Call;
+use crate::client_config::ClientConfig;
+use crate::endpoint::token::Token;
 use crate::error::{Error, ProtocolViolation};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Ready};
+use crate::flow::verification;
 use crate::grant::{AuthorizationCode, TokenRequest};
 use crate::moment::UnixTime;
 use crate::secret::Secret;
@@ -38,7 +43,7 @@ pub(crate) struct Redemption {
 }
 
 pub(crate) fn redeem(
-    client: &Client,
+    config: Arc<ClientConfig>,
     redemption: Redemption,
 ) -> impl Exchange<Output = Login> + Send + use<> {
     let Redemption {
@@ -46,14 +51,12 @@ pub(crate) fn redeem(
         token_request,
         expected,
     } = redemption;
-    let client = client.clone();
-    client
-        .token(code, token_request)
-        .then(move |_, tokens| login(&client, tokens, expected))
+    let request = Call::new(Arc::clone(&config), Token::new(code, token_request));
+    request.then(move |_, tokens| login(config, tokens, expected))
 }
 
 fn login(
-    client: &Client,
+    config: Arc<ClientConfig>,
     tokens: Tokens,
     expected: Option<Expected>,
 ) -> Result<Boxed<Login>, Error> {
@@ -62,25 +65,20 @@ fn login(
         requested_at,
     }) = expected
     else {
-        let login = Login {
-            tokens,
-            id_token: None,
-        };
-        return Ok(Ready::new(login).boxed());
+        let id_token = None;
+        return Ok(Ready::new(Login { tokens, id_token }).boxed());
     };
-    // "MUST ... return ... id_token" (section 3.1.3.3)
-    let text = tokens
-        .id_token
-        .clone()
-        .ok_or(ProtocolViolation::IdTokenMissing);
-    let text = text.map_err(|missing| Error::from(missing).at_endpoint("token"))?;
+    // "The Token Response ... MUST ... id_token" (section 3.1.3.3)
+    let text = tokens.id_token.clone();
+    let text =
+        text.ok_or_else(|| Error::from(ProtocolViolation::IdTokenMissing).at_endpoint("token"))?;
     let checks = IdTokenChecks {
         nonce,
         requested_at: Some(requested_at),
         access_token: Some(tokens.access_token.clone()),
         ..IdTokenChecks::default()
     };
-    let verified = client.verify_id_token(text, checks);
+    let verified = verification::id_token(config, text, checks);
     let login = verified.and_then(move |_, id_token| {
         let id_token = Some(id_token);
         Ok(Login { tokens, id_token })

@@ -9,14 +9,13 @@ use std::sync::Arc;
 
 use crate::call::Call;
 use crate::client_config::ClientConfig;
-use crate::crypto::{VerificationJob, VerificationKey};
 use crate::endpoint::jwks::{FetchedKeys, Jwks};
 use crate::error::{Error, Kind, Misuse, ValidationFailure};
-use crate::exchange::{Exchange, Input, Step};
+use crate::exchange::{Exchange, ExchangeExt as _, Input, Step, VerificationJob, VerificationKey};
 use crate::jose::{Alg, Hash, Jws, KeySet, Lookup};
 use crate::moment::Moment;
 use crate::secret::Secret;
-use crate::token::id_token::{self, HashClaim, IdToken};
+use crate::token::id_token::{self, HashClaim, IdToken, IdTokenChecks};
 
 /// The verification of a signature with the server's keys.
 pub(crate) struct Verification {
@@ -116,7 +115,9 @@ impl Verification {
     /// The keys that may have signed the token, or others.
     fn choose(&mut self, at: &Moment, jws: Jws, keys: &KeySet) -> Result<Step<Jws>, Error> {
         let candidates = keys.candidates(jws.alg, jws.kid.as_deref()).into_iter();
-        let candidates = candidates.cloned().map(VerificationKey::Public).collect();
+        let candidates = candidates
+            .map(|key| VerificationKey::Public(key.to_json()))
+            .collect();
         self.verify(at, jws, candidates)
     }
 
@@ -130,7 +131,7 @@ impl Verification {
             return self.no_key(at, jws);
         };
         let job = VerificationJob::Signature {
-            alg: jws.alg,
+            alg: jws.alg.as_str(),
             key,
             signing_input: jws.signing_input.clone(),
             signature: jws.signature.clone(),
@@ -180,8 +181,24 @@ impl fmt::Debug for Verification {
     }
 }
 
+/// The verification of an ID token: its signature, what it says, and the hashes that it holds.
+pub(crate) fn id_token(
+    config: Arc<ClientConfig>,
+    token: Secret<String>,
+    checks: IdTokenChecks,
+) -> impl Exchange<Output = IdToken> + Send + use<> {
+    let allowed = id_token::allowed_algs(&config);
+    let signature = Verification::new(Arc::clone(&config), token.clone(), allowed);
+    signature.then(move |at, jws| {
+        let (id_token, hashes) = checks
+            .check(&config, token, &jws, at.now())
+            .map_err(|error| error.at_endpoint("id_token"))?;
+        Ok(HashComparison::new(id_token, jws.alg.hash(), hashes))
+    })
+}
+
 /// The comparison of the hashes that an ID token holds.
-pub(crate) struct HashComparison {
+struct HashComparison {
     hash: Hash,
     id_token: Option<IdToken>,
     rest: VecDeque<HashClaim>,
@@ -189,7 +206,7 @@ pub(crate) struct HashComparison {
 }
 
 impl HashComparison {
-    pub(crate) fn new(id_token: IdToken, hash: Hash, claims: Vec<HashClaim>) -> Self {
+    fn new(id_token: IdToken, hash: Hash, claims: Vec<HashClaim>) -> Self {
         Self {
             hash,
             id_token: Some(id_token),
@@ -207,7 +224,7 @@ impl HashComparison {
                 .map(Step::Done)
                 .ok_or_else(|| Misuse::Over.into()),
             Some(claim) => Ok(Step::Verify(VerificationJob::HalfHash {
-                hash: self.hash,
+                hash: self.hash.as_str(),
                 value: claim.value.clone(),
                 half: claim.half.clone(),
             })),

@@ -1,7 +1,5 @@
 //! Key sets (RFC 7517 section 5), and which of their keys a token may have been signed with.
 
-use std::collections::HashMap;
-
 use super::{Alg, PublicJwk};
 use crate::error::{Error, ProtocolViolation};
 use crate::json::{self, Json, Map, Object, Value};
@@ -15,8 +13,8 @@ const MAX_CANDIDATES: usize = 8;
 #[derive(Debug, Clone, Default)]
 pub struct KeySet {
     keys: Vec<Entry>,
-    /// Places in `keys`.
-    by_id: HashMap<String, Vec<usize>>,
+    /// Places in `keys`, of those with a name, by name: a set may have a thousand keys.
+    by_id: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -49,43 +47,45 @@ impl KeySet {
                 return Err(Error::from(ProtocolViolation::JwksShape).about("keys"));
             };
             if let Some(entry) = Entry::read(member) {
-                set.push(entry);
+                set.keys.push(entry);
             }
         }
+        let named = |at: &usize| set.keys.get(*at).is_some_and(|entry| entry.id.is_some());
+        let mut by_id: Vec<_> = (0..set.keys.len()).filter(named).collect();
+        by_id.sort_by(|a, b| set.id(*a).cmp(&set.id(*b)));
+        set.by_id = by_id;
         Ok(set)
     }
 
-    fn push(&mut self, entry: Entry) {
-        if let Some(id) = &entry.id {
-            let places = self.by_id.entry(id.clone()).or_default();
-            places.push(self.keys.len());
-        }
-        self.keys.push(entry);
+    fn id(&self, at: usize) -> Option<&str> {
+        self.keys.get(at)?.id.as_deref()
+    }
+
+    /// The places of the keys with this name.
+    fn named(&self, kid: &str) -> &[usize] {
+        let from = self.by_id.partition_point(|at| self.id(*at) < Some(kid));
+        let to = self.by_id.partition_point(|at| self.id(*at) <= Some(kid));
+        self.by_id.get(from..to).unwrap_or_default()
     }
 
     /// The keys that may have made a signature by this algorithm: those of that `kid`; where the token
     /// names none, or no key has that name but some have no name, the others.
     pub(crate) fn candidates(&self, alg: Alg, kid: Option<&str>) -> Vec<&PublicJwk> {
         let fits = |entry: &&Entry| entry.fits(alg);
-        let named = kid.and_then(|kid| self.by_id.get(kid));
-        let keys: Vec<_> = match (named, kid) {
-            (Some(places), _) => places
-                .iter()
-                .filter_map(|at| self.keys.get(*at))
-                .filter(fits)
-                .collect(),
-            (None, Some(_)) => self
-                .keys
-                .iter()
-                .filter(|entry| entry.id.is_none())
-                .filter(fits)
-                .collect(),
-            (None, None) => self.keys.iter().filter(fits).collect(),
+        let named = kid.map_or(&[][..], |kid| self.named(kid));
+        let keys: Vec<_> = match kid {
+            Some(_) if !named.is_empty() => {
+                let keys = named.iter().filter_map(|at| self.keys.get(*at));
+                keys.filter(fits).collect()
+            }
+            Some(_) => {
+                let nameless = self.keys.iter().filter(|entry| entry.id.is_none());
+                nameless.filter(fits).collect()
+            }
+            None => self.keys.iter().filter(fits).collect(),
         };
-        keys.into_iter()
-            .take(MAX_CANDIDATES)
-            .map(|entry| &entry.key)
-            .collect()
+        let keys = keys.into_iter().take(MAX_CANDIDATES);
+        keys.map(|entry| &entry.key).collect()
     }
 
     /// The `kid` of each key that has one.

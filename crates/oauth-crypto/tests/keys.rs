@@ -1,0 +1,114 @@
+//! Keys in every form, and what is no key.
+
+use bytes::Bytes;
+use oauth_core::crypto::Signer as _;
+use oauth_core::exchange::{VerificationJob, VerificationKey};
+use oauth_core::jose::Alg;
+use oauth_core::{Error, Secret};
+use oauth_crypto::{KeyError, PrivateKey, mac, verify};
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn job(alg: &'static str, key: &PrivateKey, text: &str, signature: Bytes) -> VerificationJob {
+    VerificationJob::Signature {
+        alg,
+        key: VerificationKey::Public(key.public_jwk().to_json()),
+        signing_input: Bytes::copy_from_slice(text.as_bytes()),
+        signature,
+    }
+}
+
+fn asymmetric() -> impl Iterator<Item = Alg> {
+    Alg::ALL.iter().copied().filter(|alg| !alg.is_symmetric())
+}
+
+#[test]
+fn a_key_survives_its_pem() -> Outcome {
+    for alg in asymmetric() {
+        let key = PrivateKey::generate(alg)?;
+        let again = PrivateKey::from_pem(&key.to_pem()?, alg)?;
+        assert_eq!(key.public_jwk(), again.public_jwk(), "{}", alg.as_str());
+        let signature = again.sign(b"text")?;
+        assert!(verify(&job(alg.as_str(), &key, "text", signature.clone())));
+        assert!(!verify(&job(alg.as_str(), &key, "another", signature)));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_signature_is_good_for_its_algorithm_alone() -> Outcome {
+    for alg in asymmetric() {
+        let key = PrivateKey::generate(alg)?;
+        let signature = key.sign(b"text")?;
+        let ed25519 = ["EdDSA", "Ed25519"];
+        for other in Alg::ALL.iter().map(|other| other.as_str()) {
+            let is_same = other == alg.as_str()
+                || (ed25519.contains(&other) && ed25519.contains(&alg.as_str()));
+            let is_good = verify(&job(other, &key, "text", signature.clone()));
+            assert_eq!(is_good, is_same, "{} as {other}", alg.as_str());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_public_key_is_no_secret() -> Outcome {
+    let key = PrivateKey::generate(Alg::Es256)?;
+    let jwk = key.public_jwk().to_json();
+    let tag = mac(Alg::Hs256, jwk.as_bytes(), b"text").ok_or("no tag")?;
+    assert!(!verify(&job("HS256", &key, "text", tag.clone().into())));
+    // The same octets are good where they are a secret that both sides hold.
+    let secret = VerificationKey::Secret(Secret::new(jwk.into_bytes()));
+    assert!(verify(&VerificationJob::Signature {
+        alg: "HS256",
+        key: secret,
+        signing_input: Bytes::from_static(b"text"),
+        signature: tag.into(),
+    }));
+    assert!(mac(Alg::Es256, b"secret", b"text").is_none());
+    Ok(())
+}
+
+#[test]
+fn a_key_of_another_kind_is_refused() -> Outcome {
+    let ec = PrivateKey::generate(Alg::Es256)?.to_pem()?;
+    for alg in asymmetric().filter(|alg| *alg != Alg::Es256) {
+        let refused = PrivateKey::from_pem(&ec, alg).err();
+        assert_eq!(refused, Some(KeyError::Algorithm), "{}", alg.as_str());
+    }
+    assert_eq!(
+        PrivateKey::generate(Alg::Hs256).err(),
+        Some(KeyError::Algorithm)
+    );
+    assert_eq!(Error::from(KeyError::Algorithm).code(), "key.algorithm");
+    assert_eq!(Error::from(KeyError::Encrypted).code(), "key.malformed");
+    Ok(())
+}
+
+#[test]
+fn what_is_no_private_key_is_refused_without_its_text() {
+    let encrypted =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----";
+    assert_eq!(
+        PrivateKey::from_pem(encrypted, Alg::Es256).err(),
+        Some(KeyError::Encrypted)
+    );
+    let long = "-".repeat(100_000);
+    for text in [
+        "",
+        "S3CRET",
+        "-----BEGIN PRIVATE KEY-----",
+        "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
+        "-----BEGIN PRIVATE KEY-----\nS3CRET!\n-----END PRIVATE KEY-----",
+        long.as_str(),
+    ] {
+        let error = PrivateKey::from_pem(text, Alg::Es256).map(drop);
+        assert!(
+            matches!(error, Err(KeyError::Malformed)),
+            "{text:.40}: {error:?}"
+        );
+        let error = PrivateKey::from_jwk(text, Alg::Es256).map(drop);
+        assert!(!format!("{error:?}").contains("S3CRET"));
+        assert!(matches!(error, Err(KeyError::Malformed)), "{error:?}");
+    }
+}
