@@ -16,7 +16,6 @@ pub(crate) struct Entry {
 /// What came of one turn.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "few live at once")]
 pub(crate) enum Said {
     /// A call was made, not begun.
     Open,

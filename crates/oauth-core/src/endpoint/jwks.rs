@@ -34,8 +34,7 @@ impl Endpoint for Jwks {
     type Output = FetchedKeys;
 
     fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
-        Ok(EndpointRequest::get(EndpointKind::Jwks)
-            .accept("application/jwk-set+json, application/json"))
+        Ok(EndpointRequest::get(EndpointKind::Jwks))
     }
 
     fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<FetchedKeys, Error> {

@@ -73,8 +73,8 @@ impl Claims {
         };
         let seconds = match (value.as_u64(), value.as_f64()) {
             (Some(seconds), _) => seconds,
-            // A cast saturates.
-            (None, Some(float)) if float.is_finite() => float as u64,
+            // A cast saturates; what no number can hold is read as the largest.
+            (None, Some(float)) if float.abs() < f64::MAX => float as u64,
             _ => return Err(malformed(name)),
         };
         Ok(Some(UnixTime::from_secs(seconds)))
