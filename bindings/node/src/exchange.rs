@@ -81,11 +81,8 @@ impl NativeExchange {
     ) -> Result<NativeStep> {
         let machine = self.machine.as_mut();
         let machine = machine.ok_or_else(|| fail(Misuse::Over.into()))?;
-        let turn = answer(machine, &moment(at)?);
-        if !matches!(turn, Ok(Turn::Send(_) | Turn::Sleep(_) | Turn::Sign(_))) {
-            self.machine = None;
-        }
-        step(turn.map_err(fail)?)
+        // It stays: what comes after its end is its own to refuse, for it knows its endpoint.
+        step(answer(machine, &moment(at)?).map_err(fail)?)
     }
 }
 

@@ -45,6 +45,41 @@ test('each login has a state, a nonce and a challenge of its own', async () => {
 })
 
 for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
+  const us = new Client(server, { clientId, clientSecret, ...options })
+
+  test(`who signed in is told by the verified claims: ${transport}`, async () => {
+    const { url, flow } = us.authorize({ redirectUri, scope: 'openid read' })
+    const tokens = await us.redeem(flow, await callbackOf(url, redirectUri))
+    const { iss, aud, sub } = tokens.claims
+    assert.deepEqual([iss, aud], [tokens.issuer, tokens.clientId])
+    assert.ok(sub)
+    assert.ok(!JSON.stringify(tokens).includes(sub))
+    // What is stored are the tokens; and without the scope nobody is named.
+    assert.equal(core.Tokens.deserialize(tokens.serialize()).claims, undefined)
+    const other = us.authorize({ redirectUri, scope: 'read' })
+    assert.equal((await us.redeem(other.flow, await callbackOf(other.url, redirectUri))).claims, undefined)
+  })
+
+  for (const [flaw, kind, code] of [
+    ['missing', 'malformed', 'id_token.missing'],
+    ['wrong_issuer', 'untrusted', 'jwt.issuer'],
+    ['wrong_audience', 'untrusted', 'jwt.audience'],
+    ['wrong_nonce', 'untrusted', 'id_token.nonce'],
+    ['missing_subject', 'untrusted', 'jwt.missing_claim'],
+    ['wrong_access_token_hash', 'untrusted', 'id_token.at_hash'],
+    ['broken_signature', 'untrusted', 'jws.bad_signature'],
+    ['unsigned', 'untrusted', 'jws.alg_not_allowed'],
+  ]) {
+    test(`an ID token with a flaw signs nobody in: ${flaw}, ${transport}`, async () => {
+      const { url, flow } = us.authorize({ redirectUri, scope: 'openid' })
+      const callback = await callbackOf(url, redirectUri)
+      await twin.fault('id_token', { flaw })
+      check(await rejection(us.redeem(flow, callback)), kind, code)
+    })
+  }
+}
+
+for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
   const client = new Client(server, { clientId, clientSecret, ...options })
   const at = (base) => new Client(serverAt(base), { clientId, clientSecret, ...options })
 

@@ -46,6 +46,8 @@ for (const which of ['native', 'basic', 'post']) {
     const first = await signIn(us)
     assert.deepEqual(first.scope, ['openid', 'read'])
     assert.ok(first.idToken)
+    assert.equal(first.claims.iss, issuer)
+    assert.ok(first.claims.sub)
     assert.equal(first.issuer, issuer)
     const second = await us.refresh({ tokens: first })
     assert.notEqual(second.refreshToken, first.refreshToken)

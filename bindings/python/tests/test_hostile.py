@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
@@ -58,6 +59,47 @@ def test_each_login_has_a_state_a_nonce_and_a_challenge_of_its_own(generic: Twin
         # The twin compares the verifier with the challenge.
         assert "code_verifier" in generic.entry("/token")["form"]
     assert len(drawn) == 6 and {len(value) for value in drawn} == {43}
+
+
+def test_who_signed_in_is_told_by_the_verified_claims(generic: Twin) -> None:
+    client = generic_client(generic, public=True)
+    flow = client.authorize(redirect_uri=CALLBACK, scope="openid read")
+    tokens = client.redeem(flow, approve(flow.url))
+    claims = tokens.claims
+    assert claims is not None and claims["iss"] == tokens.issuer
+    assert claims["aud"] == tokens.client_id and claims["sub"]
+    # A dict of the caller's own.
+    claims.clear()
+    assert tokens.claims and copy.copy(tokens).claims == tokens.claims
+    # What is stored are the tokens; and without the scope nobody is named.
+    assert oauth_core.Tokens.deserialize(tokens.serialize()).claims is None
+    other = client.authorize(redirect_uri=CALLBACK, scope="read")
+    assert client.redeem(other, approve(other.url)).claims is None
+
+
+@pytest.mark.parametrize(
+    ("flaw", "kind", "code"),
+    [
+        ("missing", oauth_core.Malformed, "id_token.missing"),
+        ("wrong_issuer", oauth_core.Untrusted, "jwt.issuer"),
+        ("wrong_audience", oauth_core.Untrusted, "jwt.audience"),
+        ("wrong_nonce", oauth_core.Untrusted, "id_token.nonce"),
+        ("missing_subject", oauth_core.Untrusted, "jwt.missing_claim"),
+        ("wrong_access_token_hash", oauth_core.Untrusted, "id_token.at_hash"),
+        ("broken_signature", oauth_core.Untrusted, "jws.bad_signature"),
+        ("unsigned", oauth_core.Untrusted, "jws.alg_not_allowed"),
+    ],
+)
+def test_an_id_token_with_a_flaw_signs_nobody_in(
+    generic: Twin, flaw: str, kind: type[oauth_core.OAuthError], code: str
+) -> None:
+    client = generic_client(generic, public=True)
+    flow = client.authorize(redirect_uri=CALLBACK, scope="openid")
+    callback = approve(flow.url)
+    generic.fault("id_token", flaw=flaw)
+    with pytest.raises(kind) as caught:
+        client.redeem(flow, callback)
+    assert caught.value.code == code
 
 
 def test_a_person_who_says_no(generic: Twin) -> None:

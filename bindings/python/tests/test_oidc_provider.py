@@ -49,6 +49,7 @@ def test_login_refresh_rotation_introspection_revocation(oidc: Any) -> None:
         extra={"prompt": "consent"},
     )
     assert tokens.scope >= {"openid"} and tokens.id_token and tokens.refresh_token
+    assert tokens.claims and tokens.claims["sub"] and tokens.claims["iss"] == tokens.issuer
     renewed = client.refresh(tokens=tokens)
     assert renewed.refresh_token and renewed.refresh_token != tokens.refresh_token
     with pytest.raises(oauth_core.Denied) as caught:

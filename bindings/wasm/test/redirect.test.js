@@ -45,9 +45,14 @@ test('oidc-provider signs a person in, renews and revokes', async () => {
   const page = await signedIn(us, config, { scope: 'openid offline_access', extra: { prompt: 'consent' } })
   const told = await page.evaluate(async () => {
     const first = await session.token()
-    return { first: first.length > 20, idToken: session.idToken?.split('.').length, end: session.expiresAt > new Date() }
+    return {
+      first: first.length > 20,
+      idToken: session.idToken?.split('.').length,
+      claims: [typeof session.claims.sub, session.claims.aud],
+      end: session.expiresAt > new Date(),
+    }
   })
-  assert.deepEqual(told, { first: true, idToken: 3, end: true })
+  assert.deepEqual(told, { first: true, idToken: 3, claims: ['string', config.clientId], end: true })
   const later = await page.evaluate(async () => {
     const before = await session.token()
     // 60 seconds of life: in 56, the 6 to spare are not there any more.

@@ -44,6 +44,26 @@ test('a callback of another issuer is refused, and the flow is over', async () =
   assert.equal(after.token_requests, before.token_requests, 'the code goes nowhere')
 })
 
+test('an ID token with a flaw signs nobody in', async () => {
+  for (const [flaw, name, code] of [
+    ['missing', 'MalformedError', 'id_token.missing'],
+    ['wrong_issuer', 'UntrustedError', 'jwt.issuer'],
+    ['wrong_audience', 'UntrustedError', 'jwt.audience'],
+    ['wrong_nonce', 'UntrustedError', 'id_token.nonce'],
+    ['wrong_access_token_hash', 'UntrustedError', 'id_token.at_hash'],
+    ['broken_signature', 'UntrustedError', 'jws.bad_signature'],
+    ['unsigned', 'UntrustedError', 'jws.alg_not_allowed'],
+  ]) {
+    const page = await us.page()
+    await toCallback(us, page, us.configs.generic, { scope: 'openid' })
+    await us.generic.fault({ name: 'id_token', flaw })
+    // The document and the keys are fetched before the token is read: the fault is for the reply that has one.
+    const result = await handle(page, us.configs.generic)
+    assert.deepEqual([result.name, result.code], [name, code], flaw)
+    await page.close()
+  }
+})
+
 test('a callback is good for one use', async () => {
   const page = await us.page()
   await toCallback(us, page, us.configs.generic)

@@ -5,6 +5,7 @@ import { hashed } from '/js/chance.js'
 import { origins, prepare } from '/js/config.js'
 import { OAuthError, signIn } from '/js/index.js'
 import * as operations from '/js/ops.js'
+import { verified } from '/js/verify.js'
 import { ready } from '/js/wasm.js'
 
 const wasm = await ready()
@@ -140,7 +141,9 @@ class Party {
     }
   }
 
-  #said(step) {
+  async #said(first) {
+    let step = first
+    while (step.kind === 'verify') step = this.#machine.verified(this.#now, await verified(step))
     this.#show(step, this.#machine)
     switch (step.kind) {
       case 'send': {

@@ -434,6 +434,13 @@ class Tokens:
         RFC 6749 section 6. None if there never was one.
         """
     @property
+    def claims(self) -> dict[str, Any] | None:
+        """Who signed in: the verified claims of the ID token of redeem() and login(); a new dict each time.
+
+        OpenID Connect Core section 2. None without the scope openid, and for tokens that
+        were refreshed or read from a store. People are told apart by iss and sub together.
+        """
+    @property
     def id_token(self) -> str | None:
         """The ID Token as it came. What it says is in claims, once it is verified.
 

@@ -37,7 +37,9 @@ impl Claims {
 
     /// A claim by its name; `null` counts as absent.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name).filter(|value| !value.is_null())
+        self.0
+            .get(name)
+            .filter(|value| !matches!(value, Value::Null))
     }
 
     /// All of them.
@@ -68,10 +70,14 @@ impl Claims {
     /// # Errors
     /// `jwt.malformed_claim` for what is no number.
     pub fn time(&self, name: &str) -> Result<Option<UnixTime>, Error> {
-        let Some(value) = self.0.get(name) else {
-            return Ok(None);
+        let number = match self.0.get(name) {
+            None => return Ok(None),
+            Some(Value::Number(number)) => number,
+            Some(_) => return Err(malformed(name)),
         };
-        let seconds = match (value.as_u64(), value.as_f64()) {
+        // Of a negative number one of serde_json's is a float too, and one of a page's is not.
+        let float = number.as_f64().or(number.as_i64().map(|_| 0.0));
+        let seconds = match (number.as_u64(), float) {
             (Some(seconds), _) => seconds,
             // A cast saturates; what no number can hold is read as the largest.
             (None, Some(float)) if float.abs() < f64::MAX => float as u64,
