@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use crate::common::{oauth, served, try_log_in};
+use crate::common::{log_in, oauth, served, try_log_in};
 use oauth_testkit::Fault;
 use serde_json::Value;
 
@@ -46,6 +46,18 @@ fn every_preset_leads_to_its_server() {
             "{name}: {said:?}"
         );
     }
+}
+
+#[test]
+fn a_login_with_openid_names_the_person_or_nobody_is_logged_in() {
+    let served = served();
+    let done = log_in(&served, &["--scope", "openid read"]);
+    assert!(done.stderr.contains("signed in: "), "{}", done.stderr);
+    let flaw = oauth_testkit::twin::IdTokenFlaw::WrongIssuer;
+    served.with(|twin| twin.inject(Fault::IdToken { flaw }));
+    let done = try_log_in(&served, &["--scope", "openid read"], 1);
+    assert_eq!(done.code, 1, "{}", done.stderr);
+    assert!(done.stderr.contains("error[jwt.issuer]"), "{}", done.stderr);
 }
 
 #[test]
