@@ -44,6 +44,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "value",
             "issuer",
             "quirk",
+            "redirect_uri",
             "url",
             "scope",
             "retry_after",

@@ -165,7 +165,7 @@ impl Foreign {
         match tokio::time::timeout(PATIENCE, told).await {
             Ok(Ok(told)) => told,
             Ok(Err(_)) => Err(lost("was dropped")),
-            Err(_) => Err(lost("gave no answer in time")),
+            Err(_) => Err(lost("did not answer in time")),
         }
     }
 }

@@ -86,7 +86,7 @@ pub(crate) fn ask<T: Send + 'static>(
             Ok(Ok(Some(answer))) => answer,
             Ok(Ok(None)) => Err(lost("the interpreter is shutting down")),
             Ok(Err(_)) => Err(lost(&format!("the thread of the {who} was stopped"))),
-            Err(_) => Err(lost(&format!("the {who} gave no answer in time"))),
+            Err(_) => Err(lost(&format!("the {who} did not answer in time"))),
         }
     })
 }

@@ -1,5 +1,6 @@
-//! Any endpoint as an exchange: where it goes, who sends it, every signature that is due, one request,
-//! one reply; and once more if the server wants its DPoP nonce in the proof.
+//! A call to an endpoint, as an exchange: builds the request, obtains the signatures it needs,
+//! sends it and reads the response. A request refused with `use_dpop_nonce` is sent once more with
+//! the server's nonce (RFC 9449 section 8).
 
 mod redact;
 mod request;
@@ -50,7 +51,8 @@ enum State {
     Fresh,
     /// The host signs.
     Signing(Box<Signing>),
-    /// For the reply, which must not repeat our secrets to anyone.
+    /// The request was sent. Its secrets are kept so that they can be redacted from an error in the
+    /// response.
     Waiting(Sent),
     Over,
 }
@@ -62,7 +64,7 @@ struct Signing {
     job: SigningJob,
 }
 
-/// Whether the server's nonce has been asked for already: "once per call".
+/// Whether the call was already repeated with the server's DPoP nonce; it is repeated only once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NonceRetry {
     Unused,
@@ -128,12 +130,12 @@ impl Run {
 
     fn begin(&mut self, at: &Moment, ask: Ask<'_>) -> Result<Next, Error> {
         let request = ask(&Context::new(&self.config, at))?;
-        // A signature may cost a call to a key service: none for a request that cannot be made.
+        // Check the request first: a signature may cost a call to a key service.
         let request = Unsent::new(&self.config, request)?;
         self.sign_and_send(at, request)
     }
 
-    /// Adds the signatures that are due, one after the other, and sends the request.
+    /// Adds the missing signatures one by one, then sends the request.
     fn sign_and_send(&mut self, at: &Moment, mut request: Unsent) -> Result<Next, Error> {
         while let Some(due) = request.due(&self.config) {
             match request.sign(&self.config, at, due)? {

@@ -1,4 +1,5 @@
-//! Who we are to one server: shared by all calls of one client.
+//! The configuration of one client at one server: client id, authentication, redirect URIs, DPoP
+//! key. Shared by all calls of the client.
 
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ use crate::issuer::RedirectUri;
 use crate::jose::{Alg, KeyCache};
 use crate::server::Server;
 
-/// Whose tokens these are: never to be sent to anyone else.
+/// The issuer and client that tokens belong to. A token is never sent to another server or by
+/// another client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Binding {
     pub(crate) issuer: String,
@@ -31,7 +33,7 @@ impl Binding {
     }
 }
 
-/// What the clones of a client have learned.
+/// State shared by all clones of a client.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     /// Whether the server serves the grants of this client, as all of them have found.
@@ -48,7 +50,8 @@ pub struct ClientConfig {
     pub(crate) server: Server,
     pub(crate) client_id: ClientId,
     pub(crate) auth: ClientAuth,
-    /// Those of nearly every request, worked out once: a form is sent, JSON is understood.
+    /// The header fields that most requests start with: `Content-Type` for a form, `Accept` for
+    /// JSON, and `Authorization` for `client_secret_basic`. Computed once.
     pub(crate) headers: HeaderMap,
     pub(crate) redirect_uris: Option<Vec<RedirectUri>>,
     /// Issuer and client, to which the tokens will belong.
@@ -59,7 +62,7 @@ pub struct ClientConfig {
     pub(crate) id_token_algs: Option<Vec<Alg>>,
     /// What all clones share for good, whatever is changed on one of them.
     pub(crate) shared: Arc<Shared>,
-    /// The `Authorization` header of every request, worked out once.
+    /// The `Authorization` header of a client that uses `client_secret_basic`. Computed once.
     basic: Option<HeaderValue>,
 }
 
@@ -153,7 +156,8 @@ impl ClientConfig {
         Ok(())
     }
 
-    /// Whether this is one of the redirect URIs registered for the client, as far as we hold them.
+    /// Whether the client may use this redirect URI: it is in the configured list, or no list is
+    /// configured.
     pub(crate) fn allows(&self, uri: &RedirectUri) -> bool {
         self.redirect_uris
             .as_ref()

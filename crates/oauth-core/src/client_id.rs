@@ -15,8 +15,9 @@ impl ClientId {
         Self(id.into())
     }
 
-    /// An empty id is nobody, and one with a space at its end was pasted badly: the server would
-    /// only say `invalid_client`. Other bytes are outside `VSCHAR` (RFC 6749 appendix A.1).
+    /// Refuses a client id that is empty, has white space at either end, or contains a control
+    /// character: the server would only answer `invalid_client`. Other characters outside `VSCHAR`
+    /// (RFC 6749 appendix A.1) are accepted.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
         let is_sound = !self.0.is_empty()

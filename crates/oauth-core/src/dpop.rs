@@ -1,6 +1,9 @@
 //! Tokens bound to a key: proofs, and the nonces that servers want in them.
 //!
 //! RFC 9449 <https://www.rfc-editor.org/rfc/rfc9449#section-4.2>
+//!
+//! The retry after `use_dpop_nonce` is in `call.rs` (authorization server, section 8) and in
+//! `flow/resource/request.rs` (resource server, section 9).
 
 #[cfg(all(test, feature = "sha2"))]
 mod tests;

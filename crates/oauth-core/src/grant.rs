@@ -5,7 +5,7 @@ mod client_credentials;
 mod extension;
 mod password;
 mod refresh_token;
-mod request;
+mod token_request;
 
 use std::borrow::Cow;
 
@@ -22,8 +22,8 @@ pub use extension::Extension;
 pub use password::Password;
 pub use refresh_token::Refresh;
 pub(crate) use refresh_token::unnamed;
-pub use request::TokenRequest;
-pub(crate) use request::check_resource;
+pub use token_request::TokenRequest;
+pub(crate) use token_request::check_resource;
 
 /// One grant type (RFC 6749 section 1.3).
 pub trait Grant {

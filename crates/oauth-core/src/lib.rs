@@ -36,6 +36,7 @@ pub mod manual;
 pub mod moment;
 pub mod pkce;
 pub mod quirk;
+pub mod redirect_uri;
 pub mod retry_after;
 pub mod scope;
 pub mod secret;

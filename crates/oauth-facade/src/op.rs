@@ -1,8 +1,10 @@
-//! What a client can ask of a server, each defined once: here in a line of the table, and in a file of
-//! its own under `op/`. Every language's methods, signatures and documentation are written from it.
+//! The operations that the language bindings offer, such as refresh and revocation. Each is defined
+//! once, by a line of the table below and a file under `op/`; the methods, signatures and
+//! documentation of all bindings are generated from it.
 //!
-//! A number of the table and the places of the arguments are what a host and this crate agree on;
-//! [`FINGERPRINT`] changes with either, so that two halves of different releases notice it.
+//! A binding identifies an operation by its index in [`TABLE`] and passes arguments by position.
+//! [`FINGERPRINT`] changes with either, so that a binding detects a native library of another
+//! release.
 
 mod client_credentials;
 mod device_authorization;
@@ -34,20 +36,20 @@ pub trait Operation: Sized {
     /// Its arguments, those of its own before those that it shares with others.
     const ARGUMENTS: &'static [&'static [About]];
 
-    /// Out of what a host handed over.
+    /// Reads the arguments that a binding passed.
     ///
     /// # Errors
     /// For an argument that is missing or not of its type.
     fn read(args: &mut Args) -> Result<Self, Refused>;
 
-    /// The conversation.
+    /// Starts the operation.
     ///
     /// # Errors
-    /// Those of what cannot be asked.
+    /// If the request cannot be built, for example `endpoint.missing`.
     fn start(self, client: &Client) -> Result<Machine, Error>;
 }
 
-/// What an operation leaves behind, as hosts see it.
+/// A type that an operation returns to a binding.
 pub trait Outcome {
     /// What it is.
     const KIND: Kind;
@@ -260,7 +262,7 @@ macro_rules! operations {
         // Apart from the table, whose texts no library is to hold.
         const NAMES: &[&str] = &[$(stringify!($every),)* $(stringify!($other),)*];
 
-        // Two lists, for whoever names a function links what it does.
+        // Two lists, so that the browser build links only the operations it offers.
         const EVERYWHERE: &[Start] = &[$(started::<$Every>),*];
         const NOT_IN_THE_BROWSER: &[Start] = &[$(started::<$Other>),*];
 

@@ -1,6 +1,9 @@
 //! The keys of a server, as all clones of a client know them: fetched when they are needed, kept for as long
 //! as the server says, and fetched again for a key that nobody knows, but not at an attacker's pace.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 

@@ -1,5 +1,8 @@
 //! Key sets (RFC 7517 section 5), and which of their keys a token may have been signed with.
 
+#[cfg(test)]
+mod tests;
+
 use super::{Alg, PublicJwk};
 use crate::error::{Error, ProtocolViolation};
 use crate::json::{self, Json, Map, Object, Value};

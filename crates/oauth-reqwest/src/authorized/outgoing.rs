@@ -1,4 +1,5 @@
-//! An outgoing request: its state in the core, and the request for reqwest.
+//! A request to a protected resource: its state machine in `oauth-core`, and the `http::Request`
+//! that reqwest sends.
 
 use std::time::Duration;
 
@@ -11,14 +12,14 @@ use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, ResourceRequest, St
 use oauth_core::token::Tokens;
 use oauth_core::url::Url;
 
-/// A request whose body is at hand, or can be sent only once.
+/// A request to a protected resource, with a body in memory or a stream that can be sent only once.
 pub(crate) struct Outgoing<S> {
     pub(crate) request: ResourceRequest,
     pub(crate) timeout: Option<Duration>,
     stream: Option<S>,
 }
 
-/// What is handed to reqwest.
+/// A complete request for reqwest, with a body in memory or a stream.
 pub(crate) enum Parcel<S> {
     Bytes(http::Request<Bytes>),
     Stream(http::Request<S>),

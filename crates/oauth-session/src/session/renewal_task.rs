@@ -16,8 +16,8 @@ use crate::fault_points;
 use crate::observe::Notice;
 use crate::store::Store;
 
-/// How long a store may take to answer. Those of this crate give up sooner, and a lease is hardly
-/// longer.
+/// The timeout of a store operation. The stores of this crate time out sooner, and a lease is
+/// hardly longer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Spawns a renewal. No lock may be held: a runtime that is shut down drops the task at once, and its
@@ -58,7 +58,7 @@ impl RenewalTask {
 
     async fn run(mut self) {
         let (mut event, mut is_new) = (Event::Begin, false);
-        // One turn for each renewal, however often it asks for the lease.
+        // Each renewal is counted once by the rate limit, however often it requests the lease.
         let mut pace = self.session.pace.clone();
         loop {
             let at = match clock::moment() {
@@ -177,8 +177,8 @@ impl Inner {
                 let mut state = self.state();
                 match state.keeper.retry_after(now) {
                     Some(pause) => pause,
-                    // A renewal is under way, whose task continues here afterwards: it must see that
-                    // no other does.
+                    // A renewal is under way. Its task calls `save_later` when it ends, and must
+                    // find the flag cleared.
                     None => {
                         state.is_saving_later = false;
                         return;
@@ -200,8 +200,8 @@ impl Inner {
         }
     }
 
-    /// Loads the record. One that no key decrypts would block every login for ever, so a login replaces
-    /// it: it is passed on as one that cannot be read.
+    /// Loads the record. A record that no key decrypts would block every login, so a login removes
+    /// it and passes on an unreadable record in its place, which the keeper replaces.
     async fn load(&self, store: &dyn Store, key: &str) -> Result<Option<Entry>, Error> {
         let sealed = match store.load(key).await {
             Err(error)
@@ -225,7 +225,7 @@ impl Inner {
         }))
     }
 
-    /// Carries out a step that is for the store.
+    /// Performs a store step: load, lease or save.
     async fn store_step(&self, step: Step) -> Event {
         let Some(Shared { store, key }) = &self.shared else {
             // A keeper without a store has no such steps.
@@ -256,7 +256,7 @@ impl Inner {
         };
         let late = |_| {
             Err(Error::lost(Cause::unknown(
-                "the store gave no answer in time",
+                "the store did not answer in time",
             )))
         };
         let answer = tokio::time::timeout(PATIENCE, asked).await;

@@ -1,4 +1,5 @@
-//! The folder of a file store: small files that several processes change, each key under its lock.
+//! The directory of a file store: small files that several processes read and write. Each key is
+//! guarded by one of sixteen lock files.
 
 pub(super) mod fault_points;
 pub(super) mod lease;
@@ -17,11 +18,11 @@ use oauth_core::error::{Cause, Error, Misuse};
 use super::{ENDPOINT, malformed};
 use ownership::{Access, Trusted};
 
-/// How long a verb waits for others, which take milliseconds: longer only if a process was suspended in
-/// the middle of one.
+/// How long an operation waits for the lock. Other processes hold it for milliseconds, unless one
+/// was suspended while it held the lock.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The most that is read or written.
+/// The largest file that is read or written, in bytes.
 const LIMIT: u64 = 16 * 1024 * 1024;
 
 /// The longest name of a key, in a file's name of at most 255 bytes.
@@ -60,7 +61,7 @@ impl Folder {
                 return Ok(locked);
             }
             if start.elapsed() > PATIENCE {
-                let busy = "another process holds the lock and does not go on";
+                let busy = "the lock was not released within 10 seconds";
                 return Err(Error::lost(Cause::unsent(busy)).at_endpoint(ENDPOINT));
             }
             thread::sleep(pause);
@@ -88,8 +89,8 @@ impl Folder {
         }
     }
 
-    /// Removes what killed writers have left. A writer has the lock from before its file is there
-    /// until after it is gone.
+    /// Removes temporary files of killed writers. A running writer holds the lock as long as its
+    /// temporary file exists.
     pub(super) fn sweep(&self) -> Result<(), Error> {
         for name in self.names()? {
             let Some(rest) = name.strip_suffix(TEMP).and_then(|n| n.strip_suffix('.')) else {
@@ -166,7 +167,7 @@ impl Locked<'_> {
         self.folder.read_file(&self.name(ending))
     }
 
-    /// Replaces the file as a whole: once this is answered, also a power cut leaves the new one.
+    /// Replaces the file atomically. Once this returns, the new file survives a power loss.
     pub(super) fn write(&self, ending: &str, bytes: &Secret<Vec<u8>>) -> Result<(), Error> {
         if bytes.expose().len() as u64 > LIMIT {
             let name = self.name(ending);
@@ -232,7 +233,7 @@ pub(super) fn make(path: &Path, access: Access) -> Result<Trusted, Error> {
     match ownership::open_above(path).map_err(broken)? {
         None => Ok(trusted),
         Some(above) => {
-            let what = "all may write to it, and so put another folder in the place of ours";
+            let what = "every user can write to it, and so could replace the store's directory";
             Err(refused(&above.to_string_lossy(), what))
         }
     }

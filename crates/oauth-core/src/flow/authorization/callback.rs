@@ -10,8 +10,9 @@ use std::fmt;
 use super::ResponseMode;
 use crate::error::{Error, ProtocolViolation, ServerError, ValidationFailure};
 use crate::form::{self, Pairs};
-use crate::issuer::{Arrived, Issuer, RedirectUri};
+use crate::issuer::Issuer;
 use crate::quirk::Rules;
+use crate::redirect_uri::{Arrived, RedirectUri};
 use crate::secret::Secret;
 
 /// The largest callback that is read, in bytes.

@@ -1,5 +1,5 @@
-//! A pending authorization: a flow that waits for its callback, as a value to store. It checks the callback,
-//! in the order state, issuer, error, code.
+//! A pending authorization: the values to store between the authorization request and its callback.
+//! It checks the callback in this order: state, issuer, error, code.
 
 #[cfg(test)]
 mod tests;
@@ -49,18 +49,19 @@ impl Pending {
         &self.redirect_uri
     }
 
-    /// When the flow started, for callers that let old flows lapse.
+    /// When the flow started, for callers that expire old flows.
     pub const fn started_at(&self) -> UnixTime {
         self.started_at
     }
 
-    /// The key to find this flow by when several wait in one session.
+    /// The `state` parameter of the request. It identifies the flow if several are pending in one
+    /// session.
     pub const fn state(&self) -> &Secret<String> {
         &self.state
     }
 
-    /// What the ID Token of this flow must repeat (OpenID Connect Core section 3.1.2.1), if `openid`
-    /// was asked for.
+    /// The `nonce` that the ID Token must repeat (OpenID Connect Core section 3.1.2.1), if the
+    /// scope contains `openid`.
     pub const fn nonce(&self) -> Option<&Secret<String>> {
         self.nonce.as_ref()
     }
@@ -123,8 +124,8 @@ impl Pending {
         })
     }
 
-    /// Judges a callback and takes its code out, with what to ask for when it is redeemed. No check can be
-    /// left out, and the flow is used up whatever the verdict.
+    /// Checks a callback; returns its code and the parameters of the token request. No check can be
+    /// skipped, and the flow is consumed whatever the result.
     pub(crate) fn accept(self, config: &ClientConfig, callback: &str) -> Result<Redemption, Error> {
         if self.issuer != config.server.issuer().as_str()
             || self.client_id != config.client_id.as_str()
@@ -137,7 +138,8 @@ impl Pending {
 
     fn judge(self, config: &ClientConfig, callback: &Callback<'_>) -> Result<Redemption, Error> {
         if callback.is_empty() {
-            // Neither code nor error, so nothing in it could deceive: say what is missing.
+            // The callback has neither code nor error, so there is nothing to verify: report what
+            // is missing.
             return Err(ProtocolViolation::CallbackNoCode.into());
         }
         if !callback.has_state(&self.state) {
@@ -152,7 +154,7 @@ impl Pending {
         callback
             .check_issuer(config.server.issuer(), rules, is_required)
             .map_err(|untrusted| match error {
-                // Not to be believed, but the person at the screen has to hear of it.
+                // The error is unverified, but the user should see it.
                 Some(error) => untrusted.about(&format!("it says error={error}")),
                 None => untrusted,
             })?;

@@ -1,5 +1,5 @@
-//! The end of a token request: new tokens are committed to the store before anyone sees them; a failure
-//! clears the in-flight marker, or leaves it.
+//! What follows a token request: new tokens are saved before any caller gets them; after a failure,
+//! the in-flight marker is cleared only if the server certainly did not process the request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,8 +120,8 @@ impl Keeper {
         if self.is_refused() {
             refusals.note(at.now());
         }
-        // A server that sends the refused token again stands by it. Otherwise the refused one remains
-        // the known token until the new one is stored.
+        // A server that issues the refused token again considers it valid. Otherwise the refused
+        // one remains the known token until the new one is stored.
         let is_refused = |refused: &Secret<String>| tokens.access_token.matches(refused.expose());
         if self.refused.as_ref().is_some_and(is_refused) {
             self.refused = None;
@@ -158,7 +158,7 @@ impl Keeper {
             is_deferred: false,
             may_be_stored: false,
             over: self.version,
-            // A store that did not answer before the request is not waited for after it.
+            // The store did not answer before the request, so the save is tried only once.
             tries: if without_store { SAVES - 1 } else { 0 },
         }))
     }
@@ -337,8 +337,9 @@ impl Keeper {
         if !self.is_clients() && error.server_error().is_some_and(ends) {
             return self.load(State::RecheckStore(error));
         }
-        // A person has to confirm something, or one machine is not trusted, or this server has its own
-        // error for a dead token: that cannot be told, so nothing is deleted.
+        // The cause is unknown: the user may have to confirm something, this machine may not be
+        // trusted, or the server may have its own error for an invalid token. So nothing is
+        // deleted.
         if let Some(suspicion) = self.suspicion(at, &error) {
             return self.save_suspicion(at, error, suspicion);
         }
@@ -353,8 +354,8 @@ impl Keeper {
         self.save(&record, State::SaveFailure(outcome))
     }
 
-    /// Clears the marker of this attempt if the error proves that the server did not process it; whether
-    /// there was one to clear.
+    /// Clears the marker of this attempt if the error proves that the server did not process the
+    /// request. Returns whether it was cleared.
     pub(super) fn clear_marker(&mut self, error: &Error) -> bool {
         let renewal_id = self.renewal_id.clone();
         let marker = self.record.in_flight.as_ref();
@@ -410,8 +411,8 @@ impl Keeper {
 
 /// Whether the server certainly did not process the request: it was never sent, or the refusal says
 /// so. This is an allow-list of proofs. Any other response may come from an intermediary that has
-/// forwarded the request and then gave up on the response: gateways mean that by 502 and 504, but also
-/// by 499, 520 or 524, some by a bare 503, and a firewall by any page.
+/// forwarded the request and then gave up on the response: gateways report this with 502 or 504,
+/// some with 499, 520, 524 or a bare 503; a firewall may answer with any page.
 fn is_unspent(error: &Error) -> bool {
     match error.kind() {
         Kind::Lost(_) => error

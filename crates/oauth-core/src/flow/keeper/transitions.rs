@@ -16,11 +16,11 @@ use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
 use crate::token::Tokens;
 
-/// The pauses between two loads of a record that another worker is renewing, in milliseconds.
+/// The shortest and longest pause between two loads while another worker renews, in milliseconds.
 const LOOK_SHORTEST: u64 = 25;
 const LOOK_LONGEST: u64 = 1000;
 
-/// How many conflicts a renewal may meet.
+/// The number of save conflicts that a renewal tolerates.
 const CONFLICTS: u32 = 8;
 
 impl Keeper {
@@ -165,7 +165,8 @@ impl Keeper {
             (State::ReleaseLease(outcome), Event::Leased(_) | Event::Failed(_)) => {
                 self.finish(at, outcome)
             }
-            // Only if the store did not answer: one that refuses has a fault that somebody must mend.
+            // Only if the store did not answer; a store that refuses has a fault that an operator
+            // must fix.
             (
                 State::LoadBeforeLease { .. } | State::AcquireLease { .. } | State::LoadUnderLease,
                 Event::Failed(error),
@@ -177,7 +178,7 @@ impl Keeper {
             (State::AcquireLease { .. } | State::LoadUnderLease, Event::Failed(error)) => {
                 self.fail(at, error)
             }
-            // Nobody is told to log in before all workers can know.
+            // No caller is told to log in before the store has recorded the reason for all workers.
             (
                 State::SaveSuspicion(_) | State::ResolveSuspicionConflict(_),
                 Event::Failed(error),
@@ -225,8 +226,8 @@ impl Keeper {
         }
     }
 
-    /// Another worker has saved meanwhile: loads its record, after a pause from the second time on. A
-    /// store that reports nothing but conflicts is given up.
+    /// After a save conflict, loads the record that another worker saved; from the second conflict
+    /// on, pauses first. After more than [`CONFLICTS`] conflicts the renewal ends.
     fn restart_after_conflict(&mut self, at: &Moment, next: State) -> Step {
         self.restarts += 1;
         match self.restarts {
@@ -316,7 +317,8 @@ impl Keeper {
         }
     }
 
-    /// Another worker renews: the token at hand suffices for now, or the store is read again soon.
+    /// Another worker holds the lease: returns the current token unless it is stale; otherwise
+    /// loads the record again after a pause.
     fn wait_for_holder(&mut self, at: &Moment, looks: u32, rest: Duration) -> Step {
         if let Some(tokens) = self
             .good(at.now())
@@ -394,7 +396,8 @@ impl Keeper {
         Some(error)
     }
 
-    /// Nothing can be done by this worker; the store is read again soon, for others may act.
+    /// This worker can do nothing more. It reads the store again after a second, since another
+    /// worker may have acted.
     pub(super) fn pause_briefly(&mut self, at: &Moment, error: &Error) {
         let soon = at.now().after(Duration::from_secs(1));
         self.backoff.set(at.now(), soon, error);

@@ -1,8 +1,9 @@
-//! One request to a resource server, with all that may come before and after it: its token, its
-//! turn, one renewal after a 401, redirects within the origin, and the pause that a 429 asks for.
+//! A request to a protected resource, as a state machine: waits for the rate limiter, asks for a
+//! token, renews it once after a 401, repeats once with a DPoP nonce, follows redirects within the
+//! origin, and observes the pause of a 429 or 503.
 //!
-//! The request itself stays with the host, for its body may stream; this decides what is done with
-//! it. The loop of a host is always the same:
+//! The host keeps the request itself, since its body may be a stream; this type decides what the
+//! host does next. The loop of a host is always the same:
 //!
 //! ```
 //! # use std::time::Duration;
@@ -76,7 +77,7 @@ use crate::url::Url;
 /// How many redirects are followed.
 const MAX_HOPS: u8 = 10;
 
-/// One request, as far as it decides what is done with it.
+/// One request to a protected resource: everything but a streamed body.
 pub struct ResourceRequest {
     api: Api,
     method: Method,
@@ -131,7 +132,7 @@ struct Unsent {
 }
 
 impl ResourceRequest {
-    /// A request. What is wrong with the URL is told at the first step.
+    /// A request. An invalid URL is reported by the first call of [`Self::resume`].
     pub fn new(api: &Api, method: Method, url: &str) -> Self {
         Self {
             api: api.clone(),
@@ -263,7 +264,8 @@ impl ResourceRequest {
         self.api.owner(self.url.as_ref().map_err(Error::clone)?)
     }
 
-    /// A token, once it is this request's turn.
+    /// Asks for a token if the rate limiter admits the request; otherwise waits, or fails if the
+    /// wait would be too long.
     fn queue(&mut self, at: &Clock, owner: TokenFor, is_refused: bool) -> Result<Step, Error> {
         let patience = match self.on_limit {
             OnLimit::Wait { .. } => Patience::Waits,
@@ -337,8 +339,8 @@ impl ResourceRequest {
         })
     }
 
-    /// At most one renewal and ten redirects, and nothing that would need a body twice that can be
-    /// sent only once.
+    /// Handles a response: at most one renewal, one DPoP nonce retry and ten redirects. A body that
+    /// can be sent only once is never sent again.
     fn reply(
         &mut self,
         at: &Clock,
@@ -373,7 +375,8 @@ impl ResourceRequest {
         }
         if verdict == Verdict::Renew {
             return match (self.is_renewed, can_repeat) {
-                // The new token is no worse than the next one would be: it stays.
+                // The renewed token was refused too. A second renewal would not help, so the token
+                // is kept.
                 (true, _) => Ok(self.over(Step::Done)),
                 (false, false) => Ok(self.over(Step::DoneRefused)),
                 (false, true) => {

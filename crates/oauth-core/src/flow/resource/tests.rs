@@ -1,6 +1,11 @@
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
+use std::time::Duration;
+
 use super::*;
+use crate::http::StatusCode;
+use crate::http::header::WWW_AUTHENTICATE;
+use crate::scope::Scope;
 use crate::testing::code;
 
 fn verdict(status: u16, fields: &[&[u8]]) -> Verdict {

@@ -1,0 +1,160 @@
+//! What a reply of a protected resource asks of the client (RFC 6750 section 3.1, RFC 9470 section 3, RFC 9449
+//! section 9). The challenges in it are parsed in `challenge.rs`.
+
+use std::time::Duration;
+
+use crate::base64::{self, Alphabet};
+use crate::challenge::{self, Challenge};
+use crate::dpop;
+use crate::error::{Denial, Error, ServerError};
+use crate::http::header::WWW_AUTHENTICATE;
+use crate::http::{HeaderMap, HeaderValue, StatusCode};
+use crate::json::{self, Json};
+use crate::scope::Scope;
+
+/// What the resource server's reply asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Not about the token: hand the reply to the caller.
+    Pass,
+    /// The token is dead: get a new one and repeat the request once, if its body can be repeated.
+    Renew,
+    /// The token covers too little: the person must be asked for this scope too. A refresh would
+    /// not help.
+    WidenScope(Option<Scope>),
+    /// The person must log in again, in this way (RFC 9470). A refresh would not help.
+    StepUp {
+        /// `acr_values`, as the server wrote them.
+        acr_values: Option<String>,
+        /// `max_age` in seconds.
+        max_age: Option<u64>,
+        /// The `claims` parameter (OpenID Connect Core section 5.5) for the next authorization: JSON,
+        /// as Microsoft's resource servers hand it over with `insufficient_claims`.
+        claims: Option<String>,
+    },
+    /// The proof of possession needs the nonce that the reply brings (RFC 9449 section 9): make another
+    /// proof and repeat the request once, if its body can be repeated.
+    UseDpopNonce,
+    /// The server wants something a token cannot give.
+    Refused,
+}
+
+/// Whether a reply of this status can be about the token: the verdict on any other is
+/// [`Verdict::Pass`], whatever its headers say.
+pub const fn may_be_about_the_token(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST
+    )
+}
+
+/// What a reply to a request with a token asks for (RFC 6750 section 3.1, RFC 9470 section 3).
+pub fn after(status: StatusCode, headers: &HeaderMap) -> Verdict {
+    let fields = headers.get_all(WWW_AUTHENTICATE).iter();
+    after_fields(status, fields.map(HeaderValue::as_bytes))
+}
+
+/// [`after`] for hosts whose HTTP client lets through more than [`HeaderValue`] can hold: `fields`
+/// are the values of `WWW-Authenticate`. A control character refuses its challenge and no other.
+pub fn after_fields<'a>(status: StatusCode, fields: impl IntoIterator<Item = &'a [u8]>) -> Verdict {
+    judge(status, fields, &["bearer"])
+}
+
+/// [`after`] a request whose token was bound to a key: its challenge has the scheme `DPoP`, and a server
+/// that takes both kinds of token may answer with the other's (RFC 9449 sections 7.1 and 7.2).
+pub fn after_dpop(status: StatusCode, headers: &HeaderMap) -> Verdict {
+    let fields = headers.get_all(WWW_AUTHENTICATE).iter();
+    let fields = fields.map(HeaderValue::as_bytes);
+    judge(status, fields, &[dpop::DPOP, "bearer"])
+}
+
+/// What the challenges of these schemes say; of two with an error, that of the first scheme counts.
+fn judge<'a>(
+    status: StatusCode,
+    fields: impl IntoIterator<Item = &'a [u8]>,
+    schemes: &[&'a str],
+) -> Verdict {
+    if !may_be_about_the_token(status) {
+        return Verdict::Pass;
+    }
+    let (challenges, is_whole) = challenge::readable_fields(fields);
+    let of = |scheme: &'a str| {
+        challenges
+            .iter()
+            .filter(move |challenge| challenge.scheme == scheme)
+    };
+    let ours = || schemes.iter().copied().flat_map(of);
+    let telling = ours().find(|challenge| challenge.param("error").is_some());
+    match telling.and_then(|challenge| Some((challenge, challenge.param("error")?))) {
+        Some((_, "invalid_token")) => Verdict::Renew,
+        Some((challenge, dpop::USE_NONCE)) if challenge.scheme == dpop::DPOP => {
+            Verdict::UseDpopNonce
+        }
+        Some((challenge, "insufficient_scope")) => Verdict::WidenScope(scope(challenge)),
+        Some((challenge, "insufficient_user_authentication")) => Verdict::StepUp {
+            acr_values: challenge.param("acr_values").map(str::to_owned),
+            max_age: challenge
+                .param("max_age")
+                .and_then(|seconds| seconds.parse().ok()),
+            claims: claims(challenge),
+        },
+        Some((challenge, "insufficient_claims")) => Verdict::StepUp {
+            acr_values: None,
+            max_age: None,
+            claims: claims(challenge),
+        },
+        Some(_) => Verdict::Refused,
+        // A 401 without an error code: UserVoice says no more than that, and RFC 6750 section 3.1
+        // wants no code where the request carried no token.
+        None if status == StatusCode::UNAUTHORIZED => {
+            // What cannot be read may have been a Bearer challenge.
+            let is_ours = challenges.is_empty() || !is_whole || ours().next().is_some();
+            if is_ours {
+                Verdict::Renew
+            } else {
+                Verdict::Refused
+            }
+        }
+        None => Verdict::Pass,
+    }
+}
+
+/// The error that a reply stands for, if its status is 400 or above: `denied.http_status`,
+/// `denied.busy` where the status asks to come back, or the code that a Bearer challenge names
+/// (RFC 6750 section 3.1). `pause` is what the reply asks for before the next request.
+pub fn refusal(status: StatusCode, headers: &HeaderMap, pause: Option<Duration>) -> Option<Error> {
+    if !(status.is_client_error() || status.is_server_error()) {
+        return None;
+    }
+    let server = ServerError::of_status(status.as_u16()).retry_after(pause);
+    let fields = headers.get_all(WWW_AUTHENTICATE).iter();
+    let (challenges, _) = challenge::readable_fields(fields.map(HeaderValue::as_bytes));
+    // Of a server's own words nothing is kept: they may repeat the token.
+    let code = challenges
+        .iter()
+        .filter(|challenge| ["bearer", dpop::DPOP].contains(&challenge.scheme.as_str()))
+        .find_map(|challenge| challenge.param("error"))
+        .filter(|code| Denial::ALL.iter().any(|known| known.text() == *code));
+    let server = match code {
+        Some(code) => server.coded(code),
+        None => server,
+    };
+    Some(Error::from(server).at_endpoint("resource"))
+}
+
+/// `claims` in base64 of either alphabet, if it is an object.
+fn claims(challenge: &Challenge) -> Option<String> {
+    let text = challenge.param("claims")?.trim_end_matches('=');
+    let bytes = base64::decode(text, Alphabet::Standard)
+        .or_else(|| base64::decode(text, Alphabet::UrlSafe))?;
+    let claims = String::from_utf8(bytes).ok()?;
+    let is_object = matches!(json::parse(&claims), Ok(Json::Object(_)));
+    is_object.then_some(claims)
+}
+
+fn scope(challenge: &Challenge) -> Option<Scope> {
+    challenge
+        .param("scope")
+        .and_then(|names| Scope::parse(names).ok())
+}

@@ -1,0 +1,87 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use super::*;
+use crate::testing::code;
+
+const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+const EC: &str = r#""kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
+    "y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA""#;
+
+/// An Ed25519 key with these members beside.
+fn key(more: &str) -> String {
+    format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{X}"{more}}}"#)
+}
+
+fn set(keys: &[String]) -> KeySet {
+    KeySet::parse(&format!(r#"{{"keys":[{}]}}"#, keys.join(","))).unwrap()
+}
+
+#[test]
+fn a_key_is_chosen_by_its_name_its_kind_and_what_it_is_for() {
+    let ec = |more: &str| format!("{{{EC}{more}}}");
+    let keys = set(&[
+        key(r#","kid":"a""#),
+        // Decoys: the same name with another kind, and other uses.
+        ec(r#","kid":"a""#),
+        key(r#","kid":"b","use":"enc""#),
+        key(r#","kid":"c","key_ops":["sign"]"#),
+        key(r#","kid":"d","key_ops":["verify"],"use":"sig","alg":"EdDSA""#),
+        key(r#","kid":"e","alg":"ES256""#),
+        key(r#","kid":7"#),
+    ]);
+    let found = |alg, kid: &str| keys.candidates(alg, Some(kid)).len();
+    assert_eq!((found(Alg::EdDsa, "a"), found(Alg::Es256, "a")), (1, 1));
+    assert_eq!((found(Alg::EdDsa, "d"), found(Alg::Ed25519, "d")), (1, 1));
+    for none in ["b", "c", "e", "f", "", "../a", "A"] {
+        assert_eq!(found(Alg::EdDsa, none), 0, "{none}");
+    }
+    assert_eq!(keys.candidates(Alg::EdDsa, None).len(), 2);
+    assert!(keys.candidates(Alg::Hs256, Some("a")).is_empty());
+}
+
+#[test]
+fn a_name_that_no_key_has_may_be_of_one_without_a_name() {
+    let keys = set(&[key(""), key(r#","kid":"a""#)]);
+    assert_eq!(keys.candidates(Alg::EdDsa, Some("z")).len(), 1);
+    assert_eq!(keys.candidates(Alg::EdDsa, Some("a")).len(), 1);
+    assert_eq!(keys.candidates(Alg::EdDsa, None).len(), 2);
+}
+
+#[test]
+fn no_more_than_eight_keys_are_tried() {
+    let keys = set(&vec![key(""); 20]);
+    assert_eq!(
+        (keys.len(), keys.candidates(Alg::EdDsa, None).len()),
+        (20, 8)
+    );
+}
+
+#[test]
+fn a_set_survives_its_json() {
+    let keys = set(&[
+        key(r#","kid":"b","alg":"EdDSA""#),
+        key(r#","kid":"a""#),
+        key(""),
+    ]);
+    let again = KeySet::parse(&keys.to_json()).unwrap();
+    assert_eq!(again.to_json(), keys.to_json());
+    assert_eq!(again.ids().collect::<Vec<_>>(), ["b", "a"]);
+}
+
+#[test]
+fn what_is_not_understood_is_left_out_and_what_is_no_set_is_refused() {
+    let odd = [
+        r#"{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}"#,
+        r#"{"kty":"oct","k":"AAAA"}"#,
+        "{}",
+    ];
+    let keys = set(&odd.map(str::to_owned));
+    assert!(keys.is_empty());
+    for bad in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[1]}"#] {
+        assert_eq!(
+            code(KeySet::parse(bad).map(drop)),
+            Err("jwks.malformed"),
+            "{bad}"
+        );
+    }
+}

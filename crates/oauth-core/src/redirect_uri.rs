@@ -1,0 +1,193 @@
+//! The redirect URI (RFC 6749 section 3.1.2, RFC 8252 section 7), compared exactly; and where a user may go
+//! after the login.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Misuse};
+use crate::json::{Json, JsonForm};
+use crate::url::{Flaw, Url};
+
+/// Where the server sends the person back to (RFC 6749 section 3.1.2, RFC 8252 section 7).
+///
+/// `https`; plain `http` on a loopback address or `localhost`; or a private scheme in reverse
+/// domain form (`com.example.app:/callback`). Kept and compared exactly as given.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String")]
+#[serde(try_from = "String")]
+pub struct RedirectUri(String);
+
+impl RedirectUri {
+    /// Reads a redirect URI.
+    ///
+    /// # Errors
+    /// `redirect_uri.refused`.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let accepted = match Url::scan(text) {
+            _ if text.contains('#') => false,
+            Ok(url) => url.scheme() == "https" || url.is_loopback() || url.host() == "localhost",
+            // "a URI scheme based on a domain name under their control, expressed in reverse
+            // order" (RFC 8252 section 7.1)
+            Err(Flaw::OtherScheme) => text.split_once(':').is_some_and(|(scheme, rest)| {
+                let is_domain =
+                    scheme.contains('.') && scheme.split('.').all(|label| !label.is_empty());
+                is_domain && rest.starts_with('/') && rest.bytes().all(crate::url::is_plain)
+            }),
+            Err(_) => false,
+        };
+        if accepted {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Misuse::RedirectUriRefused.into())
+        }
+    }
+
+    /// The text, exactly as given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What the server added to this URI, if the callback arrived here. Of a callback that is no
+    /// whole URL only what is there is compared: of a path with its query the path, of a bare query
+    /// nothing. `Err` is where it arrived instead, without its query.
+    pub(crate) fn arrived<'a>(&self, callback: &'a str) -> Result<Arrived<'a>, &'a str> {
+        let is_path = callback.starts_with('/') && !callback.starts_with("//");
+        if !is_path && !callback.starts_with("//") && !has_scheme(callback) {
+            return Ok(Arrived::Bare(self.without_own_query(callback)));
+        }
+        let bare = callback.split('#').next().unwrap_or_default();
+        let (here, query) = bare.split_once('?').unwrap_or((bare, ""));
+        let (ours, own_query) = self.0.split_once('?').unwrap_or((&self.0, ""));
+        let is_here = match (Url::scan(here), Url::scan(ours)) {
+            (_, Ok(ours)) if is_path => here == path_of(&ours),
+            // Of a private scheme the path is all that follows the colon.
+            (_, Err(_)) if is_path => ours.split_once(':').is_some_and(|(_, path)| path == here),
+            (Ok(here), Ok(ours)) => here.same_origin(&ours) && path_of(&here) == path_of(&ours),
+            _ => here == ours,
+        };
+        let added = match query.strip_prefix(own_query) {
+            Some(added) if own_query.is_empty() || added.is_empty() => Some(added),
+            Some(added) => added.strip_prefix('&'),
+            None => None,
+        };
+        match added.filter(|_| is_here) {
+            Some(added) => Ok(Arrived::At { added }),
+            None => Err(here),
+        }
+    }
+
+    /// A bare query may begin with the one that is this URI's own; a posted form does not.
+    fn without_own_query<'a>(&self, query: &'a str) -> &'a str {
+        let Some((_, own)) = self.0.split_once('?').filter(|(_, own)| !own.is_empty()) else {
+            return query;
+        };
+        let bare = query.strip_prefix('?').unwrap_or(query);
+        bare.strip_prefix(own)
+            .and_then(|added| added.strip_prefix('&'))
+            .unwrap_or(query)
+    }
+}
+
+/// A callback that is this redirect URI's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrived<'a> {
+    /// It says where it arrived, and that is here; with what was added to the query.
+    At { added: &'a str },
+    /// It holds parameters alone.
+    Bare(&'a str),
+}
+
+/// Whether a text begins as an absolute URI does. No parameter of a callback has a colon in its
+/// name, and a value stands behind an equals sign.
+fn has_scheme(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(scheme, _)| {
+        let is_char = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.bytes().all(is_char)
+    })
+}
+
+/// The path as browsers write it: never empty.
+fn path_of(url: &Url) -> &str {
+    match url.path() {
+        "" => "/",
+        path => path,
+    }
+}
+
+impl FromStr for RedirectUri {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::parse(text)
+    }
+}
+
+impl AsRef<str> for RedirectUri {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Debug for RedirectUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedirectUri({})", self.0)
+    }
+}
+
+impl fmt::Display for RedirectUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<RedirectUri> for String {
+    fn from(uri: RedirectUri) -> Self {
+        uri.0
+    }
+}
+
+impl TryFrom<String> for RedirectUri {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        Self::parse(&text)
+    }
+}
+
+/// Where a person may go after the login: a path of this origin, or a URL of it
+/// (RFC 9700 section 4.11.1).
+///
+/// # Errors
+/// `return_target.refused` for anything a browser could read as another origin.
+pub fn return_target<'a>(target: &'a str, own_origin: &Url) -> Result<&'a str, Error> {
+    let refused = || Err(Error::from(Misuse::ReturnTarget));
+    let bare = target.split('#').next().unwrap_or_default();
+    if !target.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
+        return refused();
+    }
+    // A path is read as part of this origin; `//host` in it, or dot segments, would lead away.
+    let absolute = if bare.starts_with('/') && !bare.starts_with("//") {
+        format!("{}{bare}", own_origin.origin())
+    } else {
+        bare.to_owned()
+    };
+    match Url::parse(&absolute) {
+        Ok(url) if url.same_origin(own_origin) => Ok(target),
+        _ => refused(),
+    }
+}
+
+impl JsonForm for RedirectUri {
+    fn read(value: Json<'_>) -> Option<Self> {
+        Self::parse(value.as_str()?).ok()
+    }
+
+    fn write(&self, out: &mut String) {
+        self.0.write(out);
+    }
+}

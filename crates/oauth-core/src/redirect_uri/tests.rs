@@ -1,0 +1,133 @@
+use super::*;
+
+#[test]
+fn a_redirect_uri_is_https_or_on_this_machine_or_of_a_domain() {
+    for (text, is_good) in [
+        ("https://app.example/cb?x=1", true),
+        ("http://127.0.0.1/cb", true),
+        ("http://[::1]:7/cb", true),
+        ("http://localhost:18777/callback", true),
+        ("http://[2001:db8::1]/cb", false),
+        ("http://app.example/cb", false),
+        ("http://localhost.evil.example/cb", false),
+        ("https://app.example/cb#f", false),
+        ("com.example.app:/cb", true),
+        ("com.example.app:cb", false),
+        ("com.example.app://cb", true),
+        ("example:/cb", false),
+        ("javascript:/cb", false),
+    ] {
+        assert_eq!(RedirectUri::parse(text).is_ok(), is_good, "{text}");
+    }
+}
+
+fn arrived(ours: &'static str, callback: &'static str) -> Result<Arrived<'static>, &'static str> {
+    let uri = RedirectUri::parse(ours).unwrap_or_else(|error| unreachable!("{error}"));
+    uri.arrived(callback)
+}
+
+fn at(added: &str) -> Result<Arrived<'_>, &'static str> {
+    Ok(Arrived::At { added })
+}
+
+#[test]
+fn a_callback_at_another_place_is_refused() {
+    let plain = "https://app.example/cb";
+    let with_query = "https://app.example/cb?x=1";
+    assert_eq!(
+        arrived(plain, "https://app.example/cb?code=c"),
+        at("code=c")
+    );
+    assert_eq!(
+        arrived(plain, "HTTPS://APP.example:443/cb?code=c#_=_"),
+        at("code=c")
+    );
+    assert_eq!(
+        arrived(with_query, "https://app.example/cb?x=1&code=c"),
+        at("code=c")
+    );
+    assert_eq!(arrived(with_query, "https://app.example/cb?x=1"), at(""));
+    assert_eq!(
+        arrived("https://app.example", "https://app.example/?code=c"),
+        at("code=c")
+    );
+    for (ours, callback) in [
+        (plain, "https://evil.example/cb?code=c"),
+        (plain, "http://app.example/cb?code=c"),
+        (plain, "https://app.example:8443/cb?code=c"),
+        (plain, "https://app.example/other?code=c"),
+        (plain, "https://app.example/cb/?code=c"),
+        (plain, "//app.example/cb?code=c"),
+        (plain, "ftp://app.example/cb?code=c"),
+        (with_query, "https://evil.example/cb?x=1&code=c"),
+        (with_query, "https://app.example/other?x=1&code=c"),
+        (with_query, "https://app.example/cb?code=c"),
+        (with_query, "https://app.example/cb?x=11&code=c"),
+        (with_query, "https://evil.example/cb?x=1"),
+        ("com.example.app:/cb", "com.example.other:/cb?code=c"),
+        ("com.example.app:/cb", "com.example.app:/other?code=c"),
+    ] {
+        assert!(arrived(ours, callback).is_err(), "{ours} {callback}");
+    }
+    assert_eq!(
+        arrived(plain, "http://app.example/cb?code=c"),
+        Err("http://app.example/cb")
+    );
+}
+
+#[test]
+fn of_a_callback_only_what_is_there_is_compared() {
+    let plain = "https://app.example/cb";
+    let with_query = "https://app.example/cb?x=1";
+    assert_eq!(arrived(plain, "/cb?code=c"), at("code=c"));
+    assert_eq!(arrived(with_query, "/cb?x=1&code=c"), at("code=c"));
+    assert_eq!(arrived("https://app.example", "/?code=c"), at("code=c"));
+    assert_eq!(arrived("com.example.app:/cb", "/cb?code=c"), at("code=c"));
+    for callback in ["/other?code=c", "/cb/?code=c", "/?code=c", "//cb?code=c"] {
+        assert!(arrived(plain, callback).is_err(), "{callback}");
+    }
+    assert!(arrived(with_query, "/cb?code=c").is_err());
+    let bare = "code=c&iss=https://as.example/a?b";
+    assert_eq!(arrived(plain, bare), Ok(Arrived::Bare(bare)));
+    assert_eq!(arrived(plain, "?code=c"), Ok(Arrived::Bare("?code=c")));
+    assert_eq!(
+        arrived(with_query, "?x=1&code=c"),
+        Ok(Arrived::Bare("code=c"))
+    );
+    assert_eq!(
+        arrived(with_query, "x=1&code=c"),
+        Ok(Arrived::Bare("code=c"))
+    );
+    assert_eq!(arrived(with_query, "code=c"), Ok(Arrived::Bare("code=c")));
+}
+
+#[test]
+fn a_return_target_stays_on_its_origin() {
+    let own = Url::parse("https://app.example/x").unwrap_or_else(|error| unreachable!("{error}"));
+    let stays = |target: &str| return_target(target, &own).is_ok();
+    for good in [
+        "/a",
+        "/a?b=c#d",
+        "https://app.example/a",
+        "https://app.example:443/a",
+    ] {
+        assert!(stays(good), "{good}");
+    }
+    for bad in [
+        "//evil.example",
+        "///evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "https://evil.example/",
+        "http://app.example/",
+        "https://app.example:8443/",
+        "https:evil.example",
+        "javascript:alert(1)",
+        "/a/../b",
+        "/a\tb",
+        "",
+        "a",
+    ] {
+        assert!(!stays(bad), "{bad}");
+    }
+}
