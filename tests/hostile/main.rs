@@ -4,6 +4,7 @@
 //! After a faulty answer the client sends nothing more: no request to the API, no second token request.
 //! `--nocapture` shows the table.
 
+use oauth_core::flow::redeem::Login;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Moment, Scope, danger};
 use oauth_reqwest::{Driver, reqwest};
@@ -32,6 +33,8 @@ fn expected(flaw: IdTokenFlaw) -> Option<&'static str> {
         IdTokenFlaw::ForeignType => "jwt.typ",
         // One key in the set, and a token that names none (oidcc-client-test-kid-absent-single-jwks).
         IdTokenFlaw::NoKeyId => return None,
+        // Nobody asked when the person authenticated.
+        IdTokenFlaw::MissingAuthTime | IdTokenFlaw::OldAuthTime => return None,
         _ => "a flaw that has no row here",
     })
 }
@@ -62,9 +65,20 @@ impl Party {
 
     /// A whole sign-in; the code of its error, or the subject.
     async fn sign_in(&self) -> Result<String, &'static str> {
+        let login = self.login(self.ask("openid read")).await?;
+        Ok(login
+            .id_token
+            .expect("openid was asked for")
+            .subject()
+            .to_owned())
+    }
+
+    fn ask(&self, scope: &str) -> AuthorizationRequest {
         let uri = RedirectUri::parse(REDIRECT_URI).expect("a redirect URI");
-        let ask =
-            AuthorizationRequest::new(uri).scope(Scope::parse("openid read").expect("a scope"));
+        AuthorizationRequest::new(uri).scope(Scope::parse(scope).expect("a scope"))
+    }
+
+    async fn login(&self, ask: AuthorizationRequest) -> Result<Login, &'static str> {
         let at = Moment::system().expect("a clock");
         let (url, pending) = self.client.authorize(&at, ask).expect("a URL");
         let browser = reqwest::Client::builder()
@@ -85,16 +99,8 @@ impl Party {
             .client
             .redeem(pending, &callback)
             .expect("a callback of this flow");
-        let login = self
-            .driver
-            .run(exchange)
-            .await
-            .map_err(|error| error.code())?;
-        Ok(login
-            .id_token
-            .expect("openid was asked for")
-            .subject()
-            .to_owned())
+        let login = self.driver.run(exchange).await;
+        login.map_err(|error| error.code())
     }
 
     fn requests(&self, path: &str) -> usize {
@@ -132,6 +138,66 @@ async fn every_flaw_of_an_id_token_is_found_and_nothing_is_sent_after_it() {
         assert!(party.requests("/jwks") <= fetches, "{flaw:?}");
         // The next person signs in as if nothing had been.
         assert!(party.sign_in().await.is_ok(), "{flaw:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_tells_of_a_user_is_of_the_one_who_signed_in() {
+    let party = Party::new().await;
+    let login = party
+        .login(party.ask("openid profile"))
+        .await
+        .expect("a login");
+    let subject = login
+        .id_token
+        .expect("openid was asked for")
+        .subject()
+        .to_owned();
+    let tokens = std::sync::Arc::new(login.tokens);
+    let about = |subject: String| {
+        party
+            .driver
+            .run(party.client.userinfo(tokens.clone(), subject))
+    };
+    let claims = about(subject.clone()).await.expect("claims");
+    assert_eq!(claims.text("name").ok().flatten(), Some("Alice Liddell"));
+    // oidcc-client-test-userinfo-invalid-sub
+    let other = about(format!("{subject}1")).await.map(drop);
+    assert_eq!(other.map_err(|error| error.code()), Err("userinfo.subject"));
+    assert_eq!(party.requests("/userinfo"), 2);
+}
+
+/// OpenID Connect Core section 3.1.3.7, rule 13.
+#[tokio::test]
+async fn a_person_has_authenticated_as_lately_as_was_asked() {
+    let party = Party::new().await;
+    for (max_age, flaw, wanted) in [
+        ("60", None, None),
+        (
+            "60",
+            Some(IdTokenFlaw::OldAuthTime),
+            Some("id_token.auth_too_old"),
+        ),
+        (
+            "0",
+            Some(IdTokenFlaw::OldAuthTime),
+            Some("id_token.auth_too_old"),
+        ),
+        ("86400", Some(IdTokenFlaw::OldAuthTime), None),
+        (
+            "86400",
+            Some(IdTokenFlaw::MissingAuthTime),
+            Some("id_token.auth_time_missing"),
+        ),
+    ] {
+        if let Some(flaw) = flaw {
+            party
+                .served
+                .with(|twin| twin.inject(Fault::IdToken { flaw }));
+        }
+        let ask = party.ask("openid").extra("max_age", max_age);
+        let seen = party.login(ask).await.err();
+        assert_eq!(seen, wanted, "{max_age} {flaw:?}");
     }
 }
 

@@ -87,6 +87,8 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         "id_token.subject_changed" => &["subject_changed"],
         "id_token.audience_changed" => &["audience_changed"],
         "id_token.auth_time_changed" => &["auth_time_changed"],
+        "userinfo.malformed" => &["missing_claim", "malformed_claim"],
+        "userinfo.subject" => &["subject_mismatch"],
         "jwks.malformed" => &["invalid_jwks"],
         "key.malformed" => &["invalid_jwk"],
         "scope.syntax" => &["invalid_scope_syntax"],

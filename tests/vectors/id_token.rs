@@ -1,15 +1,21 @@
-//! Groups about who signed in: `id-token`, `id-token-refresh`.
+//! Groups about who signed in: `id-token`, `id-token-refresh`, `userinfo`.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use oauth_core::issuer::Issuer;
 
 use oauth_core::jose::Claims;
 use oauth_core::moment::UnixTime;
 use oauth_core::quirk::{Quirk, Rules};
+use oauth_core::server::{EndpointKind, Server};
 use oauth_core::token::id_token::IdTokenChecks;
-use oauth_core::{Client, Secret};
+use oauth_core::{Client, ClientAuth, ClientId, Exchange, Input, Moment, Secret, Step, Tokens};
 use serde_json::Value;
 
-use crate::format::{No, Vector, Verdict, holds};
+use crate::format::{No, Vector, Verdict, holds, same};
 use crate::jws::{Verified, algs, client, key_set, refused, run};
 
 const ENCRYPTED: &str = "tokens are not decrypted yet";
@@ -90,4 +96,64 @@ fn checks(expect: &Value) -> IdTokenChecks {
 fn issuer(vector: &Vector) -> Verdict {
     let _ = (vector, Quirk::AssumeBearer, Rules::default());
     Err(No::OutOfReach(ISSUERS))
+}
+
+const SIGNED: &str = "signed UserInfo responses are refused by their content type";
+
+pub(crate) fn userinfo(vector: &Vector) -> Verdict {
+    let is_jwt = vector.text("content_type") == Some("application/jwt");
+    if is_jwt || vector.expected["error"] == "userinfo_not_signed" {
+        return Err(No::OutOfReach(SIGNED));
+    }
+    let text = |error: oauth_core::Error| error.to_string();
+    let server = Server::new(Issuer::parse("https://as.example").map_err(text)?);
+    let server = server.with_endpoint(EndpointKind::Userinfo, "https://as.example/userinfo");
+    let client = Client::new(
+        server.map_err(text)?,
+        ClientId::new("client1"),
+        ClientAuth::none(),
+    );
+    let subject = vector.text("id_token_sub").unwrap_or("user-1").to_owned();
+    let tokens = Arc::new(Tokens::bearer("t0ken"));
+    let mut exchange = client.map_err(text)?.userinfo(tokens, subject);
+    let at = Moment::without_randomness(UnixTime::from_secs(1_700_000_000));
+    let Ok(Step::Send(request)) = exchange.resume(&at, Input::Begin) else {
+        return Err("no request".into());
+    };
+    if vector.text("build").is_some() {
+        let header = request
+            .headers()
+            .get("authorization")
+            .and_then(|value| value.to_str().ok());
+        same("header", header, Some("Bearer t0ken"))?;
+        return holds(
+            "GET without a query",
+            request.method() == "GET" && request.uri().query().is_none(),
+        );
+    }
+    let status = vector.input["status"]
+        .as_u64()
+        .and_then(|status| u16::try_from(status).ok());
+    let media = vector.text("content_type").unwrap_or("application/json");
+    let reply = Response::builder()
+        .status(status.unwrap_or(200))
+        .header("content-type", media);
+    let body = vector.text("body").unwrap_or_default().to_owned();
+    let reply = reply
+        .body(Bytes::from(body))
+        .map_err(|error| error.to_string())?;
+    match exchange.resume(&at, Input::Reply(reply)) {
+        Ok(Step::Done(claims)) => {
+            holds("is accepted", vector.expected["ok"] == true)?;
+            // A text is no boolean.
+            let verified = claims.get("email_verified").and_then(Value::as_bool);
+            same(
+                "email_verified",
+                verified,
+                vector.expected["email_verified"].as_bool(),
+            )
+        }
+        Ok(_) => Err("neither claims nor an error".into()),
+        Err(error) => refused(&error, vector),
+    }
 }

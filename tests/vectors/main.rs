@@ -102,6 +102,7 @@ fn handler(group: &str) -> Option<Handler> {
         "jws-published" | "jws-negative" => Core(jws::signature, JOSE),
         "hash-claims" => Core(jws::hash_claim, JOSE),
         "jwk-thumbprint" => Core(jws::key, JOSE),
+        "userinfo" => Core(id_token::userinfo, JOSE),
         "id-token" | "id-token-refresh" => Core(id_token::id_token, JOSE),
         _ => return None,
     })

@@ -29,6 +29,7 @@ export const {
   TokenState,
   Tokens,
   Untrusted,
+  UserClaims,
   discover,
   discovery,
   drain,

@@ -6,7 +6,7 @@
 const { begin, nothing, perform, recordOf, tokensOf } = require('./op.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = 'bab778cef4d5c5c3'
+const FINGERPRINT = '2e5d9bce34cd05ed'
 
 /** What the server says about a token (RFC 7662 section 2.2). */
 class TokenState extends Record {
@@ -38,6 +38,14 @@ class DeviceCode extends Record {
   }
 }
 
+/** What the server tells about a user (OpenID Connect Core section 5.1). */
+class UserClaims extends Record {
+  static members = {
+    subject: 'plain',
+    claims: 'plain',
+  }
+}
+
 const operations = {
   revoke: { number: 0, names: ['token', 'hint'], finish: nothing },
   refresh: { number: 1, names: ['tokens', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
@@ -45,6 +53,7 @@ const operations = {
   password: { number: 3, names: ['username', 'password', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   clientCredentials: { number: 4, names: ['scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   deviceAuthorization: { number: 5, names: ['scope', 'resource', 'audience', 'extra'], finish: recordOf(DeviceCode) },
+  userinfo: { number: 6, names: ['tokens', 'subject'], finish: recordOf(UserClaims) },
 }
 
 /** What a client asks of a server. */
@@ -54,6 +63,7 @@ class Operations {
   async introspect(args, options) { return this[perform](operations.introspect, args, options) }
   async password(args, options) { return this[perform](operations.password, args, options) }
   async deviceAuthorization(args, options) { return this[perform](operations.deviceAuthorization, args, options) }
+  async userinfo(args, options) { return this[perform](operations.userinfo, args, options) }
 }
 
 /** The same, for a driver of your own. */
@@ -64,6 +74,7 @@ class ExchangeOperations {
   password(args, options) { return this[begin](operations.password, args, options) }
   clientCredentials(args, options) { return this[begin](operations.clientCredentials, args, options) }
   deviceAuthorization(args, options) { return this[begin](operations.deviceAuthorization, args, options) }
+  userinfo(args, options) { return this[begin](operations.userinfo, args, options) }
 }
 
-module.exports = { ExchangeOperations, FINGERPRINT, Operations, TokenState, DeviceCode }
+module.exports = { ExchangeOperations, FINGERPRINT, Operations, TokenState, DeviceCode, UserClaims }

@@ -69,6 +69,13 @@ export interface DeviceAuthorizationArguments {
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
 }
 
+export interface UserinfoArguments {
+  /** The tokens of the sign-in. */
+  tokens: Tokens
+  /** The `sub` of the verified ID token: the answer has to be about the same user. */
+  subject: string
+}
+
 /**
  * What the server says about a token (RFC 7662 section 2.2).
  * Of a token that is not active it says nothing else.
@@ -120,6 +127,17 @@ export class DeviceCode {
   readonly expiresIn: number
   /** How many seconds to wait between two questions. */
   readonly interval: number
+  /** What may be shown. */
+  toJSON(): Record<string, unknown>
+}
+
+/** What the server tells about a user (OpenID Connect Core section 5.1). */
+export class UserClaims {
+  private constructor()
+  /** Who it is, together with the issuer: the `sub` of the ID token. */
+  readonly subject: string
+  /** All that was told, `sub` included: `name`, `email`, `address` and others, as far as the scope goes. */
+  readonly claims: Readonly<Record<string, unknown>>
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
@@ -178,6 +196,15 @@ export interface Operations {
    * @param args.extra Parameters that the provider documents.
    */
   deviceAuthorization(args?: DeviceAuthorizationArguments, options?: CallOptions): Promise<DeviceCode>
+  /**
+   * Asks the server about the user who signed in (OpenID Connect Core section 5.3).
+   * `userinfo.subject` if it tells about somebody else: then nothing of it may be used. `endpoint.missing` if the
+   * server does not offer it, `userinfo.malformed` if its answer is not what the standard describes, `denied.*` if it
+   * refuses, `lost.*` if no answer arrives.
+   * @param args.tokens The tokens of the sign-in.
+   * @param args.subject The `sub` of the verified ID token: the answer has to be about the same user.
+   */
+  userinfo(args: UserinfoArguments, options?: CallOptions): Promise<UserClaims>
 }
 
 /** The same, for a driver of your own. */
@@ -243,4 +270,13 @@ export interface ExchangeOperations {
    * @param args.extra Parameters that the provider documents.
    */
   deviceAuthorization(args?: DeviceAuthorizationArguments, options?: MomentOptions): Exchange<DeviceCode>
+  /**
+   * Asks the server about the user who signed in (OpenID Connect Core section 5.3).
+   * `userinfo.subject` if it tells about somebody else: then nothing of it may be used. `endpoint.missing` if the
+   * server does not offer it, `userinfo.malformed` if its answer is not what the standard describes, `denied.*` if it
+   * refuses, `lost.*` if no answer arrives.
+   * @param args.tokens The tokens of the sign-in.
+   * @param args.subject The `sub` of the verified ID token: the answer has to be about the same user.
+   */
+  userinfo(args: UserinfoArguments, options?: MomentOptions): Exchange<UserClaims>
 }

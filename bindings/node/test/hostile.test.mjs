@@ -60,6 +60,15 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
     assert.equal((await us.redeem(other.flow, await callbackOf(other.url, redirectUri))).claims, undefined)
   })
 
+  test(`what the server tells of a user is of the one who signed in: ${transport}`, async () => {
+    const { url, flow } = us.authorize({ redirectUri, scope: 'openid profile' })
+    const tokens = await us.redeem(flow, await callbackOf(url, redirectUri))
+    const { sub } = tokens.claims
+    const told = await us.userinfo({ tokens, subject: sub })
+    assert.deepEqual([told.subject, told.claims.name], [sub, 'Alice Liddell'])
+    check(await rejection(us.userinfo({ tokens, subject: `${sub}1` })), 'untrusted', 'userinfo.subject')
+  })
+
   for (const [flaw, kind, code] of [
     ['missing', 'malformed', 'id_token.missing'],
     ['wrong_issuer', 'untrusted', 'jwt.issuer'],

@@ -77,6 +77,21 @@ def test_who_signed_in_is_told_by_the_verified_claims(generic: Twin) -> None:
     assert client.redeem(other, approve(other.url)).claims is None
 
 
+def test_what_the_server_tells_of_a_user_is_of_the_one_who_signed_in(generic: Twin) -> None:
+    client = generic_client(generic, public=True)
+    flow = client.authorize(redirect_uri=CALLBACK, scope="openid profile email")
+    tokens = client.redeem(flow, approve(flow.url))
+    assert tokens.claims is not None
+    told = client.userinfo(tokens=tokens, subject=tokens.claims["sub"])
+    assert (told.subject, told.claims["name"]) == (tokens.claims["sub"], "Alice Liddell")
+    assert told.claims["email_verified"] is True
+    # What is about a person is in no repr.
+    assert "Alice" not in repr(told)
+    with pytest.raises(oauth_core.Untrusted) as caught:
+        client.userinfo(tokens=tokens, subject="another")
+    assert caught.value.code == "userinfo.subject"
+
+
 @pytest.mark.parametrize(
     ("flaw", "kind", "code"),
     [

@@ -29,9 +29,9 @@ export async function run(machine, { observe, signal, timeoutMs = 30_000 } = {})
 
 /** Only a sign-in with `openid` comes here. */
 async function verify(machine, step) {
-  const { verified } = await import('./verify.js')
   let isGood
   try {
+    const { verified } = await import('./verify.js')
     isGood = await verified(step)
   } catch (error) {
     return machine.lost(now(), `this browser cannot verify it: ${error.name}`, false)

@@ -10,6 +10,7 @@ use crate::endpoint::Endpoint;
 use crate::endpoint::introspection::{Introspection, TokenState};
 use crate::endpoint::revocation::Revocation;
 use crate::endpoint::token::Token;
+use crate::endpoint::userinfo::UserInfo;
 use crate::error::{Error, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _};
 use crate::flow::authorization::{
@@ -23,7 +24,7 @@ use crate::flow::resource::Api;
 use crate::flow::verification::{self, Verification};
 use crate::grant::{ClientCredentials, Grant, Refresh, TokenRequest};
 use crate::issuer::{Issuer, RedirectUri};
-use crate::jose::{Alg, KeySet};
+use crate::jose::{Alg, Claims, KeySet};
 #[cfg(feature = "sha2")]
 use crate::moment::Moment;
 use crate::moment::UnixTime;
@@ -299,6 +300,15 @@ impl Client {
         token: R,
     ) -> impl Exchange<Output = ()> + Send + use<R> {
         self.call(token.into())
+    }
+
+    /// Asks the server about the user of a sign-in, whom the ID token calls `subject`.
+    pub fn userinfo(
+        &self,
+        tokens: Arc<Tokens>,
+        subject: String,
+    ) -> impl Exchange<Output = Claims> + Send + use<> {
+        self.call(UserInfo::new(tokens, subject))
     }
 
     /// Asks the server about a token.

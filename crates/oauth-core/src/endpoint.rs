@@ -43,6 +43,7 @@ mod reply;
 mod request;
 pub mod revocation;
 pub mod token;
+pub mod userinfo;
 mod words;
 
 #[cfg(test)]

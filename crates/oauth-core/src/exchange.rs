@@ -13,8 +13,8 @@ use crate::error::{Cause, Error};
 use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
 
-pub(crate) use compose::Ready;
 pub use compose::{Boxed, ExchangeExt};
+pub(crate) use compose::{OnceOnly, Ready};
 
 /// The header fields of a reply that any exchange of this crate looks at: a host need not bring the others.
 pub const READ: [HeaderName; 6] = [

@@ -12,6 +12,12 @@ pub(crate) const MAX_EXTRA: usize = 256 << 10;
 #[derive(Clone, Default)]
 pub struct Extra(pub(crate) Map<String, Value>);
 
+impl From<Map<String, Value>> for Extra {
+    fn from(members: Map<String, Value>) -> Self {
+        Self(members)
+    }
+}
+
 impl Extra {
     /// The member of this name.
     pub fn get(&self, name: &str) -> Option<&Value> {

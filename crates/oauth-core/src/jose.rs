@@ -14,7 +14,7 @@ use crate::secret::Secret;
 pub use claims::Claims;
 pub use jwk::PublicJwk;
 pub(crate) use jws::Jws;
-pub(crate) use key_cache::{KeyCache, Lookup};
+pub(crate) use key_cache::{KeyCache, Lookup, Unsigned};
 pub use key_set::KeySet;
 
 macro_rules! algorithms {

@@ -124,6 +124,11 @@ fn rsa(
     let (Some(n), Some(e)) = (key.bytes("n"), key.bytes("e")) else {
         return false;
     };
+    // Some servers write the zero that marks a positive number in ASN.1.
+    let [n, e] = [&n, &e].map(|bytes| {
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        bytes.get(zeros..).unwrap_or_default()
+    });
     RsaPublicKeyComponents { n, e }
         .verify(parameters, input, signature)
         .is_ok()

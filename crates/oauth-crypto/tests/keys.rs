@@ -51,6 +51,30 @@ fn a_signature_is_good_for_its_algorithm_alone() -> Outcome {
     Ok(())
 }
 
+/// Some servers write the zero that marks a positive number in ASN.1 (RFC 7518 section 6.3.1.1 forbids it).
+#[test]
+fn a_modulus_with_a_zero_before_it_is_the_same_key() -> Outcome {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let key = PrivateKey::generate(Alg::Rs256)?;
+    let mut jwk = key.public_jwk().to_value();
+    for name in ["n", "e"] {
+        let text = jwk[name].as_str().ok_or("no number")?;
+        let longer = [
+            vec![0, 0],
+            URL_SAFE_NO_PAD.decode(text).map_err(|_| "no base64url")?,
+        ]
+        .concat();
+        jwk[name] = URL_SAFE_NO_PAD.encode(longer).into();
+    }
+    let mut job = job("RS256", &key, "text", key.sign(b"text")?);
+    if let VerificationJob::Signature { key, .. } = &mut job {
+        *key = VerificationKey::Public(jwk.to_string());
+    }
+    assert!(verify(&job));
+    Ok(())
+}
+
 #[test]
 fn a_public_key_is_no_secret() -> Outcome {
     let key = PrivateKey::generate(Alg::Es256)?;

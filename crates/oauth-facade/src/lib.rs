@@ -25,8 +25,8 @@ pub use keeper::{Ask, Keep, Keeper, Task, of_store};
 pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use op::{
     ClientCredentials, Description, DeviceAuthorization, DeviceCode, Doors, Entry, FINGERPRINT,
-    Introspect, Kind, Operation, Outcome, Password, Refresh, Revoke, TABLE, TokenState,
-    operation_name,
+    Introspect, Kind, Operation, Outcome, Password, Refresh, Revoke, TABLE, TokenState, UserClaims,
+    Userinfo, operation_name,
 };
 pub use preset::Preset;
 pub use record::{ErrorRecord, Record};

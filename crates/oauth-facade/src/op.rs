@@ -14,6 +14,7 @@ mod refresh;
 mod revoke;
 #[cfg(test)]
 mod tests;
+mod userinfo;
 
 use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
@@ -24,6 +25,7 @@ pub use introspect::{Introspect, TokenState};
 pub use password::Password;
 pub use refresh::Refresh;
 pub use revoke::Revoke;
+pub use userinfo::{UserClaims, Userinfo};
 
 use crate::arg::{About, Args, Refused, Shape};
 use crate::client::Client;
@@ -315,6 +317,7 @@ operations! {
         password: Password -> Tokens;
         client_credentials: ClientCredentials -> Tokens, Exchange;
         device_authorization: DeviceAuthorization -> DeviceCode;
+        userinfo: Userinfo -> UserClaims;
     }
 }
 

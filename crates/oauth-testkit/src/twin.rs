@@ -59,6 +59,7 @@ impl Twin {
     /// - `/token`: authorization code, refresh token (rotated; reuse revokes the family, unless
     ///   [`set_rotation`](Self::set_rotation) says otherwise), client credentials, password (see [`resource_owner`](Self::resource_owner)), device code, and
     ///   token exchange of access tokens;
+    /// - `/userinfo`, for tokens of the scope `openid`;
     /// - `/revoke`, `/introspect`, `/device_authorization`; a `GET` of `verification_uri_complete`
     ///   is the user's approval;
     /// - `GET /api/echo` (scope `read`) and `POST /api/echo` (scope `write`), with RFC 6750
@@ -317,6 +318,7 @@ impl Twin {
             (&paths.device_authorization, Place::DeviceAuthorization),
             (&paths.device_page, Place::DevicePage),
             (&paths.keys, Place::Keys),
+            (&paths.userinfo, Place::Userinfo),
             (&paths.logout, Place::Logout),
         ];
         match known
@@ -398,6 +400,7 @@ impl Twin {
                 wire::json(200, &id_token::keys(&authority.key_id))
             }
             Place::Keys => wire::json(200, &json!({ "keys": [] })),
+            Place::Userinfo => id_token::userinfo(authority, at, ask),
             Place::Logout => wire::page(200, "Signed out."),
         }
     }
@@ -424,6 +427,7 @@ enum Place {
     DevicePage,
     Metadata,
     Keys,
+    Userinfo,
     Logout,
     Api,
 }

@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Exchange, Tokens
-    from ._records import TokenState, DeviceCode
+    from ._records import TokenState, DeviceCode, UserClaims
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
 
-FINGERPRINT = "bab778cef4d5c5c3"
+FINGERPRINT = "2e5d9bce34cd05ed"
 
 
 class Operations:
@@ -183,6 +183,26 @@ class Operations:
         answer: Coroutine[Any, Any, DeviceCode] = self._acall(5, (scope, resource, audience, extra))
         return answer
 
+    def userinfo(self, *, tokens: Tokens, subject: str) -> UserClaims:
+        """Asks the server about the user who signed in (OpenID Connect Core section 5.3).
+
+        userinfo.subject if it tells about somebody else: then nothing of it may be used.
+        endpoint.missing if the server does not offer it, userinfo.malformed if its answer is
+        not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
+
+        Args:
+            tokens: The tokens of the sign-in.
+            subject: The sub of the verified ID token: the answer has to be about the same
+                user.
+        """
+        answer: UserClaims = self._call(6, (tokens, subject))
+        return answer
+
+    def auserinfo(self, *, tokens: Tokens, subject: str) -> Coroutine[Any, Any, UserClaims]:
+        """userinfo(), in a coroutine."""
+        answer: Coroutine[Any, Any, UserClaims] = self._acall(6, (tokens, subject))
+        return answer
+
 
 class ExchangeOperations:
     """The same without a transport: each is an Exchange."""
@@ -346,4 +366,27 @@ class ExchangeOperations:
                 at each step.
         """
         answer: Exchange[DeviceCode] = self._begin(5, (scope, resource, audience, extra), moment)
+        return answer
+
+    def userinfo(
+        self,
+        *,
+        tokens: Tokens,
+        subject: str,
+        moment: Moment | None = None,
+    ) -> Exchange[UserClaims]:
+        """Asks the server about the user who signed in (OpenID Connect Core section 5.3).
+
+        userinfo.subject if it tells about somebody else: then nothing of it may be used.
+        endpoint.missing if the server does not offer it, userinfo.malformed if its answer is
+        not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
+
+        Args:
+            tokens: The tokens of the sign-in.
+            subject: The sub of the verified ID token: the answer has to be about the same
+                user.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
+        """
+        answer: Exchange[UserClaims] = self._begin(6, (tokens, subject), moment)
         return answer

@@ -183,7 +183,8 @@ impl<'a> Reply<'a> {
         let looks_like_object =
             self.body().iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
         match essence.as_str() {
-            "application/json" => Ok(Media::Json),
+            // "application/jwk-set+json" is registered for keys (RFC 7517 section 8.5.2).
+            "application/json" | "application/jwk-set+json" => Ok(Media::Json),
             _ if self.rules.is_strict() => {
                 Err(Error::from(ProtocolViolation::ReplyContentType).about(&essence))
             }

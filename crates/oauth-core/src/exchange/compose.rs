@@ -69,6 +69,18 @@ impl<T> Exchange for Ready<T> {
     }
 }
 
+/// An exchange after something that cannot be had again, such as a code that is spent: what goes wrong in it
+/// is not to be repeated either.
+pub(crate) struct OnceOnly<E>(pub(crate) E);
+
+impl<E: Exchange> Exchange for OnceOnly<E> {
+    type Output = E::Output;
+
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<E::Output>, Error> {
+        self.0.resume(at, input).map_err(Error::once_only)
+    }
+}
+
 struct AndThen<E, F> {
     first: E,
     f: Option<F>,

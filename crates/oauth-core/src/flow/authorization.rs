@@ -225,8 +225,15 @@ impl AuthorizationRequest {
                 form.push_repeated(name, value.expose());
             }
         }
+        let mut max_age = None;
         for (name, value) in &self.extra {
             check_extra(config, name, value)?;
+            if name == "max_age" {
+                let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+                let seconds = value.parse().ok().filter(|_| is_number);
+                let wrong = || Error::from(Misuse::ParameterValue).about(name);
+                max_age = Some(seconds.ok_or_else(wrong)?);
+            }
             if name == "resource" {
                 check_resource(value)?;
             }
@@ -251,6 +258,7 @@ impl AuthorizationRequest {
             token_request: self.token_request,
             response_mode: self.response_mode,
             started_at: now,
+            max_age,
         };
         Ok(Prepared { form, pending })
     }

@@ -2,13 +2,17 @@
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#TokenResponse>
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::token::Token;
 use crate::error::{Error, ProtocolViolation};
-use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Ready};
+use crate::exchange::{Boxed, Exchange, ExchangeExt as _, OnceOnly, Ready};
 use crate::flow::verification;
 use crate::grant::{AuthorizationCode, TokenRequest};
 use crate::moment::UnixTime;
@@ -31,6 +35,7 @@ pub struct Login {
 pub(crate) struct Expected {
     pub(crate) nonce: Option<Secret<String>>,
     pub(crate) requested_at: UnixTime,
+    pub(crate) max_age: Option<Duration>,
 }
 
 /// A callback that was found good: what is sent for it, and what has to come back.
@@ -63,6 +68,7 @@ fn login(
     let Some(Expected {
         nonce,
         requested_at,
+        max_age,
     }) = expected
     else {
         let id_token = None;
@@ -75,6 +81,7 @@ fn login(
     let checks = IdTokenChecks {
         nonce,
         requested_at: Some(requested_at),
+        max_age,
         access_token: Some(tokens.access_token.clone()),
         ..IdTokenChecks::default()
     };
@@ -83,5 +90,5 @@ fn login(
         let id_token = Some(id_token);
         Ok(Login { tokens, id_token })
     });
-    Ok(login.boxed())
+    Ok(OnceOnly(login).boxed())
 }

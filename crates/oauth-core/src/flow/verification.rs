@@ -1,21 +1,25 @@
 //! The verification of a signed token: its keys, its signature, and the hashes it holds.
 //!
 //! Keys are fetched when none are known, and once more for a token that no known key has signed (OpenID
-//! Connect Core section 10.1.1).
+//! Connect Core section 10.1.1): by one for all, while the others wait for them.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::jwks::{FetchedKeys, Jwks};
-use crate::error::{Error, Kind, Misuse, ValidationFailure};
+use crate::error::{Error, Kind, Misuse, ServerError, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _, Input, Step, VerificationJob, VerificationKey};
-use crate::jose::{Alg, Hash, Jws, KeySet, Lookup};
+use crate::jose::{Alg, Hash, Jws, KeySet, Lookup, Unsigned};
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::token::id_token::{self, HashClaim, IdToken, IdTokenChecks};
+
+/// How long it takes to look again for keys that somebody else is fetching.
+const POLL: Duration = Duration::from_millis(250);
 
 /// The verification of a signature with the server's keys.
 pub(crate) struct Verification {
@@ -24,6 +28,8 @@ pub(crate) struct Verification {
     allowed: Vec<Alg>,
     refetch: Refetch,
     signature: Signature,
+    /// The keys that were looked through.
+    tried: Option<Arc<KeySet>>,
     state: State,
 }
 
@@ -47,6 +53,8 @@ enum State {
     Fetching(Box<Call<Jwks>>, Jws, Option<Arc<KeySet>>),
     /// The keys that are still to be tried.
     Verifying(Jws, VecDeque<VerificationKey>),
+    /// Somebody else is fetching keys.
+    Waiting(Jws),
     Over,
 }
 
@@ -62,6 +70,7 @@ impl Verification {
             allowed,
             refetch: Refetch::Possible,
             signature: Signature::Untried,
+            tried: None,
             state: State::Fresh,
         }
     }
@@ -75,7 +84,10 @@ impl Verification {
         }
         match self.config.shared.keys.lookup(at.now()) {
             Lookup::Fresh(keys) => self.choose(at, jws, &keys),
-            Lookup::Stale(known) => self.fetch(at, self.call(), jws, known, Input::Begin),
+            Lookup::Stale(known) => {
+                self.refetch = Refetch::Done;
+                self.fetch(at, self.call(), jws, known, Input::Begin)
+            }
         }
     }
 
@@ -104,16 +116,19 @@ impl Verification {
             }
             // A document is fetched without pauses, signatures or verification.
             Ok(Step::Sleep(_) | Step::Sign(_) | Step::Verify(_)) => Err(Misuse::OutOfOrder.into()),
-            // A server that cannot be reached for its keys has not withdrawn them.
-            Err(error) => match known {
-                Some(keys) if matches!(error.kind(), Kind::Lost(_)) => self.choose(at, jws, &keys),
-                _ => Err(error),
-            },
+            Err(error) => {
+                self.config.shared.keys.give_up();
+                match known {
+                    Some(keys) if has_withdrawn_nothing(&error) => self.choose(at, jws, &keys),
+                    _ => Err(error),
+                }
+            }
         }
     }
 
     /// The keys that may have signed the token, or others.
-    fn choose(&mut self, at: &Moment, jws: Jws, keys: &KeySet) -> Result<Step<Jws>, Error> {
+    fn choose(&mut self, at: &Moment, jws: Jws, keys: &Arc<KeySet>) -> Result<Step<Jws>, Error> {
+        self.tried = Some(Arc::clone(keys));
         let candidates = keys.candidates(jws.alg, jws.kid.as_deref()).into_iter();
         let candidates = candidates
             .map(|key| VerificationKey::Public(key.to_json()))
@@ -144,10 +159,22 @@ impl Verification {
     /// No key that is known has signed the token: others are fetched, but not at the pace of whoever makes up
     /// tokens.
     fn no_key(&mut self, at: &Moment, jws: Jws) -> Result<Step<Jws>, Error> {
-        let is_possible = self.refetch == Refetch::Possible;
-        self.refetch = Refetch::Done;
-        if is_possible && self.config.shared.keys.may_refetch(at.now()) {
-            return self.fetch(at, self.call(), jws, None, Input::Begin);
+        if self.refetch == Refetch::Possible {
+            if let Some(keys) = self.others() {
+                self.refetch = Refetch::Done;
+                return self.choose(at, jws, &keys);
+            }
+            match self.config.shared.keys.unsigned(at.now()) {
+                Unsigned::Fetch => {
+                    self.refetch = Refetch::Done;
+                    return self.fetch(at, self.call(), jws, None, Input::Begin);
+                }
+                Unsigned::Wait => {
+                    self.state = State::Waiting(jws);
+                    return Ok(Step::Sleep(POLL));
+                }
+                Unsigned::GiveUp => {}
+            }
         }
         Err(match self.signature {
             Signature::Tried => ValidationFailure::JwsSignature.into(),
@@ -157,6 +184,22 @@ impl Verification {
             }
         })
     }
+
+    /// Keys that somebody else has fetched since these were looked through.
+    fn others(&self) -> Option<Arc<KeySet>> {
+        let known = self.config.shared.keys.known()?;
+        let is_known = self
+            .tried
+            .as_ref()
+            .is_some_and(|tried| Arc::ptr_eq(tried, &known));
+        (!is_known).then_some(known)
+    }
+}
+
+/// A server that cannot be reached for its keys, or has too much to do, has not withdrawn them.
+fn has_withdrawn_nothing(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Lost(_))
+        || error.server_error().is_some_and(ServerError::is_passing)
 }
 
 impl Exchange for Verification {
@@ -169,6 +212,7 @@ impl Exchange for Verification {
             (State::Verifying(jws, _), Input::Verified(true)) => Ok(Step::Done(jws)),
             (State::Verifying(jws, rest), Input::Verified(false)) => self.verify(at, jws, rest),
             (State::Verifying(..), Input::Lost(cause)) => Err(Error::lost(cause)),
+            (State::Waiting(jws), Input::Elapsed) => self.no_key(at, jws),
             (State::Over, _) => Err(Misuse::Over.into()),
             _ => Err(Misuse::OutOfOrder.into()),
         }
@@ -248,7 +292,10 @@ impl Exchange for HashComparison {
                 Err(Error::lost(cause))
             }
             (_, None) if self.id_token.is_none() => Err(Misuse::Over.into()),
-            _ => Err(Misuse::OutOfOrder.into()),
+            _ => {
+                self.id_token = None;
+                Err(Misuse::OutOfOrder.into())
+            }
         }
     }
 }

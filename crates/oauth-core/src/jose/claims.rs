@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, ProtocolViolation, ValidationFailure};
-use crate::json::{self, Json, Map, Value};
+use crate::json::{self, Json, Map, Object, Value};
 use crate::moment::UnixTime;
 
 /// The claims of a verified token. `Debug` shows names only: they are about a person.
@@ -25,6 +25,10 @@ impl Claims {
             }
             Err(_) => Err(malformed()),
         }
+    }
+
+    pub(crate) fn of(object: &Object<'_>) -> Self {
+        Self(object.to_map())
     }
 
     /// Claims that were verified before, and stored as JSON.

@@ -14,10 +14,13 @@ use crate::moment::UnixTime;
 const DEFAULT_AGE: Duration = Duration::from_secs(15 * 60);
 /// However short the server says, so that not each login fetches them.
 const MIN_AGE: Duration = Duration::from_secs(60);
-/// However long the server says, so that a key that was withdrawn is forgotten.
+/// However long the server says, and however long it cannot be reached, so that a key that was withdrawn is
+/// forgotten.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Between two fetches for the sake of a token that no known key has signed: anybody can make up such tokens.
 const COOLDOWN: Duration = Duration::from_secs(60);
+/// How long a fetch that somebody else began is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Keys, with their age.
 #[derive(Debug, Default)]
@@ -30,6 +33,19 @@ struct State {
     fetched_at: Option<UnixTime>,
     /// When keys were last fetched before their time.
     forced_at: Option<UnixTime>,
+    /// Whether that fetch is still under way.
+    is_forcing: bool,
+}
+
+/// What to do for a token that no known key has signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unsigned {
+    /// Fetch keys: nobody else does, for a minute from now.
+    Fetch,
+    /// Wait: somebody else is fetching them.
+    Wait,
+    /// Nothing: they were fetched just now.
+    GiveUp,
 }
 
 /// What is known.
@@ -48,7 +64,10 @@ impl KeyCache {
         let is_sane = state.fetched_at.is_some_and(|at| at <= now.after(COOLDOWN));
         match (&state.set, state.fresh_until) {
             (Some(set), Some(until)) if now < until && is_sane => Lookup::Fresh(Arc::clone(set)),
-            (set, _) => Lookup::Stale(set.clone()),
+            (set, _) => {
+                let is_usable = state.fetched_at.is_some_and(|at| now < at.after(MAX_AGE));
+                Lookup::Stale(set.clone().filter(|_| is_usable))
+            }
         }
     }
 
@@ -57,17 +76,27 @@ impl KeyCache {
         self.state().set.clone()
     }
 
-    /// Whether keys may be fetched before their time, for a token that none of them has signed. If so, it
-    /// counts as done.
-    pub(crate) fn may_refetch(&self, now: UnixTime) -> bool {
+    /// Whether keys are to be fetched before their time, for a token that none of them has signed.
+    pub(crate) fn unsigned(&self, now: UnixTime) -> Unsigned {
         let mut state = self.state();
-        let may = state
+        let was_just = state
             .forced_at
-            .is_none_or(|at| now >= at.after(COOLDOWN) || now < at);
-        if may {
-            state.forced_at = Some(now);
+            .filter(|at| *at <= now && now < at.after(COOLDOWN));
+        match was_just {
+            None => {
+                state.forced_at = Some(now);
+                state.is_forcing = true;
+                Unsigned::Fetch
+            }
+            // Whoever fetched may have been dropped with the request.
+            Some(at) if state.is_forcing && now < at.after(PATIENCE) => Unsigned::Wait,
+            Some(_) => Unsigned::GiveUp,
         }
-        may
+    }
+
+    /// A fetch came to nothing: there is nothing to wait for.
+    pub(crate) fn give_up(&self) {
+        self.state().is_forcing = false;
     }
 
     /// Keeps what was fetched, for as long as the server says, within bounds.
@@ -76,6 +105,7 @@ impl KeyCache {
         let mut state = self.state();
         state.set = Some(set);
         state.fetched_at = Some(now);
+        state.is_forcing = false;
         state.fresh_until = Some(now.after(age));
     }
 

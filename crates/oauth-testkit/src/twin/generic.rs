@@ -43,6 +43,7 @@ pub(super) fn rules(base: &str) -> Rules {
         "introspection_endpoint": format!("{base}/introspect"),
         "device_authorization_endpoint": format!("{base}/device_authorization"),
         "jwks_uri": format!("{base}/jwks"),
+        "userinfo_endpoint": format!("{base}/userinfo"),
         "scopes_supported": SCOPES,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
@@ -68,6 +69,7 @@ pub(super) fn rules(base: &str) -> Rules {
             device_authorization: "/device_authorization".to_owned(),
             device_page: "/device".to_owned(),
             keys: "/jwks".to_owned(),
+            userinfo: "/userinfo".to_owned(),
             logout: String::new(),
         },
         metadata: (

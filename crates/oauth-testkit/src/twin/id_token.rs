@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::WWW_AUTHENTICATE;
 use oauth_core::crypto::Signer as _;
 use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
@@ -14,7 +15,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::authority::Grant;
+use super::authority::{Authority, Grant};
+use super::wire::{self, Ask, Reply};
 
 /// How long an ID token is good, in seconds.
 const LIFETIME: u64 = 300;
@@ -76,6 +78,30 @@ fn sign(header: &Value, claims: &Value) -> Option<String> {
     Some(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
+/// `GET {userinfo_endpoint}` (OpenID Connect Core section 5.3).
+pub(super) fn userinfo(authority: &Authority, at: UnixTime, ask: &Ask) -> Reply {
+    let grant = Authority::bearer(ask).and_then(|token| authority.access(at, token));
+    let Some(grant) = grant else {
+        let reply = wire::json(401, &json!({ "error": "invalid_token" }));
+        return wire::with(reply, WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"");
+    };
+    let has = |name: &str| grant.scope.split(' ').any(|granted| granted == name);
+    if !has("openid") {
+        let reply = wire::json(403, &json!({ "error": "insufficient_scope" }));
+        let challenge = "Bearer error=\"insufficient_scope\", scope=\"openid\"";
+        return wire::with(reply, WWW_AUTHENTICATE, challenge);
+    }
+    let mut claims = json!({ "sub": grant.subject });
+    if has("profile") {
+        claims["name"] = "Alice Liddell".into();
+    }
+    if has("email") {
+        claims["email"] = "alice@twin.example".into();
+        claims["email_verified"] = true.into();
+    }
+    wire::json(200, &claims)
+}
+
 /// What is wrong with an ID token; its signature is good unless it says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -115,6 +141,10 @@ pub enum IdTokenFlaw {
     PublicKeyAsSecret,
     /// A `typ` of another kind of token.
     ForeignType,
+    /// There is no `auth_time`, which `max_age` of the request makes a fault.
+    MissingAuthTime,
+    /// `auth_time` lies an hour back.
+    OldAuthTime,
 }
 
 impl IdTokenFlaw {
@@ -137,6 +167,8 @@ impl IdTokenFlaw {
         Self::BrokenSignature,
         Self::PublicKeyAsSecret,
         Self::ForeignType,
+        Self::MissingAuthTime,
+        Self::OldAuthTime,
     ];
 
     /// The token of a reply with this flaw; `None` where it goes without one.
@@ -173,6 +205,14 @@ impl IdTokenFlaw {
             Self::WrongAccessTokenHash => claims["at_hash"] = "X6ipxQXY1JKDUUzqjvn72w".into(),
             Self::NoKeyId => remove(&mut header, "kid"),
             Self::ForeignType => header["typ"] = "at+jwt".into(),
+            Self::MissingAuthTime => remove(&mut claims, "auth_time"),
+            Self::OldAuthTime => {
+                claims["auth_time"] = claims["iat"]
+                    .as_u64()
+                    .unwrap_or_default()
+                    .saturating_sub(3600)
+                    .into()
+            }
             Self::Unsigned => {
                 header["alg"] = "none".into();
                 let signed = sign(&header, &claims)?;

@@ -68,6 +68,7 @@ pub(super) struct Paths {
     pub(super) device_authorization: String,
     pub(super) device_page: String,
     pub(super) keys: String,
+    pub(super) userinfo: String,
     pub(super) logout: String,
 }
 

@@ -51,6 +51,7 @@ fn shared(base: &str, id: &str) -> Rules {
             device_authorization: format!("{tenant}/v1/device/authorize"),
             device_page: String::new(),
             keys: format!("{tenant}/v1/keys"),
+            userinfo: String::new(),
             logout: format!("{tenant}/v1/logout"),
         },
         metadata: (

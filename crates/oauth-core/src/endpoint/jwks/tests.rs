@@ -54,6 +54,26 @@ fn a_key_set_says_how_long_it_may_be_kept() {
     assert_eq!(age(&["max-age=soon, s-maxage=7"]), None);
 }
 
+/// RFC 7517 section 8.5.2.
+#[test]
+fn the_registered_media_type_of_keys_is_json_to_the_letter_too() {
+    let server = server().with_endpoint(EndpointKind::Jwks, "https://as.example/jwks");
+    let rules = crate::quirk::Rules {
+        strictness: crate::quirk::Strictness::Strict,
+        ..Default::default()
+    };
+    let client = of(server.unwrap().with_rules(rules));
+    for (media, code) in [
+        ("application/jwk-set+json", None),
+        ("application/json", None),
+        ("application/octet-stream", Some("reply.content_type")),
+    ] {
+        let reply = reply(200, &[("content-type", media)], SET);
+        let error = crate::testing::answered(client.call(Jwks), reply).err();
+        assert_eq!(error.map(|error| error.code()), code, "{media}");
+    }
+}
+
 #[test]
 fn what_is_no_key_set_is_refused() {
     let json = [("content-type", "application/json")];

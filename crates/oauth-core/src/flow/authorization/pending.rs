@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use super::ResponseMode;
 use super::callback::Callback;
 use crate::client_config::ClientConfig;
@@ -36,6 +38,8 @@ pub struct Pending {
     pub(crate) token_request: TokenRequest,
     pub(crate) response_mode: ResponseMode,
     pub(crate) started_at: UnixTime,
+    /// `max_age` of the request in seconds: the ID token has to keep to it.
+    pub(crate) max_age: Option<u64>,
 }
 
 impl Pending {
@@ -91,6 +95,7 @@ impl Pending {
             parameters: self.token_request.pairs(),
             response_mode: self.response_mode,
             started_at: self.started_at,
+            max_age: self.max_age,
         };
         Secret::new(json::to_text(&stored))
     }
@@ -101,7 +106,13 @@ impl Pending {
     /// `stored.malformed`.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let stored: Stored = json::from_text(text).ok_or(Misuse::StoredForm)?;
-        if stored.version != 1 || stored.state.is_empty() {
+        // A sign-in without its nonce could not tell whose ID token it gets.
+        let has_nonce = stored
+            .nonce
+            .as_deref()
+            .is_some_and(|nonce| !nonce.is_empty());
+        let is_bound = has_nonce || !stored.scope.contains("openid");
+        if stored.version != 1 || stored.state.is_empty() || !is_bound {
             return Err(Misuse::StoredForm.into());
         }
         let code_verifier = stored
@@ -121,6 +132,7 @@ impl Pending {
             token_request,
             response_mode: stored.response_mode,
             started_at: stored.started_at,
+            max_age: stored.max_age,
         })
     }
 
@@ -179,6 +191,7 @@ impl Pending {
         let expected = (is_openid || self.nonce.is_some()).then_some(Expected {
             nonce: self.nonce,
             requested_at: self.started_at,
+            max_age: self.max_age.map(Duration::from_secs),
         });
         Ok(Redemption {
             code,
@@ -201,9 +214,10 @@ struct Stored {
     parameters: Vec<(String, String)>,
     response_mode: ResponseMode,
     started_at: UnixTime,
+    max_age: Option<u64>,
 }
 
 json_form! { Stored {
     version, issuer, client_id, issuer_required, redirect_uri, state, nonce, code_verifier, scope,
-    parameters: skip, response_mode, started_at,
+    parameters: skip, response_mode, started_at, max_age: skip,
 } }

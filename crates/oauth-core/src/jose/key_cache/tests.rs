@@ -27,11 +27,14 @@ fn keys_are_kept_as_long_as_the_server_says_within_bounds() {
         let cache = kept(said);
         assert!(is_fresh(&cache, later(good - 1)), "{said:?}");
         assert!(!is_fresh(&cache, later(good)), "{said:?}");
-        // They will do if no others are to be had.
-        assert!(
-            matches!(cache.lookup(later(good)), Lookup::Stale(Some(_))),
-            "{said:?}"
-        );
+        // They will do for a day if no others are to be had, and not longer.
+        for (after, will_do) in [(good, good < 86_400), (86_399, true), (86_400, false)] {
+            let found = match cache.lookup(later(after)) {
+                Lookup::Fresh(_) => true,
+                Lookup::Stale(found) => found.is_some(),
+            };
+            assert_eq!(found, will_do, "{said:?} {after}");
+        }
     }
     assert!(matches!(
         KeyCache::default().lookup(NOW),
@@ -49,9 +52,17 @@ fn a_clock_that_is_set_back_keeps_no_keys_for_ever() {
 #[test]
 fn keys_are_fetched_before_their_time_once_a_minute() {
     let cache = kept(None);
-    assert!(cache.may_refetch(NOW));
-    assert!(!cache.may_refetch(later(59)));
-    assert!(cache.may_refetch(later(60)));
+    assert_eq!(cache.unsigned(NOW), Unsigned::Fetch);
+    // While they are fetched, for ten seconds at most.
+    assert_eq!(cache.unsigned(NOW), Unsigned::Wait);
+    assert_eq!(cache.unsigned(later(9)), Unsigned::Wait);
+    assert_eq!(cache.unsigned(later(10)), Unsigned::GiveUp);
+    cache.keep(NOW, Arc::default(), None);
+    assert_eq!(cache.unsigned(later(1)), Unsigned::GiveUp);
+    assert_eq!(cache.unsigned(later(59)), Unsigned::GiveUp);
+    assert_eq!(cache.unsigned(later(60)), Unsigned::Fetch);
+    cache.give_up();
+    assert_eq!(cache.unsigned(later(61)), Unsigned::GiveUp);
     // A clock that is set back does not forbid it for longer.
-    assert!(cache.may_refetch(NOW));
+    assert_eq!(cache.unsigned(NOW), Unsigned::Fetch);
 }

@@ -146,3 +146,44 @@ fn debug_shows_no_secret_of_the_flow() {
         assert!(secret.len() > 20 && !shown.contains(secret), "{name}");
     }
 }
+
+/// OpenID Connect Core section 3.1.2.1.
+#[test]
+fn the_age_that_was_asked_for_is_kept_until_the_callback() {
+    let ask = |value: &str| {
+        let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+        let ask = ask.scope(Scope::parse("openid").unwrap());
+        code(client().authorize(&at(), ask.extra("max_age", value)))
+    };
+    for (value, seconds) in [("0", 0), ("3600", 3600)] {
+        let (_, pending) = ask(value).unwrap();
+        let pending = Pending::from_json(pending.to_json().expose()).unwrap();
+        assert_eq!(pending.max_age, Some(seconds));
+    }
+    for value in [
+        "",
+        "-1",
+        "+1",
+        "1.5",
+        "1e3",
+        "an hour",
+        "18446744073709551616",
+    ] {
+        let refused = ask(value).map(drop);
+        assert_eq!(refused, Err("form.malformed_parameter"), "{value}");
+    }
+}
+
+#[test]
+fn a_stored_sign_in_without_its_nonce_is_none() {
+    let text = pending(&client(), "openid").to_json();
+    assert!(Pending::from_json(text.expose()).is_ok());
+    for nonce in [json!(null), json!("")] {
+        let mut stored: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(text.expose()).unwrap();
+        stored.insert("nonce".to_owned(), nonce);
+        let stored = serde_json::to_string(&stored).unwrap();
+        let read = code(Pending::from_json(&stored).map(drop));
+        assert_eq!(read, Err("stored.malformed"));
+    }
+}

@@ -1,0 +1,168 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::*;
+use crate::client::Client;
+use crate::error::{Advice, Cause};
+use crate::exchange::{Input, Step};
+use crate::flow::authorization::AuthorizationRequest;
+use crate::http::Response;
+use crate::issuer::RedirectUri;
+use crate::jose::KeySet;
+use crate::moment::Moment;
+use crate::scope::Scope;
+use crate::server::EndpointKind;
+use crate::testing::{NOW, at, json, of, server};
+use bytes::Bytes;
+
+const CB: &str = "https://app.example/cb";
+const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+fn later(seconds: u64) -> Moment {
+    Moment::fixed(UnixTime::from_secs(NOW + seconds), [9; 32])
+}
+
+fn client() -> Client {
+    let keys = "https://as.example/jwks";
+    let server = server().with_endpoint(EndpointKind::Jwks, keys).unwrap();
+    of(server).with_id_token_algs([crate::jose::Alg::EdDsa])
+}
+
+/// A login whose code is spent, at this time: the step after the token response.
+fn redeemed(
+    client: &Client,
+    now: &Moment,
+    kid: &str,
+) -> (
+    impl Exchange<Output = Login> + use<>,
+    Result<Step<Login>, Error>,
+) {
+    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    let ask = ask.scope(Scope::parse("openid").unwrap());
+    let (_, pending) = client.authorize(now, ask).unwrap();
+    let callback = format!("{CB}?code=c&state={}", pending.state().expose());
+    let mut login = client.redeem(pending, &callback).unwrap();
+    assert!(matches!(login.resume(now, Input::Begin), Ok(Step::Send(_))));
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let header = part(&format!(r#"{{"alg":"EdDSA","kid":"{kid}"}}"#));
+    let token = format!("{header}.{}.{}", part("{}"), part("signature"));
+    let body = format!(r#"{{"access_token":"t0ken","token_type":"Bearer","id_token":"{token}"}}"#);
+    let step = login.resume(now, Input::Reply(json(200, &body)));
+    (login, step)
+}
+
+/// What comes of a login whose keys are asked for, and get this answer.
+fn with_keys(
+    client: &Client,
+    now: &Moment,
+    kid: &str,
+    answer: Input,
+) -> Result<Step<Login>, Error> {
+    let (mut login, step) = redeemed(client, now, kid);
+    let Ok(Step::Send(request)) = step else {
+        panic!("keys are asked for: {step:?}")
+    };
+    assert_eq!(request.uri().path(), "/jwks");
+    login.resume(now, answer)
+}
+
+fn reply(status: u16) -> Input {
+    let response: Response<Bytes> = json(status, "{}");
+    Input::Reply(response)
+}
+
+/// "The client MUST NOT use the code more than once" (RFC 6749 section 4.1.2): what would be tried again is the
+/// keys, and what is at hand is the code.
+#[test]
+fn nothing_that_fails_after_the_code_is_spent_is_advised_to_be_repeated() {
+    for answer in [
+        Input::Lost(Cause::unsent("no connection")),
+        Input::Lost(Cause::unknown("no answer")),
+        reply(503),
+        reply(429),
+    ] {
+        let error = with_keys(&client(), &at(), "one", answer).unwrap_err();
+        assert_eq!(error.advice(), Advice::Reauthorize, "{error}");
+    }
+    // The host that was to verify could not.
+    let client = client();
+    client.keep_keys(at().now(), KeySet::parse(KEYS).unwrap());
+    let (mut login, step) = redeemed(&client, &at(), "one");
+    assert!(matches!(step, Ok(Step::Verify(_))), "{step:?}");
+    let lost = Input::Lost(Cause::unsent("no algorithms here"));
+    let error = login.resume(&at(), lost).unwrap_err();
+    assert_eq!(error.advice(), Advice::Reauthorize);
+}
+
+#[test]
+fn keys_that_are_known_do_for_a_day_while_the_server_has_no_others_to_give() {
+    for (after, status, will_do) in [
+        (1000, 503, true),
+        (1000, 429, true),
+        (86_399, 500, true),
+        (86_400, 503, false),
+        (1000, 404, false),
+        (1000, 403, false),
+    ] {
+        let client = client();
+        client.keep_keys(at().now(), KeySet::parse(KEYS).unwrap());
+        let step = with_keys(&client, &later(after), "one", reply(status));
+        let is_tried = matches!(step, Ok(Step::Verify(_)));
+        assert_eq!(is_tried, will_do, "{after} {status} {step:?}");
+    }
+}
+
+/// OpenID Connect Core section 10.1.1.
+#[test]
+fn keys_that_were_just_fetched_are_not_fetched_again_for_the_same_token() {
+    let client = client();
+    let answer = Input::Reply(json(200, KEYS));
+    let error = with_keys(&client, &at(), "two", answer).unwrap_err();
+    assert_eq!(error.code(), "jws.no_matching_key");
+    // The next token may be by a newer key still.
+    assert!(matches!(
+        redeemed(&client, &at(), "two").1,
+        Ok(Step::Send(_))
+    ));
+}
+
+/// Many sign in at the moment in which the server begins to sign with another key: one of them fetches it.
+#[test]
+fn whoever_finds_the_keys_being_fetched_waits_for_them() {
+    let replaced = KEYS.replace("\"one\"", "\"two\"");
+    let client = client();
+    client.keep_keys(at().now(), KeySet::parse(KEYS).unwrap());
+    let (mut first, step) = redeemed(&client, &at(), "two");
+    assert!(matches!(step, Ok(Step::Send(_))), "{step:?}");
+    let (mut second, step) = redeemed(&client, &at(), "two");
+    assert!(matches!(step, Ok(Step::Sleep(_))), "{step:?}");
+    let step = second.resume(&later(1), Input::Elapsed);
+    assert!(matches!(step, Ok(Step::Sleep(_))), "{step:?}");
+    let step = first.resume(&later(2), Input::Reply(json(200, &replaced)));
+    assert!(matches!(step, Ok(Step::Verify(_))), "{step:?}");
+    let step = second.resume(&later(2), Input::Elapsed);
+    assert!(matches!(step, Ok(Step::Verify(_))), "{step:?}");
+}
+
+#[test]
+fn nobody_waits_for_keys_that_do_not_come() {
+    for is_answered in [true, false] {
+        let client = client();
+        client.keep_keys(at().now(), KeySet::parse(KEYS).unwrap());
+        let (mut first, step) = redeemed(&client, &at(), "two");
+        assert!(matches!(step, Ok(Step::Send(_))), "{step:?}");
+        let (mut second, _) = redeemed(&client, &at(), "two");
+        let now = if is_answered {
+            assert!(first.resume(&later(1), reply(503)).is_err());
+            later(1)
+        } else {
+            // Whoever asked for them is gone.
+            drop(first);
+            later(10)
+        };
+        let error = second.resume(&now, Input::Elapsed).unwrap_err();
+        assert_eq!(error.code(), "jws.no_matching_key");
+    }
+}
