@@ -52,11 +52,15 @@ class Record:
         return {name: getattr(self, name) for name in self.__slots__}
 
     def __repr__(self) -> str:
-        shown = ", ".join(
-            f"{name}=[redacted]" if name in self._secrets else f"{name}={value!r}"
-            for name, value in self._members().items()
-        )
-        return f"{type(self).__name__}({shown})"
+        members = ", ".join(f"{name}={self._shown(name)}" for name in self.__slots__)
+        return f"{type(self).__name__}({members})"
+
+    def _shown(self, name: str) -> str:
+        value = getattr(self, name)
+        if name in self._secrets:
+            return "[redacted]"
+        # Members that a server chose are about a person more often than not: their names alone.
+        return f"{{{', '.join(map(repr, value))}}}" if isinstance(value, dict) else repr(value)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Record) or type(other) is not type(self):
