@@ -36,9 +36,13 @@ class Record {
 
   [inspect.custom](depth, options) {
     const said = Object.entries(this.toJSON()).filter(([, value]) => value !== undefined)
-    return `${this.constructor.name} ${inspect(Object.fromEntries(said), options)}`
+    const shown = said.map(([name, value]) => [name, namesOf(value)])
+    return `${this.constructor.name} ${inspect(Object.fromEntries(shown), options)}`
   }
 }
+
+/** Of members that a server chose the names: they are about a person more often than not. */
+const namesOf = (value) => Object.prototype.toString.call(value) === '[object Object]' ? new Set(Object.keys(value)) : value
 
 function deepFreeze(value) {
   if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(deepFreeze)

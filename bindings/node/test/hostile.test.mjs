@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { test } from 'node:test'
+import { inspect } from 'node:util'
 import { callbackOf, core, listen, rejection, serverAt, twins } from './helper.mjs'
 
 const { Client, Denied, Lost, Malformed, Misuse, OAuthError, Untrusted, discover } = core
@@ -66,6 +67,9 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
     const { sub } = tokens.claims
     const told = await us.userinfo({ tokens, subject: sub })
     assert.deepEqual([told.subject, told.claims.name], [sub, 'Alice Liddell'])
+    // What is about a person is in no log.
+    assert.match(inspect(told), /'name'/)
+    assert.doesNotMatch(inspect(told), /Alice/)
     check(await rejection(us.userinfo({ tokens, subject: `${sub}1` })), 'untrusted', 'userinfo.subject')
   })
 
