@@ -56,7 +56,7 @@ class Record:
         return f"{type(self).__name__}({members})"
 
     def _shown(self, name: str) -> str:
-        value = getattr(self, name)
+        value: dict[str, Any] | str | None = getattr(self, name)
         if name in self._secrets:
             return "[redacted]"
         # Members that a server chose are about a person more often than not: their names alone.
