@@ -20,6 +20,8 @@ use crate::token::id_token::{self, HashClaim, IdToken, IdTokenChecks};
 
 /// How long it takes to look again for keys that somebody else is fetching.
 const POLL: Duration = Duration::from_millis(250);
+/// How often, at most: the clock of a replay may stand still.
+const LOOKS: u8 = 40;
 
 /// The verification of a signature with the server's keys.
 pub(crate) struct Verification {
@@ -30,6 +32,7 @@ pub(crate) struct Verification {
     signature: Signature,
     /// The keys that were looked through.
     tried: Option<Arc<KeySet>>,
+    looks: u8,
     state: State,
 }
 
@@ -71,6 +74,7 @@ impl Verification {
             refetch: Refetch::Possible,
             signature: Signature::Untried,
             tried: None,
+            looks: 0,
             state: State::Fresh,
         }
     }
@@ -169,11 +173,12 @@ impl Verification {
                     self.refetch = Refetch::Done;
                     return self.fetch(at, self.call(), jws, None, Input::Begin);
                 }
-                Unsigned::Wait => {
+                Unsigned::Wait if self.looks < LOOKS => {
+                    self.looks += 1;
                     self.state = State::Waiting(jws);
                     return Ok(Step::Sleep(POLL));
                 }
-                Unsigned::GiveUp => {}
+                Unsigned::Wait | Unsigned::GiveUp => {}
             }
         }
         Err(match self.signature {

@@ -166,3 +166,19 @@ fn nobody_waits_for_keys_that_do_not_come() {
         assert_eq!(error.code(), "jws.no_matching_key");
     }
 }
+
+/// The clock of a replay stands still.
+#[test]
+fn nobody_waits_without_end_where_the_clock_does_not_move() {
+    let client = client();
+    client.keep_keys(at().now(), KeySet::parse(KEYS).unwrap());
+    drop(redeemed(&client, &at(), "two"));
+    let (mut login, mut step) = redeemed(&client, &at(), "two");
+    let mut looks = 0;
+    while let Ok(Step::Sleep(_)) = step {
+        looks += 1;
+        assert!(looks < 100);
+        step = login.resume(&at(), Input::Elapsed);
+    }
+    assert_eq!(step.unwrap_err().code(), "jws.no_matching_key");
+}
