@@ -7,6 +7,7 @@ mod jwk;
 mod jws;
 mod key_cache;
 mod key_set;
+mod validity;
 
 use crate::base64::{self, Alphabet};
 use crate::secret::Secret;
@@ -16,6 +17,8 @@ pub use jwk::PublicJwk;
 pub(crate) use jws::Jws;
 pub(crate) use key_cache::{KeyCache, Lookup, Unsigned};
 pub use key_set::KeySet;
+pub use validity::CLOCK_SKEW;
+pub(crate) use validity::Validity;
 
 macro_rules! algorithms {
     ($($variant:ident $name:literal $bytes:expr, $text:literal)*) => {

@@ -8,13 +8,12 @@ use std::time::Duration;
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse, ValidationFailure};
 use crate::jose::claims::malformed;
-use crate::jose::{Alg, Claims, Jws};
+use crate::jose::{Alg, Claims, Jws, Validity};
 use crate::moment::UnixTime;
 use crate::quirk::Quirk;
 use crate::secret::Secret;
 
-/// How far clocks may be apart, where nothing else is said.
-pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
+pub use crate::jose::CLOCK_SKEW;
 
 /// A verified ID token. There is no other way to one than the checks: whoever holds it need not check
 /// again.
@@ -199,34 +198,14 @@ impl IdTokenChecks {
     }
 
     fn times(&self, claims: &Claims, now: UnixTime) -> Result<(), Error> {
-        let skew = self.clock_skew;
-        let (expires, issued, begins) = (
-            claims.time("exp")?,
-            claims.time("iat")?,
-            claims.time("nbf")?,
-        );
-        let expires = Claims::required("exp", expires)?;
-        let issued = Claims::required("iat", issued)?;
-        let told = |failure: ValidationFailure, at: UnixTime| {
-            let detail = format!(
-                "{} by the token, {} by this clock",
-                at.as_secs(),
-                now.as_secs()
-            );
-            Err(Error::from(failure).about(&detail))
+        let validity = Validity {
+            now,
+            clock_skew: self.clock_skew,
         };
-        if now >= expires.after(skew) {
-            return told(ValidationFailure::JwtExpired, expires);
-        }
-        if issued > now.after(skew) {
-            return told(ValidationFailure::JwtIssuedInFuture, issued);
-        }
-        if let Some(begins) = begins.filter(|begins| *begins > now.after(skew)) {
-            return told(ValidationFailure::JwtNotYetValid, begins);
-        }
+        let issued = validity.check(claims)?;
         match self.max_token_age {
-            Some(age) if now > issued.after(age).after(skew) => {
-                told(ValidationFailure::JwtTooOld, issued)
+            Some(age) if validity.now > issued.after(age).after(self.clock_skew) => {
+                Err(validity.told(ValidationFailure::JwtTooOld, issued))
             }
             _ => Ok(()),
         }

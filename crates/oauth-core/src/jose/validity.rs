@@ -1,0 +1,69 @@
+//! When a token is valid (RFC 7519 sections 4.1.4 to 4.1.6), by clocks that may be apart.
+
+use std::time::Duration;
+
+use super::Claims;
+use crate::error::{Error, ValidationFailure};
+use crate::moment::UnixTime;
+
+/// How far clocks may be apart, where nothing else is said.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// The clock of this side, and how far that of the issuer may be from it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Validity {
+    pub(crate) now: UnixTime,
+    pub(crate) clock_skew: Duration,
+}
+
+impl Validity {
+    /// Checks a token that has to say when it was issued and when it ends, and says the former.
+    ///
+    /// # Errors
+    /// `jwt.missing_claim`, `jwt.malformed_claim`, `jwt.expired`, `jwt.issued_in_future`,
+    /// `jwt.not_yet_valid`.
+    pub(crate) fn check(&self, claims: &Claims) -> Result<UnixTime, Error> {
+        let (expires, issued, begins) = (
+            claims.time("exp")?,
+            claims.time("iat")?,
+            claims.time("nbf")?,
+        );
+        let expires = Claims::required("exp", expires)?;
+        let issued = Claims::required("iat", issued)?;
+        self.not_expired(expires)?;
+        self.issued(issued)?;
+        match begins.filter(|begins| *begins > self.latest()) {
+            Some(begins) => Err(self.told(ValidationFailure::JwtNotYetValid, begins)),
+            None => Ok(issued),
+        }
+    }
+
+    /// # Errors
+    /// `jwt.expired`
+    pub(crate) fn not_expired(&self, expires: UnixTime) -> Result<(), Error> {
+        match self.now >= expires.after(self.clock_skew) {
+            true => Err(self.told(ValidationFailure::JwtExpired, expires)),
+            false => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// `jwt.issued_in_future`
+    pub(crate) fn issued(&self, issued: UnixTime) -> Result<(), Error> {
+        match issued > self.latest() {
+            true => Err(self.told(ValidationFailure::JwtIssuedInFuture, issued)),
+            false => Ok(()),
+        }
+    }
+
+    /// What the fastest clock that is tolerated shows now.
+    pub(crate) fn latest(&self) -> UnixTime {
+        self.now.after(self.clock_skew)
+    }
+
+    /// The failure, with both times.
+    pub(crate) fn told(&self, failure: ValidationFailure, at: UnixTime) -> Error {
+        let (at, now) = (at.as_secs(), self.now.as_secs());
+        Error::from(failure).about(&format!("{at} by the token, {now} by this clock"))
+    }
+}
