@@ -6,6 +6,7 @@ export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode
 
 import type { Api, GrantSource, OwnersOptions } from './api.cjs'
 import type { ClientCredentialsArguments as TokenRequest, ExchangeOperations, Operations } from './js/ops.cjs'
+import type { ClientAuth } from './client-auth.cjs'
 import type { Keeper, KeeperOptions } from './keeper.cjs'
 import type { Store } from './stores.cjs'
 
@@ -14,6 +15,7 @@ export type {
   Allowance, ApiOptions, ApiRequestInit, FixedTokenOptions, FixedTokenPlace, LimitOptions, Owner, OwnersOptions, RateLimit,
   TokenSource,
 } from './api.cjs'
+export * from './client-auth.cjs'
 export * from './js/ops.cjs'
 /** What tokens are for. It is asked for at each renewal again, and part of what names a grant in a store. */
 export type { TokenRequest }
@@ -314,8 +316,19 @@ export interface SourceOptions extends TokenRequest {
 export interface ClientOptions {
   clientId: string
   clientSecret?: string | undefined
-  /** As the preset documents it; without a preset as the metadata say, `client_secret_basic` where they say nothing (RFC 8414 section 2). */
-  clientAuth?: 'client_secret_basic' | 'client_secret_post' | 'none' | undefined
+  /**
+   * As the preset documents it; without a preset as the metadata say, `client_secret_basic` where they say
+   * nothing (RFC 8414 section 2). The names of mutual TLS (RFC 8705) stand for the certificate of the
+   * `network`; {@link privateKeyJwt}, {@link clientSecretJwt} and {@link assertionFile} make the others.
+   */
+  clientAuth?:
+    | 'client_secret_basic'
+    | 'client_secret_post'
+    | 'none'
+    | 'tls_client_auth'
+    | 'self_signed_tls_client_auth'
+    | ClientAuth
+    | undefined
   /** Those registered for this client: any other is refused before a browser opens. */
   redirectUris?: string[] | undefined
   /** Sent with every request to the server. */

@@ -15,6 +15,7 @@ mod ask;
 mod bearer;
 mod callback;
 mod classes;
+mod client_auth;
 mod conversation;
 mod encoding;
 mod expect;
@@ -76,6 +77,8 @@ const LISTENER: &str = "a listener is a socket and no conversation; packages tha
                         with their login";
 const JOSE: &str =
     "signatures are verified inside a login; what a package sees of it, conversations ask";
+const CLIENT_AUTH: &str =
+    "how a client authenticates is chosen by the core; the packages' own tests see it on the wire";
 const TARGETS: &str = "return targets are for Rust alone";
 
 fn handler(group: &str) -> Option<Handler> {
@@ -104,6 +107,11 @@ fn handler(group: &str) -> Option<Handler> {
         "jwk-thumbprint" => Core(jws::key, JOSE),
         "userinfo" => Core(id_token::userinfo, JOSE),
         "id-token" | "id-token-refresh" => Core(id_token::id_token, JOSE),
+        "client-assertion" => Core(client_auth::client_assertion, CLIENT_AUTH),
+        "assertion-source" => Core(client_auth::source_of_assertions, CLIENT_AUTH),
+        "auth-method-selection" => Core(client_auth::selection, CLIENT_AUTH),
+        "mtls" => Core(client_auth::mtls, CLIENT_AUTH),
+        "oidc-token-response" => Core(client_auth::token_response, JOSE),
         _ => return None,
     })
 }

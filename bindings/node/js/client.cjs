@@ -1,5 +1,6 @@
 'use strict'
 
+const { ClientAuth } = require('./client-auth.cjs')
 const { inspect } = require('node:util')
 const native = require('./native.cjs')
 const { OAuthError, lift, lifted } = require('./errors.cjs')
@@ -54,7 +55,7 @@ class Client extends Operations {
     super()
     const known = nativeServer(server)
     const line = lineOf(network, fetch, send)
-    const options = { clientId, clientSecret, clientAuth, redirectUris, headers }
+    const options = { clientId, clientSecret, ...ClientAuth.of(clientAuth), redirectUris, headers }
     this.#native = lifted(() => new native.NativeClient(known, options))
     this.#server = server
     this.#transport = { ...line, requestTimeoutMs: checkLimit(timeoutMs) }

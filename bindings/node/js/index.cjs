@@ -2,6 +2,7 @@
 
 const { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse } = require('./errors.cjs')
 const { Api } = require('./api.cjs')
+const { assertionFile, clientSecretJwt, privateKeyJwt } = require('./client-auth.cjs')
 const { Client, login, openBrowser } = require('./client.cjs')
 const { Exchange, run } = require('./exchange.cjs')
 const { FixedToken, fixedToken } = require('./fixed.cjs')
@@ -46,6 +47,8 @@ module.exports = {
   Tokens,
   Untrusted,
   UserClaims,
+  assertionFile,
+  clientSecretJwt,
   discover,
   discovery,
   drain,
@@ -53,6 +56,7 @@ module.exports = {
   keep,
   login,
   openBrowser,
+  privateKeyJwt,
   provider,
   providerFile,
   providers,

@@ -8,7 +8,11 @@ use napi_derive::napi;
 use oauth_core::Secret;
 use oauth_core::error::Misuse;
 use oauth_core::flow::authorization::ResponseMode;
-use oauth_facade::{Auth, Authorize, Client, Flow};
+use oauth_facade::{
+    AssertionProfile, Auth, Authorize, Certificate, Client, ClientIdParameter, FederatedAssertion,
+    Flow, PrivateKeyJwt, SecretJwt,
+};
+use oauth_reqwest::AssertionFile;
 
 use crate::error::{fail, invalid};
 use crate::exchange::{NativeExchange, NativeMoment, moment};
@@ -26,10 +30,79 @@ pub struct NativeClientOptions {
     pub client_secret: Option<String>,
     /// The registered name of the method.
     pub client_auth: Option<String>,
+    /// What the method is made of, for one that is more than a secret.
+    pub assertion: Option<NativeAssertion>,
     /// Those registered.
     pub redirect_uris: Option<Vec<String>>,
     /// Sent with every request.
     pub headers: HashMap<String, String>,
+}
+
+/// What the assertions of a client are made of.
+#[napi(object, object_to_js = false)]
+pub struct NativeAssertion {
+    /// `client_secret_jwt`, `private_key_jwt` or `file`.
+    pub method: String,
+    /// The secret, the key or the path.
+    pub source: String,
+    /// The algorithm.
+    pub alg: Option<String>,
+    /// The key's name at the server.
+    pub kid: Option<String>,
+    /// The `x5t#S256` of the header.
+    pub certificate_thumbprint: Option<String>,
+    /// The `aud`, where it is not the issuer.
+    pub audience: Option<String>,
+    /// `jwt` or `spiffe_jwt`.
+    pub profile: Option<String>,
+    /// `omitted` or `sent`.
+    pub client_id: Option<String>,
+}
+
+impl NativeAssertion {
+    fn auth(self) -> Result<Auth> {
+        let Self {
+            alg,
+            kid,
+            certificate_thumbprint,
+            audience,
+            ..
+        } = self;
+        match self.method.as_str() {
+            "client_secret_jwt" => Ok(Auth::SecretJwt(SecretJwt {
+                secret: Secret::new(self.source),
+                alg: alg.unwrap_or_else(|| "HS256".to_owned()),
+                audience,
+            })),
+            "private_key_jwt" => Ok(Auth::PrivateKeyJwt(PrivateKeyJwt {
+                key: Secret::new(self.source),
+                alg,
+                kid,
+                certificate_thumbprint,
+                audience,
+            })),
+            "file" => {
+                let mut assertion = FederatedAssertion::new(AssertionFile::new(self.source));
+                assertion = assertion.profile(match self.profile.as_deref() {
+                    None | Some("jwt") => AssertionProfile::Jwt,
+                    Some("spiffe_jwt") => AssertionProfile::SpiffeJwt,
+                    Some(_) => return Err(invalid("profile is jwt or spiffe_jwt")),
+                });
+                assertion = assertion.client_id(match self.client_id.as_deref() {
+                    None | Some("omitted") => ClientIdParameter::Omitted,
+                    Some("sent") => ClientIdParameter::Sent,
+                    Some(_) => return Err(invalid("clientId is omitted or sent")),
+                });
+                if let Some(audience) = audience {
+                    assertion = assertion.audience(audience);
+                }
+                Ok(Auth::Federated(assertion))
+            }
+            _ => Err(invalid(
+                "clientAuth is a name, or the result of privateKeyJwt, clientSecretJwt or assertionFile",
+            )),
+        }
+    }
 }
 
 /// Where to send the person, and what to keep meanwhile.
@@ -39,6 +112,31 @@ pub struct NativeAuthorization {
     pub url: String,
     /// The flow, as JSON.
     pub flow: String,
+}
+
+/// The method of this registered name, or the documented one.
+fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth> {
+    let with = |auth: fn(Secret<String>) -> Auth, secret: Option<Secret<String>>| {
+        let secret = secret.ok_or_else(|| fail(Misuse::SecretMissing.into()))?;
+        Ok::<_, napi::Error>(auth(secret))
+    };
+    let without = |auth: Auth, secret: Option<Secret<String>>| match secret {
+        None => Ok(auth),
+        Some(_) => Err(fail(Misuse::SecretNotAllowed.into())),
+    };
+    match chosen {
+        None => Ok(Auth::Documented(secret)),
+        Some("none") => without(Auth::None, secret),
+        Some("tls_client_auth") => without(Auth::Tls(Certificate::Pki), secret),
+        Some("self_signed_tls_client_auth") => without(Auth::Tls(Certificate::SelfSigned), secret),
+        Some("client_secret_basic") => with(Auth::Basic, secret),
+        Some("client_secret_post") => with(Auth::Post, secret),
+        Some(_) => Err(invalid(
+            "clientAuth is client_secret_basic, client_secret_post, none, tls_client_auth, \
+             self_signed_tls_client_auth, or the result of privateKeyJwt, clientSecretJwt or \
+             assertionFile",
+        )),
+    }
 }
 
 /// This client, as one server knows it.
@@ -51,23 +149,12 @@ impl NativeClient {
     #[napi(constructor)]
     pub fn new(server: &NativeServer, options: NativeClientOptions) -> Result<Self> {
         let secret = options.client_secret.map(Secret::new);
-        let with = |auth: fn(Secret<String>) -> Auth, secret: Option<Secret<String>>| {
-            let secret = secret.ok_or_else(|| fail(Misuse::SecretMissing.into()))?;
-            Ok::<_, napi::Error>(auth(secret))
-        };
-        let auth = match options.client_auth.as_deref() {
-            None => Auth::Documented(secret),
-            Some("none") => match secret {
-                None => Auth::None,
-                Some(_) => return Err(fail(Misuse::SecretNotAllowed.into())),
+        let auth = match (options.assertion, options.client_auth.as_deref()) {
+            (Some(assertion), _) => match secret {
+                None => assertion.auth()?,
+                Some(_) => return Err(invalid("give either clientSecret or such a clientAuth")),
             },
-            Some("client_secret_basic") => with(Auth::Basic, secret)?,
-            Some("client_secret_post") => with(Auth::Post, secret)?,
-            Some(_) => {
-                return Err(invalid(
-                    "clientAuth is client_secret_basic, client_secret_post or none",
-                ));
-            }
+            (None, chosen) => by_name(chosen, secret)?,
         };
         let mut client = Client::new(&server.0, &options.client_id, auth).map_err(fail)?;
         if let Some(uris) = options.redirect_uris {

@@ -1,8 +1,19 @@
 //! How a client authenticates, as one class for each way.
 
-use oauth_facade::Auth;
+use std::path::PathBuf;
+
+use oauth_core::error::Cause;
+use oauth_facade::{
+    AssertionProfile, Auth, Certificate, ClientIdParameter, FederatedAssertion as Federated,
+    PrivateKeyJwt as KeyJwt, Secret, SecretJwt,
+};
+use oauth_reqwest::AssertionFile;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::{PyClass, PyClassInitializer};
+
+use crate::foreign::raised_cause;
+use crate::{runtime, secret};
 
 /// How a client authenticates at the token endpoint (RFC 6749 section 2.3).
 #[pyclass(frozen, subclass, module = "oauth_core")]
@@ -20,6 +31,48 @@ pub(crate) struct ClientSecretBasic;
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct Public;
 
+/// client_secret_jwt: a JWT for each request, with an HMAC of the secret (RFC 7523 section 2.2).
+///
+/// alg is HS256, HS384 or HS512, and the secret at least as long as its hash: jws.key_too_small
+/// otherwise. audience is what the server demands in place of its issuer, such as the URL of its
+/// token endpoint.
+#[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
+pub(crate) struct ClientSecretJwt;
+
+/// private_key_jwt: a JWT for each request, signed by a private key (RFC 7523 section 2.2).
+///
+/// key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK. alg is the first that both the key and the server
+/// know, unless it is given; kid is the key's name at the server. certificate_thumbprint is the
+/// base64url of the SHA-256 of the key's certificate (x5t#S256), for servers that find the key by
+/// it. audience is what the server demands in place of its issuer (RFC 10070): a key with one serves
+/// one server, key.shared otherwise. key.malformed for a text that is no key, key.algorithm for a key
+/// that cannot sign so.
+#[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
+pub(crate) struct PrivateKeyJwt;
+
+/// A workload's token in place of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
+///
+/// source is the path of a file, or a function that returns the token; it is read anew for each
+/// request, and once more when the server refuses the token and it has been replaced meanwhile. The
+/// token must be made out to audience, which is the server's issuer unless it is given, and to nobody
+/// else: client_auth.assertion_audience. client_id says whether requests name the client too, as
+/// Microsoft Entra demands. Other errors of a request: client_auth.assertion_malformed,
+/// client_auth.assertion_expired, lost.unsent where there is no token.
+#[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
+pub(crate) struct FederatedAssertion;
+
+/// tls_client_auth: the certificate of the connection, attested by an authority (RFC 8705 section 2.1).
+///
+/// The Network has the certificate.
+#[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
+pub(crate) struct TlsClientAuth;
+
+/// self_signed_tls_client_auth: a certificate that is registered itself (RFC 8705 section 2.2).
+///
+/// The Network has the certificate.
+#[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
+pub(crate) struct SelfSignedTlsClientAuth;
+
 impl ClientAuth {
     fn with<T: PyClass<BaseType = Self>>(self, kind: T) -> PyClassInitializer<T> {
         PyClassInitializer::from(self).add_subclass(kind)
@@ -31,7 +84,7 @@ impl ClientSecretPost {
     #[new]
     #[pyo3(signature = (secret, /))]
     fn new(secret: String) -> PyClassInitializer<Self> {
-        ClientAuth(Auth::Post(crate::secret(secret))).with(Self)
+        ClientAuth(Auth::Post(self::secret(secret))).with(Self)
     }
 
     fn __repr__(&self) -> &'static str {
@@ -44,7 +97,7 @@ impl ClientSecretBasic {
     #[new]
     #[pyo3(signature = (secret, /))]
     fn new(secret: String) -> PyClassInitializer<Self> {
-        ClientAuth(Auth::Basic(crate::secret(secret))).with(Self)
+        ClientAuth(Auth::Basic(self::secret(secret))).with(Self)
     }
 
     fn __repr__(&self) -> &'static str {
@@ -61,5 +114,126 @@ impl Public {
 
     fn __repr__(&self) -> &'static str {
         "Public()"
+    }
+}
+
+#[pymethods]
+impl ClientSecretJwt {
+    #[new]
+    #[pyo3(signature = (secret, /, *, alg = "HS256", audience = None))]
+    fn new(secret: String, alg: &str, audience: Option<String>) -> PyClassInitializer<Self> {
+        let jwt = SecretJwt {
+            secret: self::secret(secret),
+            alg: alg.to_owned(),
+            audience,
+        };
+        ClientAuth(Auth::SecretJwt(jwt)).with(Self)
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "ClientSecretJwt([redacted])"
+    }
+}
+
+#[pymethods]
+impl PrivateKeyJwt {
+    #[new]
+    #[pyo3(signature = (key, /, *, alg = None, kid = None, certificate_thumbprint = None,
+                        audience = None))]
+    fn new(
+        key: String,
+        alg: Option<String>,
+        kid: Option<String>,
+        certificate_thumbprint: Option<String>,
+        audience: Option<String>,
+    ) -> PyClassInitializer<Self> {
+        let jwt = KeyJwt {
+            key: secret(key),
+            alg,
+            kid,
+            certificate_thumbprint,
+            audience,
+        };
+        ClientAuth(Auth::PrivateKeyJwt(jwt)).with(Self)
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "PrivateKeyJwt([redacted])"
+    }
+}
+
+#[pymethods]
+impl FederatedAssertion {
+    #[new]
+    #[pyo3(signature = (source, /, *, audience = None, profile = "jwt", client_id = "omitted"))]
+    fn new(
+        source: Bound<'_, PyAny>,
+        audience: Option<String>,
+        profile: &str,
+        client_id: &str,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let mut assertion = match source.is_callable() {
+            true => calling(source.unbind()),
+            false => {
+                let path: PathBuf = source.extract().map_err(|_| {
+                    PyTypeError::new_err("a source is a path or a function that returns a token")
+                })?;
+                Federated::new(AssertionFile::new(path))
+            }
+        };
+        assertion = assertion.profile(match profile {
+            "jwt" => AssertionProfile::Jwt,
+            "spiffe_jwt" => AssertionProfile::SpiffeJwt,
+            _ => return Err(PyValueError::new_err("profile is jwt or spiffe_jwt")),
+        });
+        assertion = assertion.client_id(match client_id {
+            "omitted" => ClientIdParameter::Omitted,
+            "sent" => ClientIdParameter::Sent,
+            _ => return Err(PyValueError::new_err("client_id is omitted or sent")),
+        });
+        if let Some(audience) = audience {
+            assertion = assertion.audience(audience);
+        }
+        Ok(ClientAuth(Auth::Federated(assertion)).with(Self))
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "FederatedAssertion([redacted])"
+    }
+}
+
+/// The tokens that a function of the caller's returns.
+fn calling(function: Py<PyAny>) -> Federated {
+    Federated::new(move || -> Result<Secret<String>, Cause> {
+        let mut answer = None;
+        runtime::call_python(|py| {
+            let given = function.call0(py).and_then(|given| given.extract(py));
+            answer = Some(given.map(secret).map_err(raised_cause));
+        });
+        answer.unwrap_or_else(|| Err(Cause::unsent("the interpreter is shutting down")))
+    })
+}
+
+#[pymethods]
+impl TlsClientAuth {
+    #[new]
+    fn new() -> PyClassInitializer<Self> {
+        ClientAuth(Auth::Tls(Certificate::Pki)).with(Self)
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "TlsClientAuth()"
+    }
+}
+
+#[pymethods]
+impl SelfSignedTlsClientAuth {
+    #[new]
+    fn new() -> PyClassInitializer<Self> {
+        ClientAuth(Auth::Tls(Certificate::SelfSigned)).with(Self)
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "SelfSignedTlsClientAuth()"
     }
 }

@@ -86,11 +86,14 @@ impl fmt::Debug for Raised {
     }
 }
 
+/// Why nothing was sent: the caller's own code raised this.
+pub(crate) fn raised_cause(error: PyErr) -> Cause {
+    Cause::unsent(Around(Raised(error)))
+}
+
 pub(crate) fn raised(py: Python<'_>, error: PyErr) -> Error {
     match errors::known(error.value(py)) {
         Some(known) => known,
-        None => {
-            Error::from(Misuse::TokenUnreadable).caused_by(Cause::unsent(Around(Raised(error))))
-        }
+        None => Error::from(Misuse::TokenUnreadable).caused_by(raised_cause(error)),
     }
 }

@@ -46,7 +46,10 @@ mod _native {
     #[pymodule_export]
     use super::client::Client;
     #[pymodule_export]
-    use super::client_auth::{ClientAuth, ClientSecretBasic, ClientSecretPost, Public};
+    use super::client_auth::{
+        ClientAuth, ClientSecretBasic, ClientSecretJwt, ClientSecretPost, FederatedAssertion,
+        PrivateKeyJwt, Public, SelfSignedTlsClientAuth, TlsClientAuth,
+    };
     #[pymodule_export]
     use super::exchange::{Exchange, Exchanges, Send, Sign, Sleep, discover_exchange};
     #[pymodule_export]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use oauth_core::client_auth::Credentials;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::issuer::{Issuer, RedirectUri};
 use oauth_core::quirk::Rules;
@@ -412,7 +413,7 @@ fn client_auth(
         (None, secret) => match (provider, secret) {
             (Some(provider), secret) => provider.client_auth(secret)?,
             (None, None) => ClientAuth::none(),
-            (None, Some(secret)) => ClientAuth::secret_as_taken(secret, server)?,
+            (None, Some(secret)) => ClientAuth::negotiate(Credentials::secret(secret), server)?,
         },
     })
 }

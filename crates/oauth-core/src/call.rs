@@ -1,6 +1,7 @@
 //! A call to an endpoint, as an exchange: builds the request, obtains the signatures it needs,
 //! sends it and reads the response. A request refused with `use_dpop_nonce` is sent once more with
-//! the server's nonce (RFC 9449 section 8).
+//! the server's nonce (RFC 9449 section 8), and one whose workload token was refused once more with the
+//! token that has replaced it.
 
 mod redact;
 mod request;
@@ -17,6 +18,7 @@ use crate::endpoint::{Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, Misuse};
 use crate::exchange::{Exchange, Input, SigningJob, Step};
 use crate::moment::Moment;
+use crate::secret::Secret;
 
 use request::{Due, Sent, Unsent};
 
@@ -32,7 +34,8 @@ pub struct Call<E> {
 struct Run {
     config: Arc<ClientConfig>,
     state: State,
-    nonce: NonceRetry,
+    nonce: Retry,
+    assertion: Retry,
 }
 
 /// What a call does next.
@@ -64,9 +67,9 @@ struct Signing {
     job: SigningJob,
 }
 
-/// Whether the call was already repeated with the server's DPoP nonce; it is repeated only once.
+/// Whether the call was already repeated for this reason: it is so only once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NonceRetry {
+pub(crate) enum Retry {
     Unused,
     Used,
 }
@@ -76,7 +79,8 @@ impl<E: Endpoint> Call<E> {
         let run = Run {
             config,
             state: State::Fresh,
-            nonce: NonceRetry::Unused,
+            nonce: Retry::Unused,
+            assertion: Retry::Unused,
         };
         Self { endpoint, run }
     }
@@ -109,16 +113,22 @@ impl<E: Endpoint> Call<E> {
 impl Run {
     fn step(&mut self, at: &Moment, input: Input, ask: Ask<'_>) -> Result<Next, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
-            (State::Fresh, Input::Begin) => self.begin(at, ask),
+            (State::Fresh, Input::Begin) => self.begin(at, None, ask),
             (State::Signing(signing), Input::Signed(signature)) => {
                 let Signing { request, due, job } = *signing;
                 let request = request.signed(&self.config, due, &job, &signature)?;
                 self.sign_and_send(at, request)
             }
             (State::Waiting(sent), Input::Reply(reply)) => {
-                if sent.learn(&self.config, &reply)? && self.nonce == NonceRetry::Unused {
-                    self.nonce = NonceRetry::Used;
-                    return self.begin(at, ask);
+                if sent.learn(&self.config, &reply)? && self.nonce == Retry::Unused {
+                    self.nonce = Retry::Used;
+                    return self.begin(at, None, ask);
+                }
+                if self.assertion == Retry::Unused
+                    && let Some(replaced) = sent.replaced(&self.config, at, &reply)
+                {
+                    self.assertion = Retry::Used;
+                    return self.begin(at, Some(replaced), ask);
                 }
                 Ok(Next::Read(sent, reply))
             }
@@ -128,10 +138,15 @@ impl Run {
         }
     }
 
-    fn begin(&mut self, at: &Moment, ask: Ask<'_>) -> Result<Next, Error> {
+    fn begin(
+        &mut self,
+        at: &Moment,
+        client_jwt: Option<Secret<String>>,
+        ask: Ask<'_>,
+    ) -> Result<Next, Error> {
         let request = ask(&Context::new(&self.config, at))?;
         // Check the request first: a signature may cost a call to a key service.
-        let request = Unsent::new(&self.config, request)?;
+        let request = Unsent::new(&self.config, request)?.with_client_jwt(client_jwt);
         self.sign_and_send(at, request)
     }
 

@@ -1,17 +1,28 @@
 //! How the client proves who it is (RFC 6749 section 2.3).
 
+mod assertion;
+mod choice;
+mod federated;
 mod signed_secret;
+#[cfg(test)]
+mod tests;
 
 use crate::http::HeaderValue;
 
 use crate::base64::{self, Alphabet};
 use crate::error::{Error, Misuse};
-use crate::form;
+use crate::form::{self, Form};
 use crate::quirk::{Quirk, Rules};
 use crate::secret::{self, Secret};
 use crate::server::Server;
 
+pub use assertion::{AssertionAudience, ClientAssertion};
+pub use choice::{Certificate, Credentials};
+pub use federated::{AssertionProfile, AssertionSource, ClientIdParameter, FederatedAssertion};
 pub use signed_secret::SignedSecret;
+
+/// `client_assertion_type` of a JWT (RFC 7523 section 2.2).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// The client's way to authenticate, one and only one.
 #[derive(Debug, Clone)]
@@ -23,7 +34,9 @@ pub(crate) enum Method {
     Basic(Secret<String>),
     Post(Secret<String>),
     Signed(SignedSecret),
-    Tls,
+    Assertion(ClientAssertion),
+    Federated(FederatedAssertion),
+    Tls(Certificate),
 }
 
 impl ClientAuth {
@@ -42,31 +55,6 @@ impl ClientAuth {
         Self(Method::Post(secret.into()))
     }
 
-    /// A secret, sent as the server takes it by its `token_endpoint_auth_methods_supported` (RFC 8414
-    /// section 2): `client_secret_basic` before `client_secret_post`, and the first of them where it
-    /// says nothing.
-    ///
-    /// # Errors
-    /// `client_auth.no_usable_method`, which names what the server takes.
-    pub fn secret_as_taken(
-        secret: impl Into<Secret<String>>,
-        server: &Server,
-    ) -> Result<Self, Error> {
-        let methods = server.token_endpoint_auth_methods();
-        let takes = |name: &str| methods.iter().any(|method| method == name);
-        if takes("client_secret_basic") {
-            return Ok(Self::basic(secret));
-        }
-        if takes("client_secret_post") {
-            return Ok(Self::post(secret));
-        }
-        let taken = match methods.is_empty() {
-            true => "none".to_owned(),
-            false => methods.join(", "),
-        };
-        Err(Error::from(Misuse::NoUsableMethod).about(&taken))
-    }
-
     /// A `client_secret` that is a JWT the client signs anew for each request, as Sign in with
     /// Apple asks. The key stays with the host: the exchange asks for it with
     /// [`crate::Step::Sign`].
@@ -74,21 +62,50 @@ impl ClientAuth {
         Self(Method::Signed(secret))
     }
 
+    /// `private_key_jwt` or `client_secret_jwt`: an assertion signed anew for each request (RFC 7523
+    /// section 2.2). The client's own key signs it, in this process or with the host, which is asked with
+    /// [`crate::Step::Sign`].
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use oauth_core::client_auth::ClientAssertion;
+    /// use oauth_core::crypto::SigningKey;
+    /// use oauth_core::jose::Alg;
+    /// use oauth_core::ClientAuth;
+    ///
+    /// // A key that a key service holds; `oauth_crypto::PrivateKey` reads one from PEM.
+    /// let key = SigningKey::host("signing-key-2026", Alg::Es256);
+    /// let auth = ClientAuth::assertion(ClientAssertion::new(key));
+    /// assert_eq!(auth.name(), "private_key_jwt");
+    /// ```
+    pub const fn assertion(assertion: ClientAssertion) -> Self {
+        Self(Method::Assertion(assertion))
+    }
+
+    /// The token of a workload in place of a key of the client's own (RFC 7521 section 4.2): read anew for
+    /// each request, and once more when the server refuses it (`invalid_client`) and it has been replaced
+    /// meanwhile.
+    pub const fn federated(assertion: FederatedAssertion) -> Self {
+        Self(Method::Federated(assertion))
+    }
+
     /// `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705): the certificate of the
     /// connection says who the client is, the request only names it. The HTTP client has the
     /// certificate; requests go to the server's aliases for mutual TLS, where it has such.
-    pub const fn tls() -> Self {
-        Self(Method::Tls)
+    pub const fn tls(certificate: Certificate) -> Self {
+        Self(Method::Tls(certificate))
     }
 
-    /// The registered name of the method: `none`, `client_secret_basic`, `client_secret_post` or
-    /// `tls_client_auth`.
+    /// The registered name of the method, such as `client_secret_basic`.
     pub const fn name(&self) -> &'static str {
-        match self.0 {
+        match &self.0 {
             Method::None => "none",
             Method::Basic(_) => "client_secret_basic",
             Method::Post(_) | Method::Signed(_) => "client_secret_post",
-            Method::Tls => "tls_client_auth",
+            Method::Assertion(assertion) => assertion.name(),
+            Method::Federated(_) => "private_key_jwt",
+            Method::Tls(Certificate::Pki) => "tls_client_auth",
+            Method::Tls(Certificate::SelfSigned) => "self_signed_tls_client_auth",
         }
     }
 
@@ -101,7 +118,42 @@ impl ClientAuth {
     pub(crate) fn secret(&self) -> Option<&str> {
         match &self.0 {
             Method::Basic(secret) | Method::Post(secret) => Some(secret.expose()),
-            Method::None | Method::Signed(_) | Method::Tls => None,
+            Method::Assertion(assertion) => assertion.secret(),
+            Method::None | Method::Signed(_) | Method::Federated(_) | Method::Tls(_) => None,
+        }
+    }
+
+    /// Writes who the client is into a form, in one way only (RFC 6749 section 2.3). `signed` is the JWT
+    /// that the method makes for each request, if it makes one.
+    pub(crate) fn write(&self, client_id: (&str, &str), signed: Option<&str>, form: &mut Form) {
+        let (parameter, id) = client_id;
+        let names_client = match &self.0 {
+            Method::Federated(assertion) => assertion.names_client(),
+            _ => true,
+        };
+        form.push_some(parameter, Some(id).filter(|_| names_client));
+        let assertion_type = match &self.0 {
+            Method::Assertion(_) => JWT_BEARER,
+            Method::Federated(assertion) => assertion.assertion_type(),
+            Method::None
+            | Method::Basic(_)
+            | Method::Post(_)
+            | Method::Signed(_)
+            | Method::Tls(_) => {
+                form.push_some("client_secret", signed.or(self.secret()));
+                return;
+            }
+        };
+        form.push("client_assertion_type", assertion_type);
+        form.push_some("client_assertion", signed);
+    }
+
+    /// # Errors
+    /// Whatever makes the method useless at this server, see [`ClientAssertion`].
+    pub(crate) fn check(&self, server: &Server) -> Result<(), Error> {
+        match &self.0 {
+            Method::Assertion(assertion) => assertion.check(server),
+            _ => Ok(()),
         }
     }
 }

@@ -73,6 +73,7 @@ impl ClientConfig {
         auth: ClientAuth,
     ) -> Result<Self, Error> {
         client_id.check()?;
+        auth.check(&server)?;
         let basic = match &auth.0 {
             Method::Basic(secret) => Some(client_auth::basic(
                 client_id.as_str(),
@@ -126,12 +127,11 @@ impl ClientConfig {
         basic.filter(|_| !self.server.rules().wants_body_credentials(purpose))
     }
 
-    /// Writes id and credentials into a form, in one way only (RFC 6749 section 2.3). `signed` is the
-    /// JWT of [`ClientAuth::signed_secret`].
+    /// Writes id and credentials into a form. `signed` is the JWT that the client makes for each request.
     pub(crate) fn name(&self, form: &mut Form, signed: Option<&str>) {
-        let rules = self.server.rules();
-        form.push(rules.client_id_parameter(), self.client_id.as_str());
-        form.push_some("client_secret", signed.or(self.auth.secret()));
+        let parameter = self.server.rules().client_id_parameter();
+        self.auth
+            .write((parameter, self.client_id.as_str()), signed, form);
     }
 
     pub(crate) fn add_header(&mut self, name: &str, value: &str) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! Keys that sign: in this process, or with the host. No algorithms here.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -20,12 +20,28 @@ pub trait Signer: Send + Sync {
     fn sign(&self, input: &[u8]) -> Result<Bytes, Cause>;
 }
 
+/// Whether the audience of a client assertion is the issuer of the server that it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AudienceIs {
+    Issuer,
+    Other,
+}
+
 /// A private key, as far as the core knows it: a name, an algorithm, and where it signs.
 #[derive(Clone)]
 pub struct SigningKey {
     id: String,
     alg: Alg,
     signer: Option<Arc<dyn Signer>>,
+    used: Arc<Mutex<Used>>,
+}
+
+/// At which servers a key signs client assertions.
+#[derive(Debug, Default)]
+struct Used {
+    issuer: Option<String>,
+    has_several: bool,
+    has_other_audience: bool,
 }
 
 impl SigningKey {
@@ -36,6 +52,7 @@ impl SigningKey {
             id: id.into(),
             alg,
             signer: None,
+            used: Arc::default(),
         }
     }
 
@@ -45,6 +62,7 @@ impl SigningKey {
             id: id.into(),
             alg,
             signer: Some(signer),
+            used: Arc::default(),
         }
     }
 
@@ -56,6 +74,23 @@ impl SigningKey {
     /// Its algorithm.
     pub const fn alg(&self) -> Alg {
         self.alg
+    }
+
+    /// Notes that the key signs client assertions for this server. An audience that is not the issuer can
+    /// be that of another server: with such, a key is for one server alone.
+    ///
+    /// # Errors
+    /// `key.shared`
+    pub(crate) fn use_at(&self, issuer: &str, audience: AudienceIs) -> Result<(), Error> {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = used.issuer.get_or_insert_with(|| issuer.to_owned());
+        let is_other = first != issuer;
+        used.has_several |= is_other;
+        used.has_other_audience |= audience == AudienceIs::Other;
+        match used.has_several && used.has_other_audience {
+            true => Err(Error::from(Misuse::KeyShared).about(&self.id)),
+            false => Ok(()),
+        }
     }
 
     /// What has to be signed, for the host.

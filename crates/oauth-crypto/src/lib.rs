@@ -6,9 +6,11 @@
     clippy::indexing_slicing
 )]
 
+mod client_assertion;
 mod der;
 mod private_key;
 mod verify;
 
+pub use client_assertion::client_secret_jwt;
 pub use private_key::{KeyError, PrivateKey};
 pub use verify::{check_public_key, mac, verify};

@@ -69,6 +69,27 @@ impl fmt::Display for KeyError {
 impl std::error::Error for KeyError {}
 
 impl PrivateKey {
+    /// Reads a private key in PEM or as a JWK, for the first of these algorithms that it can sign with.
+    ///
+    /// # Errors
+    /// What is wrong with it; `Algorithm` if none of them fits.
+    pub fn read(text: &str, candidates: &[Alg]) -> Result<Self, KeyError> {
+        let is_jwk = text.trim_start().starts_with('{');
+        let read = |alg| match is_jwk {
+            true => Self::from_jwk(text, alg),
+            false => Self::from_pem(text, alg),
+        };
+        let mut why = KeyError::Algorithm;
+        for alg in candidates {
+            match read(*alg) {
+                Err(KeyError::Algorithm) => {}
+                Err(error) => why = error,
+                key => return key,
+            }
+        }
+        Err(why)
+    }
+
     /// Reads a private key in PEM: PKCS#8, PKCS#1 (RSA) or SEC1 (EC).
     ///
     /// # Errors

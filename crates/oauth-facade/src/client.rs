@@ -10,24 +10,11 @@ use oauth_core::issuer::RedirectUri;
 use oauth_core::moment::UnixTime;
 use oauth_core::{ClientId, Pending, Secret};
 
+use crate::auth::Auth;
 use crate::machine::Machine;
 use crate::request::TokenRequest;
 use crate::server::Server;
 use crate::stored::Facts;
-
-/// How the client authenticates.
-#[derive(Debug, Clone)]
-pub enum Auth {
-    /// As the preset documents it, with this secret; without one, as a public client. A server
-    /// without a preset gets it as its metadata say, `client_secret_basic` where they say nothing.
-    Documented(Option<Secret<String>>),
-    /// A public client.
-    None,
-    /// `client_secret_basic`.
-    Basic(Secret<String>),
-    /// `client_secret_post`.
-    Post(Secret<String>),
-}
 
 /// What to ask a person for.
 #[derive(Debug, Clone, Default)]
@@ -82,15 +69,11 @@ impl Client {
                 if let Some(facts) = &server.facts {
                     return Self::of_preset(server, facts, id, secret);
                 }
-                match secret {
-                    Some(secret) => ClientAuth::secret_as_taken(secret, &server.core)?,
-                    None => ClientAuth::none(),
-                }
+                Auth::Documented(secret)
             }
-            Auth::None => ClientAuth::none(),
-            Auth::Basic(secret) => ClientAuth::basic(secret),
-            Auth::Post(secret) => ClientAuth::post(secret),
+            chosen => chosen,
         };
+        let auth = auth.at(&server.core)?;
         oauth_core::Client::new(server.core.clone(), id, auth).map(Self)
     }
 

@@ -2,6 +2,7 @@
 
 mod api;
 mod arg;
+mod auth;
 mod client;
 mod doubles;
 mod flow;
@@ -18,7 +19,10 @@ mod stored;
 
 pub use api::{Api, ApiCall, Call, CallStep, Keeping, Once, Redirects};
 pub use arg::{About, Arg, Args, Field, Mismatch, Refused, Shape, Unfit, camel};
-pub use client::{Auth, Authorization, Authorize, Client};
+pub use auth::Auth;
+#[cfg(feature = "crypto")]
+pub use auth::{PrivateKeyJwt, SecretJwt};
+pub use client::{Authorization, Authorize, Client};
 pub use doubles::for_doubles;
 pub use flow::Flow;
 pub use keeper::{Ask, Keep, Keeper, Task, of_store};
@@ -35,6 +39,9 @@ pub use resource::{Attachment, Resource};
 pub use server::{Discover, Prefer, Server, Transport};
 
 // The types of the core that this crate's functions take and give.
+pub use oauth_core::client_auth::{
+    AssertionProfile, AssertionSource, Certificate, ClientIdParameter, FederatedAssertion,
+};
 pub use oauth_core::error::{
     Cause, Class, Error, Loss, Misuse, ProtocolViolation, ValidationFailure,
 };

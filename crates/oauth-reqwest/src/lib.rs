@@ -37,6 +37,7 @@
 //!
 //! No error and no log line of this crate holds a URL's query, a header or a body.
 
+mod assertion_file;
 pub mod authorized;
 #[cfg(feature = "blocking")]
 pub mod blocking;
@@ -53,6 +54,7 @@ mod roots;
 mod signer;
 pub mod transport;
 
+pub use assertion_file::AssertionFile;
 pub use authorized::{Authorized, ResponseExt};
 pub use driver::Driver;
 pub use oauth_session::{self, Session, TokenSource};

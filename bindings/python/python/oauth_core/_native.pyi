@@ -20,10 +20,12 @@ __all__ = [
     "Client",
     "ClientAuth",
     "ClientSecretBasic",
+    "ClientSecretJwt",
     "ClientSecretPost",
     "Exchange",
     "Exchanges",
     "FINGERPRINT",
+    "FederatedAssertion",
     "FileStore",
     "FixedToken",
     "Flow",
@@ -37,6 +39,7 @@ __all__ = [
     "NativeStore",
     "Network",
     "PostgresStore",
+    "PrivateKeyJwt",
     "Public",
     "RedisStore",
     "Renewal",
@@ -44,12 +47,14 @@ __all__ = [
     "Response",
     "Save",
     "Sealed",
+    "SelfSignedTlsClientAuth",
     "Send",
     "Server",
     "Sessions",
     "Sign",
     "Sleep",
     "SqliteStore",
+    "TlsClientAuth",
     "Tokens",
     "Turn",
     "__version__",
@@ -78,6 +83,10 @@ _Extra: TypeAlias = Mapping[str, str | Sequence[str]] | None
 _Reuse: TypeAlias = Literal["unknown", "revokes", "tolerated"]
 _Allowance: TypeAlias = Literal["documented"] | tuple[int, int]
 _Place: TypeAlias = str | os.PathLike[str]
+_SigningAlg: TypeAlias = Literal[
+    "ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "PS384", "PS512", "RS256", "RS384",
+    "RS512",
+]
 _Later: TypeAlias = Coroutine[Any, Any, _T]
 
 def provider(
@@ -213,6 +222,63 @@ class ClientSecretPost(ClientAuth):
 class ClientSecretBasic(ClientAuth):
     """client_secret_basic: id and secret in the Authorization header (RFC 6749 section 2.3.1)."""
     def __new__(cls, secret: str, /) -> Self: ...
+@final
+class ClientSecretJwt(ClientAuth):
+    """client_secret_jwt: a JWT for each request, with an HMAC of the secret (RFC 7523 section 2.2).
+
+    alg is HS256, HS384 or HS512, and the secret at least as long as its hash: jws.key_too_small
+    otherwise. audience is what the server demands in place of its issuer, such as the URL of its
+    token endpoint.
+    """
+    def __new__(
+        cls, secret: str, /, *, alg: Literal["HS256", "HS384", "HS512"] = "HS256",
+        audience: str | None = None,
+    ) -> Self: ...
+@final
+class PrivateKeyJwt(ClientAuth):
+    """private_key_jwt: a JWT for each request, signed by a private key (RFC 7523 section 2.2).
+
+    key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK. alg is the first that both the key and the server
+    know, unless it is given; kid is the key's name at the server. certificate_thumbprint is the
+    base64url of the SHA-256 of the key's certificate (x5t#S256), for servers that find the key by
+    it. audience is what the server demands in place of its issuer (RFC 10070): a key with one serves
+    one server, key.shared otherwise. key.malformed for a text that is no key, key.algorithm for a key
+    that cannot sign so.
+    """
+    def __new__(
+        cls, key: str, /, *, alg: _SigningAlg | None = None, kid: str | None = None,
+        certificate_thumbprint: str | None = None, audience: str | None = None,
+    ) -> Self: ...
+@final
+class FederatedAssertion(ClientAuth):
+    """A workload's token in place of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
+
+    source is the path of a file, or a function that returns the token; it is read anew for each
+    request, and once more when the server refuses the token and it has been replaced meanwhile. The
+    token must be made out to audience, which is the server's issuer unless it is given, and to nobody
+    else: client_auth.assertion_audience. client_id says whether requests name the client too, as
+    Microsoft Entra demands. Other errors of a request: client_auth.assertion_malformed,
+    client_auth.assertion_expired, lost.unsent where there is no token.
+    """
+    def __new__(
+        cls, source: _Place | Callable[[], str], /, *, audience: str | None = None,
+        profile: Literal["jwt", "spiffe_jwt"] = "jwt",
+        client_id: Literal["omitted", "sent"] = "omitted",
+    ) -> Self: ...
+@final
+class TlsClientAuth(ClientAuth):
+    """tls_client_auth: the certificate of the connection, attested by an authority (RFC 8705 section 2.1).
+
+    The Network has the certificate.
+    """
+    def __new__(cls) -> Self: ...
+@final
+class SelfSignedTlsClientAuth(ClientAuth):
+    """self_signed_tls_client_auth: a certificate that is registered itself (RFC 8705 section 2.2).
+
+    The Network has the certificate.
+    """
+    def __new__(cls) -> Self: ...
 @final
 class Public(ClientAuth):
     """A public client, which has no secret (RFC 6749 section 2.1)."""

@@ -20,7 +20,7 @@ pub(super) fn secrets(config: &ClientConfig, sent: &Sent) -> Vec<Secret<String>>
         .iter()
         .filter(|(name, _)| !is_public(name))
         .map(|(_, value)| value.as_ref());
-    let signed = sent.client_secret.as_ref();
+    let signed = sent.client_jwt.as_ref();
     let mut secrets = Vec::new();
     for secret in values
         .chain(config.auth.secret())

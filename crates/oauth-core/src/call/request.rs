@@ -34,15 +34,15 @@ pub(super) struct Unsent {
     body: Body,
     auth: Auth,
     proves_key: bool,
-    client_secret: Option<Secret<String>>,
+    client_jwt: Option<Secret<String>>,
     proof: Option<Secret<String>>,
 }
 
 /// A signature that is still to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
-    /// The client's secret, where it makes one for each request.
-    ClientSecret,
+    /// The JWT by which the client authenticates.
+    ClientJwt,
     /// The DPoP proof.
     Proof,
 }
@@ -51,7 +51,7 @@ pub(super) enum Due {
 pub(super) struct Sent {
     pub(super) body: Bytes,
     pub(super) authorization: Option<HeaderValue>,
-    pub(super) client_secret: Option<Secret<String>>,
+    pub(super) client_jwt: Option<Secret<String>>,
     proved: Option<(Side, Url)>,
 }
 
@@ -96,7 +96,7 @@ impl Unsent {
             body,
             auth,
             proves_key,
-            client_secret: None,
+            client_jwt: None,
             proof: None,
         })
     }
@@ -107,9 +107,12 @@ impl Unsent {
             self.auth,
             Auth::Client { .. } | Auth::ConfidentialClient { .. }
         );
-        let signs_secret = is_client && matches!(config.auth.0, AuthMethod::Signed(_));
-        if signs_secret && self.client_secret.is_none() {
-            Some(Due::ClientSecret)
+        let has_jwt = matches!(
+            config.auth.0,
+            AuthMethod::Signed(_) | AuthMethod::Assertion(_) | AuthMethod::Federated(_)
+        );
+        if is_client && has_jwt && self.client_jwt.is_none() {
+            Some(Due::ClientJwt)
         } else if self.proves_key && self.proof.is_none() {
             Some(Due::Proof)
         } else {
@@ -124,6 +127,10 @@ impl Unsent {
         at: &Moment,
         due: Due,
     ) -> Result<Option<SigningJob>, Error> {
+        if let (Due::ClientJwt, AuthMethod::Federated(assertion)) = (due, &config.auth.0) {
+            self.put(due, assertion.read(&config.server, at)?);
+            return Ok(None);
+        }
         let (key, input) = self.signing_input(config, at, due)?;
         match key.sign(&input)? {
             Some(jws) => {
@@ -148,9 +155,15 @@ impl Unsent {
         Ok(self)
     }
 
+    /// With a JWT of the client's that is at hand already.
+    pub(super) fn with_client_jwt(mut self, jwt: Option<Secret<String>>) -> Self {
+        self.client_jwt = jwt;
+        self
+    }
+
     fn put(&mut self, due: Due, jws: Secret<String>) {
         match due {
-            Due::ClientSecret => self.client_secret = Some(jws),
+            Due::ClientJwt => self.client_jwt = Some(jws),
             Due::Proof => self.proof = Some(jws),
         }
     }
@@ -163,10 +176,13 @@ impl Unsent {
     ) -> Result<(SigningKey, String), Error> {
         let key = key(config, due)?;
         let input = match (due, &config.auth.0) {
-            (Due::ClientSecret, AuthMethod::Signed(secret)) => {
+            (Due::ClientJwt, AuthMethod::Signed(secret)) => {
                 Some(secret.signing_input(&config.client_id, at))
             }
-            (Due::ClientSecret, _) => None,
+            (Due::ClientJwt, AuthMethod::Assertion(assertion)) => {
+                Some(assertion.signing_input(&config.server, &config.client_id, &self.url, at)?)
+            }
+            (Due::ClientJwt, _) => None,
             (Due::Proof, _) => {
                 let nonce = config.shared.nonces.of(self.side(), &self.url);
                 self.proof_input(config, at, nonce)?
@@ -250,7 +266,7 @@ impl Unsent {
         let sent = Sent {
             body: body.clone(),
             authorization: headers.get(AUTHORIZATION).cloned(),
-            client_secret: self.client_secret,
+            client_jwt: self.client_jwt,
             proved: self.proves_key.then(|| (side, self.url.clone())),
         };
         let mut request = Request::new(body);
@@ -285,13 +301,33 @@ impl Unsent {
             Body::Form(form) | Body::FormAsJson(form) => form,
             Body::None | Body::Json(_) => return Err(Misuse::NeedsForm.into()),
         };
-        let signed = self.client_secret.as_ref();
+        let signed = self.client_jwt.as_ref();
         config.name(form, signed.map(|jwt| jwt.expose().as_str()));
         Ok(())
     }
 }
 
 impl Sent {
+    /// The workload's token, if the server has refused the one that was sent and it has been replaced
+    /// meanwhile: tokens like these rotate between being read and being used.
+    pub(super) fn replaced(
+        &self,
+        config: &ClientConfig,
+        at: &Moment,
+        reply: &Response<Bytes>,
+    ) -> Option<Secret<String>> {
+        let AuthMethod::Federated(assertion) = &config.auth.0 else {
+            return None;
+        };
+        if error_code(reply).as_deref() != Some("invalid_client") {
+            return None;
+        }
+        let sent = self.client_jwt.as_ref()?;
+        // If none is to be had now, the refusal says more.
+        let current = assertion.read(&config.server, at).ok()?;
+        (!sent.matches(current.expose())).then_some(current)
+    }
+
     /// Takes the nonce out of a reply, and says whether the server refused the request for want of it.
     ///
     /// # Errors
@@ -329,15 +365,22 @@ fn wants_nonce(reply: &Response<Bytes>) -> bool {
     if challenges.iter().any(is_asked) {
         return true;
     }
-    if reply.body().len() > MAX_REPLY {
-        return false;
+    error_code(reply).as_deref() == Some(dpop::USE_NONCE)
+}
+
+/// The `error` of a refusal (RFC 6749 section 5.2).
+fn error_code(reply: &Response<Bytes>) -> Option<String> {
+    let is_refusal = matches!(
+        reply.status(),
+        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED
+    );
+    if !is_refusal || reply.body().len() > MAX_REPLY {
+        return None;
     }
-    let text = std::str::from_utf8(reply.body()).unwrap_or_default();
+    let text = std::str::from_utf8(reply.body()).ok()?;
     match json::parse(text) {
-        Ok(Json::Object(object)) => {
-            object.get("error").and_then(Json::as_str) == Some(dpop::USE_NONCE)
-        }
-        _ => false,
+        Ok(Json::Object(object)) => object.get("error")?.as_str().map(str::to_owned),
+        _ => None,
     }
 }
 
@@ -345,7 +388,7 @@ fn wants_nonce(reply: &Response<Bytes>) -> bool {
 fn resolve(config: &ClientConfig, target: Target) -> Result<Url, Error> {
     match target {
         Target::Url(url) => Ok(url),
-        Target::Endpoint(kind) if matches!(config.auth.0, AuthMethod::Tls) => {
+        Target::Endpoint(kind) if matches!(config.auth.0, AuthMethod::Tls(_)) => {
             config.server.mtls_endpoint(kind).cloned()
         }
         Target::Endpoint(kind) => config.server.endpoint(kind).cloned(),
@@ -367,7 +410,8 @@ fn needs_proof(config: &ClientConfig, tokens: &Arc<Tokens>) -> Result<bool, Erro
 
 fn key(config: &ClientConfig, due: Due) -> Result<SigningKey, Error> {
     match (due, &config.auth.0, &config.dpop) {
-        (Due::ClientSecret, AuthMethod::Signed(secret), _) => Ok(secret.key()),
+        (Due::ClientJwt, AuthMethod::Signed(secret), _) => Ok(secret.key()),
+        (Due::ClientJwt, AuthMethod::Assertion(assertion), _) => Ok(assertion.key().clone()),
         (Due::Proof, _, Some(key)) => Ok(key.signing_key().clone()),
         _ => Err(Misuse::KeyMissing.into()),
     }

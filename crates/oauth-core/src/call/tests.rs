@@ -5,7 +5,7 @@ use crate::http::{Method, Request};
 
 use super::*;
 use crate::client::Client;
-use crate::client_auth::{ClientAuth, SignedSecret};
+use crate::client_auth::{Certificate, ClientAuth, SignedSecret};
 use crate::client_config::ClientId;
 use crate::endpoint::metadata::Metadata;
 use crate::endpoint::{Auth, Body, EndpointRequest};
@@ -338,14 +338,14 @@ fn a_certificate_leads_to_the_aliases_and_names_the_client_only() {
         let mut exchange = client.client_credentials(Scope::none());
         sent(exchange.resume(&at(), Input::Begin).unwrap())
     };
-    let request = begin(of(ClientAuth::tls()));
+    let request = begin(of(ClientAuth::tls(Certificate::Pki)));
     assert_eq!(request.uri(), "https://mtls.as.example/token");
     assert_eq!(request.body(), "grant_type=client_credentials&client_id=id");
     assert!(!request.headers().contains_key("authorization"));
     let request = begin(of(ClientAuth::basic("secret")));
     assert_eq!(request.uri(), "https://as.example/token");
-    let mut exchange =
-        of(ClientAuth::tls()).revoke(crate::endpoint::revocation::Revocation::new("t"));
+    let mut exchange = of(ClientAuth::tls(Certificate::Pki))
+        .revoke(crate::endpoint::revocation::Revocation::new("t"));
     let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!(
         request.uri(),

@@ -67,7 +67,7 @@ use super::limiter::{Clock, Patience, Ticket};
 use super::possession::{ProofStep, UnsignedProof};
 use super::step::{Event, OnLimit, Step};
 use super::{Redirect, TokenFor, Verdict};
-use crate::call::NonceRetry;
+use crate::call::Retry;
 use crate::dpop;
 use crate::error::{Error, Misuse, ProtocolViolation, ServerError};
 use crate::token::Tokens;
@@ -93,7 +93,7 @@ pub struct ResourceRequest {
     is_renewed: bool,
     /// How the token was presented last.
     presented: Presented,
-    nonce: NonceRetry,
+    nonce: Retry,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -148,7 +148,7 @@ impl ResourceRequest {
             hops: 0,
             is_renewed: false,
             presented: Presented::AsBearer,
-            nonce: NonceRetry::Unused,
+            nonce: Retry::Unused,
         }
     }
 
@@ -365,11 +365,11 @@ impl ResourceRequest {
         let verdict = self.verdict(status, headers);
         if verdict == Verdict::UseDpopNonce {
             // The same token, with another proof.
-            let may_retry = has_nonce && can_repeat && self.nonce == NonceRetry::Unused;
+            let may_retry = has_nonce && can_repeat && self.nonce == Retry::Unused;
             if !may_retry {
                 return Ok(self.over(Step::Done));
             }
-            self.nonce = NonceRetry::Used;
+            self.nonce = Retry::Used;
             let owner = self.owner()?;
             return self.queue(at, owner, false);
         }

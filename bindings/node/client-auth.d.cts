@@ -1,0 +1,66 @@
+// How a client proves who it is, beyond a secret.
+
+/**
+ * How a client proves who it is with more than a secret: the `clientAuth` of a client. It shows its
+ * method, and nothing of the key.
+ */
+export interface ClientAuth {
+  /** The registered name of the method. */
+  readonly method: 'private_key_jwt' | 'client_secret_jwt'
+}
+
+/** The algorithm of a private key (RFC 7518 section 3.1). */
+export type SigningAlg =
+  | 'ES256' | 'ES384' | 'ES512'
+  | 'EdDSA' | 'Ed25519'
+  | 'PS256' | 'PS384' | 'PS512'
+  | 'RS256' | 'RS384' | 'RS512'
+
+export interface PrivateKeyJwtOptions {
+  /** The first that both the key and the server know, unless it is given. */
+  alg?: SigningAlg | undefined
+  /** The key's name at the server. */
+  kid?: string | undefined
+  /** The base64url of the SHA-256 of the key's certificate (`x5t#S256`), for servers that find the key by it. */
+  certificateThumbprint?: string | undefined
+  /** What the server demands in place of its issuer (RFC 10070): a key with one serves one server. */
+  audience?: string | undefined
+}
+
+export interface ClientSecretJwtOptions {
+  /** `HS256` unless it is given. */
+  alg?: 'HS256' | 'HS384' | 'HS512' | undefined
+  /** What the server demands in place of its issuer, such as the URL of its token endpoint. */
+  audience?: string | undefined
+}
+
+export interface AssertionFileOptions {
+  /** What the token must be made out to, and nothing else; the server's issuer unless it is given. */
+  audience?: string | undefined
+  /** `spiffe_jwt` for a JWT-SVID, whose subject is a SPIFFE ID. */
+  profile?: 'jwt' | 'spiffe_jwt' | undefined
+  /** Whether requests name the client too, as Microsoft Entra demands. */
+  clientId?: 'omitted' | 'sent' | undefined
+}
+
+/**
+ * `private_key_jwt`: a JWT for each request, signed by a private key (RFC 7523 section 2.2). The key is
+ * PEM (PKCS#8, PKCS#1, SEC1) or a JWK; a client of a text that is none throws `key.malformed`, of a key
+ * that cannot sign so `key.algorithm`, of one that serves another server `key.shared`.
+ */
+export function privateKeyJwt(key: string, options?: PrivateKeyJwtOptions): ClientAuth
+
+/**
+ * `client_secret_jwt`: a JWT for each request, with an HMAC of the secret (RFC 7523 section 2.2). The
+ * secret is at least as long as the hash: `jws.key_too_small` otherwise.
+ */
+export function clientSecretJwt(secret: string, options?: ClientSecretJwtOptions): ClientAuth
+
+/**
+ * A workload's token in place of a key (RFC 7521 section 4.2), such as Kubernetes and SPIFFE helpers write
+ * it. The file is read anew for each request, and once more when the server refuses the token and it has
+ * been replaced meanwhile. A request rejects with `client_auth.assertion_malformed`,
+ * `client_auth.assertion_expired`, `client_auth.assertion_audience`, or `lost.unsent` where there is no
+ * token.
+ */
+export function assertionFile(path: string | URL, options?: AssertionFileOptions): ClientAuth

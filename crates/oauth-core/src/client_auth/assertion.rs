@@ -1,0 +1,176 @@
+//! `private_key_jwt` and `client_secret_jwt`: an assertion that the client signs anew for each request.
+//!
+//! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-2.2>, as RFC 10070 restricts it: the
+//! audience is the issuer, as one text, and the type is explicit.
+
+use crate::client_id::ClientId;
+use crate::crypto::{AudienceIs, SigningKey};
+use crate::error::{Error, Misuse};
+use crate::jose;
+use crate::json::Members;
+use crate::moment::Moment;
+use crate::secret::Secret;
+use crate::server::{EndpointKind, Server};
+use crate::url::Url;
+
+/// How long an assertion lives, in seconds, where nothing else is said.
+const LIFETIME: u32 = 60;
+
+/// Which key signs the client's assertions, and what they say.
+#[derive(Debug, Clone)]
+pub struct ClientAssertion {
+    key: SigningKey,
+    secret: Option<Secret<String>>,
+    lifetime: u32,
+    audience: AssertionAudience,
+    certificate: Option<String>,
+}
+
+/// What the `aud` of an assertion is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AssertionAudience {
+    /// The server's issuer identifier, whatever the endpoint (RFC 10070).
+    #[default]
+    Issuer,
+    /// The URL of the token endpoint, for servers that accept nothing else. A server that the client
+    /// also trusts can have an assertion made out to another one; a key that signs so is refused for a
+    /// second server.
+    TokenEndpoint,
+    /// The URL of the endpoint that is called, for servers that have no issuer identifier.
+    Endpoint,
+    /// Another text that the server demands.
+    Other(String),
+}
+
+impl ClientAssertion {
+    /// Signed by the client's private key: `private_key_jwt`. The key's name, if it has one, is the `kid`
+    /// of the header.
+    pub const fn new(key: SigningKey) -> Self {
+        Self {
+            key,
+            secret: None,
+            lifetime: LIFETIME,
+            audience: AssertionAudience::Issuer,
+            certificate: None,
+        }
+    }
+
+    /// Authenticated by the client secret, as the key of an HMAC: `client_secret_jwt`. `key` makes the
+    /// HMAC of `secret`; `oauth_crypto::client_secret_jwt` brings both together.
+    ///
+    /// # Errors
+    /// `key.algorithm` if the key's algorithm is none for a shared secret.
+    pub fn with_shared_secret(
+        secret: impl Into<Secret<String>>,
+        key: SigningKey,
+    ) -> Result<Self, Error> {
+        if !key.alg().is_symmetric() {
+            return Err(Error::from(Misuse::KeyAlgorithm).about(key.alg().as_str()));
+        }
+        Ok(Self {
+            secret: Some(secret.into()),
+            ..Self::new(key)
+        })
+    }
+
+    /// Lets each assertion live for so many seconds: 60 by default.
+    #[must_use]
+    pub const fn lifetime(mut self, seconds: u32) -> Self {
+        self.lifetime = seconds;
+        self
+    }
+
+    /// Sets what stands in `aud`.
+    #[must_use]
+    pub fn audience(mut self, audience: AssertionAudience) -> Self {
+        self.audience = audience;
+        self
+    }
+
+    /// Names the certificate of the key in the header by the base64url of its SHA-256 hash
+    /// (`x5t#S256`, RFC 7515 section 4.1.8), for servers that find the key by it (Microsoft Entra).
+    #[must_use]
+    pub fn certificate_thumbprint(mut self, x5t_s256: impl Into<String>) -> Self {
+        self.certificate = Some(x5t_s256.into());
+        self
+    }
+
+    /// The key that signs.
+    pub const fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    /// The secret that the client shares with the server, if that is its key.
+    pub(crate) fn secret(&self) -> Option<&str> {
+        self.secret.as_ref().map(|secret| secret.expose().as_str())
+    }
+
+    pub(crate) const fn name(&self) -> &'static str {
+        match self.key.alg().is_symmetric() {
+            true => "client_secret_jwt",
+            false => "private_key_jwt",
+        }
+    }
+
+    /// # Errors
+    /// `key.algorithm` if the server does not take the key's algorithm, or if a public algorithm is not
+    /// that of its kind; `key.shared`.
+    pub(crate) fn check(&self, server: &Server) -> Result<(), Error> {
+        let alg = self.key.alg().as_str();
+        if self.key.alg().is_symmetric() != self.secret.is_some() {
+            return Err(Error::from(Misuse::KeyAlgorithm).about(alg));
+        }
+        let taken = server.named_list("token_endpoint_auth_signing_alg_values_supported");
+        if let Some(taken) = taken.filter(|taken| !taken.iter().any(|name| name == alg)) {
+            let both = format!("{alg}; the server accepts {}", taken.join(" "));
+            return Err(Error::from(Misuse::KeyAlgorithm).about(&both));
+        }
+        let audience = match self.audience {
+            AssertionAudience::Issuer => AudienceIs::Issuer,
+            _ => AudienceIs::Other,
+        };
+        self.key.use_at(server.issuer().as_str(), audience)
+    }
+
+    /// What is signed for a request to `endpoint`.
+    ///
+    /// # Errors
+    /// `endpoint.missing`, `misuse.no_randomness`.
+    pub(crate) fn signing_input(
+        &self,
+        server: &Server,
+        client_id: &ClientId,
+        endpoint: &Url,
+        at: &Moment,
+    ) -> Result<String, Error> {
+        let audience = match &self.audience {
+            AssertionAudience::Issuer => server.issuer().as_str(),
+            AssertionAudience::TokenEndpoint => server.endpoint(EndpointKind::Token)?.as_str(),
+            AssertionAudience::Endpoint => endpoint.as_str(),
+            AssertionAudience::Other(text) => text,
+        };
+        let now = at.now().as_secs();
+        let (mut header, mut claims) = (String::new(), String::new());
+        let mut members = Members::of(&mut header);
+        members.text("alg", self.key.alg().as_str());
+        if !self.key.id().is_empty() && self.secret.is_none() {
+            members.text("kid", self.key.id());
+        }
+        members.text("typ", "client-authentication+jwt");
+        if let Some(thumbprint) = &self.certificate {
+            members.text("x5t#S256", thumbprint);
+        }
+        members.end();
+        let mut members = Members::of(&mut claims);
+        members.text("aud", audience);
+        members.number("exp", now.saturating_add(self.lifetime.into()));
+        members.number("iat", now);
+        members.text("iss", client_id.as_str());
+        // Of each assertion its own: servers refuse one that they have seen.
+        members.text("jti", &at.ticket()?);
+        members.text("sub", client_id.as_str());
+        members.end();
+        Ok(jose::signing_input(&header, &claims))
+    }
+}

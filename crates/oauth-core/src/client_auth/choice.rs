@@ -1,0 +1,76 @@
+//! Which method of client authentication is used, by what the client has and what the server takes
+//! (RFC 8414 section 2).
+
+use super::{ClientAssertion, ClientAuth};
+use crate::error::{Error, Misuse};
+use crate::secret::Secret;
+use crate::server::Server;
+
+/// Everything that a client could authenticate with. It uses one of them, and never two
+/// (RFC 6749 section 2.3).
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Credentials {
+    /// A client secret.
+    pub secret: Option<Secret<String>>,
+    /// A key that signs assertions, registered with the server.
+    pub assertion: Option<ClientAssertion>,
+    /// The certificate that the HTTP client shows.
+    pub certificate: Option<Certificate>,
+}
+
+/// How the server knows the certificate of the connection (RFC 8705).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certificate {
+    /// By its subject, attested by an authority that the server trusts (section 2.1).
+    Pki,
+    /// By itself: its key is registered (section 2.2).
+    SelfSigned,
+}
+
+impl Credentials {
+    /// A secret.
+    pub fn secret(secret: impl Into<Secret<String>>) -> Self {
+        Self {
+            secret: Some(secret.into()),
+            ..Self::default()
+        }
+    }
+}
+
+impl ClientAuth {
+    /// The strongest method that the server takes by its `token_endpoint_auth_methods_supported`
+    /// (RFC 8414 section 2) and for which there are credentials: a key before a certificate before a
+    /// secret, and a secret by `client_secret_basic` before `client_secret_post`. A server that says
+    /// nothing takes `client_secret_basic`. Without credentials the client is a public one.
+    ///
+    /// # Errors
+    /// `client_auth.no_usable_method`, which names what the server takes.
+    pub fn negotiate(credentials: Credentials, server: &Server) -> Result<Self, Error> {
+        let methods = server.token_endpoint_auth_methods();
+        let takes = |name: &str| methods.iter().any(|method| method == name);
+        let Credentials {
+            secret,
+            assertion,
+            certificate,
+        } = credentials;
+        if let Some(assertion) = assertion.filter(|assertion| takes(assertion.name())) {
+            return Ok(Self::assertion(assertion));
+        }
+        let tls = certificate.map(Self::tls);
+        if let Some(tls) = tls.filter(|tls| takes(tls.name())) {
+            return Ok(tls);
+        }
+        match secret {
+            Some(secret) if takes("client_secret_basic") => return Ok(Self::basic(secret)),
+            Some(secret) if takes("client_secret_post") => return Ok(Self::post(secret)),
+            None if takes("none") => return Ok(Self::none()),
+            _ => {}
+        }
+        let taken = match methods.is_empty() {
+            true => "none".to_owned(),
+            false => methods.join(", "),
+        };
+        Err(Error::from(Misuse::NoUsableMethod).about(&taken))
+    }
+}

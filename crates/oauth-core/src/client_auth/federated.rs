@@ -1,0 +1,186 @@
+//! An assertion that somebody else has signed: the token of a workload (Kubernetes, GitHub Actions,
+//! SPIFFE), read anew for each request.
+//!
+//! RFC 7521 <https://www.rfc-editor.org/rfc/rfc7521#section-4.2>
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::{Cause, Error, Misuse};
+use crate::jose::Claims;
+use crate::jose::claims::unverified;
+use crate::moment::{Moment, UnixTime};
+use crate::secret::Secret;
+use crate::server::Server;
+
+/// Where a workload's token comes from: a file, the environment, a callback.
+///
+/// It is asked for each request, and should answer at once: tokens like these are replaced while the
+/// process runs.
+pub trait AssertionSource: Send + Sync {
+    /// The token as it is now. White space around it is not part of it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn assertion(&self) -> Result<Secret<String>, Cause>;
+}
+
+impl<F: Fn() -> Result<Secret<String>, Cause> + Send + Sync> AssertionSource for F {
+    fn assertion(&self) -> Result<Secret<String>, Cause> {
+        self()
+    }
+}
+
+/// What kind of token it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum AssertionProfile {
+    /// A JWT of an issuer that the server trusts (RFC 7523 section 2.2).
+    #[default]
+    Jwt,
+    /// A JWT-SVID, whose subject is a SPIFFE ID (OAuth SPIFFE Client Authentication section 3.1).
+    SpiffeJwt,
+}
+
+/// Authentication by a workload's token.
+#[derive(Clone)]
+pub struct FederatedAssertion {
+    source: Arc<dyn AssertionSource>,
+    profile: AssertionProfile,
+    audience: Option<String>,
+    client_id: ClientIdParameter,
+}
+
+/// Whether the request names the client beside the assertion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ClientIdParameter {
+    /// The server knows the client by the assertion's subject (RFC 7521 section 4.2).
+    #[default]
+    Omitted,
+    /// The request has a `client_id`, as Microsoft Entra demands.
+    Sent,
+}
+
+impl FederatedAssertion {
+    /// The tokens of this source, made out to the server's issuer.
+    pub fn new(source: impl AssertionSource + 'static) -> Self {
+        Self {
+            source: Arc::new(source),
+            profile: AssertionProfile::default(),
+            audience: None,
+            client_id: ClientIdParameter::default(),
+        }
+    }
+
+    /// Says what kind of token it is.
+    #[must_use]
+    pub const fn profile(mut self, profile: AssertionProfile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// Expects tokens that are made out to this audience and not to the issuer, such as
+    /// `api://AzureADTokenExchange`. One that is made out to anybody else is never sent.
+    #[must_use]
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = Some(audience.into());
+        self
+    }
+
+    /// Says whether requests name the client too.
+    #[must_use]
+    pub const fn client_id(mut self, parameter: ClientIdParameter) -> Self {
+        self.client_id = parameter;
+        self
+    }
+
+    pub(crate) fn names_client(&self) -> bool {
+        self.client_id == ClientIdParameter::Sent
+    }
+
+    /// `client_assertion_type`
+    pub(crate) const fn assertion_type(&self) -> &'static str {
+        match self.profile {
+            AssertionProfile::Jwt => super::JWT_BEARER,
+            AssertionProfile::SpiffeJwt => "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe",
+        }
+    }
+
+    /// The token as it is now, if it may be sent. One that has expired is read once more: whoever replaces
+    /// it may be doing so.
+    ///
+    /// # Errors
+    /// `lost.unsent` if there is none; `client_auth.assertion_malformed`,
+    /// `client_auth.assertion_expired`, `client_auth.assertion_audience`.
+    pub(crate) fn read(&self, server: &Server, at: &Moment) -> Result<Secret<String>, Error> {
+        match self.read_once(server, at.now()) {
+            Err(error) if error.code() == Misuse::AssertionExpired.code() => {
+                self.read_once(server, at.now())
+            }
+            read => read,
+        }
+    }
+
+    fn read_once(&self, server: &Server, now: UnixTime) -> Result<Secret<String>, Error> {
+        let read = self.source.assertion().map_err(Error::lost)?;
+        let text = read.expose().trim();
+        if text.is_empty() {
+            return Err(Error::lost(Cause::unsent("the client assertion is empty")));
+        }
+        let malformed = |what: &str| Error::from(Misuse::AssertionMalformed).about(what);
+        // The reason names what is wrong with it, and never the token.
+        let claims = unverified(text)
+            .map_err(|error| malformed(error.detail().unwrap_or("not a JWS of a JSON object")))?;
+        self.check(server, now, &claims)?;
+        Ok(Secret::from(text))
+    }
+
+    fn check(&self, server: &Server, now: UnixTime, claims: &Claims) -> Result<(), Error> {
+        let of_claim = |error: Error| {
+            Error::from(Misuse::AssertionMalformed).about(error.detail().unwrap_or_default())
+        };
+        if let Some(expires) = claims
+            .time("exp")
+            .map_err(of_claim)?
+            .filter(|at| *at <= now)
+        {
+            let detail = format!("at {}, now {}", expires.as_secs(), now.as_secs());
+            return Err(Error::from(Misuse::AssertionExpired).about(&detail));
+        }
+        let audience = claims.audience().map_err(of_claim)?;
+        let issuer = server.issuer().as_str();
+        let wanted = self.audience.as_deref().unwrap_or(issuer);
+        // A token for several is good at the others too, for whoever it was shown to (RFC 10070).
+        if audience != [wanted] {
+            let both = format!("it names {}, expected was {wanted}", audience.join(" "));
+            return Err(Error::from(Misuse::AssertionAudience).about(&both));
+        }
+        let subject = claims.text("sub").map_err(of_claim)?.unwrap_or_default();
+        match self.profile {
+            AssertionProfile::SpiffeJwt if !is_spiffe_id(subject) => {
+                Err(Error::from(Misuse::AssertionMalformed).about("sub"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// `spiffe://trust-domain/path` (SPIFFE-ID section 2).
+fn is_spiffe_id(subject: &str) -> bool {
+    let Some(rest) = subject.strip_prefix("spiffe://") else {
+        return false;
+    };
+    let domain = rest.split('/').next().unwrap_or_default();
+    let is_part = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
+    !domain.is_empty() && domain.bytes().all(is_part)
+}
+
+impl fmt::Debug for FederatedAssertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FederatedAssertion")
+            .field("profile", &self.profile)
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
+    }
+}

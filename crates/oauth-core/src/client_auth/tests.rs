@@ -1,0 +1,339 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::client::Client;
+use crate::client_id::ClientId;
+use crate::crypto::{Signer, SigningKey};
+use crate::endpoint::revocation::Revocation;
+use crate::error::Cause;
+use crate::exchange::{Exchange, Input, Step};
+use crate::http::Request;
+use crate::issuer::Issuer;
+use crate::jose::Alg;
+use crate::jose::claims::unverified;
+use crate::moment::{Moment, UnixTime};
+use crate::quirk::Rules;
+use crate::scope::Scope;
+use crate::testing::{code, json};
+
+struct Sixty4;
+
+impl Signer for Sixty4 {
+    fn sign(&self, _: &[u8]) -> Result<Bytes, Cause> {
+        Ok(Bytes::from_static(&[7; 64]))
+    }
+}
+
+fn key() -> SigningKey {
+    SigningKey::local("k1", Alg::Es256, Arc::new(Sixty4))
+}
+
+fn server_of(issuer: &str, more: &str) -> Server {
+    let document = format!(
+        r#"{{"issuer":"{issuer}","token_endpoint":"{issuer}/token",
+        "revocation_endpoint":"{issuer}/revoke"{more}}}"#
+    );
+    let Ok(crate::json::Json::Object(document)) = crate::json::parse(&document) else {
+        panic!("an object")
+    };
+    let issuer = Issuer::parse(issuer).unwrap();
+    Server::read(&issuer, &document, Rules::default()).unwrap()
+}
+
+fn server() -> Server {
+    server_of("https://as.example", "")
+}
+
+fn of(auth: ClientAuth) -> Client {
+    Client::new(server(), ClientId::new("me"), auth).unwrap()
+}
+
+fn at(seed: u8) -> Moment {
+    Moment::fixed(UnixTime::from_secs(1_700_000_000), [seed; 32])
+}
+
+fn sent<T>(step: Step<T>) -> Request<Bytes> {
+    match step {
+        Step::Send(request) => request,
+        other => panic!("{:?}", std::mem::discriminant(&other)),
+    }
+}
+
+/// The parameters of a request.
+fn form_of(request: &Request<Bytes>) -> Vec<(String, String)> {
+    let body = std::str::from_utf8(request.body()).unwrap();
+    let pairs = form::parse(body).unwrap().into_iter();
+    pairs
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect()
+}
+
+fn value(request: &Request<Bytes>, name: &str) -> Option<String> {
+    let mut pairs = form_of(request).into_iter();
+    pairs
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value)
+}
+
+fn first(client: &Client, seed: u8) -> Request<Bytes> {
+    let mut exchange = client.client_credentials(Scope::none());
+    sent(exchange.resume(&at(seed), Input::Begin).unwrap())
+}
+
+fn header(jwt: &str) -> String {
+    let bytes = base64::decode(jwt.split('.').next().unwrap(), Alphabet::UrlSafe).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn an_assertion_names_the_issuer_alone_and_each_is_another() {
+    let client = of(ClientAuth::assertion(ClientAssertion::new(key())));
+    let request = first(&client, 1);
+    assert!(!request.headers().contains_key("authorization"));
+    assert_eq!(
+        value(&request, "client_assertion_type").as_deref(),
+        Some(JWT_BEARER)
+    );
+    assert_eq!(value(&request, "client_id").as_deref(), Some("me"));
+    assert_eq!(value(&request, "client_secret"), None);
+    let jwt = value(&request, "client_assertion").unwrap();
+    assert_eq!(
+        header(&jwt),
+        r#"{"alg":"ES256","kid":"k1","typ":"client-authentication+jwt"}"#
+    );
+    let claims = unverified(&jwt).unwrap();
+    for (name, text) in [("iss", "me"), ("sub", "me"), ("aud", "https://as.example")] {
+        assert_eq!(claims.text(name).unwrap(), Some(text), "{name}");
+    }
+    assert_eq!(
+        claims.time("iat").unwrap().unwrap().as_secs(),
+        1_700_000_000
+    );
+    assert_eq!(
+        claims.time("exp").unwrap().unwrap().as_secs(),
+        1_700_000_060
+    );
+    let other = value(&first(&client, 2), "client_assertion").unwrap();
+    assert_ne!(
+        unverified(&other).unwrap().text("jti").unwrap(),
+        claims.text("jti").unwrap()
+    );
+    let mut revoke = client.revoke(Revocation::new("t"));
+    let request = sent(revoke.resume(&at(3), Input::Begin).unwrap());
+    let jwt = value(&request, "client_assertion").unwrap();
+    assert_eq!(
+        unverified(&jwt).unwrap().audience().unwrap(),
+        ["https://as.example"]
+    );
+}
+
+#[test]
+fn a_key_of_the_host_is_asked_for_and_a_wrong_length_is_refused() {
+    let key = SigningKey::host("kms-1", Alg::Es256);
+    let client = of(ClientAuth::assertion(ClientAssertion::new(key)));
+    let mut exchange = client.client_credentials(Scope::none());
+    let Step::Sign(job) = exchange.resume(&at(1), Input::Begin).unwrap() else {
+        panic!("nothing to sign")
+    };
+    assert_eq!((job.key_id.as_str(), job.alg), ("kms-1", "ES256"));
+    let signed = Input::Signed(Bytes::from_static(&[9; 64]));
+    let request = sent(exchange.resume(&at(1), signed).unwrap());
+    let jwt = value(&request, "client_assertion").unwrap();
+    assert!(jwt.as_bytes().starts_with(&job.signing_input));
+    let mut exchange = client.client_credentials(Scope::none());
+    let _ = exchange.resume(&at(1), Input::Begin).unwrap();
+    let signed = Input::Signed(Bytes::from_static(&[9; 70]));
+    assert_eq!(
+        code(exchange.resume(&at(1), signed).map(drop)),
+        Err("client_auth.signature_length")
+    );
+}
+
+#[test]
+fn audiences_and_the_certificate_are_as_the_server_demands() {
+    let jwt_of = |assertion: ClientAssertion| {
+        value(
+            &first(&of(ClientAuth::assertion(assertion)), 1),
+            "client_assertion",
+        )
+        .unwrap()
+    };
+    let audience = |audience| {
+        let jwt = jwt_of(ClientAssertion::new(key()).audience(audience));
+        unverified(&jwt)
+            .unwrap()
+            .text("aud")
+            .unwrap()
+            .map(str::to_owned)
+    };
+    let named = audience(AssertionAudience::TokenEndpoint);
+    assert_eq!(named.as_deref(), Some("https://as.example/token"));
+    let named = audience(AssertionAudience::Endpoint);
+    assert_eq!(named.as_deref(), Some("https://as.example/token"));
+    let named = audience(AssertionAudience::Other("urn:them".to_owned()));
+    assert_eq!(named.as_deref(), Some("urn:them"));
+    let jwt = jwt_of(
+        ClientAssertion::new(key())
+            .certificate_thumbprint("dGh1bWI")
+            .lifetime(10),
+    );
+    assert!(header(&jwt).contains(r#""x5t#S256":"dGh1bWI""#));
+    let claims = unverified(&jwt).unwrap();
+    assert_eq!(
+        claims.time("exp").unwrap().unwrap().as_secs(),
+        1_700_000_010
+    );
+}
+
+#[test]
+fn a_key_with_an_audience_of_its_own_serves_one_server() {
+    let key = key();
+    let make = |issuer: &str, audience: AssertionAudience| {
+        let assertion = ClientAssertion::new(key.clone()).audience(audience);
+        let auth = ClientAuth::assertion(assertion);
+        code(Client::new(server_of(issuer, ""), ClientId::new("me"), auth).map(drop))
+    };
+    assert_eq!(make("https://a.example", AssertionAudience::Issuer), Ok(()));
+    assert_eq!(make("https://b.example", AssertionAudience::Issuer), Ok(()));
+    assert_eq!(
+        make("https://a.example", AssertionAudience::TokenEndpoint),
+        Err("key.shared")
+    );
+}
+
+#[test]
+fn an_algorithm_that_the_server_does_not_take_is_refused_before_anything_is_sent() {
+    let metadata = r#","token_endpoint_auth_signing_alg_values_supported":["PS256"]"#;
+    let server = server_of("https://as.example", metadata);
+    let auth = ClientAuth::assertion(ClientAssertion::new(key()));
+    let error = Client::new(server, ClientId::new("me"), auth).unwrap_err();
+    assert_eq!(error.code(), "key.algorithm");
+    assert_eq!(error.detail(), Some("ES256; the server accepts PS256"));
+    let hmac = SigningKey::local("", Alg::Hs256, Arc::new(Sixty4));
+    let auth = ClientAuth::assertion(ClientAssertion::new(hmac));
+    let made = Client::new(self::server(), ClientId::new("me"), auth);
+    assert_eq!(
+        code(made.map(drop)),
+        Err("key.algorithm"),
+        "no secret is known"
+    );
+    let made = ClientAssertion::with_shared_secret("secret", key());
+    assert_eq!(
+        code(made.map(drop)),
+        Err("key.algorithm"),
+        "not of a shared secret"
+    );
+}
+
+fn workload(claims: &str) -> String {
+    let header = base64::url_safe(r#"{"alg":"ES256"}"#);
+    format!("{header}.{}.c2ln", base64::url_safe(claims))
+}
+
+const GOOD: &str = r#"{"sub":"w","aud":["https://as.example"],"exp":1700000600}"#;
+
+/// A source whose every reading is the next of these, the last for ever.
+fn reading(texts: Vec<String>) -> (FederatedAssertion, Arc<AtomicUsize>) {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&reads);
+    let source = move || {
+        let number = counted.fetch_add(1, Ordering::Relaxed);
+        let text = texts.get(number).or(texts.last()).cloned();
+        text.map(Secret::new)
+            .ok_or_else(|| Cause::unsent("no file"))
+    };
+    (FederatedAssertion::new(source), reads)
+}
+
+#[test]
+fn a_workload_token_is_read_for_each_request_and_sent_without_the_client_id() {
+    let newer = workload(r#"{"sub":"w","aud":"https://as.example"}"#);
+    let (assertion, reads) = reading(vec![format!("{}\n", workload(GOOD)), newer.clone()]);
+    let client = of(ClientAuth::federated(assertion));
+    let request = first(&client, 1);
+    let names: Vec<_> = form_of(&request)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(
+        names,
+        ["grant_type", "client_assertion_type", "client_assertion"]
+    );
+    assert_eq!(value(&request, "client_assertion"), Some(workload(GOOD)));
+    assert_eq!(value(&first(&client, 2), "client_assertion"), Some(newer));
+    assert_eq!(reads.load(Ordering::Relaxed), 2);
+    let (assertion, _) = reading(vec![workload(GOOD)]);
+    let client = of(ClientAuth::federated(
+        assertion.client_id(ClientIdParameter::Sent),
+    ));
+    assert_eq!(
+        value(&first(&client, 1), "client_id").as_deref(),
+        Some("me")
+    );
+}
+
+#[test]
+fn what_must_not_be_sent_is_refused_and_never_told() {
+    let refused = |text: String| {
+        let (assertion, _) = reading(vec![text]);
+        let mut exchange = of(ClientAuth::federated(assertion)).client_credentials(Scope::none());
+        let error = exchange.resume(&at(1), Input::Begin).map(drop).unwrap_err();
+        assert!(!format!("{error:?}").contains("c2ln"), "{error:?}");
+        error.code()
+    };
+    let malformed = "client_auth.assertion_malformed";
+    assert_eq!(refused(String::new()), "lost.unsent");
+    assert_eq!(refused(r#"{"token":"x"}"#.to_owned()), malformed);
+    assert_eq!(refused(format!("{} x", workload(GOOD))), malformed);
+    assert_eq!(refused(workload("[]")), malformed);
+    assert_eq!(refused(workload(r#"{"aud":7}"#)), malformed);
+    let expired = workload(r#"{"aud":"https://as.example","exp":1700000000}"#);
+    assert_eq!(refused(expired), "client_auth.assertion_expired");
+    for audience in [
+        r#"["https://as.example","https://kubernetes"]"#,
+        r#""https://kubernetes""#,
+        "[]",
+    ] {
+        let token = workload(&format!(r#"{{"aud":{audience}}}"#));
+        assert_eq!(
+            refused(token),
+            "client_auth.assertion_audience",
+            "{audience}"
+        );
+    }
+    let (assertion, _) = reading(vec![workload(GOOD)]);
+    let spiffe = ClientAuth::federated(assertion.profile(AssertionProfile::SpiffeJwt));
+    let mut exchange = of(spiffe).client_credentials(Scope::none());
+    assert_eq!(
+        code(exchange.resume(&at(1), Input::Begin).map(drop)),
+        Err(malformed)
+    );
+}
+
+#[test]
+fn a_token_that_was_replaced_while_it_was_under_way_is_sent_once_more() {
+    let newer = workload(r#"{"sub":"w","aud":"https://as.example","exp":1700000900}"#);
+    let refusal = || Input::Reply(json(401, r#"{"error":"invalid_client"}"#));
+    let (assertion, _) = reading(vec![workload(GOOD), newer.clone()]);
+    let mut exchange = of(ClientAuth::federated(assertion)).client_credentials(Scope::none());
+    let _ = sent(exchange.resume(&at(1), Input::Begin).unwrap());
+    let request = sent(exchange.resume(&at(2), refusal()).unwrap());
+    assert_eq!(value(&request, "client_assertion"), Some(newer));
+    let refused = exchange.resume(&at(3), refusal()).map(drop);
+    assert_eq!(code(refused), Err("denied.invalid_client"), "once");
+    let (assertion, reads) = reading(vec![workload(GOOD)]);
+    let mut exchange = of(ClientAuth::federated(assertion)).client_credentials(Scope::none());
+    let _ = sent(exchange.resume(&at(1), Input::Begin).unwrap());
+    let refused = exchange.resume(&at(2), refusal()).map(drop);
+    assert_eq!(
+        code(refused),
+        Err("denied.invalid_client"),
+        "it is still the same"
+    );
+    assert_eq!(reads.load(Ordering::Relaxed), 2);
+}

@@ -1,0 +1,64 @@
+//! What signs the assertions of a client (RFC 7523 section 2.2).
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use oauth_core::client_auth::ClientAssertion;
+use oauth_core::crypto::{Signer, SigningKey};
+use oauth_core::error::{Cause, ValidationFailure};
+use oauth_core::jose::Alg;
+use oauth_core::{Error, Secret};
+
+use crate::{PrivateKey, mac};
+
+/// `client_secret_jwt`: assertions with an HMAC, whose key is the client secret.
+///
+/// # Errors
+/// `key.algorithm` for an algorithm that is no HMAC; `jws.key_too_small` for a secret that is shorter than
+/// its hash (RFC 7518 section 3.2).
+pub fn client_secret_jwt(
+    secret: impl Into<Secret<String>>,
+    alg: Alg,
+) -> Result<ClientAssertion, Error> {
+    let secret = secret.into();
+    let least = alg.signature_bytes().unwrap_or_default();
+    if alg.is_symmetric() && secret.expose().len() < least {
+        let detail = format!("{} needs {least} bytes", alg.as_str());
+        return Err(Error::from(ValidationFailure::JwsKeyTooSmall).about(&detail));
+    }
+    let hmac = Hmac {
+        alg,
+        secret: secret.clone(),
+    };
+    ClientAssertion::with_shared_secret(secret, SigningKey::local("", alg, Arc::new(hmac)))
+}
+
+struct Hmac {
+    alg: Alg,
+    secret: Secret<String>,
+}
+
+impl Signer for Hmac {
+    fn sign(&self, input: &[u8]) -> Result<Bytes, Cause> {
+        let tag = mac(self.alg, self.secret.expose().as_bytes(), input);
+        tag.map(Bytes::from)
+            .ok_or_else(|| Cause::unsent("no HMAC of this algorithm"))
+    }
+}
+
+impl fmt::Debug for Hmac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hmac")
+            .field("alg", &self.alg)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PrivateKey {
+    /// `private_key_jwt`: assertions signed by this key, which the server knows by this `kid`. An empty
+    /// one is left out.
+    pub fn client_assertion(&self, kid: impl Into<String>) -> ClientAssertion {
+        ClientAssertion::new(self.signing_key(kid))
+    }
+}

@@ -1,0 +1,455 @@
+//! Groups about the ways to authenticate: `client-assertion`, `assertion-source`,
+//! `auth-method-selection`, `mtls`, and what `oidc-token-response` asks of a login.
+
+use std::sync::Mutex;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::{Request, Response};
+use oauth_core::client_auth::{
+    AssertionAudience, AssertionProfile, Certificate, ClientAssertion, Credentials,
+    FederatedAssertion,
+};
+use oauth_core::endpoint::device_authorization::DeviceAuthorization;
+use oauth_core::endpoint::introspection::Introspection;
+use oauth_core::endpoint::revocation::Revocation;
+use oauth_core::error::Cause;
+use oauth_core::exchange::Boxed;
+use oauth_core::flow::authorization::{AuthorizationRequest, Push};
+use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::jose::Alg;
+use oauth_core::json::{self, Json};
+use oauth_core::moment::UnixTime;
+use oauth_core::quirk::Rules;
+use oauth_core::server::Server;
+use oauth_core::{
+    Client, ClientAuth, ClientId, Error, Exchange, ExchangeExt as _, Input, Moment, Scope, Secret,
+    Step, Tokens,
+};
+use oauth_crypto::PrivateKey;
+use serde_json::{Value, json};
+
+use crate::format::{No, Vector, Verdict, holds, same};
+use crate::jws::refused;
+
+const KEYS: &str = include_str!("vectors.json");
+const ISSUER: &str = "https://as.example";
+const NOW: u64 = 1_700_000_000;
+const GITHUB: &str = "a token of GitHub Actions is fetched by the program, whose callback it is";
+const HYBRID: &str = "ID tokens through the browser are not asked for yet";
+const GRANT: &str = "assertions as grants are not made yet, only those of clients";
+const BINDING: &str = "certificate-bound tokens are not verified yet";
+
+fn text(error: Error) -> String {
+    error.to_string()
+}
+
+fn server(issuer: &str, more: &Value) -> Result<Server, String> {
+    let mut document = json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "token_endpoint": format!("{issuer}/token"),
+        "revocation_endpoint": format!("{issuer}/revoke"),
+        "introspection_endpoint": format!("{issuer}/introspect"),
+        "device_authorization_endpoint": format!("{issuer}/device"),
+        "pushed_authorization_request_endpoint": format!("{issuer}/par"),
+    });
+    for (name, value) in more.as_object().into_iter().flatten() {
+        document[name] = value.clone();
+    }
+    let document = document.to_string();
+    let Ok(Json::Object(document)) = json::parse(&document) else {
+        return Err("no object".to_owned());
+    };
+    let issuer = Issuer::parse(issuer).map_err(text)?;
+    Server::read(&issuer, &document, Rules::default()).map_err(text)
+}
+
+fn client(auth: ClientAuth) -> Result<Client, String> {
+    let server = server(ISSUER, &Value::Null)?;
+    Client::new(server, ClientId::new("client1"), auth).map_err(text)
+}
+
+fn private_key() -> Result<PrivateKey, String> {
+    let all: Value = serde_json::from_str(KEYS).map_err(|error| error.to_string())?;
+    let key = all["keys"]["client_ec"].to_string();
+    PrivateKey::from_jwk(&key, Alg::Es256).map_err(|error| error.to_string())
+}
+
+fn moment(seed: u8) -> Moment {
+    Moment::fixed(UnixTime::from_secs(NOW), [seed; 32])
+}
+
+/// The first request of an exchange.
+fn sent<E: Exchange>(mut exchange: E, seed: u8) -> Result<Request<Bytes>, Error> {
+    match exchange.resume(&moment(seed), Input::Begin)? {
+        Step::Send(request) => Ok(request),
+        _ => Err(oauth_core::error::Misuse::OutOfOrder.into()),
+    }
+}
+
+fn form(request: &Request<Bytes>) -> Vec<(String, String)> {
+    serde_urlencoded::from_bytes(request.body()).unwrap_or_default()
+}
+
+fn parameter(request: &Request<Bytes>, name: &str) -> Option<String> {
+    let mut pairs = form(request).into_iter();
+    pairs
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value)
+}
+
+fn part(jwt: &str, number: usize) -> Result<Value, String> {
+    let part = jwt.split('.').nth(number).ok_or("no such part")?;
+    let bytes = URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|error| error.to_string())?;
+    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+}
+
+fn credentials(client: &Client, seed: u8) -> Result<Request<Bytes>, String> {
+    sent(client.client_credentials(Scope::none()), seed).map_err(text)
+}
+
+fn assertion_of(request: &Request<Bytes>) -> Result<String, String> {
+    parameter(request, "client_assertion").ok_or_else(|| "no assertion".to_owned())
+}
+
+/// The request to this endpoint.
+fn call(client: &Client, endpoint: &str) -> Result<Request<Bytes>, String> {
+    match endpoint {
+        "token" => credentials(client, 1),
+        "revocation" => sent(client.revoke(Revocation::new("t")), 1).map_err(text),
+        "introspection" => sent(client.introspect(Introspection::new("t")), 1).map_err(text),
+        "device_authorization" => {
+            sent(client.call(DeviceAuthorization::new(Scope::none())), 1).map_err(text)
+        }
+        "par" => {
+            let uri = RedirectUri::parse("https://rp.example/cb").map_err(text)?;
+            let mut ask = AuthorizationRequest::new(uri);
+            ask.push = Push::Always;
+            sent(client.begin_authorization(ask), 1).map_err(text)
+        }
+        other => Err(format!("no endpoint {other}")),
+    }
+}
+
+pub(crate) fn client_assertion(vector: &Vector) -> Verdict {
+    let (input, expected) = (&vector.input, &vector.expected);
+    if vector.text("build") == Some("jwt_grant") {
+        return Err(No::OutOfReach(GRANT));
+    }
+    if vector.text("alg") == Some("none") {
+        return holds("cannot be named", Alg::named("none").is_none());
+    }
+    let key = private_key()?;
+    let assertion = key.client_assertion("client1");
+    if let Some(servers) = input["servers"].as_array() {
+        return shared(servers, &assertion, vector);
+    }
+    if input.get("metadata").is_some() {
+        let server = server(ISSUER, &input["metadata"])?;
+        let made = Client::new(
+            server,
+            ClientId::new("client1"),
+            ClientAuth::assertion(assertion),
+        );
+        return match made {
+            Err(error) => refused(&error, vector),
+            Ok(_) => Err("it is accepted".into()),
+        };
+    }
+    let audience = match (input["quirk"].as_str(), input.get("issuer")) {
+        (Some("aud=token_endpoint"), _) => AssertionAudience::TokenEndpoint,
+        (None, Some(Value::Null)) => AssertionAudience::Endpoint,
+        _ => AssertionAudience::Issuer,
+    };
+    let client = client(ClientAuth::assertion(assertion.audience(audience)))?;
+    let request = call(&client, vector.text("endpoint").unwrap_or("token"))?;
+    let jwt = assertion_of(&request)?;
+    let (header, claims) = (part(&jwt, 0)?, part(&jwt, 1)?);
+    if expected["jti_differs"] == true {
+        // A request after a loss is another call, and so another moment.
+        let other = part(&assertion_of(&credentials(&client, 2)?)?, 1)?;
+        return holds("another jti", claims["jti"] != other["jti"]);
+    }
+    if let Some(names) = expected["must_have"].as_array() {
+        for name in names.iter().filter_map(Value::as_str) {
+            let (name, value) = name.split_once('=').unwrap_or((name, ""));
+            let found = parameter(&request, name).ok_or_else(|| format!("no {name}"))?;
+            holds(name, value.is_empty() || found == value)?;
+        }
+        holds("no secret", parameter(&request, "client_secret").is_none())?;
+        holds(
+            "no header",
+            !request.headers().contains_key("authorization"),
+        )?;
+        return same(
+            "client_id",
+            parameter(&request, "client_id").as_deref(),
+            claims["sub"].as_str(),
+        );
+    }
+    for (of, wanted) in [
+        (&header, &expected["header"]),
+        (&header, &expected["header_has"]),
+        (&claims, &expected["claims"]),
+    ] {
+        // What is drawn differs.
+        let members = wanted
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| *name != "jti");
+        for (name, value) in members {
+            // The known answer was issued when its request was; ours at the same time.
+            same(name, &of[name], value)?;
+        }
+    }
+    if let Some(wanted) = expected["aud"].as_str() {
+        let endpoint = format!("{ISSUER}/revoke");
+        let wanted = if input.get("issuer") == Some(&Value::Null) {
+            endpoint.as_str()
+        } else {
+            wanted
+        };
+        same("aud", claims["aud"].as_str(), Some(wanted))?;
+    }
+    holds("one audience", claims["aud"].is_string())
+}
+
+fn shared(servers: &[Value], assertion: &ClientAssertion, vector: &Vector) -> Verdict {
+    for described in servers {
+        let audience = match described["quirk"].as_str() {
+            Some(_) => AssertionAudience::TokenEndpoint,
+            None => AssertionAudience::Issuer,
+        };
+        let server = server(
+            described["issuer"].as_str().unwrap_or_default(),
+            &Value::Null,
+        )?;
+        let auth = ClientAuth::assertion(assertion.clone().audience(audience));
+        if let Err(error) = Client::new(server, ClientId::new("c"), auth) {
+            return refused(&error, vector);
+        }
+    }
+    Err("the key serves both".into())
+}
+
+pub(crate) fn selection(vector: &Vector) -> Verdict {
+    if vector.input.get("configured").is_some() {
+        // A client has one `ClientAuth`: two cannot be written.
+        return holds("is one", vector.expected["error"] == "ambiguous_auth");
+    }
+    let methods = &vector.input["token_endpoint_auth_methods_supported"];
+    let more = match methods {
+        Value::Null => Value::Null,
+        _ => json!({ "token_endpoint_auth_methods_supported": methods }),
+    };
+    let mut have = Credentials::default();
+    for name in vector.input["have"].as_array().into_iter().flatten() {
+        match name.as_str() {
+            Some("secret") => have.secret = Some(Secret::from("s")),
+            Some("key") => have.assertion = Some(private_key()?.client_assertion("k")),
+            Some("cert") => have.certificate = Some(Certificate::Pki),
+            _ => return Err("unknown credentials".into()),
+        }
+    }
+    match ClientAuth::negotiate(have, &server(ISSUER, &more)?) {
+        Ok(auth) => same(
+            "method",
+            Some(auth.name()),
+            vector.expected["method"].as_str(),
+        ),
+        Err(error) => refused(&error, vector),
+    }
+}
+
+/// The assertion of a vector's files, read in their order, the last for ever.
+fn source(files: Vec<Option<String>>) -> FederatedAssertion {
+    let files = Mutex::new((0, files));
+    FederatedAssertion::new(move || {
+        let mut files = files
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (number, texts) = &mut *files;
+        let file = texts.get(*number).or(texts.last()).cloned().flatten();
+        *number += 1;
+        file.map(Secret::new)
+            .ok_or_else(|| Cause::unsent("there is no such file"))
+    })
+}
+
+pub(crate) fn source_of_assertions(vector: &Vector) -> Verdict {
+    if vector.id.starts_with("as-github") {
+        return Err(No::OutOfReach(GITHUB));
+    }
+    let input = &vector.input;
+    let file = |value: &Value| value.as_str().map(str::to_owned);
+    let files = match (input["file_reads"].as_array(), input["requests"].as_array()) {
+        (Some(reads), _) => reads.iter().map(file).collect(),
+        (None, Some(requests)) => requests
+            .iter()
+            .map(|request| file(&request["file"]))
+            .collect(),
+        (None, None) => vec![file(&input["file"])],
+    };
+    let mut assertion = source(files);
+    if let Some(audience) = input["expected_audience"].as_str() {
+        assertion = assertion.audience(audience);
+    }
+    if input["profile"] == "spiffe_jwt" {
+        assertion = assertion.profile(AssertionProfile::SpiffeJwt);
+    }
+    let client = client(ClientAuth::federated(assertion))?;
+    let mut asserted = Vec::new();
+    let asked = input["requests"].as_array();
+    let times = asked.map_or(vec![NOW], |asked| {
+        let times = asked
+            .iter()
+            .map(|request| request["now"].as_u64().unwrap_or(NOW));
+        times.collect()
+    });
+    let mut replies = input["token_responses"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default()
+        .into_iter();
+    let mut result = Ok(());
+    let mut last = None;
+    for now in times {
+        let exchange = client.client_credentials(Scope::none()).boxed();
+        result = run(exchange, now, &mut replies, &mut asserted, &mut last);
+    }
+    let expected = &vector.expected;
+    if let Some(wanted) = expected["requests"].as_u64() {
+        same("requests", asserted.len() as u64, wanted)?;
+    }
+    let wanted = expected["client_assertions"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let wanted: Vec<_> = wanted
+        .chain(expected.get("client_assertion"))
+        .filter_map(Value::as_str)
+        .collect();
+    if !wanted.is_empty() {
+        same(
+            "assertions",
+            asserted.iter().map(String::as_str).collect(),
+            wanted,
+        )?;
+    }
+    let request = last.as_ref();
+    for name in ["params", "params_have"] {
+        for pair in expected[name].as_array().into_iter().flatten() {
+            let found = request.and_then(|request| parameter(request, pair[0].as_str()?));
+            same("parameter", found.as_deref(), pair[1].as_str())?;
+        }
+    }
+    if expected.get("must_not_have").is_some() {
+        let is_bare = request.is_some_and(|request| {
+            parameter(request, "client_secret").is_none()
+                && !request.headers().contains_key("authorization")
+        });
+        holds("no other credentials", is_bare)?;
+    }
+    match (
+        result,
+        expected["error"].as_str().or(expected["result"].as_str()),
+    ) {
+        (Ok(()), None | Some("ok")) => Ok(()),
+        (Err(error), Some("error:invalid_client")) => {
+            same("code", error.code(), "denied.invalid_client")
+        }
+        (Err(error), Some(_)) => refused(&error, vector),
+        (Ok(()), Some(_)) => Err("it is sent".into()),
+        (Err(error), None) => Err(text(error).into()),
+    }
+}
+
+fn run(
+    mut exchange: Boxed<Tokens>,
+    now: u64,
+    replies: &mut impl Iterator<Item = Value>,
+    asserted: &mut Vec<String>,
+    last: &mut Option<Request<Bytes>>,
+) -> Result<(), Error> {
+    let mut input = Input::Begin;
+    let mut seed = 1;
+    loop {
+        input = match exchange
+            .resume(&Moment::fixed(UnixTime::from_secs(now), [seed; 32]), input)?
+        {
+            Step::Send(request) => {
+                asserted.push(parameter(&request, "client_assertion").unwrap_or_default());
+                *last = Some(request);
+                let good =
+                    json!({"status": 200, "body": r#"{"access_token":"a","token_type":"Bearer"}"#});
+                let reply = replies.next().unwrap_or(good);
+                let status = reply["status"]
+                    .as_u64()
+                    .and_then(|status| u16::try_from(status).ok());
+                let body = reply["body"].as_str().unwrap_or_default().to_owned();
+                let response = Response::builder()
+                    .status(status.unwrap_or(200))
+                    .header("content-type", "application/json");
+                Input::Reply(response.body(Bytes::from(body)).unwrap_or_default())
+            }
+            Step::Done(_) => return Ok(()),
+            _ => Input::Elapsed,
+        };
+        seed += 1;
+    }
+}
+
+pub(crate) fn mtls(vector: &Vector) -> Verdict {
+    if vector.text("auth").is_none() {
+        return Err(No::OutOfReach(BINDING));
+    }
+    let request = credentials(&client(ClientAuth::tls(Certificate::Pki))?, 1)?;
+    same(
+        "client_id",
+        parameter(&request, "client_id").as_deref(),
+        Some("client1"),
+    )?;
+    for name in ["client_secret", "client_assertion"] {
+        holds(name, parameter(&request, name).is_none())?;
+    }
+    holds(
+        "no header",
+        !request.headers().contains_key("authorization"),
+    )
+}
+
+pub(crate) fn token_response(vector: &Vector) -> Verdict {
+    if vector.input.get("front").is_some() {
+        return Err(No::OutOfReach(HYBRID));
+    }
+    let client = client(ClientAuth::none())?;
+    let uri = RedirectUri::parse("https://rp.example/cb").map_err(text)?;
+    let scope = Scope::parse(vector.text("scope").unwrap_or_default()).map_err(text)?;
+    let (url, pending) = client
+        .authorize(&moment(1), AuthorizationRequest::new(uri).scope(scope))
+        .map_err(text)?;
+    let state = url
+        .as_str()
+        .split(['?', '&'])
+        .find_map(|pair| pair.strip_prefix("state="));
+    let callback = format!(
+        "https://rp.example/cb?code=c&state={}",
+        state.unwrap_or_default()
+    );
+    let mut exchange = client.redeem(pending, &callback).map_err(text)?;
+    let Ok(Step::Send(_)) = exchange.resume(&moment(2), Input::Begin) else {
+        return Err("no request".into());
+    };
+    let reply = Response::builder().header("content-type", "application/json");
+    let reply = reply.body(Bytes::from(vector.input["response"].to_string()));
+    match exchange.resume(&moment(3), Input::Reply(reply.unwrap_or_default())) {
+        Ok(Step::Done(_)) => holds("is accepted", vector.expected["ok"] == true),
+        Ok(_) => Err("neither a login nor an error".into()),
+        Err(error) => refused(&error, vector),
+    }
+}
