@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use oauth_core::endpoint::introspection::{Introspection, TokenState};
 use oauth_core::endpoint::revocation::Revocation;
+use oauth_core::flow::redeem::Login;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::server::EndpointKind;
 use oauth_core::token::TokenKind;
@@ -16,10 +17,15 @@ fn scope(names: &str) -> Scope {
     Scope::parse(names).expect("a scope")
 }
 
-fn login(driver: &Driver, client: &Client, names: &str) -> Result<Tokens, Error> {
+/// A person signs in.
+pub(crate) fn sign_in(driver: &Driver, client: &Client, names: &str) -> Result<Login, Error> {
     let listener = Listener::bind()?;
     let ask = AuthorizationRequest::new(listener.redirect_uri().clone()).scope(scope(names));
-    let login = listener.login(driver, client, ask, open, Duration::from_secs(30))?;
+    listener.login(driver, client, ask, open, Duration::from_secs(30))
+}
+
+fn login(driver: &Driver, client: &Client, names: &str) -> Result<Tokens, Error> {
+    let login = sign_in(driver, client, names)?;
     assert_eq!(login.id_token.is_some(), names.contains("openid"));
     Ok(login.tokens)
 }

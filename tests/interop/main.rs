@@ -1,5 +1,6 @@
 //! Against servers this project did not write.
 
+mod client_auth;
 mod command;
 mod library;
 mod oidc_provider;

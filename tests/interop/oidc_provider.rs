@@ -74,6 +74,13 @@ impl OidcProvider {
             .expect("a secret")
     }
 
+    /// The private key of a client, in PEM.
+    pub(crate) fn private_key(&self, which: &str) -> &str {
+        self.said["clients"][which]["private_key"]
+            .as_str()
+            .expect("a key")
+    }
+
     pub(crate) fn discovered(&self, driver: &Driver) -> Result<Server, Error> {
         let issuer: Issuer = danger::loopback_issuer(self.issuer())?;
         driver.run(danger::discover_on_loopback(issuer, Rules::default()))

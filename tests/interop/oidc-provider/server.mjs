@@ -6,6 +6,7 @@
 //
 // Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}}. Stops when its
 // standard input closes.
+import { generateKeyPairSync } from 'node:crypto'
 import { createServer } from 'node:http'
 import Provider from 'oidc-provider'
 
@@ -24,8 +25,49 @@ const grants = {
   application_type: 'native',
   scope: 'openid offline_access read',
 }
+
+// A client for each algorithm: it authenticates with it, and its ID tokens are signed with it.
+const kinds = {
+  rsa: ['rsa', { modulusLength: 2048 }],
+  'P-256': ['ec', { namedCurve: 'P-256' }],
+  'P-384': ['ec', { namedCurve: 'P-384' }],
+  'P-521': ['ec', { namedCurve: 'P-521' }],
+  ed25519: ['ed25519', {}],
+}
+const signers = {
+  ES256: 'P-256', ES384: 'P-384', ES512: 'P-521', EdDSA: 'ed25519', Ed25519: 'ed25519',
+  RS256: 'rsa', RS384: 'rsa', RS512: 'rsa', PS256: 'rsa', PS384: 'rsa', PS512: 'rsa',
+}
+const pairs = () => Object.fromEntries(Object.entries(kinds).map(([name, kind]) => [name, generateKeyPairSync(...kind)]))
+const [own, theirs] = [pairs(), pairs()]
+const byKey = Object.entries(signers).map(([alg, kind]) => ({
+  client_id: `key-${alg}`,
+  private_key: theirs[kind].privateKey.export({ type: 'pkcs8', format: 'pem' }),
+  registered: {
+    token_endpoint_auth_method: 'private_key_jwt',
+    token_endpoint_auth_signing_alg: alg,
+    id_token_signed_response_alg: alg,
+    jwks: { keys: [{ ...theirs[kind].publicKey.export({ format: 'jwk' }), kid: 'theirs', use: 'sig' }] },
+  },
+}))
+const bySecret = ['HS256', 'HS384', 'HS512'].map((alg) => ({
+  client_id: `secret-${alg}`,
+  client_secret: `a shared secret of more than 64 bytes, for the longest of the hashes: ${alg}`,
+  registered: {
+    token_endpoint_auth_method: 'client_secret_jwt',
+    token_endpoint_auth_signing_alg: alg,
+    id_token_signed_response_alg: alg,
+  },
+}))
+const algs = [...Object.keys(signers), 'HS256', 'HS384', 'HS512']
+
 const provider = new Provider(issuer, {
+  jwks: { keys: Object.entries(own).map(([kid, { privateKey }]) => ({ ...privateKey.export({ format: 'jwk' }), kid, use: 'sig' })) },
+  enabledJWA: { clientAuthSigningAlgValues: algs, idTokenSigningAlgValues: algs },
+  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],
   clients: [
+    ...byKey.map(({ client_id, registered }) => ({ client_id, ...grants, ...registered })),
+    ...bySecret.map(({ client_id, client_secret, registered }) => ({ client_id, client_secret, ...grants, ...registered })),
     { ...odd, ...grants, token_endpoint_auth_method: 'client_secret_basic' },
     { ...post, ...grants, token_endpoint_auth_method: 'client_secret_post' },
     {
@@ -85,6 +127,7 @@ server.on('request', (request, response) => {
     answer(request, response)
   }
 })
-console.log(JSON.stringify({ issuer, clients: { basic: odd, post, native: open } }))
+const others = Object.fromEntries([...byKey, ...bySecret].map(({ registered: _, ...client }) => [client.client_id, client]))
+console.log(JSON.stringify({ issuer, clients: { basic: odd, post, native: open, ...others } }))
 process.stdin.resume()
 process.stdin.on('end', () => process.exit(0))

@@ -319,7 +319,8 @@ fn what_must_not_be_sent_is_refused_and_never_told() {
 fn a_token_that_was_replaced_while_it_was_under_way_is_sent_once_more() {
     let newer = workload(r#"{"sub":"w","aud":"https://as.example","exp":1700000900}"#);
     let refusal = || Input::Reply(json(401, r#"{"error":"invalid_client"}"#));
-    let (assertion, _) = reading(vec![workload(GOOD), newer.clone()]);
+    let newest = workload(r#"{"sub":"x","aud":"https://as.example"}"#);
+    let (assertion, _) = reading(vec![workload(GOOD), newer.clone(), newest]);
     let mut exchange = of(ClientAuth::federated(assertion)).client_credentials(Scope::none());
     let _ = sent(exchange.resume(&at(1), Input::Begin).unwrap());
     let request = sent(exchange.resume(&at(2), refusal()).unwrap());

@@ -1,0 +1,78 @@
+//! Every way to authenticate that `oidc-provider` offers, and an ID token of every algorithm.
+
+use oauth_core::client_auth::{AssertionAudience, ClientAssertion};
+use oauth_core::endpoint::introspection::{Introspection, TokenState};
+use oauth_core::endpoint::revocation::Revocation;
+use oauth_core::jose::Alg;
+use oauth_core::{Client, ClientAuth, ClientId, Scope};
+use oauth_crypto::{PrivateKey, client_secret_jwt};
+use oauth_reqwest::blocking::Driver;
+
+use crate::library::sign_in;
+use crate::oidc_provider::{OidcProvider, driver};
+
+/// How the client of this algorithm is registered.
+fn assertion(server: &OidcProvider, alg: Alg) -> (String, ClientAssertion) {
+    if alg.is_symmetric() {
+        let name = format!("secret-{}", alg.as_str());
+        let made = client_secret_jwt(server.secret(&name), alg).expect("a long secret");
+        return (name, made);
+    }
+    let name = format!("key-{}", alg.as_str());
+    let key = PrivateKey::from_pem(server.private_key(&name), alg).expect("a key");
+    (name, key.client_assertion("theirs"))
+}
+
+fn client(server: &OidcProvider, driver: &Driver, alg: Alg) -> Client {
+    let (name, assertion) = assertion(server, alg);
+    let found = server.discovered(driver).expect("metadata");
+    let auth = ClientAuth::assertion(assertion);
+    let client = Client::new(found, ClientId::new(name), auth).expect("a client");
+    client.with_id_token_algs([alg])
+}
+
+#[test]
+fn every_algorithm_authenticates_and_signs() {
+    let (server, driver) = (OidcProvider::start(), driver());
+    for alg in Alg::ALL.iter().copied() {
+        let client = client(&server, &driver, alg);
+        let read = Scope::parse("read").expect("a scope");
+        let tokens = driver.run(client.client_credentials(read));
+        let tokens = tokens.unwrap_or_else(|error| panic!("{}: {error}", alg.as_str()));
+        let ask = Introspection::new(tokens.access_token.clone());
+        let said = driver
+            .run(client.introspect(ask))
+            .expect("it is asked so too");
+        assert!(matches!(said, TokenState::Active(_)), "{}", alg.as_str());
+        let login = sign_in(&driver, &client, "openid read");
+        let login = login.unwrap_or_else(|error| panic!("{}: {error}", alg.as_str()));
+        let id_token = login.id_token.expect("openid was asked for");
+        assert_eq!(id_token.subject(), "somebody", "{}", alg.as_str());
+        let token = Revocation::new(login.tokens.access_token.clone());
+        driver.run(client.revoke(token)).expect("revoked");
+    }
+}
+
+#[test]
+fn an_assertion_for_another_server_or_by_another_key_is_refused() {
+    let (server, driver) = (OidcProvider::start(), driver());
+    let found = server.discovered(&driver).expect("metadata");
+    let of = |assertion: ClientAssertion| {
+        let auth = ClientAuth::assertion(assertion);
+        let client =
+            Client::new(found.clone(), ClientId::new("key-ES256"), auth).expect("a client");
+        driver
+            .run(client.client_credentials(Scope::none()))
+            .map(drop)
+    };
+    let (_, assertion) = assertion(&server, Alg::Es256);
+    let elsewhere = AssertionAudience::Other("https://another.example".to_owned());
+    let refused = of(assertion.clone().audience(elsewhere)).expect_err("another audience");
+    assert_eq!(refused.code(), "denied.invalid_client");
+    let foreign = PrivateKey::generate(Alg::Es256).expect("a key");
+    let refused = of(foreign.client_assertion("theirs")).expect_err("another key");
+    assert_eq!(refused.code(), "denied.invalid_client");
+    // The audience of servers that know no issuer.
+    let (_, assertion) = self::assertion(&server, Alg::Es256);
+    of(assertion.audience(AssertionAudience::TokenEndpoint)).expect("it takes this one too");
+}
