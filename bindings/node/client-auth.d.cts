@@ -16,6 +16,9 @@ export type SigningAlg =
   | 'PS256' | 'PS384' | 'PS512'
   | 'RS256' | 'RS384' | 'RS512'
 
+/** The algorithm of a shared secret (RFC 7518 section 3.1). */
+export type MacAlg = 'HS256' | 'HS384' | 'HS512'
+
 export interface PrivateKeyJwtOptions {
   /** The first that both the key and the server know, unless it is given. */
   alg?: SigningAlg | undefined
@@ -29,7 +32,7 @@ export interface PrivateKeyJwtOptions {
 
 export interface ClientSecretJwtOptions {
   /** `HS256` unless it is given. */
-  alg?: 'HS256' | 'HS384' | 'HS512' | undefined
+  alg?: MacAlg | undefined
   /** What the server demands in place of its issuer, such as the URL of its token endpoint. */
   audience?: string | undefined
 }

@@ -6,7 +6,7 @@ export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode
 
 import type { Api, GrantSource, OwnersOptions } from './api.cjs'
 import type { ClientCredentialsArguments as TokenRequest, ExchangeOperations, Operations } from './js/ops.cjs'
-import type { ClientAuth } from './client-auth.cjs'
+import type { ClientAuth, MacAlg, SigningAlg } from './client-auth.cjs'
 import type { Keeper, KeeperOptions } from './keeper.cjs'
 import type { Store } from './stores.cjs'
 
@@ -333,6 +333,13 @@ export interface ClientOptions {
   redirectUris?: string[] | undefined
   /** Sent with every request to the server. */
   headers?: Record<string, string>
+  /**
+   * The only algorithm of ID tokens, as registered; an HMAC is accepted no other way. Otherwise those that
+   * the metadata name.
+   */
+  idTokenSignedResponseAlg?: SigningAlg | MacAlg | undefined
+  /** Audiences that ID tokens may name beside the client (OpenID Connect Core section 3.1.3.7). */
+  trustedAudiences?: string[] | undefined
   /** How long one request may take: 30 000 ms. */
   timeoutMs?: number | undefined
   /** What all requests go over, those of its sources to APIs included. */

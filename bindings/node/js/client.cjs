@@ -51,11 +51,15 @@ class Client extends Operations {
   #transport
   #id
 
-  constructor(server, { clientId, clientSecret, clientAuth, redirectUris, headers = {}, timeoutMs, network, fetch, send } = {}) {
+  constructor(server, {
+    clientId, clientSecret, clientAuth, redirectUris, headers = {}, idTokenSignedResponseAlg, trustedAudiences,
+    timeoutMs, network, fetch, send,
+  } = {}) {
     super()
     const known = nativeServer(server)
     const line = lineOf(network, fetch, send)
-    const options = { clientId, clientSecret, ...ClientAuth.of(clientAuth), redirectUris, headers }
+    const auth = ClientAuth.of(clientAuth)
+    const options = { clientId, clientSecret, ...auth, redirectUris, headers, idTokenSignedResponseAlg, trustedAudiences }
     this.#native = lifted(() => new native.NativeClient(known, options))
     this.#server = server
     this.#transport = { ...line, requestTimeoutMs: checkLimit(timeoutMs) }

@@ -36,6 +36,10 @@ pub struct NativeClientOptions {
     pub redirect_uris: Option<Vec<String>>,
     /// Sent with every request.
     pub headers: HashMap<String, String>,
+    /// The algorithm of ID tokens.
+    pub id_token_signed_response_alg: Option<String>,
+    /// Audiences of ID tokens beside the client.
+    pub trusted_audiences: Option<Vec<String>>,
 }
 
 /// What the assertions of a client are made of.
@@ -159,6 +163,14 @@ impl NativeClient {
         let mut client = Client::new(&server.0, &options.client_id, auth).map_err(fail)?;
         if let Some(uris) = options.redirect_uris {
             client = client.with_redirect_uris(&uris).map_err(fail)?;
+        }
+        if let Some(alg) = options.id_token_signed_response_alg {
+            client = client
+                .with_id_token_signed_response_alg(&alg)
+                .map_err(fail)?;
+        }
+        if let Some(audiences) = options.trusted_audiences {
+            client = client.with_trusted_audiences(audiences);
         }
         for (name, value) in options.headers {
             client = client.with_header(&name, &value).map_err(fail)?;

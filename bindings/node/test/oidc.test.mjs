@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { browse, callbackOf, core, oidcProvider } from './helper.mjs'
 
-const { Client, Flow, Tokens, discover, login } = core
+const { Client, Flow, Tokens, clientSecretJwt, discover, login, privateKeyJwt } = core
 const { issuer, clients } = await oidcProvider()
 const server = await discover(issuer, { transport: 'loopback_http' })
 const redirectUri = 'http://127.0.0.1:45678/callback'
@@ -12,6 +12,14 @@ const methods = { basic: 'client_secret_basic', post: 'client_secret_post', nati
 function client(which, options) {
   const { client_id: clientId, client_secret: clientSecret } = clients[which]
   return new Client(server, { clientId, clientSecret, clientAuth: methods[which], ...options })
+}
+
+/** A client that signs with this algorithm, and whose ID tokens are signed with it. */
+function signing(name) {
+  const { client_id: clientId, client_secret: secret, private_key: key } = clients[name]
+  const alg = name.split('-')[1]
+  const clientAuth = key ? privateKeyJwt(key, { alg, kid: 'theirs' }) : clientSecretJwt(secret, { alg })
+  return new Client(server, { clientId, clientAuth, idTokenSignedResponseAlg: alg })
 }
 
 async function signIn(us) {
@@ -39,6 +47,21 @@ for (const which of ['basic', 'post']) {
     assert.equal(said.clientId, clients[which].client_id)
   })
 }
+
+for (const name of Object.keys(clients).filter((name) => /^(key|secret)-/.test(name))) {
+  test(`a client signs, and is signed for: ${name}`, async () => {
+    const us = signing(name)
+    const { accessToken } = await us.clientCredentials({ scope: 'read' }).token()
+    assert.equal((await us.introspect({ token: accessToken })).active, true)
+    assert.equal((await signIn(us)).claims.sub, 'somebody')
+  })
+}
+
+test('a key of another is refused by name', async () => {
+  const clientAuth = privateKeyJwt(clients['key-EdDSA'].private_key, { kid: 'theirs' })
+  const us = new Client(server, { clientId: 'key-ES256', clientAuth })
+  await assert.rejects(us.clientCredentials().token(), { code: 'denied.invalid_client' })
+})
 
 for (const which of ['native', 'basic', 'post']) {
   test(`code with PKCE, refresh with rotation: ${which}`, async () => {

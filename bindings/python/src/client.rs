@@ -82,7 +82,8 @@ impl Client {
 impl Client {
     #[new]
     #[pyo3(signature = (server, *, client_id, client_secret = None, client_auth = None,
-                        redirect_uris = None, headers = None, timeout = None, network = None))]
+                        redirect_uris = None, headers = None, timeout = None, network = None,
+                        id_token_signed_response_alg = None, trusted_audiences = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -94,6 +95,8 @@ impl Client {
         headers: Option<Pairs>,
         timeout: Option<f64>,
         network: Option<&Bound<'_, Network>>,
+        id_token_signed_response_alg: Option<&str>,
+        trusted_audiences: Option<Vec<String>>,
     ) -> PyResult<Self> {
         let auth = match (client_auth, client_secret) {
             (Some(_), Some(_)) => {
@@ -108,6 +111,12 @@ impl Client {
             let mut client = oauth_facade::Client::new(&ours, client_id, auth)?;
             if let Some(uris) = &redirect_uris {
                 client = client.with_redirect_uris(uris)?;
+            }
+            if let Some(alg) = id_token_signed_response_alg {
+                client = client.with_id_token_signed_response_alg(alg)?;
+            }
+            if let Some(audiences) = trusted_audiences {
+                client = client.with_trusted_audiences(audiences);
             }
             for (name, value) in headers.iter().flat_map(|headers| &headers.0) {
                 client = client.with_header(name, value)?;

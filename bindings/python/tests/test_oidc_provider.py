@@ -28,6 +28,46 @@ def test_client_credentials_with_odd_characters(oidc: Any, which: str) -> None:
     assert tokens.scope == {"read"} and tokens.expires_in == 60
 
 
+def of_algorithm(oidc: Any, which: str) -> oauth_core.Client:
+    data = oidc["clients"][which]
+    alg = which.split("-")[1]
+    auth: oauth_core.ClientAuth
+    if "private_key" in data:
+        auth = oauth_core.PrivateKeyJwt(data["private_key"], kid="theirs", alg=alg)  # type: ignore[arg-type]
+    else:
+        auth = oauth_core.ClientSecretJwt(data["client_secret"], alg=alg)  # type: ignore[arg-type]
+    return oauth_core.Client(
+        oauth_core.discover(oidc["issuer"], transport="loopback_http"),
+        client_id=data["client_id"],
+        client_auth=auth,
+        id_token_signed_response_alg=alg,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    "which",
+    [f"key-{alg}" for alg in "ES256 ES384 ES512 EdDSA Ed25519 RS256 RS512 PS256 PS384".split()]
+    + ["secret-HS256", "secret-HS384", "secret-HS512"],
+)
+def test_a_client_signs_and_is_signed_for(oidc: Any, which: str) -> None:
+    client = of_algorithm(oidc, which)
+    token = client.client_credentials(scope="read").token().access_token
+    assert client.introspect(token=token).active
+    tokens = oauth_core.login(client, scope="openid read", open=browse, timeout=60)
+    assert tokens.claims and tokens.claims["sub"] == "somebody"
+
+
+def test_a_foreign_key_is_refused_by_name(oidc: Any) -> None:
+    data = oidc["clients"]["key-ES256"]
+    server = oauth_core.discover(oidc["issuer"], transport="loopback_http")
+    foreign = oauth_core.PrivateKeyJwt(oidc["clients"]["key-EdDSA"]["private_key"], kid="theirs")
+    client = oauth_core.Client(server, client_id=data["client_id"], client_auth=foreign)
+    with pytest.raises(oauth_core.Denied) as caught:
+        client.client_credentials().token()
+    assert caught.value.code == "denied.invalid_client"
+    assert "PRIVATE" not in repr(foreign)
+
+
 def test_discovery(oidc: Any) -> None:
     server = oauth_core.discover(oidc["issuer"], transport="loopback_http")
     assert server.issuer == oidc["issuer"]

@@ -224,6 +224,18 @@ impl Client {
         self
     }
 
+    /// Accepts ID tokens that name these audiences beside the client, such as the project of a Zitadel
+    /// application. Any other is refused (OpenID Connect Core section 3.1.3.7, item 3).
+    #[must_use]
+    pub fn with_trusted_audiences<T: Into<String>>(
+        mut self,
+        audiences: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let audiences = audiences.into_iter().map(Into::into).collect();
+        Arc::make_mut(&mut self.0).trusted_audiences = audiences;
+        self
+    }
+
     /// Knows the server's public keys, such as those of another process ([`KeySet::to_json`]), as if they
     /// had been fetched `at` this time.
     pub fn keep_keys(&self, at: UnixTime, keys: KeySet) {

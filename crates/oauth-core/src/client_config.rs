@@ -60,6 +60,8 @@ pub struct ClientConfig {
     pub(crate) dpop: Option<DpopKey>,
     /// `id_token_signed_response_alg` (OpenID Connect Dynamic Client Registration section 2), or several.
     pub(crate) id_token_algs: Option<Vec<Alg>>,
+    /// Audiences that ID tokens may name beside the client.
+    pub(crate) trusted_audiences: Vec<String>,
     /// What all clones share for good, whatever is changed on one of them.
     pub(crate) shared: Arc<Shared>,
     /// The `Authorization` header of a client that uses `client_secret_basic`. Computed once.
@@ -115,6 +117,7 @@ impl ClientConfig {
             binding,
             dpop: None,
             id_token_algs: None,
+            trusted_audiences: Vec::new(),
             shared: Arc::default(),
             basic: None,
         }

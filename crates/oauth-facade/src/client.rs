@@ -7,6 +7,7 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::authorization::{AuthorizationRequest, HostGeneratedValues, ResponseMode};
 use oauth_core::grant::Grant;
 use oauth_core::issuer::RedirectUri;
+use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
 use oauth_core::{ClientId, Pending, Secret};
 
@@ -110,6 +111,21 @@ impl Client {
             .map(|uri| RedirectUri::parse(uri))
             .collect::<Result<_, _>>()?;
         Ok(Self(self.0.with_redirect_uris(uris)))
+    }
+
+    /// Accepts ID tokens of this algorithm alone: the client's registered `id_token_signed_response_alg`.
+    ///
+    /// # Errors
+    /// `key.algorithm` for a name that is none.
+    pub fn with_id_token_signed_response_alg(self, name: &str) -> Result<Self, Error> {
+        let alg = Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))?;
+        Ok(Self(self.0.with_id_token_algs([alg])))
+    }
+
+    /// Accepts ID tokens that name these audiences beside the client.
+    #[must_use]
+    pub fn with_trusted_audiences(self, audiences: Vec<String>) -> Self {
+        Self(self.0.with_trusted_audiences(audiences))
     }
 
     /// Sends this header with every request.

@@ -28,7 +28,9 @@ class Client(NativeClient, Operations):
     Give either ``client_secret``, which is used as the server's preset documents it or else as its
     metadata asks, or ``client_auth``. ``redirect_uris`` are all that are registered: any other is refused
     before it is sent. ``headers`` go with every request to the server. ``timeout`` is that of one request
-    in seconds, 30 unless the ``network`` says otherwise. ``client_auth.*`` and ``redirect_uri.refused``
+    in seconds, 30 unless the ``network`` says otherwise. ID tokens are accepted with the algorithms that the
+    server's metadata name, or with ``id_token_signed_response_alg`` alone, which an HMAC needs; they may
+    name ``trusted_audiences`` beside the client. ``client_auth.*``, ``key.*`` and ``redirect_uri.refused``
     for what cannot be used.
 
     Each call that waits is there twice: blocking, without Python's lock, and as a coroutine for asyncio

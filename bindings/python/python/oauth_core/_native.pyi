@@ -87,6 +87,7 @@ _SigningAlg: TypeAlias = Literal[
     "ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "PS384", "PS512", "RS256", "RS384",
     "RS512",
 ]
+_MacAlg: TypeAlias = Literal["HS256", "HS384", "HS512"]
 _Later: TypeAlias = Coroutine[Any, Any, _T]
 
 def provider(
@@ -231,7 +232,7 @@ class ClientSecretJwt(ClientAuth):
     token endpoint.
     """
     def __new__(
-        cls, secret: str, /, *, alg: Literal["HS256", "HS384", "HS512"] = "HS256",
+        cls, secret: str, /, *, alg: _MacAlg = "HS256",
         audience: str | None = None,
     ) -> Self: ...
 @final
@@ -292,6 +293,8 @@ class Client:
         client_auth: None = None, redirect_uris: Sequence[str] | None = None,
         headers: Mapping[str, str] | None = None, timeout: float | None = None,
         network: Network | None = None,
+        id_token_signed_response_alg: _SigningAlg | _MacAlg | None = None,
+        trusted_audiences: Sequence[str] | None = None,
     ) -> Self: ...
     @overload
     def __new__(
@@ -299,6 +302,8 @@ class Client:
         client_auth: ClientAuth, redirect_uris: Sequence[str] | None = None,
         headers: Mapping[str, str] | None = None, timeout: float | None = None,
         network: Network | None = None,
+        id_token_signed_response_alg: _SigningAlg | _MacAlg | None = None,
+        trusted_audiences: Sequence[str] | None = None,
     ) -> Self: ...
     @property
     def server(self) -> Server:

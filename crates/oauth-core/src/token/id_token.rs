@@ -182,9 +182,11 @@ impl IdTokenChecks {
             .filter(|named| **named != client_id)
             .collect();
         let is_trusted = |named: &&&str| {
-            self.trusted_audiences
+            let mut trusted = self
+                .trusted_audiences
                 .iter()
-                .any(|trusted| trusted == **named)
+                .chain(&config.trusted_audiences);
+            trusted.any(|trusted| trusted == **named)
         };
         // A shared secret says nothing to several audiences (item 8).
         if !others.iter().all(is_trusted) || !others.is_empty() && alg.is_symmetric() {

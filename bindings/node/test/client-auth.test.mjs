@@ -1,0 +1,78 @@
+// Ways to authenticate: what is sent, what is refused, what never shows.
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { inspect } from 'node:util'
+import { core } from './helper.mjs'
+
+const { Client, Server, assertionFile, clientSecretJwt, privateKeyJwt } = core
+const issuer = 'https://as.example'
+const now = 1_750_000_000
+const moment = () => ({ now, seed: Buffer.alloc(32, 7) })
+const folder = mkdtempSync(join(tmpdir(), 'assertion-'))
+after(() => rmSync(folder, { recursive: true }))
+
+function server(more) {
+  return Server.fromMetadata(issuer, { issuer, token_endpoint: `${issuer}/token`, ...more })
+}
+
+function token(claims) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  return `${part({ alg: 'ES256' })}.${part(claims)}.c2ln`
+}
+
+/** The form that a client sends. */
+function body(clientAuth, more) {
+  const exchange = new Client(server(more), { clientId: 'me', clientAuth }).exchange.clientCredentials({}, { moment })
+  const step = exchange.begin()
+  assert.equal(step.headers.authorization, undefined)
+  return Buffer.from(step.body).toString()
+}
+
+test('a workload token is read anew for each request', () => {
+  const place = join(folder, 'token')
+  const auth = assertionFile(place)
+  assert.throws(() => body(auth), { code: 'lost.unsent' })
+  const [first, second] = [token({ aud: issuer, sub: 'a' }), token({ aud: [issuer], sub: 'b' })]
+  writeFileSync(place, `${first}\n`)
+  assert.ok(body(auth).includes(first))
+  assert.ok(!body(auth).includes('client_id'))
+  writeFileSync(place, second)
+  assert.ok(body(auth).includes(second))
+  assert.match(body(assertionFile(place, { clientId: 'sent' })), /client_id=me/)
+  assert.ok(!inspect(auth, { depth: 5, showHidden: true }).includes(place))
+})
+
+for (const [claims, code] of [
+  [{ aud: 'https://kubernetes' }, 'client_auth.assertion_audience'],
+  [{ aud: [issuer, 'https://kubernetes'] }, 'client_auth.assertion_audience'],
+  [{ aud: issuer, exp: now }, 'client_auth.assertion_expired'],
+  [{ aud: 7 }, 'client_auth.assertion_malformed'],
+]) {
+  test(`what must not be sent is not: ${JSON.stringify(claims)}`, () => {
+    const place = join(folder, 'bad')
+    writeFileSync(place, token(claims))
+    assert.throws(() => body(assertionFile(place)), { code })
+  })
+}
+
+test('a certificate names the client alone', () => {
+  for (const name of ['tls_client_auth', 'self_signed_tls_client_auth']) {
+    assert.equal(body(name), 'grant_type=client_credentials&client_id=me')
+  }
+})
+
+test('a key that does not fit is refused at once, and never shown', () => {
+  assert.throws(() => body(privateKeyJwt('no key')), { code: 'key.malformed' })
+  assert.throws(() => body(clientSecretJwt('short')), { code: 'jws.key_too_small' })
+  const taken = { token_endpoint_auth_signing_alg_values_supported: ['PS256'] }
+  assert.throws(() => body(clientSecretJwt('a'.repeat(32)), taken), { code: 'key.algorithm' })
+  assert.throws(() => body({ method: 'private_key_jwt' }), TypeError)
+  assert.throws(() => privateKeyJwt(7), TypeError)
+  const options = { clientId: 'me', clientSecret: 's', clientAuth: clientSecretJwt('a'.repeat(32)) }
+  assert.throws(() => new Client(server(), options), TypeError)
+  assert.equal(options.clientAuth.method, 'client_secret_jwt')
+  assert.ok(!inspect(options.clientAuth, { showHidden: true }).includes('aaaa'))
+})

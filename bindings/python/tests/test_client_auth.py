@@ -1,0 +1,99 @@
+"""Ways to authenticate: what is sent, what is refused, what never shows."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import oauth_core
+
+ISSUER = "https://as.example"
+NOW = 1_750_000_000
+
+
+def server(**more: Any) -> oauth_core.Server:
+    metadata = {"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token", **more}
+    return oauth_core.Server.from_metadata(ISSUER, metadata)
+
+
+def token(**claims: Any) -> str:
+    def part(value: Any) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    return f"{part({'alg': 'ES256'})}.{part(claims)}.c2ln"
+
+
+def body(auth: oauth_core.ClientAuth, **more: Any) -> str:
+    """The form that a client sends."""
+    client = oauth_core.Client(server(**more), client_id="me", client_auth=auth)
+    exchange = client.exchange.client_credentials(moment=lambda: (NOW, b"x" * 32))
+    step = next(exchange)
+    assert isinstance(step, oauth_core.Send)
+    assert "authorization" not in dict(step.headers)
+    return bytes(step.body).decode()
+
+
+def code_of(auth: oauth_core.ClientAuth, **more: Any) -> str:
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        body(auth, **more)
+    return caught.value.code
+
+
+def test_a_workload_token_is_read_anew_for_each_request(tmp_path: Path) -> None:
+    place = tmp_path / "token"
+    auth = oauth_core.FederatedAssertion(place)
+    assert code_of(auth) == "lost.unsent"
+    first, second = token(aud=ISSUER, sub="a"), token(aud=[ISSUER], sub="b")
+    place.write_text(first + "\n")
+    assert first in body(auth) and "client_id" not in body(auth)
+    place.write_text(second)
+    assert second in body(auth)
+    named = oauth_core.FederatedAssertion(place, client_id="sent")
+    assert "client_id=me" in body(named)
+    assert str(place) not in repr(auth)
+
+
+def test_a_workload_token_comes_from_a_function_too() -> None:
+    assert token(aud="api://x") in body(
+        oauth_core.FederatedAssertion(lambda: token(aud="api://x"), audience="api://x")
+    )
+
+    def fails() -> str:
+        raise LookupError("no token today")
+
+    with pytest.raises(LookupError, match="no token today"):
+        body(oauth_core.FederatedAssertion(fails))
+
+
+@pytest.mark.parametrize(
+    ("claims", "code"),
+    [
+        ({"aud": "https://kubernetes"}, "client_auth.assertion_audience"),
+        ({"aud": [ISSUER, "https://kubernetes"]}, "client_auth.assertion_audience"),
+        ({"aud": ISSUER, "exp": NOW}, "client_auth.assertion_expired"),
+        ({"aud": 7}, "client_auth.assertion_malformed"),
+    ],
+)
+def test_what_must_not_be_sent_is_not(claims: dict[str, Any], code: str) -> None:
+    assert code_of(oauth_core.FederatedAssertion(lambda: token(**claims))) == code
+
+
+def test_a_certificate_names_the_client_alone() -> None:
+    for auth in (oauth_core.TlsClientAuth(), oauth_core.SelfSignedTlsClientAuth()):
+        assert body(auth) == "grant_type=client_credentials&client_id=me"
+
+
+def test_a_key_that_does_not_fit_is_refused_at_once() -> None:
+    assert code_of(oauth_core.PrivateKeyJwt("no key")) == "key.malformed"
+    assert code_of(oauth_core.ClientSecretJwt("short")) == "jws.key_too_small"
+    taken = {"token_endpoint_auth_signing_alg_values_supported": ["PS256"]}
+    long = oauth_core.ClientSecretJwt("a" * 32)
+    assert code_of(long, **taken) == "key.algorithm"
+    with pytest.raises(ValueError, match="profile"):
+        oauth_core.FederatedAssertion("x", profile="x509")  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        oauth_core.FederatedAssertion(7)  # type: ignore[arg-type]
