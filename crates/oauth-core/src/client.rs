@@ -249,6 +249,10 @@ impl Client {
 
     /// Spends a refresh token, for all that was granted. Where the server sends no new one, the tokens keep
     /// the old. For less, or with parameters, there is [`Self::token`] with [`Refresh`].
+    ///
+    /// # Errors
+    /// `denied.*`; for an ID token that does not continue the login's, `id_token.*`, `jws.*` and `jwt.*`. All
+    /// from the steps.
     pub fn refresh(&self, token: &RefreshToken) -> impl Exchange<Output = Tokens> + Send + use<> {
         self.token(Refresh::new(token.clone()), TokenRequest::new())
     }
@@ -260,6 +264,7 @@ impl Client {
             secret: token.into(),
             requested: scope.clone(),
             scope,
+            id_token: None,
             binding: Arc::clone(&self.0.binding),
         }
     }

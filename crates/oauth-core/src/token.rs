@@ -124,6 +124,8 @@ pub struct RefreshToken {
     pub(crate) scope: Scope,
     /// What the login asked for.
     pub(crate) requested: Scope,
+    /// The newest ID token of the grant: a refresh must bring none of another person.
+    pub(crate) id_token: Option<Secret<String>>,
     pub(crate) binding: Arc<Binding>,
 }
 
@@ -161,7 +163,9 @@ pub struct Tokens {
     pub scope: Scope,
     /// The refresh token: a new one, or on refresh the old one where the server sent none.
     pub refresh_token: Option<RefreshToken>,
-    /// The ID Token as it came: unverified, so of no use but to be verified.
+    /// The newest ID Token of the grant, as it came: unverified, so of no use but to be verified. One that
+    /// a refresh brings is of the same person at the same server, or it is refused (OpenID Connect Core
+    /// section 12.2); where it brings none, the one before is kept.
     pub id_token: Option<Secret<String>>,
     /// Members RFC 6749 does not define.
     pub extra: Extra,
@@ -316,6 +320,7 @@ impl Tokens {
         let requested = stored
             .requested_scope
             .unwrap_or_else(|| refresh_scope.clone());
+        let id_token = stored.id_token.map(Secret::new);
         Ok(Self {
             access_token: Secret::new(stored.access_token),
             token_type,
@@ -326,9 +331,10 @@ impl Tokens {
                 secret: Secret::new(secret),
                 scope: refresh_scope,
                 requested,
+                id_token: id_token.clone(),
                 binding: Arc::clone(&binding),
             }),
-            id_token: stored.id_token.map(Secret::new),
+            id_token,
             extra: Extra(stored.extra),
             warnings: Vec::new(),
             binding,

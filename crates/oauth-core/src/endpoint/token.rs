@@ -18,7 +18,7 @@ use crate::quirk::{Quirk, Rules};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
-use crate::token::{MAX_LIFETIME, RefreshToken, TokenType, Tokens, Warning};
+use crate::token::{MAX_LIFETIME, RefreshToken, TokenType, Tokens, Warning, id_token};
 
 /// Exchanges one grant for tokens, which will belong to the client that calls.
 #[derive(Debug, Clone)]
@@ -128,6 +128,12 @@ fn tokens(
     };
     let renewed = optional_secret(&mut object, "refresh_token")?;
     let old = had.refresh_token();
+    let id_token = optional_secret(&mut object, "id_token")?;
+    let before = old.and_then(|old| old.id_token.as_ref());
+    if let (Some(id_token), Some(before)) = (&id_token, before) {
+        id_token::continues(cx, before, id_token)?;
+    }
+    let id_token = id_token.or_else(|| before.cloned());
     let refresh_token = renewed
         .or_else(|| old.map(|old| old.secret.clone()))
         .map(|secret| {
@@ -136,10 +142,10 @@ fn tokens(
                 // A narrower refresh does not narrow the grant itself (section 6).
                 scope: old.map_or_else(|| scope.clone(), |old| old.scope.clone()),
                 requested: old.map_or_else(|| token_request.clone(), |old| old.requested.clone()),
+                id_token: id_token.clone(),
                 binding: Arc::clone(&cx.identity.binding),
             }
         });
-    let id_token = optional_secret(&mut object, "id_token")?;
     let (extra, is_whole) = object.to_map_within(MAX_EXTRA);
     if !is_whole {
         warnings.push(Warning::ExtraTooLarge);

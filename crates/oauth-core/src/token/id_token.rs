@@ -6,8 +6,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::client_config::ClientConfig;
+use crate::context::Context;
 use crate::error::{Error, Misuse, ValidationFailure};
-use crate::jose::claims::malformed;
+use crate::jose::claims::{malformed, unverified};
 use crate::jose::{Alg, Claims, Jws, Validity};
 use crate::moment::UnixTime;
 use crate::quirk::Quirk;
@@ -305,6 +306,36 @@ impl IdTokenChecks {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether an ID token of a refresh continues the one before: the same person, server and client, by the
+/// rules of section 12.2. It came straight from the token endpoint, whose certificate stands for its
+/// signature (section 3.1.3.7, item 6), so that a refresh depends on no other request.
+///
+/// # Errors
+/// `jws.*`, `jwt.*`, `id_token.*`
+pub(crate) fn continues(
+    cx: &Context<'_>,
+    before: &Secret<String>,
+    token: &Secret<String>,
+) -> Result<(), Error> {
+    // What is encrypted, or was taken from elsewhere, says nothing to compare.
+    let (Ok(original), false) = (unverified(before.expose()), is_encrypted(token.expose())) else {
+        return Ok(());
+    };
+    let checks = IdTokenChecks {
+        original: Some(original),
+        ..IdTokenChecks::default()
+    };
+    let jws = Jws::parse(token.expose(), &allowed_algs(cx.identity))?;
+    let checked = checks.check(cx.identity, token.clone(), &jws, cx.at.now());
+    checked
+        .map(drop)
+        .map_err(|error| error.at_endpoint("id_token"))
+}
+
+fn is_encrypted(token: &str) -> bool {
+    token.bytes().filter(|byte| *byte == b'.').count() == 4
 }
 
 /// Whether an issuer is the one of the tenant that the token names, for servers whose document has a

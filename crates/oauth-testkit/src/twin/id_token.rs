@@ -113,6 +113,8 @@ pub enum IdTokenFlaw {
     WrongIssuer,
     /// There is no `sub`.
     MissingSubject,
+    /// `sub` has a `1` at its end: another person, which a refresh makes a fault.
+    OtherSubject,
     /// `aud` has a `1` at its end.
     WrongAudience,
     /// There is no `aud`.
@@ -153,6 +155,7 @@ impl IdTokenFlaw {
         Self::Missing,
         Self::WrongIssuer,
         Self::MissingSubject,
+        Self::OtherSubject,
         Self::WrongAudience,
         Self::MissingAudience,
         Self::ForeignAudience,
@@ -188,6 +191,7 @@ impl IdTokenFlaw {
             Self::Missing => return None,
             Self::WrongIssuer => claims["iss"] = longer(&claims["iss"]),
             Self::MissingSubject => remove(&mut claims, "sub"),
+            Self::OtherSubject => claims["sub"] = longer(&claims["sub"]),
             Self::WrongAudience => claims["aud"] = longer(&claims["aud"]),
             Self::MissingAudience => remove(&mut claims, "aud"),
             Self::ForeignAudience => claims["aud"] = json!([claims["aud"], "another"]),

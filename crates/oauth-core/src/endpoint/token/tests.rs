@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
+mod id_tokens;
 mod quirks;
 
 use super::*;

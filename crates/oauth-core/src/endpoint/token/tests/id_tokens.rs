@@ -1,0 +1,81 @@
+//! The ID tokens of refreshes (OpenID Connect Core section 12.2).
+
+use super::*;
+use crate::base64::url_safe;
+use crate::testing::NOW;
+
+/// An ID token with these members beside those that each has. Nobody looks at its signature.
+fn id_token(issuer: &str, members: &str) -> String {
+    let claims = format!(
+        r#"{{"iss":"{issuer}","aud":"id","iat":{NOW},"exp":{}{members}}}"#,
+        NOW + 60
+    );
+    let header = url_safe(r#"{"alg":"RS256"}"#);
+    format!("{header}.{}.c2ln", url_safe(claims))
+}
+
+fn ours(members: &str) -> String {
+    id_token("https://as.example", members)
+}
+
+/// What a refresh leaves, of tokens with the first ID token, whose reply has the second.
+fn refreshed(login: &str, renewed: Option<&str>) -> Result<Tokens, Error> {
+    let client = client();
+    let members = format!(r#","refresh_token":"r","id_token":"{login}""#);
+    let tokens = got(&client, "", &members).unwrap();
+    // Through a store.
+    let tokens = Tokens::from_json(tokens.to_json().expose()).unwrap();
+    let member = renewed.map_or_else(String::new, |token| format!(r#","id_token":"{token}""#));
+    let body = format!(r#"{{"access_token":"b","token_type":"Bearer"{member}}}"#);
+    let refresh = client.refresh(tokens.refresh_token.as_ref().unwrap());
+    answered(refresh, json(200, &body))
+}
+
+#[test]
+fn the_id_token_of_a_refresh_continues_the_login() {
+    let login = ours(r#","sub":"ann","nonce":"n","auth_time":5"#);
+    for good in [
+        r#","sub":"ann""#,
+        r#","sub":"ann","nonce":"n","auth_time":5,"sid":"s""#,
+    ] {
+        let good = ours(good);
+        let tokens = refreshed(&login, Some(&good)).unwrap();
+        assert_eq!(tokens.id_token.unwrap().expose(), &good);
+    }
+    for (members, told) in [
+        (r#","sub":"bob""#, "id_token.subject_changed"),
+        ("", "id_token.subject_changed"),
+        (r#","sub":"ann","nonce":"m""#, "id_token.nonce"),
+        (
+            r#","sub":"ann","auth_time":6"#,
+            "id_token.auth_time_changed",
+        ),
+        (r#","sub":"ann","azp":"other""#, "id_token.azp"),
+        (r#","sub":"ann","events":{}"#, "jwt.unexpected_claim"),
+    ] {
+        let refused = refreshed(&login, Some(&ours(members))).map(drop);
+        assert_eq!(code(refused), Err(told), "{members}");
+    }
+    let foreign = id_token("https://evil.example", r#","sub":"ann""#);
+    assert_eq!(
+        code(refreshed(&login, Some(&foreign)).map(drop)),
+        Err("jwt.issuer")
+    );
+    assert_eq!(
+        code(refreshed(&login, Some("no token")).map(drop)),
+        Err("jws.malformed")
+    );
+}
+
+#[test]
+fn where_a_refresh_brings_no_id_token_the_one_before_is_kept() {
+    let login = ours(r#","sub":"ann""#);
+    let tokens = refreshed(&login, None).unwrap();
+    assert_eq!(tokens.id_token.unwrap().expose(), &login);
+    // What cannot be compared is not.
+    let tokens = refreshed("an old text", Some(&login)).unwrap();
+    assert_eq!(tokens.id_token.unwrap().expose(), &login);
+    let encrypted = "a.b.c.d.e";
+    let tokens = refreshed(&login, Some(encrypted)).unwrap();
+    assert_eq!(tokens.id_token.unwrap().expose(), encrypted);
+}
