@@ -30,17 +30,17 @@ def test_client_credentials_with_odd_characters(oidc: Any, which: str) -> None:
 
 def of_algorithm(oidc: Any, which: str) -> oauth_core.Client:
     data = oidc["clients"][which]
-    alg = which.split("-")[1]
+    alg: Any = which.split("-")[1]
     auth: oauth_core.ClientAuth
     if "private_key" in data:
-        auth = oauth_core.PrivateKeyJwt(data["private_key"], kid="theirs", alg=alg)  # type: ignore[arg-type]
+        auth = oauth_core.PrivateKeyJwt(data["private_key"], kid="theirs", alg=alg)
     else:
-        auth = oauth_core.ClientSecretJwt(data["client_secret"], alg=alg)  # type: ignore[arg-type]
+        auth = oauth_core.ClientSecretJwt(data["client_secret"], alg=alg)
     return oauth_core.Client(
         oauth_core.discover(oidc["issuer"], transport="loopback_http"),
         client_id=data["client_id"],
         client_auth=auth,
-        id_token_signed_response_alg=alg,  # type: ignore[arg-type]
+        id_token_signed_response_alg=alg,
     )
 
 

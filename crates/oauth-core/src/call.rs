@@ -14,6 +14,7 @@ use crate::http::{Request, Response};
 use bytes::Bytes;
 
 use crate::client_config::ClientConfig;
+use crate::crypto::SigningKey;
 use crate::endpoint::{Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, Misuse};
 use crate::exchange::{Exchange, Input, SigningJob, Step};
@@ -64,6 +65,7 @@ enum State {
 struct Signing {
     request: Unsent,
     due: Due,
+    key: SigningKey,
     job: SigningJob,
 }
 
@@ -115,8 +117,13 @@ impl Run {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Fresh, Input::Begin) => self.begin(at, None, ask),
             (State::Signing(signing), Input::Signed(signature)) => {
-                let Signing { request, due, job } = *signing;
-                let request = request.signed(&self.config, due, &job, &signature)?;
+                let Signing {
+                    request,
+                    due,
+                    key,
+                    job,
+                } = *signing;
+                let request = request.signed(due, &key, &job, &signature)?;
                 self.sign_and_send(at, request)
             }
             (State::Waiting(sent), Input::Reply(reply)) => {
@@ -155,9 +162,14 @@ impl Run {
         while let Some(due) = request.due(&self.config) {
             match request.sign(&self.config, at, due)? {
                 None => {}
-                Some(job) => {
+                Some((job, key)) => {
                     let step = Next::Sign(job.clone());
-                    self.state = State::Signing(Box::new(Signing { request, due, job }));
+                    self.state = State::Signing(Box::new(Signing {
+                        request,
+                        due,
+                        key,
+                        job,
+                    }));
                     return Ok(step);
                 }
             }

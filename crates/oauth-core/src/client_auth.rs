@@ -3,9 +3,12 @@
 mod assertion;
 mod choice;
 mod federated;
+mod jwt;
 mod signed_secret;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use crate::http::HeaderValue;
 
@@ -14,15 +17,12 @@ use crate::error::{Error, Misuse};
 use crate::form::{self, Form};
 use crate::quirk::{Quirk, Rules};
 use crate::secret::{self, Secret};
-use crate::server::Server;
 
 pub use assertion::{AssertionAudience, ClientAssertion};
 pub use choice::{Certificate, Credentials};
 pub use federated::{AssertionProfile, AssertionSource, ClientIdParameter, FederatedAssertion};
+pub(crate) use jwt::{ClientJwt, Made, Origin, RequestFacts};
 pub use signed_secret::SignedSecret;
-
-/// `client_assertion_type` of a JWT (RFC 7523 section 2.2).
-const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// The client's way to authenticate, one and only one.
 #[derive(Debug, Clone)]
@@ -33,9 +33,7 @@ pub(crate) enum Method {
     None,
     Basic(Secret<String>),
     Post(Secret<String>),
-    Signed(SignedSecret),
-    Assertion(ClientAssertion),
-    Federated(FederatedAssertion),
+    Jwt(Arc<dyn ClientJwt>),
     Tls(Certificate),
 }
 
@@ -58,8 +56,8 @@ impl ClientAuth {
     /// A `client_secret` that is a JWT the client signs anew for each request, as Sign in with
     /// Apple asks. The key stays with the host: the exchange asks for it with
     /// [`crate::Step::Sign`].
-    pub const fn signed_secret(secret: SignedSecret) -> Self {
-        Self(Method::Signed(secret))
+    pub fn signed_secret(secret: SignedSecret) -> Self {
+        Self(Method::Jwt(Arc::new(secret)))
     }
 
     /// `private_key_jwt` or `client_secret_jwt`: an assertion signed anew for each request (RFC 7523
@@ -78,15 +76,15 @@ impl ClientAuth {
     /// let auth = ClientAuth::assertion(ClientAssertion::new(key));
     /// assert_eq!(auth.name(), "private_key_jwt");
     /// ```
-    pub const fn assertion(assertion: ClientAssertion) -> Self {
-        Self(Method::Assertion(assertion))
+    pub fn assertion(assertion: ClientAssertion) -> Self {
+        Self(Method::Jwt(Arc::new(assertion)))
     }
 
     /// The token of a workload in place of a key of the client's own (RFC 7521 section 4.2): read anew for
     /// each request, and once more when the server refuses it (`invalid_client`) and it has been replaced
     /// meanwhile.
-    pub const fn federated(assertion: FederatedAssertion) -> Self {
-        Self(Method::Federated(assertion))
+    pub fn federated(assertion: FederatedAssertion) -> Self {
+        Self(Method::Jwt(Arc::new(assertion)))
     }
 
     /// `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705): the certificate of the
@@ -97,13 +95,12 @@ impl ClientAuth {
     }
 
     /// The registered name of the method, such as `client_secret_basic`.
-    pub const fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match &self.0 {
             Method::None => "none",
             Method::Basic(_) => "client_secret_basic",
-            Method::Post(_) | Method::Signed(_) => "client_secret_post",
-            Method::Assertion(assertion) => assertion.name(),
-            Method::Federated(_) => "private_key_jwt",
+            Method::Post(_) => "client_secret_post",
+            Method::Jwt(jwt) => jwt.name(),
             Method::Tls(Certificate::Pki) => "tls_client_auth",
             Method::Tls(Certificate::SelfSigned) => "self_signed_tls_client_auth",
         }
@@ -118,42 +115,29 @@ impl ClientAuth {
     pub(crate) fn secret(&self) -> Option<&str> {
         match &self.0 {
             Method::Basic(secret) | Method::Post(secret) => Some(secret.expose()),
-            Method::Assertion(assertion) => assertion.secret(),
-            Method::None | Method::Signed(_) | Method::Federated(_) | Method::Tls(_) => None,
+            Method::Jwt(jwt) => jwt.secret(),
+            Method::None | Method::Tls(_) => None,
         }
     }
 
-    /// Writes who the client is into a form, in one way only (RFC 6749 section 2.3). `signed` is the JWT
-    /// that the method makes for each request, if it makes one.
-    pub(crate) fn write(&self, client_id: (&str, &str), signed: Option<&str>, form: &mut Form) {
-        let (parameter, id) = client_id;
-        let names_client = match &self.0 {
-            Method::Federated(assertion) => assertion.names_client(),
-            _ => true,
-        };
-        form.push_some(parameter, Some(id).filter(|_| names_client));
-        let assertion_type = match &self.0 {
-            Method::Assertion(_) => JWT_BEARER,
-            Method::Federated(assertion) => assertion.assertion_type(),
-            Method::None
-            | Method::Basic(_)
-            | Method::Post(_)
-            | Method::Signed(_)
-            | Method::Tls(_) => {
-                form.push_some("client_secret", signed.or(self.secret()));
-                return;
-            }
-        };
-        form.push("client_assertion_type", assertion_type);
-        form.push_some("client_assertion", signed);
+    /// The method's JWTs, if it has such.
+    pub(crate) fn jwt(&self) -> Option<&dyn ClientJwt> {
+        match &self.0 {
+            Method::Jwt(jwt) => Some(&**jwt),
+            _ => None,
+        }
     }
 
-    /// # Errors
-    /// Whatever makes the method useless at this server, see [`ClientAssertion`].
-    pub(crate) fn check(&self, server: &Server) -> Result<(), Error> {
-        match &self.0 {
-            Method::Assertion(assertion) => assertion.check(server),
-            _ => Ok(()),
+    /// Writes who the client is into a form, in one way only (RFC 6749 section 2.3). `jwt` is that of the
+    /// request, if the method has such.
+    pub(crate) fn write(&self, client_id: (&str, &str), jwt: Option<&str>, form: &mut Form) {
+        match (&self.0, jwt) {
+            (Method::Jwt(method), Some(jwt)) => method.write(client_id, jwt, form),
+            _ => {
+                let (parameter, id) = client_id;
+                form.push(parameter, id);
+                form.push_some("client_secret", self.secret());
+            }
         }
     }
 }

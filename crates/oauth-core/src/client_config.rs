@@ -75,7 +75,9 @@ impl ClientConfig {
         auth: ClientAuth,
     ) -> Result<Self, Error> {
         client_id.check()?;
-        auth.check(&server)?;
+        if let Some(jwt) = auth.jwt() {
+            jwt.check(&server)?;
+        }
         let basic = match &auth.0 {
             Method::Basic(secret) => Some(client_auth::basic(
                 client_id.as_str(),

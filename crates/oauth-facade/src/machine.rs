@@ -126,23 +126,30 @@ impl Machine {
     }
 
     fn step(&mut self, at: &Moment, input: Input) -> Result<Turn, Error> {
-        let mut step = self.0.resume(at, input)?;
-        loop {
-            return Ok(match step {
-                Step::Send(request) => Turn::Send(Outgoing::of(request)?),
-                Step::Sleep(pause) => Turn::Sleep(pause),
-                Step::Sign(job) => Turn::Sign(job),
-                #[cfg(feature = "crypto")]
-                Step::Verify(job) => {
-                    let verified = Input::Verified(oauth_crypto::verify(&job));
-                    step = self.0.resume(at, verified)?;
-                    continue;
-                }
-                #[cfg(not(feature = "crypto"))]
-                Step::Verify(job) => Turn::Verify(job),
-                Step::Done(record) => Turn::Done(record),
-            });
+        let step = self.0.resume(at, input)?;
+        #[cfg(feature = "crypto")]
+        let step = self.verified_here(at, step)?;
+        Ok(match step {
+            Step::Send(request) => Turn::Send(Outgoing::of(request)?),
+            Step::Sleep(pause) => Turn::Sleep(pause),
+            Step::Sign(job) => Turn::Sign(job),
+            Step::Verify(job) => Turn::Verify(job),
+            Step::Done(record) => Turn::Done(record),
+        })
+    }
+
+    /// The next step that is not of this process.
+    #[cfg(feature = "crypto")]
+    fn verified_here(
+        &mut self,
+        at: &Moment,
+        mut step: Step<Record>,
+    ) -> Result<Step<Record>, Error> {
+        while let Step::Verify(job) = step {
+            let verified = Input::Verified(oauth_crypto::verify(&job));
+            step = self.0.resume(at, verified)?;
         }
+        Ok(step)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode}
 use bytes::Bytes;
 
 use crate::challenge;
-use crate::client_auth::{self, Method as AuthMethod};
+use crate::client_auth::{self, Made, Method as AuthMethod, Origin, RequestFacts};
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
 use crate::dpop::{self, Side};
@@ -52,7 +52,9 @@ pub(super) struct Sent {
     pub(super) body: Bytes,
     pub(super) authorization: Option<HeaderValue>,
     pub(super) client_jwt: Option<Secret<String>>,
-    proved: Option<(Side, Url)>,
+    /// Where it went, for those who may have to ask again.
+    url: Option<Url>,
+    proved: Option<Side>,
 }
 
 impl fmt::Debug for Sent {
@@ -107,11 +109,7 @@ impl Unsent {
             self.auth,
             Auth::Client { .. } | Auth::ConfidentialClient { .. }
         );
-        let has_jwt = matches!(
-            config.auth.0,
-            AuthMethod::Signed(_) | AuthMethod::Assertion(_) | AuthMethod::Federated(_)
-        );
-        if is_client && has_jwt && self.client_jwt.is_none() {
+        if is_client && config.auth.jwt().is_some() && self.client_jwt.is_none() {
             Some(Due::ClientJwt)
         } else if self.proves_key && self.proof.is_none() {
             Some(Due::Proof)
@@ -126,31 +124,43 @@ impl Unsent {
         config: &ClientConfig,
         at: &Moment,
         due: Due,
-    ) -> Result<Option<SigningJob>, Error> {
-        if let (Due::ClientJwt, AuthMethod::Federated(assertion)) = (due, &config.auth.0) {
-            self.put(due, assertion.read(&config.server, at)?);
-            return Ok(None);
-        }
-        let (key, input) = self.signing_input(config, at, due)?;
+    ) -> Result<Option<(SigningJob, SigningKey)>, Error> {
+        let (key, input) = match due {
+            Due::ClientJwt => {
+                let jwt = config.auth.jwt().ok_or(Misuse::KeyMissing)?;
+                match jwt.make(&facts(config, &self.url, at))? {
+                    Made::Unsigned(key, input) => (key, input),
+                    Made::Ready(jwt) => {
+                        self.put(due, jwt);
+                        return Ok(None);
+                    }
+                }
+            }
+            Due::Proof => {
+                let nonce = config.shared.nonces.of(self.side(), &self.url);
+                self.proof_input(config, at, nonce)?
+                    .ok_or(Misuse::KeyMissing)?
+            }
+        };
         match key.sign(&input)? {
             Some(jws) => {
                 self.put(due, jws);
                 Ok(None)
             }
-            None => Ok(Some(key.job(input))),
+            None => Ok(Some((key.job(input), key))),
         }
     }
 
     /// With the signature that the host made.
     pub(super) fn signed(
         mut self,
-        config: &ClientConfig,
         due: Due,
+        key: &SigningKey,
         job: &SigningJob,
         signature: &Bytes,
     ) -> Result<Self, Error> {
         let input = std::str::from_utf8(&job.signing_input).map_err(|_| Misuse::OutOfOrder)?;
-        let jws = key(config, due)?.finish(input, signature)?;
+        let jws = key.finish(input, signature)?;
         self.put(due, jws);
         Ok(self)
     }
@@ -168,36 +178,13 @@ impl Unsent {
         }
     }
 
-    fn signing_input(
-        &self,
-        config: &ClientConfig,
-        at: &Moment,
-        due: Due,
-    ) -> Result<(SigningKey, String), Error> {
-        let key = key(config, due)?;
-        let input = match (due, &config.auth.0) {
-            (Due::ClientJwt, AuthMethod::Signed(secret)) => {
-                Some(secret.signing_input(&config.client_id, at))
-            }
-            (Due::ClientJwt, AuthMethod::Assertion(assertion)) => {
-                Some(assertion.signing_input(&config.server, &config.client_id, &self.url, at)?)
-            }
-            (Due::ClientJwt, _) => None,
-            (Due::Proof, _) => {
-                let nonce = config.shared.nonces.of(self.side(), &self.url);
-                self.proof_input(config, at, nonce)?
-            }
-        };
-        Ok((key, input.ok_or(Misuse::KeyMissing)?))
-    }
-
     #[cfg(feature = "sha2")]
     fn proof_input(
         &self,
         config: &ClientConfig,
         at: &Moment,
         nonce: Option<String>,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<(SigningKey, String)>, Error> {
         let proof = dpop::Proof {
             method: self.method.as_str(),
             url: &self.url,
@@ -207,8 +194,11 @@ impl Unsent {
             },
             nonce,
         };
-        let key = config.dpop.as_ref();
-        key.map(|key| key.signing_input(&proof, at)).transpose()
+        let input = |key: &dpop::DpopKey| {
+            let input = key.signing_input(&proof, at)?;
+            Ok((key.signing_key().clone(), input))
+        };
+        config.dpop.as_ref().map(input).transpose()
     }
 
     /// Without the hash there is no [`crate::dpop::DpopKey`].
@@ -218,7 +208,7 @@ impl Unsent {
         _: &ClientConfig,
         _: &Moment,
         _: Option<String>,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<(SigningKey, String)>, Error> {
         Ok(None)
     }
 
@@ -263,11 +253,14 @@ impl Unsent {
                 secret::wiped(text.expose().clone())
             }
         };
+        let is_kept = self.proves_key || self.client_jwt.is_some();
+        let url = is_kept.then(|| self.url.clone());
         let sent = Sent {
             body: body.clone(),
             authorization: headers.get(AUTHORIZATION).cloned(),
             client_jwt: self.client_jwt,
-            proved: self.proves_key.then(|| (side, self.url.clone())),
+            proved: self.proves_key.then_some(side),
+            url,
         };
         let mut request = Request::new(body);
         *request.method_mut() = self.method;
@@ -316,15 +309,16 @@ impl Sent {
         at: &Moment,
         reply: &Response<Bytes>,
     ) -> Option<Secret<String>> {
-        let AuthMethod::Federated(assertion) = &config.auth.0 else {
-            return None;
-        };
-        if error_code(reply).as_deref() != Some("invalid_client") {
+        let jwt = config.auth.jwt()?;
+        let sent = self.client_jwt.as_ref()?;
+        let is_refused = error_code(reply).as_deref() == Some("invalid_client");
+        if jwt.origin() == Origin::Own || !is_refused {
             return None;
         }
-        let sent = self.client_jwt.as_ref()?;
         // If none is to be had now, the refusal says more.
-        let current = assertion.read(&config.server, at).ok()?;
+        let Ok(Made::Ready(current)) = jwt.make(&facts(config, self.url.as_ref()?, at)) else {
+            return None;
+        };
         (!sent.matches(current.expose())).then_some(current)
     }
 
@@ -337,13 +331,13 @@ impl Sent {
         config: &ClientConfig,
         reply: &Response<Bytes>,
     ) -> Result<bool, Error> {
-        let Some((side, url)) = &self.proved else {
+        let (Some(side), Some(url)) = (self.proved, &self.url) else {
             return Ok(false);
         };
         let Some(nonce) = dpop::nonce(reply.headers())? else {
             return Ok(false);
         };
-        config.shared.nonces.keep(*side, url, nonce);
+        config.shared.nonces.keep(side, url, nonce);
         Ok(wants_nonce(reply))
     }
 }
@@ -408,12 +402,12 @@ fn needs_proof(config: &ClientConfig, tokens: &Arc<Tokens>) -> Result<bool, Erro
     }
 }
 
-fn key(config: &ClientConfig, due: Due) -> Result<SigningKey, Error> {
-    match (due, &config.auth.0, &config.dpop) {
-        (Due::ClientJwt, AuthMethod::Signed(secret), _) => Ok(secret.key()),
-        (Due::ClientJwt, AuthMethod::Assertion(assertion), _) => Ok(assertion.key().clone()),
-        (Due::Proof, _, Some(key)) => Ok(key.signing_key().clone()),
-        _ => Err(Misuse::KeyMissing.into()),
+const fn facts<'a>(config: &'a ClientConfig, url: &'a Url, at: &'a Moment) -> RequestFacts<'a> {
+    RequestFacts {
+        server: &config.server,
+        client_id: &config.client_id,
+        url,
+        at,
     }
 }
 

@@ -3,15 +3,15 @@
 //! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-2.2>, as RFC 10070 restricts it: the
 //! audience is the issuer, as one text, and the type is explicit.
 
-use crate::client_id::ClientId;
+use super::jwt::{self, JWT_BEARER};
+use super::{ClientJwt, Made, RequestFacts};
 use crate::crypto::{AudienceIs, SigningKey};
 use crate::error::{Error, Misuse};
+use crate::form::Form;
 use crate::jose;
 use crate::json::Members;
-use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::server::{EndpointKind, Server};
-use crate::url::Url;
 
 /// How long an assertion lives, in seconds, where nothing else is said.
 const LIFETIME: u32 = 60;
@@ -101,22 +101,30 @@ impl ClientAssertion {
         &self.key
     }
 
-    /// The secret that the client shares with the server, if that is its key.
-    pub(crate) fn secret(&self) -> Option<&str> {
-        self.secret.as_ref().map(|secret| secret.expose().as_str())
+    /// What stands in `aud` of a request's assertion.
+    fn audience_of<'a>(&'a self, of: &RequestFacts<'a>) -> Result<&'a str, Error> {
+        Ok(match &self.audience {
+            AssertionAudience::Issuer => of.server.issuer().as_str(),
+            AssertionAudience::TokenEndpoint => of.server.endpoint(EndpointKind::Token)?.as_str(),
+            AssertionAudience::Endpoint => of.url.as_str(),
+            AssertionAudience::Other(text) => text,
+        })
     }
+}
 
-    pub(crate) const fn name(&self) -> &'static str {
+impl ClientJwt for ClientAssertion {
+    fn name(&self) -> &'static str {
         match self.key.alg().is_symmetric() {
             true => "client_secret_jwt",
             false => "private_key_jwt",
         }
     }
 
-    /// # Errors
-    /// `key.algorithm` if the server does not take the key's algorithm, or if a public algorithm is not
-    /// that of its kind; `key.shared`.
-    pub(crate) fn check(&self, server: &Server) -> Result<(), Error> {
+    fn secret(&self) -> Option<&str> {
+        self.secret.as_ref().map(|secret| secret.expose().as_str())
+    }
+
+    fn check(&self, server: &Server) -> Result<(), Error> {
         let alg = self.key.alg().as_str();
         if self.key.alg().is_symmetric() != self.secret.is_some() {
             return Err(Error::from(Misuse::KeyAlgorithm).about(alg));
@@ -133,24 +141,8 @@ impl ClientAssertion {
         self.key.use_at(server.issuer().as_str(), audience)
     }
 
-    /// What is signed for a request to `endpoint`.
-    ///
-    /// # Errors
-    /// `endpoint.missing`, `misuse.no_randomness`.
-    pub(crate) fn signing_input(
-        &self,
-        server: &Server,
-        client_id: &ClientId,
-        endpoint: &Url,
-        at: &Moment,
-    ) -> Result<String, Error> {
-        let audience = match &self.audience {
-            AssertionAudience::Issuer => server.issuer().as_str(),
-            AssertionAudience::TokenEndpoint => server.endpoint(EndpointKind::Token)?.as_str(),
-            AssertionAudience::Endpoint => endpoint.as_str(),
-            AssertionAudience::Other(text) => text,
-        };
-        let now = at.now().as_secs();
+    fn make(&self, of: &RequestFacts<'_>) -> Result<Made, Error> {
+        let now = of.at.now().as_secs();
         let (mut header, mut claims) = (String::new(), String::new());
         let mut members = Members::of(&mut header);
         members.text("alg", self.key.alg().as_str());
@@ -163,14 +155,20 @@ impl ClientAssertion {
         }
         members.end();
         let mut members = Members::of(&mut claims);
-        members.text("aud", audience);
+        members.text("aud", self.audience_of(of)?);
         members.number("exp", now.saturating_add(self.lifetime.into()));
         members.number("iat", now);
-        members.text("iss", client_id.as_str());
+        members.text("iss", of.client_id.as_str());
         // Of each assertion its own: servers refuse one that they have seen.
-        members.text("jti", &at.ticket()?);
-        members.text("sub", client_id.as_str());
+        members.text("jti", &of.at.ticket()?);
+        members.text("sub", of.client_id.as_str());
         members.end();
-        Ok(jose::signing_input(&header, &claims))
+        let input = jose::signing_input(&header, &claims);
+        Ok(Made::Unsigned(self.key.clone(), input))
+    }
+
+    fn write(&self, (parameter, id): (&str, &str), jwt: &str, form: &mut Form) {
+        form.push(parameter, id);
+        jwt::write_assertion(JWT_BEARER, jwt, form);
     }
 }

@@ -1,7 +1,7 @@
 //! Which method of client authentication is used, by what the client has and what the server takes
 //! (RFC 8414 section 2).
 
-use super::{ClientAssertion, ClientAuth};
+use super::{ClientAssertion, ClientAuth, ClientJwt as _};
 use crate::error::{Error, Misuse};
 use crate::secret::Secret;
 use crate::server::Server;

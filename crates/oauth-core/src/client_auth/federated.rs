@@ -6,10 +6,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::jwt::{self, JWT_BEARER};
+use super::{ClientJwt, Made, Origin, RequestFacts};
 use crate::error::{Cause, Error, Misuse};
+use crate::form::Form;
 use crate::jose::Claims;
 use crate::jose::claims::unverified;
-use crate::moment::{Moment, UnixTime};
+use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::server::Server;
 
@@ -95,33 +98,6 @@ impl FederatedAssertion {
         self
     }
 
-    pub(crate) fn names_client(&self) -> bool {
-        self.client_id == ClientIdParameter::Sent
-    }
-
-    /// `client_assertion_type`
-    pub(crate) const fn assertion_type(&self) -> &'static str {
-        match self.profile {
-            AssertionProfile::Jwt => super::JWT_BEARER,
-            AssertionProfile::SpiffeJwt => "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe",
-        }
-    }
-
-    /// The token as it is now, if it may be sent. One that has expired is read once more: whoever replaces
-    /// it may be doing so.
-    ///
-    /// # Errors
-    /// `lost.unsent` if there is none; `client_auth.assertion_malformed`,
-    /// `client_auth.assertion_expired`, `client_auth.assertion_audience`.
-    pub(crate) fn read(&self, server: &Server, at: &Moment) -> Result<Secret<String>, Error> {
-        match self.read_once(server, at.now()) {
-            Err(error) if error.code() == Misuse::AssertionExpired.code() => {
-                self.read_once(server, at.now())
-            }
-            read => read,
-        }
-    }
-
     fn read_once(&self, server: &Server, now: UnixTime) -> Result<Secret<String>, Error> {
         let read = self.source.assertion().map_err(Error::lost)?;
         let text = read.expose().trim();
@@ -163,6 +139,39 @@ impl FederatedAssertion {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl ClientJwt for FederatedAssertion {
+    fn name(&self) -> &'static str {
+        "private_key_jwt"
+    }
+
+    /// The token as it is now, if it may be sent. One that has expired is read once more: whoever replaces
+    /// it may be doing so.
+    fn make(&self, of: &RequestFacts<'_>) -> Result<Made, Error> {
+        let read = match self.read_once(of.server, of.at.now()) {
+            Err(error) if error.code() == Misuse::AssertionExpired.code() => {
+                self.read_once(of.server, of.at.now())
+            }
+            read => read,
+        };
+        read.map(Made::Ready)
+    }
+
+    fn write(&self, (parameter, id): (&str, &str), jwt: &str, form: &mut Form) {
+        if self.client_id == ClientIdParameter::Sent {
+            form.push(parameter, id);
+        }
+        let kind = match self.profile {
+            AssertionProfile::Jwt => JWT_BEARER,
+            AssertionProfile::SpiffeJwt => "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe",
+        };
+        jwt::write_assertion(kind, jwt, form);
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::Foreign
     }
 }
 

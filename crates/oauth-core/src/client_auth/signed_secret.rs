@@ -1,11 +1,12 @@
 //! A client secret the client makes itself: a short-lived JWT, signed by a key of the host
 //! (Sign in with Apple, "Creating a client secret").
 
-use crate::client_id::ClientId;
+use super::{ClientJwt, Made, RequestFacts};
 use crate::crypto::SigningKey;
+use crate::error::Error;
+use crate::form::Form;
 use crate::jose::{self, Alg};
 use crate::json::Members;
-use crate::moment::Moment;
 
 /// What stands in the JWT, and which key of the host signs it.
 #[derive(Debug, Clone)]
@@ -31,14 +32,15 @@ impl SignedSecret {
             lifetime: 300,
         }
     }
+}
 
-    /// The key of the host that signs it.
-    pub(crate) fn key(&self) -> SigningKey {
-        SigningKey::host(&self.key_id, Alg::Es256)
+impl ClientJwt for SignedSecret {
+    fn name(&self) -> &'static str {
+        "client_secret_post"
     }
 
-    pub(crate) fn signing_input(&self, id: &ClientId, at: &Moment) -> String {
-        let now = at.now().as_secs();
+    fn make(&self, of: &RequestFacts<'_>) -> Result<Made, Error> {
+        let now = of.at.now().as_secs();
         let (mut header, mut claims) = (String::new(), String::new());
         let mut members = Members::of(&mut header);
         members.text("alg", "ES256");
@@ -49,8 +51,14 @@ impl SignedSecret {
         members.number("exp", now.saturating_add(self.lifetime.into()));
         members.number("iat", now);
         members.text("iss", &self.issuer);
-        members.text("sub", id.as_str());
+        members.text("sub", of.client_id.as_str());
         members.end();
-        jose::signing_input(&header, &claims)
+        let key = SigningKey::host(&self.key_id, Alg::Es256);
+        Ok(Made::Unsigned(key, jose::signing_input(&header, &claims)))
+    }
+
+    fn write(&self, (parameter, id): (&str, &str), jwt: &str, form: &mut Form) {
+        form.push(parameter, id);
+        form.push("client_secret", jwt);
     }
 }

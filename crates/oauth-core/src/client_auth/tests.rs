@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
+use super::jwt::JWT_BEARER;
 use super::*;
 use crate::client::Client;
 use crate::client_id::ClientId;
@@ -19,6 +20,7 @@ use crate::jose::claims::unverified;
 use crate::moment::{Moment, UnixTime};
 use crate::quirk::Rules;
 use crate::scope::Scope;
+use crate::server::Server;
 use crate::testing::{code, json};
 
 struct Sixty4;

@@ -1,0 +1,80 @@
+//! What the methods have in common that authenticate with a JWT.
+//!
+//! They stand behind a trait so that a build in which nobody makes such a method, as that of a page, does
+//! not hold their code.
+
+use std::fmt;
+
+use crate::client_id::ClientId;
+use crate::crypto::SigningKey;
+use crate::error::Error;
+use crate::form::Form;
+use crate::moment::Moment;
+use crate::secret::Secret;
+use crate::server::Server;
+use crate::url::Url;
+
+/// `client_assertion_type` of a JWT (RFC 7523 section 2.2).
+pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// A method that has a JWT for each request.
+pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
+    /// The registered name of the method.
+    fn name(&self) -> &'static str;
+
+    /// The JWT of a request, or what is to be signed for it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn make(&self, of: &RequestFacts<'_>) -> Result<Made, Error>;
+
+    /// Writes it into the request.
+    fn write(&self, client_id: (&str, &str), jwt: &str, form: &mut Form);
+
+    /// The secret that the client shares with the server.
+    fn secret(&self) -> Option<&str> {
+        None
+    }
+
+    /// # Errors
+    /// Whatever makes the method useless at this server.
+    fn check(&self, _: &Server) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Whether somebody else replaces the JWT, at a time of their own.
+    fn origin(&self) -> Origin {
+        Origin::Own
+    }
+}
+
+/// Who makes the JWTs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// This client.
+    Own,
+    /// Somebody else, who replaces them.
+    Foreign,
+}
+
+/// The request that a JWT is for.
+pub(crate) struct RequestFacts<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) client_id: &'a ClientId,
+    pub(crate) url: &'a Url,
+    pub(crate) at: &'a Moment,
+}
+
+/// What a method has for a request.
+pub(crate) enum Made {
+    /// The JWT.
+    Ready(Secret<String>),
+    /// What this key has to sign.
+    Unsigned(SigningKey, String),
+}
+
+/// Writes a client assertion into a form (RFC 7521 section 4.2).
+pub(super) fn write_assertion(kind: &str, jwt: &str, form: &mut Form) {
+    form.push("client_assertion_type", kind);
+    form.push("client_assertion", jwt);
+}
