@@ -3,4 +3,5 @@
 mod client_auth;
 mod command;
 mod library;
+mod mutual_tls;
 mod oidc_provider;

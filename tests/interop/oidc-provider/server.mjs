@@ -4,10 +4,14 @@
 // ACCESS_TOKEN_SECONDS, 60 if it is not set. GET /_counters tells how often tokens were refreshed,
 // how often a refresh token came a second time (which ends its grant), and what else was refused.
 //
+// With {"key", "cert", "ca", "client"} in TLS, all PEM, it speaks TLS, and a second port asks for the client's
+// certificate: two more clients authenticate with it (RFC 8705).
+//
 // Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}}. Stops when its
 // standard input closes.
-import { generateKeyPairSync } from 'node:crypto'
+import { X509Certificate, generateKeyPairSync } from 'node:crypto'
 import { createServer } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import Provider from 'oidc-provider'
 
 // Every character that a careless Basic header gets wrong.
@@ -15,9 +19,14 @@ const odd = { client_id: 'basic: +%/client', client_secret: 's3cret: +%/ and spa
 const post = { client_id: 'post-client', client_secret: 'another secret: +%/ for the body' }
 const open = { client_id: 'native-client' }
 
-const server = createServer()
-await new Promise((done) => server.listen(0, '127.0.0.1', done))
-const issuer = `http://127.0.0.1:${server.address().port}`
+const tls = process.env.TLS && JSON.parse(process.env.TLS)
+async function listening(server) {
+  await new Promise((done) => server.listen(0, '127.0.0.1', done))
+  return `${tls ? 'https' : 'http'}://127.0.0.1:${server.address().port}`
+}
+const server = tls ? createTlsServer({ key: tls.key, cert: tls.cert }) : createServer()
+const issuer = await listening(server)
+const mutual = tls && createTlsServer({ key: tls.key, cert: tls.cert, ca: tls.ca, requestCert: true })
 
 const grants = {
   grant_types: ['client_credentials', 'authorization_code', 'refresh_token'],
@@ -59,14 +68,56 @@ const bySecret = ['HS256', 'HS384', 'HS512'].map((alg) => ({
     id_token_signed_response_alg: alg,
   },
 }))
+const byCertificate = []
+const mutualTls = {}
+if (tls) {
+  const base = await listening(mutual)
+  const { raw, publicKey } = new X509Certificate(tls.client)
+  const peer = (ctx) => ctx.socket.getPeerCertificate?.()
+  mutualTls.discovery = {
+    mtls_endpoint_aliases: {
+      token_endpoint: `${base}/token`,
+      introspection_endpoint: `${base}/token/introspection`,
+      revocation_endpoint: `${base}/token/revocation`,
+    },
+  }
+  mutualTls.feature = {
+    enabled: true,
+    certificateBoundAccessTokens: true,
+    tlsClientAuth: true,
+    selfSignedTlsClientAuth: true,
+    getCertificate: (ctx) => peer(ctx)?.raw && new X509Certificate(peer(ctx).raw).toString(),
+    certificateAuthorized: (ctx) => ctx.socket.authorized,
+    certificateSubjectMatches: (ctx, property, expected) => `CN=${peer(ctx).subject.CN}` === expected,
+  }
+  const known = { tls_client_certificate_bound_access_tokens: true }
+  byCertificate.push(
+    {
+      client_id: 'tls-pki',
+      registered: { ...known, token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_subject_dn: 'CN=client' },
+    },
+    {
+      client_id: 'tls-self-signed',
+      registered: {
+        ...known,
+        token_endpoint_auth_method: 'self_signed_tls_client_auth',
+        jwks: { keys: [{ ...publicKey.export({ format: 'jwk' }), x5c: [raw.toString('base64')] }] },
+      },
+    },
+  )
+}
 const algs = [...Object.keys(signers), 'HS256', 'HS384', 'HS512']
 
 const provider = new Provider(issuer, {
   jwks: { keys: Object.entries(own).map(([kid, { privateKey }]) => ({ ...privateKey.export({ format: 'jwk' }), kid, use: 'sig' })) },
   enabledJWA: { clientAuthSigningAlgValues: algs, idTokenSigningAlgValues: algs },
-  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],
+  clientAuthMethods: [
+    'client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none',
+    ...(tls ? ['tls_client_auth', 'self_signed_tls_client_auth'] : []),
+  ],
+  ...(tls ? { discovery: mutualTls.discovery } : {}),
   clients: [
-    ...byKey.map(({ client_id, registered }) => ({ client_id, ...grants, ...registered })),
+    ...[...byKey, ...byCertificate].map(({ client_id, registered }) => ({ client_id, ...grants, ...registered })),
     ...bySecret.map(({ client_id, client_secret, registered }) => ({ client_id, client_secret, ...grants, ...registered })),
     { ...odd, ...grants, token_endpoint_auth_method: 'client_secret_basic' },
     { ...post, ...grants, token_endpoint_auth_method: 'client_secret_post' },
@@ -84,6 +135,7 @@ const provider = new Provider(issuer, {
     introspection: { enabled: true },
     revocation: { enabled: true },
     devInteractions: { enabled: false },
+    ...(tls ? { mTLS: mutualTls.feature } : {}),
   },
   clientBasedCORS: (ctx, origin) => origin === process.env.PAGE_ORIGIN,
   pkce: { required: () => true },
@@ -118,7 +170,7 @@ async function agree(request, response) {
 }
 
 const answer = provider.callback()
-server.on('request', (request, response) => {
+function onRequest(request, response) {
   if (request.url === '/_counters') {
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(counters))
   } else if (request.url.startsWith('/interaction/')) {
@@ -126,8 +178,10 @@ server.on('request', (request, response) => {
   } else {
     answer(request, response)
   }
-})
-const others = Object.fromEntries([...byKey, ...bySecret].map(({ registered: _, ...client }) => [client.client_id, client]))
+}
+server.on('request', onRequest)
+mutual?.on('request', onRequest)
+const others = Object.fromEntries([...byKey, ...bySecret, ...byCertificate].map(({ registered: _, ...client }) => [client.client_id, client]))
 console.log(JSON.stringify({ issuer, clients: { basic: odd, post, native: open, ...others } }))
 process.stdin.resume()
 process.stdin.on('end', () => process.exit(0))

@@ -1,0 +1,96 @@
+//! `oidc-provider` behind TLS that asks for the client's certificate (RFC 8705).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth_core::client_auth::Certificate;
+use oauth_core::endpoint::introspection::{Introspection, TokenState};
+use oauth_core::endpoint::revocation::Revocation;
+use oauth_core::issuer::Issuer;
+use oauth_core::{Client, ClientAuth, ClientId, Error, Scope, discover};
+use oauth_reqwest::Transport;
+use oauth_reqwest::blocking::Driver;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use crate::oidc_provider::OidcProvider;
+
+struct Certificates {
+    ca: String,
+    /// The client's, with its key.
+    client: String,
+    /// `x5t#S256` of the client's.
+    thumbprint: String,
+    server: OidcProvider,
+}
+
+fn certificates() -> Certificates {
+    let mut of_ca = CertificateParams::new(Vec::new()).expect("no names");
+    of_ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let authority = CertifiedIssuer::self_signed(of_ca, key).expect("an authority");
+    let issue = |name: &str, address: &str| {
+        let mut params = CertificateParams::new(vec![address.to_owned()]).expect("a name");
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &authority).expect("a certificate");
+        (certificate, key.serialize_pem())
+    };
+    let (server, server_key) = issue("server", "127.0.0.1");
+    let (client, client_key) = issue("client", "client");
+    let tls = json!({
+        "key": server_key,
+        "cert": server.pem(),
+        "ca": authority.pem(),
+        "client": client.pem(),
+    });
+    Certificates {
+        ca: authority.pem(),
+        client: format!("{}{client_key}", client.pem()),
+        thumbprint: URL_SAFE_NO_PAD.encode(Sha256::digest(client.der())),
+        server: OidcProvider::start_with(&[("TLS", &tls.to_string())]),
+    }
+}
+
+fn client(of: &Certificates, driver: &Driver, id: &str, certificate: Certificate) -> Client {
+    let issuer = Issuer::parse(of.server.issuer()).expect("an issuer");
+    let server = driver.run(discover(issuer)).expect("metadata over TLS");
+    Client::new(server, ClientId::new(id), ClientAuth::tls(certificate)).expect("a client")
+}
+
+#[test]
+fn a_certificate_authenticates_and_tokens_are_bound_to_it() {
+    let of = certificates();
+    let transport = Transport::default()
+        .trust_only(of.ca.clone())
+        .without_proxy();
+    let with = transport.clone().client_certificate(of.client.clone());
+    let (with, without) = (with.blocking_driver(), transport.blocking_driver());
+    let (with, without) = (with.expect("a driver"), without.expect("a driver"));
+    for (id, certificate) in [
+        ("tls-pki", Certificate::Pki),
+        ("tls-self-signed", Certificate::SelfSigned),
+    ] {
+        let client = client(&of, &with, id, certificate);
+        let read = Scope::parse("read").expect("a scope");
+        let tokens = with.run(client.client_credentials(read)).expect(id);
+        let ask = Introspection::new(tokens.access_token.clone());
+        let TokenState::Active(state) = with.run(client.introspect(ask)).expect(id) else {
+            panic!("{id}: not active")
+        };
+        let bound = state.extra.get("cnf").map(|cnf| cnf["x5t#S256"].clone());
+        assert_eq!(bound, Some(of.thumbprint.as_str().into()), "{id}");
+        let revocation = Revocation::new(tokens.access_token.clone());
+        with.run(client.revoke(revocation)).expect(id);
+        // Nobody else gets one: the alias asks for the certificate.
+        let refused = without
+            .run(client.client_credentials(Scope::none()))
+            .map(drop);
+        let code = refused.as_ref().map_err(Error::code);
+        // The connection is closed at once, or when it is first used.
+        assert!(
+            code.is_err_and(|code| code.starts_with("lost.")),
+            "{id}: {code:?}"
+        );
+    }
+}
