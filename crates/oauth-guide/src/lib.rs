@@ -6,6 +6,12 @@ pub mod first_token {}
 #[doc = include_str!("../chapters/terminal.md")]
 pub mod terminal {}
 
+#[doc = include_str!("../chapters/signing_in.md")]
+pub mod signing_in {}
+
+#[doc = include_str!("../chapters/client_keys.md")]
+pub mod client_keys {}
+
 #[doc = include_str!("../chapters/workers.md")]
 pub mod workers {}
 
