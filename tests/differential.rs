@@ -1,0 +1,304 @@
+//! Ten thousand tokens, judged by this project and by `jsonwebtoken`, which shares no line with it but the
+//! algorithms. What one accepts and the other refuses has to be of a kind that is listed here, with its reason.
+//!
+//! `--nocapture` shows how often each kind came up.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::Response;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use oauth_core::crypto::Signer as _;
+use oauth_core::issuer::Issuer;
+use oauth_core::jose::Alg;
+use oauth_core::moment::UnixTime;
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::token::id_token::IdTokenChecks;
+use oauth_core::{Client, ClientAuth, ClientId, Exchange, Input, Moment, Secret, Step};
+use oauth_crypto::PrivateKey;
+use serde_json::{Value, json};
+
+const TOKENS: u32 = 10_000;
+const ISSUER: &str = "https://as.example";
+const CLIENT: &str = "client1";
+const SKEW: u64 = 60;
+
+/// Why we refuse what `jsonwebtoken` accepts: it checks what it is told to, of RFC 7519 alone.
+const STRICTER: [(&str, &str); 10] = [
+    (
+        "jwt.missing_claim",
+        "iat and nonce are required of an ID token",
+    ),
+    (
+        "jwt.malformed_claim",
+        "optional claims have their type too, and sub has its length",
+    ),
+    ("jwt.issued_in_future", "iat is compared with the clock"),
+    (
+        "jwt.untrusted_audience",
+        "every other audience has to be trusted",
+    ),
+    ("id_token.azp", "azp is the client"),
+    ("id_token.nonce", "the nonce is that of the flow"),
+    ("jwt.typ", "a token of another kind says so in its header"),
+    ("jwt.unexpected_claim", "events make it a logout token"),
+    ("jws.malformed", "header members have their type"),
+    ("jws.unsupported_crit", "nobody understands the extension"),
+];
+
+/// A sequence that is the same each time, and has no pattern (xorshift).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+
+    fn pick<T: Clone>(&mut self, of: &[T]) -> T {
+        of[usize::try_from(self.roll(of.len() as u64)).expect("few")].clone()
+    }
+
+    /// Whether this one token in `sides` gets a flaw.
+    fn hits(&mut self, sides: u64) -> bool {
+        self.roll(sides) == 0
+    }
+}
+
+struct Keys {
+    ours: Vec<(Alg, PrivateKey, DecodingKey)>,
+    set: Value,
+}
+
+fn keys() -> Keys {
+    let mut ours = Vec::new();
+    let mut set = Vec::new();
+    for alg in [Alg::Rs256, Alg::Ps256, Alg::Es256, Alg::Es384, Alg::EdDsa] {
+        let key = PrivateKey::generate(alg).expect("a key");
+        let mut jwk = key.public_jwk().to_value();
+        let theirs = serde_json::from_value(jwk.clone()).expect("a JWK");
+        let theirs = DecodingKey::from_jwk(&theirs).expect("a key");
+        jwk["kid"] = alg.as_str().into();
+        set.push(jwk);
+        ours.push((alg, key, theirs));
+    }
+    Keys {
+        ours,
+        set: json!({ "keys": set }),
+    }
+}
+
+/// A value of a claim: as it should be, or not.
+fn claim(dice: &mut Dice, name: &str, now: u64) -> Option<Value> {
+    let good = match name {
+        "iss" => json!(ISSUER),
+        "sub" => json!("user-1"),
+        "aud" => json!(CLIENT),
+        "exp" => json!(now + 300),
+        "iat" => json!(now),
+        "nonce" => json!("n"),
+        _ => Value::Null,
+    };
+    if !dice.hits(8) {
+        return (!good.is_null()).then_some(good);
+    }
+    // Far enough from the borders for a clock that goes on meanwhile.
+    let edges = [
+        now - SKEW - 3600,
+        now - SKEW / 2,
+        now,
+        now + SKEW / 2,
+        now + SKEW + 3600,
+    ];
+    let odd = [
+        json!(null),
+        json!(7),
+        json!("another"),
+        json!([]),
+        json!([CLIENT]),
+        json!([CLIENT, "another"]),
+        json!(true),
+        json!({}),
+        json!(1.5),
+        json!(dice.pick(&edges)),
+        json!(-1),
+        json!(1e300),
+    ];
+    let picked = dice.roll(odd.len() as u64 + 2);
+    odd.get(usize::try_from(picked).expect("few")).cloned()
+}
+
+fn token(dice: &mut Dice, keys: &Keys, now: u64) -> (Alg, String) {
+    let (alg, key, _) = &keys.ours[usize::try_from(dice.roll(5)).expect("few")];
+    let mut header = json!({ "alg": alg.as_str(), "kid": alg.as_str() });
+    if dice.hits(12) {
+        let member = dice.pick(&["typ", "crit", "alg", "cty", "b64", "jwk"]);
+        header[member] = dice.pick(&[
+            json!("JWT"),
+            json!("at+jwt"),
+            json!("none"),
+            json!("HS256"),
+            json!("RS256"),
+            json!(["exp"]),
+            json!(null),
+            json!(7),
+            json!(false),
+        ]);
+    }
+    let mut claims = serde_json::Map::new();
+    for name in [
+        "iss",
+        "sub",
+        "aud",
+        "exp",
+        "iat",
+        "nonce",
+        "nbf",
+        "azp",
+        "events",
+        "acr",
+        "auth_time",
+    ] {
+        if let Some(value) = claim(dice, name, now) {
+            claims.insert(name.to_owned(), value);
+        }
+    }
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let input = format!("{}.{}", part(&header), part(&Value::Object(claims)));
+    let signature = key.sign(input.as_bytes()).expect("a signature");
+    let mut token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature));
+    if dice.hits(10) {
+        let at = usize::try_from(dice.roll(token.len() as u64)).expect("short");
+        let with = dice.pick(&["", "A", ".", "=", "-", "é"]);
+        token.replace_range(at..=at, with);
+    }
+    (*alg, token)
+}
+
+fn ours(client: &Client, keys: &Keys, token: &str, now: u64) -> Result<(), &'static str> {
+    let mut checks = IdTokenChecks::default();
+    checks.nonce = Some(Secret::from("n"));
+    let mut exchange = client.verify_id_token(Secret::from(token), checks);
+    let at = Moment::without_randomness(UnixTime::from_secs(now));
+    let mut input = Input::Begin;
+    loop {
+        input = match exchange.resume(&at, input) {
+            Ok(Step::Verify(job)) => Input::Verified(oauth_crypto::verify(&job)),
+            Ok(Step::Send(_)) => {
+                let reply = Response::builder().header("content-type", "application/json");
+                let body = Bytes::from(keys.set.to_string());
+                Input::Reply(reply.body(body).expect("a reply"))
+            }
+            Ok(Step::Done(_)) => return Ok(()),
+            Ok(_) => Input::Elapsed,
+            Err(error) => return Err(error.code()),
+        };
+    }
+}
+
+/// Why we accept what `jsonwebtoken` refuses.
+fn looser(token: &str) -> Option<&'static str> {
+    let part = |number: usize| {
+        let bytes = URL_SAFE_NO_PAD.decode(token.split('.').nth(number)?).ok()?;
+        serde_json::from_slice::<Value>(&bytes).ok()
+    };
+    let (header, claims) = (part(0)?, part(1)?);
+    // A key that comes with the token is nobody's, so its form does not matter either.
+    if header.get("jwk").is_some() {
+        return Some("jwk in the header is not looked at");
+    }
+    // What the payload is shows when it is read.
+    if header.get("cty").is_some_and(|cty| !cty.is_string()) {
+        return Some("cty in the header is not looked at");
+    }
+    // Long ago is long ago, however it is written.
+    if claims["nbf"].as_f64().is_some_and(|begin| begin < 0.0) {
+        return Some("nbf may lie before 1970");
+    }
+    // RFC 7519 sets no limit: a time that no clock can show has not come.
+    if claims["exp"]
+        .as_f64()
+        .is_some_and(|end| end > u64::MAX as f64)
+    {
+        return Some("exp may lie beyond what clocks show");
+    }
+    None
+}
+
+fn theirs(keys: &Keys, alg: Alg, token: &str) -> bool {
+    let algorithm = match alg {
+        Alg::Rs256 => Algorithm::RS256,
+        Alg::Ps256 => Algorithm::PS256,
+        Alg::Es256 => Algorithm::ES256,
+        Alg::Es384 => Algorithm::ES384,
+        _ => Algorithm::EdDSA,
+    };
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = SKEW;
+    validation.validate_nbf = true;
+    validation.set_audience(&[CLIENT]);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    let (_, _, key) = keys
+        .ours
+        .iter()
+        .find(|(known, ..)| *known == alg)
+        .expect("a key");
+    decode::<Value>(token, key, &validation).is_ok()
+}
+
+#[test]
+fn what_we_accept_another_library_accepts_and_every_other_refusal_has_its_reason() {
+    let server = Server::new(Issuer::parse(ISSUER).expect("an issuer"))
+        .with_endpoint(EndpointKind::Jwks, &format!("{ISSUER}/jwks"))
+        .expect("an endpoint");
+    let keys = keys();
+    let client = Client::new(server, ClientId::new(CLIENT), ClientAuth::none()).expect("a client");
+    let client = client.with_id_token_algs(keys.ours.iter().map(|(alg, ..)| *alg));
+    // Theirs reads the clock of the system, so ours is shown the same.
+    let now = UnixTime::system().expect("a clock").as_secs();
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let (mut both, mut neither) = (0, 0);
+    let mut stricter: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut by_us: BTreeMap<&str, u32> = BTreeMap::new();
+    for number in 0..TOKENS {
+        let (alg, token) = token(&mut dice, &keys, now);
+        match (
+            ours(&client, &keys, &token, now),
+            theirs(&keys, alg, &token),
+        ) {
+            (Ok(()), true) => both += 1,
+            (Err(_), false) => neither += 1,
+            (Err(code), true) => {
+                let is_known = STRICTER.iter().any(|(known, _)| *known == code);
+                assert!(
+                    is_known,
+                    "token {number} is refused by us alone, {code}: {token}"
+                );
+                *stricter.entry(code).or_default() += 1;
+            }
+            (Ok(()), false) => {
+                let reason = looser(&token);
+                let reason = reason.unwrap_or_else(|| panic!("token {number}: {token}"));
+                *by_us.entry(reason).or_default() += 1;
+            }
+        }
+    }
+    println!("accepted by both {both}, refused by both {neither}; refused by us alone:");
+    for (code, times) in &stricter {
+        let reason = STRICTER.iter().find(|(known, _)| known == code);
+        println!(
+            "{times:6} {code}: {}",
+            reason.map_or("", |(_, reason)| reason)
+        );
+    }
+    println!("accepted by us alone:");
+    for (reason, times) in &by_us {
+        println!("{times:6} {reason}");
+    }
+    assert!(both > 1000 && neither > 1000, "the dice are loaded");
+}
