@@ -6,6 +6,7 @@ mod demo;
 mod discover;
 mod format;
 mod introspect;
+mod key;
 mod login;
 mod profile;
 mod providers;
@@ -61,6 +62,9 @@ pub(crate) enum Command {
     /// Show what a server says about itself
     #[command(after_help = discover::EXAMPLES)]
     Discover(discover::Discover),
+    /// Make keys that a client signs with, and print what to publish of them
+    #[command(after_help = key::EXAMPLES)]
+    Key(key::Key),
     /// List the built-in providers
     #[command(after_help = providers::EXAMPLES)]
     Providers(providers::Providers),
@@ -84,6 +88,7 @@ pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(
         Command::Call(call) => call.run(global, output),
         Command::Refresh(refresh) => refresh.run(global, output),
         Command::Logout(logout) => logout.run(global, output),
+        Command::Key(key) => key.run(output),
         Command::Providers(providers) => providers.run(output),
         Command::Profile(profile) => profile.run(global, output),
         Command::Completions(completions) => completions.run(),

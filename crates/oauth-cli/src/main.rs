@@ -21,6 +21,7 @@
 mod command;
 mod ending;
 mod fixed;
+mod key_file;
 mod login_record;
 mod net;
 mod output;

@@ -18,6 +18,7 @@ fn every_help_has_an_example() {
         "status",
         "introspect",
         "discover",
+        "key",
         "serve",
     ] {
         let help = oauth(&[command, "--help"]).run().ok();
