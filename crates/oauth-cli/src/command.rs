@@ -5,6 +5,7 @@ mod completions;
 mod demo;
 mod discover;
 mod format;
+mod inspect;
 mod introspect;
 mod key;
 mod login;
@@ -59,6 +60,9 @@ pub(crate) enum Command {
     /// Ask the server whether a token is alive
     #[command(after_help = introspect::EXAMPLES)]
     Introspect(introspect::Introspect),
+    /// Show what a token says, and check it
+    #[command(after_help = inspect::EXAMPLES)]
+    Inspect(inspect::Inspect),
     /// Show what a server says about itself
     #[command(after_help = discover::EXAMPLES)]
     Discover(discover::Discover),
@@ -95,6 +99,7 @@ pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(
         Command::Revoke(revoke) => revoke.run(global, output),
         Command::Status(status) => status.run(global, output),
         Command::Introspect(introspect) => introspect.run(global, output),
+        Command::Inspect(inspect) => inspect.run(global, output),
         Command::Discover(discover) => discover.run(global, output),
         Command::Serve(serve) => serve.run(output),
     }

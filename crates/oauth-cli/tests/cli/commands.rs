@@ -17,6 +17,8 @@ fn every_help_has_an_example() {
         "revoke",
         "status",
         "introspect",
+        "inspect",
+        "userinfo",
         "discover",
         "key",
         "serve",

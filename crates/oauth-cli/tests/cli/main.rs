@@ -11,6 +11,7 @@ mod ending;
 mod fixed;
 mod help;
 mod identity;
+mod inspect;
 mod key;
 mod keyring;
 mod login;
