@@ -16,6 +16,7 @@ mod revoke;
 mod serve;
 mod status;
 mod token;
+mod userinfo;
 
 use std::path::PathBuf;
 
@@ -60,6 +61,9 @@ pub(crate) enum Command {
     /// Ask the server whether a token is alive
     #[command(after_help = introspect::EXAMPLES)]
     Introspect(introspect::Introspect),
+    /// Ask the server about the person who logged in
+    #[command(after_help = userinfo::EXAMPLES)]
+    Userinfo(userinfo::UserInfo),
     /// Show what a token says, and check it
     #[command(after_help = inspect::EXAMPLES)]
     Inspect(inspect::Inspect),
@@ -99,6 +103,7 @@ pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(
         Command::Revoke(revoke) => revoke.run(global, output),
         Command::Status(status) => status.run(global, output),
         Command::Introspect(introspect) => introspect.run(global, output),
+        Command::Userinfo(userinfo) => userinfo.run(global, output),
         Command::Inspect(inspect) => inspect.run(global, output),
         Command::Discover(discover) => discover.run(global, output),
         Command::Serve(serve) => serve.run(output),

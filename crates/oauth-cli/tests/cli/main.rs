@@ -24,3 +24,4 @@ mod store;
 mod tiny;
 mod token_request;
 mod tokens;
+mod userinfo;
