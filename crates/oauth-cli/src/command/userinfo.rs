@@ -101,7 +101,9 @@ fn of_login(
 }
 
 fn ask(setup: &Setup, tokens: Arc<Tokens>, subject: &str) -> Result<Claims, Error> {
-    setup.net.run(setup.client.userinfo(tokens, subject.to_owned()))
+    setup
+        .net
+        .run(setup.client.userinfo(tokens, subject.to_owned()))
 }
 
 fn nobody_known() -> Failure {
