@@ -19,10 +19,10 @@ pub(crate) fn relative(time: UnixTime, now: UnixTime) -> String {
     let distance = time.abs_diff(now);
     let (count, unit) = match distance {
         0 => return "now".to_owned(),
-        ..60 => (distance, "second"),
-        ..3600 => (distance / 60, "minute"),
-        ..DAY => (distance / 3600, "hour"),
-        ..YEAR => (distance / DAY, "day"),
+        1..60 => (distance, "second"),
+        60..3600 => (distance / 60, "minute"),
+        3600..DAY => (distance / 3600, "hour"),
+        DAY..YEAR => (distance / DAY, "day"),
         _ => (distance / YEAR, "year"),
     };
     let plural = if count == 1 { "" } else { "s" };

@@ -131,16 +131,18 @@ impl New {
         let key = PrivateKey::generate(self.alg).map_err(unmade)?;
         let pem = key.to_pem().map_err(unmade)?;
         let thumbprint = key.public_jwk().thumbprint();
-        let mut record = json!({ "alg": self.alg.as_str(), "thumbprint": thumbprint });
+        let alg = self.alg.as_str();
         match file {
             Some(path) => {
                 write_new(&path, pem.as_bytes()).map_err(|why| unwritten(&path, &why))?;
-                record["file"] = path.display().to_string().into();
-                let text = format!("wrote {}, thumbprint {thumbprint}", path.display());
+                let path = path.display().to_string();
+                let text = format!("wrote {path}, thumbprint {thumbprint}");
+                let record = json!({ "alg": alg, "thumbprint": thumbprint, "file": path });
                 output.result(text, &record)
             }
             None => {
-                record["private_key"] = pem.as_str().into();
+                let record =
+                    json!({ "alg": alg, "thumbprint": thumbprint, "private_key": pem.as_str() });
                 output.result(pem.trim_end(), &record)
             }
         }
@@ -169,15 +171,15 @@ impl Public {
         let mut names = BTreeSet::new();
         let mut records = Vec::new();
         for (key, path) in keys.iter().zip(&self.files) {
-            let record = self.record(key, path)?;
-            if !names.insert(record["kid"].to_string()) {
+            let kid = self.kid.clone().unwrap_or_else(|| key.kid());
+            records.push(self.record(key, &kid, path)?);
+            if !names.insert(kid) {
                 return Err(Failure::usage(
                     "usage.key_twice",
                     format_args!("{}: another key has this name", path.display()),
                     "give each key once",
                 ));
             }
-            records.push(record);
         }
         let record = match (records.pop(), self.set || self.files.len() > 1) {
             (Some(only), false) => only,
@@ -189,7 +191,7 @@ impl Public {
         output.result(&record, &record)
     }
 
-    fn record(&self, key: &KeyFile, path: &Path) -> Result<Value, Failure> {
+    fn record(&self, key: &KeyFile, kid: &str, path: &Path) -> Result<Value, Failure> {
         let alg = key.alg(self.alg).ok_or_else(|| {
             Failure::usage(
                 "usage.key_alg",
@@ -200,11 +202,17 @@ impl Public {
                 "say it as the server has it registered: --alg RS256, or --alg PS256",
             )
         })?;
+        let more = [
+            ("kid", Some(kid)),
+            ("alg", Some(alg.as_str())),
+            ("use", self.purpose.map(|Purpose::Sig| "sig")),
+        ];
         let mut record = key.public.to_value();
-        record["kid"] = self.kid.clone().unwrap_or_else(|| key.kid()).into();
-        record["alg"] = alg.as_str().into();
-        if let Some(Purpose::Sig) = self.purpose {
-            record["use"] = "sig".into();
+        if let Value::Object(members) = &mut record {
+            let more = more
+                .into_iter()
+                .filter_map(|(name, value)| value.map(|value| (name.to_owned(), value.into())));
+            members.extend(more);
         }
         Ok(record)
     }
