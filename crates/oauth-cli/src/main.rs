@@ -52,7 +52,7 @@ use output::{Failure, Output};
 #[command(after_help = "\
 Exit codes:
   0  done
-  1  the server or the network refused
+  1  the server or the network refused, or a token failed a check
   2  the command, the profile or a secret source is not right
 
 Examples:

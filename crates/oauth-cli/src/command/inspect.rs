@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum, ValueHint};
+use oauth_core::error::Error;
 use oauth_core::jose::{Claims, Unverified};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Moment, Secret};
@@ -66,7 +67,7 @@ pub(crate) struct Inspect {
         help_heading = "Keys", value_hint = ValueHint::FilePath
     )]
     jwks: Option<PathBuf>,
-    /// Verify its signature with the keys that the issuer publishes: two requests
+    /// Verify its signature with the keys that the issuer publishes: its metadata and its key set are fetched
     #[arg(long, requires = "issuer", help_heading = "Keys")]
     fetch_keys: bool,
     /// Allow plain http, to loopback addresses only
@@ -86,7 +87,7 @@ enum Typ {
 impl Inspect {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let token = read(&self.file)?;
-        let shown = Unverified::parse(token.expose())?;
+        let shown = Unverified::parse(token.expose()).map_err(no_jwt)?;
         let now = Moment::system()?.now();
         let keys = match (self.jwks, self.fetch_keys) {
             (Some(path), _) => Some(KeySource::File(path)),
@@ -128,6 +129,12 @@ impl Inspect {
             "a token that fails is not to be accepted; what each check found is on stdout",
         ))
     }
+}
+
+fn no_jwt(error: Error) -> Failure {
+    Failure::from(error).with_hint(
+        "only a JWT says something by itself: ask the server about any other token, with oauth introspect",
+    )
 }
 
 /// What is shown of a token.

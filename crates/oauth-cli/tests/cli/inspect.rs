@@ -286,6 +286,7 @@ fn what_is_no_token_is_refused_and_not_shown() {
         let done = inspect(text, &[]).run();
         assert_eq!((done.code, done.stdout.as_str()), (1, ""));
         assert!(done.stderr.contains("jws.malformed"), "{}", done.stderr);
+        assert!(done.stderr.contains("oauth introspect"), "{}", done.stderr);
         assert!(!done.stderr.contains("t0ken"), "{}", done.stderr);
     }
     assert_eq!(inspect("", &[]).run().code, 2);
