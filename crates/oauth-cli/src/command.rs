@@ -5,7 +5,9 @@ mod completions;
 mod demo;
 mod discover;
 mod format;
+mod inspect;
 mod introspect;
+mod key;
 mod login;
 mod profile;
 mod providers;
@@ -14,6 +16,7 @@ mod revoke;
 mod serve;
 mod status;
 mod token;
+mod userinfo;
 
 use std::path::PathBuf;
 
@@ -58,9 +61,18 @@ pub(crate) enum Command {
     /// Ask the server whether a token is alive
     #[command(after_help = introspect::EXAMPLES)]
     Introspect(introspect::Introspect),
+    /// Ask the server about the person who logged in
+    #[command(after_help = userinfo::EXAMPLES)]
+    Userinfo(userinfo::UserInfo),
+    /// Show what a token says, and check it
+    #[command(after_help = inspect::EXAMPLES)]
+    Inspect(inspect::Inspect),
     /// Show what a server says about itself
     #[command(after_help = discover::EXAMPLES)]
     Discover(discover::Discover),
+    /// Make keys that a client signs with, and print what to publish of them
+    #[command(after_help = key::EXAMPLES)]
+    Key(key::Key),
     /// List the built-in providers
     #[command(after_help = providers::EXAMPLES)]
     Providers(providers::Providers),
@@ -84,12 +96,15 @@ pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(
         Command::Call(call) => call.run(global, output),
         Command::Refresh(refresh) => refresh.run(global, output),
         Command::Logout(logout) => logout.run(global, output),
+        Command::Key(key) => key.run(output),
         Command::Providers(providers) => providers.run(output),
         Command::Profile(profile) => profile.run(global, output),
         Command::Completions(completions) => completions.run(),
         Command::Revoke(revoke) => revoke.run(global, output),
         Command::Status(status) => status.run(global, output),
         Command::Introspect(introspect) => introspect.run(global, output),
+        Command::Userinfo(userinfo) => userinfo.run(global, output),
+        Command::Inspect(inspect) => inspect.run(global, output),
         Command::Discover(discover) => discover.run(global, output),
         Command::Serve(serve) => serve.run(output),
     }

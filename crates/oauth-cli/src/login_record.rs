@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth_core::Tokens;
+use oauth_core::token::id_token::IdToken;
 use serde::{Deserialize, Serialize};
 
 use crate::output::Failure;
@@ -21,16 +22,26 @@ pub(crate) struct LoginRecord {
     client_id: String,
     /// The person who is logged in, where the server said so (the `sub` of the ID Token). Nobody after a logout.
     pub(crate) subject: Option<String>,
+    /// The same from an ID Token that was verified; of this very login, never of one before.
+    verified_subject: Option<String>,
 }
 
 impl LoginRecord {
     /// A login that has just been made.
-    pub(crate) fn of(tokens: &Tokens) -> Self {
+    pub(crate) fn of(tokens: &Tokens, id_token: Option<&IdToken>) -> Self {
+        let verified = id_token.map(|id_token| id_token.subject().to_owned());
         Self {
             issuer: tokens.issuer().to_owned(),
             client_id: tokens.client_id().to_owned(),
-            subject: subject(tokens),
+            subject: verified.clone().or_else(|| subject(tokens)),
+            verified_subject: verified,
         }
+    }
+
+    /// Who is logged in by a verified ID Token of this issuer for this client.
+    pub(crate) fn verified_subject(self, issuer: &str, client_id: &str) -> Option<String> {
+        let is_theirs = self.issuer == issuer && self.client_id == client_id;
+        self.verified_subject.filter(|_| is_theirs)
     }
 
     /// Both persons, if they are known and are two. A server may call one person differently at each
@@ -91,8 +102,8 @@ fn failed(why: &std::io::Error) -> Failure {
     )
 }
 
-/// The subject of the ID Token. It came from the token endpoint itself, and only tells one person of this
-/// machine from another; it grants no access.
+/// The subject of an ID Token that nobody asked for, and nobody verified. It came from the token endpoint
+/// itself, and only tells one person of this machine from another; it grants no access.
 fn subject(tokens: &Tokens) -> Option<String> {
     let token = tokens.id_token.as_ref()?;
     let claims = token.expose().split('.').nth(1)?;

@@ -21,6 +21,7 @@
 mod command;
 mod ending;
 mod fixed;
+mod key_file;
 mod login_record;
 mod net;
 mod output;
@@ -51,7 +52,7 @@ use output::{Failure, Output};
 #[command(after_help = "\
 Exit codes:
   0  done
-  1  the server or the network refused
+  1  the server or the network refused, or a token failed a check
   2  the command, the profile or a secret source is not right
 
 Examples:

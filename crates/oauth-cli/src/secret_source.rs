@@ -72,7 +72,8 @@ impl Source {
     }
 }
 
-fn read_file(path: &Path) -> io::Result<String> {
+/// The text of a file, up to the limit; `-` is stdin.
+pub(crate) fn read_file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     if path == Path::new("-") {
         io::stdin().take(LIMIT).read_to_string(&mut text)?;

@@ -3,6 +3,7 @@
 use oauth_core::moment::UnixTime;
 
 const DAY: u64 = 86_400;
+const YEAR: u64 = 365 * DAY;
 
 /// RFC 3339 in UTC, such as `2025-06-15T15:06:40Z`.
 pub(crate) fn rfc3339(time: UnixTime) -> String {
@@ -10,6 +11,25 @@ pub(crate) fn rfc3339(time: UnixTime) -> String {
     let (year, month, day) = civil(days);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// How far a time is away, such as `in 4 minutes` or `3 days ago`: whole units, the largest that fits.
+pub(crate) fn relative(time: UnixTime, now: UnixTime) -> String {
+    let (time, now) = (time.as_secs(), now.as_secs());
+    let distance = time.abs_diff(now);
+    let (count, unit) = match distance {
+        0 => return "now".to_owned(),
+        1..60 => (distance, "second"),
+        60..3600 => (distance / 60, "minute"),
+        3600..DAY => (distance / 3600, "hour"),
+        DAY..YEAR => (distance / DAY, "day"),
+        _ => (distance / YEAR, "year"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    match time > now {
+        true => format!("in {count} {unit}{plural}"),
+        false => format!("{count} {unit}{plural} ago"),
+    }
 }
 
 /// Days since 1970-01-01 as year, month and day (Howard Hinnant's `civil_from_days`): years begin
@@ -46,5 +66,28 @@ mod tests {
         ] {
             assert_eq!(rfc3339(UnixTime::from_secs(seconds)), text);
         }
+    }
+
+    #[test]
+    fn distances_in_words() {
+        let now = UnixTime::from_secs(1_000_000_000);
+        let at =
+            |seconds: i64| UnixTime::from_secs(1_000_000_000_u64.saturating_add_signed(seconds));
+        for (seconds, words) in [
+            (0, "now"),
+            (1, "in 1 second"),
+            (-59, "59 seconds ago"),
+            (60, "in 1 minute"),
+            (299, "in 4 minutes"),
+            (-3600, "1 hour ago"),
+            (86_399, "in 23 hours"),
+            (-3 * 86_400 - 5, "3 days ago"),
+            (364 * 86_400, "in 364 days"),
+            (-365 * 86_400, "1 year ago"),
+        ] {
+            assert_eq!(relative(at(seconds), now), words);
+        }
+        let last = UnixTime::from_secs(u64::MAX);
+        assert!(relative(last, now).ends_with(" years"));
     }
 }

@@ -55,7 +55,8 @@ impl Twin {
     /// A plain server that follows the standards.
     ///
     /// - `/.well-known/oauth-authorization-server` and `/.well-known/openid-configuration`;
-    /// - `/authorize`, which approves at once and names the issuer (RFC 9207);
+    /// - `/authorize`, which approves at once, and answers in the query or by `form_post`, naming the
+    ///   issuer (RFC 9207);
     /// - `/token`: authorization code, refresh token (rotated; reuse revokes the family, unless
     ///   [`set_rotation`](Self::set_rotation) says otherwise), client credentials, password (see [`resource_owner`](Self::resource_owner)), device code, and
     ///   token exchange of access tokens;

@@ -120,6 +120,7 @@ impl Login {
         if let Some(id_token) = &redeemed.id_token {
             output.note(format_args!("signed in: {}", id_token.subject()));
         }
+        let record = LoginRecord::of(&redeemed.tokens, redeemed.id_token.as_ref());
         let tokens = redeemed.tokens;
         output.note(format_args!("logged in: {}", token::summary(&tokens)));
         match (file, grants) {
@@ -131,7 +132,7 @@ impl Login {
                     typed,
                     output,
                 };
-                home.store(tokens, self.replace)
+                home.store(tokens, record, self.replace)
             }
             (None, None) => print(&tokens, output),
         }
@@ -147,9 +148,13 @@ struct Home<'a> {
 }
 
 impl Home<'_> {
-    fn store(&mut self, tokens: Tokens, replace: bool) -> Result<(), Failure> {
+    fn store(
+        &mut self,
+        tokens: Tokens,
+        mut now: LoginRecord,
+        replace: bool,
+    ) -> Result<(), Failure> {
         let profile = self.grants.profile();
-        let mut now = LoginRecord::of(&tokens);
         let before = LoginRecord::load(profile)?;
         if let Some(before) = &before {
             if let Some((old, new)) = before.other_than(&now)

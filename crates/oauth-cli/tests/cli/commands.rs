@@ -17,7 +17,10 @@ fn every_help_has_an_example() {
         "revoke",
         "status",
         "introspect",
+        "inspect",
+        "userinfo",
         "discover",
+        "key",
         "serve",
     ] {
         let help = oauth(&[command, "--help"]).run().ok();

@@ -220,6 +220,15 @@ fn another_person_needs_to_replace_the_login() {
     says(&own.log_in("alice", &[]), 0, &["stored"]);
 }
 
+/// The server sent an ID token that nobody asked for, and so nobody verified it.
+#[test]
+fn an_id_token_that_was_not_verified_says_nothing_about_userinfo() {
+    let own = Own::new("unverified");
+    says(&own.log_in("alice", &[]), 0, &["stored as the login"]);
+    let done = own.run(&["userinfo"]).run();
+    says(&done, 2, &["usage.subject", "--subject"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn on_a_terminal_the_person_is_asked() {

@@ -119,7 +119,7 @@ fn critical(crit: Option<&Json<'_>>) -> Result<(), Error> {
 }
 
 /// What is wrong with the JSON, told of the token and not of the reply.
-fn as_jws(error: Error) -> Error {
+pub(super) fn as_jws(error: Error) -> Error {
     let of = if error.code() == ProtocolViolation::ReplyDuplicate.code() {
         ProtocolViolation::JwsDuplicate
     } else {

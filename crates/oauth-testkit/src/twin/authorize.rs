@@ -53,6 +53,9 @@ pub(super) fn authorize(
     } else if authority.rules.names_issuer {
         callback.push(("iss", authority.rules.issuer.clone()));
     }
+    if ask.query("response_mode") == Some("form_post") {
+        return wire::posting_page(&redirect_uri, &callback);
+    }
     let joint = if redirect_uri.contains('?') { '&' } else { '?' };
     let query = serde_urlencoded::to_string(&callback).unwrap_or_default();
     wire::redirect(302, &format!("{redirect_uri}{joint}{query}"))
@@ -102,9 +105,12 @@ fn approve(
     }
     if ask
         .query("response_mode")
-        .is_some_and(|mode| mode != "query")
+        .is_some_and(|mode| !["query", "form_post"].contains(&mode))
     {
-        return Err(("invalid_request", "this twin answers in the query only"));
+        return Err((
+            "invalid_request",
+            "this twin answers in the query or in a form",
+        ));
     }
     let challenge = challenge(authority, ask)?;
     if challenge.is_none() && is_public && authority.rules.public_needs_pkce {

@@ -46,7 +46,7 @@ pub(super) fn rules(base: &str) -> Rules {
         "userinfo_endpoint": format!("{base}/userinfo"),
         "scopes_supported": SCOPES,
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": ["query", "form_post"],
         "grant_types_supported": GRANTS,
         "token_endpoint_auth_methods_supported":
             ["client_secret_basic", "client_secret_post", "none"],

@@ -109,6 +109,27 @@ pub(super) fn page(status: u16, text: &str) -> Reply {
     )
 }
 
+/// A page whose form is submitted when it is shown (OAuth 2.0 Form Post Response Mode section 4).
+pub(super) fn posting_page(action: &str, fields: &[(&str, String)]) -> Reply {
+    let escaped = |text: &str| {
+        let text = text.replace('&', "&amp;").replace('<', "&lt;");
+        text.replace('>', "&gt;").replace('"', "&quot;")
+    };
+    let input = |(name, value): &(&str, String)| {
+        let value = escaped(value);
+        format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\"/>")
+    };
+    let inputs: String = fields.iter().map(input).collect();
+    let action = escaped(action);
+    let form = format!("<form method=\"post\" action=\"{action}\">{inputs}</form>");
+    let script = "document.forms[0].submit()";
+    plain(
+        200,
+        "text/html; charset=utf-8",
+        format!("<!doctype html><body onload=\"{script}\">{form}</body>"),
+    )
+}
+
 pub(super) fn redirect(status: u16, location: &str) -> Reply {
     with(
         plain(status, "text/plain", Bytes::new()),

@@ -1,0 +1,182 @@
+//! What a token has to say, one check for each rule, with the codes that the library has for them.
+//!
+//! Whoever is to be signed in is judged by the library itself: see [`super::keys`]. Here each rule is
+//! looked at by itself, so that all that is wrong is seen at once.
+
+use oauth_core::error::{Error, ValidationFailure};
+use oauth_core::jose::{CLOCK_SKEW, Claims};
+use oauth_core::moment::UnixTime;
+use serde_json::{Map, Value};
+
+use super::Typ;
+use crate::time::{relative, rfc3339};
+
+/// The check of the signature.
+pub(super) const SIGNATURE: &str = "signature";
+
+/// One check.
+pub(super) struct Check {
+    pub(super) name: &'static str,
+    /// What was found, in words, or the error that a refusal would have.
+    pub(super) outcome: Result<String, Error>,
+}
+
+/// What was asked for.
+pub(super) struct Wanted {
+    pub(super) typ: Option<Typ>,
+    pub(super) issuer: Option<String>,
+    pub(super) client_id: Option<String>,
+    pub(super) audience: Option<String>,
+    pub(super) nonce: Option<String>,
+}
+
+impl Wanted {
+    pub(super) fn is_anything(&self) -> bool {
+        let texts = [&self.issuer, &self.client_id, &self.audience, &self.nonce];
+        self.typ.is_some() || texts.iter().any(|text| text.is_some())
+    }
+
+    /// Checks what the token says; the times always.
+    pub(super) fn check(
+        &self,
+        header: &Map<String, Value>,
+        claims: &Claims,
+        now: UnixTime,
+    ) -> Vec<Check> {
+        let mut all = Vec::new();
+        let mut add = |name, outcome| all.push(Check { name, outcome });
+        if let Some(typ) = self.typ {
+            add("typ", of_type(typ, header));
+        }
+        if let Some(issuer) = &self.issuer {
+            add(
+                "iss",
+                equals(claims, "iss", issuer, ValidationFailure::JwtIssuer),
+            );
+        }
+        if self.typ.is_some() {
+            add("sub", text(claims, "sub"));
+        }
+        if let Some(audience) = &self.audience {
+            add("aud", lists(claims, audience));
+        }
+        if let Some(client_id) = &self.client_id {
+            match self.typ {
+                Some(Typ::AccessToken) => {
+                    let failure = ValidationFailure::JwtAudience;
+                    add("client_id", equals(claims, "client_id", client_id, failure));
+                }
+                Some(Typ::IdToken) => {
+                    add("aud", lists(claims, client_id));
+                    add("azp", authorized_party(claims, client_id));
+                }
+                None => add("aud", lists(claims, client_id)),
+            }
+        } else if self.typ == Some(Typ::AccessToken) {
+            add("client_id", text(claims, "client_id"));
+        }
+        if let Some(nonce) = &self.nonce {
+            add(
+                "nonce",
+                equals(claims, "nonce", nonce, ValidationFailure::IdTokenNonce),
+            );
+        }
+        if self.typ == Some(Typ::AccessToken) {
+            add("jti", text(claims, "jti"));
+        }
+        for name in ["exp", "nbf", "iat"] {
+            // A JWT may leave them out; these two kinds may not (OpenID Connect Core section 2, RFC 9068
+            // section 2.2).
+            let is_needed = self.typ.is_some() && name != "nbf";
+            if is_needed || claims.get(name).is_some() {
+                add(name, in_time(claims, name, now));
+            }
+        }
+        all
+    }
+}
+
+/// `typ` of the header (RFC 8725 section 3.11, RFC 9068 section 4).
+fn of_type(typ: Typ, header: &Map<String, Value>) -> Result<String, Error> {
+    let named = header.get("typ").and_then(Value::as_str);
+    let lower = named.map(str::to_ascii_lowercase);
+    let lower = lower.as_deref();
+    let short = lower.map(|name| name.strip_prefix("application/").unwrap_or(name));
+    let is_right = match typ {
+        Typ::IdToken => [None, Some("jwt"), Some("id_token+jwt")].contains(&short),
+        Typ::AccessToken => short == Some("at+jwt"),
+    };
+    let said = named.unwrap_or("none is named");
+    match is_right {
+        true => Ok(said.to_owned()),
+        false => Err(Error::from(ValidationFailure::JwtType).about(said)),
+    }
+}
+
+/// A claim that has to be there.
+fn text(claims: &Claims, name: &str) -> Result<String, Error> {
+    match claims.text(name)? {
+        Some(text) if !text.is_empty() => Ok(text.to_owned()),
+        _ => Err(missing(name)),
+    }
+}
+
+fn equals(
+    claims: &Claims,
+    name: &str,
+    wanted: &str,
+    failure: ValidationFailure,
+) -> Result<String, Error> {
+    match claims.text(name)? {
+        Some(named) if named == wanted => Ok(named.to_owned()),
+        Some(named) => Err(other(failure, named, wanted)),
+        None => Err(missing(name)),
+    }
+}
+
+fn lists(claims: &Claims, wanted: &str) -> Result<String, Error> {
+    let audience = claims.audience()?;
+    match audience.as_slice() {
+        [] => Err(missing("aud")),
+        named if named.contains(&wanted) => Ok(named.join(" ")),
+        named => Err(other(
+            ValidationFailure::JwtAudience,
+            &named.join(" "),
+            wanted,
+        )),
+    }
+}
+
+/// OpenID Connect Core section 3.1.3.7, rules 4 and 5.
+fn authorized_party(claims: &Claims, client_id: &str) -> Result<String, Error> {
+    match claims.text("azp")? {
+        Some(azp) if azp == client_id => Ok(azp.to_owned()),
+        Some(azp) => Err(other(ValidationFailure::IdTokenAzp, azp, client_id)),
+        None if claims.audience()?.len() > 1 => Err(ValidationFailure::IdTokenAzpMissing.into()),
+        None => Ok("not needed for one audience".to_owned()),
+    }
+}
+
+/// By clocks that may be apart.
+fn in_time(claims: &Claims, name: &str, now: UnixTime) -> Result<String, Error> {
+    let at = claims.time(name)?.ok_or_else(|| missing(name))?;
+    let failure = match name {
+        "exp" if now >= at.after(CLOCK_SKEW) => Some(ValidationFailure::JwtExpired),
+        "nbf" if at > now.after(CLOCK_SKEW) => Some(ValidationFailure::JwtNotYetValid),
+        "iat" if at > now.after(CLOCK_SKEW) => Some(ValidationFailure::JwtIssuedInFuture),
+        _ => None,
+    };
+    let words = format!("{}, {}", rfc3339(at), relative(at, now));
+    match failure {
+        None => Ok(words),
+        Some(failure) => Err(Error::from(failure).about(&words)),
+    }
+}
+
+fn missing(name: &str) -> Error {
+    Error::from(ValidationFailure::JwtClaimMissing).about(name)
+}
+
+fn other(failure: ValidationFailure, named: &str, wanted: &str) -> Error {
+    Error::from(failure).about(&format!("it names {named}, expected was {wanted}"))
+}

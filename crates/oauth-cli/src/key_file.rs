@@ -1,0 +1,111 @@
+//! Keys that clients sign with, read from files.
+
+use std::path::Path;
+
+use oauth_core::Secret;
+use oauth_core::jose::{Alg, PublicJwk};
+use oauth_crypto::{KeyError, PrivateKey};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::output::Failure;
+use crate::secret_source::read_file;
+
+/// One of each kind of key, to find out which kind a key is.
+const KINDS: [Alg; 5] = [Alg::Es256, Alg::Es384, Alg::Es512, Alg::EdDsa, RSA];
+
+/// Stands for all that an RSA key can sign with.
+const RSA: Alg = Alg::Rs256;
+
+/// The public half of a key, and what its file says of it.
+pub(crate) struct KeyFile {
+    pub(crate) public: PublicJwk,
+    /// `alg` of a JWK.
+    alg: Option<Alg>,
+    /// `kid` of a JWK.
+    kid: Option<String>,
+}
+
+/// The members of a JWK that are not the key itself.
+#[derive(Deserialize)]
+struct Jwk {
+    alg: Option<String>,
+    kid: Option<String>,
+    /// Only a private key has it.
+    d: Option<IgnoredAny>,
+}
+
+impl KeyFile {
+    /// Reads a private key in PEM, or a JWK with or without its private half; `-` is stdin.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = read_file(path).map_err(|why| unusable(path, why))?;
+        let text = Secret::new(text);
+        let trimmed = text.expose().trim();
+        let read = match trimmed.starts_with('{') {
+            true => Self::of_jwk(trimmed),
+            false => of_any_kind(|alg| PrivateKey::from_pem(trimmed, alg)).map(|public| Self {
+                public,
+                alg: None,
+                kid: None,
+            }),
+        };
+        read.map_err(|why| unusable(path, why))
+    }
+
+    fn of_jwk(text: &str) -> Result<Self, KeyError> {
+        let jwk: Jwk = serde_json::from_str(text).map_err(|_| KeyError::Malformed)?;
+        let alg = match &jwk.alg {
+            None => None,
+            Some(name) => Some(Alg::named(name).ok_or(KeyError::Algorithm)?),
+        };
+        let public = match (&jwk.d, alg) {
+            (None, _) => PublicJwk::parse(text).map_err(|_| KeyError::Malformed)?,
+            (Some(_), Some(alg)) => PrivateKey::from_jwk(text, alg)?.public_jwk().clone(),
+            (Some(_), None) => of_any_kind(|alg| PrivateKey::from_jwk(text, alg))?,
+        };
+        match alg.is_none_or(|alg| public.fits(alg)) {
+            true => Ok(Self {
+                public,
+                alg,
+                kid: jwk.kid,
+            }),
+            false => Err(KeyError::Algorithm),
+        }
+    }
+
+    /// Its name: its own, or else its thumbprint.
+    pub(crate) fn kid(&self) -> String {
+        let own = self.kid.clone();
+        own.unwrap_or_else(|| self.public.thumbprint())
+    }
+
+    /// What it signs with: what is said, what it says itself, or the only algorithm of its kind. Nothing
+    /// for an RSA key of which nothing is said.
+    pub(crate) fn alg(&self, said: Option<Alg>) -> Option<Alg> {
+        let mut kinds = KINDS.into_iter().filter(|kind| *kind != RSA);
+        let only = kinds.find(|kind| self.public.fits(*kind));
+        let said = said.filter(|said| self.public.fits(*said));
+        self.alg.or(said).or(only)
+    }
+}
+
+/// The public half of a key whose kind is not known.
+fn of_any_kind(read: impl Fn(Alg) -> Result<PrivateKey, KeyError>) -> Result<PublicJwk, KeyError> {
+    for alg in KINDS {
+        match read(alg) {
+            Ok(key) => return Ok(key.public_jwk().clone()),
+            Err(KeyError::Algorithm) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Err(KeyError::Algorithm)
+}
+
+/// Why a file has no key to use; never what is in it.
+fn unusable(path: &Path, why: impl std::fmt::Display) -> Failure {
+    Failure::usage(
+        "usage.key",
+        format_args!("{}: {why}", path.display()),
+        "give a private key in PEM that is not encrypted, or a JWK; oauth key new makes one",
+    )
+}

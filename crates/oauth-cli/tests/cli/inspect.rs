@@ -1,0 +1,310 @@
+//! `oauth inspect`: what a token says, and what is wrong with it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth_core::crypto::Signer as _;
+use oauth_core::jose::Alg;
+use oauth_crypto::PrivateKey;
+use serde_json::{Value, json};
+
+use crate::common::{Done, Run, folder, log_in, oauth, served};
+
+const ISSUER: &str = "https://as.example";
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap().as_secs()
+}
+
+/// Of a client `app`, good for three and a half hours.
+fn claims() -> Value {
+    json!({
+        "iss": ISSUER, "sub": "alice", "aud": "app", "client_id": "app", "jti": "1", "nonce": "n",
+        "iat": now() - 3 * 86_400 - 100, "exp": now() + 12_600,
+    })
+}
+
+fn signed(key: &PrivateKey, header: &Value, claims: &Value) -> String {
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let input = format!("{}.{}", encode(header), encode(claims));
+    let signature = key.sign(input.as_bytes()).unwrap();
+    format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+struct Issuer {
+    key: PrivateKey,
+    jwks: String,
+}
+
+impl Issuer {
+    fn new(name: &str) -> Self {
+        let key = PrivateKey::generate(Alg::Es256).unwrap();
+        let path = folder(&format!("inspect-{name}")).join("jwks.json");
+        let mut public = key.public_jwk().to_value();
+        public["kid"] = "k".into();
+        std::fs::write(&path, json!({ "keys": [public] }).to_string()).unwrap();
+        Self {
+            key,
+            jwks: path.to_str().unwrap().to_owned(),
+        }
+    }
+
+    fn token(&self, claims: &Value) -> String {
+        signed(&self.key, &json!({ "alg": "ES256", "kid": "k" }), claims)
+    }
+}
+
+fn inspect(token: &str, more: &[&str]) -> Run {
+    oauth(&[&["inspect"], more].concat()).stdin(&format!("{token}\n"))
+}
+
+/// The record, and the names and codes of the checks that failed.
+fn failed(done: &Done) -> (Value, Vec<(String, String)>) {
+    let record: Value = serde_json::from_str(&done.stdout).unwrap();
+    let checks = record["checks"].as_array().unwrap().iter();
+    let failed = checks.filter(|check| check["passed"] == false);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let failed = failed.map(|check| (text(&check["check"]), text(&check["code"])));
+    let failed = failed.collect();
+    (record, failed)
+}
+
+#[test]
+fn a_token_is_shown_and_nothing_is_said_to_be_true() {
+    let issuer = Issuer::new("shown");
+    let mut claims = claims();
+    claims["name"] = "Al\u{1b}[31mice".into();
+    let token = issuer.token(&claims);
+    let done = inspect(&token, &[]).run();
+    assert!(done.stdout.contains("in 3 hours"), "{}", done.stdout);
+    assert!(done.stdout.contains("3 days ago"), "{}", done.stdout);
+    assert!(done.stdout.contains("NOT verified"), "{}", done.stdout);
+    assert!(!done.stdout.contains('\u{1b}'), "{}", done.stdout);
+    let signature = token.rsplit('.').next().unwrap().to_owned();
+    assert!(!done.ok().contains(&signature));
+
+    // One that is over is shown all the same: nobody asked whether it is.
+    claims["exp"] = 1_000_000_000.into();
+    let token = issuer.token(&claims);
+    let shown = inspect(&token, &[]).run();
+    assert!(shown.stdout.contains("2001-09-09T01:46:40Z"));
+    assert!(shown.ok().contains("FAILED"));
+    let asked = inspect(&token, &["--audience", "app"]).run();
+    assert_eq!(asked.code, 1);
+    assert!(asked.stderr.contains("inspect.failed"), "{}", asked.stderr);
+    assert!(asked.stderr.contains("failed: exp\n"), "{}", asked.stderr);
+}
+
+#[test]
+fn every_check_fails_by_itself() {
+    let issuer = Issuer::new("checks");
+    let id_token = ["--typ", "id-token", "--client-id", "app"];
+    let access_token = ["--typ", "access-token", "--client-id", "app"];
+    for (options, member, value, code) in [
+        (
+            &["--issuer", ISSUER][..],
+            "iss",
+            json!("https://as.example/"),
+            "jwt.issuer",
+        ),
+        (
+            &["--issuer", ISSUER],
+            "iss",
+            Value::Null,
+            "jwt.malformed_claim",
+        ),
+        (&["--audience", "app"], "aud", json!("app1"), "jwt.audience"),
+        (
+            &["--client-id", "app"],
+            "aud",
+            json!(["a", "b"]),
+            "jwt.audience",
+        ),
+        (&["--nonce", "n"], "nonce", json!("n1"), "id_token.nonce"),
+        (&id_token, "sub", json!(""), "jwt.missing_claim"),
+        (&id_token, "azp", json!("app1"), "id_token.azp"),
+        (&id_token, "exp", json!(now() - 61), "jwt.expired"),
+        (&id_token, "exp", json!("soon"), "jwt.malformed_claim"),
+        (&id_token, "nbf", json!(now() + 3600), "jwt.not_yet_valid"),
+        (
+            &id_token,
+            "iat",
+            json!(now() + 3600),
+            "jwt.issued_in_future",
+        ),
+        (&access_token, "jti", json!(""), "jwt.missing_claim"),
+        (&access_token, "client_id", json!("app1"), "jwt.audience"),
+    ] {
+        let mut claims = claims();
+        let typ = options.contains(&"access-token").then_some("at+jwt");
+        let header = json!({ "alg": "ES256", "typ": typ.unwrap_or("JWT") });
+        let options = [options, &["--json"]].concat();
+        let good = inspect(&signed(&issuer.key, &header, &claims), &options).run();
+        let (_, none) = failed(&good);
+        assert_eq!((good.code, none), (0, vec![]), "{options:?}");
+        claims[member] = value;
+        let bad = inspect(&signed(&issuer.key, &header, &claims), &options).run();
+        let (record, failed) = failed(&bad);
+        assert_eq!(
+            failed,
+            [(member.to_owned(), code.to_owned())],
+            "{options:?}"
+        );
+        assert_eq!(
+            (bad.code, &record["signature"]),
+            (1, &"not_verified".into())
+        );
+    }
+    // A token of one kind is not taken for one of the other.
+    let token = issuer.token(&claims());
+    let (_, of_type) = failed(&inspect(&token, &["--typ", "access-token", "--json"]).run());
+    assert_eq!(of_type, [("typ".to_owned(), "jwt.typ".to_owned())]);
+}
+
+#[test]
+fn a_signature_is_verified_with_the_keys_of_a_file() {
+    let issuer = Issuer::new("jwks");
+    let options = ["--issuer", ISSUER, "--jwks", &issuer.jwks, "--json"];
+    let judged = |token: &str| {
+        let done = inspect(token, &options).run();
+        let (record, failed) = failed(&done);
+        (done.code, record["signature"].clone(), failed)
+    };
+    let token = issuer.token(&claims());
+    assert_eq!(judged(&token), (0, "verified".into(), vec![]));
+
+    let bad = |code: &str| {
+        let failed = vec![("signature".to_owned(), code.to_owned())];
+        (1, "failed".into(), failed)
+    };
+    let (input, _) = token.rsplit_once('.').unwrap();
+    let forged = format!("{input}.{}", URL_SAFE_NO_PAD.encode([7; 64]));
+    assert_eq!(judged(&forged), bad("jws.bad_signature"));
+    let other = PrivateKey::generate(Alg::Es384).unwrap();
+    let unknown = signed(&other, &json!({ "alg": "ES384", "kid": "k" }), &claims());
+    assert_eq!(judged(&unknown), bad("jws.no_matching_key"));
+    let none = signed(&other, &json!({ "alg": "none" }), &claims());
+    assert_eq!(judged(&none), bad("jws.alg_not_allowed"));
+    let hmac = signed(&other, &json!({ "alg": "HS256" }), &claims());
+    assert_eq!(judged(&hmac), bad("jws.alg_not_allowed"));
+
+    let text = inspect(&forged, &["--issuer", ISSUER, "--jwks", &issuer.jwks]).run();
+    assert!(
+        text.stdout.contains("signature is NOT good"),
+        "{}",
+        text.stdout
+    );
+    std::fs::write(&issuer.jwks, "{}").unwrap();
+    let done = inspect(&token, &options).run();
+    assert_eq!((done.code, done.stdout.as_str()), (2, ""));
+    assert!(done.stderr.contains("usage.jwks"), "{}", done.stderr);
+    // Keys are an issuer's.
+    let alone = inspect(&token, &["--jwks", &issuer.jwks]).run();
+    assert_eq!(alone.code, 2);
+}
+
+#[test]
+fn an_id_token_is_judged_as_a_login_judges_it() {
+    let issuer = Issuer::new("login");
+    let keys = ["--issuer", ISSUER, "--jwks", &issuer.jwks, "--json"];
+    let kind = ["--typ", "id-token", "--client-id", "app", "--nonce", "n"];
+    let options = [&keys[..], &kind].concat();
+    let mut claims = claims();
+    let good = inspect(&issuer.token(&claims), &options).run().json();
+    let checks = good["checks"].as_array().unwrap();
+    assert!(checks.iter().any(|check| check["check"] == "login"));
+    // Each rule by itself is kept to, and yet nobody trusts the other audience.
+    claims["aud"] = json!(["app", "other"]);
+    claims["azp"] = "app".into();
+    let done = inspect(&issuer.token(&claims), &options).run();
+    let wanted = ("login".to_owned(), "jwt.untrusted_audience".to_owned());
+    assert_eq!((done.code, failed(&done).1), (1, vec![wanted]));
+}
+
+#[test]
+fn keys_are_fetched_only_if_that_is_said() {
+    let served = served();
+    let file = folder("inspect-fetch").join("tokens.json");
+    log_in(
+        &served,
+        &["--scope", "openid", "--save", file.to_str().unwrap()],
+    );
+    let tokens: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let token = tokens["id_token"].as_str().unwrap();
+    let before = served.with(|twin| twin.log().len());
+    let base = served.base().to_owned();
+    let wanted = [
+        "--issuer",
+        &base,
+        "--client-id",
+        "twin-client",
+        "--typ",
+        "id-token",
+    ];
+    inspect(token, &wanted).run().ok();
+    assert_eq!(served.with(|twin| twin.log().len()), before);
+
+    let fetching = [&wanted[..], &["--fetch-keys", "--loopback-http"]].concat();
+    let text = inspect(token, &fetching).run().ok();
+    assert!(text.contains("the signature is good"), "{text}");
+    let asked = served.with(|twin| {
+        let log = twin.log().iter().skip(before);
+        log.map(|entry| entry.path.clone()).collect::<Vec<_>>()
+    });
+    let well_known = asked.iter().filter(|path| path.contains("/.well-known/"));
+    assert!(well_known.count() >= 1, "{asked:?}");
+    assert_eq!(asked.iter().filter(|path| *path == "/jwks").count(), 1);
+    assert!(!asked.iter().any(|path| path == "/token"), "{asked:?}");
+
+    // Plain http has to be asked for, and a server that is gone is not the token's fault.
+    let done = inspect(token, &[&wanted[..], &["--fetch-keys"]].concat()).run();
+    assert_eq!((done.code, done.stdout.as_str()), (2, ""));
+    drop(served);
+    let done = inspect(token, &fetching).run();
+    assert_eq!((done.code, done.stdout.as_str()), (1, ""));
+    assert!(done.stderr.contains("lost."), "{}", done.stderr);
+}
+
+#[test]
+fn a_token_is_no_argument() {
+    let token = Issuer::new("argument").token(&claims());
+    let done = oauth(&["inspect", &token]).run();
+    assert_eq!((done.code, done.stdout.as_str()), (2, ""));
+    assert!(done.stderr.contains("usage.token_argument"));
+    assert!(!done.stderr.contains(&token[..20]), "{}", done.stderr);
+    let file = folder("inspect-file").join("token.jwt");
+    std::fs::write(&file, &token).unwrap();
+    let shown = oauth(&["inspect", file.to_str().unwrap()]).run().ok();
+    assert!(shown.contains("alice"));
+}
+
+#[test]
+fn what_is_no_token_is_refused_and_not_shown() {
+    for text in ["opaque-t0ken", "t0ken.a.b", "e30.t0ken.AA.AA"] {
+        let done = inspect(text, &[]).run();
+        assert_eq!((done.code, done.stdout.as_str()), (1, ""));
+        assert!(done.stderr.contains("jws.malformed"), "{}", done.stderr);
+        assert!(done.stderr.contains("oauth introspect"), "{}", done.stderr);
+        assert!(!done.stderr.contains("t0ken"), "{}", done.stderr);
+    }
+    assert_eq!(inspect("", &[]).run().code, 2);
+    assert_eq!(oauth(&["inspect", "/nonexistent"]).run().code, 2);
+}
+
+#[test]
+fn of_an_encrypted_token_the_header_is_shown() {
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#);
+    let token = format!("{header}.AAAA.AAAA.c2VjcmV0.AAAA");
+    let text = inspect(&token, &[]).run().ok();
+    assert!(
+        text.contains("A256GCM") && text.contains("encrypted"),
+        "{text}"
+    );
+    let done = inspect(&token, &["--typ", "id-token", "--json"]).run();
+    let (record, failed) = failed(&done);
+    assert_eq!((done.code, &record["encrypted"]), (1, &true.into()));
+    assert_eq!((&record["claims"], failed), (&Value::Null, vec![]));
+    assert!(done.stderr.contains("encrypted"), "{}", done.stderr);
+}

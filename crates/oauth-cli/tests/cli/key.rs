@@ -1,0 +1,177 @@
+//! `oauth key`: no key is shown unasked, and what is published is public.
+
+use crate::common::{Done, folder, oauth};
+use serde_json::Value;
+
+/// RFC 8037 appendix A.1; its thumbprint is in A.3.
+const ED25519: &str = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+const ED25519_THUMBPRINT: &str = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+
+/// RFC 7638 section 3.1.
+const RSA: &str = r#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}"#;
+const RSA_THUMBPRINT: &str = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
+
+fn refused(done: &Done, words: &[&str]) {
+    assert_eq!(
+        (done.code, done.stdout.as_str()),
+        (2, ""),
+        "{}",
+        done.stderr
+    );
+    for word in words {
+        assert!(done.stderr.contains(word), "{word}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn a_key_is_written_once_and_for_this_user_alone() {
+    let path = folder("key-new").join("client.pem");
+    let path = path.to_str().unwrap();
+    let new = || oauth(&["key", "new", "--alg", "ES256", "--output", path]).run();
+    let said = new().ok();
+    let pem = std::fs::read_to_string(path).unwrap();
+    assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\n"));
+    assert!(!said.contains("PRIVATE"), "{said}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    refused(&new(), &["usage.key_output", "never overwritten"]);
+    assert_eq!(std::fs::read_to_string(path).unwrap(), pem);
+    let thumbprint = oauth(&["key", "thumbprint", path]).run().ok();
+    assert!(said.contains(thumbprint.trim_end()), "{said}");
+}
+
+#[test]
+fn every_algorithm_makes_a_key_whose_public_half_says_it() {
+    for (alg, kty, said) in [
+        ("ES256", "EC", &[][..]),
+        ("ES384", "EC", &[]),
+        ("ES512", "EC", &[]),
+        ("EdDSA", "OKP", &[]),
+        ("Ed25519", "OKP", &["--alg", "Ed25519"]),
+        ("PS256", "RSA", &["--alg", "PS256"]),
+    ] {
+        let pem = oauth(&["key", "new", "--alg", alg]).run().ok();
+        let public = oauth(&[&["key", "public", "-", "--use", "sig"], said].concat());
+        let jwk = public.stdin(&pem).run().json();
+        assert_eq!((&jwk["kty"], &jwk["alg"]), (&kty.into(), &alg.into()));
+        assert_eq!(jwk["use"], "sig");
+        let thumbprint = oauth(&["key", "thumbprint", "-"]).stdin(&pem).run().ok();
+        assert_eq!(jwk["kid"], thumbprint.trim_end());
+        let private = ["d", "p", "q", "dp", "dq", "qi", "k"];
+        assert!(private.iter().all(|name| jwk.get(name).is_none()), "{jwk}");
+        // The public half has the same name as the key.
+        let again = oauth(&["key", "thumbprint", "-"]).stdin(&jwk.to_string());
+        assert_eq!(again.run().ok(), thumbprint);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_terminal_gets_a_key_only_if_told() {
+    use std::io::Read as _;
+    for (told, code) in [(&[][..], 2), (&["--output", "-"][..], 0)] {
+        let (mut screen, terminal) = crate::native::terminal();
+        let mut run = oauth(&[&["key", "new", "--alg", "ES256"], told].concat());
+        run.command.stdout(terminal);
+        let done = run.run();
+        assert_eq!(done.code, code, "{}", done.stderr);
+        let mut seen = Vec::new();
+        // Nobody is left at its other side, which ends reading with an error.
+        let _ = screen.read_to_end(&mut seen);
+        let is_shown = String::from_utf8_lossy(&seen).contains("PRIVATE KEY");
+        assert_eq!(is_shown, code == 0);
+        assert_eq!(done.stderr.contains("usage.key_output"), code != 0);
+    }
+}
+
+#[test]
+fn a_key_for_programs_is_one_record() {
+    let record = oauth(&["key", "new", "--alg", "ES256", "--json"])
+        .run()
+        .json();
+    let pem = record["private_key"].as_str().unwrap();
+    let thumbprint = oauth(&["key", "thumbprint", "-", "--json"]).stdin(pem);
+    let said = thumbprint.run().json();
+    assert_eq!(record["thumbprint"], said["thumbprint"]);
+    let uri = said["uri"].as_str().unwrap();
+    let prefix = "urn:ietf:params:oauth:jwk-thumbprint:sha-256:";
+    assert_eq!(uri.strip_prefix(prefix), said["thumbprint"].as_str());
+}
+
+#[test]
+fn thumbprints_are_those_of_the_rfcs() {
+    for (key, wanted) in [(ED25519, ED25519_THUMBPRINT), (RSA, RSA_THUMBPRINT)] {
+        let said = oauth(&["key", "thumbprint", "-"]).stdin(key).run().ok();
+        assert_eq!(said.trim_end(), wanted);
+    }
+    let uri = oauth(&["key", "thumbprint", "--uri", "-"]).stdin(RSA);
+    let wanted = format!("urn:ietf:params:oauth:jwk-thumbprint:sha-256:{RSA_THUMBPRINT}\n");
+    assert_eq!(uri.run().ok(), wanted);
+}
+
+#[test]
+fn several_keys_make_a_set() {
+    let folder = folder("key-set");
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let pem = oauth(&["key", "new", "--alg", "RS256"]).run().ok();
+    let (old, new) = (file("old.jwk", ED25519), file("new.pem", &pem));
+    let public = |more: &[&str]| oauth(&[&["key", "public"], more].concat()).run();
+    let kids = |set: &Value| {
+        let keys = set["keys"].as_array().unwrap().iter();
+        keys.map(|key| (key["kid"].clone(), key["alg"].clone()))
+            .collect::<Vec<_>>()
+    };
+    let set = public(&[&old, &new, "--alg", "RS256"]).json();
+    let named = kids(&set);
+    assert_eq!(named[0], (ED25519_THUMBPRINT.into(), "EdDSA".into()));
+    assert_eq!((named.len(), &named[1].1), (2, &"RS256".into()));
+    assert!(!set.to_string().contains(r#""d""#), "{set}");
+    let one = public(&["--set", "--kid", "a", &old]).json();
+    assert_eq!(kids(&one), [("a".into(), "EdDSA".into())]);
+    // A JWK that has a name keeps it.
+    let rsa = file("rsa.jwk", RSA);
+    assert_eq!(public(&[&rsa]).json()["kid"], "2011-04-29");
+
+    refused(&public(&[&old, &new]), &["usage.key_alg", "--alg RS256"]);
+    refused(&public(&[&old, "--alg", "ES256"]), &["usage.key_alg"]);
+    refused(&public(&[&rsa, "--alg", "PS256"]), &["usage.key_alg"]);
+    refused(&public(&[&old, &old]), &["usage.key_twice"]);
+    refused(&public(&["--kid", "a", &old, &rsa]), &["usage.kid"]);
+}
+
+#[test]
+fn what_is_no_key_is_refused_and_not_shown() {
+    let secret = "c2VjcmV0";
+    for text in [
+        String::new(),
+        "nonsense c2VjcmV0".to_owned(),
+        format!("-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----\n"),
+        format!(
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\n{secret}\n-----END ENCRYPTED PRIVATE KEY-----\n"
+        ),
+        format!(r#"{{"kty":"oct","k":"{secret}"}}"#),
+        ED25519.replace("nWGx", secret),
+        ED25519.replace(r#""kty""#, r#""alg":"ES256","kty""#),
+        ED25519.replace(r#""kty""#, r#""alg":"none","kty""#),
+        RSA.replace("RS256", "ES256"),
+    ] {
+        for command in ["public", "thumbprint"] {
+            let done = oauth(&["key", command, "-"]).stdin(&text).run();
+            refused(&done, &["usage.key"]);
+            assert!(!done.stderr.contains(secret), "{}", done.stderr);
+        }
+    }
+    refused(
+        &oauth(&["key", "public", "/nonexistent/key.pem"]).run(),
+        &["usage.key", "/nonexistent/key.pem"],
+    );
+    refused(&oauth(&["key", "new", "--alg", "HS256"]).run(), &["ES256"]);
+}

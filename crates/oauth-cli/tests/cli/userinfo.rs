@@ -1,0 +1,115 @@
+//! `oauth userinfo`: what is told is about the person who logged in, or it is not shown.
+
+use std::path::PathBuf;
+
+use oauth_testkit::Twin;
+use serde_json::Value;
+
+use crate::store::{Home, says};
+
+const SCOPE: &str = "scope = \"openid profile offline_access\"";
+
+fn logged_in(name: &str) -> Home {
+    let home = Home::with(&format!("userinfo-{name}"), SCOPE);
+    home.log_in("p");
+    home
+}
+
+/// The record of the profile's logins.
+fn login_record(home: &Home) -> PathBuf {
+    let folder = home.folder.join("state").join("oauth").join("logins");
+    let files = std::fs::read_dir(folder).unwrap();
+    files.map(|entry| entry.unwrap().path()).next().unwrap()
+}
+
+fn asked(home: &Home) -> usize {
+    home.served.with(|twin| {
+        let log = twin.log().iter();
+        log.filter(|entry| entry.path == "/userinfo").count()
+    })
+}
+
+#[test]
+fn who_logged_in_is_told_about() {
+    let home = logged_in("login");
+    let text = home.p(&["userinfo"]).ok();
+    assert!(text.contains("name  Alice Liddell"), "{text}");
+    let claims = home.p(&["userinfo", "--json"]).json();
+    assert_eq!(claims["name"], "Alice Liddell");
+    let token = home.p(&["token"]).ok();
+    let trace = home.p(&["userinfo", "--trace"]);
+    assert!(trace.stderr.contains("/userinfo"), "{}", trace.stderr);
+    assert!(!trace.stderr.contains(token.trim_end()));
+}
+
+#[test]
+fn an_answer_about_somebody_else_is_not_shown() {
+    let home = logged_in("other");
+    let done = home.p(&["userinfo", "--subject", "mallory"]);
+    says(&done, 1, &["userinfo.subject"]);
+    assert_eq!(done.stdout, "");
+    assert!(!done.stderr.contains("Alice"), "{}", done.stderr);
+    // What the record says is compared, and nothing else.
+    let path = login_record(&home);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut record: Value = serde_json::from_str(&text).unwrap();
+    record["verified_subject"] = "mallory".into();
+    std::fs::write(&path, record.to_string()).unwrap();
+    says(&home.p(&["userinfo"]), 1, &["userinfo.subject"]);
+    // A record of another client's login is none of this one.
+    record["client_id"] = "another".into();
+    std::fs::write(&path, record.to_string()).unwrap();
+    let before = asked(&home);
+    says(&home.p(&["userinfo"]), 2, &["usage.subject", "--subject"]);
+    assert_eq!(asked(&home), before, "the server was not asked");
+}
+
+#[test]
+fn a_login_without_an_id_token_needs_to_be_told_whom_to_expect() {
+    let home = Home::with("userinfo-plain", "scope = \"read\"");
+    home.log_in("p");
+    says(&home.p(&["userinfo"]), 2, &["usage.subject", "`openid`"]);
+    // Nor does a login of before stand for it.
+    let home = logged_in("before");
+    let config = home.folder.join("config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("openid profile", "read")).unwrap();
+    home.log_in("p");
+    says(&home.p(&["userinfo"]), 2, &["usage.subject"]);
+    home.p(&["logout"]).ok();
+    says(&home.p(&["userinfo"]), 2, &["usage.no_login"]);
+}
+
+#[test]
+fn a_token_that_the_server_no_longer_knows_is_renewed_once() {
+    let home = logged_in("renewed");
+    home.served.with(Twin::expire_access_tokens);
+    home.p(&["userinfo"]).ok();
+    assert_eq!((asked(&home), home.counts().0), (2, 1));
+    home.served.with(Twin::revoke_all);
+    says(&home.p(&["userinfo"]), 1, &["log in again"]);
+    assert_eq!(asked(&home), 3);
+}
+
+#[test]
+fn a_token_by_itself_says_nothing_about_whom_it_is_for() {
+    let home = logged_in("bare");
+    let subject = home.p(&["userinfo", "--json"]).json()["sub"].clone();
+    let subject = subject.as_str().unwrap();
+    let token = home.p(&["token"]).ok();
+    let bare = |more: &[&str]| {
+        let command = [&["userinfo", "--token-env", "T"], more].concat();
+        home.run_p(&command).env("T", token.trim_end()).run()
+    };
+    says(&bare(&[]), 2, &["usage.subject"]);
+    assert!(bare(&["--subject", subject]).ok().contains("Alice"));
+    says(&bare(&["--subject", "mallory"]), 1, &["userinfo.subject"]);
+
+    let file = home.folder.join("tokens.json");
+    let file = file.to_str().unwrap();
+    let login = ["login", "--no-browser", "--profile", "p", "--save", file];
+    crate::common::visit(home.oauth(&login), 1).ok();
+    let of_file = |more: &[&str]| home.p(&[&["userinfo", "--tokens", file], more].concat());
+    says(&of_file(&[]), 2, &["usage.subject"]);
+    assert!(of_file(&["--subject", subject]).ok().contains("Alice"));
+}

@@ -1,0 +1,134 @@
+//! A token taken apart to be looked at.
+
+use std::fmt;
+
+use super::Claims;
+use super::jws::{MAX_BYTES, as_jws};
+use crate::base64::{self, Alphabet};
+use crate::error::{Error, ProtocolViolation};
+use crate::json::{self, Json, Map, Value};
+
+/// What a token says of itself (RFC 7515 section 3.1, RFC 7516 section 3.1). No signature, no time and no
+/// audience was looked at: anybody can have written it, and nothing of it may be believed. It is for tools
+/// that show tokens; to sign somebody in, or to let a request through, a token has to be verified.
+///
+/// `Debug` shows names only.
+#[derive(Clone)]
+pub struct Unverified {
+    header: Map<String, Value>,
+    claims: Option<Claims>,
+}
+
+impl Unverified {
+    /// Takes a JWT in compact serialization apart: three parts if it is signed, five if it is encrypted. A
+    /// header that asks for an unknown or a forbidden algorithm is shown like any other.
+    ///
+    /// # Errors
+    /// `jws.malformed` for what has not this form, or more than 256 KiB; `jws.duplicate_member`,
+    /// `jwt.malformed`, `jwt.duplicate_member`.
+    pub fn parse(token: &str) -> Result<Self, Error> {
+        let malformed = || Error::from(ProtocolViolation::JwsMalformed);
+        if token.len() > MAX_BYTES {
+            return Err(malformed());
+        }
+        let decode = |part: &str| base64::decode(part, Alphabet::UrlSafe).ok_or_else(malformed);
+        let parts: Vec<_> = token.splitn(6, '.').collect();
+        let (header, payload) = match parts.as_slice() {
+            [header, payload, signature] => {
+                decode(signature)?;
+                (header, Some(decode(payload)?))
+            }
+            [header, rest @ ..] if rest.len() == 4 => {
+                for part in rest {
+                    decode(part)?;
+                }
+                (header, None)
+            }
+            _ => return Err(malformed()),
+        };
+        let header = decode(header)?;
+        let header = std::str::from_utf8(&header).map_err(|_| malformed())?;
+        let Json::Object(header) = json::parse(header).map_err(as_jws)? else {
+            return Err(malformed());
+        };
+        Ok(Self {
+            header: header.to_map(),
+            claims: payload.map(|payload| Claims::parse(&payload)).transpose()?,
+        })
+    }
+
+    /// The header.
+    pub const fn header(&self) -> &Map<String, Value> {
+        &self.header
+    }
+
+    /// What the token claims, whether it is true or not; nothing of an encrypted one.
+    pub const fn claims(&self) -> Option<&Claims> {
+        self.claims.as_ref()
+    }
+}
+
+impl fmt::Debug for Unverified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unverified")
+            .field("header", &self.header.keys().collect::<Vec<_>>())
+            .field("claims", &self.claims)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(header: &str, payload: &str) -> String {
+        format!(
+            "{}.{}.AA",
+            base64::url_safe(header),
+            base64::url_safe(payload)
+        )
+    }
+
+    #[test]
+    fn a_token_is_shown_whatever_it_says() -> Result<(), Error> {
+        // An algorithm that no check lets through, and an extension that nobody understands.
+        let header = r#"{"alg":"none","crit":["x"]}"#;
+        let shown = Unverified::parse(&token(header, r#"{"sub":"alice"}"#))?;
+        assert_eq!(shown.header().get("alg"), Some(&"none".into()));
+        let claims = shown.claims().map(|claims| claims.text("sub"));
+        assert!(matches!(claims, Some(Ok(Some("alice")))));
+        assert!(!format!("{shown:?}").contains("alice"));
+        Ok(())
+    }
+
+    #[test]
+    fn of_an_encrypted_token_there_is_a_header() -> Result<(), Error> {
+        let header = base64::url_safe(r#"{"alg":"dir","enc":"A128GCM"}"#);
+        let shown = Unverified::parse(&format!("{header}..AA.AA.AA"))?;
+        assert_eq!(shown.header().get("enc"), Some(&"A128GCM".into()));
+        assert!(shown.claims().is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        let [header, payload] = [r#"{"alg":"ES256"}"#, "{}"];
+        let whole = token(header, payload);
+        for (text, code) in [
+            (String::new(), "jws.malformed"),
+            ("abc".to_owned(), "jws.malformed"),
+            ("a.b".to_owned(), "jws.malformed"),
+            (format!("{whole}.AA"), "jws.malformed"),
+            (format!("{whole}.AA.AA.AA"), "jws.malformed"),
+            (format!("{whole}!"), "jws.malformed"),
+            (token("[]", payload), "jws.malformed"),
+            (token(r#"{"a":1,"a":2}"#, payload), "jws.duplicate_member"),
+            (token(header, "text"), "jwt.malformed"),
+            (token(header, r#"{"a":1,"a":2}"#), "jwt.duplicate_member"),
+            (token(header, &" ".repeat(MAX_BYTES)), "jws.malformed"),
+        ] {
+            let refused = Unverified::parse(&text).map(drop);
+            assert_eq!(refused.map_err(|error| error.code()), Err(code));
+        }
+    }
+}

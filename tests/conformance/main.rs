@@ -1,0 +1,204 @@
+//! The relying party for OpenID's conformance suite, against a server with the flaws that the suite has.
+
+use std::process::Command;
+
+use oauth_testkit::twin::IdTokenFlaw;
+use oauth_testkit::{Fault, Served, Twin};
+use serde_json::Value;
+
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+
+struct Ended {
+    code: i32,
+    /// One record for each login.
+    records: Vec<Value>,
+    stderr: String,
+}
+
+impl Ended {
+    fn only(self) -> Value {
+        let [record] = <[Value; 1]>::try_from(self.records).expect("one record");
+        record
+    }
+}
+
+struct Suite(Served);
+
+impl Suite {
+    fn new() -> Self {
+        Self(Served::start(Twin::generic).expect("a twin"))
+    }
+
+    fn run(&self, more: &[&str]) -> Ended {
+        self.run_for(self.0.base(), more)
+    }
+
+    fn run_for(&self, issuer: &str, more: &[&str]) -> Ended {
+        let (id, secret) = self.0.with(|twin| {
+            let secret = twin.client_secret().to_owned();
+            (twin.client_id().to_owned(), secret)
+        });
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rp"));
+        command.args([issuer, "--loopback-http", "--client-id", &id]);
+        command.args(["--redirect-uri", "http://127.0.0.1/callback"]);
+        command.args(more).env("RP_CLIENT_SECRET", &secret);
+        let output = command.output().expect("the program");
+        let stdout = String::from_utf8(output.stdout).expect("text");
+        assert!(!stdout.contains(&secret));
+        let records = stdout.lines().map(serde_json::from_str);
+        Ended {
+            code: output.status.code().expect("a code"),
+            records: records.collect::<Result<_, _>>().expect("JSON"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+
+    /// The paths of all requests, in their order.
+    fn requests(&self) -> Vec<String> {
+        self.0.with(|twin| {
+            let log = twin.log().iter();
+            log.map(|entry| entry.path.clone()).collect()
+        })
+    }
+}
+
+#[test]
+fn a_good_flow_makes_the_requests_it_needs_and_no_others() {
+    for mode in ["query", "form_post"] {
+        let suite = Suite::new();
+        let ended = suite.run(&["--response-mode", mode]);
+        assert_eq!(ended.code, 0, "{:?} {}", ended.records, ended.stderr);
+        let record = ended.only();
+        assert_eq!(
+            (&record["stage"], &record["error"]),
+            (&"token".into(), &Value::Null)
+        );
+        assert_eq!(record["claims"]["iss"], suite.0.base());
+        let wanted = [DISCOVERY, "/authorize", "/token", "/jwks"];
+        assert_eq!(suite.requests(), wanted, "{mode}");
+
+        let more = [
+            "--response-mode",
+            mode,
+            "--scope",
+            "openid profile",
+            "--userinfo",
+        ];
+        let record = suite.run(&more).only();
+        assert_eq!(record["stage"], "userinfo");
+        assert_eq!(record["userinfo"]["name"], "Alice Liddell");
+        assert_eq!(record["userinfo"]["sub"], record["claims"]["sub"]);
+        let both = [&wanted[..], &wanted, &["/userinfo"]].concat();
+        assert_eq!(suite.requests(), both, "{mode}");
+    }
+}
+
+/// The modules of the Basic plan that want the ID token refused.
+#[test]
+fn a_faulty_id_token_ends_the_flow_with_its_code() {
+    for (flaw, code) in [
+        (IdTokenFlaw::WrongIssuer, "jwt.issuer"),
+        (IdTokenFlaw::MissingSubject, "jwt.missing_claim"),
+        (IdTokenFlaw::WrongAudience, "jwt.audience"),
+        (IdTokenFlaw::MissingIssuedAt, "jwt.missing_claim"),
+        (IdTokenFlaw::Unsigned, "jws.alg_not_allowed"),
+        (IdTokenFlaw::BrokenSignature, "jws.bad_signature"),
+        (IdTokenFlaw::WrongNonce, "id_token.nonce"),
+    ] {
+        let suite = Suite::new();
+        suite.0.with(|twin| twin.inject(Fault::IdToken { flaw }));
+        let ended = suite.run(&["--userinfo"]);
+        assert_eq!(ended.code, 1, "{flaw:?}");
+        let record = ended.only();
+        assert_eq!(record["error"]["code"], code, "{flaw:?}");
+        assert_eq!(record["stage"], "token", "{flaw:?}");
+        let mut after = suite.requests().into_iter().skip(3);
+        assert!(after.all(|path| path == "/jwks"), "{flaw:?}");
+    }
+}
+
+#[test]
+fn a_flow_stops_where_it_is_told_to() {
+    for (stage, wanted) in [
+        ("discovery", &[DISCOVERY][..]),
+        ("keys", &[DISCOVERY, "/jwks"]),
+        ("authorization", &[DISCOVERY, "/authorize"]),
+    ] {
+        let suite = Suite::new();
+        let ended = suite.run(&["--stop-after", stage]);
+        assert_eq!(ended.code, 0, "{stage}: {}", ended.stderr);
+        let record = ended.only();
+        assert_eq!(record["stage"], stage);
+        match stage {
+            "discovery" => assert_eq!(record["metadata"]["issuer"], suite.0.base()),
+            "keys" => assert_eq!(record["keys"]["ids"][0], "twin-1"),
+            _ => assert_eq!(record["recognised"], true),
+        }
+        assert_eq!(suite.requests(), wanted);
+    }
+}
+
+/// oidcc-client-test-discovery-issuer-mismatch. A slash makes another issuer, and the same place.
+#[test]
+fn another_issuer_ends_the_flow_before_anybody_is_sent_anywhere() {
+    let suite = Suite::new();
+    let ended = suite.run_for(&format!("{}/", suite.0.base()), &[]);
+    assert_eq!(ended.code, 1);
+    let record = ended.only();
+    assert_eq!(record["stage"], "discovery");
+    assert_eq!(record["error"]["code"], "metadata.issuer");
+    assert_eq!(suite.requests(), [DISCOVERY]);
+}
+
+/// oidcc-client-test-form-post-error, and the same in the query.
+#[test]
+fn a_refusal_is_an_error_and_no_token_request() {
+    for mode in ["query", "form_post"] {
+        let suite = Suite::new();
+        suite.0.with(Twin::deny_next);
+        let more = ["--response-mode", mode, "--param", "prompt=none"];
+        let ended = suite.run(&more);
+        assert_eq!(ended.code, 1);
+        let record = ended.only();
+        assert_eq!(record["stage"], "authorization");
+        assert_eq!(record["error"]["code"], "denied.access_denied");
+        assert_eq!(suite.requests(), [DISCOVERY, "/authorize"], "{mode}");
+    }
+}
+
+#[test]
+fn logins_of_one_client_share_its_keys() {
+    let suite = Suite::new();
+    let ended = suite.run(&["--logins", "2", "--client-auth", "basic"]);
+    assert_eq!((ended.code, ended.records.len()), (0, 2));
+    let wanted = [
+        DISCOVERY,
+        "/authorize",
+        "/token",
+        "/jwks",
+        "/authorize",
+        "/token",
+    ];
+    assert_eq!(suite.requests(), wanted);
+}
+
+#[test]
+fn what_cannot_be_is_told_without_a_request() {
+    let suite = Suite::new();
+    for more in [
+        &["--response-mode", "web_message"][..],
+        &["--stop-after", "token"],
+        &["--logins", "0"],
+    ] {
+        let ended = suite.run(more);
+        assert_eq!((ended.code, ended.records.len()), (2, 0), "{more:?}");
+    }
+    let command = Command::new(env!("CARGO_BIN_EXE_rp"))
+        .args([suite.0.base(), "--client-id", "a"])
+        .args(["--redirect-uri", "http://127.0.0.1/callback"])
+        .output()
+        .expect("the program");
+    let record: Value = serde_json::from_slice(&command.stdout).expect("JSON");
+    assert_eq!(record["error"]["code"], "issuer.not_https");
+    assert!(suite.requests().is_empty());
+}

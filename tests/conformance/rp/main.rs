@@ -1,0 +1,168 @@
+//! One relying-party flow against any issuer, for OpenID's conformance suite: discovery, a sign-in by a
+//! login page that goes on by itself, the token request, the ID token, and UserInfo if that is said.
+//!
+//! Each login is one line of JSON on stdout: the stage that was reached, what is known of the person, and
+//! the error that ended it. The exit code is 0 if everything went well, 1 if a login ended with an error,
+//! and 2 if the command is not right. Nothing is requested that the flow does not need.
+
+mod browser;
+mod form;
+mod party;
+
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use oauth_core::error::Error;
+use serde_json::{Value, json};
+
+use party::Party;
+
+/// Run a sign-in as a relying party, and print how it ended.
+#[derive(Debug, Parser)]
+#[command(name = "rp", max_term_width = 100)]
+struct Cli {
+    /// The issuer, to the letter
+    issuer: String,
+    #[arg(long, value_name = "ID")]
+    client_id: String,
+    /// The environment variable that holds the client secret; if it is not set, the client is a public one
+    #[arg(long, value_name = "VAR", default_value = "RP_CLIENT_SECRET")]
+    client_secret_env: String,
+    /// How the client authenticates [default: as the server says]
+    #[arg(long, value_enum, value_name = "METHOD")]
+    client_auth: Option<Method>,
+    #[arg(long, default_value = "openid")]
+    scope: String,
+    /// The redirect URI as it is registered; nothing listens there
+    #[arg(long, value_name = "URI")]
+    redirect_uri: String,
+    /// How the authorization response comes back
+    #[arg(long, value_enum, default_value = "query")]
+    response_mode: Mode,
+    /// A parameter of the authorization request, such as max_age=0; may be given several times
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
+    parameters: Vec<(String, String)>,
+    /// What the ID tokens of the client are signed with, as it is registered; may be given several times
+    #[arg(long = "id-token-alg", value_name = "ALG")]
+    id_token_algs: Vec<String>,
+    /// Ask for UserInfo after the login
+    #[arg(long)]
+    userinfo: bool,
+    /// Go no further than this
+    #[arg(long, value_enum)]
+    stop_after: Option<Stage>,
+    /// How many logins, one after the other, by one client
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=20))]
+    logins: u8,
+    /// Allow plain http, to loopback addresses only
+    #[arg(long)]
+    loopback_http: bool,
+}
+
+/// How a client with a secret authenticates.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Method {
+    /// client_secret_basic
+    Basic,
+    /// client_secret_post
+    Post,
+}
+
+/// How the authorization response comes back.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Mode {
+    Query,
+    Fragment,
+    FormPost,
+}
+
+/// How far a flow has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Stage {
+    /// The server's metadata
+    Discovery,
+    /// The server's keys, which are fetched for their own sake only if this is where to stop
+    Keys,
+    /// The authorization response; no token request is made
+    Authorization,
+    /// Tokens, and a verified ID token
+    #[value(skip)]
+    Token,
+    /// What the server tells of the person
+    #[value(skip)]
+    Userinfo,
+}
+
+impl Stage {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Discovery => "discovery",
+            Self::Keys => "keys",
+            Self::Authorization => "authorization",
+            Self::Token => "token",
+            Self::Userinfo => "userinfo",
+        }
+    }
+}
+
+/// What went wrong, and in which stage.
+struct Ended {
+    stage: Stage,
+    why: Why,
+}
+
+enum Why {
+    Library(Box<Error>),
+    /// The way through the login page.
+    Page(String),
+}
+
+impl Stage {
+    fn failed(self) -> impl Fn(Error) -> Ended {
+        move |error| Ended {
+            stage: self,
+            why: Why::Library(Box::new(error)),
+        }
+    }
+
+    fn lost(self, why: impl Into<String>) -> Ended {
+        Ended {
+            stage: self,
+            why: Why::Page(why.into()),
+        }
+    }
+}
+
+impl Ended {
+    fn record(&self) -> Value {
+        let error = match &self.why {
+            Why::Library(error) => serde_json::to_value(error).unwrap_or_default(),
+            Why::Page(why) => json!({ "code": "rp.login_page", "message": why }),
+        };
+        json!({ "stage": self.stage.as_str(), "error": error })
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("there is no `=`")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut is_good = true;
+    let mut print = |ended: Result<Value, Ended>| {
+        is_good &= ended.is_ok();
+        println!("{}", ended.unwrap_or_else(|ended| ended.record()));
+    };
+    match Party::discover(&cli) {
+        Err(ended) => print(Err(ended)),
+        Ok(party) => match cli.stop_after {
+            Some(Stage::Discovery) => print(Ok(party.server())),
+            Some(Stage::Keys) => print(party.keys()),
+            _ => (0..cli.logins).for_each(|_| print(party.log_in(&cli))),
+        },
+    }
+    ExitCode::from(u8::from(!is_good))
+}

@@ -1,0 +1,150 @@
+//! The relying party.
+
+use std::sync::Arc;
+
+use oauth_core::endpoint::jwks::Jwks;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::authorization::ResponseMode;
+use oauth_core::flow::discovery::DiscoveryRequest;
+use oauth_core::issuer::{Issuer, RedirectUri, WellKnown};
+use oauth_core::jose::Alg;
+use oauth_core::server::Server;
+use oauth_core::{
+    AuthorizationRequest, Client, ClientAuth, ClientId, Scope, Secret, danger, discover_with,
+};
+use oauth_reqwest::blocking::Driver;
+use reqwest::blocking::ClientBuilder;
+use serde_json::{Value, json};
+
+use crate::browser::Browser;
+use crate::{Cli, Ended, Method, Mode, Stage};
+
+/// A client that knows its server.
+pub(crate) struct Party {
+    driver: Driver,
+    client: Client,
+    browser: Browser,
+}
+
+impl Party {
+    /// Asks for the metadata where OpenID Connect Discovery section 4 has it, and nowhere else.
+    pub(crate) fn discover(cli: &Cli) -> Result<Self, Ended> {
+        let failed = Stage::Discovery.failed();
+        let driver = Driver::new(network(cli)).map_err(&failed)?;
+        let ask = discovery(cli).map_err(&failed)?;
+        let server = driver.run(discover_with(ask)).map_err(&failed)?;
+        let browser = Browser::new(network(cli)).map_err(|why| Stage::Discovery.lost(why))?;
+        let client = client(cli, server).map_err(&failed)?;
+        Ok(Self {
+            driver,
+            client,
+            browser,
+        })
+    }
+
+    pub(crate) fn server(&self) -> Value {
+        let metadata = self.client.server().metadata();
+        json!({ "stage": Stage::Discovery.as_str(), "metadata": metadata, "error": null })
+    }
+
+    /// Fetches the server's keys.
+    pub(crate) fn keys(&self) -> Result<Value, Ended> {
+        let fetched = self.driver.run(self.client.call(Jwks));
+        let keys = fetched.map_err(Stage::Keys.failed())?.keys;
+        let ids: Vec<_> = keys.ids().collect();
+        Ok(json!({
+            "stage": Stage::Keys.as_str(), "keys": { "usable": keys.len(), "ids": ids },
+            "error": null,
+        }))
+    }
+
+    /// Signs a person in.
+    pub(crate) fn log_in(&self, cli: &Cli) -> Result<Value, Ended> {
+        let failed = Stage::Authorization.failed();
+        let ask = request(cli).map_err(&failed)?;
+        let begun = self.driver.run(self.client.begin_authorization(ask));
+        let begun = begun.map_err(&failed)?;
+        let visited = self.browser.visit(begun.url.as_str(), &cli.redirect_uri);
+        let callback = visited.map_err(|why| Stage::Authorization.lost(why))?;
+        if cli.stop_after == Some(Stage::Authorization) {
+            let is_ours = begun.pending.recognises(&callback);
+            return Ok(json!({
+                "stage": Stage::Authorization.as_str(), "recognised": is_ours, "error": null,
+            }));
+        }
+        // What is wrong with the callback is found before anything is sent.
+        let redeem = self.client.redeem(begun.pending, &callback);
+        let redeem = redeem.map_err(&failed)?;
+        let login = self.driver.run(redeem).map_err(Stage::Token.failed())?;
+        let mut record = json!({
+            "stage": Stage::Token.as_str(), "claims": null, "userinfo": null, "error": null,
+        });
+        let Some(id_token) = login.id_token else {
+            return Ok(record);
+        };
+        record["claims"] = Value::Object(id_token.claims().as_map().clone());
+        if cli.userinfo {
+            let tokens = Arc::new(login.tokens);
+            let ask = self.client.userinfo(tokens, id_token.subject().to_owned());
+            let told = self.driver.run(ask).map_err(Stage::Userinfo.failed())?;
+            record["stage"] = Stage::Userinfo.as_str().into();
+            record["userinfo"] = Value::Object(told.as_map().clone());
+        }
+        Ok(record)
+    }
+}
+
+fn discovery(cli: &Cli) -> Result<DiscoveryRequest, Error> {
+    let issuer = match cli.loopback_http {
+        true => danger::loopback_issuer(&cli.issuer)?,
+        false => Issuer::parse(&cli.issuer)?,
+    };
+    let place = issuer.well_known(WellKnown::OpenIdAppended);
+    let ask = DiscoveryRequest::new(issuer).document(place);
+    Ok(match cli.loopback_http {
+        true => danger::loopback_discovery(ask),
+        false => ask,
+    })
+}
+
+fn client(cli: &Cli, server: Server) -> Result<Client, Error> {
+    let secret = std::env::var(&cli.client_secret_env).ok();
+    let secret = secret.filter(|secret| !secret.is_empty()).map(Secret::new);
+    let auth = match (cli.client_auth, secret) {
+        (None, None) => ClientAuth::none(),
+        (None, Some(secret)) => ClientAuth::secret_as_taken(secret, &server)?,
+        (Some(Method::Basic), Some(secret)) => ClientAuth::basic(secret),
+        (Some(Method::Post), Some(secret)) => ClientAuth::post(secret),
+        (Some(_), None) => return Err(Misuse::SecretMissing.into()),
+    };
+    let client = Client::new(server, ClientId::new(&*cli.client_id), auth)?;
+    if cli.id_token_algs.is_empty() {
+        return Ok(client);
+    }
+    let algs = cli
+        .id_token_algs
+        .iter()
+        .map(|name| Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name)));
+    Ok(client.with_id_token_algs(algs.collect::<Result<Vec<_>, _>>()?))
+}
+
+fn request(cli: &Cli) -> Result<AuthorizationRequest, Error> {
+    let redirect_uri = RedirectUri::parse(&cli.redirect_uri)?;
+    let mut ask = AuthorizationRequest::new(redirect_uri).scope(Scope::parse(&cli.scope)?);
+    ask.response_mode = match cli.response_mode {
+        Mode::Query => ResponseMode::Query,
+        Mode::Fragment => ResponseMode::Fragment,
+        Mode::FormPost => ResponseMode::FormPost,
+    };
+    ask.extra.clone_from(&cli.parameters);
+    Ok(ask)
+}
+
+/// What is on this machine is not to be asked for elsewhere.
+fn network(cli: &Cli) -> ClientBuilder {
+    let builder = reqwest::blocking::Client::builder();
+    match cli.loopback_http {
+        true => builder.no_proxy(),
+        false => builder,
+    }
+}
