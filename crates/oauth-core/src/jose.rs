@@ -7,6 +7,7 @@ mod jwk;
 mod jws;
 mod key_cache;
 mod key_set;
+mod replays;
 mod validity;
 
 use crate::base64::{self, Alphabet};
@@ -17,6 +18,7 @@ pub use jwk::PublicJwk;
 pub(crate) use jws::Jws;
 pub(crate) use key_cache::{KeyCache, Lookup, Unsigned};
 pub use key_set::KeySet;
+pub(crate) use replays::Replays;
 pub use validity::CLOCK_SKEW;
 pub(crate) use validity::Validity;
 
