@@ -11,6 +11,7 @@
 //! that have one are run, and the others are listed by name. What a language's package does not
 //! reach is listed, and counts neither way.
 
+mod access_token;
 mod ask;
 mod bearer;
 mod callback;
@@ -25,6 +26,7 @@ mod judge;
 mod jws;
 mod lang;
 mod listener;
+mod logout;
 mod metadata;
 mod native;
 mod player;
@@ -78,6 +80,11 @@ const JOSE: &str =
     "signatures are verified inside a login; what a package sees of it, conversations ask";
 const TARGETS: &str = "return targets are for Rust alone";
 
+const API_SERVERS: &str = "tokens that an API is shown are verified by the core; a package's own suite shows it \
+                           some";
+const LOGOUT: &str =
+    "what ends a session is judged by the core; a package's own suite signs people out";
+
 fn handler(group: &str) -> Option<Handler> {
     use Handler::{Core, Talk};
     Some(match group {
@@ -104,6 +111,9 @@ fn handler(group: &str) -> Option<Handler> {
         "jwk-thumbprint" => Core(jws::key, JOSE),
         "userinfo" => Core(id_token::userinfo, JOSE),
         "id-token" | "id-token-refresh" => Core(id_token::id_token, JOSE),
+        "jwt-access-token" => Core(access_token::access_token, API_SERVERS),
+        "logout-token" => Core(logout::logout_token, LOGOUT),
+        "rp-session" => Core(logout::session, LOGOUT),
         _ => return None,
     })
 }
