@@ -17,8 +17,9 @@ use crate::issuer::RedirectUri;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
-use crate::token::id_token::IdToken;
 use crate::url::Url;
+
+pub use crate::token::logout_token::Session;
 
 /// The largest request that is read, in bytes.
 const MAX_REQUEST: usize = 64 << 10;
@@ -92,40 +93,6 @@ pub fn check_return(callback: &str, state: &Secret<String>) -> Result<(), Error>
     match returned.first() {
         Some(Some(returned)) if state.matches(returned) => Ok(()),
         _ => Err(ValidationFailure::LogoutState.into()),
-    }
-}
-
-/// What tells the sessions of a client apart: keep it with each, from the ID token of its login.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Session {
-    /// `iss`
-    pub issuer: String,
-    /// `sub`
-    pub subject: Option<String>,
-    /// `sid`, if the server named one.
-    pub sid: Option<String>,
-}
-
-impl Session {
-    /// A session at this issuer.
-    pub fn new(
-        issuer: impl Into<String>,
-        subject: impl Into<Option<String>>,
-        sid: impl Into<Option<String>>,
-    ) -> Self {
-        Self {
-            issuer: issuer.into(),
-            subject: subject.into(),
-            sid: sid.into(),
-        }
-    }
-
-    /// The session that a login began.
-    pub fn of(id_token: &IdToken) -> Self {
-        let sid = id_token.claims().text("sid").ok().flatten();
-        let subject = id_token.subject().to_owned();
-        Self::new(id_token.issuer(), subject, sid.map(str::to_owned))
     }
 }
 

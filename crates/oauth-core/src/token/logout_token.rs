@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use crate::client_config::ClientConfig;
 use crate::error::{Error, ValidationFailure};
-use crate::flow::logout::Session;
 use crate::jose::claims::malformed;
 use crate::jose::{CLOCK_SKEW, Claims, Jws, Validity};
 use crate::json::Value;
 use crate::moment::UnixTime;
-use crate::token::id_token;
+use crate::token::id_token::{self, IdToken};
 
 /// The event that makes a token a logout token (section 2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -92,6 +91,40 @@ impl fmt::Debug for LogoutToken {
         f.debug_struct("LogoutToken")
             .field("claims", &self.claims)
             .finish_non_exhaustive()
+    }
+}
+
+/// What tells the sessions of a client apart: keep it with each, from the ID token of its login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Session {
+    /// `iss`
+    pub issuer: String,
+    /// `sub`
+    pub subject: Option<String>,
+    /// `sid`, if the server named one.
+    pub sid: Option<String>,
+}
+
+impl Session {
+    /// A session at this issuer.
+    pub fn new(
+        issuer: impl Into<String>,
+        subject: impl Into<Option<String>>,
+        sid: impl Into<Option<String>>,
+    ) -> Self {
+        Self {
+            issuer: issuer.into(),
+            subject: subject.into(),
+            sid: sid.into(),
+        }
+    }
+
+    /// The session that a login began.
+    pub fn of(id_token: &IdToken) -> Self {
+        let sid = id_token.claims().text("sid").ok().flatten();
+        let subject = id_token.subject().to_owned();
+        Self::new(id_token.issuer(), subject, sid.map(str::to_owned))
     }
 }
 
