@@ -3,6 +3,7 @@
 import core from './index.cjs'
 
 export const {
+  AccessToken,
   Api,
   Client,
   Denied,
@@ -14,6 +15,7 @@ export const {
   GrantSource,
   Keeper,
   Key,
+  LogoutToken,
   Lost,
   Malformed,
   Memory,

@@ -13,6 +13,7 @@ use crate::endpoint::token::Token;
 use crate::endpoint::userinfo::UserInfo;
 use crate::error::{Error, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _};
+use crate::flow::access_token::AccessTokenVerifier;
 use crate::flow::authorization::{
     Authorization, AuthorizationRequest, Begin, FlowEntropy, HostGeneratedValues, Pending,
 };
@@ -198,6 +199,12 @@ impl Client {
         checks: IdTokenChecks,
     ) -> impl Exchange<Output = IdToken> + Send + use<> {
         verification::id_token(Arc::clone(&self.0), token, checks)
+    }
+
+    /// Verifies access tokens that are shown to `audience`, an API of this client's own, with the keys that this
+    /// client knows.
+    pub fn access_token_verifier(&self, audience: impl Into<String>) -> AccessTokenVerifier {
+        AccessTokenVerifier::of(Arc::clone(&self.0), audience.into())
     }
 
     /// Verifies a logout token that the server posted (OpenID Connect Back-Channel Logout section 2.6):

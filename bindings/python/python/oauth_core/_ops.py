@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Exchange, Tokens
-    from ._records import TokenState, DeviceCode, UserClaims
+    from ._records import TokenState, DeviceCode, UserClaims, AccessToken, LogoutToken
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
+    AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito"]
+    Replay = Literal["process", "caller"]
 
-FINGERPRINT = "2e5d9bce34cd05ed"
+FINGERPRINT = "82b06b509cb574f0"
 
 
 class Operations:
@@ -203,6 +205,108 @@ class Operations:
         answer: Coroutine[Any, Any, UserClaims] = self._acall(6, (tokens, subject))
         return answer
 
+    def verify_access_token(
+        self,
+        *,
+        token: str,
+        audience: str,
+        profile: AccessTokenProfile | None = None,
+        scope: str | Iterable[str] | None = None,
+        acr_values: Sequence[str] | None = None,
+        max_age: int | None = None,
+        algs: Sequence[str] | None = None,
+        clock_skew: int | None = None,
+        jkt: str | None = None,
+        x5t_s256: str | None = None,
+        dpop_algs: Sequence[str] | None = None,
+        realm: str | None = None,
+    ) -> AccessToken:
+        """Verifies an access token that an API was shown: signature and claims (RFC 9068 section 4).
+
+        The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.*
+        and access_token.* for a token that is not good enough, lost.*, denied.* and others where it
+        could not be verified. The error says what to answer: a status, and the value of
+        WWW-Authenticate.
+
+        Args:
+            token: The token, without the scheme of the Authorization header.
+            audience: The identifier of the API: the token has to be meant for it.
+            profile: Whose tokens they are, "rfc9068" unless you say.
+            scope: What the token has to be good for.
+            acr_values: How the person has to have authenticated: one of these (RFC 9470).
+            max_age: How many seconds ago, at most, the person has to have authenticated (RFC
+                9470).
+            algs: The algorithms that sign tokens, those of the server's metadata unless you
+                say. Those with a shared secret are left out.
+            clock_skew: How many seconds clocks may be apart: 60 unless you say, 300 at most.
+            jkt: The thumbprint of the key of a DPoP proof that you have verified for this
+                request (RFC 9449 section 4.3).
+            x5t_s256: The thumbprint of the client's certificate of this connection (RFC 8705
+                section 3.1).
+            dpop_algs: The algorithms of the DPoP proofs that you take, for the challenge.
+            realm: The realm, for the challenge.
+        """
+        answer: AccessToken = self._call(7, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
+        return answer
+
+    def averify_access_token(
+        self,
+        *,
+        token: str,
+        audience: str,
+        profile: AccessTokenProfile | None = None,
+        scope: str | Iterable[str] | None = None,
+        acr_values: Sequence[str] | None = None,
+        max_age: int | None = None,
+        algs: Sequence[str] | None = None,
+        clock_skew: int | None = None,
+        jkt: str | None = None,
+        x5t_s256: str | None = None,
+        dpop_algs: Sequence[str] | None = None,
+        realm: str | None = None,
+    ) -> Coroutine[Any, Any, AccessToken]:
+        """verify_access_token(), in a coroutine."""
+        answer: Coroutine[Any, Any, AccessToken] = self._acall(7, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
+        return answer
+
+    def verify_logout_token(
+        self,
+        *,
+        token: str,
+        replay: Replay | None = None,
+        max_age_without_expiry: int | None = None,
+    ) -> LogoutToken:
+        """Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout
+        section 2.6).
+
+        End the session of this issuer that it names by sid, or, if it names none, all of its
+        subject; answer 200, or 400 after an error, with Cache-Control: no-store.
+        logout_token.replayed for one that was received before, jws.*, jwt.* and logout_token.event
+        for what is no logout token of this server for this client, lost.* and others where it could
+        not be verified.
+
+        Args:
+            token: The value of logout_token in the posted form.
+            replay: Who remembers the tokens that were received: "process", which is this
+                client, unless you say, or "caller": then refuse a token whose issuer and jti are in
+                your store, and keep them until forget_at.
+            max_age_without_expiry: Takes a token without exp, of servers older than that rule,
+                if it was issued at most so many seconds ago.
+        """
+        answer: LogoutToken = self._call(8, (token, replay, max_age_without_expiry))
+        return answer
+
+    def averify_logout_token(
+        self,
+        *,
+        token: str,
+        replay: Replay | None = None,
+        max_age_without_expiry: int | None = None,
+    ) -> Coroutine[Any, Any, LogoutToken]:
+        """verify_logout_token(), in a coroutine."""
+        answer: Coroutine[Any, Any, LogoutToken] = self._acall(8, (token, replay, max_age_without_expiry))
+        return answer
+
 
 class ExchangeOperations:
     """The same without a transport: each is an Exchange."""
@@ -389,4 +493,81 @@ class ExchangeOperations:
                 at each step.
         """
         answer: Exchange[UserClaims] = self._begin(6, (tokens, subject), moment)
+        return answer
+
+    def verify_access_token(
+        self,
+        *,
+        token: str,
+        audience: str,
+        profile: AccessTokenProfile | None = None,
+        scope: str | Iterable[str] | None = None,
+        acr_values: Sequence[str] | None = None,
+        max_age: int | None = None,
+        algs: Sequence[str] | None = None,
+        clock_skew: int | None = None,
+        jkt: str | None = None,
+        x5t_s256: str | None = None,
+        dpop_algs: Sequence[str] | None = None,
+        realm: str | None = None,
+        moment: Moment | None = None,
+    ) -> Exchange[AccessToken]:
+        """Verifies an access token that an API was shown: signature and claims (RFC 9068 section 4).
+
+        The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.*
+        and access_token.* for a token that is not good enough, lost.*, denied.* and others where it
+        could not be verified. The error says what to answer: a status, and the value of
+        WWW-Authenticate.
+
+        Args:
+            token: The token, without the scheme of the Authorization header.
+            audience: The identifier of the API: the token has to be meant for it.
+            profile: Whose tokens they are, "rfc9068" unless you say.
+            scope: What the token has to be good for.
+            acr_values: How the person has to have authenticated: one of these (RFC 9470).
+            max_age: How many seconds ago, at most, the person has to have authenticated (RFC
+                9470).
+            algs: The algorithms that sign tokens, those of the server's metadata unless you
+                say. Those with a shared secret are left out.
+            clock_skew: How many seconds clocks may be apart: 60 unless you say, 300 at most.
+            jkt: The thumbprint of the key of a DPoP proof that you have verified for this
+                request (RFC 9449 section 4.3).
+            x5t_s256: The thumbprint of the client's certificate of this connection (RFC 8705
+                section 3.1).
+            dpop_algs: The algorithms of the DPoP proofs that you take, for the challenge.
+            realm: The realm, for the challenge.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
+        """
+        answer: Exchange[AccessToken] = self._begin(7, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm), moment)
+        return answer
+
+    def verify_logout_token(
+        self,
+        *,
+        token: str,
+        replay: Replay | None = None,
+        max_age_without_expiry: int | None = None,
+        moment: Moment | None = None,
+    ) -> Exchange[LogoutToken]:
+        """Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout
+        section 2.6).
+
+        End the session of this issuer that it names by sid, or, if it names none, all of its
+        subject; answer 200, or 400 after an error, with Cache-Control: no-store.
+        logout_token.replayed for one that was received before, jws.*, jwt.* and logout_token.event
+        for what is no logout token of this server for this client, lost.* and others where it could
+        not be verified.
+
+        Args:
+            token: The value of logout_token in the posted form.
+            replay: Who remembers the tokens that were received: "process", which is this
+                client, unless you say, or "caller": then refuse a token whose issuer and jti are in
+                your store, and keep them until forget_at.
+            max_age_without_expiry: Takes a token without exp, of servers older than that rule,
+                if it was issued at most so many seconds ago.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
+        """
+        answer: Exchange[LogoutToken] = self._begin(8, (token, replay, max_age_without_expiry), moment)
         return answer

@@ -13,17 +13,18 @@ use std::time::Duration;
 
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse};
-use crate::exchange::{Exchange, ExchangeExt as _};
+use crate::exchange::{Exchange, ExchangeExt as _, Input, Step};
 use crate::flow::verification::Verification;
 use crate::jose::{Alg, KeySet};
-use crate::moment::UnixTime;
+use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::Server;
 use crate::token::access_token::{AccessToken, AccessTokenProfile, Checks, MAX_SKEW, ProvenKeys};
 use crate::token::id_token;
 
-pub use refusal::{Refusal, Scheme};
+pub use crate::error::Refusal;
+pub use refusal::Scheme;
 
 /// Verifies the access tokens of one server for one API. Cheap to clone; all clones share the server's keys,
 /// so a route that needs more than others is a clone with more requirements.
@@ -44,11 +45,15 @@ impl AccessTokenVerifier {
     /// Tokens are signed by one of the algorithms that the server's metadata name for ID tokens, `RS256` where
     /// they name none; never with a shared secret.
     pub fn new(server: Server, audience: impl Into<String>) -> Self {
-        let config = ClientConfig::anonymous(server);
+        Self::of(Arc::new(ClientConfig::anonymous(server)), audience.into())
+    }
+
+    /// One that shares its keys with a client of the same server.
+    pub(crate) fn of(config: Arc<ClientConfig>, audience: String) -> Self {
         Self {
-            algs: id_token::allowed_algs(&config),
-            config: Arc::new(config),
-            checks: Checks::new(audience.into()),
+            algs: id_token::metadata_algs(&config.server),
+            config,
+            checks: Checks::new(audience),
             answers: refusal::Answers::default(),
         }
     }
@@ -124,7 +129,7 @@ impl AccessTokenVerifier {
     ///
     /// # Errors
     /// `jws.*`, `jwt.*`, `access_token.*` of a token that is not good enough; others where it could not be
-    /// verified. [`Self::refuse`] tells them apart.
+    /// verified. [`Error::refusal`] says what to answer to each.
     pub fn verify(&self, token: &str) -> impl Exchange<Output = AccessToken> + Send + use<> {
         self.verify_with(token, ProvenKeys::none())
     }
@@ -142,11 +147,20 @@ impl AccessTokenVerifier {
         let (config, checks) = (Arc::clone(&self.config), self.checks.clone());
         let token = Secret::from(token);
         let signature = Verification::new(Arc::clone(&config), token, self.algs.clone());
-        signature.and_then(move |at, jws| {
+        let scheme = match proven.jkt {
+            None => Scheme::Bearer,
+            Some(_) => Scheme::Dpop,
+        };
+        let verified = signature.and_then(move |at, jws| {
             checks
                 .check(&config.server, &jws, &proven, at.now())
                 .map_err(|error| error.at_endpoint("access_token"))
-        })
+        });
+        Refusing {
+            verified,
+            verifier: self.clone(),
+            scheme,
+        }
     }
 
     /// Knows the server's public keys, such as those of another process ([`KeySet::to_json`]), as if they
@@ -158,6 +172,24 @@ impl AccessTokenVerifier {
     /// The server's public keys that are known, to store.
     pub fn keys(&self) -> Option<Arc<KeySet>> {
         self.config.shared.keys.known()
+    }
+}
+
+/// A verification whose errors say what to answer to the request.
+struct Refusing<E> {
+    verified: E,
+    verifier: AccessTokenVerifier,
+    scheme: Scheme,
+}
+
+impl<E: Exchange> Exchange for Refusing<E> {
+    type Output = E::Output;
+
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<E::Output>, Error> {
+        self.verified.resume(at, input).map_err(|error| {
+            let refusal = self.verifier.refuse(self.scheme, &error);
+            error.refusing(refusal)
+        })
     }
 }
 

@@ -334,8 +334,12 @@ pub(crate) fn allowed_algs(config: &ClientConfig) -> Vec<Alg> {
             .filter(|alg| !(alg.is_symmetric() && is_public));
         return usable.collect();
     }
-    let supported = config
-        .server
+    metadata_algs(&config.server)
+}
+
+/// The algorithms that the server signs with, but for shared secrets.
+pub(crate) fn metadata_algs(server: &Server) -> Vec<Alg> {
+    let supported = server
         .named_list("id_token_signing_alg_values_supported")
         .unwrap_or_default();
     let known = supported

@@ -167,6 +167,16 @@ pub enum Replay {
     Caller,
 }
 
+impl Replay {
+    /// `process` or `caller`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Caller => "caller",
+        }
+    }
+}
+
 impl LogoutTokenChecks {
     /// Checks a token whose signature is good, by the rules of section 2.6.
     pub(crate) fn check(

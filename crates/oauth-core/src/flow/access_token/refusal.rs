@@ -5,7 +5,7 @@
 
 use super::AccessTokenVerifier;
 use crate::challenge;
-use crate::error::{Error, Misuse, ValidationFailure};
+use crate::error::{Error, Misuse, Refusal, ValidationFailure};
 use crate::jose::Alg;
 use crate::url::Url;
 
@@ -28,16 +28,6 @@ impl Scheme {
             Self::Dpop => "DPoP",
         }
     }
-}
-
-/// What to answer. No part of a token is in it, nor what was found wrong with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Refusal {
-    /// The HTTP status: 401 or 403 for the token's sake, 500 or 503 where it could not be verified.
-    pub status: u16,
-    /// The value of `WWW-Authenticate`; none where the token is not at fault.
-    pub challenge: Option<String>,
 }
 
 /// What the challenges of an API say besides.
@@ -100,8 +90,8 @@ impl AccessTokenVerifier {
             }
             "jws" | "jwt" | "access_token" => (401, "invalid_token"),
             // The token may be good: who shows it again later may be let in.
-            "lost" | "denied" | "reply" | "jwks" | "metadata" => return Refusal::of(503),
-            _ => return Refusal::of(500),
+            "lost" | "denied" | "reply" | "jwks" | "metadata" => return without_challenge(503),
+            _ => return without_challenge(500),
         };
         Refusal {
             status,
@@ -186,11 +176,10 @@ impl Needed {
     }
 }
 
-impl Refusal {
-    const fn of(status: u16) -> Self {
-        Self {
-            status,
-            challenge: None,
-        }
+/// The token is not at fault.
+const fn without_challenge(status: u16) -> Refusal {
+    Refusal {
+        status,
+        challenge: None,
     }
 }

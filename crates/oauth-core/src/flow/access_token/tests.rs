@@ -279,7 +279,8 @@ fn a_bound_token_needs_its_proof_and_a_proof_its_bound_token() {
         (r#""cnf":{"x5t#S256":"other"}"#, &cert, refused),
         (r#""cnf":{"x5t#S256":"t","jkt":"k"}"#, &cert, refused),
         (r#""cnf":{"x5t#S256":"t","jkt":"k"}"#, &both, Ok(())),
-        (r#""cnf":{"kid":"k"}"#, &both, refused),
+        (r#""cnf":{"kid":"k"}"#, &none, refused),
+        (r#""cnf":{"kid":"k","jkt":"k"}"#, &both, refused),
     ] {
         assert_eq!(judged(more, proven), wanted, "{more} {proven:?}");
     }
@@ -330,7 +331,11 @@ fn clones_share_the_keys_and_have_needs_of_their_own() {
 fn refused(verifier: &AccessTokenVerifier, scheme: Scheme, more: &str) -> Refusal {
     let token = token(AT_JWT, &claims(more));
     let error = shown(verifier, &token, ProvenKeys::none()).unwrap_err();
-    verifier.refuse(scheme, &error)
+    let refusal = verifier.refuse(scheme, &error);
+    if scheme == Scheme::Bearer {
+        assert_eq!(error.refusal(), Some(&refusal));
+    }
+    refusal
 }
 
 fn says(refusal: &Refusal, status: u16, challenge: &str) {
@@ -394,6 +399,27 @@ fn every_way_to_show_a_token_has_its_challenge() {
         let wrong = self::verifier().require_acr([acr]).map(drop);
         assert_eq!(code(wrong), Err("form.malformed_parameter"));
     }
+}
+
+#[test]
+fn a_proof_is_answered_in_its_scheme() {
+    let token = token(AT_JWT, &claims(""));
+    let error = shown(&verifier(), &token, ProvenKeys::dpop("k")).unwrap_err();
+    let refusal = error.refusal().unwrap();
+    says(refusal, 401, r#"DPoP error="invalid_token", Bearer"#);
+    assert_eq!(Error::lost(Cause::unsent("no network")).refusal(), None);
+}
+
+#[test]
+fn a_client_verifies_what_its_own_api_is_shown_with_the_keys_that_it_knows() {
+    let client = testing::of(testing::server()).with_id_token_algs([Alg::Hs256]);
+    client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
+    let verifier = client.access_token_verifier("https://api.example");
+    assert_eq!(verifier.algs, [Alg::Rs256]);
+    assert_eq!(
+        judged(&verifier.with_algs([Alg::Es256]), AT_JWT, ""),
+        Ok(())
+    );
 }
 
 #[test]
