@@ -4,6 +4,7 @@ import core from './index.cjs'
 
 export const {
   AccessToken,
+  AccessTokenVerifier,
   Api,
   Client,
   Denied,

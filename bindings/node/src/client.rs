@@ -8,7 +8,7 @@ use napi_derive::napi;
 use oauth_core::Secret;
 use oauth_core::error::Misuse;
 use oauth_core::flow::authorization::ResponseMode;
-use oauth_facade::{Auth, Authorize, Client, Flow};
+use oauth_facade::{Auth, Authorize, Client, EndSession, Flow};
 
 use crate::error::{fail, invalid};
 use crate::exchange::{NativeExchange, NativeMoment, moment};
@@ -39,6 +39,21 @@ pub struct NativeAuthorization {
     pub url: String,
     /// The flow, as JSON.
     pub flow: String,
+}
+
+/// How to sign a person out at the server.
+#[napi(object, object_to_js = false)]
+pub struct NativeEndSession {
+    /// The ID token of the login.
+    pub id_token_hint: Option<String>,
+    /// Who is to be signed out.
+    pub logout_hint: Option<String>,
+    /// Where to come back to.
+    pub post_logout_redirect_uri: Option<String>,
+    /// What comes back with the person.
+    pub state: Option<String>,
+    /// Languages in order of preference.
+    pub ui_locales: Option<String>,
 }
 
 /// This client, as one server knows it.
@@ -106,6 +121,19 @@ impl NativeClient {
             url: started.url,
             flow: started.pending.to_json().expose().clone(),
         })
+    }
+
+    /// Signs a person out at the server: the URL to open.
+    #[napi]
+    pub fn end_session_url(&self, ask: NativeEndSession) -> Result<String> {
+        let ask = EndSession {
+            id_token_hint: ask.id_token_hint.map(Secret::new),
+            logout_hint: ask.logout_hint,
+            post_logout_redirect_uri: ask.post_logout_redirect_uri,
+            state: ask.state.map(Secret::new),
+            ui_locales: ask.ui_locales,
+        };
+        self.0.end_session_url(ask).map_err(fail)
     }
 
     /// Judges a callback and redeems its code.
