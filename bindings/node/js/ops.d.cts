@@ -316,10 +316,10 @@ export interface Operations {
   verifyAccessToken(args: VerifyAccessTokenArguments, options?: CallOptions): Promise<AccessToken>
   /**
    * Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
-   * End the session of this issuer that it names by sid, or, if it names none, all of its subject; answer 200, or 400
-   * after an error, with Cache-Control: no-store. logout_token.replayed for one that was received before, jws.*, jwt.*
-   * and logout_token.event for what is no logout token of this server for this client, lost.* and others where it could
-   * not be verified.
+   * End the session of this issuer that it names by sid, and those of its subject whose login named no sid; if it names
+   * none, all of its subject. Answer 200, or 400 after an error, with Cache-Control: no-store.
+   * logout_token.replayed for one that was received before, jws.*, jwt.* and logout_token.event for what is no logout
+   * token of this server for this client, lost.* and others where it could not be verified.
    * @param args.token The value of logout_token in the posted form.
    * @param args.replay Who remembers the tokens that were received: "process", which is this client, unless you say, or
    * "caller": then refuse a token whose issuer and jti are in your store, and keep them until forget_at.
@@ -424,10 +424,10 @@ export interface ExchangeOperations {
   verifyAccessToken(args: VerifyAccessTokenArguments, options?: MomentOptions): Exchange<AccessToken>
   /**
    * Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
-   * End the session of this issuer that it names by sid, or, if it names none, all of its subject; answer 200, or 400
-   * after an error, with Cache-Control: no-store. logout_token.replayed for one that was received before, jws.*, jwt.*
-   * and logout_token.event for what is no logout token of this server for this client, lost.* and others where it could
-   * not be verified.
+   * End the session of this issuer that it names by sid, and those of its subject whose login named no sid; if it names
+   * none, all of its subject. Answer 200, or 400 after an error, with Cache-Control: no-store.
+   * logout_token.replayed for one that was received before, jws.*, jwt.* and logout_token.event for what is no logout
+   * token of this server for this client, lost.* and others where it could not be verified.
    * @param args.token The value of logout_token in the posted form.
    * @param args.replay Who remembers the tokens that were received: "process", which is this client, unless you say, or
    * "caller": then refuse a token whose issuer and jti are in your store, and keep them until forget_at.

@@ -278,8 +278,10 @@ class Operations:
         """Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout
         section 2.6).
 
-        End the session of this issuer that it names by sid, or, if it names none, all of its
-        subject; answer 200, or 400 after an error, with Cache-Control: no-store.
+        End the session of this issuer that it names by sid, and those of its subject whose login
+        named no sid; if it names none, all of its subject. Answer 200, or 400 after an error, with
+        Cache-Control: no-store.
+
         logout_token.replayed for one that was received before, jws.*, jwt.* and logout_token.event
         for what is no logout token of this server for this client, lost.* and others where it could
         not be verified.

@@ -69,14 +69,15 @@ impl LogoutToken {
     }
 
     /// Whether a session of this client ends by this token (section 2.7): the one that it names, or all of
-    /// the subject's if it names none. A `sid` means nothing at another issuer.
+    /// the subject's if it names none. A session whose login named no `sid` may be the one, so it ends with its
+    /// subject. A `sid` means nothing at another issuer.
     pub fn ends(&self, session: &Session) -> bool {
         if session.issuer != self.issuer() {
             return false;
         }
-        match self.sid() {
-            Some(sid) => session.sid.as_deref() == Some(sid),
-            None => self.subject().is_some() && session.subject.as_deref() == self.subject(),
+        match (self.sid(), session.sid.as_deref()) {
+            (Some(ended), Some(sid)) => ended == sid,
+            _ => self.subject().is_some() && session.subject.as_deref() == self.subject(),
         }
     }
 

@@ -75,6 +75,33 @@ fn a_token_is_taken_once_by_all_clones_and_once_by_each_other_client() {
 }
 
 #[test]
+fn a_session_without_a_name_ends_with_its_subject() {
+    let of = |more: &str| received(&client(), &token("1", &format!("{FOR_US},{more}"))).unwrap();
+    let (named, both, all) = (
+        of(r#""sid":"s""#),
+        of(r#""sub":"u","sid":"s""#),
+        of(r#""sub":"u""#),
+    );
+    let session = |subject: &str, sid: Option<&str>| {
+        let sid = sid.map(str::to_owned);
+        Session::new("https://as.example", subject.to_owned(), sid)
+    };
+    for (subject, sid, wanted) in [
+        ("u", Some("s"), [true, true, true]),
+        ("u", Some("t"), [false, false, true]),
+        ("u", None, [false, true, true]),
+        ("v", None, [false, false, false]),
+        ("v", Some("t"), [false, false, false]),
+    ] {
+        let session = session(subject, sid);
+        let ends = [&named, &both, &all].map(|token| token.ends(&session));
+        assert_eq!(ends, wanted, "{session:?}");
+    }
+    let elsewhere = Session::new("https://other.example", "u".to_owned(), "s".to_owned());
+    assert!(!both.ends(&elsewhere) && !all.ends(&elsewhere));
+}
+
+#[test]
 fn a_store_of_the_callers_is_asked_by_the_caller() {
     let client = client();
     let checks = LogoutTokenChecks {
