@@ -5,8 +5,10 @@ import type {
 export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode }
 
 import type { Api, GrantSource, OwnersOptions } from './api.cjs'
-import type { ClientCredentialsArguments as TokenRequest, ExchangeOperations, Operations } from './js/ops.cjs'
 import type { ClientAuth, MacAlg, SigningAlg } from './client-auth.cjs'
+import type {
+  AccessToken, ClientCredentialsArguments as TokenRequest, ExchangeOperations, Operations, VerifyAccessTokenArguments,
+} from './js/ops.cjs'
 import type { Keeper, KeeperOptions } from './keeper.cjs'
 import type { Store } from './stores.cjs'
 
@@ -54,6 +56,10 @@ export class OAuthError extends Error {
   readonly errorDescription: string | undefined
   /** Members of a refusal that OAuth does not define. */
   readonly extra: Record<string, unknown>
+  /** The HTTP status with which an API answers to the access token that met this error. */
+  readonly answerStatus: number | undefined
+  /** The `WWW-Authenticate` with which it does; `undefined` where the token is not at fault. */
+  readonly challenge: string | undefined
   /** What lies underneath: the transport's error, for example. */
   readonly cause?: unknown
 }
@@ -363,6 +369,46 @@ export interface AuthorizeOptions extends MomentOptions, LoginRequest {
   responseMode?: 'query' | 'fragment' | 'form_post'
 }
 
+export interface EndSessionOptions {
+  /**
+   * The ID token of the login, which tells the server whose session is meant. The standard wants it in the URL: keep
+   * that out of logs.
+   */
+  idTokenHint?: string | undefined
+  /** Who is to be signed out, in words that the server knows. */
+  logoutHint?: string | undefined
+  /** Where to come back to; registered at the server. */
+  postLogoutRedirectUri?: string | URL | undefined
+  /** What comes back with the person: compare it. */
+  state?: string | undefined
+  /** Languages in order of preference, with spaces. */
+  uiLocales?: string | undefined
+}
+
+/** What a token needs, and what its request has proved. */
+export type AccessTokenNeeds = Pick<VerifyAccessTokenArguments, 'scope' | 'acrValues' | 'maxAge' | 'jkt' | 'x5tS256'>
+
+/** What an API asks of all tokens. */
+export interface AccessTokenVerifierOptions
+  extends Omit<VerifyAccessTokenArguments, 'token' | 'jkt' | 'x5tS256'>,
+    Pick<ClientOptions, 'timeoutMs' | 'network' | 'fetch' | 'send'> {}
+
+/**
+ * Verifies the access tokens of one server for one API (RFC 9068 section 4). The server's keys are fetched as needed, and
+ * kept for all calls.
+ */
+export class AccessTokenVerifier {
+  constructor(server: Server, options: AccessTokenVerifierOptions)
+  readonly server: Server
+  /**
+   * Verifies a token that was shown as a bearer token, or with the proof whose key you name. What is needed here takes
+   * the place of what the API needs. An error has `answerStatus` and `challenge`: what to answer with (RFC 6750 section 3).
+   */
+  verify(token: string, options?: AccessTokenNeeds & CallOptions): Promise<AccessToken>
+  /** The same for a driver of your own. */
+  verifyExchange(token: string, options?: AccessTokenNeeds & MomentOptions): Exchange<AccessToken>
+}
+
 /** This client, as one server knows it. */
 export class Client {
   constructor(server: Server, options: ClientOptions)
@@ -382,6 +428,11 @@ export class Client {
   keeper(tokens?: Tokens, options?: KeeperOptions): Keeper
   /** Starts a login: the URL to open, and the flow to keep until the callback. */
   authorize(options: AuthorizeOptions): { url: URL; flow: Flow }
+  /**
+   * Signs a person out at the server: the URL to open in their browser (OpenID Connect RP-Initiated Logout section 2).
+   * The session at this client is yours to end.
+   */
+  endSessionUrl(options?: EndSessionOptions): URL
   /** Judges the callback and redeems its code. Every check runs; none can be left out. */
   redeem(flow: Flow, callback: string | URL, options?: CallOptions): Promise<Tokens>
 }

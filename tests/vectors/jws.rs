@@ -37,6 +37,12 @@ pub(crate) fn key_set(named: &Value) -> Value {
     }
 }
 
+/// A private key of the vectors' server.
+pub(crate) fn private_key(id: &str) -> Value {
+    let all: Value = serde_json::from_str(KEYS).unwrap_or_default();
+    all["keys"]["as_private"][id].clone()
+}
+
 /// A client of the vectors' server.
 pub(crate) fn client(issuer: &str, client_id: &str, secret: Option<&str>) -> Result<Client, Error> {
     let server = Server::new(Issuer::parse(issuer)?)

@@ -11,6 +11,7 @@
 //! that have one are run, and the others are listed by name. What a language's package does not
 //! reach is listed, and counts neither way.
 
+mod access_token;
 mod ask;
 mod bearer;
 mod callback;
@@ -26,6 +27,7 @@ mod judge;
 mod jws;
 mod lang;
 mod listener;
+mod logout;
 mod metadata;
 mod native;
 mod player;
@@ -81,6 +83,11 @@ const CLIENT_AUTH: &str =
     "how a client authenticates is chosen by the core; the packages' own tests see it on the wire";
 const TARGETS: &str = "return targets are for Rust alone";
 
+const API_SERVERS: &str = "tokens that an API is shown are verified by the core; a package's own suite shows it \
+                           some";
+const LOGOUT: &str =
+    "what ends a session is judged by the core; a package's own suite signs people out";
+
 fn handler(group: &str) -> Option<Handler> {
     use Handler::{Core, Talk};
     Some(match group {
@@ -112,6 +119,9 @@ fn handler(group: &str) -> Option<Handler> {
         "auth-method-selection" => Core(client_auth::selection, CLIENT_AUTH),
         "mtls" => Core(client_auth::mtls, CLIENT_AUTH),
         "oidc-token-response" => Core(client_auth::token_response, JOSE),
+        "jwt-access-token" => Core(access_token::access_token, API_SERVERS),
+        "logout-token" => Core(logout::logout_token, LOGOUT),
+        "rp-session" => Core(logout::session, LOGOUT),
         _ => return None,
     })
 }

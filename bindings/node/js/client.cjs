@@ -131,6 +131,13 @@ class Client extends Operations {
     return { url: new URL(started.url), flow: new Flow(started.flow) }
   }
 
+  /** Signs a person out at the server: the URL to open in the browser. */
+  endSessionUrl({ idTokenHint, logoutHint, postLogoutRedirectUri, state, uiLocales } = {}) {
+    const uri = postLogoutRedirectUri === undefined ? undefined : String(postLogoutRedirectUri)
+    const asked = { idTokenHint, logoutHint, postLogoutRedirectUri: uri, state, uiLocales }
+    return new URL(lifted(() => this.#native.endSessionUrl(asked)))
+  }
+
   /** Judges the callback and redeems its code. Every check runs; none can be left out. */
   async redeem(flow, callback, call) {
     return run(this.exchange.redeem(flow, callback), this.#transport, call)

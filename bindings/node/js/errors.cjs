@@ -16,6 +16,8 @@ class OAuthError extends Error {
     this.error = record.error ?? undefined
     this.errorDescription = record.error_description ?? undefined
     this.extra = record.extra ?? {}
+    this.answerStatus = record.answer_status ?? undefined
+    this.challenge = record.challenge ?? undefined
   }
 
   get hint() {

@@ -3,6 +3,8 @@
 import core from './index.cjs'
 
 export const {
+  AccessToken,
+  AccessTokenVerifier,
   Api,
   Client,
   Denied,
@@ -14,6 +16,7 @@ export const {
   GrantSource,
   Keeper,
   Key,
+  LogoutToken,
   Lost,
   Malformed,
   Memory,

@@ -6,7 +6,7 @@
 const { begin, nothing, perform, recordOf, tokensOf } = require('./op.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = '2e5d9bce34cd05ed'
+const FINGERPRINT = '82b06b509cb574f0'
 
 /** What the server says about a token (RFC 7662 section 2.2). */
 class TokenState extends Record {
@@ -46,6 +46,32 @@ class UserClaims extends Record {
   }
 }
 
+/** What a verified access token says (RFC 9068 section 2.2). */
+class AccessToken extends Record {
+  static members = {
+    subject: 'plain',
+    clientId: 'plain',
+    scope: 'plain',
+    issuer: 'plain',
+    audience: 'plain',
+    expiresAt: 'time',
+    claims: 'plain',
+  }
+}
+
+/** What a verified logout token says (OpenID Connect Back-Channel Logout section 2.4). */
+class LogoutToken extends Record {
+  static members = {
+    issuer: 'plain',
+    subject: 'plain',
+    sid: 'plain',
+    jti: 'plain',
+    issuedAt: 'time',
+    forgetAt: 'time',
+    claims: 'plain',
+  }
+}
+
 const operations = {
   revoke: { number: 0, names: ['token', 'hint'], finish: nothing },
   refresh: { number: 1, names: ['tokens', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
@@ -54,6 +80,8 @@ const operations = {
   clientCredentials: { number: 4, names: ['scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   deviceAuthorization: { number: 5, names: ['scope', 'resource', 'audience', 'extra'], finish: recordOf(DeviceCode) },
   userinfo: { number: 6, names: ['tokens', 'subject'], finish: recordOf(UserClaims) },
+  verifyAccessToken: { number: 7, names: ['token', 'audience', 'profile', 'scope', 'acrValues', 'maxAge', 'algs', 'clockSkew', 'jkt', 'x5tS256', 'dpopAlgs', 'realm'], finish: recordOf(AccessToken) },
+  verifyLogoutToken: { number: 8, names: ['token', 'replay', 'maxAgeWithoutExpiry'], finish: recordOf(LogoutToken) },
 }
 
 /** What a client asks of a server. */
@@ -64,6 +92,8 @@ class Operations {
   async password(args, options) { return this[perform](operations.password, args, options) }
   async deviceAuthorization(args, options) { return this[perform](operations.deviceAuthorization, args, options) }
   async userinfo(args, options) { return this[perform](operations.userinfo, args, options) }
+  async verifyAccessToken(args, options) { return this[perform](operations.verifyAccessToken, args, options) }
+  async verifyLogoutToken(args, options) { return this[perform](operations.verifyLogoutToken, args, options) }
 }
 
 /** The same, for a driver of your own. */
@@ -75,6 +105,8 @@ class ExchangeOperations {
   clientCredentials(args, options) { return this[begin](operations.clientCredentials, args, options) }
   deviceAuthorization(args, options) { return this[begin](operations.deviceAuthorization, args, options) }
   userinfo(args, options) { return this[begin](operations.userinfo, args, options) }
+  verifyAccessToken(args, options) { return this[begin](operations.verifyAccessToken, args, options) }
+  verifyLogoutToken(args, options) { return this[begin](operations.verifyLogoutToken, args, options) }
 }
 
-module.exports = { ExchangeOperations, FINGERPRINT, Operations, TokenState, DeviceCode, UserClaims }
+module.exports = { ExchangeOperations, FINGERPRINT, Operations, TokenState, DeviceCode, UserClaims, AccessToken, LogoutToken }

@@ -5,6 +5,10 @@ import type { CallOptions, Exchange, MomentOptions, Scope, Tokens } from '../ind
 
 export type TokenKind = 'access_token' | 'refresh_token'
 
+export type AccessTokenProfile = 'rfc9068' | 'keycloak' | 'entra' | 'auth0' | 'okta' | 'cognito'
+
+export type Replay = 'process' | 'caller'
+
 export interface RevokeArguments {
   /** The token to be forgotten. */
   token: string
@@ -76,6 +80,48 @@ export interface UserinfoArguments {
   subject: string
 }
 
+export interface VerifyAccessTokenArguments {
+  /** The token, without the scheme of the Authorization header. */
+  token: string
+  /** The identifier of the API: the token has to be meant for it. */
+  audience: string
+  /** Whose tokens they are, "rfc9068" unless you say. */
+  profile?: AccessTokenProfile | undefined
+  /** What the token has to be good for. */
+  scope?: Scope | undefined
+  /** How the person has to have authenticated: one of these (RFC 9470). */
+  acrValues?: readonly string[] | undefined
+  /** How many seconds ago, at most, the person has to have authenticated (RFC 9470). */
+  maxAge?: number | undefined
+  /**
+   * The algorithms that sign tokens, those of the server's metadata unless you say. Those with a shared secret are left
+   * out.
+   */
+  algs?: readonly string[] | undefined
+  /** How many seconds clocks may be apart: 60 unless you say, 300 at most. */
+  clockSkew?: number | undefined
+  /** The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section 4.3). */
+  jkt?: string | undefined
+  /** The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1). */
+  x5tS256?: string | undefined
+  /** The algorithms of the DPoP proofs that you take, for the challenge. */
+  dpopAlgs?: readonly string[] | undefined
+  /** The realm, for the challenge. */
+  realm?: string | undefined
+}
+
+export interface VerifyLogoutTokenArguments {
+  /** The value of logout_token in the posted form. */
+  token: string
+  /**
+   * Who remembers the tokens that were received: "process", which is this client, unless you say, or "caller": then
+   * refuse a token whose issuer and jti are in your store, and keep them until forget_at.
+   */
+  replay?: Replay | undefined
+  /** Takes a token without exp, of servers older than that rule, if it was issued at most so many seconds ago. */
+  maxAgeWithoutExpiry?: number | undefined
+}
+
 /**
  * What the server says about a token (RFC 7662 section 2.2).
  * Of a token that is not active it says nothing else.
@@ -137,6 +183,48 @@ export class UserClaims {
   /** Who it is, together with the issuer: the `sub` of the ID token. */
   readonly subject: string
   /** All that was told, `sub` included: `name`, `email`, `address` and others, as far as the scope goes. */
+  readonly claims: Readonly<Record<string, unknown>>
+  /** What may be shown. */
+  toJSON(): Record<string, unknown>
+}
+
+/** What a verified access token says (RFC 9068 section 2.2). */
+export class AccessToken {
+  private constructor()
+  /** Whom it stands for, in the issuer's terms; of a client that acts for itself, the client. */
+  readonly subject: string
+  /** The client it was issued to. */
+  readonly clientId: string
+  /** What it is good for. */
+  readonly scope: readonly string[]
+  /** Who issued it. */
+  readonly issuer: string
+  /** For whom it is meant. */
+  readonly audience: readonly string[]
+  /** When it ends. */
+  readonly expiresAt: Date
+  /** Every claim. */
+  readonly claims: Readonly<Record<string, unknown>>
+  /** What may be shown. */
+  toJSON(): Record<string, unknown>
+}
+
+/** What a verified logout token says (OpenID Connect Back-Channel Logout section 2.4). */
+export class LogoutToken {
+  private constructor()
+  /** The server that says so. */
+  readonly issuer: string
+  /** Who was signed out. */
+  readonly subject: string | undefined
+  /** The session that has ended, as the ID token of its login names it. */
+  readonly sid: string | undefined
+  /** The name of this token. */
+  readonly jti: string
+  /** When it was issued. */
+  readonly issuedAt: Date
+  /** From when on jti need not be remembered: the token is refused for its age by then. */
+  readonly forgetAt: Date
+  /** Every claim. */
   readonly claims: Readonly<Record<string, unknown>>
   /** What may be shown. */
   toJSON(): Record<string, unknown>
@@ -205,6 +293,40 @@ export interface Operations {
    * @param args.subject The `sub` of the verified ID token: the answer has to be about the same user.
    */
   userinfo(args: UserinfoArguments, options?: CallOptions): Promise<UserClaims>
+  /**
+   * Verifies an access token that an API was shown: signature and claims (RFC 9068 section 4).
+   * The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.* and access_token.* for
+   * a token that is not good enough, lost.*, denied.* and others where it could not be verified. The error says what to
+   * answer: a status, and the value of WWW-Authenticate.
+   * @param args.token The token, without the scheme of the Authorization header.
+   * @param args.audience The identifier of the API: the token has to be meant for it.
+   * @param args.profile Whose tokens they are, "rfc9068" unless you say.
+   * @param args.scope What the token has to be good for.
+   * @param args.acrValues How the person has to have authenticated: one of these (RFC 9470).
+   * @param args.maxAge How many seconds ago, at most, the person has to have authenticated (RFC 9470).
+   * @param args.algs The algorithms that sign tokens, those of the server's metadata unless you say. Those with a
+   * shared secret are left out.
+   * @param args.clockSkew How many seconds clocks may be apart: 60 unless you say, 300 at most.
+   * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
+   * 4.3).
+   * @param args.x5tS256 The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
+   * @param args.dpopAlgs The algorithms of the DPoP proofs that you take, for the challenge.
+   * @param args.realm The realm, for the challenge.
+   */
+  verifyAccessToken(args: VerifyAccessTokenArguments, options?: CallOptions): Promise<AccessToken>
+  /**
+   * Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
+   * End the session of this issuer that it names by sid, and those of its subject whose login named no sid; if it names
+   * none, all of its subject. Answer 200, or 400 after an error, with Cache-Control: no-store.
+   * logout_token.replayed for one that was received before, jws.*, jwt.* and logout_token.event for what is no logout
+   * token of this server for this client, lost.* and others where it could not be verified.
+   * @param args.token The value of logout_token in the posted form.
+   * @param args.replay Who remembers the tokens that were received: "process", which is this client, unless you say, or
+   * "caller": then refuse a token whose issuer and jti are in your store, and keep them until forget_at.
+   * @param args.maxAgeWithoutExpiry Takes a token without exp, of servers older than that rule, if it was issued at
+   * most so many seconds ago.
+   */
+  verifyLogoutToken(args: VerifyLogoutTokenArguments, options?: CallOptions): Promise<LogoutToken>
 }
 
 /** The same, for a driver of your own. */
@@ -279,4 +401,38 @@ export interface ExchangeOperations {
    * @param args.subject The `sub` of the verified ID token: the answer has to be about the same user.
    */
   userinfo(args: UserinfoArguments, options?: MomentOptions): Exchange<UserClaims>
+  /**
+   * Verifies an access token that an API was shown: signature and claims (RFC 9068 section 4).
+   * The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.* and access_token.* for
+   * a token that is not good enough, lost.*, denied.* and others where it could not be verified. The error says what to
+   * answer: a status, and the value of WWW-Authenticate.
+   * @param args.token The token, without the scheme of the Authorization header.
+   * @param args.audience The identifier of the API: the token has to be meant for it.
+   * @param args.profile Whose tokens they are, "rfc9068" unless you say.
+   * @param args.scope What the token has to be good for.
+   * @param args.acrValues How the person has to have authenticated: one of these (RFC 9470).
+   * @param args.maxAge How many seconds ago, at most, the person has to have authenticated (RFC 9470).
+   * @param args.algs The algorithms that sign tokens, those of the server's metadata unless you say. Those with a
+   * shared secret are left out.
+   * @param args.clockSkew How many seconds clocks may be apart: 60 unless you say, 300 at most.
+   * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
+   * 4.3).
+   * @param args.x5tS256 The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
+   * @param args.dpopAlgs The algorithms of the DPoP proofs that you take, for the challenge.
+   * @param args.realm The realm, for the challenge.
+   */
+  verifyAccessToken(args: VerifyAccessTokenArguments, options?: MomentOptions): Exchange<AccessToken>
+  /**
+   * Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
+   * End the session of this issuer that it names by sid, and those of its subject whose login named no sid; if it names
+   * none, all of its subject. Answer 200, or 400 after an error, with Cache-Control: no-store.
+   * logout_token.replayed for one that was received before, jws.*, jwt.* and logout_token.event for what is no logout
+   * token of this server for this client, lost.* and others where it could not be verified.
+   * @param args.token The value of logout_token in the posted form.
+   * @param args.replay Who remembers the tokens that were received: "process", which is this client, unless you say, or
+   * "caller": then refuse a token whose issuer and jti are in your store, and keep them until forget_at.
+   * @param args.maxAgeWithoutExpiry Takes a token without exp, of servers older than that rule, if it was issued at
+   * most so many seconds ago.
+   */
+  verifyLogoutToken(args: VerifyLogoutTokenArguments, options?: MomentOptions): Exchange<LogoutToken>
 }

@@ -9,8 +9,8 @@ use oauth_core::Secret;
 use oauth_core::error::Misuse;
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_facade::{
-    AssertionProfile, Auth, Authorize, Certificate, Client, ClientIdParameter, FederatedAssertion,
-    Flow, PrivateKeyJwt, SecretJwt,
+    AssertionProfile, Auth, Authorize, Certificate, Client, ClientIdParameter, EndSession,
+    FederatedAssertion, Flow, PrivateKeyJwt, SecretJwt,
 };
 use oauth_reqwest::AssertionFile;
 
@@ -143,6 +143,21 @@ fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth>
     }
 }
 
+/// How to sign a person out at the server.
+#[napi(object, object_to_js = false)]
+pub struct NativeEndSession {
+    /// The ID token of the login.
+    pub id_token_hint: Option<String>,
+    /// Who is to be signed out.
+    pub logout_hint: Option<String>,
+    /// Where to come back to.
+    pub post_logout_redirect_uri: Option<String>,
+    /// What comes back with the person.
+    pub state: Option<String>,
+    /// Languages in order of preference.
+    pub ui_locales: Option<String>,
+}
+
 /// This client, as one server knows it.
 #[napi]
 pub struct NativeClient(Client);
@@ -205,6 +220,19 @@ impl NativeClient {
             url: started.url,
             flow: started.pending.to_json().expose().clone(),
         })
+    }
+
+    /// Signs a person out at the server: the URL to open.
+    #[napi]
+    pub fn end_session_url(&self, ask: NativeEndSession) -> Result<String> {
+        let ask = EndSession {
+            id_token_hint: ask.id_token_hint.map(Secret::new),
+            logout_hint: ask.logout_hint,
+            post_logout_redirect_uri: ask.post_logout_redirect_uri,
+            state: ask.state.map(Secret::new),
+            ui_locales: ask.ui_locales,
+        };
+        self.0.end_session_url(ask).map_err(fail)
     }
 
     /// Judges a callback and redeems its code.

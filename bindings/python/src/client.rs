@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oauth_core::error::Error;
-use oauth_facade::{Auth, Authorize, Keep, Machine, operation_name};
+use oauth_facade::{Auth, Authorize, EndSession, Keep, Machine, operation_name};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -186,6 +186,36 @@ impl Client {
             .authorize(&at, ask)
             .map(|begun| Flow::new(&begun.pending, Some(begun.url)))
             .map_err(|error| errors::raise(py, &error))
+    }
+
+    /// Signs a person out at the server: the URL to open in their browser.
+    ///
+    /// OpenID Connect RP-Initiated Logout section 2. id_token_hint is the ID token of the login, which
+    /// tells the server whose session is meant; the standard wants it in the URL, so keep that out of
+    /// logs. post_logout_redirect_uri is registered at the server, and state comes back there: compare
+    /// it. The session at this client is yours to end.
+    ///
+    /// Nothing is sent. endpoint.missing for a server without such an endpoint, redirect_uri.refused.
+    #[pyo3(signature = (*, id_token_hint = None, logout_hint = None, post_logout_redirect_uri = None,
+                        state = None, ui_locales = None))]
+    fn end_session_url(
+        &self,
+        py: Python<'_>,
+        id_token_hint: Option<String>,
+        logout_hint: Option<String>,
+        post_logout_redirect_uri: Option<String>,
+        state: Option<String>,
+        ui_locales: Option<String>,
+    ) -> PyResult<String> {
+        let ask = EndSession {
+            id_token_hint: id_token_hint.map(secret),
+            logout_hint,
+            post_logout_redirect_uri,
+            state: state.map(secret),
+            ui_locales,
+        };
+        let url = self.us.client.end_session_url(ask);
+        url.map_err(|error| errors::raise(py, &error))
     }
 
     /// Tokens for the client itself, fetched when first needed and kept fresh.

@@ -53,6 +53,8 @@ fn build(py: Python<'_>, error: &Error, cause: Option<&Bound<'_, PyAny>>) -> PyR
     facts.set_item("status", record.status)?;
     facts.set_item("error", record.error)?;
     facts.set_item("error_description", record.error_description)?;
+    facts.set_item("answer_status", record.answer_status)?;
+    facts.set_item("challenge", record.challenge)?;
     facts.set_item("extra", value::of_map(py, &record.extra)?)?;
     let raised = class.call((record.message,), Some(&facts))?;
     raised.setattr(NATIVE, Bound::new(py, Native(error.clone()))?)?;

@@ -317,7 +317,7 @@ impl Exchanges {
         Self(client)
     }
 
-    /// An operation of the table; `_ops.py` calls it.
+    /// An operation of the table; `_exchange_ops.py` calls it.
     fn _begin(
         &self,
         py: Python<'_>,

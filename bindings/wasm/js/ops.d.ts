@@ -11,6 +11,8 @@ interface Tokens {
 }
 type Scope = string | readonly string[]
 type TokenKind = 'access_token' | 'refresh_token'
+type AccessTokenProfile = 'rfc9068' | 'keycloak' | 'entra' | 'auth0' | 'okta' | 'cognito'
+type Replay = 'process' | 'caller'
 
 /**
  * Asks the server to forget a token (RFC 7009).

@@ -86,6 +86,27 @@ pub(crate) fn readable_fields<'a>(
     (challenges, is_whole)
 }
 
+/// Adds a challenge to the value of a field, each parameter quoted (RFC 9110 section 11.2). What no field can
+/// hold, control characters and what is not ASCII, is left out.
+pub(crate) fn write(scheme: &str, params: &[(&str, &str)], into: &mut String) {
+    if !into.is_empty() {
+        into.push_str(", ");
+    }
+    into.push_str(scheme);
+    for (place, (name, value)) in params.iter().enumerate() {
+        into.push_str(if place == 0 { " " } else { ", " });
+        into.push_str(name);
+        into.push_str("=\"");
+        for c in value.chars().filter(|c| matches!(c, ' '..='~')) {
+            if matches!(c, '"' | '\\') {
+                into.push('\\');
+            }
+            into.push(c);
+        }
+        into.push('"');
+    }
+}
+
 struct Reader<'a> {
     rest: &'a str,
 }

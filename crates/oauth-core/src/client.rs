@@ -13,11 +13,13 @@ use crate::endpoint::token::Token;
 use crate::endpoint::userinfo::UserInfo;
 use crate::error::{Error, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _};
+use crate::flow::access_token::AccessTokenVerifier;
 use crate::flow::authorization::{
     Authorization, AuthorizationRequest, Begin, FlowEntropy, HostGeneratedValues, Pending,
 };
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::keeper::{GrantId, Keeper};
+use crate::flow::logout::LogoutRequest;
 use crate::flow::redeem::{self, Login};
 #[cfg(feature = "sha2")]
 use crate::flow::resource::Api;
@@ -32,6 +34,7 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::Server;
 use crate::token::id_token::{IdToken, IdTokenChecks};
+use crate::token::logout_token::{LogoutToken, LogoutTokenChecks};
 use crate::token::{RefreshToken, Tokens};
 use crate::url::Url;
 
@@ -196,6 +199,36 @@ impl Client {
         checks: IdTokenChecks,
     ) -> impl Exchange<Output = IdToken> + Send + use<> {
         verification::id_token(Arc::clone(&self.0), token, checks)
+    }
+
+    /// Verifies access tokens that are shown to `audience`, an API of this client's own, with the keys that this
+    /// client knows.
+    pub fn access_token_verifier(&self, audience: impl Into<String>) -> AccessTokenVerifier {
+        AccessTokenVerifier::of(Arc::clone(&self.0), audience.into())
+    }
+
+    /// Verifies a logout token that the server posted (OpenID Connect Back-Channel Logout section 2.6):
+    /// signature, claims, and that it was not received before. What it ends is for the caller to look up, with
+    /// [`LogoutToken::ends`].
+    ///
+    /// # Errors
+    /// `jws.*`, `jwt.*`, `logout_token.*`, `jwks.malformed` and `endpoint.missing`, from the steps.
+    pub fn verify_logout_token(
+        &self,
+        token: Secret<String>,
+        checks: LogoutTokenChecks,
+    ) -> impl Exchange<Output = LogoutToken> + Send + use<> {
+        verification::logout_token(Arc::clone(&self.0), token, checks)
+    }
+
+    /// Signs a person out at the server: the URL to open in the browser (OpenID Connect RP-Initiated Logout
+    /// section 2), with the client's id. The session of this client is for the caller to end.
+    ///
+    /// # Errors
+    /// `endpoint.missing` where the server has no `end_session_endpoint`, `form.duplicate_parameter`.
+    pub fn end_session_url(&self, request: &LogoutRequest) -> Result<Url, Error> {
+        let url = request.url(&self.0);
+        url.map_err(|error| error.at_endpoint("end_session"))
     }
 
     /// Verifies the signature of a token in compact serialization with this server's keys, or the client's

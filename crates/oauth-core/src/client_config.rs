@@ -13,7 +13,7 @@ use crate::dpop::{DpopKey, Nonces};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::issuer::RedirectUri;
-use crate::jose::{Alg, KeyCache};
+use crate::jose::{Alg, KeyCache, Replays};
 use crate::server::Server;
 
 /// The issuer and client that tokens belong to. A token is never sent to another server or by
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) nonces: Nonces,
     /// The server's public keys.
     pub(crate) keys: KeyCache,
+    /// The logout tokens that were received.
+    pub(crate) replays: Replays,
 }
 
 /// A server, and this client as that server knows it.

@@ -5,6 +5,7 @@
 mod cause;
 mod class;
 mod hint;
+mod refusal;
 mod server_error;
 mod table;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use crate::secret::Secret;
 
 pub use cause::{Cause, Delivery};
 pub use class::{Class, Row};
+pub use refusal::Refusal;
 pub use server_error::{Denial, ServerError};
 pub use table::{Advice, Loss, Misuse, ProtocolViolation, ValidationFailure};
 
@@ -41,6 +43,8 @@ struct Facts {
     /// For how long it is of no use to ask again, where whoever asks for others knows.
     pause: Option<Duration>,
     is_told_again: bool,
+    /// Of a token that an API was shown.
+    refusal: Option<Refusal>,
 }
 
 /// Whose fault it was.
@@ -84,6 +88,7 @@ impl Error {
             is_of_suspect: false,
             pause: None,
             is_told_again: false,
+            refusal: None,
         }))
     }
 

@@ -1,8 +1,10 @@
 //! Conversations that are more than one call, and the pure rules around them.
 
+pub mod access_token;
 pub mod authorization;
 pub mod discovery;
 pub mod keeper;
+pub mod logout;
 pub mod redeem;
 pub mod resource;
 pub(crate) mod verification;

@@ -1,6 +1,8 @@
 //! What a grant leaves behind: tokens, bound to the server and client they belong to.
 
+pub mod access_token;
 pub mod id_token;
+pub mod logout_token;
 #[cfg(test)]
 mod tests;
 

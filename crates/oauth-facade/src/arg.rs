@@ -3,6 +3,8 @@
 //! They cross in one list, in the order of the description, so that a binding has one reader and one
 //! writer whatever operations there are. Types and values are checked here, once for all hosts.
 
+mod words;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +12,6 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::extra::Extra;
 use oauth_core::json::Value;
 use oauth_core::moment::UnixTime;
-use oauth_core::token::TokenKind;
 use oauth_core::{Scope, Secret, Tokens};
 
 /// The largest whole number up to which a double holds each (2^53 - 1).
@@ -447,36 +448,5 @@ impl Field for Arc<Tokens> {
 
     fn write(self) -> Arg {
         Arg::Tokens(self)
-    }
-}
-
-/// Makes a [`Field`] of an enum of the core whose `as_str` gives the word of each case.
-macro_rules! words {
-    ($Name:ident { $($word:literal => $case:path),+ $(,)? }) => {
-        impl Field for $Name {
-            const SHAPE: Shape = Shape::Word(stringify!($Name), &[$($word),+]);
-            const WANTED: &'static str = concat!("one of" $(, " ", $word)+);
-
-            fn read(arg: Arg) -> Result<Self, Unfit> {
-                match &arg {
-                    Arg::Text(text) => match text.expose().as_str() {
-                        $($word => Ok($case),)+
-                        _ => Err(Unfit::Kind("another text")),
-                    },
-                    other => Err(Unfit::Kind(other.kind())),
-                }
-            }
-
-            fn write(self) -> Arg {
-                Arg::text(self.as_str())
-            }
-        }
-    };
-}
-
-words! {
-    TokenKind {
-        "access_token" => TokenKind::Access,
-        "refresh_token" => TokenKind::Refresh,
     }
 }

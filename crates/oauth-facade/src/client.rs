@@ -5,6 +5,7 @@ use oauth_core::Moment;
 use oauth_core::client_auth::ClientAuth;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::authorization::{AuthorizationRequest, HostGeneratedValues, ResponseMode};
+use oauth_core::flow::logout::LogoutRequest;
 use oauth_core::grant::Grant;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::jose::Alg;
@@ -39,6 +40,21 @@ impl Authorize {
         request.extra = self.extra;
         Ok(request)
     }
+}
+
+/// How to sign a person out at the server (OpenID Connect RP-Initiated Logout section 2).
+#[derive(Debug, Clone, Default)]
+pub struct EndSession {
+    /// The ID token of the login.
+    pub id_token_hint: Option<Secret<String>>,
+    /// Who is to be signed out.
+    pub logout_hint: Option<String>,
+    /// Where to come back to.
+    pub post_logout_redirect_uri: Option<String>,
+    /// What comes back with the person.
+    pub state: Option<Secret<String>>,
+    /// Languages in order of preference.
+    pub ui_locales: Option<String>,
 }
 
 /// Where to send the person, and what to keep meanwhile.
@@ -179,6 +195,22 @@ impl Client {
         self.0
             .redeem(Pending::from_json(pending)?, callback)
             .map(Machine::new)
+    }
+
+    /// Signs a person out at the server: the URL to open.
+    ///
+    /// # Errors
+    /// Those of [`oauth_core::Client::end_session_url`], and `redirect_uri.refused`.
+    pub fn end_session_url(&self, ask: EndSession) -> Result<String, Error> {
+        let uri = ask.post_logout_redirect_uri.as_deref();
+        let mut request = LogoutRequest::new();
+        request.id_token_hint = ask.id_token_hint;
+        request.logout_hint = ask.logout_hint;
+        request.post_logout_redirect_uri = uri.map(RedirectUri::parse).transpose()?;
+        request.state = ask.state;
+        request.ui_locales = ask.ui_locales;
+        let url = self.0.end_session_url(&request)?;
+        Ok(url.as_str().to_owned())
     }
 
     /// Asks the token endpoint.

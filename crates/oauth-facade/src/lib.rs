@@ -22,15 +22,15 @@ pub use arg::{About, Arg, Args, Field, Mismatch, Refused, Shape, Unfit, camel};
 pub use auth::Auth;
 #[cfg(feature = "crypto")]
 pub use auth::{PrivateKeyJwt, SecretJwt};
-pub use client::{Authorization, Authorize, Client};
+pub use client::{Authorization, Authorize, Client, EndSession};
 pub use doubles::for_doubles;
 pub use flow::Flow;
 pub use keeper::{Ask, Keep, Keeper, Task, of_store};
 pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use op::{
-    ClientCredentials, Description, DeviceAuthorization, DeviceCode, Doors, Entry, FINGERPRINT,
-    Introspect, Kind, Operation, Outcome, Password, Refresh, Revoke, TABLE, TokenState, UserClaims,
-    Userinfo, operation_name,
+    AccessToken, ClientCredentials, Description, DeviceAuthorization, DeviceCode, Doors, Entry,
+    FINGERPRINT, Introspect, Kind, LogoutToken, Operation, Outcome, Password, Refresh, Revoke,
+    TABLE, TokenState, UserClaims, Userinfo, VerifyAccessToken, VerifyLogoutToken, operation_name,
 };
 pub use preset::Preset;
 pub use record::{ErrorRecord, Record};

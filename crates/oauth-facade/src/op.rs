@@ -15,6 +15,8 @@ mod revoke;
 #[cfg(test)]
 mod tests;
 mod userinfo;
+mod verify_access_token;
+mod verify_logout_token;
 
 use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
@@ -26,6 +28,8 @@ pub use password::Password;
 pub use refresh::Refresh;
 pub use revoke::Revoke;
 pub use userinfo::{UserClaims, Userinfo};
+pub use verify_access_token::{AccessToken, VerifyAccessToken};
+pub use verify_logout_token::{LogoutToken, VerifyLogoutToken};
 
 use crate::arg::{About, Args, Refused, Shape};
 use crate::client::Client;
@@ -318,6 +322,8 @@ operations! {
         client_credentials: ClientCredentials -> Tokens, Exchange;
         device_authorization: DeviceAuthorization -> DeviceCode;
         userinfo: Userinfo -> UserClaims;
+        verify_access_token: VerifyAccessToken -> AccessToken;
+        verify_logout_token: VerifyLogoutToken -> LogoutToken;
     }
 }
 

@@ -98,6 +98,10 @@ pub struct ErrorRecord {
     pub error_description: Option<String>,
     /// Members of a refusal that OAuth does not define.
     pub extra: Map<String, Value>,
+    /// The HTTP status with which an API answers to the access token that met this error.
+    pub answer_status: Option<u16>,
+    /// The `WWW-Authenticate` with which it does.
+    pub challenge: Option<String>,
 }
 
 impl ErrorRecord {
@@ -119,6 +123,10 @@ impl ErrorRecord {
             .write(members.next("error_description"));
         let extra = for_doubles(Value::Object(self.extra.clone()));
         members.next("extra").push_str(&json::value_text(&extra));
+        if self.answer_status.is_some() {
+            self.answer_status.write(members.next("answer_status"));
+            self.challenge.write(members.next("challenge"));
+        }
         if cause.is_some() {
             cause.write(members.next("cause"));
         }
@@ -145,6 +153,10 @@ impl From<&Error> for ErrorRecord {
             extra: server
                 .map(|server| server.extra().clone())
                 .unwrap_or_default(),
+            answer_status: error.refusal().map(|refusal| refusal.status),
+            challenge: error
+                .refusal()
+                .and_then(|refusal| refusal.challenge.clone()),
         }
     }
 }

@@ -57,6 +57,10 @@ const FILES: &[(&str, Render)] = &[
         ops::python::operations,
     ),
     (
+        "bindings/python/python/oauth_core/_exchange_ops.py",
+        ops::python::exchanges,
+    ),
+    (
         "bindings/python/python/oauth_core/_records.py",
         ops::python::classes,
     ),

@@ -1,6 +1,6 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
-  Api, Client, Denied, FileStore, FixedToken, Flow, GrantSource, Keeper, Key, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
+  AccessToken, AccessTokenVerifier, Api, Client, Denied, FileStore, FixedToken, Flow, GrantSource, Keeper, Key, LogoutToken, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
   Server, Sessions, SqliteStore, TokenState, Tokens, Untrusted, discover, discovery, drain, fixedToken, keep, login, provider, providerFile, providers, run,
 } from 'oauth-core'
 import type {
@@ -36,6 +36,14 @@ export async function use(signal: AbortSignal): Promise<void> {
   await client.revoke({ token: mine.accessToken, hint: 'access_token' })
   const state: TokenState = await client.introspect({ token: mine.accessToken }, { signal, timeoutMs: 1 })
   if (state.active) texts.push(...(state.scope ?? []), state.subject ?? '', String(state.expiresAt?.getTime()))
+  const verifier = new AccessTokenVerifier(found, { audience: 'https://api.example', profile: 'entra', scope: ['read'] })
+  const shown: AccessToken = await verifier.verify('t', { jkt: 'k', maxAge: 60, signal })
+  const ended: LogoutToken = await client.verifyLogoutToken({ token: 't', replay: 'caller' })
+  texts.push(shown.subject, ended.sid ?? '', client.endSessionUrl({ state: 's' }).href)
+  // @ts-expect-error there is no such profile
+  new AccessTokenVerifier(found, { audience: 'https://api.example', profile: 'okto' })
+  // @ts-expect-error a mistyped need would be none
+  await verifier.verify('t', { scopes: 'read' })
   // @ts-expect-error an outcome does not change
   state.active = false
   // @ts-expect-error there is no such kind of token

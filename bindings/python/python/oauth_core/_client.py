@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ._exchange_ops import ExchangeOperations
 from ._native import FINGERPRINT as NATIVE
 from ._native import Client as NativeClient
 from ._native import Exchanges as NativeExchanges
-from ._ops import FINGERPRINT, ExchangeOperations, Operations
+from ._ops import FINGERPRINT, Operations
 
 # Numbers and places of arguments are agreed on between the two halves.
 if NATIVE != FINGERPRINT:

@@ -342,6 +342,20 @@ class Client:
         """
     def aredeem(self, flow: Flow, callback_url: str) -> _Later[Tokens]:
         """redeem(), in a coroutine."""
+    def end_session_url(
+        self, *, id_token_hint: str | None = None, logout_hint: str | None = None,
+        post_logout_redirect_uri: str | None = None, state: str | None = None,
+        ui_locales: str | None = None,
+    ) -> str:
+        """Signs a person out at the server: the URL to open in their browser.
+
+        OpenID Connect RP-Initiated Logout section 2. id_token_hint is the ID token of the login, which
+        tells the server whose session is meant; the standard wants it in the URL, so keep that out of
+        logs. post_logout_redirect_uri is registered at the server, and state comes back there: compare
+        it. The session at this client is yours to end.
+
+        Nothing is sent. endpoint.missing for a server without such an endpoint, redirect_uri.refused.
+        """
     def client_credentials(
         self, *, scope: _Scope = None, resource: _Names = None, audience: _Names = None,
         extra: _Extra = None, store: Store | None = None, lease: float | None = None,

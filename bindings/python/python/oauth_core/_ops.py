@@ -8,13 +8,14 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping, Sequence
     from typing import Any, Literal
 
-    from ._native import Exchange, Tokens
-    from ._records import TokenState, DeviceCode, UserClaims
-    from .drive import Moment
+    from ._native import Tokens
+    from ._records import TokenState, DeviceCode, UserClaims, AccessToken, LogoutToken
 
     TokenKind = Literal["access_token", "refresh_token"]
+    AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito"]
+    Replay = Literal["process", "caller"]
 
-FINGERPRINT = "2e5d9bce34cd05ed"
+FINGERPRINT = "82b06b509cb574f0"
 
 
 class Operations:
@@ -203,190 +204,106 @@ class Operations:
         answer: Coroutine[Any, Any, UserClaims] = self._acall(6, (tokens, subject))
         return answer
 
-
-class ExchangeOperations:
-    """The same without a transport: each is an Exchange."""
-
-    __slots__ = ()
-
-    if TYPE_CHECKING:
-
-        def _begin(
-            self, number: int, arguments: tuple[object, ...], moment: Moment | None, /
-        ) -> Any: ...
-
-    def revoke(
+    def verify_access_token(
         self,
         *,
         token: str,
-        hint: TokenKind | None = None,
-        moment: Moment | None = None,
-    ) -> Exchange[None]:
-        """Asks the server to forget a token (RFC 7009).
-
-        A token that the server does not know is no error. endpoint.missing if the server does not
-        offer it, denied.* if it refuses, lost.* if no answer arrives.
-
-        Args:
-            token: The token to be forgotten.
-            hint: Which kind it is, to save the server a search.
-            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
-                at each step.
-        """
-        answer: Exchange[None] = self._begin(0, (token, hint), moment)
-        return answer
-
-    def refresh(
-        self,
-        *,
-        tokens: Tokens,
+        audience: str,
+        profile: AccessTokenProfile | None = None,
         scope: str | Iterable[str] | None = None,
-        resource: Sequence[str] | None = None,
-        audience: Sequence[str] | None = None,
-        extra: Mapping[str, str | Sequence[str]] | None = None,
-        moment: Moment | None = None,
-    ) -> Exchange[Tokens]:
-        """Spends the refresh token of these tokens for new ones (RFC 6749 section 6).
+        acr_values: Sequence[str] | None = None,
+        max_age: int | None = None,
+        algs: Sequence[str] | None = None,
+        clock_skew: int | None = None,
+        jkt: str | None = None,
+        x5t_s256: str | None = None,
+        dpop_algs: Sequence[str] | None = None,
+        realm: str | None = None,
+    ) -> AccessToken:
+        """Verifies an access token that an API was shown: signature and claims (RFC 9068 section 4).
 
-        Without a scope, all that was granted is asked for. Many servers replace the refresh token:
-        keep what comes back, and let one worker refresh at a time, as a source of the client does.
-        grant.no_refresh_token if there is none, scope.exceeds_grant for more than was granted,
-        denied.* with the advice reauthorize once the grant is over, lost.* if no answer
-        arrives.
+        The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.*
+        and access_token.* for a token that is not good enough, lost.*, denied.* and others where it
+        could not be verified. The error says what to answer: a status, and the value of
+        WWW-Authenticate.
 
         Args:
-            tokens: The tokens to be renewed.
-            scope: What the tokens are for, as names of scopes.
-            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
-            extra: Parameters that the provider documents.
-            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
-                at each step.
+            token: The token, without the scheme of the Authorization header.
+            audience: The identifier of the API: the token has to be meant for it.
+            profile: Whose tokens they are, "rfc9068" unless you say.
+            scope: What the token has to be good for.
+            acr_values: How the person has to have authenticated: one of these (RFC 9470).
+            max_age: How many seconds ago, at most, the person has to have authenticated (RFC
+                9470).
+            algs: The algorithms that sign tokens, those of the server's metadata unless you
+                say. Those with a shared secret are left out.
+            clock_skew: How many seconds clocks may be apart: 60 unless you say, 300 at most.
+            jkt: The thumbprint of the key of a DPoP proof that you have verified for this
+                request (RFC 9449 section 4.3).
+            x5t_s256: The thumbprint of the client's certificate of this connection (RFC 8705
+                section 3.1).
+            dpop_algs: The algorithms of the DPoP proofs that you take, for the challenge.
+            realm: The realm, for the challenge.
         """
-        answer: Exchange[Tokens] = self._begin(1, (tokens, scope, resource, audience, extra), moment)
+        answer: AccessToken = self._call(7, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
         return answer
 
-    def introspect(
+    def averify_access_token(
         self,
         *,
         token: str,
-        hint: TokenKind | None = None,
-        moment: Moment | None = None,
-    ) -> Exchange[TokenState]:
-        """Asks the server whether a token is alive, and whose it is (RFC 7662).
-
-        endpoint.missing if the server does not offer it, introspection.malformed if its answer
-        is not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
-
-        Args:
-            token: The token in question.
-            hint: Which kind it is, to save the server a search.
-            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
-                at each step.
-        """
-        answer: Exchange[TokenState] = self._begin(2, (token, hint), moment)
-        return answer
-
-    def password(
-        self,
-        *,
-        username: str,
-        password: str,
+        audience: str,
+        profile: AccessTokenProfile | None = None,
         scope: str | Iterable[str] | None = None,
-        resource: Sequence[str] | None = None,
-        audience: Sequence[str] | None = None,
-        extra: Mapping[str, str | Sequence[str]] | None = None,
-        moment: Moment | None = None,
-    ) -> Exchange[Tokens]:
-        """Asks for tokens with a person's password (RFC 6749 section 4.3).
-
-        For servers that offer nothing better: the client sees the password. Without a scope, the
-        server gives what it gives by itself. denied.invalid_grant for a wrong password, lost.*
-        if no answer arrives.
-
-        Args:
-            username: Who the person is.
-            password: The password.
-            scope: What the tokens are for, as names of scopes.
-            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
-            extra: Parameters that the provider documents.
-            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
-                at each step.
-        """
-        answer: Exchange[Tokens] = self._begin(3, (username, password, scope, resource, audience, extra), moment)
+        acr_values: Sequence[str] | None = None,
+        max_age: int | None = None,
+        algs: Sequence[str] | None = None,
+        clock_skew: int | None = None,
+        jkt: str | None = None,
+        x5t_s256: str | None = None,
+        dpop_algs: Sequence[str] | None = None,
+        realm: str | None = None,
+    ) -> Coroutine[Any, Any, AccessToken]:
+        """verify_access_token(), in a coroutine."""
+        answer: Coroutine[Any, Any, AccessToken] = self._acall(7, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
         return answer
 
-    def client_credentials(
+    def verify_logout_token(
         self,
         *,
-        scope: str | Iterable[str] | None = None,
-        resource: Sequence[str] | None = None,
-        audience: Sequence[str] | None = None,
-        extra: Mapping[str, str | Sequence[str]] | None = None,
-        moment: Moment | None = None,
-    ) -> Exchange[Tokens]:
-        """Asks for a token for the client itself (RFC 6749 section 4.4).
+        token: str,
+        replay: Replay | None = None,
+        max_age_without_expiry: int | None = None,
+    ) -> LogoutToken:
+        """Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout
+        section 2.6).
 
-        Without a scope, the server gives what it gives by itself. denied.* if it refuses,
-        lost.* if no answer arrives.
+        End the session of this issuer that it names by sid, and those of its subject whose login
+        named no sid; if it names none, all of its subject. Answer 200, or 400 after an error, with
+        Cache-Control: no-store.
+
+        logout_token.replayed for one that was received before, jws.*, jwt.* and logout_token.event
+        for what is no logout token of this server for this client, lost.* and others where it could
+        not be verified.
 
         Args:
-            scope: What the tokens are for, as names of scopes.
-            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
-            extra: Parameters that the provider documents.
-            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
-                at each step.
+            token: The value of logout_token in the posted form.
+            replay: Who remembers the tokens that were received: "process", which is this
+                client, unless you say, or "caller": then refuse a token whose issuer and jti are in
+                your store, and keep them until forget_at.
+            max_age_without_expiry: Takes a token without exp, of servers older than that rule,
+                if it was issued at most so many seconds ago.
         """
-        answer: Exchange[Tokens] = self._begin(4, (scope, resource, audience, extra), moment)
+        answer: LogoutToken = self._call(8, (token, replay, max_age_without_expiry))
         return answer
 
-    def device_authorization(
+    def averify_logout_token(
         self,
         *,
-        scope: str | Iterable[str] | None = None,
-        resource: Sequence[str] | None = None,
-        audience: Sequence[str] | None = None,
-        extra: Mapping[str, str | Sequence[str]] | None = None,
-        moment: Moment | None = None,
-    ) -> Exchange[DeviceCode]:
-        """Asks for a code that a person enters on another device (RFC 8628).
-
-        Without a scope, the server gives what it gives by itself. endpoint.missing if the server
-        does not offer it, reply.shape if its answer is not what the standard describes,
-        denied.* if it refuses, lost.* if no answer arrives.
-
-        Args:
-            scope: What the tokens are for, as names of scopes.
-            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
-            extra: Parameters that the provider documents.
-            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
-                at each step.
-        """
-        answer: Exchange[DeviceCode] = self._begin(5, (scope, resource, audience, extra), moment)
-        return answer
-
-    def userinfo(
-        self,
-        *,
-        tokens: Tokens,
-        subject: str,
-        moment: Moment | None = None,
-    ) -> Exchange[UserClaims]:
-        """Asks the server about the user who signed in (OpenID Connect Core section 5.3).
-
-        userinfo.subject if it tells about somebody else: then nothing of it may be used.
-        endpoint.missing if the server does not offer it, userinfo.malformed if its answer is
-        not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
-
-        Args:
-            tokens: The tokens of the sign-in.
-            subject: The sub of the verified ID token: the answer has to be about the same
-                user.
-            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
-                at each step.
-        """
-        answer: Exchange[UserClaims] = self._begin(6, (tokens, subject), moment)
+        token: str,
+        replay: Replay | None = None,
+        max_age_without_expiry: int | None = None,
+    ) -> Coroutine[Any, Any, LogoutToken]:
+        """verify_logout_token(), in a coroutine."""
+        answer: Coroutine[Any, Any, LogoutToken] = self._acall(8, (token, replay, max_age_without_expiry))
         return answer

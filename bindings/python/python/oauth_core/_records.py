@@ -14,6 +14,8 @@ __all__ = [
     "TokenState",
     "DeviceCode",
     "UserClaims",
+    "AccessToken",
+    "LogoutToken",
 ]
 
 
@@ -157,5 +159,97 @@ class UserClaims(Record):
             "claims",
         )
         _absent = {
+            "claims": {},
+        }
+
+
+class AccessToken(Record):
+    """What a verified access token says (RFC 9068 section 2.2).
+
+    Attributes:
+        subject: Whom it stands for, in the issuer's terms; of a client that acts for itself,
+            the client.
+        client_id: The client it was issued to.
+        scope: What it is good for.
+        issuer: Who issued it.
+        audience: For whom it is meant.
+        expires_at: When it ends.
+        claims: Every claim.
+    """
+
+    if TYPE_CHECKING:
+        subject: str
+        """Whom it stands for, in the issuer's terms; of a client that acts for itself, the client."""
+        client_id: str
+        """The client it was issued to."""
+        scope: frozenset[str] = frozenset()
+        """What it is good for."""
+        issuer: str
+        """Who issued it."""
+        audience: tuple[str, ...] = ()
+        """For whom it is meant."""
+        expires_at: datetime
+        """When it ends."""
+        claims: dict[str, Any] = {}
+        """Every claim."""
+    else:
+        __slots__ = (
+            "subject",
+            "client_id",
+            "scope",
+            "issuer",
+            "audience",
+            "expires_at",
+            "claims",
+        )
+        _absent = {
+            "scope": frozenset(),
+            "audience": (),
+            "claims": {},
+        }
+
+
+class LogoutToken(Record):
+    """What a verified logout token says (OpenID Connect Back-Channel Logout section 2.4).
+
+    Attributes:
+        issuer: The server that says so.
+        subject: Who was signed out.
+        sid: The session that has ended, as the ID token of its login names it.
+        jti: The name of this token.
+        issued_at: When it was issued.
+        forget_at: From when on jti need not be remembered: the token is refused for its age by
+            then.
+        claims: Every claim.
+    """
+
+    if TYPE_CHECKING:
+        issuer: str
+        """The server that says so."""
+        subject: str | None = None
+        """Who was signed out."""
+        sid: str | None = None
+        """The session that has ended, as the ID token of its login names it."""
+        jti: str
+        """The name of this token."""
+        issued_at: datetime
+        """When it was issued."""
+        forget_at: datetime
+        """From when on jti need not be remembered: the token is refused for its age by then."""
+        claims: dict[str, Any] = {}
+        """Every claim."""
+    else:
+        __slots__ = (
+            "issuer",
+            "subject",
+            "sid",
+            "jti",
+            "issued_at",
+            "forget_at",
+            "claims",
+        )
+        _absent = {
+            "subject": None,
+            "sid": None,
             "claims": {},
         }

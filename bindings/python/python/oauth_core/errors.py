@@ -63,6 +63,10 @@ class OAuthError(Exception):
     """The ``error_description`` of a refusal."""
     extra: dict[str, Any]
     """Members of a refusal that OAuth does not define."""
+    answer_status: int | None
+    """The HTTP status with which an API answers to the access token that met this error."""
+    challenge: str | None
+    """The ``WWW-Authenticate`` with which it does; None where the token is not at fault."""
 
     def __init__(
         self,
@@ -77,6 +81,8 @@ class OAuthError(Exception):
         error: str | None = None,
         error_description: str | None = None,
         extra: dict[str, Any] | None = None,
+        answer_status: int | None = None,
+        challenge: str | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -88,6 +94,8 @@ class OAuthError(Exception):
         self.error = error
         self.error_description = error_description
         self.extra = {} if extra is None else extra
+        self.answer_status = answer_status
+        self.challenge = challenge
 
     @property
     def hint(self) -> str | None:

@@ -17,6 +17,7 @@ use crate::jose::{Alg, Hash, Jws, KeySet, Lookup, Unsigned};
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::token::id_token::{self, HashClaim, IdToken, IdTokenChecks};
+use crate::token::logout_token::{LogoutToken, LogoutTokenChecks};
 
 /// How long it takes to look again for keys that somebody else is fetching.
 const POLL: Duration = Duration::from_millis(250);
@@ -243,6 +244,22 @@ pub(crate) fn id_token(
             .check(&config, token, &jws, at.now())
             .map_err(|error| error.at_endpoint("id_token"))?;
         Ok(HashComparison::new(id_token, jws.alg.hash(), hashes))
+    })
+}
+
+/// The verification of a logout token: its signature, and what it says.
+pub(crate) fn logout_token(
+    config: Arc<ClientConfig>,
+    token: Secret<String>,
+    checks: LogoutTokenChecks,
+) -> impl Exchange<Output = LogoutToken> + Send + use<> {
+    // "in the same way as an ID Token" (OpenID Connect Back-Channel Logout section 2.6, step 2)
+    let allowed = id_token::allowed_algs(&config);
+    let signature = Verification::new(Arc::clone(&config), token, allowed);
+    signature.and_then(move |at, jws| {
+        checks
+            .check(&config, &jws, at.now())
+            .map_err(|error| error.at_endpoint("logout_token"))
     })
 }
 

@@ -13,6 +13,7 @@ use crate::jose::{Alg, Claims, Jws, Validity};
 use crate::moment::UnixTime;
 use crate::quirk::Quirk;
 use crate::secret::Secret;
+use crate::server::Server;
 
 pub use crate::jose::CLOCK_SKEW;
 
@@ -133,7 +134,7 @@ impl IdTokenChecks {
             // A logout token (OpenID Connect Back-Channel Logout section 2.4).
             return Err(Error::from(ValidationFailure::JwtUnexpectedClaim).about("events"));
         }
-        self.issuer(config, &claims)?;
+        issuer(&config.server, &claims)?;
         self.refreshed(&claims)?;
         let subject = Claims::required("sub", claims.text("sub")?)?;
         if subject.is_empty() || subject.len() > 255 || !subject.is_ascii() {
@@ -151,16 +152,6 @@ impl IdTokenChecks {
             },
             hashes,
         ))
-    }
-
-    fn issuer(&self, config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
-        let named = Claims::required("iss", claims.text("iss")?)?;
-        let (rules, issuer) = (config.server.rules(), config.server.issuer());
-        if issuer.as_str() == named || is_of_tenant(rules.tenant_issuer(), named, claims)? {
-            return Ok(());
-        }
-        let both = format!("it names {named}, expected was {issuer}");
-        Err(Error::from(ValidationFailure::JwtIssuer).about(&both))
     }
 
     /// "MUST be rejected if ... it does not list the Client as a valid audience, or if it contains additional
@@ -338,6 +329,21 @@ fn is_encrypted(token: &str) -> bool {
     token.bytes().filter(|byte| *byte == b'.').count() == 4
 }
 
+/// Whether a token was issued by this server, or, where its issuers are those of tenants, by the tenant that
+/// the token names.
+///
+/// # Errors
+/// `jwt.issuer`, `jwt.missing_claim`, `jwt.malformed_claim`.
+pub(crate) fn issuer(server: &Server, claims: &Claims) -> Result<(), Error> {
+    let named = Claims::required("iss", claims.text("iss")?)?;
+    let (rules, issuer) = (server.rules(), server.issuer());
+    if issuer.as_str() == named || is_of_tenant(rules.tenant_issuer(), named, claims)? {
+        return Ok(());
+    }
+    let both = format!("it names {named}, expected was {issuer}");
+    Err(Error::from(ValidationFailure::JwtIssuer).about(&both))
+}
+
 /// Whether an issuer is the one of the tenant that the token names, for servers whose document has a
 /// template (`{tenantid}`) in its place.
 fn is_of_tenant(template: Option<&str>, named: &str, claims: &Claims) -> Result<bool, Error> {
@@ -361,8 +367,12 @@ pub(crate) fn allowed_algs(config: &ClientConfig) -> Vec<Alg> {
             .filter(|alg| !(alg.is_symmetric() && is_public));
         return usable.collect();
     }
-    let supported = config
-        .server
+    metadata_algs(&config.server)
+}
+
+/// The algorithms that the server signs with, but for shared secrets.
+pub(crate) fn metadata_algs(server: &Server) -> Vec<Alg> {
+    let supported = server
         .named_list("id_token_signing_alg_values_supported")
         .unwrap_or_default();
     let known = supported

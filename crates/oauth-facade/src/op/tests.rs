@@ -10,7 +10,9 @@ const METADATA: &str = r#"{
     "issuer": "https://as.example",
     "token_endpoint": "https://as.example/token",
     "revocation_endpoint": "https://as.example/revoke",
-    "introspection_endpoint": "https://as.example/introspect"
+    "introspection_endpoint": "https://as.example/introspect",
+    "end_session_endpoint": "https://as.example/logout",
+    "jwks_uri": "https://as.example/jwks"
 }"#;
 
 fn client() -> Client {
@@ -233,6 +235,90 @@ fn an_outcome_has_its_members_in_the_order_of_the_description() {
     assert!(matches!(member("expires_at"), Arg::Time(end) if end.as_secs() == 7));
     assert!(matches!(member("username"), Arg::Null));
     assert!(matches!(member("extra"), Arg::Json(more) if more["more"] == 1));
+}
+
+#[test]
+fn a_token_that_an_api_refuses_is_told_with_the_answer_to_give() {
+    let args = vec![
+        text("not-a-token"),
+        text("https://api.example"),
+        Arg::Null,
+        text("read"),
+    ];
+    let mut machine = client()
+        .begin(number("verify_access_token"), args)
+        .expect("a conversation");
+    let error = machine.begin(&at()).map(drop).expect_err("it is none");
+    let record = crate::ErrorRecord::from(&error);
+    assert_eq!(
+        (record.code, record.answer_status),
+        ("jws.malformed", Some(401))
+    );
+    assert_eq!(
+        record.challenge.as_deref(),
+        Some(r#"Bearer error="invalid_token""#)
+    );
+    assert!(
+        record
+            .to_json(None)
+            .contains(r#""answer_status":401,"challenge":"Bearer "#)
+    );
+    let other = crate::ErrorRecord::from(&Error::from(Misuse::Setup)).to_json(None);
+    assert!(!other.contains("answer_status"));
+}
+
+#[test]
+fn what_an_api_asks_of_tokens_has_to_be_sayable() {
+    let with = |place: usize, value: Arg| {
+        let mut args = vec![text("t"), text("https://api.example")];
+        args.resize_with(place, || Arg::Null);
+        args.push(value);
+        code("verify_access_token", args)
+    };
+    for (place, name) in [(4, "acr_values"), (6, "algs"), (10, "dpop_algs")] {
+        let told = with(place, Arg::List(vec![text("no such")]));
+        assert!(
+            told.contains(&format!(": {name} [form.malformed_parameter]")),
+            "{told}"
+        );
+    }
+    let profile = vec![text("t"), text("https://api.example"), text("okto")];
+    let told = mismatch("verify_access_token", profile).to_string();
+    assert!(
+        told.contains("rfc9068 keycloak entra auth0 okta cognito"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_logout_token_is_verified_with_the_servers_keys() {
+    let token = "eyJhbGciOiJSUzI1NiJ9.e30.AAAA";
+    let mut machine = client()
+        .begin(
+            number("verify_logout_token"),
+            vec![text(token), text("caller")],
+        )
+        .expect("a conversation");
+    match machine.begin(&at()) {
+        Ok(Turn::Send(request)) => assert_eq!(request.url, "https://as.example/jwks"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_person_is_signed_out_at_a_url() {
+    let mut ask = crate::EndSession {
+        state: Some("s".into()),
+        post_logout_redirect_uri: Some("https://rp.example/bye".to_owned()),
+        ..Default::default()
+    };
+    let url = client().end_session_url(ask.clone()).expect("a URL");
+    let wanted = "https://as.example/logout?client_id=id\
+                  &post_logout_redirect_uri=https%3A%2F%2Frp.example%2Fbye&state=s";
+    assert_eq!(url, wanted);
+    ask.post_logout_redirect_uri = Some("http://rp.example/bye".to_owned());
+    let refused = client().end_session_url(ask).map_err(|error| error.code());
+    assert_eq!(refused, Err("redirect_uri.refused"));
 }
 
 #[test]

@@ -13,33 +13,48 @@ use crate::HEADER;
 /// The longest line.
 const WIDTH: usize = 100;
 
-/// The methods.
+/// The methods over the native transport.
 pub(crate) fn operations(_: &str) -> Result<String, Box<dyn Error>> {
-    let table = table()?;
-    let (mut calls, mut exchanges) = (String::new(), String::new());
-    for &(number, entry) in &table {
+    let mut calls = String::new();
+    for (number, entry) in table()? {
         if entry.doors == Doors::All {
             calls += &call(number, entry)?;
         }
+    }
+    let body = format!(
+        "\nFINGERPRINT = \"{}\"\n\n\nclass Operations:\n    \
+         \"\"\"What a client asks of a server, over the native transport.\"\"\"\n\n    \
+         __slots__ = ()\n\n    if TYPE_CHECKING:\n\n        \
+         def _call(self, number: int, arguments: tuple[object, ...], /) -> Any: ...\n        \
+         def _acall(self, number: int, arguments: tuple[object, ...], /) -> Any: ...\n{calls}",
+        fingerprint()
+    );
+    Ok(module("What a client can ask of a server.", &body))
+}
+
+/// The methods without a transport.
+pub(crate) fn exchanges(_: &str) -> Result<String, Box<dyn Error>> {
+    let mut exchanges = String::new();
+    for (number, entry) in table()? {
         exchanges += &exchange(number, entry)?;
     }
     let body = format!(
-        "\n\nclass Operations:\n    \"\"\"What a client asks of a server, over the native transport.\"\"\"\n\n    \
-         __slots__ = ()\n\n    if TYPE_CHECKING:\n\n        \
-         def _call(self, number: int, arguments: tuple[object, ...], /) -> Any: ...\n        \
-         def _acall(self, number: int, arguments: tuple[object, ...], /) -> Any: ...\n{calls}\
-         \n\nclass ExchangeOperations:\n    \"\"\"The same without a transport: each is an Exchange.\"\"\"\n\n    \
+        "\n\nclass ExchangeOperations:\n    \
+         \"\"\"What a client asks of a server, without a transport: each is an Exchange.\"\"\"\n\n    \
          __slots__ = ()\n\n    if TYPE_CHECKING:\n\n        \
          def _begin(\n            self, number: int, arguments: tuple[object, ...], moment: Moment | None, /\n        \
          ) -> Any: ...\n{exchanges}"
     );
-    let mut module = format!(
-        "# {HEADER}\n\"\"\"What a client can ask of a server. The source is crates/oauth-facade/src/op.\"\"\"\n\n\
-         from __future__ import annotations\n\nTYPE_CHECKING = False\nif TYPE_CHECKING:\n"
-    );
-    module += &imports(&body);
-    module += &format!("\nFINGERPRINT = \"{}\"\n", fingerprint());
-    Ok(module + &body)
+    let about = "The operations without a transport.";
+    Ok(module(about, &body))
+}
+
+fn module(about: &str, body: &str) -> String {
+    let imports = imports(body);
+    format!(
+        "# {HEADER}\n\"\"\"{about} The source is crates/oauth-facade/src/op.\"\"\"\n\n\
+         from __future__ import annotations\n\nTYPE_CHECKING = False\nif TYPE_CHECKING:\n{imports}{body}"
+    )
 }
 
 /// What the methods name, from where it is.
@@ -68,6 +83,9 @@ fn imports(body: &str) -> String {
     lines += &from(".drive", &["Moment"]);
     lines.push('\n');
     for (name, words) in words() {
+        if !named.contains(name) {
+            continue;
+        }
         let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
         let _ = writeln!(lines, "    {name} = Literal[{}]", words.join(", "));
     }

@@ -1,0 +1,62 @@
+'use strict'
+
+const { inspect } = require('node:util')
+const { Client } = require('./client.cjs')
+
+/** What a route can need beyond what its API needs. */
+const NEEDS = ['scope', 'acrValues', 'maxAge']
+/** What a request has proved. */
+const PROOF = ['jkt', 'x5tS256']
+/** What is said once for an API. */
+const COMMON = ['audience', 'profile', 'algs', 'clockSkew', 'dpopAlgs', 'realm', ...NEEDS]
+
+/** Those of these names that are given. */
+function named(names, given) {
+  const known = names.filter((name) => given[name] !== undefined)
+  return Object.fromEntries(known.map((name) => [name, given[name]]))
+}
+
+/** A mistyped need would be none. */
+function only(names, given) {
+  const unknown = Object.keys(given).find((name) => !names.includes(name))
+  if (unknown !== undefined) throw new TypeError(`${unknown}: there is no such option`)
+}
+
+/** Verifies the access tokens of one server for one API. */
+class AccessTokenVerifier {
+  #client
+  #common
+
+  constructor(server, { timeoutMs, network, fetch, send, ...common } = {}) {
+    only(COMMON, common)
+    // Nothing is asked in its name: keys are anybody's to fetch.
+    const options = { clientId: 'resource-server', clientAuth: 'none', timeoutMs, network, fetch, send }
+    this.#client = new Client(server, options)
+    // What can be read once only is to be read for each token.
+    const list = (value) => (typeof value === 'object' && value !== null ? [...value] : value)
+    this.#common = { ...common, scope: list(common.scope), acrValues: list(common.acrValues) }
+  }
+
+  get server() { return this.#client.server }
+
+  /** Verifies a token: signature and claims. */
+  async verify(token, { signal, timeoutMs, ...given } = {}) {
+    return this.#client.verifyAccessToken(this.#asked(token, given), { signal, timeoutMs })
+  }
+
+  /** The same for a driver of your own. */
+  verifyExchange(token, { moment, ...given } = {}) {
+    return this.#client.exchange.verifyAccessToken(this.#asked(token, given), { moment })
+  }
+
+  #asked(token, given) {
+    only([...NEEDS, ...PROOF], given)
+    return { token, ...this.#common, ...named([...NEEDS, ...PROOF], given) }
+  }
+
+  [inspect.custom](depth, options) {
+    return `AccessTokenVerifier ${inspect({ issuer: this.server.issuer, audience: this.#common.audience }, options)}`
+  }
+}
+
+module.exports = { AccessTokenVerifier }

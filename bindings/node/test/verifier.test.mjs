@@ -1,0 +1,145 @@
+// For API servers: access tokens verified; and the ends of sessions.
+import assert from 'node:assert/strict'
+import { createHash, generateKeyPairSync, sign } from 'node:crypto'
+import { test } from 'node:test'
+import { inspect } from 'node:util'
+import { core, listen, rejection } from './helper.mjs'
+
+const { AccessToken, AccessTokenVerifier, Client, LogoutToken, Lost, Server } = core
+const AUDIENCE = 'https://api.example'
+const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
+
+const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+const jwks = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: '1', alg: 'ES256', use: 'sig' }] }
+const now = () => Math.floor(Date.now() / 1000)
+
+function signed(typ, claims) {
+  const encode = (part) => Buffer.from(JSON.stringify(part)).toString('base64url')
+  const input = `${encode({ alg: 'ES256', kid: '1', typ })}.${encode(claims)}`
+  const signature = sign('sha256', Buffer.from(input), { key: privateKey, dsaEncoding: 'ieee-p1363' })
+  return `${input}.${signature.toString('base64url')}`
+}
+
+/** An authorization server that has keys and counts who asks for them. */
+async function issuer() {
+  const asked = []
+  const base = await listen((request, reply) => {
+    asked.push(request.url)
+    reply.setHeader('content-type', 'application/json').end(JSON.stringify(jwks))
+  })
+  const metadata = {
+    issuer: base,
+    jwks_uri: `${base}/jwks`,
+    end_session_endpoint: `${base}/logout`,
+    id_token_signing_alg_values_supported: ['ES256'],
+  }
+  const server = Server.fromMetadata(base, metadata, { transport: 'loopback_http' })
+  const token = (more = {}, typ = 'at+jwt') => signed(typ, {
+    iss: base, aud: AUDIENCE, sub: 'u', client_id: 'c', jti: 'j', scope: 'read', iat: now(), exp: now() + 60, ...more,
+  })
+  const logout = (more) => signed('logout+jwt', {
+    iss: base, aud: 'id', iat: now(), exp: now() + 60, events: { [EVENT]: {} }, ...more,
+  })
+  return { base, server, asked, token, logout }
+}
+
+test('an API verifies what it is shown, with keys that it fetches once', async () => {
+  const { base, server, asked, token } = await issuer()
+  const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, scope: 'read' })
+  const told = await verifier.verify(token({ groups: ['g'] }))
+  assert(told instanceof AccessToken)
+  assert.deepEqual([told.subject, told.clientId, told.issuer, told.audience], ['u', 'c', base, [AUDIENCE]])
+  assert.deepEqual([told.scope, told.claims.groups], [['read'], ['g']])
+  assert(told.expiresAt > new Date())
+  await Promise.all(Array.from({ length: 5 }, () => verifier.verify(token())))
+  assert.deepEqual(asked, ['/jwks'])
+  assert.match(inspect(verifier), /audience: 'https:\/\/api.example'/)
+})
+
+test('a refusal has the answer to give', async () => {
+  const { server, token } = await issuer()
+  const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, realm: 'a "b"', dpopAlgs: ['ES256'] })
+  const refusal = async (...args) => {
+    const { code, answerStatus, challenge } = await rejection(verifier.verify(...args))
+    return [code, answerStatus, challenge]
+  }
+  const realm = 'realm="a \\"b\\""'
+  const dpop = `DPoP ${realm}, algs="ES256"`
+  assert.deepEqual(await refusal(token({ exp: 1 })), ['jwt.expired', 401, `Bearer ${realm}, error="invalid_token", ${dpop}`])
+  assert.deepEqual(await refusal(token(), { scope: ['admin'] }), [
+    'access_token.insufficient_scope', 403, `Bearer ${realm}, error="insufficient_scope", scope="admin", ${dpop}`,
+  ])
+  assert.deepEqual(await refusal(token(), { acrValues: ['gold'], maxAge: 60 }), [
+    'access_token.insufficient_user_authentication', 401,
+    `Bearer ${realm}, error="insufficient_user_authentication", acr_values="gold", max_age="60", ${dpop}`,
+  ])
+  for (const [what, code] of [
+    [token({}, 'JWT'), 'jwt.typ'],
+    [token({ nonce: 'n' }), 'jwt.unexpected_claim'],
+    [token({ aud: 'https://other.example' }), 'jwt.audience'],
+    [`${token().slice(0, -4)}AAAA`, 'jws.bad_signature'],
+    ['opaque', 'jws.malformed'],
+  ]) {
+    assert.deepEqual((await refusal(what)).slice(0, 2), [code, 401])
+  }
+})
+
+test('a token that is bound to a key needs its proof', async () => {
+  const { server, token } = await issuer()
+  const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
+  const jkt = createHash('sha256').update('key').digest('base64url')
+  const bound = token({ cnf: { jkt } })
+  assert.equal((await verifier.verify(bound, { jkt })).claims.cnf.jkt, jkt)
+  assert.equal((await rejection(verifier.verify(bound))).code, 'access_token.proof_required')
+  assert.equal((await rejection(verifier.verify(bound, { jkt: 'other' }))).challenge, 'DPoP error="invalid_token", Bearer')
+})
+
+test('a server that cannot be asked is no fault of the token', async () => {
+  const { base, token } = await issuer()
+  const metadata = { issuer: base, jwks_uri: 'http://127.0.0.1:1/jwks', id_token_signing_alg_values_supported: ['ES256'] }
+  const server = Server.fromMetadata(base, metadata, { transport: 'loopback_http' })
+  const error = await rejection(new AccessTokenVerifier(server, { audience: AUDIENCE }).verify(token()))
+  assert(error instanceof Lost)
+  assert.deepEqual([error.answerStatus, error.challenge], [503, undefined])
+})
+
+test('what is mistyped is not left out, and a profile is one of a list', async () => {
+  const { server, token } = await issuer()
+  assert.throws(() => new AccessTokenVerifier(server, { audience: AUDIENCE, scopes: 'read' }), TypeError)
+  const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
+  await assert.rejects(verifier.verify(token(), { scopes: 'read' }), TypeError)
+  const okto = new AccessTokenVerifier(server, { audience: AUDIENCE, profile: 'okto' })
+  await assert.rejects(okto.verify(token()), /profile.*rfc9068 keycloak/)
+  const keycloak = new AccessTokenVerifier(server, { audience: AUDIENCE, profile: 'keycloak' })
+  assert.equal((await keycloak.verify(token({ azp: 'k', typ: 'Bearer' }, 'JWT'))).clientId, 'k')
+})
+
+test('a logout token is taken once', async () => {
+  const { server, logout } = await issuer()
+  const client = new Client(server, { clientId: 'id' })
+  const token = logout({ jti: '1', sub: 'u', sid: 's' })
+  const told = await client.verifyLogoutToken({ token })
+  assert(told instanceof LogoutToken)
+  assert.deepEqual([told.subject, told.sid, told.jti], ['u', 's', '1'])
+  assert(told.forgetAt > new Date())
+  assert.equal((await rejection(client.verifyLogoutToken({ token }))).code, 'logout_token.replayed')
+  assert.equal((await client.verifyLogoutToken({ token, replay: 'caller' })).jti, '1')
+  const nonce = client.verifyLogoutToken({ token: logout({ jti: '2', sub: 'u', nonce: 'n' }) })
+  assert.equal((await rejection(nonce)).code, 'jwt.unexpected_claim')
+})
+
+test('a person is signed out at a URL', async () => {
+  const { base, server } = await issuer()
+  const client = new Client(server, { clientId: 'id' })
+  assert.equal(client.endSessionUrl().href, `${base}/logout?client_id=id`)
+  const url = client.endSessionUrl({
+    idTokenHint: 'a.b.c', logoutHint: 'u', postLogoutRedirectUri: new URL('https://rp.example/bye'), state: 's', uiLocales: 'de en',
+  })
+  assert.deepEqual(Object.fromEntries(url.searchParams), {
+    id_token_hint: 'a.b.c', logout_hint: 'u', client_id: 'id', post_logout_redirect_uri: 'https://rp.example/bye', state: 's', ui_locales: 'de en',
+  })
+  const refused = () => client.endSessionUrl({ postLogoutRedirectUri: 'http://rp.example/bye' })
+  assert.throws(refused, { code: 'redirect_uri.refused' })
+  const without = Server.fromMetadata(base, { issuer: base }, { transport: 'loopback_http' })
+  assert.throws(() => new Client(without, { clientId: 'id' }).endSessionUrl(), { code: 'endpoint.missing' })
+})

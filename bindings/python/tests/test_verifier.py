@@ -1,0 +1,212 @@
+"""For API servers: access tokens verified; and the ends of sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from conftest import ROOT, Answer, Plain, reply
+
+import oauth_core
+
+AUDIENCE = "https://api.example"
+EVENT = "http://schemas.openid.net/event/backchannel-logout"
+KEYS = json.loads((ROOT / "tests/vectors/vectors.json").read_text("utf-8"))["keys"]
+KEY: dict[str, str] = KEYS["as_private"]["rsa1"]
+
+
+def encoded(part: bytes) -> str:
+    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
+
+
+def number(text: str) -> int:
+    return int.from_bytes(base64.urlsafe_b64decode(text + "=="), "big")
+
+
+def signed(typ: str | None, claims: dict[str, Any]) -> str:
+    """A JWS by RS256 (RFC 8017 section 8.2.1) with the public test key of the vectors."""
+    header = {"alg": "RS256", "kid": "rsa1"} | ({} if typ is None else {"typ": typ})
+    text = ".".join(encoded(json.dumps(part).encode()) for part in (header, claims))
+    info = bytes.fromhex("3031300d060960864801650304020105000420")
+    info += hashlib.sha256(text.encode()).digest()
+    n, d = number(KEY["n"]), number(KEY["d"])
+    size = (n.bit_length() + 7) // 8
+    padded = b"\x00\x01" + b"\xff" * (size - len(info) - 3) + b"\x00" + info
+    signature = pow(int.from_bytes(padded, "big"), d, n)
+    return f"{text}.{encoded(signature.to_bytes(size, 'big'))}"
+
+
+class Issuer:
+    """An authorization server that has keys and counts who asks for them."""
+
+    def __init__(self, plain: Callable[[Answer], Plain]) -> None:
+        keys = json.dumps(KEYS["as_jwks"]).encode()
+        self.plain = plain(reply(200, keys, content_type="application/json"))
+        self.base = self.plain.base
+        metadata = {
+            "issuer": self.base,
+            "jwks_uri": f"{self.base}/jwks",
+            "end_session_endpoint": f"{self.base}/logout",
+        }
+        self.server = oauth_core.Server.from_metadata(
+            self.base, metadata, transport="loopback_http"
+        )
+
+    def token(self, typ: str | None = "at+jwt", **more: Any) -> str:
+        now = int(time.time())
+        claims = {"iss": self.base, "aud": AUDIENCE, "sub": "u", "client_id": "c", "jti": "j"}
+        times = {"iat": now, "exp": now + 60, "scope": "read"}
+        return signed(typ, {**claims, **times, **more})
+
+    def logout(self, **more: Any) -> str:
+        now = int(time.time())
+        claims = {"iss": self.base, "aud": "id", "iat": now, "exp": now + 60, "events": {EVENT: {}}}
+        return signed("logout+jwt", {**claims, **more})
+
+
+@pytest.fixture
+def issuer(plain: Callable[[Answer], Plain]) -> Issuer:
+    return Issuer(plain)
+
+
+def test_an_api_verifies_what_it_is_shown(issuer: Issuer) -> None:
+    verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, scope=["read"])
+    told = verifier.verify(issuer.token(groups=["g"]))
+    assert isinstance(told, oauth_core.AccessToken)
+    assert (told.subject, told.client_id, told.issuer) == ("u", "c", issuer.base)
+    assert list(told.audience) == [AUDIENCE] and told.claims["groups"] == ["g"]
+    assert "read" in told.scope
+
+    async def several() -> None:
+        shown = [verifier.averify(issuer.token()) for _ in range(5)]
+        assert {told.subject for told in await asyncio.gather(*shown)} == {"u"}
+
+    asyncio.run(several())
+    assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
+
+
+def refused(verifier: oauth_core.AccessTokenVerifier, token: str, **needs: Any) -> tuple[Any, ...]:
+    with pytest.raises(oauth_core.OAuthError) as raised:
+        verifier.verify(token, **needs)
+    return raised.value.code, raised.value.answer_status, raised.value.challenge
+
+
+def test_a_refusal_has_the_answer_to_give(issuer: Issuer) -> None:
+    verifier = oauth_core.AccessTokenVerifier(
+        issuer.server, audience=AUDIENCE, realm='a "b"', dpop_algs=["ES256"]
+    )
+    realm = r'realm="a \"b\""'
+    dpop = f'DPoP {realm}, algs="ES256"'
+    expired = refused(verifier, issuer.token(exp=1))
+    assert expired == ("jwt.expired", 401, f'Bearer {realm}, error="invalid_token", {dpop}')
+    assert refused(verifier, issuer.token(), scope=["admin"]) == (
+        "access_token.insufficient_scope",
+        403,
+        f'Bearer {realm}, error="insufficient_scope", scope="admin", {dpop}',
+    )
+    unmet = 'error="insufficient_user_authentication", acr_values="gold", max_age="60"'
+    assert refused(verifier, issuer.token(), acr_values=["gold"], max_age=60) == (
+        "access_token.insufficient_user_authentication",
+        401,
+        f"Bearer {realm}, {unmet}, {dpop}",
+    )
+    for token, code in [
+        (issuer.token("JWT"), "jwt.typ"),
+        (issuer.token(nonce="n"), "jwt.unexpected_claim"),
+        (issuer.token(aud="https://other.example"), "jwt.audience"),
+        (issuer.token()[:-4] + "AAAA", "jws.bad_signature"),
+        ("opaque", "jws.malformed"),
+    ]:
+        assert refused(verifier, token)[:2] == (code, 401)
+
+
+def test_a_token_that_is_bound_to_a_key_needs_its_proof(issuer: Issuer) -> None:
+    verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
+    bound = issuer.token(cnf={"jkt": "k"})
+    assert verifier.verify(bound, jkt="k").claims["cnf"] == {"jkt": "k"}
+    assert refused(verifier, bound)[0] == "access_token.proof_required"
+    assert refused(verifier, bound, jkt="other")[2] == 'DPoP error="invalid_token", Bearer'
+
+
+def test_a_server_that_cannot_be_asked_is_no_fault_of_the_token(issuer: Issuer) -> None:
+    metadata = {"issuer": issuer.base, "jwks_uri": "http://127.0.0.1:1/jwks"}
+    server = oauth_core.Server.from_metadata(issuer.base, metadata, transport="loopback_http")
+    verifier = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE)
+    with pytest.raises(oauth_core.Lost) as raised:
+        verifier.verify(issuer.token())
+    assert (raised.value.answer_status, raised.value.challenge) == (503, None)
+
+
+def test_a_profile_is_one_of_a_list(issuer: Issuer) -> None:
+    def verifier(profile: Any) -> oauth_core.AccessTokenVerifier:
+        return oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, profile=profile)
+
+    with pytest.raises(TypeError, match="profile.*rfc9068 keycloak"):
+        verifier("okto").verify(issuer.token())
+    token = issuer.token(None, azp="k", cid="o", scp=["read"])
+    assert verifier("okta").verify(token).client_id == "o"
+    assert verifier("auth0").verify(token).client_id == "k"
+    assert refused(verifier("rfc9068"), token)[0] == "jwt.typ"
+
+
+def test_the_verification_runs_without_a_transport(issuer: Issuer) -> None:
+    verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
+    keys = json.dumps(KEYS["as_jwks"]).encode()
+    exchange = verifier.verify_exchange(issuer.token())
+    asked = next(exchange)
+    assert isinstance(asked, oauth_core.Send) and asked.url == f"{issuer.base}/jwks"
+    answer = (200, [("content-type", "application/json")], keys)
+    with pytest.raises(StopIteration) as done:
+        exchange.send(answer)
+    assert done.value.value.subject == "u" and issuer.plain.seen == []
+
+
+def test_a_logout_token_is_taken_once(issuer: Issuer) -> None:
+    client = oauth_core.Client(issuer.server, client_id="id")
+    token = issuer.logout(jti="1", sub="u", sid="s")
+    told = client.verify_logout_token(token=token)
+    assert isinstance(told, oauth_core.LogoutToken)
+    assert (told.subject, told.sid, told.jti) == ("u", "s", "1")
+    assert told.forget_at > told.issued_at
+    with pytest.raises(oauth_core.Untrusted) as raised:
+        asyncio.run(client.averify_logout_token(token=token))
+    assert raised.value.code == "logout_token.replayed" and raised.value.answer_status is None
+    assert client.verify_logout_token(token=token, replay="caller").jti == "1"
+    with pytest.raises(oauth_core.Untrusted) as raised:
+        client.verify_logout_token(token=issuer.logout(jti="2", sub="u", nonce="n"))
+    assert raised.value.code == "jwt.unexpected_claim"
+
+
+def test_a_person_is_signed_out_at_a_url(issuer: Issuer) -> None:
+    client = oauth_core.Client(issuer.server, client_id="id")
+    assert client.end_session_url() == f"{issuer.base}/logout?client_id=id"
+    url = client.end_session_url(
+        id_token_hint="a.b.c",
+        logout_hint="u",
+        post_logout_redirect_uri="https://rp.example/bye",
+        state="s",
+        ui_locales="de en",
+    )
+    assert parse_qs(urlsplit(url).query) == {
+        "id_token_hint": ["a.b.c"],
+        "logout_hint": ["u"],
+        "client_id": ["id"],
+        "post_logout_redirect_uri": ["https://rp.example/bye"],
+        "state": ["s"],
+        "ui_locales": ["de en"],
+    }
+    with pytest.raises(oauth_core.Misuse) as raised:
+        client.end_session_url(post_logout_redirect_uri="http://rp.example/bye")
+    assert raised.value.code == "redirect_uri.refused"
+    metadata = {"issuer": issuer.base}
+    without = oauth_core.Server.from_metadata(issuer.base, metadata, transport="loopback_http")
+    with pytest.raises(oauth_core.Misuse) as raised:
+        oauth_core.Client(without, client_id="id").end_session_url()
+    assert raised.value.code == "endpoint.missing"

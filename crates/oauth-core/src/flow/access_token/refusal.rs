@@ -1,0 +1,185 @@
+//! What an API answers to a token that is not good enough.
+//!
+//! RFC 6750 <https://www.rfc-editor.org/rfc/rfc6750#section-3>, RFC 9449 section 7.1, RFC 9470 section 3, RFC
+//! 9728 section 5.1
+
+use super::AccessTokenVerifier;
+use crate::challenge;
+use crate::error::{Error, Misuse, Refusal, ValidationFailure};
+use crate::jose::Alg;
+use crate::url::Url;
+
+/// How a token was shown: the scheme of the `Authorization` header (RFC 9110 section 11.6.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Scheme {
+    /// `Bearer` (RFC 6750)
+    #[default]
+    Bearer,
+    /// `DPoP` (RFC 9449)
+    Dpop,
+}
+
+impl Scheme {
+    /// Its name in a header.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+        }
+    }
+}
+
+/// What the challenges of an API say besides.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answers {
+    realm: Option<String>,
+    resource_metadata: Option<Url>,
+    dpop_algs: Vec<Alg>,
+}
+
+impl AccessTokenVerifier {
+    /// Names a realm in every challenge (RFC 9110 section 11.5).
+    ///
+    /// # Errors
+    /// `form.malformed_parameter` for what is not printable ASCII.
+    pub fn with_realm(mut self, realm: &str) -> Result<Self, Error> {
+        if !realm.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Err(Error::from(Misuse::ParameterValue).about("realm"));
+        }
+        self.answers.realm = Some(realm.to_owned());
+        Ok(self)
+    }
+
+    /// Names the API's metadata in every challenge (RFC 9728 section 5.1).
+    #[must_use]
+    pub fn with_resource_metadata(mut self, url: Url) -> Self {
+        self.answers.resource_metadata = Some(url);
+        self
+    }
+
+    /// Tells in every challenge that proofs by these algorithms are taken (RFC 9449 section 7.1). Verifying
+    /// them is left to the API.
+    #[must_use]
+    pub fn with_dpop_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
+        self.answers.dpop_algs = algs.into_iter().collect();
+        self
+    }
+
+    /// What to answer to a request without a token: 401, and which schemes there are. "The resource server
+    /// SHOULD NOT include an error code" (RFC 6750 section 3.1).
+    pub fn refuse_missing(&self) -> Refusal {
+        Refusal {
+            status: 401,
+            challenge: Some(self.challenge(Scheme::Bearer, None)),
+        }
+    }
+
+    /// What to answer to a request whose token was shown by `scheme` and met this error.
+    pub fn refuse(&self, scheme: Scheme, error: &Error) -> Refusal {
+        self.refuse_code(scheme, error.code())
+    }
+
+    /// [`Self::refuse`] for an error of which only the code is at hand.
+    pub fn refuse_code(&self, scheme: Scheme, code: &str) -> Refusal {
+        let kind = code.split_once('.').map_or(code, |(kind, _)| kind);
+        let (status, error) = match kind {
+            _ if code == ValidationFailure::AccessTokenScope.code() => (403, "insufficient_scope"),
+            _ if code == ValidationFailure::AccessTokenAuthentication.code() => {
+                (401, "insufficient_user_authentication")
+            }
+            "jws" | "jwt" | "access_token" => (401, "invalid_token"),
+            // The token may be good: who shows it again later may be let in.
+            "lost" | "denied" | "reply" | "jwks" | "metadata" => return without_challenge(503),
+            _ => return without_challenge(500),
+        };
+        Refusal {
+            status,
+            challenge: Some(self.challenge(scheme, Some(error))),
+        }
+    }
+
+    /// The challenge of the scheme that was used, and that of the other, if it may be used.
+    fn challenge(&self, scheme: Scheme, error: Option<&str>) -> String {
+        let algs: Vec<_> = self
+            .answers
+            .dpop_algs
+            .iter()
+            .map(|alg| alg.as_str())
+            .collect();
+        let algs = algs.join(" ");
+        let needed = Needed::of(self, error);
+        let mut text = String::new();
+        let schemes = match scheme {
+            Scheme::Bearer => [Scheme::Bearer, Scheme::Dpop],
+            Scheme::Dpop => [Scheme::Dpop, Scheme::Bearer],
+        };
+        for offered in schemes {
+            if offered == Scheme::Dpop && algs.is_empty() && scheme != Scheme::Dpop {
+                continue;
+            }
+            let mut params = Vec::new();
+            if let Some(realm) = &self.answers.realm {
+                params.push(("realm", realm.as_str()));
+            }
+            if offered == scheme {
+                params.extend(error.map(|error| ("error", error)));
+                params.extend(needed.params());
+            }
+            if offered == Scheme::Dpop && !algs.is_empty() {
+                params.push(("algs", algs.as_str()));
+            }
+            if let Some(url) = &self.answers.resource_metadata {
+                params.push(("resource_metadata", url.as_str()));
+            }
+            challenge::write(offered.as_str(), &params, &mut text);
+        }
+        text
+    }
+}
+
+/// What the request needs that the token does not give.
+#[derive(Default)]
+struct Needed {
+    scope: Option<String>,
+    acr_values: Option<String>,
+    max_age: Option<String>,
+}
+
+impl Needed {
+    fn of(verifier: &AccessTokenVerifier, error: Option<&str>) -> Self {
+        let checks = &verifier.checks;
+        let filled = |text: String| Some(text).filter(|text| !text.is_empty());
+        match error {
+            // "scope" may stand in a challenge without an error, too (RFC 6750 section 3).
+            None | Some("insufficient_scope") => Self {
+                scope: filled(checks.scope.as_str().to_owned()),
+                ..Self::default()
+            },
+            Some("insufficient_user_authentication") => Self {
+                scope: None,
+                acr_values: filled(checks.acr_values.join(" ")),
+                max_age: checks.max_age.map(|age| age.as_secs().to_string()),
+            },
+            Some(_) => Self::default(),
+        }
+    }
+
+    fn params(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("scope", &self.scope),
+            ("acr_values", &self.acr_values),
+            ("max_age", &self.max_age),
+        ];
+        all.into_iter()
+            .filter_map(|(name, value)| value.as_deref().map(|value| (name, value)))
+    }
+}
+
+/// The token is not at fault.
+const fn without_challenge(status: u16) -> Refusal {
+    Refusal {
+        status,
+        challenge: None,
+    }
+}

@@ -1,0 +1,446 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use std::time::Duration;
+
+use super::{AccessTokenVerifier, Refusal, Scheme};
+use crate::challenge;
+use crate::error::{Cause, Error};
+use crate::exchange::{Exchange, Input, Step, VerificationJob};
+use crate::jose::{Alg, KeySet, signing_input};
+use crate::json::{Map, Value};
+use crate::moment::UnixTime;
+use crate::scope::Scope;
+use crate::server::EndpointKind;
+use crate::testing::{self, NOW, at, code};
+use crate::token::access_token::{AccessToken, AccessTokenProfile, ProvenKeys};
+
+const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1",
+    "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+
+fn verifier() -> AccessTokenVerifier {
+    let server = testing::server().with_endpoint(EndpointKind::Jwks, "https://as.example/jwks");
+    let verifier = AccessTokenVerifier::new(server.unwrap(), "https://api.example")
+        .with_algs([Alg::Es256, Alg::Hs256]);
+    verifier.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
+    verifier
+}
+
+/// A token whose signature will be found good.
+fn token(typ: &str, claims: &str) -> String {
+    let header = format!(r#"{{"alg":"ES256","kid":"1"{typ}}}"#);
+    format!("{}.{}", signing_input(&header, claims), "A".repeat(86))
+}
+
+const AT_JWT: &str = r#","typ":"at+jwt""#;
+
+/// The claims of RFC 9068, with others in addition or instead.
+fn claims(more: &str) -> String {
+    let text = format!(
+        r#"{{"iss":"https://as.example","aud":"https://api.example","sub":"u","client_id":"c",
+        "jti":"j","iat":{NOW},"exp":{}}}"#,
+        NOW + 300
+    );
+    let mut claims: Map<String, Value> = serde_json::from_str(&text).unwrap();
+    let more: Map<String, Value> = serde_json::from_str(&format!("{{{more}}}")).unwrap();
+    claims.extend(more);
+    claims.retain(|_, value| !matches!(value, Value::Null));
+    serde_json::to_string(&claims).unwrap()
+}
+
+fn shown(
+    verifier: &AccessTokenVerifier,
+    token: &str,
+    proven: ProvenKeys,
+) -> Result<AccessToken, Error> {
+    let mut exchange = verifier.verify_with(token, proven);
+    match exchange.resume(&at(), Input::Begin)? {
+        Step::Verify(VerificationJob::Signature { alg: "ES256", .. }) => {}
+        step => panic!("{step:?}"),
+    }
+    match exchange.resume(&at(), Input::Verified(true))? {
+        Step::Done(token) => Ok(token),
+        step => panic!("{step:?}"),
+    }
+}
+
+fn judged(verifier: &AccessTokenVerifier, typ: &str, more: &str) -> Result<(), &'static str> {
+    let token = token(typ, &claims(more));
+    code(shown(verifier, &token, ProvenKeys::none()).map(drop))
+}
+
+fn profile(of: AccessTokenProfile) -> AccessTokenVerifier {
+    verifier().with_profile(of)
+}
+
+#[test]
+fn a_good_token_tells_who_may_do_what() {
+    let more = r#""scope":"read write","groups":["g"]"#;
+    let token = token(AT_JWT, &claims(more));
+    let token = shown(&verifier(), &token, ProvenKeys::none()).unwrap();
+    assert_eq!((token.subject(), token.client_id()), ("u", "c"));
+    assert_eq!(token.scope().as_str(), "read write");
+    assert_eq!(token.issuer(), "https://as.example");
+    assert_eq!(token.audience(), ["https://api.example"]);
+    assert_eq!(token.expires_at(), UnixTime::from_secs(NOW + 300));
+    assert!(token.claims().get("groups").is_some() && token.confirmation().is_none());
+    assert!(!format!("{token:?}").contains("\"u\""));
+}
+
+#[test]
+fn a_shared_secret_signs_no_access_token() {
+    let text = signing_input(r#"{"alg":"HS256","typ":"at+jwt"}"#, &claims(""));
+    let mut exchange = verifier().verify(&format!("{text}.{}", "A".repeat(43)));
+    let step = exchange.resume(&at(), Input::Begin);
+    assert_eq!(code(step.map(drop)), Err("jws.alg_not_allowed"));
+}
+
+#[test]
+fn the_metadata_say_how_tokens_are_signed() {
+    let named = Value::from(["HS256", "PS256"].map(Value::from).to_vec());
+    let metadata = [("id_token_signing_alg_values_supported".to_owned(), named)];
+    let server = testing::server().with_metadata(metadata.into_iter().collect());
+    let asked = |server| AccessTokenVerifier::new(server, "https://api.example").algs;
+    assert_eq!(asked(server), [Alg::Ps256]);
+    assert_eq!(asked(testing::server()), [Alg::Rs256]);
+}
+
+#[test]
+fn a_token_of_another_kind_is_refused_under_every_profile() {
+    // With every claim that any profile asks for.
+    let all = r#""azp":"c","cid":"c","token_use":"access","typ":"Bearer""#;
+    for &known in AccessTokenProfile::ALL {
+        let verifier = profile(known);
+        assert_eq!(judged(&verifier, AT_JWT, all), Ok(()), "{known:?}");
+        let foreign = [
+            r#""nonce":"n""#,
+            r#""nonce":null,"at_hash":"h""#,
+            r#""c_hash":"h""#,
+            r#""s_hash":"h""#,
+            r#""events":{}"#,
+            r#""token_use":"id""#,
+            r#""typ":"ID""#,
+            r#""typ":"Logout""#,
+            r#""typ":"Refresh""#,
+        ];
+        for more in foreign {
+            let more = format!("{all},{more}");
+            let seen = judged(&verifier, AT_JWT, &more);
+            assert_eq!(seen, Err("jwt.unexpected_claim"), "{known:?} {more}");
+        }
+        for typ in [
+            "logout+jwt",
+            "application/logout+jwt",
+            "id_token+jwt",
+            "dpop+jwt",
+            "",
+        ] {
+            let typ = format!(r#","typ":"{typ}""#);
+            assert_eq!(
+                judged(&verifier, &typ, all),
+                Err("jwt.typ"),
+                "{known:?}{typ}"
+            );
+        }
+    }
+}
+
+#[test]
+fn each_profile_reads_what_its_servers_write() {
+    let none = r#""client_id":null"#;
+    let (jwt, no_type) = (r#","typ":"JWT""#, "");
+    let cases = [
+        (
+            AccessTokenProfile::Keycloak,
+            jwt,
+            r#""azp":"c","typ":"Bearer","scope":"read""#,
+        ),
+        (
+            AccessTokenProfile::Entra,
+            jwt,
+            r#""azp":"c","jti":null,"scp":"read""#,
+        ),
+        (
+            AccessTokenProfile::Entra,
+            jwt,
+            r#""appid":"c","jti":null,"scp":"read""#,
+        ),
+        (
+            AccessTokenProfile::Auth0,
+            jwt,
+            r#""azp":"c","jti":null,"scope":"read""#,
+        ),
+        (
+            AccessTokenProfile::Okta,
+            no_type,
+            r#""cid":"c","scp":["read"]"#,
+        ),
+    ];
+    for (known, typ, own) in cases {
+        let verifier = profile(known).require_scope(Scope::parse("read").unwrap());
+        assert_eq!(
+            judged(&verifier, typ, &format!("{none},{own}")),
+            Ok(()),
+            "{known:?}"
+        );
+        // Without the claim that names the client an ID token looks the same.
+        let stripped = own.replace("\"azp\"", "\"x\"").replace("\"cid\"", "\"x\"");
+        let stripped = format!("{none},{}", stripped.replace("\"appid\"", "\"x\""));
+        assert_eq!(
+            judged(&verifier, typ, &stripped),
+            Err("jwt.missing_claim"),
+            "{known:?}"
+        );
+        assert_eq!(
+            judged(&self::verifier(), typ, own),
+            Err("jwt.typ"),
+            "{known:?}"
+        );
+    }
+    let keycloak = profile(AccessTokenProfile::Keycloak);
+    assert_eq!(
+        judged(&keycloak, jwt, r#""azp":"c""#),
+        Err("jwt.missing_claim")
+    );
+}
+
+#[test]
+fn a_token_of_cognito_is_for_an_app_client_unless_it_names_a_resource() {
+    let for_client = verifier()
+        .or_audience("c")
+        .with_profile(AccessTokenProfile::Cognito);
+    let cases = [
+        (r#""token_use":"access","aud":null"#, Ok(())),
+        (
+            r#""token_use":"access","aud":null,"client_id":"other""#,
+            Err("jwt.audience"),
+        ),
+        (
+            r#""token_use":"access","aud":"https://other.example""#,
+            Err("jwt.audience"),
+        ),
+        (r#""token_use":"access""#, Ok(())),
+        (r#""aud":null"#, Err("jwt.missing_claim")),
+    ];
+    for (more, wanted) in cases {
+        assert_eq!(judged(&for_client, "", more), wanted, "{more}");
+    }
+}
+
+#[test]
+fn a_claim_of_the_wrong_type_is_not_a_claim_that_is_missing() {
+    let cases = [
+        r#""sub":"""#,
+        r#""client_id":"""#,
+        r#""client_id":1"#,
+        r#""scope":["read"]"#,
+        r#""scope":"a\"b""#,
+        r#""jti":1"#,
+        r#""acr":1"#,
+        r#""auth_time":"1""#,
+        r#""auth_time":1750000061"#,
+        r#""cnf":"x""#,
+        r#""cnf":{"jkt":1}"#,
+    ];
+    for more in cases {
+        let seen = judged(&verifier(), AT_JWT, more);
+        assert_eq!(seen, Err("jwt.malformed_claim"), "{more}");
+    }
+    let okta = profile(AccessTokenProfile::Okta);
+    let seen = judged(&okta, "", r#""cid":"c","scp":["read admin"]"#);
+    assert_eq!(seen, Err("jwt.malformed_claim"));
+}
+
+#[test]
+fn a_bound_token_needs_its_proof_and_a_proof_its_bound_token() {
+    let verifier = verifier();
+    let judged = |more: &str, proven: &ProvenKeys| {
+        let token = token(AT_JWT, &claims(more));
+        code(shown(&verifier, &token, proven.clone()).map(drop))
+    };
+    let (none, jkt, cert) = (
+        ProvenKeys::none(),
+        ProvenKeys::dpop("k"),
+        ProvenKeys::certificate("t"),
+    );
+    let mut both = jkt.clone();
+    both.x5t_s256 = Some("t".to_owned());
+    let refused = Err("access_token.proof_required");
+    for (more, proven, wanted) in [
+        ("", &none, Ok(())),
+        ("", &cert, Ok(())),
+        ("", &jkt, refused),
+        (r#""cnf":{}"#, &jkt, refused),
+        (r#""cnf":{"jkt":"k"}"#, &none, refused),
+        (r#""cnf":{"jkt":"k"}"#, &jkt, Ok(())),
+        (r#""cnf":{"jkt":"other"}"#, &jkt, refused),
+        (r#""cnf":{"jkt":"t"}"#, &cert, refused),
+        (r#""cnf":{"x5t#S256":"t"}"#, &none, refused),
+        (r#""cnf":{"x5t#S256":"t"}"#, &cert, Ok(())),
+        (r#""cnf":{"x5t#S256":"other"}"#, &cert, refused),
+        (r#""cnf":{"x5t#S256":"t","jkt":"k"}"#, &cert, refused),
+        (r#""cnf":{"x5t#S256":"t","jkt":"k"}"#, &both, Ok(())),
+        (r#""cnf":{"kid":"k"}"#, &none, refused),
+        (r#""cnf":{"kid":"k","jkt":"k"}"#, &both, refused),
+    ] {
+        assert_eq!(judged(more, proven), wanted, "{more} {proven:?}");
+    }
+}
+
+#[test]
+fn how_and_when_a_person_authenticated_is_what_the_token_says() {
+    let strict = verifier().require_max_age(Duration::from_secs(60));
+    let strict = strict.require_acr(["gold", "silver"]).unwrap();
+    let unmet = Err("access_token.insufficient_user_authentication");
+    for (acr, age, wanted) in [
+        ("silver", 120, Ok(())),
+        ("silver", 121, unmet),
+        ("bronze", 0, unmet),
+    ] {
+        let more = format!(r#""acr":"{acr}","auth_time":{}"#, NOW - age);
+        assert_eq!(judged(&strict, AT_JWT, &more), wanted, "{more}");
+    }
+    // `iat` says nothing of it.
+    assert_eq!(judged(&strict, AT_JWT, r#""acr":"gold""#), unmet);
+    let now = format!(r#""auth_time":{NOW}"#);
+    assert_eq!(judged(&strict, AT_JWT, &now), unmet);
+}
+
+#[test]
+fn a_skew_is_five_minutes_at_most() {
+    let lenient = verifier().with_clock_skew(Duration::from_secs(3600));
+    let ended = |ago: u64| format!(r#""exp":{}"#, NOW - ago);
+    assert_eq!(judged(&lenient, AT_JWT, &ended(299)), Ok(()));
+    assert_eq!(judged(&lenient, AT_JWT, &ended(300)), Err("jwt.expired"));
+    assert_eq!(judged(&verifier(), AT_JWT, &ended(60)), Err("jwt.expired"));
+}
+
+#[test]
+fn clones_share_the_keys_and_have_needs_of_their_own() {
+    let verifier = verifier();
+    let admin = verifier
+        .clone()
+        .require_scope(Scope::parse("admin").unwrap());
+    assert_eq!(judged(&verifier, AT_JWT, ""), Ok(()));
+    let refused = judged(&admin, AT_JWT, r#""scope":"administrator""#);
+    assert_eq!(refused, Err("access_token.insufficient_scope"));
+    let keys = KeySet::parse(r#"{"keys":[]}"#).unwrap();
+    admin.keep_keys(UnixTime::from_secs(NOW), keys);
+    assert_eq!(verifier.keys().map(|keys| keys.ids().count()), Some(0));
+}
+
+fn refused(verifier: &AccessTokenVerifier, scheme: Scheme, more: &str) -> Refusal {
+    let token = token(AT_JWT, &claims(more));
+    let error = shown(verifier, &token, ProvenKeys::none()).unwrap_err();
+    let refusal = verifier.refuse(scheme, &error);
+    if scheme == Scheme::Bearer {
+        assert_eq!(error.refusal(), Some(&refusal));
+    }
+    refusal
+}
+
+fn says(refusal: &Refusal, status: u16, challenge: &str) {
+    assert_eq!(refusal.status, status, "{challenge}");
+    assert_eq!(refusal.challenge.as_deref(), Some(challenge));
+}
+
+#[test]
+fn a_refusal_says_what_is_needed_and_nothing_of_the_token() {
+    let verifier = verifier()
+        .require_scope(Scope::parse("read write").unwrap())
+        .require_max_age(Duration::from_secs(60))
+        .require_acr(["gold", "silver"])
+        .unwrap();
+    says(
+        &verifier.refuse_missing(),
+        401,
+        r#"Bearer scope="read write""#,
+    );
+    let bearer = Scheme::Bearer;
+    let expired = refused(&verifier, bearer, r#""exp":1"#);
+    says(&expired, 401, r#"Bearer error="invalid_token""#);
+    let unmet = r#"Bearer error="insufficient_user_authentication", acr_values="gold silver", max_age="60""#;
+    says(&refused(&verifier, bearer, ""), 401, unmet);
+    let met = format!(r#""acr":"gold","auth_time":{NOW},"scope":"read""#);
+    let needed = r#"Bearer error="insufficient_scope", scope="read write""#;
+    says(&refused(&verifier, bearer, &met), 403, needed);
+}
+
+#[test]
+fn every_way_to_show_a_token_has_its_challenge() {
+    let verifier = verifier().with_realm(r#"a "b" \"#).unwrap();
+    let verifier =
+        verifier.with_resource_metadata("https://api.example/.well-known/x".parse().unwrap());
+    let common = r#"realm="a \"b\" \\""#;
+    let metadata = r#"resource_metadata="https://api.example/.well-known/x""#;
+    let bound = r#""cnf":{"jkt":"k"}"#;
+    let only = format!(r#"Bearer {common}, error="invalid_token", {metadata}"#);
+    says(&refused(&verifier, Scheme::Bearer, bound), 401, &only);
+    let verifier = verifier.with_dpop_algs([Alg::Es256, Alg::EdDsa]);
+    let algs = r#"algs="ES256 EdDSA""#;
+    let both = format!("{only}, DPoP {common}, {algs}, {metadata}");
+    says(&refused(&verifier, Scheme::Bearer, bound), 401, &both);
+    let dpop = format!(
+        r#"DPoP {common}, error="invalid_token", {algs}, {metadata}, Bearer {common}, {metadata}"#
+    );
+    says(&refused(&verifier, Scheme::Dpop, bound), 401, &dpop);
+    let read = challenge::parse([dpop.as_str()]).unwrap();
+    assert_eq!(read.len(), 2);
+    assert_eq!(
+        read.iter()
+            .map(|one| one.param("realm"))
+            .collect::<Vec<_>>(),
+        [Some(r#"a "b" \"#); 2]
+    );
+    assert_eq!(
+        code(self::verifier().with_realm("a\r\nb").map(drop)),
+        Err("form.malformed_parameter")
+    );
+    for acr in ["", "a b", "ä"] {
+        let wrong = self::verifier().require_acr([acr]).map(drop);
+        assert_eq!(code(wrong), Err("form.malformed_parameter"));
+    }
+}
+
+#[test]
+fn a_proof_is_answered_in_its_scheme() {
+    let token = token(AT_JWT, &claims(""));
+    let error = shown(&verifier(), &token, ProvenKeys::dpop("k")).unwrap_err();
+    let refusal = error.refusal().unwrap();
+    says(refusal, 401, r#"DPoP error="invalid_token", Bearer"#);
+    assert_eq!(Error::lost(Cause::unsent("no network")).refusal(), None);
+}
+
+#[test]
+fn a_client_verifies_what_its_own_api_is_shown_with_the_keys_that_it_knows() {
+    let client = testing::of(testing::server()).with_id_token_algs([Alg::Hs256]);
+    client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
+    let verifier = client.access_token_verifier("https://api.example");
+    assert_eq!(verifier.algs, [Alg::Rs256]);
+    assert_eq!(
+        judged(&verifier.with_algs([Alg::Es256]), AT_JWT, ""),
+        Ok(())
+    );
+}
+
+#[test]
+fn what_is_no_fault_of_the_token_is_not_held_against_it() {
+    let verifier = verifier();
+    let error = Error::lost(Cause::unsent("no network"));
+    for (code, status) in [
+        (error.code(), 503),
+        ("lost.timeout", 503),
+        ("denied.http_status", 503),
+        ("reply.too_large", 503),
+        ("jwks.malformed", 503),
+        ("endpoint.missing", 500),
+        ("misuse.no_clock", 500),
+        ("", 500),
+    ] {
+        let refusal = verifier.refuse_code(Scheme::Bearer, code);
+        assert_eq!(
+            (refusal.status, refusal.challenge),
+            (status, None),
+            "{code}"
+        );
+    }
+}

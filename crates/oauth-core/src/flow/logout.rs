@@ -1,0 +1,177 @@
+//! The end of a session: asked for at the server by the person, or told by the server, through the back or
+//! the front channel.
+//!
+//! OpenID Connect RP-Initiated Logout <https://openid.net/specs/openid-connect-rpinitiated-1_0.html>,
+//! Front-Channel Logout <https://openid.net/specs/openid-connect-frontchannel-1_0.html>, Back-Channel Logout
+//! <https://openid.net/specs/openid-connect-backchannel-1_0.html>
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use crate::client_config::ClientConfig;
+use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
+use crate::form::{self, Form};
+use crate::issuer::RedirectUri;
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::server::EndpointKind;
+use crate::url::Url;
+
+pub use crate::token::logout_token::Session;
+
+/// The largest request that is read, in bytes.
+const MAX_REQUEST: usize = 64 << 10;
+
+/// Signs a person out at the server, through the browser (OpenID Connect RP-Initiated Logout section 2).
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct LogoutRequest {
+    /// The ID token of the login, which tells the server whose session is meant. It then stands in a URL: the
+    /// standard asks for that, for the token signs nobody in any more, but it tells about a person, so keep
+    /// the URL out of logs. Without one, the server has to ask the person.
+    pub id_token_hint: Option<Secret<String>>,
+    /// Who is to be signed out, in words that the server knows, such as an e-mail address.
+    pub logout_hint: Option<String>,
+    /// Where to come back to; registered at the server as `post_logout_redirect_uris`.
+    pub post_logout_redirect_uri: Option<RedirectUri>,
+    /// What comes back with the person, to be compared by [`check_return`]. Draw it anew for each logout.
+    pub state: Option<Secret<String>>,
+    /// Languages in order of preference (RFC 5646), with spaces.
+    pub ui_locales: Option<String>,
+}
+
+impl LogoutRequest {
+    /// With nothing but the client's id.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The URL to open in the browser.
+    pub(crate) fn url(&self, config: &ClientConfig) -> Result<Url, Error> {
+        let endpoint = config.server.endpoint(EndpointKind::EndSession)?;
+        let exposed = |secret: &Option<Secret<String>>, name: &str, form: &mut Form| {
+            let value = secret.as_ref().map(|secret| secret.expose().as_str());
+            form.push_some(name, value);
+        };
+        let mut form = Form::new();
+        exposed(&self.id_token_hint, "id_token_hint", &mut form);
+        form.push_some("logout_hint", self.logout_hint.as_deref());
+        // Always: without it a server cannot tell whose redirect URI it is where there is no ID token.
+        form.push("client_id", config.client_id.as_str());
+        let uri = self.post_logout_redirect_uri.as_ref();
+        form.push_some("post_logout_redirect_uri", uri.map(RedirectUri::as_str));
+        exposed(&self.state, "state", &mut form);
+        form.push_some("ui_locales", self.ui_locales.as_deref());
+        for (name, _) in form::parse(endpoint.query().unwrap_or_default()).unwrap_or_default() {
+            if form.names(&name) {
+                return Err(Error::from(Misuse::ParameterTwice).about(&name));
+            }
+        }
+        Ok(endpoint.with_query(&form))
+    }
+}
+
+impl fmt::Debug for LogoutRequest {
+    /// Who is signed out is nobody else's business.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogoutRequest")
+            .field("post_logout_redirect_uri", &self.post_logout_redirect_uri)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Checks the `state` with which a person comes back from a logout, where one was sent (OpenID Connect
+/// RP-Initiated Logout section 3). `callback` is the whole URL that was called, or its query. Whoever comes
+/// back without it may have been sent by anybody: show them a page, and change nothing.
+///
+/// # Errors
+/// `logout.state`; `logout.malformed` for what is no query, or larger than 64 KiB.
+pub fn check_return(callback: &str, state: &Secret<String>) -> Result<(), Error> {
+    let returned = parameters(callback, &["state"])?;
+    match returned.first() {
+        Some(Some(returned)) if state.matches(returned) => Ok(()),
+        _ => Err(ValidationFailure::LogoutState.into()),
+    }
+}
+
+/// A request for a logout through the front channel (OpenID Connect Front-Channel Logout section 3): a frame
+/// that the server has the browser load. Browsers withhold cookies there, so prefer the back channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrontChannelLogout(Option<(String, String)>);
+
+impl FrontChannelLogout {
+    /// Reads the URL that was called, or its query.
+    ///
+    /// # Errors
+    /// `logout.malformed` for one of `iss` and `sid` without the other (section 2), for either of them twice,
+    /// and for what is no query, or larger than 64 KiB.
+    pub fn parse(request: &str) -> Result<Self, Error> {
+        let found = parameters(request, &["iss", "sid"])?;
+        let mut found = found.into_iter();
+        match (found.next().flatten(), found.next().flatten()) {
+            (Some(issuer), Some(sid)) => Ok(Self(Some((issuer, sid)))),
+            (None, None) => Ok(Self(None)),
+            (None, _) => Err(Error::from(ProtocolViolation::LogoutShape).about("iss")),
+            (_, None) => Err(Error::from(ProtocolViolation::LogoutShape).about("sid")),
+        }
+    }
+
+    /// Whether the session of the browser that sent the request ends by it: nothing proves who made the
+    /// browser load the frame, so it ends no session but that one.
+    pub fn ends(&self, session: &Session) -> bool {
+        self.0.as_ref().is_none_or(|(issuer, sid)| {
+            session.issuer == *issuer && session.sid.as_ref() == Some(sid)
+        })
+    }
+}
+
+/// Whether a grant of a session that has ended is to be revoked: "refresh tokens issued with the
+/// offline_access property to a session being logged out SHOULD NOT be revoked" (OpenID Connect Back-Channel
+/// Logout section 2.7).
+pub fn revokes(scope: &Scope) -> bool {
+    !scope.contains("offline_access")
+}
+
+/// What to answer to a request of either channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogoutReply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The value of `Cache-Control`.
+    pub cache_control: &'static str,
+}
+
+impl LogoutReply {
+    /// 200 for what was found good, whether or not there was a session to end; 400 else (OpenID Connect
+    /// Back-Channel Logout section 2.8).
+    pub const fn to<T, E>(result: &Result<T, E>) -> Self {
+        Self {
+            status: if result.is_ok() { 200 } else { 400 },
+            cache_control: "no-store",
+        }
+    }
+}
+
+/// The parameters of these names. One "sent without a value MUST be treated as if omitted" (RFC 6749 section
+/// 3.1).
+fn parameters(called: &str, names: &[&str]) -> Result<Vec<Option<String>>, Error> {
+    let malformed = || Error::from(ProtocolViolation::LogoutShape);
+    if called.len() > MAX_REQUEST {
+        return Err(malformed());
+    }
+    let called = called.split('#').next().unwrap_or_default();
+    let query = called.split_once('?').map_or(called, |(_, query)| query);
+    let pairs = form::parse(query).map_err(|_| malformed())?;
+    let one = |name: &&str| {
+        let mut found = pairs.iter().filter(|(known, _)| known == name);
+        let first = found.next().map(|(_, value)| value.to_string());
+        match found.next() {
+            Some(_) => Err(malformed().about(name)),
+            None => Ok(first.filter(|value| !value.is_empty())),
+        }
+    };
+    names.iter().map(one).collect()
+}

@@ -1,0 +1,272 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use std::time::Duration;
+
+use super::{FrontChannelLogout, LogoutReply, LogoutRequest, Session, check_return};
+use crate::client::Client;
+use crate::error::Error;
+use crate::exchange::{Exchange, Input, Step};
+use crate::issuer::RedirectUri;
+use crate::jose::{Alg, KeySet, signing_input};
+use crate::moment::{Moment, UnixTime};
+use crate::secret::Secret;
+use crate::server::EndpointKind;
+use crate::testing::{self, NOW, code};
+use crate::token::logout_token::{LogoutToken, LogoutTokenChecks, Replay};
+
+const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1",
+    "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+
+fn client() -> Client {
+    let server = testing::server().with_endpoint(EndpointKind::Jwks, "https://as.example/jwks");
+    let client = testing::of(server.unwrap()).with_id_token_algs([Alg::Es256]);
+    client.keep_keys(UnixTime::from_secs(NOW - 100), KeySet::parse(KEYS).unwrap());
+    client
+}
+
+/// A logout token of this name, with these claims besides, whose signature will be found good.
+fn token(jti: &str, more: &str) -> String {
+    let claims = format!(
+        r#"{{"iss":"https://as.example","jti":"{jti}","iat":{NOW},
+        "events":{{"http://schemas.openid.net/event/backchannel-logout":{{}}}},{more}}}"#
+    );
+    let header = r#"{"alg":"ES256","kid":"1","typ":"logout+jwt"}"#;
+    format!("{}.{}", signing_input(header, &claims), "A".repeat(86))
+}
+
+const FOR_US: &str = r#""aud":"id","exp":1750000120"#;
+
+fn received_at(
+    client: &Client,
+    token: &str,
+    checks: LogoutTokenChecks,
+    seconds: u64,
+) -> Result<LogoutToken, Error> {
+    let at = Moment::without_randomness(UnixTime::from_secs(seconds));
+    let mut exchange = client.verify_logout_token(Secret::from(token), checks);
+    let Step::Verify(_) = exchange.resume(&at, Input::Begin)? else {
+        panic!("a signature")
+    };
+    match exchange.resume(&at, Input::Verified(true))? {
+        Step::Done(token) => Ok(token),
+        step => panic!("{step:?}"),
+    }
+}
+
+fn received(client: &Client, token: &str) -> Result<LogoutToken, Error> {
+    received_at(client, token, LogoutTokenChecks::default(), NOW)
+}
+
+#[test]
+fn a_token_is_taken_once_by_all_clones_and_once_by_each_other_client() {
+    let client = client();
+    let token = token("1", &format!(r#"{FOR_US},"sub":"u","sid":"s""#));
+    let first = received(&client, &token).unwrap();
+    assert_eq!((first.subject(), first.sid()), (Some("u"), Some("s")));
+    assert_eq!((first.jti(), first.issuer()), ("1", "https://as.example"));
+    assert_eq!(first.issued_at(), UnixTime::from_secs(NOW));
+    assert_eq!(first.expires_at(), Some(UnixTime::from_secs(NOW + 120)));
+    // The skew is over then, too.
+    assert_eq!(first.forget_at(), UnixTime::from_secs(NOW + 180));
+    assert!(!format!("{first:?}").contains("\"u\""));
+    let again = received(&client.clone(), &token);
+    assert_eq!(code(again.map(drop)), Err("logout_token.replayed"));
+    assert!(received(&self::client(), &token).is_ok());
+}
+
+#[test]
+fn a_session_without_a_name_ends_with_its_subject() {
+    let of = |more: &str| received(&client(), &token("1", &format!("{FOR_US},{more}"))).unwrap();
+    let (named, both, all) = (
+        of(r#""sid":"s""#),
+        of(r#""sub":"u","sid":"s""#),
+        of(r#""sub":"u""#),
+    );
+    let session = |subject: &str, sid: Option<&str>| {
+        let sid = sid.map(str::to_owned);
+        Session::new("https://as.example", subject.to_owned(), sid)
+    };
+    for (subject, sid, wanted) in [
+        ("u", Some("s"), [true, true, true]),
+        ("u", Some("t"), [false, false, true]),
+        ("u", None, [false, true, true]),
+        ("v", None, [false, false, false]),
+        ("v", Some("t"), [false, false, false]),
+    ] {
+        let session = session(subject, sid);
+        let ends = [&named, &both, &all].map(|token| token.ends(&session));
+        assert_eq!(ends, wanted, "{session:?}");
+    }
+    let elsewhere = Session::new("https://other.example", "u".to_owned(), "s".to_owned());
+    assert!(!both.ends(&elsewhere) && !all.ends(&elsewhere));
+}
+
+#[test]
+fn a_store_of_the_callers_is_asked_by_the_caller() {
+    let client = client();
+    let checks = LogoutTokenChecks {
+        replay: Replay::Caller,
+        ..LogoutTokenChecks::default()
+    };
+    let token = token("1", &format!(r#"{FOR_US},"sub":"u""#));
+    for _ in 0..2 {
+        assert!(received_at(&client, &token, checks.clone(), NOW).is_ok());
+    }
+    assert!(received(&client, &token).is_ok(), "nothing was remembered");
+}
+
+#[test]
+fn what_is_refused_is_not_remembered() {
+    let client = client();
+    let wrong = token("1", r#""aud":"other","exp":1750000120,"sub":"u""#);
+    assert_eq!(
+        code(received(&client, &wrong).map(drop)),
+        Err("jwt.audience")
+    );
+    assert!(received(&client, &token("1", &format!(r#"{FOR_US},"sub":"u""#))).is_ok());
+}
+
+#[test]
+fn the_rules_of_a_logout_token_have_codes_of_their_own() {
+    for (more, wanted) in [
+        (r#""aud":"id","exp":1749999940,"sub":"u""#, "jwt.expired"),
+        (r#""aud":"id","sub":"u""#, "jwt.missing_claim"),
+        (r#""exp":1750000120,"sub":"u""#, "jwt.missing_claim"),
+        (
+            r#""aud":["id","other"],"exp":1750000120,"sub":"u""#,
+            "jwt.untrusted_audience",
+        ),
+        (
+            r#""aud":"id","exp":1750000120,"sub":"""#,
+            "jwt.malformed_claim",
+        ),
+        (
+            r#""aud":"id","exp":1750000120,"sid":1"#,
+            "jwt.malformed_claim",
+        ),
+        (
+            r#""aud":"id","exp":1750000120,"sub":"u","nonce":null"#,
+            "jwt.unexpected_claim",
+        ),
+    ] {
+        let seen = received(&client(), &token("1", more));
+        assert_eq!(code(seen.map(drop)), Err(wanted), "{more}");
+    }
+    let long = token(&"j".repeat(513), &format!(r#"{FOR_US},"sub":"u""#));
+    assert_eq!(
+        code(received(&client(), &long).map(drop)),
+        Err("jwt.malformed_claim")
+    );
+    let checks = LogoutTokenChecks {
+        trusted_audiences: vec!["other".to_owned()],
+        ..LogoutTokenChecks::default()
+    };
+    let several = token("1", r#""aud":["id","other"],"exp":1750000120,"sub":"u""#);
+    assert!(received_at(&client(), &several, checks, NOW).is_ok());
+}
+
+#[test]
+fn a_token_without_end_is_taken_for_a_short_time_and_remembered_for_it() {
+    let client = client();
+    let checks = LogoutTokenChecks {
+        max_age_without_expiry: Some(Duration::from_secs(120)),
+        ..LogoutTokenChecks::default()
+    };
+    let endless = token("1", r#""aud":"id","sub":"u""#);
+    let at = |seconds| code(received_at(&client, &endless, checks.clone(), seconds).map(drop));
+    assert_eq!(at(NOW - 61), Err("jwt.issued_in_future"));
+    assert_eq!(at(NOW + 180), Err("jwt.too_old"));
+    assert_eq!(at(NOW), Ok(()));
+    assert_eq!(at(NOW + 179), Err("logout_token.replayed"));
+    // An end that is there holds.
+    let ended = token("2", r#""aud":"id","exp":1749999940,"sub":"u""#);
+    let seen = received_at(&client, &ended, checks.clone(), NOW);
+    assert_eq!(code(seen.map(drop)), Err("jwt.expired"));
+}
+
+#[test]
+fn the_url_names_client_session_and_way_back() {
+    let server = testing::server()
+        .with_endpoint(
+            EndpointKind::EndSession,
+            "https://as.example/logout?tenant=1",
+        )
+        .unwrap();
+    let client = testing::of(server);
+    let bare = client.end_session_url(&LogoutRequest::new()).unwrap();
+    assert_eq!(
+        bare.as_str(),
+        "https://as.example/logout?tenant=1&client_id=id"
+    );
+    let mut request = LogoutRequest::new();
+    request.id_token_hint = Some(Secret::from("a.b.c"));
+    request.logout_hint = Some("a@b.example".to_owned());
+    request.post_logout_redirect_uri = RedirectUri::parse("https://rp.example/bye").ok();
+    request.state = Some(Secret::from("st ate"));
+    request.ui_locales = Some("de en".to_owned());
+    let url = client.end_session_url(&request).unwrap();
+    let wanted = "https://as.example/logout?tenant=1&id_token_hint=a.b.c&logout_hint=a%40b.example&client_id=id\
+                  &post_logout_redirect_uri=https%3A%2F%2Frp.example%2Fbye&state=st+ate&ui_locales=de+en";
+    assert_eq!(url.as_str(), wanted);
+    let shown = format!("{request:?}");
+    assert!(!shown.contains("a.b.c") && !shown.contains("ate") && !shown.contains("a@b"));
+}
+
+#[test]
+fn a_server_that_offers_no_logout_or_names_a_parameter_itself_gets_none() {
+    let asked = |client: Client| client.end_session_url(&LogoutRequest::new());
+    let error = asked(testing::client()).unwrap_err();
+    assert_eq!(
+        (error.code(), error.endpoint()),
+        ("endpoint.missing", Some("end_session"))
+    );
+    assert_eq!(error.detail(), Some("end_session_endpoint"));
+    let url = "https://as.example/logout?client_id=other";
+    let server = testing::server().with_endpoint(EndpointKind::EndSession, url);
+    let twice = asked(testing::of(server.unwrap()));
+    assert_eq!(code(twice.map(drop)), Err("form.duplicate_parameter"));
+}
+
+#[test]
+fn a_person_comes_back_with_the_state_that_was_sent() {
+    let state = Secret::from("s1");
+    for callback in [
+        "https://rp.example/bye?state=s1",
+        "/bye?a=b&state=s1#x",
+        "state=s1",
+    ] {
+        assert_eq!(code(check_return(callback, &state)), Ok(()), "{callback}");
+    }
+    for (callback, wanted) in [
+        ("https://rp.example/bye", "logout.state"),
+        ("https://rp.example/bye?state=", "logout.state"),
+        ("https://rp.example/bye?state=s2", "logout.state"),
+        ("https://rp.example/bye#state=s1", "logout.state"),
+        ("?state=s1&state=s1", "logout.malformed"),
+        ("?state=%ff", "logout.malformed"),
+    ] {
+        assert_eq!(
+            code(check_return(callback, &state)),
+            Err(wanted),
+            "{callback}"
+        );
+    }
+    let large = format!("?state=s1&x={}", "x".repeat(64 << 10));
+    assert_eq!(code(check_return(&large, &state)), Err("logout.malformed"));
+}
+
+#[test]
+fn a_frame_ends_the_session_that_it_names_or_that_of_its_browser() {
+    let session = Session::new("https://as.example", "u".to_owned(), "s".to_owned());
+    let parse = |query: &str| code(FrontChannelLogout::parse(query));
+    let ends = |query: &str| parse(query).map(|logout| logout.ends(&session));
+    assert_eq!(ends("?iss=https://as.example&sid=s"), Ok(true));
+    assert_eq!(ends("?iss=https://as.example&sid=t"), Ok(false));
+    assert_eq!(ends("?iss=https://other.example&sid=s"), Ok(false));
+    assert_eq!(ends("https://rp.example/fc"), Ok(true));
+    for query in ["?sid=s", "?iss=https://as.example", "?sid=s&sid=s&iss=a"] {
+        assert_eq!(ends(query), Err("logout.malformed"), "{query}");
+    }
+    let reply = LogoutReply::to(&parse("?sid=s"));
+    assert_eq!((reply.status, reply.cache_control), (400, "no-store"));
+}

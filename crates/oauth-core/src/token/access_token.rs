@@ -1,0 +1,257 @@
+//! What an API is shown: an access token whose signature and claims are good.
+//!
+//! RFC 9068 <https://www.rfc-editor.org/rfc/rfc9068#section-4>
+
+mod profile;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::{Error, ValidationFailure};
+use crate::jose::claims::malformed;
+use crate::jose::{CLOCK_SKEW, Claims, Jws, Validity};
+use crate::json::{Map, Value};
+use crate::moment::UnixTime;
+use crate::scope::Scope;
+use crate::server::Server;
+use crate::token::id_token;
+
+pub use profile::AccessTokenProfile;
+
+/// A verified access token. There is no other way to one than the checks: whoever holds it need not check
+/// again. The token itself is not kept: an API has no use for it.
+#[derive(Clone)]
+pub struct AccessToken {
+    subject: String,
+    client_id: String,
+    scope: Scope,
+    expires_at: UnixTime,
+    claims: Claims,
+}
+
+impl AccessToken {
+    /// Whom the token stands for, in the issuer's terms; of a client that acts for itself, the client. It may
+    /// differ from client to client (RFC 9068 section 6).
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The client that the token was issued to.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// What the token is good for. Empty if it does not say.
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The server that issued it.
+    pub fn issuer(&self) -> &str {
+        self.claims.text("iss").ok().flatten().unwrap_or_default()
+    }
+
+    /// For whom it is meant; empty where the profile knows no `aud`.
+    pub fn audience(&self) -> Vec<&str> {
+        self.claims.audience().unwrap_or_default()
+    }
+
+    /// When it ends.
+    pub const fn expires_at(&self) -> UnixTime {
+        self.expires_at
+    }
+
+    /// `cnf`: the key that the token is bound to (RFC 7800 section 3), whose possession was found proven.
+    pub fn confirmation(&self) -> Option<&Map<String, Value>> {
+        self.claims.get("cnf").and_then(Value::as_object)
+    }
+
+    /// Every claim. Groups, roles and entitlements (RFC 9068 section 2.2.3.1) are among them; nothing is
+    /// granted for them here.
+    pub const fn claims(&self) -> &Claims {
+        &self.claims
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    /// Its claims are about a person: names only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessToken")
+            .field("claims", &self.claims)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The keys whose possession a request has proved, as the caller found. A token that is bound to a key is
+/// good for nothing but a request that proves possession of that key.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ProvenKeys {
+    /// The thumbprint (RFC 7638, with SHA-256) of the key of a DPoP proof that the caller has verified for
+    /// this request (RFC 9449 section 4.3).
+    pub jkt: Option<String>,
+    /// The thumbprint of the client's certificate of this TLS connection (RFC 8705 section 3.1).
+    pub x5t_s256: Option<String>,
+}
+
+impl ProvenKeys {
+    /// None: the token was shown as a bearer token.
+    pub const fn none() -> Self {
+        Self {
+            jkt: None,
+            x5t_s256: None,
+        }
+    }
+
+    /// The key of a DPoP proof, by its thumbprint. A token that is not bound to it is refused.
+    pub fn dpop(jkt: impl Into<String>) -> Self {
+        Self {
+            jkt: Some(jkt.into()),
+            ..Self::none()
+        }
+    }
+
+    /// A client certificate, by its thumbprint. A token that is bound to no key is taken with it too.
+    pub fn certificate(x5t_s256: impl Into<String>) -> Self {
+        Self {
+            x5t_s256: Some(x5t_s256.into()),
+            ..Self::none()
+        }
+    }
+}
+
+/// The longest clock skew that is tolerated: beyond it, `exp` would mean little.
+pub(crate) const MAX_SKEW: Duration = Duration::from_secs(300);
+
+/// What an access token must say.
+#[derive(Debug, Clone)]
+pub(crate) struct Checks {
+    pub(crate) profile: AccessTokenProfile,
+    pub(crate) audience: Vec<String>,
+    pub(crate) scope: Scope,
+    pub(crate) acr_values: Vec<String>,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) clock_skew: Duration,
+}
+
+impl Checks {
+    pub(crate) fn new(audience: String) -> Self {
+        Self {
+            profile: AccessTokenProfile::default(),
+            audience: vec![audience],
+            scope: Scope::none(),
+            acr_values: Vec::new(),
+            max_age: None,
+            clock_skew: CLOCK_SKEW,
+        }
+    }
+
+    /// Checks a token whose signature is good, by the rules of section 4. What makes it good at all comes
+    /// first, what this request needs of it last.
+    pub(crate) fn check(
+        &self,
+        server: &Server,
+        jws: &Jws,
+        proven: &ProvenKeys,
+        now: UnixTime,
+    ) -> Result<AccessToken, Error> {
+        let rules = self.profile.rules();
+        rules.header(jws)?;
+        let claims = Claims::parse(jws.payload())?;
+        rules.kind(&claims)?;
+        id_token::issuer(server, &claims)?;
+        let subject = Claims::required("sub", claims.text("sub")?)?.to_owned();
+        if subject.is_empty() {
+            return Err(malformed("sub"));
+        }
+        let client_id = rules.client_id(&claims)?.to_owned();
+        self.audience(rules.audience(&claims)?)?;
+        let validity = Validity {
+            now,
+            clock_skew: self.clock_skew,
+        };
+        validity.check(&claims)?;
+        let expires_at = Claims::required("exp", claims.time("exp")?)?;
+        let scope = rules.scope(&claims)?;
+        possession(&claims, proven)?;
+        self.authentication(&claims, &validity)?;
+        if !scope.covers(&self.scope) {
+            let detail = format!("needed is {}", self.scope.as_str());
+            return Err(Error::from(ValidationFailure::AccessTokenScope).about(&detail));
+        }
+        Ok(AccessToken {
+            subject,
+            client_id,
+            scope,
+            expires_at,
+            claims,
+        })
+    }
+
+    /// "The resource server MUST validate that the aud claim contains a resource indicator value
+    /// corresponding to an identifier the resource server expects for itself": as whole texts.
+    fn audience(&self, named: Vec<&str>) -> Result<(), Error> {
+        let is_ours = |named: &&str| self.audience.iter().any(|ours| ours == named);
+        if named.iter().any(is_ours) {
+            return Ok(());
+        }
+        let (named, ours) = (named.join(" "), self.audience.join(" or "));
+        let both = format!("it names {named}, expected was {ours}");
+        Err(Error::from(ValidationFailure::JwtAudience).about(&both))
+    }
+
+    /// How and when the person authenticated (RFC 9470 section 6.1). What the token does not say is not met;
+    /// `iat` says nothing of it.
+    fn authentication(&self, claims: &Claims, validity: &Validity) -> Result<(), Error> {
+        let unmet =
+            |why: &str| Err(Error::from(ValidationFailure::AccessTokenAuthentication).about(why));
+        let (acr, auth_time) = (claims.text("acr")?, claims.time("auth_time")?);
+        if auth_time.is_some_and(|at| at > validity.latest()) {
+            return Err(malformed("auth_time"));
+        }
+        let is_wanted = |acr: &str| self.acr_values.iter().any(|wanted| wanted == acr);
+        if !self.acr_values.is_empty() && !acr.is_some_and(is_wanted) {
+            return unmet("acr");
+        }
+        let Some(max_age) = self.max_age else {
+            return Ok(());
+        };
+        match auth_time {
+            Some(at) if validity.now <= at.after(max_age).after(self.clock_skew) => Ok(()),
+            _ => unmet("auth_time"),
+        }
+    }
+}
+
+/// Whether every key that the token is bound to is one whose possession was proved (RFC 9449 section 7.1, RFC
+/// 8705 section 3). A way of confirmation that is not known here cannot have been proved.
+fn possession(claims: &Claims, proven: &ProvenKeys) -> Result<(), Error> {
+    let unproven =
+        |why: &str| Err(Error::from(ValidationFailure::AccessTokenProofRequired).about(why));
+    let bound = match claims.as_map().get("cnf") {
+        None => None,
+        Some(Value::Object(bound)) => Some(bound),
+        Some(_) => return Err(malformed("cnf")),
+    };
+    let mut is_bound_by_dpop = false;
+    for (way, value) in bound.into_iter().flatten() {
+        let proved = match way.as_str() {
+            "jkt" => {
+                is_bound_by_dpop = true;
+                &proven.jkt
+            }
+            "x5t#S256" => &proven.x5t_s256,
+            _ => return unproven(way),
+        };
+        let value = value.as_str().ok_or_else(|| malformed("cnf"))?;
+        if proved.as_deref() != Some(value) {
+            return unproven(way);
+        }
+    }
+    // "the DPoP authentication scheme ... MUST reject" what is not bound (RFC 9449 section 7.1): a proof
+    // with whatever key says nothing about who may use the token.
+    match proven.jkt.is_some() && !is_bound_by_dpop {
+        true => unproven("jkt"),
+        false => Ok(()),
+    }
+}

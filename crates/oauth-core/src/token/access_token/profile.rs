@@ -1,0 +1,245 @@
+//! How the access tokens of servers differ from RFC 9068, as data.
+
+use crate::error::{Error, ValidationFailure};
+use crate::jose::claims::malformed;
+use crate::jose::{Claims, Jws};
+use crate::json::Value;
+use crate::scope::Scope;
+
+/// Whose access tokens are verified. None of them takes an ID token or a logout token of the same server for
+/// an access token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum AccessTokenProfile {
+    /// RFC 9068 to the letter: `typ` is `at+jwt`, and the claims of section 2.2 are all there.
+    #[default]
+    Rfc9068,
+    /// Keycloak 25 or newer: the claim `typ` is `Bearer` or `DPoP`, the client is `azp`. Older versions, and
+    /// the mapper "Nonce backwards compatible", copy the login's `nonce` into access tokens: those are refused.
+    Keycloak,
+    /// Microsoft Entra ID, v1 and v2: the client is `azp` or `appid`, the scope `scp`; no `jti`. The `iss` of
+    /// v1 is `https://sts.windows.net/{tenantid}/`: the server has to be that one.
+    Entra,
+    /// Auth0 with its own profile (that of RFC 9068 is another setting of the API): the client is `azp`.
+    Auth0,
+    /// Okta's custom authorization servers: the client is `cid`, the scope a list, `scp`.
+    Okta,
+    /// Amazon Cognito: `token_use` is `access`. There is an `aud` only where a resource was requested; without
+    /// one, the expected audience is that of the app client, `client_id`.
+    Cognito,
+}
+
+impl AccessTokenProfile {
+    /// Every profile.
+    pub const ALL: &'static [Self] = &[
+        Self::Rfc9068,
+        Self::Keycloak,
+        Self::Entra,
+        Self::Auth0,
+        Self::Okta,
+        Self::Cognito,
+    ];
+
+    /// Its name: `rfc9068`, `keycloak`, `entra`, `auth0`, `okta` or `cognito`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rfc9068 => "rfc9068",
+            Self::Keycloak => "keycloak",
+            Self::Entra => "entra",
+            Self::Auth0 => "auth0",
+            Self::Okta => "okta",
+            Self::Cognito => "cognito",
+        }
+    }
+
+    pub(super) const fn rules(self) -> &'static Rules {
+        match self {
+            Self::Rfc9068 => &RFC9068,
+            Self::Keycloak => &KEYCLOAK,
+            Self::Entra => &ENTRA,
+            Self::Auth0 => &AUTH0,
+            Self::Okta => &OKTA,
+            Self::Cognito => &COGNITO,
+        }
+    }
+}
+
+/// What a profile asks for.
+pub(super) struct Rules {
+    typ: Typ,
+    /// A claim that says which kind of token it is, and what it says of access tokens.
+    kind: Option<(&'static str, &'static [&'static str])>,
+    audience: Audience,
+    scope: ScopeClaim,
+    /// The claim that names the client: the first of them that is there.
+    client: &'static [&'static str],
+    jti: Jti,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Typ {
+    /// `at+jwt`
+    AtJwt,
+    /// `at+jwt`, `JWT`, or none at all.
+    Any,
+}
+
+enum Audience {
+    /// `aud`
+    Aud,
+    /// `aud`, or, where there is none, the claim of this name.
+    AudOr(&'static str),
+}
+
+enum ScopeClaim {
+    /// `scope`, with spaces (RFC 8693 section 4.2).
+    Scope,
+    /// `scp`, with spaces or as a list.
+    Scp,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Jti {
+    Required,
+    Optional,
+}
+
+const RFC9068: Rules = Rules {
+    typ: Typ::AtJwt,
+    kind: None,
+    audience: Audience::Aud,
+    scope: ScopeClaim::Scope,
+    client: &["client_id"],
+    jti: Jti::Required,
+};
+
+const KEYCLOAK: Rules = Rules {
+    typ: Typ::Any,
+    kind: Some(("typ", &["Bearer", "DPoP"])),
+    client: &["azp"],
+    ..RFC9068
+};
+
+const ENTRA: Rules = Rules {
+    typ: Typ::Any,
+    scope: ScopeClaim::Scp,
+    client: &["azp", "appid"],
+    jti: Jti::Optional,
+    ..RFC9068
+};
+
+const AUTH0: Rules = Rules {
+    typ: Typ::Any,
+    client: &["azp"],
+    jti: Jti::Optional,
+    ..RFC9068
+};
+
+const OKTA: Rules = Rules {
+    typ: Typ::Any,
+    scope: ScopeClaim::Scp,
+    client: &["cid"],
+    ..RFC9068
+};
+
+const COGNITO: Rules = Rules {
+    typ: Typ::Any,
+    kind: Some(("token_use", &["access"])),
+    audience: Audience::AudOr("client_id"),
+    ..RFC9068
+};
+
+/// Claims of ID tokens (OpenID Connect Core sections 2 and 3.3.2.11, FAPI) and of logout tokens: no access
+/// token has them, whoever issued it.
+const FOREIGN: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
+
+/// What servers write into tokens of other kinds.
+const FOREIGN_KINDS: [(&str, &[&str]); 2] = [
+    ("token_use", &["id"]),
+    ("typ", &["ID", "Logout", "Refresh", "Offline"]),
+];
+
+impl Rules {
+    /// # Errors
+    /// `jwt.typ`
+    pub(super) fn header(&self, jws: &Jws) -> Result<(), Error> {
+        let is_ours = match self.typ {
+            Typ::AtJwt => jws.typ.is_some() && jws.has_type(&["at+jwt"]),
+            Typ::Any => jws.has_type(&["at+jwt", "jwt"]),
+        };
+        if is_ours {
+            return Ok(());
+        }
+        let typ = jws.typ.as_deref().unwrap_or("none");
+        Err(Error::from(ValidationFailure::JwtType).about(typ))
+    }
+
+    /// Whether it is an access token at all.
+    ///
+    /// # Errors
+    /// `jwt.unexpected_claim`, `jwt.missing_claim`, `jwt.malformed_claim`.
+    pub(super) fn kind(&self, claims: &Claims) -> Result<(), Error> {
+        let foreign =
+            |name: &str| Err(Error::from(ValidationFailure::JwtUnexpectedClaim).about(name));
+        if let Some(name) = FOREIGN
+            .iter()
+            .find(|name| claims.as_map().contains_key(**name))
+        {
+            return foreign(name);
+        }
+        for (name, kinds) in FOREIGN_KINDS {
+            if matches!(claims.get(name), Some(Value::String(kind)) if kinds.contains(&kind.as_str()))
+            {
+                return foreign(name);
+            }
+        }
+        if let Some((name, kinds)) = self.kind
+            && !kinds.contains(&Claims::required(name, claims.text(name)?)?)
+        {
+            return foreign(name);
+        }
+        let jti = claims.text("jti")?;
+        match self.jti {
+            Jti::Required => Claims::required("jti", jti).map(drop),
+            Jti::Optional => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// `jwt.missing_claim`, `jwt.malformed_claim`.
+    pub(super) fn client_id<'a>(&self, claims: &'a Claims) -> Result<&'a str, Error> {
+        for name in self.client {
+            match claims.text(name)? {
+                Some("") => return Err(malformed(name)),
+                Some(client_id) => return Ok(client_id),
+                None => {}
+            }
+        }
+        Claims::required(self.client.first().copied().unwrap_or_default(), None)
+    }
+
+    /// # Errors
+    /// `jwt.missing_claim`, `jwt.malformed_claim`.
+    pub(super) fn audience<'a>(&self, claims: &'a Claims) -> Result<Vec<&'a str>, Error> {
+        let named = claims.audience()?;
+        match self.audience {
+            _ if claims.as_map().contains_key("aud") => Ok(named),
+            Audience::Aud => Claims::required("aud", None),
+            Audience::AudOr(name) => Ok(vec![Claims::required(name, claims.text(name)?)?]),
+        }
+    }
+
+    /// # Errors
+    /// `jwt.malformed_claim`
+    pub(super) fn scope(&self, claims: &Claims) -> Result<Scope, Error> {
+        let (name, scope) = match self.scope {
+            ScopeClaim::Scope => ("scope", claims.text("scope")?.map(Scope::parse)),
+            ScopeClaim::Scp => match claims.get("scp") {
+                Some(Value::Array(_)) => ("scp", Some(Scope::of(claims.texts("scp")?))),
+                _ => ("scp", claims.text("scp")?.map(Scope::parse)),
+            },
+        };
+        let scope = scope.transpose().map_err(|_| malformed(name))?;
+        Ok(scope.unwrap_or_default())
+    }
+}

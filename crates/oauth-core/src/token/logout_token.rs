@@ -1,0 +1,281 @@
+//! That somebody was signed out at the server: a logout token whose signature and claims are good.
+//!
+//! OpenID Connect Back-Channel Logout <https://openid.net/specs/openid-connect-backchannel-1_0.html#Validation>
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::client_config::ClientConfig;
+use crate::error::{Error, ValidationFailure};
+use crate::jose::claims::malformed;
+use crate::jose::{CLOCK_SKEW, Claims, Jws, Validity};
+use crate::json::Value;
+use crate::moment::UnixTime;
+use crate::token::id_token::{self, IdToken};
+
+/// The event that makes a token a logout token (section 2.4).
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+/// The longest `jti` that is taken, in bytes: it is remembered.
+const MAX_JTI: usize = 512;
+
+/// A verified logout token. There is no other way to one than the checks.
+#[derive(Clone)]
+pub struct LogoutToken {
+    claims: Claims,
+    issued_at: UnixTime,
+    forget_at: UnixTime,
+}
+
+impl LogoutToken {
+    /// The server that says so.
+    pub fn issuer(&self) -> &str {
+        self.text("iss").unwrap_or_default()
+    }
+
+    /// Who was signed out. Without [`Self::sid`], all sessions of this subject are meant.
+    pub fn subject(&self) -> Option<&str> {
+        self.text("sub")
+    }
+
+    /// The session that has ended, as the ID token of its login names it.
+    pub fn sid(&self) -> Option<&str> {
+        self.text("sid")
+    }
+
+    /// The name of this token, unique for its issuer.
+    pub fn jti(&self) -> &str {
+        self.text("jti").unwrap_or_default()
+    }
+
+    /// When it was issued.
+    pub const fn issued_at(&self) -> UnixTime {
+        self.issued_at
+    }
+
+    /// When it ends; `None` of a token without `exp` that was taken all the same.
+    pub fn expires_at(&self) -> Option<UnixTime> {
+        self.claims.time("exp").ok().flatten()
+    }
+
+    /// From when on [`Self::jti`] need not be remembered: the token is refused for its age by then.
+    pub const fn forget_at(&self) -> UnixTime {
+        self.forget_at
+    }
+
+    /// Every claim.
+    pub const fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// Whether a session of this client ends by this token (section 2.7): the one that it names, or all of
+    /// the subject's if it names none. A session whose login named no `sid` may be the one, so it ends with its
+    /// subject. A `sid` means nothing at another issuer.
+    pub fn ends(&self, session: &Session) -> bool {
+        if session.issuer != self.issuer() {
+            return false;
+        }
+        match (self.sid(), session.sid.as_deref()) {
+            (Some(ended), Some(sid)) => ended == sid,
+            _ => self.subject().is_some() && session.subject.as_deref() == self.subject(),
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.claims.text(name).ok().flatten()
+    }
+}
+
+impl fmt::Debug for LogoutToken {
+    /// Its claims are about a person: names only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogoutToken")
+            .field("claims", &self.claims)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What tells the sessions of a client apart: keep it with each, from the ID token of its login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Session {
+    /// `iss`
+    pub issuer: String,
+    /// `sub`
+    pub subject: Option<String>,
+    /// `sid`, if the server named one.
+    pub sid: Option<String>,
+}
+
+impl Session {
+    /// A session at this issuer.
+    pub fn new(
+        issuer: impl Into<String>,
+        subject: impl Into<Option<String>>,
+        sid: impl Into<Option<String>>,
+    ) -> Self {
+        Self {
+            issuer: issuer.into(),
+            subject: subject.into(),
+            sid: sid.into(),
+        }
+    }
+
+    /// The session that a login began.
+    pub fn of(id_token: &IdToken) -> Self {
+        let sid = id_token.claims().text("sid").ok().flatten();
+        let subject = id_token.subject().to_owned();
+        Self::new(id_token.issuer(), subject, sid.map(str::to_owned))
+    }
+}
+
+/// What a logout token must say. Issuer, client id and algorithms come from the client.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LogoutTokenChecks {
+    /// Audiences that may stand beside the client.
+    pub trusted_audiences: Vec<String>,
+    /// How far clocks may be apart.
+    pub clock_skew: Duration,
+    /// Who remembers the tokens that were received.
+    pub replay: Replay,
+    /// Takes a token without `exp`, for servers older than the rule that it must have one, if it was issued no
+    /// longer ago than this. A few minutes will do.
+    pub max_age_without_expiry: Option<Duration>,
+}
+
+impl Default for LogoutTokenChecks {
+    fn default() -> Self {
+        Self {
+            trusted_audiences: Vec::new(),
+            clock_skew: CLOCK_SKEW,
+            replay: Replay::default(),
+            max_age_without_expiry: None,
+        }
+    }
+}
+
+/// Who remembers the logout tokens that were received, so that none is taken twice (section 2.6, step 8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Replay {
+    /// All clones of the client, in this process, ten thousand tokens at most.
+    #[default]
+    Process,
+    /// The caller, in a store that several processes share: put [`LogoutToken::issuer`] with
+    /// [`LogoutToken::jti`] where it is not there yet, in one atomic step, and keep it until
+    /// [`LogoutToken::forget_at`]. A token whose `jti` was there is to be refused.
+    Caller,
+}
+
+impl Replay {
+    /// `process` or `caller`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Caller => "caller",
+        }
+    }
+}
+
+impl LogoutTokenChecks {
+    /// Checks a token whose signature is good, by the rules of section 2.6.
+    pub(crate) fn check(
+        &self,
+        config: &ClientConfig,
+        jws: &Jws,
+        now: UnixTime,
+    ) -> Result<LogoutToken, Error> {
+        // "logout+jwt" is recommended, and no type or "JWT" what servers send that are older (section 2.4).
+        if !jws.has_type(&["jwt", "logout+jwt"]) {
+            let typ = jws.typ.as_deref().unwrap_or_default();
+            return Err(Error::from(ValidationFailure::JwtType).about(typ));
+        }
+        let claims = Claims::parse(jws.payload())?;
+        // "to prevent a Logout Token from being misused as an ID Token", and the other way round.
+        if claims.as_map().contains_key("nonce") {
+            return Err(Error::from(ValidationFailure::JwtUnexpectedClaim).about("nonce"));
+        }
+        id_token::issuer(&config.server, &claims)?;
+        self.audience(config, &claims)?;
+        let (issued_at, forget_at) = self.times(&claims, now)?;
+        let (subject, sid) = (claims.text("sub")?, claims.text("sid")?);
+        if subject.or(sid).is_none() {
+            return Err(Error::from(ValidationFailure::JwtClaimMissing).about("sub or sid"));
+        }
+        if [subject, sid].contains(&Some("")) {
+            return Err(malformed("sub or sid"));
+        }
+        event(&claims)?;
+        let jti = Claims::required("jti", claims.text("jti")?)?;
+        if jti.is_empty() || jti.len() > MAX_JTI {
+            return Err(malformed("jti"));
+        }
+        if self.replay == Replay::Process {
+            // Last of all: what is refused is not remembered.
+            let issuer = claims.text("iss")?.unwrap_or_default();
+            let is_new = config.shared.replays.remember(issuer, jti, forget_at, now);
+            if !is_new {
+                return Err(Error::from(ValidationFailure::LogoutTokenReplayed).about(jti));
+            }
+        }
+        Ok(LogoutToken {
+            claims,
+            issued_at,
+            forget_at,
+        })
+    }
+
+    /// "in the same way they are validated in ID Tokens" (step 3).
+    fn audience(&self, config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
+        let client_id = config.client_id.as_str();
+        Claims::required("aud", claims.as_map().get("aud"))?;
+        let audience = claims.audience()?;
+        let is_trusted = |named: &&str| {
+            *named == client_id || self.trusted_audiences.iter().any(|known| known == named)
+        };
+        let failure = if !audience.contains(&client_id) {
+            ValidationFailure::JwtAudience
+        } else if !audience.iter().all(is_trusted) {
+            ValidationFailure::JwtUntrustedAudience
+        } else {
+            return Ok(());
+        };
+        let both = format!("it names {}, expected was {client_id}", audience.join(" "));
+        Err(Error::from(failure).about(&both))
+    }
+
+    /// When it was issued, and from when on it is too old to be taken.
+    fn times(&self, claims: &Claims, now: UnixTime) -> Result<(UnixTime, UnixTime), Error> {
+        let validity = Validity {
+            now,
+            clock_skew: self.clock_skew,
+        };
+        let ends = claims.time("exp")?;
+        let (None, Some(age)) = (ends, self.max_age_without_expiry) else {
+            let issued = validity.check(claims)?;
+            let ends = Claims::required("exp", ends)?;
+            return Ok((issued, ends.after(self.clock_skew)));
+        };
+        let issued = Claims::required("iat", claims.time("iat")?)?;
+        validity.issued(issued)?;
+        let ends = issued.after(age).after(self.clock_skew);
+        if now >= ends {
+            return Err(validity.told(ValidationFailure::JwtTooOld, issued));
+        }
+        Ok((issued, ends))
+    }
+}
+
+/// "events ... its value is a JSON object containing the member name" of the event, whose own value "MUST be a
+/// JSON object" (section 2.4).
+fn event(claims: &Claims) -> Result<(), Error> {
+    match Claims::required("events", claims.as_map().get("events"))? {
+        Value::Object(events) => match events.get(EVENT) {
+            Some(Value::Object(_)) => Ok(()),
+            Some(_) => Err(malformed("events")),
+            None => Err(ValidationFailure::LogoutTokenEvent.into()),
+        },
+        _ => Err(malformed("events")),
+    }
+}

@@ -1,0 +1,56 @@
+//! Enums of the core that cross as words.
+
+use oauth_core::token::TokenKind;
+use oauth_core::token::access_token::AccessTokenProfile;
+use oauth_core::token::logout_token::Replay;
+
+use super::{Arg, Field, Shape, Unfit};
+
+/// Makes a [`Field`] of an enum of the core whose `as_str` gives the word of each case.
+macro_rules! words {
+    ($Name:ident { $($word:literal => $case:path),+ $(,)? }) => {
+        impl Field for $Name {
+            const SHAPE: Shape = Shape::Word(stringify!($Name), &[$($word),+]);
+            const WANTED: &'static str = concat!("one of" $(, " ", $word)+);
+
+            fn read(arg: Arg) -> Result<Self, Unfit> {
+                match &arg {
+                    Arg::Text(text) => match text.expose().as_str() {
+                        $($word => Ok($case),)+
+                        _ => Err(Unfit::Kind("another text")),
+                    },
+                    other => Err(Unfit::Kind(other.kind())),
+                }
+            }
+
+            fn write(self) -> Arg {
+                Arg::text(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    TokenKind {
+        "access_token" => TokenKind::Access,
+        "refresh_token" => TokenKind::Refresh,
+    }
+}
+
+words! {
+    AccessTokenProfile {
+        "rfc9068" => AccessTokenProfile::Rfc9068,
+        "keycloak" => AccessTokenProfile::Keycloak,
+        "entra" => AccessTokenProfile::Entra,
+        "auth0" => AccessTokenProfile::Auth0,
+        "okta" => AccessTokenProfile::Okta,
+        "cognito" => AccessTokenProfile::Cognito,
+    }
+}
+
+words! {
+    Replay {
+        "process" => Replay::Process,
+        "caller" => Replay::Caller,
+    }
+}

@@ -1,0 +1,116 @@
+//! What an API makes of a token that it is shown (RFC 9068 section 4).
+
+use std::time::Duration;
+
+use oauth_core::error::{Error, Misuse};
+use oauth_core::extra::Extra;
+use oauth_core::jose::Alg;
+use oauth_core::moment::UnixTime;
+use oauth_core::token::access_token::{self, AccessTokenProfile, ProvenKeys};
+use oauth_core::{Scope, Secret};
+
+use super::{arguments, outcome};
+use crate::machine::Machine;
+
+arguments! {
+    /// Verifies an access token that an API was shown: signature and claims (RFC 9068 section 4).
+    ///
+    /// The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.* and
+    /// access_token.* for a token that is not good enough, lost.*, denied.* and others where it could not be
+    /// verified. The error says what to answer: a status, and the value of WWW-Authenticate.
+    pub struct VerifyAccessToken {
+        /// The token, without the scheme of the Authorization header.
+        pub token: Secret<String>,
+        /// The identifier of the API: the token has to be meant for it.
+        pub audience: String,
+        /// Whose tokens they are, "rfc9068" unless you say.
+        pub profile: Option<AccessTokenProfile>,
+        /// What the token has to be good for.
+        pub scope: Scope,
+        /// How the person has to have authenticated: one of these (RFC 9470).
+        pub acr_values: Vec<String>,
+        /// How many seconds ago, at most, the person has to have authenticated (RFC 9470).
+        pub max_age: Option<u64>,
+        /// The algorithms that sign tokens, those of the server's metadata unless you say. Those with a shared
+        /// secret are left out.
+        pub algs: Vec<String>,
+        /// How many seconds clocks may be apart: 60 unless you say, 300 at most.
+        pub clock_skew: Option<u64>,
+        /// The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
+        /// 4.3).
+        pub jkt: Option<String>,
+        /// The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
+        pub x5t_s256: Option<String>,
+        /// The algorithms of the DPoP proofs that you take, for the challenge.
+        pub dpop_algs: Vec<String>,
+        /// The realm, for the challenge.
+        pub realm: Option<String>,
+    }
+
+    fn start(self, client: &Client) -> Result<Machine, Error> {
+        let mut verifier = client
+            .core()
+            .access_token_verifier(self.audience)
+            .with_profile(self.profile.unwrap_or_default())
+            .require_scope(self.scope)
+            .require_acr(self.acr_values.iter().map(String::as_str))?
+            .with_dpop_algs(algs("dpop_algs", &self.dpop_algs)?);
+        if let Some(age) = self.max_age {
+            verifier = verifier.require_max_age(Duration::from_secs(age));
+        }
+        if !self.algs.is_empty() {
+            verifier = verifier.with_algs(algs("algs", &self.algs)?);
+        }
+        if let Some(skew) = self.clock_skew {
+            verifier = verifier.with_clock_skew(Duration::from_secs(skew));
+        }
+        if let Some(realm) = &self.realm {
+            verifier = verifier.with_realm(realm)?;
+        }
+        let mut proven = ProvenKeys::none();
+        proven.jkt = self.jkt;
+        proven.x5t_s256 = self.x5t_s256;
+        let exchange = verifier.verify_with(self.token.expose(), proven);
+        Ok(Machine::of::<_, AccessToken>(exchange))
+    }
+}
+
+fn algs(name: &str, names: &[String]) -> Result<Vec<Alg>, Error> {
+    let known = names.iter().map(|alg| Alg::named(alg));
+    let known: Option<_> = known.collect();
+    known.ok_or_else(|| Error::from(Misuse::ParameterValue).about(name))
+}
+
+outcome! {
+    /// What a verified access token says (RFC 9068 section 2.2).
+    pub struct AccessToken {
+        /// Whom it stands for, in the issuer's terms; of a client that acts for itself, the client.
+        pub subject: String,
+        /// The client it was issued to.
+        pub client_id: String,
+        /// What it is good for.
+        pub scope: Scope,
+        /// Who issued it.
+        pub issuer: String,
+        /// For whom it is meant.
+        pub audience: Vec<String>,
+        /// When it ends.
+        pub expires_at: UnixTime,
+        /// Every claim.
+        pub claims: Extra,
+    }
+}
+
+impl From<access_token::AccessToken> for AccessToken {
+    fn from(token: access_token::AccessToken) -> Self {
+        Self {
+            subject: token.subject().to_owned(),
+            client_id: token.client_id().to_owned(),
+            scope: token.scope().clone(),
+            issuer: token.issuer().to_owned(),
+            audience: token.audience().into_iter().map(str::to_owned).collect(),
+            expires_at: token.expires_at(),
+            claims: Extra::from(token.claims().as_map().clone()),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! That a session has ended at the server (OpenID Connect Back-Channel Logout section 2.6).
+
+use std::time::Duration;
+
+use oauth_core::Secret;
+use oauth_core::extra::Extra;
+use oauth_core::moment::UnixTime;
+use oauth_core::token::logout_token::{self, LogoutTokenChecks, Replay};
+
+use super::{arguments, outcome};
+use crate::machine::Machine;
+
+arguments! {
+    /// Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
+    ///
+    /// End the session of this issuer that it names by sid, and those of its subject whose login named no sid;
+    /// if it names none, all of its subject. Answer 200, or 400 after an error, with Cache-Control: no-store.
+    ///
+    /// logout_token.replayed for one that was received before, jws.*, jwt.* and logout_token.event for what is
+    /// no logout token of this server for this client, lost.* and others where it could not be verified.
+    pub struct VerifyLogoutToken {
+        /// The value of logout_token in the posted form.
+        pub token: Secret<String>,
+        /// Who remembers the tokens that were received: "process", which is this client, unless you say, or
+        /// "caller": then refuse a token whose issuer and jti are in your store, and keep them until forget_at.
+        pub replay: Option<Replay>,
+        /// Takes a token without exp, of servers older than that rule, if it was issued at most so many
+        /// seconds ago.
+        pub max_age_without_expiry: Option<u64>,
+    }
+
+    fn start(self, client: &Client) -> Result<Machine, Error> {
+        let mut checks = LogoutTokenChecks::default();
+        checks.replay = self.replay.unwrap_or_default();
+        checks.max_age_without_expiry = self.max_age_without_expiry.map(Duration::from_secs);
+        let exchange = client.core().verify_logout_token(self.token, checks);
+        Ok(Machine::of::<_, LogoutToken>(exchange))
+    }
+}
+
+outcome! {
+    /// What a verified logout token says (OpenID Connect Back-Channel Logout section 2.4).
+    pub struct LogoutToken {
+        /// The server that says so.
+        pub issuer: String,
+        /// Who was signed out.
+        pub subject: Option<String>,
+        /// The session that has ended, as the ID token of its login names it.
+        pub sid: Option<String>,
+        /// The name of this token.
+        pub jti: String,
+        /// When it was issued.
+        pub issued_at: UnixTime,
+        /// From when on jti need not be remembered: the token is refused for its age by then.
+        pub forget_at: UnixTime,
+        /// Every claim.
+        pub claims: Extra,
+    }
+}
+
+impl From<logout_token::LogoutToken> for LogoutToken {
+    fn from(token: logout_token::LogoutToken) -> Self {
+        Self {
+            issuer: token.issuer().to_owned(),
+            subject: token.subject().map(str::to_owned),
+            sid: token.sid().map(str::to_owned),
+            jti: token.jti().to_owned(),
+            issued_at: token.issued_at(),
+            forget_at: token.forget_at(),
+            claims: Extra::from(token.claims().as_map().clone()),
+        }
+    }
+}
