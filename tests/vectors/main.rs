@@ -23,6 +23,7 @@ mod fields;
 mod format;
 mod id_token;
 mod judge;
+mod jwe;
 mod jws;
 mod lang;
 mod listener;
@@ -105,6 +106,7 @@ fn handler(group: &str) -> Option<Handler> {
         "jws-published" | "jws-negative" => Core(jws::signature, JOSE),
         "hash-claims" => Core(jws::hash_claim, JOSE),
         "jwk-thumbprint" => Core(jws::key, JOSE),
+        "jwe" => Core(jwe::id_token, JOSE),
         "userinfo" => Core(id_token::userinfo, JOSE),
         "id-token" | "id-token-refresh" => Core(id_token::id_token, JOSE),
         "client-assertion" => Core(client_auth::client_assertion, CLIENT_AUTH),

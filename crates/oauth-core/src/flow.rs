@@ -5,4 +5,5 @@ pub mod discovery;
 pub mod keeper;
 pub mod redeem;
 pub mod resource;
+pub(crate) mod userinfo;
 pub(crate) mod verification;
