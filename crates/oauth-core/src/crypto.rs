@@ -7,8 +7,10 @@ use bytes::Bytes;
 
 use crate::error::{Cause, Error, Misuse};
 use crate::exchange::SigningJob;
-use crate::jose::{self, Alg, Enc, EphemeralKey, JweAlg};
+use crate::jose::{self, Alg};
 use crate::secret::Secret;
+
+pub use crate::jose::{Decrypter, DecryptionFailed, DecryptionJob};
 
 /// Makes signatures with a private key of this process.
 pub trait Signer: Send + Sync {
@@ -145,67 +147,3 @@ impl fmt::Debug for SigningKey {
             .finish_non_exhaustive()
     }
 }
-
-/// Decrypts with a private key or a shared secret of this process.
-pub trait Decrypter: Send + Sync {
-    /// The plaintext, which nobody has vouched for: whoever knows a public key can encrypt to it.
-    ///
-    /// # Errors
-    /// One for every reason: whoever learns more of it can find out the plaintext (RFC 7516 section 11.5).
-    fn decrypt(&self, job: &DecryptionJob) -> Result<Secret<Vec<u8>>, DecryptionFailed>;
-
-    /// The key's name, which the `kid` of a token may say, if it has one.
-    fn key_id(&self) -> Option<&str> {
-        None
-    }
-}
-
-/// A JWE taken apart (RFC 7516 section 5.2), its parts decoded.
-#[derive(Clone)]
-pub struct DecryptionJob {
-    /// How the content's key comes along.
-    pub alg: JweAlg,
-    /// How the content is encrypted.
-    pub enc: Enc,
-    /// `epk`, for ECDH-ES.
-    pub ephemeral_key: Option<EphemeralKey>,
-    /// `apu`, for ECDH-ES (RFC 7518 section 4.6.1.2).
-    pub apu: Vec<u8>,
-    /// `apv`, for ECDH-ES.
-    pub apv: Vec<u8>,
-    /// `iv` of the header, for a key that is encrypted with AES GCM (RFC 7518 section 4.7.1.1).
-    pub key_iv: Vec<u8>,
-    /// `tag` of the header, likewise.
-    pub key_tag: Vec<u8>,
-    /// The encrypted key; empty where the key is agreed on or shared.
-    pub encrypted_key: Vec<u8>,
-    /// The additional authenticated data: the header as it came, in base64url.
-    pub additional_data: Vec<u8>,
-    /// The initialization vector.
-    pub iv: Vec<u8>,
-    /// The ciphertext.
-    pub ciphertext: Vec<u8>,
-    /// The authentication tag.
-    pub tag: Vec<u8>,
-}
-
-impl fmt::Debug for DecryptionJob {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DecryptionJob")
-            .field("alg", &self.alg)
-            .field("enc", &self.enc)
-            .finish_non_exhaustive()
-    }
-}
-
-/// There is no plaintext, for a reason that nobody is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DecryptionFailed;
-
-impl fmt::Display for DecryptionFailed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("decryption failed")
-    }
-}
-
-impl std::error::Error for DecryptionFailed {}

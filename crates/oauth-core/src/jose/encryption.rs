@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::jwe::{self, Agreed, Enc, Jwe, JweAlg};
-use crate::crypto::Decrypter;
+use super::decrypter::{Decrypter, Enc, JweAlg};
+use super::jwe::{self, Agreed, Jwe};
 use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::secret::Secret;
 

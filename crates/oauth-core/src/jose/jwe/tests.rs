@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::crypto::{Decrypter, DecryptionFailed};
+use crate::jose::{Decrypter, DecryptionFailed};
 use crate::jose::{ResponseEncryption, opened};
 use crate::secret::Secret;
 use crate::testing::code;
