@@ -96,6 +96,7 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         "id_token.auth_time_changed" => &["auth_time_changed"],
         "userinfo.malformed" => &["missing_claim", "malformed_claim"],
         "userinfo.not_signed" => &["userinfo_not_signed"],
+        "introspection.malformed" => &["malformed_introspection_response"],
         "introspection.not_signed" => &["introspection_not_signed"],
         "userinfo.subject" => &["subject_mismatch"],
         "jwks.malformed" => &["invalid_jwks"],

@@ -22,6 +22,7 @@ mod expect;
 mod fields;
 mod format;
 mod id_token;
+mod introspection;
 mod judge;
 mod jwe;
 mod jws;
@@ -106,6 +107,7 @@ fn handler(group: &str) -> Option<Handler> {
         "jws-published" | "jws-negative" => Core(jws::signature, JOSE),
         "hash-claims" => Core(jws::hash_claim, JOSE),
         "jwk-thumbprint" => Core(jws::key, JOSE),
+        "signed-introspection" => Core(introspection::signed, JOSE),
         "jwe" => Core(jwe::id_token, JOSE),
         "userinfo" => Core(id_token::userinfo, JOSE),
         "id-token" | "id-token-refresh" => Core(id_token::id_token, JOSE),

@@ -16,6 +16,7 @@ use crate::flow::authorization::{
     Authorization, AuthorizationRequest, Begin, FlowEntropy, HostGeneratedValues, Pending,
 };
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
+use crate::flow::introspection;
 use crate::flow::keeper::{GrantId, Keeper};
 use crate::flow::redeem::{self, Login};
 #[cfg(feature = "sha2")]
@@ -359,12 +360,16 @@ impl Client {
         userinfo::userinfo(Arc::clone(&self.0), tokens, subject)
     }
 
-    /// Asks the server about a token.
+    /// Asks the server about a token (RFC 7662). A signed response, where one is asked for, is verified with
+    /// the server's keys (RFC 9701).
+    ///
+    /// # Errors
+    /// `introspection.*`, `denied.*`; of a signed response `jwe.*`, `jws.*`, `jwt.*`, from the steps.
     pub fn introspect(
         &self,
-        introspection: Introspection,
+        request: Introspection,
     ) -> impl Exchange<Output = TokenState> + Send + use<> {
-        self.call(introspection)
+        introspection::introspect(Arc::clone(&self.0), request)
     }
 }
 

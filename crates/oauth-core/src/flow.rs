@@ -2,6 +2,7 @@
 
 pub mod authorization;
 pub mod discovery;
+pub(crate) mod introspection;
 pub mod keeper;
 pub mod redeem;
 pub mod resource;

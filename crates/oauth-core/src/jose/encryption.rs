@@ -50,6 +50,11 @@ impl ResponseEncryption {
         self.alg
     }
 
+    /// How the content may be encrypted.
+    pub fn agreed_encs(&self) -> impl Iterator<Item = Enc> {
+        self.encs.iter().copied()
+    }
+
     /// Decrypts a token in compact serialization. What comes out is decrypted and not verified: whoever knows
     /// the public key can have written it. Of a signed token the signature is still to be verified, as
     /// [`crate::Client::verify_signature`] does.
