@@ -6,7 +6,7 @@
 const { begin, nothing, perform, recordOf, tokensOf } = require('./op.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = '2e5d9bce34cd05ed'
+const FINGERPRINT = 'b4d555e72706ad1a'
 
 /** What the server says about a token (RFC 7662 section 2.2). */
 class TokenState extends Record {
@@ -49,7 +49,7 @@ class UserClaims extends Record {
 const operations = {
   revoke: { number: 0, names: ['token', 'hint'], finish: nothing },
   refresh: { number: 1, names: ['tokens', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  introspect: { number: 2, names: ['token', 'hint'], finish: recordOf(TokenState) },
+  introspect: { number: 2, names: ['token', 'hint', 'signedResponseAlg', 'audience'], finish: recordOf(TokenState) },
   password: { number: 3, names: ['username', 'password', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   clientCredentials: { number: 4, names: ['scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   deviceAuthorization: { number: 5, names: ['scope', 'resource', 'audience', 'extra'], finish: recordOf(DeviceCode) },
