@@ -19,6 +19,17 @@ export type SigningAlg =
 /** The algorithm of a shared secret (RFC 7518 section 3.1). */
 export type MacAlg = 'HS256' | 'HS384' | 'HS512'
 
+/** How the key of an encrypted token comes along (RFC 7518 section 4.1). */
+export type JweAlg =
+  | 'RSA-OAEP' | 'RSA-OAEP-256'
+  | 'ECDH-ES' | 'ECDH-ES+A128KW' | 'ECDH-ES+A192KW' | 'ECDH-ES+A256KW'
+  | 'A128KW' | 'A192KW' | 'A256KW'
+  | 'A128GCMKW' | 'A192GCMKW' | 'A256GCMKW'
+  | 'dir'
+
+/** How the content of an encrypted token is encrypted (RFC 7518 section 5.1). */
+export type Enc = 'A128CBC-HS256' | 'A192CBC-HS384' | 'A256CBC-HS512' | 'A128GCM' | 'A192GCM' | 'A256GCM'
+
 export interface PrivateKeyJwtOptions {
   /** The first that both the key and the server know, unless it is given. */
   alg?: SigningAlg | undefined

@@ -5,7 +5,7 @@ import type {
 export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode }
 
 import type { Api, GrantSource, OwnersOptions } from './api.cjs'
-import type { ClientAuth, MacAlg, SigningAlg } from './client-auth.cjs'
+import type { ClientAuth, Enc, JweAlg, MacAlg, SigningAlg } from './client-auth.cjs'
 import type {
   AccessToken, ClientCredentialsArguments as TokenRequest, ExchangeOperations, Operations, VerifyAccessTokenArguments,
 } from './js/ops.cjs'
@@ -346,6 +346,18 @@ export interface ClientOptions {
   idTokenSignedResponseAlg?: SigningAlg | MacAlg | undefined
   /** Audiences that ID tokens may name beside the client (OpenID Connect Core section 3.1.3.7). */
   trustedAudiences?: string[] | undefined
+  /** How ID tokens are encrypted, as registered: a plain one is then refused. */
+  idTokenEncryptedResponseAlg?: JweAlg | undefined
+  /** How their content is encrypted: `A128CBC-HS256` unless said otherwise. */
+  idTokenEncryptedResponseEnc?: Enc | undefined
+  /** The algorithm of UserInfo, as registered: plain JSON is then refused. */
+  userinfoSignedResponseAlg?: SigningAlg | MacAlg | undefined
+  /** How UserInfo is encrypted, as registered: what is not encrypted is then refused. */
+  userinfoEncryptedResponseAlg?: JweAlg | undefined
+  /** How its content is encrypted: `A128CBC-HS256` unless said otherwise. */
+  userinfoEncryptedResponseEnc?: Enc | undefined
+  /** What decrypts, the newest first: private keys in PEM or as JWKs, shared ones as JWKs. */
+  decryptionKeys?: string[] | undefined
   /** How long one request may take: 30 000 ms. */
   timeoutMs?: number | undefined
   /** What all requests go over, those of its sources to APIs included. */

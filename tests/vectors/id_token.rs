@@ -5,20 +5,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use oauth_core::issuer::Issuer;
-
-use oauth_core::jose::Claims;
+use oauth_core::jose::{Alg, Claims};
 use oauth_core::moment::UnixTime;
 use oauth_core::quirk::{Quirk, Rules};
-use oauth_core::server::{EndpointKind, Server};
+use oauth_core::server::EndpointKind;
 use oauth_core::token::id_token::IdTokenChecks;
-use oauth_core::{Client, ClientAuth, ClientId, Exchange, Input, Moment, Secret, Step, Tokens};
+use oauth_core::{Client, Exchange, Input, Moment, Secret, Step, Tokens};
 use serde_json::Value;
 
 use crate::format::{No, Vector, Verdict, holds, same};
-use crate::jws::{Verified, algs, client, key_set, refused, run};
+use crate::jwe::encryption;
+use crate::jws::{Verified, algs, client, key_set, refused, run, run_from};
 
-const ENCRYPTED: &str = "tokens are not decrypted yet";
 const ISSUERS: &str = "issuers are compared by the vectors that have a token";
 
 pub(crate) fn id_token(vector: &Vector) -> Verdict {
@@ -27,9 +25,6 @@ pub(crate) fn id_token(vector: &Vector) -> Verdict {
         return issuer(vector);
     };
     let expect = &input["expect"];
-    if expect.get("id_token_encrypted_response_alg").is_some() {
-        return Err(No::OutOfReach(ENCRYPTED));
-    }
     if expect["flow_state"] == "consumed" {
         // `redeem` takes the flow by value: a second time cannot be written.
         return holds(
@@ -38,7 +33,12 @@ pub(crate) fn id_token(vector: &Vector) -> Verdict {
         );
     }
     let now = expect["now"].as_u64().ok_or("no time")?;
-    let client = registered(expect)?;
+    let mut client = registered(expect)?;
+    if expect.get("id_token_encrypted_response_alg").is_some()
+        && let Some(encryption) = encryption(expect)?
+    {
+        client = client.with_id_token_encryption(encryption);
+    }
     let mut checks = checks(expect);
     if let Some(original) = input.get("original_claims") {
         let claims = Claims::from_json(&original.to_string());
@@ -60,7 +60,7 @@ pub(crate) fn id_token(vector: &Vector) -> Verdict {
 }
 
 /// The client as it is registered.
-fn registered(expect: &Value) -> Result<Client, String> {
+pub(crate) fn registered(expect: &Value) -> Result<Client, String> {
     let text = |name: &str| expect[name].as_str();
     let (issuer, id) = (
         text("issuer").unwrap_or_default(),
@@ -70,7 +70,7 @@ fn registered(expect: &Value) -> Result<Client, String> {
     Ok(client.with_id_token_algs(algs(&expect["allowed_algs"])))
 }
 
-fn checks(expect: &Value) -> IdTokenChecks {
+pub(crate) fn checks(expect: &Value) -> IdTokenChecks {
     let secret = |name: &str| expect[name].as_str().map(Secret::from);
     let seconds = |name: &str| expect[name].as_u64().map(Duration::from_secs);
     let list = |name: &str| {
@@ -98,25 +98,23 @@ fn issuer(vector: &Vector) -> Verdict {
     Err(No::OutOfReach(ISSUERS))
 }
 
-const SIGNED: &str = "signed UserInfo responses are refused by their content type";
-
 pub(crate) fn userinfo(vector: &Vector) -> Verdict {
-    let is_jwt = vector.text("content_type") == Some("application/jwt");
-    if is_jwt || vector.expected["error"] == "userinfo_not_signed" {
-        return Err(No::OutOfReach(SIGNED));
-    }
     let text = |error: oauth_core::Error| error.to_string();
-    let server = Server::new(Issuer::parse("https://as.example").map_err(text)?);
-    let server = server.with_endpoint(EndpointKind::Userinfo, "https://as.example/userinfo");
-    let client = Client::new(
-        server.map_err(text)?,
-        ClientId::new("client1"),
-        ClientAuth::none(),
+    let client = crate::jws::client_with(
+        "https://as.example",
+        "client1",
+        &[(EndpointKind::Userinfo, "https://as.example/userinfo")],
     );
+    let mut client = client.map_err(text)?;
+    let is_signed = vector.expected["ctx"] == "userinfo_signed_response_alg registered";
+    let registered = vector.text("userinfo_signed_response_alg");
+    if let Some(alg) = registered.or(is_signed.then_some("RS256")) {
+        client = client.with_userinfo_algs(Alg::named(alg));
+    }
     let subject = vector.text("id_token_sub").unwrap_or("user-1").to_owned();
     let tokens = Arc::new(Tokens::bearer("t0ken"));
-    let mut exchange = client.map_err(text)?.userinfo(tokens, subject);
-    let at = Moment::without_randomness(UnixTime::from_secs(1_700_000_000));
+    let mut exchange = client.userinfo(tokens, subject);
+    let at = Moment::without_randomness(UnixTime::from_secs(NOW));
     let Ok(Step::Send(request)) = exchange.resume(&at, Input::Begin) else {
         return Err("no request".into());
     };
@@ -131,19 +129,10 @@ pub(crate) fn userinfo(vector: &Vector) -> Verdict {
             request.method() == "GET" && request.uri().query().is_none(),
         );
     }
-    let status = vector.input["status"]
-        .as_u64()
-        .and_then(|status| u16::try_from(status).ok());
-    let media = vector.text("content_type").unwrap_or("application/json");
-    let reply = Response::builder()
-        .status(status.unwrap_or(200))
-        .header("content-type", media);
-    let body = vector.text("body").unwrap_or_default().to_owned();
-    let reply = reply
-        .body(Bytes::from(body))
-        .map_err(|error| error.to_string())?;
-    match exchange.resume(&at, Input::Reply(reply)) {
-        Ok(Step::Done(claims)) => {
+    let reply = answer(vector, "application/json")?;
+    let keys = key_set(&Value::Null);
+    match run_from(&mut exchange, Input::Reply(reply), NOW, &[keys]).result {
+        Ok(claims) => {
             holds("is accepted", vector.expected["ok"] == true)?;
             // A text is no boolean.
             let verified = claims.get("email_verified").and_then(Value::as_bool);
@@ -153,7 +142,23 @@ pub(crate) fn userinfo(vector: &Vector) -> Verdict {
                 vector.expected["email_verified"].as_bool(),
             )
         }
-        Ok(_) => Err("neither claims nor an error".into()),
         Err(error) => refused(&error, vector),
     }
+}
+
+/// When vectors without a time take place.
+const NOW: u64 = 1_700_000_000;
+
+/// The reply that a vector holds.
+pub(crate) fn answer(vector: &Vector, media: &str) -> Result<Response<Bytes>, String> {
+    let status = vector.input["status"]
+        .as_u64()
+        .and_then(|status| u16::try_from(status).ok());
+    let reply = Response::builder()
+        .status(status.unwrap_or(200))
+        .header("content-type", vector.text("content_type").unwrap_or(media));
+    let body = vector.text("body").unwrap_or_default().to_owned();
+    reply
+        .body(Bytes::from(body))
+        .map_err(|error| error.to_string())
 }

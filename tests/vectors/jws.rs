@@ -30,10 +30,7 @@ pub(crate) struct Verified<T> {
 pub(crate) fn key_set(named: &Value) -> Value {
     match named {
         Value::Object(_) => named.clone(),
-        _ => {
-            let all: Value = serde_json::from_str(KEYS).unwrap_or_default();
-            all["keys"]["as_jwks"].clone()
-        }
+        _ => keys("as_jwks"),
     }
 }
 
@@ -43,12 +40,36 @@ pub(crate) fn private_key(id: &str) -> Value {
     all["keys"]["as_private"][id].clone()
 }
 
+/// The keys that the vectors have by this name.
+pub(crate) fn keys(name: &str) -> Value {
+    let all: Value = serde_json::from_str(KEYS).unwrap_or_default();
+    all["keys"][name].clone()
+}
+
 /// A client of the vectors' server.
 pub(crate) fn client(issuer: &str, client_id: &str, secret: Option<&str>) -> Result<Client, Error> {
     let server = Server::new(Issuer::parse(issuer)?)
         .with_endpoint(EndpointKind::Jwks, &format!("{issuer}/jwks"))?;
     let auth = secret.map_or(ClientAuth::none(), ClientAuth::post);
     Client::new(server, ClientId::new(client_id), auth)
+}
+
+/// A client of a server that has these endpoints as well. It authenticates, where it has to.
+pub(crate) fn client_with(
+    issuer: &str,
+    client_id: &str,
+    endpoints: &[(EndpointKind, &str)],
+) -> Result<Client, Error> {
+    let server = Server::new(Issuer::parse(issuer)?)
+        .with_endpoint(EndpointKind::Jwks, &format!("{issuer}/jwks"))?;
+    let server = endpoints.iter().try_fold(server, |server, (kind, url)| {
+        server.with_endpoint(*kind, url)
+    })?;
+    Client::new(
+        server,
+        ClientId::new(client_id),
+        ClientAuth::basic("s3cr3t"),
+    )
 }
 
 /// The algorithms that a vector allows; `none` cannot be said.
@@ -63,8 +84,18 @@ pub(crate) fn algs(list: &Value) -> Vec<Alg> {
 
 /// Runs a verification, serving these key sets one after the other, the last for ever.
 pub(crate) fn run<E: Exchange>(mut exchange: E, now: u64, sets: &[Value]) -> Verified<E::Output> {
+    run_from(&mut exchange, Input::Begin, now, sets)
+}
+
+/// [`run`] of an exchange that has begun, from this input.
+pub(crate) fn run_from<E: Exchange>(
+    exchange: &mut E,
+    mut input: Input,
+    now: u64,
+    sets: &[Value],
+) -> Verified<E::Output> {
     let at = Moment::without_randomness(UnixTime::from_secs(now));
-    let (mut input, mut fetches) = (Input::Begin, 0);
+    let mut fetches = 0;
     let result = loop {
         input = match exchange.resume(&at, input) {
             Ok(Step::Verify(job)) => Input::Verified(oauth_crypto::verify(&job)),

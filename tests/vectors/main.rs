@@ -23,7 +23,9 @@ mod expect;
 mod fields;
 mod format;
 mod id_token;
+mod introspection;
 mod judge;
+mod jwe;
 mod jws;
 mod lang;
 mod listener;
@@ -112,6 +114,8 @@ fn handler(group: &str) -> Option<Handler> {
         "jws-published" | "jws-negative" => Core(jws::signature, JOSE),
         "hash-claims" => Core(jws::hash_claim, JOSE),
         "jwk-thumbprint" => Core(jws::key, JOSE),
+        "signed-introspection" => Core(introspection::signed, JOSE),
+        "jwe" => Core(jwe::id_token, JOSE),
         "userinfo" => Core(id_token::userinfo, JOSE),
         "id-token" | "id-token-refresh" => Core(id_token::id_token, JOSE),
         "client-assertion" => Core(client_auth::client_assertion, CLIENT_AUTH),

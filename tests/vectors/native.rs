@@ -153,7 +153,12 @@ impl Party<'_> {
             }
             In::Introspect(asked) => {
                 let (token, hint) = self.asked(asked)?;
-                self.client()?.introspect(Introspect { token, hint })?
+                self.client()?.introspect(Introspect {
+                    token,
+                    hint,
+                    signed_response_alg: None,
+                    audience: None,
+                })?
             }
             In::Discover { issuer } => Server::discover(issuer, Transport::Https)?,
             _ => return Ok(None),

@@ -53,13 +53,18 @@ class Client extends Operations {
 
   constructor(server, {
     clientId, clientSecret, clientAuth, redirectUris, headers = {}, idTokenSignedResponseAlg, trustedAudiences,
-    timeoutMs, network, fetch, send,
+    idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
+    userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys, timeoutMs, network, fetch, send,
   } = {}) {
     super()
     const known = nativeServer(server)
     const line = lineOf(network, fetch, send)
     const auth = ClientAuth.of(clientAuth)
-    const options = { clientId, clientSecret, ...auth, redirectUris, headers, idTokenSignedResponseAlg, trustedAudiences }
+    const options = {
+      clientId, clientSecret, ...auth, redirectUris, headers, idTokenSignedResponseAlg, trustedAudiences,
+      idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
+      userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys,
+    }
     this.#native = lifted(() => new native.NativeClient(known, options))
     this.#server = server
     this.#transport = { ...line, requestTimeoutMs: checkLimit(timeoutMs) }

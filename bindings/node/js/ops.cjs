@@ -6,7 +6,7 @@
 const { begin, nothing, perform, recordOf, tokensOf } = require('./op.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = '82b06b509cb574f0'
+const FINGERPRINT = 'e4f57e598295a10d'
 
 /** What the server says about a token (RFC 7662 section 2.2). */
 class TokenState extends Record {
@@ -75,7 +75,7 @@ class LogoutToken extends Record {
 const operations = {
   revoke: { number: 0, names: ['token', 'hint'], finish: nothing },
   refresh: { number: 1, names: ['tokens', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  introspect: { number: 2, names: ['token', 'hint'], finish: recordOf(TokenState) },
+  introspect: { number: 2, names: ['token', 'hint', 'signedResponseAlg', 'audience'], finish: recordOf(TokenState) },
   password: { number: 3, names: ['username', 'password', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   clientCredentials: { number: 4, names: ['scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   deviceAuthorization: { number: 5, names: ['scope', 'resource', 'audience', 'extra'], finish: recordOf(DeviceCode) },

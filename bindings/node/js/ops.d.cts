@@ -34,6 +34,13 @@ export interface IntrospectArguments {
   token: string
   /** Which kind it is, to save the server a search. */
   hint?: TokenKind | undefined
+  /**
+   * The algorithm of a signed answer (RFC 9701), as registered: introspection_signed_response_alg. A plain answer is
+   * then refused.
+   */
+  signedResponseAlg?: string | undefined
+  /** The name that the server has for this API in the aud of a signed answer, if it is not the client id. */
+  audience?: string | undefined
 }
 
 export interface PasswordArguments {
@@ -256,9 +263,14 @@ export interface Operations {
   /**
    * Asks the server whether a token is alive, and whose it is (RFC 7662).
    * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not what the
-   * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. Of a signed answer
+   * `introspection.not_signed` if it is none, and `jws.*` and `jwt.*` for what is wrong with it.
    * @param args.token The token in question.
    * @param args.hint Which kind it is, to save the server a search.
+   * @param args.signedResponseAlg The algorithm of a signed answer (RFC 9701), as registered:
+   * introspection_signed_response_alg. A plain answer is then refused.
+   * @param args.audience The name that the server has for this API in the aud of a signed answer, if it is not the
+   * client id.
    */
   introspect(args: IntrospectArguments, options?: CallOptions): Promise<TokenState>
   /**
@@ -288,7 +300,9 @@ export interface Operations {
    * Asks the server about the user who signed in (OpenID Connect Core section 5.3).
    * `userinfo.subject` if it tells about somebody else: then nothing of it may be used. `endpoint.missing` if the
    * server does not offer it, `userinfo.malformed` if its answer is not what the standard describes, `denied.*` if it
-   * refuses, `lost.*` if no answer arrives.
+   * refuses, `lost.*` if no answer arrives. Where the client is registered for signed or encrypted answers,
+   * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for what is wrong with a
+   * token.
    * @param args.tokens The tokens of the sign-in.
    * @param args.subject The `sub` of the verified ID token: the answer has to be about the same user.
    */
@@ -355,9 +369,14 @@ export interface ExchangeOperations {
   /**
    * Asks the server whether a token is alive, and whose it is (RFC 7662).
    * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not what the
-   * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. Of a signed answer
+   * `introspection.not_signed` if it is none, and `jws.*` and `jwt.*` for what is wrong with it.
    * @param args.token The token in question.
    * @param args.hint Which kind it is, to save the server a search.
+   * @param args.signedResponseAlg The algorithm of a signed answer (RFC 9701), as registered:
+   * introspection_signed_response_alg. A plain answer is then refused.
+   * @param args.audience The name that the server has for this API in the aud of a signed answer, if it is not the
+   * client id.
    */
   introspect(args: IntrospectArguments, options?: MomentOptions): Exchange<TokenState>
   /**
@@ -396,7 +415,9 @@ export interface ExchangeOperations {
    * Asks the server about the user who signed in (OpenID Connect Core section 5.3).
    * `userinfo.subject` if it tells about somebody else: then nothing of it may be used. `endpoint.missing` if the
    * server does not offer it, `userinfo.malformed` if its answer is not what the standard describes, `denied.*` if it
-   * refuses, `lost.*` if no answer arrives.
+   * refuses, `lost.*` if no answer arrives. Where the client is registered for signed or encrypted answers,
+   * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for what is wrong with a
+   * token.
    * @param args.tokens The tokens of the sign-in.
    * @param args.subject The `sub` of the verified ID token: the answer has to be about the same user.
    */

@@ -10,7 +10,7 @@ use oauth_core::error::Misuse;
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_facade::{
     AssertionProfile, Auth, Authorize, Certificate, Client, ClientIdParameter, EndSession,
-    FederatedAssertion, Flow, PrivateKeyJwt, SecretJwt,
+    FederatedAssertion, Flow, PrivateKeyJwt, Registration, SecretJwt,
 };
 use oauth_reqwest::AssertionFile;
 
@@ -40,6 +40,18 @@ pub struct NativeClientOptions {
     pub id_token_signed_response_alg: Option<String>,
     /// Audiences of ID tokens beside the client.
     pub trusted_audiences: Option<Vec<String>>,
+    /// How ID tokens are encrypted.
+    pub id_token_encrypted_response_alg: Option<String>,
+    /// How their content is.
+    pub id_token_encrypted_response_enc: Option<String>,
+    /// The algorithm of UserInfo.
+    pub userinfo_signed_response_alg: Option<String>,
+    /// How UserInfo is encrypted.
+    pub userinfo_encrypted_response_alg: Option<String>,
+    /// How its content is.
+    pub userinfo_encrypted_response_enc: Option<String>,
+    /// What decrypts them.
+    pub decryption_keys: Option<Vec<String>>,
 }
 
 /// What the assertions of a client are made of.
@@ -187,6 +199,16 @@ impl NativeClient {
         if let Some(audiences) = options.trusted_audiences {
             client = client.with_trusted_audiences(audiences);
         }
+        let keys = options.decryption_keys.into_iter().flatten();
+        let registration = Registration {
+            userinfo_signed_response_alg: options.userinfo_signed_response_alg,
+            id_token_encrypted_response_alg: options.id_token_encrypted_response_alg,
+            id_token_encrypted_response_enc: options.id_token_encrypted_response_enc,
+            userinfo_encrypted_response_alg: options.userinfo_encrypted_response_alg,
+            userinfo_encrypted_response_enc: options.userinfo_encrypted_response_enc,
+            decryption_keys: keys.map(Secret::new).collect(),
+        };
+        client = client.with_registration(&registration).map_err(fail)?;
         for (name, value) in options.headers {
             client = client.with_header(&name, &value).map_err(fail)?;
         }

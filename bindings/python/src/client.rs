@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oauth_core::error::Error;
-use oauth_facade::{Auth, Authorize, EndSession, Keep, Machine, operation_name};
+use oauth_facade::{Auth, Authorize, EndSession, Keep, Machine, Registration, operation_name};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -83,7 +83,10 @@ impl Client {
     #[new]
     #[pyo3(signature = (server, *, client_id, client_secret = None, client_auth = None,
                         redirect_uris = None, headers = None, timeout = None, network = None,
-                        id_token_signed_response_alg = None, trusted_audiences = None))]
+                        id_token_signed_response_alg = None, trusted_audiences = None,
+                        id_token_encrypted_response_alg = None, id_token_encrypted_response_enc = None,
+                        userinfo_signed_response_alg = None, userinfo_encrypted_response_alg = None,
+                        userinfo_encrypted_response_enc = None, decryption_keys = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -97,7 +100,21 @@ impl Client {
         network: Option<&Bound<'_, Network>>,
         id_token_signed_response_alg: Option<&str>,
         trusted_audiences: Option<Vec<String>>,
+        id_token_encrypted_response_alg: Option<String>,
+        id_token_encrypted_response_enc: Option<String>,
+        userinfo_signed_response_alg: Option<String>,
+        userinfo_encrypted_response_alg: Option<String>,
+        userinfo_encrypted_response_enc: Option<String>,
+        decryption_keys: Option<Vec<String>>,
     ) -> PyResult<Self> {
+        let registration = Registration {
+            userinfo_signed_response_alg,
+            id_token_encrypted_response_alg,
+            id_token_encrypted_response_enc,
+            userinfo_encrypted_response_alg,
+            userinfo_encrypted_response_enc,
+            decryption_keys: decryption_keys.into_iter().flatten().map(secret).collect(),
+        };
         let auth = match (client_auth, client_secret) {
             (Some(_), Some(_)) => {
                 let both = "give either client_secret or client_auth, not both";
@@ -118,6 +135,7 @@ impl Client {
             if let Some(audiences) = trusted_audiences {
                 client = client.with_trusted_audiences(audiences);
             }
+            client = client.with_registration(&registration)?;
             for (name, value) in headers.iter().flat_map(|headers| &headers.0) {
                 client = client.with_header(name, value)?;
             }

@@ -10,7 +10,6 @@ use crate::endpoint::Endpoint;
 use crate::endpoint::introspection::{Introspection, TokenState};
 use crate::endpoint::revocation::Revocation;
 use crate::endpoint::token::Token;
-use crate::endpoint::userinfo::UserInfo;
 use crate::error::{Error, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _};
 use crate::flow::access_token::AccessTokenVerifier;
@@ -18,15 +17,17 @@ use crate::flow::authorization::{
     Authorization, AuthorizationRequest, Begin, FlowEntropy, HostGeneratedValues, Pending,
 };
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
+use crate::flow::introspection;
 use crate::flow::keeper::{GrantId, Keeper};
 use crate::flow::logout::LogoutRequest;
 use crate::flow::redeem::{self, Login};
 #[cfg(feature = "sha2")]
 use crate::flow::resource::Api;
+use crate::flow::userinfo;
 use crate::flow::verification::{self, Verification};
 use crate::grant::{ClientCredentials, Grant, Refresh, TokenRequest};
 use crate::issuer::{Issuer, RedirectUri};
-use crate::jose::{Alg, Claims, KeySet};
+use crate::jose::{Alg, Claims, KeySet, ResponseEncryption};
 #[cfg(feature = "sha2")]
 use crate::moment::Moment;
 use crate::moment::UnixTime;
@@ -269,6 +270,31 @@ impl Client {
         self
     }
 
+    /// Accepts ID tokens that are encrypted like this, and no plain ones: what the client is registered with
+    /// (`id_token_encrypted_response_alg`). Without this no encrypted one is accepted.
+    #[must_use]
+    pub fn with_id_token_encryption(mut self, encryption: ResponseEncryption) -> Self {
+        Arc::make_mut(&mut self.0).id_token_encryption = Some(Arc::new(encryption));
+        self
+    }
+
+    /// Accepts UserInfo responses that are signed by these algorithms, and no others, nor plain JSON: what
+    /// the client is registered with (`userinfo_signed_response_alg`).
+    #[must_use]
+    pub fn with_userinfo_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
+        Arc::make_mut(&mut self.0).userinfo_algs = Some(algs.into_iter().collect());
+        self
+    }
+
+    /// Accepts UserInfo responses that are encrypted like this, and no plain ones: what the client is
+    /// registered with (`userinfo_encrypted_response_alg`). Inside is a signed response with
+    /// [`Self::with_userinfo_algs`], and a JSON object without (OpenID Connect Core section 5.3.2).
+    #[must_use]
+    pub fn with_userinfo_encryption(mut self, encryption: ResponseEncryption) -> Self {
+        Arc::make_mut(&mut self.0).userinfo_encryption = Some(Arc::new(encryption));
+        self
+    }
+
     /// Knows the server's public keys, such as those of another process ([`KeySet::to_json`]), as if they
     /// had been fetched `at` this time.
     pub fn keep_keys(&self, at: UnixTime, keys: KeySet) {
@@ -352,21 +378,31 @@ impl Client {
         self.call(token.into())
     }
 
-    /// Asks the server about the user of a sign-in, whom the ID token calls `subject`.
+    /// Asks the server about the user of a sign-in, whom the ID token calls `subject` (OpenID Connect Core
+    /// section 5.3). The response comes as it is registered: as JSON, or as a JWT that is decrypted and verified
+    /// with the server's keys ([`Self::with_userinfo_algs`], [`Self::with_userinfo_encryption`]).
+    ///
+    /// # Errors
+    /// `userinfo.subject` and `userinfo.malformed`, `userinfo.not_signed`, `jwe.*`, `jws.*`, `jwt.*`, `denied.*`,
+    /// from the steps.
     pub fn userinfo(
         &self,
         tokens: Arc<Tokens>,
         subject: String,
     ) -> impl Exchange<Output = Claims> + Send + use<> {
-        self.call(UserInfo::new(tokens, subject))
+        userinfo::userinfo(Arc::clone(&self.0), tokens, subject)
     }
 
-    /// Asks the server about a token.
+    /// Asks the server about a token (RFC 7662). A signed response, where one is asked for, is verified with
+    /// the server's keys (RFC 9701).
+    ///
+    /// # Errors
+    /// `introspection.*`, `denied.*`; of a signed response `jwe.*`, `jws.*`, `jwt.*`, from the steps.
     pub fn introspect(
         &self,
-        introspection: Introspection,
+        request: Introspection,
     ) -> impl Exchange<Output = TokenState> + Send + use<> {
-        self.call(introspection)
+        introspection::introspect(Arc::clone(&self.0), request)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::dpop::{DpopKey, Nonces};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::issuer::RedirectUri;
-use crate::jose::{Alg, KeyCache, Replays};
+use crate::jose::{Alg, KeyCache, Replays, ResponseEncryption};
 use crate::server::Server;
 
 /// The issuer and client that tokens belong to. A token is never sent to another server or by
@@ -64,6 +64,12 @@ pub struct ClientConfig {
     pub(crate) id_token_algs: Option<Vec<Alg>>,
     /// Audiences that ID tokens may name beside the client.
     pub(crate) trusted_audiences: Vec<String>,
+    /// `id_token_encrypted_response_alg` and `_enc`.
+    pub(crate) id_token_encryption: Option<Arc<ResponseEncryption>>,
+    /// `userinfo_signed_response_alg`, or several.
+    pub(crate) userinfo_algs: Option<Vec<Alg>>,
+    /// `userinfo_encrypted_response_alg` and `_enc`.
+    pub(crate) userinfo_encryption: Option<Arc<ResponseEncryption>>,
     /// What all clones share for good, whatever is changed on one of them.
     pub(crate) shared: Arc<Shared>,
     /// The `Authorization` header of a client that uses `client_secret_basic`. Computed once.
@@ -122,6 +128,9 @@ impl ClientConfig {
             dpop: None,
             id_token_algs: None,
             trusted_audiences: Vec::new(),
+            id_token_encryption: None,
+            userinfo_algs: None,
+            userinfo_encryption: None,
             shared: Arc::default(),
             basic: None,
         }
@@ -161,6 +170,11 @@ impl ClientConfig {
         value.set_sensitive(true);
         self.headers.insert(key, value);
         Ok(())
+    }
+
+    /// Whether UserInfo responses are registered to come as JWTs.
+    pub(crate) const fn has_userinfo_jwt(&self) -> bool {
+        self.userinfo_algs.is_some() || self.userinfo_encryption.is_some()
     }
 
     /// Whether the client may use this redirect URI: it is in the configured list, or no list is

@@ -1,4 +1,4 @@
-//! Keys that sign: in this process, or with the host. No algorithms here.
+//! Keys that sign, in this process or with the host, and keys that decrypt. No algorithms here.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +9,8 @@ use crate::error::{Cause, Error, Misuse};
 use crate::exchange::SigningJob;
 use crate::jose::{self, Alg};
 use crate::secret::Secret;
+
+pub use crate::jose::{Decrypter, DecryptionFailed, DecryptionJob};
 
 /// Makes signatures with a private key of this process.
 pub trait Signer: Send + Sync {

@@ -43,7 +43,7 @@ mod reply;
 mod request;
 pub mod revocation;
 pub mod token;
-pub mod userinfo;
+pub(crate) mod userinfo;
 mod words;
 
 #[cfg(test)]

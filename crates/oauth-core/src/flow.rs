@@ -3,8 +3,10 @@
 pub mod access_token;
 pub mod authorization;
 pub mod discovery;
+pub(crate) mod introspection;
 pub mod keeper;
 pub mod logout;
 pub mod redeem;
 pub mod resource;
+pub(crate) mod userinfo;
 pub(crate) mod verification;

@@ -1,8 +1,11 @@
-//! JSON Web Signatures as texts, claims and public keys; no algorithms.
+//! JSON Web Signatures and Encryption as texts, claims and public keys; no algorithms.
 //!
-//! RFC 7515 (JWS), RFC 7517 (JWK), RFC 7518 (JWA), RFC 7519 (JWT), RFC 7638 (thumbprints).
+//! RFC 7515 (JWS), RFC 7516 (JWE), RFC 7517 (JWK), RFC 7518 (JWA), RFC 7519 (JWT), RFC 7638 (thumbprints).
 
 pub(crate) mod claims;
+mod decrypter;
+mod encryption;
+mod jwe;
 mod jwk;
 mod jws;
 mod key_cache;
@@ -15,6 +18,9 @@ use crate::base64::{self, Alphabet};
 use crate::secret::Secret;
 
 pub use claims::Claims;
+pub use decrypter::{Curve, Decrypter, DecryptionFailed, DecryptionJob, Enc, EphemeralKey, JweAlg};
+pub use encryption::ResponseEncryption;
+pub(crate) use encryption::opened;
 pub use jwk::PublicJwk;
 pub(crate) use jws::Jws;
 pub(crate) use key_cache::{KeyCache, Lookup, Unsigned};

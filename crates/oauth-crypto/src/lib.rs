@@ -7,10 +7,14 @@
 )]
 
 mod client_assertion;
+mod decrypt;
+mod decryption_key;
 mod der;
+mod jwk;
 mod private_key;
 mod verify;
 
 pub use client_assertion::client_secret_jwt;
+pub use decryption_key::DecryptionKey;
 pub use private_key::{KeyError, PrivateKey};
 pub use verify::{check_public_key, mac, verify};

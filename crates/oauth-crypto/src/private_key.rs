@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::der;
+use crate::jwk::PrivateJwk;
 
 /// A private key that signs in this process. `Debug` shows its algorithm only.
 #[derive(Clone)]
@@ -117,19 +118,12 @@ impl PrivateKey {
     /// # Errors
     /// What is wrong with it.
     pub fn from_jwk(text: &str, alg: Alg) -> Result<Self, KeyError> {
-        let jwk: Value = serde_json::from_str(text).map_err(|_| KeyError::Malformed)?;
-        let member = |name: &str| jwk.get(name).and_then(Value::as_str);
-        if member("alg").is_some_and(|named| named != alg.as_str()) {
+        let jwk = PrivateJwk::parse(text)?;
+        if jwk.text("alg").is_some_and(|named| named != alg.as_str()) {
             return Err(KeyError::Algorithm);
         }
-        let bytes = |name: &str| {
-            let text = member(name).ok_or(KeyError::Malformed)?;
-            let decoded = URL_SAFE_NO_PAD
-                .decode(text)
-                .map_err(|_| KeyError::Malformed)?;
-            Ok(Zeroizing::new(decoded))
-        };
-        match member("kty").unwrap_or_default() {
+        let bytes = |name: &str| jwk.bytes(name);
+        match jwk.text("kty").unwrap_or_default() {
             "EC" => {
                 let signing = ecdsa(alg).ok_or(KeyError::Algorithm)?;
                 let (private, x, y) = (bytes("d")?, bytes("x")?, bytes("y")?);
@@ -142,12 +136,7 @@ impl PrivateKey {
                 Self::of_ed25519(pair.map_err(|_| KeyError::Malformed)?, alg)
             }
             "RSA" if is_rsa(alg) => {
-                let parts = ["n", "e", "d", "p", "q", "dp", "dq", "qi"];
-                let numbers = parts
-                    .iter()
-                    .map(|name| bytes(name))
-                    .collect::<Result<Vec<_>, _>>()?;
-                let der = der::rsa_private_key(numbers.iter().map(|number| number.as_slice()));
+                let der = jwk.rsa_private_key()?;
                 Self::of_rsa(
                     RsaKeyPair::from_der(&der).map_err(|_| KeyError::Malformed)?,
                     alg,

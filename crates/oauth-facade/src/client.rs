@@ -138,6 +138,15 @@ impl Client {
         Ok(Self(self.0.with_id_token_algs([alg])))
     }
 
+    /// Takes responses that are signed and encrypted as the client is registered, and no others.
+    ///
+    /// # Errors
+    /// `key.algorithm`, `key.malformed`, `misuse.setup`.
+    #[cfg(feature = "crypto")]
+    pub fn with_registration(self, registration: &crate::Registration) -> Result<Self, Error> {
+        registration.apply(self.0).map(Self)
+    }
+
     /// Accepts ID tokens that name these audiences beside the client.
     #[must_use]
     pub fn with_trusted_audiences(self, audiences: Vec<String>) -> Self {

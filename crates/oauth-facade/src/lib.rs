@@ -11,6 +11,8 @@ mod machine;
 mod op;
 mod preset;
 mod record;
+#[cfg(feature = "crypto")]
+mod registration;
 mod renewal;
 mod request;
 mod resource;
@@ -34,6 +36,8 @@ pub use op::{
 };
 pub use preset::Preset;
 pub use record::{ErrorRecord, Record};
+#[cfg(feature = "crypto")]
+pub use registration::Registration;
 pub use request::TokenRequest;
 pub use resource::{Attachment, Resource};
 pub use server::{Discover, Prefer, Server, Transport};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use oauth_core::client_auth::Credentials;
 use oauth_core::endpoint::jwks::Jwks;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::authorization::ResponseMode;
@@ -112,7 +113,7 @@ fn client(cli: &Cli, server: Server) -> Result<Client, Error> {
     let secret = secret.filter(|secret| !secret.is_empty()).map(Secret::new);
     let auth = match (cli.client_auth, secret) {
         (None, None) => ClientAuth::none(),
-        (None, Some(secret)) => ClientAuth::secret_as_taken(secret, &server)?,
+        (None, Some(secret)) => ClientAuth::negotiate(Credentials::secret(secret), &server)?,
         (Some(Method::Basic), Some(secret)) => ClientAuth::basic(secret),
         (Some(Method::Post), Some(secret)) => ClientAuth::post(secret),
         (Some(_), None) => return Err(Misuse::SecretMissing.into()),

@@ -31,7 +31,10 @@ class Client(NativeClient, Operations):
     before it is sent. ``headers`` go with every request to the server. ``timeout`` is that of one request
     in seconds, 30 unless the ``network`` says otherwise. ID tokens are accepted with the algorithms that the
     server's metadata name, or with ``id_token_signed_response_alg`` alone, which an HMAC needs; they may
-    name ``trusted_audiences`` beside the client. ``client_auth.*``, ``key.*`` and ``redirect_uri.refused``
+    name ``trusted_audiences`` beside the client. A client that is registered for encrypted ID tokens, or for
+    UserInfo that is signed or encrypted, says so with the names of its metadata, such as
+    ``id_token_encrypted_response_alg``, and ``decryption_keys`` in PEM or as JWKs, the newest first; what
+    comes otherwise is then refused. ``client_auth.*``, ``key.*`` and ``redirect_uri.refused``
     for what cannot be used.
 
     Each call that waits is there twice: blocking, without Python's lock, and as a coroutine for asyncio

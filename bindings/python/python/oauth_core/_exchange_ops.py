@@ -84,20 +84,28 @@ class ExchangeOperations:
         *,
         token: str,
         hint: TokenKind | None = None,
+        signed_response_alg: str | None = None,
+        audience: str | None = None,
         moment: Moment | None = None,
     ) -> Exchange[TokenState]:
         """Asks the server whether a token is alive, and whose it is (RFC 7662).
 
         endpoint.missing if the server does not offer it, introspection.malformed if its answer
         is not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
+        Of a signed answer introspection.not_signed if it is none, and jws.* and jwt.* for
+        what is wrong with it.
 
         Args:
             token: The token in question.
             hint: Which kind it is, to save the server a search.
+            signed_response_alg: The algorithm of a signed answer (RFC 9701), as registered:
+                introspection_signed_response_alg. A plain answer is then refused.
+            audience: The name that the server has for this API in the aud of a signed answer,
+                if it is not the client id.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[TokenState] = self._begin(2, (token, hint), moment)
+        answer: Exchange[TokenState] = self._begin(2, (token, hint, signed_response_alg, audience), moment)
         return answer
 
     def password(
@@ -193,6 +201,9 @@ class ExchangeOperations:
         userinfo.subject if it tells about somebody else: then nothing of it may be used.
         endpoint.missing if the server does not offer it, userinfo.malformed if its answer is
         not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
+        Where the client is registered for signed or encrypted answers, userinfo.not_signed and
+        jwe.not_encrypted for plain ones, jwe.*, jws.* and jwt.* for what is wrong with a
+        token.
 
         Args:
             tokens: The tokens of the sign-in.

@@ -88,6 +88,13 @@ _SigningAlg: TypeAlias = Literal[
     "RS512",
 ]
 _MacAlg: TypeAlias = Literal["HS256", "HS384", "HS512"]
+_JweAlg: TypeAlias = Literal[
+    "RSA-OAEP", "RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW",
+    "A128KW", "A192KW", "A256KW", "A128GCMKW", "A192GCMKW", "A256GCMKW", "dir",
+]
+_Enc: TypeAlias = Literal[
+    "A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512", "A128GCM", "A192GCM", "A256GCM",
+]
 _Later: TypeAlias = Coroutine[Any, Any, _T]
 
 def provider(
@@ -295,6 +302,12 @@ class Client:
         network: Network | None = None,
         id_token_signed_response_alg: _SigningAlg | _MacAlg | None = None,
         trusted_audiences: Sequence[str] | None = None,
+        id_token_encrypted_response_alg: _JweAlg | None = None,
+        id_token_encrypted_response_enc: _Enc | None = None,
+        userinfo_signed_response_alg: _SigningAlg | _MacAlg | None = None,
+        userinfo_encrypted_response_alg: _JweAlg | None = None,
+        userinfo_encrypted_response_enc: _Enc | None = None,
+        decryption_keys: Sequence[str] | None = None,
     ) -> Self: ...
     @overload
     def __new__(
@@ -304,6 +317,12 @@ class Client:
         network: Network | None = None,
         id_token_signed_response_alg: _SigningAlg | _MacAlg | None = None,
         trusted_audiences: Sequence[str] | None = None,
+        id_token_encrypted_response_alg: _JweAlg | None = None,
+        id_token_encrypted_response_enc: _Enc | None = None,
+        userinfo_signed_response_alg: _SigningAlg | _MacAlg | None = None,
+        userinfo_encrypted_response_alg: _JweAlg | None = None,
+        userinfo_encrypted_response_enc: _Enc | None = None,
+        decryption_keys: Sequence[str] | None = None,
     ) -> Self: ...
     @property
     def server(self) -> Server:

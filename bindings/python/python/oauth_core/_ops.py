@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito"]
     Replay = Literal["process", "caller"]
 
-FINGERPRINT = "82b06b509cb574f0"
+FINGERPRINT = "e4f57e598295a10d"
 
 
 class Operations:
@@ -85,17 +85,30 @@ class Operations:
         answer: Coroutine[Any, Any, Tokens] = self._acall(1, (tokens, scope, resource, audience, extra))
         return answer
 
-    def introspect(self, *, token: str, hint: TokenKind | None = None) -> TokenState:
+    def introspect(
+        self,
+        *,
+        token: str,
+        hint: TokenKind | None = None,
+        signed_response_alg: str | None = None,
+        audience: str | None = None,
+    ) -> TokenState:
         """Asks the server whether a token is alive, and whose it is (RFC 7662).
 
         endpoint.missing if the server does not offer it, introspection.malformed if its answer
         is not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
+        Of a signed answer introspection.not_signed if it is none, and jws.* and jwt.* for
+        what is wrong with it.
 
         Args:
             token: The token in question.
             hint: Which kind it is, to save the server a search.
+            signed_response_alg: The algorithm of a signed answer (RFC 9701), as registered:
+                introspection_signed_response_alg. A plain answer is then refused.
+            audience: The name that the server has for this API in the aud of a signed answer,
+                if it is not the client id.
         """
-        answer: TokenState = self._call(2, (token, hint))
+        answer: TokenState = self._call(2, (token, hint, signed_response_alg, audience))
         return answer
 
     def aintrospect(
@@ -103,9 +116,11 @@ class Operations:
         *,
         token: str,
         hint: TokenKind | None = None,
+        signed_response_alg: str | None = None,
+        audience: str | None = None,
     ) -> Coroutine[Any, Any, TokenState]:
         """introspect(), in a coroutine."""
-        answer: Coroutine[Any, Any, TokenState] = self._acall(2, (token, hint))
+        answer: Coroutine[Any, Any, TokenState] = self._acall(2, (token, hint, signed_response_alg, audience))
         return answer
 
     def password(
@@ -190,6 +205,9 @@ class Operations:
         userinfo.subject if it tells about somebody else: then nothing of it may be used.
         endpoint.missing if the server does not offer it, userinfo.malformed if its answer is
         not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
+        Where the client is registered for signed or encrypted answers, userinfo.not_signed and
+        jwe.not_encrypted for plain ones, jwe.*, jws.* and jwt.* for what is wrong with a
+        token.
 
         Args:
             tokens: The tokens of the sign-in.

@@ -1,20 +1,25 @@
 //! `POST {introspection_endpoint}`: ask the server whether a token is alive, and whose it is.
 //!
-//! RFC 7662 <https://www.rfc-editor.org/rfc/rfc7662#section-2>
+//! RFC 7662 <https://www.rfc-editor.org/rfc/rfc7662#section-2>, and its signed responses
+//! <https://www.rfc-editor.org/rfc/rfc9701#section-4>
 
 #[cfg(test)]
 mod tests;
 
 use super::{Auth, Context, Endpoint, EndpointRequest, Reply};
-use crate::error::{Error, ProtocolViolation};
+use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::extra::{Extra, MAX_EXTRA};
 use crate::form::Form;
+use crate::jose::{Alg, ResponseEncryption};
 use crate::json::{Json, Object};
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
-use crate::server::EndpointKind;
+use crate::server::{EndpointKind, Server};
 use crate::token::TokenKind;
+
+/// The media type of a signed response (RFC 9701 section 4).
+const JWT: &str = "application/token-introspection+jwt";
 
 /// Asks the server about one token.
 #[derive(Debug, Clone)]
@@ -24,6 +29,57 @@ pub struct Introspection {
     pub token: Secret<String>,
     /// Which kind it is, to save the server a search.
     pub hint: Option<TokenKind>,
+    /// How the response is signed; a plain one is then refused. `None` asks for JSON, which nothing but TLS
+    /// vouches for.
+    pub signed: Option<SignedResponse>,
+}
+
+/// What a signed response has to be like, as the client is registered (RFC 9701 section 6).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SignedResponse {
+    /// `introspection_signed_response_alg`, or several; `RS256` by default.
+    pub algs: Vec<Alg>,
+    /// Who has to be in `aud`: the name that the server has for this resource server. `None` stands for the
+    /// client id.
+    pub audience: Option<String>,
+    /// `introspection_encrypted_response_alg` and `_enc`: a response that is not encrypted is then refused.
+    pub encryption: Option<ResponseEncryption>,
+}
+
+impl Default for SignedResponse {
+    fn default() -> Self {
+        Self {
+            algs: vec![Alg::Rs256],
+            audience: None,
+            encryption: None,
+        }
+    }
+}
+
+impl SignedResponse {
+    /// Whether the server offers such responses, as far as its metadata say (RFC 9701 section 7).
+    fn check(&self, server: &Server) -> Result<(), Error> {
+        let offers = |member: &str, wanted: &[&str]| {
+            let listed = server.named_list(&format!("introspection_{member}_values_supported"));
+            let is_offered = listed.is_none_or(|listed| {
+                let mut wanted = wanted.iter();
+                wanted.any(|name| listed.iter().any(|known| known == name))
+            });
+            match is_offered {
+                true => Ok(()),
+                false => Err(Error::from(Misuse::IntrospectionAlg).about(&wanted.join(" "))),
+            }
+        };
+        let algs: Vec<_> = self.algs.iter().map(|alg| alg.as_str()).collect();
+        offers("signing_alg", &algs)?;
+        let Some(encryption) = &self.encryption else {
+            return Ok(());
+        };
+        offers("encryption_alg", &[encryption.alg().as_str()])?;
+        let encs: Vec<_> = encryption.agreed_encs().map(|enc| enc.as_str()).collect();
+        offers("encryption_enc", &encs)
+    }
 }
 
 impl Introspection {
@@ -32,7 +88,15 @@ impl Introspection {
         Self {
             token: token.into(),
             hint: None,
+            signed: None,
         }
+    }
+
+    /// Asks for a signed response, and takes no other (RFC 9701).
+    #[must_use]
+    pub fn signed(mut self, signed: SignedResponse) -> Self {
+        self.signed = Some(signed);
+        self
     }
 
     /// Says which kind it is, or leaves it to the server to find out.
@@ -82,31 +146,66 @@ pub struct ActiveToken {
     pub extra: Extra,
 }
 
-impl Endpoint for Introspection {
-    const NAME: &'static str = "introspection";
-    type Output = TokenState;
+/// The request and its response. `flow::introspection` reads on.
+#[derive(Debug)]
+pub(crate) struct Introspect(pub(crate) Introspection);
 
-    fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
+/// What came.
+#[derive(Debug)]
+pub(crate) enum Response {
+    Plain(TokenState),
+    /// A JWT, which is still to be verified.
+    Jwt(Secret<String>),
+}
+
+impl Endpoint for Introspect {
+    const NAME: &'static str = "introspection";
+    type Output = Response;
+
+    fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
+        let Introspection {
+            token,
+            hint,
+            signed,
+        } = &self.0;
         let mut form = Form::new();
-        form.push("token", self.token.expose());
-        form.push_some("token_type_hint", self.hint.map(TokenKind::as_str));
+        form.push("token", token.expose());
+        form.push_some("token_type_hint", hint.map(TokenKind::as_str));
         let request = EndpointRequest::post(EndpointKind::Introspection, Self::NAME, form);
         // "The authorization server ... MUST ... require some form of authorization" (2.1)
-        Ok(request.auth(Auth::ConfidentialClient {
+        let request = request.auth(Auth::ConfidentialClient {
             purpose: Self::NAME,
-        }))
+        });
+        match signed {
+            None => Ok(request),
+            Some(signed) => {
+                signed.check(cx.server)?;
+                Ok(request.accept(JWT))
+            }
+        }
     }
 
-    fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<TokenState, Error> {
-        let mut object = reply.object_of(ProtocolViolation::IntrospectionShape)?;
-        match object.take("active") {
-            Some(Json::Bool(true)) => {
-                active(object).map(|token| TokenState::Active(Box::new(token)))
-            }
-            Some(Json::Bool(false)) => Ok(TokenState::Inactive),
-            // "Boolean indicator" (2.2): a text or a number is no permission.
-            _ => Err(Error::from(ProtocolViolation::IntrospectionShape).about("active")),
+    fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<Response, Error> {
+        if self.0.signed.is_some() && reply.is_of(JWT) {
+            return reply
+                .token_of(ProtocolViolation::IntrospectionShape)
+                .map(Response::Jwt);
         }
+        let object = reply.object_of(ProtocolViolation::IntrospectionShape)?;
+        match self.0.signed {
+            None => state(object).map(Response::Plain),
+            Some(_) => Err(ValidationFailure::IntrospectionNotSigned.into()),
+        }
+    }
+}
+
+/// What a response says, of whichever form.
+pub(crate) fn state(mut object: Object<'_>) -> Result<TokenState, Error> {
+    match object.take("active") {
+        Some(Json::Bool(true)) => active(object).map(|token| TokenState::Active(Box::new(token))),
+        Some(Json::Bool(false)) => Ok(TokenState::Inactive),
+        // "Boolean indicator" (2.2): a text or a number is no permission.
+        _ => Err(Error::from(ProtocolViolation::IntrospectionShape).about("active")),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::json::{self, Json, Object};
 use crate::moment::UnixTime;
 use crate::quirk::{Quirk, Rules};
 use crate::retry_after;
+use crate::secret::Secret;
 
 /// The largest reply that is read, in bytes.
 pub const MAX_REPLY: usize = 1 << 20;
@@ -74,6 +75,23 @@ impl<'a> Reply<'a> {
                 .unwrap_or_else(|| words::of_object(self.bare_status(), &object).into()),
             Err(_) => words::of_page(self.bare_status(), self.response).into(),
         }
+    }
+
+    /// Whether the body is of this media type.
+    pub(crate) fn is_of(&self, media: &str) -> bool {
+        essence(self.headers()) == media
+    }
+
+    /// A successful reply whose body is a token; `shape` is the fault of one that cannot be.
+    pub(crate) fn token_of(&self, shape: ProtocolViolation) -> Result<Secret<String>, Error> {
+        if self.status() != StatusCode::OK {
+            return Err(self.oauth_error());
+        }
+        if self.body().len() > MAX_REPLY {
+            return Err(ProtocolViolation::ReplyTooLarge.into());
+        }
+        let text = std::str::from_utf8(self.body()).map_err(|_| shape)?;
+        Ok(Secret::from(text.trim()))
     }
 
     /// `reply.shape`, for a member that is missing or of the wrong type.

@@ -128,12 +128,11 @@ fn tokens(
     };
     let renewed = optional_secret(&mut object, "refresh_token")?;
     let old = had.refresh_token();
-    let id_token = optional_secret(&mut object, "id_token")?;
     let before = old.and_then(|old| old.id_token.as_ref());
-    if let (Some(id_token), Some(before)) = (&id_token, before) {
-        id_token::continues(cx, before, id_token)?;
-    }
-    let id_token = id_token.or_else(|| before.cloned());
+    let id_token = match (optional_secret(&mut object, "id_token")?, before) {
+        (Some(id_token), Some(before)) => Some(id_token::continuing(cx, before, id_token)?),
+        (id_token, before) => id_token.or_else(|| before.cloned()),
+    };
     let refresh_token = renewed
         .or_else(|| old.map(|old| old.secret.clone()))
         .map(|secret| {

@@ -2,60 +2,64 @@
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#UserInfo>
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 
 use super::{Auth, Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::http::StatusCode;
 use crate::jose::Claims;
+use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::token::Tokens;
 
-/// Asks about the user of a sign-in. Signed and encrypted responses are refused by their content type.
+/// The media type of a response that is signed, encrypted or both (section 5.3.2).
+const JWT: &str = "application/jwt";
+
+/// Asks about the user of a sign-in, in the form that the client is registered with. `flow::userinfo` reads on.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct UserInfo {
+pub(crate) struct UserInfo {
     /// The tokens of the sign-in: their access token goes with the request, in its header.
-    pub tokens: Arc<Tokens>,
-    /// The `sub` of the verified ID token, which the response has to repeat (section 5.3.2).
-    pub subject: String,
+    pub(crate) tokens: Arc<Tokens>,
 }
 
-impl UserInfo {
-    /// About the user whom the ID token calls `subject`.
-    pub fn new(tokens: impl Into<Arc<Tokens>>, subject: impl Into<String>) -> Self {
-        Self {
-            tokens: tokens.into(),
-            subject: subject.into(),
-        }
-    }
+/// What came.
+#[derive(Debug)]
+pub(crate) enum Response {
+    /// A JSON object. Nothing but TLS says who has written it.
+    Plain(Claims),
+    /// A JWT, which is still to be decrypted and verified.
+    Jwt(Secret<String>),
 }
 
 impl Endpoint for UserInfo {
     const NAME: &'static str = "userinfo";
-    type Output = Claims;
+    type Output = Response;
 
-    fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
+    fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
         let request = EndpointRequest::get(EndpointKind::Userinfo);
-        Ok(request.auth(Auth::Token(Arc::clone(&self.tokens))))
+        let request = request.auth(Auth::Token(Arc::clone(&self.tokens)));
+        Ok(match cx.identity.has_userinfo_jwt() {
+            true => request.accept(JWT),
+            false => request,
+        })
     }
 
-    fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<Claims, Error> {
+    fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<Response, Error> {
+        let config = cx.identity;
+        if config.has_userinfo_jwt() && reply.is_of(JWT) {
+            return reply
+                .token_of(ProtocolViolation::UserinfoShape)
+                .map(Response::Jwt);
+        }
         if reply.status() != StatusCode::OK {
             return Err(reply.oauth_error());
         }
         let claims = Claims::of(&reply.object_of(ProtocolViolation::UserinfoShape)?);
-        let subject = claims.text("sub").ok().flatten();
-        let subject =
-            subject.ok_or_else(|| Error::from(ProtocolViolation::UserinfoShape).about("sub"))?;
-        // "If they do not match, the UserInfo Response values MUST NOT be used."
-        if subject == self.subject {
-            Ok(claims)
-        } else {
-            Err(ValidationFailure::UserinfoSubject.into())
+        // "If signed ... and/or encrypted, then the Claims are returned in a JWT" (section 5.3.2).
+        match (&config.userinfo_algs, &config.userinfo_encryption) {
+            (Some(_), _) => Err(ValidationFailure::UserinfoNotSigned.into()),
+            (None, Some(_)) => Err(ValidationFailure::JweMissing.into()),
+            (None, None) => Ok(Response::Plain(claims)),
         }
     }
 }

@@ -62,7 +62,7 @@ pub(crate) fn redeem(
 
 fn login(
     config: Arc<ClientConfig>,
-    tokens: Tokens,
+    mut tokens: Tokens,
     expected: Option<Expected>,
 ) -> Result<Boxed<Login>, Error> {
     let Some(Expected {
@@ -87,6 +87,13 @@ fn login(
     };
     let verified = verification::id_token(config, text, checks);
     let login = verified.and_then(move |_, id_token| {
+        // As it was signed: an encrypted one is nothing that the server takes back (`id_token_hint`), or that
+        // a later one can be compared with.
+        let kept = Some(id_token.text().clone());
+        if let Some(refresh_token) = &mut tokens.refresh_token {
+            refresh_token.id_token.clone_from(&kept);
+        }
+        tokens.id_token = kept;
         let id_token = Some(id_token);
         Ok(Login { tokens, id_token })
     });

@@ -13,7 +13,7 @@ use crate::client_config::ClientConfig;
 use crate::endpoint::jwks::{FetchedKeys, Jwks};
 use crate::error::{Error, Kind, Misuse, ServerError, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _, Input, Step, VerificationJob, VerificationKey};
-use crate::jose::{Alg, Hash, Jws, KeySet, Lookup, Unsigned};
+use crate::jose::{Alg, Hash, Jws, KeySet, Lookup, ResponseEncryption, Unsigned, opened};
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::token::id_token::{self, HashClaim, IdToken, IdTokenChecks};
@@ -29,6 +29,7 @@ pub(crate) struct Verification {
     config: Arc<ClientConfig>,
     token: Secret<String>,
     allowed: Vec<Alg>,
+    encryption: Option<Arc<ResponseEncryption>>,
     refetch: Refetch,
     signature: Signature,
     /// The keys that were looked through.
@@ -72,6 +73,7 @@ impl Verification {
             config,
             token,
             allowed,
+            encryption: None,
             refetch: Refetch::Possible,
             signature: Signature::Untried,
             tried: None,
@@ -80,8 +82,16 @@ impl Verification {
         }
     }
 
+    /// Of a token that is encrypted like this, or is not where nothing is agreed on.
+    pub(crate) fn encrypted(mut self, encryption: Option<Arc<ResponseEncryption>>) -> Self {
+        self.encryption = encryption;
+        self
+    }
+
     fn begin(&mut self, at: &Moment) -> Result<Step<Jws>, Error> {
-        let jws = Jws::parse(self.token.expose(), &self.allowed)?;
+        let token = std::mem::replace(&mut self.token, Secret::new(String::new()));
+        let signed = opened(token, self.encryption.as_deref())?;
+        let jws = Jws::parse(signed.expose(), &self.allowed)?;
         if jws.alg.is_symmetric() {
             let secret = id_token::mac_key(&self.config, jws.alg)?;
             self.refetch = Refetch::Done;
@@ -238,8 +248,15 @@ pub(crate) fn id_token(
     checks: IdTokenChecks,
 ) -> impl Exchange<Output = IdToken> + Send + use<> {
     let allowed = id_token::allowed_algs(&config);
+    let encryption = config.id_token_encryption.clone();
     let signature = Verification::new(Arc::clone(&config), token.clone(), allowed);
-    signature.then(move |at, jws| {
+    signature.encrypted(encryption).then(move |at, jws| {
+        // "To use it as an id_token_hint, the Client MUST decrypt the signed ID Token contained within the
+        // encrypted ID Token" (OpenID Connect Core section 3.1.2.1).
+        let token = match &config.id_token_encryption {
+            Some(_) => jws.compact(),
+            None => token,
+        };
         let (id_token, hashes) = checks
             .check(&config, token, &jws, at.now())
             .map_err(|error| error.at_endpoint("id_token"))?;

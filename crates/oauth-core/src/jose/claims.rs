@@ -118,6 +118,33 @@ impl Claims {
         }
     }
 
+    /// Whether `iss` is this issuer.
+    ///
+    /// # Errors
+    /// `jwt.missing_claim`, `jwt.malformed_claim`, `jwt.issuer`.
+    pub(crate) fn is_from(&self, issuer: &str) -> Result<(), Error> {
+        let named = Self::required("iss", self.text("iss")?)?;
+        if named == issuer {
+            return Ok(());
+        }
+        let both = format!("it names {named}, expected was {issuer}");
+        Err(Error::from(ValidationFailure::JwtIssuer).about(&both))
+    }
+
+    /// Whether this reader is one of the audience.
+    ///
+    /// # Errors
+    /// `jwt.missing_claim`, `jwt.malformed_claim`, `jwt.audience`.
+    pub(crate) fn is_for(&self, reader: &str) -> Result<(), Error> {
+        Self::required("aud", self.get("aud"))?;
+        let audience = self.audience()?;
+        if audience.contains(&reader) {
+            return Ok(());
+        }
+        let both = format!("it names {}, expected was {reader}", audience.join(" "));
+        Err(Error::from(ValidationFailure::JwtAudience).about(&both))
+    }
+
     pub(crate) fn required<T>(name: &str, value: Option<T>) -> Result<T, Error> {
         value.ok_or_else(|| Error::from(ValidationFailure::JwtClaimMissing).about(name))
     }

@@ -6,14 +6,15 @@ use super::Alg;
 use crate::base64::{self, Alphabet};
 use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::json::{self, Json};
+use crate::secret::Secret;
 
 /// The largest token that is read, in bytes.
 pub(crate) const MAX_BYTES: usize = 256 << 10;
 
 /// The header members of RFC 7515, RFC 7518 and RFC 7519: none of them may be called critical.
-const REGISTERED: [&str; 16] = [
+const REGISTERED: [&str; 23] = [
     "alg", "jku", "jwk", "kid", "x5u", "x5c", "x5t", "x5t#S256", "typ", "cty", "crit", "enc",
-    "zip", "iss", "sub", "aud",
+    "zip", "epk", "apu", "apv", "iv", "tag", "p2s", "p2c", "iss", "sub", "aud",
 ];
 
 /// A token in three parts. Whether its signature is good is known by whoever holds it.
@@ -68,7 +69,7 @@ impl Jws {
         if !allowed.contains(&alg) {
             return Err(refused());
         }
-        critical(members.get("crit"))?;
+        critical(members.get("crit"), ProtocolViolation::JwsMalformed)?;
         Ok(Self {
             alg,
             kid: text("kid")?.map(str::to_owned),
@@ -84,6 +85,12 @@ impl Jws {
         &self.payload
     }
 
+    /// The token, as it was signed.
+    pub(crate) fn compact(&self) -> Secret<String> {
+        let input = std::str::from_utf8(&self.signing_input).unwrap_or_default();
+        super::compact(input, &self.signature)
+    }
+
     /// Whether `typ` is one of these, or absent where `may_be_absent`. A name without a slash stands for
     /// `application/` and itself (RFC 7515 section 4.1.9), in any case.
     pub(crate) fn has_type(&self, wanted: &[&str]) -> bool {
@@ -97,8 +104,8 @@ impl Jws {
 }
 
 /// No extension is understood here, so none may be critical (RFC 7515 section 4.1.11).
-fn critical(crit: Option<&Json<'_>>) -> Result<(), Error> {
-    let malformed = || Error::from(ProtocolViolation::JwsMalformed).about("crit");
+pub(super) fn critical(crit: Option<&Json<'_>>, malformed: ProtocolViolation) -> Result<(), Error> {
+    let malformed = || Error::from(malformed).about("crit");
     let Some(crit) = crit else {
         return Ok(());
     };

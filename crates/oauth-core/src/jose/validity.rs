@@ -32,9 +32,28 @@ impl Validity {
         let issued = Claims::required("iat", issued)?;
         self.not_expired(expires)?;
         self.issued(issued)?;
+        self.begun(begins)?;
+        Ok(issued)
+    }
+
+    /// Checks a token that need not say when it is valid, but means it if it does.
+    ///
+    /// # Errors
+    /// `jwt.malformed_claim`, `jwt.expired`, `jwt.issued_in_future`, `jwt.not_yet_valid`.
+    pub(crate) fn check_present(&self, claims: &Claims) -> Result<(), Error> {
+        if let Some(expires) = claims.time("exp")? {
+            self.not_expired(expires)?;
+        }
+        if let Some(issued) = claims.time("iat")? {
+            self.issued(issued)?;
+        }
+        self.begun(claims.time("nbf")?)
+    }
+
+    fn begun(&self, begins: Option<UnixTime>) -> Result<(), Error> {
         match begins.filter(|begins| *begins > self.latest()) {
             Some(begins) => Err(self.told(ValidationFailure::JwtNotYetValid, begins)),
-            None => Ok(issued),
+            None => Ok(()),
         }
     }
 

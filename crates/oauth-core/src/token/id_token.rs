@@ -9,7 +9,7 @@ use crate::client_config::ClientConfig;
 use crate::context::Context;
 use crate::error::{Error, Misuse, ValidationFailure};
 use crate::jose::claims::{malformed, unverified};
-use crate::jose::{Alg, Claims, Jws, Validity};
+use crate::jose::{Alg, Claims, Jws, Validity, opened};
 use crate::moment::UnixTime;
 use crate::quirk::Quirk;
 use crate::secret::Secret;
@@ -301,27 +301,33 @@ impl IdTokenChecks {
 
 /// Whether an ID token of a refresh continues the one before: the same person, server and client, by the
 /// rules of section 12.2. It came straight from the token endpoint, whose certificate stands for its
-/// signature (section 3.1.3.7, item 6), so that a refresh depends on no other request.
+/// signature (section 3.1.3.7, item 6), so that a refresh depends on no other request. Leaves the token to be
+/// kept: decrypted, where encryption is agreed on.
 ///
 /// # Errors
-/// `jws.*`, `jwt.*`, `id_token.*`
-pub(crate) fn continues(
+/// `jwe.*`, `jws.*`, `jwt.*`, `id_token.*`
+pub(crate) fn continuing(
     cx: &Context<'_>,
     before: &Secret<String>,
-    token: &Secret<String>,
-) -> Result<(), Error> {
-    // What is encrypted, or was taken from elsewhere, says nothing to compare.
+    token: Secret<String>,
+) -> Result<Secret<String>, Error> {
+    let encryption = cx.identity.id_token_encryption.as_deref();
+    let token = match encryption {
+        Some(_) => opened(token, encryption).map_err(|error| error.at_endpoint("id_token"))?,
+        None => token,
+    };
+    // What is encrypted for others, or was taken from elsewhere, says nothing to compare.
     let (Ok(original), false) = (unverified(before.expose()), is_encrypted(token.expose())) else {
-        return Ok(());
+        return Ok(token);
     };
     let checks = IdTokenChecks {
         original: Some(original),
         ..IdTokenChecks::default()
     };
     let jws = Jws::parse(token.expose(), &allowed_algs(cx.identity))?;
-    let checked = checks.check(cx.identity, token.clone(), &jws, cx.at.now());
+    let checked = checks.check(cx.identity, token, &jws, cx.at.now());
     checked
-        .map(drop)
+        .map(|(id_token, _)| id_token.text)
         .map_err(|error| error.at_endpoint("id_token"))
 }
 

@@ -1,7 +1,9 @@
 //! Asking about a token: `POST {introspection_endpoint}` (RFC 7662 section 2).
 
-use oauth_core::endpoint::introspection::{self, Introspection};
+use oauth_core::endpoint::introspection::{self, Introspection, SignedResponse};
+use oauth_core::error::{Error, Misuse};
 use oauth_core::extra::Extra;
+use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
 use oauth_core::token::TokenKind;
 use oauth_core::{Scope, Secret};
@@ -13,18 +15,39 @@ arguments! {
     /// Asks the server whether a token is alive, and whose it is (RFC 7662).
     ///
     /// `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not
-    /// what the standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives.
+    /// what the standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. Of a signed answer
+    /// `introspection.not_signed` if it is none, and `jws.*` and `jwt.*` for what is wrong with it.
     pub struct Introspect {
         /// The token in question.
         pub token: Secret<String>,
         /// Which kind it is, to save the server a search.
         pub hint: Option<TokenKind>,
+        /// The algorithm of a signed answer (RFC 9701), as registered: introspection_signed_response_alg. A
+        /// plain answer is then refused.
+        pub signed_response_alg: Option<String>,
+        /// The name that the server has for this API in the aud of a signed answer, if it is not the client id.
+        pub audience: Option<String>,
     }
 
     fn start(self, client: &Client) -> Result<Machine, Error> {
-        let Self { token, hint } = self;
-        let ask = client.core().introspect(Introspection::new(token).hint(hint));
-        Ok(Machine::of::<_, TokenState>(ask))
+        let Self {
+            token,
+            hint,
+            signed_response_alg,
+            audience,
+        } = self;
+        let mut ask = Introspection::new(token).hint(hint);
+        if let Some(name) = signed_response_alg {
+            let alg = Alg::named(&name);
+            let alg = alg.ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(&name))?;
+            let mut signed = SignedResponse::default();
+            signed.algs = vec![alg];
+            signed.audience = audience;
+            ask = ask.signed(signed);
+        } else if audience.is_some() {
+            return Err(Error::from(Misuse::Setup).about("an audience is that of a signed answer"));
+        }
+        Ok(Machine::of::<_, TokenState>(client.core().introspect(ask)))
     }
 }
 

@@ -207,6 +207,8 @@ fn an_outcome_has_its_members_in_the_order_of_the_description() {
         .introspect(Introspect {
             token: Secret::from("t"),
             hint: None,
+            signed_response_alg: None,
+            audience: None,
         })
         .expect("a conversation");
     assert!(matches!(machine.begin(&at()), Ok(Turn::Send(_))));
@@ -352,4 +354,34 @@ fn the_fingerprint_knows_names_shapes_and_order() {
         hash(&[a, field("b", Shape::Maybe(&Shape::Text))]),
     ];
     assert_eq!(BTreeSet::from(others).len(), others.len());
+}
+
+/// What an introspection asks for, of the answer.
+fn accepts(args: Vec<Arg>) -> String {
+    let machine = client().begin(number("introspect"), args);
+    match machine.expect("a conversation").begin(&at()) {
+        Ok(Turn::Send(request)) => {
+            let mut headers = request.headers.iter();
+            let accept = headers.find(|(name, _)| name == "accept");
+            accept.map_or_else(String::new, |(_, value)| value.clone())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_introspection_may_ask_for_a_signed_answer() {
+    assert_eq!(accepts(vec![text("t")]), "application/json");
+    let signed = vec![
+        text("t"),
+        Arg::Null,
+        text("ES256"),
+        text("https://rs.example"),
+    ];
+    assert_eq!(accepts(signed), "application/token-introspection+jwt");
+    let unknown = code("introspect", vec![text("t"), Arg::Null, text("none")]);
+    assert!(unknown.contains("[key.algorithm]"), "{unknown}");
+    let plain = vec![text("t"), Arg::Null, Arg::Null, text("https://rs.example")];
+    let refused = code("introspect", plain);
+    assert!(refused.contains("[misuse.setup]"), "{refused}");
 }

@@ -14,7 +14,9 @@ arguments! {
     ///
     /// `userinfo.subject` if it tells about somebody else: then nothing of it may be used. `endpoint.missing`
     /// if the server does not offer it, `userinfo.malformed` if its answer is not what the standard
-    /// describes, `denied.*` if it refuses, `lost.*` if no answer arrives.
+    /// describes, `denied.*` if it refuses, `lost.*` if no answer arrives. Where the client is registered for
+    /// signed or encrypted answers, `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`,
+    /// `jws.*` and `jwt.*` for what is wrong with a token.
     pub struct Userinfo {
         /// The tokens of the sign-in.
         pub tokens: Arc<Tokens>,

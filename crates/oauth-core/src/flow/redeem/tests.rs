@@ -10,7 +10,9 @@ use crate::exchange::{Input, Step};
 use crate::flow::authorization::AuthorizationRequest;
 use crate::http::Response;
 use crate::issuer::RedirectUri;
-use crate::jose::KeySet;
+use crate::jose::{
+    Decrypter, DecryptionFailed, DecryptionJob, Enc, JweAlg, KeySet, ResponseEncryption,
+};
 use crate::moment::Moment;
 use crate::scope::Scope;
 use crate::server::EndpointKind;
@@ -181,4 +183,58 @@ fn nobody_waits_without_end_where_the_clock_does_not_move() {
         step = login.resume(&at(), Input::Elapsed);
     }
     assert_eq!(step.unwrap_err().code(), "jws.no_matching_key");
+}
+
+/// Turns every ciphertext into this text.
+struct Known(String);
+
+impl Decrypter for Known {
+    fn decrypt(&self, _: &DecryptionJob) -> Result<Secret<Vec<u8>>, DecryptionFailed> {
+        Ok(Secret::new(self.0.clone().into_bytes()))
+    }
+}
+
+/// "The Client MUST decrypt the signed ID Token contained within the encrypted ID Token" before it is a hint
+/// (OpenID Connect Core section 3.1.2.1), and what a refresh brings is compared with it.
+#[test]
+fn of_an_encrypted_id_token_the_signed_one_is_kept() {
+    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    let ask = ask.scope(Scope::parse("openid").unwrap());
+    let (url, _) = client().authorize(&at(), ask.clone()).unwrap();
+    let (_, nonce) = url.as_str().split_once("nonce=").unwrap();
+    let nonce = nonce.split('&').next().unwrap();
+    let claims = format!(
+        r#"{{"iss":"https://as.example","sub":"ann","aud":"id","iat":{NOW},"exp":{},"nonce":"{nonce}"}}"#,
+        NOW + 60
+    );
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let signature = URL_SAFE_NO_PAD.encode([1; 64]);
+    let header = part(r#"{"alg":"EdDSA","kid":"one"}"#);
+    let signed = format!("{header}.{}.{signature}", part(&claims));
+    let encryption = ResponseEncryption::new(JweAlg::Dir, Known(signed.clone()));
+    let client = client().with_id_token_encryption(encryption.encs([Enc::A128Gcm]));
+    client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
+
+    let header = part(r#"{"alg":"dir","enc":"A128GCM"}"#);
+    let [iv, text, tag] = [12, 4, 16].map(|bytes| URL_SAFE_NO_PAD.encode(vec![1; bytes]));
+    let jwe = format!("{header}..{iv}.{text}.{tag}");
+    let (_, pending) = client.authorize(&at(), ask).unwrap();
+    let callback = format!("{CB}?code=c&state={}", pending.state().expose());
+    let mut login = client.redeem(pending, &callback).unwrap();
+    assert!(matches!(
+        login.resume(&at(), Input::Begin),
+        Ok(Step::Send(_))
+    ));
+    let body = format!(
+        r#"{{"access_token":"t","token_type":"Bearer","refresh_token":"r","id_token":"{jwe}"}}"#
+    );
+    let step = login.resume(&at(), Input::Reply(json(200, &body)));
+    assert!(matches!(step, Ok(Step::Verify(_))), "{step:?}");
+    let Ok(Step::Done(login)) = login.resume(&at(), Input::Verified(true)) else {
+        panic!("a login");
+    };
+    assert_eq!(login.id_token.unwrap().text().expose(), &signed);
+    assert_eq!(login.tokens.id_token.unwrap().expose(), &signed);
+    let kept = login.tokens.refresh_token.unwrap().id_token;
+    assert_eq!(kept.unwrap().expose(), &signed);
 }

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::base64::url_safe;
+use crate::jose::{Decrypter, DecryptionFailed, DecryptionJob, Enc, JweAlg, ResponseEncryption};
+use crate::secret::Secret;
 use crate::testing::NOW;
 
 /// An ID token with these members beside those that each has. Nobody looks at its signature.
@@ -78,4 +80,40 @@ fn where_a_refresh_brings_no_id_token_the_one_before_is_kept() {
     let encrypted = "a.b.c.d.e";
     let tokens = refreshed(&login, Some(encrypted)).unwrap();
     assert_eq!(tokens.id_token.unwrap().expose(), encrypted);
+}
+
+/// Turns every ciphertext into this text.
+struct Known(String);
+
+impl Decrypter for Known {
+    fn decrypt(&self, _: &DecryptionJob) -> Result<Secret<Vec<u8>>, DecryptionFailed> {
+        Ok(Secret::new(self.0.clone().into_bytes()))
+    }
+}
+
+/// What a login has left is the signed token, whatever it came in.
+#[test]
+fn an_encrypted_id_token_of_a_refresh_is_decrypted_and_compared() {
+    let header = url_safe(r#"{"alg":"dir","enc":"A128GCM"}"#);
+    let [iv, text, tag] = [12, 4, 16].map(|bytes| url_safe(vec![1; bytes]));
+    let jwe = format!("{header}..{iv}.{text}.{tag}");
+    let login = ours(r#","sub":"ann""#);
+    let refreshed = |inside: &str, renewed: &str| {
+        let encryption = ResponseEncryption::new(JweAlg::Dir, Known(inside.to_owned()));
+        let encryption = encryption.encs([Enc::A128Gcm]);
+        let client = client().with_id_token_encryption(encryption);
+        let members = format!(r#","refresh_token":"r","id_token":"{login}""#);
+        let tokens = got(&client, "", &members).unwrap();
+        let body =
+            format!(r#"{{"access_token":"b","token_type":"Bearer","id_token":"{renewed}"}}"#);
+        let refresh = client.refresh(tokens.refresh_token.as_ref().unwrap());
+        code(answered(refresh, json(200, &body)))
+    };
+    let ann = ours(r#","sub":"ann","sid":"s""#);
+    let tokens = refreshed(&ann, &jwe).unwrap();
+    assert_eq!(tokens.id_token.unwrap().expose(), &ann);
+    let bob = ours(r#","sub":"bob""#);
+    let refused = refreshed(&bob, &jwe).map(drop);
+    assert_eq!(refused, Err("id_token.subject_changed"));
+    assert_eq!(refreshed(&ann, &ann).map(drop), Err("jwe.not_encrypted"));
 }

@@ -1,0 +1,68 @@
+// What a client is registered with: how the server's answers are signed and encrypted.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { core } from './helper.mjs'
+
+const { Client, Server, Tokens } = core
+const issuer = 'https://as.example'
+const key = '{"kty":"oct","k":"AAECAwQFBgcICQoLDA0ODw"}'
+// {"sub":"ann","name":"Ann"}, encrypted with the key by joserfc.
+const encrypted = 'eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..RUccAzQZ80eXjJNL' +
+  '.PzsnjK9_LSCzD8p1FKATjlX4pSWp-kRBNJI.3yjHHmt3b4J9IO4zuuPRSw'
+const json = ['application/json', '{"sub":"ann"}']
+const jwt = ['application/jwt', encrypted]
+
+function client(registered) {
+  const endpoints = { userinfo_endpoint: `${issuer}/me`, introspection_endpoint: `${issuer}/look` }
+  const server = Server.fromMetadata(issuer, { issuer, ...endpoints })
+  return new Client(server, { clientId: 'id', clientSecret: 's', ...registered })
+}
+
+/** What comes of an answer about a user. */
+function told([media, body], registered) {
+  const tokens = Tokens.bearer('t0ken')
+  const exchange = client(registered).exchange.userinfo({ tokens, subject: 'ann' })
+  exchange.begin()
+  return exchange.reply({ status: 200, headers: [['content-type', media]], body: Buffer.from(body) }).value
+}
+
+const encryption = {
+  userinfoEncryptedResponseAlg: 'dir', userinfoEncryptedResponseEnc: 'A128GCM', decryptionKeys: [key],
+}
+
+test('an encrypted answer is decrypted', () => {
+  assert.equal(told(jwt, encryption).claims.name, 'Ann')
+  assert.equal(told(json).subject, 'ann')
+})
+
+for (const [answer, registered, code] of [
+  [json, encryption, 'jwe.not_encrypted'],
+  [json, { userinfoSignedResponseAlg: 'ES256' }, 'userinfo.not_signed'],
+  [jwt, { userinfoSignedResponseAlg: 'ES256' }, 'jwe.unexpected'],
+  [jwt, {}, 'reply.content_type'],
+  [jwt, { ...encryption, userinfoEncryptedResponseEnc: 'A256GCM' }, 'jwe.alg_not_allowed'],
+]) {
+  test(`what comes otherwise than registered is refused: ${code}`, () => {
+    assert.throws(() => told(answer, registered), { code })
+  })
+}
+
+for (const [registered, code] of [
+  [{ idTokenEncryptedResponseAlg: 'dir' }, 'misuse.setup'],
+  [{ idTokenEncryptedResponseEnc: 'A128GCM', decryptionKeys: [key] }, 'misuse.setup'],
+  [{ idTokenEncryptedResponseAlg: 'RSA1_5', decryptionKeys: [key] }, 'key.algorithm'],
+  [{ idTokenEncryptedResponseAlg: 'dir', decryptionKeys: ['x'] }, 'key.malformed'],
+  [{ userinfoSignedResponseAlg: 'none' }, 'key.algorithm'],
+]) {
+  test(`a registration that makes no sense is refused: ${code}, ${Object.keys(registered)[0]}`, () => {
+    assert.throws(() => client(registered), { code })
+  })
+}
+
+test('an introspection asks for a signed answer and takes no other', () => {
+  const exchange = client().exchange.introspect({ token: 't', signedResponseAlg: 'ES256' })
+  assert.equal(new Map(exchange.begin().headers).get('accept'), 'application/token-introspection+jwt')
+  const headers = [['content-type', 'application/json']]
+  const plain = { status: 200, headers, body: Buffer.from('{"active":true}') }
+  assert.throws(() => exchange.reply(plain), { code: 'introspection.not_signed' })
+})

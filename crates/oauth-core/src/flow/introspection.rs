@@ -1,0 +1,79 @@
+//! What the server says about a token: asked for, and verified where a signed response is agreed on.
+//!
+//! RFC 9701 <https://www.rfc-editor.org/rfc/rfc9701#section-5>
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::call::Call;
+use crate::client_config::ClientConfig;
+use crate::endpoint::Endpoint as _;
+use crate::endpoint::introspection::{
+    self, Introspect, Introspection, Response, SignedResponse, TokenState,
+};
+use crate::error::{Error, ProtocolViolation, ValidationFailure};
+use crate::exchange::{Exchange, ExchangeExt as _, Ready};
+use crate::flow::verification::Verification;
+use crate::jose::claims::malformed;
+use crate::jose::{CLOCK_SKEW, Claims, Jws, Validity};
+use crate::json::{self, Json};
+use crate::moment::UnixTime;
+
+/// Asks about a token.
+pub(crate) fn introspect(
+    config: Arc<ClientConfig>,
+    request: Introspection,
+) -> impl Exchange<Output = TokenState> + Send + use<> {
+    let signed = request.signed.clone().unwrap_or_default();
+    let call = Call::new(Arc::clone(&config), Introspect(request));
+    call.then(move |_, response| {
+        let token = match response {
+            Response::Plain(state) => return Ok(Ready::new(state).boxed()),
+            Response::Jwt(token) => token,
+        };
+        let verification = Verification::new(Arc::clone(&config), token, signed.algs.clone());
+        let encryption = signed.encryption.clone().map(Arc::new);
+        let verified = verification.encrypted(encryption).and_then(move |at, jws| {
+            let state = read(&config, &signed, &jws, at.now());
+            state.map_err(|error| error.at_endpoint(Introspect::NAME))
+        });
+        Ok(verified.boxed())
+    })
+}
+
+/// What a response says whose signature is good.
+fn read(
+    config: &ClientConfig,
+    signed: &SignedResponse,
+    jws: &Jws,
+    now: UnixTime,
+) -> Result<TokenState, Error> {
+    // "typ: ... MUST be token-introspection+jwt": the token in question may be signed with the same keys.
+    if jws.typ.is_none() || !jws.has_type(&["token-introspection+jwt"]) {
+        let typ = jws.typ.as_deref().unwrap_or("none");
+        return Err(Error::from(ValidationFailure::JwtType).about(typ));
+    }
+    let claims = Claims::parse(jws.payload())?;
+    claims.is_from(config.server.issuer().as_str())?;
+    // A response for another resource server may tell more than this one should know, or less.
+    let audience = signed.audience.as_deref();
+    claims.is_for(audience.unwrap_or_else(|| config.client_id.as_str()))?;
+    Claims::required("iat", claims.time("iat")?)?;
+    let validity = Validity {
+        now,
+        clock_skew: CLOCK_SKEW,
+    };
+    validity.check_present(&claims)?;
+    // What stands beside the object says nothing of the token (RFC 9701 section 8.1).
+    let text = std::str::from_utf8(jws.payload()).unwrap_or_default();
+    let Json::Object(mut payload) = json::parse(text)? else {
+        return Err(ProtocolViolation::JwtMalformed.into());
+    };
+    let name = "token_introspection";
+    match Claims::required(name, payload.take(name))? {
+        Json::Object(object) => introspection::state(object),
+        _ => Err(malformed(name)),
+    }
+}

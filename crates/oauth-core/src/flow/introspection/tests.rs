@@ -1,0 +1,279 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use super::*;
+use crate::base64;
+use crate::client::Client;
+use crate::exchange::{Input, Step};
+use crate::jose::{
+    Alg, Decrypter, DecryptionFailed, DecryptionJob, Enc, JweAlg, KeySet, ResponseEncryption,
+};
+use crate::json::{Map, Value};
+use crate::secret::Secret;
+use crate::server::EndpointKind;
+use crate::testing::{NOW, at, code, json, of, reply, server};
+
+const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256",
+    "x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
+    "y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}]}"#;
+const MEDIA: &str = "application/token-introspection+jwt";
+const HEADER: &str = r#"{"alg":"ES256","typ":"token-introspection+jwt"}"#;
+
+/// What the algorithms find.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signature {
+    Good,
+    Bad,
+}
+
+fn client() -> Client {
+    let server = server().with_endpoint(EndpointKind::Jwks, "https://as.example/jwks");
+    let client = of(server.unwrap());
+    client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
+    client
+}
+
+fn es256() -> SignedResponse {
+    SignedResponse {
+        algs: vec![Alg::Es256],
+        ..SignedResponse::default()
+    }
+}
+
+/// What comes of a response to a request for a signed one.
+fn told(
+    signed: SignedResponse,
+    signature: Signature,
+    media: &str,
+    body: &str,
+) -> Result<TokenState, &'static str> {
+    let mut exchange = client().introspect(Introspection::new("t").signed(signed));
+    let Step::Send(request) = code(exchange.resume(&at(), Input::Begin))? else {
+        panic!("a request");
+    };
+    assert_eq!(request.headers()["accept"], MEDIA);
+    assert_eq!(request.body().as_ref(), b"token=t");
+    let mut input = Input::Reply(reply(200, &[("content-type", media)], body));
+    loop {
+        input = match code(exchange.resume(&at(), input))? {
+            Step::Done(state) => return Ok(state),
+            Step::Verify(_) => Input::Verified(signature == Signature::Good),
+            Step::Send(_) => Input::Reply(json(200, KEYS)),
+            step => panic!("{step:?}"),
+        };
+    }
+}
+
+fn token(header: &str, claims: &str) -> String {
+    let input = crate::jose::signing_input(header, claims);
+    format!("{input}.{}", base64::url_safe([1; 64]))
+}
+
+/// A response with these members beside those that it has to have.
+fn response(members: &str) -> String {
+    token(
+        HEADER,
+        &format!(r#"{{"iss":"https://as.example","aud":"id","iat":{NOW}{members}}}"#),
+    )
+}
+
+const ACTIVE: &str = r#","token_introspection":{"active":true,"sub":"ann"}"#;
+
+fn verified(body: &str) -> Result<TokenState, &'static str> {
+    told(es256(), Signature::Good, MEDIA, body)
+}
+
+#[test]
+fn a_signed_response_is_verified() {
+    let Ok(TokenState::Active(token)) = verified(&response(ACTIVE)) else {
+        panic!("an active token");
+    };
+    assert_eq!(token.subject.as_deref(), Some("ann"));
+    let forged = told(es256(), Signature::Bad, MEDIA, &response(ACTIVE));
+    assert_eq!(forged.map(drop), Err("jws.bad_signature"));
+    // What stands beside the object is not about the token.
+    let beside = response(r#","active":true,"token_introspection":{"active":false,"sub":"ann"}"#);
+    assert!(matches!(verified(&beside), Ok(TokenState::Inactive)));
+}
+
+#[test]
+fn what_a_signed_response_lacks_or_says_wrong() {
+    let of = |claims: &str| token(HEADER, claims);
+    let object = r#""token_introspection":{"active":true}"#;
+    let iss = r#""iss":"https://as.example""#;
+    for (body, wanted) in [
+        (response(""), "jwt.missing_claim"),
+        (
+            response(r#","token_introspection":null"#),
+            "jwt.missing_claim",
+        ),
+        (
+            response(r#","token_introspection":[]"#),
+            "jwt.malformed_claim",
+        ),
+        (response(r#","active":true"#), "jwt.missing_claim"),
+        (
+            response(r#","token_introspection":{"active":"true"}"#),
+            "introspection.malformed",
+        ),
+        (
+            response(r#","token_introspection":{}"#),
+            "introspection.malformed",
+        ),
+        (
+            of(&format!(r#"{{"aud":"id","iat":1,{object}}}"#)),
+            "jwt.missing_claim",
+        ),
+        (
+            of(&format!(r#"{{{iss},"iat":1,{object}}}"#)),
+            "jwt.missing_claim",
+        ),
+        (
+            of(&format!(r#"{{{iss},"aud":"id",{object}}}"#)),
+            "jwt.missing_claim",
+        ),
+        (
+            of(&format!(
+                r#"{{"iss":"https://x.example","aud":"id","iat":1,{object}}}"#
+            )),
+            "jwt.issuer",
+        ),
+        (
+            of(&format!(r#"{{{iss},"aud":"other","iat":1,{object}}}"#)),
+            "jwt.audience",
+        ),
+        (
+            of(&format!(
+                r#"{{{iss},"aud":"id","iat":9999999999,{object}}}"#
+            )),
+            "jwt.issued_in_future",
+        ),
+        (
+            of(&format!(r#"{{{iss},"aud":"id","iat":1,"exp":2,{object}}}"#)),
+            "jwt.expired",
+        ),
+        (
+            of(&format!(r#"{{{iss},{iss},"aud":"id","iat":1,{object}}}"#)),
+            "jwt.duplicate_member",
+        ),
+        (of("[]"), "jwt.malformed"),
+    ] {
+        assert_eq!(verified(&body).map(drop), Err(wanted), "{body}");
+    }
+    for header in [
+        r#"{"alg":"ES256"}"#,
+        r#"{"alg":"ES256","typ":"JWT"}"#,
+        r#"{"alg":"ES256","typ":"at+jwt"}"#,
+    ] {
+        let claims = format!(r#"{{{iss},"aud":"id","iat":1,{object}}}"#);
+        assert_eq!(
+            verified(&token(header, &claims)).map(drop),
+            Err("jwt.typ"),
+            "{header}"
+        );
+    }
+    // By its default a client is registered for RS256.
+    let refused = told(
+        SignedResponse::default(),
+        Signature::Good,
+        MEDIA,
+        &response(ACTIVE),
+    );
+    assert_eq!(refused.map(drop), Err("jws.alg_not_allowed"));
+}
+
+#[test]
+fn a_resource_server_may_have_another_name() {
+    let body = token(
+        HEADER,
+        r#"{"iss":"https://as.example","aud":["https://rs.example"],"iat":1,"token_introspection":{"active":true}}"#,
+    );
+    let signed = SignedResponse {
+        audience: Some("https://rs.example".to_owned()),
+        ..es256()
+    };
+    assert!(told(signed.clone(), Signature::Good, MEDIA, &body).is_ok());
+    let refused = told(signed, Signature::Good, MEDIA, &response(ACTIVE));
+    assert_eq!(refused.map(drop), Err("jwt.audience"));
+}
+
+#[test]
+fn what_is_not_signed_is_refused() {
+    let json = "application/json";
+    for (media, body, wanted) in [
+        (json, r#"{"active":true}"#, "introspection.not_signed"),
+        (json, r#"{"active":false}"#, "introspection.not_signed"),
+        (
+            json,
+            r#"{"error":"invalid_client"}"#,
+            "denied.invalid_client",
+        ),
+        ("application/jwt", "x", "reply.content_type"),
+        (MEDIA, r#"{"active":true}"#, "jws.malformed"),
+    ] {
+        let told = told(es256(), Signature::Good, media, body);
+        assert_eq!(told.map(drop), Err(wanted), "{body}");
+    }
+}
+
+/// Turns every ciphertext into this text.
+struct Known(String);
+
+impl Decrypter for Known {
+    fn decrypt(&self, _: &DecryptionJob) -> Result<Secret<Vec<u8>>, DecryptionFailed> {
+        Ok(Secret::new(self.0.clone().into_bytes()))
+    }
+}
+
+#[test]
+fn an_encrypted_response_is_decrypted_and_verified() {
+    let header = base64::url_safe(r#"{"alg":"dir","enc":"A128GCM"}"#);
+    let [iv, text, tag] = [12, 4, 16].map(|bytes| base64::url_safe(vec![1; bytes]));
+    let jwe = format!("{header}..{iv}.{text}.{tag}");
+    let encryption = ResponseEncryption::new(JweAlg::Dir, Known(response(ACTIVE)));
+    let signed = SignedResponse {
+        encryption: Some(encryption.encs([Enc::A128Gcm])),
+        ..es256()
+    };
+    assert!(told(signed.clone(), Signature::Good, MEDIA, &jwe).is_ok());
+    let forged = told(signed.clone(), Signature::Bad, MEDIA, &jwe);
+    assert_eq!(forged.map(drop), Err("jws.bad_signature"));
+    let plain = told(signed, Signature::Good, MEDIA, &response(ACTIVE));
+    assert_eq!(plain.map(drop), Err("jwe.not_encrypted"));
+    assert_eq!(verified(&jwe).map(drop), Err("jwe.unexpected"));
+}
+
+/// "Unsupported" is said before anything is sent.
+#[test]
+fn what_the_server_does_not_offer_is_not_asked_for() {
+    let begin = |member: &str, values: &[&str], signed: SignedResponse| {
+        let values = values.iter().map(|value| Value::from(*value)).collect();
+        let member = format!("introspection_{member}_values_supported");
+        let server = server().with_metadata(Map::from_iter([(member, Value::Array(values))]));
+        let mut exchange = of(server).introspect(Introspection::new("t").signed(signed));
+        code(exchange.resume(&at(), Input::Begin)).map(drop)
+    };
+    let refused = Err("introspection.alg_not_supported");
+    let algs = ["RS256", "PS256"];
+    let plain = SignedResponse::default();
+    assert_eq!(begin("signing_alg", &algs, plain.clone()), Ok(()));
+    assert_eq!(begin("signing_alg", &algs, es256()), refused);
+    let encryption = ResponseEncryption::new(JweAlg::Dir, Known(String::new()));
+    let encrypted = SignedResponse {
+        encryption: Some(encryption),
+        ..plain.clone()
+    };
+    assert_eq!(begin("encryption_alg", &["RSA-OAEP"], plain), Ok(()));
+    for (member, value, wanted) in [
+        ("signing_alg", "RS256", Ok(())),
+        ("encryption_alg", "dir", Ok(())),
+        ("encryption_alg", "RSA-OAEP", refused),
+        ("encryption_enc", "A128CBC-HS256", Ok(())),
+        ("encryption_enc", "A128GCM", refused),
+    ] {
+        assert_eq!(
+            begin(member, &[value], encrypted.clone()),
+            wanted,
+            "{value}"
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! How the tokens for a client are encrypted, and opening them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::decrypter::{Decrypter, Enc, JweAlg};
+use super::jwe::{self, Agreed, Jwe};
+use crate::error::{Error, ProtocolViolation, ValidationFailure};
+use crate::secret::Secret;
+
+/// How responses for a client are encrypted, as it is registered, and the keys that open them:
+/// `id_token_encrypted_response_alg` and `id_token_encrypted_response_enc` (OpenID Connect Dynamic Client
+/// Registration section 2), and their likes of other responses.
+#[derive(Clone)]
+pub struct ResponseEncryption {
+    alg: JweAlg,
+    encs: Vec<Enc>,
+    keys: Vec<Arc<dyn Decrypter>>,
+}
+
+impl ResponseEncryption {
+    /// Encryption by `alg` to this key. The content is encrypted by `A128CBC-HS256`, the default
+    /// of registrations, until [`Self::encs`] says something else.
+    pub fn new(alg: JweAlg, key: impl Decrypter + 'static) -> Self {
+        Self {
+            alg,
+            encs: vec![Enc::A128CbcHs256],
+            keys: Vec::new(),
+        }
+        .key(key)
+    }
+
+    /// Another key, such as the one before the last: of several, that of the token's `kid` is used, and all
+    /// of them if none has that name.
+    #[must_use]
+    pub fn key(mut self, key: impl Decrypter + 'static) -> Self {
+        self.keys.push(Arc::new(key));
+        self
+    }
+
+    /// The content is encrypted by one of these.
+    #[must_use]
+    pub fn encs(mut self, encs: impl IntoIterator<Item = Enc>) -> Self {
+        self.encs = encs.into_iter().collect();
+        self
+    }
+
+    /// How the content's key comes along.
+    pub const fn alg(&self) -> JweAlg {
+        self.alg
+    }
+
+    /// How the content may be encrypted.
+    pub fn agreed_encs(&self) -> impl Iterator<Item = Enc> {
+        self.encs.iter().copied()
+    }
+
+    /// Decrypts a token in compact serialization. What comes out is decrypted and not verified: whoever knows
+    /// the public key can have written it. Of a signed token the signature is still to be verified, as
+    /// [`crate::Client::verify_signature`] does.
+    ///
+    /// # Errors
+    /// `jwe.*`, `jws.duplicate_member`, `jws.unsupported_crit`; `jwt.malformed` for what is no text.
+    pub fn decrypt(&self, token: &str) -> Result<Secret<String>, Error> {
+        let agreed = Agreed {
+            alg: self.alg,
+            encs: &self.encs,
+        };
+        let Jwe { kid, job } = Jwe::parse(token, agreed)?;
+        let is_named = |key: &&Arc<dyn Decrypter>| kid.is_some() && key.key_id() == kid.as_deref();
+        let named: Vec<_> = self.keys.iter().filter(is_named).collect();
+        let keys = if named.is_empty() {
+            self.keys.iter().collect()
+        } else {
+            named
+        };
+        let mut opened = keys.iter().map(|key| key.decrypt(&job));
+        let plaintext = opened
+            .find_map(Result::ok)
+            .ok_or(ValidationFailure::JweDecryption)?;
+        let text = std::str::from_utf8(plaintext.expose())
+            .map_err(|_| Error::from(ProtocolViolation::JwtMalformed))?;
+        // "Encrypt, sign and encrypt again" is nothing that anybody needs, and a way to keep a reader busy.
+        match jwe::has_form(text) {
+            true => Err(ProtocolViolation::JweNesting.into()),
+            false => Ok(Secret::from(text)),
+        }
+    }
+}
+
+impl fmt::Debug for ResponseEncryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseEncryption")
+            .field("alg", &self.alg)
+            .field("encs", &self.encs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A token as it was signed: decrypted if encryption is agreed on, and as it came if it is not. One that is
+/// encrypted otherwise than agreed is refused, and so is a plain one where an encrypted one is due: whoever
+/// can put it there has left the encryption out.
+///
+/// # Errors
+/// `jwe.*`, `jws.duplicate_member`, `jws.unsupported_crit`, `jwt.malformed`.
+pub(crate) fn opened(
+    token: Secret<String>,
+    encryption: Option<&ResponseEncryption>,
+) -> Result<Secret<String>, Error> {
+    match (encryption, jwe::parts(token.expose())) {
+        (None, 5) => Err(ValidationFailure::JweUnexpected.into()),
+        (None, _) => Ok(token),
+        (Some(_), 3) => Err(ValidationFailure::JweMissing.into()),
+        (Some(encryption), _) => encryption.decrypt(token.expose()),
+    }
+}

@@ -1,0 +1,186 @@
+//! The compact serialization of JWE (RFC 7516 section 7.1), taken apart with suspicion; no algorithms.
+//!
+//! What comes out of a JWE is decrypted and not verified: anybody may encrypt to a public key. So it is
+//! handed on as the text of a token, which is still to be verified.
+
+#[cfg(test)]
+mod tests;
+
+use super::decrypter::{Curve, DecryptionJob, Enc, EphemeralKey, JweAlg};
+use super::jws::{MAX_BYTES, critical};
+use crate::base64::{self, Alphabet};
+use crate::error::{Error, ProtocolViolation, ValidationFailure};
+use crate::json::{self, Json, Object};
+
+/// The largest header, encoded.
+const MAX_HEADER: usize = 16 << 10;
+/// The largest encrypted key, encoded: that of an RSA key of 8192 bits.
+const MAX_KEY: usize = 1366;
+/// The largest initialization vector or authentication tag, encoded.
+const MAX_FIXED: usize = 64;
+/// The largest `apu` or `apv`, encoded.
+const MAX_PARTY: usize = 1024;
+
+/// Which algorithms are agreed on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Agreed<'a> {
+    pub(crate) alg: JweAlg,
+    pub(crate) encs: &'a [Enc],
+}
+
+/// A token in five parts.
+#[derive(Debug)]
+pub(crate) struct Jwe {
+    /// Which key is meant: text from outside, good for nothing but a comparison.
+    pub(crate) kid: Option<String>,
+    pub(crate) job: DecryptionJob,
+}
+
+/// How many parts a token in compact serialization has.
+pub(crate) fn parts(token: &str) -> usize {
+    1 + token.bytes().filter(|byte| *byte == b'.').count()
+}
+
+/// Whether a text has the form of a JWE.
+pub(crate) fn has_form(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    parts(text) == 5 && text.bytes().all(fits)
+}
+
+impl Jwe {
+    /// Takes a token apart. Of its header only what the agreed algorithms need is looked at.
+    ///
+    /// # Errors
+    /// `jwe.malformed`, `jws.duplicate_member`, `jws.unsupported_crit`, `jwe.compression`;
+    /// `jwe.alg_not_allowed` for algorithms that were not agreed on; `jwe.decryption` for parts that have
+    /// another length than the algorithm gives them.
+    pub(crate) fn parse(token: &str, agreed: Agreed<'_>) -> Result<Self, Error> {
+        let malformed = || Error::from(ProtocolViolation::JweMalformed);
+        if token.len() > MAX_BYTES {
+            return Err(malformed());
+        }
+        let mut split = token.splitn(6, '.');
+        let mut next = || split.next().ok_or_else(malformed);
+        let (header, key, iv, ciphertext, tag) = (next()?, next()?, next()?, next()?, next()?);
+        if next().is_ok() {
+            return Err(malformed());
+        }
+        let decode = |part: &str, most: usize| match part.len() <= most {
+            true => base64::decode(part, Alphabet::UrlSafe).ok_or_else(malformed),
+            false => Err(malformed()),
+        };
+        let header_bytes = decode(header, MAX_HEADER)?;
+        let header_text = std::str::from_utf8(&header_bytes).map_err(|_| malformed())?;
+        let Json::Object(members) = json::parse(header_text).map_err(as_jwe)? else {
+            return Err(malformed());
+        };
+        let text = |name: &str| match members.get(name) {
+            None => Ok(None),
+            Some(Json::String(text)) => Ok(Some(text.as_ref())),
+            Some(_) => Err(malformed().about(name)),
+        };
+        let (alg, enc) = algorithms(text("alg")?, text("enc")?, agreed)?;
+        if members.get("zip").is_some() {
+            return Err(ProtocolViolation::JweCompression.into());
+        }
+        critical(members.get("crit"), ProtocolViolation::JweMalformed)?;
+        let bytes = |name: &str, most: usize| match text(name)? {
+            None => Ok(Vec::new()),
+            Some(text) => decode(text, most).map_err(|error| error.about(name)),
+        };
+        let ephemeral_key = match (alg.has_ephemeral_key(), members.get("epk")) {
+            (false, _) => None,
+            (true, Some(Json::Object(epk))) => {
+                Some(ephemeral_key(epk).ok_or_else(|| malformed().about("epk"))?)
+            }
+            (true, _) => return Err(malformed().about("epk")),
+        };
+        let job = DecryptionJob {
+            alg,
+            enc,
+            ephemeral_key,
+            apu: bytes("apu", MAX_PARTY)?,
+            apv: bytes("apv", MAX_PARTY)?,
+            key_iv: bytes("iv", MAX_FIXED)?,
+            key_tag: bytes("tag", MAX_FIXED)?,
+            encrypted_key: decode(key, MAX_KEY)?,
+            additional_data: header.as_bytes().to_vec(),
+            iv: decode(iv, MAX_FIXED)?,
+            ciphertext: decode(ciphertext, MAX_BYTES)?,
+            tag: decode(tag, MAX_FIXED)?,
+        };
+        let kid = text("kid")?.map(str::to_owned);
+        match job.has_lengths() {
+            true => Ok(Self { kid, job }),
+            false => Err(ValidationFailure::JweDecryption.into()),
+        }
+    }
+}
+
+fn ephemeral_key(object: &Object<'_>) -> Option<EphemeralKey> {
+    let text = |name: &str| object.get(name).and_then(Json::as_str);
+    let number = |name: &str, bytes: usize| {
+        let decoded = base64::decode(text(name)?, Alphabet::UrlSafe)?;
+        (decoded.len() == bytes).then_some(decoded)
+    };
+    if object.get("d").is_some() {
+        return None;
+    }
+    let (curve, bytes) = match (text("kty")?, text("crv")?) {
+        ("EC", "P-256") => (Curve::P256, 32),
+        ("EC", "P-384") => (Curve::P384, 48),
+        ("EC", "P-521") => (Curve::P521, 66),
+        ("OKP", "X25519") => {
+            let (x, y) = (number("x", 32)?, Vec::new());
+            let curve = Curve::X25519;
+            return Some(EphemeralKey { curve, x, y });
+        }
+        _ => return None,
+    };
+    let (x, y) = (number("x", bytes)?, number("y", bytes)?);
+    Some(EphemeralKey { curve, x, y })
+}
+
+impl DecryptionJob {
+    /// Whether its parts are as long as the algorithms want them. A decrypter may rely on it.
+    pub(crate) fn has_lengths(&self) -> bool {
+        let wrapped =
+            !self.alg.is_gcm_wrapped() || self.key_iv.len() == 12 && self.key_tag.len() == 16;
+        wrapped
+            && self.encrypted_key.is_empty() == self.alg.is_direct()
+            && self.iv.len() == self.enc.iv_bytes()
+            && self.tag.len() == self.enc.tag_bytes()
+    }
+}
+
+fn algorithms(
+    alg: Option<&str>,
+    enc: Option<&str>,
+    agreed: Agreed<'_>,
+) -> Result<(JweAlg, Enc), Error> {
+    let absent = |name: &str| Error::from(ProtocolViolation::JweMalformed).about(name);
+    let (alg, enc) = (
+        alg.ok_or_else(|| absent("alg"))?,
+        enc.ok_or_else(|| absent("enc"))?,
+    );
+    let fits = agreed.encs.iter().find(|known| known.as_str() == enc);
+    match fits {
+        Some(known) if agreed.alg.as_str() == alg => Ok((agreed.alg, *known)),
+        _ => {
+            let encs: Vec<_> = agreed.encs.iter().map(|enc| enc.as_str()).collect();
+            let (wanted, encs) = (agreed.alg.as_str(), encs.join(" "));
+            let detail = format!("{alg} with {enc}, allowed: {wanted} with {encs}");
+            Err(Error::from(ValidationFailure::JweAlg).about(&detail))
+        }
+    }
+}
+
+/// What is wrong with the JSON, told of the token and not of the reply.
+fn as_jwe(error: Error) -> Error {
+    let of = if error.code() == ProtocolViolation::ReplyDuplicate.code() {
+        ProtocolViolation::JwsDuplicate
+    } else {
+        ProtocolViolation::JweMalformed
+    };
+    Error::from(of).about(error.detail().unwrap_or_default())
+}

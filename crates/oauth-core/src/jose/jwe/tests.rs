@@ -1,0 +1,240 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::jose::{Decrypter, DecryptionFailed};
+use crate::jose::{ResponseEncryption, opened};
+use crate::secret::Secret;
+use crate::testing::code;
+
+/// Gives this text for every token, and tells that it was asked.
+struct Fake(
+    Option<&'static str>,
+    &'static str,
+    Arc<Mutex<Vec<Option<&'static str>>>>,
+);
+
+impl Decrypter for Fake {
+    fn decrypt(&self, _: &DecryptionJob) -> Result<Secret<Vec<u8>>, DecryptionFailed> {
+        self.2.lock().unwrap().push(self.0);
+        match self.1 {
+            "" => Err(DecryptionFailed),
+            text => Ok(Secret::new(text.as_bytes().to_vec())),
+        }
+    }
+
+    fn key_id(&self) -> Option<&str> {
+        self.0
+    }
+}
+
+fn fake(text: &'static str) -> ResponseEncryption {
+    let key = Fake(None, text, Arc::default());
+    ResponseEncryption::new(JweAlg::RsaOaep, key).encs([Enc::A128Gcm])
+}
+
+/// A token with this header, whose other parts are as long as they have to be.
+fn token(header: &str) -> String {
+    with_parts(header, 256, 12, 5, 16)
+}
+
+fn with_parts(header: &str, key: usize, iv: usize, text: usize, tag: usize) -> String {
+    let parts = [key, iv, text, tag].map(|bytes| base64::url_safe(vec![7; bytes]));
+    format!("{}.{}", base64::url_safe(header), parts.join("."))
+}
+
+const HEADER: &str = r#"{"alg":"RSA-OAEP","enc":"A128GCM"}"#;
+
+fn outcome(token: &str) -> Result<String, &'static str> {
+    code(fake("a.b.c").decrypt(token)).map(|text| text.expose().clone())
+}
+
+#[test]
+fn what_has_another_form_is_malformed() {
+    assert_eq!(outcome(&token(HEADER)).as_deref(), Ok("a.b.c"));
+    let good = token(HEADER);
+    let long = " ".repeat(MAX_HEADER);
+    for bad in [
+        String::new(),
+        "....".to_owned(),
+        good.replacen('.', "", 1),
+        format!("{good}."),
+        format!("{good}.x"),
+        format!("{good}="),
+        format!(" {good}"),
+        good.replace('.', "+."),
+        token("[]"),
+        token("{}"),
+        token(r#"{"alg":"RSA-OAEP"}"#),
+        token(r#"{"enc":"A128GCM"}"#),
+        token(r#"{"alg":1,"enc":"A128GCM"}"#),
+        token(r#"{"alg":"RSA-OAEP","enc":["A128GCM"]}"#),
+        token(r#"{"alg":"RSA-OAEP","enc":"A128GCM","kid":1}"#),
+        token(r#"{"alg":"RSA-OAEP","enc":"A128GCM","apu":{}}"#),
+        token(r#"{"alg":"RSA-OAEP","enc":"A128GCM","apu":"="}"#),
+        token(r#"{"alg":"RSA-OAEP","enc":"A128GCM","crit":[]}"#),
+        token(r#"{"alg":"RSA-OAEP","enc":"A128GCM","crit":["epk"]}"#),
+        token(&format!(r#"{{"alg":"RSA-OAEP","enc":"A128GCM"{long}}}"#)),
+        with_parts(HEADER, 1025, 12, 5, 16),
+        with_parts(HEADER, 256, 60, 5, 16),
+        with_parts(HEADER, 256, 12, 5, 60),
+        with_parts(HEADER, 256, 12, MAX_BYTES, 16),
+    ] {
+        let shown: String = bad.chars().take(120).collect();
+        assert_eq!(outcome(&bad), Err("jwe.malformed"), "{shown}");
+    }
+    let twice = r#"{"alg":"RSA-OAEP","enc":"A128GCM","enc":"A128GCM"}"#;
+    assert_eq!(outcome(&token(twice)), Err("jws.duplicate_member"));
+    let critical = r#"{"alg":"RSA-OAEP","enc":"A128GCM","crit":["new"],"new":1}"#;
+    assert_eq!(outcome(&token(critical)), Err("jws.unsupported_crit"));
+}
+
+/// The algorithms are those of the registration. What the token says is compared and not followed.
+#[test]
+fn algorithms_that_were_not_agreed_on_are_refused() {
+    for (alg, enc) in [
+        ("RSA1_5", "A128GCM"),
+        ("RSA-OAEP-256", "A128GCM"),
+        ("PBES2-HS256+A128KW", "A128GCM"),
+        ("dir", "A128GCM"),
+        ("none", "A128GCM"),
+        ("rsa-oaep", "A128GCM"),
+        ("RSA-OAEP", "A256GCM"),
+        ("RSA-OAEP", "A128CBC-HS256"),
+        ("RSA-OAEP", "none"),
+    ] {
+        let header = format!(r#"{{"alg":"{alg}","enc":"{enc}","p2c":2147483647}}"#);
+        assert_eq!(
+            outcome(&token(&header)),
+            Err("jwe.alg_not_allowed"),
+            "{header}"
+        );
+    }
+    for name in ["RSA1_5", "PBES2-HS256+A128KW", "none", ""] {
+        assert_eq!(JweAlg::named(name), None);
+    }
+    // The default of registrations is the only one until another is named.
+    let by_default = ResponseEncryption::new(JweAlg::RsaOaep, Fake(None, "a.b.c", Arc::default()));
+    assert_eq!(
+        code(by_default.decrypt(&token(HEADER))).map(drop),
+        Err("jwe.alg_not_allowed")
+    );
+}
+
+#[test]
+fn nothing_is_decompressed() {
+    for zip in [r#""DEF""#, r#""""#, "1"] {
+        let header = format!(r#"{{"alg":"RSA-OAEP","enc":"A128GCM","zip":{zip}}}"#);
+        assert_eq!(outcome(&token(&header)), Err("jwe.compression"));
+    }
+}
+
+/// Parts of other lengths fail as a wrong key does, before a key is used.
+#[test]
+fn parts_have_the_lengths_of_their_algorithms() {
+    for (key, iv, tag) in [
+        (0, 12, 16),
+        (256, 12, 15),
+        (256, 12, 1),
+        (256, 12, 0),
+        (256, 16, 16),
+    ] {
+        let token = with_parts(HEADER, key, iv, 5, tag);
+        let asked = Arc::default();
+        let key = Fake(None, "a.b.c", Arc::clone(&asked));
+        let encryption = ResponseEncryption::new(JweAlg::RsaOaep, key).encs([Enc::A128Gcm]);
+        assert_eq!(
+            code(encryption.decrypt(&token)).map(drop),
+            Err("jwe.decryption")
+        );
+        assert!(asked.lock().unwrap().is_empty());
+    }
+    let direct = ResponseEncryption::new(JweAlg::Dir, Fake(None, "a.b.c", Arc::default()));
+    let direct = direct.encs([Enc::A128Gcm]);
+    let header = r#"{"alg":"dir","enc":"A128GCM"}"#;
+    assert!(direct.decrypt(&with_parts(header, 0, 12, 5, 16)).is_ok());
+    let refused = code(direct.decrypt(&token(header))).map(drop);
+    assert_eq!(
+        refused,
+        Err("jwe.decryption"),
+        "a shared key comes with no other"
+    );
+}
+
+#[test]
+fn an_ephemeral_key_is_one_of_a_known_curve() {
+    let encryption = ResponseEncryption::new(JweAlg::EcdhEs, Fake(None, "a.b.c", Arc::default()));
+    let encryption = encryption.encs([Enc::A128Gcm]);
+    let of = |epk: &str| {
+        let header = format!(r#"{{"alg":"ECDH-ES","enc":"A128GCM"{epk}}}"#);
+        code(encryption.decrypt(&with_parts(&header, 0, 12, 5, 16))).map(drop)
+    };
+    let x = base64::url_safe([1; 32]);
+    let (ec, okp) = (
+        r#""kty":"EC","crv":"P-256""#,
+        r#""kty":"OKP","crv":"X25519""#,
+    );
+    assert_eq!(
+        of(&format!(r#","epk":{{{ec},"x":"{x}","y":"{x}"}}"#)),
+        Ok(())
+    );
+    assert_eq!(of(&format!(r#","epk":{{{okp},"x":"{x}"}}"#)), Ok(()));
+    for bad in [
+        String::new(),
+        r#","epk":"x""#.to_owned(),
+        r#","epk":{}"#.to_owned(),
+        format!(r#","epk":{{{ec},"x":"{x}"}}"#),
+        format!(r#","epk":{{{ec},"x":"{x}","y":"AAAA"}}"#),
+        format!(r#","epk":{{{ec},"x":"{x}A","y":"{x}"}}"#),
+        format!(r#","epk":{{{ec},"x":"{x}","y":"{x}","d":"{x}"}}"#),
+        format!(r#","epk":{{"kty":"EC","crv":"P-384","x":"{x}","y":"{x}"}}"#),
+        format!(r#","epk":{{"kty":"EC","crv":"secp256k1","x":"{x}","y":"{x}"}}"#),
+        format!(r#","epk":{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#),
+        format!(r#","epk":{{"kty":"OKP","crv":"P-256","x":"{x}","y":"{x}"}}"#),
+    ] {
+        assert_eq!(of(&bad), Err("jwe.malformed"), "{bad}");
+    }
+}
+
+#[test]
+fn a_key_is_used_by_its_name_where_one_has_it() {
+    let header = |kid: &str| format!(r#"{{"alg":"RSA-OAEP","enc":"A128GCM"{kid}}}"#);
+    for (kid, wanted) in [
+        (r#","kid":"b""#, &[Some("b")][..]),
+        (r#","kid":"z""#, &[Some("a"), Some("b"), None]),
+        ("", &[Some("a"), Some("b"), None]),
+    ] {
+        let asked = Arc::default();
+        let key = |id| Fake(id, "", Arc::clone(&asked));
+        let encryption = ResponseEncryption::new(JweAlg::RsaOaep, key(Some("a")));
+        let encryption = encryption.key(key(Some("b"))).key(key(None));
+        let refused = encryption
+            .encs([Enc::A128Gcm])
+            .decrypt(&token(&header(kid)));
+        assert_eq!(code(refused).map(drop), Err("jwe.decryption"));
+        assert_eq!(asked.lock().unwrap().as_slice(), wanted, "{kid}");
+    }
+}
+
+#[test]
+fn a_token_is_encrypted_once() {
+    let inside = code(fake("a.b.c.d.e").decrypt(&token(HEADER))).map(drop);
+    assert_eq!(inside, Err("jwe.nesting"));
+    // What has dots and is no token is for whoever reads it.
+    let claims = r#"{"iss":"https://a.b.c.d.example"}"#;
+    assert!(fake(claims).decrypt(&token(HEADER)).is_ok());
+}
+
+#[test]
+fn a_token_comes_as_it_was_agreed() {
+    let of = |token: &str, encryption: Option<&ResponseEncryption>| {
+        code(opened(Secret::from(token), encryption)).map(|text| text.expose().clone())
+    };
+    let (jwe, encryption) = (token(HEADER), fake("a.b.c"));
+    assert_eq!(of("d.e.f", None).as_deref(), Ok("d.e.f"));
+    assert_eq!(of(&jwe, Some(&encryption)).as_deref(), Ok("a.b.c"));
+    assert_eq!(of(&jwe, None), Err("jwe.unexpected"));
+    assert_eq!(of("d.e.f", Some(&encryption)), Err("jwe.not_encrypted"));
+    assert_eq!(of("d.e", Some(&encryption)), Err("jwe.malformed"));
+}

@@ -1,0 +1,206 @@
+//! What the algorithms of JWE do (RFC 7518 sections 4 and 5), as far as decryption goes.
+
+use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::cipher::{
+    self, AES_128, AES_192, AES_256, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey,
+};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::iv::FixedLength;
+use aws_lc_rs::key_wrap::{self, AesKek, KeyWrap as _};
+use aws_lc_rs::{digest, hmac};
+use oauth_core::crypto::{DecryptionFailed, DecryptionJob};
+use oauth_core::jose::{Enc, JweAlg};
+use zeroize::{Zeroize as _, Zeroizing};
+
+/// Bytes of a key or a plaintext.
+pub(crate) type Bytes = Zeroizing<Vec<u8>>;
+
+fn failed<E>(_: E) -> DecryptionFailed {
+    DecryptionFailed
+}
+
+/// The content, by its key.
+pub(crate) fn content(key: &[u8], job: &DecryptionJob) -> Result<Bytes, DecryptionFailed> {
+    let enc = job.enc;
+    let fits = key.len() == enc.key_bytes()
+        && job.iv.len() == enc.iv_bytes()
+        && job.tag.len() == enc.tag_bytes();
+    if !fits {
+        return Err(DecryptionFailed);
+    }
+    match enc {
+        Enc::A128Gcm | Enc::A192Gcm | Enc::A256Gcm => gcm(
+            key,
+            &job.iv,
+            &job.additional_data,
+            &job.ciphertext,
+            &job.tag,
+        ),
+        Enc::A128CbcHs256 => cbc_hmac(key, job, hmac::HMAC_SHA256),
+        Enc::A192CbcHs384 => cbc_hmac(key, job, hmac::HMAC_SHA384),
+        Enc::A256CbcHs512 => cbc_hmac(key, job, hmac::HMAC_SHA512),
+        _ => Err(DecryptionFailed),
+    }
+}
+
+/// AES GCM with a tag of 128 bits (RFC 7518 section 5.3).
+fn gcm(
+    key: &[u8],
+    iv: &[u8],
+    additional_data: &[u8],
+    ciphertext: &[u8],
+    tag: &[u8],
+) -> Result<Bytes, DecryptionFailed> {
+    let algorithm = match key.len() {
+        16 => &AES_128_GCM,
+        24 => &AES_192_GCM,
+        _ => &AES_256_GCM,
+    };
+    // The library reads a tag of that length behind the ciphertext, whatever is there.
+    if tag.len() != algorithm.tag_len() {
+        return Err(DecryptionFailed);
+    }
+    let key = LessSafeKey::new(UnboundKey::new(algorithm, key).map_err(failed)?);
+    let nonce = Nonce::try_assume_unique_for_key(iv).map_err(failed)?;
+    let mut text = Zeroizing::new([ciphertext, tag].concat());
+    let length = key
+        .open_in_place(nonce, Aad::from(additional_data), &mut text)
+        .map_err(failed)?
+        .len();
+    text.truncate(length);
+    Ok(text)
+}
+
+/// AES CBC with HMAC (RFC 7518 section 5.2.2.2): nothing is decrypted before the tag is found good, so
+/// padding tells nobody anything.
+fn cbc_hmac(
+    key: &[u8],
+    job: &DecryptionJob,
+    algorithm: hmac::Algorithm,
+) -> Result<Bytes, DecryptionFailed> {
+    let (mac_key, enc_key) = key.split_at(key.len() / 2);
+    let bits = u64::try_from(job.additional_data.len()).map_err(failed)? * 8;
+    let mut mac = hmac::Context::with_key(&hmac::Key::new(algorithm, mac_key));
+    for part in [&job.additional_data, &job.iv, &job.ciphertext] {
+        mac.update(part);
+    }
+    mac.update(&bits.to_be_bytes());
+    let whole = mac.sign();
+    let tag = whole
+        .as_ref()
+        .get(..job.enc.tag_bytes())
+        .ok_or(DecryptionFailed)?;
+    verify_slices_are_equal(tag, &job.tag).map_err(failed)?;
+    let key = UnboundCipherKey::new(aes(enc_key.len()), enc_key).map_err(failed)?;
+    let key = PaddedBlockDecryptingKey::cbc_pkcs7(key).map_err(failed)?;
+    let iv = FixedLength::<16>::try_from(job.iv.as_slice()).map_err(failed)?;
+    let mut text = Zeroizing::new(job.ciphertext.clone());
+    let length = key
+        .decrypt(&mut text, DecryptionContext::Iv128(iv))
+        .map_err(failed)?
+        .len();
+    text.truncate(length);
+    Ok(text)
+}
+
+const fn aes(key_bytes: usize) -> &'static cipher::Algorithm {
+    match key_bytes {
+        16 => &AES_128,
+        24 => &AES_192,
+        _ => &AES_256,
+    }
+}
+
+/// The content's key out of what came with the token, by the key that wraps it.
+pub(crate) fn unwrapped(key: &[u8], job: &DecryptionJob) -> Result<Bytes, DecryptionFailed> {
+    if Some(key.len()) != job.alg.wrapping_bytes() {
+        return Err(DecryptionFailed);
+    }
+    match job.alg {
+        JweAlg::A128GcmKw | JweAlg::A192GcmKw | JweAlg::A256GcmKw => {
+            gcm(key, &job.key_iv, &[], &job.encrypted_key, &job.key_tag)
+        }
+        _ => key_unwrap(key, &job.encrypted_key),
+    }
+}
+
+/// AES Key Wrap (RFC 3394 section 2.2.2).
+fn key_unwrap(key: &[u8], wrapped: &[u8]) -> Result<Bytes, DecryptionFailed> {
+    let algorithm = match key.len() {
+        16 => &key_wrap::AES_128,
+        32 => &key_wrap::AES_256,
+        _ => return key_unwrap_by_blocks(key, wrapped),
+    };
+    let mut output = Zeroizing::new(vec![0; wrapped.len()]);
+    let length = AesKek::new(algorithm, key)
+        .map_err(failed)?
+        .unwrap(wrapped, &mut output)
+        .map_err(failed)?
+        .len();
+    output.truncate(length);
+    Ok(output)
+}
+
+/// The same by single blocks, for AES-192, whose key wrap the library does not offer.
+fn key_unwrap_by_blocks(key: &[u8], wrapped: &[u8]) -> Result<Bytes, DecryptionFailed> {
+    let (blocks, rest) = wrapped.as_chunks::<8>();
+    let ([first, blocks @ ..], []) = (blocks, rest) else {
+        return Err(DecryptionFailed);
+    };
+    if blocks.len() < 2 {
+        return Err(DecryptionFailed);
+    }
+    let key = UnboundCipherKey::new(aes(key.len()), key).map_err(failed)?;
+    let key = cipher::DecryptingKey::ecb(key).map_err(failed)?;
+    let mut integrity = *first;
+    let mut registers = Zeroizing::new(blocks.concat());
+    let mut step = 6 * blocks.len() as u64;
+    for _ in 0..6 {
+        for register in registers.chunks_exact_mut(8).rev() {
+            let masked = (u64::from_be_bytes(integrity) ^ step).to_be_bytes();
+            step -= 1;
+            let mut block = [0; 16];
+            let (left, right) = block.split_at_mut(8);
+            left.copy_from_slice(&masked);
+            right.copy_from_slice(register);
+            key.decrypt(&mut block, DecryptionContext::None)
+                .map_err(failed)?;
+            let (left, right) = block.split_at(8);
+            integrity.copy_from_slice(left);
+            register.copy_from_slice(right);
+            block.zeroize();
+        }
+    }
+    // The default initial value (RFC 3394 section 2.2.3.1).
+    verify_slices_are_equal(&integrity, &[0xa6; 8]).map_err(failed)?;
+    Ok(registers)
+}
+
+/// The key that both sides have agreed on, by Concat KDF (RFC 7518 section 4.6.2).
+pub(crate) fn agreed(secret: &[u8], job: &DecryptionJob) -> Result<Bytes, DecryptionFailed> {
+    let (name, bytes) = match job.alg.wrapping_bytes() {
+        None => (job.enc.as_str(), job.enc.key_bytes()),
+        Some(bytes) => (job.alg.as_str(), bytes),
+    };
+    let bits = u32::try_from(bytes * 8).map_err(failed)?;
+    let mut key = Zeroizing::new(Vec::with_capacity(96));
+    for round in 1u32.. {
+        if key.len() >= bytes {
+            break;
+        }
+        let mut hash = digest::Context::new(&digest::SHA256);
+        hash.update(&round.to_be_bytes());
+        hash.update(secret);
+        for part in [name.as_bytes(), &job.apu, &job.apv] {
+            hash.update(&u32::try_from(part.len()).map_err(failed)?.to_be_bytes());
+            hash.update(part);
+        }
+        hash.update(&bits.to_be_bytes());
+        key.extend_from_slice(hash.finish().as_ref());
+    }
+    key.truncate(bytes);
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! How the server signs and encrypts what it tells a client, in plain values.
+
+#[cfg(test)]
+mod tests;
+
+use oauth_core::error::{Error, Misuse};
+use oauth_core::jose::{Alg, Enc, JweAlg, ResponseEncryption};
+use oauth_core::{Client, Secret};
+use oauth_crypto::{DecryptionKey, KeyError};
+
+/// What a client is registered with, by the names of its metadata (OpenID Connect Dynamic Client Registration
+/// section 2).
+#[derive(Debug, Clone, Default)]
+pub struct Registration {
+    /// `userinfo_signed_response_alg`: UserInfo in plain JSON is then refused.
+    pub userinfo_signed_response_alg: Option<String>,
+    /// `id_token_encrypted_response_alg`: a plain ID token is then refused.
+    pub id_token_encrypted_response_alg: Option<String>,
+    /// `id_token_encrypted_response_enc`; `A128CBC-HS256` by default.
+    pub id_token_encrypted_response_enc: Option<String>,
+    /// `userinfo_encrypted_response_alg`: UserInfo that is not encrypted is then refused.
+    pub userinfo_encrypted_response_alg: Option<String>,
+    /// `userinfo_encrypted_response_enc`; `A128CBC-HS256` by default.
+    pub userinfo_encrypted_response_enc: Option<String>,
+    /// The keys that decrypt, newest first: private ones in PEM or as a JWK, shared ones as a JWK.
+    pub decryption_keys: Vec<Secret<String>>,
+}
+
+impl Registration {
+    /// The client as it is registered.
+    ///
+    /// # Errors
+    /// `key.algorithm` for a name that is none and for keys of which none fits, `key.malformed`,
+    /// `misuse.setup` for encryption without keys or an `enc` without its `alg`.
+    pub(crate) fn apply(&self, mut client: Client) -> Result<Client, Error> {
+        if let Some(name) = &self.userinfo_signed_response_alg {
+            client = client.with_userinfo_algs([alg(name)?]);
+        }
+        let id_token = self.encryption(
+            self.id_token_encrypted_response_alg.as_deref(),
+            self.id_token_encrypted_response_enc.as_deref(),
+        );
+        if let Some(encryption) = id_token? {
+            client = client.with_id_token_encryption(encryption);
+        }
+        let userinfo = self.encryption(
+            self.userinfo_encrypted_response_alg.as_deref(),
+            self.userinfo_encrypted_response_enc.as_deref(),
+        );
+        Ok(match userinfo? {
+            Some(encryption) => client.with_userinfo_encryption(encryption),
+            None => client,
+        })
+    }
+
+    fn encryption(
+        &self,
+        alg: Option<&str>,
+        enc: Option<&str>,
+    ) -> Result<Option<ResponseEncryption>, Error> {
+        let setup = |why: &str| Error::from(Misuse::Setup).about(why);
+        let unknown = |name: &str| Error::from(Misuse::KeyAlgorithm).about(name);
+        let Some(name) = alg else {
+            return match enc {
+                Some(_) => Err(setup("an encrypted_response_enc without its alg")),
+                None => Ok(None),
+            };
+        };
+        let alg = JweAlg::named(name).ok_or_else(|| unknown(name))?;
+        let mut encryption: Option<ResponseEncryption> = None;
+        for text in &self.decryption_keys {
+            // Keys for other algorithms may stand beside it.
+            let key = match read(text.expose(), alg) {
+                Err(KeyError::Algorithm) => continue,
+                key => key?,
+            };
+            encryption = Some(match encryption {
+                Some(encryption) => encryption.key(key),
+                None => ResponseEncryption::new(alg, key),
+            });
+        }
+        let encryption = match encryption {
+            Some(encryption) => encryption,
+            None if self.decryption_keys.is_empty() => {
+                return Err(setup("encrypted responses need decryption keys"));
+            }
+            None => return Err(unknown(name)),
+        };
+        Ok(Some(match enc {
+            None => encryption,
+            Some(name) => encryption.encs([Enc::named(name).ok_or_else(|| unknown(name))?]),
+        }))
+    }
+}
+
+fn alg(name: &str) -> Result<Alg, Error> {
+    Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
+}
+
+fn read(text: &str, alg: JweAlg) -> Result<DecryptionKey, KeyError> {
+    match text.trim_start().starts_with('{') {
+        true => DecryptionKey::from_jwk(text, alg),
+        false => DecryptionKey::from_pem(text, alg),
+    }
+}

@@ -1,0 +1,76 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use oauth_core::jose::Alg;
+use oauth_crypto::PrivateKey;
+
+use super::*;
+use crate::{Auth, Server};
+
+fn outcome(registration: &Registration) -> Result<(), &'static str> {
+    let metadata = r#"{"issuer":"https://as.example"}"#;
+    let server = Server::from_metadata("https://as.example", metadata, Default::default());
+    let client = crate::Client::new(&server.unwrap(), "id", Auth::None).unwrap();
+    let registered = client.with_registration(registration);
+    registered.map(drop).map_err(|error| error.code())
+}
+
+fn pem(alg: Alg) -> Secret<String> {
+    let key = PrivateKey::generate(alg).unwrap();
+    Secret::new(key.to_pem().unwrap().to_string())
+}
+
+#[test]
+fn keys_are_chosen_by_the_registered_algorithm() {
+    let shared = r#"{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAA"}"#;
+    let keys = vec![pem(Alg::Es256), pem(Alg::Rs256), Secret::from(shared)];
+    for (alg, wanted) in [
+        ("ECDH-ES", Ok(())),
+        ("RSA-OAEP-256", Ok(())),
+        ("A128KW", Ok(())),
+        ("A256KW", Err("key.algorithm")),
+        ("RSA1_5", Err("key.algorithm")),
+        ("PBES2-HS256+A128KW", Err("key.algorithm")),
+    ] {
+        let id_token = Registration {
+            id_token_encrypted_response_alg: Some(alg.to_owned()),
+            decryption_keys: keys.clone(),
+            ..Registration::default()
+        };
+        assert_eq!(outcome(&id_token), wanted, "{alg}");
+        let userinfo = Registration {
+            userinfo_encrypted_response_alg: Some(alg.to_owned()),
+            userinfo_encrypted_response_enc: Some("A256GCM".to_owned()),
+            userinfo_signed_response_alg: Some("ES256".to_owned()),
+            decryption_keys: keys.clone(),
+            ..Registration::default()
+        };
+        assert_eq!(outcome(&userinfo), wanted, "{alg}");
+    }
+}
+
+#[test]
+fn a_registration_that_makes_no_sense_is_refused() {
+    assert_eq!(outcome(&Registration::default()), Ok(()));
+    let of = |alg: Option<&str>, enc: Option<&str>, keys: &[&str]| {
+        outcome(&Registration {
+            id_token_encrypted_response_alg: alg.map(str::to_owned),
+            id_token_encrypted_response_enc: enc.map(str::to_owned),
+            decryption_keys: keys.iter().map(|key| Secret::from(*key)).collect(),
+            ..Registration::default()
+        })
+    };
+    let shared = r#"{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAA"}"#;
+    assert_eq!(of(Some("A128KW"), None, &[]), Err("misuse.setup"));
+    assert_eq!(of(None, Some("A128GCM"), &[shared]), Err("misuse.setup"));
+    assert_eq!(
+        of(Some("A128KW"), Some("none"), &[shared]),
+        Err("key.algorithm")
+    );
+    assert_eq!(of(Some("A128KW"), Some("A128GCM"), &[shared]), Ok(()));
+    assert_eq!(of(Some("A128KW"), None, &["no key"]), Err("key.malformed"));
+    let none = Registration {
+        userinfo_signed_response_alg: Some("none".to_owned()),
+        ..Registration::default()
+    };
+    assert_eq!(outcome(&none), Err("key.algorithm"));
+}

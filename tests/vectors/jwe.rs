@@ -1,0 +1,58 @@
+//! The group `jwe`: ID tokens that come encrypted, and the client's keys.
+
+use oauth_core::Secret;
+use oauth_core::jose::{Enc, JweAlg, ResponseEncryption};
+use oauth_crypto::DecryptionKey;
+use serde_json::Value;
+
+use crate::format::{Vector, Verdict, holds};
+use crate::id_token::{checks, registered};
+use crate::jws::{Verified, key_set, keys, refused, run};
+
+/// What a vector that says nothing of it is registered with.
+const ALG: JweAlg = JweAlg::RsaOaep256;
+
+pub(crate) fn id_token(vector: &Vector) -> Verdict {
+    let expect = &vector.input["expect"];
+    let now = expect["now"].as_u64().ok_or("no time")?;
+    let client = registered(expect)?;
+    let client = match encryption(expect)? {
+        Some(encryption) => client.with_id_token_encryption(encryption),
+        None => client,
+    };
+    let token = vector.must("token")?;
+    let exchange = client.verify_id_token(Secret::from(token), checks(expect));
+    let Verified { result, .. } = run(exchange, now, &[key_set(&expect["jwks"])]);
+    match result {
+        Ok(id_token) => {
+            holds("is accepted", vector.expected["ok"] == true)?;
+            holds(
+                "is the signed token of somebody",
+                !id_token.subject().is_empty() && id_token.text().expose().split('.').count() == 3,
+            )
+        }
+        Err(error) => refused(&error, vector),
+    }
+}
+
+/// What the client is registered with: nothing, where the vector says `null`. Where it says no `enc`, each
+/// will do.
+pub(crate) fn encryption(expect: &Value) -> Result<Option<ResponseEncryption>, String> {
+    let alg = match expect.get("id_token_encrypted_response_alg") {
+        Some(Value::Null) => return Ok(None),
+        Some(name) => JweAlg::named(name.as_str().unwrap_or_default()).ok_or("no such alg")?,
+        None => ALG,
+    };
+    let name = if alg.has_ephemeral_key() {
+        "enc_ec"
+    } else {
+        "enc_rsa"
+    };
+    let key = DecryptionKey::from_jwk(&keys(name).to_string(), alg);
+    let key = key.map_err(|error| error.to_string())?;
+    let encs = match expect["id_token_encrypted_response_enc"].as_str() {
+        Some(name) => vec![Enc::named(name).ok_or("no such enc")?],
+        None => Enc::ALL.to_vec(),
+    };
+    Ok(Some(ResponseEncryption::new(alg, key).encs(encs)))
+}
