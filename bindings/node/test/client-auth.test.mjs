@@ -27,7 +27,7 @@ function token(claims) {
 function body(clientAuth, more) {
   const exchange = new Client(server(more), { clientId: 'me', clientAuth }).exchange.clientCredentials({}, { moment })
   const step = exchange.begin()
-  assert.equal(step.headers.authorization, undefined)
+  assert.ok(!step.headers.some(([name]) => name.toLowerCase() === 'authorization'))
   return Buffer.from(step.body).toString()
 }
 

@@ -1,0 +1,44 @@
+// For APIs that are shown access tokens, and for the logout of a person.
+import type { CallOptions, ClientOptions, Exchange, MomentOptions, Server } from './index.cjs'
+import type { AccessToken, VerifyAccessTokenArguments } from './js/ops.cjs'
+
+/** How to sign a person out at the server. */
+export interface EndSessionOptions {
+  /**
+   * The ID token of the login, which tells the server whose session is meant. The standard wants it in the URL: keep
+   * that out of logs.
+   */
+  idTokenHint?: string | undefined
+  /** Who is to be signed out, in words that the server knows. */
+  logoutHint?: string | undefined
+  /** Where to come back to; registered at the server. */
+  postLogoutRedirectUri?: string | URL | undefined
+  /** What comes back with the person: compare it. */
+  state?: string | undefined
+  /** Languages in order of preference, with spaces. */
+  uiLocales?: string | undefined
+}
+
+/** What a token needs, and what its request has proved. */
+export type AccessTokenNeeds = Pick<VerifyAccessTokenArguments, 'scope' | 'acrValues' | 'maxAge' | 'jkt' | 'x5tS256'>
+
+/** What an API asks of all tokens. */
+export interface AccessTokenVerifierOptions
+  extends Omit<VerifyAccessTokenArguments, 'token' | 'jkt' | 'x5tS256'>,
+    Pick<ClientOptions, 'timeoutMs' | 'network' | 'fetch' | 'send'> {}
+
+/**
+ * Verifies the access tokens of one server for one API (RFC 9068 section 4). The server's keys are fetched as needed, and
+ * kept for all calls.
+ */
+export class AccessTokenVerifier {
+  constructor(server: Server, options: AccessTokenVerifierOptions)
+  readonly server: Server
+  /**
+   * Verifies a token that was shown as a bearer token, or with the proof whose key you name. What is needed here takes
+   * the place of what the API needs. An error has `answerStatus` and `challenge`: what to answer with (RFC 6750 section 3).
+   */
+  verify(token: string, options?: AccessTokenNeeds & CallOptions): Promise<AccessToken>
+  /** The same for a driver of your own. */
+  verifyExchange(token: string, options?: AccessTokenNeeds & MomentOptions): Exchange<AccessToken>
+}
