@@ -136,6 +136,71 @@ fn login(server: &OidcProvider, which: &str, file: &Path) {
 }
 
 #[test]
+fn a_key_authenticates_the_command() {
+    let server = OidcProvider::start();
+    let folder = Folder::new("key");
+    let file = folder.file("client.pem");
+    for alg in ["ES256", "EdDSA", "PS256"] {
+        let which = format!("key-{alg}");
+        std::fs::write(&file, server.private_key(&which)).expect("a file");
+        let run = |arguments: &[&str]| {
+            let mut command = oauth();
+            command
+                .args(arguments)
+                .args(["--issuer", server.issuer(), "--loopback-http"]);
+            command.args(["--client-id", &which, "--key-alg", alg, "--key"]);
+            command.arg(&file);
+            command
+        };
+        let token = text(&done(&mut run(&["token", "--scope", "read"])));
+        let said = done(run(&["introspect", "--token-env", "T", "--json"]).env("T", &token));
+        let said: Value = serde_json::from_str(&text(&said)).expect("JSON");
+        assert_eq!(said["active"], true, "{alg}: {said}");
+        assert_eq!(said["client_id"], which);
+    }
+    // The key of another client.
+    std::fs::write(&file, server.private_key("key-ES384")).expect("a file");
+    let mut other = oauth();
+    other.args(["token", "--issuer", server.issuer(), "--loopback-http"]);
+    other.args(["--client-id", "key-ES512", "--key-alg", "ES384", "--key"]);
+    let refused = other.arg(&file).output().expect("the command runs");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("denied.invalid_client"), "{said}");
+}
+
+#[test]
+fn a_secret_signs_for_the_command() {
+    let server = OidcProvider::start();
+    let token = |which: &str, secret: &str| {
+        let mut command = oauth();
+        command
+            .args([
+                "token",
+                "--scope",
+                "read",
+                "--issuer",
+                server.issuer(),
+                "--loopback-http",
+            ])
+            .args(["--client-id", which, "--client-auth", "client-secret-jwt"])
+            .args([
+                "--key-alg",
+                "HS512",
+                "--client-secret-env",
+                "INTEROP_SECRET",
+            ])
+            .env("INTEROP_SECRET", secret);
+        command
+    };
+    let secret = server.secret("secret-HS512");
+    assert!(!text(&done(&mut token("secret-HS512", secret))).is_empty());
+    let wrong = "x".repeat(secret.len());
+    let refused = token("secret-HS512", &wrong).output().expect("it runs");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("denied.invalid_client"), "{said}");
+}
+
+#[test]
 fn discover_lists_the_endpoints() {
     let server = OidcProvider::start();
     let output = done(oauth().args(["discover", server.issuer(), "--loopback-http", "--json"]));

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use oauth_core::Secret;
+use oauth_core::error::Misuse;
 use oauth_core::jose::{Alg, PublicJwk};
+use oauth_core::server::Server;
 use oauth_crypto::{KeyError, PrivateKey};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -38,8 +40,7 @@ struct Jwk {
 impl KeyFile {
     /// Reads a private key in PEM, or a JWK with or without its private half; `-` is stdin.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let text = read_file(path).map_err(|why| unusable(path, why))?;
-        let text = Secret::new(text);
+        let text = text(path)?;
         let trimmed = text.expose().trim();
         let read = match trimmed.starts_with('{') {
             true => Self::of_jwk(trimmed),
@@ -87,6 +88,31 @@ impl KeyFile {
         let said = said.filter(|said| self.public.fits(*said));
         self.alg.or(said).or(only)
     }
+}
+
+/// The text of a key's file; `-` is stdin.
+pub(crate) fn text(path: &Path) -> Result<Secret<String>, Failure> {
+    let text = read_file(path).map_err(|why| unusable(path, why))?;
+    Ok(Secret::new(text))
+}
+
+/// A client's private key for this server, and the `kid` that its JWK has. Of the errors, only what
+/// the server accepts is not about the file.
+pub(crate) fn private(
+    path: &Path,
+    text: &Secret<String>,
+    server: &Server,
+    alg: Option<Alg>,
+) -> Result<(PrivateKey, Option<String>), Failure> {
+    let text = text.expose().trim();
+    let key = PrivateKey::read_for(server, text, alg);
+    let key = key.map_err(|error| match error.code() == Misuse::KeyMalformed.code() {
+        true => unusable(path, error.detail().unwrap_or("no private key")),
+        false => error.into(),
+    })?;
+    // What is no JWK has no name.
+    let kid = serde_json::from_str(text).ok().and_then(|jwk: Jwk| jwk.kid);
+    Ok((key, kid))
 }
 
 /// The public half of a key whose kind is not known.

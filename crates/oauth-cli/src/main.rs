@@ -19,6 +19,7 @@
 )]
 
 mod command;
+mod credential;
 mod ending;
 mod fixed;
 mod key_file;

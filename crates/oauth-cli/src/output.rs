@@ -158,6 +158,9 @@ fn hint(error: &Error) -> String {
         "client_auth.secret_missing" => {
             Some("give a secret with --client-secret-env or --client-secret-file")
         }
+        "key.algorithm" => {
+            Some("choose with --key-alg what both know, or a key of another kind with --key")
+        }
         "url.insecure" | "issuer.not_https" | "metadata.endpoint_not_https" => Some(
             "plain http is for loopback addresses only, and has to be asked for: --loopback-http",
         ),

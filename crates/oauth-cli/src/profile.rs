@@ -9,6 +9,7 @@ use oauth_reqwest::transport::Settings;
 use serde::Deserialize;
 
 use crate::Global;
+use crate::credential::Auth;
 use crate::output::Failure;
 use crate::token_request::{ProfileDefaults, Values};
 
@@ -53,6 +54,18 @@ pub(crate) struct Profile {
     pub(crate) client_secret_env: Option<String>,
     /// The file that holds the client secret.
     pub(crate) client_secret_file: Option<PathBuf>,
+    /// The file of the key that signs the client's assertions,
+    pub(crate) client_key_file: Option<PathBuf>,
+    /// the algorithm,
+    pub(crate) client_key_alg: Option<String>,
+    /// and the `kid`.
+    pub(crate) client_key_id: Option<String>,
+    /// The file that holds a workload's token.
+    pub(crate) client_assertion_file: Option<PathBuf>,
+    /// Whether the client id is sent beside it.
+    pub(crate) client_assertion_with_id: bool,
+    /// Whom assertions are made out to, if not to the issuer.
+    pub(crate) client_assertion_audience: Option<String>,
     /// How the client authenticates.
     pub(crate) client_auth: Option<Auth>,
     /// Whom commands act for; if it says nothing, the person who has ever logged in with it, and
@@ -117,18 +130,6 @@ impl Who {
             Self::Client => "client",
         }
     }
-}
-
-/// How the client authenticates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Auth {
-    /// `client_secret_basic`: in a header
-    Basic,
-    /// `client_secret_post`: in the body
-    Post,
-    /// A public client, without a secret
-    None,
 }
 
 impl Profile {
@@ -215,6 +216,8 @@ impl Profile {
         let files = [
             &mut self.provider_file,
             &mut self.client_secret_file,
+            &mut self.client_key_file,
+            &mut self.client_assertion_file,
             &mut self.token_file,
         ];
         for path in files.into_iter().flatten() {

@@ -3,21 +3,20 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use oauth_core::client_auth::Credentials;
-use oauth_core::error::{Error, Misuse};
+use oauth_core::error::Error;
 use oauth_core::issuer::{Issuer, RedirectUri};
 use oauth_core::quirk::Rules;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::Url;
-use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret, Tokens, danger};
+use oauth_core::{Client, ClientAuth, ClientId, Scope, Tokens, danger};
 use oauth_providers::{Choices, Provider};
 
 use crate::Global;
+use crate::credential::{Credential, CredentialArgs};
 use crate::fixed;
 use crate::net::Net;
 use crate::output::Failure;
-use crate::profile::{Auth, Profile};
-use crate::secret_source::Source;
+use crate::profile::Profile;
 use crate::token_request::TokenRequestArgs;
 use crate::trace::Tracer;
 use oauth_core::grant::TokenRequest;
@@ -52,15 +51,8 @@ pub(crate) struct ServerArgs {
     /// The client id
     #[arg(long, value_name = "ID", help_heading = "Client")]
     client_id: Option<String>,
-    /// How the client authenticates [default: as the provider or the server says]
-    #[arg(long, value_name = "METHOD", help_heading = "Client")]
-    client_auth: Option<Auth>,
-    /// Read the client secret from this environment variable
-    #[arg(long, value_name = "VAR", help_heading = "Client", group = "secret")]
-    client_secret_env: Option<String>,
-    /// Read the client secret from this file; - is stdin
-    #[arg(long, value_name = "PATH", help_heading = "Client", group = "secret")]
-    client_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    credential: CredentialArgs,
     /// A redirect URI as it is registered for the client; a login listens there
     #[arg(long = "redirect-uri", value_name = "URI", help_heading = "Client")]
     redirect_uris: Vec<String>,
@@ -86,6 +78,7 @@ pub(crate) struct Plan {
     pub(crate) profile: Profile,
     pub(crate) provider: Option<Provider>,
     client_id: ClientId,
+    credential: Credential,
     net: Net,
 }
 
@@ -124,6 +117,7 @@ impl Plan {
         for name in profile.endpoints.keys() {
             endpoint_kind(name)?;
         }
+        let credential = Credential::of(&profile)?;
         let net = net(&profile, global)?;
         let id = profile.client_id.clone().ok_or_else(|| {
             Failure::usage(
@@ -136,6 +130,7 @@ impl Plan {
             profile,
             provider,
             client_id: ClientId::new(id),
+            credential,
             net,
         })
     }
@@ -192,33 +187,24 @@ impl Plan {
         )?)
     }
 
-    /// Reads the secret, and asks the issuer for its metadata if there is no provider. `reads_stdin`
+    /// Reads the secret or the key, and asks the issuer for its metadata if there is no provider. `reads_stdin`
     /// tells whether something else of this command comes from there.
     pub(crate) fn set_up(self, need: Need, reads_stdin: bool) -> Result<Setup, Failure> {
         let Self {
             profile,
             provider,
             client_id,
+            credential,
             net,
         } = self;
-        let source = secret_source(&profile, provider.as_ref(), need);
-        if reads_stdin && source.as_ref().is_some_and(Source::is_stdin) {
-            return Err(Failure::usage(
-                "usage.stdin_twice",
-                "stdin can be read only once",
-                "give the secret or the token with a variable or a file",
-            ));
-        }
-        let secret = source
-            .map(|source| source.read("client secret", SECRET_OPTIONS))
-            .transpose()?;
+        let credential = credential.read(&profile, provider.as_ref(), need, reads_stdin)?;
         let server = match (&provider, &profile.issuer) {
             (None, Some(issuer)) => discover(&net, issuer, profile.loopback_http)?,
             (Some(provider), _) => provider.server()?,
             (None, None) => return Err(no_server()),
         };
         let server = with_endpoints(server, &profile)?;
-        let auth = client_auth(&profile, provider.as_ref(), &server, secret)?;
+        let auth = credential.client_auth(&profile, provider.as_ref(), &server)?;
         let client = Client::new(server, client_id, auth)?;
         let client = registered(client, &profile, provider.as_ref())?;
         Ok(Setup {
@@ -256,11 +242,6 @@ pub(crate) fn portless(url: &Url) -> String {
     format!("http://{}{}", url.host(), url.path_and_query())
 }
 
-/// How a client secret may be given.
-const SECRET_OPTIONS: &str = "give it with --client-secret-env VAR, --client-secret-file PATH (- is stdin), \
-     `client_secret_env` or `client_secret_file` of a profile, or at the prompt of a terminal; \
-     for a client without one: --client-auth none";
-
 impl ServerArgs {
     /// The profile with what was said on the command line instead of what it says.
     pub(crate) fn over(self, mut profile: Profile) -> Profile {
@@ -269,10 +250,7 @@ impl ServerArgs {
             profile.provider_file = self.provider_file;
             profile.issuer = self.issuer;
         }
-        if self.client_secret_env.is_some() || self.client_secret_file.is_some() {
-            profile.client_secret_env = self.client_secret_env;
-            profile.client_secret_file = self.client_secret_file;
-        }
+        self.credential.over(&mut profile);
         profile.variables.extend(self.variables);
         profile.options.extend(self.options);
         profile.endpoints.extend(self.endpoints);
@@ -288,7 +266,6 @@ impl ServerArgs {
         profile.on_loopback = self.on_loopback.or(profile.on_loopback);
         profile.loopback_http |= self.loopback_http;
         profile.client_id = self.client_id.or(profile.client_id);
-        profile.client_auth = self.client_auth.or(profile.client_auth);
         profile
     }
 }
@@ -385,37 +362,6 @@ fn no_server() -> Failure {
         "it is not said which server to talk to",
         "say it with --issuer, --provider, --provider-file or --profile",
     )
-}
-
-fn secret_source(profile: &Profile, provider: Option<&Provider>, need: Need) -> Option<Source> {
-    if profile.client_auth == Some(Auth::None) {
-        return None;
-    }
-    let env = profile.client_secret_env.as_ref();
-    Source::chosen(env, profile.client_secret_file.as_ref()).or_else(|| {
-        let may_be_public = provider.is_none_or(|provider| provider.client_auth(None).is_ok());
-        let is_optional = need == Need::Perhaps && may_be_public && profile.client_auth.is_none();
-        (!is_optional).then_some(Source::Prompt)
-    })
-}
-
-fn client_auth(
-    profile: &Profile,
-    provider: Option<&Provider>,
-    server: &Server,
-    secret: Option<Secret<String>>,
-) -> Result<ClientAuth, Error> {
-    Ok(match (profile.client_auth, secret) {
-        (Some(Auth::None), _) => ClientAuth::none(),
-        (Some(Auth::Basic), Some(secret)) => ClientAuth::basic(secret),
-        (Some(Auth::Post), Some(secret)) => ClientAuth::post(secret),
-        (Some(Auth::Basic | Auth::Post), None) => return Err(Misuse::SecretMissing.into()),
-        (None, secret) => match (provider, secret) {
-            (Some(provider), secret) => provider.client_auth(secret)?,
-            (None, None) => ClientAuth::none(),
-            (None, Some(secret)) => ClientAuth::negotiate(Credentials::secret(secret), server)?,
-        },
-    })
 }
 
 /// Holds the registered redirect URIs; without any, a provider that compares them gets none.

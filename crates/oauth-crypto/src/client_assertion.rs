@@ -6,11 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use oauth_core::client_auth::ClientAssertion;
 use oauth_core::crypto::{Signer, SigningKey};
-use oauth_core::error::{Cause, ValidationFailure};
+use oauth_core::error::{Cause, Misuse, ValidationFailure};
 use oauth_core::jose::Alg;
+use oauth_core::server::Server;
 use oauth_core::{Error, Secret};
 
-use crate::{PrivateKey, mac};
+use crate::{KeyError, PrivateKey, mac};
 
 /// `client_secret_jwt`: assertions with an HMAC, whose key is the client secret.
 ///
@@ -55,7 +56,49 @@ impl fmt::Debug for Hmac {
     }
 }
 
+/// What a key is tried for, where neither the caller nor the server says, in order of preference.
+const USUAL: [Alg; 11] = [
+    Alg::Es256,
+    Alg::Es384,
+    Alg::Es512,
+    Alg::EdDsa,
+    Alg::Ed25519,
+    Alg::Rs256,
+    Alg::Ps256,
+    Alg::Rs384,
+    Alg::Rs512,
+    Alg::Ps384,
+    Alg::Ps512,
+];
+
+/// The server's `token_endpoint_auth_signing_alg_values_supported` (RFC 8414 section 2).
+fn candidates(server: &Server) -> Vec<Alg> {
+    let taken = server.list("token_endpoint_auth_signing_alg_values_supported", &[]);
+    let taken = taken.iter().filter_map(|name| Alg::named(name));
+    let taken: Vec<_> = taken.filter(|alg| !alg.is_symmetric()).collect();
+    match taken.is_empty() {
+        true => USUAL.to_vec(),
+        false => taken,
+    }
+}
+
 impl PrivateKey {
+    /// Reads a client's private key in PEM or as a JWK. It signs with `alg`, or else with the first
+    /// algorithm of the server's metadata that it supports.
+    ///
+    /// # Errors
+    /// `key.malformed`; `key.algorithm`, which names what was tried, if the key supports none of it.
+    pub fn read_for(server: &Server, text: &str, alg: Option<Alg>) -> Result<Self, Error> {
+        let candidates = alg.map_or_else(|| candidates(server), |alg| vec![alg]);
+        Self::read(text, &candidates).map_err(|why| match why {
+            KeyError::Algorithm => {
+                let names: Vec<_> = candidates.iter().map(|alg| alg.as_str()).collect();
+                Error::from(Misuse::KeyAlgorithm).about(&names.join(" "))
+            }
+            other => other.into(),
+        })
+    }
+
     /// `private_key_jwt`: assertions signed by this key, which the server knows by this `kid`. An empty
     /// one is left out.
     pub fn client_assertion(&self, kid: impl Into<String>) -> ClientAssertion {

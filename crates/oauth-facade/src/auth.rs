@@ -85,12 +85,9 @@ mod assertion {
     use oauth_core::error::{Error, Misuse};
     use oauth_core::jose::Alg;
     use oauth_core::server::Server;
-    use oauth_crypto::{KeyError, PrivateKey};
+    use oauth_crypto::PrivateKey;
 
     use super::{PrivateKeyJwt, SecretJwt};
-
-    /// What a key is tried for, where neither the caller nor the server says.
-    const USUAL: [Alg; 5] = [Alg::Es256, Alg::Es384, Alg::Es512, Alg::EdDsa, Alg::Rs256];
 
     impl SecretJwt {
         pub(super) fn assertion(self) -> Result<ClientAssertion, Error> {
@@ -102,38 +99,13 @@ mod assertion {
 
     impl PrivateKeyJwt {
         pub(super) fn assertion(self, server: &Server) -> Result<ClientAssertion, Error> {
-            let candidates = match &self.alg {
-                Some(alg) => vec![named(alg)?],
-                None => candidates(server),
-            };
-            // `Encrypted` and its kind are told in their own words.
-            let key =
-                PrivateKey::read(self.key.expose(), &candidates).map_err(|why| match why {
-                    KeyError::Algorithm => {
-                        let names: Vec<_> = candidates.iter().map(|alg| alg.as_str()).collect();
-                        Error::from(Misuse::KeyAlgorithm).about(&names.join(" "))
-                    }
-                    other => other.into(),
-                })?;
+            let alg = self.alg.as_deref().map(named).transpose()?;
+            let key = PrivateKey::read_for(server, self.key.expose(), alg)?;
             let mut assertion = key.client_assertion(self.kid.unwrap_or_default());
             if let Some(thumbprint) = self.certificate_thumbprint {
                 assertion = assertion.certificate_thumbprint(thumbprint);
             }
             Ok(for_audience(assertion, self.audience))
-        }
-    }
-
-    /// What the server takes, or else what is usual.
-    fn candidates(server: &Server) -> Vec<Alg> {
-        let taken = server.list("token_endpoint_auth_signing_alg_values_supported", &[]);
-        let taken: Vec<_> = taken
-            .iter()
-            .filter_map(|name| Alg::named(name))
-            .filter(|alg| !alg.is_symmetric())
-            .collect();
-        match taken.is_empty() {
-            true => USUAL.to_vec(),
-            false => taken,
         }
     }
 

@@ -29,6 +29,11 @@ Only the access token is printed, so that it can be used at once:
     --client-secret-file secret.txt
   oauth token --provider uservoice --var subdomain=acme --client-id key \\
     --client-secret-env UV_SECRET
+  oauth token --issuer https://as.example --client-id app --key client.pem
+  oauth token --issuer https://as.example --client-id app \\
+    --assertion-file /var/run/secrets/tokens/as
+  oauth token --issuer https://as.example --client-id app \\
+    --client-auth tls --client-cert client.pem
 
 With a profile, tokens are stored for all shells of this user, and one that is good is printed at \
 once. A profile with which somebody has ever logged in is that person's: the token is that of the \

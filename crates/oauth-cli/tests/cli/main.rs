@@ -5,6 +5,7 @@
 mod bus;
 mod commands;
 mod common;
+mod credential;
 mod database;
 mod demo;
 mod ending;

@@ -1,5 +1,6 @@
 //! An authorization server in one page, for what the twins do not do.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -25,6 +26,8 @@ pub(crate) struct State {
     pub(crate) error: Option<&'static str>,
     /// Sent back instead of a code.
     pub(crate) callback: Option<&'static str>,
+    /// More members of its metadata.
+    pub(crate) metadata: Value,
     /// More bytes in the answers to token requests.
     pub(crate) padding: usize,
     /// Path and body of each POST.
@@ -59,9 +62,27 @@ impl Tiny {
 
     /// The command against this server.
     pub(crate) fn run(&self, command: &[&str]) -> Run {
+        let secret = ["--client-secret-env", "S"];
+        self.run_with(&[command, &secret].concat())
+            .env("S", "s3cret")
+    }
+
+    /// The same, without a secret.
+    pub(crate) fn run_with(&self, command: &[&str]) -> Run {
         let server = ["--issuer", &self.base, "--loopback-http"];
-        let client = ["--client-id", "app", "--client-secret-env", "S"];
-        oauth(&[command, &server, &client].concat()).env("S", "s3cret")
+        oauth(&[command, &server, &["--client-id", "app"]].concat())
+    }
+
+    /// The parameters of the last request to this path.
+    pub(crate) fn form(&self, path: &str) -> BTreeMap<String, String> {
+        let state = self.state();
+        let mut log = state.log.iter().rev();
+        let (_, body) = log.find(|(asked, _)| asked == path).unwrap();
+        let pairs = oauth_core::form::parse(body).unwrap();
+        pairs
+            .into_iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect()
     }
 
     fn answer(&self, mut stream: TcpStream) -> Option<()> {
@@ -99,12 +120,15 @@ impl Tiny {
         let base = &self.base;
         match path {
             "/.well-known/oauth-authorization-server" => {
-                let document = json!({
+                let mut document = json!({
                     "issuer": base, "authorization_endpoint": format!("{base}/authorize"),
                     "token_endpoint": format!("{base}/token"),
                     "revocation_endpoint": format!("{base}/revoke"),
                     "response_types_supported": ["code"],
                 });
+                for (name, value) in state.metadata.as_object().into_iter().flatten() {
+                    document[name] = value.clone();
+                }
                 return ("200 OK", json, document.to_string());
             }
             "/authorize" => {

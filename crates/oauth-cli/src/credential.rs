@@ -1,0 +1,426 @@
+//! What a client authenticates with: a secret, a key, an assertion of somebody else, a certificate.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum, ValueHint};
+use oauth_core::client_auth::{
+    AssertionAudience, Certificate, ClientAssertion, ClientIdParameter, Credentials,
+    FederatedAssertion,
+};
+use oauth_core::error::{Error, Misuse, ValidationFailure};
+use oauth_core::jose::Alg;
+use oauth_core::server::Server;
+use oauth_core::{ClientAuth, Secret};
+use oauth_providers::Provider;
+use oauth_reqwest::AssertionFile;
+use serde::Deserialize;
+
+use crate::key_file;
+use crate::output::Failure;
+use crate::profile::Profile;
+use crate::secret_source::Source;
+use crate::setup::Need;
+
+/// How the client authenticates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Auth {
+    /// `client_secret_basic`: the secret in a header
+    Basic,
+    /// `client_secret_post`: the secret in the body
+    Post,
+    /// `client_secret_jwt`: an assertion with an HMAC of the secret
+    ClientSecretJwt,
+    /// `private_key_jwt`: an assertion signed with --key
+    PrivateKeyJwt,
+    /// The token of a workload in --assertion-file, such as Kubernetes writes it
+    AssertionFile,
+    /// `tls_client_auth`: --client-cert, whose authority the server trusts
+    Tls,
+    /// `self_signed_tls_client_auth`: --client-cert, which is registered itself
+    SelfSignedTls,
+    /// A public client, without a secret
+    None,
+}
+
+/// What a method needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Means {
+    Secret,
+    Key,
+    AssertionFile,
+    Certificate,
+}
+
+impl Auth {
+    const fn needs(self) -> Option<Means> {
+        match self {
+            Self::Basic | Self::Post | Self::ClientSecretJwt => Some(Means::Secret),
+            Self::PrivateKeyJwt => Some(Means::Key),
+            Self::AssertionFile => Some(Means::AssertionFile),
+            Self::Tls | Self::SelfSignedTls => Some(Means::Certificate),
+            Self::None => None,
+        }
+    }
+
+    /// As a profile writes it.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Post => "post",
+            Self::ClientSecretJwt => "client_secret_jwt",
+            Self::PrivateKeyJwt => "private_key_jwt",
+            Self::AssertionFile => "assertion_file",
+            Self::Tls => "tls",
+            Self::SelfSignedTls => "self_signed_tls",
+            Self::None => "none",
+        }
+    }
+}
+
+impl Means {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Secret => "a client secret",
+            Self::Key => "a key",
+            Self::AssertionFile => "an assertion file",
+            Self::Certificate => "a client certificate",
+        }
+    }
+
+    /// How it may be given.
+    const fn options(self) -> &'static str {
+        match self {
+            Self::Secret => SECRET_OPTIONS,
+            Self::Key => {
+                "give it with --key FILE, or as `client_key_file` of a profile; oauth key new makes one"
+            }
+            Self::AssertionFile => {
+                "give it with --assertion-file FILE, or as `client_assertion_file` of a profile"
+            }
+            Self::Certificate => {
+                "give it with --client-cert FILE, or as `network.client_certificate` of a profile"
+            }
+        }
+    }
+}
+
+/// How a client secret may be given.
+const SECRET_OPTIONS: &str = "give it with --client-secret-env VAR, --client-secret-file PATH (- is stdin), \
+     `client_secret_env` or `client_secret_file` of a profile, or at the prompt of a terminal; \
+     for a client without one: --client-auth none";
+
+/// What the command line says of it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CredentialArgs {
+    /// How the client authenticates [default: as the provider or the server says, or as the key or
+    /// file below is used]
+    #[arg(long, value_name = "METHOD", help_heading = "Client")]
+    client_auth: Option<Auth>,
+    /// Read the client secret from this environment variable
+    #[arg(
+        long,
+        value_name = "VAR",
+        help_heading = "Client",
+        group = "credential"
+    )]
+    client_secret_env: Option<String>,
+    /// Read the client secret from this file; - is stdin
+    #[arg(
+        long,
+        value_name = "PATH",
+        help_heading = "Client",
+        group = "credential"
+    )]
+    client_secret_file: Option<PathBuf>,
+    /// Sign assertions with the private key in this file, PEM or a JWK; - is stdin [profile:
+    /// `client_key_file`]
+    #[arg(
+        long, value_name = "FILE", help_heading = "Client", group = "credential",
+        value_hint = ValueHint::FilePath
+    )]
+    key: Option<PathBuf>,
+    /// What assertions are signed with, such as ES256 [default: what key and server both know;
+    /// profile: `client_key_alg`]
+    #[arg(long, value_name = "ALG", help_heading = "Client", value_parser = alg_name)]
+    key_alg: Option<String>,
+    /// The name by which the server knows the key, its `kid` [default: that of the JWK; profile:
+    /// `client_key_id`]
+    #[arg(long, value_name = "KID", help_heading = "Client")]
+    key_id: Option<String>,
+    /// Authenticate with the token of a workload in this file, read anew for each request [profile:
+    /// `client_assertion_file`]
+    #[arg(
+        long, value_name = "FILE", help_heading = "Client", group = "credential",
+        value_hint = ValueHint::FilePath
+    )]
+    assertion_file: Option<PathBuf>,
+    /// Whom assertions are made out to [default: the issuer; profile: `client_assertion_audience`]
+    #[arg(long, value_name = "AUD", help_heading = "Client")]
+    assertion_audience: Option<String>,
+    /// Send the client id beside the workload's token, as Microsoft Entra demands [profile:
+    /// `client_assertion_with_id`]
+    #[arg(long, help_heading = "Client")]
+    assertion_with_id: bool,
+    /// Show this certificate to servers that ask for one: PEM with the certificate and its key
+    /// [profile: `network.client_certificate`]
+    #[arg(long, value_name = "FILE", help_heading = "Client", value_hint = ValueHint::FilePath)]
+    client_cert: Option<String>,
+}
+
+impl CredentialArgs {
+    /// Puts what is said over what the profile says. Of the means there is one: another one replaces it,
+    /// and with it a method that has no use for it.
+    pub(crate) fn over(self, profile: &mut Profile) {
+        let said = match (&self.key, &self.assertion_file) {
+            (Some(_), _) => Some(Means::Key),
+            (None, Some(_)) => Some(Means::AssertionFile),
+            _ if self.client_secret_env.is_some() => Some(Means::Secret),
+            _ if self.client_secret_file.is_some() => Some(Means::Secret),
+            _ => None,
+        };
+        if said.is_some() {
+            profile.client_secret_env = self.client_secret_env;
+            profile.client_secret_file = self.client_secret_file;
+            profile.client_key_file = self.key;
+            profile.client_assertion_file = self.assertion_file;
+            profile.client_auth = profile.client_auth.filter(|auth| auth.needs() == said);
+        }
+        if let Some(path) = self.client_cert {
+            profile.network.client_certificate = Some(path.into());
+            profile.network.client_key = None;
+        }
+        let or = |said: Option<String>, usual: &mut Option<String>| {
+            if said.is_some() {
+                *usual = said;
+            }
+        };
+        or(self.key_alg, &mut profile.client_key_alg);
+        or(self.key_id, &mut profile.client_key_id);
+        or(
+            self.assertion_audience,
+            &mut profile.client_assertion_audience,
+        );
+        profile.client_assertion_with_id |= self.assertion_with_id;
+        profile.client_auth = self.client_auth.or(profile.client_auth);
+    }
+}
+
+/// What a profile's client authenticates with, as far as it is said.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Credential(Option<Auth>);
+
+impl Credential {
+    /// Checks that the method and what is given for it fit together.
+    pub(crate) fn of(profile: &Profile) -> Result<Self, Failure> {
+        if let Some(name) = &profile.client_key_alg {
+            alg(name).ok_or_else(|| {
+                Failure::usage(
+                    "usage.key_alg",
+                    no_alg(name),
+                    "name one such as ES256, EdDSA or RS256",
+                )
+            })?;
+        }
+        let method = profile.client_auth;
+        if method == Some(Auth::None) {
+            return Ok(Self(method));
+        }
+        let has_secret =
+            profile.client_secret_env.is_some() || profile.client_secret_file.is_some();
+        let mut given = [
+            (Means::Secret, has_secret),
+            (Means::Key, profile.client_key_file.is_some()),
+            (
+                Means::AssertionFile,
+                profile.client_assertion_file.is_some(),
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(means, is_given)| is_given.then_some(means));
+        let first = given.next();
+        if let (Some(first), Some(second)) = (first, given.next()) {
+            return Err(Failure::usage(
+                "usage.credentials",
+                format_args!("{} and {} are given", first.as_str(), second.as_str()),
+                "a client authenticates in one way (RFC 6749 section 2.3): leave one of them out",
+            ));
+        }
+        let Some(method) = method else {
+            return Ok(Self(match first {
+                Some(Means::Key) => Some(Auth::PrivateKeyJwt),
+                Some(Means::AssertionFile) => Some(Auth::AssertionFile),
+                _ => None,
+            }));
+        };
+        let needed = method.needs();
+        if let Some(other) = first.filter(|means| Some(*means) != needed) {
+            return Err(Failure::usage(
+                "usage.credentials",
+                format_args!("`{}` has no use for {}", method.as_str(), other.as_str()),
+                "leave it out, or choose the method that uses it with --client-auth",
+            ));
+        }
+        let has_certificate = profile.network.client_certificate.is_some();
+        match needed {
+            // Whoever has a secret can be asked for it.
+            Some(Means::Secret) | None => {}
+            Some(Means::Certificate) if has_certificate => {}
+            Some(means) if first == Some(means) => {}
+            Some(means) => {
+                return Err(Failure::usage(
+                    "usage.credentials",
+                    format_args!("`{}` needs {}", method.as_str(), means.as_str()),
+                    means.options(),
+                ));
+            }
+        }
+        Ok(Self(Some(method)))
+    }
+
+    /// Where the client secret comes from, if there is one.
+    fn secret(self, profile: &Profile, provider: Option<&Provider>, need: Need) -> Option<Source> {
+        let may_have_one = self
+            .0
+            .is_none_or(|auth| auth.needs() == Some(Means::Secret));
+        if !may_have_one {
+            return None;
+        }
+        let env = profile.client_secret_env.as_ref();
+        Source::chosen(env, profile.client_secret_file.as_ref()).or_else(|| {
+            let may_be_public = provider.is_none_or(|provider| provider.client_auth(None).is_ok());
+            let is_optional = need == Need::Perhaps && may_be_public && self.0.is_none();
+            (!is_optional).then_some(Source::Prompt)
+        })
+    }
+
+    /// Reads the secret or the key.
+    pub(crate) fn read(
+        self,
+        profile: &Profile,
+        provider: Option<&Provider>,
+        need: Need,
+        reads_stdin: bool,
+    ) -> Result<Material, Failure> {
+        let source = self.secret(profile, provider, need);
+        let key = profile.client_key_file.as_deref();
+        let key = key.filter(|_| self.0 == Some(Auth::PrivateKeyJwt));
+        let is_stdin = source.as_ref().is_some_and(Source::is_stdin) || key == Some(Path::new("-"));
+        if reads_stdin && is_stdin {
+            return Err(Failure::usage(
+                "usage.stdin_twice",
+                "stdin can be read only once",
+                "give the secret, the key or the token with a variable or a file",
+            ));
+        }
+        let secret = source.map(|source| source.read("client secret", SECRET_OPTIONS));
+        let key = key.map(|path| key_file::text(path).map(|text| (path.to_owned(), text)));
+        Ok(Material {
+            method: self.0,
+            secret: secret.transpose()?,
+            key: key.transpose()?,
+        })
+    }
+}
+
+/// What was read, before it is known which server it is for.
+pub(crate) struct Material {
+    method: Option<Auth>,
+    secret: Option<Secret<String>>,
+    key: Option<(PathBuf, Secret<String>)>,
+}
+
+impl Material {
+    /// The method at this server.
+    pub(crate) fn client_auth(
+        self,
+        profile: &Profile,
+        provider: Option<&Provider>,
+        server: &Server,
+    ) -> Result<ClientAuth, Failure> {
+        let needed = || Error::from(Misuse::SecretMissing);
+        Ok(match self.method {
+            None => match (provider, self.secret) {
+                (Some(provider), secret) => provider.client_auth(secret)?,
+                (None, None) => ClientAuth::none(),
+                (None, Some(secret)) => ClientAuth::negotiate(Credentials::secret(secret), server)?,
+            },
+            Some(Auth::None) => ClientAuth::none(),
+            Some(Auth::Basic) => ClientAuth::basic(self.secret.ok_or_else(needed)?),
+            Some(Auth::Post) => ClientAuth::post(self.secret.ok_or_else(needed)?),
+            Some(Auth::ClientSecretJwt) => {
+                let secret = self.secret.ok_or_else(needed)?;
+                let alg = said_alg(profile).unwrap_or_else(|| hmac(server));
+                let made = oauth_crypto::client_secret_jwt(secret, alg).map_err(unfit_secret)?;
+                ClientAuth::assertion(made_out(made, profile))
+            }
+            Some(Auth::PrivateKeyJwt) => {
+                let (path, text) = self.key.ok_or_else(|| Error::from(Misuse::KeyMalformed))?;
+                let (key, own_id) = key_file::private(&path, &text, server, said_alg(profile))?;
+                let kid = profile.client_key_id.clone().or(own_id);
+                let made = key.client_assertion(kid.unwrap_or_default());
+                ClientAuth::assertion(made_out(made, profile))
+            }
+            Some(Auth::AssertionFile) => {
+                let path = profile.client_assertion_file.clone().unwrap_or_default();
+                let mut assertion = FederatedAssertion::new(AssertionFile::new(path));
+                if let Some(audience) = &profile.client_assertion_audience {
+                    assertion = assertion.audience(audience);
+                }
+                if profile.client_assertion_with_id {
+                    assertion = assertion.client_id(ClientIdParameter::Sent);
+                }
+                ClientAuth::federated(assertion)
+            }
+            Some(Auth::Tls) => ClientAuth::tls(Certificate::Pki),
+            Some(Auth::SelfSignedTls) => ClientAuth::tls(Certificate::SelfSigned),
+        })
+    }
+}
+
+fn made_out(assertion: ClientAssertion, profile: &Profile) -> ClientAssertion {
+    match profile.client_assertion_audience.clone() {
+        Some(text) => assertion.audience(AssertionAudience::Other(text)),
+        None => assertion,
+    }
+}
+
+/// The first HMAC that the server takes (RFC 8414 section 2).
+fn hmac(server: &Server) -> Alg {
+    let taken = server.list("token_endpoint_auth_signing_alg_values_supported", &[]);
+    let mut taken = taken.iter().filter_map(|name| Alg::named(name));
+    taken.find(|alg| alg.is_symmetric()).unwrap_or(Alg::Hs256)
+}
+
+/// The person has chosen this secret, and no server has said anything yet.
+fn unfit_secret(error: Error) -> Failure {
+    if error.code() != ValidationFailure::JwsKeyTooSmall.code() {
+        return error.into();
+    }
+    Failure::usage(
+        error.code(),
+        format_args!(
+            "the client secret is too short: {}",
+            error.detail().unwrap_or_default()
+        ),
+        "choose a shorter hash with --key-alg, or have the server make a longer secret",
+    )
+}
+
+fn said_alg(profile: &Profile) -> Option<Alg> {
+    profile.client_key_alg.as_deref().and_then(alg)
+}
+
+fn alg(name: &str) -> Option<Alg> {
+    Alg::named(name)
+}
+
+fn alg_name(name: &str) -> Result<String, String> {
+    alg(name)
+        .map(|alg| alg.as_str().to_owned())
+        .ok_or_else(|| no_alg(name))
+}
+
+fn no_alg(name: &str) -> String {
+    format!("there is no algorithm `{name}`")
+}
