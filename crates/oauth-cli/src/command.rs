@@ -9,6 +9,7 @@ mod inspect;
 mod introspect;
 mod key;
 mod login;
+mod logout;
 mod profile;
 mod providers;
 mod refresh;
@@ -50,8 +51,8 @@ pub(crate) enum Command {
     #[command(after_help = refresh::EXAMPLES)]
     Refresh(refresh::Refresh),
     /// Log out: forget a login here and at the server
-    #[command(after_help = revoke::LOGOUT_EXAMPLES)]
-    Logout(revoke::Logout),
+    #[command(after_help = logout::EXAMPLES)]
+    Logout(logout::Logout),
     /// Ask the server to forget tokens; of a login, it is forgotten here as well
     #[command(after_help = revoke::EXAMPLES)]
     Revoke(revoke::Revoke),

@@ -90,6 +90,8 @@ pub(crate) struct Profile {
     pub(crate) redirect_path: Option<String>,
     /// The redirect URIs registered for the client, if the provider compares them.
     pub(crate) redirect_uris: Vec<String>,
+    /// Where the browser comes back to from a logout at the server, as it is registered.
+    pub(crate) post_logout_redirect_uri: Option<String>,
     /// Origins beside the provider's API that may get its tokens.
     pub(crate) origins: Vec<String>,
     /// Where its tokens are kept.

@@ -6,6 +6,7 @@
 //! cookie and no CORS header. A callback of another flow is turned away, the program is told, and
 //! the wait goes on.
 
+mod awaited;
 mod connection;
 mod head;
 mod paste;
@@ -20,13 +21,14 @@ use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::flow::redeem::Login;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::url::Url;
-use oauth_core::{AuthorizationRequest, Client, Moment, Pending};
+use oauth_core::{AuthorizationRequest, Client, Moment, Pending, Secret};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time;
 
 use crate::driver::Driver;
+use awaited::Awaited;
 use connection::{Answer, CallbackConnection};
 pub use paste::{Paste, Stray};
 use sockets::ListenerSockets;
@@ -199,9 +201,13 @@ impl Listener {
     ///
     /// # Errors
     /// `lost` if nobody comes within `patience`.
-    pub async fn wait(mut self, pending: &Pending, patience: Duration) -> Result<String, Error> {
+    pub async fn wait(self, pending: &Pending, patience: Duration) -> Result<String, Error> {
+        self.wait_for(Awaited::Login(pending), patience).await
+    }
+
+    async fn wait_for(mut self, awaited: Awaited<'_>, patience: Duration) -> Result<String, Error> {
         let mut strays = Strays::default();
-        let accepted = time::timeout(patience, self.accept(pending, &mut strays)).await;
+        let accepted = time::timeout(patience, self.accept(awaited, &mut strays)).await;
         let Ok((connection, callback)) = accepted else {
             let nobody = Cause::unsent(strays.told());
             return Err(Error::lost(nobody.because(Loss::Timeout)));
@@ -214,10 +220,26 @@ impl Listener {
         Ok(callback)
     }
 
+    /// Waits for a person to come back from a logout at the server, with this `state`: that of the
+    /// [`LogoutRequest`](oauth_core::flow::logout::LogoutRequest), whose `post_logout_redirect_uri` is
+    /// this listener's (OpenID Connect RP-Initiated Logout section 3).
+    ///
+    /// # Errors
+    /// `lost` if nobody comes within `patience`.
+    pub async fn wait_for_logout(
+        self,
+        state: &Secret<String>,
+        patience: Duration,
+    ) -> Result<(), Error> {
+        let redirect_uri = self.redirect_uri.clone();
+        let awaited = Awaited::Logout(&redirect_uri, state);
+        self.wait_for(awaited, patience).await.map(|_| ())
+    }
+
     /// Serves until the right callback comes. All other connections are dropped with the two sets.
     async fn accept(
         &mut self,
-        pending: &Pending,
+        awaited: Awaited<'_>,
         strays: &mut Strays,
     ) -> (Option<(CallbackConnection, Answer)>, String) {
         let mut readers = JoinSet::new();
@@ -240,11 +262,11 @@ impl Listener {
                 },
                 Some(read) = readers.join_next(), if !readers.is_empty() => {
                     let Ok(Some(connection)) = read else { continue };
-                    match connection.judge(&self.host, pending) {
+                    match connection.judge(&self.host, awaited) {
                         Ok((callback, answer)) => return (Some((connection, answer)), callback),
                         Err(answer) => {
                             match answer {
-                                Answer::OtherFlow => astray(Stray::Callback),
+                                Answer::OtherFlow | Answer::OtherLogout => astray(Stray::Callback),
                                 Answer::RefusedWithoutState => astray(Stray::Refusal),
                                 _ => {}
                             }
@@ -252,7 +274,7 @@ impl Listener {
                         }
                     }
                 }
-                Some(text) = next(&mut self.pasted) => match paste::callback(&text, pending) {
+                Some(text) = next(&mut self.pasted) => match paste::callback(&text, awaited) {
                     Some(callback) => return (None, callback),
                     // A line break is how people see whether a program is alive.
                     None if text.trim().is_empty() => {}

@@ -215,7 +215,7 @@ fn other_person(profile: &str, old: &str, new: &str) -> Failure {
 }
 
 /// Reads what is typed into a terminal: an address, for as long as one is waited for, then answers.
-fn typed(listener: &mut Listener, output: Output) -> Option<Receiver<String>> {
+pub(super) fn typed(listener: &mut Listener, output: Output) -> Option<Receiver<String>> {
     if !io::stdin().is_terminal() {
         return None;
     }

@@ -16,6 +16,7 @@ mod inspect;
 mod key;
 mod keyring;
 mod login;
+mod logout;
 mod messages;
 mod native;
 mod network;

@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub(crate) error: Option<&'static str>,
     /// Sent back instead of a code.
     pub(crate) callback: Option<&'static str>,
+    /// The path that always fails.
+    pub(crate) broken: Option<&'static str>,
     /// More members of its metadata.
     pub(crate) metadata: Value,
     /// More bytes in the answers to token requests.
@@ -118,7 +120,29 @@ impl Tiny {
         let mut state = self.state();
         let json = "content-type: application/json".to_owned();
         let base = &self.base;
+        let of = |name: &str| {
+            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            let found = pairs.find(|(key, _)| *key == name);
+            found.map_or("", |(_, value)| value)
+        };
+        let uri = |name: &str| of(name).replace("%3A", ":").replace("%2F", "/");
         match path {
+            path if state.broken == Some(path) => {
+                return (
+                    "500 Internal Server Error",
+                    "x-a: b".to_owned(),
+                    String::new(),
+                );
+            }
+            "/logout" => {
+                let back = uri("post_logout_redirect_uri");
+                state.log.push((path.to_owned(), query.to_owned()));
+                return (
+                    "302 Found",
+                    format!("location: {back}?state={}", of("state")),
+                    String::new(),
+                );
+            }
             "/.well-known/oauth-authorization-server" => {
                 let mut document = json!({
                     "issuer": base, "authorization_endpoint": format!("{base}/authorize"),
@@ -132,12 +156,7 @@ impl Tiny {
                 return ("200 OK", json, document.to_string());
             }
             "/authorize" => {
-                let of = |name: &str| {
-                    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-                    let found = pairs.find(|(key, _)| *key == name);
-                    found.map_or("", |(_, value)| value)
-                };
-                let uri = of("redirect_uri").replace("%3A", ":").replace("%2F", "/");
+                let uri = uri("redirect_uri");
                 let right = format!("code=c0de&state={}", of("state"));
                 let callback = match state.callback {
                     Some(said) => said.replace("STATE", of("state")),

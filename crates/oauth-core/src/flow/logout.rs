@@ -14,6 +14,8 @@ use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::form::{self, Form};
 use crate::issuer::RedirectUri;
+#[cfg(feature = "sha2")]
+use crate::moment::Moment;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
@@ -46,6 +48,19 @@ impl LogoutRequest {
     /// With nothing but the client's id.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// With a return to this URI, and a new `state`: [`check_return`] compares it with what comes back.
+    ///
+    /// # Errors
+    /// `misuse.no_randomness`.
+    #[cfg(feature = "sha2")]
+    pub fn returning_to(uri: RedirectUri, moment: &Moment) -> Result<Self, Error> {
+        Ok(Self {
+            post_logout_redirect_uri: Some(uri),
+            state: Some(moment.token("logout")?.into()),
+            ..Self::default()
+        })
     }
 
     /// The URL to open in the browser.

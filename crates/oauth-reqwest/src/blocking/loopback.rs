@@ -6,7 +6,7 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::flow::redeem::Login;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::url::Url;
-use oauth_core::{AuthorizationRequest, Client, Pending};
+use oauth_core::{AuthorizationRequest, Client, Pending, Secret};
 use tokio::runtime::{Builder, Runtime};
 
 use super::Driver;
@@ -109,6 +109,16 @@ impl Listener {
     /// `lost` if nobody comes within `patience`.
     pub fn wait(self, pending: &Pending, patience: Duration) -> Result<String, Error> {
         self.runtime.block_on(self.listener.wait(pending, patience))
+    }
+
+    /// Waits for a person to come back from a logout, as
+    /// [`crate::loopback::Listener::wait_for_logout`] does.
+    ///
+    /// # Errors
+    /// `lost` if nobody comes within `patience`.
+    pub fn wait_for_logout(self, state: &Secret<String>, patience: Duration) -> Result<(), Error> {
+        let waited = self.listener.wait_for_logout(state, patience);
+        self.runtime.block_on(waited)
     }
 }
 

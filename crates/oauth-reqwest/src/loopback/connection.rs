@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use oauth_core::Pending;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time;
 
+use super::awaited::Awaited;
 use super::head::{self, Flaw, Head};
 
 /// How long writing the response may take, and waiting for the peer to close.
@@ -26,6 +26,7 @@ pub(super) enum Answer {
     Refused,
     Malformed,
     OtherFlow,
+    OtherLogout,
     /// A refusal that does not say which login it belongs to.
     RefusedWithoutState,
     OtherHost,
@@ -62,7 +63,11 @@ impl CallbackConnection {
 
     /// Checks the request: the callback as the URL that was called, if it belongs to this flow, and the
     /// response for the person.
-    pub(super) fn judge(&self, host: &str, pending: &Pending) -> Result<(String, Answer), Answer> {
+    pub(super) fn judge(
+        &self,
+        host: &str,
+        awaited: Awaited<'_>,
+    ) -> Result<(String, Answer), Answer> {
         let head = self.head.as_ref().map_err(|flaw| match flaw {
             Flaw::Malformed => Answer::Malformed,
             Flaw::LineTooLong => Answer::LineTooLong,
@@ -74,7 +79,7 @@ impl CallbackConnection {
         }
         let callback = format!("http://{host}{}", head.target);
         let (path, query) = split(&head.target);
-        if path != path_of(pending.redirect_uri().as_str()) {
+        if path != path_of(awaited.redirect_uri()) {
             return Err(Answer::OtherPath);
         }
         if head.method != "GET" {
@@ -84,10 +89,12 @@ impl CallbackConnection {
             let mut names = query.split('&').map(|pair| split_at(pair, '=').0);
             names.any(|found| found == name)
         };
-        if !pending.recognises(&callback) {
-            return Err(match has("error") && !has("state") {
-                true => Answer::RefusedWithoutState,
-                false => Answer::OtherFlow,
+        if !awaited.recognises(&callback) {
+            let is_stateless_refusal = has("error") && !has("state");
+            return Err(match awaited {
+                Awaited::Login(_) if is_stateless_refusal => Answer::RefusedWithoutState,
+                Awaited::Login(_) => Answer::OtherFlow,
+                Awaited::Logout(..) => Answer::OtherLogout,
             });
         }
         let answer = match has("error") {
@@ -138,6 +145,10 @@ impl Answer {
             Self::OtherFlow => (
                 "400 Bad Request",
                 "The login has failed: this answer does not belong to the login that is waiting. Start again from the application.",
+            ),
+            Self::OtherLogout => (
+                "400 Bad Request",
+                "This answer does not belong to the logout that is waiting. Start again from the application.",
             ),
             Self::RefusedWithoutState => (
                 "400 Bad Request",

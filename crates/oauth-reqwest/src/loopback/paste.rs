@@ -3,6 +3,8 @@
 use oauth_core::Pending;
 use tokio::sync::mpsc;
 
+use super::awaited::Awaited;
+
 /// A way to hand a callback to a [`Listener`](super::Listener) that no browser can reach: over SSH
 /// the listener is on another machine, and the browser ends at an address that shows an error. That
 /// address is the callback.
@@ -18,7 +20,7 @@ impl Paste {
 
     /// The same for a callback of this flow only: whether it is one, and somebody waits for it.
     pub fn give_callback(&self, text: &str, pending: &Pending) -> bool {
-        callback(text, pending).is_some_and(|callback| self.give(&callback))
+        callback(text, Awaited::Login(pending)).is_some_and(|callback| self.give(&callback))
     }
 }
 
@@ -36,9 +38,9 @@ pub enum Stray {
 
 /// The callback in a pasted text. Address bars hide the scheme, and some people copy the query
 /// alone.
-pub(super) fn callback(text: &str, pending: &Pending) -> Option<String> {
+pub(super) fn callback(text: &str, awaited: Awaited<'_>) -> Option<String> {
     let text = text.trim();
-    let uri = pending.redirect_uri().as_str();
+    let uri = awaited.redirect_uri();
     let query = text.strip_prefix('?').unwrap_or(text);
     let joint = if uri.contains('?') { '&' } else { '?' };
     let whole = match text.contains("://") {
@@ -48,5 +50,5 @@ pub(super) fn callback(text: &str, pending: &Pending) -> Option<String> {
     let readings = [whole, format!("{uri}{joint}{query}")];
     readings
         .into_iter()
-        .find(|reading| pending.recognises(reading))
+        .find(|reading| awaited.recognises(reading))
 }

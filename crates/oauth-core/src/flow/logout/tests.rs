@@ -270,3 +270,22 @@ fn a_frame_ends_the_session_that_it_names_or_that_of_its_browser() {
     let reply = LogoutReply::to(&parse("?sid=s"));
     assert_eq!((reply.status, reply.cache_control), (400, "no-store"));
 }
+
+#[cfg(feature = "sha2")]
+#[test]
+fn each_logout_has_a_state_of_its_own() {
+    let uri = RedirectUri::parse("http://127.0.0.1/out").unwrap();
+    let begin = |seed: u8| {
+        let moment = Moment::fixed(UnixTime::from_secs(NOW), [seed; 32]);
+        LogoutRequest::returning_to(uri.clone(), &moment).unwrap()
+    };
+    let request = begin(1);
+    let state = request.state.clone().unwrap();
+    let back = format!("http://127.0.0.1/out?state={}", state.expose());
+    assert!(check_return(&back, &state).is_ok());
+    let other = begin(2).state.unwrap();
+    assert_eq!(code(check_return(&back, &other)), Err("logout.state"));
+    let dull = Moment::without_randomness(UnixTime::from_secs(NOW));
+    let undrawn = LogoutRequest::returning_to(uri, &dull).map(|_| ());
+    assert_eq!(code(undrawn), Err("misuse.no_randomness"));
+}

@@ -1,0 +1,322 @@
+//! `oauth logout`: ends a login here, then at the server: its tokens (RFC 7009), and on wish the session
+//! of the browser (OpenID Connect RP-Initiated Logout).
+
+use std::time::Duration;
+
+use clap::Args;
+use oauth_core::flow::logout::LogoutRequest;
+use oauth_core::issuer::RedirectUri;
+use oauth_core::url::Url;
+use oauth_core::{Moment, Secret};
+use oauth_reqwest::blocking::Listener;
+use oauth_reqwest::browser;
+use serde_json::{Value, json};
+
+use super::login;
+use super::revoke::{self, both};
+use crate::Global;
+use crate::login_record::LoginRecord;
+use crate::output::{Failure, Output, complain};
+use crate::profile::Profile;
+use crate::profile_tokens::{Owner, ProfileTokens, Stored};
+use crate::setup::{Need, Plan, ServerArgs, Setup};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  oauth logout --profile acme
+  oauth logout --profile acme --sign-out
+  oauth logout --profile acme --sign-out \\
+    --post-logout-redirect-uri http://127.0.0.1/signed-out
+  oauth logout --profile acme --client
+
+The login is forgotten here first, even if the server cannot be reached, and its tokens are revoked \
+there. The profile stays that person's: until the next login, oauth token and oauth call say that \
+nobody is logged in, unless they are told to act for the client.
+
+The person may still be logged in at the server, with the browser: --sign-out opens the server's page \
+that ends this as well. Its URL has the ID token of the login, which tells the server whose session is \
+meant: it signs nobody in, but it tells about the person.";
+
+/// Forgets a login here and at the server.
+#[derive(Debug, Args)]
+pub(crate) struct Logout {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Forget the client's own tokens, and keep the login
+    #[arg(long)]
+    client: bool,
+    #[command(flatten)]
+    sign_out: SignOutArgs,
+}
+
+#[derive(Debug, Args)]
+struct SignOutArgs {
+    /// Sign the person out at the server too, with the browser
+    #[arg(long, conflicts_with = "client", help_heading = "Sign-out")]
+    sign_out: bool,
+    /// Wait here for the browser to come back: a loopback URI that is registered for this [profile:
+    /// `post_logout_redirect_uri`, default: wait for nothing]
+    #[arg(
+        long,
+        value_name = "URI",
+        requires = "sign_out",
+        help_heading = "Sign-out"
+    )]
+    post_logout_redirect_uri: Option<String>,
+    /// Print the URL instead of opening a browser
+    #[arg(long, requires = "sign_out", help_heading = "Sign-out")]
+    no_browser: bool,
+    /// How many seconds to wait for the browser to come back
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 300,
+        help_heading = "Sign-out"
+    )]
+    timeout: u64,
+}
+
+impl Logout {
+    pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
+        let plan = Plan::new(self.server, global)?;
+        let grants = ProfileTokens::of(&plan.profile, global)?;
+        let grants = grants.ok_or_else(|| {
+            Failure::usage(
+                "usage.no_login",
+                "no login is kept: no profile is in force, or its tokens are not stored",
+                "name the profile of a login with --profile; oauth revoke takes a token",
+            )
+        })?;
+        if self.client {
+            let ended = Ended {
+                setup: None,
+                id_token: None,
+                revoked: revoke::forget_clients(plan, &grants, output)?,
+            };
+            return ended.report(None, output);
+        }
+        // What is wrong with the command is told before anything is forgotten.
+        let sign_out = match self.sign_out.sign_out {
+            true => Some(SignOut::new(self.sign_out, &plan.profile)?),
+            false => None,
+        };
+        let stored = grants.find(&plan, &Owner::Login);
+        let ended = end_login(plan, &grants, stored, output)?;
+        ended.report(sign_out, output)
+    }
+}
+
+/// A login that is forgotten here, and what became of it at the server.
+pub(super) struct Ended {
+    /// Nothing if the server could not be set up.
+    setup: Option<Setup>,
+    id_token: Option<Secret<String>>,
+    revoked: Result<Vec<&'static str>, Failure>,
+}
+
+/// Forgets a login here first: then it is gone whatever becomes of the rest. A shell that renews it
+/// at this very moment finds that out, and stores nothing.
+pub(super) fn end_login(
+    plan: Plan,
+    grants: &ProfileTokens,
+    stored: Result<Option<Stored>, Failure>,
+    output: Output,
+) -> Result<Ended, Failure> {
+    let profile = grants.profile().to_owned();
+    let stored = match stored {
+        Ok(stored) => stored.ok_or_else(|| grants.nobody())?,
+        // It can be forgotten all the same.
+        Err(failure) if failure.is_of_record() => {
+            LoginRecord::default().save(&profile)?;
+            grants.remove(&grants.key(&plan.reader()?, &Owner::Login))?;
+            return Err(unread(&profile));
+        }
+        Err(failure) => return Err(failure),
+    };
+    // Before the login is gone: whoever comes then must not act for the client.
+    let kept = LoginRecord::default().save(&profile);
+    let removed = grants.remove(&stored.key);
+    let tokens = stored.tokens();
+    let setup = plan.set_up(Need::Perhaps, false);
+    let (setup, revoked) = match setup {
+        Ok(setup) => {
+            let all = tokens.as_deref().map(both).unwrap_or_default();
+            let revoked = revoke::revoke(&setup, all);
+            (Some(setup), revoked)
+        }
+        Err(failure) => (None, Err(failure)),
+    };
+    removed?;
+    kept?;
+    output.note(format_args!(
+        "the login of profile `{profile}` is forgotten"
+    ));
+    Ok(Ended {
+        setup,
+        id_token: tokens.and_then(|tokens| tokens.id_token.clone()),
+        revoked: revoked.map_err(revoke::still_good),
+    })
+}
+
+impl Ended {
+    /// Signs the person out as well, and tells what was done. What the server did not do is an error, and
+    /// keeps nothing else from being tried.
+    fn report(self, sign_out: Option<SignOut>, output: Output) -> Result<(), Failure> {
+        let revoked = unless_impossible(self.revoked, output);
+        let signed_out = match (sign_out, &self.setup) {
+            (Some(sign_out), Some(setup)) => {
+                Some(sign_out.run(setup, self.id_token, output).map_err(still_in))
+            }
+            _ => None,
+        };
+        let (revoked, signed_out) = (revoked?, signed_out.transpose()?);
+        let mut lines = vec![match &revoked {
+            Some(revoked) => revoke::told(revoked),
+            None => "nothing was revoked".to_owned(),
+        }];
+        let mut record = json!({ "revoked": revoked.unwrap_or_default() });
+        if let Some(signed_out) = signed_out {
+            lines.push(signed_out.as_str().to_owned());
+            if let Value::Object(members) = &mut record {
+                let is_known = matches!(signed_out, SignedOut::Returned);
+                members.insert("signed_out".to_owned(), is_known.into());
+            }
+        }
+        output.result(lines.join("\n"), &record)
+    }
+
+    /// Tells what was revoked.
+    pub(super) fn report_revoked(self, output: Output) -> Result<(), Failure> {
+        let revoked = self.revoked?;
+        output.result(revoke::told(&revoked), &json!({ "revoked": revoked }))
+    }
+}
+
+/// Nothing where the server has no revocation endpoint: all that could be done is done.
+fn unless_impossible(
+    revoked: Result<Vec<&'static str>, Failure>,
+    output: Output,
+) -> Result<Option<Vec<&'static str>>, Failure> {
+    match revoked {
+        Err(failure) if failure.is("endpoint.missing") => {
+            output.note(
+                "the server has no revocation endpoint: its tokens stay good there until they end",
+            );
+            Ok(None)
+        }
+        revoked => revoked.map(Some),
+    }
+}
+
+/// The end of the session at the server.
+struct SignOut {
+    /// Listens at the registered URI, if there is one.
+    listener: Option<Listener>,
+    no_browser: bool,
+    patience: Duration,
+}
+
+/// How far it is known to have come.
+#[derive(Debug, Clone, Copy)]
+enum SignedOut {
+    /// The browser came back from the server.
+    Returned,
+    /// The server's page was shown.
+    Shown,
+}
+
+impl SignedOut {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Returned => "signed out at the server",
+            Self::Shown => "the server's page tells when the person is signed out",
+        }
+    }
+}
+
+impl SignOut {
+    fn new(args: SignOutArgs, profile: &Profile) -> Result<Self, Failure> {
+        let said = args.post_logout_redirect_uri;
+        let uri = said.or_else(|| profile.post_logout_redirect_uri.clone());
+        let listen = |uri: String| Listener::at(&RedirectUri::parse(&uri)?);
+        let listener = uri.map(listen).transpose().map_err(|error| {
+            Failure::from(error).with_hint(
+                "name a URI on this machine that is registered at the server as one of `post_logout_redirect_uris`, such as http://127.0.0.1/signed-out, or none",
+            )
+        })?;
+        Ok(Self {
+            listener,
+            no_browser: args.no_browser,
+            patience: Duration::from_secs(args.timeout),
+        })
+    }
+
+    fn run(
+        self,
+        setup: &Setup,
+        id_token: Option<Secret<String>>,
+        output: Output,
+    ) -> Result<SignedOut, Failure> {
+        let mut request = match &self.listener {
+            Some(listener) => {
+                LogoutRequest::returning_to(listener.redirect_uri().clone(), &Moment::system()?)?
+            }
+            None => LogoutRequest::new(),
+        };
+        if id_token.is_none() {
+            output.note("the login had no ID token: the server has to ask the person who it is");
+        }
+        request.id_token_hint = id_token;
+        let url = setup.client.end_session_url(&request)?;
+        self.show(&url, output);
+        let Some((mut listener, state)) = self.listener.zip(request.state) else {
+            return Ok(SignedOut::Shown);
+        };
+        output.note(format_args!(
+            "waiting at {} for up to {} s (Ctrl-C gives up)",
+            listener.redirect_uri(),
+            self.patience.as_secs()
+        ));
+        // Answers are of no use here, only the address.
+        let _typed = login::typed(&mut listener, output);
+        let listener = listener.on_stray(move |_| {
+            output
+                .note("a request came that is not this logout's; still waiting for the right one");
+        });
+        listener.wait_for_logout(&state, self.patience)?;
+        Ok(SignedOut::Returned)
+    }
+
+    /// The URL tells about a person, so it is printed only where no browser could be opened.
+    fn show(&self, url: &Url, output: Output) {
+        if !self.no_browser && browser::open(url).is_ok() {
+            output.note("the browser shows the server's page");
+            return;
+        }
+        output.note("open this URL:");
+        complain(match output.json {
+            true => json!({ "end_session_url": url.as_str() }).to_string(),
+            false => url.to_string(),
+        });
+    }
+}
+
+fn still_in(failure: Failure) -> Failure {
+    let failure = match failure.is("endpoint.missing") {
+        true => failure.with_hint(
+            "the server does not say where: say it with --endpoint end_session=URL, or sign out on its own pages",
+        ),
+        false => failure,
+    };
+    failure.and_hint(
+        "the login is forgotten here, but the person may still be logged in at the server",
+    )
+}
+
+fn unread(profile: &str) -> Failure {
+    Failure::refused(
+        "revoke.unread",
+        format_args!("what was stored for profile `{profile}` could not be read, and is removed"),
+        "its tokens may be good at the server: revoke them there",
+    )
+}
