@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use oauth_core::error::Error;
 use oauth_core::jose::{Claims, Unverified};
 use oauth_core::moment::UnixTime;
+use oauth_core::token::access_token::AccessTokenProfile;
 use oauth_core::{Moment, Secret};
 use serde_json::{Map, Value, json};
 
@@ -27,11 +28,16 @@ Examples:
     --client-id app --fetch-keys
   oauth inspect token.jwt --typ access-token --issuer https://as.example \\
     --audience https://api.example --jwks jwks.json
+  oauth inspect token.jwt --typ access-token --token-profile keycloak \\
+    --issuer https://sso.example/realms/acme --audience api --fetch-keys
   oauth inspect token.jwt --json | jq .claims.exp
 
 A token is a secret, so it comes from stdin or a file, and is never an argument. Without --jwks or \
 --fetch-keys its signature is not verified, and then nothing of it may be believed: anybody can \
 write such a token. Without --fetch-keys no request is made.
+
+An access token is judged as an API judges it that uses this library, with the rules of RFC 9068 or of the \
+server's own: --token-profile is rfc9068, keycloak, entra, auth0, okta or cognito.
 
 The exit code is 0 if the token passed every check that was asked for, and 1 if not. With none of \
 --typ, --issuer, --client-id, --audience and --nonce the times are shown, and it is 0 even for a token \
@@ -49,6 +55,12 @@ pub(crate) struct Inspect {
     /// Check that it is a token of this kind
     #[arg(long, value_enum, help_heading = "Checks")]
     typ: Option<Typ>,
+    /// Read an access token as this kind of server writes it
+    #[arg(
+        long, value_name = "PROFILE", default_value = "rfc9068", value_parser = profile,
+        help_heading = "Checks"
+    )]
+    token_profile: AccessTokenProfile,
     /// Check that this issuer made it
     #[arg(long, value_name = "URL", help_heading = "Checks")]
     issuer: Option<String>,
@@ -80,8 +92,17 @@ pub(crate) struct Inspect {
 enum Typ {
     /// Who signed in (OpenID Connect Core section 2)
     IdToken,
-    /// A JWT access token (RFC 9068)
+    /// A JWT access token, as an API is shown it (RFC 9068); with --issuer and --audience
     AccessToken,
+}
+
+/// A profile of access tokens by its name.
+fn profile(name: &str) -> Result<AccessTokenProfile, String> {
+    let mut all = AccessTokenProfile::ALL.iter().copied();
+    all.find(|profile| profile.as_str() == name).ok_or_else(|| {
+        let known = AccessTokenProfile::ALL.iter().map(|known| known.as_str());
+        format!("name one of {}", known.collect::<Vec<_>>().join(", "))
+    })
 }
 
 impl Inspect {
@@ -90,9 +111,9 @@ impl Inspect {
         let shown = Unverified::parse(token.expose()).map_err(no_jwt)?;
         let now = Moment::system()?.now();
         let keys = match (self.jwks, self.fetch_keys) {
-            (Some(path), _) => Some(KeySource::File(path)),
-            (None, true) => Some(KeySource::Issuer),
-            (None, false) => None,
+            (Some(path), _) => KeySource::File(path),
+            (None, true) => KeySource::Issuer,
+            (None, false) => KeySource::None,
         };
         let wanted = Wanted {
             typ: self.typ,
@@ -100,11 +121,21 @@ impl Inspect {
             client_id: self.client_id,
             audience: self.audience,
             nonce: self.nonce,
+            profile: self.token_profile,
         };
+        if wanted.typ == Some(Typ::AccessToken)
+            && (wanted.issuer.is_none() || wanted.audience.is_none())
+        {
+            return Err(Failure::usage(
+                "usage.access_token",
+                "an access token is one issuer's, for one API",
+                "say which: --issuer URL and --audience NAME",
+            ));
+        }
         let mut checks = Vec::new();
         if let Some(claims) = shown.claims() {
-            if let Some((keys, issuer)) = keys.zip(wanted.issuer.as_deref()) {
-                let judge = Judge::new(keys, issuer, self.loopback_http, global)?;
+            if let Some(issuer) = wanted.judged_as_of(&keys) {
+                let judge = Judge::new(keys, shown.header(), issuer, self.loopback_http, global)?;
                 checks.extend(judge.verdicts(&token, &wanted)?);
             }
             checks.extend(wanted.check(shown.header(), claims, now));

@@ -101,7 +101,6 @@ fn a_token_is_shown_and_nothing_is_said_to_be_true() {
 fn every_check_fails_by_itself() {
     let issuer = Issuer::new("checks");
     let id_token = ["--typ", "id-token", "--client-id", "app"];
-    let access_token = ["--typ", "access-token", "--client-id", "app"];
     for (options, member, value, code) in [
         (
             &["--issuer", ISSUER][..],
@@ -134,12 +133,9 @@ fn every_check_fails_by_itself() {
             json!(now() + 3600),
             "jwt.issued_in_future",
         ),
-        (&access_token, "jti", json!(""), "jwt.missing_claim"),
-        (&access_token, "client_id", json!("app1"), "jwt.audience"),
     ] {
         let mut claims = claims();
-        let typ = options.contains(&"access-token").then_some("at+jwt");
-        let header = json!({ "alg": "ES256", "typ": typ.unwrap_or("JWT") });
+        let header = json!({ "alg": "ES256", "typ": "JWT" });
         let options = [options, &["--json"]].concat();
         let good = inspect(&signed(&issuer.key, &header, &claims), &options).run();
         let (_, none) = failed(&good);
@@ -157,10 +153,101 @@ fn every_check_fails_by_itself() {
             (1, &"not_verified".into())
         );
     }
-    // A token of one kind is not taken for one of the other.
-    let token = issuer.token(&claims());
-    let (_, of_type) = failed(&inspect(&token, &["--typ", "access-token", "--json"]).run());
-    assert_eq!(of_type, [("typ".to_owned(), "jwt.typ".to_owned())]);
+}
+
+const API: [&str; 7] = [
+    "--typ",
+    "access-token",
+    "--issuer",
+    ISSUER,
+    "--audience",
+    "app",
+    "--json",
+];
+
+/// The claims of an access token, which has no nonce.
+fn access() -> Value {
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().remove("nonce");
+    claims
+}
+
+#[test]
+fn an_access_token_is_judged_as_an_api_judges_it() {
+    let issuer = Issuer::new("api");
+    let with_keys = [&API[..], &["--jwks", &issuer.jwks]].concat();
+    let client = ["--client-id", "app"];
+    let header = |typ: &str| json!({ "alg": "ES256", "kid": "k", "typ": typ });
+    // Without keys the rest is judged all the same.
+    for options in [&API[..], &with_keys] {
+        let options = [options, &client].concat();
+        let judge = |typ: &str, claims: &Value| {
+            let token = signed(&issuer.key, &header(typ), claims);
+            let done = inspect(&token, &options).run();
+            let (record, failed) = failed(&done);
+            assert_eq!(done.code, i32::from(!failed.is_empty()));
+            (record, failed)
+        };
+        let of_api = |code: &str| vec![("api".to_owned(), code.to_owned())];
+        let (good, none) = judge("at+jwt", &access());
+        assert_eq!(none, []);
+        let mut checks = good["checks"].as_array().unwrap().iter();
+        let api = checks.find(|check| check["check"] == "api").unwrap();
+        let words = api["detail"].as_str().unwrap();
+        let is_supposed = words.contains("if its signature is good");
+        assert_eq!(is_supposed, good["signature"] == "not_verified", "{words}");
+        for (member, value, code) in [
+            ("jti", Value::Null, "jwt.malformed_claim"),
+            ("sub", json!(""), "jwt.malformed_claim"),
+            ("client_id", json!("app1"), "jwt.audience"),
+            ("cnf", json!({ "jkt": "x" }), "access_token.proof_required"),
+        ] {
+            let mut claims = access();
+            claims[member] = value;
+            assert_eq!(judge("at+jwt", &claims).1, of_api(code), "{member}");
+        }
+        // A token of one kind is not taken for one of the other.
+        assert_eq!(judge("JWT", &access()).1, of_api("jwt.typ"));
+    }
+    let token = signed(&issuer.key, &header("at+jwt"), &access());
+    let (input, _) = token.rsplit_once('.').unwrap();
+    let forged = format!("{input}.{}", URL_SAFE_NO_PAD.encode([7; 64]));
+    let (record, failed) = failed(&inspect(&forged, &with_keys).run());
+    let bad = |check: &str| (check.to_owned(), "jws.bad_signature".to_owned());
+    assert_eq!(failed, [bad("signature"), bad("api")]);
+    assert_eq!(record["signature"], "failed");
+    let done = inspect(&token, &["--typ", "access-token"]).run();
+    assert!(
+        done.stderr.contains("usage.access_token"),
+        "{}",
+        done.stderr
+    );
+    assert_eq!(done.code, 2);
+}
+
+#[test]
+fn an_access_token_is_read_as_its_server_writes_it() {
+    for alg in [Alg::Rs256, Alg::Es384, Alg::Es512, Alg::EdDsa] {
+        let key = PrivateKey::generate(alg).unwrap();
+        let mut claims = access();
+        claims.as_object_mut().unwrap().remove("client_id");
+        (claims["typ"], claims["azp"]) = ("Bearer".into(), "web".into());
+        claims["scope"] = "read".into();
+        let header = json!({ "alg": alg.as_str(), "kid": "k", "typ": "JWT" });
+        let token = signed(&key, &header, &claims);
+        let (_, of_rfc) = failed(&inspect(&token, &API).run());
+        assert_eq!(of_rfc, [("api".to_owned(), "jwt.typ".to_owned())]);
+        let keycloak = [&API[..6], &["--token-profile", "keycloak"]].concat();
+        let text = inspect(&token, &keycloak).run().ok();
+        assert!(text.contains("client web for read"), "{text}");
+        assert!(text.contains("NOT verified"), "{text}");
+    }
+    let unknown = inspect("e30.e30.", &["--token-profile", "other"]).run();
+    assert!(
+        unknown.stderr.contains("rfc9068, keycloak"),
+        "{}",
+        unknown.stderr
+    );
 }
 
 #[test]

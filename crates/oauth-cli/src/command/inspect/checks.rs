@@ -1,14 +1,16 @@
 //! What a token has to say, one check for each rule, with the codes that the library has for them.
 //!
-//! Whoever is to be signed in is judged by the library itself: see [`super::keys`]. Here each rule is
-//! looked at by itself, so that all that is wrong is seen at once.
+//! Whoever is to be signed in, and what an API is shown, is judged by the library itself: see
+//! [`super::keys`]. Here each rule is looked at by itself, so that all that is wrong is seen at once.
 
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::jose::{CLOCK_SKEW, Claims};
 use oauth_core::moment::UnixTime;
+use oauth_core::token::access_token::AccessTokenProfile;
 use serde_json::{Map, Value};
 
 use super::Typ;
+use super::keys::KeySource;
 use crate::time::{relative, rfc3339};
 
 /// The check of the signature.
@@ -28,12 +30,19 @@ pub(super) struct Wanted {
     pub(super) client_id: Option<String>,
     pub(super) audience: Option<String>,
     pub(super) nonce: Option<String>,
+    pub(super) profile: AccessTokenProfile,
 }
 
 impl Wanted {
     pub(super) fn is_anything(&self) -> bool {
         let texts = [&self.issuer, &self.client_id, &self.audience, &self.nonce];
         self.typ.is_some() || texts.iter().any(|text| text.is_some())
+    }
+
+    /// The issuer whose token is judged as a whole; nothing where only its claims are looked at.
+    pub(super) fn judged_as_of(&self, keys: &KeySource) -> Option<&str> {
+        let is_judged = !matches!(keys, KeySource::None) || self.typ == Some(Typ::AccessToken);
+        self.issuer.as_deref().filter(|_| is_judged)
     }
 
     /// Checks what the token says; the times always.
@@ -45,8 +54,9 @@ impl Wanted {
     ) -> Vec<Check> {
         let mut all = Vec::new();
         let mut add = |name, outcome| all.push(Check { name, outcome });
-        if let Some(typ) = self.typ {
-            add("typ", of_type(typ, header));
+        let is_id_token = matches!(self.typ, Some(Typ::IdToken));
+        if is_id_token {
+            add("typ", of_id_token(header));
         }
         if let Some(issuer) = &self.issuer {
             add(
@@ -54,7 +64,7 @@ impl Wanted {
                 equals(claims, "iss", issuer, ValidationFailure::JwtIssuer),
             );
         }
-        if self.typ.is_some() {
+        if is_id_token {
             add("sub", text(claims, "sub"));
         }
         if let Some(audience) = &self.audience {
@@ -62,27 +72,20 @@ impl Wanted {
         }
         if let Some(client_id) = &self.client_id {
             match self.typ {
-                Some(Typ::AccessToken) => {
-                    let failure = ValidationFailure::JwtAudience;
-                    add("client_id", equals(claims, "client_id", client_id, failure));
-                }
+                // Which claim names it is the server's choice: see the verdict of an API.
+                Some(Typ::AccessToken) => {}
                 Some(Typ::IdToken) => {
                     add("aud", lists(claims, client_id));
                     add("azp", authorized_party(claims, client_id));
                 }
                 None => add("aud", lists(claims, client_id)),
             }
-        } else if self.typ == Some(Typ::AccessToken) {
-            add("client_id", text(claims, "client_id"));
         }
         if let Some(nonce) = &self.nonce {
             add(
                 "nonce",
                 equals(claims, "nonce", nonce, ValidationFailure::IdTokenNonce),
             );
-        }
-        if self.typ == Some(Typ::AccessToken) {
-            add("jti", text(claims, "jti"));
         }
         for name in ["exp", "nbf", "iat"] {
             // A JWT may leave them out; these two kinds may not (OpenID Connect Core section 2, RFC 9068
@@ -96,18 +99,14 @@ impl Wanted {
     }
 }
 
-/// `typ` of the header (RFC 8725 section 3.11, RFC 9068 section 4).
-fn of_type(typ: Typ, header: &Map<String, Value>) -> Result<String, Error> {
+/// `typ` of the header (RFC 8725 section 3.11).
+fn of_id_token(header: &Map<String, Value>) -> Result<String, Error> {
     let named = header.get("typ").and_then(Value::as_str);
     let lower = named.map(str::to_ascii_lowercase);
     let lower = lower.as_deref();
     let short = lower.map(|name| name.strip_prefix("application/").unwrap_or(name));
-    let is_right = match typ {
-        Typ::IdToken => [None, Some("jwt"), Some("id_token+jwt")].contains(&short),
-        Typ::AccessToken => short == Some("at+jwt"),
-    };
     let said = named.unwrap_or("none is named");
-    match is_right {
+    match [None, Some("jwt"), Some("id_token+jwt")].contains(&short) {
         true => Ok(said.to_owned()),
         false => Err(Error::from(ValidationFailure::JwtType).about(said)),
     }
@@ -177,6 +176,6 @@ fn missing(name: &str) -> Error {
     Error::from(ValidationFailure::JwtClaimMissing).about(name)
 }
 
-fn other(failure: ValidationFailure, named: &str, wanted: &str) -> Error {
+pub(super) fn other(failure: ValidationFailure, named: &str, wanted: &str) -> Error {
     Error::from(failure).about(&format!("it names {named}, expected was {wanted}"))
 }

@@ -1,19 +1,23 @@
-//! The signature of a token, and what the library says of an ID token as a whole.
+//! The signature of a token, and what the library says of an ID token or an access token as a whole.
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use oauth_core::error::{Cause, Error};
+use oauth_core::error::{Cause, Error, ValidationFailure};
 use oauth_core::exchange::{Exchange, Input, Step};
+use oauth_core::flow::access_token::AccessTokenVerifier;
 use oauth_core::issuer::Issuer;
 use oauth_core::jose::{Alg, KeySet};
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::token::id_token::IdTokenChecks;
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Secret, danger};
+use serde_json::{Map, Value, json};
 
 use super::Typ;
-use super::checks::{Check, SIGNATURE, Wanted};
+use super::checks::{Check, SIGNATURE, Wanted, other};
 use crate::Global;
 use crate::net::Net;
 use crate::output::Failure;
@@ -27,6 +31,8 @@ pub(super) enum KeySource {
     File(PathBuf),
     /// The issuer itself.
     Issuer,
+    /// There are none: the rest is judged as if the signature were good.
+    None,
 }
 
 /// Whoever can tell whether a signature is good.
@@ -40,11 +46,14 @@ enum Road {
     /// No request is made: whatever is asked for is this document.
     Document(Bytes),
     Net(Box<Net>),
+    /// A key set with a key that stands for the one that may have signed, and whose word is taken for it.
+    Supposed(Bytes),
 }
 
 impl Judge {
     pub(super) fn new(
         keys: KeySource,
+        header: &Map<String, Value>,
         issuer: &str,
         loopback_http: bool,
         global: &Global,
@@ -53,6 +62,10 @@ impl Judge {
             KeySource::File(path) => Self {
                 server: with_keys_at_hand(issuer, loopback_http)?,
                 road: Road::Document(document(&path)?),
+            },
+            KeySource::None => Self {
+                server: with_keys_at_hand(issuer, loopback_http)?,
+                road: Road::Supposed(supposed(header)),
             },
             KeySource::Issuer => {
                 // The profile's network leads there, whatever server it is for.
@@ -67,50 +80,109 @@ impl Judge {
         })
     }
 
-    /// Whether the signature is good, and of an ID token for a known client, whether a login would take it.
+    /// Whether the signature is good; of an ID token for a known client, whether a login would take it; of
+    /// an access token, whether an API would.
     pub(super) fn verdicts(
         &self,
         token: &Secret<String>,
         wanted: &Wanted,
     ) -> Result<Vec<Check>, Failure> {
-        let client_id = wanted.client_id.as_deref();
-        // Nothing is compared with this one: a signature is nobody's in particular.
-        let id = ClientId::new(client_id.unwrap_or("any"));
-        let client = Client::new(self.server.clone(), id, ClientAuth::none())?;
         let algs = Alg::ALL.iter().copied().filter(|alg| !alg.is_symmetric());
         let algs: Vec<_> = algs.collect();
-        let signature = self.run(client.verify_signature(token.clone(), algs.clone()));
-        let mut all = vec![Check {
-            name: SIGNATURE,
-            outcome: told(signature.map(|_| "by a key of the issuer"))?,
-        }];
-        if wanted.typ == Some(Typ::IdToken) && client_id.is_some() {
-            let client = match self.road {
-                // A key set alone does not say what the client is registered with.
-                Road::Document(_) => client.with_id_token_algs(algs),
-                Road::Net(_) => client,
-            };
-            let mut checks = IdTokenChecks::default();
-            checks.nonce = wanted.nonce.as_deref().map(Secret::from);
-            checks.trusted_audiences = wanted.audience.iter().cloned().collect();
-            let signed_in = self.run(client.verify_id_token(token.clone(), checks));
+        let mut all = Vec::new();
+        if !matches!(self.road, Road::Supposed(_)) {
+            let client = self.client(wanted)?;
+            let signature = self.run(client.verify_signature(token.clone(), algs.clone()));
             all.push(Check {
-                name: "login",
-                outcome: told(signed_in.map(|_| "a login would accept it"))?,
+                name: SIGNATURE,
+                outcome: told(signature.map(|_| "by a key of the issuer".to_owned()))?,
             });
+            if wanted.typ == Some(Typ::IdToken) && wanted.client_id.is_some() {
+                all.push(self.login(client, token, algs.clone(), wanted)?);
+            }
+        }
+        if wanted.typ == Some(Typ::AccessToken) {
+            all.push(self.api(token, algs, wanted)?);
         }
         Ok(all)
+    }
+
+    fn client(&self, wanted: &Wanted) -> Result<Client, Error> {
+        // Nothing is compared with this one: a signature is nobody's in particular.
+        let id = ClientId::new(wanted.client_id.as_deref().unwrap_or("any"));
+        Client::new(self.server.clone(), id, ClientAuth::none())
+    }
+
+    fn login(
+        &self,
+        client: Client,
+        token: &Secret<String>,
+        algs: Vec<Alg>,
+        wanted: &Wanted,
+    ) -> Result<Check, Failure> {
+        let client = match self.road {
+            Road::Net(_) => client,
+            // A key set alone does not say what the client is registered with.
+            _ => client.with_id_token_algs(algs),
+        };
+        let mut checks = IdTokenChecks::default();
+        checks.nonce = wanted.nonce.as_deref().map(Secret::from);
+        checks.trusted_audiences = wanted.audience.iter().cloned().collect();
+        let signed_in = self.run(client.verify_id_token(token.clone(), checks));
+        Ok(Check {
+            name: "login",
+            outcome: told(signed_in.map(|_| "a login would accept it".to_owned()))?,
+        })
+    }
+
+    fn api(
+        &self,
+        token: &Secret<String>,
+        algs: Vec<Alg>,
+        wanted: &Wanted,
+    ) -> Result<Check, Failure> {
+        let audience = wanted.audience.clone().unwrap_or_default();
+        let verifier = AccessTokenVerifier::new(self.server.clone(), audience)
+            .with_profile(wanted.profile)
+            .with_algs(algs);
+        let verified = self.run(verifier.verify(token.expose()));
+        let verified = verified.and_then(|verified| match &wanted.client_id {
+            Some(client) if client != verified.client_id() => Err(other(
+                ValidationFailure::JwtAudience,
+                verified.client_id(),
+                client,
+            )),
+            _ => Ok(verified),
+        });
+        let condition = match self.road {
+            Road::Supposed(_) => ", if its signature is good",
+            _ => "",
+        };
+        let accepted = verified.map(|verified| {
+            let scope = match verified.scope().is_empty() {
+                true => String::new(),
+                false => format!(" for {}", verified.scope()),
+            };
+            let client = verified.client_id();
+            format!("an API would accept it{condition}: client {client}{scope}")
+        });
+        Ok(Check {
+            name: "api",
+            outcome: told(accepted)?,
+        })
     }
 
     fn run<E: Exchange>(&self, mut exchange: E) -> Result<E::Output, Error> {
         let document = match &self.road {
             Road::Net(net) => return net.run(exchange),
-            Road::Document(document) => document,
+            Road::Document(document) | Road::Supposed(document) => document,
         };
+        let is_supposed = matches!(self.road, Road::Supposed(_));
         let (at, mut input) = (Moment::system()?, Input::Begin);
         loop {
             input = match exchange.resume(&at, input)? {
                 Step::Done(output) => return Ok(output),
+                Step::Verify(_) if is_supposed => Input::Verified(true),
                 Step::Verify(job) => Input::Verified(oauth_crypto::verify(&job)),
                 Step::Send(_) => {
                     let mut reply = http::Response::new(document.clone());
@@ -126,14 +198,14 @@ impl Judge {
 }
 
 /// A verdict on the token is a result; keys that cannot be had are a failure of the command.
-fn told(verdict: Result<&str, Error>) -> Result<Result<String, Error>, Failure> {
+fn told(verdict: Result<String, Error>) -> Result<Result<String, Error>, Failure> {
     let is_of_token = |error: &Error| {
-        let kinds = ["jws.", "jwt.", "id_token."];
+        let kinds = ["jws.", "jwt.", "id_token.", "access_token."];
         kinds.iter().any(|kind| error.code().starts_with(kind))
     };
     match verdict {
         Err(error) if !is_of_token(&error) => Err(error.into()),
-        verdict => Ok(verdict.map(str::to_owned)),
+        verdict => Ok(verdict),
     }
 }
 
@@ -146,6 +218,28 @@ fn with_keys_at_hand(issuer: &str, loopback_http: bool) -> Result<Server, Error>
     // The file stands for what is there.
     let url = format!("{}/jwks", issuer.trim_end_matches('/'));
     server.with_endpoint(EndpointKind::Jwks, &url)
+}
+
+/// A key of the kind and the name that the header asks for. Its numbers mean nothing, for it verifies nothing.
+fn supposed(header: &Map<String, Value>) -> Bytes {
+    let text = |name: &str| header.get(name).and_then(Value::as_str);
+    let (curve, bytes) = match text("alg").and_then(Alg::named) {
+        Some(Alg::Es256) => ("P-256", 32),
+        Some(Alg::Es384) => ("P-384", 48),
+        Some(Alg::Es512) => ("P-521", 66),
+        Some(Alg::EdDsa | Alg::Ed25519) => ("Ed25519", 32),
+        _ => ("", 256),
+    };
+    let number = URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
+    let mut key = match curve {
+        "" => json!({ "kty": "RSA", "n": number, "e": "AQAB" }),
+        "Ed25519" => json!({ "kty": "OKP", "crv": curve, "x": number }),
+        _ => json!({ "kty": "EC", "crv": curve, "x": number, "y": number }),
+    };
+    if let (Value::Object(members), Some(kid)) = (&mut key, text("kid")) {
+        members.insert("kid".to_owned(), kid.into());
+    }
+    json!({ "keys": [key] }).to_string().into()
 }
 
 fn document(path: &Path) -> Result<Bytes, Failure> {
