@@ -2,9 +2,12 @@
 
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth_testkit::twin::IdTokenFlaw;
 use oauth_testkit::{Fault, Served, Twin};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
@@ -180,6 +183,80 @@ fn logins_of_one_client_share_its_keys() {
         "/token",
     ];
     assert_eq!(suite.requests(), wanted);
+}
+
+/// oidcc-client-test-refresh-token: UserInfo is asked for with the new token.
+#[test]
+fn a_refresh_is_made_once_and_shown() {
+    let suite = Suite::new();
+    let more = [
+        "--scope",
+        "openid offline_access",
+        "--refresh",
+        "--userinfo",
+    ];
+    let ended = suite.run(&more);
+    assert_eq!(ended.code, 0, "{:?} {}", ended.records, ended.stderr);
+    let record = ended.only();
+    assert_eq!(record["stage"], "userinfo");
+    let subject = &record["claims"]["sub"];
+    assert_eq!(&record["refreshed"]["claims"]["sub"], subject);
+    assert_eq!(&record["userinfo"]["sub"], subject);
+    let wanted = [
+        DISCOVERY,
+        "/authorize",
+        "/token",
+        "/jwks",
+        "/token",
+        "/userinfo",
+    ];
+    assert_eq!(suite.requests(), wanted);
+    let asked = suite.0.with(|twin| twin.log().last().cloned());
+    let header = asked.expect("a request").headers;
+    let used = header
+        .iter()
+        .find(|(name, _)| name == "authorization")
+        .and_then(|(_, value)| value.strip_prefix("Bearer "));
+    let used = used.expect("a token").to_owned();
+    let newest = suite.0.with(|twin| twin.counters().refreshes);
+    assert_eq!(newest, 1);
+    let first = record["claims"]["at_hash"].as_str().expect("a hash");
+    let second = record["refreshed"]["claims"]["at_hash"].as_str();
+    assert_ne!(second.expect("a hash"), first);
+    assert_eq!(second.expect("a hash"), at_hash(&used));
+}
+
+/// `at_hash` of an access token (OpenID Connect Core section 3.1.3.6), for SHA-256.
+fn at_hash(token: &str) -> String {
+    let hash = Sha256::digest(token);
+    URL_SAFE_NO_PAD.encode(&hash[..16])
+}
+
+/// oidcc-client-test-refresh-token-invalid-issuer and -invalid-sub. At the login a missing `kid` is no fault.
+#[test]
+fn a_faulty_refreshed_id_token_ends_the_flow() {
+    for (flaw, code) in [
+        (IdTokenFlaw::WrongIssuer, "jwt.issuer"),
+        (IdTokenFlaw::OtherSubject, "id_token.subject_changed"),
+    ] {
+        let suite = Suite::new();
+        for flaw in [IdTokenFlaw::NoKeyId, flaw] {
+            suite.0.with(|twin| twin.inject(Fault::IdToken { flaw }));
+        }
+        let more = [
+            "--scope",
+            "openid offline_access",
+            "--refresh",
+            "--userinfo",
+        ];
+        let ended = suite.run(&more);
+        assert_eq!(ended.code, 1, "{flaw:?}");
+        let record = ended.only();
+        assert_eq!(record["stage"], "refresh", "{record}");
+        assert_eq!(record["error"]["code"], code, "{record}");
+        let requests = suite.requests();
+        assert!(!requests.contains(&"/userinfo".to_owned()), "{requests:?}");
+    }
 }
 
 #[test]

@@ -45,7 +45,10 @@ struct Cli {
     /// What the ID tokens of the client are signed with, as it is registered; may be given several times
     #[arg(long = "id-token-alg", value_name = "ALG")]
     id_token_algs: Vec<String>,
-    /// Ask for UserInfo after the login
+    /// Refresh the tokens after the login, once
+    #[arg(long)]
+    refresh: bool,
+    /// Ask for UserInfo after the login, and after the refresh if there is one
     #[arg(long)]
     userinfo: bool,
     /// Go no further than this
@@ -89,6 +92,9 @@ enum Stage {
     /// Tokens, and a verified ID token
     #[value(skip)]
     Token,
+    /// Refreshed tokens, and an ID token that continues the login's if there is a new one
+    #[value(skip)]
+    Refresh,
     /// What the server tells of the person
     #[value(skip)]
     Userinfo,
@@ -101,6 +107,7 @@ impl Stage {
             Self::Keys => "keys",
             Self::Authorization => "authorization",
             Self::Token => "token",
+            Self::Refresh => "refresh",
             Self::Userinfo => "userinfo",
         }
     }

@@ -8,10 +8,11 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::flow::discovery::DiscoveryRequest;
 use oauth_core::issuer::{Issuer, RedirectUri, WellKnown};
-use oauth_core::jose::Alg;
+use oauth_core::jose::{Alg, Claims, Unverified};
 use oauth_core::server::Server;
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Scope, Secret, danger, discover_with,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Scope, Secret, Tokens, danger,
+    discover_with,
 };
 use oauth_reqwest::blocking::Driver;
 use reqwest::blocking::ClientBuilder;
@@ -78,14 +79,20 @@ impl Party {
         let redeem = redeem.map_err(&failed)?;
         let login = self.driver.run(redeem).map_err(Stage::Token.failed())?;
         let mut record = json!({
-            "stage": Stage::Token.as_str(), "claims": null, "userinfo": null, "error": null,
+            "stage": Stage::Token.as_str(), "claims": null, "refreshed": null, "userinfo": null,
+            "error": null,
         });
-        let Some(id_token) = login.id_token else {
-            return Ok(record);
-        };
-        record["claims"] = Value::Object(id_token.claims().as_map().clone());
-        if cli.userinfo {
-            let tokens = Arc::new(login.tokens);
+        let mut tokens = login.tokens;
+        if let Some(id_token) = &login.id_token {
+            record["claims"] = Value::Object(id_token.claims().as_map().clone());
+        }
+        if cli.refresh {
+            tokens = self.refresh(&tokens).map_err(Stage::Refresh.failed())?;
+            record["stage"] = Stage::Refresh.as_str().into();
+            record["refreshed"] = refreshed(&tokens);
+        }
+        if let Some(id_token) = login.id_token.filter(|_| cli.userinfo) {
+            let tokens = Arc::new(tokens);
             let ask = self.client.userinfo(tokens, id_token.subject().to_owned());
             let told = self.driver.run(ask).map_err(Stage::Userinfo.failed())?;
             record["stage"] = Stage::Userinfo.as_str().into();
@@ -93,6 +100,20 @@ impl Party {
         }
         Ok(record)
     }
+
+    fn refresh(&self, tokens: &Tokens) -> Result<Tokens, Error> {
+        let token = tokens.refresh_token.as_ref();
+        let token = token.ok_or_else(|| Error::from(Misuse::NoRefreshToken))?;
+        self.driver.run(self.client.refresh(token))
+    }
+}
+
+/// What the ID token says, which the refresh has verified; that of the login if there is no new one.
+fn refreshed(tokens: &Tokens) -> Value {
+    let token = tokens.id_token.as_ref();
+    let shown = token.and_then(|token| Unverified::parse(token.expose()).ok());
+    let claims = shown.as_ref().and_then(Unverified::claims);
+    json!({ "claims": claims.map(Claims::as_map) })
 }
 
 fn discovery(cli: &Cli) -> Result<DiscoveryRequest, Error> {
