@@ -208,6 +208,25 @@ impl Client {
         AccessTokenVerifier::of(Arc::clone(&self.0), audience.into())
     }
 
+    /// Verifies access tokens that are shown to `audience`, an API that is registered as this client, by asking
+    /// the server about each (RFC 7662): for tokens that say nothing by themselves, and to learn of revocations.
+    /// Where the server names no audience it vouches for it, as section 4 demands. Each token is a request,
+    /// unless [`AccessTokenVerifier::with_introspection_cache`] says otherwise.
+    ///
+    /// ```
+    /// # use oauth_core::{Client, Error};
+    /// # use std::time::Duration;
+    /// # fn api(client: &Client) {
+    /// let verifier = client
+    ///     .introspecting_verifier("https://api.example")
+    ///     .with_introspection_cache(Duration::from_secs(30), 1000);
+    /// # }
+    /// ```
+    #[cfg(feature = "sha2")]
+    pub fn introspecting_verifier(&self, audience: impl Into<String>) -> AccessTokenVerifier {
+        AccessTokenVerifier::introspecting(Arc::clone(&self.0), audience.into())
+    }
+
     /// Verifies a logout token that the server posted (OpenID Connect Back-Channel Logout section 2.6):
     /// signature, claims, and that it was not received before. What it ends is for the caller to look up, with
     /// [`LogoutToken::ends`].

@@ -119,6 +119,7 @@ UntrustedCode = Literal[
     "id_token.auth_time_changed",
     "access_token.insufficient_scope",
     "access_token.insufficient_user_authentication",
+    "access_token.inactive",
     "access_token.proof_required",
     "logout_token.event",
     "logout_token.replayed",

@@ -144,6 +144,8 @@ pub struct ActiveToken {
     pub issuer: Option<String>,
     /// Members RFC 7662 does not define, as far as they fit in 256 KiB.
     pub extra: Extra,
+    /// Whether some of them did not fit.
+    pub(crate) is_cut: bool,
 }
 
 /// The request and its response. `flow::introspection` reads on.
@@ -246,6 +248,7 @@ fn active(mut object: Object<'_>) -> Result<ActiveToken, Error> {
             names.into_iter().map(str::to_owned).collect()
         }
     };
-    token.extra = Extra(object.to_map_within(MAX_EXTRA).0);
+    let (extra, is_whole) = object.to_map_within(MAX_EXTRA);
+    (token.extra, token.is_cut) = (Extra(extra), !is_whole);
     Ok(token)
 }

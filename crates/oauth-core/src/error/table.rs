@@ -152,6 +152,7 @@ table! {
         IdTokenAuthTimeChanged "id_token.auth_time_changed" GIVE_UP "the refreshed ID token has another auth_time"
         AccessTokenScope "access_token.insufficient_scope" GIVE_UP "the access token's scope does not cover what is needed"
         AccessTokenAuthentication "access_token.insufficient_user_authentication" GIVE_UP "the person has not authenticated as is needed, or too long ago (RFC 9470)"
+        AccessTokenInactive "access_token.inactive" GIVE_UP "the server says that the access token is not active"
         AccessTokenProofRequired "access_token.proof_required" GIVE_UP "the request does not prove possession of the key that the access token is bound to"
         LogoutTokenEvent "logout_token.event" GIVE_UP "the token's events do not contain a back-channel logout"
         LogoutTokenReplayed "logout_token.replayed" GIVE_UP "the logout token was received before"

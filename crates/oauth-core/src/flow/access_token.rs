@@ -3,6 +3,10 @@
 //!
 //! RFC 9068 section 4, RFC 6750 section 3, RFC 9470 section 3
 
+#[cfg(feature = "sha2")]
+mod answer_cache;
+#[cfg(feature = "sha2")]
+mod introspected;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -13,6 +17,8 @@ use std::time::Duration;
 
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse};
+#[cfg(feature = "sha2")]
+use crate::exchange::Boxed;
 use crate::exchange::{Exchange, ExchangeExt as _, Input, Step};
 use crate::flow::verification::Verification;
 use crate::jose::{Alg, KeySet};
@@ -29,13 +35,17 @@ pub use refusal::Scheme;
 /// Verifies the access tokens of one server for one API. Cheap to clone; all clones share the server's keys,
 /// so a route that needs more than others is a clone with more requirements.
 ///
-/// It is no client: it has no id and no credentials.
+/// It is no client: it has no id and no credentials, unless a client made it to ask the server about tokens
+/// ([`Client::introspecting_verifier`](crate::Client::introspecting_verifier)).
 #[derive(Clone)]
 pub struct AccessTokenVerifier {
     config: Arc<ClientConfig>,
     algs: Vec<Alg>,
     checks: Checks,
     answers: refusal::Answers,
+    /// How the server is asked about tokens, if they are not verified here.
+    #[cfg(feature = "sha2")]
+    asking: Option<introspected::Asking>,
 }
 
 impl AccessTokenVerifier {
@@ -55,6 +65,17 @@ impl AccessTokenVerifier {
             config,
             checks: Checks::new(audience),
             answers: refusal::Answers::default(),
+            #[cfg(feature = "sha2")]
+            asking: None,
+        }
+    }
+
+    /// One that asks the server about each token, as this client.
+    #[cfg(feature = "sha2")]
+    pub(crate) fn introspecting(config: Arc<ClientConfig>, audience: String) -> Self {
+        Self {
+            asking: Some(introspected::Asking::new()),
+            ..Self::of(config, audience)
         }
     }
 
@@ -146,18 +167,28 @@ impl AccessTokenVerifier {
     ) -> impl Exchange<Output = AccessToken> + Send + use<> {
         let (config, checks) = (Arc::clone(&self.config), self.checks.clone());
         let token = Secret::from(token);
-        let signature = Verification::new(Arc::clone(&config), token, self.algs.clone());
         let scheme = match proven.jkt {
             None => Scheme::Bearer,
             Some(_) => Scheme::Dpop,
         };
+        #[cfg(feature = "sha2")]
+        if let Some(asking) = self.asking.clone() {
+            return Refusing {
+                verified: Verified::Told(
+                    introspected::Introspected::new(config, checks, asking, token, proven).boxed(),
+                ),
+                verifier: self.clone(),
+                scheme,
+            };
+        }
+        let signature = Verification::new(Arc::clone(&config), token, self.algs.clone());
         let verified = signature.and_then(move |at, jws| {
             checks
                 .check(&config.server, &jws, &proven, at.now())
                 .map_err(|error| error.at_endpoint("access_token"))
         });
         Refusing {
-            verified,
+            verified: Verified::Signed(verified),
             verifier: self.clone(),
             scheme,
         }
@@ -175,6 +206,25 @@ impl AccessTokenVerifier {
     }
 }
 
+/// One of the two ways to verify a token.
+enum Verified<E> {
+    Signed(E),
+    #[cfg(feature = "sha2")]
+    Told(Boxed<AccessToken>),
+}
+
+impl<E: Exchange<Output = AccessToken>> Exchange for Verified<E> {
+    type Output = AccessToken;
+
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<AccessToken>, Error> {
+        match self {
+            Self::Signed(verified) => verified.resume(at, input),
+            #[cfg(feature = "sha2")]
+            Self::Told(verified) => verified.resume(at, input),
+        }
+    }
+}
+
 /// A verification whose errors say what to answer to the request.
 struct Refusing<E> {
     verified: E,
@@ -187,6 +237,9 @@ impl<E: Exchange> Exchange for Refusing<E> {
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<E::Output>, Error> {
         self.verified.resume(at, input).map_err(|error| {
+            if error.refusal().is_some() {
+                return error;
+            }
             let refusal = self.verifier.refuse(self.scheme, &error);
             error.refusing(refusal)
         })

@@ -29,6 +29,11 @@ impl Claims {
         }
     }
 
+    /// Of what a server says itself.
+    pub(crate) const fn of_map(members: Map<String, Value>) -> Self {
+        Self(members)
+    }
+
     pub(crate) fn of(object: &Object<'_>) -> Self {
         Self(object.to_map())
     }

@@ -2,6 +2,8 @@
 //!
 //! RFC 9068 <https://www.rfc-editor.org/rfc/rfc9068#section-4>
 
+#[cfg(feature = "sha2")]
+mod introspected;
 mod profile;
 
 use std::fmt;
@@ -173,12 +175,7 @@ impl Checks {
         validity.check(&claims)?;
         let expires_at = Claims::required("exp", claims.time("exp")?)?;
         let scope = rules.scope(&claims)?;
-        possession(&claims, proven)?;
-        self.authentication(&claims, &validity)?;
-        if !scope.covers(&self.scope) {
-            let detail = format!("needed is {}", self.scope.as_str());
-            return Err(Error::from(ValidationFailure::AccessTokenScope).about(&detail));
-        }
+        self.of_request(&claims, &scope, &validity, proven)?;
         Ok(AccessToken {
             subject,
             client_id,
@@ -186,6 +183,23 @@ impl Checks {
             expires_at,
             claims,
         })
+    }
+
+    /// What this request needs of a token that is good.
+    fn of_request(
+        &self,
+        claims: &Claims,
+        scope: &Scope,
+        validity: &Validity,
+        proven: &ProvenKeys,
+    ) -> Result<(), Error> {
+        possession(claims, proven)?;
+        self.authentication(claims, validity)?;
+        if scope.covers(&self.scope) {
+            return Ok(());
+        }
+        let detail = format!("needed is {}", self.scope.as_str());
+        Err(Error::from(ValidationFailure::AccessTokenScope).about(&detail))
     }
 
     /// "The resource server MUST validate that the aud claim contains a resource indicator value

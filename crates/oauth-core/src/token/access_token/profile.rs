@@ -155,9 +155,30 @@ const FOREIGN: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
 
 /// What servers write into tokens of other kinds.
 const FOREIGN_KINDS: [(&str, &[&str]); 2] = [
-    ("token_use", &["id"]),
+    ("token_use", &["id", "id_token", "refresh", "refresh_token"]),
     ("typ", &["ID", "Logout", "Refresh", "Offline"]),
 ];
+
+/// Refuses what no access token says.
+///
+/// # Errors
+/// `jwt.unexpected_claim`
+pub(super) fn not_foreign(claims: &Claims) -> Result<(), Error> {
+    let mut names = FOREIGN.iter();
+    if let Some(name) = names.find(|name| claims.as_map().contains_key(**name)) {
+        return Err(foreign(name));
+    }
+    for (name, kinds) in FOREIGN_KINDS {
+        if matches!(claims.get(name), Some(Value::String(kind)) if kinds.contains(&kind.as_str())) {
+            return Err(foreign(name));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn foreign(name: &str) -> Error {
+    Error::from(ValidationFailure::JwtUnexpectedClaim).about(name)
+}
 
 impl Rules {
     /// # Errors
@@ -179,24 +200,11 @@ impl Rules {
     /// # Errors
     /// `jwt.unexpected_claim`, `jwt.missing_claim`, `jwt.malformed_claim`.
     pub(super) fn kind(&self, claims: &Claims) -> Result<(), Error> {
-        let foreign =
-            |name: &str| Err(Error::from(ValidationFailure::JwtUnexpectedClaim).about(name));
-        if let Some(name) = FOREIGN
-            .iter()
-            .find(|name| claims.as_map().contains_key(**name))
-        {
-            return foreign(name);
-        }
-        for (name, kinds) in FOREIGN_KINDS {
-            if matches!(claims.get(name), Some(Value::String(kind)) if kinds.contains(&kind.as_str()))
-            {
-                return foreign(name);
-            }
-        }
+        not_foreign(claims)?;
         if let Some((name, kinds)) = self.kind
             && !kinds.contains(&Claims::required(name, claims.text(name)?)?)
         {
-            return foreign(name);
+            return Err(foreign(name));
         }
         let jti = claims.text("jti")?;
         match self.jti {

@@ -1,0 +1,182 @@
+//! What the server said of tokens, kept for a while.
+//!
+//! RFC 7662 <https://www.rfc-editor.org/rfc/rfc7662#section-4>
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::endpoint::introspection::ActiveToken;
+use crate::moment::UnixTime;
+
+/// How long it is believed that a token is not active: long enough for a client that shows a dead token
+/// again and again, short enough for one that the server knows a moment later.
+const NEGATIVE: Duration = Duration::from_secs(5);
+
+/// The hash of a token, which stands for it: what is kept opens no door.
+pub(super) type TokenHash = [u8; 32];
+
+/// What the server said: nothing of a token that is not active.
+pub(super) type Told = Option<Arc<ActiveToken>>;
+
+/// Answers by the hash of the token. All clones of a verifier share them.
+#[derive(Debug)]
+pub(super) struct AnswerCache {
+    max_age: Duration,
+    entries: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: BTreeMap<TokenHash, Entry>,
+    by_end: BTreeSet<(UnixTime, TokenHash)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    told: Told,
+    made: UnixTime,
+    until: UnixTime,
+}
+
+pub(super) fn hash(token: &str) -> TokenHash {
+    Sha256::digest(token).into()
+}
+
+impl AnswerCache {
+    pub(super) fn new(max_age: Duration, entries: usize) -> Self {
+        Self {
+            max_age,
+            entries,
+            state: Mutex::default(),
+        }
+    }
+
+    /// The answer, and until when it may be used. A clock that was set back makes it none.
+    pub(super) fn get(&self, token: &TokenHash, now: UnixTime) -> Option<(Told, UnixTime)> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = state.known.get(token)?;
+        if entry.made <= now && now < entry.until {
+            return Some((entry.told.clone(), entry.until));
+        }
+        state.forget(token);
+        None
+    }
+
+    /// Keeps an answer, never beyond the end of the token: "a response … MUST NOT be cached beyond" its
+    /// `exp`. Returns until when it may be used.
+    pub(super) fn keep(&self, token: TokenHash, told: Told, now: UnixTime) -> UnixTime {
+        let until = match &told {
+            Some(active) => {
+                let longest = now.after(self.max_age);
+                active.expires_at.map_or(longest, |end| end.min(longest))
+            }
+            None => now.after(self.max_age.min(NEGATIVE)),
+        };
+        let is_kept = until > now && told.as_ref().is_none_or(|active| !active.is_cut);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.forget(&token);
+        if is_kept {
+            let made = now;
+            state.by_end.insert((until, token));
+            state.known.insert(token, Entry { told, made, until });
+        }
+        // What ends first goes first: made-up tokens do not push out those that are good.
+        while state.known.len() > self.entries {
+            state.forget_first();
+        }
+        until
+    }
+}
+
+impl State {
+    fn forget(&mut self, token: &TokenHash) {
+        if let Some(entry) = self.known.remove(token) {
+            self.by_end.remove(&(entry.until, *token));
+        }
+    }
+
+    fn forget_first(&mut self) {
+        if let Some((_, token)) = self.by_end.pop_first() {
+            self.known.remove(&token);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::from_secs(seconds)
+    }
+
+    fn active(end: Option<u64>) -> Told {
+        Some(Arc::new(ActiveToken {
+            expires_at: end.map(at),
+            ..ActiveToken::default()
+        }))
+    }
+
+    fn has(cache: &AnswerCache, token: &str, now: u64) -> bool {
+        cache.get(&hash(token), at(now)).is_some()
+    }
+
+    #[test]
+    fn an_answer_lives_for_its_age_or_for_the_token() {
+        let cache = AnswerCache::new(MINUTE, 10);
+        for (token, end, last) in [
+            ("no end", None, 159),
+            ("long", Some(1000), 159),
+            ("short", Some(130), 129),
+        ] {
+            let until = cache.keep(hash(token), active(end), at(100));
+            assert_eq!(until, at(last + 1), "{token}");
+            assert!(has(&cache, token, last), "{token}");
+            assert!(!has(&cache, token, last + 1), "{token}");
+            assert!(!has(&cache, token, last), "it is gone by then");
+        }
+        cache.keep(hash("over"), active(Some(100)), at(100));
+        assert!(!has(&cache, "over", 100));
+        cache.keep(hash("dead"), None, at(100));
+        assert!(has(&cache, "dead", 104) && !has(&cache, "dead", 105));
+        cache.keep(hash("set back"), active(None), at(100));
+        assert!(!has(&cache, "set back", 99));
+    }
+
+    #[test]
+    fn a_newer_answer_replaces_the_old() {
+        let cache = AnswerCache::new(MINUTE, 10);
+        cache.keep(hash("t"), active(None), at(100));
+        cache.keep(hash("t"), None, at(100));
+        let known = cache.get(&hash("t"), at(101));
+        let known = known.map(|(told, until)| (told.is_none(), until));
+        assert_eq!(known, Some((true, at(105))));
+        assert!(!has(&cache, "t", 130), "the old one does not come back");
+    }
+
+    #[test]
+    fn made_up_tokens_fill_nothing_and_push_out_nothing() {
+        let cache = AnswerCache::new(MINUTE, 3);
+        for good in ["a", "b"] {
+            cache.keep(hash(good), active(None), at(100));
+        }
+        for made_up in 0..100 {
+            cache.keep(hash(&made_up.to_string()), None, at(100));
+        }
+        assert!(has(&cache, "a", 101) && has(&cache, "b", 101));
+        let state = cache
+            .state
+            .lock()
+            .map(|state| (state.known.len(), state.by_end.len()));
+        assert_eq!(state.ok(), Some((3, 3)));
+        let none = AnswerCache::new(Duration::ZERO, 3);
+        none.keep(hash("t"), active(None), at(100));
+        assert!(!has(&none, "t", 100));
+    }
+}

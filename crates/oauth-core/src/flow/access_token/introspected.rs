@@ -1,0 +1,171 @@
+//! Access tokens that say nothing to an API: their server is asked (RFC 7662), and what it said is kept for a
+//! while.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::AccessTokenVerifier;
+use super::answer_cache::{AnswerCache, TokenHash, Told, hash};
+use crate::client_config::ClientConfig;
+use crate::endpoint::introspection::{Introspection, SignedResponse, TokenState};
+use crate::error::{Error, Kind, Refusal, ValidationFailure};
+use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Step};
+use crate::flow::introspection::introspect;
+use crate::moment::{Moment, UnixTime};
+use crate::secret::Secret;
+use crate::token::TokenKind;
+use crate::token::access_token::{AccessToken, Checks, ProvenKeys};
+
+/// How the server is asked.
+#[derive(Debug, Clone)]
+pub(super) struct Asking {
+    signed: Option<SignedResponse>,
+    cache: Option<Arc<AnswerCache>>,
+}
+
+impl Asking {
+    pub(super) const fn new() -> Self {
+        Self {
+            signed: None,
+            cache: None,
+        }
+    }
+}
+
+impl AccessTokenVerifier {
+    /// Asks for signed responses, and takes no others (RFC 9701). Of no effect on one that verifies
+    /// signatures of tokens.
+    #[must_use]
+    pub fn with_signed_introspection(mut self, signed: SignedResponse) -> Self {
+        if let Some(asking) = &mut self.asking {
+            asking.signed = Some(signed);
+        }
+        self
+    }
+
+    /// Keeps what the server says of at most `entries` tokens, each for `max_age` and never beyond the end of
+    /// the token; that a token is not active, for five seconds at most. A token that is revoked is good here
+    /// for as long: the longer, the fewer requests, "the shorter, the more accurate" (RFC 7662 section 4).
+    /// Tokens themselves are not kept, only their SHA-256. An answer takes up to 256 KiB.
+    ///
+    /// All clones made from here on share them. Of no effect on one that verifies signatures of tokens.
+    #[must_use]
+    pub fn with_introspection_cache(mut self, max_age: Duration, entries: usize) -> Self {
+        if let Some(asking) = &mut self.asking {
+            asking.cache = Some(Arc::new(AnswerCache::new(max_age, entries)));
+        }
+        self
+    }
+}
+
+/// One token. What goes wrong with the question is no fault of the token.
+pub(super) struct Introspected {
+    config: Arc<ClientConfig>,
+    checks: Checks,
+    asking: Asking,
+    proven: ProvenKeys,
+    hash: TokenHash,
+    state: State,
+}
+
+enum State {
+    Start(Secret<String>),
+    Asked(Boxed<TokenState>),
+}
+
+impl Introspected {
+    pub(super) fn new(
+        config: Arc<ClientConfig>,
+        checks: Checks,
+        asking: Asking,
+        token: Secret<String>,
+        proven: ProvenKeys,
+    ) -> Self {
+        Self {
+            config,
+            checks,
+            asking,
+            proven,
+            hash: hash(token.expose()),
+            state: State::Start(token),
+        }
+    }
+
+    fn known(&self, now: UnixTime) -> Option<(Told, UnixTime)> {
+        self.asking.cache.as_ref()?.get(&self.hash, now)
+    }
+
+    fn ask(&self, token: &Secret<String>) -> Boxed<TokenState> {
+        let mut request = Introspection::new(token.clone()).hint(TokenKind::Access);
+        request.signed = self.asking.signed.clone();
+        introspect(Arc::clone(&self.config), request).boxed()
+    }
+
+    fn judge(&self, told: Told, until: UnixTime, now: UnixTime) -> Result<AccessToken, Error> {
+        let judged = match told {
+            None => Err(ValidationFailure::AccessTokenInactive.into()),
+            Some(told) => {
+                self.checks
+                    .check_told(&self.config.server, &told, &self.proven, until, now)
+            }
+        };
+        judged.map_err(|error| error.at_endpoint("access_token"))
+    }
+}
+
+impl Exchange for Introspected {
+    type Output = AccessToken;
+
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<AccessToken>, Error> {
+        if let State::Start(token) = &self.state {
+            if matches!(input, Input::Begin)
+                && let Some((told, until)) = self.known(at.now())
+            {
+                return self.judge(told, until, at.now()).map(Step::Done);
+            }
+            self.state = State::Asked(self.ask(token));
+        }
+        let State::Asked(asked) = &mut self.state else {
+            return Err(crate::error::Misuse::Over.into());
+        };
+        let state = match asked.resume(at, input).map_err(not_the_tokens)? {
+            Step::Send(request) => return Ok(Step::Send(request)),
+            Step::Sleep(pause) => return Ok(Step::Sleep(pause)),
+            Step::Sign(job) => return Ok(Step::Sign(job)),
+            Step::Verify(job) => return Ok(Step::Verify(job)),
+            Step::Done(state) => state,
+        };
+        let told = match state {
+            TokenState::Active(active) => Some(Arc::from(active)),
+            TokenState::Inactive => None,
+        };
+        let now = at.now();
+        let until = match &self.asking.cache {
+            Some(cache) => cache.keep(self.hash, told.clone(), now),
+            None => now,
+        };
+        self.judge(told, until, now).map(Step::Done)
+    }
+}
+
+impl fmt::Debug for Introspected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Introspected").finish_non_exhaustive()
+    }
+}
+
+/// The API could not find out: the token may be good, and whoever shows it again later may be let in.
+fn not_the_tokens(error: Error) -> Error {
+    let status = match error.kind() {
+        Kind::Misuse(_) => 500,
+        _ => 503,
+    };
+    error.refusing(Refusal {
+        status,
+        challenge: None,
+    })
+}

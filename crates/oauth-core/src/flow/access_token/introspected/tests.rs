@@ -1,0 +1,245 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use std::time::Duration;
+
+use super::super::AccessTokenVerifier;
+use crate::endpoint::introspection::SignedResponse;
+use crate::error::{Cause, Error};
+use crate::exchange::{Exchange, Input, Step};
+use crate::moment::{Moment, UnixTime};
+use crate::scope::Scope;
+use crate::testing::{self, NOW, code, json};
+use crate::token::access_token::{AccessToken, ProvenKeys};
+
+const API: &str = "https://api.example";
+const GOOD: &str = r#""client_id":"c","sub":"u","aud":"https://api.example","scope":"read write""#;
+
+fn verifier() -> AccessTokenVerifier {
+    testing::client().introspecting_verifier(API)
+}
+
+fn later(seconds: u64) -> Moment {
+    Moment::fixed(UnixTime::from_secs(NOW + seconds), [9; 32])
+}
+
+/// What becomes of a token of which the server says this; nothing if it must not be asked.
+fn shown_at(
+    verifier: &AccessTokenVerifier,
+    token: &str,
+    proven: ProvenKeys,
+    at: &Moment,
+    told: Option<&str>,
+) -> Result<AccessToken, Error> {
+    let mut exchange = verifier.verify_with(token, proven);
+    match (exchange.resume(at, Input::Begin)?, told) {
+        (Step::Done(token), None) => Ok(token),
+        (Step::Send(request), Some(told)) => {
+            let form = format!("token={token}&token_type_hint=access_token");
+            assert_eq!(request.body().as_ref(), form.as_bytes());
+            assert!(request.headers().contains_key("authorization"));
+            match exchange.resume(at, Input::Reply(json(200, told)))? {
+                Step::Done(token) => Ok(token),
+                step => panic!("{step:?}"),
+            }
+        }
+        (step, _) => panic!("{step:?}"),
+    }
+}
+
+fn active(members: &str) -> String {
+    format!(r#"{{"active":true,{members}}}"#)
+}
+
+fn judged(members: &str) -> Result<(), &'static str> {
+    let told = active(members);
+    let shown = shown_at(&verifier(), "t", ProvenKeys::none(), &later(0), Some(&told));
+    code(shown.map(drop))
+}
+
+#[test]
+fn a_live_token_tells_who_may_do_what() {
+    let told = active(&format!(
+        r#"{GOOD},"exp":{},"token_type":"Bearer","groups":["g"],"username":"al""#,
+        NOW + 300
+    ));
+    let proven = ProvenKeys::none();
+    let token = shown_at(&verifier(), "t", proven, &later(0), Some(&told)).unwrap();
+    assert_eq!((token.subject(), token.client_id()), ("u", "c"));
+    assert_eq!(token.scope().as_str(), "read write");
+    assert_eq!(token.issuer(), "https://as.example");
+    assert_eq!(token.audience(), [API]);
+    assert_eq!(token.expires_at(), UnixTime::from_secs(NOW + 300));
+    assert_eq!(token.claims().texts("groups").unwrap(), ["g"]);
+    assert_eq!(token.claims().text("username").unwrap(), Some("al"));
+    // Only what the server vouches for itself may be left out.
+    let told = active(r#""client_id":"c""#);
+    let proven = ProvenKeys::none();
+    let token = shown_at(&verifier(), "t", proven, &later(0), Some(&told)).unwrap();
+    assert_eq!((token.subject(), token.client_id()), ("c", "c"));
+    assert!(token.audience().is_empty() && token.scope().is_empty());
+}
+
+#[test]
+fn what_makes_a_token_no_good_has_the_codes_of_a_jwt() {
+    for (members, expected) in [
+        (r#""client_id":"c""#.to_owned(), Ok(())),
+        (r#""sub":"u""#.to_owned(), Err("jwt.missing_claim")),
+        (r#""client_id":"""#.to_owned(), Err("jwt.malformed_claim")),
+        (format!(r#"{GOOD},"iss":"https://as.example""#), Ok(())),
+        (
+            format!(r#"{GOOD},"iss":"https://other.example""#),
+            Err("jwt.issuer"),
+        ),
+        (
+            r#""client_id":"c","aud":["https://api.example/","x"]"#.to_owned(),
+            Err("jwt.audience"),
+        ),
+        (format!(r#"{GOOD},"exp":{}"#, NOW - 61), Err("jwt.expired")),
+        (
+            format!(r#"{GOOD},"nbf":{}"#, NOW + 61),
+            Err("jwt.not_yet_valid"),
+        ),
+        (
+            format!(r#"{GOOD},"token_type":"refresh_token""#),
+            Err("jwt.unexpected_claim"),
+        ),
+        (
+            format!(r#"{GOOD},"token_use":"refresh_token""#),
+            Err("jwt.unexpected_claim"),
+        ),
+        (
+            format!(r#"{GOOD},"nonce":"n""#),
+            Err("jwt.unexpected_claim"),
+        ),
+        (
+            format!(r#"{GOOD},"cnf":{{"jkt":"k"}}"#),
+            Err("access_token.proof_required"),
+        ),
+        // Beyond the limit anything could have been said.
+        (
+            format!(
+                r#"{GOOD},"a":"{}","cnf":{{"jkt":"k"}}"#,
+                "x".repeat(300 << 10)
+            ),
+            Err("introspection.malformed"),
+        ),
+    ] {
+        let shown: String = members.chars().take(200).collect();
+        assert_eq!(judged(&members), expected, "{shown}");
+    }
+}
+
+#[test]
+fn a_token_that_is_not_active_is_answered_like_any_bad_token() {
+    let told = r#"{"active":false,"sub":"u","client_id":"c"}"#;
+    let proven = ProvenKeys::none();
+    let error = shown_at(&verifier(), "t", proven, &later(0), Some(told)).unwrap_err();
+    assert_eq!(error.code(), "access_token.inactive");
+    let refusal = error.refusal().unwrap();
+    assert_eq!(refusal.status, 401);
+    let challenge = refusal.challenge.as_deref().unwrap();
+    assert!(challenge.contains("invalid_token"), "{challenge}");
+
+    let needs = verifier().require_scope(Scope::parse("admin").unwrap());
+    let proven = ProvenKeys::none();
+    let error = shown_at(&needs, "t", proven, &later(0), Some(&active(GOOD))).unwrap_err();
+    assert_eq!(error.code(), "access_token.insufficient_scope");
+    assert_eq!(error.refusal().unwrap().status, 403);
+    let proven = ProvenKeys::dpop("k");
+    let bound = active(&format!(r#"{GOOD},"cnf":{{"jkt":"k"}}"#));
+    shown_at(&verifier(), "t", proven, &later(0), Some(&bound)).unwrap();
+}
+
+#[test]
+fn what_goes_wrong_with_the_question_is_not_the_tokens_fault() {
+    let refused = |input: Input| {
+        let mut exchange = verifier().verify("t");
+        let Step::Send(_) = exchange.resume(&later(0), Input::Begin).unwrap() else {
+            panic!("a request")
+        };
+        let error = exchange.resume(&later(0), input).unwrap_err();
+        let refusal = error.refusal().unwrap().clone();
+        (error.code(), refusal.status, refusal.challenge)
+    };
+    let lost = refused(Input::Lost(Cause::unsent("no way")));
+    assert_eq!((lost.1, lost.2), (503, None));
+    let denied = refused(Input::Reply(json(401, r#"{"error":"invalid_client"}"#)));
+    assert_eq!(denied, ("denied.invalid_client", 503, None));
+    let shape = refused(Input::Reply(json(200, r#"{"active":"true"}"#)));
+    assert_eq!((shape.1, shape.2), (503, None));
+
+    // A signature of the response is the server's matter, too.
+    let signed = verifier().with_signed_introspection(SignedResponse::default());
+    let mut exchange = signed.verify("t");
+    let Step::Send(request) = exchange.resume(&later(0), Input::Begin).unwrap() else {
+        panic!("a request")
+    };
+    let media = "application/token-introspection+jwt";
+    assert_eq!(request.headers()["accept"], media);
+    let plain = Input::Reply(json(200, &active(GOOD)));
+    let error = exchange.resume(&later(0), plain).unwrap_err();
+    assert_eq!(error.refusal().unwrap().status, 503);
+    let mut exchange = signed.verify("t");
+    let Step::Send(_) = exchange.resume(&later(0), Input::Begin).unwrap() else {
+        panic!("a request")
+    };
+    let jwt = testing::reply(200, &[("content-type", media)], "no jwt");
+    let error = exchange.resume(&later(0), Input::Reply(jwt)).unwrap_err();
+    assert!(error.code().starts_with("jws."), "{error}");
+    assert_eq!(error.refusal().unwrap().status, 503);
+}
+
+#[test]
+fn clones_share_what_was_said_and_need_what_they_need() {
+    let verifier = verifier().with_introspection_cache(Duration::from_secs(30), 10);
+    let told = active(&format!(r#"{GOOD},"exp":{}"#, NOW + 20));
+    let none = ProvenKeys::none;
+    shown_at(&verifier, "t", none(), &later(0), Some(&told)).unwrap();
+    let clone = verifier.clone();
+    shown_at(&clone, "t", none(), &later(19), None).unwrap();
+    let needs = clone.require_scope(Scope::parse("admin").unwrap());
+    let known = shown_at(&needs, "t", none(), &later(1), None);
+    assert_eq!(
+        code(known.map(drop)),
+        Err("access_token.insufficient_scope")
+    );
+    let unbound = shown_at(&verifier, "t", ProvenKeys::dpop("k"), &later(1), None);
+    assert_eq!(code(unbound.map(drop)), Err("access_token.proof_required"));
+    // Of the token's end, and of another token, nothing is known.
+    let dead = r#"{"active":false}"#;
+    for (token, at) in [("t", 20), ("t1", 1)] {
+        let asked = shown_at(&verifier, token, none(), &later(at), Some(dead));
+        assert_eq!(code(asked.map(drop)), Err("access_token.inactive"));
+        let known = shown_at(&verifier, token, none(), &later(at + 4), None);
+        let refused = known.unwrap_err();
+        assert_eq!(refused.code(), "access_token.inactive");
+        assert_eq!(refused.refusal().unwrap().status, 401);
+    }
+    let endless = active(GOOD);
+    let first = shown_at(&verifier, "e", none(), &later(0), Some(&endless)).unwrap();
+    assert_eq!(first.expires_at(), UnixTime::from_secs(NOW + 30));
+    let again = shown_at(&verifier, "e", none(), &later(29), None).unwrap();
+    assert_eq!(again.expires_at(), first.expires_at());
+    shown_at(&verifier, "e", none(), &later(30), Some(&endless)).unwrap();
+}
+
+#[test]
+fn without_a_cache_every_token_is_a_question() {
+    for _ in 0..2 {
+        shown_at(
+            &verifier(),
+            "t",
+            ProvenKeys::none(),
+            &later(0),
+            Some(&active(GOOD)),
+        )
+        .unwrap();
+    }
+    let keeps_nothing = verifier().with_introspection_cache(Duration::from_secs(30), 0);
+    for _ in 0..2 {
+        let proven = ProvenKeys::none();
+        shown_at(&keeps_nothing, "t", proven, &later(0), Some(&active(GOOD))).unwrap();
+    }
+    let debug = format!("{keeps_nothing:?}");
+    assert!(!debug.contains("hunter22"), "{debug}");
+}
