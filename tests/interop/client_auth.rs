@@ -1,10 +1,12 @@
 //! Every way to authenticate that `oidc-provider` offers, and an ID token of every algorithm.
 
+use std::time::Duration;
+
 use oauth_core::client_auth::{AssertionAudience, ClientAssertion};
 use oauth_core::endpoint::introspection::{Introspection, TokenState};
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::jose::Alg;
-use oauth_core::{Client, ClientAuth, ClientId, Scope};
+use oauth_core::{Client, ClientAuth, ClientId, Moment, Scope};
 use oauth_crypto::{PrivateKey, client_secret_jwt};
 use oauth_reqwest::blocking::Driver;
 
@@ -75,4 +77,40 @@ fn an_assertion_for_another_server_or_by_another_key_is_refused() {
     // The audience of servers that know no issuer.
     let (_, assertion) = self::assertion(&server, Alg::Es256);
     of(assertion.audience(AssertionAudience::TokenEndpoint)).expect("it takes this one too");
+}
+
+/// Its access tokens say nothing by themselves: the API asks, and its server is the one that was asked.
+#[test]
+fn an_api_asks_about_tokens_that_say_nothing() {
+    let (server, driver) = (OidcProvider::start(), driver());
+    let client = client(&server, &driver, Alg::Es256);
+    let api = client.introspecting_verifier("https://api.example");
+    let cached = (api.clone()).with_introspection_cache(Duration::from_secs(60), 10);
+    let login = sign_in(&driver, &client, "openid read").expect("a login");
+    let text = login.tokens.access_token.expose().as_str();
+    for api in [&api, &cached] {
+        let token = driver.run(api.verify(text)).expect("it is good");
+        assert_eq!(
+            (token.subject(), token.client_id()),
+            ("somebody", "key-ES256")
+        );
+        assert!(token.scope().contains("read"), "{}", token.scope());
+        assert!(token.expires_at() > Moment::system().expect("a clock").now());
+    }
+    let admin = (api.clone()).require_scope(Scope::parse("admin").expect("a scope"));
+    let refused = driver.run(admin.verify(text)).expect_err("another scope");
+    assert_eq!(refused.refusal().map(|refusal| refusal.status), Some(403));
+
+    let token = Revocation::new(login.tokens.access_token.clone());
+    driver.run(client.revoke(token)).expect("revoked");
+    driver
+        .run(cached.verify(text))
+        .expect("believed for a while");
+    let refresh = login.tokens.refresh_token.as_ref();
+    let refresh = refresh.map(|token| token.secret().expose().as_str());
+    for dead in [Some(text), Some("made-up"), refresh].into_iter().flatten() {
+        let refused = driver.run(api.verify(dead)).expect_err("no access token");
+        let answer = refused.refusal().expect("an answer");
+        assert_eq!(answer.status, 401, "{refused}");
+    }
 }
