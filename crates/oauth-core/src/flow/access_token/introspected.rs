@@ -11,12 +11,15 @@ use std::time::Duration;
 use super::AccessTokenVerifier;
 use super::answer_cache::{AnswerCache, TokenHash, Told, hash};
 use crate::client_config::ClientConfig;
-use crate::endpoint::introspection::{Introspection, SignedResponse, TokenState};
-use crate::error::{Error, Kind, Refusal, ValidationFailure};
+use crate::endpoint::introspection::{ActiveToken, Introspection, SignedResponse, TokenState};
+use crate::error::{Error, Kind, Misuse, ProtocolViolation, Refusal, ValidationFailure};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Step};
 use crate::flow::introspection::introspect;
+use crate::jose::Claims;
+use crate::json::{Map, Value};
 use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
+use crate::server::Server;
 use crate::token::TokenKind;
 use crate::token::access_token::{AccessToken, Checks, ProvenKeys};
 
@@ -109,8 +112,12 @@ impl Introspected {
         let judged = match told {
             None => Err(ValidationFailure::AccessTokenInactive.into()),
             Some(told) => {
-                self.checks
-                    .check_told(&self.config.server, &told, &self.proven, until, now)
+                let server = &self.config.server;
+                let told = claims(server, &told).map_err(not_the_tokens);
+                told.and_then(|told| {
+                    self.checks
+                        .check_told(server, told, &self.proven, until, now)
+                })
             }
         };
         judged.map_err(|error| error.at_endpoint("access_token"))
@@ -130,7 +137,7 @@ impl Exchange for Introspected {
             self.state = State::Asked(self.ask(token));
         }
         let State::Asked(asked) = &mut self.state else {
-            return Err(crate::error::Misuse::Over.into());
+            return Err(Misuse::Over.into());
         };
         let state = match asked.resume(at, input).map_err(not_the_tokens)? {
             Step::Send(request) => return Ok(Step::Send(request)),
@@ -156,6 +163,41 @@ impl fmt::Debug for Introspected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Introspected").finish_non_exhaustive()
     }
+}
+
+/// As the token itself would say it.
+///
+/// # Errors
+/// `introspection.malformed` for an answer of which a part is missing here.
+fn claims(server: &Server, told: &ActiveToken) -> Result<Claims, Error> {
+    // What was left out may say that the token is bound to a key, or no access token.
+    if told.is_cut {
+        return Err(Error::from(ProtocolViolation::IntrospectionShape).about("too large"));
+    }
+    let mut all: Map<String, Value> = told.extra.as_map().clone();
+    let mut add = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            all.insert(name.to_owned(), value);
+        }
+    };
+    let text = |text: &Option<String>| text.as_deref().map(Value::from);
+    let time = |time: Option<UnixTime>| time.map(|time| Value::from(time.as_secs()));
+    let issuer = told.issuer.as_deref();
+    let issuer = issuer.unwrap_or_else(|| server.issuer().as_str());
+    add("iss", Some(issuer.into()));
+    add("sub", text(&told.subject));
+    add("client_id", text(&told.client_id));
+    add("username", text(&told.username));
+    add("token_type", text(&told.token_type));
+    let scope = told.scope.as_ref().map(|scope| scope.as_str().into());
+    add("scope", scope);
+    add("exp", time(told.expires_at));
+    add("iat", time(told.issued_at));
+    add("nbf", time(told.not_before));
+    let audience = told.audience.iter().map(|name| name.as_str().into());
+    let audience = Value::Array(audience.collect());
+    add("aud", Some(audience).filter(|_| !told.audience.is_empty()));
+    Ok(Claims::of_map(all))
 }
 
 /// The API could not find out: the token may be good, and whoever shows it again later may be let in.

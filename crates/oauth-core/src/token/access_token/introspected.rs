@@ -4,12 +4,11 @@
 
 use super::profile::{foreign, not_foreign};
 use super::{AccessToken, Checks, ProvenKeys};
-use crate::endpoint::introspection::ActiveToken;
-use crate::error::{Error, ProtocolViolation};
+use crate::error::Error;
 use crate::jose::claims::malformed;
 use crate::jose::{Claims, Validity};
-use crate::json::{Map, Value};
 use crate::moment::UnixTime;
+use crate::scope::Scope;
 use crate::server::Server;
 use crate::token::id_token;
 
@@ -24,78 +23,46 @@ impl Checks {
     /// whose end it does not say.
     ///
     /// # Errors
-    /// `jwt.*`, `access_token.*`; `introspection.malformed` for an answer of which a part is missing here.
+    /// `jwt.*`, `access_token.*`.
     pub(crate) fn check_told(
         &self,
         server: &Server,
-        told: &ActiveToken,
+        told: Claims,
         proven: &ProvenKeys,
         until: UnixTime,
         now: UnixTime,
     ) -> Result<AccessToken, Error> {
-        // What was left out may say that the token is bound to a key, or no access token.
-        if told.is_cut {
-            return Err(Error::from(ProtocolViolation::IntrospectionShape).about("too large"));
-        }
-        let claims = claims(server, told);
-        not_foreign(&claims)?;
-        let typ = told.token_type.as_deref().unwrap_or("bearer");
+        not_foreign(&told)?;
+        let typ = told.text("token_type")?.unwrap_or("bearer");
         if !TYPES.iter().any(|known| known.eq_ignore_ascii_case(typ)) {
             return Err(foreign("token_type"));
         }
-        id_token::issuer(server, &claims)?;
-        let client_id = Claims::required("client_id", told.client_id.clone())?;
+        id_token::issuer(server, &told)?;
+        let client_id = Claims::required("client_id", told.text("client_id")?)?.to_owned();
         // A client that acts for itself is its own subject (RFC 9068 section 2.2).
-        let subject = told.subject.clone().unwrap_or_else(|| client_id.clone());
+        let subject = told.text("sub")?.unwrap_or(&client_id).to_owned();
         for (name, text) in [("client_id", &client_id), ("sub", &subject)] {
             if text.is_empty() {
                 return Err(malformed(name));
             }
         }
-        if claims.as_map().contains_key("aud") {
-            self.audience(claims.audience()?)?;
+        if told.as_map().contains_key("aud") {
+            self.audience(told.audience()?)?;
         }
         let validity = Validity {
             now,
             clock_skew: self.clock_skew,
         };
-        validity.check_present(&claims)?;
-        let scope = told.scope.clone().unwrap_or_default();
-        self.of_request(&claims, &scope, &validity, proven)?;
+        validity.check_present(&told)?;
+        let scope = told.text("scope")?.map(Scope::parse).transpose();
+        let scope = scope.map_err(|_| malformed("scope"))?.unwrap_or_default();
+        self.of_request(&told, &scope, &validity, proven)?;
         Ok(AccessToken {
             subject,
             client_id,
             scope,
-            expires_at: told.expires_at.unwrap_or(until),
-            claims,
+            expires_at: told.time("exp")?.unwrap_or(until),
+            claims: told,
         })
     }
-}
-
-/// As the token itself would say it.
-fn claims(server: &Server, told: &ActiveToken) -> Claims {
-    let mut all: Map<String, Value> = told.extra.as_map().clone();
-    let mut add = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            all.insert(name.to_owned(), value);
-        }
-    };
-    let text = |text: &Option<String>| text.as_deref().map(Value::from);
-    let time = |time: Option<UnixTime>| time.map(|time| Value::from(time.as_secs()));
-    let issuer = told.issuer.as_deref();
-    let issuer = issuer.unwrap_or_else(|| server.issuer().as_str());
-    add("iss", Some(issuer.into()));
-    add("sub", text(&told.subject));
-    add("client_id", text(&told.client_id));
-    add("username", text(&told.username));
-    add("token_type", text(&told.token_type));
-    let scope = told.scope.as_ref().map(|scope| scope.as_str().into());
-    add("scope", scope);
-    add("exp", time(told.expires_at));
-    add("iat", time(told.issued_at));
-    add("nbf", time(told.not_before));
-    let audience = told.audience.iter().map(|name| name.as_str().into());
-    let audience = Value::Array(audience.collect());
-    add("aud", Some(audience).filter(|_| !told.audience.is_empty()));
-    Claims::of_map(all)
 }

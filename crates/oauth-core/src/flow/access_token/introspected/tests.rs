@@ -165,6 +165,9 @@ fn what_goes_wrong_with_the_question_is_not_the_tokens_fault() {
     assert_eq!((lost.1, lost.2), (503, None));
     let denied = refused(Input::Reply(json(401, r#"{"error":"invalid_client"}"#)));
     assert_eq!(denied, ("denied.invalid_client", 503, None));
+    let large = active(&format!(r#"{GOOD},"a":"{}""#, "x".repeat(300 << 10)));
+    let large = refused(Input::Reply(json(200, &large)));
+    assert_eq!(large, ("introspection.malformed", 503, None));
     let shape = refused(Input::Reply(json(200, r#"{"active":"true"}"#)));
     assert_eq!((shape.1, shape.2), (503, None));
 
