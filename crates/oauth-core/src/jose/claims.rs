@@ -30,6 +30,7 @@ impl Claims {
     }
 
     /// Of what a server says itself.
+    #[cfg(feature = "sha2")]
     pub(crate) const fn of_map(members: Map<String, Value>) -> Self {
         Self(members)
     }
