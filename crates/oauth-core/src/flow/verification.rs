@@ -13,7 +13,7 @@ use crate::client_config::ClientConfig;
 use crate::endpoint::jwks::{FetchedKeys, Jwks};
 use crate::error::{Error, Kind, Misuse, ServerError, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _, Input, Step, VerificationJob, VerificationKey};
-use crate::jose::{Alg, Hash, Jws, KeySet, Lookup, ResponseEncryption, Unsigned, opened};
+use crate::jose::{Alg, Hash, Jws, KeySet, Lookup, Opens, Unsigned, opened};
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::token::id_token::{self, HashClaim, IdToken, IdTokenChecks};
@@ -29,7 +29,7 @@ pub(crate) struct Verification {
     config: Arc<ClientConfig>,
     token: Secret<String>,
     allowed: Vec<Alg>,
-    encryption: Option<Arc<ResponseEncryption>>,
+    encryption: Option<Arc<dyn Opens>>,
     refetch: Refetch,
     signature: Signature,
     /// The keys that were looked through.
@@ -83,7 +83,7 @@ impl Verification {
     }
 
     /// Of a token that is encrypted like this, or is not where nothing is agreed on.
-    pub(crate) fn encrypted(mut self, encryption: Option<Arc<ResponseEncryption>>) -> Self {
+    pub(crate) fn encrypted(mut self, encryption: Option<Arc<dyn Opens>>) -> Self {
         self.encryption = encryption;
         self
     }
