@@ -1,6 +1,8 @@
 //! Known attacks on tokens and JOSE, a test for each: its name says which. What the attack was, and where it
 //! was found, stands in the comment.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -108,7 +110,7 @@ fn run<E: Exchange>(mut exchange: E, keys: &Value) -> Result<E::Output, Error> {
 fn verified(alg: Alg, key: &PublicJwk, input: &str, signature: &[u8]) -> bool {
     oauth_crypto::verify(&VerificationJob::Signature {
         alg: alg.as_str(),
-        key: VerificationKey::Public(key.to_json()),
+        key: VerificationKey::Public(Arc::new(key.clone())),
         signing_input: Bytes::copy_from_slice(input.as_bytes()),
         signature: Bytes::copy_from_slice(signature),
     })

@@ -134,7 +134,7 @@ impl Step {
                 ..
             }) => vec![
                 (*alg).to_owned(),
-                key.clone(),
+                key.to_json(),
                 String::from_utf8_lossy(signing_input).into_owned(),
             ],
             Turn::Verify(VerificationJob::HalfHash { hash, value, half }) => {

@@ -145,9 +145,7 @@ impl Verification {
     fn choose(&mut self, at: &Moment, jws: Jws, keys: &Arc<KeySet>) -> Result<Step<Jws>, Error> {
         self.tried = Some(Arc::clone(keys));
         let candidates = keys.candidates(jws.alg, jws.kid.as_deref()).into_iter();
-        let candidates = candidates
-            .map(|key| VerificationKey::Public(key.to_json()))
-            .collect();
+        let candidates = candidates.map(VerificationKey::Public).collect();
         self.verify(at, jws, candidates)
     }
 
