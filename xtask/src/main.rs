@@ -89,6 +89,9 @@ enum Suite {
         #[arg(long, value_enum, default_value = "rust")]
         lang: vectors::Lang,
     },
+    /// The modules of OpenID's relying-party plans, against a server that answers wrongly: prints a
+    /// table of module, what the client must say, and what it said. Part of `rust`.
+    Hostile,
     /// The flows of all four documented systems, through the command line.
     Demo,
     /// Threads, tasks and processes that share a grant over each store, killed at random and told to
@@ -197,6 +200,9 @@ fn main() -> ExitCode {
                 _ => ExitCode::FAILURE,
             };
         }
+        Command::Test {
+            suite: Some(Suite::Hostile),
+        } => suites::hostile(),
         Command::Test {
             suite: Some(Suite::Demo),
         } => suites::demo(),
