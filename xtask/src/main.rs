@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod fuzz;
 mod mutants;
 mod node;
 mod packages;
@@ -68,6 +69,15 @@ enum Command {
     Bench {
         #[command(subcommand)]
         what: Bench,
+    },
+    /// Fuzz the parsers of tokens and keys, with the nightly compiler; no part of the whole.
+    Fuzz {
+        /// How long each target runs.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Only the targets whose name holds this text.
+        #[arg(long)]
+        only: Option<String>,
     },
     /// Check the import rules, the sources of time and chance, and the size of files.
     Tidy,
@@ -244,6 +254,7 @@ fn main() -> ExitCode {
         Command::Ci { job: Job::Lint } => suites::lint(),
         Command::Ci { job: Job::Tidy } | Command::Tidy => tidy::check(),
         Command::Ci { job: Job::Msrv } => tidy::msrv(),
+        Command::Fuzz { seconds, only } => fuzz::run(seconds, only.as_deref()),
         Command::Ci { job: Job::Bench } => {
             let mut cached = shell::cargo();
             cached.args(["bench", "-p", "oauth-session", "--bench", "cached"]);
