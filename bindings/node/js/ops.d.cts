@@ -332,8 +332,9 @@ export interface Operations {
    * Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
    * End the session of this issuer that it names by sid, and those of its subject whose login named no sid; if it names
    * none, all of its subject. Answer 200, or 400 after an error, with Cache-Control: no-store.
-   * logout_token.replayed for one that was received before, jws.*, jwt.* and logout_token.event for what is no logout
-   * token of this server for this client, lost.* and others where it could not be verified.
+   * logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and logout_token.event for what is no
+   * logout token of this server for this client, encrypted as its ID tokens are; lost.* and others where it could not
+   * be verified.
    * @param args.token The value of logout_token in the posted form.
    * @param args.replay Who remembers the tokens that were received: "process", which is this client, unless you say, or
    * "caller": then refuse a token whose issuer and jti are in your store, and keep them until forget_at.
@@ -447,8 +448,9 @@ export interface ExchangeOperations {
    * Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
    * End the session of this issuer that it names by sid, and those of its subject whose login named no sid; if it names
    * none, all of its subject. Answer 200, or 400 after an error, with Cache-Control: no-store.
-   * logout_token.replayed for one that was received before, jws.*, jwt.* and logout_token.event for what is no logout
-   * token of this server for this client, lost.* and others where it could not be verified.
+   * logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and logout_token.event for what is no
+   * logout token of this server for this client, encrypted as its ID tokens are; lost.* and others where it could not
+   * be verified.
    * @param args.token The value of logout_token in the posted form.
    * @param args.replay Who remembers the tokens that were received: "process", which is this client, unless you say, or
    * "caller": then refuse a token whose issuer and jti are in your store, and keep them until forget_at.

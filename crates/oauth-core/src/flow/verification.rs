@@ -270,8 +270,11 @@ pub(crate) fn logout_token(
 ) -> impl Exchange<Output = LogoutToken> + Send + use<> {
     // "in the same way as an ID Token" (OpenID Connect Back-Channel Logout section 2.6, step 2)
     let allowed = id_token::allowed_algs(&config);
+    // "decrypt it using the keys and algorithms that the Client specified during Registration that the OP was to
+    // use to encrypt ID Tokens" (step 1)
+    let encryption = config.id_token_encryption.clone();
     let signature = Verification::new(Arc::clone(&config), token, allowed);
-    signature.and_then(move |at, jws| {
+    signature.encrypted(encryption).and_then(move |at, jws| {
         checks
             .check(&config, &jws, at.now())
             .map_err(|error| error.at_endpoint("logout_token"))
